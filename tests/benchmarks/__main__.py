@@ -19,9 +19,12 @@ from . import machine, report
 from .bench import ROOT, Bench, Options, Unavailable
 from .commands import commands
 from .data import find_data
+from .epochs import epochs
 from .kills import kills
+from .reading import ingest
 from .report import Row, missing_row
 from .runs import Repetition, repetitions
+from .sample import sample
 from .scale import scale
 from .tuning import tuning
 from .whole import first, second, step, whole
@@ -33,6 +36,9 @@ OF_REPETITIONS: dict[str, Callable[[list[Repetition]], list[Row]]] = {
     "second": second,
 }
 ALONE: dict[str, Callable[[Bench], list[Row]]] = {
+    "sample": sample,
+    "epochs": epochs,
+    "ingest": ingest,
     "tune": tuning,
     "scale": scale,
     "kills": kills,
@@ -68,7 +74,7 @@ def main(
         bool, typer.Option("--quick", help="A few minutes, for an overview.")
     ] = False,
 ) -> None:
-    """Measure what Headrace costs; about half an hour in all on two cores."""
+    """Measure what Headrace costs; about an hour in all on two cores."""
     names = only or list(NAMES)
     unknown = sorted(set(names) - set(NAMES))
     if unknown:

@@ -120,6 +120,10 @@ class Bench:
         command = [sys.executable, str(HERE / script), *arguments]
         return self.run(command, self.environment, [])
 
+    def code(self, text: str) -> Measured:
+        """Measure some Python."""
+        return self.run([sys.executable, "-c", text], self.environment, [])
+
     def run(
         self,
         command: list[str],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -52,7 +51,7 @@ def scale(bench: Bench) -> list[Row]:
         many = _sized(bench, large, 1, digits, limit)
         few.append(_sized(bench, large // 10, 2, digits, limit))
         enforced = limit.enforced
-    imports = bench.run([sys.executable, "-c", IMPORTS], bench.environment, [])
+    imports = bench.code(IMPORTS)
     return [_memory(few, many, imports, enforced), _linear(few, many)]
 
 

@@ -22,9 +22,9 @@ CHANGED = ("run", "blobs", "--json", "--set", "training.seed=2")
 GATES = "[{ name = 'accuracy', threshold = 0.5 }]"  # no champion to beat
 
 POINTS = [
-    pytest.param("headrace.state.ledger.leases:Leases.take", "after", id="lease taken"),
+    pytest.param("headrace.state.ledger.leases:Leases.acquire", "after", id="lease taken"),
     pytest.param(
-        "headrace.state.tracking.models:Models.create_version",
+        "headrace.state.tracking.models:Tracking.create_version",
         "after",
         id="MLflow has the version, the ledger has not",
     ),
