@@ -44,7 +44,7 @@ def main() -> None:
     else:
         work = {"pictures": picture, "sounds": sound}[kind]
         with ProcessPoolExecutor(PROCESSES) as pool:
-            files = sorted(path for path in place.rglob("*") if path.is_file())
+            files = sorted(place.rglob("*.png" if kind == "pictures" else "*.wav"))
             sum(pool.map(work, files, chunksize=500))
     sys.stdout.write(f"{time.perf_counter() - started}\n")
 

@@ -37,16 +37,18 @@ def write_texts(path: Path, rows: int) -> Path:
 
 
 def write_sounds(folder: Path, rows: int) -> Path:
-    """A folder of WAV files of a second, a folder for each class: a tone in noise."""
+    """A folder of WAV files of a second, each a tone in noise, with their table."""
     random = np.random.default_rng(1)
     time = np.arange(RATE_HZ) / RATE_HZ
+    folder.mkdir()
+    lines = ["file,label"]
     for row in range(rows):
         label = row % 10
-        place = folder / str(label)
-        place.mkdir(parents=True, exist_ok=True)
         wave = 0.3 * np.sin(2 * np.pi * (300 + 200 * label) * time)
         wave += random.normal(0, 0.05, RATE_HZ)
-        soundfile.write(place / f"{row}.wav", wave, RATE_HZ, subtype="PCM_16")
+        soundfile.write(folder / f"{row}.wav", wave, RATE_HZ, subtype="PCM_16")
+        lines.append(f"{row}.wav,{label}")
+    (folder / "table.csv").write_text("\n".join(lines) + "\n")
     return folder
 
 

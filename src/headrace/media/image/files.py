@@ -132,7 +132,8 @@ def _pixels_of(image: Image) -> pixels.Pixels | Problem:
     from PIL import Image as images
     from PIL import ImageOps
 
-    if image.getexif().get(0x0112, 1) != 1:
+    is_plain = image.format == "PNG" and not image.info  # no EXIF either
+    if not is_plain and image.getexif().get(0x0112, 1) != 1:
         image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I;16"):
         wide = np.asarray(image.convert("I"), dtype=np.int64)
@@ -140,7 +141,10 @@ def _pixels_of(image: Image) -> pixels.Pixels | Problem:
     if image.mode not in ("1", "L", "LA", "P", "PA", "RGB", "RGBA"):
         return Problem("mode", f"colour mode {image.mode}; grey or RGB is needed")
     if image.mode in ("1", "L") and "transparency" not in image.info:
-        return np.asarray(image.convert("L"))[..., np.newaxis]
+        grey = image if image.mode == "L" else image.convert("L")
+        # Twice as quick as `asarray` for a small image.
+        values = np.frombuffer(grey.tobytes(), np.uint8)
+        return values.reshape(grey.height, grey.width, 1)
     if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
         white = images.new("RGBA", image.size, "white")
         white.alpha_composite(image.convert("RGBA"))
