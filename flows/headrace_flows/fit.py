@@ -111,6 +111,7 @@ def train_here(
             run.plan.settings,
             tags,
             checkpoints,
+            run.beside,
         )
         if checkpoints.resumed is not None:
             run.resumed_from = checkpoints.resumed.place

@@ -1,7 +1,7 @@
 """What is done while the server of the run starts: early refusals, and imports.
 
-Great Expectations is imported by a process of its own, on another core, which then
-does the validation and ends with its tables.
+Great Expectations is imported by a process of its own, on another core. It does the
+validation, and then draws pictures.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 
 from headrace import extensions
 from headrace.models import builder_names, check_arguments, find_builder
@@ -68,7 +68,7 @@ def _loading(run: Run) -> Iterator[Beside]:
     from headrace.state.tracking.connection import import_mlflow
 
     import_mlflow()  # first: Great Expectations needs much of what it imports
-    with nullcontext(Beside()) if last.contract else beside(suite.load) as other:
+    with beside(None if last.contract else suite.load) as other:
         Tracking(run.plan.settings).experiment(run.spec.name)
         import headrace_flows.train  # noqa: F401
 

@@ -78,7 +78,7 @@ class Run:
         resumed_from: the checkpoint from which the training went on; empty if none.
         began_at: the number of the ledger's last entry when it began. The promotions
             of its version after that are its own.
-        beside: does the validation.
+        beside: does the validation, and draws.
     """
 
     snapshot: SnapshotRecord | None = None

@@ -147,7 +147,9 @@ def evaluate(
         return run.perform(
             key,
             lambda: evaluation.evaluate(
-                run.spec, snapshot, contract, training, comparator, run.plan.settings
+                *(run.spec, snapshot, contract, training, comparator),
+                run.plan.settings,
+                run.beside,
             ),
         )
     except IntegrityError:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import threading
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,20 +18,10 @@ _WIDTH = 10  # inches of a grid
 _LETTERS_PER_INCH = 15  # of a caption
 
 
-@contextlib.contextmanager
-def loaded() -> Iterator[None]:
-    """Load Matplotlib, which takes a second, in a thread beside what is computed."""
-
-    def load() -> None:
-        import matplotlib.backends.backend_agg
-        import matplotlib.font_manager  # noqa: F401
-
-    thread = threading.Thread(target=load, name="pictures")
-    thread.start()
-    try:
-        yield
-    finally:
-        thread.join()
+def load() -> None:
+    """Import Matplotlib, which takes half a second."""
+    import matplotlib.backends.backend_agg
+    import matplotlib.font_manager  # noqa: F401
 
 
 def new_figure(width: float, height: float, layout: Any = "constrained") -> Figure:

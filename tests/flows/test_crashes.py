@@ -22,7 +22,9 @@ CHANGED = ("run", "blobs", "--json", "--set", "training.seed=2")
 GATES = "[{ name = 'accuracy', threshold = 0.5 }]"  # no champion to beat
 
 POINTS = [
-    pytest.param("headrace.state.ledger.leases:Leases.acquire", "after", id="lease taken"),
+    pytest.param(
+        "headrace.state.ledger.leases:Leases.acquire", "after", id="lease taken"
+    ),
     pytest.param(
         "headrace.state.tracking.models:Tracking.create_version",
         "after",

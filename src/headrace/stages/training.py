@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import logging
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from headrace.spec.files import (
     summary,
 )
 from headrace.spec.law import name_by_changes
+from headrace.stages.beside import Beside
 from headrace.stages.fitting import Fit, Fitted, cluster
 from headrace.stages.fitting.checkpoints import Checkpoints
 from headrace.stages.fitting.data import Data, open_data
@@ -57,6 +59,7 @@ def train(  # noqa: PLR0913
     settings: Settings,
     tags: Mapping[str, str],
     checkpoints: Checkpoints | None = None,
+    beside: Beside | None = None,
 ) -> TrainingRecord:
     """Fit the spec's model and log it.
 
@@ -69,6 +72,7 @@ def train(  # noqa: PLR0913
         settings: where MLflow is.
         tags: for the MLflow run, such as a link to the run of the flow.
         checkpoints: where there are some, the fit goes on from the newest.
+        beside: draws; by default, this process does.
 
     Raises:
         SpecError: the builder does not fit the data, or there are too few devices.
@@ -77,6 +81,8 @@ def train(  # noqa: PLR0913
         DependencyError: MLflow, the disk or another machine failed.
     """
     load_backend()
+    beside = beside or Beside()
+    beside.begin(pictures.load)
     strategy = None
     if cluster.has_peers():
         job = cluster.Job(
@@ -102,8 +108,9 @@ def train(  # noqa: PLR0913
     params = {**fields_of(spec), "snapshot": snapshot.digest[:12]}
     tracking.experiment(spec.name, summary(read_readme(spec, folder)))
     name = name_by_changes(builder, fields_of_file(spec, folder), fields_of(spec))
-    earlier = tracking.params_of_last(spec.name, name) or params
-    name = name_by_changes(name, earlier, params)
+    name = name_by_changes(
+        name, tracking.params_of_last(spec.name, name) or params, params
+    )
     with tracking.run(spec.name, name, tags) as (run_id, experiment_id):
         tracking.log_params(run_id, params)
         tracking.log_snapshot(run_id, snapshot)
@@ -116,26 +123,25 @@ def train(  # noqa: PLR0913
             if before is None or number > before.epoch:
                 progress.update(number, epoch_line(metrics, score))
 
-        with (
-            Progress("epoch", spec.training.epochs, is_listed=True) as progress,
-            pictures.loaded(),
-        ):
+        with Progress("epoch", spec.training.epochs, is_listed=True) as progress:
             fitted = fit.run(log_epoch)
         tracking.log_metrics(run_id, fitted.of_the_fit, fitted.best_epoch)
-        model_uri, model_digest, model_bytes = tracking.log_model(
-            fitted.model, snapshot.description, builder, source, fitted.best_epoch
-        )
-        golden = golden_bytes(fitted.model, items, snapshot.description)
-        facts = dataclasses.asdict(fitted.execution)
         with tempfile.TemporaryDirectory(prefix="headrace-") as folder_name:
             place = Path(folder_name)
+            drawn = beside.begin(_curves(fitted, score, place))
+            model_uri, model_digest, model_bytes = tracking.log_model(
+                fitted.model, snapshot.description, builder, source, fitted.best_epoch
+            )
+            golden = golden_bytes(fitted.model, items, snapshot.description)
+            facts = dataclasses.asdict(fitted.execution)
             of_result = {
                 "headrace.weights_digest": fitted.weights_digest,
                 "headrace.snapshot": snapshot.digest,
                 "devices": fitted.execution.devices,
                 **packed.write(place, facts),
             }
-            _write_files(place, golden, fitted, score)
+            _write(place / GOLDEN_FILE, golden)
+            drawn()
             tracking.log_files(run_id, place)
         if checkpoints is not None and checkpoints.resumed is not None:
             of_result["headrace.resumed_from"] = checkpoints.resumed.run_id
@@ -187,13 +193,17 @@ def epoch_line(metrics: Metrics, score: str) -> str:
     )
 
 
-def _write_files(place: Path, golden: bytes, fitted: Fitted, score: str) -> None:
-    """The run's artifacts beside its ingredients."""
-    for folder in ("golden", "pictures"):
-        (place / folder).mkdir()
-    (place / GOLDEN_FILE).write_bytes(golden)
-    curves = place / "pictures" / "curves.png"
-    pictures.draw_curves(fitted.epochs, score, fitted.best_epoch, curves)
+def _curves(fitted: Fitted, score: str, place: Path) -> Callable[[], None]:
+    """Draws the curves into a folder of the run's files."""
+    path = place / "pictures" / "curves.png"
+    path.parent.mkdir()
+    epochs, best = fitted.epochs, fitted.best_epoch
+    return functools.partial(pictures.draw_curves, epochs, score, best, path)
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.parent.mkdir()
+    path.write_bytes(data)
 
 
 def _source(spec: PipelineSpec, folder: Path) -> dict[str, str]:

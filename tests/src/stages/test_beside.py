@@ -8,6 +8,8 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
+from pathlib import Path
 
 import psutil
 import pytest
@@ -48,10 +50,28 @@ def alone() -> None:
 
 
 @pytest.mark.usefixtures("alone")
-def test_the_first_call_is_done_by_the_other_process_and_later_ones_here() -> None:
+def test_calls_are_done_by_the_other_process_one_after_the_other() -> None:
     with beside(nothing) as call:
-        assert call(os.getpid) != os.getpid()
-        assert call(os.getpid) == os.getpid()
+        first, second = call.begin(os.getpid), call.begin(os.getpid)
+        assert second() == first() == first() != os.getpid()
+
+
+@pytest.mark.usefixtures("alone")
+def test_it_works_while_this_process_does(tmp_path: Path) -> None:
+    with beside() as call:
+        written = call.begin(partial((tmp_path / "picture").write_text, "drawn"))
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "picture").exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert written() == len("drawn")
+
+
+@pytest.mark.usefixtures("alone")
+def test_more_is_sent_and_answered_than_a_pipe_holds() -> None:
+    much = bytes(10_000_000)
+    with beside() as call:
+        results = [call.begin(partial(bytes, much)) for _ in range(3)]
+        assert all(len(result()) == len(much) for result in results)
 
 
 @pytest.mark.usefixtures("alone")
@@ -112,18 +132,20 @@ def test_the_process_ends_when_this_one_is_killed() -> None:
 
 
 def test_where_other_threads_run_nothing_is_forked() -> None:
-    loaded: list[bool] = []
     done = threading.Event()
     thread = threading.Thread(target=done.wait)
     thread.start()
     try:
-        with beside(lambda: loaded.append(True)) as call:
-            assert loaded == [True]
+        with beside(nothing) as call:
             assert call(os.getpid) == os.getpid()
     finally:
         done.set()
         thread.join()
 
 
-def test_without_a_process_the_call_is_done_here() -> None:
-    assert Beside()(os.getpid) == os.getpid()
+def test_without_a_process_a_call_is_done_here_when_it_is_asked_for() -> None:
+    done: list[bool] = []
+    result = Beside().begin(lambda: done.append(True))
+    assert not done
+    result()
+    assert done == [True]

@@ -67,7 +67,7 @@ def _pairs(column: pa.Array) -> npt.NDArray[np.uint64]:
     used = hashes != _NONE
     keys = np.sort((rows[used] << np.uint64(32)) | hashes[used])
     # NumPy's `unique` puts them into a hash table, which takes ten times longer.
-    return keys[np.diff(keys, prepend=~keys[:1]) != 0]
+    return np.asarray(keys[np.diff(keys, prepend=~keys[:1]) != 0])
 
 
 def _shingles(column: pa.Array) -> tuple[npt.NDArray[np.uint32], Counts]:

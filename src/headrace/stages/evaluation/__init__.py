@@ -6,6 +6,7 @@ The champion and the best former champion are evaluated again on the same rows.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -35,6 +36,7 @@ from headrace.records import (
 )
 from headrace.settings import Settings
 from headrace.spec import GateSpec, PipelineSpec
+from headrace.stages.beside import Beside
 from headrace.stages.evaluation import report
 from headrace.stages.evaluation.answers import (
     Answers,
@@ -58,13 +60,14 @@ from headrace.state.tracking import GOLDEN_FILE, Tracking
 from headrace.tasks import task
 
 
-def evaluate(
+def evaluate(  # noqa: PLR0913
     spec: PipelineSpec,
     snapshot: SnapshotRecord,
     contract: ContractRecord,
     training: TrainingRecord,
     comparator: int | None,
     settings: Settings,
+    beside: Beside | None = None,
 ) -> EvaluationRecord:
     """Evaluate a training, and judge it by the gates.
 
@@ -74,6 +77,7 @@ def evaluate(
         training: the model, which is loaded from MLflow by its digest.
         comparator: the version to compare with; None if there is none.
         settings: of MLflow, the ledger and the store.
+        beside: draws; by default, this process does.
 
     Raises:
         IntegrityError: the logged model, or its golden file, is gone or changed.
@@ -106,7 +110,8 @@ def evaluate(
         findings += judge.few_rows(spec, answers.targets, len(val))
         parts = (p for split in (rows, val, trained) for p in ask_some(model, split))
         suspects = judge.suspects(parts, data)
-        report.draw(answers, suspects, data, how, place)
+        draw = functools.partial(report.draw, answers, suspects, data, how, place)
+        drawn = (beside or Beside()).begin(draw)
         served = check.results()[0]
         metrics["model_megabytes"] = training.model_bytes / 1e6
         if served.latency_ms is not None:
@@ -122,6 +127,7 @@ def evaluate(
             values |= {f"{name}/{key}": number for key, number in numbers.items()}
         gates = [verdicts.get(g.name) or judge_gate(g, values) for g in spec.gates]
         gates.append(serving_gate(served.difference, TOLERANCE, served.error))
+        drawn()
         report.log(tracking, training, metrics, slices, gates, place)
     return EvaluationRecord(
         run_id=training.run_id,
