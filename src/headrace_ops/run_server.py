@@ -131,7 +131,8 @@ class Server:
         else:
             self._temporary = TemporaryServer(settings)
             self.api_url = self._temporary.api_url
-            del os.environ["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"]  # nothing watches
+            # Nothing watches for one there.
+            os.environ.pop("PREFECT_FLOWS_HEARTBEAT_FREQUENCY", None)
             if not variable("PREFECT_SERVER_CSRF_PROTECTION_ENABLED"):
                 os.environ["PREFECT_CLIENT_CSRF_SUPPORT_ENABLED"] = "false"
             if not variable("PREFECT_API_DATABASE_CONNECTION_URL"):
