@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from typing import TypeVar
 
@@ -24,11 +25,13 @@ class Beside:
     Args:
         pipe: to the other process; None: there is none, and each call is done here
             when its result is asked for.
+        calls: a thread that waits for its answers.
     """
 
-    def __init__(self, pipe: Connection | None = None) -> None:
-        self._pipe = pipe
-        self._waiting: list[Callable[[], object]] = []
+    def __init__(
+        self, pipe: Connection | None = None, calls: Executor | None = None
+    ) -> None:
+        self._pipe, self._calls = pipe, calls
 
     def begin(self, work: Callable[[], R]) -> Callable[[], R]:
         """Begin some work.
@@ -40,46 +43,32 @@ class Beside:
             waits for the result. It raises what ``work`` raises, and DependencyError
             if the process ended in the middle of it.
         """
-        while self._waiting:  # one at a time, so that neither end of the pipe blocks
-            self._waiting.pop()()
-        pipe, outcome = self._pipe, list[tuple[bool, R]]()
-        if pipe is None:
+        if self._pipe is None or self._calls is None:
             return work
-        try:
-            pipe.send(work)
-        except OSError:  # it was killed meanwhile
-            self._pipe = None
-            return work
-
-        def receive() -> None:
-            if not outcome:
-                try:
-                    outcome.append(pipe.recv())
-                except (EOFError, OSError):
-                    self._pipe = None
-                    outcome.append((False, _ended()))  # type: ignore[arg-type]
-
-        def result() -> R:
-            receive()
-            is_done, value = outcome[0]
-            if not is_done:
-                raise value  # type: ignore[misc]
-            return value
-
-        self._waiting.append(receive)
-        return result
+        return self._calls.submit(_send, work, self._pipe).result
 
     def __call__(self, work: Callable[[], R]) -> R:
         """`begin` some work, and wait for it."""
         return self.begin(work)()
 
 
-def _ended() -> DependencyError:
-    return DependencyError(
-        "The process of a stage ended in the middle of its work, perhaps for want of "
-        "memory.",
-        "Free memory, and run the same command again.",
-    )
+def _send(work: Callable[[], R], pipe: Connection) -> R:
+    try:
+        pipe.send(work)
+    except OSError:  # it was killed before
+        return work()
+    try:
+        error, result = pipe.recv()
+    except (EOFError, OSError):
+        error = DependencyError(
+            "The process of a stage ended in the middle of its work, perhaps for want "
+            "of memory.",
+            "Free memory, and run the same command again.",
+        )
+    if error is not None:
+        raise error
+    done: R = result
+    return done
 
 
 @contextlib.contextmanager
@@ -100,12 +89,12 @@ def beside(load: Callable[[], None] | None = None) -> Iterator[Beside]:
     process = context.Process(target=_serve, args=(load, ours, theirs))
     process.start()
     theirs.close()
-    try:
-        yield Beside(ours)
-    finally:
-        process.kill()
-        process.join()
-        ours.close()
+    with contextlib.closing(ours), ThreadPoolExecutor(1, "beside") as calls:
+        try:
+            yield Beside(ours, calls)
+        finally:
+            process.kill()
+            process.join()
 
 
 def _serve(
@@ -123,13 +112,12 @@ def _serve(
 
 
 def _answer(pipe: Connection, work: Callable[[], object]) -> None:
-    result: tuple[bool, object]
+    error, result = None, None
     try:
-        result = True, work()
-    except Exception as error:
-        result = False, error
+        result = work()
+    except Exception as raised:
+        error = raised
     try:
-        pipe.send(result)
+        pipe.send((error, result))
     except Exception:  # an error of the user's own code may have no pickle
-        kind = type(result[1]).__name__
-        pipe.send((False, RuntimeError(f"{kind}: {result[1]}")))
+        pipe.send((RuntimeError(f"{type(error).__name__}: {error}"), None))
