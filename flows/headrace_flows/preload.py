@@ -43,7 +43,7 @@ def preloaded(run: Run) -> Iterator[None]:
             gc.enable()
             yield
     finally:
-        gc.enable()
+        gc.enable()  # also after a refusal
 
 
 def _is_of_headrace(builder: str) -> bool:

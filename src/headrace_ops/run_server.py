@@ -36,8 +36,6 @@ def configure(settings: Settings) -> None:
         "PREFECT_TELEMETRY_ENABLE_RESOURCE_METRICS": "false",
         "DO_NOT_TRACK": "1",
         "PREFECT_LOGGING_EXTRA_LOGGERS": "headrace",
-        # The end of a flow waits for the rest of it.
-        "PREFECT_LOGGING_TO_API_BATCH_INTERVAL": "0.2",
         "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
         "PREFECT_LOGGING_HANDLERS_CONSOLE_FLOW_RUNS_LEVEL": "CRITICAL",
@@ -133,8 +131,6 @@ class Server:
             self.api_url = self._temporary.api_url
             # Nothing watches for one there.
             os.environ.pop("PREFECT_FLOWS_HEARTBEAT_FREQUENCY", None)
-            if not variable("PREFECT_SERVER_CSRF_PROTECTION_ENABLED"):
-                os.environ["PREFECT_CLIENT_CSRF_SUPPORT_ENABLED"] = "false"
             if not variable("PREFECT_API_DATABASE_CONNECTION_URL"):
                 # Here a 500 means a full disk, not a database that restarts.
                 os.environ["PREFECT_CLIENT_RETRY_EXTRA_CODES"] = ""

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from pathlib import Path
 from statistics import median
 
 from .bench import Bench, Unavailable
 from .machine import doubt
-from .media import write_sounds, write_texts
+from .media import Write, write_sounds, write_texts
 from .report import Row, median_row, ratios
 
-Write = Callable[[Path, int], Path]
 FITS: dict[str, tuple[str, int, Write]] = {
     "bag_of_ngrams": ("messages", 120_000, write_texts),
     "audio_cnn": ("few_spoken_digits", 2_700, write_sounds),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from pyarrow import parquet
 
 from .images import packaged
 
+Write = Callable[[Path, int], Path]
 CLASSES = ("ham", "spam")
 WORDS = 30_000
 RATE_HZ = 8000

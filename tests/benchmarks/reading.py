@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 from .bench import Bench, answer_of
 from .machine import doubt
 from .measure import Measured
-from .media import write_pictures, write_sounds, write_texts
+from .media import Write, write_pictures, write_sounds, write_texts
 from .report import Row, median_row, ratios
 
-Write = Callable[[Path, int], Path]
 KINDS: dict[str, tuple[str, int, Write]] = {
     "pictures": ("digits", 70_000, write_pictures),
     "sounds": ("few_spoken_digits", 3_000, write_sounds),

@@ -55,7 +55,7 @@ class Beside:
 def _send(work: Callable[[], R], pipe: Connection) -> R:
     try:
         pipe.send(work)
-    except OSError:  # it was killed before
+    except Exception:  # it was killed before, or what the work takes has no pickle
         return work()
     try:
         error, result = pipe.recv()

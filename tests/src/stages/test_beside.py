@@ -107,6 +107,13 @@ def test_what_was_killed_before_its_call_is_replaced_by_this_process() -> None:
 
 
 @pytest.mark.usefixtures("alone")
+def test_work_without_a_pickle_is_done_here() -> None:
+    with beside(nothing) as call:
+        assert call(lambda: -os.getpid()) == -os.getpid()
+        assert call(os.getpid) != os.getpid()
+
+
+@pytest.mark.usefixtures("alone")
 def test_the_process_ends_with_the_block_even_if_it_hangs() -> None:
     started = time.monotonic()
     with beside(hang):
