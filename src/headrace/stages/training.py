@@ -126,7 +126,10 @@ def train(  # noqa: PLR0913
         with Progress("epoch", spec.training.epochs, is_listed=True) as progress:
             fitted = fit.run(log_epoch)
         tracking.log_metrics(run_id, fitted.of_the_fit, fitted.best_epoch)
-        with tempfile.TemporaryDirectory(prefix="headrace-") as folder_name:
+        with tempfile.TemporaryDirectory(
+            prefix="headrace-",
+            ignore_cleanup_errors=True,  # it may be drawn into
+        ) as folder_name:
             place = Path(folder_name)
             drawn = beside.begin(_curves(fitted, score, place))
             model_uri, model_digest, model_bytes = tracking.log_model(

@@ -87,7 +87,10 @@ def evaluate(  # noqa: PLR0913
     sequence = ledger.sequence(spec.name)
     tracking = Tracking(settings)
     with (
-        tempfile.TemporaryDirectory(prefix="headrace-") as folder,
+        tempfile.TemporaryDirectory(
+            prefix="headrace-",
+            ignore_cleanup_errors=True,  # it may be drawn into
+        ) as folder,
         _logged(tracking, training) as (file, golden),
         ServingCheck([Request.of(training, file, golden)]) as check,  # runs in parallel
     ):
