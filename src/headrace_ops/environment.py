@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import importlib.util
 import json
@@ -87,11 +88,9 @@ def prefect_variables(login: Login) -> dict[str, str]:
     requires it in the handshake.
     """
     variables = {"PREFECT_API_AUTH_STRING": login.text}
-    try:
+    with contextlib.suppress(ValueError, TypeError):  # Prefect reports such an error
         headers = json.loads(variable(_HEADERS) or "{}")
         variables[_HEADERS] = json.dumps({"Authorization": login.header, **headers})
-    except (ValueError, TypeError):  # Prefect reports the error in the variable
-        pass
     return variables
 
 
@@ -140,8 +139,7 @@ def home_logins(settings: Settings) -> dict[str, Login]:
 
 def mlflow_has_users() -> bool:
     """Whether MLflow's own access control is configured."""
-    names = ("MLFLOW_AUTH_ADMIN_PASSWORD", "MLFLOW_AUTH_CONFIG_PATH")
-    return any(map(variable, names))
+    return any(map(variable, ("MLFLOW_AUTH_ADMIN_PASSWORD", "MLFLOW_AUTH_CONFIG_PATH")))
 
 
 def require_passwords(host: str) -> None:

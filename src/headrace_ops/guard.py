@@ -70,8 +70,7 @@ def main() -> None:
         preexec_fn=_end_with_guard if sys.platform == "linux" else None,  # noqa: PLW1509
     )
     watch = (child, int(sys.argv[1]))
-    watcher = threading.Thread(target=_end_with_parent, args=watch, daemon=True)
-    watcher.start()
+    threading.Thread(target=_end_with_parent, args=watch, daemon=True).start()
     code = child.wait()
     # End the command's children too, which may hold the port of a restarted server.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from headrace.errors import DependencyError, UsageError
 from headrace.settings import Settings, variable
+from headrace.state.disk import atomic_file
 from headrace.state.logins import LIVE_FILE, LOCK_FILE, OWN, live_servers
 from headrace_ops.environment import mlflow_has_users
 
@@ -99,9 +100,8 @@ def write_links(settings: Settings, links: dict[str, str], own: Iterable[str]) -
 
 def replace_json(path: Path, value: dict[str, str]) -> None:
     """Write a JSON file by an atomic rename."""
-    new = path.with_suffix(".new")
-    new.write_text(json.dumps(value) + "\n", encoding="utf-8")
-    new.replace(path)
+    with atomic_file(path) as new:
+        new.write_text(json.dumps(value) + "\n", encoding="utf-8")
 
 
 def answers(url: str, seconds: float = 1.0) -> bool:
@@ -171,5 +171,4 @@ def are_pages_served(settings: Settings) -> bool:
     """Whether `headrace up` serves these pages when it runs in this home."""
     configured = variable("MLFLOW_TRACKING_URI")
     is_own = configured == live_links(settings).get("mlflow")
-    is_elsewhere = configured.startswith("http") and not is_own
-    return not is_elsewhere and not mlflow_has_users()
+    return (is_own or not configured.startswith("http")) and not mlflow_has_users()

@@ -11,6 +11,7 @@ artifacts. A page loads no other resource and runs no script.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import os
 import re
@@ -182,12 +183,10 @@ class Pages:
 
     def find(self, path: str) -> bytes | None:
         """The page at a path; None if there is none."""
-        try:
+        with contextlib.suppress(HeadraceError, OSError):
             if docs := _DATA_DOCS.fullmatch(path):
                 store = Store(self._settings.store)
                 return store.read(f"data_docs/{docs[1]}index.html")
             if report := _REPORT.fullmatch(path):
                 return Tracking(self._settings).run_file(report[1], REPORT)
-        except (HeadraceError, OSError):
-            return None
         return None

@@ -129,8 +129,7 @@ def _check_template(template: Mapping[str, Any]) -> None:
     fixed = template.get("job_configuration", {})
     properties = template.get("variables", {}).get("properties", {})
     for key, kind in (*_KINDS.items(), ("env", "environment variables")):
-        value = fixed.get(key)
-        is_unset = value in (None, {}, f"{{{{ {key} }}}}")
+        is_unset = fixed.get(key) in (None, {}, f"{{{{ {key} }}}}")
         if not is_unset or properties.get(key, {}).get("default"):
             raise NotAdmitted(
                 f"The worker does not start this run: its pool's template sets {kind}.",

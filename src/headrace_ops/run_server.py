@@ -19,8 +19,7 @@ from headrace.home import make_private
 from headrace.settings import Settings, restore_variables, variable
 from headrace.state.disk import full_disk, is_full
 from headrace.state.logins import new_login
-from headrace_ops import environment, guard
-from headrace_ops.live import UI_PORTS, answers, free_port, live_links, wait_until
+from headrace_ops import environment, guard, live
 
 DRAIN_SECONDS = 10
 RETURN_LIMIT_SECONDS = 60
@@ -54,14 +53,13 @@ class TemporaryServer:
     """
 
     def __init__(self, settings: Settings) -> None:
-        port = free_port()
+        port = live.free_port()
         self.api_url = f"http://127.0.0.1:{port}/api"
         self._log = settings.home.absolute() / "prefect" / "temporary-server.log"
         make_private(self._log.parent)
         self._log.unlink(missing_ok=True)
-        restoring = restore_variables(*environment.CLIENT_VARIABLES)
-        self._environment_before = contextlib.ExitStack()
-        self._environment_before.enter_context(restoring)
+        self._cleanup = contextlib.ExitStack()
+        self._cleanup.enter_context(restore_variables(*environment.CLIENT_VARIABLES))
         login = environment.prefect_login() or new_login()
         os.environ.update(environment.prefect_variables(login))
         self._start = functools.partial(
@@ -89,7 +87,7 @@ class TemporaryServer:
         name, url = "Prefect's temporary server", f"{self.api_url}/health"
         for is_last in (False, True):
             try:
-                wait_until(lambda: answers(url), self._guard, name, self._log)
+                live.wait_until(lambda: live.answers(url), self._guard, name, self._log)
                 return
             except DependencyError as error:
                 home = str(self._log.parent)
@@ -103,7 +101,7 @@ class TemporaryServer:
     def stop(self) -> None:
         """End the server, and remove its login from the environment."""
         guard.stop(self._guard)
-        self._environment_before.close()
+        self._cleanup.close()
 
 
 class Server:
@@ -115,27 +113,22 @@ class Server:
     """
 
     def __init__(self, settings: Settings) -> None:
-        configured = variable("PREFECT_API_URL")
-        live = live_links(settings).get("prefect")
-        self._limit_seconds = 0.0
+        # The server of the home may be restarting.
+        self._limit_seconds = 0 if variable("PREFECT_API_URL") else RETURN_LIMIT_SECONDS
         self._temporary: TemporaryServer | None = None
-        self.ui_url = f"http://127.0.0.1:{UI_PORTS['prefect']}"
-        if configured:
-            self.api_url = configured.rstrip("/")
+        self.api_url = live.lasting_api_url(settings)
+        if self.api_url:
             self.ui_url = hide_credentials(self.api_url.removesuffix("/api"))
-        elif live:
-            self.api_url, self.ui_url = f"{live}/api", live
-            self._limit_seconds = RETURN_LIMIT_SECONDS  # it may be restarting
+            environment.enter_prefect(settings, self.api_url)
         else:
             self._temporary = TemporaryServer(settings)
             self.api_url = self._temporary.api_url
+            self.ui_url = f"http://127.0.0.1:{live.UI_PORTS['prefect']}"
             # Nothing watches for one there.
             os.environ.pop("PREFECT_FLOWS_HEARTBEAT_FREQUENCY", None)
             if not variable("PREFECT_API_DATABASE_CONNECTION_URL"):
                 # Here a 500 means a full disk, not a database that restarts.
                 os.environ["PREFECT_CLIENT_RETRY_EXTRA_CODES"] = ""
-        if self._temporary is None:
-            environment.enter_prefect(settings, self.api_url)
         os.environ["PREFECT_API_URL"] = self.api_url  # read when Prefect is imported
 
     def wait(self) -> None:
@@ -148,7 +141,7 @@ class Server:
             self._temporary.wait()
             return
         limit = time.monotonic() + self._limit_seconds
-        while not answers(f"{self.api_url}/health", 10):
+        while not live.answers(f"{self.api_url}/health", 10):
             if time.monotonic() >= limit:
                 raise DependencyError(
                     f"The Prefect server {self.api_url} does not answer.",

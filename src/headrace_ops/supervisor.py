@@ -214,11 +214,10 @@ def _servers(
     links: dict[str, str] = {}
     services: list[Service] = []
     make = {"prefect": servers.prefect_service, "mlflow": servers.mlflow_service}
-    for name, make_service in make.items():
-        key = environment.CONFIGURED[name]
+    for name, key in environment.CONFIGURED.items():
         links[name] = variable(key).rstrip("/").removesuffix("/api")
         if not links[name].startswith("http"):
-            services.append(make_service(settings, host, ports[name]))
+            services.append(make[name](settings, host, ports[name]))
             links[name] = services[-1].link
         elif not live.answers(links[name] + servers.HEALTH[name], 10):
             raise DependencyError(

@@ -27,7 +27,6 @@ from headrace_ops.doctor import checks
 from headrace_ops.doctor.checks import Check, hint, ok, unreachable, wrong
 
 CLOCK_SECONDS = 5.0
-CLOCK_SECONDS = 5.0
 SECONDS = 2.0
 
 
@@ -286,10 +285,9 @@ def _check_mlflow(url: str, name: str, settings: Settings) -> Iterator[Check]:
     page = yield from check_server(MLFLOW, name, url, headers)
     if page is None or page.status_code != 200:
         return
-    experiments = page.json().get("experiments", [])
     roots = {
         str(e.get("artifact_location", "")).rpartition("/")[0]
-        for e in experiments
+        for e in page.json().get("experiments", [])
         if e.get("experiment_id") != "0"  # MLflow's own, Default, which is not used
     }
     for root in sorted(roots):
