@@ -59,8 +59,7 @@ def wait_for_approval(run: Run) -> None:
     model, version = request.model, request.version
     waits = f"version {version} waits for approval until {_until(request)}"
     if is_new:
-        page = run.flow_run_url
-        emit(settings, "approval", model, waits, version=version, page=page)
+        emit(settings, "approval", model, waits, version=version, page=run.flow_run_url)
     log.info(
         f"promote: {waits}. In another terminal: headrace approve {model} "
         f"--reason TEXT, or headrace reject {model} --reason TEXT"

@@ -220,11 +220,10 @@ class Here:
         if code < 0:
             reason = f"it was ended by signal {-code}"
             summary = {"status": "error", "reason": reason}
-        metrics = summary.get("metrics") or {}
         headline = task_named(summary.get("task", DEFAULT_TASK)).headline
         return {
             **{name: summary.get(name) for name in _FIELDS},
-            headline: metrics.get(headline),
+            headline: (summary.get("metrics") or {}).get(headline),
             "exit_code": code if code >= 0 else DependencyError.exit_code,
         }
 

@@ -13,12 +13,14 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 from headrace.credentials import hide_credentials
 from headrace.errors import DependencyError, UsageError
 from headrace.settings import Settings
 from headrace.state.ledger.leases import Leases
+from headrace_ops import environment, live, run_server
 from headrace_ops.prefect_errors import translate_errors
 
 SILENCE_LIMIT_SECONDS = 600
@@ -45,18 +47,14 @@ def connect(settings: Settings) -> Iterator[tuple[Any, str]]:
         UsageError: there is no server, or it refuses a request.
         DependencyError: the server does not answer.
     """
-    from headrace_ops.environment import enter_prefect
-    from headrace_ops.live import lasting_api_url
-    from headrace_ops.run_server import configure
-
-    configure(settings)
-    url = lasting_api_url(settings)
+    run_server.configure(settings)
+    url = live.lasting_api_url(settings)
     if not url:
         raise UsageError(
             "There is no permanent Prefect server, which deployments need.",
             "Start one with `headrace up`, or set PREFECT_API_URL.",
         )
-    enter_prefect(settings, url)
+    environment.enter_prefect(settings, url)
     os.environ["PREFECT_API_URL"] = url
     from prefect.client.orchestration import get_client
 
@@ -84,8 +82,7 @@ def retrying_clients() -> Iterator[None]:
             delattr(client, _NAME)
 
 
-@contextlib.contextmanager
-def untagged() -> Iterator[None]:
+def untagged() -> AbstractContextManager[Any]:
     """Give the task runs in a block no tags, not even those of their flow run.
 
     For each task run with a tag, Prefect asks the server for a limit by that tag. If
@@ -93,8 +90,7 @@ def untagged() -> Iterator[None]:
     """
     from prefect.context import TagsContext
 
-    with TagsContext(current_tags=set()):
-        yield
+    return TagsContext(current_tags=set())
 
 
 class Stopped(Exception):

@@ -53,10 +53,9 @@ def apply(
     Raises:
         UsageError: there is one of a wanted name that is not ours.
     """
-    known = [_find(client, one, owner) for one in wanted]
+    pairs = [(one, _find(client, one, owner)) for one in wanted]
     for pool in sorted({(one.table.pool, one.table.queue) for one in wanted}):
         ensure_pool(client, *pool)
-    pairs = zip(wanted, known, strict=True)
     applied = [_apply_one(client, one, old) for one, old in pairs]
     names = {one.name for one in wanted}
     for name, old in find_deployments(client, owner).items():

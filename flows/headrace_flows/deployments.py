@@ -103,8 +103,9 @@ def wanted_of(
                 )
         parameters = {name: value for name, value in own.items() if name in taken}
         parameters |= table.parameters
-        about = spec.description
-        wanted.append(Wanted(flow, spec.name, about, table, tags, parameters))
+        wanted.append(
+            Wanted(flow, spec.name, spec.description, table, tags, parameters)
+        )
     if deploy.train_pool:
         about = f"The training of {spec.name}; train/{spec.name} starts it."
         table = FlowSpec(pool=deploy.train_pool)

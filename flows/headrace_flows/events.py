@@ -20,6 +20,7 @@ from uuid import UUID
 from headrace.errors import HeadraceError, UsageError
 from headrace.records import SnapshotRecord
 from headrace.state.ledger.leases import Leases
+from headrace_ops.live import lasting_api_url
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -52,8 +53,7 @@ def ledger_tag(settings: Settings, leases: Leases | None = None) -> str:
     Raises:
         DependencyError: the ledger's database does not answer.
     """
-    ledger = leases or Leases(settings.database_url)
-    return f"headrace-{ledger.identity()}"
+    return f"headrace-{(leases or Leases(settings.database_url)).identity()}"
 
 
 def _emit(event: str, pipeline: str, payload: dict[str, Any], **labels: str) -> None:
@@ -105,7 +105,7 @@ def emit_from_command(
 
     The command has done its work, and does not fail because nobody can be notified.
     """
-    if not has_server(settings):
+    if not lasting_api_url(settings):
         return
     from headrace_flows.client import connect
 
@@ -117,13 +117,6 @@ def emit_from_command(
             EventsWorker.drain_all(timeout=SEND_LIMIT_SECONDS)
     except HeadraceError as error:
         log.warning("no notification of the %s of %s was sent: %s", kind, model, error)
-
-
-def has_server(settings: Settings) -> bool:
-    """Whether there is a permanent Prefect server, configured or the home's."""
-    from headrace_ops.live import lasting_api_url
-
-    return bool(lasting_api_url(settings))
 
 
 def ensure_notifications(client: SyncPrefectClient, settings: Settings) -> str:

@@ -242,8 +242,7 @@ def fit(pipeline: str, training: str, attempt: int = 1) -> State[Any]:
         attempt: the number of the attempt with this fingerprint.
     """
     log_to_prefect()
-    settings = Settings()
-    settings.prepare_home()
+    settings = Settings().prepare_home()
     store, place = open_anchored(settings), answer_key(training, attempt)
     try:
         here = heartbeat(settings, str(flow_run.get_id()))

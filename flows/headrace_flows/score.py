@@ -23,8 +23,7 @@ def score_items(model: str, source: str, output: str) -> ScoringRecord:
     """The champion's answer to each item of the source."""
     from headrace.use import scoring
 
-    settings = Settings()
-    settings.prepare_home()
+    settings = Settings().prepare_home()
     with own_temporary_folder():
         return scoring.score(model, source, output, settings)
 

@@ -191,6 +191,7 @@ def promote(
     """How the run ends: promoted, registered, unchanged or refused."""
     from headrace.stages import promotion
 
+    settings = run.plan.settings
     record = run.do(
         "promote",
         "always; the ledger decides",
@@ -198,18 +199,12 @@ def promote(
             run.spec,
             evaluation,
             registration,
-            run.plan.settings,
+            settings,
             run.plan.ledger,
             began_at=run.began_at,
             register_only=run.register_only,
         ),
     )
     if record.status == "refused":
-        emit(
-            run.plan.settings,
-            "refused",
-            run.spec.name,
-            record.reason,
-            page=run.flow_run_url,
-        )
+        emit(settings, "refused", run.spec.name, record.reason, page=run.flow_run_url)
     return record

@@ -81,8 +81,7 @@ def train(
 def new_run(pipeline: PipelineSpec, folder: str, register_only: bool = False) -> Run:
     """A run for a flow that no command of this process has started."""
     log_to_prefect()
-    settings = Settings()
-    settings.prepare_home()
+    settings = Settings().prepare_home()
     kind, _, digest = folder.partition(":")
     if kind == "sha256":
         # Any other folder would bring code, and a law of its own.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Collection, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Self, TypeVar
 
 SECONDS_BETWEEN = 5.0
@@ -42,21 +42,19 @@ class Progress:
         self._every = -(-(total or 1) // MAX_LINES) if is_listed else 0
         self._started = time.monotonic()
         self._next = self._started + SECONDS_BETWEEN
-        self._bar = show_bar(what, total) if show_bar else None
+        self._bar = show_bar(what, total) if show_bar else nullcontext()
         self._update_bar: UpdateBar | None = None
         self._is_begun = False
         self._last: tuple[int, str] | None = None  # what no line has shown
 
     def __enter__(self) -> Self:
-        if self._bar is not None:
-            self._update_bar = self._bar.__enter__()
+        self._update_bar = self._bar.__enter__()
         return self
 
     def __exit__(self, error: object = None, *_: object) -> None:
         if self._last is not None and error is None:
             self._log(*self._last)
-        if self._bar is not None:
-            self._bar.__exit__(None, None, None)
+        self._bar.__exit__(None, None, None)
 
     def update(self, done: int, detail: str = "") -> None:
         """Show the progress.

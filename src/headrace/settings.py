@@ -13,7 +13,7 @@ import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import quote
 
 from pydantic import Field, SecretStr, field_validator
@@ -208,11 +208,14 @@ class Settings(BaseSettings):
         """The folder for pipeline folders that are unpacked from the store."""
         return self.home.absolute() / "folders"
 
-    def prepare_home(self, *, to_start_servers: bool = False) -> Path:
+    def prepare_home(self, *, to_start_servers: bool = False) -> Self:
         """Create the home, restrict access to it, and check that its PostgreSQL runs.
 
         Args:
             to_start_servers: whether its PostgreSQL may be down.
+
+        Returns:
+            these settings.
 
         Raises:
             UsageError: the home was made by another version, belongs to another user
@@ -222,7 +225,7 @@ class Settings(BaseSettings):
         prepare(self.home, is_chosen="home" in self.model_fields_set)
         if not to_start_servers:
             self._check_postgres()
-        return self.home
+        return self
 
     def _check_postgres(self) -> None:
         folder = self.postgres_socket

@@ -49,12 +49,8 @@ def prepared(settings: Settings | None = None, **options: bool) -> Settings:
         settings: by default those of the environment.
         options: of ``prepare_home``.
     """
-    if settings is None:
-        settings = begin()
-    else:
-        show_progress()
-    settings.prepare_home(**options)
-    return settings
+    show_progress()
+    return (settings or begin()).prepare_home(**options)
 
 
 def answer(

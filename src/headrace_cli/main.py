@@ -19,7 +19,6 @@ from typer.core import TyperGroup
 
 from headrace.credentials import hide_credentials
 from headrace.errors import DependencyError, HeadraceError, UsageError
-from headrace.interrupts import interrupt
 from headrace.signs import visible
 from headrace_cli.answers import INTERRUPTED, answered, print_failure, print_interrupted
 from headrace_cli.overview import compare, list_
@@ -153,8 +152,6 @@ def main() -> None:
     logging.getLogger("headrace").setLevel(logging.INFO)
     answered.clear()
     gc.set_threshold(50_000, 10, 10)  # imports allocate much, and keep it
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, interrupt)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
         signal.signal(signal.SIGHUP, _hang_up)
     try:

@@ -69,9 +69,7 @@ def open_ledger(model: str = "") -> Ledger:
     from headrace.settings import Settings
     from headrace.state.ledger import Ledger
 
-    settings = Settings()
-    settings.prepare_home()
-    ledger = Ledger(settings.database_url)
+    ledger = Ledger(Settings().prepare_home().database_url)
     known = ledger.models() if model else []
     if model not in ["", *known]:
         message = f"The model {model!r} has no version."

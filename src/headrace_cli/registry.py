@@ -142,37 +142,33 @@ def reject(
 def _resume(
     model: str, version: int, value: dict[str, Any], settings: Settings
 ) -> None:
-    """Resume the runs that wait for the decision, and answer."""
-    resumed = _resumed(model, version, settings)
+    """Resume the runs that wait for the decision in Prefect, and answer.
+
+    Those that wait in a terminal poll the ledger.
+    """
+    from headrace.state.ledger import Ledger
+    from headrace_ops.live import lasting_api_url
+
+    ledger, resumed = Ledger(settings.database_url), list[str]()
+    request = ledger.request(model, version)
+    if request is not None and lasting_api_url(settings):
+        from headrace_flows.client import connect
+
+        try:
+            with connect(settings) as (client, _):
+                from headrace_flows.approval import resume_waiting
+
+                resumed = resume_waiting(client, request, ledger)
+        except HeadraceError as error:
+            log.warning(
+                "The decision is recorded, but the waiting run was not resumed: %s "
+                "Run the same command again.",
+                error,
+            )
     lines = [f"{model} {value['reason']}."]
     lines += [f"  its run goes on: {flow_run}" for flow_run in resumed]
     value |= {"model": model, "version": version, "resumed": resumed}
     answer(value, "\n".join(lines))
-
-
-def _resumed(model: str, version: int, settings: Settings) -> list[str]:
-    """Resume runs that wait in Prefect; those in a terminal poll the ledger."""
-    from headrace.state.ledger import Ledger
-    from headrace_flows.events import has_server
-
-    ledger = Ledger(settings.database_url)
-    request = ledger.request(model, version)
-    if request is None or not has_server(settings):
-        return []
-    from headrace_flows.client import connect
-
-    try:
-        with connect(settings) as (client, _):
-            from headrace_flows.approval import resume_waiting
-
-            return resume_waiting(client, request, ledger)
-    except HeadraceError as error:
-        log.warning(
-            "The decision is recorded, but the waiting run was not resumed: %s "
-            "Run the same command again.",
-            error,
-        )
-        return []
 
 
 def _describe_entry(entry: Any) -> dict[str, Any]:

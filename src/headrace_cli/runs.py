@@ -117,7 +117,6 @@ def check(
         results.append(_check_spec(spec, folder))
         if data is not None:
             results[-1] |= _check_data(spec, folder, settings)
-    value = results[0] if pipeline else {"pipelines": results}
     refused = any(result["status"] == "refused" for result in results)
 
     def show() -> None:
@@ -126,7 +125,7 @@ def check(
                 show_text("comes with Headrace:", style="dim")
             _show_check(result)
 
-    answer(value, show, int(refused))
+    answer(results[0] if pipeline else {"pipelines": results}, show, int(refused))
 
 
 def _check_spec(spec: PipelineSpec, folder: Path) -> dict[str, Any]:
@@ -206,7 +205,6 @@ def open_report(
     place = find_report(name, prepared())
     path = Path(place)
     uri = path.as_uri() if path.is_absolute() else place
-    value = {"name": name, "status": "ok", "report": place, "uri": uri}
 
     def show() -> None:
         show_text(place)
@@ -214,7 +212,7 @@ def open_report(
         if sys.stdout.isatty() and (has_display or sys.platform != "linux"):
             typer.launch(uri)
 
-    answer(value, show)
+    answer({"name": name, "status": "ok", "report": place, "uri": uri}, show)
 
 
 open_report.__name__ = "open"

@@ -111,8 +111,7 @@ def _show_trials(value: dict[str, Any]) -> None:
         )
         for trial in completed[:TRIALS_SHOWN]
     ]
-    fields = trials[0]["overrides"]
-    show_rows(rows, ["trial", value["metric"], *fields, "epochs", "s"])
+    show_rows(rows, ["trial", value["metric"], *trials[0]["overrides"], "epochs", "s"])
 
 
 def backfill(  # noqa: PLR0913

@@ -41,7 +41,7 @@ def up(
 ) -> None:
     """Run Prefect, MLflow and a worker for each pool until Ctrl-C."""
     from headrace.settings import Settings
-    from headrace_flows import recovery
+    from headrace_flows.recovery import keep_sweeping, watching_champions
     from headrace_ops import live, servers, supervisor
 
     settings = prepared(to_start_servers=True)
@@ -58,12 +58,8 @@ def up(
                 api_url = started["environment"]["PREFECT_API_URL"]
                 # Workers end runs whose process is gone; without them, this does.
                 settings = Settings()
-                sweep = (
-                    nullcontext()
-                    if workers
-                    else recovery.keep_sweeping(settings, api_url)
-                )
-                with sweep, recovery.watching_champions(settings):
+                sweep = nullcontext() if workers else keep_sweeping(settings, api_url)
+                with sweep, watching_champions(settings):
                     supervised.watch()
         finally:
             supervised.stop()

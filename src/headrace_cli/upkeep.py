@@ -167,8 +167,7 @@ def migrate(
     )
     with only_one(settings), _filled(settings, place, postgres, check) as destination:
         migration = migrate(settings, destination, only_check=check)
-    value = migration.model_dump(mode="json")
-    answer(value, lambda: _show_migration(migration))
+    answer(migration.model_dump(mode="json"), lambda: _show_migration(migration))
 
 
 @contextlib.contextmanager

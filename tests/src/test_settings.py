@@ -64,8 +64,8 @@ def test_each_place_follows_its_variable(
 
 def test_preparing_a_home_twice_changes_nothing(tmp_path: Path) -> None:
     settings = Settings(project=tmp_path)
-    assert settings.prepare_home() == tmp_path / ".headrace"
-    assert settings.prepare_home() == tmp_path / ".headrace"
+    assert settings.prepare_home().home == tmp_path / ".headrace"
+    assert settings.prepare_home() is settings
     assert (tmp_path / ".headrace" / "format").read_text() == "1\n"
 
 
