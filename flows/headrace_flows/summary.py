@@ -12,7 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from headrace.credentials import hide_credentials
 from headrace.errors import HeadraceError, Refusal
-from headrace.planning import Finished
+from headrace.planning import find_finished
 from headrace.records import EvaluationRecord, StageReport
 from headrace.settings import Settings, variable
 from headrace.stages.promotion import aliases_of
@@ -94,18 +94,25 @@ def summarise(run: Run, *, status: str, reason: str) -> dict[str, Any]:
     }
 
 
-def summarise_finished(run: Run, finished: Finished) -> dict[str, Any]:
-    """The summary of a run that had nothing left to do."""
-    run.snapshot, run.contract = finished.snapshot, finished.contract
-    run.training, run.evaluation = finished.training, finished.evaluation
+def finished(run: Run) -> tuple[dict[str, Any], int] | None:
+    """The summary of a run with nothing left to do, and the command's exit code.
+
+    None if a stage has work to do.
+    """
+    last = find_finished(run.plan, register_only=run.register_only)
+    if last is None:
+        return None
+    run.snapshot, run.contract = last.snapshot, last.contract
+    run.training, run.evaluation = last.training, last.evaluation
     run.reports = [
         StageReport(name=name, state="cached", why=UNCHANGED, seconds=0)
         for name in STAGES
     ]
-    summary = summarise(run, status=finished.status, reason=finished.reason)
-    version, aliases = finished.version, aliases_of(run.spec.name, run.plan.ledger)
-    names = [name for name, number in aliases.items() if number == version]
-    return {**summary, "version": version, "aliases": names}
+    summary = summarise(run, status=last.status, reason=last.reason)
+    aliases = aliases_of(run.spec.name, run.plan.ledger)
+    names = [name for name, number in aliases.items() if number == last.version]
+    summary |= {"version": last.version, "aliases": names}
+    return summary, int(last.status == "refused")
 
 
 def _evaluation(evaluation: EvaluationRecord | None) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from headrace.planning import Plan, find_finished
+from headrace.planning import Plan
 from headrace.records import ContractRecord, SnapshotRecord
 from headrace.stages.ingredients.closure import code_state
 from headrace.tasks import task
@@ -13,7 +13,7 @@ from headrace.use.tuning.space import Space
 from headrace.use.tuning.study import Study, metric_of
 from headrace.use.tuning.trials import trial_table
 from headrace_flows.run import Run
-from headrace_flows.summary import summarise_finished
+from headrace_flows.summary import finished
 
 
 class Tuning:
@@ -76,17 +76,19 @@ class Tuning:
         self.best = Run(spec, plan.folder, plan.settings)
         return self.best
 
-    def find_finished(self) -> dict[str, Any] | None:
-        """The summary of the best run, if trials and run have nothing left to do."""
+    def find_finished(self) -> tuple[dict[str, Any], int] | None:
+        """The summary of the best run, if trials and run have nothing left to do.
+
+        Returns:
+            it and the command's exit code; None if there is work to do.
+        """
         last = self.run.plan.last
         if last.snapshot is None or last.contract is None:
             return None
         study = self.open_study(last.snapshot, last.contract)
         if not study.is_concluded(self.trials) or study.best is None:
             return None
-        best = self.refit()
-        finished = find_finished(best.plan)
-        return summarise_finished(best, finished) if finished else None
+        return finished(self.refit())
 
     def answer(self, summary: dict[str, Any]) -> dict[str, Any]:
         """The answer of the command.

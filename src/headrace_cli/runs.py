@@ -48,20 +48,12 @@ def run(
     spec, folder = pipelines.open_pipeline(pipeline, settings, overrides, data)
     prepared(settings)
     log.info("%s: looking for what has changed since the last run", spec.name)
-    from headrace.planning import find_finished
     from headrace_flows.run import Run
-    from headrace_flows.summary import summarise_finished
+    from headrace_flows.summary import finished
 
     run = Run(spec, folder, settings, register_only=register_only)
-    finished = None
-    if run.mend():
-        finished = find_finished(run.plan, register_only=register_only)
-    if finished is None:
-        summary, exit_code = _run_flow(run, settings)
-    else:
-        summary = summarise_finished(run, finished)
-        exit_code = int(finished.status == "refused")
-
+    result = finished(run) if run.mend() else None
+    summary, exit_code = result or _run_flow(run, settings)
     answer(summary, lambda: show_summary(summary, settings), exit_code)
 
 

@@ -57,11 +57,7 @@ def tune(
     spec, folder = open_pipeline(pipeline, settings, plain, data)
     tuning = Tuning(Run(spec, folder, settings), space, metric, trials)
     prepared(settings)
-    summary = tuning.find_finished()
-    if summary is None:
-        summary, exit_code = _run_flow(tuning, settings)
-    else:
-        exit_code = int(summary["status"] == "refused")
+    summary, exit_code = tuning.find_finished() or _run_flow(tuning, settings)
     value = tuning.answer(summary)
 
     def show() -> None:
