@@ -118,7 +118,6 @@ class Backfill:
         self.outcomes: dict[str, dict[str, Any]] = {}
         self._store = open_anchored(settings)
         self._report = report
-        self._is_stopping = False
 
     def left(self) -> list[Task]:
         """The tasks that are not done yet. Sets the outcomes of the others."""
@@ -137,21 +136,17 @@ class Backfill:
         Raises:
             KeyboardInterrupt: on Ctrl-C, once the running tasks have ended.
         """
-        pool = ThreadPoolExecutor(at_once)
-        waiting = [pool.submit(self._run_one, task, runner) for task in tasks]
-        try:
-            for future in waiting:
-                future.result()
-        except BaseException:
-            self._is_stopping = True
-            runner.stop()
-            raise
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+        with ThreadPoolExecutor(at_once) as pool:
+            waiting = [pool.submit(self._run_one, task, runner) for task in tasks]
+            try:
+                for future in waiting:
+                    future.result()
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)  # no other task begins
+                runner.stop()
+                raise
 
     def _run_one(self, task: Task, runner: Runner) -> None:
-        if self._is_stopping:
-            return
         outcome: dict[str, Any] = {"date": task.date}
         try:
             key = self._key(task)
