@@ -134,8 +134,7 @@ def _body(wanted: Wanted) -> dict[str, Any]:
     schedules = []
     if table.cron:
         cron = CronSchedule(cron=table.cron, timezone=table.timezone)
-        active = not table.paused
-        schedules = [DeploymentScheduleCreate(schedule=cron, active=active)]
+        schedules = [DeploymentScheduleCreate(schedule=cron, active=not table.paused)]
     strategy = {"collision_strategy": _STRATEGY[table.when_busy]}
     options = ConcurrencyOptions.model_validate(strategy)
     return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -130,7 +131,7 @@ def compare(
         _compare_two(model, versions)
         return
     ledger = pipelines.open_ledger(model)
-    rows = _version_rows(model, ledger)
+    rows = list(_version_rows(model, ledger))
     champion = next((row["version"] for row in rows if row["champion"]), None)
     metrics = _metrics_to_show(ledger.versions(model)[-1], rows, metric)
     value = {"model": model, "champion": champion, "versions": rows}
@@ -165,19 +166,18 @@ def _show_two(compared: Comparison) -> None:
     show_table(["kind", "what differs", *columns[1:]], rows, wraps=columns[-1])
 
 
-def _version_rows(model: str, ledger: Ledger) -> list[dict[str, Any]]:
+def _version_rows(model: str, ledger: Ledger) -> Iterator[dict[str, Any]]:
     """Every version with its standing evidence, for ``--json``."""
     from headrace.state.ledger.former import standing_evidence
 
     champion = ledger.champion(model)
     number = champion.version.version if champion else None
     known, entries = ledger.evidence_of(model), ledger.history(model)
-    rows = []
     for version in ledger.versions(model):
         evidence = standing_evidence(known, entries, version.version)
         gates = evidence.gates if evidence else ()
         own = [row for row in known if row.version == version.version]
-        row: dict[str, Any] = {
+        yield {
             "version": version.version,
             "champion": version.version == number,
             "passed": bool(evidence and evidence.passed),
@@ -191,8 +191,6 @@ def _version_rows(model: str, ledger: Ledger) -> list[dict[str, Any]]:
             "experiment": bool(evidence and evidence.experiment),
             "evidence": [_describe_evidence(row) for row in own],
         }
-        rows.append(row)
-    return rows
 
 
 def _metrics_to_show(

@@ -14,7 +14,9 @@ from headrace_cli.pipelines import ModelArgument, open_ledger
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
-    from headrace.state.ledger import Ledger
+    from headrace.state.ledger import Entry, Ledger
+
+_SHORT = {"from_version": "from", "to_version": "to", "evidence_id": "evidence"}
 ReasonOption = Annotated[str, Option(help="Why; kept for ever.")]
 VersionArgument = Annotated[
     int | None, Argument(help="A version; by default the one that waits.")
@@ -171,19 +173,10 @@ def _resume(
     answer(value, "\n".join(lines))
 
 
-def _describe_entry(entry: Any) -> dict[str, Any]:
+def _describe_entry(entry: Entry) -> dict[str, Any]:
     """An entry of the ledger, as every command shows it."""
-    return {
-        "sequence": entry.sequence,
-        "action": entry.action,
-        "from": entry.from_version,
-        "to": entry.to_version,
-        "who": entry.who,
-        "when": entry.when,
-        "why": entry.why,
-        "forced": entry.forced,
-        "evidence": entry.evidence_id,
-    }
+    fields = entry.model_dump(exclude={"model"})
+    return {_SHORT.get(name, name): value for name, value in fields.items()}
 
 
 def _describe_history(model: str, ledger: Ledger) -> dict[int, dict[str, Any]]:

@@ -7,11 +7,12 @@ import fnmatch
 import importlib.util
 import json
 import os
+from collections.abc import Iterable
 
 from headrace.errors import UsageError
 from headrace.settings import Settings, variable
 from headrace.state.logins import Login, ensure_login, login_of
-from headrace_ops.hosts import is_loopback
+from headrace_ops.hosts import is_loopback, split_list
 
 # The variables that a flow may need; the servers' secrets are not among them.
 PASSED_ON = (
@@ -43,7 +44,7 @@ def flow_environment(settings: Settings) -> dict[str, str]:
     ``HEADRACE_WORKER_ENVIRONMENT`` names more variables. Paths are absolute, so that
     they are valid in any working directory.
     """
-    more = tuple(filter(None, map(str.strip, settings.worker_environment.split(","))))
+    more = split_list(settings.worker_environment)
     chosen = {
         name: value
         for name, value in dict(os.environ).items()
@@ -57,7 +58,7 @@ def flow_environment(settings: Settings) -> dict[str, str]:
     return chosen
 
 
-def _matches(name: str, patterns: tuple[str, ...]) -> bool:
+def _matches(name: str, patterns: Iterable[str]) -> bool:
     return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
 
 

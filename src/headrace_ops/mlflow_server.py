@@ -81,6 +81,36 @@ def create_app() -> Gate:
     return Gate(Pages(app, Settings()), logins=[login], **rules)
 
 
+class Pages:
+    """An ASGI middleware that serves Headrace's pages."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self._app = app
+        self._settings = settings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or pass it on to the application."""
+        path = scope.get("path", "")
+        if scope["type"] != "http" or not path.startswith(live.PAGES):
+            await self._app(scope, receive, send)
+            return
+        page = None
+        if scope["method"] == "GET":
+            page = await asyncio.to_thread(self.find, path)
+        body, status = (page, 200) if page else (b"There is no such page.", 404)
+        await HTMLResponse(body, status, _HEADERS)(scope, receive, send)
+
+    def find(self, path: str) -> bytes | None:
+        """The page at a path; None if there is none."""
+        with contextlib.suppress(HeadraceError, OSError):
+            if docs := _DATA_DOCS.fullmatch(path):
+                store = Store(self._settings.store)
+                return store.read(f"data_docs/{docs[1]}index.html")
+            if report := _REPORT.fullmatch(path):
+                return Tracking(self._settings).run_file(report[1], REPORT)
+        return None
+
+
 def cached(authenticate: Callable[[str, str], bool]) -> Callable[[Login], bool]:
     """Cache for a minute the logins that MLflow has accepted.
 
@@ -160,33 +190,3 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
-
-
-class Pages:
-    """An ASGI middleware that serves Headrace's pages."""
-
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
-        self._app = app
-        self._settings = settings
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, or pass it on to the application."""
-        path = scope.get("path", "")
-        if scope["type"] != "http" or not path.startswith(live.PAGES):
-            await self._app(scope, receive, send)
-            return
-        page = None
-        if scope["method"] == "GET":
-            page = await asyncio.to_thread(self.find, path)
-        body, status = (page, 200) if page else (b"There is no such page.", 404)
-        await HTMLResponse(body, status, _HEADERS)(scope, receive, send)
-
-    def find(self, path: str) -> bytes | None:
-        """The page at a path; None if there is none."""
-        with contextlib.suppress(HeadraceError, OSError):
-            if docs := _DATA_DOCS.fullmatch(path):
-                store = Store(self._settings.store)
-                return store.read(f"data_docs/{docs[1]}index.html")
-            if report := _REPORT.fullmatch(path):
-                return Tracking(self._settings).run_file(report[1], REPORT)
-        return None

@@ -83,8 +83,7 @@ def main() -> None:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         if signals:
             sys.exit(0)
-        socket_folder = _prepare(server, home)
-        replace_json(home / POSTGRES_FILE, {"socket": socket_folder})
+        replace_json(home / POSTGRES_FILE, {"socket": _prepare(server, home)})
         while _is_running(server.get_pid()):
             time.sleep(1)
         sys.exit(f"PostgreSQL ended; see {home / FOLDER / 'log'}.")

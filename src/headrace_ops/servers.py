@@ -16,7 +16,7 @@ from headrace.settings import Settings, postgres_url, variable
 from headrace.state.tracking.connection import follow_home
 from headrace_ops import environment, guard, mlflow_server, postgres, prefect_server
 from headrace_ops.hosts import WILDCARDS, is_loopback, local_host, url_host
-from headrace_ops.live import answers, free_port
+from headrace_ops.live import answers
 
 POOLS = ("cpu", "gpu")
 HEALTH = {"prefect": "/api/health", "mlflow": "/health"}
@@ -72,10 +72,8 @@ def postgres_service(settings: Settings) -> Service:
     )
 
 
-def prefect_service(settings: Settings, host: str, preferred_port: int) -> Service:
+def prefect_service(settings: Settings, host: str, port: int) -> Service:
     """Prefect's server, with the home's database unless another is configured."""
-    port = free_port(preferred_port, host)
-    link = f"http://{local_host(host)}:{port}"
     login = environment.servers_logins(settings)["prefect"]
     variables = {
         # The default is memory: a restarted server would cancel running flows.
@@ -84,7 +82,7 @@ def prefect_service(settings: Settings, host: str, preferred_port: int) -> Servi
         ),
         "PREFECT_UI_API_URL": "/api",  # the page works by every name of the server
         **os.environ,
-        "PREFECT_API_URL": f"{link}/api",
+        "PREFECT_API_URL": f"http://{local_host(host)}:{port}/api",
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",
         "PREFECT_SERVER_API_AUTH_STRING": login.text,
     }
@@ -93,13 +91,12 @@ def prefect_service(settings: Settings, host: str, preferred_port: int) -> Servi
         url = postgres_url(settings.postgres_socket, "prefect", "asyncpg")
         variables[PREFECT_DATABASE] = url
         command.append(prefect_server.WITHOUT_TRIGRAMS)
-    return _web_service("prefect", settings, link, command, variables)
+    return _web_service("prefect", settings, host, port, command, variables)
 
 
-def mlflow_service(settings: Settings, host: str, preferred_port: int) -> Service:
+def mlflow_service(settings: Settings, host: str, port: int) -> Service:
     """MLflow's server, with the home's database unless another is configured."""
     follow_home(settings)
-    port = free_port(preferred_port, host)
     variables = {
         # Other users of the machine can read the command line, but not the environment.
         MLFLOW_DATABASE: settings.tracking_uri,
@@ -121,17 +118,18 @@ def mlflow_service(settings: Settings, host: str, preferred_port: int) -> Servic
     if environment.mlflow_has_users():
         command += ["--app-name", "basic-auth"]
         variables.setdefault("MLFLOW_AUTH_CONFIG_PATH", _write_access_file(settings))
-    link = f"http://{local_host(host)}:{port}"
-    return _web_service("mlflow", settings, link, command, variables)
+    return _web_service("mlflow", settings, host, port, command, variables)
 
 
 def _web_service(
     name: str,
     settings: Settings,
-    link: str,
+    host: str,
+    port: int,
     command: list[str],
     variables: dict[str, str],
 ) -> Service:
+    link = f"http://{local_host(host)}:{port}"
     return Service(
         name=name,
         command=[sys.executable, "-Pm", *command],
@@ -139,7 +137,7 @@ def _web_service(
         log=settings.home.absolute() / f"{name}-server.log",
         ready=lambda: answers(link + HEALTH[name]),
         link=link,
-        port=int(link.rpartition(":")[2]),
+        port=port,
     )
 
 

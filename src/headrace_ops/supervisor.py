@@ -217,7 +217,8 @@ def _servers(
     for name, key in environment.CONFIGURED.items():
         links[name] = variable(key).rstrip("/").removesuffix("/api")
         if not links[name].startswith("http"):
-            services.append(make[name](settings, host, ports[name]))
+            port = live.free_port(ports[name], host)
+            services.append(make[name](settings, host, port))
             links[name] = services[-1].link
         elif not live.answers(links[name] + servers.HEALTH[name], 10):
             raise DependencyError(

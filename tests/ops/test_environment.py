@@ -90,11 +90,10 @@ def test_a_wider_address_is_refused_without_passwords(
 
 
 def test_mlflow_is_reached_by_its_names_and_by_none_that_begins_like_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
     from mlflow.server.security_utils import is_allowed_host_header
 
-    monkeypatch.setattr(servers, "free_port", lambda port, _host: port)
     settings = Settings(project=tmp_path, home=tmp_path)
     for host, link in (("10.0.0.7", "10.0.0.7:5000"), ("fd00::7", "[fd00::7]:5000")):
         service = servers.mlflow_service(settings, host, 0)
