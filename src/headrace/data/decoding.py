@@ -52,9 +52,6 @@ class Limits(NamedTuple):
         return cls(settings.max_item_bytes, settings.max_media_ratio)
 
 
-LIMITS = Limits(32 * 2**20, 500)
-
-
 def check_media_ratio(where: str, unpacked: int, encoded: int, limits: Limits) -> None:
     """Refuse files that decode to over 2 GiB in all and to many times their size.
 
@@ -145,7 +142,7 @@ class Part:
 
 
 def decode(
-    source: Source, module: Medium, form: Form, limits: Limits = LIMITS
+    source: Source, module: Medium, form: Form, limits: Limits
 ) -> Iterator[Part]:
     """Decode a source part by part, in its order.
 
@@ -162,11 +159,7 @@ def decode(
 
 
 def decode_chunk(
-    chunk: Chunk,
-    module: Medium,
-    form: Form,
-    where: str,
-    limits: Limits = LIMITS,
+    chunk: Chunk, module: Medium, form: Form, where: str, limits: Limits
 ) -> Iterator[Part]:
     """Decode some rows of a source; ``where`` names it in messages.
 
@@ -209,10 +202,8 @@ def _block(chunk: Chunk, payload: Payload) -> Block:
 
 def _end(sizes: list[Size], start: int, count: int) -> int:
     """The end of a part of bounded size that begins at row ``start``."""
-    end = min(start + count, len(sizes))
-    totals = itertools.accumulate(size.item for size in sizes[start:end])
-    fits = sum(total <= PART_BYTES for total in totals)
-    return min(end, start + max(1, fits))
+    totals = itertools.accumulate(size.item for size in sizes[start : start + count])
+    return start + max(1, sum(total <= PART_BYTES for total in totals))
 
 
 def _decode_files(

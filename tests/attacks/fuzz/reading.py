@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.attacks.fuzz.seeds import Seed
 
 from headrace import media
-from headrace.data.decoding import decode_chunk
+from headrace.data.decoding import Limits, decode_chunk
 from headrace.data.sources.opening import open_source
 from headrace.errors import HeadraceError
 from headrace.media.chunks import Chunk, Reading
@@ -15,6 +15,7 @@ from headrace.records import Form
 from headrace.settings import Settings
 
 _RATE_HZ = 8000
+_LIMITS = Limits(32 * 2**20, 500)
 _FORMS = {
     "image": Form(),
     "audio": Form(sample_rate_hz=_RATE_HZ),
@@ -53,7 +54,7 @@ def _decoded(chunk: Chunk, seed: Seed) -> str:
     form = _FORMS[seed.medium].model_copy(update={"shape": seed.shape})
     module = media.medium(seed.medium)
     try:
-        for part in decode_chunk(chunk, module, form, "mutant"):
+        for part in decode_chunk(chunk, module, form, "mutant", _LIMITS):
             outcomes |= {row.check for row in part.rejected.values()}
             outcomes |= (
                 {"read"} if any(block.labels for block in part.blocks) else set()

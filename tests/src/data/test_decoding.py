@@ -15,6 +15,7 @@ from PIL import Image
 from headrace.data import decoding
 from headrace.data.decoding import (
     FILES_AT_ONCE,
+    Limits,
     Part,
     decode,
     decode_chunk,
@@ -30,6 +31,7 @@ from headrace.records import Form
 from headrace.settings import Settings
 
 SHAPE = (2, 3, 1)
+LIMITS = Limits(32 * 2**20, 500)
 GREY = np.arange(6, dtype=np.uint8).reshape(2, 3)
 RED = np.full((2, 3, 3), (255, 0, 0), np.uint8)
 
@@ -42,7 +44,7 @@ def png(array: Any) -> bytes:
 
 def parts_of(place: Path, *, labelled: bool = False) -> list[Part]:
     with open_source(str(place), Settings(), Reading(labelled=labelled)) as source:
-        return list(decode(source, image, Form(shape=SHAPE)))
+        return list(decode(source, image, Form(shape=SHAPE), LIMITS))
 
 
 def test_files_keep_their_rows_whatever_becomes_of_them(tmp_path: Path) -> None:
@@ -96,7 +98,7 @@ def test_rows_that_could_not_be_read_are_not_called_empty(
     monkeypatch.setattr(decoding, "_FILES_AT_FIRST", 2)
     items = [b"hi", b"", b"", b"ho"]
     chunk = Chunk(None, items, [""] * 4, list("abcd"), unread=[2])
-    parts = list(decode_chunk(chunk, text, Form(shape=(4,)), "here"))
+    parts = list(decode_chunk(chunk, text, Form(shape=(4,)), "here", LIMITS))
     reasons = {r.name: (r.check, r.reason) for p in parts for r in p.rejected.values()}
     assert reasons == {
         "b": ("empty", "it is empty"),
