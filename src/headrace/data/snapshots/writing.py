@@ -57,14 +57,12 @@ class WrittenShard(NamedTuple):
 
     Attributes:
         name: below the snapshot's folder.
-        sha256: of the file.
-        splits: number of rows of each split.
+        facts: of the file, for the manifest.
         content: the lines of `content_of`, for the digest.
     """
 
     name: str
-    sha256: str
-    splits: dict[str, int]
+    facts: FileFacts
     content: bytes
 
 
@@ -106,9 +104,9 @@ def write_shard(
         use_dictionary=["split", "label", "group"],
         write_statistics=["item", "split", "label"],
     )
-    return WrittenShard(
-        name, _sha256(folder / name), count_values(rows["split"]), content_of(rows)
-    )
+    splits = count_values(rows["split"])
+    facts = FileFacts(sha256=_sha256(folder / name), splits=splits)
+    return WrittenShard(name, facts, content_of(rows))
 
 
 def _sha256(path: Path) -> str:
@@ -149,8 +147,8 @@ def publish_snapshot(  # noqa: PLR0913
     counts: Counter[str] = Counter()
     for shard in shards:
         sha.update(shard.content)
-        counts.update(shard.splits)
-        files[shard.name] = FileFacts(sha256=shard.sha256, splits=shard.splits)
+        counts.update(shard.facts.splits)
+        files[shard.name] = shard.facts
     schema = pa.schema([(field.name, pa.string()) for field in fields(Rejected)])
     rows = pa.Table.from_pylist([asdict(row) for row in rejected], schema)
     sha.update(rejected_lines(rows))
