@@ -152,7 +152,7 @@ def _by_libsndfile(kind: str, data: bytes, seconds: float) -> tuple[Header, Payl
     """The header and the first seconds; all samples are decoded, to check them."""
     import soundfile
 
-    checksum = streams.FlacChecksum(data) if kind == "flac" else None
+    checksum = streams.FlacChecksum(data)
     try:
         with soundfile.SoundFile(_Bytes(data)) as file:
             has_no_length = kind == "flac" and not streams.flac_frames(data)
@@ -172,8 +172,7 @@ def _by_libsndfile(kind: str, data: bytes, seconds: float) -> tuple[Header, Payl
                 if count < needed:
                     blocks.append(block[: needed - count].copy())
                 count += len(block)
-                if checksum is not None:
-                    checksum.add(block)
+                checksum.add(block)
     except (soundfile.SoundFileError, OSError, ValueError, RuntimeError) as error:
         raise Unfit("damaged", f"damaged or cut short: {error}") from error
     if count != declared and not has_no_length:
@@ -182,8 +181,7 @@ def _by_libsndfile(kind: str, data: bytes, seconds: float) -> tuple[Header, Payl
             f"its header declares {declared:,} frames, and {count:,} can be read",
         )
     headers.check_sizes(header.rate, header.channels, count)
-    if checksum is not None:
-        checksum.check()
+    checksum.check()
     sound = np.concatenate(blocks)
     if sound.dtype.kind == "i":
         sound = sound / np.float32(2 ** (8 * sound.itemsize - 1))
