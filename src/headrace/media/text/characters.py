@@ -99,8 +99,7 @@ def characters_of(column: pa.Array) -> Characters:
 @functools.cache
 def _tables() -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
     kinds = np.zeros(_ALL, np.uint8)
-    categories = [unicodedata.category(chr(code)) for code in range(0x30000)]
-    names = np.array(categories, dtype="U2")
+    names = np.array([unicodedata.category(chr(code)) for code in range(0x30000)])
     letters = np.flatnonzero(np.char.startswith(names, "L"))
     kinds[letters] |= LETTER
     kinds[0x30000:0x323B0] |= LETTER
@@ -113,7 +112,6 @@ def _tables() -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
     scripts = np.where(kinds & LETTER, SCRIPTS.index("other"), 0).astype(np.uint8)
     for script, ranges in _RANGES.items():
         for low, high in ranges:
-            part = slice(low, high + 1)
-            is_letter = (kinds[part] & LETTER).astype(bool)
-            scripts[part][is_letter] = SCRIPTS.index(script)
+            part = scripts[low : high + 1]
+            part[part > 0] = SCRIPTS.index(script)
     return kinds, scripts

@@ -26,14 +26,10 @@ _RARE_SHARE = 0.2
 _RESTORED = 0.4  # of real texts, 8 %
 
 
-def _windows(low: int, high: int) -> str:
-    """A pattern of the characters for bytes in Latin-1 and Windows-1252."""
-    data = bytes(range(low, high + 1))
-    characters = {*data.decode("latin-1"), *data.decode("cp1252", "ignore")}
-    return re.escape("".join(sorted(characters)))
-
-
-_TAIL = f"[{_windows(0x80, 0xBF)}]"
+# The characters in Latin-1 and Windows-1252 for bytes that continue one in UTF-8.
+_HIGH = bytes(range(0x80, 0xC0))
+_TAILS = {*_HIGH.decode("latin-1"), *_HIGH.decode("cp1252", "ignore")}
+_TAIL = f"[{re.escape(''.join(sorted(_TAILS)))}]"
 # Some of them are natural after a letter, before a punctuation mark.
 _NATURAL = "…”’‘“»«–—›‹°·¿¡™®©§ªº¹²³€šžŠŽ\u00a0"
 _STRANGE = f"(?:(?![{_NATURAL}]){_TAIL})"

@@ -108,10 +108,8 @@ def _by_stop_words(column: pa.Array) -> Payload:
     # Each word counts once in a text.
     keys = np.unique(rows * (len(known) + 1) + places)
     rows, places = np.divmod(keys, len(known) + 1)
-    hits = np.zeros((len(column), len(_LANGUAGES)), np.int64)
-    for place in range(len(_LANGUAGES)):
-        chosen = rows[uses[places, place]]
-        hits[:, place] = np.bincount(chosen, minlength=len(column))
+    chosen = (rows[used] for used in uses[places].T)
+    hits = np.stack([np.bincount(some, minlength=len(column)) for some in chosen], 1)
     top, second = np.partition(hits, -2, axis=1)[:, [-1, -2]].T
     sure = (top >= _WORDS) & (top >= 2 * second) & (stop_words >= _SHARE * counted)
     likely = np.array(_LANGUAGES, object)[hits.argmax(axis=1)]

@@ -165,13 +165,7 @@ def from_column(column: pa.Array, shape: Shape) -> Texts:
 
 def raw(payload: Texts) -> Payload:
     """Texts as a saved model takes them: an array of ``str``, ``(n,)``."""
-    return _strings(as_column(payload).to_pylist())
-
-
-def _strings(items: list[str]) -> Payload:
-    strings = np.empty(len(items), object)
-    strings[:] = items
-    return strings
+    return np.array(as_column(payload).to_pylist(), object)
 
 
 def variants(payload: Texts) -> list[Payload]:
@@ -205,7 +199,8 @@ def check_input(x: Any, data: DataDescription) -> Payload:
             f"The input is {received}; expected a text or a list of texts.",
             "Give for example ['See you at nine.'].",
         )
-    return _strings([_checked(item, place, data) for place, item in enumerate(items)])
+    texts = [_checked(item, place, data) for place, item in enumerate(items)]
+    return np.array(texts, object)
 
 
 def _checked(item: Any, place: int, data: DataDescription) -> str:
@@ -246,8 +241,7 @@ def decode_files(files: Sequence[bytes], form: Form) -> Decoded:
 def sizes(files: Sequence[bytes], form: Form) -> list[Size]:
     """At most how many bytes each text has as padded UTF-8."""
     limit = limit_of(form)
-    lengths = [(len(data), min(2 * len(data), limit)) for data in files]
-    return [Size(length, size_of(most, form)) for length, most in lengths]
+    return [Size(len(data), size_of(min(2 * len(data), limit), form)) for data in files]
 
 
 def _decode(data: bytes, form: Form, notes: Counter[str]) -> Payload | Problem:
