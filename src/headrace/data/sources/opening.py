@@ -10,8 +10,8 @@ from pathlib import Path
 
 from headrace import extensions
 from headrace.data.sources.catalog import named as catalog
-from headrace.data.sources.places import archive
 from headrace.data.sources.places import uris as places
+from headrace.data.sources.places.archive import is_tar, is_zip, tar_tree, zip_tree
 from headrace.data.sources.places.files import File, local_file, unpacked_head
 from headrace.data.sources.places.trees import FileTree
 from headrace.data.sources.readers import readers
@@ -70,7 +70,7 @@ def check_source(uri: str, settings: Settings, reading: Reading = _DEFAULT) -> N
         SourceError, SpecError: as `open_source`.
     """
     path = Path(uri)
-    if path.is_file() and not _is_tar(local_file(path, uri, path.stat().st_size)):
+    if path.is_file() and not is_tar(local_file(path, uri, path.stat().st_size)):
         with open_source(uri, settings, reading):
             pass
 
@@ -132,20 +132,15 @@ def _unpacked(
     if not head:
         expected = medium(source.reading.medium).SOURCES
         raise SourceError(f"{file.where} is empty: 0 bytes.", expected)
-    if archive.is_zip(head):
-        tree = archive.zip_tree(file, settings, source.files)
+    if is_zip(head):
+        tree = zip_tree(file, settings, source.files)
         for begin, (what, action) in _OFFICE.items():
             if any(name.startswith(begin) for name in tree.files):
                 raise SourceError(f"{tree.where} is {what}.", action)
         return tree
-    if _is_tar(file):
-        return archive.tar_tree(file, settings, source.files)
+    if is_tar(file):
+        return tar_tree(file, settings, source.files)
     return file
-
-
-def _is_tar(file: File) -> bool:
-    with places.translate_remote_errors(file.where):
-        return archive.is_tar(unpacked_head(file))
 
 
 def _unknown(data: File | FileTree, head: bytes, reading: Reading) -> SourceError:

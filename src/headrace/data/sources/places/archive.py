@@ -20,6 +20,7 @@ from headrace.data.sources.places.files import (
     check_limits,
     check_ratio,
     translate_errors,
+    unpacked_head,
 )
 from headrace.data.sources.places.trees import Files, FileTree, is_junk, relative_name
 from headrace.errors import SourceError
@@ -39,9 +40,9 @@ def is_zip(head: bytes) -> bool:
     return head.startswith((b"PK\x03\x04", b"PK\x05\x06"))
 
 
-def is_tar(head: bytes) -> bool:
-    """Whether a file's first 512 bytes, decompressed, are those of a tar archive."""
-    return head[257:262] == b"ustar"
+def is_tar(file: File) -> bool:
+    """Whether the first bytes of a file, decompressed, are those of a tar archive."""
+    return unpacked_head(file)[257:262] == b"ustar"
 
 
 def zip_tree(file: File, settings: Settings, files: contextlib.ExitStack) -> FileTree:

@@ -261,10 +261,6 @@ class Bounded(io.RawIOBase):
             self._check(offset)
         return self._stream.seek(offset, whence)
 
-    def tell(self) -> int:
-        """The place in the unpacked bytes."""
-        return self._stream.tell()
-
     def seekable(self) -> bool:
         """Always: decompressors begin again."""
         return True

@@ -123,10 +123,8 @@ def read_folder(tree: FileTree, source: Source, settings: Settings) -> Iterator[
 
 def has_classes(tree: FileTree, medium: str) -> bool:
     """Whether files of a medium lie in sub-folders of at least two classes."""
-    places = (place for place, name in _labelled(tree, []) if is_medium(name, medium))
-    labels = (label for _, label in places)
-    first = next(labels, None)
-    return any(label != first for label in labels)
+    placed = _labelled(tree, [])
+    return len({label for (_, label), name in placed if is_medium(name, medium)}) > 1
 
 
 def read_single(file: File, source: Source, settings: Settings) -> Iterator[Chunk]:

@@ -92,14 +92,13 @@ def _read_tables(
         SpecError: a column that `reading` names does not exist, or no row is taken.
     """
     parts = [_part(name, file, settings, reading) for name, file in files.items()]
-    where = parts[0].table.where
     high: dict[SourceSplit | None, float] = {}
     kinds = [part.table.kinds[part.roles.item] for part in parts]
     if any(_is_list(kind) and pa.types.is_floating(kind.value_type) for kind in kinds):
-        for chunk in read_parts(parts, reading, where):
+        for chunk in read_parts(parts, reading):
             high[chunk.split] = max(high.get(chunk.split, 0), _greatest(chunk))
     forms: dict[SourceSplit | None, tuple[str, str]] = {}
-    for chunk in read_parts(parts, reading, where):
+    for chunk in read_parts(parts, reading):
         _check_form(chunk, forms)
         yield replace(chunk, high=high.get(chunk.split))
 

@@ -195,4 +195,4 @@ def _read_parts(parts: Sequence[Part], source: Source) -> Iterator[Chunk]:
             texts=roles.item, labels=roles.label, groups=roles.group, splits=roles.split
         )
         source.notes.append(f"{table.where}: {table.format}; {columns}")
-    return read_parts(parts, source.reading, parts[0].table.where)
+    return read_parts(parts, source.reading)

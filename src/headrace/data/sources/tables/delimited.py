@@ -193,11 +193,10 @@ def open_delimited(
     # Uneven rows are an error if the file must be a table or is named like one.
     is_table = reading.labelled or file.where.lower().endswith((".csv", ".tsv"))
     share = LEAST_SHARE if is_table else SURE_SHARE
-    separator = _SEPARATOR.match(sample)
-    sample = sample[separator.end() :] if separator else sample
-    delimiter = separator[1] if separator else ""
+    skipped, delimiter = 0, ""
+    if separator := _SEPARATOR.match(sample):
+        skipped, delimiter, sample = 1, separator[1], sample[separator.end() :]
     found = find_dialect(sample, is_whole, file.where, share, delimiter)
-    skipped = 1 if separator else 0
     if found is None:
         return _one_column(file, encoding, sample, skipped)
     dialect, rows = found

@@ -111,8 +111,7 @@ class JsonTable:
 
     def read(self, columns: Sequence[str]) -> Iterator[Rows]:
         """All rows of some columns, a bounded number at a time."""
-        kinds = {name: self.kinds[name] for name in columns}
-        makers = {name: partial(_column, kind=kind) for name, kind in kinds.items()}
+        makers = {name: partial(_column, kind=self.kinds[name]) for name in columns}
         return batches(self._cells(columns), makers)
 
     def _cells(self, columns: Sequence[str]) -> Iterator[tuple[list[Any] | None, int]]:

@@ -236,8 +236,7 @@ def scan(stream: IO[bytes], chunk: Chunk, limit: int) -> Pages:
             raise PageError(f"a page of {packed:,} bytes, unpacked {unpacked:,}")
         pages.largest = max(pages.largest, unpacked)
         if header.get(1) == _DICTIONARY:
-            body = (place - packed, packed, unpacked)
-            longest = _longest(stream, body, chunk, limit)
+            longest = _longest(stream, place - packed, packed, unpacked, chunk, limit)
             pages.dictionary = max(pages.dictionary, longest)
             continue
         facts = header.get(5) if header.get(1) == _DATA else header.get(8)
@@ -274,10 +273,9 @@ def _header(stream: IO[bytes], place: int, end: int) -> tuple[Fields, int]:
 
 
 def _longest(
-    stream: IO[bytes], body: tuple[int, int, int], chunk: Chunk, limit: int
+    stream: IO[bytes], place: int, packed: int, unpacked: int, chunk: Chunk, limit: int
 ) -> int:
     """The bytes of the longest value of a dictionary; if unknown, of all of it."""
-    place, packed, unpacked = body
     if chunk.kind != _BYTE_ARRAY or unpacked > limit:
         return unpacked
     stream.seek(place)

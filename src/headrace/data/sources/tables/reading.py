@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -70,7 +70,7 @@ def part_of_texts(table: Table, roles: Roles, split: SourceSplit | None = None) 
     return Part(table, roles, split, read, _texts)
 
 
-def read_parts(parts: Iterable[Part], reading: Reading, where: str) -> Iterator[Chunk]:
+def read_parts(parts: Sequence[Part], reading: Reading) -> Iterator[Chunk]:
     """The rows of tables that the condition takes, in the order of the tables.
 
     Raises:
@@ -90,7 +90,7 @@ def read_parts(parts: Iterable[Part], reading: Reading, where: str) -> Iterator[
             taken += int(is_taken.sum())
             first += len(rows.batch)
         total += first
-    check_taken(reading, total, taken, where)
+    check_taken(reading, total, taken, parts[0].table.where)
 
 
 def select(rows: Rows, condition: Where) -> _Mask:
