@@ -235,8 +235,9 @@ def entry(*editions: dict[str, Pin], table: str = "", limit: int = 1000) -> Entr
 def opened(one: Entry, settings: Settings) -> tuple[Source, Any]:
     """The source, and its file, or its tree of several."""
     source = Source(kind="", uri=one.uri)
-    with source:
-        return source, catalog.open_entry(source, settings, one)
+    with source, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(catalog, "find_entry", lambda uri: one)
+        return source, catalog.open_entry(source, settings)
 
 
 def give_mnist(monkeypatch: pytest.MonkeyPatch, data: bytes, url: str = "") -> None:

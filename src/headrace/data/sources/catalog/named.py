@@ -121,22 +121,19 @@ def find_entry(uri: str) -> Entry:
     )
 
 
-def open_entry(
-    source: Source, settings: Settings, entry: Entry | None = None
-) -> File | FileTree:
+def open_entry(source: Source, settings: Settings) -> File | FileTree:
     """The data of an entry, in memory.
 
     Args:
         source: its URI names the entry; its attribution, notes and findings are set.
         settings: where copies may be.
-        entry: in place of the one that the URI names.
 
     Raises:
         NotFoundError: there is no such entry, or no folder ``HEADRACE_DATA``.
         SourceError: the cache of another library holds another file of this name.
         DependencyError: there is no copy, and the download failed.
     """
-    entry = entry or find_entry(source.uri)
+    entry = find_entry(source.uri)
     source.attribution = entry.attribution
     rejected: list[str] = []
     edition = entry.editions[-1]
@@ -169,7 +166,7 @@ def open_entry(
     return first if not (others or members) else FileTree(entry.uri, members or files)
 
 
-def identity(uri: str, settings: Settings, entry: Entry | None = None) -> str:
+def identity(uri: str, settings: Settings) -> str:
     """A digest that changes when the data may have changed; content is not read.
 
     Downloads do not change it, since they are the pinned files.
@@ -179,7 +176,7 @@ def identity(uri: str, settings: Settings, entry: Entry | None = None) -> str:
     """
     if uri == SAMPLE:
         return places.identity(sample_file().where, settings)
-    entry = entry or find_entry(uri)
+    entry = find_entry(uri)
     sha = hashlib.sha256(entry.model_dump_json().encode())
     for path in find_copies(entry.names, settings):
         sha.update(f"\n{places.identity(str(path), settings)}".encode())

@@ -140,21 +140,24 @@ def test_the_variable_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_identity_follows_local_copies_and_not_downloads(
-    server: Upstream, copies: Settings, make: Make
+    server: Upstream, copies: Settings, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = entry({"a.tsv": pin(GOOD, server.give("/a", GOOD))})
-    nothing = catalog.identity(one.uri, copies, one)
+    monkeypatch.setattr(catalog, "find_entry", lambda uri: one)
+    nothing = catalog.identity(one.uri, copies)
     opened(one, copies)
-    assert catalog.identity(one.uri, copies, one) == nothing
+    assert catalog.identity(one.uri, copies) == nothing
     assert kept(copies) == ["a.tsv"]
     path = make.file("copies/deep/a.tsv", GOOD)
     make.file("copies/deep/other.tsv", GOOD)
-    first = catalog.identity(one.uri, copies, one)
+    first = catalog.identity(one.uri, copies)
     deeper = copies.model_copy(update={"data": make.folder / "copies" / "deep"})
-    assert catalog.identity(one.uri, deeper, one) == first
+    assert catalog.identity(one.uri, deeper) == first
     make.file("new", b"ham\tno!\n").replace(path)
-    second = catalog.identity(one.uri, copies, one)
-    other = catalog.identity(one.uri, copies, entry({"a.tsv": pin(b"other")}))
+    second = catalog.identity(one.uri, copies)
+    changed = entry({"a.tsv": pin(b"other")})
+    monkeypatch.setattr(catalog, "find_entry", lambda uri: changed)
+    other = catalog.identity(one.uri, copies)
     assert len({nothing, first, second, other}) == 4
     assert server.asked == ["/a"]
 
