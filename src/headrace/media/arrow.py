@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from headrace.media.forms import Payload
+from headrace.media.forms import Counts, Payload
 
 if TYPE_CHECKING:
     from headrace.media import Medium
@@ -83,14 +83,20 @@ def digests(payload: Payload, module: Medium) -> bytes:
     items = np.ascontiguousarray(payload).reshape(-1).view(np.uint8)
     ends = np.full(len(payload), width)
     if module.PADDED:
-        filled = items.reshape(-1, width) != 0
-        # argmax is 0 for zeros alone.
-        ends = np.where(filled.any(axis=1), width - filled[:, ::-1].argmax(axis=1), 0)
+        ends = lengths(items.reshape(-1, width))
     flat = items.data
     spans = zip(range(0, len(flat), width), ends.tolist(), strict=True)
     return b"".join(
         [hashlib.sha256(flat[start : start + end]).digest() for start, end in spans]
     )
+
+
+def lengths(rows: Payload) -> Counts:
+    """Values of each row ``(n, values)`` up to the last that is not zero, ``(n,)``."""
+    filled = rows != 0
+    # argmax is 0 for zeros alone.
+    count = rows.shape[1] - filled[:, ::-1].argmax(axis=1)
+    return np.where(filled.any(axis=1), count, 0)
 
 
 def is_among(

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from headrace.media.arrow import as_binary, as_bytes
+from headrace.media.arrow import as_binary, as_bytes, lengths
 from headrace.media.audio.columns import columns, expectations
 from headrace.media.audio.features import preprocessing
 from headrace.media.audio.files import decode_files, sizes, suggest
@@ -116,8 +116,7 @@ def as_html(sample: Samples, data: DataDescription) -> str:
     """A player for one sound ``(samples,)``, without its padding."""
     import soundfile
 
-    sounding = np.flatnonzero(sample)
-    end = int(sounding[-1]) + 1 if len(sounding) else 1
+    end = max(1, int(lengths(sample[np.newaxis])[0]))
     file = io.BytesIO()
     soundfile.write(file, sample[:end], data.sample_rate_hz, "PCM_16", format="WAV")
     text = base64.b64encode(file.getvalue()).decode()

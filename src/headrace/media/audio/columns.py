@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from headrace.media.arrow import lengths
 from headrace.media.audio.fingerprints import fingerprints
-from headrace.media.audio.samples import Samples, lengths
+from headrace.media.audio.samples import Samples
 from headrace.media.forms import Columns, Counts, Expectation, Flags, never, within
 from headrace.records import DataDescription
 
@@ -234,7 +235,7 @@ def _spectral(frames: _Frames, rate: int) -> tuple[_Floats, _Floats, Flags]:
     lowest = max(1, round(_LOWEST_HZ / width))
     place = np.arange(bins)
     content = power > _CONTENT
-    top = np.where(content.any(axis=1), bins - content[:, ::-1].argmax(axis=1), 1)
+    top = np.maximum(lengths(content), 1)
     used = (place >= lowest) & (place < np.maximum(top, lowest + 4)[:, None])
     number = used.sum(axis=1)
     logs = np.where(used, np.log(power + 1e-3), 0).sum(axis=1) / number

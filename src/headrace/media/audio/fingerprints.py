@@ -21,7 +21,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from headrace.media.audio.samples import Samples, lengths
+from headrace.media.arrow import lengths
+from headrace.media.audio.samples import Samples
 from headrace.media.forms import Columns, Flags
 from headrace.records import DataDescription
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from headrace.errors import InputError, SourceError, SpecError
 from headrace.media.audio.headers import SECONDS_LIMIT
-from headrace.media.forms import Counts, Fitted, Flags, Payload, Shape, array_name
+from headrace.media.forms import Fitted, Flags, Payload, Shape, array_name
 from headrace.records import DataDescription, Form
 from headrace.spec import DataSpec
 
@@ -239,10 +239,3 @@ def _check_values(sound: Payload) -> None:
             f"The input's values are {low:g}..{high:g}; expected -1..1.",
             "Divide samples of 16 bits by 32,768, or pass them as int16.",
         )
-
-
-def lengths(block: Samples) -> Counts:
-    """Samples of each sound up to the last that is not zero, ``(n,)``."""
-    filled = block != 0
-    count = block.shape[1] - filled[:, ::-1].argmax(axis=1)
-    return np.where(filled.any(axis=1), count, 0)

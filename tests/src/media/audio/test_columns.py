@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from headrace.media import audio
+from headrace.media.arrow import lengths
 from headrace.media.audio.columns import in_blocks
-from headrace.media.audio.samples import lengths
 from headrace.records import DataDescription
 
 RATE, LENGTH = 8_000, 6_000
