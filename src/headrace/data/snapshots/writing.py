@@ -36,7 +36,6 @@ from headrace.state.store import Store
 ROWS_PER_SHARD = 65_536
 BYTES_PER_SHARD = 64 * 2**20
 _ROW_GROUP = 8192
-_HEX = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +115,7 @@ def _sha256(path: Path) -> str:
 
 def _hex(items: pa.ChunkedArray) -> pa.Array:
     data = b"".join(as_bytes(chunk).data for chunk in items.chunks)
-    ends = np.arange(len(items) + 1, dtype=np.int32) * _HEX
-    text = pa.py_buffer(data.hex().encode())
-    return pa.StringArray.from_buffers(len(items), pa.py_buffer(ends), text)
+    return pa.array(np.frombuffer(data.hex().encode(), "S64")).cast(pa.string())
 
 
 def publish_snapshot(  # noqa: PLR0913
