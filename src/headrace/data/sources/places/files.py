@@ -237,9 +237,8 @@ class Bounded(io.RawIOBase):
         self._limit = min(allowed, settings.max_bytes)
 
     def _check(self, position: int) -> None:
-        if position > self._limit:
-            check_limits(self._file.where, 0, position, self._settings)
-            check_ratio(self._file.where, position, self._file.size, self._settings)
+        check_limits(self._file.where, 0, position, self._settings)
+        check_ratio(self._file.where, position, self._file.size, self._settings)
 
     def read(self, size: int = -1) -> bytes:
         """Read bytes within the limit."""

@@ -140,10 +140,7 @@ def _chunks(rows: Rows, is_taken: _Mask, first: int, part: Part) -> list[Chunk]:
 
 
 def _texts(column: pa.Array, names: Sequence[str]) -> list[bytes]:
-    column = plain(column)
-    if not is_binary(column.type):
-        column = column.cast(pa.large_string()).cast(pa.large_binary())
-    items = [item or b"" for item in column.to_pylist()]
+    items = [item or b"" for item in _as_bytes(column).to_pylist()]
     longest = max(range(len(items)), key=lambda row: len(items[row]))
     if len(items[longest]) > _TEXT_LIMIT:
         raise SourceError(
@@ -182,14 +179,15 @@ def labels_of(rows: pa.RecordBatch, name: str | None, where: str, first: int) ->
 
 def texts_of(column: pa.Array) -> list[str]:
     """A column as text; missing and undecodable cells are empty."""
+    return [_decoded(cell) for cell in _as_bytes(column).to_pylist()]
+
+
+def _as_bytes(column: pa.Array) -> pa.Array:
+    """A column of text, numbers or bytes as bytes."""
     column = plain(column)
     if is_binary(column.type):
-        return [_decoded(cell) for cell in column.to_pylist()]
-    column = column.cast(pa.large_string())
-    try:
-        return [cell or "" for cell in column.to_pylist()]
-    except UnicodeDecodeError:
-        return texts_of(column.cast(pa.large_binary()))
+        return column
+    return column.cast(pa.large_string()).cast(pa.large_binary())
 
 
 def _decoded(cell: bytes | None) -> str:

@@ -80,13 +80,13 @@ class Survey:
     Attributes:
         rows: number of rows, unreadable ones included.
         bad: number of unreadable rows.
-        first_bad: the first unreadable row: its line and its problem.
+        first_bad: the first unreadable row, if there is one: its line and its problem.
         sample: rows from all over the table.
     """
 
     rows: int = 0
     bad: int = 0
-    first_bad: tuple[int, str] = (0, "")
+    first_bad: tuple[int, str] | None = None
     sample: list[Any] = field(default_factory=list)
     _sizes: list[int] = field(default_factory=list)
     _size: int = 0
@@ -94,8 +94,7 @@ class Survey:
 
     def add_bad(self, line: int, problem: str, count: int = 1) -> None:
         """Count unreadable rows."""
-        if not self.bad:
-            self.first_bad = (line, problem)
+        self.first_bad = self.first_bad or (line, problem)
         self.bad += count
         self.rows += count
 
@@ -124,7 +123,7 @@ class Survey:
         Raises:
             SourceError: they are over 1 % of all; `action` says what to do then.
         """
-        if not self.bad:
+        if self.first_bad is None:
             return []
         line, problem = self.first_bad
         message = f"{where}: {self.bad:,} of {self.rows:,} rows cannot be read, such "
