@@ -57,13 +57,10 @@ class Chunk:
     def take(self, rows: Sequence[int]) -> Chunk:
         """Some of its rows, by their places."""
         items, unread = self.items, set(self.unread)
-        if isinstance(items, list):
-            items = [items[row] for row in rows]
-        else:
-            items = items[rows]
+        some = [items[row] for row in rows] if isinstance(items, list) else items[rows]
         return replace(
             self,
-            items=items,
+            items=some,
             labels=[self.labels[row] for row in rows],
             names=[self.names[row] for row in rows],
             groups=[self.groups[row] for row in rows] if self.groups else [],
@@ -98,7 +95,7 @@ class Reading:
 
 
 @dataclass(slots=True)
-class Source:
+class Source(contextlib.AbstractContextManager["Source"]):
     """An opened source; leaving its ``with`` block closes its files.
 
     Attributes:
@@ -117,10 +114,6 @@ class Source:
     findings: list[Finding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     files: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
-
-    def __enter__(self) -> Source:
-        """The source itself."""
-        return self
 
     def __exit__(self, *_: object) -> None:
         """Close its files."""
