@@ -6,6 +6,7 @@ poems give no warning.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -70,12 +71,10 @@ def _parts(column: pa.Array) -> Iterator[pa.Array]:
     """Parts of a column of about ``_BLOCK_BYTES`` each."""
     ends, _ = offsets_of(column)
     steps = np.arange(_BLOCK_BYTES, int(ends[len(column)]), _BLOCK_BYTES)
-    stops = [*np.searchsorted(ends[: len(column)], steps).tolist(), len(column)]
-    start = 0
-    for stop in stops:
+    stops = np.searchsorted(ends[: len(column)], steps).tolist()
+    for start, stop in itertools.pairwise([0, *stops, len(column)]):
         if stop > start or not len(column):
             yield column.slice(start, stop - start)
-            start = stop
 
 
 def _block(column: pa.Array) -> Columns:

@@ -56,8 +56,7 @@ def damage(column: pa.Array, characters: Characters) -> Counts:
     suspects = np.flatnonzero(_suspects(characters) | doubtful)
     texts = column.take(suspects).to_pylist()
     for row, text in zip(suspects.tolist(), texts, strict=True):
-        spans = (m.group() for m in _MISREAD.finditer(text))
-        damaged[row] += sum(len(span) for span in spans if _is_misread(span))
+        damaged[row] += sum(map(len, filter(_is_misread, _MISREAD.findall(text))))
         if doubtful[row] and _is_utf_8_read_as_gbk(text):
             damaged[row] += han[row]
     return np.minimum(damaged, np.diff(characters.bounds))

@@ -22,8 +22,7 @@ from headrace.records import DataDescription
 _HAN = SCRIPTS.index("han")
 _LENGTH, _LENGTH_HAN = 4, 2  # characters of a shingle
 _NONE = np.uint32(2**32 - 1)
-_ORDERS = np.random.default_rng(1).integers(0, 2**31, 64, np.uint32) * np.uint32(2)
-_ORDERS += np.uint32(1)
+_ORDERS = 2 * np.random.default_rng(1).integers(0, 2**31, 64, np.uint32) + 1
 # The least Jaccard similarity of copies.
 ALIKE = 0.8
 # Texts with fewer shingles, such as greetings, are alike without being copies.

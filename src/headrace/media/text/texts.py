@@ -93,8 +93,6 @@ def is_empty(text: str) -> bool:
 
 def cut(data: bytes, limit: int) -> bytes:
     """The whole characters at a text's start that fit into ``limit`` bytes."""
-    if len(data) <= limit:
-        return data
     return data[:limit].decode("utf-8", "ignore").encode()
 
 
