@@ -71,8 +71,7 @@ def check_source(uri: str, settings: Settings, reading: Reading = _DEFAULT) -> N
     """
     path = Path(uri)
     if path.is_file() and not is_tar(local_file(path, uri, path.stat().st_size)):
-        with open_source(uri, settings, reading):
-            pass
+        open_source(uri, settings, reading).files.close()
 
 
 def _check_columns(source: Source) -> None:

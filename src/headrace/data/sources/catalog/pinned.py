@@ -112,8 +112,7 @@ def download(pin: Pin, limit_bytes: int, name: str, settings: Settings) -> bytes
         DownloadError: the download fails, or is another file.
     """
     data = fetch(pin.url, limit_bytes, name)
-    pattern = pin.contents or pin.member
-    if pattern:
+    if pattern := pin.contents or pin.member:
         try:
             with contextlib.ExitStack() as files:
                 archive = in_memory("what came", data)
@@ -121,8 +120,7 @@ def download(pin: Pin, limit_bytes: int, name: str, settings: Settings) -> bytes
                 data = _packed(members) if pin.contents else members[pattern].read()
         except SourceError as error:
             raise DownloadError(error.message.rstrip(".")) from None
-    difference = _difference(data, pin, settings)
-    if difference:
+    if difference := _difference(data, pin, settings):
         raise DownloadError(f"what came {difference}")
     return data
 

@@ -73,8 +73,7 @@ def in_utf_8(texts: Sequence[bytes], source: Source) -> list[bytes]:
         texts: the bytes of each.
         source: may declare the encoding; a detected one is added to its notes.
     """
-    declared = source.reading.encoding
-    if declared:
+    if declared := source.reading.encoding:
         return [_recoded(text, declared) for text in texts]
     others = [text for text in texts if not _is_unicode(text)]
     data = b"\n".join(others)

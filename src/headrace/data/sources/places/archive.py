@@ -89,8 +89,7 @@ def _check_zip_end(file: File) -> None:
         tail = stream.read()
     end = tail.rfind(b"PK\x05\x06")
     comment = int.from_bytes(tail[end + _ZIP_END - 2 : end + _ZIP_END], "little")
-    left_over = len(tail) - end - _ZIP_END - comment
-    if left_over:
+    if left_over := len(tail) - end - _ZIP_END - comment:
         what = f"{left_over:,} bytes follow" if left_over > 0 else "it was cut short at"
         raise SourceError(
             f"{file.where} is a zip archive, but {what} its end.",
@@ -166,14 +165,13 @@ def tar_tree(file: File, settings: Settings, files: contextlib.ExitStack) -> Fil
     """
     where = file.where
     stream = files.enter_context(bounded(file, settings).open())
-    members = total = 0
+    total = 0
     with translate_errors(where):
         archive = files.enter_context(
             tarfile.open(fileobj=stream, mode="r:", errorlevel=1)
         )
         tree = _members(where, archive.extractfile, "size")
-        while (info := archive.next()) is not None:
-            members += 1
+        for members, info in enumerate(archive, 1):
             name = relative_name(info.name, where)
             if info.isdir():
                 continue

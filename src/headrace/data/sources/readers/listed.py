@@ -177,7 +177,7 @@ def _listing(
         for find in index.ways(name):
             hits = sum(find(cell) is not None for cell in cells)
             if hits and hits >= _ENOUGH * len(cells):
-                check_columns(table.where, table.kinds, reading)
+                check_columns(table, reading)
                 roles = roles_beside(column, table, sample, reading)
                 return _Listing(name, table, roles, find)
     return None

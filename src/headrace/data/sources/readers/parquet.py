@@ -194,7 +194,7 @@ def _roles_of(table: ParquetTable, reading: Reading) -> Roles:
         SourceError: there are no items or labels, or several columns may be the items.
     """
     kinds, where = table.kinds, table.where
-    check_columns(where, kinds, reading)
+    check_columns(table, reading)
     items = _items_of(kinds, reading.item)
     label = find_label(kinds, reading)
     if len(items) != 1 or (reading.labelled and label in (None, items[0])):

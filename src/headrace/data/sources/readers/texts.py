@@ -46,13 +46,11 @@ def _read_file(file: File, source: Source, settings: Settings) -> Iterator[Chunk
         SpecError: a column that the pipeline names does not exist.
     """
     reading = source.reading
-    table = None
     if reading.labelled or not is_medium(file.where, reading.medium):
-        table = open_table(file, reading, settings)
-    if table is not None:
-        return _read_parts([_part(table, "", reading)], source)
-    if reading.labelled:
-        raise no_table(file.where)
+        if table := open_table(file, reading, settings):
+            return _read_parts([_part(table, "", reading)], source)
+        if reading.labelled:
+            raise no_table(file.where)
     return folder.read_single(file, source, settings)
 
 

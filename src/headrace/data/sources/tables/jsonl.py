@@ -241,8 +241,7 @@ def _array(text: io.TextIOWrapper, where: str, skipped: int) -> Iterator[_Row]:
                 raise _no_object(where, number, reason) from None
             buffer, place = buffer[place:] + more, 0
             continue
-        problem = _problem(row)
-        if problem:
+        if problem := _problem(row):
             raise _no_object(where, number, problem)
         yield _Row(number, row, size=end - place)
         number, place = number + 1, end

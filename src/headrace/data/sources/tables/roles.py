@@ -72,7 +72,7 @@ def find_roles(table: Table, reading: Reading, has_names: bool = True) -> Roles:
         SpecError: a column that `reading` names does not exist.
         SourceError: no column of texts or of labels was found.
     """
-    check_columns(table.where, table.kinds, reading)
+    check_columns(table, reading)
     sample = table.sample()
     label = find_label(table.kinds, reading)
     item = reading.item or _item(table, sample, label)
@@ -110,19 +110,17 @@ def roles_beside(
     return Roles(item, label, group, _splits_column(table, sample, reading))
 
 
-def check_columns(
-    where: str, kinds: Mapping[str, pa.DataType], reading: Reading
-) -> None:
+def check_columns(table: Table, reading: Reading) -> None:
     """Refuse names of columns that do not exist or hold lists.
 
     Args:
-        where: the table, for messages.
-        kinds: the types of its columns, by name.
+        table: with its columns.
         reading: names columns; that of labels matters only where labels are needed.
 
     Raises:
         SpecError: a column does not exist, or holds lists.
     """
+    where, kinds = table.where, table.kinds
     keys = ("item", "label", "group") if reading.labelled else ("item", "group")
     for key in keys:
         name = getattr(reading, key)
