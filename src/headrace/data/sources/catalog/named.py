@@ -220,8 +220,7 @@ def _local(
         files: dict[str, File] = {}
         for name, pin in edition.files.items():
             paths = [path for path in copies if path.name == name]
-            file = right_copy(paths, pin, entry.limit_bytes, settings, rejected)
-            if file is not None:
+            if file := right_copy(paths, pin, entry.limit_bytes, settings, rejected):
                 files[name] = file
         if len(files) == len(edition.files):
             break

@@ -239,11 +239,9 @@ def _decoded(file: File, codec: str) -> str | None:
 
 
 def _single_or_double_byte(file: File, census: _Census) -> Encoding:
-    text = _decoded(file, "gb18030")
-    if text is not None and is_chinese(_codes(text)):
+    if (text := _decoded(file, "gb18030")) is not None and is_chinese(_codes(text)):
         return Encoding("gb18030", "GBK (GB18030)")
-    text = _decoded(file, "cp1252")
-    if text is not None and is_western(text):
+    if (text := _decoded(file, "cp1252")) is not None and is_western(text):
         return Encoding("cp1252", "Windows-1252 (Latin-1)")
     if census.bad <= max(1, census.size // 2000):
         return Encoding("utf-8", "UTF-8, damaged in places", "surrogateescape")

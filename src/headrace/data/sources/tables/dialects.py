@@ -122,7 +122,7 @@ def _quoted_rows(lines: Iterable[str], delimiter: str) -> Iterator[Row]:
 def _recorded(lines: Iterable[str], raw: list[str]) -> Iterator[str]:
     size = 0
     for line in lines:
-        size = len(line) + (size if raw else 0)
+        size += len(line)
         raw.append(line)
         if size > _FIELD_LIMIT or len(raw) > _LINES_LIMIT:
             raise csv.Error(f"a row goes on for {len(raw):,} lines")
