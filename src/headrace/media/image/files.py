@@ -73,11 +73,8 @@ def _decode_file(data: bytes, shape: Shape | None) -> pixels.Pixels | Problem:
         return Problem("decode", "the file is empty or not there")
     try:
         with Image.open(io.BytesIO(data), formats=FILE_FORMATS) as image:
-            if (
-                problem := _header_problem(image, shape)
-                or _damage(data)
-                or _scans(data)
-            ):
+            problem = _header_problem(image, shape) or _damage(data) or _scans(data)
+            if problem is not None:
                 return problem
             image.load()
             return _pixels_of(image)
