@@ -243,10 +243,9 @@ def storage_options(uri: str, settings: Settings) -> dict[str, Any]:
 
 
 def _options(uri: str, table: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    protocol = uri.partition("://")[0]
     prefixes = [key for key in table if "://" in key and _has_prefix(uri, key)]
     options = table[max(prefixes, key=len)] if prefixes else {}
-    return {**table.get(protocol, {}), **options}
+    return {**table.get(uri.partition("://")[0], {}), **options}
 
 
 def _has_prefix(uri: str, key: str) -> bool:

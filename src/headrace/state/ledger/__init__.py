@@ -278,8 +278,7 @@ class Ledger(Versions, Anchors):
             return self._step(last.model, last.version) or timeout
 
     def _approvals(self, model: str) -> list[Approval]:
-        own = APPROVALS.c.model == model
-        return self._database.records(Approval, APPROVALS, own)
+        return self._database.records(Approval, APPROVALS, APPROVALS.c.model == model)
 
     def _step(self, model: str, version: int, *where: Condition) -> Approval | None:
         own = APPROVALS.c.model == model, APPROVALS.c.version == version

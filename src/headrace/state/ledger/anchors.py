@@ -107,16 +107,11 @@ class Deployments:
     def __init__(self, url: str) -> None:
         self._database = Database(url, timeout_seconds=10.0)
 
-    def entrypoint(self, name: str) -> str:
-        """The entrypoint of a deployment; empty if it is not recorded.
-
-        Args:
-            name: as Prefect writes it, ``<flow>/<deployment>``.
-        """
-        return self.all().get(name, "")
-
     def all(self) -> dict[str, str]:
-        """The entrypoint of every recorded deployment, by name."""
+        """The entrypoint of every recorded deployment, by name.
+
+        A name is as Prefect writes it, ``<flow>/<deployment>``.
+        """
         rows = self._database.rows(sa.select(DEPLOYMENTS).order_by(DEPLOYMENTS.c.id))
         last = {str(row["name"]): str(row["entrypoint"]) for row in rows}
         return {name: entrypoint for name, entrypoint in last.items() if entrypoint}

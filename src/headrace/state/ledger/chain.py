@@ -89,8 +89,7 @@ def row_digest(row: Row) -> str:
 
 def _link(before: str, entry: Row) -> str:
     values = [entry[name] for name in ("number", "table", "row", "digest")]
-    text = json.dumps([before, *values])
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(json.dumps([before, *values]).encode()).hexdigest()
 
 
 def walk(connection: sa.Connection, wanted: str = "") -> ChainReport:

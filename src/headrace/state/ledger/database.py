@@ -20,8 +20,9 @@ from headrace.errors import (
 )
 from headrace.records import Record
 from headrace.settings import Settings
+from headrace.state.disk import full_disk
 from headrace.state.ledger.chain import Appender, adopt_rows
-from headrace.state.ledger.engines import check_room, is_read_only, make_engine
+from headrace.state.ledger.engines import is_out_of_room, is_read_only, make_engine
 from headrace.state.ledger.tables import FORMAT, MARKER, METADATA
 
 _LOCK = 0x48454144  # an arbitrary key of PostgreSQL's advisory lock for all writes
@@ -206,10 +207,9 @@ class Database:
     @contextlib.contextmanager
     def _transaction(self, sqlite_begin: str) -> Iterator[sa.Connection]:
         limit = f"SET LOCAL lock_timeout = {int(1000 * self._timeout_seconds)}"
-        begin = sqlite_begin if self._is_sqlite else limit
         with self._translate_errors(), self._connect() as connection:
             with connection.begin():
-                connection.exec_driver_sql(begin)
+                connection.exec_driver_sql(sqlite_begin if self._is_sqlite else limit)
                 yield connection
 
     def _connect(self) -> sa.Connection:
@@ -238,8 +238,9 @@ class Database:
         cause = _cause(error)
         transient = (sa.exc.OperationalError, sa.exc.InterfaceError)
         is_transient = isinstance(error, transient)
-        if is_transient and self._is_sqlite:
-            check_room(str(self._engine.url.database), cause)
+        file = str(self._engine.url.database)
+        if is_transient and self._is_sqlite and is_out_of_room(file, cause):
+            return full_disk(f"the ledger {file}", file)
         if any(text in str(error.orig) for text in _DAMAGE):
             return self._damaged(cause)
         if is_transient:

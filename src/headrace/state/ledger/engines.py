@@ -83,15 +83,14 @@ def make_engine(url: str, timeout_seconds: float) -> sa.Engine:
     return engine
 
 
-def check_room(file: str, reason: str) -> None:
-    """Raise DependencyError if a SQLite error means that the disk is full.
+def is_out_of_room(file: str, reason: str) -> bool:
+    """Whether a SQLite error means that the disk is full.
 
     Args:
-        file: the ledger.
+        file: the database.
         reason: SQLite's message; for a full disk it may be an I/O error.
     """
-    if "is full" in reason or ("I/O" in reason and is_full(file)):
-        raise full_disk(f"the ledger {file}", file)
+    return "disk is full" in reason or ("disk I/O error" in reason and is_full(file))
 
 
 def _make_file_private(file: Path) -> None:

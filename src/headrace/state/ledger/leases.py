@@ -232,11 +232,10 @@ class HeldLease:
         """Stop renewing the lease, and release it if it is still held."""
         self._closing.set()
         self._thread.join()
-        name = self.lease.name
         try:
             self._leases.release(self.lease, succeeded=succeeded)
         except HeadraceError as error:  # then it expires
-            log.warning("the lease of %s was not released: %s", name, error)
+            log.warning("the lease of %s was not released: %s", self.lease.name, error)
 
     def _renew(self) -> None:
         pause, name = RENEWAL_SECONDS, self.lease.name
@@ -283,8 +282,7 @@ def hold(
     patient = Leases(settings.database_url, is_patient=True)
     leases = Leases(settings.database_url)
     wanted = Lease.wanted(name, flow_run_id, settings.user)
-    lease = _acquire(settings, patient, wanted, wait)
-    held = HeldLease(leases, lease)
+    held = HeldLease(leases, _acquire(settings, patient, wanted, wait))
     succeeded = False
     try:
         yield held

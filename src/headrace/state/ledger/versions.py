@@ -85,7 +85,7 @@ class Versions:
 
     def version(self, model: str, version: int) -> Version:
         """One version; raises NotFoundError, naming those that are known."""
-        if rows := self._versions(model, VERSIONS.c.version == version):
+        if rows := self.versions(model, VERSIONS.c.version == version):
             return rows[0]
         known = ", ".join(str(row.version) for row in self.versions(model))
         raise NotFoundError(
@@ -95,14 +95,19 @@ class Versions:
             else f"Known models: {', '.join(self.models()) or 'none'}.",
         )
 
-    def versions(self, model: str) -> list[Version]:
-        """All versions of a model, by number."""
-        return self._versions(model)
+    def versions(self, model: str, *where: Condition) -> list[Version]:
+        """All versions of a model, or those of some conditions, by number."""
+        query = sa.select(VERSIONS).where(VERSIONS.c.model == model, *where)
+        bindings = sa.select(BINDINGS).where(BINDINGS.c.model == model)
+        with self._database.reading() as connection:
+            steps = connection.execute(bindings.order_by(BINDINGS.c.step)).mappings()
+            last = {step["version"]: dict(step) for step in steps}
+            rows = connection.execute(query.order_by(VERSIONS.c.version)).mappings()
+            return [_as_bound(dict(row), last.get(row["version"])) for row in rows]
 
     def find_training(self, model: str, training: str) -> Version | None:
         """The version of a training, if it was registered."""
-        rows = self._versions(model, VERSIONS.c.training == training)
-        return rows[0] if rows else None
+        return next(iter(self.versions(model, VERSIONS.c.training == training)), None)
 
     def bind(self, version: Version, **values: Any) -> Version:
         """Bind a version to other files; its own row is not changed.
@@ -123,15 +128,6 @@ class Versions:
     def bindings(self, model: str) -> list[Binding]:
         """All bindings of a model's versions, oldest first."""
         return self._database.records(Binding, BINDINGS, BINDINGS.c.model == model)
-
-    def _versions(self, model: str, *where: Condition) -> list[Version]:
-        query = sa.select(VERSIONS).where(VERSIONS.c.model == model, *where)
-        bindings = sa.select(BINDINGS).where(BINDINGS.c.model == model)
-        with self._database.reading() as connection:
-            steps = connection.execute(bindings.order_by(BINDINGS.c.step)).mappings()
-            last = {step["version"]: dict(step) for step in steps}
-            rows = connection.execute(query.order_by(VERSIONS.c.version)).mappings()
-            return [_as_bound(dict(row), last.get(row["version"])) for row in rows]
 
     def models(self) -> list[str]:
         """The names of all models that have a version."""

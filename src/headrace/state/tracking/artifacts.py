@@ -75,9 +75,8 @@ def put(uri: str, folder: str, path: str, file: Path) -> None:
 
         with tracking_errors(uri), tempfile.TemporaryDirectory() as temporary_folder:
             copy = shutil.copyfile(file, Path(temporary_folder) / Path(path).name)
-            parent = path.rpartition("/")[0] or None
             repository: Any = registry.get_artifact_repository(folder, uri)
-            repository.log_artifact(str(copy), parent)
+            repository.log_artifact(str(copy), path.rpartition("/")[0] or None)
         return
     target /= path
     with disk_errors(str(target.parent)), atomic_file(target) as temporary:

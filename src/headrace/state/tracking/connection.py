@@ -23,8 +23,8 @@ from headrace.errors import DependencyError, NotFoundError, UsageError
 from headrace.home import make_private
 from headrace.interrupts import deferred
 from headrace.settings import Settings, variable
-from headrace.state.disk import full_disk, is_full
-from headrace.state.ledger.engines import is_read_only
+from headrace.state.disk import full_disk
+from headrace.state.ledger.engines import is_out_of_room, is_read_only
 from headrace.state.logins import login_of
 from headrace.state.remote import CONNECT_SECONDS, READ_SECONDS
 from headrace.state.templates import new_database
@@ -93,9 +93,9 @@ def tracking_errors(uri: str) -> Iterator[None]:
             raise
         lines = str(error).strip().splitlines() or [type(error).__name__]
         text = re.sub(r"^\([\w.]+\) ", "", lines[0]).rstrip(".")[:300]  # no driver
-        if _is_disk_full(error, uri):
-            where = uri.removeprefix("sqlite:///")
-            raise full_disk(f"MLflow's database {where}", where) from error
+        file = uri.removeprefix("sqlite:///")
+        if file != uri and is_out_of_room(file, str(error)):
+            raise full_disk(f"MLflow's database {file}", file) from error
         if "RESOURCE_DOES_NOT_EXIST" in str(getattr(error, "error_code", "")):
             raise NotFoundError(f"MLflow at {uri}: {text}.") from error
         if refusal := _REFUSED.search(str(error)):
@@ -117,14 +117,6 @@ def tracking_errors(uri: str) -> Iterator[None]:
             "command again.",
             was_retried=uri.startswith("http"),
         ) from error
-
-
-def _is_disk_full(error: Exception, uri: str) -> bool:
-    """Whether MLflow's SQLite file could not grow; SQLite may report an I/O error."""
-    text, file = str(error), uri.removeprefix("sqlite:///")
-    if file == uri:
-        return False
-    return "disk is full" in text or ("disk I/O error" in text and is_full(file))
 
 
 def create_database(path: Path) -> None:
@@ -216,8 +208,7 @@ def follow_home(settings: Settings) -> None:
     is_sqlite = uri.startswith("sqlite:///")
     if not is_own or (is_sqlite and (not file.is_file() or is_read_only(file))):
         return
-    engine = sa.create_engine(uri, poolclass=sa.NullPool)
-    with engine.begin() as connection:
+    with sa.create_engine(uri, poolclass=sa.NullPool).begin() as connection:
         if not sa.inspect(connection).has_table("experiments"):
             return
         query = sa.text("SELECT name, artifact_location FROM experiments")

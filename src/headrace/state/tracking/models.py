@@ -81,8 +81,7 @@ class Tracking(Runs):
                 step=step,
                 **_flavour(model, data),
             )
-            folder = mlflow.artifacts.download_artifacts(info.model_uri)
-        file = Path(folder) / MODEL_FILE
+        file = Path(mlflow.artifacts.download_artifacts(info.model_uri)) / MODEL_FILE
         return str(info.model_uri), artifacts.file_digest(file), file.stat().st_size
 
     def save_model(self, model: Any, data: DataDescription, folder: Path) -> None:

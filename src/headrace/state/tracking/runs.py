@@ -98,8 +98,7 @@ class Runs(logs.Logs):
     def _create_experiment(self, name: str) -> str:
         from mlflow.exceptions import MlflowException
 
-        is_server = self.uri.startswith("http")
-        location = None if is_server else f"{self.artifacts}/{name}"
+        location = None if self.uri.startswith("http") else f"{self.artifacts}/{name}"
         try:
             return self.client.create_experiment(name, location, _EXPERIMENT_TAGS)
         except MlflowException:  # another process may have created it
@@ -211,8 +210,7 @@ class Runs(logs.Logs):
         if not run_id:
             return ""
         with contextlib.suppress(MlflowException):
-            run = self.client.get_run(run_id)
-            if run.info.lifecycle_stage == "active":
+            if self.client.get_run(run_id).info.lifecycle_stage == "active":
                 self.client.log_batch(run_id, tags=logs.as_tags(tags))
                 return run_id
         return ""

@@ -21,14 +21,13 @@ def test_a_deployment_is_recorded_once_changed_and_withdrawn(tmp_path: Path) -> 
     url = f"sqlite:///{tmp_path}/headrace.db"
     ledger = Deployments(url)
     assert ledger.all() == {}
-    assert ledger.entrypoint("train/digits") == ""
     ledger.record({"train/digits": "a.b", "fit/digits": "c.d"}, "ada@lab")
     ledger.record({"train/digits": "a.b"}, "grace@lab")
     assert Deployments(url).all() == {"train/digits": "a.b", "fit/digits": "c.d"}
     ledger.record({"fit/digits": "", "none/digits": ""}, "grace@lab")
     assert ledger.all() == {"train/digits": "a.b"}
     ledger.record({"fit/digits": "c.d"}, "grace@lab")
-    assert ledger.entrypoint("fit/digits") == "c.d"
+    assert ledger.all()["fit/digits"] == "c.d"
     assert rows(url) == [
         ("train/digits", "a.b", "ada@lab"),
         ("fit/digits", "c.d", "ada@lab"),
