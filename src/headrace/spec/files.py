@@ -84,8 +84,7 @@ def load_spec(
             data = file.read(MOST_BYTES + 1)
         if len(data) > MOST_BYTES:
             raise _too_long(str(path))
-        text = data.decode().replace("\r\n", "\n").replace("\r", "\n")
-        raw = tomllib.loads(text)
+        raw = tomllib.loads(data.decode().replace("\r\n", "\n").replace("\r", "\n"))
     except FileNotFoundError:
         raise NotFoundError(
             f"{folder} holds no {FILE_NAME}.", f"Name a folder with a {FILE_NAME}."
@@ -140,8 +139,7 @@ def _validate(
         return PipelineSpec.model_validate(raw)
     except ValidationError as error:
         items = error.errors(include_url=False)
-        problems = [_problem(item, path, overrides) for item in items]
-    raise SpecError("\n".join(problems))
+    raise SpecError("\n".join(_problem(item, path, overrides) for item in items))
 
 
 def _problem(item: ErrorDetails, path: Path, overrides: tuple[str, ...]) -> str:

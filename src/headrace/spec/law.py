@@ -7,7 +7,6 @@ is an experiment, wherever the change came from.
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import re
@@ -85,10 +84,6 @@ class Law:
     def changes(self) -> tuple[Change, ...]:
         """How the run's law differs from that of the file."""
         return changes(self.committed, self.applied)
-
-    def dump(self) -> dict[str, Any]:
-        """The JSON that evidence stores; `recorded_changes` reads it."""
-        return dataclasses.asdict(self)
 
 
 def read_law(spec: PipelineSpec, folder: Path, project: Path, unpacked: Path) -> Law:

@@ -161,10 +161,19 @@ else:
     )
 
 
-class ContractRow(Table):
-    """``[[contract]]``: a Great Expectations expectation and its arguments."""
+class WithArguments(Table):
+    """A table that names something; all other keys are the arguments of that."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The arguments of what it names."""
+        return dict(self.model_extra or {})
+
+
+class ContractRow(WithArguments):
+    """``[[contract]]``: a Great Expectations expectation and its arguments."""
 
     expectation: str = Field(
         description="name, such as expect_column_mean_to_be_between"
@@ -172,11 +181,6 @@ class ContractRow(Table):
     split: Literal["train", "val", "test"] | None = option(
         None, "the split to check; by default all rows"
     )
-
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """The expectation's own arguments."""
-        return dict(self.model_extra or {})
 
 
 class ModelSpec(Table):

@@ -9,10 +9,10 @@ import operator
 from collections.abc import Iterator
 from typing import Any
 
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from headrace import extensions
-from headrace.spec.tables import Table, option, share
+from headrace.spec.tables import Table, WithArguments, option, share
 
 _MODULES = {
     "optimizer": "keras.optimizers",
@@ -33,17 +33,10 @@ _NOT_OFFERED = {  # base classes, and classes that take other objects
 _ALIASES = {"mse": "mean_squared_error", "mae": "mean_absolute_error"}
 
 
-class Named(Table):
+class Named(WithArguments):
     """The name of an object; all other keys are its arguments."""
 
-    model_config = ConfigDict(frozen=True, extra="allow")
-
     name: str = Field(description="of Keras, such as adamw, or module:function")
-
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """The arguments that it is made with."""
-        return dict(self.model_extra or {})
 
 
 def named(choice: str | Named) -> Named:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from headrace.models import builder_name
@@ -94,22 +94,16 @@ def register(  # noqa: PLR0913
         known = of_run.add(evaluation, tracking)
     elif training.run_id != known.run_id:
         known = of_run.keep_sound(known)
+    shared = Evidence.model_fields.keys() & EvaluationRecord.model_fields.keys()
     evidence = ledger.add_evidence(
         Evidence(
             model=spec.name,
             version=known.version,
             passed=bool(spec.gates) and all(g.passed for g in evaluation.gates),
-            gates=evaluation.gates,
-            metrics=evaluation.metrics,
-            champion_version=evaluation.champion_version,
-            champion_sequence=evaluation.champion_sequence,
-            best_version=evaluation.best_version,
-            snapshot_digest=evaluation.snapshot_digest,
-            rows_digest=evaluation.rows_digest,
-            law=law.dump(),
+            law=asdict(law),  # `recorded_changes` reads it
             law_digest=law.digest,
             overrides=law.overrides,
-            run_id=training.run_id,
+            **{**evaluation.model_dump(include=shared), "run_id": training.run_id},
         )
     )
     of_run.describe(known, tracking)
@@ -158,12 +152,8 @@ class _Registration:
                 model=name,
                 version=number,
                 training=training_key(training),
-                run_id=training.run_id,
-                model_uri=training.model_uri,
-                model_digest=training.model_digest,
-                weights_digest=training.weights_digest,
-                snapshot_digest=training.snapshot_digest,
                 created_by=self.settings.user,
+                **training.model_dump(include=set(Version.model_fields)),
                 details={
                     "description": training.description.model_dump(mode="json"),
                     "snapshot": self.snapshot.model_dump(mode="json"),
@@ -204,8 +194,7 @@ class _Registration:
         if standing.overrides:
             shown["verdict"] += f"; overrides {', '.join(standing.overrides)}"
         tracking.tag_version(name, version.version, shown, card)
-        readme = summary(read_readme(self.spec, self.folder))
-        tracking.describe_model(name, {}, readme)
+        tracking.describe_model(name, {}, summary(read_readme(self.spec, self.folder)))
 
 
 def model_card(
