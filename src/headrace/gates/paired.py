@@ -114,8 +114,7 @@ class Paired:
             return -1.0
         bound = -_share_at_most(self.worse, self.rows, level)
         if self.better:
-            z = NormalDist().inv_cdf(1 - level)
-            bound = max(bound, self._score_bound(z))
+            bound = max(bound, self._score_bound(NormalDist().inv_cdf(1 - level)))
         return bound
 
     def _score_bound(self, z: float) -> float:

@@ -47,12 +47,11 @@ def judge(settings: Settings, version: Version, champion: Champion | None) -> Ev
         IntegrityError: the model or the snapshot is damaged or gone.
         DependencyError: MLflow or the disk failed.
     """
-    ledger = Ledger(settings.database_url)
     now = champion.version.version if champion else None
     model, number = version.model, version.version
     plan = _plan(model, settings)
     digest = plan.law.digest if plan else None
-    known = ledger.find_evidence(model, number, now, digest)
+    known = Ledger(settings.database_url).find_evidence(model, number, now, digest)
     if known is not None:
         return known
     against = f"against the champion {now}" if now else "without a champion"

@@ -42,7 +42,7 @@ LIMITS = {"quarantine_limit", "leak_limit"}  # of the contract: they choose no r
 _WITHOUT_KERAS = {"ingest", "validate"}  # though a medium's module imports it
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class LastResults:
     """The valid results of the last run, up to the first invalid one."""
 
@@ -95,21 +95,18 @@ class Plan(Results):
     def last(self) -> LastResults:
         """The last results, as they were at the first access."""
         with remembered_code(self.settings.home):
-            return self._find_last()
-
-    def _find_last(self) -> LastResults:
-        snapshot = self.find(self.ingest(), SnapshotRecord)
-        if snapshot is None:
-            return LastResults()
-        contract = self.find(self.validate(snapshot), ContractRecord)
-        if contract is None:
-            return LastResults(snapshot)
-        training = self.find(self.train(snapshot, contract), TrainingRecord)
-        if training is None:
-            return LastResults(snapshot, contract)
-        key = self.evaluate(contract, training, self.comparator(training))
-        evaluation = self.find(key, EvaluationRecord)
-        return LastResults(snapshot, contract, training, evaluation)
+            snapshot = self.find(self.ingest(), SnapshotRecord)
+            if snapshot is None:
+                return LastResults()
+            contract = self.find(self.validate(snapshot), ContractRecord)
+            if contract is None:
+                return LastResults(snapshot)
+            training = self.find(self.train(snapshot, contract), TrainingRecord)
+            if training is None:
+                return LastResults(snapshot, contract)
+            key = self.evaluate(contract, training, self.comparator(training))
+            evaluation = self.find(key, EvaluationRecord)
+            return LastResults(snapshot, contract, training, evaluation)
 
     @property
     def builder(self) -> str:
@@ -257,10 +254,8 @@ def find_finished(plan: Plan, *, register_only: bool = False) -> Finished | None
         plan: of the run.
         register_only: whether the run promotes nothing, whatever the gates say.
     """
-    last = plan.last
-    snapshot, contract = last.snapshot, last.contract
-    training, evaluation = last.training, last.evaluation
-    if not (snapshot and contract and training and evaluation):
+    training, evaluation = plan.last.training, plan.last.evaluation
+    if not (training and evaluation):
         return None
     name = plan.spec.name
     if plan.ledger.is_unsettled(name):  # a killed run must be cleaned up first
@@ -275,13 +270,7 @@ def find_finished(plan: Plan, *, register_only: bool = False) -> Finished | None
         return None
     status, reason = outcome
     return Finished(
-        snapshot=snapshot,
-        contract=contract,
-        training=training,
-        evaluation=evaluation,
-        version=version.version,
-        status=status,
-        reason=reason,
+        **vars(plan.last), version=version.version, status=status, reason=reason
     )
 
 
@@ -315,6 +304,5 @@ def _outcome(
         return None  # another run has just promoted: it is judged again
     decided = decided or standing(plan.spec, version, evaluation, plan.ledger, champion)
     if decided is not None:
-        is_refused = decided.status == "refused"
-        return "refused" if is_refused else "unchanged", decided.reason
+        return "refused" if decided.status == "refused" else "unchanged", decided.reason
     return ("unchanged", registered_only(name, version)) if register_only else None

@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -71,15 +71,12 @@ def ingredients_of(
     }
 
 
-def _flatten(value: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    fields: list[tuple[str, str]] = []
+def _flatten(value: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     for name, item in value.items():
         if isinstance(item, dict):
-            fields += _flatten(item, f"{prefix}{name}.")
+            yield from _flatten(item, f"{prefix}{name}.")
         else:
-            text = json.dumps(item, sort_keys=True, default=str)
-            fields.append((f"{prefix}{name}", text))
-    return fields
+            yield f"{prefix}{name}", json.dumps(item, sort_keys=True, default=str)
 
 
 def _by_kind(name: str) -> tuple[int, str]:
