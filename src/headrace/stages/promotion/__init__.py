@@ -69,10 +69,9 @@ def restore_registry(version: Version, ledger: Ledger, tracking: Tracking) -> li
     """Correct a model's aliases and a version's tags; returns the steps done."""
     done = []
     aliases, listed = tracking.registered(version.model)
-    wanted = aliases_of(version.model, ledger)
     if any(
         aliases.get(alias) != number and (number is None or number in listed)
-        for alias, number in wanted.items()
+        for alias, number in aliases_of(version.model, ledger).items()
     ):
         project_aliases(version.model, ledger, tracking)
         done.append("put MLflow's aliases where the ledger has them")

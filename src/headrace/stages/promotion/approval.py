@@ -63,14 +63,13 @@ def ask(
     if last and last.action == "request" and last.evidence_id == number:
         return last, False
     hours = timedelta(hours=spec.promotion.approval_hours)
-    expires = (datetime.now(UTC) + hours).isoformat(timespec="milliseconds")
     request = Approval(
         model=spec.name,
         version=version,
         step=last.step + 1 if last else 1,
         action="request",
         who=settings.user,
-        expires=expires,
+        expires=(datetime.now(UTC) + hours).isoformat(timespec="milliseconds"),
         four_eyes=spec.promotion.four_eyes,
         evidence_id=number,
     )
@@ -250,7 +249,9 @@ def promote_by_hand(
     ledger = Ledger(settings.database_url)
     champion = ledger.champion(model)
     before = champion.entry.sequence if champion else 0
-    row = _version(model, version, ledger)
+    if version is None:
+        version = ledger.newest_version(model).version
+    row = ledger.version(model, version)
     number = None
     is_champion = champion is not None and champion.version.version == row.version
     if not force and not is_champion:
@@ -272,18 +273,6 @@ def promote_by_hand(
     )
     project_aliases(model, ledger, Tracking(settings))
     return entry, entry.sequence > before
-
-
-def _version(model: str, version: int | None, ledger: Ledger) -> Version:
-    if version is not None:
-        return ledger.version(model, version)
-    versions = ledger.versions(model)
-    if not versions:
-        raise NotFoundError(
-            f"The model {model!r} has no version.",
-            f"Known models: {', '.join(ledger.models()) or 'none'}.",
-        )
-    return versions[-1]
 
 
 def _check_approval(ledger: Ledger, row: Version) -> None:

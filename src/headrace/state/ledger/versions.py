@@ -105,6 +105,15 @@ class Versions:
             rows = connection.execute(query.order_by(VERSIONS.c.version)).mappings()
             return [_as_bound(dict(row), last.get(row["version"])) for row in rows]
 
+    def newest_version(self, model: str) -> Version:
+        """The version with the highest number; raises NotFoundError."""
+        if versions := self.versions(model):
+            return versions[-1]
+        raise NotFoundError(
+            f"The model {model!r} has no version.",
+            f"Known models: {', '.join(self.models()) or 'none'}.",
+        )
+
     def find_training(self, model: str, training: str) -> Version | None:
         """The version of a training, if it was registered."""
         return next(iter(self.versions(model, VERSIONS.c.training == training)), None)

@@ -135,8 +135,7 @@ def _migrate(path: Path) -> None:
     store_type: Any = sqlalchemy_store.SqlAlchemyStore
     # The root is of the experiment "Default"; a path would be that of this machine.
     with _without_fsync():
-        store = store_type(f"sqlite:///{path}", "mlflow-artifacts:/")
-    store.engine.dispose()
+        store_type(f"sqlite:///{path}", "mlflow-artifacts:/").engine.dispose()
 
 
 @contextlib.contextmanager

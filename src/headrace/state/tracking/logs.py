@@ -72,8 +72,7 @@ class Logs(Connection):
         """Log parameters, nested tables flattened with dots."""
         from mlflow.entities import Param
 
-        params = [Param(key, value) for key, value in flatten(values)]
-        self.log_batch(run_id, params=params)
+        self.log_batch(run_id, params=[Param(*field) for field in flatten(values)])
 
     def log_metrics(
         self,

@@ -68,13 +68,9 @@ def verify(settings: Settings, model: str = "", head: str = "") -> Verification:
             "Set HEADRACE_HOME to the right folder.",
         )
     ledger = Ledger(settings.database_url)
-    models = ledger.models()
-    if model and model not in models:
-        raise NotFoundError(
-            f"The model {model!r} has no version.",
-            f"Known models: {', '.join(models) or 'none'}.",
-        )
-    chosen = [model] if model else models
+    if model:
+        ledger.newest_version(model)  # raises NotFoundError
+    chosen = [model] if model else ledger.models()
     checks, problem = Checks(settings, ledger), None
     log.info("verify: the ledger")
     chain = ledger.walk_chain(head)

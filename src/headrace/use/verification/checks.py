@@ -90,8 +90,7 @@ class Checks:
             the sha256 of the golden answers that trainings recorded, by MLflow run.
         """
         needed, golden = self._data_of_champions(models), dict[str, str]()
-        wanted = self._anchors(model)
-        for key, digest in counted(wanted.items(), "verify", "files"):
+        for key, digest in counted(self._anchors(model).items(), "verify", "files"):
             kind = _KINDS.get(key.partition("/")[0], key.partition("/")[0])
             try:
                 data = self._store.read(key)
