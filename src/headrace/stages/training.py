@@ -96,7 +96,6 @@ def train(  # noqa: PLR0913
     tracking = Tracking(settings)
     data = open_data(snapshot, contract)
     packed = Packed(spec, folder, builder, snapshot, contract)
-    items = golden_items(data)
     fit = Fit(spec, folder, builder, data, checkpoints, strategy)
     pool = spec.deploy.train_pool if spec.deploy else ""
     handed_over = "headrace.parent_flow_run_id" in tags
@@ -135,7 +134,7 @@ def train(  # noqa: PLR0913
             model_uri, model_digest, model_bytes = tracking.log_model(
                 fitted.model, snapshot.description, builder, source, fitted.best_epoch
             )
-            golden = golden_bytes(fitted.model, items, snapshot.description)
+            golden = golden_bytes(fitted.model, golden_items(data), data.description)
             facts = dataclasses.asdict(fitted.execution)
             of_result = {
                 "headrace.weights_digest": fitted.weights_digest,
@@ -143,7 +142,8 @@ def train(  # noqa: PLR0913
                 "devices": fitted.execution.devices,
                 **packed.write(place, facts),
             }
-            _write(place / GOLDEN_FILE, golden)
+            (place / GOLDEN_FILE).parent.mkdir()
+            (place / GOLDEN_FILE).write_bytes(golden)
             drawn()
             tracking.log_files(run_id, place)
         if checkpoints is not None and checkpoints.resumed is not None:
@@ -202,11 +202,6 @@ def _curves(fitted: Fitted, score: str, place: Path) -> Callable[[], None]:
     path.parent.mkdir()
     epochs, best = fitted.epochs, fitted.best_epoch
     return functools.partial(pictures.draw_curves, epochs, score, best, path)
-
-
-def _write(path: Path, data: bytes) -> None:
-    path.parent.mkdir()
-    path.write_bytes(data)
 
 
 def _source(spec: PipelineSpec, folder: Path) -> dict[str, str]:

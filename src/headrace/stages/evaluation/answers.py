@@ -115,8 +115,7 @@ def ask_some(model: Any, rows: SplitRows) -> Iterator[Judged]:
         part = rows.read(shard)
         items = part.items[:most]
         outputs = loading.answers(model, module.raw(items))
-        names = part.names[:most]
-        yield Judged(rows.split, items, part.targets[:most], names, outputs)
+        yield Judged(rows.split, items, part.targets[:most], part.names[:most], outputs)
         most -= len(items)
         if not most:
             return

@@ -141,8 +141,7 @@ def log(
         (place / path).write_text(json.dumps({"columns": columns, "data": data}))
         tables.append({"path": path, "type": "table"})
     # MLflow shows the tables that this tag names.
-    shown = json.dumps(tables)
-    tags = {"verdict": verdict(gates), "mlflow.loggedArtifacts": shown}
+    tags = {"verdict": verdict(gates), "mlflow.loggedArtifacts": json.dumps(tables)}
     tracking.log_metrics(training.run_id, values, model_uri=training.model_uri)
     tracking.log_tags(training.run_id, tags)
     tracking.log_files(training.run_id, place)

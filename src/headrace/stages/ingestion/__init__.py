@@ -137,23 +137,15 @@ def _decode(
     # Runs that were written before the shape was known are written again.
     odd = [run for run in decoded.runs if not run.has(shape)]
     decoded.runs = [run for run in decoded.runs if run.has(shape)]
-    again = partial(bring_to, medium, task, shape)
-    for part in spread(again, odd, settings):
+    for part in spread(partial(bring_to, medium, task, shape), odd, settings):
         decoded.add(part)
     return source, form.model_copy(update={"shape": shape}), decoded
 
 
 def reading_of(data: DataSpec, medium: str, task: str) -> Reading:
     """The options for reading a source of a pipeline."""
-    return Reading(
-        medium=medium,
-        task=task,
-        item=data.item,
-        label=data.label,
-        group=data.group,
-        where=data.where,
-        encoding=data.encoding,
-    )
+    columns = {"item", "label", "group", "where", "encoding"}
+    return Reading(medium=medium, task=task, **data.model_dump(include=columns))
 
 
 def _shards(plan: ShardPlan, source: str, settings: Settings) -> Iterator[WrittenShard]:

@@ -161,9 +161,8 @@ class Splits:
         """Set the rows of val, in place; the rows ``(n,)`` have all equal items."""
         if self.last is None:
             return
-        tails = _tails(items)
         placed = (splits == "train") & ~self.strata.covers(items, label)
-        near = np.flatnonzero(placed & (tails <= self.last.tail))
+        near = np.flatnonzero(placed & (_tails(items) <= self.last.tail))
         rows = sorted(
             (_place(items, label, row), name[row].as_py(), row) for row in near.tolist()
         )
@@ -263,8 +262,7 @@ def _with_val(plain: Splits, runs: Sequence[Run], small: SmallClasses | None) ->
         table = run.read()
         items = as_bytes(table["item"].chunk(0))
         is_train = plain.of(run.split, table) == "train"
-        is_small = plain.strata.covers(items, table["label"])
-        chosen = np.flatnonzero(is_train & ~is_small)
+        chosen = np.flatnonzero(is_train & ~plain.strata.covers(items, table["label"]))
         lowest = _lowest(lowest, items, chosen, table["label"])
         rows += run.rows
         train += int(is_train.sum())

@@ -174,8 +174,7 @@ def find_small_classes(runs: Sequence[Run], test_fraction: float) -> SmallClasse
     for heads, codes in _rows(runs, names):
         lowest.add(codes, heads)
     lowest.merge()
-    counts = np.bincount(lowest.codes, minlength=len(names))
-    small = counts < enough
+    small = np.bincount(lowest.codes, minlength=len(names)) < enough
     mine = small[lowest.codes]
     codes, heads = lowest.codes[mine], lowest.heads[mine]
     distinct, times = np.unique(heads, return_counts=True)

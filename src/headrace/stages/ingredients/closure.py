@@ -139,8 +139,7 @@ def _parse(code: bytes, package: str) -> tuple[str, list[str]]:
 def parse_all() -> None:
     """Parse all modules of Headrace, which the first run would have to do."""
     for path in ROOT.rglob("*.py"):
-        package = path.relative_to(ROOT.parent).parent.parts
-        _read(path, ".".join(package))
+        _read(path, ".".join(path.relative_to(ROOT.parent).parent.parts))
 
 
 def parsed() -> dict[str, tuple[str, list[str]]]:

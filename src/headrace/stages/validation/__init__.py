@@ -76,8 +76,7 @@ def validate(
             data = file.read_bytes()
             key = f"quarantine/{snapshot.digest[:16]}{quarantine_name(data)}"
             quarantine.uri = store.write(key, data)
-        delivered = len(items) + len(rejected)
-        case = Case(spec, delivered, items, outcomes, quarantine)
+        case = Case(spec, len(items) + len(rejected), items, outcomes, quarantine)
         problems = problems_of(case)
         docs_uri = session.publish(store, problems, quarantine.count)
         if problems:

@@ -24,9 +24,8 @@ from headrace.media.forms import Payload
 from headrace.records import DataDescription, Finding, SnapshotRecord
 from headrace.spec import PipelineSpec
 from headrace.stages.validation.checks import Check, Outcome, expected
-from headrace.stages.validation.tables import FrameTable, ItemTable
+from headrace.stages.validation.tables import FrameTable, ItemTable, Rows
 
-Rows = npt.NDArray[np.int64]
 Fingerprints = npt.NDArray[np.uint64]
 Differences = npt.NDArray[np.floating]
 Compare = Callable[[Rows, Rows], Differences]
@@ -107,8 +106,7 @@ def near_copies(
     item, code = item[order], code[order]
     first, second = test[item], train[code & 0xFFFFFFFF]
     copy = _copies(first, compare(first, second)) if len(first) else order
-    distance = code[copy] >> 32
-    return NearCopies(first[copy], second[copy], distance, len(test), complete)
+    return NearCopies(first[copy], second[copy], code[copy] >> 32, len(test), complete)
 
 
 def _copies(items: Rows, differences: Differences) -> Rows:
@@ -255,13 +253,11 @@ def examine(
     bounds = {"column": "near_copies", "min_value": 0, "max_value": limit}
     between = "expect_column_values_to_be_between"
     checks = [Check("near_leak", between, bounds, warns=True)]
-    both = items.sizes["train"] and items.sizes["test"]
-    if both and hasattr(module, "set_columns"):
+    if items.sizes["train"] and items.sizes["test"] and hasattr(module, "set_columns"):
         columns |= _of_the_medium(module, snapshot)
         of_set = module.set_expectations(snapshot.description)
         checks += [replace(expected(e, shown=False), warns=True) for e in of_set]
-    frame = pd.DataFrame({"row": [0], "name": [""], **columns})
-    return FrameTable(frame), checks, near
+    return FrameTable(pd.DataFrame({"row": [0], "name": [""], **columns})), checks, near
 
 
 def _near(snapshot: SnapshotRecord, items: ItemTable) -> NearCopies:
@@ -270,8 +266,7 @@ def _near(snapshot: SnapshotRecord, items: ItemTable) -> NearCopies:
     splits = frame["split"].to_numpy(object).copy()
     splits[frame["in_train"].to_numpy() == 1] = ""
     compare, most = comparison(snapshot)
-    prints = frame["fingerprint"].to_numpy(np.uint64)
-    return near_copies(prints, splits, compare, most)
+    return near_copies(frame["fingerprint"].to_numpy(np.uint64), splits, compare, most)
 
 
 def _of_the_medium(module: Any, snapshot: SnapshotRecord) -> dict[str, Any]:
@@ -298,8 +293,7 @@ def _of_the_medium(module: Any, snapshot: SnapshotRecord) -> dict[str, Any]:
 
 def _joined(parts: list[Payload]) -> Payload:
     """All items; the list is emptied, so that each part is freed once it is copied."""
-    shape = (sum(map(len, parts)), *parts[0].shape[1:])
-    joined = np.empty(shape, parts[0].dtype)
+    joined = np.empty((sum(map(len, parts)), *parts[0].shape[1:]), parts[0].dtype)
     end = len(joined)
     while parts:
         part = parts.pop()

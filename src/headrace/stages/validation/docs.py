@@ -36,8 +36,7 @@ def check_row(
     rows: list[list[str]] = []
     if len(outcome.rows):
         shown = [*dict.fromkeys(["row", "name", *columns])]
-        first = table.pick(outcome.rows[:_ROWS], shown)
-        rows = first.astype(str).to_numpy().tolist()
+        rows = table.pick(outcome.rows[:_ROWS], shown).astype(str).to_numpy().tolist()
     check, observed = outcome.check, outcome.cause or outcome.observed
     return {
         "name": check.name,

@@ -112,8 +112,7 @@ def blamed_rows(
         check that it fails, and the reasons of all of them.
     """
     for stop in range(len(rejected), 0, -_BLOCK):
-        block = rejected.iloc[max(0, stop - _BLOCK) : stop]
-        yield block[::-1][[*COLUMNS]]
+        yield rejected.iloc[max(0, stop - _BLOCK) : stop][::-1][[*COLUMNS]]
     failed = [o for o in outcomes if not o.passed and not o.check.warns and len(o.rows)]
     # Where leaks refuse the data set, single copies are not quarantined.
     leaks = [o for o in outcomes if o.check.name == "leak" and not o.passed]

@@ -193,8 +193,7 @@ def _sentence(check: Check, result: Any) -> str:
     column, low, high = (arguments.pop(name, None) for name in ends)
     kind = check.expectation.removeprefix("expect_").removesuffix("_to_be_between")
     if kind in _BETWEEN and not arguments and (low, high) != (None, None):
-        words = _BETWEEN[kind].format(column=column)
-        return f"{words} is {_bounds(low, high)}"
+        return f"{_BETWEEN[kind].format(column=column)} is {_bounds(low, high)}"
     if check.expectation == "expect_column_values_to_be_in_set" and not check.where:
         choices = " or ".join(map(str, arguments["value_set"]))
         return f"Each row's {column} is {choices}"

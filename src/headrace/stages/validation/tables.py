@@ -105,11 +105,10 @@ def with_duplicates(frame: pd.DataFrame) -> pd.DataFrame:
     trained = np.bincount(group[~test], minlength=groups) > 0
     names = frame["name"].to_numpy(object)
     by_label = frame.groupby([group, frame["label"], test], observed=True)
-    copy_of = np.where(first == order, "", names[first])
     return frame.assign(
         finite=np.isfinite(numbers).all(axis=1),
         copy=by_label.cumcount(),
-        copy_of=pd.array(copy_of, dtype="str"),
+        copy_of=pd.array(np.where(first == order, "", names[first]), dtype="str"),
         labels=frame["label"].groupby(group).transform("nunique"),
         in_test=(~test & tested[group]).astype(np.int64),
         in_train=(test & trained[group]).astype(np.int64),
