@@ -117,10 +117,9 @@ def _made_of(first: Restored, second: Restored) -> Iterator[Differing]:
 
 
 def _data(restored: Restored) -> dict[str, str]:
-    rows = {f"rows of {k}": f"{v:,}" for k, v in restored.contract.rows.items()}
     return {
         "snapshot": restored.snapshot.digest[:_DIGEST_LENGTH],
-        **rows,
+        **{f"rows of {k}": f"{v:,}" for k, v in restored.contract.rows.items()},
         "quarantined": f"{restored.contract.quarantined:,}",
     }
 

@@ -182,8 +182,7 @@ def _places(settings: Settings) -> dict[str, str]:
 @contextlib.contextmanager
 def _settings_in(settings: Settings, destination: Destination) -> Iterator[Settings]:
     """The settings of the destination; a new home is made next to its place."""
-    names = settings.model_fields_set
-    values: dict[str, Any] = {name: getattr(settings, name) for name in names}
+    values = settings.model_dump(exclude_unset=True)
     for name in ("store", "database_url"):
         if text := getattr(destination, name):
             values[name] = text

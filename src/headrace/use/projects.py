@@ -45,8 +45,7 @@ def create_project(folder: Path, name: str, settings: Settings) -> Path:
         )
     target = folder / "pipelines" / source.name
     with disk_errors(str(folder)):
-        ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(source, target, ignore=ignored)
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
         text = _README.format(project=folder.absolute().name, name=source.name)
         (folder / "README.md").write_text(text, encoding="utf-8")
         (folder / ".gitignore").write_text(_IGNORED, encoding="utf-8")

@@ -232,6 +232,5 @@ def _reason(same: bool, differences: tuple[Difference, ...]) -> str:
 
 
 def _names(differences: tuple[Difference, ...]) -> str:
-    named = [f"{d.kind} {d.name}" for d in differences[:NAMED]]
     more = f" and {len(differences) - NAMED} more" if differences[NAMED:] else ""
-    return ", ".join(named) + more
+    return ", ".join(f"{d.kind} {d.name}" for d in differences[:NAMED]) + more

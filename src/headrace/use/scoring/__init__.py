@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 
 ROWS_AT_ONCE = 8192
 log = logging.getLogger("headrace")
-_SHA_BYTES = 32
 Progress = Callable[[int], None]
 
 
@@ -206,12 +205,12 @@ class _Scoring:
 
     @property
     def rows(self) -> int:
-        return len(self.shas) // _SHA_BYTES
+        return len(self.shas) // DIGEST.itemsize
 
     @property
     def digest(self) -> str:
         """The same for the same items in any order."""
-        ordered = np.sort(np.frombuffer(bytes(self.shas), f"S{_SHA_BYTES}"))
+        ordered = np.sort(np.frombuffer(bytes(self.shas), DIGEST))
         return hashlib.sha256(ordered.tobytes()).hexdigest()
 
     def check_columns(self) -> None:
@@ -235,8 +234,7 @@ class _Scoring:
             for rows in self._read(source, settings):
                 table = self._table(rows)
                 if spool is None:
-                    writer = pa.ipc.new_stream(file, table.schema)
-                    spool = files.enter_context(writer)
+                    spool = files.enter_context(pa.ipc.new_stream(file, table.schema))
                 spool.write_table(table)
                 if progress is not None:
                     progress(self.rows)

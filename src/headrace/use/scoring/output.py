@@ -166,8 +166,7 @@ def write_output(
         for batch in rows:
             table = pa.Table.from_batches([batch])
             for name, value in constants.items():
-                column = pa.repeat(pa.scalar(value), len(batch))
-                table = table.append_column(name, column)
+                table = table.append_column(name, pa.repeat(value, len(batch)))
             table = table.select(names)
             if is_csv:
                 table = _without_formulas(table)

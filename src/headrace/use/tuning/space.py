@@ -231,10 +231,9 @@ class Space:
         It consists of multiples of the powers of the generalised golden ratio, from a
         start that depends on the seed.
         """
-        count = len(self.dimensions)
         ratio = 2.0
         for _ in range(30):
-            ratio = (1 + ratio) ** (1 / (count + 1))
+            ratio = (1 + ratio) ** (1 / (len(self.dimensions) + 1))
         starts = random.Random(seed)  # noqa: S311
         point = {}
         for power, dimension in enumerate(self.dimensions, start=1):

@@ -69,9 +69,8 @@ class _TrialRun:
     ) -> None:
         """Fit to the end, or until the trial is pruned."""
         started = time.perf_counter()
-        name = builder_name(spec)
         try:
-            Fit(spec, folder, name, data, checkpoints).run(self._on_epoch)
+            Fit(spec, folder, builder_name(spec), data, checkpoints).run(self._on_epoch)
             self.state = "completed"
         except _Pruned:
             self.state, self.reason = "pruned", f"after epoch {len(self.epochs)}"
@@ -196,8 +195,7 @@ def _without_new_gradients() -> Iterator[None]:
 
 
 def _checkpoints(study: Study, number: int, spec: PipelineSpec) -> Checkpoints:
-    key = f"{study.name}-{number}"
-    return Checkpoints(study.store, key, spec.training, machine())
+    return Checkpoints(study.store, f"{study.name}-{number}", spec.training, machine())
 
 
 def _run_trial(
