@@ -186,8 +186,7 @@ class _Judgement:
                 f"{self.trial.champion.version}: the models learned from all of them"
             )
             return False, reason, ("", None, "", self.level)
-        worse = next(self._worse(), None)
-        if worse is not None:
+        if worse := next(self._worse(), None):
             reason, p_worse = worse
             return False, reason, ("p(worse)", p_worse, ">=", self.total)
         p_better = self.all[0].p_better

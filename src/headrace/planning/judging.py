@@ -51,8 +51,7 @@ def judge(settings: Settings, version: Version, champion: Champion | None) -> Ev
     model, number = version.model, version.version
     plan = _plan(model, settings)
     digest = plan.law.digest if plan else None
-    known = Ledger(settings.database_url).find_evidence(model, number, now, digest)
-    if known is not None:
+    if known := Ledger(settings.database_url).find_evidence(model, number, now, digest):
         return known
     against = f"against the champion {now}" if now else "without a champion"
     missing = f"There is no evidence for version {number} of {model} {against}"
@@ -142,8 +141,7 @@ def _check_law(version: Version, plan: Plan) -> None:
         {"data": {k: v for k, v in law["data"].items() if k not in LIMITS}}
         for law in (laws[-1], plan.law.committed)
     )
-    differ = changes(before, now)
-    if differ:
+    if differ := changes(before, now):
         raise _refusal(
             version,
             f"The rows of version {version.version} of {version.model} were chosen by "

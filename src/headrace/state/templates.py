@@ -69,8 +69,7 @@ def _find(library: str) -> bytes | None:
 
 def _keep(library: str, content: bytes) -> None:
     name = f"{_prefix(library)}{hashlib.sha256(content).hexdigest()}.db"
-    folder = user_cache("templates")
-    if folder is not None:
+    if folder := user_cache("templates"):
         with contextlib.suppress(OSError), atomic_file(folder / name) as new:
             make_private_file(new)
             new.write_bytes(content)

@@ -223,8 +223,7 @@ def _check_target(
         )
     for name in moved.intersection(_STORES):
         target = Store(new[name])
-        strange = set(target.keys()) - set(Store(old[name]).keys())
-        if strange:
+        if strange := set(target.keys()) - set(Store(old[name]).keys()):
             raise UsageError(
                 f"{target.uri(min(strange))} is there, and is not of this home.",
                 "Name an empty place.",

@@ -36,8 +36,7 @@ def create_project(folder: Path, name: str, settings: Settings) -> Path:
     if folder.is_file():
         raise UsageError(f"{folder} is a file.", "Name a new folder.")
     names = ("pipelines", "README.md", ".gitignore")
-    present = [name for name in names if (folder / name).exists()]
-    if present:
+    if present := [name for name in names if (folder / name).exists()]:
         raise UsageError(
             f"{folder} already has {', '.join(present)}, which would be written.",
             "Name a new folder: headrace init FOLDER. To add a pipeline to a project, "

@@ -11,6 +11,7 @@ import hashlib
 import logging
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -133,11 +134,8 @@ def train_again(run_id: str, settings: Settings) -> tuple[MlflowRun, TrainedAgai
         disk_errors(tempfile.gettempdir()),
         tempfile.TemporaryDirectory(prefix="headrace-") as place,
     ):
-        recorded = ingredients.restore(
-            Path(place),
-            run.tags[ingredients.TAG],
-            lambda path: tracking.run_file(run.run_id, path),
-        )
+        read = partial(tracking.run_file, run.run_id)
+        recorded = ingredients.restore(Path(place), run.tags[ingredients.TAG], read)
         return run, _train(_in_store(recorded, Store(settings.store)))
 
 

@@ -125,8 +125,7 @@ def _parse(code: bytes, package: str) -> tuple[str, list[str]]:
         if isinstance(node, ast.Import):
             imported.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            module = _absolute(node, package)
-            if module:
+            if module := _absolute(node, package):
                 imported.add(module)
                 imported.update(f"{module}.{alias.name}" for alias in node.names)
         elif isinstance(node, _DOCUMENTED):

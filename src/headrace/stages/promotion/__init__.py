@@ -140,8 +140,7 @@ def _refused(reason: str) -> PromotionRecord:
 def verdict(spec: PipelineSpec, evaluation: EvaluationRecord) -> PromotionRecord | None:
     """How a run ends by its gates alone; None if it may be promoted."""
     failed = [gate for gate in evaluation.gates if not gate.passed]
-    hard = [gate for gate in failed if gate.kind != "champion"]
-    if hard:
+    if hard := [gate for gate in failed if gate.kind != "champion"]:
         return _refused("; ".join(f"{gate.name}: {gate.reason}" for gate in hard))
     if failed:
         return _registered(f"champion kept: {failed[0].reason}")
@@ -216,8 +215,7 @@ def standing(
     now = champion.version.version if champion else None
     if champion is not None and now == version:
         return _still_champion(champion, None)
-    rolled_back = ledger.was_rolled_back(spec.name, version)
-    if rolled_back is not None:
+    if rolled_back := ledger.was_rolled_back(spec.name, version):
         why = f" ({rolled_back.why})" if rolled_back.why else ""
         return _registered(
             f"version {version} was rolled back by {rolled_back.who}{why}: promote it "

@@ -150,8 +150,7 @@ def problems_of(case: Case) -> list[str]:
         SpecError: a row of the contract cannot be evaluated.
     """
     failed = [o for o in case.outcomes if not o.passed and not o.check.warns]
-    empty = [o for o in failed if o.check.name == "rows"]
-    if empty:
+    if empty := [o for o in failed if o.check.name == "rows"]:
         return [f"{outcome.check.split} holds no readable item" for outcome in empty]
     for outcome in failed:
         if outcome.cause and outcome.check.where:
@@ -166,9 +165,9 @@ def problems_of(case: Case) -> list[str]:
     return reasons or [f"after quarantine, {lack}" for lack in lacking]
 
 
-def _some(values: Sequence[str], count: int, every: int | None = None) -> str:
-    more = (every or len(values)) - count
-    return ", ".join(values[:count]) + (f" and {more:,} more" if more > 0 else "")
+def _some(names: Sequence[str], count: int) -> str:
+    more = count - EXAMPLES
+    return ", ".join(names[:EXAMPLES]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _problem(case: Case, outcome: Outcome) -> str:
@@ -193,7 +192,7 @@ def _leak(case: Case) -> str:
     return (
         f"leak: {len(leaked):,} of the {tested:,} test items "
         f"({len(leaked) / tested:.1%}) are also in train or val, for example "
-        f"{_some(names, EXAMPLES, len(leaked))}; "
+        f"{_some(names, len(leaked))}; "
         f"data.leak_limit is {case.spec.data.leak_limit:.1%}"
     )
 
@@ -221,7 +220,7 @@ def _too_many(case: Case) -> str:
 
 def _kind(kind: Kind) -> str:
     noun = "row" if kind.count == 1 else "rows"
-    names = _some(kind.names, EXAMPLES, kind.count)
+    names = _some(kind.names, kind.count)
     instance = "for instance " if kind.varies else ""
     return f"{kind.count:,} {noun}: {names}: {instance}{kind.reason}"
 
@@ -283,7 +282,7 @@ def _warning(case: Case, outcome: Outcome) -> Finding:
     elif len(outcome.rows):
         names = case.items.pick(outcome.rows[:EXAMPLES], ["name"])["name"].tolist()
         rows = "1 row" if count == 1 else f"{count:,} rows"
-        message = f"{rows}: {_some(names, EXAMPLES, count)}: {check.reason}"
+        message = f"{rows}: {_some(names, count)}: {check.reason}"
     else:
         message = f"{check.reason} ({_observed(outcome)})"
     return Finding(check=check.name, split=check.split, count=count, message=message)

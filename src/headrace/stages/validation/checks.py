@@ -184,8 +184,7 @@ def outcome_of(check: Check, result: Any, size: int) -> Outcome:
             each failing row.
         size: number of rows with values, unless the result has it.
     """
-    cause = _cause(result.exception_info)
-    if cause:
+    if cause := _cause(result.exception_info):
         return Outcome(check, passed=False, observed="no answer", cause=cause)
     facts = result.result
     if "element_count" in facts:

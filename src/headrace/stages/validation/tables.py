@@ -193,8 +193,7 @@ class ItemTable:
         frame = pd.DataFrame(index=pd.RangeIndex(self.bounds[start], self.bounds[stop]))
         of_task = set(columns) & set(self._contract.COLUMNS)
         wanted = {*columns, *(_SHARED if of_task else ())}
-        names = [name for name in self._stored if name in wanted]
-        if names:
+        if names := [name for name in self._stored if name in wanted]:
             paths = self._paths[start:stop]
             parts = [feather.read_table(p, names, memory_map=True) for p in paths]
             frame = pa.concat_tables(parts).to_pandas().set_axis(frame.index)

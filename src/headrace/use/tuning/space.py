@@ -319,7 +319,6 @@ def parse_search(texts: Sequence[str]) -> tuple[list[str], Space]:
             f"""Give one: --set "training.learning_rate={EXAMPLES["log"]}".""",
         )
     keys = [".".join(parse_override(text)[0]) for text in plain] + space.keys
-    twice = next((key for key in space.keys if keys.count(key) > 1), None)
-    if twice is not None:
+    if twice := next((key for key in space.keys if keys.count(key) > 1), None):
         raise SpecError(f"--set {twice}: it is given twice.", "Give it once.")
     return plain, space

@@ -217,8 +217,7 @@ class Checks:
                 "It goes on working, as the ledger and its files are whole. "
                 + _MEND_MLFLOW,
             )
-        lost = versions.keys() - listed
-        if lost:
+        if lost := versions.keys() - listed:
             self.missing["versions of MLflow's registry"] += len(lost)
         for alias, wanted in wanted_aliases.items():
             present = aliases.get(alias)
