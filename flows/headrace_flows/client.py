@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-import os
 import threading
 import time
 from collections.abc import Iterator
@@ -55,7 +54,6 @@ def connect(settings: Settings) -> Iterator[tuple[Any, str]]:
             "Start one with `headrace up`, or set PREFECT_API_URL.",
         )
     environment.enter_prefect(settings, url)
-    os.environ["PREFECT_API_URL"] = url
     from prefect.client.orchestration import get_client
 
     with translate_errors(), get_client(sync_client=True) as client:

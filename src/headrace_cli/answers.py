@@ -226,7 +226,7 @@ class _StandardError(logging.StreamHandler[Any]):
 def show_progress() -> None:
     """Send log messages and progress to standard error; a terminal shows bars."""
     logger = logging.getLogger("headrace")
-    if not logger.handlers:
+    if not any(isinstance(handler, _StandardError) for handler in logger.handlers):
         handler = _StandardError()
         handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%H:%M:%S"))
         logger.addHandler(handler)

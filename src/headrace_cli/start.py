@@ -9,12 +9,19 @@ import sys
 from headrace.interrupts import interrupt
 from headrace_cli.answers import INTERRUPTED, print_interrupted
 
+# Commands that import Keras or Prefect.
+_PREFORKED = {"backfill", "check", "reproduce", "run", "score", "tune"}
+
 
 def main() -> None:
     """Run the command line."""
     for number in (signal.SIGINT, signal.SIGTERM):  # a background job has SIGINT off
         signal.signal(number, interrupt)
     try:
+        if sys.platform == "linux" and _PREFORKED & {*sys.argv}:
+            from headrace_cli.prefork.client import hand_over
+
+            hand_over()
         from headrace_cli.main import main as run
     except KeyboardInterrupt:
         for number in (signal.SIGINT, signal.SIGTERM):

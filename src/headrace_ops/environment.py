@@ -7,6 +7,7 @@ import fnmatch
 import importlib.util
 import json
 import os
+import sys
 from collections.abc import Iterable
 
 from headrace.errors import UsageError
@@ -104,14 +105,18 @@ def mlflow_variables(login: Login) -> dict[str, str]:
 
 
 def enter_prefect(settings: Settings, api_url: str) -> None:
-    """Make the Prefect clients of this process send the login of a server.
+    """Make this process a client of a Prefect server, with the server's login.
 
     A login in the environment takes precedence. The home's login is only sent to the
-    home's own server. Call this before Prefect is imported.
+    home's own server.
     """
-    login = prefect_login() or login_of(settings.home, api_url)
-    if login is not None:
+    if login := prefect_login() or login_of(settings.home, api_url):
         os.environ.update(prefect_variables(login))
+    os.environ["PREFECT_API_URL"] = api_url
+    if "prefect" in sys.modules:  # which has read the variables
+        from prefect.context import refresh_global_settings_context
+
+        refresh_global_settings_context()
 
 
 def servers_logins(settings: Settings) -> dict[str, Login]:

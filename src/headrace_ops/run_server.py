@@ -119,7 +119,6 @@ class Server:
         self.api_url = live.lasting_api_url(settings)
         if self.api_url:
             self.ui_url = hide_credentials(self.api_url.removesuffix("/api"))
-            environment.enter_prefect(settings, self.api_url)
         else:
             self._temporary = TemporaryServer(settings)
             self.api_url = self._temporary.api_url
@@ -129,7 +128,7 @@ class Server:
             if not variable("PREFECT_API_DATABASE_CONNECTION_URL"):
                 # Here a 500 means a full disk, not a database that restarts.
                 os.environ["PREFECT_CLIENT_RETRY_EXTRA_CODES"] = ""
-        os.environ["PREFECT_API_URL"] = self.api_url  # read when Prefect is imported
+        environment.enter_prefect(settings, self.api_url)
 
     def wait(self) -> None:
         """Wait until the server answers.

@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import sys
+import time
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -155,6 +156,20 @@ def worker_service(settings: Settings, pool: str, links: dict[str, str]) -> Serv
         environment=variables,
         log=settings.home.absolute() / f"{pool}-worker.log",
         ready=lambda: has_worker(api_url, pool, started),
+    )
+
+
+def prefork_service(settings: Settings, variables: dict[str, str]) -> Service:
+    """The process that commands are forked from, with the variables of a command."""
+    started = time.time()
+    home = settings.home.absolute()
+    address = home / "prefork.sock"
+    return Service(
+        name="prefork",
+        command=[sys.executable, "-Pm", "headrace_cli.prefork.server"],
+        environment={**variables, "HEADRACE_HOME": str(home)},
+        log=home / "prefork.log",
+        ready=lambda: address.exists() and address.stat().st_mtime > started,
     )
 
 

@@ -168,6 +168,7 @@ def start_all(
         DependencyError: a server does not start.
     """
     environment.require_passwords(host)
+    variables = dict(os.environ)
     run_server.configure(settings)
     if not variable("PREFECT_API_URL"):
         login = environment.servers_logins(settings)["prefect"]
@@ -180,7 +181,8 @@ def start_all(
     links = _start_servers(supervisor, settings, host)
     shown = _with_postgres(links, settings)
     live.write_links(settings, shown, environment.home_logins(settings))
-    supervisor.start(*(servers.worker_service(settings, p, links) for p in pools))
+    workers = [servers.worker_service(settings, pool, links) for pool in pools]
+    supervisor.start(servers.prefork_service(settings, variables), *workers)
     public = {n: servers.public_link(link, host) for n, link in links.items()}
     return {
         "status": "up",

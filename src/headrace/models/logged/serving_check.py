@@ -171,16 +171,19 @@ _spares: list[_Running] = []
 
 
 def keep_spare() -> None:
-    """Import Keras, and fork the process for the next check.
+    """Import Keras, unless it is imported, and fork the process for the next check."""
+    if "keras" not in sys.modules:
+        import_backend(minimal=True)
+        fork_spare()
+
+
+def fork_spare() -> None:
+    """Fork the process for the next check, where that is safe.
 
     It imports nothing again, and knows no more than a new one would: to be called
-    before the pipeline's code is imported, and before TensorFlow is started. Without
-    effect where a process cannot be forked safely.
+    before the pipeline's code is imported, and before TensorFlow is started.
     """
-    if _spares or "keras" in sys.modules:
-        return
-    import_backend(minimal=True)
-    if sys.platform == "linux" and threading.active_count() == 1:
+    if not _spares and sys.platform == "linux" and threading.active_count() == 1:
         with contextlib.suppress(OSError):  # too many processes, or too little memory
             _spares.append(_Running(is_forked=True))
 

@@ -41,6 +41,14 @@ _DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
+_STORES = (
+    "git",
+    "mlflow.keras",
+    "mlflow.pyfunc.loaders",
+    "mlflow.store.model_registry.sqlalchemy_store",
+    "mlflow.store.tracking.sqlalchemy_store",
+    "mlflow.tracing.processor.base_mlflow",
+)
 _ATTEMPTS = 4  # of a request to S3
 _REFUSED = re.compile(
     "AccessDenied|ExpiredToken|InvalidAccessKeyId|NoSuchBucket|SignatureDoesNotMatch"
@@ -66,6 +74,13 @@ def import_mlflow() -> Any:
     for name in ("mlflow.store.db.utils", "mlflow.system_metrics"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     return mlflow
+
+
+def import_stores() -> None:
+    """Import also what MLflow imports at its first use."""
+    import_mlflow()
+    for name in _STORES:
+        importlib.import_module(name)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,212 @@
+"""The process of ``headrace up``: it imports once, and forks for each command.
+
+A module with the home's settings in its environment.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import gc
+import importlib
+import io
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from headrace import pictures
+from headrace.backend import import_backend
+from headrace.interrupts import interrupt
+from headrace.settings import Settings
+from headrace.stages.validation import suite
+from headrace.state.tracking.connection import import_stores
+from headrace_cli.answers import INTERRUPTED
+from headrace_cli.prefork.circumstances import (
+    SECONDS,
+    SOCKET,
+    circumstances,
+    differences,
+    socket_at,
+)
+from headrace_ops.run_server import configure
+
+_MAX_BYTES = 2**20
+_DESCRIPTORS = 5  # standard streams, folder, lifeline
+# What commands import when they need it.
+_MODULES = (
+    "headrace.data.sources.opening",
+    "headrace.models.logged.serving_check",
+    "headrace.stages.training",
+    "headrace_cli.main",
+    "headrace_flows.preload",
+    "headrace_flows.summary",
+    "headrace_flows.train",
+    "prefect.flow_engine",
+    "prefect.task_engine",
+    "prefect.utilities.visualization",
+    "scipy.optimize",
+)
+_PACKAGES = ("headrace", "headrace_cli", "headrace_flows", "headrace_ops")
+
+
+class Request:
+    """What a command gives to its fork.
+
+    Args:
+        connection: to the command.
+    """
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        connection.settimeout(SECONDS)
+        words, self.descriptors, _, _ = socket.recv_fds(
+            connection, _MAX_BYTES, _DESCRIPTORS
+        )
+        self._fields: dict[str, Any] = json.loads(words)
+
+    def fits(self, own: Mapping[str, Any]) -> bool:
+        """Whether this process is in the circumstances of the command; logs why not."""
+        if len(self.descriptors) < _DESCRIPTORS:
+            return False
+        different = differences(own, self._fields["circumstances"])
+        if different:
+            command = " ".join(self._fields["arguments"][1:3])
+            what = f"{command} runs by itself: other {', '.join(different)}"
+            sys.stderr.write(f"{time.ctime()}  {what}\n")
+        return not different
+
+    def take(self, added: Mapping[str, str]) -> None:
+        """Become the command, in a new process.
+
+        Args:
+            added: variables that imports have set.
+        """
+        os.setsid()  # the end of `headrace up` does not end it
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, interrupt)
+        signal.signal(signal.SIGTERM, interrupt)
+        if self._fields["ignores_hangup"]:
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        *streams, folder, lifeline = self.descriptors
+        _end_with(lifeline)
+        for number, descriptor in enumerate(streams):
+            os.dup2(descriptor, number)
+            os.close(descriptor)
+        os.fchdir(folder)
+        os.close(folder)
+        os.umask(self._fields["umask"])
+        os.environ.clear()
+        os.environ.update({**added, **self._fields["variables"]})
+        sys.argv[:], sys.path[:] = self._fields["arguments"], self._fields["path"]
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(line_buffering=os.isatty(1))
+        time.tzset()
+        importlib.invalidate_caches()
+        process = os.pidfd_open(os.getpid())
+        socket.send_fds(self._connection, [b"."], [process])
+        os.close(process)
+
+    def answer(self, code: int) -> None:
+        """Tell the command its exit code."""
+        with contextlib.suppress(OSError):
+            self._connection.send(bytes([code]))
+
+
+def _end_with(lifeline: int) -> None:
+    """Have the kernel end this process when the other end of a pipe is closed."""
+    fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
+    flags = fcntl.fcntl(lifeline, fcntl.F_GETFL)
+    fcntl.fcntl(lifeline, fcntl.F_SETFL, flags | os.O_ASYNC)
+    if select.select([lifeline], [], [], 0)[0]:
+        os._exit(1)
+
+
+def _load() -> None:
+    """Import what the commands need, and start no thread."""
+    import_backend(minimal=True)  # first: it does without what is not imported yet
+    import_stores()
+    suite.load()
+    pictures.load()
+    for name in _MODULES:
+        importlib.import_module(name)
+
+
+def _code() -> dict[str, tuple[int, int]]:
+    """When the loaded code was last changed: Headrace's files, others by folder."""
+    modules = [sys.modules[name] for name in sorted(sys.modules)]
+    files = [
+        module.__file__
+        for module in modules
+        if module.__name__.partition(".")[0] in _PACKAGES and module.__file__
+    ]
+    found = {}
+    for path in (*files, *sys.path):
+        with contextlib.suppress(OSError):
+            state = os.stat(path)
+            found[path] = (state.st_mtime_ns, state.st_size)
+    return found
+
+
+def serve() -> tuple[Request, Mapping[str, str]]:
+    """Wait for commands; returns in a fork, for each."""
+    given = dict(os.environ)
+    settings = Settings()
+    configure(settings)
+    before = dict(os.environ)
+    own = json.loads(json.dumps(circumstances()))
+    _load()
+    code = _code()
+    added = {n: v for n, v in dict(os.environ).items() if n not in before}
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps the forks
+    os.umask(0o077)
+    gc.collect()
+    gc.freeze()
+    with socket_at(settings.home) as (listener, address):
+        listener.settimeout(None)
+        Path(settings.home, SOCKET).unlink(missing_ok=True)
+        listener.bind(address)
+        listener.listen()
+        while True:
+            connection, _ = listener.accept()
+            with contextlib.suppress(OSError, ValueError, KeyError):
+                request = Request(connection)
+                is_old = _code() != code
+                if not is_old and request.fits(own) and os.fork() == 0:
+                    return request, added
+                for descriptor in request.descriptors:
+                    os.close(descriptor)
+                if is_old:
+                    os.execve(sys.executable, sys.orig_argv, given)  # noqa: S606
+            connection.close()
+
+
+def main() -> None:
+    """Serve the home that the settings name; in each fork, run a command."""
+    request, added = serve()
+    code: Any = INTERRUPTED
+    try:
+        request.take(added)
+        from headrace.models.logged.serving_check import fork_spare
+        from headrace_cli.main import main as run
+
+        if "run" in sys.argv:
+            fork_spare()
+
+        run()
+    except SystemExit as end:
+        code = end.code or 0
+    except KeyboardInterrupt:
+        pass
+    request.answer(code)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,193 @@
+"""Commands while `headrace up` runs: forked from a process that has imported all."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+pytestmark = pytest.mark.integration
+
+Services = Any
+LONG = ("--set", "training.epochs=10000", "--set", "gates=[]")
+QUICK = ("--set", "training.epochs=1", "--set", "gates=[]")
+SERVER = "headrace_cli.prefork.server"
+
+
+@pytest.fixture(scope="module")
+def running(
+    project: Path,
+    new_home: Callable[[], Path],
+    start_up: Callable[..., Services],
+    take_down: Callable[..., tuple[int, str]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Services]:
+    """A home with its servers; PYTHONPATH has a folder that tests write into."""
+    code = str(tmp_path_factory.mktemp("code"))
+    started = start_up(new_home(), project, "--no-workers", PYTHONPATH=code)
+    yield started
+    if started.process.poll() is None:
+        take_down(started)
+
+
+def until(met: Callable[[], Any], seconds: float = 60) -> Any:
+    limit = time.monotonic() + seconds
+    while not (found := met()):
+        assert time.monotonic() < limit
+        time.sleep(0.05)
+    return found
+
+
+def server_of(services: Services) -> psutil.Process:
+    guards = psutil.Process(services.process.pid).children()
+    (guard,) = (guard for guard in guards if SERVER in guard.cmdline())
+    (server,) = guard.children()
+    return server
+
+
+def fork_of(services: Services) -> psutil.Process:
+    """The process that runs the command which was started last."""
+    forks = until(server_of(services).children)
+    return max(forks, key=lambda fork: fork.create_time())
+
+
+def log_of(services: Services) -> str:
+    text: str = (services.home / "prefork.log").read_text()
+    return text
+
+
+def line_of(process: subprocess.Popen[str], part: str) -> str:
+    """Read standard error up to a line."""
+    assert process.stderr is not None
+    seen = []
+    for line in process.stderr:
+        seen.append(line)
+        if part in line:
+            return line
+    pytest.fail("".join(seen))
+
+
+def test_a_run_is_forked_and_gives_its_answer(running: Services) -> None:
+    process = running.start("run", "blobs", *QUICK, "--json")
+    fork = fork_of(running)
+    assert fork.username() == psutil.Process().username()
+    out, err = process.communicate(timeout=240)
+    answer = json.loads(out)
+    assert (process.returncode, answer["status"]) == (0, "registered"), err
+    assert "epoch 1/1" in err
+    assert answer["links"]["prefect"].startswith(running.links["prefect"])
+    assert not fork.is_running()
+
+
+def test_its_exit_codes_are_those_of_the_command(running: Services) -> None:
+    code, answer = running.headrace("run", "blobs", "--set", "gates.accuracy.min=2")
+    assert (code, answer["status"]) == (2, "error")
+    code, answer = running.headrace("run", "blobs", "--data", "missing.parquet")
+    assert (code, answer["status"]) == (2, "error")
+    assert "missing.parquet" in answer["reason"]
+    process = running.start("run", "nothing", "--no-such-option")
+    assert "--no-such-option" in process.communicate(timeout=60)[1]
+    assert process.returncode == 2
+
+
+def test_ctrl_c_ends_it_with_a_checkpoint(running: Services) -> None:
+    process = running.start("run", "blobs", *LONG)
+    line_of(process, "epoch 1/10000")
+    fork = fork_of(running)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "a next run goes on at epoch" in err
+    assert not fork.is_running()
+
+
+def test_it_is_killed_with_its_command(running: Services) -> None:
+    process = running.start("run", "blobs", *LONG)
+    line_of(process, "train: ")
+    fork = fork_of(running)
+    below = [fork, *fork.children(recursive=True)]
+    process.kill()
+    process.communicate()
+    assert psutil.wait_procs(below, timeout=30)[1] == []
+
+
+def test_a_command_whose_fork_was_killed_says_so(running: Services) -> None:
+    process = running.start("run", "blobs", *LONG)
+    line_of(process, "train: ")
+    fork_of(running).kill()
+    process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGKILL
+
+
+def test_a_command_in_other_circumstances_runs_by_itself(running: Services) -> None:
+    process = running.start("run", "blobs", *LONG, OMP_NUM_THREADS="1")
+    line_of(process, "train: ")
+    assert server_of(running).children() == []
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "run blobs runs by itself: other OMP_NUM_THREADS" in log_of(running)
+
+
+def test_it_has_the_variables_and_the_folder_of_its_command(
+    running: Services, tmp_path: Path
+) -> None:
+    (tmp_path / "here").mkdir()
+    code = (
+        "import os, sys; os.chdir('here'); os.umask(0o027)\n"
+        "from headrace_cli.start import main; sys.argv[1:] = ['check', 'x']; main()"
+    )
+    variables = {**os.environ, **running.variables, "HEADRACE_HOME": str(running.home)}
+    del running
+    answer = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=variables | {"HEADRACE_PROJECT": "."},
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    assert answer.returncode == 2
+    assert "There is no pipeline 'x'" in answer.stderr
+
+
+def test_changed_code_is_imported_anew(running: Services) -> None:
+    server = server_of(running)
+    before = server.memory_info().rss
+    assert before > 200e6
+    Path(running.variables["PYTHONPATH"], "new.py").touch()
+    code, _ = running.headrace("check", "blobs", timeout=60)
+    assert code == 0
+    until(lambda: server.memory_info().rss < before / 2)  # it has begun again
+    until(lambda: server.memory_info().rss > before * 0.9)
+
+    def is_forked() -> bool:
+        process = running.start("run", "blobs", *LONG)
+        line_of(process, "train: ")
+        has_fork = bool(server.children())
+        process.kill()
+        process.communicate()
+        return has_fork
+
+    until(is_forked)
+
+
+def test_a_run_goes_on_when_the_servers_end(running: Services) -> None:
+    process = running.start("run", "blobs", *LONG)
+    line_of(process, "train: ")
+    fork = fork_of(running)
+    running.process.send_signal(signal.SIGINT)
+    assert running.process.wait(timeout=60) == 0
+    assert fork.is_running()
+    process.kill()
+    process.communicate()
+    fork.wait(30)
