@@ -149,8 +149,8 @@ def run_here(run: Run, ui_url: str) -> State[Any]:
 def flow_here(variable: ContextVar[T], value: T, settings: Settings) -> Iterator[None]:
     """Set the variable that a flow reads, and sweep, while the flow runs here.
 
-    A temporary server watches for no heartbeat, and at its end a flow waits up to a
-    second for it, so none is sent there.
+    Prefect gets heartbeats only if a variable asks for them: the ledger has the run's
+    lease, and a flow would wait for its last heartbeat for up to a second.
     """
     token = variable.set(value)
     beats = bool(setting(PREFECT_FLOWS_HEARTBEAT_FREQUENCY.name))

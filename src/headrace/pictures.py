@@ -21,7 +21,9 @@ _LETTERS_PER_INCH = 15  # of a caption
 def load() -> None:
     """Import Matplotlib, which takes half a second."""
     import matplotlib.backends.backend_agg
-    import matplotlib.font_manager  # noqa: F401
+    import matplotlib.figure
+    import matplotlib.font_manager
+    import matplotlib.projections  # noqa: F401
 
 
 def new_figure(width: float, height: float, layout: Any = "constrained") -> Figure:
@@ -70,11 +72,12 @@ def save(figure: Figure, path: Path) -> None:
     """Write a figure as PNG, its texts in fonts that have their letters."""
     from matplotlib.text import Text
 
+    texts: list[Any] = [*figure.texts]
     for axes in figure.axes:
+        texts += [axes.title, *axes.texts]
         if axes.axison:  # its labels are made when they are asked for
-            axes.get_xticklabels()
-            axes.get_yticklabels()
-    texts: list[Any] = figure.findobj(Text)
+            texts += [*axes.get_xticklabels(), *axes.get_yticklabels()]
+            texts += axes.findobj(Text)
     fonts, _ = fonts_for("".join(text.get_text() for text in texts))
     for text in texts:
         text.set_fontfamily(fonts or None)

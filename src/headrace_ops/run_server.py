@@ -39,7 +39,6 @@ def configure(settings: Settings) -> None:
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
         "PREFECT_LOGGING_HANDLERS_CONSOLE_FLOW_RUNS_LEVEL": "CRITICAL",
         "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "false",
-        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
         "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500",  # while its database restarts
     }
     os.environ.update({**defaults, **os.environ})
@@ -123,8 +122,6 @@ class Server:
             self._temporary = TemporaryServer(settings)
             self.api_url = self._temporary.api_url
             self.ui_url = f"http://127.0.0.1:{live.UI_PORTS['prefect']}"
-            # Nothing watches for one there.
-            os.environ.pop("PREFECT_FLOWS_HEARTBEAT_FREQUENCY", None)
             if not variable("PREFECT_API_DATABASE_CONNECTION_URL"):
                 # Here a 500 means a full disk, not a database that restarts.
                 os.environ["PREFECT_CLIENT_RETRY_EXTRA_CODES"] = ""

@@ -248,13 +248,11 @@ def _environment(settings: Settings, links: dict[str, str]) -> dict[str, str]:
 
     They contain no login from the environment, and no database URL with a password.
     """
-    heartbeat = "PREFECT_FLOWS_HEARTBEAT_FREQUENCY"
     variables = {
         "HEADRACE_HOME": str(settings.home.absolute()),
         "HEADRACE_PROJECT": str(settings.project.absolute()),
         "HEADRACE_STORE": settings.store,
         "PREFECT_API_URL": f"{links['prefect']}/api",
-        heartbeat: variable(heartbeat),
         "MLFLOW_TRACKING_URI": links["mlflow"],
     }
     if not urlsplit(settings.database_url).password:

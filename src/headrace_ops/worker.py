@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 # Less than a guard's grace period, so that flows can end and report it to the worker.
 GRACE_SECONDS = 7.0
 DEFAULTS = {
+    "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
     "PREFECT_WORKER_QUERY_SECONDS": "2",
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "INFO",
 }
@@ -66,7 +67,7 @@ def work(
         )
     variables = environment.flow_environment(settings)
     os.environ.clear()
-    os.environ.update({**DEFAULTS, **variables, "PREFECT_API_URL": api_url})
+    os.environ.update({**DEFAULTS, **variables})
     run_server.configure(settings)
     environment.enter_prefect(settings, api_url)
     # This import loads plugins, which must precede threads and the event loop.

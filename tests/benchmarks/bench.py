@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -99,6 +101,7 @@ class Bench:
         *arguments: str,
         home: Path,
         prefect: Prefect | None = None,
+        beside: Sequence[psutil.Process] = (),
         limits: Sequence[str] = (),
     ) -> Measured:
         """Measure a command of Headrace.
@@ -106,13 +109,14 @@ class Bench:
         Args:
             arguments: as on its command line.
             home: where its state lives.
-            prefect: a server that is up; none: it starts its own.
+            prefect: a server that is up; none: that of the home, or it starts its own.
+            beside: the processes of `up` in this home.
             limits: a command that runs it under limits.
         """
         return self.run(
             [*limits, HEADRACE, *arguments],
             self.environment_of(home, prefect),
-            prefect.processes() if prefect else [],
+            prefect.processes() if prefect else beside,
         )
 
     def python(self, script: str, *arguments: str) -> Measured:
@@ -148,6 +152,25 @@ class Bench:
             yield Prefect(running)
         finally:
             running.stop()
+
+    @contextlib.contextmanager
+    def up(self, home: Path) -> Iterator[list[psutil.Process]]:
+        """The processes of an idle ``headrace up`` without workers."""
+        process = psutil.Popen(
+            [HEADRACE, "up", "--no-workers", "--json"],
+            cwd=ROOT,
+            env=self.environment_of(home, None),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            if not process.stdout.readline():
+                raise Unavailable("`headrace up` did not start")
+            time.sleep(SETTLE_SECONDS)
+            yield [process, *process.children(recursive=True)]
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,12 +35,14 @@ class Sampled:
         role: ``main``, ``server``, ``worker``, or its name.
         cpu_seconds: its own, without its children's.
         peak_bytes: of resident memory.
+        is_forked: whether it descends from a process beside, not from the command.
     """
 
     pid: int
     role: str = ""
     cpu_seconds: float = 0.0
     peak_bytes: int = 0
+    is_forked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,7 @@ def measure(
             stderr=err,
             start_new_session=True,
         )
-        sampler = Sampler(process.pid)
+        sampler = Sampler(process.pid, {p.pid for p in beside})
         try:
             exit_code, cpu = _wait(process)
         except BaseException:
@@ -130,7 +132,8 @@ def measure(
             tree = sampler.stop()
         left = _left_behind(tree)
         beside_cpu = _seconds(beside) - beside_before
-        cpu += sum(p.cpu_seconds for p in left)
+        # A fork of a process beside belongs to the command.
+        cpu += sum(p.cpu_seconds for p in tree if p in left or p.is_forked)
         own = {p.pid for p in tree} | {p.pid for p in beside}
         return Measured(
             command=list(command),
@@ -186,11 +189,12 @@ class Sampler:
     """Looks at a tree of processes until told to stop.
 
     A process belongs to it if its parent does when it is first seen, so that one in a
-    session of its own, or whose parent has ended, is not lost.
+    session of its own, or whose parent has ended, is not lost. A new child of a process
+    beside belongs to it as well.
     """
 
-    def __init__(self, root: int) -> None:
-        self._root = root
+    def __init__(self, root: int, beside: Set[int] = frozenset()) -> None:
+        self._root, self._beside = root, beside
         self._known = set(psutil.pids()) - {root}
         self._tree: dict[int, Sampled] = {root: Sampled(root, "main")}
         self._stop = threading.Event()
@@ -213,10 +217,14 @@ class Sampler:
         process = psutil.Process(pid)
         sampled = self._tree.get(pid)
         if sampled is None:
-            if process.ppid() not in self._tree:
+            parent = process.ppid()
+            is_forked = parent in self._beside
+            if not is_forked and parent not in self._tree:
                 self._known.add(pid)
                 return
-            sampled = self._tree[pid] = Sampled(pid, process.name())
+            is_forked = is_forked or self._tree[parent].is_forked
+            sampled = Sampled(pid, process.name(), is_forked=is_forked)
+            self._tree[pid] = sampled
         if process.status() == psutil.STATUS_ZOMBIE:
             return
         if pid != self._root:  # what it runs may change after its first moment

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from .bench import Bench, Unavailable, answer_of
 from .measure import Measured
@@ -77,7 +79,7 @@ def repetitions(bench: Bench) -> list[Repetition]:
         parts: list[tuple[str, Callable[[], Any]]] = [
             ("bare", lambda seed=number + 1: _bare(bench, seed)),
             ("up", lambda seed=number + 1: _up(bench, seed)),
-            ("cold", lambda seed=number + 1: _first(bench, seed, None)),
+            ("cold", lambda seed=number + 1: _first(bench, seed, bench.new_home())),
         ]
         for name, work in parts[number % 3 :] + parts[: number % 3]:
             made[name] = work()
@@ -109,13 +111,15 @@ def _bare(bench: Bench, seed: int) -> Bare:
 
 
 def _up(bench: Bench, seed: int) -> First:
-    with bench.prefect() as prefect:
-        return _first(bench, seed, prefect)
-
-
-def _first(bench: Bench, seed: int, prefect: Any) -> First:
     home = bench.new_home()
-    measured = bench.headrace(*_command(bench, seed), home=home, prefect=prefect)
+    with bench.up(home) as processes:
+        return _first(bench, seed, home, processes)
+
+
+def _first(
+    bench: Bench, seed: int, home: Path, beside: Sequence[psutil.Process] = ()
+) -> First:
+    measured = bench.headrace(*_command(bench, seed), home=home, beside=beside)
     answer = answer_of(measured)
     if answer["status"] != "promoted":
         raise Unavailable(f"a first run was {answer['status']}: {answer['reason']}")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from statistics import median
 from typing import Any
 
-from .bench import Bench, Prefect, Unavailable, answer_of
+import psutil
+
+from .bench import Bench, Unavailable, answer_of
 from .machine import doubt
 from .measure import Measured
 from .report import Row, median_row
@@ -21,9 +24,10 @@ def sample(bench: Bench) -> list[Row]:
     seen |= {"first, server up": [], "changed, server up": []}
     for _ in range(bench.options.repeats):
         seen["import"].append(bench.code(IMPORT))
-        _pair(bench, seen, "", None)
-        with bench.prefect() as prefect:
-            _pair(bench, seen, ", server up", prefect)
+        _pair(bench, seen, "", bench.new_home())
+        home = bench.new_home()
+        with bench.up(home) as processes:
+            _pair(bench, seen, ", server up", home, processes)
     wall: dict[str, Any] = {"at_least": 10.0, "aim": 7.0}
     changed: dict[str, Any] = {"at_least": 8.0, "aim": 5.0}
     up: dict[str, Any] = {"at_least": 5.0, "aim": 3.0}
@@ -44,12 +48,15 @@ def sample(bench: Bench) -> list[Row]:
 
 
 def _pair(
-    bench: Bench, seen: dict[str, list[Measured]], how: str, prefect: Prefect | None
+    bench: Bench,
+    seen: dict[str, list[Measured]],
+    how: str,
+    home: Path,
+    beside: Sequence[psutil.Process] = (),
 ) -> None:
-    home = bench.new_home()
     for name, fields in (("first", ()), ("changed", CHANGED)):
         command = ("run", "digits", "--json", *fields)
-        measured = bench.headrace(*command, home=home, prefect=prefect)
+        measured = bench.headrace(*command, home=home, beside=beside)
         answer = answer_of(measured)
         if answer["version"] is None:
             raise Unavailable(f"a run was {answer['status']}: {answer['reason']}")

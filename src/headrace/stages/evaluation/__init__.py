@@ -93,7 +93,9 @@ def evaluate(  # noqa: PLR0913
         _logged(tracking, training) as (file, golden),
         ServingCheck([Request.of(training, file, golden)]) as check,  # runs in parallel
     ):
-        place = Path(folder)
+        place, pictures = Path(folder), Path(folder, "pictures")
+        pictures.mkdir()
+        beside = beside or Beside()
         data, how = training.description, spec.evaluation
         model = open_model(file, training.model_uri, data).model
         store = Store(settings.store)
@@ -104,6 +106,8 @@ def evaluate(  # noqa: PLR0913
         )
         score, judge = task(data.task).score, task(data.task).judge
         answers = ask(model, opponents.models, rows, how.mistakes)
+        draw = functools.partial(report.draw_answers, answers, data, how, pictures)
+        drawn = [beside.begin(draw)]
         metrics, slices = judge.metrics(answers.outputs, answers.targets, data, how)
         slices |= group_slices(answers, trained.groups, how.confidence, judge)
         val_score = training.metrics.get(f"val_{score}")
@@ -112,8 +116,9 @@ def evaluate(  # noqa: PLR0913
         findings += judge.few_rows(spec, answers.targets, len(val))
         parts = (p for split in (rows, val, trained) for p in ask_some(model, split))
         suspects = judge.suspects(parts, data)
-        draw = functools.partial(report.draw, answers, suspects, data, how, place)
-        drawn = (beside or Beside()).begin(draw)
+        if suspects:
+            draw = functools.partial(report.draw_suspects, suspects, data, pictures)
+            drawn.append(beside.begin(draw))
         served = check.results()[0]
         metrics["model_megabytes"] = training.model_bytes / 1e6
         if served.latency_ms is not None:
@@ -129,7 +134,8 @@ def evaluate(  # noqa: PLR0913
             values |= {f"{name}/{key}": number for key, number in numbers.items()}
         gates = [verdicts.get(g.name) or judge_gate(g, values) for g in spec.gates]
         gates.append(serving_gate(served.difference, TOLERANCE, served.error))
-        drawn()
+        for wait in drawn:
+            wait()
         report.log(tracking, training, metrics, slices, gates, place)
     return EvaluationRecord(
         run_id=training.run_id,

@@ -32,16 +32,10 @@ FOLDER = "evaluation"
 _PICTURED = 25
 
 
-def draw(
-    answers: Answers,
-    suspects: Sequence[Suspect],
-    data: DataDescription,
-    spec: EvaluationSpec,
-    place: Path,
+def draw_answers(
+    answers: Answers, data: DataDescription, spec: EvaluationSpec, folder: Path
 ) -> None:
-    """Draw the task's pictures; draw and list the worst answers and the suspects."""
-    folder = place / "pictures"
-    folder.mkdir()
+    """Draw the task's pictures; draw and list the worst answers."""
     learned, worst = task(data.task), answers.worst
     learned.judge.draw(answers.outputs, answers.targets, data, spec, folder)
     captions = [
@@ -52,21 +46,25 @@ def draw(
         columns = {"answer": [caption.replace("\n", " ") for caption in captions]}
         page = folder / "mistakes.html"
         _show(page, learned.mistakes, columns, [*worst.items], captions, data)
-    if suspects:
-        columns = {
-            "row": [s.name for s in suspects],
-            "split": [s.split for s in suspects],
-            "labelled": [s.label for s in suspects],
-            "predicted": [s.likely for s in suspects],
-            "chance that it is wrong": [f"{s.chance_wrong:.0%}" for s in suspects],
-        }
-        captions = [
-            f"labelled {s.label}, predicted {s.likely}\n"
-            f"{s.chance_wrong:.0%} likely wrong"
-            for s in suspects[:_PICTURED]
-        ]
-        page, items = folder / "suspects.html", [s.item for s in suspects]
-        _show(page, "Labels that may be wrong", columns, items, captions, data)
+
+
+def draw_suspects(
+    suspects: Sequence[Suspect], data: DataDescription, folder: Path
+) -> None:
+    """Draw and list the suspects, of which there is at least one."""
+    columns = {
+        "row": [s.name for s in suspects],
+        "split": [s.split for s in suspects],
+        "labelled": [s.label for s in suspects],
+        "predicted": [s.likely for s in suspects],
+        "chance that it is wrong": [f"{s.chance_wrong:.0%}" for s in suspects],
+    }
+    captions = [
+        f"labelled {s.label}, predicted {s.likely}\n{s.chance_wrong:.0%} likely wrong"
+        for s in suspects[:_PICTURED]
+    ]
+    page, items = folder / "suspects.html", [s.item for s in suspects]
+    _show(page, "Labels that may be wrong", columns, items, captions, data)
 
 
 def _show(

@@ -11,6 +11,7 @@ import logging
 import os
 import re
 import signal
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -77,10 +78,14 @@ def import_mlflow() -> Any:
 
 
 def import_stores() -> None:
-    """Import also what MLflow imports at its first use."""
-    import_mlflow()
+    """Import also what MLflow imports at its first use, and fill its caches."""
+    mlflow = import_mlflow()
     for name in _STORES:
         importlib.import_module(name)
+    with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
+        mlflow.pyfunc.save_model(
+            f"{folder}/model", loader_module="headrace", pip_requirements=["headrace"]
+        )
 
 
 @contextlib.contextmanager
