@@ -26,7 +26,7 @@ from headrace.backend import import_backend
 from headrace.interrupts import interrupt
 from headrace.settings import Settings
 from headrace.stages.validation import suite
-from headrace.state.tracking.connection import import_stores
+from headrace.state.tracking.connection import import_all
 from headrace_cli.answers import INTERRUPTED
 from headrace_cli.prefork.circumstances import (
     SECONDS,
@@ -41,15 +41,11 @@ _MAX_BYTES = 2**20
 _DESCRIPTORS = 5  # standard streams, folder, lifeline
 # What commands import when they need it.
 _MODULES = (
-    "headrace.data.sources.opening",
-    "headrace.models.logged.serving_check",
     "headrace.stages.training",
     "headrace_cli.main",
     "headrace_flows.preload",
-    "headrace_flows.summary",
     "headrace_flows.train",
     "prefect.flow_engine",
-    "prefect.task_engine",
     "prefect.utilities.visualization",
     "scipy.optimize",
 )
@@ -131,7 +127,7 @@ def _end_with(lifeline: int) -> None:
 def _load() -> None:
     """Import what the commands need, and start no thread."""
     import_backend(minimal=True)  # first: it does without what is not imported yet
-    import_stores()
+    import_all()
     suite.load()
     pictures.load()
     for name in _MODULES:

@@ -42,14 +42,6 @@ _DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
-_STORES = (
-    "git",
-    "mlflow.keras",
-    "mlflow.pyfunc.loaders",
-    "mlflow.store.model_registry.sqlalchemy_store",
-    "mlflow.store.tracking.sqlalchemy_store",
-    "mlflow.tracing.processor.base_mlflow",
-)
 _ATTEMPTS = 4  # of a request to S3
 _REFUSED = re.compile(
     "AccessDenied|ExpiredToken|InvalidAccessKeyId|NoSuchBucket|SignatureDoesNotMatch"
@@ -77,11 +69,12 @@ def import_mlflow() -> Any:
     return mlflow
 
 
-def import_stores() -> None:
+def import_all() -> None:
     """Import also what MLflow imports at its first use, and fill its caches."""
-    mlflow = import_mlflow()
-    for name in _STORES:
-        importlib.import_module(name)
+    import_mlflow()
+    import mlflow.store.tracking.sqlalchemy_store
+    import mlflow.tracing.processor.base_mlflow
+
     with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
         mlflow.pyfunc.save_model(
             f"{folder}/model", loader_module="headrace", pip_requirements=["headrace"]

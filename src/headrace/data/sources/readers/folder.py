@@ -29,7 +29,7 @@ from headrace.media.chunks import (
 from headrace.settings import Settings
 
 RANK = 90  # the last, since it reads any folder
-ROWS_PER_CHUNK = 16_384
+ROWS_PER_CHUNK = 4096
 _Place = tuple[SourceSplit | None, str]
 
 

@@ -60,9 +60,9 @@ def read(
         tables = {"": data} if head.startswith(MAGIC) else {}
     else:
         tables = {
-            name: file
-            for name, file in data.files.items()
-            if _is_parquet(name, file) and _has_items(file, settings)
+            name: data.files[name]
+            for name in data.files
+            if _is_parquet(name, data) and _has_items(data.files[name], settings)
         }
         others = [name for name in data.files if name not in tables] if tables else []
         source.findings.extend(ignored_files(data.where, others))
@@ -72,10 +72,10 @@ def read(
     return _read_tables(tables, settings, source.reading)
 
 
-def _is_parquet(name: str, file: File) -> bool:
+def _is_parquet(name: str, tree: FileTree) -> bool:
     if name.lower().endswith(".parquet"):
         return True
-    return "/" not in name and file.head(len(MAGIC)) == MAGIC
+    return "/" not in name and tree.files[name].head(len(MAGIC)) == MAGIC
 
 
 def _read_tables(
