@@ -6,6 +6,7 @@ import contextlib
 import inspect
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from types import FrameType
@@ -21,11 +22,32 @@ def interrupt(number: int, frame: FrameType | None) -> None:
     would deadlock every thread that logs.
     """
     if frame is not None and frame.f_globals.get("__name__") == "logging":
-        again = threading.Timer(RETRY_SECONDS, os.kill, (os.getpid(), number))
-        again.daemon = True
-        again.start()
+        _send_again(number)
         return
     raise KeyboardInterrupt
+
+
+def _send_again(number: int) -> None:
+    again = threading.Timer(RETRY_SECONDS, os.kill, (os.getpid(), number))
+    again.daemon = True
+    again.start()
+
+
+def handle_signals() -> None:
+    """Let Ctrl-C and SIGTERM raise KeyboardInterrupt, also amid garbage collection.
+
+    There Python drops an exception of a handler, after a call of its hook.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):  # a background job has SIGINT off
+        signal.signal(number, interrupt)
+    sys.unraisablehook = _unraisable
+
+
+def _unraisable(dropped: Any) -> None:
+    if issubclass(dropped.exc_type, KeyboardInterrupt):
+        _send_again(signal.SIGINT)
+    else:
+        sys.__unraisablehook__(dropped)
 
 
 class Deferral:

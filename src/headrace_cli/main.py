@@ -169,6 +169,8 @@ def main() -> None:
         _fail(error)
     except (KeyboardInterrupt, typer.Abort):
         print_interrupted()
+        # Else Python, as `python -m`, ends by SIGINT if it came amid executing text.
+        exec("")  # noqa: S102
         sys.exit(INTERRUPTED)
     except Exception as error:  # the last resort of the command line
         _fail_for_the_disk(error)

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 
-from headrace.interrupts import interrupt
+from headrace.interrupts import handle_signals
 from headrace_cli.answers import INTERRUPTED, print_interrupted
 
 # Commands that import Keras or Prefect.
@@ -15,8 +15,7 @@ _PREFORKED = {"backfill", "check", "reproduce", "run", "score", "tune"}
 
 def main() -> None:
     """Run the command line."""
-    for number in (signal.SIGINT, signal.SIGTERM):  # a background job has SIGINT off
-        signal.signal(number, interrupt)
+    handle_signals()
     try:
         if sys.platform == "linux" and _PREFORKED & {*sys.argv}:
             from headrace_cli.prefork.client import hand_over

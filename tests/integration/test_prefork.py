@@ -133,8 +133,8 @@ def test_a_command_in_other_circumstances_runs_by_itself(running: Services) -> N
     line_of(process, "train: ")
     assert server_of(running).children() == []
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
-    assert process.returncode == 130
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
     assert "run blobs runs by itself: other OMP_NUM_THREADS" in log_of(running)
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -136,3 +137,42 @@ def test_a_handler_of_somebody_elses_is_left_alone() -> None:
             assert not interrupts.interrupt_now(threading.main_thread())
     finally:
         signal.signal(signal.SIGINT, mine)
+
+
+COLLECTS = """
+import os, signal, time, weakref
+from headrace.interrupts import handle_signals
+
+class Thing: pass
+
+handle_signals()
+thing = Thing()
+kept = weakref.ref(thing, lambda _: os.kill(os.getpid(), signal.SIGINT))
+try:
+    del thing  # the signal arrives in the callback, whose exceptions are dropped
+    time.sleep(60)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+def test_a_signal_amid_garbage_collection_is_not_lost() -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", COLLECTS], capture_output=True, text=True, check=True
+    )
+    assert (run.stdout, run.stderr) == ("interrupted\n", "")
+
+
+MODULE = """
+from headrace_cli import main
+
+main.app = lambda *_, **__: exec("raise KeyboardInterrupt")
+main.main()
+"""
+
+
+def test_a_signal_amid_executed_text_ends_a_command_with_130(tmp_path: Path) -> None:
+    """Python would end `python -m` by SIGINT."""
+    (tmp_path / "interrupted.py").write_text(MODULE)
+    command = [sys.executable, "-m", "interrupted"]
+    assert subprocess.run(command, cwd=tmp_path, check=False).returncode == 130

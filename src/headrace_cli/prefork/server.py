@@ -23,7 +23,7 @@ from typing import Any
 
 from headrace import pictures
 from headrace.backend import import_backend
-from headrace.interrupts import interrupt
+from headrace.interrupts import handle_signals
 from headrace.settings import Settings
 from headrace.stages.validation import suite
 from headrace.state.tracking.connection import import_all
@@ -86,8 +86,7 @@ class Request:
         """
         os.setsid()  # the end of `headrace up` does not end it
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, interrupt)
-        signal.signal(signal.SIGTERM, interrupt)
+        handle_signals()
         if self._fields["ignores_hangup"]:
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
         *streams, folder, lifeline = self.descriptors

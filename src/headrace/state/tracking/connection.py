@@ -213,8 +213,13 @@ def _limit_s3(settings: Settings) -> None:
 
 
 def follow_home(settings: Settings) -> None:
-    """Rewrite the artifact URIs in the home's own database to the home's location."""
+    """Create the home's own SQLite database; rewrite artifact URIs in an own one.
+
+    The URIs are absolute, and the home may have been moved.
+    """
     uri, artifacts = settings.tracking_uri, settings.artifacts
+    if uri == f"sqlite:///{(own := settings.home.absolute() / 'mlflow.db')}":
+        create_database(own)
     file = Path(uri.removeprefix("sqlite:///"))
     is_own = uri == settings.home_tracking_uri and artifacts.startswith("file:")
     is_sqlite = uri.startswith("sqlite:///")
@@ -270,8 +275,6 @@ class Connection:
         inherited = variable("MLFLOW_TRACKING_URI")
         try:
             with tracking_errors(self.uri):
-                if self.uri == f"sqlite:///{self.home}/mlflow.db":
-                    create_database(self.home / "mlflow.db")
                 follow_home(settings)
                 retry_connections(self.uri)
                 mlflow.set_tracking_uri(self.uri)
