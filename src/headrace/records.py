@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -161,7 +161,10 @@ class LoggedModel(Record):
         model_uri: ``models:/m-...`` of the logged model.
         model_digest: sha256 of its ``model.keras`` file.
         golden_digest: sha256 of the golden inputs and outputs logged with it.
+        FILES: the fields that say where the files are.
     """
+
+    FILES: ClassVar = ("run_id", "model_uri", "model_digest", "golden_digest")
 
     run_id: str
     model_uri: str

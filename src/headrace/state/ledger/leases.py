@@ -24,7 +24,7 @@ from headrace.interrupts import interrupt_now
 from headrace.settings import Settings
 from headrace.state.ledger.database import Database, as_json
 from headrace.state.ledger.rows import Lease
-from headrace.state.ledger.tables import number, text
+from headrace.state.ledger.tables import columns
 
 LIFETIME_SECONDS = 75.0
 RENEWAL_SECONDS = 15.0
@@ -41,12 +41,11 @@ LEASES = sa.Table(
     METADATA,
     sa.Column("name", sa.String, primary_key=True),
     sa.Column("token", sa.Integer, primary_key=True, autoincrement=False),
-    *map(text, ("holder", "host", "started", "flow_run_id", "state")),
-    number("pid"),
-    sa.Column("acquired", sa.Double, nullable=False),
-    sa.Column("expires", sa.Double, nullable=False),
+    *columns(sa.String, "holder", "host", "started", "flow_run_id", "state"),
+    *columns(sa.Integer, "pid"),
+    *columns(sa.Double, "acquired", "expires"),
 )
-IDENTITY = sa.Table("ledger_identity", METADATA, text("id"))
+IDENTITY = sa.Table("ledger_identity", METADATA, *columns(sa.String, "id"))
 
 
 class Leases:

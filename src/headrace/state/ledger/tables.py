@@ -12,6 +12,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from headrace.records import LoggedModel
+
 FORMAT = 2
 REFUSAL = "rows of the ledger are never changed or removed"
 _FUNCTION = "headrace_append_only"
@@ -23,22 +25,11 @@ _CREATE_FUNCTION = (
 METADATA = sa.MetaData()
 
 
-def text(name: str) -> sa.Column[str]:
-    """A column of texts."""
-    return sa.Column(name, sa.String, nullable=False)
-
-
-def number(name: str, *, nullable: bool = False) -> sa.Column[int]:
-    """A column of whole numbers."""
-    return sa.Column(name, sa.Integer, nullable=nullable)
-
-
-def _flag(name: str) -> sa.Column[bool]:
-    return sa.Column(name, sa.Boolean, nullable=False)
-
-
-def _json(name: str) -> sa.Column[Any]:
-    return sa.Column(name, sa.JSON, nullable=False)
+def columns(
+    kind: type[sa.types.TypeEngine[Any]], *names: str, nullable: bool = False
+) -> list[sa.Column[Any]]:
+    """Columns of one type."""
+    return [sa.Column(name, kind, nullable=nullable) for name in names]
 
 
 def _refers_to_version(column: str) -> sa.ForeignKeyConstraint:
@@ -47,52 +38,51 @@ def _refers_to_version(column: str) -> sa.ForeignKeyConstraint:
     )
 
 
-def _numbered(name: str, *columns: sa.schema.SchemaItem) -> sa.Table:
+def _numbered(name: str, *parts: sa.schema.SchemaItem) -> sa.Table:
     key = sa.Column("id", sa.Integer, primary_key=True)
-    return sa.Table(name, METADATA, key, *columns)
+    return sa.Table(name, METADATA, key, *parts)
 
 
 def _steps(name: str, texts: Iterable[str], *more: sa.schema.SchemaItem) -> sa.Table:
     """A table whose rows are the numbered steps of each version."""
     return _numbered(
         name,
-        *map(text, texts),
-        *map(number, ("version", "step")),
+        *columns(sa.String, *texts),
+        *columns(sa.Integer, "version", "step"),
         *more,
         sa.UniqueConstraint("model", "version", "step"),
         _refers_to_version("version"),
     )
 
 
-MARKER = sa.Table("ledger_format", METADATA, number("format"))
+MARKER = sa.Table("ledger_format", METADATA, *columns(sa.Integer, "format"))
 VERSIONS = sa.Table(
     "versions",
     METADATA,
-    *map(text, ("model", "training", "run_id", "model_uri", "model_digest")),
-    *map(text, ("weights_digest", "snapshot_digest", "created", "created_by")),
-    number("version"),
-    _json("details"),
+    *columns(sa.String, "model", "training", "run_id", "model_uri", "model_digest"),
+    *columns(sa.String, "weights_digest", "snapshot_digest", "created", "created_by"),
+    *columns(sa.Integer, "version"),
+    *columns(sa.JSON, "details"),
     sa.PrimaryKeyConstraint("model", "version"),
     sa.UniqueConstraint("model", "training"),
 )
 EVIDENCE = _numbered(
     "evidence",
-    *map(text, ("model", "kind", "snapshot_digest", "run_id", "created")),
-    *map(text, ("law_digest", "rows_digest")),
-    *map(number, ("version", "champion_sequence")),
-    number("champion_version", nullable=True),
-    number("best_version", nullable=True),
-    _flag("passed"),
-    *map(_json, ("gates", "metrics", "law", "overrides")),
+    *columns(sa.String, "model", "kind", "snapshot_digest", "run_id", "created"),
+    *columns(sa.String, "law_digest", "rows_digest"),
+    *columns(sa.Integer, "version", "champion_sequence"),
+    *columns(sa.Integer, "champion_version", "best_version", nullable=True),
+    *columns(sa.Boolean, "passed"),
+    *columns(sa.JSON, "gates", "metrics", "law", "overrides"),
     _refers_to_version("version"),
 )
 ENTRIES = sa.Table(
     "entries",
     METADATA,
-    *map(text, ("model", "action", "who", "when", "why")),
-    *map(number, ("sequence", "to_version")),
-    number("from_version", nullable=True),
-    _flag("forced"),
+    *columns(sa.String, "model", "action", "who", "when", "why"),
+    *columns(sa.Integer, "sequence", "to_version"),
+    *columns(sa.Integer, "from_version", nullable=True),
+    *columns(sa.Boolean, "forced"),
     sa.Column("evidence_id", sa.ForeignKey("evidence.id"), nullable=True),
     sa.UniqueConstraint("model", "sequence"),
     _refers_to_version("from_version"),
@@ -101,33 +91,32 @@ ENTRIES = sa.Table(
 APPROVALS = _steps(
     "approvals",
     ("model", "action", "who", "when", "why"),
-    sa.Column("expires", sa.String, nullable=True),
-    _flag("four_eyes"),
+    *columns(sa.String, "expires", nullable=True),
+    *columns(sa.Boolean, "four_eyes"),
     sa.Column("evidence_id", sa.ForeignKey("evidence.id"), nullable=True),
 )
-_FILES = ("run_id", "model_uri", "model_digest", "golden_digest")
-_BINDING = ("model", *_FILES, "who", "when", "why")
-BINDINGS = _steps("bindings", _BINDING, _json("details"))
+_BINDING = ("model", *LoggedModel.FILES, "who", "when", "why")
+BINDINGS = _steps("bindings", _BINDING, *columns(sa.JSON, "details"))
 ANCHORS = _numbered(
     "anchors",
-    *map(text, ("key", "digest", "created")),
+    *columns(sa.String, "key", "digest", "created"),
     sa.Index("anchors_by_key", "key", "id"),
 )
 ADOPTIONS = _numbered(
     "adoptions",
-    *map(text, ("what", "who", "when")),
-    number("count"),
+    *columns(sa.String, "what", "who", "when"),
+    *columns(sa.Integer, "count"),
     sa.UniqueConstraint("what"),
 )
 # A deployment has Prefect's name, <flow>/<deployment>, and the entrypoint of its flow;
 # a folder in the store sha256: and its digest, and its pipeline. "" withdraws it.
 _DEPLOYMENT = ("name", "entrypoint", "who", "when")
-DEPLOYMENTS = _numbered("deployments", *map(text, _DEPLOYMENT))
+DEPLOYMENTS = _numbered("deployments", *columns(sa.String, *_DEPLOYMENT))
 CHAIN = sa.Table(
     "chain",
     METADATA,
     sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
-    *map(text, ("table", "row", "digest", "link")),
+    *columns(sa.String, "table", "row", "digest", "link"),
 )
 CHAINED = [table for table in METADATA.sorted_tables if table not in (MARKER, CHAIN)]
 

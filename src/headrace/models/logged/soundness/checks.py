@@ -175,13 +175,8 @@ def logged_model(version: Version) -> LoggedModel:
             "details do not describe the data.",
             "Run `headrace verify`, and restore the ledger from a backup.",
         ) from None
-    return LoggedModel(
-        run_id=version.run_id,
-        model_uri=version.model_uri,
-        model_digest=version.model_digest,
-        golden_digest=version.golden_digest,
-        description=description,
-    )
+    files = {name: getattr(version, name) for name in LoggedModel.FILES}
+    return LoggedModel(description=description, **files)
 
 
 def _verified(model: Version | LoggedModel, settings: Settings) -> Path:

@@ -182,16 +182,8 @@ def bind(
     Returns:
         the version as it is bound afterwards.
     """
-    bound = ledger.bind(
-        version,
-        run_id=logged.run_id,
-        model_uri=logged.model_uri,
-        model_digest=logged.model_digest,
-        golden_digest=logged.golden_digest,
-        who=settings.user,
-        why=why,
-        details=details,
-    )
+    files = {name: getattr(logged, name) for name in logged.FILES}
+    bound = ledger.bind(version, **files, who=settings.user, why=why, details=details)
     tags = {"headrace.model_digest": bound.model_digest}
     Tracking(settings).tag_version(bound.model, bound.version, tags)
     return bound
