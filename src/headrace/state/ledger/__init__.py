@@ -15,7 +15,7 @@ from headrace.errors import NotFoundError, PromotionError, UsageError
 from headrace.state.ledger.anchors import Anchors
 from headrace.state.ledger.chain import row_key
 from headrace.state.ledger.database import Condition, ledger_exists
-from headrace.state.ledger.former import standing_evidence
+from headrace.state.ledger.former import rolled_back, standing_evidence
 from headrace.state.ledger.rows import (
     Approval,
     Binding,
@@ -209,12 +209,7 @@ class Ledger(Versions, Anchors):
 
         Only a person can promote such a version.
         """
-        for entry in reversed(self.history(model)):
-            if entry.action == "promote" and entry.to_version == version:
-                return None
-            if entry.action == "rollback" and entry.from_version == version:
-                return entry
-        return None
+        return rolled_back(self.history(model)).get(version)
 
     def approvals(self, model: str) -> list[Approval]:
         """All requests and answers, oldest first."""

@@ -9,12 +9,12 @@ model is scored, whatever the length of the history.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from headrace.records import Record, same_description
-from headrace.state.ledger.rows import Entry, Evidence
+from headrace.records import same_description
+from headrace.state.ledger.rows import Entry, Evaluated, Evidence
 
 if TYPE_CHECKING:
     from headrace.state.ledger import Ledger
@@ -23,26 +23,15 @@ if TYPE_CHECKING:
 LEVEL = 0.001
 
 
-class Attempt(Record):
+class Attempt(Evaluated):
     """One evaluation of a version, with what later comparisons depend on.
 
     Attributes:
         id: of the evidence; attempts are sorted by it.
-        champion_version: the version it was compared with; None if there was none.
-        best_version: the best former champion it was compared with; None if none.
-        rows_digest: sha256 of the sorted digests of the evaluated items; empty in
-            evidence of an earlier release.
-        metrics: by name; None where the value was not finite.
     """
 
     id: int
-    version: int
     weights_digest: str
-    champion_version: int | None
-    best_version: int | None
-    snapshot_digest: str
-    rows_digest: str
-    metrics: Mapping[str, float | None]
 
     def had(self, champion: int) -> bool:
         """Whether it evaluated a version, as challenger or as champion."""
@@ -96,7 +85,7 @@ def find_best_former(
     data = known[champion].details.get("description")
     promotions = [n for n, entry in enumerate(entries) if entry.to_version == champion]
     history = entries[: promotions[-1] + 1] if promotions else entries
-    excluded = _rolled_back(history) | set(gone)
+    excluded = rolled_back(history).keys() | set(gone)
     best: int | None = None
     since = 0
     for entry in history:
@@ -112,14 +101,15 @@ def find_best_former(
     return BestFormer(best, since)
 
 
-def _rolled_back(entries: Sequence[Entry]) -> set[int]:
-    versions: set[int] = set()
+def rolled_back(entries: Sequence[Entry]) -> dict[int | None, Entry]:
+    """The rollback of each version that was not promoted again afterwards."""
+    rollbacks: dict[int | None, Entry] = {}
     for entry in entries:
         if entry.action == "promote":
-            versions.discard(entry.to_version)
-        elif entry.from_version is not None:
-            versions.add(entry.from_version)
-    return versions
+            rollbacks.pop(entry.to_version, None)
+        else:
+            rollbacks[entry.from_version] = entry
+    return rollbacks
 
 
 def _is_better(

@@ -57,16 +57,31 @@ class Version(Record):
         return "binding" in self.details
 
 
-class Evidence(Record):
+class Evaluated(Record):
+    """The evaluation of one version.
+
+    Attributes:
+        metrics: by name; None where the value was not finite.
+        champion_version: the version it was compared with; None if there was none.
+        best_version: the best former champion it was compared with; None if none.
+        rows_digest: sha256 of the sorted digests of the evaluated test items; empty in
+            evidence of an earlier release.
+    """
+
+    version: int
+    metrics: Mapping[str, float | None]
+    champion_version: int | None
+    best_version: int | None = None
+    snapshot_digest: str
+    rows_digest: str = ""
+
+
+class Evidence(Evaluated):
     """The verdict of the gates on one version.
 
     Attributes:
         id: its number in the ledger; None until it is added.
-        metrics: by name; None where the value was not finite.
-        champion_version: the version it was compared with; None if there was none.
         champion_sequence: the last entry of the ledger at the evaluation.
-        best_version: the best former champion it was compared with; None if none.
-        rows_digest: sha256 of the sorted digests of the evaluated test items.
         law: the law of the pipeline's file (``committed``), the law that was applied
             (``applied``), and the text of the file (``file``).
         law_digest: sha256 of the law in the pipeline's committed file.
@@ -77,16 +92,10 @@ class Evidence(Record):
 
     id: int | None = None
     model: str
-    version: int
     kind: Literal["gates"] = "gates"
     passed: bool
     gates: tuple[GateResult, ...]
-    metrics: Mapping[str, float | None]
-    champion_version: int | None
     champion_sequence: int
-    best_version: int | None = None
-    snapshot_digest: str
-    rows_digest: str = ""
     law: Mapping[str, Any] = {}
     law_digest: str = ""
     overrides: tuple[str, ...] = ()
