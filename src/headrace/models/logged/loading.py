@@ -26,26 +26,26 @@ if TYPE_CHECKING:
 BLOCK = 1024  # items that are computed at once
 
 
-def answers(model: Any, items: Payload, block: int = BLOCK) -> Outputs:
+def answers(model: Any, items: Payload, block: int = 0) -> Outputs:
     """The outputs of a model as float32 ``(n, ...)``; see `outputs`."""
     return outputs(model, items, block).astype(np.float32, copy=False)
 
 
-def outputs(model: Any, items: Payload, block: int = BLOCK) -> Payload:
+def outputs(model: Any, items: Payload, block: int = 0) -> Payload:
     """The outputs of a model for many items, in bounded memory.
 
     Args:
         model: a Keras model with one input and one output.
         items: ``(n, *shape)``, in the model's input form.
-        block: items computed at once. The last block is padded, so that only one
-            shape is traced.
+        block: items computed at once; 0: all of them, but at most `BLOCK`. The last
+            block is padded, so that only one shape is traced.
 
     Returns:
         ``(n, ...)``.
     """
-    size = min(block, len(items))
+    size = block or min(BLOCK, len(items)) or 1
     parts = []
-    for start in range(0, len(items), size or 1):
+    for start in range(0, len(items), size):
         rows = items[start : start + size]
         short = size - len(rows)
         if short:
@@ -97,12 +97,9 @@ class LoadedModel:
             InputError: the dtype, shape or range is wrong or ambiguous.
         """
         items = self.check(x)
-        count = len(items)
         # The model is compiled for each number of items: there are few of them.
-        missing = min(BLOCK, 2 ** (count - 1).bit_length()) - count
-        if missing > 0:
-            items = np.concatenate([items, np.repeat(items[:1], missing, axis=0)])
-        return answers(self.model, items)[:count]
+        size = min(BLOCK, 2 ** (len(items) - 1).bit_length())
+        return answers(self.model, items, size)
 
     def predict(self, x: Any) -> list[Any]:
         """The answer to each item: for a classifier, the most probable label."""

@@ -201,7 +201,7 @@ def _take_spare() -> _Running | None:
     return None
 
 
-class ServingCheck:
+class ServingCheck(contextlib.AbstractContextManager["ServingCheck"]):
     """The clean process: at work at once, and killed when the block ends.
 
     Args:
@@ -211,15 +211,11 @@ class ServingCheck:
     def __init__(self, requests: Sequence[Request]) -> None:
         self._limit_seconds = TIMEOUT_SECONDS * len(requests)
         self._running = _take_spare() or _Running()
-        lines = [request.model_dump_json() for request in requests]
         try:
-            self._running.lifeline.write(f"[{','.join(lines)}]\n".encode())
+            self._running.lifeline.write(_REQUESTS.dump_json([*requests]) + b"\n")
         except OSError as error:
             self._running.end()
             raise _no_answer(f"ended at once: {error.strerror}") from error
-
-    def __enter__(self) -> ServingCheck:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self._running.end()

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from headrace.models.logged import loading
 from headrace.models.logged.loading import answers
 
 
@@ -31,10 +32,11 @@ class Doubling:
     ],
 )
 def test_every_row_is_answered_once_in_blocks_of_one_shape(
-    rows: int, shapes: list[tuple[int, ...]]
+    rows: int, shapes: list[tuple[int, ...]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(loading, "BLOCK", 4)
     model, items = Doubling(), np.arange(2 * rows, dtype=np.uint8).reshape(rows, 2)
-    given = answers(model, items, block=4)
+    given = answers(model, items)
     assert given.dtype == np.float32
     assert np.array_equal(given, items * 2.0)
     assert model.shapes == shapes
