@@ -84,6 +84,9 @@ class Prepared:
         prepare: the pre-processing.
         keeps: whether prepared shards are kept in memory, up to `KEPT_BYTES`: where an
             epoch has several windows, each shard is read in each epoch.
+
+    Attributes:
+        counts: rows of each shard, int64 ``(shards,)``.
     """
 
     def __init__(
@@ -93,14 +96,9 @@ class Prepared:
         *,
         keeps: bool,
     ) -> None:
-        self._shards, self._prepare = shards, prepare
+        self.counts, self._shards, self._prepare = shards.counts, shards, prepare
         self._kept: dict[int, Examples] = {}
         self._room = KEPT_BYTES if keeps else 0
-
-    @property
-    def counts(self) -> npt.NDArray[np.int64]:
-        """Rows of each shard, int64 ``(shards,)``."""
-        return self._shards.counts
 
     def read(self, shard: int) -> Examples:
         """The rows of one shard; integers may be of a smaller type."""
@@ -109,13 +107,11 @@ class Prepared:
         rows = self._shards.read(shard)
         examples = Examples(self._prepare(rows.items), rows.targets)
         if self._room:
-            self._keep(shard, Examples(_smaller(examples.items), rows.targets))
+            kept = Examples(_smaller(examples.items), rows.targets)
+            if kept.items.nbytes <= self._room:
+                self._room -= kept.items.nbytes
+                self._kept[shard] = kept
         return examples
-
-    def _keep(self, shard: int, examples: Examples) -> None:
-        if examples.items.nbytes <= self._room:
-            self._room -= examples.items.nbytes
-            self._kept[shard] = examples
 
 
 def _smaller(items: npt.NDArray[Any]) -> npt.NDArray[Any]:
