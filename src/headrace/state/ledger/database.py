@@ -103,17 +103,19 @@ class Database:
         with self.reading() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
 
-    def records(self, kind: type[R], table: sa.Table, *where: Condition) -> list[R]:
+    def records(
+        self, kind: type[R], table: sa.Table, *where: Condition, only_last: bool = False
+    ) -> list[R]:
         """The rows of a table as records, in the order in which they were added."""
-        query, order = _query(kind, table)
-        query = query.where(*where).order_by(order)
-        return [kind(**row) for row in self.rows(query)]
+        order: sa.ColumnElement[Any] = table.c["id" if "id" in table.c else "sequence"]
+        query = sa.select(*(table.c[name] for name in kind.model_fields)).where(*where)
+        if only_last:
+            query, order = query.limit(1), order.desc()
+        return [kind(**row) for row in self.rows(query.order_by(order))]
 
     def last(self, kind: type[R], table: sa.Table, *where: Condition) -> R | None:
         """The record that was added last; None if there is none."""
-        query, order = _query(kind, table)
-        query = query.where(*where).order_by(order.desc()).limit(1)
-        return next((kind(**row) for row in self.rows(query)), None)
+        return next(iter(self.records(kind, table, *where, only_last=True)), None)
 
     def add(self, table: sa.Table, record: Record) -> dict[str, Any]:
         """Add a row and return it; raises SQLAlchemy's IntegrityError if it exists."""
@@ -256,14 +258,6 @@ class Database:
             "Run `headrace verify` for details. Restore the ledger from a backup, and "
             "check who can write to it.",
         )
-
-
-def _query(
-    kind: type[Record], table: sa.Table
-) -> tuple[sa.Select[Any], sa.Column[Any]]:
-    """A query for records of a table, and the column with the order of the rows."""
-    columns = [table.c[name] for name in kind.model_fields]
-    return sa.select(*columns), table.c["id" if "id" in table.c else "sequence"]
 
 
 def as_json(record: Record, exclude: Set[str] = frozenset()) -> dict[str, Any]:
