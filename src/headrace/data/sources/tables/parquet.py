@@ -34,6 +34,7 @@ from headrace.data.sources.tables.parquet_pages import (
     schema_size,
 )
 from headrace.data.sources.tables.tabular import (
+    ROWS_AT_ONCE,
     SAMPLE_ROWS,
     Rows,
     check_names,
@@ -47,7 +48,6 @@ from headrace.records import Finding
 from headrace.settings import Settings
 
 _BUFFER_BYTES = 2**20
-_ROWS_AT_ONCE = 16_384
 # Of all columns of a sample together.
 _SAMPLE_BYTES = 64 * 2**20
 # Each row becomes at least a digest.
@@ -211,7 +211,7 @@ class ParquetTable:
         with opened(self._file, self._settings) as parquet:
             table, fitting = parquet.table, rows_that_fit(parquet, columns)
             # A dictionary stores equal values once, so the size may be too small.
-            count = at_once or min(_ROWS_AT_ONCE, rows_at_once(self.row_bytes))
+            count = at_once or min(ROWS_AT_ONCE, rows_at_once(self.row_bytes))
             for batch in table.iter_batches(
                 min(count, fitting), columns=list(columns), use_threads=False
             ):
@@ -300,10 +300,10 @@ def _check_lists(leaf: _Leaf, rows: int, file: File, settings: Settings) -> None
     """Refuse lists that decode to far more than the file, or are too long."""
     values = sum(sum(pages.values) for pages in leaf.pages)
     width = leaf.width or leaf.longest
-    sizes = [
+    sizes = (
         sum(pages.values) * (width + _LEVEL_BYTES) + sum(pages.sizes)
         for pages in leaf.pages
-    ]
+    )
     # 8 bit integers are stored as 32 bits.
     least = values * (1 if leaf.width else leaf.longest)
     check_limits(file.where, 0, least, settings)

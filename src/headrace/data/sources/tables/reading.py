@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -29,10 +28,10 @@ from headrace.media.chunks import (
     chunks_by_split,
     split_of_cell,
 )
+from headrace.media.forms import Flags, Payload
 
 _TEXT_LIMIT = 2**24
-_Mask = npt.NDArray[np.bool_]
-_Items = npt.NDArray[Any] | list[bytes]
+_Items = Payload | list[bytes]
 
 
 class Part(NamedTuple):
@@ -93,7 +92,7 @@ def read_parts(parts: Sequence[Part], reading: Reading) -> Iterator[Chunk]:
     check_taken(reading, total, taken, parts[0].table.where)
 
 
-def select(rows: Rows, condition: Where) -> _Mask:
+def select(rows: Rows, condition: Where) -> Flags:
     """Which rows the condition takes, ``(n,)``; it takes all unreadable ones."""
     is_taken = condition.mask(rows.batch)
     is_taken[list(rows.bad)] = True
@@ -114,7 +113,7 @@ def check_taken(reading: Reading, rows: int, taken: int, where: str) -> None:
         )
 
 
-def _chunks(rows: Rows, is_taken: _Mask, first: int, part: Part) -> list[Chunk]:
+def _chunks(rows: Rows, is_taken: Flags, first: int, part: Part) -> list[Chunk]:
     where, roles = part.table.where, part.roles
     places = np.flatnonzero(is_taken)
     batch = rows.batch if is_taken.all() else rows.batch.take(pa.array(places))

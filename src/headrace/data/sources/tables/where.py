@@ -12,16 +12,15 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace.data.sources.tables.tabular import is_number, plain
 from headrace.errors import SpecError
+from headrace.media.forms import Flags
 
-_Mask = npt.NDArray[np.bool_]
 _Value = str | int | float | bool
-_Test = Callable[[pa.RecordBatch], _Mask]
+_Test = Callable[[pa.RecordBatch], Flags]
 _COMPARISONS: dict[type[ast.cmpop], Callable[..., Any]] = {
     ast.Eq: pc.equal,
     ast.NotEq: pc.equal,
@@ -108,10 +107,7 @@ class _Parser:
 
     def _compare(self, node: ast.Compare) -> _Test:
         sides = [node.left, *node.comparators]
-        tests = [
-            self._pair(left, kind, right)
-            for left, kind, right in zip(sides, node.ops, sides[1:], strict=False)
-        ]
+        tests = list(map(self._pair, sides, node.ops, node.comparators))
         return lambda rows: np.logical_and.reduce([test(rows) for test in tests])
 
     def _pair(self, left: ast.expr, kind: ast.cmpop, right: ast.expr) -> _Test:
@@ -125,14 +121,14 @@ class _Parser:
         values = self._values(right) if is_in else [self._value(right)]
         negate = operator in (ast.NotEq, ast.NotIn)
 
-        def test(rows: pa.RecordBatch) -> _Mask:
+        def test(rows: pa.RecordBatch) -> Flags:
             column = self._converted(rows.column(name), name, values[0])
             others = pa.array(values, column.type)
             if is_in:
                 is_true = pc.is_in(column, others)
             else:
                 is_true = _COMPARISONS[operator](column, others[0])
-            mask: _Mask = pc.fill_null(is_true, False).to_numpy(zero_copy_only=False)
+            mask: Flags = pc.fill_null(is_true, False).to_numpy(zero_copy_only=False)
             return mask.astype(bool) ^ negate
 
         return test
