@@ -8,7 +8,7 @@ import logging
 import os
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -20,6 +20,7 @@ from headrace_ops import environment, guard, live, postgres, run_server, servers
 from headrace_ops.servers import Service
 
 POLL_SECONDS = 0.5
+# Seconds before each restart of a server; their number is the limit of successive ones.
 PAUSES = (0.5, 2.0, 5.0, 15.0, 30.0, 60.0)
 RESET_AFTER_SECONDS = 600.0
 
@@ -47,13 +48,10 @@ class Supervisor:
 
     Args:
         lock: a descriptor that the guards hold until their servers have ended.
-        pauses: the seconds before each restart of a server; their number is the limit
-            of successive restarts.
     """
 
-    def __init__(self, lock: int, pauses: Sequence[float] = PAUSES) -> None:
+    def __init__(self, lock: int) -> None:
         self._lock = lock
-        self._pauses = pauses
         self._groups: list[list[Supervised]] = []  # in the order of their start
 
     def start(self, *services: Service) -> None:
@@ -116,12 +114,12 @@ class Supervisor:
         if now - server.started_at > RESET_AFTER_SECONDS:
             server.failures = 0
         last_message = live.last_line(server.service.log)
-        if server.failures == len(self._pauses):
+        if server.failures == len(PAUSES):
             raise DependencyError(
                 f"{name} ended by itself {server.failures + 1} times: {last_message}",
                 f"See {server.service.log}, then run `headrace up` again.",
             )
-        pause = self._pauses[server.failures]
+        pause = PAUSES[server.failures]
         server.failures += 1
         server.restart_at = now + pause
         log.warning("%s ended (%s); restart in %g s", name, last_message, pause)

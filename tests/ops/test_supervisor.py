@@ -77,9 +77,12 @@ def watch(supervisor: Supervisor) -> list[Exception]:
     return raised
 
 
-def test_a_killed_server_is_started_again(tmp_path: Path, lock: int) -> None:
+def test_a_killed_server_is_started_again(
+    tmp_path: Path, lock: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("headrace_ops.supervisor.PAUSES", (0.0, 0.0))
     server = Server(tmp_path, "one", STAYS)
-    supervisor = Supervisor(lock, pauses=(0.0, 0.0))
+    supervisor = Supervisor(lock)
     try:
         supervisor.start(server.service)
         watch(supervisor)
@@ -92,12 +95,13 @@ def test_a_killed_server_is_started_again(tmp_path: Path, lock: int) -> None:
 
 
 def test_what_ends_again_and_again_is_given_up_with_its_last_words(
-    tmp_path: Path, lock: int
+    tmp_path: Path, lock: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("headrace_ops.supervisor.PAUSES", (0.0, 0.0))
     full = tmp_path / "full"
     waits = f'exec("while not os.path.exists({str(full)!r}): time.sleep(.01)");'
     server = Server(tmp_path, "one", waits + "sys.exit('no room')")
-    supervisor = Supervisor(lock, pauses=(0.0, 0.0))
+    supervisor = Supervisor(lock)
     supervisor.start(server.service)
     full.touch()  # once it is known to have started
     raised = watch(supervisor)
