@@ -78,8 +78,7 @@ class Gate:
         request = HTTPConnection(scope)
         try:
             self._check_host_and_origin(request)
-            target = self._link_target(request)
-            if target:
+            if target := self._link_target(request):
                 headers = {"cache-control": "no-store", "set-cookie": self._set_cookie}
                 headers["referrer-policy"] = "no-referrer"
                 await RedirectResponse(target, 303, headers)(scope, receive, send)
@@ -160,7 +159,7 @@ class Gate:
 
     async def _check_login(self, request: HTTPConnection) -> None:
         cookies = cookie_parser("; ".join(request.headers.getlist("cookie")))
-        session = cookies.get(self._cookie, "") if self._cookie else ""
+        session = cookies.get(self._cookie)
         if session and _same(session, self._session):
             if is_same_user(request.client, request.get("server")):
                 return
