@@ -32,7 +32,6 @@ from headrace.state.remote import read
 from headrace.tasks import task
 from headrace.tasks.forms import Targets
 
-_NO_LABELS = pa.chunked_array([], pa.string())
 # Of a quarantine; older releases wrote the first 16 digits.
 _NAME = re.compile(r"-([0-9a-f]{16,64})\.parquet$")
 
@@ -163,15 +162,14 @@ def read_split(
     """
     rows = SplitRows(snapshot, split, quarantine_uri)
     description = snapshot.description
-    dtype = medium(description.medium).DTYPE
-    items = np.empty((len(rows), *description.shape), dtype)
-    targets = [task(description.task).labels.encode(_NO_LABELS, description)]
+    items = np.empty((len(rows), *description.shape), medium(description.medium).DTYPE)
+    targets = np.empty(len(rows), task(description.task).labels.DTYPE)
     names: list[str] = []
     for part in rows:
-        items[len(names) : len(names) + len(part.names)] = part.items
-        targets.append(part.targets)
+        place = slice(len(names), len(names) + len(part.names))
+        items[place], targets[place] = part.items, part.targets
         names += part.names
-    return items, np.concatenate(targets), names
+    return items, targets, names
 
 
 def quarantine_name(data: bytes) -> str:

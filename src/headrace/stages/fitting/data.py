@@ -46,11 +46,13 @@ class Examples:
 
 
 class Shards(Protocol):
-    """Items in shards, which are read one at a time."""
+    """Items in shards, which are read one at a time.
 
-    @property
-    def counts(self) -> npt.NDArray[np.int64]:
-        """Rows of each shard, int64 ``(shards,)``."""
+    Attributes:
+        counts: rows of each shard, int64 ``(shards,)``.
+    """
+
+    counts: npt.NDArray[np.int64]
 
     def read(self, shard: int) -> Rows | Examples:
         """The rows of one shard."""
