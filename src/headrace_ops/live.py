@@ -17,6 +17,8 @@ import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+import psutil
+
 from headrace.errors import DependencyError, UsageError
 from headrace.settings import Settings, variable
 from headrace.state.disk import atomic_file
@@ -72,8 +74,6 @@ def only_one(settings: Settings) -> Iterator[int]:
 
 
 def _refuse_second(settings: Settings, limit: float) -> None:
-    import psutil
-
     links = live_links(settings)
     process = links.pop("process", "")
     if process.isdigit() and psutil.pid_exists(int(process)):

@@ -20,6 +20,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from headrace.errors import UsageError
 from headrace.home import PRIVATE_FOLDER
 from headrace.settings import POSTGRES_FILE, Settings
@@ -158,8 +160,6 @@ def _create(folder: Path) -> None:
 
 
 def _is_running(process: int | None) -> bool:
-    import psutil
-
     try:
         server = psutil.Process(process)
         is_postgres: bool = server.name() == "postgres"

@@ -14,6 +14,8 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
+import psutil
+
 from headrace.errors import DependencyError
 from headrace.settings import Settings, variable
 from headrace_ops import environment, guard, live, postgres, run_server, servers
@@ -131,8 +133,6 @@ def _is_ready(server: Supervised) -> bool:
         return False
     if not server.service.port:
         return True
-    import psutil
-
     with contextlib.suppress(psutil.Error):
         return any(
             connection.status == psutil.CONN_LISTEN

@@ -14,13 +14,14 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
+import psutil
+
 from headrace.errors import DependencyError, UsageError
 from headrace.settings import Settings, variable
 from headrace.state.ledger.anchors import Deployments
 from headrace_ops import environment, live, pools, run_server
 
 if TYPE_CHECKING:
-    import psutil
     from prefect.workers.process import ProcessWorker, ProcessWorkerResult
 
 # Less than a guard's grace period, so that flows can end and report it to the worker.
@@ -203,8 +204,6 @@ def _handle_signals(worker: ProcessWorker) -> asyncio.Event:
 
 
 def _end_flows() -> None:
-    import psutil
-
     flows = psutil.Process().children()
     for flow in flows:
         with contextlib.suppress(psutil.Error):  # it has ended meanwhile

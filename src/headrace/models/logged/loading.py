@@ -16,11 +16,11 @@ from headrace.errors import IntegrityError, NotFoundError
 from headrace.media import medium
 from headrace.media.forms import Payload
 from headrace.records import DataDescription
+from headrace.settings import Settings
 from headrace.tasks import task
 from headrace.tasks.forms import Outputs
 
 if TYPE_CHECKING:
-    from headrace.settings import Settings
     from headrace.state.tracking import Tracking
 
 BLOCK = 1024  # items that are computed at once
@@ -139,7 +139,6 @@ def load(name: str, settings: Settings | None = None) -> LoadedModel:
         NotFoundError: there is no such version.
         IntegrityError: its file is gone or changed.
     """
-    from headrace.settings import Settings
     from headrace.state.ledger import Ledger
     from headrace.state.tracking import Tracking
 

@@ -8,19 +8,17 @@ import hashlib
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from pydantic import ValidationError
 
 from headrace.errors import IntegrityError
 from headrace.records import DataDescription, LoggedModel, Record
+from headrace.settings import Settings
 from headrace.state.disk import disk_errors
+from headrace.state.ledger import Version
 from headrace.state.tracking import GOLDEN_FILE, MODEL_FILE, Tracking
 from headrace.state.tracking.artifacts import digest_at, model_places, run_places
-
-if TYPE_CHECKING:
-    from headrace.settings import Settings
-    from headrace.state.ledger import Version
 
 _LIBRARIES = ("keras", "tensorflow", "numpy")  # other versions may answer differently
 

@@ -12,10 +12,13 @@ import shutil
 import tempfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from headrace.errors import IntegrityError, NotFoundError
 from headrace.models.logged.soundness.checks import logged_model
+from headrace.records import LoggedModel
+from headrace.settings import Settings
+from headrace.state.ledger import Ledger, Version
 from headrace.state.store import Store
 from headrace.state.tracking import GOLDEN_FILE, MODEL_FILE, Tracking
 from headrace.state.tracking.artifacts import (
@@ -26,11 +29,6 @@ from headrace.state.tracking.artifacts import (
     put,
     run_places,
 )
-
-if TYPE_CHECKING:
-    from headrace.records import LoggedModel
-    from headrace.settings import Settings
-    from headrace.state.ledger import Ledger, Version
 
 _LOGGED = "logged"  # the folder of the logged model in a copy
 _MODEL = f"{_LOGGED}/{MODEL_FILE}"
