@@ -119,9 +119,7 @@ def share(strategy: Any, data: bytes) -> bytes:
         size = int(tf.Variable(np.int64(len(data))).numpy())
         if not size:  # TensorFlow crashes on an empty tensor
             return b""
-        words = np.zeros(-(-size // 4), np.int32)
-        sent = np.frombuffer(data[:size], np.uint8)
-        words.view(np.uint8)[: len(sent)] = sent
+        words = np.frombuffer(data[:size].ljust(-(-size // 4) * 4, b"\0"), np.int32)
         shared = tf.Variable(words).numpy()
     return bytes(np.asarray(shared, np.int32).tobytes()[:size])
 
