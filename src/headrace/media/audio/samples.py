@@ -98,14 +98,11 @@ def padded(sound: Samples, form: Form) -> Samples:
 
 def fit(payload: Samples, shape: Shape) -> Fitted:
     """Pad or cut sounds ``(n, samples)`` to ``shape``; none is refused."""
-    missing = shape[0] - payload.shape[1]
-    kept = np.ones(len(payload), bool)
-    if missing >= 0:
-        padding = ((0, 0), (0, missing))
-        return Fitted(np.pad(payload, padding) if missing else payload, kept, None)
     cut = np.count_nonzero(payload[:, shape[0] :].any(axis=1))
     notes = Counter({f"cut to {shape[0]:,} samples": cut} if cut else {})
-    return Fitted(np.ascontiguousarray(payload[:, : shape[0]]), kept, None, notes)
+    if missing := shape[0] - payload.shape[1]:
+        payload = np.pad(payload[:, : shape[0]], ((0, 0), (0, max(missing, 0))))
+    return Fitted(payload, np.ones(len(payload), bool), None, notes)
 
 
 def to_floats(sound: Payload) -> npt.NDArray[np.float32]:
