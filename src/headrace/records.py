@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from headrace.credentials import hide_credentials
 
 Split = Literal["train", "val", "test"]
 Metrics = dict[str, float]
 MANIFEST = "manifest.json"  # of a snapshot's folder; written last
 DEFAULT_TASK = "classification"
+Shown = Annotated[str, AfterValidator(hide_credentials)]  # without passwords
 
 
 class Record(BaseModel):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
-from headrace.errors import NotFoundError, SpecError, UsageError
+from headrace.errors import SpecError, UsageError
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
@@ -70,10 +70,8 @@ def open_ledger(model: str = "") -> Ledger:
     from headrace.state.ledger import Ledger
 
     ledger = Ledger(Settings().prepare_home().database_url)
-    known = ledger.models() if model else []
-    if model not in ["", *known]:
-        message = f"The model {model!r} has no version."
-        raise NotFoundError(message, f"Known models: {', '.join(known) or 'none'}.")
+    if model:
+        ledger.newest_version(model)
     return ledger
 
 

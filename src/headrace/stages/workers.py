@@ -119,7 +119,7 @@ def _cluster(settings: Settings) -> Iterator[tuple[Executor, int]]:
 @contextlib.contextmanager
 def _processes(settings: Settings) -> Iterator[tuple[Executor, int]]:
     """Processes of this machine, and their number."""
-    count = min(settings.max_processes, _processors())
+    count = min(settings.max_processes, processors())
     context = multiprocessing.get_context("spawn")
     try:
         with ProcessPoolExecutor(count, context, live_with_parent) as executor:
@@ -132,7 +132,8 @@ def _processes(settings: Settings) -> Iterator[tuple[Executor, int]]:
         ) from None
 
 
-def _processors() -> int:
+def processors() -> int:
+    """How many processors this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

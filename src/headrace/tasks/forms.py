@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from headrace.records import Finding
+from headrace.records import Finding, SuspectRecord
 
 Targets = npt.NDArray[Any]
 Outputs = npt.NDArray[np.float32]
@@ -54,19 +54,11 @@ class Suspect:
 
     Attributes:
         item: ``shape``, of the medium's type.
-        label: in the data.
-        likely: the label that the model predicts.
-        chance: the model's probability of that.
-        chance_wrong: the estimated probability that the label is wrong, above 0.5.
+        row: the estimated probability that its label is wrong is above 0.5.
     """
 
     item: npt.NDArray[Any]
-    name: str
-    split: str
-    label: str
-    likely: str
-    chance: float
-    chance_wrong: float
+    row: SuspectRecord
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,13 +15,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
-from pydantic import field_validator
-
 from headrace import extensions
-from headrace.credentials import hide_credentials
 from headrace.errors import HeadraceError
 from headrace.home import HOME_FORMAT
-from headrace.records import Record
+from headrace.records import Record, Shown
 from headrace.settings import Settings, pipeline_names, variable
 from headrace.spec import load_spec
 
@@ -57,13 +54,8 @@ class Check(Record):
 
     name: str
     state: Literal["ok", "hint", "wrong", "unreachable"]
-    seen: str
-    fix: str = ""
-
-    @field_validator("seen", "fix")
-    @classmethod
-    def _without_passwords(cls, text: str) -> str:
-        return hide_credentials(text)
+    seen: Shown
+    fix: Shown = ""
 
 
 def ok(name: str, seen: str) -> Check:

@@ -53,7 +53,7 @@ def test_results_come_in_the_order_of_the_tasks(settings: Settings) -> None:
 def test_many_tasks_are_done_in_as_many_processes_as_there_are_processors(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workers, "_processors", lambda: 3)
+    monkeypatch.setattr(workers, "processors", lambda: 3)
     found = set(spread(eval, [meeting(tmp_path / "met", 3)] * 12, settings))
     assert len(found) == 3
     assert os.getpid() not in found
@@ -64,7 +64,7 @@ def test_many_tasks_are_done_in_as_many_processes_as_there_are_processors(
 def test_an_error_passes_and_drops_the_rest(
     settings: Settings, tmp_path: Path, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workers, "_processors", lambda: 2)
+    monkeypatch.setattr(workers, "processors", lambda: 2)
     places = [str(tmp_path / str(number)) for number in range(1, count)]
     with pytest.raises(FileExistsError):
         list(spread(os.mkdir, [str(tmp_path), *places], settings))

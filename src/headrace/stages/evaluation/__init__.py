@@ -30,7 +30,6 @@ from headrace.records import (
     GateResult,
     Metrics,
     SnapshotRecord,
-    SuspectRecord,
     TrainingRecord,
 )
 from headrace.settings import Settings
@@ -148,17 +147,7 @@ def evaluate(  # noqa: PLR0913
         best_version=opponents.best.version,
         rows_digest=digest,
         findings=tuple(findings),
-        suspects=tuple(
-            SuspectRecord(
-                name=suspect.name,
-                split=suspect.split,
-                label=suspect.label,
-                likely=suspect.likely,
-                chance=round(suspect.chance, 4),
-                chance_wrong=round(suspect.chance_wrong, 4),
-            )
-            for suspect in suspects
-        ),
+        suspects=tuple(suspect.row for suspect in suspects),
     )
 
 

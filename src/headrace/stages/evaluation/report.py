@@ -52,16 +52,18 @@ def draw_suspects(
     suspects: Sequence[Suspect], data: DataDescription, folder: Path
 ) -> None:
     """Draw and list the suspects, of which there is at least one."""
+    rows = [suspect.row for suspect in suspects]
     columns = {
-        "row": [s.name for s in suspects],
-        "split": [s.split for s in suspects],
-        "labelled": [s.label for s in suspects],
-        "predicted": [s.likely for s in suspects],
-        "chance that it is wrong": [f"{s.chance_wrong:.0%}" for s in suspects],
+        "row": [row.name for row in rows],
+        "split": [row.split for row in rows],
+        "labelled": [row.label for row in rows],
+        "predicted": [row.likely for row in rows],
+        "chance that it is wrong": [f"{row.chance_wrong:.0%}" for row in rows],
     }
     captions = [
-        f"labelled {s.label}, predicted {s.likely}\n{s.chance_wrong:.0%} likely wrong"
-        for s in suspects[:_PICTURED]
+        f"labelled {row.label}, predicted {row.likely}\n"
+        f"{row.chance_wrong:.0%} likely wrong"
+        for row in rows[:_PICTURED]
     ]
     page, items = folder / "suspects.html", [s.item for s in suspects]
     _show(page, "Labels that may be wrong", columns, items, captions, data)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any
 from headrace.errors import DependencyError, Refusal, SpecError
 from headrace.spec import TrainingSpec
 from headrace.stages.fitting.cluster import spans_machines
+from headrace.stages.workers import processors
 
 _APART = 1_000_003  # between the seeds of two devices
 WINDOW_BYTES = 2**26
@@ -224,15 +224,12 @@ def plan_execution(
         )
     steps = -(-rows // batch_size)
     steps_in_memory = max(1, BYTES_PER_CALL // (batch_size * item_bytes))
-    threads = os.cpu_count() or 1
-    if hasattr(os, "sched_getaffinity"):
-        threads = len(os.sched_getaffinity(0))
     return Execution(
         device=device,
         strategy=type(strategy).__name__ if replicas > 1 else "",
         devices=names_of(strategy, device),
         replicas=replicas,
-        threads=threads,
+        threads=processors(),
         precision=keras.config.dtype_policy().name,
         xla=device == "gpu" and replicas == 1,
         batch_size=batch_size,

@@ -22,6 +22,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from headrace.records import SuspectRecord
 from headrace.tasks.forms import Judged, Suspect
 
 MOST = 50
@@ -44,7 +45,7 @@ def find_suspects(parts: Iterable[Judged], classes: Sequence[str]) -> list[Suspe
     suspects: list[Suspect] = []
     for _, split in itertools.groupby(parts, lambda part: part.split):
         suspects += _suspects_of_split(list(split), classes)
-    return heapq.nlargest(MOST, suspects, key=lambda suspect: suspect.chance_wrong)
+    return heapq.nlargest(MOST, suspects, key=lambda suspect: suspect.row.chance_wrong)
 
 
 def _suspects_of_split(
@@ -62,12 +63,14 @@ def _suspects_of_split(
     return [
         Suspect(
             part.items[row],
-            part.names[row],
-            part.split,
-            classes[int(part.targets[row])],
-            classes[int(part.outputs[row].argmax())],
-            float(confidence[place]),
-            float(chance_wrong[place]),
+            SuspectRecord(
+                name=part.names[row],
+                split=part.split,
+                label=classes[int(part.targets[row])],
+                likely=classes[int(part.outputs[row].argmax())],
+                chance=round(float(confidence[place]), 4),
+                chance_wrong=round(float(chance_wrong[place]), 4),
+            ),
         )
         for place in worst
         for part, row in [rows[place]]

@@ -9,14 +9,11 @@ from collections.abc import Collection, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import field_validator
-
-from headrace.credentials import hide_credentials
 from headrace.data.anchored import described
 from headrace.data.snapshots.reading import check_snapshot
 from headrace.errors import IntegrityError, NotFoundError
 from headrace.progress import counted
-from headrace.records import MANIFEST, Record
+from headrace.records import MANIFEST, Record, Shown
 from headrace.settings import Settings
 from headrace.stages.promotion import aliases_of
 from headrace.state.ledger import Ledger, Version
@@ -44,13 +41,8 @@ class Problem(Record):
     """The first mismatch, and what to do about it."""
 
     where: Place
-    what: str
-    action: str
-
-    @field_validator("what", "action")
-    @classmethod
-    def _without_passwords(cls, text: str) -> str:
-        return hide_credentials(text)
+    what: Shown
+    action: Shown
 
 
 class Broken(Exception):

@@ -50,8 +50,8 @@ def test_of_flipped_labels_the_share_is_stated_near_the_truth(flipped: float) ->
         part, is_flipped = judged(flipped, seed)
         suspects = find_suspects([part], CLASSES)
         assert 1 <= len(suspects) <= MOST
-        stated += [suspect.chance_wrong for suspect in suspects]
-        real += [is_flipped[int(suspect.name)] for suspect in suspects]
+        stated += [suspect.row.chance_wrong for suspect in suspects]
+        real += [is_flipped[int(suspect.row.name)] for suspect in suspects]
 
     assert min(stated) > 0.5
     assert np.mean(stated) == pytest.approx(np.mean(real), abs=0.1)
@@ -67,7 +67,7 @@ def test_a_suspect_says_what_it_was_labelled_and_what_the_model_predicts() -> No
     assert worst.likely == CLASSES[part.outputs[row].argmax()] != worst.label
     assert worst.chance == pytest.approx(float(part.outputs[row].max()))
     assert (worst.split, worst.item.shape) == ("test", (2, 2, 1))
-    chances = [suspect.chance_wrong for suspect in suspects]
+    chances = [suspect.row.chance_wrong for suspect in suspects]
     assert chances == sorted(chances, reverse=True)
 
 
@@ -89,9 +89,9 @@ def test_splits_are_fitted_by_themselves_and_rows_found_in_their_parts() -> None
         ),
     ]
 
-    names = [suspect.name for suspect in find_suspects(iter(parts), CLASSES)]
+    names = [suspect.row.name for suspect in find_suspects(iter(parts), CLASSES)]
 
-    assert names == [suspect.name for suspect in find_suspects([flipped], CLASSES)]
+    assert names == [suspect.row.name for suspect in find_suspects([flipped], CLASSES)]
     assert names
 
 
