@@ -60,13 +60,13 @@ def test_of_flipped_labels_the_share_is_stated_near_the_truth(flipped: float) ->
 def test_a_suspect_says_what_it_was_labelled_and_what_the_model_predicts() -> None:
     part, _ = judged(0.1)
     suspects = find_suspects([part], CLASSES)
-    worst = suspects[0]
+    item, worst = suspects[0].item, suspects[0].row
     row = int(worst.name)
 
     assert worst.label == CLASSES[part.targets[row]]
     assert worst.likely == CLASSES[part.outputs[row].argmax()] != worst.label
-    assert worst.chance == pytest.approx(float(part.outputs[row].max()))
-    assert (worst.split, worst.item.shape) == ("test", (2, 2, 1))
+    assert worst.chance == round(float(part.outputs[row].max()), 4)
+    assert (worst.split, item.shape) == ("test", (2, 2, 1))
     chances = [suspect.row.chance_wrong for suspect in suspects]
     assert chances == sorted(chances, reverse=True)
 
