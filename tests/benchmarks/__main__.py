@@ -17,7 +17,7 @@ from rich.console import Console
 
 from . import machine, report
 from .bench import ROOT, Bench, Options, Unavailable
-from .commands import commands
+from .commands import commands, tests
 from .data import find_data
 from .epochs import epochs
 from .kills import kills
@@ -43,6 +43,7 @@ ALONE: dict[str, Callable[[Bench], list[Row]]] = {
     "scale": scale,
     "kills": kills,
     "commands": commands,
+    "tests": tests,
 }
 NAMES = (*OF_REPETITIONS, *ALONE)
 QUICK = {"repeats": 1, "rows": 200_000, "kills": 1, "trials": 4}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from statistics import median
 
-from .bench import Bench, answer_of
+from .bench import Bench, Unavailable, answer_of
 from .machine import doubt
 from .measure import Measured
 from .report import Row, median_row
@@ -32,5 +32,25 @@ def commands(bench: Bench) -> list[Row]:
             parts={"CPU, s": median(m.cpu_seconds for m in seen[command])},
             note=doubt([m.surroundings for m in seen[command]]),
         )
-        for command, at_least, aim in (("--help", 0.3, 0.15), ("list", 1.0, 0.4))
+        for command, at_least, aim in (("--help", 0.06, 0.05), ("list", 0.25, 0.2))
+    ]
+
+
+def tests(bench: Bench) -> list[Row]:
+    """``make test``, once."""
+    measured = bench.run(["make", "test"], bench.environment, [])
+    if measured.exit_code:
+        lines = measured.stdout.strip().splitlines() or ["no message"]
+        raise Unavailable(f"tests failed: {lines[-1]}")
+    return [
+        median_row(
+            "tests",
+            "make test: wall",
+            [measured.wall_seconds / 60],
+            unit="min",
+            at_least=5.0,
+            aim=4.0,
+            parts={"CPU, min": measured.cpu_seconds / 60},
+            note=doubt([measured.surroundings]),
+        )
     ]

@@ -7,17 +7,19 @@ from statistics import median
 
 from .bench import Bench, Unavailable
 from .machine import doubt
-from .media import Write, write_sounds, write_texts
+from .media import Write, write_pictures, write_sounds, write_texts
 from .report import Row, median_row, ratios
 
 FITS: dict[str, tuple[str, int, Write]] = {
+    "cnn": ("digits", 10_000, write_pictures),
     "bag_of_ngrams": ("messages", 120_000, write_texts),
     "audio_cnn": ("few_spoken_digits", 2_700, write_sounds),
 }
+BOUNDS = {"cnn": (1.0, 0.9)}
 
 
 def epochs(bench: Bench) -> list[Row]:
-    """The families of text and sound."""
+    """One family of each medium."""
     return [_family(bench, family) for family in FITS]
 
 
@@ -26,19 +28,22 @@ def _family(bench: Bench, family: str) -> Row:
     path = write(bench.place / f"{family}-data", rows)
     bench.say(f"epochs: {rows:,} rows for {family} made")
     home, times = str(bench.new_home()), str(bench.options.repeats)
-    measured = bench.python("fits.py", pipeline, str(path), times, home)
+    measured = bench.python("fits.py", pipeline, family, str(path), times, home)
     if measured.exit_code:
         raise Unavailable(f"the fits failed: {measured.stderr[-300:]}")
     found = json.loads(measured.stdout.splitlines()[-1])
+    at_least, aim = BOUNDS.get(family, (1.5, 1.0))
+    ours = found.pop("ours")
+    best = min(found, key=lambda kind: median(found[kind]))
     return median_row(
         "epochs",
-        f"{family}, {rows:,} rows: an epoch ÷ Keras's fit on cached inputs",
-        ratios(found["ours"], found["bare"]),
-        at_least=1.5,
-        aim=1.0,
+        f"{family}, {rows:,} rows: an epoch ÷ the best of Keras's fit on cached inputs",
+        ratios(ours, found[best]),
+        at_least=at_least,
+        aim=aim,
         parts={
-            "ours, s": median(found["ours"]),
-            "bare, s": median(found["bare"]),
+            "ours, s": median(ours),
+            **{f"{kind}, s": median(seconds) for kind, seconds in found.items()},
         },
         note=doubt([measured.surroundings]),
     )

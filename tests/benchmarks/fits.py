@@ -1,8 +1,8 @@
 """Prints what an epoch takes in our loop, and in Keras's on the same cached inputs.
 
 Each is fitted several times, in turn, in this process: JSON with seconds of all epochs
-but the first of each fit, which has the tracing in it.
-Usage: ``python fits.py PIPELINE DATA TIMES FOLDER``.
+but the first of each fit, which has the tracing in it. Pictures also by XLA.
+Usage: ``python fits.py PIPELINE FAMILY DATA TIMES FOLDER``.
 """
 
 from __future__ import annotations
@@ -56,7 +56,9 @@ def ours(spec: PipelineSpec, folder: Path, data: Data) -> list[float]:
     return seconds[1:]
 
 
-def bare(spec: PipelineSpec, folder: Path, data: Data, inputs: Inputs) -> list[float]:
+def bare(
+    spec: PipelineSpec, folder: Path, data: Data, inputs: Inputs, *, xla: bool
+) -> list[float]:
     """Seconds of Keras's epochs, without validation."""
     shards = [inputs.train.read(int(n)) for n in np.flatnonzero(inputs.train.counts)]
     items = np.concatenate([shard.items for shard in shards])
@@ -71,7 +73,9 @@ def bare(spec: PipelineSpec, folder: Path, data: Data, inputs: Inputs) -> list[f
         network = keras.Sequential([preprocessing, network])
     steps = -(-len(items) // spec.training.batch_size) * EPOCHS
     network.compile(
-        make_optimizer(spec.training, steps), "sparse_categorical_crossentropy"
+        make_optimizer(spec.training, steps),
+        "sparse_categorical_crossentropy",
+        jit_compile=xla,
     )
     clock = Clock()
     network.fit(
@@ -87,11 +91,12 @@ def bare(spec: PipelineSpec, folder: Path, data: Data, inputs: Inputs) -> list[f
 
 def main() -> None:
     """Measure."""
-    name, source, times, home = sys.argv[1:]
+    name, family, source, times, home = sys.argv[1:]
     load_backend()
     folder = ROOT / "pipelines" / name
-    fields = (f"data.source={json.dumps(source)}", f"training.epochs={EPOCHS}")
-    spec = load_spec(folder, (*fields, "training.patience=0"))
+    fields = [f"data.source={json.dumps(source)}", f"model.builder={family}"]
+    fields += [f"training.epochs={EPOCHS}", "training.patience=0"]
+    spec = load_spec(folder, tuple(fields))
     settings = Settings(project=ROOT, home=Path(home))
     settings.prepare_home()
     store = Store(settings.store)
@@ -105,11 +110,14 @@ def main() -> None:
         lambda: data.val.targets,
     )
     inputs = inputs_of(data, preprocessing)
-    found: dict[str, list[float]] = {"ours": [], "bare": []}
+    found: dict[str, list[float]] = {"ours": [], "bare": [], "XLA": []}
     for _ in range(int(times)):
         found["ours"] += ours(spec, folder, data)
-        found["bare"] += bare(spec, folder, data, inputs)
-    sys.stdout.write(json.dumps(found) + "\n")
+        found["bare"] += bare(spec, folder, data, inputs, xla=False)
+        if spec.medium == "image":
+            found["XLA"] += bare(spec, folder, data, inputs, xla=True)
+    measured = {kind: seconds for kind, seconds in found.items() if seconds}
+    sys.stdout.write(json.dumps(measured) + "\n")
 
 
 if __name__ == "__main__":

@@ -119,8 +119,8 @@ def step(runs: Sequence[Repetition]) -> list[Row]:
             "step",
             "training step ÷ arithmetic floor",
             samples,
-            at_least=1.8,
-            aim=1.4,
+            at_least=1.5,
+            aim=1.3,
             parts={
                 "peak, GFLOP/s": peak,
                 "floor of a step, ms": 1000 * floor,
@@ -172,8 +172,8 @@ def second(runs: Sequence[Repetition]) -> list[Row]:
             "second run, nothing changed: wall",
             [m.wall_seconds for m in again],
             unit="s",
-            at_least=1.0,
-            aim=0.4,
+            at_least=0.3,
+            aim=0.2,
             parts={"CPU, s": median(m.cpu_seconds for m in again)},
             note=doubt([m.surroundings for m in again]),
         )

@@ -210,9 +210,7 @@ def test_on_another_number_of_threads_a_fit_begins_anew(
         kill_after(patch, 2)
         with pytest.raises(Killed):
             fit(checkpoints=checkpoints(tmp_path))
-    monkeypatch.setattr(
-        "headrace.stages.fitting.execution.os.sched_getaffinity", lambda _: {0, 1, 2, 3}
-    )
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1, 2, 3})
     again = checkpoints(tmp_path)
     fit(checkpoints=again)
     assert again.resumed is None
