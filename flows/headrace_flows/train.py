@@ -153,8 +153,8 @@ def flow_here(variable: ContextVar[T], value: T, settings: Settings) -> Iterator
     lease, and a flow would wait for its last heartbeat for up to a second.
     """
     token = variable.set(value)
-    beats = bool(setting(PREFECT_FLOWS_HEARTBEAT_FREQUENCY.name))
-    silence = {} if beats else {PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
+    beat = PREFECT_FLOWS_HEARTBEAT_FREQUENCY
+    silence = {} if setting(beat.name) else {beat: None}
     try:
         marks = tags(ledger_tag(settings))
         with translate_errors(), recovery.swept(settings), marks:

@@ -146,8 +146,9 @@ def _is_ready(server: Supervised) -> bool:
 def start_all(
     supervisor: Supervisor,
     settings: Settings,
-    *,
     with_postgres: bool,
+    *,
+    prefork: bool,
     pools: tuple[str, ...],
     host: str,
 ) -> dict[str, Any]:
@@ -155,6 +156,7 @@ def start_all(
 
     Args:
         with_postgres: whether to start a PostgreSQL even if the home has none yet.
+        prefork: whether to start the process that commands are forked from.
         pools: the pools to start a worker for.
 
     Returns:
@@ -179,8 +181,10 @@ def start_all(
     links = _start_servers(supervisor, settings, host)
     shown = _with_postgres(links, settings)
     live.write_links(settings, shown, environment.home_logins(settings))
-    workers = [servers.worker_service(settings, pool, links) for pool in pools]
-    supervisor.start(servers.prefork_service(settings, variables), *workers)
+    services = [servers.worker_service(settings, pool, links) for pool in pools]
+    if prefork:
+        services.append(servers.prefork_service(settings, variables))
+    supervisor.start(*services)
     public = {n: servers.public_link(link, host) for n, link in links.items()}
     return {
         "status": "up",
