@@ -18,6 +18,7 @@ _COLOURS = {"promoted": "green", "unchanged": "green", "refused": "red", "error"
 def show_summary(summary: dict[str, Any], settings: Settings) -> None:
     """Print the summary of a run."""
     from headrace.tasks import task
+    from headrace_ops.live import live_links
 
     status, colour = summary["status"], _COLOURS.get(summary["status"], "yellow")
     version = f" version {summary['version']}" if summary["version"] else ""
@@ -58,7 +59,7 @@ def show_summary(summary: dict[str, Any], settings: Settings) -> None:
         show_text(f"  {name}: {link}")
     if summary["metrics"]:
         show_text(f"  report: headrace open {one_line(summary['pipeline'])}")
-    if summary["links"].get("mlflow"):
+    if summary["links"].get("mlflow") and not live_links(settings):
         show_text("  (pages of Prefect and MLflow open after `headrace up`)")
     show_text(f"  home: {settings.home.absolute()}")
 

@@ -27,10 +27,9 @@ _CGROUPS = Path("/sys/fs/cgroup")
 def circumstances() -> dict[str, Any]:
     """What an import or a fork fixes: interpreter, user, limits, variables; JSON."""
     limits = sorted(name for name in vars(resource) if name.startswith("RLIMIT_"))
-    flags = sys.flags
     return {
         "python": [sys.executable, sys.version, *sys.warnoptions],
-        "flags": [flags.optimize, flags.dev_mode, flags.utf8_mode],
+        "flags": [sys.flags.optimize, sys.flags.dev_mode, sys.flags.utf8_mode],
         "user": [os.geteuid(), os.getegid(), *os.getgroups()],
         "limits": [[n, *resource.getrlimit(getattr(resource, n))] for n in limits],
         "cgroups": [*_cgroup_limits()],
