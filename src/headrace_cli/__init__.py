@@ -1,1 +1,8 @@
 """The ``headrace`` command, a file per family of commands."""
+
+import sys
+
+
+def first_word() -> str:
+    """The command, known before the options are parsed; empty if there is none."""
+    return next((word for word in sys.argv[1:] if not word.startswith("-")), "")

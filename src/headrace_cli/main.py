@@ -20,6 +20,7 @@ from typer.core import TyperGroup
 from headrace.credentials import hide_credentials
 from headrace.errors import DependencyError, HeadraceError, UsageError
 from headrace.signs import visible
+from headrace_cli import first_word
 from headrace_cli.answers import INTERRUPTED, answered, print_failure, print_interrupted
 from headrace_cli.overview import compare, list_
 from headrace_cli.projects import init, new
@@ -188,8 +189,7 @@ def main() -> None:
 
 def _own_temporary_folder() -> AbstractContextManager[None]:
     """None for servers: their processes have their own, and may outlast them."""
-    words = (word for word in sys.argv[1:] if not word.startswith("-"))
-    needs_none = next(words, "") in ("", "up", "worker")  # "": shell completion
+    needs_none = first_word() in ("", "up", "worker")  # "": shell completion
     if needs_none or {*HELP, "--version"} & set(sys.argv):
         return contextlib.nullcontext()
     from headrace.state.disk import own_temporary_folder

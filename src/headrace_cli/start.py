@@ -7,6 +7,7 @@ import signal
 import sys
 
 from headrace.interrupts import handle_signals
+from headrace_cli import first_word
 from headrace_cli.answers import INTERRUPTED, print_interrupted
 
 # Commands that import Keras or Prefect.
@@ -17,7 +18,7 @@ def main() -> None:
     """Run the command line."""
     handle_signals()
     try:
-        if sys.platform == "linux" and _PREFORKED & {*sys.argv}:
+        if sys.platform == "linux" and first_word() in _PREFORKED:
             from headrace_cli.prefork.client import hand_over
 
             hand_over()

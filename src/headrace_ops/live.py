@@ -28,6 +28,7 @@ from headrace_ops.environment import mlflow_has_users
 START_LIMIT_SECONDS = 120
 ENDING_LIMIT_SECONDS = 30
 UI_PORTS = {"prefect": 4200, "mlflow": 5000}
+PREFORK_SOCKET = "prefork.sock"  # of `headrace up`, in the home
 PAGES = "/headrace/"  # Headrace's own pages, on the MLflow server of `headrace up`
 DATA_DOCS = f"{PAGES}data_docs/"
 

@@ -17,7 +17,7 @@ from headrace.settings import Settings, postgres_url, variable
 from headrace.state.tracking.connection import follow_home
 from headrace_ops import environment, guard, mlflow_server, postgres, prefect_server
 from headrace_ops.hosts import WILDCARDS, is_loopback, local_host, url_host
-from headrace_ops.live import answers
+from headrace_ops.live import PREFORK_SOCKET, answers
 
 POOLS = ("cpu", "gpu")
 HEALTH = {"prefect": "/api/health", "mlflow": "/health"}
@@ -163,7 +163,7 @@ def prefork_service(settings: Settings, variables: dict[str, str]) -> Service:
     """The process that commands are forked from, with the variables of a command."""
     started = time.time()
     home = settings.home.absolute()
-    address = home / "prefork.sock"
+    address = home / PREFORK_SOCKET
     return Service(
         name="prefork",
         command=[sys.executable, "-Pm", "headrace_cli.prefork.server"],

@@ -7,6 +7,7 @@ import itertools
 import logging
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -182,7 +183,7 @@ def start_all(
     shown = _with_postgres(links, settings)
     live.write_links(settings, shown, environment.home_logins(settings))
     services = [servers.worker_service(settings, pool, links) for pool in pools]
-    if prefork:
+    if prefork and sys.platform == "linux":
         services.append(servers.prefork_service(settings, variables))
     supervisor.start(*services)
     public = {n: servers.public_link(link, host) for n, link in links.items()}

@@ -15,6 +15,8 @@ from typing import Any
 import psutil
 import pytest
 
+from headrace_cli.prefork.circumstances import socket_at
+
 pytestmark = pytest.mark.integration
 
 Services = Any
@@ -136,6 +138,17 @@ def test_a_command_in_other_circumstances_runs_by_itself(running: Services) -> N
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert "run blobs runs by itself: other OMP_NUM_THREADS" in log_of(running)
+
+
+@pytest.mark.parametrize("words", [b"{}", b"no JSON", b'{"circumstances": 1}'])
+def test_what_is_no_request_is_closed(running: Services, words: bytes) -> None:
+    before = server_of(running)
+    with socket_at(running.home) as (connection, address):
+        connection.connect(address)
+        connection.send(words)
+        assert connection.recv(1) == b""
+    code, _ = running.headrace("check", "blobs")
+    assert (code, server_of(running)) == (0, before)
 
 
 def test_it_has_the_variables_and_the_folder_of_its_command(

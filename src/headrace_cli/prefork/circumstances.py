@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-SOCKET = "prefork.sock"
+from headrace_ops.live import PREFORK_SOCKET
+
 SECONDS = 5.0  # for a request or an answer
 # Variables that no import reads: of places, logins, terminals and test runners.
 _MAY_DIFFER = re.compile(
@@ -73,6 +74,6 @@ def socket_at(home: Path) -> Iterator[tuple[socket.socket, str]]:
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
             connection.settimeout(SECONDS)
-            yield connection, f"/proc/self/fd/{folder}/{SOCKET}"
+            yield connection, f"/proc/self/fd/{folder}/{PREFORK_SOCKET}"
     finally:
         os.close(folder)

@@ -39,7 +39,8 @@ def hand_over() -> None:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, functools.partial(_pass_on, process))
         select.select([process], [], [])
-        code = server.recv(1)
+        # A child of the fork may hold its end for a moment longer.
+        code = server.recv(1) if select.select([server], [], [], 0)[0] else b""
         if not code:
             os.kill(os.getpid(), signal.SIGKILL)  # it was killed
         sys.exit(code[0])

@@ -27,14 +27,15 @@ from headrace.interrupts import handle_signals
 from headrace.settings import Settings
 from headrace.stages.validation import suite
 from headrace.state.tracking.connection import import_all
+from headrace_cli import first_word
 from headrace_cli.answers import INTERRUPTED
 from headrace_cli.prefork.circumstances import (
     SECONDS,
-    SOCKET,
     circumstances,
     differences,
     socket_at,
 )
+from headrace_ops.live import PREFORK_SOCKET
 from headrace_ops.run_server import configure
 
 _MAX_BYTES = 2**20
@@ -49,7 +50,6 @@ _MODULES = (
     "prefect.utilities.visualization",
     "scipy.optimize",
 )
-_PACKAGES = ("headrace", "headrace_cli", "headrace_flows", "headrace_ops")
 
 
 class Request:
@@ -60,23 +60,25 @@ class Request:
     """
 
     def __init__(self, connection: socket.socket) -> None:
-        self._connection = connection
+        self.connection = connection
         connection.settimeout(SECONDS)
-        words, self.descriptors, _, _ = socket.recv_fds(
+        self._words, self.descriptors, _, _ = socket.recv_fds(
             connection, _MAX_BYTES, _DESCRIPTORS
         )
-        self._fields: dict[str, Any] = json.loads(words)
+        self._fields: dict[str, Any] = {}
 
     def fits(self, own: Mapping[str, Any]) -> bool:
         """Whether this process is in the circumstances of the command; logs why not."""
-        if len(self.descriptors) < _DESCRIPTORS:
-            return False
-        different = differences(own, self._fields["circumstances"])
-        if different:
-            command = " ".join(self._fields["arguments"][1:3])
-            what = f"{command} runs by itself: other {', '.join(different)}"
-            sys.stderr.write(f"{time.ctime()}  {what}\n")
-        return not different
+        try:
+            self._fields = json.loads(self._words)
+            different = differences(own, self._fields["circumstances"])
+            if different:
+                words = " ".join(self._fields["arguments"][1:3])
+                what = f"{words} runs by itself: other {', '.join(different)}"
+                sys.stderr.write(f"{time.ctime()}  {what}\n")
+            return not different and len(self.descriptors) == _DESCRIPTORS
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return False  # it is no request
 
     def take(self, added: Mapping[str, str]) -> None:
         """Become the command, in a new process.
@@ -84,6 +86,7 @@ class Request:
         Args:
             added: variables that imports have set.
         """
+        process = os.pidfd_open(os.getpid())  # first: an old kernel has none
         os.setsid()  # the end of `headrace up` does not end it
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         handle_signals()
@@ -104,14 +107,8 @@ class Request:
             sys.stdout.reconfigure(line_buffering=os.isatty(1))
         time.tzset()
         importlib.invalidate_caches()
-        process = os.pidfd_open(os.getpid())
-        socket.send_fds(self._connection, [b"."], [process])
+        socket.send_fds(self.connection, [b"."], [process])
         os.close(process)
-
-    def answer(self, code: int) -> None:
-        """Tell the command its exit code."""
-        with contextlib.suppress(OSError):
-            self._connection.send(bytes([code]))
 
 
 def _end_with(lifeline: int) -> None:
@@ -135,14 +132,9 @@ def _load() -> None:
 
 def _code() -> dict[str, tuple[int, int]]:
     """When the loaded code was last changed: Headrace's files, others by folder."""
-    modules = [sys.modules[name] for name in sorted(sys.modules)]
-    files = [
-        module.__file__
-        for module in modules
-        if module.__name__.partition(".")[0] in _PACKAGES and module.__file__
-    ]
+    modules = [m for name, m in sys.modules.items() if name.startswith("headrace")]
     found = {}
-    for path in (*files, *sys.path):
+    for path in (*(module.__file__ or "" for module in modules), *sys.path):
         with contextlib.suppress(OSError):
             state = os.stat(path)
             found[path] = (state.st_mtime_ns, state.st_size)
@@ -154,23 +146,22 @@ def serve() -> tuple[Request, Mapping[str, str]]:
     given = dict(os.environ)
     settings = Settings()
     configure(settings)
-    before = dict(os.environ)
     own = json.loads(json.dumps(circumstances()))
     _load()
     code = _code()
-    added = {n: v for n, v in dict(os.environ).items() if n not in before}
+    added = {n: v for n, v in dict(os.environ).items() if n not in given}
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps the forks
     os.umask(0o077)
     gc.collect()
     gc.freeze()
     with socket_at(settings.home) as (listener, address):
         listener.settimeout(None)
-        Path(settings.home, SOCKET).unlink(missing_ok=True)
+        Path(settings.home, PREFORK_SOCKET).unlink(missing_ok=True)
         listener.bind(address)
         listener.listen()
         while True:
             connection, _ = listener.accept()
-            with contextlib.suppress(OSError, ValueError, KeyError):
+            with contextlib.suppress(OSError):
                 request = Request(connection)
                 is_old = _code() != code
                 if not is_old and request.fits(own) and os.fork() == 0:
@@ -191,15 +182,15 @@ def main() -> None:
         from headrace.models.logged.serving_check import fork_spare
         from headrace_cli.main import main as run
 
-        if "run" in sys.argv:
+        if first_word() == "run":
             fork_spare()
-
         run()
     except SystemExit as end:
         code = end.code or 0
     except KeyboardInterrupt:
         pass
-    request.answer(code)
+    with contextlib.suppress(OSError):
+        request.connection.send(bytes([code]))
     sys.exit(code)
 
 
