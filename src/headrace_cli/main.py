@@ -170,8 +170,6 @@ def main() -> None:
         _fail(error)
     except (KeyboardInterrupt, typer.Abort):
         print_interrupted()
-        # Else Python, as `python -m`, ends by SIGINT if it came amid executing text.
-        exec("")  # noqa: S102
         sys.exit(INTERRUPTED)
     except Exception as error:  # the last resort of the command line
         _fail_for_the_disk(error)
@@ -184,6 +182,8 @@ def main() -> None:
         )
         sys.exit(DependencyError.exit_code)
     finally:
+        # Else Python, as `python -m`, ends by SIGINT if it came amid executing text.
+        exec("")  # noqa: S102
         gc.freeze()  # the process ends: a last collection would only take time
 
 

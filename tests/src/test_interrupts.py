@@ -164,15 +164,26 @@ def test_a_signal_amid_garbage_collection_is_not_lost() -> None:
 
 
 MODULE = """
+import contextlib, sys
 from headrace_cli import main
 
-main.app = lambda *_, **__: exec("raise KeyboardInterrupt")
+def handled(*_, **__):
+    with contextlib.suppress(KeyboardInterrupt):
+        exec("raise KeyboardInterrupt")
+    sys.exit(130)
+
+main.app = {app}
 main.main()
 """
 
 
-def test_a_signal_amid_executed_text_ends_a_command_with_130(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "app", ["handled", "lambda *_, **__: exec('raise KeyboardInterrupt')"]
+)
+def test_a_signal_amid_executed_text_ends_a_command_with_130(
+    tmp_path: Path, app: str
+) -> None:
     """Python would end `python -m` by SIGINT."""
-    (tmp_path / "interrupted.py").write_text(MODULE)
+    (tmp_path / "interrupted.py").write_text(MODULE.format(app=app))
     command = [sys.executable, "-m", "interrupted"]
     assert subprocess.run(command, cwd=tmp_path, check=False).returncode == 130
