@@ -6,9 +6,17 @@ import contextlib
 import functools
 import os
 import sys
-from collections.abc import Iterable, Iterator
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from headrace.settings import variable
+
+Compute = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
+_compiled: weakref.WeakKeyDictionary[Any, Compute] = weakref.WeakKeyDictionary()
 
 
 @contextlib.contextmanager
@@ -72,6 +80,45 @@ def import_backend(*, minimal: bool = False) -> None:
         import tensorflow as tf
 
         tf.get_logger().setLevel("ERROR")  # else it warns of each retracing
+
+
+def compiled(model: Any) -> Compute:
+    """A Keras model as one compiled function, traced once for each shape and dtype.
+
+    It answers one item in two thirds of the time of ``predict_on_batch``.
+
+    Args:
+        model: with one input and one output.
+
+    Returns:
+        a function from ``(n, *shape)`` to ``(n, ...)``.
+    """
+    if model not in _compiled:
+        import keras
+
+        is_tensorflow = keras.backend.backend() == "tensorflow"
+        _compiled[model] = _traced(model) if is_tensorflow else model.predict_on_batch
+    return _compiled[model]
+
+
+def _traced(model: Any) -> Compute:
+    import tensorflow as tf
+
+    known = weakref.ref(model)  # else the model would be kept by what is kept for it
+    functions: dict[Any, Any] = {}
+
+    def answer(tensor: Any) -> Any:
+        return known()(tensor, training=False)  # type: ignore[misc]
+
+    def compute(items: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        tensor = tf.constant(items)
+        form = (items.shape, tensor.dtype)
+        if form not in functions:
+            traced = tf.function(answer, autograph=False)
+            functions[form] = traced.get_concrete_function(tf.TensorSpec(*form))
+        return np.asarray(functions[form](tensor))
+
+    return compute
 
 
 @functools.cache

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headrace.backend import load_backend
+from headrace.backend import compiled, load_backend
 from headrace.errors import IntegrityError, NotFoundError
 from headrace.media import medium
 from headrace.media.forms import Payload
@@ -44,13 +44,13 @@ def outputs(model: Any, items: Payload, block: int = 0) -> Payload:
         ``(n, ...)``.
     """
     size = block or min(BLOCK, len(items)) or 1
-    parts = []
+    compute, parts = compiled(model), []
     for start in range(0, len(items), size):
         rows = items[start : start + size]
         short = size - len(rows)
         if short:
             rows = np.concatenate([rows, np.repeat(rows[:1], short, axis=0)])
-        parts.append(np.asarray(model.predict_on_batch(rows))[: size - short])
+        parts.append(compute(rows)[: size - short])
     return np.concatenate(parts)
 
 

@@ -18,7 +18,8 @@ class LikeliestClass(Answers):
 
     def answers(self, outputs: Outputs, data: DataDescription) -> list[Any]:
         """The likeliest label of each item."""
-        return [data.classes[index] for index in outputs.argmax(axis=1)]
+        classes = data.classes
+        return [classes[index] for index in outputs.argmax(axis=1).tolist()]
 
     def answer_columns(
         self, outputs: Outputs, data: DataDescription

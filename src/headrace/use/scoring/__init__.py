@@ -12,6 +12,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,6 +40,7 @@ from headrace.use.scoring.rows import Rows, rows_of
 if TYPE_CHECKING:
     from headrace.models.logged.loading import LoadedModel
     from headrace.settings import Settings
+    from headrace.tasks.forms import Outputs
 
 ROWS_AT_ONCE = 8192
 log = logging.getLogger("headrace")
@@ -231,8 +233,8 @@ class _Scoring:
         with contextlib.ExitStack() as files:
             file = files.enter_context(pa.OSFile(str(path), "wb"))
             spool = None
-            for rows in self._read(source, settings):
-                table = self._table(rows)
+            for rows, outputs in self._answered(self._read(source, settings)):
+                table = self._table(rows, outputs)
                 if spool is None:
                     spool = files.enter_context(pa.ipc.new_stream(file, table.schema))
                 spool.write_table(table)
@@ -253,11 +255,24 @@ class _Scoring:
                     labels = [x if answers.known(x, data) else "" for x in labels]
                 yield replace(rows, labels=labels)
 
-    def _table(self, rows: Rows) -> pa.Table:
+    def _answered(self, parts: Iterator[Rows]) -> Iterator[tuple[Rows, Outputs]]:
+        """Rows with the model's outputs; the next are computed in the background."""
+        module, model = media.medium(self.loaded.description.medium), self.loaded.model
+        before: tuple[Rows, Future[Outputs]] | None = None
+        with ThreadPoolExecutor(1, "answer") as thread:
+            for rows in parts:
+                items = module.raw(rows.payload)
+                future = thread.submit(loading.answers, model, items)
+                if before:
+                    yield before[0], before[1].result()
+                before = rows, future
+            if before:
+                yield before[0], before[1].result()
+
+    def _table(self, rows: Rows, outputs: Outputs) -> pa.Table:
         """Some rows, without the columns that are the same in all rows."""
         data = self.loaded.description
         module, learned = media.medium(data.medium), task(data.task)
-        outputs = loading.answers(self.loaded.model, module.raw(rows.payload))
         failed = np.zeros(len(rows.names), bool)
         failed[list(rows.rejected)] = True
         truth = pa.array(rows.labels, pa.string())
