@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from headrace.settings import variable
 
@@ -42,15 +42,17 @@ def _hidden(names: Iterable[str]) -> Iterator[None]:
             del sys.modules[name]
 
 
-def load_backend(*, minimal: bool = False) -> None:
+def load_backend(*, minimal: bool = False, threads: int = 0) -> None:
     """Import Keras and TensorFlow, and start TensorFlow; idempotent.
 
     Args:
         minimal: see `import_backend`.
+        threads: of TensorFlow, for one operation and for several; 0: its choice. Only
+            the first call of a process can set them.
     """
     import_backend(minimal=minimal)
     if not variable("TF_CONFIG"):  # distributed workers must connect first
-        _start()
+        _start(threads)
 
 
 def import_backend(*, minimal: bool = False) -> None:
@@ -74,10 +76,42 @@ def import_backend(*, minimal: bool = False) -> None:
         tf.get_logger().setLevel("ERROR")  # else it warns of each retracing
 
 
-@functools.cache
-def _start() -> None:
+_started: list[int] = []  # the threads that TensorFlow was started with
+
+
+def _start(threads: int) -> None:
     """Have TensorFlow find its devices, which it tells on standard error."""
     import tensorflow as tf
 
+    if _started:
+        return
+    if threads:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
     with _quiet_stderr():
         tf.constant(0)
+    _started.append(threads)
+
+
+def compiled(model: Any) -> Callable[[Any], Any]:
+    """A Keras model as one traced function of its input, for any number of items.
+
+    Args:
+        model: with one input and one output.
+
+    Returns:
+        a function from an array ``(n, ...)`` of the input's type, n > 0, to an array
+        ``(n, ...)``.
+    """
+    import keras
+    import numpy as np
+
+    if keras.backend.backend() != "tensorflow":
+        return lambda items: np.asarray(model.predict_on_batch(items))
+    import tensorflow as tf
+
+    first = model.inputs[0]
+    spec = tf.TensorSpec((None, *first.shape[1:]), first.dtype)
+    traced = tf.function(lambda items: model(items, training=False))
+    function = traced.get_concrete_function(spec)
+    return lambda items: function(tf.constant(items, spec.dtype)).numpy()

@@ -1,0 +1,50 @@
+"""The Keras model itself as an engine: needs TensorFlow, so `hosted` has it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from headrace.backend import compiled, load_backend
+from headrace.media.forms import Payload
+from headrace.models.engines.forms import in_blocks
+from headrace.models.logged.loading import open_model
+from headrace.records import DataDescription
+from headrace.state.ledger.rows import Version
+from headrace.tasks.forms import Outputs
+
+
+class KerasEngine:
+    """The compiled Keras model, in this process.
+
+    Args:
+        path: of the Keras file, its digest checked.
+        version: that it is of.
+        threads: of TensorFlow.
+
+    Raises:
+        IntegrityError: it is not a safe Keras model.
+    """
+
+    name = "keras"
+
+    def __init__(self, path: Path, version: Version, threads: int = 1) -> None:
+        load_backend(minimal=True, threads=threads)
+        description = DataDescription.model_validate(version.details["description"])
+        model = open_model(path, version.model_uri, description).model
+        self.shape: tuple[int, ...] = tuple(model.outputs[0].shape[1:])
+        self._is_text = model.inputs[0].dtype == "string"
+        self._dtype = np.dtype(object if self._is_text else model.inputs[0].dtype)
+        self._function = compiled(model)
+
+    def __call__(self, items: Payload) -> Outputs:
+        """Answers as float32 ``(n, ...)``."""
+        return in_blocks(self._answer, items, self.shape)
+
+    def _answer(self, items: Payload) -> Outputs:
+        answers = self._function(items.astype(self._dtype, copy=False))
+        return np.asarray(answers, np.float32)
+
+    def close(self) -> None:
+        """Nothing: TensorFlow frees its memory with the process."""
