@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import sys
 import weakref
@@ -50,15 +49,17 @@ def _hidden(names: Iterable[str]) -> Iterator[None]:
             del sys.modules[name]
 
 
-def load_backend(*, minimal: bool = False) -> None:
+def load_backend(*, minimal: bool = False, threads: int = 0) -> None:
     """Import Keras and TensorFlow, and start TensorFlow; idempotent.
 
     Args:
         minimal: see `import_backend`.
+        threads: of TensorFlow, for one operation and for several; 0: its choice. Only
+            the first call of a process can set them.
     """
     import_backend(minimal=minimal)
     if not variable("TF_CONFIG"):  # distributed workers must connect first
-        _start()
+        _start(threads)
 
 
 def import_backend(*, minimal: bool = False) -> None:
@@ -121,10 +122,18 @@ def _traced(model: Any) -> Compute:
     return compute
 
 
-@functools.cache
-def _start() -> None:
+_started: list[int] = []  # the threads that TensorFlow was started with
+
+
+def _start(threads: int) -> None:
     """Have TensorFlow find its devices, which it tells on standard error."""
     import tensorflow as tf
 
+    if _started:
+        return
+    if threads:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
     with _quiet_stderr():
         tf.constant(0)
+    _started.append(threads)

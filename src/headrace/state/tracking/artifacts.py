@@ -6,11 +6,13 @@ a run without changes checks its champion in a quarter of a second.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import re
 import shutil
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -126,6 +128,23 @@ def _places(version: Version, name: str, usual: str, artifacts: str) -> list[str
     recorded = str(version.details.get("places", {}).get(name, ""))
     first = [recorded.replace(_HOME, artifacts)] if recorded else []
     return list(dict.fromkeys([*first, usual]))
+
+
+def local_bytes(places: Iterable[str], path: str, digest: str) -> bytes | None:
+    """The first file on this machine with a digest; None if there is none.
+
+    Args:
+        places: URIs of folders.
+        path: below them.
+        digest: sha256; an empty one is no file's.
+    """
+    for place in places:
+        folder = local_path(place)
+        with contextlib.suppress(OSError):
+            data = (folder / path).read_bytes() if folder else b""
+            if hashlib.sha256(data).hexdigest() == digest:
+                return data
+    return None
 
 
 def digest_at(uri: str) -> str:

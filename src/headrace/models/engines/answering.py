@@ -1,0 +1,113 @@
+"""The process of an `EngineProcess`: it answers on its standard input, a socket.
+
+It ends when the other end of the socket is closed, whatever it does then.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from headrace.errors import HeadraceError, IntegrityError
+from headrace.models.engines.files import golden_bytes, model_file
+from headrace.models.engines.forms import TOLERANCE, Engine, Golden
+from headrace.models.engines.frames import Header, packed, receive, send, unpacked
+from headrace.settings import Settings
+from headrace.state.ledger.rows import Version
+
+MOST_BYTES = 2**40  # the other process is trusted
+
+Open = Callable[[Version, Settings, int], Engine]
+
+
+def open_keras(version: Version, settings: Settings, threads: int) -> Engine:
+    """The compiled Keras model of a version."""
+    from headrace.models.engines.keras import KerasEngine
+
+    with model_file(version, settings) as path:
+        return KerasEngine(path, version, threads)
+
+
+def _opener(name: str) -> Open:
+    if name == "keras":
+        return open_keras
+    raise ValueError(f"no such engine: {name}")
+
+
+def _start(header: Header) -> tuple[Engine, Header]:
+    """The engine, its answers compared with the golden ones, and its figures."""
+    version = Version.model_validate(header["version"])
+    settings = Settings.model_validate(header["settings"])
+    engine = _opener(header["engine"])(version, settings, header["threads"])
+    golden = Golden.read(golden_bytes(version, settings))
+    medium = version.details["description"]["medium"]
+    difference, latency_ms = golden.measure(engine, medium)
+    if difference > TOLERANCE:
+        raise IntegrityError(
+            f"{version} does not give its golden answers: they differ by "
+            f"{difference:.3g}, more than {TOLERANCE:g}.",
+            f"Run `headrace repair {version.model}/{version.version}`.",
+        )
+    return engine, {
+        "ready": engine.name,
+        "shape": golden.outputs.shape[1:],
+        "difference": difference,
+        "latency_ms": latency_ms,
+    }
+
+
+def _failure(error: Exception) -> Header:
+    if isinstance(error, HeadraceError):
+        kind, message = type(error).__name__, error.message
+        return {"error": kind, "message": message, "action": error.action}
+    reason = (str(error).strip().splitlines() or [""])[0][:300]
+    return {"error": "", "message": f"{type(error).__name__}: {reason}", "action": ""}
+
+
+def _end_with_parent(connection: socket.socket) -> None:
+    poll = select.poll()
+    poll.register(connection, 0)  # only hanging up is reported
+    poll.poll()
+    os._exit(0)
+
+
+def main() -> None:
+    """Start the engine that the first frame names, then answer frame by frame."""
+    for number in (signal.SIGINT, signal.SIGTERM):  # the other process decides
+        signal.signal(number, signal.SIG_IGN)
+    with socket.socket(fileno=0) as connection:
+        watch = threading.Thread(
+            target=_end_with_parent, args=(connection,), daemon=True
+        )
+        watch.start()
+        with contextlib.suppress(EOFError, OSError):
+            _serve(connection)
+    os._exit(0)  # taking TensorFlow down would take long
+
+
+def _serve(connection: socket.socket) -> None:
+    header, _ = receive(connection, MOST_BYTES)
+    try:
+        engine, figures = _start(header)
+    except Exception as error:  # all of them are reported
+        send(connection, _failure(error))
+        return
+    send(connection, figures)
+    while True:
+        header, body = receive(connection, MOST_BYTES)
+        answer: Any = b""
+        try:
+            header, answer = packed(engine(unpacked(header, body)))
+        except Exception as error:
+            header = _failure(error)
+        send(connection, header, answer)
+
+
+if __name__ == "__main__":
+    main()

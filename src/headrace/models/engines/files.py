@@ -1,0 +1,42 @@
+"""The files of a registered version, without MLflow where they are on this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from headrace.settings import Settings
+from headrace.state.ledger.rows import Version
+from headrace.state.tracking import GOLDEN_FILE, MODEL_FILE, Tracking, artifacts
+
+
+@contextlib.contextmanager
+def model_file(version: Version, settings: Settings) -> Iterator[Path]:
+    """A copy of the Keras file of a version, checked by digest.
+
+    Raises:
+        IntegrityError: it is gone, or not the file that was registered.
+    """
+    places = artifacts.model_places(version, settings.artifacts)
+    data = artifacts.local_bytes(places, MODEL_FILE, version.model_digest)
+    if data is None:
+        with Tracking(settings).version_file(version) as path:
+            yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
+        path = Path(folder) / "model.keras"
+        path.write_bytes(data)
+        yield path
+
+
+def golden_bytes(version: Version, settings: Settings) -> bytes:
+    """The golden file of a version, checked if its digest is known.
+
+    Raises:
+        IntegrityError: it is gone or changed.
+    """
+    places = artifacts.run_places(version, settings.artifacts)
+    data = artifacts.local_bytes(places, GOLDEN_FILE, version.golden_digest)
+    return data or Tracking(settings).version_golden(version, GOLDEN_FILE)

@@ -1,0 +1,107 @@
+"""What all engines have in common."""
+
+from __future__ import annotations
+
+import io
+import statistics
+import time
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from headrace.errors import IntegrityError
+from headrace.media import medium
+from headrace.media.forms import Payload
+from headrace.tasks.forms import Outputs
+
+TOLERANCE = 1e-5  # of an answer, from the trained model's
+BLOCK = 1024  # items that are computed at once
+LATENCY_CALLS = 30
+
+Answering = Callable[[Payload], Outputs]
+
+
+class Engine(Protocol):
+    """What computes the answers of one version of a model.
+
+    Attributes:
+        name: ``keras``, ``onnx`` or ``openvino``.
+    """
+
+    name: str
+
+    def __call__(self, items: Payload) -> Outputs:
+        """Answers as float32 ``(n, ...)``.
+
+        Args:
+            items: ``(n, ...)``, as `Medium.check_input` returns them.
+        """
+
+    def close(self) -> None:
+        """End its process, if it has one, and free its memory."""
+
+
+class Measured(NamedTuple):
+    """An engine's answers beside the golden ones.
+
+    Attributes:
+        difference: the largest absolute difference, over all forms of input.
+        latency_ms: median of warm calls with one item, milliseconds.
+    """
+
+    difference: float
+    latency_ms: float
+
+
+class Golden(NamedTuple):
+    """Inputs in stored form ``(n, *shape)``, and the trained model's outputs."""
+
+    items: Payload
+    outputs: Outputs
+
+    @classmethod
+    def read(cls, data: bytes) -> Golden:
+        """The content of a golden file; raises IntegrityError."""
+        try:
+            with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+                return cls(arrays["items"], arrays["outputs"])
+        except (ValueError, KeyError, OSError, EOFError) as error:
+            raise IntegrityError(
+                f"The golden answers cannot be read: {error}",
+                "Restore them from a backup, or train again.",
+            ) from error
+
+    def difference(self, answering: Answering, medium_name: str) -> float:
+        """The largest absolute difference of an answer, over all forms of input."""
+        forms = medium(medium_name).variants(self.items)
+        answers = [answering(form) for form in forms]
+        if any(given.shape != self.outputs.shape for given in answers):
+            return float("inf")
+        largest = max(float(np.abs(given - self.outputs).max()) for given in answers)
+        return largest if np.isfinite(largest) else float("inf")
+
+    def measure(self, answering: Answering, medium_name: str) -> Measured:
+        """Compare all answers, and time calls with one item."""
+        difference = self.difference(answering, medium_name)
+        items = medium(medium_name).raw(self.items)
+        seconds = []
+        for number in range(LATENCY_CALLS):
+            row = number % len(items)
+            started = time.perf_counter()
+            answering(items[row : row + 1])
+            seconds.append(time.perf_counter() - started)
+        return Measured(difference, statistics.median(seconds) * 1000)
+
+
+def in_blocks(answering: Answering, items: Payload, shape: tuple[int, ...]) -> Outputs:
+    """Answers to any number of items, none included, in bounded memory.
+
+    Args:
+        shape: of one answer.
+    """
+    if 0 < len(items) <= BLOCK:
+        return answering(items)
+    starts = range(0, len(items), BLOCK)
+    parts = [answering(items[start : start + BLOCK]) for start in starts]
+    return np.concatenate([np.empty((0, *shape), np.float32), *parts])

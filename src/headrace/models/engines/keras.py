@@ -1,0 +1,45 @@
+"""The Keras model itself as an engine: needs TensorFlow, so `hosted` has it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from headrace.backend import load_backend
+from headrace.media.forms import Payload
+from headrace.models.engines.forms import in_blocks
+from headrace.models.logged.loading import answers, open_model
+from headrace.records import DataDescription
+from headrace.state.ledger.rows import Version
+from headrace.tasks.forms import Outputs
+
+
+class KerasEngine:
+    """The compiled Keras model, in this process.
+
+    Args:
+        path: of the Keras file, its digest checked.
+        version: that it is of.
+        threads: of TensorFlow.
+
+    Raises:
+        IntegrityError: it is not a safe Keras model.
+    """
+
+    name = "keras"
+
+    def __init__(self, path: Path, version: Version, threads: int = 1) -> None:
+        load_backend(minimal=True, threads=threads)
+        description = DataDescription.model_validate(version.details["description"])
+        model = open_model(path, version.model_uri, description).model
+        self.shape: tuple[int, ...] = tuple(model.outputs[0].shape[1:])
+        self._model = model
+
+    def __call__(self, items: Payload) -> Outputs:
+        """Answers as float32 ``(n, ...)``."""
+        return in_blocks(self._answer, items, self.shape)
+
+    def _answer(self, items: Payload) -> Outputs:
+        return answers(self._model, items, 2 ** (len(items) - 1).bit_length())
+
+    def close(self) -> None:
+        """Nothing: TensorFlow frees its memory with the process."""
