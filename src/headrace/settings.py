@@ -152,6 +152,12 @@ class Settings(BaseSettings):
         "in memory; ten minutes of stereo at 48 kHz have 115 MB",
         gt=0,
     )
+    max_body_bytes: int = option(
+        16 * 2**20,
+        "bytes of the body of one request to `headrace serve`: a photo has 5 MB, a "
+        "minute of sound as WAV 10",
+        gt=0,
+    )
     max_columns: int = option(
         4096, "columns of one table: each is examined to find items and labels", gt=0
     )

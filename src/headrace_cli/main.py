@@ -28,6 +28,7 @@ from headrace_cli.registry import approve, history, promote, reject, rollback
 from headrace_cli.runs import check, open_report, run, score
 from headrace_cli.series import backfill, tune
 from headrace_cli.services import deploy, doctor, trigger, up, worker
+from headrace_cli.serving import serve
 from headrace_cli.upkeep import migrate, repair, reproduce, verify
 
 HELP = ("-h", "--help")
@@ -36,7 +37,7 @@ PANELS = {
     "Decide": (compare, promote, rollback, history, approve, reject, list_),
     "Use": (open_report, score),
     "Prove and restore": (verify, reproduce, repair, migrate),
-    "Run as a service": (up, deploy, trigger, worker, doctor),
+    "Run as a service": (serve, up, deploy, trigger, worker, doctor),
 }
 _LEVELS = {"quiet": logging.WARNING, "verbose": logging.DEBUG}
 
@@ -189,7 +190,7 @@ def main() -> None:
 
 def _own_temporary_folder() -> AbstractContextManager[None]:
     """None for servers: their processes have their own, and may outlast them."""
-    needs_none = first_word() in ("", "up", "worker")  # "": shell completion
+    needs_none = first_word() in ("", "serve", "up", "worker")  # "": shell completion
     if needs_none or {*HELP, "--version"} & set(sys.argv):
         return contextlib.nullcontext()
     from headrace.state.disk import own_temporary_folder

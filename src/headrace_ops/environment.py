@@ -12,8 +12,8 @@ from collections.abc import Iterable
 
 from headrace.errors import UsageError
 from headrace.settings import Settings, variable
+from headrace.state.hosts import is_loopback, split_list
 from headrace.state.logins import Login, ensure_login, login_of
-from headrace_ops.hosts import is_loopback, split_list
 
 # The variables that a flow may need; the servers' secrets are not among them.
 PASSED_ON = (

@@ -22,8 +22,8 @@ from starlette.requests import HTTPConnection, cookie_parser
 from starlette.responses import JSONResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from headrace.state.hosts import is_loopback, is_same_user
 from headrace.state.logins import Login
-from headrace_ops.hosts import is_loopback, is_same_user
 
 _SAFE = {"GET", "HEAD"}
 _HINT = "Open the link that `headrace up` prints, or use the name and password in"

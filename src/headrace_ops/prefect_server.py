@@ -23,10 +23,10 @@ from urllib.parse import urlsplit
 
 from headrace.errors import UsageError
 from headrace.settings import variable
+from headrace.state.hosts import is_loopback, names_of, split_list
 from headrace.state.logins import Login
 from headrace.state.templates import new_database
 from headrace_ops.gate import Gate
-from headrace_ops.hosts import is_loopback, names_of, split_list
 
 WITHOUT_TRIGRAMS = "without-trigrams"
 _NO_OP = "SELECT 1"

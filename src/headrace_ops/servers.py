@@ -14,9 +14,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from headrace.settings import Settings, postgres_url, variable
+from headrace.state.hosts import WILDCARDS, is_loopback, local_host, url_host
 from headrace.state.tracking.connection import follow_home
 from headrace_ops import environment, guard, mlflow_server, postgres, prefect_server
-from headrace_ops.hosts import WILDCARDS, is_loopback, local_host, url_host
 from headrace_ops.live import PREFORK_SOCKET, answers
 
 POOLS = ("cpu", "gpu")

@@ -10,7 +10,7 @@ from headrace.errors import UsageError
 from headrace.settings import Settings
 from headrace_ops import environment, servers
 from headrace_ops.environment import flow_environment, require_passwords
-from headrace_ops.hosts import is_loopback
+from headrace.state.hosts import is_loopback
 
 SECRETS = {
     "PREFECT_SERVER_API_AUTH_STRING": "admin:canary",

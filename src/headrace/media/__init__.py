@@ -54,6 +54,7 @@ class Medium(Protocol):
             encoding; files of other media are opened as they are.
         SUFFIXES: the suffixes of its files.
         MAGICS: the first bytes of its files; empty where they have no typical ones.
+        MEDIA_TYPES: the media types of its files; ``image/*`` for all that begin so.
         EXAMPLE: what an item is called, and the suffix of a typical file.
         SOURCES: what to give as data, for messages.
         SAMPLE_INCHES: width and height of the picture that `draw_sample` draws; None
@@ -73,6 +74,7 @@ class Medium(Protocol):
     IS_TEXT: bool
     SUFFIXES: tuple[str, ...]
     MAGICS: tuple[bytes, ...]
+    MEDIA_TYPES: tuple[str, ...]
     EXAMPLE: tuple[str, str]
     SOURCES: str
     SAMPLE_INCHES: tuple[float, float] | None

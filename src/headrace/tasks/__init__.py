@@ -13,7 +13,14 @@ champion's test, the groups and the worst items are computed from these scores.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -216,10 +223,26 @@ class Judge(Protocol):
 
 
 class Answers(Protocol):
-    """Answers and metrics as people read them."""
+    """Answers and metrics as people read them.
+
+    Attributes:
+        OUTPUT: the name of a model's output in a server, such as ``probabilities``.
+    """
+
+    OUTPUT: str
 
     def answers(self, outputs: Outputs, data: DataDescription) -> list[Any]:
         """The answer to each item, such as its label."""
+
+    def json_writer(self, data: DataDescription) -> Callable[[Any], str]:
+        """A function that writes one answer ``(...)`` as the members of a JSON object.
+
+        It is called for each answer of a server, so it formats as little as it can. It
+        raises FloatingPointError for an answer that is not finite.
+        """
+
+    def json_schema(self, data: DataDescription) -> dict[str, Any]:
+        """The JSON schemas of these members, all of which are there, by name."""
 
     def answer_columns(
         self, outputs: Outputs, data: DataDescription

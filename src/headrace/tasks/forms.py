@@ -21,6 +21,7 @@ Lazy = Callable[[], npt.NDArray[Any]]
 Figures = Mapping[str, float | None]
 # Rows of each (split, label); the label is empty where labels make no strata.
 Counts = Counter[tuple[str, str]]
+FLOAT32 = "%.9g"  # from which a float32 can be read back
 OR_A_BODY = 'or set YIELDS = "vector" in its module, if the task is to add the head.'
 
 

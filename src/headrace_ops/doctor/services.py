@@ -21,8 +21,9 @@ from urllib.parse import unquote, urlsplit
 import httpx
 
 from headrace.settings import Settings, variable
+from headrace.state import hosts
 from headrace.state.logins import login_of
-from headrace_ops import environment, hosts, live
+from headrace_ops import environment, live
 from headrace_ops.doctor import checks
 from headrace_ops.doctor.checks import Check, hint, ok, unreachable, wrong
 

@@ -66,6 +66,7 @@ FIELDS = {
 IS_TEXT = False
 SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".mp3", ".aif", ".aiff", ".au")
 MAGICS = (b"RIFF", b"RIFX", b"RF64", b"fLaC", b"OggS", b"ID3", b"FORM", b".snd")
+MEDIA_TYPES: tuple[str, ...] = ("audio/*", "application/ogg")
 EXAMPLE = ("sound", "wav")
 SOURCES = (
     "Give a folder (or zip or tar) with one sub-folder of sounds per class, a folder "

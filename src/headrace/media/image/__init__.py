@@ -47,6 +47,7 @@ FIELDS: dict[str, Any] = {}
 IS_TEXT = False
 SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp")
 MAGICS = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"RIFF")
+MEDIA_TYPES: tuple[str, ...] = ("image/*",)
 EXAMPLE = ("image", "png")
 SOURCES = (
     "Give an npz, a folder of IDX files, a folder (or zip or tar) with one sub-folder "

@@ -56,6 +56,7 @@ FIELDS = {
 IS_TEXT = True
 SUFFIXES = (".txt", ".text", ".md", ".rst", ".log")
 MAGICS: tuple[bytes, ...] = ()
+MEDIA_TYPES: tuple[str, ...] = ("text/plain",)
 EXAMPLE = ("text", "txt")
 SOURCES = (
     "Give a table with a column of texts and one of labels (CSV, TSV, JSON lines or "

@@ -2,24 +2,58 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pyarrow as pa
 
 from headrace.records import DataDescription, Metrics
 from headrace.tasks import Answers
-from headrace.tasks.forms import Figures, Outputs
+from headrace.tasks.forms import FLOAT32, Figures, Outputs
 
 
 class LikeliestClass(Answers):
     """See `headrace.tasks.Answers`."""
 
+    OUTPUT = "probabilities"
+
     def answers(self, outputs: Outputs, data: DataDescription) -> list[Any]:
         """The likeliest label of each item."""
         classes = data.classes
         return [classes[index] for index in outputs.argmax(axis=1).tolist()]
+
+    def json_writer(self, data: DataDescription) -> Callable[[Any], str]:
+        """The likeliest label, its probability, and that of each class."""
+        labels = [json.dumps(name, ensure_ascii=False) for name in data.classes]
+        each = ",".join(label.replace("%", "%%") + f":{FLOAT32}" for label in labels)
+
+        def write(output: Any) -> str:
+            values = output.tolist()
+            highest = max(values)
+            if not math.isfinite(sum(values)):
+                raise FloatingPointError
+            return (
+                f'"label":{labels[values.index(highest)]},"probability":'
+                f'{FLOAT32 % highest},"probabilities":{{{each % tuple(values)}}}'
+            )
+
+        return write
+
+    def json_schema(self, data: DataDescription) -> dict[str, Any]:
+        """A label, and a number for each."""
+        probability = {"type": "number", "minimum": 0}
+        return {
+            "label": {"type": "string", "enum": list(data.classes)},
+            "probability": probability,
+            "probabilities": {
+                "type": "object",
+                "properties": dict.fromkeys(data.classes, probability),
+                "required": list(data.classes),
+                "additionalProperties": False,
+            },
+        }
 
     def answer_columns(
         self, outputs: Outputs, data: DataDescription

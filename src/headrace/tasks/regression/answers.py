@@ -3,23 +3,40 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pyarrow as pa
 
 from headrace.records import DataDescription, Metrics
 from headrace.tasks import Answers
-from headrace.tasks.forms import Figures, Outputs
+from headrace.tasks.forms import FLOAT32, Figures, Outputs
 from headrace.tasks.regression.labels import number
 
 
 class PredictedNumber(Answers):
     """See `headrace.tasks.Answers`."""
 
+    OUTPUT = "value"
+
     def answers(self, outputs: Outputs, data: DataDescription) -> list[Any]:
         """A number for each item."""
         return [float(value) for value in outputs[:, 0]]
+
+    def json_writer(self, data: DataDescription) -> Callable[[Any], str]:
+        """The number."""
+
+        def write(output: Any) -> str:
+            value = float(output[0])
+            if not math.isfinite(value):
+                raise FloatingPointError
+            return f'"value":{FLOAT32 % value}'
+
+        return write
+
+    def json_schema(self, data: DataDescription) -> dict[str, Any]:
+        """One number."""
+        return {"value": {"type": "number"}}
 
     def answer_columns(
         self, outputs: Outputs, data: DataDescription

@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from headrace_ops.hosts import Address, is_same_user, owner_of
+from headrace.state.hosts import Address, is_same_user, owner_of
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,188 @@
+"""The plain route: an item as people have it, and an answer that they can read.
+
+Items are decoded as the training data was, by the code of their medium.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from headrace.errors import InputError
+from headrace.media.forms import Problem
+from headrace.use.serving.replies import HttpError, encoded
+
+if TYPE_CHECKING:
+    from headrace.media.forms import Payload
+    from headrace.settings import Settings
+    from headrace.use.serving.served import Served
+
+RAW = "application/octet-stream"
+JSON_TYPE = "application/json"
+_FREE_BYTES = 64 * 2**20
+
+
+class Reader:
+    """Reads the one item of a request to a model.
+
+    Args:
+        served: the version that answers.
+        settings: for their limits of decoded items.
+    """
+
+    def __init__(self, served: Served, settings: Settings) -> None:
+        data, module = served.description, served.medium
+        self._data, self._medium = data, module
+        self._limits = settings.max_item_bytes, settings.max_media_ratio
+        self._dtype = module.DTYPE.newbyteorder("<")
+        self._shape = (1, *data.shape)
+        self._bytes = math.prod(data.shape) * module.DTYPE.itemsize
+        self._is_fixed = not (module.PADDED or module.IS_TEXT)
+        self.types = [*module.MEDIA_TYPES, RAW]
+        if module.IS_TEXT:
+            self.types.append(JSON_TYPE)
+
+    def read(self, media_type: bytes, body: bytes) -> tuple[Payload, Payload]:
+        """An item ``(1, *shape)``, as in a snapshot and as a model takes it.
+
+        Args:
+            media_type: the header ``Content-Type``; empty if there is none.
+            body: of the request.
+
+        Raises:
+            HttpError: 415 for another media type, 400 for malformed JSON, 422 for what
+                is no item of the model's form.
+        """
+        if media_type == b"application/octet-stream" and self._is_fixed:
+            if len(body) != self._bytes:
+                sides = " x ".join(map(str, self._shape[1:]))
+                raise HttpError(
+                    422,
+                    f"The body has {len(body):,} bytes; an item of {sides} "
+                    f"{self._medium.UNITS} has {self._bytes:,}, of {self._dtype}.",
+                )
+            payload = np.frombuffer(body, self._dtype).reshape(self._shape)
+            return payload, self._medium.raw(payload)
+        kind = media_type.partition(b";")[0].strip().lower().decode("latin-1")
+        if not kind:
+            raise HttpError(
+                415, f"There is no Content-Type; give one of {', '.join(self.types)}."
+            )
+        if not any(_is_of(kind, known) for known in self.types):
+            raise HttpError(
+                415,
+                f"The Content-Type is {kind[:100]!r}; this model takes "
+                f"{', '.join(self.types)}.",
+            )
+        if kind == RAW and not self._medium.IS_TEXT:
+            if not body or len(body) % self._dtype.itemsize:
+                raise HttpError(
+                    422,
+                    f"The body has {len(body):,} bytes; wanted are {self._dtype} "
+                    f"{self._medium.UNITS}, little endian.",
+                )
+            return self._fitted(
+                np.frombuffer(body, self._dtype).astype(self._medium.DTYPE, copy=False)
+            )
+        if kind == JSON_TYPE:
+            body = _text_of(body)
+        return self._fitted(self._decoded(body))
+
+    def _decoded(self, body: bytes) -> Payload:
+        """The item in a file."""
+        item_limit, ratio = self._limits
+        (size,) = self._medium.sizes([body], self._data)
+        is_bomb = size.unpacked > max(_FREE_BYTES, ratio * len(body))
+        if size.item > item_limit or is_bomb:
+            raise HttpError(
+                422,
+                f"The item would have {max(size.unpacked, size.item):,} bytes, "
+                f"decoded from {len(body):,}; at most {item_limit:,} are taken.",
+            )
+        (item,) = self._medium.decode_files([body], self._data).items
+        if isinstance(item, Problem):
+            raise HttpError(422, f"{item.check}: {item.reason}.")
+        return item
+
+    def _fitted(self, item: Payload) -> tuple[Payload, Payload]:
+        fitted = self._medium.fit(item[np.newaxis], self._data.shape)
+        if not fitted.kept.all():
+            problem = fitted.problem or Problem("form", "it cannot take the form")
+            raise HttpError(422, f"{problem.check}: {problem.reason}.")
+        raw = self._medium.raw(fitted.payload)
+        try:
+            return fitted.payload, self._medium.check_input(raw, self._data)
+        except InputError as error:
+            raise HttpError(422, str(error)) from None
+
+
+def _is_of(kind: str, known: str) -> bool:
+    """Whether a media type is a known one, such as ``image/*``."""
+    return kind == known or (known.endswith("/*") and kind.startswith(known[:-1]))
+
+
+def _text_of(body: bytes) -> bytes:
+    value = parse_json(body)
+    text = value.get("text") if isinstance(value, dict) else None
+    if not isinstance(text, str) or len(value) != 1:
+        seen = sorted(map(str, value)) if isinstance(value, dict) else value
+        raise HttpError(
+            422, f'The body is {shortened(seen)}; wanted is {{"text": "…"}}.'
+        )
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise HttpError(
+            422, f"The text has half a character at {error.start}."
+        ) from None
+
+
+def shortened(value: Any) -> str:
+    """A value of a user in a message: its type, and how it begins."""
+    return f"{type(value).__name__} {str(value)[:60]!r}"
+
+
+def parse_json(body: bytes) -> Any:
+    """The value in a body; HttpError 400 for what is not JSON, such as NaN."""
+    try:
+        return json.loads(body, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise HttpError(400, "The JSON is nested too deep.") from None
+    except UnicodeDecodeError as error:
+        raise HttpError(
+            400, f"The JSON is not UTF-8 at byte {error.start:,}."
+        ) from None
+    except ValueError as error:
+        raise HttpError(400, f"The body is not JSON: {str(error)[:200]}.") from None
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def answer_body(
+    served: Served, request_id: str, output: Any, shown: str | None
+) -> bytes:
+    """The JSON of an answer.
+
+    Args:
+        output: of one item.
+        shown: HTML of the item that the model saw.
+
+    Raises:
+        HttpError: the answer is not finite.
+    """
+    try:
+        answer = served.write(output)
+    except FloatingPointError:
+        raise not_finite(served) from None
+    html = "" if shown is None else f',"input":{encoded(shown).decode()}'
+    return f'{served.start},"request_id":"{request_id}",{answer}{html}}}'.encode()
+
+
+def not_finite(served: Served) -> HttpError:
+    """The refusal of an item to which the model has no finite answer."""
+    return HttpError(422, f"{served} has no finite answer to this item.")

@@ -1,0 +1,60 @@
+"""Replies and refusals, as they are sent: a status, headers and a body."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+Headers = list[tuple[bytes, bytes]]
+
+JSON = (b"content-type", b"application/json")
+TEXT = (b"content-type", b"text/plain; charset=utf-8")
+NO_STORE = (b"cache-control", b"no-store")
+NO_SNIFF = (b"x-content-type-options", b"nosniff")
+CLOSE = (b"connection", b"close")
+
+
+class Reply(NamedTuple):
+    """An answer to a request.
+
+    Attributes:
+        headers: all but the length of the body.
+    """
+
+    status: int
+    headers: Headers
+    body: bytes
+
+
+class HttpError(Exception):
+    """A request is refused.
+
+    Args:
+        status: the HTTP status, 400 or higher.
+        message: what was seen, and what is wanted.
+        headers: further ones, such as ``Allow``.
+    """
+
+    def __init__(self, status: int, message: str, headers: Headers | None = None):
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.headers = headers or []
+
+    @property
+    def reply(self) -> Reply:
+        """The reply with the error as JSON."""
+        return json_reply({"error": self.message}, self.status, self.headers)
+
+
+def encoded(value: Any) -> bytes:
+    """A value as JSON; text that is no valid Unicode is escaped."""
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except UnicodeEncodeError:
+        return json.dumps(value, allow_nan=False).encode()
+
+
+def json_reply(value: Any, status: int = 200, headers: Headers | None = None) -> Reply:
+    """A reply with a JSON body."""
+    return Reply(status, [JSON, NO_SNIFF, *(headers or [])], encoded(value))

@@ -1,0 +1,58 @@
+"""``headrace serve``: models behind HTTP."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from typer import Argument, Option
+
+from headrace_cli.answers import answer, prepared, show_text
+from headrace_cli.pipelines import complete_pipelines
+
+
+def serve(
+    models: Annotated[
+        list[str],
+        Argument(
+            metavar="MODEL...",
+            help="Models: MODEL or MODEL@champion, which follow promotions; "
+            "MODEL/VERSION.",
+            autocompletion=complete_pipelines,
+        ),
+    ],
+    host: Annotated[
+        str, Option(help="Where to serve; others reach it with a token and TLS only.")
+    ] = "127.0.0.1",
+    port: Annotated[int, Option(min=0, max=65535, help="0: any that is free.")] = 8080,
+    token_file: Annotated[
+        Path | None, Option(help="A file with the token that requests must send.")
+    ] = None,
+    tls_cert: Annotated[
+        Path | None, Option(help="The certificate of the server, PEM.")
+    ] = None,
+    tls_key: Annotated[Path | None, Option(help="Its private key, PEM.")] = None,
+) -> None:
+    """Serve models over HTTP until Ctrl-C.
+
+    A request to /models/MODEL/predict gets an answer to an image, a sound or a text;
+    /v2 speaks the Open Inference Protocol.
+    """
+    from headrace.use.serving.starting import Options
+    from headrace.use.serving.starting import serve as start
+
+    options = Options(models, host, port, token_file, tls_cert, tls_key)
+
+    def ready(value: dict[str, Any]) -> None:
+        answer(value, lambda: _show(value))
+
+    start(options, prepared(), ready)
+
+
+def _show(value: dict[str, Any]) -> None:
+    show_text(f"{'url':<10}{value['url']}")
+    for model in value["models"]:
+        engine = f"version {model['version']}, {model['engine']}"
+        show_text(f"{'model':<10}{model['name']}, {engine}")
+    show_text(f"{'memory':<10}{value['memory_mb']} MB")
+    show_text("Press Ctrl-C to end it.")
