@@ -7,6 +7,7 @@ import os
 import sys
 import weakref
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -137,3 +138,13 @@ def _start(threads: int) -> None:
     with _quiet_stderr():
         tf.constant(0)
     _started.append(threads)
+
+
+def saved_model(folder: Path) -> tuple[Compute, npt.DTypeLike]:
+    """A SavedModel that Keras has exported, as a function, and its input's dtype."""
+    import tensorflow as tf
+
+    serve = tf.saved_model.load(str(folder)).serve
+    spec = serve.input_signature[0]
+    dtype = np.dtype(object if spec.dtype == tf.string else spec.dtype.as_numpy_dtype)
+    return lambda items: serve(tf.constant(items, spec.dtype)).numpy(), dtype

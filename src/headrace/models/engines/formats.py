@@ -1,0 +1,66 @@
+"""The formats that a Keras model is exported to, a module each."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+from headrace.models.engines.forms import Engine
+
+ENGINES = ("onnx", "openvino")  # those that serve, in the order in which they are tried
+FORMATS = (*ENGINES, "savedmodel")
+EXTRA = "pip install 'headrace[serve]'"
+
+
+class Format(Protocol):
+    """The module of a format.
+
+    Attributes:
+        RUNTIME: the distribution that computes the answers.
+        EXPORTERS: those that write the files, beside TensorFlow and Keras.
+        ENGINE: makes an engine of the content of the files by name, the shape of an
+            answer and a number of threads.
+    """
+
+    RUNTIME: str
+    EXPORTERS: tuple[str, ...]
+    ENGINE: Callable[[Mapping[str, bytes], tuple[int, ...], int], Engine]
+
+    def export(self, model: Any, folder: Path) -> None:
+        """Write the files of a Keras model, which was called before, to a folder."""
+
+
+def format_of(name: str) -> Format:
+    """The module of a format."""
+    return cast(Format, importlib.import_module(f"headrace.models.engines.{name}"))
+
+
+def can_run(name: str) -> bool:
+    """Whether the runtime of a format is installed."""
+    return bool(_versions((format_of(name).RUNTIME,)))
+
+
+def missing(name: str) -> list[str]:
+    """The distributions that are missing for an export to a format."""
+    module = format_of(name)
+    needed = (module.RUNTIME, *module.EXPORTERS)
+    return [one for one in needed if one not in _versions(needed)]
+
+
+def libraries(name: str) -> dict[str, str]:
+    """The versions of the libraries that an export to a format depends on."""
+    module = format_of(name)
+    return _versions(("keras", "tensorflow", module.RUNTIME, *module.EXPORTERS))
+
+
+def _versions(names: tuple[str, ...]) -> dict[str, str]:
+    found = {}
+    for name in names:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

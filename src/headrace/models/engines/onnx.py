@@ -1,0 +1,84 @@
+"""ONNX: what Keras exports by tf2onnx, and ONNX Runtime computes.
+
+Runtime: https://onnxruntime.ai/docs/api/python/api_summary.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from headrace.media.forms import Payload
+from headrace.models.engines.forms import in_blocks
+from headrace.tasks.forms import Outputs
+
+RUNTIME = "onnxruntime"  # the distribution that computes the answers
+EXPORTERS = ("onnx", "tf2onnx")  # those that write the file
+FILE = "model.onnx"
+
+
+def export(model: Any, folder: Path) -> None:
+    """Write a Keras model, which was called before, as ``model.onnx``.
+
+    What ONNX cannot express, such as operations on strings, tf2onnx writes all the
+    same; see https://github.com/onnx/tensorflow-onnx/issues/1886.
+    """
+    model.export(str(folder / FILE), format="onnx", verbose=False)
+
+
+class OnnxEngine:
+    """A session of ONNX Runtime; threads may share it.
+
+    Args:
+        files: the content of ``model.onnx``, by its name.
+        shape: of one answer.
+        threads: that compute one answer.
+
+    Raises:
+        Exception: the runtime's own, if the file is no valid graph.
+    """
+
+    name = "onnx"
+
+    def __init__(
+        self, files: Mapping[str, bytes], shape: tuple[int, ...], threads: int = 1
+    ) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3  # errors: else it warns of the machine's devices
+        self._session = onnxruntime.InferenceSession(
+            files[FILE], options, providers=["CPUExecutionProvider"]
+        )
+        self.shape = shape
+        first = self._session.get_inputs()[0]
+        self._input, self._outputs = first.name, [self._session.get_outputs()[0].name]
+        self._dtype = _dtype(first.type)
+
+    def __call__(self, items: Payload) -> Outputs:
+        """Answers as float32 ``(n, ...)``."""
+        return in_blocks(self._answer, items, self.shape)
+
+    def _answer(self, items: Payload) -> Outputs:
+        given = {self._input: items.astype(self._dtype, copy=False)}
+        answers = self._session.run(self._outputs, given)[0]
+        return np.asarray(answers, np.float32)
+
+    def close(self) -> None:
+        """Free the session."""
+        del self._session
+
+
+ENGINE = OnnxEngine
+
+
+def _dtype(name: str) -> np.dtype[Any]:
+    """The dtype of a tensor by ONNX Runtime's name, such as ``tensor(float)``."""
+    kind = name.removeprefix("tensor(").removesuffix(")")
+    others = {"string": "object", "float": "float32", "double": "float64"}
+    return np.dtype(others.get(kind, kind))

@@ -1,0 +1,77 @@
+"""OpenVINO: its own format, which Keras exports, and its runtime for CPUs.
+
+Properties: https://docs.openvino.ai/2025/openvino-workflow/running-inference.html
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from headrace.media.forms import Payload
+from headrace.models.engines.forms import in_blocks
+from headrace.tasks.forms import Outputs
+
+RUNTIME = "openvino"
+EXPORTERS: tuple[str, ...] = ()
+FILE, WEIGHTS = "model.xml", "model.bin"
+
+
+def export(model: Any, folder: Path) -> None:
+    """Write a Keras model, which was called before, as ``model.xml`` and ``.bin``."""
+    model.export(str(folder / FILE), format="openvino", verbose=False)
+
+
+class OpenvinoEngine:
+    """A model compiled for the CPU; threads may share it.
+
+    Args:
+        files: the content of ``model.xml`` and ``model.bin``, by their names.
+        shape: of one answer.
+        threads: that compute one answer.
+
+    Raises:
+        Exception: the runtime's own, if the files are no valid model.
+    """
+
+    name = "openvino"
+
+    def __init__(
+        self, files: Mapping[str, bytes], shape: tuple[int, ...], threads: int = 1
+    ) -> None:
+        import openvino
+
+        core = openvino.Core()
+        properties = {
+            "INFERENCE_NUM_THREADS": threads,
+            "PERFORMANCE_HINT": "LATENCY",
+            # By default it computes in bfloat16 where the processor can.
+            "INFERENCE_PRECISION_HINT": "f32",
+            "EXECUTION_MODE_HINT": "ACCURACY",
+        }
+        model = core.read_model(files[FILE], files[WEIGHTS])
+        compiled = core.compile_model(model, "CPU", properties)
+        self.shape = shape
+        self._dtype = compiled.input(0).element_type.to_dtype()
+        self._request = compiled.create_infer_request()
+        self._lock = threading.Lock()  # a request computes one answer at a time
+
+    def __call__(self, items: Payload) -> Outputs:
+        """Answers as float32 ``(n, ...)``."""
+        return in_blocks(self._answer, items, self.shape)
+
+    def _answer(self, items: Payload) -> Outputs:
+        with self._lock:
+            given = np.ascontiguousarray(items, self._dtype)
+            return np.asarray(self._request.infer([given])[0], np.float32)
+
+    def close(self) -> None:
+        """Free the compiled model."""
+        del self._request
+
+
+ENGINE = OpenvinoEngine

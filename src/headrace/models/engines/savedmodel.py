@@ -1,0 +1,63 @@
+"""TensorFlow's SavedModel, for others: as an engine, Keras itself is as fast."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from headrace.backend import load_backend, saved_model
+from headrace.media.forms import Payload
+from headrace.models.engines.forms import in_blocks
+from headrace.tasks.forms import Outputs
+
+RUNTIME = "tensorflow"
+EXPORTERS: tuple[str, ...] = ()
+FOLDER = "saved_model"
+
+
+def export(model: Any, folder: Path) -> None:
+    """Write a Keras model, which was called before, to ``saved_model/``."""
+    model.export(str(folder / FOLDER), format="tf_saved_model", verbose=False)
+
+
+class SavedModelEngine:
+    """A SavedModel in this process, which imports TensorFlow.
+
+    Args:
+        files: the content of its files, by their paths.
+        shape: of one answer.
+        threads: of TensorFlow.
+    """
+
+    name = "savedmodel"
+
+    def __init__(
+        self, files: Mapping[str, bytes], shape: tuple[int, ...], threads: int = 1
+    ) -> None:
+        load_backend(minimal=True, threads=threads)
+        self._folder = tempfile.TemporaryDirectory(prefix="headrace-")
+        for name, data in files.items():
+            path = Path(self._folder.name) / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        self.shape = shape
+        self._function, self._dtype = saved_model(Path(self._folder.name) / FOLDER)
+
+    def __call__(self, items: Payload) -> Outputs:
+        """Answers as float32 ``(n, ...)``."""
+        return in_blocks(self._answer, items, self.shape)
+
+    def _answer(self, items: Payload) -> Outputs:
+        answers = self._function(items.astype(self._dtype, copy=False))
+        return np.asarray(answers, np.float32)
+
+    def close(self) -> None:
+        """Delete its files."""
+        self._folder.cleanup()
+
+
+ENGINE = SavedModelEngine
