@@ -13,7 +13,7 @@ import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 from urllib.parse import quote
 
 from pydantic import Field, SecretStr, field_validator
@@ -128,6 +128,11 @@ class Settings(BaseSettings):
         "further environment variables that a worker passes to its flows: "
         "comma-separated names, in which * stands for any letters",
     )
+    engines: Literal["auto", "none"] = option(
+        "auto",
+        "auto: models are exported to faster engines after a run and at first use, "
+        "where the extra `serve` is installed; none: Keras answers",
+    )
     data: Path | None = option(
         None,
         "a folder that has, at any depth, local copies of the named data sets; by "
@@ -203,6 +208,11 @@ class Settings(BaseSettings):
         if "://" in self.store:
             return f"{self.store.rstrip('/')}/mlartifacts"
         return (self.home.absolute() / "mlartifacts").as_uri()
+
+    def for_child(self) -> dict[str, Any]:
+        """All values as JSON, secrets included: for a child's standard input only."""
+        secret = self.storage_options.get_secret_value()
+        return self.model_dump(mode="json") | {"storage_options": secret}
 
     @property
     def postgres_socket(self) -> str:

@@ -27,6 +27,7 @@ R = TypeVar("R", bound=Record)
 # Folders of evidence, and how many folders lie between them and the files.
 _FOLDERS = {"stages": 0, "quarantine": 0, "studies": 0}
 _FOLDERS |= dict.fromkeys(("pipelines", "backfills", "trainings", "checkpoints"), 1)
+_FOLDERS["engines"] = 1
 
 log = logging.getLogger("headrace")
 

@@ -163,6 +163,12 @@ def own_temporary_folder() -> Iterator[None]:
         yield
 
 
+def shared_temporary_folder() -> str:
+    """The system's temporary folder, for a process that outlives this one."""
+    folder = Path(tempfile.gettempdir())
+    return str(folder.parent if _owner(folder) == str(this_process()) else folder)
+
+
 def _parent() -> Path | None:
     """The system's temporary folder; None if this process has its own already."""
     try:

@@ -7,12 +7,20 @@ server never imports TensorFlow.
 
 from __future__ import annotations
 
+import logging
+
+from headrace.errors import DependencyError
+from headrace.models.engines.building import build, prepare_in_background
 from headrace.models.engines.forms import TOLERANCE, Engine
 from headrace.models.engines.hosted import EngineProcess
+from headrace.models.engines.kept import open_kept
 from headrace.settings import Settings
 from headrace.state.ledger.rows import Version
 
 __all__ = ["TOLERANCE", "Engine", "EngineProcess", "build_engine", "open_engine"]
+__all__ += ["prepare_in_background"]
+
+log = logging.getLogger("headrace")
 
 
 def open_engine(version: Version, settings: Settings) -> Engine:
@@ -22,15 +30,30 @@ def open_engine(version: Version, settings: Settings) -> Engine:
 
     Raises:
         IntegrityError: the version's file is gone, changed or gives other answers.
-        DependencyError: the Keras process did not start.
+        DependencyError: the Keras process did not start, or the ledger does not answer.
     """
+    if settings.engines != "none":
+        engine = open_kept(version, settings)
+        if engine is not None:
+            return engine
     return EngineProcess(version, settings)
 
 
 def build_engine(version: Version, settings: Settings) -> str:
     """Export a version to an engine and keep it, if it gives the golden answers.
 
+    The first call takes ten seconds or more, in a child process. What it found is
+    recorded, and not tried again with the same versions of the libraries.
+
     Returns:
-        the name of the admitted engine; ``keras`` if there is none.
+        the name of the admitted engine; ``keras`` if there is none, or if the build was
+        cut short, which is logged.
+
+    Raises:
+        IntegrityError: the version's file is gone or changed.
     """
-    return "keras"
+    try:
+        return build(version, settings)
+    except DependencyError as error:
+        log.warning("%s is served by Keras for now: %s", version, error.message)
+        return "keras"

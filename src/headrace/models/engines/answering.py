@@ -11,10 +11,9 @@ import select
 import signal
 import socket
 import threading
-from collections.abc import Callable
 from typing import Any
 
-from headrace.errors import HeadraceError, IntegrityError
+from headrace.errors import DependencyError, HeadraceError, IntegrityError
 from headrace.models.engines.files import golden_bytes, model_file
 from headrace.models.engines.forms import TOLERANCE, Engine, Golden
 from headrace.models.engines.frames import Header, packed, receive, send, unpacked
@@ -23,30 +22,31 @@ from headrace.state.ledger.rows import Version
 
 MOST_BYTES = 2**40  # the other process is trusted
 
-Open = Callable[[Version, Settings, int], Engine]
 
-
-def open_keras(version: Version, settings: Settings, threads: int) -> Engine:
-    """The compiled Keras model of a version."""
-    from headrace.models.engines.keras import KerasEngine
-
-    with model_file(version, settings) as path:
-        return KerasEngine(path, version, threads)
-
-
-def _opener(name: str) -> Open:
+def _open(name: str, version: Version, settings: Settings, threads: int) -> Engine:
     if name == "keras":
-        return open_keras
-    raise ValueError(f"no such engine: {name}")
+        from headrace.models.engines.keras import KerasEngine
+
+        with model_file(version, settings) as path:
+            return KerasEngine(path, version, threads)
+    from headrace.models.engines.kept import open_kept
+
+    engine = open_kept(version, settings, threads)
+    if engine is None or engine.name != name:
+        raise DependencyError(
+            f"{version} has no engine {name}.", "Serve it with Keras, or build it."
+        )
+    return engine
 
 
 def _start(header: Header) -> tuple[Engine, Header]:
     """The engine, its answers compared with the golden ones, and its figures."""
     version = Version.model_validate(header["version"])
     settings = Settings.model_validate(header["settings"])
-    engine = _opener(header["engine"])(version, settings, header["threads"])
+    engine = _open(header["engine"], version, settings, header["threads"])
     golden = Golden.read(golden_bytes(version, settings))
     medium = version.details["description"]["medium"]
+    golden.warm(engine, medium)
     difference, latency_ms = golden.measure(engine, medium)
     if difference > TOLERANCE:
         raise IntegrityError(

@@ -21,7 +21,7 @@ import numpy as np
 from headrace import errors
 from headrace.errors import DependencyError, HeadraceError
 from headrace.media.forms import Payload
-from headrace.models.engines.forms import BLOCK, in_blocks
+from headrace.models.engines.forms import BLOCK, MERGED, in_blocks
 from headrace.models.engines.frames import (
     BrokenFrameError,
     Header,
@@ -37,7 +37,6 @@ from headrace.tasks.forms import Outputs
 START_SECONDS = 300.0
 ANSWER_SECONDS = 60.0
 MOST_WAITING = 1024  # requests; more are refused
-MERGED = 32  # items of waiting requests that are computed at once
 _ENDING_SECONDS = 5.0  # in which a process that has closed its socket ends
 _FLOATS, _FLOAT_BYTES = "<f4", 4
 
@@ -192,10 +191,9 @@ class EngineProcess:
             return unpacked(header, body)
 
     def _start(self, settings: Settings, threads: int, seconds: float) -> Header:
-        options = settings.storage_options.get_secret_value()
         header = {
             "version": self._version.model_dump(mode="json"),
-            "settings": settings.model_dump(mode="json") | {"storage_options": options},
+            "settings": settings.for_child(),
             "engine": self.name,
             "threads": threads,
         }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from headrace.backend import load_backend
 from headrace.media.forms import Payload
 from headrace.models.engines.forms import in_blocks
@@ -33,12 +35,15 @@ class KerasEngine:
         model = open_model(path, version.model_uri, description).model
         self.shape: tuple[int, ...] = tuple(model.outputs[0].shape[1:])
         self._model = model
+        dtype = model.inputs[0].dtype  # of all forms, so that each size is traced once
+        self._dtype = np.dtype(object if dtype == "string" else dtype)
 
     def __call__(self, items: Payload) -> Outputs:
         """Answers as float32 ``(n, ...)``."""
         return in_blocks(self._answer, items, self.shape)
 
     def _answer(self, items: Payload) -> Outputs:
+        items = items.astype(self._dtype, copy=False)
         return answers(self._model, items, 2 ** (len(items) - 1).bit_length())
 
     def close(self) -> None:

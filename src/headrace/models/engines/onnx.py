@@ -5,6 +5,7 @@ Runtime: https://onnxruntime.ai/docs/api/python/api_summary.html
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,8 @@ class OnnxEngine:
     def __init__(
         self, files: Mapping[str, bytes], shape: tuple[int, ...], threads: int = 1
     ) -> None:
-        import onnxruntime
+        # By name: it need not be installed, and no stage depends on its version.
+        onnxruntime = importlib.import_module(RUNTIME)
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads

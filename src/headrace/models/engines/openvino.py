@@ -5,6 +5,7 @@ Properties: https://docs.openvino.ai/2025/openvino-workflow/running-inference.ht
 
 from __future__ import annotations
 
+import importlib
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -43,7 +44,8 @@ class OpenvinoEngine:
     def __init__(
         self, files: Mapping[str, bytes], shape: tuple[int, ...], threads: int = 1
     ) -> None:
-        import openvino
+        # By name: it need not be installed, and no stage depends on its version.
+        openvino = importlib.import_module(RUNTIME)
 
         core = openvino.Core()
         properties = {

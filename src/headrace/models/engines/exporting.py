@@ -1,0 +1,132 @@
+"""The process that exports a version to one format, loads it and tests it.
+
+It ends when its standard input is closed, whatever it does then.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from headrace.errors import HeadraceError
+from headrace.models.engines import formats
+from headrace.models.engines.files import golden_bytes, model_file
+from headrace.models.engines.forms import TOLERANCE, Golden
+from headrace.models.engines.kept import GOLDEN, Attempt
+from headrace.records import Record
+from headrace.settings import Settings
+from headrace.state.disk import atomic_file
+from headrace.state.ledger.rows import Version
+
+NO_VERDICT = 77  # the exit code where the version's own files cannot be read
+REPORT = "report.json"  # beside the folder
+
+
+class Order(Record):
+    """What the process is to do.
+
+    Attributes:
+        settings: where the version's files are, see `Settings.for_child`.
+        folder: for the files; beside it are the golden file and, at last, the report.
+    """
+
+    version: Version
+    settings: dict[str, Any]
+    format: str = ""
+    folder: Path = Path()
+
+    @property
+    def opened(self) -> Settings:
+        """The settings."""
+        return Settings.model_validate(self.settings)
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    """All files below a folder, by their paths."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+
+
+def export(order: Order) -> Attempt:
+    """Write the files, load what was written, and replay the golden answers."""
+    version, settings, name = order.version, order.opened, order.format
+    data = golden_bytes(version, settings)
+    golden = Golden.read(data)
+    (order.folder.parent / GOLDEN).write_bytes(data)
+    module = formats.format_of(name)
+    try:
+        _write(order, golden, module)
+    except HeadraceError:  # of the version's own file
+        raise
+    except Exception as error:  # the exporters' own are of all kinds
+        return Attempt(engine=name, reason=f"it cannot be exported: {_first(error)}")
+    medium = version.details["description"]["medium"]
+    try:
+        shape = golden.outputs.shape[1:]
+        engine = module.ENGINE(content(order.folder), shape, 1)
+        difference, latency_ms = golden.measure(engine, medium)
+    except Exception as error:  # the runtimes' own
+        reason = f"what was exported cannot be used: {_first(error)}"
+        return Attempt(engine=name, reason=reason)
+    reason = ""
+    if difference > TOLERANCE:
+        reason = f"its answers differ by {difference:.3g}, more than {TOLERANCE:g}"
+    finite = difference if difference < float("inf") else None
+    return Attempt(engine=name, difference=finite, latency_ms=latency_ms, reason=reason)
+
+
+def _write(order: Order, golden: Golden, module: formats.Format) -> None:
+    from headrace.backend import load_backend
+    from headrace.media import medium
+    from headrace.models.logged.loading import open_model
+    from headrace.records import DataDescription
+
+    version = order.version
+    description = DataDescription.model_validate(version.details["description"])
+    load_backend(minimal=True)
+    with model_file(version, order.opened) as path:
+        model = open_model(path, version.model_uri, description).model
+    first = medium(description.medium).raw(golden.items[:1])
+    model(first, training=False)  # else Keras does not export it
+    module.export(model, order.folder)
+
+
+def _first(error: Exception) -> str:
+    """The first line of an error's text, which may be long."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0].strip()[:300] if lines else ''}"
+
+
+def _end_with_parent() -> None:
+    while os.read(0, 4096):
+        pass
+    os._exit(1)
+
+
+def main() -> None:
+    """Do what the first line of standard input orders, and write the report last."""
+    line = bytearray()
+    while not line.endswith(b"\n"):
+        part = os.read(0, 65536)
+        if not part:
+            os._exit(1)
+        line += part
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    order = Order.model_validate_json(bytes(line))
+    try:
+        report = export(order)
+    except HeadraceError as error:
+        sys.stderr.write(f"\n{error}\n")
+        sys.stderr.flush()
+        os._exit(NO_VERDICT)
+    with atomic_file(order.folder.parent / REPORT) as temporary:
+        temporary.write_text(report.model_dump_json(), encoding="utf-8")
+    sys.stderr.flush()
+    os._exit(0)  # taking TensorFlow down would take long
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,167 @@
+"""Engines that are kept in the store, below the digest of the model they are made of.
+
+A record says which engine was admitted, or why none was. It counts with the digest that
+the ledger has of it, and so do the engine's files. Opening one imports neither
+TensorFlow nor MLflow.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from headrace.data.anchored import AnchoredStore
+from headrace.models.engines import formats
+from headrace.models.engines.forms import TOLERANCE, Engine, Golden
+from headrace.records import Record
+from headrace.settings import Settings
+from headrace.state.ledger import Ledger
+from headrace.state.ledger.rows import Version
+from headrace.state.store import Store
+
+GOLDEN = "golden.npz"
+_RECORD = "record.json"
+
+log = logging.getLogger("headrace")
+
+
+class Attempt(Record):
+    """The result of one export.
+
+    Attributes:
+        engine: its format.
+        libraries: the versions that the result depends on.
+        difference: the largest absolute difference of an answer from the golden ones,
+            over all forms of input; None where it gave none.
+        latency_ms: median of warm calls with one item, milliseconds.
+        reason: why it was not admitted; empty if it was.
+    """
+
+    engine: str
+    libraries: Mapping[str, str] = {}
+    difference: float | None = None
+    latency_ms: float | None = None
+    reason: str = ""
+
+
+class EngineRecord(Record):
+    """What is kept for a model.
+
+    Attributes:
+        model_digest: sha256 of its Keras file.
+        engine: the admitted one; ``keras`` if there is none.
+        files: sha256 of the engine's files and of the golden file, by name.
+        attempts: one for each format that was tried, in order.
+    """
+
+    model_digest: str
+    engine: str
+    files: Mapping[str, str] = {}
+    attempts: tuple[Attempt, ...] = ()
+
+    @property
+    def is_current(self) -> bool:
+        """Whether another build can find nothing else with the present libraries."""
+        if self.engine != "keras":
+            return True
+        tried = {attempt.engine: attempt.libraries for attempt in self.attempts}
+        possible = [name for name in formats.ENGINES if not formats.missing(name)]
+        return all(tried.get(name) == formats.libraries(name) for name in possible)
+
+
+class Kept(NamedTuple):
+    """An admitted engine: its record, and the content of its files by name."""
+
+    record: EngineRecord
+    files: Mapping[str, bytes]
+
+    @property
+    def golden(self) -> Golden:
+        """The golden answers that it was admitted with; raises IntegrityError."""
+        return Golden.read(self.files[GOLDEN])
+
+
+def _anchored(settings: Settings) -> AnchoredStore:
+    return AnchoredStore(Store(settings.store), Ledger(settings.database_url))
+
+
+def _key(digest: str, name: str) -> str:
+    return f"engines/{digest}/{name}"
+
+
+def read_record(version: Version, settings: Settings) -> EngineRecord | None:
+    """The record of a version's model; None if there is none that counts."""
+    key = _key(version.model_digest, _RECORD)
+    record = _anchored(settings).read_record(key, EngineRecord)
+    matches = record is not None and record.model_digest == version.model_digest
+    return record if matches else None
+
+
+def is_recorded(version: Version, settings: Settings) -> bool:
+    """Whether a store on this machine has a record of a version's model, unchecked."""
+    store = Store(settings.store)
+    return store.is_local and store.exists(_key(version.model_digest, _RECORD))
+
+
+def read_kept(version: Version, settings: Settings) -> Kept | None:
+    """The admitted engine of a version; None if a file is absent, or was changed."""
+    record = read_record(version, settings)
+    if record is None or record.engine not in formats.ENGINES:
+        return None
+    store, files = _anchored(settings), {}
+    for name, digest in record.files.items():
+        data = store.read(_key(version.model_digest, name))
+        if data is None or hashlib.sha256(data).hexdigest() != digest:
+            return None
+        files[name] = data
+    return Kept(record, files)
+
+
+def keep(
+    record: EngineRecord, files: Mapping[str, bytes], settings: Settings
+) -> EngineRecord:
+    """Keep an engine's files, and the record last; returns the record."""
+    digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+    record = record.model_copy(update={"files": digests})
+    content = {**files, _RECORD: record.model_dump_json(indent=1).encode()}
+    keyed = {_key(record.model_digest, name): data for name, data in content.items()}
+    _anchored(settings).write_all(keyed)
+    return record
+
+
+def open_kept(version: Version, settings: Settings, threads: int = 1) -> Engine | None:
+    """The admitted engine of a version, its golden answers replayed.
+
+    Returns:
+        None if none is kept, its runtime is not installed, or it answers differently
+        here; the log has the reason.
+    """
+    kept = read_kept(version, settings)
+    if kept is None:
+        return None
+    name = kept.record.engine
+    if not formats.can_run(name):
+        log.info("%s: %s is not installed: %s", version, name, formats.EXTRA)
+        return None
+    medium = version.details["description"]["medium"]
+    try:
+        golden = kept.golden
+        engine = formats.format_of(name).ENGINE(
+            kept.files, golden.outputs.shape[1:], threads
+        )
+        difference = golden.difference(engine, medium)
+    except Exception as error:  # the runtimes' own are of all kinds
+        log.warning("%s: its engine %s does not open: %s", version, name, error)
+        return None
+    if difference > TOLERANCE:
+        engine.close()
+        log.warning(
+            "%s: its engine %s differs from the golden answers by %.3g",
+            version,
+            name,
+            difference,
+        )
+        return None
+    return engine
