@@ -17,7 +17,7 @@ from headrace.tasks.forms import Outputs
 
 TOLERANCE = 1e-5  # of an answer, from the trained model's
 BLOCK = 1024  # items that are computed at once
-MERGED = 8  # items of requests that wait for a process, which it computes at once
+MERGED = 32  # items of requests that wait for a process, which it computes at once
 LATENCY_CALLS = 30
 
 Answering = Callable[[Payload], Outputs]
@@ -81,12 +81,6 @@ class Golden(NamedTuple):
             return float("inf")
         largest = max(float(np.abs(given - self.outputs).max()) for given in answers)
         return largest if np.isfinite(largest) else float("inf")
-
-    def warm(self, answering: Answering, medium_name: str) -> None:
-        """Have answered all numbers of items that requests usually have."""
-        items = medium(medium_name).raw(self.items)
-        for power in range(MERGED.bit_length()):
-            answering(np.resize(items, (2**power, *items.shape[1:])))
 
     def measure(self, answering: Answering, medium_name: str) -> Measured:
         """Compare all answers, and time calls with one item."""
