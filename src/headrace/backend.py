@@ -168,7 +168,7 @@ def saved_model(folder: Path) -> tuple[Compute, npt.DTypeLike]:
     """A SavedModel that Keras has exported, as a function, and its input's dtype."""
     import tensorflow as tf
 
-    serve = tf.saved_model.load(str(folder)).serve
-    spec = serve.input_signature[0]
+    loaded = tf.saved_model.load(str(folder))
+    spec = loaded.serve.input_signature[0]
     dtype = np.dtype(object if spec.dtype == tf.string else spec.dtype.as_numpy_dtype)
-    return lambda items: serve(tf.constant(items, spec.dtype)).numpy(), dtype
+    return lambda items: loaded.serve(tf.constant(items, spec.dtype)).numpy(), dtype

@@ -28,14 +28,14 @@ from headrace_cli.registry import approve, history, promote, reject, rollback
 from headrace_cli.runs import check, open_report, run, score
 from headrace_cli.series import backfill, tune
 from headrace_cli.services import deploy, doctor, trigger, up, worker
-from headrace_cli.serving import serve
+from headrace_cli.serving import export, serve
 from headrace_cli.upkeep import migrate, repair, reproduce, verify
 
 HELP = ("-h", "--help")
 PANELS = {
     "Train": (init, run, check, new, tune, backfill),
     "Decide": (compare, promote, rollback, history, approve, reject, list_),
-    "Use": (open_report, score),
+    "Use": (open_report, score, export),
     "Prove and restore": (verify, reproduce, repair, migrate),
     "Run as a service": (serve, up, deploy, trigger, worker, doctor),
 }

@@ -1,14 +1,14 @@
-"""``headrace serve``: models behind HTTP."""
+"""``headrace serve`` and ``headrace export``."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from typer import Argument, Option
 
 from headrace_cli.answers import answer, prepared, show_text
-from headrace_cli.pipelines import complete_pipelines
+from headrace_cli.pipelines import ModelVersionArgument, complete_pipelines
 
 
 def serve(
@@ -56,3 +56,29 @@ def _show(value: dict[str, Any]) -> None:
         show_text(f"{'model':<10}{model['name']}, {engine}")
     show_text(f"{'memory':<10}{value['memory_mb']} MB")
     show_text("Press Ctrl-C to end it.")
+
+
+def export(
+    model: ModelVersionArgument,
+    format_: Annotated[
+        Literal["onnx", "openvino", "savedmodel"],
+        Option("--format", help="Of ONNX, OpenVINO or TensorFlow."),
+    ],
+    output: Annotated[
+        Path, Option(metavar="DIR", help="A new folder, or an empty one.")
+    ],
+) -> None:
+    """Export a model for others, with its golden answers and a script to replay them.
+
+    It is refused where the exported model does not give the same answers.
+    """
+    from headrace.use import exporting
+
+    exported = exporting.export(model, format_, output, prepared())
+    name = f"{exported.model} version {exported.version}"
+    answer(
+        exported.model_dump(),
+        f"{name} is in {exported.output}\n"
+        f"its answers differ by at most {exported.difference:.2g}: replay them with "
+        "check.py there",
+    )

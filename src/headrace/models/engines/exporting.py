@@ -15,7 +15,7 @@ from headrace.errors import HeadraceError
 from headrace.models.engines import formats
 from headrace.models.engines.files import golden_bytes, model_file
 from headrace.models.engines.forms import TOLERANCE, Golden
-from headrace.models.engines.kept import GOLDEN, Attempt
+from headrace.models.engines.kept import GOLDEN, Attempt, Tensor
 from headrace.records import Record
 from headrace.settings import Settings
 from headrace.state.disk import atomic_file
@@ -58,7 +58,7 @@ def export(order: Order) -> Attempt:
     (order.folder.parent / GOLDEN).write_bytes(data)
     module = formats.format_of(name)
     try:
-        _write(order, golden, module)
+        given = _write(order, golden, module)
     except HeadraceError:  # of the version's own file
         raise
     except Exception as error:  # the exporters' own are of all kinds
@@ -75,10 +75,16 @@ def export(order: Order) -> Attempt:
     if difference > TOLERANCE:
         reason = f"its answers differ by {difference:.3g}, more than {TOLERANCE:g}"
     finite = difference if difference < float("inf") else None
-    return Attempt(engine=name, difference=finite, latency_ms=latency_ms, reason=reason)
+    return Attempt(
+        engine=name,
+        difference=finite,
+        latency_ms=latency_ms,
+        input=given,
+        reason=reason,
+    )
 
 
-def _write(order: Order, golden: Golden, module: formats.Format) -> None:
+def _write(order: Order, golden: Golden, module: formats.Format) -> Tensor:
     from headrace.backend import load_backend
     from headrace.media import medium
     from headrace.models.logged.loading import open_model
@@ -92,6 +98,8 @@ def _write(order: Order, golden: Golden, module: formats.Format) -> None:
     first = medium(description.medium).raw(golden.items[:1])
     model(first, training=False)  # else Keras does not export it
     module.export(model, order.folder)
+    given = model.inputs[0]
+    return Tensor(name=given.name, dtype=given.dtype, shape=given.shape[1:])
 
 
 def _first(error: Exception) -> str:

@@ -27,6 +27,19 @@ _RECORD = "record.json"
 log = logging.getLogger("headrace")
 
 
+class Tensor(Record):
+    """The input of an exported model.
+
+    Attributes:
+        dtype: Keras's name of it: ``float32`` or ``string``.
+        shape: of one item.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+
 class Attempt(Record):
     """The result of one export.
 
@@ -36,6 +49,7 @@ class Attempt(Record):
         difference: the largest absolute difference of an answer from the golden ones,
             over all forms of input; None where it gave none.
         latency_ms: median of warm calls with one item, milliseconds.
+        input: what it takes; None where it could not be exported.
         reason: why it was not admitted; empty if it was.
     """
 
@@ -43,6 +57,7 @@ class Attempt(Record):
     libraries: Mapping[str, str] = {}
     difference: float | None = None
     latency_ms: float | None = None
+    input: Tensor | None = None
     reason: str = ""
 
 

@@ -1,0 +1,213 @@
+"""``headrace export``: a version in a format that others can use without Headrace.
+
+What is written was loaded and has given the golden answers, which come with it, and so
+does a script that replays them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from headrace.errors import NotFoundError, Refusal, UsageError
+from headrace.media import medium
+from headrace.models.engines import TOLERANCE, formats
+from headrace.models.engines.building import attempt
+from headrace.models.engines.exporting import content
+from headrace.models.engines.forms import Golden
+from headrace.models.engines.kept import GOLDEN, Attempt, read_kept, read_record
+from headrace.records import DataDescription, Record
+from headrace.settings import Settings
+from headrace.state.disk import disk_errors, fsync_path, sweep, work_prefix
+from headrace.state.ledger import Ledger
+from headrace.state.ledger.rows import Version
+from headrace.use.exporting.readme import readme
+
+FACTS = "model.json"
+
+
+class Exported(Record):
+    """What was written.
+
+    Attributes:
+        output: the folder.
+        files: sha256 by name.
+        difference: the largest absolute difference of an answer from the golden ones.
+        latency_ms: median of calls with one item, milliseconds.
+    """
+
+    model: str
+    version: int
+    status: str = "ok"
+    format: str
+    output: str
+    files: Mapping[str, str]
+    difference: float
+    latency_ms: float
+
+
+class _Admitted(NamedTuple):
+    result: Attempt
+    files: Mapping[str, bytes]
+    golden: Golden
+
+
+def export(name: str, format_name: str, output: Path, settings: Settings) -> Exported:
+    """Write a version to a new folder, as a whole or not at all.
+
+    Args:
+        name: ``MODEL`` or ``MODEL@champion`` for its champion, or ``MODEL/VERSION``.
+        format_name: one of `formats.FORMATS`.
+        output: the folder; it must not exist, or be empty.
+
+    Raises:
+        NotFoundError: there is no such version.
+        UsageError: the folder has files, or a library is missing.
+        Refusal: in this format, the model does not give its golden answers.
+        IntegrityError: the version's own file is gone or changed.
+        DependencyError: the export was killed, or the disk failed.
+    """
+    version = _find(name, settings)
+    output = output.absolute()
+    _check_output(output)
+    if lacking := formats.missing(format_name):
+        raise UsageError(
+            f"An export to {format_name} needs {' and '.join(lacking)}.",
+            f"Install what is missing: {formats.EXTRA}",
+        )
+    admitted = _admitted(version, format_name, settings)
+    description = DataDescription.model_validate(version.details["description"])
+    files = dict(admitted.files) | {GOLDEN: _golden(admitted, description)}
+    digests = {n: hashlib.sha256(data).hexdigest() for n, data in files.items()}
+    facts = _facts(version, admitted.result, description, admitted.golden, digests)
+    files["check.py"] = (resources.files(__package__) / "check.py").read_bytes()
+    files["README.txt"] = readme(facts).encode()
+    files[FACTS] = json.dumps(facts, indent=1, ensure_ascii=False).encode()
+    _write(output, files)
+    return Exported(
+        model=version.model,
+        version=version.version,
+        format=format_name,
+        output=str(output),
+        files=digests,
+        difference=admitted.result.difference or 0.0,
+        latency_ms=admitted.result.latency_ms or 0.0,
+    )
+
+
+def _find(name: str, settings: Settings) -> Version:
+    if not settings.home.is_dir() and settings.database_url.startswith("sqlite"):
+        raise NotFoundError(
+            f"There is no home at {settings.home}, so there is no model {name!r}.",
+            "Run `headrace run` first, or set HEADRACE_HOME.",
+        )
+    return Ledger(settings.database_url).find(name)
+
+
+def _check_output(output: Path) -> None:
+    if output.is_dir() and not any(output.iterdir()):
+        return
+    if output.exists() or output.is_symlink():
+        what = "is not empty" if output.is_dir() else "exists and is no folder"
+        raise UsageError(f"{output} {what}.", "Name a new folder with --output.")
+
+
+def _admitted(version: Version, name: str, settings: Settings) -> _Admitted:
+    """The kept engine, if it is of this format; else a new export of this version."""
+    record = read_record(version, settings)
+    known = {tried.engine: tried for tried in record.attempts} if record else {}
+    result = known.get(name)
+    if result and result.reason and result.libraries == formats.libraries(name):
+        raise _refusal(version, result)
+    kept = read_kept(version, settings)
+    if kept and result and result.input and kept.record.engine == name:
+        files = {n: data for n, data in kept.files.items() if n != GOLDEN}
+        return _Admitted(result, files, kept.golden)
+    with attempt(version, settings, name) as (result, folder):
+        if result.reason:
+            raise _refusal(version, result)
+        golden = Golden.read((folder.parent / GOLDEN).read_bytes())
+        return _Admitted(result, content(folder), golden)
+
+
+def _refusal(version: Version, result: Attempt) -> Refusal:
+    other = "Serve it with `headrace serve`, which needs no export."
+    return Refusal(
+        f"{version} cannot be exported to {result.engine}: {result.reason}",
+        other if result.engine == "savedmodel" else "Try --format savedmodel.",
+    )
+
+
+def _golden(admitted: _Admitted, description: DataDescription) -> bytes:
+    """The golden inputs as the exported model takes them, and the outputs."""
+    inputs = medium(description.medium).raw(admitted.golden.items)
+    kind = admitted.result.input.dtype if admitted.result.input else "float32"
+    inputs = inputs.astype(np.str_ if kind == "string" else kind)
+    file = io.BytesIO()
+    np.savez(file, inputs=inputs, outputs=admitted.golden.outputs)
+    return file.getvalue()
+
+
+def _facts(
+    version: Version,
+    result: Attempt,
+    description: DataDescription,
+    golden: Golden,
+    files: Mapping[str, str],
+) -> dict[str, Any]:
+    given = result.input.model_dump(mode="json") if result.input else {}
+    output: dict[str, Any] = {"dtype": "float32", "shape": golden.outputs.shape[1:]}
+    if "classes" in description.target:
+        output["classes"] = list(description.classes)
+    rate = {"sample_rate_hz": description.sample_rate_hz}
+    return {
+        "model": version.model,
+        "version": version.version,
+        "model_digest": version.model_digest,
+        "format": result.engine,
+        "medium": description.medium,
+        "task": description.task,
+        "input": given | (rate if description.sample_rate_hz else {}),
+        "output": output,
+        "difference": result.difference,
+        "tolerance": TOLERANCE,
+        "libraries": dict(result.libraries),
+        "files": dict(files),
+    }
+
+
+def _write(output: Path, files: Mapping[str, bytes]) -> None:
+    with disk_errors(str(output)), _new_folder(output) as folder:
+        for name, data in files.items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+            fsync_path(path)
+
+
+@contextlib.contextmanager
+def _new_folder(output: Path) -> Iterator[Path]:
+    """A folder to fill, which is renamed at the end of the block."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    sweep(output.parent)
+    folder = output.parent / f"{work_prefix()}{uuid.uuid4().hex}"
+    folder.mkdir()
+    try:
+        yield folder
+        fsync_path(folder)
+        _check_output(output)
+        os.replace(folder, output)
+        fsync_path(output.parent)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

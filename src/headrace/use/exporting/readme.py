@@ -1,0 +1,72 @@
+"""The README of an exported model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_CALLS = {
+    "onnx": """\
+import onnxruntime
+
+session = onnxruntime.InferenceSession("model.onnx")
+answers = session.run(None, {{"{name}": x}})[0]""",
+    "openvino": """\
+import openvino
+
+# By default, OpenVINO computes in bfloat16 where the processor can.
+precise = {{"INFERENCE_PRECISION_HINT": "f32", "EXECUTION_MODE_HINT": "ACCURACY"}}
+model = openvino.Core().compile_model("model.xml", "CPU", precise)
+answers = model([x])[0]""",
+    "savedmodel": """\
+import tensorflow
+
+model = tensorflow.saved_model.load("saved_model")
+answers = model.serve(tensorflow.constant(x)).numpy()""",
+}
+_MEANINGS = {
+    "image": "pixels, 0 to 255: height, width, channels",
+    "audio": "samples, -1 to 1, mono, padded with zeros at the end",
+    "text": "texts, UTF-8",
+}
+
+
+def readme(facts: Mapping[str, Any]) -> str:
+    """The text of the README.
+
+    Args:
+        facts: the content of ``model.json``.
+    """
+    given, output = facts["input"], facts["output"]
+    rate = given.get("sample_rate_hz")
+    lines = [
+        f"{facts['model']} version {facts['version']}, as {facts['format']}",
+        "",
+        f"Input    {given['name']}: {given['dtype']} {_shape(given['shape'])}",
+        f"         {_MEANINGS.get(facts['medium'], facts['medium'])}"
+        + (f", {rate} Hz" if rate else ""),
+        f"Output   float32 {_shape(output['shape'])}",
+    ]
+    if "classes" in output:
+        names = ", ".join(map(str, output["classes"]))
+        lines += ["         probabilities, in this order:", f"         {names}"]
+    digits = f"{facts['difference']:.2g}"
+    lines += [
+        "",
+        "In Python:",
+        "",
+        *_CALLS[facts["format"]].format(**given).splitlines(),
+        "",
+        "golden.npz has a few items of the test data and the trained model's outputs.",
+        f"Those of the exported model differ by at most {digits}. To replay them:",
+        "",
+        "python check.py",
+        "",
+        "It needs numpy and the library above, and exits with 0 or 1. model.json has",
+        "all of this for programs, and the sha256 of each file.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _shape(shape: Any) -> str:
+    return f"({', '.join(['n', *map(str, shape)])})".replace("(n)", "(n,)")
