@@ -12,6 +12,7 @@ from headrace.use.serving import plain, protocol
 from headrace.use.serving.answered import Answered, Observer
 from headrace.use.serving.app import Request, Route, route
 from headrace.use.serving.metrics import Metric
+from headrace.use.serving.openapi import document
 from headrace.use.serving.replies import JSON, NO_SNIFF, HttpError, Reply, json_reply
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class Models:
         routes["/v2/health/live"] = route(is_open=True, GET=_constant(live))
         routes["/v2/health/ready"] = route(is_open=True, GET=self._ready)
         routes["/models"] = route(GET=self._list)
+        routes["/openapi.json"] = route(GET=self._openapi)
         for slot in slots:
             own = self._routes(slot, None)
             routes |= {path.format(slot.model): one for path, one in own.items()}
@@ -194,6 +196,9 @@ class Models:
         """The model of each slot."""
         listed = [_description(slot.current) for slot in self._all() if slot.current]
         return json_reply({"models": listed})
+
+    async def _openapi(self, request: Request) -> Reply:
+        return json_reply(document(self._all()))
 
     def metrics(self) -> Iterator[Metric]:
         """The versions and their queues."""

@@ -16,6 +16,7 @@ from headrace.use.serving.app import App
 from headrace.use.serving.bodies import Bodies
 from headrace.use.serving.doors import Doors, read_token
 from headrace.use.serving.metrics import Metric, Metrics
+from headrace.use.serving.pages import page_routes
 from headrace.use.serving.routes import Models
 from headrace.use.serving.served import Served, Slot, Wanted, open_served
 from headrace.use.serving.server import Tls, listen, run
@@ -84,6 +85,7 @@ def make_app(
 ) -> App:
     """The application of some models, which watches the ledger while it runs."""
     app = App(doors, Bodies(settings.max_body_bytes), Metrics())
+    app.routes |= page_routes()
     models = Models(app, slots)
     watcher = Watcher(slots, settings.database_url, open_, models.replace)
     models.notices.append(watcher.notice)
