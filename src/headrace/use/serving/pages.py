@@ -10,7 +10,7 @@ from headrace.use.serving.replies import NO_SNIFF, Reply
 FOLDER = Path(__file__).with_name("page")
 # A page loads nothing of another server, and nothing leaves this one.
 POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; "
     "img-src 'self' data: blob:; media-src 'self' data: blob:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )

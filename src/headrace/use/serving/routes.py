@@ -101,8 +101,8 @@ class Models:
         if parts[start + 2 : start + 3] != ["versions"] or len(parts) < start + 4:
             return None
         number = parts[start + 3]
-        version = int(number) if number.isascii() and number.isdigit() else 0
-        if len(number) > 9 or version not in slot.versions:
+        version = next((v for v in slot.versions if str(v) == number), None)
+        if version is None:
             known = ", ".join(map(str, sorted(slot.versions)))
             message = f"Version {number[:20]!r} of {model} is not loaded; loaded: "
             raise HttpError(404, f"{message}{known or 'none'}.")
