@@ -1,4 +1,4 @@
-"""The ASGI application: routes, refusals, and the way of one request.
+"""The ASGI application: finds a request's route, and sends its reply or its refusal.
 
 A request does as little as it can: a route is an entry in a dictionary, and what can be
 prepared for a version is prepared when it is loaded.
@@ -9,30 +9,17 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple
 
 from headrace.errors import did_you_mean
-from headrace.use.serving import plain, protocol
-from headrace.use.serving.bodies import Bodies, ClientGone, discard
-from headrace.use.serving.replies import (
-    CLOSE,
-    JSON,
-    NO_SNIFF,
-    HttpError,
-    Reply,
-    json_reply,
-)
-from headrace.use.serving.served import Answered, Observer, Served, Slot
+from headrace.use.serving.bodies import Bodies, ClientGone, Receive, discard
+from headrace.use.serving.doors import Doors
+from headrace.use.serving.metrics import CONTENT_TYPE, Metrics
+from headrace.use.serving.replies import CLOSE, NO_STORE, HttpError, Reply
 
-if TYPE_CHECKING:
-    from headrace.media.forms import Payload
-    from headrace.settings import Settings
-    from headrace.tasks.forms import Outputs
-    from headrace.use.serving.bodies import Receive
-    from headrace.use.serving.doors import Doors
-
-Send = Callable[[dict[str, Any]], Awaitable[None]]
+Scope = Any
+Send = Callable[[Any], Awaitable[None]]
 _ID_CHARACTERS = frozenset(
     b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:/"
 )
@@ -44,28 +31,26 @@ class Request:
     """A request, as handlers get it.
 
     Attributes:
-        started: when its headers were complete, by `time.perf_counter`.
         id: the client's, or a new one.
+        body: empty where the handler takes none.
+        began: when its body was complete, by `time.perf_counter`.
+        model, version: of what answers it, for metrics; set by the handler.
     """
 
-    __slots__ = ("headers", "id", "query", "receive", "started")
+    __slots__ = ("began", "body", "headers", "id", "model", "query", "version")
 
-    def __init__(
-        self,
-        headers: dict[bytes, bytes],
-        id_: str,
-        query: bytes,
-        receive: Receive,
-        started: float,
-    ) -> None:
+    def __init__(self, headers: dict[bytes, bytes], id_: str, query: bytes) -> None:
         self.headers = headers
         self.id = id_
         self.query = query
-        self.receive = receive
-        self.started = started
+        self.body = b""
+        self.began = 0.0
+        self.model, self.version = "", 0
 
 
 Handler = Callable[[Request], Awaitable[Reply]]
+# Finds the route of a path that is in no dictionary; HttpError 404 if there is none.
+Find = Callable[[list[str]], "Route | None"]
 
 
 class Route(NamedTuple):
@@ -79,142 +64,90 @@ class Route(NamedTuple):
     is_open: bool = False
 
 
+def route(*, is_open: bool = False, **handlers: Handler) -> Route:
+    """A route; GET answers HEAD, too."""
+    if "GET" in handlers:
+        handlers["HEAD"] = handlers["GET"]
+    return Route(handlers, is_open)
+
+
 class App:
-    """The server's application.
+    """The application.
 
     Args:
-        slots: the models.
         doors: who may use it.
-        settings: for limits.
+        bodies: reads the bodies of requests.
+        metrics: counts them.
 
     Attributes:
-        observers: called after each answer; see `served.Observer`.
-        started: called in the event loop before the first request.
+        routes: by path.
+        find: see `Find`; gets the parts of the path.
+        starting: called in the event loop before the first request.
         stopping: called after the last one.
     """
 
-    def __init__(self, slots: Sequence[Slot], doors: Doors, settings: Settings) -> None:
-        self.slots = {slot.model: slot for slot in slots}
-        self.observers: list[Observer] = []
-        self.started: list[Callable[[], object]] = []
+    def __init__(self, doors: Doors, bodies: Bodies, metrics: Metrics) -> None:
+        self.doors, self.bodies, self.metrics = doors, bodies, metrics
+        self.routes: dict[str, Route] = {"/metrics": route(GET=self._metrics)}
+        self.find: Find | None = None
+        self.starting: list[Callable[[], object]] = []
         self.stopping: list[Callable[[], object]] = []
-        self.bodies = Bodies(settings.max_body_bytes)
-        self._doors = doors
-        self._settings = settings
-        self._readers: dict[Served, plain.Reader] = {}
-        self._tensors: dict[Served, protocol.Tensors] = {}
         self._prefix, self._count = secrets.token_hex(8), 0
-        self.routes: dict[str, Route] = {}
-        self._add_routes()
 
-    def add(self, path: str, is_open: bool = False, **handlers: Handler) -> None:
-        """Add a path with its handlers by method."""
-        if "GET" in handlers:
-            handlers["HEAD"] = handlers["GET"]
-        self.routes[path] = Route(handlers, is_open)
-
-    def _add_routes(self) -> None:
-        self.add("/v2", GET=_constant(_SERVER))
-        self.add("/v2/health/live", is_open=True, GET=_constant({"live": True}))
-        self.add("/v2/health/ready", is_open=True, GET=self._ready)
-        self.add("/models", GET=self._models)
-        for slot in self.slots.values():
-            self._add_model(slot)
-
-    def _add_model(self, slot: Slot) -> None:
-        async def predict(request: Request) -> Reply:
-            return await self._predict(request, slot, None)
-
-        async def infer(request: Request) -> Reply:
-            return await self._infer(request, slot, None)
-
-        async def metadata(request: Request) -> Reply:
-            served = _version_of(slot, None)
-            return json_reply(self.tensors_of(served).metadata(slot))
-
-        async def ready(request: Request) -> Reply:
-            return json_reply({"name": slot.model, "ready": True})
-
-        self.add(f"/models/{slot.model}/predict", POST=predict)
-        self.add(f"/v2/models/{slot.model}", GET=metadata)
-        self.add(f"/v2/models/{slot.model}/infer", POST=infer)
-        self.add(f"/v2/models/{slot.model}/ready", GET=ready)
-
-    def reader_of(self, served: Served) -> plain.Reader:
-        """The reader of a version's items."""
-        reader = self._readers.get(served)
-        if reader is None:
-            reader = self._readers[served] = plain.Reader(served, self._settings)
-        return reader
-
-    def tensors_of(self, served: Served) -> protocol.Tensors:
-        """The tensors of a version."""
-        tensors = self._tensors.get(served)
-        if tensors is None:
-            tensors = self._tensors[served] = protocol.Tensors(served)
-        return tensors
-
-    def replace(self, slot: Slot, served: Served) -> None:
-        """Let another version answer; called in the event loop.
-
-        The former one is closed once its last answer is given.
-        """
-        former, slot.current = slot.current, served
-        if former is not None:
-            self._readers.pop(former, None)
-            self._tensors.pop(former, None)
-            former.retire()
-
-    async def __call__(
-        self, scope: dict[str, Any], receive: Receive, send: Send
-    ) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request; ASGI."""
         if scope["type"] != "http":
-            await self._other(scope, receive, send)
+            await self._begin_and_end(scope, receive, send)
             return
-        started = time.perf_counter()
-        request_id, gone = "", False
+        request = Request({}, "", scope["query_string"])
         try:
-            headers = self._doors.headers_of(scope["headers"])
-            request_id = self._id_of(headers)
-            route = self.routes.get(scope["path"]) or self._find(scope["path"])
-            self._doors.check(headers, needs_token=not route.is_open)
-            handler = route.handlers.get(scope["method"])
-            if handler is None:
-                raise _wrong_method(scope["method"], route)
-            query = scope["query_string"]
-            request = Request(headers, request_id, query, receive, started)
-            reply = await handler(request)
+            reply = await self._reply(scope, receive, request)
         except HttpError as refusal:
             reply = refusal.reply
         except ClientGone:
             return
-        except Exception:
+        except Exception:  # the last resort: a fault of ours
             log.exception("serve: a fault while answering %s", scope["path"])
+            self.metrics.faults += 1
             reply = HttpError(500, "A fault of the server; its log has more.").reply
+        status, headers, body = reply
+        self.metrics.count(request.model, request.version, status)
         head = [
-            *reply.headers,
-            (b"content-length", b"%d" % len(reply.body)),
-            (b"x-request-id", request_id.encode()),
+            *headers,
+            (b"content-length", b"%d" % len(body)),
+            (b"x-request-id", request.id.encode()),
         ]
-        status = reply.status
         await send({"type": "http.response.start", "status": status, "headers": head})
-        if CLOSE in head and status >= 400:
-            await send(
-                {"type": "http.response.body", "body": reply.body, "more_body": True}
-            )
+        if CLOSE in headers:
+            message = {"type": "http.response.body", "body": body, "more_body": True}
+            await send(message)
             await discard(receive)
-            await send({"type": "http.response.body", "body": b""})
-            return
-        await send({"type": "http.response.body", "body": reply.body})
+            body = b""
+        await send({"type": "http.response.body", "body": body})
 
-    async def _other(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    async def _reply(self, scope: Scope, receive: Receive, request: Request) -> Reply:
+        request.headers = headers = self.doors.headers_of(scope["headers"])
+        request.id = self._id_of(headers.get(b"x-request-id"))
+        path, method = scope["path"], scope["method"]
+        found = self.routes.get(path) or self._find(path)
+        self.doors.check(headers, needs_token=not found.is_open)
+        handler = found.handlers.get(method)
+        if handler is None:
+            allowed = ", ".join(sorted(found.handlers))
+            message = f"The method is {method[:20]}; {allowed} is allowed."
+            raise HttpError(405, message, [(b"allow", allowed.encode())])
+        if method == "POST":
+            length = headers.get(b"content-length")
+            request.body = await self.bodies.read(receive, length)
+        request.began = time.perf_counter()
+        return await handler(request)
+
+    async def _begin_and_end(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
         if scope["type"] == "websocket":
-            await receive()
             await send({"type": "websocket.close", "code": 1008})
             return
-        await receive()
-        for call in self.started:
+        for call in self.starting:
             call()
         await send({"type": "lifespan.startup.complete"})
         await receive()
@@ -222,175 +155,19 @@ class App:
             call()
         await send({"type": "lifespan.shutdown.complete"})
 
-    def _id_of(self, headers: dict[bytes, bytes]) -> str:
+    def _id_of(self, own: bytes | None) -> str:
         """The client's id of a request, if it is sane; else a new one."""
-        own = headers.get(b"x-request-id")
         if own and len(own) <= _ID_LIMIT and _ID_CHARACTERS.issuperset(own):
             return own.decode()
         self._count += 1
         return f"{self._prefix}{self._count:08x}"
 
     def _find(self, path: str) -> Route:
-        """The route of a path with a version; HttpError 404 if there is none."""
-        parts = path.split("/")
-        if parts[1:3] == ["v2", "models"] and parts[4:5] == ["versions"]:
-            return self._versioned(parts[3], parts[5:])
-        if parts[1:2] == ["models"] and parts[3:4] == ["versions"]:
-            return self._versioned(parts[2], parts[4:], plain_route=True)
-        hint = did_you_mean(path, self.routes, f"See {', '.join(self.routes)}.")
-        raise HttpError(404, f"There is nothing at {path[:200]!r}. {hint}")
+        found = self.find(path.split("/")) if self.find is not None else None
+        if found is None:
+            hint = did_you_mean(path[:200], self.routes, "See /openapi.json.")
+            raise HttpError(404, f"There is nothing at {path[:200]!r}. {hint}")
+        return found
 
-    def _versioned(
-        self, model: str, rest: list[str], *, plain_route: bool = False
-    ) -> Route:
-        slot = self.slots.get(model)
-        if slot is None:
-            known = f"Models here: {', '.join(self.slots)}."
-            hint = did_you_mean(model, self.slots, known)
-            raise HttpError(404, f"There is no model {model[:100]!r}. {hint}")
-        number = rest[0] if rest else ""
-        served = slot.versions.get(int(number)) if _is_version(number) else None
-        if served is None:
-            known = ", ".join(map(str, sorted(slot.versions)))
-            raise HttpError(
-                404, f"Version {number[:20]!r} of {model} is not loaded; {known} is."
-            )
-        match plain_route, rest[1:]:
-            case True, ["predict"]:
-                return Route({"POST": lambda r: self._predict(r, slot, served)})
-            case False, ["infer"]:
-                return Route({"POST": lambda r: self._infer(r, slot, served)})
-            case False, []:
-                value = self.tensors_of(served).metadata(slot)
-                return Route({"GET": _constant(value), "HEAD": _constant(value)})
-            case False, ["ready"]:
-                value = {"name": model, "ready": True}
-                return Route({"GET": _constant(value), "HEAD": _constant(value)})
-        raise HttpError(404, f"There is nothing at {'/'.join(rest)[:100]!r}.")
-
-    async def _predict(
-        self, request: Request, slot: Slot, wanted: Served | None
-    ) -> Reply:
-        """Answer the plain route."""
-        headers = request.headers
-        body = await self.bodies.read(request.receive, headers.get(b"content-length"))
-        served = wanted or _version_of(slot, request.id)
-        media_type = headers.get(b"content-type", b"")
-        payload, items = self.reader_of(served).read(media_type, body)
-        outputs = served.answer_now(items)
-        if outputs is None:
-            outputs = await served.answer(items)
-        shown = None
-        if request.query:
-            shown = _shown(request.query, payload, served)
-        answer = plain.answer_body(served, request.id, outputs[0], shown)
-        self._observe(request, served, items, outputs)
-        return Reply(200, [JSON, NO_SNIFF, served.version_header], answer)
-
-    async def _infer(
-        self, request: Request, slot: Slot, wanted: Served | None
-    ) -> Reply:
-        """Answer a request for inference."""
-        headers = request.headers
-        body = await self.bodies.read(request.receive, headers.get(b"content-length"))
-        served = wanted or _version_of(slot, request.id)
-        tensors = self.tensors_of(served)
-        length = headers.get(protocol.HEADER_LENGTH)
-        parsed = protocol.parse(served, tensors, body, length)
-        outputs = served.answer_now(parsed.items)
-        if outputs is None:
-            outputs = await served.answer(parsed.items)
-        reply = protocol.reply_of(served, tensors, parsed, outputs, request.id)
-        reply.headers.append(served.version_header)
-        self._observe(request, served, parsed.items, outputs)
-        return reply
-
-    def _observe(
-        self, request: Request, served: Served, items: Payload, outputs: Outputs
-    ) -> None:
-        if self.observers:
-            answered = Answered(
-                request.id,
-                served.model,
-                served.version,
-                served.role,
-                items,
-                outputs,
-                time.perf_counter() - request.started,
-                served.engine.name,
-            )
-            for observe in self.observers:
-                observe(answered)
-
-    async def _ready(self, request: Request) -> Reply:
-        failures = {s.model: s.failure for s in self.slots.values() if s.failure}
-        is_ready = all(slot.current for slot in self.slots.values())
-        value: dict[str, Any] = {"ready": is_ready}
-        if failures:
-            value["failures"] = failures
-        headers = [] if is_ready else [(b"retry-after", b"1")]
-        return json_reply(value, 200 if is_ready else 503, headers)
-
-    async def _models(self, request: Request) -> Reply:
-        served = [slot.current for slot in self.slots.values() if slot.current]
-        return json_reply({"models": [_listed(one) for one in served]})
-
-
-_SERVER = {"name": "headrace", "version": "0", "extensions": protocol.EXTENSIONS}
-
-
-def _constant(value: Any) -> Handler:
-    async def answer(request: Request) -> Reply:
-        return json_reply(value)
-
-    return answer
-
-
-def _is_version(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) < 10
-
-
-def _version_of(slot: Slot, request_id: str | None) -> Served:
-    """What answers a request; HttpError 503 before there is anything."""
-    if slot.choose is not None and request_id is not None:
-        return slot.choose(request_id)
-    if slot.current is None:
-        raise HttpError(
-            503, f"{slot.model} is not loaded yet.", [(b"retry-after", b"1")]
-        )
-    return slot.current
-
-
-def _wrong_method(method: str, route: Route) -> HttpError:
-    allowed = ", ".join(sorted(route.handlers))
-    return HttpError(
-        405,
-        f"The method is {method[:20]}; {allowed} is allowed.",
-        [(b"allow", allowed.encode())],
-    )
-
-
-def _shown(query: bytes, payload: Payload, served: Served) -> str | None:
-    if query != b"show=input":
-        raise HttpError(
-            400, f"The query is {query[:60].decode('latin-1')!r}; show=input is known."
-        )
-    return served.medium.as_html(payload[0], served.description)
-
-
-def _listed(served: Served) -> dict[str, Any]:
-    """A version, as ``/models`` lists it."""
-    data = served.description
-    value = {
-        "name": served.model,
-        "version": served.version,
-        "medium": data.medium,
-        "task": data.task,
-        "shape": list(data.shape),
-        **data.target,
-        "engine": served.engine.name,
-        "summary": served.task.answers.about(data),
-    }
-    if data.sample_rate_hz:
-        value["sample_rate_hz"] = data.sample_rate_hz
-    return value
+    async def _metrics(self, request: Request) -> Reply:
+        return Reply(200, [CONTENT_TYPE, NO_STORE], self.metrics.text().encode())

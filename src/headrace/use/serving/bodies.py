@@ -51,7 +51,7 @@ class Bodies:
                 are too many bytes in memory.
             ClientGone: the client does not wait for an answer.
         """
-        if length is not None and len(length) > 7 and int(length) > self.limit:
+        if length is not None and len(length) > 4 and self._is_too_long(length):
             raise self._too_large()
         loop = asyncio.get_running_loop()
         task = asyncio.current_task(loop)
@@ -62,10 +62,10 @@ class Bodies:
             message = await receive()
             if message["type"] != "http.request":
                 raise ClientGone
-            body: bytes = message["body"]
-            if not message["more_body"] and len(body) <= self.limit:
+            body: bytes = message.get("body", b"")
+            if not message.get("more_body") and len(body) <= self.limit:
                 return body
-            return await self._read_on(receive, body, message["more_body"])
+            return await self._read_on(receive, body, bool(message.get("more_body")))
         except asyncio.CancelledError:
             if task not in self._slow:
                 raise
@@ -100,11 +100,14 @@ class Bodies:
                 message = await receive()
                 if message["type"] != "http.request":
                     raise ClientGone
-                parts.append(message["body"])
+                parts.append(message.get("body", b""))
                 size += len(parts[-1])
-                more = message["more_body"]
+                more = message.get("more_body")
         finally:
             self.held -= held
+
+    def _is_too_long(self, length: bytes) -> bool:
+        return length.isdigit() and (len(length) > 18 or int(length) > self.limit)
 
     def _too_large(self) -> HttpError:
         return HttpError(
@@ -131,5 +134,5 @@ async def discard(receive: Receive, seconds: float = 2.0) -> None:
         async with asyncio.timeout(seconds):
             while True:
                 message = await receive()
-                if message["type"] != "http.request" or not message["more_body"]:
+                if message["type"] != "http.request" or not message.get("more_body"):
                     return

@@ -137,8 +137,8 @@ def read_token(file: Path) -> str:
         )
     if len(token) < TOKEN_LENGTH or not token.isprintable() or " " in token:
         raise UsageError(
-            f"The token in {file} has {len(token)} characters; at least {TOKEN_LENGTH}, "
-            "without blanks, are needed.",
+            f"The token in {file} has {len(token)} characters; it needs at least "
+            f"{TOKEN_LENGTH}, without blanks.",
             "Make one: `(umask 077; openssl rand -hex 32 > token)`.",
         )
     return token

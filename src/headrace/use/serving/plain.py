@@ -16,7 +16,9 @@ from headrace.media.forms import Problem
 from headrace.use.serving.replies import HttpError, encoded
 
 if TYPE_CHECKING:
+    from headrace.media import Medium
     from headrace.media.forms import Payload
+    from headrace.records import DataDescription
     from headrace.settings import Settings
     from headrace.use.serving.served import Served
 
@@ -29,12 +31,17 @@ class Reader:
     """Reads the one item of a request to a model.
 
     Args:
-        served: the version that answers.
+        module: the medium.
+        data: of the version that answers.
         settings: for their limits of decoded items.
+
+    Attributes:
+        types: the media types that it takes.
     """
 
-    def __init__(self, served: Served, settings: Settings) -> None:
-        data, module = served.description, served.medium
+    def __init__(
+        self, module: Medium, data: DataDescription, settings: Settings
+    ) -> None:
         self._data, self._medium = data, module
         self._limits = settings.max_item_bytes, settings.max_media_ratio
         self._dtype = module.DTYPE.newbyteorder("<")

@@ -25,16 +25,21 @@ from headrace.use.serving.replies import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from headrace.media import Medium
     from headrace.media.forms import Payload
+    from headrace.records import DataDescription
+    from headrace.tasks import Task
     from headrace.tasks.forms import Outputs
-    from headrace.use.serving.served import Served, Slot
+    from headrace.use.serving.served import Served
 
 PLATFORM = "headrace"
 EXTENSIONS = ["binary_tensor_data"]
 BINARY = (b"content-type", b"application/octet-stream")
 HEADER_LENGTH = b"inference-header-content-length"
 BATCH_LIMIT = 4096  # rows of one request
-_DTYPES = {
+_DTYPES: dict[str, np.dtype[Any]] = {
     "UINT8": np.dtype("u1"),
     "INT16": np.dtype("<i2"),
     "FP32": np.dtype("<f4"),
@@ -51,10 +56,9 @@ class Tensors:
         datatypes: that the input may have; the first one is the model's own.
     """
 
-    def __init__(self, served: Served) -> None:
-        data, module = served.description, served.medium
+    def __init__(self, module: Medium, data: DataDescription, learned: Task) -> None:
         self.input_name = data.medium
-        self.output_name = served.task.answers.OUTPUT
+        self.output_name = learned.answers.OUTPUT
         if module.IS_TEXT:
             self.datatypes, self.shape = ["BYTES"], [-1]
         else:
@@ -62,15 +66,15 @@ class Tensors:
             forms = [module.raw(zero), *module.variants(zero), zero]
             names = [_NAMES[form.dtype.newbyteorder("<")] for form in forms]
             self.datatypes, self.shape = list(dict.fromkeys(names)), [-1, *data.shape]
-        self.width = served.task.head.width(data)
+        self.width = learned.head.width(data)
 
-    def metadata(self, slot: Slot) -> dict[str, Any]:
+    def metadata(self, model: str, versions: Iterable[int]) -> dict[str, Any]:
         """What ``/v2/models/{model}`` answers."""
         own = {"name": self.input_name, "datatype": self.datatypes[0]}
         outputs = {"name": self.output_name, "datatype": "FP32"}
         return {
-            "name": slot.model,
-            "versions": [str(number) for number in sorted(slot.versions)],
+            "name": model,
+            "versions": [str(number) for number in sorted(versions)],
             "platform": PLATFORM,
             "inputs": [{**own, "shape": self.shape}],
             "outputs": [{**outputs, "shape": [-1, self.width]}],
@@ -92,14 +96,11 @@ class InferRequest:
         self.binary = binary
 
 
-def parse(
-    served: Served, tensors: Tensors, body: bytes, length: bytes | None
-) -> InferRequest:
+def parse(served: Served, body: bytes, length: bytes | None) -> InferRequest:
     """Check a request for inference.
 
     Args:
         served: the version that answers.
-        tensors: of it.
         body: JSON, and perhaps tensors.
         length: the header ``Inference-Header-Content-Length``.
 
@@ -112,8 +113,8 @@ def parse(
         if count > len(body):
             raise HttpError(
                 400,
-                f"The header Inference-Header-Content-Length is {count:,}, but the body "
-                f"has {len(body):,} bytes.",
+                f"The header Inference-Header-Content-Length is {count:,}, but the "
+                f"body has {len(body):,} bytes.",
             )
         tail, body = memoryview(body)[count:], body[:count]
     value = parse_json(body)
@@ -122,6 +123,7 @@ def parse(
     id_ = value.get("id")
     if id_ is not None and not isinstance(id_, str):
         raise HttpError(400, f"id is {shortened(id_)}; wanted is a string.")
+    tensors = served.tensors
     tensor = _only_input(value, tensors)
     binary = _wants_binary(value, tensors)
     array = _array_of(tensor, tensors, tail)
@@ -175,9 +177,13 @@ def _only_input(value: dict[str, Any], tensors: Tensors) -> dict[str, Any]:
 
 def _shape_of(tensor: dict[str, Any], tensors: Tensors) -> list[int]:
     shape = tensor.get("shape")
-    is_shape = isinstance(shape, list) and all(type(side) is int for side in shape)
-    fits = is_shape and len(shape) == len(tensors.shape) and shape[0] > 0
-    if not fits or shape[1:] != tensors.shape[1:]:
+    if (
+        not isinstance(shape, list)
+        or not all(type(side) is int for side in shape)
+        or len(shape) != len(tensors.shape)
+        or shape[1:] != tensors.shape[1:]
+        or shape[0] < 1
+    ):
         raise HttpError(
             400, f"The shape is {shortened(shape)}; wanted is {tensors.shape}."
         )
@@ -185,7 +191,7 @@ def _shape_of(tensor: dict[str, Any], tensors: Tensors) -> list[int]:
         raise HttpError(
             413, f"The request has {shape[0]:,} items; the limit is {BATCH_LIMIT:,}."
         )
-    return list(shape)
+    return shape
 
 
 def _array_of(tensor: dict[str, Any], tensors: Tensors, tail: memoryview) -> Any:
@@ -217,7 +223,8 @@ def _array_of(tensor: dict[str, Any], tensors: Tensors, tail: memoryview) -> Any
 
 def _texts_in(tail: memoryview, count: int) -> list[str]:
     """Texts, each after its length in 4 bytes."""
-    texts, place = [], 0
+    texts: list[str] = []
+    place = 0
     while place < len(tail) and len(texts) <= count:
         if place + 4 > len(tail):
             break
@@ -321,7 +328,7 @@ def _wants_binary(value: dict[str, Any], tensors: Tensors) -> bool:
 
 
 def reply_of(
-    served: Served, tensors: Tensors, request: InferRequest, outputs: Outputs, id_: str
+    served: Served, request: InferRequest, outputs: Outputs, id_: str
 ) -> Reply:
     """The reply to a request for inference.
 
@@ -334,7 +341,7 @@ def reply_of(
     if not np.isfinite(outputs).all():
         raise not_finite(served)
     tensor: dict[str, Any] = {
-        "name": tensors.output_name,
+        "name": served.tensors.output_name,
         "datatype": "FP32",
         "shape": list(outputs.shape),
     }
@@ -353,6 +360,9 @@ def reply_of(
             NO_SNIFF,
             (HEADER_LENGTH, str(len(head)).encode()),
         ]
+        headers.append(served.version_header)
         return Reply(200, headers, head + data)
     tensor["data"] = outputs.ravel().tolist()
-    return Reply(200, [JSON, NO_SNIFF], json.dumps(value).encode())
+    return Reply(
+        200, [JSON, NO_SNIFF, served.version_header], json.dumps(value).encode()
+    )

@@ -6,97 +6,88 @@ former version is closed when its last answer is given.
 
 from __future__ import annotations
 
-import io
 import json
+import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
-from headrace.errors import IntegrityError, NotFoundError
+from headrace.errors import DependencyError, IntegrityError, NotFoundError
 from headrace.media import medium
+from headrace.models.engines import TOLERANCE, EngineProcess
+from headrace.models.engines.files import golden_bytes
+from headrace.models.engines.forms import Golden
 from headrace.records import DataDescription
 from headrace.tasks import task
-from headrace.use.serving.working import Worker
+from headrace.use.serving.plain import Reader
+from headrace.use.serving.protocol import Tensors
+from headrace.use.serving.replies import HttpError
+from headrace.use.serving.working import ROWS_AT_ONCE, Worker
 
 if TYPE_CHECKING:
     from headrace.media.forms import Payload
+    from headrace.models.engines import Engine
     from headrace.settings import Settings
     from headrace.state.ledger import Ledger, Version
     from headrace.tasks.forms import Outputs
-    from headrace.use.serving.working import Engine
+    from headrace.use.serving.answered import Role
 
-TOLERANCE = 1e-5  # of golden answers, as in the serving gate
+WAITING_LIMIT = 256  # requests to one version
 # An engine that is quicker than this answers in the event loop.
 INLINE_SECONDS = 0.002
-ROWS_AT_ONCE = 64
-_WARM_CALLS = 5
+_CALLS = 5
 
 OpenEngine = Callable[["Version", "Settings"], "Engine"]
-
-
-class Answered(NamedTuple):
-    """An answer that was given, for observers.
-
-    Attributes:
-        role: ``champion``, ``pinned`` or ``canary``.
-        items: ``(n, ...)``, as the engine took them.
-        outputs: float32 ``(n, ...)``.
-        latency: seconds from the request's headers to its outputs.
-        engine: the name of the engine.
-    """
-
-    request_id: str
-    model: str
-    version: int
-    role: str
-    items: Payload
-    outputs: Outputs
-    latency: float
-    engine: str
-
-
-# Called in the event loop after each answer: it must neither block nor raise.
-Observer = Callable[[Answered], None]
 
 
 class Served:
     """A version of a model with its engine, ready to answer.
 
     Args:
-        version: its row in the ledger.
+        row: the version's row in the ledger.
         engine: what computes its answers.
-        role: see `Answered`.
+        role: of the version in the server.
+        settings: for the limits of items.
 
     Attributes:
         inline_rows: so many rows are answered in the event loop; 0: none are.
+        waiting: requests that wait for an answer from outside of the event loop.
+        start: how the JSON of each answer begins.
     """
 
-    def __init__(self, version: Version, engine: Engine, role: str) -> None:
-        details = version.details
-        self.model, self.version, self.role = version.model, version.version, role
-        self.engine = engine
-        self.description = DataDescription.model_validate(details["description"])
+    def __init__(
+        self, row: Version, engine: Engine, role: Role, settings: Settings
+    ) -> None:
+        self.model, self.version, self.role = row.model, row.version, role
+        self.row, self.engine = row, engine
+        self.description = DataDescription.model_validate(row.details["description"])
         self.medium = medium(self.description.medium)
         self.task = task(self.description.task)
-        self.created = version.created
         self.write = self.task.answers.json_writer(self.description)
+        self.reader = Reader(self.medium, self.description, settings)
+        self.tensors = Tensors(self.medium, self.description, self.task)
         self.version_header = (b"x-model-version", str(self.version).encode())
-        names = json.dumps({"model": self.model, "version": self.version})
-        self.start = names[:-1].replace(": ", ":").replace(", ", ",")
+        names = {"model": self.model, "version": self.version}
+        self.start = json.dumps(names, separators=(",", ":"))[:-1]
         self.inline_rows = 0
-        self.worker = Worker(engine, ROWS_AT_ONCE)
+        self.waiting = 0
+        self._is_retired = False
+        self._worker = None if isinstance(engine, EngineProcess) else Worker(engine)
 
     def __str__(self) -> str:
         return f"{self.model} version {self.version}"
+
+    @property
+    def failure(self) -> str:
+        """Why the engine answers no more; empty while it does."""
+        return str(getattr(self.engine, "failure", ""))
 
     def answer_now(self, items: Payload) -> Outputs | None:
         """The outputs, if they take so little time that nobody need wait; else None.
 
         An engine is called by one thread at a time.
         """
-        if len(items) > self.inline_rows or self.worker.waiting:
+        if self.waiting or len(items) > self.inline_rows:
             return None
         return self.engine(items)
 
@@ -104,31 +95,100 @@ class Served:
         """The outputs for ``(n, ...)`` items, float32 ``(n, ...)``.
 
         Raises:
-            HttpError: the queue is full.
+            HttpError: 503 where the queue is full, or the engine's process has ended.
         """
-        return await self.worker.answer(items)
+        if self.waiting >= WAITING_LIMIT:
+            raise HttpError(
+                503,
+                f"{self.waiting} requests wait for {self}; no more are taken. Try "
+                "again in a second.",
+                [(b"retry-after", b"1")],
+            )
+        self.waiting += 1
+        try:
+            if isinstance(self.engine, EngineProcess):
+                return await self.engine.answer(items)
+            return await self._worker.answer(items)  # type: ignore[union-attr]
+        except DependencyError:
+            raise HttpError(
+                503,
+                f"The engine of {self} does not answer. Try again in a few seconds.",
+                [(b"retry-after", b"5")],
+            ) from None
+        finally:
+            self.waiting -= 1
+            self._close_if_unused()
 
     def retire(self) -> None:
-        """Close the engine once the last answer of the queue is given."""
-        self.worker.close()
+        """Close the engine once the last answer is given; in the event loop."""
+        self._is_retired = True
+        self._close_if_unused()
+
+    def _close_if_unused(self) -> None:
+        if self._is_retired and not self.waiting:
+            threading.Thread(target=self.close).start()
+
+    def close(self) -> None:
+        """Close the engine; waits for a process to end."""
+        if self._worker is not None:
+            self._worker.close()
+        self.engine.close()
+
+    def check(self, settings: Settings) -> None:
+        """Compare the golden answers, and measure the time of an answer.
+
+        Raises:
+            IntegrityError: they differ, or the golden file is gone or changed.
+        """
+        if isinstance(self.engine, EngineProcess):
+            return  # it has compared them itself
+        golden = Golden.read(golden_bytes(self.row, settings))
+        difference = golden.difference(self.engine, self.description.medium)
+        if not difference <= TOLERANCE:
+            raise IntegrityError(
+                f"{self} with the engine {self.engine.name} differs from its golden "
+                f"answers by {difference:.2g}; {TOLERANCE:g} is allowed.",
+                f"Run `headrace verify {self.model}`.",
+            )
+        self.inline_rows = _inline_rows(self.engine, self.medium.raw(golden.items))
+
+
+def _inline_rows(engine: Engine, items: Payload) -> int:
+    """How many rows the engine answers so quickly that the event loop can wait."""
+
+    def seconds(rows: Payload) -> float:
+        times = []
+        for _ in range(_CALLS):
+            started = time.perf_counter()
+            engine(rows)
+            times.append(time.perf_counter() - started)
+        return min(times)
+
+    one, all_ = seconds(items[:1]), seconds(items)
+    if one > INLINE_SECONDS:
+        return 0
+    each = max(one / 8, (all_ - one) / max(1, len(items) - 1))
+    return min(ROWS_AT_ONCE, 1 + int((INLINE_SECONDS - one) / each))
 
 
 class Slot:
     """A model by its name in URLs: the version that answers, and pinned ones.
 
     Attributes:
+        follows: whether ``current`` is the champion, also after a promotion.
         current: what answers where no version is named; replaced as a whole.
         pinned: other versions that can be named.
-        choose: picks what answers a request, by its id; None: always ``current``.
-        failure: why a newer champion does not answer; empty if it does.
+        choose: picks what answers a request that names no version, by the request's
+            id; None, or an answer of None, is ``current``.
+        failure: what is wrong, in a few words; empty if nothing is.
     """
 
-    def __init__(self, model: str, *, follows: bool) -> None:
+    def __init__(self, model: str) -> None:
         self.model = model
-        self.follows = follows
+        self.follows = False
         self.current: Served | None = None
         self.pinned: dict[int, Served] = {}
-        self.choose: Callable[[str], Served] | None = None
+        self.choose: Callable[[str], Served | None] | None = None
         self.failure = ""
 
     @property
@@ -137,77 +197,33 @@ class Slot:
         current = {self.current.version: self.current} if self.current else {}
         return {**self.pinned, **current}
 
+    def pick(self, request_id: str) -> Served:
+        """What answers a request; HttpError 503 before anything is loaded."""
+        chosen = self.choose(request_id) if self.choose is not None else None
+        served = chosen or self.current
+        if served is None:
+            later = [(b"retry-after", b"1")]
+            raise HttpError(503, f"{self.model} is not loaded yet.", later)
+        return served
+
 
 def open_served(
-    version: Version, settings: Settings, open_engine: OpenEngine, role: str
+    row: Version, settings: Settings, open_engine: OpenEngine, role: Role
 ) -> Served:
     """Open a version's engine, and check it by its golden answers.
 
     Raises:
         IntegrityError: it does not give the golden answers, or a file was changed.
-        DependencyError: a file cannot be read now.
+        DependencyError: a file cannot be read now, or a process does not start.
     """
-    engine = open_engine(version, settings)
+    engine = open_engine(row, settings)
     try:
-        served = Served(version, engine, role)
-        _check_golden(served, version, settings)
+        served = Served(row, engine, role, settings)
+        served.check(settings)
     except BaseException:
         engine.close()
         raise
     return served
-
-
-def _check_golden(served: Served, version: Version, settings: Settings) -> None:
-    """Compare the golden answers, and measure the time of an answer."""
-    with np.load(io.BytesIO(golden_of(version, settings)), allow_pickle=False) as file:
-        items, outputs = file["items"], file["outputs"]
-    for form in served.medium.variants(items):
-        difference = float(np.abs(served.engine(form) - outputs).max())
-        if not difference <= TOLERANCE:
-            raise IntegrityError(
-                f"{served} with the engine {served.engine.name} differs from its "
-                f"golden answers by {difference:.2g}; {TOLERANCE:g} is allowed.",
-                f"Run `headrace verify {served.model}`.",
-            )
-    served.inline_rows = _inline_rows(served.engine, served.medium.raw(items))
-
-
-def _inline_rows(engine: Engine, items: Payload) -> int:
-    """How many rows the engine answers so quickly that the event loop can wait."""
-
-    def seconds(rows: int) -> float:
-        times = []
-        for _ in range(_WARM_CALLS):
-            started = time.perf_counter()
-            engine(items[:rows])
-            times.append(time.perf_counter() - started)
-        return min(times)
-
-    single = seconds(1)
-    if single > INLINE_SECONDS:
-        return 0
-    each = max(single / 8, (seconds(len(items)) - single) / max(1, len(items) - 1))
-    return min(ROWS_AT_ONCE, 1 + int((INLINE_SECONDS - single) / each))
-
-
-def golden_of(version: Version, settings: Settings) -> bytes:
-    """The golden file of a version, checked by its digest, without MLflow.
-
-    Raises:
-        IntegrityError: it is gone or changed.
-    """
-    from headrace.state.tracking import GOLDEN_FILE, artifacts
-
-    for place in artifacts.run_places(version, settings.artifacts):
-        folder = artifacts.local_path(place)
-        if folder is not None and (
-            artifacts.digest_at(f"{place}/{GOLDEN_FILE}") == version.golden_digest
-        ):
-            return (folder / GOLDEN_FILE).read_bytes()
-    raise IntegrityError(
-        f"{GOLDEN_FILE} of run {version.run_id} is gone or was changed.",
-        f"Run `headrace repair {version.model}/{version.version}`.",
-    )
 
 
 class Wanted(NamedTuple):
@@ -224,7 +240,7 @@ class Wanted(NamedTuple):
     def parse(cls, name: str) -> Wanted:
         """``MODEL``, ``MODEL@champion`` or ``MODEL/VERSION``; else NotFoundError."""
         model, slash, number = name.partition("/")
-        if slash and number.isdecimal():
+        if slash and model and number.isdecimal():
             return cls(model, int(number))
         model, at, alias = name.partition("@")
         if slash or not model or (at and alias != "champion"):

@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
+import logging
+import resource
+import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import uvicorn
+
 from headrace.errors import DependencyError, UsageError
+from headrace.use.serving.connections import CONNECTIONS_LIMIT, Connection
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from headrace.use.serving.app import App
 
 KEEP_ALIVE_SECONDS = 60
 STOP_SECONDS = 10
+_SWEEP_SECONDS = 1.0
+_OTHER_FILES = 256
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Tls(NamedTuple):
-    """The files of TLS."""
+    """The files of TLS, PEM."""
 
     certificate: Path
     key: Path
@@ -30,7 +39,7 @@ def listen(host: str, port: int) -> socket.socket:
     """A socket at an address, which takes no connection yet.
 
     Raises:
-        UsageError: there is no such address.
+        UsageError: there is no such address, or the port needs a privilege.
         DependencyError: the port is taken.
     """
     try:
@@ -48,30 +57,83 @@ def listen(host: str, port: int) -> socket.socket:
             ) from None
         raise UsageError(
             f"The server cannot listen at {host}, port {port}: {error.strerror}.",
-            "Name an address of this machine with --host.",
+            "Name an address of this machine with --host, and a port with --port.",
         ) from None
     return listener
 
 
+def allow_connections() -> None:
+    """Raise the limit of open files, as far as that is allowed, for connections."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = CONNECTIONS_LIMIT + _OTHER_FILES
+    if soft < wanted:
+        limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+
+
+class Server(uvicorn.Server):
+    """Serves until a signal, and then ends without it.
+
+    Args:
+        config: uvicorn's.
+        app: the application.
+        ready: called once connections are taken.
+    """
+
+    def __init__(
+        self, config: uvicorn.Config, app: App, ready: Callable[[], object]
+    ) -> None:
+        super().__init__(config)
+        self._app, self._ready = app, ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take connections."""
+        await super().startup(sockets)
+        self._sweep()
+        self._ready()
+
+    def _sweep(self) -> None:
+        """End what takes too long, once a second."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        self._app.bodies.end_slow(now)
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, Connection):
+                connection.end_slow(now)
+        loop.call_later(_SWEEP_SECONDS, self._sweep)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop at a signal; uvicorn would raise it again at the end."""
+        former = {one: signal.signal(one, self.handle_exit) for one in _SIGNALS}
+        try:
+            yield
+        finally:
+            for one, handler in former.items():
+                signal.signal(one, handler)
+
+
 def run(
-    app: App, listener: socket.socket, tls: Tls | None, ready: Callable[[], None]
+    app: App, listener: socket.socket, tls: Tls | None, ready: Callable[[], object]
 ) -> None:
     """Serve until a SIGTERM or Ctrl-C; what is in flight is answered first.
 
     Args:
+        app: the application.
+        listener: from `listen`.
+        tls: None: without.
         ready: called once connections are taken.
+
+    Raises:
+        UsageError: the files of TLS are not a certificate and its key.
     """
-    import uvicorn
-
-    class Server(uvicorn.Server):
-        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            await super().startup(sockets)
-            ready()
-
+    allow_connections()
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     config = uvicorn.Config(
-        app,  # type: ignore[arg-type]
+        app,
         loop="uvloop",
-        http="httptools",
+        http=Connection,
         ws="none",
         lifespan="on",
         log_config=None,
@@ -84,7 +146,12 @@ def run(
         ssl_certfile=tls and tls.certificate,
         ssl_keyfile=tls and tls.key,
     )
-    server = Server(config)
-    factory = config.get_loop_factory()
-    with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(server.serve(sockets=[listener]))
+    try:
+        config.load()
+    except OSError as error:  # ssl.SSLError is one
+        raise UsageError(
+            f"The files of TLS cannot be used: {error.strerror or error}.",
+            "Give a certificate and its private key as PEM, without a password.",
+        ) from None
+    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+        runner.run(Server(config, app, ready).serve(sockets=[listener]))

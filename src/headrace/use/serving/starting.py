@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
+import contextlib
+import logging
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headrace.errors import UsageError
+from headrace.models.engines import build_engine, open_engine
 from headrace.state.hosts import is_loopback, local_host, names_of
 from headrace.state.ledger import Ledger
-from headrace.use.serving import keras_here
 from headrace.use.serving.app import App
+from headrace.use.serving.bodies import Bodies
 from headrace.use.serving.doors import Doors, read_token
-from headrace.use.serving.served import Slot, Wanted, open_served
+from headrace.use.serving.metrics import Metric, Metrics
+from headrace.use.serving.pages import page_routes
+from headrace.use.serving.routes import Models
+from headrace.use.serving.served import Served, Slot, Wanted, open_served
 from headrace.use.serving.server import Tls, listen, run
+from headrace.use.serving.watching import Watcher
 
 if TYPE_CHECKING:
+    from headrace.models.engines import Engine
     from headrace.settings import Settings
+    from headrace.state.ledger import Version
+    from headrace.use.serving.answered import Role
+
+log = logging.getLogger("headrace")
 
 
 class Options(NamedTuple):
@@ -32,11 +43,13 @@ class Options(NamedTuple):
 
 
 def serve(
-    options: Options, settings: Settings, ready: Callable[[dict[str, Any]], None]
+    options: Options, settings: Settings, ready: Callable[[dict[str, Any]], object]
 ) -> None:
     """Serve models until a SIGTERM or Ctrl-C.
 
     Args:
+        options: what to serve, and where.
+        settings: where the versions are.
         ready: called with the server's description once connections are taken.
 
     Raises:
@@ -48,23 +61,74 @@ def serve(
     doors, tls = _doors_of(options)
     ledger = Ledger(settings.database_url)
     wanted = list(dict.fromkeys(map(Wanted.parse, options.models)))
-    versions = [one.find(ledger) for one in wanted]
+    rows = [one.find(ledger) for one in wanted]
     listener = listen(options.host, options.port)
+    with contextlib.closing(listener), contextlib.ExitStack() as opened:
+
+        def open_(row: Version, role: Role) -> Served:
+            return open_served(row, settings, open_built, role)
+
+        slots = _slots_of(wanted, rows, open_)
+        opened.callback(_close_all, slots)
+        app = make_app(slots, doors, settings, open_)
+        scheme = "https" if tls else "http"
+        port = listener.getsockname()[1]
+        url = f"{scheme}://{local_host(options.host)}:{port}"
+        run(app, listener, tls, lambda: ready(_description(slots, url)))
+
+
+def make_app(
+    slots: list[Slot],
+    doors: Doors,
+    settings: Settings,
+    open_: Callable[[Version, Role], Served],
+) -> App:
+    """The application of some models, which watches the ledger while it runs."""
+    app = App(doors, Bodies(settings.max_body_bytes), Metrics())
+    app.routes |= page_routes()
+    models = Models(app, slots)
+    watcher = Watcher(slots, settings.database_url, open_, models.replace)
+    models.notices.append(watcher.notice)
+    app.starting.append(watcher.start)
+    app.stopping.append(watcher.stop)
+    app.metrics.sources += [watcher.metrics, _process_metrics]
+    return app
+
+
+def open_built(row: Version, settings: Settings) -> Engine:
+    """The engine of a version, which is built if it is not kept; see `open_engine`."""
+    build_engine(row, settings)
+    return open_engine(row, settings)
+
+
+def _slots_of(
+    wanted: Sequence[Wanted],
+    rows: Sequence[Version],
+    open_: Callable[[Version, Role], Served],
+) -> list[Slot]:
+    """The models, opened; a model answers with its champion if that is wanted."""
     slots: dict[str, Slot] = {}
-    for one, version in zip(wanted, versions, strict=True):
-        follows = one.version is None
-        slot = slots.setdefault(one.model, Slot(one.model, follows=follows))
-        role = "champion" if follows else "pinned"
-        served = open_served(version, settings, keras_here.open_engine, role)
-        if follows or slot.current is None:
-            slot.current = served
-        else:
-            slot.pinned[version.version] = served
-    app = App(list(slots.values()), doors, settings)
-    scheme = "https" if tls else "http"
-    port = listener.getsockname()[1]
-    url = f"{scheme}://{local_host(options.host)}:{port}"
-    run(app, listener, tls, lambda: ready(_description(app, url)))
+    try:
+        for one, row in sorted(
+            zip(wanted, rows, strict=True), key=lambda pair: pair[0].version is not None
+        ):
+            slot = slots.setdefault(one.model, Slot(one.model))
+            if one.version is None:
+                slot.follows, slot.current = True, open_(row, "champion")
+            elif slot.current is None:
+                slot.current = open_(row, "pinned")
+            elif slot.current.version != row.version or slot.follows:
+                slot.pinned[row.version] = open_(row, "pinned")
+    except BaseException:
+        _close_all(list(slots.values()))
+        raise
+    return list(slots.values())
+
+
+def _close_all(slots: Sequence[Slot]) -> None:
+    for slot in slots:
+        for served in {slot.current, *slot.pinned.values()} - {None}:
+            served.close()  # type: ignore[union-attr]
 
 
 def _doors_of(options: Options) -> tuple[Doors, Tls | None]:
@@ -85,16 +149,28 @@ def _doors_of(options: Options) -> tuple[Doors, Tls | None]:
     return Doors(names_of(options.host), token), tls
 
 
-def _description(app: App, url: str) -> dict[str, Any]:
+def _description(slots: Sequence[Slot], url: str) -> dict[str, Any]:
+    """What ``headrace serve --json`` prints."""
     models = [
-        {"name": slot.model, "version": served.version, "engine": served.engine.name}
-        for slot in app.slots.values()
+        {
+            "name": slot.model,
+            "version": served.version,
+            "role": served.role,
+            "engine": served.engine.name,
+        }
+        for slot in slots
         for served in slot.versions.values()
     ]
-    return {"status": "serving", "url": url, "models": models, "memory_mb": _memory()}
+    memory_mb = _memory_bytes() // 2**20
+    return {"status": "serving", "url": url, "models": models, "memory_mb": memory_mb}
 
 
-def _memory() -> int:
+def _process_metrics() -> Iterator[Metric]:
+    about = "Memory of this process."
+    yield Metric("resident_bytes", "gauge", about, [({}, _memory_bytes())])
+
+
+def _memory_bytes() -> int:
     import psutil
 
-    return int(psutil.Process(os.getpid()).memory_info().rss) // 2**20
+    return int(psutil.Process().memory_info().rss)

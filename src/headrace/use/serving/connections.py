@@ -1,0 +1,93 @@
+"""Connections: uvicorn's protocol, with limits that it has not.
+
+uvicorn waits for ever for the first request of a connection and for the rest of its
+headers, and takes headers of any size.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+HEADER_SECONDS = 10.0
+HEADER_BYTES = 64 * 2**10
+CONNECTIONS_LIMIT = 4096
+
+
+def _refusal(status: str, message: str, *headers: str) -> bytes:
+    body = json.dumps({"error": message})
+    lines = [f"HTTP/1.1 {status}", "content-type: application/json", *headers]
+    lines += [f"content-length: {len(body)}", "connection: close", "", body]
+    return "\r\n".join(lines).encode()
+
+
+_MALFORMED = _refusal("400 Bad Request", "The request is not valid HTTP.")
+_SLOW = _refusal(
+    "408 Request Timeout",
+    f"The headers did not arrive within {HEADER_SECONDS:g} s.",
+)
+_LONG = _refusal(
+    "431 Request Header Fields Too Large",
+    f"The headers have more than {HEADER_BYTES:,} bytes.",
+)
+_FULL = _refusal(
+    "503 Service Unavailable",
+    "There are too many connections. Try again in a second.",
+    "retry-after: 1",
+)
+
+
+class Connection(HttpToolsProtocol):
+    """A connection of a client."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.waiting_since: float | None = self.loop.time()  # for headers
+        self._header_bytes = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take a connection, unless there are too many."""
+        super().connection_made(transport)
+        if len(self.connections) > CONNECTIONS_LIMIT:
+            self._end(_FULL)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what was sent, unless it is an endless header."""
+        if self.waiting_since is not None:
+            self._header_bytes += len(data)
+        super().data_received(data)
+        if self.waiting_since is not None and self._header_bytes > HEADER_BYTES:
+            self._end(_LONG)
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        self.waiting_since = self.loop.time()
+        self._header_bytes = 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """All headers have arrived."""
+        self.waiting_since = None
+        super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is not HTTP."""
+        self._end(_MALFORMED)
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Log nothing: anybody can ask for it."""
+
+    def end_slow(self, now: float) -> None:
+        """End a connection whose headers take too long."""
+        if self.waiting_since is None or now - self.waiting_since <= HEADER_SECONDS:
+            return
+        if self.cycle is None or self.cycle.response_complete:
+            self._end(_SLOW)
+
+    def _end(self, refusal: bytes) -> None:
+        if not self.transport.is_closing():
+            self.transport.write(refusal)
+            self.transport.close()

@@ -1,0 +1,210 @@
+"""The OpenAPI 3.1 document of a server, built from the models that are loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from headrace import __version__
+from headrace.use.serving.plain import JSON_TYPE, RAW
+from headrace.use.serving.protocol import BATCH_LIMIT
+
+if TYPE_CHECKING:
+    from headrace.use.serving.served import Served, Slot
+
+Schema = dict[str, Any]
+
+_ERROR: Schema = {
+    "type": "object",
+    "properties": {"error": {"type": "string"}},
+    "required": ["error"],
+    "additionalProperties": False,
+}
+_COMMON = (400, 401, 403, 404, 405, 431)
+_OF_BODIES = (408, 413, 415, 422, 503)
+
+
+def document(slots: Iterable[Slot]) -> Schema:
+    """The document for the present versions of some models."""
+    ready = _object({"ready": {"type": "boolean"}}, ["ready"], is_open=True)
+    paths: Schema = {
+        "/v2": _get("The server and its extensions", {"type": "object"}),
+        "/v2/health/live": _get(
+            "Whether it runs", _object({"live": {"type": "boolean"}}, ["live"])
+        ),
+        "/v2/health/ready": _get("Whether it can answer", ready, 503, unready=ready),
+        "/models": _get(
+            "The models that answer",
+            _object({"models": {"type": "array", "items": {"type": "object"}}}),
+        ),
+        "/metrics": _get("Metrics for Prometheus", {"type": "string"}, kind=_TEXT),
+    }
+    for slot in slots:
+        if slot.current is None:
+            continue
+        paths |= _of_model(slot, slot.current)
+        for version, served in sorted(slot.versions.items()):
+            base = f"/v2/models/{slot.model}/versions/{version}"
+            paths |= _inference(base, served)
+            path = f"/models/{slot.model}/versions/{version}/predict"
+            paths[path] = _predict(served)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Headrace",
+            "version": __version__,
+            "description": "Answers of models, by the Open Inference Protocol v2 and "
+            "by a plain route. Every answer names the version that gave it.",
+        },
+        "paths": paths,
+        "components": {
+            "schemas": {"Error": _ERROR},
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+_TEXT = "text/plain"
+
+
+def _of_model(slot: Slot, served: Served) -> Schema:
+    return {
+        f"/models/{slot.model}/predict": _predict(served),
+        **_inference(f"/v2/models/{slot.model}", served),
+    }
+
+
+def _inference(base: str, served: Served) -> Schema:
+    return {
+        base: _get("The inputs and outputs of a model", {"type": "object"}),
+        f"{base}/ready": _get("Whether it can answer", {"type": "object"}),
+        f"{base}/infer": {"post": _infer(served)},
+    }
+
+
+def _predict(served: Served) -> Schema:
+    """The plain route of a version."""
+    members = served.task.answers.json_schema(served.description)
+    answer = {
+        "model": {"type": "string"},
+        "version": {"type": "integer"},
+        "request_id": {"type": "string"},
+        **members,
+    }
+    required = list(answer)
+    answer["input"] = {"type": "string", "description": "HTML of what the model saw"}
+    text = _object({"text": {"type": "string", "minLength": 1}}, ["text"])
+    content = {
+        kind: {"schema": text if kind == JSON_TYPE else {}}
+        for kind in served.reader.types
+    }
+    show = {
+        "name": "show",
+        "in": "query",
+        "description": "adds what the model saw",
+        "schema": {"enum": ["input"]},
+    }
+    return {
+        "post": {
+            "summary": f"The answer of {served.model} to one item",
+            "parameters": [show],
+            "requestBody": {"required": True, "content": content},
+            "responses": _responses(_object(answer, required), (*_COMMON, *_OF_BODIES)),
+        }
+    }
+
+
+def _infer(served: Served) -> Schema:
+    tensors = served.tensors
+    shape = [{"type": "integer", "minimum": 1, "maximum": BATCH_LIMIT}]
+    shape += [{"const": side} for side in tensors.shape[1:]]
+    item = {"type": "string"} if served.medium.IS_TEXT else {"type": "number"}
+    values: Schema = {"anyOf": [item, {"type": "array"}]}
+    tensor = _object(
+        {
+            "name": {"const": tensors.input_name},
+            "datatype": {"enum": tensors.datatypes},
+            "shape": {
+                "type": "array",
+                "prefixItems": shape,
+                "minItems": len(shape),
+                "maxItems": len(shape),
+            },
+            "parameters": {"type": "object"},
+            "data": {"type": "array", "items": values},
+        },
+        ["name", "datatype", "shape"],
+        is_open=True,
+    )
+    output = _object(
+        {"name": {"const": tensors.output_name}, "parameters": {"type": "object"}},
+        ["name"],
+        is_open=True,
+    )
+    request = _object(
+        {
+            "id": {"type": "string"},
+            "parameters": {"type": "object"},
+            "inputs": {
+                "type": "array",
+                "items": tensor,
+                "minItems": 1,
+                "maxItems": 1,
+            },
+            "outputs": {"type": "array", "items": output, "maxItems": 1},
+        },
+        ["inputs"],
+        is_open=True,
+    )
+    answer = _object(
+        {
+            "model_name": {"type": "string"},
+            "model_version": {"type": "string"},
+            "id": {"type": "string"},
+            "outputs": {"type": "array", "items": {"type": "object"}},
+        },
+        ["model_name", "model_version", "id", "outputs"],
+    )
+    responses = _responses(answer, (*_COMMON, *_OF_BODIES))
+    responses["200"]["content"][RAW] = {}
+    return {
+        "summary": f"The outputs of {served.model} for items",
+        "requestBody": {
+            "required": True,
+            "content": {JSON_TYPE: {"schema": request}},
+        },
+        "responses": responses,
+    }
+
+
+def _get(
+    summary: str,
+    schema: Schema,
+    *statuses: int,
+    kind: str = JSON_TYPE,
+    unready: Schema | None = None,
+) -> Schema:
+    responses = _responses(schema, (*_COMMON, *statuses), kind)
+    if unready is not None:
+        responses["503"] = _response(503, unready)
+    return {"get": {"summary": summary, "responses": responses}}
+
+
+def _responses(schema: Schema, errors: Iterable[int], kind: str = JSON_TYPE) -> Schema:
+    reference = {"$ref": "#/components/schemas/Error"}
+    refused = {str(status): _response(status, reference) for status in errors}
+    return {"200": _response(200, schema, kind), **refused}
+
+
+def _response(status: int, schema: Schema, kind: str = JSON_TYPE) -> Schema:
+    about = HTTPStatus(status).phrase
+    return {"description": about, "content": {kind: {"schema": schema}}}
+
+
+def _object(
+    properties: Schema, required: list[str] | None = None, *, is_open: bool = False
+) -> Schema:
+    schema: Schema = {"type": "object", "properties": properties}
+    schema["required"] = list(properties) if required is None else required
+    return schema if is_open else schema | {"additionalProperties": False}

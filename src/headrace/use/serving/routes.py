@@ -1,0 +1,249 @@
+"""The routes of models: inference, the plain route, metadata and health."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from headrace import __version__
+from headrace.errors import did_you_mean
+from headrace.use.serving import plain, protocol
+from headrace.use.serving.answered import Answered, Observer
+from headrace.use.serving.app import Request, Route, route
+from headrace.use.serving.metrics import Metric
+from headrace.use.serving.openapi import document
+from headrace.use.serving.replies import JSON, NO_SNIFF, HttpError, Reply, json_reply
+
+if TYPE_CHECKING:
+    from headrace.media.forms import Payload
+    from headrace.tasks.forms import Outputs
+    from headrace.use.serving.app import App, Handler
+    from headrace.use.serving.served import Served, Slot
+
+_SHOW = b"show=input"
+
+
+class Models:
+    """The models of a server, and their routes.
+
+    Args:
+        app: gets the routes.
+        slots: the models.
+
+    Attributes:
+        observers: called in the event loop after each answer.
+        notices: give what `ready` says beside the models, by name, if anything.
+    """
+
+    def __init__(self, app: App, slots: Sequence[Slot]) -> None:
+        self._app = app
+        self.slots = {slot.model: slot for slot in slots}
+        self.observers: list[Observer] = []
+        self.notices: list[Callable[[], dict[str, str]]] = []
+        live = {"live": True}
+        server = {
+            "name": "headrace",
+            "version": __version__,
+            "extensions": protocol.EXTENSIONS,
+        }
+        routes = app.routes
+        routes["/v2"] = routes["/v2/"] = route(GET=_constant(server))
+        routes["/v2/health/live"] = route(is_open=True, GET=_constant(live))
+        routes["/v2/health/ready"] = route(is_open=True, GET=self._ready)
+        routes["/models"] = route(GET=self._list)
+        routes["/openapi.json"] = route(GET=self._openapi)
+        for slot in slots:
+            own = self._routes(slot, None)
+            routes |= {path.format(slot.model): one for path, one in own.items()}
+        app.find = self.find
+        app.metrics.sources.append(self.metrics)
+
+    def _routes(self, slot: Slot, version: int | None) -> dict[str, Route]:
+        """The routes of a model or of one of its versions, by pattern."""
+
+        async def predict(request: Request) -> Reply:
+            return await self._predict(request, slot, version)
+
+        async def infer(request: Request) -> Reply:
+            return await self._infer(request, slot, version)
+
+        async def metadata(request: Request) -> Reply:
+            tensors = _pick(slot, version, request).tensors
+            return json_reply(tensors.metadata(slot.model, slot.versions))
+
+        async def ready(request: Request) -> Reply:
+            _pick(slot, version, request)
+            return json_reply({"name": slot.model, "ready": True})
+
+        return {
+            "/models/{}/predict": route(POST=predict),
+            "/v2/models/{}": route(GET=metadata),
+            "/v2/models/{}/ready": route(GET=ready),
+            "/v2/models/{}/infer": route(POST=infer),
+        }
+
+    def find(self, parts: list[str]) -> Route | None:
+        """The route of a path that names a version; HttpError 404 says what there is.
+
+        Args:
+            parts: of the path, split at its slashes.
+        """
+        start = 2 if parts[1:3] == ["v2", "models"] else 1
+        if parts[start : start + 1] != ["models"] or len(parts) < start + 2:
+            return None
+        model = parts[start + 1]
+        slot = self.slots.get(model)
+        if slot is None:
+            known = f"Models here: {', '.join(self.slots)}."
+            hint = did_you_mean(model[:100], self.slots, known)
+            raise HttpError(404, f"There is no model {model[:100]!r}. {hint}")
+        if parts[start + 2 : start + 3] != ["versions"] or len(parts) < start + 4:
+            return None
+        number = parts[start + 3]
+        version = next((v for v in slot.versions if str(v) == number), None)
+        if version is None:
+            known = ", ".join(map(str, sorted(slot.versions)))
+            message = f"Version {number[:20]!r} of {model} is not loaded; loaded: "
+            raise HttpError(404, f"{message}{known or 'none'}.")
+        pattern = "/".join([*parts[: start + 1], "{}", *parts[start + 4 :]])
+        return self._routes(slot, version).get(pattern)
+
+    def replace(self, slot: Slot, served: Served) -> None:
+        """Let another version answer; called in the event loop.
+
+        The former one is closed once its last answer is given.
+        """
+        if served.role == "pinned" and served.version in slot.pinned:
+            former: Served | None = slot.pinned[served.version]
+            slot.pinned[served.version] = served
+        else:
+            former, slot.current = slot.current, served
+        if former is not None:
+            former.retire()
+
+    async def _predict(
+        self, request: Request, slot: Slot, version: int | None
+    ) -> Reply:
+        """Answer the plain route."""
+        served = _pick(slot, version, request)
+        media_type = request.headers.get(b"content-type", b"")
+        show = request.query == _SHOW
+        if request.query and not show:
+            seen = request.query[:60].decode("latin-1")
+            raise HttpError(400, f"The query is {seen!r}; show=input is known.")
+        payload, items = served.reader.read(media_type, request.body)
+        outputs = served.answer_now(items)
+        if outputs is None:
+            outputs = await served.answer(items)
+        html = served.medium.as_html(payload[0], served.description) if show else None
+        body = plain.answer_body(served, request.id, outputs[0], html)
+        self._answered(request, served, items, outputs)
+        return Reply(200, [JSON, NO_SNIFF, served.version_header], body)
+
+    async def _infer(self, request: Request, slot: Slot, version: int | None) -> Reply:
+        """Answer a request for inference."""
+        served = _pick(slot, version, request)
+        length = request.headers.get(protocol.HEADER_LENGTH)
+        parsed = protocol.parse(served, request.body, length)
+        outputs = served.answer_now(parsed.items)
+        if outputs is None:
+            outputs = await served.answer(parsed.items)
+        reply = protocol.reply_of(served, parsed, outputs, request.id)
+        self._answered(request, served, parsed.items, outputs)
+        return reply
+
+    def _answered(
+        self, request: Request, served: Served, items: Payload, outputs: Outputs
+    ) -> None:
+        """Count an answer, and let the observers know of it."""
+        seconds = time.perf_counter() - request.began
+        self._app.metrics.time(served.model, seconds)
+        if not self.observers:
+            return
+        answered = Answered(
+            request_id=request.id,
+            time_us=time.time_ns() // 1000,
+            model=served.model,
+            version=served.version,
+            role=served.role,
+            items=items,
+            outputs=outputs,
+            latency_ms=1000 * seconds,
+            engine=served.engine.name,
+            description=served.description,
+        )
+        for observe in self.observers:
+            observe(answered)
+
+    async def _ready(self, request: Request) -> Reply:
+        """Whether there is an answer for each model, and what is wrong."""
+        value: dict[str, Any] = {
+            "ready": all(s.current and not s.current.failure for s in self._all())
+        }
+        failures = {slot.model: slot.failure for slot in self._all() if slot.failure}
+        if failures:
+            value["failures"] = failures
+        for notice in self.notices:
+            value |= notice()
+        later = [] if value["ready"] else [(b"retry-after", b"1")]
+        return json_reply(value, 200 if value["ready"] else 503, later)
+
+    def _all(self) -> Iterator[Slot]:
+        return iter(self.slots.values())
+
+    async def _list(self, request: Request) -> Reply:
+        """The model of each slot."""
+        listed = [_description(slot.current) for slot in self._all() if slot.current]
+        return json_reply({"models": listed})
+
+    async def _openapi(self, request: Request) -> Reply:
+        return json_reply(document(self._all()))
+
+    def metrics(self) -> Iterator[Metric]:
+        """The versions and their queues."""
+        loaded = [one for slot in self._all() for one in slot.versions.values()]
+        labels = [{"model": s.model, "version": str(s.version)} for s in loaded]
+        engines = [
+            ({**own, "engine": one.engine.name, "role": one.role}, 1.0)
+            for own, one in zip(labels, loaded, strict=True)
+        ]
+        yield Metric("engine_info", "gauge", "The versions that answer.", engines)
+        waiting = [(o, s.waiting) for o, s in zip(labels, loaded, strict=True)]
+        yield Metric("waiting", "gauge", "Requests in the queue of a version.", waiting)
+        about, held = "Bytes of large bodies in memory.", self._app.bodies.held
+        yield Metric("body_bytes", "gauge", about, [({}, held)])
+
+
+def _pick(slot: Slot, version: int | None, request: Request) -> Served:
+    """What answers a request: one reading of one reference."""
+    served = slot.pick(request.id) if version is None else slot.versions.get(version)
+    if served is None:  # it was replaced while the body arrived
+        raise HttpError(404, f"Version {version} of {slot.model} is not loaded.")
+    request.model, request.version = served.model, served.version
+    return served
+
+
+def _constant(value: Any) -> Handler:
+    async def answer(request: Request) -> Reply:
+        return json_reply(value)
+
+    return answer
+
+
+def _description(served: Served) -> dict[str, Any]:
+    """A version, as ``/models`` lists it."""
+    data = served.description
+    value = {
+        "name": served.model,
+        "version": served.version,
+        "medium": data.medium,
+        "task": data.task,
+        "shape": list(data.shape),
+        **data.target,
+        "engine": served.engine.name,
+        "summary": served.task.answers.about(data),
+    }
+    if data.sample_rate_hz:
+        value["sample_rate_hz"] = data.sample_rate_hz
+    return value

@@ -1,0 +1,193 @@
+"""Watches the ledger: a promotion or a rollback reaches the server within seconds.
+
+A thread opens the new champion and checks it by its golden answers, while the former
+one answers. Then one reference is replaced. A version that does not load leaves the
+former one, and is tried again later and later. Without its ledger the server serves on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import make_url
+
+from headrace.errors import DependencyError, HeadraceError
+from headrace.state.ledger import Ledger
+from headrace.use.serving.metrics import Metric
+from headrace.use.serving.served import Served, Slot
+
+if TYPE_CHECKING:
+    from headrace.state.ledger import Version
+    from headrace.use.serving.answered import Role
+
+POLL_SECONDS = 0.5
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 2.0, 300.0
+log = logging.getLogger("headrace")
+
+Open = Callable[["Version", "Role"], Served]
+Replace = Callable[[Slot, Served], None]
+
+
+class _Retry:
+    """When a version that does not load is tried again."""
+
+    def __init__(self) -> None:
+        self.pause = FIRST_PAUSE_SECONDS
+        self.at = 0.0
+
+    def is_due(self) -> bool:
+        return time.monotonic() >= self.at
+
+    def later(self) -> None:
+        self.at = time.monotonic() + self.pause
+        self.pause = min(2 * self.pause, LONGEST_PAUSE_SECONDS)
+
+
+class Watcher:
+    """Keeps the models of a server at what the ledger has.
+
+    Args:
+        slots: the models.
+        url: of the ledger.
+        open_: opens a version for the role, and checks it.
+        replace: puts a version in the place of the former one, in the event loop.
+
+    Attributes:
+        ledger_failure: why the ledger cannot be read; empty while it can.
+    """
+
+    def __init__(
+        self, slots: list[Slot], url: str, open_: Open, replace: Replace
+    ) -> None:
+        self._slots, self._url = slots, url
+        self._open, self._replace = open_, replace
+        self._ledger: Ledger | None = None
+        self._sequences: dict[str, int] = {}
+        self._retries: dict[str, _Retry] = {}
+        self._stopped = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.ledger_failure = ""
+        self.swaps: Counter[str] = Counter()
+        self.failures: Counter[str] = Counter()
+
+    def start(self) -> None:
+        """Watch from now on; called in the event loop."""
+        self._loop = asyncio.get_running_loop()
+        threading.Thread(target=self._watch, daemon=True, name="watcher").start()
+
+    def stop(self) -> None:
+        """Watch no more."""
+        self._stopped.set()
+
+    def notice(self) -> dict[str, str]:
+        """What `ready` says of the ledger."""
+        return {"ledger": "does not answer"} if self.ledger_failure else {}
+
+    def metrics(self) -> Iterator[Metric]:
+        """Swaps, failures, and whether the ledger answers."""
+        for name, about, counts in (
+            ("swaps_total", "Versions that replaced another.", self.swaps),
+            ("load_failures_total", "Versions that did not load.", self.failures),
+        ):
+            values = [({"model": s.model}, counts[s.model]) for s in self._slots]
+            yield Metric(name, "counter", about, values)
+        is_up = float(not self.ledger_failure)
+        yield Metric("ledger_up", "gauge", "Whether it answers.", [({}, is_up)])
+
+    def _watch(self) -> None:
+        while not self._stopped.wait(POLL_SECONDS):
+            for slot in self._slots:
+                if not self._stopped.is_set():
+                    self._look(slot)
+
+    def _look(self, slot: Slot) -> None:
+        """Bring one model to what the ledger has."""
+        try:
+            row = self._wanted(slot)
+        except Exception as error:  # the watch goes on, whatever the ledger does
+            self._note_ledger(str(error))
+            return
+        current = slot.current
+        if row is not None:
+            is_answered = current is not None and current.version == row.version
+            if is_answered and current is not None and not current.failure:
+                slot.failure = ""
+                self._retries.pop(slot.model, None)
+            else:
+                self._load(slot, row, "champion" if slot.follows else "pinned")
+        for served in slot.pinned.values():
+            if served.failure:
+                self._load(slot, served.row, "pinned")
+
+    def _wanted(self, slot: Slot) -> Version | None:
+        """The version that should answer; None where nothing is to be done."""
+        current = slot.current
+        is_well = current is not None and not current.failure and not slot.failure
+        if not slot.follows:
+            return None if is_well or current is None else current.row
+        ledger = self._open_ledger()
+        sequence = ledger.sequence(slot.model)
+        self._note_ledger("")
+        if is_well and sequence == self._sequences.get(slot.model):
+            return None
+        champion = ledger.champion(slot.model)
+        if champion is None:
+            return None
+        if champion.entry.sequence != self._sequences.get(slot.model):
+            self._retries.pop(slot.model, None)
+        self._sequences[slot.model] = champion.entry.sequence
+        return champion.version
+
+    def _open_ledger(self) -> Ledger:
+        url = make_url(self._url)
+        if url.drivername.startswith("sqlite") and not Path(str(url.database)).exists():
+            self._ledger = None  # SQLite would make an empty one
+            raise DependencyError(f"The ledger {url.database} is gone.")
+        if self._ledger is None:
+            self._ledger = Ledger(self._url)
+        return self._ledger
+
+    def _note_ledger(self, failure: str) -> None:
+        if failure and not self.ledger_failure:
+            log.warning("serve: %s The versions that are loaded answer on.", failure)
+        elif self.ledger_failure and not failure:
+            log.info("serve: the ledger answers again")
+        self.ledger_failure = failure
+
+    def _load(self, slot: Slot, row: Version, role: Role) -> None:
+        """Open a version and let it answer; note why it does not load."""
+        retry = self._retries.setdefault(slot.model, _Retry())
+        if not retry.is_due():
+            return
+        try:
+            served = self._open(row, role)
+        except Exception as error:  # the former version answers on
+            retry.later()
+            slot.failure = f"version {row.version} does not load"
+            self.failures[slot.model] += 1
+            reason = str(error) or type(error).__name__
+            if not isinstance(error, HeadraceError):
+                reason = f"{type(error).__name__}: {reason}"
+            log.warning("serve: %s does not load: %s", row, reason)
+            return
+        self._retries.pop(slot.model, None)
+        slot.failure = ""
+        if self._loop is not None and not self._stopped.is_set():
+            done = threading.Event()
+            self._loop.call_soon_threadsafe(self._swap, slot, served, done)
+            done.wait()
+            return
+        served.close()
+
+    def _swap(self, slot: Slot, served: Served, done: threading.Event) -> None:
+        self._replace(slot, served)
+        self.swaps[slot.model] += 1
+        log.info("serve: %s answers, by %s", served, served.engine.name)
+        done.set()

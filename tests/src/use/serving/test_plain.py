@@ -1,0 +1,175 @@
+"""The plain route: what people have becomes an item, or is refused."""
+
+from __future__ import annotations
+
+import io
+import wave
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from tests.src.use.serving.conftest import AUDIO, IMAGE, NUMBER, TEXT, Site, serving
+
+RAW = "application/octet-stream"
+
+
+class Echo:
+    """Keeps what it is asked, and answers with the first class."""
+
+    name = "toy"
+
+    def __init__(self) -> None:
+        self.items: list[Any] = []
+
+    def __call__(self, items: Any) -> Any:
+        self.items.append(items)
+        return np.repeat(np.float32([[0.5, 0.3, 0.2]]), len(items), axis=0)
+
+    def close(self) -> None:
+        pass
+
+
+def picture(pixels: Any, kind: str = "PNG") -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, kind)
+    return file.getvalue()
+
+
+def sound(samples: Any, rate: int) -> bytes:
+    file = io.BytesIO()
+    with wave.open(file, "wb") as writer:
+        writer.setnchannels(1)
+        writer.setsampwidth(2)
+        writer.setframerate(rate)
+        writer.writeframes(samples.astype("<i2").tobytes())
+    return file.getvalue()
+
+
+def test_an_answer_is_what_people_read() -> None:
+    reply = Site(serving(IMAGE, 2)).predict(bytes(16), RAW)
+    assert reply.status == 200
+    assert reply.headers["x-model-version"] == "2"
+    assert reply.json == {
+        "model": "toy",
+        "version": 2,
+        "request_id": reply.headers["x-request-id"],
+        "label": 'a "fox" %',
+        "probability": 0.5,
+        "probabilities": {"cat": 0.25, "dog": 0.25, 'a "fox" %': 0.5},
+    }
+
+
+def test_a_regression_answers_a_value() -> None:
+    answer = Site(serving(NUMBER)).predict(bytes(16), RAW).json
+    assert answer["value"] == 0.5 and "label" not in answer
+
+
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "GIF"])
+def test_a_picture_is_the_same_as_its_pixels(kind: str) -> None:
+    engine = Echo()
+    site = Site(serving(IMAGE, engine=engine))
+    pixels = np.arange(0, 160, 10, np.uint8).reshape(4, 4)
+    assert site.predict(picture(pixels, kind), "image/whatever").status == 200
+    assert site.predict(pixels.tobytes(), RAW).status == 200
+    file, raw = engine.items
+    assert file.dtype == raw.dtype == np.uint8
+    assert file.shape == (1, 4, 4, 1) and np.array_equal(file, raw)
+
+
+def test_a_sound_is_resampled_and_padded_as_in_training() -> None:
+    engine = Echo()
+    site = Site(serving(AUDIO, engine=engine))
+    tone = 9000 * np.sin(np.arange(100) / 5)
+    assert site.predict(sound(tone, 16_000), "audio/wav").status == 200
+    short = np.arange(50, dtype="<i2")
+    assert site.predict(short.tobytes(), RAW).status == 200
+    file, raw = engine.items
+    assert file.shape == raw.shape == (1, 80) and file.dtype == np.float32
+    assert np.abs(file[0, 5:45] * 2**15 - tone[10:90:2]).max() < 300
+    assert not file[0, 51:].any()
+    assert np.array_equal(raw[0, :50], short / np.float32(2**15))
+
+
+def test_texts_come_as_they_are_or_in_json() -> None:
+    engine = Echo()
+    site = Site(serving(TEXT, engine=engine))
+    text = "你好，明天见。好的。"
+    assert site.predict(text.encode(), "text/plain; charset=utf-8").status == 200
+    assert site.predict(text.encode("gb18030"), "Text/Plain").status == 200
+    assert site.predict(text.encode(), RAW).status == 200
+    body = {"text": text}
+    named = {"content-type": "application/json"}
+    assert site.ask("POST", "/models/toy/predict", body, named).status == 200
+    assert [items.tolist() for items in engine.items] == [[text]] * 4
+
+
+def test_what_the_model_saw_is_shown() -> None:
+    site = Site(serving(IMAGE), serving(TEXT, model="words"))
+    shown = site.predict(bytes(16), RAW, "?show=input").json["input"]
+    assert shown.startswith('<img src="data:image/png;base64,')
+    named = {"content-type": "text/plain"}
+    path = "/models/words/predict?show=input"
+    answer = site.ask("POST", path, b"<b>hi</b>", named).json
+    assert answer["input"] == "<bdi>&lt;b&gt;hi&lt;/b&gt;</bdi>"
+    assert site.predict(bytes(16), RAW, "?show=all").status == 400
+
+
+@pytest.mark.parametrize(
+    ("description", "body", "kind", "status", "words"),
+    [
+        (IMAGE, bytes(15), RAW, 422, "15 bytes"),
+        (IMAGE, b"", RAW, 422, "0 bytes"),
+        (IMAGE, picture(np.zeros((5, 4), np.uint8)), "image/png", 422, "5 x 4 pixels"),
+        (IMAGE, b"not a picture", "image/png", 422, "not one of PNG"),
+        (IMAGE, b"", "image/png", 422, "empty"),
+        (IMAGE, picture(np.eye(4, dtype=np.uint8))[:-20], "image/png", 422, "damaged"),
+        (IMAGE, picture(np.full((4, 4, 3), [9, 0, 5], np.uint8)), "image/png", 422, ""),
+        (IMAGE, b"x", "text/plain", 415, "image/*"),
+        (IMAGE, b"x", "", 415, "no Content-Type"),
+        (IMAGE, b"x", "imagery/png", 415, "imagery"),
+        (AUDIO, b"x", RAW, 422, "1 bytes"),
+        (AUDIO, b"RIFFxxxxWAVE", "audio/wav", 422, ""),
+        (AUDIO, sound(np.arange(0), 8000), "audio/wav", 422, ""),
+        (TEXT, b"", "text/plain", 422, "empty"),
+        (TEXT, b"a\0b", "text/plain", 422, "NUL"),
+        (TEXT, b"\xff\xfe\xff", RAW, 422, ""),
+        (TEXT, b"{", "application/json", 400, "not JSON"),
+        (TEXT, b"[" * 10**5, "application/json", 400, "nested"),
+        (TEXT, b'{"text": 3}', "application/json", 422, "wanted"),
+        (TEXT, b'{"words": "a"}', "application/json", 422, "['words']"),
+        (TEXT, b'{"text": "a", "b": 1}', "application/json", 422, "wanted"),
+        (TEXT, b'{"text": "\\ud800"}', "application/json", 422, "half a character"),
+        (TEXT, b'{"text": "\\u0000"}', "application/json", 422, "NUL"),
+        (TEXT, b'"text"', "application/json", 422, "wanted"),
+    ],
+)
+def test_what_is_no_item_is_refused(
+    description: dict[str, Any], body: bytes, kind: str, status: int, words: str
+) -> None:
+    reply = Site(serving(description)).predict(body, kind)
+    assert (reply.status, list(reply.json)) == (status, ["error"]), reply.body
+    assert words in reply.json["error"]
+
+
+def test_a_bomb_is_refused_by_its_header() -> None:
+    large = {**IMAGE, "shape": [20_000, 20_000, 1]}
+    bomb = picture(np.zeros((1, 1), np.uint8))
+    bomb = bomb[:16] + (20_000).to_bytes(4) * 2 + bomb[24:]
+    reply = Site(serving(large)).predict(bomb, "image/png")
+    assert reply.status == 422 and "400,000,000 bytes" in reply.json["error"]
+
+
+def test_the_id_of_a_request_is_taken_if_it_is_sane() -> None:
+    site = Site(serving(IMAGE))
+
+    def id_of(own: str) -> str:
+        named = {"content-type": RAW, "x-request-id": own}
+        reply = site.ask("POST", "/models/toy/predict", bytes(16), named)
+        assert reply.json["request_id"] == reply.headers["x-request-id"]
+        return str(reply.headers["x-request-id"])
+
+    assert id_of("order-7/a.b:c_d") == "order-7/a.b:c_d"
+    for strange in ("", "a b", 'a"b', "<x>", "x" * 129):
+        assert id_of(strange) not in ("", strange)
+    assert id_of("") != id_of("")

@@ -1,0 +1,225 @@
+"""A promotion reaches the server; what does not load, or no ledger, harms nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.src.use.serving.conftest import IMAGE, Site, Toy, a_row, serving
+
+from headrace.errors import IntegrityError
+from headrace.state.ledger import Ledger
+from headrace.use.serving import watching
+from headrace.use.serving.served import Served
+from headrace.use.serving.watching import Watcher
+
+
+class House:
+    """A ledger with three versions, and a server that follows its champion."""
+
+    def __init__(self, folder: Path) -> None:
+        self.file = folder / "ledger.db"
+        self.ledger = Ledger(f"sqlite:///{self.file}")
+        for number in (1, 2, 3):
+            self.ledger.add_version(a_row("toy", number, IMAGE))
+        self.promote(1)
+        self.broken: set[int] = set()
+        self.opened: list[int] = []
+        self.site = Site(serving(IMAGE, 1))
+        self.slot = self.site.slots["toy"]
+        self.slot.follows = True
+        self.watcher = Watcher(
+            [self.slot],
+            f"sqlite:///{self.file}",
+            self.open,
+            self.site.models.replace,
+        )
+        self.site.models.notices.append(self.watcher.notice)
+
+    def open(self, row: Any, role: str) -> Served:
+        self.opened.append(row.version)
+        if row.version in self.broken:
+            raise IntegrityError("its file was changed")
+        return serving(IMAGE, row.version)
+
+    def promote(self, version: int) -> None:
+        last = self.ledger.sequence("toy")
+        self.ledger.promote(
+            "toy",
+            version,
+            who="ada",
+            why="a test",
+            expected_sequence=last,
+            forced=True,
+        )
+
+    @property
+    def version(self) -> int:
+        assert self.slot.current is not None
+        return self.slot.current.version
+
+    def run(self, *steps: Callable[[], Any]) -> None:
+        """Watch, and wait after each step until it gives something true."""
+
+        async def watch() -> None:
+            self.watcher.start()
+            try:
+                for step in steps:
+                    limit = time.monotonic() + 20
+                    while not step():
+                        assert time.monotonic() < limit, step
+                        await asyncio.sleep(0.01)
+            finally:
+                self.watcher.stop()
+
+        asyncio.run(watch())
+
+
+@pytest.fixture
+def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
+    monkeypatch.setattr(watching, "POLL_SECONDS", 0.02)
+    monkeypatch.setattr(watching, "FIRST_PAUSE_SECONDS", 0.1)
+    return House(tmp_path)
+
+
+def once(call: Callable[[], Any]) -> Callable[[], bool]:
+    """A step that is done at once."""
+
+    def step() -> bool:
+        call()
+        return True
+
+    return step
+
+
+def test_a_promotion_and_a_rollback_reach_the_server(house: House) -> None:
+    first = house.slot.current
+    assert first is not None and isinstance(first.engine, Toy)
+    engine = first.engine
+    house.run(
+        once(lambda: house.promote(2)),
+        lambda: house.version == 2,
+        lambda: engine.is_closed,
+        once(
+            lambda: house.ledger.rollback("toy", who="ada", why="", expected_sequence=2)
+        ),
+        lambda: house.version == 1,
+    )
+    assert house.watcher.swaps["toy"] == 2 and house.opened == [2, 1]
+
+
+def test_nothing_is_opened_while_nothing_changes(house: House) -> None:
+    looked: list[int] = []
+    sequence = Ledger.sequence
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            Ledger, "sequence", lambda *a: (looked.append(1), sequence(*a))[1]
+        )
+        house.run(lambda: len(looked) > 5)
+    assert house.opened == []
+
+
+def test_a_version_that_does_not_load_leaves_the_former_one(house: House) -> None:
+    house.broken = {2}
+
+    def ready() -> Any:
+        return house.slot.failure == "version 2 does not load"
+
+    house.run(
+        once(lambda: house.promote(2)),
+        ready,
+        lambda: house.opened.count(2) > 1,  # it is tried again
+        lambda: house.version == 1,
+        once(house.broken.clear),
+        lambda: house.version == 2,
+    )
+    assert house.slot.failure == ""
+    assert house.watcher.failures["toy"] == house.opened.count(2) - 1
+
+
+def test_a_later_promotion_does_not_wait_for_the_one_that_failed(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "FIRST_PAUSE_SECONDS", 1000.0)
+    house.broken = {2}
+    house.run(
+        once(lambda: house.promote(2)),
+        lambda: house.slot.failure,
+        once(lambda: house.promote(3)),
+        lambda: house.version == 3,
+    )
+    assert house.opened == [2, 3] and house.slot.failure == ""
+
+
+def test_a_rollback_of_a_failed_promotion_ends_the_failure(house: House) -> None:
+    house.broken = {2}
+    house.run(
+        once(lambda: house.promote(2)),
+        lambda: house.slot.failure,
+        once(
+            lambda: house.ledger.rollback("toy", who="ada", why="", expected_sequence=2)
+        ),
+        lambda: not house.slot.failure,
+    )
+    assert house.version == 1
+
+
+def test_without_its_ledger_the_server_says_so_and_serves(house: House) -> None:
+    away = house.file.with_suffix(".away")
+    house.run(
+        once(lambda: house.file.rename(away)),
+        lambda: house.watcher.ledger_failure,
+    )
+    assert not house.file.exists()  # no empty one was made
+    assert house.version == 1
+    assert house.watcher.notice() == {"ledger": "does not answer"}
+    lines = {metric.name: list(metric.values) for metric in house.watcher.metrics()}
+    assert lines["ledger_up"] == [({}, 0.0)]
+
+
+def test_the_ledger_is_watched_again_when_it_is_back(house: House) -> None:
+    away = house.file.with_suffix(".away")
+    house.run(
+        once(lambda: house.file.rename(away)),
+        lambda: house.watcher.ledger_failure,
+        once(lambda: away.rename(house.file)),
+        lambda: not house.watcher.ledger_failure,
+        once(lambda: house.promote(2)),
+        lambda: house.version == 2,
+    )
+
+
+def test_an_engine_that_has_ended_is_opened_again(house: House) -> None:
+    @contextmanager
+    def ended() -> Iterator[None]:
+        current = house.slot.current
+        assert current is not None
+        current.engine.failure = "ended with -9"  # type: ignore[attr-defined]
+        yield
+
+    first = house.slot.current
+    with ended():
+        house.run(lambda: house.slot.current is not first)
+    assert house.opened == [1] and house.version == 1
+
+
+def test_a_pinned_version_is_opened_again_as_well(house: House) -> None:
+    pinned = serving(IMAGE, 3)
+    pinned.role = "pinned"
+    house.slot.pinned[3] = pinned
+    pinned.engine.failure = "ended with -9"  # type: ignore[attr-defined]
+
+    def role(row: Any, role: str) -> Served:
+        served = House.open(house, row, role)
+        served.role = role  # type: ignore[assignment]
+        return served
+
+    house.watcher._open = role
+    house.run(lambda: house.slot.pinned[3] is not pinned)
+    assert house.version == 1 and house.slot.pinned[3].role == "pinned"
