@@ -128,6 +128,11 @@ class Settings(BaseSettings):
         "further environment variables that a worker passes to its flows: "
         "comma-separated names, in which * stands for any letters",
     )
+    serve_hosts: str = option(
+        "",
+        "names by which clients reach `headrace serve`, beside those of its machine, "
+        "such as those of a proxy: comma-separated",
+    )
     data: Path | None = option(
         None,
         "a folder that has, at any depth, local copies of the named data sets; by "
