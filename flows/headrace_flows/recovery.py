@@ -1,4 +1,4 @@
-"""Ends runs whose process is gone, and restores champions' files that are lost.
+"""Ends runs whose process is gone, and restores what is lost.
 
 A killed run cannot report its end, so Prefect and MLflow show it as running. Its lease
 shows the end: the process that holds the lease is gone, or has not renewed it for too
@@ -24,6 +24,7 @@ from headrace.state.ledger import Lease
 from headrace.state.ledger import rows as rules
 from headrace.state.ledger.leases import FLOW_RUN, Leases
 from headrace_flows.events import emit_from_command, ledger_tag
+from headrace_flows.lasting import start_crashed_again
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from headrace.settings import Settings
     from headrace.use.repair import Repair
 
-FLOWS = ("train", "tune", "fit")  # each takes a lease at its start
+FLOWS = ("train", "tune", "fit", "serve")  # each takes a lease at its start
 MEMORY_SECONDS = 3600.0  # how long leases of ended runs stay
 SWEEP_SECONDS = 30.0
 WATCH_SECONDS = 60.0
@@ -98,6 +99,7 @@ class _Sweep:
             self._end_in_mlflow({*ended})
         for lease in dead:
             self._ledger.mark_ended(lease)
+        start_crashed_again(self._client, self._tag)
         newest = {lease.name: lease.token for lease in leases}  # leases are by age
         old = [
             lease

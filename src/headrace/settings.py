@@ -133,6 +133,11 @@ class Settings(BaseSettings):
         "auto: models are exported to faster engines after a run and at first use, "
         "where the extra `serve` is installed; none: Keras answers",
     )
+    serve_hosts: str = option(
+        "",
+        "names by which clients reach `headrace serve`, beside those of its machine, "
+        "such as those of a proxy: comma-separated",
+    )
     data: Path | None = option(
         None,
         "a folder that has, at any depth, local copies of the named data sets; by "

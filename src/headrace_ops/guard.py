@@ -14,7 +14,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 GRACE_SECONDS = 10
 LONGEST_GRACE_SECONDS = 60
@@ -34,10 +35,9 @@ def start(
         keep_open: descriptors that the guard holds until the command has ended.
         grace_seconds: how long the command may take to end after SIGTERM.
     """
-    program = [sys.executable, "-Pm", "headrace_ops.guard", str(grace_seconds)]
     with open(log_path, "ab") as log:
         return subprocess.Popen(  # noqa: S603
-            [*program, *command],
+            [*_guarded(grace_seconds), *command],
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -47,7 +47,31 @@ def start(
         )
 
 
-def stop(*guards: subprocess.Popen[bytes]) -> None:
+@contextlib.contextmanager
+def piped(
+    command: list[str], grace_seconds: int = GRACE_SECONDS
+) -> Iterator[subprocess.Popen[str]]:
+    """Run a guarded command whose output is read here; it ends with the block."""
+    process = subprocess.Popen(  # noqa: S603
+        [*_guarded(grace_seconds), *command],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        text=True,
+        errors="replace",
+    )
+    try:
+        yield process
+    finally:
+        stop(process)
+
+
+def _guarded(grace_seconds: int) -> list[str]:
+    return [sys.executable, "-Pm", "headrace_ops.guard", str(grace_seconds)]
+
+
+def stop(*guards: subprocess.Popen[Any]) -> None:
     """End guarded commands at the same time, and wait for them."""
     for guard in guards:
         if guard.stdin is not None:

@@ -21,7 +21,9 @@ COMPOSE = INFRA / "compose.yaml"
 DOCKERFILE = (INFRA / "images" / "Dockerfile").read_text(encoding="utf-8")
 PRODUCT = yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))
 SERVICES: dict[str, dict[str, Any]] = PRODUCT["services"]
-OPTIONAL = {"HEADRACE_NOTIFY", "MLFLOW_PORT", "PREFECT_PORT"}
+PRESET = {"MLFLOW_PORT", "PREFECT_PORT", "SERVE_MODELS", "SERVE_PORT"}
+PRESET |= {"SERVE_TOKEN_FILE", "SERVE_CERT_FILE", "SERVE_KEY_FILE"}
+OPTIONAL = {"HEADRACE_NOTIFY", "SERVE_HOSTS", *PRESET}
 ONE_SHOT = {"buckets", "users", "cli"}
 SECRET = re.compile(r"PASSWORD|SECRET|AUTH_STRING")
 # What neither Headrace, Prefect nor MLflow reads, and who does.
@@ -152,7 +154,7 @@ def test_compose_takes_the_file_with_every_profile(tmp_path: Path) -> None:
         name: value or f"value{number}x"
         for number, (name, value) in enumerate(example().items())
     }
-    profiles = ("--profile", "gpu", "--profile", "cli")
+    profiles = ("--profile", "gpu", "--profile", "cli", "--profile", "serve")
     done = compose_config(values, tmp_path, *profiles, "config")
     assert done.returncode == 0, done.stderr
     assert "variable is not set" not in done.stderr
@@ -188,7 +190,7 @@ def test_a_service_says_how_it_lives(name: str) -> None:
     }.get(name, "unless-stopped")
     if name in ONE_SHOT:
         assert service["healthcheck"] == {"disable": True}
-    elif "build" in service:
+    elif "build" in service and name != "serve":
         target = re.split(r"^FROM ", DOCKERFILE, flags=re.MULTILINE)
         own = [t for t in target if t.split("\n")[0].endswith(("worker", "AS mlflow"))]
         assert len(own) == 2
@@ -225,20 +227,38 @@ def test_the_example_has_no_value_and_is_what_compose_asks_for() -> None:
     asked = set(re.findall(r"\$\{(\w+)", COMPOSE.read_text(encoding="utf-8")))
     assert set(example()) == asked
     filled = {name for name, value in example().items() if value}
-    assert filled == {"PREFECT_PORT", "MLFLOW_PORT"}
+    assert filled == PRESET
     assert not any(SECRET.search(name) for name in OPTIONAL)
 
 
-def test_a_worker_has_no_secret_of_a_server() -> None:
-    for name in ("worker-cpu", "worker-gpu", "cli"):
+def test_a_read_only_service_has_its_configuration_from_files() -> None:
+    """Compose cannot put content into a container whose root is read-only."""
+    sources = {**PRODUCT["configs"], **PRODUCT["secrets"]}
+    given = 0
+    for name, service in SERVICES.items():
+        rows = [*service.get("configs", []), *service.get("secrets", [])]
+        for row in rows if service.get("read_only") else []:
+            source = sources[row if isinstance(row, str) else row["source"]]
+            assert set(source) == {"file"}, name
+            given += 1
+    assert given == 4
+    assert (INFRA / PRODUCT["configs"]["mlflow"]["file"]).is_file()
+
+
+def test_a_worker_has_no_secret_of_a_server_nor_the_server_of_models_of_prefect() -> (
+    None
+):
+    for name in ("worker-cpu", "worker-gpu", "cli", "serve"):
         secrets = {
             secret
             for value in SERVICES[name]["environment"].values()
             for secret in re.findall(r"\$\{(\w+)", value)
         }
-        assert secrets - OPTIONAL == {
+        expected = {
             "HEADRACE_DB_PASSWORD",
             "HEADRACE_S3_SECRET",
             "MLFLOW_USER_PASSWORD",
-            "PREFECT_PASSWORD",
         }
+        if name != "serve":
+            expected.add("PREFECT_PASSWORD")
+        assert secrets - OPTIONAL == expected

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import os
 import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -115,13 +116,13 @@ def _check_origin(headers: Mapping[bytes, bytes], host: bytes) -> None:
 
 
 def read_token(file: Path) -> str:
-    """The token in a file that only its owner can read.
+    """The token in a file that only its owner can read; root's also by its group.
 
     Raises:
         UsageError: it cannot be read, others could read it, or the token is short.
     """
     try:
-        mode = file.stat().st_mode
+        status = file.stat()
         token = file.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not ASCII"
@@ -129,10 +130,13 @@ def read_token(file: Path) -> str:
             f"The token file {file} cannot be read: {reason}.",
             "Make one: `(umask 077; openssl rand -hex 32 > token)`.",
         ) from None
-    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+    mode, forbidden = stat.S_IMODE(status.st_mode), stat.S_IRWXG | stat.S_IRWXO
+    if status.st_uid == 0 != os.geteuid():
+        # A secret of Kubernetes is root's, and the pod reads it by its group.
+        forbidden &= ~stat.S_IRGRP
+    if mode & forbidden:
         raise UsageError(
-            f"The token file {file} has the mode {stat.S_IMODE(mode):04o}: others can "
-            "read it.",
+            f"The token file {file} has the mode {mode:04o}: others can read it.",
             f"Run `chmod 600 {file}`.",
         )
     if len(token) < TOKEN_LENGTH or not token.isprintable() or " " in token:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headrace.errors import UsageError
 from headrace.models.engines import build_engine, open_engine
-from headrace.state.hosts import is_loopback, local_host, names_of
+from headrace.state.hosts import is_loopback, local_host, names_of, split_list
 from headrace.state.ledger import Ledger
 from headrace.use.serving.app import App
 from headrace.use.serving.bodies import Bodies
@@ -58,7 +58,7 @@ def serve(
         DependencyError: the port is taken, or the ledger does not answer.
         IntegrityError: a version's files are gone or changed.
     """
-    doors, tls = _doors_of(options)
+    doors, tls = _doors_of(options, settings)
     ledger = Ledger(settings.database_url)
     wanted = list(dict.fromkeys(map(Wanted.parse, options.models)))
     rows = [one.find(ledger) for one in wanted]
@@ -131,7 +131,7 @@ def _close_all(slots: Sequence[Slot]) -> None:
             served.close()  # type: ignore[union-attr]
 
 
-def _doors_of(options: Options) -> tuple[Doors, Tls | None]:
+def _doors_of(options: Options, settings: Settings) -> tuple[Doors, Tls | None]:
     """Who may use the server; raises UsageError where anybody could."""
     if (options.tls_cert is None) != (options.tls_key is None):
         raise UsageError(
@@ -146,7 +146,8 @@ def _doors_of(options: Options) -> tuple[Doors, Tls | None]:
             "Give --token-file, --tls-cert and --tls-key, or leave out --host.",
         )
     token = read_token(options.token_file) if options.token_file else ""
-    return Doors(names_of(options.host), token), tls
+    hosts = names_of(options.host) | split_list(settings.serve_hosts)
+    return Doors(hosts, token), tls
 
 
 def _description(slots: Sequence[Slot], url: str) -> dict[str, Any]:

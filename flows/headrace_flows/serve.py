@@ -1,0 +1,86 @@
+"""The serve flow: ``headrace serve`` as a process that a worker keeps running.
+
+The run lasts as long as the server. Whoever cancels the run ends the server. A run that
+crashed is started again by the next sweep; see `lasting`.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from typing import Annotated, Any
+
+from prefect import State, flow
+from prefect.runtime import deployment, flow_run
+from prefect.states import Cancelled, Crashed, Failed
+from pydantic import Field
+
+from headrace.errors import DependencyError
+from headrace.settings import Settings
+from headrace.state.ledger.leases import heartbeat
+from headrace_flows.client import retrying_clients
+from headrace_flows.run import log_to_prefect
+from headrace_ops import guard
+
+LASTING = True  # `headrace deploy` starts it, and a sweep after a crash
+GRACE_SECONDS = 6  # a worker that ends gives its flows seven
+STEADY_SECONDS = 60.0
+
+log = logging.getLogger("headrace")
+
+
+@flow(name="serve", flow_run_name="port {port}", persist_result=False)
+def serve(
+    models: tuple[str, ...] = (),
+    port: Annotated[int, Field(ge=1, le=65535)] = 8080,
+    host: str = "127.0.0.1",
+    token_file: str = "",
+    tls_cert: str = "",
+    tls_key: str = "",
+) -> State[Any]:
+    """Serve models over HTTP until the run is cancelled; as ``headrace serve``.
+
+    Args:
+        models: by default the pipeline that it is deployed for.
+        port: of the machine whose worker takes the run.
+        host: an address that others can reach needs a token and TLS.
+        token_file: on that machine, as the next two.
+        tls_cert: the server's certificate.
+        tls_key: its private key.
+    """
+    log_to_prefect()
+    files = {"token-file": token_file, "tls-cert": tls_cert, "tls-key": tls_key}
+    command = [
+        *(sys.executable, "-m", "headrace_cli", "serve", f"--port={port}"),
+        *(
+            f"--host={host}",
+            *(f"--{name}={file}" for name, file in files.items() if file),
+        ),
+        *("--", *(models or [deployment.get_name()])),
+    ]
+    settings = Settings().prepare_home()
+    try:
+        with retrying_clients(), heartbeat(settings, str(flow_run.get_id())):
+            while True:
+                started = time.monotonic()
+                code, last = _run(command)
+                message = f"The server ended with exit code {code}: {last}"
+                if code < DependencyError.exit_code:
+                    return Failed(message=message)
+                if time.monotonic() - started < STEADY_SECONDS:
+                    return Crashed(message=message)
+                log.warning("%s Starting it again.", message)
+    except KeyboardInterrupt:
+        return Cancelled(message="Interrupted.")
+
+
+def _run(command: list[str]) -> tuple[int, str]:
+    """Run the server, and log what it says; returns its exit code and its last line."""
+    last = ""
+    with guard.piped(command, GRACE_SECONDS) as process:
+        for line in process.stdout or ():
+            if line := line.strip():
+                last = line
+                log.info("%s", line)
+        return process.wait(), last

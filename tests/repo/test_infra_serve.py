@@ -1,0 +1,164 @@
+"""``headrace serve`` in ``infra/``: compose, Kubernetes and KServe run the same."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import shlex
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+from typer.main import get_command
+
+from headrace.settings import Settings
+
+INFRA = Path(__file__).resolve().parents[2] / "infra"
+FOLDER = INFRA / "kubernetes"
+KSERVE = FOLDER / "kserve"
+PORT = 8080
+
+
+def documents(path: Path) -> dict[str, dict[str, Any]]:
+    text = path.read_text(encoding="utf-8")
+    return {one["kind"]: one for one in yaml.safe_load_all(text)}
+
+
+COMPOSE = yaml.safe_load((INFRA / "compose.yaml").read_text("utf-8"))
+SERVICE = COMPOSE["services"]["serve"]
+MANIFESTS = documents(FOLDER / "serve.yaml")
+POLICIES = {
+    one["metadata"]["name"]: one["spec"]
+    for one in yaml.safe_load_all((FOLDER / "network.yaml").read_text("utf-8"))
+}
+POD = MANIFESTS["Deployment"]["spec"]["template"]
+(CONTAINER,) = POD["spec"]["containers"]
+INFERENCE = documents(KSERVE / "inferenceservice.yaml")["InferenceService"]
+(KSERVE_CONTAINER,) = INFERENCE["spec"]["predictor"]["containers"]
+COMMANDS = {
+    "compose": shlex.split(SERVICE["command"].replace("${SERVE_MODELS:-digits}", "m")),
+    "kubernetes": CONTAINER["command"],
+    "kserve": KSERVE_CONTAINER["command"],
+}
+
+
+def serve_command() -> Any:
+    from headrace_cli.main import app
+
+    return get_command(app).commands["serve"]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("place", COMMANDS)
+def test_the_command_takes_the_options(place: str) -> None:
+    program, _, *arguments = COMMANDS[place]
+    assert program == "headrace"
+    context = serve_command().make_context("serve", list(arguments))
+    values = context.params
+    assert (values["host"], values["port"]) == ("0.0.0.0", PORT)
+    # Without them the server would not start on an address that others can reach.
+    assert all(values[name] for name in ("token_file", "tls_cert", "tls_key"))
+
+
+def test_the_flow_takes_what_the_command_takes() -> None:
+    from headrace_flows.serve import serve
+
+    taken = set(inspect.signature(serve.fn).parameters)
+    of_every_command = {"help", "json", "quiet", "verbose"}
+    assert taken == {o.name for o in serve_command().params} - of_every_command
+
+
+def paths() -> dict[str, str]:
+    """The paths by which the server's health is asked for."""
+    probes = ("startupProbe", "readinessProbe", "livenessProbe")
+    found = {probe: CONTAINER[probe]["httpGet"]["path"] for probe in probes}
+    url = SERVICE["healthcheck"]["test"][-1]
+    return {**found, "compose": url.partition(f":{PORT}")[2]}
+
+
+@pytest.mark.parametrize("place", paths())
+def test_health_is_a_route_that_needs_no_token(place: str) -> None:
+    from headrace.use.serving.app import App
+    from headrace.use.serving.doors import Doors
+
+    routes = App([], Doors(), Settings()).routes
+    assert routes[paths()[place]].is_open
+
+
+def test_a_probe_speaks_tls_and_is_let_in_by_its_host() -> None:
+    from headrace.use.serving.doors import Doors
+
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        get = CONTAINER[probe]["httpGet"]
+        assert (get["scheme"], get["port"]) == ("HTTPS", "https")
+        ((name, host),) = [(h["name"], h["value"]) for h in get["httpHeaders"]]
+        Doors().check({name.lower().encode(): host.encode()}, needs_token=False)
+    assert SERVICE["healthcheck"]["test"][-1].startswith("https://127.0.0.1:")
+
+
+def test_the_ports_agree() -> None:
+    assert SERVICE["ports"] == ["127.0.0.1:${SERVE_PORT:-8080}:8080"]
+    assert CONTAINER["ports"] == [{"name": "https", "containerPort": PORT}]
+    (port,) = MANIFESTS["Service"]["spec"]["ports"]
+    assert port["targetPort"] == "https"
+    (rule,) = POLICIES["serve"]["ingress"]
+    assert rule["ports"] == [{"protocol": "TCP", "port": PORT}]
+
+
+def test_what_is_selected_is_there() -> None:
+    target = MANIFESTS["HorizontalPodAutoscaler"]["spec"]["scaleTargetRef"]
+    assert target["name"] == MANIFESTS["Deployment"]["metadata"]["name"]
+    assert "replicas" not in MANIFESTS["Deployment"]["spec"]
+    labels = POD["metadata"]["labels"]
+    assert MANIFESTS["Service"]["spec"]["selector"].items() <= labels.items()
+    # KServe's pods are under the same policies, and not behind this Service.
+    theirs = INFERENCE["spec"]["predictor"]["labels"]
+    assert POLICIES["serve"]["podSelector"]["matchLabels"] == theirs
+    assert theirs.items() <= labels.items()
+    assert not MANIFESTS["Service"]["spec"]["selector"].items() <= theirs.items()
+
+
+def test_it_has_no_login_of_prefect() -> None:
+    names = {row["name"] for row in CONTAINER["env"]}
+    assert names == {
+        "PGPASSWORD",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "MLFLOW_TRACKING_USERNAME",
+        "MLFLOW_TRACKING_PASSWORD",
+    }
+    assert not any("secretRef" in source for source in CONTAINER["envFrom"])
+    (rule,) = POLICIES["serve"]["egress"]
+    assert rule["ports"] == [{"protocol": "TCP", "port": 5000}]
+
+
+def test_kserve_runs_the_container_of_the_deployment() -> None:
+    theirs, ours = copy.deepcopy(KSERVE_CONTAINER), copy.deepcopy(CONTAINER)
+    # The name and the variable that KServe looks for, and the name of its Service.
+    assert theirs.pop("name") == "kserve-container"
+    assert theirs["env"].pop(0) == {"name": "PROTOCOL", "value": "v2"}
+    service = f"{INFERENCE['metadata']['name']}-predictor.headrace"
+    assert theirs["env"].pop(0)["value"].split(",")[1] == service
+    del ours["name"]
+    assert theirs == ours
+    predictor = INFERENCE["spec"]["predictor"]
+    for name in ("serviceAccountName", "securityContext", "volumes"):
+        assert predictor[name] == POD["spec"][name]
+    kustomization = documents(KSERVE / "kustomization.yaml")["Kustomization"]
+    main = documents(FOLDER / "kustomization.yaml")["Kustomization"]
+    assert kustomization["resources"] == ["inferenceservice.yaml"]
+    assert all(row in main["images"] for row in kustomization["images"])
+
+
+@pytest.mark.parametrize("release", ["1.31", "1.34", "1.37"])
+def test_the_pod_that_kserve_makes_is_one_that_kubernetes_knows(release: str) -> None:
+    own = {"minReplicas", "maxReplicas", "scaleMetric", "scaleTarget", "labels"}
+    predictor = INFERENCE["spec"]["predictor"]
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "digits", "labels": predictor["labels"]},
+        "spec": {k: v for k, v in predictor.items() if k not in own},
+    }
+    kubernetes_validate.validate(pod, release, strict=True)
