@@ -1,0 +1,52 @@
+"""What the server tells its observers of each answered request."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple, Protocol
+
+from headrace.media.forms import Payload
+from headrace.records import DataDescription
+from headrace.tasks.forms import Outputs
+
+Role = Literal["champion", "canary", "shadow"]
+
+
+class Answered(NamedTuple):
+    """One answered request.
+
+    Attributes:
+        request_id: of the request; all of its items share it.
+        time_us: when it was answered, microseconds since 1970, UTC.
+        model, version: that answered.
+        role: the version's at that moment.
+        items: ``(n, ...)``, as `Medium.check_input` returns them: texts are masked.
+        outputs: float32 ``(n, ...)``.
+        latency_ms: from the complete body of the request to the answer.
+        engine: the name of what computed the outputs.
+        description: of the data that the version was trained on.
+    """
+
+    request_id: str
+    time_us: int
+    model: str
+    version: int
+    role: Role
+    items: Payload
+    outputs: Outputs
+    latency_ms: float
+    engine: str
+    description: DataDescription
+
+
+class Observer(Protocol):
+    """What is told of each answered request; it returns at once and never raises."""
+
+    def __call__(self, answered: Answered) -> None:
+        """Take note of one answered request."""
+
+
+def bytes_of(items: Payload) -> int:
+    """The memory that items hold, bytes; at least that of each text's characters."""
+    if items.dtype == object:
+        return 64 * len(items) + 2 * sum(map(len, items))
+    return items.nbytes
