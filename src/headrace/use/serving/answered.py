@@ -8,7 +8,7 @@ from headrace.media.forms import Payload
 from headrace.records import DataDescription
 from headrace.tasks.forms import Outputs
 
-Role = Literal["champion", "canary", "shadow"]
+Role = Literal["champion", "pinned", "canary", "shadow"]
 
 
 class Answered(NamedTuple):
