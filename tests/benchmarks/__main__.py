@@ -26,6 +26,7 @@ from .report import Row, missing_row
 from .runs import Repetition, repetitions
 from .sample import sample
 from .scale import scale
+from .serving import serving
 from .tuning import tuning
 from .whole import first, second, step, whole
 
@@ -39,6 +40,7 @@ ALONE: dict[str, Callable[[Bench], list[Row]]] = {
     "sample": sample,
     "epochs": epochs,
     "ingest": ingest,
+    "serving": serving,
     "tune": tuning,
     "scale": scale,
     "kills": kills,
