@@ -68,6 +68,7 @@ def _environment() -> Iterator[None]:
                 patch.delenv(name)
         patch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
         patch.setenv("DO_NOT_TRACK", "true")
+        patch.setenv("HEADRACE_ENGINES", "none")  # no process outlives a test
         # Prefect closes all logs when it is imported, and TensorFlow's, in its turn,
         # would close pytest's standard error.
         patch.setattr(absl.logging.PythonHandler, "close", logging.StreamHandler.close)

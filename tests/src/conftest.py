@@ -11,6 +11,9 @@ import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 from PIL import Image
+from tests import versions
+from tests.blobs import copy_home
+from tests.conftest import made_once
 
 from headrace.data.snapshots.writing import (
     Rejected,
@@ -21,7 +24,10 @@ from headrace.data.snapshots.writing import (
 )
 from headrace.media import medium
 from headrace.media.arrow import digests
+from headrace.models.engines import build_engine
 from headrace.records import DataDescription, Finding, SnapshotRecord
+from headrace.settings import Settings
+from headrace.state.ledger import Ledger
 from headrace.state.store import Store
 
 
@@ -113,3 +119,42 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         connection.exec_driver_sql("CREATE SCHEMA public")
     engine.dispose()
     return found
+
+
+@pytest.fixture(scope="session")
+def _registered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    def make(place: Path) -> None:
+        settings = Settings(project=place, home=place / "home", user="ada@lab")
+        settings.prepare_home()
+        for name in versions.DESCRIPTIONS:
+            versions.register(settings, f"{name}s", name, versions.model(name))
+        versions.register(settings, "wild", "image", versions.model("image", 1e4))
+
+    return made_once(tmp_path_factory, "registered", make)
+
+
+@pytest.fixture
+def registered(_registered: Path, tmp_path: Path) -> Settings:
+    """A home with a version of each medium, and of ``wild``: no engine's answers are
+    within 1e-5 of its own, which are in the thousands."""
+    home = copy_home(_registered / "home", tmp_path / "home")
+    return Settings(project=home, home=home, user="ada@lab", engines="auto")
+
+
+@pytest.fixture(scope="session")
+def _built(_registered: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    def make(place: Path) -> None:
+        home = copy_home(_registered / "home", place / "home")
+        settings = Settings(project=home, home=home, user="ada@lab", engines="auto")
+        ledger = Ledger(settings.database_url)
+        for name in versions.DESCRIPTIONS:
+            build_engine(ledger.version(f"{name}s", 1), settings)
+
+    return made_once(tmp_path_factory, "built", make)
+
+
+@pytest.fixture
+def built(_built: Path, tmp_path: Path) -> Settings:
+    """The same home after the engines of all media were built."""
+    home = copy_home(_built / "home", tmp_path / "home")
+    return Settings(project=home, home=home, user="ada@lab", engines="auto")

@@ -27,8 +27,13 @@ def _open(name: str, version: Version, settings: Settings, threads: int) -> Engi
     if name == "keras":
         from headrace.models.engines.keras import KerasEngine
 
-        with model_file(version, settings) as path:
-            return KerasEngine(path, version, threads)
+        try:
+            with model_file(version, settings) as path:
+                return KerasEngine(path, version, threads)
+        except IntegrityError as error:
+            raise IntegrityError(
+                f"{version}: {error.message}", _mend(version)
+            ) from error
     from headrace.models.engines.kept import open_kept
 
     engine = open_kept(version, settings, threads)
@@ -37,6 +42,10 @@ def _open(name: str, version: Version, settings: Settings, threads: int) -> Engi
             f"{version} has no engine {name}.", "Serve it with Keras, or build it."
         )
     return engine
+
+
+def _mend(version: Version) -> str:
+    return f"Run `headrace repair {version.model}/{version.version}`."
 
 
 def _start(header: Header) -> tuple[Engine, Header]:
@@ -51,7 +60,7 @@ def _start(header: Header) -> tuple[Engine, Header]:
         raise IntegrityError(
             f"{version} does not give its golden answers: they differ by "
             f"{difference:.3g}, more than {TOLERANCE:g}.",
-            f"Run `headrace repair {version.model}/{version.version}`.",
+            _mend(version),
         )
     return engine, {
         "ready": engine.name,

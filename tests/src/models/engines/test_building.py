@@ -1,0 +1,286 @@
+"""An engine is kept only if it gives the golden answers, whole or not at all."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from tests import versions
+
+from headrace.models.engines import (
+    TOLERANCE,
+    build_engine,
+    onnx,
+    openvino,
+    prepare_in_background,
+)
+from headrace.models.engines.kept import open_kept, read_kept, read_record
+from headrace.settings import Settings
+from headrace.state.ledger import Ledger, Version
+
+BUILD = """
+import sys
+from headrace.models.engines import build_engine
+from headrace.settings import Settings
+from headrace.state.ledger import Ledger
+settings = Settings()
+print(build_engine(Ledger(settings.database_url).version("images", 1), settings))
+"""
+
+
+def version_of(settings: Settings, model: str) -> Version:
+    return Ledger(settings.database_url).version(model, 1)
+
+
+def kept_files(settings: Settings) -> list[Path]:
+    return sorted(Path(settings.store).glob("engines/*/*"))
+
+
+def building(settings: Settings) -> subprocess.Popen[str]:
+    """Another process that builds the engine of images."""
+    places = {"HEADRACE_HOME": str(settings.home), "HEADRACE_ENGINES": "auto"}
+    return subprocess.Popen(
+        [sys.executable, "-c", BUILD],
+        env={**os.environ, **places},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def exporter_of(pid: int) -> psutil.Process:
+    """The child of a process that exports, once it works."""
+    for _ in range(600):
+        for child in psutil.Process(pid).children():
+            if "headrace.models.engines.exporting" in child.cmdline():
+                return child
+        time.sleep(0.05)
+    raise AssertionError("nothing exports")
+
+
+def has_gone(pid: int) -> bool:
+    for _ in range(200):
+        if not psutil.pid_exists(pid):
+            return True
+        if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+@pytest.fixture
+def no_more_exports(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that were started now would end at once, without a result."""
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+
+
+@pytest.mark.parametrize(
+    ("model", "engine", "tried"),
+    [
+        ("images", "onnx", ["onnx"]),
+        ("audios", "openvino", ["onnx", "openvino"]),
+        ("texts", "keras", ["onnx", "openvino"]),
+    ],
+)
+@pytest.mark.usefixtures("no_more_exports")
+def test_each_medium_has_the_first_engine_that_gives_its_answers(
+    built: Settings, model: str, engine: str, tried: list[str]
+) -> None:
+    version = version_of(built, model)
+    record = read_record(version, built)
+    assert record is not None
+    assert record.engine == engine
+    assert [attempt.engine for attempt in record.attempts] == tried
+    for attempt in record.attempts:
+        assert bool(attempt.reason) == (attempt.engine != engine)
+        if not attempt.reason:
+            assert attempt.difference is not None
+            assert attempt.difference <= TOLERANCE
+            assert attempt.latency_ms is not None
+            assert attempt.latency_ms > 0
+    assert build_engine(version, built) == engine  # known, without an export
+
+
+def test_an_engine_whose_answers_differ_is_not_admitted(registered: Settings) -> None:
+    version = version_of(registered, "wild")
+    assert build_engine(version, registered) == "keras"
+    record = read_record(version, registered)
+    assert record is not None
+    assert record.engine == "keras"
+    assert [path.name for path in kept_files(registered)] == ["record.json"]
+    for attempt in record.attempts:
+        assert "its answers differ by" in attempt.reason
+        assert attempt.difference is not None
+        assert attempt.difference > TOLERANCE
+
+
+def test_what_was_refused_is_tried_again_with_other_libraries(
+    built: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = version_of(built, "texts")
+    record = read_record(version, built)
+    assert record is not None
+    assert record.is_current
+    older = record.attempts[0].model_copy(update={"libraries": {"onnx": "0.1"}})
+    attempts = (older, *record.attempts[1:])
+    assert not record.model_copy(update={"attempts": attempts}).is_current
+    monkeypatch.setattr(onnx, "RUNTIME", "no-such-distribution")
+    assert record.model_copy(update={"attempts": attempts}).is_current
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "golden.npz", "record.json"])
+def test_a_changed_file_counts_as_absent_and_is_built_anew(
+    built: Settings, name: str
+) -> None:
+    version = version_of(built, "images")
+    (file,) = Path(built.store).glob(f"engines/{version.model_digest}/{name}")
+    before = file.read_bytes()
+    file.write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
+    assert read_kept(version, built) is None
+    assert open_kept(version, built) is None
+    assert build_engine(version, built) == "onnx"
+    engine = open_kept(version, built)
+    assert engine is not None
+    engine.close()
+
+
+def test_another_models_engine_is_not_this_ones(built: Settings) -> None:
+    version, other = version_of(built, "images"), version_of(built, "audios")
+    folder = Path(built.store) / "engines"
+    theirs = (folder / other.model_digest / "record.json").read_bytes()
+    (folder / version.model_digest / "record.json").write_bytes(theirs)
+    assert open_kept(version, built) is None
+
+
+@pytest.mark.parametrize("medium", ["image", "audio"])
+def test_a_kept_engine_answers_without_tensorflow(built: Settings, medium: str) -> None:
+    script = f"""
+import sys
+import numpy as np
+from tests import versions
+from headrace.models.engines import open_engine
+from headrace.settings import Settings
+from headrace.state.ledger import Ledger
+settings = Settings()
+version = Ledger(settings.database_url).version("{medium}s", 1)
+engine = open_engine(version, settings)
+expected = versions.expected(settings, version)
+for items in versions.forms("{medium}"):
+    assert np.abs(engine(items) - expected).max() <= 1e-5
+    assert engine(items[:0]).shape == (0, 3)
+    many = engine(np.resize(items, (2500, *items.shape[1:])))
+    assert many.dtype == np.float32
+    assert np.abs(many - np.resize(expected, many.shape)).max() <= 1e-5
+heavy = {{"tensorflow", "keras", "mlflow", "pandas", "prefect", "great_expectations"}}
+print(engine.name, sorted(heavy & set(sys.modules)))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(sys.path),
+            "HEADRACE_HOME": str(built.home),
+            "HEADRACE_ENGINES": "auto",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    name = {"image": "onnx", "audio": "openvino"}[medium]
+    assert done.stdout == f"{name} []\n", done.stderr
+
+
+def test_a_killed_builder_leaves_nothing(registered: Settings) -> None:
+    builder = building(registered)
+    exporter = exporter_of(builder.pid)
+    builder.kill()
+    builder.wait()
+    assert has_gone(exporter.pid)
+    assert kept_files(registered) == []
+
+
+def test_a_killed_export_is_no_verdict(
+    registered: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    version, found = version_of(registered, "images"), []
+    thread = threading.Thread(
+        target=lambda: found.append(build_engine(version, registered))
+    )
+    thread.start()
+    exporter_of(os.getpid()).send_signal(signal.SIGKILL)
+    thread.join()
+    assert found == ["keras"]
+    assert "images version 1 to onnx ended with -9" in caplog.text
+    assert kept_files(registered) == []
+
+
+def test_of_two_builders_one_builds(registered: Settings) -> None:
+    builders = [building(registered), building(registered)]
+    assert [one.communicate()[0] for one in builders] == ["onnx\n", "onnx\n"]
+    files = kept_files(registered)
+    assert [path.name for path in files] == ["golden.npz", "model.onnx", "record.json"]
+    made = {path.name: path.stat().st_mtime_ns for path in files}
+    assert made["golden.npz"] <= made["record.json"]
+    rows = Ledger(registered.database_url).anchors()
+    assert sum(key.startswith("engines/") for key in rows) == 3
+
+
+def test_nothing_is_built_where_engines_are_off(registered: Settings) -> None:
+    off = registered.model_copy(update={"engines": "none"})
+    version = version_of(registered, "images")
+    assert build_engine(version, off) == "keras"
+    prepare_in_background(version, off)
+    assert not (off.home / "engines.log").exists()
+    assert kept_files(off) == []
+
+
+def test_without_the_extra_nothing_is_built_and_the_log_says_so(
+    registered: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for module in (onnx, openvino):
+        monkeypatch.setattr(module, "RUNTIME", "no-such-distribution")
+    with caplog.at_level(logging.INFO):
+        assert build_engine(version_of(registered, "images"), registered) == "keras"
+    assert "pip install 'headrace[serve]'" in caplog.text
+    assert kept_files(registered) == []
+
+
+def test_an_engine_without_its_runtime_is_not_opened(
+    built: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(onnx, "RUNTIME", "no-such-distribution")
+    with caplog.at_level(logging.INFO):
+        assert open_kept(version_of(built, "images"), built) is None
+    assert "onnx is not installed" in caplog.text
+
+
+def test_the_background_builds_by_itself(registered: Settings) -> None:
+    version = version_of(registered, "images")
+    prepare_in_background(version, registered)
+    for _ in range(1200):
+        if read_record(version, registered):
+            break
+        time.sleep(0.1)
+    engine = open_kept(version, registered)
+    assert engine is not None
+    answers = engine(versions.forms("image")[0])
+    assert np.abs(answers - versions.expected(registered, version)).max() <= TOLERANCE
+    log = registered.home / "engines.log"
+    for _ in range(100):
+        if "engine onnx" in log.read_text():
+            break
+        time.sleep(0.1)
+    assert "images version 1: engine onnx" in log.read_text()
+    before = log.read_text()
+    prepare_in_background(version, registered)  # it is known: no process is started
+    assert log.read_text() == before

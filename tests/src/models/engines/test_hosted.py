@@ -1,0 +1,323 @@
+"""An engine in a process of its own: right answers in order, or one clear error."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+from tests import versions
+
+from headrace.errors import DependencyError, IntegrityError
+from headrace.models.engines import EngineProcess, open_engine
+from headrace.models.engines.forms import BLOCK
+from headrace.settings import Settings
+from headrace.state.ledger import Ledger, Version
+from headrace.state.tracking import MODEL_FILE, artifacts
+
+IMPOSTOR = """#!{python}
+import os, socket, struct, sys, time
+connection = socket.socket(fileno=0)
+frame = lambda header, *sizes: connection.sendall(
+    struct.pack("!IQ", *(sizes or (len(header), 0))) + header
+)
+connection.recv(10_000_000)
+{code}
+time.sleep(600)
+"""
+READY = """
+import json
+figures = {"ready": "keras", "shape": [3], "difference": 0.0, "latency_ms": 1.0}
+frame(json.dumps(figures).encode())
+connection.recv(10_000_000)
+"""
+
+
+def version_of(settings: Settings, model: str) -> Version:
+    return Ledger(settings.database_url).version(model, 1)
+
+
+@pytest.fixture
+def opened(registered: Settings) -> Iterator[Callable[..., EngineProcess]]:
+    """Opens the process of a version; all of them are closed at the end."""
+    engines: list[EngineProcess] = []
+
+    def make(model: str, **options: Any) -> EngineProcess:
+        version = version_of(registered, model)
+        engines.append(EngineProcess(version, registered, **options))
+        return engines[-1]
+
+    yield make
+    for engine in engines:
+        engine.close()
+
+
+@pytest.mark.parametrize("medium", ["image", "text", "audio"])
+def test_keras_answers_any_number_of_items_as_it_did_in_training(
+    registered: Settings, opened: Callable[..., EngineProcess], medium: str
+) -> None:
+    engine = opened(f"{medium}s")
+    expected = versions.expected(registered, version_of(registered, f"{medium}s"))
+    assert engine.name == "keras"
+    assert engine.difference <= 1e-5
+    assert engine.latency_ms > 0
+    for items in versions.forms(medium):
+        assert np.abs(engine(items) - expected).max() <= 1e-5
+        assert engine(items[:0]).shape == (0, 3)
+        rows = 2 * BLOCK + 3
+        many = engine(np.resize(items, (rows, *items.shape[1:])))
+        assert many.dtype == np.float32
+        assert np.abs(many - np.resize(expected, (rows, 3))).max() <= 1e-5
+        asked = asyncio.run(engine.answer(items[:0]))
+        assert asked.shape == (0, 3)
+    assert "tensorflow" in _loaded(engine.pid)
+
+
+def _loaded(pid: int) -> str:
+    return " ".join(entry.path for entry in psutil.Process(pid).memory_maps())
+
+
+def test_texts_of_any_script_arrive_as_they_were_sent(
+    opened: Callable[..., EngineProcess], registered: Settings
+) -> None:
+    from headrace.models.logged.loading import load_version
+    from headrace.state.tracking import Tracking
+
+    version = version_of(registered, "texts")
+    texts = np.array(["海水很深 🙂", "שלום", "e\u0301 \u202e abc", "x" * 5000], object)
+    here = load_version(Tracking(registered), version)
+    assert np.abs(opened("texts")(texts) - here(list(texts))).max() <= 1e-6
+
+
+def test_outstanding_requests_are_answered_each_with_its_own(
+    opened: Callable[..., EngineProcess], registered: Settings
+) -> None:
+    engine = opened("images")
+    expected = versions.expected(registered, version_of(registered, "images"))
+    pixels, floats = versions.forms("image")
+
+    async def ask() -> list[Any]:
+        sizes = [1 + n % 5 for n in range(200)]
+        asked = [
+            engine.answer((pixels if n % 3 else floats)[n % 11 : n % 11 + size])
+            for n, size in enumerate(sizes)
+        ]
+        answers = asyncio.gather(*asked)
+        beats = 0
+        while not answers.done():  # the loop goes on meanwhile
+            beats += 1
+            await asyncio.sleep(0)
+        assert beats > 1
+        return await answers
+
+    for n, given in enumerate(asyncio.run(ask())):
+        own = expected[n % 11 : n % 11 + 1 + n % 5]
+        assert given.shape == own.shape
+        assert np.abs(given - own).max() <= 1e-5
+
+
+def test_a_request_that_is_given_up_disturbs_no_other(
+    opened: Callable[..., EngineProcess], registered: Settings
+) -> None:
+    engine = opened("images")
+    (pixels, _), expected = (
+        versions.forms("image"),
+        versions.expected(registered, version_of(registered, "images")),
+    )
+
+    async def ask() -> Any:
+        asked = [asyncio.ensure_future(engine.answer(pixels)) for _ in range(20)]
+        await asyncio.sleep(0)
+        for task in asked[::2]:
+            task.cancel()
+        return await asyncio.gather(*asked, return_exceptions=True)
+
+    for number, given in enumerate(asyncio.run(ask())):
+        if number % 2:
+            assert np.abs(given - expected).max() <= 1e-5
+        else:
+            assert isinstance(given, asyncio.CancelledError)
+
+
+def test_a_crash_fails_what_waits_and_what_comes_later(
+    opened: Callable[..., EngineProcess],
+) -> None:
+    engine, (pixels, _) = opened("images"), versions.forms("image")
+
+    async def ask() -> Any:
+        os.kill(engine.pid, signal.SIGSTOP)
+        asked = [asyncio.ensure_future(engine.answer(pixels)) for _ in range(5)]
+        await asyncio.sleep(0.1)
+        os.kill(engine.pid, signal.SIGKILL)
+        return await asyncio.gather(*asked, return_exceptions=True)
+
+    for error in asyncio.run(ask()):
+        assert isinstance(error, DependencyError)
+        assert "keras process of images version 1 ended with -9" in error.message
+        assert error.action
+    with pytest.raises(DependencyError, match="ended with -9"):
+        engine(pixels)
+    assert "ended with -9" in engine.failure
+
+
+def test_a_process_that_hangs_is_ended(
+    opened: Callable[..., EngineProcess],
+) -> None:
+    engine, (pixels, _) = opened("images", answer_seconds=0.5), versions.forms("image")
+    os.kill(engine.pid, signal.SIGSTOP)
+    with pytest.raises(DependencyError, match=r"did not answer within 0\.5 s"):
+        engine(pixels)
+    assert not psutil.pid_exists(engine.pid)
+
+
+def test_a_closed_engine_says_so(opened: Callable[..., EngineProcess]) -> None:
+    engine = opened("images")
+    engine.close()
+    assert not psutil.pid_exists(engine.pid)
+    with pytest.raises(DependencyError, match="images version 1 was closed"):
+        engine(versions.forms("image")[0])
+    engine.close()
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("connection.sendall(b'HTTP/1.1 200 OK\\r\\n\\r\\n')", "sent something else"),
+        ("frame(b'', 10, 2**60)", "sent something else"),
+        ("frame(b'{}')", "sent something else"),
+        ("frame(b'[1]')", "sent something else"),
+        ("frame(b'nonsense')", "sent something else"),
+        ("sys.stderr.write('no memory\\n'); sys.exit(3)", "ended with 3: no memory"),
+        ("os.close(0); connection.detach()", r"ended with None|ended with"),
+        ("pass", r"did not answer within 2 s"),
+        (READY + "frame(b'{}')", "sent something else"),
+        (READY + "frame(b'', 4, 2**50)", "sent something else"),
+        (
+            READY + """frame(b'{"dtype": "<f4", "shape": [16, 4]}')""",
+            "sent something else",
+        ),
+        (
+            READY + """frame(b'{"dtype": "<f4", "shape": [16, 3]}')""",
+            "sent something else",
+        ),
+        (
+            READY + """frame(b'{"error": "", "message": "no kernel", "action": ""}')""",
+            "failed: no kernel",
+        ),
+    ],
+)
+def test_a_process_that_answers_anything_else_is_ended(
+    registered: Settings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    code: str,
+    message: str,
+) -> None:
+    impostor = tmp_path / "impostor"
+    text = IMPOSTOR.replace("{python}", sys.executable).replace("{code}", code)
+    impostor.write_text(text)
+    impostor.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(impostor))
+    limits = {"start_seconds": 2.0, "answer_seconds": 2.0}
+    with pytest.raises(DependencyError, match=message) as caught:
+        engine = EngineProcess(version_of(registered, "images"), registered, **limits)
+        try:
+            engine(versions.forms("image")[0])
+        finally:
+            engine.close()
+    assert "images version 1" in caught.value.message
+    mine = psutil.Process().children()
+    assert not [child for child in mine if "impostor" in " ".join(child.cmdline())]
+
+
+def test_a_changed_model_is_not_served(registered: Settings) -> None:
+    version = version_of(registered, "images")
+    (place, *_) = artifacts.model_places(version, registered.artifacts)
+    folder = artifacts.local_path(place)
+    assert folder is not None
+    with (folder / MODEL_FILE).open("ab") as file:
+        file.write(b"\0")
+    with pytest.raises(IntegrityError, match="images"):
+        EngineProcess(version, registered)
+
+
+def test_a_model_with_other_answers_is_not_served(registered: Settings) -> None:
+    """The golden answers of another model, as if they were this one's."""
+    images, wild = (version_of(registered, name) for name in ("images", "wild"))
+    other = images.model_copy(
+        update={"run_id": wild.run_id, "details": {**wild.details, "places": {}}}
+    )
+    root = artifacts.local_path(registered.artifacts)
+    assert root is not None
+    (root / "images" / "run").rename(root / "images" / "aside")
+    (root / "wild" / "run").rename(root / "images" / "run")
+    with pytest.raises(IntegrityError, match="does not give its golden answers"):
+        EngineProcess(other, registered)
+
+
+PARENT = """
+import signal, sys, time
+from headrace.models.engines import EngineProcess
+from headrace.settings import Settings
+from headrace.state.ledger import Ledger
+settings = Settings()
+version = Ledger(settings.database_url).version("images", 1)
+engine = EngineProcess(version, settings)
+print(engine.pid, flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_it_ends_with_the_process_that_started_it(
+    registered: Settings, number: signal.Signals
+) -> None:
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT],
+        env={**os.environ, "HEADRACE_HOME": str(registered.home)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert parent.stdout is not None
+    pid = int(parent.stdout.readline())
+    assert psutil.pid_exists(pid)
+    parent.send_signal(number)
+    parent.wait()
+    parent.stdout.close()
+    for _ in range(200):
+        if not psutil.pid_exists(pid):
+            return
+        if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+            return  # whoever adopted it has not waited for it yet
+        time.sleep(0.05)
+    raise AssertionError(f"{pid} outlives its parent")
+
+
+def test_a_kept_engine_can_have_a_process_too(built: Settings) -> None:
+    version = version_of(built, "images")
+    engine = EngineProcess(version, built, "onnx")
+    try:
+        expected = versions.expected(built, version)
+        for items in versions.forms("image"):
+            assert np.abs(engine(items) - expected).max() <= 1e-5
+        assert "tensorflow" not in _loaded(engine.pid)
+    finally:
+        engine.close()
+    with pytest.raises(DependencyError, match="has no engine openvino"):
+        EngineProcess(version, built, "openvino")
+
+
+def test_without_a_kept_engine_keras_answers(registered: Settings) -> None:
+    engine = open_engine(version_of(registered, "images"), registered)
+    assert engine.name == "keras"
+    engine.close()
