@@ -44,6 +44,8 @@ class Medium(Protocol):
             natural.
         NEAR_LIMIT: share of test items that may have a near copy in train.
         SCALE_COLUMNS: the columns whose means must have one scale in train and test.
+        RELATIVE_COLUMNS: the columns in which an item's value depends on other items or
+            on its label; not needed where there are none.
         DEFAULT_BUILDER: the family in ``headrace.models`` of pipelines that name none.
         BEST_BUILDER: the family that was measured best, which `headrace new` names.
         UNITS: of an item's shape, in words.
@@ -143,6 +145,9 @@ class Medium(Protocol):
 
     def raw(self, payload: Payload) -> Payload:
         """Items as a saved model takes them as input."""
+
+    def as_stored(self, items: Payload, data: DataDescription) -> Payload:
+        """The reverse of `raw`: what `check_input` returns, as in a snapshot."""
 
     def variants(self, payload: Payload) -> list[Payload]:
         """All types of input that a saved model takes."""

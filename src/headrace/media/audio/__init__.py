@@ -25,6 +25,7 @@ from headrace.media.audio.samples import (
     decode_array,
     fit,
     form_of,
+    to_samples,
     usual_shape,
 )
 from headrace.media.audio.samples import to_floats as raw
@@ -39,6 +40,7 @@ DTYPE = np.dtype(np.int16)
 PADDED = True
 CACHED = True
 SCALE_COLUMNS = ("rms",)
+RELATIVE_COLUMNS = ("mostly_noise", "clipped", "odd_bandwidth")
 DUPLICATES = "set aside"
 NEAR_LIMIT = 0.05  # short sounds of one kind are much alike
 DEFAULT_BUILDER = BEST_BUILDER = "audio_cnn"
@@ -85,6 +87,11 @@ def as_column(payload: Samples) -> pa.Array:
 def from_column(column: pa.Array, shape: Shape) -> Samples:
     """The reverse of `as_column`; copies nothing."""
     return as_bytes(column).view("<i2").reshape(-1, *shape)
+
+
+def as_stored(items: npt.NDArray[Any], data: DataDescription) -> Samples:
+    """Sounds float32 -1..1 as int16."""
+    return to_samples(items)
 
 
 def variants(payload: Samples) -> list[npt.NDArray[Any]]:

@@ -40,6 +40,7 @@ CACHED = False
 DUPLICATES = "set aside"
 NEAR_LIMIT = 0.01
 SCALE_COLUMNS = ("maximum", "mean")
+RELATIVE_COLUMNS = ("inverted",)
 DEFAULT_BUILDER = "mlp"
 BEST_BUILDER = "cnn"
 UNITS = "rows, columns and channels"
@@ -74,6 +75,13 @@ def from_column(column: pa.Array, shape: Shape) -> Pixels:
 def raw(payload: Pixels) -> Pixels:
     """Images as a saved model takes them: unchanged."""
     return payload
+
+
+def as_stored(items: npt.NDArray[Any], data: DataDescription) -> Pixels:
+    """Images uint8, or float32 0..255, as uint8."""
+    if items.dtype == DTYPE:
+        return items
+    return np.clip(np.rint(items), 0, 255).astype(DTYPE)
 
 
 def variants(payload: Pixels) -> list[npt.NDArray[Any]]:

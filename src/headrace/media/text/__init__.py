@@ -17,6 +17,7 @@ from headrace.media.text.near import alike
 from headrace.media.text.texts import (
     Texts,
     as_column,
+    as_stored,
     check_input,
     decode_array,
     decode_files,
@@ -31,7 +32,7 @@ from headrace.media.text.texts import (
 from headrace.records import DataDescription
 from headrace.signs import visible
 
-__all__ = ["alike", "as_column", "check_input", "columns", "decode_array"]
+__all__ = ["alike", "as_column", "as_stored", "check_input", "columns", "decode_array"]
 __all__ += ["decode_files", "expectations", "fit", "form_of", "from_column", "raw"]
 __all__ += ["sizes", "usual_shape", "variants"]
 
@@ -41,6 +42,7 @@ CACHED = True
 DUPLICATES = "keep"  # short texts repeat: 7 % of real text messages
 NEAR_LIMIT = 0.06  # 5 % of real poems are near copies of another
 SCALE_COLUMNS: tuple[str, ...] = ()
+RELATIVE_COLUMNS = ("length_excess", "foreign", "label_in_text")
 DEFAULT_BUILDER = BEST_BUILDER = "bag_of_ngrams"
 UNITS = "bytes"
 FIELDS = {

@@ -166,6 +166,11 @@ def raw(payload: Texts) -> Payload:
     return np.array(as_column(payload).to_pylist(), object)
 
 
+def as_stored(items: Payload, data: DataDescription) -> Texts:
+    """Texts ``(n,)`` that `check_input` has returned, as uint8 ``(n, bytes)``."""
+    return from_column(pa.array(items, pa.string()), data.shape)
+
+
 def variants(payload: Texts) -> list[Payload]:
     """The one type of input that a saved model takes."""
     return [raw(payload)]

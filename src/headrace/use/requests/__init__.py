@@ -1,0 +1,13 @@
+"""The log of what a server was asked: its files, merging them, and reading them.
+
+They are ``<home>/requests/<model>/<YYYY-MM-DD>/<HH>-<unique>.parquet``, by UTC. A file
+is written whole or not at all and never changed. Files of an hour are merged into one:
+the merged file names those that it replaces, so that a reader counts no row twice,
+whenever the process that merges is killed.
+"""
+
+from __future__ import annotations
+
+from headrace.use.requests.reading import logged_models, read_requests, request_table
+
+__all__ = ["logged_models", "read_requests", "request_table"]

@@ -1,0 +1,88 @@
+"""Rows of the request log, from what was asked and answered."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from headrace.media import medium
+from headrace.media.arrow import digests
+from headrace.media.forms import Columns, Payload
+from headrace.records import DataDescription
+from headrace.tasks import task
+from headrace.use.requests.files import COLUMN, INPUT, SCHEMA
+from headrace.use.serving.log_frames import Facts, items_of, outputs_of
+
+_DIGEST_BYTES = 32
+_CODES = "fingerprint"
+
+
+def rows_of(facts: Facts, table: pa.Table, *, with_inputs: bool) -> pa.Table:
+    """The rows of the log for items of one version.
+
+    Args:
+        facts: of the frames that the table is from.
+        table: as `log_frames.from_frame` gives it.
+        with_inputs: whether the items themselves are kept, in stored form.
+
+    Returns:
+        the columns of `files.SCHEMA`, the medium's as ``column_<name>``, float64, and
+        perhaps ``input``.
+    """
+    data, count = facts.data(), len(table)
+    module = medium(data.medium)
+    stored = module.as_stored(items_of(facts, table), data)
+    outputs = outputs_of(table)
+    digest = digests(stored, module)
+    starts = range(0, len(digest), _DIGEST_BYTES)
+    answers = task(data.task).answers.answers(outputs, data)
+    columns: dict[str, Any] = {
+        "model": [facts.model] * count,
+        "version": np.full(count, facts.version, np.int32),
+        "item": [digest[start : start + _DIGEST_BYTES].hex() for start in starts],
+        "answer": [str(answer) for answer in answers],
+        "outputs": _lists(outputs),
+    }
+    arrays = {
+        field.name: (
+            pa.array(columns[field.name], field.type)
+            if field.name in columns
+            else table[field.name].cast(field.type)
+        )
+        for field in SCHEMA
+    }
+    for name, values in item_columns(stored, data).items():
+        arrays[COLUMN + name] = pa.array(values.astype(np.float64))
+    if with_inputs:
+        arrays[INPUT] = _inputs(module.as_column(stored))
+    return pa.table(arrays)
+
+
+def item_columns(stored: Payload, data: DataDescription) -> Columns:
+    """The medium's columns that depend on their item alone, numbers or flags.
+
+    Args:
+        stored: items ``(n, *shape)`` as in a snapshot.
+        data: of the version.
+    """
+    module = medium(data.medium)
+    left_out = {_CODES, *getattr(module, "RELATIVE_COLUMNS", ())}
+    columns = module.columns(stored, [""] * len(stored), data)
+    return {
+        name: values
+        for name, values in columns.items()
+        if values.dtype.kind in "biuf" and name not in left_out
+    }
+
+
+def _lists(outputs: Payload) -> pa.Array:
+    ends = np.arange(0, outputs.size + 1, outputs.shape[1], dtype=np.int32)
+    flat = np.ascontiguousarray(outputs, np.float32).reshape(-1)
+    return pa.ListArray.from_arrays(ends, flat)
+
+
+def _inputs(column: pa.Array) -> pa.Array:
+    """Items of a snapshot's column as bytes of any length."""
+    return column.cast(pa.binary())
