@@ -12,7 +12,6 @@ import logging
 import threading
 from collections import deque
 from dataclasses import dataclass
-from pathlib import Path
 
 from headrace.records import DataDescription
 from headrace.use.serving.answered import Answered, bytes_of
@@ -61,15 +60,11 @@ class RequestLog:
     """An `Observer` that logs each answered request, a row for each of its items.
 
     Args:
-        root: the folder of all logs, see `headrace.use.requests.files.root_of`.
-        keep_days: that days are kept for.
-        with_inputs: whether the items themselves are kept.
+        task: where and how it is kept.
     """
 
-    def __init__(
-        self, root: Path, keep_days: int, *, with_inputs: bool = False
-    ) -> None:
-        self._task = LogTask(root=root, keep_days=keep_days, with_inputs=with_inputs)
+    def __init__(self, task: LogTask) -> None:
+        self._task = task
         self._queue: deque[Answered] = deque()
         self._lock = threading.Lock()
         self._added_rows = self._added_bytes = 0  # by observers, under the lock

@@ -26,11 +26,13 @@ class LogTask(Record):
         root: the folder of all request logs.
         keep_days: that days are kept for; see `headrace.use.requests.files.expire`.
         with_inputs: whether items themselves are kept.
+        flush_seconds: after which rows are written, at the latest.
     """
 
     root: Path
     keep_days: int
     with_inputs: bool = False
+    flush_seconds: float = 2.0
 
 
 class LogProcess:

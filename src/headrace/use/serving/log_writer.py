@@ -28,7 +28,6 @@ from headrace.use.serving.log_frames import REPORT, Facts, from_frame, receive
 from headrace.use.serving.log_process import LogTask
 from headrace.use.serving.log_rows import rows_of
 
-FLUSH_SECONDS = 2.0
 FLUSH_ROWS, FLUSH_BYTES = 8192, 16 * 2**20
 TIDY_SECONDS = 60.0
 _END_SECONDS = 5.0  # for a merge that is under way when the server ends
@@ -55,7 +54,7 @@ class Writer:
         """Add the rows of a frame; write where enough are waiting."""
         facts, table = from_frame(frame)
         if not self._rows:
-            self._due = time.monotonic() + FLUSH_SECONDS
+            self._due = time.monotonic() + self._task.flush_seconds
         self._waiting[facts].append(table)
         self._rows += len(table)
         self._bytes += len(frame)

@@ -20,7 +20,7 @@ from headrace.use.requests import merging
 from headrace.use.requests.files import root_of
 
 LATER = NOON + timedelta(hours=2)
-# The process kills itself at the COUNTth call of a function of pathlib, before or after.
+# The process kills itself at the COUNTth call of a function of pathlib.
 KILLED = """
 import os, pathlib, signal, sys
 from datetime import datetime

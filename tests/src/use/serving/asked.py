@@ -38,7 +38,7 @@ def given(kind: DataDescription, count: int = 1, seed: int = 0) -> Any:
     return random.integers(0, 256, (count, *kind.shape), np.uint8)
 
 
-def an_answer(  # noqa: PLR0913
+def an_answer(
     request_id: str = "r0",
     kind: DataDescription = IMAGES,
     *,

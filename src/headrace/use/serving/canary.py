@@ -1,0 +1,282 @@
+"""The canary: a version that answers a share of the requests, until something is wrong.
+
+The hash of a request's id decides which version answers. What the canary does not
+answer, the champion does. After some failures, or if the canary's answers differ from
+the champion's by more than a margin, it gets no more requests. That is remembered in
+the home: it does not start again by itself.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import re
+import threading
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from headrace.errors import UsageError
+from headrace.home import make_private
+from headrace.state.disk import atomic_file
+from headrace.state.ledger import Ledger
+from headrace.state.ledger.rows import Version
+from headrace.tasks.forms import Outputs
+from headrace.use.serving.answered import Answered
+from headrace.use.serving.choosing import fraction_of
+from headrace.use.serving.comparing import is_shown
+from headrace.use.serving.tally import Tally
+
+MOST_FAILURES = 5
+LEVEL = 0.01  # the chance that a canary as good as the champion is ever ended
+MARGIN = 0.05  # by which the share of an answer may differ
+REVIEW_EVERY = 100  # requests
+_RECENT = 65_536  # ids of requests: one that is sent again is not counted again
+_FORM = re.compile(r"(?:(?P<name>[^:%]+):)?(?P<percent>\d+(?:\.\d+)?)%")
+_ASK = "Give for example --canary 5% or --canary digits/3:5%."
+log = logging.getLogger("headrace")
+
+
+class CanaryWanted(NamedTuple):
+    """What ``--canary`` asks for.
+
+    Attributes:
+        share: of the requests, 0..1.
+        name: ``MODEL`` or ``MODEL/VERSION``; empty: the newest version of each model.
+    """
+
+    share: float
+    name: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> CanaryWanted:
+        """``5%``, ``MODEL:5%`` or ``MODEL/VERSION:5%``.
+
+        Raises:
+            UsageError: it is anything else, or no share between 0 and 100 %.
+        """
+        match = _FORM.fullmatch(text.strip())
+        if match is None:
+            raise UsageError(f"--canary {text!r} is no share of requests.", _ASK)
+        share = float(match["percent"]) / 100
+        if not 0 < share < 1:
+            raise UsageError(
+                f"--canary {text!r} is not between 0% and 100%, both excluded.", _ASK
+            )
+        return cls(share, match["name"] or "")
+
+    def find(self, models: Sequence[str], ledger: Ledger) -> list[Version]:
+        """The canary of each of some models that is to have one.
+
+        Where no version is named, it is the newest one, if it is newer than the
+        champion.
+
+        Raises:
+            UsageError: there is none, or the model is not among them.
+            NotFoundError: there is no such version.
+        """
+        model, slash, _ = self.name.partition("/")
+        if model and model not in models:
+            raise UsageError(
+                f"--canary names {model!r}; served are {', '.join(models)}.",
+                "Serve the model, too.",
+            )
+        if slash:
+            return [_other_than_champion(ledger.find(self.name), ledger)]
+        chosen = [model] if model else list(models)
+        rows = [_newer(one, ledger) for one in chosen]
+        found = [row for row in rows if row is not None]
+        if not found:
+            raise UsageError(
+                f"No version of {', '.join(chosen)} is newer than the champion.",
+                "Train one, or name a version: --canary MODEL/VERSION:5%.",
+            )
+        return found
+
+
+def _newer(model: str, ledger: Ledger) -> Version | None:
+    champion, newest = ledger.champion(model), ledger.newest_version(model)
+    if champion is None or newest.version > champion.version.version:
+        return newest
+    return None
+
+
+def _other_than_champion(row: Version, ledger: Ledger) -> Version:
+    champion = ledger.champion(row.model)
+    if champion is not None and champion.version.version == row.version:
+        raise UsageError(
+            f"Version {row.version} of {row.model} is the champion.",
+            "Name another version.",
+        )
+    return row
+
+
+class Canary:
+    """Chooses what answers, and watches it; see the module.
+
+    It is called in the event loop only. It is an `Observer` too.
+
+    Args:
+        model, version: of the canary.
+        share: of the requests.
+        home: where it is remembered that it was ended.
+        margin, level: see `MARGIN` and `LEVEL`.
+
+    Attributes:
+        ended: why it gets no more requests; empty while it gets them.
+        answered, failures, busy: requests that it has answered, that it could not
+            answer, and that it had no time for.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        version: int,
+        share: float,
+        home: Path,
+        *,
+        margin: float = MARGIN,
+        level: float = LEVEL,
+    ) -> None:
+        self.model, self.version, self.share = model, version, share
+        self.answered = self.failures = self.busy = 0
+        self._marker = home.absolute() / "canaries" / f"{model}-{version}.json"
+        self._salt = f"{version}"[-16:].encode()
+        self._tally = Tally(share, margin)
+        self._level = level
+        self._pending: dict[str, bool] = {}
+        self._recent: dict[float, None] = {}
+        self._since_review = 0
+        self.on_end: Callable[[], object] = lambda: None
+        self.ended = _ending(self._marker)
+        if self.ended:
+            log.warning("the canary %s gets no requests: %s", self, self.ended)
+
+    def __str__(self) -> str:
+        return f"{self.model}/{self.version}"
+
+    def takes(self, request_id: str) -> bool:
+        """Whether the canary is to answer a request."""
+        if self.ended:
+            return False
+        fraction = fraction_of(request_id, self._salt)
+        is_canary = fraction < self.share
+        if fraction not in self._recent:
+            self._recent[fraction] = None
+            self._pending[request_id] = is_canary
+            if len(self._recent) > _RECENT:
+                del self._recent[next(iter(self._recent))]
+                if len(self._pending) > _RECENT:  # requests that were refused
+                    del self._pending[next(iter(self._pending))]
+        return is_canary
+
+    def check(self, outputs: Outputs) -> None:
+        """Raise FloatingPointError where an answer of the canary is not finite."""
+        if not np.isfinite(outputs).all():
+            raise FloatingPointError(f"an answer of {self} is not finite")
+
+    def failed(self, request_id: str, reason: str) -> None:
+        """Take note of a request that the canary could not answer."""
+        self.failures += 1
+        log.warning("the canary %s has not answered a request: %s", self, reason)
+        self._not_answered(request_id)
+        if self.failures >= MOST_FAILURES:
+            self.end(f"it failed {self.failures} times; the last time, {reason}")
+
+    def was_busy(self, request_id: str) -> None:
+        """Take note of a request that the canary had no time for."""
+        self.busy += 1
+        self._not_answered(request_id)
+
+    def _not_answered(self, request_id: str) -> None:
+        """Count it as an answer of the canary that the champion does not give."""
+        if self._pending.pop(request_id, None):
+            self._tally.add_failure()
+
+    def __call__(self, answered: Answered) -> None:
+        """Count an answer of the canary or of the champion."""
+        if answered.model != self.model:
+            return
+        is_canary = answered.role == "canary"
+        self.answered += is_canary
+        chosen = self._pending.pop(answered.request_id, None)
+        if self.ended or chosen is None or chosen is not is_canary:
+            return
+        if self._tally.add(answered.outputs, answered.latency_ms, is_canary=is_canary):
+            self._since_review += 1
+            if self._since_review >= REVIEW_EVERY:
+                self.review()
+
+    def review(self) -> None:
+        """End the canary if its answers differ from the champion's."""
+        self._since_review = 0
+        if not self.ended and is_shown(self._tally.log_evidence(), self._level):
+            self.end(f"its answers differ: {self._tally.in_words()}")
+
+    def champion_is(self, version: int) -> None:
+        """Take note of the champion's version; it may be another one now."""
+        if version == self.version:
+            self.end("it is the champion", is_remembered=False)
+        elif version > self.version:
+            self.end(f"version {version} is the champion", is_remembered=False)
+        else:
+            self._tally = Tally(self.share, self._tally.margin)
+
+    def end(self, reason: str, *, is_remembered: bool = True) -> None:
+        """Give it no more requests.
+
+        Args:
+            reason: in words.
+            is_remembered: whether it stays ended when a server starts.
+        """
+        if self.ended:
+            return
+        self.ended = reason
+        self._pending.clear()
+        self._recent.clear()
+        log.warning("the canary %s gets no more requests: %s", self, reason)
+        if is_remembered:
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            text = json.dumps({"reason": reason, "when": now})
+            threading.Thread(target=_remember, args=(self._marker, text)).start()
+        self.on_end()
+
+    @property
+    def log_evidence(self) -> float:
+        """The logarithm of the evidence that its answers differ."""
+        return self._tally.log_evidence()
+
+    @property
+    def threshold(self) -> float:
+        """Of `log_evidence`, at which it is ended."""
+        return math.log(1 / self._level)
+
+    def status(self) -> dict[str, object]:
+        """What `/models` says of it."""
+        status: dict[str, object] = {"version": self.version, "share": self.share}
+        return {**status, "ended": self.ended} if self.ended else status
+
+
+def _remember(marker: Path, text: str) -> None:
+    try:
+        make_private(marker.parent)
+        with atomic_file(marker) as temporary:
+            temporary.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        log.warning("the end of a canary cannot be written to %s: %s", marker, error)
+
+
+def _ending(marker: Path) -> str:
+    """Why a canary was ended before; empty if it was not."""
+    try:
+        told = json.loads(marker.read_text(encoding="utf-8"))
+        reason, when = str(told["reason"]), str(told["when"])
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    except (OSError, ValueError, KeyError, TypeError):
+        reason, when = "the reason cannot be read", "an unknown time"
+    return f"{reason} (ended at {when}; delete {marker} to start it again)"

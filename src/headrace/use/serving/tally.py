@@ -1,0 +1,143 @@
+"""What a canary and the champion answered, counted by event."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import Counter
+
+import numpy as np
+import numpy.typing as npt
+
+from headrace.tasks.forms import Outputs
+from headrace.use.serving.comparing import log_evidence, log_wealth
+
+WARM_UP = 200  # requests that the champion answers before anything is compared
+_MOST_ANSWERS = 20  # that are told apart: the commonest of the warm-up
+_BINS = 10  # of answers that are numbers
+# An answer is slow if it takes so much longer than any of the champion's first ones.
+_SLOW_FACTOR, _SLOW_LEAST_MS = 2.0, 20.0
+OTHER = "another answer"
+
+
+class Tally:
+    """Counts of a canary and the champion, and the evidence that they differ.
+
+    Events are: the answer is one of the commonest (a number: is in a tenth of the
+    champion's), is another one, and the answer is slow. The first requests of the
+    champion determine the events; then both are counted.
+
+    Args:
+        share: of the requests that the canary gets.
+        margin: by which the share of an event may differ.
+
+    Attributes:
+        requests: of the champion and of the canary, that were counted.
+    """
+
+    def __init__(self, share: float, margin: float) -> None:
+        self.requests = [0, 0]
+        self._share, self.margin = share, margin
+        self._first: list[tuple[float, float]] = []
+        self._edges: npt.NDArray[np.float64] | None = None
+        self._places: dict[int, int] = {}
+        self._names: list[str] = []
+        self._expected = np.zeros(0)
+        self._slow_ms = math.inf
+        self._counts: list[list[int]] = [[], []]
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the warm-up is over."""
+        return bool(self._names)
+
+    def add(self, outputs: Outputs, latency_ms: float, *, is_canary: bool) -> bool:
+        """Count a request by its first item; whether it counts.
+
+        Args:
+            outputs: ``(n, ...)``.
+            latency_ms: of the request.
+            is_canary: which of the two answered.
+        """
+        first = outputs[0].reshape(-1)
+        is_number = first.size == 1
+        value = float(first[0]) if is_number else int(first.argmax())
+        if not self._names:
+            if not is_canary:
+                self._first.append((value, latency_ms))
+                if len(self._first) >= WARM_UP:
+                    self._begin(is_number)
+            return False
+        if self._edges is not None:
+            place = int(np.searchsorted(self._edges, value))
+        else:
+            place = self._places.get(int(value), len(self._names) - 2)
+        self._count(place, latency_ms, is_canary)
+        return True
+
+    def add_failure(self) -> None:
+        """Count a request that the canary has not answered."""
+        if self._names:
+            self._count(len(self._names) - 2, 0.0, True)
+
+    def log_evidence(self) -> float:
+        """The logarithm of the evidence that they differ; 0 during the warm-up."""
+        return float(log_evidence(self._wealth())) if self._names else 0.0
+
+    def in_words(self) -> str:
+        """The event with the largest evidence, and its shares."""
+        wealth = self._wealth()
+        place = int(wealth.max(axis=0).argmax())
+        champion, canary = (
+            counts[place] / max(1, all_)
+            for counts, all_ in zip(self._counts, self.requests, strict=True)
+        )
+        return (
+            f"{self._names[place]} in {canary:.1%} of {self.requests[1]:,} requests to "
+            f"the canary and {champion:.1%} of {self.requests[0]:,} to the champion"
+        )
+
+    def _count(self, place: int, latency_ms: float, is_canary: bool) -> None:
+        counts = self._counts[is_canary]
+        counts[place] += 1
+        if latency_ms > self._slow_ms:
+            counts[-1] += 1
+        self.requests[is_canary] += 1
+
+    def _begin(self, is_number: bool) -> None:
+        values = np.array([value for value, _ in self._first])
+        slowest = max(latency for _, latency in self._first)
+        self._slow_ms = max(_SLOW_FACTOR * slowest, _SLOW_LEAST_MS)
+        if is_number:
+            steps = np.linspace(0, 1, _BINS + 1)[1:-1]
+            self._edges = edges = np.unique(np.quantile(values, steps))
+            bins = np.searchsorted(edges, values)
+            shares = np.bincount(bins, minlength=len(edges) + 1) / len(values)
+            bounds = ["", *(f"{edge:.4g}" for edge in edges), ""]
+            pairs = itertools.pairwise(bounds)
+            names = [f"an answer of {low}..{high}" for low, high in pairs]
+        else:
+            common = Counter(values.astype(int).tolist()).most_common(_MOST_ANSWERS)
+            self._places = {answer: i for i, (answer, _) in enumerate(common)}
+            shares = np.array([count / len(values) for _, count in common])
+            names = [f"the answer {answer}" for answer, _ in common]
+        self._names = [*names, OTHER, f"an answer after {self._slow_ms:.0f} ms"]
+        rest = max(0.0, 1 - float(shares.sum()))
+        self._expected = np.array([*shares, rest, 0.0])
+        self._counts = [[0] * len(self._names) for _ in range(2)]
+        self._first.clear()
+
+    def _wealth(self) -> npt.NDArray[np.float64]:
+        """Of each bet, ``(2, events)``; none that a canary is slow too rarely."""
+        champion, canary = (np.array(counts, float) for counts in self._counts)
+        wealth = log_wealth(
+            canary,
+            champion,
+            float(self.requests[1]),
+            float(self.requests[0]),
+            self._expected,
+            self._share,
+            self.margin,
+        )
+        wealth[1, -1] = 0.0
+        return wealth
