@@ -168,6 +168,19 @@ class Settings(BaseSettings):
         "minute of sound as WAV 10",
         gt=0,
     )
+    request_log_days: int = option(
+        30,
+        "days that the request log of `headrace serve` is kept, today included; 0: no "
+        "log is written",
+        ge=0,
+    )
+    shadow_share: float = option(
+        1.0,
+        "share of the requests that the shadow of `headrace serve` gets, by the hash "
+        "of their ids; copies that it has no time for are dropped",
+        gt=0,
+        le=1,
+    )
     max_columns: int = option(
         4096, "columns of one table: each is examined to find items and labels", gt=0
     )

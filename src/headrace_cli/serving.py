@@ -11,7 +11,7 @@ from headrace_cli.answers import answer, prepared, show_text
 from headrace_cli.pipelines import ModelVersionArgument, complete_pipelines
 
 
-def serve(
+def serve(  # noqa: PLR0913
     models: Annotated[
         list[str],
         Argument(
@@ -32,16 +32,39 @@ def serve(
         Path | None, Option(help="The certificate of the server, PEM.")
     ] = None,
     tls_key: Annotated[Path | None, Option(help="Its private key, PEM.")] = None,
+    shadow: Annotated[
+        str,
+        Option(
+            metavar="MODEL/VERSION",
+            help="A version that answers copies of requests; only the log has its "
+            "answers.",
+        ),
+    ] = "",
+    canary: Annotated[
+        str,
+        Option(
+            metavar="[MODEL[/VERSION]:]SHARE%",
+            help="A version that answers a share of the requests, such as 5% or "
+            "digits/3:5%, until it fails or its answers differ from the champion's; "
+            "by default the newest version that is newer than the champion.",
+        ),
+    ] = "",
+    log_inputs: Annotated[
+        bool,
+        Option("--log-inputs", help="Log the items themselves, too; texts are masked."),
+    ] = False,
 ) -> None:
     """Serve models over HTTP until Ctrl-C.
 
     A request to /models/MODEL/predict gets an answer to an image, a sound or a text;
     /v2 speaks the Open Inference Protocol.
     """
+    from headrace.use.serving.observing import Watch
     from headrace.use.serving.starting import Options
     from headrace.use.serving.starting import serve as start
 
-    options = Options(models, host, port, token_file, tls_cert, tls_key)
+    watch = Watch(shadow, canary, log_inputs)
+    options = Options(models, host, port, token_file, tls_cert, tls_key, watch)
 
     def ready(value: dict[str, Any]) -> None:
         answer(value, lambda: _show(value))

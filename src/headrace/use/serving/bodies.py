@@ -13,7 +13,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 SECONDS = 10.0  # in which a body must arrive
 TOTAL_BYTES = 256 * 2**20
-_SMALL = 64 * 2**10  # a body of one piece, which the protocol has in memory anyway
+_DISCARD_SECONDS, _DISCARD_BYTES = 2.0, 8 * 2**20
 
 
 class ClientGone(Exception):
@@ -125,14 +125,16 @@ class Bodies:
                 task.cancel()
 
 
-async def discard(receive: Receive, seconds: float = 2.0) -> None:
-    """Take what a client still sends, so that it reads the refusal and stops.
+async def discard(receive: Receive) -> None:
+    """Take a part of what a client still sends, so that it reads the refusal.
 
     Closing the connection at once would reset it, and the client may lose the reply.
     """
+    size = 0
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            while True:
+        async with asyncio.timeout(_DISCARD_SECONDS):
+            while size < _DISCARD_BYTES:
                 message = await receive()
                 if message["type"] != "http.request" or not message.get("more_body"):
                     return
+                size += len(message["body"])

@@ -13,7 +13,7 @@ import logging
 import math
 import re
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -69,50 +69,44 @@ class CanaryWanted(NamedTuple):
             )
         return cls(share, match["name"] or "")
 
-    def find(self, models: Sequence[str], ledger: Ledger) -> list[Version]:
-        """The canary of each of some models that is to have one.
+    def find(self, current: Mapping[str, int], ledger: Ledger) -> list[Version]:
+        """The canary of each model that is to have one.
 
-        Where no version is named, it is the newest one, if it is newer than the
-        champion.
+        Where no version is named, it is the newest one, if it is newer than the one
+        that answers.
+
+        Args:
+            current: the version that answers, of each model that is served.
+            ledger: has the versions.
 
         Raises:
-            UsageError: there is none, or the model is not among them.
+            UsageError: there is none, or the model is not served.
             NotFoundError: there is no such version.
         """
         model, slash, _ = self.name.partition("/")
-        if model and model not in models:
+        if model and model not in current:
             raise UsageError(
-                f"--canary names {model!r}; served are {', '.join(models)}.",
+                f"--canary names {model!r}; served are {', '.join(current)}.",
                 "Serve the model, too.",
             )
         if slash:
-            return [_other_than_champion(ledger.find(self.name), ledger)]
-        chosen = [model] if model else list(models)
-        rows = [_newer(one, ledger) for one in chosen]
-        found = [row for row in rows if row is not None]
-        if not found:
+            row = ledger.find(self.name)
+            if row.version == current[model]:
+                raise UsageError(
+                    f"Version {row.version} of {model} answers already.",
+                    "Name another version.",
+                )
+            return [row]
+        chosen = [model] if model else list(current)
+        rows = [ledger.newest_version(one) for one in chosen]
+        newer = [row for row in rows if row.version > current[row.model]]
+        if not newer:
+            versions = ", ".join(f"{one}/{current[one]}" for one in chosen)
             raise UsageError(
-                f"No version of {', '.join(chosen)} is newer than the champion.",
+                f"There is no newer version than {versions}.",
                 "Train one, or name a version: --canary MODEL/VERSION:5%.",
             )
-        return found
-
-
-def _newer(model: str, ledger: Ledger) -> Version | None:
-    champion, newest = ledger.champion(model), ledger.newest_version(model)
-    if champion is None or newest.version > champion.version.version:
-        return newest
-    return None
-
-
-def _other_than_champion(row: Version, ledger: Ledger) -> Version:
-    champion = ledger.champion(row.model)
-    if champion is not None and champion.version.version == row.version:
-        raise UsageError(
-            f"Version {row.version} of {row.model} is the champion.",
-            "Name another version.",
-        )
-    return row
+        return newer
 
 
 class Canary:

@@ -56,11 +56,11 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what was sent, unless it is an endless header."""
+        super().data_received(data)
         if self.waiting_since is not None:
             self._header_bytes += len(data)
-        super().data_received(data)
-        if self.waiting_since is not None and self._header_bytes > HEADER_BYTES:
-            self._end(_LONG)
+            if self._header_bytes > HEADER_BYTES:
+                self._end(_LONG)
 
     def on_message_begin(self) -> None:
         """A request begins."""

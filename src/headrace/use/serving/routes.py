@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from headrace.tasks.forms import Outputs
     from headrace.use.serving.app import App, Handler
     from headrace.use.serving.served import Served, Slot
+    from headrace.use.serving.trial import Trial
 
 _SHOW = b"show=input"
 
@@ -34,6 +35,7 @@ class Models:
     Attributes:
         observers: called in the event loop after each answer.
         notices: give what `ready` says beside the models, by name, if anything.
+        replaced: called after another version has begun to answer.
     """
 
     def __init__(self, app: App, slots: Sequence[Slot]) -> None:
@@ -41,6 +43,7 @@ class Models:
         self.slots = {slot.model: slot for slot in slots}
         self.observers: list[Observer] = []
         self.notices: list[Callable[[], dict[str, str]]] = []
+        self.replaced: list[Callable[[Slot], object]] = []
         live = {"live": True}
         server = {
             "name": "headrace",
@@ -121,6 +124,8 @@ class Models:
             former, slot.current = slot.current, served
         if former is not None:
             former.retire()
+        for call in self.replaced:
+            call(slot)
 
     async def _predict(
         self, request: Request, slot: Slot, version: int | None
@@ -133,9 +138,7 @@ class Models:
             seen = request.query[:60].decode("latin-1")
             raise HttpError(400, f"The query is {seen!r}; show=input is known.")
         payload, items = served.reader.read(media_type, request.body)
-        outputs = served.answer_now(items)
-        if outputs is None:
-            outputs = await served.answer(items)
+        served, outputs = await _outputs(request, slot, served, items)
         html = served.medium.as_html(payload[0], served.description) if show else None
         body = plain.answer_body(served, request.id, outputs[0], html)
         self._answered(request, served, items, outputs)
@@ -146,9 +149,7 @@ class Models:
         served = _pick(slot, version, request)
         length = request.headers.get(protocol.HEADER_LENGTH)
         parsed = protocol.parse(served, request.body, length)
-        outputs = served.answer_now(parsed.items)
-        if outputs is None:
-            outputs = await served.answer(parsed.items)
+        served, outputs = await _outputs(request, slot, served, parsed.items)
         reply = protocol.reply_of(served, parsed, outputs, request.id)
         self._answered(request, served, parsed.items, outputs)
         return reply
@@ -194,7 +195,11 @@ class Models:
 
     async def _list(self, request: Request) -> Reply:
         """The model of each slot."""
-        listed = [_description(slot.current) for slot in self._all() if slot.current]
+        listed = [
+            _description(slot.current, slot.trial)
+            for slot in self._all()
+            if slot.current
+        ]
         return json_reply({"models": listed})
 
     async def _openapi(self, request: Request) -> Reply:
@@ -224,6 +229,22 @@ def _pick(slot: Slot, version: int | None, request: Request) -> Served:
     return served
 
 
+async def _outputs(
+    request: Request, slot: Slot, served: Served, items: Payload
+) -> tuple[Served, Outputs]:
+    """The outputs, and what gave them: not a canary that does not answer."""
+    if served.role == "canary" and slot.trial is not None:
+        answers = await slot.trial.answer(request.id, served, items)
+        if answers is not None:
+            return served, answers
+        served = slot.champion()
+        request.version = served.version
+    outputs = served.answer_now(items)
+    if outputs is None:
+        outputs = await served.answer(items)
+    return served, outputs
+
+
 def _constant(value: Any) -> Handler:
     async def answer(request: Request) -> Reply:
         return json_reply(value)
@@ -231,7 +252,7 @@ def _constant(value: Any) -> Handler:
     return answer
 
 
-def _description(served: Served) -> dict[str, Any]:
+def _description(served: Served, trial: Trial | None) -> dict[str, Any]:
     """A version, as ``/models`` lists it."""
     data = served.description
     value = {
@@ -246,4 +267,6 @@ def _description(served: Served) -> dict[str, Any]:
     }
     if data.sample_rate_hz:
         value["sample_rate_hz"] = data.sample_rate_hz
+    if trial is not None:
+        value["canary"] = trial.canary.status()
     return value

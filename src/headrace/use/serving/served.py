@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from headrace.state.ledger import Ledger, Version
     from headrace.tasks.forms import Outputs
     from headrace.use.serving.answered import Role
+    from headrace.use.serving.trial import Trial
 
 WAITING_LIMIT = 256  # requests to one version
 # An engine that is quicker than this answers in the event loop.
@@ -180,6 +181,7 @@ class Slot:
         pinned: other versions that can be named.
         choose: picks what answers a request that names no version, by the request's
             id; None, or an answer of None, is ``current``.
+        trial: of a canary, which `choose` picks; None: there is none.
         failure: what is wrong, in a few words; empty if nothing is.
     """
 
@@ -189,6 +191,7 @@ class Slot:
         self.current: Served | None = None
         self.pinned: dict[int, Served] = {}
         self.choose: Callable[[str], Served | None] | None = None
+        self.trial: Trial | None = None
         self.failure = ""
 
     @property
@@ -200,11 +203,14 @@ class Slot:
     def pick(self, request_id: str) -> Served:
         """What answers a request; HttpError 503 before anything is loaded."""
         chosen = self.choose(request_id) if self.choose is not None else None
-        served = chosen or self.current
-        if served is None:
+        return chosen or self.champion()
+
+    def champion(self) -> Served:
+        """``current``; HttpError 503 before it is loaded."""
+        if self.current is None:
             later = [(b"retry-after", b"1")]
             raise HttpError(503, f"{self.model} is not loaded yet.", later)
-        return served
+        return self.current
 
 
 def open_served(

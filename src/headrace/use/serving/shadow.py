@@ -86,7 +86,7 @@ class Shadow:
         share: float = 1.0,
     ) -> None:
         self.model, self.version = model, version
-        self._description, self._share = description, share
+        self.description, self._share = description, share
         self._open_engine, self._observe = open_engine, observe
         self._queue: deque[Answered] = deque()
         self._added_rows = self._added_bytes = self._refused = 0  # by the observer
@@ -215,12 +215,12 @@ class Shadow:
         known = self._same.get(id(description))
         if known is None:
             self._same.clear()  # there is one, until a promotion
-            known = description, answers_same_requests(self._description, description)
+            known = description, answers_same_requests(self.description, description)
             self._same[id(description)] = known
         return known[1]
 
     def _compare(self, copies: Sequence[Answered], outputs: Outputs) -> None:
-        kind, data = task(self._description.task), self._description
+        kind, data = task(self.description.task), self.description
         others = np.concatenate([copy.outputs for copy in copies])
         labels = [str(answer) for answer in kind.answers.answers(others, data)]
         targets = kind.labels.encode(pa.chunked_array([labels], pa.string()), data)
@@ -240,7 +240,7 @@ class Shadow:
                     outputs=outputs[start:end],
                     latency_ms=ms,
                     engine=engine,
-                    description=self._description,
+                    description=self.description,
                 )
             )
             start = end

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headrace.errors import UsageError
-from headrace.models.engines import build_engine, open_engine
+from headrace.models.engines import EngineProcess, build_engine, open_engine
 from headrace.state.hosts import is_loopback, local_host, names_of, split_list
 from headrace.state.ledger import Ledger
 from headrace.use.serving.app import App
 from headrace.use.serving.bodies import Bodies
 from headrace.use.serving.doors import Doors, read_token
 from headrace.use.serving.metrics import Metric, Metrics
+from headrace.use.serving.observing import Beside, Observing, Watch
 from headrace.use.serving.pages import page_routes
 from headrace.use.serving.routes import Models
 from headrace.use.serving.served import Served, Slot, Wanted, open_served
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from headrace.state.ledger import Version
     from headrace.use.serving.answered import Role
 
+_BESIDE_SECONDS = 10.0  # until a shadow or a canary must have answered
 log = logging.getLogger("headrace")
 
 
@@ -40,6 +42,7 @@ class Options(NamedTuple):
     token_file: Path | None = None
     tls_cert: Path | None = None
     tls_key: Path | None = None
+    watch: Watch = Watch()
 
 
 def serve(
@@ -70,7 +73,16 @@ def serve(
 
         slots = _slots_of(wanted, rows, open_)
         opened.callback(_close_all, slots)
-        app = make_app(slots, doors, settings, open_)
+        beside = Beside.find(options.watch, slots, ledger)
+        observing = Observing(
+            beside,
+            options.watch,
+            settings,
+            lambda row: open_alone(row, settings),
+            lambda row: open_served(row, settings, open_alone, "canary"),
+        )
+        opened.callback(observing.close)
+        app = make_app(slots, doors, settings, open_, observing)
         scheme = "https" if tls else "http"
         port = listener.getsockname()[1]
         url = f"{scheme}://{local_host(options.host)}:{port}"
@@ -82,6 +94,7 @@ def make_app(
     doors: Doors,
     settings: Settings,
     open_: Callable[[Version, Role], Served],
+    observing: Observing,
 ) -> App:
     """The application of some models, which watches the ledger while it runs."""
     app = App(doors, Bodies(settings.max_body_bytes), Metrics())
@@ -89,9 +102,10 @@ def make_app(
     models = Models(app, slots)
     watcher = Watcher(slots, settings.database_url, open_, models.replace)
     models.notices.append(watcher.notice)
+    observing.start(models)
     app.starting.append(watcher.start)
     app.stopping.append(watcher.stop)
-    app.metrics.sources += [watcher.metrics, _process_metrics]
+    app.metrics.sources += [watcher.metrics, observing.metrics, _process_metrics]
     return app
 
 
@@ -99,6 +113,16 @@ def open_built(row: Version, settings: Settings) -> Engine:
     """The engine of a version, which is built if it is not kept; see `open_engine`."""
     build_engine(row, settings)
     return open_engine(row, settings)
+
+
+def open_alone(row: Version, settings: Settings) -> EngineProcess:
+    """The engine of a version in a process of its own, which may crash or hang."""
+    return EngineProcess(
+        row,
+        settings,
+        build_engine(row, settings),
+        answer_seconds=_BESIDE_SECONDS,
+    )
 
 
 def _slots_of(

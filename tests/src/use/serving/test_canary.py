@@ -109,24 +109,16 @@ def ledger(tmp_path: Path) -> Ledger:
                 created_by="ada@lab",
             )
         )
-    for model, number in [("digits", 2), ("messages", 1)]:
-        ledger.promote(
-            model,
-            number,
-            who="ada@lab",
-            why="a test",
-            expected_sequence=0,
-            forced=True,
-        )
     return ledger
 
 
 def found(text: str, ledger: Ledger) -> list[str]:
-    rows = CanaryWanted.parse(text).find(["digits", "messages"], ledger)
+    current = {"digits": 2, "messages": 1}
+    rows = CanaryWanted.parse(text).find(current, ledger)
     return [f"{row.model}/{row.version}" for row in rows]
 
 
-def test_without_a_name_it_is_the_newest_version_after_the_champion(
+def test_without_a_name_it_is_the_newest_version_after_what_answers(
     ledger: Ledger,
 ) -> None:
     assert found("5%", ledger) == ["digits/3"]
@@ -135,11 +127,11 @@ def test_without_a_name_it_is_the_newest_version_after_the_champion(
 
 
 def test_a_canary_that_there_is_not(ledger: Ledger) -> None:
-    with pytest.raises(UsageError, match=r"No version of messages is newer than"):
+    with pytest.raises(UsageError, match=r"There is no newer version than messages/1"):
         found("messages:5%", ledger)
     with pytest.raises(UsageError, match=r"names 'sounds'; served are digits, mess"):
         found("sounds:5%", ledger)
-    with pytest.raises(UsageError, match=r"Version 2 of digits is the champion"):
+    with pytest.raises(UsageError, match=r"Version 2 of digits answers already"):
         found("digits/2:5%", ledger)
     with pytest.raises(NotFoundError, match=r"There is no version 9 of digits"):
         found("digits/9:5%", ledger)

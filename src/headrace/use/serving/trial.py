@@ -1,0 +1,90 @@
+"""The trial of a canary in a server: its requests, its answers, and its end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from headrace.use.serving.choosing import answers_same_requests
+from headrace.use.serving.replies import HttpError
+from headrace.use.serving.served import WAITING_LIMIT
+
+if TYPE_CHECKING:
+    from headrace.media.forms import Payload
+    from headrace.tasks.forms import Outputs
+    from headrace.use.serving.canary import Canary
+    from headrace.use.serving.served import Served, Slot
+
+ANSWER_SECONDS = 2.0  # then the champion answers
+log = logging.getLogger("headrace")
+
+
+class Trial:
+    """Lets a canary answer its share of a model's requests.
+
+    It is used in the event loop only.
+
+    Args:
+        slot: the model, which is changed.
+        canary: what it gets, and whether it goes on.
+        served: the version; None: it does not load, and gets no requests.
+    """
+
+    def __init__(self, slot: Slot, canary: Canary, served: Served | None) -> None:
+        self.canary = canary
+        self._served = served
+        self._slot = slot
+        slot.trial, slot.choose = self, self.choose
+        canary.on_end = self._end
+        if canary.ended or served is None:
+            self._end()
+
+    def choose(self, request_id: str) -> Served | None:
+        """The canary, for the requests that it is to answer."""
+        return self._served if self.canary.takes(request_id) else None
+
+    async def answer(
+        self, request_id: str, served: Served, items: Payload
+    ) -> Outputs | None:
+        """The canary's outputs; None where the champion is to answer."""
+        if served.waiting >= WAITING_LIMIT:
+            self.canary.was_busy(request_id)
+            return None
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                outputs = await served.answer(items)
+            self.canary.check(outputs)
+        except TimeoutError:
+            reason = f"no answer within {ANSWER_SECONDS:g} s"
+        except HttpError as error:
+            reason = served.failure or str(error)
+        except Exception as error:  # whatever it is, the champion answers
+            reason = f"{type(error).__name__}: {error}"
+        else:
+            return outputs
+        self.canary.failed(request_id, reason)
+        return None
+
+    def replaced(self, slot: Slot) -> None:
+        """Take note of another champion."""
+        if slot is not self._slot or slot.current is None or self._served is None:
+            return
+        if not answers_same_requests(
+            self._served.description, slot.current.description
+        ):
+            reason = f"{slot.current} takes other items, or has other answers"
+            self.canary.end(reason, is_remembered=False)
+        else:
+            self.canary.champion_is(slot.current.version)
+
+    def _end(self) -> None:
+        self._slot.choose = None
+        served, self._served = self._served, None
+        if served is not None:
+            served.retire()
+
+    def close(self) -> None:
+        """Close its engine, as the server ends."""
+        if self._served is not None:
+            self._served.close()

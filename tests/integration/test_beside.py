@@ -1,0 +1,279 @@
+"""Log, shadow and canary beside a real server: what happens to them, nobody notices."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from tests.homes import Home
+from tests.integration.test_serve import PATH, PIXELS, RAW, Serving, promote, until
+
+from headrace.settings import Settings
+from headrace.state.ledger import Ledger
+from headrace.use.requests import request_table
+from headrace.use.requests.reading import Asked
+
+pytestmark = pytest.mark.integration
+
+WRITER, ENGINE = "log_writer", "engines.answering"
+
+
+class Load:
+    """Clients that ask all the time, until the block ends."""
+
+    def __init__(self, server: Serving, clients: int = 2) -> None:
+        self._server, self._end = server, threading.Event()
+        self._threads = [
+            threading.Thread(target=self._ask, args=(n,)) for n in range(clients)
+        ]
+        self.versions: dict[str, str] = {}
+        self.failures: list[Any] = []
+
+    def _ask(self, number: int) -> None:
+        connection = self._server.connect()
+        count = 0
+        while not self._end.is_set():
+            count += 1
+            name = f"c{number}-{count}"
+            try:
+                headers = {**RAW, "x-request-id": name}
+                connection.request("POST", PATH, PIXELS, headers)
+                reply = connection.getresponse()
+                body = reply.read()
+                if reply.status != 200:
+                    self.failures.append((reply.status, body))
+                self.versions[name] = reply.headers["x-model-version"]
+            except OSError as error:
+                self.failures.append(error)
+                connection = self._server.connect()
+        connection.close()
+
+    def __enter__(self) -> Load:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        for thread in self._threads:
+            thread.join()
+
+
+@pytest.fixture
+def start(
+    second: tuple[Home, Any],
+    copy_of: Callable[[Path, Path], Path],
+    tmp_path: Path,
+) -> Iterator[Callable[..., Serving]]:
+    """Starts a server of version 1, which has a version 2 beside it."""
+    home = Home(copy_of(second[0].path, tmp_path / "home"), second[0].project)
+    servers: list[Serving] = []
+
+    def begin(*arguments: str) -> Serving:
+        if not servers:
+            settings = Settings(project=home.project, home=home.path)
+            ledger = Ledger(settings.database_url)
+            champion = ledger.champion("blobs")
+            if champion is None or champion.version.version != 1:
+                ledger.promote(
+                    "blobs",
+                    1,
+                    who="ada",
+                    why="a test",
+                    expected_sequence=ledger.sequence("blobs"),
+                    forced=True,
+                )
+        servers.append(Serving(home, *arguments))
+        return servers[-1]
+
+    yield begin
+    for server in servers:
+        if server.process.poll() is None:
+            code, err = server.end()
+            assert code == 0, err
+            assert "Traceback" not in err
+
+
+def metrics(server: Serving) -> dict[str, float]:
+    text = server.send("GET", "/metrics")[2].decode()
+    lines = re.findall(r"^headrace_([^# ]+) (\S+)$", text, re.MULTILINE)
+    return {name: float(value) for name, value in lines}
+
+
+def value(server: Serving, name: str, *parts: str) -> float:
+    found = [
+        number
+        for full, number in metrics(server).items()
+        if full.startswith(name) and all(part in full for part in parts)
+    ]
+    return sum(found)
+
+
+def child(server: Serving, module: str) -> psutil.Process:
+    """The newest child of the server that runs a module."""
+
+    def look() -> psutil.Process | None:
+        children = psutil.Process(server.process.pid).children()
+        own = [c for c in children if any(module in word for word in c.cmdline())]
+        return max(own, key=lambda c: c.create_time(), default=None)
+
+    found: psutil.Process = until(look)
+    return found
+
+
+def rows_of(server: Serving) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = request_table(
+        Asked("blobs"), server.settings
+    ).to_pylist()
+    return rows
+
+
+def test_each_request_is_in_the_log_once_the_server_has_ended(
+    start: Callable[..., Serving],
+) -> None:
+    server = start("--log-inputs")
+    with Load(server) as load:
+        until(lambda: len(load.versions) > 300)
+    code, err = server.end()
+    assert (code, load.failures) == (0, []), err
+    rows = rows_of(server)
+    assert Counter(row["request_id"] for row in rows) == Counter(load.versions.keys())
+    assert {row["role"] for row in rows} == {"champion"}
+    assert {row["input"] for row in rows} == {PIXELS}
+    assert len({row["item"] for row in rows}) == 1
+    place = server.settings.home / "requests"
+    for path in place.rglob("*"):
+        assert path.stat().st_mode & 0o077 == 0, path
+
+
+def test_a_log_can_be_left_out(start: Callable[..., Serving], monkeypatch: Any) -> None:
+    monkeypatch.setenv("HEADRACE_REQUEST_LOG_DAYS", "0")
+    server = start()
+    assert server.version == 1
+    assert server.end()[0] == 0
+    assert not (server.settings.home / "requests").exists()
+
+
+def test_nobody_notices_that_the_writer_is_killed(
+    start: Callable[..., Serving],
+) -> None:
+    server = start()
+    with Load(server) as load:
+        until(lambda: value(server, "log_rows_total", "written") > 0)
+        os.kill(child(server, WRITER).pid, signal.SIGKILL)
+        until(lambda: value(server, "log_restarts_total") == 1)
+        before = value(server, "log_rows_total", "written")
+        until(lambda: value(server, "log_rows_total", "written") > before)
+    assert load.failures == []
+    lost = value(server, "log_rows_total", "ended")
+    assert server.end()[0] == 0
+    ids = [row["request_id"] for row in rows_of(server)]
+    assert len(ids) == len(set(ids)) == len(load.versions) - lost
+
+
+def test_nobody_notices_that_the_shadow_is_killed_or_hangs(
+    start: Callable[..., Serving],
+) -> None:
+    server = start("--shadow", "blobs/2")
+    until(lambda: value(server, "shadow_up") == 1)
+    with Load(server) as load:
+        until(lambda: value(server, "shadow_rows_total", "answered") > 50)
+        os.kill(child(server, ENGINE).pid, signal.SIGKILL)
+        until(lambda: value(server, "shadow_restarts_total") == 1)
+        hung = child(server, ENGINE)
+        hung.suspend()
+        until(lambda: value(server, "shadow_restarts_total") == 2)
+        before = value(server, "shadow_rows_total", "answered")
+        until(lambda: value(server, "shadow_rows_total", "answered") > before)
+    assert load.failures == []
+    assert set(load.versions.values()) == {"1"}
+    assert 0 <= value(server, "shadow_agreement") <= 1
+    assert server.end()[0] == 0
+    rows = rows_of(server)
+    roles = Counter((row["role"], row["version"]) for row in rows)
+    assert set(roles) == {("champion", 1), ("shadow", 2)}
+    own = {row["request_id"] for row in rows if row["role"] == "shadow"}
+    assert own <= set(load.versions)
+
+
+def test_a_canary_gets_its_share_and_ends_when_it_is_killed(
+    start: Callable[..., Serving],
+) -> None:
+    server = start("--canary", "30%")
+    (model,) = server.get("/models")["models"]
+    assert model["canary"] == {"version": 2, "share": 0.3}
+    with Load(server) as load:
+        until(lambda: len(load.versions) > 150)
+        until(lambda: "2" in load.versions.values())
+        os.kill(child(server, ENGINE).pid, signal.SIGKILL)
+        until(lambda: value(server, "canary_active") == 0)
+        before = len(load.versions)
+        until(lambda: len(load.versions) > before + 200)
+    assert load.failures == []
+    (model,) = server.get("/models")["models"]
+    assert model["canary"]["ended"].startswith("it failed 5 times")
+    assert server.end()[0] == 0
+    rows = {row["request_id"]: row for row in rows_of(server)}
+    assert {i: str(row["version"]) for i, row in rows.items()} == load.versions
+    assert {row["role"] for row in rows.values() if row["version"] == 2} == {"canary"}
+
+    again = start("--canary", "30%")
+    (model,) = again.get("/models")["models"]
+    assert "ended at" in model["canary"]["ended"]
+    assert again.version == 1
+
+
+def test_a_promotion_of_the_canary_ends_it(start: Callable[..., Serving]) -> None:
+    server = start("--canary", "blobs/2:50%")
+    with Load(server) as load:
+        until(lambda: {"1", "2"} <= set(load.versions.values()))
+        promote(server, 2)
+        until(lambda: value(server, "canary_active") == 0)
+        until(lambda: server.version == 2)
+    assert load.failures == []
+    (model,) = server.get("/models")["models"]
+    assert model["canary"]["ended"] == "it is the champion"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--canary", "5"), "is no share of requests"),
+        (("--canary", "other:5%"), "served are blobs"),
+        (("--canary", "blobs/1:5%"), "answers already"),
+        (("--shadow", "blobs"), "is not a version of a model that is served"),
+        (("--shadow", "blobs/1"), "answers already"),
+        (("--shadow", "blobs/9"), "There is no version 9 of blobs"),
+    ],
+)
+def test_what_cannot_run_beside_is_refused(
+    start: Callable[..., Serving], arguments: tuple[str, ...], message: str
+) -> None:
+    server = start()
+    process = server.home.start("serve", "blobs", "--port", "0", "--json", *arguments)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 2, err
+    assert message in json.loads(out)["error"]["message"]
+    assert "Traceback" not in err
+
+
+def test_the_server_ends_with_all_of_its_processes(
+    start: Callable[..., Serving],
+) -> None:
+    server = start("--shadow", "blobs/2", "--canary", "10%")
+    until(lambda: value(server, "shadow_up") == 1)
+    children = psutil.Process(server.process.pid).children(recursive=True)
+    assert len(children) >= 3
+    server.process.kill()
+    _, alive = psutil.wait_procs(children, timeout=60)
+    assert alive == []
+    assert server.process.wait() == -signal.SIGKILL
