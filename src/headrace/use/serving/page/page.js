@@ -78,6 +78,8 @@ async function refresh() {
     else answer.fail("This server has no model to try yet.");
   } catch (error) {
     answer.fail(error.message);
+  } finally {
+    document.body.classList.remove("loading");
   }
 }
 
