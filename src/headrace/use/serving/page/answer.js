@@ -30,11 +30,8 @@ export class Answer {
   }
 
   clear() {
-    this.#say("");
-    $("#verdict").className = "";
-    for (const place of ["#label", "#sure", "#saw", "[data-fact]"]) {
-      document.querySelectorAll(place).forEach((each) => each.replaceChildren());
-    }
+    this.#head("", "");
+    document.querySelectorAll("#saw, [data-fact]").forEach((each) => each.replaceChildren());
     this.#setRows(new Map((this.#model?.classes ?? []).map((name) => [name, 0])));
     this.#setStale(false);
   }
@@ -42,18 +39,14 @@ export class Answer {
   show(given) {
     const isClass = given.probabilities !== undefined;
     const label = String(isClass ? given.label : given.value);
-    const sure = isClass ? percent(given.probability) : "";
-    $("#verdict").className = "";
-    $("#label").textContent = label;
-    $("#label").title = label;
-    $("#sure").textContent = sure && `probability ${sure}`;
+    this.#head(label, isClass ? `probability ${percent(given.probability)}` : "");
     if (isClass) {
       const classes = this.#model.classes ?? Object.keys(given.probabilities);
       const shares = classes.map((name) => [name, given.probabilities[name] ?? 0]);
       this.#setRows(new Map(shares), given.label);
     }
     const facts = {
-      version: `${given.model} ${given.version}`,
+      version: given.version,
       engine: given.engine ?? this.#model.engine ?? "",
       latency: `${given.latency < 10 ? given.latency.toFixed(1) : Math.round(given.latency)} ms`,
       request: given.request_id,
@@ -63,16 +56,19 @@ export class Answer {
     }
     $("#saw").replaceChildren(...safeParts(given.input ?? ""));
     this.#setStale(false);
-    this.#say(`${label} ${$("#sure").textContent}`);
   }
 
   fail(words) {
-    $("#verdict").className = "bad";
-    $("#label").textContent = words;
-    $("#label").title = "";
-    $("#sure").textContent = "";
+    this.#head(words, "", "bad");
     this.#setStale(true);
-    this.#say(words);
+  }
+
+  #head(label, sure, kind = "") {
+    $("#verdict").className = kind;
+    $("#label").textContent = $("#label").title = label;
+    $("#sure").textContent = sure;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => ($("#spoken").textContent = `${label} ${sure}`), QUIET_MS);
   }
 
   #setRows(shares, label) {
@@ -90,11 +86,6 @@ export class Answer {
 
   #setStale(isStale) {
     for (const box of [$("#classes"), $(".below")]) box.classList.toggle("stale", isStale);
-  }
-
-  #say(words) {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => ($("#spoken").textContent = words), QUIET_MS);
   }
 }
 

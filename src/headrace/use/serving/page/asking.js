@@ -1,6 +1,7 @@
 // Talks to the server: one question at a time, and the latest one wins.
 
 const KEY = "headrace-token";
+export const address = (name) => `/models/${encodeURIComponent(name)}/predict`;
 const TRIES = 5; // of a question that a busy server turned away
 
 async function call(path, options = {}) {
@@ -39,13 +40,7 @@ function askForToken(refused) {
 }
 
 async function read(reply) {
-  const text = await reply.text();
-  let content;
-  try {
-    content = JSON.parse(text);
-  } catch {
-    content = { error: text.slice(0, 300) };
-  }
+  const content = await reply.json().catch(() => ({}));
   if (reply.ok) return content;
   const error = new Error(content.error || `The server answered with status ${reply.status}.`);
   if (reply.status === 503) error.wait = Number(reply.headers.get("Retry-After")) || 1;
@@ -63,10 +58,6 @@ export class Asking {
 
   constructor(heard) {
     this.heard = heard;
-  }
-
-  address(name) {
-    return `/models/${encodeURIComponent(name)}/predict`;
   }
 
   ask(name, make) {
@@ -101,7 +92,7 @@ export class Asking {
   async #predict({ name, make }) {
     const { body, type } = await make();
     const started = performance.now();
-    const reply = await call(`${this.address(name)}?show=input`, {
+    const reply = await call(`${address(name)}?show=input`, {
       method: "POST",
       body,
       headers: { "Content-Type": type },

@@ -63,7 +63,7 @@ export class AudioInput {
     this.page.clear();
     let stream;
     try {
-      const audio = { channelCount: 1, echoCancellation: false, noiseSuppression: false };
+      const audio = { channelCount: 1, echoCancellation: false, noiseSuppression: false, autoGainControl: false };
       stream = await navigator.mediaDevices.getUserMedia({ audio });
     } catch (error) {
       return this.page.fail(NO_MICROPHONE[error.name] ?? `The microphone cannot be used: ${error.message}`);

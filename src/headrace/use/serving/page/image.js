@@ -72,9 +72,8 @@ export class ImageInput {
     const size = `${name}, ${image.width} × ${image.height} pixels`;
     const isExact = image.width === width && image.height === height;
     const scale = Math.max(width / image.width, height / image.height);
-    const [cutWidth, cutHeight] = [width / scale, height / scale];
-    const x = (image.width - cutWidth) / 2;
-    const y = (image.height - cutHeight) / 2;
+    const sides = [width / scale, height / scale];
+    const corner = [(image.width - sides[0]) / 2, (image.height - sides[1]) / 2];
     const cut = document.createElement("canvas");
     // A whole number of pixels for each of the model's: their mean is taken below.
     const times = Math.max(1, Math.min(8, Math.round(1 / scale / this.step)));
@@ -84,10 +83,10 @@ export class ImageInput {
     pen.fillRect(0, 0, cut.width, cut.height);
     pen.imageSmoothingEnabled = !isExact;
     pen.imageSmoothingQuality = "high";
-    pen.drawImage(image, x, y, cutWidth, cutHeight, 0, 0, cut.width, cut.height);
+    pen.drawImage(image, ...corner, ...sides, 0, 0, cut.width, cut.height);
     this.pen.putImageData(means(cut, times, this.isGrey), 0, 0);
     if (isExact) return `${size}: just what the model takes.`;
-    const part = Math.abs(image.width * height - image.height * width) < 1 ? "scaled" : "its middle, scaled";
+    const part = corner.some((value) => value >= 0.5) ? "its middle, scaled" : "scaled";
     return `${size}: ${part} in this page to ${width} × ${height}${this.isGrey ? ", grey" : ""}.`;
   }
 

@@ -1,6 +1,6 @@
 // The page: which model is asked, and what is handed from its input to the answer.
 
-import { Asking, listModels } from "./asking.js";
+import { Asking, address, listModels } from "./asking.js";
 import { Answer } from "./answer.js";
 import { AudioInput } from "./audio.js";
 import { ImageInput } from "./image.js";
@@ -55,7 +55,7 @@ function choose(name) {
   $("#summary").textContent = model.summary ?? "";
   const [data, type] = EXAMPLES[medium];
   $("#shell").textContent =
-    `curl ${data} -H 'Content-Type: ${type}' \\\n  '${location.origin}${asking.address(model.name)}'`;
+    `curl ${data} -H 'Content-Type: ${type}' \\\n  '${location.origin}${address(model.name)}'`;
   answer.use(model);
   model.input = inputs[medium];
   model.input?.use(model);

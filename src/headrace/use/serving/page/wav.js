@@ -1,24 +1,17 @@
 // Samples as a WAV file: mono, 16 bits.
 
 export function wav(samples, rate) {
-  const view = new DataView(new ArrayBuffer(44 + 2 * samples.length));
-  const words = (at, text) => [...text].forEach((letter, place) => view.setUint8(at + place, letter.charCodeAt(0)));
-  words(0, "RIFF");
-  view.setUint32(4, 36 + 2 * samples.length, true);
-  words(8, "WAVEfmt ");
-  view.setUint32(16, 16, true); // bytes of the format
-  view.setUint16(20, 1, true); // whole numbers
-  view.setUint16(22, 1, true); // channels
-  view.setUint32(24, rate, true);
-  view.setUint32(28, 2 * rate, true); // bytes per second
-  view.setUint16(32, 2, true); // bytes per frame
-  view.setUint16(34, 16, true); // bits
-  words(36, "data");
-  view.setUint32(40, 2 * samples.length, true);
-  samples.forEach((value, place) => {
-    view.setInt16(44 + 2 * place, Math.max(-32768, Math.min(32767, Math.round(32768 * value))), true);
-  });
-  return new Blob([view], { type: "audio/wav" });
+  const size = 2 * samples.length;
+  const [riff, wave, format, data] = ["RIFF", "WAVE", "fmt ", "data"].map(word);
+  // A format of 16 bytes: whole numbers, 1 channel, 2 bytes a frame, 16 bits a sample.
+  const header = [riff, 36 + size, wave, format, 16, 0x0001_0001, rate, 2 * rate, 0x0010_0002, data, size];
+  const whole = (value) => Math.max(-32768, Math.min(32767, Math.round(32768 * value)));
+  const parts = [Uint32Array.from(header), Int16Array.from(samples, whole)]; // little endian
+  return new Blob(parts, { type: "audio/wav" });
+}
+
+function word(letters) {
+  return [...letters].reduceRight((value, letter) => value * 256 + letter.charCodeAt(0), 0);
 }
 
 // The sound between its quiet ends.
@@ -31,7 +24,7 @@ export function withoutQuietEnds(samples, rate) {
   }
   const least = Math.max(...powers) * 1e-3; // 30 dB below the loudest
   const isLoud = (power) => power > least;
-  const first = Math.max(0, powers.findIndex(isLoud) - 3);
-  const last = powers.findLastIndex(isLoud) + 4;
+  const first = Math.max(0, powers.findIndex(isLoud) - 1);
+  const last = powers.findLastIndex(isLoud) + 2;
   return samples.slice(first * block, last * block);
 }
