@@ -26,12 +26,17 @@ OPTIONS = (
 
 
 class Browser:
-    """One page of a browser."""
+    """One page of a browser.
+
+    Attributes:
+        events: all that the browser told by itself, in order.
+    """
 
     def __init__(self, socket: ClientConnection) -> None:
         self._socket = socket
         self._last = 0
         self._statuses: list[tuple[str, int]] = []
+        self.events: list[dict[str, Any]] = []
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         """Call a method of the DevTools protocol."""
@@ -40,6 +45,8 @@ class Browser:
         self._socket.send(json.dumps(call))
         while True:
             answer = json.loads(self._socket.recv(timeout=120))
+            if "method" in answer:
+                self.events.append(answer)
             if answer.get("method") == "Network.responseReceived":
                 response = answer["params"]["response"]
                 self._statuses.append((response["url"], response["status"]))

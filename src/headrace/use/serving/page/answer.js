@@ -1,0 +1,116 @@
+// Shows an answer: the label, the classes as bars, what the model saw, who answered.
+
+const $ = (selector) => document.querySelector(selector);
+const FEW = 12; // so many classes stay where they are; of more, the best are sorted
+const BEST = 8;
+const QUIET_MS = 800; // a screen reader hears the answer that stays
+
+const VERBS = { text: "read", audio: "heard" };
+
+const percent = (share) => `${(100 * share).toFixed(1)}\u00a0%`;
+
+export class Answer {
+  #model = null;
+  #timer = 0;
+
+  use(model) {
+    this.#model = model;
+    const names = model.classes ?? [];
+    const count = names.length > FEW ? BEST : names.length;
+    const rows = Array.from({ length: count }, () => {
+      const row = document.createElement("li");
+      row.append(part("name"), part("track", part("bar")), part("share"));
+      return row;
+    });
+    const isWide = names.length > FEW || names.some((name) => name.length > 16);
+    $("#classes").style.setProperty("--names", isWide ? "40%" : "max-content");
+    $("#classes").replaceChildren(...rows);
+    $("#saw-title").textContent = `What the model ${VERBS[model.medium] ?? "saw"}`;
+    $(".below").classList.toggle("broad", model.medium !== "image");
+  }
+
+  clear() {
+    this.#head("", "");
+    document.querySelectorAll("#saw, [data-fact]").forEach((each) => each.replaceChildren());
+    this.#setRows(new Map((this.#model?.classes ?? []).map((name) => [name, 0])));
+    this.#setStale(false);
+  }
+
+  show(given) {
+    const isClass = given.probabilities !== undefined;
+    const label = String(isClass ? given.label : given.value);
+    this.#head(label, isClass ? `probability ${percent(given.probability)}` : "");
+    if (isClass) {
+      const classes = this.#model.classes ?? Object.keys(given.probabilities);
+      const shares = classes.map((name) => [name, given.probabilities[name] ?? 0]);
+      this.#setRows(new Map(shares), given.label);
+    }
+    const facts = {
+      version: given.version,
+      engine: given.engine ?? this.#model.engine ?? "",
+      latency: `${given.latency < 10 ? given.latency.toFixed(1) : Math.round(given.latency)} ms`,
+      request: given.request_id,
+    };
+    for (const [name, value] of Object.entries(facts)) {
+      $(`[data-fact=${name}]`).textContent = value;
+    }
+    $("#saw").replaceChildren(...safeParts(given.input ?? ""));
+    this.#setStale(false);
+  }
+
+  fail(words) {
+    this.#head(words, "", "bad");
+    this.#setStale(true);
+  }
+
+  #head(label, sure, kind = "") {
+    $("#verdict").className = kind;
+    $("#label").textContent = $("#label").title = label;
+    $("#sure").textContent = sure;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => ($("#spoken").textContent = `${label} ${sure}`), QUIET_MS);
+  }
+
+  #setRows(shares, label) {
+    const listed = [...shares];
+    if (listed.length > FEW) listed.sort((one, other) => other[1] - one[1]);
+    [...$("#classes").children].forEach((row, place) => {
+      const [name, share] = listed[place] ?? ["", 0];
+      const [nameBox, track, shareBox] = row.children;
+      nameBox.textContent = nameBox.title = name;
+      track.firstChild.style.transform = `scaleX(${share})`;
+      shareBox.textContent = label === undefined ? "" : percent(share);
+      row.classList.toggle("top", name === label);
+    });
+  }
+
+  #setStale(isStale) {
+    for (const box of [$("#classes"), $(".below")]) box.classList.toggle("stale", isStale);
+  }
+}
+
+function part(name, ...inside) {
+  const made = document.createElement("span");
+  made.className = name;
+  made.append(...inside);
+  return made;
+}
+
+// HTML from the server is data: an image, a player, or text, and nothing else of it.
+function safeParts(html) {
+  const body = new DOMParser().parseFromString(html, "text/html").body;
+  const media = body.querySelector("img, audio");
+  if (!media) {
+    const text = document.createElement("bdi");
+    text.textContent = body.textContent;
+    return [text];
+  }
+  const kind = media.localName;
+  const source = media.getAttribute("src") ?? "";
+  if (!source.startsWith(kind === "img" ? "data:image/" : "data:audio/")) return [];
+  const made = document.createElement(kind);
+  if (kind === "img") made.alt = media.getAttribute("alt") ?? "";
+  else made.controls = true;
+  made.src = source;
+  return [made];
+}

@@ -1,0 +1,103 @@
+// Talks to the server: one question at a time, and the latest one wins.
+
+const KEY = "headrace-token";
+export const address = (name) => `/models/${encodeURIComponent(name)}/predict`;
+const TRIES = 5; // of a question that a busy server turned away
+
+async function call(path, options = {}) {
+  for (;;) {
+    const token = sessionStorage.getItem(KEY);
+    const headers = { ...options.headers, ...(token && { Authorization: `Bearer ${token}` }) };
+    let reply;
+    try {
+      reply = await fetch(path, { ...options, headers, cache: "no-store" });
+    } catch {
+      throw new Error("The server does not answer. See whether headrace serve is still running.");
+    }
+    if (reply.status !== 401) return reply;
+    if (sessionStorage.getItem(KEY) === token) await askForToken(token !== null);
+  }
+}
+
+let login = null; // one dialog for all that wait for it
+
+function askForToken(refused) {
+  login ??= new Promise((resolve, reject) => {
+    const dialog = document.querySelector("#login");
+    const field = dialog.querySelector("#token");
+    dialog.querySelector("#refused").hidden = !refused;
+    field.value = dialog.returnValue = "";
+    dialog.addEventListener("close", () => {
+      login = null;
+      if (dialog.returnValue === "use") sessionStorage.setItem(KEY, field.value);
+      else reject(new Error("The server wants a token. Reload the page to give it one."));
+      field.value = "";
+      resolve();
+    }, { once: true });
+    dialog.showModal();
+  });
+  return login;
+}
+
+async function read(reply) {
+  const content = await reply.json().catch(() => ({}));
+  if (reply.ok) return content;
+  const error = new Error(content.error || `The server answered with status ${reply.status}.`);
+  if (reply.status === 503) error.wait = Number(reply.headers.get("Retry-After")) || 1;
+  throw error;
+}
+
+export async function listModels() {
+  return (await read(await call("/models"))).models;
+}
+
+export class Asking {
+  #waiting = null;
+  #busy = false;
+  #round = 0; // answers to what was asked in an earlier one are dropped
+
+  constructor(heard) {
+    this.heard = heard;
+  }
+
+  ask(name, make) {
+    this.#waiting = { name, make, round: this.#round, tries: 0 };
+    if (!this.#busy) this.#work();
+  }
+
+  forget() {
+    this.#waiting = null;
+    this.#round += 1;
+  }
+
+  async #work() {
+    this.#busy = true;
+    while (this.#waiting) {
+      const question = this.#waiting;
+      this.#waiting = null;
+      try {
+        const given = await this.#predict(question);
+        if (question.round === this.#round) this.heard.answered(given);
+      } catch (error) {
+        if (question.round === this.#round) this.heard.failed(error.message);
+        if (error.wait && ++question.tries < TRIES) {
+          await new Promise((done) => setTimeout(done, 1000 * Math.min(error.wait, 10)));
+          if (question.round === this.#round) this.#waiting ??= question;
+        }
+      }
+    }
+    this.#busy = false;
+  }
+
+  async #predict({ name, make }) {
+    const { body, type } = await make();
+    const started = performance.now();
+    const reply = await call(`${address(name)}?show=input`, {
+      method: "POST",
+      body,
+      headers: { "Content-Type": type },
+    });
+    const given = await read(reply);
+    return { ...given, latency: performance.now() - started };
+  }
+}

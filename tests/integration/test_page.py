@@ -1,0 +1,540 @@
+"""The page to try a model, in a real browser before a real server."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+from PIL import Image
+from tests.attacks.chromium import Browser, chromium
+from tests.homes import Home
+from tests.integration.page_models import MODELS, RATE_HZ, as_wav, tone, train
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
+
+TOKEN = "f" * 40
+MICROPHONE = (
+    "--use-fake-ui-for-media-stream",
+    "--use-fake-device-for-media-stream",
+    "--autoplay-policy=no-user-gesture-required",
+)
+WATCH = """
+window.violations = []; window.shift = 0;
+document.addEventListener('securitypolicyviolation',
+  event => window.violations.push(event.violatedDirective + ' ' + event.blockedURI));
+new PerformanceObserver(list => list.getEntries().forEach(each => {
+  if (!each.hadRecentInput) window.shift += each.value;
+})).observe({type: 'layout-shift', buffered: true});
+"""
+ONE = [(0.5, 0.18), (0.5, 0.82)]
+LABEL = "document.querySelector('#label').textContent"
+NOTE = "document.querySelector('#note').textContent"
+BARS = "[...document.querySelectorAll('#classes .bar')].map(b => b.style.transform)"
+
+
+@contextlib.contextmanager
+def serving(home: Home, *options: str) -> Iterator[str]:
+    """A server of all models: where it is."""
+    process = home.start("serve", *MODELS, "--port", "0", *options, "--json")
+    assert process.stdout is not None
+    try:
+        line = process.stdout.readline()
+        assert line, process.communicate()
+        yield json.loads(line)["url"]
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    project = tmp_path_factory.mktemp("page")
+    made = Home(project / "home", project)
+    train(made)
+    return made
+
+
+@pytest.fixture(scope="module")
+def url(home: Home) -> Iterator[str]:
+    with serving(home) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """A browser whose microphone hears a high tone between two silences."""
+    place = tmp_path_factory.mktemp("browser")
+    silence = np.zeros(RATE_HZ // 4, np.float32)
+    sound = np.concatenate([silence, tone("high", 0.5, seed=7), silence])
+    (place / "heard.wav").write_bytes(as_wav(sound))
+    heard = f"--use-file-for-fake-audio-capture={place / 'heard.wav'}"
+    with chromium(place / "profile", *MICROPHONE, heard) as started:
+        started.call("Log.enable")
+        started.call("Page.addScriptToEvaluateOnNewDocument", source=WATCH)
+        yield started
+
+
+@pytest.fixture
+def opened(browser: Browser, url: str) -> Iterator[Callable[[str], Browser]]:
+    """Opens the page with a model; afterwards it has caused no trouble."""
+    browser.events.clear()
+
+    def open_(model: str) -> Browser:
+        browser.open("about:blank")
+        browser.open(f"{url}/#{model}")
+        browser.until(f"document.querySelector('#model').value === '{model}'")
+        return browser
+
+    yield open_
+    assert browser.run("window.violations") == []
+    assert browser.run("window.shift") < 0.01
+    assert {host for host in hosts(browser) if host} == {urlsplit(url).netloc}
+    assert complaints(browser) == []
+
+
+def hosts(browser: Browser) -> set[str]:
+    """The hosts that were asked for anything."""
+    return {
+        urlsplit(event["params"]["request"]["url"]).netloc
+        for event in browser.events
+        if event["method"] == "Network.requestWillBeSent"
+    }
+
+
+def complaints(browser: Browser) -> list[Any]:
+    """Errors in the console: of scripts, the network and the security policy."""
+    found: list[Any] = []
+    for event in browser.events:
+        told = event["params"]
+        if event["method"] == "Log.entryAdded" and told["entry"]["level"] == "error":
+            found.append(told["entry"])
+        if event["method"] == "Runtime.exceptionThrown":
+            found.append(told)
+        if event["method"] == "Runtime.consoleAPICalled" and told["type"] == "error":
+            found.append(told)
+    return found
+
+
+def most_at_once(browser: Browser) -> int:
+    """The most predictions that were asked for at one time; there must be some."""
+    open_, most = set(), 0
+    for event in browser.events:
+        told = event["params"]
+        if event["method"] == "Network.requestWillBeSent":
+            if "/predict" in told["request"]["url"]:
+                open_.add(told["requestId"])
+                most = max(most, len(open_))
+        elif event["method"] in ("Network.loadingFinished", "Network.loadingFailed"):
+            open_.discard(told["requestId"])
+    return most
+
+
+def mouse(browser: Browser, kind: str, x: float, y: float) -> None:
+    button = {"button": "left", "buttons": 1, "clickCount": 1}
+    browser.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, **button)
+
+
+def box_of(browser: Browser, selector: str) -> list[float]:
+    """Left, top, width and height of an element on the screen."""
+    found: list[float] = browser.run(
+        f"(() => {{ const box = document.querySelector({selector!r})"
+        ".getBoundingClientRect(); return [box.x, box.y, box.width, box.height]; })()"
+    )
+    return found
+
+
+def draw(browser: Browser, points: list[tuple[float, float]]) -> list[list[str]]:
+    """Draw a line with the mouse: the bars while it is drawn."""
+    left, top, width, height = box_of(browser, ".pad canvas")
+    places = [(left + x * width, top + y * height) for x, y in points]
+    seen = []
+    mouse(browser, "mousePressed", *places[0])
+    for (x0, y0), (x1, y1) in zip(places, places[1:], strict=False):
+        for share in np.linspace(0.1, 1, 10):
+            mouse(browser, "mouseMoved", x0 + (x1 - x0) * share, y0 + (y1 - y0) * share)
+            time.sleep(0.03)
+            seen.append(browser.run(BARS))
+    mouse(browser, "mouseReleased", *places[-1])
+    return seen
+
+
+def choose(browser: Browser, medium: str, path: Path) -> None:
+    """Choose a file by the button of a medium."""
+    root = browser.call("DOM.getDocument")["root"]["nodeId"]
+    selector = f"[data-medium={medium}] [type=file]"
+    node = browser.call("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
+    browser.call("DOM.setFileInputFiles", nodeId=node, files=[str(path)])
+
+
+def drop(browser: Browser, path: Path) -> None:
+    """Drop a file on the page."""
+    data = {"items": [], "files": [str(path)], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        browser.call("Input.dispatchDragEvent", type=kind, x=200, y=300, data=data)
+
+
+def type_(browser: Browser, text: str) -> None:
+    browser.run("document.querySelector('#text').focus()")
+    browser.call("Input.insertText", text=text)
+
+
+def fact(browser: Browser, name: str) -> str:
+    found = browser.run(f"document.querySelector('[data-fact={name}]').textContent")
+    return str(found)
+
+
+def seen_pixels(browser: Browser) -> Any:
+    """What the model saw, ``(height, width, 4)``."""
+    browser.until("document.querySelector('#saw img')?.naturalWidth > 0")
+    width, height, values = browser.run(
+        "(() => { const image = document.querySelector('#saw img');"
+        "const made = document.createElement('canvas');"
+        "made.width = image.naturalWidth; made.height = image.naturalHeight;"
+        "const pen = made.getContext('2d'); pen.drawImage(image, 0, 0);"
+        "const {width, height, data} = pen.getImageData(0, 0, made.width, made.height);"
+        "return [width, height, [...data]]; })()"
+    )
+    return np.array(values, np.uint8).reshape(height, width, 4)
+
+
+Opened = Callable[[str], Browser]
+
+
+def test_the_classes_move_while_a_digit_is_drawn(opened: Opened) -> None:
+    browser = opened("digits")
+    seen = draw(browser, ONE)
+    browser.until(f"{LABEL} === '1'")
+    assert len({json.dumps(bars) for bars in seen}) > 3
+    assert most_at_once(browser) == 1
+    assert fact(browser, "version") == "1"
+    assert fact(browser, "engine")
+    assert fact(browser, "latency").endswith(" ms")
+    assert len(fact(browser, "request")) >= 16
+    pixels = seen_pixels(browser)[..., 0]
+    assert pixels.shape == (28, 28)
+    assert pixels[14, 14] == 255, "white ink"
+    assert pixels[14, :10].max() == pixels[14, 18:].max() == 0, "on black"
+    edge = pixels[14][(pixels[14] > 0) & (pixels[14] < 255)]
+    assert len(edge) > 0, "grey where a stroke covers a part of a pixel"
+
+
+def test_a_drawing_is_inverted_and_cleared(opened: Opened) -> None:
+    browser = opened("digits")
+    draw(browser, ONE)
+    browser.until(f"{LABEL} === '1'")
+    browser.run("document.querySelector('[data-do=invert]').click()")
+    browser.until(f"{LABEL} !== '1'")
+    pixels = seen_pixels(browser)[..., 0]
+    assert (pixels[14, 14], pixels[14, 2]) == (0, 255)
+    browser.run("document.querySelector('[data-do=clear]').click()")
+    assert browser.run(LABEL) == ""
+    assert browser.run("document.querySelector('#saw').childElementCount") == 0
+
+
+def test_a_finger_draws_and_does_not_scroll(opened: Opened) -> None:
+    browser = opened("digits")
+    left, top, width, height = box_of(browser, ".pad canvas")
+    browser.call("Emulation.setTouchEmulationEnabled", enabled=True)
+    try:
+        for kind, share in (("touchStart", 0.2), ("touchMove", 0.5), ("touchMove", 0.8)):
+            points = [{"x": left + width / 2, "y": top + height * share}]
+            browser.call("Input.dispatchTouchEvent", type=kind, touchPoints=points)
+        browser.call("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+    finally:
+        browser.call("Emulation.setTouchEmulationEnabled", enabled=False)
+    browser.until(f"{LABEL} === '1'")
+    assert browser.run("scrollY") == 0
+
+
+@pytest.mark.parametrize("way", ["drop", "choose", "paste"])
+def test_an_image_of_the_models_size_arrives_as_it_is(
+    opened: Opened, tmp_path: Path, way: str
+) -> None:
+    chance = np.random.default_rng(0)
+    pixels = chance.integers(0, 256, (28, 28), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "noise.png")
+    browser = opened("digits")
+    if way == "drop":
+        drop(browser, tmp_path / "noise.png")
+    elif way == "choose":
+        choose(browser, "image", tmp_path / "noise.png")
+    else:
+        content = [*(tmp_path / "noise.png").read_bytes()]
+        browser.run(
+            f"(() => {{ const file = new File([new Uint8Array({content})], 'noise.png',"
+            "{type: 'image/png'}); const clipboardData = new DataTransfer();"
+            "clipboardData.items.add(file); dispatchEvent(new ClipboardEvent('paste',"
+            "{clipboardData, bubbles: true, cancelable: true})); })()"
+        )
+    browser.until(f"{LABEL} !== ''")
+    assert "just what the model takes" in browser.run(NOTE)
+    np.testing.assert_array_equal(seen_pixels(browser)[..., 0], pixels)
+
+
+def test_a_large_photo_is_scaled_without_aliasing_and_the_page_says_so(
+    opened: Opened, tmp_path: Path
+) -> None:
+    photo = np.zeros((1200, 1600, 3), np.uint8)
+    photo[:, 800:] = (255, 0, 0)
+    photo[:600:2] = 255  # lines of one pixel: grey from afar
+    photo[1:600:2] = 0
+    Image.fromarray(photo).save(tmp_path / "photo.png")
+    browser = opened("digits")
+    drop(browser, tmp_path / "photo.png")
+    browser.until(f"{LABEL} !== ''")
+    said = browser.run(NOTE)
+    assert "photo.png, 1600 × 1200 pixels: its middle, scaled" in said
+    assert "28 × 28, grey" in said
+    pixels = seen_pixels(browser)[..., 0]
+    assert np.abs(pixels[1:13].astype(int) - 127).max() <= 4
+    assert pixels[20, 3] == 0
+    assert pixels[20, 24] == 76, "the lightness of red"
+
+
+def test_a_number_in_a_coloured_image(opened: Opened, tmp_path: Path) -> None:
+    browser = opened("glow")
+    values = []
+    for red in (40, 220):
+        image = np.full((16, 16, 3), (red, 30, 30), np.uint8)
+        Image.fromarray(image).save(tmp_path / f"{red}.png")
+        choose(browser, "image", tmp_path / f"{red}.png")
+        browser.until(f"{NOTE}.startsWith('{red}.png')")
+        browser.until(f"{LABEL} !== '' && {LABEL} !== '{values[0] if values else ''}'")
+        assert (seen_pixels(browser)[..., 0] == red).all()
+        values.append(browser.run(LABEL))
+    assert float(values[0]) == pytest.approx(40 / 255, abs=0.15)
+    assert float(values[1]) == pytest.approx(220 / 255, abs=0.15)
+    assert browser.run("document.querySelector('#sure').textContent") == ""
+    assert browser.run(BARS) == []
+
+
+def test_the_answer_follows_a_text(opened: Opened) -> None:
+    browser = opened("reviews")
+    type_(browser, "the room was lovely and the staff was friendly")
+    browser.until(f"{LABEL} === 'good'")
+    assert "the staff was friendly" in browser.run(
+        "document.querySelector('#saw bdi').textContent"
+    )
+    browser.run("document.querySelector('#text').select()")
+    type_(browser, "the food was rude <b>and</b> the bed was broken & dirty")
+    browser.until(f"{LABEL} === 'bad'")
+    shown = "document.querySelector('#saw').textContent"
+    assert "<b>and</b> the bed was broken &" in browser.run(shown)
+    browser.run("document.querySelector('#text').select()")
+    browser.call("Input.insertText", text="")
+    browser.until(f"{LABEL} === ''")
+
+
+@pytest.mark.parametrize("kind", ["WAV", "FLAC", "OGG", "MP3"])
+@pytest.mark.parametrize("label", ["low", "high"])
+def test_a_sound_file_is_heard(
+    opened: Opened, tmp_path: Path, kind: str, label: str
+) -> None:
+    path = tmp_path / f"sound.{kind.lower()}"
+    path.write_bytes(as_wav(tone(label, 0.6, seed=3), kind))
+    browser = opened("tones")
+    drop(browser, path)
+    browser.until(f"{LABEL} === '{label}'")
+    expected = "decoded in this page" if kind == "MP3" else "sent as it is"
+    assert expected in browser.run(NOTE)
+    browser.until("document.querySelector('#saw audio').duration > 0.4")
+    browser.until("document.querySelector('[data-medium=audio] audio').duration > 0.4")
+
+
+def test_what_the_microphone_hears_is_sent_as_wav(opened: Opened) -> None:
+    browser = opened("tones")
+    browser.run("document.querySelector('[data-do=record]').click()")
+    browser.until("document.querySelector('[data-do=record]').textContent === 'Stop'")
+    browser.until(f"{LABEL} === 'high'")
+    assert "recorded" in browser.run(NOTE)
+    assert browser.run("document.querySelector('[data-do=record]').textContent") == (
+        "Record"
+    )
+    browser.until("document.querySelector('[data-medium=audio] audio').duration > 0.4")
+
+
+def test_without_a_safe_address_the_page_explains_why_it_cannot_record(
+    browser: Browser, url: str
+) -> None:
+    source = "Object.defineProperty(navigator, 'mediaDevices', {value: undefined});"
+    added = browser.call("Page.addScriptToEvaluateOnNewDocument", source=source)
+    try:
+        browser.open("about:blank")
+        browser.open(f"{url}/#tones")
+        browser.until(f"{NOTE}.includes('Recording needs https')")
+        assert browser.run("document.querySelector('[data-do=record]').disabled")
+    finally:
+        browser.call("Page.removeScriptToEvaluateOnNewDocument", **added)
+
+
+def test_refusals_of_the_server_are_shown_in_words(
+    browser: Browser, url: str, tmp_path: Path
+) -> None:
+    browser.open("about:blank")
+    browser.open(f"{url}/#digits")
+    browser.until("document.querySelector('#model').value === 'digits'")
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
+    drop(browser, tmp_path / "broken.png")
+    browser.until("document.querySelector('#verdict').className === 'bad'")
+    assert "decode" in browser.run(LABEL)
+    assert "sent as it is" in browser.run(NOTE)
+    browser.until("document.querySelector('#spoken').textContent.includes('decode')")
+    draw(browser, ONE)
+    browser.until(f"{LABEL} === '1'")
+    assert browser.run("document.querySelector('#verdict').className") == ""
+
+
+def test_a_busy_server_is_asked_again_for_the_latest_only(
+    browser: Browser, url: str
+) -> None:
+    browser.open("about:blank")
+    browser.open(f"{url}/#reviews")
+    browser.until("document.querySelector('#model').value === 'reviews'")
+    browser.run(
+        """(() => {
+          const real = window.fetch; window.bodies = [];
+          const busy = {status: 503, headers: {'Retry-After': '1'}};
+          window.fetch = (path, options) => {
+            if (!path.includes('predict')) return real(path, options);
+            window.bodies.push(options.body);
+            return window.bodies.length > 1 ? real(path, options)
+              : Promise.resolve(new Response('{"error": "12 wait; 12 may."}', busy));
+          };
+        })()"""
+    )
+    type_(browser, "the room was dirty")
+    browser.until(f"{LABEL} === '12 wait; 12 may.'")
+    type_(browser, " and noisy")
+    time.sleep(0.3)
+    type_(browser, " and rude")
+    browser.until(f"{LABEL} === 'bad'")
+    first = "the room was dirty"
+    assert browser.run("window.bodies") == [first, f"{first} and noisy and rude"]
+
+
+def test_html_from_the_server_is_taken_as_data(browser: Browser, url: str) -> None:
+    browser.open(f"{url}/#reviews")
+    browser.until("document.querySelector('#model').value === 'reviews'")
+    given = {
+        "model": "reviews",
+        "version": 1,
+        "request_id": "r",
+        "label": "good",
+        "probability": 1,
+        "probabilities": {"good": 1, "bad": 0},
+        "latency": 1,
+    }
+    shown = browser.run(
+        """(async () => {
+          const {Answer} = await import('/page/answer.js');
+          const answer = new Answer();
+          answer.use({name: 'reviews', medium: 'text', classes: ['good', 'bad']});
+          return [
+            '<img src="https://evil.example/x.png" onerror="window.hit = 1">',
+            '<img src="data:image/png;base64,AA" onerror="window.hit = 1">',
+            '<audio src="javascript:window.hit = 1"></audio>',
+            '<bdi onclick="x"><script>window.hit = 1</script>a <b>text</b></bdi>',
+          ].map(input => {
+            answer.show({...%s, input});
+            return document.querySelector('#saw').innerHTML;
+          });
+        })()"""
+        % json.dumps(given)
+    )
+    assert shown == [
+        "",
+        '<img alt="" src="data:image/png;base64,AA">',
+        "",
+        "<bdi>window.hit = 1a text</bdi>",
+    ]
+    assert browser.run("window.hit") is None
+
+
+def test_the_policy_keeps_the_page_from_other_hosts(browser: Browser, url: str) -> None:
+    browser.open(url)
+    asked = "fetch('http://127.0.0.2:9/').then(() => 'yes', () => 'no')"
+    assert browser.run(asked) == "no"
+    assert any("connect-src" in each for each in browser.run("window.violations"))
+
+
+def test_a_screen_of_360_pixels_is_enough(opened: Opened) -> None:
+    browser = opened(MODELS[0])
+    size = {"width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": True}
+    browser.call("Emulation.setDeviceMetricsOverride", **size)
+    try:
+        for model in MODELS:
+            opened(model)
+            wide = "document.documentElement.scrollWidth"
+            assert browser.run(wide) <= 360, model
+        opened("digits")
+        draw(browser, ONE)
+        browser.until(f"{LABEL} === '1'")
+        _, top, _, height = box_of(browser, "#verdict")
+        assert top + height < 740, "the answer is on the screen while one draws"
+    finally:
+        browser.call("Emulation.clearDeviceMetricsOverride")
+
+
+def test_everything_has_a_name_and_takes_the_focus(opened: Opened) -> None:
+    browser = opened("digits")
+    browser.call("Accessibility.enable")
+    nodes = browser.call("Accessibility.getFullAXTree")["nodes"]
+    roles = {"button", "combobox", "textbox", "image"}
+    for node in nodes:
+        if not node["ignored"] and node["role"]["value"] in roles:
+            assert node["name"]["value"], node
+    focused = []
+    for _ in range(6):
+        for kind in ("keyDown", "keyUp"):
+            key = {"key": "Tab", "code": "Tab", "windowsVirtualKeyCode": 9}
+            browser.call("Input.dispatchKeyEvent", type=kind, **key)
+        focused.append(
+            browser.run(
+                "(e => e.id || e.dataset.do || e.type || e.localName)"
+                "(document.activeElement)"
+            )
+        )
+    assert focused[:5] == ["model", "clear", "invert", "file", "summary"]
+
+
+def test_the_token_is_asked_for_and_kept_in_the_tab(
+    home: Home, browser: Browser, tmp_path: Path
+) -> None:
+    file = tmp_path / "token"
+    file.write_text(TOKEN)
+    file.chmod(0o600)
+    with serving(home, "--token-file", str(file)) as url:
+        browser.open(url)
+        asks = "document.querySelector('#login').open"
+        browser.until(asks)
+        for text in ("wrong", TOKEN):
+            browser.run("document.querySelector('#token').focus()")
+            browser.call("Input.insertText", text=text)
+            browser.run("document.querySelector('#login .main').click()")
+            if text == "wrong":
+                browser.until(f"{asks} && !document.querySelector('#refused').hidden")
+        browser.until("document.querySelector('#model').value === 'digits'")
+        draw(browser, ONE)
+        browser.until(f"{LABEL} === '1'")
+        assert browser.run("[localStorage.length, document.cookie]") == [0, ""]
+        assert TOKEN not in browser.run("document.documentElement.outerHTML")
+        assert browser.run("document.querySelector('#token').value") == ""
+        browser.open(url)
+        browser.until("document.querySelector('#model').value === 'digits'")
+        assert not browser.run(asks)
+
+
+def test_a_server_that_is_gone_is_said_to_be(home: Home, browser: Browser) -> None:
+    with serving(home) as url:
+        browser.open(f"{url}/#reviews")
+        browser.until("document.querySelector('#model').value === 'reviews'")
+    type_(browser, "the room was lovely")
+    browser.until(f"{LABEL}.includes('The server does not answer')")
