@@ -76,6 +76,7 @@ FIELDS = {
 IS_TEXT = False
 SUFFIXES = (".series",)
 MAGICS = ()
+MEDIA_TYPES = ("text/x-series",)
 EXAMPLE = ("series", "series")
 SOURCES = "Give a folder with one sub-folder of .series files per class."
 

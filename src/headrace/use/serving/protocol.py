@@ -40,9 +40,9 @@ BINARY = (b"content-type", b"application/octet-stream")
 HEADER_LENGTH = b"inference-header-content-length"
 BATCH_LIMIT = 4096  # rows of one request
 _DTYPES: dict[str, np.dtype[Any]] = {
-    "UINT8": np.dtype("u1"),
-    "INT16": np.dtype("<i2"),
-    "FP32": np.dtype("<f4"),
+    **{f"UINT{8 * size}": np.dtype(f"<u{size}") for size in (1, 2, 4, 8)},
+    **{f"INT{8 * size}": np.dtype(f"<i{size}") for size in (1, 2, 4, 8)},
+    **{f"FP{8 * size}": np.dtype(f"<f{size}") for size in (2, 4, 8)},
 }
 _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 _WHOLE = "ui"
