@@ -54,7 +54,7 @@ def agreement(
         profile.items.astype(str), shadow.items.astype(str), return_indices=True
     )
     first = judge.choices(window.outputs[answered])
-    if first is None or min(np.count_nonzero(answered), len(mine)) < FEWEST_ROWS:
+    if first is None or min(int(answered.sum()), len(mine)) < FEWEST_ROWS:
         return None
     share = (first == judge.choices(outputs[answered])).mean()
     same = judge.choices(profile.outputs[mine]) == judge.choices(shadow.outputs[theirs])

@@ -113,14 +113,16 @@ def compare(profile: Profile, window: Window, alpha: float = ALPHA) -> Compariso
     where digests are known.
     """
     window = window.deduplicated()
-    common = {"items": len(window), "repeats": window.repeats, "alpha": alpha}
-    if len(window) < FEWEST_ITEMS:
-        return Comparison(**common, tests=())
-    return Comparison(**common, tests=_corrected(list(_raw(profile, window)), alpha))
+    tests: tuple[ShiftTest, ...] = ()
+    if len(window) >= FEWEST_ITEMS:
+        tests = _corrected(list(_uncorrected(profile, window)), alpha)
+    return Comparison(
+        items=len(window), repeats=window.repeats, alpha=alpha, tests=tests
+    )
 
 
-def _raw(profile: Profile, window: Window) -> Iterator[ShiftTest]:
-    """The tests without correction."""
+def _uncorrected(profile: Profile, window: Window) -> Iterator[ShiftTest]:
+    """All tests, with p-values that are not corrected."""
     data, judge = profile.facts.description, judge_of(profile.facts.description)
     for name, values in profile.columns.items():
         if name in window.columns:

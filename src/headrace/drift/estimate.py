@@ -15,11 +15,11 @@ Kolter, Agreement-on-the-line, NeurIPS 2022 (agreement of two models).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from statistics import NormalDist
 
 import numpy as np
-import numpy.typing as npt
 
 from headrace.drift.agreement import agreement
 from headrace.drift.answers import AnswerDistance, read_answers
@@ -32,8 +32,7 @@ from headrace.tasks.forms import Outputs
 TOLERANCE = 0.05
 # Rows of a window from which a distance is computed.
 _MOST_ROWS = 2000
-_FEWEST_ROWS = 50
-_Floats = npt.NDArray[np.float64]
+FEWEST_ROWS = 50
 
 
 class Estimate(Record):
@@ -95,7 +94,7 @@ def _error(facts: ProfileFacts, rung: Rung) -> float | None:
     return abs(rung.estimated - facts.estimated + facts.score - rung.score)
 
 
-def estimate(  # noqa: PLR0913
+def estimate(
     profile: Profile,
     window: Window,
     *,
@@ -118,62 +117,64 @@ def estimate(  # noqa: PLR0913
         confidence: of the interval.
         without: families of the ladder that are left out, see `limit_of`.
     """
-    facts, limit = profile.facts, limit_of(profile.facts, without)
-    reference = profile.answers()
-    answered = read_answers(window.outputs, facts.description, facts.temperature)
-    few = len(window) < _FEWEST_ROWS
-    step = max(1, -(-len(window) // _MOST_ROWS))
-    part = read_answers(window.outputs[::step], facts.description, facts.temperature)
-    distance = AnswerDistance(reference)(part) if len(window) else 0.0
+    facts, reference = profile.facts, profile.answers()
     agreed = None
     if shadow is not None and shadow_outputs is not None:
         agreed = agreement(profile, window, shadow, shadow_outputs)
-    loss = _likely_loss(facts, distance)
+    step = max(1, -(-len(window) // _MOST_ROWS))
+    part = read_answers(window.outputs[::step], facts.description, facts.temperature)
+    distance = AnswerDistance(reference)(part) if len(window) else 0.0
     result = Estimate(
         distance=distance,
-        limit=limit,
-        likely_loss=loss,
+        limit=limit_of(facts, without),
+        likely_loss=_likely_loss(facts, distance),
         agreement=agreed.share if agreed else None,
     )
-    reason = ""
+    answered = read_answers(window.outputs, facts.description, facts.temperature)
     if reference.expected is None or answered.expected is None:
-        reason = "this task has no estimate without labels"
-    elif few:
-        reason = f"{len(window):,} items are too few; {_FEWEST_ROWS} are needed"
-    elif distance > limit:
-        reason = (
-            f"the answers lie {distance:.2f} from the reference, and estimates were "
-            f"shown to be right up to {limit:.2f}"
-        )
-    if reason or reference.expected is None or answered.expected is None:
-        lost = not few and loss is not None and loss > TOLERANCE and distance > limit
-        return result.model_copy(update={"reason": reason, "likely_drop": lost})
+        return _without(result, "this task has no estimate without labels")
+    if len(window) < FEWEST_ROWS:
+        reason = f"{len(window):,} items are too few; {FEWEST_ROWS} are needed"
+        return result.model_copy(update={"reason": reason})
+    if distance > result.limit:
+        far = f"the answers lie {distance:.2f} from the reference"
+        return _without(result, f"{far}, and estimates hold up to {result.limit:.2f}")
     promised, gaps = answered.expected, profile.scores - reference.expected
-    value = float(promised.mean() + gaps.mean())
-    error = np.sqrt(promised.var() / len(promised) + gaps.var() / len(gaps))
-    half = NormalDist().inv_cdf((1 + confidence) / 2) * float(error)
+    error = math.sqrt(promised.var() / len(promised) + gaps.var() / len(gaps))
+    half = NormalDist().inv_cdf((1 + confidence) / 2) * error
     half += _largest_error(facts, distance, without)
-    values, methods = [value], ("confidence",)
+    values = {"confidence": float(promised.mean() + gaps.mean())}
     if agreed:
-        by_agreement = facts.score + agreed.share - agreed.of_reference
-        if abs(by_agreement - value) > 2 * TOLERANCE:
-            reason = (
-                f"confidence promises {value:.2f}, and agreement with the shadow "
-                f"{by_agreement:.2f}"
-            )
-            lost = by_agreement < facts.score - 2 * TOLERANCE
-            return result.model_copy(update={"reason": reason, "likely_drop": lost})
-        values, methods = [value, by_agreement], ("confidence", "agreement")
-    value = float(np.mean(values))
-    high = min(1.0, max(values) + half)
+        values["agreement"] = facts.score + agreed.share - agreed.of_reference
+    return _combined(result, values, half, facts.score)
+
+
+def _without(result: Estimate, reason: str) -> Estimate:
+    """No estimate; the ladder may tell that a drop is likely nevertheless."""
+    far = result.distance > result.limit
+    lost = far and (result.likely_loss or 0.0) > TOLERANCE
+    return result.model_copy(update={"reason": reason, "likely_drop": lost})
+
+
+def _combined(
+    result: Estimate, values: dict[str, float], half: float, score: float
+) -> Estimate:
+    """The mean of the methods; the interval has those of all of them."""
+    least, most = min(values.values()), max(values.values())
+    if most - least > 2 * TOLERANCE:
+        promises = ", ".join(f"{name} {value:.2f}" for name, value in values.items())
+        lost = least < score - 2 * TOLERANCE
+        update = {"reason": f"the methods differ: {promises}", "likely_drop": lost}
+        return result.model_copy(update=update)
+    value = min(1.0, max(0.0, (least + most) / 2))
     return result.model_copy(
         update={
-            "value": min(1.0, max(0.0, value)),
-            "low": max(0.0, min(values) - half),
-            "high": high,
-            "drop": value - facts.score,
-            "likely_drop": high < facts.score,
-            "methods": methods,
+            "value": value,
+            "low": max(0.0, least - half),
+            "high": min(1.0, most + half),
+            "drop": value - score,
+            "likely_drop": most + half < score,
+            "methods": tuple(values),
         }
     )
 

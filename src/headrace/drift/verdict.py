@@ -19,12 +19,17 @@ class Sign(Record):
 
     Attributes:
         answers_drifted, inputs_drifted: significantly.
-        drop: an estimated drop, or that the ladder's rungs at least as far all lost.
+        drop: see `Estimate.likely_drop`.
     """
 
     inputs_drifted: bool
     answers_drifted: bool
     drop: bool
+
+    @property
+    def suspicious(self) -> bool:
+        """Drift with a drop."""
+        return self.drop and (self.inputs_drifted or self.answers_drifted)
 
 
 class Verdict(Record):
@@ -57,4 +62,35 @@ def judge_window(
         labels: of all labels so far, or None.
         earlier: signs of earlier windows of this version, the latest last.
     """
-    raise NotImplementedError
+    sign = Sign(
+        inputs_drifted=bool(comparison.drifted("inputs")),
+        answers_drifted=bool(comparison.drifted("answers")),
+        drop=estimate.likely_drop,
+    )
+    drifted = sign.inputs_drifted or sign.answers_drifted
+    recent = [*earlier, sign][-WINDOWS:]
+    suspicious = sum(one.suspicious for one in recent)
+    if labels is not None and labels.lost:
+        reason = (
+            f"{labels.labels:,} labels show a mean score that breaks the bound "
+            f"{labels.bound:g} ({labels.score:.3f}, evidence {labels.e_value:.3g})"
+        )
+        return Verdict(level="lost", emit=True, reason=reason, sign=sign)
+    if sign.suspicious and suspicious >= NEEDED:
+        reason = (
+            f"drift with an estimated drop in {suspicious} of the last {len(recent)} "
+            f"windows; {comparison.in_words()}; {_estimated(estimate)}"
+        )
+        return Verdict(level="suspected", emit=True, reason=reason, sign=sign)
+    level: Level = "warning" if drifted else "none"
+    reason = f"{comparison.in_words()}; {_estimated(estimate)}"
+    return Verdict(level=level, emit=False, reason=reason, sign=sign)
+
+
+def _estimated(estimate: Estimate) -> str:
+    if estimate.value is None:
+        return f"the performance cannot be estimated: {estimate.reason}"
+    return (
+        f"the score is estimated as {estimate.value:.3f} ({estimate.low:.3f} to "
+        f"{estimate.high:.3f})"
+    )

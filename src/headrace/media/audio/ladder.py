@@ -87,7 +87,7 @@ def _resampled(
     part = (places - low).astype(np.float32)
     mixed = values[:, low] * (1 - part) + values[:, high] * part
     mixed[:, places > count - 1] = 0
-    return mixed
+    return np.asarray(mixed, np.float32)
 
 
 def _low_passed(
