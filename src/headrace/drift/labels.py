@@ -34,7 +34,7 @@ class LabelEvidence(Record):
     Attributes:
         labels: number of scores.
         score: their mean; None without labels.
-        low, high: a confidence interval that holds at all times together; None likewise.
+        low, high: a confidence interval that holds at any time; None likewise.
         bound: that the mean score must keep.
         e_value: the evidence that the bound is broken; 1 is none.
         alpha: chance of a false alarm, at any time, ever.
