@@ -23,6 +23,7 @@ import numpy as np
 
 from headrace.drift.agreement import agreement
 from headrace.drift.answers import AnswerDistance, read_answers
+from headrace.drift.distances import ks_distance
 from headrace.drift.profile import Profile, ProfileFacts, Rung
 from headrace.drift.windows import Window
 from headrace.records import Record
@@ -33,6 +34,7 @@ TOLERANCE = 0.05
 # Rows of a window from which a distance is computed.
 _MOST_ROWS = 2000
 FEWEST_ROWS = 50
+_ALIKE, _AS_FAR = 3, 0.8
 
 
 class Estimate(Record):
@@ -42,13 +44,13 @@ class Estimate(Record):
         value, low, high: None where it cannot be estimated.
         drop: the value minus the reference's score, None likewise; negative is worse.
         likely_drop: whether the interval lies below the reference's score or, where
-            nothing can be estimated, most rungs at least as far lost more than the
-            tolerance.
+            nothing can be estimated, ``likely_loss`` exceeds the tolerance.
         reason: why it cannot be estimated, a sentence; empty where it can.
         distance: of the answers from the reference, see `answers.AnswerDistance`.
         limit: the largest distance at which the ladder's estimates are right.
-        likely_loss: the median true loss of the ladder's rungs that lie as far as the
-            window or farther; None without such rungs.
+        likely_loss: the median true loss of the three rungs that the window resembles
+            most, in the distances of its answers and columns; None without a ladder.
+        resembles: the first of them, such as ``noise 25``.
         agreement: share of items to which the shadow gives the same answer.
         methods: confidence, or confidence and agreement; empty without an estimate.
     """
@@ -62,6 +64,7 @@ class Estimate(Record):
     distance: float
     limit: float
     likely_loss: float | None = None
+    resembles: str = ""
     agreement: float | None = None
     methods: tuple[str, ...] = ()
 
@@ -124,10 +127,12 @@ def estimate(
     step = max(1, -(-len(window) // _MOST_ROWS))
     part = read_answers(window.outputs[::step], facts.description, facts.temperature)
     distance = AnswerDistance(reference)(part) if len(window) else 0.0
+    alike = _alike(profile, window, distance, without)
     result = Estimate(
         distance=distance,
         limit=limit_of(facts, without),
-        likely_loss=_likely_loss(facts, distance),
+        likely_loss=_median_loss(facts, alike),
+        resembles=f"{alike[0].family} {alike[0].level:g}" if alike else "",
         agreement=agreed.share if agreed else None,
     )
     answered = read_answers(window.outputs, facts.description, facts.temperature)
@@ -192,12 +197,27 @@ def _largest_error(
     return max(errors, default=0.0)
 
 
-def _likely_loss(facts: ProfileFacts, distance: float) -> float | None:
-    """The median loss of the rungs that lie as far or farther; positive is worse."""
-    sign = 1 if task(facts.description.task).higher_is_better else -1
-    losses = [
-        sign * (facts.score - rung.score)
-        for rung in facts.rungs
-        if rung.distance >= distance
+def _alike(
+    profile: Profile, window: Window, distance: float, without: Sequence[str]
+) -> list[Rung]:
+    """The rungs that a window resembles most, of those that lie about as far."""
+    names = [n for n in profile.columns if n in window.columns and len(window)]
+    apart = {n: ks_distance(profile.columns[n], window.columns[n]) for n in names}
+
+    def difference(rung: Rung) -> float:
+        squares = [(rung.columns[name] - apart[name]) ** 2 for name in names]
+        return (rung.distance - distance) ** 2 + sum(squares)
+
+    rungs = [rung for rung in profile.facts.rungs if rung.family not in without]
+    rungs.sort(key=lambda rung: -rung.distance)
+    far = [rung for rung in rungs if rung.distance >= _AS_FAR * distance]
+    return sorted(far if len(far) >= _ALIKE else rungs[:_ALIKE], key=difference)[
+        :_ALIKE
     ]
+
+
+def _median_loss(facts: ProfileFacts, rungs: Sequence[Rung]) -> float | None:
+    """The median loss of rungs; positive is worse."""
+    sign = 1 if task(facts.description.task).higher_is_better else -1
+    losses = [sign * (facts.score - rung.score) for rung in rungs]
     return float(np.median(losses)) if losses else None

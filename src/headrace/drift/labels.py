@@ -25,6 +25,7 @@ ALPHA = 0.05
 _Floats = npt.NDArray[np.float64]
 _STEPS = np.geomspace(0.3, 2.6, 20)  # of the log-odds
 _MEANS = 199
+_BLOCK = 256
 _LARGEST_LOG = 700.0
 
 
@@ -120,21 +121,22 @@ def _unit_scores(scores: _Floats, bound: float, largest: float) -> _Floats:
     return np.asarray(np.minimum(scores / largest, 1.0), np.float64)
 
 
-def _bets(kept: float, sign: int) -> _Floats:
-    """Bets that a mean lies below (1) or above (-1) what is kept, ``(bets,)``.
+def _bets(kept: npt.ArrayLike, sign: int) -> _Floats:
+    """Bets that a mean lies below (1) or above (-1) what is kept, ``(..., bets)``.
 
     A bet is the best one for some mean, whose log-odds lie 0.3 to 2.6 farther. For a
     bound of 0.90 these are means from 0.87 to 0.40.
     """
-    odds = np.log(kept / (1 - kept)) - sign * _STEPS
+    means = np.asarray(kept, np.float64)[..., np.newaxis]
+    odds = np.log(means / (1 - means)) - sign * _STEPS
     other = 1 / (1 + np.exp(-odds))
-    return np.asarray((kept - other) / (kept * (1 - kept)), np.float64)
+    return np.asarray((means - other) / (means * (1 - means)), np.float64)
 
 
-def _log_evidence(values: _Floats, kept: float, sign: int = 1) -> _Floats:
+def _log_evidence(values: _Floats, kept: float) -> _Floats:
     """The log of the mean capital of all bets after each score, ``(n,)``."""
     capital = np.zeros((len(_STEPS), len(values)))
-    for row, bet in zip(capital, _bets(kept, sign), strict=True):
+    for row, bet in zip(capital, _bets(kept, 1), strict=True):
         np.cumsum(np.log1p(-bet * (values - kept)), out=row)
     most = capital.max(axis=0)
     return np.asarray(most + np.log(np.exp(capital - most).mean(axis=0)), np.float64)
@@ -143,22 +145,19 @@ def _log_evidence(values: _Floats, kept: float, sign: int = 1) -> _Floats:
 def _interval(values: _Floats, alpha: float) -> tuple[float, float]:
     """The means that neither side has evidence of ``2 / alpha`` against."""
     means = np.linspace(0, 1, _MEANS + 2)[1:-1]
-    possible = [
-        mean
-        for mean in means.tolist()
-        if all(_log_capital(values, mean, sign) < np.log(2 / alpha) for sign in (1, -1))
-    ]
-    if not possible:  # the scores are nearly all equal
-        return max(0.0, values.mean() - 1 / _MEANS), min(
-            1.0, values.mean() + 1 / _MEANS
-        )
-    step = 1 / (_MEANS + 1)
-    return max(0.0, possible[0] - step), min(1.0, possible[-1] + step)
-
-
-def _log_capital(values: _Floats, mean: float, sign: int) -> float:
-    """The last value of `_log_evidence`."""
     levels, counts = np.unique(values, return_counts=True)
-    bets = _bets(mean, sign)[:, None]
-    capital = (np.log1p(-bets * (levels - mean)) * counts).sum(axis=1)
-    return float(np.logaddexp.reduce(capital) - np.log(len(capital)))
+    possible = np.ones(_MEANS, bool)
+    for sign in (1, -1):
+        bets = _bets(means, sign)
+        capital = np.zeros(bets.shape)
+        for start in range(0, len(levels), _BLOCK):
+            block = slice(start, start + _BLOCK)
+            apart = levels[block] - means[:, np.newaxis]
+            stakes = bets[:, :, np.newaxis] * apart[:, np.newaxis]
+            capital += np.log1p(-stakes) @ counts[block]
+        evidence = np.logaddexp.reduce(capital, axis=1) - np.log(len(_STEPS))
+        possible &= evidence < np.log(2 / alpha)
+    step = 1 / (_MEANS + 1)
+    # Where the scores are nearly equal, their mean lies between two of these means.
+    inside = means[possible] if possible.any() else np.array([values.mean()])
+    return max(0.0, float(inside[0]) - step), min(1.0, float(inside[-1]) + step)
