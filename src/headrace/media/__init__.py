@@ -6,6 +6,7 @@ that all of them use.
 
 from __future__ import annotations
 
+import importlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -163,6 +164,48 @@ class Medium(Protocol):
 
     def draw_sample(self, axes: Any, sample: Payload, data: DataDescription) -> None:
         """Draw one item on matplotlib axes."""
+
+
+class Ladder(Protocol):
+    """The robustness ladder: a module ``ladder`` in a medium's package, or none.
+
+    It changes items in ways that happen in use, each in several degrees.
+
+    Attributes:
+        UNITS: what the levels of each family are, by its name.
+    """
+
+    UNITS: dict[str, str]
+
+    def rungs(self, data: DataDescription) -> list[tuple[str, float]]:
+        """Families and levels that suit the data."""
+
+    def shifted(
+        self,
+        items: Payload,
+        family: str,
+        level: float,
+        data: DataDescription,
+        random: np.random.Generator,
+    ) -> Payload:
+        """Items ``(n, *shape)`` as in a snapshot, after one shift.
+
+        Raises:
+            ValueError: there is no such family.
+        """
+
+
+def ladder(name: str) -> Ladder | None:
+    """The robustness ladder of a medium; None where it has none."""
+    package = extensions.modules("media")[name]
+    if not hasattr(medium(name), "__path__"):
+        return None
+    try:
+        return cast(Ladder, importlib.import_module(f"{package}.ladder"))
+    except ModuleNotFoundError as error:
+        if error.name != f"{package}.ladder":
+            raise
+        return None
 
 
 def medium(name: str) -> Medium:

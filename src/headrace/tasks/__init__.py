@@ -211,6 +211,30 @@ class Judge(Protocol):
     ) -> list[Finding]:
         """Decisions of the spec that rest on too few rows."""
 
+    def monitored(self, outputs: Outputs, data: DataDescription) -> dict[str, Any]:
+        """Numbers of each answer whose distribution is monitored, ``(n,)`` each."""
+        flat = outputs.reshape(len(outputs), -1).astype("float64")
+        return {f"output {index}": flat[:, index] for index in range(flat.shape[1])}
+
+    def choices(self, outputs: Outputs) -> Any:
+        """Which of a few answers each is, int ``(n,)``; None where they are many."""
+        return None
+
+    def temperature(self, outputs: Outputs, targets: Targets) -> float | None:
+        """The argument of `calibrated`, fitted on held-out rows.
+
+        It is None where no score can be expected without labels.
+        """
+        return None
+
+    def calibrated(self, outputs: Outputs, temperature: float) -> Any:
+        """Calibrated probabilities of each answer, float64 ``(n, k)``."""
+        return outputs
+
+    def expected_scores(self, calibrated: Any) -> Any:
+        """The score of each row that calibrated probabilities promise, ``(n,)``."""
+        return None
+
     def draw(
         self,
         outputs: Outputs,

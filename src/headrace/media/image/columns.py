@@ -52,6 +52,8 @@ def columns(payload: Pixels, labels: Sequence[str], data: DataDescription) -> Co
         arrays ``(n,)``: ``height``, ``width``, ``channels``, ``minimum``, ``maximum``
         (int64), ``mean``, ``std``, ``border`` (float64, 0..255; the last is the mean
         of the outermost pixels), ``nonzero`` (float64, share of values above 0),
+        ``centre_row``, ``centre_column`` (float64, 0..1, where the values' distances
+        from the border's mean have their centre),
         ``blank`` (bool, all values are equal), ``inverted`` (bool, the border is white
         where most are black, or black where most are white) and ``fingerprint``
         (uint64).
@@ -60,6 +62,7 @@ def columns(payload: Pixels, labels: Sequence[str], data: DataDescription) -> Co
     columns = {name: np.full(len(payload), size) for name, size in sizes}
     columns |= _statistics(payload)
     border = columns["border"] = _border(payload)
+    columns["centre_row"], columns["centre_column"] = _centres(payload, border)
     columns["blank"] = columns["minimum"] == columns["maximum"]
     columns["inverted"] = _inverted(border, columns["mean"])
     columns["fingerprint"] = fingerprint(payload)
@@ -99,6 +102,31 @@ def _border(payload: Pixels) -> _Floats:
     values = sum(side.sum(axis=(1, 2), dtype=np.int64) for side in sides)
     count = sum(int(np.prod(side.shape[1:])) for side in sides)
     return np.asarray(values / count, np.float64)
+
+
+def _centres(payload: Pixels, border: _Floats) -> tuple[_Floats, _Floats]:
+    """The centre of what differs from the border, 0..1; 0.5 where nothing does."""
+    count, height, width, channels = payload.shape
+    rows, columns = np.empty((count, height)), np.empty((count, width))
+    step = max(1, _BLOCK_BYTES // (height * width * channels))
+    background = border.round().astype(np.uint8)
+    for start in range(0, count, step):
+        block = slice(start, start + step)
+        level = background[block, None, None, None]
+        values = payload[block]
+        # Unsigned, so that neither difference wraps around.
+        apart = np.maximum(values, level) - np.minimum(values, level)
+        rows[block] = apart.sum(axis=(2, 3), dtype=np.int64)
+        columns[block] = apart.sum(axis=(1, 3), dtype=np.int64)
+    return _middle(rows), _middle(columns)
+
+
+def _middle(weights: _Floats) -> _Floats:
+    """The weighted mean place along the second axis, 0..1."""
+    places = (np.arange(weights.shape[1]) + 0.5) / weights.shape[1]
+    total = weights.sum(axis=1)
+    middle = weights @ places / np.maximum(total, 1)
+    return np.asarray(np.where(total > 0, middle, 0.5), np.float64)
 
 
 def _inverted(border: _Floats, mean: _Floats) -> Flags:

@@ -99,7 +99,7 @@ def validate(
             results=tuple(map(_result, [*as_delivered, *as_whole, *outcomes])),
             findings=(
                 *findings_of(case, snapshot.findings),
-                *dataset.findings(near, as_whole, items),
+                *dataset.findings(near, as_whole, items, outcomes),
             ),
         )
 

@@ -19,11 +19,13 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.data.snapshots.reading import payload_of, read_shard, shards_of
+from headrace.drift.splits import Difference
 from headrace.media import Medium, medium
 from headrace.media.forms import Payload
 from headrace.records import DataDescription, Finding, SnapshotRecord
 from headrace.spec import PipelineSpec
 from headrace.stages.validation.checks import Check, Outcome, expected
+from headrace.stages.validation.differing import differing_columns
 from headrace.stages.validation.tables import FrameTable, ItemTable, Rows
 
 Fingerprints = npt.NDArray[np.uint64]
@@ -50,6 +52,9 @@ PAIR_BYTES = 2**28
 SAMPLE_ROWS = 2000  # of train and of test
 SAMPLE_BYTES = 2**28
 EXAMPLES = 3
+DIFFERS = "test_differs"
+# They say why test differs from train.
+_EXPLAIN = {"scale", "test_inverted", "test_turned"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,11 +253,20 @@ def examine(
 
     module: Any = medium(snapshot.description.medium)
     near = _near(snapshot, items)
-    columns: dict[str, Any] = {"near_copies": [near.share]}
+    differing = differing_columns(items)
+    columns: dict[str, Any] = {
+        "near_copies": [near.share],
+        "differing_columns": [len(differing)],
+    }
     limit = max(spec.data.leak_limit, module.NEAR_LIMIT)
     bounds = {"column": "near_copies", "min_value": 0, "max_value": limit}
     between = "expect_column_values_to_be_between"
-    checks = [Check("near_leak", between, bounds, warns=True)]
+    none = {"column": "differing_columns", "min_value": 0, "max_value": 0}
+    reason = "; ".join(map(Difference.in_words, differing[:EXAMPLES]))
+    checks = [
+        Check("near_leak", between, bounds, warns=True),
+        Check(DIFFERS, between, none, reason, warns=True),
+    ]
     if items.sizes["train"] and items.sizes["test"] and hasattr(module, "set_columns"):
         columns |= _of_the_medium(module, snapshot)
         of_set = module.set_expectations(snapshot.description)
@@ -303,15 +317,30 @@ def _joined(parts: list[Payload]) -> Payload:
 
 
 def findings(
-    near: NearCopies, outcomes: Sequence[Outcome], items: ItemTable
+    near: NearCopies,
+    outcomes: Sequence[Outcome],
+    items: ItemTable,
+    others: Sequence[Outcome] = (),
 ) -> Iterator[Finding]:
-    """The failed checks of the data set as a whole."""
+    """The failed checks of the data set as a whole.
+
+    Args:
+        near: the near copies.
+        outcomes: of these checks.
+        items: of the data set.
+        others: outcomes of the checks of the items.
+    """
+    failed = {
+        outcome.check.name for outcome in (*outcomes, *others) if not outcome.passed
+    }
     for outcome in outcomes:
-        if outcome.passed:
+        if outcome.passed or (outcome.check.name == DIFFERS and failed & _EXPLAIN):
             continue
         name, message, count = outcome.check.name, outcome.check.reason, 1
         if name == "near_leak":
             message, count = _near_leak(near, items), len(near.test)
+        if name == DIFFERS:
+            message = f"the test split differs from train: {message}"
         yield Finding(check=name, split="test", count=count, message=message)
 
 

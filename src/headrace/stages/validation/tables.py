@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 Rows = npt.NDArray[np.int64]
 _SHARED = ("split", "label")
+_OF_SNAPSHOT = ["name", "split", "label", "group", "item"]
+_OF_DUPLICATES = ["finite", "copy", "copy_of", "labels", "in_test", "in_train"]
 
 
 def describe(shard: Shard, snapshot: SnapshotRecord, folder: Path) -> Counts:
@@ -55,7 +57,7 @@ def describe(shard: Shard, snapshot: SnapshotRecord, folder: Path) -> Counts:
     table, description = read_shard(snapshot, shard), snapshot.description
     payload, labels = payload_of(table, description), table["label"].to_pylist()
     columns = medium(description.medium).columns(payload, labels, description)
-    frame = table.select(["name", "split", "label", "group", "item"]).to_pandas()
+    frame = table.select(_OF_SNAPSHOT).to_pandas()
     frame = with_duplicates(frame.assign(**columns))
     described = pa.Table.from_pandas(frame, preserve_index=False)
     described = described.replace_schema_metadata()
@@ -167,6 +169,12 @@ class ItemTable:
 
     def __len__(self) -> int:
         return int(self.bounds[-1])
+
+    @property
+    def measured(self) -> list[str]:
+        """The names of the medium's columns."""
+        others = {*_OF_SNAPSHOT, *_OF_DUPLICATES}
+        return [name for name in self._stored if name not in others]
 
     def read(self, columns: Sequence[str]) -> pd.DataFrame:
         """Some columns of all rows; the index is ``row``."""

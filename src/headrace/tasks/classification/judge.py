@@ -16,6 +16,7 @@ from headrace.records import DataDescription, Finding, Metrics
 from headrace.spec import EvaluationSpec, GateSpec, PipelineSpec
 from headrace.tasks import Judge
 from headrace.tasks.classification import suspects
+from headrace.tasks.classification.head import best_temperature
 from headrace.tasks.forms import Judged, Outputs, Scores, Suspect, Targets
 
 # The root mean square error of a temperature is about 0.25 with 50 rows, and about 0.5
@@ -105,6 +106,39 @@ class RightOrWrong(Judge):
                 Finding(check="few_rows", split="val", count=val_rows, message=message)
             )
         return findings
+
+    def monitored(self, outputs: Outputs, data: DataDescription) -> dict[str, Any]:
+        """The probability of each class, and that of the answer.
+
+        Of two classes, one has all of the information.
+        """
+        classes = data.classes[1:] if len(data.classes) == 2 else data.classes
+        wide = outputs.astype(np.float64)
+        first = wide.shape[1] - len(classes)
+        columns = {
+            f"probability of {name}": wide[:, first + index]
+            for index, name in enumerate(classes)
+        }
+        return {**columns, "probability of the answer": wide.max(axis=1)}
+
+    def choices(self, outputs: Outputs) -> Any:
+        """The index of the likeliest class."""
+        return outputs.argmax(axis=1)
+
+    def temperature(self, outputs: Outputs, targets: Targets) -> float | None:
+        """See `head.best_temperature`."""
+        return best_temperature(outputs, targets)
+
+    def calibrated(self, outputs: Outputs, temperature: float) -> Any:
+        """Probabilities after temperature scaling, float64 ``(n, classes)``."""
+        logits = np.log(np.maximum(outputs.astype(np.float64), 1e-7)) / temperature
+        logits -= logits.max(axis=1, keepdims=True)
+        scaled = np.exp(logits)
+        return scaled / scaled.sum(axis=1, keepdims=True)
+
+    def expected_scores(self, calibrated: Any) -> Any:
+        """The probability that each answer is right."""
+        return calibrated.max(axis=1)
 
     def draw(
         self,

@@ -101,6 +101,10 @@ class AbsoluteError(Judge):
         )
         return [Finding(check="few_rows", split="test", count=rows, message=message)]
 
+    def monitored(self, outputs: Outputs, data: DataDescription) -> dict[str, Any]:
+        """The predicted number."""
+        return {"prediction": outputs[:, 0].astype(np.float64)}
+
     def draw(
         self,
         outputs: Outputs,

@@ -33,6 +33,9 @@ def test_columns_are_those_of_each_image():
         "std": [float(np.std([0, 255, 0, 1])), 0.0],
         "border": [64.0, 3.0],
         "nonzero": [0.5, 1.0],
+        # The distances from the border are 64, 191; 64, 63.
+        "centre_row": [(0.25 * 255 + 0.75 * 127) / 382, 0.5],
+        "centre_column": [(0.25 * 128 + 0.75 * 254) / 382, 0.5],
         "blank": [False, True],
         "inverted": [False, False],
         "fingerprint": [0, 0],

@@ -101,7 +101,8 @@ def test_types_are_those_that_a_contract_can_name(
     types = table.read(table.columns).dtypes.astype(str).to_dict()
 
     text = dict.fromkeys(["name", "split", "label", "group", "item", "copy_of"], "str")
-    real = dict.fromkeys(["mean", "std", "nonzero", "border", "class_share"], "float64")
+    names = ["mean", "std", "nonzero", "border", "centre_row", "centre_column"]
+    real = dict.fromkeys([*names, "class_share"], "float64")
     truth = dict.fromkeys(["blank", "finite", "inverted"], "bool")
     whole = dict.fromkeys(set(types) - {*text, *real, *truth, "fingerprint"}, "int64")
     assert types == {**text, **real, **truth, **whole, "fingerprint": "uint64"}

@@ -112,9 +112,19 @@ def test_differently_scaled_splits_are_one_finding(check: Check) -> None:
     assert "are they scaled alike?" in finding.message
 
 
-def test_a_darker_test_split_is_no_finding(check: Check) -> None:
+def test_a_darker_test_split_is_one_finding(check: Check) -> None:
     data = Data()
     data.pixels[68:] //= 3
+
+    (finding,) = check(data).findings
+
+    assert (finding.check, finding.split) == ("test_differs", "test")
+    assert "the test split differs from train: m" in finding.message
+
+
+def test_a_slightly_darker_test_split_is_no_finding(check: Check) -> None:
+    data = Data()
+    data.pixels[68:] = (data.pixels[68:] * 0.97).astype(np.uint8)
 
     assert check(data).findings == ()
 

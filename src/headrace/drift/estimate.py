@@ -1,0 +1,223 @@
+"""Performance without labels, and where that cannot be estimated.
+
+A classifier's calibrated confidence promises an accuracy. The estimate is the accuracy
+of the reference, plus the change of that promise. Under some shifts the promise is
+wrong by 0.1 to 0.8, and no method is safe by itself. So the version's ladder says at
+which distances of the answers the estimate can be trusted: below that of the first rung
+on which it is wrong. A window that lies farther away is not estimated.
+
+Sources: D. Guillory, V. Shankar, S. Ebrahimi, T. Darrell, L. Schmidt, Predicting with
+confidence on unseen distributions, ICCV 2021 (difference of confidences); Z. Lipton,
+Y.-X. Wang, A. Smola, Detecting and correcting for label shift with black box
+predictors, ICML 2018 (distances of answers); C. Baek, Y. Jiang, A. Raghunathan, Z.
+Kolter, Agreement-on-the-line, NeurIPS 2022 (agreement of two models).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from statistics import NormalDist
+
+import numpy as np
+
+from headrace.drift.agreement import agreement
+from headrace.drift.answers import AnswerDistance, read_answers
+from headrace.drift.distances import ks_distance
+from headrace.drift.profile import Profile, ProfileFacts, Rung
+from headrace.drift.windows import Window
+from headrace.records import Record
+from headrace.tasks import task
+from headrace.tasks.forms import Outputs
+
+TOLERANCE = 0.05
+# Rows of a window from which a distance is computed.
+_MOST_ROWS = 2000
+FEWEST_ROWS = 50
+_ALIKE, _AS_FAR = 3, 0.8
+
+
+class Estimate(Record):
+    """The estimated mean score of a window.
+
+    Attributes:
+        value, low, high: None where it cannot be estimated.
+        drop: the value minus the reference's score, None likewise; negative is worse.
+        likely_drop: whether the interval lies below the reference's score or, where
+            nothing can be estimated, ``likely_loss`` exceeds the tolerance.
+        reason: why it cannot be estimated, a sentence; empty where it can.
+        distance: of the answers from the reference, see `answers.AnswerDistance`.
+        limit: the largest distance at which the ladder's estimates are right.
+        likely_loss: the median true loss of the three rungs that the window resembles
+            most, in the distances of its answers and columns; None without a ladder.
+        resembles: the first of them, such as ``noise 25``.
+        agreement: share of items to which the shadow gives the same answer.
+        methods: confidence, or confidence and agreement; empty without an estimate.
+    """
+
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    drop: float | None = None
+    likely_drop: bool = False
+    reason: str = ""
+    distance: float
+    limit: float
+    likely_loss: float | None = None
+    resembles: str = ""
+    agreement: float | None = None
+    methods: tuple[str, ...] = ()
+
+
+def limit_of(facts: ProfileFacts, without: Sequence[str] = ()) -> float:
+    """The largest distance at which all nearer rungs are estimated within `TOLERANCE`.
+
+    Args:
+        facts: of a profile.
+        without: families that are left out, to see what the limit says of shifts that
+            no ladder has.
+
+    Returns:
+        0 where there is no such rung.
+    """
+    limit = 0.0
+    for rung in sorted(facts.rungs, key=lambda rung: rung.distance):
+        if rung.family in without:
+            continue
+        error = _error(facts, rung)
+        if error is None or error > TOLERANCE:
+            break
+        limit = rung.distance
+    return limit
+
+
+def _error(facts: ProfileFacts, rung: Rung) -> float | None:
+    if rung.estimated is None or facts.estimated is None:
+        return None
+    return abs(rung.estimated - facts.estimated + facts.score - rung.score)
+
+
+def estimate(
+    profile: Profile,
+    window: Window,
+    *,
+    shadow: Profile | None = None,
+    shadow_outputs: Outputs | None = None,
+    confidence: float = 0.95,
+    without: Sequence[str] = (),
+) -> Estimate:
+    """Estimate the mean score of a window without labels.
+
+    The interval covers chance (the rows of the window and of the reference) and the
+    largest error on the ladder up to this distance.
+
+    Args:
+        profile: of the version that answered.
+        window: what it answered; repeated items count as often as they were asked.
+        shadow: the profile of a second version, which has items of the reference too.
+        shadow_outputs: the second version's outputs to the window's items
+            ``(n, ...)``; rows that it did not answer are NaN.
+        confidence: of the interval.
+        without: families of the ladder that are left out, see `limit_of`.
+    """
+    facts, reference = profile.facts, profile.answers()
+    agreed = None
+    if shadow is not None and shadow_outputs is not None:
+        agreed = agreement(profile, window, shadow, shadow_outputs)
+    step = max(1, -(-len(window) // _MOST_ROWS))
+    part = read_answers(window.outputs[::step], facts.description, facts.temperature)
+    distance = AnswerDistance(reference)(part) if len(window) else 0.0
+    alike = _alike(profile, window, distance, without)
+    result = Estimate(
+        distance=distance,
+        limit=limit_of(facts, without),
+        likely_loss=_median_loss(facts, alike),
+        resembles=f"{alike[0].family} {alike[0].level:g}" if alike else "",
+        agreement=agreed.share if agreed else None,
+    )
+    answered = read_answers(window.outputs, facts.description, facts.temperature)
+    if reference.expected is None or answered.expected is None:
+        return _without(result, "this task has no estimate without labels")
+    if len(window) < FEWEST_ROWS:
+        reason = f"{len(window):,} items are too few; {FEWEST_ROWS} are needed"
+        return result.model_copy(update={"reason": reason})
+    if distance > result.limit:
+        far = f"the answers lie {distance:.2f} from the reference"
+        return _without(result, f"{far}, and estimates hold up to {result.limit:.2f}")
+    promised, gaps = answered.expected, profile.scores - reference.expected
+    error = math.sqrt(promised.var() / len(promised) + gaps.var() / len(gaps))
+    half = NormalDist().inv_cdf((1 + confidence) / 2) * error
+    half += _largest_error(facts, distance, without)
+    values = {"confidence": float(promised.mean() + gaps.mean())}
+    if agreed:
+        values["agreement"] = facts.score + agreed.share - agreed.of_reference
+    return _combined(result, values, half, facts.score)
+
+
+def _without(result: Estimate, reason: str) -> Estimate:
+    """No estimate; the ladder may tell that a drop is likely nevertheless."""
+    far = result.distance > result.limit
+    lost = far and (result.likely_loss or 0.0) > TOLERANCE
+    return result.model_copy(update={"reason": reason, "likely_drop": lost})
+
+
+def _combined(
+    result: Estimate, values: dict[str, float], half: float, score: float
+) -> Estimate:
+    """The mean of the methods; the interval has those of all of them."""
+    least, most = min(values.values()), max(values.values())
+    if most - least > 2 * TOLERANCE:
+        promises = ", ".join(f"{name} {value:.2f}" for name, value in values.items())
+        lost = least < score - 2 * TOLERANCE
+        update = {"reason": f"the methods differ: {promises}", "likely_drop": lost}
+        return result.model_copy(update=update)
+    value = min(1.0, max(0.0, (least + most) / 2))
+    return result.model_copy(
+        update={
+            "value": value,
+            "low": max(0.0, least - half),
+            "high": min(1.0, most + half),
+            "drop": value - score,
+            "likely_drop": most + half < score,
+            "methods": tuple(values),
+        }
+    )
+
+
+def _largest_error(
+    facts: ProfileFacts, distance: float, without: Sequence[str]
+) -> float:
+    """The largest error on the rungs up to a distance, and on the next one."""
+    errors = []
+    for rung in sorted(facts.rungs, key=lambda rung: rung.distance):
+        if rung.family not in without:
+            errors.append(_error(facts, rung) or 0.0)
+            if rung.distance >= distance:
+                break
+    return max(errors, default=0.0)
+
+
+def _alike(
+    profile: Profile, window: Window, distance: float, without: Sequence[str]
+) -> list[Rung]:
+    """The rungs that a window resembles most, of those that lie about as far."""
+    names = [n for n in profile.columns if n in window.columns and len(window)]
+    apart = {n: ks_distance(profile.columns[n], window.columns[n]) for n in names}
+
+    def difference(rung: Rung) -> float:
+        squares = [(rung.columns[name] - apart[name]) ** 2 for name in names]
+        return (rung.distance - distance) ** 2 + sum(squares)
+
+    rungs = [rung for rung in profile.facts.rungs if rung.family not in without]
+    rungs.sort(key=lambda rung: -rung.distance)
+    far = [rung for rung in rungs if rung.distance >= _AS_FAR * distance]
+    return sorted(far if len(far) >= _ALIKE else rungs[:_ALIKE], key=difference)[
+        :_ALIKE
+    ]
+
+
+def _median_loss(facts: ProfileFacts, rungs: Sequence[Rung]) -> float | None:
+    """The median loss of rungs; positive is worse."""
+    sign = 1 if task(facts.description.task).higher_is_better else -1
+    losses = [sign * (facts.score - rung.score) for rung in rungs]
+    return float(np.median(losses)) if losses else None

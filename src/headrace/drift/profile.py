@@ -1,0 +1,268 @@
+"""The reference profile of a version: what its windows are compared with.
+
+It is computed from held-out rows, which the version did not learn from.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from headrace.drift.answers import AnswerDistance, Answers, judge_of, read_answers
+from headrace.drift.distances import ks_distance
+from headrace.drift.windows import item_columns
+from headrace.errors import InputError, IntegrityError
+from headrace.media import ladder, medium
+from headrace.media.forms import Columns, Payload
+from headrace.records import DataDescription, Record
+from headrace.tasks import task
+from headrace.tasks.forms import Outputs, Targets
+
+FORMAT = 1
+REFERENCE_ROWS = 2000
+FEWEST_OF_VAL = 50  # to fit a temperature on; see `judge.CALIBRATION_ROWS`
+_Digests = npt.NDArray[np.object_]
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """Rows of a snapshot that a version did not learn from, without quarantined ones.
+
+    Attributes:
+        items: ``(n, *shape)``, of the medium's type.
+        targets: ``(n, ...)``, as the task encodes labels.
+        digests: sha256 of the items, hex, ``(n,)``.
+        is_val: bool ``(n,)``, rows of val; the others are of test. The temperature is
+            fitted on those of val where there are enough, else on all.
+    """
+
+    items: Payload
+    targets: Targets
+    digests: _Digests
+    is_val: npt.NDArray[np.bool_]
+
+
+class Rung(Record):
+    """One level of one family of the robustness ladder.
+
+    Attributes:
+        family, level: such as noise and 10, see the medium's ``LADDER``.
+        distance: of the answers from the reference, see `answers.AnswerDistance`.
+        columns: the Kolmogorov-Smirnov distance of each column, 0..1.
+        score: the mean true score, such as the accuracy.
+        estimated: the estimate without labels; None where the task has none.
+    """
+
+    family: str
+    level: float
+    distance: float
+    columns: dict[str, float]
+    score: float
+    estimated: float | None
+
+
+class ProfileFacts(Record):
+    """The numbers of a profile; its arrays are beside them.
+
+    Attributes:
+        format: of the file.
+        model_digest: sha256 of the version's model, or another name of the caller's.
+        description: of the data.
+        rows: of the reference.
+        temperature: that the estimate divides logits by; None where the task has none.
+        score, low, high: the mean true score of the reference, and its interval.
+        estimated: the estimate without labels for the reference itself.
+        rungs: of the ladder; empty where the medium has none.
+    """
+
+    format: int = FORMAT
+    model_digest: str
+    description: DataDescription
+    rows: int
+    temperature: float | None
+    score: float
+    low: float
+    high: float
+    estimated: float | None
+    rungs: tuple[Rung, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A reference profile.
+
+    Attributes:
+        facts: its numbers.
+        columns: of the reference items by name, ``(n,)``.
+        outputs: float32 ``(n, ...)``.
+        scores: true score of each row, float64 ``(n,)``.
+        items: sha256 of each item, hex, ``(n,)``.
+    """
+
+    facts: ProfileFacts
+    columns: Columns
+    outputs: Outputs
+    scores: npt.NDArray[np.float64]
+    items: _Digests
+
+    def to_bytes(self) -> bytes:
+        """The profile as one npz file without pickled objects."""
+        file = io.BytesIO()
+        facts = np.frombuffer(self.facts.model_dump_json().encode(), np.uint8)
+        arrays = {f"column {name}": values for name, values in self.columns.items()}
+        arrays |= {"outputs": self.outputs, "scores": self.scores}
+        items = np.array(self.items.tolist(), "S64")
+        np.savez_compressed(file, facts=facts, items=items, **arrays)  # type: ignore[arg-type]
+        return file.getvalue()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Profile:
+        """Read a profile; the caller has checked the digest.
+
+        Raises:
+            IntegrityError: it is no profile of this format.
+        """
+        try:
+            with np.load(io.BytesIO(data), allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+            facts = ProfileFacts.model_validate_json(arrays["facts"].tobytes())
+            columns = {
+                name.removeprefix("column "): values
+                for name, values in arrays.items()
+                if name.startswith("column ")
+            }
+            items = arrays["items"].astype(str).astype(object)
+            profile = cls(facts, columns, arrays["outputs"], arrays["scores"], items)
+        except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+            raise IntegrityError(
+                f"A reference profile cannot be read: {error}.",
+                "Delete it; it is computed again.",
+            ) from None
+        lengths = {len(a) for n, a in arrays.items() if n != "facts"}
+        if lengths != {facts.rows} or facts.format != FORMAT:
+            raise IntegrityError(
+                f"A reference profile of format {facts.format} with {facts.rows:,} "
+                f"rows has arrays of {sorted(lengths)} rows; format {FORMAT} was "
+                "expected.",
+                "Delete it; it is computed again.",
+            )
+        return profile
+
+    def answers(self) -> Answers:
+        """What the outputs tell without labels."""
+        facts = self.facts
+        return read_answers(self.outputs, facts.description, facts.temperature)
+
+
+def make_profile(
+    answer: Callable[[Payload], Outputs],
+    held_out: HeldOut,
+    data: DataDescription,
+    model_digest: str,
+    *,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> Profile:
+    """Compute the profile of a version.
+
+    Args:
+        answer: the version's outputs ``(n, ...)`` to raw items, which are those of
+            `Medium.raw`. It is called once for the reference and once for each rung.
+        held_out: at most `REFERENCE_ROWS` of its items are used, each once, those of
+            test first.
+        data: of the version's snapshot.
+        model_digest: recorded.
+        confidence: of the interval of the score.
+        seed: of the choice of rows and of the ladder.
+
+    Raises:
+        InputError: there are no rows.
+    """
+    held_out = _chosen(held_out, seed)
+    judge, raw = judge_of(data), medium(data.medium).raw
+    outputs = np.asarray(answer(raw(held_out.items)), np.float32)
+    scores = np.asarray(judge.scores(outputs, held_out.targets))
+    name = task(data.task).score
+    summary = judge.summary(scores, confidence)
+    of_val = held_out.is_val
+    if np.count_nonzero(of_val) < FEWEST_OF_VAL:
+        of_val = np.ones(len(of_val), bool)
+    temperature = judge.temperature(outputs[of_val], held_out.targets[of_val])
+    reference = read_answers(outputs, data, temperature)
+    ladder = _Ladder(held_out, reference, item_columns(held_out.items, data))
+    facts = ProfileFacts(
+        model_digest=model_digest,
+        description=data,
+        rows=len(outputs),
+        temperature=temperature,
+        score=summary[name],
+        low=summary[f"{name}_low"],
+        high=summary[f"{name}_high"],
+        estimated=_mean(reference.expected),
+        rungs=tuple(ladder.rungs(answer, data, temperature, seed)),
+    )
+    return Profile(
+        facts, ladder.columns, outputs, scores.astype(np.float64), held_out.digests
+    )
+
+
+def _mean(values: npt.NDArray[np.float64] | None) -> float | None:
+    return None if values is None else float(values.mean())
+
+
+def _chosen(rows: HeldOut, seed: int) -> HeldOut:
+    """At most `REFERENCE_ROWS` items, each once, those of test first."""
+    if not len(rows.items):
+        raise InputError(
+            "There are no held-out rows to profile the version with.",
+            "Give the rows of test and val that are not quarantined.",
+        )
+    first = np.unique(rows.digests.astype(str), return_index=True)[1]
+    order = np.random.default_rng(seed).permutation(first)
+    order = order[np.argsort(rows.is_val[order], kind="stable")][:REFERENCE_ROWS]
+    order = np.sort(order)
+    parts = rows.items, rows.targets, rows.digests, rows.is_val
+    return HeldOut(*(part[order] for part in parts))
+
+
+@dataclass(frozen=True, slots=True)
+class _Ladder:
+    held_out: HeldOut
+    reference: Answers
+    columns: Columns
+
+    def rungs(
+        self,
+        answer: Callable[[Payload], Outputs],
+        data: DataDescription,
+        temperature: float | None,
+        seed: int,
+    ) -> Iterator[Rung]:
+        """Shift the reference, ask the version, and measure what that does."""
+        steps = ladder(data.medium)
+        if steps is None:
+            return
+        judge, raw = judge_of(data), medium(data.medium).raw
+        distance = AnswerDistance(self.reference)
+        for family, level in steps.rungs(data):
+            random = np.random.default_rng(seed)
+            items = steps.shifted(self.held_out.items, family, level, data, random)
+            outputs = np.asarray(answer(raw(items)), np.float32)
+            answers = read_answers(outputs, data, temperature)
+            columns = item_columns(items, data)
+            yield Rung(
+                family=family,
+                level=level,
+                distance=distance(answers, cautious=False),
+                columns={
+                    name: ks_distance(values, columns[name])
+                    for name, values in self.columns.items()
+                },
+                score=float(judge.scores(outputs, self.held_out.targets).mean()),
+                estimated=_mean(answers.expected),
+            )

@@ -1,0 +1,65 @@
+"""A profile holds what windows are compared with, and survives being stored."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from tests.src.drift.conftest import DATA, Digits
+
+from headrace.drift.profile import REFERENCE_ROWS, Profile, make_profile
+from headrace.errors import InputError, IntegrityError
+from headrace.media import ladder
+
+
+def test_a_stored_profile_is_the_same(profile: Profile) -> None:
+    data = profile.to_bytes()
+    again = Profile.from_bytes(data)
+
+    assert again.facts == profile.facts
+    assert again.items.tolist() == profile.items.tolist()
+    np.testing.assert_array_equal(again.outputs, profile.outputs)
+    assert again.columns.keys() == profile.columns.keys()
+    assert all(again.columns[n].dtype == v.dtype for n, v in profile.columns.items())
+    with np.load(io.BytesIO(data), allow_pickle=False) as file:
+        assert all(file[name].dtype.kind in "SUbfiu" for name in file.files)
+
+
+def test_a_profile_has_a_rung_for_each_level(profile: Profile) -> None:
+    facts = profile.facts
+
+    assert [(r.family, r.level) for r in facts.rungs] == ladder("image").rungs(DATA)
+    assert facts.rows == 1000
+    assert facts.low < facts.score < facts.high
+    inverted = next(r for r in facts.rungs if (r.family, r.level) == ("inversion", 1))
+    assert inverted.score < 0.1
+    assert inverted.columns["mean"] == pytest.approx(1, abs=0.01)
+    assert inverted.distance > 1
+    assert "inverted" not in profile.columns
+
+
+def test_each_item_is_in_the_reference_once_and_test_comes_first(
+    digits: Digits,
+) -> None:
+    rows = np.array([0, 1, 1, 2, 5])
+
+    profile = make_profile(digits.answer, digits.held_out(rows), DATA, "")
+
+    assert profile.items.tolist() == [f"{row:064x}" for row in (0, 1, 2, 5)]
+    assert REFERENCE_ROWS == 2000
+
+
+def test_no_rows_are_refused(digits: Digits) -> None:
+    nothing = digits.held_out(np.array([], np.int64))
+
+    with pytest.raises(InputError, match="no held-out rows"):
+        make_profile(digits.answer, nothing, DATA, "")
+
+
+@pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 and nothing more", None])
+def test_what_is_no_profile_is_refused(profile: Profile, damage: bytes | None) -> None:
+    data = profile.to_bytes()[:-200] if damage is None else damage
+
+    with pytest.raises(IntegrityError, match="reference profile"):
+        Profile.from_bytes(data)
