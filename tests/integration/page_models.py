@@ -47,7 +47,9 @@ def tone(label: str, seconds: float = 0.5, seed: int = 0) -> npt.NDArray[np.floa
     chance = np.random.default_rng(seed)
     times = np.arange(round(seconds * RATE_HZ)) / RATE_HZ
     pitch = PITCHES_HZ[label] * chance.uniform(0.9, 1.1)
-    wave = chance.uniform(0.3, 0.8) * np.sin(2 * np.pi * pitch * times + chance.random())
+    wave = chance.uniform(0.3, 0.8) * np.sin(
+        2 * np.pi * pitch * times + chance.random()
+    )
     return (wave + chance.normal(0, 0.01, len(times))).astype(np.float32)
 
 

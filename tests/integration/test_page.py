@@ -8,7 +8,6 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -16,28 +15,29 @@ import pytest
 from PIL import Image
 from tests.attacks.chromium import Browser, chromium
 from tests.homes import Home
+from tests.integration.page_browser import (
+    BARS,
+    LABEL,
+    MICROPHONE,
+    NOTE,
+    ONE,
+    WATCH,
+    box_of,
+    choose,
+    complaints,
+    draw,
+    drop,
+    fact,
+    hosts,
+    most_at_once,
+    seen_pixels,
+    type_,
+)
 from tests.integration.page_models import MODELS, RATE_HZ, as_wav, tone, train
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
 TOKEN = "f" * 40
-MICROPHONE = (
-    "--use-fake-ui-for-media-stream",
-    "--use-fake-device-for-media-stream",
-    "--autoplay-policy=no-user-gesture-required",
-)
-WATCH = """
-window.violations = []; window.shift = 0;
-document.addEventListener('securitypolicyviolation',
-  event => window.violations.push(event.violatedDirective + ' ' + event.blockedURI));
-new PerformanceObserver(list => list.getEntries().forEach(each => {
-  if (!each.hadRecentInput) window.shift += each.value;
-})).observe({type: 'layout-shift', buffered: true});
-"""
-ONE = [(0.5, 0.18), (0.5, 0.82)]
-LABEL = "document.querySelector('#label').textContent"
-NOTE = "document.querySelector('#note').textContent"
-BARS = "[...document.querySelectorAll('#classes .bar')].map(b => b.style.transform)"
 
 
 @contextlib.contextmanager
@@ -100,111 +100,6 @@ def opened(browser: Browser, url: str) -> Iterator[Callable[[str], Browser]]:
     assert complaints(browser) == []
 
 
-def hosts(browser: Browser) -> set[str]:
-    """The hosts that were asked for anything."""
-    return {
-        urlsplit(event["params"]["request"]["url"]).netloc
-        for event in browser.events
-        if event["method"] == "Network.requestWillBeSent"
-    }
-
-
-def complaints(browser: Browser) -> list[Any]:
-    """Errors in the console: of scripts, the network and the security policy."""
-    found: list[Any] = []
-    for event in browser.events:
-        told = event["params"]
-        if event["method"] == "Log.entryAdded" and told["entry"]["level"] == "error":
-            found.append(told["entry"])
-        if event["method"] == "Runtime.exceptionThrown":
-            found.append(told)
-        if event["method"] == "Runtime.consoleAPICalled" and told["type"] == "error":
-            found.append(told)
-    return found
-
-
-def most_at_once(browser: Browser) -> int:
-    """The most predictions that were asked for at one time; there must be some."""
-    open_, most = set(), 0
-    for event in browser.events:
-        told = event["params"]
-        if event["method"] == "Network.requestWillBeSent":
-            if "/predict" in told["request"]["url"]:
-                open_.add(told["requestId"])
-                most = max(most, len(open_))
-        elif event["method"] in ("Network.loadingFinished", "Network.loadingFailed"):
-            open_.discard(told["requestId"])
-    return most
-
-
-def mouse(browser: Browser, kind: str, x: float, y: float) -> None:
-    button = {"button": "left", "buttons": 1, "clickCount": 1}
-    browser.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, **button)
-
-
-def box_of(browser: Browser, selector: str) -> list[float]:
-    """Left, top, width and height of an element on the screen."""
-    found: list[float] = browser.run(
-        f"(() => {{ const box = document.querySelector({selector!r})"
-        ".getBoundingClientRect(); return [box.x, box.y, box.width, box.height]; })()"
-    )
-    return found
-
-
-def draw(browser: Browser, points: list[tuple[float, float]]) -> list[list[str]]:
-    """Draw a line with the mouse: the bars while it is drawn."""
-    left, top, width, height = box_of(browser, ".pad canvas")
-    places = [(left + x * width, top + y * height) for x, y in points]
-    seen = []
-    mouse(browser, "mousePressed", *places[0])
-    for (x0, y0), (x1, y1) in zip(places, places[1:], strict=False):
-        for share in np.linspace(0.1, 1, 10):
-            mouse(browser, "mouseMoved", x0 + (x1 - x0) * share, y0 + (y1 - y0) * share)
-            time.sleep(0.03)
-            seen.append(browser.run(BARS))
-    mouse(browser, "mouseReleased", *places[-1])
-    return seen
-
-
-def choose(browser: Browser, medium: str, path: Path) -> None:
-    """Choose a file by the button of a medium."""
-    root = browser.call("DOM.getDocument")["root"]["nodeId"]
-    selector = f"[data-medium={medium}] [type=file]"
-    node = browser.call("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
-    browser.call("DOM.setFileInputFiles", nodeId=node, files=[str(path)])
-
-
-def drop(browser: Browser, path: Path) -> None:
-    """Drop a file on the page."""
-    data = {"items": [], "files": [str(path)], "dragOperationsMask": 1}
-    for kind in ("dragEnter", "dragOver", "drop"):
-        browser.call("Input.dispatchDragEvent", type=kind, x=200, y=300, data=data)
-
-
-def type_(browser: Browser, text: str) -> None:
-    browser.run("document.querySelector('#text').focus()")
-    browser.call("Input.insertText", text=text)
-
-
-def fact(browser: Browser, name: str) -> str:
-    found = browser.run(f"document.querySelector('[data-fact={name}]').textContent")
-    return str(found)
-
-
-def seen_pixels(browser: Browser) -> Any:
-    """What the model saw, ``(height, width, 4)``."""
-    browser.until("document.querySelector('#saw img')?.naturalWidth > 0")
-    width, height, values = browser.run(
-        "(() => { const image = document.querySelector('#saw img');"
-        "const made = document.createElement('canvas');"
-        "made.width = image.naturalWidth; made.height = image.naturalHeight;"
-        "const pen = made.getContext('2d'); pen.drawImage(image, 0, 0);"
-        "const {width, height, data} = pen.getImageData(0, 0, made.width, made.height);"
-        "return [width, height, [...data]]; })()"
-    )
-    return np.array(values, np.uint8).reshape(height, width, 4)
-
-
 Opened = Callable[[str], Browser]
 
 
@@ -244,7 +139,11 @@ def test_a_finger_draws_and_does_not_scroll(opened: Opened) -> None:
     left, top, width, height = box_of(browser, ".pad canvas")
     browser.call("Emulation.setTouchEmulationEnabled", enabled=True)
     try:
-        for kind, share in (("touchStart", 0.2), ("touchMove", 0.5), ("touchMove", 0.8)):
+        for kind, share in (
+            ("touchStart", 0.2),
+            ("touchMove", 0.5),
+            ("touchMove", 0.8),
+        ):
             points = [{"x": left + width / 2, "y": top + height * share}]
             browser.call("Input.dispatchTouchEvent", type=kind, touchPoints=points)
         browser.call("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
@@ -423,31 +322,23 @@ def test_a_busy_server_is_asked_again_for_the_latest_only(
 def test_html_from_the_server_is_taken_as_data(browser: Browser, url: str) -> None:
     browser.open(f"{url}/#reviews")
     browser.until("document.querySelector('#model').value === 'reviews'")
-    given = {
-        "model": "reviews",
-        "version": 1,
-        "request_id": "r",
-        "label": "good",
-        "probability": 1,
-        "probabilities": {"good": 1, "bad": 0},
-        "latency": 1,
-    }
     shown = browser.run(
         """(async () => {
           const {Answer} = await import('/page/answer.js');
           const answer = new Answer();
           answer.use({name: 'reviews', medium: 'text', classes: ['good', 'bad']});
+          const given = {version: 1, request_id: 'r', latency: 1, label: 'good',
+            probability: 1, probabilities: {good: 1, bad: 0}};
           return [
             '<img src="https://evil.example/x.png" onerror="window.hit = 1">',
             '<img src="data:image/png;base64,AA" onerror="window.hit = 1">',
             '<audio src="javascript:window.hit = 1"></audio>',
             '<bdi onclick="x"><script>window.hit = 1</script>a <b>text</b></bdi>',
           ].map(input => {
-            answer.show({...%s, input});
+            answer.show({...given, input});
             return document.querySelector('#saw').innerHTML;
           });
         })()"""
-        % json.dumps(given)
     )
     assert shown == [
         "",
@@ -456,6 +347,25 @@ def test_html_from_the_server_is_taken_as_data(browser: Browser, url: str) -> No
         "<bdi>window.hit = 1a text</bdi>",
     ]
     assert browser.run("window.hit") is None
+
+
+def test_of_many_classes_the_likeliest_are_shown(browser: Browser, url: str) -> None:
+    browser.open(url)
+    browser.until("document.querySelector('#model').value === 'digits'")
+    shown = browser.run(
+        """(async () => {
+          const {Answer} = await import('/page/answer.js');
+          const answer = new Answer();
+          const classes = Array.from({length: 20}, (_, place) => `class ${place}`);
+          answer.use({name: 'many', medium: 'image', classes});
+          const shares = classes.map((name, place) => [name, place / 190]);
+          answer.show({version: 1, request_id: 'r', latency: 1, label: 'class 19',
+            probability: 0.1, probabilities: Object.fromEntries(shares), input: ''});
+          return [...document.querySelectorAll('#classes .name')].map(
+            name => name.textContent);
+        })()"""
+    )
+    assert shown == [f"class {place}" for place in range(19, 11, -1)]
 
 
 def test_the_policy_keeps_the_page_from_other_hosts(browser: Browser, url: str) -> None:

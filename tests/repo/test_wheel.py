@@ -64,6 +64,13 @@ def test_the_wheel_holds_the_data_that_comes_with_headrace(names: set[str]) -> N
         assert f"{place}/{name}" in names
 
 
+def test_the_wheel_holds_the_page_to_try_a_model(names: set[str]) -> None:
+    folder = ROOT / "src" / "headrace" / "use" / "serving" / "page"
+    files = {str(path.relative_to(ROOT / "src")) for path in folder.iterdir()}
+    assert "headrace/use/serving/page/index.html" in files
+    assert files <= names
+
+
 def test_the_installed_wheel_makes_a_project_and_runs_it(
     wheel: Path, tmp_path: Path
 ) -> None:
