@@ -119,7 +119,7 @@ def test_a_darker_test_split_is_one_finding(check: Check) -> None:
     (finding,) = check(data).findings
 
     assert (finding.check, finding.split) == ("test_differs", "test")
-    assert "the test split differs from train: m" in finding.message
+    assert "the test split differs from train: border 126.2 in" in finding.message
 
 
 def test_a_slightly_darker_test_split_is_no_finding(check: Check) -> None:
