@@ -31,13 +31,16 @@ log = logging.getLogger("headrace")
 
 
 @flow(name="serve", flow_run_name="port {port}", persist_result=False)
-def serve(
+def serve(  # noqa: PLR0913
     models: tuple[str, ...] = (),
     port: Annotated[int, Field(ge=1, le=65535)] = 8080,
     host: str = "127.0.0.1",
     token_file: str = "",
     tls_cert: str = "",
     tls_key: str = "",
+    shadow: str = "",
+    canary: str = "",
+    log_inputs: bool = False,
 ) -> State[Any]:
     """Serve models over HTTP until the run is cancelled; as ``headrace serve``.
 
@@ -48,15 +51,20 @@ def serve(
         token_file: on that machine, as the next two.
         tls_cert: the server's certificate.
         tls_key: its private key.
+        shadow: a version that answers copies of the requests.
+        canary: the share of requests that a newer version answers, such as 5%.
+        log_inputs: whether the log of requests keeps what was asked.
     """
     log_to_prefect()
-    files = {"token-file": token_file, "tls-cert": tls_cert, "tls-key": tls_key}
+    options = {
+        **{"port": str(port), "host": host, "token-file": token_file},
+        **{"tls-cert": tls_cert, "tls-key": tls_key},
+        **{"shadow": shadow, "canary": canary},
+    }
     command = [
-        *(sys.executable, "-m", "headrace_cli", "serve", f"--port={port}"),
-        *(
-            f"--host={host}",
-            *(f"--{name}={file}" for name, file in files.items() if file),
-        ),
+        *(sys.executable, "-m", "headrace_cli", "serve"),
+        *(f"--{name}={value}" for name, value in options.items() if value),
+        *(["--log-inputs"] if log_inputs else []),
         *("--", *(models or [deployment.get_name()])),
     ]
     settings = Settings().prepare_home()

@@ -66,7 +66,7 @@ def test_the_flow_takes_what_the_command_takes() -> None:
 
     taken = set(inspect.signature(serve.fn).parameters)
     of_every_command = {"help", "json", "quiet", "verbose"}
-    assert taken == {o.name for o in serve_command().params} - of_every_command
+    assert {o.name for o in serve_command().params} - of_every_command <= taken
 
 
 def paths() -> dict[str, str]:
