@@ -8,14 +8,15 @@ import sys
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any
 
 from headrace.settings import variable
 
-Compute = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Compute = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
+
 _compiled: weakref.WeakKeyDictionary[Any, Compute] = weakref.WeakKeyDictionary()
 
 
@@ -104,6 +105,7 @@ def compiled(model: Any) -> Compute:
 
 
 def _traced(model: Any) -> Compute:
+    import numpy as np
     import tensorflow as tf
 
     known = weakref.ref(model)  # else the model would be kept by what is kept for it
@@ -138,6 +140,7 @@ def compiled_once(model: Any) -> Compute:
 
     if keras.backend.backend() != "tensorflow":
         return compiled(model)
+    import numpy as np
     import tensorflow as tf
 
     first = model.inputs[0]
@@ -166,6 +169,7 @@ def _start(threads: int) -> None:
 
 def saved_model(folder: Path) -> tuple[Compute, npt.DTypeLike]:
     """A SavedModel that Keras has exported, as a function, and its input's dtype."""
+    import numpy as np
     import tensorflow as tf
 
     loaded = tf.saved_model.load(str(folder))

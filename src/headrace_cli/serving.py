@@ -91,9 +91,10 @@ def export(
         Path, Option(metavar="DIR", help="A new folder, or an empty one.")
     ],
 ) -> None:
-    """Export a model for others, with its golden answers and a script to replay them.
+    """Export a model to ONNX, OpenVINO or TensorFlow.
 
-    It is refused where the exported model does not give the same answers.
+    Its golden answers come with it, and a script that replays them. It is refused where
+    the exported model does not give the same answers.
     """
     from headrace.use import exporting
 
