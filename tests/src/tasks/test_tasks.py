@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 from pathlib import Path
 
 import numpy as np
@@ -144,3 +145,21 @@ def test_it_draws_its_pictures(name: str, network, tmp_path: Path) -> None:
     drawn = sorted(tmp_path.glob("*.png"))
     assert [one.stem for one in drawn] == sorted(tasks.task(name).pictures)
     assert all(one.read_bytes()[:4] == b"\x89PNG" for one in drawn)
+
+
+@every_task
+def test_an_answer_is_written_as_its_schema_says(name: str) -> None:
+    task = tasks.task(name)
+    described = task.labels.describe(LABELS[name], _data())
+    data = DataDescription(medium="image", task=name, shape=(8, 8, 1), target=described)
+    width = task.head.width(data)
+    output = np.arange(1, width + 1, dtype=np.float32) / np.float32(3)
+    written = json.loads(f"{{{task.answers.json_writer(data)(output)}}}")
+    schema = task.answers.json_schema(data)
+    assert list(written) == list(schema) and task.answers.OUTPUT in written
+    shown = written[task.answers.OUTPUT]
+    values = list(shown.values()) if isinstance(shown, dict) else [shown]
+    assert np.array_equal(np.float32(values), output)
+    output[0] = np.nan
+    with pytest.raises(FloatingPointError):
+        task.answers.json_writer(data)(output)

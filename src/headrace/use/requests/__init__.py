@@ -8,6 +8,22 @@ whenever the process that merges is killed.
 
 from __future__ import annotations
 
-from headrace.use.requests.reading import logged_models, read_requests, request_table
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from headrace.use.requests.reading import (
+        logged_models,
+        read_requests,
+        request_table,
+    )
 
 __all__ = ["logged_models", "read_requests", "request_table"]
+
+
+def __getattr__(name: str) -> Any:
+    """Reading is imported when it is used: a server only writes."""
+    if name not in __all__:
+        raise AttributeError(name)
+    from headrace.use.requests import reading
+
+    return getattr(reading, name)

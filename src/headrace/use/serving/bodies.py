@@ -102,7 +102,7 @@ class Bodies:
                     raise ClientGone
                 parts.append(message.get("body", b""))
                 size += len(parts[-1])
-                more = message.get("more_body")
+                more = bool(message.get("more_body"))
         finally:
             self.held -= held
 

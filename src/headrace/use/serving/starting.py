@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headrace.errors import UsageError
 from headrace.models.engines import EngineProcess, build_engine, open_engine
+from headrace.models.engines.kept import open_kept
 from headrace.state.hosts import is_loopback, local_host, names_of, split_list
 from headrace.state.ledger import Ledger
 from headrace.use.serving.app import App
@@ -111,6 +112,10 @@ def make_app(
 
 def open_built(row: Version, settings: Settings) -> Engine:
     """The engine of a version, which is built if it is not kept; see `open_engine`."""
+    if settings.engines != "none":
+        engine = open_kept(row, settings)
+        if engine is not None:
+            return engine
     build_engine(row, settings)
     return open_engine(row, settings)
 

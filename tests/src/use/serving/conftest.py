@@ -21,6 +21,7 @@ from headrace.use.serving.doors import Doors
 from headrace.use.serving.metrics import Metrics
 from headrace.use.serving.routes import Models
 from headrace.use.serving.served import Served, Slot
+from headrace.use.serving.working import Worker
 
 CLASSES = {"target": {"classes": ["cat", "dog", 'a "fox" %']}}
 IMAGE = {"medium": "image", "shape": [4, 4, 1], **CLASSES}
@@ -80,7 +81,9 @@ def serving(
     """A version with a toy engine."""
     row = a_row(model, version, description)
     width = 3 if "target" in description else 1
-    served = Served(row, engine or Toy(width, version), "champion", Settings())
+    served = Served(row, Toy(width, version), "champion", Settings())
+    if engine is not None:
+        served.engine, served._worker = engine, Worker(engine)
     served.inline_rows = inline_rows
     return served
 
