@@ -13,8 +13,6 @@ import pytest
 import yaml
 from typer.main import get_command
 
-from headrace.settings import Settings
-
 INFRA = Path(__file__).resolve().parents[2] / "infra"
 FOLDER = INFRA / "kubernetes"
 KSERVE = FOLDER / "kserve"
@@ -80,10 +78,14 @@ def paths() -> dict[str, str]:
 @pytest.mark.parametrize("place", paths())
 def test_health_is_a_route_that_needs_no_token(place: str) -> None:
     from headrace.use.serving.app import App
+    from headrace.use.serving.bodies import Bodies
     from headrace.use.serving.doors import Doors
+    from headrace.use.serving.metrics import Metrics
+    from headrace.use.serving.routes import Models
 
-    routes = App([], Doors(), Settings()).routes
-    assert routes[paths()[place]].is_open
+    app = App(Doors(), Bodies(1), Metrics())
+    Models(app, [])
+    assert app.routes[paths()[place]].is_open
 
 
 def test_a_probe_speaks_tls_and_is_let_in_by_its_host() -> None:
