@@ -416,7 +416,7 @@ def test_everything_has_a_name_and_takes_the_focus(opened: Opened) -> None:
 
 
 def test_the_token_is_asked_for_and_kept_in_the_tab(
-    home: Home, browser: Browser, tmp_path: Path
+    browser: Browser, home: Home, tmp_path: Path
 ) -> None:
     file = tmp_path / "token"
     file.write_text(TOKEN)
@@ -442,7 +442,7 @@ def test_the_token_is_asked_for_and_kept_in_the_tab(
         assert not browser.run(asks)
 
 
-def test_a_server_that_is_gone_is_said_to_be(home: Home, browser: Browser) -> None:
+def test_a_server_that_is_gone_is_said_to_be(browser: Browser, home: Home) -> None:
     with serving(home) as url:
         browser.open(f"{url}/#reviews")
         browser.until("document.querySelector('#model').value === 'reviews'")
