@@ -8,9 +8,9 @@ import pytest
 
 from headrace.errors import UsageError
 from headrace.settings import Settings
+from headrace.state.hosts import is_loopback
 from headrace_ops import environment, servers
 from headrace_ops.environment import flow_environment, require_passwords
-from headrace.state.hosts import is_loopback
 
 SECRETS = {
     "PREFECT_SERVER_API_AUTH_STRING": "admin:canary",

@@ -81,7 +81,7 @@ def as_stored(items: npt.NDArray[Any], data: DataDescription) -> Pixels:
     """Images uint8, or float32 0..255, as uint8."""
     if items.dtype == DTYPE:
         return items
-    return np.clip(np.rint(items), 0, 255).astype(DTYPE)
+    return np.clip(np.rint(items), 0, 255).astype(np.uint8)
 
 
 def variants(payload: Pixels) -> list[npt.NDArray[Any]]:
