@@ -81,7 +81,8 @@ def as_stored(items: npt.NDArray[Any], data: DataDescription) -> Pixels:
     """Images uint8, or float32 0..255, as uint8."""
     if items.dtype == DTYPE:
         return items
-    return np.clip(np.rint(items), 0, 255).astype(np.uint8)
+    pixels: Pixels = np.clip(np.rint(items), 0, 255).astype(np.uint8)
+    return pixels
 
 
 def variants(payload: Pixels) -> list[npt.NDArray[Any]]:

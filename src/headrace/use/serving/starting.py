@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headrace.errors import UsageError
 from headrace.models.engines import EngineProcess, build_engine, open_engine
-from headrace.models.engines.kept import open_kept
 from headrace.state.hosts import is_loopback, local_host, names_of, split_list
 from headrace.state.ledger import Ledger
 from headrace.use.serving.app import App
@@ -22,10 +21,9 @@ from headrace.use.serving.pages import page_routes
 from headrace.use.serving.routes import Models
 from headrace.use.serving.served import Served, Slot, Wanted, open_served
 from headrace.use.serving.server import Tls, listen, run
-from headrace.use.serving.watching import Watcher
+from headrace.use.serving.watching import Builder, Watcher
 
 if TYPE_CHECKING:
-    from headrace.models.engines import Engine
     from headrace.settings import Settings
     from headrace.state.ledger import Version
     from headrace.use.serving.answered import Role
@@ -70,7 +68,7 @@ def serve(
     with contextlib.closing(listener), contextlib.ExitStack() as opened:
 
         def open_(row: Version, role: Role) -> Served:
-            return open_served(row, settings, open_built, role)
+            return open_served(row, settings, open_engine, role)
 
         slots = _slots_of(wanted, rows, open_)
         opened.callback(_close_all, slots)
@@ -101,23 +99,14 @@ def make_app(
     app = App(doors, Bodies(settings.max_body_bytes), Metrics())
     app.routes |= page_routes()
     models = Models(app, slots)
-    watcher = Watcher(slots, settings.database_url, open_, models.replace)
+    builder = Builder(lambda row: build_engine(row, settings))
+    watcher = Watcher(slots, settings.database_url, open_, models.replace, builder)
     models.notices.append(watcher.notice)
     observing.start(models)
     app.starting.append(watcher.start)
     app.stopping.append(watcher.stop)
     app.metrics.sources += [watcher.metrics, observing.metrics, _process_metrics]
     return app
-
-
-def open_built(row: Version, settings: Settings) -> Engine:
-    """The engine of a version, which is built if it is not kept; see `open_engine`."""
-    if settings.engines != "none":
-        engine = open_kept(row, settings)
-        if engine is not None:
-            return engine
-    build_engine(row, settings)
-    return open_engine(row, settings)
 
 
 def open_alone(row: Version, settings: Settings) -> EngineProcess:

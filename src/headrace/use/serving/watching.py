@@ -3,12 +3,14 @@
 A thread opens the new champion and checks it by its golden answers, while the former
 one answers. Then one reference is replaced. A version that does not load leaves the
 former one, and is tried again later and later. Without its ledger the server serves on.
+A version without an engine is answered by Keras until one is built.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import queue
 import threading
 import time
 from collections import Counter
@@ -50,6 +52,45 @@ class _Retry:
         self.pause = min(2 * self.pause, LONGEST_PAUSE_SECONDS)
 
 
+class Builder:
+    """Builds engines for versions that Keras answers, one at a time, in the background.
+
+    Args:
+        build: builds an engine, which may take long, and returns its name.
+    """
+
+    def __init__(self, build: Callable[[Version], str]) -> None:
+        self._build = build
+        self._waiting: queue.SimpleQueue[Version] = queue.SimpleQueue()
+        self._known: set[str] = set()
+        self._built: set[str] = set()
+
+    def start(self) -> None:
+        """Build from now on what is asked for; the thread ends with the process."""
+        threading.Thread(target=self._work, daemon=True, name="builder").start()
+
+    def has_better(self, served: Served) -> bool:
+        """Whether a better engine is there; says so once. Else it is begun."""
+        digest = served.row.model_digest
+        if served.engine.name != "keras":
+            return False
+        if digest not in self._known:
+            self._known.add(digest)
+            self._waiting.put(served.row)
+        is_built = digest in self._built
+        self._built.discard(digest)
+        return is_built
+
+    def _work(self) -> None:
+        while True:
+            row = self._waiting.get()
+            try:
+                if self._build(row) != "keras":
+                    self._built.add(row.model_digest)
+            except Exception as error:  # Keras answers on
+                log.warning("serve: no engine of %s is built: %s", row, error)
+
+
 class Watcher:
     """Keeps the models of a server at what the ledger has.
 
@@ -58,15 +99,21 @@ class Watcher:
         url: of the ledger.
         open_: opens a version for the role, and checks it.
         replace: puts a version in the place of the former one, in the event loop.
+        builder: builds engines.
 
     Attributes:
         ledger_failure: why the ledger cannot be read; empty while it can.
     """
 
     def __init__(
-        self, slots: list[Slot], url: str, open_: Open, replace: Replace
+        self,
+        slots: list[Slot],
+        url: str,
+        open_: Open,
+        replace: Replace,
+        builder: Builder,
     ) -> None:
-        self._slots, self._url = slots, url
+        self._slots, self._url, self._builder = slots, url, builder
         self._open, self._replace = open_, replace
         self._ledger: Ledger | None = None
         self._sequences: dict[str, int] = {}
@@ -80,6 +127,7 @@ class Watcher:
     def start(self) -> None:
         """Watch from now on; called in the event loop."""
         self._loop = asyncio.get_running_loop()
+        self._builder.start()
         threading.Thread(target=self._watch, daemon=True, name="watcher").start()
 
     def stop(self) -> None:
@@ -122,9 +170,12 @@ class Watcher:
                 self._retries.pop(slot.model, None)
             else:
                 self._load(slot, row, "champion" if slot.follows else "pinned")
-        for served in slot.pinned.values():
+        for served in list(slot.pinned.values()):
             if served.failure:
                 self._load(slot, served.row, "pinned")
+        for served in list(slot.versions.values()):
+            if self._builder.has_better(served):
+                self._load(slot, served.row, served.role)
 
     def _wanted(self, slot: Slot) -> Version | None:
         """The version that should answer; None where nothing is to be done."""

@@ -16,7 +16,7 @@ from headrace.errors import IntegrityError
 from headrace.state.ledger import Ledger
 from headrace.use.serving import watching
 from headrace.use.serving.served import Served
-from headrace.use.serving.watching import Watcher
+from headrace.use.serving.watching import Builder, Watcher
 
 
 class House:
@@ -30,6 +30,8 @@ class House:
         self.promote(1)
         self.broken: set[int] = set()
         self.opened: list[int] = []
+        self.built: list[int] = []
+        self.admitted = "onnx"
         self.site = Site(serving(IMAGE, 1))
         self.slot = self.site.slots["toy"]
         self.slot.follows = True
@@ -38,6 +40,7 @@ class House:
             f"sqlite:///{self.file}",
             self.open,
             self.site.models.replace,
+            Builder(self.build),
         )
         self.site.models.notices.append(self.watcher.notice)
 
@@ -46,6 +49,10 @@ class House:
         if row.version in self.broken:
             raise IntegrityError("its file was changed")
         return serving(IMAGE, row.version)
+
+    def build(self, row: Any) -> str:
+        self.built.append(row.version)
+        return self.admitted
 
     def promote(self, version: int) -> None:
         last = self.ledger.sequence("toy")
@@ -223,3 +230,20 @@ def test_a_pinned_version_is_opened_again_as_well(house: House) -> None:
     house.watcher._open = role
     house.run(lambda: house.slot.pinned[3] is not pinned)
     assert house.version == 1 and house.slot.pinned[3].role == "pinned"
+
+
+def test_keras_answers_until_an_engine_is_built(house: House) -> None:
+    assert house.slot.current is not None
+    house.slot.current.engine.name = "keras"
+    house.run(lambda: house.slot.current.engine.name == "toy")  # type: ignore[union-attr]
+    assert (house.built, house.opened, house.version) == ([1], [1], 1)
+
+
+def test_keras_answers_on_where_no_engine_is_admitted(house: House) -> None:
+    house.admitted = "keras"
+    first = house.slot.current
+    assert first is not None
+    first.engine.name = "keras"
+    house.run(lambda: house.built, lambda: not house.watcher.ledger_failure)
+    assert house.slot.current is first
+    assert (house.built, house.opened) == ([1], [])
