@@ -69,29 +69,33 @@ class Load:
 
 
 @pytest.fixture
-def start(
+def home(
     second: tuple[Home, Any],
     copy_of: Callable[[Path, Path], Path],
     tmp_path: Path,
-) -> Iterator[Callable[..., Serving]]:
-    """Starts a server of version 1, which has a version 2 beside it."""
+) -> Home:
+    """A home whose champion is version 1 of two."""
     home = Home(copy_of(second[0].path, tmp_path / "home"), second[0].project)
+    ledger = Ledger(Settings(project=home.project, home=home.path).database_url)
+    champion = ledger.champion("blobs")
+    if champion is None or champion.version.version != 1:
+        ledger.promote(
+            "blobs",
+            1,
+            who="ada",
+            why="a test",
+            expected_sequence=ledger.sequence("blobs"),
+            forced=True,
+        )
+    return home
+
+
+@pytest.fixture
+def start(home: Home) -> Iterator[Callable[..., Serving]]:
+    """Starts servers of the champion, and ends them."""
     servers: list[Serving] = []
 
     def begin(*arguments: str) -> Serving:
-        if not servers:
-            settings = Settings(project=home.project, home=home.path)
-            ledger = Ledger(settings.database_url)
-            champion = ledger.champion("blobs")
-            if champion is None or champion.version.version != 1:
-                ledger.promote(
-                    "blobs",
-                    1,
-                    who="ada",
-                    why="a test",
-                    expected_sequence=ledger.sequence("blobs"),
-                    forced=True,
-                )
         servers.append(Serving(home, *arguments))
         return servers[-1]
 
@@ -237,7 +241,7 @@ def test_a_promotion_of_the_canary_ends_it(start: Callable[..., Serving]) -> Non
     with Load(server) as load:
         until(lambda: {"1", "2"} <= set(load.versions.values()))
         promote(server, 2)
-        until(lambda: value(server, "canary_active") == 0)
+        until(lambda: value(server, "canary_active") == 0, seconds=240)
         until(lambda: server.version == 2)
     assert load.failures == []
     (model,) = server.get("/models")["models"]
@@ -256,10 +260,9 @@ def test_a_promotion_of_the_canary_ends_it(start: Callable[..., Serving]) -> Non
     ],
 )
 def test_what_cannot_run_beside_is_refused(
-    start: Callable[..., Serving], arguments: tuple[str, ...], message: str
+    home: Home, arguments: tuple[str, ...], message: str
 ) -> None:
-    server = start()
-    process = server.home.start("serve", "blobs", "--port", "0", "--json", *arguments)
+    process = home.start("serve", "blobs", "--port", "0", "--json", *arguments)
     out, err = process.communicate(timeout=120)
     assert process.returncode == 2, err
     assert message in json.loads(out)["error"]["message"]

@@ -22,6 +22,7 @@ import numpy as np
 
 from headrace.errors import UsageError
 from headrace.home import make_private
+from headrace.media.forms import Payload
 from headrace.state.disk import atomic_file
 from headrace.state.ledger import Ledger
 from headrace.state.ledger.rows import Version
@@ -35,7 +36,7 @@ MOST_FAILURES = 5
 LEVEL = 0.01  # the chance that a canary as good as the champion is ever ended
 MARGIN = 0.05  # by which the share of an answer may differ
 REVIEW_EVERY = 100  # requests
-_RECENT = 65_536  # ids of requests: one that is sent again is not counted again
+_RECENT = 65_536  # requests and items: one that comes again is not compared again
 _FORM = re.compile(r"(?:(?P<name>[^:%]+):)?(?P<percent>\d+(?:\.\d+)?)%")
 _ASK = "Give for example --canary 5% or --canary digits/3:5%."
 log = logging.getLogger("headrace")
@@ -144,6 +145,7 @@ class Canary:
         self._level = level
         self._pending: dict[str, bool] = {}
         self._recent: dict[float, None] = {}
+        self._items: dict[int, None] = {}
         self._since_review = 0
         self.on_end: Callable[[], object] = lambda: None
         self.ended = _ending(self._marker)
@@ -173,23 +175,37 @@ class Canary:
         if not np.isfinite(outputs).all():
             raise FloatingPointError(f"an answer of {self} is not finite")
 
-    def failed(self, request_id: str, reason: str) -> None:
+    def failed(self, request_id: str, items: Payload, reason: str) -> None:
         """Take note of a request that the canary could not answer."""
         self.failures += 1
         log.warning("the canary %s has not answered a request: %s", self, reason)
-        self._not_answered(request_id)
+        self._not_answered(request_id, items)
         if self.failures >= MOST_FAILURES:
             self.end(f"it failed {self.failures} times; the last time, {reason}")
 
-    def was_busy(self, request_id: str) -> None:
+    def was_busy(self, request_id: str, items: Payload) -> None:
         """Take note of a request that the canary had no time for."""
         self.busy += 1
-        self._not_answered(request_id)
+        self._not_answered(request_id, items)
 
-    def _not_answered(self, request_id: str) -> None:
+    def _not_answered(self, request_id: str, items: Payload) -> None:
         """Count it as an answer of the canary that the champion does not give."""
-        if self._pending.pop(request_id, None):
+        if self._pending.pop(request_id, None) and self._is_new(items):
             self._tally.add_failure()
+
+    def _is_new(self, items: Payload) -> bool:
+        """Whether the first item of a request was not asked lately.
+
+        A probe that sends one item all the time shows nothing about others.
+        """
+        first = items[0]
+        key = hash(first if isinstance(first, str) else first.tobytes())
+        if key in self._items:
+            return False
+        self._items[key] = None
+        if len(self._items) > _RECENT:
+            del self._items[next(iter(self._items))]
+        return True
 
     def __call__(self, answered: Answered) -> None:
         """Count an answer of the canary or of the champion."""
@@ -199,6 +215,8 @@ class Canary:
         self.answered += is_canary
         chosen = self._pending.pop(answered.request_id, None)
         if self.ended or chosen is None or chosen is not is_canary:
+            return
+        if not self._is_new(answered.items):
             return
         if self._tally.add(answered.outputs, answered.latency_ms, is_canary=is_canary):
             self._since_review += 1
@@ -232,6 +250,7 @@ class Canary:
         self.ended = reason
         self._pending.clear()
         self._recent.clear()
+        self._items.clear()
         log.warning("the canary %s gets no more requests: %s", self, reason)
         if is_remembered:
             now = datetime.now(UTC).isoformat(timespec="seconds")

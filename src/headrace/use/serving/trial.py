@@ -49,7 +49,7 @@ class Trial:
     ) -> Outputs | None:
         """The canary's outputs; None where the champion is to answer."""
         if served.waiting >= WAITING_LIMIT:
-            self.canary.was_busy(request_id)
+            self.canary.was_busy(request_id, items)
             return None
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
@@ -63,7 +63,7 @@ class Trial:
             reason = f"{type(error).__name__}: {error}"
         else:
             return outputs
-        self.canary.failed(request_id, reason)
+        self.canary.failed(request_id, items, reason)
         return None
 
     def replaced(self, slot: Slot) -> None:

@@ -24,6 +24,7 @@ from headrace.use.serving.canary import (
 )
 from headrace.use.serving.tally import WARM_UP
 
+ITEMS = an_answer().items
 A_NINE = np.array([[0.1, 0.1, 0.8]], np.float32)
 
 
@@ -186,9 +187,9 @@ def test_failures_end_it(tmp_path: Path) -> None:
     canary = a_canary(tmp_path)
     for number in range(MOST_FAILURES):
         assert canary.ended == ""
-        canary.failed(f"r{number}", "its process ended")
+        canary.failed(f"r{number}", ITEMS, "its process ended")
     assert canary.ended == "it failed 5 times; the last time, its process ended"
-    canary.failed("late", "its process ended")
+    canary.failed("late", ITEMS, "its process ended")
     wait_for(marker_of(tmp_path))
     assert json.loads(marker_of(tmp_path).read_text())["reason"] == canary.ended
 
@@ -206,7 +207,7 @@ def test_being_busy_is_no_failure_but_is_compared(tmp_path: Path) -> None:
     for number in range(WARM_UP * 6):
         name = f"r{number}"
         if canary.takes(name):
-            canary.was_busy(name)
+            canary.was_busy(name, an_answer(seed=number).items)
         else:
             canary(an_answer(name, seed=number))
     canary.review()
@@ -231,6 +232,18 @@ def test_a_request_that_is_sent_again_is_compared_once(tmp_path: Path) -> None:
     before = list(canary._tally.requests)
     ask(canary, 1000)
     assert canary._tally.requests == before
+
+
+def test_a_probe_that_sends_one_item_shows_nothing(tmp_path: Path) -> None:
+    canary = a_canary(tmp_path)
+    ask(canary, 1000)
+    before = list(canary._tally.requests)
+    for number in range(2000):
+        name = f"probe{number}"
+        own = {"outputs": A_NINE, "role": "canary"} if canary.takes(name) else {}
+        canary(an_answer(name, items=np.zeros((1, 8, 8, 1), np.uint8), **own))
+    assert sum(canary._tally.requests) == sum(before) + 1
+    assert canary.ended == ""
 
 
 def test_memory_is_bounded(tmp_path: Path) -> None:
