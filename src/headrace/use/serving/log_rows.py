@@ -7,16 +7,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from headrace.drift.windows import item_columns
 from headrace.media import medium
 from headrace.media.arrow import digests
-from headrace.media.forms import Columns, Payload
-from headrace.records import DataDescription
+from headrace.media.forms import Payload
 from headrace.tasks import task
 from headrace.use.requests.files import COLUMN, INPUT, SCHEMA
 from headrace.use.serving.log_frames import Facts, items_of, outputs_of
 
 _DIGEST_BYTES = 32
-_CODES = "fingerprint"
 
 
 def rows_of(facts: Facts, table: pa.Table, *, with_inputs: bool) -> pa.Table:
@@ -58,23 +57,6 @@ def rows_of(facts: Facts, table: pa.Table, *, with_inputs: bool) -> pa.Table:
     if with_inputs:
         arrays[INPUT] = _inputs(module.as_column(stored))
     return pa.table(arrays)
-
-
-def item_columns(stored: Payload, data: DataDescription) -> Columns:
-    """The medium's columns that depend on their item alone, numbers or flags.
-
-    Args:
-        stored: items ``(n, *shape)`` as in a snapshot.
-        data: of the version.
-    """
-    module = medium(data.medium)
-    left_out = {_CODES, *getattr(module, "RELATIVE_COLUMNS", ())}
-    columns = module.columns(stored, [""] * len(stored), data)
-    return {
-        name: values
-        for name, values in columns.items()
-        if values.dtype.kind in "biuf" and name not in left_out
-    }
 
 
 def _lists(outputs: Payload) -> pa.Array:
