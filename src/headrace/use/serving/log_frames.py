@@ -69,22 +69,37 @@ def to_frame(facts: Facts, requests: Sequence[Answered]) -> pa.Buffer:
     items = np.concatenate([request.items for request in requests])
     outputs = np.concatenate([request.outputs for request in requests])
     flat = np.ascontiguousarray(outputs.reshape(len(items), -1), np.float32)
+    times = np.array([request.time_us for request in requests], np.int64)
+    latencies = np.array([request.latency_ms for request in requests], np.float64)
     columns = {
-        "request_id": pa.array(_repeated([r.request_id for r in requests], counts)),
-        "row": pa.array(_rows(counts)),
-        "time": pa.array(np.repeat([r.time_us for r in requests], counts)),
-        "role": pa.array(_repeated([r.role for r in requests], counts)),
-        "latency_ms": pa.array(np.repeat([r.latency_ms for r in requests], counts)),
-        "engine": pa.array(_repeated([r.engine for r in requests], counts)),
+        "request_id": _strings(_repeated([r.request_id for r in requests], counts)),
+        "row": _numbers(_rows(counts), pa.int32()),
+        "time": _numbers(np.repeat(times, counts), pa.timestamp("us", "UTC")),
+        "role": _strings(_repeated([r.role for r in requests], counts)),
+        "latency_ms": _numbers(np.repeat(latencies, counts), pa.float64()),
+        "engine": _strings(_repeated([r.engine for r in requests], counts)),
         OUTPUTS: as_binary(flat),
-        ITEM: as_binary(items) if facts.dtype else pa.array(items, pa.string()),
+        ITEM: as_binary(items) if facts.dtype else _strings(items.tolist()),
     }
-    batch = pa.record_batch(columns)
-    schema = batch.schema.with_metadata({_FACTS: json.dumps(facts)})
+    names, metadata = list(columns), {_FACTS: json.dumps(facts)}
+    arrays = list(columns.values())
+    batch = pa.RecordBatch.from_arrays(arrays, names=names, metadata=metadata)
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, schema) as writer:
-        writer.write_batch(batch.replace_schema_metadata(schema.metadata))
+    with pa.ipc.new_stream(sink, batch.schema) as writer:
+        writer.write_batch(batch)
     return sink.getvalue()
+
+
+def _numbers(values: Payload, kind: pa.DataType) -> pa.Array:
+    """Numbers of an Arrow type's own bytes; `pyarrow.array` would import pandas."""
+    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(values)])
+
+
+def _strings(values: list[str]) -> pa.Array:
+    data = [value.encode() for value in values]
+    ends = np.cumsum([0, *map(len, data)]).astype(np.int32)
+    buffers = [None, pa.py_buffer(ends), pa.py_buffer(b"".join(data))]
+    return pa.Array.from_buffers(pa.string(), len(values), buffers)
 
 
 def _repeated(values: list[str], counts: list[int]) -> list[str]:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from headrace.errors import DependencyError, IntegrityError, UsageError
 from headrace.records import DataDescription
-from headrace.spec.pipeline import task_default
 from headrace.use.requests.files import root_of
 from headrace.use.serving.canary import Canary, CanaryWanted
 from headrace.use.serving.choosing import check_same_requests
@@ -204,11 +203,12 @@ def _shadow_metrics(shadow: Shadow) -> Iterator[Metric]:
     yield Metric("shadow_up", "gauge", "Whether the shadow answers.", running)
     about = "Restarts of the shadow's process."
     yield Metric("shadow_restarts_total", "counter", about, [(own, counts.restarts)])
-    if counts.score is not None:
-        about = "Mean score of the shadow, with the answers given as the truth."
-        score = str(task_default(shadow.description.task, "SCORE"))
-        values = [({**own, "score": score}, counts.score)]
-        yield Metric("shadow_agreement", "gauge", about, values)
+    if counts.agreement is not None:
+        about = "Share of the shadow's answers that equal those given."
+        yield Metric("shadow_agreement", "gauge", about, [(own, counts.agreement)])
+    if counts.difference is not None:
+        about = "Mean absolute difference of the shadow's answers from those given."
+        yield Metric("shadow_difference", "gauge", about, [(own, counts.difference)])
 
 
 def _canary_metrics(canaries: Sequence[Canary]) -> Iterator[Metric]:

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-import pyarrow as pa
 
 from headrace.errors import HeadraceError
 from headrace.media.forms import Payload
@@ -53,16 +52,17 @@ class ShadowCounts:
         dropped: because it was busy, or did not run.
         restarts: of its process.
         compared: rows whose answers were compared.
-        score: the mean score of the shadow's answers, with those of the version that
-            answered as the truth: of a classification, the share that agrees; of a
-            regression, the mean difference. None if nothing was compared.
+        agreement: the share of equal answers; None if nothing was compared, or if
+            answers are numbers.
+        difference: the mean absolute difference of answers that are numbers, else None.
     """
 
     answered: int
     dropped: int
     restarts: int
     compared: int
-    score: float | None
+    agreement: float | None
+    difference: float | None
 
 
 class Shadow:
@@ -93,6 +93,7 @@ class Shadow:
         self._taken_rows = self._taken_bytes = self._lost = 0  # by the thread
         self._answered = self._compared = 0
         self._total = 0.0
+        self._are_numbers = False
         self._same: dict[int, tuple[DataDescription, bool]] = {}
         self._end = threading.Event()
         self._engine: _Engine | None = None
@@ -105,9 +106,15 @@ class Shadow:
     def counts(self) -> ShadowCounts:
         """What it has answered, and what it has not."""
         compared, dropped = self._compared, self._refused + self._lost
-        score = self._total / compared if compared else None
-        restarts = self._backoff.restarts
-        return ShadowCounts(self._answered, dropped, restarts, compared, score)
+        mean = self._total / compared if compared else None
+        return ShadowCounts(
+            self._answered,
+            dropped,
+            self._backoff.restarts,
+            compared,
+            agreement=None if self._are_numbers else mean,
+            difference=mean if self._are_numbers else None,
+        )
 
     @property
     def is_running(self) -> bool:
@@ -222,9 +229,14 @@ class Shadow:
     def _compare(self, copies: Sequence[Answered], outputs: Outputs) -> None:
         kind, data = task(self.description.task), self.description
         others = np.concatenate([copy.outputs for copy in copies])
-        labels = [str(answer) for answer in kind.answers.answers(others, data)]
-        targets = kind.labels.encode(pa.chunked_array([labels], pa.string()), data)
-        self._total += float(np.sum(kind.judge.scores(outputs, targets)))
+        pairs = zip(
+            kind.answers.answers(outputs, data),
+            kind.answers.answers(others, data),
+            strict=True,
+        )
+        for own, other in pairs:
+            self._are_numbers = isinstance(own, float)
+            self._total += abs(own - other) if self._are_numbers else own == other
         self._compared += len(outputs)
 
     def _report(

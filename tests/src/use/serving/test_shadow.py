@@ -100,7 +100,7 @@ def test_its_answers_have_the_ids_of_the_requests(world: World) -> None:
     counts = shadow.counts
     assert (counts.answered, counts.dropped, counts.restarts) == (60, 0, 0)
     agree = sum(int((a.outputs.argmax(axis=1) == 2).sum()) for a in asked)
-    assert (counts.compared, counts.score) == (60, pytest.approx(agree / 60))
+    assert (counts.compared, counts.agreement) == (60, pytest.approx(agree / 60))
     assert max(world.engines[0].calls) > 3, "those that wait are answered together"
 
 
@@ -111,7 +111,8 @@ def test_numbers_are_compared_by_their_difference(world: World) -> None:
     for value in (1.0, 2.5):
         shadow(an_answer("r", SOUNDS, outputs=[[value]]))
     until(lambda: shadow.counts.compared == 2)
-    assert shadow.counts.score == pytest.approx(0.75)
+    assert shadow.counts.difference == pytest.approx(0.75)
+    assert shadow.counts.agreement is None
 
 
 @pytest.mark.parametrize("role", ["canary", "shadow"])
