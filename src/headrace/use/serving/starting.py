@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import sys
 from collections.abc import Callable, Iterator, Sequence
+from importlib.abc import MetaPathFinder
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -65,7 +67,11 @@ def serve(
     wanted = list(dict.fromkeys(map(Wanted.parse, options.models)))
     rows = [one.find(ledger) for one in wanted]
     listener = listen(options.host, options.port)
-    with contextlib.closing(listener), contextlib.ExitStack() as opened:
+    with (
+        _WithoutPandas(),
+        contextlib.closing(listener),
+        contextlib.ExitStack() as opened,
+    ):
 
         def open_(row: Version, role: Role) -> Served:
             return open_served(row, settings, open_engine, role)
@@ -86,6 +92,21 @@ def serve(
         port = listener.getsockname()[1]
         url = f"{scheme}://{local_host(options.host)}:{port}"
         run(app, listener, tls, lambda: ready(_description(slots, url)))
+
+
+class _WithoutPandas(MetaPathFinder):
+    """Lets pyarrow not import pandas, which it does to make an array, for 50 MB."""
+
+    def find_spec(self, fullname: str, *_: object) -> None:
+        """Find nothing, but raise for pandas."""
+        if fullname == "pandas":
+            raise ModuleNotFoundError("a server does not import pandas", name=fullname)
+
+    def __enter__(self) -> None:
+        sys.meta_path.insert(0, self)
+
+    def __exit__(self, *_: object) -> None:
+        sys.meta_path.remove(self)
 
 
 def make_app(
