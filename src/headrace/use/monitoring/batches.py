@@ -76,6 +76,10 @@ class Batch:
             return self
         return self.select(keep, own=self.own + int((~keep).sum()))
 
+    def relabelled(self, labels: Texts) -> Batch:
+        """The rows that have one of these labels ``(n,)``, with it."""
+        return replace(self, labels=labels).select(labels != "")
+
     def deduplicated(self) -> tuple[Batch, int]:
         """The first row of each item, and the number of others.
 

@@ -158,8 +158,8 @@ def _shadows(version: Version, batch: Batch, settings: Settings) -> dict[int, Ou
     )
     places = {key: place for place, key in enumerate(batch.ids["request_id"])}
     shadows: dict[int, Outputs] = {}
-    for table in read_requests(asked, settings):
-        table = table.filter(pc.field("version") != version.version)
+    for part in read_requests(asked, settings):
+        table = part.filter(pc.field("version") != version.version)
         if not len(table):
             continue
         outputs, versions = _outputs(table), table["version"].to_pylist()

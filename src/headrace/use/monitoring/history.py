@@ -1,7 +1,7 @@
-"""What earlier windows of a version showed, kept in the store and checked by the ledger.
+"""What earlier windows of a version showed: in the store, checked by the ledger.
 
 ``monitoring/<sha256 of the model>/``: a small file for each window, never overwritten,
-and ``scores.npy`` with the scores of all labels so far, in the order in which they came.
+and ``scores.npy`` with the scores of all labels so far, in the order of their coming.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class History:
         self._folder = f"monitoring/{version.model_digest}"
 
     def signs_before(self, window: KeptWindow) -> list[Sign]:
-        """Signs of the latest windows that share nothing with this one, the latest last.
+        """Signs of the latest windows that share nothing with it, the latest last.
 
         A window that is judged again, or that has requests of this one, is not another
         window.

@@ -119,9 +119,7 @@ def _too_few(batch: Batch, evidence: LabelEvidence | None, bound: Bound) -> Judg
     reason = (
         f"{len(batch):,} different items are too few to test: {FEWEST_ITEMS} are needed"
     )
-    nothing = Estimate(
-        value=None, low=None, high=None, drop=None, reason=reason, distance=0, limit=0
-    )
+    nothing = Estimate(reason=reason, distance=0, limit=0)
     comparison = Comparison(items=len(batch), repeats=0, alpha=ALPHA, tests=())
     status: Status = "too few"
     if evidence is not None and evidence.lost:

@@ -54,8 +54,8 @@ class LateLabels:
         if keys is None:
             known = ", ".join(["item", *batch.ids])
             raise InputError(
-                f"The labels in {self.source} belong to a {self.key}, which the rows of "
-                f"{batch.source} do not have; they have {known}.",
+                f"The labels in {self.source} belong to a {self.key}, which the rows "
+                f"of {batch.source} do not have; they have {known}.",
                 FORM,
             )
         return np.array([self.labels.get(key, "") for key in keys], object)

@@ -109,7 +109,7 @@ class MonitorRecord(Record):
         inputs, answers: the tests, the largest effect first.
         shadows: share of items with the same answer, by version that ran in shadow.
         event: whether ``headrace.drift`` follows.
-        run_id: of MLflow; None where nothing was logged.
+        run_id, experiment_id: of MLflow; None where nothing was logged.
         links: pages of the report.
         notes: on the rows.
     """
@@ -128,6 +128,7 @@ class MonitorRecord(Record):
     shadows: Mapping[int, float] = {}
     event: bool = False
     run_id: str | None = None
+    experiment_id: str | None = None
     links: Mapping[str, str] = {}
     notes: tuple[str, ...] = ()
 

@@ -54,7 +54,8 @@ def log_report(
     name = f"monitor {datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
     own = {TAG: PAGE, VERSION_TAG: str(record.version), STATUS_TAG: record.status}
     page = render(PAGE, **_contents(record, batch, profile, settings))
-    with tracking.run(record.model, name, {**tags, **own}) as (run_id, _):
+    with tracking.run(record.model, name, {**tags, **own}) as ids:
+        run_id, experiment_id = ids
         with tempfile.TemporaryDirectory(prefix="headrace-") as place:
             (Path(place) / PAGE).write_text(page, encoding="utf-8")
             text = record.model_dump_json(indent=1)
@@ -63,7 +64,8 @@ def log_report(
         tracking.log_metrics(run_id, record.metrics)
     where = f"{tracking.run_place(run_id)}/{PAGE}"
     links = {"report": str(local_path(where) or where)}
-    return record.model_copy(update={"run_id": run_id, "links": links})
+    found = {"run_id": run_id, "experiment_id": experiment_id, "links": links}
+    return record.model_copy(update=found)
 
 
 def _contents(
