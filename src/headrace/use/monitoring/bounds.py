@@ -26,9 +26,6 @@ class Bound:
     origin: str
 
 
-_LEAST = 1e-6  # a test of a mean of 0 or 1 needs no statistics: one score decides
-
-
 def bound_of(version: Version, facts: ProfileFacts, settings: Settings) -> Bound:
     """The bound of a version.
 

@@ -20,9 +20,8 @@ from headrace.use.monitoring.bounds import Bound
 from headrace.use.monitoring.history import Scored
 from headrace.use.monitoring.records import Status
 
-_ROOM = (
-    2.0  # of a bound that larger is worse for: errors are counted up to this times it
-)
+_LEAST = 1e-6  # of a bound, and of its distance from the largest score
+_ROOM = 2.0  # errors count up to this times their bound
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +83,7 @@ def judge(
             largest = max(_ROOM * bound.value, typical)
         evidence = judge_labels(
             np.minimum(scores["score"], largest),
-            bound.value,
+            min(max(bound.value, _LEAST), largest - _LEAST),
             higher_is_better=better,
             largest=largest,
         )

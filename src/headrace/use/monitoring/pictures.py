@@ -31,35 +31,43 @@ _NARROW = 3
 Values = npt.NDArray[Any]
 
 
-def draw_columns(record: MonitorRecord, batch: Batch, profile: Profile) -> str:
-    """Histograms of the inputs' columns that differ most, as a data URI; or empty."""
-    shifts = [s for s in record.inputs if s.column in batch.columns][:_PANELS]
-    if not shifts:
+def draw_shifts(
+    shifts: Sequence[Shift],
+    reference: Mapping[str, Values],
+    window: Mapping[str, Values],
+) -> str:
+    """Histograms of the columns with the largest effects, as a data URI; or empty.
+
+    Args:
+        shifts: the largest effect first; those without a column are left out.
+        reference, window: their columns by name, ``(n,)`` each.
+    """
+    drawn = [s for s in shifts if s.column in window and s.column in reference]
+    drawn = drawn[:_PANELS]
+    if not drawn:
         return ""
-    across = min(_NARROW, len(shifts))
-    down = -(-len(shifts) // across)
+    across = min(_NARROW, len(drawn))
+    down = -(-len(drawn) // across)
     figure = new_figure(3.6 * across, 2.6 * down)
     grid = np.atleast_1d(figure.subplots(down, across)).ravel()
-    for axes in grid[len(shifts) :]:
+    for axes in grid[len(drawn) :]:
         axes.axis("off")
-    for axes, shift in zip(grid, shifts, strict=False):
-        reference, window = profile.columns[shift.column], batch.columns[shift.column]
-        _panel(axes, shift.column, reference, window)
-        axes.set_title(_title(shift), fontsize=9)
+    for axes, shift in zip(grid, drawn, strict=False):
+        _panel(axes, reference[shift.column], window[shift.column])
+        title = f"{shift.column}: {shift.severity}, effect {shift.effect:.2f}"
+        axes.set_title(title, fontsize=9)
     grid[0].legend(fontsize=7)
     return _as_uri(figure)
 
 
-def draw_answers(batch: Batch, profile: Profile) -> str:
+def draw_answers(reference: Sequence[Any], window: Sequence[Any]) -> str:
     """The answers of the window and of the reference, as a data URI."""
-    data = profile.facts.description
     figure = new_figure(9, 2.8)
     axes = figure.subplots()
-    answers = [_answers(o, data) for o in (profile.outputs, batch.outputs)]
-    if answers[0] and isinstance(answers[0][0], str):
-        _bars(axes, *answers)
+    if isinstance(reference[0], str):
+        _bars(axes, reference, window)
     else:
-        _panel(axes, "answer", *(np.asarray(values, float) for values in answers))
+        _panel(axes, *(np.asarray(values, float) for values in (reference, window)))
     axes.set_title("answers", fontsize=9)
     axes.legend(fontsize=7)
     return _as_uri(figure)
@@ -69,11 +77,7 @@ def _answers(outputs: Outputs, data: DataDescription) -> list[Any]:
     return task(data.task).answers.answers(outputs, data)
 
 
-def _title(shift: Shift) -> str:
-    return f"{shift.column}: {shift.severity}, effect {shift.effect:.2f}"
-
-
-def _panel(axes: Any, name: str, reference: Values, window: Values) -> None:
+def _panel(axes: Any, reference: Values, window: Values) -> None:
     """Two histograms of one column; of a flag, the shares of the rows that have it."""
     groups = {"reference": (reference, INK), "window": (window, ACCENT)}
     if reference.dtype.kind == "b":
@@ -98,8 +102,7 @@ def _panel(axes: Any, name: str, reference: Values, window: Values) -> None:
 def _bars(axes: Any, reference: Sequence[str], window: Sequence[str]) -> None:
     counts = [Counter(reference), Counter(window)]
     every = counts[0] + counts[1]
-    names = sorted(every, key=lambda n: -every[n])[:_MOST_BARS]
-    names = [name for name in dict.fromkeys([*sorted(names)])]
+    names = sorted(sorted(every, key=lambda name: -every[name])[:_MOST_BARS])
     places = np.arange(len(names))
     groups = (("reference", INK, -0.2), ("window", ACCENT, 0.2))
     for count, (label, colour, shift) in zip(counts, groups, strict=True):
@@ -193,14 +196,22 @@ def _reference_items(snapshot: SnapshotRecord) -> Payload:
 
 def pictures_of(
     record: MonitorRecord, batch: Batch, profile: Profile
-) -> Mapping[str, str]:
+) -> dict[str, str]:
     """The pictures of a report as data URIs, by their captions."""
-    if not len(batch) or (not record.answers and not record.inputs):
+    if not record.inputs and not record.answers:
         return {}
+    data = profile.facts.description
+    both = profile.outputs, batch.outputs
+    outputs = [task(data.task).judge.monitored(one, data) for one in both]
     uris = {
         "Inputs: the columns that differ most, of the window and of the reference.": (
-            draw_columns(record, batch, profile)
+            draw_shifts(record.inputs, profile.columns, batch.columns)
         ),
-        "Answers of the window and of the reference.": draw_answers(batch, profile),
+        "Answers of the window and of the reference.": draw_answers(
+            *(_answers(one, data) for one in both)
+        ),
+        "Outputs: those that differ most.": draw_shifts(
+            record.answers[:_NARROW], *outputs
+        ),
     }
     return {caption: uri for caption, uri in uris.items() if uri}
