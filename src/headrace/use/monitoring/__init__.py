@@ -14,7 +14,6 @@ from datetime import datetime
 import numpy as np
 
 from headrace.data.anchored import open_anchored
-from headrace.drift.profile import Profile
 from headrace.errors import DependencyError
 from headrace.models.logged import loading
 from headrace.settings import Settings
@@ -28,7 +27,11 @@ from headrace.use.monitoring.history import History, kept_window
 from headrace.use.monitoring.judging import Shadow, judge
 from headrace.use.monitoring.known import KnownItems
 from headrace.use.monitoring.late_labels import LateLabels, read_labels
-from headrace.use.monitoring.profiles import ensure_profile, find_profile
+from headrace.use.monitoring.profiles import (
+    description_of,
+    ensure_profile,
+    find_profile,
+)
 from headrace.use.monitoring.records import MonitorRecord
 from headrace.use.monitoring.report import log_report
 from headrace.use.monitoring.results import label_facts, record_of, window_facts
@@ -91,11 +94,11 @@ def watch_window(
     late = None
     if watch.labels is not None:
         late = read_labels(watch.labels, settings, watch.label)
+    batch = _read(watch, version, settings)
     profile = ensure_profile(version, settings)
-    batch = _read(watch, version, profile, settings)
     known, rows = KnownItems(version, profile, settings), len(batch) + batch.failed
     batch, repeats = known.others(batch).deduplicated()
-    labelled = _labelled(watch, version, profile, batch, late, settings)
+    labelled = _labelled(watch, version, batch, late, settings)
     history = History(version, anchored)
     before = history.scores()[: 0 if watch.labels_anew else None]
     scores = scores_with(
@@ -130,11 +133,9 @@ def watch_window(
         return record
 
 
-def _read(
-    watch: Watch, version: Version, profile: Profile, settings: Settings
-) -> Batch:
+def _read(watch: Watch, version: Version, settings: Settings) -> Batch:
     if watch.data is None:
-        data = profile.facts.description
+        data = description_of(version)
         return batch_from_log(version, data, watch.rows, settings, watch.since)
     loaded = loading.load_version(Tracking(settings), version)
     return batch_from_data(watch.data, loaded, watch.rows, settings)
@@ -143,7 +144,6 @@ def _read(
 def _labelled(
     watch: Watch,
     version: Version,
-    profile: Profile,
     batch: Batch,
     late: LateLabels | None,
     settings: Settings,
@@ -152,8 +152,7 @@ def _labelled(
     if late is None:
         return batch.relabelled(batch.labels)
     if watch.data is None:
-        data = profile.facts.description
-        batch = labelled_from_log(version, data, late, settings)
+        batch = labelled_from_log(version, description_of(version), late, settings)
     return with_labels(batch, late, str(version))
 
 

@@ -118,6 +118,11 @@ def _too_few(batch: Batch, evidence: LabelEvidence | None, bound: Bound) -> Judg
     reason = (
         f"{len(batch):,} different items are too few to test: {FEWEST_ITEMS} are needed"
     )
+    if batch.own:
+        reason += (
+            f"; {batch.own:,} others are known to the version: they are in the data "
+            "that it was trained or evaluated on"
+        )
     nothing = Estimate(reason=reason, distance=0, limit=0)
     comparison = Comparison(items=len(batch), repeats=0, alpha=ALPHA, tests=())
     status: Status = "too few"

@@ -20,7 +20,7 @@ from headrace.drift.profile import HeldOut, Profile, make_profile
 from headrace.errors import HeadraceError, IntegrityError
 from headrace.models.logged import loading
 from headrace.planning.results import in_store
-from headrace.records import MANIFEST, SnapshotRecord
+from headrace.records import MANIFEST, DataDescription, SnapshotRecord
 from headrace.settings import Settings
 from headrace.stages import ingredients
 from headrace.state.ledger import Version
@@ -34,6 +34,11 @@ log = logging.getLogger("headrace")
 def profile_key(version: Version) -> str:
     """Where the store has the profile of a version."""
     return f"profiles/{version.model_digest}.npz"
+
+
+def description_of(version: Version) -> DataDescription:
+    """The description of the data of a version."""
+    return DataDescription.model_validate(version.details["description"])
 
 
 def find_profile(version: Version, settings: Settings) -> Profile | None:
