@@ -14,7 +14,7 @@ from datetime import datetime
 import numpy as np
 
 from headrace.data.anchored import open_anchored
-from headrace.errors import DependencyError
+from headrace.errors import DependencyError, NotFoundError
 from headrace.models.logged import loading
 from headrace.settings import Settings
 from headrace.state.ledger import Ledger, Version
@@ -165,6 +165,9 @@ def _shadow(version: Version, batch: Batch, settings: Settings) -> Shadow | None
     if not counts:
         return None
     number = max(counts, key=lambda n: counts[n])
-    second = Ledger(settings.database_url).version(version.model, number)
+    try:
+        second = Ledger(settings.database_url).version(version.model, number)
+    except NotFoundError:  # the log is of another ledger
+        return None
     profile = find_profile(second, settings)
     return Shadow(profile, batch.shadows[number]) if profile else None

@@ -55,8 +55,8 @@ class Batch:
     def __len__(self) -> int:
         return len(self.outputs)
 
-    def select(self, rows: npt.NDArray[Any], **changes: Any) -> Batch:
-        """The rows of a mask ``(n,)``, with other changes."""
+    def select(self, rows: npt.NDArray[Any]) -> Batch:
+        """The rows of a mask ``(n,)``."""
         return replace(
             self,
             outputs=self.outputs[rows],
@@ -66,7 +66,6 @@ class Batch:
             inputs=None if self.inputs is None else self.inputs[rows],
             ids={name: values[rows] for name, values in self.ids.items()},
             shadows={n: outputs[rows] for n, outputs in self.shadows.items()},
-            **changes,
         )
 
     def without(self, items: frozenset[str] | set[str]) -> Batch:
@@ -74,7 +73,7 @@ class Batch:
         keep = np.array([item not in items for item in self.items], bool)
         if keep.all():
             return self
-        return self.select(keep, own=self.own + int((~keep).sum()))
+        return replace(self.select(keep), own=self.own + int((~keep).sum()))
 
     def relabelled(self, labels: Texts) -> Batch:
         """The rows that have one of these labels ``(n,)``, with it."""

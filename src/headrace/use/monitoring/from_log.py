@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
@@ -57,9 +58,7 @@ def batch_from_log(
     if table is None or not len(table):
         return _empty(data)
     batch = _batch(table, data)
-    return batch.select(
-        np.ones(len(batch), bool), shadows=_shadows(version, batch, settings)
-    )
+    return replace(batch, shadows=_shadows(version, batch, settings))
 
 
 def labelled_from_log(
@@ -82,7 +81,7 @@ def labelled_from_log(
     if table is None or not len(table):
         return _empty(data)
     batch = _batch(table.sort_by("time"), data)
-    return batch.select(np.ones(len(batch), bool), labels=labels.of(batch))
+    return replace(batch, labels=labels.of(batch))
 
 
 def _newest(tables: Iterator[pa.Table], most: int) -> pa.Table:

@@ -26,7 +26,9 @@ def test_a_time_is_an_age_a_date_or_a_moment(text: str, expected: datetime) -> N
     assert moment(text, NOW) == expected
 
 
-@pytest.mark.parametrize("text", ["yesterday", "", "24", "-3h", "999999w", "2026-13-01"])
+@pytest.mark.parametrize(
+    "text", ["yesterday", "", "24", "-3h", "999999w", "2026-13-01"]
+)
 def test_what_is_no_time_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="is not a time"):
         moment(text, NOW)
