@@ -102,6 +102,8 @@ def wanted_of(
                     f"Its parameters are: {known}.",
                 )
         parameters = {name: value for name, value in own.items() if name in taken}
+        if "model" in taken:
+            parameters["model"] = spec.name
         parameters |= table.parameters
         wanted.append(
             Wanted(flow, spec.name, spec.description, table, tags, parameters)

@@ -161,7 +161,7 @@ def links(run: Run, *, for_page: bool = False) -> dict[str, str]:
     server = mlflow_url(settings)
     if run.training is not None:
         place = f"experiments/{run.training.experiment_id}/runs/{run.training.run_id}"
-        found["mlflow"] = _mlflow_page(settings, place)
+        found["mlflow"] = mlflow_page(settings, place)
     if run.flow_run_url:
         found["prefect"] = run.flow_run_url
     if run.contract is not None:
@@ -173,11 +173,11 @@ def links(run: Run, *, for_page: bool = False) -> dict[str, str]:
         found["report"] = server + live.report_path(run.training.run_id)
     if for_page and run.version:
         place = f"models/{run.spec.name}/versions/{run.version}"
-        found["model"] = _mlflow_page(settings, place)
+        found["model"] = mlflow_page(settings, place)
     return found
 
 
-def _mlflow_page(settings: Settings, place: str) -> str:
+def mlflow_page(settings: Settings, place: str) -> str:
     """The address of a page of MLflow, in its view of model training."""
     return f"{mlflow_url(settings)}/#/{place}?workflowType=machine_learning"
 

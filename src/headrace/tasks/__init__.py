@@ -312,6 +312,8 @@ class Task:
         score: the name of an item's score, such as ``accuracy``.
         higher_is_better: whether a higher score is better.
         headline: the main metric of the test split, such as ``test_accuracy``.
+        mean_scores: the metrics that are proportional to the mean score of a test
+            split, and the metric that is this mean.
         shown: the metrics that versions are compared by, and their short names.
         pictures: the captions of the pictures of a test split, by file name.
         mistakes: the caption of the worst answers to a test split.
@@ -329,6 +331,7 @@ class Task:
         self.score = str(task_default(name, "SCORE"))
         self.higher_is_better = bool(task_default(name, "HIGHER_IS_BETTER"))
         self.headline = str(task_default(name, "HEADLINE"))
+        self.mean_scores: dict[str, str] = task_default(name, "MEAN_SCORES") or {}
         self.shown: dict[str, str] = task_default(name, "SHOWN") or {}
         self.pictures: dict[str, str] = task_default(name, "PICTURES") or {}
         self.mistakes = str(task_default(name, "MISTAKES") or "Worst answers")

@@ -3,6 +3,8 @@
 SCORE = "accuracy"
 HIGHER_IS_BETTER = True
 HEADLINE = "test_accuracy"
+# The metrics that are proportional to the mean score of a test split, and that mean.
+MEAN_SCORES = {"test_accuracy": "test_accuracy"}
 # Metrics that `headrace compare` shows, and their short names.
 SHOWN = {
     "test_accuracy": "accuracy",

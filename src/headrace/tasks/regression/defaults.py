@@ -3,6 +3,11 @@
 SCORE = "absolute_error"
 HIGHER_IS_BETTER = False
 HEADLINE = "test_median_absolute_error"
+# The metrics that are proportional to the mean score of a test split, and that mean.
+MEAN_SCORES = {
+    "test_mean_absolute_error": "test_mean_absolute_error",
+    "test_relative_error": "test_mean_absolute_error",
+}
 # Metrics that `headrace compare` shows, and their short names.
 SHOWN = {
     "test_median_absolute_error": "median error",

@@ -13,7 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace import media
-from headrace.data.decoding import Limits, check_media_ratio, decode, none_usable
+from headrace.data.decoding import none_usable
 from headrace.data.snapshots.reading import DIGEST, find_snapshot
 from headrace.data.snapshots.writing import Rejected
 from headrace.data.sources.opening import open_source
@@ -35,7 +35,7 @@ from headrace.state.ledger import Ledger
 from headrace.state.store import Store
 from headrace.tasks import task
 from headrace.use.scoring.output import check_output, write_output, written_whole
-from headrace.use.scoring.rows import Rows, rows_of
+from headrace.use.scoring.rows import Rows, decoded_rows
 
 if TYPE_CHECKING:
     from headrace.models.logged.loading import LoadedModel
@@ -233,27 +233,16 @@ class _Scoring:
         with contextlib.ExitStack() as files:
             file = files.enter_context(pa.OSFile(str(path), "wb"))
             spool = None
-            for rows, outputs in self._answered(self._read(source, settings)):
+            parts = decoded_rows(
+                source, self.loaded.description, settings, ROWS_AT_ONCE
+            )
+            for rows, outputs in self._answered(parts):
                 table = self._table(rows, outputs)
                 if spool is None:
                     spool = files.enter_context(pa.ipc.new_stream(file, table.schema))
                 spool.write_table(table)
                 if progress is not None:
                     progress(self.rows)
-
-    def _read(self, source: Source, settings: Settings) -> Iterator[Rows]:
-        """The decoded rows of a source, with the limits of decompression checked."""
-        data = self.loaded.description
-        module, answers = media.medium(data.medium), task(data.task).answers
-        limits, encoded, unpacked = Limits.of(settings), 0, 0
-        for part in decode(source, module, data, limits):
-            encoded, unpacked = encoded + part.encoded, unpacked + part.unpacked
-            check_media_ratio(source.uri, unpacked, encoded, limits)
-            for rows in rows_of(part, module, data.shape).cut(ROWS_AT_ONCE):
-                labels = rows.labels
-                if source.kind == "folder":  # not each folder is named after a label
-                    labels = [x if answers.known(x, data) else "" for x in labels]
-                yield replace(rows, labels=labels)
 
     def _answered(self, parts: Iterator[Rows]) -> Iterator[tuple[Rows, Outputs]]:
         """Rows with the model's outputs; the next are computed in the background."""

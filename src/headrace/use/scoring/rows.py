@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from headrace.data.decoding import Part, fit
+from headrace.data.decoding import Limits, Part, check_media_ratio, decode, fit
 from headrace.data.snapshots.writing import Rejected
-from headrace.media import Medium
+from headrace.media import Medium, medium
 from headrace.media.arrow import digests
+from headrace.media.chunks import Source
 from headrace.media.forms import Payload
+from headrace.records import DataDescription
+from headrace.settings import Settings
+from headrace.tasks import task
 
 _HEX = 64
 
@@ -63,6 +67,27 @@ class Rows:
         why = self.rejected.items()
         errors = {row: f"{reason.check}: {reason.reason}" for row, reason in why}
         return [errors.get(row) for row in range(len(self.names))]
+
+
+def decoded_rows(
+    source: Source, data: DataDescription, settings: Settings, size: int
+) -> Iterator[Rows]:
+    """The rows of a source as a model takes them, at most ``size`` together.
+
+    Raises:
+        SourceError: the source is damaged, or a decompression bomb.
+        DependencyError: it cannot be reached.
+    """
+    module, answers = medium(data.medium), task(data.task).answers
+    limits, encoded, unpacked = Limits.of(settings), 0, 0
+    for part in decode(source, module, data, limits):
+        encoded, unpacked = encoded + part.encoded, unpacked + part.unpacked
+        check_media_ratio(source.uri, unpacked, encoded, limits)
+        for rows in rows_of(part, module, data.shape).cut(size):
+            labels = rows.labels
+            if source.kind == "folder":  # not each folder is named after a label
+                labels = [x if answers.known(x, data) else "" for x in labels]
+            yield replace(rows, labels=labels)
 
 
 def rows_of(part: Part, module: Medium, shape: tuple[int, ...]) -> Rows:

@@ -1,0 +1,88 @@
+"""The monitor flow: one window of a model, for schedules; see ``headrace monitor``."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from prefect import State, flow, task
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import ArtifactCreate
+from prefect.runtime import flow_run
+from prefect.states import Completed
+from pydantic import Field
+
+from headrace.credentials import schema_pattern
+from headrace.settings import Settings
+from headrace.state.disk import own_temporary_folder
+from headrace.state.tracking.runs import FLOW_TAG
+from headrace.use.monitoring.records import MonitorRecord
+from headrace_flows.events import emit
+from headrace_flows.stages import RETRIED
+from headrace_flows.watching import drift_of, with_pages
+
+# Prefect keeps the parameters of a run: it refuses one with a credential in it.
+Place = Annotated[str, Field(json_schema_extra={"pattern": schema_pattern()})]
+
+
+@task(name="judge window", **RETRIED)
+def judge_window(
+    model: str, data: str, labels: str, since: str, rows: int
+) -> MonitorRecord:
+    """Compare the newest window with the reference of the version, and report it."""
+    from headrace.use.monitoring import Data, Watch, watch_window
+    from headrace.use.monitoring.times import moment
+
+    settings = Settings().prepare_home()
+    watch = Watch(
+        model=model,
+        data=Data(data) if data else None,
+        labels=labels or None,
+        since=moment(since) if since else None,
+        rows=rows,
+    )
+    with own_temporary_folder():
+        record = watch_window(watch, settings, {FLOW_TAG: str(flow_run.get_id())})
+    return with_pages(record, settings)
+
+
+@task(name="publish report", **RETRIED)
+def publish(record: MonitorRecord) -> None:
+    """Attach the report to the page of the flow run."""
+    from headrace.use.monitoring.report import as_markdown
+
+    values: dict[str, Any] = {
+        "key": re.sub("[^a-z0-9]+", "-", f"{record.model}-monitor".lower()),
+        "type": "markdown",
+        "description": f"{record.status}: {record.reason}",
+        "data": as_markdown(record),
+        "flow_run_id": flow_run.get_id(),
+    }
+    with get_client(sync_client=True) as client:
+        client.create_artifact(ArtifactCreate.model_validate(values))
+
+
+@flow(name="monitor", flow_run_name="{model}", persist_result=False)
+def monitor(
+    model: str, data: Place = "", labels: Place = "", since: str = "", rows: int = 1000
+) -> State[Any]:
+    """Watch a model's champion: drift of inputs and answers, and its performance.
+
+    On evidence of lost performance it emits headrace.drift, by which a deployment with
+    on_drift starts.
+
+    Args:
+        model: its name.
+        data: the window: a path, any fsspec URI or ``library:name``; by default the
+            request log of the server.
+        labels: a table of labels that came late, by path or URI.
+        since: the earliest request, such as ``24h`` or ``2026-01-31``; by default any.
+        rows: the newest rows that are taken.
+    """
+    record = judge_window(model, data, labels, since, rows)
+    if record.event:
+        emit(Settings(), "drift", record.model, **drift_of(record))
+    publish(record)
+    return Completed(
+        name=record.status.capitalize(), message=record.reason, data=record
+    )

@@ -1,0 +1,171 @@
+"""A batch from the request log of the server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from headrace.media import medium
+from headrace.media.forms import Payload
+from headrace.records import DataDescription
+from headrace.settings import Settings
+from headrace.state.ledger import Version
+from headrace.tasks.forms import Outputs
+from headrace.use.monitoring.batches import Batch, Texts
+from headrace.use.monitoring.late_labels import LateLabels, request_key
+from headrace.use.requests.files import COLUMN, INPUT, hours, root_of
+from headrace.use.requests.reading import Asked, column_names, read_requests
+
+LOG = "log"
+_SLACK = 4  # times the wanted rows are held before the oldest are dropped
+_LEAST_HELD = 8192
+_KEYS = ("request_id", "row", "item", "time", "outputs")
+
+
+def batch_from_log(
+    version: Version,
+    data: DataDescription,
+    most_rows: int,
+    settings: Settings,
+    since: datetime | None = None,
+) -> Batch:
+    """The newest requests that a version answered, in whichever role.
+
+    Args:
+        version: of the ledger.
+        data: that it was trained on.
+        most_rows: the number of rows.
+        settings: of the home with the log.
+        since: the earliest time, with a time zone; None: any.
+    """
+    root, newest = root_of(settings.home), list[pa.Table]()
+    missing = most_rows
+    for hour in sorted(hours(root, version.model), key=lambda h: h.start)[::-1]:
+        if missing <= 0 or (since is not None and hour.end <= since):
+            break
+        start = hour.start if since is None else max(since, hour.start)
+        asked = Asked(version.model, version.version, None, start, hour.end)
+        newest.append(_newest(read_requests(asked, settings), missing))
+        missing -= len(newest[-1])
+    table = (
+        pa.concat_tables(newest[::-1], promote_options="default") if newest else None
+    )
+    if table is None or not len(table):
+        return _empty(data)
+    batch = _batch(table, data)
+    return replace(batch, shadows=_shadows(version, batch, settings))
+
+
+def labelled_from_log(
+    version: Version,
+    data: DataDescription,
+    labels: LateLabels,
+    settings: Settings,
+) -> Batch:
+    """All requests of a version in the log that have a label, by time."""
+    asked = Asked(version.model, version.version, columns=_KEYS)
+    found = list[pa.Table]()
+    keys = pa.array(labels.labels, pa.string())
+    for table in read_requests(asked, settings):
+        if labels.key == "item":
+            wanted = pc.is_in(table["item"], keys)
+        else:
+            wanted = pc.is_in(pa.array(_request_keys(table), pa.string()), keys)
+        found.append(table.filter(wanted))
+    table = pa.concat_tables(found, promote_options="default") if found else None
+    if table is None or not len(table):
+        return _empty(data)
+    batch = _batch(table.sort_by("time"), data)
+    return replace(batch, labels=labels.of(batch))
+
+
+def _newest(tables: Iterator[pa.Table], most: int) -> pa.Table:
+    """The newest rows of tables, by time, holding a bounded number at once."""
+    held = list[pa.Table]()
+    for table in tables:
+        held.append(table)
+        if sum(map(len, held)) > max(_SLACK * most, _LEAST_HELD):
+            held = [_last(held, most)]
+    return _last(held, most) if held else pa.table({})
+
+
+def _last(tables: list[pa.Table], most: int) -> pa.Table:
+    table = pa.concat_tables(tables, promote_options="default").sort_by("time")
+    return table.slice(max(0, len(table) - most)).combine_chunks()
+
+
+def _batch(table: pa.Table, data: DataDescription) -> Batch:
+    """The rows of a log, which are sorted by time."""
+    times, names = table["time"], column_names(table.schema)
+    return Batch(
+        source=LOG,
+        outputs=_outputs(table),
+        columns={name: _numbers(table[COLUMN + name]) for name in names},
+        items=_texts(table["item"]),
+        labels=np.full(len(table), "", object),
+        inputs=_inputs(table, data),
+        first=times[0].as_py(),
+        last=times[len(table) - 1].as_py(),
+        ids={"request_id": np.array(_request_keys(table), object)},
+    )
+
+
+def _empty(data: DataDescription) -> Batch:
+    nothing = np.empty(0, object)
+    ids = {"request_id": nothing}
+    return Batch(LOG, np.zeros((0, 1), np.float32), {}, nothing, nothing, ids=ids)
+
+
+def _request_keys(table: pa.Table) -> list[str]:
+    ids, rows = table["request_id"].to_pylist(), table["row"].to_pylist()
+    return [request_key(one, row or 0) for one, row in zip(ids, rows, strict=True)]
+
+
+def _outputs(table: pa.Table) -> Outputs:
+    lists = table["outputs"]
+    flat = np.asarray(pc.list_flatten(lists), np.float32)
+    return flat.reshape(len(table), -1)
+
+
+def _numbers(column: pa.ChunkedArray) -> np.ndarray:
+    return np.asarray(column.to_numpy(), np.float64)
+
+
+def _texts(column: pa.ChunkedArray) -> Texts:
+    return np.array(column.to_pylist(), object)
+
+
+def _inputs(table: pa.Table, data: DataDescription) -> Payload | None:
+    """The items, where all of them were logged."""
+    if INPUT not in table.schema.names or table[INPUT].null_count:
+        return None
+    module = medium(data.medium)
+    kind = module.as_column(np.zeros((0, *data.shape), module.DTYPE)).type
+    column = table[INPUT].combine_chunks()
+    return module.from_column(column.cast(kind), data.shape)
+
+
+def _shadows(version: Version, batch: Batch, settings: Settings) -> dict[int, Outputs]:
+    """What other versions answered to the same requests in shadow."""
+    asked = Asked(
+        version.model, None, "shadow", batch.first, columns=(*_KEYS, "version")
+    )
+    places = {key: place for place, key in enumerate(batch.ids["request_id"])}
+    shadows: dict[int, Outputs] = {}
+    for part in read_requests(asked, settings):
+        table = part.filter(pc.field("version") != version.version)
+        if not len(table):
+            continue
+        outputs, versions = _outputs(table), table["version"].to_pylist()
+        for row, key in enumerate(_request_keys(table)):
+            if key in places and outputs.shape[1] == batch.outputs.shape[1]:
+                answers = shadows.setdefault(
+                    versions[row], np.full_like(batch.outputs, np.nan)
+                )
+                answers[places[key]] = outputs[row]
+    return shadows

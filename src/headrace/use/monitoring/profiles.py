@@ -1,0 +1,170 @@
+"""The reference profile of a version: made once, and kept in the store.
+
+``profiles/<sha256 of the model>.npz``; the ledger has the file's sha256, so a file that
+was changed or damaged is ignored and made again.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from headrace.data.anchored import AnchoredStore, open_anchored
+from headrace.data.snapshots.reading import find_snapshot
+from headrace.data.snapshots.splits import SplitRows
+from headrace.drift.profile import HeldOut, Profile, make_profile
+from headrace.errors import HeadraceError, IntegrityError
+from headrace.models.logged import loading
+from headrace.planning.results import in_store
+from headrace.records import MANIFEST, DataDescription, SnapshotRecord
+from headrace.settings import Settings
+from headrace.stages import ingredients
+from headrace.state.ledger import Version
+from headrace.state.tracking import Tracking
+
+MOST_BYTES = 2**30  # of held-out items in memory
+_HEX = 64
+log = logging.getLogger("headrace")
+
+
+def profile_key(version: Version) -> str:
+    """Where the store has the profile of a version."""
+    return f"profiles/{version.model_digest}.npz"
+
+
+def description_of(version: Version) -> DataDescription:
+    """The description of the data of a version."""
+    return DataDescription.model_validate(version.details["description"])
+
+
+def find_profile(version: Version, settings: Settings) -> Profile | None:
+    """The kept profile of a version; None if there is none, or it is damaged.
+
+    Raises:
+        DependencyError: the store or the ledger does not answer.
+    """
+    data = open_anchored(settings).read(profile_key(version))
+    if data is None:
+        return None
+    try:
+        profile = Profile.from_bytes(data)
+    except IntegrityError as error:
+        log.warning("the profile of %s is made again: %s", version, error.message)
+        return None
+    return profile if profile.facts.model_digest == version.model_digest else None
+
+
+def ensure_profile(version: Version, settings: Settings) -> Profile:
+    """The reference profile of a version, made and kept if the store lacks it.
+
+    Idempotent, and safe in several processes at once. It takes seconds to minutes: the
+    model answers the held-out rows once for each rung of the medium's ladder.
+
+    Args:
+        version: of the ledger.
+        settings: where the store, the ledger and MLflow are.
+
+    Raises:
+        IntegrityError: the version's snapshot or its model is gone or damaged.
+        DependencyError: a place does not answer, or a disk is full.
+    """
+    profile = find_profile(version, settings)
+    if profile is not None:
+        return profile
+    anchored, tracking = open_anchored(settings), Tracking(settings)
+    snapshot = snapshot_of(version, anchored)
+    held_out = read_held_out(snapshot, quarantine_of(version, anchored, tracking))
+    log.info(
+        "monitor: making the reference profile of %s from %s held-out rows, once",
+        version,
+        f"{len(held_out.targets):,}",
+    )
+    loaded = loading.load_version(tracking, version)
+    answer = partial(loading.answers, loaded.model)
+    profile = make_profile(answer, held_out, loaded.description, version.model_digest)
+    anchored.write(profile_key(version), profile.to_bytes())
+    return profile
+
+
+def snapshot_of(version: Version, anchored: AnchoredStore) -> SnapshotRecord:
+    """The snapshot of a version, its manifest checked against the ledger.
+
+    Raises:
+        IntegrityError: the store does not have it.
+    """
+    key = f"snapshots/{version.snapshot_digest}/{MANIFEST}"
+    sha256 = anchored.ledger.anchors([key]).get(key, "")
+    snapshot = find_snapshot(anchored.store, version.snapshot_digest, sha256)
+    if snapshot is None:
+        raise IntegrityError(
+            f"The snapshot of {version} is gone: "
+            f"{anchored.store.uri(f'snapshots/{version.snapshot_digest}')}. Without "
+            "its held-out rows there is nothing to compare with.",
+            "Restore it from a backup, or ingest the same data again: `headrace check "
+            f"{version.model} --data default`. Else train a new version.",
+        )
+    return snapshot
+
+
+def quarantine_of(version: Version, anchored: AnchoredStore, tracking: Tracking) -> str:
+    """The URI of the quarantine of a version's training; empty if there was none.
+
+    The record of the training has it. Where that is lost, quarantined rows count as
+    others, which is logged.
+    """
+    try:
+        run = tracking.find_run(version.run_id)
+        with tempfile.TemporaryDirectory(prefix="headrace-") as place:
+            restored = ingredients.restore(
+                Path(place),
+                run.tags.get(ingredients.TAG, ""),
+                partial(tracking.run_file, run.run_id),
+            )
+    except HeadraceError as error:
+        log.warning(
+            "the record of the training of %s cannot be read, so that rows of its "
+            "quarantine are in its profile: %s",
+            version,
+            error.message,
+        )
+        return ""
+    return in_store(restored.contract, anchored.store).quarantine_uri
+
+
+def read_held_out(snapshot: SnapshotRecord, quarantine_uri: str) -> HeldOut:
+    """The rows of test and val that are not quarantined, those of test first.
+
+    Rows are in hash order, so the first ones, up to `MOST_BYTES`, are a random sample.
+
+    Raises:
+        IntegrityError: the snapshot or the quarantine is damaged.
+    """
+    items, targets, digests, is_val = [], [], [], []
+    size = 0
+    for split in ("test", "val"):
+        rows = SplitRows(snapshot, split, quarantine_uri)
+        for shard in np.flatnonzero(rows.counts).tolist():
+            if size > MOST_BYTES:
+                break
+            part = rows.read(shard)
+            size += part.items.nbytes
+            items.append(part.items)
+            targets.append(part.targets)
+            text = rows.items_of(shard).tobytes().hex()
+            digests += [text[n : n + _HEX] for n in range(0, len(text), _HEX)]
+            is_val += [split == "val"] * len(part.targets)
+    if not items:
+        raise IntegrityError(
+            f"The snapshot {snapshot.uri} has no held-out rows: neither test nor val.",
+            "Train a version on data with a test split.",
+        )
+    return HeldOut(
+        np.concatenate(items),
+        np.concatenate(targets),
+        np.array(digests, object),
+        np.array(is_val, bool),
+    )

@@ -1,0 +1,63 @@
+"""The scores of labelled rows, each item once, in the order in which labels came."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from headrace.errors import InputError
+from headrace.records import DataDescription
+from headrace.tasks import task
+from headrace.use.monitoring.batches import Batch
+from headrace.use.monitoring.history import Scored, with_new
+from headrace.use.monitoring.late_labels import LateLabels
+
+
+def with_labels(batch: Batch, late: LateLabels, what: str) -> Batch:
+    """The rows of a batch that have a late label.
+
+    Args:
+        batch: of a version.
+        late: the labels.
+        what: the version, for messages.
+
+    Raises:
+        InputError: none of the rows has one.
+    """
+    labelled = batch.relabelled(late.of(batch))
+    if not len(labelled):
+        raise InputError(
+            f"None of the {len(late.labels):,} labels in {late.source} belongs to a "
+            f"{late.key} of {batch.source} that {what} answered.",
+            "Join them by the request_id of the answers, or by item, the sha256 that "
+            "`headrace score` writes.",
+        )
+    return labelled
+
+
+def scores_with(
+    before: Scored, labelled: Batch, data: DataDescription, source: str
+) -> Scored:
+    """Earlier scores and those of new items; a label that is no class counts as wrong.
+
+    Args:
+        before: the scores so far.
+        labelled: rows with labels.
+        data: of the version.
+        source: of the labels, for messages.
+
+    Raises:
+        InputError: none of the labels is one that the task knows.
+    """
+    learned, texts = task(data.task), labelled.labels
+    if len(texts) and not any(learned.answers.known(text, data) for text in texts):
+        raise InputError(
+            f"None of the {len(texts):,} labels of {source} is an answer of the model, "
+            f"such as {texts[0]!r}; it has {learned.answers.about(data)}.",
+            "Name the column of labels with --label.",
+        )
+    column = pa.chunked_array([pa.array(texts, pa.string())])
+    targets = learned.labels.encode(column, data)
+    scores = np.asarray(learned.judge.scores(labelled.outputs, targets), np.float64)
+    finite = np.isfinite(scores)
+    return with_new(before, labelled.items[finite], scores[finite])

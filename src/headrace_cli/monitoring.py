@@ -1,0 +1,151 @@
+"""``headrace monitor``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from typer import Option
+
+from headrace.errors import UsageError
+from headrace_cli import pipelines
+from headrace_cli.answers import answer, marked, prepared, show_table, show_text
+from headrace_cli.pipelines import DATA, column
+
+if TYPE_CHECKING:
+    from headrace.use.monitoring import MonitorRecord
+
+_COLOURS = {"ok": "green", "degraded": "red"}
+_SHOWN = 6
+
+
+def monitor(  # noqa: PLR0913 (options)
+    model: pipelines.ModelVersionArgument,
+    data: Annotated[
+        str | None,
+        Option(metavar="URI", help=f"The window, with or without labels. {DATA}"),
+    ] = None,
+    log: Annotated[
+        bool,
+        Option("--log", help="The window is of the server's request log; the default."),
+    ] = False,
+    labels: Annotated[
+        str | None,
+        Option(
+            metavar="FILE",
+            help="Labels that came late: a table with a column label, and request_id, "
+            "item or name.",
+        ),
+    ] = None,
+    since: Annotated[
+        str | None,
+        Option(metavar="TIME", help="Of the log: 24h, 7d, 2026-01-31 or a UTC time."),
+    ] = None,
+    rows: Annotated[int, Option(min=1, help="The newest rows that are taken.")] = 1000,
+    text: Annotated[
+        str | None, column("A table's column of items; by default it is found.")
+    ] = None,
+    label: Annotated[str | None, column("A table's column of labels.")] = None,
+    labels_anew: Annotated[
+        bool,
+        Option("--labels-anew", help="Labels of earlier reports count no more."),
+    ] = False,
+    dry_run: Annotated[
+        bool,
+        Option("--dry-run", help="Report only: no event, nothing for later windows."),
+    ] = False,
+) -> None:
+    """Compare what a model sees and answers with what it was proved on.
+
+    Reports drift of inputs and answers, performance without labels where that can be
+    estimated, and with labels. Drift alone warns. On evidence of lost performance, or
+    of drift with an estimated drop in two of three windows, the event headrace.drift is
+    emitted. Exit code 1 if performance is shown to be below its bound; 0 otherwise,
+    also with drift or too few items.
+    """
+    from headrace.use.monitoring import Data, Watch, watch_window
+    from headrace.use.monitoring.times import moment
+    from headrace_flows.events import emit_from_command
+    from headrace_flows.watching import drift_of, with_pages
+
+    if data is not None and log:
+        raise UsageError(
+            "--data and --log name two windows.",
+            "Give --data URI, or --log for the server's request log.",
+        )
+    if data is not None and since is not None:
+        raise UsageError(
+            "--since needs --log: rows of data have no time.",
+            "Leave it out, or give data of that time.",
+        )
+    watch = Watch(
+        model=model,
+        data=None if data is None else Data(data, text, label),
+        labels=labels,
+        label=label if labels is not None else None,
+        since=None if since is None else moment(since),
+        rows=rows,
+        dry_run=dry_run,
+        labels_anew=labels_anew,
+    )
+    settings = prepared()
+    record = with_pages(watch_window(watch, settings), settings)
+    if record.event:
+        emit_from_command(settings, "drift", record.model, **drift_of(record))
+    refused = record.status == "degraded"
+    answer(record.answer(), lambda: _show(record), int(refused))
+
+
+def _show(record: MonitorRecord) -> None:
+    colour = _COLOURS.get(record.status, "yellow")
+    name = marked(f"{record.model} version {record.version}")
+    show_text(f"[bold]{name}[/]  [{colour}]{record.status}[/]", markup=True)
+    show_text(f"  {record.reason}")
+    window = record.window
+    left_out = {
+        "repeated": window.repeats,
+        "known to the version": window.own,
+        "not decoded": window.failed,
+    }
+    others = "".join(f", {count:,} {why}" for why, count in left_out.items() if count)
+    show_text(f"  window: {window.items:,} items of {window.source}{others}")
+    if record.drifted:
+        rows = [
+            (
+                shift.column,
+                "answers" if shift in record.answers else "inputs",
+                shift.severity,
+                f"{shift.effect:.2f}",
+                f"{shift.p_value:.2g}",
+            )
+            for shift in record.drifted[:_SHOWN]
+        ]
+        show_table(["column", "of", "drift", "effect", "p"], rows, wraps="column")
+    for line in _performance(record):
+        show_text(f"  {line}")
+    if record.event:
+        show_text("  emitted headrace.drift")
+    for name, link in record.links.items():
+        show_text(f"  {name}: {link}")
+
+
+def _performance(record: MonitorRecord) -> list[Any]:
+    """The lines on performance."""
+    estimate, labelled = record.estimate, record.labelled
+    score = record.score.replace("_", " ")
+    lines = [f"{score} cannot be estimated: {estimate.reason}"]
+    if estimate.valid:
+        lines = [
+            f"{score} without labels {estimate.value:.4g} ({estimate.low:.4g} to "
+            f"{estimate.high:.4g}), on held-out rows {estimate.reference:.4g}"
+        ]
+    if labelled is not None:
+        lines.append(
+            f"{score} by {labelled.labels:,} labels {labelled.score:.4g} "
+            f"({labelled.low:.4g} to {labelled.high:.4g}), bound {labelled.bound:.4g}, "
+            f"{labelled.origin}"
+        )
+    for version, share in record.shadows.items():
+        lines.append(
+            f"version {version} in shadow gives the same answer to {share:.1%}"
+        )
+    return lines

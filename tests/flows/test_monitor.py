@@ -1,0 +1,186 @@
+"""``headrace monitor`` as a user has it, the flow, its deployment and its event."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.blobs import blobs
+
+Home = Any
+TABLES = """
+[deploy]
+on_drift = true
+cooldown_minutes = 1440
+
+[deploy.flows.monitor]
+cron = "0 * * * *"
+parameters = { since = "24h", rows = 500 }
+"""
+
+
+@pytest.fixture
+def window(tmp_path: Path) -> Callable[..., str]:
+    """Writes new blobs, of whose labels some are wrong."""
+
+    def write(name: str, wrong: int = 0, seed: int = 77) -> str:
+        images, labels = blobs(150, seed)
+        labels[:wrong] = (labels[:wrong] + 1) % 3
+        path = tmp_path / f"{name}.npz"
+        np.savez(path, x_test=images, y_test=labels)
+        return str(path)
+
+    return write
+
+
+@pytest.fixture
+def client(prefect_server: str) -> Iterator[Any]:
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as made:
+        yield made
+        for deployment in made.read_deployments():
+            made.delete_deployment(deployment.id)
+        for automation in made.read_automations():
+            made.delete_automation(automation.id)
+
+
+def drift_events(client: Any, since: datetime) -> list[dict[str, Any]]:
+    """The payloads of the events of drift; it takes a moment until one is stored."""
+    body = {
+        "filter": {
+            "occurred": {"since": since.isoformat()},
+            "event": {"name": ["headrace.drift"]},
+        }
+    }
+    for _ in range(40):
+        events = client.request("POST", "/events/filter", json=body).json()["events"]
+        if events:
+            break
+        time.sleep(0.25)
+    assert all(
+        event["resource"]["prefect.resource.id"] == "headrace.pipeline.blobs"
+        for event in events
+    )
+    return [event["payload"] for event in events]
+
+
+def test_a_window_like_the_reference_is_ok(
+    after_first: Home, window: Callable[..., str]
+) -> None:
+    answer = after_first.headrace("monitor", "blobs", "--data", window("w"), "--json")
+    assert answer.exit_code == 0, answer.err
+    value = answer.json
+    assert (value["model"], value["version"], value["status"]) == ("blobs", 1, "ok")
+    assert (value["rows"], value["event"]) == (150, False)
+    assert value["window"]["items"] == 150
+    assert {"column", "p_value", "effect", "severity"} <= set(value["inputs"][0])
+    assert set(value["estimate"]) >= {"value", "low", "high", "valid", "reason"}
+    assert value["labelled"]["lost"] is False
+    assert Path(value["links"]["report"]).is_file()
+    assert value["run_id"] in value["links"]["mlflow"]
+
+    text = after_first.headrace("monitor", "blobs/1", "--data", window("w")).out
+    assert text.startswith("blobs version 1  ok\n")
+    assert "accuracy by 150 labels" in text
+
+
+def test_lost_performance_ends_with_1_and_an_event(
+    after_first: Home, window: Callable[..., str], client: Any
+) -> None:
+    before = datetime.now(UTC) - timedelta(seconds=1)
+    arguments = ("monitor", "blobs", "--data", window("bad", 60))
+    assert after_first.headrace(*arguments, "--dry-run").exit_code == 1
+    answer = after_first.headrace(*arguments, "--json")
+    assert (answer.exit_code, answer.json["status"]) == (1, "degraded")
+    assert answer.json["event"] is True
+    (payload,) = drift_events(client, before)  # none of the dry run
+    assert (payload["version"], payload["status"]) == (1, "degraded")
+    assert payload["message"] == answer.json["reason"]
+    assert payload["page"] == answer.json["links"]["mlflow"]
+
+
+def test_without_requests_there_are_too_few_items(after_first: Home) -> None:
+    answer = after_first.headrace("monitor", "blobs", "--since", "24h", "--json")
+    assert (answer.exit_code, answer.json["status"]) == (0, "too few")
+    assert answer.json["window"]["source"] == "log"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code", "kind"),
+    [
+        (("nope", "--log"), 2, "NotFoundError"),
+        (("blobs", "--log", "--data", "x.npy"), 2, "UsageError"),
+        (("blobs", "--data", "x.npy", "--since", "24h"), 2, "UsageError"),
+        (("blobs", "--since", "soon"), 2, "UsageError"),
+        (("blobs", "--data", "nothing.npy"), 2, "NotFoundError"),
+        (("blobs", "--labels", "nothing.csv"), 2, "NotFoundError"),
+    ],
+)
+def test_a_mistake_has_its_exit_code(
+    first: tuple[Home, Any], arguments: tuple[str, ...], exit_code: int, kind: str
+) -> None:
+    answer = first[0].headrace("monitor", *arguments, "--json")
+    assert (answer.exit_code, answer.json["error"]["kind"]) == (exit_code, kind)
+
+
+def test_the_flow_reports_emits_and_attaches_the_report(
+    after_first: Home,
+    window: Callable[..., str],
+    client: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from prefect.client.schemas.filters import ArtifactFilter
+    from prefect.events.worker import EventsWorker
+
+    from headrace_flows.monitor import monitor
+
+    for name, value in after_first.environment.items():
+        monkeypatch.setenv(name, value)
+    before = datetime.now(UTC) - timedelta(seconds=1)
+    state = monitor("blobs", window("good"), return_state=True)
+    assert (state.is_completed(), state.name) == (True, "Ok")
+    state = monitor("blobs", window("bad", 60, seed=5), return_state=True)
+    assert (state.is_completed(), state.name) == (True, "Degraded")
+    assert state.result().event
+    EventsWorker.drain_all(timeout=10)
+    (payload,) = drift_events(client, before)
+    assert payload["message"] == state.message
+    artifacts = client.read_artifacts(
+        artifact_filter=ArtifactFilter.model_validate(
+            {"key": {"any_": ["blobs-monitor"]}}
+        )
+    )
+    newest = max(artifacts, key=lambda artifact: artifact.created)
+    assert newest.data.startswith("# blobs, version 1\n")
+    assert "**degraded**" in newest.data
+
+
+def test_the_flow_is_deployed_with_a_schedule_and_starts_retraining(
+    home: Home, project: Path, tmp_path: Path, client: Any
+) -> None:
+    copied = tmp_path / "project"
+    shutil.copytree(project, copied)
+    path = copied / "pipelines" / "blobs" / "pipeline.toml"
+    path.write_text(path.read_text() + TABLES)
+    place = type(home)(home.path, copied)
+    answer = place.headrace("deploy", "--json")
+    assert answer.exit_code == 0, answer.err
+    deployment = client.read_deployment_by_name("monitor/blobs")
+    assert deployment.entrypoint == "headrace_flows.monitor.monitor"
+    assert deployment.schedules[0].schedule.cron == "0 * * * *"
+    assert deployment.parameters == {"model": "blobs", "since": "24h", "rows": 500}
+    (automation,) = client.read_automations_by_name("train/blobs on events")
+    assert automation.trigger.expect == {"headrace.drift"}
+    assert automation.trigger.within == timedelta(days=1)
+
+    started = place.headrace("trigger", "blobs", "--flow", "monitor", "--json")
+    run = client.read_flow_run(started.json["flow_run_id"])
+    assert run.deployment_id == deployment.id
+    assert run.parameters == deployment.parameters

@@ -1,0 +1,120 @@
+"""Windows of the request log."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+from tests.blobs import blobs
+
+from headrace.drift.windows import item_columns
+from headrace.settings import Settings
+from headrace.state.ledger import Version
+from headrace.use.monitoring import from_log
+from headrace.use.monitoring.from_log import batch_from_log, labelled_from_log
+from headrace.use.monitoring.late_labels import LateLabels
+from headrace.use.monitoring.profiles import description_of
+
+START = datetime(2026, 3, 1, 10, 59, 30, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+def images(rows: int, seed: int = 5) -> Any:
+    return blobs(rows, seed)[0]
+
+
+def window(version: Version, settings: Settings, rows: int = 1000, **more: Any) -> Any:
+    return batch_from_log(version, description_of(version), rows, settings, **more)
+
+
+def test_the_newest_rows_are_taken_over_several_hours(
+    requests: Any, version: Version, watched: Settings
+) -> None:
+    old = requests.write(images(30, 1), START - 5 * HOUR)
+    new = requests.write(images(20, 2), START)
+    batch = window(version, watched, rows=25)
+    assert batch.ids["request_id"].tolist() == [*old[-5:], *new]
+    assert batch.outputs.shape == (25, 3)
+    assert (batch.first, batch.last) == (
+        START - 5 * HOUR + timedelta(seconds=25),
+        START + timedelta(seconds=19),
+    )
+    expected = item_columns(images(20, 2)[..., np.newaxis], description_of(version))
+    assert set(batch.columns) == set(expected)
+    assert np.allclose(batch.columns["mean"][-20:], expected["mean"])
+
+
+def test_rows_before_a_time_are_left_out(
+    requests: Any, version: Version, watched: Settings
+) -> None:
+    requests.write(images(30), START - 5 * HOUR)
+    new = requests.write(images(10, 2), START)
+    late = window(version, watched, since=START + timedelta(seconds=4))
+    assert late.ids["request_id"].tolist() == new[4:]
+    assert len(window(version, watched, since=START + HOUR)) == 0
+
+
+def test_rows_of_other_versions_are_left_out(
+    requests: Any, version: Version, watched: Settings
+) -> None:
+    requests.write(images(10), START, version=7, outputs=np.full((10, 3), 0.1))
+    own = requests.write(images(4), START, role="canary")
+    assert window(version, watched).ids["request_id"].tolist() == own
+
+
+def test_a_busy_hour_is_read_in_bounded_memory(
+    requests: Any, version: Version, watched: Settings, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(from_log, "_LEAST_HELD", 0)
+    outputs = np.full((40, 3), 0.1)
+    for part in (3, 0, 2, 1):  # files of an hour are in no order
+        start = START.replace(minute=10 * part)
+        ids = [f"{part}-{n}" for n in range(40)]
+        requests.write(images(40, part), start, outputs=outputs, ids=ids)
+    batch = window(version, watched, rows=50)
+    expected = [*(f"2-{n}" for n in range(30, 40)), *(f"3-{n}" for n in range(40))]
+    assert batch.ids["request_id"].tolist() == expected
+
+
+def test_inputs_are_at_hand_where_they_were_logged(
+    requests: Any, version: Version, watched: Settings
+) -> None:
+    requests.write(images(6), START, inputs=True)
+    batch = window(version, watched)
+    assert np.array_equal(batch.inputs, images(6)[..., np.newaxis])
+    requests.write(images(6, 9), START + HOUR)
+    assert window(version, watched).inputs is None
+
+
+def test_what_ran_in_shadow_is_joined_by_request(
+    requests: Any, version: Version, watched: Settings
+) -> None:
+    ids = requests.write(images(5), START)
+    other = np.eye(3, dtype=np.float32)[[0, 1, 2]]
+    requests.write(
+        images(3), START, role="shadow", version=2, outputs=other, ids=ids[2:]
+    )
+    shadows = window(version, watched).shadows
+    assert np.isnan(shadows[2][:2]).all()
+    assert np.array_equal(shadows[2][2:], other)
+
+
+def test_all_labelled_requests_of_a_version_are_found_by_time(
+    requests: Any, version: Version, watched: Settings
+) -> None:
+    old = requests.write(images(10, 1), START - 9 * HOUR)
+    new = requests.write(images(10, 2), START)
+    labels = {old[3]: "1", new[0]: "2", "other": "0"}
+    late = LateLabels("labels.csv", "request_id", labels)
+    data = description_of(version)
+    batch = labelled_from_log(version, data, late, watched)
+    assert batch.ids["request_id"].tolist() == [old[3], new[0]]
+    assert batch.labels.tolist() == ["1", "2"]
+    items = LateLabels("labels.csv", "item", {batch.items[1]: "2"})
+    assert labelled_from_log(version, data, items, watched).labels.tolist() == ["2"]
+
+
+def test_without_a_log_the_window_is_empty(version: Version, watched: Settings) -> None:
+    batch = window(version, watched)
+    assert (len(batch), batch.first, batch.source) == (0, None, "log")
