@@ -19,6 +19,8 @@ from prefect.states import Cancelled, Completed, Failed
 
 from headrace.credentials import hide_credentials
 from headrace.errors import Refusal, UsageError
+from headrace.models.engines import prepare_in_background
+from headrace.records import RegistrationRecord
 from headrace.settings import Settings, find_pipeline
 from headrace.settings import variable as setting
 from headrace.spec import PipelineSpec, load_spec
@@ -67,6 +69,7 @@ def train(
             run.mend()  # hours may have passed
             promotion = stages.promote(run, evaluation, registration)
             publish_report(run)
+            prepare_serving(run, registration)
             if promotion.status == "refused":
                 return Failed(name="Refused", message=promotion.reason)
             name = promotion.status.capitalize()
@@ -76,6 +79,13 @@ def train(
         raise
     except KeyboardInterrupt:
         return Cancelled(message="Interrupted by the user.")
+
+
+def prepare_serving(run: Run, registration: RegistrationRecord) -> None:
+    """Have the engine of the version built in the background, for servers."""
+    if registration.version is not None:
+        version = run.plan.ledger.version(registration.model, registration.version)
+        prepare_in_background(version, run.plan.settings)
 
 
 def new_run(pipeline: PipelineSpec, folder: str, register_only: bool = False) -> Run:

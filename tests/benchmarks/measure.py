@@ -132,8 +132,9 @@ def measure(
             tree = sampler.stop()
         left = _left_behind(tree)
         beside_cpu = _seconds(beside) - beside_before
-        # A fork of a process beside belongs to the command.
-        cpu += sum(p.cpu_seconds for p in tree if p in left or p.is_forked)
+        # A fork of a process beside belongs to the command; an engine is built later.
+        more = [p for p in tree if p.role != "engines" and (p in left or p.is_forked)]
+        cpu += sum(p.cpu_seconds for p in more)
         own = {p.pid for p in tree} | {p.pid for p in beside}
         return Measured(
             command=list(command),
@@ -175,9 +176,9 @@ def _text(file: Any) -> str:
 
 
 def _left_behind(tree: list[Sampled]) -> list[Sampled]:
-    """What still runs a moment after the command has ended."""
+    """What still runs a moment after the command has ended, but for engines' builds."""
     alive = []
-    for sampled in tree:
+    for sampled in (p for p in tree if p.role != "engines"):
         with contextlib.suppress(psutil.NoSuchProcess):
             alive.append(psutil.Process(sampled.pid))
     _, left = psutil.wait_procs(alive, timeout=LEAVE_SECONDS)
@@ -238,6 +239,8 @@ def role(command: Sequence[str]) -> str:
     text = " ".join(command)
     if "headrace_ops.run_server" in text:
         return "server"
+    if "headrace.models.engines." in text:
+        return "engines"
     if "multiprocessing.resource_tracker" in text:
         return "tracker"
     if "multiprocessing.spawn" in text:
