@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace import __version__
 from headrace.use.serving.plain import JSON_TYPE, RAW
-from headrace.use.serving.protocol import BATCH_LIMIT
+from headrace.use.serving.tensors import BATCH_LIMIT
 
 if TYPE_CHECKING:
     from headrace.use.serving.served import Served, Slot

@@ -22,8 +22,8 @@ from headrace.models.engines import EngineProcess
 from headrace.records import DataDescription
 from headrace.tasks import task
 from headrace.use.serving.plain import Reader
-from headrace.use.serving.protocol import Tensors
 from headrace.use.serving.replies import HttpError
+from headrace.use.serving.tensors import Tensors
 from headrace.use.serving.working import ROWS_AT_ONCE, Worker
 
 if TYPE_CHECKING:
