@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import weakref
+from typing import Any
 
 import numpy as np
 
@@ -32,21 +33,31 @@ def test_alone_it_leaves_other_libraries_out_and_hides_none() -> None:
     assert done.stderr == ""
 
 
-def test_a_compiled_model_answers_as_predict_does_and_is_not_kept() -> None:
+def test_a_compiled_model_is_traced_once_answers_as_predict_does_and_is_not_kept() -> (
+    None
+):
     load_backend()
     import keras
 
+    class Counted(keras.layers.Dense):  # type: ignore[misc]
+        calls = 0
+
+        def call(self, inputs: Any) -> Any:
+            Counted.calls += 1
+            return super().call(inputs)
+
     inputs = keras.Input((3,))
-    outputs = keras.layers.Dense(2)(keras.layers.Dropout(0.5)(inputs))
-    model = keras.Model(inputs, outputs)
+    model = keras.Model(inputs, Counted(2)(keras.layers.Dropout(0.5)(inputs)))
     items = np.random.default_rng(5).random((4, 3), np.float32)
-    given = compiled(model)(items)
-    assert np.array_equal(given, model.predict_on_batch(items))
-    assert compiled(model) is compiled(model)
+    compute, calls = compiled(model), Counted.calls
+    given = compute(items)
+    assert [len(compute(items[:count])) for count in (3, 1, 0)] == [3, 1, 0]
+    assert compiled(model) is compute and Counted.calls == calls
+    assert np.allclose(given, model.predict_on_batch(items), rtol=0, atol=1e-6)
     model.set_weights([np.zeros_like(value) for value in model.get_weights()])
-    assert not compiled(model)(items).any()
+    assert not compute(items).any()
     known = weakref.ref(model)
-    del model, inputs, outputs
+    del model, inputs, compute
     keras.backend.clear_session()
     gc.collect()
     assert known() is None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from headrace.backend import compiled_once, load_backend
+from headrace.backend import compiled, load_backend
 from headrace.media.forms import Payload
 from headrace.models.engines.forms import in_blocks
 from headrace.models.logged.loading import open_model
@@ -34,7 +34,7 @@ class KerasEngine:
         description = DataDescription.model_validate(version.details["description"])
         model = open_model(path, version.model_uri, description).model
         self.shape: tuple[int, ...] = tuple(model.outputs[0].shape[1:])
-        self._function = compiled_once(model)
+        self._function = compiled(model)
         dtype = model.inputs[0].dtype
         self._dtype = np.dtype(object if dtype == "string" else dtype)
 

@@ -26,32 +26,24 @@ if TYPE_CHECKING:
 BLOCK = 1024  # items that are computed at once
 
 
-def answers(model: Any, items: Payload, block: int = 0) -> Outputs:
+def answers(model: Any, items: Payload) -> Outputs:
     """The outputs of a model as float32 ``(n, ...)``; see `outputs`."""
-    return outputs(model, items, block).astype(np.float32, copy=False)
+    return outputs(model, items).astype(np.float32, copy=False)
 
 
-def outputs(model: Any, items: Payload, block: int = 0) -> Payload:
+def outputs(model: Any, items: Payload) -> Payload:
     """The outputs of a model for many items, in bounded memory.
 
     Args:
         model: a Keras model with one input and one output.
         items: ``(n, *shape)``, in the model's input form.
-        block: items computed at once; 0: all of them, but at most `BLOCK`. The last
-            block is padded, so that only one shape is traced.
 
     Returns:
         ``(n, ...)``.
     """
-    size = block or min(BLOCK, len(items)) or 1
-    compute, parts = compiled(model), []
-    for start in range(0, len(items), size):
-        rows = items[start : start + size]
-        short = size - len(rows)
-        if short:
-            rows = np.concatenate([rows, np.repeat(rows[:1], short, axis=0)])
-        parts.append(compute(rows)[: size - short])
-    return np.concatenate(parts)
+    compute = compiled(model)
+    starts = range(0, max(1, len(items)), BLOCK)
+    return np.concatenate([compute(items[start : start + BLOCK]) for start in starts])
 
 
 class LoadedModel:
@@ -96,10 +88,7 @@ class LoadedModel:
         Raises:
             InputError: the dtype, shape or range is wrong or ambiguous.
         """
-        items = self.check(x)
-        # The model is compiled for each number of items: there are few of them.
-        size = min(BLOCK, 2 ** (len(items) - 1).bit_length())
-        return answers(self.model, items, size)
+        return answers(self.model, self.check(x))
 
     def predict(self, x: Any) -> list[Any]:
         """The answer to each item: for a classifier, the most probable label."""

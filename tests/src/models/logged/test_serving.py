@@ -15,7 +15,6 @@ from tests.homes import open_logged
 import headrace
 from headrace.data.snapshots.splits import read_split
 from headrace.errors import InputError, IntegrityError, NotFoundError
-from headrace.models.logged import loading
 from headrace.models.logged.loading import LoadedModel, load_champion
 from headrace.models.logged.serving_check import TOLERANCE
 from headrace.records import DataDescription
@@ -206,21 +205,3 @@ def test_without_a_home_there_is_no_champion_and_none_is_made(tmp_path: Path) ->
     with pytest.raises(NotFoundError, match="There is no home at"):
         load_champion("digits", settings)
     assert not settings.home.exists()
-
-
-def test_answers_are_compiled_for_powers_of_two_of_items(
-    good: LoadedModel, trained: Trained, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    items = images(trained)
-    shapes = []
-    monkeypatch.setattr(
-        loading,
-        "compiled",
-        lambda model: lambda rows: shapes.append(rows.shape[0]) or rows,
-    )
-    given = [good(items[:count]) for count in (1, 2, 3, 4, 5)]
-    assert shapes == [1, 2, 4, 4, 8]
-    assert [len(rows) for rows in given] == [1, 2, 3, 4, 5]
-    shapes.clear()
-    assert len(good(np.repeat(items, 200, axis=0)[:1100])) == 1100
-    assert shapes == [1024, 1024]
