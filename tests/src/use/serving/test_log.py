@@ -23,6 +23,7 @@ from headrace.use.serving import log_process
 from headrace.use.serving.log import RequestLog
 from headrace.use.serving.log_process import LogTask
 
+START_US = time.time_ns() // 1000  # rows of long ago are deleted
 MakeLog = Callable[..., RequestLog]
 
 
@@ -74,9 +75,13 @@ def test_all_requests_are_on_the_disk_when_the_log_is_closed(
 ) -> None:
     log = make_log()
     for number in range(1000):
-        log(an_answer(f"i{number}", IMAGES, time_us=number))
-        log(an_answer(f"t{number}", TEXTS, time_us=number, model="messages"))
-        log(an_answer(f"s{number}", SOUNDS, time_us=number, model="sounds", count=2))
+        log(an_answer(f"i{number}", IMAGES, time_us=START_US + number))
+        log(an_answer(f"t{number}", TEXTS, time_us=START_US + number, model="messages"))
+        log(
+            an_answer(
+                f"s{number}", SOUNDS, time_us=START_US + number, model="sounds", count=2
+            )
+        )
     log.close()
     assert ids_of(settings) == [f"i{number}" for number in range(1000)]
     assert ids_of(settings, "messages") == [f"t{number}" for number in range(1000)]
@@ -88,9 +93,9 @@ def test_all_requests_are_on_the_disk_when_the_log_is_closed(
 
 def test_versions_and_roles_share_a_file(settings: Settings, make_log: MakeLog) -> None:
     log = make_log(with_inputs=True)
-    log(an_answer("a", version=1, time_us=1))
-    log(an_answer("a", version=2, role="shadow", time_us=2))
-    log(an_answer("b", version=2, role="canary", time_us=3))
+    log(an_answer("a", version=1, time_us=START_US + 1))
+    log(an_answer("a", version=2, role="shadow", time_us=START_US + 2))
+    log(an_answer("b", version=2, role="canary", time_us=START_US + 3))
     log.close()
     table = request_table(Asked("digits"), settings)
     assert table["version"].to_pylist() == [1, 2, 2]
@@ -117,7 +122,7 @@ def test_a_killed_process_is_replaced_and_its_rows_are_counted(
         while kills < 2:
             began = time.perf_counter()
             for _ in range(50):
-                log(an_answer(f"{asked}", time_us=asked))
+                log(an_answer(f"{asked}", time_us=START_US + asked))
                 asked += 1
             assert time.perf_counter() - began < 30, "no request waits for the process"
             time.sleep(0.05)
@@ -128,7 +133,7 @@ def test_a_killed_process_is_replaced_and_its_rows_are_counted(
                 until(lambda count=kills: log.counts.restarts == count)
                 asked_then = asked
         until(lambda: not log.counts.waiting)
-    log(an_answer("last", time_us=asked))
+    log(an_answer("last", time_us=START_US + asked))
     log.close()
     counts = log.counts
     ids = ids_of(settings)
@@ -150,7 +155,8 @@ def test_the_process_ends_with_the_server_and_writes_what_it_has(
         "from headrace.use.serving.log_process import LogTask\n"
         "log = RequestLog(LogTask(root=pathlib.Path(sys.argv[1]), keep_days=30))\n"
         "while not log.pid: time.sleep(0.01)\n"
-        "[log(an_answer(str(n), time_us=n)) for n in range(100)]\n"
+        "now = time.time_ns() // 1000\n"
+        "[log(an_answer(str(n), time_us=now + n)) for n in range(100)]\n"
         "while log.counts.waiting or log.counts.sent < 100: time.sleep(0.001)\n"
         "time.sleep(1)  # what is sent may be on its way\n"
         "print(log.pid, flush=True)\n"
@@ -168,12 +174,12 @@ def test_a_signal_for_the_whole_group_does_not_end_it(
     settings: Settings, make_log: MakeLog, number: signal.Signals
 ) -> None:
     log = make_log()
-    log(an_answer("a", time_us=1))
+    log(an_answer("a", time_us=START_US + 1))
     until(lambda: log.counts.written == 1)
     pid = log.pid
     assert pid is not None
     os.kill(pid, number)
-    log(an_answer("b", time_us=2))
+    log(an_answer("b", time_us=START_US + 2))
     until(lambda: log.counts.written == 2)
     assert log.pid == pid
 
@@ -188,9 +194,9 @@ def test_a_process_that_hangs_is_replaced(
     hung = log.pid
     assert hung is not None
     os.kill(hung, signal.SIGSTOP)
-    log(an_answer("big", count=100_000 // 2, time_us=1))
+    log(an_answer("big", count=100_000 // 2, time_us=START_US + 1))
     until(lambda: is_gone(hung))
-    log(an_answer("after", time_us=2))
+    log(an_answer("after", time_us=START_US + 2))
     until(lambda: log.counts.written == 1)
     assert log.counts.ended == 50_000
     assert ids_of(settings) == ["after"]
@@ -239,10 +245,10 @@ def test_a_full_disk_loses_rows_with_one_message(
     root.write_text("no folder can be made here")
     log = make_log()
     for number in range(3):
-        log(an_answer(str(number), time_us=number))
+        log(an_answer(str(number), time_us=START_US + number))
         until(lambda lost=number + 1: log.counts.disk == lost)
     root.unlink()
-    log(an_answer("after", time_us=9))
+    log(an_answer("after", time_us=START_US + 9))
     until(lambda: log.counts.written == 1)
     assert log.counts.lost == 3
     assert log.counts.restarts == 0
