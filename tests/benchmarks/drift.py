@@ -49,6 +49,7 @@ SHIFTS: dict[str, list[Shift]] = {
         ("shift down", -2),
         ("shift right", 3),
         ("brightness", 0.8),
+        ("inversion", 0.25),
         ("inversion", 1),
     ],
     "text": [
