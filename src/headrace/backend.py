@@ -112,7 +112,7 @@ def _traced(model: Any) -> Compute:
     first = model.inputs[0]
     spec = tf.TensorSpec((None, *first.shape[1:]), first.dtype)
     known = weakref.ref(model)  # else the model would be kept by what is kept for it
-    traced = tf.function(lambda x: known()(x, training=False), autograph=False)
+    traced = tf.function(lambda x: known()(x, training=False), autograph=False)  # type: ignore[misc]
     function = traced.get_concrete_function(spec)
     return lambda items: np.asarray(function(tf.constant(items, spec.dtype)))
 
