@@ -54,9 +54,9 @@ def monitor(  # noqa: PLR0913 (options)
         Option("--dry-run", help="Report only: no event, nothing for later windows."),
     ] = False,
 ) -> None:
-    """Compare what a model sees and answers with what it was proved on.
+    """Report drift of inputs and answers, and what it costs.
 
-    Reports drift of inputs and answers, performance without labels where that can be
+    A window is compared with the rows that the version was proved on. Reports drift of inputs and answers, performance without labels where that can be
     estimated, and with labels. Drift alone warns. On evidence of lost performance, or
     of drift with an estimated drop in two of three windows, the event headrace.drift is
     emitted. Exit code 1 if performance is shown to be below its bound; 0 otherwise,
