@@ -56,11 +56,12 @@ def monitor(  # noqa: PLR0913 (options)
 ) -> None:
     """Report drift of inputs and answers, and what it costs.
 
-    A window is compared with the rows that the version was proved on. Reports drift of inputs and answers, performance without labels where that can be
-    estimated, and with labels. Drift alone warns. On evidence of lost performance, or
-    of drift with an estimated drop in two of three windows, the event headrace.drift is
-    emitted. Exit code 1 if performance is shown to be below its bound; 0 otherwise,
-    also with drift or too few items.
+    A window of items is compared with the rows that the version was proved on. Its
+    performance is estimated where that is possible without labels, and measured where
+    labels are there. Drift alone warns. On evidence of lost performance, or of drift
+    with an estimated drop in two of three windows, the event headrace.drift is emitted.
+    Exit code 1 if performance is shown to be below its bound; 0 otherwise, also with
+    drift or too few items.
     """
     from headrace.use.monitoring import Data, Watch, watch_window
     from headrace.use.monitoring.times import moment
