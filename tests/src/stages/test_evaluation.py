@@ -11,6 +11,7 @@ from tests.homes import open_logged
 
 from headrace.data.snapshots.splits import read_split
 from headrace.errors import IntegrityError
+from headrace.models.logged import loading
 from headrace.models.logged.loading import answers
 from headrace.records import GateResult
 from headrace.stages.evaluation import evaluate, is_logged
@@ -172,10 +173,12 @@ def test_a_training_whose_file_is_gone_is_not_evaluated(trained: Trained) -> Non
     assert not is_logged(trained.good, trained.settings)
 
 
-def test_probabilities_of_a_kept_model_do_not_move(trained: Trained) -> None:
+def test_probabilities_of_a_kept_model_do_not_move(
+    trained: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model = open_logged(trained.settings, trained.good)
     items = read_split(trained.snapshot, "test")[0]
-    at_once, in_blocks = (
-        answers(model.model, items, block) for block in (len(items), 7)
-    )
+    at_once = answers(model.model, items)
+    monkeypatch.setattr(loading, "BLOCK", 7)
+    in_blocks = answers(model.model, items)
     assert np.abs(at_once - in_blocks).max() < 1e-6
