@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from .media import write_sounds, write_texts
 
 SERVER_CORE, LOAD_CORE = 0, 1
 SECONDS = 5.0
+ENGINE = "headrace.models.engines.answering"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +60,17 @@ class Server:
     """A server that is up, on a core of its own.
 
     Attributes:
-        counts_children: whether what its children take is taken for answers.
+        process: with its children, but for the shadow's.
     """
 
     process: psutil.Process
     port: int
-    counts_children: bool = False
 
     def cpu_seconds(self) -> float:
         """What it has taken so far."""
-        children = self.process.children(recursive=True) if self.counts_children else []
-        return sum(map(seconds_of, (self.process, *children)))
+        children = self.process.children(recursive=True)
+        own = [child for child in children if ENGINE not in child.cmdline()]
+        return sum(map(seconds_of, (self.process, *own)))
 
     def ask(self, asked: Asked, **options: Any) -> dict[str, Any]:
         """Load it from the other core; see `load.Load`."""
@@ -162,10 +163,12 @@ class Online:
         return Asked(name, body, media_type, limit_ms, path)
 
     @contextlib.contextmanager
-    def serve(self, *arguments: str) -> Iterator[Server]:
+    def serve(
+        self, *arguments: str, variables: Mapping[str, str] = {}
+    ) -> Iterator[Server]:
         """``headrace serve``, on the server's core."""
         command = [HEADRACE, "serve", *arguments, "--port", "0", "--json"]
-        environment = self._bench.environment_of(self.home, None)
+        environment = self._bench.environment_of(self.home, None) | variables
         with started(command, environment) as process:
             assert process.stdout is not None
             line = process.stdout.readline()
@@ -227,7 +230,7 @@ def free_port() -> int:
 
 def wait_for(port: int) -> None:
     """Wait until something listens at a port; raises Unavailable."""
-    for _ in range(300):
+    for _ in range(1200):
         with contextlib.suppress(OSError):
             socket.create_connection(("127.0.0.1", port)).close()
             return

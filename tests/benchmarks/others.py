@@ -30,7 +30,7 @@ def mlflow(online: Online) -> Iterator[tuple[Server, Asked]]:
     asked = Asked("digits", body, "application/json", 0, path="/invocations")
     with started(command, environment) as process:
         wait_for(port)
-        yield Server(psutil.Process(process.pid), port, True), asked
+        yield Server(psutil.Process(process.pid), port), asked
 
 
 @contextlib.contextmanager
@@ -45,7 +45,7 @@ def litserve(online: Online) -> Iterator[tuple[Server, Asked]]:
     asked = Asked("digits", body, media_type, 0, path="/predict")
     with started(command, online.environment) as process:
         wait_for(port)
-        yield Server(psutil.Process(process.pid), port, True), asked
+        yield Server(psutil.Process(process.pid), port), asked
 
 
 OTHERS = {"MLflow's scoring server": mlflow, "LitServe": litserve}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -10,23 +12,26 @@ from dataclasses import asdict
 from statistics import median
 from typing import Any
 
+import psutil
+
 from .bench import HERE, Bench, Unavailable
 from .load import Load
-from .online import LOAD_CORE, Asked, Online, Server
+from .online import LOAD_CORE, SECONDS, Asked, Online, Server
 from .others import OTHERS
 from .report import Row, median_row, missing_row, ratios
 
 SHARE = 0.8
 SWAPS, COMMANDS = 1000, 20
 SWAP_RATE = 200.0
-SHADOW = ("--log-inputs", "--shadow", "digits/1", "--shadow-share", "10%")
+ALONE = {"HEADRACE_REQUEST_LOG_DAYS": "0"}
+WATCHED = {"HEADRACE_SHADOW_SHARE": "0.1"}
 
 
 def serving(bench: Bench) -> list[Row]:
     """All rows, on one home."""
     online = Online(bench)
     rows = []
-    for measure in (_cost, _watched_cost, _others, _delays, _one_answer, _swaps):
+    for measure in (_cost, _others, _delays, _one_answer, _swaps, _kills):
         bench.say(f"serving: {measure.__name__.strip('_')} ...")
         try:
             rows += measure(bench, online)
@@ -35,38 +40,45 @@ def serving(bench: Bench) -> list[Row]:
     return rows
 
 
-def _cost(bench: Bench, online: Online, *options: str) -> list[Row]:
+def _cost(bench: Bench, online: Online) -> list[Row]:
     """CPU of a request with one raw image against the barest server."""
-    ours, bare = list[float](), list[float]()
-    with online.bare() as least, online.serve("digits", *options) as server:
+    watched = ("--log-inputs", "--shadow", "digits/1")
+    found: dict[str, list[float]] = {"barest": [], "ours": [], "watched": []}
+    with (
+        online.bare() as bare,
+        online.serve("digits", variables=ALONE) as alone,
+        online.serve("digits", *watched, variables=WATCHED) as beside,
+    ):
+        servers = dict(zip(found, (bare, alone, beside), strict=True))
         for _ in range(bench.options.repeats):
-            bare.append(least.cpu_a_request(online.images))
-            ours.append(server.cpu_a_request(online.images))
-        memory = server.process.memory_info().rss / 1e6
-    how = "with a log of inputs and a shadow of 10 %" if options else "one raw image"
+            for name, server in servers.items():
+                found[name].append(server.cpu_a_request(online.images))
+        memory = {n: s.process.memory_info().rss / 1e6 for n, s in servers.items()}
+    what = "CPU of a request with one raw image ÷ the barest server"
+    parts = {f"{name}, µs": 1e6 * median(cpu) for name, cpu in found.items()}
+    parts["memory, MB"] = memory
+    how = "with a log of inputs, its process, and a shadow of 10 %"
     return [
         median_row(
             "serving",
-            f"CPU of the server for a request ÷ the barest server, {how}",
-            ratios(ours, bare),
-            at_least=1.6 if options else 1.3,
-            parts={
-                "ours, µs": 1e6 * median(ours),
-                "barest, µs": 1e6 * median(bare),
-                "memory, MB": memory,
-            },
-        )
+            what,
+            ratios(found["ours"], found["barest"]),
+            at_least=1.3,
+            parts=parts,
+        ),
+        median_row(
+            "serving",
+            f"{what}, {how}",
+            ratios(found["watched"], found["barest"]),
+            at_least=1.6,
+        ),
     ]
-
-
-def _watched_cost(bench: Bench, online: Online) -> list[Row]:
-    return _cost(bench, online, *SHADOW)
 
 
 def _others(bench: Bench, online: Online) -> list[Row]:
     """Servers that nobody here wrote."""
     rows = []
-    with online.serve("digits") as server:
+    with online.serve("digits", variables=ALONE) as server:
         ours = server.cpu_a_request(online.images)
         for name, serve in OTHERS.items():
             what = f"CPU of a request with one image: {name} ÷ ours"
@@ -142,7 +154,6 @@ def _swaps(bench: Bench, online: Online) -> list[Row]:
         seconds = time.perf_counter() - begun
         for number in range(COMMANDS):
             _command(bench, online, number)
-        load.terminate()
         seen = _ended(load)
         grown = (server.process.memory_info().rss - before) / 1e6
     failed = sum(n for status, n in seen["statuses"].items() if status != "200")
@@ -155,6 +166,45 @@ def _swaps(bench: Bench, online: Online) -> list[Row]:
         Row("serving", "p99 amid swaps ÷ without", seen["ms"]["p99"] / usual, "", 1.2),
         Row("serving", "memory that swaps added", grown, "MB", 30),
     ]
+
+
+def _kills(bench: Bench, online: Online) -> list[Row]:
+    """Helpers and the ledger are lost, one after the other, under load."""
+    version = online.ledger.find("messages")
+    shutil.rmtree(online.home / "store" / "engines" / version.model_digest)
+    arguments = ("digits", "messages", "--log-inputs", "--shadow", "digits/1")
+    ledger = online.home / "headrace.db"
+    away = ledger.with_suffix(".away")
+    with online.serve(*arguments, variables=WATCHED) as server:
+        load = _loading(server, online, "")
+        for module in ("engines.exporting", "engines.answering", "log_writer"):
+            _kill(server, module)
+            time.sleep(SECONDS)
+        ledger.rename(away)
+        time.sleep(SECONDS)
+        away.rename(ledger)
+        seen = _ended(load)
+        calm = [_asked(server, online, "") for _ in range(2)]
+    failed = sum(n for status, n in seen["statuses"].items() if status != "200")
+    delays = [one["ms"]["p99"] for one in calm]
+    parts = {"answers": seen["statuses"], "p99 undisturbed, ms": delays}
+    what = "failed answers while helpers are killed and the ledger is gone"
+    return [
+        Row("serving", what, failed, "", 0, parts=parts),
+        Row("serving", "p99 meanwhile", seen["ms"]["p99"], "ms", max(delays)),
+    ]
+
+
+def _kill(server: Server, module: str) -> None:
+    """Kill the first helper that runs a module, once it is there."""
+    for _ in range(600):
+        for child in server.process.children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                if any(module in word for word in child.cmdline()):
+                    child.kill()
+                    return
+        time.sleep(0.1)
+    raise Unavailable(f"the server has no process of {module}")
 
 
 def _asked(server: Server, online: Online, golden: str) -> dict[str, Any]:
@@ -177,6 +227,7 @@ def _loading(server: Server, online: Online, golden: str) -> subprocess.Popen[st
 
 
 def _ended(load: subprocess.Popen[str]) -> dict[str, Any]:
+    load.terminate()
     out, _ = load.communicate(timeout=60)
     return dict(json.loads(out))
 
