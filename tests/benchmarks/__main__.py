@@ -21,6 +21,7 @@ from .commands import commands, tests
 from .data import find_data
 from .epochs import epochs
 from .kills import kills
+from .monitoring import monitoring
 from .reading import ingest
 from .report import Row, missing_row
 from .runs import Repetition, repetitions
@@ -41,6 +42,7 @@ ALONE: dict[str, Callable[[Bench], list[Row]]] = {
     "epochs": epochs,
     "ingest": ingest,
     "serving": serving,
+    "drift": monitoring,
     "tune": tuning,
     "scale": scale,
     "kills": kills,

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import itertools
+import json
 import math
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -33,6 +34,8 @@ Shift = tuple[str, float]
 NONE: Shift = ("none", 0.0)
 ITEMS = 200
 REFERENCE = 1000
+BOUND = 0.9
+MEANS = (0.9, 0.87, 0.85, 0.8, 0.7)
 SHIFTS: dict[str, list[Shift]] = {
     "image": [
         ("noise", 10),
@@ -216,20 +219,41 @@ def estimates(case: Case, profiles: int) -> Iterable[str]:
         yield " | ".join(cells)
 
 
-def late_labels(runs: int, labels: int) -> Iterable[str]:
+@dataclass(frozen=True)
+class Labels:
+    """What late labels show about a score whose mean is known.
+
+    Attributes:
+        mean: the true one.
+        alarms: the share of runs in which a loss is shown.
+        median, late: labels until then, of half and of nine tenths of the runs.
+    """
+
+    mean: float
+    alarms: float
+    median: float
+    late: float
+
+    def __str__(self) -> str:
+        """A line of the table."""
+        return f"{self.mean} | {self.alarms:.4f} | {self.median:.0f} | {self.late:.0f}"
+
+
+def late_labels(
+    runs: int, labels: int, means: Iterable[float] = MEANS
+) -> Iterable[Labels]:
     """How many labels show a loss, and how often they show one that there is not."""
-    yield "true | alarms | median labels | 90th percentile"
-    for mean, bound in itertools.product((0.9, 0.87, 0.85, 0.8, 0.7), (0.9,)):
+    for mean in means:
         random = np.random.default_rng(3)
         needed = np.full(runs, math.inf)
         for run in range(runs):
             scores = (random.random(labels) < mean).astype(float)
-            result = judge_labels(scores, bound)
+            result = judge_labels(scores, BOUND)
             if result.labels_needed is not None:
                 needed[run] = result.labels_needed
+        median, late = np.quantile(needed, [0.5, 0.9], method="higher")
         share = float(np.isfinite(needed).mean())
-        quantiles = np.quantile(needed, [0.5, 0.9], method="higher")
-        yield f"{mean} | {share:.4f} | {quantiles[0]:.0f} | {quantiles[1]:.0f}"
+        yield Labels(mean, share, float(median), float(late))
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -238,7 +262,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--windows", type=int, default=2000)
     parser.add_argument("--power", type=int, default=200)
     parser.add_argument("--profiles", type=int, default=40)
+    parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
+    if options.json:
+        say(json.dumps(figures(options.versions[0], options.windows, options.power)))
+        return
     for name in options.versions:
         case = open_case(name)
         found = alarms(case, NONE, options.windows)
@@ -249,9 +277,21 @@ def main(arguments: list[str] | None = None) -> None:
             say(f"power, {shift[0]} {shift[1]:g}: {found}")
         for line in estimates(case, options.profiles):
             say(line)
-    say("\nlate labels, bound 0.90")
-    for line in late_labels(options.windows, 2000):
-        say(line)
+    say(f"\nlate labels, bound {BOUND}: mean | alarms | median | 90th percentile")
+    for found in late_labels(options.windows, 2000):
+        say(str(found))
+
+
+def figures(name: str, windows: int, power: int) -> dict[str, Any]:
+    """What ``make bench`` shows of one version."""
+    case = open_case(name)
+    shifts = SHIFTS[case.data.medium]
+    fair, worse = late_labels(windows, 2000, (BOUND, BOUND - 0.1))
+    return {
+        "alarms": alarms(case, NONE, windows)["any"],
+        "power": {f"{s[0]} {s[1]:g}": alarms(case, s, power)["any"] for s in shifts},
+        "labels": {"alarms": fair.alarms, "median": worse.median, "late": worse.late},
+    }
 
 
 def say(line: str) -> None:

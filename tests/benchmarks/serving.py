@@ -12,6 +12,7 @@ from dataclasses import asdict
 from statistics import median
 from typing import Any
 
+import numpy as np
 import psutil
 
 from .bench import HERE, Bench, Unavailable
@@ -31,7 +32,7 @@ def serving(bench: Bench) -> list[Row]:
     """All rows, on one home."""
     online = Online(bench)
     rows = []
-    for measure in (_cost, _others, _delays, _one_answer, _swaps, _kills):
+    for measure in (_cost, _others, _delays, _one_answer, _score, _swaps, _kills):
         bench.say(f"serving: {measure.__name__.strip('_')} ...")
         try:
             rows += measure(bench, online)
@@ -138,6 +139,28 @@ def _one_answer(bench: Bench, online: Online) -> list[Row]:
             )
         )
     return rows
+
+
+def _score(bench: Bench, online: Online) -> list[Row]:
+    """Batch scoring of a file against predictions of arrays in memory."""
+    file = bench.place / "images.npz"
+    with np.load(bench.options.data) as arrays:
+        np.savez(file, x=arrays["x_train"])
+    arguments = (str(online.home), str(file), str(bench.options.repeats))
+    measured = bench.python("score_speed.py", *arguments)
+    if measured.exit_code:
+        raise Unavailable(measured.stderr[-300:])
+    found = json.loads(measured.stdout.splitlines()[-1])
+    return [
+        median_row(
+            "serving",
+            "score, rows/s ÷ Keras's predict of arrays in memory",
+            ratios(found["ours"], found["bare"]),
+            at_least=1.0,
+            rising=True,
+            parts={f"{kind}, rows/s": median(rates) for kind, rates in found.items()},
+        )
+    ]
 
 
 def _swaps(bench: Bench, online: Online) -> list[Row]:
