@@ -241,6 +241,10 @@ def test_slow_and_idle_clients_are_ended_and_others_served(server: Serving) -> N
         (b"POST / HTTP/1.1\r\ncontent-length: x\r\n\r\n", "400 Bad Request"),
         (b"GET \xff HTTP/1.1\r\nhost: localhost\r\n\r\n", "400 Bad Request"),
         (b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 20_000, "431 Request Header"),
+        (
+            b"GET /v2 HTTP/1.1\r\nhost: localhost\r\na: %b\r\n\r\n" % (b"b" * 70_000),
+            "431 Request Header",
+        ),
         (b"GET /v2 HTTP/1.1\r\nhost: evil\r\nconnection: close\r\n\r\n", "403 Forb"),
     ],
 )

@@ -168,6 +168,8 @@ def open_kept(version: Version, settings: Settings, threads: int = 1) -> Engine 
         )
         difference = golden.difference(engine, medium)
     except Exception as error:  # the runtimes' own are of all kinds
+        if isinstance(error.__cause__, KeyboardInterrupt):  # amid an import of theirs
+            raise error.__cause__ from None
         log.warning("%s: its engine %s does not open: %s", version, name, error)
         return None
     if difference > TOLERANCE:

@@ -115,7 +115,7 @@ class App:
         head = [
             *headers,
             (b"content-length", b"%d" % len(body)),
-            (b"x-request-id", request.id.encode()),
+            (b"x-request-id", (request.id or self._id_of(None)).encode()),
         ]
         await send({"type": "http.response.start", "status": status, "headers": head})
         if CLOSE in headers:
@@ -134,9 +134,14 @@ class App:
         handler = found.handlers.get(method)
         if handler is None:
             allowed = ", ".join(sorted(found.handlers))
-            message = f"The method is {method[:20]}; {allowed} is allowed."
+            message = f"The method is {method[:20]}; allowed: {allowed}."
             raise HttpError(405, message, [(b"allow", allowed.encode())])
         if method == "POST":
+            coding = headers.get(b"content-encoding", b"identity")
+            if coding != b"identity":
+                seen = coding[:100].decode("latin-1")
+                message = f"The Content-Encoding is {seen!r}; send the body without."
+                raise HttpError(415, message)
             length = headers.get(b"content-length")
             request.body = await self.bodies.read(receive, length)
         request.began = time.perf_counter()

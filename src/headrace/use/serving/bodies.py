@@ -13,7 +13,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 SECONDS = 10.0  # in which a body must arrive
 TOTAL_BYTES = 256 * 2**20
-_DISCARD_SECONDS, _DISCARD_BYTES = 2.0, 8 * 2**20
+_DISCARD_SECONDS, _DISCARD_BYTES = 2.0, 64 * 2**20
 
 
 class ClientGone(Exception):

@@ -69,8 +69,12 @@ class Connection(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """All headers have arrived."""
+        """All headers have arrived, perhaps more than are taken."""
         self.waiting_since = None
+        size = len(self.url) + sum(len(name) + len(text) for name, text in self.headers)
+        if size > HEADER_BYTES:
+            self._end(_LONG)
+            raise ValueError("the headers are too long")  # the parser stops
         super().on_headers_complete()
 
     def send_400_response(self, msg: str) -> None:

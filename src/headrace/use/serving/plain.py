@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 RAW = "application/octet-stream"
 JSON_TYPE = "application/json"
 _FREE_BYTES = 64 * 2**20
+_SHOWN = 60  # characters of a value in a message
 
 
 class Reader:
@@ -64,15 +65,7 @@ class Reader:
                 is no item of the model's form.
         """
         if media_type == b"application/octet-stream" and self._is_fixed:
-            if len(body) != self._bytes:
-                sides = " x ".join(map(str, self._shape[1:]))
-                raise HttpError(
-                    422,
-                    f"The body has {len(body):,} bytes; an item of {sides} "
-                    f"{self._medium.UNITS} has {self._bytes:,}, of {self._dtype}.",
-                )
-            payload = np.frombuffer(body, self._dtype).reshape(self._shape)
-            return payload, self._medium.raw(payload)
+            return self._raw(body)
         kind = media_type.partition(b";")[0].strip().lower().decode("latin-1")
         if not kind:
             raise HttpError(
@@ -84,6 +77,8 @@ class Reader:
                 f"The Content-Type is {kind[:100]!r}; this model takes "
                 f"{', '.join(self.types)}.",
             )
+        if kind == RAW and self._is_fixed:
+            return self._raw(body)
         if kind == RAW and not self._medium.IS_TEXT:
             if not body or len(body) % self._dtype.itemsize:
                 raise HttpError(
@@ -97,6 +92,18 @@ class Reader:
         if kind == JSON_TYPE:
             body = _text_of(body)
         return self._fitted(self._decoded(body))
+
+    def _raw(self, body: bytes) -> tuple[Payload, Payload]:
+        """The item whose bytes a body is."""
+        if len(body) != self._bytes:
+            sides = " x ".join(map(str, self._shape[1:]))
+            raise HttpError(
+                422,
+                f"The body has {len(body):,} bytes; an item of {sides} "
+                f"{self._medium.UNITS} has {self._bytes:,}, of {self._dtype}.",
+            )
+        payload = np.frombuffer(body, self._dtype).reshape(self._shape)
+        return payload, self._medium.raw(payload)
 
     def _decoded(self, body: bytes) -> Payload:
         """The item in a file."""
@@ -135,9 +142,8 @@ def _text_of(body: bytes) -> bytes:
     value = parse_json(body)
     text = value.get("text") if isinstance(value, dict) else None
     if not isinstance(text, str) or len(value) != 1:
-        seen = sorted(map(str, value)) if isinstance(value, dict) else value
         raise HttpError(
-            422, f'The body is {shortened(seen)}; wanted is {{"text": "…"}}.'
+            422, f'The body is {shortened(value)}; wanted is {{"text": "…"}}.'
         )
     try:
         return text.encode()
@@ -148,8 +154,13 @@ def _text_of(body: bytes) -> bytes:
 
 
 def shortened(value: Any) -> str:
-    """A value of a user in a message: its type, and how it begins."""
-    return f"{type(value).__name__} {str(value)[:60]!r}"
+    """How a value of a user begins, as JSON, in a message."""
+    if isinstance(value, str):
+        value = value[:_SHOWN]
+    text, parts = "", json.JSONEncoder(ensure_ascii=False).iterencode(value)
+    while len(text) <= _SHOWN and (part := next(parts, "")):
+        text += part[: _SHOWN + 1]
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 def parse_json(body: bytes) -> Any:
@@ -162,12 +173,14 @@ def parse_json(body: bytes) -> Any:
         raise HttpError(
             400, f"The JSON is not UTF-8 at byte {error.start:,}."
         ) from None
-    except ValueError as error:
-        raise HttpError(400, f"The body is not JSON: {str(error)[:200]}.") from None
+    except json.JSONDecodeError as error:
+        raise HttpError(400, f"The body is not JSON: {error}.") from None
+    except ValueError:  # Python's limit of digits
+        raise HttpError(400, "A number in the JSON has too many digits.") from None
 
 
 def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not a JSON number")
+    raise HttpError(400, f"The body is not JSON: {name} is not a JSON number.")
 
 
 def answer_body(

@@ -88,7 +88,8 @@ def parse(served: Served, body: bytes, length: bytes | None) -> InferRequest:
 
 def _whole(text: bytes, name: str) -> int:
     if not text.isdigit() or len(text) > 12:
-        raise HttpError(400, f"{name} is {text[:20]!r}; wanted is a whole number.")
+        seen = text[:20].decode("latin-1")
+        raise HttpError(400, f"{name} is {seen!r}; wanted is a whole number.")
     return int(text)
 
 

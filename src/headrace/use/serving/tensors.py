@@ -81,7 +81,9 @@ def _shape_of(tensor: dict[str, Any], tensors: Tensors) -> list[int]:
         or shape[0] < 1
     ):
         raise HttpError(
-            400, f"The shape is {shortened(shape)}; wanted is {tensors.shape}."
+            400,
+            f"The shape is {shortened(shape)}; wanted is {tensors.shape}, with 1 or "
+            "more in place of -1.",
         )
     if shape[0] > BATCH_LIMIT:
         raise HttpError(
@@ -174,7 +176,7 @@ def _from_json(data: Any, shape: list[int], datatype: str) -> Any:
         raise HttpError(400, f"data is ragged; {wanted}.") from None
     kinds = _WHOLE if dtype.kind in _WHOLE else _WHOLE + "f"
     if array.dtype.kind not in kinds or _has_bool(data):
-        raise HttpError(400, f"data holds {array.dtype}; {wanted}.")
+        raise HttpError(400, f"data is {shortened(data)}; {wanted}.")
     if array.size != math.prod(shape) or array.shape not in (
         tuple(shape),
         (array.size,),

@@ -51,8 +51,8 @@ def test_each_loaded_version_can_be_named() -> None:
         ("GET", "/v2/models/toy/versions/1/x", 404, "nothing"),
         ("GET", "/v2/models/toy/predict", 404, "nothing"),
         ("GET", "/v2/models/", 404, "no model ''"),
-        ("GET", PATH, 405, "POST is allowed"),
-        ("POST", "/models", 405, "GET, HEAD is allowed"),
+        ("GET", PATH, 405, "allowed: POST"),
+        ("POST", "/models", 405, "allowed: GET, HEAD"),
         ("BREW", "/v2", 405, "BREW"),
     ],
 )

@@ -77,6 +77,20 @@ def test_a_picture_is_the_same_as_its_pixels(kind: str) -> None:
     assert file.shape == (1, 4, 4, 1) and np.array_equal(file, raw)
 
 
+@pytest.mark.parametrize("kind", [RAW.title(), f"{RAW}; charset=binary"])
+def test_the_name_of_a_media_type_may_have_parameters(kind: str) -> None:
+    assert Site(serving(IMAGE)).predict(bytes(16), kind).status == 200
+
+
+def test_a_coded_body_is_refused() -> None:
+    coded = {"content-type": "image/png", "content-encoding": "gzip"}
+    reply = Site(serving(IMAGE)).ask("POST", "/models/toy/predict", b"x", coded)
+    assert (reply.status, "'gzip'" in reply.json["error"]) == (415, True)
+    plain = {"content-type": RAW, "content-encoding": "identity"}
+    reply = Site(serving(IMAGE)).ask("POST", "/models/toy/predict", bytes(16), plain)
+    assert reply.status == 200
+
+
 def test_a_sound_is_resampled_and_padded_as_in_training() -> None:
     engine = Echo()
     site = Site(serving(AUDIO, engine=engine))
@@ -136,8 +150,12 @@ def test_what_the_model_saw_is_shown() -> None:
         (TEXT, b"\xff\xfe\xff", RAW, 422, ""),
         (TEXT, b"{", "application/json", 400, "not JSON"),
         (TEXT, b"[" * 10**5, "application/json", 400, "nested"),
-        (TEXT, b'{"text": 3}', "application/json", 422, "wanted"),
-        (TEXT, b'{"words": "a"}', "application/json", 422, "['words']"),
+        (TEXT, b'{"text": 3}', "application/json", 422, 'is {"text": 3}; wanted'),
+        (TEXT, b"9" * 5000, "application/json", 400, "too many digits"),
+        (TEXT, b"[NaN]", "application/json", 400, "NaN is not a JSON number"),
+        (TEXT, b"null", "application/json", 422, "The body is null;"),
+        (IMAGE, bytes(15), f"{RAW}; a=b", 422, "15 bytes"),
+        (TEXT, b'{"words": "a"}', "application/json", 422, '{"words": "a"}'),
         (TEXT, b'{"text": "a", "b": 1}', "application/json", 422, "wanted"),
         (TEXT, b'{"text": "\\ud800"}', "application/json", 422, "half a character"),
         (TEXT, b'{"text": "\\u0000"}', "application/json", 422, "NUL"),
