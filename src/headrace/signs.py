@@ -18,6 +18,13 @@ def visible(text: str) -> str:
     return UNSEEN.sub(_escape, text)
 
 
+def beginning(data: bytes) -> str:
+    """How a file begins: in quotes if it is ASCII text, else in hexadecimal."""
+    if data.isascii() and data and data.decode().isprintable():
+        return repr(data.decode())
+    return data.hex(" ") or "nothing"
+
+
 def _escape(character: re.Match[str]) -> str:
     code = ord(character[0])
     if code < 256:

@@ -62,7 +62,7 @@ def test_files_keep_their_rows_whatever_becomes_of_them(tmp_path: Path) -> None:
     assert grey.payload.tolist() == [GREY[..., None].tolist()] * 2
     assert (red.rows, red.names, red.payload.shape) == ([2], ["c"], (1, 2, 3, 3))
     sha = hashlib.sha256(b"x").hexdigest()
-    reason = "not one of PNG, JPEG, BMP, GIF, WEBP, TIFF: begins with b'x'"
+    reason = "not one of PNG, JPEG, BMP, GIF, WEBP, TIFF: begins with 'x'"
     assert part.rejected == {1: Rejected(sha, "", "", "b", "decode", reason)}
 
 

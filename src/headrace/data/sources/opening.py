@@ -20,6 +20,7 @@ from headrace.errors import SourceError, SpecError
 from headrace.media import medium
 from headrace.media.chunks import Chunk, Reading, Source
 from headrace.settings import Settings
+from headrace.signs import beginning
 from headrace.tasks import task
 
 _OFFICE = {
@@ -145,7 +146,7 @@ def _unpacked(
 def _unknown(data: File | FileTree, head: bytes, reading: Reading) -> SourceError:
     refuse_others(head, data.where)
     plain = unpacked_head(data) if isinstance(data, File) else head
-    problem = f"is of no known format: it begins with {head[:8]!r}"
+    problem = f"is of no known format: it begins with {beginning(head[:8])}"
     if plain[:8] != head[:8]:
         problem += f", unpacked {plain[:8]!r}"
     added = [n for n in readers() if extensions.is_added("sources", n)]

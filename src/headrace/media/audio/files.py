@@ -25,6 +25,7 @@ from headrace.media.audio.headers import Header, Unfit
 from headrace.media.chunks import Chunk
 from headrace.media.forms import Decoded, Payload, Size
 from headrace.records import Form
+from headrace.signs import beginning
 
 FILE_FORMATS = ("WAV", "FLAC", "OGG", "AIFF", "AU")
 _FRAMES_AT_ONCE = 2**16
@@ -93,7 +94,7 @@ def _decode_file(data: bytes, form: Form) -> tuple[samples.Samples, list[str]]:
     kind = _KINDS.get(data[:4], "")
     if not kind or data[8:12] not in _FORMS.get(kind, (data[8:12],)):
         kinds = ", ".join(FILE_FORMATS)
-        raise Unfit("decode", f"not one of {kinds}: begins with {data[:12]!r}")
+        raise Unfit("decode", f"not one of {kinds}: begins with {beginning(data[:12])}")
     limit = samples.longest(form)
     header, sound = _read(kind, data, limit / form.sample_rate_hz)
     notes = [*header.notes]

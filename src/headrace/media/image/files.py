@@ -17,12 +17,14 @@ import numpy as np
 from headrace.media.forms import Decoded, Problem, Shape, Size
 from headrace.media.image import pixels
 from headrace.records import Form
+from headrace.signs import beginning
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 FILE_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")
 _PNG = b"\x89PNG\r\n\x1a\n"
+_BEGINNINGS = (_PNG, b"\xff\xd8\xff", b"GIF8", b"II*\0", b"MM\0*")
 # A photo has about 10 scans. Each decodes all pixels, and may have only 20 bytes.
 _SCANS_LIMIT = 200
 _SCAN = b"\xff\xda"
@@ -79,8 +81,12 @@ def _decode_file(data: bytes, shape: Shape | None) -> pixels.Pixels | Problem:
             image.load()
             return _pixels_of(image)
     except UnidentifiedImageError:
+        if data.startswith(_BEGINNINGS):
+            return Problem("decode", "damaged or cut short in its header")
         kinds = ", ".join(FILE_FORMATS)
-        return Problem("decode", f"not one of {kinds}: begins with {data[:8]!r}")
+        return Problem(
+            "decode", f"not one of {kinds}: begins with {beginning(data[:8])}"
+        )
     except Image.DecompressionBombError as error:
         return Problem("too_large", str(error))
     except BROKEN as error:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from headrace.errors import NotFoundError, PromotionError, UsageError
+from headrace.errors import NotFoundError, PromotionError, UsageError, did_you_mean
 from headrace.state.ledger.anchors import Anchors
 from headrace.state.ledger.chain import row_key
 from headrace.state.ledger.database import Condition, ledger_exists
@@ -112,11 +112,12 @@ class Ledger(Versions, Anchors):
         model, at, alias = name.partition("@")
         champion = self.champion(model)
         if champion is None or (at and alias != "champion"):
-            known = ", ".join(self.models()) or "none"
+            models = self.models()
+            first = "Name MODEL, MODEL@champion or MODEL/VERSION, or run `headrace run "
+            first += f"{model}` first. Known models: {', '.join(models) or 'none'}."
             raise NotFoundError(
                 f"The model {model!r} has no {alias or 'champion'}.",
-                "Name MODEL, MODEL@champion or MODEL/VERSION, or run `headrace run "
-                f"{model}` first. Known models: {known}.",
+                first if model in models else did_you_mean(model, models, first),
             )
         return champion.version
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from headrace.errors import NotFoundError, PromotionError, UsageError
+from headrace.errors import NotFoundError, PromotionError, UsageError, did_you_mean
 from headrace.state.ledger.database import Condition, Database, as_json
 from headrace.state.ledger.former import Attempt
 from headrace.state.ledger.leases import LEASES, PATIENCE_SECONDS, fence, now_of
@@ -88,11 +88,13 @@ class Versions:
         if rows := self.versions(model, VERSIONS.c.version == version):
             return rows[0]
         known = ", ".join(str(row.version) for row in self.versions(model))
+        models = self.models()
+        named = f"Known models: {', '.join(models) or 'none'}."
         raise NotFoundError(
             f"There is no version {version} of {model}.",
             f"Known versions: {known}."
             if known
-            else f"Known models: {', '.join(self.models()) or 'none'}.",
+            else did_you_mean(model, models, named),
         )
 
     def versions(self, model: str, *where: Condition) -> list[Version]:

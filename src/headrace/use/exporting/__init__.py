@@ -199,10 +199,16 @@ def _write(output: Path, files: Mapping[str, bytes]) -> None:
 @contextlib.contextmanager
 def _new_folder(output: Path) -> Iterator[Path]:
     """A folder to fill, which is renamed at the end of the block."""
-    output.parent.mkdir(parents=True, exist_ok=True)
-    sweep(output.parent)
     folder = output.parent / f"{work_prefix()}{uuid.uuid4().hex}"
-    folder.mkdir()
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        sweep(output.parent)
+        folder.mkdir()
+    except (PermissionError, FileNotFoundError, FileExistsError, NotADirectoryError):
+        raise UsageError(
+            f"A folder cannot be made in {output.parent}.",
+            "Name with --output a new folder where you may write.",
+        ) from None
     try:
         yield folder
         fsync_path(folder)

@@ -143,7 +143,7 @@ def test_a_remote_that_does_not_answer(read, memory, monkeypatch):
     ("data", "seen"),
     [
         (b"", "is empty: 0 bytes"),
-        (b"hello, world", "no known format: it begins with b'hello, w'"),
+        (b"hello, world", "no known format: it begins with 'hello, w'"),
         (b"\x89PNG\r\n\x1a\nrest", "is a single image"),
         (b"PK\x03\x04rest", "begins as a zip archive"),
     ],

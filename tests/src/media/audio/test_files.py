@@ -222,6 +222,7 @@ def test_floats_that_are_a_little_too_loud_are_clipped():
         (b"", "decode", "the file is empty or not there"),
         (b"ID3\3 an mp3", "decode", "not one of WAV, FLAC, OGG, AIFF, AU: begins with"),
         (b"RIFF\0\0\0\0AVI fmt ", "decode", "not one of"),
+        (b"\x1aE\xdf\xa3\0 webm", "decode", "begins with 1a 45 df a3 00 20 77"),
         (_wav()[:40], "truncated", "ends before its samples begin"),
         (_wav()[:12], "header", "no fmt chunk"),
         (_wav()[:12] + b"fmt \x04\0\0\0abcd", "truncated", "4 bytes of 16"),

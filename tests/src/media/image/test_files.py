@@ -90,10 +90,11 @@ def test_the_turn_in_exif_is_applied():
         (
             b"<html></html>",
             "decode",
-            "not one of PNG, JPEG, .* begins with b'<html></'",
+            "not one of PNG, JPEG, .* begins with '<html></'",
         ),
         (b"%!PS-Adobe-3.0 EPSF-3.0", "decode", "not one of PNG"),
         (_encoded(COLOURS[0])[:-30], "decode", "damaged or cut short"),
+        (_encoded(COLOURS[0])[:20], "decode", "damaged or cut short in its header"),
         (_encoded(COLOURS[0])[:60] + b"x" + _encoded(COLOURS[0])[61:], "decode", "at"),
         (_encoded(Image.new("CMYK", (4, 4)), "JPEG"), "mode", "colour mode CMYK"),
         (_encoded(Image.new("F", (4, 4)), "TIFF"), "mode", "colour mode F"),

@@ -21,6 +21,7 @@ from headrace.data.sources.places.trees import FileTree
 from headrace.errors import SourceError
 from headrace.media.chunks import SPLITS, Chunk, Source, SourceSplit
 from headrace.settings import Settings
+from headrace.signs import beginning
 
 RANK = 30
 _NAME = re.compile(
@@ -152,7 +153,7 @@ def _header(stream: IO[bytes], where: str) -> Header:
     if not _is_idx(magic):
         raise SourceError(
             f"{where} is not an IDX file: it begins with "
-            f"{magic.hex(' ') or 'nothing'}, and 00 00, a type of 08..0e and 01..04 "
+            f"{beginning(magic)}, and 00 00, a type of 08..0e and 01..04 "
             "dimensions were expected.",
             "Download it again, or check that it is the file its name says.",
         )
