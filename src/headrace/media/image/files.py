@@ -81,16 +81,18 @@ def _decode_file(data: bytes, shape: Shape | None) -> pixels.Pixels | Problem:
             image.load()
             return _pixels_of(image)
     except UnidentifiedImageError:
-        if data.startswith(_BEGINNINGS):
-            return Problem("decode", "damaged or cut short in its header")
-        kinds = ", ".join(FILE_FORMATS)
-        return Problem(
-            "decode", f"not one of {kinds}: begins with {beginning(data[:8])}"
-        )
+        return _unknown(data)
     except Image.DecompressionBombError as error:
         return Problem("too_large", str(error))
     except BROKEN as error:
         return Problem("decode", f"damaged or cut short: {error}")
+
+
+def _unknown(data: bytes) -> Problem:
+    if data.startswith(_BEGINNINGS):
+        return Problem("decode", "damaged or cut short in its header")
+    kinds = ", ".join(FILE_FORMATS)
+    return Problem("decode", f"not one of {kinds}: begins with {beginning(data[:8])}")
 
 
 def _header_problem(image: Image, shape: Shape | None) -> Problem | None:

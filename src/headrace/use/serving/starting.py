@@ -181,7 +181,8 @@ def _doors_of(options: Options, settings: Settings) -> tuple[Doors, Tls | None]:
         tls = Tls(options.tls_cert, options.tls_key)
     if not is_loopback(options.host) and (tls is None or options.token_file is None):
         raise UsageError(
-            f"Others can reach {options.host or 'an empty --host'}, so the server needs a token and TLS.",
+            f"Others can reach {options.host or 'all addresses'}, so the server needs "
+            "a token and TLS.",
             "Give --token-file, --tls-cert and --tls-key, or leave out --host.",
         )
     token = read_token(options.token_file) if options.token_file else ""

@@ -94,7 +94,7 @@ def test_the_turn_in_exif_is_applied():
         ),
         (b"%!PS-Adobe-3.0 EPSF-3.0", "decode", "not one of PNG"),
         (_encoded(COLOURS[0])[:-30], "decode", "damaged or cut short"),
-        (_encoded(COLOURS[0])[:20], "decode", "damaged or cut short in its header"),
+        (_encoded(COLOURS[0])[:40], "decode", "damaged or cut short in its header"),
         (_encoded(COLOURS[0])[:60] + b"x" + _encoded(COLOURS[0])[61:], "decode", "at"),
         (_encoded(Image.new("CMYK", (4, 4)), "JPEG"), "mode", "colour mode CMYK"),
         (_encoded(Image.new("F", (4, 4)), "TIFF"), "mode", "colour mode F"),
