@@ -416,4 +416,7 @@ def test_others_need_the_token_and_get_tls(server: Serving, tmp_path: Path) -> N
     finally:
         code, err = own.end(signal.SIGINT)
     assert code == 0 and secret not in err + json.dumps(own.ready), err
+    pair = ("--tls-cert", str(key), "--tls-key", str(certificate))
+    refused = server.home.headrace("serve", "blobs", "--port", "0", *pair, "--json")
+    assert refused.exit_code == 2 and "not a pair of PEM" in refused.json["reason"]
     assert os.environ.get("HEADRACE_HOME") is None

@@ -126,6 +126,9 @@ def test_a_folder_with_files_is_not_touched(built: Settings, tmp_path: Path) -> 
     assert sorted(output.rglob("*")) == before
     with pytest.raises(UsageError, match="exists and is no folder"):
         export("images/1", "onnx", output / "model.onnx", built)
+    for parent in (output / "model.onnx", Path("/proc")):
+        with pytest.raises(UsageError, match=f"cannot be made in {parent}"):
+            export("images/1", "onnx", parent / "new", built)
 
 
 def test_what_is_missing_is_named(

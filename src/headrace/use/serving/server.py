@@ -9,6 +9,7 @@ import logging
 import resource
 import signal
 import socket
+import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -145,12 +146,17 @@ def run(
         timeout_graceful_shutdown=STOP_SECONDS,
         ssl_certfile=tls and tls.certificate,
         ssl_keyfile=tls and tls.key,
+        # With one that is wrong OpenSSL does not ask for it at the terminal.
+        ssl_keyfile_password="none",  # noqa: S106
     )
     try:
         config.load()
-    except OSError as error:  # ssl.SSLError is one
+    except OSError as error:
+        is_form = isinstance(error, ssl.SSLError)
+        reason = "they are not a pair of PEM files" if is_form else error.strerror
         raise UsageError(
-            f"The files of TLS cannot be used: {error.strerror or error}.",
+            f"The files of TLS, {' and '.join(map(str, tls or ()))}, cannot be used: "
+            f"{reason}.",
             "Give a certificate and its private key as PEM, without a password.",
         ) from None
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:

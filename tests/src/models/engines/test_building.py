@@ -264,6 +264,20 @@ def test_an_engine_without_its_runtime_is_not_opened(
     assert "onnx is not installed" in caplog.text
 
 
+def test_an_interrupt_amid_a_runtimes_import_is_not_taken_for_its_failure(
+    built: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def engine(*_: object) -> None:
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt as interrupt:  # as pybind11 reports it
+            raise ImportError("initialization failed") from interrupt
+
+    monkeypatch.setattr(onnx, "ENGINE", engine)
+    with pytest.raises(KeyboardInterrupt):
+        open_kept(version_of(built, "images"), built)
+
+
 def test_the_background_builds_by_itself(registered: Settings) -> None:
     version = version_of(registered, "images")
     prepare_in_background(version, registered)
