@@ -97,13 +97,3 @@ def comparable(columns: Columns, data: DataDescription) -> list[str]:
         for name, values in columns.items()
         if values.dtype.kind in "biuf" and name not in left_out
     ]
-
-
-def window_of(
-    items: Payload,
-    outputs: Outputs,
-    data: DataDescription,
-    digests: _Digests | None = None,
-) -> Window:
-    """A window of items ``(n, *shape)`` as in a snapshot, and outputs ``(n, ...)``."""
-    return Window(item_columns(items, data), outputs, digests)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 
 from headrace.drift.profile import HeldOut, Profile, make_profile
-from headrace.drift.windows import Window, window_of
+from headrace.drift.windows import Window, item_columns
 from headrace.media import ladder
 from headrace.records import DataDescription
 
@@ -43,7 +43,8 @@ class Digits:
         if family:
             random = np.random.default_rng(1)
             items = ladder("image").shifted(items, family, level, DATA, random)
-        return window_of(items, self.answer(items), DATA, self.rows.digests[rows])
+        columns, outputs = item_columns(items, DATA), self.answer(items)
+        return Window(columns, outputs, self.rows.digests[rows])
 
     def accuracy(self, family: str, level: float) -> float:
         random = np.random.default_rng(1)
