@@ -15,6 +15,7 @@ from headrace.spec import PipelineSpec
 from headrace.spec.tables import DeploySpec, FlowSpec
 from headrace.state.store import Store, pack_folder
 from headrace_flows.events import DRIFT, SNAPSHOT, ledger_tag
+from headrace_flows.places import absolute_places
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +87,15 @@ def wanted_of(
 
     Raises:
         SpecError: a table sets a parameter that its flow does not have.
+        UsageError: a place in a parameter holds a credential.
     """
     tags = (*owner_tags(settings), f"pipeline:{spec.name}")
     digest = pack_folder(folder, Store(settings.store))
     own = {"pipeline": spec.model_dump(mode="json"), "folder": f"sha256:{digest}"}
     wanted = []
     for flow, table in {"train": deploy, **deploy.flows}.items():
-        taken = inspect.signature(find_flow(flow).fn).parameters
+        found = find_flow(flow)
+        taken = inspect.signature(found.fn).parameters
         for name in table.parameters:
             if name not in taken or name in own:
                 known = ", ".join(name for name in taken if name not in own) or "none"
@@ -104,7 +107,7 @@ def wanted_of(
         parameters = {name: value for name, value in own.items() if name in taken}
         if "model" in taken:
             parameters["model"] = spec.name
-        parameters |= table.parameters
+        parameters |= absolute_places(found, table.parameters, folder)
         wanted.append(
             Wanted(flow, spec.name, spec.description, table, tags, parameters)
         )

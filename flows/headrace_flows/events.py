@@ -114,6 +114,8 @@ def emit_from_command(
             from prefect.events.worker import EventsWorker
 
             emit(settings, kind, model, message, **details)
+            # It warns at once that an event waits, on a logger of that name.
+            logging.getLogger(EventsWorker.__name__).setLevel(logging.ERROR)
             EventsWorker.drain_all(timeout=SEND_LIMIT_SECONDS)
     except HeadraceError as error:
         log.warning("no notification of the %s of %s was sent: %s", kind, model, error)

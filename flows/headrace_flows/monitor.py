@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import Any
 
 from prefect import State, flow, task
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactCreate
 from prefect.runtime import flow_run
 from prefect.states import Completed
-from pydantic import Field
 
-from headrace.credentials import schema_pattern
 from headrace.settings import Settings
 from headrace.state.disk import own_temporary_folder
 from headrace.state.tracking.runs import FLOW_TAG
 from headrace.use.monitoring.records import MonitorRecord
 from headrace_flows.events import emit
+from headrace_flows.places import Place
 from headrace_flows.stages import RETRIED
 from headrace_flows.watching import drift_of, with_pages
-
-# Prefect keeps the parameters of a run: it refuses one with a credential in it.
-Place = Annotated[str, Field(json_schema_extra={"pattern": schema_pattern()})]
 
 
 @task(name="judge window", **RETRIED)

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 from prefect import State, flow, task
 from prefect.states import Completed
-from pydantic import Field
 
-from headrace.credentials import schema_pattern
 from headrace.settings import Settings
 from headrace.state.disk import own_temporary_folder
 from headrace.use.scoring import ScoringRecord
+from headrace_flows.places import Place
 from headrace_flows.stages import RETRIED
-
-# Prefect keeps the parameters of a run: it refuses one with a credential in it.
-Place = Annotated[str, Field(json_schema_extra={"pattern": schema_pattern()})]
 
 
 @task(name="score", **RETRIED)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
-from headrace.errors import SpecError, UsageError
+from headrace.errors import SpecError
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
@@ -86,6 +86,7 @@ def open_pipeline(
     """The spec with its overrides, and the pipeline's folder."""
     from headrace.settings import find_pipeline
     from headrace.spec import load_spec
+    from headrace.spec.checks import absolute_source
 
     folder = find_pipeline(name, settings)
     spec = load_spec(folder, all_overrides(overrides, data))
@@ -98,27 +99,12 @@ def open_pipeline(
 
 def all_overrides(overrides: list[str] | None, data: str | None) -> tuple[str, ...]:
     """``--set`` and ``--data``, as overrides of a pipeline file."""
+    from headrace.spec.checks import absolute_source
+
     changes = tuple(overrides or ())
     if data is None:
         return changes
     return *changes, f"data.source={json.dumps(absolute_source(data, Path.cwd()))}"
-
-
-def absolute_source(source: str, base: Path) -> str:
-    """A local path made absolute against ``base``; any other source as it is.
-
-    Raises:
-        UsageError: it is empty, as an unset variable is, or holds a credential.
-    """
-    from headrace.spec.checks import refuse_credential
-
-    if not source.strip():
-        raise UsageError("The data's source is empty.", "Name a path or a URI.")
-    refuse_credential(source, "The data's source")
-    scheme, colon, _ = source.partition(":")
-    if colon and len(scheme) > 1 and not (base / source).exists():
-        return source
-    return str((base / Path(source).expanduser()).absolute())
 
 
 def is_packaged(folder: Path, settings: Settings) -> bool:

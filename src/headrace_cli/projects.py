@@ -64,10 +64,11 @@ def new(  # noqa: PLR0913
 ) -> None:
     """Write a pipeline for your data, after looking at it."""
     from headrace.spec import DataSpec, load_spec
+    from headrace.spec.checks import absolute_source
     from headrace.use.drafting import draft
 
     settings = prepared()
-    source = pipelines.absolute_source(data, Path.cwd())
+    source = absolute_source(data, Path.cwd())
     spec = DataSpec(source=source, item=text, label=label, group=group, where=where)
     folder, inspection = draft(name, medium, task, spec, settings)
     snapshot, survey = inspection.snapshot, inspection.survey

@@ -259,7 +259,7 @@ FLOWS = """
 [deploy.flows.score]
 cron = "0 6 * * *"
 pool = "scoring"
-parameters = { model = "blobs", source = "items.npz", output = "answers.csv" }
+parameters = { model = "blobs", source = "s3://inbox/x", output = "answers.csv" }
 
 [deploy.flows.tune]
 parameters = { ranges = ["training.learning_rate=log(1e-3,1)"] }
@@ -279,7 +279,10 @@ def test_other_flows_are_deployed_and_triggered_with_their_parameters(
     assert score.entrypoint == "headrace_flows.score.score"
     assert score.work_pool_name == "scoring"
     assert score.schedules[0].schedule.cron == "0 6 * * *"
-    assert score.parameters["output"] == "answers.csv"
+    # A relative path begins in the pipeline's folder; a worker is somewhere else.
+    folder = place.project / "pipelines" / "blobs"
+    assert score.parameters["output"] == str(folder / "answers.csv")
+    assert score.parameters["source"] == "s3://inbox/x"
     assert "pipeline" not in score.parameters
     tune = client.read_deployment_by_name("tune/blobs").parameters
     train = client.read_deployment_by_name("train/blobs").parameters
@@ -311,6 +314,10 @@ def test_other_flows_are_deployed_and_triggered_with_their_parameters(
         (
             "[deploy.flows.score]\nparameters = { modell = 'x' }",
             "no parameter 'modell'",
+        ),
+        (
+            "[deploy.flows.score]\nparameters = { source = 'ftp://a:b@host/x' }",
+            "The parameter source holds a credential",
         ),
         (
             "[deploy.flows.tune]\nparameters = { folder = '/x' }",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import zoneinfo
+from pathlib import Path
 from typing import Any
 
 from headrace.credentials import credential_advice, find_credential
@@ -78,6 +79,26 @@ def refuse_credential(uri: str, where: str) -> None:
             "and logs.",
             credential_advice(uri),
         )
+
+
+def absolute_source(source: str, base: Path, where: str = "The data's source") -> str:
+    """A local path made absolute against ``base``; any other source as it is.
+
+    Args:
+        source: a path, any fsspec URI or ``library:name``.
+        base: a folder.
+        where: the source was given, for the message.
+
+    Raises:
+        UsageError: it is empty, as an unset variable is, or holds a credential.
+    """
+    if not source.strip():
+        raise UsageError(f"{where} is empty.", "Name a path or a URI.")
+    refuse_credential(source, where)
+    scheme, colon, _ = source.partition(":")
+    if colon and len(scheme) > 1 and not (base / source).exists():
+        return source
+    return str((base / Path(source).expanduser()).absolute())
 
 
 def shorten(text: str) -> str:

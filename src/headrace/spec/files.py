@@ -203,9 +203,17 @@ def fields_of(spec: PipelineSpec) -> dict[str, str]:
 
 
 def fields_of_file(spec: PipelineSpec, folder: Path) -> dict[str, str]:
-    """The fields of the pipeline's file, or of the spec if the file is unreadable."""
+    """The fields of the pipeline's file, or of the spec if the file is unreadable.
+
+    A relative source is given as in the spec, where it is absolute.
+    """
     with contextlib.suppress(HeadraceError):
-        return fields_of(load_spec(folder, name=spec.name))
+        file = load_spec(folder, name=spec.name)
+        fields = fields_of(file)
+        # A worker's copy of the folder has another place and name.
+        if spec.data.source.endswith(f"/{spec.name}/{file.data.source}"):
+            fields["data.source"] = spec.data.source
+        return fields
     return fields_of(spec)
 
 

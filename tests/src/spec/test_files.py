@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,15 @@ def test_a_run_is_named_by_what_it_overrides(
 ) -> None:
     spec = load_spec(folder, overrides)
     assert name_by_changes("mlp", fields_of_file(spec, folder), fields_of(spec)) == name
+
+
+def test_the_source_of_the_file_is_no_override(folder: Path, tmp_path: Path) -> None:
+    """Also where a worker has a copy of the folder."""
+    source = f"data.source={tmp_path}/digits/digits.npz"
+    copy = shutil.copytree(folder, tmp_path / "5f2d")
+    for place in (folder, copy):
+        spec = load_spec(place, (source,), name="digits")
+        assert fields_of_file(spec, place) == fields_of(spec)
 
 
 def test_a_builder_is_named_once(folder: Path) -> None:
