@@ -21,9 +21,10 @@ import pytest
 from PIL import Image
 from tests.repo.docs_blocks import PAGES, ROOT, blocks_of, inline_code_of, name_of
 
-# Pages with several trainings.
+# Pages with trainings.
 SLOW = {
     "docs/tutorial.md",
+    "docs/tutorial-loop.md",
     "docs/guides/own-data.md",
     "docs/guides/promote.md",
     "docs/guides/recover.md",
