@@ -16,7 +16,14 @@ from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import quote
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import (
+    Field,
+    ModelWrapValidatorHandler,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from headrace.errors import (
@@ -202,6 +209,19 @@ class Settings(BaseSettings):
         "256 MB",
         gt=0,
     )
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _in_words(cls, values: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        try:
+            return handler(values)
+        except ValidationError as error:
+            wrong = error.errors(include_url=False)[0]
+        name = f"HEADRACE_{'.'.join(map(str, wrong['loc']))}".upper()
+        raise UsageError(
+            f"The setting {name} is {wrong['input']!r}: {wrong['msg']}.",
+            "Correct it, or leave it out.",
+        )
 
     @field_validator("data", mode="before")
     @classmethod

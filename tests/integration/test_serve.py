@@ -360,6 +360,14 @@ def test_a_signal_ends_it_after_the_last_answer(
     assert not [p for p in psutil.process_iter() if _has_home(p, home.path)]
 
 
+def test_without_a_reader_of_its_output_it_ends_at_once(server: Serving) -> None:
+    process = server.home.start("serve", "blobs", "--port", "0")
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.close()
+    assert process.wait(60) == 1
+    assert "Traceback" not in process.stderr.read()
+
+
 def _has_home(process: psutil.Process, home: Path) -> bool:
     try:
         return process.environ().get("HEADRACE_HOME") == str(home)

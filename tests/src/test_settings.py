@@ -147,6 +147,22 @@ def test_the_shipped_pipeline_is_found_from_anywhere(tmp_path: Path) -> None:
     assert (found / "pipeline.toml").is_file()
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("MAX_BODY_BYTES", "many", "a valid integer"),
+        ("SHADOW_SHARE", "2", "less than or equal to 1"),
+        ("ENGINES", "fast", "'auto' or 'none'"),
+    ],
+)
+def test_a_value_that_a_setting_does_not_take_is_named(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, reason: str
+) -> None:
+    monkeypatch.setenv(f"HEADRACE_{name}", value)
+    with pytest.raises(UsageError, match=f"HEADRACE_{name} is '{value}': .*{reason}"):
+        Settings()
+
+
 def test_a_typo_in_a_name_is_answered_with_the_nearest(tmp_path: Path) -> None:
     make_pipeline(tmp_path / "pipelines", "letters")
     settings = Settings(project=tmp_path)

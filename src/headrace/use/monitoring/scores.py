@@ -27,8 +27,8 @@ def with_labels(batch: Batch, late: LateLabels, what: str) -> Batch:
     labelled = batch.relabelled(late.of(batch))
     if not len(labelled):
         raise InputError(
-            f"None of the {len(late.labels):,} labels in {late.source} belongs to a "
-            f"{late.key} of {batch.source} that {what} answered.",
+            f"None of the {len(late.labels):,} labels in {late.source} has the "
+            f"{late.key} of a row of the window that {what} answered.",
             "Join them by the request_id of the answers, or by item, the sha256 that "
             "`headrace score` writes.",
         )

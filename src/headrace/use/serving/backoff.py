@@ -1,4 +1,4 @@
-"""When to start a process again that has ended."""
+"""When to try again what has failed: to start a process, or to load a version."""
 
 from __future__ import annotations
 
@@ -12,16 +12,24 @@ class Backoff:
     """Waits twice as long after each failure, until a start has lasted.
 
     Args:
+        first_seconds, most_seconds: the first wait, and the longest one. A start has
+            lasted if it ran for the longest one.
         clock: the time in seconds.
 
     Attributes:
         restarts: starts after the first one.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        first_seconds: float = FIRST_SECONDS,
+        most_seconds: float = MOST_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._first, self._most = first_seconds, most_seconds
         self.restarts = 0
         self._clock = clock
-        self._delay = FIRST_SECONDS
+        self._delay = first_seconds
         self._next = self._started = clock()
         self._starts = 0
 
@@ -39,8 +47,8 @@ class Backoff:
     def failed(self) -> float:
         """It has ended, or could not be started; the seconds until the next try."""
         now = self._clock()
-        if self._starts and now - self._started >= MOST_SECONDS:
-            self._delay = FIRST_SECONDS
+        if self._starts and now - self._started >= self._most:
+            self._delay = self._first
         delay = self._delay
-        self._next, self._delay = now + delay, min(2 * delay, MOST_SECONDS)
+        self._next, self._delay = now + delay, min(2 * delay, self._most)
         return delay

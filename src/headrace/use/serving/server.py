@@ -80,6 +80,9 @@ class Server(uvicorn.Server):
         config: uvicorn's.
         app: the application.
         ready: called once connections are taken.
+
+    Attributes:
+        failure: what ``ready`` raised, which ended the server.
     """
 
     def __init__(
@@ -87,12 +90,19 @@ class Server(uvicorn.Server):
     ) -> None:
         super().__init__(config)
         self._app, self._ready = app, ready
+        self.failure: BaseException | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Take connections."""
         await super().startup(sockets)
         self._sweep()
-        self._ready()
+        asyncio.get_running_loop().call_soon(self._announce)
+
+    def _announce(self) -> None:
+        try:
+            self._ready()
+        except BaseException as error:  # such as a pipe that nobody reads
+            self.failure, self.should_exit = error, True
 
     def _sweep(self) -> None:
         """End what takes too long, once a second."""
@@ -159,5 +169,8 @@ def run(
             f"{reason}.",
             "Give a certificate and its private key as PEM, without a password.",
         ) from None
+    server = Server(config, app, ready)
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-        runner.run(Server(config, app, ready).serve(sockets=[listener]))
+        runner.run(server.serve(sockets=[listener]))
+    if server.failure is not None:
+        raise server.failure

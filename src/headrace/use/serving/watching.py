@@ -12,7 +12,6 @@ import asyncio
 import logging
 import queue
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,6 +21,7 @@ from sqlalchemy import make_url
 
 from headrace.errors import DependencyError, HeadraceError
 from headrace.state.ledger import Ledger
+from headrace.use.serving.backoff import Backoff
 from headrace.use.serving.metrics import Metric
 from headrace.use.serving.served import Served, Slot
 
@@ -30,26 +30,11 @@ if TYPE_CHECKING:
     from headrace.use.serving.answered import Role
 
 POLL_SECONDS = 0.5
-FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 2.0, 300.0
+PAUSES_SECONDS = 2.0, 300.0  # before a version is tried again: the first, the longest
 log = logging.getLogger("headrace")
 
 Open = Callable[["Version", "Role"], Served]
 Replace = Callable[[Slot, Served], None]
-
-
-class _Retry:
-    """When a version that does not load is tried again."""
-
-    def __init__(self) -> None:
-        self.pause = FIRST_PAUSE_SECONDS
-        self.at = 0.0
-
-    def is_due(self) -> bool:
-        return time.monotonic() >= self.at
-
-    def later(self) -> None:
-        self.at = time.monotonic() + self.pause
-        self.pause = min(2 * self.pause, LONGEST_PAUSE_SECONDS)
 
 
 class Builder:
@@ -117,7 +102,7 @@ class Watcher:
         self._open, self._replace = open_, replace
         self._ledger: Ledger | None = None
         self._sequences: dict[str, int] = {}
-        self._retries: dict[str, _Retry] = {}
+        self._retries: dict[str, Backoff] = {}
         self._stopped = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self.ledger_failure = ""
@@ -214,13 +199,13 @@ class Watcher:
 
     def _load(self, slot: Slot, row: Version, role: Role) -> None:
         """Open a version and let it answer; note why it does not load."""
-        retry = self._retries.setdefault(slot.model, _Retry())
-        if not retry.is_due():
+        retry = self._retries.setdefault(slot.model, Backoff(*PAUSES_SECONDS))
+        if not retry.is_over:
             return
         try:
             served = self._open(row, role)
         except Exception as error:  # the former version answers on
-            retry.later()
+            retry.failed()
             slot.failure = f"version {row.version} does not load"
             self.failures[slot.model] += 1
             reason = str(error) or type(error).__name__

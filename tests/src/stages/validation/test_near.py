@@ -7,7 +7,7 @@ import pytest
 
 from headrace.data.snapshots.reading import read_shard, shards_of
 from headrace.records import DataDescription
-from headrace.stages.validation import dataset
+from headrace.stages.validation import near
 from headrace.state.store import Store
 
 SPLITS = np.array(["test", "train", "val", "train"], object)
@@ -29,7 +29,7 @@ def _changed(prints, bits, rng):
 
 
 def test_the_nearest_copy_of_a_test_item_is_found_in_train_and_val():
-    found = dataset.near_copies(
+    found = near.near_copies(
         _prints(0xFF00, 0xFF01F, 0xFF01, 0xF0F0F0F0), SPLITS, _equal
     )
 
@@ -42,12 +42,12 @@ def test_the_nearest_copy_of_a_test_item_is_found_in_train_and_val():
 def test_a_pair_that_differs_does_not_count():
     prints = _prints(0xFF00, 0xFF07, 0xFF01, 0xFF03)
 
-    found = dataset.near_copies(
+    found = near.near_copies(
         prints, SPLITS, lambda first, second: np.where(second == 1, 0.1, 9)
     )
 
     assert (found.train.tolist(), found.distance.tolist()) == ([1], [3])
-    nothing = dataset.near_copies(prints, SPLITS, lambda first, second: second + 9.0)
+    nothing = near.near_copies(prints, SPLITS, lambda first, second: second + 9.0)
     assert (nothing.test.tolist(), nothing.share) == ([], 0.0)
 
 
@@ -58,7 +58,7 @@ def test_copies_of_up_to_12_bits_are_found_among_others(bits):
     test = _changed(train[:500], bits, rng) if bits else train[:500]
     splits = np.array(["test"] * 500 + ["train"] * 5000, object)
 
-    found = dataset.near_copies(np.concatenate([test, train]), splits, _equal)
+    found = near.near_copies(np.concatenate([test, train]), splits, _equal)
 
     right = found.train == found.test + 500
     recall = right.sum() / 500
@@ -71,7 +71,7 @@ def test_distances_are_what_they_say_and_nearly_always_the_least():
     prints = rng.integers(1, 2**64, 400, np.uint64) & np.uint64(0xFFFFFF)
     splits = rng.choice(["test", "train"], 400).astype(object)
 
-    found = dataset.near_copies(prints, splits, _equal)
+    found = near.near_copies(prints, splits, _equal)
 
     differing = prints[found.test] ^ prints[found.train]
     assert np.array_equal(np.bitwise_count(differing), found.distance)
@@ -84,7 +84,7 @@ def test_items_without_a_fingerprint_or_a_split_are_left_out():
     prints = _prints(0, 0, 0xFF, 0xFF, 0xFF)
     splits = np.array(["test", "train", "test", "", "train"], object)
 
-    found = dataset.near_copies(prints, splits, _equal)
+    found = near.near_copies(prints, splits, _equal)
 
     assert (found.test.tolist(), found.train.tolist()) == ([2], [4])
     assert found.tested == 1
@@ -92,7 +92,7 @@ def test_items_without_a_fingerprint_or_a_split_are_left_out():
 
 @pytest.mark.parametrize("splits", [["test"] * 3, ["train"] * 3, [""] * 3])
 def test_where_a_split_is_empty_nothing_is_found(splits):
-    found = dataset.near_copies(_prints(1, 1, 1), np.array(splits, object), _equal)
+    found = near.near_copies(_prints(1, 1, 1), np.array(splits, object), _equal)
 
     assert (len(found.test), found.share) == (0, 0.0)
 
@@ -105,20 +105,20 @@ def test_where_all_are_near_each_item_is_looked_at_a_few_times():
         return np.full(len(first), 9.0)
 
     splits = np.array(["test"] * 500 + ["train"] * 2000, object)
-    dataset.near_copies(np.full(2500, 7, np.uint64), splits, compare)
+    near.near_copies(np.full(2500, 7, np.uint64), splits, compare)
 
-    assert len(asked) == len(set(asked)) == dataset.NEAREST * 500
+    assert len(asked) == len(set(asked)) == near.NEAREST * 500
 
 
 def test_the_nearest_pairs_come_first_where_not_all_are_asked_for():
     prints = _prints(0xFF00, 0xAB000000, 0xFF07, 0xAB000001)
     splits = np.array(["test", "test", "train", "train"], object)
 
-    found = dataset.near_copies(prints, splits, _equal, most=1)
+    found = near.near_copies(prints, splits, _equal, most=1)
 
     assert (found.test.tolist(), found.train.tolist()) == ([1], [3])
     assert not found.complete
-    assert dataset.near_copies(prints, splits, _equal, most=9).complete
+    assert near.near_copies(prints, splits, _equal, most=9).complete
 
 
 def test_the_medium_looks_at_the_items_themselves(tmp_path, write_snapshot):
@@ -139,12 +139,12 @@ def test_the_medium_looks_at_the_items_themselves(tmp_path, write_snapshot):
     placed = [name for shard in shards for name in shard["name"].to_pylist()]
     row = {name: place for place, name in enumerate(placed)}
 
-    compare, most = dataset.comparison(snapshot)
+    compare, most = near.comparison(snapshot)
 
     pairs = [("0", "6"), ("1", "7"), ("2", "8"), ("3", "9"), ("0", "7")]
     first, second = (np.array([row[p[i]] for p in pairs]) for i in (0, 1))
     assert (compare(first, second) <= 1).tolist() == [True, True, True, False, False]
-    assert most == dataset.PAIR_BYTES // (2 * 24 * 24)
+    assert most == near.PAIR_BYTES // (2 * 24 * 24)
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_the_medium_looks_at_the_items_themselves(tmp_path, write_snapshot):
 def test_a_copy_stands_out_from_the_next_or_is_very_near(differences, copies):
     splits = np.array(["test", "train", "train"], object)
 
-    found = dataset.near_copies(
+    found = near.near_copies(
         _prints(7, 7, 7),
         splits,
         lambda first, second: np.array(differences)[second - 1],
@@ -174,4 +174,4 @@ def test_a_medium_may_tell_copies_alone():
     first, second = np.array([b"a", b"b"]), np.array([b"a", b"c"])
     module = SimpleNamespace(alike=lambda one, other, _: one == other)
 
-    assert dataset._difference(module, first, second, None).tolist() == [0, np.inf]
+    assert near._difference(module, first, second, None).tolist() == [0, np.inf]

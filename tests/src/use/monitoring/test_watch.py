@@ -136,7 +136,8 @@ def test_a_log_is_judged_with_late_labels(
 
     frame.assign(request_id="x").to_csv(labels, index=False)
     with pytest.raises(
-        InputError, match=r"None of the 1 labels in .* request_id of log"
+        InputError,
+        match=r"None of the 1 labels .* request_id of a row of the window",
     ):
         watch(labels=str(labels))
 

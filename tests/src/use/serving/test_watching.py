@@ -90,7 +90,7 @@ class House:
 @pytest.fixture
 def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
     monkeypatch.setattr(watching, "POLL_SECONDS", 0.02)
-    monkeypatch.setattr(watching, "FIRST_PAUSE_SECONDS", 0.1)
+    monkeypatch.setattr(watching, "PAUSES_SECONDS", (0.1, 300.0))
     return House(tmp_path)
 
 
@@ -153,7 +153,7 @@ def test_a_version_that_does_not_load_leaves_the_former_one(house: House) -> Non
 def test_a_later_promotion_does_not_wait_for_the_one_that_failed(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watching, "FIRST_PAUSE_SECONDS", 1000.0)
+    monkeypatch.setattr(watching, "PAUSES_SECONDS", (1000.0, 1000.0))
     house.broken = {2}
     house.run(
         once(lambda: house.promote(2)),
