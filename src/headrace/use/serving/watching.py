@@ -202,6 +202,9 @@ class Watcher:
         retry = self._retries.setdefault(slot.model, Backoff(*PAUSES_SECONDS))
         if not retry.is_over:
             return
+        ended = slot.versions.get(row.version)
+        if ended is not None and ended.failure:
+            log.warning("serve: %s is opened again: its process %s", row, ended.failure)
         try:
             served = self._open(row, role)
         except Exception as error:  # the former version answers on

@@ -202,7 +202,9 @@ def test_the_ledger_is_watched_again_when_it_is_back(house: House) -> None:
     )
 
 
-def test_an_engine_that_has_ended_is_opened_again(house: House) -> None:
+def test_an_engine_that_has_ended_is_opened_again(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
     @contextmanager
     def ended() -> Iterator[None]:
         current = house.slot.current
@@ -214,6 +216,7 @@ def test_an_engine_that_has_ended_is_opened_again(house: House) -> None:
     with ended():
         house.run(lambda: house.slot.current is not first)
     assert house.opened == [1] and house.version == 1
+    assert "version 1 is opened again: its process ended with -9" in caplog.text
 
 
 def test_a_pinned_version_is_opened_again_as_well(house: House) -> None:
