@@ -76,6 +76,11 @@ class Connection(asyncio.Protocol):
         """Keep the transport."""
         self._transport = transport
 
+    @property
+    def is_closing(self) -> bool:
+        """Whether nothing can be asked any more."""
+        return self._transport.is_closing()
+
     def ask(self, due: float) -> None:
         """Send a request that was due at a time."""
         self._due = due
@@ -144,9 +149,10 @@ class Asking:
             if self._is_over:
                 count = number
                 break
-            if not self._idle:
-                self._idle.append(await self._connect())
-            self._idle.pop().ask(due)
+            free = self._idle.pop() if self._idle else await self._connect()
+            while free.is_closing:  # the server has ended it, as it was idle for long
+                free = self._idle.pop() if self._idle else await self._connect()
+            free.ask(due)
         for _ in range(1000):
             if self.seen.statuses.total() >= count:
                 break

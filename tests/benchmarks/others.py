@@ -7,6 +7,7 @@ import importlib.util
 import json
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import psutil
@@ -23,6 +24,8 @@ def mlflow(online: Online) -> Iterator[tuple[Server, Asked]]:
     command += ["--model-uri", version.model_uri, "--env-manager", "local"]
     command += ["--port", str(port), "--workers", "1"]
     environment = dict(online.environment)
+    folder = str(Path(sys.executable).parent)  # it calls uvicorn by its name
+    environment["PATH"] = f"{folder}:{environment['PATH']}"
     environment["MLFLOW_TRACKING_URI"] = online.settings.tracking_uri
     body = online.images.body.with_suffix(".json")
     item = np.frombuffer(online.images.body.read_bytes(), np.uint8)

@@ -227,7 +227,7 @@ def test_slow_and_idle_clients_are_ended_and_others_served(server: Serving) -> N
     assert max(times) < 5
     assert first_line(slow_header) == "HTTP/1.1 408 Request Timeout"
     assert first_line(slow_body) == "HTTP/1.1 408 Request Timeout"
-    assert {first_line(one) for one in idle} == {"HTTP/1.1 408 Request Timeout"}
+    assert {one.recv(1) for one in idle} == {b""}  # no answer to no request
     assert time.monotonic() - started < 30
     for one in (*idle, slow_header, slow_body):
         one.close()

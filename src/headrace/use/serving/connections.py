@@ -88,7 +88,9 @@ class Connection(HttpToolsProtocol):
         """End a connection whose headers take too long."""
         if self.waiting_since is None or now - self.waiting_since <= HEADER_SECONDS:
             return
-        if self.cycle is None or self.cycle.response_complete:
+        if not self._header_bytes:
+            self.transport.close()  # an answer would be taken for the next one
+        elif self.cycle is None or self.cycle.response_complete:
             self._end(_SLOW)
 
     def _end(self, refusal: bytes) -> None:
