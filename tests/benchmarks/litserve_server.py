@@ -11,7 +11,6 @@ from typing import Any
 import litserve
 import numpy as np
 import onnxruntime
-from fastapi import Request
 
 
 class Digits(litserve.LitAPI):  # type: ignore[misc]
@@ -27,10 +26,9 @@ class Digits(litserve.LitAPI):  # type: ignore[misc]
         self.name = self.session.get_inputs()[0].name
         self.shape = tuple(map(int, sys.argv[3].split(",")))
 
-    async def decode_request(self, request: Request) -> Any:
+    def decode_request(self, request):  # LitServe would read a type as a string
         """The item."""
-        pixels = np.frombuffer(await request.body(), np.uint8)
-        return pixels.reshape(1, *self.shape).astype(np.float32)
+        return np.array(request["pixels"], np.float32).reshape(1, *self.shape)
 
     def predict(self, item: Any) -> Any:
         """Its probabilities."""

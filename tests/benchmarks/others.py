@@ -44,8 +44,9 @@ def litserve(online: Online) -> Iterator[tuple[Server, Asked]]:
     port = free_port()
     command = [sys.executable, str(HERE / "litserve_server.py")]
     command += [str(bare_model(online)), str(port), "28,28,1"]
-    body, media_type = online.images.body, "application/octet-stream"
-    asked = Asked("digits", body, media_type, 0, path="/predict")
+    body = online.images.body.with_suffix(".lit.json")
+    body.write_text(json.dumps({"pixels": list(online.images.body.read_bytes())}))
+    asked = Asked("digits", body, "application/json", 0, path="/predict")
     with started(command, online.environment) as process:
         wait_for(port)
         yield Server(psutil.Process(process.pid), port), asked
