@@ -14,7 +14,9 @@ from headrace.state.disk import own_temporary_folder
 
 def main() -> None:
     """Build what the first line of standard input orders."""
-    os.nice(10)
+    os.nice(19)
+    if sys.platform == "linux":  # only where nothing else wants a core
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s")
     log = logging.getLogger("headrace")
     log.setLevel(logging.INFO)
