@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
-from headrace.backend import compiled, load_backend
+from headrace.backend import Compute, compiled, load_backend
 from headrace.media.forms import Payload
 from headrace.models.engines.forms import in_blocks
 from headrace.models.logged.loading import open_model
@@ -15,7 +16,27 @@ from headrace.state.ledger.rows import Version
 from headrace.tasks.forms import Outputs
 
 
-class KerasEngine:
+class TensorFlowEngine:
+    """Answers by a function of TensorFlow; the base of engines that need it.
+
+    Attributes:
+        shape: of one answer.
+    """
+
+    shape: tuple[int, ...]
+    _function: Compute
+    _dtype: npt.DTypeLike
+
+    def __call__(self, items: Payload) -> Outputs:
+        """Answers as float32 ``(n, ...)``."""
+        return in_blocks(self._answer, items, self.shape)
+
+    def _answer(self, items: Payload) -> Outputs:
+        answers = self._function(items.astype(self._dtype, copy=False))
+        return np.asarray(answers, np.float32)
+
+
+class KerasEngine(TensorFlowEngine):
     """The compiled Keras model, in this process.
 
     Args:
@@ -33,18 +54,10 @@ class KerasEngine:
         load_backend(minimal=True, threads=threads)
         description = DataDescription.model_validate(version.details["description"])
         model = open_model(path, version.model_uri, description).model
-        self.shape: tuple[int, ...] = tuple(model.outputs[0].shape[1:])
+        self.shape = tuple(model.outputs[0].shape[1:])
         self._function = compiled(model)
         dtype = model.inputs[0].dtype
         self._dtype = np.dtype(object if dtype == "string" else dtype)
-
-    def __call__(self, items: Payload) -> Outputs:
-        """Answers as float32 ``(n, ...)``."""
-        return in_blocks(self._answer, items, self.shape)
-
-    def _answer(self, items: Payload) -> Outputs:
-        answers = self._function(items.astype(self._dtype, copy=False))
-        return np.asarray(answers, np.float32)
 
     def close(self) -> None:
         """Nothing: TensorFlow frees its memory with the process."""

@@ -7,12 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from headrace.backend import load_backend, saved_model
-from headrace.media.forms import Payload
-from headrace.models.engines.forms import in_blocks
-from headrace.tasks.forms import Outputs
+from headrace.models.engines.keras import TensorFlowEngine
 
 RUNTIME = "tensorflow"
 EXPORTERS: tuple[str, ...] = ()
@@ -24,7 +20,7 @@ def export(model: Any, folder: Path) -> None:
     model.export(str(folder / FOLDER), format="tf_saved_model", verbose=False)
 
 
-class SavedModelEngine:
+class SavedModelEngine(TensorFlowEngine):
     """A SavedModel in this process, which imports TensorFlow.
 
     Args:
@@ -46,14 +42,6 @@ class SavedModelEngine:
             path.write_bytes(data)
         self.shape = shape
         self._function, self._dtype = saved_model(Path(self._folder.name) / FOLDER)
-
-    def __call__(self, items: Payload) -> Outputs:
-        """Answers as float32 ``(n, ...)``."""
-        return in_blocks(self._answer, items, self.shape)
-
-    def _answer(self, items: Payload) -> Outputs:
-        answers = self._function(items.astype(self._dtype, copy=False))
-        return np.asarray(answers, np.float32)
 
     def close(self) -> None:
         """Delete its files."""

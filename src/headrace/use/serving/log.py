@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import deque
 from dataclasses import dataclass
 
 from headrace.records import DataDescription
-from headrace.use.serving.answered import Answered, bytes_of
+from headrace.use.serving.answered import Answered
 from headrace.use.serving.backoff import Backoff
 from headrace.use.serving.log_frames import Facts, facts_of
 from headrace.use.serving.log_process import LogProcess, LogTask
+from headrace.use.serving.waiting import Waiting
 
 MOST_ROWS, MOST_BYTES = 65_536, 64 * 2**20  # in the queue
 _ROW_BYTES = 512  # of a row without its item
@@ -65,11 +65,8 @@ class RequestLog:
 
     def __init__(self, task: LogTask) -> None:
         self._task = task
-        self._queue: deque[Answered] = deque()
-        self._lock = threading.Lock()
-        self._added_rows = self._added_bytes = 0  # by observers, under the lock
-        self._taken_rows = self._taken_bytes = 0  # by the thread
-        self._full = self._disk = self._written = self._ended = 0
+        self._waiting = Waiting(MOST_ROWS, MOST_BYTES, _ROW_BYTES)
+        self._disk = self._written = self._ended = 0
         self._descriptions: dict[int, tuple[DataDescription, str]] = {}
         self._end = threading.Event()
         self._process: LogProcess | None = None
@@ -85,9 +82,8 @@ class RequestLog:
         if process is not None:
             written, disk = written + process.written, disk + process.lost
             sent = process.sent - process.written - process.lost
-        waiting = self._added_rows - self._taken_rows
-        full, ended = self._full, self._ended
-        restarts = self._backoff.restarts
+        waiting, full = self._waiting.rows, self._waiting.refused
+        ended, restarts = self._ended, self._backoff.restarts
         return LogCounts(waiting, sent, written, full, disk, ended, restarts)
 
     @property
@@ -98,18 +94,7 @@ class RequestLog:
 
     def __call__(self, answered: Answered) -> None:
         """Queue the rows of a request, or count them as lost."""
-        rows = len(answered.items)
-        size = bytes_of(answered.items) + _ROW_BYTES * rows
-        with self._lock:
-            if (
-                self._added_rows - self._taken_rows + rows > MOST_ROWS
-                or self._added_bytes - self._taken_bytes + size > MOST_BYTES
-            ):
-                self._full += rows
-                return
-            self._added_rows += rows
-            self._added_bytes += size
-        self._queue.append(answered)
+        self._waiting.put(answered)
 
     def close(self) -> None:
         """Send what is queued, and wait for some seconds until it is written."""
@@ -126,7 +111,7 @@ class RequestLog:
         if self._process is not None:
             self._process.finish(_END_SECONDS)
             self._forget(self._process)
-        self._ended += self._added_rows - self._taken_rows
+        self._ended += self._waiting.rows
 
     def _turn(self) -> None:
         """Send what is queued; start the process, if it has ended."""
@@ -137,7 +122,7 @@ class RequestLog:
                 self._lose(process)
         if self._process is None and self._backoff.is_over:
             self._start()
-        while self._process is not None and self._queue:
+        while self._process is not None and self._waiting.rows:
             try:
                 self._process.send(self._take())
             except OSError:
@@ -175,15 +160,9 @@ class RequestLog:
     def _take(self) -> list[tuple[Facts, list[Answered]]]:
         """Some requests from the queue, by their facts."""
         groups: dict[Facts, list[Answered]] = {}
-        rows = size = 0
-        while self._queue and rows < _PART_ROWS and size < _PART_BYTES:
-            answered = self._queue.popleft()
+        for answered in self._waiting.take(_PART_ROWS, _PART_BYTES):
             facts = facts_of(answered, self._json(answered.description))
             groups.setdefault(facts, []).append(answered)
-            rows += len(answered.items)
-            size += bytes_of(answered.items)
-        self._taken_rows += rows
-        self._taken_bytes += size + _ROW_BYTES * rows
         return list(groups.items())
 
     def _json(self, description: DataDescription) -> str:

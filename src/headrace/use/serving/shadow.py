@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -22,9 +21,10 @@ from headrace.media.forms import Payload
 from headrace.records import DataDescription
 from headrace.tasks import task
 from headrace.tasks.forms import Outputs
-from headrace.use.serving.answered import Answered, Observer, bytes_of
+from headrace.use.serving.answered import Answered, Observer
 from headrace.use.serving.backoff import Backoff
 from headrace.use.serving.choosing import answers_same_requests, fraction_of
+from headrace.use.serving.waiting import Waiting
 
 MOST_ROWS, MOST_BYTES = 1024, 16 * 2**20  # in the queue
 _TURN_SECONDS = 0.02
@@ -88,10 +88,8 @@ class Shadow:
         self.model, self.version = model, version
         self.description, self._share = description, share
         self._open_engine, self._observe = open_engine, observe
-        self._queue: deque[Answered] = deque()
-        self._added_rows = self._added_bytes = self._refused = 0  # by the observer
-        self._taken_rows = self._taken_bytes = self._lost = 0  # by the thread
-        self._answered = self._compared = 0
+        self._waiting = Waiting(MOST_ROWS, MOST_BYTES)
+        self._answered = self._compared = self._lost = 0
         self._total = 0.0
         self._are_numbers = False
         self._same: dict[int, tuple[DataDescription, bool]] = {}
@@ -105,7 +103,7 @@ class Shadow:
     @property
     def counts(self) -> ShadowCounts:
         """What it has answered, and what it has not."""
-        compared, dropped = self._compared, self._refused + self._lost
+        compared, dropped = self._compared, self._waiting.refused + self._lost
         mean = self._total / compared if compared else None
         return ShadowCounts(
             self._answered,
@@ -122,21 +120,12 @@ class Shadow:
         return self._engine is not None
 
     def __call__(self, answered: Answered) -> None:
-        """Queue a copy, or count it as dropped; called in the event loop only."""
+        """Queue a copy, or count it as dropped; called in the event loop."""
         if answered.model != self.model or answered.role not in {"champion", "pinned"}:
             return
         if self._share < 1 and fraction_of(answered.request_id) >= self._share:
             return
-        rows, size = len(answered.items), bytes_of(answered.items)
-        if (
-            self._added_rows - self._taken_rows + rows > MOST_ROWS
-            or self._added_bytes - self._taken_bytes + size > MOST_BYTES
-        ):
-            self._refused += rows
-            return
-        self._added_rows += rows
-        self._added_bytes += size
-        self._queue.append(answered)
+        self._waiting.put(answered)
 
     def close(self) -> None:
         """End it; what is queued is not answered."""
@@ -150,8 +139,8 @@ class Shadow:
         while not self._end.wait(_TURN_SECONDS):
             if self._engine is None and self._backoff.is_over:
                 self._start()
-            while self._queue and not self._end.is_set():
-                self._answer(self._take())
+            while self._waiting.rows and not self._end.is_set():
+                self._answer(self._waiting.take(_ROWS_AT_ONCE, alike=_are_alike))
 
     def _start(self) -> None:
         try:
@@ -178,23 +167,6 @@ class Shadow:
             delay,
             error,
         )
-
-    def _take(self) -> list[Answered]:
-        """The next copies that can be answered at once."""
-        first = self._queue.popleft()
-        taken, rows = [first], len(first.items)
-        while self._queue and rows < _ROWS_AT_ONCE:
-            items = self._queue[0].items
-            if (items.dtype, items.shape[1:]) != (
-                first.items.dtype,
-                first.items.shape[1:],
-            ):
-                break
-            taken.append(self._queue.popleft())
-            rows += len(items)
-        self._taken_rows += rows
-        self._taken_bytes += sum(bytes_of(copy.items) for copy in taken)
-        return taken
 
     def _answer(self, copies: Sequence[Answered]) -> None:
         fitting = [c for c in copies if self._is_same(c.description)]
@@ -256,3 +228,9 @@ class Shadow:
                 )
             )
             start = end
+
+
+def _are_alike(first: Answered, other: Answered) -> bool:
+    """Whether the items of two requests can be answered at once."""
+    own, others = first.items, other.items
+    return bool(own.dtype == others.dtype and own.shape[1:] == others.shape[1:])
