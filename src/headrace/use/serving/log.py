@@ -125,7 +125,9 @@ class RequestLog:
         while self._process is not None and self._waiting.rows:
             try:
                 self._process.send(self._take())
-            except OSError:
+            except Exception as error:  # no row may end the log
+                if not isinstance(error, OSError):
+                    log.exception("a fault in the request log")
                 self._lose(self._process)
 
     def _start(self) -> None:

@@ -113,6 +113,19 @@ def test_rows_are_written_after_seconds_without_an_end(
     assert log.counts.sent == 0
 
 
+def test_a_row_that_cannot_be_sent_does_not_end_the_log(
+    settings: Settings, make_log: MakeLog, caplog: pytest.LogCaptureFixture
+) -> None:
+    log = make_log()
+    until(lambda: log.pid)
+    log(an_answer("bad")._replace(outputs=None))  # type: ignore[arg-type]
+    until(lambda: log.counts.restarts == 1)
+    log(an_answer("good"))
+    until(lambda: log.counts.written == 1)
+    assert ids_of(settings) == ["good"]
+    assert "a fault in the request log" in caplog.text
+
+
 def test_a_killed_process_is_replaced_and_its_rows_are_counted(
     settings: Settings, make_log: MakeLog, caplog: pytest.LogCaptureFixture
 ) -> None:

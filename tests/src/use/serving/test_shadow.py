@@ -194,6 +194,18 @@ def test_a_shadow_that_fails_is_started_again(
     assert message in caplog.text
 
 
+def test_a_shadow_that_answers_nonsense_is_started_again(world: World) -> None:
+    shadow = world.start()
+    until(lambda: world.engines)
+    world.engines[0].output = np.zeros((2, 2, 2), np.float32)
+    shadow(an_answer("lost"))
+    until(lambda: len(world.engines) == 2 and shadow.is_running)
+    shadow(an_answer("answered"))
+    until(lambda: world.seen)
+    assert [answered.request_id for answered in world.seen] == ["answered"]
+    assert (shadow.counts.answered, shadow.counts.dropped) == (1, 1)
+
+
 def test_copies_are_dropped_while_it_starts(world: World) -> None:
     go = threading.Event()
 
