@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.src.use.serving.asked import an_answer
+from tests.src.use.serving.conftest import IMAGE, a_row
 
 from headrace.errors import NotFoundError, UsageError
 from headrace.state.ledger import Ledger
-from headrace.state.ledger.rows import Version
 from headrace.use.serving.canary import (
     _RECENT,
     MOST_FAILURES,
@@ -97,19 +97,7 @@ def ledger(tmp_path: Path) -> Ledger:
     """Of digits with versions 1 to 3, and of messages with version 1."""
     ledger = Ledger(f"sqlite:///{tmp_path}/headrace.db")
     for model, number in [("digits", 1), ("digits", 2), ("digits", 3), ("messages", 1)]:
-        ledger.add_version(
-            Version(
-                model=model,
-                version=number,
-                training=f"t{number}",
-                run_id="r",
-                model_uri="u",
-                model_digest="d",
-                weights_digest="w",
-                snapshot_digest="s",
-                created_by="ada@lab",
-            )
-        )
+        ledger.add_version(a_row(model, number, IMAGE))
     return ledger
 
 
