@@ -131,8 +131,12 @@ def _run(order: Order) -> str:
                 child.stdin.write(order.model_dump_json().encode() + b"\n")  # type: ignore[union-attr]
                 child.stdin.flush()  # type: ignore[union-attr]
             code = child.wait(EXPORT_SECONDS)
-        except subprocess.TimeoutExpired:
-            return f"the export took more than {EXPORT_SECONDS:g} s"
+        except subprocess.TimeoutExpired:  # of a busy machine: no verdict
+            raise DependencyError(
+                f"The export of {order.version} to {order.format} took more than "
+                f"{EXPORT_SECONDS:g} s.",
+                "Run the same command again.",
+            ) from None
         finally:
             child.kill()
             child.wait()

@@ -72,11 +72,11 @@ class Models:
             return await self._infer(request, slot, version)
 
         async def metadata(request: Request) -> Reply:
-            tensors = _pick(slot, version, request).tensors
+            tensors = _named(slot, version, request).tensors
             return json_reply(tensors.metadata(slot.model, slot.versions))
 
         async def ready(request: Request) -> Reply:
-            _pick(slot, version, request)
+            _named(slot, version, request)
             return json_reply({"name": slot.model, "ready": True})
 
         return {
@@ -222,9 +222,20 @@ class Models:
 
 def _pick(slot: Slot, version: int | None, request: Request) -> Served:
     """What answers a request: one reading of one reference."""
-    served = slot.pick(request.id) if version is None else slot.versions.get(version)
+    if version is not None:
+        return _named(slot, version, request)
+    return _noted(slot.pick(request.id), request)
+
+
+def _named(slot: Slot, version: int | None, request: Request) -> Served:
+    """A version, or the champion: what asks about a model is no trial of a canary."""
+    served = slot.champion() if version is None else slot.versions.get(version)
     if served is None:  # it was replaced while the body arrived
         raise HttpError(404, f"Version {version} of {slot.model} is not loaded.")
+    return _noted(served, request)
+
+
+def _noted(served: Served, request: Request) -> Served:
     request.model, request.version = served.model, served.version
     return served
 

@@ -9,6 +9,7 @@ A version without an engine is answered by Keras until one is built.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import queue
 import threading
@@ -220,13 +221,16 @@ class Watcher:
         slot.failure = ""
         if self._loop is not None and not self._stopped.is_set():
             done = threading.Event()
-            self._loop.call_soon_threadsafe(self._swap, slot, served, done)
-            done.wait()
-            return
+            with contextlib.suppress(RuntimeError):  # the server has just ended
+                self._loop.call_soon_threadsafe(self._swap, slot, served, done)
+                done.wait()
+                return
         served.close()
 
     def _swap(self, slot: Slot, served: Served, done: threading.Event) -> None:
-        self._replace(slot, served)
+        try:
+            self._replace(slot, served)
+        finally:  # else nothing would be watched any more
+            done.set()
         self.swaps[slot.model] += 1
         log.info("serve: %s answers, by %s", served, served.engine.name)
-        done.set()

@@ -100,6 +100,14 @@ def test_another_version_may_be_chosen_by_the_id() -> None:
         assert reply.headers["x-model-version"] == version
 
 
+def test_a_question_about_a_model_chooses_nothing() -> None:
+    site, asked = two(), list[str]()
+    site.slots["toy"].choose = asked.append  # type: ignore[assignment]
+    for path in ("/v2/models/toy", "/v2/models/toy/ready"):
+        assert site.ask("GET", path).status == 200
+    assert asked == []
+
+
 def test_ready_says_what_is_wrong() -> None:
     site = two()
     assert site.ask("GET", "/v2/health/ready").json == {"ready": True}

@@ -250,3 +250,23 @@ def test_keras_answers_on_where_no_engine_is_admitted(house: House) -> None:
     house.run(lambda: house.built, lambda: not house.watcher.ledger_failure)
     assert house.slot.current is first
     assert (house.built, house.opened) == ([1], [])
+
+
+def test_a_fault_of_a_swap_does_not_end_the_watch(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace, faults = house.site.models.replace, []
+
+    def fails_once(slot: Any, served: Served) -> None:
+        if not faults:
+            faults.append(served.version)
+            raise RuntimeError("can't start new thread")
+        replace(slot, served)
+
+    monkeypatch.setattr(house.watcher, "_replace", fails_once)
+    house.run(
+        once(lambda: house.promote(2)),
+        lambda: faults == [2],
+        once(lambda: house.promote(3)),
+        lambda: house.version == 3,
+    )
