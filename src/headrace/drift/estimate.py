@@ -19,8 +19,6 @@ import math
 from collections.abc import Sequence
 from statistics import NormalDist
 
-import numpy as np
-
 from headrace.drift.agreement import agreement
 from headrace.drift.answers import AnswerDistance, read_answers
 from headrace.drift.distances import ks_distance
@@ -48,7 +46,7 @@ class Estimate(Record):
         reason: why it cannot be estimated, a sentence; empty where it can.
         distance: of the answers from the reference, see `answers.AnswerDistance`.
         limit: the largest distance at which the ladder's estimates are right.
-        likely_loss: the median true loss of the three rungs that the window resembles
+        likely_loss: the least true loss of the three rungs that the window resembles
             most, in the distances of its answers and columns; None without a ladder.
         resembles: the first of them, such as ``noise 25``.
         agreement: share of items to which the shadow gives the same answer.
@@ -131,7 +129,7 @@ def estimate(
     result = Estimate(
         distance=distance,
         limit=limit_of(facts, without),
-        likely_loss=_median_loss(facts, alike),
+        likely_loss=_least_loss(facts, alike),
         resembles=f"{alike[0].family} {alike[0].level:g}" if alike else "",
         agreement=agreed.share if agreed else None,
     )
@@ -200,7 +198,7 @@ def _largest_error(
 def _alike(
     profile: Profile, window: Window, distance: float, without: Sequence[str]
 ) -> list[Rung]:
-    """The rungs that a window resembles most, of those that lie about as far."""
+    """The rung that a window resembles most, and others that lie about as far."""
     names = [n for n in profile.columns if n in window.columns and len(window)]
     apart = {n: ks_distance(profile.columns[n], window.columns[n]) for n in names}
 
@@ -209,15 +207,16 @@ def _alike(
         return (rung.distance - distance) ** 2 + sum(squares)
 
     rungs = [rung for rung in profile.facts.rungs if rung.family not in without]
-    rungs.sort(key=lambda rung: -rung.distance)
-    far = [rung for rung in rungs if rung.distance >= _AS_FAR * distance]
-    return sorted(far if len(far) >= _ALIKE else rungs[:_ALIKE], key=difference)[
-        :_ALIKE
-    ]
+    ranked = sorted(rungs, key=difference)
+    others = [rung for rung in ranked[1:] if rung.distance >= _AS_FAR * distance]
+    if len(others) < _ALIKE - 1:
+        farthest = sorted(ranked[1:], key=lambda rung: -rung.distance)
+        others = sorted(farthest[: _ALIKE - 1], key=difference)
+    return [*ranked[:1], *others[: _ALIKE - 1]]
 
 
-def _median_loss(facts: ProfileFacts, rungs: Sequence[Rung]) -> float | None:
-    """The median loss of rungs; positive is worse."""
+def _least_loss(facts: ProfileFacts, rungs: Sequence[Rung]) -> float | None:
+    """The least loss of rungs, so that all of them lose as much; positive is worse."""
     sign = 1 if task(facts.description.task).higher_is_better else -1
     losses = [sign * (facts.score - rung.score) for rung in rungs]
-    return float(np.median(losses)) if losses else None
+    return min(losses, default=None)

@@ -37,7 +37,7 @@ class Verdict(Record):
 
     Attributes:
         level: none; warning (something drifted); suspected (drift in 2 of 3 windows
-            with an estimated drop); lost (labels show it).
+            with an estimated or likely drop); lost (labels show it).
         emit: whether ``headrace.drift`` is emitted.
         reason: a sentence.
         sign: to be kept.
@@ -78,7 +78,7 @@ def judge_window(
         return Verdict(level="lost", emit=True, reason=reason, sign=sign)
     if sign.suspicious and suspicious >= NEEDED:
         reason = (
-            f"drift with an estimated drop in {suspicious} of the last {len(recent)} "
+            f"drift with an estimated or likely drop in {suspicious} of the last {len(recent)} "
             f"windows; {comparison.in_words()}; {_estimated(estimate)}"
         )
         return Verdict(level="suspected", emit=True, reason=reason, sign=sign)

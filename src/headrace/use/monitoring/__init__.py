@@ -91,6 +91,8 @@ def watch_window(
     """
     anchored = open_anchored(settings)
     version = anchored.ledger.find(watch.model)
+    champion = anchored.ledger.champion(version.model)
+    is_champion = champion is not None and champion.version.version == version.version
     late = None
     if watch.labels is not None:
         late = read_labels(watch.labels, settings, watch.label)
@@ -120,9 +122,11 @@ def watch_window(
         window_facts(batch, rows, repeats),
         label_facts(judged, bound, new),
     )
-    if watch.dry_run:
+    if record.event and not is_champion:
+        log.info("monitor: %s is not the champion, so no event is emitted", version)
+    if watch.dry_run or not is_champion:
         record = record.model_copy(update={"event": False})
-    else:
+    if not watch.dry_run:
         if new or watch.labels_anew:
             history.keep_scores(scores)
         history.keep(kept_window(batch, record.status, record.reason, judged.sign))
