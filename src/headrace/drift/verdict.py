@@ -78,8 +78,8 @@ def judge_window(
         return Verdict(level="lost", emit=True, reason=reason, sign=sign)
     if sign.suspicious and suspicious >= NEEDED:
         reason = (
-            f"drift with an estimated or likely drop in {suspicious} of the last {len(recent)} "
-            f"windows; {comparison.in_words()}; {_estimated(estimate)}"
+            f"drift with an estimated or likely drop in {suspicious} of the last "
+            f"{len(recent)} windows; {comparison.in_words()}; {_estimated(estimate)}"
         )
         return Verdict(level="suspected", emit=True, reason=reason, sign=sign)
     level: Level = "warning" if drifted else "none"
