@@ -24,6 +24,7 @@ from headrace.records import Record
 ALPHA = 0.05
 _Floats = npt.NDArray[np.float64]
 _STEPS = np.geomspace(0.3, 2.6, 20)  # of the log-odds
+_LATER = 0.2  # of a stake, for losses that begin later
 _MEANS = 199
 _BLOCK = 256
 _LARGEST_LOG = 700.0
@@ -134,10 +135,21 @@ def _bets(kept: npt.ArrayLike, sign: int) -> _Floats:
 
 
 def _log_evidence(values: _Floats, kept: float) -> _Floats:
-    """The log of the mean capital of all bets after each score, ``(n,)``."""
-    capital = np.zeros((len(_STEPS), len(values)))
+    """The log of the mean capital of all bets after each score, ``(n,)``.
+
+    Most of each stake is bet from the first score on. The rest is bet from later ones
+    on, ``1 / (k * (k + 1))`` of it from the score k, so that a loss is shown soon that
+    comes after many good labels.
+    """
+    capital, count = np.zeros((len(_STEPS), len(values))), np.arange(1, len(values) + 1)
+    later = np.log(_LATER) - np.log(count[:-1]) - np.log(count[1:])
+    stakes = np.concatenate([np.log([1 - _LATER]), later])[: len(values)]
+    kept_back = np.log(_LATER / count)
     for row, bet in zip(capital, _bets(kept, 1), strict=True):
-        np.cumsum(np.log1p(-bet * (values - kept)), out=row)
+        path = np.cumsum(np.log1p(-bet * (values - kept)))
+        before = np.concatenate([[0.0], path])[: len(values)]
+        begun = path + np.logaddexp.accumulate(stakes - before)
+        np.logaddexp(begun, kept_back, out=row)
     most = capital.max(axis=0)
     return np.asarray(most + np.log(np.exp(capital - most).mean(axis=0)), np.float64)
 

@@ -108,3 +108,14 @@ def test_what_is_no_score_or_bound_is_refused(
 ) -> None:
     with pytest.raises(InputError, match=message):
         judge_labels(np.array(scores), bound)
+
+
+def test_a_loss_after_many_good_labels_is_shown_soon() -> None:
+    random = np.random.default_rng(5)
+    needed = []
+    for _ in range(20):
+        good, bad = random.random(2000) < 0.97, random.random(600) < 0.70
+        found = judge_labels(np.concatenate([good, bad]).astype(float), 0.9)
+        assert found.labels_needed is not None and found.labels_needed > 2000
+        needed.append(found.labels_needed - 2000)
+    assert np.median(needed) < 150 and max(needed) < 400
