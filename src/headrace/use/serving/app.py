@@ -145,7 +145,10 @@ class App:
             length = headers.get(b"content-length")
             request.body = await self.bodies.read(receive, length)
         request.began = time.perf_counter()
-        return await handler(request)
+        try:
+            return await handler(request)
+        finally:
+            self.bodies.give_back(request.body)
 
     async def _begin_and_end(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()

@@ -40,7 +40,7 @@ class Bodies:
         self._reading: dict[asyncio.Task[Any], float] = {}
 
     async def read(self, receive: Receive, length: bytes | None) -> bytes:
-        """The body of a request.
+        """The body of a request, which counts as held until it is given back.
 
         Args:
             receive: ASGI's.
@@ -64,6 +64,7 @@ class Bodies:
                 raise ClientGone
             body: bytes = message.get("body", b"")
             if not message.get("more_body") and len(body) <= self.limit:
+                self.held += len(body)
                 return body
             return await self._read_on(receive, body, bool(message.get("more_body")))
         except asyncio.CancelledError:
@@ -103,8 +104,13 @@ class Bodies:
                 parts.append(message.get("body", b""))
                 size += len(parts[-1])
                 more = bool(message.get("more_body"))
-        finally:
+        except BaseException:
             self.held -= held
+            raise
+
+    def give_back(self, body: bytes) -> None:
+        """Hold a body no more: its request is answered."""
+        self.held -= len(body)
 
     def _is_too_long(self, length: bytes) -> bool:
         return length.isdigit() and (len(length) > 18 or int(length) > self.limit)

@@ -216,7 +216,7 @@ class Models:
         yield Metric("engine_info", "gauge", "The versions that answer.", engines)
         waiting = [(o, s.waiting) for o, s in zip(labels, loaded, strict=True)]
         yield Metric("waiting", "gauge", "Requests in the queue of a version.", waiting)
-        about, held = "Bytes of large bodies in memory.", self._app.bodies.held
+        about, held = "Bytes of bodies in memory.", self._app.bodies.held
         yield Metric("body_bytes", "gauge", about, [({}, held)])
 
 

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from tests.src.use.serving.conftest import IMAGE, Reply, Site, serving
 
+from headrace.use.serving.app import Request, route
 from headrace.use.serving.bodies import Bodies
+from headrace.use.serving.replies import HttpError
 
 PATH = "/models/toy/predict"
 RAW = {"content-type": "application/octet-stream"}
@@ -106,6 +108,19 @@ def test_all_bodies_together_are_bounded() -> None:
     reply, held = asyncio.run(ask())
     assert (reply.status, held) == (503, 900)
     assert reply.headers["retry-after"] == "1"
+
+
+@pytest.mark.parametrize("parts", [[bytes(16)], [bytes(8), bytes(8)]])
+def test_a_body_is_held_until_its_request_is_answered(parts: list[bytes]) -> None:
+    bounded, held = site(), list[int]()
+
+    async def waits(request: Request) -> Any:
+        held.append(bounded.app.bodies.held)
+        raise HttpError(503, "no answer")
+
+    bounded.app.routes[PATH] = route(POST=waits)
+    assert asyncio.run(bounded.send("POST", PATH, parts, RAW)).status == 503
+    assert (held, bounded.app.bodies.held) == ([16], 0)
 
 
 def test_a_client_that_has_gone_gets_nothing() -> None:
