@@ -15,6 +15,7 @@ from tests.homes import rows_of
 
 from headrace.errors import InputError
 from headrace.settings import Settings
+from headrace.state.ledger import Ledger
 from headrace.use.monitoring import Data, MonitorRecord, Watch, watch_window
 
 START = datetime(2026, 3, 1, 10, tzinfo=UTC)
@@ -81,6 +82,20 @@ def test_lost_performance_is_shown_by_labels(watch: Any, write_window: Any) -> N
     assert later.status == "degraded"
     anew = watch(write_window("right", 150, seed=8), labels_anew=True)
     assert (anew.status, anew.labelled.labels, anew.labelled.new) == ("ok", 150, 150)
+
+
+def test_the_loss_of_a_former_champion_is_no_event(
+    watched: Settings, write_window: Any
+) -> None:
+    ledger = Ledger(watched.database_url)
+    first = ledger.version("blobs", 1)
+    ledger.add_version(first.model_copy(update={"version": 2, "training": "another"}))
+    sequence = ledger.sequence("blobs")
+    how = {"who": "ada", "why": "a test", "expected_sequence": sequence}
+    ledger.promote("blobs", 2, forced=True, **how)
+    data = Data(str(write_window("wrong", 150, wrong=60)))
+    record = watch_window(Watch("blobs/1", data), watched)
+    assert (record.status, record.event) == ("degraded", False)
 
 
 def test_drift_with_a_drop_is_an_event_in_the_second_window(
