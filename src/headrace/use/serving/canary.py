@@ -270,8 +270,8 @@ class Canary:
 
     def status(self) -> dict[str, object]:
         """What `/models` says of it."""
-        status: dict[str, object] = {"version": self.version, "share": self.share}
-        return {**status, "ended": self.ended} if self.ended else status
+        now = {"ended": self.ended} if self.ended else {"share": self.share}
+        return {"version": self.version, **now}
 
 
 def _remember(marker: Path, text: str) -> None:
