@@ -96,7 +96,7 @@ def test_prefect_keeps_the_flow_its_stages_and_its_spec(
     ((name, kind, state, parameters),) = rows_of(
         database, "SELECT name, state_type, state_name, parameters FROM flow_run"
     )
-    assert name == "blobs source=blobs.npz, version 1"
+    assert name == "blobs, version 1"
     assert (kind, state) == ("COMPLETED", "Promoted")
     assert json.loads(parameters)["pipeline"]["training"]["epochs"] == 3
     tasks = rows_of(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -27,13 +28,16 @@ FILES = {
 
 def check(folder: Path) -> subprocess.CompletedProcess[str]:
     """Run the script that came with an export, without Headrace in its path."""
-    return subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-I", str(folder / "check.py")],
         capture_output=True,
         text=True,
         check=False,
         cwd="/",
+        env={**os.environ, "HOME": str(folder.parent)},
     )
+    assert not (folder.parent / "intel").exists(), "OpenVINO reported home"
+    return done
 
 
 @pytest.mark.parametrize(

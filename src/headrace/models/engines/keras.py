@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from headrace.backend import Compute, compiled, load_backend
+from headrace.backend import compiled, load_backend
 from headrace.media.forms import Payload
 from headrace.models.engines.forms import in_blocks
 from headrace.models.logged.loading import open_model
 from headrace.records import DataDescription
 from headrace.state.ledger.rows import Version
 from headrace.tasks.forms import Outputs
+
+if TYPE_CHECKING:
+    from headrace.backend import Compute
 
 
 class TensorFlowEngine:

@@ -6,6 +6,8 @@ Properties: https://docs.openvino.ai/2025/openvino-workflow/running-inference.ht
 from __future__ import annotations
 
 import importlib
+import sys
+import tempfile
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,8 +25,27 @@ FILE, WEIGHTS = "model.xml", "model.bin"
 
 
 def export(model: Any, folder: Path) -> None:
-    """Write a Keras model, which was called before, as ``model.xml`` and ``.bin``."""
-    model.export(str(folder / FILE), format="openvino", verbose=False)
+    """Write a Keras model, which was called before, as ``model.xml`` and ``.bin``.
+
+    It is converted from a SavedModel: with Python 3.13, OpenVINO cannot read a model in
+    memory, which is what Keras would give it.
+    """
+    from headrace.models.engines import savedmodel
+
+    openvino = _runtime()
+    with tempfile.TemporaryDirectory(prefix="headrace-") as place:
+        savedmodel.export(model, Path(place))
+        converted = openvino.convert_model(f"{place}/{savedmodel.FOLDER}")
+    openvino.save_model(converted, folder / FILE, compress_to_fp16=False)
+
+
+def _runtime() -> Any:
+    """OpenVINO without its telemetry, which it sends when it is imported.
+
+    By name: it need not be installed, and no stage depends on its version.
+    """
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    return importlib.import_module(RUNTIME)
 
 
 class OpenvinoEngine:
@@ -44,9 +65,7 @@ class OpenvinoEngine:
     def __init__(
         self, files: Mapping[str, bytes], shape: tuple[int, ...], threads: int = 1
     ) -> None:
-        # By name: it need not be installed, and no stage depends on its version.
-        openvino = importlib.import_module(RUNTIME)
-
+        openvino = _runtime()
         core = openvino.Core()
         properties = {
             "INFERENCE_NUM_THREADS": threads,

@@ -12,6 +12,9 @@ import onnxruntime
 session = onnxruntime.InferenceSession("model.onnx")
 answers = session.run(None, {{"{name}": x}})[0]""",
     "openvino": """\
+import sys
+
+sys.modules["openvino_telemetry"] = None  # OpenVINO reports its use home otherwise
 import openvino
 
 # By default, OpenVINO computes in bfloat16 where the processor can.
