@@ -157,7 +157,7 @@ def held_out(store, digest: str) -> HeldOut:
     uri = store.uri(f"quarantine/{files[0]}") if files else ""
     parts = []
     for split in ("test", "val"):
-        items, targets, _ = read_split(snapshot, split, uri)
+        items, targets, *_ = read_split(snapshot, split, uri)
         digests = SplitRows(snapshot, split, uri).items()
         names = np.array([digest.hex() for digest in digests], object)
         parts.append((items, targets, names, np.full(len(names), split == "val")))

@@ -26,6 +26,7 @@ from headrace.stages.fitting.recipe import make_optimizer
 from headrace.stages.ingestion import ingest
 from headrace.stages.validation import validate
 from headrace.state.store import Store
+from headrace.tasks.forms import Fitting
 
 ROOT = Path(__file__).resolve().parents[2]
 EPOCHS = 3
@@ -102,14 +103,15 @@ def main() -> None:
     store = Store(settings.store)
     snapshot = ingest(spec.data, spec.medium, store, settings, spec.task)
     data = open_data(snapshot, validate(spec, snapshot, store, settings))
-    preprocessing, _ = build(
+    preprocessing, network = build(
         builder_name(spec),
         data.description,
         spec.model.arguments,
         folder,
         lambda: data.val.targets,
     )
-    inputs = inputs_of(data, preprocessing)
+    fitting = Fitting(preprocessing, network, data.description, spec.training)
+    inputs = inputs_of(data, fitting)
     found: dict[str, list[float]] = {"ours": [], "bare": [], "XLA": []}
     for _ in range(int(times)):
         found["ours"] += ours(spec, folder, data)

@@ -56,7 +56,7 @@ def test_the_packaged_digits_become_a_champion(settings: Settings) -> None:
     registered = register(spec, folder, snapshot, training, seen, settings)
     ended = conclude(spec, seen, registered, settings)
     assert (ended.status, ended.aliases) == ("promoted", ("champion",))
-    items, labels, _ = read_split(snapshot, "test")
+    items, labels, *_ = read_split(snapshot, "test")
     told = load_champion("digits", settings).predict(items[:100])
     right = sum(
         int(label) == truth for label, truth in zip(told, labels[:100], strict=True)

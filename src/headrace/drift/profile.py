@@ -17,10 +17,10 @@ from headrace.drift.answers import AnswerDistance, Answers, judge_of, read_answe
 from headrace.drift.distances import ks_distance
 from headrace.drift.windows import item_columns
 from headrace.errors import InputError, IntegrityError
-from headrace.media import ladder, medium
+from headrace.media import ladder
 from headrace.media.forms import Columns, Payload
 from headrace.records import DataDescription, Record
-from headrace.tasks import task
+from headrace.tasks import asked, task
 from headrace.tasks.forms import Outputs, Targets
 
 FORMAT = 1
@@ -184,11 +184,12 @@ def make_profile(
         InputError: there are no rows.
     """
     held_out = _chosen(held_out, seed)
-    judge, raw = judge_of(data), medium(data.medium).raw
+    judge, raw = judge_of(data), asked(data).raw
     outputs = np.asarray(answer(raw(held_out.items)), np.float32)
     scores = np.asarray(judge.scores(outputs, held_out.targets))
     name = task(data.task).score
-    summary = judge.summary(scores, confidence)
+    weights = judge.weights(outputs, held_out.targets)
+    summary = judge.summary(scores, confidence, weights)
     of_val = held_out.is_val
     if np.count_nonzero(of_val) < FEWEST_OF_VAL:
         of_val = np.ones(len(of_val), bool)
@@ -247,7 +248,7 @@ class _Ladder:
         steps = ladder(data.medium)
         if steps is None:
             return
-        judge, raw = judge_of(data), medium(data.medium).raw
+        judge, raw = judge_of(data), asked(data).raw
         distance = AnswerDistance(self.reference)
         for family, level in steps.rungs(data):
             random = np.random.default_rng(seed)

@@ -5,10 +5,11 @@ A builder is a function ``build(data: DataDescription, **arguments)`` that retur
 to the network's input, the second computes what the task learns. Their composition is
 saved.
 
-If the builder's module has ``YIELDS``, its network is a body with an output of that
-kind, and the task adds the head. The only kind is ``vector``, an output ``(batch,
-features)``. The module's ``HEAD`` has options for the head's dense layer. A builder
-without ``YIELDS`` returns the whole network, and the task checks its outputs.
+The builder's module says with ``YIELDS`` what kind of network it is. A ``vector`` is a
+body with outputs ``(batch, features)``, a ``sequence`` one with ``(batch, steps,
+features)``; the task adds the head, and the module's ``HEAD`` has options for its dense
+layer. A network of another kind, or of a builder without ``YIELDS``, is a whole one,
+and the task checks it. Each task takes one kind.
 """
 
 from __future__ import annotations
@@ -25,35 +26,46 @@ from headrace import extensions
 from headrace.errors import SpecError, did_you_mean
 from headrace.records import DataDescription
 from headrace.spec import PipelineSpec
-from headrace.spec.pipeline import default_builder, family_medium
+from headrace.spec.pipeline import default_builder, family_medium, family_yields
 from headrace.tasks import task
 
 if TYPE_CHECKING:
     from headrace.tasks.forms import Lazy, Targets
 
 Builder = Callable[..., tuple[Any, Any]]
+_BODIES = {"vector": "(batch, features)", "sequence": "(batch, steps, features)"}
 
 
-def builder_names(medium: str = "") -> list[str]:
-    """The names of the families, of one medium or of all."""
-    names = extensions.modules("models")
-    return [name for name in names if not medium or family_medium(name) == medium]
+def builder_names(medium: str = "", takes: str = "") -> list[str]:
+    """The names of the families, of one medium and one kind or of all."""
+    return [
+        name
+        for name in extensions.modules("models")
+        if (not medium or family_medium(name) == medium)
+        and (not takes or family_yields(name) in ("", takes))
+    ]
 
 
 def builder_name(spec: PipelineSpec) -> str:
-    """The builder that a pipeline names, else its medium's default.
+    """The builder that a pipeline names, else its medium's or its task's default.
 
     Raises:
-        SpecError: the family is for another medium.
+        SpecError: the family is for another medium, or for other tasks.
     """
-    name = spec.model.builder or default_builder(spec.medium)
+    name = spec.model.builder or default_builder(spec.medium, spec.task)
+    takes = task(spec.task).takes
     if family_medium(name) not in ("", spec.medium):
-        raise SpecError(
-            f"model.builder = {name!r} is a family for {family_medium(name)}, and "
-            f"this pipeline's medium is {spec.medium}.",
-            f"Families for {spec.medium}: {', '.join(builder_names(spec.medium))}.",
-        )
-    return name
+        problem = f"is a family for {family_medium(name)}, and this pipeline's medium "
+        problem += f"is {spec.medium}"
+    elif family_yields(name) not in ("", takes):
+        problem = f"yields a {family_yields(name)}, and {spec.task} takes a {takes}"
+    else:
+        return name
+    known = ", ".join(builder_names(spec.medium, takes)) or "none"
+    raise SpecError(
+        f"model.builder = {name!r} {problem}.",
+        f"Families for {spec.task} of {spec.medium}: {known}.",
+    )
 
 
 def find_builder(name: str, folder: Path | None = None) -> Builder:
@@ -192,20 +204,34 @@ def build(
         ) from error
     learned = task(data.task).head
     module = getattr(inspect.unwrap(builder), "__globals__", {})
-    if "YIELDS" in module:
-        _check_body(name, tuple(network.outputs[0].shape), module["YIELDS"])
+    yields, takes = module.get("YIELDS", ""), task(data.task).takes
+    if yields:
+        _check_kind(name, tuple(network.outputs[0].shape), yields, takes)
+    if yields in _BODIES:
         layers = learned.head(data, targets, module.get("HEAD", {}))
         network = _with_head(network, layers)
     learned.check_network(network, data, name)
     return preprocessing, network
 
 
-def _check_body(name: str, shape: tuple[int | None, ...], yields: str) -> None:
-    if yields != "vector" or len(shape) != 2 or shape[1] is None:
+def _check_kind(
+    name: str, shape: tuple[int | None, ...], yields: str, takes: str
+) -> None:
+    """Refuse a network that is not of the kind that the task takes, or not as it says.
+
+    Raises:
+        SpecError: it is of another kind, or its output is of another shape.
+    """
+    if yields != takes:
         raise SpecError(
-            f'The body {name} gives {shape}; YIELDS = "vector" means (batch, features)'
-            + ("." if yields == "vector" else f", and {yields!r} nothing."),
-            "Pool or flatten it.",
+            f'{name} has YIELDS = "{yields}", and the task takes a {takes}.',
+            f"Families that yield one: {', '.join(builder_names(takes=takes))}.",
+        )
+    wanted = _BODIES.get(yields)
+    if wanted and (len(shape) != wanted.count(",") + 1 or shape[-1] is None):
+        raise SpecError(
+            f'The body {name} gives {shape}; YIELDS = "{yields}" means {wanted}.',
+            "Pool or flatten it." if yields == "vector" else "Keep its steps.",
         )
 
 
@@ -222,9 +248,5 @@ def _with_head(body: Any, layers: Sequence[Any]) -> Any:
 
 
 def compose(data: DataDescription, preprocessing: Any, network: Any) -> Any:
-    """The model that is saved, not compiled: from raw items to answers."""
-    import keras
-
-    first = preprocessing.inputs[0]
-    raw = keras.Input(first.shape[1:], dtype=first.dtype, name=data.medium)
-    return keras.Model(raw, network(preprocessing(raw)), name="model")
+    """The model that is saved, not compiled: from raw questions to answers."""
+    return task(data.task).head.compose(preprocessing, network, data)

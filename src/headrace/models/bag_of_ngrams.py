@@ -86,7 +86,7 @@ def build(  # noqa: PLR0913, a family's arguments are what a pipeline may set
             f"{longest_words}"
         )
     characters = min(data.shape[0], max_characters)
-    units = min(units, 2 * task(data.task).head.width(data))
+    units = min(units, 2 * task(data.task).head.output_shape(data)[0])
     tokens = min(max_tokens, PARAMETERS // units)
     words = longest_words * -(-characters // 4)
     orders = [order for order in character_orders if order <= data.shape[0]] or [1]

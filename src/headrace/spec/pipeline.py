@@ -170,9 +170,10 @@ class PipelineSpec(tables.Table):
         return gates
 
 
-def default_builder(medium: str) -> str:
-    """The default family of models of a medium."""
-    return str(constant(modules("media")[medium], "DEFAULT_BUILDER"))
+def default_builder(medium: str, task: str = DEFAULT_TASK) -> str:
+    """The default family of models of a medium, or of a task's own for it."""
+    own = task_default(task, "BUILDERS") or {}
+    return str(own.get(medium) or constant(modules("media")[medium], "DEFAULT_BUILDER"))
 
 
 def family_medium(builder: str) -> str:
@@ -193,7 +194,7 @@ def recipe_of(medium: str, builder: str, task: str = DEFAULT_TASK) -> dict[str, 
     Raises:
         SpecError: the family has no recipe, or one that does not fit `TrainingSpec`.
     """
-    builder = builder or default_builder(medium)
+    builder = builder or default_builder(medium, task)
     if not family_medium(builder):
         return {}
     module = modules("models")[builder]
@@ -227,6 +228,12 @@ def default_gates(task: str = DEFAULT_TASK) -> tuple[GateSpec, ...]:
         known[name] = {**known[name], "threshold": threshold}
     names = (*task_default(task, "DEFAULT_GATES"), *COMMON_GATES)
     return tuple(GateSpec.model_validate({"name": n, **known[n]}) for n in names)
+
+
+def family_yields(builder: str) -> str:
+    """What the network of a family yields, such as ``vector``; may be empty."""
+    module = modules("models").get(builder)
+    return str(constant(module, "YIELDS") or "") if module else ""
 
 
 def unused_fields(task: str) -> tuple[str, ...]:

@@ -179,10 +179,10 @@ def _findings(fitted: Fitted) -> tuple[Finding, ...]:
 
 
 def golden_items(data: Data) -> npt.NDArray[Any]:
-    """The first training items ``(n, *shape)``, as they are at rest."""
+    """The first questions of train in stored form, ``(n, ...)``."""
     shard = int(np.flatnonzero(data.train.counts)[0])
-    items: npt.NDArray[Any] = data.train.read(shard).items[:GOLDEN_ROWS]
-    return items
+    questions: npt.NDArray[Any] = data.train.read(shard).questions[:GOLDEN_ROWS]
+    return questions
 
 
 def epoch_line(metrics: Metrics, score: str) -> str:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from headrace.records import Finding, SuspectRecord
+from headrace.records import DataDescription, Finding, SuspectRecord
+
+if TYPE_CHECKING:
+    from headrace.spec import PipelineSpec, TrainingSpec
+    from headrace.state.store import Store
 
 Targets = npt.NDArray[Any]
 Outputs = npt.NDArray[np.float32]
@@ -29,6 +34,84 @@ def some(values: Sequence[str], most: int) -> str:
     """The first values, and how many more there are."""
     more = f" and {len(values) - most:,} more" if len(values) > most else ""
     return ", ".join(values[:most]) + more
+
+
+class Example(Protocol):
+    """Rows of one shard; see `headrace.data.snapshots.splits.Rows`."""
+
+    @property
+    def items(self) -> npt.NDArray[Any]:
+        """``(n, *shape)``, of the medium's type."""
+
+    @property
+    def targets(self) -> Targets:
+        """``(n, ...)``."""
+
+    @property
+    def questions(self) -> npt.NDArray[Any]:
+        """In stored form, ``(n, ...)``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fitting:
+    """A network that is fitted.
+
+    Attributes:
+        preprocessing: adapted to train.
+        network: the whole one, with the task's head.
+        data: of the snapshot.
+        training: the recipe.
+    """
+
+    preprocessing: Any
+    network: Any
+    data: DataDescription
+    training: TrainingSpec
+
+
+class Split(Protocol):
+    """The rows of a split; see `headrace.data.snapshots.splits.SplitRows`."""
+
+    counts: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        """The number of rows."""
+
+    def __iter__(self) -> Iterator[Any]:
+        """The rows of each shard, which are `Example`s with names and groups."""
+
+    def read(self, shard: int) -> Any:
+        """The rows of one shard, by its index in `counts`."""
+
+    def items(self) -> npt.NDArray[np.bytes_]:
+        """The sha256 of each row's item, ``(n,)`` of 32 bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """An evaluation: a model, and the data that it is judged by.
+
+    Attributes:
+        model: the Keras model that is saved, from raw questions to answers.
+        spec: the pipeline.
+        data: of the snapshot.
+        snapshot: its digest.
+        quarantine: the name of the file with the rows that are left out.
+        train, val, test: the rows.
+        store: for what is computed once, by a key that names all that it depends on.
+        folder: files written here are logged with the run.
+    """
+
+    model: Any
+    spec: PipelineSpec
+    data: DataDescription
+    snapshot: str
+    quarantine: str
+    train: Split
+    val: Split
+    test: Split
+    store: Store
+    folder: Path
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ def gate(record: Any, name: str) -> GateResult:
 def test_the_metrics_are_those_of_the_logged_model_on_the_test_rows(
     trained: Trained,
 ) -> None:
-    items, labels, _ = read_split(trained.snapshot, "test")
+    items, labels, *_ = read_split(trained.snapshot, "test")
     for record, seen in (
         (trained.weak, trained.weak_evaluation),
         (trained.good, trained.good_evaluation),

@@ -98,7 +98,7 @@ def test_a_network_is_built_answers_and_is_measured(name: str, network) -> None:
     assert encoded.dtype == learned.labels.DTYPE
     images = np.random.default_rng(1).integers(0, 255, (8, 8, 8, 1), np.uint8)
     outputs = np.asarray(model(media.medium("image").raw(images)), np.float32)
-    assert outputs.shape == (8, learned.head.width(data))
+    assert outputs.shape == (8, *learned.head.output_shape(data))
     scores = learned.judge.scores(outputs, encoded)
     assert scores.shape == (8,)
     metrics, slices = learned.judge.metrics(outputs, encoded, data, EvaluationSpec())
@@ -152,7 +152,7 @@ def test_an_answer_is_written_as_its_schema_says(name: str) -> None:
     task = tasks.task(name)
     described = task.labels.describe(LABELS[name], _data())
     data = DataDescription(medium="image", task=name, shape=(8, 8, 1), target=described)
-    width = task.head.width(data)
+    (width,) = task.head.output_shape(data)
     output = np.arange(1, width + 1, dtype=np.float32) / np.float32(3)
     written = json.loads(f"{{{task.answers.json_writer(data)(output)}}}")
     schema = task.answers.json_schema(data)

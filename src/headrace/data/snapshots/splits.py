@@ -29,7 +29,7 @@ from headrace.media.arrow import read_parquet
 from headrace.media.forms import Payload
 from headrace.records import SnapshotRecord
 from headrace.state.remote import read
-from headrace.tasks import task
+from headrace.tasks import questions_of, task
 from headrace.tasks.forms import Targets
 
 # Of a quarantine; older releases wrote the first 16 digits.
@@ -41,15 +41,17 @@ class Rows(NamedTuple):
 
     Attributes:
         items: ``(n, *shape)``, of the medium's type.
-        targets: of the network, ``(n, ...)``; see `Task.encode`.
+        targets: of the network, ``(n, ...)``; see `Labels.encode`.
         names: the place of each row in the source, ``(n,)``.
         groups: such as the speaker of each row, ``(n,)``; empty if there are none.
+        questions: what a model is asked about each row, in stored form, ``(n, ...)``.
     """
 
     items: Payload
     targets: Targets
     names: list[str]
     groups: list[str]
+    questions: Payload
 
 
 class SplitRows:
@@ -108,11 +110,15 @@ class SplitRows:
         """
         description = self.snapshot.description
         table = self._table(shard, ["label", "name", "group", description.medium])
+        labels = table["label"]
+        items = payload_of(table, description)
+        groups = table["group"].to_pylist()
         return Rows(
-            payload_of(table, description),
-            task(description.task).labels.encode(table["label"], description),
+            items,
+            task(description.task).labels.encode(labels, description),
             table["name"].to_pylist(),
-            table["group"].to_pylist(),
+            groups,
+            questions_of(items, labels, groups, description),
         )
 
     def items(self) -> npt.NDArray[np.bytes_]:
@@ -148,28 +154,27 @@ class SplitRows:
         return table
 
 
-def read_split(
-    snapshot: SnapshotRecord, split: str, quarantine_uri: str = ""
-) -> tuple[Payload, Targets, list[str]]:
-    """The rows of one split that are not quarantined, all in memory.
-
-    Returns:
-        items ``(n, *shape)``, targets ``(n, ...)``, and row names ``(n,)``, in hash
-        order.
+def read_split(snapshot: SnapshotRecord, split: str, quarantine_uri: str = "") -> Rows:
+    """The rows of one split that are not quarantined, all in memory, in hash order.
 
     Raises:
         IntegrityError: the snapshot or the quarantine is missing or damaged.
     """
-    rows = SplitRows(snapshot, split, quarantine_uri)
-    description = snapshot.description
-    items = np.empty((len(rows), *description.shape), medium(description.medium).DTYPE)
-    targets = np.empty(len(rows), task(description.task).labels.DTYPE)
+    rows, data = SplitRows(snapshot, split, quarantine_uri), snapshot.description
+    items = np.empty((len(rows), *data.shape), medium(data.medium).DTYPE)
+    labels = task(data.task).labels
+    targets = np.empty((len(rows), *labels.target_shape(data)), labels.DTYPE)
     names: list[str] = []
+    groups: list[str] = []
+    others: list[Payload] = []  # questions that are not the items
     for part in rows:
         place = slice(len(names), len(names) + len(part.names))
         items[place], targets[place] = part.items, part.targets
         names += part.names
-    return items, targets, names
+        groups += part.groups
+        others += [part.questions] * (part.questions is not part.items)
+    questions = np.concatenate(others) if others else items
+    return Rows(items, targets, names, groups, questions)
 
 
 def quarantine_name(data: bytes) -> str:

@@ -17,6 +17,7 @@ from headrace.errors import DependencyError, HeadraceError, IntegrityError
 from headrace.models.engines.files import golden_bytes, model_file
 from headrace.models.engines.forms import TOLERANCE, Engine, Golden
 from headrace.models.engines.frames import Header, packed, receive, send, unpacked
+from headrace.records import DataDescription
 from headrace.settings import Settings
 from headrace.state.ledger.rows import Version
 
@@ -54,8 +55,8 @@ def _start(header: Header) -> tuple[Engine, Header]:
     settings = Settings.model_validate(header["settings"])
     engine = _open(header["engine"], version, settings, header["threads"])
     golden = Golden.read(golden_bytes(version, settings))
-    medium = version.details["description"]["medium"]
-    difference, latency_ms = golden.measure(engine, medium)
+    data = DataDescription.model_validate(version.details["description"])
+    difference, latency_ms = golden.measure(engine, data)
     if difference > TOLERANCE:
         raise IntegrityError(
             f"{version} does not give its golden answers: they differ by "

@@ -16,7 +16,7 @@ from headrace.models.engines import formats
 from headrace.models.engines.files import golden_bytes, model_file
 from headrace.models.engines.forms import TOLERANCE, Golden
 from headrace.models.engines.kept import GOLDEN, Attempt, Tensor
-from headrace.records import Record
+from headrace.records import DataDescription, Record
 from headrace.settings import Settings
 from headrace.state.disk import atomic_file
 from headrace.state.ledger.rows import Version
@@ -53,9 +53,9 @@ def content(folder: Path) -> dict[str, bytes]:
 def export(order: Order) -> Attempt:
     """Write the files, load what was written, and replay the golden answers."""
     version, settings, name = order.version, order.opened, order.format
-    data = golden_bytes(version, settings)
-    golden = Golden.read(data)
-    (order.folder.parent / GOLDEN).write_bytes(data)
+    golden_file = golden_bytes(version, settings)
+    golden = Golden.read(golden_file)
+    (order.folder.parent / GOLDEN).write_bytes(golden_file)
     module = formats.format_of(name)
     try:
         given = _write(order, golden, module)
@@ -63,11 +63,11 @@ def export(order: Order) -> Attempt:
         raise
     except Exception as error:  # the exporters' own are of all kinds
         return Attempt(engine=name, reason=f"it cannot be exported: {_first(error)}")
-    medium = version.details["description"]["medium"]
+    data = DataDescription.model_validate(version.details["description"])
     try:
         shape = golden.outputs.shape[1:]
         engine = module.ENGINE(content(order.folder), shape, 1)
-        difference, latency_ms = golden.measure(engine, medium)
+        difference, latency_ms = golden.measure(engine, data)
     except Exception as error:  # the runtimes' own
         reason = f"what was exported cannot be used: {_first(error)}"
         return Attempt(engine=name, reason=reason)
@@ -86,16 +86,15 @@ def export(order: Order) -> Attempt:
 
 def _write(order: Order, golden: Golden, module: formats.Format) -> Tensor:
     from headrace.backend import load_backend
-    from headrace.media import medium
     from headrace.models.logged.loading import open_model
-    from headrace.records import DataDescription
+    from headrace.tasks import asked
 
     version = order.version
     description = DataDescription.model_validate(version.details["description"])
     load_backend(minimal=True)
     with model_file(version, order.opened) as path:
         model = open_model(path, version.model_uri, description).model
-    first = medium(description.medium).raw(golden.items[:1])
+    first = asked(description).raw(golden.items[:1])
     model(first, training=False)  # else Keras does not export it
     module.export(model, order.folder)
     given = model.inputs[0]

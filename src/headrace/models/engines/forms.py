@@ -11,8 +11,9 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from headrace.errors import IntegrityError
-from headrace.media import medium
 from headrace.media.forms import Payload
+from headrace.records import DataDescription
+from headrace.tasks import asked
 from headrace.tasks.forms import Outputs
 
 TOLERANCE = 1e-5  # of an answer, from the trained model's
@@ -73,19 +74,19 @@ class Golden(NamedTuple):
                 "Restore them from a backup, or train again.",
             ) from error
 
-    def difference(self, answering: Answering, medium_name: str) -> float:
+    def difference(self, answering: Answering, data: DataDescription) -> float:
         """The largest absolute difference of an answer, over all forms of input."""
-        forms = medium(medium_name).variants(self.items)
+        forms = asked(data).variants(self.items)
         answers = [answering(form) for form in forms]
         if any(given.shape != self.outputs.shape for given in answers):
             return float("inf")
         largest = max(float(np.abs(given - self.outputs).max()) for given in answers)
         return largest if np.isfinite(largest) else float("inf")
 
-    def measure(self, answering: Answering, medium_name: str) -> Measured:
+    def measure(self, answering: Answering, data: DataDescription) -> Measured:
         """Compare all answers, and time calls with one item."""
-        difference = self.difference(answering, medium_name)
-        items = medium(medium_name).raw(self.items)
+        difference = self.difference(answering, data)
+        items = asked(data).raw(self.items)
         seconds = []
         for number in range(LATENCY_CALLS):
             row = number % len(items)

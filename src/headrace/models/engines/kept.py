@@ -15,7 +15,7 @@ from typing import NamedTuple
 from headrace.data.anchored import AnchoredStore
 from headrace.models.engines import formats
 from headrace.models.engines.forms import TOLERANCE, Engine, Golden
-from headrace.records import Record
+from headrace.records import DataDescription, Record
 from headrace.settings import Settings
 from headrace.state.ledger import Ledger
 from headrace.state.ledger.rows import Version
@@ -160,13 +160,13 @@ def open_kept(version: Version, settings: Settings, threads: int = 1) -> Engine 
     if not formats.can_run(name):
         log.info("%s: %s is not installed: %s", version, name, formats.EXTRA)
         return None
-    medium = version.details["description"]["medium"]
+    data = DataDescription.model_validate(version.details["description"])
     try:
         golden = kept.golden
         engine = formats.format_of(name).ENGINE(
             kept.files, golden.outputs.shape[1:], threads
         )
-        difference = golden.difference(engine, medium)
+        difference = golden.difference(engine, data)
     except Exception as error:  # the runtimes' own are of all kinds
         if isinstance(error.__cause__, KeyboardInterrupt):  # amid an import of theirs
             raise error.__cause__ from None

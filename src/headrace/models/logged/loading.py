@@ -13,11 +13,10 @@ import numpy as np
 
 from headrace.backend import compiled, load_backend
 from headrace.errors import IntegrityError, NotFoundError
-from headrace.media import medium
 from headrace.media.forms import Payload
 from headrace.records import DataDescription
 from headrace.settings import Settings
-from headrace.tasks import task
+from headrace.tasks import asked, task
 from headrace.tasks.forms import Outputs
 
 if TYPE_CHECKING:
@@ -73,7 +72,7 @@ class LoadedModel:
 
     def check(self, x: Any) -> Payload:
         """The input in the model's form; raises InputError if it does not fit."""
-        return medium(self.description.medium).check_input(x, self.description)
+        return asked(self.description).check_input(x, self.description)
 
     def __call__(self, x: Any) -> Outputs:
         """The network's output: for a classifier, class probabilities.
@@ -172,12 +171,12 @@ def golden_bytes(model: Any, items: Payload, description: DataDescription) -> by
     """An npz of golden inputs, in stored form, and the trained model's outputs.
 
     Args:
-        model: from raw items to answers.
-        items: ``(n, *shape)``, of the medium's type.
+        model: from raw questions to answers.
+        items: questions in stored form, ``(n, ...)``.
         description: of the data.
     """
     buffer = io.BytesIO()
-    raw = medium(description.medium).raw(items)
+    raw = asked(description).raw(items)
     outputs = np.asarray(model(raw, training=False), dtype=np.float32)
     np.savez(buffer, items=items, outputs=outputs)
     return buffer.getvalue()

@@ -31,10 +31,10 @@ from pydantic import TypeAdapter
 
 from headrace.backend import import_backend, load_backend
 from headrace.errors import DependencyError, IntegrityError
-from headrace.media import medium
 from headrace.models.logged.loading import open_model
 from headrace.records import LoggedModel, Record
 from headrace.state.tracking import GOLDEN_FILE
+from headrace.tasks import asked
 
 TOLERANCE = 1e-5
 LATENCY_CALLS = 50
@@ -265,12 +265,12 @@ def measure(request: Request) -> ServingReport:
         model = open_model(request.model, training.model_uri, training.description)
     except IntegrityError as refusal:
         return ServingReport(error=refusal.message)
-    module = medium(training.description.medium)
-    answers = [model(form) for form in module.variants(items)]
+    questions = asked(training.description)
+    answers = [model(form) for form in questions.variants(items)]
     seconds = []
     for number in range(LATENCY_CALLS + 5):
         row = number % len(items)
-        item = module.raw(items[row : row + 1])
+        item = questions.raw(items[row : row + 1])
         started = time.perf_counter()
         model(item)
         seconds.append(time.perf_counter() - started)

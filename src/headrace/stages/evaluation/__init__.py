@@ -55,7 +55,8 @@ from headrace.state.ledger import Ledger, Version
 from headrace.state.ledger.former import BestFormer, find_best_former
 from headrace.state.store import Store
 from headrace.state.tracking import GOLDEN_FILE, Tracking
-from headrace.tasks import task
+from headrace.tasks import Judge, task
+from headrace.tasks.forms import Context
 
 
 def evaluate(  # noqa: PLR0913
@@ -103,9 +104,23 @@ def evaluate(  # noqa: PLR0913
             SplitRows(snapshot, split, contract.quarantine_uri)
             for split in ("train", "val", "test")
         )
-        score, judge = task(data.task).score, task(data.task).judge
-        answers = ask(model, opponents.models, rows, how.mistakes)
-        draw = functools.partial(report.draw_answers, answers, data, how, pictures)
+        of_model = Context(
+            model=model,
+            spec=spec,
+            data=data,
+            snapshot=snapshot.digest,
+            quarantine=Path(contract.quarantine_uri).name,
+            train=trained,
+            val=val,
+            test=rows,
+            store=store,
+            folder=place,
+        )
+        score, judge = task(data.task).score, task(data.task).judge.prepared(of_model)
+        answers = ask(model, opponents.models, rows, how.mistakes, judge)
+        draw = functools.partial(
+            report.draw_answers, answers, data, how, pictures, judge
+        )
         drawn = [beside.begin(draw)]
         metrics, slices = judge.metrics(answers.outputs, answers.targets, data, how)
         slices |= group_slices(answers, trained.groups, how.confidence, judge)
@@ -126,7 +141,9 @@ def evaluate(  # noqa: PLR0913
             metrics["serving_difference"] = served.difference
             if served.difference <= TOLERANCE:
                 mark_verified(training, settings)
-        verdicts, digest, figures = compare(model, opponents, spec.gates, answers, rows)
+        verdicts, digest, figures = compare(
+            model, opponents, spec.gates, answers, rows, judge
+        )
         metrics |= figures
         values = dict(metrics)
         for name, numbers in slices.items():  # a gate names class=spam/f1
@@ -261,16 +278,18 @@ def compare(
     gates: Sequence[GateSpec],
     answers: Answers,
     rows: SplitRows,
+    judge: Judge,
 ) -> tuple[dict[str, GateResult], str, Metrics]:
     """Compare the answers, and store the digests of the judged items.
 
     Args:
-        model: the challenger, a Keras model from raw items to answers.
+        model: the challenger, a Keras model from raw questions to answers.
         opponents: the champion and the best former champion.
         gates: those named ``champion`` decide; without one, the metrics are computed
             by the default gate.
         answers: of the challenger and of its opponents.
         rows: of the test split.
+        judge: of the answers.
 
     Returns:
         the verdicts by the name of the gate, the digest of the test items, and metrics
@@ -295,6 +314,7 @@ def compare(
         rows.snapshot.description,
         [attempt for attempt in earlier if attempt.had(champion)],
         items,
+        judge,
     )
     every = np.concatenate([items, vanished.items])
     digests = {n: opponents.versions[n].snapshot_digest for n in models}

@@ -13,10 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.data.snapshots.splits import Rows, SplitRows
-from headrace.media import medium
 from headrace.models.logged import loading
 from headrace.records import Finding, Metrics
-from headrace.tasks import Judge, task
+from headrace.tasks import Judge, asked
 from headrace.tasks.forms import Judged, Outputs, Scores, Targets
 
 SHOWN = 50
@@ -49,6 +48,7 @@ class Answers:
         others: the scores ``(n,)`` of each opponent, by version.
         groups: of the rows, ``(n,)``; empty where they have none.
         worst: the bad answers that are shown.
+        weights: the denominators of the scores, ``(n,)``; None where all are 1.
     """
 
     targets: Targets
@@ -57,22 +57,25 @@ class Answers:
     others: Mapping[int, Scores]
     groups: list[str]
     worst: Worst
+    weights: Scores | None = None
 
 
-def ask(model: Any, others: Mapping[int, Any], rows: SplitRows, worst: int) -> Answers:
+def ask(
+    model: Any, others: Mapping[int, Any], rows: SplitRows, worst: int, judge: Judge
+) -> Answers:
     """Let the models answer all rows, a shard at a time.
 
     Args:
-        model: a Keras model from raw items to answers.
+        model: a Keras model from raw questions to answers.
         others: the opponents, by version.
         rows: of the test split.
         worst: the number of bad answers to return.
+        judge: of the answers.
 
     Raises:
         IntegrityError: the snapshot is damaged.
     """
-    judge = task(rows.snapshot.description.task).judge
-    module = medium(rows.snapshot.description.medium)
+    questions = asked(rows.snapshot.description)
     targets: list[Targets] = []
     outputs: list[Outputs] = []
     groups: list[str] = []
@@ -80,7 +83,7 @@ def ask(model: Any, others: Mapping[int, Any], rows: SplitRows, worst: int) -> A
     worst_so_far: Worst | None = None
     for shard in np.flatnonzero(rows.counts).tolist():
         part = rows.read(shard)
-        raw = module.raw(part.items)
+        raw = questions.raw(part.questions)
         targets.append(part.targets)
         outputs.append(loading.answers(model, raw))
         groups += part.groups
@@ -90,13 +93,13 @@ def ask(model: Any, others: Mapping[int, Any], rows: SplitRows, worst: int) -> A
     if worst_so_far is None:
         raise ValueError("an evaluation needs test rows")  # the contract checks it
     truth, answers = np.concatenate(targets), np.concatenate(outputs)
-    own = judge.scores(answers, truth)
+    own, weights = judge.scores(answers, truth), judge.weights(answers, truth)
     of_others = {version: np.concatenate(parts) for version, parts in scores.items()}
-    return Answers(truth, answers, own, of_others, groups, worst_so_far)
+    return Answers(truth, answers, own, of_others, groups, worst_so_far, weights)
 
 
 def scores_of(model: Any, raw: Any, targets: Targets, judge: Judge) -> Scores:
-    """The scores of a model's answers to raw items, ``(n,)``."""
+    """The scores of a model's answers to raw questions, ``(n,)``."""
     return judge.scores(loading.answers(model, raw), targets)
 
 
@@ -104,17 +107,17 @@ def ask_some(model: Any, rows: SplitRows) -> Iterator[Judged]:
     """The answers of a model to the first rows of a split, which are a random sample.
 
     Args:
-        model: a Keras model from raw items to answers.
+        model: a Keras model from raw questions to answers.
         rows: of the split; at most `SOME_ROWS` are answered.
 
     Raises:
         IntegrityError: the snapshot is damaged.
     """
-    module, most = medium(rows.snapshot.description.medium), SOME_ROWS
+    questions, most = asked(rows.snapshot.description), SOME_ROWS
     for shard in np.flatnonzero(rows.counts).tolist():
         part = rows.read(shard)
         items = part.items[:most]
-        outputs = loading.answers(model, module.raw(items))
+        outputs = loading.answers(model, questions.raw(part.questions[:most]))
         yield Judged(rows.split, items, part.targets[:most], part.names[:most], outputs)
         most -= len(items)
         if not most:
@@ -163,8 +166,14 @@ def group_slices(
     rows = {"groups=seen": known, "groups=unseen": ~known}
     for group, _ in Counter(groups).most_common(SHOWN):
         rows[f"group={group}"] = names == group
+    scores, weights = answers.scores, answers.weights
+
+    def summary(mine: npt.NDArray[np.bool_]) -> Metrics:
+        own = None if weights is None else weights[mine]
+        return judge.summary(scores[mine], sure, own)
+
     return {
-        name: {"rows": float(mine.sum()), **judge.summary(answers.scores[mine], sure)}
+        name: {"rows": float(mine.sum()), **summary(mine)}
         for name, mine in rows.items()
         if mine.any()
     }

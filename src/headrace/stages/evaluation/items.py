@@ -24,13 +24,12 @@ import numpy.typing as npt
 from headrace.data.snapshots.reading import DIGEST, digests_of, read_shard, shards_of
 from headrace.data.snapshots.splits import SplitRows
 from headrace.errors import IntegrityError
-from headrace.media import medium
 from headrace.media.arrow import is_among
 from headrace.records import DataDescription, SnapshotRecord
 from headrace.stages.evaluation.answers import scores_of
 from headrace.state.ledger.former import Attempt
 from headrace.state.store import Store
-from headrace.tasks import task
+from headrace.tasks import Judge, asked
 from headrace.tasks.forms import Scores, Targets
 
 Items = npt.NDArray[np.bytes_]
@@ -237,17 +236,19 @@ def answer_again(
     description: DataDescription,
     attempts: Sequence[Attempt],
     items: Items,
+    judge: Judge,
 ) -> Vanished:
     """Let the models answer the rows that have vanished.
 
     Args:
         archive: of judged items.
-        models: Keras models from raw items to answers, by version.
+        models: Keras models from raw questions to answers, by version.
         description: of their input.
         attempts: of the champion or against it, oldest first.
         items: of the present test split, ``(n,)``.
+        judge: of the answers.
     """
-    judge, seen = task(description.task).judge, np.unique(items)
+    seen = np.unique(items)
     taken = [np.empty(0, DIGEST)]
     scores: dict[int, list[Scores]] = {n: [np.empty(0, bool)] for n in models}
     unanswered, left = 0, ROWS
@@ -273,8 +274,8 @@ def answer_again(
 def _answered_rows(
     archive: Archive, digest: str, wanted: Items, description: DataDescription
 ) -> Iterator[tuple[Items, Any, Targets]]:
-    """Items, raw payload and targets of the wanted rows, a shard at a time."""
-    module = medium(description.medium)
+    """Items, raw questions and targets of the wanted rows, a shard at a time."""
+    questions = asked(description)
     try:
         snapshot = archive.find(digest)
         if not len(wanted) or snapshot.description != description:
@@ -285,7 +286,7 @@ def _answered_rows(
             chosen = is_among(items, wanted) & _firsts(items)
             if chosen.any():
                 part = rows.read(shard)
-                raw = module.raw(part.items[chosen])
+                raw = questions.raw(part.questions[chosen])
                 yield items[chosen], raw, part.targets[chosen]
     except IntegrityError:
         return

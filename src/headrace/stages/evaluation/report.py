@@ -25,7 +25,7 @@ from headrace.records import (
 from headrace.spec import EvaluationSpec
 from headrace.stages.evaluation.answers import Answers
 from headrace.state.tracking import Tracking
-from headrace.tasks import task
+from headrace.tasks import Judge, task
 from headrace.tasks.forms import Suspect
 
 FOLDER = "evaluation"
@@ -33,19 +33,23 @@ _PICTURED = 25
 
 
 def draw_answers(
-    answers: Answers, data: DataDescription, spec: EvaluationSpec, folder: Path
+    answers: Answers,
+    data: DataDescription,
+    spec: EvaluationSpec,
+    folder: Path,
+    judge: Judge,
 ) -> None:
     """Draw the task's pictures; draw and list the worst answers."""
-    learned, worst = task(data.task), answers.worst
-    learned.judge.draw(answers.outputs, answers.targets, data, spec, folder)
+    worst = answers.worst
+    judge.draw(answers.outputs, answers.targets, data, spec, folder)
     captions = [
-        learned.judge.caption(output, target, data)
+        judge.caption(output, target, data)
         for output, target in zip(worst.outputs, worst.targets, strict=True)
     ]
     if captions:
         columns = {"answer": [caption.replace("\n", " ") for caption in captions]}
         page = folder / "mistakes.html"
-        _show(page, learned.mistakes, columns, [*worst.items], captions, data)
+        _show(page, task(data.task).mistakes, columns, [*worst.items], captions, data)
 
 
 def draw_suspects(

@@ -34,6 +34,7 @@ from headrace.stages.fitting.execution import (
 )
 from headrace.stages.fitting.loop import Loop, OnEpoch, Setup
 from headrace.tasks import task
+from headrace.tasks.forms import Fitting
 
 
 @contextmanager
@@ -139,7 +140,8 @@ class Fit:
                     builder, description, arguments, folder, targets
                 )
             learned.head.check_training(network, recipe)
-            inputs = inputs_of(data, preprocessing)
+            fitting = Fitting(preprocessing, network, description, recipe)
+            inputs = inputs_of(data, fitting)
             rows = int(data.train.counts.sum())
             item, window = inputs.item_bytes, inputs.window_bytes
             self.execution = plan_execution(recipe, rows, item, strategy, window)

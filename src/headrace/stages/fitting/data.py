@@ -4,6 +4,9 @@ The train split is read in shards, the val split is in memory. Pre-processing is
 to the train split. Where a medium is `CACHED`, the network is fitted to the outputs of
 the pre-processing, which are computed when rows are read and not at every step: a text
 vectoriser cannot be compiled, and the spectrum of a sound costs more than a step.
+
+A task may have examples of its own, such as crops of documents. The network is fitted
+to them, and the whole model answers the val split.
 """
 
 from __future__ import annotations
@@ -18,12 +21,11 @@ import numpy.typing as npt
 
 from headrace.data.snapshots.splits import Rows, SplitRows, read_split
 from headrace.errors import SpecError
-from headrace.media import medium
 from headrace.models.logged.loading import outputs
 from headrace.records import ContractRecord, DataDescription, SnapshotRecord
 from headrace.stages.fitting import execution
-from headrace.tasks import task
-from headrace.tasks.forms import Targets
+from headrace.tasks import asked, task
+from headrace.tasks.forms import Fitting, Targets
 
 ADAPT_ROWS = 200_000
 ADAPT_BYTES = 2**29
@@ -43,6 +45,11 @@ class Examples:
 
     items: npt.NDArray[Any]
     targets: Targets
+
+    @property
+    def questions(self) -> npt.NDArray[Any]:
+        """The items."""
+        return self.items
 
 
 class Shards(Protocol):
@@ -64,7 +71,7 @@ class Data:
 
     description: DataDescription
     train: Shards
-    val: Examples
+    val: Rows | Examples
 
 
 def open_data(snapshot: SnapshotRecord, contract: ContractRecord) -> Data:
@@ -74,18 +81,19 @@ def open_data(snapshot: SnapshotRecord, contract: ContractRecord) -> Data:
         IntegrityError: the snapshot or the quarantine is missing or damaged.
     """
     uri = contract.quarantine_uri
-    val = Examples(*read_split(snapshot, "val", uri)[:2])
-    return Data(snapshot.description, SplitRows(snapshot, "train", uri), val)
+    train = SplitRows(snapshot, "train", uri)
+    return Data(snapshot.description, train, read_split(snapshot, "val", uri))
 
 
 class Prepared:
-    """Shards whose items are the outputs of the pre-processing.
+    """Shards whose items are what the network takes.
 
     Args:
         shards: with raw items.
-        prepare: the pre-processing.
+        prepare: makes them.
         keeps: whether prepared shards are kept in memory, up to `KEPT_BYTES`: where an
             epoch has several windows, each shard is read in each epoch.
+        recounts: whether other numbers of rows are made.
 
     Attributes:
         counts: rows of each shard, int64 ``(shards,)``.
@@ -94,22 +102,26 @@ class Prepared:
     def __init__(
         self,
         shards: Shards,
-        prepare: Callable[[npt.NDArray[Any]], npt.NDArray[Any]],
+        prepare: Callable[[Rows | Examples], Examples],
         *,
         keeps: bool,
+        recounts: bool = False,
     ) -> None:
         self.counts, self._shards, self._prepare = shards.counts, shards, prepare
         self._kept: dict[int, Examples] = {}
         self._room = KEPT_BYTES if keeps else 0
+        if recounts:
+            every = range(len(self.counts))
+            rows = [len(self.read(n).items) if self.counts[n] else 0 for n in every]
+            self.counts = np.array(rows, np.int64)
 
     def read(self, shard: int) -> Examples:
         """The rows of one shard; integers may be of a smaller type."""
         if shard in self._kept:
             return self._kept[shard]
-        rows = self._shards.read(shard)
-        examples = Examples(self._prepare(rows.items), rows.targets)
+        examples = self._prepare(self._shards.read(shard))
         if self._room:
-            kept = Examples(_smaller(examples.items), rows.targets)
+            kept = Examples(_smaller(examples.items), examples.targets)
             if kept.items.nbytes <= self._room:
                 self._room -= kept.items.nbytes
                 self._kept[shard] = kept
@@ -128,18 +140,22 @@ class Inputs:
     """The inputs of the network.
 
     Attributes:
+        val: of the network, or raw questions for the whole model.
         preprocessing: applied to each batch; None where it was applied before.
         shape: of one item.
         dtype: of its values.
-        target_dtype: of targets.
+        target_dtype, target_shape: of targets.
+        asks_model: whether the whole model answers val.
     """
 
     train: Shards
-    val: Examples
+    val: Rows | Examples
     preprocessing: Any
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
-    target_dtype: str
+    target_dtype: np.dtype[Any]
+    target_shape: tuple[int, ...] = ()
+    asks_model: bool = False
 
     @property
     def item_bytes(self) -> int:
@@ -153,22 +169,27 @@ class Inputs:
         return PREPARED_BYTES if is_prepared else execution.WINDOW_BYTES
 
 
-def inputs_of(data: Data, preprocessing: Any) -> Inputs:
+def inputs_of(data: Data, fitting: Fitting) -> Inputs:
     """Adapt the pre-processing to the train split, and apply it where it is cached.
 
     Args:
         data: the splits.
-        preprocessing: of the builder; its adaptable layers are adapted in place.
+        fitting: what is fitted; the adaptable layers of its pre-processing are adapted
+            in place.
 
     Raises:
-        SpecError: the medium's pre-processing is cached, and its shape is not fixed.
+        SpecError: pre-processing is cached, and its shape is not fixed.
     """
-    module, description = medium(data.description.medium), data.description
-    labels = task(description.task).labels.DTYPE
+    description, questions = data.description, asked(data.description)
+    labels = task(description.task).labels
+    of_target = np.dtype(labels.DTYPE), labels.target_shape(description)
+    preprocessing = fitting.preprocessing
     adapt(preprocessing, data)
-    shape, dtype = description.shape, np.dtype(module.DTYPE)
-    if not module.CACHED:
-        return Inputs(data.train, data.val, preprocessing, shape, dtype, labels)
+    if task(description.task).head.HAS_EXAMPLES:
+        return _own_examples(data, fitting)
+    if not questions.CACHED:
+        shape, dtype = description.shape, np.dtype(questions.DTYPE)
+        return Inputs(data.train, data.val, preprocessing, shape, dtype, *of_target)
     prepared = preprocessing.outputs[0]
     shape = tuple(prepared.shape[1:])
     if None in shape:
@@ -180,15 +201,38 @@ def inputs_of(data: Data, preprocessing: Any) -> Inputs:
     # Keras gives indices in a vocabulary as int64; int32 is enough.
     dtype = np.dtype("int32" if prepared.dtype == "int64" else prepared.dtype)
 
-    def prepare(items: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        if not len(items):
-            return np.empty((0, *shape), dtype)
-        return outputs(preprocessing, module.raw(items)).astype(dtype, copy=False)
+    def prepare(rows: Rows | Examples) -> Examples:
+        if not len(rows.targets):
+            return Examples(np.empty((0, *shape), dtype), rows.targets)
+        items = outputs(preprocessing, questions.raw(rows.questions))
+        return Examples(items.astype(dtype, copy=False), rows.targets)
 
-    val = Examples(prepare(data.val.items), data.val.targets)
     size = int(data.train.counts.sum()) * int(np.prod(shape)) * dtype.itemsize
     train = Prepared(data.train, prepare, keeps=size > PREPARED_BYTES)
-    return Inputs(train, val, None, shape, dtype, labels)
+    return Inputs(train, prepare(data.val), None, shape, dtype, *of_target)
+
+
+def _own_examples(data: Data, fitting: Fitting) -> Inputs:
+    """The inputs of a network whose task has examples of its own."""
+    make = task(fitting.data.task).head.examples
+
+    def prepare(rows: Rows | Examples) -> Examples:
+        return Examples(*make(rows, fitting))
+
+    train = Prepared(data.train, prepare, keeps=True, recounts=True)
+    first = prepare(next(_first_parts(data)))
+    items, targets = first.items, first.targets
+    raw = asked(fitting.data).raw(data.val.questions)
+    return Inputs(
+        train,
+        Examples(raw, data.val.targets),
+        None,
+        items.shape[1:],
+        items.dtype,
+        targets.dtype,
+        targets.shape[1:],
+        asks_model=True,
+    )
 
 
 def adapt(preprocessing: Any, data: Data) -> None:
@@ -205,8 +249,8 @@ def adapt(preprocessing: Any, data: Data) -> None:
     layers = [layer for layer in preprocessing.layers if _learns(layer)]
     if not layers:
         return
-    parts = [part.items for part in _first_parts(data, ADAPT_BYTES)]
-    items = medium(data.description.medium).raw(np.concatenate(parts)[:ADAPT_ROWS])
+    parts = [part.questions for part in _first_parts(data, ADAPT_BYTES)]
+    items = asked(data.description).raw(np.concatenate(parts)[:ADAPT_ROWS])
     for layer in layers:
         inputs = items
         if not any(layer.input is own for own in preprocessing.inputs):

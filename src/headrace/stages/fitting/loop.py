@@ -70,9 +70,9 @@ class Setup:
 
     def validation(self) -> Outputs:
         """The model's answers to the validation split, ``(rows, ...)``."""
-        is_prepared = self.inputs.preprocessing is None
-        model = self.network if is_prepared else self.model
-        return answers(model, self.inputs.val.items)
+        inputs = self.inputs
+        is_prepared = inputs.preprocessing is None and not inputs.asks_model
+        return answers(self.network if is_prepared else self.model, inputs.val.items)
 
 
 class Loop:
@@ -313,7 +313,7 @@ def compile_steps(setup: Setup, optimizer: Any, objective: Objective) -> Any:
 
     signature = [
         tf.TensorSpec((None, *inputs.shape), inputs.dtype),
-        tf.TensorSpec((None,), inputs.target_dtype),
+        tf.TensorSpec((None, *inputs.target_shape), inputs.target_dtype),
         tf.TensorSpec((None, batch_size), tf.int32),
     ]
     # Autograph would search all imported modules for the function's source.

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from headrace.errors import SpecError
 from headrace.models import find_function
@@ -102,7 +103,7 @@ class Objective:
                 "Leave one out, or give it another name.",
             )
 
-    def check(self, outputs: Any, target_dtype: str) -> None:
+    def check(self, outputs: Any, target_dtype: npt.DTypeLike) -> None:
         """Try the loss and the metrics of the recipe on two rows.
 
         Args:

@@ -118,7 +118,8 @@ class Windows:
 
         inputs = self._inputs
         items = np.empty((window.rows, *inputs.shape), inputs.dtype)
-        targets = np.empty(window.rows, inputs.target_dtype)
+        shape = (window.rows, *inputs.target_shape)
+        targets = np.empty(shape, inputs.target_dtype)
         filled = 0
         for shard in window.shards:
             rows = inputs.train.read(shard)

@@ -65,9 +65,9 @@ def best_temperature(probabilities: Outputs, labels: Targets) -> float:
 class Softmax(Head):
     """See `headrace.tasks.Head`."""
 
-    def width(self, data: DataDescription) -> int:
+    def output_shape(self, data: DataDescription) -> tuple[int, ...]:
         """One probability for each class."""
-        return len(data.classes)
+        return (len(data.classes),)
 
     def head(
         self, data: DataDescription, targets: Lazy, options: Mapping[str, Any]

@@ -66,7 +66,9 @@ class RightOrWrong(Judge):
             "non_finite_values": float((~np.isfinite(outputs)).sum()),
         }, slices
 
-    def summary(self, scores: Scores, confidence: float) -> Metrics:
+    def summary(
+        self, scores: Scores, confidence: float, weights: Scores | None = None
+    ) -> Metrics:
         """The accuracy with its Wilson interval."""
         low, high = wilson_interval(int(scores.sum()), len(scores), confidence)
         mean = float(scores.mean())

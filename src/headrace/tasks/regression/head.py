@@ -24,9 +24,9 @@ def scale_of(network: Any) -> float:
 class OneNumber(Head):
     """See `headrace.tasks.Head`."""
 
-    def width(self, data: DataDescription) -> int:
+    def output_shape(self, data: DataDescription) -> tuple[int, ...]:
         """One."""
-        return 1
+        return (1,)
 
     def head(
         self, data: DataDescription, targets: Lazy, options: Mapping[str, Any]

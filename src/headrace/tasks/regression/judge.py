@@ -70,7 +70,9 @@ class AbsoluteError(Judge):
             "non_finite_values": float((~np.isfinite(outputs)).sum()),
         }, _ranges(errors, truth)
 
-    def summary(self, scores: Scores, confidence: float) -> Metrics:
+    def summary(
+        self, scores: Scores, confidence: float, weights: Scores | None = None
+    ) -> Metrics:
         """The mean absolute error with its interval, and the standard deviation."""
         low, high = interval(scores, confidence)
         return {

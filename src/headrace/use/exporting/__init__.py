@@ -21,7 +21,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from headrace.errors import NotFoundError, Refusal, UsageError
-from headrace.media import medium
 from headrace.models.engines import TOLERANCE, formats
 from headrace.models.engines.building import attempt
 from headrace.models.engines.exporting import content
@@ -32,6 +31,7 @@ from headrace.settings import Settings
 from headrace.state.disk import disk_errors, fsync_path, sweep, work_prefix
 from headrace.state.ledger import Ledger
 from headrace.state.ledger.rows import Version
+from headrace.tasks import asked
 from headrace.use.exporting.readme import readme
 
 FACTS = "model.json"
@@ -151,7 +151,7 @@ def _refusal(version: Version, result: Attempt) -> Refusal:
 
 def _golden(admitted: _Admitted, description: DataDescription) -> bytes:
     """The golden inputs as the exported model takes them, and the outputs."""
-    inputs = medium(description.medium).raw(admitted.golden.items)
+    inputs = asked(description).raw(admitted.golden.items)
     kind = admitted.result.input.dtype if admitted.result.input else "float32"
     inputs = inputs.astype(np.str_ if kind == "string" else kind)
     file = io.BytesIO()

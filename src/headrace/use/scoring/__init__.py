@@ -33,7 +33,7 @@ from headrace.records import Metrics, Record
 from headrace.spec.checks import check_encoding
 from headrace.state.ledger import Ledger
 from headrace.state.store import Store
-from headrace.tasks import task
+from headrace.tasks import asked, task
 from headrace.use.scoring.output import check_output, write_output, written_whole
 from headrace.use.scoring.rows import Rows, decoded_rows
 
@@ -246,11 +246,11 @@ class _Scoring:
 
     def _answered(self, parts: Iterator[Rows]) -> Iterator[tuple[Rows, Outputs]]:
         """Rows with the model's outputs; the next are computed in the background."""
-        module, model = media.medium(self.loaded.description.medium), self.loaded.model
+        questions, model = asked(self.loaded.description), self.loaded.model
         before: tuple[Rows, Future[Outputs]] | None = None
         with ThreadPoolExecutor(1, "answer") as thread:
             for rows in parts:
-                items = module.raw(rows.payload)
+                items = questions.raw(rows.payload)
                 future = thread.submit(loading.answers, model, items)
                 if before:
                     yield before[0], before[1].result()

@@ -11,7 +11,7 @@ from headrace.drift.windows import item_columns
 from headrace.media import medium
 from headrace.media.arrow import digests
 from headrace.media.forms import Payload
-from headrace.tasks import task
+from headrace.tasks import asked, task
 from headrace.use.requests.files import COLUMN, INPUT, SCHEMA
 from headrace.use.serving.log_frames import Facts, items_of, outputs_of
 
@@ -32,7 +32,7 @@ def rows_of(facts: Facts, table: pa.Table, *, with_inputs: bool) -> pa.Table:
     """
     data, count = facts.data(), len(table)
     module = medium(data.medium)
-    stored = module.as_stored(items_of(facts, table), data)
+    stored = asked(data).as_stored(items_of(facts, table), data)
     outputs = outputs_of(table)
     digest = digests(stored, module)
     starts = range(0, len(digest), _DIGEST_BYTES)

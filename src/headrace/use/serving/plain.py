@@ -13,6 +13,7 @@ import numpy as np
 
 from headrace.errors import InputError
 from headrace.media.forms import Problem
+from headrace.tasks import asked
 from headrace.use.serving.replies import HttpError, encoded
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Reader:
         self, module: Medium, data: DataDescription, settings: Settings
     ) -> None:
         self._data, self._medium = data, module
+        self._questions = asked(data)
         self._limits = settings.max_item_bytes, settings.max_media_ratio
         self._dtype = module.DTYPE.newbyteorder("<")
         self._shape = (1, *data.shape)
@@ -103,7 +105,7 @@ class Reader:
                 f"{self._medium.UNITS} has {self._bytes:,}, of {self._dtype}.",
             )
         payload = np.frombuffer(body, self._dtype).reshape(self._shape)
-        return payload, self._medium.raw(payload)
+        return payload, self._questions.raw(payload)
 
     def _decoded(self, body: bytes) -> Payload:
         """The item in a file."""
@@ -126,9 +128,9 @@ class Reader:
         if not fitted.kept.all():
             problem = fitted.problem or Problem("form", "it cannot take the form")
             raise HttpError(422, f"{problem.check}: {problem.reason}.")
-        raw = self._medium.raw(fitted.payload)
+        raw = self._questions.raw(fitted.payload)
         try:
-            return fitted.payload, self._medium.check_input(raw, self._data)
+            return fitted.payload, self._questions.check_input(raw, self._data)
         except InputError as error:
             raise HttpError(422, str(error)) from None
 

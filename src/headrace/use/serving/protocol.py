@@ -80,7 +80,7 @@ def parse(served: Served, body: bytes, length: bytes | None) -> InferRequest:
     binary = _wants_binary(value, tensors)
     array = array_of(tensor, tensors, tail)
     try:
-        items = served.medium.check_input(array, served.description)
+        items = served.tensors.questions.check_input(array, served.description)
     except InputError as error:
         raise HttpError(422, str(error)) from None
     return InferRequest(items, id_, binary)

@@ -14,8 +14,6 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
 from headrace.errors import DependencyError, NotFoundError
 from headrace.media import medium
 from headrace.models.engines import EngineProcess
@@ -78,8 +76,7 @@ class Served:
         self._worker: Worker | None = None
         if not isinstance(engine, EngineProcess):
             self._worker = Worker(engine)
-            some = np.zeros((_ROWS, *self.description.shape), self.medium.DTYPE)
-            self.inline_rows = _inline_rows(engine, self.medium.raw(some))
+            self.inline_rows = _inline_rows(engine, self.tensors.some(_ROWS))
 
     def __str__(self) -> str:
         return f"{self.model} version {self.version}"

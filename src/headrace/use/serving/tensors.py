@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from headrace.tasks import asked
 from headrace.use.serving.plain import shortened
 from headrace.use.serving.replies import HttpError
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from headrace.media import Medium
+    from headrace.media.forms import Payload
     from headrace.records import DataDescription
     from headrace.tasks import Task
 
@@ -38,16 +40,23 @@ class Tensors:
     """
 
     def __init__(self, module: Medium, data: DataDescription, learned: Task) -> None:
+        self.questions, self._shape = asked(data), data.shape
         self.input_name = data.medium
         self.output_name = learned.answers.OUTPUT
         if module.IS_TEXT:
             self.datatypes, self.shape = ["BYTES"], [-1]
         else:
-            zero = np.zeros((1, *data.shape), module.DTYPE)
-            forms = [module.raw(zero), *module.variants(zero), zero]
+            zero = np.zeros((1, *data.shape), self.questions.DTYPE)
+            raw, variants = self.questions.raw(zero), self.questions.variants(zero)
+            forms = [raw, *variants, zero]
             names = [_NAMES[form.dtype.newbyteorder("<")] for form in forms]
             self.datatypes, self.shape = list(dict.fromkeys(names)), [-1, *data.shape]
-        self.width = learned.head.width(data)
+        self.answer = list(learned.head.output_shape(data))
+
+    def some(self, count: int) -> Payload:
+        """So many questions as the model takes them, to time its answers."""
+        shape = (count, *self._shape)
+        return self.questions.raw(np.zeros(shape, self.questions.DTYPE))
 
     def metadata(self, model: str, versions: Iterable[int]) -> dict[str, Any]:
         """What ``/v2/models/{model}`` answers."""
@@ -58,7 +67,7 @@ class Tensors:
             "versions": [str(number) for number in sorted(versions)],
             "platform": PLATFORM,
             "inputs": [{**own, "shape": self.shape}],
-            "outputs": [{**outputs, "shape": [-1, self.width]}],
+            "outputs": [{**outputs, "shape": [-1, *self.answer]}],
         }
 
 

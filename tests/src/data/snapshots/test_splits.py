@@ -26,7 +26,7 @@ from headrace.errors import IntegrityError
 
 
 def test_a_split_is_read_in_hash_order_as_arrays(write: Write) -> None:
-    items, labels, names = read_split(write(some_items()), "train")
+    items, labels, names, *_ = read_split(write(some_items()), "train")
     assert (items.dtype, items.shape) == (np.uint8, (4, 2, 3, 1))
     assert labels.dtype == np.int32
     rows = [int(name.removesuffix(".png")) for name in names]
@@ -41,14 +41,14 @@ def test_quarantined_rows_are_left_out(write: Write, tmp_path: Path) -> None:
     record = write(some_items())
     names = read_items(record)["name"].to_pylist()
     place = quarantine(tmp_path, {names.index("2.png"): "train"})
-    _, _, train = read_split(record, "train", place)
-    _, _, test = read_split(record, "test", place)
+    _, _, train, *_ = read_split(record, "train", place)
+    _, _, test, *_ = read_split(record, "test", place)
     assert sorted(train) == ["0.png", "1.png", "3.png"]
     assert sorted(test) == ["5.png", "6.png", "7.png"]
 
 
 def test_a_split_without_rows_is_empty(write: Write) -> None:
-    items, labels, names = read_split(write(some_items(range(4))), "val")
+    items, labels, names, *_ = read_split(write(some_items(range(4))), "val")
     assert (items.shape, labels.shape, names) == ((0, 2, 3, 1), (0,), [])
 
 
@@ -65,7 +65,7 @@ def test_the_rows_of_a_split_are_read_shard_by_shard(
         read = list(rows)
         assert rows.counts.tolist() == [len(part.items) for part in read]
         assert len(rows) == sum(len(part.targets) for part in read)
-        items, labels, names = read_split(record, split, place)
+        items, labels, names, *_ = read_split(record, split, place)
         assert np.array_equal(np.concatenate([part.items for part in read]), items)
         assert [i for part in read for i in part.targets.tolist()] == labels.tolist()
         kept = [item for item in every if item["split"] == split]
@@ -94,7 +94,7 @@ def test_a_quarantine_of_other_data_is_noticed(write: Write, tmp_path: Path) -> 
 def test_a_label_that_is_no_class_has_no_index(write: Write) -> None:
     items = some_items()
     items.label[0] = "z"
-    _, labels, names = read_split(write(items), "train")
+    _, labels, names, *_ = read_split(write(items), "train")
     assert labels[names.index("0.png")] == -1
 
 

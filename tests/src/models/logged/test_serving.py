@@ -64,7 +64,7 @@ def test_one_image_and_images_without_a_channel_axis_are_taken(
 
 
 def test_predictions_are_labels(good: LoadedModel, trained: Trained) -> None:
-    items, labels, _ = read_split(trained.snapshot, "test")
+    items, labels, *_ = read_split(trained.snapshot, "test")
     assert good.classes == ("0", "1", "2")
     assert good.predict(items) == [str(label) for label in labels]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,8 +16,10 @@ from headrace.errors import SpecError
 from headrace.models import builder_names
 from headrace.models.logged.loading import answers
 from headrace.records import DataDescription
+from headrace.spec import TrainingSpec
 from headrace.stages.fitting import data as features
-from headrace.stages.fitting.data import Data, Examples, inputs_of
+from headrace.stages.fitting.data import Data, Examples, Inputs, inputs_of
+from headrace.tasks.forms import Fitting
 
 TEXTS = DataDescription(medium="text", shape=(16,), classes=("a", "b"))
 
@@ -51,6 +54,11 @@ def texts() -> Data:
     return Data(TEXTS, Counted([["red blue", "blue"], ["blue green"]]), val)
 
 
+def fitted_to(data: Data, preprocessing: Any) -> Inputs:
+    fitting = Fitting(preprocessing, None, data.description, TrainingSpec())
+    return inputs_of(data, fitting)
+
+
 def test_a_vectoriser_learns_the_train_split_and_gives_ids_once() -> None:
     load_backend()
     import keras
@@ -58,7 +66,7 @@ def test_a_vectoriser_learns_the_train_split_and_gives_ids_once() -> None:
     raw = keras.Input((), dtype="string")
     words = keras.layers.TextVectorization(max_tokens=8, output_sequence_length=3)
     preprocessing = keras.Model(raw, words(raw))
-    inputs = inputs_of(texts(), preprocessing)
+    inputs = fitted_to(texts(), preprocessing)
     vocabulary = words.get_vocabulary()
     assert vocabulary[2] == "blue"
     assert set(vocabulary[3:]) == {"red", "green"}
@@ -91,7 +99,7 @@ def test_prepared_shards_of_several_windows_are_prepared_once(
         vocabulary=["red", "blue"], output_sequence_length=3
     )
     split = texts()
-    inputs = inputs_of(split, keras.Model(raw, words(raw)))
+    inputs = fitted_to(split, keras.Model(raw, words(raw)))
     split.train.reads.clear()  # type: ignore[attr-defined]
     for _ in range(2):
         assert inputs.train.read(0).items.tolist() == [[2, 3, 0], [3, 0, 0]]
@@ -107,7 +115,7 @@ def test_a_layer_that_was_given_its_vocabulary_keeps_it() -> None:
     words = keras.layers.TextVectorization(
         vocabulary=["green"], output_sequence_length=2
     )
-    inputs = inputs_of(texts(), keras.Model(raw, words(raw)))
+    inputs = fitted_to(texts(), keras.Model(raw, words(raw)))
     assert words.get_vocabulary()[2:] == ["green"]
     assert inputs.train.read(1).items.tolist() == [[1, 2]]
 
@@ -122,7 +130,7 @@ def test_a_layer_behind_another_learns_what_reaches_it() -> None:
     )
     scaled = keras.layers.Normalization()
     preprocessing = keras.Model(raw, scaled(words(raw)))
-    inputs_of(texts(), preprocessing)
+    fitted_to(texts(), preprocessing)
     blue = words.get_vocabulary().index("blue")
     assert np.asarray(scaled.mean)[0, blue] == pytest.approx(1)
 
@@ -138,7 +146,7 @@ def test_texts_of_several_lines_give_a_model_that_can_be_saved(
     lines = [f"red{end}blue", f"blue{end}{end}red", end, f"red{end}red blue"]
     data = Data(TEXTS, Counted([lines]), texts().val)
     built = models.build(family, TEXTS, {})
-    inputs_of(data, built[0])
+    fitted_to(data, built[0])
     model = models.compose(TEXTS, *built)
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
@@ -153,4 +161,4 @@ def test_a_pre_processing_of_no_fixed_shape_is_refused() -> None:
     raw = keras.Input((), dtype="string")
     words = keras.layers.TextVectorization(max_tokens=8)
     with pytest.raises(SpecError, match="output_sequence_length"):
-        inputs_of(texts(), keras.Model(raw, words(raw)))
+        fitted_to(texts(), keras.Model(raw, words(raw)))

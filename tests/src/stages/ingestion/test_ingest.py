@@ -102,7 +102,7 @@ def test_rows_are_what_the_source_holds(run: Run, tmp_path: Path) -> None:
     assert record.rows == {"train": 95, "val": 5, "test": 20}
     assert record.description.shape == (4, 5, 1)
     assert record.description.classes == ("0", "1", "2")
-    items, labels, names = read_split(record, "test")
+    items, labels, names, *_ = read_split(record, "test")
     row = names.index("x_test[7]")
     assert np.array_equal(items[row, ..., 0], X[107])
     assert labels[row] == Y[107]
