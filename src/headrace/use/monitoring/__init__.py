@@ -23,8 +23,9 @@ from headrace.use.monitoring.batches import Batch
 from headrace.use.monitoring.bounds import bound_of
 from headrace.use.monitoring.from_data import Data, batch_from_data
 from headrace.use.monitoring.from_log import batch_from_log, labelled_from_log
-from headrace.use.monitoring.history import History, kept_window
+from headrace.use.monitoring.history import History
 from headrace.use.monitoring.judging import Shadow, judge
+from headrace.use.monitoring.kept import kept_window
 from headrace.use.monitoring.known import KnownItems
 from headrace.use.monitoring.late_labels import LateLabels, read_labels
 from headrace.use.monitoring.profiles import (
@@ -128,7 +129,7 @@ def watch_window(
         record = record.model_copy(update={"event": False})
     if not watch.dry_run:
         if new or watch.labels_anew:
-            history.keep_scores(scores)
+            history.add_scores(scores[len(before) :], anew=watch.labels_anew)
         history.keep(kept_window(batch, record.status, record.reason, judged.sign))
     try:
         return log_report(record, batch, profile, settings, tags or {})

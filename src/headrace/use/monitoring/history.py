@@ -1,14 +1,17 @@
 """What earlier windows of a version showed: in the store, checked by the ledger.
 
-``monitoring/<sha256 of the model>/``: a small file for each window, never overwritten,
-and ``scores.npy`` with the scores of all labels so far, in the order of their coming.
+``monitoring/<sha256 of the model>/`` has a small file for each window, and its folder
+``scores`` the scores of labels in the order of their coming. No file is overwritten.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
-from datetime import datetime
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,49 +19,34 @@ import numpy.typing as npt
 from headrace.data.anchored import AnchoredStore, as_json
 from headrace.data.snapshots.reading import DIGEST
 from headrace.drift.verdict import WINDOWS, Sign
-from headrace.records import Record
 from headrace.state.ledger import Version
-from headrace.state.ledger.rows import utc_now
-from headrace.use.monitoring.batches import Batch, Texts
+from headrace.use.monitoring.batches import Texts
+from headrace.use.monitoring.kept import KeptWindow, Span
 
 _SCORE = np.dtype([("item", DIGEST), ("score", np.float64)])
-_LOOKED_AT = 50  # files, the newest first
+_MOST_READ = 500  # files of windows that their names do not tell apart
+_MOST_PARTS = 50  # files of new scores, before one has all scores again
+_ALL, _NEW = "all", "new"
+_PART = re.compile(rf"(\d{{8}})-({_ALL}|{_NEW})-([0-9a-f]{{16}})\.npy")
 Scored = npt.NDArray[np.void]
 
 
-class KeptWindow(Record):
-    """The judgement of one window.
+class _Part(NamedTuple):
+    """A file of scores; names in ascending order are in the order of writing.
 
     Attributes:
-        when: of the judgement, ISO 8601, UTC.
-        window: sha256 over its sorted items.
-        first, last: times of its requests, ISO 8601; empty where they are not known.
-        sign: what it showed; None where it had too few items.
-        status, reason: of the report.
+        number: of the file, from 1; two processes may write the same one.
+        kind: ``all`` scores that count, or ``new`` ones beside those before.
+        digest: the first digits of the sha256 of its bytes.
     """
 
-    when: str
-    window: str
-    first: str = ""
-    last: str = ""
-    sign: Sign | None = None
-    status: str
-    reason: str
+    number: int
+    kind: str
+    digest: str
 
-    def overlaps(self, other: KeptWindow) -> bool:
-        """Whether both have the same items, or requests of the same time."""
-        if self.window == other.window:
-            return True
-        return bool(
-            self.first
-            and other.first
-            and _moment(self.first) <= _moment(other.last)
-            and _moment(other.first) <= _moment(self.last)
-        )
-
-
-def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text)
+    @property
+    def name(self) -> str:
+        return f"{self.number:08d}-{self.kind}-{self.digest}.npy"
 
 
 class History:
@@ -74,48 +62,84 @@ class History:
         self._folder = f"monitoring/{version.model_digest}"
 
     def signs_before(self, window: KeptWindow) -> list[Sign]:
-        """Signs of the latest windows that share nothing with it, the latest last.
+        """Signs of the latest other windows, the latest last.
 
-        A window that is judged again, or that has requests of this one, is not another
-        window.
+        A window that is judged again, that has requests of the time of this one or most
+        of its items is not another window; see `KeptWindow.is_one_with`.
         """
-        signs = list[Sign]()
         taken = [window]
-        names = self._anchored.store.names(self._folder)
-        for name in sorted(names, reverse=True)[:_LOOKED_AT]:
-            key = f"{self._folder}/{name}"
-            if not name.endswith(".json"):
+        read = 0
+        for name, span in self._windows():
+            if len(taken) == WINDOWS or read == _MOST_READ:
+                break
+            if any(span.overlaps(other.span) for other in taken):
                 continue
-            kept = self._anchored.read_record(key, KeptWindow)
+            read += 1
+            kept = self._anchored.read_record(f"{self._folder}/{name}", KeptWindow)
             if kept is None or kept.sign is None:
                 continue
-            if any(kept.overlaps(other) for other in taken):
-                continue
-            taken.append(kept)
-            signs.append(kept.sign)
-            if len(signs) == WINDOWS - 1:
-                break
-        return signs[::-1]
+            if not any(kept.is_one_with(other) for other in taken):
+                taken.append(kept)
+        return [kept.sign for kept in taken[:0:-1] if kept.sign]
+
+    def _windows(self) -> Iterator[tuple[str, Span]]:
+        """The files of windows, the newest first; other files are passed over."""
+        for name in reversed(self._anchored.store.names(self._folder)):
+            with contextlib.suppress(ValueError):
+                yield name, Span.of_name(name)
 
     def keep(self, window: KeptWindow) -> None:
         """Add the judgement of a window."""
-        name = f"{window.when.replace(':', '')}-{window.window[:16]}.json"
         data = as_json(window.model_dump(mode="json"))
-        self._anchored.write(f"{self._folder}/{name}", data)
+        self._anchored.write(f"{self._folder}/{window.name}", data)
 
     def scores(self) -> Scored:
         """All scores so far, ``(n,)`` of item and score, in their order."""
-        data = self._anchored.read(f"{self._folder}/scores.npy")
-        if data is None:
-            return np.empty(0, _SCORE)
-        scores: Scored = np.load(io.BytesIO(data), allow_pickle=False)
-        return scores if scores.dtype == _SCORE else np.empty(0, _SCORE)
+        found = list[Scored]()
+        for part in reversed(self._parts()):
+            data = self._anchored.read(f"{self._folder}/scores/{part.name}")
+            if data is None:
+                continue
+            scores: Scored = np.load(io.BytesIO(data), allow_pickle=False)
+            if scores.dtype != _SCORE:
+                continue
+            found.append(scores)
+            if part.kind == _ALL:
+                break
+        return _first_of_each(np.concatenate([np.empty(0, _SCORE), *found[::-1]]))
 
-    def keep_scores(self, scores: Scored) -> None:
-        """Replace the scores, those of before and new ones."""
+    def add_scores(self, scores: Scored, *, anew: bool = False) -> None:
+        """Add scores of items that have none yet.
+
+        A process that is killed meanwhile adds nothing and loses none of those before;
+        of two at the same time, both add theirs.
+
+        Args:
+            scores: ``(n,)``.
+            anew: whether all of those before count no more.
+        """
+        parts = self._parts()
+        kinds = [part.kind for part in parts[-_MOST_PARTS:]]
+        if not anew and len(kinds) == _MOST_PARTS and _ALL not in kinds:
+            scores, anew = np.concatenate([self.scores(), scores]), True
         buffer = io.BytesIO()
         np.save(buffer, scores, allow_pickle=False)
-        self._anchored.write(f"{self._folder}/scores.npy", buffer.getvalue())
+        data = buffer.getvalue()
+        number = parts[-1].number + 1 if parts else 1
+        digest = hashlib.sha256(data).hexdigest()[:16]
+        name = _Part(number, _ALL if anew else _NEW, digest).name
+        self._anchored.write(f"{self._folder}/scores/{name}", data)
+
+    def _parts(self) -> list[_Part]:
+        """The files of scores in the order of writing."""
+        names = self._anchored.store.names(f"{self._folder}/scores")
+        found = filter(None, map(_PART.fullmatch, names))
+        return [_Part(int(name[1]), name[2], name[3]) for name in found]
+
+
+def _first_of_each(scores: Scored) -> Scored:
+    first = np.sort(np.unique(scores["item"], return_index=True)[1])
+    return scores[first]
 
 
 def with_new(before: Scored, items: Texts, scores: npt.NDArray[np.float64]) -> Scored:
@@ -129,22 +153,4 @@ def with_new(before: Scored, items: Texts, scores: npt.NDArray[np.float64]) -> S
     new = np.empty(len(items), _SCORE)
     new["item"] = [bytes.fromhex(item) for item in items]
     new["score"] = scores
-    both = np.concatenate([before, new])
-    first = np.sort(np.unique(both["item"], return_index=True)[1])
-    return both[first]
-
-
-def kept_window(
-    batch: Batch, status: str, reason: str, sign: Sign | None
-) -> KeptWindow:
-    """The record of a window that is judged now."""
-    text = "\n".join(sorted(set(batch.items.tolist()))).encode()
-    return KeptWindow(
-        when=utc_now(),
-        window=hashlib.sha256(text).hexdigest(),
-        first=batch.first.isoformat() if batch.first else "",
-        last=batch.last.isoformat() if batch.last else "",
-        sign=sign,
-        status=status,
-        reason=reason,
-    )
+    return _first_of_each(np.concatenate([before, new]))

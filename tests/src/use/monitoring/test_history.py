@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,8 +13,10 @@ from headrace.data.anchored import open_anchored
 from headrace.drift.verdict import Sign
 from headrace.settings import Settings
 from headrace.state.ledger import Version
-from headrace.use.monitoring.batches import Batch
-from headrace.use.monitoring.history import History, KeptWindow, kept_window, with_new
+from headrace.state.store import Store
+from headrace.use.monitoring import history as module
+from headrace.use.monitoring.history import History, Scored, with_new
+from headrace.use.monitoring.kept import KeptWindow, sketch_of
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 DROP = Sign(inputs_drifted=True, answers_drifted=True, drop=True)
@@ -36,10 +39,21 @@ def history(settings: Settings) -> History:
     return History(version, open_anchored(settings))
 
 
-def window(number: int, sign: Sign | None = CALM, **times: str) -> KeptWindow:
-    values: dict[str, Any] = {"window": f"{number:064d}", "sign": sign, **times}
-    when = (START + timedelta(hours=number)).isoformat(timespec="milliseconds")
-    return KeptWindow(when=when, status="ok", reason="", **values)
+def window(number: int, sign: Sign | None = CALM, **values: Any) -> KeptWindow:
+    """A window of one item, perhaps with times or with other items."""
+    when = (START + timedelta(minutes=number)).isoformat(timespec="milliseconds")
+    items = values.pop("items", [number])
+    digests = [hashlib.sha256(str(item).encode()).hexdigest() for item in items]
+    return KeptWindow(
+        when=when,
+        window=hashlib.sha256("".join(digests).encode()).hexdigest(),
+        items=len(digests),
+        sketch=sketch_of(digests),
+        sign=sign,
+        status="ok",
+        reason="",
+        **values,
+    )
 
 
 def hours(first: int, last: int) -> dict[str, str]:
@@ -84,23 +98,97 @@ def test_a_window_that_was_changed_in_the_store_counts_for_nothing(
     assert history.signs_before(window(2)) == []
 
 
+def test_windows_that_share_most_items_count_once(history: History) -> None:
+    history.keep(window(1, DROP, items=range(100)))
+    history.keep(window(2, DROP, items=range(10, 110)))
+    assert history.signs_before(window(3, items=range(200, 300))) == [DROP]
+    assert history.signs_before(window(3, items=range(20, 120))) == []
+
+
+def test_any_number_of_overlapping_windows_hides_no_earlier_one(
+    history: History,
+) -> None:
+    history.keep(window(0, DROP, **hours(0, 1)))
+    history.keep(window(1, CALM, **hours(2, 3)))
+    for number in range(2, 80):
+        history.keep(window(number, DROP, **hours(4, 28)))
+    assert history.signs_before(window(99, **hours(5, 29))) == [DROP, CALM]
+
+
+def test_the_look_back_is_bounded(
+    history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_MOST_READ", 3)
+    for number in range(5):
+        history.keep(window(number, DROP if number < 2 else None))
+    assert history.signs_before(window(9)) == []
+
+
+def test_other_files_in_the_folder_are_passed_over(
+    history: History, settings: Settings
+) -> None:
+    history.keep(window(1, DROP))
+    store = open_anchored(settings).store
+    for name in ("x.json", "~_a_b_c.json", "scores/x.npy", "scores/1-all-ab.npy"):
+        store.write(f"monitoring/{'d' * 64}/{name}", b"")
+    assert history.signs_before(window(2)) == [DROP]
+    assert len(history.scores()) == 0
+
+
+def scored(history: History, *items: int, score: float = 1.0) -> Scored:
+    """New scores of items, by their numbers."""
+    names = np.array([f"{item:02x}" * 32 for item in items], object)
+    before = history.scores()
+    return with_new(before, names, np.full(len(items), score))[len(before) :]
+
+
+def kept_items(history: History) -> list[int]:
+    return [item[0] for item in history.scores()["item"].tolist()]
+
+
 def test_scores_are_kept_in_their_order_each_item_once(history: History) -> None:
-    items = np.array(["0a" * 32, "0b" * 32, "0a" * 32], object)
-    first = with_new(history.scores(), items, np.array([1.0, 0.0, 0.0]))
-    history.keep_scores(first)
-    later = with_new(history.scores(), items[::-1], np.array([0.5, 0.5, 0.5]))
-    assert later["score"].tolist() == [1.0, 0.0]
-    assert later["item"][1] == b"\x0b" * 32
-    other = with_new(later, np.array(["ff" * 32], object), np.array([0.25]))
-    assert other["score"].tolist() == [1.0, 0.0, 0.25]
+    history.add_scores(scored(history, 10, 11, 10))
+    history.add_scores(scored(history, 11, 9, 10, score=0.5))
+    assert kept_items(history) == [10, 11, 9]
+    assert history.scores()["score"].tolist() == [1.0, 1.0, 0.5]
+    history.add_scores(scored(history, 10, 12)[:0], anew=True)
+    assert kept_items(history) == []
 
 
-def test_a_window_is_named_by_its_items_in_any_order() -> None:
-    def batch(*items: str) -> Batch:
-        names = np.array(items, object)
-        outputs = np.zeros((len(items), 2), np.float32)
-        return Batch("log", outputs, {}, names, np.full(len(items), "", object))
+def test_a_process_that_is_killed_loses_no_earlier_scores(
+    history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history.add_scores(scored(history, 1, 2))
+    with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
+        killed.setattr(Store, "write", _killed)  # the ledger has its row already
+        history.add_scores(scored(history, 3))
+    assert kept_items(history) == [1, 2]
+    history.add_scores(scored(history, 3))
+    assert kept_items(history) == [1, 2, 3]
 
-    one, other = batch("a", "b"), batch("b", "a", "a")
-    kept = [kept_window(b, "ok", "", None).window for b in (one, other, batch("a"))]
-    assert kept[0] == kept[1] != kept[2]
+
+def _killed(*_: Any) -> str:
+    raise KeyboardInterrupt
+
+
+def test_two_processes_at_once_both_add_their_scores(
+    history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = [scored(history, 1, 2), scored(history, 2, 3)]
+    with monkeypatch.context() as at_once:
+        at_once.setattr(history, "_parts", list)
+        for scores in both:
+            history.add_scores(scores)
+    assert sorted(kept_items(history)) == [1, 2, 3]
+
+
+def test_after_many_files_one_has_all_scores(
+    history: History, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_MOST_PARTS", 3)
+    for item in range(1, 9):
+        history.add_scores(scored(history, item))
+    assert kept_items(history) == list(range(1, 9))
+    store = open_anchored(settings).store
+    kinds = [key.split("-")[1] for key in store.keys() if "/scores/" in key]
+    assert kinds == ["new"] * 3 + ["all"] + ["new"] * 3 + ["all"]
