@@ -58,10 +58,10 @@ def monitor(  # noqa: PLR0913 (options)
 
     A window of items is compared with the rows that the version was proved on. Its
     performance is estimated where that is possible without labels, and measured where
-    labels are there. Drift alone warns. On evidence that the champion lost performance,
-    or of drift with an estimated or likely drop in two of three windows, the event
+    labels are there. Drift alone warns. Where labels show that the champion lost
+    performance, or two of three windows drifted with an estimated drop, the event
     headrace.drift is emitted.
-    Exit code 1 if performance is shown to be below its bound; 0 otherwise, also with
+    Exit code 1 if labels show performance below its bound; 0 otherwise, also with
     drift or too few items.
     """
     from headrace.use.monitoring import Data, Watch, watch_window

@@ -19,7 +19,7 @@ class Sign(Record):
 
     Attributes:
         answers_drifted, inputs_drifted: significantly.
-        drop: see `Estimate.likely_drop`.
+        drop: see `Estimate.likely_drop`; not where labels of the window show none.
     """
 
     inputs_drifted: bool
@@ -37,7 +37,7 @@ class Verdict(Record):
 
     Attributes:
         level: none; warning (something drifted); suspected (drift in 2 of 3 windows
-            with an estimated or likely drop); lost (labels show it).
+            with an estimated drop); lost (labels show it).
         emit: whether ``headrace.drift`` is emitted.
         reason: a sentence.
         sign: to be kept.
@@ -54,6 +54,8 @@ def judge_window(
     estimate: Estimate,
     labels: LabelEvidence | None = None,
     earlier: Sequence[Sign] = (),
+    *,
+    kept_by: int = 0,
 ) -> Verdict:
     """Judge a window.
 
@@ -61,11 +63,13 @@ def judge_window(
         comparison, estimate: of the window.
         labels: of all labels so far, or None.
         earlier: signs of earlier windows of this version, the latest last.
+        kept_by: the number of labels of this window that show that the bound is kept,
+            which outweighs an estimated drop; 0 where they do not show it.
     """
     sign = Sign(
         inputs_drifted=bool(comparison.drifted("inputs")),
         answers_drifted=bool(comparison.drifted("answers")),
-        drop=estimate.likely_drop,
+        drop=estimate.likely_drop and not kept_by,
     )
     drifted = sign.inputs_drifted or sign.answers_drifted
     recent = [*earlier, sign][-WINDOWS:]
@@ -78,12 +82,14 @@ def judge_window(
         return Verdict(level="lost", emit=True, reason=reason, sign=sign)
     if sign.suspicious and suspicious >= NEEDED:
         reason = (
-            f"drift with an estimated or likely drop in {suspicious} of the last "
+            f"drift with an estimated drop in {suspicious} of the last "
             f"{len(recent)} windows; {comparison.in_words()}; {_estimated(estimate)}"
         )
         return Verdict(level="suspected", emit=True, reason=reason, sign=sign)
     level: Level = "warning" if drifted else "none"
     reason = f"{comparison.in_words()}; {_estimated(estimate)}"
+    if kept_by:
+        reason += f"; {kept_by:,} labels of this window keep the bound"
     return Verdict(level=level, emit=False, reason=reason, sign=sign)
 
 

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
+from headrace.data.snapshots.reading import DIGEST
 from headrace.drift.comparison import ALPHA, FEWEST_ITEMS, Comparison, compare
 from headrace.drift.estimate import Estimate, estimate
 from headrace.drift.labels import LabelEvidence, judge_labels
@@ -22,6 +24,8 @@ from headrace.use.monitoring.records import Status
 
 _LEAST = 1e-6  # of a bound, and of its distance from the largest score
 _ROOM = 2.0  # errors count up to this times their bound
+# Where the accuracy is 0.8, 1 in 20 means of 50 labels keeps a bound of 0.9.
+_ENOUGH_LABELS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,19 +78,7 @@ def judge(
         earlier: signs of earlier windows, the latest last.
         shadow: a second version, if one ran.
     """
-    better = task(profile.facts.description.task).higher_is_better
-    evidence = None
-    if len(scores):
-        largest = 1.0
-        if not better:
-            typical = float(np.quantile(profile.scores, 0.99))
-            largest = max(_ROOM * bound.value, typical)
-        evidence = judge_labels(
-            np.minimum(scores["score"], largest),
-            min(max(bound.value, _LEAST), largest - _LEAST),
-            higher_is_better=better,
-            largest=largest,
-        )
+    evidence = _evidence(profile, bound, scores["score"]) if len(scores) else None
     if len(batch) < FEWEST_ITEMS:
         return _too_few(batch, evidence, bound)
     window = replace(batch, columns=comparable_columns(batch.columns, profile)).window()
@@ -97,20 +89,51 @@ def judge(
         shadow=shadow.profile if shadow else None,
         shadow_outputs=shadow.outputs if shadow else None,
     )
-    verdict = judge_window(comparison, estimated, evidence, earlier)
-    is_below = _is_beyond(estimated, bound, better)
-    status = _status(verdict, comparison, is_below=is_below)
-    reason = verdict.reason
-    if is_below and verdict.level != "lost":
-        reason = (
-            f"without labels the score is estimated at {estimated.value:.4g} "
-            f"({estimated.low:.4g} to {estimated.high:.4g}), all of it "
-            f"{'below' if better else 'above'} {bound.value:.4g}, {bound.origin}"
-        )
-    event = verdict.emit or is_below
+    kept_by = _labels_that_keep(bound, batch, scores, better=_is_better(profile))
+    verdict = judge_window(comparison, estimated, evidence, earlier, kept_by=kept_by)
     return Judgement(
-        comparison, estimated, evidence, status, reason, verdict.sign, event
+        comparison,
+        estimated,
+        evidence,
+        _status(verdict, comparison),
+        verdict.reason,
+        verdict.sign,
+        verdict.emit,
     )
+
+
+def _is_better(profile: Profile) -> bool:
+    """Whether a higher score is better."""
+    return task(profile.facts.description.task).higher_is_better
+
+
+def _evidence(
+    profile: Profile, bound: Bound, scores: npt.NDArray[np.float64]
+) -> LabelEvidence:
+    """What the scores ``(n,)`` of all labels say about the bound."""
+    better, largest = _is_better(profile), 1.0
+    if not better:
+        typical = float(np.quantile(profile.scores, 0.99))
+        largest = max(_ROOM * bound.value, typical)
+    return judge_labels(
+        np.minimum(scores, largest),
+        min(max(bound.value, _LEAST), largest - _LEAST),
+        higher_is_better=better,
+        largest=largest,
+    )
+
+
+def _labels_that_keep(
+    bound: Bound, batch: Batch, scores: Scored, *, better: bool
+) -> int:
+    """The number of labels of the window; 0 where they are few or break the bound."""
+    items = np.array([bytes.fromhex(item) for item in batch.items], DIGEST)
+    own = scores["score"][np.isin(scores["item"], items)]
+    if len(own) < _ENOUGH_LABELS:
+        return 0
+    mean = float(own.mean())
+    is_kept = mean >= bound.value if better else mean <= bound.value
+    return len(own) if is_kept else 0
 
 
 def _too_few(batch: Batch, evidence: LabelEvidence | None, bound: Bound) -> Judgement:
@@ -136,21 +159,14 @@ def _too_few(batch: Batch, evidence: LabelEvidence | None, bound: Bound) -> Judg
     return Judgement(comparison, nothing, evidence, status, reason, None, lost)
 
 
-def _status(verdict: Verdict, comparison: Comparison, *, is_below: bool) -> Status:
-    if verdict.level == "lost" or is_below:
+def _status(verdict: Verdict, comparison: Comparison) -> Status:
+    if verdict.level == "lost":
         return "degraded"
     if verdict.level == "suspected":
         return "drift"
     if not comparison.drifted():
         return "ok"
     return "drift" if verdict.sign.drop else "warning"
-
-
-def _is_beyond(estimated: Estimate, bound: Bound, better: bool) -> bool:
-    """Whether the whole interval of a valid estimate is worse than the bound."""
-    if estimated.value is None or estimated.low is None or estimated.high is None:
-        return False
-    return estimated.high < bound.value if better else estimated.low > bound.value
 
 
 def comparable_columns(columns: Columns, profile: Profile) -> Columns:

@@ -1,0 +1,107 @@
+"""An event takes labels, or drift with an estimated drop in two windows."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import numpy as np
+import pytest
+
+from headrace.drift.profile import Profile, ProfileFacts, Rung
+from headrace.drift.verdict import Sign
+from headrace.records import DataDescription
+from headrace.use.monitoring.batches import Batch
+from headrace.use.monitoring.bounds import Bound
+from headrace.use.monitoring.history import Scored, with_new
+from headrace.use.monitoring.judging import judge
+
+ROWS = 1000
+BOUND = Bound(0.88, "the gate accuracy of version 1")
+DATA = DataDescription(medium="image", shape=(4, 4, 1), target={"classes": ["a", "b"]})
+DROP = Sign(inputs_drifted=False, answers_drifted=True, drop=True)
+
+
+def confident(low: float, high: float) -> Any:
+    sure = np.linspace(low, high, ROWS, dtype=np.float32)
+    return np.stack([sure, 1 - sure], axis=1)
+
+
+def digests(start: int = 0) -> Any:
+    texts = [str(n).encode() for n in range(start, start + ROWS)]
+    return np.array([hashlib.sha256(text).hexdigest() for text in texts], object)
+
+
+@pytest.fixture
+def profile() -> Profile:
+    """Of a version with an accuracy of 0.9, which its answers promise."""
+    rung = Rung(
+        family="noise", level=1, distance=2, columns={}, score=0.9, estimated=0.9
+    )
+    facts = ProfileFacts(
+        model_digest="",
+        description=DATA,
+        rows=ROWS,
+        temperature=1.0,
+        score=0.9,
+        low=0.88,
+        high=0.92,
+        estimated=0.9,
+        rungs=(rung,),
+    )
+    scores = (np.arange(ROWS) % 10 > 0).astype(float)
+    return Profile(facts, {}, confident(0.82, 0.98), scores, digests(-ROWS))
+
+
+@pytest.fixture
+def batch() -> Batch:
+    """A window whose answers promise an accuracy of 0.84."""
+    nothing = np.full(ROWS, "", object)
+    return Batch("log", confident(0.76, 0.92), {}, digests(), nothing)
+
+
+def scores(start: int, right: int, wrong: int = 0) -> Scored:
+    """Scores of items; those of the window begin at 0."""
+    values = np.repeat([1.0, 0.0], [right, wrong])
+    nothing = np.empty(0, [("item", "S32"), ("score", np.float64)])
+    return with_new(nothing, digests(start)[: len(values)], values)
+
+
+def test_one_estimate_below_the_bound_is_no_event(
+    profile: Profile, batch: Batch
+) -> None:
+    judged = judge(profile, batch, BOUND, scores(0, 0))
+    assert judged.estimate.high < BOUND.value
+    assert (judged.status, judged.event) == ("drift", False)
+    again = judge(profile, batch, BOUND, scores(0, 0), [judged.sign])
+    assert (again.status, again.event) == ("drift", True)
+    assert "in 2 of the last 2 windows" in again.reason
+
+
+def test_labels_of_the_window_silence_its_estimate(
+    profile: Profile, batch: Batch
+) -> None:
+    judged = judge(profile, batch, BOUND, scores(0, 45, 5), [DROP, DROP])
+    assert (judged.status, judged.event, judged.sign.drop) == ("warning", False, False)
+    assert "50 labels of this window keep the bound" in judged.reason
+    assert judged.estimate.value == pytest.approx(0.84, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("start", "right", "wrong"),
+    [
+        (0, 49, 0),  # too few
+        (0, 43, 7),  # below the bound
+        (ROWS, 60, 0),  # of other windows
+    ],
+)
+def test_other_labels_do_not(
+    profile: Profile, batch: Batch, start: int, right: int, wrong: int
+) -> None:
+    judged = judge(profile, batch, BOUND, scores(start, right, wrong), [DROP])
+    assert (judged.status, judged.event) == ("drift", True)
+
+
+def test_labels_that_show_a_loss_are_an_event(profile: Profile, batch: Batch) -> None:
+    judged = judge(profile, batch, BOUND, scores(ROWS, 10, 40))
+    assert (judged.status, judged.event) == ("degraded", True)
