@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
@@ -18,13 +19,19 @@ from headrace.state.ledger import Version
 from headrace.tasks.forms import Outputs
 from headrace.use.monitoring.batches import Batch, Texts
 from headrace.use.monitoring.late_labels import LateLabels, request_key
-from headrace.use.requests.files import COLUMN, INPUT, hours, root_of
-from headrace.use.requests.reading import Asked, column_names, read_requests
+from headrace.use.requests.files import COLUMN, INPUT
+from headrace.use.requests.reading import (
+    Asked,
+    column_names,
+    hours_backwards,
+    read_requests,
+)
 
 LOG = "log"
 _SLACK = 4  # times the wanted rows are held before the oldest are dropped
 _LEAST_HELD = 8192
 _KEYS = ("request_id", "row", "item", "time", "outputs")
+log = logging.getLogger("headrace")
 
 
 def batch_from_log(
@@ -43,22 +50,19 @@ def batch_from_log(
         settings: of the home with the log.
         since: the earliest time, with a time zone; None: any.
     """
-    root, newest = root_of(settings.home), list[pa.Table]()
-    missing = most_rows
-    for hour in sorted(hours(root, version.model), key=lambda h: h.start)[::-1]:
-        if missing <= 0 or (since is not None and hour.end <= since):
+    newest, missing = list[pa.Table](), most_rows
+    asked = Asked(version.model, version.version, None, since)
+    for tables in hours_backwards(asked, settings):
+        if missing <= 0:
             break
-        start = hour.start if since is None else max(since, hour.start)
-        asked = Asked(version.model, version.version, None, start, hour.end)
-        newest.append(_newest(read_requests(asked, settings), missing))
+        newest.append(_newest(tables, missing))
         missing -= len(newest[-1])
     table = (
         pa.concat_tables(newest[::-1], promote_options="default") if newest else None
     )
     if table is None or not len(table):
         return _empty(data)
-    batch = _batch(table, data)
-    return replace(batch, shadows=_shadows(version, batch, settings))
+    return _with_shadows(version, _batch(table, data), settings)
 
 
 def labelled_from_log(
@@ -150,22 +154,37 @@ def _inputs(table: pa.Table, data: DataDescription) -> Payload | None:
     return module.from_column(column.cast(kind), data.shape)
 
 
-def _shadows(version: Version, batch: Batch, settings: Settings) -> dict[int, Outputs]:
-    """What other versions answered to the same requests in shadow."""
+def _with_shadows(version: Version, batch: Batch, settings: Settings) -> Batch:
+    """The batch with what other versions answered to the same requests in shadow.
+
+    Those whose answers have another shape are left out, and noted.
+    """
     asked = Asked(
         version.model, None, "shadow", batch.first, columns=(*_KEYS, "version")
     )
     places = {key: place for place, key in enumerate(batch.ids["request_id"])}
     shadows: dict[int, Outputs] = {}
+    others = set[int]()
     for part in read_requests(asked, settings):
-        table = part.filter(pc.field("version") != version.version)
+        of_others = part.filter(pc.field("version") != version.version)
+        lengths = pc.list_value_length(of_others["outputs"])
+        alike = pc.equal(lengths, batch.outputs.shape[1])
+        others.update(of_others.filter(pc.invert(alike))["version"].to_pylist())
+        table = of_others.filter(alike)
         if not len(table):
             continue
         outputs, versions = _outputs(table), table["version"].to_pylist()
         for row, key in enumerate(_request_keys(table)):
-            if key in places and outputs.shape[1] == batch.outputs.shape[1]:
+            if key in places:
                 answers = shadows.setdefault(
                     versions[row], np.full_like(batch.outputs, np.nan)
                 )
                 answers[places[key]] = outputs[row]
-    return shadows
+    notes = [
+        f"version {number} in shadow is not compared: its answers have another shape "
+        f"than those of version {version.version}"
+        for number in sorted(others)
+    ]
+    for note in notes:
+        log.warning("monitor: %s", note)
+    return replace(batch, shadows=shadows, notes=(*batch.notes, *notes))

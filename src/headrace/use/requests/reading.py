@@ -71,12 +71,23 @@ def read_requests(asked: Asked, settings: Settings) -> Iterator[pa.Table]:
         ``column_<name>`` of the medium and perhaps ``input``, or those that were asked
         for and that the files have.
     """
-    for hour in hours(root_of(settings.home), asked.model):
-        if asked.since is not None and hour.end <= asked.since:
-            continue
-        if asked.until is not None and hour.start >= asked.until:
-            continue
+    for hour in _hours(asked, settings):
         yield from _hour(hour, asked)
+
+
+def hours_backwards(asked: Asked, settings: Settings) -> Iterator[Iterator[pa.Table]]:
+    """The same parts by hours, the newest hour first."""
+    for hour in reversed(_hours(asked, settings)):
+        yield _hour(hour, asked)
+
+
+def _hours(asked: Asked, settings: Settings) -> list[Hour]:
+    return [
+        hour
+        for hour in hours(root_of(settings.home), asked.model)
+        if asked.since is None or hour.end > asked.since
+        if asked.until is None or hour.start < asked.until
+    ]
 
 
 def request_table(asked: Asked, settings: Settings) -> pa.Table:

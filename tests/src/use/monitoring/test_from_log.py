@@ -15,6 +15,8 @@ from headrace.use.monitoring import from_log
 from headrace.use.monitoring.from_log import batch_from_log, labelled_from_log
 from headrace.use.monitoring.late_labels import LateLabels
 from headrace.use.monitoring.profiles import description_of
+from headrace.use.requests import files, reading
+from headrace.use.requests.merging import merge_all
 
 START = datetime(2026, 3, 1, 10, 59, 30, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -98,6 +100,50 @@ def test_what_ran_in_shadow_is_joined_by_request(
     shadows = window(version, watched).shadows
     assert np.isnan(shadows[2][:2]).all()
     assert np.array_equal(shadows[2][2:], other)
+
+
+def test_a_shadow_with_answers_of_another_shape_is_left_out(
+    requests: Any, version: Version, watched: Settings, caplog: Any
+) -> None:
+    ids = requests.write(images(5), START)
+    answers = {2: np.eye(3), 3: np.ones((3, 4)), 4: np.ones((3, 1))}
+    for number, outputs in answers.items():
+        shadow = {"role": "shadow", "version": number, "outputs": outputs}
+        requests.write(images(3), START, ids=ids[:3], **shadow)
+    batch = window(version, watched)
+    assert set(batch.shadows) == {2}
+    assert [note.partition(":")[0] for note in batch.notes] == [
+        f"version {number} in shadow is not compared" for number in (3, 4)
+    ]
+    assert "answers have another shape than those of version 1" in caplog.text
+
+
+def test_one_file_may_have_shadows_with_answers_of_different_shapes(
+    requests: Any, version: Version, watched: Settings
+) -> None:
+    ids = requests.write(images(4), START)
+    for number, width in ((2, 3), (3, 4)):
+        outputs = np.full((4, width), 0.5)
+        shadow = {"role": "shadow", "version": number, "outputs": outputs}
+        requests.write(images(4), START, ids=ids, **shadow)
+    assert merge_all(files.root_of(watched.home)) == 3
+    assert set(window(version, watched).shadows) == {2}
+
+
+def test_each_hour_is_looked_up_once(
+    requests: Any, version: Version, watched: Settings, monkeypatch: Any
+) -> None:
+    for hour in range(6):
+        requests.write(images(3), START - hour * HOUR)
+    listed = list[str]()
+
+    def hours(root: Any, model: str) -> Any:
+        listed.append(model)
+        return files.hours(root, model)
+
+    monkeypatch.setattr(reading, "hours", hours)
+    assert len(window(version, watched)) == 18
+    assert len(listed) == 2  # once more for what ran in shadow
 
 
 def test_all_labelled_requests_of_a_version_are_found_by_time(
