@@ -37,14 +37,20 @@ class HeldOut:
         items: ``(n, *shape)``, of the medium's type.
         targets: ``(n, ...)``, as the task encodes labels.
         digests: sha256 of the items, hex, ``(n,)``.
-        is_val: bool ``(n,)``, rows of val; the others are of test. The temperature is
-            fitted on those of val where there are enough, else on all.
+        is_val: bool ``(n,)``, rows of val; the others are of test.
     """
 
     items: Payload
     targets: Targets
     digests: _Digests
     is_val: npt.NDArray[np.bool_]
+
+    def first(self, order: npt.NDArray[np.intp]) -> HeldOut:
+        """The first `REFERENCE_ROWS` of these rows, in their order here."""
+        rows = np.sort(order[:REFERENCE_ROWS])
+        return HeldOut(
+            self.items[rows], self.targets[rows], self.digests[rows], self.is_val[rows]
+        )
 
 
 class Rung(Record):
@@ -172,9 +178,11 @@ def make_profile(
 
     Args:
         answer: the version's outputs ``(n, ...)`` to raw items, which are those of
-            `Medium.raw`. It is called once for the reference and once for each rung.
-        held_out: at most `REFERENCE_ROWS` of its items are used, each once, those of
-            test first.
+            `Medium.raw`. It is called once for the reference, once for the rows of val
+            and once for each rung.
+        held_out: at most `REFERENCE_ROWS` of its items are the reference, each once,
+            those of test first. The temperature is fitted on as many of val; on the
+            reference where val has fewer than `FEWEST_OF_VAL`.
         data: of the version's snapshot.
         model_digest: recorded.
         confidence: of the interval of the score.
@@ -183,17 +191,18 @@ def make_profile(
     Raises:
         InputError: there are no rows.
     """
-    held_out = _chosen(held_out, seed)
+    held_out, of_val = _chosen(held_out, seed)
     judge, raw = judge_of(data), asked(data).raw
     outputs = np.asarray(answer(raw(held_out.items)), np.float32)
     scores = np.asarray(judge.scores(outputs, held_out.targets))
     name = task(data.task).score
     weights = judge.weights(outputs, held_out.targets)
     summary = judge.summary(scores, confidence, weights)
-    of_val = held_out.is_val
-    if np.count_nonzero(of_val) < FEWEST_OF_VAL:
-        of_val = np.ones(len(of_val), bool)
-    temperature = judge.temperature(outputs[of_val], held_out.targets[of_val])
+    fitted_on = outputs, held_out.targets
+    if len(of_val.items) >= FEWEST_OF_VAL:
+        of_val_outputs = np.asarray(answer(raw(of_val.items)), np.float32)
+        fitted_on = of_val_outputs, of_val.targets
+    temperature = judge.temperature(*fitted_on)
     reference = read_answers(outputs, data, temperature)
     ladder = _Ladder(held_out, reference, item_columns(held_out.items, data))
     facts = ProfileFacts(
@@ -216,8 +225,8 @@ def _mean(values: npt.NDArray[np.float64] | None) -> float | None:
     return None if values is None else float(values.mean())
 
 
-def _chosen(rows: HeldOut, seed: int) -> HeldOut:
-    """At most `REFERENCE_ROWS` items, each once, those of test first."""
+def _chosen(rows: HeldOut, seed: int) -> tuple[HeldOut, HeldOut]:
+    """At most `REFERENCE_ROWS` items, each once, those of test first; and of val."""
     if not len(rows.items):
         raise InputError(
             "There are no held-out rows to profile the version with.",
@@ -225,10 +234,9 @@ def _chosen(rows: HeldOut, seed: int) -> HeldOut:
         )
     first = np.unique(rows.digests.astype(str), return_index=True)[1]
     order = np.random.default_rng(seed).permutation(first)
-    order = order[np.argsort(rows.is_val[order], kind="stable")][:REFERENCE_ROWS]
-    order = np.sort(order)
-    parts = rows.items, rows.targets, rows.digests, rows.is_val
-    return HeldOut(*(part[order] for part in parts))
+    by_split = order[np.argsort(rows.is_val[order], kind="stable")]
+    of_val = order[rows.is_val[order]]
+    return rows.first(by_split), rows.first(of_val)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 
 import numpy as np
 import pytest
 from tests.src.drift.conftest import DATA, Digits
 
+from headrace.drift import profile as module
+from headrace.drift.answers import judge_of
 from headrace.drift.profile import REFERENCE_ROWS, Profile, make_profile
 from headrace.errors import InputError, IntegrityError
 from headrace.media import ladder
@@ -48,6 +51,28 @@ def test_each_item_is_in_the_reference_once_and_test_comes_first(
 
     assert profile.items.tolist() == [f"{row:064x}" for row in (0, 1, 2, 5)]
     assert REFERENCE_ROWS == 2000
+
+
+def test_the_temperature_is_that_of_val_where_the_reference_has_none(
+    digits: Digits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "REFERENCE_ROWS", 300)
+    rows = digits.rows
+    of_val = np.flatnonzero(rows.is_val)[:100]
+    # Val is answered wrongly, so that its temperature tells it from test.
+    wrong = rows.targets.copy()
+    wrong[of_val] = (wrong[of_val] + 1) % 10
+    some = np.concatenate([np.flatnonzero(~rows.is_val)[:400], of_val])
+    held_out = Digits(digits.answer, dataclasses.replace(rows, targets=wrong))
+
+    profile = make_profile(digits.answer, held_out.held_out(some), DATA, "")
+
+    expected = judge_of(DATA).temperature(
+        digits.answer(rows.items[of_val]), wrong[of_val]
+    )
+    assert profile.facts.temperature == pytest.approx(expected)
+    assert profile.facts.rows == 300
+    assert not set(profile.items.tolist()) & set(rows.digests[of_val].tolist())
 
 
 def test_no_rows_are_refused(digits: Digits) -> None:

@@ -138,17 +138,18 @@ def quarantine_of(version: Version, anchored: AnchoredStore, tracking: Tracking)
 def read_held_out(snapshot: SnapshotRecord, quarantine_uri: str) -> HeldOut:
     """The rows of test and val that are not quarantined, those of test first.
 
-    Rows are in hash order, so the first ones, up to `MOST_BYTES`, are a random sample.
+    Rows are in hash order, so the first ones, up to `MOST_BYTES` of both splits, are a
+    random sample. A quarter of that is for val.
 
     Raises:
         IntegrityError: the snapshot or the quarantine is damaged.
     """
     items, targets, digests, is_val = [], [], [], []
-    size = 0
-    for split in ("test", "val"):
+    for split, share in (("test", 0.75), ("val", 0.25)):
+        size = 0
         rows = SplitRows(snapshot, split, quarantine_uri)
         for shard in np.flatnonzero(rows.counts).tolist():
-            if size > MOST_BYTES:
+            if size > share * MOST_BYTES:
                 break
             part = rows.read(shard)
             size += part.items.nbytes

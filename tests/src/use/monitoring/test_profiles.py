@@ -17,6 +17,7 @@ from headrace.errors import IntegrityError
 from headrace.settings import Settings
 from headrace.state.ledger import Version
 from headrace.state.tracking import Tracking
+from headrace.use.monitoring import profiles
 from headrace.use.monitoring.profiles import (
     ensure_profile,
     find_profile,
@@ -90,6 +91,15 @@ def test_quarantined_rows_are_no_reference(
     gone = set(everything.digests.tolist()) - set(fewer.digests.tolist())
     assert gone == {rows.items()[0].hex()}
     assert everything.is_val.sum() == snapshot.rows["val"]
+
+
+def test_large_items_of_test_leave_room_for_val(
+    watched: Settings, version: Version, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snapshot = snapshot_of(version, open_anchored(watched))
+    size = read_held_out(snapshot, "").items[0].nbytes
+    monkeypatch.setattr(profiles, "MOST_BYTES", size * snapshot.rows["test"] - 1)
+    assert read_held_out(snapshot, "").is_val.any()
 
 
 def splits(snapshot: Any) -> list[str]:
