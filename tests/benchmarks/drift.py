@@ -93,7 +93,7 @@ class Case:
 
     def window(self, shift: Shift, rows: np.ndarray) -> Window:
         columns = {name: v[rows] for name, v in self.columns[shift].items()}
-        return Window(columns, self.outputs[shift][rows], self.rows.digests[rows])
+        return Window(columns, self.outputs[shift][rows])
 
     def bare_profile(self, rows: np.ndarray) -> Profile:
         """A profile without a ladder: enough to compare windows with."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from headrace.drift.answers import judge_of
 from headrace.drift.profile import Profile
 from headrace.drift.windows import Window
 from headrace.errors import InputError
+from headrace.records import DataDescription
 from headrace.tasks.forms import Outputs
 
 FEWEST_ROWS = 50
@@ -48,14 +50,37 @@ def agreement(
             f"{window.outputs.shape}.",
             "Give one output for each row, NaN where the shadow did not answer.",
         )
-    judge = judge_of(profile.facts.description)
-    answered = np.isfinite(outputs).all(axis=tuple(range(1, outputs.ndim)))
+    data = profile.facts.description
     _, mine, theirs = np.intersect1d(
         profile.items.astype(str), shadow.items.astype(str), return_indices=True
     )
-    first = judge.choices(window.outputs[answered])
-    if first is None or min(int(answered.sum()), len(mine)) < FEWEST_ROWS:
+    if min(int(_answered(outputs).sum()), len(mine)) < FEWEST_ROWS:
         return None
-    share = (first == judge.choices(outputs[answered])).mean()
-    same = judge.choices(profile.outputs[mine]) == judge.choices(shadow.outputs[theirs])
-    return Agreement(float(share), float(same.mean()))
+    share = same_answers(data, window.outputs, outputs)
+    usual = same_answers(data, profile.outputs[mine], shadow.outputs[theirs])
+    return None if share is None or usual is None else Agreement(share, usual)
+
+
+def same_answers(
+    data: DataDescription, outputs: Outputs, others: Outputs
+) -> float | None:
+    """The share of items to which two versions give the same answer.
+
+    Args:
+        data: of the versions.
+        outputs: of one, ``(n, ...)``.
+        others: of the other one, likewise; NaN where it did not answer.
+
+    Returns:
+        None where it answered nothing, or where answers are numbers.
+    """
+    answered, judge = _answered(others), judge_of(data)
+    first = judge.choices(outputs[answered])
+    if first is None or not len(first):
+        return None
+    return float((first == judge.choices(others[answered])).mean())
+
+
+def _answered(outputs: Outputs) -> npt.NDArray[np.bool_]:
+    finite = np.isfinite(outputs)
+    return np.asarray(finite.all(axis=tuple(range(1, outputs.ndim))))

@@ -60,14 +60,12 @@ class Comparison(Record):
     """All tests of a window, by subject and then by descending effect.
 
     Attributes:
-        items: rows tested; each item once.
-        repeats: rows left out since their items repeat.
+        items: rows tested.
         alpha: the chance of any false alarm that all tests share.
         tests: none where there are fewer than ``FEWEST_ITEMS`` items.
     """
 
     items: int
-    repeats: int
     alpha: float
     tests: tuple[ShiftTest, ...]
 
@@ -95,8 +93,7 @@ class Comparison(Record):
                 f"{self.severity(subject)} drift ({names})" if drifted else "no drift"
             )
             parts.append(f"{subject}: {found}")
-        repeats = f"; {self.repeats:,} repeated items left out" if self.repeats else ""
-        return f"{', '.join(parts)} in {self.items:,} items{repeats}"
+        return f"{', '.join(parts)} in {self.items:,} items"
 
 
 def severity_of(effect: float) -> Severity:
@@ -109,16 +106,12 @@ def severity_of(effect: float) -> Severity:
 def compare(profile: Profile, window: Window, alpha: float = ALPHA) -> Comparison:
     """Test whether a window differs from the reference.
 
-    Columns that only one of the two has are not tested. Repeated items count once,
-    where digests are known.
+    Columns that only one of the two has are not tested.
     """
-    window = window.deduplicated()
     tests: tuple[ShiftTest, ...] = ()
     if len(window) >= FEWEST_ITEMS:
         tests = _corrected(list(_uncorrected(profile, window)), alpha)
-    return Comparison(
-        items=len(window), repeats=window.repeats, alpha=alpha, tests=tests
-    )
+    return Comparison(items=len(window), alpha=alpha, tests=tests)
 
 
 def _uncorrected(profile: Profile, window: Window) -> Iterator[ShiftTest]:

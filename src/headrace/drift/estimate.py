@@ -111,7 +111,7 @@ def estimate(
 
     Args:
         profile: of the version that answered.
-        window: what it answered; repeated items count as often as they were asked.
+        window: what it answered.
         shadow: the profile of a second version, which has items of the reference too.
         shadow_outputs: the second version's outputs to the window's items
             ``(n, ...)``; rows that it did not answer are NaN.

@@ -43,13 +43,18 @@ class Digits:
         if family:
             random = np.random.default_rng(1)
             items = ladder("image").shifted(items, family, level, DATA, random)
-        columns, outputs = item_columns(items, DATA), self.answer(items)
-        return Window(columns, outputs, self.rows.digests[rows])
+        return Window(item_columns(items, DATA), self.answer(items))
 
     def accuracy(self, family: str, level: float) -> float:
         random = np.random.default_rng(1)
         items = ladder("image").shifted(self.rows.items, family, level, DATA, random)
         return float((self.answer(items).argmax(1) == self.rows.targets).mean())
+
+
+def chosen(window: Window, rows: npt.NDArray[np.int64]) -> Window:
+    """Some rows of a window."""
+    columns = {name: values[rows] for name, values in window.columns.items()}
+    return Window(columns, window.outputs[rows])
 
 
 @pytest.fixture(scope="session")

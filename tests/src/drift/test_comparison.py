@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from tests.src.drift.conftest import Digits
+from tests.src.drift.conftest import Digits, chosen
 
 from headrace.drift.comparison import compare
 from headrace.drift.profile import Profile
@@ -24,7 +24,7 @@ def test_windows_without_a_shift_seldom_alarm(digits: Digits, profile: Profile) 
     alarms = 0
     for seed in range(150):
         order = np.random.default_rng(seed).permutation(2000)
-        held, window = every.select(order[:1000]), every.select(order[1000:1200])
+        held, window = chosen(every, order[:1000]), chosen(every, order[1000:1200])
         reference = dataclasses.replace(
             profile, columns=held.columns, outputs=held.outputs
         )
@@ -65,19 +65,6 @@ def test_inverted_images_drift_strongly_in_both(
 
     assert (result.severity("inputs"), result.severity("answers")) == ("strong",) * 2
     assert result.in_words().startswith("inputs: strong drift (")
-
-
-def test_repeated_items_count_once(digits: Digits, profile: Profile) -> None:
-    few = _drawn(0, 25)
-    window = digits.window(np.tile(few, 40))
-
-    result = compare(profile, window)
-
-    assert (result.items, result.repeats) == (25, 975)
-    assert not result.drifted()
-    assert "975 repeated items left out" in result.in_words()
-    # As if they were 1,000 different items:
-    assert compare(profile, dataclasses.replace(window, items=None)).drifted()
 
 
 def test_few_items_are_not_tested(digits: Digits, profile: Profile) -> None:

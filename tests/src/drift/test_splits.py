@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.src.drift.conftest import Digits
+from tests.src.drift.conftest import Digits, chosen
 
 from headrace.drift.splits import differences
 
@@ -34,7 +34,7 @@ def test_equal_splits_do_not_differ(digits: Digits) -> None:
     every = digits.window(np.arange(2000))
     for seed in range(50):
         order = np.random.default_rng(seed).permutation(2000)
-        train, test = every.select(order[:1500]), every.select(order[1500:])
+        train, test = chosen(every, order[:1500]), chosen(every, order[1500:])
 
         assert differences(train.columns, test.columns) == []
 

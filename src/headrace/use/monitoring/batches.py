@@ -88,6 +88,6 @@ class Batch:
         first[np.unique(self.items.astype(str), return_index=True)[1]] = True
         return self.select(first), int((~first).sum())
 
-    def window(self, repeats: int = 0) -> Window:
+    def window(self) -> Window:
         """What the tests of drift take."""
-        return Window(self.columns, self.outputs, self.items, repeats)
+        return Window(self.columns, self.outputs)

@@ -147,7 +147,7 @@ def _too_few(batch: Batch, evidence: LabelEvidence | None, bound: Bound) -> Judg
             "that it was trained or evaluated on"
         )
     nothing = Estimate(reason=reason, distance=0, limit=0)
-    comparison = Comparison(items=len(batch), repeats=0, alpha=ALPHA, tests=())
+    comparison = Comparison(items=len(batch), alpha=ALPHA, tests=())
     status: Status = "too few"
     if evidence is not None and evidence.lost:
         status = "degraded"

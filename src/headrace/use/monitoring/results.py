@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-
+from headrace.drift.agreement import same_answers
 from headrace.drift.profile import Profile
 from headrace.state.ledger import Version
 from headrace.tasks import task
@@ -28,13 +27,17 @@ def record_of(
     labelled: LabelFacts | None,
 ) -> MonitorRecord:
     """The record of a judgement."""
-    estimated = judged.estimate
+    estimated, data = judged.estimate, profile.facts.description
+    shares = {
+        number: same_answers(data, batch.outputs, outputs)
+        for number, outputs in batch.shadows.items()
+    }
     return MonitorRecord(
         model=version.model,
         version=version.version,
         status=judged.status,
         reason=judged.reason,
-        score=task(profile.facts.description.task).score,
+        score=task(data.task).score,
         rows=len(batch),
         window=window,
         inputs=_shifts(judged, "inputs"),
@@ -49,7 +52,7 @@ def record_of(
             agreement=estimated.agreement,
         ),
         labelled=labelled,
-        shadows=_agreements(batch, profile),
+        shadows={n: share for n, share in shares.items() if share is not None},
         event=judged.event,
         notes=batch.notes,
     )
@@ -106,17 +109,3 @@ def label_facts(judged: Judgement, bound: Bound, new: int) -> LabelFacts | None:
         e_value=evidence.e_value,
         lost=evidence.lost,
     )
-
-
-def _agreements(batch: Batch, profile: Profile) -> dict[int, float]:
-    """The share of items to which a shadow gives the same answer, by its version."""
-    data, shares = profile.facts.description, dict[int, float]()
-    answers = task(data.task).answers
-    for number, outputs in batch.shadows.items():
-        both = np.isfinite(outputs).all(axis=1)
-        if both.any():
-            own = answers.answers(batch.outputs[both], data)
-            other = answers.answers(outputs[both], data)
-            pairs = zip(own, other, strict=True)
-            shares[number] = float(np.mean([one == two for one, two in pairs]))
-    return shares
