@@ -91,6 +91,14 @@ def digests(payload: Payload, module: Medium) -> bytes:
     )
 
 
+def as_hex(shas: bytes | bytearray) -> pa.Array:
+    """Digests of 32 bytes each as a column of strings."""
+    text, width = bytes(shas).hex().encode(), 2 * hashlib.sha256().digest_size
+    offsets = np.arange(0, len(text) + 1, width, np.int32)
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(text)]
+    return pa.Array.from_buffers(pa.string(), len(offsets) - 1, buffers)
+
+
 def lengths(rows: Payload) -> Counts:
     """Values of each row ``(n, values)`` up to the last that is not zero, ``(n,)``."""
     filled = rows != 0

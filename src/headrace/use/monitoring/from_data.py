@@ -14,6 +14,7 @@ from headrace.data.snapshots.writing import Rejected
 from headrace.data.sources.opening import open_source
 from headrace.drift.windows import item_columns
 from headrace.media import medium
+from headrace.media.arrow import as_hex
 from headrace.media.chunks import Reading
 from headrace.models.logged import loading
 from headrace.use.monitoring.batches import Batch
@@ -85,7 +86,7 @@ def _answered(source: str, tail: _Tail, loaded: LoadedModel, notes: list[str]) -
     digests, labels, names = list[str](), list[str](), list[str]()
     failed = list[bool]()
     for rows in tail.parts:
-        digests += rows.items(module)
+        digests += as_hex(rows.digests(module)).to_pylist()
         labels += rows.labels
         names += rows.names
         failed += [row in rows.rejected for row in range(len(rows.names))]

@@ -27,6 +27,7 @@ from headrace.data.snapshots.reading import DIGEST, find_snapshot
 from headrace.data.snapshots.writing import Rejected
 from headrace.data.sources.opening import open_source
 from headrace.errors import IntegrityError, UsageError
+from headrace.media.arrow import as_hex
 from headrace.media.chunks import Reading, Source
 from headrace.models.logged import loading
 from headrace.records import Metrics, Record
@@ -153,7 +154,7 @@ def score(
                 action = f"Give items that are {form}, as in its training data."
                 raise none_usable(scoring.failed, scoring.first_failed, source, action)
             constants = {"model": name, "version": loaded.version}
-            constants["data_digest"] = scoring.digest
+            constants["data_digest"] = digest = scoring.digest()
             write_output(spool, target, constants, has_labels=scoring.known > 0)
     metrics = {}
     if scoring.known:
@@ -166,7 +167,7 @@ def score(
         rows=scoring.rows,
         scored=scoring.rows - failed,
         failed=failed,
-        data_digest=scoring.digest,
+        data_digest=digest,
         input=source,
         output=output,
         metrics=metrics,
@@ -209,7 +210,6 @@ class _Scoring:
     def rows(self) -> int:
         return len(self.shas) // DIGEST.itemsize
 
-    @property
     def digest(self) -> str:
         """The same for the same items in any order."""
         ordered = np.sort(np.frombuffer(bytes(self.shas), DIGEST))
@@ -265,19 +265,23 @@ class _Scoring:
         failed = np.zeros(len(rows.names), bool)
         failed[list(rows.rejected)] = True
         truth = pa.array(rows.labels, pa.string())
-        known = np.array([label != "" for label in rows.labels], bool) & ~failed
+        known = np.asarray(pc.not_equal(truth, "")) & ~failed
         labels = pa.chunked_array([truth.filter(pa.array(known))])
         targets = learned.labels.encode(labels, data)
         scores = learned.judge.scores(outputs[known], targets)
         scores = scores[~np.isnan(scores)]
-        items = rows.items(module)
+        shas = rows.digests(module)
         self.known += len(scores)
         self.score_sum += float(scores.sum())
-        self.shas += bytes.fromhex("".join(items))
+        self.shas += shas
         self.failed.update(why.check for why in rows.rejected.values())
         if self.first_failed is None and rows.rejected:
             self.first_failed = rows.rejected[min(rows.rejected)]
-        mask = pa.array(failed)
+        answers = learned.answers.answer_columns(outputs, data)
+        if rows.rejected:
+            mask = pa.array(failed)
+            for name, column in answers.items():
+                answers[name] = pc.if_else(mask, pa.scalar(None, column.type), column)
         kept: dict[str, pa.Array] = {}
         if self.columns.id is not None:
             kept["id"] = pa.array(rows.ids, pa.string())
@@ -287,14 +291,9 @@ class _Scoring:
             {
                 **kept,
                 "name": pa.array(rows.names, pa.string()),
-                "item": pa.array(items, pa.string()),
-                **{
-                    name: pc.if_else(mask, pa.scalar(None, column.type), column)
-                    for name, column in learned.answers.answer_columns(
-                        outputs, data
-                    ).items()
-                },
-                "error": pa.array(rows.errors(), pa.string()),
+                "item": as_hex(shas),
+                **answers,
+                "error": rows.errors(),
                 "true_label": pc.if_else(pc.equal(truth, ""), None, truth),
             }
         )

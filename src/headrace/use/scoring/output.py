@@ -162,6 +162,8 @@ def write_output(
         file = files.enter_context(pa.memory_map(str(spool)))
         rows = files.enter_context(pa.ipc.open_stream(file))
         names = [name for name in rows.schema.names if name not in _TRAILING_COLUMNS]
+        # A dictionary of what differs in each row would cost time and space.
+        repeated = ["label", *constants, *_TRAILING_COLUMNS]
         names += [*constants, "error"] + ["true_label"] * has_labels
         for batch in rows:
             table = pa.Table.from_batches([batch])
@@ -172,7 +174,9 @@ def write_output(
                 table = _without_formulas(table)
                 writer = writer or files.enter_context(CSVWriter(path, table.schema))
             writer = writer or files.enter_context(
-                ParquetWriter(path, table.schema, compression="zstd")
+                ParquetWriter(
+                    path, table.schema, compression="zstd", use_dictionary=repeated
+                )
             )
             writer.write_table(table)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pyarrow as pa
 
 from headrace.data.decoding import Limits, Part, check_media_ratio, decode, fit
 from headrace.data.snapshots.writing import Rejected
@@ -17,7 +18,7 @@ from headrace.records import DataDescription
 from headrace.settings import Settings
 from headrace.tasks import task
 
-_HEX = 64
+_SHA = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,19 +55,19 @@ class Rows:
                 },
             )
 
-    def items(self, module: Medium) -> list[str]:
-        """The sha256 of each item, hex: of its decoded bytes, else of its file."""
-        text = digests(self.payload, module).hex()
-        items = [text[start : start + _HEX] for start in range(0, len(text), _HEX)]
+    def digests(self, module: Medium) -> bytearray:
+        """The sha256 of each item, 32 bytes: of its decoded bytes, else of its file."""
+        found = bytearray(digests(self.payload, module))
         for row, why in self.rejected.items():
-            items[row] = why.item
-        return items
+            found[row * _SHA : (row + 1) * _SHA] = bytes.fromhex(why.item)
+        return found
 
-    def errors(self) -> list[str | None]:
-        """Why an item could not be decoded; None where it could."""
-        why = self.rejected.items()
-        errors = {row: f"{reason.check}: {reason.reason}" for row, reason in why}
-        return [errors.get(row) for row in range(len(self.names))]
+    def errors(self) -> pa.Array:
+        """Why an item could not be decoded; null where it could."""
+        errors: list[str | None] = [None] * len(self.names)
+        for row, why in self.rejected.items():
+            errors[row] = f"{why.check}: {why.reason}"
+        return pa.array(errors, pa.string())
 
 
 def decoded_rows(
