@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from headrace.media.forms import Counts, Payload
 
@@ -69,6 +68,8 @@ def read_parquet(data: bytes, columns: Sequence[str] | None = None) -> pa.Table:
         KeyError: it lacks a column.
         pyarrow.ArrowException, OSError: it is damaged.
     """
+    import pyarrow.parquet as pq  # 6 MB, which a server does without
+
     with pq.ParquetFile(pa.BufferReader(data)) as file:
         table = file.read(columns, use_threads=False)
     return table if columns is None else table.select(columns)

@@ -10,13 +10,15 @@ import uuid
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from headrace.home import make_private, make_private_file
 from headrace.state.disk import atomic_file, fsync_path
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
 
 FOLDER = "requests"
 SUFFIX = ".parquet"
@@ -124,6 +126,8 @@ def new_file(
     Raises:
         OSError: it cannot be written, as where the disk is full.
     """
+    import pyarrow.parquet as pq  # here: a server's process writes no file
+
     make_private(hour.folder.parent.parent)
     make_private(hour.folder.parent)
     make_private(hour.folder)

@@ -137,10 +137,10 @@ class Served:
         if self._worker is not None:
             self._worker.close()
         self.engine.close()
-        _return_memory()
+        return_memory()
 
 
-def _return_memory() -> None:
+def return_memory() -> None:
     """Return freed memory to the system, which glibc keeps for each thread."""
     with contextlib.suppress(OSError, AttributeError):  # another C library
         ctypes.CDLL(None).malloc_trim(0)

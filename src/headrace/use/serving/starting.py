@@ -21,7 +21,13 @@ from headrace.use.serving.metrics import Metric, Metrics
 from headrace.use.serving.observing import Beside, Observing, Watch
 from headrace.use.serving.pages import page_routes
 from headrace.use.serving.routes import Models
-from headrace.use.serving.served import Served, Slot, Wanted, open_served
+from headrace.use.serving.served import (
+    Served,
+    Slot,
+    Wanted,
+    open_served,
+    return_memory,
+)
 from headrace.use.serving.server import Tls, listen, run
 from headrace.use.serving.watching import Builder, Watcher
 
@@ -78,6 +84,7 @@ def serve(
 
         slots = _slots_of(wanted, rows, open_)
         opened.callback(_close_all, slots)
+        return_memory()  # of imports, and of what the engines were made from
         beside = Beside.find(options.watch, slots, ledger)
         observing = Observing(
             beside,
