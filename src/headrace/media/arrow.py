@@ -95,7 +95,7 @@ def digests(payload: Payload, module: Medium) -> bytes:
 def as_hex(shas: bytes | bytearray) -> pa.Array:
     """Digests of 32 bytes each as a column of strings."""
     text, width = bytes(shas).hex().encode(), 2 * hashlib.sha256().digest_size
-    offsets = np.arange(0, len(text) + 1, width, np.int32)
+    offsets = np.arange(0, len(text) + 1, width, dtype=np.int32)
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(text)]
     return pa.Array.from_buffers(pa.string(), len(offsets) - 1, buffers)
 
