@@ -25,24 +25,23 @@ MOST_BYTES = 2**40  # the other process is trusted
 
 
 def _open(name: str, version: Version, settings: Settings, threads: int) -> Engine:
-    if name == "keras":
-        from headrace.models.engines.keras import KerasEngine
+    if name != "keras" and (name or settings.engines != "none"):
+        from headrace.models.engines.kept import open_kept
 
-        try:
-            with model_file(version, settings) as path:
-                return KerasEngine(path, version, threads)
-        except IntegrityError as error:
-            raise IntegrityError(
-                f"{version}: {error.message}", _mend(version)
-            ) from error
-    from headrace.models.engines.kept import open_kept
+        engine = open_kept(version, settings, threads)
+        if engine is not None and name in ("", engine.name):
+            return engine
+        if name:
+            raise DependencyError(
+                f"{version} has no engine {name}.", "Serve it with Keras, or build it."
+            )
+    from headrace.models.engines.keras import KerasEngine
 
-    engine = open_kept(version, settings, threads)
-    if engine is None or engine.name != name:
-        raise DependencyError(
-            f"{version} has no engine {name}.", "Serve it with Keras, or build it."
-        )
-    return engine
+    try:
+        with model_file(version, settings) as path:
+            return KerasEngine(path, version, threads)
+    except IntegrityError as error:
+        raise IntegrityError(f"{version}: {error.message}", _mend(version)) from error
 
 
 def _mend(version: Version) -> str:

@@ -21,6 +21,7 @@ import numpy as np
 from headrace import errors
 from headrace.errors import DependencyError, HeadraceError
 from headrace.media.forms import Payload
+from headrace.models.engines import formats
 from headrace.models.engines.forms import BLOCK, MERGED, in_blocks
 from headrace.models.engines.frames import (
     BrokenFrameError,
@@ -53,7 +54,8 @@ class EngineProcess:
     Args:
         version: its row in the ledger.
         settings: where its files are.
-        engine: what answers there: ``keras``, ``onnx`` or ``openvino``.
+        engine: what answers there: ``keras``, ``onnx`` or ``openvino``; empty: the one
+            that is kept, which the process itself finds, else ``keras``.
         threads: that compute one answer.
         start_seconds: until it must be ready.
         answer_seconds: until `BLOCK` items must be answered.
@@ -97,6 +99,7 @@ class EngineProcess:
         self._asked: collections.deque[_Asked] = collections.deque()
         try:
             figures = self._start(settings, threads, start_seconds)
+            self.name = str(figures["ready"])
             self.difference = float(figures["difference"])
             self.latency_ms = float(figures["latency_ms"])
             self._shape = tuple(map(int, figures["shape"]))
@@ -199,7 +202,9 @@ class EngineProcess:
         }
         figures, _ = self._converse(header, b"", seconds, [0])
         with self._reasons(seconds):
-            if set(figures) != {"ready", "shape", "difference", "latency_ms"}:
+            names = {self.name} if self.name else {"keras", *formats.ENGINES}
+            is_start = set(figures) == {"ready", "shape", "difference", "latency_ms"}
+            if not is_start or figures["ready"] not in names:
                 raise BrokenFrameError(f"{str(figures)[:80]} is no start")
         return figures
 

@@ -148,9 +148,13 @@ class Canary:
         self._items: dict[int, None] = {}
         self._since_review = 0
         self.on_end: Callable[[], object] = lambda: None
+        self._is_past = False  # it is the champion, or one after it is
         self.ended = _ending(self._marker)
         if self.ended:
-            log.warning("the canary %s gets no requests: %s", self, self.ended)
+            log.warning(
+                "the canary %s gets no requests: %s; delete %s to start it again",
+                *(self, self.ended, self._marker),
+            )
 
     def __str__(self) -> str:
         return f"{self.model}/{self.version}"
@@ -232,9 +236,14 @@ class Canary:
     def champion_is(self, version: int) -> None:
         """Take note of the champion's version; it may be another one now."""
         if version == self.version:
-            self.end("it is the champion", is_remembered=False)
+            reason = "it is the champion"
         elif version > self.version:
-            self.end(f"version {version} is the champion", is_remembered=False)
+            reason = f"version {version} is the champion"
+        else:
+            reason = ""
+        if reason:
+            self._is_past = True
+            self.end(reason, is_remembered=False)
         else:
             self._tally = Tally(self.share, self._tally.margin)
 
@@ -269,7 +278,9 @@ class Canary:
         return math.log(1 / self._level)
 
     def status(self) -> dict[str, object]:
-        """What `/models` says of it."""
+        """What `/models` says of it; empty once it or a later version is promoted."""
+        if self._is_past:
+            return {}
         now = {"ended": self.ended} if self.ended else {"share": self.share}
         return {"version": self.version, **now}
 
@@ -292,4 +303,4 @@ def _ending(marker: Path) -> str:
         return ""
     except (OSError, ValueError, KeyError, TypeError):
         reason, when = "the reason cannot be read", "an unknown time"
-    return f"{reason} (ended at {when}; delete {marker} to start it again)"
+    return f"{reason} (ended at {when})"

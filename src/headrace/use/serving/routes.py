@@ -278,6 +278,6 @@ def _description(served: Served, trial: Trial | None) -> dict[str, Any]:
     }
     if data.sample_rate_hz:
         value["sample_rate_hz"] = data.sample_rate_hz
-    if trial is not None:
-        value["canary"] = trial.canary.status()
+    if trial is not None and (status := trial.canary.status()):
+        value["canary"] = status
     return value

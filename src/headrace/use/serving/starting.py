@@ -11,7 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headrace.errors import UsageError
-from headrace.models.engines import EngineProcess, build_engine, open_engine
+from headrace.models.engines import (
+    EngineProcess,
+    build_engine,
+    open_engine,
+    prepare_in_background,
+)
 from headrace.state.hosts import is_loopback, local_host, names_of, split_list
 from headrace.state.ledger import Ledger
 from headrace.use.serving.app import App
@@ -138,13 +143,13 @@ def make_app(
 
 
 def open_alone(row: Version, settings: Settings) -> EngineProcess:
-    """The engine of a version in a process of its own, which may crash or hang."""
-    return EngineProcess(
-        row,
-        settings,
-        build_engine(row, settings),
-        answer_seconds=_BESIDE_SECONDS,
-    )
+    """The engine of a version in a process of its own, which may crash or hang.
+
+    Nothing of the version is opened here. If no engine is kept, Keras answers, and one
+    is built for the next start.
+    """
+    prepare_in_background(row, settings)
+    return EngineProcess(row, settings, "", answer_seconds=_BESIDE_SECONDS)
 
 
 def _slots_of(

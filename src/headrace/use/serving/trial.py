@@ -68,10 +68,11 @@ class Trial:
 
     def replaced(self, slot: Slot) -> None:
         """Take note of another champion."""
-        if slot is not self._slot or slot.current is None or self._served is None:
+        if slot is not self._slot or slot.current is None:
             return
-        if not answers_same_requests(
-            self._served.description, slot.current.description
+        served = self._served
+        if served is not None and not answers_same_requests(
+            served.description, slot.current.description
         ):
             reason = f"{slot.current} takes other items, or has other answers"
             self.canary.end(reason, is_remembered=False)

@@ -317,6 +317,16 @@ def test_a_kept_engine_can_have_a_process_too(built: Settings) -> None:
         EngineProcess(version, built, "openvino")
 
 
+@pytest.mark.parametrize(("engines", "name"), [("auto", "onnx"), ("none", "keras")])
+def test_the_process_finds_its_engine_itself(
+    built: Settings, engines: str, name: str
+) -> None:
+    settings = built.model_copy(update={"engines": engines})
+    engine = EngineProcess(version_of(built, "images"), settings, "")
+    assert engine.name == name
+    engine.close()
+
+
 def test_without_a_kept_engine_keras_answers(registered: Settings) -> None:
     engine = open_engine(version_of(registered, "images"), registered)
     assert engine.name == "keras"

@@ -164,7 +164,8 @@ def test_a_canary_that_answers_otherwise_is_ended_and_stays_so(
     assert stat.S_IMODE(marker.parent.stat().st_mode) == 0o700
     later = a_canary(tmp_path)
     assert later.ended.startswith(f"{canary.ended} (ended at ")
-    assert f"delete {marker} to start it again" in later.ended
+    assert f"delete {marker} to start it again" in caplog.text
+    assert str(tmp_path) not in str(later.status())
     assert not any(later.takes(f"x{number}") for number in range(100))
     assert a_canary(tmp_path, version=4).ended == ""
     marker.unlink()
@@ -261,6 +262,7 @@ def test_it_ends_when_it_or_a_newer_version_is_promoted(
     canary = a_canary(tmp_path)
     canary.champion_is(champion)
     assert canary.ended == reason
+    assert canary.status() == {}
     assert not marker_of(tmp_path).exists(), "it may be a canary again"
 
 

@@ -215,8 +215,16 @@ def test_another_champion_begins_the_comparison_anew(case: Case) -> None:
 def test_its_promotion_ends_it(case: Case) -> None:
     replace(case, serving(IMAGE, 2))
     assert case.canary.ended == "it is the champion"
+    assert "canary" not in case.site.ask("GET", "/models").json["models"][0]
     assert case.ask(20) == [2] * 20
     assert [a.role for a in case.seen] == ["champion"] * 20
+
+
+def test_one_that_was_ended_and_promoted_all_the_same_is_not_listed(case: Case) -> None:
+    case.canary.end("a test", is_remembered=False)
+    assert case.listed == {"version": 2, "ended": "a test"}
+    replace(case, serving(IMAGE, 2))
+    assert "canary" not in case.site.ask("GET", "/models").json["models"][0]
 
 
 def test_a_champion_with_other_answers_ends_it(case: Case) -> None:
