@@ -20,15 +20,17 @@ from headrace.models.engines.frames import Header, packed, receive, send, unpack
 from headrace.records import DataDescription
 from headrace.settings import Settings
 from headrace.state.ledger.rows import Version
+from headrace.state.quiet import quietly
 
 MOST_BYTES = 2**40  # the other process is trusted
+NICENESS = 5  # of an engine that nobody waits for
 
 
-def _open(name: str, version: Version, settings: Settings, threads: int) -> Engine:
+def _open(name: str, version: Version, settings: Settings) -> Engine:
     if name != "keras" and (name or settings.engines != "none"):
         from headrace.models.engines.kept import open_kept
 
-        engine = open_kept(version, settings, threads)
+        engine = open_kept(version, settings)
         if engine is not None and name in ("", engine.name):
             return engine
         if name:
@@ -39,7 +41,7 @@ def _open(name: str, version: Version, settings: Settings, threads: int) -> Engi
 
     try:
         with model_file(version, settings) as path:
-            return KerasEngine(path, version, threads)
+            return KerasEngine(path, version)
     except IntegrityError as error:
         raise IntegrityError(f"{version}: {error.message}", _mend(version)) from error
 
@@ -52,7 +54,7 @@ def _start(header: Header) -> tuple[Engine, Header]:
     """The engine, its answers compared with the golden ones, and its figures."""
     version = Version.model_validate(header["version"])
     settings = Settings.model_validate(header["settings"])
-    engine = _open(header["engine"], version, settings, header["threads"])
+    engine = _open(header["engine"], version, settings)
     golden = Golden.read(golden_bytes(version, settings))
     data = DataDescription.model_validate(version.details["description"])
     difference, latency_ms = golden.measure(engine, data)
@@ -102,7 +104,11 @@ def main() -> None:
 def _serve(connection: socket.socket) -> None:
     header, _ = receive(connection, MOST_BYTES)
     try:
-        engine, figures = _start(header)
+        if header["is_quiet"]:
+            os.nice(NICENESS)
+            engine, figures = quietly(lambda: _start(header))
+        else:
+            engine, figures = _start(header)
     except Exception as error:  # all of them are reported
         send(connection, _failure(error))
         return

@@ -12,7 +12,6 @@ import logging
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,6 +32,7 @@ from headrace.models.engines.kept import (
     read_record,
 )
 from headrace.settings import Settings
+from headrace.state import quiet
 from headrace.state.disk import shared_temporary_folder
 from headrace.state.ledger.rows import Version
 
@@ -119,8 +119,9 @@ def _run(order: Order) -> str:
     Its standard input stays open: when this process ends in any way, so does the child.
     """
     with tempfile.TemporaryFile() as messages:
-        child = subprocess.Popen(
-            [sys.executable, "-Pm", "headrace.models.engines.exporting"],
+        child = quiet.start(
+            "headrace.models.engines.exporting",
+            is_quiet=False,
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=messages,
@@ -189,8 +190,8 @@ def prepare_in_background(version: Version, settings: Settings) -> None:
         ):
             given.write(order.model_dump_json().encode() + b"\n")
             given.seek(0)
-            subprocess.Popen(
-                [sys.executable, "-Pm", "headrace.models.engines.background"],
+            quiet.start(
+                "headrace.models.engines.background",
                 stdin=given,
                 stdout=out,
                 stderr=out,

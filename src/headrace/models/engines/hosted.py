@@ -9,7 +9,6 @@ import math
 import os
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -32,6 +31,7 @@ from headrace.models.engines.frames import (
     unpacked,
 )
 from headrace.settings import Settings
+from headrace.state import quiet
 from headrace.state.ledger.rows import Version
 from headrace.tasks.forms import Outputs
 
@@ -56,7 +56,8 @@ class EngineProcess:
         settings: where its files are.
         engine: what answers there: ``keras``, ``onnx`` or ``openvino``; empty: the one
             that is kept, which the process itself finds, else ``keras``.
-        threads: that compute one answer.
+        is_quiet: whether nobody waits for it: it starts when a core is free, and its
+            answers come after all else.
         start_seconds: until it must be ready.
         answer_seconds: until `BLOCK` items must be answered.
 
@@ -77,7 +78,7 @@ class EngineProcess:
         settings: Settings,
         engine: str = "keras",
         *,
-        threads: int = 1,
+        is_quiet: bool = False,
         start_seconds: float = START_SECONDS,
         answer_seconds: float = ANSWER_SECONDS,
     ) -> None:
@@ -86,8 +87,9 @@ class EngineProcess:
         self._connection, theirs = socket.socketpair()
         self._messages = tempfile.TemporaryFile("a+b")
         with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-Pm", "headrace.models.engines.answering"],
+            self._process = quiet.start(
+                "headrace.models.engines.answering",
+                is_quiet=is_quiet,
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=self._messages.fileno(),
@@ -98,7 +100,13 @@ class EngineProcess:
         self._changed = threading.Condition()
         self._asked: collections.deque[_Asked] = collections.deque()
         try:
-            figures = self._start(settings, threads, start_seconds)
+            header = {
+                "version": version.model_dump(mode="json"),
+                "settings": settings.for_child(),
+                "engine": engine,
+                "is_quiet": is_quiet,
+            }
+            figures = self._start(header, start_seconds)
             self.name = str(figures["ready"])
             self.difference = float(figures["difference"])
             self.latency_ms = float(figures["latency_ms"])
@@ -193,13 +201,7 @@ class EngineProcess:
                 raise BrokenFrameError(f"{str(header)[:80]} is no answer")
             return unpacked(header, body)
 
-    def _start(self, settings: Settings, threads: int, seconds: float) -> Header:
-        header = {
-            "version": self._version.model_dump(mode="json"),
-            "settings": settings.for_child(),
-            "engine": self.name,
-            "threads": threads,
-        }
+    def _start(self, header: Header, seconds: float) -> Header:
         figures, _ = self._converse(header, b"", seconds, [0])
         with self._reasons(seconds):
             names = {self.name} if self.name else {"keras", *formats.ENGINES}

@@ -146,7 +146,7 @@ def keep(
     return record
 
 
-def open_kept(version: Version, settings: Settings, threads: int = 1) -> Engine | None:
+def open_kept(version: Version, settings: Settings) -> Engine | None:
     """The admitted engine of a version, its golden answers replayed.
 
     Returns:
@@ -163,9 +163,7 @@ def open_kept(version: Version, settings: Settings, threads: int = 1) -> Engine 
     data = DataDescription.model_validate(version.details["description"])
     try:
         golden = kept.golden
-        engine = formats.format_of(name).ENGINE(
-            kept.files, golden.outputs.shape[1:], threads
-        )
+        engine = formats.format_of(name).ENGINE(kept.files, golden.outputs.shape[1:], 1)
         difference = golden.difference(engine, data)
     except Exception as error:  # the runtimes' own are of all kinds
         if isinstance(error.__cause__, KeyboardInterrupt):  # amid an import of theirs

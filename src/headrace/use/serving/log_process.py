@@ -6,11 +6,11 @@ import contextlib
 import select
 import socket
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from headrace.records import Record
+from headrace.state import quiet
 from headrace.use.serving.answered import Answered
 from headrace.use.serving.log_frames import REPORT, Facts, send, to_frame
 
@@ -52,8 +52,9 @@ class LogProcess:
                 end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BYTES)
             self._connection.settimeout(_SEND_SECONDS)
             try:
-                self._process = subprocess.Popen(  # noqa: S603
-                    [sys.executable, "-Pm", MODULE, task.model_dump_json()],
+                self._process = quiet.start(
+                    MODULE,
+                    task.model_dump_json(),
                     stdin=theirs.fileno(),
                     stdout=subprocess.DEVNULL,
                 )

@@ -95,7 +95,7 @@ def serve(
             beside,
             options.watch,
             settings,
-            lambda row: open_alone(row, settings),
+            lambda row: open_alone(row, settings, is_quiet=True),
             lambda row: open_served(row, settings, open_alone, "canary"),
         )
         opened.callback(observing.close)
@@ -142,14 +142,18 @@ def make_app(
     return app
 
 
-def open_alone(row: Version, settings: Settings) -> EngineProcess:
+def open_alone(
+    row: Version, settings: Settings, *, is_quiet: bool = False
+) -> EngineProcess:
     """The engine of a version in a process of its own, which may crash or hang.
 
     Nothing of the version is opened here. If no engine is kept, Keras answers, and one
     is built for the next start.
     """
     prepare_in_background(row, settings)
-    return EngineProcess(row, settings, "", answer_seconds=_BESIDE_SECONDS)
+    return EngineProcess(
+        row, settings, "", is_quiet=is_quiet, answer_seconds=_BESIDE_SECONDS
+    )
 
 
 def _slots_of(
