@@ -14,7 +14,6 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Callable, Iterable, Sequence
-from urllib.parse import urlsplit
 
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
@@ -22,7 +21,7 @@ from starlette.requests import HTTPConnection, cookie_parser
 from starlette.responses import JSONResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from headrace.state.hosts import is_loopback, is_same_user
+from headrace.state.hosts import is_own_host, is_own_page, is_same_user, is_visit
 from headrace.state.logins import Login
 
 _SAFE = {"GET", "HEAD"}
@@ -116,22 +115,14 @@ class Gate:
             if len(headers.getlist(name)) > 1:
                 raise HTTPException(400, f"The header {name} is there twice.")
         host = headers.get("host", "").lower()
-        if not self._is_own_host(host):
+        if not is_own_host(host, self._hosts):
             raise HTTPException(403, "The Host header is not a name of this server.")
         origin = headers.get("origin", "").rstrip("/").lower()
         if origin in self._origins:
             return
-        site = headers.get("sec-fetch-site", "same-origin")
-        is_same_site = site in {"same-origin", "none"} or _is_page(request)
-        if (origin and urlsplit(origin).netloc != host) or not is_same_site:
+        site = headers.get("sec-fetch-site", "")
+        if not is_own_page(host, origin, site, is_visit=_is_page(request)):
             raise HTTPException(403, "Pages of another origin may not use this server.")
-
-    def _is_own_host(self, host: str) -> bool:
-        try:
-            name = urlsplit(f"//{host}").hostname or ""
-        except ValueError:
-            return False
-        return name in self._hosts or is_loopback(name)
 
     def _is_health(self, scope: Scope) -> bool:
         is_read = scope["type"] == "http" and scope["method"] in _SAFE
@@ -175,11 +166,9 @@ class Gate:
 
 def _is_page(request: HTTPConnection) -> bool:
     """Whether a browser navigates to this page, perhaps by a link on another site."""
-    return (
-        request.get("method") == "GET"
-        and request.headers.get("sec-fetch-mode") == "navigate"
-        and request.headers.get("sec-fetch-dest") == "document"
-    )
+    headers = request.headers
+    mode, destination = headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest")
+    return is_visit(request.get("method", ""), mode or "", destination or "")
 
 
 def _basic(header: str) -> Login | None:

@@ -84,6 +84,11 @@ def test_a_link_of_another_site_may_lead_to_a_page_and_to_nothing_else() -> None
     assert ask(gate(), "/x", **shown, **image).status_code == 403
 
 
+def test_an_origin_that_is_no_url_is_refused() -> None:
+    answer = ask(gate(), "/x", authorization=LOGIN.header, origin="http://[::1")
+    assert answer.status_code == 403
+
+
 def test_a_browser_that_showed_the_password_gets_the_cookie_for_what_cannot() -> None:
     page = {"sec_fetch_mode": "navigate", "sec_fetch_dest": "document"}
     answer = ask(gate(), "/x", authorization=LOGIN.header, **page)

@@ -11,7 +11,9 @@ import ipaddress
 import os
 import socket
 import struct
+from collections.abc import Collection
 from pathlib import Path
+from urllib.parse import urlsplit
 
 Address = tuple[str, int]
 
@@ -48,6 +50,44 @@ def names_of(host: str) -> set[str]:
         for addresses in psutil.net_if_addrs().values():
             names |= {a.address.partition("%")[0] for a in addresses}
     return names
+
+
+def is_own_host(host: str, names: Collection[str]) -> bool:
+    """Whether a header ``Host`` names a server: against DNS rebinding.
+
+    Args:
+        names: of the server besides loopback addresses, in lower case.
+    """
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return False
+    return name in names or is_loopback(name)
+
+
+def is_visit(method: str, mode: str, destination: str) -> bool:
+    """Whether a browser navigates to a page, perhaps by a link on another site.
+
+    Args:
+        mode, destination: the headers ``Sec-Fetch-Mode`` and ``Sec-Fetch-Dest``.
+    """
+    return (method, mode, destination) == ("GET", "navigate", "document")
+
+
+def is_own_page(host: str, origin: str, site: str, *, is_visit: bool) -> bool:
+    """Whether a request is no other site's: against cross-site requests.
+
+    Args:
+        host: the header ``Host``.
+        origin, site: the headers ``Origin`` and ``Sec-Fetch-Site``; empty: not there.
+        is_visit: see `is_visit`.
+    """
+    try:
+        place = urlsplit(origin.lower()).netloc
+    except ValueError:
+        return False
+    is_foreign = origin and place != host.lower()
+    return not is_foreign and (site in {"", "same-origin", "none"} or is_visit)
 
 
 def split_list(text: str) -> set[str]:

@@ -16,9 +16,10 @@ from typing import Any
 from headrace.errors import DependencyError, HeadraceError, IntegrityError
 from headrace.models.engines.files import golden_bytes, model_file
 from headrace.models.engines.forms import TOLERANCE, Engine, Golden
-from headrace.models.engines.frames import Header, packed, receive, send, unpacked
+from headrace.models.engines.frames import packed, unpacked
 from headrace.records import DataDescription
 from headrace.settings import Settings
+from headrace.state.frames import Header, receive, send
 from headrace.state.ledger.rows import Version
 from headrace.state.quiet import quietly
 

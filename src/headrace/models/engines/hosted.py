@@ -22,16 +22,10 @@ from headrace.errors import DependencyError, HeadraceError
 from headrace.media.forms import Payload
 from headrace.models.engines import formats
 from headrace.models.engines.forms import BLOCK, MERGED, in_blocks
-from headrace.models.engines.frames import (
-    BrokenFrameError,
-    Header,
-    packed,
-    receive,
-    send,
-    unpacked,
-)
+from headrace.models.engines.frames import packed, unpacked
 from headrace.settings import Settings
 from headrace.state import quiet
+from headrace.state.frames import BrokenFrameError, Header, receive, send
 from headrace.state.ledger.rows import Version
 from headrace.tasks.forms import Outputs
 
@@ -119,11 +113,6 @@ class EngineProcess:
             target=self._work, name=f"engine of {version}", daemon=True
         )
         self._thread.start()
-
-    @property
-    def waiting(self) -> int:
-        """Requests that wait for others to be answered."""
-        return len(self._asked)
 
     @property
     def failure(self) -> str:

@@ -1,12 +1,13 @@
 """Engines that are kept in the store, below the digest of the model they are made of.
 
 A record says which engine was admitted, or why none was. It counts with the digest that
-the ledger has of it, and so do the engine's files. Opening one imports neither
-TensorFlow nor MLflow.
+the ledger has of it, and the engine's files with those that the record has. Opening one
+imports neither TensorFlow nor MLflow.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 from collections.abc import Mapping
@@ -125,12 +126,14 @@ def read_kept(version: Version, settings: Settings) -> Kept | None:
     record = read_record(version, settings)
     if record is None or record.engine not in formats.ENGINES:
         return None
-    store, files = _anchored(settings), {}
+    store, files = Store(settings.store), {}
     for name, digest in record.files.items():
-        data = store.read(_key(version.model_digest, name))
-        if data is None or hashlib.sha256(data).hexdigest() != digest:
+        key = _key(version.model_digest, name)
+        with contextlib.suppress(FileNotFoundError):
+            files[name] = store.read(key)
+        if hashlib.sha256(files.get(name, b"")).hexdigest() != digest:
+            log.warning("%s is gone or changed: it counts for nothing", store.uri(key))
             return None
-        files[name] = data
     return Kept(record, files)
 
 

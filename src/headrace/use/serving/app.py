@@ -130,7 +130,7 @@ class App:
         request.id = self._id_of(headers.get(b"x-request-id"))
         path, method = scope["path"], scope["method"]
         found = self.routes.get(path) or self._find(path)
-        self.doors.check(headers, needs_token=not found.is_open)
+        self.doors.check(method, headers, needs_token=not found.is_open)
         handler = found.handlers.get(method)
         if handler is None:
             allowed = ", ".join(sorted(found.handlers))

@@ -13,17 +13,15 @@ import os
 import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from headrace.errors import UsageError
-from headrace.state.hosts import is_loopback
+from headrace.state.hosts import is_own_host, is_own_page, is_visit
 from headrace.use.serving.replies import HttpError
 
 TOKEN_LENGTH = 32
 _KNOWN_LIMIT = 64
 _ONCE = frozenset((b"host", b"origin", b"authorization", b"content-length"))
 _ONCE |= {b"content-type", b"x-request-id", b"inference-header-content-length"}
-_SITES = frozenset((b"same-origin", b"none"))
 
 
 class Doors:
@@ -51,7 +49,9 @@ class Doors:
             headers[name] = value
         return headers
 
-    def check(self, headers: Mapping[bytes, bytes], *, needs_token: bool) -> None:
+    def check(
+        self, method: str, headers: Mapping[bytes, bytes], *, needs_token: bool
+    ) -> None:
         """Check a request.
 
         Raises:
@@ -61,16 +61,12 @@ class Doors:
         if host not in self._known:
             self._check_host(host)
         if b"origin" in headers or b"sec-fetch-site" in headers:
-            _check_origin(headers, host)
+            _check_origin(method, headers, host)
         if needs_token and self._digest:
             self._check_token(headers.get(b"authorization", b""))
 
     def _check_host(self, host: bytes) -> None:
-        try:
-            name = urlsplit(f"//{host.decode('ascii')}").hostname or ""
-        except ValueError:
-            name = ""
-        if name not in self._hosts and not is_loopback(name):
+        if not host.isascii() or not is_own_host(host.decode(), self._hosts):
             raise HttpError(
                 403,
                 f"The Host header is {host[:100].decode('latin-1')!r}, which is not a "
@@ -95,19 +91,14 @@ def _digest(token: bytes) -> bytes:
     return hashlib.sha256(token).digest()
 
 
-def _check_origin(headers: Mapping[bytes, bytes], host: bytes) -> None:
-    origin = headers.get(b"origin", b"").decode("latin-1").rstrip("/").lower()
-    try:
-        place = urlsplit(origin).netloc
-    except ValueError:
-        place = "?"
-    is_foreign = origin and place != host.decode("latin-1").lower()
-    is_visit = (
-        headers.get(b"sec-fetch-mode") == b"navigate"
-        and headers.get(b"sec-fetch-dest") == b"document"
-    )
-    is_own = headers.get(b"sec-fetch-site", b"none") in _SITES
-    if is_foreign or not (is_own or is_visit):
+def _check_origin(method: str, headers: Mapping[bytes, bytes], host: bytes) -> None:
+    def text(name: bytes) -> str:
+        return headers.get(name, b"").decode("latin-1")
+
+    origin = text(b"origin").rstrip("/")
+    visit = is_visit(method, text(b"sec-fetch-mode"), text(b"sec-fetch-dest"))
+    site = text(b"sec-fetch-site")
+    if not is_own_page(host.decode("latin-1"), origin, site, is_visit=visit):
         raise HttpError(
             403,
             f"The request is from a page of {origin[:100] or 'another site'}; only the "

@@ -50,11 +50,6 @@ class LogCounts:
     ended: int
     restarts: int
 
-    @property
-    def lost(self) -> int:
-        """All rows that were lost."""
-        return self.full + self.disk + self.ended
-
 
 class RequestLog:
     """An `Observer` that logs each answered request, a row for each of its items.

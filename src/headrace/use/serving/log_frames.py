@@ -1,15 +1,12 @@
 """Frames from the server to the process that writes the request log.
 
-A frame is its length and an Arrow stream of one batch: the answered items of one
-version. Nothing in it is unpickled.
+The header of a frame has the facts of one version's items; its bytes are an Arrow
+stream of one batch.
 """
 
 from __future__ import annotations
 
 import itertools
-import json
-import math
-import socket
 import struct
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -20,10 +17,9 @@ import pyarrow as pa
 from headrace.media.arrow import as_binary, as_bytes
 from headrace.media.forms import Payload
 from headrace.records import DataDescription
+from headrace.state.frames import Header
 from headrace.use.serving.answered import Answered
 
-_LENGTH = struct.Struct("!Q")
-_FACTS = b"headrace"
 ITEM, OUTPUTS = "item", "outputs"
 # What the writer reports: rows that it has written, and rows that it could not write.
 REPORT = struct.Struct("!QQ")
@@ -64,7 +60,7 @@ def facts_of(answered: Answered, description: str) -> Facts:
 
 
 def to_frame(facts: Facts, requests: Sequence[Answered]) -> pa.Buffer:
-    """The frame of requests whose items have the same facts, without its length."""
+    """The bytes of a frame of requests whose items have the same facts."""
     counts = [len(request.items) for request in requests]
     items = np.concatenate([request.items for request in requests])
     outputs = np.concatenate([request.outputs for request in requests])
@@ -72,34 +68,24 @@ def to_frame(facts: Facts, requests: Sequence[Answered]) -> pa.Buffer:
     times = np.array([request.time_us for request in requests], np.int64)
     latencies = np.array([request.latency_ms for request in requests], np.float64)
     columns = {
-        "request_id": _strings(_repeated([r.request_id for r in requests], counts)),
-        "row": _numbers(_rows(counts), pa.int32()),
-        "time": _numbers(np.repeat(times, counts), pa.timestamp("us", "UTC")),
-        "role": _strings(_repeated([r.role for r in requests], counts)),
-        "latency_ms": _numbers(np.repeat(latencies, counts), pa.float64()),
-        "engine": _strings(_repeated([r.engine for r in requests], counts)),
+        "request_id": pa.array(
+            _repeated([r.request_id for r in requests], counts), pa.string()
+        ),
+        "row": pa.array(_rows(counts), pa.int32()),
+        "time": pa.array(np.repeat(times, counts), pa.timestamp("us", "UTC")),
+        "role": pa.array(_repeated([r.role for r in requests], counts), pa.string()),
+        "latency_ms": pa.array(np.repeat(latencies, counts), pa.float64()),
+        "engine": pa.array(
+            _repeated([r.engine for r in requests], counts), pa.string()
+        ),
         OUTPUTS: as_binary(flat),
-        ITEM: as_binary(items) if facts.dtype else _strings(items.tolist()),
+        ITEM: as_binary(items) if facts.dtype else pa.array(items, pa.string()),
     }
-    names, metadata = list(columns), {_FACTS: json.dumps(facts)}
-    arrays = list(columns.values())
-    batch = pa.RecordBatch.from_arrays(arrays, names=names, metadata=metadata)
+    batch = pa.RecordBatch.from_pydict(columns)
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, batch.schema) as writer:
         writer.write_batch(batch)
     return sink.getvalue()
-
-
-def _numbers(values: Payload, kind: pa.DataType) -> pa.Array:
-    """Numbers of an Arrow type's own bytes; `pyarrow.array` would import pandas."""
-    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(values)])
-
-
-def _strings(values: list[str]) -> pa.Array:
-    data = [value.encode() for value in values]
-    ends = np.cumsum([0, *map(len, data)]).astype(np.int32)
-    buffers = [None, pa.py_buffer(ends), pa.py_buffer(b"".join(data))]
-    return pa.Array.from_buffers(pa.string(), len(values), buffers)
 
 
 def _repeated(values: list[str], counts: list[int]) -> list[str]:
@@ -116,13 +102,11 @@ def _rows(counts: list[int]) -> Payload:
     return np.concatenate([np.arange(count, dtype=np.int32) for count in counts])
 
 
-def from_frame(data: bytes | bytearray) -> tuple[Facts, pa.Table]:
-    """The reverse of `to_frame`: the facts, and one row for each item."""
+def from_frame(header: Header, data: bytearray) -> tuple[Facts, pa.Table]:
+    """The facts of a frame, and one row for each of its items."""
     with pa.ipc.open_stream(pa.BufferReader(data)) as stream:
-        facts = json.loads(stream.schema.metadata[_FACTS])
-        table = stream.read_all().replace_schema_metadata(None)
-    facts[3] = tuple(facts[3])
-    return Facts(*facts), table
+        table = stream.read_all()
+    return Facts(**{**header, "shape": tuple(header["shape"])}), table
 
 
 def items_of(facts: Facts, table: pa.Table) -> Payload:
@@ -139,33 +123,3 @@ def outputs_of(table: pa.Table) -> Payload:
     column = table[OUTPUTS].combine_chunks()
     width = column.type.byte_width // np.dtype(np.float32).itemsize
     return as_bytes(column).reshape(-1).view(np.float32).reshape(-1, max(width, 1))
-
-
-def send(connection: socket.socket, frame: pa.Buffer) -> None:
-    """Send a frame and its length; raises OSError."""
-    connection.sendall(_LENGTH.pack(frame.size))
-    connection.sendall(frame)
-
-
-def receive(connection: socket.socket) -> bytearray | None:
-    """Receive a frame; None if the other process has closed the connection."""
-    head = _receive(connection, _LENGTH.size)
-    return None if head is None else _receive(connection, _LENGTH.unpack(head)[0])
-
-
-def _receive(connection: socket.socket, size: int) -> bytearray | None:
-    data = bytearray(size)
-    view = memoryview(data)
-    while view:
-        count = connection.recv_into(view)
-        if not count:
-            return None
-        view = view[count:]
-    return data
-
-
-def item_bytes(facts: Facts) -> int:
-    """The bytes of one item in a frame; 0 for texts."""
-    if not facts.dtype:
-        return 0
-    return math.prod(facts.shape) * np.dtype(facts.dtype).itemsize

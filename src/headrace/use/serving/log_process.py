@@ -11,8 +11,9 @@ from pathlib import Path
 
 from headrace.records import Record
 from headrace.state import quiet
+from headrace.state.frames import send
 from headrace.use.serving.answered import Answered
-from headrace.use.serving.log_frames import REPORT, Facts, send, to_frame
+from headrace.use.serving.log_frames import REPORT, Facts, to_frame
 
 MODULE = "headrace.use.serving.log_writer"
 _SEND_SECONDS = 30.0  # then it hangs, and is replaced
@@ -75,7 +76,7 @@ class LogProcess:
         for _, requests in groups:
             self.sent += sum(len(request.items) for request in requests)
         for facts, requests in groups:
-            send(self._connection, to_frame(facts, requests))
+            send(self._connection, facts._asdict(), to_frame(facts, requests))
 
     def read_reports(self) -> None:
         """Read the reports that it has sent; the last one has the sums."""

@@ -22,12 +22,14 @@ from datetime import UTC, datetime, timedelta
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from headrace.state.frames import Header, receive
 from headrace.use.requests.files import Hour, expire, new_file
 from headrace.use.requests.merging import merge_all
-from headrace.use.serving.log_frames import REPORT, Facts, from_frame, receive
+from headrace.use.serving.log_frames import REPORT, Facts, from_frame
 from headrace.use.serving.log_process import LogTask
 from headrace.use.serving.log_rows import rows_of
 
+MOST_BYTES = 2**40  # of a frame: the server is trusted
 FLUSH_ROWS, FLUSH_BYTES = 8192, 16 * 2**20
 TIDY_SECONDS = 60.0
 _END_SECONDS = 5.0  # for a merge that is under way when the server ends
@@ -50,14 +52,14 @@ class Writer:
         self._due = 0.0
         self._is_failing = False
 
-    def add(self, frame: bytes | bytearray) -> None:
+    def add(self, header: Header, data: bytearray) -> None:
         """Add the rows of a frame; write where enough are waiting."""
-        facts, table = from_frame(frame)
+        facts, table = from_frame(header, data)
         if not self._rows:
             self._due = time.monotonic() + self._task.flush_seconds
         self._waiting[facts].append(table)
         self._rows += len(table)
-        self._bytes += len(frame)
+        self._bytes += len(data)
         if self._rows >= FLUSH_ROWS or self._bytes >= FLUSH_BYTES:
             self.flush()
 
@@ -154,14 +156,13 @@ def serve(connection: socket.socket, task: LogTask) -> None:
             writer.flush()
             _report(connection, writer)
             continue
-        try:
-            frame = receive(connection)
-        except ConnectionError:  # the server was killed
-            frame = None
-        is_open = frame is not None
         before = writer.written + writer.lost
-        if frame is not None:
-            writer.add(frame)
+        try:
+            frame = receive(connection, MOST_BYTES)
+        except (EOFError, ConnectionError):  # the server has ended
+            is_open = False
+        else:
+            writer.add(*frame)
         if writer.written + writer.lost > before:
             _report(connection, writer)
     writer.flush()

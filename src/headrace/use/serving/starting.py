@@ -79,7 +79,7 @@ def serve(
     rows = [one.find(ledger) for one in wanted]
     listener = listen(options.host, options.port)
     with (
-        _WithoutPandas(),
+        WithoutPandas(),
         contextlib.closing(listener),
         contextlib.ExitStack() as opened,
     ):
@@ -106,7 +106,7 @@ def serve(
         run(app, listener, tls, lambda: ready(_description(slots, url)))
 
 
-class _WithoutPandas(MetaPathFinder):
+class WithoutPandas(MetaPathFinder):
     """Lets pyarrow not import pandas, which it does to make an array, for 50 MB."""
 
     def find_spec(self, fullname: str, *_: object) -> None:

@@ -46,11 +46,6 @@ class Tally:
         self._slow_ms = math.inf
         self._counts: list[list[int]] = [[], []]
 
-    @property
-    def is_ready(self) -> bool:
-        """Whether the warm-up is over."""
-        return bool(self._names)
-
     def add(self, outputs: Outputs, latency_ms: float, *, is_canary: bool) -> bool:
         """Count a request by its first item; whether it counts.
 

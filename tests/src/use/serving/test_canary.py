@@ -246,9 +246,9 @@ def test_memory_is_bounded(tmp_path: Path) -> None:
 def test_the_comparison_begins_anew_with_another_champion(tmp_path: Path) -> None:
     canary = a_canary(tmp_path)
     ask(canary, 1000)
-    assert canary._tally.is_ready
+    assert canary._tally._names
     canary.champion_is(1)
-    assert not canary._tally.is_ready
+    assert not canary._tally._names
     assert canary.ended == ""
 
 

@@ -69,6 +69,15 @@ def test_only_the_servers_own_pages_use_it(
     assert status({"host": "localhost:8080", **headers}) == expected
 
 
+def test_only_a_page_is_visited_from_another_site() -> None:
+    visit = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}
+    headers = {"host": "localhost", "sec-fetch-dest": "document", **visit}
+    raw = {**headers, "content-type": "application/octet-stream"}
+    site = Site(serving(IMAGE))
+    assert site.ask("GET", "/models", headers=headers).status == 200
+    assert site.ask("POST", "/models/toy/predict", bytes(16), raw).status == 403
+
+
 @pytest.mark.parametrize(
     ("header", "expected"),
     [

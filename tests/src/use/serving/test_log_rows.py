@@ -34,7 +34,8 @@ def rows(*requests: Answered, with_inputs: bool = False) -> pa.Table:
     description = requests[0].description.model_dump_json()
     facts = facts_of(requests[0], description)
     frame = to_frame(facts, requests)
-    return rows_of(*from_frame(frame.to_pybytes()), with_inputs=with_inputs)
+    given = from_frame(facts._asdict(), bytearray(frame))
+    return rows_of(*given, with_inputs=with_inputs)
 
 
 @by_kind

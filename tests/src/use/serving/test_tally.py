@@ -23,10 +23,10 @@ def numbers(value: float) -> Outputs:
 
 def warm(tally: Tally, outputs: list[Outputs], latency_ms: float = 1.0) -> None:
     for number in range(WARM_UP):
-        assert not tally.is_ready
+        assert not tally._names
         answer = outputs[number % len(outputs)]
         assert not tally.add(answer, latency_ms, is_canary=False)
-    assert tally.is_ready
+    assert tally._names
     assert tally.requests == [0, 0]
 
 
@@ -35,7 +35,7 @@ def test_nothing_counts_during_the_warm_up() -> None:
     for _ in range(500):
         assert not tally.add(classes(0), 1.0, is_canary=True)
     tally.add_failure()
-    assert not tally.is_ready
+    assert not tally._names
     assert tally.log_evidence() == 0
     warm(tally, [classes(0), classes(1)])
     assert tally.log_evidence() == 0
