@@ -10,7 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-PATIENCE_SECONDS = 10.0  # of a machine without a free core
+PATIENCE_SECONDS = 2.0  # of a machine without a free core
 R = TypeVar("R")
 
 

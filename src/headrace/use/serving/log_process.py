@@ -39,13 +39,17 @@ class LogTask(Record):
 class LogProcess:
     """One process.
 
+    Args:
+        task: what it does.
+        is_quiet: whether it starts when a core is free, as requests are answered.
+
     Attributes:
         pid: its id.
         sent, written, lost: rows that it was sent, that it has written, and that it
             could not write, by its last report.
     """
 
-    def __init__(self, task: LogTask) -> None:
+    def __init__(self, task: LogTask, *, is_quiet: bool) -> None:
         self.sent = self.written = self.lost = 0
         self._connection, theirs = socket.socketpair()
         with theirs:
@@ -56,6 +60,7 @@ class LogProcess:
                 self._process = quiet.start(
                     MODULE,
                     task.model_dump_json(),
+                    is_quiet=is_quiet,
                     stdin=theirs.fileno(),
                     stdout=subprocess.DEVNULL,
                 )

@@ -123,7 +123,7 @@ class Models:
         else:
             former, slot.current = slot.current, served
         if former is not None:
-            former.retire()
+            former.retire(served if served.version == former.version else None)
         for call in self.replaced:
             call(slot)
 

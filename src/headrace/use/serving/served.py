@@ -6,6 +6,7 @@ former version is closed when its last answer is given.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ctypes
 import json
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 WAITING_LIMIT = 256  # requests to one version
 # An engine that is quicker than this answers in the event loop.
 INLINE_SECONDS = 0.002
+RESTART_SECONDS = 10.0  # that requests wait for a process to be started again
 _CALLS, _ROWS = 5, 16  # that are timed
 
 OpenEngine = Callable[["Version", "Settings"], "Engine"]
@@ -73,6 +75,8 @@ class Served:
         self.inline_rows = 0
         self.waiting = 0
         self._is_retired = False
+        self._successor: asyncio.Future[Served | None] | None = None
+        self._patience = 0.0  # until when requests wait for the successor
         self._worker: Worker | None = None
         if not isinstance(engine, EngineProcess):
             self._worker = Worker(engine)
@@ -98,8 +102,10 @@ class Served:
     async def answer(self, items: Payload) -> Outputs:
         """The outputs for ``(n, ...)`` items, float32 ``(n, ...)``.
 
+        If the engine's process has ended, the one that is started in its place answers.
+
         Raises:
-            HttpError: 503 where the queue is full, or the engine's process has ended.
+            HttpError: 503 where the queue is full, or no process is started in time.
         """
         if self.waiting >= WAITING_LIMIT:
             raise HttpError(
@@ -110,9 +116,13 @@ class Served:
             )
         self.waiting += 1
         try:
-            if isinstance(self.engine, EngineProcess):
-                return await self.engine.answer(items)
-            return await self._worker.answer(items)  # type: ignore[union-attr]
+            try:
+                return await self._answer(items)
+            except DependencyError:
+                successor = await self._restarted()
+                if successor is None:
+                    raise
+                return await successor._answer(items)
         except DependencyError:
             raise HttpError(
                 503,
@@ -123,9 +133,35 @@ class Served:
             self.waiting -= 1
             self._close_if_unused()
 
-    def retire(self) -> None:
-        """Close the engine once the last answer is given; in the event loop."""
+    async def _answer(self, items: Payload) -> Outputs:
+        if isinstance(self.engine, EngineProcess):
+            return await self.engine.answer(items)
+        return await self._worker.answer(items)  # type: ignore[union-attr]
+
+    async def _restarted(self) -> Served | None:
+        """The same version with a new process; None if there is none in time."""
+        if not self.failure or self.role == "canary":  # the champion answers for that
+            return None
+        loop = asyncio.get_running_loop()
+        if self._successor is None:
+            if self._is_retired:
+                return None
+            self._successor = loop.create_future()
+            self._patience = loop.time() + RESTART_SECONDS
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(self._patience):
+                return await asyncio.shield(self._successor)
+        return None
+
+    def retire(self, successor: Served | None = None) -> None:
+        """Close the engine once the last answer is given; in the event loop.
+
+        Args:
+            successor: the same version, if it answers from now on.
+        """
         self._is_retired = True
+        if self._successor is not None and not self._successor.done():
+            self._successor.set_result(successor)
         self._close_if_unused()
 
     def _close_if_unused(self) -> None:

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.src.use.serving.conftest import IMAGE, Toy, serving
+from tests.src.use.serving.conftest import IMAGE, Site, Toy, serving
 
-from headrace.errors import NotFoundError
+from headrace.errors import DependencyError, NotFoundError
+from headrace.use.serving import served as module
 from headrace.use.serving.replies import HttpError
 from headrace.use.serving.served import WAITING_LIMIT, Wanted
 from headrace.use.serving.working import ROWS_AT_ONCE
@@ -136,6 +137,55 @@ def test_an_engines_failure_is_that_of_its_requests() -> None:
             with pytest.raises(ValueError, match="no"):
                 await served.answer(images(1))
         assert served.waiting == 0
+        served.close()
+
+    asyncio.run(ask())
+
+
+class Ended(Toy):
+    """An engine whose process has ended."""
+
+    failure = "ended with -9"
+
+    def __call__(self, items: Any) -> Any:
+        raise DependencyError("The process ended.", "Try again.")
+
+
+@pytest.mark.parametrize("version", [1, 2], ids=["restart", "promotion"])
+def test_requests_wait_for_the_process_that_is_started_again(version: int) -> None:
+    async def ask() -> None:
+        engine = Slow()
+        engine.go.set()
+        served = serving(IMAGE, engine=Ended(3, 0), inline_rows=0)
+        other = serving(IMAGE, version, engine=engine, inline_rows=0)
+        site = Site(served)
+        tasks = await _asked(served, images(1), images(2))
+        assert not any(task.done() for task in tasks)
+        site.models.replace(site.slots["toy"], other)
+        answers = await asyncio.gather(*tasks, return_exceptions=True)
+        if version == 1:
+            assert [a.ravel().tolist() for a in answers] == [[1], [2]]  # type: ignore[union-attr]
+        else:
+            assert [a.status for a in answers] == [503, 503]  # type: ignore[union-attr]
+        assert served.waiting == 0
+        other.close()
+
+    asyncio.run(ask())
+
+
+def test_nobody_waits_long_for_a_process_that_does_not_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "RESTART_SECONDS", 0.2)
+
+    async def ask() -> None:
+        served = serving(IMAGE, engine=Ended(3, 0), inline_rows=0)
+        for most in (5.0, 0.15):  # the second comes when the time is over
+            began = time.monotonic()
+            with pytest.raises(HttpError) as refused:
+                await served.answer(images(1))
+            assert refused.value.status == 503
+            assert time.monotonic() - began < most
         served.close()
 
     asyncio.run(ask())
