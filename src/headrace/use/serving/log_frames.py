@@ -41,6 +41,10 @@ class Facts(NamedTuple):
     shape: tuple[int, ...]
     description: str
 
+    def header(self) -> Header:
+        """The header of a frame."""
+        return dict(zip(self._fields, self, strict=True))
+
     def data(self) -> DataDescription:
         """The description."""
         return DataDescription.model_validate_json(self.description)

@@ -117,12 +117,12 @@ class Served:
         self.waiting += 1
         try:
             try:
-                return await self._answer(items)
+                return await self.compute(items)
             except DependencyError:
                 successor = await self._restarted()
                 if successor is None:
                     raise
-                return await successor._answer(items)
+                return await successor.compute(items)
         except DependencyError:
             raise HttpError(
                 503,
@@ -133,7 +133,8 @@ class Served:
             self.waiting -= 1
             self._close_if_unused()
 
-    async def _answer(self, items: Payload) -> Outputs:
+    async def compute(self, items: Payload) -> Outputs:
+        """The outputs, of this engine only; raises DependencyError."""
         if isinstance(self.engine, EngineProcess):
             return await self.engine.answer(items)
         return await self._worker.answer(items)  # type: ignore[union-attr]

@@ -34,7 +34,7 @@ def rows(*requests: Answered, with_inputs: bool = False) -> pa.Table:
     description = requests[0].description.model_dump_json()
     facts = facts_of(requests[0], description)
     frame = to_frame(facts, requests)
-    given = from_frame(facts._asdict(), bytearray(frame))
+    given = from_frame(facts.header(), bytearray(frame))
     return rows_of(*given, with_inputs=with_inputs)
 
 
