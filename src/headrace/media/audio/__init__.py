@@ -19,6 +19,7 @@ from headrace.media.audio.columns import columns, expectations
 from headrace.media.audio.features import preprocessing
 from headrace.media.audio.files import decode_files, sizes, suggest
 from headrace.media.audio.fingerprints import alike
+from headrace.media.audio.joining import decode_clips, join
 from headrace.media.audio.samples import (
     Samples,
     check_input,
@@ -34,7 +35,7 @@ from headrace.records import DataDescription
 
 __all__ = ["alike", "check_input", "columns", "decode_array", "decode_files"]
 __all__ += ["expectations", "fit", "form_of", "preprocessing", "raw", "sizes"]
-__all__ += ["suggest", "usual_shape"]
+__all__ += ["decode_clips", "join", "suggest", "usual_shape"]
 
 DTYPE = np.dtype(np.int16)
 PADDED = True

@@ -22,14 +22,18 @@ MOST_FRAMES = 200
 RANGE_DB = 80.0
 # The power of a sine of -74 dB of full scale. Quieter clips are not amplified.
 LOWEST_PEAK = 1e-4
+# Of `augment_speech`: logarithms of the greatest change of the tempo and of the length
+# of the vocal tract, and spans of masked frames.
+SPEED, VOCAL_TRACT = 0.12, 0.10
+FRAME_MASKS, MASKED_FRAMES = 2, 8
 
 
-def preprocessing(data: DataDescription) -> Any:
+def preprocessing(data: DataDescription, most_frames: int = MOST_FRAMES) -> Any:
     """A model from samples to log-mel features: the top 80 dB of each clip.
 
     The features do not depend on a clip's gain; silence is 0. A clip has 62 frames a
-    second, and about 200 at most. Bands are equally wide in mel at every sample rate,
-    and 64 at most.
+    second, and about ``most_frames`` at most. Bands are equally wide in mel at every
+    sample rate, and 64 at most.
 
     Keras's own ``power_to_db`` is not used: it cuts below the loudest of the *batch*,
     so that a prediction would depend on the other clips of the batch.
@@ -46,7 +50,7 @@ def preprocessing(data: DataDescription) -> Any:
     samples, rate = data.shape[0], data.sample_rate_hz
     if rate < 1:
         raise ValueError(f"sounds need a sample rate, but sample_rate_hz is {rate}")
-    seconds = max(HOP_SECONDS, samples / rate / MOST_FRAMES)
+    seconds = max(HOP_SECONDS, samples / rate / most_frames)
     hop, window = round(seconds * rate), round(2 * seconds * rate)
     fft_length = 2 ** math.ceil(math.log2(1.5 * window))  # narrow bands get a bin each
     if samples <= fft_length // 2:  # the layer mirrors so many at both ends
@@ -118,6 +122,50 @@ def spec_augment(features: Any, strength: float) -> Any:
     frame_mask = _span_mask(zero, frames, strength * 0.25)
     band_mask = _span_mask(zero, bands, strength * 0.25)
     augmented = augmented * keras.ops.expand_dims(frame_mask, 2)
+    augmented = augmented * keras.ops.expand_dims(band_mask, 1)
+    return keras.layers.GaussianNoise(strength * 0.03)(augmented)
+
+
+def augment_speech(features: Any, strength: float) -> Any:
+    """Augment features of speech in training, so that no word is lost or cut.
+
+    As `spec_augment`, but of any number of frames: speech is slower or faster, from its
+    begin on, voices are as of shorter and longer vocal tracts, and only spans that are
+    shorter than a word are masked. Padding stays silent.
+
+    Args:
+        features: ``(batch, frames, bands)``; the number of frames may be unknown.
+        strength: 1.0 suits speakers that were not heard in training; 0.0 turns
+            augmentation off.
+
+    Returns:
+        features of the same shape.
+    """
+    import keras
+
+    if not strength:
+        return features
+    bands = features.shape[2]
+    first = features[:, :1, 0]
+    zero = keras.ops.zeros_like(first)
+    places = keras.ops.cumsum(keras.ops.ones_like(features[:, :, 0]), axis=1) - 1.0
+    speed = keras.ops.exp(_random(zero, strength * SPEED))
+    source = keras.ops.expand_dims(speed * places, 2)
+    distance = keras.ops.abs(source - keras.ops.expand_dims(places, 1))
+    augmented = keras.ops.matmul(keras.ops.relu(1.0 - distance), features)
+    tract = _warp(zero, bands, strength * VOCAL_TRACT, strength * 0.04)
+    augmented = keras.ops.matmul(augmented, keras.ops.transpose(tract, (0, 2, 1)))
+    slope = np.linspace(-1, 1, bands, dtype=np.float32)
+    level = _random(zero, strength * 0.10) * slope + _random(zero, strength * 0.10)
+    is_sound = keras.ops.cast(augmented > 0, "float32")
+    augmented = keras.ops.relu(augmented + keras.ops.expand_dims(level, 1) * is_sound)
+    frames = keras.ops.max(places, axis=1, keepdims=True)
+    for _ in range(FRAME_MASKS):
+        middle = (_random(zero, 0.5) + 0.5) * frames
+        reach = keras.ops.abs(_random(zero, strength * MASKED_FRAMES / 2))
+        mask = keras.ops.cast(keras.ops.abs(middle - places) >= reach, "float32")
+        augmented = augmented * keras.ops.expand_dims(mask, 2)
+    band_mask = _span_mask(zero, bands, strength * 0.2)
     augmented = augmented * keras.ops.expand_dims(band_mask, 1)
     return keras.layers.GaussianNoise(strength * 0.03)(augmented)
 

@@ -1,0 +1,33 @@
+"""Constants only: they are read without an import."""
+
+SCORE = "word_error_rate"
+HIGHER_IS_BETTER = False
+HEADLINE = "test_word_error_rate"
+# The metrics that are proportional to the mean score of a test split, and that mean.
+MEAN_SCORES = {"test_word_error_rate": "test_word_error_rate"}
+# What the family of a model must give: a vector for each step of time.
+TAKES = "sequence"
+# The family of models of a medium, where a pipeline names none.
+BUILDERS = {"audio": "ctc_crnn"}
+# Metrics that `headrace compare` shows, and their short names.
+SHOWN = {
+    "test_word_error_rate": "word errors",
+    "test_character_error_rate": "character errors",
+    "test_right_transcripts": "all right",
+}
+# Pictures of a test split, and their captions.
+PICTURES = {
+    "alignments": "The worst transcripts, aligned with what was said. Red: wrong, "
+    "orange: added, grey: left out.",
+    "edits": "The words with the most errors: replaced, left out and added.",
+}
+MISTAKES = "Worst transcripts"
+
+GATES = {
+    "word_error": {"metric": "test_word_error_rate", "direction": "max"},
+    "character_error": {"metric": "test_character_error_rate", "direction": "max"},
+}
+# Where a pipeline file names no gates; each with the bound that it has there.
+DEFAULT_GATES = {"word_error": 0.5, "character_error": 0.5}
+# Fields of the spec that mean nothing to this task.
+UNUSED = ("data.classes", "training.label_smoothing", "evaluation.calibration_bins")

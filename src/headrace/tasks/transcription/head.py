@@ -1,0 +1,203 @@
+"""A dense layer with a softmax for each step, and the CTC loss; calibrated confidence.
+
+The loss of a row is the negative logarithm of the probability of its transcript (see
+`headrace.tasks.transcription.decoding`). On a CPU it is TensorFlow's kernel for sparse
+labels, which takes an eighth of the time of `keras.ops.ctc_loss`. That is used on other
+devices and backends, where the kernel is missing or cannot be compiled.
+
+Temperature scaling calibrates after training, as in a classification: all logits are
+divided by the number with the lowest loss on the validation rows. Greedy decoding gives
+the same transcripts, as the likeliest path stays the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from headrace.errors import SpecError
+from headrace.records import DataDescription, Metrics
+from headrace.spec import TrainingSpec
+from headrace.tasks import Head
+from headrace.tasks.forms import Lazy, Outputs, Targets
+from headrace.tasks.transcription import decoding
+from headrace.tasks.transcription.labels import PADDING, sequences, words_of
+
+MOST = 8.0  # a temperature is between one eighth and this
+_LEAST = 1e-30  # so that a logarithm is finite
+_WORST = 1e4  # the loss of a transcript that has no path
+
+
+class StepSoftmax(Head):
+    """See `headrace.tasks.Head`."""
+
+    def width(self, data: DataDescription) -> int:
+        """One probability for each word or character, and one for the blank."""
+        return len(data.tokens) + 1
+
+    def head(
+        self, data: DataDescription, targets: Lazy, options: Mapping[str, Any]
+    ) -> list[Any]:
+        """One dense layer with a softmax, for each step."""
+        import keras
+
+        width = len(data.tokens) + 1
+        return [keras.layers.Dense(width, activation="softmax", **options)]
+
+    def check_network(self, network: Any, data: DataDescription, builder: str) -> None:
+        """Refuse a network that does not give ``(batch, steps, vocabulary + 1)``."""
+        shape, width = tuple(network.outputs[0].shape), len(data.tokens) + 1
+        if len(shape) != 3 or shape[2] != width:
+            raise SpecError(
+                f"The builder {builder} gives outputs of shape {shape}, and a "
+                f"transcription needs {width} probabilities for each step: for "
+                f"{width - 1} {data.unit}, and for the blank.",
+                f"End the network with (steps, {width}), or set YIELDS = "
+                '"sequence" in its module, if the task is to add the head.',
+            )
+        if shape[1] is not None and shape[1] < data.longest:
+            raise SpecError(
+                f"The builder {builder} gives {shape[1]} steps, and the longest "
+                f"transcript has {data.longest} {data.unit}.",
+                "Give more steps, or leave out the longest transcripts.",
+            )
+
+    def check_training(self, network: Any, training: TrainingSpec) -> None:
+        """Refuse to calibrate a network that does not end in a softmax layer."""
+        if training.calibrate:
+            last_layer(network)
+
+    def losses(
+        self, network: Any, targets: Any, outputs: Any, training: TrainingSpec
+    ) -> Any:
+        """The CTC loss of each row, in nats of the whole transcript."""
+        import keras
+
+        targets = targets[:, :-1]
+        logits = keras.ops.log(keras.ops.cast(outputs, "float32") + _LEAST)
+        if keras.backend.backend() == "tensorflow" and _is_on_cpu():
+            return _sparse_loss(targets, logits)
+        blank, steps = outputs.shape[2] - 1, keras.ops.shape(outputs)[1]
+        is_used = keras.ops.cast(targets != PADDING, "int32")
+        return keras.ops.ctc_loss(
+            keras.ops.where(targets == PADDING, 0, targets),
+            logits,
+            keras.ops.sum(is_used, axis=1),
+            keras.ops.full((keras.ops.shape(outputs)[0],), steps, "int32"),
+            mask_index=blank,
+        )
+
+    def training_scores(self, targets: Any, outputs: Any) -> Any:
+        """A lower bound of the error rate: how far the number of words is off.
+
+        It is the share by which the lengths of the transcript and of its answer differ,
+        in words or characters, since a graph has no alignment.
+        """
+        from keras import ops
+
+        best, blank = ops.argmax(outputs, axis=2), outputs.shape[2] - 1
+        is_new = ops.not_equal(best[:, 1:], best[:, :-1])
+        begins = ops.logical_and(is_new, ops.not_equal(best[:, 1:], blank))
+        first = ops.cast(ops.not_equal(best[:, 0], blank), "float32")
+        count = ops.sum(ops.cast(begins, "float32"), axis=1) + first
+        true = ops.sum(
+            ops.cast(ops.not_equal(targets[:, :-1], PADDING), "float32"), axis=1
+        )
+        return ops.abs(count - true) / ops.maximum(true, 1.0)
+
+    def finish(
+        self, network: Any, outputs: Lazy, targets: Targets, training: TrainingSpec
+    ) -> Metrics:
+        """Temperature scaling: the logits are divided by `best_temperature`."""
+        if not (training.calibrate and len(targets)):
+            return {"temperature": 1.0}
+        temperature = best_temperature(outputs(), targets)
+        for weight in last_layer(network).weights:
+            weight.assign(np.asarray(weight) / np.float32(temperature))
+        return {"temperature": temperature}
+
+    def validation_metrics(
+        self, network: Any, outputs: Outputs, targets: Targets
+    ) -> Metrics:
+        """The mean CTC loss, and the word error rate."""
+        likelihood = decoding.log_likelihood(outputs, targets[:, :-1])
+        true = words_of(sequences(targets), targets)
+        answers = words_of(decoding.greedy(outputs), targets)
+        edits = decoding.edit_counts(true, answers)
+        return {
+            "val_loss": -float(np.maximum(likelihood, -_WORST).mean()),
+            "val_word_error_rate": float(edits.sum() / max(1, sum(map(len, true)))),
+        }
+
+
+def _is_on_cpu() -> bool:
+    import tensorflow as tf
+
+    return not tf.config.list_physical_devices("GPU")
+
+
+def _sparse_loss(targets: Any, logits: Any) -> Any:
+    """The loss ``(batch,)``, of targets ``(batch, longest)``, padded with -1."""
+    import tensorflow as tf
+
+    places = tf.where(tf.not_equal(targets, PADDING))
+    rows, steps = tf.shape(logits)[0], tf.shape(logits)[1]
+    labels = tf.SparseTensor(
+        places,
+        tf.cast(tf.gather_nd(targets, places), tf.int32),
+        tf.cast(tf.shape(targets), tf.int64),
+    )
+    return tf.compat.v1.nn.ctc_loss(
+        labels,
+        logits,
+        tf.fill([rows], steps),
+        ignore_longer_outputs_than_inputs=True,
+        time_major=False,
+    )
+
+
+def last_layer(network: Any) -> Any:
+    """The network's last layer, a dense one with a softmax.
+
+    Raises:
+        SpecError: it is another kind of layer.
+    """
+    import keras
+
+    layer = network.layers[-1]
+    dense = isinstance(layer, keras.layers.Dense)
+    if not dense or layer.activation is not keras.activations.softmax:
+        raise SpecError(
+            "training.calibrate = true: the network ends in a layer "
+            f"{type(layer).__name__} ({layer.name}).",
+            "End it in one Dense layer with activation='softmax', or leave calibrate "
+            "out.",
+        )
+    return layer
+
+
+def best_temperature(outputs: Outputs, targets: Targets) -> float:
+    """The temperature with the lowest CTC loss.
+
+    A prior with the weight of one row draws it towards 1.
+    """
+    from scipy import optimize, special
+
+    logits = np.log(np.maximum(outputs.astype(np.float64), _LEAST))
+
+    def loss(log_temperature: float) -> float:
+        scaled = special.softmax(logits / np.exp(log_temperature), axis=2)
+        likelihood = decoding.log_likelihood(scaled, targets[:, :-1])
+        return float(log_temperature**2 / 2 - np.maximum(likelihood, -_WORST).sum())
+
+    most = np.log(MOST)
+    options = {"xatol": 0.02}
+    best = optimize.minimize_scalar(
+        loss, bounds=(-most, most), method="bounded", options=options
+    )
+    return float(np.exp(best.x))
+
+
+PART = StepSoftmax()

@@ -1,0 +1,37 @@
+"""What the contract sets aside of transcripts."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+from tests.src.tasks.transcription.conftest import described
+
+from headrace.tasks.transcription.contract import PART
+
+
+def test_empty_transcripts_and_other_scripts_are_told_apart() -> None:
+    data = described([f"ja {number}" for number in range(40)])
+    labels = np.array(["ja 1", "", "да", "3 1 4", "ja  nein"], object)
+    split = np.array(["train"] * 5, object)
+    columns = PART.columns(split, labels, Counter(), data)
+    assert columns["transcript_words"].tolist() == [2, 0, 1, 3, 2]
+    assert columns["transcript_length"].tolist() == [4, 0, 2, 5, 7]
+    assert columns["foreign_script"].tolist() == [False, False, True, False, False]
+    assert set(columns) == set(PART.COLUMNS)
+
+
+def test_expectations_name_the_columns(words) -> None:
+    checks = {e.check: e for e in PART.expectations(words)}
+    assert set(checks) == {"label", "foreign_script", "transcripts"}
+    assert not any(e.warns for e in checks.values())
+    assert checks["foreign_script"].reason == "its transcript is not in latin"
+
+
+def test_a_split_without_rows_is_lacking(words) -> None:
+    assert PART.lacking(Counter({("train", ""): 3}), words) == [
+        "test holds no item with a transcript"
+    ]
+    text = "train has no two different transcripts: there is nothing to learn"
+    assert PART.problem("transcripts", "train", Counter(), words) == text
+    assert PART.problem("seconds", "train", Counter(), words) == ""

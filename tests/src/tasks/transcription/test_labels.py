@@ -1,0 +1,81 @@
+"""Transcripts as indices in a vocabulary of words or of characters."""
+
+from __future__ import annotations
+
+import numpy as np
+from tests.src.tasks.transcription.conftest import WORDS, described, encoded
+
+from headrace.media.chunks import Chunk, Source
+from headrace.tasks.transcription.labels import (
+    MOST_WORDS,
+    PART,
+    plain,
+    scripts_of,
+    sequences,
+    words_of,
+)
+
+
+def test_transcripts_have_single_blanks_and_one_form() -> None:
+    chunk = Chunk(None, [b""] * 3, [" one  two ", "cafe\u0301", "one"], ["a", "b", "c"])
+    source = Source(kind="table", uri="x")
+    (read,) = PART.read(iter([chunk]), source)
+    assert read.labels == ["one two", "caf\u00e9", "one"]
+    assert source.notes == [
+        "2 transcripts were brought to single blanks between words and to Unicode's "
+        "form NFC"
+    ]
+
+
+def test_few_words_are_the_vocabulary(words) -> None:
+    assert (words.unit, words.tokens, words.longest) == ("words", ("one", "two"), 3)
+    targets = encoded(["two one two", "one", "three"], words)
+    assert targets.dtype == np.int32
+    assert targets.tolist() == [[1, 0, 1, -1], [0, -1, -1, -1], [2, -1, -1, -1]]
+    assert PART.target_shape(words) == (4,)
+
+
+def test_many_words_are_spelled(characters) -> None:
+    assert characters.unit == "characters"
+    assert characters.tokens[0] == " "
+    targets = encoded(["worda a"], characters)
+    (row,) = sequences(targets)
+    assert "".join(characters.tokens[index] for index in row) == "worda a"
+    assert targets[0, -1] == 0
+    assert [len(word) for word in words_of([row], targets)[0]] == [5, 1]
+
+
+def test_a_word_more_than_the_limit_spells_all() -> None:
+    few = [f"w{number}" for number in range(MOST_WORDS)]
+    assert described(few).unit == "words"
+    assert described([*few, "more"]).unit == "characters"
+
+
+def test_a_sketch_describes_as_all_transcripts_do() -> None:
+    random = np.random.default_rng(0)
+    known = [f"w{number}" for number in range(40)]
+    all_of_them = [
+        " ".join(random.choice(known, random.integers(1, 9))) for _ in range(3000)
+    ]
+    sketch = PART.sketch(all_of_them)
+    assert len(sketch) <= 1100
+    assert described(sorted(sketch)).target == described(all_of_them).target
+    spelled = [*all_of_them, *(f"x{number} y" for number in range(100))]
+    assert described(sorted(PART.sketch(spelled))).target == described(spelled).target
+
+
+def test_a_rare_script_is_not_of_the_vocabulary() -> None:
+    data = described([*(f"ja nein {n}" for n in range(40)), "да нет"])
+    assert data.scripts == ("latin",)
+    assert "да" not in data.tokens
+    mixed = described([*WORDS, "да", "нет"])
+    assert mixed.scripts == ("cyrillic", "latin")
+
+
+def test_scripts_are_those_of_most_letters() -> None:
+    texts = ["one", "3 1 4", "", "да α", "きょうは天気"]
+    assert scripts_of(texts) == ["latin", "", "", "cyrillic", "han"]
+
+
+def test_plain_keeps_case_and_marks() -> None:
+    assert plain("\tOne,\n two! ") == "One, two!"
