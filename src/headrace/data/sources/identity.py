@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from headrace.data.sources.places import uris as places
+from headrace.data.sources.readers.recipe import sources_of
 from headrace.settings import Settings
 
 
 def source_identity(uri: str, settings: Settings | None = None) -> str:
     """A digest that changes when the data may have changed; content is not read.
+
+    That of a recipe contains those of the sources that it names.
 
     Args:
         uri: of a source.
@@ -18,6 +23,14 @@ def source_identity(uri: str, settings: Settings | None = None) -> str:
         DependencyError: it cannot be reached, or is not installed.
     """
     settings = settings or Settings()
+    own = _identity(uri, settings)
+    others = [_identity(named, settings) for named in sources_of(uri, settings)]
+    if not others:
+        return own
+    return hashlib.sha256("\n".join([own, *others]).encode()).hexdigest()
+
+
+def _identity(uri: str, settings: Settings) -> str:
     if places.is_library(uri):
         from headrace.data.sources.catalog import named as catalog
 

@@ -25,7 +25,6 @@ generator of its own, so that more rows leave the first ones as they are.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import tomllib
 import wave
@@ -288,6 +287,11 @@ def _clips(recipe: Recipe, where: str, source: Source, settings: Settings) -> _S
         group=own.group,
         where=own.where,
     )
+    if sources_of(own.source, settings):
+        raise SourceError(
+            f"{where}: clips.source = {own.source!r} is a recipe, too.",
+            "Name the source of the clips themselves.",
+        )
     shelf: _Shelf = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
     bad = 0
     with open_source(own.source, settings, reading) as clips:
@@ -321,8 +325,3 @@ def _wav(sound: Samples, rate: int) -> bytes:
         writer.setframerate(rate)
         writer.writeframes(sound.astype("<i2", copy=False).tobytes())
     return file.getvalue()
-
-
-def digest_of(identities: list[str]) -> str:
-    """One identity of several sources."""
-    return hashlib.sha256("\n".join(identities).encode()).hexdigest()
