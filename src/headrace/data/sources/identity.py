@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from headrace.data.sources.places import uris as places
-from headrace.data.sources.readers.recipe import sources_of
+from headrace.data.sources.recipes.definition import sources_of
 from headrace.settings import Settings
 
 

@@ -62,7 +62,7 @@ def clips(make):
 
 @pytest.fixture
 def recipe(make, clips):
-    return make.file("recipe.toml", RECIPE.format(source=clips).encode())
+    return make.file("recipe.toml", RECIPE.format(source=clips.name).encode())
 
 
 def heard(file: bytes) -> tuple[str, set[int], float]:

@@ -1,0 +1,1 @@
+"""Recipes of recordings that are joined from the clips of another source."""

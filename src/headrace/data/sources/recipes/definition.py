@@ -1,0 +1,150 @@
+"""The definition of a recipe, a TOML file.
+
+Its tables are::
+
+    [clips]  # a source with splits, labels and groups
+    source = "catalog:free-spoken-digits"
+    sample_rate_hz = 8000
+    group = "speaker"
+
+    [recordings]
+    seed = 1
+    gap_seconds = [0.0, 0.25]  # before, between and after clips
+    noise_db = [10, 30]  # signal-to-noise ratio; left out: no noise
+    longest_seconds = 6.0
+
+    [[rows]]
+    split = "train"
+    count = 1000
+    clips = [1, 2]  # of a recording, at least and at most
+
+A recording has clips of one split and of one group. Its label is the labels of its
+clips, one after the other. Row by row, the groups take turns. Each row has a random
+generator of its own, so that more rows leave the first ones as they are.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from headrace.data.sources.places import uris as places
+from headrace.data.sources.places.files import File
+from headrace.data.sources.places.trees import FileTree
+from headrace.errors import SourceError
+from headrace.settings import Settings
+from headrace.spec.checks import absolute_source
+
+MOST_BYTES = 64 * 2**10
+
+
+def _ascending(pair: tuple[float, float]) -> tuple[float, float]:
+    if pair[0] > pair[1]:
+        raise ValueError("the first number is the lower one")
+    return pair
+
+
+Span = Annotated[tuple[float, float], AfterValidator(_ascending)]
+Seconds = Annotated[float, Field(ge=0, le=60)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Clips(_Table):
+    """``[clips]``: the source of the clips, and columns of its table."""
+
+    source: str
+    sample_rate_hz: int = Field(ge=1000, le=384_000)
+    item: str | None = None
+    label: str | None = None
+    group: str | None = None
+    where: str | None = None
+
+
+class Recordings(_Table):
+    """``[recordings]``: how clips are joined."""
+
+    seed: int = Field(default=1, ge=0, lt=2**32)
+    gap_seconds: Annotated[tuple[Seconds, Seconds], AfterValidator(_ascending)] = (
+        0.0,
+        0.25,
+    )
+    noise_db: Span | None = None
+    longest_seconds: float = Field(default=10.0, gt=0, le=60)
+
+
+class RowsOfSplit(_Table):
+    """``[[rows]]``: the number of recordings of a split, and of their clips."""
+
+    split: Literal["train", "test"]
+    count: int = Field(ge=1, le=1_000_000)
+    clips: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=1000)], Annotated[int, Field(le=1000)]],
+        AfterValidator(_ascending),
+    ]
+
+
+class Recipe(_Table):
+    """A recipe file."""
+
+    clips: Clips
+    recordings: Recordings
+    rows: tuple[RowsOfSplit, ...] = Field(min_length=1)
+
+
+def checked(tables: dict[str, Any], where: str) -> Recipe:
+    """The recipe in the tables of a file.
+
+    Raises:
+        SourceError: a field is unknown, missing or out of bounds.
+    """
+    try:
+        return Recipe.model_validate(tables)
+    except ValidationError as error:
+        raise _invalid(where, error) from None
+
+
+def _invalid(where: str, error: ValidationError) -> SourceError:
+    first = error.errors(include_url=False)[0]
+    field = ".".join(map(str, first["loc"]))
+    problem = first["msg"].removeprefix("Value error, ")
+    return SourceError(
+        f"{where}: {field} = {first['input']!r}: {problem}.",
+        "Correct it; the documentation of dictation has an example.",
+    )
+
+
+def sources_of(uri: str, settings: Settings) -> list[str]:
+    """The source that a recipe names; nothing for any other source.
+
+    Raises:
+        NotFoundError: there is no such file.
+    """
+    if not uri.lower().endswith(".toml"):
+        return []
+    data = places.open_path(uri, settings)
+    recipe = parsed(data, data.head(MOST_BYTES)) if isinstance(data, File) else None
+    named = recipe["clips"].get("source") if recipe else None
+    return [beside(named, uri)] if isinstance(named, str) else []
+
+
+def beside(source: str, recipe: str) -> str:
+    """The source of a recipe; a relative path is one from the recipe's folder."""
+    return source if "://" in recipe else absolute_source(source, Path(recipe).parent)
+
+
+def parsed(data: File | FileTree, head: bytes) -> dict[str, Any] | None:
+    """The tables of a recipe; None for any other file."""
+    if isinstance(data, FileTree) or data.size > MOST_BYTES or b"\0" in head:
+        return None
+    try:
+        tables = tomllib.loads(data.read().decode())
+    except (ValueError, RecursionError):
+        return None
+    is_recipe = isinstance(tables.get("clips"), dict) and "rows" in tables
+    return tables if is_recipe else None
