@@ -31,13 +31,21 @@ def features(rows: int = 4, frames: int = 120) -> Any:
     return random.uniform(0.2, 1, (rows, frames, 40)).astype(np.float32)
 
 
-def test_it_gives_two_steps_for_four_frames() -> None:
+def test_it_gives_a_step_for_four_frames() -> None:
     prepared, body = build(DATA, filters=8, units=6)
     assert prepared.output_shape == (None, 126, 40)
-    assert body.output_shape == (None, None, 6)
+    assert body.output_shape == (None, None, 12)
     for frames in (120, 64):
-        given = body(features(frames=frames))
-        assert given.shape == (4, frames // 2, 6)
+        assert body(features(frames=frames)).shape == (4, frames // 4, 12)
+
+
+def test_characters_get_three_steps_for_four_frames() -> None:
+    target = {**DATA.target, "unit": "characters"}
+    data = DATA.model_copy(update={"target": target})
+    _, body = build(data, filters=8, units=6)
+    assert body(features(frames=120)).shape == (4, 90, 4)
+    _, body = build(data, filters=8, units=6, labels_per_step=2)
+    assert body(features(frames=120)).shape == (4, 60, 6)
 
 
 def test_its_hop_does_not_grow_with_the_length() -> None:

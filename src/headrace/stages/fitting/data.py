@@ -146,6 +146,8 @@ class Inputs:
         dtype: of its values.
         target_dtype, target_shape: of targets.
         asks_model: whether the whole model answers val.
+        varies: whether the network takes any number of steps. Then a batch is cut to
+            its longest row, and has rows of about one length.
     """
 
     train: Shards
@@ -156,6 +158,7 @@ class Inputs:
     target_dtype: np.dtype[Any]
     target_shape: tuple[int, ...] = ()
     asks_model: bool = False
+    varies: bool = False
 
     @property
     def item_bytes(self) -> int:
@@ -209,7 +212,9 @@ def inputs_of(data: Data, fitting: Fitting) -> Inputs:
 
     size = int(data.train.counts.sum()) * int(np.prod(shape)) * dtype.itemsize
     train = Prepared(data.train, prepare, keeps=size > PREPARED_BYTES)
-    return Inputs(train, prepare(data.val), None, shape, dtype, *of_target)
+    varies = fitting.network.inputs[0].shape[1] is None
+    val = prepare(data.val)
+    return Inputs(train, val, None, shape, dtype, *of_target, varies=varies)
 
 
 def _own_examples(data: Data, fitting: Fitting) -> Inputs:

@@ -185,12 +185,14 @@ class Loop:
     def _values(self) -> Arrays:
         return [np.asarray(variable) for variable in self._variables]
 
-    def _run_window(self, window: Window, items: Any, targets: Any) -> None:
+    def _run_window(
+        self, window: Window, items: Any, targets: Any, lengths: Any
+    ) -> None:
         progress, checkpoints = self.progress, self._checkpoints
         # All machines need equal steps, or they hang.
         every = checkpoints.every_steps if checkpoints else self._spec.checkpoint_steps
         plan, seed = self._setup.execution, self._spec.seed
-        rows = steps_of_window(window, plan.batch_size, seed, progress.epoch)
+        rows = steps_of_window(window, plan.batch_size, seed, progress.epoch, lengths)
         while (at := progress.step - window.first_step) < window.steps:
             count = min(plan.steps_per_execution, window.steps - at)
             if every:
@@ -288,6 +290,10 @@ def compile_steps(setup: Setup, optimizer: Any, objective: Objective) -> Any:
     if replicas == 1:  # a nested function cannot span devices
         step = tf.function(step, jit_compile=execution.xla, autograph=False)
 
+    def longest(batch: Any) -> Any:
+        used = tf.reduce_any(tf.not_equal(batch, 0), (0, *range(2, len(batch.shape))))
+        return tf.maximum(tf.reduce_max(tf.where(used)) + 1, 1)
+
     def part(items: Any, targets: Any, rows: Any) -> Any:
         place = tf.distribute.get_replica_context().replica_id_in_sync_group
         number = int(tf.get_static_value(place))
@@ -295,6 +301,8 @@ def compile_steps(setup: Setup, optimizer: Any, objective: Objective) -> Any:
         with tf.device(execution.rows_device):
             mine = rows[first:end]
             batch, truth = tf.gather(items, mine), tf.gather(targets, mine)
+            if inputs.varies and not execution.xla:  # it compiles each length anew
+                batch = batch[:, : longest(batch)]
         if preprocessing is not None:
             batch = preprocessing(tf.cast(batch, tf.float32))
         return step(batch, truth, (end - first) / batch_size)

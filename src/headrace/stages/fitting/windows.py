@@ -16,10 +16,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from headrace.media.arrow import lengths
 from headrace.stages.fitting.data import Inputs
 from headrace.stages.fitting.execution import Execution
 
 _OF_SHARDS = 2**32 - 1  # no window has this number
+_OF_LENGTHS = 2**31
+_VARIED = 0.2  # of lengths, so that an epoch has other batches than the one before
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,20 +61,42 @@ def windows_of_epoch(
 
 
 def steps_of_window(
-    window: Window, batch_size: int, seed: int, epoch: int
+    window: Window,
+    batch_size: int,
+    seed: int,
+    epoch: int,
+    of_rows: npt.NDArray[np.int64] | None = None,
 ) -> npt.NDArray[np.int32]:
     """The rows of each step, as indices in the window, int32 ``(steps, batch_size)``.
 
     Every row occurs once. The first rows of the order fill up the last batch, so that
     all steps have one shape.
+
+    Args:
+        window: the part of the epoch.
+        batch_size: rows of a step.
+        seed, epoch: of the order.
+        of_rows: their lengths, ``(rows,)``. The rows of a step are then of about one
+            length, and the first epoch begins with the shortest ones: a network learns
+            to align short sequences first. None: their order is random.
     """
     order = _random(seed, epoch, window.number, window.rows).astype(np.int32)
-    return np.resize(order, (window.steps, batch_size))
+    if of_rows is None:
+        return np.resize(order, (window.steps, batch_size))
+    generator = _generator(seed, epoch, window.number + _OF_LENGTHS)
+    varied = of_rows * generator.uniform(1 - _VARIED, 1 + _VARIED, window.rows)
+    order = order[np.argsort(varied[order], kind="stable")]
+    steps = np.resize(order, (window.steps, batch_size))
+    return generator.permutation(steps) if epoch else steps
 
 
 def _random(seed: int, epoch: int, window: int, count: int) -> npt.NDArray[np.int64]:
+    return _generator(seed, epoch, window).permutation(count)
+
+
+def _generator(seed: int, epoch: int, window: int) -> np.random.Generator:
     key = np.array([seed, window << 32 | epoch], np.uint64)
-    return np.random.Generator(np.random.Philox(key=key)).permutation(count)
+    return np.random.Generator(np.random.Philox(key=key))
 
 
 class Windows:
@@ -86,34 +111,35 @@ class Windows:
     def __init__(self, inputs: Inputs, execution: Execution, seed: int) -> None:
         self._inputs, self._execution, self._seed = inputs, execution, seed
         self._reader = ThreadPoolExecutor(1, "read")
-        self._read: tuple[tuple[int, ...], Future[tuple[Any, Any]]] | None = None
+        self._read: tuple[tuple[int, ...], Future[tuple[Any, Any, Any]]] | None = None
 
     def close(self) -> None:
         """Stop reading ahead."""
         self._reader.shutdown(cancel_futures=True)
 
-    def of(self, epoch: int, step: int) -> Iterator[tuple[Window, Any, Any]]:
+    def of(self, epoch: int, step: int) -> Iterator[tuple[Window, Any, Any, Any]]:
         """The windows of an epoch that are unfinished after ``step`` steps.
 
         Returns:
-            each window with its rows as tensors, ``(n, *shape)`` and ``(n, ...)``.
+            each window with its rows as tensors, ``(n, *shape)`` and ``(n, ...)``, and
+            the lengths of the rows, ``(n,)``, or None: see `Inputs.varies`.
         """
         counts, plan = self._inputs.train.counts, self._execution
         sizes = plan.window_rows, plan.batch_size
         windows = windows_of_epoch(counts, *sizes, self._seed, epoch)
         windows = [w for w in windows if w.first_step + w.steps > step]
         for place, window in enumerate(windows):
-            items, targets = self._begin(window).result()
+            loaded = self._begin(window).result()
             for following in windows[place + 1 : place + 2]:
                 self._begin(following)
-            yield window, items, targets
+            yield window, *loaded
 
-    def _begin(self, window: Window) -> Future[tuple[Any, Any]]:
+    def _begin(self, window: Window) -> Future[tuple[Any, Any, Any]]:
         if self._read is None or self._read[0] != window.shards:
             self._read = window.shards, self._reader.submit(self._load, window)
         return self._read[1]
 
-    def _load(self, window: Window) -> tuple[Any, Any]:
+    def _load(self, window: Window) -> tuple[Any, Any, Any]:
         import tensorflow as tf
 
         inputs = self._inputs
@@ -126,4 +152,11 @@ class Windows:
             place = slice(filled, filled := filled + len(rows.targets))
             items[place], targets[place] = rows.items, rows.targets
         with tf.device(self._execution.rows_device):
-            return tf.constant(items), tf.constant(targets)
+            of_rows = _lengths(items) if inputs.varies else None
+            return tf.constant(items), tf.constant(targets), of_rows
+
+
+def _lengths(items: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """The steps of each row ``(n, steps, ...)`` before its padding of zeros."""
+    used = items.reshape(*items.shape[:2], -1).any(axis=2)
+    return lengths(used)

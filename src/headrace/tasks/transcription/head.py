@@ -33,9 +33,9 @@ _WORST = 1e4  # the loss of a transcript that has no path
 class StepSoftmax(Head):
     """See `headrace.tasks.Head`."""
 
-    def width(self, data: DataDescription) -> int:
-        """One probability for each word or character, and one for the blank."""
-        return len(data.tokens) + 1
+    def output_shape(self, data: DataDescription) -> tuple[int, ...]:
+        """Steps, and a probability for each word or character and for the blank."""
+        return -1, len(data.tokens) + 1
 
     def head(
         self, data: DataDescription, targets: Lazy, options: Mapping[str, Any]

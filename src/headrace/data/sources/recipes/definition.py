@@ -18,7 +18,8 @@ Its tables are::
     count = 1000
     clips = [1, 2]  # of a recording, at least and at most
 
-A recording has clips of one split and of one group. Its label is the labels of its
+A recording has clips of one split and of one group. A source without splits is split by
+the hash of each clip. Its label is the labels of its
 clips, one after the other. Row by row, the groups take turns. Each row has a random
 generator of its own, so that more rows leave the first ones as they are.
 """
@@ -56,7 +57,11 @@ class _Table(BaseModel):
 
 
 class Clips(_Table):
-    """``[clips]``: the source of the clips, and columns of its table."""
+    """``[clips]``: the source of the clips, and columns of its table.
+
+    Attributes:
+        test_fraction: the share of clips for test, where the source has no splits.
+    """
 
     source: str
     sample_rate_hz: int = Field(ge=1000, le=384_000)
@@ -64,6 +69,7 @@ class Clips(_Table):
     label: str | None = None
     group: str | None = None
     where: str | None = None
+    test_fraction: float = Field(default=0.2, gt=0, lt=1)
 
 
 class Recordings(_Table):

@@ -151,16 +151,21 @@ def test_a_wrong_recipe_is_refused_with_the_field(
     assert message in str(seen.value)
 
 
-def test_clips_without_splits_are_refused(make, read) -> None:
-    files = {
-        f"{letter}/{n}.wav": clip(hertz + n, 0.5)
-        for letter, hertz in HERTZ.items()
-        for n in range(2)
-    }
+def test_clips_without_splits_are_split_by_their_hash(make, read) -> None:
+    names = [(name, take) for name in HERTZ for take in range(10)]
+    files = {f"{n}/{take}.wav": clip(HERTZ[n] + 4 * take, 0.5) for n, take in names}
     source = make.tree(files, "unsplit")
     text = RECIPE.format(source=source).replace('group = "speaker"', "")
-    with pytest.raises(SourceError, match="has no splits"):
-        read(make.file("r.toml", text.encode()), medium="audio")
+    text = text.replace("[1, 4]", "[1, 1]").replace("[2, 2]", "[1, 1]")
+    text = text.replace("count = 20", "count = 200").replace("count = 7", "count = 50")
+    _, chunks = read(make.file("r.toml", text.encode()), medium="audio")
+    sounds: dict[str, set[bytes]] = {"train": set(), "test": set()}
+    for chunk in chunks:
+        for item in chunk.items:
+            (sound,) = decode_files([item], Form(sample_rate_hz=RATE)).items
+            sounds[chunk.split].add(np.trim_zeros(sound).tobytes())
+    assert not sounds["train"] & sounds["test"]
+    assert 20 <= len(sounds["train"]) <= 28
 
 
 def test_a_recipe_of_a_recipe_is_refused(make, read, recipe) -> None:
