@@ -57,6 +57,8 @@ class Task:
         pictures: the captions of the pictures of a test split, by file name.
         mistakes: the caption of the worst answers to a test split.
         takes: what the body of a family must yield, such as ``vector``.
+        joins_parts: whether an item that is longer than a model's shape can be answered
+            in parts; see `Answers.join`.
     """
 
     labels: Labels
@@ -77,6 +79,7 @@ class Task:
         self.pictures: dict[str, str] = task_default(name, "PICTURES") or {}
         self.mistakes = str(task_default(name, "MISTAKES") or "Worst answers")
         self.takes = str(task_default(name, "TAKES") or "vector")
+        self.joins_parts = bool(task_default(name, "JOINS_PARTS"))
 
     def result_tags(
         self, metrics: Figures, gates: Sequence[GateResult]

@@ -341,6 +341,13 @@ class Answers(Protocol):
     def answers(self, outputs: Outputs, data: DataDescription) -> list[Any]:
         """The answer to each item, such as its label."""
 
+    def join(self, outputs: Outputs) -> Any:
+        """One answer ``(...)`` of the answers to the parts of an item ``(parts, ...)``.
+
+        It is called for tasks that have `JOINS_PARTS`; for all others there is one.
+        """
+        return outputs[0]
+
     def json_writer(self, data: DataDescription) -> Callable[[Any], str]:
         """A function that writes one answer ``(...)`` as the members of a JSON object.
 

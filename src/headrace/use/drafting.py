@@ -29,7 +29,13 @@ from headrace.signs import UNSEEN, as_code, as_markdown
 from headrace.spec import DataSpec, TrainingSpec, load_spec
 from headrace.spec.checks import shorten
 from headrace.spec.files import FILE_NAME
-from headrace.spec.pipeline import least_steps, media_names, recipe_of, task_names
+from headrace.spec.pipeline import (
+    least_steps,
+    media_names,
+    recipe_of,
+    task_default,
+    task_names,
+)
 from headrace.stages.ingestion import ingest, reading_of
 from headrace.state.disk import disk_errors
 from headrace.state.store import Store
@@ -197,7 +203,8 @@ def _tables(inspection: Inspection) -> Iterator[str]:
     fields |= {name: getattr(data, name) or None for name in (*medium.FIELDS, *_FIELDS)}
     fields["test_groups"] = list(data.test_groups) or None
     yield from _table("[data]", {**fields, **survey.fields})
-    builder = medium.BEST_BUILDER
+    own = task_default(task, "BUILDERS") or {}
+    builder = own.get(description.medium) or medium.BEST_BUILDER
     yield from _table("[model]", {"builder": builder})
     if taken := arguments_of(builder) & survey.arguments.keys():
         chosen = {name: survey.arguments[name] for name in sorted(taken)}

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from headrace.media.arrow import as_binary, as_bytes, lengths
 from headrace.media.audio.columns import columns, expectations
+from headrace.media.audio.cutting import long_form, parts
 from headrace.media.audio.features import preprocessing
 from headrace.media.audio.files import decode_files, sizes, suggest
 from headrace.media.audio.fingerprints import alike
@@ -35,7 +36,7 @@ from headrace.records import DataDescription
 
 __all__ = ["alike", "check_input", "columns", "decode_array", "decode_files"]
 __all__ += ["expectations", "fit", "form_of", "preprocessing", "raw", "sizes"]
-__all__ += ["decode_clips", "join", "suggest", "usual_shape"]
+__all__ += ["decode_clips", "join", "long_form", "parts", "suggest", "usual_shape"]
 
 DTYPE = np.dtype(np.int16)
 PADDED = True

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from headrace.media.audio.files import decode_files
 from headrace.media.audio.samples import Samples
 from headrace.media.forms import Problem
 from headrace.records import DataDescription, Form
@@ -27,7 +24,7 @@ def cut(sound: Samples, most: int, rate: int) -> list[Samples]:
         most: the length of a part.
         rate: the sample rate in Hz.
     """
-    parts = []
+    pieces = []
     width = max(1, min(round(_QUIET_SECONDS * rate), most // 4))
     while len(sound) > most:
         first = int(_SOONEST * most)
@@ -37,35 +34,37 @@ def cut(sound: Samples, most: int, rate: int) -> list[Samples]:
         # Of equally quiet places, the middle one.
         quietest = np.flatnonzero(level <= level.min() * 1.0001 + 1)
         place = first + int(quietest[len(quietest) // 2]) + width // 2
-        parts.append(sound[:place])
+        pieces.append(sound[:place])
         sound = sound[place:]
-    return [*parts, sound]
+    return [*pieces, sound]
 
 
-def decode_parts(file: bytes, data: DataDescription) -> Samples | Problem:
+def long_form(data: DataDescription) -> Form:
+    """The form of recordings that `parts` takes: a sample longer than a minute."""
+    rate = data.sample_rate_hz
+    longest = max(data.shape[0], MOST_SECONDS * rate)
+    return Form(shape=(longest + 1,), sample_rate_hz=rate)
+
+
+def parts(sound: Samples, data: DataDescription) -> Samples | Problem:
     """A recording of up to a minute in parts of the model's length.
 
+    Args:
+        sound: int16 ``(samples,)``; zeros at its end are left out.
+        data: of the model.
+
     Returns:
-        int16 ``(parts, *shape)``, each part padded with zeros; or why the recording
-        cannot be used.
+        int16 ``(parts, *shape)``, each part padded with zeros; or why the recording is
+        not taken.
     """
     rate, size = data.sample_rate_hz, data.shape[0]
     longest = max(size, MOST_SECONDS * rate)
-    (sound,) = decode_files(
-        [file], Form(shape=(longest + 1,), sample_rate_hz=rate)
-    ).items
-    if isinstance(sound, Problem):
-        return sound
     sound = np.trim_zeros(sound, "b")
     if len(sound) > longest:
         reason = f"it is longer than {longest / rate:g} s, the most that is taken"
         return Problem("too_long", reason)
-    return in_rows(cut(sound, size, rate), size)
-
-
-def in_rows(parts: Sequence[Samples], size: int) -> Samples:
-    """Parts of at most ``size`` samples as int16 ``(parts, size)``."""
-    rows = np.zeros((max(1, len(parts)), size), np.int16)
-    for row, part in zip(rows, parts, strict=False):
-        row[: len(part)] = part
+    pieces = cut(sound, size, rate)
+    rows = np.zeros((len(pieces), size), np.int16)
+    for row, piece in zip(rows, pieces, strict=True):
+        row[: len(piece)] = piece
     return rows

@@ -31,6 +31,19 @@ class TranscriptWithConfidence(Answers):
         """The transcript of each item."""
         return decoding.texts(outputs, data)
 
+    def join(self, outputs: Outputs) -> Any:
+        """The steps of all parts, one after the other, ``(steps, vocabulary + 1)``.
+
+        A step that is surely blank parts them, so that a word at the end of one part
+        and at the begin of the next is two words.
+        """
+        if len(outputs) == 1:
+            return outputs[0]
+        blank = np.zeros((1, outputs.shape[2]), outputs.dtype)
+        blank[0, -1] = 1.0
+        steps = [step for part in outputs for step in (part, blank)]
+        return np.concatenate(steps[:-1])
+
     def json_writer(self, data: DataDescription) -> Callable[[Any], str]:
         """The transcript, and its confidence."""
 

@@ -7,6 +7,8 @@ HEADLINE = "test_word_error_rate"
 MEAN_SCORES = {"test_word_error_rate": "test_word_error_rate"}
 # What the family of a model must give: a vector for each step of time.
 TAKES = "sequence"
+# An item that is longer than a model's shape is answered in parts.
+JOINS_PARTS = True
 # The family of models of a medium, where a pipeline names none.
 BUILDERS = {"audio": "ctc_crnn"}
 # Metrics that `headrace compare` shows, and their short names.

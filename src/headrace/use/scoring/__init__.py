@@ -158,7 +158,8 @@ def score(
             write_output(spool, target, constants, has_labels=scoring.known > 0)
     metrics = {}
     if scoring.known:
-        metrics = {task(data.task).score: scoring.score_sum / scoring.known}
+        mean = scoring.score_sum / max(scoring.weight_sum, 1)
+        metrics = {task(data.task).score: mean}
         if loaded.version is not None:
             _warn_of_training_items(scoring.shas, name, loaded.version, settings)
     return ScoringRecord(
@@ -205,6 +206,7 @@ class _Scoring:
     first_failed: Rejected | None = None
     known: int = 0
     score_sum: float = 0.0
+    weight_sum: float = 0.0
 
     @property
     def rows(self) -> int:
@@ -269,9 +271,14 @@ class _Scoring:
         labels = pa.chunked_array([truth.filter(pa.array(known))])
         targets = learned.labels.encode(labels, data)
         scores = learned.judge.scores(outputs[known], targets)
-        scores = scores[~np.isnan(scores)]
+        weights = learned.judge.weights(outputs[known], targets)
+        is_number = ~np.isnan(scores)
+        scores = scores[is_number]
         shas = rows.digests(module)
         self.known += len(scores)
+        self.weight_sum += (
+            len(scores) if weights is None else float(weights[is_number].sum())
+        )
         self.score_sum += float(scores.sum())
         self.shas += shas
         self.failed.update(why.check for why in rows.rejected.values())

@@ -13,13 +13,13 @@ import numpy as np
 
 from headrace.errors import InputError
 from headrace.media.forms import Problem
-from headrace.tasks import asked
+from headrace.tasks import asked, task
 from headrace.use.serving.replies import HttpError, encoded
 
 if TYPE_CHECKING:
     from headrace.media import Medium
     from headrace.media.forms import Payload
-    from headrace.records import DataDescription
+    from headrace.records import DataDescription, Form
     from headrace.settings import Settings
     from headrace.use.serving.served import Served
 
@@ -39,6 +39,8 @@ class Reader:
 
     Attributes:
         types: the media types that it takes.
+        longest: of an item that is longer than the shape, and is answered in parts, the
+            most values; 0 where none is.
     """
 
     def __init__(
@@ -51,12 +53,20 @@ class Reader:
         self._shape = (1, *data.shape)
         self._bytes = math.prod(data.shape) * module.DTYPE.itemsize
         self._is_fixed = not (module.PADDED or module.IS_TEXT)
+        self._form: Form = data
+        self._parts, self.longest = None, 0
+        if task(data.task).joins_parts and hasattr(module, "parts"):
+            self._form, self._parts = module.long_form(data), module.parts
+            self.longest = math.prod(self._form.shape or ()) - 1
         self.types = [*module.MEDIA_TYPES, RAW]
         if module.IS_TEXT:
             self.types.append(JSON_TYPE)
 
     def read(self, media_type: bytes, body: bytes) -> tuple[Payload, Payload]:
         """An item ``(1, *shape)``, as in a snapshot and as a model takes it.
+
+        An item that is longer than the shape is given in parts, ``(parts, *shape)``,
+        where the task joins their answers.
 
         Args:
             media_type: the header ``Content-Type``; empty if there is none.
@@ -110,7 +120,7 @@ class Reader:
     def _decoded(self, body: bytes) -> Payload:
         """The item in a file."""
         item_limit, ratio = self._limits
-        (size,) = self._medium.sizes([body], self._data)
+        (size,) = self._medium.sizes([body], self._form)
         is_bomb = size.unpacked > max(_FREE_BYTES, ratio * len(body))
         if size.item > item_limit or is_bomb:
             raise HttpError(
@@ -118,21 +128,29 @@ class Reader:
                 f"The item would have {max(size.unpacked, size.item):,} bytes, "
                 f"decoded from {len(body):,}; at most {item_limit:,} are taken.",
             )
-        (item,) = self._medium.decode_files([body], self._data).items
+        (item,) = self._medium.decode_files([body], self._form).items
         if isinstance(item, Problem):
             raise HttpError(422, f"{item.check}: {item.reason}.")
         return item
 
     def _fitted(self, item: Payload) -> tuple[Payload, Payload]:
-        fitted = self._medium.fit(item[np.newaxis], self._data.shape)
-        if not fitted.kept.all():
-            problem = fitted.problem or Problem("form", "it cannot take the form")
-            raise HttpError(422, f"{problem.check}: {problem.reason}.")
-        raw = self._questions.raw(fitted.payload)
+        payload = self._in_shape(item)
+        if isinstance(payload, Problem):
+            raise HttpError(422, f"{payload.check}: {payload.reason}.")
+        raw = self._questions.raw(payload)
         try:
-            return fitted.payload, self._questions.check_input(raw, self._data)
+            return payload, self._questions.check_input(raw, self._data)
         except InputError as error:
             raise HttpError(422, str(error)) from None
+
+    def _in_shape(self, item: Payload) -> Payload | Problem:
+        """The item as ``(1, *shape)``, or its parts ``(parts, *shape)``."""
+        if self._parts is not None:
+            return self._parts(item, self._data)
+        fitted = self._medium.fit(item[np.newaxis], self._data.shape)
+        if not fitted.kept.all():
+            return fitted.problem or Problem("form", "it cannot take the form")
+        return fitted.payload
 
 
 def _is_of(kind: str, known: str) -> bool:

@@ -139,8 +139,10 @@ class Models:
             raise HttpError(400, f"The query is {seen!r}; show=input is known.")
         payload, items = served.reader.read(media_type, request.body)
         served, outputs = await _outputs(request, slot, served, items)
-        html = served.medium.as_html(payload[0], served.description) if show else None
-        body = plain.answer_body(served, request.id, outputs[0], html)
+        whole = payload if len(payload) == 1 else payload.reshape(1, -1)  # of parts
+        html = served.medium.as_html(whole[0], served.description) if show else None
+        output = served.task.answers.join(outputs)
+        body = plain.answer_body(served, request.id, output, html)
         self._answered(request, served, items, outputs)
         return Reply(200, [JSON, NO_SNIFF, served.version_header], body)
 
@@ -278,6 +280,8 @@ def _description(served: Served, trial: Trial | None) -> dict[str, Any]:
     }
     if data.sample_rate_hz:
         value["sample_rate_hz"] = data.sample_rate_hz
+    if served.reader.longest:
+        value["longest_input"] = served.reader.longest
     if trial is not None and (status := trial.canary.status()):
         value["canary"] = status
     return value

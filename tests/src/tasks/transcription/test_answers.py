@@ -23,6 +23,23 @@ def test_json_has_the_transcript_and_its_confidence(words) -> None:
     assert set(told[0]) == set(PART.json_schema(words))
 
 
+def test_parts_are_joined_to_one_transcript(words) -> None:
+    outputs = spelled(["one two", "two two", "one"], words)
+    outputs[0, :2], outputs[0, 2:] = outputs[0, 2:4].copy(), outputs[0, 1].copy()
+    joined = PART.join(outputs)
+    assert joined.dtype == np.float32
+    told = json.loads(f"{{{PART.json_writer(words)(joined)}}}")
+    assert told["transcript"] == " ".join(PART.answers(outputs, words))
+    assert (PART.join(outputs[:1]) == outputs[0]).all()
+
+
+def test_a_word_at_the_border_of_two_parts_is_two_words(words) -> None:
+    ends = np.full((2, 3, 3), 0.05, np.float32)
+    ends[:, :, 0] = 0.9
+    told = json.loads(f"{{{PART.json_writer(words)(PART.join(ends))}}}")
+    assert told["transcript"] == "one one"
+
+
 def test_an_answer_that_is_not_finite_is_refused(words) -> None:
     outputs = spelled(HEARD, words)
     outputs[0, 1, 1] = np.inf

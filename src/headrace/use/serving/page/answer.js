@@ -38,8 +38,9 @@ export class Answer {
 
   show(given) {
     const isClass = given.probabilities !== undefined;
-    const label = String(isClass ? given.label : given.value);
-    this.#head(label, isClass ? `probability ${percent(given.probability)}` : "");
+    const label = String(isClass ? given.label : given.transcript ?? given.value);
+    const isSure = given.confidence !== undefined ? `confidence ${percent(given.confidence)}` : "";
+    this.#head(label || "nothing", isClass ? `probability ${percent(given.probability)}` : isSure);
     if (isClass) {
       const classes = this.#model.classes ?? Object.keys(given.probabilities);
       const shares = classes.map((name) => [name, given.probabilities[name] ?? 0]);

@@ -26,7 +26,7 @@ export class AudioInput {
   }
 
   use(model) {
-    this.seconds = model.shape[0] / model.sample_rate_hz;
+    this.seconds = (model.longest_input ?? model.shape[0]) / model.sample_rate_hz;
     this.player.removeAttribute("src");
     this.#draw([]);
     // Browsers hide the microphone from pages that others could have changed on the way.

@@ -1,0 +1,156 @@
+"""Transcripts learned from sounds: all commands, by one folder of recordings."""
+
+from __future__ import annotations
+
+import csv
+import wave
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.homes import Home
+
+RATE = 8000
+HERTZ = {"low": 300, "mid": 800, "high": 2000}
+ROWS = 420
+FEW = ("--set", "training.epochs=40", "--set", "training.calibrate=true")
+SMALL = "{ filters = 24, units = 16, augment = 0.2, dropout = 0.0 }"
+
+
+def write_wav(path: Path, sound: np.ndarray) -> None:
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(RATE)
+        file.writeframes((sound * 32767).astype("<i2").tobytes())
+
+
+def spoken(words: list[str], chance: np.random.Generator) -> np.ndarray:
+    """A tone for each word, with pauses, in a little noise; float -1..1."""
+    parts = [np.zeros(chance.integers(400, 1200))]
+    for word in words:
+        places = np.arange(chance.integers(1200, 2000)) / RATE
+        hertz = HERTZ[word] * chance.uniform(0.95, 1.05)
+        tone = np.sin(2 * np.pi * hertz * places) * np.hanning(len(places))
+        parts += [0.5 * tone, np.zeros(chance.integers(400, 1200))]
+    sound = np.concatenate(parts)
+    return np.asarray(sound + chance.normal(0, 0.005, len(sound)))
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory, mlflow_database: Path) -> Home:
+    """A project with recordings of one to three words by three speakers.
+
+    One has no transcript, and one a transcript in another script.
+    """
+    project = tmp_path_factory.mktemp("transcription")
+    made = Home(project / "home", project)
+    made.path.mkdir()
+    (made.path / "mlflow.db").write_bytes(mlflow_database.read_bytes())
+    folder = project / "clips"
+    folder.mkdir()
+    chance, names = np.random.default_rng(0), list(HERTZ)
+    rows = ["file,transcript,speaker,split"]
+    for number in range(ROWS):
+        words = [names[n] for n in chance.integers(3, size=chance.integers(1, 4))]
+        write_wav(folder / f"{number}.wav", spoken(words, chance))
+        text = {5: "", 6: "вверх вниз"}.get(number, " ".join(words))
+        split = "test" if number % 7 == 0 else "train"
+        rows.append(f"{number}.wav,{text},{'abc'[number % 3]},{split}")
+    (folder / "clips.csv").write_text("\n".join(rows), encoding="utf-8")
+    return made
+
+
+@pytest.fixture(scope="module")
+def ran(home: Home, prefect_server: str) -> dict[str, Any]:
+    """The first run of a pipeline that `headrace new` made."""
+    options = ("--medium", "audio", "--task", "transcription", "--group", "speaker")
+    data = ("--data", "clips", "--label", "transcript", "--json")
+    made = home.headrace("new", "words", *options, *data)
+    assert made.exit_code == 0, made.err
+    assert made.json["vocabulary"] == {"unit": "words", "size": 3}
+    checks = {warning["check"] for warning in made.json["warnings"]}
+    assert {"few_rows", "foreign_script"} <= checks
+    answer = home.headrace(
+        "run", "words", *FEW, "--set", f"model.arguments={SMALL}", "--json"
+    )
+    assert answer.exit_code in (0, 1), answer.err
+    return answer.json
+
+
+def test_the_file_has_the_task_and_its_family(home: Home, ran: dict[str, Any]) -> None:
+    text = (home.project / "pipelines" / "words" / "pipeline.toml").read_text()
+    assert 'task = "transcription"' in text
+    assert 'builder = "ctc_crnn"' in text
+    assert "with 3 different words" in text
+
+
+def test_a_run_learns_the_words_and_is_promoted(ran: dict[str, Any]) -> None:
+    assert ran["status"] == "promoted", ran["reason"]
+    metrics = ran["metrics"]
+    assert metrics["test_word_error_rate"] < 0.1
+    assert metrics["test_word_error_rate_low"] <= metrics["test_word_error_rate"]
+    assert metrics["test_character_error_rate"] < 0.1
+    assert {"word_error", "character_error"} <= {gate["name"] for gate in ran["gates"]}
+    groups = [name for name in ran["slices"] if name.startswith("group=")]
+    assert sorted(groups) == ["group=a", "group=b", "group=c"]
+
+
+def test_bad_transcripts_are_set_aside_with_the_reason(ran: dict[str, Any]) -> None:
+    assert ran["snapshot"]["quarantined"] == 2
+    messages = " ".join(warning["message"] for warning in ran["warnings"])
+    assert "its transcript is not in latin" in messages
+
+
+def test_its_pictures_and_players_are_in_mlflow(
+    home: Home, ran: dict[str, Any]
+) -> None:
+    from headrace.settings import Settings
+    from headrace.state.tracking import Tracking
+
+    tracking = Tracking(Settings(home=home.path, project=home.project))
+    for name in ("alignments", "edits", "curves"):
+        data = tracking.run_file(ran["run_id"], f"pictures/{name}.png")
+        assert data[:4] == b"\x89PNG"
+
+
+def test_a_source_is_scored_with_its_error(home: Home, ran: dict[str, Any]) -> None:
+    clips = ("clips", "out.csv", "--label", "transcript")
+    answer = home.headrace("score", "words", *clips, "--json")
+    assert answer.exit_code == 0, answer.err
+    with (home.project / "out.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == ROWS
+    told = [(row["transcript"], row["true_label"]) for row in rows]
+    right = sum(heard == said for heard, said in told)
+    assert right > 0.85 * ROWS
+    assert all(0 <= float(row["confidence"]) <= 1 for row in rows)
+    assert answer.json["word_error_rate"] < 0.1
+
+
+def test_the_champion_writes_down_what_it_hears(
+    home: Home, ran: dict[str, Any]
+) -> None:
+    from headrace import load_champion
+    from headrace.settings import Settings
+
+    model = load_champion("words", Settings(home=home.path, project=home.project))
+    chance = np.random.default_rng(7)
+    said = [["low", "high"], ["mid"], ["high", "low", "mid"]]
+    sounds = [spoken(words, chance).astype(np.float32) for words in said]
+    assert model.predict(sounds) == ["low high", "mid", "high low mid"]
+
+
+def test_its_training_is_repeated_to_the_same_weights(
+    home: Home, ran: dict[str, Any]
+) -> None:
+    answer = home.headrace("reproduce", "words/1", "--json")
+    assert answer.exit_code == 0, answer.err
+    assert answer.json["status"] == "same"
+
+
+def test_fields_of_another_task_are_refused(home: Home, ran: dict[str, Any]) -> None:
+    answer = home.headrace("check", "words", "--set", "training.label_smoothing=0.1")
+    assert answer.exit_code == 2
+    assert "means nothing to the task transcription" in answer.err
