@@ -12,6 +12,7 @@ from headrace.models.logged.loading import load_champion
 from headrace.records import DataDescription
 from headrace.settings import Settings
 from headrace.spec import load_spec
+from headrace.spec.pipeline import task_default
 from headrace.stages.evaluation import evaluate
 from headrace.stages.ingestion import ingest
 from headrace.stages.promotion import conclude
@@ -34,7 +35,9 @@ def test_a_shipped_pipeline_opens_with_its_command_and_can_be_built(
     assert spec.name == folder.name
     name = builder_name(spec)
     check_arguments(name, find_builder(name, folder), spec.model.arguments)
-    assert {"accuracy", "finite", "champion"} <= {gate.name for gate in spec.gates}
+    gates = {gate.name for gate in spec.gates}
+    assert {"finite", "champion"} <= gates
+    assert gates & set(task_default(spec.task, "DEFAULT_GATES"))
 
 
 def test_the_packaged_digits_become_a_champion(settings: Settings) -> None:

@@ -23,6 +23,10 @@ PARTS = {
     "survey": tasks.Surveyor,
 }
 every_task = pytest.mark.parametrize("name", task_names())
+# Those that the network here suits; others have tests of their own.
+every_vector_task = pytest.mark.parametrize(
+    "name", [name for name in task_names() if tasks.task(name).takes == "vector"]
+)
 # Labels of eight items of each task here; a new task adds its own.
 LABELS = {"classification": list("abcabcab"), "regression": list("12345678")}
 
@@ -91,7 +95,7 @@ def test_what_it_has_no_use_for_are_fields_of_the_spec(name: str) -> None:
         assert key in inner.model_fields, field
 
 
-@every_task
+@every_vector_task
 def test_a_network_is_built_answers_and_is_measured(name: str, network) -> None:
     data, model, _, encoded = network(name)
     learned = tasks.task(name)
@@ -118,7 +122,7 @@ def test_a_network_is_built_answers_and_is_measured(name: str, network) -> None:
     assert learned.judge.badness(outputs, encoded).shape == (8,)
 
 
-@every_task
+@every_vector_task
 def test_losses_and_scores_of_training_are_those_of_validation(
     name: str, network
 ) -> None:
@@ -136,7 +140,7 @@ def test_losses_and_scores_of_training_are_those_of_validation(
     )
 
 
-@every_task
+@every_vector_task
 def test_it_draws_its_pictures(name: str, network, tmp_path: Path) -> None:
     data, model, _, encoded = network(name)
     images = np.zeros((8, 8, 8, 1), np.uint8)
@@ -147,7 +151,7 @@ def test_it_draws_its_pictures(name: str, network, tmp_path: Path) -> None:
     assert all(one.read_bytes()[:4] == b"\x89PNG" for one in drawn)
 
 
-@every_task
+@every_vector_task
 def test_an_answer_is_written_as_its_schema_says(name: str) -> None:
     task = tasks.task(name)
     described = task.labels.describe(LABELS[name], _data())

@@ -158,5 +158,5 @@ class Windows:
 
 def _lengths(items: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
     """The steps of each row ``(n, steps, ...)`` before its padding of zeros."""
-    used = items.reshape(*items.shape[:2], -1).any(axis=2)
+    used = np.asarray(items.reshape(*items.shape[:2], -1).any(axis=2))
     return lengths(used)

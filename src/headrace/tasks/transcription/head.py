@@ -1,9 +1,7 @@
 """A dense layer with a softmax for each step, and the CTC loss; calibrated confidence.
 
 The loss of a row is the negative logarithm of the probability of its transcript (see
-`headrace.tasks.transcription.decoding`). On a CPU it is TensorFlow's kernel for sparse
-labels, which takes an eighth of the time of `keras.ops.ctc_loss`. That is used on other
-devices and backends, where the kernel is missing or cannot be compiled.
+`headrace.tasks.transcription.decoding`).
 
 Temperature scaling calibrates after training, as in a classification: all logits are
 divided by the number with the lowest loss on the validation rows. Greedy decoding gives
@@ -17,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from headrace.backend import ctc_losses
 from headrace.errors import SpecError
 from headrace.records import DataDescription, Metrics
 from headrace.spec import TrainingSpec
@@ -77,17 +76,7 @@ class StepSoftmax(Head):
 
         targets = targets[:, :-1]
         logits = keras.ops.log(keras.ops.cast(outputs, "float32") + _LEAST)
-        if keras.backend.backend() == "tensorflow" and _is_on_cpu():
-            return _sparse_loss(targets, logits)
-        blank, steps = outputs.shape[2] - 1, keras.ops.shape(outputs)[1]
-        is_used = keras.ops.cast(targets != PADDING, "int32")
-        return keras.ops.ctc_loss(
-            keras.ops.where(targets == PADDING, 0, targets),
-            logits,
-            keras.ops.sum(is_used, axis=1),
-            keras.ops.full((keras.ops.shape(outputs)[0],), steps, "int32"),
-            mask_index=blank,
-        )
+        return ctc_losses(targets, logits, PADDING)
 
     def training_scores(self, targets: Any, outputs: Any) -> Any:
         """A lower bound of the error rate: how far the number of words is off.
@@ -130,32 +119,6 @@ class StepSoftmax(Head):
             "val_loss": -float(np.maximum(likelihood, -_WORST).mean()),
             "val_word_error_rate": float(edits.sum() / max(1, sum(map(len, true)))),
         }
-
-
-def _is_on_cpu() -> bool:
-    import tensorflow as tf
-
-    return not tf.config.list_physical_devices("GPU")
-
-
-def _sparse_loss(targets: Any, logits: Any) -> Any:
-    """The loss ``(batch,)``, of targets ``(batch, longest)``, padded with -1."""
-    import tensorflow as tf
-
-    places = tf.where(tf.not_equal(targets, PADDING))
-    rows, steps = tf.shape(logits)[0], tf.shape(logits)[1]
-    labels = tf.SparseTensor(
-        places,
-        tf.cast(tf.gather_nd(targets, places), tf.int32),
-        tf.cast(tf.shape(targets), tf.int64),
-    )
-    return tf.compat.v1.nn.ctc_loss(
-        labels,
-        logits,
-        tf.fill([rows], steps),
-        ignore_longer_outputs_than_inputs=True,
-        time_major=False,
-    )
 
 
 def last_layer(network: Any) -> Any:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from headrace.settings import Settings
     from headrace.use.serving.served import Served
 
+Parts = Callable[["Payload", "DataDescription"], "Payload | Problem"]
 RAW = "application/octet-stream"
 JSON_TYPE = "application/json"
 _FREE_BYTES = 64 * 2**20
@@ -54,9 +56,11 @@ class Reader:
         self._bytes = math.prod(data.shape) * module.DTYPE.itemsize
         self._is_fixed = not (module.PADDED or module.IS_TEXT)
         self._form: Form = data
-        self._parts, self.longest = None, 0
+        self._parts: Parts | None = None
+        self.longest = 0
+        cuts: Any = module
         if task(data.task).joins_parts and hasattr(module, "parts"):
-            self._form, self._parts = module.long_form(data), module.parts
+            self._form, self._parts = cuts.long_form(data), cuts.parts
             self.longest = math.prod(self._form.shape or ()) - 1
         self.types = [*module.MEDIA_TYPES, RAW]
         if module.IS_TEXT:

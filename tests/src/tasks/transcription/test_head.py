@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from tests.src.tasks.transcription.conftest import described, encoded, spelled
 
+from headrace import backend
 from headrace.backend import load_backend
 from headrace.errors import SpecError
 from headrace.spec import TrainingSpec
-from headrace.tasks.transcription import decoding, head
+from headrace.tasks.transcription import decoding
 from headrace.tasks.transcription.head import PART, best_temperature
 
 RECIPE = TrainingSpec()
@@ -32,12 +33,12 @@ def made(rows: int = 6, steps: int = 9) -> tuple[Any, Any]:
     return outputs, targets
 
 
-@pytest.mark.parametrize("on_cpu", [True, False])
+@pytest.mark.parametrize("has_gpu", [False, True])
 def test_the_loss_is_that_of_the_forward_algorithm(
-    on_cpu: bool, monkeypatch: pytest.MonkeyPatch
+    has_gpu: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The sparse kernel and `keras.ops.ctc_loss` give one loss."""
-    monkeypatch.setattr(head, "_is_on_cpu", lambda: on_cpu)
+    monkeypatch.setattr(backend, "has_gpu", lambda: has_gpu)
     outputs, targets = made()
     losses = np.asarray(PART.losses(None, targets, outputs, RECIPE))
     wanted = -decoding.log_likelihood(outputs, targets[:, :-1])
@@ -50,8 +51,8 @@ def test_both_losses_have_one_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
 
     outputs, targets = made()
     gradients = []
-    for on_cpu in (True, False):
-        monkeypatch.setattr(head, "_is_on_cpu", lambda on_cpu=on_cpu: on_cpu)
+    for has_gpu in (False, True):
+        monkeypatch.setattr(backend, "has_gpu", lambda has_gpu=has_gpu: has_gpu)
         logits = tf.Variable(np.log(outputs))
         with tf.GradientTape() as tape:
             loss = tf.reduce_sum(

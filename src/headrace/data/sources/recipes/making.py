@@ -119,8 +119,8 @@ class _Row:
 
 def _clips(recipe: Recipe, where: str, source: Source, settings: Settings) -> _Shelf:
     """Decode the clips; those that cannot be used become a finding of the source."""
-    from headrace.data.sources.opening import open_source  # which finds this reader
-
+    if source.open_other is None:
+        raise ValueError("a recipe needs a way to open the source of its clips")
     own = recipe.clips
     decode: Any = medium(source.reading.medium).decode_clips  # type: ignore[attr-defined]
     reading = Reading(
@@ -138,7 +138,7 @@ def _clips(recipe: Recipe, where: str, source: Source, settings: Settings) -> _S
         )
     shelf: _Shelf = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
     bad = 0
-    with open_source(named, settings, reading) as clips:
+    with source.open_other(named, reading) as clips:
         for chunk in clips.chunks:
             if not isinstance(chunk.items, list):
                 raise SourceError(
