@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from headrace.media.audio.samples import Samples
-from headrace.media.forms import Problem
+from headrace.media.forms import Flags, Problem
 from headrace.records import DataDescription, Form
 
 MOST_SECONDS = 60
@@ -31,12 +31,18 @@ def cut(sound: Samples, most: int, rate: int) -> list[Samples]:
         energy = np.square(sound[first:most].astype(np.float64))
         sums = np.concatenate([[0.0], np.cumsum(energy)])
         level = sums[width:] - sums[:-width]
-        # Of equally quiet places, the middle one.
-        quietest = np.flatnonzero(level <= level.min() * 1.0001 + 1)
-        place = first + int(quietest[len(quietest) // 2]) + width // 2
+        place = first + _last_run(level <= level.min() * 1.0001 + 1) + width // 2
         pieces.append(sound[:place])
         sound = sound[place:]
     return [*pieces, sound]
+
+
+def _last_run(chosen: Flags) -> int:
+    """The middle of the last run of chosen places, of which there is one at least."""
+    places = np.flatnonzero(chosen)
+    gaps = np.flatnonzero(np.diff(places) > 1)
+    first = int(gaps[-1]) + 1 if len(gaps) else 0
+    return int(places[(first + len(places) - 1) // 2])
 
 
 def long_form(data: DataDescription) -> Form:

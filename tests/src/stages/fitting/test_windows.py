@@ -77,3 +77,22 @@ def test_shards_come_together_anew_in_each_epoch() -> None:
         for epoch in range(6)
     }
     assert len(dealt) == 6
+
+
+def test_rows_of_one_length_share_a_step_and_short_ones_come_first() -> None:
+    (window,) = windows_of_epoch(np.array([200]), 1000, 16, 1, 0)
+    lengths = np.random.default_rng(0).permutation(np.arange(200)) + 50
+    spreads = []
+    for epoch in range(3):
+        steps = steps_of_window(window, 16, 1, epoch, lengths)
+        assert (steps.dtype, steps.shape) == (np.int32, (13, 16))
+        assert set(steps.ravel()) == set(range(200))
+        longest = lengths[steps].max(axis=1)
+        is_sorted = (np.diff(longest[:-1]) > -50).all()
+        assert is_sorted == (epoch == 0)
+        spreads.append(lengths[steps[: -1 if epoch == 0 else None]].std(axis=1).mean())
+    assert max(spreads) < 0.7 * lengths.std()
+    again = steps_of_window(window, 16, 1, 2, lengths)
+    assert np.array_equal(again, steps)
+    other = steps_of_window(window, 16, 2, 2, lengths)
+    assert not np.array_equal(other, steps)

@@ -191,3 +191,67 @@ def test_the_id_of_a_request_is_taken_if_it_is_sane() -> None:
     for strange in ("", "a b", 'a"b', "<x>", "x" * 129):
         assert id_of(strange) not in ("", strange)
     assert id_of("") != id_of("")
+
+
+SPEECH = {
+    "task": "transcription",
+    "medium": "audio",
+    "shape": [8000],
+    "sample_rate_hz": 8000,
+    "target": {"unit": "words", "tokens": ["yes"], "longest": 3, "scripts": ["latin"]},
+}
+
+
+class Hears:
+    """Hears a word in each part with a sound."""
+
+    name = "toy"
+
+    def __call__(self, items: Any) -> Any:
+        outputs = np.zeros((len(items), 3, 2), np.float32)
+        outputs[:, :, 1] = 1
+        outputs[items.any(axis=1), 1] = [1, 0]
+        return outputs
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(0.5, 1), (2.5, 3), (60, 60)])
+@pytest.mark.parametrize("kind", ["audio/wav", RAW])
+def test_a_long_recording_is_answered_in_parts(
+    seconds: float, words: int, kind: str
+) -> None:
+    quiet = np.arange(round(seconds * 8000)) % 8000 > 6800
+    samples = np.where(quiet, 0, 9000).astype(np.int16)
+    samples[-1] = 9000
+    body = samples.astype("<i2").tobytes() if kind == RAW else sound(samples, 8000)
+    reply = Site(serving(SPEECH, engine=Hears())).predict(body, kind)
+    assert reply.status == 200, reply.body
+    heard = reply.json["transcript"].split()
+    assert words <= len(heard) <= 1.4 * words
+    assert reply.json["confidence"] == 1
+
+
+@pytest.mark.parametrize(
+    ("seconds", "rate", "reason"),
+    [
+        (61, 8000, "it is longer than 60 s, the most that is taken."),
+        (2400, 1000, "2,400 s of 1 channels at 1,000 Hz; at most 600 s"),
+    ],
+)
+def test_a_recording_of_minutes_is_refused(
+    seconds: int, rate: int, reason: str
+) -> None:
+    site = Site(serving(SPEECH, engine=Hears()))
+    body = sound(np.full(seconds * rate, 9000, np.int16), rate)
+    reply = site.predict(body, "audio/wav")
+    assert reply.status == 422
+    assert reply.json["error"].startswith(f"too_long: {reason}")
+
+
+def test_a_list_of_models_says_how_long_a_recording_may_be() -> None:
+    site = Site(serving(SPEECH, engine=Hears()), serving(AUDIO, model="other"))
+    speech, other = site.ask("GET", "/models").json["models"]
+    assert speech["longest_input"] == 480_000
+    assert "longest_input" not in other
