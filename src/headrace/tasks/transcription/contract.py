@@ -20,7 +20,10 @@ class UsableTranscripts(Contract):
     COLUMNS: Sequence[str] = ("transcript_words", "transcript_length", "foreign_script")
 
     def expectations(self, data: DataDescription) -> list[Expectation]:
-        """Each transcript has words, in a usual script, and they are not all equal."""
+        """Each transcript has words, in a usual script, and they are not all equal.
+
+        A sound that fills the whole shape was cut, and its transcript was not.
+        """
         distinct = "expect_column_unique_value_count_to_be_between"
         at_least_two = {"column": "label", "min_value": 2}
         usual = " or ".join(data.scripts)
@@ -29,6 +32,7 @@ class UsableTranscripts(Contract):
             within("label", "transcript_words", empty, min_value=1),
             never("foreign_script", foreign, warns=False),
             Expectation("transcripts", distinct, at_least_two, split="train"),
+            *_uncut(data),
         ]
 
     def columns(
@@ -64,6 +68,16 @@ class UsableTranscripts(Contract):
             for split in ("train", "test")
             if not counts[split, ""]
         ]
+
+
+def _uncut(data: DataDescription) -> list[Expectation]:
+    if not data.sample_rate_hz:
+        return []
+    samples, rate = data.shape[0], data.sample_rate_hz
+    reason = f"it was cut to data.seconds = {samples / rate:g}, and its transcript was "
+    reason += "not: raise that, or cut it at a pause"
+    most = (samples - 0.5) / rate
+    return [within("cut_short", "seconds", reason, max_value=most)]
 
 
 PART = UsableTranscripts()

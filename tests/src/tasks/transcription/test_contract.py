@@ -23,9 +23,18 @@ def test_empty_transcripts_and_other_scripts_are_told_apart() -> None:
 
 def test_expectations_name_the_columns(words) -> None:
     checks = {e.check: e for e in PART.expectations(words)}
-    assert set(checks) == {"label", "foreign_script", "transcripts"}
+    assert set(checks) == {"label", "foreign_script", "transcripts", "cut_short"}
     assert not any(e.warns for e in checks.values())
     assert checks["foreign_script"].reason == "its transcript is not in latin"
+
+
+def test_a_recording_that_fills_the_shape_was_cut(words) -> None:
+    checks = {e.check: e for e in PART.expectations(words)}
+    most = checks["cut_short"].arguments["max_value"]
+    assert 7999 / 8000 <= most < 1
+    assert checks["cut_short"].arguments["column"] == "seconds"
+    pictures = words.model_copy(update={"medium": "image", "sample_rate_hz": 0})
+    assert "cut_short" not in {e.check for e in PART.expectations(pictures)}
 
 
 def test_a_split_without_rows_is_lacking(words) -> None:
