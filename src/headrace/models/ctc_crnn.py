@@ -14,7 +14,7 @@ RECIPE = {
     "batch_size": 32,
     # Without a limit of the gradients, a network may give blanks for ever.
     "optimizer": {"name": "adamw", "global_clipnorm": 1.0},
-    "learning_rate": 0.002,
+    "learning_rate": 0.003,
     "schedule": "cosine",
     "weight_decay": 0.01,
     "calibrate": True,
@@ -31,7 +31,7 @@ def build(
     units: int = 96,
     labels_per_step: int | None = None,
     dropout: float = 0.1,
-    augment: float = 1.0,
+    augment: float = 0.8,
 ) -> tuple[Any, Any]:
     """Three convolutions over time, two of which halve it, and a bidirectional GRU.
 
@@ -44,7 +44,7 @@ def build(
         labels_per_step: a step of the GRU is four frames, 64 ms, and gives so many
             steps of the answer; by default one where words are learned, else three.
         dropout: share of activations dropped.
-        augment: how far training varies the features; 1.0 suits unheard speakers.
+        augment: how far training varies the features; unheard speakers need more.
 
     Returns:
         (preprocessing, body); the body takes features ``(batch, frames, bands)``
