@@ -21,7 +21,7 @@ from headrace.media import ladder
 from headrace.media.forms import Columns, Payload
 from headrace.records import DataDescription, Record
 from headrace.tasks import asked, task
-from headrace.tasks.forms import Outputs, Targets
+from headrace.tasks.forms import Outputs, Targets, per_weight
 
 FORMAT = 1
 REFERENCE_ROWS = 2000
@@ -216,9 +216,8 @@ def make_profile(
         estimated=_mean(reference.expected),
         rungs=tuple(ladder.rungs(answer, data, temperature, seed)),
     )
-    return Profile(
-        facts, ladder.columns, outputs, scores.astype(np.float64), held_out.digests
-    )
+    scores = per_weight(scores, weights)
+    return Profile(facts, ladder.columns, outputs, scores, held_out.digests)
 
 
 def _mean(values: npt.NDArray[np.float64] | None) -> float | None:
@@ -264,6 +263,9 @@ class _Ladder:
             outputs = np.asarray(answer(raw(items)), np.float32)
             answers = read_answers(outputs, data, temperature)
             columns = item_columns(items, data)
+            targets = self.held_out.targets
+            weights = judge.weights(outputs, targets)
+            scores = per_weight(judge.scores(outputs, targets), weights)
             yield Rung(
                 family=family,
                 level=level,
@@ -272,6 +274,6 @@ class _Ladder:
                     name: ks_distance(values, columns[name])
                     for name, values in self.columns.items()
                 },
-                score=float(judge.scores(outputs, self.held_out.targets).mean()),
+                score=float(scores.mean()),
                 estimated=_mean(answers.expected),
             )

@@ -36,6 +36,15 @@ def some(values: Sequence[str], most: int) -> str:
     return ", ".join(values[:most]) + more
 
 
+def per_weight(scores: Scores, weights: Scores | None) -> npt.NDArray[np.float64]:
+    """Scores whose mean is the ratio of the sums of scores and weights, ``(n,)``."""
+    values = np.asarray(scores, np.float64)
+    if weights is None or not len(values):
+        return values
+    mean = float(np.mean(weights))
+    return values / mean if mean else values
+
+
 class Example(Protocol):
     """Rows of one shard; see `headrace.data.snapshots.splits.Rows`."""
 

@@ -8,6 +8,7 @@ import pyarrow as pa
 from headrace.errors import InputError
 from headrace.records import DataDescription
 from headrace.tasks import task
+from headrace.tasks.forms import per_weight
 from headrace.use.monitoring.batches import Batch
 from headrace.use.monitoring.history import Scored, with_new
 from headrace.use.monitoring.late_labels import LateLabels
@@ -58,6 +59,8 @@ def scores_with(
         )
     column = pa.chunked_array([pa.array(texts, pa.string())])
     targets = learned.labels.encode(column, data)
-    scores = np.asarray(learned.judge.scores(labelled.outputs, targets), np.float64)
+    judge, outputs = learned.judge, labelled.outputs
+    weights = judge.weights(outputs, targets)
+    scores = per_weight(judge.scores(outputs, targets), weights)
     finite = np.isfinite(scores)
     return with_new(before, labelled.items[finite], scores[finite])
