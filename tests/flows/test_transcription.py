@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from tests.homes import Home
 
+from headrace.tasks.transcription.decoding import align
+
 RATE = 8000
 HERTZ = {"low": 300, "mid": 800, "high": 2000}
 ROWS = 420
@@ -159,3 +161,27 @@ def test_fields_of_another_task_are_refused(home: Home, ran: dict[str, Any]) -> 
     answer = home.headrace("check", "words", "--set", "training.label_smoothing=0.1")
     assert answer.exit_code == 2
     assert "means nothing to the task transcription" in answer.err
+
+
+def test_long_recordings_are_scored_in_parts(home: Home, ran: dict[str, Any]) -> None:
+    folder = home.project / "long"
+    folder.mkdir()
+    chance, names = np.random.default_rng(5), list(HERTZ)
+    said = {
+        f"{count}.wav": [names[n] for n in chance.integers(3, size=count)]
+        for count in (1, 2, 12, 30)
+    }
+    for name, words in said.items():
+        write_wav(folder / name, spoken(words, chance))
+    write_wav(folder / "minutes.wav", chance.normal(0, 0.1, 70 * RATE))
+    answer = home.headrace("score", "words", "long", "long.csv", "--json")
+    assert answer.exit_code == 0, answer.err
+    with (home.project / "long.csv").open() as file:
+        rows = {row["name"]: row for row in csv.DictReader(file)}
+    assert "too_long: it is longer than 60 s" in rows["minutes.wav"]["error"]
+    assert not rows["minutes.wav"]["transcript"]
+    edits = 0
+    for name, words in said.items():
+        heard = rows[name]["transcript"].split()
+        edits += sum(e.true != e.answer for e in align(words, heard))
+    assert edits <= 4

@@ -341,10 +341,14 @@ class Answers(Protocol):
     def answers(self, outputs: Outputs, data: DataDescription) -> list[Any]:
         """The answer to each item, such as its label."""
 
-    def join(self, outputs: Outputs) -> Any:
+    def join(self, outputs: Outputs, count: int = 1) -> Any:
         """One answer ``(...)`` of the answers to the parts of an item ``(parts, ...)``.
 
         It is called for tasks that have `JOINS_PARTS`; for all others there is one.
+
+        Args:
+            outputs: of the parts, in their order.
+            count: the answer has the shape of one of so many parts at least.
         """
         return outputs[0]
 

@@ -31,18 +31,17 @@ class TranscriptWithConfidence(Answers):
         """The transcript of each item."""
         return decoding.texts(outputs, data)
 
-    def join(self, outputs: Outputs) -> Any:
+    def join(self, outputs: Outputs, count: int = 1) -> Any:
         """The steps of all parts, one after the other, ``(steps, vocabulary + 1)``.
 
         A step that is surely blank parts them, so that a word at the end of one part
-        and at the begin of the next is two words.
+        and at the begin of the next is two words. Such steps fill up an answer, too.
         """
-        if len(outputs) == 1:
-            return outputs[0]
-        blank = np.zeros((1, outputs.shape[2]), outputs.dtype)
-        blank[0, -1] = 1.0
-        steps = [step for part in outputs for step in (part, blank)]
-        return np.concatenate(steps[:-1])
+        parts, steps, width = outputs.shape
+        joined = np.zeros((max(parts, count), steps + 1, width), outputs.dtype)
+        joined[:, :, -1] = 1.0
+        joined[:parts, :steps] = outputs
+        return joined.reshape(-1, width)[:-1]
 
     def json_writer(self, data: DataDescription) -> Callable[[Any], str]:
         """The transcript, and its confidence."""

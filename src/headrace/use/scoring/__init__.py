@@ -235,9 +235,8 @@ class _Scoring:
         with contextlib.ExitStack() as files:
             file = files.enter_context(pa.OSFile(str(path), "wb"))
             spool = None
-            parts = decoded_rows(
-                source, self.loaded.description, settings, ROWS_AT_ONCE
-            )
+            data = self.loaded.description
+            parts = decoded_rows(source, data, settings, ROWS_AT_ONCE, in_parts=True)
             for rows, outputs in self._answered(parts):
                 table = self._table(rows, outputs)
                 if spool is None:
@@ -249,16 +248,17 @@ class _Scoring:
     def _answered(self, parts: Iterator[Rows]) -> Iterator[tuple[Rows, Outputs]]:
         """Rows with the model's outputs; the next are computed in the background."""
         questions, model = asked(self.loaded.description), self.loaded.model
+        answers = task(self.loaded.description.task).answers
         before: tuple[Rows, Future[Outputs]] | None = None
         with ThreadPoolExecutor(1, "answer") as thread:
             for rows in parts:
-                items = questions.raw(rows.payload)
+                items = questions.raw(rows.asked)
                 future = thread.submit(loading.answers, model, items)
                 if before:
-                    yield before[0], before[1].result()
+                    yield before[0], before[0].joined(before[1].result(), answers)
                 before = rows, future
             if before:
-                yield before[0], before[1].result()
+                yield before[0], before[0].joined(before[1].result(), answers)
 
     def _table(self, rows: Rows, outputs: Outputs) -> pa.Table:
         """Some rows, without the columns that are the same in all rows."""

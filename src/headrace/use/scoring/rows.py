@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -13,10 +15,11 @@ from headrace.data.snapshots.writing import Rejected
 from headrace.media import Medium, medium
 from headrace.media.arrow import digests
 from headrace.media.chunks import Source
-from headrace.media.forms import Payload
-from headrace.records import DataDescription
+from headrace.media.forms import Payload, Problem
+from headrace.records import DataDescription, Form
 from headrace.settings import Settings
-from headrace.tasks import task
+from headrace.tasks import Answers, task
+from headrace.tasks.forms import Outputs
 
 _SHA = 32
 
@@ -31,6 +34,9 @@ class Rows:
         labels: an empty one if there is none.
         ids: of a column that is kept; empty if none is.
         rejected: by row.
+        parts: of items that are answered in parts, all of them, ``(parts, *shape)``;
+            None where items are answered as a whole.
+        counts: the number of parts of each row; empty where there are none.
     """
 
     payload: Payload
@@ -38,6 +44,21 @@ class Rows:
     labels: list[str]
     ids: list[str]
     rejected: dict[int, Rejected]
+    parts: Payload | None = None
+    counts: Sequence[int] = ()
+
+    @property
+    def asked(self) -> Payload:
+        """What a model is asked about, in stored form."""
+        return self.payload if self.parts is None else self.parts
+
+    def joined(self, outputs: Outputs, answers: Answers) -> Outputs:
+        """The answer to each row, of the answers to what was asked, ``(n, ...)``."""
+        if self.parts is None:
+            return outputs
+        ends, most = np.cumsum(self.counts), max(self.counts)
+        spans = zip(ends - self.counts, ends, strict=True)
+        return np.stack([answers.join(outputs[a:b], most) for a, b in spans])
 
     def cut(self, size: int) -> Iterator[Rows]:
         """The same rows, at most ``size`` together."""
@@ -71,24 +92,69 @@ class Rows:
 
 
 def decoded_rows(
-    source: Source, data: DataDescription, settings: Settings, size: int
+    source: Source,
+    data: DataDescription,
+    settings: Settings,
+    size: int,
+    *,
+    in_parts: bool = False,
 ) -> Iterator[Rows]:
     """The rows of a source as a model takes them, at most ``size`` together.
+
+    Args:
+        source: opened.
+        data: of the model.
+        settings: their limits are kept.
+        size: the most rows.
+        in_parts: whether items that are longer than the model's shape are given in
+            parts, where its task joins their answers; else they are cut.
 
     Raises:
         SourceError: the source is damaged, or a decompression bomb.
         DependencyError: it cannot be reached.
     """
-    module, answers = medium(data.medium), task(data.task).answers
+    module, learned = medium(data.medium), task(data.task)
+    parts_of, form = None, cast(Form, data)
+    if in_parts and learned.joins_parts and hasattr(module, "parts"):
+        parts_of, form = module.parts, cast(Any, module).long_form(data)
     limits, encoded, unpacked = Limits.of(settings), 0, 0
-    for part in decode(source, module, data, limits):
+    for part in decode(source, module, form, limits):
         encoded, unpacked = encoded + part.encoded, unpacked + part.unpacked
         check_media_ratio(source.uri, unpacked, encoded, limits)
-        for rows in rows_of(part, module, data.shape).cut(size):
-            labels = rows.labels
+        for some in rows_of(part, module, form.shape or data.shape).cut(size):
+            rows = with_parts(some, parts_of, data) if parts_of else some
             if source.kind == "folder":  # not each folder is named after a label
-                labels = [x if answers.known(x, data) else "" for x in labels]
-            yield replace(rows, labels=labels)
+                known = learned.answers.known
+                labels = [x if known(x, data) else "" for x in rows.labels]
+                rows = replace(rows, labels=labels)
+            yield rows
+
+
+def with_parts(
+    rows: Rows,
+    parts_of: Callable[[Payload, DataDescription], Payload | Problem],
+    data: DataDescription,
+) -> Rows:
+    """Rows with the parts of their items; what is too long for that is rejected."""
+    rejected, parts = dict(rows.rejected), []
+    nothing = np.zeros((1, *data.shape), rows.payload.dtype)
+    for place, item in enumerate(rows.payload):
+        own = nothing if place in rejected else parts_of(item, data)
+        if isinstance(own, Problem):
+            rejected[place] = Rejected(
+                item=hashlib.sha256(item.tobytes()).hexdigest(),
+                split="",
+                label=rows.labels[place],
+                name=rows.names[place],
+                group=rows.ids[place] if rows.ids else "",
+                check=own.check,
+                reason=own.reason,
+            )
+            own = nothing
+        parts.append(own)
+    counts = [len(own) for own in parts]
+    together = np.concatenate(parts) if parts else nothing[:0]
+    return replace(rows, rejected=rejected, parts=together, counts=counts)
 
 
 def rows_of(part: Part, module: Medium, shape: tuple[int, ...]) -> Rows:

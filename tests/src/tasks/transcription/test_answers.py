@@ -31,6 +31,11 @@ def test_parts_are_joined_to_one_transcript(words) -> None:
     told = json.loads(f"{{{PART.json_writer(words)(joined)}}}")
     assert told["transcript"] == " ".join(PART.answers(outputs, words))
     assert (PART.join(outputs[:1]) == outputs[0]).all()
+    alone = PART.join(outputs[:1], 3)
+    assert alone.shape == joined.shape
+    assert decoding.confidences(alone[np.newaxis]) == pytest.approx(
+        decoding.confidences(outputs[:1])
+    )
 
 
 def test_a_word_at_the_border_of_two_parts_is_two_words(words) -> None:
