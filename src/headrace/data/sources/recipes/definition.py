@@ -121,7 +121,7 @@ def _invalid(where: str, error: ValidationError) -> SourceError:
     problem = first["msg"].removeprefix("Value error, ")
     return SourceError(
         f"{where}: {field} = {first['input']!r}: {problem}.",
-        "Correct it; the documentation of dictation has an example.",
+        "Correct it; the guide on transcription has an example.",
     )
 
 
