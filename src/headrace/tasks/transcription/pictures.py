@@ -15,7 +15,8 @@ from headrace.tasks.transcription import decoding
 
 SHOWN = 16  # transcripts in the picture of alignments
 _WORDS_SHOWN = 20
-_WORDS_A_LINE = 14
+_FEWEST_COLUMNS = 8
+_POINTS = 1000  # a line has room for so many letters, divided by their size
 _ADDED, _DROPPED = "#e08e1b", "#8a929c"
 Row = tuple[str, str, float]
 
@@ -39,13 +40,15 @@ def draw_alignments(rows: Sequence[Row], path: Path) -> None:
     axes = figure.subplots()
     axes.axis("off")
     axes.set(xlim=(-0.02, 1.02), ylim=(len(rows) or 1, -0.4))
-    for number, (true, answer, sure) in enumerate(rows):
-        edits = decoding.align(true.split(), answer.split())
+    aligned = [decoding.align(true.split(), answer.split()) for true, answer, _ in rows]
+    columns = max([_FEWEST_COLUMNS, *map(len, aligned)])
+    width = 0.94 / columns
+    for number, (edits, (_, _, sure)) in enumerate(zip(aligned, rows, strict=True)):
         axes.text(0, number, f"{sure:.0%}", fontsize=8, color="grey", va="center")
-        width = 0.94 / max(_WORDS_A_LINE, len(edits))
         for place, edit in enumerate(edits):
             x = 0.06 + width * place
-            size = min(9.0, 900 * width / max(1, *(len(w or "") for w in edit)) / 8)
+            letters = 1 + max(len(word or "") for word in edit)
+            size = min(9.0, _POINTS * width / letters)
             axes.text(x, number - 0.15, edit.true or "·", fontsize=size, color=INK)
             is_right = edit.true == edit.answer
             wrong = _DROPPED if edit.answer is None else ACCENT
@@ -104,4 +107,5 @@ def draw_edits(true: Sequence[str], answers: Sequence[str], path: Path) -> None:
     right.set(title="replaced most", xlabel="times")
     for axes in (left, right):
         axes.grid(alpha=0.3)
+        axes.set_axisbelow(True)
     save(figure, path)
