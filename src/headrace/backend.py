@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sys
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     Compute = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
+    Shape = tuple[int | None, ...]
 
 _compiled: weakref.WeakKeyDictionary[Any, Compute] = weakref.WeakKeyDictionary()
 
@@ -115,6 +117,53 @@ def _traced(model: Any) -> Compute:
     traced = tf.function(lambda x: known()(x, training=False), autograph=False)  # type: ignore[misc]
     function = traced.get_concrete_function(spec)
     return lambda items: np.asarray(function(tf.constant(items, spec.dtype)))
+
+
+def repeated(step: Any, carried: Sequence[tuple[Shape, str]]) -> Any:
+    """A step that is repeated in one compiled loop, traced once.
+
+    Args:
+        step: from an input and what is carried to an output and what is carried on,
+            ``step(input, *carried)`` to ``(output, *carried)``, of Keras's operations.
+        carried: the shape and the dtype of each value that is carried.
+
+    Returns:
+        a function of float32 inputs ``(steps, rows)``, and of what is carried, that
+        returns int32 outputs ``(steps, rows)`` and what is carried on.
+    """
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        return functools.partial(_repeat, step)
+    import tensorflow as tf
+
+    def run(inputs: Any, *values: Any) -> Any:
+        steps = tf.shape(inputs)[0]
+
+        def advance(number: Any, outputs: Any, *values: Any) -> Any:
+            output, *values = step(inputs[number], *values)
+            return number + 1, outputs.write(number, output), *values
+
+        begin = tf.constant(0), tf.TensorArray(tf.int32, steps)
+        _, outputs, *values = tf.while_loop(
+            lambda number, *_: number < steps, advance, (*begin, *values)
+        )
+        return outputs.stack(), *values
+
+    signature = [tf.TensorSpec((None, None), tf.float32)]
+    signature += [tf.TensorSpec(shape, dtype) for shape, dtype in carried]
+    compiled = tf.function(run, input_signature=signature, autograph=False)
+    return compiled.get_concrete_function()
+
+
+def _repeat(step: Any, inputs: Any, *values: Any) -> Any:
+    from keras import ops
+
+    outputs = []
+    for row in inputs:
+        output, *values = step(row, *values)
+        outputs.append(output)
+    return ops.stack(outputs), *values
 
 
 _started: list[int] = []  # the threads that TensorFlow was started with

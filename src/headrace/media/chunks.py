@@ -82,6 +82,7 @@ class Reading:
         group: a column of a table, or None.
         where: chooses rows of a table, such as ``lang == 'en'``; None: all rows.
         encoding: of tables and texts; None: detected.
+        separator: what parts one text into several; None: a text is one item.
     """
 
     medium: str = "image"
@@ -92,6 +93,7 @@ class Reading:
     group: str | None = None
     where: str | None = None
     encoding: str | None = None
+    separator: str | None = None
 
 
 @dataclass(slots=True)

@@ -114,3 +114,32 @@ def never(
 def array_name(names: Sequence[str]) -> str:
     """The array that rows of some names, such as ``x_train[17]``, are from."""
     return names[0].rpartition("[")[0] or names[0] if names else "an array"
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The parts of some items that can be in other items as well.
+
+    Attributes:
+        keys: equal ones are equal parts, ``(parts,)``.
+        sizes: of each part, ``(parts,)``.
+        rows: the item of each part, ``(parts,)``.
+        whole: the size of each item; more than its parts where some are too short to
+            count, ``(n,)``.
+    """
+
+    keys: npt.NDArray[np.uint64]
+    sizes: Counts
+    rows: Counts
+    whole: Counts
+
+    def shares(self, known: npt.NDArray[np.uint64]) -> npt.NDArray[np.float64]:
+        """The share of each item that is in parts with a known key, ``(n,)``.
+
+        Args:
+            known: sorted keys.
+        """
+        places = np.minimum(np.searchsorted(known, self.keys), max(len(known) - 1, 0))
+        found = known[places] == self.keys if len(known) else self.keys != self.keys
+        sums = np.bincount(self.rows[found], self.sizes[found], len(self.whole))
+        return np.asarray(sums / np.maximum(self.whole, 1))

@@ -89,6 +89,12 @@ class _Data(Table):
         "of tables and .txt files, such as gb18030; by default detected",
         exclude_if=lambda name: name is None,  # digests of older laws stay the same
     )
+    separator: str | None = option(
+        None,
+        "texts only: what parts a long text into documents, such as a blank line",
+        min_length=1,
+        exclude_if=lambda text: text is None,  # digests of older laws stay the same
+    )
     classes: tuple[str, ...] | None = option(
         None, "the labels; by default those in the data", min_length=2
     )

@@ -144,8 +144,9 @@ def _decode(
 
 def reading_of(data: DataSpec, medium: str, task: str) -> Reading:
     """The options for reading a source of a pipeline."""
-    columns = {"item", "label", "group", "where", "encoding"}
-    return Reading(medium=medium, task=task, **data.model_dump(include=columns))
+    fields = {"item", "label", "group", "where", "encoding", "separator"}
+    given = data.model_dump(include=fields)
+    return Reading(medium, task, labelled=tasks.task(task).labelled, **given)
 
 
 def _shards(plan: ShardPlan, source: str, settings: Settings) -> Iterator[WrittenShard]:

@@ -161,6 +161,7 @@ class Decoded:
             self.notes += notes
             self.rejected += misfits.values()
         labelled = np.array([bool(label.strip()) for label in block.labels], bool)
+        labelled |= not tasks.task(task).labelled
         unlabelled = np.flatnonzero(~labelled).tolist()
         if shape is not None:
             empty = "label", "the label is empty"

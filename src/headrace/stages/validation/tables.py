@@ -7,10 +7,10 @@ one shard, so that only one shard has to be in memory to find duplicates.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -162,6 +162,7 @@ class ItemTable:
         for (split, _), count in counts.items():
             self.sizes[split] += count
         self._paths = paths
+        self._added: dict[str, npt.NDArray[Any]] = {}
         self.data, self._contract = data, task(data.task).contract
         with pa.memory_map(str(paths[0])) as file:
             self._stored = list(pa.ipc.open_file(file).schema.names)
@@ -169,6 +170,11 @@ class ItemTable:
 
     def __len__(self) -> int:
         return int(self.bounds[-1])
+
+    def add(self, columns: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Add columns of all rows, ``(rows,)`` each, which stay in memory."""
+        self._added |= columns
+        self.columns += [*columns]
 
     @property
     def measured(self) -> list[str]:
@@ -205,6 +211,8 @@ class ItemTable:
             paths = self._paths[start:stop]
             parts = [feather.read_table(p, names, memory_map=True) for p in paths]
             frame = pa.concat_tables(parts).to_pandas().set_axis(frame.index)
+        for name in self._added.keys() & {*columns}:
+            frame[name] = self._added[name][self.bounds[start] : self.bounds[stop]]
         if "row" in columns:
             frame["row"] = frame.index.to_numpy(np.int64)
         if of_task:

@@ -233,14 +233,16 @@ def _downloaded(
     """Download a file of upstream's edition into the home."""
     pin = entry.editions[-1].files[name]
     try:
+        if not pin.url:
+            raise DownloadError("nobody publishes it as one file")
         data = pinned.download(pin, entry.limit_bytes, entry.uri, settings)
     except DownloadError as error:
         place = f"in HEADRACE_DATA={settings.data}" if settings.data else "at hand"
         reasons = f" ({'; '.join(rejected)})" if rejected else ""
         names = ", or ".join(", ".join(edition.files) for edition in entry.editions)
         raise DependencyError(
-            f"{entry.uri}: no copy is {place}{reasons}, and downloading {pin.url} "
-            f"failed: {error}.",
+            f"{entry.uri}: no copy is {place}{reasons}, and downloading "
+            f"{pin.url or name} failed: {error}.",
             "Try again with a connection, or set HEADRACE_DATA=FOLDER to a folder that "
             f"holds {names}, or give a file with --data PATH.",
         ) from None

@@ -26,6 +26,7 @@ from headrace.errors import NotFoundError, SourceError
 from headrace.settings import Settings
 
 _TEST_SHARE = 0.2
+_TRAIN_SHARE = 0.9  # of the plays
 _TEST_INDICES = 5
 _RECORDING = re.compile(r"(\d)_(.+)_(\d+)\.wav")
 
@@ -215,6 +216,14 @@ def sib200(files: Mapping[str, File]) -> pa.Table:
             row["split"] = "val" if split == "dev" else split
             rows.append({**row, "index_id": int(index)})
     return pa.Table.from_pylist(rows)
+
+
+def plays(files: Mapping[str, File]) -> pa.Table:
+    """Speeches of plays, which blank lines part; the last tenth is held out."""
+    texts = files["input.txt"].read().decode("utf-8").split("\n\n")
+    train = round(_TRAIN_SHARE * len(texts))
+    splits = ["train"] * train + ["val"] * (len(texts) - train)
+    return pa.table({"i": range(len(texts)), "text": texts, "split": splits})
 
 
 def spoken_digits(files: Mapping[str, File]) -> pa.Table:

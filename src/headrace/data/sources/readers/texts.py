@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from headrace.data.sources.encodings.parted import parted
 from headrace.data.sources.places.files import File
 from headrace.data.sources.places.trees import FileTree, is_item, is_medium, is_note
 from headrace.data.sources.readers import folder, listed
@@ -21,6 +22,7 @@ from headrace.errors import HeadraceError, SourceError, SpecError
 from headrace.media import medium as medium_named
 from headrace.media.chunks import Chunk, Reading, Source, split_in_name
 from headrace.settings import Settings
+from headrace.tasks import task
 
 RANK = 10
 _UNNAMED = (".txt", ".data", ".dat", ".all")
@@ -34,8 +36,11 @@ def read(
     if not medium_named(source.reading.medium).IS_TEXT:
         return None
     if isinstance(data, File):
-        return _read_file(data, source, settings)
-    return _read_tree(data, source, settings)
+        chunks = _read_file(data, source, settings)
+    else:
+        chunks = _read_tree(data, source, settings)
+    separator = source.reading.separator
+    return parted(chunks, separator, source) if separator else chunks
 
 
 def _read_file(file: File, source: Source, settings: Settings) -> Iterator[Chunk]:
@@ -136,7 +141,8 @@ def _usable(
 
 def _part(table: Table, name: str, reading: Reading) -> Part:
     has_names = not isinstance(table, DelimitedTable) or table.header
-    split = split_in_name(name) if reading.labelled else None
+    has_splits = reading.labelled or not task(reading.task).labelled
+    split = split_in_name(name) if has_splits else None
     return part_of_texts(table, find_roles(table, reading, has_names), split)
 
 

@@ -1,0 +1,68 @@
+"""Documents of long texts, which a separator parts."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterator
+from dataclasses import replace
+
+from headrace.errors import SourceError
+from headrace.media.chunks import Chunk, Source, rows_at_once
+
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+def parted(chunks: Iterator[Chunk], separator: str, source: Source) -> Iterator[Chunk]:
+    """The documents of each text, named by their place: ``plays.txt[17]``.
+
+    Documents without a visible character are left out.
+
+    Args:
+        chunks: of whole texts in UTF-8.
+        separator: the text between two documents.
+        source: gets a note after the last chunk.
+
+    Raises:
+        SourceError: no text has the separator.
+    """
+    mark, texts, documents = separator.encode(), 0, 0
+    for chunk in chunks:
+        texts += len(chunk.items)
+        for place in range(len(chunk.items)):
+            one = chunk.take([place])
+            parts = _documents(one, mark)
+            documents += len(parts.items)
+            step = rows_at_once(len(one.items[0]) / max(len(parts.items), 1))
+            for start in range(0, len(parts.items), step):
+                yield parts.take(range(start, min(start + step, len(parts.items))))
+    if documents <= texts:
+        raise SourceError(
+            f"No text of {source.uri} has the separator {separator!r}.",
+            "Mend data.separator, or leave it out.",
+        )
+    source.notes.append(
+        f"{texts:,} {'text' if texts == 1 else 'texts'} parted at {separator!r} into "
+        f"{documents:,} documents."
+    )
+
+
+def _documents(one: Chunk, mark: bytes) -> Chunk:
+    """The documents of a chunk of one text, with line ends brought to one form."""
+    text = one.items[0]
+    if text.startswith(_UTF_16):
+        text = text.decode("utf-16", "replace").encode()
+    text = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    parts = [
+        (number, part)
+        for number, part in enumerate(text.split(mark))
+        if part.strip(b" \t\n\x0b\x0c")
+    ]
+    count = len(parts)
+    return replace(
+        one,
+        items=[part for _, part in parts],
+        labels=one.labels * count,
+        names=[f"{one.names[0]}[{number}]" for number, _ in parts],
+        groups=one.groups * count,
+        unread=range(count) if one.unread else (),
+    )

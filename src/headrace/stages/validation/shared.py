@@ -1,0 +1,74 @@
+"""Test items that are in train in part, such as a poem half of whose lines are there.
+
+A medium says what the parts of an item are. A task whose items are wholes of parts asks
+for it; for others, shared phrases are natural.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from headrace.data.snapshots.reading import payload_of, read_shard, shards_of
+from headrace.media import medium
+from headrace.records import SnapshotRecord
+from headrace.stages.validation.checks import Check
+from headrace.tasks import task
+
+COLUMN = "shared"
+LIMIT = 0.5
+_PENDING = 64  # arrays of keys that are merged at once
+
+
+def shared_parts(snapshot: SnapshotRecord) -> dict[str, npt.NDArray[np.float64]]:
+    """The column `COLUMN`: the share of each test item that is in train or val.
+
+    It is 0 for rows of train and val. The keys of all parts of train are in memory, 8
+    bytes for each.
+
+    Returns:
+        the column by its name, ``(rows,)``; nothing where the task does not ask for it,
+        or the medium knows no parts.
+
+    Raises:
+        IntegrityError: the snapshot is damaged.
+    """
+    data = snapshot.description
+    module: Any = medium(data.medium)
+    if not task(data.task).contract.SHARED or not hasattr(module, "parts"):
+        return {}
+    known, pending = np.empty(0, np.uint64), []
+    for shard in shards_of(snapshot):
+        table = read_shard(snapshot, shard)
+        train = np.array(table["split"].to_pylist(), object) != "test"
+        pending.append(np.unique(module.parts(payload_of(table, data)[train]).keys))
+        if len(pending) == _PENDING:
+            known, pending = np.unique(np.concatenate([known, *pending])), []
+    known = np.unique(np.concatenate([known, *pending]))
+    shares = [np.empty(0)]
+    for shard in shards_of(snapshot):
+        table = read_shard(snapshot, shard)
+        test = np.array(table["split"].to_pylist(), object) == "test"
+        of_shard = np.zeros(len(test))
+        of_shard[test] = module.parts(payload_of(table, data)[test]).shares(known)
+        shares.append(of_shard)
+    return {COLUMN: np.concatenate(shares)}
+
+
+def shared_checks(columns: dict[str, Any]) -> list[Check]:
+    """That no test item is in train for `LIMIT` of it or more."""
+    if COLUMN not in columns:
+        return []
+    bounds = {"min_value": 0, "max_value": LIMIT, "strict_max": True}
+    return [
+        Check(
+            "partial_leak",
+            "expect_column_values_to_be_between",
+            {"column": COLUMN, **bounds},
+            "half of it or more is in train, line by line",
+            split="test",
+            shows=(COLUMN,),
+        )
+    ]

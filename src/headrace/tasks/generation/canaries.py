@@ -1,0 +1,58 @@
+"""Canaries: random texts that are planted in train, to measure what a model memorises.
+
+A canary occurs once. A model that has learned only what is general finds it no likelier
+than other texts drawn in the same way; its exposure says how far it stands out: ``log2
+(texts) - log2 (rank)``, where rank 1 is the likeliest. The mean exposure of texts that
+were not planted is about 1.4; the highest that can be measured is 12.
+
+Source: N. Carlini and others, The Secret Sharer: Evaluating and Testing Unintended
+Memorization in Neural Networks (2019).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+LENGTH = 16  # characters
+OTHERS = 4_095
+_ALPHABET = 64  # the most frequent characters
+_FIRST = 2  # id of a character
+
+Ids = npt.NDArray[np.int32]
+
+
+def canaries(count: int, seed: int, characters: int) -> Ids:
+    """The canaries of a fit as ids, int32 ``(count, LENGTH)``.
+
+    Args:
+        count: of them.
+        seed: of the fit.
+        characters: that the model knows; ids follow their frequency.
+    """
+    return _drawn(count, [seed, 0], characters)
+
+
+def others(seed: int, characters: int) -> Ids:
+    """Texts that were drawn in the same way, and not planted, ``(OTHERS, LENGTH)``."""
+    return _drawn(OTHERS, [seed, 1], characters)
+
+
+def _drawn(count: int, seed: list[int], characters: int) -> Ids:
+    source = np.random.default_rng(seed)
+    alphabet = max(1, min(_ALPHABET, characters))
+    drawn = source.integers(_FIRST, _FIRST + alphabet, (count, LENGTH))
+    return drawn.astype(np.int32)
+
+
+def exposures(
+    planted: npt.NDArray[np.float64], not_planted: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """The exposure of each canary in bits.
+
+    Args:
+        planted: the nats of the canaries, ``(count,)``.
+        not_planted: the nats of other texts, ``(n,)``.
+    """
+    ranks = 1 + np.searchsorted(np.sort(not_planted), planted)
+    return np.asarray(np.log2(len(not_planted) + 1) - np.log2(ranks))

@@ -1,0 +1,59 @@
+"""Constants only: they are read without an import."""
+
+SCORE = "nats_per_character"
+HIGHER_IS_BETTER = False
+HEADLINE = "test_nats_per_character"
+# The metrics that are proportional to the mean score of a test split, and that mean.
+MEAN_SCORES = {
+    "test_nats_per_character": "test_nats_per_character",
+    "test_bits_per_character": "test_nats_per_character",
+    "test_bits_per_byte": "test_nats_per_character",
+}
+# Metrics that `headrace compare` shows, and their short names.
+SHOWN = {
+    "test_nats_per_character": "nats",
+    "test_bits_per_byte": "bits per byte",
+    "baseline_difference": "to the baseline",
+    "verbatim_ratio": "verbatim",
+}
+# Pictures of a test split, and their captions.
+PICTURES = {
+    "documents": "Nats per character of each test document, and of the n-gram model.",
+    "verbatim": "The longest run of each text that is verbatim in train: of generated "
+    "texts, and of test documents cut to the same lengths.",
+}
+MISTAKES = "Documents that surprised the model most"
+TAKES = "next"
+BUILDERS = {"text": "gru_lm"}
+LABELLED = False  # a document needs no label
+
+GATES = {
+    "nats": {"metric": "test_nats_per_character", "direction": "max"},
+    "baseline": {
+        "metric": "baseline_difference_high",
+        "direction": "max",
+        "threshold": 0.0,
+    },
+    "memorisation": {
+        "metric": "verbatim_ratio",
+        "direction": "max",
+        "threshold": 2.0,
+    },
+    "canaries": {"metric": "canary_exposure", "direction": "max", "threshold": 4.0},
+    "repetition": {
+        "metric": "repetition_excess",
+        "direction": "max",
+        "threshold": 0.1,
+    },
+    "form": {"metric": "generated_form", "direction": "min"},
+    "rhyme": {"metric": "generated_rhyme", "direction": "min"},
+}
+# Where a pipeline file names no gates.
+DEFAULT_GATES = {"baseline": 0.0, "memorisation": 2.0, "repetition": 0.1}
+# Fields of the spec that mean nothing to this task.
+UNUSED = (
+    "data.classes",
+    "training.label_smoothing",
+    "training.calibrate",
+    "evaluation.calibration_bins",
+)

@@ -1,0 +1,189 @@
+"""What the judge of one model knows besides its answers: a baseline, and its texts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from headrace.backend import compiled
+from headrace.errors import SpecError
+from headrace.media.text.personal import counts
+from headrace.records import Metrics
+from headrace.spec import PipelineSpec
+from headrace.tasks.generation import measures
+from headrace.tasks.generation.canaries import canaries, exposures, others
+from headrace.tasks.generation.documents import Codes, documents_of, text_of
+from headrace.tasks.generation.kneser_ney import LARGEST_ORDER, KneserNey
+from headrace.tasks.generation.verbatim import Corpus
+from headrace.tasks.generation.writing import Writer, write_texts
+
+if TYPE_CHECKING:
+    from headrace.tasks.forms import Context, Split
+
+ORDER = 5
+TEXTS = 200  # that are generated
+MOST_CHARACTERS = 512  # of a generated text
+TRAIN_CHARACTERS = 2**23  # that the baseline is fitted to, and that are searched
+LENGTHS = (5, 7)  # of the lines of a poem
+_TEMPERATURE = 1.0
+_HIGH = 95  # percentile
+_BLOCK = 256  # documents
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What is computed once in an evaluation.
+
+    Attributes:
+        sizes: UTF-8 bytes of each test document, ``(n,)``.
+        baseline: the nats of each test document by the n-gram model, ``(n,)``.
+        order: of that model.
+        generated: texts of the model.
+        verbatim: the longest run of each that is in train.
+        held_out: the same of test documents that were cut to the same lengths.
+        metrics: of the generated texts.
+    """
+
+    sizes: Ints
+    baseline: Floats
+    order: int
+    generated: list[str]
+    verbatim: Ints
+    held_out: Ints
+    metrics: Metrics = field(default_factory=dict)
+
+
+def gather(context: Context) -> Evidence:
+    """Fit the baseline to train, let the model write texts, and measure them.
+
+    Raises:
+        SpecError: an argument of a gate is wrong.
+        IntegrityError: the snapshot is damaged.
+    """
+    order = order_of(context.spec)
+    train = _documents(context.train, TRAIN_CHARACTERS)
+    test = _documents(context.test)
+    baseline = KneserNey(train, order).nats(test)
+    sizes = np.array([len(text_of(one).encode()) for one in test])
+    writer, seed = Writer(context.model), context.spec.training.seed
+    most = min(MOST_CHARACTERS, int(np.percentile([*map(len, test)], _HIGH)))
+    written = write_texts(writer, range(TEXTS), most, _TEMPERATURE)
+    corpus, cut = Corpus(train), [one[:most] for one in _some(test)]
+    verbatim, held_out = corpus.longest_runs(written), corpus.longest_runs(cut)
+    generated, real = ([*map(text_of, texts)] for texts in (written, cut))
+    metrics = {
+        **_verbatim_metrics(verbatim, held_out),
+        **_text_metrics(generated, real),
+        **_form_metrics(context.spec, generated, [*map(text_of, test)]),
+    }
+    if planted := getattr(context.spec.training, "canaries", 0):
+        metrics |= _canary_metrics(context.model, writer, planted, seed)
+    return Evidence(sizes, baseline, order, generated, verbatim, held_out, metrics)
+
+
+def order_of(spec: PipelineSpec) -> int:
+    """The order of the n-gram model, which the gate ``baseline`` may say.
+
+    Raises:
+        SpecError: it is no order.
+    """
+    order = arguments_of(spec, "baseline").get("order", ORDER)
+    if not isinstance(order, int) or not 1 <= order <= LARGEST_ORDER:
+        raise SpecError(
+            f"The gate 'baseline' has the argument order = {order!r}; expected a whole "
+            f"number from 1 to {LARGEST_ORDER}.",
+            "Write for example arguments = { order = 5 }.",
+        )
+    return order
+
+
+def arguments_of(spec: PipelineSpec, name: str) -> dict[str, Any]:
+    """The arguments of a gate; none where there is no such gate."""
+    return next((gate.arguments for gate in spec.gates if gate.name == name), {})
+
+
+def _documents(rows: Split, most: float = np.inf) -> list[Codes]:
+    """The documents of a split in their order, until they have ``most`` characters."""
+    documents: list[Codes] = []
+    size = 0
+    for shard in np.flatnonzero(rows.counts).tolist():
+        part = documents_of(rows.read(shard).items)
+        documents += part
+        size += sum(map(len, part))
+        if size >= most:
+            break
+    return documents
+
+
+def _some(documents: Sequence[Codes]) -> list[Codes]:
+    """As many documents as are generated; rows are in hash order, so at random."""
+    return [*documents[:TEXTS]]
+
+
+def _verbatim_metrics(generated: Ints, held_out: Ints) -> Metrics:
+    metrics: Metrics = {}
+    for name, runs in (("generated", generated), ("held_out", held_out)):
+        metrics[f"{name}_verbatim_median"] = float(np.median(runs))
+        metrics[f"{name}_verbatim_high"] = float(np.percentile(runs, _HIGH))
+    high = max(metrics["held_out_verbatim_high"], 1.0)
+    return {**metrics, "verbatim_ratio": metrics["generated_verbatim_high"] / high}
+
+
+def _text_metrics(generated: Sequence[str], real: Sequence[str]) -> Metrics:
+    found = counts(pa.array(generated, pa.string()))
+    metrics: Metrics = {
+        "generated_personal_data": float(sum(one.sum() for one in found.values())),
+        "generated_characters": float(np.mean([len(text) for text in generated])),
+    }
+    for name, texts in (("generated", generated), ("held_out", real)):
+        metrics[f"{name}_distinct"] = measures.distinct_share(texts)
+        metrics[f"{name}_repetition"] = measures.repetition(texts)
+    excess = metrics["generated_repetition"] - metrics["held_out_repetition"]
+    return {**metrics, "repetition_excess": excess}
+
+
+def _form_metrics(
+    spec: PipelineSpec, generated: Sequence[str], real: Sequence[str]
+) -> Metrics:
+    """Form and rhyme, where a gate asks for the one or the other."""
+    names = {gate.name for gate in spec.gates}
+    metrics: Metrics = {}
+    if "form" in names:
+        lengths = arguments_of(spec, "form").get("lengths", LENGTHS)
+        metrics["generated_form"] = measures.form_share(generated, lengths)
+        metrics["held_out_form"] = measures.form_share(real, lengths)
+    finals = measures.mandarin_finals() if names & {"form", "rhyme"} else None
+    if finals is not None:
+        for name, texts in (("generated", generated), ("held_out", real)):
+            share = measures.rhyme_share(texts, finals)
+            if share is not None:
+                metrics[f"{name}_rhyme"] = share
+    return metrics
+
+
+def _canary_metrics(model: Any, writer: Writer, count: int, seed: int) -> Metrics:
+    known = len(writer.characters)
+    planted, not_planted = (
+        _nats(model, writer.codes[ids])
+        for ids in (canaries(count, seed, known), others(seed, known))
+    )
+    found = exposures(planted, not_planted)
+    return {
+        "canary_exposure": float(found.mean()),
+        "canary_exposure_highest": float(found.max()),
+    }
+
+
+def _nats(model: Any, codes: Codes) -> Floats:
+    """The nats of documents of equal length ``(n, characters)``."""
+    compute = compiled(model)
+    parts = [codes[start : start + _BLOCK] for start in range(0, len(codes), _BLOCK)]
+    return np.concatenate([compute(part)[:, 0] for part in parts]).astype(np.float64)

@@ -1,0 +1,172 @@
+"""Scores, metrics and pictures of a language model; the score is a document's nats."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from headrace.records import DataDescription, Finding, Metrics
+from headrace.spec import EvaluationSpec, PipelineSpec
+from headrace.tasks import Judge
+from headrace.tasks.forms import Outputs, Scores, Targets
+from headrace.tasks.generation import evidence, pictures, samples
+from headrace.tasks.generation.evidence import Evidence
+from headrace.tasks.generation.intervals import (
+    bootstrap_of_ratio,
+    deviation_of_ratio,
+    interval_of_ratio,
+)
+
+if TYPE_CHECKING:
+    from headrace.tasks.forms import Context
+
+ENOUGH_ROWS = 50  # for the comparison with a champion
+RANGES = 4  # of the lengths of documents, with equal numbers of rows
+
+
+class Surprise(Judge):
+    """See `headrace.tasks.Judge`.
+
+    Args:
+        evidence: on the judged model; None before `prepared`.
+    """
+
+    def __init__(self, evidence: Evidence | None = None) -> None:
+        self._evidence = evidence
+
+    def prepared(self, context: Context) -> Judge:
+        """A judge that has fitted an n-gram model, and has read texts of the model.
+
+        Raises:
+            SpecError: an argument of a gate is wrong.
+            IntegrityError: the snapshot is damaged.
+        """
+        samples.write_page(context)
+        return Surprise(evidence.gather(context))
+
+    def scores(self, outputs: Outputs, targets: Targets) -> Scores:
+        """The nats of each document, float64 ``(n,)``."""
+        return outputs[:, 0].astype(np.float64)
+
+    def weights(self, outputs: Outputs, targets: Targets) -> Scores | None:
+        """The characters of each document with its end, float64 ``(n,)``."""
+        return outputs[:, 1].astype(np.float64)
+
+    def metrics(
+        self,
+        outputs: Outputs,
+        targets: Targets,
+        data: DataDescription,
+        evaluation: EvaluationSpec,
+    ) -> tuple[Metrics, dict[str, Metrics]]:
+        """Nats and bits of the test documents; how the baseline and the texts compare.
+
+        ``baseline_difference`` is in nats per character, below 0 where the model is
+        better; its interval is from a paired bootstrap of documents.
+        """
+        nats, count = outputs.astype(np.float64).T
+        own, total = "test_nats_per_character", float(count.sum())
+        low, high = interval_of_ratio(nats, count, evaluation.confidence)
+        mean = float(nats.sum()) / total
+        metrics = {
+            own: mean,
+            f"{own}_low": low,
+            f"{own}_high": high,
+            "test_bits_per_character": mean / math.log(2),
+            "non_finite_values": float((~np.isfinite(outputs)).sum()),
+        }
+        slices = _by_length(nats, count)
+        if self._evidence is None:
+            return metrics, slices
+        known = self._evidence
+        bits = float(nats.sum()) / math.log(2)
+        # The end of a document counts as a byte, as it counts as a character.
+        metrics["test_bits_per_byte"] = bits / float(known.sizes.sum() + len(nats))
+        gain = nats - known.baseline
+        low, high = bootstrap_of_ratio(gain, count, evaluation.confidence)
+        metrics |= {
+            "baseline_nats_per_character": float(known.baseline.sum()) / total,
+            "baseline_order": float(known.order),
+            "baseline_difference": float(gain.sum()) / total,
+            "baseline_difference_low": low,
+            "baseline_difference_high": high,
+        }
+        return {**metrics, **known.metrics}, slices
+
+    def summary(
+        self, scores: Scores, confidence: float, weights: Scores | None = None
+    ) -> Metrics:
+        """Nats per character with their interval, and the deviation of a document."""
+        ones = np.ones(len(scores)) if weights is None else weights
+        low, high = interval_of_ratio(scores, ones, confidence)
+        deviation = deviation_of_ratio(scores, ones) * math.sqrt(len(scores))
+        return {
+            "nats_per_character": float(scores.sum() / ones.sum()),
+            "nats_per_character_low": low,
+            "nats_per_character_high": high,
+            "nats_per_character_deviation": deviation,
+        }
+
+    def badness(self, outputs: Outputs, targets: Targets) -> Any:
+        """Nats per character."""
+        return outputs[:, 0] / outputs[:, 1].clip(1)
+
+    def caption(self, output: Any, target: Any, data: DataDescription) -> str:
+        """Nats per character, and the length."""
+        nats, count = output.tolist()
+        return (
+            f"{nats / max(count, 1):.2f} nats per character\n({count:.0f} characters)"
+        )
+
+    def few_rows(
+        self, spec: PipelineSpec, targets: Targets, val_rows: int
+    ) -> list[Finding]:
+        """Too few test documents to compare a challenger with a champion."""
+        if (rows := len(targets)) >= ENOUGH_ROWS:
+            return []
+        message = (
+            f"{rows:,} test documents are too few to show that a challenger is no "
+            f"worse than the champion, which takes {ENOUGH_ROWS}"
+        )
+        return [Finding(check="few_rows", split="test", count=rows, message=message)]
+
+    def monitored(self, outputs: Outputs, data: DataDescription) -> dict[str, Any]:
+        """Nats per character, and characters."""
+        nats, count = outputs.astype(np.float64).T
+        return {"nats_per_character": nats / count.clip(1), "characters": count}
+
+    def draw(
+        self,
+        outputs: Outputs,
+        targets: Targets,
+        data: DataDescription,
+        evaluation: EvaluationSpec,
+        folder: Path,
+    ) -> None:
+        """Each document's nats beside the baseline's, and verbatim runs."""
+        if self._evidence is None:
+            return
+        nats, count = outputs.astype(np.float64).T
+        baseline = self._evidence.baseline
+        pictures.draw_documents(nats, baseline, count, folder / "documents.png")
+        runs = self._evidence.verbatim, self._evidence.held_out
+        pictures.draw_verbatim(*runs, folder / "verbatim.png")
+
+
+def _by_length(nats: Scores, count: Scores) -> dict[str, Metrics]:
+    """The metrics of documents by their length, in characters with the end."""
+    order = np.argsort(count, kind="stable")
+    slices: dict[str, Metrics] = {}
+    for rows in np.array_split(order, min(RANGES, len(order))):
+        low, high = int(count[rows[0]]), int(count[rows[-1]])
+        slices[f"length={low}-{high}"] = {
+            "rows": float(len(rows)),
+            "nats_per_character": float(nats[rows].sum() / count[rows].sum()),
+        }
+    return slices
+
+
+PART = Surprise()

@@ -1,0 +1,63 @@
+"""The question is the text itself, as code points: numbers survive saving in Keras."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from headrace.media import medium
+from headrace.media.forms import Payload
+from headrace.records import DataDescription
+from headrace.tasks import Questions
+from headrace.tasks.generation.documents import (
+    codes_of,
+    documents_of,
+    padded,
+    text_of,
+    unpadded,
+)
+
+
+class Documents(Questions):
+    """See `headrace.tasks.Questions`."""
+
+    DTYPE = np.dtype(np.uint8)
+    CACHED = True
+
+    def of(
+        self,
+        items: Payload,
+        labels: pa.ChunkedArray,
+        groups: Sequence[str],
+        data: DataDescription,
+    ) -> Payload:
+        """The texts."""
+        return items
+
+    def raw(self, stored: Payload) -> Payload:
+        """Code points int32 ``(n, characters)``, padded with zeros."""
+        return padded(documents_of(stored))
+
+    def as_stored(self, raw: Payload, data: DataDescription) -> Payload:
+        """UTF-8 bytes, uint8 ``(n, bytes)``."""
+        texts = np.array([text_of(codes) for codes in unpadded(raw)], object)
+        return medium(data.medium).as_stored(texts, data)
+
+    def variants(self, stored: Payload) -> list[Payload]:
+        """The one type of input that a saved model takes."""
+        return [self.raw(stored)]
+
+    def check_input(self, x: Any, data: DataDescription) -> Payload:
+        """One text or a list of them, cleaned, cut and masked as in training.
+
+        Raises:
+            InputError: the input is no text, or a text is empty.
+        """
+        texts = medium(data.medium).check_input(x, data).tolist()
+        return padded([codes_of(text) for text in texts])
+
+
+PART = Documents()

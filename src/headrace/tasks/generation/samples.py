@@ -1,0 +1,34 @@
+"""Samples of a model's texts, from fixed seeds, as a page of the report."""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING
+
+from headrace.media.text.personal import mask
+from headrace.pages import render
+from headrace.tasks.generation.documents import text_of
+from headrace.tasks.generation.writing import Writer, write_texts
+
+if TYPE_CHECKING:
+    from headrace.tasks.forms import Context
+
+TEMPERATURES = (0.5, 0.8, 1.0)
+SEEDS = (1, 2, 3)
+MOST_CHARACTERS = 300
+
+
+def write_page(context: Context) -> None:
+    """Write ``samples/texts.html``: texts of each temperature and seed."""
+    writer, rows = Writer(context.model), []
+    for heat in TEMPERATURES:
+        texts = write_texts(writer, SEEDS, MOST_CHARACTERS, heat)
+        for seed, codes in zip(SEEDS, texts, strict=True):
+            text = mask(text_of(codes), context.data.mask)[0]
+            item = f"<pre><bdi>{html.escape(text)}</bdi></pre>"
+            rows.append({"item": item, "cells": [f"{heat:g}", str(seed)]})
+    listed = {"heads": ["temperature", "seed"], "rows": rows}
+    folder = context.folder / "samples"
+    folder.mkdir(exist_ok=True)
+    page = render("items.html", title="Generated texts", listed=listed)
+    (folder / "texts.html").write_text(page, encoding="utf-8")

@@ -1,0 +1,67 @@
+"""What `headrace new` finds out from documents, and writes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from headrace.errors import Refusal
+from headrace.tasks import Surveyor
+from headrace.tasks.forms import Counts, Survey
+from headrace.tasks.generation.evidence import ORDER
+
+LEAST_DOCUMENTS = 20
+LEAST_STEPS = 1_000
+
+
+class DocumentSurvey(Surveyor):
+    """See `headrace.tasks.Surveyor`."""
+
+    def survey(
+        self, source: str, labels: Counts, items: int, rejected: Sequence[str]
+    ) -> Survey:
+        """The number of documents, and gates that need no figure from the user."""
+        rows = {split: labels[split, ""] for split in ("train", "test")}
+        if items < LEAST_DOCUMENTS or not all(rows.values()):
+            documents = f"{items:,} different document{'s' * (items != 1)}"
+            raise Refusal(
+                f"{source} has {documents}; at least {LEAST_DOCUMENTS} are needed, "
+                f"some of them to test on.",
+                "Give more texts, or say with data.separator where one long text is "
+                "to be parted.",
+            )
+        gates = [
+            {"name": "baseline", "arguments": {"order": ORDER}},
+            {"name": "memorisation"},
+            {"name": "repetition"},
+        ]
+        return Survey(
+            rows=rows,
+            fields={},
+            head=[
+                f"# {rows['train']:,} documents to learn from and {rows['test']:,} to "
+                "test on.",
+            ],
+            gates=gates,
+            summary="Writes texts like those that it learned from, and says how likely "
+            "a text is.",
+            readme=[
+                f"{rows['train']:,} documents to learn from and {rows['test']:,} to "
+                "test on; nothing in one is known from another.",
+                "",
+                "The gates ask for a lower loss than an n-gram model of "
+                f"{ORDER} characters has on the same documents, for no longer "
+                "passages from train than held-out documents have, and for texts that "
+                "repeat themselves hardly more than those.",
+            ],
+            limits="It writes what is likely, and not what is true.",
+            facts={"documents": rows, "gates": [gate["name"] for gate in gates]},
+            lines=[
+                f"{rows['train']:,} documents to learn from, {rows['test']:,} to test "
+                "on",
+                f"the gate asks for a lower loss than Kneser-Ney of order {ORDER} has",
+            ],
+            least_steps=LEAST_STEPS,
+        )
+
+
+PART = DocumentSurvey()

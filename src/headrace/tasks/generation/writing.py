@@ -1,0 +1,206 @@
+"""Writes texts with a saved model, a few characters at a time.
+
+The model called ``next`` is called once for each character, in one compiled loop, and
+its states are carried from call to call. A text follows from the model, the prompt, the
+temperature and the seed alone: its random numbers are its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from headrace.backend import repeated
+from headrace.errors import InputError, SpecError
+from headrace.tasks.generation.documents import Codes
+
+NEXT = "next"
+BOUND, UNKNOWN = 0, 1  # ids of the bounds of a document, and of all other characters
+STEPS = 64  # characters of one call
+_IMPOSSIBLE = -1e9
+_COLDEST = 1e-4  # below, the likeliest character is always taken
+_BELOW_ONE = 1 - 1e-6
+_SHOWN = 5
+
+Floats = npt.NDArray[np.float32]
+Ids = npt.NDArray[np.int32]
+
+
+def find_next(model: Any) -> Any:
+    """The model called ``next`` inside a saved model.
+
+    Raises:
+        SpecError: there is none.
+    """
+    for layer in model._flatten_layers():
+        if layer.name == NEXT:
+            return layer
+    raise SpecError(
+        f"The model {model.name} holds no model called {NEXT!r}.",
+        "A family for generation gives one as its network.",
+    )
+
+
+@dataclass(slots=True)
+class Draft:
+    """Texts that are being written.
+
+    Attributes:
+        scores: logits of the next character, float32 ``(texts, ids)``.
+        ended: whether each text has ended, bool ``(texts,)``.
+        states: of the model, each ``(texts, ...)``.
+    """
+
+    scores: Any
+    ended: Any
+    states: list[Any]
+
+
+class Writer:
+    """Writes with one model; it can be used by one thread at a time.
+
+    Args:
+        model: a saved model of this task.
+
+    Attributes:
+        characters: that the model knows, by their frequency.
+        codes: the code point of each id, int32 ``(ids,)``; 0 for all that are none.
+
+    Raises:
+        SpecError: it is the model of another task.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self._next = find_next(model)
+        (lookup,) = [x for x in model._flatten_layers() if hasattr(x, "get_vocabulary")]
+        known = [int(code) for code in lookup.get_vocabulary()]
+        self.characters = "".join(map(chr, known[UNKNOWN + 1 :]))
+        self._ids = {code: id_ for id_, code in enumerate(known) if code > 0}
+        width = int(self._next.outputs[0].shape[-1])
+        self.codes = np.zeros(width, np.int32)
+        self.codes[: len(known)] = np.maximum(known, 0)
+        self._bias = np.full(width, _IMPOSSIBLE, np.float32)
+        self._bias[: len(known)] = 0
+        self._bias[UNKNOWN] = _IMPOSSIBLE
+        states = [(tuple(s.shape), s.dtype) for s in self._next.inputs[1:]]
+        self._zeros = [(shape[1:], dtype) for shape, dtype in states]
+        carried = [((), "float32"), ((None, width), "float32"), ((None,), "bool")]
+        self._run = repeated(self._step, [*carried, *states])
+
+    def ids(self, text: str) -> Ids:
+        """The ids of a text, int32 ``(characters,)``.
+
+        Raises:
+            InputError: the model does not know one of its characters.
+        """
+        if unknown := sorted({c for c in text if ord(c) not in self._ids}):
+            listed = ", ".join(f"{c!r} (U+{ord(c):04X})" for c in unknown[:_SHOWN])
+            more = f" and {len(unknown) - _SHOWN} more" * (len(unknown) > _SHOWN)
+            raise InputError(
+                f"The model has not learned these characters of the prompt: {listed}"
+                f"{more}.",
+                f"It knows {len(self._ids):,} characters; leave the others out.",
+            )
+        return np.array([self._ids[ord(c)] for c in text], np.int32)
+
+    def begin(self, prompt: str = "", texts: int = 1) -> Draft:
+        """Begin texts with a prompt.
+
+        Raises:
+            InputError: the model does not know one of its characters.
+        """
+        ids = np.array([[BOUND, *self.ids(prompt)]], np.int32)
+        zeros = [np.zeros((1, *shape), dtype) for shape, dtype in self._zeros]
+        logits, *states = self._next([ids, *zeros], training=False)
+        values = [np.asarray(logits)[:, -1], *map(np.asarray, states)]
+        scores, *states = (np.repeat(value, texts, axis=0) for value in values)
+        return Draft(scores, np.zeros(texts, bool), states)
+
+    def write(self, draft: Draft, random: Floats, temperature: float) -> Codes:
+        """Write on, once for each random number.
+
+        Args:
+            draft: is written on in place.
+            random: uniform numbers from 0 to 1, float32 ``(characters, texts)``.
+            temperature: by which logits are divided; 0: the likeliest character.
+
+        Returns:
+            code points int32 ``(characters, texts)``, 0 after the end of a text.
+        """
+        heat = np.float32(max(temperature, _COLDEST))
+        carried = (heat, draft.scores, draft.ended, *draft.states)
+        ids, _, draft.scores, draft.ended, *draft.states = self._run(random, *carried)
+        return self.codes[np.asarray(ids)]
+
+    def _step(
+        self, uniform: Any, heat: Any, scores: Any, ended: Any, *states: Any
+    ) -> Any:
+        """Choose a character by the inverse of its distribution, and read it."""
+        from keras import ops
+
+        scores = (scores + self._bias) / heat
+        sums = ops.cumsum(ops.exp(scores - ops.max(scores, 1, keepdims=True)), axis=1)
+        limit = ops.expand_dims(ops.minimum(uniform, _BELOW_ONE), 1) * sums[:, -1:]
+        chosen = ops.sum(ops.cast(ops.less_equal(sums, limit), "int32"), axis=1)
+        chosen = ops.where(ended, BOUND, chosen)
+        inputs = [ops.expand_dims(chosen, 1), *states]
+        logits, *states = self._next(inputs, training=False)
+        ended = ops.logical_or(ended, ops.equal(chosen, BOUND))
+        return chosen, heat, logits[:, 0], ended, *states
+
+
+def write_texts(
+    writer: Writer,
+    seeds: Sequence[int],
+    most: int,
+    temperature: float,
+    prompt: str = "",
+) -> list[Codes]:
+    """Whole texts, each from its own seed, without the prompt.
+
+    Args:
+        writer: of the model.
+        seeds: one for each text.
+        most: characters of a text.
+        temperature: as in `Writer.write`.
+        prompt: of all of them.
+
+    Returns:
+        code points of each, ``(characters,)``.
+    """
+    draft, written = writer.begin(prompt, len(seeds)), [np.empty((0, len(seeds)), int)]
+    sources = [np.random.default_rng(seed) for seed in seeds]
+    for start in range(0, most, STEPS):
+        count = min(STEPS, most - start)
+        random = np.stack([one.random(count, np.float32) for one in sources], axis=1)
+        written.append(writer.write(draft, random, temperature))
+        if np.asarray(draft.ended).all():
+            break
+    codes = np.concatenate(written).T.astype(np.int32)
+    sizes = np.where((codes == 0).any(1), (codes == 0).argmax(1), codes.shape[1])
+    return [row[:size] for row, size in zip(codes, sizes.tolist(), strict=True)]
+
+
+def stream_text(
+    writer: Writer, prompt: str, seed: int, most: int, temperature: float
+) -> Iterator[str]:
+    """One text in pieces, of growing length so that the first comes soon.
+
+    It is the text that `write_texts` gives for the seed.
+    """
+    draft, source = writer.begin(prompt), np.random.default_rng(seed)
+    size, left = 1, most
+    while left > 0:
+        count = min(size, left)
+        random = source.random(count, np.float32)[:, np.newaxis]
+        codes = writer.write(draft, random, temperature)[:, 0].tolist()
+        ended = bool(np.asarray(draft.ended)[0])
+        yield "".join(map(chr, codes[: codes.index(0)] if ended else codes))
+        if ended:
+            return
+        left -= count
+        size = min(2 * size, STEPS)

@@ -1,0 +1,213 @@
+"""Texts of a language model, whole or in pieces as they are written."""
+
+from __future__ import annotations
+
+import math
+import secrets
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from headrace.errors import InputError, UsageError
+from headrace.media.text.personal import mask
+from headrace.models.logged.loading import LoadedModel, load
+from headrace.tasks import task
+from headrace.tasks.generation.writing import Writer, stream_text
+
+if TYPE_CHECKING:
+    from headrace.settings import Settings
+
+PROMPT_CHARACTERS = 2_000
+MOST_CHARACTERS = 20_000
+MOST_LINES = 1_000
+TEMPERATURES = (0.0, 5.0)
+CHARACTERS, TEMPERATURE = 500, 0.8  # by default
+_SEEDS = 2**32
+_SHOWN = 40
+
+
+def new_seed() -> int:
+    """A seed for a text whose seed nobody has named."""
+    return secrets.randbelow(_SEEDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is to be written.
+
+    Attributes:
+        prompt: the text begins with it; empty: at the begin of a document.
+        characters: the most that are written.
+        lines: the most lines that are written; 0: as many as come. The rest of the
+            prompt's last line is the first one.
+        temperature: 0 takes the likeliest character each time; 1 draws by the model's
+            probabilities.
+        seed: of the random numbers. Equal requests give equal texts.
+
+    Raises:
+        InputError: a value is out of range, or the prompt is no plain text.
+    """
+
+    prompt: str = ""
+    characters: int = CHARACTERS
+    lines: int = 0
+    temperature: float = TEMPERATURE
+    seed: int = field(default_factory=new_seed)
+
+    def __post_init__(self) -> None:
+        _check_prompt(self.prompt)
+        _check("characters", self.characters, 1, MOST_CHARACTERS)
+        _check("lines", self.lines, 0, MOST_LINES)
+        _check("seed", self.seed, 0, _SEEDS - 1)
+        low, high = TEMPERATURES
+        heat = self.temperature
+        is_number = isinstance(heat, int | float) and not isinstance(heat, bool)
+        if not (is_number and math.isfinite(heat) and low <= heat <= high):
+            raise InputError(
+                f"The temperature is {heat!r}; expected a number from {low:g} to "
+                f"{high:g}.",
+                "0.8 is a good start.",
+            )
+
+
+def _check(name: str, value: Any, low: int, high: int) -> None:
+    if type(value) is not int or not low <= value <= high:
+        raise InputError(
+            f"The value of {name} is {value!r}.",
+            f"Give a whole number from {low:,} to {high:,}.",
+        )
+
+
+def _check_prompt(prompt: Any) -> None:
+    if not isinstance(prompt, str):
+        raise InputError(
+            f"The prompt is {type(prompt).__name__}; expected text.", "Give a string."
+        )
+    if len(prompt) > PROMPT_CHARACTERS:
+        raise InputError(
+            f"The prompt has {len(prompt):,} characters; at most "
+            f"{PROMPT_CHARACTERS:,} are read.",
+            "Give its last part.",
+        )
+    for place, character in enumerate(prompt):
+        kind = unicodedata.category(character)
+        if kind in ("Cc", "Cs") and character not in "\n\t\r":
+            raise InputError(
+                f"The prompt has the control character U+{ord(character):04X} at "
+                f"{place:,}.",
+                "Leave it out.",
+            )
+
+
+class TextModel:
+    """A language model that writes; one text at a time.
+
+    Args:
+        loaded: a model of a task that writes.
+        name: of the model.
+
+    Raises:
+        UsageError: it is a model of another task.
+    """
+
+    def __init__(self, loaded: LoadedModel, name: str) -> None:
+        learned = loaded.description.task
+        if not task(learned).writes:
+            raise UsageError(
+                f"{name} is a model for {learned}, which writes no texts.",
+                "Name a model whose pipeline has task = 'generation'.",
+            )
+        self.name, self.version = name, loaded.version
+        self._kinds = loaded.description.mask
+        self._writer = Writer(loaded.model)
+
+    def prompt_of(self, request: Request) -> str:
+        """The prompt as the model reads it: as a text of its train split.
+
+        Raises:
+            InputError: the model does not know one of its characters.
+        """
+        text = request.prompt.replace("\r\n", "\n").replace("\r", "\n")
+        text = mask(text, self._kinds)[0]
+        self._writer.ids(text)
+        return text
+
+    def stream(self, request: Request) -> Iterator[str]:
+        """The text after the prompt, in pieces.
+
+        Where personal data is masked, a piece is a whole line, so that no half of it
+        leaves unmasked.
+
+        Raises:
+            InputError: the model does not know a character of the prompt.
+        """
+        prompt = self.prompt_of(request)
+        pieces = stream_text(
+            self._writer,
+            prompt,
+            request.seed,
+            request.characters,
+            request.temperature,
+        )
+        if self._kinds:
+            pieces = self._masked(pieces)
+        return _first_lines(pieces, request.lines) if request.lines else pieces
+
+    def _masked(self, pieces: Iterator[str]) -> Iterator[str]:
+        held = ""
+        for piece in pieces:
+            whole, line_end, held = (held + piece).rpartition("\n")
+            if line_end:
+                yield mask(whole, self._kinds)[0] + line_end
+        yield mask(held, self._kinds)[0]
+
+    def write(self, request: Request) -> str:
+        """The prompt and what follows it; raises what `stream` raises."""
+        return self.prompt_of(request) + "".join(self.stream(request))
+
+
+def _first_lines(pieces: Iterator[str], lines: int) -> Iterator[str]:
+    """The pieces, up to the end of the last of some lines."""
+    left = lines
+    for piece in pieces:
+        ends = piece.count("\n")
+        if ends < left:
+            left -= ends
+            yield piece
+            continue
+        yield "\n".join(piece.split("\n")[:left])
+        return
+
+
+def open_text_model(name: str, settings: Settings | None = None) -> TextModel:
+    """A version of a model that writes, loaded.
+
+    Args:
+        name: ``MODEL``, which is its champion; ``MODEL@champion`` or
+            ``MODEL/VERSION``.
+        settings: None: those of the environment.
+
+    Raises:
+        NotFoundError: there is no such version.
+        UsageError: it is a model of another task.
+        IntegrityError: its file is gone or changed.
+    """
+    loaded = load(name, settings)
+    return TextModel(loaded, name.partition("/")[0].partition("@")[0])
+
+
+def generate(name: str, settings: Settings | None = None, **wishes: Any) -> str:
+    """A text of a model, from its prompt on.
+
+    Args:
+        name: as for `open_text_model`.
+        settings: None: those of the environment.
+        wishes: fields of `Request`, such as ``prompt`` and ``seed``.
+
+    Raises:
+        InputError: a value is out of range, or the model does not know a character of
+            the prompt; and what `open_text_model` raises.
+    """
+    request = Request(**wishes)
+    return open_text_model(name, settings).write(request)

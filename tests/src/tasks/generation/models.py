@@ -1,0 +1,30 @@
+"""Small language models of both families, adapted to a text and not trained."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from headrace.models import gru_lm, transformer_lm
+from headrace.records import DataDescription
+from headrace.tasks.generation.documents import codes_of
+from headrace.tasks.generation.head import PART as HEAD
+
+DATA = DataDescription(medium="text", task="generation", shape=(512,))
+TEXT = "hello world\nthis is a test\n春眠不觉晓"
+SIZES: dict[str, dict[str, Any]] = {
+    "gru_lm": {"units": 16},
+    "gru_lm, tied, without n-grams": {"units": 16, "grams": (), "tied": True},
+    "transformer_lm": {"layers": 2, "units": 16, "heads": 2, "window": 8},
+}
+
+
+def a_model(name: str) -> tuple[Any, Any, Any]:
+    """(preprocessing, network, saved model) of one of `SIZES`."""
+    import keras
+
+    keras.utils.set_random_seed(1)
+    family = transformer_lm if name.startswith("transformer") else gru_lm
+    sizes = {"width": 8, "places": 64, "max_tokens": 40, **SIZES[name]}
+    preprocessing, network = family.build(DATA, **sizes)
+    preprocessing.layers[-1].adapt(codes_of(TEXT)[None])
+    return preprocessing, network, HEAD.compose(preprocessing, network, DATA)

@@ -1,0 +1,41 @@
+"""Intervals of ratios, against the formula of a mean and against simulation."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from headrace.tasks.generation.intervals import (
+    bootstrap_of_ratio,
+    deviation_of_ratio,
+    interval_of_ratio,
+)
+
+
+def test_with_equal_denominators_it_is_the_interval_of_a_mean() -> None:
+    values, ones = np.array([1.0, 2.0, 4.0, 9.0]), np.ones(4)
+    error = values.std(ddof=1) / 2
+    assert deviation_of_ratio(values, ones) == pytest.approx(error)
+    low, high = interval_of_ratio(values, ones, 0.95)
+    assert (low, high) == pytest.approx((4 - 1.959964 * error, 4 + 1.959964 * error))
+    assert math.isnan(deviation_of_ratio(values[:1], ones[:1]))
+
+
+def test_both_intervals_hold_the_ratio_as_often_as_they_say() -> None:
+    source = np.random.default_rng(0)
+    within = np.zeros(2)
+    for _ in range(200):
+        sizes = source.integers(1, 200, 100).astype(float)
+        values = sizes * 1.5 + source.normal(0, np.sqrt(sizes))
+        for number, find in enumerate((interval_of_ratio, bootstrap_of_ratio)):
+            low, high = find(values, sizes, 0.9)
+            within[number] += low <= 1.5 <= high
+    assert np.all((within >= 165) & (within <= 195)), within
+
+
+def test_the_bootstrap_draws_the_same_each_time() -> None:
+    values, sizes = np.arange(50.0), np.arange(1.0, 51.0)
+    first = bootstrap_of_ratio(values, sizes, 0.95)
+    assert first == bootstrap_of_ratio(values, sizes, 0.95)
