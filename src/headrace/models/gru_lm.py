@@ -24,7 +24,7 @@ from headrace.records import DataDescription
 MEDIUM = "text"
 YIELDS = "next"
 RECIPE = {
-    "epochs": 6,
+    "epochs": 3,
     "batch_size": 64,
     "optimizer": "adam",
     "learning_rate": 0.004,
@@ -39,7 +39,7 @@ _MULTIPLIER = 31_337  # times a place in a table, it stays within 32 bits
 
 def build(  # noqa: PLR0913, a family's arguments are what a pipeline may set
     data: DataDescription,
-    units: int = 384,
+    units: int = 256,
     width: int = 64,
     grams: Sequence[int] = (2, 3, 4, 5),
     places: int = 16_384,

@@ -33,7 +33,7 @@ def documents_of(stored: Payload) -> list[Codes]:
 
 def padded(documents: Sequence[Codes]) -> Codes:
     """Documents side by side, padded with zeros, ``(n, characters)``."""
-    longest = max(map(len, documents), default=0)
+    longest = max(map(len, documents), default=1) or 1
     rows = np.zeros((len(documents), -(-longest // _MULTIPLE) * _MULTIPLE), np.int32)
     for row, codes in zip(rows, documents, strict=True):
         row[: len(codes)] = codes

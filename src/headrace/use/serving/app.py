@@ -6,10 +6,12 @@ prepared for a version is prepared when it is loaded.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, NamedTuple
 
 from headrace.errors import did_you_mean
@@ -110,13 +112,18 @@ class App:
             log.exception("serve: a fault while answering %s", scope["path"])
             self.metrics.faults += 1
             reply = HttpError(500, "A fault of the server; its log has more.").reply
-        status, headers, body = reply
+        status, headers, body, rest = reply
         self.metrics.count(request.model, request.version, status)
         head = [
             *headers,
-            (b"content-length", b"%d" % len(body)),
             (b"x-request-id", (request.id or self._id_of(None)).encode()),
         ]
+        if rest is not None:
+            start = {"type": "http.response.start", "status": status, "headers": head}
+            await send(start)
+            await send_rest(body, rest, receive, send)
+            return
+        head.append((b"content-length", b"%d" % len(body)))
         await send({"type": "http.response.start", "status": status, "headers": head})
         if CLOSE in headers:
             message = {"type": "http.response.body", "body": body, "more_body": True}
@@ -179,3 +186,27 @@ class App:
 
     async def _metrics(self, request: Request) -> Reply:
         return Reply(200, [CONTENT_TYPE, NO_STORE], self.metrics.text().encode())
+
+
+async def send_rest(
+    body: bytes, rest: AsyncIterator[bytes], receive: Receive, send: Send
+) -> None:
+    """Send the parts of a body as they come, until the client goes away."""
+    gone = asyncio.create_task(_until_gone(receive))
+    try:
+        await send({"type": "http.response.body", "body": body, "more_body": True})
+        async with contextlib.aclosing(rest):  # type: ignore[type-var]
+            async for part in rest:
+                if gone.done():
+                    return
+                await send(
+                    {"type": "http.response.body", "body": part, "more_body": True}
+                )
+        await send({"type": "http.response.body", "body": b""})
+    finally:
+        gone.cancel()
+
+
+async def _until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from headrace import __version__
+from headrace.use import generating
 from headrace.use.serving.plain import JSON_TYPE, RAW
 from headrace.use.serving.tensors import BATCH_LIMIT
 
@@ -47,8 +48,7 @@ def document(slots: Iterable[Slot]) -> Schema:
         for version, served in sorted(slot.versions.items()):
             base = f"/v2/models/{slot.model}/versions/{version}"
             paths |= _inference(base, served)
-            path = f"/models/{slot.model}/versions/{version}/predict"
-            paths[path] = _predict(served)
+            paths |= _plain(f"/models/{slot.model}/versions/{version}", served)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -70,9 +70,55 @@ _TEXT = "text/plain"
 
 def _of_model(slot: Slot, served: Served) -> Schema:
     return {
-        f"/models/{slot.model}/predict": _predict(served),
+        **_plain(f"/models/{slot.model}", served),
         **_inference(f"/v2/models/{slot.model}", served),
     }
+
+
+def _plain(base: str, served: Served) -> Schema:
+    paths = {f"{base}/predict": _predict(served)}
+    if served.texts is not None:
+        paths[f"{base}/generate"] = {"post": _generate(served)}
+    return paths
+
+
+def _generate(served: Served) -> Schema:
+    """The route that writes texts."""
+    low, high = generating.TEMPERATURES
+    wish = _object(
+        {
+            "prompt": {"type": "string", "maxLength": generating.PROMPT_CHARACTERS},
+            "characters": _whole(1, generating.MOST_CHARACTERS),
+            "lines": _whole(0, generating.MOST_LINES),
+            "temperature": {"type": "number", "minimum": low, "maximum": high},
+            "seed": _whole(0, 2**32 - 1),
+            "stream": {
+                "type": "boolean",
+                "description": "in pieces, as server-sent events",
+            },
+        },
+        [],
+    )
+    text = _object(
+        {
+            "model": {"type": "string"},
+            "version": {"type": "integer"},
+            "request_id": {"type": "string"},
+            "seed": {"type": "integer"},
+            "text": {"type": "string"},
+        }
+    )
+    responses = _responses(text, (*_COMMON, *_OF_BODIES))
+    responses["200"]["content"]["text/event-stream"] = {"schema": {"type": "string"}}
+    return {
+        "summary": f"A text of {served.model}",
+        "requestBody": {"content": {JSON_TYPE: {"schema": wish}}},
+        "responses": responses,
+    }
+
+
+def _whole(low: int, high: int) -> Schema:
+    return {"type": "integer", "minimum": low, "maximum": high}
 
 
 def _inference(base: str, served: Served) -> Schema:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
 
 Headers = list[tuple[bytes, bytes]]
 
 JSON = (b"content-type", b"application/json")
+EVENTS = (b"content-type", b"text/event-stream")
 TEXT = (b"content-type", b"text/plain; charset=utf-8")
 NO_STORE = (b"cache-control", b"no-store")
 NO_SNIFF = (b"x-content-type-options", b"nosniff")
@@ -19,11 +21,14 @@ class Reply(NamedTuple):
 
     Attributes:
         headers: all but the length of the body.
+        rest: what follows the body, as it comes; None: nothing does, and the body has
+            its length in a header.
     """
 
     status: int
     headers: Headers
     body: bytes
+    rest: AsyncIterator[bytes] | None = None
 
 
 class HttpError(Exception):

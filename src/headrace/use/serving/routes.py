@@ -11,6 +11,7 @@ from headrace.errors import did_you_mean
 from headrace.use.serving import plain, protocol
 from headrace.use.serving.answered import Answered, Observer
 from headrace.use.serving.app import Request, Route, route
+from headrace.use.serving.generating import write_text
 from headrace.use.serving.metrics import Metric
 from headrace.use.serving.openapi import document
 from headrace.use.serving.replies import JSON, NO_SNIFF, HttpError, Reply, json_reply
@@ -71,6 +72,9 @@ class Models:
         async def infer(request: Request) -> Reply:
             return await self._infer(request, slot, version)
 
+        async def generate(request: Request) -> Reply:
+            return await write_text(request, _named(slot, version, request))
+
         async def metadata(request: Request) -> Reply:
             tensors = _named(slot, version, request).tensors
             return json_reply(tensors.metadata(slot.model, slot.versions))
@@ -81,6 +85,7 @@ class Models:
 
         return {
             "/models/{}/predict": route(POST=predict),
+            "/models/{}/generate": route(POST=generate),
             "/v2/models/{}": route(GET=metadata),
             "/v2/models/{}/ready": route(GET=ready),
             "/v2/models/{}/infer": route(POST=infer),

@@ -12,7 +12,7 @@ import ctypes
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from headrace.errors import DependencyError, NotFoundError
@@ -23,6 +23,7 @@ from headrace.tasks import task
 from headrace.use.serving.plain import Reader
 from headrace.use.serving.replies import HttpError
 from headrace.use.serving.tensors import Tensors
+from headrace.use.serving.texts import TextProcess
 from headrace.use.serving.working import ROWS_AT_ONCE, Worker
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from headrace.settings import Settings
     from headrace.state.ledger import Ledger, Version
     from headrace.tasks.forms import Outputs
+    from headrace.use.generating import Request as Wish
     from headrace.use.serving.answered import Role
     from headrace.use.serving.trial import Trial
 
@@ -56,6 +58,7 @@ class Served:
         inline_rows: so many rows are answered in the event loop; 0: none are.
         waiting: requests that wait for an answer from outside of the event loop.
         start: how the JSON of each answer begins.
+        texts: writes texts; None where the task writes none.
     """
 
     def __init__(
@@ -77,6 +80,9 @@ class Served:
         self._is_retired = False
         self._successor: asyncio.Future[Served | None] | None = None
         self._patience = 0.0  # until when requests wait for the successor
+        self.texts: TextProcess | None = None
+        if self.task.writes and role != "canary":
+            self.texts = TextProcess(row, settings)
         self._worker: Worker | None = None
         if not isinstance(engine, EngineProcess):
             self._worker = Worker(engine)
@@ -154,6 +160,22 @@ class Served:
                 return await asyncio.shield(self._successor)
         return None
 
+    async def write(self, wish: Wish) -> AsyncIterator[str]:
+        """The pieces of a text; see `TextProcess.stream`.
+
+        Raises:
+            HttpError: 503 where it cannot be written now, 422 for a bad prompt.
+        """
+        if self.texts is None:
+            raise ValueError(f"{self} writes no texts")
+        self.waiting += 1
+        try:
+            async for piece in self.texts.stream(wish):
+                yield piece
+        finally:
+            self.waiting -= 1
+            self._close_if_unused()
+
     def retire(self, successor: Served | None = None) -> None:
         """Close the engine once the last answer is given; in the event loop.
 
@@ -173,6 +195,8 @@ class Served:
         """Close the engine; waits for a process to end."""
         if self._worker is not None:
             self._worker.close()
+        if self.texts is not None:
+            self.texts.close()
         self.engine.close()
         return_memory()
 
