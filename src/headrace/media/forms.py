@@ -117,8 +117,8 @@ def array_name(names: Sequence[str]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
-    """The parts of some items that can be in other items as well.
+class Passages:
+    """Parts of some items that may be in other items as well, such as lines.
 
     Attributes:
         keys: equal ones are equal parts, ``(parts,)``.

@@ -161,6 +161,14 @@ class TrainingSpec(Table):
         "with the lowest loss on the validation split",
     )
     weight_decay: float = share(0.0, "of any optimizer but sgd; adam is adamw")
+    canaries: int = option(
+        0,
+        "random texts that are planted in train, to measure what a language model "
+        "remembers of a text that it saw once; 0: none",
+        ge=0,
+        le=1_000,
+        exclude_if=operator.not_,
+    )
     seed: int = option(
         1,
         "of initial weights, the order of items, dropout and augmentation",

@@ -59,6 +59,8 @@ class Task:
         takes: what the body of a family must yield, such as ``vector``.
         joins_parts: whether an item that is longer than a model's shape can be answered
             in parts; see `Answers.join`.
+        labelled: whether a row needs a label.
+        writes: whether its models write texts.
     """
 
     labels: Labels
@@ -80,6 +82,8 @@ class Task:
         self.mistakes = str(task_default(name, "MISTAKES") or "Worst answers")
         self.takes = str(task_default(name, "TAKES") or "vector")
         self.joins_parts = bool(task_default(name, "JOINS_PARTS"))
+        self.labelled = task_default(name, "LABELLED") is not False
+        self.writes = bool(task_default(name, "WRITES"))
 
     def result_tags(
         self, metrics: Figures, gates: Sequence[GateResult]

@@ -120,9 +120,12 @@ class Contract(Protocol):
 
     Attributes:
         COLUMNS: the names of `columns`.
+        SHARED: whether a test row half of which is in train is set aside, if the medium
+            knows the passages of an item.
     """
 
     COLUMNS: Sequence[str]
+    SHARED: bool = False
 
     def expectations(self, data: DataDescription) -> list[Expectation]:
         """What is expected of ``label`` and of `columns`."""
@@ -185,6 +188,10 @@ class Head(Protocol):
             fitting: the network and what is known of the data.
         """
         raise TypeError(f"{type(self).__name__} has no examples of its own")
+
+    def planted(self, fitting: Fitting) -> tuple[Payload, Payload] | None:
+        """Examples of no row, which the network is fitted to as well; None: none."""
+        return None
 
     def compose(self, preprocessing: Any, network: Any, data: DataDescription) -> Any:
         """The Keras model that is saved, from raw questions to answers ``(n, ...)``."""

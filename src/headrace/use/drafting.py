@@ -45,7 +45,7 @@ from headrace.tasks.forms import Counts, Survey
 # Few rows need more epochs for a network to settle, many rows need fewer.
 MOST_STEPS = 12_000
 FEWEST_EPOCHS, MOST_EPOCHS = 3, 200
-_FIELDS = ("item", "label", "group", "where")
+_FIELDS = ("item", "label", "group", "where", "separator")
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 # A model card, for the user to complete.
 _README = """# {name}

@@ -14,7 +14,7 @@ import numpy as np
 from headrace.media.chunks import Chunk
 from headrace.media.text.columns import columns, expectations
 from headrace.media.text.near import alike
-from headrace.media.text.shared import parts
+from headrace.media.text.shared import passages
 from headrace.media.text.texts import (
     Texts,
     as_column,
@@ -34,8 +34,8 @@ from headrace.records import DataDescription
 from headrace.signs import visible
 
 __all__ = ["alike", "as_column", "as_stored", "check_input", "columns", "decode_array"]
-__all__ += ["decode_files", "expectations", "fit", "form_of", "from_column", "parts"]
-__all__ += ["raw", "sizes", "usual_shape", "variants"]
+__all__ += ["decode_files", "expectations", "fit", "form_of", "from_column"]
+__all__ += ["passages", "raw", "sizes", "usual_shape", "variants"]
 
 DTYPE = np.dtype(np.uint8)
 PADDED = True

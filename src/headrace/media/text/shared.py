@@ -11,7 +11,7 @@ from hashlib import blake2b
 
 import numpy as np
 
-from headrace.media.forms import Parts
+from headrace.media.forms import Passages
 from headrace.media.text.characters import SCRIPTS, characters_of
 from headrace.media.text.texts import Texts, as_column
 
@@ -21,7 +21,7 @@ _ENDS = re.compile(r"[\n.;:!?，。；：！？、]+")
 _LEAST, _LEAST_HAN = 20, 5  # characters
 
 
-def parts(payload: Texts) -> Parts:
+def passages(payload: Texts) -> Passages:
     """The lines of texts ``(n, bytes)``, by line breaks and the ends of sentences."""
     column = as_column(payload)
     characters = characters_of(column)
@@ -39,7 +39,7 @@ def parts(payload: Texts) -> Parts:
                 keys.append(int.from_bytes(digest, "little"))
                 sizes.append(len(line))
                 rows.append(row)
-    return Parts(
+    return Passages(
         np.array(keys, np.uint64),
         np.array(sizes, np.int64),
         np.array(rows, np.int64),

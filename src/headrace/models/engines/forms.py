@@ -12,6 +12,7 @@ import numpy as np
 
 from headrace.errors import IntegrityError
 from headrace.media.forms import Payload
+from headrace.models.logged.loading import largest_difference
 from headrace.records import DataDescription
 from headrace.tasks import asked
 from headrace.tasks.forms import Outputs
@@ -75,12 +76,12 @@ class Golden(NamedTuple):
             ) from error
 
     def difference(self, answering: Answering, data: DataDescription) -> float:
-        """The largest absolute difference of an answer, over all forms of input."""
+        """The largest difference of an answer, over all forms of input."""
         forms = asked(data).variants(self.items)
         answers = [answering(form) for form in forms]
         if any(given.shape != self.outputs.shape for given in answers):
             return float("inf")
-        largest = max(float(np.abs(given - self.outputs).max()) for given in answers)
+        largest = max(largest_difference(given, self.outputs) for given in answers)
         return largest if np.isfinite(largest) else float("inf")
 
     def measure(self, answering: Answering, data: DataDescription) -> Measured:

@@ -13,6 +13,7 @@ import numpy as np
 
 from headrace.backend import compiled, load_backend
 from headrace.errors import IntegrityError, NotFoundError
+from headrace.media.arrow import lengths
 from headrace.media.forms import Payload
 from headrace.records import DataDescription
 from headrace.settings import Settings
@@ -20,9 +21,11 @@ from headrace.tasks import asked, task
 from headrace.tasks.forms import Outputs
 
 if TYPE_CHECKING:
+    from headrace.backend import Compute
     from headrace.state.tracking import Tracking
 
 BLOCK = 1024  # items that are computed at once
+VALUES = 8192  # of items of any length, padding included
 
 
 def answers(model: Any, items: Payload) -> Outputs:
@@ -33,6 +36,9 @@ def answers(model: Any, items: Payload) -> Outputs:
 def outputs(model: Any, items: Payload) -> Payload:
     """The outputs of a model for many items, in bounded memory.
 
+    Items of a model that takes any length are padded with zeros at their end. They are
+    answered in order of length, so that each batch has little padding.
+
     Args:
         model: a Keras model with one input and one output.
         items: ``(n, *shape)``, in the model's input form.
@@ -41,8 +47,34 @@ def outputs(model: Any, items: Payload) -> Payload:
         ``(n, ...)``.
     """
     compute = compiled(model)
+    if len(model.inputs[0].shape) == 2 and model.inputs[0].shape[1] is None:
+        return _of_any_length(compute, items)
     starts = range(0, max(1, len(items)), BLOCK)
     return np.concatenate([compute(items[start : start + BLOCK]) for start in starts])
+
+
+def _of_any_length(compute: Compute, items: Payload) -> Payload:
+    sizes = np.maximum(lengths(items), 1)
+    order = np.argsort(sizes, kind="stable")
+    parts, start = [compute(items[:0, :1])], 0
+    while start < len(order):
+        # Rows are in order, so the last one of a batch is the longest.
+        widths = sizes[order[start : start + BLOCK]]
+        fits = np.arange(1, len(widths) + 1) * widths <= VALUES
+        stop = start + max(1, int(fits.sum()))
+        rows = order[start:stop]
+        parts.append(compute(items[rows, : sizes[rows[-1]]]))
+        start = stop
+    return np.concatenate(parts)[np.argsort(order)]
+
+
+def largest_difference(given: Outputs, golden: Outputs) -> float:
+    """How far answers are from golden ones of the same shape; not finite if one is not.
+
+    It is the largest absolute difference. That of a number above 1 is divided by it,
+    since a float32 has seven digits.
+    """
+    return float((np.abs(given - golden) / np.maximum(1, np.abs(golden))).max())
 
 
 class LoadedModel:

@@ -31,7 +31,7 @@ from pydantic import TypeAdapter
 
 from headrace.backend import import_backend, load_backend
 from headrace.errors import DependencyError, IntegrityError
-from headrace.models.logged.loading import open_model
+from headrace.models.logged.loading import largest_difference, open_model
 from headrace.records import LoggedModel, Record
 from headrace.state.tracking import GOLDEN_FILE
 from headrace.tasks import asked
@@ -60,8 +60,8 @@ class ServingReport(Record):
     """The measurements of the process.
 
     Attributes:
-        difference: the largest absolute difference of an answer from the golden
-            outputs, over all forms in which items may be given.
+        difference: the largest difference of an answer from the golden outputs, over
+            all forms in which items may be given; see `largest_difference`.
         latency_ms: median of warm calls with one item, milliseconds.
         error: why nothing could be measured; empty if it was.
     """
@@ -274,7 +274,7 @@ def measure(request: Request) -> ServingReport:
         started = time.perf_counter()
         model(item)
         seconds.append(time.perf_counter() - started)
-    difference = max(float(np.abs(a - outputs).max()) for a in answers)
+    difference = max(largest_difference(a, outputs) for a in answers)
     if not np.isfinite(difference):
         return ServingReport(error="the model's answers are not all finite")
     latency_ms = statistics.median(seconds[5:]) * 1000

@@ -128,6 +128,32 @@ class Prepared:
         return examples
 
 
+class Planted:
+    """Shards of examples, with examples of no row in the first that has any.
+
+    Args:
+        shards: of the rows.
+        planted: the other examples.
+
+    Attributes:
+        counts: examples of each shard, int64 ``(shards,)``.
+    """
+
+    def __init__(self, shards: Shards, planted: Examples) -> None:
+        self._shards, self._planted = shards, planted
+        self._first = int(np.flatnonzero(shards.counts)[0])
+        self.counts = shards.counts.copy()
+        self.counts[self._first] += len(planted.items)
+
+    def read(self, shard: int) -> Examples:
+        """The examples of one shard."""
+        rows = self._shards.read(shard)
+        if shard != self._first:
+            return Examples(rows.items, rows.targets)
+        pairs = (rows.items, self._planted.items), (rows.targets, self._planted.targets)
+        return Examples(*(np.concatenate(pair) for pair in pairs))
+
+
 def _smaller(items: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """The same numbers, integers in the smallest type that holds them."""
     if items.dtype.kind != "i" or not items.size or items.min() < 0:
@@ -224,7 +250,9 @@ def _own_examples(data: Data, fitting: Fitting) -> Inputs:
     def prepare(rows: Rows | Examples) -> Examples:
         return Examples(*make(rows, fitting))
 
-    train = Prepared(data.train, prepare, keeps=True, recounts=True)
+    train: Shards = Prepared(data.train, prepare, keeps=True, recounts=True)
+    if planted := task(fitting.data.task).head.planted(fitting):
+        train = Planted(train, Examples(*planted))
     first = prepare(next(_first_parts(data)))
     items, targets = first.items, first.targets
     raw = asked(fitting.data).raw(data.val.questions)

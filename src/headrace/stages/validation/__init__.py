@@ -26,7 +26,7 @@ from headrace.stages.validation.checks import (
     item_checks,
 )
 from headrace.stages.validation.quarantine import EXAMPLES, Kind, Quarantine, set_aside
-from headrace.stages.validation.shared import shared_checks, shared_parts
+from headrace.stages.validation.shared import shared_checks, shared_passages
 from headrace.stages.validation.tables import (
     ItemTable,
     delivered_table,
@@ -65,7 +65,7 @@ def validate(
         items = item_table(snapshot, folder, settings)
         rejected = rejected_items(snapshot)
         every = delivered_table(items, rejected)
-        shared = shared_parts(snapshot)
+        shared = shared_passages(snapshot)
         items.add(shared)
         checks = [*item_checks(spec, snapshot, items), *shared_checks(shared)]
         with suite.session(spec.name, snapshot.digest) as session:

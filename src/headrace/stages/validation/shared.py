@@ -1,7 +1,7 @@
 """Test items that are in train in part, such as a poem half of whose lines are there.
 
-A medium says what the parts of an item are. A task whose items are wholes of parts asks
-for it; for others, shared phrases are natural.
+A medium says what the passages of an item are. A task that learns to write items asks
+for this check; for other tasks, shared phrases are natural.
 """
 
 from __future__ import annotations
@@ -22,28 +22,28 @@ LIMIT = 0.5
 _PENDING = 64  # arrays of keys that are merged at once
 
 
-def shared_parts(snapshot: SnapshotRecord) -> dict[str, npt.NDArray[np.float64]]:
+def shared_passages(snapshot: SnapshotRecord) -> dict[str, npt.NDArray[np.float64]]:
     """The column `COLUMN`: the share of each test item that is in train or val.
 
-    It is 0 for rows of train and val. The keys of all parts of train are in memory, 8
-    bytes for each.
+    It is 0 for rows of train and val. The keys of all passages of train are in memory,
+    8 bytes for each.
 
     Returns:
         the column by its name, ``(rows,)``; nothing where the task does not ask for it,
-        or the medium knows no parts.
+        or the medium knows no passages.
 
     Raises:
         IntegrityError: the snapshot is damaged.
     """
     data = snapshot.description
     module: Any = medium(data.medium)
-    if not task(data.task).contract.SHARED or not hasattr(module, "parts"):
+    if not task(data.task).contract.SHARED or not hasattr(module, "passages"):
         return {}
     known, pending = np.empty(0, np.uint64), []
     for shard in shards_of(snapshot):
         table = read_shard(snapshot, shard)
         train = np.array(table["split"].to_pylist(), object) != "test"
-        pending.append(np.unique(module.parts(payload_of(table, data)[train]).keys))
+        pending.append(np.unique(module.passages(payload_of(table, data)[train]).keys))
         if len(pending) == _PENDING:
             known, pending = np.unique(np.concatenate([known, *pending])), []
     known = np.unique(np.concatenate([known, *pending]))
@@ -52,7 +52,7 @@ def shared_parts(snapshot: SnapshotRecord) -> dict[str, npt.NDArray[np.float64]]
         table = read_shard(snapshot, shard)
         test = np.array(table["split"].to_pylist(), object) == "test"
         of_shard = np.zeros(len(test))
-        of_shard[test] = module.parts(payload_of(table, data)[test]).shares(known)
+        of_shard[test] = module.passages(payload_of(table, data)[test]).shares(known)
         shares.append(of_shard)
     return {COLUMN: np.concatenate(shares)}
 

@@ -15,6 +15,7 @@ class WholeDocuments(Contract):
     """See `headrace.tasks.Contract`."""
 
     COLUMNS: Sequence[str] = ()
+    SHARED = True
 
     def expectations(self, data: DataDescription) -> list[Expectation]:
         """Nothing of labels."""

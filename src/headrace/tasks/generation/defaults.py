@@ -26,6 +26,7 @@ MISTAKES = "Documents that surprised the model most"
 TAKES = "next"
 BUILDERS = {"text": "gru_lm"}
 LABELLED = False  # a document needs no label
+WRITES = True
 
 GATES = {
     "nats": {"metric": "test_nats_per_character", "direction": "max"},

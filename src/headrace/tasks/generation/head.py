@@ -18,8 +18,9 @@ from headrace.records import DataDescription, Metrics
 from headrace.spec import TrainingSpec
 from headrace.tasks import Head
 from headrace.tasks.forms import Outputs, Targets
+from headrace.tasks.generation.canaries import canaries
 from headrace.tasks.generation.documents import Codes, documents_of
-from headrace.tasks.generation.writing import find_next
+from headrace.tasks.generation.writing import FIRST, find_next, vocabulary_of
 
 if TYPE_CHECKING:
     from headrace.tasks.forms import Example, Fitting
@@ -30,9 +31,11 @@ CROP = 64  # predicted characters
 class NextCharacter(Head):
     """See `headrace.tasks.Head`."""
 
-    def width(self, data: DataDescription) -> int:
+    HAS_EXAMPLES = True
+
+    def output_shape(self, data: DataDescription) -> tuple[int, ...]:
         """The nats of a document, and the number of its characters."""
-        return 2
+        return (2,)
 
     def examples(self, part: Example, fitting: Fitting) -> tuple[Payload, Any]:
         """Crops of documents as ids, int32 ``(k, CROP + 1)``, and zeros ``(k,)``."""
@@ -40,6 +43,16 @@ class NextCharacter(Head):
         ids = ids_of(documents, fitting.preprocessing)
         seed = fitting.training.seed
         crops = np.array([crop for one in ids for crop in crops_of(one, seed)])
+        return crops, np.zeros(len(crops), np.int32)
+
+    def planted(self, fitting: Fitting) -> tuple[Payload, Any] | None:
+        """The canaries that the recipe asks for, as crops."""
+        count, seed = fitting.training.canaries, fitting.training.seed
+        if not count:
+            return None
+        known = len(vocabulary_of(fitting.preprocessing)) - FIRST
+        texts = canaries(count, seed, known)
+        crops = np.array([crop for text in texts for crop in crops_of(text, seed)])
         return crops, np.zeros(len(crops), np.int32)
 
     def compose(self, preprocessing: Any, network: Any, data: DataDescription) -> Any:
@@ -53,7 +66,7 @@ class NextCharacter(Head):
         return keras.Model(raw, network(window), name="model")
 
     def check_network(self, network: Any, data: DataDescription, builder: str) -> None:
-        """Refuse a network that does not give ``(batch, 2)``, or holds no `NEXT`."""
+        """Refuse a network that does not give ``(batch, 2)``, or holds no ``next``."""
         shape = tuple(network.outputs[0].shape)
         if shape != (None, 2):
             raise SpecError(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from headrace.errors import InputError
 from headrace.media import medium
 from headrace.media.forms import Payload
 from headrace.records import DataDescription
@@ -53,11 +54,31 @@ class Documents(Questions):
     def check_input(self, x: Any, data: DataDescription) -> Payload:
         """One text or a list of them, cleaned, cut and masked as in training.
 
+        An array of integers holds code points ``(n, characters)``, padded with zeros.
+
         Raises:
             InputError: the input is no text, or a text is empty.
         """
+        if isinstance(x, np.ndarray) and x.dtype.kind in "iu":
+            x = _texts(x)
         texts = medium(data.medium).check_input(x, data).tolist()
         return padded([codes_of(text) for text in texts])
+
+
+def _texts(rows: Payload) -> list[str]:
+    """The texts of code points; InputError where they are none."""
+    if rows.ndim != 2:
+        raise InputError(
+            f"The input has shape {rows.shape}; code points are (n, characters).",
+            "Give a list of texts.",
+        )
+    try:
+        return [text_of(codes) for codes in unpadded(rows.astype(np.int32))]
+    except UnicodeDecodeError:
+        raise InputError(
+            "The input holds numbers that are no code points of Unicode.",
+            "Give a list of texts.",
+        ) from None
 
 
 PART = Documents()

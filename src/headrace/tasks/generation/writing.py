@@ -19,7 +19,8 @@ from headrace.errors import InputError, SpecError
 from headrace.tasks.generation.documents import Codes
 
 NEXT = "next"
-BOUND, UNKNOWN = 0, 1  # ids of the bounds of a document, and of all other characters
+# Ids of the bounds of a document, of unknown characters, and the first of known ones.
+BOUND, UNKNOWN, FIRST = 0, 1, 2
 STEPS = 64  # characters of one call
 _IMPOSSIBLE = -1e9
 _COLDEST = 1e-4  # below, the likeliest character is always taken
@@ -43,6 +44,12 @@ def find_next(model: Any) -> Any:
         f"The model {model.name} holds no model called {NEXT!r}.",
         "A family for generation gives one as its network.",
     )
+
+
+def vocabulary_of(model: Any) -> list[int]:
+    """The code point of each id, by the one lookup in a model; 0 and -1 are none."""
+    (lookup,) = [x for x in model._flatten_layers() if hasattr(x, "get_vocabulary")]
+    return [int(code) for code in lookup.get_vocabulary()]
 
 
 @dataclass(slots=True)
@@ -76,9 +83,8 @@ class Writer:
 
     def __init__(self, model: Any) -> None:
         self._next = find_next(model)
-        (lookup,) = [x for x in model._flatten_layers() if hasattr(x, "get_vocabulary")]
-        known = [int(code) for code in lookup.get_vocabulary()]
-        self.characters = "".join(map(chr, known[UNKNOWN + 1 :]))
+        known = vocabulary_of(model)
+        self.characters = "".join(map(chr, known[FIRST:]))
         self._ids = {code: id_ for id_, code in enumerate(known) if code > 0}
         width = int(self._next.outputs[0].shape[-1])
         self.codes = np.zeros(width, np.int32)
