@@ -16,6 +16,7 @@ from headrace.media.text.columns import columns, expectations
 from headrace.media.text.near import alike
 from headrace.media.text.shared import passages
 from headrace.media.text.texts import (
+    LONGEST,
     Texts,
     as_column,
     as_stored,
@@ -67,10 +68,26 @@ SOURCES = (
 )
 SAMPLE_INCHES = None  # reports show texts in tables
 _MAX_CHARACTERS = 1000
+_SEPARATORS = ("\n\n", "\n")
+_LEAST_PARTS = 20
 
 
 def suggest(chunks: Iterable[Chunk]) -> dict[str, Any]:
-    """No fields: the form of texts follows from the longest."""
+    """``separator`` for one text without a label, or for some that are too long.
+
+    The form of texts follows from the longest.
+    """
+    chunk = next(iter(chunks), None)
+    if chunk is None or not isinstance(chunk.items, list) or any(chunk.labels):
+        return {}
+    too_long = sum(len(item) > LONGEST for item in chunk.items)
+    if len(chunk.items) > 1 and 2 * too_long <= len(chunk.items):
+        return {}
+    text = max(chunk.items, key=len).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    for separator in _SEPARATORS:
+        parts = sum(bool(part.strip()) for part in text.split(separator.encode()))
+        if parts >= _LEAST_PARTS:
+            return {"separator": separator}
     return {}
 
 

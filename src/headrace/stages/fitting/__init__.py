@@ -142,7 +142,7 @@ class Fit:
             learned.head.check_training(network, recipe)
             fitting = Fitting(preprocessing, network, description, recipe)
             inputs = inputs_of(data, fitting)
-            rows = int(data.train.counts.sum())
+            rows = int(inputs.train.counts.sum())
             item, window = inputs.item_bytes, inputs.window_bytes
             self.execution = plan_execution(recipe, rows, item, strategy, window)
             # Outside the scope: the saved model, and predictions, are on one device.
