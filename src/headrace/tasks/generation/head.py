@@ -7,7 +7,7 @@ and not predicted, and the states are zeros, as at a begin.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from headrace.media.forms import Payload
 from headrace.records import DataDescription, Metrics
 from headrace.spec import TrainingSpec
 from headrace.tasks import Head
-from headrace.tasks.forms import Outputs, Targets
+from headrace.tasks.forms import Lazy, Outputs, Targets
 from headrace.tasks.generation.canaries import canaries
 from headrace.tasks.generation.documents import Codes, documents_of
 from headrace.tasks.generation.writing import FIRST, find_next, vocabulary_of
@@ -75,6 +75,15 @@ class NextCharacter(Head):
                 "Give headrace.models.gru_lm.document_nats of a model of the next one.",
             )
         find_next(network)
+
+    def head(
+        self, data: DataDescription, targets: Lazy, options: Mapping[str, Any]
+    ) -> list[Any]:
+        """None: the family gives the whole network."""
+        return []
+
+    def check_training(self, network: Any, training: TrainingSpec) -> None:
+        """Every recipe suits."""
 
     def losses(
         self, network: Any, targets: Any, outputs: Any, training: TrainingSpec

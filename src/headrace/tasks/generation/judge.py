@@ -157,10 +157,12 @@ class Surprise(Judge):
 
 
 def _by_length(nats: Scores, count: Scores) -> dict[str, Metrics]:
-    """The metrics of documents by their length, in characters with the end."""
+    """The metrics by length, in characters with the end; one length is in one range."""
     order = np.argsort(count, kind="stable")
+    parts = np.array_split(count[order], min(RANGES, len(order)))
+    starts = np.unique(np.searchsorted(count[order], [part[0] for part in parts]))
     slices: dict[str, Metrics] = {}
-    for rows in np.array_split(order, min(RANGES, len(order))):
+    for rows in np.split(order, starts[1:]):
         low, high = int(count[rows[0]]), int(count[rows[-1]])
         slices[f"length={low}-{high}"] = {
             "rows": float(len(rows)),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
+from typing import Any
 
 GRAM = 4  # characters
 _LINE_ENDS = re.compile(r"[\s,.;:!?，。；：！？、]+")
@@ -94,7 +96,7 @@ def mandarin_finals() -> Finals | None:
         None where pypinyin is not installed (``pip install headrace[chinese]``).
     """
     try:
-        from pypinyin import Style, pinyin
+        pypinyin: Any = importlib.import_module("pypinyin")
     except ImportError:
         return None
 
@@ -103,7 +105,8 @@ def mandarin_finals() -> Finals | None:
     def finals(character: str) -> frozenset[str]:
         if character not in known:
             is_han = _HAN.fullmatch(character) is not None
-            read = pinyin(character, Style.FINALS, heteronym=True, errors="ignore")
+            style = pypinyin.Style.FINALS
+            read = pypinyin.pinyin(character, style, heteronym=True, errors="ignore")
             rhymes = {_rhyme(final) for final in (read[0] if read else []) if final}
             known[character] = frozenset(rhymes if is_han else ())
         return known[character]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from headrace.errors import Refusal
 from headrace.tasks import Surveyor
@@ -29,7 +30,7 @@ class DocumentSurvey(Surveyor):
                 "Give more texts, or say with data.separator where one long text is "
                 "to be parted.",
             )
-        gates = [
+        gates: list[dict[str, Any]] = [
             {"name": "baseline", "arguments": {"order": ORDER}},
             {"name": "memorisation"},
             {"name": "repetition"},

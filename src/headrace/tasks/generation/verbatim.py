@@ -37,7 +37,7 @@ class Corpus:
         while (open_ := low < high).any():
             middles = (low + high + 1) // 2
             length = int(np.sort(middles[open_])[open_.sum() // 2])
-            asked = np.flatnonzero(open_ & (low < length) & (length <= high))
+            asked = np.flatnonzero(open_ & (low < length) & (length <= high)).tolist()
             hashes = np.sort(_hashes(self._codes, length))
             has = self._contains(hashes, [texts[row] for row in asked], length)
             low[asked[has]] = length

@@ -140,7 +140,7 @@ class Writer:
         heat = np.float32(max(temperature, _COLDEST))
         carried = (heat, draft.scores, draft.ended, *draft.states)
         ids, _, draft.scores, draft.ended, *draft.states = self._run(random, *carried)
-        return self.codes[np.asarray(ids)]
+        return np.asarray(self.codes[np.asarray(ids)])
 
     def _step(
         self, uniform: Any, heat: Any, scores: Any, ended: Any, *states: Any

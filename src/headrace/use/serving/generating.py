@@ -48,7 +48,7 @@ async def write_text(request: Request, served: Served) -> Reply:
         task = served.description.task
         raise HttpError(404, f"{served} is a model for {task}, and writes no texts.")
     wish, streams = _wish_of(request.body)
-    pieces = served.write(wish)
+    pieces = served.write_text(wish)
     # What the model refuses has a status, so the first piece is awaited before it.
     first = await anext(pieces, "")
     names = {

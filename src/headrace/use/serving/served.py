@@ -160,7 +160,7 @@ class Served:
                 return await asyncio.shield(self._successor)
         return None
 
-    async def write(self, wish: Wish) -> AsyncIterator[str]:
+    async def write_text(self, wish: Wish) -> AsyncIterator[str]:
         """The pieces of a text; see `TextProcess.stream`.
 
         Raises:

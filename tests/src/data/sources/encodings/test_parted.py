@@ -18,9 +18,7 @@ def _documents(source: Path, reading: Reading = READING) -> list[tuple[str, byte
     with open_source(str(source), Settings(), reading) as opened:
         chunks = list(opened.chunks)
     return [
-        pair
-        for chunk in chunks
-        for pair in zip(chunk.names, chunk.items, strict=True)
+        pair for chunk in chunks for pair in zip(chunk.names, chunk.items, strict=True)
     ]
 
 
@@ -62,6 +60,4 @@ def test_many_documents_come_in_several_chunks(tmp_path: Path) -> None:
         sizes = [len(chunk.items) for chunk in opened.chunks]
     assert sum(sizes) == 70_000
     assert len(sizes) > 1
-    assert opened.notes == [
-        "1 text parted at '\\n\\n' into 70,000 documents."
-    ]
+    assert opened.notes == ["1 text parted at '\\n\\n' into 70,000 documents."]
