@@ -37,9 +37,9 @@ class Corpus:
         while (open_ := low < high).any():
             middles = (low + high + 1) // 2
             length = int(np.sort(middles[open_])[open_.sum() // 2])
-            asked = np.flatnonzero(open_ & (low < length) & (length <= high)).tolist()
+            asked = np.flatnonzero(open_ & (low < length) & (length <= high))
             hashes = np.sort(_hashes(self._codes, length))
-            has = self._contains(hashes, [texts[row] for row in asked], length)
+            has = self._contains(hashes, [texts[row] for row in asked.tolist()], length)
             low[asked[has]] = length
             high[asked[~has]] = length - 1
         return low

@@ -119,19 +119,24 @@ class Writer:
         Raises:
             InputError: the model does not know one of its characters.
         """
-        ids = np.array([[BOUND, *self.ids(prompt)]], np.int32)
+        read = np.array([[BOUND], *self.ids(prompt)[:, np.newaxis]], np.float32)
         zeros = [np.zeros((1, *shape), dtype) for shape, dtype in self._zeros]
-        logits, *states = self._next([ids, *zeros], training=False)
-        values = [np.asarray(logits)[:, -1], *map(np.asarray, states)]
-        scores, *states = (np.repeat(value, texts, axis=0) for value in values)
-        return Draft(scores, np.zeros(texts, bool), states)
+        draft = Draft(
+            np.zeros((1, len(self.codes)), np.float32), np.zeros(1, bool), zeros
+        )
+        self.write(draft, -1 - read, temperature=1.0)
+        values = draft.scores, draft.ended, *draft.states
+        repeated_values = [np.repeat(np.asarray(v), texts, axis=0) for v in values]
+        scores, ended, *states = repeated_values
+        return Draft(scores, ended, states)
 
     def write(self, draft: Draft, random: Floats, temperature: float) -> Codes:
         """Write on, once for each random number.
 
         Args:
             draft: is written on in place.
-            random: uniform numbers from 0 to 1, float32 ``(characters, texts)``.
+            random: uniform numbers from 0 to 1, float32 ``(characters, texts)``; -1
+                minus an id is that id, which ends no text.
             temperature: by which logits are divided; 0: the likeliest character.
 
         Returns:
@@ -152,10 +157,13 @@ class Writer:
         sums = ops.cumsum(ops.exp(scores - ops.max(scores, 1, keepdims=True)), axis=1)
         limit = ops.expand_dims(ops.minimum(uniform, _BELOW_ONE), 1) * sums[:, -1:]
         chosen = ops.sum(ops.cast(ops.less_equal(sums, limit), "int32"), axis=1)
+        is_given = ops.less(uniform, 0.0)
         chosen = ops.where(ended, BOUND, chosen)
+        chosen = ops.where(is_given, ops.cast(-1.0 - uniform, "int32"), chosen)
         inputs = [ops.expand_dims(chosen, 1), *states]
         logits, *states = self._next(inputs, training=False)
-        ended = ops.logical_or(ended, ops.equal(chosen, BOUND))
+        ends = ops.logical_and(ops.equal(chosen, BOUND), ops.logical_not(is_given))
+        ended = ops.logical_or(ended, ends)
         return chosen, heat, logits[:, 0], ended, *states
 
 

@@ -13,6 +13,7 @@ import json
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from headrace.use.generating import Request
 
 TEXTS_AT_ONCE = 32
+RESTART_SECONDS = 10.0  # between two starts
 PIECE_SECONDS = 60.0  # until the next piece must have come
 _LINE_BYTES = 2**22
 
@@ -33,7 +35,8 @@ Piece = dict[str, Any]
 class TextProcess:
     """Writes texts in a process of its own, which loads the version at once.
 
-    It ends with this process, however this one ends. It is used in one event loop.
+    It ends with this process, however this one ends. One that has ended by itself is
+    started again for the next request. It is used in one event loop.
 
     Args:
         version: its row in the ledger.
@@ -44,12 +47,21 @@ class TextProcess:
     """
 
     def __init__(self, version: Version, settings: Settings) -> None:
-        self._name, self.failure = str(version), ""
-        self._connection, theirs = socket.socketpair()
-        start = {
+        self._name = str(version)
+        self._order = {
             "version": version.model_dump(mode="json"),
             "settings": settings.for_child(),
         }
+        self._numbers = itertools.count()
+        self._texts: dict[int, asyncio.Queue[Piece]] = {}
+        self._is_closed = False
+        self._start()
+
+    def _start(self) -> None:
+        self.failure, self._began = "", time.monotonic()
+        self._writer: asyncio.StreamWriter | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self._connection, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-Pm", "headrace.use.serving.texts_process"],
@@ -58,11 +70,7 @@ class TextProcess:
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,  # an interrupt is for this process alone
             )
-        self._connection.sendall(json.dumps(start).encode() + b"\n")
-        self._numbers = itertools.count()
-        self._texts: dict[int, asyncio.Queue[Piece]] = {}
-        self._writer: asyncio.StreamWriter | None = None
-        self._reading: asyncio.Task[None] | None = None
+        self._connection.sendall(json.dumps(self._order).encode() + b"\n")
 
     async def stream(self, request: Request) -> AsyncIterator[str]:
         """The pieces of a text, its prompt left out.
@@ -104,7 +112,7 @@ class TextProcess:
 
     async def _send(self, message: Piece) -> None:
         if self.failure:
-            raise self._unavailable(self.failure)
+            self._restart()
         if self._writer is None:
             reader, self._writer = await asyncio.open_connection(
                 sock=self._connection, limit=_LINE_BYTES
@@ -115,6 +123,13 @@ class TextProcess:
             await self._writer.drain()
         except OSError:
             raise self._unavailable("has ended") from None
+
+    def _restart(self) -> None:
+        """Start the process again, unless it ended just after its start."""
+        if self._is_closed or time.monotonic() - self._began < RESTART_SECONDS:
+            raise self._unavailable(self.failure)
+        self._process.wait()
+        self._start()
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
         """Hand each piece to the request that waits for it, until the process ends."""
@@ -139,7 +154,7 @@ class TextProcess:
 
     def close(self) -> None:
         """End the process; texts that are being written end with it."""
-        self.failure = self.failure or "was closed"
+        self._is_closed, self.failure = True, self.failure or "was closed"
         self._process.kill()
         self._process.wait()
 

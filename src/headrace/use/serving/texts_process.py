@@ -82,12 +82,17 @@ def write_in_turn(
             if "ends" in message:
                 texts.pop(number, None)
             else:
-                texts[number] = model.stream(Request(**message))
+                texts[number] = _pieces(model, message)
         for number in [*texts]:
             piece = _next_piece(texts[number])
             if "text" not in piece:
                 del texts[number]
             _send(connection, {"number": number, **piece})
+
+
+def _pieces(model: TextModel, message: Message) -> Iterator[str]:
+    """As `TextModel.stream`, which refuses a prompt before the first piece."""
+    yield from model.stream(Request(**message))
 
 
 def _next_piece(pieces: Iterator[str]) -> Message:
