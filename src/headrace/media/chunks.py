@@ -78,6 +78,8 @@ class Reading:
         task: what the labels are for.
         labelled: whether every row must have a label; if not, rows without one have an
             empty label.
+        splits: whether the splits that a source names are taken; always where rows must
+            have a label.
         item, label: columns of a table; None: found by their names and contents.
         group: a column of a table, or None.
         where: chooses rows of a table, such as ``lang == 'en'``; None: all rows.
@@ -88,12 +90,18 @@ class Reading:
     medium: str = "image"
     task: str = DEFAULT_TASK
     labelled: bool = True
+    splits: bool = False
     item: str | None = None
     label: str | None = None
     group: str | None = None
     where: str | None = None
     encoding: str | None = None
     separator: str | None = None
+
+    @property
+    def has_splits(self) -> bool:
+        """Whether the splits that a source names are taken."""
+        return self.labelled or self.splits
 
 
 @dataclass(slots=True)

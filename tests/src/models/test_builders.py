@@ -60,9 +60,11 @@ def items_of(count: int = 12) -> Any:
 
 def test_families_are_the_files_of_the_folder() -> None:
     assert builder_names("image") == ["cnn", "mlp", "resnet"]
-    assert builder_names("text") == ["bag_of_ngrams", "text_cnn", "transformer"]
+    families = ["bag_of_ngrams", "text_cnn", "transformer"]
+    assert builder_names("text", "vector") == families
+    assert builder_names("text", "next") == ["gru_lm", "transformer_lm"]
     assert builder_names("audio") == ["audio_cnn", "crnn"]
-    assert len(builder_names()) == 8
+    assert len(builder_names()) == 10
     assert builder_names("smell") == []
 
 

@@ -146,7 +146,8 @@ def reading_of(data: DataSpec, medium: str, task: str) -> Reading:
     """The options for reading a source of a pipeline."""
     fields = {"item", "label", "group", "where", "encoding", "separator"}
     given = data.model_dump(include=fields)
-    return Reading(medium, task, labelled=tasks.task(task).labelled, **given)
+    labelled = tasks.task(task).labelled
+    return Reading(medium, task, labelled=labelled, splits=True, **given)
 
 
 def _shards(plan: ShardPlan, source: str, settings: Settings) -> Iterator[WrittenShard]:

@@ -1,15 +1,19 @@
 """Canaries: random texts that are planted in train, to measure what a model memorises.
 
 A canary occurs once. A model that has learned only what is general finds it no likelier
-than other texts drawn in the same way; its exposure says how far it stands out: ``log2
-(texts) - log2 (rank)``, where rank 1 is the likeliest. The mean exposure of texts that
-were not planted is about 1.4; the highest that can be measured is 12.
+than other texts drawn in the same way. Its exposure is minus the binary logarithm of
+the share of such texts that are likelier, by a normal distribution that is fitted to
+theirs. The mean exposure of texts that were not planted is about 1.4 bits. A text can
+be extracted where its exposure is as large as its entropy: 96 bits for 16 characters of
+an alphabet of 64.
 
 Source: N. Carlini and others, The Secret Sharer: Evaluating and Testing Unintended
 Memorization in Neural Networks (2019).
 """
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 import numpy.typing as npt
@@ -45,6 +49,11 @@ def _drawn(count: int, seed: list[int], characters: int) -> Ids:
     return drawn.astype(np.int32)
 
 
+def entropy(characters: int) -> float:
+    """The entropy of a canary in bits, for a model that knows so many characters."""
+    return LENGTH * math.log2(max(1, min(_ALPHABET, characters)))
+
+
 def exposures(
     planted: npt.NDArray[np.float64], not_planted: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
@@ -54,5 +63,7 @@ def exposures(
         planted: the nats of the canaries, ``(count,)``.
         not_planted: the nats of other texts, ``(n,)``.
     """
-    ranks = 1 + np.searchsorted(np.sort(not_planted), planted)
-    return np.asarray(np.log2(len(not_planted) + 1) - np.log2(ranks))
+    from scipy import special
+
+    scores = (planted - not_planted.mean()) / not_planted.std(ddof=1)
+    return np.asarray(-special.log_ndtr(scores) / math.log(2))

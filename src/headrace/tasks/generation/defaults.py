@@ -40,7 +40,11 @@ GATES = {
         "direction": "max",
         "threshold": 2.0,
     },
-    "canaries": {"metric": "canary_exposure", "direction": "max", "threshold": 4.0},
+    "canaries": {
+        "metric": "canary_exposure_share",
+        "direction": "max",
+        "threshold": 0.5,
+    },
     "repetition": {
         "metric": "repetition_excess",
         "direction": "max",

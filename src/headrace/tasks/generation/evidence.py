@@ -16,7 +16,7 @@ from headrace.media.text.personal import counts
 from headrace.records import Metrics
 from headrace.spec import PipelineSpec
 from headrace.tasks.generation import measures
-from headrace.tasks.generation.canaries import canaries, exposures, others
+from headrace.tasks.generation.canaries import canaries, entropy, exposures, others
 from headrace.tasks.generation.documents import Codes, documents_of, text_of
 from headrace.tasks.generation.kneser_ney import LARGEST_ORDER, KneserNey
 from headrace.tasks.generation.verbatim import Corpus
@@ -179,6 +179,7 @@ def _canary_metrics(model: Any, writer: Writer, count: int, seed: int) -> Metric
     return {
         "canary_exposure": float(found.mean()),
         "canary_exposure_highest": float(found.max()),
+        "canary_exposure_share": float(found.mean() / entropy(known)),
     }
 
 

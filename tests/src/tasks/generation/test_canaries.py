@@ -5,13 +5,23 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from headrace.tasks.generation.canaries import LENGTH, canaries, exposures, others
+from headrace.tasks.generation.canaries import (
+    LENGTH,
+    canaries,
+    entropy,
+    exposures,
+    others,
+)
 
 
-def test_the_exposure_is_by_rank() -> None:
-    not_planted = np.arange(1.0, 8.0)  # 7 others: 8 texts with the canary
-    found = exposures(np.array([0.5, 1.5, 7.5]), not_planted)
-    assert found.tolist() == [3, 2, 0]
+def test_the_exposure_is_by_the_share_of_likelier_texts() -> None:
+    not_planted = np.array([3.0, 4.0, 5.0, 6.0, 7.0]) / np.sqrt(2.5)
+    middle = 5 / np.sqrt(2.5)
+    found = exposures(np.array([middle, middle - 1, middle - 10]), not_planted)
+    # The shares of a normal distribution below its mean, one and ten deviations.
+    assert found == pytest.approx([1, 2.656, 76.80], abs=0.01)
+    assert entropy(1_000) == 96
+    assert entropy(16) == 64
 
 
 def test_what_was_not_planted_has_the_exposure_of_chance() -> None:

@@ -110,7 +110,7 @@ def test_a_judge_fits_the_baseline_and_reads_texts(tmp_path: Path) -> None:
     assert metrics["baseline_order"] == 2
     assert metrics["baseline_difference_low"] > 0  # the model is not trained
     assert metrics["held_out_form"] == 0
-    assert 0 < metrics["canary_exposure"] < 4
+    assert 0 < metrics["canary_exposure"] < 6
     assert metrics["held_out_verbatim_high"] >= 5
     assert metrics["generated_personal_data"] == 0
     page = (tmp_path / "samples" / "texts.html").read_text(encoding="utf-8")

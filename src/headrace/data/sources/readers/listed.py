@@ -268,7 +268,7 @@ def _rows_of(listing: _Listing, reading: Reading) -> tuple[list[FileRow], str]:
     """The rows of a table, and the first label that is a number and not an integer."""
     table, roles = listing.table, listing.roles
     condition = parse_where(reading.where, table.kinds, table.where)
-    default = split_in_name(listing.name) if reading.labelled else None
+    default = split_in_name(listing.name) if reading.has_splits else None
     listed: list[FileRow] = []
     not_whole = ""
     for rows in table.read(each_once([*roles.used, *sorted(condition.columns)])):

@@ -122,7 +122,7 @@ def _part(name: str, file: File, settings: Settings, reading: Reading) -> Part:
     return Part(
         table,
         roles,
-        split_in_name(name) if reading.labelled else None,
+        split_in_name(name) if reading.has_splits else None,
         partial(table.read, at_once=at_once),
         _encoded if is_encoded else partial(_values, shape=_shape_of(table)),
         checks_all=False,
@@ -210,7 +210,7 @@ def _roles_of(table: ParquetTable, reading: Reading) -> Roles:
     return Roles(
         item=items[0],
         label=None if label == items[0] else label,
-        split="split" if reading.labelled and has_split else None,
+        split="split" if reading.has_splits and has_split else None,
         name="name" if has_name else None,
         group=reading.group if reading.group in kinds else None,
     )

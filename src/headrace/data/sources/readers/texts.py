@@ -22,7 +22,6 @@ from headrace.errors import HeadraceError, SourceError, SpecError
 from headrace.media import medium as medium_named
 from headrace.media.chunks import Chunk, Reading, Source, split_in_name
 from headrace.settings import Settings
-from headrace.tasks import task
 
 RANK = 10
 _UNNAMED = (".txt", ".data", ".dat", ".all")
@@ -141,8 +140,7 @@ def _usable(
 
 def _part(table: Table, name: str, reading: Reading) -> Part:
     has_names = not isinstance(table, DelimitedTable) or table.header
-    has_splits = reading.labelled or not task(reading.task).labelled
-    split = split_in_name(name) if has_splits else None
+    split = split_in_name(name) if reading.has_splits else None
     return part_of_texts(table, find_roles(table, reading, has_names), split)
 
 

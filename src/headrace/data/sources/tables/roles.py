@@ -207,8 +207,8 @@ def _only_other(
 
 
 def _splits_column(table: Table, sample: pa.Table, reading: Reading) -> str | None:
-    """The column of splits; None if there is none, or no labels are needed."""
-    name = find_named(table.kinds, SPLITS) if reading.labelled else None
+    """The column of splits; None if there is none, or they are not taken."""
+    name = find_named(table.kinds, SPLITS) if reading.has_splits else None
     if name is None or name in (reading.item, reading.label, reading.group):
         return None
     if not is_text(table.kinds[name]):

@@ -1,0 +1,83 @@
+"""Requests for texts, and texts of a model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.src.tasks.generation.models import DATA, a_model
+
+from headrace.errors import InputError, UsageError
+from headrace.models.logged.loading import LoadedModel
+from headrace.records import DataDescription
+from headrace.use.generating import Request, TextModel, _first_lines
+
+
+@pytest.fixture(scope="module")
+def model() -> TextModel:
+    return TextModel(LoadedModel(a_model("gru_lm")[2], DATA, 3), "notes")
+
+
+@pytest.mark.parametrize(
+    ("wishes", "message"),
+    [
+        ({"prompt": 5}, "The prompt is int; expected text"),
+        ({"prompt": "a" * 2_001}, "has 2,001 characters; at most 2,000 are read"),
+        ({"prompt": "a\0b"}, r"control character U\+0000 at 1"),
+        ({"prompt": "a\x85"}, r"control character U\+0085 at 1"),
+        ({"prompt": "\ud800"}, r"control character U\+D800 at 0"),
+        ({"characters": 0}, "value of characters is 0"),
+        ({"characters": 10**9}, "value of characters is 1000000000"),
+        ({"lines": True}, "value of lines is True"),
+        ({"seed": -1}, "value of seed is -1"),
+        ({"temperature": float("nan")}, "temperature is nan"),
+        ({"temperature": "hot"}, "temperature is 'hot'"),
+        ({"temperature": 5.1}, "temperature is 5.1"),
+    ],
+)
+def test_a_bad_request_is_refused(wishes: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Request(**wishes)
+
+
+def test_a_text_begins_with_its_prompt_and_follows_from_the_seed(
+    model: TextModel,
+) -> None:
+    request = Request("he", characters=40, temperature=1.0, seed=5)
+    text = model.write(request)
+    assert text == model.write(request)
+    assert text.startswith("he")
+    assert text == "he" + "".join(model.stream(request))
+    assert len(text) <= 42
+    assert text != model.write(Request("he", 40, temperature=1.0, seed=6))
+
+
+def test_line_ends_of_a_prompt_are_those_of_train(model: TextModel) -> None:
+    assert model.prompt_of(Request("hello\r\nt\r")) == "hello\nt\n"
+    with pytest.raises(InputError, match="has not learned"):
+        model.prompt_of(Request("x"))
+
+
+@pytest.mark.parametrize("size", [1, 2, 100])
+def test_lines_are_counted_over_pieces(size: int) -> None:
+    text = "one\ntwo\n\nfour\nfive"
+    pieces = [text[start : start + size] for start in range(0, len(text), size)]
+    for lines, expected in ((1, "one"), (2, "one\ntwo"), (3, "one\ntwo\n"), (9, text)):
+        assert "".join(_first_lines(iter(pieces), lines)) == expected
+
+
+def test_personal_data_leaves_in_whole_lines_and_masked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data = DATA.model_copy(update={"mask": ("email",)})
+    model = TextModel(LoadedModel(a_model("gru_lm")[2], data, 3), "notes")
+    pieces = ["write to a@b", ".org or", "\nto c@d.com", " now\nx@", "y.net"]
+    monkeypatch.setattr("headrace.use.generating.stream_text", lambda *_: iter(pieces))
+    given = [*model.stream(Request(seed=1))]
+    assert given == ["write to <EMAIL> or\n", "to <EMAIL> now\n", "<EMAIL>"]
+
+
+def test_a_model_of_another_task_is_refused() -> None:
+    data = DataDescription(medium="text", shape=(64,), classes=("a", "b"))
+    with pytest.raises(UsageError, match="a model for classification, which writes no"):
+        TextModel(LoadedModel(None, data, 1), "spam")
