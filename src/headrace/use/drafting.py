@@ -227,6 +227,9 @@ def _table(head: str, fields: Mapping[str, Any]) -> Iterator[str]:
 
 def _value(value: Any) -> str:
     """A value in TOML, in one line, with its invisible characters escaped."""
+    if isinstance(value, dict):
+        pairs = ", ".join(f"{key} = {_value(one)}" for key, one in value.items())
+        return f"{{ {pairs} }}"
     text = json.dumps(value, ensure_ascii=False)
     return UNSEEN.sub(lambda match: f"\\U{ord(match[0]):08x}", text)
 
