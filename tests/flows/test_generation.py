@@ -51,7 +51,7 @@ def ran(home: Home, prefect_server: str) -> dict[str, Any]:
     text = file.read_text()
     assert 'separator = "\\n\\n"' in text
     assert 'builder = "gru_lm"' in text
-    assert 'arguments = { order = 5 }' in text
+    assert "arguments = { order = 5 }" in text
     sizes = "".join(f"{name} = {value}\n" for name, value in SMALL.items())
     head, training = text.split("\n[training]")
     rest = training[training.index("\n\n") :]
