@@ -21,8 +21,8 @@ from headrace.tasks.generation.documents import Codes
 NEXT = "next"
 # Ids of the bounds of a document, of unknown characters, and the first of known ones.
 BOUND, UNKNOWN, FIRST = 0, 1, 2
-STEPS = 64  # characters of one call
-_IMPOSSIBLE = -1e9
+STEPS = 256  # characters of one call
+_IMPOSSIBLE = -1e30
 _COLDEST = 1e-4  # below, the likeliest character is always taken
 _BELOW_ONE = 1 - 1e-6
 _SHOWN = 5
@@ -92,10 +92,12 @@ class Writer:
         self._bias = np.full(width, _IMPOSSIBLE, np.float32)
         self._bias[: len(known)] = 0
         self._bias[UNKNOWN] = _IMPOSSIBLE
+        self._last = len(known) - 1
         states = [(tuple(s.shape), s.dtype) for s in self._next.inputs[1:]]
         self._zeros = [(shape[1:], dtype) for shape, dtype in states]
-        carried = [((), "float32"), ((None, width), "float32"), ((None,), "bool")]
-        self._run = repeated(self._step, [*carried, *states])
+        carried = [((None, width), "float32"), *states]
+        self._read = repeated(self._read_step, carried)
+        self._write = repeated(self._write_step, [((), "float32"), *carried])
 
     def ids(self, text: str) -> Ids:
         """The ids of a text, int32 ``(characters,)``.
@@ -120,51 +122,53 @@ class Writer:
             InputError: the model does not know one of its characters.
         """
         read = np.array([[BOUND], *self.ids(prompt)[:, np.newaxis]], np.float32)
+        scores = np.zeros((1, len(self.codes)), np.float32)
         zeros = [np.zeros((1, *shape), dtype) for shape, dtype in self._zeros]
-        draft = Draft(
-            np.zeros((1, len(self.codes)), np.float32), np.zeros(1, bool), zeros
-        )
-        self.write(draft, -1 - read, temperature=1.0)
-        values = draft.scores, draft.ended, *draft.states
-        repeated_values = [np.repeat(np.asarray(v), texts, axis=0) for v in values]
-        scores, ended, *states = repeated_values
-        return Draft(scores, ended, states)
+        _, *carried = self._read(read, scores, *zeros)
+        scores, *states = (np.repeat(np.asarray(v), texts, axis=0) for v in carried)
+        return Draft(scores, np.zeros(texts, bool), states)
 
     def write(self, draft: Draft, random: Floats, temperature: float) -> Codes:
         """Write on, once for each random number.
 
         Args:
             draft: is written on in place.
-            random: uniform numbers from 0 to 1, float32 ``(characters, texts)``; -1
-                minus an id is that id, which ends no text.
+            random: uniform numbers from 0 to 1, float32 ``(characters, texts)``.
             temperature: by which logits are divided; 0: the likeliest character.
 
         Returns:
             code points int32 ``(characters, texts)``, 0 after the end of a text.
         """
-        heat = np.float32(max(temperature, _COLDEST))
-        carried = (heat, draft.scores, draft.ended, *draft.states)
-        ids, _, draft.scores, draft.ended, *draft.states = self._run(random, *carried)
-        return np.asarray(self.codes[np.asarray(ids)])
+        cold = np.float32(1 / max(temperature, _COLDEST))
+        uniform = np.minimum(random, np.float32(_BELOW_ONE))
+        carried = (cold, draft.scores, *draft.states)
+        ids, _, draft.scores, *draft.states = self._write(uniform, *carried)
+        ids = np.array(ids)
+        # What the loop writes after an end means nothing.
+        ended = np.logical_or.accumulate((ids == BOUND) | draft.ended)
+        ids[ended] = BOUND
+        draft.ended = ended[-1]
+        return np.asarray(self.codes[ids])
 
-    def _step(
-        self, uniform: Any, heat: Any, scores: Any, ended: Any, *states: Any
-    ) -> Any:
+    def _read_step(self, given: Any, scores: Any, *states: Any) -> Any:
+        """Read a character."""
+        from keras import ops
+
+        ids = ops.cast(given, "int32")
+        logits, *states = self._next([ops.expand_dims(ids, 1), *states], training=False)
+        return ids, logits[:, 0], *states
+
+    def _write_step(self, uniform: Any, cold: Any, scores: Any, *states: Any) -> Any:
         """Choose a character by the inverse of its distribution, and read it."""
         from keras import ops
 
-        scores = (scores + self._bias) / heat
-        sums = ops.cumsum(ops.exp(scores - ops.max(scores, 1, keepdims=True)), axis=1)
-        limit = ops.expand_dims(ops.minimum(uniform, _BELOW_ONE), 1) * sums[:, -1:]
-        chosen = ops.sum(ops.cast(ops.less_equal(sums, limit), "int32"), axis=1)
-        is_given = ops.less(uniform, 0.0)
-        chosen = ops.where(ended, BOUND, chosen)
-        chosen = ops.where(is_given, ops.cast(-1.0 - uniform, "int32"), chosen)
+        sums = ops.cumsum(ops.softmax(scores * cold + self._bias), axis=1)
+        below = ops.less_equal(sums, ops.expand_dims(uniform, 1))
+        # The sum of all may be rounded to less than the number.
+        chosen = ops.minimum(ops.sum(ops.cast(below, "int32"), axis=1), self._last)
         inputs = [ops.expand_dims(chosen, 1), *states]
         logits, *states = self._next(inputs, training=False)
-        ends = ops.logical_and(ops.equal(chosen, BOUND), ops.logical_not(is_given))
-        ended = ops.logical_or(ended, ends)
-        return chosen, heat, logits[:, 0], ended, *states
+        return chosen, cold, logits[:, 0], *states
 
 
 def write_texts(
