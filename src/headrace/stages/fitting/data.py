@@ -238,7 +238,7 @@ def inputs_of(data: Data, fitting: Fitting) -> Inputs:
 
     size = int(data.train.counts.sum()) * int(np.prod(shape)) * dtype.itemsize
     train = Prepared(data.train, prepare, keeps=size > PREPARED_BYTES)
-    varies = fitting.network.inputs[0].shape[1] is None
+    varies = None in fitting.network.inputs[0].shape[1:2]
     val = prepare(data.val)
     return Inputs(train, val, None, shape, dtype, *of_target, varies=varies)
 

@@ -55,7 +55,12 @@ def texts() -> Data:
 
 
 def fitted_to(data: Data, preprocessing: Any) -> Inputs:
-    fitting = Fitting(preprocessing, None, data.description, TrainingSpec())
+    import keras
+
+    prepared = preprocessing.outputs[0]
+    taken = keras.Input(prepared.shape[1:], dtype=prepared.dtype)
+    network = keras.Model(taken, keras.layers.Flatten()(taken))
+    fitting = Fitting(preprocessing, network, data.description, TrainingSpec())
     return inputs_of(data, fitting)
 
 
@@ -135,7 +140,7 @@ def test_a_layer_behind_another_learns_what_reaches_it() -> None:
     assert np.asarray(scaled.mean)[0, blue] == pytest.approx(1)
 
 
-@pytest.mark.parametrize("family", builder_names("text"))
+@pytest.mark.parametrize("family", builder_names("text", "vector"))
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\u2028", "\x85", "\x0b"])
 def test_texts_of_several_lines_give_a_model_that_can_be_saved(
     family: str, end: str, tmp_path: Path
