@@ -1,0 +1,224 @@
+"""Judges answers: are they understood, are they new, and do they differ?
+
+The score is whether the recogniser hears both the text and the speaker. An average of
+recordings is understood as well, so other metrics stand beside it: how far answers are
+from the nearest recording of train, how far from each other, and whether they vary over
+time as real ones do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from headrace.errors import UsageError
+from headrace.media import medium
+from headrace.media.audio.spectra import Framing
+from headrace.records import DataDescription, Finding, Metrics
+from headrace.spec import EvaluationSpec, PipelineSpec
+from headrace.tasks import EvaluationContext, Judge
+from headrace.tasks.classification.judge import wilson_interval
+from headrace.tasks.forms import Outputs, Scores, Targets
+from headrace.tasks.synthesis import measures, pictures, players
+from headrace.tasks.synthesis.distances import Floats, lengths, profiles
+from headrace.tasks.synthesis.measures import keys_of, profiles_of
+from headrace.tasks.synthesis.recogniser import (
+    Recogniser,
+    recipe_digest,
+    train_recogniser,
+)
+from headrace.tasks.synthesis.templates import Templates
+
+ENOUGH_ROWS = 50  # for the comparison with a champion
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What answers are compared with.
+
+    Attributes:
+        train: the profiles of the recordings of train, ``(n, steps, bins)``.
+        templates: the average of each text and speaker of test, by their indices.
+        real: metrics of the real recordings of test.
+        folder: of files that are logged with the run.
+    """
+
+    train: Floats
+    templates: Mapping[tuple[int, int], Floats]
+    real: Metrics
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Understood(Judge):
+    """See `headrace.tasks.Judge`.
+
+    Attributes:
+        recogniser: of the data set; None before `prepared`.
+        reference: what answers are compared with.
+    """
+
+    recogniser: Recogniser | None = None
+    reference: Reference | None = None
+
+    def prepared(self, context: EvaluationContext) -> Judge:
+        """Read the recordings; fit the recogniser, or find it in the store."""
+        data, templates = context.description, Templates(context.description)
+        raw = medium(data.medium).raw
+        parts = [part for part in context.train if len(part.items)]
+        for part in parts:
+            templates.add(raw(part.items), _pairs(part.targets))
+        wanted = np.concatenate([part.targets for part in parts])
+        keys, items = keys_of(wanted), context.train.items().tobytes()
+        name = f"recognisers/{recipe_digest(items, keys, data)}.keras"
+        try:
+            recogniser = Recogniser(context.store.read(name), data)
+        except FileNotFoundError:
+            sounds = np.concatenate([raw(part.items) for part in parts])
+            recogniser = train_recogniser(sounds, keys, data)
+            context.store.write(name, recogniser.file)
+        tests = [part for part in context.test if len(part.items)]
+        truth = np.concatenate([part.targets for part in tests])
+        sounds = np.concatenate([raw(part.items) for part in tests])
+        right = recogniser.hear(sounds) == keys_of(truth)
+        real = {
+            "recogniser_accuracy": float(right.all(axis=1).mean()),
+            "recogniser_text_accuracy": float(right[:, 0].mean()),
+            "recogniser_speaker_accuracy": float(right[:, 1].mean()),
+            "real_diversity_db": measures.diversity(
+                profiles_of(truth, data), keys_of(truth)
+            ),
+            "real_seconds": float(lengths(sounds).mean()) / data.sample_rate_hz,
+        }
+        averages = templates.sounds(_pairs(truth))
+        train = profiles_of(wanted, data)
+        reference = Reference(train, averages, real, context.folder)
+        return replace(self, recogniser=recogniser, reference=reference)
+
+    def _recogniser(self) -> Recogniser:
+        if self.recogniser is None:
+            raise UsageError(
+                "The answers of a synthesis are judged by a recogniser of its data.",
+                "Evaluate the model: headrace run.",
+            )
+        return self.recogniser
+
+    def scores(self, outputs: Outputs, targets: Targets) -> Scores:
+        """Whether text and speaker are heard, bool ``(n,)``."""
+        heard = self._recogniser().hear(outputs)
+        return np.asarray((heard == keys_of(targets)).all(axis=1), bool)
+
+    def metrics(
+        self,
+        outputs: Outputs,
+        targets: Targets,
+        data: DataDescription,
+        evaluation: EvaluationSpec,
+    ) -> tuple[Metrics, dict[str, Metrics]]:
+        """Metrics of the test split, and of each text as a slice.
+
+        ``test_nearest_train_db`` is the least distance of any answer to any recording
+        of train, so that one copy is enough for its gate.
+        """
+        recogniser, keys, sure = self._recogniser(), keys_of(targets), evaluation
+        heard = recogniser.hear(outputs)
+        own = profiles(np.nan_to_num(outputs), Framing.of(data))
+        metrics = {
+            **measures.heard_metrics(heard, keys, sure.confidence),
+            **measures.sound_metrics(outputs, own, targets, data),
+        }
+        if self.reference is not None:
+            near = measures.nearest(own, self.reference.train)
+            averages = self.reference.templates
+            named = recogniser.hear(np.stack([*averages.values()])) if averages else ()
+            listed = dict(zip(averages, map(_pair, named), strict=True))
+            metrics |= {
+                "test_nearest_train_db": float(near.min()),
+                "test_nearest_train_median_db": float(np.median(near)),
+                **self.reference.real,
+                **measures.template_metrics(heard, keys, listed),
+            }
+        return metrics, measures.slices_of(heard, keys, data)
+
+    def summary(
+        self, scores: Scores, confidence: float, weights: Any = None
+    ) -> Metrics:
+        """The share that is recognised, with its Wilson interval."""
+        low, high = wilson_interval(int(scores.sum()), len(scores), confidence)
+        mean = float(scores.mean())
+        return {"recognised": mean, "recognised_low": low, "recognised_high": high}
+
+    def badness(self, outputs: Outputs, targets: Targets) -> Any:
+        """2 where neither text nor speaker is heard, 1 where one is, else 0."""
+        return (self._recogniser().hear(outputs) != keys_of(targets)).sum(axis=1)
+
+    def caption(self, output: Any, target: Any, data: DataDescription) -> str:
+        """What was asked for, and what was heard."""
+        heard = self._recogniser().hear(output[np.newaxis])
+        asked, understood = (
+            f"{data.texts[text]} {data.speakers[speaker]}".strip()
+            for text, speaker in (*keys_of(target[np.newaxis]), *heard)
+        )
+        return f"asked for {asked}\nheard as {understood}"
+
+    def few_rows(
+        self, spec: PipelineSpec, targets: Targets, val_rows: int
+    ) -> list[Finding]:
+        """Too few test rows to compare a challenger with a champion."""
+        if (rows := len(targets)) >= ENOUGH_ROWS:
+            return []
+        message = (
+            f"{rows:,} test rows are too few to show that a challenger is no worse "
+            f"than the champion, which takes {ENOUGH_ROWS}"
+        )
+        return [Finding(check="few_rows", split="test", count=rows, message=message)]
+
+    def monitored(self, outputs: Outputs, data: DataDescription) -> dict[str, Any]:
+        """The length in seconds, and the level in decibels of full scale."""
+        ends = lengths(outputs)
+        power = np.square(outputs.astype(np.float64)).sum(axis=1) / ends
+        return {
+            "seconds": ends / data.sample_rate_hz,
+            "level": 10 * np.log10(np.maximum(power, 1e-10)),
+        }
+
+    def draw(
+        self,
+        outputs: Outputs,
+        targets: Targets,
+        data: DataDescription,
+        evaluation: EvaluationSpec,
+        folder: Path,
+    ) -> None:
+        """Pairs, distances and what is recognised; players for a sample of answers."""
+        keys, heard = keys_of(targets), self._recogniser().hear(outputs)
+        own, real = (
+            profiles(np.nan_to_num(outputs), Framing.of(data)),
+            profiles_of(targets, data),
+        )
+        names = [
+            f"{data.texts[text]} {data.speakers[speaker]}".strip()
+            for text, speaker in keys
+        ]
+        pictures.draw_pairs(real, own, names, folder / "pairs.png")
+        pictures.draw_recognised(heard == keys, keys, data, folder / "recognised.png")
+        if self.reference is not None:
+            train = self.reference.train
+            near = measures.nearest(own, train), measures.nearest(real, train)
+            pictures.draw_distances(*near, folder / "distances.png")
+            players.write(outputs, keys, heard, data, self.reference.folder)
+
+
+def _pair(key: Any) -> tuple[int, int]:
+    return int(key[0]), int(key[1])
+
+
+def _pairs(targets: Targets) -> list[tuple[int, int]]:
+    return [*map(_pair, keys_of(targets))]
+
+
+PART = Understood()

@@ -1,0 +1,223 @@
+"""What a saved model is asked: the text, the speaker, the variation and the length.
+
+A question is packed into one float32 vector, so that a model has one input: the length
+in seconds (0: the model's own), the speaker's index, the noise, and the code points of
+the text, padded with zeros. The noise is standard normal, multiplied by the variation;
+without it, a model gives its most typical take. The same question has the same answer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from headrace.errors import InputError, did_you_mean
+from headrace.media.forms import Payload
+from headrace.records import DataDescription
+from headrace.spec.tables import plain_label
+from headrace.tasks import Questions
+
+NOISE = 8
+VARIATION = 0.7
+MOST_VARIATION = 2.0
+_FIELDS = ("text", "speaker", "variation", "seed", "seconds")
+Floats = npt.NDArray[np.float32]
+
+
+class Layout(NamedTuple):
+    """Where the values of a question are; the code points follow the noise.
+
+    Attributes:
+        seconds, speaker: indices.
+        noise, text: the slices of the noise and of the code points.
+        size: the number of values.
+    """
+
+    seconds: int
+    speaker: int
+    noise: slice
+    text: slice
+    size: int
+
+    @classmethod
+    def of(cls, data: DataDescription) -> Layout:
+        """The layout for a data set, by the length of its longest text."""
+        first = 2 + NOISE
+        size = first + int(data.longest)
+        return cls(0, 1, slice(2, first), slice(first, size), size)
+
+
+def noise_of(seed: int, variation: float) -> Floats:
+    """Noise from a seed, float32 ``(NOISE,)``."""
+    normal = np.random.default_rng(seed).standard_normal(NOISE)
+    return (normal * variation).astype(np.float32)
+
+
+def pack(
+    data: DataDescription,
+    texts: Sequence[str],
+    speakers: Sequence[int],
+    noise: Floats,
+    seconds: Floats | float = 0.0,
+) -> Floats:
+    """Questions as one array.
+
+    Args:
+        data: of the snapshot.
+        texts: with known characters, and none longer than the longest.
+        speakers: indices in the data's speakers, ``(n,)``.
+        noise: ``(n, NOISE)``.
+        seconds: of each answer, ``(n,)``; 0 for the model's own.
+
+    Returns:
+        float32 ``(n, size)``.
+    """
+    layout = Layout.of(data)
+    packed = np.zeros((len(texts), layout.size), np.float32)
+    packed[:, layout.seconds], packed[:, layout.speaker] = seconds, speakers
+    packed[:, layout.noise] = noise
+    for row, text in zip(packed[:, layout.text], texts, strict=True):
+        points = [ord(letter) for letter in text[: len(row)]]
+        row[: len(points)] = points
+    return packed
+
+
+def index_of(speaker: str, data: DataDescription) -> int:
+    """The index of a speaker; 0 where the data lacks it."""
+    return data.speakers.index(speaker) if speaker in data.speakers else 0
+
+
+class Spoken(Questions):
+    """See `headrace.tasks.Questions`."""
+
+    DTYPE = np.dtype(np.float32)
+
+    def of(
+        self,
+        items: Payload,
+        labels: Sequence[str],
+        groups: Sequence[str],
+        data: DataDescription,
+    ) -> Floats:
+        """A row's text and speaker, the model's own length, and noise from its item."""
+        speakers = [index_of(group, data) for group in groups or [""] * len(labels)]
+        seeds = [int(hashlib.sha256(item).hexdigest()[:16], 16) for item in items]
+        noise = [noise_of(seed, VARIATION) for seed in seeds]
+        stacked = np.array(noise, np.float32).reshape(-1, NOISE)
+        return pack(data, labels, speakers, stacked)
+
+    def raw(self, stored: Payload) -> Payload:
+        """The same."""
+        return stored
+
+    def as_stored(self, raw: Payload, data: DataDescription) -> Payload:
+        """The same."""
+        return raw
+
+    def variants(self, stored: Payload) -> list[Payload]:
+        """The one type of input that a saved model takes."""
+        return [stored]
+
+    def check_input(self, x: Any, data: DataDescription) -> Floats:
+        """Questions of a user.
+
+        Args:
+            x: a text, a mapping with ``text`` and perhaps ``speaker`` (by default the
+                first), ``variation`` (0 to 2, by default 0.7), ``seed`` (0) and
+                ``seconds`` (the model's own), a list of these, or packed questions.
+            data: of the model.
+
+        Raises:
+            InputError: an unknown text, speaker or field, or a value out of range.
+        """
+        if isinstance(x, np.ndarray) and x.dtype.kind == "f":
+            return _packed(x, data)
+        asked = [x] if isinstance(x, str | Mapping) else x
+        if not isinstance(asked, Sequence | np.ndarray) or not len(asked):
+            raise InputError(
+                f"A question is a text or an object with a text, and not {x!r:.60}.",
+                'Ask for example {"text": ' + f'"{data.texts[0]}"' + "}.",
+            )
+        return np.concatenate([_question(one, data) for one in asked])
+
+
+def _question(one: Any, data: DataDescription) -> Floats:
+    fields = {"text": one} if isinstance(one, str) else one
+    if not isinstance(fields, Mapping) or not isinstance(fields.get("text"), str):
+        raise InputError(
+            f"The question {one!r:.80} has no text.",
+            'Ask for example {"text": ' + f'"{data.texts[0]}"' + "}.",
+        )
+    for name in fields:
+        if name not in _FIELDS:
+            raise InputError(
+                f"A question has no field {name!r}.",
+                did_you_mean(str(name), _FIELDS, f"Fields: {', '.join(_FIELDS)}."),
+            )
+    text = plain_label(fields["text"])
+    if text not in data.texts:
+        known = f"It knows: {', '.join(data.texts)}."
+        raise InputError(
+            f"The model does not know the text {text!r:.60}.",
+            did_you_mean(text, data.texts, known),
+        )
+    speaker = fields.get("speaker", data.speakers[0])
+    if speaker not in data.speakers:
+        known = f"Speakers: {', '.join(data.speakers)}."
+        raise InputError(
+            f"The model does not know the speaker {speaker!r:.60}.",
+            did_you_mean(str(speaker), data.speakers, known),
+        )
+    longest = data.shape[0] / data.sample_rate_hz
+    variation = _number(fields, "variation", VARIATION, MOST_VARIATION)
+    seconds = _number(fields, "seconds", 0.0, longest)
+    seed = fields.get("seed", 0)
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise InputError(f"seed is {seed!r:.40}; expected a whole number from 0.")
+    noise = noise_of(seed, variation)[np.newaxis]
+    return pack(data, [text], [data.speakers.index(speaker)], noise, seconds)
+
+
+def _number(fields: Mapping[str, Any], name: str, default: float, most: float) -> float:
+    value = fields.get(name, default)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not (math.isfinite(value) and 0 <= value <= most):
+        raise InputError(
+            f"{name} is {value!r:.40}; expected a number from 0 to {most:g}.",
+            f"Leave it out for {default:g}." if default else "Leave it out.",
+        )
+    return float(value)
+
+
+def _packed(x: Floats, data: DataDescription) -> Floats:
+    layout = Layout.of(data)
+    packed = np.atleast_2d(x).astype(np.float32)
+    if packed.ndim != 2 or packed.shape[1] != layout.size or not len(packed):
+        raise InputError(
+            f"The input has shape {x.shape}; packed questions are (n, {layout.size}).",
+            "Ask with texts, or with objects with a text.",
+        )
+    speakers = packed[:, layout.speaker]
+    longest = data.shape[0] / data.sample_rate_hz
+    seconds = packed[:, layout.seconds]
+    letters = np.array([0, *map(ord, data.characters)], np.float32)
+    if (
+        not np.isfinite(packed).all()
+        or not np.isin(speakers, np.arange(len(data.speakers))).all()
+        or not ((seconds >= 0) & (seconds <= longest)).all()
+        or not np.isin(packed[:, layout.text], letters).all()
+    ):
+        raise InputError(
+            "A packed question has a speaker, a length, a character or noise that the "
+            "model does not take.",
+            "Ask with texts, or with objects with a text.",
+        )
+    return packed
+
+
+PART = Spoken()
