@@ -74,21 +74,24 @@ def build(
     from keras import ops
 
     framing, layout = Framing.of(data), Layout.of(data)
-    speak = voice(data, framing, width, tuple(dilations))
+    usual = prior(data)
+    speak = voice(data, framing, usual, width, tuple(dilations))
     size = framing.frames * framing.bins
     example = keras.Input((layout.size + size,), name="example")
     question, flat = example[:, : layout.size], example[:, layout.size :]
     frames = keras.layers.Reshape((framing.frames, framing.bins))(flat)
-    mean, log_variance = encoded(frames, question, data)
-    normal = keras.layers.GaussianNoise(1.0)(ops.zeros_like(mean))
-    noise = mean + ops.exp(log_variance / 2) * normal
+    mean, spread = usual(question)
+    found, log_spread = encoded(frames, question, data)
+    normal = keras.layers.GaussianNoise(1.0)(ops.zeros_like(found))
+    offset, scale = (found - mean) / spread, ops.exp(log_spread) / spread
+    noise = offset + scale * normal
     before, after = question[:, : layout.noise.start], question[:, layout.noise.stop :]
     spoken, seconds = speak(ops.concatenate([before, noise, after], axis=1))
     wanted = question[:, layout.seconds : layout.seconds + 1]
     shown = _until(wanted / framing.frame_seconds + MARGIN, framing.frames)
     errors = ops.abs(spoken - frames)
     ratios = ops.abs(ops.log(spoken + QUIETEST) - ops.log(frames + QUIETEST))
-    surplus = ops.square(mean) + ops.exp(log_variance) - log_variance - 1.0
+    surplus = ops.square(offset) + ops.square(scale) - 2 * ops.log(scale) - 1.0
     late = ops.abs(ops.log(seconds + 0.01) - ops.log(wanted + 0.01))
     terms = [
         magnitude * ops.mean(shown * errors, axis=(1, 2)),
@@ -101,8 +104,34 @@ def build(
     return keras.Model(asked, keras.layers.Identity()(asked)), network
 
 
+def prior(data: DataDescription) -> Any:
+    """The model from a question to the usual latent vector, and how far others are.
+
+    Both are ``(batch, NOISE)``. A latent vector is the first, plus the second times the
+    noise of the question.
+    """
+    import keras
+    from keras import ops
+
+    question = keras.Input((Layout.of(data).size,), name="question")
+    text, speaker = one_hot(question, data)
+    layer = ops.concatenate([layers_of_text(text), speaker], axis=1)
+    layer = keras.layers.Dense(96, activation="relu")(layer)
+    layer = keras.layers.Dense(2 * NOISE, kernel_initializer="zeros")(layer)
+    spread = ops.exp(ops.clip(layer[:, NOISE:], -3.0, 1.0))
+    return keras.Model(question, [layer[:, :NOISE], spread], name="prior")
+
+
+def layers_of_text(text: Any) -> Any:
+    """Characters ``(batch, longest, n)`` as one vector, by a weight at each place."""
+    import keras
+
+    flat = keras.layers.Reshape((text.shape[1] * text.shape[2],))(text)
+    return keras.layers.Dense(64, activation="relu")(flat)
+
+
 def encoded(frames: Any, question: Any, data: DataDescription) -> tuple[Any, Any]:
-    """The mean and the log variance of the noise in a recording, ``(batch, NOISE)``."""
+    """The latent vector of a recording, and the logarithm of its uncertainty."""
     import keras
     from keras import ops
 
@@ -115,10 +144,10 @@ def encoded(frames: Any, question: Any, data: DataDescription) -> tuple[Any, Any
         layer = layers.Conv1D(64, 3, 2, "same", activation="relu")(layer)
     pooled = [ops.mean(layer, axis=1), ops.max(layer, axis=1)]
     text, speaker = one_hot(question, data)
-    known = layers.Dense(64)(ops.concatenate([ops.sum(text, axis=1), speaker], axis=1))
-    layer = layers.Dense(64, activation="relu")(ops.concatenate([*pooled, known], 1))
+    given = [*pooled, layers_of_text(text), speaker]
+    layer = layers.Dense(64, activation="relu")(ops.concatenate(given, axis=1))
     layer = layers.Dense(2 * NOISE)(layer)
-    return layer[:, :NOISE], ops.clip(layer[:, NOISE:], -8.0, 4.0)
+    return layer[:, :NOISE], ops.clip(layer[:, NOISE:], -4.0, 2.0)
 
 
 def one_hot(question: Any, data: DataDescription) -> tuple[Any, Any]:
@@ -135,9 +164,21 @@ def one_hot(question: Any, data: DataDescription) -> tuple[Any, Any]:
 
 
 def voice(
-    data: DataDescription, framing: Framing, width: int, dilations: Sequence[int]
+    data: DataDescription,
+    framing: Framing,
+    usual: Any,
+    width: int,
+    dilations: Sequence[int],
 ) -> Any:
-    """The model from a question to frames and a length in seconds."""
+    """The model from a question to frames and a length in seconds.
+
+    Args:
+        data: of the recordings.
+        framing: of them.
+        usual: the model `prior`.
+        width: of the layers.
+        dilations: of each convolution.
+    """
     import keras
     from keras import ops
 
@@ -149,7 +190,9 @@ def voice(
     question = keras.Input((layout.size,), name="question")
     text, speaker = one_hot(question, data)
     speaker = layers.Dense(EMBEDDING, use_bias=False, name="speaker")(speaker)
-    given = ops.concatenate([speaker, question[:, layout.noise]], axis=1)
+    mean, spread = usual(question)
+    latent = mean + spread * question[:, layout.noise]
+    given = ops.concatenate([speaker, latent], axis=1)
     has = ops.expand_dims(ops.repeat(ops.max(text, axis=2), states, axis=1), 2)
     layer = layers.Dense(states * EMBEDDING, use_bias=False, name="characters")(text)
     layer = layers.Reshape((count, EMBEDDING))(layer)

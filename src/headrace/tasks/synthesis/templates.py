@@ -68,7 +68,7 @@ class Templates:
                 mean = np.exp(stretched(self._sums[key] / takes, end)) - _LEAST
                 spectra[row, :end] = np.maximum(mean, 0)
                 ends.append(end * self._framing.hop)
-            waves = np.array(sounds_of(spectra, self._framing), np.float32)
+            waves = np.array(np.asarray(sounds_of(spectra, self._framing)))
             for wave, end, key in zip(waves, ends, part, strict=True):
                 wave[end:] = 0
                 made[key] = wave

@@ -1,0 +1,79 @@
+"""Messages of several texts, spoken one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from headrace.errors import InputError, did_you_mean
+from headrace.records import DataDescription
+from headrace.spec.tables import plain_label
+from headrace.tasks.forms import Outputs
+from headrace.tasks.synthesis.distances import Floats, lengths
+
+PAUSE_SECONDS = 0.12
+MOST_TEXTS = 500
+
+
+class Messages:
+    """Splits a message into questions, and joins the answers to one sound."""
+
+    def questions(
+        self, message: str, fields: Mapping[str, Any], data: DataDescription
+    ) -> list[dict[str, Any]]:
+        """The questions for a message.
+
+        Args:
+            message: known texts with blanks between them; the longest that fits is
+                taken first.
+            fields: of all questions, such as the speaker. The seed of each is one more
+                than that of the one before, so that a repeated text varies.
+            data: of the model.
+
+        Raises:
+            InputError: the message is empty, too long, or has an unknown text.
+        """
+        words = plain_label(message).split()
+        if not words:
+            raise InputError("There is nothing to say.", f"It knows: {known(data)}.")
+        texts: list[str] = []
+        most = max(len(text.split()) for text in data.texts)
+        by_words = {" ".join(text.split()): text for text in data.texts}
+        while words:
+            for count in range(min(most, len(words)), 0, -1):
+                if (text := by_words.get(" ".join(words[:count]))) is not None:
+                    texts.append(text)
+                    words = words[count:]
+                    break
+            else:
+                raise InputError(
+                    f"The model does not know the text {words[0]!r:.60}.",
+                    did_you_mean(words[0], data.texts, f"It knows: {known(data)}."),
+                )
+        if len(texts) > MOST_TEXTS:
+            raise InputError(
+                f"The message has {len(texts):,} texts; at most {MOST_TEXTS:,} are "
+                "said at once.",
+                "Say it in parts.",
+            )
+        seed = fields.get("seed", 0)
+        return [{**fields, "text": t, "seed": seed + n} for n, t in enumerate(texts)]
+
+    def joined(self, outputs: Outputs, data: DataDescription) -> Floats:
+        """Answers ``(n, samples)`` as one sound with short pauses, ``(m,)``."""
+        pause = np.zeros(round(PAUSE_SECONDS * data.sample_rate_hz), np.float32)
+        parts: list[Floats] = []
+        for sound, end in zip(outputs, lengths(outputs).tolist(), strict=True):
+            parts += [sound[:end], pause]
+        return np.concatenate(parts[:-1]) if parts else pause[:0]
+
+
+def known(data: DataDescription) -> str:
+    """The first texts of a model, for messages."""
+    more = len(data.texts) - 20
+    return ", ".join(data.texts[:20]) + (f" and {more:,} more" if more > 0 else "")
+
+
+PART = Messages()

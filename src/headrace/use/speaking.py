@@ -1,0 +1,119 @@
+"""Says a message with a model of a speech synthesis.
+
+>>> import headrace  # doctest: +SKIP
+>>> speech = say(headrace.load("digit_voice"), "3 1 4", speaker="nicolas")  # doctest: +SKIP
+>>> speech.save("pi.wav")  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from headrace.errors import InputError, NotFoundError, UsageError
+from headrace.models.logged.loading import LoadedModel
+from headrace.records import DEFAULT_TASK
+from headrace.settings import Settings
+from headrace.state.disk import atomic_file, disk_errors
+from headrace.state.ledger import Ledger, ledger_exists
+from headrace.tasks import task
+
+SUFFIXES = (".wav", ".flac", ".ogg")
+
+
+@dataclass(frozen=True)
+class Speech:
+    """A message as a sound.
+
+    Attributes:
+        sound: float32 ``(samples,)`` in -1 to 1.
+        sample_rate_hz: samples in a second.
+        texts: the known texts that it was joined from.
+    """
+
+    sound: npt.NDArray[np.float32]
+    sample_rate_hz: int
+    texts: tuple[str, ...]
+
+    @property
+    def seconds(self) -> float:
+        """Its length."""
+        return len(self.sound) / self.sample_rate_hz
+
+    def save(self, path: Path | str) -> None:
+        """Write it to a file; the suffix says in which format.
+
+        Raises:
+            UsageError: the suffix is not one of `SUFFIXES`.
+            DependencyError: the disk failed.
+        """
+        import soundfile
+
+        path = Path(path)
+        if path.suffix.lower() not in SUFFIXES:
+            raise UsageError(
+                f"{path} has no suffix of a sound that can be written.",
+                f"Name it with one of {', '.join(SUFFIXES)}.",
+            )
+        kind = path.suffix.lower()[1:].upper()
+        with disk_errors(str(path)), atomic_file(path) as temporary:
+            soundfile.write(temporary, self.sound, self.sample_rate_hz, format=kind)
+
+
+def say(model: LoadedModel, message: str, **fields: Any) -> Speech:
+    """Say a message; the same arguments give the same sound.
+
+    Args:
+        model: of a speech synthesis.
+        message: texts that the model knows, with blanks between them.
+        fields: of each text: ``speaker`` (by default the first), ``variation`` (0 to
+            2, by default 0.7), ``seed`` (0), ``seconds`` (the model's own length).
+
+    Raises:
+        InputError: an unknown text, speaker or field, or a value out of range; or the
+            model does not speak.
+    """
+    data = model.description
+    messages = task(data.task).messages
+    if messages is None:
+        raise InputError(
+            f"The model answers {task(data.task).answers.OUTPUT}, and does not speak.",
+            "Name a model of a pipeline with task = 'synthesis'.",
+        )
+    questions = messages.questions(message, fields, data)
+    sound = messages.joined(model(questions), data)
+    texts = tuple(question["text"] for question in questions)
+    return Speech(sound, data.sample_rate_hz, texts)
+
+
+def find_speaker(settings: Settings) -> str:
+    """The name of the only model here that has a champion and speaks.
+
+    Raises:
+        NotFoundError: there is none.
+        UsageError: there are several.
+    """
+    names = []
+    if ledger_exists(settings.database_url):
+        ledger = Ledger(settings.database_url)
+        for model in ledger.models():
+            champion = ledger.champion(model)
+            if champion is None:
+                continue
+            details = ledger.version(model, champion.version).details["description"]
+            if task(details.get("task", DEFAULT_TASK)).messages is not None:
+                names.append(model)
+    if not names:
+        raise NotFoundError(
+            f"The home {settings.home} has no champion that speaks.",
+            "Train one: headrace run digit_voice.",
+        )
+    if len(names) > 1:
+        raise UsageError(
+            f"Several models speak: {', '.join(names)}.", "Name one with --model."
+        )
+    return names[0]

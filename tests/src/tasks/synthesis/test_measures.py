@@ -1,0 +1,57 @@
+"""The numbers by which answers are judged, on arrays counted by hand."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from headrace.records import DataDescription
+from headrace.tasks.synthesis import measures
+
+KEYS = np.array([[0, 0], [0, 0], [1, 1], [1, 0]])
+HEARD = np.array([[0, 0], [0, 1], [1, 1], [0, 0]])
+
+
+def test_text_and_speaker_are_counted_apart_and_together() -> None:
+    metrics = measures.heard_metrics(HEARD, KEYS, 0.95)
+    assert metrics["test_text_accuracy"] == 0.75
+    assert metrics["test_speaker_accuracy"] == 0.75
+    assert metrics["test_recognised"] == 0.5
+    assert metrics["test_recognised_low"] < 0.5 < metrics["test_recognised_high"]
+
+
+def test_each_text_is_a_slice(data: DataDescription) -> None:
+    slices = measures.slices_of(HEARD, KEYS, data)
+    assert slices == {
+        "text=down": {"rows": 2, "text_accuracy": 1, "speaker_accuracy": 0.5},
+        "text=up we go": {"rows": 2, "text_accuracy": 0.5, "speaker_accuracy": 1},
+    }
+
+
+def test_diversity_is_of_takes_of_one_text_and_speaker() -> None:
+    profiles = np.array([[[0.0]], [[3.0]], [[50.0]], [[90.0]]], np.float32)
+    assert measures.diversity(profiles, KEYS) == 3
+    assert math.isnan(measures.diversity(profiles[1:], KEYS[1:]))
+
+
+def test_the_nearest_recording_of_train() -> None:
+    train = np.array([[[0.0]], [[10.0]]], np.float32)
+    own = np.array([[[1.0]], [[6.0]]], np.float32)
+    assert measures.nearest(own, train).tolist() == [1, 4]
+
+
+def test_the_comparison_with_averages_is_by_pairs() -> None:
+    of_templates = {(0, 0): (0, 0), (1, 1): (0, 1), (1, 0): (1, 0)}
+    metrics = measures.template_metrics(HEARD, KEYS, of_templates)
+    # Rows: both right, the average alone, the model alone, the average alone.
+    assert metrics["better_than_template"] == 1
+    assert metrics["worse_than_template"] == 2
+    assert metrics["template_recognised"] == 0.75
+    assert metrics["template_text_accuracy"] == 0.75
+    assert metrics["template_p_value"] == pytest.approx(1.0)
+
+
+def test_rows_without_an_average_are_not_compared() -> None:
+    assert measures.template_metrics(HEARD, KEYS, {}) == {}

@@ -1,0 +1,42 @@
+"""Messages are split into known texts, and answers joined with pauses."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from headrace.errors import InputError
+from headrace.records import DataDescription
+from headrace.tasks.synthesis.speech import PART, PAUSE_SECONDS
+
+
+def test_the_longest_text_that_fits_is_taken_and_seeds_differ(
+    data: DataDescription,
+) -> None:
+    asked = PART.questions(" down up  we go down ", {"seed": 5, "speaker": "low"}, data)
+    assert [one["text"] for one in asked] == ["down", "up we go", "down"]
+    assert [one["seed"] for one in asked] == [5, 6, 7]
+    assert {one["speaker"] for one in asked} == {"low"}
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        ("", "nothing to say"),
+        ("down left", "does not know the text 'left'"),
+        ("up we", "does not know the text 'up'"),
+        ("down " * 501, "501 texts; at most 500"),
+    ],
+)
+def test_what_it_cannot_say(data: DataDescription, message: str, reason: str) -> None:
+    with pytest.raises(InputError, match=reason):
+        PART.questions(message, {}, data)
+
+
+def test_answers_are_joined_with_pauses(data: DataDescription) -> None:
+    outputs = np.zeros((2, 4000), np.float32)
+    outputs[0, :10] = outputs[1, :20] = 0.5
+    pause = round(PAUSE_SECONDS * data.sample_rate_hz)
+    joined = PART.joined(outputs, data)
+    assert len(joined) == 10 + pause + 20
+    assert (joined[10:-20] == 0).all()
