@@ -15,9 +15,9 @@ def say(  # noqa: PLR0913
     text: Annotated[
         str, Argument(help="Texts that the model knows, with blanks between them.")
     ],
-    output: Annotated[
-        Path, Option(help="The sound file: .wav, .flac or .ogg.")
-    ] = Path("speech.wav"),
+    output: Annotated[Path, Option(help="The sound file: .wav, .flac or .ogg.")] = Path(
+        "speech.wav"
+    ),
     model: Annotated[
         str,
         Option(
@@ -30,15 +30,13 @@ def say(  # noqa: PLR0913
     speaker: Annotated[
         str, Option(help="One of the model's speakers; by default the first.")
     ] = "",
-    seed: Annotated[
-        int, Option(min=0, help="Another seed is another take.")
-    ] = 0,
+    seed: Annotated[int, Option(min=0, help="Another seed is another take.")] = 0,
     variation: Annotated[
         float | None,
         Option(min=0, max=2, help="How far takes differ; 0 is the most typical one."),
     ] = None,
     seconds: Annotated[
-        float, Option(min=0, help="The length of each text; by default the model's own.")
+        float, Option(min=0, help="The length of each text; 0: the model's own.")
     ] = 0.0,
 ) -> None:
     """Say a message with a model of a speech synthesis.

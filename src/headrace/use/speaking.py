@@ -1,7 +1,9 @@
 """Says a message with a model of a speech synthesis.
 
 >>> import headrace  # doctest: +SKIP
->>> speech = say(headrace.load("digit_voice"), "3 1 4", speaker="nicolas")  # doctest: +SKIP
+>>> speech = say(
+...     headrace.load("digit_voice"), "3 1 4", speaker="nicolas"
+... )  # doctest: +SKIP
 >>> speech.save("pi.wav")  # doctest: +SKIP
 """
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 
+from headrace.backend import load_backend
 from headrace.records import DataDescription
+from headrace.tasks.synthesis import recogniser
+from headrace.tasks.synthesis.recogniser import Recogniser
 
 RATE, SAMPLES = 8000, 4000
 
@@ -47,3 +52,18 @@ def data() -> DataDescription:
             "speakers": ["high", "low"],
         },
     )
+
+
+@pytest.fixture(scope="session")
+def quick() -> Iterator[None]:
+    """A recogniser that is small and soon trained."""
+    before = dict(recogniser.RECIPE)
+    recogniser.RECIPE |= {"filters": [8, 16], "steps": 200, "augment": 0.3}
+    yield
+    recogniser.RECIPE.update(before)
+
+
+@pytest.fixture(scope="session")
+def trained(data: DataDescription, quick: None) -> Recogniser:
+    load_backend()
+    return recogniser.train_recogniser(*takes(8), data)

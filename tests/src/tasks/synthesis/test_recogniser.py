@@ -8,21 +8,9 @@ import numpy as np
 import pytest
 from tests.src.tasks.synthesis.conftest import takes
 
-from headrace.backend import load_backend
 from headrace.records import DataDescription
 from headrace.tasks.synthesis import recogniser
 from headrace.tasks.synthesis.recogniser import Recogniser, recipe_digest
-
-
-@pytest.fixture(scope="module")
-def trained(data: DataDescription) -> Recogniser:
-    load_backend()
-    before = dict(recogniser.RECIPE)
-    recogniser.RECIPE |= {"filters": [8, 16], "steps": 200, "augment": 0.3}
-    try:
-        return recogniser.train_recogniser(*takes(8), data)
-    finally:
-        recogniser.RECIPE.update(before)
 
 
 def test_it_hears_takes_that_it_has_not_learned(trained: Recogniser) -> None:

@@ -1,0 +1,179 @@
+"""The judge: takes pass, copies, averages and swapped voices are told."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from tests.src.tasks.synthesis.conftest import takes
+
+from headrace.errors import UsageError
+from headrace.media.audio.spectra import Framing, magnitudes, sounds_of
+from headrace.records import DataDescription
+from headrace.spec import EvaluationSpec
+from headrace.state.store import Store
+from headrace.tasks.synthesis.judge import PART, Understood
+from headrace.tasks.synthesis.labels import PART as LABELS
+from headrace.tasks.synthesis.measures import keys_of
+
+HOW = EvaluationSpec()
+
+
+class Split(list[SimpleNamespace]):
+    """Rows of a split in memory, in two parts, one of them empty."""
+
+    def items(self) -> np.ndarray:
+        every = b"".join(part.items.tobytes() for part in self)
+        return np.array([every[:32]], "S32")
+
+
+def rows(count: int, first: int, data: DataDescription) -> Split:
+    sounds, keys = takes(count, first)
+    items = (sounds * 32767).astype(np.int16)
+    labels = pa.chunked_array([[data.texts[text] for text, _ in keys]])
+    groups = [data.speakers[speaker] for _, speaker in keys]
+    targets = LABELS.targets(items, labels, groups, data)
+    full = SimpleNamespace(items=items, targets=targets)
+    return Split([full, SimpleNamespace(items=items[:0], targets=targets[:0])])
+
+
+@pytest.fixture(scope="module")
+def context(
+    data: DataDescription, quick: None, tmp_path_factory: pytest.TempPathFactory
+) -> SimpleNamespace:
+    folder = tmp_path_factory.mktemp("judge")
+    return SimpleNamespace(
+        description=data,
+        train=rows(8, 0, data),
+        test=rows(3, 100, data),
+        store=Store(str(folder / "store")),
+        folder=folder / "run",
+    )
+
+
+@pytest.fixture(scope="module")
+def judge(context: SimpleNamespace) -> Understood:
+    return PART.prepared(context)
+
+
+@pytest.fixture(scope="module")
+def targets(context: SimpleNamespace) -> np.ndarray:
+    return context.test[0].targets
+
+
+def vocoded(sounds: np.ndarray, data: DataDescription) -> np.ndarray:
+    framing = Framing.of(data)
+    made = np.array(np.asarray(sounds_of(magnitudes(sounds, framing), framing)))
+    made[sounds == 0] = 0
+    return made
+
+
+def test_a_recogniser_is_trained_once_for_a_data_set(
+    context: SimpleNamespace, judge: Understood
+) -> None:
+    (name,) = context.store.names("recognisers")
+    file = context.store.read(f"recognisers/{name}")
+    assert PART.prepared(context).recogniser.file == file == judge.recogniser.file
+
+
+def test_other_takes_are_understood_new_and_different(
+    judge: Understood, targets: np.ndarray, data: DataDescription
+) -> None:
+    answers, _ = takes(3, first=500)
+    scores = judge.scores(answers, targets)
+    assert scores.dtype == bool
+    assert scores.mean() > 0.9
+    metrics, slices = judge.metrics(answers, targets, data, HOW)
+    assert metrics["test_recognised"] == scores.mean()
+    assert metrics["recogniser_accuracy"] > 0.9
+    assert metrics["test_nearest_train_db"] > 3
+    assert metrics["test_diversity_db"] > 3
+    assert metrics["test_global_variance"] == pytest.approx(1, abs=0.1)
+    assert metrics["non_finite_values"] == 0
+    assert {"template_recognised", "better_than_template"} <= metrics.keys()
+    assert [*slices] == ["text=down", "text=up we go"]
+    json.dumps(metrics, allow_nan=False)
+
+
+def test_copies_of_recordings_of_train_are_told(
+    judge: Understood, targets: np.ndarray, data: DataDescription
+) -> None:
+    answers, _ = takes(3, first=500)
+    sounds, _ = takes(8)
+    for seed in range(10):  # one copy in each, and other takes beside it
+        place = seed % len(answers)
+        taken = answers.copy()
+        taken[place] = vocoded(sounds[seed * 3 : seed * 3 + 1], data)[0]
+        metrics, _ = judge.metrics(taken, targets, data, HOW)
+        assert metrics["test_nearest_train_db"] < 3
+
+
+def test_one_take_for_all_is_not_diverse(
+    judge: Understood, targets: np.ndarray, data: DataDescription
+) -> None:
+    answers = np.repeat(takes(3, first=500)[0][::3], 3, axis=0)
+    metrics, _ = judge.metrics(answers, targets, data, HOW)
+    assert metrics["test_diversity_db"] == pytest.approx(0, abs=0.1)
+
+
+def test_another_voice_is_wrong_and_shown(
+    judge: Understood, targets: np.ndarray, data: DataDescription
+) -> None:
+    sounds, keys = takes(3, first=500)
+    swapped = sounds[np.lexsort((1 - keys[:, 1], keys[:, 0]))]
+    metrics, _ = judge.metrics(swapped, targets, data, HOW)
+    assert metrics["test_text_accuracy"] > 0.9
+    assert metrics["test_speaker_accuracy"] < 0.2
+    badness = judge.badness(swapped, targets)
+    assert set(badness.tolist()) <= {0, 1, 2}
+    worst = int(badness.argmax())
+    caption = judge.caption(swapped[worst], targets[worst], data)
+    assert caption.startswith("asked for down high\nheard as ")
+
+
+def test_answers_that_are_not_finite_are_counted(
+    judge: Understood, targets: np.ndarray, data: DataDescription
+) -> None:
+    answers = takes(3, first=500)[0].copy()
+    answers[0, :7] = np.nan
+    metrics, _ = judge.metrics(answers, targets, data, HOW)
+    assert metrics["non_finite_values"] == 7
+
+
+def test_pictures_and_players_are_drawn_where_there_is_no_model(
+    judge: Understood, targets: np.ndarray, data: DataDescription, tmp_path: Path
+) -> None:
+    answers, _ = takes(3, first=500)
+    judge.scores(answers, targets)
+    sent = pickle.loads(pickle.dumps(judge))  # to the process that draws
+    sent.draw(answers, targets, data, HOW, tmp_path)
+    assert sent.recogniser._model is None
+    drawn = {path.name for path in tmp_path.iterdir()}
+    assert drawn == {"pairs.png", "distances.png", "recognised.png"}
+    samples = judge.reference.folder / "samples"
+    assert len([*samples.glob("*.wav")]) == 4
+    page = (samples / "index.html").read_text()
+    assert page.count("<audio") == 4
+    assert page.count("data:audio/wav;base64,") == 4
+
+
+def test_without_a_recogniser_nothing_is_judged(targets: np.ndarray) -> None:
+    with pytest.raises(UsageError, match="judged by a recogniser of its data"):
+        PART.scores(np.zeros((len(targets), 4000), np.float32), targets)
+
+
+def test_length_and_level_are_monitored(data: DataDescription) -> None:
+    sounds = np.zeros((2, 4000), np.float32)
+    sounds[0, :2000], sounds[1, :800] = 0.1, 1
+    watched = PART.monitored(sounds, data)
+    assert watched["seconds"].tolist() == [0.25, 0.1]
+    assert watched["level"] == pytest.approx([-20, 0], abs=1e-3)
+
+
+def test_keys_are_whole_numbers(targets: np.ndarray) -> None:
+    assert keys_of(targets).dtype == np.int64
