@@ -36,7 +36,7 @@ FRAMES_PER_STEP = 2
 STATES = 12  # of a text of one character; longer texts have fewer for each
 LEAST_STATES = 3
 EMBEDDING = 32  # of a speaker, and of each state of a character
-QUIETEST = 1e-3  # added to magnitudes before their logarithm
+QUIETEST = 2e-4  # added to magnitudes before their logarithm: 50 dB below a vowel
 MARGIN = 4  # frames after the end that are learned, too
 _DURATION = 0.05  # the weight of the error of the length
 _FAR = 1e4  # of a state that a text does not have
@@ -47,7 +47,7 @@ def build(
     width: int = 96,
     dilations: Sequence[int] = (1, 2, 4, 8),
     magnitude: float = 10.0,
-    logarithm: float = 0.2,
+    logarithm: float = 0.3,
     divergence: float = 0.0001,
 ) -> tuple[Any, Any]:
     """The network of the training; its layer ``voice`` is what answers.

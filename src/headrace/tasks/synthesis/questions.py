@@ -23,7 +23,7 @@ from headrace.spec.tables import plain_label
 from headrace.tasks import Questions
 
 NOISE = 8
-VARIATION = 0.7
+VARIATION = 1.0
 MOST_VARIATION = 2.0
 _FIELDS = ("text", "speaker", "variation", "seed", "seconds")
 Floats = npt.NDArray[np.float32]
@@ -128,7 +128,7 @@ class Spoken(Questions):
 
         Args:
             x: a text, a mapping with ``text`` and perhaps ``speaker`` (by default the
-                first), ``variation`` (0 to 2, by default 0.7), ``seed`` (0) and
+                first), ``variation`` (0 to 2, by default 1), ``seed`` (0) and
                 ``seconds`` (the model's own), a list of these, or packed questions.
             data: of the model.
 
