@@ -31,13 +31,14 @@ from headrace_cli.runs import check, open_report, run, score
 from headrace_cli.series import backfill, tune
 from headrace_cli.services import deploy, doctor, trigger, up, worker
 from headrace_cli.serving import export, serve
+from headrace_cli.speech import say
 from headrace_cli.upkeep import migrate, repair, reproduce, verify
 
 HELP = ("-h", "--help")
 PANELS = {
     "Train": (init, run, check, new, tune, backfill),
     "Decide": (compare, promote, rollback, history, approve, reject, list_),
-    "Use": (open_report, score, generate, monitor, export),
+    "Use": (open_report, score, say, generate, monitor, export),
     "Prove and restore": (verify, reproduce, repair, migrate),
     "Run as a service": (serve, up, deploy, trigger, worker, doctor),
 }

@@ -193,16 +193,17 @@ def build(
     """
     builder = find_builder(name, folder)
     check_arguments(name, builder, arguments)
+    learned = task(data.task).head
     try:
         preprocessing, network = builder(data, **arguments)
-        network(preprocessing.outputs[0])
+        if not learned.HAS_EXAMPLES:  # else it takes these
+            network(preprocessing.outputs[0])
         _ = network.outputs[0]
     except (Exception, SystemExit) as error:  # whatever the user's builder raises
         raise SpecError(
             f"The builder {name} failed on items of shape {data.shape}: {error}.",
             "It must return (preprocessing, network), two built Keras models.",
         ) from error
-    learned = task(data.task).head
     module = getattr(inspect.unwrap(builder), "__globals__", {})
     yields, takes = module.get("YIELDS", ""), task(data.task).takes
     if yields:

@@ -12,6 +12,7 @@ deep conditional generative models", NIPS 2015).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -39,6 +40,7 @@ EMBEDDING = 32  # of a speaker, and of each state of a character
 QUIETEST = 2e-4  # added to magnitudes before their logarithm: 50 dB below a vowel
 MARGIN = 4  # frames after the end that are learned, too
 _DURATION = 0.05  # the weight of the error of the length
+_DECIBELS = 20 / math.log(10)
 _FAR = 1e4  # of a state that a text does not have
 
 
@@ -63,9 +65,10 @@ def build(
 
     Returns:
         (preprocessing, network). The network takes a question joined with the frames of
-        its recording, and gives the terms of the loss ``(batch, 4)``. Its layer
-        ``voice`` takes a question, and gives frames ``(batch, frames, bins)`` and their
-        length in seconds ``(batch, 1)``.
+        its recording, and gives its loss and the log-spectral distance in decibels,
+        ``(batch, 2)``. Its layer ``voice`` takes a question, and gives frames
+        ``(batch, frames, bins)`` and the length in seconds that it would choose itself,
+        ``(batch, 1)``.
 
     Raises:
         ValueError: sounds are shorter than a window.
@@ -99,7 +102,10 @@ def build(
         divergence / 2 * ops.sum(surplus, axis=1),
         _DURATION * late[:, 0],
     ]
-    network = keras.Model(example, ops.stack(terms, axis=1), name="speech_vae")
+    squares = ops.mean(shown * ops.square(ratios), axis=(1, 2))
+    distance = ops.sqrt(squares + 1e-9) * _DECIBELS
+    outputs = ops.stack([sum(terms), distance], axis=1)
+    network = keras.Model(example, outputs, name="speech_vae")
     asked = keras.Input((layout.size,), name="question")
     return keras.Model(asked, keras.layers.Identity()(asked)), network
 
@@ -170,7 +176,7 @@ def voice(
     width: int,
     dilations: Sequence[int],
 ) -> Any:
-    """The model from a question to frames and a length in seconds.
+    """The model from a question to frames, and to the length that it would choose.
 
     Args:
         data: of the recordings.

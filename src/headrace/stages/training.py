@@ -103,7 +103,7 @@ def train(  # noqa: PLR0913
         log.warning("train: no GPU here, so it trains on the CPU")
     source = _source(spec, folder)
     tags = {**tags, **source, "headrace.pipeline": spec.name}
-    score = task(snapshot.description.task).score
+    score = task(snapshot.description.task).training_score
     params = {**fields_of(spec), "snapshot": snapshot.digest[:12]}
     tracking.experiment(spec.name, summary(read_readme(spec, folder)))
     name = name_by_changes(builder, fields_of_file(spec, folder), fields_of(spec))

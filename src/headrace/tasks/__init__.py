@@ -29,6 +29,7 @@ from headrace.tasks.parts import (
     Judge,
     Labels,
     Questions,
+    Speech,
     Surveyor,
 )
 
@@ -38,7 +39,8 @@ if TYPE_CHECKING:
     from headrace.media.forms import Payload
     from headrace.tasks.forms import Figures
 
-__all__ = ["Answers", "Contract", "Head", "Judge", "Labels", "Questions", "Surveyor"]
+__all__ = ["Answers", "Contract", "Head", "Judge", "Labels", "Questions"]
+__all__ += ["Speech", "Surveyor"]
 
 
 class Task:
@@ -50,6 +52,8 @@ class Task:
     Attributes:
         score: the name of an item's score, such as ``accuracy``.
         higher_is_better: whether a higher score is better.
+        training_score: the name of what is measured beside the loss in training, where
+            that is not the score.
         headline: the main metric of the test split, such as ``test_accuracy``.
         mean_scores: the metrics that are proportional to the mean score of a test
             split, and the metric that is this mean.
@@ -61,6 +65,7 @@ class Task:
             in parts; see `Answers.join`.
         labelled: whether a row needs a label.
         writes: whether its models write texts.
+        speaks: whether its models say messages; then it has the part ``speech``.
     """
 
     labels: Labels
@@ -70,11 +75,13 @@ class Task:
     answers: Answers
     survey: Surveyor
     questions: Questions
+    speech: Speech
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.score = str(task_default(name, "SCORE"))
         self.higher_is_better = bool(task_default(name, "HIGHER_IS_BETTER"))
+        self.training_score = str(task_default(name, "TRAINING_SCORE") or self.score)
         self.headline = str(task_default(name, "HEADLINE"))
         self.mean_scores: dict[str, str] = task_default(name, "MEAN_SCORES") or {}
         self.shown: dict[str, str] = task_default(name, "SHOWN") or {}
@@ -84,6 +91,7 @@ class Task:
         self.joins_parts = bool(task_default(name, "JOINS_PARTS"))
         self.labelled = task_default(name, "LABELLED") is not False
         self.writes = bool(task_default(name, "WRITES"))
+        self.speaks = bool(task_default(name, "SPEAKS"))
 
     def result_tags(
         self, metrics: Figures, gates: Sequence[GateResult]
@@ -129,6 +137,18 @@ def asked(data: DataDescription) -> Questions:
     if _has_questions(data.task):
         return task(data.task).questions
     return cast(Questions, medium(data.medium))
+
+
+def question_shape(data: DataDescription) -> tuple[int, ...]:
+    """The shape of what models of some data are asked: see `Questions.shape`."""
+    if _has_questions(data.task):
+        return task(data.task).questions.shape(data)
+    return data.shape
+
+
+def asks_items(data: DataDescription) -> bool:
+    """Whether a question is made of an item alone: see `Questions.OF_ITEMS`."""
+    return not _has_questions(data.task) or task(data.task).questions.OF_ITEMS
 
 
 def questions_of(

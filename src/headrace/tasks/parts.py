@@ -45,10 +45,13 @@ class Labels(Protocol):
     Attributes:
         STRATIFIED: whether each split gets its share of the rows of each label, where
             the data comes without splits.
+        GROUPS_APART: whether all rows of a group go to one split there. Else a model
+            can only answer for groups that it has learned from, such as voices.
         DTYPE: of targets in memory.
     """
 
     STRATIFIED: bool
+    GROUPS_APART: bool = True
     DTYPE: str
 
     def read(self, chunks: Iterator[Chunk], source: Source) -> Iterator[Chunk]:
@@ -65,11 +68,31 @@ class Labels(Protocol):
         """``description.target``: the facts on targets that a network needs, JSON."""
         return {}
 
+    def describe_groups(self, groups: Iterable[str], data: DataSpec) -> dict[str, Any]:
+        """More facts for ``description.target``, of the groups of all rows."""
+        return {}
+
     def covers(self, train: Collection[str], val: Collection[str]) -> bool:
         """Whether the labels of val can stand for those of train in a test split."""
 
     def encode(self, labels: pa.ChunkedArray, data: DataDescription) -> Targets:
         """Labels as a network takes them, ``(n, *target_shape)``."""
+
+    def targets(
+        self,
+        items: Payload,
+        labels: pa.ChunkedArray,
+        groups: Sequence[str],
+        data: DataDescription,
+    ) -> Targets:
+        """Targets of rows of a snapshot, ``(n, *target_shape)``; by default `encode`.
+
+        Args:
+            items: ``(n, *shape)``, of the medium's type.
+            labels, groups: ``(n,)``.
+            data: of the snapshot.
+        """
+        return self.encode(labels, data)
 
     def target_shape(self, data: DataDescription) -> tuple[int, ...]:
         """The shape of one target."""
@@ -82,10 +105,17 @@ class Questions(Protocol):
     Attributes:
         DTYPE: of questions in stored form.
         CACHED: whether pre-processing is applied once, before training.
+        OF_ITEMS: whether a question is made of an item alone, so that items without
+            labels can be scored, monitored and served.
     """
 
     DTYPE: np.dtype[Any]
     CACHED: bool
+    OF_ITEMS: bool = True
+
+    def shape(self, data: DataDescription) -> tuple[int, ...]:
+        """The shape of one question; by default that of an item."""
+        return data.shape
 
     def of(
         self,
@@ -113,6 +143,30 @@ class Questions(Protocol):
 
     def check_input(self, x: Any, data: DataDescription) -> Payload:
         """A user's input as a saved model takes it; InputError for any other."""
+
+
+class Speech(Protocol):
+    """Messages of several texts, of tasks that have ``SPEAKS``."""
+
+    def questions(
+        self, message: str, fields: Mapping[str, Any], data: DataDescription
+    ) -> list[dict[str, Any]]:
+        """The questions for a message, as `Questions.check_input` takes them.
+
+        Args:
+            message: known texts with blanks between them.
+            fields: of all questions, such as the speaker.
+            data: of the model.
+
+        Raises:
+            InputError: the message is empty, too long, or has an unknown text.
+        """
+
+    def joined(self, outputs: Outputs, data: DataDescription) -> Outputs:
+        """Answers ``(n, samples)`` as one sound, ``(m,)``."""
+
+    def file(self, sound: Outputs, data: DataDescription) -> bytes:
+        """A sound as a WAV file."""
 
 
 class Contract(Protocol):
@@ -213,7 +267,7 @@ class Head(Protocol):
         """The loss of each row of a batch, a tensor ``(batch,)``."""
 
     def training_scores(self, targets: Any, outputs: Any) -> Any:
-        """The score of each row of a batch, a float32 tensor ``(batch,)``."""
+        """The training score of each row of a batch, a float32 tensor ``(batch,)``."""
 
     def finish(
         self, network: Any, outputs: Lazy, targets: Targets, training: TrainingSpec
@@ -234,7 +288,7 @@ class Head(Protocol):
     def validation_metrics(
         self, network: Any, outputs: Outputs, targets: Targets
     ) -> Metrics:
-        """``val_loss``, by which an epoch is chosen, and ``val_<SCORE>``."""
+        """``val_loss``, by which an epoch is chosen, and that of the training score."""
 
 
 class Judge(Protocol):

@@ -73,21 +73,21 @@ def say(model: LoadedModel, message: str, **fields: Any) -> Speech:
         model: of a speech synthesis.
         message: texts that the model knows, with blanks between them.
         fields: of each text: ``speaker`` (by default the first), ``variation`` (0 to
-            2, by default 0.7), ``seed`` (0), ``seconds`` (the model's own length).
+            2, by default 1), ``seed`` (0), ``seconds`` (the model's own length).
 
     Raises:
         InputError: an unknown text, speaker or field, or a value out of range; or the
             model does not speak.
     """
     data = model.description
-    messages = task(data.task).messages
-    if messages is None:
+    learned = task(data.task)
+    if not learned.speaks:
         raise InputError(
-            f"The model answers {task(data.task).answers.OUTPUT}, and does not speak.",
+            f"The model answers with {learned.answers.OUTPUT}, and does not speak.",
             "Name a model of a pipeline with task = 'synthesis'.",
         )
-    questions = messages.questions(message, fields, data)
-    sound = messages.joined(model(questions), data)
+    questions = learned.speech.questions(message, fields, data)
+    sound = learned.speech.joined(model(questions), data)
     texts = tuple(question["text"] for question in questions)
     return Speech(sound, data.sample_rate_hz, texts)
 
@@ -107,7 +107,7 @@ def find_speaker(settings: Settings) -> str:
             if champion is None:
                 continue
             details = ledger.version(model, champion.version).details["description"]
-            if task(details.get("task", DEFAULT_TASK)).messages is not None:
+            if task(details.get("task", DEFAULT_TASK)).speaks:
                 names.append(model)
     if not names:
         raise NotFoundError(

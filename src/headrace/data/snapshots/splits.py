@@ -41,7 +41,7 @@ class Rows(NamedTuple):
 
     Attributes:
         items: ``(n, *shape)``, of the medium's type.
-        targets: of the network, ``(n, ...)``; see `Labels.encode`.
+        targets: of the network, ``(n, ...)``; see `Labels.targets`.
         names: the place of each row in the source, ``(n,)``.
         groups: such as the speaker of each row, ``(n,)``; empty if there are none.
         questions: what a model is asked about each row, in stored form, ``(n, ...)``.
@@ -115,7 +115,7 @@ class SplitRows:
         groups = table["group"].to_pylist()
         return Rows(
             items,
-            task(description.task).labels.encode(labels, description),
+            task(description.task).labels.targets(items, labels, groups, description),
             table["name"].to_pylist(),
             groups,
             questions_of(items, labels, groups, description),

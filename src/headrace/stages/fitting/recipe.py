@@ -89,7 +89,11 @@ class Objective:
     """
 
     def __init__(self, task: Task, training: TrainingSpec, folder: Path) -> None:
-        self.score, self._head, self._training = task.score, task.head, training
+        self.score, self._head, self._training = (
+            task.training_score,
+            task.head,
+            training,
+        )
         self.scores = task.head.training_scores
         self._loss = None
         if training.loss is not None:

@@ -88,7 +88,9 @@ def ingest(
         rejected = {row.split for row in decoded.rejected}
         splits = find_splits(decoded.runs, rejected, data, learned)
         labels = (label for run in decoded.runs for label in run.labels)
+        groups = (group for run in decoded.runs for group in run.groups)
         target, facts = learned.labels.describe(labels, data), form.model_dump()
+        target |= learned.labels.describe_groups(groups, data)
         description = DataDescription(medium=medium, task=task, target=target, **facts)
         bits = prefix_bits(splits.train + splits.test, description)
         folder = work / "folder"

@@ -35,7 +35,7 @@ _Texts: TypeAlias = pa.ChunkedArray
 
 
 def groups_of_test(
-    runs: Sequence[Run], data: DataSpec, fraction: float | None
+    runs: Sequence[Run], data: DataSpec, fraction: float | None, *, apart: bool = True
 ) -> frozenset[str] | None:
     """The groups of the test split; None where items are not split by group.
 
@@ -46,11 +46,12 @@ def groups_of_test(
         runs: with all items.
         data: the column of the groups, and those that are declared as test.
         fraction: the share of items that go to test; None: as in the source.
+        apart: whether groups that are not declared stay together.
 
     Raises:
         SpecError: there are no such groups, or only one.
     """
-    if not (data.test_groups or (data.group and fraction is not None)):
+    if not (data.test_groups or (apart and data.group and fraction is not None)):
         return None
     sizes: Counter[str] = Counter()
     for run in runs:
@@ -245,7 +246,8 @@ def find_splits(
     )
     is_split = "test" in named or task.labels.covers(train, val)
     fraction = None if is_split and len(named) > 1 else data.test_fraction
-    groups = groups_of_test(runs, data, fraction)
+    apart = task.labels.GROUPS_APART
+    groups = groups_of_test(runs, data, fraction, apart=apart)
     validation: Literal["train", "test"] = "train" if "test" in named else "test"
     small = None
     if fraction is not None and groups is None and task.labels.STRATIFIED:

@@ -2,6 +2,8 @@
 
 SCORE = "recognised"
 HIGHER_IS_BETTER = True
+# Beside the loss in training, where there is no recogniser.
+TRAINING_SCORE = "distance_db"
 HEADLINE = "test_text_accuracy"
 # The metrics that are proportional to the mean score of a test split, and that mean.
 MEAN_SCORES = {"test_recognised": "test_recognised"}
@@ -23,6 +25,7 @@ PICTURES = {
 MISTAKES = "Answers that the recogniser does not understand"
 
 TAKES = "wave"
+SPEAKS = True
 BUILDERS = {"audio": "speech_vae"}
 GATES = {
     "text": {"metric": "test_text_accuracy", "direction": "min"},

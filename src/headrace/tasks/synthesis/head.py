@@ -1,8 +1,8 @@
 """Examples for the training network, and the model that is saved.
 
 The network of a family is fitted to questions joined with the spectra of their
-recordings, and gives terms of the loss. Its layer ``voice`` gives spectra for questions
-alone; the saved model makes sounds of these.
+recordings, and gives its loss and a distance. Its layer ``voice`` gives spectra for
+questions alone; the saved model makes sounds of these.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from headrace.media.audio.spectra import HOPS, Framing, magnitudes, sounds_of
 from headrace.records import DataDescription, Metrics
 from headrace.spec import TrainingSpec
 from headrace.tasks import Head
-from headrace.tasks.forms import Lazy, Outputs, Targets
+from headrace.tasks.forms import Example, Fitting, Lazy, Outputs, Targets
 from headrace.tasks.synthesis.distances import lengths, pairwise, profiles
 from headrace.tasks.synthesis.questions import Layout
 
-VOICE = "voice"
+VOICE = "voice"  # a layer of the network
 LEVEL = 0.08  # the root mean square to which all recordings are brought
 _QUIETEST = 1e-6
 _FADE_SECONDS = 0.005
@@ -33,9 +33,11 @@ Floats = npt.NDArray[np.float32]
 class Voice(Head):
     """See `headrace.tasks.Head`."""
 
-    def width(self, data: DataDescription) -> int:
+    HAS_EXAMPLES = True
+
+    def output_shape(self, data: DataDescription) -> tuple[int, ...]:
         """The number of samples."""
-        return int(data.shape[0])
+        return data.shape
 
     def head(
         self, data: DataDescription, targets: Lazy, options: Mapping[str, Any]
@@ -59,11 +61,11 @@ class Voice(Head):
             )
         taken = network.inputs[0].shape[1:]
         size = Layout.of(data).size + framing.frames * framing.bins
-        if tuple(taken) != (size,) or len(network.outputs[0].shape) != 2:
+        if tuple(taken) != (size,) or network.outputs[0].shape != (None, 2):
             raise SpecError(
                 f"The builder {builder} gives a network from {tuple(taken)} to "
                 f"{tuple(network.outputs[0].shape)}; it takes a question joined with "
-                f"its frames, ({size},), and gives the terms of the loss, (batch, n).",
+                f"its frames, ({size},), and gives loss and distance, (batch, 2).",
                 "See headrace.models.speech_vae.",
             )
 
@@ -72,18 +74,17 @@ class Voice(Head):
         if training.loss is not None or training.metrics:
             raise SpecError(
                 "training.loss and training.metrics mean nothing to a synthesis: its "
-                "network computes the terms of the loss.",
-                "Leave them out; weigh the terms by model.arguments.",
+                "network computes the loss.",
+                "Leave them out; weigh its terms by model.arguments.",
             )
 
-    def examples(
-        self, part: Any, data: DataDescription, preprocessing: Any
-    ) -> tuple[Floats, Floats]:
+    def examples(self, part: Example, fitting: Fitting) -> tuple[Floats, Floats]:
         """Questions with the lengths of their recordings, joined with their spectra.
 
         Returns:
             float32 ``(n, question + frames * bins)``, and zeros ``(n,)``.
         """
+        data = fitting.data
         framing = Framing.of(data)
         sounds = np.asarray(medium(data.medium).raw(part.items), np.float32)
         ends = lengths(sounds)
@@ -96,14 +97,17 @@ class Voice(Head):
         joined = np.concatenate([questions, spectra], axis=1, dtype=np.float32)
         return joined, np.zeros(len(sounds), np.float32)
 
-    def compose(self, data: DataDescription, preprocessing: Any, network: Any) -> Any:
+    def compose(self, preprocessing: Any, network: Any, data: DataDescription) -> Any:
         """From a question to a sound ``(batch, samples)``, zero after its length."""
         import keras
         from keras import ops
 
         voice = network.get_layer(VOICE)
-        question = keras.Input((Layout.of(data).size,), name="question")
-        spectra, seconds = voice(preprocessing(question))
+        layout = Layout.of(data)
+        question = keras.Input((layout.size,), name="question")
+        spectra, own_seconds = voice(preprocessing(question))
+        asked = question[:, layout.seconds : layout.seconds + 1]
+        seconds = ops.where(asked > 0, asked, own_seconds)
         framing = Framing.of(data)
         sound = sounds_of(spectra, framing)
         times = np.arange(framing.samples, dtype=np.float32) / framing.rate_hz
@@ -113,16 +117,12 @@ class Voice(Head):
     def losses(
         self, network: Any, targets: Any, outputs: Any, training: TrainingSpec
     ) -> Any:
-        """The sum of the terms that the network gives."""
-        from keras import ops
-
-        return ops.sum(outputs, axis=1)
+        """The first output of the network."""
+        return outputs[:, 0]
 
     def training_scores(self, targets: Any, outputs: Any) -> Any:
-        """Unknown: there is no recogniser in training."""
-        from keras import ops
-
-        return ops.zeros_like(outputs[:, 0])
+        """The second output of the network: the distance to the recording, dB."""
+        return outputs[:, 1]
 
     def validation_metrics(
         self, network: Any, outputs: Outputs, targets: Targets
@@ -133,7 +133,8 @@ class Voice(Head):
         framing = Framing(outputs.shape[1], 1, window, window // HOPS, frames)
         own = profiles(np.nan_to_num(outputs), framing)
         real = targets[:, 2:].reshape(own.shape)
-        return {"val_loss": float(pairwise(own, real).mean())}
+        mean = float(pairwise(own, real).mean())
+        return {"val_loss": mean, "val_distance_db": mean}
 
 
 PART = Voice()

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -20,9 +20,9 @@ from headrace.media import medium
 from headrace.media.audio.spectra import Framing
 from headrace.records import DataDescription, Finding, Metrics
 from headrace.spec import EvaluationSpec, PipelineSpec
-from headrace.tasks import EvaluationContext, Judge
+from headrace.tasks import Judge
 from headrace.tasks.classification.judge import wilson_interval
-from headrace.tasks.forms import Outputs, Scores, Targets
+from headrace.tasks.forms import Context, Outputs, Scores, Targets
 from headrace.tasks.synthesis import measures, pictures, players
 from headrace.tasks.synthesis.distances import Floats, lengths, profiles
 from headrace.tasks.synthesis.measures import keys_of, profiles_of
@@ -62,12 +62,14 @@ class Understood(Judge):
         reference: what answers are compared with.
     """
 
+    IS_ALONE: ClassVar[bool] = False
+
     recogniser: Recogniser | None = None
     reference: Reference | None = None
 
-    def prepared(self, context: EvaluationContext) -> Judge:
+    def prepared(self, context: Context) -> Judge:
         """Read the recordings; fit the recogniser, or find it in the store."""
-        data, templates = context.description, Templates(context.description)
+        data, templates = context.data, Templates(context.data)
         raw = medium(data.medium).raw
         parts = [part for part in context.train if len(part.items)]
         for part in parts:
@@ -145,7 +147,7 @@ class Understood(Judge):
         return metrics, measures.slices_of(heard, keys, data)
 
     def summary(
-        self, scores: Scores, confidence: float, weights: Any = None
+        self, scores: Scores, confidence: float, weights: Scores | None = None
     ) -> Metrics:
         """The share that is recognised, with its Wilson interval."""
         low, high = wilson_interval(int(scores.sum()), len(scores), confidence)

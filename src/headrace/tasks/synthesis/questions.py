@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from headrace.errors import InputError, did_you_mean
 from headrace.media.forms import Payload
@@ -96,11 +97,17 @@ class Spoken(Questions):
     """See `headrace.tasks.Questions`."""
 
     DTYPE = np.dtype(np.float32)
+    CACHED = False
+    OF_ITEMS = False
+
+    def shape(self, data: DataDescription) -> tuple[int, ...]:
+        """The size of a packed question."""
+        return (Layout.of(data).size,)
 
     def of(
         self,
         items: Payload,
-        labels: Sequence[str],
+        labels: pa.ChunkedArray,
         groups: Sequence[str],
         data: DataDescription,
     ) -> Floats:
@@ -109,19 +116,19 @@ class Spoken(Questions):
         seeds = [int(hashlib.sha256(item).hexdigest()[:16], 16) for item in items]
         noise = [noise_of(seed, VARIATION) for seed in seeds]
         stacked = np.array(noise, np.float32).reshape(-1, NOISE)
-        return pack(data, labels, speakers, stacked)
+        return pack(data, labels.to_pylist(), speakers, stacked)
 
-    def raw(self, stored: Payload) -> Payload:
+    def raw(self, payload: Payload) -> Payload:
         """The same."""
-        return stored
+        return payload
 
-    def as_stored(self, raw: Payload, data: DataDescription) -> Payload:
+    def as_stored(self, items: Payload, data: DataDescription) -> Payload:
         """The same."""
-        return raw
+        return items
 
-    def variants(self, stored: Payload) -> list[Payload]:
+    def variants(self, payload: Payload) -> list[Payload]:
         """The one type of input that a saved model takes."""
-        return [stored]
+        return [payload]
 
     def check_input(self, x: Any, data: DataDescription) -> Floats:
         """Questions of a user.

@@ -10,30 +10,25 @@ import numpy as np
 from headrace.errors import InputError, did_you_mean
 from headrace.records import DataDescription
 from headrace.spec.tables import plain_label
+from headrace.tasks import Speech
 from headrace.tasks.forms import Outputs
 from headrace.tasks.synthesis.distances import Floats, lengths
+from headrace.tasks.synthesis.players import as_wav
 
 PAUSE_SECONDS = 0.12
 MOST_TEXTS = 500
 
 
-class Messages:
-    """Splits a message into questions, and joins the answers to one sound."""
+class Messages(Speech):
+    """See `headrace.tasks.Speech`."""
 
     def questions(
         self, message: str, fields: Mapping[str, Any], data: DataDescription
     ) -> list[dict[str, Any]]:
-        """The questions for a message.
+        """The longest text that fits is taken first.
 
-        Args:
-            message: known texts with blanks between them; the longest that fits is
-                taken first.
-            fields: of all questions, such as the speaker. The seed of each is one more
-                than that of the one before, so that a repeated text varies.
-            data: of the model.
-
-        Raises:
-            InputError: the message is empty, too long, or has an unknown text.
+        The seed of each text is one more than that of the one before, so that a
+        repeated text varies.
         """
         words = plain_label(message).split()
         if not words:
@@ -62,12 +57,16 @@ class Messages:
         return [{**fields, "text": t, "seed": seed + n} for n, t in enumerate(texts)]
 
     def joined(self, outputs: Outputs, data: DataDescription) -> Floats:
-        """Answers ``(n, samples)`` as one sound with short pauses, ``(m,)``."""
+        """The sounds up to their ends, with short pauses between them."""
         pause = np.zeros(round(PAUSE_SECONDS * data.sample_rate_hz), np.float32)
         parts: list[Floats] = []
         for sound, end in zip(outputs, lengths(outputs).tolist(), strict=True):
             parts += [sound[:end], pause]
         return np.concatenate(parts[:-1]) if parts else pause[:0]
+
+    def file(self, sound: Outputs, data: DataDescription) -> bytes:
+        """See `headrace.tasks.synthesis.players.as_wav`."""
+        return as_wav(sound, data.sample_rate_hz)
 
 
 def known(data: DataDescription) -> str:

@@ -46,10 +46,11 @@ def metric_of(name: str, learned: Task) -> Metric:
         UsageError: the task has no such metric.
     """
     score = f"val_{learned.score}"
-    if name not in (LOSS, score):
+    known = [LOSS, score] if learned.training_score == learned.score else [LOSS]
+    if name not in known:
         raise UsageError(
             f"--metric {name}: a {learned.name} has no such metric.",
-            f"Take {LOSS} or {score}.",
+            f"Take {' or '.join(known)}.",
         )
     return Metric(name, name == LOSS or not learned.higher_is_better)
 

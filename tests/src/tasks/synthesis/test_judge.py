@@ -48,7 +48,7 @@ def context(
 ) -> SimpleNamespace:
     folder = tmp_path_factory.mktemp("judge")
     return SimpleNamespace(
-        description=data,
+        data=data,
         train=rows(8, 0, data),
         test=rows(3, 100, data),
         store=Store(str(folder / "store")),
