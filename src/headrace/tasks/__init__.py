@@ -19,6 +19,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
 from headrace import extensions
+from headrace.errors import UsageError
 from headrace.media import medium
 from headrace.records import DataDescription, GateResult, verdict
 from headrace.spec.pipeline import task_default
@@ -149,6 +150,19 @@ def question_shape(data: DataDescription) -> tuple[int, ...]:
 def asks_items(data: DataDescription) -> bool:
     """Whether a question is made of an item alone: see `Questions.OF_ITEMS`."""
     return not _has_questions(data.task) or task(data.task).questions.OF_ITEMS
+
+
+def check_asks_items(name: str, data: DataDescription) -> None:
+    """Refuse to give items to a model that is asked something else.
+
+    Raises:
+        UsageError: a question is not made of an item alone.
+    """
+    if not asks_items(data):
+        raise UsageError(
+            f"{name} is a model for {data.task}: a question to it is no {data.medium}.",
+            "Ask it in Python or by `headrace serve`.",
+        )
 
 
 def questions_of(

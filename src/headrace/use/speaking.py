@@ -106,7 +106,7 @@ def find_speaker(settings: Settings) -> str:
             champion = ledger.champion(model)
             if champion is None:
                 continue
-            details = ledger.version(model, champion.version).details["description"]
+            details = champion.version.details["description"]
             if task(details.get("task", DEFAULT_TASK)).speaks:
                 names.append(model)
     if not names:

@@ -87,13 +87,13 @@ def distances(first: Floats, second: Floats) -> Floats:
     other = second.reshape(len(second), -1).astype(np.float64)
     squares = (one**2).sum(1)[:, np.newaxis] + (other**2).sum(1) - 2 * one @ other.T
     size = max(1, one.shape[1])
-    return np.sqrt(np.maximum(squares, 0) / size).astype(np.float32)
+    return np.asarray(np.sqrt(np.maximum(squares, 0) / size), np.float32)
 
 
 def pairwise(first: Floats, second: Floats) -> Floats:
     """The distance of each profile to the one in the same row, dB ``(n,)``."""
     difference = (first - second).reshape(len(first), -1).astype(np.float64)
-    return np.sqrt(np.square(difference).mean(1)).astype(np.float32)
+    return np.asarray(np.sqrt(np.square(difference).mean(1)), np.float32)
 
 
 def global_variance(profiles_: Floats) -> Floats:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -62,7 +62,7 @@ class Understood(Judge):
         reference: what answers are compared with.
     """
 
-    IS_ALONE: ClassVar[bool] = False
+    IS_ALONE = False
 
     recogniser: Recogniser | None = None
     reference: Reference | None = None

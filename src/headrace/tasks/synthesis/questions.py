@@ -152,6 +152,26 @@ class Spoken(Questions):
             )
         return np.concatenate([_question(one, data) for one in asked])
 
+    def json_schema(self, data: DataDescription) -> dict[str, Any]:
+        """The fields, of which the text is required."""
+        longest = data.shape[0] / data.sample_rate_hz
+
+        def number(most: float) -> dict[str, Any]:
+            return {"type": "number", "minimum": 0, "maximum": most}
+
+        return {
+            "type": "object",
+            "properties": {
+                "text": {"type": "string", "enum": list(data.texts)},
+                "speaker": {"type": "string", "enum": list(data.speakers)},
+                "variation": number(MOST_VARIATION),
+                "seed": {"type": "integer", "minimum": 0},
+                "seconds": number(longest),
+            },
+            "required": ["text"],
+            "additionalProperties": False,
+        }
+
 
 def _question(one: Any, data: DataDescription) -> Floats:
     fields = {"text": one} if isinstance(one, str) else one

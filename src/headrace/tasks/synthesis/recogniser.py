@@ -69,7 +69,7 @@ class Recogniser:
         Returns:
             indices of the data's texts and speakers, int64 ``(n, 2)``.
         """
-        names = [hashlib.sha256(np.ascontiguousarray(row)).digest() for row in sounds]
+        names = [hashlib.sha256(row.tobytes()).digest() for row in sounds]
         new = [row for row, name in enumerate(names) if name not in self._known]
         for first in range(0, len(new), _ROWS):
             rows = new[first : first + _ROWS]

@@ -65,7 +65,8 @@ class Templates:
             for row, key in enumerate(part):
                 takes = self.takes[key]
                 end = max(2, round(self._frames[key] / takes))
-                mean = np.exp(stretched(self._sums[key] / takes, end)) - _LEAST
+                mean_level = np.asarray(self._sums[key] / takes, np.float32)
+                mean = np.exp(stretched(mean_level, end)) - _LEAST
                 spectra[row, :end] = np.maximum(mean, 0)
                 ends.append(end * self._framing.hop)
             waves = np.array(np.asarray(sounds_of(spectra, self._framing)))

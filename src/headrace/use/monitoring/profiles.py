@@ -25,6 +25,7 @@ from headrace.settings import Settings
 from headrace.stages import ingredients
 from headrace.state.ledger import Version
 from headrace.state.tracking import Tracking
+from headrace.tasks import check_asks_items
 
 MOST_BYTES = 2**30  # of held-out items in memory
 _HEX = 64
@@ -69,9 +70,11 @@ def ensure_profile(version: Version, settings: Settings) -> Profile:
         settings: where the store, the ledger and MLflow are.
 
     Raises:
+        UsageError: the version is asked something else than items.
         IntegrityError: the version's snapshot or its model is gone or damaged.
         DependencyError: a place does not answer, or a disk is full.
     """
+    check_asks_items(str(version), description_of(version))
     profile = find_profile(version, settings)
     if profile is not None:
         return profile

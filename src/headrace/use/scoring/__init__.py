@@ -34,7 +34,7 @@ from headrace.records import Metrics, Record
 from headrace.spec.checks import check_encoding
 from headrace.state.ledger import Ledger
 from headrace.state.store import Store
-from headrace.tasks import asked, task
+from headrace.tasks import asked, check_asks_items, task
 from headrace.use.scoring.output import check_output, write_output, written_whole
 from headrace.use.scoring.rows import Rows, decoded_rows
 
@@ -125,6 +125,7 @@ def score(
     place = check_output(output, source, settings)
     loaded = load(model, settings)
     data = loaded.description
+    check_asks_items(model, data)
     scoring = _Scoring(loaded, columns)
     scoring.check_columns()
     reading = Reading(

@@ -9,9 +9,9 @@ import pyarrow as pa
 
 from headrace.drift.windows import item_columns
 from headrace.media import medium
-from headrace.media.arrow import digests
+from headrace.media.arrow import as_binary, digests
 from headrace.media.forms import Payload
-from headrace.tasks import asked, task
+from headrace.tasks import asked, asks_items, task
 from headrace.use.requests.files import COLUMN, INPUT, SCHEMA
 from headrace.use.serving.log_frames import Facts, items_of, outputs_of
 
@@ -52,10 +52,12 @@ def rows_of(facts: Facts, table: pa.Table, *, with_inputs: bool) -> pa.Table:
         )
         for field in SCHEMA
     }
-    for name, values in item_columns(stored, data).items():
+    of_items = item_columns(stored, data) if asks_items(data) else {}
+    for name, values in of_items.items():
         arrays[COLUMN + name] = pa.array(values.astype(np.float64))
     if with_inputs:
-        arrays[INPUT] = _inputs(module.as_column(stored))
+        column = module.as_column if asks_items(data) else as_binary
+        arrays[INPUT] = _inputs(column(stored))
     return pa.table(arrays)
 
 

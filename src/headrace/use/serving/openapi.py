@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from headrace import __version__
+from headrace.tasks import asks_items
 from headrace.use import generating
 from headrace.use.serving.plain import JSON_TYPE, RAW
 from headrace.use.serving.tensors import BATCH_LIMIT
@@ -79,6 +80,8 @@ def _plain(base: str, served: Served) -> Schema:
     paths = {f"{base}/predict": _predict(served)}
     if served.texts is not None:
         paths[f"{base}/generate"] = {"post": _generate(served)}
+    if served.task.speaks:
+        paths[f"{base}/say"] = {"post": _saying(served)}
     return paths
 
 
@@ -141,6 +144,8 @@ def _predict(served: Served) -> Schema:
     required = list(answer)
     answer["input"] = {"type": "string", "description": "HTML of what the model saw"}
     text = _object({"text": {"type": "string", "minLength": 1}}, ["text"])
+    if not asks_items(served.description):
+        text = served.tensors.questions.json_schema(served.description)
     content = {
         kind: {"schema": text if kind == JSON_TYPE else {}}
         for kind in served.reader.types
@@ -158,6 +163,22 @@ def _predict(served: Served) -> Schema:
             "requestBody": {"required": True, "content": content},
             "responses": _responses(_object(answer, required), (*_COMMON, *_OF_BODIES)),
         }
+    }
+
+
+def _saying(served: Served) -> Schema:
+    """The route that says a message of a model's texts."""
+    schema = served.tensors.questions.json_schema(served.description)
+    text = {"type": "string", "minLength": 1}
+    schema = {**schema, "properties": {**schema["properties"], "text": text}}
+    responses = _responses({}, (*_COMMON, *_OF_BODIES), "audio/wav")
+    return {
+        "summary": f"A message in a voice of {served.model}",
+        "requestBody": {
+            "required": True,
+            "content": {JSON_TYPE: {"schema": schema}},
+        },
+        "responses": responses,
     }
 
 

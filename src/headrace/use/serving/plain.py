@@ -14,7 +14,7 @@ import numpy as np
 
 from headrace.errors import InputError
 from headrace.media.forms import Problem
-from headrace.tasks import asked, task
+from headrace.tasks import asked, asks_items, task
 from headrace.use.serving.replies import HttpError, encoded
 
 if TYPE_CHECKING:
@@ -62,8 +62,9 @@ class Reader:
         if task(data.task).joins_parts and hasattr(module, "parts"):
             self._form, self._parts = cuts.long_form(data), cuts.parts
             self.longest = math.prod(self._form.shape or ()) - 1
-        self.types = [*module.MEDIA_TYPES, RAW]
-        if module.IS_TEXT:
+        self._asks_items = asks_items(data)
+        self.types = [*module.MEDIA_TYPES, RAW] if self._asks_items else []
+        if module.IS_TEXT or not self._asks_items:
             self.types.append(JSON_TYPE)
 
     def read(self, media_type: bytes, body: bytes) -> tuple[Payload, Payload]:
@@ -80,7 +81,8 @@ class Reader:
             HttpError: 415 for another media type, 400 for malformed JSON, 422 for what
                 is no item of the model's form.
         """
-        if media_type == b"application/octet-stream" and self._is_fixed:
+        fixed = self._is_fixed and self._asks_items
+        if media_type == b"application/octet-stream" and fixed:
             return self._raw(body)
         kind = media_type.partition(b";")[0].strip().lower().decode("latin-1")
         if not kind:
@@ -93,6 +95,8 @@ class Reader:
                 f"The Content-Type is {kind[:100]!r}; this model takes "
                 f"{', '.join(self.types)}.",
             )
+        if not self._asks_items:
+            return self._question(body)
         if kind == RAW and self._is_fixed:
             return self._raw(body)
         if kind == RAW and not self._medium.IS_TEXT:
@@ -108,6 +112,18 @@ class Reader:
         if kind == JSON_TYPE:
             body = _text_of(body)
         return self._fitted(self._decoded(body))
+
+    def as_html(self, item: Payload) -> str:
+        """An item as people see or hear it; nothing where questions are not items."""
+        return self._medium.as_html(item, self._data) if self._asks_items else ""
+
+    def _question(self, body: bytes) -> tuple[Payload, Payload]:
+        """The question that the fields of a JSON object are."""
+        try:
+            question = self._questions.check_input([json_object(body)], self._data)
+        except InputError as error:
+            raise HttpError(422, str(error)) from None
+        return self._questions.as_stored(question, self._data), question
 
     def _raw(self, body: bytes) -> tuple[Payload, Payload]:
         """The item whose bytes a body is."""
@@ -160,6 +176,14 @@ class Reader:
 def _is_of(kind: str, known: str) -> bool:
     """Whether a media type is a known one, such as ``image/*``."""
     return kind == known or (known.endswith("/*") and kind.startswith(known[:-1]))
+
+
+def json_object(body: bytes) -> dict[str, Any]:
+    """The JSON object in a body; HttpError 400 for anything else."""
+    value = parse_json(body)
+    if not isinstance(value, dict):
+        raise HttpError(400, f"The body is {shortened(value)}; wanted is an object.")
+    return value
 
 
 def _text_of(body: bytes) -> bytes:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace import __version__
 from headrace.errors import did_you_mean
-from headrace.use.serving import plain, protocol
+from headrace.use.serving import plain, protocol, saying
 from headrace.use.serving.answered import Answered, Observer
 from headrace.use.serving.app import Request, Route, route
 from headrace.use.serving.generating import write_text
@@ -69,6 +69,9 @@ class Models:
         async def predict(request: Request) -> Reply:
             return await self._predict(request, slot, version)
 
+        async def say(request: Request) -> Reply:
+            return await self._say(request, slot, version)
+
         async def infer(request: Request) -> Reply:
             return await self._infer(request, slot, version)
 
@@ -86,6 +89,7 @@ class Models:
         return {
             "/models/{}/predict": route(POST=predict),
             "/models/{}/generate": route(POST=generate),
+            "/models/{}/say": route(POST=say),
             "/v2/models/{}": route(GET=metadata),
             "/v2/models/{}/ready": route(GET=ready),
             "/v2/models/{}/infer": route(POST=infer),
@@ -145,11 +149,19 @@ class Models:
         payload, items = served.reader.read(media_type, request.body)
         served, outputs = await _outputs(request, slot, served, items)
         whole = payload if len(payload) == 1 else payload.reshape(1, -1)  # of parts
-        html = served.medium.as_html(whole[0], served.description) if show else None
+        html = served.reader.as_html(whole[0]) if show else None
         output = served.task.answers.join(outputs)
         body = plain.answer_body(served, request.id, output, html)
         self._answered(request, served, items, outputs)
         return Reply(200, [JSON, NO_SNIFF, served.version_header], body)
+
+    async def _say(self, request: Request, slot: Slot, version: int | None) -> Reply:
+        """Say a message."""
+        served = _pick(slot, version, request)
+        items = saying.questions_of(served, request.body)
+        served, outputs = await _outputs(request, slot, served, items)
+        self._answered(request, served, items, outputs)
+        return saying.sound_reply(served, outputs)
 
     async def _infer(self, request: Request, slot: Slot, version: int | None) -> Reply:
         """Answer a request for inference."""

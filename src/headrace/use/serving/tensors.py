@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headrace.tasks import asked
+from headrace.tasks import asked, asks_items, question_shape
 from headrace.use.serving.plain import shortened
 from headrace.use.serving.replies import HttpError
 
@@ -40,17 +40,17 @@ class Tensors:
     """
 
     def __init__(self, module: Medium, data: DataDescription, learned: Task) -> None:
-        self.questions, self._shape = asked(data), data.shape
-        self.input_name = data.medium
+        self.questions, self._shape = asked(data), question_shape(data)
+        self.input_name = data.medium if asks_items(data) else "question"
         self.output_name = learned.answers.OUTPUT
         if module.IS_TEXT:
             self.datatypes, self.shape = ["BYTES"], [-1]
         else:
-            zero = np.zeros((1, *data.shape), self.questions.DTYPE)
+            zero = np.zeros((1, *self._shape), self.questions.DTYPE)
             raw, variants = self.questions.raw(zero), self.questions.variants(zero)
             forms = [raw, *variants, zero]
             names = [_NAMES[form.dtype.newbyteorder("<")] for form in forms]
-            self.datatypes, self.shape = list(dict.fromkeys(names)), [-1, *data.shape]
+            self.datatypes, self.shape = list(dict.fromkeys(names)), [-1, *self._shape]
         self.answer = list(learned.head.output_shape(data))
 
     def some(self, count: int) -> Payload:
