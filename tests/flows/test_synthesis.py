@@ -19,8 +19,9 @@ from tests.src.tasks.synthesis.conftest import RATE, quick, takes
 __all__ = ["quick"]
 TEXTS, SPEAKERS = ("down", "up"), ("high", "low")
 FEW = (
-    "--set=training.epochs=40",
+    "--set=training.epochs=160",
     "--set=training.batch_size=16",
+    "--set=training.learning_rate=0.005",
     "--set=model.arguments={width=32, dilations=[1, 2]}",
 )
 
@@ -129,19 +130,23 @@ def test_a_message_is_said_and_the_same_again(home: Home, ran: dict[str, Any]) -
 
 
 @pytest.mark.parametrize(
-    ("arguments", "reason"),
+    ("arguments", "exit_code", "reason"),
     [
-        (("left",), "does not know the text 'left'"),
-        (("up", "--speaker", "lou"), "does not know the speaker 'lou'"),
-        (("up", "--seconds", "9"), "seconds is 9.0"),
-        (("up", "--output", "x.mp4"), "no suffix of a sound"),
+        (("left",), 1, "does not know the text 'left'"),
+        (("up", "--speaker", "lou"), 1, "does not know the speaker 'lou'"),
+        (("up", "--seconds", "9"), 1, "seconds is 9.0"),
+        (("up", "--output", "x.mp4"), 2, "no suffix of a sound"),
     ],
 )
 def test_what_cannot_be_said(
-    home: Home, ran: dict[str, Any], arguments: tuple[str, ...], reason: str
+    home: Home,
+    ran: dict[str, Any],
+    arguments: tuple[str, ...],
+    exit_code: int,
+    reason: str,
 ) -> None:
     answer = home.headrace("say", *arguments)
-    assert answer.exit_code == 2
+    assert answer.exit_code == exit_code
     assert reason in answer.err
 
 
