@@ -122,7 +122,14 @@ def test_a_pipeline_is_checked_without_its_data(home: Home) -> None:
     assert "it trains mlp" in answer.json["reason"]
     assert not home.path.exists(), "checking a spec writes nothing"
     everything = home.headrace("check", "--json").json["pipelines"]
-    packaged = ["digit_voice", "digits", "few_spoken_digits", "messages", "spoken_digits", "topics"]
+    packaged = [
+        "digit_voice",
+        "digits",
+        "few_spoken_digits",
+        "messages",
+        "spoken_digits",
+        "topics",
+    ]
     assert [row["pipeline"] for row in everything] == ["blobs", *packaged]
     own, _, rest = home.headrace("check").out.partition("comes with Headrace:\n")
     assert own.startswith("blobs")
