@@ -63,8 +63,9 @@ def test_families_are_the_files_of_the_folder() -> None:
     families = ["bag_of_ngrams", "text_cnn", "transformer"]
     assert builder_names("text", "vector") == families
     assert builder_names("text", "next") == ["gru_lm", "transformer_lm"]
-    assert builder_names("audio") == ["audio_cnn", "crnn", "ctc_crnn"]
-    assert len(builder_names()) == 10
+    assert builder_names("audio") == ["audio_cnn", "crnn", "ctc_crnn", "speech_vae"]
+    assert builder_names("audio", "wave") == ["speech_vae"]
+    assert len(builder_names()) == 12
     assert builder_names("smell") == []
 
 
