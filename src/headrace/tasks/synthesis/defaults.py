@@ -48,6 +48,7 @@ DEFAULT_GATES = {
 }
 # Fields of [data] and [training] that mean nothing to this task.
 UNUSED = (
+    "training.canaries",
     "data.classes",
     "training.label_smoothing",
     "training.calibrate",
