@@ -22,7 +22,7 @@ def generate(
         int, Option(metavar="N", help="The most characters that are written.")
     ] = 500,
     lines: Annotated[
-        int, Option(metavar="N", help="The most lines; 0: as many as come.")
+        int, Option(metavar="N", help="So many lines; 0: as many as come.")
     ] = 0,
     temperature: Annotated[
         float,

@@ -13,7 +13,7 @@ from headrace.errors import InputError, UsageError
 from headrace.media.text.personal import mask
 from headrace.models.logged.loading import LoadedModel, load
 from headrace.tasks import task
-from headrace.tasks.generation.writing import Writer, stream_text
+from headrace.tasks.generation.writing import TEMPERATURE, Writer, stream_text
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
@@ -22,7 +22,7 @@ PROMPT_CHARACTERS = 2_000
 MOST_CHARACTERS = 20_000
 MOST_LINES = 1_000
 TEMPERATURES = (0.0, 5.0)
-CHARACTERS, TEMPERATURE = 500, 0.8  # by default
+CHARACTERS = 500  # by default
 _SEEDS = 2**32
 _SHOWN = 40
 
@@ -39,8 +39,8 @@ class Request:
     Attributes:
         prompt: the text begins with it; empty: at the begin of a document.
         characters: the most that are written.
-        lines: the most lines that are written; 0: as many as come. The rest of the
-            prompt's last line is the first one.
+        lines: that are written, unless there are too many characters before; 0: as
+            many as come. The rest of the prompt's last line is the first one.
         temperature: 0 takes the likeliest character each time; 1 draws by the model's
             probabilities.
         seed: of the random numbers. Equal requests give equal texts.
@@ -149,6 +149,7 @@ class TextModel:
             request.seed,
             request.characters,
             request.temperature,
+            may_end=not request.lines,
         )
         if self._kinds:
             pieces = self._masked(pieces)

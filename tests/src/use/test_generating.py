@@ -52,6 +52,15 @@ def test_a_text_begins_with_its_prompt_and_follows_from_the_seed(
     assert text != model.write(Request("he", 40, temperature=1.0, seed=6))
 
 
+def test_a_text_does_not_end_before_it_has_its_lines(model: TextModel) -> None:
+    def write(lines: int) -> str:
+        return model.write(Request("he", 2_000, lines, temperature=1.0, seed=5))
+
+    assert [write(lines).count("\n") for lines in (1, 3, 5)] == [0, 2, 4]
+    assert write(0).count("\n") < 5
+    assert write(5).startswith(write(1))
+
+
 def test_line_ends_of_a_prompt_are_those_of_train(model: TextModel) -> None:
     assert model.prompt_of(Request("hello\r\nt\r")) == "hello\nt\n"
     with pytest.raises(InputError, match="has not learned"):

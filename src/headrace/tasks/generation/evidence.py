@@ -20,7 +20,7 @@ from headrace.tasks.generation.canaries import canaries, entropy, exposures, oth
 from headrace.tasks.generation.documents import Codes, documents_of, text_of
 from headrace.tasks.generation.kneser_ney import LARGEST_ORDER, KneserNey
 from headrace.tasks.generation.verbatim import Corpus
-from headrace.tasks.generation.writing import Writer, write_texts
+from headrace.tasks.generation.writing import TEMPERATURE, Writer, write_texts
 
 if TYPE_CHECKING:
     from headrace.tasks.forms import Context, Split
@@ -30,7 +30,6 @@ TEXTS = 200  # that are generated
 MOST_CHARACTERS = 512  # of a generated text
 TRAIN_CHARACTERS = 2**23  # that the baseline is fitted to, and that are searched
 LENGTHS = (5, 7)  # of the lines of a poem
-_TEMPERATURE = 1.0
 _HIGH = 95  # percentile
 _BLOCK = 256  # documents
 
@@ -75,7 +74,7 @@ def gather(context: Context) -> Evidence:
     sizes = np.array([len(text_of(one).encode()) for one in test])
     writer, seed = Writer(context.model), context.spec.training.seed
     most = min(MOST_CHARACTERS, int(np.percentile([*map(len, test)], _HIGH)))
-    written = write_texts(writer, range(TEXTS), most, _TEMPERATURE)
+    written = write_texts(writer, range(TEXTS), most, TEMPERATURE)
     corpus, cut = Corpus(train), [one[:most] for one in _some(test)]
     verbatim, held_out = corpus.longest_runs(written), corpus.longest_runs(cut)
     generated, real = ([*map(text_of, texts)] for texts in (written, cut))

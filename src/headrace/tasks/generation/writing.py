@@ -22,6 +22,7 @@ NEXT = "next"
 # Ids of the bounds of a document, of unknown characters, and the first of known ones.
 BOUND, UNKNOWN, FIRST = 0, 1, 2
 STEPS = 256  # characters of one call
+TEMPERATURE = 0.8  # of texts that people ask for, and by which a model is judged
 _IMPOSSIBLE = -1e30
 _COLDEST = 1e-4  # below, the likeliest character is always taken
 _BELOW_ONE = 1 - 1e-6
@@ -92,12 +93,15 @@ class Writer:
         self._bias = np.full(width, _IMPOSSIBLE, np.float32)
         self._bias[: len(known)] = 0
         self._bias[UNKNOWN] = _IMPOSSIBLE
+        self._is_end = np.zeros(width, np.float32)
+        self._is_end[BOUND] = 1
         self._last = len(known) - 1
         states = [(tuple(s.shape), s.dtype) for s in self._next.inputs[1:]]
         self._zeros = [(shape[1:], dtype) for shape, dtype in states]
         carried = [((None, width), "float32"), *states]
         self._read = repeated(self._read_step, carried)
-        self._write = repeated(self._write_step, [((), "float32"), *carried])
+        scalar = ((), "float32")
+        self._write = repeated(self._write_step, [scalar, scalar, *carried])
 
     def ids(self, text: str) -> Ids:
         """The ids of a text, int32 ``(characters,)``.
@@ -128,21 +132,30 @@ class Writer:
         scores, *states = (np.repeat(np.asarray(v), texts, axis=0) for v in carried)
         return Draft(scores, np.zeros(texts, bool), states)
 
-    def write(self, draft: Draft, random: Floats, temperature: float) -> Codes:
+    def write(
+        self,
+        draft: Draft,
+        random: Floats,
+        temperature: float,
+        *,
+        may_end: bool = True,
+    ) -> Codes:
         """Write on, once for each random number.
 
         Args:
             draft: is written on in place.
             random: uniform numbers from 0 to 1, float32 ``(characters, texts)``.
             temperature: by which logits are divided; 0: the likeliest character.
+            may_end: whether the model may end a text.
 
         Returns:
             code points int32 ``(characters, texts)``, 0 after the end of a text.
         """
         cold = np.float32(1 / max(temperature, _COLDEST))
         uniform = np.minimum(random, np.float32(_BELOW_ONE))
-        carried = (cold, draft.scores, *draft.states)
-        ids, _, draft.scores, *draft.states = self._write(uniform, *carried)
+        end = np.float32(0 if may_end else _IMPOSSIBLE)
+        carried = (cold, end, draft.scores, *draft.states)
+        ids, _, _, draft.scores, *draft.states = self._write(uniform, *carried)
         ids = np.array(ids)
         # What the loop writes after an end means nothing.
         ended = np.logical_or.accumulate((ids == BOUND) | draft.ended)
@@ -158,17 +171,20 @@ class Writer:
         logits, *states = self._next([ops.expand_dims(ids, 1), *states], training=False)
         return ids, logits[:, 0], *states
 
-    def _write_step(self, uniform: Any, cold: Any, scores: Any, *states: Any) -> Any:
+    def _write_step(
+        self, uniform: Any, cold: Any, end: Any, scores: Any, *states: Any
+    ) -> Any:
         """Choose a character by the inverse of its distribution, and read it."""
         from keras import ops
 
-        sums = ops.cumsum(ops.softmax(scores * cold + self._bias), axis=1)
+        bias = self._bias + end * self._is_end
+        sums = ops.cumsum(ops.softmax(scores * cold + bias), axis=1)
         below = ops.less_equal(sums, ops.expand_dims(uniform, 1))
         # The sum of all may be rounded to less than the number.
         chosen = ops.minimum(ops.sum(ops.cast(below, "int32"), axis=1), self._last)
         inputs = [ops.expand_dims(chosen, 1), *states]
         logits, *states = self._next(inputs, training=False)
-        return chosen, cold, logits[:, 0], *states
+        return chosen, cold, end, logits[:, 0], *states
 
 
 def write_texts(
@@ -204,18 +220,26 @@ def write_texts(
 
 
 def stream_text(
-    writer: Writer, prompt: str, seed: int, most: int, temperature: float
+    writer: Writer,
+    prompt: str,
+    seed: int,
+    most: int,
+    temperature: float,
+    *,
+    may_end: bool = True,
 ) -> Iterator[str]:
     """One text in pieces, of growing length so that the first comes soon.
 
-    It is the text that `write_texts` gives for the seed.
+    It is the text that `write_texts` gives for the seed. Unless it may end, it has all
+    of its characters.
     """
     draft, source = writer.begin(prompt), np.random.default_rng(seed)
     size, left = 1, most
     while left > 0:
         count = min(size, left)
         random = source.random(count, np.float32)[:, np.newaxis]
-        codes = writer.write(draft, random, temperature)[:, 0].tolist()
+        written = writer.write(draft, random, temperature, may_end=may_end)
+        codes = written[:, 0].tolist()
         ended = bool(np.asarray(draft.ended)[0])
         yield "".join(map(chr, codes[: codes.index(0)] if ended else codes))
         if ended:
