@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,7 +87,7 @@ def names_of(strategy: Any, device: str) -> str:
     return ", ".join(f"{n} x {name}" for name, n in (names or {device: count}).items())
 
 
-def scatter_seeds(strategy: Any, model: Any) -> None:
+def scatter_seeds(strategy: Any, variables: Sequence[Any]) -> None:
     """Give random layers another seed on each device.
 
     The seeds are computed from the first device's, so that a fit resumes exactly.
@@ -95,7 +95,7 @@ def scatter_seeds(strategy: Any, model: Any) -> None:
     import keras
     import tensorflow as tf
 
-    states = [v for v in model.variables if v.path.endswith("seed_generator_state")]
+    states = [v for v in variables if v.path.endswith("seed_generator_state")]
     if strategy.num_replicas_in_sync == 1 or not states:
         return
 

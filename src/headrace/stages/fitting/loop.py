@@ -68,6 +68,13 @@ class Setup:
     task: Task
     folder: Path
 
+    @property
+    def variables(self) -> list[Any]:
+        """Those of the model, and of the network's parts that are not in it."""
+        own = list(self.model.variables)
+        known = set(map(id, own))
+        return own + [v for v in self.network.variables if id(v) not in known]
+
     def validation(self) -> Outputs:
         """The model's answers to the validation split, ``(rows, ...)``."""
         inputs = self.inputs
@@ -107,7 +114,7 @@ class Loop:
         self.callbacks = Callbacks(spec, setup.folder, network, optimizer)
         self._setup, self._spec, self._checkpoints = setup, spec, checkpoints
         self._run = compile_steps(setup, optimizer, self._objective)
-        self._variables = [*setup.model.variables, *variables_of(optimizer)]
+        self._variables = [*setup.variables, *variables_of(optimizer)]
         self._best: Arrays = []
         self._interrupt = Deferral(is_critical=False)
         self.progress = Position()
@@ -171,7 +178,7 @@ class Loop:
                 variable.assign(value)
             self.progress, self._best = state.progress, state.best
         self.callbacks.begin(self.progress.callbacks)
-        scatter_seeds(self._setup.strategy, self._setup.model)
+        scatter_seeds(self._setup.strategy, self._setup.variables)
 
     def _newest_state(self) -> State | None:
         if self._checkpoints is None:
