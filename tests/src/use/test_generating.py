@@ -81,7 +81,9 @@ def test_personal_data_leaves_in_whole_lines_and_masked(
     data = DATA.model_copy(update={"mask": ("email",)})
     model = TextModel(LoadedModel(a_model("gru_lm")[2], data, 3), "notes")
     pieces = ["write to a@b", ".org or", "\nto c@d.com", " now\nx@", "y.net"]
-    monkeypatch.setattr("headrace.use.generating.stream_text", lambda *_: iter(pieces))
+    monkeypatch.setattr(
+        "headrace.use.generating.stream_text", lambda *_, **__: iter(pieces)
+    )
     given = [*model.stream(Request(seed=1))]
     assert given == ["write to <EMAIL> or\n", "to <EMAIL> now\n", "<EMAIL>"]
 
