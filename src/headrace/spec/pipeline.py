@@ -24,6 +24,8 @@ COMMON_GATES: dict[str, dict[str, Any]] = {
     "latency": {"metric": "latency_ms", "direction": "max", "threshold": 200.0},
     "champion": {"metric": "champion", "direction": "max", "threshold": 0.05},
 }
+# Gates that name their kind by their own name, unless they have a metric or a kind.
+KIND_GATES = {"fairness": {"kind": "fairness"}, "weak_slice": {"kind": "weak_slice"}}
 
 
 def media_names() -> list[str]:
@@ -41,8 +43,9 @@ class GateSpec(tables.Table):
 
     A known gate, of `COMMON_GATES` or its task, has a metric and a direction of its
     own; any other gate names them. A ``kind``, such as ``ratio``, is a module that
-    judges in place of the bound. The ``kind`` of a `GateResult` is another thing: of
-    all gates but the champion's and serving it is ``absolute``.
+    judges in place of the bound; the gates ``fairness`` and ``weak_slice`` have one
+    without naming it, unless they name a metric. The ``kind`` of a `GateResult` is
+    another thing: of all gates but the champion's and serving it is ``absolute``.
     """
 
     name: str = Field(
@@ -81,7 +84,10 @@ class GateSpec(tables.Table):
     def _fill_in(cls, values: Any) -> Any:
         if not isinstance(values, dict):
             return values
-        known = COMMON_GATES.get(str(values.get("name")), {})
+        name = str(values.get("name"))
+        known = COMMON_GATES.get(name, {})
+        if not values.get("metric"):
+            known = KIND_GATES.get(name, known)
         return {"metric": values.get("name", ""), "direction": "min", **known, **values}
 
     @field_validator("kind")

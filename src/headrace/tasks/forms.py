@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -139,6 +139,18 @@ class Judged:
     targets: Targets
     names: list[str]
     outputs: Outputs
+
+
+class Rated(NamedTuple):
+    """A rate of some rows, by which groups are compared.
+
+    Attributes:
+        scores: whether each row counts as a success, bool ``(n,)``.
+        about: the rows that the rate is about, bool ``(n,)``, such as those of a class.
+    """
+
+    scores: npt.NDArray[np.bool_]
+    about: npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         Judged,
         Lazy,
         Outputs,
+        Rated,
         Scores,
         Survey,
         Suspect,
@@ -338,6 +339,21 @@ class Judge(Protocol):
         self, scores: Scores, confidence: float, weights: Scores | None = None
     ) -> Metrics:
         """``<SCORE>`` of some rows, with the bounds of its interval."""
+
+    def rate(
+        self, name: str, outputs: Outputs, targets: Targets, data: DataDescription
+    ) -> Rated | None:
+        """A rate that groups can be compared by beside the score, such as a recall.
+
+        Args:
+            name: such as ``class=spam/recall``.
+            outputs, targets: ``(n, ...)``.
+            data: of the snapshot.
+
+        Returns:
+            its rows; None where the task has no such rate.
+        """
+        return None
 
     def badness(self, outputs: Outputs, targets: Targets) -> Any:
         """How bad each answer is, float ``(n,)``; 0 or less is not shown."""

@@ -41,6 +41,7 @@ from headrace.use.comparison import Comparison, compare
 REPORT = "report.html"
 TAG = "headrace.report"
 _CURVES = "Loss and score by epoch; the model has the weights of the epoch marked."
+_GROUPS = "The score of each group, with the interval of that group alone."
 log = logging.getLogger("headrace")
 
 
@@ -154,8 +155,12 @@ def _fields(spec: PipelineSpec) -> dict[str, Any]:
 
 def _artifacts(outcome: Outcome, learned: Task, tracking: Tracking) -> dict[str, Any]:
     """The pictures of the training's run, and the libraries that it used."""
-    tables = {"mistakes": learned.mistakes, "suspects": "Labels that may be wrong"}
-    captions = {"curves": _CURVES, **learned.pictures, **tables}
+    tables = {
+        "mistakes": learned.mistakes,
+        "suspects": "Labels that may be wrong",
+        "weak_slices": "Bad answers to weak slices",
+    }
+    captions = {"curves": _CURVES, **learned.pictures, "groups": _GROUPS, **tables}
     paths = [f"pictures/{name}.png" for name in captions]
     paths += [f"pictures/{name}.json" for name in tables]
     files: dict[str, bytes] = {}

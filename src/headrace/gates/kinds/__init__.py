@@ -10,9 +10,10 @@ import inspect
 import math
 from collections.abc import Mapping
 from functools import partial
-from typing import Protocol
+from typing import Protocol, cast
 
 from headrace import extensions
+from headrace.gates.rows import JudgedRows
 from headrace.records import GateResult
 from headrace.spec import GateSpec
 
@@ -71,13 +72,28 @@ class GateKind(Protocol):
         """
 
 
-def find_kind(name: str) -> GateKind:
+class RowsKind(Protocol):
+    """A kind that judges the scores of test rows, in place of metrics.
+
+    Like a `GateKind`, it may have a method ``check(gate)``.
+    """
+
+    def judge_rows(self, gate: GateSpec, rows: JudgedRows) -> GateResult:
+        """Whether a model passes, and why.
+
+        Args:
+            gate: as a `GateKind` gets it.
+            rows: of the test split.
+        """
+
+
+def find_kind(name: str) -> GateKind | RowsKind:
     """The kind of a name.
 
     Raises:
         UsageError: it is of a package that is at fault.
     """
-    kind: GateKind = extensions.load("gates", name).KIND
+    kind: GateKind | RowsKind = extensions.load("gates", name).KIND
     return kind
 
 
@@ -90,12 +106,20 @@ def check_gate(gate: GateSpec) -> None:
     """
     kind = find_kind(gate.kind)
     with extensions.blamed("gates", gate.kind):
-        inspect.signature(kind.judge).bind(gate, {})
+        judge = getattr(kind, "judge_rows", None) or cast(GateKind, kind).judge
+        inspect.signature(judge).bind(gate, {})
         getattr(kind, "check", lambda _: None)(gate)
 
 
-def judge_gate(gate: GateSpec, metrics: Mapping[str, float]) -> GateResult:
+def judge_gate(
+    gate: GateSpec, metrics: Mapping[str, float], rows: JudgedRows | None = None
+) -> GateResult:
     """Apply a gate: a bound on one metric, or the kind that it names.
+
+    Args:
+        gate: to apply.
+        metrics: of the test split and of slices.
+        rows: of the test split, which a `RowsKind` needs.
 
     Raises:
         UsageError: the kind is of a package that is at fault.
@@ -104,7 +128,14 @@ def judge_gate(gate: GateSpec, metrics: Mapping[str, float]) -> GateResult:
         return absolute_gate(gate, metrics)
     kind = find_kind(gate.kind)
     with extensions.blamed("gates", gate.kind):
-        result = kind.judge(gate, metrics)
+        judge_rows = getattr(kind, "judge_rows", None)
+        if judge_rows is None:
+            result = cast(GateKind, kind).judge(gate, metrics)
+        elif rows is None:
+            reason = "the scores of the rows are not known"
+            result = GateResult(name=gate.name, passed=False, reason=reason)
+        else:
+            result = judge_rows(gate, rows)
         if not isinstance(result, GateResult):
             raise TypeError(f"judge returned {result!r}, and not a GateResult")
     return result

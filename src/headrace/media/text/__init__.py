@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from headrace.media.chunks import Chunk
-from headrace.media.text.columns import columns, expectations
+from headrace.media.text.columns import columns, expectations, slice_columns
 from headrace.media.text.near import alike
 from headrace.media.text.shared import passages
 from headrace.media.text.texts import (

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from headrace.media.arrow import offsets_of
 from headrace.media.forms import Columns, Counts, Expectation, never, within
@@ -65,6 +66,20 @@ def columns(payload: Texts, labels: Sequence[str], data: DataDescription) -> Col
     columns["foreign"] = language.foreign(columns["language"])
     columns["label_in_text"] = label_leaks(column, labels)
     return columns
+
+
+def slice_columns(payload: Texts) -> Columns:
+    """Further columns by which slices are made: the first and the last word.
+
+    Words stand between blanks, in lower case; arrays of str ``(n,)``.
+    """
+    words = pc.utf8_split_whitespace(pc.utf8_trim_whitespace(as_column(payload)))
+    ends = {"first_word": 0, "last_word": -1}
+    split = [[word.lower() for word in text] or [""] for text in words.to_pylist()]
+    return {
+        name: np.array([text[place] for text in split], object)
+        for name, place in ends.items()
+    }
 
 
 def _parts(column: pa.Array) -> Iterator[pa.Array]:

@@ -43,6 +43,7 @@ from headrace.stages.evaluation.answers import (
     group_slices,
     unseen_groups,
 )
+from headrace.stages.evaluation.details import look_closer
 from headrace.stages.evaluation.items import (
     CHALLENGER,
     Archive,
@@ -123,10 +124,14 @@ def evaluate(  # noqa: PLR0913
         )
         drawn = [beside.begin(draw)]
         metrics, slices = judge.metrics(answers.outputs, answers.targets, data, how)
-        slices |= group_slices(answers, trained.groups, how.confidence, judge)
+        by_group = group_slices(answers, trained.groups, how.confidence, judge)
+        closer = look_closer(of_model, answers, by_group, judge, pictures)
         val_score = training.metrics.get(f"val_{score}")
-        more, findings = unseen_groups(slices, score, val_score, len(val))
-        metrics |= more
+        more, findings = unseen_groups(by_group, score, val_score, len(val))
+        metrics |= more | closer.metrics
+        slices |= by_group | closer.slices
+        drawn += map(beside.begin, closer.drawings)
+        findings += closer.findings
         findings += judge.few_rows(spec, answers.targets, len(val))
         parts = (p for split in (rows, val, trained) for p in ask_some(model, split))
         suspects = judge.suspects(parts, data)
@@ -148,7 +153,10 @@ def evaluate(  # noqa: PLR0913
         values = dict(metrics)
         for name, numbers in slices.items():  # a gate names class=spam/f1
             values |= {f"{name}/{key}": number for key, number in numbers.items()}
-        gates = [verdicts.get(g.name) or judge_gate(g, values) for g in spec.gates]
+        test = closer.rows
+        gates = [
+            verdicts.get(g.name) or judge_gate(g, values, test) for g in spec.gates
+        ]
         gates.append(serving_gate(served.difference, TOLERANCE, served.error))
         for wait in drawn:
             wait()

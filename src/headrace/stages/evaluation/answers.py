@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import NormalDist
 from typing import Any, NamedTuple
 
@@ -13,8 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.data.snapshots.splits import Rows, SplitRows
+from headrace.media.forms import Columns
 from headrace.models.logged import loading
 from headrace.records import Finding, Metrics
+from headrace.stages.evaluation.slices.conditions import columns_of, joined
 from headrace.tasks import Judge, asked
 from headrace.tasks.forms import Judged, Outputs, Scores, Targets
 
@@ -49,6 +51,7 @@ class Answers:
         groups: of the rows, ``(n,)``; empty where they have none.
         worst: the bad answers that are shown.
         weights: the denominators of the scores, ``(n,)``; None where all are 1.
+        columns: of the first `SOME_ROWS` rows, from `columns_of`.
     """
 
     targets: Targets
@@ -58,6 +61,7 @@ class Answers:
     groups: list[str]
     worst: Worst
     weights: Scores | None = None
+    columns: Columns = field(default_factory=dict)
 
 
 def ask(
@@ -75,7 +79,9 @@ def ask(
     Raises:
         IntegrityError: the snapshot is damaged.
     """
-    questions = asked(rows.snapshot.description)
+    data = rows.snapshot.description
+    questions = asked(data)
+    columns: list[Columns] = []
     targets: list[Targets] = []
     outputs: list[Outputs] = []
     groups: list[str] = []
@@ -83,6 +89,8 @@ def ask(
     worst_so_far: Worst | None = None
     for shard in np.flatnonzero(rows.counts).tolist():
         part = rows.read(shard)
+        if (left := SOME_ROWS - len(groups)) > 0:
+            columns.append(columns_of(part.items[:left], part.groups[:left], data))
         raw = questions.raw(part.questions)
         targets.append(part.targets)
         outputs.append(loading.answers(model, raw))
@@ -95,7 +103,10 @@ def ask(
     truth, answers = np.concatenate(targets), np.concatenate(outputs)
     own, weights = judge.scores(answers, truth), judge.weights(answers, truth)
     of_others = {version: np.concatenate(parts) for version, parts in scores.items()}
-    return Answers(truth, answers, own, of_others, groups, worst_so_far, weights)
+    worst_answers, of_items = worst_so_far, joined(columns)
+    return Answers(
+        truth, answers, own, of_others, groups, worst_answers, weights, of_items
+    )
 
 
 def scores_of(model: Any, raw: Any, targets: Targets, judge: Judge) -> Scores:

@@ -24,6 +24,7 @@ from headrace.records import (
 )
 from headrace.spec import EvaluationSpec
 from headrace.stages.evaluation.answers import Answers
+from headrace.stages.evaluation.weak import Sample
 from headrace.state.tracking import Tracking
 from headrace.tasks import Judge, task
 from headrace.tasks.forms import Suspect
@@ -71,6 +72,22 @@ def draw_suspects(
     ]
     page, items = folder / "suspects.html", [s.item for s in suspects]
     _show(page, "Labels that may be wrong", columns, items, captions, data)
+
+
+def draw_weak(
+    sample: Sample, data: DataDescription, folder: Path, judge: Judge
+) -> None:
+    """Draw and list bad answers to weak slices, of which there is at least one."""
+    captions = [
+        judge.caption(output, target, data)
+        for output, target in zip(sample.outputs, sample.targets, strict=True)
+    ]
+    columns = {
+        "slice": sample.slices,
+        "answer": [caption.replace("\n", " ") for caption in captions],
+    }
+    page = folder / "weak_slices.html"
+    _show(page, "Weak slices", columns, sample.items, captions[:_PICTURED], data)
 
 
 def _show(

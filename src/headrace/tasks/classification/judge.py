@@ -17,7 +17,8 @@ from headrace.spec import EvaluationSpec, GateSpec, PipelineSpec
 from headrace.tasks import Judge
 from headrace.tasks.classification import suspects
 from headrace.tasks.classification.head import best_temperature
-from headrace.tasks.forms import Judged, Outputs, Scores, Suspect, Targets
+from headrace.tasks.classification.rates import rate_of
+from headrace.tasks.forms import Judged, Outputs, Rated, Scores, Suspect, Targets
 
 # The root mean square error of a temperature is about 0.25 with 50 rows, and about 0.5
 # with 10 (200 draws each, four classes, accuracies of 0.5 to 0.94).
@@ -73,6 +74,12 @@ class RightOrWrong(Judge):
         low, high = wilson_interval(int(scores.sum()), len(scores), confidence)
         mean = float(scores.mean())
         return {"accuracy": mean, "accuracy_low": low, "accuracy_high": high}
+
+    def rate(
+        self, name: str, outputs: Outputs, targets: Targets, data: DataDescription
+    ) -> Rated | None:
+        """See `rates.rate_of`."""
+        return rate_of(name, outputs, targets, data.classes)
 
     def badness(self, outputs: Outputs, targets: Targets) -> Any:
         """The confidence of a wrong answer; 0 for a right one."""

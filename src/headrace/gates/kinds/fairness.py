@@ -1,0 +1,159 @@
+"""A gate on the differences between groups.
+
+For example, that no group is shown to have an accuracy of more than 0.05 below that of
+another::
+
+    [[gates]]
+    name = "fairness"
+    arguments = { by = "group", gap = 0.05 }
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from pydantic import Field, ValidationError
+
+from headrace.errors import SpecError
+from headrace.gates.fairness import FEWEST, Fairness, Verdict, compare_groups
+from headrace.gates.kinds import RowsKind
+from headrace.gates.rows import JudgedRows
+from headrace.records import GateResult, Record
+from headrace.spec import GateSpec
+from headrace.tasks.forms import Scores
+
+_SHOWN = 3
+
+
+class Arguments(Record):
+    """The arguments of the gate.
+
+    Attributes:
+        by: what the rows are grouped by.
+        metric: the rate that is compared; empty for the task's score. Of a
+            classification also ``error`` and ``class=NAME/recall``, ``/precision`` or
+            ``/answered``.
+        gap: the largest difference that is allowed, in the unit of the rate.
+        confidence: of all intervals together.
+        fewest: rows of a group; groups with fewer are not compared.
+        cannot_tell: the verdict where a group has fewer rows.
+        not_shown: the verdict where the rows show neither that a difference is above
+            the gap, nor that all are within it.
+    """
+
+    by: Literal["group"] = "group"
+    metric: str = ""
+    gap: float = Field(ge=0, allow_inf_nan=False)
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    fewest: int = Field(default=FEWEST, ge=2)
+    cannot_tell: Literal["pass", "fail"] = "pass"
+    not_shown: Literal["pass", "fail"] = "pass"
+
+
+class GroupsAlike:
+    """See `headrace.gates.kinds.RowsKind` and `Arguments`."""
+
+    def check(self, gate: GateSpec) -> None:
+        """Refuse a gate with other arguments than those of `Arguments`."""
+        _arguments(gate)
+
+    def judge_rows(self, gate: GateSpec, rows: JudgedRows) -> GateResult:
+        """Fail only where a difference is shown to be above the gap, unless told."""
+        asked = _arguments(gate)
+        judged = GateResult(name=gate.name, passed=False, threshold=asked.gap)
+        if not any(rows.groups):
+            reason = "the test rows have no groups; [data] names none with group"
+            return judged.model_copy(update={"reason": reason})
+        rated = _rate(asked.metric, rows)
+        if rated is None:
+            reason = f"the task has no rate {asked.metric!r} of its rows"
+            return judged.model_copy(update={"reason": reason})
+        if not np.isfinite(rated[0]).all():
+            reason = "the scores of some rows are not finite"
+            return judged.model_copy(update={"reason": reason})
+        found = compare_groups(*rated, confidence=asked.confidence, fewest=asked.fewest)
+        verdict = found.verdict(asked.gap)
+        undecided = {"cannot tell": asked.cannot_tell, "not shown": asked.not_shown}
+        passed = undecided.get(verdict, "pass") == "pass" and verdict != "unfair"
+        has_few = bool(found.few or found.left_out)
+        passed = passed and not (has_few and asked.cannot_tell == "fail")
+        name = (asked.metric or rows.score).replace("_", " ")
+        low = max(float(found.low.max()), 0.0) if found.count else None
+        return judged.model_copy(
+            update={
+                "passed": passed,
+                "value": low,
+                "reason": describe(found, name, asked, verdict),
+                "compared": "" if low is None else f"{low:.4g} <= {asked.gap:.4g}",
+            }
+        )
+
+
+def _arguments(gate: GateSpec) -> Arguments:
+    if gate.threshold is not None:
+        raise SpecError(
+            f"The gate {gate.name!r} of the kind fairness takes no threshold; it has "
+            f"threshold = {gate.threshold:g}.",
+            f"Write arguments = {{ gap = {gate.threshold:g} }}.",
+        )
+    try:
+        return Arguments.model_validate(gate.arguments)
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        field = ".".join(map(str, ("arguments", *wrong["loc"])))
+        known = ", ".join(Arguments.model_fields)
+        raise SpecError(
+            f"The gate {gate.name!r} of the kind fairness has {field}: {wrong['msg']}.",
+            f"Its arguments are {known}; gap is required.",
+        ) from None
+
+
+def _rate(
+    name: str, rows: JudgedRows
+) -> tuple[Scores, list[str], Scores | None] | None:
+    """The scores, groups and weights of the rows that a rate is about."""
+    groups, scores, weights = [*rows.groups], rows.scores, rows.weights
+    if name in ("", rows.score):
+        return scores, groups, weights
+    if name == "error" and scores.dtype == bool and weights is None:
+        return ~scores, groups, None
+    rated = rows.rate(name)
+    if rated is None:
+        return None
+    about = np.flatnonzero(rated.about)
+    return rated.scores[about], [groups[row] for row in about], None
+
+
+def describe(found: Fairness, name: str, asked: Arguments, verdict: Verdict) -> str:
+    """The verdict, the groups that decide it, and those that are not compared."""
+    texts = {
+        "unfair": "groups are not treated alike",
+        "fair": f"all groups are shown to be within {asked.gap:g}",
+        "not shown": f"whether all groups are within {asked.gap:g} is not shown",
+        "cannot tell": f"fewer than two groups have {asked.fewest} rows",
+    }
+    first = found.pairs(1) if verdict == "unfair" else [found.widest()]
+    text = texts[verdict]
+    if first and (pair := first[0]):
+        together = f" for all {found.count} pairs together" * (found.count > 1)
+        text += (
+            f": {name} is {pair.rates[0]:.4g} for {pair.higher} (n = {pair.rows[0]:,}) "
+            f"and {pair.rates[1]:.4g} for {pair.lower} (n = {pair.rows[1]:,}), a "
+            f"difference of {pair.difference:.4g} ({pair.low:.4g} to {pair.high:.4g} "
+            f"at {100 * asked.confidence:g} %{together})"
+        )
+    if found.few:
+        names = [f"{name} ({n})" for name, n in sorted(found.few.items())]
+        more = f" and {len(names) - _SHOWN:,} more" * (len(names) > _SHOWN)
+        text += (
+            f"; not compared, with fewer than {asked.fewest} rows"
+            f"{' (cannot_tell is fail)' * (asked.cannot_tell == 'fail')}: "
+            f"{', '.join(names[:_SHOWN])}{more}"
+        )
+    if found.left_out:
+        text += f"; {found.left_out:,} of the smallest groups are not compared"
+    return text
+
+
+KIND: RowsKind = GroupsAlike()

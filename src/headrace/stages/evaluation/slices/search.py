@@ -1,0 +1,248 @@
+"""The search for weak slices on val, and the test of what it found on test.
+
+The idea of slices as conjunctions of few conditions is of Y. Chung and others, Slice
+Finder: automated data slicing for model validation, ICDE 2019. Here the rows that find
+a slice are not those that confirm it, which makes the p-values true; the correction for
+several slices is that of S. Holm, A simple sequentially rejective multiple test
+procedure, Scandinavian J. of Statistics 6 (1979). Answers that are right or wrong have
+the one-sided exact test of R. A. Fisher, numbers and ratios that of Welch; see
+`headrace.gates.intervals`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+import numpy.typing as npt
+
+from headrace.gates.intervals import linear_parts, welch
+from headrace.gates.rows import WeakSlice
+from headrace.media.forms import Columns, Flags
+from headrace.stages.evaluation.slices.conditions import Condition, conditions_of
+from headrace.tasks.forms import Scores
+
+FEWEST = 20  # rows in a slice and outside, of val and of test
+MOST = 20  # slices that are tested
+_SAME, _SIMILAR = 0.8, 0.5  # of all rows in either of two slices, the share in both
+_MORE = 1.2  # the bound of a pair, over the better of its conditions
+_SURE = 0.9  # of the bound that candidates are ranked by
+
+_Floats = npt.NDArray[np.float64]
+Slice = tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SliceRows:
+    """Rows among which slices are looked for.
+
+    Attributes:
+        columns: arrays ``(n,)`` by name.
+        scores: ``(n,)``: bool where a row is right or wrong.
+        weights: the denominators of the scores, ``(n,)``; None where all are 1.
+    """
+
+    columns: Columns
+    scores: Scores
+    weights: Scores | None = None
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def members(self, conditions: Slice) -> Flags:
+        """Which rows are in a slice, bool ``(n,)``."""
+        parts = [condition.holds(self.columns) for condition in conditions]
+        return np.asarray(np.logical_and.reduce(parts), bool)
+
+    def losses(self, *, higher_is_better: bool) -> _Floats:
+        """How bad each row is: its part in the loss of the mean score, ``(n,)``."""
+        parts = linear_parts(self.scores, self.weights)
+        return -parts if higher_is_better else parts
+
+
+def find_slices(rows: SliceRows, *, higher_is_better: bool) -> list[Slice]:
+    """The slices that are most surely weak, the surest first.
+
+    Candidates are single conditions, and pairs that are clearly more surely weak than
+    each of their conditions. They are ranked by a lower bound of the loss against the rest.
+    Slices that are nearly the same are one.
+
+    Args:
+        rows: of val.
+        higher_is_better: of the scores.
+
+    Returns:
+        at most `MOST` of them; none with too few rows.
+    """
+    if len(rows) < 2 * FEWEST:
+        return []
+    single, held = [], []
+    for one in conditions_of(rows.columns):
+        members = one.holds(rows.columns)
+        if FEWEST <= members.sum() <= len(rows) - FEWEST:
+            single.append(one)
+            held.append(members)
+    if not single:
+        return []
+    masks = np.array(held, np.float32)
+    loss = rows.losses(higher_is_better=higher_is_better).astype(np.float64)
+    loss -= loss.mean()
+    counts = masks @ masks.T
+    sums = (masks * loss.astype(np.float32)) @ masks.T
+    squares = (masks * (loss**2).astype(np.float32)) @ masks.T
+    bounds = _lower_bounds(counts, sums, squares, float(loss.var()), len(rows))
+    alone = np.diag(bounds).copy()
+    np.fill_diagonal(bounds, -np.inf)
+    better = np.maximum(np.maximum(alone[:, None], alone), 0)
+    bounds[bounds <= _MORE * better] = -np.inf
+    np.fill_diagonal(bounds, alone)
+    first, second = np.triu_indices(len(single))
+    value = bounds[first, second]
+    chosen: list[Slice] = []
+    taken: list[Flags] = []
+    for place in np.argsort(-value, kind="stable"):
+        if len(chosen) == MOST or not value[place] > 0:
+            break
+        pair = {first[place].item(): None, second[place].item(): None}
+        found = tuple(single[number] for number in pair)
+        members = rows.members(found)
+        if all(overlap(members, other) < _SAME for other in taken):
+            chosen.append(found)
+            taken.append(members)
+    return chosen
+
+
+def _lower_bounds(
+    counts: npt.NDArray[np.float32],
+    sums: npt.NDArray[np.float32],
+    squares: npt.NDArray[np.float32],
+    variance: float,
+    rows: int,
+) -> _Floats:
+    """Lower bounds of the losses of slices against the rest; -inf with too few rows.
+
+    Args:
+        counts, sums, squares: of the rows of each slice: how many, and the sums of
+            their losses, whose mean over all rows is 0, and of the losses' squares.
+        variance: of the losses of all rows.
+        rows: how many there are.
+    """
+    enough = (counts >= FEWEST) & (counts <= rows - FEWEST)
+    inside = np.where(enough, counts, 1).astype(np.float64)
+    outside = np.maximum(rows - inside, 1)
+    mean = sums / inside
+    own = np.maximum(squares / inside - mean**2, variance)
+    error = np.sqrt(own / inside + variance / outside)
+    bound = mean + sums / outside - NormalDist().inv_cdf(_SURE) * error
+    return np.where(enough, bound, -np.inf)
+
+
+def overlap(one: Flags, other: Flags) -> float:
+    """The share of the rows in either of two slices that are in both."""
+    either = int((one | other).sum())
+    return int((one & other).sum()) / either if either else 0.0
+
+
+def confirm(
+    slices: Sequence[Slice], rows: SliceRows, level: float, *, higher_is_better: bool
+) -> list[WeakSlice]:
+    """Test slices on other rows than those that they were found on.
+
+    Args:
+        slices: from `find_slices`.
+        rows: of test, an item once.
+        level: the chance that any slice is confirmed where none is weak.
+        higher_is_better: of the scores.
+
+    Returns:
+        the confirmed ones, the surest first. A slice that shares half of its rows with
+        a surer one is left out.
+    """
+    tested = list(_tested(slices, rows, higher_is_better=higher_is_better))
+    tested.sort(key=lambda one: (one.p_value, -one.loss))
+    confirmed: list[WeakSlice] = []
+    highest = 0.0
+    for place, one in enumerate(tested):
+        highest = max(highest, min(1.0, (len(tested) - place) * one.p_value))
+        if highest > level:
+            break
+        if all(overlap(one.members, o.members) < _SIMILAR for o in confirmed):
+            confirmed.append(_corrected(one, highest))
+    return confirmed
+
+
+def _corrected(one: WeakSlice, p_value: float) -> WeakSlice:
+    facts = one.name, one.rows, one.score, one.rest, one.loss
+    return WeakSlice(*facts, p_value, one.members)
+
+
+def _tested(
+    slices: Sequence[Slice], rows: SliceRows, *, higher_is_better: bool
+) -> Iterator[WeakSlice]:
+    sign = 1 if higher_is_better else -1
+    for found in slices:
+        members = rows.members(found)
+        count = int(members.sum())
+        if not FEWEST <= count <= len(rows) - FEWEST:
+            continue
+        if not all(_weight(rows, part) for part in (members, ~members)):
+            continue
+        own, rest = (_rate(rows, part) for part in (members, ~members))
+        if rows.scores.dtype == bool and rows.weights is None:
+            p_value = fisher(rows.scores, members)
+        else:
+            p_value = _welch_p(rows, members, higher_is_better=higher_is_better)
+        name = " and ".join(map(str, found))
+        loss = sign * (rest - own)
+        yield WeakSlice(name, count, own, rest, loss, p_value, members)
+
+
+def _rate(rows: SliceRows, part: Flags) -> float:
+    return float(rows.scores[part].sum()) / _weight(rows, part)
+
+
+def _weight(rows: SliceRows, part: Flags) -> float:
+    return float(part.sum() if rows.weights is None else rows.weights[part].sum())
+
+
+def fisher(right: Flags, members: Flags) -> float:
+    """The one-sided exact p-value that members are right less often than the others.
+
+    Args:
+        right, members: bool ``(n,)``.
+    """
+    from scipy.special import gammaln
+
+    rows, wrong, inside = len(right), int((~right).sum()), int(members.sum())
+    seen = int((~right & members).sum())
+    k = np.arange(seen, min(wrong, inside) + 1)
+
+    def ways(n: npt.ArrayLike, r: npt.ArrayLike) -> _Floats:
+        n, r = np.asarray(n), np.asarray(r)
+        return np.asarray(gammaln(n + 1) - gammaln(r + 1) - gammaln(n - r + 1))
+
+    chances = ways(wrong, k) + ways(rows - wrong, inside - k) - ways(rows, inside)
+    return min(1.0, float(np.exp(chances).sum()))
+
+
+def _welch_p(rows: SliceRows, members: Flags, *, higher_is_better: bool) -> float:
+    """The one-sided p-value that the members' loss is above that of the others."""
+    from scipy.special import stdtr
+
+    parts = [
+        linear_parts(
+            rows.scores[part], None if rows.weights is None else rows.weights[part]
+        )
+        for part in (members, ~members)
+    ]
+    sizes = np.array([len(part) for part in parts], np.float64)
+    own = np.array([part.var(ddof=1) for part in parts])
+    common = float((own * (sizes - 1)).sum() / (sizes - 1).sum())
+    error, free = welch(np.maximum(own, common), sizes)
+    if not error[0, 1]:
+        return 1.0
+    apart = parts[0].mean() - parts[1].mean()
+    loss = -apart if higher_is_better else apart
+    return float(stdtr(free[0, 1], -loss / error[0, 1]))
