@@ -7,10 +7,12 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 from headrace.errors import SpecError, UsageError
 from headrace.gates.kinds import check_gate, judge_gate
+from headrace.gates.rows import JudgedRows, WeakSlice
 from headrace.records import GateResult
 from headrace.spec import GateSpec
 
@@ -109,3 +111,50 @@ def test_what_a_kind_compared_is_shown_without_a_sign_where_it_does_not_say() ->
     assert (gate.compared, gate.figures) == ("", "0.08, threshold 0.1")
     assert gate.model_copy(update={"compared": "0.08 <= 0.1"}).figures == "0.08 <= 0.1"
     assert gate.model_copy(update={"value": None}).figures == ""
+
+
+def weak(name: str, loss: float) -> WeakSlice:
+    return WeakSlice(name, 1200, 0.9 - loss, 0.9, loss, 0.001, np.ones(2, bool))
+
+
+@pytest.mark.parametrize(
+    ("slices", "passed", "reason"),
+    [
+        ([], True, "no slice is weak"),
+        (
+            [weak("mean > 9", 0.05), weak("words <= 3", 0.25)],
+            False,
+            "accuracy is 0.65 on the 1,200 test rows with words <= 3, and 0.9 on all "
+            "others (p = 0.001)",
+        ),
+        (None, False, "weak slices were not looked for: val or test has too few rows"),
+    ],
+)
+def test_the_weakest_slice_is_held_against_its_bound(
+    slices: list[WeakSlice] | None, passed: bool, reason: str
+) -> None:
+    gate = GateSpec.model_validate({"name": "weak_slice", "threshold": 0.1})
+    check_gate(gate)
+    rows = JudgedRows("accuracy", np.ones(2, bool), None, [], weak_slices=slices)
+    result = judge_gate(gate, {}, rows)
+    assert (result.passed, result.reason) == (passed, reason)
+
+
+@pytest.mark.parametrize(
+    "values", [{}, {"threshold": -1}, {"threshold": 1, "arguments": {"top": 1}}]
+)
+def test_a_gate_on_weak_slices_needs_a_threshold_alone(values: dict[str, Any]) -> None:
+    gate = GateSpec.model_validate({"name": "weak_slice", **values})
+    with pytest.raises(SpecError, match="needs a threshold of 0 or more and takes no"):
+        check_gate(gate)
+
+
+def test_a_kind_may_judge_the_rows(extend: Extend) -> None:
+    judge = "return GateResult(name=gate.name, passed=rows.score == 'accuracy')"
+    code = SPREAD.replace("judge(self, gate, metrics)", "judge_rows(self, gate, rows)")
+    code = f"from headrace.records import GateResult\n{code.replace('JUDGE', judge)}"
+    extend("gates", "spread", code)
+    gate = gate_of(arguments={"most": 1})
+    check_gate(gate)
+    rows = JudgedRows("accuracy", np.ones(2, bool), None, [])
+    assert judge_gate(gate, {}, rows).passed

@@ -36,7 +36,7 @@ from headrace.signs import visible
 
 __all__ = ["alike", "as_column", "as_stored", "check_input", "columns", "decode_array"]
 __all__ += ["decode_files", "expectations", "fit", "form_of", "from_column"]
-__all__ += ["passages", "raw", "sizes", "usual_shape", "variants"]
+__all__ += ["passages", "raw", "sizes", "slice_columns", "usual_shape", "variants"]
 
 DTYPE = np.dtype(np.uint8)
 PADDED = True

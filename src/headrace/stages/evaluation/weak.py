@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -68,8 +69,7 @@ def _is_enough(rows: SliceRows) -> bool:
 def _of_all(one: WeakSlice, rows: npt.NDArray[np.intp], count: int) -> WeakSlice:
     members = np.zeros(count, bool)
     members[rows[one.members]] = True
-    facts = one.name, one.rows, one.score, one.rest, one.loss, one.p_value
-    return WeakSlice(*facts, members)
+    return replace(one, members=members)
 
 
 def _rows_of(context: Context, judge: Judge) -> SliceRows | None:

@@ -11,8 +11,10 @@ the one-sided exact test of R. A. Fisher, numbers and ratios that of Welch; see
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 import numpy as np
@@ -26,7 +28,7 @@ from headrace.tasks.forms import Scores
 
 FEWEST = 20  # rows in a slice and outside, of val and of test
 MOST = 20  # slices that are tested
-_SAME, _SIMILAR = 0.8, 0.5  # of all rows in either of two slices, the share in both
+_SAME = 0.8  # of the rows in either of two candidates, the share in both
 _MORE = 1.2  # the bound of a pair, over the better of its conditions
 _SURE = 0.9  # of the bound that candidates are ranked by
 
@@ -56,6 +58,12 @@ class SliceRows:
         parts = [condition.holds(self.columns) for condition in conditions]
         return np.asarray(np.logical_and.reduce(parts), bool)
 
+    def part(self, chosen: Flags) -> SliceRows:
+        """Some of these rows."""
+        columns = {name: values[chosen] for name, values in self.columns.items()}
+        weights = None if self.weights is None else self.weights[chosen]
+        return SliceRows(columns, self.scores[chosen], weights)
+
     def losses(self, *, higher_is_better: bool) -> _Floats:
         """How bad each row is: its part in the loss of the mean score, ``(n,)``."""
         parts = linear_parts(self.scores, self.weights)
@@ -66,8 +74,8 @@ def find_slices(rows: SliceRows, *, higher_is_better: bool) -> list[Slice]:
     """The slices that are most surely weak, the surest first.
 
     Candidates are single conditions, and pairs that are clearly more surely weak than
-    each of their conditions. They are ranked by a lower bound of the loss against the rest.
-    Slices that are nearly the same are one.
+    each of their conditions. They are ranked by a lower bound of the loss against the
+    rest. Slices that are nearly the same are one.
 
     Args:
         rows: of val.
@@ -157,25 +165,33 @@ def confirm(
         higher_is_better: of the scores.
 
     Returns:
-        the confirmed ones, the surest first. A slice that shares half of its rows with
-        a surer one is left out.
+        the confirmed ones, the surest first. A slice is left out if it is not weak
+        without the rows of surer ones: what shares rows with a weak slice is weak, too.
     """
     tested = list(_tested(slices, rows, higher_is_better=higher_is_better))
     tested.sort(key=lambda one: (one.p_value, -one.loss))
     confirmed: list[WeakSlice] = []
-    highest = 0.0
-    for place, one in enumerate(tested):
-        highest = max(highest, min(1.0, (len(tested) - place) * one.p_value))
-        if highest > level:
+    free = np.ones(len(rows), bool)
+    corrected = holm([one.p_value for one in tested])
+    for one, p_value in zip(tested, corrected, strict=True):
+        if p_value > level:
             break
-        if all(overlap(one.members, o.members) < _SIMILAR for o in confirmed):
-            confirmed.append(_corrected(one, highest))
+        if (
+            _p_value(
+                rows.part(free), one.members[free], higher_is_better=higher_is_better
+            )
+            <= level
+        ):
+            confirmed.append(replace(one, p_value=p_value))
+            free &= ~one.members
     return confirmed
 
 
-def _corrected(one: WeakSlice, p_value: float) -> WeakSlice:
-    facts = one.name, one.rows, one.score, one.rest, one.loss
-    return WeakSlice(*facts, p_value, one.members)
+def holm(p_values: Sequence[float]) -> list[float]:
+    """P-values in ascending order after Holm's correction for all of them."""
+    count = len(p_values)
+    each = [(count - place) * p_value for place, p_value in enumerate(p_values)]
+    return [min(1.0, value) for value in itertools.accumulate(each, max)]
 
 
 def _tested(
@@ -184,19 +200,24 @@ def _tested(
     sign = 1 if higher_is_better else -1
     for found in slices:
         members = rows.members(found)
-        count = int(members.sum())
-        if not FEWEST <= count <= len(rows) - FEWEST:
-            continue
-        if not all(_weight(rows, part) for part in (members, ~members)):
-            continue
-        own, rest = (_rate(rows, part) for part in (members, ~members))
-        if rows.scores.dtype == bool and rows.weights is None:
-            p_value = fisher(rows.scores, members)
-        else:
-            p_value = _welch_p(rows, members, higher_is_better=higher_is_better)
-        name = " and ".join(map(str, found))
-        loss = sign * (rest - own)
-        yield WeakSlice(name, count, own, rest, loss, p_value, members)
+        p_value = _p_value(rows, members, higher_is_better=higher_is_better)
+        if math.isfinite(p_value):
+            own, rest = (_rate(rows, part) for part in (members, ~members))
+            name, loss = " and ".join(map(str, found)), sign * (rest - own)
+            count = int(members.sum())
+            yield WeakSlice(name, count, own, rest, loss, p_value, members)
+
+
+def _p_value(rows: SliceRows, members: Flags, *, higher_is_better: bool) -> float:
+    """The one-sided p-value that members are worse than others; NaN for too few."""
+    count = int(members.sum())
+    if not FEWEST <= count <= len(rows) - FEWEST:
+        return math.nan
+    if not all(_weight(rows, part) for part in (members, ~members)):
+        return math.nan
+    if rows.scores.dtype == bool and rows.weights is None:
+        return fisher(rows.scores, members)
+    return _welch_p(rows, members, higher_is_better=higher_is_better)
 
 
 def _rate(rows: SliceRows, part: Flags) -> float:

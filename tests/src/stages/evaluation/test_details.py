@@ -1,0 +1,181 @@
+"""Groups and weak slices of an evaluation, from a snapshot to its pages and gates."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from headrace.data.snapshots.splits import SplitRows
+from headrace.gates.kinds import judge_gate
+from headrace.records import DataDescription, SnapshotRecord
+from headrace.spec import GateSpec, PipelineSpec
+from headrace.stages.evaluation.answers import ask, group_slices
+from headrace.stages.evaluation.details import Details, look_closer
+from headrace.stages.evaluation.groups import draw_groups, items_once
+from headrace.stages.evaluation.weak import figures_of
+from headrace.state.store import Store
+from headrace.tasks import task
+from headrace.tasks.forms import Context
+
+TARGET = {"classes": ["dark", "light"]}
+DATA = DataDescription(medium="image", shape=(4, 4, 1), target=TARGET)
+JUDGE = task("classification").judge
+Write = Callable[..., SnapshotRecord]
+
+
+def snapshot_of(write: Write, store: Store, rows: int, wrong: float) -> SnapshotRecord:
+    """Images of noise; those with a white corner have wrong labels, and are theo's.
+
+    The model below says light where the first pixel is above 127.
+    """
+    random = np.random.default_rng(0)
+    images = random.integers(0, 250, (rows, 4, 4, 1), np.uint8)
+    light = images[:, 0, 0, 0] > 127
+    tinted = np.arange(rows) % 4 == 0
+    images[tinted, -1, -1] = 255
+    swapped = tinted & (random.random(rows) < wrong)
+    labels = np.where(light ^ swapped, "light", "dark").tolist()
+    columns = {
+        "split": np.where(np.arange(rows) % 8 < 4, "val", "test").tolist(),
+        "label": labels,
+        "name": [f"image {row}" for row in range(rows)],
+        "group": np.where(tinted, "theo", "ann").tolist(),
+    }
+    return write(store, DATA, images, columns)
+
+
+def first_pixel() -> Any:
+    """A Keras model that looks at the first pixel alone."""
+    import keras
+
+    raw = keras.Input((4, 4, 1), dtype="uint8")
+    scaled = keras.layers.Rescaling(1.0, -127.5)(raw)
+    kernel = np.zeros((16, 2), np.float32)
+    kernel[0] = -0.1, 0.1
+    head = keras.layers.Dense(2, "softmax")
+    model = keras.Model(raw, head(keras.layers.Flatten()(scaled)))
+    head.set_weights([kernel, np.zeros(2, np.float32)])
+    return model
+
+
+def look(snapshot: SnapshotRecord, store: Store, folder: Path) -> Details:
+    spec = PipelineSpec.model_validate(
+        {"name": "some", "medium": "image", "data": {"source": "somewhere"}}
+    )
+    train, val, test = (SplitRows(snapshot, s) for s in ("train", "val", "test"))
+    model = first_pixel()
+    context = Context(
+        model, spec, DATA, snapshot.digest, "", train, val, test, store, folder
+    )
+    answers = ask(model, {}, test, 25, JUDGE)
+    groups = group_slices(answers, train.groups, 0.95, JUDGE)
+    return look_closer(context, answers, groups, JUDGE, folder)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("pictures")
+
+
+@pytest.fixture(scope="module")
+def weak(write_snapshot: Write, folder: Path) -> Details:
+    store = Store(str(folder / "store"))
+    return look(snapshot_of(write_snapshot, store, 1200, 0.4), store, folder)
+
+
+def test_the_planted_slice_and_the_groups_are_in_metrics_slices_and_warnings(
+    weak: Details,
+) -> None:
+    (name,) = [name for name in weak.slices if name.startswith("weak_slice=")]
+    assert name in {"weak_slice=maximum > 249", "weak_slice=group = theo"}
+    found, pair = weak.slices[name], weak.slices["pair=ann, theo"]
+    assert (found["rows"], pair["rows"]) == (150, 600)
+    assert found["rest"] == 1
+    assert found["loss"] == pair["difference"] == 1 - found["accuracy"]
+    assert 0.3 < found["loss"] < 0.5
+    assert pair["difference_low"] < pair["difference"] < pair["difference_high"]
+    assert weak.metrics == pytest.approx(
+        {
+            "group_difference": found["loss"],
+            "group_ratio": found["accuracy"],
+            "weak_slices": 1,
+            "weak_slice_loss": found["loss"],
+        }
+    )
+    (finding,) = weak.findings
+    assert (finding.check, finding.split, finding.count) == ("weak_slice", "test", 150)
+    assert f"on the 150 test rows with {name.partition('=')[2]}" in finding.message
+
+
+def test_gates_judge_the_rows_and_the_slices(weak: Details) -> None:
+    fair = GateSpec.model_validate({"name": "fairness", "arguments": {"gap": 0.1}})
+    result = judge_gate(fair, {}, weak.rows)
+    assert not result.passed
+    assert "accuracy is 1 for ann (n = 450)" in result.reason
+    recall = {"gap": 0.1, "metric": "class=light/recall"}
+    gate = GateSpec.model_validate({"name": "fairness", "arguments": recall})
+    assert "class=light/recall is 1 for ann" in judge_gate(gate, {}, weak.rows).reason
+    for threshold, passed in ((0.1, False), (0.6, True)):
+        gate = GateSpec.model_validate({"name": "weak_slice", "threshold": threshold})
+        assert judge_gate(gate, {}, weak.rows).passed is passed
+
+
+def test_groups_and_bad_answers_are_drawn(
+    weak: Details, folder: Path, is_picture: Callable[[Path], bool]
+) -> None:
+    for draw in weak.drawings:
+        draw()
+    assert is_picture(folder / "groups.png")
+    assert is_picture(folder / "weak_slices.png")
+    listed = json.loads((folder / "weak_slices.json").read_text())
+    assert listed["heads"] == ["slice", "answer"]
+    assert len(listed["rows"]) == 8
+    for row in listed["rows"]:
+        name, answer = row["cells"]
+        assert f"weak_slice={name}" in weak.slices
+        assert answer.startswith("true ")
+
+
+def test_clean_data_has_no_weak_slice(write_snapshot: Write, tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "store"))
+    details = look(snapshot_of(write_snapshot, store, 400, 0), store, tmp_path)
+    assert details.metrics == {
+        "group_difference": 0,
+        "group_ratio": 1,
+        "weak_slices": 0,
+        "weak_slice_loss": 0,
+    }
+    assert not details.findings
+
+
+def test_too_few_rows_are_not_looked_at(write_snapshot: Write, tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "store"))
+    details = look(snapshot_of(write_snapshot, store, 60, 0), store, tmp_path)
+    assert (details.metrics, details.slices) == ({}, {})
+    assert details.rows.weak_slices is None
+
+
+def test_an_item_counts_once_in_its_group() -> None:
+    items = np.array([b"a" * 32, b"b" * 32, b"a" * 32, b"a" * 32], "S32")
+    once = items_once(items, ["ann", "ann", "bob", "ann"])
+    assert once.tolist() == [True, True, True, False]
+
+
+def test_no_slices_that_were_looked_for_are_metrics() -> None:
+    assert figures_of([], "accuracy") == (
+        {"weak_slices": 0.0, "weak_slice_loss": 0.0},
+        {},
+        [],
+    )
+    assert figures_of(None, "accuracy") == ({}, {}, [])
+
+
+def test_one_group_is_not_drawn(tmp_path: Path) -> None:
+    group = {"rows": 9.0, "accuracy": 0.9, "accuracy_low": 0.8, "accuracy_high": 1.0}
+    draw_groups({"group=ann": group, "class=1": {}}, "accuracy", tmp_path / "x.png")
+    assert not (tmp_path / "x.png").exists()

