@@ -128,6 +128,7 @@ def draw_groups(slices: Mapping[str, Metrics], score: str, path: Path) -> None:
     axes.axvline(mean, color=ACCENT, lw=1, label="these groups together")
     labels = [f"{name} ({n:,.0f})" for name, n in zip(order, rows, strict=True)]
     axes.set_yticks(range(len(order)), labels)
+    axes.set_ylim(-0.6, len(order) - 0.4)
     axes.set(xlabel=score.replace("_", " "), title="test split, by group (rows)")
     axes.grid(alpha=0.3, axis="x")
     axes.legend(fontsize=8)

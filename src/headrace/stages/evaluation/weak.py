@@ -117,8 +117,9 @@ def figures_of(
         }
         for one in weak
     }
-    more = f"; {len(weak) - 1:,} more slices are weak" if len(weak) > 1 else ""
-    message = f"{describe(weak[0], score)}{more}"
+    count = len(weak) - 1
+    more = f"; {count:,} more {'slices are' if count > 1 else 'slice is'} weak"
+    message = f"{describe(weak[0], score)}{more * (count > 0)}"
     finding = Finding(
         check="weak_slice", split="test", count=weak[0].rows, message=message
     )

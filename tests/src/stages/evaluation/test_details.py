@@ -12,6 +12,7 @@ import pytest
 
 from headrace.data.snapshots.splits import SplitRows
 from headrace.gates.kinds import judge_gate
+from headrace.gates.rows import WeakSlice
 from headrace.records import DataDescription, SnapshotRecord
 from headrace.spec import GateSpec, PipelineSpec
 from headrace.stages.evaluation.answers import ask, group_slices
@@ -173,6 +174,21 @@ def test_no_slices_that_were_looked_for_are_metrics() -> None:
         [],
     )
     assert figures_of(None, "accuracy") == ({}, {}, [])
+
+
+@pytest.mark.parametrize(
+    ("count", "ending"),
+    [(1, "(p = 0.01)"), (2, "; 1 more slice is weak"), (3, "; 2 more slices are weak")],
+)
+def test_a_warning_names_the_surest_slice_and_counts_the_others(
+    count: int, ending: str
+) -> None:
+    one = WeakSlice("dark", 30, 0.7, 0.9, 0.2, 0.01, np.ones(1, bool))
+    worse = WeakSlice("short", 30, 0.6, 0.9, 0.3, 0.02, np.ones(1, bool))
+    metrics, _, (finding,) = figures_of([one, worse, worse][:count], "accuracy")
+    assert "on the 30 test rows with dark" in finding.message
+    assert finding.message.endswith(ending)
+    assert metrics["weak_slice_loss"] == (0.3 if count > 1 else 0.2)
 
 
 def test_one_group_is_not_drawn(tmp_path: Path) -> None:
