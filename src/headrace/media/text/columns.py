@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -73,12 +74,12 @@ def slice_columns(payload: Texts) -> Columns:
 
     Words stand between blanks, in lower case; arrays of str ``(n,)``.
     """
-    words = pc.utf8_split_whitespace(pc.utf8_trim_whitespace(as_column(payload)))
-    ends = {"first_word": 0, "last_word": -1}
-    split = [[word.lower() for word in text] or [""] for text in words.to_pylist()]
+    column = pc.utf8_lower(pc.utf8_trim_whitespace(as_column(payload)))
+    split = partial(pc.utf8_split_whitespace, column, max_splits=1)
+    first, last = split(), split(reverse=True)
     return {
-        name: np.array([text[place] for text in split], object)
-        for name, place in ends.items()
+        "first_word": np.array(pc.list_element(first, 0).to_pylist(), object),
+        "last_word": np.array([words[-1] for words in last.to_pylist()], object),
     }
 
 

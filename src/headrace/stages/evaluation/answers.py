@@ -16,7 +16,7 @@ from headrace.data.snapshots.splits import Rows, SplitRows
 from headrace.media.forms import Columns
 from headrace.models.logged import loading
 from headrace.records import Finding, Metrics
-from headrace.stages.evaluation.slices.conditions import columns_of, joined
+from headrace.stages.evaluation.slices.conditions import columns_of, joined, most_rows
 from headrace.tasks import Judge, asked
 from headrace.tasks.forms import Judged, Outputs, Scores, Targets
 
@@ -51,7 +51,7 @@ class Answers:
         groups: of the rows, ``(n,)``; empty where they have none.
         worst: the bad answers that are shown.
         weights: the denominators of the scores, ``(n,)``; None where all are 1.
-        columns: of the first `SOME_ROWS` rows, from `columns_of`.
+        columns: of the first `most_rows` rows, from `columns_of`.
     """
 
     targets: Targets
@@ -89,7 +89,7 @@ def ask(
     worst_so_far: Worst | None = None
     for shard in np.flatnonzero(rows.counts).tolist():
         part = rows.read(shard)
-        if (left := SOME_ROWS - len(groups)) > 0:
+        if (left := most_rows(data) - len(groups)) > 0:
             columns.append(columns_of(part.items[:left], part.groups[:left], data))
         raw = questions.raw(part.questions)
         targets.append(part.targets)

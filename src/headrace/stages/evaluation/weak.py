@@ -14,8 +14,8 @@ from headrace.gates.rows import WeakSlice
 from headrace.media.forms import Columns, Flags
 from headrace.models.logged import loading
 from headrace.records import Finding, Metrics
-from headrace.stages.evaluation.answers import SOME_ROWS, Answers
-from headrace.stages.evaluation.slices.conditions import columns_of, joined
+from headrace.stages.evaluation.answers import Answers
+from headrace.stages.evaluation.slices.conditions import columns_of, joined, most_rows
 from headrace.stages.evaluation.slices.search import (
     FEWEST,
     SliceRows,
@@ -34,9 +34,9 @@ def weak_slices(
     """Find weak slices on val, and confirm them on test.
 
     Args:
-        context: the model and its data; at most `SOME_ROWS` rows of val and of test are
-            looked at. ``evaluation.confidence`` is 1 minus the chance that any slice is
-            confirmed where none is weak.
+        context: the model and its data; `most_rows` of val and of test are looked at.
+            ``evaluation.confidence`` is 1 minus the chance that any slice is confirmed
+            where none is weak.
         answers: of the model to test.
         once: the rows of test that count, bool ``(n,)``: one of each item.
         judge: of the answers.
@@ -48,7 +48,7 @@ def weak_slices(
     Raises:
         IntegrityError: the snapshot is damaged.
     """
-    rows = np.flatnonzero(once[:SOME_ROWS])
+    rows = np.flatnonzero(once[: most_rows(context.data)])
     columns = {name: values[rows] for name, values in answers.columns.items()}
     weights = None if answers.weights is None else answers.weights[rows]
     of_test = SliceRows(columns, answers.scores[rows], weights)
@@ -74,7 +74,7 @@ def _of_all(one: WeakSlice, rows: npt.NDArray[np.intp], count: int) -> WeakSlice
 
 def _rows_of(context: Context, judge: Judge) -> SliceRows | None:
     """Columns and scores of the first rows of val; None where it has none."""
-    data, val, left = context.data, context.val, SOME_ROWS
+    data, val, left = context.data, context.val, most_rows(context.data)
     columns: list[Columns] = []
     scores: list[Scores] = []
     weights: list[Scores] = []

@@ -26,6 +26,7 @@ from headrace.stages.evaluation.slices.conditions import (
     columns_of,
     conditions_of,
     joined,
+    most_rows,
 )
 from headrace.stages.evaluation.slices.search import (
     SliceRows,
@@ -102,6 +103,16 @@ def test_columns_are_those_of_each_item_alone_and_the_group() -> None:
     assert not {"length_excess", "fingerprint"} & columns.keys()
     twice = joined([columns, columns])
     assert twice["group"].tolist() == ["ann", "bob", ""] * 2
+
+
+@pytest.mark.parametrize(
+    ("shape", "rows"),
+    [((28, 28, 1), 5000), ((512, 512, 1), 1024), ((4096, 4096, 3), 500)],
+)
+def test_large_items_are_looked_at_in_smaller_numbers(
+    shape: tuple[int, ...], rows: int
+) -> None:
+    assert most_rows(IMAGES.model_copy(update={"shape": shape})) == rows
 
 
 @pytest.mark.parametrize(("inside", "outside"), [((5, 20), (2, 80)), ((0, 9), (3, 7))])
