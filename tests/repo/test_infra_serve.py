@@ -95,7 +95,7 @@ def test_a_probe_speaks_tls_and_is_let_in_by_its_host() -> None:
         get = CONTAINER[probe]["httpGet"]
         assert (get["scheme"], get["port"]) == ("HTTPS", "https")
         ((name, host),) = [(h["name"], h["value"]) for h in get["httpHeaders"]]
-        Doors().check({name.lower().encode(): host.encode()}, needs_token=False)
+        Doors().check("GET", {name.lower().encode(): host.encode()}, needs_token=False)
     assert SERVICE["healthcheck"]["test"][-1].startswith("https://127.0.0.1:")
 
 

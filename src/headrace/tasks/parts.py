@@ -415,9 +415,11 @@ class Answers(Protocol):
 
     Attributes:
         OUTPUT: the name of a model's output in a server, such as ``probabilities``.
+        ARE_SUMS: whether outputs are sums over an item, of any size.
     """
 
     OUTPUT: str
+    ARE_SUMS: bool = False
 
     def answers(self, outputs: Outputs, data: DataDescription) -> list[Any]:
         """The answer to each item, such as its label."""

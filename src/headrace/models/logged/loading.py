@@ -68,13 +68,16 @@ def _of_any_length(compute: Compute, items: Payload) -> Payload:
     return np.concatenate(parts)[np.argsort(order)]
 
 
-def largest_difference(given: Outputs, golden: Outputs) -> float:
+def largest_difference(given: Outputs, golden: Outputs, data: DataDescription) -> float:
     """How far answers are from golden ones of the same shape; not finite if one is not.
 
-    It is the largest absolute difference. That of a number above 1 is divided by it,
-    since a float32 has seven digits.
+    It is the largest absolute difference. Where answers are sums over an item, that of
+    a number above 1 is divided by it, since a float32 has seven digits.
     """
-    return float((np.abs(given - golden) / np.maximum(1, np.abs(golden))).max())
+    differences = np.abs(given - golden)
+    if task(data.task).answers.ARE_SUMS:
+        differences = differences / np.maximum(1, np.abs(golden))
+    return float(differences.max())
 
 
 class LoadedModel:

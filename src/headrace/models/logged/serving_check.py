@@ -274,7 +274,9 @@ def measure(request: Request) -> ServingReport:
         started = time.perf_counter()
         model(item)
         seconds.append(time.perf_counter() - started)
-    difference = max(largest_difference(a, outputs) for a in answers)
+    difference = max(
+        largest_difference(a, outputs, training.description) for a in answers
+    )
     if not np.isfinite(difference):
         return ServingReport(error="the model's answers are not all finite")
     latency_ms = statistics.median(seconds[5:]) * 1000

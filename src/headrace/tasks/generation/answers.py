@@ -17,6 +17,7 @@ class TextProbability(Answers):
     """See `headrace.tasks.Answers`."""
 
     OUTPUT = "nats"
+    ARE_SUMS = True
 
     def answers(self, outputs: Outputs, data: DataDescription) -> list[Any]:
         """Nats per character of each text, its end included."""

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from headrace.models.logged import loading
+from headrace.records import DataDescription
 
 
 @pytest.fixture(scope="module")
@@ -49,11 +50,18 @@ def test_one_longer_than_a_batch_is_answered_alone(
     assert loading.outputs(model, rows[:0]).shape == (0, 2)
 
 
-def test_differences_of_large_answers_are_relative() -> None:
+def test_differences_of_large_sums_are_relative_and_those_of_others_absolute() -> None:
     golden = np.array([[1000, 0.5]], np.float32)
-    assert loading.largest_difference(golden, golden) == 0
+    sums = DataDescription(medium="text", task="generation", shape=(8,))
+    numbers = DataDescription(medium="image", task="regression", shape=(2, 2, 1))
+
+    def difference(given: Any, data: DataDescription = sums) -> float:
+        return loading.largest_difference(given, golden, data)
+
+    assert difference(golden) == difference(golden, numbers) == 0
     given = golden + np.array([[1, 0.0001]], np.float32)
-    assert loading.largest_difference(given, golden) == pytest.approx(1e-3, rel=1e-3)
+    assert difference(given) == pytest.approx(1e-3, rel=1e-3)
+    assert difference(given, numbers) == pytest.approx(1, rel=1e-3)
     small = golden + np.array([[0, 0.01]], np.float32)
-    assert loading.largest_difference(small, golden) == pytest.approx(0.01, rel=1e-3)
-    assert np.isnan(loading.largest_difference(golden * np.nan, golden))
+    assert difference(small) == pytest.approx(0.01, rel=1e-3)
+    assert np.isnan(difference(golden * np.nan))

@@ -64,6 +64,6 @@ def test_the_names_of_a_proxy_are_let_in() -> None:
     settings = Settings(serve_hosts="models.example.com, serve.headrace.svc")
     doors, _ = _doors_of(Options(["digits"]), settings)
     for name in (b"models.example.com", b"serve.headrace.svc:443", b"localhost:8080"):
-        doors.check({b"host": name}, needs_token=False)
+        doors.check("GET", {b"host": name}, needs_token=False)
     with pytest.raises(HttpError):
-        doors.check({b"host": b"example.com"}, needs_token=False)
+        doors.check("GET", {b"host": b"example.com"}, needs_token=False)

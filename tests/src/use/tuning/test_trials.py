@@ -19,6 +19,7 @@ from headrace.planning import Plan
 from headrace.spec.files import override
 from headrace.stages import fitting
 from headrace.stages.fitting.checkpoints import Checkpoints
+from headrace.stages.fitting.data import Examples
 from headrace.state.store import Store
 from headrace.state.tracking import Tracking
 from headrace.tasks import task
@@ -322,10 +323,7 @@ def test_data_without_validation_rows_is_refused(
     search: Callable[..., Study], monkeypatch: pytest.MonkeyPatch, trained: Trained
 ) -> None:
     data = module.open_data(trained.snapshot, trained.contract)
-    empty = replace(
-        data,
-        val=replace(data.val, items=data.val.items[:0], targets=data.val.targets[:0]),
-    )
+    empty = replace(data, val=Examples(data.val.items[:0], data.val.targets[:0]))
     monkeypatch.setattr(module, "open_data", lambda *_: empty)
     with pytest.raises(Refusal, match="no validation rows"):
         search()
