@@ -295,6 +295,8 @@ def _description(served: Served, trial: Trial | None) -> dict[str, Any]:
         "engine": served.engine.name,
         "summary": served.task.answers.about(data),
     }
+    if served.task.writes or served.task.speaks:
+        value["asks"] = "prompt" if served.task.writes else "message"
     if data.sample_rate_hz:
         value["sample_rate_hz"] = data.sample_rate_hz
     if served.reader.longest:

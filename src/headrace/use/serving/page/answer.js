@@ -5,7 +5,7 @@ const FEW = 12; // so many classes stay where they are; of more, the best are so
 const BEST = 8;
 const QUIET_MS = 800; // a screen reader hears the answer that stays
 
-const VERBS = { text: "read", audio: "heard" };
+const VERBS = { text: "read", audio: "heard", prompt: "wrote", message: "said" };
 
 const percent = (share) => `${(100 * share).toFixed(1)}\u00a0%`;
 
@@ -25,7 +25,7 @@ export class Answer {
     const isWide = names.length > FEW || names.some((name) => name.length > 16);
     $("#classes").style.setProperty("--names", isWide ? "40%" : "max-content");
     $("#classes").replaceChildren(...rows);
-    $("#saw-title").textContent = `What the model ${VERBS[model.medium] ?? "saw"}`;
+    $("#saw-title").textContent = `What the model ${VERBS[model.asks ?? model.medium] ?? "saw"}`;
     $(".below").classList.toggle("broad", model.medium !== "image");
   }
 
@@ -46,6 +46,35 @@ export class Answer {
       const shares = classes.map((name) => [name, given.probabilities[name] ?? 0]);
       this.#setRows(new Map(shares), given.label);
     }
+    this.#facts(given);
+    $("#saw").replaceChildren(...safeParts(given.input ?? ""));
+    this.#setStale(false);
+  }
+
+  wrote(text, given) {
+    const shown = document.createElement("bdi");
+    shown.className = "written";
+    shown.textContent = text;
+    this.#made(shown, `${[...text].length} characters`, given);
+  }
+
+  said(text, sound, given) {
+    const player = document.createElement("audio");
+    player.controls = player.autoplay = true;
+    player.src = URL.createObjectURL(sound);
+    this.#made(player, text, given);
+  }
+
+  #made(shown, label, given) {
+    const former = $("#saw audio")?.src ?? "";
+    if (former.startsWith("blob:")) URL.revokeObjectURL(former);
+    this.#head(label, "");
+    this.#facts(given);
+    $("#saw").replaceChildren(shown);
+    this.#setStale(false);
+  }
+
+  #facts(given) {
     const facts = {
       version: given.version,
       engine: given.engine ?? this.#model.engine ?? "",
@@ -55,8 +84,6 @@ export class Answer {
     for (const [name, value] of Object.entries(facts)) {
       $(`[data-fact=${name}]`).textContent = value;
     }
-    $("#saw").replaceChildren(...safeParts(given.input ?? ""));
-    this.#setStale(false);
   }
 
   fail(words) {

@@ -1,7 +1,7 @@
 // Talks to the server: one question at a time, and the latest one wins.
 
 const KEY = "headrace-token";
-export const address = (name) => `/models/${encodeURIComponent(name)}/predict`;
+export const address = (name, route = "predict") => `/models/${encodeURIComponent(name)}/${route}`;
 const TRIES = 5; // of a question that a busy server turned away
 
 async function call(path, options = {}) {
@@ -11,7 +11,8 @@ async function call(path, options = {}) {
     let reply;
     try {
       reply = await fetch(path, { ...options, headers, cache: "no-store" });
-    } catch {
+    } catch (error) {
+      if (error.name === "AbortError") throw error;
       throw new Error("The server does not answer. See whether headrace serve is still running.");
     }
     if (reply.status !== 401) return reply;
@@ -45,6 +46,15 @@ async function read(reply) {
   const error = new Error(content.error || `The server answered with status ${reply.status}.`);
   if (reply.status === 503) error.wait = Number(reply.headers.get("Retry-After")) || 1;
   throw error;
+}
+
+// Sends a JSON object to a route of a model; a reply that is no success is an error.
+export async function post(name, route, value, signal) {
+  const body = JSON.stringify(value);
+  const headers = { "Content-Type": "application/json" };
+  const reply = await call(address(name, route), { method: "POST", body, headers, signal });
+  if (!reply.ok) await read(reply);
+  return reply;
 }
 
 export async function listModels() {

@@ -4,16 +4,22 @@ import { Asking, address, listModels } from "./asking.js";
 import { Answer } from "./answer.js";
 import { AudioInput } from "./audio.js";
 import { ImageInput } from "./image.js";
+import { MessageInput } from "./message.js";
+import { PromptInput } from "./prompt.js";
 import { TextInput } from "./text.js";
 
 const $ = (selector) => document.querySelector(selector);
 const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
+// What is sent, its type, and the route that takes it.
 const EXAMPLES = {
   image: ["--data-binary @image.png", "image/png"],
   text: ["--data-binary 'a text'", "text/plain"],
   audio: ["--data-binary @sound.wav", "audio/wav"],
+  prompt: [`--data '{"prompt": "", "temperature": 0.8}'`, "application/json", "generate"],
+  message: [`--output said.wav --data '{"text": "..."}'`, "application/json", "say"],
   other: ["--data-binary @item", "application/octet-stream"],
 };
+const INPUTS = { image: ImageInput, text: TextInput, audio: AudioInput, prompt: PromptInput, message: MessageInput };
 
 const answer = new Answer();
 const asking = new Asking({
@@ -26,6 +32,8 @@ const asking = new Asking({
 const page = {
   // `make` resolves to the body and its type; it is called when its turn has come.
   send: (make) => asking.ask(model.name, make),
+  wrote: (text, facts) => answer.wrote(text, facts),
+  said: (text, sound, facts) => answer.said(text, sound, facts),
   note: (words) => ($("#note").textContent = words),
   fail(words) {
     asking.forget();
@@ -38,7 +46,7 @@ const page = {
   },
 };
 const inputs = {};
-for (const [medium, Input] of [["image", ImageInput], ["text", TextInput], ["audio", AudioInput]]) {
+for (const [medium, Input] of Object.entries(INPUTS)) {
   inputs[medium] = new Input($(`[data-medium=${medium}]`), page);
 }
 let models = [];
@@ -47,15 +55,16 @@ let model = null;
 function choose(name) {
   model?.input?.leave?.();
   model = models.find((each) => each.name === name) ?? models[0];
-  const medium = model.medium in inputs ? model.medium : "other";
+  const asked = model.asks ?? model.medium;
+  const medium = asked in inputs ? asked : "other";
   for (const box of document.querySelectorAll("[data-medium]")) {
     box.hidden = box.dataset.medium !== medium;
   }
   $("#model").value = model.name;
   $("#summary").textContent = model.summary ?? "";
-  const [data, type] = EXAMPLES[medium];
+  const [data, type, route] = EXAMPLES[medium];
   $("#shell").textContent =
-    `curl ${data} -H 'Content-Type: ${type}' \\\n  '${location.origin}${address(model.name)}'`;
+    `curl ${data} -H 'Content-Type: ${type}' \\\n  '${location.origin}${address(model.name, route)}'`;
   answer.use(model);
   model.input = inputs[medium];
   model.input?.use(model);

@@ -1,0 +1,39 @@
+// A message, which the model says.
+
+import { post } from "./asking.js";
+
+export class MessageInput {
+  hint = "Texts are parted by spaces. Another seed gives another take.";
+
+  constructor(box, page) {
+    this.page = page;
+    this.field = (name) => box.querySelector(`[name=${name}]`);
+    box.querySelector("[data-do=say]").addEventListener("click", () => this.#say());
+    this.field("message").addEventListener("keydown", (event) => event.key === "Enter" && this.#say());
+  }
+
+  use(model) {
+    this.model = model;
+    this.field("message").value = "";
+    const speakers = model.speakers ?? [];
+    this.field("speaker").replaceChildren(...speakers.map((name) => new Option(name)));
+    this.field("speaker").parentElement.hidden = speakers.length < 2;
+  }
+
+  async #say() {
+    const text = this.field("message").value.trim();
+    if (!text) return this.page.clear();
+    const wish = { text, seed: Number(this.field("take").value) };
+    if (this.field("speaker").value) wish.speaker = this.field("speaker").value;
+    const started = performance.now();
+    try {
+      const reply = await post(this.model.name, "say", wish);
+      const version = reply.headers.get("X-Model-Version");
+      const request_id = reply.headers.get("X-Request-Id");
+      const latency = performance.now() - started;
+      this.page.said(text, await reply.blob(), { version, request_id, latency });
+    } catch (error) {
+      this.page.fail(error.message);
+    }
+  }
+}
