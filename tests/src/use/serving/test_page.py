@@ -22,7 +22,15 @@ def test_every_file_that_the_page_names_is_served() -> None:
         for text in FILES.values()
         for name in re.findall(r"[\"'](?:/page|\.)/([\w.]+)[\"']", text)
     }
-    assert {"page.css", "page.js", "recorder.js", "wav.js"} <= named
+    expected = {
+        "page.css",
+        "page.js",
+        "recorder.js",
+        "wav.js",
+        "prompt.js",
+        "message.js",
+    }
+    assert expected <= named
     assert named <= set(FILES)
     assert {f"/page/{name}" for name in FILES} | {"/"} == set(page_routes())
 
