@@ -59,6 +59,7 @@ def run(script: str, place: Path, *, shell: bool = True) -> str:
     environment["PATH"] = (
         f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     )
+    environment["HEADRACE_ENGINES"] = "none"  # no process outlives a page
     bash = ["bash", "-euo", "pipefail", "-c"]
     done = subprocess.run(
         [*(bash if shell else [sys.executable, "-c"]), script],
