@@ -58,7 +58,8 @@ def builder_name(spec: PipelineSpec) -> str:
         problem = f"is a family for {family_medium(name)}, and this pipeline's medium "
         problem += f"is {spec.medium}"
     elif family_yields(name) not in ("", takes):
-        problem = f"yields a {family_yields(name)}, and {spec.task} takes a {takes}"
+        problem = f'is a family for other tasks: it yields "{family_yields(name)}", '
+        problem += f'and {spec.task} takes "{takes}"'
     else:
         return name
     known = ", ".join(builder_names(spec.medium, takes)) or "none"

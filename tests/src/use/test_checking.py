@@ -114,7 +114,7 @@ def test_a_family_of_a_package_is_built(
     ("line", "instead", "message"),
     [
         (", keras.layers.Flatten()", "", BODY),
-        ('"vector"', '"map"', "takes a vector. Families for"),
+        ('"vector"', '"map"', 'takes "vector". Families for'),
         ('YIELDS = "vector"', "", ADVICE),
         ("return", "return None and", "It must return (preprocessing, network)"),
         ("units=4", "units", "missing 1 required positional argument: 'units'"),
