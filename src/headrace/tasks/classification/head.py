@@ -1,9 +1,6 @@
 """A dense layer with a softmax, and cross entropy; calibrated confidence.
 
-Temperature scaling calibrates after training: all logits are divided by one number, the
-temperature, which is chosen on validation rows (Guo, Pleiss, Sun and Weinberger, "On
-Calibration of Modern Neural Networks", 2017). The likeliest class stays the same. Label
-smoothing makes a model underconfident; this corrects it.
+Label smoothing makes a model underconfident; `headrace.tasks.calibration` corrects it.
 """
 
 from __future__ import annotations
@@ -16,53 +13,25 @@ import numpy as np
 from headrace.errors import SpecError
 from headrace.records import DataDescription, Metrics
 from headrace.spec import TrainingSpec
-from headrace.tasks import Head
+from headrace.tasks.calibration import Calibrated, temperature_of
 from headrace.tasks.forms import OR_A_BODY, Lazy, Outputs, Targets
-
-MOST = 8.0  # a temperature is between one eighth and this
-
-
-def last_layer(network: Any) -> Any:
-    """The network's last layer, a dense one with a softmax.
-
-    Raises:
-        SpecError: it is another kind of layer.
-    """
-    import keras
-
-    layer = network.layers[-1]
-    dense = isinstance(layer, keras.layers.Dense)
-    if not dense or layer.activation is not keras.activations.softmax:
-        raise SpecError(
-            "training.calibrate = true: the network ends in a layer "
-            f"{type(layer).__name__} ({layer.name}).",
-            "End it in one Dense layer with activation='softmax', or leave calibrate "
-            "out.",
-        )
-    return layer
 
 
 def best_temperature(probabilities: Outputs, labels: Targets) -> float:
-    """The temperature with the lowest log loss.
-
-    A prior with the weight of one row draws it towards 1. Without it, a few rows that
-    are all predicted correctly would give unlimited confidence.
-    """
-    from scipy import optimize, special
+    """The temperature with the lowest log loss."""
+    from scipy import special
 
     logits = np.log(np.maximum(probabilities.astype(np.float64), 1e-30))
     rows = np.arange(len(labels))
 
-    def loss(log_temperature: float) -> float:
-        scaled = special.log_softmax(logits / np.exp(log_temperature), axis=1)
-        return float(log_temperature**2 / 2 - scaled[rows, labels].sum())
+    def loss(temperature: float) -> float:
+        scaled = special.log_softmax(logits / temperature, axis=1)
+        return -float(scaled[rows, labels].sum())
 
-    most = np.log(MOST)
-    best = optimize.minimize_scalar(loss, bounds=(-most, most), method="bounded")
-    return float(np.exp(best.x))
+    return temperature_of(loss)
 
 
-class Softmax(Head):
+class Softmax(Calibrated):
     """See `headrace.tasks.Head`."""
 
     def output_shape(self, data: DataDescription) -> tuple[int, ...]:
@@ -88,11 +57,6 @@ class Softmax(Head):
                 f"End the network with {classes} probabilities, {OR_A_BODY}",
             )
 
-    def check_training(self, network: Any, training: TrainingSpec) -> None:
-        """Refuse to calibrate a network that does not end in a softmax layer."""
-        if training.calibrate:
-            last_layer(network)
-
     def losses(
         self, network: Any, targets: Any, outputs: Any, training: TrainingSpec
     ) -> Any:
@@ -114,16 +78,9 @@ class Softmax(Head):
         # Keras's argmax takes care of -0.0, which makes a step a twentieth slower.
         return ops.cast(ops.in_top_k(targets, outputs, 1), "float32")
 
-    def finish(
-        self, network: Any, outputs: Lazy, targets: Targets, training: TrainingSpec
-    ) -> Metrics:
-        """Temperature scaling: the logits are divided by `best_temperature`."""
-        if not (training.calibrate and len(targets)):
-            return {"temperature": 1.0}
-        temperature = best_temperature(outputs(), targets)
-        for weight in last_layer(network).weights:
-            weight.assign(np.asarray(weight) / np.float32(temperature))
-        return {"temperature": temperature}
+    def best_temperature(self, outputs: Outputs, targets: Targets) -> float:
+        """See `best_temperature`."""
+        return best_temperature(outputs, targets)
 
     def validation_metrics(
         self, network: Any, outputs: Outputs, targets: Targets

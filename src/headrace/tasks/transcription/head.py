@@ -3,9 +3,8 @@
 The loss of a row is the negative logarithm of the probability of its transcript (see
 `headrace.tasks.transcription.decoding`).
 
-Temperature scaling calibrates after training, as in a classification: all logits are
-divided by the number with the lowest loss on the validation rows. Greedy decoding gives
-the same transcripts, as the likeliest path stays the same.
+Greedy decoding gives the same transcripts after calibration, as the likeliest path
+stays the same.
 """
 
 from __future__ import annotations
@@ -19,17 +18,16 @@ from headrace.backend import ctc_losses
 from headrace.errors import SpecError
 from headrace.records import DataDescription, Metrics
 from headrace.spec import TrainingSpec
-from headrace.tasks import Head
+from headrace.tasks.calibration import Calibrated, temperature_of
 from headrace.tasks.forms import Lazy, Outputs, Targets
 from headrace.tasks.transcription import decoding
 from headrace.tasks.transcription.labels import PADDING, sequences, words_of
 
-MOST = 8.0  # a temperature is between one eighth and this
 _LEAST = 1e-30  # so that a logarithm is finite
 _WORST = 1e4  # the loss of a transcript that has no path
 
 
-class StepSoftmax(Head):
+class StepSoftmax(Calibrated):
     """See `headrace.tasks.Head`."""
 
     def output_shape(self, data: DataDescription) -> tuple[int, ...]:
@@ -63,11 +61,6 @@ class StepSoftmax(Head):
                 "Give more steps, or leave out the longest transcripts.",
             )
 
-    def check_training(self, network: Any, training: TrainingSpec) -> None:
-        """Refuse to calibrate a network that does not end in a softmax layer."""
-        if training.calibrate:
-            last_layer(network)
-
     def losses(
         self, network: Any, targets: Any, outputs: Any, training: TrainingSpec
     ) -> Any:
@@ -96,16 +89,9 @@ class StepSoftmax(Head):
         )
         return ops.abs(count - true) / ops.maximum(true, 1.0)
 
-    def finish(
-        self, network: Any, outputs: Lazy, targets: Targets, training: TrainingSpec
-    ) -> Metrics:
-        """Temperature scaling: the logits are divided by `best_temperature`."""
-        if not (training.calibrate and len(targets)):
-            return {"temperature": 1.0}
-        temperature = best_temperature(outputs(), targets)
-        for weight in last_layer(network).weights:
-            weight.assign(np.asarray(weight) / np.float32(temperature))
-        return {"temperature": temperature}
+    def best_temperature(self, outputs: Outputs, targets: Targets) -> float:
+        """See `best_temperature`."""
+        return best_temperature(outputs, targets)
 
     def validation_metrics(
         self, network: Any, outputs: Outputs, targets: Targets
@@ -121,46 +107,18 @@ class StepSoftmax(Head):
         }
 
 
-def last_layer(network: Any) -> Any:
-    """The network's last layer, a dense one with a softmax.
-
-    Raises:
-        SpecError: it is another kind of layer.
-    """
-    import keras
-
-    layer = network.layers[-1]
-    dense = isinstance(layer, keras.layers.Dense)
-    if not dense or layer.activation is not keras.activations.softmax:
-        raise SpecError(
-            "training.calibrate = true: the network ends in a layer "
-            f"{type(layer).__name__} ({layer.name}).",
-            "End it in one Dense layer with activation='softmax', or leave calibrate "
-            "out.",
-        )
-    return layer
-
-
 def best_temperature(outputs: Outputs, targets: Targets) -> float:
-    """The temperature with the lowest CTC loss.
-
-    A prior with the weight of one row draws it towards 1.
-    """
-    from scipy import optimize, special
+    """The temperature with the lowest CTC loss."""
+    from scipy import special
 
     logits = np.log(np.maximum(outputs.astype(np.float64), _LEAST))
 
-    def loss(log_temperature: float) -> float:
-        scaled = special.softmax(logits / np.exp(log_temperature), axis=2)
+    def loss(temperature: float) -> float:
+        scaled = special.softmax(logits / temperature, axis=2)
         likelihood = decoding.log_likelihood(scaled, targets[:, :-1])
-        return float(log_temperature**2 / 2 - np.maximum(likelihood, -_WORST).sum())
+        return -float(np.maximum(likelihood, -_WORST).sum())
 
-    most = np.log(MOST)
-    options = {"xatol": 0.02}
-    best = optimize.minimize_scalar(
-        loss, bounds=(-most, most), method="bounded", options=options
-    )
-    return float(np.exp(best.x))
+    return temperature_of(loss, xatol=0.02)
 
 
 PART = StepSoftmax()

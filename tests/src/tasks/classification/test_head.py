@@ -10,7 +10,8 @@ import pytest
 from headrace.backend import load_backend
 from headrace.errors import SpecError
 from headrace.models.logged.loading import answers
-from headrace.tasks.classification.head import MOST, best_temperature, last_layer
+from headrace.tasks.calibration import MOST, last_layer
+from headrace.tasks.classification.head import best_temperature
 
 
 def softmax(logits: Any) -> Any:

@@ -1,0 +1,87 @@
+"""Calibrated confidence of networks that end in a softmax.
+
+Temperature scaling calibrates after training: all logits are divided by one number, the
+temperature, which is chosen on validation rows (Guo, Pleiss, Sun and Weinberger, "On
+Calibration of Modern Neural Networks", 2017). The likeliest answer stays the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from headrace.errors import SpecError
+from headrace.records import Metrics
+from headrace.spec import TrainingSpec
+from headrace.tasks import Head
+from headrace.tasks.forms import Lazy, Outputs, Targets
+
+MOST = 8.0  # a temperature is between one eighth and this
+
+
+class Calibrated(Head):
+    """A head whose network ends in a softmax, which can be calibrated."""
+
+    def best_temperature(self, outputs: Outputs, targets: Targets) -> float:
+        """The temperature with the lowest loss; see `temperature_of`."""
+        raise NotImplementedError
+
+    def check_training(self, network: Any, training: TrainingSpec) -> None:
+        """Refuse to calibrate a network that does not end in a softmax layer."""
+        if training.calibrate:
+            last_layer(network)
+
+    def finish(
+        self, network: Any, outputs: Lazy, targets: Targets, training: TrainingSpec
+    ) -> Metrics:
+        """Temperature scaling: the logits are divided by `best_temperature`."""
+        if not (training.calibrate and len(targets)):
+            return {"temperature": 1.0}
+        temperature = self.best_temperature(outputs(), targets)
+        for weight in last_layer(network).weights:
+            weight.assign(np.asarray(weight) / np.float32(temperature))
+        return {"temperature": temperature}
+
+
+def last_layer(network: Any) -> Any:
+    """The network's last layer, a dense one with a softmax.
+
+    Raises:
+        SpecError: it is another kind of layer.
+    """
+    import keras
+
+    layer = network.layers[-1]
+    dense = isinstance(layer, keras.layers.Dense)
+    if not dense or layer.activation is not keras.activations.softmax:
+        raise SpecError(
+            "training.calibrate = true: the network ends in a layer "
+            f"{type(layer).__name__} ({layer.name}).",
+            "End it in one Dense layer with activation='softmax', or leave calibrate "
+            "out.",
+        )
+    return layer
+
+
+def temperature_of(loss: Callable[[float], float], **options: float) -> float:
+    """The temperature with the lowest loss.
+
+    A prior with the weight of one row draws it towards 1. Without it, a few rows that
+    are all predicted correctly would give unlimited confidence.
+
+    Args:
+        loss: the sum of the losses of all rows at a temperature.
+        options: of the search, such as ``xatol``.
+    """
+    from scipy import optimize
+
+    def with_prior(log_temperature: float) -> float:
+        return float(log_temperature**2 / 2 + loss(np.exp(log_temperature)))
+
+    most = np.log(MOST)
+    best = optimize.minimize_scalar(
+        with_prior, bounds=(-most, most), method="bounded", options=options
+    )
+    return float(np.exp(best.x))
