@@ -12,7 +12,7 @@ import pytest
 from scipy import stats
 
 from headrace.gates.intervals import Groups, linear_parts, wilson
-from headrace.tasks.classification.judge import wilson_interval
+from headrace.tasks.intervals import wilson_interval
 
 Draw = Callable[[np.random.Generator, int], npt.NDArray[np.float64]]
 

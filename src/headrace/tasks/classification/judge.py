@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,8 @@ from headrace.tasks.classification import suspects
 from headrace.tasks.classification.head import best_temperature
 from headrace.tasks.classification.rates import rate_of
 from headrace.tasks.forms import Judged, Outputs, Rated, Scores, Suspect, Targets
+from headrace.tasks.intervals import wilson_interval, z_of
+from headrace.tasks.judging import share_of
 
 # The root mean square error of a temperature is about 0.25 with 50 rows, and about 0.5
 # with 10 (200 draws each, four classes, accuracies of 0.5 to 0.94).
@@ -71,9 +72,7 @@ class RightOrWrong(Judge):
         self, scores: Scores, confidence: float, weights: Scores | None = None
     ) -> Metrics:
         """The accuracy with its Wilson interval."""
-        low, high = wilson_interval(int(scores.sum()), len(scores), confidence)
-        mean = float(scores.mean())
-        return {"accuracy": mean, "accuracy_low": low, "accuracy_high": high}
+        return share_of("accuracy", scores, confidence)
 
     def rate(
         self, name: str, outputs: Outputs, targets: Targets, data: DataDescription
@@ -164,21 +163,6 @@ class RightOrWrong(Judge):
         draw_calibration(bins, folder / "calibration.png")
 
 
-def wilson_interval(right: int, rows: int, confidence: float) -> tuple[float, float]:
-    """The Wilson score interval of a share.
-
-    Source: E. B. Wilson, Probable inference, the law of succession, and statistical
-    inference, JASA 22 (1927).
-    """
-    if not rows:
-        return math.nan, math.nan
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
-    share, weight = right / rows, z * z / rows
-    centre = (share + weight / 2) / (1 + weight)
-    half = z / (1 + weight) * math.sqrt(share * (1 - share) / rows + weight / rows / 4)
-    return centre - half, centre + half
-
-
 def confusion(outputs: Outputs, targets: Targets) -> npt.NDArray[np.int64]:
     """The confusion matrix ``(classes, classes)``; rows are the true label."""
     classes = outputs.shape[1]
@@ -235,7 +219,7 @@ def _few_rows_of(gate: GateSpec, labels: Targets, confidence: float) -> Finding 
 
 def rows_of_gate(threshold: float, share: float, confidence: float) -> int:
     """The number of rows that distinguishes a threshold from a share below it."""
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    z = z_of(confidence)
     return math.floor(z * z * share * (1 - share) / (threshold - share) ** 2) + 1
 
 

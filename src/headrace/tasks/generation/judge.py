@@ -14,16 +14,16 @@ from headrace.tasks import Judge
 from headrace.tasks.forms import Outputs, Scores, Targets
 from headrace.tasks.generation import evidence, pictures, samples
 from headrace.tasks.generation.evidence import Evidence
-from headrace.tasks.generation.intervals import (
+from headrace.tasks.intervals import (
     bootstrap_of_ratio,
     deviation_of_ratio,
     interval_of_ratio,
 )
+from headrace.tasks.judging import ranges_of, too_few
 
 if TYPE_CHECKING:
     from headrace.tasks.forms import Context
 
-ENOUGH_ROWS = 50  # for the comparison with a champion
 RANGES = 4  # of the lengths of documents, with equal numbers of rows
 
 
@@ -125,13 +125,7 @@ class Surprise(Judge):
         self, spec: PipelineSpec, targets: Targets, val_rows: int
     ) -> list[Finding]:
         """Too few test documents to compare a challenger with a champion."""
-        if (rows := len(targets)) >= ENOUGH_ROWS:
-            return []
-        message = (
-            f"{rows:,} test documents are too few to show that a challenger is no "
-            f"worse than the champion, which takes {ENOUGH_ROWS}"
-        )
-        return [Finding(check="few_rows", split="test", count=rows, message=message)]
+        return too_few(len(targets), "documents")
 
     def monitored(self, outputs: Outputs, data: DataDescription) -> dict[str, Any]:
         """Nats per character, and characters."""
@@ -158,11 +152,8 @@ class Surprise(Judge):
 
 def _by_length(nats: Scores, count: Scores) -> dict[str, Metrics]:
     """The metrics by length, in characters with the end; one length is in one range."""
-    order = np.argsort(count, kind="stable")
-    parts = np.array_split(count[order], min(RANGES, len(order)))
-    starts = np.unique(np.searchsorted(count[order], [part[0] for part in parts]))
     slices: dict[str, Metrics] = {}
-    for rows in np.split(order, starts[1:]):
+    for rows in ranges_of(count, RANGES):
         low, high = int(count[rows[0]]), int(count[rows[-1]])
         slices[f"length={low}-{high}"] = {
             "rows": float(len(rows)),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -14,19 +13,11 @@ from headrace.records import DataDescription, Finding, Metrics
 from headrace.spec import EvaluationSpec, PipelineSpec
 from headrace.tasks import Judge
 from headrace.tasks.forms import Outputs, Scores, Targets
+from headrace.tasks.intervals import interval_of_mean
+from headrace.tasks.judging import ranges_of, too_few
 
 RANGES = 5  # of the targets, with equal numbers of rows
-ENOUGH_ROWS = 50  # for the comparison with a champion
 _POINTS = 5000  # more make a picture slow and no clearer
-
-
-def interval(values: Scores, confidence: float) -> tuple[float, float]:
-    """The interval of a mean, by the normal approximation."""
-    if len(values) < 2:
-        return math.nan, math.nan
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
-    half = z * float(values.std(ddof=1)) / math.sqrt(len(values))
-    return float(values.mean()) - half, float(values.mean()) + half
 
 
 class AbsoluteError(Judge):
@@ -52,8 +43,8 @@ class AbsoluteError(Judge):
         size = np.abs(errors)
         truth = targets.astype(np.float64)
         constant = float(np.abs(truth - np.median(truth)).mean()) or math.nan
-        low, high = interval(size, evaluation.confidence)
-        bias_low, bias_high = interval(errors, evaluation.confidence)
+        low, high = interval_of_mean(size, evaluation.confidence)
+        bias_low, bias_high = interval_of_mean(errors, evaluation.confidence)
         bias = float(errors.mean())
         return {
             "test_median_absolute_error": float(np.median(size)),
@@ -74,7 +65,7 @@ class AbsoluteError(Judge):
         self, scores: Scores, confidence: float, weights: Scores | None = None
     ) -> Metrics:
         """The mean absolute error with its interval, and the standard deviation."""
-        low, high = interval(scores, confidence)
+        low, high = interval_of_mean(scores, confidence)
         return {
             "absolute_error": float(scores.mean()),
             "absolute_error_low": low,
@@ -95,13 +86,7 @@ class AbsoluteError(Judge):
         self, spec: PipelineSpec, targets: Targets, val_rows: int
     ) -> list[Finding]:
         """Too few test rows to compare a challenger with a champion."""
-        if (rows := len(targets)) >= ENOUGH_ROWS:
-            return []
-        message = (
-            f"{rows:,} test rows are too few to show that a challenger is no worse "
-            f"than the champion, which takes {ENOUGH_ROWS}"
-        )
-        return [Finding(check="few_rows", split="test", count=rows, message=message)]
+        return too_few(len(targets))
 
     def monitored(self, outputs: Outputs, data: DataDescription) -> dict[str, Any]:
         """The predicted number."""
@@ -127,16 +112,13 @@ def _errors(outputs: Outputs, targets: Targets) -> Scores:
 
 def _ranges(errors: Scores, truth: Scores) -> dict[str, Metrics]:
     """The errors by the size of the target; rows with one number are in one range."""
-    order = np.argsort(truth, kind="stable")
-    parts = np.array_split(truth[order], min(RANGES, len(order)))
-    starts = np.unique(np.searchsorted(truth[order], [part[0] for part in parts]))
     return {
         f"range={_range(truth[rows[0]], truth[rows[-1]])}": {
             "rows": float(len(rows)),
             "absolute_error": float(np.abs(errors[rows]).mean()),
             "bias": float(errors[rows].mean()),
         }
-        for rows in np.split(order, starts[1:])
+        for rows in ranges_of(truth, RANGES)
     }
 
 

@@ -21,8 +21,8 @@ from headrace.media.audio.spectra import Framing
 from headrace.records import DataDescription, Finding, Metrics
 from headrace.spec import EvaluationSpec, PipelineSpec
 from headrace.tasks import Judge
-from headrace.tasks.classification.judge import wilson_interval
 from headrace.tasks.forms import Context, Outputs, Scores, Targets
+from headrace.tasks.judging import share_of, too_few
 from headrace.tasks.synthesis import measures, pictures, players
 from headrace.tasks.synthesis.distances import Floats, lengths, profiles
 from headrace.tasks.synthesis.measures import keys_of, profiles_of
@@ -32,8 +32,6 @@ from headrace.tasks.synthesis.recogniser import (
     train_recogniser,
 )
 from headrace.tasks.synthesis.templates import Templates
-
-ENOUGH_ROWS = 50  # for the comparison with a champion
 
 
 @dataclass(frozen=True)
@@ -150,9 +148,7 @@ class Understood(Judge):
         self, scores: Scores, confidence: float, weights: Scores | None = None
     ) -> Metrics:
         """The share that is recognised, with its Wilson interval."""
-        low, high = wilson_interval(int(scores.sum()), len(scores), confidence)
-        mean = float(scores.mean())
-        return {"recognised": mean, "recognised_low": low, "recognised_high": high}
+        return share_of("recognised", scores, confidence)
 
     def badness(self, outputs: Outputs, targets: Targets) -> Any:
         """2 where neither text nor speaker is heard, 1 where one is, else 0."""
@@ -171,13 +167,7 @@ class Understood(Judge):
         self, spec: PipelineSpec, targets: Targets, val_rows: int
     ) -> list[Finding]:
         """Too few test rows to compare a challenger with a champion."""
-        if (rows := len(targets)) >= ENOUGH_ROWS:
-            return []
-        message = (
-            f"{rows:,} test rows are too few to show that a challenger is no worse "
-            f"than the champion, which takes {ENOUGH_ROWS}"
-        )
-        return [Finding(check="few_rows", split="test", count=rows, message=message)]
+        return too_few(len(targets))
 
     def monitored(self, outputs: Outputs, data: DataDescription) -> dict[str, Any]:
         """The length in seconds, and the level in decibels of full scale."""

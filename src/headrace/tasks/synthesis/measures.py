@@ -8,8 +8,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from headrace.records import DataDescription, Metrics
-from headrace.tasks.classification.judge import wilson_interval
 from headrace.tasks.forms import Targets
+from headrace.tasks.judging import share_of
 from headrace.tasks.synthesis.distances import (
     Floats,
     distances,
@@ -38,17 +38,11 @@ def profiles_of(targets: Targets, data: DataDescription) -> Floats:
 def heard_metrics(heard: Indices, keys: Indices, confidence: float) -> Metrics:
     """The shares of answers whose text, speaker, or both were heard, with intervals."""
     right = heard == keys
-    shares = {
-        "text_accuracy": right[:, 0],
-        "speaker_accuracy": right[:, 1],
-        "recognised": right.all(axis=1),
+    return {
+        **share_of("test_text_accuracy", right[:, 0], confidence),
+        **share_of("test_speaker_accuracy", right[:, 1], confidence),
+        **share_of("test_recognised", right.all(axis=1), confidence),
     }
-    metrics: Metrics = {}
-    for name, rows in shares.items():
-        low, high = wilson_interval(int(rows.sum()), len(rows), confidence)
-        metrics[f"test_{name}"] = float(rows.mean())
-        metrics |= {f"test_{name}_low": low, f"test_{name}_high": high}
-    return metrics
 
 
 def slices_of(

@@ -19,12 +19,11 @@ from headrace.records import DataDescription, Finding, Metrics
 from headrace.spec import EvaluationSpec, PipelineSpec
 from headrace.tasks import Judge
 from headrace.tasks.forms import Outputs, Scores, Targets
+from headrace.tasks.intervals import bootstrap_of_ratio
+from headrace.tasks.judging import ranges_of, too_few
 from headrace.tasks.transcription import decoding, pictures
 from headrace.tasks.transcription.labels import sequences, words_of
 
-ENOUGH_ROWS = 50  # for the comparison with a champion
-RESAMPLES = 2000
-_ROWS_AT_ONCE = 200  # of a resampled matrix
 _RANGES = 4  # of the number of words, with equal numbers of rows
 
 
@@ -35,17 +34,8 @@ def rate(edits: Scores, weights: Scores) -> float:
 
 
 def interval(edits: Scores, weights: Scores, confidence: float) -> tuple[float, float]:
-    """The interval of a rate, by the bootstrap over rows, from a fixed seed."""
-    if len(edits) < 2 or not weights.sum():
-        return math.nan, math.nan
-    random, rates = np.random.default_rng(0), []
-    for _ in range(RESAMPLES // _ROWS_AT_ONCE):
-        share = np.full(len(edits), 1 / len(edits))
-        times = random.multinomial(len(edits), share, _ROWS_AT_ONCE)
-        rates.append(times @ edits / np.maximum(times @ weights, 1))
-    bounds = (1 - confidence) / 2, (1 + confidence) / 2
-    low, high = np.quantile(np.concatenate(rates), bounds).tolist()
-    return low, high
+    """The interval of a rate, by the bootstrap over rows."""
+    return bootstrap_of_ratio(edits, weights, confidence, by_counts=True)
 
 
 class EditsPerWord(Judge):
@@ -134,13 +124,7 @@ class EditsPerWord(Judge):
         self, spec: PipelineSpec, targets: Targets, val_rows: int
     ) -> list[Finding]:
         """Too few test rows to compare a challenger with a champion."""
-        if (rows := len(targets)) >= ENOUGH_ROWS:
-            return []
-        message = (
-            f"{rows:,} test recordings are too few to show that a challenger is no "
-            f"worse than the champion, which takes {ENOUGH_ROWS}"
-        )
-        return [Finding(check="few_rows", split="test", count=rows, message=message)]
+        return too_few(len(targets), "recordings")
 
     def monitored(self, outputs: Outputs, data: DataDescription) -> dict[str, Any]:
         """Words, confidence, and the share of steps that are blank."""
@@ -182,13 +166,8 @@ def _marked(edit: decoding.Edit) -> str:
 
 def _by_length(edits: Scores, words: Scores) -> dict[str, Metrics]:
     """The error rate by the number of words."""
-    if not len(words):
-        return {}
-    order = np.argsort(words, kind="stable")
-    parts = np.array_split(words[order], min(_RANGES, len(order)))
-    starts = np.unique(np.searchsorted(words[order], [part[0] for part in parts]))
     slices: dict[str, Metrics] = {}
-    for rows in np.split(order, starts[1:]):
+    for rows in ranges_of(words, _RANGES):
         first, last = int(words[rows[0]]), int(words[rows[-1]])
         name = f"{first}" if first == last else f"{first} to {last}"
         slices[f"words={name}"] = {

@@ -22,8 +22,8 @@ from headrace.tasks.classification.judge import (
     draw_calibration,
     draw_confusion,
     rows_of_gate,
-    wilson_interval,
 )
+from headrace.tasks.intervals import wilson_interval
 
 # Five rows of three classes; right, right, wrong (0 for 1), right, wrong (2 for 0).
 GIVEN = np.array(

@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from headrace.tasks.generation.intervals import (
+from headrace.tasks import intervals
+from headrace.tasks.intervals import (
     bootstrap_of_ratio,
     deviation_of_ratio,
     interval_of_ratio,
@@ -35,7 +36,17 @@ def test_both_intervals_hold_the_ratio_as_often_as_they_say() -> None:
     assert np.all((within >= 165) & (within <= 195)), within
 
 
-def test_the_bootstrap_draws_the_same_each_time() -> None:
+@pytest.mark.parametrize("by_counts", [False, True])
+def test_the_bootstrap_draws_the_same_each_time_in_blocks_of_any_size(
+    by_counts: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     values, sizes = np.arange(50.0), np.arange(1.0, 51.0)
-    first = bootstrap_of_ratio(values, sizes, 0.95)
-    assert first == bootstrap_of_ratio(values, sizes, 0.95)
+    first = bootstrap_of_ratio(values, sizes, 0.95, by_counts=by_counts)
+    monkeypatch.setattr(intervals, "_DRAWN", 700)
+    assert first == bootstrap_of_ratio(values, sizes, 0.95, by_counts=by_counts)
+
+
+def test_one_row_and_nothing_counted_have_no_bootstrap() -> None:
+    for numerators, denominators in (([2.0], [3.0]), ([1.0, 2.0], [0.0, 0.0])):
+        found = bootstrap_of_ratio(np.array(numerators), np.array(denominators), 0.95)
+        assert all(map(math.isnan, found))

@@ -1,0 +1,49 @@
+"""What the judges of several tasks share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from headrace.records import Finding, Metrics
+from headrace.tasks.forms import Scores
+from headrace.tasks.intervals import wilson_interval
+
+ENOUGH_ROWS = 50  # of test, for the comparison with a champion
+
+
+def share_of(name: str, right: Scores, confidence: float) -> Metrics:
+    """The share of right answers ``(n,)`` by a name, with its Wilson interval."""
+    low, high = wilson_interval(int(right.sum()), len(right), confidence)
+    return {name: float(right.mean()), f"{name}_low": low, f"{name}_high": high}
+
+
+def too_few(rows: int, things: str = "rows") -> list[Finding]:
+    """Too few test rows to compare a challenger with a champion, by scores alone.
+
+    Args:
+        rows: of test.
+        things: what they are, in words.
+    """
+    if rows >= ENOUGH_ROWS:
+        return []
+    message = (
+        f"{rows:,} test {things} are too few to show that a challenger is no worse "
+        f"than the champion, which takes {ENOUGH_ROWS}"
+    )
+    return [Finding(check="few_rows", split="test", count=rows, message=message)]
+
+
+def ranges_of(values: Scores, most: int) -> list[npt.NDArray[np.intp]]:
+    """The rows of each range of a number ``(n,)``, in its order.
+
+    Ranges have about as many rows each; rows with one number are in one range.
+    """
+    if not len(values):
+        return []
+    order = np.argsort(values, kind="stable")
+    parts: list[Any] = np.array_split(values[order], min(most, len(order)))
+    starts = np.unique(np.searchsorted(values[order], [part[0] for part in parts]))
+    return np.split(order, starts[1:])
