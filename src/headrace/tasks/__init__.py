@@ -23,16 +23,9 @@ from headrace.errors import UsageError
 from headrace.media import medium
 from headrace.records import DataDescription, GateResult, verdict
 from headrace.spec.pipeline import task_default
-from headrace.tasks.parts import (
-    Answers,
-    Contract,
-    Head,
-    Judge,
-    Labels,
-    Questions,
-    Speech,
-    Surveyor,
-)
+from headrace.tasks.data_parts import Contract, Labels, Surveyor
+from headrace.tasks.model_parts import Head, Judge
+from headrace.tasks.user_parts import Answers, Questions, Speech
 
 if TYPE_CHECKING:
     import pyarrow as pa
