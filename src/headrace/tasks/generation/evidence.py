@@ -60,8 +60,12 @@ class Evidence:
     metrics: Metrics = field(default_factory=dict)
 
 
-def gather(context: Context) -> Evidence:
+def gather(context: Context, writer: Writer) -> Evidence:
     """Fit the baseline to train, let the model write texts, and measure them.
+
+    Args:
+        context: the data, and the gates.
+        writer: with the model that is evaluated.
 
     Raises:
         SpecError: an argument of a gate is wrong.
@@ -72,7 +76,6 @@ def gather(context: Context) -> Evidence:
     test = _documents(context.test)
     baseline = KneserNey(train, order).nats(test)
     sizes = np.array([len(text_of(one).encode()) for one in test])
-    writer, seed = Writer(context.model), context.spec.training.seed
     most = min(MOST_CHARACTERS, int(np.percentile([*map(len, test)], _HIGH)))
     written = write_texts(writer, range(TEXTS), most, TEMPERATURE)
     corpus, cut = Corpus(train), [one[:most] for one in _some(test)]
@@ -84,6 +87,7 @@ def gather(context: Context) -> Evidence:
         **_form_metrics(context.spec, generated, [*map(text_of, test)]),
     }
     if planted := getattr(context.spec.training, "canaries", 0):
+        seed = context.spec.training.seed
         metrics |= _canary_metrics(context.model, writer, planted, seed)
     return Evidence(sizes, baseline, order, generated, verbatim, held_out, metrics)
 

@@ -14,6 +14,7 @@ from headrace.tasks import Judge
 from headrace.tasks.forms import Outputs, Scores, Targets
 from headrace.tasks.generation import evidence, pictures, samples
 from headrace.tasks.generation.evidence import Evidence
+from headrace.tasks.generation.writing import Writer
 from headrace.tasks.intervals import (
     bootstrap_of_ratio,
     deviation_of_ratio,
@@ -44,8 +45,9 @@ class Surprise(Judge):
             SpecError: an argument of a gate is wrong.
             IntegrityError: the snapshot is damaged.
         """
-        samples.write_page(context)
-        return Surprise(evidence.gather(context))
+        writer = Writer(context.model)
+        samples.write_page(context, writer)
+        return Surprise(evidence.gather(context, writer))
 
     def scores(self, outputs: Outputs, targets: Targets) -> Scores:
         """The nats of each document, float64 ``(n,)``."""

@@ -8,19 +8,25 @@ from typing import TYPE_CHECKING
 from headrace.media.text.personal import mask
 from headrace.pages import render
 from headrace.tasks.generation.documents import text_of
-from headrace.tasks.generation.writing import Writer, write_texts
+from headrace.tasks.generation.writing import write_texts
 
 if TYPE_CHECKING:
     from headrace.tasks.forms import Context
+    from headrace.tasks.generation.writing import Writer
 
 TEMPERATURES = (0.5, 0.8, 1.0)
 SEEDS = (1, 2, 3)
 MOST_CHARACTERS = 300
 
 
-def write_page(context: Context) -> None:
-    """Write ``samples/texts.html``: texts of each temperature and seed."""
-    writer, rows = Writer(context.model), []
+def write_page(context: Context, writer: Writer) -> None:
+    """Write ``samples/texts.html``: texts of each temperature and seed.
+
+    Args:
+        context: says where, and what is masked.
+        writer: with the model that is evaluated.
+    """
+    rows = []
     for heat in TEMPERATURES:
         texts = write_texts(writer, SEEDS, MOST_CHARACTERS, heat)
         for seed, codes in zip(SEEDS, texts, strict=True):
