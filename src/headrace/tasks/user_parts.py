@@ -82,7 +82,8 @@ class Speech(Protocol):
             data: of the model.
 
         Raises:
-            InputError: the message is empty, too long, or has an unknown text.
+            InputError: the message is empty, too long, or has an unknown text; or the
+                seed is no whole number.
         """
 
     def joined(self, outputs: Outputs, data: DataDescription) -> Outputs:

@@ -203,11 +203,16 @@ def _question(one: Any, data: DataDescription) -> Floats:
     longest = data.shape[0] / data.sample_rate_hz
     variation = _number(fields, "variation", VARIATION, MOST_VARIATION)
     seconds = _number(fields, "seconds", 0.0, longest)
+    noise = noise_of(seed_of(fields), variation)[np.newaxis]
+    return pack(data, [text], [data.speakers.index(speaker)], noise, seconds)
+
+
+def seed_of(fields: Mapping[str, Any]) -> int:
+    """The seed among the fields of a question; InputError where it is none."""
     seed = fields.get("seed", 0)
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise InputError(f"seed is {seed!r:.40}; expected a whole number from 0.")
-    noise = noise_of(seed, variation)[np.newaxis]
-    return pack(data, [text], [data.speakers.index(speaker)], noise, seconds)
+    return seed
 
 
 def _number(fields: Mapping[str, Any], name: str, default: float, most: float) -> float:

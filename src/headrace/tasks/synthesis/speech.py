@@ -14,6 +14,7 @@ from headrace.tasks import Speech
 from headrace.tasks.forms import Outputs
 from headrace.tasks.synthesis.distances import Floats, lengths
 from headrace.tasks.synthesis.players import as_wav
+from headrace.tasks.synthesis.questions import seed_of
 
 PAUSE_SECONDS = 0.12
 MOST_TEXTS = 500
@@ -53,7 +54,7 @@ class Messages(Speech):
                 "said at once.",
                 "Say it in parts.",
             )
-        seed = fields.get("seed", 0)
+        seed = seed_of(fields)
         return [{**fields, "text": t, "seed": seed + n} for n, t in enumerate(texts)]
 
     def joined(self, outputs: Outputs, data: DataDescription) -> Floats:

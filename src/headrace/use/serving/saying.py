@@ -35,9 +35,6 @@ def questions_of(served: Served, body: bytes) -> Payload:
     message = fields.pop("text", None)
     if not isinstance(message, str):
         raise HttpError(422, 'The body has no text; send {"text": "..."}.')
-    seed = fields.get("seed", 0)
-    if isinstance(seed, bool) or not isinstance(seed, int):
-        raise HttpError(422, f"seed is {seed!r:.40}; expected a whole number.")
     try:
         questions = served.task.speech.questions(message, fields, data)
         return asked(data).check_input(questions, data)

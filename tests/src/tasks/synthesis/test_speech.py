@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -31,6 +33,12 @@ def test_the_longest_text_that_fits_is_taken_and_seeds_differ(
 def test_what_it_cannot_say(data: DataDescription, message: str, reason: str) -> None:
     with pytest.raises(InputError, match=reason):
         PART.questions(message, {}, data)
+
+
+@pytest.mark.parametrize("seed", ["7", 1.5, True, None, -1])
+def test_a_seed_is_a_whole_number(data: DataDescription, seed: Any) -> None:
+    with pytest.raises(InputError, match="expected a whole number from 0"):
+        PART.questions("down down", {"seed": seed}, data)
 
 
 def test_answers_are_joined_with_pauses(data: DataDescription) -> None:
