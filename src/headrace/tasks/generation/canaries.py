@@ -18,10 +18,11 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from headrace.tasks.generation.writing import FIRST
+
 LENGTH = 16  # characters
 OTHERS = 4_095
 _ALPHABET = 64  # the most frequent characters
-_FIRST = 2  # id of a character
 
 Ids = npt.NDArray[np.int32]
 
@@ -45,7 +46,7 @@ def others(seed: int, characters: int) -> Ids:
 def _drawn(count: int, seed: list[int], characters: int) -> Ids:
     source = np.random.default_rng(seed)
     alphabet = max(1, min(_ALPHABET, characters))
-    drawn = source.integers(_FIRST, _FIRST + alphabet, (count, LENGTH))
+    drawn = source.integers(FIRST, FIRST + alphabet, (count, LENGTH))
     return drawn.astype(np.int32)
 
 

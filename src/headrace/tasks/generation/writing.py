@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from headrace.backend import repeated
 from headrace.errors import InputError, SpecError
+from headrace.tasks.forms import some
 from headrace.tasks.generation.documents import Codes
 
 NEXT = "next"
@@ -110,11 +111,9 @@ class Writer:
             InputError: the model does not know one of its characters.
         """
         if unknown := sorted({c for c in text if ord(c) not in self._ids}):
-            listed = ", ".join(f"{c!r} (U+{ord(c):04X})" for c in unknown[:_SHOWN])
-            more = f" and {len(unknown) - _SHOWN} more" * (len(unknown) > _SHOWN)
+            listed = some([f"{c!r} (U+{ord(c):04X})" for c in unknown], _SHOWN)
             raise InputError(
-                f"The model has not learned these characters of the prompt: {listed}"
-                f"{more}.",
+                f"The model has not learned these characters of the prompt: {listed}.",
                 f"It knows {len(self._ids):,} characters; leave the others out.",
             )
         return np.array([self._ids[ord(c)] for c in text], np.int32)

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from headrace.records import DataDescription, Metrics
 from headrace.tasks import Answers
-from headrace.tasks.forms import FLOAT32, Figures, Outputs
+from headrace.tasks.forms import FLOAT32, Figures, Outputs, some
 from headrace.tasks.synthesis.distances import lengths
 from headrace.tasks.synthesis.players import as_wav
 
@@ -82,10 +82,9 @@ class Sounds(Answers):
 
     def about(self, data: DataDescription) -> str:
         """The texts and the speakers."""
-        texts, speakers = data.texts, data.speakers
-        more = f" and {len(texts) - _SHOWN:,} more" if len(texts) > _SHOWN else ""
+        speakers = data.speakers
         named = f", speakers {', '.join(speakers)}" if speakers != ("",) else ""
-        return f"texts {', '.join(texts[:_SHOWN])}{more}{named}"
+        return f"texts {some(data.texts, _SHOWN)}{named}"
 
     def highlights(self, metrics: Metrics, slices: Mapping[str, Figures]) -> list[str]:
         """The comparison with the average of recordings, and the worst text."""

@@ -124,11 +124,11 @@ class Understood(Judge):
         ``test_nearest_train_db`` is the least distance of any answer to any recording
         of train, so that one copy is enough for its gate.
         """
-        recogniser, keys, sure = self._recogniser(), keys_of(targets), evaluation
+        recogniser, keys = self._recogniser(), keys_of(targets)
         heard = recogniser.hear(outputs)
         own = profiles(np.nan_to_num(outputs), Framing.of(data))
         metrics = {
-            **measures.heard_metrics(heard, keys, sure.confidence),
+            **measures.heard_metrics(heard, keys, evaluation.confidence),
             **measures.sound_metrics(outputs, own, targets, data),
         }
         if self.reference is not None:
@@ -157,10 +157,8 @@ class Understood(Judge):
     def caption(self, output: Any, target: Any, data: DataDescription) -> str:
         """What was asked for, and what was heard."""
         heard = self._recogniser().hear(output[np.newaxis])
-        asked, understood = (
-            f"{data.texts[text]} {data.speakers[speaker]}".strip()
-            for text, speaker in (*keys_of(target[np.newaxis]), *heard)
-        )
+        keys = (*keys_of(target[np.newaxis]), *heard)
+        asked, understood = (players.name_of(key, data) for key in keys)
         return f"asked for {asked}\nheard as {understood}"
 
     def few_rows(
@@ -192,10 +190,7 @@ class Understood(Judge):
             profiles(np.nan_to_num(outputs), Framing.of(data)),
             profiles_of(targets, data),
         )
-        names = [
-            f"{data.texts[text]} {data.speakers[speaker]}".strip()
-            for text, speaker in keys
-        ]
+        names = [players.name_of(key, data) for key in keys]
         pictures.draw_pairs(real, own, names, folder / "pairs.png")
         pictures.draw_recognised(heard == keys, keys, data, folder / "recognised.png")
         if self.reference is not None:

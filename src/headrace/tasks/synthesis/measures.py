@@ -11,6 +11,7 @@ from headrace.records import DataDescription, Metrics
 from headrace.tasks.forms import Targets
 from headrace.tasks.judging import share_of
 from headrace.tasks.synthesis.distances import (
+    STEPS,
     Floats,
     distances,
     global_variance,
@@ -29,8 +30,6 @@ def keys_of(targets: Targets) -> Indices:
 
 def profiles_of(targets: Targets, data: DataDescription) -> Floats:
     """The profile of each row's recording, ``(n, steps, bins)``."""
-    from headrace.tasks.synthesis.distances import STEPS
-
     shaped: Floats = targets[:, 2:].reshape(len(targets), STEPS, -1)
     return shaped
 

@@ -48,8 +48,9 @@ def write(
         end = int(ends[row])
         name = f"{number:03}.wav"
         (place / name).write_bytes(as_wav(outputs[row, :end], data.sample_rate_hz))
-        text, speaker = _names(keys[row], data)
-        cells = [text, speaker, " ".join(_names(heard[row], data)).strip(), name]
+        text, speaker = (int(index) for index in keys[row])
+        asked = [data.texts[text], data.speakers[speaker]]
+        cells = [*asked, name_of(heard[row], data), name]
         sound: npt.NDArray[Any] = module.as_stored(outputs[row], data)
         rows.append({"item": module.as_html(sound, data), "cells": cells})
     table = {"heads": ["text", "speaker", "heard as", "file"], "rows": rows}
@@ -57,5 +58,6 @@ def write(
     (place / "index.html").write_text(page, encoding="utf-8")
 
 
-def _names(key: Any, data: DataDescription) -> tuple[str, str]:
-    return data.texts[int(key[0])], data.speakers[int(key[1])]
+def name_of(key: Any, data: DataDescription) -> str:
+    """The text and the speaker of a key ``(2,)``, if the data has speakers."""
+    return f"{data.texts[int(key[0])]} {data.speakers[int(key[1])]}".strip()

@@ -22,11 +22,13 @@ from headrace.media.forms import Payload
 from headrace.records import DataDescription
 from headrace.spec.tables import plain_label
 from headrace.tasks import Questions
+from headrace.tasks.forms import some
 
 NOISE = 8
 VARIATION = 1.0
 MOST_VARIATION = 2.0
 _FIELDS = ("text", "speaker", "variation", "seed", "seconds")
+SHOWN = 20  # texts in a message
 Floats = npt.NDArray[np.float32]
 
 
@@ -188,14 +190,10 @@ def _question(one: Any, data: DataDescription) -> Floats:
             )
     text = plain_label(fields["text"])
     if text not in data.texts:
-        known = f"It knows: {', '.join(data.texts)}."
-        raise InputError(
-            f"The model does not know the text {text!r:.60}.",
-            did_you_mean(text, data.texts, known),
-        )
+        raise unknown_text(text, data)
     speaker = fields.get("speaker", data.speakers[0])
     if speaker not in data.speakers:
-        known = f"Speakers: {', '.join(data.speakers)}."
+        known = f"Speakers: {some(data.speakers, SHOWN)}."
         raise InputError(
             f"The model does not know the speaker {speaker!r:.60}.",
             did_you_mean(str(speaker), data.speakers, known),
@@ -205,6 +203,14 @@ def _question(one: Any, data: DataDescription) -> Floats:
     seconds = _number(fields, "seconds", 0.0, longest)
     noise = noise_of(seed_of(fields), variation)[np.newaxis]
     return pack(data, [text], [data.speakers.index(speaker)], noise, seconds)
+
+
+def unknown_text(text: str, data: DataDescription) -> InputError:
+    """The error for a text that the model does not know."""
+    return InputError(
+        f"The model does not know the text {text!r:.60}.",
+        did_you_mean(text, data.texts, f"It knows: {some(data.texts, SHOWN)}."),
+    )
 
 
 def seed_of(fields: Mapping[str, Any]) -> int:

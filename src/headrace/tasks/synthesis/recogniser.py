@@ -55,11 +55,6 @@ class Recogniser:
     _known: dict[bytes, tuple[int, int]] = field(default_factory=dict)
     _model: Any = None
 
-    @property
-    def digest(self) -> str:
-        """The sha256 of its file."""
-        return hashlib.sha256(self.file).hexdigest()
-
     def hear(self, sounds: Floats) -> Indices:
         """The likeliest text and speaker of each sound.
 

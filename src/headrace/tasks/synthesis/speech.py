@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from headrace.errors import InputError, did_you_mean
+from headrace.errors import InputError
 from headrace.records import DataDescription
 from headrace.spec.tables import plain_label
 from headrace.tasks import Speech
-from headrace.tasks.forms import Outputs
+from headrace.tasks.forms import Outputs, some
 from headrace.tasks.synthesis.distances import Floats, lengths
 from headrace.tasks.synthesis.players import as_wav
-from headrace.tasks.synthesis.questions import seed_of
+from headrace.tasks.synthesis.questions import SHOWN, seed_of, unknown_text
 
 PAUSE_SECONDS = 0.12
 MOST_TEXTS = 500
@@ -33,7 +33,8 @@ class Messages(Speech):
         """
         words = plain_label(message).split()
         if not words:
-            raise InputError("There is nothing to say.", f"It knows: {known(data)}.")
+            known = some(data.texts, SHOWN)
+            raise InputError("There is nothing to say.", f"It knows: {known}.")
         texts: list[str] = []
         most = max(len(text.split()) for text in data.texts)
         by_words = {" ".join(text.split()): text for text in data.texts}
@@ -44,10 +45,7 @@ class Messages(Speech):
                     words = words[count:]
                     break
             else:
-                raise InputError(
-                    f"The model does not know the text {words[0]!r:.60}.",
-                    did_you_mean(words[0], data.texts, f"It knows: {known(data)}."),
-                )
+                raise unknown_text(words[0], data)
         if len(texts) > MOST_TEXTS:
             raise InputError(
                 f"The message has {len(texts):,} texts; at most {MOST_TEXTS:,} are "
@@ -68,12 +66,6 @@ class Messages(Speech):
     def file(self, sound: Outputs, data: DataDescription) -> bytes:
         """See `headrace.tasks.synthesis.players.as_wav`."""
         return as_wav(sound, data.sample_rate_hz)
-
-
-def known(data: DataDescription) -> str:
-    """The first texts of a model, for messages."""
-    more = len(data.texts) - 20
-    return ", ".join(data.texts[:20]) + (f" and {more:,} more" if more > 0 else "")
 
 
 PART = Messages()

@@ -24,7 +24,6 @@ def test_it_is_the_same_from_its_file(
     sounds, _ = takes(3, first=200)
     again = Recogniser(trained.file, data)
     assert np.array_equal(again.hear(sounds), trained.hear(sounds))
-    assert again.digest == trained.digest
 
 
 def test_another_process_needs_no_model_for_known_sounds(trained: Recogniser) -> None:
