@@ -152,20 +152,28 @@ class TextModel:
             may_end=not request.lines,
         )
         if self._kinds:
-            pieces = self._masked(pieces)
+            pieces = self._masked(pieces, prompt.rpartition("\n")[2])
         return _first_lines(pieces, request.lines) if request.lines else pieces
 
-    def _masked(self, pieces: Iterator[str]) -> Iterator[str]:
-        held = ""
+    def _masked(self, pieces: Iterator[str], begun: str) -> Iterator[str]:
+        """Masked lines; the prompt has begun the first one, perhaps amid a number."""
+        held = begun
         for piece in pieces:
             whole, line_end, held = (held + piece).rpartition("\n")
             if line_end:
-                yield mask(whole, self._kinds)[0] + line_end
-        yield mask(held, self._kinds)[0]
+                yield _after(begun, mask(whole, self._kinds)[0]) + line_end
+                begun = ""
+        yield _after(begun, mask(held, self._kinds)[0])
 
     def write(self, request: Request) -> str:
         """The prompt and what follows it; raises what `stream` raises."""
         return self.prompt_of(request) + "".join(self.stream(request))
+
+
+def _after(begun: str, text: str) -> str:
+    """What follows where a text differs from what has begun it."""
+    equal = [ours == theirs for ours, theirs in zip(begun, text, strict=False)]
+    return text[[*equal, False].index(False) :]
 
 
 def _first_lines(pieces: Iterator[str], lines: int) -> Iterator[str]:

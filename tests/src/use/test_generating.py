@@ -88,6 +88,26 @@ def test_personal_data_leaves_in_whole_lines_and_masked(
     assert given == ["write to <EMAIL> or\n", "to <EMAIL> now\n", "<EMAIL>"]
 
 
+@pytest.mark.parametrize(
+    ("prompt", "pieces", "given"),
+    [
+        ("hello\nto he", ["d@ld.ro", "w\nto w"], ["<EMAIL>\n", "to w"]),
+        ("hello", [" wor", "ld"], [" world"]),
+        ("to", ["\n", "to"], ["\n", "to"]),
+        ("to", [], [""]),
+    ],
+)
+def test_personal_data_that_the_prompt_begins_is_masked(
+    monkeypatch: pytest.MonkeyPatch, prompt: str, pieces: list[str], given: list[str]
+) -> None:
+    data = DATA.model_copy(update={"mask": ("email",)})
+    model = TextModel(LoadedModel(a_model("gru_lm")[2], data, 3), "notes")
+    monkeypatch.setattr(
+        "headrace.use.generating.stream_text", lambda *_, **__: iter(pieces)
+    )
+    assert [*model.stream(Request(prompt, seed=1))] == given
+
+
 def test_a_model_of_another_task_is_refused() -> None:
     data = DataDescription(medium="text", shape=(64,), classes=("a", "b"))
     with pytest.raises(UsageError, match="a model for classification, which writes no"):
