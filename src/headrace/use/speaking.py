@@ -20,6 +20,7 @@ from headrace.errors import InputError, NotFoundError, UsageError
 from headrace.models.logged.loading import LoadedModel
 from headrace.records import DEFAULT_TASK
 from headrace.settings import Settings
+from headrace.spec.pipeline import task_names
 from headrace.state.disk import atomic_file, disk_errors
 from headrace.state.ledger import Ledger, ledger_exists
 from headrace.tasks import task
@@ -106,8 +107,10 @@ def find_speaker(settings: Settings) -> str:
             champion = ledger.champion(model)
             if champion is None:
                 continue
-            details = champion.version.details["description"]
-            if task(details.get("task", DEFAULT_TASK)).speaks:
+            described = champion.version.details.get("description", {})
+            learned = described.get("task", DEFAULT_TASK)
+            # A package with another task may be uninstalled.
+            if learned in task_names() and task(learned).speaks:
                 names.append(model)
     if not names:
         raise NotFoundError(
