@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.tasks.forms import Scores
+from headrace.tasks.intervals import wilson_bounds
 
 Numbers = npt.NDArray[np.float64]
 
@@ -122,11 +123,7 @@ def wilson(rates: Numbers, rows: Numbers, level: float) -> tuple[Numbers, Number
     """The Wilson score intervals of shares ``(k,)``; ``level`` is two-sided."""
     from scipy.special import ndtri
 
-    z = float(ndtri(1 - level / 2))
-    weight = z * z / rows
-    centre = (rates + weight / 2) / (1 + weight)
-    half = z / (1 + weight) * np.sqrt(rates * (1 - rates) / rows + weight / rows / 4)
-    return centre - half, centre + half
+    return wilson_bounds(rates, rows, float(ndtri(1 - level / 2)))
 
 
 def welch(variances: Numbers, rows: Numbers) -> tuple[Numbers, Numbers]:

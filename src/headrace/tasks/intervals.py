@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,17 +21,23 @@ def z_of(confidence: float) -> float:
 
 
 def wilson_interval(right: int, rows: int, confidence: float) -> tuple[float, float]:
-    """The Wilson score interval of a share.
+    """The Wilson score interval of a share; NaN where there are no rows."""
+    if not rows:
+        return math.nan, math.nan
+    low, high = wilson_bounds(right / rows, rows, z_of(confidence))
+    return float(low), float(high)
+
+
+def wilson_bounds(shares: Any, rows: Any, z: float) -> tuple[Any, Any]:
+    """The Wilson score intervals of shares ``(k,)`` of rows ``(k,)``.
 
     Source: E. B. Wilson, Probable inference, the law of succession, and statistical
     inference, JASA 22 (1927).
     """
-    if not rows:
-        return math.nan, math.nan
-    z = z_of(confidence)
-    share, weight = right / rows, z * z / rows
-    centre = (share + weight / 2) / (1 + weight)
-    half = z / (1 + weight) * math.sqrt(share * (1 - share) / rows + weight / rows / 4)
+    weight = z * z / rows
+    centre = (shares + weight / 2) / (1 + weight)
+    variance = shares * (1 - shares) / rows + weight / rows / 4
+    half = z / (1 + weight) * np.sqrt(variance)
     return centre - half, centre + half
 
 

@@ -22,6 +22,8 @@ PARTS = {
     "answers": tasks.Answers,
     "survey": tasks.Surveyor,
 }
+# Parts that only some tasks have.
+OPTIONAL = {"questions": tasks.Questions, "speech": tasks.Speech}
 every_task = pytest.mark.parametrize("name", task_names())
 # Those that the network here suits; others have tests of their own.
 every_vector_task = pytest.mark.parametrize(
@@ -63,11 +65,18 @@ def targets(name: str, data: DataDescription):
     return tasks.task(name).labels.encode(pa.chunked_array([LABELS[name]]), data)
 
 
-@every_task
-@pytest.mark.parametrize("part", PARTS)
+def parts_of(name: str) -> list[str]:
+    modules = {module.rpartition(".")[2] for module in tasks.task_modules(name)}
+    speaks = ["speech"] * tasks.task(name).speaks
+    return [*PARTS, *modules & {"questions"}, *speaks]
+
+
+@pytest.mark.parametrize(
+    ("name", "part"), [(name, part) for name in task_names() for part in parts_of(name)]
+)
 def test_each_part_has_all_that_its_protocol_lists(name: str, part: str) -> None:
     found = getattr(tasks.task(name), part)
-    protocol = PARTS[part]
+    protocol = {**PARTS, **OPTIONAL}[part]
     for member, listed in inspect.getmembers(protocol, inspect.isfunction):
         if not member.startswith("_"):
             given = inspect.signature(getattr(found, member))
