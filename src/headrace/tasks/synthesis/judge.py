@@ -28,6 +28,7 @@ from headrace.tasks.synthesis.distances import Floats, lengths, profiles
 from headrace.tasks.synthesis.measures import keys_of, profiles_of
 from headrace.tasks.synthesis.recogniser import (
     Recogniser,
+    is_whole,
     recipe_digest,
     train_recogniser,
 )
@@ -75,9 +76,10 @@ class Understood(Judge):
         wanted = np.concatenate([part.targets for part in parts])
         keys, items = keys_of(wanted), context.train.items().tobytes()
         name = f"recognisers/{recipe_digest(items, keys, data)}.keras"
-        try:
-            recogniser = Recogniser(context.store.read(name), data)
-        except FileNotFoundError:
+        file = context.store.read(name) if context.store.exists(name) else b""
+        if is_whole(file):
+            recogniser = Recogniser(file, data)
+        else:
             sounds = np.concatenate([raw(part.items) for part in parts])
             recogniser = train_recogniser(sounds, keys, data)
             context.store.write(name, recogniser.file)
