@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
@@ -16,6 +17,7 @@ from headrace.media.forms import Payload
 from headrace.records import DataDescription
 from headrace.settings import Settings
 from headrace.state.ledger import Version
+from headrace.tasks import task
 from headrace.tasks.forms import Outputs
 from headrace.use.monitoring.batches import Batch, Texts
 from headrace.use.monitoring.late_labels import LateLabels, request_key
@@ -62,7 +64,8 @@ def batch_from_log(
     )
     if table is None or not len(table):
         return _empty(data)
-    return _with_shadows(version, _batch(table, data), settings)
+    batch = _batch(table, data)
+    return _with_shadows(version, batch, settings) if len(batch) else batch
 
 
 def labelled_from_log(
@@ -104,11 +107,20 @@ def _last(tables: list[pa.Table], most: int) -> pa.Table:
 
 
 def _batch(table: pa.Table, data: DataDescription) -> Batch:
-    """The rows of a log, which are sorted by time."""
+    """The rows of a log, which are sorted by time; those without outputs are noted."""
+    left_out, notes = table["outputs"].null_count, tuple[str, ...]()
+    if left_out:
+        table = table.filter(pc.is_valid(table["outputs"]))
+        notes = (
+            f"{left_out:,} answers have too many values for the request log, and are "
+            "left out; name a data set to monitor instead",
+        )
+    if not len(table):
+        return replace(_empty(data), notes=notes)
     times, names = table["time"], column_names(table.schema)
     return Batch(
         source=LOG,
-        outputs=_outputs(table),
+        outputs=_outputs(table, _shape_of(data)),
         columns={name: _numbers(table[COLUMN + name]) for name in names},
         items=_texts(table["item"]),
         labels=np.full(len(table), "", object),
@@ -116,13 +128,20 @@ def _batch(table: pa.Table, data: DataDescription) -> Batch:
         first=times[0].as_py(),
         last=times[len(table) - 1].as_py(),
         ids={"request_id": np.array(_request_keys(table), object)},
+        notes=notes,
     )
 
 
 def _empty(data: DataDescription) -> Batch:
     nothing = np.empty(0, object)
     ids = {"request_id": nothing}
-    return Batch(LOG, np.zeros((0, 1), np.float32), {}, nothing, nothing, ids=ids)
+    outputs = np.zeros((0, *map(abs, _shape_of(data))), np.float32)
+    return Batch(LOG, outputs, {}, nothing, nothing, ids=ids)
+
+
+def _shape_of(data: DataDescription) -> tuple[int, ...]:
+    """The shape of one answer; -1 for a side that is known from its values only."""
+    return task(data.task).head.output_shape(data)
 
 
 def _request_keys(table: pa.Table) -> list[str]:
@@ -130,10 +149,9 @@ def _request_keys(table: pa.Table) -> list[str]:
     return [request_key(one, row or 0) for one, row in zip(ids, rows, strict=True)]
 
 
-def _outputs(table: pa.Table) -> Outputs:
-    lists = table["outputs"]
-    flat = np.asarray(pc.list_flatten(lists), np.float32)
-    return flat.reshape(len(table), -1)
+def _outputs(table: pa.Table, shape: tuple[int, ...]) -> Outputs:
+    flat = np.asarray(pc.list_flatten(table["outputs"]), np.float32)
+    return flat.reshape(len(table), *shape)
 
 
 def _numbers(column: pa.ChunkedArray) -> np.ndarray:
@@ -164,16 +182,16 @@ def _with_shadows(version: Version, batch: Batch, settings: Settings) -> Batch:
     )
     places = {key: place for place, key in enumerate(batch.ids["request_id"])}
     shadows: dict[int, Outputs] = {}
-    others = set[int]()
+    others, shape = set[int](), batch.outputs.shape[1:]
     for part in read_requests(asked, settings):
         of_others = part.filter(pc.field("version") != version.version)
         lengths = pc.list_value_length(of_others["outputs"])
-        alike = pc.equal(lengths, batch.outputs.shape[1])
+        alike = pc.equal(lengths, math.prod(shape))
         others.update(of_others.filter(pc.invert(alike))["version"].to_pylist())
         table = of_others.filter(alike)
         if not len(table):
             continue
-        outputs, versions = _outputs(table), table["version"].to_pylist()
+        outputs, versions = _outputs(table, shape), table["version"].to_pylist()
         for row, key in enumerate(_request_keys(table)):
             if key in places:
                 answers = shadows.setdefault(

@@ -45,8 +45,10 @@ class Observer(Protocol):
         """Take note of one answered request."""
 
 
-def bytes_of(items: Payload) -> int:
-    """The memory that items hold, bytes; at least that of each text's characters."""
+def bytes_of(answered: Answered) -> int:
+    """The memory that its items and outputs hold; of texts, at least so much."""
+    items = answered.items
+    size = items.nbytes
     if items.dtype == object:
-        return 64 * len(items) + 2 * sum(map(len, items))
-    return items.nbytes
+        size = 64 * len(items) + 2 * sum(map(len, items))
+    return size + answered.outputs.nbytes

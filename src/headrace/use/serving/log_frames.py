@@ -18,6 +18,7 @@ from headrace.media.arrow import as_binary, as_bytes
 from headrace.media.forms import Payload
 from headrace.records import DataDescription
 from headrace.state.frames import Header
+from headrace.tasks.forms import Outputs
 from headrace.use.serving.answered import Answered
 
 ITEM, OUTPUTS = "item", "outputs"
@@ -32,6 +33,7 @@ class Facts(NamedTuple):
         model, version: that answered.
         dtype: of the items, as numpy writes it; empty for texts.
         shape: of one item; empty for texts.
+        answer: the shape of one answer.
         description: of the version's data, as JSON.
     """
 
@@ -39,6 +41,7 @@ class Facts(NamedTuple):
     version: int
     dtype: str
     shape: tuple[int, ...]
+    answer: tuple[int, ...]
     description: str
 
     def header(self) -> Header:
@@ -59,6 +62,7 @@ def facts_of(answered: Answered, description: str) -> Facts:
         answered.version,
         "" if is_text else items.dtype.str,
         () if is_text else items.shape[1:],
+        answered.outputs.shape[1:],
         description,
     )
 
@@ -110,7 +114,8 @@ def from_frame(header: Header, data: bytearray) -> tuple[Facts, pa.Table]:
     """The facts of a frame, and one row for each of its items."""
     with pa.ipc.open_stream(pa.BufferReader(data)) as stream:
         table = stream.read_all()
-    return Facts(**{**header, "shape": tuple(header["shape"])}), table
+    shapes = {name: tuple(header[name]) for name in ("shape", "answer")}
+    return Facts(**{**header, **shapes}), table
 
 
 def items_of(facts: Facts, table: pa.Table) -> Payload:
@@ -122,8 +127,7 @@ def items_of(facts: Facts, table: pa.Table) -> Payload:
     return flat.reshape(len(column), *facts.shape)
 
 
-def outputs_of(table: pa.Table) -> Payload:
-    """The outputs of a table, float32 ``(n, values)``."""
-    column = table[OUTPUTS].combine_chunks()
-    width = column.type.byte_width // np.dtype(np.float32).itemsize
-    return as_bytes(column).reshape(-1).view(np.float32).reshape(-1, max(width, 1))
+def outputs_of(facts: Facts, table: pa.Table) -> Outputs:
+    """The outputs of a table, float32 ``(n, ...)``."""
+    flat = as_bytes(table[OUTPUTS].combine_chunks()).reshape(-1).view(np.float32)
+    return flat.reshape(len(table), *facts.answer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,13 @@ import pyarrow as pa
 from headrace.drift.windows import item_columns
 from headrace.media import medium
 from headrace.media.arrow import as_binary, digests
-from headrace.media.forms import Payload
 from headrace.tasks import asked, asks_items, task
+from headrace.tasks.forms import Outputs
 from headrace.use.requests.files import COLUMN, INPUT, SCHEMA
 from headrace.use.serving.log_frames import Facts, items_of, outputs_of
 
 _DIGEST_BYTES = 32
+MOST_OUTPUTS = 1024  # values of an answer that are logged; more are left out
 
 
 def rows_of(facts: Facts, table: pa.Table, *, with_inputs: bool) -> pa.Table:
@@ -28,12 +30,13 @@ def rows_of(facts: Facts, table: pa.Table, *, with_inputs: bool) -> pa.Table:
 
     Returns:
         the columns of `files.SCHEMA`, the medium's as ``column_<name>``, float64, and
-        perhaps ``input``.
+        perhaps ``input``. Of an answer of more than `MOST_OUTPUTS` values, ``outputs``
+        is null; ``answer`` is empty for one that is an array, such as a sound.
     """
     data, count = facts.data(), len(table)
     module = medium(data.medium)
     stored = asked(data).as_stored(items_of(facts, table), data)
-    outputs = outputs_of(table)
+    outputs = outputs_of(facts, table)
     digest = digests(stored, module)
     starts = range(0, len(digest), _DIGEST_BYTES)
     answers = task(data.task).answers.answers(outputs, data)
@@ -41,7 +44,7 @@ def rows_of(facts: Facts, table: pa.Table, *, with_inputs: bool) -> pa.Table:
         "model": [facts.model] * count,
         "version": np.full(count, facts.version, np.int32),
         "item": [digest[start : start + _DIGEST_BYTES].hex() for start in starts],
-        "answer": [str(answer) for answer in answers],
+        "answer": [_text_of(answer) for answer in answers],
         "outputs": _lists(outputs),
     }
     arrays = {
@@ -61,8 +64,15 @@ def rows_of(facts: Facts, table: pa.Table, *, with_inputs: bool) -> pa.Table:
     return pa.table(arrays)
 
 
-def _lists(outputs: Payload) -> pa.Array:
-    ends = np.arange(0, outputs.size + 1, outputs.shape[1], dtype=np.int32)
+def _text_of(answer: Any) -> str:
+    return "" if isinstance(answer, np.ndarray) else str(answer)
+
+
+def _lists(outputs: Outputs) -> pa.Array:
+    count, width = len(outputs), math.prod(outputs.shape[1:])
+    if width > MOST_OUTPUTS:
+        return pa.nulls(count, pa.list_(pa.float32()))
+    ends = np.arange(count + 1, dtype=np.int32) * np.int32(width)
     flat = np.ascontiguousarray(outputs, np.float32).reshape(-1)
     return pa.ListArray.from_arrays(ends, flat)
 

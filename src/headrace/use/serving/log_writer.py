@@ -51,6 +51,7 @@ class Writer:
         self._rows = self._bytes = 0
         self._due = 0.0
         self._is_failing = False
+        self._failed = set[Facts]()
 
     def add(self, header: Header, data: bytearray) -> None:
         """Add the rows of a frame; write where enough are waiting."""
@@ -74,7 +75,14 @@ class Writer:
         tables: dict[Hour, list[pa.Table]] = defaultdict(list)
         for facts, parts in waiting.items():
             asked = pa.concat_tables(parts)
-            rows = rows_of(facts, asked, with_inputs=self._task.with_inputs)
+            try:
+                rows = rows_of(facts, asked, with_inputs=self._task.with_inputs)
+            except Exception:  # of a task or a medium: other versions' rows are kept
+                self.lost += len(asked)
+                if facts not in self._failed:
+                    log.exception("the rows of %s are not logged", facts.model)
+                self._failed.add(facts)
+                continue
             for start, of_hour in _by_hour(rows):
                 hour = Hour.of(self._task.root, facts.model, start)
                 tables[hour].append(of_hour)

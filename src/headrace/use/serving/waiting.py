@@ -19,7 +19,7 @@ class Waiting:
 
     Args:
         most_rows, most_bytes: of what waits.
-        row_bytes: of a row without its item.
+        row_bytes: of a row without its item and its outputs.
 
     Attributes:
         rows: that wait.
@@ -75,4 +75,4 @@ class Waiting:
         return taken
 
     def _size(self, answered: Answered) -> int:
-        return bytes_of(answered.items) + self._row_bytes * len(answered.items)
+        return bytes_of(answered) + self._row_bytes * len(answered.items)

@@ -80,14 +80,19 @@ class LoggedRequests:
         inputs: bool = False,
         outputs: Any = None,
         ids: Any = None,
+        are_logged: bool = True,
     ) -> list[str]:
-        """Write one request for each image; returns their ids."""
+        """Write one request for each image; returns their ids.
+
+        Their outputs are null unless they are logged.
+        """
         data = description_of(self.version)
         items = np.asarray(images)[..., np.newaxis]
         if outputs is None:
             loaded = load_version(Tracking(self.settings), self.version)
             outputs = loaded(items)
         count = len(items)
+        values = list(np.asarray(outputs, np.float32)) if are_logged else [None] * count
         ids = ids or [f"{role}-{start:%d%H%M}-{n}" for n in range(count)]
         columns = {
             "request_id": ids,
@@ -98,7 +103,7 @@ class LoggedRequests:
             "role": [role] * count,
             "item": [hashlib.sha256(item.tobytes()).hexdigest() for item in items],
             "answer": [str(n) for n in outputs.argmax(axis=1)],
-            "outputs": list(np.asarray(outputs, np.float32)),
+            "outputs": values,
             "latency_ms": [1.0] * count,
             "engine": ["keras"] * count,
         }

@@ -161,6 +161,18 @@ def test_all_labelled_requests_of_a_version_are_found_by_time(
     assert labelled_from_log(version, data, items, watched).labels.tolist() == ["2"]
 
 
+def test_answers_that_are_too_large_for_the_log_are_left_out_and_noted(
+    requests: Any, version: Version, watched: Settings
+) -> None:
+    whole = requests.write(images(4), START)
+    requests.write(images(3, 2), START + HOUR, are_logged=False)
+    batch = window(version, watched)
+    assert batch.ids["request_id"].tolist() == whole
+    assert batch.notes[0].startswith("3 answers have too many values")
+    none = window(version, watched, since=START + HOUR)
+    assert (len(none), none.notes) == (0, batch.notes)
+
+
 def test_without_a_log_the_window_is_empty(version: Version, watched: Settings) -> None:
     batch = window(version, watched)
     assert (len(batch), batch.first, batch.source) == (0, None, "log")

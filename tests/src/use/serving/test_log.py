@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tests.src.use.serving.asked import IMAGES, SOUNDS, TEXTS, an_answer
 
@@ -21,7 +22,10 @@ from headrace.use.requests.reading import Asked
 from headrace.use.serving import log as module
 from headrace.use.serving import log_process
 from headrace.use.serving.log import RequestLog
+from headrace.use.serving.log_frames import facts_of, to_frame
 from headrace.use.serving.log_process import LogTask
+from headrace.use.serving.log_writer import Writer
+from headrace.use.serving.waiting import Waiting
 
 START_US = time.time_ns() // 1000  # rows of long ago are deleted
 MakeLog = Callable[..., RequestLog]
@@ -123,7 +127,7 @@ def test_a_row_that_cannot_be_sent_does_not_end_the_log(
 ) -> None:
     log = make_log()
     until(lambda: log.pid)
-    log(an_answer("bad")._replace(outputs=None))  # type: ignore[arg-type]
+    log(an_answer("bad")._replace(outputs=np.array([["no number"]])))
     until(lambda: log.counts.restarts == 1)
     log(an_answer("good"))
     until(lambda: log.counts.written == 1)
@@ -332,3 +336,30 @@ def test_the_server_side_loads_no_heavy_library(tmp_path: Path) -> None:
     command = [sys.executable, "-c", code, str(tmp_path)]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert (done.returncode, done.stdout.strip()) == (0, "[]"), done.stderr
+
+
+def test_a_version_whose_rows_cannot_be_made_does_not_take_others_with_it(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    writer = Writer(LogTask(root=root_of(settings.home), keep_days=7))
+    bad = an_answer(
+        "bad",
+        IMAGES.model_copy(update={"target": {}}),
+        model="bad",
+        outputs=[[1.0]],
+    )
+    for _ in range(2):
+        for answered in (bad, an_answer("good")):
+            facts = facts_of(answered, answered.description.model_dump_json())
+            writer.add(facts.header(), bytearray(to_frame(facts, [answered])))
+        writer.flush()
+    assert (writer.written, writer.lost) == (2, 2)
+    assert ids_of(settings) == ["good", "good"]
+    assert caplog.text.count("the rows of bad are not logged") == 1
+
+
+def test_the_queue_counts_outputs() -> None:
+    waiting = Waiting(10, 100_000)
+    for _ in range(3):
+        waiting.put(an_answer(outputs=np.zeros((1, 12_000))))
+    assert (waiting.rows, waiting.refused) == (2, 1)

@@ -72,6 +72,30 @@ def test_the_item_is_the_digest_that_a_snapshot_has(kind: DataDescription) -> No
     assert rows(an_answer(kind=kind, items=items))["item"].to_pylist() == expected
 
 
+def _transcribed(steps: int) -> Answered:
+    """Two answers that are a matrix each, of steps and three probabilities."""
+    target = {"tokens": ["one", "two"], "unit": "words"}
+    kind = SOUNDS.model_copy(update={"task": "transcription", "target": target})
+    outputs = np.zeros((2, steps, 3))
+    outputs[:, 0, 1] = outputs[0, 2, 0] = outputs[:, 1, 2] = 1.0
+    outputs[:, 3:, 2] = outputs[1, 2, 2] = 1.0
+    return an_answer(kind=kind, count=2, outputs=outputs)
+
+
+def test_an_answer_may_be_a_matrix() -> None:
+    answered = _transcribed(20)
+    table = rows(answered)
+    assert table["answer"].to_pylist() == ["two one", "two"]
+    flat = answered.outputs.reshape(2, -1).tolist()
+    assert table["outputs"].to_pylist() == flat
+
+
+def test_the_values_of_a_large_answer_are_not_logged() -> None:
+    table = rows(_transcribed(400))
+    assert table["answer"].to_pylist() == ["two one", "two"]
+    assert table["outputs"].null_count == 2
+
+
 def test_an_image_of_floats_is_the_same_item() -> None:
     items = given(IMAGES, 3)
     tables = [rows(an_answer(items=x)) for x in (items, items.astype(np.float32))]
