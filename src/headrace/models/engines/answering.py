@@ -21,10 +21,8 @@ from headrace.records import DataDescription
 from headrace.settings import Settings
 from headrace.state.frames import Header, receive, send
 from headrace.state.ledger.rows import Version
-from headrace.state.quiet import quietly
 
 MOST_BYTES = 2**40  # the other process is trusted
-NICENESS = 5  # of an engine that nobody waits for
 
 
 def _open(name: str, version: Version, settings: Settings) -> Engine:
@@ -105,11 +103,7 @@ def main() -> None:
 def _serve(connection: socket.socket) -> None:
     header, _ = receive(connection, MOST_BYTES)
     try:
-        if header["is_quiet"]:
-            os.nice(NICENESS)
-            engine, figures = quietly(lambda: _start(header))
-        else:
-            engine, figures = _start(header)
+        engine, figures = _start(header)
     except Exception as error:  # all of them are reported
         send(connection, _failure(error))
         return

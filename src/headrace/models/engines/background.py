@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 
 from headrace.errors import HeadraceError
 from headrace.models.engines.building import build
 from headrace.models.engines.exporting import Order
 from headrace.state.disk import own_temporary_folder
-from headrace.state.quiet import be_quiet
 
 
 def main() -> None:
     """Build what the first line of standard input orders."""
-    os.nice(19)
-    be_quiet()
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s")
     log = logging.getLogger("headrace")
     log.setLevel(logging.INFO)

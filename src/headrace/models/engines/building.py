@@ -32,11 +32,12 @@ from headrace.models.engines.kept import (
     read_record,
 )
 from headrace.settings import Settings
-from headrace.state import quiet
+from headrace.state import children
 from headrace.state.disk import shared_temporary_folder
 from headrace.state.ledger.rows import Version
 
 EXPORT_SECONDS = 600.0
+NICENESS = 10  # requests come first, but an export must not take forever
 _LOG, _LOG_BYTES = "engines.log", 2**20
 
 log = logging.getLogger("headrace")
@@ -119,9 +120,9 @@ def _run(order: Order) -> str:
     Its standard input stays open: when this process ends in any way, so does the child.
     """
     with tempfile.TemporaryFile() as messages:
-        child = quiet.start(
+        child = children.start(
             "headrace.models.engines.exporting",
-            is_quiet=False,
+            niceness=NICENESS,
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=messages,
@@ -190,8 +191,9 @@ def prepare_in_background(version: Version, settings: Settings) -> None:
         ):
             given.write(order.model_dump_json().encode() + b"\n")
             given.seek(0)
-            quiet.start(
+            children.start(
                 "headrace.models.engines.background",
+                niceness=NICENESS,
                 stdin=given,
                 stdout=out,
                 stderr=out,

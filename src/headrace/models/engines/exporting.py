@@ -22,7 +22,6 @@ from headrace.state.disk import atomic_file
 from headrace.state.ledger.rows import Version
 
 NO_VERDICT = 77  # the exit code where the version's own files cannot be read
-NICENESS = 10  # requests come first, but an export must not take forever
 REPORT = "report.json"  # beside the folder
 
 
@@ -124,7 +123,6 @@ def main() -> None:
         line += part
     threading.Thread(target=_end_with_parent, daemon=True).start()
     order = Order.model_validate_json(bytes(line))
-    os.nice(NICENESS)
     try:
         report = export(order)
     except HeadraceError as error:

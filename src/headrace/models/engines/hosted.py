@@ -24,7 +24,7 @@ from headrace.models.engines import formats
 from headrace.models.engines.forms import BLOCK, MERGED, in_blocks
 from headrace.models.engines.frames import packed, unpacked
 from headrace.settings import Settings
-from headrace.state import quiet
+from headrace.state import children
 from headrace.state.frames import BrokenFrameError, Header, receive, send
 from headrace.state.ledger.rows import Version
 from headrace.tasks.forms import Outputs
@@ -50,8 +50,7 @@ class EngineProcess:
         settings: where its files are.
         engine: what answers there: ``keras``, ``onnx`` or ``openvino``; empty: the one
             that is kept, which the process itself finds, else ``keras``.
-        is_quiet: whether nobody waits for it: it starts when a core is free, and its
-            answers come after all else.
+        niceness: of the process, from its start on; above 0 where nobody waits for it.
         start_seconds: until it must be ready.
         answer_seconds: until `BLOCK` items must be answered.
 
@@ -72,7 +71,7 @@ class EngineProcess:
         settings: Settings,
         engine: str = "keras",
         *,
-        is_quiet: bool = False,
+        niceness: int = 0,
         start_seconds: float = START_SECONDS,
         answer_seconds: float = ANSWER_SECONDS,
     ) -> None:
@@ -81,9 +80,9 @@ class EngineProcess:
         self._connection, theirs = socket.socketpair()
         self._messages = tempfile.TemporaryFile("a+b")
         with theirs:
-            self._process = quiet.start(
+            self._process = children.start(
                 "headrace.models.engines.answering",
-                is_quiet=is_quiet,
+                niceness=niceness,
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=self._messages.fileno(),
@@ -98,7 +97,6 @@ class EngineProcess:
                 "version": version.model_dump(mode="json"),
                 "settings": settings.for_child(),
                 "engine": engine,
-                "is_quiet": is_quiet,
             }
             figures = self._start(header, start_seconds)
             self.name = str(figures["ready"])

@@ -66,7 +66,6 @@ class RequestLog:
         self._end = threading.Event()
         self._process: LogProcess | None = None
         self._backoff = Backoff()
-        self._is_restart = False
         self._thread = threading.Thread(target=self._work, name="log", daemon=True)
         self._thread.start()
 
@@ -128,13 +127,12 @@ class RequestLog:
 
     def _start(self) -> None:
         try:
-            self._process = LogProcess(self._task, is_quiet=self._is_restart)
+            self._process = LogProcess(self._task)
         except OSError as error:  # too many processes, or too little memory
             self._backoff.failed()
             log.warning("the request log's process cannot be started: %s", error)
         else:
             self._backoff.started()
-            self._is_restart = True
 
     def _lose(self, process: LogProcess) -> None:
         """Count what a process that has ended or hangs had not written."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from headrace.records import Record
-from headrace.state import quiet
+from headrace.state import children
 from headrace.state.frames import send
 from headrace.use.serving.answered import Answered
 from headrace.use.serving.log_frames import REPORT, Facts, to_frame
@@ -18,6 +18,7 @@ from headrace.use.serving.log_frames import REPORT, Facts, to_frame
 MODULE = "headrace.use.serving.log_writer"
 _SEND_SECONDS = 30.0  # then it hangs, and is replaced
 _SOCKET_BYTES = 2**20
+_NICENESS = 5  # a request comes before its row
 
 
 class LogTask(Record):
@@ -41,7 +42,6 @@ class LogProcess:
 
     Args:
         task: what it does.
-        is_quiet: whether it starts when a core is free, as requests are answered.
 
     Attributes:
         pid: its id.
@@ -49,7 +49,7 @@ class LogProcess:
             could not write, by its last report.
     """
 
-    def __init__(self, task: LogTask, *, is_quiet: bool) -> None:
+    def __init__(self, task: LogTask) -> None:
         self.sent = self.written = self.lost = 0
         self._connection, theirs = socket.socketpair()
         with theirs:
@@ -57,10 +57,10 @@ class LogProcess:
                 end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BYTES)
             self._connection.settimeout(_SEND_SECONDS)
             try:
-                self._process = quiet.start(
+                self._process = children.start(
                     MODULE,
                     task.model_dump_json(),
-                    is_quiet=is_quiet,
+                    niceness=_NICENESS,
                     stdin=theirs.fileno(),
                     stdout=subprocess.DEVNULL,
                 )

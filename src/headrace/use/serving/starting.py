@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from headrace.use.serving.answered import Role
 
 _BESIDE_SECONDS = 10.0  # until a shadow or a canary must have answered
+_SHADOW_NICENESS = 10  # nobody waits for its answers
 log = logging.getLogger("headrace")
 
 
@@ -95,7 +96,7 @@ def serve(
             beside,
             options.watch,
             settings,
-            lambda row: open_alone(row, settings, is_quiet=True),
+            lambda row: open_alone(row, settings, niceness=_SHADOW_NICENESS),
             lambda row: open_served(row, settings, open_alone, "canary"),
         )
         opened.callback(observing.close)
@@ -142,9 +143,7 @@ def make_app(
     return app
 
 
-def open_alone(
-    row: Version, settings: Settings, *, is_quiet: bool = False
-) -> EngineProcess:
+def open_alone(row: Version, settings: Settings, *, niceness: int = 0) -> EngineProcess:
     """The engine of a version in a process of its own, which may crash or hang.
 
     Nothing of the version is opened here. If no engine is kept, Keras answers, and one
@@ -152,7 +151,7 @@ def open_alone(
     """
     prepare_in_background(row, settings)
     return EngineProcess(
-        row, settings, "", is_quiet=is_quiet, answer_seconds=_BESIDE_SECONDS
+        row, settings, "", niceness=niceness, answer_seconds=_BESIDE_SECONDS
     )
 
 
