@@ -6,7 +6,6 @@ Each text has a seed and states of its own, so no answer depends on who else ask
 from __future__ import annotations
 
 import contextlib
-import json
 import time
 from collections.abc import AsyncIterator
 from dataclasses import fields
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.errors import InputError, did_you_mean
 from headrace.use.generating import Request as Wish
+from headrace.use.serving.plain import json_object
 from headrace.use.serving.replies import (
     EVENTS,
     JSON,
@@ -69,12 +69,7 @@ async def write_text(request: Request, served: Served) -> Reply:
 
 def _wish_of(body: bytes) -> tuple[Wish, bool]:
     """What a body asks for, and whether it is to come in pieces."""
-    try:
-        values: Any = json.loads(body or b"{}")
-    except (ValueError, RecursionError):
-        raise HttpError(400, "The body is no JSON.") from None
-    if not isinstance(values, dict):
-        raise HttpError(400, "The body is no JSON object.")
+    values = json_object(body or b"{}")
     streams = values.pop(_STREAM, False)
     if not isinstance(streams, bool):
         raise HttpError(422, f"The field {_STREAM} is {streams!r:.40}, and no boolean.")

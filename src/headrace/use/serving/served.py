@@ -80,21 +80,22 @@ class Served:
         self._is_retired = False
         self._successor: asyncio.Future[Served | None] | None = None
         self._patience = 0.0  # until when requests wait for the successor
-        self.texts: TextProcess | None = None
-        if self.task.writes and role != "canary":
-            self.texts = TextProcess(row, settings)
         self._worker: Worker | None = None
         if not isinstance(engine, EngineProcess):
             self._worker = Worker(engine)
             self.inline_rows = _inline_rows(engine, self.tensors.some(_ROWS))
+        self.texts: TextProcess | None = None
+        if self.task.writes and role != "canary":
+            self.texts = TextProcess(row, settings)
 
     def __str__(self) -> str:
         return f"{self.model} version {self.version}"
 
     @property
     def failure(self) -> str:
-        """Why the engine answers no more; empty while it does."""
-        return str(getattr(self.engine, "failure", ""))
+        """Why it answers, or writes, no more; empty while it does."""
+        of_texts = self.texts.failure if self.texts is not None else ""
+        return str(getattr(self.engine, "failure", "")) or of_texts
 
     def answer_now(self, items: Payload) -> Outputs | None:
         """The outputs, if they take so little time that nobody need wait; else None.
@@ -163,6 +164,8 @@ class Served:
     async def write_text(self, wish: Wish) -> AsyncIterator[str]:
         """The pieces of a text; see `TextProcess.stream`.
 
+        If the process has ended, the one that is started in its place writes.
+
         Raises:
             HttpError: 503 where it cannot be written now, 422 for a bad prompt.
         """
@@ -170,7 +173,10 @@ class Served:
             raise ValueError(f"{self} writes no texts")
         self.waiting += 1
         try:
-            async for piece in self.texts.stream(wish):
+            texts = self.texts
+            if texts.failure and (successor := await self._restarted()) is not None:
+                texts = successor.texts or texts
+            async for piece in texts.stream(wish):
                 yield piece
         finally:
             self.waiting -= 1

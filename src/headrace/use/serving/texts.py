@@ -12,11 +12,11 @@ import itertools
 import json
 import socket
 import subprocess
-import sys
-import time
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
+from headrace.errors import DependencyError
+from headrace.state import children
 from headrace.use.serving.replies import HttpError
 
 if TYPE_CHECKING:
@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from headrace.state.ledger import Version
     from headrace.use.generating import Request
 
+MODULE = "headrace.use.serving.texts_process"
 TEXTS_AT_ONCE = 32
-RESTART_SECONDS = 10.0  # between two starts
+START_SECONDS = 300.0
 PIECE_SECONDS = 60.0  # until the next piece must have come
 _LINE_BYTES = 2**22
 
@@ -33,44 +34,75 @@ Piece = dict[str, Any]
 
 
 class TextProcess:
-    """Writes texts in a process of its own, which loads the version at once.
+    """Writes texts in a process of its own, which has loaded the version.
 
-    It ends with this process, however this one ends. One that has ended by itself is
-    started again for the next request. It is used in one event loop.
+    It ends with this process, however this one ends. It is used in one event loop.
 
     Args:
         version: its row in the ledger.
         settings: where its files are.
+        start_seconds: until it must be ready.
 
-    Attributes:
-        failure: why it writes no more; empty while it does.
+    Raises:
+        DependencyError: the process crashed, cannot load the version, or did not start
+            in time.
     """
 
-    def __init__(self, version: Version, settings: Settings) -> None:
+    def __init__(
+        self,
+        version: Version,
+        settings: Settings,
+        *,
+        start_seconds: float = START_SECONDS,
+    ) -> None:
         self._name = str(version)
-        self._order = {
-            "version": version.model_dump(mode="json"),
-            "settings": settings.for_child(),
-        }
+        self._failure = ""
         self._numbers = itertools.count()
         self._texts: dict[int, asyncio.Queue[Piece]] = {}
-        self._is_closed = False
-        self._start()
-
-    def _start(self) -> None:
-        self.failure, self._began = "", time.monotonic()
+        self._opening = asyncio.Lock()
         self._writer: asyncio.StreamWriter | None = None
         self._reading: asyncio.Task[None] | None = None
         self._connection, theirs = socket.socketpair()
         with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-Pm", "headrace.use.serving.texts_process"],
+            self._process = children.start(
+                MODULE,
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,  # an interrupt is for this process alone
             )
-        self._connection.sendall(json.dumps(self._order).encode() + b"\n")
+        self.pid = self._process.pid
+        order = {
+            "version": version.model_dump(mode="json"),
+            "settings": settings.for_child(),
+        }
+        try:
+            self._start(order, start_seconds)
+        except BaseException:
+            self.close()
+            raise
+
+    def _start(self, order: Piece, seconds: float) -> None:
+        self._connection.settimeout(seconds)
+        try:
+            self._connection.sendall(json.dumps(order).encode() + b"\n")
+            with self._connection.makefile("rb") as lines:
+                failure = json.loads(lines.readline())["failure"]
+        except TimeoutError:
+            failure = f"did not start within {seconds:g} s"
+        except (OSError, ValueError, KeyError):
+            failure = "ended when it was started"
+        if failure:
+            raise DependencyError(
+                f"The process that writes texts of {self._name} {failure}.",
+                "Run the same command again; with more memory, if it was killed.",
+            )
+
+    @property
+    def failure(self) -> str:
+        """Why it writes no more; empty while it does."""
+        has_ended = self._process.poll() is not None
+        return self._failure or ("has ended" if has_ended else "")
 
     async def stream(self, request: Request) -> AsyncIterator[str]:
         """The pieces of a text, its prompt left out.
@@ -112,37 +144,32 @@ class TextProcess:
 
     async def _send(self, message: Piece) -> None:
         if self.failure:
-            self._restart()
-        if self._writer is None:
-            reader, self._writer = await asyncio.open_connection(
-                sock=self._connection, limit=_LINE_BYTES
-            )
-            self._reading = asyncio.create_task(self._read(reader))
+            raise self._unavailable(self.failure)
+        async with self._opening:
+            if self._writer is None:
+                reader, self._writer = await asyncio.open_connection(
+                    sock=self._connection, limit=_LINE_BYTES
+                )
+                self._reading = asyncio.create_task(self._read(reader, self._writer))
         try:
             self._writer.write(json.dumps(message).encode() + b"\n")
             await self._writer.drain()
         except OSError:
             raise self._unavailable("has ended") from None
 
-    def _restart(self) -> None:
-        """Start the process again, unless it ended just after its start."""
-        if self._is_closed or time.monotonic() - self._began < RESTART_SECONDS:
-            raise self._unavailable(self.failure)
-        self._process.wait()
-        self._start()
-
-    async def _read(self, reader: asyncio.StreamReader) -> None:
+    async def _read(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         """Hand each piece to the request that waits for it, until the process ends."""
         with contextlib.suppress(OSError, ValueError):
             while line := await reader.readline():
                 piece = json.loads(line)
-                if "number" not in piece:
-                    self.failure = str(piece["failure"])
-                elif (pieces := self._texts.get(piece["number"])) is not None:
+                if (pieces := self._texts.get(piece["number"])) is not None:
                     pieces.put_nowait(piece)
-        self.failure = self.failure or "has ended"
+        self._failure = self._failure or "has ended"
+        writer.close()
         for pieces in self._texts.values():
-            pieces.put_nowait({"failure": self.failure})
+            pieces.put_nowait({"failure": self._failure})
 
     def _unavailable(self, reason: str) -> HttpError:
         return HttpError(
@@ -154,9 +181,11 @@ class TextProcess:
 
     def close(self) -> None:
         """End the process; texts that are being written end with it."""
-        self._is_closed, self.failure = True, self.failure or "was closed"
+        self._failure = self._failure or "was closed"
         self._process.kill()
         self._process.wait()
+        if self._writer is None:
+            self._connection.close()
 
 
 def _fields(request: Request) -> Piece:

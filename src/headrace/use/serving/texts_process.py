@@ -55,6 +55,7 @@ def main() -> None:
         except Exception as error:  # all of them are reported
             _send(connection, {"failure": f"did not start: {error}"})
             os._exit(1)
+        _send(connection, {"failure": ""})
         write_in_turn(model, messages, connection)
 
 

@@ -144,8 +144,8 @@ def test_a_client_that_leaves_gets_no_more(model: TextModel) -> None:
 @pytest.mark.parametrize(
     ("body", "status", "message"),
     [
-        (b"{", 400, "The body is no JSON"),
-        (b"[]", 400, "no JSON object"),
+        (b"{", 400, "The body is not JSON"),
+        (b"[]", 400, "wanted is an object"),
         ({"temperatur": 1}, 422, "There is no field 'temperatur'. Did you mean temp"),
         ({"stream": 1}, 422, "The field stream is 1"),
         ({"prompt": "a" * 3_000}, 422, "The prompt has 3,000 characters"),
