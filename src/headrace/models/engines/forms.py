@@ -12,13 +12,12 @@ import numpy as np
 
 from headrace.errors import IntegrityError
 from headrace.media.forms import Payload
-from headrace.models.logged.loading import largest_difference
+from headrace.models.logged.loading import largest_difference, rows_at_once
 from headrace.records import DataDescription
 from headrace.tasks import asked
 from headrace.tasks.forms import Outputs
 
 TOLERANCE = 1e-5  # of an answer, from the trained model's
-BLOCK = 1024  # items that are computed at once
 MERGED = 32  # items of requests that wait for a process, which it computes at once
 LATENCY_CALLS = 30
 
@@ -105,8 +104,9 @@ def in_blocks(answering: Answering, items: Payload, shape: tuple[int, ...]) -> O
     Args:
         shape: of one answer.
     """
-    if 0 < len(items) <= BLOCK:
+    rows = rows_at_once(shape)
+    if 0 < len(items) <= rows:
         return answering(items)
-    starts = range(0, len(items), BLOCK)
-    parts = [answering(items[start : start + BLOCK]) for start in starts]
+    starts = range(0, len(items), rows)
+    parts = [answering(items[start : start + rows]) for start in starts]
     return np.concatenate([np.empty((0, *shape), np.float32), *parts])

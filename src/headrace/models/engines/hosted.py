@@ -21,8 +21,9 @@ from headrace import errors
 from headrace.errors import DependencyError, HeadraceError
 from headrace.media.forms import Payload
 from headrace.models.engines import formats
-from headrace.models.engines.forms import BLOCK, MERGED, in_blocks
+from headrace.models.engines.forms import MERGED, in_blocks
 from headrace.models.engines.frames import packed, unpacked
+from headrace.models.logged.loading import rows_at_once
 from headrace.settings import Settings
 from headrace.state import children
 from headrace.state.frames import BrokenFrameError, Header, receive, send
@@ -52,7 +53,7 @@ class EngineProcess:
             that is kept, which the process itself finds, else ``keras``.
         niceness: of the process, from its start on; above 0 where nobody waits for it.
         start_seconds: until it must be ready.
-        answer_seconds: until `BLOCK` items must be answered.
+        answer_seconds: until `rows_at_once` items must be answered.
 
     Attributes:
         name: of the engine in the process.
@@ -128,7 +129,7 @@ class EngineProcess:
 
     async def answer(self, items: Payload) -> Outputs:
         """As a call, for an event loop, which is not blocked."""
-        if 0 < len(items) <= BLOCK:
+        if 0 < len(items) <= rows_at_once(self._shape):
             return await asyncio.wrap_future(self._ask(items))
         return await asyncio.to_thread(self, items)
 
@@ -180,7 +181,7 @@ class EngineProcess:
             start += len(items)
 
     def _exchange(self, items: Payload) -> Outputs:
-        """Answers to at most `BLOCK` items."""
+        """Answers to at most `rows_at_once` items."""
         shape = [len(items), *self._shape]
         header, body = self._converse(*packed(items), self._answer_seconds, shape)
         with self._reasons(self._answer_seconds):

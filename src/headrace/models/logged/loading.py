@@ -6,6 +6,8 @@ A model is loaded only from a file with the recorded digest, in Keras's safe mod
 from __future__ import annotations
 
 import io
+import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +26,8 @@ if TYPE_CHECKING:
     from headrace.backend import Compute
     from headrace.state.tracking import Tracking
 
-BLOCK = 1024  # items that are computed at once
+# Computed at once: so many items, whose answers have so many values.
+BLOCK, BLOCK_VALUES = 1024, 2**21
 VALUES = 8192  # of items of any length, padding included
 
 
@@ -49,8 +52,19 @@ def outputs(model: Any, items: Payload) -> Payload:
     compute = compiled(model)
     if len(model.inputs[0].shape) == 2 and model.inputs[0].shape[1] is None:
         return _of_any_length(compute, items)
-    starts = range(0, max(1, len(items)), BLOCK)
-    return np.concatenate([compute(items[start : start + BLOCK]) for start in starts])
+    rows = rows_at_once(model.outputs[0].shape[1:])
+    starts = range(0, max(1, len(items)), rows)
+    return np.concatenate([compute(items[start : start + rows]) for start in starts])
+
+
+def rows_at_once(shape: Iterable[int | None]) -> int:
+    """How many items are computed at once.
+
+    Args:
+        shape: of one answer; sides that are not known count as 1.
+    """
+    values = math.prod(side or 1 for side in shape)
+    return max(1, min(BLOCK, BLOCK_VALUES // max(1, values)))
 
 
 def _of_any_length(compute: Compute, items: Payload) -> Payload:

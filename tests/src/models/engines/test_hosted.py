@@ -19,7 +19,7 @@ from tests import versions
 
 from headrace.errors import DependencyError, IntegrityError
 from headrace.models.engines import EngineProcess, open_engine
-from headrace.models.engines.forms import BLOCK
+from headrace.models.logged.loading import BLOCK
 from headrace.settings import Settings
 from headrace.state.ledger import Ledger, Version
 from headrace.state.tracking import MODEL_FILE, artifacts

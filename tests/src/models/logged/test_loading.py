@@ -22,3 +22,10 @@ def test_every_row_is_answered_once(rows: int, monkeypatch: pytest.MonkeyPatch) 
     given = answers(model, items)
     assert given.dtype == np.float32
     assert np.array_equal(given, items * 2.0)
+
+
+def test_fewer_items_with_large_answers_are_computed_at_once() -> None:
+    assert loading.rows_at_once((10,)) == 1024
+    assert loading.rows_at_once((None, 11)) == 1024
+    assert loading.rows_at_once((8000,)) == 262
+    assert loading.rows_at_once((2**22,)) == 1
