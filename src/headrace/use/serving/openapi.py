@@ -10,7 +10,6 @@ from headrace import __version__
 from headrace.tasks import asks_items
 from headrace.use import generating
 from headrace.use.serving.plain import JSON_TYPE, RAW
-from headrace.use.serving.tensors import BATCH_LIMIT
 
 if TYPE_CHECKING:
     from headrace.use.serving.served import Served, Slot
@@ -184,7 +183,7 @@ def _saying(served: Served) -> Schema:
 
 def _infer(served: Served) -> Schema:
     tensors = served.tensors
-    shape = [{"type": "integer", "minimum": 1, "maximum": BATCH_LIMIT}]
+    shape = [{"type": "integer", "minimum": 1, "maximum": tensors.limit}]
     shape += [{"const": side} for side in tensors.shape[1:]]
     item = {"type": "string"} if served.medium.IS_TEXT else {"type": "number"}
     values: Schema = {"anyOf": [item, {"type": "array"}]}

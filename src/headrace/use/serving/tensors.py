@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 PLATFORM = "headrace"
 BATCH_LIMIT = 4096  # rows of one request
+ANSWER_VALUES = 2**22  # of all answers to one request, if not of one row
 _DTYPES: dict[str, np.dtype[Any]] = {
     **{f"UINT{8 * size}": np.dtype(f"<u{size}") for size in (1, 2, 4, 8)},
     **{f"INT{8 * size}": np.dtype(f"<i{size}") for size in (1, 2, 4, 8)},
@@ -37,6 +38,7 @@ class Tensors:
     Attributes:
         input_name, output_name: of the only input, and the only output.
         datatypes: that the input may have; the first one is the model's own.
+        limit: rows of one request.
     """
 
     def __init__(self, module: Medium, data: DataDescription, learned: Task) -> None:
@@ -52,6 +54,8 @@ class Tensors:
             names = [_NAMES[form.dtype.newbyteorder("<")] for form in forms]
             self.datatypes, self.shape = list(dict.fromkeys(names)), [-1, *self._shape]
         self.answer = list(learned.head.output_shape(data))
+        values = math.prod(map(abs, self.answer))
+        self.limit = max(1, min(BATCH_LIMIT, ANSWER_VALUES // max(1, values)))
 
     def some(self, count: int) -> Payload:
         """So many questions as the model takes them, to time its answers."""
@@ -94,9 +98,9 @@ def _shape_of(tensor: dict[str, Any], tensors: Tensors) -> list[int]:
             f"The shape is {shortened(shape)}; wanted is {tensors.shape}, with 1 or "
             "more in place of -1.",
         )
-    if shape[0] > BATCH_LIMIT:
+    if shape[0] > tensors.limit:
         raise HttpError(
-            413, f"The request has {shape[0]:,} items; the limit is {BATCH_LIMIT:,}."
+            413, f"The request has {shape[0]:,} items; the limit is {tensors.limit:,}."
         )
     return shape
 

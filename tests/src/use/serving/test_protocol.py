@@ -8,7 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.src.use.serving.conftest import AUDIO, IMAGE, NUMBER, TEXT, Site, serving
+from tests.src.use.serving.conftest import (
+    AUDIO,
+    IMAGE,
+    NUMBER,
+    TEXT,
+    Site,
+    Toy,
+    serving,
+)
 
 PIXELS = {"name": "image", "datatype": "UINT8", "shape": [1, 4, 4, 1]}
 IMAGES = {"inputs": [{**PIXELS, "data": [7] * 16}]}
@@ -42,6 +50,14 @@ def test_an_answer_names_the_version_and_repeats_the_id() -> None:
 def test_a_regression_answers_a_value() -> None:
     output = Site(serving(NUMBER)).infer(IMAGES).json["outputs"][0]
     assert (output["name"], output["shape"], output["data"]) == ("value", [1, 1], [0.5])
+
+
+def test_fewer_items_are_taken_where_answers_are_large() -> None:
+    classes = {"target": {"classes": [str(number) for number in range(2**12)]}}
+    served = serving({**IMAGE, **classes}, engine=Toy(2**12, 0))
+    assert served.tensors.limit == 1024
+    reply = Site(served).infer(with_input(shape=[1025, 4, 4, 1]))
+    assert (reply.status, "the limit is 1,024" in reply.json["error"]) == (413, True)
 
 
 @pytest.mark.parametrize("nested", [False, True])
