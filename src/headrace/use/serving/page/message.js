@@ -5,6 +5,8 @@ import { post } from "./asking.js";
 export class MessageInput {
   hint = "Texts are parted by spaces. Another seed gives another take.";
 
+  #asking = null; // the latest one; its answer alone is shown
+
   constructor(box, page) {
     this.page = page;
     this.field = (name) => box.querySelector(`[name=${name}]`);
@@ -20,20 +22,26 @@ export class MessageInput {
     this.field("speaker").parentElement.hidden = speakers.length < 2;
   }
 
+  leave() {
+    this.#asking?.abort();
+  }
+
   async #say() {
     const text = this.field("message").value.trim();
     if (!text) return this.page.clear();
     const wish = { text, seed: Number(this.field("take").value) };
     if (this.field("speaker").value) wish.speaker = this.field("speaker").value;
     const started = performance.now();
+    this.leave();
+    const { signal } = (this.#asking = new AbortController());
     try {
-      const reply = await post(this.model.name, "say", wish);
+      const reply = await post(this.model.name, "say", wish, signal);
       const version = reply.headers.get("X-Model-Version");
       const request_id = reply.headers.get("X-Request-Id");
       const latency = performance.now() - started;
       this.page.said(text, await reply.blob(), { version, request_id, latency });
     } catch (error) {
-      this.page.fail(error.message);
+      if (error.name !== "AbortError") this.page.fail(error.message);
     }
   }
 }
