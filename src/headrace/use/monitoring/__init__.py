@@ -164,7 +164,7 @@ def _labelled(
 def _shadow(version: Version, batch: Batch, settings: Settings) -> Shadow | None:
     """The version that ran in shadow most, if its profile is at hand."""
     counts = {
-        number: int(np.isfinite(outputs).all(axis=1).sum())
+        number: int(np.isfinite(outputs.reshape(len(outputs), -1)).all(axis=1).sum())
         for number, outputs in batch.shadows.items()
     }
     if not counts:
