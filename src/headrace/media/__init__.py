@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 class Medium(Protocol):
-    """The interface of a medium.
+    """The interface of a medium; `headrace.media.optional` has what some provide more.
 
     Attributes:
         DTYPE: the type of an item's values in a snapshot.
@@ -47,8 +47,6 @@ class Medium(Protocol):
         SCALE_COLUMNS: the columns whose means must have one scale in train and test.
         RELATIVE_COLUMNS: the columns in which an item's value depends on other items or
             on its label; not needed where there are none.
-        slice_columns: a function from items to more columns, of names, by which weak
-            slices are made; not needed where there are none.
         DEFAULT_BUILDER: the family in ``headrace.models`` of pipelines that name none.
         BEST_BUILDER: the family that was measured best, which `headrace new` names.
         UNITS: of an item's shape, in words.

@@ -14,7 +14,8 @@ import numpy as np
 from headrace.data.snapshots.reading import payload_of, read_shard, shards_of
 from headrace.drift.splits import Difference
 from headrace.media import medium
-from headrace.media.forms import Payload
+from headrace.media.forms import Columns, Payload
+from headrace.media.optional import MeasuresSets
 from headrace.records import Finding, SnapshotRecord
 from headrace.spec import PipelineSpec
 from headrace.stages.validation.checks import Check, Outcome, expected
@@ -43,7 +44,7 @@ def examine(
     """
     import pandas as pd
 
-    module: Any = medium(snapshot.description.medium)
+    module = medium(snapshot.description.medium)
     near = _near(snapshot, items)
     differing = differing_columns(items)
     columns: dict[str, Any] = {
@@ -59,7 +60,8 @@ def examine(
         Check("near_leak", between, bounds, warns=True),
         Check(DIFFERS, between, none, reason, warns=True),
     ]
-    if items.sizes["train"] and items.sizes["test"] and hasattr(module, "set_columns"):
+    has_both = items.sizes["train"] and items.sizes["test"]
+    if has_both and isinstance(module, MeasuresSets):
         columns |= _of_the_medium(module, snapshot)
         of_set = module.set_expectations(snapshot.description)
         checks += [replace(expected(e, shown=False), warns=True) for e in of_set]
@@ -75,7 +77,7 @@ def _near(snapshot: SnapshotRecord, items: ItemTable) -> NearCopies:
     return near_copies(frame["fingerprint"].to_numpy(np.uint64), splits, compare, most)
 
 
-def _of_the_medium(module: Any, snapshot: SnapshotRecord) -> dict[str, Any]:
+def _of_the_medium(module: MeasuresSets, snapshot: SnapshotRecord) -> Columns:
     """The medium's measurements of the first shards, which are a random sample."""
     left = {"train": SAMPLE_ROWS, "test": SAMPLE_ROWS}
     payloads, labels, splits, size = [], [], [], 0
@@ -94,7 +96,7 @@ def _of_the_medium(module: Any, snapshot: SnapshotRecord) -> dict[str, Any]:
         if size > SAMPLE_BYTES or not any(left.values()):
             break
     payload = _joined(payloads)
-    return dict(module.set_columns(payload, labels, splits, snapshot.description))
+    return module.set_columns(payload, labels, splits, snapshot.description)
 
 
 def _joined(parts: list[Payload]) -> Payload:

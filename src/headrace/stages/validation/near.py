@@ -18,6 +18,7 @@ import numpy.typing as npt
 from headrace.data.snapshots.reading import payload_of, read_shard, shards_of
 from headrace.media import Medium, medium
 from headrace.media.forms import Payload
+from headrace.media.optional import MeasuresDifferences
 from headrace.records import DataDescription, SnapshotRecord
 from headrace.stages.validation.tables import Rows
 
@@ -206,8 +207,8 @@ def comparison(snapshot: SnapshotRecord) -> tuple[Compare, int]:
 def _difference(
     module: Medium, first: Payload, second: Payload, data: DataDescription
 ) -> Differences:
-    if hasattr(module, "difference"):
-        return np.asarray(module.difference(first, second))
+    if isinstance(module, MeasuresDifferences):
+        return module.difference(first, second)
     return np.where(module.alike(first, second, data), 0.0, np.inf)
 
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from headrace.data.snapshots.reading import payload_of, read_shard, shards_of
 from headrace.media import medium
+from headrace.media.optional import KnowsPassages
 from headrace.records import SnapshotRecord
 from headrace.stages.validation.checks import Check
 from headrace.tasks import task
@@ -36,8 +37,8 @@ def shared_passages(snapshot: SnapshotRecord) -> dict[str, npt.NDArray[np.float6
         IntegrityError: the snapshot is damaged.
     """
     data = snapshot.description
-    module: Any = medium(data.medium)
-    if not task(data.task).contract.SHARED or not hasattr(module, "passages"):
+    module = medium(data.medium)
+    if not task(data.task).contract.SHARED or not isinstance(module, KnowsPassages):
         return {}
     known, pending = np.empty(0, np.uint64), []
     for shard in shards_of(snapshot):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +16,7 @@ from headrace.media import Medium, medium
 from headrace.media.arrow import digests
 from headrace.media.chunks import Source
 from headrace.media.forms import Payload, Problem
+from headrace.media.optional import CutsItems
 from headrace.records import DataDescription, Form
 from headrace.settings import Settings
 from headrace.tasks import Answers, task
@@ -115,8 +116,8 @@ def decoded_rows(
     """
     module, learned = medium(data.medium), task(data.task)
     parts_of, form = None, cast(Form, data)
-    if in_parts and learned.joins_parts and hasattr(module, "parts"):
-        parts_of, form = module.parts, cast(Any, module).long_form(data)
+    if in_parts and learned.joins_parts and isinstance(module, CutsItems):
+        parts_of, form = module.parts, module.long_form(data)
     limits, encoded, unpacked = Limits.of(settings), 0, 0
     for part in decode(source, module, form, limits):
         encoded, unpacked = encoded + part.encoded, unpacked + part.unpacked

@@ -14,6 +14,7 @@ import numpy as np
 
 from headrace.errors import InputError
 from headrace.media.forms import Problem
+from headrace.media.optional import CutsItems
 from headrace.tasks import asked, asks_items, task
 from headrace.use.serving.replies import HttpError, encoded
 
@@ -58,9 +59,8 @@ class Reader:
         self._form: Form = data
         self._parts: Parts | None = None
         self.longest = 0
-        cuts: Any = module
-        if task(data.task).joins_parts and hasattr(module, "parts"):
-            self._form, self._parts = cuts.long_form(data), cuts.parts
+        if task(data.task).joins_parts and isinstance(module, CutsItems):
+            self._form, self._parts = module.long_form(data), module.parts
             self.longest = math.prod(self._form.shape or ()) - 1
         self._asks_items = asks_items(data)
         self.types = [*module.MEDIA_TYPES, RAW] if self._asks_items else []

@@ -14,6 +14,7 @@ from headrace.data.sources.recipes.making import recordings
 from headrace.errors import SourceError, SpecError
 from headrace.media import medium
 from headrace.media.chunks import Chunk, Reading, Source
+from headrace.media.optional import JoinsClips
 from headrace.settings import Settings
 
 RANK = 5  # before the reader of texts, which would take it for one
@@ -31,8 +32,8 @@ def read(
     recipe = parsed(data, head)
     if recipe is None or isinstance(data, FileTree):
         return None
-    join = getattr(medium(source.reading.medium), "join", None)
-    if join is None:
+    module = medium(source.reading.medium)
+    if not isinstance(module, JoinsClips):
         raise SourceError(
             f"{data.where} is a recipe, which joins sounds, and this pipeline's medium "
             f"is {source.reading.medium}.",
@@ -41,7 +42,7 @@ def read(
     made = checked(recipe, data.where)
     _check_columns(source.reading, made, data.where)
     source.kind = "table"
-    return recordings(made, data.where, source, settings)
+    return recordings(made, data.where, module, source, settings)
 
 
 def _check_columns(reading: Reading, recipe: Recipe, where: str) -> None:

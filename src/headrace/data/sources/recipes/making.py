@@ -8,7 +8,7 @@ import wave
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,9 +19,9 @@ from headrace.data.sources.recipes.definition import (
     sources_of,
 )
 from headrace.errors import SourceError
-from headrace.media import medium
 from headrace.media.chunks import SPLITS, Chunk, Reading, Source
 from headrace.media.forms import Problem
+from headrace.media.optional import JoinsClips
 from headrace.records import Finding
 from headrace.settings import Settings
 
@@ -35,15 +35,21 @@ _Shelf = dict[str, dict[str, dict[str, list["Samples"]]]]
 
 
 def recordings(
-    recipe: Recipe, where: str, source: Source, settings: Settings
+    recipe: Recipe, where: str, module: JoinsClips, source: Source, settings: Settings
 ) -> Iterator[Chunk]:
     """The recordings, as WAV files, in the order of the recipe.
+
+    Args:
+        recipe: what to make.
+        where: the recipe is.
+        module: the medium.
+        source: of the recipe, which opens that of the clips.
+        settings: of both.
 
     Raises:
         SourceError: the source of the clips has too few of them.
     """
-    shelf = _clips(recipe, where, source, settings)
-    join: Any = medium(source.reading.medium).join  # type: ignore[attr-defined]
+    shelf = _clips(recipe, where, module, source, settings)
     grouped = source.reading.group is not None
     numbers = dict.fromkeys(SPLITS, 0)
     too_long = 0
@@ -62,7 +68,7 @@ def recordings(
                 numbers[rows.split] += 1
                 group = groups[number % len(groups)]
                 row = _Row(recipe, rows, number, shelf[rows.split][group])
-                sound, labels, again = row.recording(join, where)
+                sound, labels, again = row.recording(module, where)
                 too_long += again
                 made.append((sound, " ".join(labels), group, number))
             yield Chunk(
@@ -93,7 +99,9 @@ class _Row:
     number: int
     clips: dict[str, list[Samples]]
 
-    def recording(self, join: Any, where: str) -> tuple[Samples, list[str], int]:
+    def recording(
+        self, module: JoinsClips, where: str
+    ) -> tuple[Samples, list[str], int]:
         """The recording, the labels of its clips, and how often it was too long."""
         how, rate = self.recipe.recordings, self.recipe.clips.sample_rate_hz
         key = [how.seed, SPLITS.index(self.rows.split) << 48 | self.number]
@@ -107,7 +115,7 @@ class _Row:
                 self.clips[label][int(random.integers(len(self.clips[label])))]
                 for label in labels
             ]
-            sound = join(chosen, rate, how.gap_seconds, how.noise_db, random)
+            sound = module.join(chosen, rate, how.gap_seconds, how.noise_db, random)
             if len(sound) <= how.longest_seconds * rate:
                 return sound, labels, attempt
         raise SourceError(
@@ -117,12 +125,13 @@ class _Row:
         )
 
 
-def _clips(recipe: Recipe, where: str, source: Source, settings: Settings) -> _Shelf:
+def _clips(
+    recipe: Recipe, where: str, module: JoinsClips, source: Source, settings: Settings
+) -> _Shelf:
     """Decode the clips; those that cannot be used become a finding of the source."""
     if source.open_other is None:
         raise ValueError("a recipe needs a way to open the source of its clips")
     own = recipe.clips
-    decode: Any = medium(source.reading.medium).decode_clips  # type: ignore[attr-defined]
     reading = Reading(
         medium=source.reading.medium,
         item=own.item,
@@ -145,7 +154,7 @@ def _clips(recipe: Recipe, where: str, source: Source, settings: Settings) -> _S
                     f"{where}: {own.source} holds arrays.", "Give a source of files."
                 )
             groups = chunk.groups or [""] * len(chunk.items)
-            sounds = decode(chunk.items, own.sample_rate_hz)
+            sounds = module.decode_clips(chunk.items, own.sample_rate_hz)
             for sound, label, group in zip(sounds, chunk.labels, groups, strict=True):
                 if isinstance(sound, Problem) or not len(sound) or not label:
                     bad += 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy.typing as npt
 from headrace.drift.windows import comparable
 from headrace.media import medium
 from headrace.media.forms import Columns, Flags, Payload
+from headrace.media.optional import NamesSlices
 from headrace.records import DataDescription
 
 GROUP = "group"
@@ -80,15 +81,11 @@ def columns_of(items: Payload, groups: Sequence[str], data: DataDescription) -> 
     """
     module = medium(data.medium)
     columns = module.columns(items, [""] * len(items), data)
-    more: Callable[[Payload], Columns] = getattr(module, "slice_columns", _no_columns)
-    columns |= more(items)
+    if isinstance(module, NamesSlices):
+        columns |= module.slice_columns(items)
     names = comparable(columns, data)
     names += [name for name, values in columns.items() if values.dtype.kind in "OUS"]
     return {**{n: columns[n] for n in names}, GROUP: np.array([*groups], object)}
-
-
-def _no_columns(items: Payload) -> Columns:
-    return {}
 
 
 def joined(parts: Sequence[Columns]) -> Columns:

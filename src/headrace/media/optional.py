@@ -1,0 +1,93 @@
+"""What a medium may provide beside all that `headrace.media.Medium` lists.
+
+A medium provides the functions of a protocol here, or none of them, and
+``isinstance(medium(name), CutsItems)`` tells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from headrace.media.forms import (
+        Columns,
+        Expectation,
+        Passages,
+        Payload,
+        Problem,
+    )
+    from headrace.records import DataDescription, Form
+
+
+@runtime_checkable
+class CutsItems(Protocol):
+    """Cuts an item that is longer than a model's shape into parts."""
+
+    def long_form(self, data: DataDescription) -> Form:
+        """The form of items that `parts` takes, and one value more."""
+
+    def parts(self, item: Payload, data: DataDescription) -> Payload | Problem:
+        """An item in parts ``(parts, *shape)``; or why it is not taken."""
+
+
+@runtime_checkable
+class JoinsClips(Protocol):
+    """Joins short items to longer ones, for recipes."""
+
+    def decode_clips(self, files: Sequence[bytes], rate: int) -> list[Any]:
+        """Items without final zeros; `Problem` for what cannot be decoded."""
+
+    def join(
+        self,
+        clips: Sequence[Payload],
+        rate: int,
+        gap_seconds: tuple[float, float],
+        noise_db: tuple[float, float] | None,
+        random: np.random.Generator,
+    ) -> Payload:
+        """One item of several, with pauses and noise."""
+
+
+@runtime_checkable
+class KnowsPassages(Protocol):
+    """Finds parts that items have in common, such as lines."""
+
+    def passages(self, payload: Payload) -> Passages:
+        """The passages of items ``(n, *shape)``."""
+
+
+@runtime_checkable
+class NamesSlices(Protocol):
+    """Has further columns by which weak slices are made."""
+
+    def slice_columns(self, payload: Payload) -> Columns:
+        """Columns of names, ``(n,)`` each, of items ``(n, *shape)``."""
+
+
+@runtime_checkable
+class MeasuresDifferences(Protocol):
+    """Says how far near items differ, beside whether they are `Medium.alike`."""
+
+    def difference(self, first: Payload, second: Payload) -> npt.NDArray[np.floating]:
+        """The differences of pairs; those of copies are at most 1, ``(n,)``."""
+
+
+@runtime_checkable
+class MeasuresSets(Protocol):
+    """Measures a sample of train and test as a whole."""
+
+    def set_columns(
+        self,
+        payload: Payload,
+        labels: Sequence[str],
+        splits: Sequence[str],
+        data: DataDescription,
+    ) -> Columns:
+        """The measurements by their names, ``(1,)`` each."""
+
+    def set_expectations(self, data: DataDescription) -> list[Expectation]:
+        """What is expected of them."""
