@@ -26,13 +26,13 @@ from headrace.media.image.columns import (
     set_expectations,
 )
 from headrace.media.image.files import decode_files, sizes
-from headrace.media.image.near import alike
+from headrace.media.image.near import alike, difference
 from headrace.media.image.pixels import Pixels, check_input, decode_array, fit, form_of
 from headrace.records import DataDescription, Form
 
 __all__ = ["alike", "as_column", "check_input", "columns", "decode_array"]
-__all__ += ["decode_files", "expectations", "fit", "form_of", "set_columns"]
-__all__ += ["set_expectations", "sizes"]
+__all__ += ["decode_files", "difference", "expectations", "fit", "form_of"]
+__all__ += ["set_columns", "set_expectations", "sizes"]
 
 DTYPE: np.dtype[Any] = np.dtype(np.uint8)
 PADDED = False
