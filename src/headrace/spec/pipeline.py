@@ -161,6 +161,10 @@ class PipelineSpec(tables.Table):
             own = getattr(self, table)
             if getattr(own, name) != type(own).model_fields[name].default:
                 raise ValueError(f"{field} means nothing to the task {self.task}")
+        if self.data.separator and not constant(
+            modules("media")[self.medium], "IS_TEXT"
+        ):
+            raise ValueError(f"data.separator means nothing to {self.medium}")
         own, values = tables.fields_of(self.medium), self.data.model_dump()
         for field in tables.media_fields().keys() - own.keys():
             if values[field] != type(self.data).model_fields[field].default:

@@ -74,3 +74,10 @@ def test_an_unknown_kind_of_gate_gets_the_nearest_name(
     )
     with pytest.raises(SpecError, match=re.escape(message)):
         load_spec(tmp_path, name="pools")
+
+
+def test_only_texts_are_parted_by_a_separator() -> None:
+    table = {"name": "plays", "data": {"source": "x", "separator": "\n"}}
+    assert PipelineSpec.model_validate({**table, "medium": "text"}).data.separator
+    with pytest.raises(ValueError, match=r"data.separator means nothing to audio"):
+        PipelineSpec.model_validate({**table, "medium": "audio"})

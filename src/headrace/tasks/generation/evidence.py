@@ -86,7 +86,7 @@ def gather(context: Context, writer: Writer) -> Evidence:
         **_text_metrics(generated, real),
         **_form_metrics(context.spec, generated, [*map(text_of, test)]),
     }
-    if planted := getattr(context.spec.training, "canaries", 0):
+    if planted := context.spec.training.canaries:
         seed = context.spec.training.seed
         metrics |= _canary_metrics(context.model, writer, planted, seed)
     return Evidence(sizes, baseline, order, generated, verbatim, held_out, metrics)

@@ -32,4 +32,9 @@ GATES = {
 # Where a pipeline file names no gates; each with the bound that it has there.
 DEFAULT_GATES = {"word_error": 0.5, "character_error": 0.5}
 # Fields of the spec that mean nothing to this task.
-UNUSED = ("data.classes", "training.label_smoothing", "evaluation.calibration_bins")
+UNUSED = (
+    "training.canaries",
+    "data.classes",
+    "training.label_smoothing",
+    "evaluation.calibration_bins",
+)
