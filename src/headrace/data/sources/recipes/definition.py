@@ -18,14 +18,15 @@ Its tables are::
     count = 1000
     clips = [1, 2]  # of a recording, at least and at most
 
-A recording has clips of one split and of one group. A source without splits is split by
-the hash of each clip. Its label is the labels of its
-clips, one after the other. Row by row, the groups take turns. Each row has a random
-generator of its own, so that more rows leave the first ones as they are.
+A recording has clips of one split and of one group. Its label is the labels of its
+clips, one after the other. A source without splits is split by the hash of each clip.
+Row by row, the groups take turns. Each row has a random generator of its own, so that
+more rows leave the first ones as they are. All clips are in memory.
 """
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -40,6 +41,7 @@ from headrace.settings import Settings
 from headrace.spec.checks import absolute_source
 
 MOST_BYTES = 64 * 2**10
+_ELSEWHERE = re.compile(r"[/~]|\w[\w+.-]+:")  # a path from a root, or a URI
 
 
 def _ascending(pair: tuple[float, float]) -> tuple[float, float]:
@@ -141,7 +143,12 @@ def sources_of(uri: str, settings: Settings) -> list[str]:
 
 def beside(source: str, recipe: str) -> str:
     """The source of a recipe; a relative path is one from the recipe's folder."""
-    return source if "://" in recipe else absolute_source(source, Path(recipe).parent)
+    if "://" not in recipe:
+        return absolute_source(source, Path(recipe).parent)
+    if _ELSEWHERE.match(source):
+        return source
+    place, *chain = recipe.split("::")
+    return "::".join([f"{place.rpartition('/')[0]}/{source}", *chain])
 
 
 def parsed(data: File | FileTree, head: bytes) -> dict[str, Any] | None:

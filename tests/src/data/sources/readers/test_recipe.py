@@ -10,6 +10,7 @@ import pytest
 import soundfile
 
 from headrace.data.sources.identity import source_identity
+from headrace.data.sources.recipes.definition import beside
 from headrace.errors import SourceError, SpecError
 from headrace.media.audio import decode_files
 from headrace.records import Form
@@ -189,3 +190,21 @@ def test_the_identity_changes_with_the_clips(recipe, clips) -> None:
     changed.write_bytes(clip(333, 0.2))
     os.utime(changed, ns=(1, 1))
     assert source_identity(str(recipe)) != before
+
+
+@pytest.mark.parametrize(
+    ("source", "recipe", "found"),
+    [
+        ("clips", "/data/r.toml", "/data/clips"),
+        ("catalog:digits", "/data/r.toml", "catalog:digits"),
+        ("clips", "s3://bucket/data/r.toml", "s3://bucket/data/clips"),
+        ("clips", "zip://r.toml::s3://bucket/a.zip", "zip://clips::s3://bucket/a.zip"),
+        ("catalog:digits", "s3://bucket/r.toml", "catalog:digits"),
+        ("gs://other/clips", "s3://bucket/r.toml", "gs://other/clips"),
+        ("/data/clips", "s3://bucket/r.toml", "/data/clips"),
+    ],
+)
+def test_a_relative_source_lies_beside_its_recipe(
+    source: str, recipe: str, found: str
+) -> None:
+    assert beside(source, recipe) == found
