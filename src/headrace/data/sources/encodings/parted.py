@@ -25,7 +25,7 @@ def parted(chunks: Iterator[Chunk], separator: str, source: Source) -> Iterator[
     Raises:
         SourceError: no text has the separator.
     """
-    mark, texts, documents = separator.encode(), 0, 0
+    mark, texts, documents = _with_line_feeds(separator.encode()), 0, 0
     for chunk in chunks:
         texts += len(chunk.items)
         for place in range(len(chunk.items)):
@@ -46,15 +46,18 @@ def parted(chunks: Iterator[Chunk], separator: str, source: Source) -> Iterator[
     )
 
 
+def _with_line_feeds(text: bytes) -> bytes:
+    return text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+
 def _documents(one: Chunk, mark: bytes) -> Chunk:
     """The documents of a chunk of one text, with line ends brought to one form."""
     text = one.items[0]
     if text.startswith(_UTF_16):
         text = text.decode("utf-16", "replace").encode()
-    text = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     parts = [
         (number, part)
-        for number, part in enumerate(text.split(mark))
+        for number, part in enumerate(_with_line_feeds(text).split(mark))
         if part.strip(b" \t\n\x0b\x0c")
     ]
     count = len(parts)

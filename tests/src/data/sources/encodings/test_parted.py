@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -61,3 +62,10 @@ def test_many_documents_come_in_several_chunks(tmp_path: Path) -> None:
     assert sum(sizes) == 70_000
     assert len(sizes) > 1
     assert opened.notes == ["1 text parted at '\\n\\n' into 70,000 documents."]
+
+
+def test_a_separator_may_have_the_line_ends_of_the_text(tmp_path: Path) -> None:
+    source = tmp_path / "plays.txt"
+    source.write_bytes(b"One.\r\n\r\nTwo.")
+    reading = replace(READING, separator="\r\n\r\n")
+    assert [item for _, item in _documents(source, reading)] == [b"One.", b"Two."]
