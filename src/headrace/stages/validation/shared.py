@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from headrace.data.snapshots.reading import payload_of, read_shard, shards_of
 from headrace.media import medium
+from headrace.media.forms import Flags, Passages
 from headrace.media.optional import KnowsPassages
 from headrace.records import SnapshotRecord
 from headrace.stages.validation.checks import Check
@@ -26,8 +27,9 @@ _PENDING = 64  # arrays of keys that are merged at once
 def shared_passages(snapshot: SnapshotRecord) -> dict[str, npt.NDArray[np.float64]]:
     """The column `COLUMN`: the share of each test item that is in train or val.
 
-    It is 0 for rows of train and val. The keys of all passages of train are in memory,
-    8 bytes for each.
+    It is 0 for rows of train and val. Each shard is read once: the keys of all passages
+    of train are in memory, 8 bytes for each, and those of test with their sizes and
+    rows, 24 bytes for each.
 
     Returns:
         the column by its name, ``(rows,)``; nothing where the task does not ask for it,
@@ -41,21 +43,20 @@ def shared_passages(snapshot: SnapshotRecord) -> dict[str, npt.NDArray[np.float6
     if not task(data.task).contract.SHARED or not isinstance(module, KnowsPassages):
         return {}
     known, pending = np.empty(0, np.uint64), []
+    tests: list[tuple[Flags, Passages]] = []
     for shard in shards_of(snapshot):
-        table = read_shard(snapshot, shard)
-        train = np.array(table["split"].to_pylist(), object) != "test"
-        pending.append(np.unique(module.passages(payload_of(table, data)[train]).keys))
+        table = read_shard(snapshot, shard, ["split", data.medium])
+        test = np.array(table["split"].to_pylist(), object) == "test"
+        payload = payload_of(table, data)
+        tests.append((test, module.passages(payload[test])))
+        pending.append(np.unique(module.passages(payload[~test]).keys))
         if len(pending) == _PENDING:
             known, pending = np.unique(np.concatenate([known, *pending])), []
     known = np.unique(np.concatenate([known, *pending]))
-    shares = [np.empty(0)]
-    for shard in shards_of(snapshot):
-        table = read_shard(snapshot, shard)
-        test = np.array(table["split"].to_pylist(), object) == "test"
-        of_shard = np.zeros(len(test))
-        of_shard[test] = module.passages(payload_of(table, data)[test]).shares(known)
-        shares.append(of_shard)
-    return {COLUMN: np.concatenate(shares)}
+    shares = np.zeros(sum(len(test) for test, _ in tests))
+    rows = np.flatnonzero(np.concatenate([test for test, _ in tests]))
+    shares[rows] = np.concatenate([own.shares(known) for _, own in tests])
+    return {COLUMN: shares}
 
 
 def shared_checks(columns: dict[str, Any]) -> list[Check]:
