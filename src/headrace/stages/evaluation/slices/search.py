@@ -113,11 +113,10 @@ def find_slices(rows: SliceRows, *, higher_is_better: bool) -> list[Slice]:
     for place in np.argsort(-value, kind="stable"):
         if len(chosen) == MOST or not value[place] > 0:
             break
-        pair = {first[place].item(): None, second[place].item(): None}
-        found = tuple(single[number] for number in pair)
-        members = rows.members(found)
-        if all(overlap(members, other) < _SAME for other in taken):
-            chosen.append(found)
+        i, j = first[place], second[place]
+        members = held[i] & held[j]
+        if all(overlap(members, earlier) < _SAME for earlier in taken):
+            chosen.append(tuple(single[n] for n in dict.fromkeys((i, j))))
             taken.append(members)
     return chosen
 
