@@ -65,7 +65,9 @@ def look_closer(
     rows = judged_rows(answers, once, judge, data, weak)
     metrics, slices = compared(rows, context.spec.evaluation.confidence)
     of_weak, weak_by_name, findings = figures_of(weak, score)
-    drawings = [partial(draw_groups, by_group, score, folder / "groups.png")]
+    scores, weights = answers.scores, answers.weights
+    mean = float(scores.sum() / (len(scores) if weights is None else weights.sum()))
+    drawings = [partial(draw_groups, by_group, score, mean, folder / "groups.png")]
     if weak and (shown := sample(weak, answers, context.test, judge)).items:
         drawings.append(partial(draw_weak, shown, data, folder, judge))
     return Details(rows, metrics | of_weak, slices | weak_by_name, findings, drawings)

@@ -99,12 +99,15 @@ def compared(rows: JudgedRows, confidence: float) -> tuple[Metrics, dict[str, Me
     return metrics, pairs
 
 
-def draw_groups(slices: Mapping[str, Metrics], score: str, path: Path) -> None:
+def draw_groups(
+    slices: Mapping[str, Metrics], score: str, mean: float, path: Path
+) -> None:
     """Draw the score of each group with its interval, and that of all rows.
 
     Args:
         slices: of the evaluation, those of groups ``group=NAME``.
         score: the name of the score.
+        mean: the score of all rows.
         path: of the PNG. Nothing is drawn without groups.
     """
     groups = {
@@ -124,8 +127,7 @@ def draw_groups(slices: Mapping[str, Metrics], score: str, path: Path) -> None:
     axes = figure.subplots()
     reach = np.abs(np.nan_to_num(ends - rates))
     axes.errorbar(rates, range(len(order)), xerr=reach, fmt="o", color=INK, capsize=3)
-    mean = float((rates * rows).sum() / rows.sum())
-    axes.axvline(mean, color=ACCENT, lw=1, label="these groups together")
+    axes.axvline(mean, color=ACCENT, lw=1, label="all rows")
     labels = [f"{name} ({n:,.0f})" for name, n in zip(order, rows, strict=True)]
     axes.set_yticks(range(len(order)), labels)
     axes.set_ylim(-0.6, len(order) - 0.4)

@@ -193,5 +193,7 @@ def test_a_warning_names_the_surest_slice_and_counts_the_others(
 
 def test_one_group_is_not_drawn(tmp_path: Path) -> None:
     group = {"rows": 9.0, "accuracy": 0.9, "accuracy_low": 0.8, "accuracy_high": 1.0}
-    draw_groups({"group=ann": group, "class=1": {}}, "accuracy", tmp_path / "x.png")
+    draw_groups(
+        {"group=ann": group, "class=1": {}}, "accuracy", 0.9, tmp_path / "x.png"
+    )
     assert not (tmp_path / "x.png").exists()
