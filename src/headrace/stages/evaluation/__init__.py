@@ -8,55 +8,37 @@ from __future__ import annotations
 import contextlib
 import functools
 import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from headrace.data.snapshots.reading import find_snapshot
 from headrace.data.snapshots.splits import SplitRows
 from headrace.errors import IntegrityError
-from headrace.gates.champion import Opponent, Trial, champion_gate, not_compared
 from headrace.gates.kinds import judge_gate, serving_gate
-from headrace.models.logged.loading import load_version, open_model
+from headrace.models.logged.loading import open_model
 from headrace.models.logged.serving_check import TOLERANCE, Request, ServingCheck
 from headrace.models.logged.soundness.checks import mark_verified
 from headrace.records import (
-    MANIFEST,
     ContractRecord,
     EvaluationRecord,
-    GateResult,
-    Metrics,
     SnapshotRecord,
     TrainingRecord,
 )
 from headrace.settings import Settings
-from headrace.spec import GateSpec, PipelineSpec
+from headrace.spec import PipelineSpec
 from headrace.stages.beside import Beside
 from headrace.stages.evaluation import report
 from headrace.stages.evaluation.answers import (
-    Answers,
     ask,
     ask_some,
     group_slices,
     unseen_groups,
 )
+from headrace.stages.evaluation.comparison import Opponents, compare
 from headrace.stages.evaluation.details import look_closer
-from headrace.stages.evaluation.items import (
-    CHALLENGER,
-    Archive,
-    answer_again,
-    attempts_before,
-    compared_rows,
-    look_back,
-)
-from headrace.state.ledger import Ledger, Version
-from headrace.state.ledger.former import BestFormer, find_best_former
+from headrace.state.ledger import Ledger
 from headrace.state.store import Store
 from headrace.state.tracking import GOLDEN_FILE, Tracking
-from headrace.tasks import Judge, task
+from headrace.tasks import task
 from headrace.tasks.forms import Context
 
 
@@ -195,155 +177,3 @@ def _logged(tracking: Tracking, record: TrainingRecord) -> Iterator[tuple[Path, 
     golden = tracking.run_file(record.run_id, GOLDEN_FILE, record.golden_digest)
     with tracking.model_file(record.model_uri, record.model_digest) as file:
         yield file, golden
-
-
-@dataclass
-class Opponents:
-    """The models that a training is compared with, loaded.
-
-    Args:
-        model: the name of the pipeline.
-        champion: the version to compare with; None if there is none.
-        training: what is evaluated.
-        ledger: of the pipeline's history.
-        tracking: of the models' files.
-        store: of snapshots and of judged items.
-
-    Attributes:
-        models: the Keras model of each version, the champion's first; empty where the
-            champion cannot be compared with.
-        note: why it cannot; else empty.
-        best: the best former champion.
-        attempts: all evaluations of the pipeline, oldest first.
-        versions: all versions by their number.
-        archive: of judged items and snapshots.
-    """
-
-    model: str
-    champion: int | None
-    training: TrainingRecord
-    ledger: Ledger
-    tracking: Tracking
-    store: Store
-
-    def __post_init__(self) -> None:
-        self.attempts = self.ledger.attempts(self.model)
-        self.versions = {v.version: v for v in self.ledger.versions(self.model)}
-        self.archive = Archive(self.store, self._find)
-        self.note, self.best = "", BestFormer()
-        self.models: dict[int, Any] = {}
-        if self.champion is None:
-            return
-        self.note = self._load_champion(self.ledger.version(self.model, self.champion))
-        if not self.note:
-            self.best = self._load_best(self.champion)
-
-    def _load_champion(self, version: Version) -> str:
-        """Load it; return why it cannot be compared with, if so."""
-        name = f"the champion, version {version.version}"
-        try:
-            loaded = load_version(self.tracking, version)
-        except IntegrityError as error:
-            return f"{name}: {error.message}"
-        if loaded.description != self.training.description:
-            return (
-                f"{name}, takes items of shape {loaded.description.shape} and has "
-                f"{loaded.description.task} targets that may be others: it cannot be "
-                "compared with; promote by hand"
-            )
-        self.models[version.version] = loaded.model
-        return ""
-
-    def _load_best(self, champion: int) -> BestFormer:
-        """Load the best former champion, or the best of those that still load."""
-        model, weights = self.model, self.training.weights_digest
-        gone: list[int] = []
-        while True:
-            best = find_best_former(self.ledger, model, champion, weights, gone)
-            if best.version is None:
-                return best
-            try:
-                loaded = load_version(self.tracking, self.versions[best.version])
-            except IntegrityError:
-                gone.append(best.version)
-                continue
-            self.models[best.version] = loaded.model
-            return best
-
-    def _find(self, digest: str) -> SnapshotRecord:
-        """A snapshot whose manifest is as the ledger has it."""
-        key = f"snapshots/{digest}/{MANIFEST}"
-        sha256 = self.ledger.anchors([key]).get(key, "")
-        snapshot = find_snapshot(self.store, digest, sha256)
-        if snapshot is None:
-            raise IntegrityError(f"The snapshot {digest} is gone.", "Restore it.")
-        return snapshot
-
-
-def compare(
-    model: Any,
-    opponents: Opponents,
-    gates: Sequence[GateSpec],
-    answers: Answers,
-    rows: SplitRows,
-    judge: Judge,
-) -> tuple[dict[str, GateResult], str, Metrics]:
-    """Compare the answers, and store the digests of the judged items.
-
-    Args:
-        model: the challenger, a Keras model from raw questions to answers.
-        opponents: the champion and the best former champion.
-        gates: those named ``champion`` decide; without one, the metrics are computed
-            by the default gate.
-        answers: of the challenger and of its opponents.
-        rows: of the test split.
-        judge: of the answers.
-
-    Returns:
-        the verdicts by the name of the gate, the digest of the test items, and metrics
-        for the evidence, from `champion_gate`.
-
-    Raises:
-        IntegrityError: the snapshot is damaged.
-    """
-    gates = [gate for gate in gates if gate.name == "champion"]
-    items, archive = rows.items(), opponents.archive
-    rows_digest = archive.keep(items)
-    champion = opponents.champion
-    if champion is None or not opponents.models:
-        verdicts = {gate.name: not_compared(gate, opponents.note) for gate in gates}
-        return verdicts, rows_digest, {}
-    own = (opponents.training.weights_digest, champion, rows_digest)
-    models, earlier = opponents.models, attempts_before(opponents.attempts, own)
-    past = look_back(archive, earlier, items, opponents.best.since)
-    vanished = answer_again(
-        archive,
-        {CHALLENGER: model, **models},
-        rows.snapshot.description,
-        [attempt for attempt in earlier if attempt.had(champion)],
-        items,
-        judge,
-    )
-    every = np.concatenate([items, vanished.items])
-    digests = {n: opponents.versions[n].snapshot_digest for n in models}
-    compared, notes = compared_rows(archive, rows.snapshot, every, digests)
-    others = [
-        Opponent(n, np.concatenate([answers.others[n], vanished.scores[n]]), taken)
-        for n, taken in compared.items()
-    ]
-    gone = np.ones(len(vanished.items), bool)
-    trial = Trial(
-        scores=np.concatenate([answers.scores, vanished.scores[CHALLENGER]]),
-        new=np.concatenate([past.new, ~gone]),
-        champion=others[0],
-        best=others[1] if others[1:] else None,
-        attempt=past.attempt,
-        attempt_on_new=past.attempt_on_new,
-        vanished=np.concatenate([np.zeros(len(items), bool), gone]),
-        unanswered=vanished.unanswered,
-        higher_is_better=task(rows.snapshot.description.task).higher_is_better,
-        notes=(*filter(None, [past.note]), *notes),
-    )
-    gate = gates[0] if gates else GateSpec.model_validate({"name": "champion"})
-    verdict, metrics = champion_gate(gate, trial)
-    return {gate.name: verdict} if gates else {}, rows_digest, metrics
