@@ -12,57 +12,25 @@ to them, and the whole model answers the val split.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from headrace.data.snapshots.splits import Rows, SplitRows, read_split
 from headrace.errors import SpecError
 from headrace.models.logged.loading import outputs
 from headrace.records import ContractRecord, DataDescription, SnapshotRecord
 from headrace.stages.fitting import execution
+from headrace.stages.fitting.shards import Examples, Planted, Prepared, Shards
 from headrace.tasks import asked, task
 from headrace.tasks.forms import Fitting, Targets
 
 ADAPT_ROWS = 200_000
 ADAPT_BYTES = 2**29
 PREPARED_BYTES = 2**30
-KEPT_BYTES = 2**31
 _STATES = ("vocabulary", "mean", "bin_boundaries")  # as Keras's layers name them
-
-
-@dataclass(frozen=True, slots=True)
-class Examples:
-    """Items in memory with their targets.
-
-    Attributes:
-        items: ``(n, *shape)``.
-        targets: ``(n, ...)``.
-    """
-
-    items: npt.NDArray[Any]
-    targets: Targets
-
-    @property
-    def questions(self) -> npt.NDArray[Any]:
-        """The items."""
-        return self.items
-
-
-class Shards(Protocol):
-    """Items in shards, which are read one at a time.
-
-    Attributes:
-        counts: rows of each shard, int64 ``(shards,)``.
-    """
-
-    counts: npt.NDArray[np.int64]
-
-    def read(self, shard: int) -> Rows | Examples:
-        """The rows of one shard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,82 +51,6 @@ def open_data(snapshot: SnapshotRecord, contract: ContractRecord) -> Data:
     uri = contract.quarantine_uri
     train = SplitRows(snapshot, "train", uri)
     return Data(snapshot.description, train, read_split(snapshot, "val", uri))
-
-
-class Prepared:
-    """Shards whose items are what the network takes.
-
-    Args:
-        shards: with raw items.
-        prepare: makes them.
-        keeps: whether prepared shards are kept in memory, up to `KEPT_BYTES`: where an
-            epoch has several windows, each shard is read in each epoch.
-        recounts: whether other numbers of rows are made.
-
-    Attributes:
-        counts: rows of each shard, int64 ``(shards,)``.
-    """
-
-    def __init__(
-        self,
-        shards: Shards,
-        prepare: Callable[[Rows | Examples], Examples],
-        *,
-        keeps: bool,
-        recounts: bool = False,
-    ) -> None:
-        self.counts, self._shards, self._prepare = shards.counts, shards, prepare
-        self._kept: dict[int, Examples] = {}
-        self._room = KEPT_BYTES if keeps else 0
-        if recounts:
-            every = range(len(self.counts))
-            rows = [len(self.read(n).items) if self.counts[n] else 0 for n in every]
-            self.counts = np.array(rows, np.int64)
-
-    def read(self, shard: int) -> Examples:
-        """The rows of one shard; integers may be of a smaller type."""
-        if shard in self._kept:
-            return self._kept[shard]
-        examples = self._prepare(self._shards.read(shard))
-        if self._room:
-            kept = Examples(_smaller(examples.items), examples.targets)
-            if kept.items.nbytes <= self._room:
-                self._room -= kept.items.nbytes
-                self._kept[shard] = kept
-        return examples
-
-
-class Planted:
-    """Shards of examples, with examples of no row in the first that has any.
-
-    Args:
-        shards: of the rows.
-        planted: the other examples.
-
-    Attributes:
-        counts: examples of each shard, int64 ``(shards,)``.
-    """
-
-    def __init__(self, shards: Shards, planted: Examples) -> None:
-        self._shards, self._planted = shards, planted
-        self._first = int(np.flatnonzero(shards.counts)[0])
-        self.counts = shards.counts.copy()
-        self.counts[self._first] += len(planted.items)
-
-    def read(self, shard: int) -> Examples:
-        """The examples of one shard."""
-        rows = self._shards.read(shard)
-        if shard != self._first:
-            return Examples(rows.items, rows.targets)
-        pairs = (rows.items, self._planted.items), (rows.targets, self._planted.targets)
-        return Examples(*(np.concatenate(pair) for pair in pairs))
-
-
-def _smaller(items: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """The same numbers, integers in the smallest type that holds them."""
-    if items.dtype.kind != "i" or not items.size or items.min() < 0:
-        return items
-    return items.astype(np.min_scalar_type(items.max()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,8 @@ from headrace.records import DataDescription, Metrics
 from headrace.spec import PipelineSpec
 from headrace.stages.fitting import Fit, Fitted
 from headrace.stages.fitting.checkpoints import Checkpoints
-from headrace.stages.fitting.data import Data, Examples
+from headrace.stages.fitting.data import Data
+from headrace.stages.fitting.shards import Examples
 
 SMALL = DataDescription(medium="image", shape=(4, 4, 1), classes=("dark", "bright"))
 ARGUMENTS: dict[str, dict[str, Any]] = {

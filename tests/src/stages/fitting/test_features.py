@@ -18,7 +18,9 @@ from headrace.models.logged.loading import answers
 from headrace.records import DataDescription
 from headrace.spec import TrainingSpec
 from headrace.stages.fitting import data as features
-from headrace.stages.fitting.data import Data, Examples, Inputs, inputs_of
+from headrace.stages.fitting import shards
+from headrace.stages.fitting.data import Data, Inputs, inputs_of
+from headrace.stages.fitting.shards import Examples
 from headrace.tasks.forms import Fitting
 
 TEXTS = DataDescription(medium="text", shape=(16,), classes=("a", "b"))
@@ -98,7 +100,7 @@ def test_prepared_shards_of_several_windows_are_prepared_once(
     import keras
 
     monkeypatch.setattr(features, "PREPARED_BYTES", prepared)
-    monkeypatch.setattr(features, "KEPT_BYTES", kept)
+    monkeypatch.setattr(shards, "KEPT_BYTES", kept)
     raw = keras.Input((), dtype="string")
     words = keras.layers.TextVectorization(
         vocabulary=["red", "blue"], output_sequence_length=3

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from headrace.stages.fitting.data import Examples, Planted
+from headrace.stages.fitting.shards import Examples, Planted
 
 
 class Shards:

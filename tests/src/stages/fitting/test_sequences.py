@@ -15,7 +15,8 @@ from headrace.records import DataDescription
 from headrace.spec import PipelineSpec, TrainingSpec
 from headrace.stages.fitting import Fit
 from headrace.stages.fitting.checkpoints import Checkpoints
-from headrace.stages.fitting.data import Data, Examples
+from headrace.stages.fitting.data import Data
+from headrace.stages.fitting.shards import Examples
 from headrace.tasks import task
 
 TOKENS = ["low", "high"]

@@ -19,7 +19,7 @@ from headrace.planning import Plan
 from headrace.spec.files import override
 from headrace.stages import fitting
 from headrace.stages.fitting.checkpoints import Checkpoints
-from headrace.stages.fitting.data import Examples
+from headrace.stages.fitting.shards import Examples
 from headrace.state.store import Store
 from headrace.state.tracking import Tracking
 from headrace.tasks import task
