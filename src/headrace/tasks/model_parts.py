@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from headrace.errors import SpecError
 from headrace.records import DataDescription, Finding, Metrics
-from headrace.spec import EvaluationSpec, PipelineSpec, TrainingSpec
+from headrace.spec import EvaluationSpec, GateSpec, PipelineSpec, TrainingSpec
 
 if TYPE_CHECKING:
     from headrace.media.forms import Payload
@@ -114,6 +115,19 @@ class Judge(Protocol):
     """
 
     IS_ALONE: bool = True
+
+    def check_gate(self, gate: GateSpec) -> None:
+        """Check the arguments of a gate that names no kind; none are known.
+
+        Raises:
+            SpecError: it does not take one, or its value does not fit.
+        """
+        for name, value in gate.arguments.items():
+            raise SpecError(
+                f"The gate {gate.name!r} has the argument {name} = {value!r}; it takes "
+                "no arguments.",
+                "Leave it out.",
+            )
 
     def prepared(self, context: Context) -> Judge:
         """A judge of the answers of one model, with what it needs besides them.

@@ -41,7 +41,7 @@ def check_builder(spec: PipelineSpec, folder: Path) -> str:
 
 
 def check_gates(spec: PipelineSpec) -> None:
-    """Check the fields of each gate by its kind.
+    """Check the fields of each gate by its kind, or by the task.
 
     Raises:
         UsageError: they do not fit, or the kind's package is at fault.
@@ -51,6 +51,8 @@ def check_gates(spec: PipelineSpec) -> None:
             from headrace.gates.kinds import check_gate  # loads SciPy
 
             check_gate(gate)
+        elif gate.arguments:
+            task(spec.task).judge.check_gate(gate)
 
 
 def check_training(spec: PipelineSpec, folder: Path) -> str:

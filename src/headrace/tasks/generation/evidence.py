@@ -11,25 +11,23 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from headrace.backend import compiled
-from headrace.errors import SpecError
 from headrace.media.text.personal import counts
 from headrace.records import Metrics
 from headrace.spec import PipelineSpec
 from headrace.tasks.generation import measures
 from headrace.tasks.generation.canaries import canaries, entropy, exposures, others
 from headrace.tasks.generation.documents import Codes, documents_of, text_of
-from headrace.tasks.generation.kneser_ney import LARGEST_ORDER, KneserNey
+from headrace.tasks.generation.gates import lengths_of, order_of
+from headrace.tasks.generation.kneser_ney import KneserNey
 from headrace.tasks.generation.verbatim import Corpus
 from headrace.tasks.generation.writing import TEMPERATURE, Writer, write_texts
 
 if TYPE_CHECKING:
     from headrace.tasks.forms import Context, Split
 
-ORDER = 5
 TEXTS = 200  # that are generated
 MOST_CHARACTERS = 512  # of a generated text
 TRAIN_CHARACTERS = 2**23  # that the baseline is fitted to, and that are searched
-LENGTHS = (5, 7)  # of the lines of a poem
 _HIGH = 95  # percentile
 _BLOCK = 256  # documents
 
@@ -68,7 +66,6 @@ def gather(context: Context, writer: Writer) -> Evidence:
         writer: with the model that is evaluated.
 
     Raises:
-        SpecError: an argument of a gate is wrong.
         IntegrityError: the snapshot is damaged.
     """
     order = order_of(context.spec)
@@ -90,27 +87,6 @@ def gather(context: Context, writer: Writer) -> Evidence:
         seed = context.spec.training.seed
         metrics |= _canary_metrics(context.model, writer, planted, seed)
     return Evidence(sizes, baseline, order, generated, verbatim, held_out, metrics)
-
-
-def order_of(spec: PipelineSpec) -> int:
-    """The order of the n-gram model, which the gate ``baseline`` may say.
-
-    Raises:
-        SpecError: it is no order.
-    """
-    order = arguments_of(spec, "baseline").get("order", ORDER)
-    if not isinstance(order, int) or not 1 <= order <= LARGEST_ORDER:
-        raise SpecError(
-            f"The gate 'baseline' has the argument order = {order!r}; expected a whole "
-            f"number from 1 to {LARGEST_ORDER}.",
-            "Write for example arguments = { order = 5 }.",
-        )
-    return order
-
-
-def arguments_of(spec: PipelineSpec, name: str) -> dict[str, Any]:
-    """The arguments of a gate; none where there is no such gate."""
-    return next((gate.arguments for gate in spec.gates if gate.name == name), {})
 
 
 def _documents(rows: Split, most: float = np.inf) -> list[Codes]:
@@ -160,7 +136,7 @@ def _form_metrics(
     names = {gate.name for gate in spec.gates}
     metrics: Metrics = {}
     if "form" in names:
-        lengths = arguments_of(spec, "form").get("lengths", LENGTHS)
+        lengths = lengths_of(spec)
         metrics["generated_form"] = measures.form_share(generated, lengths)
         metrics["held_out_form"] = measures.form_share(real, lengths)
     finals = measures.mandarin_finals() if names & {"form", "rhyme"} else None

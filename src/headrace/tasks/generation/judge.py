@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headrace.records import DataDescription, Finding, Metrics
-from headrace.spec import EvaluationSpec, PipelineSpec
+from headrace.spec import EvaluationSpec, GateSpec, PipelineSpec
 from headrace.tasks import Judge
 from headrace.tasks.forms import Outputs, Scores, Targets
-from headrace.tasks.generation import evidence, pictures, samples
+from headrace.tasks.generation import evidence, gates, pictures, samples
 from headrace.tasks.generation.evidence import Evidence
 from headrace.tasks.generation.writing import Writer
 from headrace.tasks.intervals import (
@@ -38,11 +38,18 @@ class Surprise(Judge):
     def __init__(self, evidence: Evidence | None = None) -> None:
         self._evidence = evidence
 
+    def check_gate(self, gate: GateSpec) -> None:
+        """Check an order or lengths of lines.
+
+        Raises:
+            SpecError: they do not fit.
+        """
+        gates.check_gate(gate)
+
     def prepared(self, context: Context) -> Judge:
         """A judge that has fitted an n-gram model, and has read texts of the model.
 
         Raises:
-            SpecError: an argument of a gate is wrong.
             IntegrityError: the snapshot is damaged.
         """
         writer = Writer(context.model)

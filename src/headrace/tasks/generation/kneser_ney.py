@@ -18,9 +18,10 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from headrace.tasks.generation.gates import LARGEST_ORDER
+
 BOUND = 0  # of a document; no text has this code point
 CODE_POINTS = 0x110000 - 0x800  # all but surrogates
-LARGEST_ORDER = 12
 _BLOCK = 2**20  # characters that are answered at once
 
 Codes: TypeAlias = npt.NDArray[np.int32]

@@ -8,7 +8,7 @@ from typing import Any
 from headrace.errors import Refusal
 from headrace.tasks import Surveyor
 from headrace.tasks.forms import Counts, Survey
-from headrace.tasks.generation.evidence import ORDER
+from headrace.tasks.generation.gates import ORDER
 
 LEAST_DOCUMENTS = 20
 LEAST_STEPS = 1_000

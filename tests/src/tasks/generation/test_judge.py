@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from tests.src.tasks.generation.models import DATA, a_model
 
-from headrace.errors import SpecError
 from headrace.media.text.texts import from_column
 from headrace.spec import EvaluationSpec, PipelineSpec
 from headrace.tasks.generation import evidence
@@ -126,14 +125,6 @@ def test_a_model_that_copies_train_has_a_high_ratio() -> None:
     metrics = evidence._verbatim_metrics(copied, own)
     assert metrics["verbatim_ratio"] > 2
     assert evidence._verbatim_metrics(own, own)["verbatim_ratio"] == 1
-
-
-@pytest.mark.parametrize("order", [0, 13, "six"])
-def test_an_order_that_is_none_is_refused(order: Any) -> None:
-    spec = a_spec({"name": "baseline", "arguments": {"order": order}})
-    with pytest.raises(SpecError, match="from 1 to 12"):
-        evidence.order_of(spec)
-    assert evidence.order_of(a_spec()) == evidence.ORDER
 
 
 def test_few_documents_are_reported() -> None:

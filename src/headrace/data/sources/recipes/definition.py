@@ -36,7 +36,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from headrace.data.sources.places import uris as places
 from headrace.data.sources.places.files import File
 from headrace.data.sources.places.trees import FileTree
-from headrace.errors import SourceError
+from headrace.errors import SourceError, did_you_mean
 from headrace.settings import Settings
 from headrace.spec.checks import absolute_source
 
@@ -105,6 +105,14 @@ class Recipe(_Table):
     rows: tuple[RowsOfSplit, ...] = Field(min_length=1)
 
 
+_FIELDS = {
+    "": Recipe.model_fields,
+    "clips": Clips.model_fields,
+    "recordings": Recordings.model_fields,
+    "rows": RowsOfSplit.model_fields,
+}
+
+
 def checked(tables: dict[str, Any], where: str) -> Recipe:
     """The recipe in the tables of a file.
 
@@ -118,8 +126,19 @@ def checked(tables: dict[str, Any], where: str) -> Recipe:
 
 
 def _invalid(where: str, error: ValidationError) -> SourceError:
-    first = error.errors(include_url=False)[0]
+    errors = error.errors(include_url=False)
+    unknown = (one for one in errors if one["type"] == "extra_forbidden")
+    first = next(unknown, errors[0])
     field = ".".join(map(str, first["loc"]))
+    if first["type"] == "missing":
+        return SourceError(f"{where}: {field} is missing.", "Add it.")
+    if first["type"] == "extra_forbidden":
+        table, name = str(first["loc"][0]), str(first["loc"][-1])
+        names = sorted(_FIELDS[table if field != table else ""])
+        return SourceError(
+            f"{where}: unknown key {field} (value {first['input']!r}).",
+            did_you_mean(name, names, f"Valid names: {', '.join(names)}."),
+        )
     problem = first["msg"].removeprefix("Value error, ")
     return SourceError(
         f"{where}: {field} = {first['input']!r}: {problem}.",

@@ -136,7 +136,10 @@ def test_rows_have_groups_only_where_they_are_asked_for(recipe, read) -> None:
     [
         ("count = 20", "count = 0", "rows.0.count = 0: Input should be greater"),
         ("[0.05, 0.1]", "[0.2, 0.1]", "the first number is the lower one"),
-        ("seed = 3", "sed = 3", "recordings.sed = 3: Extra inputs"),
+        ("seed = 3", "sed = 3", "unknown key recordings.sed (value 3)"),
+        ("[recordings]", "[recording]", "unknown key recording (value"),
+        ("sample_rate_hz = 8000", "", "clips.sample_rate_hz is missing. Add it."),
+        ("count = 7", "number = 7\ncount = 7", "unknown key rows.1.number (value 7)"),
         ('"test"', '"val"', "rows.1.split = 'val'"),
         ("= 1.5", "= 0.2", "no 2 clips were found that are not longer than 0.2 s"),
     ],
