@@ -141,7 +141,7 @@ def repeated(step: Any, carried: Sequence[tuple[Shape, str]]) -> Any:
         steps = tf.shape(inputs)[0]
 
         def advance(number: Any, outputs: Any, *values: Any) -> Any:
-            output, *values = step(inputs[number], *values)
+            output, *values = step(tf.gather(inputs, number), *values)
             return number + 1, outputs.write(number, output), *values
 
         begin = tf.constant(0), tf.TensorArray(tf.int32, steps)
@@ -150,10 +150,39 @@ def repeated(step: Any, carried: Sequence[tuple[Shape, str]]) -> Any:
         )
         return outputs.stack(), *values
 
-    signature = [tf.TensorSpec((None, None), tf.float32)]
-    signature += [tf.TensorSpec(shape, dtype) for shape, dtype in carried]
-    compiled = tf.function(run, input_signature=signature, autograph=False)
-    return compiled.get_concrete_function()
+    @functools.cache
+    def compiled(rows: int | None) -> Any:
+        shapes = [(s if s[:1] != (None,) else (rows, *s[1:]), t) for s, t in carried]
+        signature = [tf.TensorSpec((None, rows), tf.float32)]
+        signature += [tf.TensorSpec(shape, dtype) for shape, dtype in shapes]
+        function = tf.function(run, input_signature=signature, autograph=False)
+        return function.get_concrete_function()
+
+    # A loop for one row knows all shapes, and takes two thirds of the time.
+    return lambda inputs, *values: compiled(1 if inputs.shape[1] == 1 else None)(
+        inputs, *values
+    )
+
+
+def count_below(rising: Any, values: Any) -> Any:
+    """How many numbers of a row are at most as large as a value.
+
+    Args:
+        rising: numbers in ascending order, a tensor ``(rows, n)``.
+        values: of the same dtype, ``(rows, m)``.
+
+    Returns:
+        int32 ``(rows, m)``.
+    """
+    import keras
+    from keras import ops
+
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return tf.raw_ops.UpperBound(sorted_inputs=rising, values=values)
+    below = ops.less_equal(rising[:, None], values[:, :, None])
+    return ops.sum(ops.cast(below, "int32"), axis=2)
 
 
 def _repeat(step: Any, inputs: Any, *values: Any) -> Any:

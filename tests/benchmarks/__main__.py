@@ -30,6 +30,7 @@ from .scale import scale
 from .serving import serving
 from .tuning import tuning
 from .whole import first, second, step, whole
+from .writing import writing
 
 OF_REPETITIONS: dict[str, Callable[[list[Repetition]], list[Row]]] = {
     "whole": whole,
@@ -42,6 +43,7 @@ ALONE: dict[str, Callable[[Bench], list[Row]]] = {
     "epochs": epochs,
     "ingest": ingest,
     "serving": serving,
+    "writing": writing,
     "drift": monitoring,
     "tune": tuning,
     "scale": scale,

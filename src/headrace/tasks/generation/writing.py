@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from headrace.backend import repeated
+from headrace.backend import count_below, repeated
 from headrace.errors import InputError, SpecError
 from headrace.tasks.forms import some
 from headrace.tasks.generation.documents import Codes
@@ -22,7 +22,7 @@ from headrace.tasks.generation.documents import Codes
 NEXT = "next"
 # Ids of the bounds of a document, of unknown characters, and the first of known ones.
 BOUND, UNKNOWN, FIRST = 0, 1, 2
-STEPS = 256  # characters of one call
+STEPS = 512  # characters of one call
 TEMPERATURE = 0.8  # of texts that people ask for, and by which a model is judged
 _IMPOSSIBLE = -1e30
 _COLDEST = 1e-4  # below, the likeliest character is always taken
@@ -101,8 +101,8 @@ class Writer:
         self._zeros = [(shape[1:], dtype) for shape, dtype in states]
         carried = [((None, width), "float32"), *states]
         self._read = repeated(self._read_step, carried)
-        scalar = ((), "float32")
-        self._write = repeated(self._write_step, [scalar, scalar, *carried])
+        settings = [((), "float32"), ((width,), "float32")]
+        self._write = repeated(self._write_step, [*settings, *carried])
 
     def ids(self, text: str) -> Ids:
         """The ids of a text, int32 ``(characters,)``.
@@ -152,8 +152,8 @@ class Writer:
         """
         cold = np.float32(1 / max(temperature, _COLDEST))
         uniform = np.minimum(random, np.float32(_BELOW_ONE))
-        end = np.float32(0 if may_end else _IMPOSSIBLE)
-        carried = (cold, end, draft.scores, *draft.states)
+        bias = self._bias if may_end else self._bias + self._is_end * _IMPOSSIBLE
+        carried = (cold, bias, draft.scores, *draft.states)
         ids, _, _, draft.scores, *draft.states = self._write(uniform, *carried)
         ids = np.array(ids)
         # What the loop writes after an end means nothing.
@@ -168,22 +168,20 @@ class Writer:
 
         ids = ops.cast(given, "int32")
         logits, *states = self._next([ops.expand_dims(ids, 1), *states], training=False)
-        return ids, logits[:, 0], *states
+        return ids, ops.squeeze(logits, 1), *states
 
     def _write_step(
-        self, uniform: Any, cold: Any, end: Any, scores: Any, *states: Any
+        self, uniform: Any, cold: Any, bias: Any, scores: Any, *states: Any
     ) -> Any:
         """Choose a character by the inverse of its distribution, and read it."""
         from keras import ops
 
-        bias = self._bias + end * self._is_end
         sums = ops.cumsum(ops.softmax(scores * cold + bias), axis=1)
-        below = ops.less_equal(sums, ops.expand_dims(uniform, 1))
+        below = count_below(sums, ops.expand_dims(uniform, 1))
         # The sum of all may be rounded to less than the number.
-        chosen = ops.minimum(ops.sum(ops.cast(below, "int32"), axis=1), self._last)
-        inputs = [ops.expand_dims(chosen, 1), *states]
-        logits, *states = self._next(inputs, training=False)
-        return chosen, cold, end, logits[:, 0], *states
+        chosen = ops.minimum(below, self._last)
+        logits, *states = self._next([chosen, *states], training=False)
+        return ops.squeeze(chosen, 1), cold, bias, ops.squeeze(logits, 1), *states
 
 
 def write_texts(

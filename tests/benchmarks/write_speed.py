@@ -1,0 +1,90 @@
+"""Prints the characters a second of a language model, as JSON.
+
+Ours are `stream_text`; the bare one is a compiled loop of the same Keras model that
+draws with ``tf.random.categorical``. The models have the sizes of those of the two
+pipelines, and are not trained.
+Usage: ``python write_speed.py REPEATS``.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from headrace.models import gru_lm
+from headrace.records import DataDescription
+from headrace.tasks.generation.head import PART as HEAD
+from headrace.tasks.generation.writing import Writer, find_next, stream_text
+
+CHARACTERS = 2_000
+DATA = DataDescription(medium="text", task="generation", shape=(512,))
+MODELS: dict[str, dict[str, Any]] = {
+    "plays": {"max_tokens": 80},
+    "poems": {"width": 96, "grams": [2, 3], "max_tokens": 6000, "tied": True},
+}
+
+
+def a_model(name: str) -> Any:
+    """A saved model of a pipeline's size, which knows as many characters."""
+    keras.utils.set_random_seed(1)
+    preprocessing, network = gru_lm.build(DATA, **MODELS[name])
+    known = np.arange(0x4E00, 0x4E00 + MODELS[name]["max_tokens"] - 2, dtype=np.int32)
+    preprocessing.layers[-1].adapt(known[np.newaxis])
+    return HEAD.compose(preprocessing, network, DATA)
+
+
+def bare_loop(model: Any) -> Callable[[], Any]:
+    """Writes one text of `CHARACTERS`."""
+    following = find_next(model)
+
+    @tf.function(autograph=False)
+    def write(states: list[Any]) -> Any:
+        outputs = tf.TensorArray(tf.int32, CHARACTERS)
+
+        def advance(number: Any, id_: Any, outputs: Any, *states: Any) -> Any:
+            logits, *states = following([id_, *states], training=False)
+            id_ = tf.random.categorical(logits[:, 0], 1, dtype=tf.int32)
+            return number + 1, id_, outputs.write(number, id_[:, 0]), *states
+
+        begin = (tf.constant(0), tf.zeros((1, 1), tf.int32), outputs, *states)
+        _, _, outputs, *_ = tf.while_loop(lambda n, *_: n < CHARACTERS, advance, begin)
+        return outputs.stack()
+
+    states = [tf.zeros((1, *s.shape[1:]), s.dtype) for s in following.inputs[1:]]
+    return lambda: write(states).numpy()
+
+
+def main() -> None:
+    """Measure, in turn."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for name in MODELS:
+        model = a_model(name)
+        writer, bare = Writer(model), bare_loop(model)
+
+        def ours(writer: Writer = writer) -> int:
+            pieces = stream_text(writer, "", 1, CHARACTERS, 1.0, may_end=False)
+            return sum(map(len, pieces))
+
+        rates: dict[str, list[float]] = {"ours": [], "bare": []}
+        for turn in range(int(sys.argv[1]) + 1):
+            began = time.perf_counter()
+            bare()
+            middle = time.perf_counter()
+            written = ours()
+            ended = time.perf_counter()
+            if turn:
+                rates["bare"].append(CHARACTERS / (middle - began))
+                rates["ours"].append(written / (ended - middle))
+        found[name] = rates
+    sys.stdout.write(json.dumps(found) + "\n")
+
+
+if __name__ == "__main__":
+    main()
