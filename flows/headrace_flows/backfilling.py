@@ -166,7 +166,7 @@ class Backfill:
         """A digest of the spec, the folder, and the source's identity if it has one."""
         identity = ""
         with contextlib.suppress(HeadraceError):  # the run itself reports it
-            identity = source_identity(task.spec.data.source)
+            identity = source_identity(task.spec.data.source, medium=task.spec.medium)
         spec = task.spec.model_dump_json(exclude={"deploy"})
         folder = pack_folder(task.folder, self._store.store)
         text = json.dumps([spec, identity, folder, task.promotes])

@@ -27,7 +27,7 @@ from headrace_cli.monitoring import monitor
 from headrace_cli.overview import compare, list_
 from headrace_cli.projects import init, new
 from headrace_cli.registry import approve, history, promote, reject, rollback
-from headrace_cli.runs import check, open_report, run, score
+from headrace_cli.runs import DataOrDefault, check, open_report, run, score
 from headrace_cli.series import backfill, tune
 from headrace_cli.services import deploy, doctor, trigger, up, worker
 from headrace_cli.serving import export, serve
@@ -146,7 +146,8 @@ app = typer.Typer(
 )
 for panel, functions in PANELS.items():
     for function in functions:
-        app.command(rich_help_panel=panel)(function)
+        kind = DataOrDefault if function is check else None
+        app.command(cls=kind, rich_help_panel=panel)(function)
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import sys
 from functools import partial
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer import Argument, Option
+from typer.core import TyperCommand
 
 from headrace.errors import Refusal
 from headrace.progress import Progress
@@ -75,6 +77,19 @@ def _run_flow(run: Run, settings: Settings) -> tuple[dict[str, Any], int]:
     return conclude(run, state)
 
 
+class DataOrDefault(TyperCommand):
+    """A command whose ``--data`` needs no URI."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read ``--data`` without a URI as ``--data default``."""
+        given = []
+        for word, following in itertools.pairwise([*args, "-"]):
+            given.append(word)
+            if word == "--data" and following.startswith("-"):
+                given.append("default")
+        return super().parse_args(ctx, given)
+
+
 def check(
     pipeline: Annotated[
         str | None,
@@ -88,9 +103,9 @@ def check(
         str | None,
         Option(
             "--data",
-            metavar="URI",
-            help="Also ingest this data and check the contract; 'default' is the "
-            "pipeline's own source.",
+            metavar="[URI]",
+            help="Also ingest data and check the contract: this, or the pipeline's "
+            "own source.",
         ),
     ] = None,
 ) -> None:

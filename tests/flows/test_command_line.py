@@ -57,7 +57,7 @@ def test_metavars_are_in_capitals(home: Home, name: str) -> None:
 
 @pytest.mark.parametrize("words", [("-q", "check"), ("check", "--quiet")])
 def test_quiet_shows_no_progress(home: Home, words: tuple[str, ...]) -> None:
-    data = ("blobs", "--data", "default", "--json")
+    data = ("blobs", "--data", "--json")
     quiet = home.headrace(*words, *data)
     assert (quiet.json["status"], quiet.err) == ("ok", "")
     shown = home.headrace("check", *data, "--set", "data.shape=[4,4,1]")

@@ -113,6 +113,10 @@ class Plan(Results):
         """The model builder: the spec's, else the medium's default."""
         return builder_name(self.spec)
 
+    def _source_identity(self) -> str:
+        data = self.spec.data
+        return source_identity(data.source, self.settings, self.spec.medium)
+
     def ingest(self) -> Key:
         """The key of the snapshot."""
         data = self.spec.data.model_dump(mode="json", exclude=LIMITS)
@@ -122,7 +126,7 @@ class Plan(Results):
         return self._key(
             "ingest",
             {"data": data, "medium": self.spec.medium, **task},
-            {"source": source_identity(self.spec.data.source, self.settings)},
+            {"source": self._source_identity()},
             [*self._roots("ingestion", "labels"), *sources],
         )
 

@@ -6,17 +6,22 @@ import hashlib
 
 from headrace.data.sources.places import uris as places
 from headrace.data.sources.recipes.definition import sources_of
+from headrace.data.sources.tables.formats import folder_of
 from headrace.settings import Settings
 
 
-def source_identity(uri: str, settings: Settings | None = None) -> str:
+def source_identity(
+    uri: str, settings: Settings | None = None, medium: str = ""
+) -> str:
     """A digest that changes when the data may have changed; content is not read.
 
-    That of a recipe contains those of the sources that it names.
+    That of a recipe contains those of the sources that it names, and that of a table of
+    files contains that of their folder.
 
     Args:
         uri: of a source.
         settings: of local copies and storage options; None: those of the environment.
+        medium: of the items, which says what a table may hold.
 
     Raises:
         NotFoundError: there is no such source.
@@ -24,7 +29,9 @@ def source_identity(uri: str, settings: Settings | None = None) -> str:
     """
     settings = settings or Settings()
     own = _identity(uri, settings)
-    others = [_identity(named, settings) for named in sources_of(uri, settings)]
+    beside = [folder] if (folder := folder_of(uri, medium)) else []
+    named = [*sources_of(uri, settings), *beside]
+    others = [_identity(other, settings) for other in named]
     if not others:
         return own
     return hashlib.sha256("\n".join([own, *others]).encode()).hexdigest()

@@ -73,8 +73,8 @@ MAGICS = (b"RIFF", b"RIFX", b"RF64", b"fLaC", b"OggS", b"ID3", b"FORM", b".snd")
 MEDIA_TYPES: tuple[str, ...] = ("audio/*", "application/ogg")
 EXAMPLE = ("sound", "wav")
 SOURCES = (
-    "Give a folder (or zip or tar) with one sub-folder of sounds per class, a folder "
-    "with a table that names its files, or Parquet."
+    "Give a folder (or zip or tar) with one sub-folder of sounds per class, a table "
+    "that names files beside it, the folder of such a table, or Parquet."
 )
 SAMPLE_INCHES = (3.2, 2.4)
 _WINDOW_SECONDS = 0.025  # of a spectrogram

@@ -52,7 +52,8 @@ MEDIA_TYPES: tuple[str, ...] = ("image/*",)
 EXAMPLE = ("image", "png")
 SOURCES = (
     "Give an npz, a folder of IDX files, a folder (or zip or tar) with one sub-folder "
-    "of images per class, a folder with a table that names its files, or Parquet."
+    "of images per class, a table that names files beside it, the folder of such a "
+    "table, or Parquet."
 )
 SAMPLE_INCHES = (1.9, 2.1)
 

@@ -19,9 +19,15 @@ from headrace.data.sources.places.trees import (
     is_medium,
     name_findings,
 )
+from headrace.data.sources.places.uris import open_path
 from headrace.data.sources.readers.folder import FileRow, file_chunks, has_classes
 from headrace.data.sources.tables import reading as tables
-from headrace.data.sources.tables.formats import SUFFIXES, open_table, table_suffix
+from headrace.data.sources.tables.formats import (
+    SUFFIXES,
+    folder_of,
+    open_table,
+    table_suffix,
+)
 from headrace.data.sources.tables.roles import (
     Roles,
     check_columns,
@@ -123,7 +129,7 @@ def read(
             true for no row.
     """
     if isinstance(data, File):
-        return None
+        return _read_table(data, source, settings)
     reading = source.reading
     names = [name for name in data.files if table_suffix(name) and name.count("/") < 3]
     names = sorted(names, key=lambda name: (SUFFIXES.index(table_suffix(name)), name))
@@ -152,6 +158,32 @@ def read(
         raise errors[0]
     source.findings.extend(missing)
     return None
+
+
+def _read_table(
+    file: File, source: Source, settings: Settings
+) -> Iterator[Chunk] | None:
+    """The files of its folder that a table names; None if it names none."""
+    folder = folder_of(source.uri, source.reading.medium)
+    table = source.uri.rpartition("/")[2]
+    tree = open_path(folder, settings) if folder else None
+    if not isinstance(tree, FileTree) or table not in tree.files:
+        return None
+    files = {
+        name: tree.files[name]
+        for name in tree.files
+        if name == table or not table_suffix(name)
+    }
+    known = len(source.findings)
+    chunks = read(FileTree(folder, files), b"", source, settings)
+    found = source.findings[known:]
+    if chunks is None:
+        missing = [one.message for one in found if one.check == "missing_files"]
+        if missing:
+            raise SourceError(missing[0], _MISNAMED)
+        return None
+    source.findings[known:] = [one for one in found if one.check != "unlisted_files"]
+    return chunks
 
 
 def _archives(tree: FileTree, source: Source, settings: Settings) -> Iterator[FileTree]:

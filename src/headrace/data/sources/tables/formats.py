@@ -12,6 +12,7 @@ from headrace.data.sources.tables.parquet import ParquetTable
 from headrace.data.sources.tables.parquet_pages import MAGIC
 from headrace.data.sources.tables.tabular import Table
 from headrace.errors import SourceError
+from headrace.media import medium as medium_named
 from headrace.media.chunks import Reading
 from headrace.settings import Settings
 
@@ -57,6 +58,20 @@ def table_suffix(name: str) -> str:
     """The suffix of a table's format in a name; empty for other names."""
     match = _TABLE.search(name)
     return match[1].lower() if match else ""
+
+
+def folder_of(uri: str, medium: str) -> str:
+    """The folder of a table whose rows name files beside it; empty for other URIs.
+
+    Texts are in their tables, and Parquet may hold the items of any medium.
+    """
+    suffix = table_suffix(uri)
+    if not suffix or suffix == SUFFIXES[0] or "::" in uri or not medium:
+        return ""
+    if medium_named(medium).IS_TEXT:
+        return ""
+    place, slash, _ = uri.rpartition("/")
+    return place or slash or "."
 
 
 def stem_of(name: str) -> str:

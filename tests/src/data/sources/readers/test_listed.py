@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from headrace.data.sources.identity import source_identity
 from headrace.errors import SourceError, SpecError
 
 CLIPS = {f"clips/{row}.wav": b"RIFF%d" % row for row in range(6)}
@@ -200,3 +201,26 @@ def test_a_damaged_archive_beside_the_table_is_refused(make, sounds):
     shutil.rmtree(path)
     with pytest.raises(SourceError, match=r"m.csv is not text"):
         sounds(make.tree({"a.wav": b"RIFF", "m.csv": bytes(range(32)) * 9}))
+
+
+def test_a_table_is_given_without_its_folder(make, sounds):
+    folder = make.tree({**CLIPS, "x/more.wav": b"RIFF", "meta.csv": LISTED.encode()})
+    source, chunks = sounds(f"{folder}/meta.csv")
+    assert (source.kind, source.findings) == ("listed", [])
+    assert _rows(chunks) == EXPECTED
+    (folder / "other.csv").write_text("file,label\ngone/x.wav,a\ngone/y.wav,b\n")
+    with pytest.raises(SourceError, match=r"2 are not there, such as gone/x\.wav"):
+        sounds(f"{folder}/other.csv")
+    (folder / "none.csv").write_text("a,b\n1,2\n3,4\n")
+    with pytest.raises(SourceError, match="of sounds per class"):
+        sounds(f"{folder}/none.csv")
+
+
+def test_a_table_changes_with_the_files_beside_it(make):
+    folder = make.tree({**CLIPS, "meta.csv": LISTED.encode()})
+    table = f"{folder}/meta.csv"
+    first = source_identity(table, medium="audio")
+    of_texts = source_identity(table, medium="text")
+    (folder / "clips" / "0.wav").write_bytes(b"RIFF, and more")
+    assert source_identity(table, medium="audio") != first
+    assert source_identity(table, medium="text") == of_texts
