@@ -11,7 +11,7 @@ from headrace.stages.ingredients.closure import code_state
 from headrace.tasks import task
 from headrace.use.tuning.space import Space
 from headrace.use.tuning.study import Study, metric_of
-from headrace.use.tuning.trials import trial_table
+from headrace.use.tuning.trials import refuse_private, trial_table
 from headrace_flows.run import Run
 from headrace_flows.summary import finished
 
@@ -32,7 +32,7 @@ class Tuning:
 
     Raises:
         SpecError: the pipeline refuses a value at an edge of the space.
-        UsageError: there is no such metric.
+        UsageError: there is no such metric, or the training is private.
     """
 
     def __init__(self, run: Run, space: Space, metric: str, trials: int) -> None:
@@ -44,6 +44,8 @@ class Tuning:
         self.best: Run | None = None
         self.outcome: Any = None
         self._edges = space.check(run.spec, run.plan.folder)
+        for spec in (run.spec, *self._edges):
+            refuse_private(spec)
 
     def open_study(self, snapshot: SnapshotRecord, contract: ContractRecord) -> Study:
         """The study of this space on this data, new or from the store."""

@@ -6,6 +6,7 @@ must not contain a credential. This module knows neither settings nor network.
 
 from __future__ import annotations
 
+import hmac
 import re
 from collections.abc import Iterator
 from urllib.parse import unquote
@@ -31,6 +32,11 @@ _BEGIN = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://")
 _CHAINED = re.compile(r"::(?=[A-Za-z][A-Za-z0-9+.-]*(?:://|::|$))")  # by fsspec
 _LOGIN = re.compile(r"(?P<name>[^/@\s:]*)(?P<password>:.*)?@", re.DOTALL)
 _FIELD = re.compile(r"(?P<mark>[?&;#])(?P<name>[^=&;#?]*)=(?P<value>[^&;#]+)")
+
+
+def fingerprint(secret: bytes) -> str:
+    """A name for a secret that does not reveal it, 16 hexadecimal digits."""
+    return hmac.digest(secret, b"fingerprint", "sha256").hex()[:16]
 
 
 def find_credential(source: str) -> str:

@@ -18,6 +18,7 @@ Split = Literal["train", "val", "test"]
 Metrics = dict[str, float]
 MANIFEST = "manifest.json"  # of a snapshot's folder; written last
 DEFAULT_TASK = "classification"
+FROM_RECIPE = "recipe"  # the seed of a private training without a secret
 Shown = Annotated[str, AfterValidator(hide_credentials)]  # without passwords
 
 
@@ -176,13 +177,43 @@ class LoggedModel(Record):
     description: DataDescription
 
 
+class PrivacyRecord(Record):
+    """The guarantee of a private training, for each row of its train split.
+
+    Attributes:
+        epsilon, delta: of data sets that differ by one row of train.
+        noise: the standard deviation of the noise, in units of the clip.
+        clip: the largest norm of the gradient of one row.
+        rate: the probability with which a step sampled a row.
+        rows: of train.
+        seed: the fingerprint of the secret that samples and noise follow from, or
+            ``recipe``. Then they follow from the recipe, and the guarantee holds only
+            for those who do not know it.
+    """
+
+    epsilon: float
+    delta: float
+    noise: float
+    clip: float
+    rate: float
+    rows: int
+    steps: int
+    seed: str
+
+    @property
+    def is_secret(self) -> bool:
+        """Whether the seed is in no record."""
+        return self.seed != FROM_RECIPE
+
+
 class TrainingRecord(LoggedModel):
     """One training: one MLflow run and one logged model.
 
     Attributes:
         weights_digest: sha256 of (path, dtype, shape, bytes) of its weights.
         execution: the conditions: device, threads, precision, XLA, steps.
-        findings: reasons why it may not be reproducible.
+        findings: reasons why it may not be reproducible, or private.
+        privacy: of a private training.
     """
 
     experiment_id: str
@@ -192,6 +223,9 @@ class TrainingRecord(LoggedModel):
     metrics: Metrics
     execution: dict[str, str | int | float | bool]
     findings: tuple[Finding, ...] = ()
+    privacy: PrivacyRecord | None = Field(
+        default=None, exclude_if=lambda value: value is None
+    )
 
 
 class GateResult(Record):

@@ -26,6 +26,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from headrace.credentials import fingerprint
 from headrace.errors import (
     DependencyError,
     NotFoundError,
@@ -37,6 +38,7 @@ from headrace.spec.files import FILE_NAME
 from headrace.spec.tables import option
 
 POSTGRES_FILE = "postgres.json"
+LEAST_SECRET = 32
 
 
 def variable(name: str) -> str:
@@ -155,6 +157,12 @@ class Settings(BaseSettings):
         "JSON: credentials and other options of fsspec's file systems for sources, by "
         "protocol or by URI prefix",
     )
+    privacy_seed: SecretStr = option(
+        SecretStr(""),
+        "the secret of private trainings, from which their samples and noise follow, "
+        "of at least 32 characters; no record has it, and `headrace reproduce` needs "
+        "the same. Without it they follow from training.seed",
+    )
     max_bytes: int = option(64 * 2**30, "bytes of one data set, decoded", gt=0)
     max_members: int = option(5_000_000, "files in one archive or folder", gt=0)
     max_item_bytes: int = option(
@@ -228,6 +236,22 @@ class Settings(BaseSettings):
     def _empty_is_none(cls, value: Any) -> Any:
         return None if value == "" else value
 
+    @field_validator("privacy_seed")
+    @classmethod
+    def _cannot_be_guessed(cls, seed: SecretStr) -> SecretStr:
+        if 0 < len(seed.get_secret_value()) < LEAST_SECRET:
+            raise ValueError(
+                f"it has fewer than {LEAST_SECRET} characters, and could be guessed; "
+                "python -c 'import secrets; print(secrets.token_hex(32))' makes one"
+            )
+        return seed
+
+    @property
+    def privacy_fingerprint(self) -> str:
+        """A name for `privacy_seed` that does not reveal it; empty where it is."""
+        secret = self.privacy_seed.get_secret_value()
+        return fingerprint(secret.encode()) if secret else ""
+
     @property
     def tracking_uri(self) -> str:
         """The URI in MLflow's own variables, else a database in the home."""
@@ -249,8 +273,11 @@ class Settings(BaseSettings):
 
     def for_child(self) -> dict[str, Any]:
         """All values as JSON, secrets included: for a child's standard input only."""
-        secret = self.storage_options.get_secret_value()
-        return self.model_dump(mode="json") | {"storage_options": secret}
+        secrets = {
+            "storage_options": self.storage_options.get_secret_value(),
+            "privacy_seed": self.privacy_seed.get_secret_value(),
+        }
+        return self.model_dump(mode="json") | secrets
 
     @property
     def postgres_socket(self) -> str:

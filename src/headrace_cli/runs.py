@@ -138,9 +138,15 @@ def check(
 def _check_spec(spec: PipelineSpec, folder: Path) -> dict[str, Any]:
     """Check a spec; the pipeline's own code is imported and called."""
     from headrace.models import builder_name
-    from headrace.use.checking import check_builder, check_gates, check_training
+    from headrace.use.checking import (
+        check_builder,
+        check_gates,
+        check_privacy,
+        check_training,
+    )
 
     built = check_builder(spec, folder) + check_training(spec, folder)
+    built += check_privacy(spec, folder)
     check_gates(spec)
     return {
         "pipeline": spec.name,

@@ -143,6 +143,9 @@ class Plan(Results):
 
     def train(self, snapshot: SnapshotRecord, contract: ContractRecord) -> Key:
         """The key of the training."""
+        private = {}
+        if self.spec.training.privacy is not None:
+            private = {"privacy seed": self.settings.privacy_fingerprint or "recipe"}
         return self._key(
             "train",
             {
@@ -154,6 +157,7 @@ class Plan(Results):
                 "snapshot": snapshot.digest,
                 "form": snapshot.description.model_dump_json(),
                 "quarantine": Path(contract.quarantine_uri).name,
+                **private,
             },
             training_roots(self.spec, self.builder),
             sorted(self.folder.glob("*.py")),

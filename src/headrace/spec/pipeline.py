@@ -16,6 +16,7 @@ from headrace.errors import SpecError, did_you_mean
 from headrace.extensions import constant, modules
 from headrace.records import DEFAULT_TASK
 from headrace.spec import tables
+from headrace.spec.privacy import NOT_PRIVATE
 from headrace.spec.training import TrainingSpec
 
 COMMON_GATES: dict[str, dict[str, Any]] = {
@@ -144,6 +145,8 @@ class PipelineSpec(tables.Table):
         if not (isinstance(model, dict) and isinstance(training, dict)):
             return values
         recipe = recipe_of(values["medium"], str(model.get("builder") or ""), task)
+        if training.get("privacy") is not None:
+            recipe = {k: v for k, v in recipe.items() if k not in NOT_PRIVATE}
         return {**values, "training": {**recipe, **training}} if recipe else values
 
     @field_validator("medium", "task")

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import Field, field_validator, model_validator
 
 from headrace import extensions
+from headrace.spec.privacy import PrivacySpec, find_conflict
 from headrace.spec.tables import Table, WithArguments, option, share
 
 _MODULES = {
@@ -169,6 +170,11 @@ class TrainingSpec(Table):
         le=1_000,
         exclude_if=operator.not_,
     )
+    privacy: PrivacySpec | None = option(
+        None,
+        "differentially private training; by default none",
+        exclude_if=lambda value: value is None,
+    )
     seed: int = option(
         1,
         "of initial weights, the order of items, dropout and augmentation",
@@ -188,8 +194,11 @@ class TrainingSpec(Table):
         """Whether the epoch with the lowest validation loss is kept, not the last one.
 
         A cosine schedule ends with a rate of zero, so its last epoch is kept, unless
-        early stopping may cut it short.
+        early stopping may cut it short. A private training keeps the last one as well,
+        so that its weights do not depend on the validation rows.
         """
+        if self.privacy is not None:
+            return False
         return self.schedule != "cosine" or self.patience > 0
 
     @property
@@ -255,6 +264,8 @@ class TrainingSpec(Table):
                     f"{callback.name} sets the learning rate, and so does a schedule; "
                     'add decay = 0 and schedule = "constant"'
                 )
+        if conflict := find_conflict(self):
+            raise ValueError(conflict)
         return self
 
 

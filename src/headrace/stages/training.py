@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import hashlib
 import logging
@@ -17,10 +16,12 @@ import numpy.typing as npt
 
 from headrace import pictures
 from headrace.backend import load_backend
+from headrace.media import medium
 from headrace.models.logged.loading import golden_bytes
 from headrace.progress import Progress
 from headrace.records import (
     ContractRecord,
+    DataDescription,
     Finding,
     Metrics,
     SnapshotRecord,
@@ -40,6 +41,7 @@ from headrace.stages.beside import Beside
 from headrace.stages.fitting import Fit, Fitted, cluster
 from headrace.stages.fitting.checkpoints import Checkpoints
 from headrace.stages.fitting.data import Data, open_data
+from headrace.stages.fitting.privacy.loop import EPSILON
 from headrace.stages.ingredients import Packed
 from headrace.state.store import Store, pack_folder
 from headrace.state.tracking import GOLDEN_FILE, Tracking
@@ -96,7 +98,8 @@ def train(  # noqa: PLR0913
     tracking = Tracking(settings)
     data = open_data(snapshot, contract)
     packed = Packed(spec, folder, builder, snapshot, contract)
-    fit = Fit(spec, folder, builder, data, checkpoints, strategy)
+    others = checkpoints, strategy, settings.privacy_seed.get_secret_value()
+    fit = Fit(spec, folder, builder, data, *others)
     pool = spec.deploy.train_pool if spec.deploy else ""
     handed_over = "headrace.parent_flow_run_id" in tags
     if handed_over and "gpu" in pool and fit.execution.device == "cpu":
@@ -104,7 +107,7 @@ def train(  # noqa: PLR0913
     source = _source(spec, folder)
     tags = {**tags, **source, "headrace.pipeline": spec.name}
     score = task(snapshot.description.task).training_score
-    params = {**fields_of(spec), "snapshot": snapshot.digest[:12]}
+    params = {**fields_of(spec), "snapshot": snapshot.digest[:12], **_private(fit)}
     tracking.experiment(spec.name, summary(read_readme(spec, folder)))
     name = name_by_changes(builder, fields_of_file(spec, folder), fields_of(spec))
     name = name_by_changes(
@@ -134,8 +137,8 @@ def train(  # noqa: PLR0913
             model_uri, model_digest, model_bytes = tracking.log_model(
                 fitted.model, snapshot.description, builder, source, fitted.best_epoch
             )
-            golden = golden_bytes(fitted.model, golden_items(data), data.description)
-            facts = dataclasses.asdict(fitted.execution)
+            golden = golden_of(fitted, data)
+            facts = fitted.facts
             of_result = {
                 "headrace.weights_digest": fitted.weights_digest,
                 "headrace.snapshot": snapshot.digest,
@@ -161,7 +164,8 @@ def train(  # noqa: PLR0913
         snapshot_digest=snapshot.digest,
         metrics=fitted.metrics,
         execution=facts,
-        findings=_findings(fitted),
+        findings=(*_findings(fitted), *_privacy_findings(fitted)),
+        privacy=fitted.privacy,
     )
 
 
@@ -178,11 +182,54 @@ def _findings(fitted: Fitted) -> tuple[Finding, ...]:
     return (Finding(check="resume", count=len(fitted.inexact), message=message),)
 
 
-def golden_items(data: Data) -> npt.NDArray[Any]:
+def _private(fit: Fit) -> dict[str, str]:
+    """What the recipe of a private training leaves open, as parameters of the run."""
+    if fit.privacy is None:
+        return {}
+    log.info("train: %s", fit.privacy)
+    return fit.privacy.params
+
+
+def _privacy_findings(fitted: Fitted) -> tuple[Finding, ...]:
+    """Whether the guarantee rests on the record being secret."""
+    if fitted.privacy is None or fitted.privacy.is_secret:
+        return ()
+    message = (
+        "samples and noise follow from training.seed, so that epsilon holds only for "
+        "those who do not know the recipe; set HEADRACE_PRIVACY_SEED to a secret"
+    )
+    log.warning("train: %s", message)
+    return (Finding(check="privacy", message=message),)
+
+
+def golden_of(fitted: Fitted, data: Data) -> bytes:
+    """The golden file of a model: its answers to the first questions of train.
+
+    It goes with the model, so that a private one answers random questions, which reveal
+    no row.
+    """
+    private = fitted.privacy is not None
+    items = _random_items(data.description) if private else _first_items(data)
+    return golden_bytes(fitted.model, items, data.description)
+
+
+def _first_items(data: Data) -> npt.NDArray[Any]:
     """The first questions of train in stored form, ``(n, ...)``."""
     shard = int(np.flatnonzero(data.train.counts)[0])
     questions: npt.NDArray[Any] = data.train.read(shard).questions[:GOLDEN_ROWS]
     return questions
+
+
+def _random_items(data: DataDescription) -> npt.NDArray[Any]:
+    """Random values of an item's type, or texts of random letters."""
+    form = medium(data.medium)
+    limits = np.iinfo(form.DTYPE)
+    low, high = (ord("a"), ord("z")) if form.IS_TEXT else (limits.min, limits.max)
+    shape = (GOLDEN_ROWS, *data.shape)
+    items: npt.NDArray[Any] = np.random.default_rng(0).integers(
+        low, high, shape, form.DTYPE, endpoint=True
+    )
+    return items
 
 
 def epoch_line(metrics: Metrics, score: str) -> str:
@@ -192,8 +239,12 @@ def epoch_line(metrics: Metrics, score: str) -> str:
         f"loss {metrics['train_loss']:.4f}  "
         f"{name} {metrics[f'train_{score}']:.4f}  "
         f"val {name} {metrics.get(f'val_{score}', float('nan')):.4f}  "
-        f"{metrics['epoch_seconds']:.1f} s"
+        f"{metrics['epoch_seconds']:.1f} s{_spent(metrics)}"
     )
+
+
+def _spent(metrics: Metrics) -> str:
+    return f"  epsilon {metrics[EPSILON]:.3g}" if EPSILON in metrics else ""
 
 
 def _curves(fitted: Fitted, score: str, place: Path) -> Callable[[], None]:

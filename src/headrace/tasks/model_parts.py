@@ -32,9 +32,13 @@ class Head(Protocol):
     Attributes:
         HAS_EXAMPLES: whether the network is fitted to `examples`; else it is fitted to
             the pre-processing of the questions, and to the targets.
+        IS_ROW_BY_ROW: whether the head learns nothing of the targets before the first
+            step, and the loss of a row depends on that row alone: a private training
+            needs both.
     """
 
     HAS_EXAMPLES: bool = False
+    IS_ROW_BY_ROW: bool = False
 
     def output_shape(self, data: DataDescription) -> tuple[int, ...]:
         """The shape of one answer; -1 where it is not known beforehand."""

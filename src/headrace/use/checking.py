@@ -76,6 +76,32 @@ def check_training(spec: PipelineSpec, folder: Path) -> str:
     return "; what [training] names can be made"
 
 
+def check_privacy(spec: PipelineSpec, folder: Path) -> str:
+    """Refuse a private training of a network, or on data, that cannot be private.
+
+    Returns:
+        what was done, for a sentence.
+
+    Raises:
+        SpecError: with the layer, or the field that is not declared.
+        UsageError: a package is missing.
+    """
+    if spec.training.privacy is None:
+        return ""
+    from headrace.stages.fitting.privacy.accounting import check_installed
+    from headrace.stages.fitting.privacy.refusals import check_data, check_network
+
+    check_installed()
+    check_data(spec)
+    description = declared(spec)
+    if description is None:
+        return "; whether its network can be private is seen when it is trained"
+    load_backend(minimal=True)
+    name = builder_name(spec)
+    check_network(*build(name, description, spec.model.arguments, folder))
+    return "; it can be trained privately"
+
+
 def declared(spec: PipelineSpec) -> DataDescription | None:
     """The data as the spec declares it; None if it does not declare enough."""
     form = form_of(spec.data, spec.medium)

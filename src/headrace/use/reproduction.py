@@ -11,22 +11,22 @@ import hashlib
 import logging
 import tempfile
 import time
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from headrace.data.snapshots.reading import check_snapshot
 from headrace.errors import IntegrityError, NotFoundError, SpecError, UsageError
-from headrace.models.logged.loading import golden_bytes
 from headrace.planning.results import in_store
 from headrace.progress import Progress
-from headrace.records import MANIFEST, Metrics, Record
+from headrace.records import FROM_RECIPE, MANIFEST, Metrics, Record
 from headrace.settings import Settings
 from headrace.stages import ingredients
 from headrace.stages.fitting import Fit
 from headrace.stages.fitting.data import open_data
 from headrace.stages.ingredients import Difference, Packed, Restored
-from headrace.stages.training import epoch_line, golden_items
+from headrace.stages.training import epoch_line, golden_of
 from headrace.state.disk import disk_errors
 from headrace.state.ledger import Ledger
 from headrace.state.store import Store
@@ -136,7 +136,7 @@ def train_again(run_id: str, settings: Settings) -> tuple[MlflowRun, TrainedAgai
     ):
         read = partial(tracking.run_file, run.run_id)
         recorded = ingredients.restore(Path(place), run.tags[ingredients.TAG], read)
-        return run, _train(_in_store(recorded, Store(settings.store)))
+        return run, _train(_in_store(recorded, Store(settings.store)), settings)
 
 
 def _check_run(run: MlflowRun) -> None:
@@ -180,8 +180,9 @@ def _in_store(recorded: Restored, store: Store) -> Restored:
     return dataclasses.replace(recorded, snapshot=snapshot, contract=contract)
 
 
-def _train(recorded: Restored) -> TrainedAgain:
+def _train(recorded: Restored, settings: Settings) -> TrainedAgain:
     spec, folder, then = recorded.spec, recorded.folder, recorded.ingredients
+    secret = _secret_of(then.execution, settings)
     packed = Packed(spec, folder, then.builder, recorded.snapshot, recorded.contract)
     if packed.quarantine != then.quarantine:
         raise IntegrityError(
@@ -197,7 +198,7 @@ def _train(recorded: Restored) -> TrainedAgain:
 
     try:
         with Progress("epoch", spec.training.epochs, is_listed=True) as progress:
-            fitted = Fit(spec, folder, then.builder, data).run(show)
+            fitted = Fit(spec, folder, then.builder, data, secret=secret).run(show)
     except SpecError as error:
         now = packed.ingredients(then.execution)
         differ = _names(ingredients.differences(then, now))
@@ -205,14 +206,28 @@ def _train(recorded: Restored) -> TrainedAgain:
             f"The run cannot be trained again here: {error.message}",
             f"What differs from then: {differ}." if differ else error.action,
         ) from error
-    now = packed.ingredients(dataclasses.asdict(fitted.execution))
-    description = recorded.snapshot.description
+    now = packed.ingredients(fitted.facts)
     return TrainedAgain(
         model=fitted.model,
-        golden=golden_bytes(fitted.model, golden_items(data), description),
+        golden=golden_of(fitted, data),
         weights_digest=fitted.weights_digest,
         metrics=fitted.metrics,
         differences=ingredients.differences(then, now),
+    )
+
+
+def _secret_of(execution: Mapping[str, Any], settings: Settings) -> str:
+    """The secret of a private run; empty where it had none, or is not private."""
+    recorded = execution.get("privacy_seed")
+    if recorded in (None, FROM_RECIPE):
+        return ""
+    secret = settings.privacy_seed.get_secret_value()
+    if settings.privacy_fingerprint == recorded:
+        return secret
+    raise UsageError(
+        "The run is private, and its samples and noise follow from a secret that "
+        f"{'is another one' if secret else 'is not known'} here.",
+        "Set HEADRACE_PRIVACY_SEED to the secret that it was trained with.",
     )
 
 

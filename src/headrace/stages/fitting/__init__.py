@@ -12,7 +12,7 @@ import random
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,9 @@ import numpy as np
 
 from headrace import models
 from headrace.backend import load_backend
-from headrace.records import Metrics
+from headrace.records import Metrics, PrivacyRecord
 from headrace.spec import PipelineSpec
+from headrace.spec.training import CHECKPOINT_FIELDS
 from headrace.stages.fitting.checkpoints import Checkpoints
 from headrace.stages.fitting.data import Data, inputs_of, some_targets
 from headrace.stages.fitting.execution import (
@@ -33,6 +34,13 @@ from headrace.stages.fitting.execution import (
     whole_batches,
 )
 from headrace.stages.fitting.loop import Loop, OnEpoch, Setup
+from headrace.stages.fitting.privacy import plan_privacy
+from headrace.stages.fitting.privacy.loop import PrivateLoop
+from headrace.stages.fitting.privacy.refusals import (
+    check_data,
+    check_network,
+    check_size,
+)
 from headrace.tasks import task
 from headrace.tasks.forms import Fitting
 
@@ -74,6 +82,7 @@ class Fitted:
         epochs: the metrics of each.
         finished: the metrics of `Head.finish`, such as a temperature.
         inexact: attributes of the user's callbacks that checkpoints do not store.
+        privacy: what a private fit has spent; None of any other.
     """
 
     model: Any
@@ -83,11 +92,21 @@ class Fitted:
     execution: Execution
     weights_digest: str
     inexact: tuple[str, ...] = ()
+    privacy: PrivacyRecord | None = None
 
     @property
     def metrics(self) -> Metrics:
         """The metrics of the epoch whose weights it has, and of the fit."""
         return {**self.epochs[self.best_epoch - 1], **self.of_the_fit}
+
+    @property
+    def facts(self) -> dict[str, str | int | float | bool]:
+        """The execution and, of a private fit, what its samples and noise follow from.
+
+        They are recorded, and compared by `headrace reproduce`.
+        """
+        private = {"privacy_seed": self.privacy.seed} if self.privacy else {}
+        return {**asdict(self.execution), **private}
 
     @property
     def of_the_fit(self) -> Metrics:
@@ -106,18 +125,22 @@ class Fit:
         checkpoints: the fit resumes from the newest one, if any.
         strategy: of several machines, from `headrace.stages.fitting.cluster`; None:
             the devices of this machine alone.
+        secret: of the samples and the noise of a private fit; by default they follow
+            from the recipe's seed.
 
     Attributes:
         execution: how the steps are computed.
+        privacy: the plan of a private fit; None of any other.
 
     Raises:
-        SpecError: the builder does not suit the data, its network cannot be calibrated,
-            or this machine has too few devices.
-        Refusal: a device is out of memory.
+        SpecError: the builder does not suit the data, its network cannot be calibrated
+            or private, or this machine has too few devices.
+        UsageError: a private fit needs a package, or its budget cannot be kept.
+        Refusal: a device is out of memory, or a private fit has too many rows.
         DependencyError: another machine does not answer.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         spec: PipelineSpec,
         folder: Path,
@@ -125,9 +148,12 @@ class Fit:
         data: Data,
         checkpoints: Checkpoints | None = None,
         strategy: Any = None,
+        secret: str = "",
     ) -> None:
         load_backend()
         import keras
+
+        check_data(spec)
 
         recipe, description = spec.training, data.description
         learned = task(description.task)
@@ -140,17 +166,26 @@ class Fit:
                     builder, description, arguments, folder, targets
                 )
             learned.head.check_training(network, recipe)
+            if recipe.privacy is not None:
+                check_network(preprocessing, network)
             fitting = Fitting(preprocessing, network, description, recipe)
             inputs = inputs_of(data, fitting)
             rows = int(inputs.train.counts.sum())
             item, window = inputs.item_bytes, inputs.window_bytes
+            if recipe.privacy is not None:
+                check_size(rows, item)
+                window = max(window, rows * item)
             self.execution = plan_execution(recipe, rows, item, strategy, window)
             # Outside the scope: the saved model, and predictions, are on one device.
             model = models.compose(description, preprocessing, network)
+            facts = _all_that_matters(spec, builder, data, network)
+            batch_size = self.execution.batch_size
+            self.privacy = plan_privacy(recipe, rows, batch_size, facts, secret)
             parts = model, network, inputs, recipe, self.execution, strategy, learned
-            self._setup = Setup(*parts, folder)
+            self._setup = Setup(*parts, folder, self.privacy)
+            loop = PrivateLoop if self.privacy else Loop
             with whole_batches(strategy, network):
-                self._loop = Loop(self._setup, checkpoints)
+                self._loop = loop(self._setup, checkpoints)
 
     def run(self, on_epoch: OnEpoch) -> Fitted:
         """Fit it.
@@ -178,7 +213,22 @@ class Fit:
             execution=setup.execution,
             weights_digest=weights_digest(setup.model),
             inexact=tuple(sorted(self._loop.callbacks.inexact)),
+            privacy=self.privacy.record(progress.total_steps) if self.privacy else None,
         )
+
+
+def _all_that_matters(
+    spec: PipelineSpec, builder: str, data: Data, network: Any
+) -> dict[str, str]:
+    """All that the weights of a fit depend on, by name."""
+    recipe = spec.training.model_dump_json(exclude=CHECKPOINT_FIELDS)
+    return {
+        "data": data.identity,
+        "builder": f"{builder} {spec.model.model_dump_json()}",
+        "training": recipe,
+        "network": network.to_json(),
+        "weights": weights_digest(network),
+    }
 
 
 def weights_digest(model: Any) -> str:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -35,11 +36,18 @@ _STATES = ("vocabulary", "mean", "bin_boundaries")  # as Keras's layers name the
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """A snapshot as the input of fits."""
+    """A snapshot as the input of fits.
+
+    Attributes:
+        description: of the items and targets.
+        train, val: the splits.
+        identity: the digests of the snapshot and of what is left out of it.
+    """
 
     description: DataDescription
     train: Shards
     val: Rows | Examples
+    identity: str = ""
 
 
 def open_data(snapshot: SnapshotRecord, contract: ContractRecord) -> Data:
@@ -50,7 +58,9 @@ def open_data(snapshot: SnapshotRecord, contract: ContractRecord) -> Data:
     """
     uri = contract.quarantine_uri
     train = SplitRows(snapshot, "train", uri)
-    return Data(snapshot.description, train, read_split(snapshot, "val", uri))
+    val = read_split(snapshot, "val", uri)
+    identity = f"{snapshot.digest} {PurePosixPath(uri).name}"
+    return Data(snapshot.description, train, val, identity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +181,7 @@ def adapt(preprocessing: Any, data: Data) -> None:
     """
     import keras
 
-    layers = [layer for layer in preprocessing.layers if _learns(layer)]
+    layers = [layer for layer in preprocessing.layers if learns(layer)]
     if not layers:
         return
     parts = [part.questions for part in _first_parts(data, ADAPT_BYTES)]
@@ -194,7 +204,7 @@ def _drop_lines(layer: Any) -> None:
         layer.set_vocabulary(plain or ["\ufffd"])  # Keras rejects an empty vocabulary
 
 
-def _learns(layer: Any) -> bool:
+def learns(layer: Any) -> bool:
     """Whether a layer must be adapted: its state was not given to it."""
     if not hasattr(layer, "adapt"):
         return False

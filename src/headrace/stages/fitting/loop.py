@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -40,6 +40,9 @@ from headrace.stages.fitting.windows import Window, Windows, steps_of_window
 from headrace.tasks import Task
 from headrace.tasks.forms import Outputs
 
+if TYPE_CHECKING:
+    from headrace.stages.fitting.privacy import Privacy
+
 OnEpoch = Callable[[int, Metrics], None]
 log = logging.getLogger("headrace")
 
@@ -57,6 +60,7 @@ class Setup:
         strategy: of the devices; the networks were built in its scope.
         task: what is learned.
         folder: of the pipeline.
+        privacy: the plan of a private fit.
     """
 
     model: Any
@@ -67,6 +71,7 @@ class Setup:
     strategy: Any
     task: Task
     folder: Path
+    privacy: Privacy | None = None
 
     @property
     def variables(self) -> list[Any]:
@@ -74,6 +79,12 @@ class Setup:
         own = list(self.model.variables)
         known = set(map(id, own))
         return own + [v for v in self.network.variables if id(v) not in known]
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What must be equal for a fit to resume."""
+        privacy = self.privacy.facts if self.privacy else {}
+        return {**asdict(self.execution), **privacy}
 
     def validation(self) -> Outputs:
         """The model's answers to the validation split, ``(rows, ...)``."""
@@ -113,11 +124,20 @@ class Loop:
             optimizer.build(network.trainable_variables)
         self.callbacks = Callbacks(spec, setup.folder, network, optimizer)
         self._setup, self._spec, self._checkpoints = setup, spec, checkpoints
-        self._run = compile_steps(setup, optimizer, self._objective)
+        self._run = self._compile(optimizer)
         self._variables = [*setup.variables, *variables_of(optimizer)]
         self._best: Arrays = []
         self._interrupt = Deferral(is_critical=False)
         self.progress = Position()
+
+    def _compile(self, optimizer: Any) -> Any:
+        """The compiled steps, which take items, targets and a slice of `_rows_of`."""
+        return compile_steps(self._setup, optimizer, self._objective)
+
+    def _rows_of(self, window: Window, lengths: Any) -> Any:
+        """The rows of each step of a window."""
+        batch_size, epoch = self._setup.execution.batch_size, self.progress.epoch
+        return steps_of_window(window, batch_size, self._spec.seed, epoch, lengths)
 
     def run(self, on_epoch: OnEpoch) -> None:
         """Fit; the network ends with the weights of its best epoch.
@@ -183,8 +203,7 @@ class Loop:
     def _newest_state(self) -> State | None:
         if self._checkpoints is None:
             return None
-        facts = asdict(self._setup.execution)
-        made_on = {**self._checkpoints.machine, **facts}
+        made_on = {**self._checkpoints.machine, **self._setup.facts}
         self.progress.made_on = made_on
         weights = len(self._setup.network.weights)
         return self._checkpoints.load(self._values(), weights, made_on)
@@ -198,8 +217,7 @@ class Loop:
         progress, checkpoints = self.progress, self._checkpoints
         # All machines need equal steps, or they hang.
         every = checkpoints.every_steps if checkpoints else self._spec.checkpoint_steps
-        plan, seed = self._setup.execution, self._spec.seed
-        rows = steps_of_window(window, plan.batch_size, seed, progress.epoch, lengths)
+        plan, rows = self._setup.execution, self._rows_of(window, lengths)
         while (at := progress.step - window.first_step) < window.steps:
             count = min(plan.steps_per_execution, window.steps - at)
             if every:

@@ -34,6 +34,8 @@ def best_temperature(probabilities: Outputs, labels: Targets) -> float:
 class Softmax(Calibrated):
     """See `headrace.tasks.Head`."""
 
+    IS_ROW_BY_ROW = True
+
     def output_shape(self, data: DataDescription) -> tuple[int, ...]:
         """One probability for each class."""
         return (len(data.classes),)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace import pictures
 from headrace.backend import load_backend
-from headrace.errors import IntegrityError, Refusal, SpecError
+from headrace.errors import IntegrityError, Refusal, SpecError, UsageError
 from headrace.models import builder_name
 from headrace.planning import Plan
 from headrace.progress import Progress
@@ -99,6 +99,21 @@ class _TrialRun:
         if self.state == "failed":
             return None
         return min(self.epochs, key=lambda epoch: epoch["val_loss"])[self.metric]
+
+
+def refuse_private(spec: PipelineSpec) -> None:
+    """Refuse to search with a private training.
+
+    Raises:
+        UsageError: each trial would spend its epsilon, and the choice among them more.
+    """
+    if spec.training.privacy is not None:
+        raise UsageError(
+            f"{spec.name} trains privately, and each trial of a search would spend "
+            "epsilon again.",
+            "Search on public data of the same kind, or without [training.privacy] on "
+            "data that may be known, and set the values found.",
+        )
 
 
 def search(

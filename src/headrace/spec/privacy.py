@@ -1,0 +1,91 @@
+"""``[training.privacy]``: differentially private training, and what it excludes."""
+
+from __future__ import annotations
+
+import operator
+from typing import TYPE_CHECKING
+
+from pydantic import model_validator
+
+from headrace.spec.tables import Table, option
+
+if TYPE_CHECKING:
+    from headrace.spec.training import TrainingSpec
+
+# Family defaults that look at validation rows, which a private training does not.
+NOT_PRIVATE = ("calibrate", "patience")
+
+
+class PrivacySpec(Table):
+    """``[training.privacy]``: the weights reveal little about any one row of train.
+
+    The method is DP-SGD (Abadi and others, Deep Learning with Differential Privacy,
+    2016): each step samples rows at random, bounds the gradient of each row by ``clip``
+    and adds Gaussian noise to their sum.
+    """
+
+    epsilon: float | None = option(
+        None,
+        "the budget: how much the weights may reveal about one row; the noise is "
+        "found from it. Give this or noise",
+        gt=0,
+        le=1_000,
+        allow_inf_nan=False,
+    )
+    noise: float | None = option(
+        None,
+        "the noise multiplier: the standard deviation of the noise in units of clip. "
+        "Give this or epsilon",
+        ge=0.1,
+        le=1_000,
+        allow_inf_nan=False,
+    )
+    clip: float = option(
+        1.0,
+        "the largest Euclidean norm of the gradient of one row",
+        gt=0,
+        allow_inf_nan=False,
+    )
+    delta: float | None = option(
+        None,
+        "the probability with which the bound epsilon may not hold; by default 1 / "
+        "rows of train",
+        gt=0,
+        lt=1,
+        exclude_if=operator.not_,
+    )
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> PrivacySpec:
+        if (self.epsilon is None) == (self.noise is None):
+            raise ValueError("give epsilon or noise, and not both")
+        return self
+
+
+def find_conflict(training: TrainingSpec) -> str:
+    """What a recipe has that cannot be private, and why; empty if there is nothing."""
+    if training.privacy is None:
+        return ""
+    conflicts = {
+        "loss": "the bound on one row needs the loss of each row, which only the "
+        "task's own loss surely gives"
+        if training.loss is not None
+        else "",
+        "callbacks": "they see the loss of train, which is not private"
+        if training.callbacks
+        else "",
+        "patience": "the validation rows would decide on the weights"
+        if training.patience
+        else "",
+        "calibrate": "the validation rows would decide on the weights"
+        if training.calibrate
+        else "",
+        "devices": "private steps are computed on one device"
+        if training.devices > 1
+        else "",
+        "canaries": "a planted text is no row" if training.canaries else "",
+    }
+    for field, why in conflicts.items():
+        if why:
+            return f"privacy and {field} exclude each other: {why}; leave out {field}"
+    return ""
