@@ -89,6 +89,7 @@ def summarise(run: Run, *, status: str, reason: str) -> dict[str, Any]:
         "run_id": run.training.run_id if run.training else None,
         "flow_run_id": run.flow_run_id or None,
         "weights_digest": run.training.weights_digest if run.training else None,
+        **_privacy(run),
         "seconds": round(time.perf_counter() - run.started, 3),
         "links": links(run),
     }
@@ -127,6 +128,12 @@ def _evaluation(evaluation: EvaluationRecord | None) -> dict[str, Any]:
         "gates": [gate.model_dump() for gate in evaluation.gates],
         "suspects": [suspect.model_dump() for suspect in evaluation.suspects],
     }
+
+
+def _privacy(run: Run) -> dict[str, Any]:
+    """The guarantee of a private training; nothing for any other."""
+    privacy = run.training.privacy if run.training else None
+    return {"privacy": privacy.model_dump()} if privacy else {}
 
 
 def _data(run: Run) -> dict[str, Any]:

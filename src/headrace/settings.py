@@ -39,6 +39,7 @@ from headrace.spec.tables import option
 
 POSTGRES_FILE = "postgres.json"
 LEAST_SECRET = 32
+_SECRETS = {"storage_options", "privacy_seed"}
 
 
 def variable(name: str) -> str:
@@ -225,9 +226,11 @@ class Settings(BaseSettings):
             return handler(values)
         except ValidationError as error:
             wrong = error.errors(include_url=False)[0]
-        name = f"HEADRACE_{'.'.join(map(str, wrong['loc']))}".upper()
+        field = ".".join(map(str, wrong["loc"]))
+        value = "not shown" if field in _SECRETS else repr(wrong["input"])
+        message = wrong["msg"].removeprefix("Value error, ")
         raise UsageError(
-            f"The setting {name} is {wrong['input']!r}: {wrong['msg']}.",
+            f"The setting HEADRACE_{field.upper()} is {value}: {message}.",
             "Correct it, or leave it out.",
         )
 

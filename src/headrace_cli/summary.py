@@ -46,6 +46,11 @@ def show_summary(summary: dict[str, Any], settings: Settings) -> None:
     if done and rest >= 1:
         stages.append(("other", "", f"{rest:.1f} s", "start, servers and records"))
     show_rows(stages)
+    if privacy := summary.get("privacy"):
+        show_text(
+            f"  private: epsilon {privacy['epsilon']:.4g} at delta "
+            f"{privacy['delta']:.2g}, for each of {privacy['rows']:,} rows of train"
+        )
     if summary["metrics"]:
         learned = task(summary["task"])
         show_text(f"  {learned.answers.figures(summary['metrics'])}", style="bold")

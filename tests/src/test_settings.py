@@ -172,3 +172,19 @@ def test_a_typo_in_a_name_is_answered_with_the_nearest(tmp_path: Path) -> None:
         find_pipeline("leters", settings)
     with pytest.raises(NotFoundError, match=r"Known pipelines: .*letters"):
         find_pipeline("qqqq", settings)
+
+
+def test_a_privacy_seed_that_could_be_guessed_is_refused_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HEADRACE_PRIVACY_SEED", "hunter2")
+    with pytest.raises(UsageError, match="SEED is not shown: it has fewer") as refused:
+        Settings()
+    assert "hunter2" not in str(refused.value)
+    monkeypatch.setenv("HEADRACE_PRIVACY_SEED", "x" * 32)
+    settings = Settings()
+    assert "x" * 32 not in repr(settings)
+    assert settings.for_child()["privacy_seed"] == "x" * 32
+    assert len(settings.privacy_fingerprint) == 16
+    monkeypatch.delenv("HEADRACE_PRIVACY_SEED")
+    assert Settings().privacy_fingerprint == ""

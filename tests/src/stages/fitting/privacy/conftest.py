@@ -21,7 +21,9 @@ DECLARED = {"source": "sample", "shape": [4, 4, 1], "classes": ["dark", "bright"
 Fits = Callable[..., tuple[Fitted, list[Metrics]]]
 
 
-def private_spec(privacy: dict[str, Any] | None = None, **changes: Any) -> PipelineSpec:
+def private_spec(
+    privacy: dict[str, Any] | None = None, dropout: float = 0.3, **changes: Any
+) -> PipelineSpec:
     training = {"epochs": 3, "batch_size": 16, "learning_rate": 0.05, "seed": 3}
     training["privacy"] = {"noise": 1.0} if privacy is None else privacy
     return PipelineSpec.model_validate(
@@ -29,7 +31,7 @@ def private_spec(privacy: dict[str, Any] | None = None, **changes: Any) -> Pipel
             "name": "blobs",
             "medium": "image",
             "data": DECLARED,
-            "model": {"arguments": {"hidden": [8], "dropout": 0.3}},
+            "model": {"arguments": {"hidden": [8], "dropout": dropout}},
             "training": training | changes,
         }
     )
