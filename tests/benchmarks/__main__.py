@@ -22,6 +22,7 @@ from .data import find_data
 from .epochs import epochs
 from .kills import kills
 from .monitoring import monitoring
+from .private import private
 from .reading import ingest
 from .report import Row, missing_row
 from .runs import Repetition, repetitions
@@ -41,6 +42,7 @@ OF_REPETITIONS: dict[str, Callable[[list[Repetition]], list[Row]]] = {
 ALONE: dict[str, Callable[[Bench], list[Row]]] = {
     "sample": sample,
     "epochs": epochs,
+    "private": private,
     "ingest": ingest,
     "serving": serving,
     "writing": writing,

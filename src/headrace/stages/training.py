@@ -98,8 +98,7 @@ def train(  # noqa: PLR0913
     tracking = Tracking(settings)
     data = open_data(snapshot, contract)
     packed = Packed(spec, folder, builder, snapshot, contract)
-    others = checkpoints, strategy, settings.privacy_seed.get_secret_value()
-    fit = Fit(spec, folder, builder, data, *others)
+    fit = Fit(spec, folder, builder, data, checkpoints, strategy, secret_of(settings))
     pool = spec.deploy.train_pool if spec.deploy else ""
     handed_over = "headrace.parent_flow_run_id" in tags
     if handed_over and "gpu" in pool and fit.execution.device == "cpu":
@@ -200,6 +199,11 @@ def _privacy_findings(fitted: Fitted) -> tuple[Finding, ...]:
     )
     log.warning("train: %s", message)
     return (Finding(check="privacy", message=message),)
+
+
+def secret_of(settings: Settings) -> str:
+    """The secret of private trainings; empty where none is set."""
+    return settings.privacy_seed.get_secret_value()
 
 
 def golden_of(fitted: Fitted, data: Data) -> bytes:

@@ -135,16 +135,27 @@ def clipped_sum(
         [_squares(call, slope) for call, slope in zip(calls, slopes, strict=True)]
     )
     factors = clip_factors(squares, clip, mask)
-    counts = tf.expand_dims(factors > 0, 1)  # an infinite row times 0 is no number
+    inputs = [call.inputs for call in calls]
+    parts = tf.cond(
+        tf.reduce_all(tf.math.is_finite(squares)),
+        lambda: (inputs, slopes),
+        lambda: tuple(_without_strange_rows(v, factors) for v in (inputs, slopes)),
+    )
     sums = {}
-    for call, slope in zip(calls, slopes, strict=True):
-        scaled = tf.where(counts, slope * tf.expand_dims(factors, 1), 0.0)
-        inputs = tf.where(counts, call.inputs, 0.0)
-        layer = call.layer
-        sums[id(layer.kernel)] = tf.matmul(inputs, scaled, transpose_a=True)
+    for call, given, slope in zip(calls, *parts, strict=True):
+        scaled, layer = slope * tf.expand_dims(factors, 1), call.layer
+        sums[id(layer.kernel)] = tf.matmul(given, scaled, transpose_a=True)
         if layer.bias is not None:
             sums[id(layer.bias)] = tf.reduce_sum(scaled, 0)
     return [sums[id(v)] for v in network.trainable_variables], of_rows, outputs
+
+
+def _without_strange_rows(values: list[Any], factors: Any) -> list[Any]:
+    """Values that are 0 in rows that do not count: infinity times 0 is no number."""
+    import tensorflow as tf
+
+    counts = tf.expand_dims(factors > 0, 1)
+    return [tf.where(counts, value, 0.0) for value in values]
 
 
 def _squares(call: _Call, slope: Any) -> Any:

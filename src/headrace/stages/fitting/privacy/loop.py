@@ -35,7 +35,8 @@ class PrivateLoop(Loop):
 
     def _rows_of(self, window: Window, lengths: Any) -> Any:
         done = self.progress.epoch * self._setup.execution.steps_per_epoch
-        return _Samples(self._privacy.sampler, done)
+        variables = len(self._setup.network.trainable_variables)
+        return _Samples(self._privacy.sampler, done, variables)
 
     def _is_over(self) -> bool:
         if super()._is_over():
@@ -64,12 +65,13 @@ class _Samples:
     Args:
         sampler: of all steps.
         done: the steps before the epoch.
+        variables: that get noise.
     """
 
-    def __init__(self, sampler: Sampler, done: int) -> None:
-        self._sampler, self._done = sampler, done
+    def __init__(self, sampler: Sampler, done: int, variables: int) -> None:
+        self._sampler, self._done, self._variables = sampler, done, variables
 
     def __getitem__(self, part: slice) -> list[Step]:
         numbers = range(self._done + part.start, self._done + part.stop)
-        sampler = self._sampler
-        return [(sampler.sample(n), sampler.noise_seed(n)) for n in numbers]
+        sampler, count = self._sampler, self._variables
+        return [(sampler.sample(n), sampler.noise_seeds(n, count)) for n in numbers]

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-LARGER = 1e-4  # the probability that a sample does not fit into one pass
+LARGER = 1e-2  # the probability that a sample does not fit into one pass
 PADDING = -1
 _MULTIPLE = 8
 
@@ -74,9 +74,10 @@ class Sampler:
         padded[: len(rows)] = rows
         return padded.reshape(passes, self.size)
 
-    def noise_seed(self, step: int) -> npt.NDArray[np.int64]:
-        """The seed of the noise of a step, int64 ``(2,)``."""
-        return np.frombuffer(self._of_step(b"noise", step)[:16], np.int64)
+    def noise_seeds(self, step: int, count: int) -> npt.NDArray[np.int64]:
+        """The seeds of the noise of a step for some variables, int64 ``(count, 2)``."""
+        digests = (self._of_step(f"noise {n} ".encode(), step) for n in range(count))
+        return np.stack([np.frombuffer(d[:16], np.int64) for d in digests])
 
     def _generator(self, step: int) -> np.random.Generator:
         key = np.frombuffer(self._of_step(b"sample", step)[:16], np.uint64)

@@ -9,11 +9,12 @@ import numpy as np
 
 from headrace.stages.fitting.loop import Setup
 from headrace.stages.fitting.privacy import ghost, rowwise
+from headrace.stages.fitting.privacy.noise import gaussian
 from headrace.stages.fitting.privacy.plan import Privacy
 from headrace.stages.fitting.privacy.sampling import PADDING
 from headrace.stages.fitting.recipe import Objective
 
-Step = tuple[Any, Any]  # rows of the passes, seed of the noise
+Step = tuple[Any, Any]  # rows of the passes, seeds of the noise
 
 
 def compile_steps(
@@ -29,9 +30,9 @@ def compile_steps(
 
     Returns:
         a function of items ``(n, *shape)``, targets ``(n, ...)`` and, for each step,
-        its rows ``(passes, size)`` and the seed of its noise ``(2,)``. It returns the
-        mean loss of each step, and the sum of its rows' scores as if it had
-        ``batch_size`` rows, both float32 ``(steps,)``.
+        its rows ``(passes, size)`` and the seeds of its noise, one for each variable,
+        ``(variables, 2)``. It returns the mean loss of each step, and the sum of its
+        rows' scores as if it had ``batch_size`` rows, both float32 ``(steps,)``.
     """
     import tensorflow as tf
 
@@ -42,19 +43,20 @@ def compile_steps(
 
     def run(items: Any, targets: Any, rows: Any, seeds: Any) -> Any:
         def advance(number: Any, results: Any) -> tuple[Any, Any]:
-            def add(index: Any, sums: list[Any], figures: Any) -> Any:
+            def one_pass(index: Any) -> Any:
                 with tf.device(device):
                     mine = rows[number, index]
                     mask = tf.cast(mine != PADDING, tf.float32)
                     mine = tf.maximum(mine, 0)
                     batch, truth = tf.gather(items, mine), tf.gather(targets, mine)
-                more, also = add_pass(batch, truth, mask)
+                return add_pass(batch, truth, mask)
+
+            def add(index: Any, sums: list[Any], figures: Any) -> Any:
+                more, also = one_pass(index)
                 sums = [one + other for one, other in zip(sums, more, strict=True)]
                 return index + 1, sums, figures + also
 
-            zeros = [tf.zeros(v.shape) for v in setup.network.trainable_variables]
-            begin = (tf.constant(0), zeros, tf.zeros(3))
-            passes = tf.shape(rows)[1]
+            begin, passes = (tf.constant(1), *one_pass(0)), tf.shape(rows)[1]
             _, sums, figures = tf.while_loop(lambda i, *_: i < passes, add, begin)
             update(sums, seeds[number])
             loss, score, count = tf.unstack(figures)
@@ -71,7 +73,7 @@ def compile_steps(
         tf.TensorSpec((None, *inputs.shape), inputs.dtype),
         tf.TensorSpec((None, *inputs.target_shape), inputs.target_dtype),
         tf.TensorSpec((None, None, size), tf.int32),
-        tf.TensorSpec((None, 2), tf.int64),
+        tf.TensorSpec((None, len(setup.network.trainable_variables), 2), tf.int64),
     ]
     compiled = tf.function(run, input_signature=signature, autograph=False)
     compiled(*(tf.zeros([n or 0 for n in s.shape], s.dtype) for s in signature))
@@ -129,31 +131,29 @@ def _update(setup: Setup, optimizer: Any, privacy: Privacy) -> Any:
     import tensorflow as tf
 
     variables = setup.network.trainable_variables
-    sizes = [int(np.prod(v.shape)) for v in variables]
-    scale, batch_size = privacy.noise * privacy.clip, setup.execution.batch_size
+    shapes = [tuple(map(int, v.shape)) for v in variables]
+    share = 1.0 / setup.execution.batch_size
+    deviation = privacy.noise * privacy.clip * share
 
-    def update(sums: list[Any], seed: Any) -> None:
-        noise = tf.random.stateless_normal([sum(sizes)], seed, alg="philox")
-        parts = tf.split(noise * scale, sizes)
+    def update(sums: list[Any], seeds: Any) -> None:
         gradients = [
-            (value + tf.reshape(part, value.shape)) / batch_size
-            for value, part in zip(sums, parts, strict=True)
+            value * share + gaussian(shape, seed, deviation)
+            for value, shape, seed in zip(sums, shapes, tf.unstack(seeds), strict=True)
         ]
-        penalties = _penalties(variables)
-        gradients = [g + p for g, p in zip(gradients, penalties, strict=True)]
-        optimizer.apply(gradients, variables)
+        optimizer.apply(_with_penalties(gradients, variables), variables)
 
     return update
 
 
-def _penalties(variables: list[Any]) -> list[Any]:
-    """The gradients of regularizers, which depend on the weights alone."""
+def _with_penalties(gradients: list[Any], variables: list[Any]) -> list[Any]:
+    """Add the gradients of regularizers, which depend on the weights alone."""
     import tensorflow as tf
 
     regularized = [v for v in variables if v.regularizer is not None]
     if not regularized:
-        return [0.0] * len(variables)
+        return gradients
     with tf.GradientTape() as tape:
         penalty = tf.add_n([v.regularizer(v) for v in regularized])
     values = [v.value for v in variables]
-    return list(tape.gradient(penalty, values, unconnected_gradients="zero"))
+    penalties = tape.gradient(penalty, values, unconnected_gradients="zero")
+    return [g + p for g, p in zip(gradients, penalties, strict=True)]

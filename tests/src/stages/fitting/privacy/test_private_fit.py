@@ -175,5 +175,7 @@ def test_a_fit_stops_when_its_budget_is_spent(
 
 
 def test_a_given_noise_and_delta_are_used(private_fit: Any) -> None:
-    record = private_fit({"noise": 2.0, "delta": 1e-3, "clip": 0.5}, epochs=1)[0].privacy
+    record = private_fit({"noise": 2.0, "delta": 1e-3, "clip": 0.5}, epochs=1)[
+        0
+    ].privacy
     assert (record.noise, record.delta, record.clip) == (2.0, 1e-3, 0.5)

@@ -35,9 +35,7 @@ def test_a_recipe_that_cannot_be_private_is_refused(field: str, value: Any) -> N
         private_spec(**{field: value})
 
 
-@pytest.mark.parametrize(
-    "privacy", [{}, {"clip": 1.0}, {"epsilon": 1.0, "noise": 1.0}]
-)
+@pytest.mark.parametrize("privacy", [{}, {"clip": 1.0}, {"epsilon": 1.0, "noise": 1.0}])
 def test_either_epsilon_or_noise_is_given(privacy: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match="give epsilon or noise, and not both"):
         private_spec(privacy)
@@ -121,7 +119,7 @@ def test_preprocessing_that_learns_is_refused_unless_it_was_given_its_numbers() 
         if not is_refused:
             check_network(preprocessing, network)
             continue
-        with pytest.raises(SpecError, match="layer scale .*learns from the rows"):
+        with pytest.raises(SpecError, match=r"layer scale .*learns from the rows"):
             check_network(preprocessing, network)
 
 
@@ -129,7 +127,7 @@ def test_a_train_split_that_does_not_fit_is_refused(
     private_fit: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(refusals, "MOST_BYTES", 1_000)
-    with pytest.raises(Refusal, match="train has 0.0 GiB, and each step samples"):
+    with pytest.raises(Refusal, match=r"train has 0\.0 GiB, and each step samples"):
         private_fit()
 
 

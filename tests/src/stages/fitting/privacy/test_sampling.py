@@ -54,7 +54,7 @@ def test_a_sample_rarely_exceeds_the_padded_size() -> None:
     size = padded_size(3_600, 128 / 3_600)
     assert 128 < size < 200
     sampler = Sampler(KEY, 3_600, 128 / 3_600, size)
-    assert sum(len(sampler.sample(step)) > 1 for step in range(2_000)) <= 3
+    assert 0 < sum(len(sampler.sample(step)) > 1 for step in range(2_000)) <= 40
     assert padded_size(10, 1.0) == 10
 
 
@@ -65,9 +65,9 @@ def test_an_empty_sample_is_a_pass_of_padding() -> None:
 
 def test_any_step_is_reached_without_the_steps_before() -> None:
     assert SAMPLER.sample(700).tolist() == SAMPLER.sample(700).tolist()
-    assert SAMPLER.noise_seed(700).tolist() == SAMPLER.noise_seed(700).tolist()
+    assert SAMPLER.noise_seeds(700, 2).tolist() == SAMPLER.noise_seeds(700, 2).tolist()
     assert SAMPLER.sample(700).tolist() != SAMPLER.sample(701).tolist()
-    assert SAMPLER.noise_seed(700).tolist() != SAMPLER.noise_seed(701).tolist()
+    assert SAMPLER.noise_seeds(700, 2).tolist() != SAMPLER.noise_seeds(701, 2).tolist()
 
 
 def test_a_key_depends_on_the_secret_and_on_every_fact() -> None:
