@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import SecretStr
 from tests.src.planning.conftest import Changed, Trained, keys_of
 
 from headrace.planning import Plan
@@ -200,3 +201,28 @@ def test_the_order_of_classes_is_part_of_a_training(
         update={"description": form.model_copy(update={"target": target})}
     )
     assert done.train(turned, trained.contract) != keys_of(trained)["train"]
+
+
+def test_a_private_training_is_done_again_with_another_secret(
+    trained: Trained,
+) -> None:
+    privacy = {"privacy": {"epsilon": 8.0}}
+    fields = trained.spec.model_dump(exclude_unset=True)
+    fields["training"] = {**fields["training"], **privacy}
+    private = PipelineSpec.model_validate(fields)
+    keys = []
+    for spec, secret in (
+        (private, ""),
+        (private, "a" * 32),
+        (private, "b" * 32),
+        (trained.spec, ""),
+        (trained.spec, "a" * 32),
+    ):
+        settings = trained.settings.model_copy(
+            update={"privacy_seed": SecretStr(secret)}
+        )
+        plan = Plan(spec, trained.folder, settings)
+        keys.append(plan.train(trained.snapshot, trained.contract).ingredients)
+    assert keys[0] != keys[1] != keys[2]
+    assert keys[3] == keys[4], "a plain training has no secret"
+    assert "a" * 32 not in str(keys)
