@@ -112,7 +112,7 @@ def draw_curves(
 
 
 def draw_mistakes(
-    samples: npt.NDArray[Any],
+    samples: npt.NDArray[Any] | Sequence[Any],
     captions: Sequence[str],
     draw: Any,
     inches: tuple[float, float],

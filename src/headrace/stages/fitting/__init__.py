@@ -23,7 +23,7 @@ from headrace import models
 from headrace.backend import load_backend
 from headrace.records import Metrics
 from headrace.spec import PipelineSpec
-from headrace.stages.fitting.checkpoints import Checkpoints
+from headrace.stages.fitting.checkpoints import Arrays, Checkpoints
 from headrace.stages.fitting.data import Data, inputs_of, some_targets
 from headrace.stages.fitting.execution import (
     Execution,
@@ -33,6 +33,7 @@ from headrace.stages.fitting.execution import (
     whole_batches,
 )
 from headrace.stages.fitting.loop import Loop, OnEpoch, Setup
+from headrace.stages.fitting.shards import Shards
 from headrace.tasks import task
 from headrace.tasks.forms import Fitting
 
@@ -179,6 +180,24 @@ class Fit:
             weights_digest=weights_digest(setup.model),
             inexact=tuple(sorted(self._loop.callbacks.inexact)),
         )
+
+    @property
+    def network(self) -> Any:
+        """The Keras model that is fitted."""
+        return self._setup.network
+
+    @property
+    def train(self) -> Shards:
+        """The rows that it is fitted to, as the network takes them."""
+        return self._setup.inputs.train
+
+    def values(self) -> Arrays:
+        """The present values of all variables; see `Loop.restart`."""
+        return self._loop.values()
+
+    def restart(self, values: Arrays, train: Shards) -> None:
+        """Begin again at given values, to fit the same network to other rows."""
+        self._loop.restart(values, train)
 
 
 def weights_digest(model: Any) -> str:

@@ -1,0 +1,222 @@
+"""Explanations of one evaluation: their sanity check, and maps of chosen test rows."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from headrace.explanations import METHODS, Explainer, Item, verdict_of, why_not
+from headrace.explanations.parts import strongest
+from headrace.explanations.places import Map
+from headrace.explanations.sanity import check_sanity
+from headrace.explanations.showing import Shown, draw_explanations
+from headrace.models import builder_name
+from headrace.records import (
+    ContractRecord,
+    DataDescription,
+    Metrics,
+    SnapshotRecord,
+    TrainingRecord,
+)
+from headrace.settings import Settings
+from headrace.stages.evaluation.answers import Answers, items_at
+from headrace.stages.ingredients import TAG, restore
+from headrace.stages.references import Recipe, Weights, kept_or_made
+from headrace.stages.references.seeds_and_labels import fit_seed_and_labels
+from headrace.state.tracking import Tracking
+from headrace.tasks import Judge, task
+from headrace.tasks.forms import Context
+
+CHEAP_SECONDS = 3.0  # of all epochs of the training, on all processors together
+CHECKED, _FEWEST_CHECKED = 24, 8  # test items
+_CHECKED_BYTES = 2**25
+MISTAKES, TYPICAL = 6, 10  # items that are shown
+_SHARE = 4  # of the epochs, where the check is to cost little
+_RANGES = 5
+log = logging.getLogger("headrace")
+
+
+class Explanations(NamedTuple):
+    """What an evaluation adds on explanations.
+
+    Attributes:
+        metrics: that `verdict_of` reads; empty where nothing was checked.
+        drawings: what draws the pictures; each is called without arguments.
+    """
+
+    metrics: Metrics
+    drawings: Sequence[Callable[[], None]] = ()
+
+
+class Trained(NamedTuple):
+    """A training and its records."""
+
+    snapshot: SnapshotRecord
+    contract: ContractRecord
+    training: TrainingRecord
+
+
+def explain(
+    context: Context,
+    answers: Answers,
+    trained: Trained,
+    settings: Settings,
+    judge: Judge,
+    folder: Path,
+) -> Explanations:
+    """Check the explanations of a model, and explain chosen answers.
+
+    Two reference models are fitted for the check, once for each recipe and snapshot.
+    Where the training took long, that is done only with ``evaluation.depth = "full"``.
+
+    Args:
+        context: the model and its data.
+        answers: of the model to test.
+        trained: the records of the model.
+        settings: of the store, the ledger and MLflow.
+        judge: of the answers.
+        folder: of the pictures.
+
+    Raises:
+        IntegrityError: the snapshot, or the record of the training, is damaged.
+        DependencyError: the store, the ledger or MLflow failed.
+    """
+    spec, data = context.spec, context.data
+    is_full = spec.evaluation.depth == "full"
+    cheap = seconds_of(trained.training, spec.training.epochs) <= CHEAP_SECONDS
+    if why_not(data) or not (is_full or cheap) or _has_privacy(spec.training):
+        return Explanations({})
+    explainer = Explainer(context.model, data)
+    if explainer.network is None:
+        log.info("evaluate: answers are not explained: %s", explainer.no_gradients)
+        return Explanations({})
+    chosen = task(data.task).explained.chosen(answers.outputs)
+    rows = list(range(min(_checked(data), len(chosen))))
+    sample = [
+        Item.of(item, int(chosen[row]), data)
+        for row, item in zip(rows, items_at(context.test, rows), strict=True)
+    ]
+    epochs = spec.training.epochs if is_full else -(-spec.training.epochs // _SHARE)
+    others = _references(context, trained, epochs, settings)
+    metrics = check_sanity(explainer, sample, others)
+    shown = _explain_chosen(explainer, context, answers, metrics, judge)
+    if not shown:
+        return Explanations(metrics)
+    draw = functools.partial(draw_explanations, shown, data, folder)
+    return Explanations(metrics, [draw])
+
+
+def seconds_of(training: TrainingRecord, epochs: int) -> float:
+    """How long a training took, in seconds of processors; infinity if unknown."""
+    return epochs * training.metrics.get("epoch_cpu_seconds", float("inf"))
+
+
+def _has_privacy(recipe: Any) -> bool:
+    """Whether further models of the same rows would spend privacy."""
+    return bool(getattr(recipe, "privacy", None))
+
+
+def _checked(data: DataDescription) -> int:
+    size = int(np.prod(data.shape)) * 4
+    return max(_FEWEST_CHECKED, min(CHECKED, _CHECKED_BYTES // size))
+
+
+def _references(
+    context: Context, trained: Trained, epochs: int, settings: Settings
+) -> dict[str, Weights]:
+    """The weights of reference models; the pipeline's own code is from the run."""
+    from headrace.data.anchored import open_anchored
+
+    tracking, training, spec = Tracking(settings), trained.training, context.spec
+    place, builder = context.folder / "of_training", builder_name(context.spec)
+    place.mkdir()
+    folder = place
+    if not builder.isidentifier() or spec.training.own_functions:
+        tag = tracking.find_run(training.run_id).tags[TAG]
+        read = functools.partial(tracking.run_file, training.run_id)
+        folder = restore(place, tag, read).folder
+    recipe = Recipe(spec, builder, folder, trained.snapshot, trained.contract)
+    names = {n: f"{n}, {epochs} epochs" for n in ("other_seed", "random_labels")}
+
+    def make() -> dict[str, Weights]:
+        log.info("evaluate: fits two reference models, to check explanations")
+        made = fit_seed_and_labels(recipe, epochs)
+        return {names[name]: weights for name, weights in made.items()}
+
+    kept = kept_or_made(recipe, [*names.values()], make, open_anchored(settings))
+    return {name: kept[variation] for name, variation in names.items()}
+
+
+def _explain_chosen(
+    explainer: Explainer,
+    context: Context,
+    answers: Answers,
+    metrics: Metrics,
+    judge: Judge,
+) -> list[Shown]:
+    """The maps of chosen rows by the methods that have passed."""
+    methods = [
+        method
+        for method in explainer.methods
+        if verdict_of(metrics, method).status == "passed"
+    ]
+    if not methods:
+        return []
+    data = context.data
+    explained, worst = task(data.task).explained, answers.worst
+    typical = typical_rows(answers, judge)
+    outputs = [*worst.outputs[:MISTAKES], *answers.outputs[[*typical.values()]]]
+    stored = [*worst.items[:MISTAKES]]
+    names = ["mistake"] * len(stored) + [f"typical of {name}" for name in typical]
+    stored += items_at(context.test, [*typical.values()])
+    chosen = explained.chosen(np.stack(outputs)).tolist()
+    items = [Item.of(x, c, data) for x, c in zip(stored, chosen, strict=True)]
+    maps: dict[str, list[Map]] = {m: explainer.maps(items, m) for m in methods}
+    return [
+        Shown(
+            name=names[row],
+            answer=explained.words(outputs[row], data),
+            item=item.item,
+            maps={METHODS[method]: maps[method][row].values for method in methods},
+            parts=strongest(maps[methods[-1]][row], item.pieces),
+        )
+        for row, item in enumerate(items)
+    ]
+
+
+def typical_rows(answers: Answers, judge: Judge) -> dict[str, int]:
+    """A typical row of each answer: right, and of the middle confidence of those.
+
+    Where answers are numbers, these are rows of a middle error in each range of them.
+
+    Returns:
+        the row by the name of the answer.
+    """
+    badness = judge.badness(answers.outputs, answers.targets)
+    choices = judge.choices(answers.outputs)
+    if choices is None:
+        numbers = answers.outputs.reshape(len(badness), -1)[:, 0]
+        groups = np.array_split(np.argsort(numbers, kind="stable"), _RANGES)
+        return {
+            f"{numbers[rows[0]]:.4g} to {numbers[rows[-1]]:.4g}": _middle(rows, badness)
+            for rows in groups
+            if len(rows)
+        }
+    sure = np.asarray(answers.outputs.max(axis=1))
+    found: dict[str, int] = {}
+    for choice in np.unique(choices)[:TYPICAL].tolist():
+        rows = np.flatnonzero((choices == choice) & (badness <= 0))
+        if len(rows):
+            found[str(choice)] = _middle(rows, sure)
+    return found
+
+
+def _middle(rows: npt.NDArray[np.intp], values: npt.NDArray[Any]) -> int:
+    order = rows[np.argsort(values[rows], kind="stable")]
+    return int(order[len(order) // 2])
