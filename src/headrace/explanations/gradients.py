@@ -185,7 +185,7 @@ class Gradients:
         return Attributions(totals, differs, errors)
 
     def _vectors(self, tokens: Payload) -> list[Floats]:
-        vectors = self._first(tokens) if self._first else []
+        vectors: Any = self._first(tokens) if self._first else []
         every = vectors if isinstance(vectors, list | tuple) else [vectors]
         return [np.asarray(own, np.float32) for own in every]
 

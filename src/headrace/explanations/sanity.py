@@ -46,11 +46,9 @@ def check_sanity(
         metrics[ERROR] = float(np.percentile(errors, 95))
     if explainer.network is None:
         return metrics
-    every = {name: [weights] for name, weights in others.items()}
-    for name, networks in {
-        "random_weights": _shuffled(explainer.network),
-        **every,
-    }.items():
+    every = {"random_weights": _shuffled(explainer.network)}
+    every |= {name: [weights] for name, weights in others.items()}
+    for name, networks in every.items():
         asked = items if name == "other_seed" else explainer.of_any_answer(items)
         alike: dict[Method, list[float]] = {method: [] for method in own}
         for weights in networks:

@@ -28,7 +28,7 @@ class Shown:
     """An item that is shown with its maps.
 
     Attributes:
-        name: why it is shown, such as ``typical of 3``.
+        name: why it is shown: a mistake, or typical.
         answer: of the model, in words.
         item: in stored form, ``shape``.
         maps: values ``(rows, columns)`` by the name of the method.
@@ -60,7 +60,8 @@ def draw_maps(shown: Sequence[Shown], data: DataDescription, path: Path) -> None
         f"{one.name}: {one.answer}\n{method}" for one in shown for method in one.maps
     ]
     inches = module.SAMPLE_INCHES or _TEXT_INCHES
-    pictures.draw_mistakes(samples, captions, draw, inches, path)
+    together = len(shown[0].maps)
+    pictures.draw_mistakes(samples, captions, draw, inches, path, together)
 
 
 def draw_explanations(

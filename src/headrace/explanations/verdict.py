@@ -43,7 +43,12 @@ def verdict_of(metrics: Mapping[str, float | None], method: str) -> Verdict:
     values = {name: metrics.get(f"{method}_{name}") for name in OTHERS}
     known = {name: value for name, value in values.items() if value is not None}
     if len(known) < len(OTHERS):
-        return Verdict("unchecked", f"maps by {METHODS[method]} were not checked")
+        return Verdict(
+            "unchecked",
+            f"maps by {METHODS[method]} were not checked: that takes two more "
+            "trainings, which a run makes by itself only where they take seconds, "
+            'else with evaluation.depth = "full"',
+        )
     alike = ", ".join(f"{known[n]:.2f} for {words}" for n, words in OTHERS.items())
     figures = f"rank correlation with maps of other models {alike}"
     for name in ("random_weights", "random_labels"):
@@ -68,3 +73,16 @@ def verdict_of(metrics: Mapping[str, float | None], method: str) -> Verdict:
             f"the 95th percentile, and at most {LARGEST_ERROR:.0%} is allowed",
         )
     return Verdict("passed", figures)
+
+
+def sentences(metrics: Mapping[str, float | None]) -> list[str]:
+    """What a page says on each method: that its maps are shown, or why they are not."""
+    verdicts = {method: verdict_of(metrics, method) for method in METHODS}
+    if all(verdict.status == "unchecked" for verdict in verdicts.values()):
+        return [f"Not checked, and so not shown: {verdicts['occlusion'].reason}."]
+    return [
+        f"{METHODS[method].capitalize()} passed the sanity check: {verdict.reason}."
+        if verdict.status == "passed"
+        else f"Not shown: {verdict.reason}."
+        for method, verdict in verdicts.items()
+    ]

@@ -168,20 +168,23 @@ def _explain_chosen(
     ]
     if not methods:
         return []
-    data = context.data
-    explained, worst = task(data.task).explained, answers.worst
-    typical = typical_rows(answers, judge)
-    outputs = [*worst.outputs[:MISTAKES], *answers.outputs[[*typical.values()]]]
-    stored = [*worst.items[:MISTAKES]]
-    names = ["mistake"] * len(stored) + [f"typical of {name}" for name in typical]
-    stored += items_at(context.test, [*typical.values()])
+    data, worst = context.data, answers.worst
+    explained, typical = task(data.task).explained, typical_rows(answers, judge)
+    outputs = [*worst.outputs[:MISTAKES], *answers.outputs[typical]]
+    stored = [*worst.items[:MISTAKES], *items_at(context.test, typical)]
+    words = [
+        judge.caption(output, target, data).replace("\n", " ")
+        for output, target in zip(outputs, worst.targets[:MISTAKES], strict=False)
+    ]
+    names = ["mistake"] * len(words) + ["typical"] * len(typical)
+    words += [explained.words(answers.outputs[row], data) for row in typical]
     chosen = explained.chosen(np.stack(outputs)).tolist()
     items = [Item.of(x, c, data) for x, c in zip(stored, chosen, strict=True)]
     maps: dict[str, list[Map]] = {m: explainer.maps(items, m) for m in methods}
     return [
         Shown(
             name=names[row],
-            answer=explained.words(outputs[row], data),
+            answer=words[row],
             item=item.item,
             maps={METHODS[method]: maps[method][row].values for method in methods},
             parts=strongest(maps[methods[-1]][row], item.pieces),
@@ -190,31 +193,24 @@ def _explain_chosen(
     ]
 
 
-def typical_rows(answers: Answers, judge: Judge) -> dict[str, int]:
+def typical_rows(answers: Answers, judge: Judge) -> list[int]:
     """A typical row of each answer: right, and of the middle confidence of those.
 
     Where answers are numbers, these are rows of a middle error in each range of them.
-
-    Returns:
-        the row by the name of the answer.
     """
     badness = judge.badness(answers.outputs, answers.targets)
     choices = judge.choices(answers.outputs)
     if choices is None:
         numbers = answers.outputs.reshape(len(badness), -1)[:, 0]
-        groups = np.array_split(np.argsort(numbers, kind="stable"), _RANGES)
-        return {
-            f"{numbers[rows[0]]:.4g} to {numbers[rows[-1]]:.4g}": _middle(rows, badness)
-            for rows in groups
-            if len(rows)
-        }
+        order = np.argsort(numbers, kind="stable")
+        parts = np.array_split(order, min(_RANGES, len(order)))
+        return [_middle(rows, badness) for rows in parts]
     sure = np.asarray(answers.outputs.max(axis=1))
-    found: dict[str, int] = {}
-    for choice in np.unique(choices)[:TYPICAL].tolist():
-        rows = np.flatnonzero((choices == choice) & (badness <= 0))
-        if len(rows):
-            found[str(choice)] = _middle(rows, sure)
-    return found
+    groups = [
+        np.flatnonzero((choices == choice) & (badness <= 0))
+        for choice in np.unique(choices)[:TYPICAL]
+    ]
+    return [_middle(rows, sure) for rows in groups if len(rows)]
 
 
 def _middle(rows: npt.NDArray[np.intp], values: npt.NDArray[Any]) -> int:
