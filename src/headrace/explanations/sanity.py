@@ -58,7 +58,7 @@ def check_sanity(
                     alike[method].append(likeness(maps, theirs))
         for method, values in alike.items():
             metrics[f"{method}_{name}"] = float(np.mean(values))
-    return metrics
+    return {name: value for name, value in metrics.items() if np.isfinite(value)}
 
 
 def _shuffled(network: Any) -> list[Weights]:

@@ -45,9 +45,9 @@ def verdict_of(metrics: Mapping[str, float | None], method: str) -> Verdict:
     if len(known) < len(OTHERS):
         return Verdict(
             "unchecked",
-            f"maps by {METHODS[method]} were not checked: that takes two more "
-            "trainings, which a run makes by itself only where they take seconds, "
-            'else with evaluation.depth = "full"',
+            "maps were not checked: that takes two more trainings, which a run makes "
+            "by itself only where they take seconds, and else with evaluation.depth = "
+            '"full"',
         )
     alike = ", ".join(f"{known[n]:.2f} for {words}" for n, words in OTHERS.items())
     figures = f"rank correlation with maps of other models {alike}"

@@ -23,7 +23,7 @@ _ALONE = (
     r"\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af]"
 )
 _PIECE = re.compile(rf"{_ALONE}|(?:(?!{_ALONE})\S)+")
-_LINE, _LINES = 36, 9  # characters and lines of a drawn text
+_LINE, _LINES = 66, 9  # characters and lines of a drawn text
 _PALEST, _SHADES = 1.0, {True: (0.85, 0.1, 0.1), False: (0.15, 0.3, 0.9)}
 
 Span = tuple[int, int]
@@ -115,9 +115,9 @@ def _places(
         width = sum(1 + (unicodedata.east_asian_width(c) in "WF") for c in word)
         column += int(start > end and column > 0)
         if column and column + width > _LINE:
+            if line + 1 == _LINES:
+                yield (column, line), "…", 0.0
+                return
             column, line = 0, line + 1
-        if line == _LINES - 1 and column + width > _LINE - 2:
-            yield (column, line), "…", 0.0
-            return
         yield (column, line), word, value
         column, end = column + width, stop

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from headrace.data.anchored import open_anchored
+from headrace.errors import IntegrityError, Refusal, SpecError
 from headrace.explanations import METHODS, Explainer, Item, verdict_of, why_not
 from headrace.explanations.parts import strongest
 from headrace.explanations.places import Map
@@ -103,7 +106,13 @@ def explain(
         for row, item in zip(rows, items_at(context.test, rows), strict=True)
     ]
     epochs = spec.training.epochs if is_full else -(-spec.training.epochs // _SHARE)
-    others = _references(context, trained, epochs, settings)
+    try:
+        others = _references(context, trained, epochs, settings)
+    except IntegrityError:
+        raise
+    except (Refusal, SpecError) as error:
+        log.warning("evaluate: explanations are not checked: %s", error)
+        return Explanations({})
     metrics = check_sanity(explainer, sample, others)
     shown = _explain_chosen(explainer, context, answers, metrics, judge)
     if not shown:
@@ -131,25 +140,23 @@ def _references(
     context: Context, trained: Trained, epochs: int, settings: Settings
 ) -> dict[str, Weights]:
     """The weights of reference models; the pipeline's own code is from the run."""
-    from headrace.data.anchored import open_anchored
-
     tracking, training, spec = Tracking(settings), trained.training, context.spec
-    place, builder = context.folder / "of_training", builder_name(context.spec)
-    place.mkdir()
-    folder = place
-    if not builder.isidentifier() or spec.training.own_functions:
-        tag = tracking.find_run(training.run_id).tags[TAG]
-        read = functools.partial(tracking.run_file, training.run_id)
-        folder = restore(place, tag, read).folder
-    recipe = Recipe(spec, builder, folder, trained.snapshot, trained.contract)
+    builder = builder_name(spec)
     names = {n: f"{n}, {epochs} epochs" for n in ("other_seed", "random_labels")}
+    with tempfile.TemporaryDirectory(prefix="headrace-") as place:
+        folder = Path(place)
+        if not builder.isidentifier() or spec.training.own_functions:
+            tag = tracking.find_run(training.run_id).tags[TAG]
+            read = functools.partial(tracking.run_file, training.run_id)
+            folder = restore(folder, tag, read).folder
+        recipe = Recipe(spec, builder, folder, trained.snapshot, trained.contract)
 
-    def make() -> dict[str, Weights]:
-        log.info("evaluate: fits two reference models, to check explanations")
-        made = fit_seed_and_labels(recipe, epochs)
-        return {names[name]: weights for name, weights in made.items()}
+        def make() -> dict[str, Weights]:
+            log.info("evaluate: fits two reference models, to check explanations")
+            made = fit_seed_and_labels(recipe, epochs)
+            return {names[name]: weights for name, weights in made.items()}
 
-    kept = kept_or_made(recipe, [*names.values()], make, open_anchored(settings))
+        kept = kept_or_made(recipe, [*names.values()], make, open_anchored(settings))
     return {name: kept[variation] for name, variation in names.items()}
 
 
@@ -172,6 +179,8 @@ def _explain_chosen(
     explained, typical = task(data.task).explained, typical_rows(answers, judge)
     outputs = [*worst.outputs[:MISTAKES], *answers.outputs[typical]]
     stored = [*worst.items[:MISTAKES], *items_at(context.test, typical)]
+    if not stored:
+        return []
     words = [
         judge.caption(output, target, data).replace("\n", " ")
         for output, target in zip(outputs, worst.targets[:MISTAKES], strict=False)
