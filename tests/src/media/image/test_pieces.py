@@ -50,7 +50,7 @@ def test_a_map_lies_over_the_whole_image_red_where_it_is_positive() -> None:
     image.draw_map(axes, drawn(), values, DATA)
     below, above = axes.images
     assert above.get_extent() == below.get_extent() == [0, 28, 28, 0]
-    red, green, blue, opacity = above.to_rgba(above.get_array())[1, 1]
+    red, green, blue, _ = above.to_rgba(above.get_array())[1, 1]
     assert red > max(green, blue)
     assert above.to_rgba(above.get_array())[6, 6][2] > 0.5  # blue
     assert above.get_alpha()[1, 1] == 0.85
