@@ -42,7 +42,7 @@ def test_a_file_is_explained_and_its_map_drawn(
     assert given["method"] in ("gradients", "occlusion")
     assert given["sanity"][given["method"]]["status"] == "passed"
     first_part, *rest = given["parts"]
-    assert first_part["name"].startswith(("rows 4 to 4", "rows 5 to 5"))
+    assert first_part["name"].startswith(("rows 3 to 4", "rows 5 to 6"))
     assert first_part["value"] > 0
     sizes = [abs(part["value"]) for part in (first_part, *rest)]
     assert sizes == sorted(sizes, reverse=True)

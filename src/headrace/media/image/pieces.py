@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -57,7 +58,9 @@ def pieces(item: Pixels, data: DataDescription) -> Pieces:
 
 
 def _bounds(size: int) -> list[int]:
-    return [round(x) for x in np.linspace(0, size, min(SIDE, size) + 1).tolist()]
+    """The first pixel of each patch along a side, and the side; of about one size."""
+    count = math.ceil(size / math.ceil(size / SIDE))
+    return [math.ceil(x - 0.5) for x in np.linspace(0, size, count + 1).tolist()]
 
 
 def draw_map(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from matplotlib.figure import Figure
 
 from headrace.media import image
@@ -41,6 +42,18 @@ def test_small_images_have_a_patch_for_each_pixel() -> None:
     item = np.arange(6, dtype=np.uint8).reshape(2, 3, 1)
     data = DataDescription(medium="image", shape=(2, 3, 1))
     assert image.pieces(item, data).shape == (2, 3)
+
+
+@pytest.mark.parametrize(("size", "count"), [(8, 4), (28, 7), (30, 6), (32, 7)])
+def test_patches_are_of_about_one_size(size: int, count: int) -> None:
+    data = DataDescription(medium="image", shape=(size, 1, 1))
+    item = np.zeros((size, 1, 1), np.uint8)
+    names = image.pieces(item, data).names
+    assert len(names) == count
+    numbers = [name.split(",")[0].split()[1::2] for name in names]
+    heights = [int(last) - int(first) + 1 for first, last in numbers]
+    assert sum(heights) == size
+    assert max(heights) - min(heights) <= 1
 
 
 def test_a_map_lies_over_the_whole_image_red_where_it_is_positive() -> None:
