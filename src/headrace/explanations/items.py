@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.explanations.gradients import Gradients, NoGradientsError
-from headrace.explanations.occlusion import Answer, occlusion
+from headrace.explanations.occlusion import Answer, Question, occlusion
 from headrace.explanations.places import Map, of_places, of_tokens, shares_of
 from headrace.media import medium
 from headrace.media.forms import Payload
@@ -68,18 +68,21 @@ def divider(data: DataDescription) -> DividesItems:
     return module
 
 
-def occluded(answer: Answer, item: Item, data: DataDescription) -> Map:
-    """The map of an item by `occlusion`, with any engine.
+def occluded(answer: Answer, items: Sequence[Item], data: DataDescription) -> list[Map]:
+    """The maps of items by `occlusion`, with any engine.
 
     Args:
         answer: from raw items to outputs.
-        item: with the answer to explain.
+        items: with the answers to explain.
         data: of the model.
     """
     explained, raw = task(data.task).explained, medium(data.medium).raw
-    pieces = item.pieces
-    values = occlusion(answer, raw, item.item, pieces, explained, item.chosen)
-    return Map(values, pieces.present.reshape(pieces.shape))
+    questions = [Question(item.item, item.pieces, item.chosen) for item in items]
+    every = occlusion(answer, raw, questions, explained)
+    return [
+        Map(values, item.pieces.present.reshape(item.pieces.shape))
+        for values, item in zip(every, items, strict=True)
+    ]
 
 
 class Explainer:
@@ -127,7 +130,7 @@ class Explainer:
         if method == "gradients":
             return self._by_gradients(items)
         answer = partial(loading.answers, self.model)
-        return [occluded(answer, item, self._data) for item in items]
+        return occluded(answer, items, self._data)
 
     def _by_gradients(self, items: Sequence[Item]) -> list[Map]:
         if self._gradients is None:

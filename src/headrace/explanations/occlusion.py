@@ -7,7 +7,9 @@ engine.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,39 +20,75 @@ from headrace.tasks import Explained
 from headrace.tasks.forms import Outputs
 
 Answer = Callable[[Payload], Outputs]
-ROWS = 64  # items without a piece that are answered together
+ROWS, BYTES = 1024, 2**25  # answered together
+
+
+class Question(NamedTuple):
+    """An answer that is explained.
+
+    Attributes:
+        item: in stored form, ``shape``.
+        pieces: of it; what is not present is not removed, and has 0.
+        chosen: the answer.
+    """
+
+    item: Payload
+    pieces: Pieces
+    chosen: int
 
 
 def occlusion(
     answer: Answer,
     raw: Callable[[Payload], Payload],
-    item: Payload,
-    pieces: Pieces,
+    questions: Sequence[Question],
     explained: Explained,
-    chosen: int,
-) -> npt.NDArray[np.float64]:
+) -> list[npt.NDArray[np.float64]]:
     """How much each piece speaks for an answer: the number with it minus without it.
 
     Args:
         answer: a model, from raw items ``(n, ...)`` to outputs ``(n, ...)``.
         raw: brings stored items to the form that the model takes.
-        item: in stored form, ``shape``.
-        pieces: of it; what is not present is not removed, and has 0.
+        questions: items and answers.
         explained: the number.
-        chosen: the answer that is explained.
 
     Returns:
-        ``pieces.shape``, in the unit of the number.
+        ``pieces.shape`` of each, in the unit of the number.
     """
-    values = np.zeros(len(pieces.names))
-    present = np.flatnonzero(pieces.present)
+    values = [np.zeros(len(one.pieces.names)) for one in questions]
+    whole = np.zeros(len(questions))
+    for rows, numbers, items in _batches(questions):
+        chosen = np.array([questions[row].chosen for row in rows], np.int32)
+        found = explained.numbers(answer(raw(items)), chosen)
+        for row, number, value in zip(rows, numbers, found.tolist(), strict=True):
+            if number is None:  # it comes before its pieces
+                whole[row] = value
+            else:
+                values[row][number] = whole[row] - value
+    return [
+        value.reshape(one.pieces.shape)
+        for value, one in zip(values, questions, strict=True)
+    ]
 
-    def numbers(items: Payload) -> npt.NDArray[np.float64]:
-        every = np.full(len(items), chosen, np.int32)
-        return explained.numbers(answer(raw(items)), every)
 
-    whole = numbers(item[np.newaxis])[0]
-    for start in range(0, len(present), ROWS):
-        some = present[start : start + ROWS]
-        values[some] = whole - numbers(pieces.without(some.tolist()))
-    return values.reshape(pieces.shape)
+def _batches(
+    questions: Sequence[Question],
+) -> Iterator[tuple[list[int], list[int | None], Payload]]:
+    """Items whole and without a piece: their questions, the pieces, and themselves."""
+    size = max((one.item.nbytes for one in questions), default=1)
+    at_once = max(1, min(ROWS, BYTES // max(1, size)))
+    every = [
+        (row, number)
+        for row, one in enumerate(questions)
+        for number in (None, *np.flatnonzero(one.pieces.present).tolist())
+    ]
+    for start in range(0, len(every), at_once):
+        batch = every[start : start + at_once]
+        parts = []
+        for row, pairs in itertools.groupby(batch, key=lambda pair: pair[0]):
+            item, pieces, _ = questions[row]
+            numbers = [number for _, number in pairs]
+            removed = [number for number in numbers if number is not None]
+            parts += [item[np.newaxis]] * (None in numbers)
+            parts += [pieces.without(removed)] * bool(removed)
+        rows, numbers = [row for row, _ in batch], [number for _, number in batch]
+        yield rows, numbers, np.concatenate(parts)
