@@ -4,11 +4,12 @@ M. Sundararajan, A. Taly and Q. Yan, "Axiomatic attribution for deep networks", 
 2017. The path begins after the pre-processing: at pixels, at a sound's features, or at
 the vectors of a text's tokens. The integral is computed at the 32 nodes of Gauss and
 Legendre. On digits, sums were off by 0.18 % at the 95th percentile; equal steps had
-0.5 %.
+0.5 %. Where maxima make it jagged, an item gets 128.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any, NamedTuple
 
@@ -19,10 +20,8 @@ from headrace.media.forms import Payload
 from headrace.models.logged.loading import outputs
 from headrace.tasks import Explained
 
-STEPS = 32
-_NODES, _AREAS = np.polynomial.legendre.leggauss(STEPS)
-_SHARES = np.array([0.0, *(_NODES + 1) / 2, 1.0])  # of the way, with both ends
-_WEIGHTS = np.array([0.0, *_AREAS / 2, 0.0])
+STEPS, MORE_STEPS = 32, 128
+LARGE_ERROR = 0.005  # of a sum, above which an item gets more steps
 _VALUES = 2**21  # of inputs that are differentiated together
 _FEW = 1e-6  # a change of the number that counts as none
 Floats = npt.NDArray[np.float32]
@@ -140,7 +139,12 @@ class Gradients:
         return call
 
     def __call__(
-        self, items: Payload, absent: Payload, chosen: npt.NDArray[np.int32]
+        self,
+        items: Payload,
+        absent: Payload,
+        chosen: npt.NDArray[np.int32],
+        *,
+        refine: bool = True,
     ) -> Attributions:
         """The integrated gradients of raw items.
 
@@ -148,7 +152,25 @@ class Gradients:
             items: ``(n, ...)``, as the model takes them.
             absent: the same items with everything removed.
             chosen: the answer to explain for each, ``(n,)``.
+            refine: whether items with a `LARGE_ERROR` get `MORE_STEPS`.
         """
+        found = self._integrate(items, absent, chosen, STEPS)
+        rough = np.flatnonzero(~(found.errors <= LARGE_ERROR))
+        if refine and len(rough):
+            given = items[rough], absent[rough], chosen[rough]
+            better = self._integrate(*given, MORE_STEPS)
+            found.errors[rough] = better.errors
+            for values, others in zip(found.values, better.values, strict=True):
+                values[rough] = others
+        return found
+
+    def _integrate(
+        self,
+        items: Payload,
+        absent: Payload,
+        chosen: npt.NDArray[np.int32],
+        steps: int,
+    ) -> Attributions:
         source = outputs(self.preprocessing, items)
         blank = outputs(self.preprocessing, absent)
         if self._first is None:
@@ -157,20 +179,22 @@ class Gradients:
             side = source
             starts, ends = self._vectors(blank), self._vectors(source)
         totals = [np.zeros(x.shape, np.float64) for x in ends]
-        numbers = np.zeros((len(items), STEPS + 2))
-        rows, steps = np.divmod(np.arange(numbers.size), STEPS + 2)
+        shares, weights = _nodes(steps)
+        numbers = np.zeros((len(items), len(shares)))
+        rows, points_of = np.divmod(np.arange(numbers.size), len(shares))
         at_once = max(1, _VALUES // sum(math.prod(x.shape[1:]) for x in ends))
         for first in range(0, len(rows), at_once):
-            mine, step = rows[first : first + at_once], steps[first : first + at_once]
+            part = slice(first, first + at_once)
+            mine, step = rows[part], points_of[part]
             points = [
-                _between(start[mine], end[mine], _SHARES[step])
+                _between(start[mine], end[mine], shares[step])
                 for start, end in zip(starts, ends, strict=True)
             ]
             source_rows = mine if side is None else side[mine]
             number, slopes = self._compute(source_rows, points, chosen[mine])
             numbers[mine, step] = number
             for total, slope in zip(totals, slopes, strict=True):
-                _add(total, mine, _WEIGHTS[step], np.asarray(slope))
+                _add(total, mine, weights[step], np.asarray(slope))
         totals = [
             total * (end.astype(np.float64) - start)
             for total, start, end in zip(totals, starts, ends, strict=True)
@@ -188,6 +212,13 @@ class Gradients:
         vectors: Any = self._first(tokens) if self._first else []
         every = vectors if isinstance(vectors, list | tuple) else [vectors]
         return [np.asarray(own, np.float32) for own in every]
+
+
+@functools.cache
+def _nodes(steps: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Shares of the way and their weights, with both ends, which weigh nothing."""
+    nodes, areas = np.polynomial.legendre.leggauss(steps)
+    return np.array([0.0, *(nodes + 1) / 2, 1.0]), np.array([0.0, *areas / 2, 0.0])
 
 
 def _between(start: Floats, end: Floats, shares: npt.NDArray[np.float64]) -> Floats:

@@ -125,14 +125,22 @@ class Explainer:
             for item, other in zip(items, others, strict=True)
         ]
 
-    def maps(self, items: Sequence[Item], method: Method) -> list[Map]:
-        """The map of each item."""
+    def maps(
+        self, items: Sequence[Item], method: Method, *, refine: bool = True
+    ) -> list[Map]:
+        """The map of each item.
+
+        Args:
+            items: with the answers to explain.
+            method: one of `methods`.
+            refine: whether gradients that do not add up get more steps.
+        """
         if method == "gradients":
-            return self._by_gradients(items)
+            return self._by_gradients(items, refine=refine)
         answer = partial(loading.answers, self.model)
         return occluded(answer, items, self._data)
 
-    def _by_gradients(self, items: Sequence[Item]) -> list[Map]:
+    def _by_gradients(self, items: Sequence[Item], *, refine: bool) -> list[Map]:
         if self._gradients is None:
             raise ValueError(self.no_gradients)
         data, module = self._data, medium(self._data.medium)
@@ -140,7 +148,8 @@ class Explainer:
         empty = np.stack([divider(data).absent(item.item, data) for item in items])
         raw = module.raw(stored)
         chosen = np.array([item.chosen for item in items], np.int32)
-        found = self._gradients(raw, module.raw(empty), chosen)
+        given = raw, module.raw(empty), chosen
+        found = self._gradients(*given, refine=refine)
         maps = []
         for row, item in enumerate(items):
             values = [own[row] for own in found.values]

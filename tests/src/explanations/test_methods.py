@@ -50,22 +50,43 @@ def test_gradients_add_up_to_what_the_item_changes(
     assert max(one.error for one in found) < 1e-4
 
 
-def test_the_error_of_completeness_shows_a_path_with_a_jump(images: Any) -> None:
-    """Gradients of a step are 0, so that nothing of the change is in their sum."""
+def of_the_sum(rise: Any) -> Gradients:
+    """Gradients of a model whose first probability is a function of all pixels' sum."""
     load_backend()
     import keras
 
     raw = keras.Input((4, 4, 1))
     preprocessing = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Flatten()])
     first = keras.Input((16,))
-    step = keras.ops.cast(keras.ops.sum(first, 1, keepdims=True) > 100, "float32")
-    outputs = keras.ops.concatenate([0.2 + 0.6 * step, 0.8 - 0.6 * step], axis=1)
+    share = rise(keras.ops.sum(first, axis=1, keepdims=True) / (16 * 255))
+    outputs = keras.ops.concatenate([0.2 + 0.6 * share, 0.8 - 0.6 * share], axis=1)
     network = keras.Model(first, outputs)
     model = keras.Model(raw, network(preprocessing(raw)))
-    gradients = Gradients(model, task("classification").explained)
-    bright = np.full((1, 4, 4, 1), 255, np.float32)
-    found = gradients(bright, np.zeros_like(bright), np.zeros(1, np.int32))
-    assert found.errors == pytest.approx([1.0])
+    return Gradients(model, task("classification").explained)
+
+
+BRIGHT = np.full((1, 4, 4, 1), 255, np.float32)
+WAY = (BRIGHT, np.zeros_like(BRIGHT), np.zeros(1, np.int32))
+
+
+def test_the_error_of_completeness_shows_a_path_with_a_jump() -> None:
+    """Gradients of a step are 0, so that nothing of the change is in their sum."""
+    from keras import ops
+
+    gradients = of_the_sum(lambda share: ops.cast(share > 0.3, "float32"))
+    assert gradients(*WAY).errors == pytest.approx([1.0])
+
+
+def test_a_steep_path_gets_more_steps() -> None:
+    from keras import ops
+
+    gradients = of_the_sum(lambda share: ops.sigmoid(300 * (share - 0.3)))
+    rough = gradients(*WAY, refine=False)
+    fine = gradients(*WAY)
+    assert rough.errors[0] > 0.005
+    assert fine.errors[0] < 0.1 * rough.errors[0]
+    wanted = np.log(0.8 / 0.2) - np.log(0.2 / 0.8)  # from the one end to the other
+    assert fine.values[0].sum() == pytest.approx(wanted, rel=0.001)
 
 
 def test_a_model_of_another_form_has_occlusion_alone(images: Any, pixels: Any) -> None:
