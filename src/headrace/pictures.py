@@ -112,11 +112,12 @@ def draw_curves(
 
 
 def draw_mistakes(
-    samples: npt.NDArray[Any],
+    samples: npt.NDArray[Any] | Sequence[Any],
     captions: Sequence[str],
     draw: Any,
     inches: tuple[float, float],
     path: Path,
+    together: int = 1,
 ) -> None:
     """Plot a grid of samples, each drawn by its medium.
 
@@ -126,8 +127,10 @@ def draw_mistakes(
         draw: the medium's ``draw_sample(axes, sample)``.
         inches: the width and the height of one sample.
         path: of the PNG.
+        together: so many samples are in one row.
     """
     columns = min(int(_WIDTH / inches[0]), max(1, len(captions)))
+    columns = max(together, columns - columns % together)
     rows = max(1, -(-len(captions) // columns))
     # Without a layout engine, which is slow for many axes.
     figure = new_figure(inches[0] * columns, inches[1] * rows, None)

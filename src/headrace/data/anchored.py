@@ -25,7 +25,7 @@ from headrace.state.store import Store
 R = TypeVar("R", bound=Record)
 
 # Folders of evidence, and how many folders lie between them and the files.
-_FOLDERS = {"stages": 0, "quarantine": 0, "studies": 0}
+_FOLDERS = {"stages": 0, "quarantine": 0, "studies": 0, "references": 0}
 _FOLDERS |= dict.fromkeys(("pipelines", "backfills", "trainings", "checkpoints"), 1)
 _FOLDERS["engines"] = 1
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         Payload,
         Problem,
     )
+    from headrace.media.pieces import Pieces
     from headrace.records import DataDescription, Form
 
 
@@ -91,3 +92,28 @@ class MeasuresSets(Protocol):
 
     def set_expectations(self, data: DataDescription) -> list[Expectation]:
         """What is expected of them."""
+
+
+@runtime_checkable
+class DividesItems(Protocol):
+    """Divides an item into pieces, to explain an answer to it."""
+
+    def pieces(self, item: Payload, data: DataDescription) -> Pieces:
+        """The pieces of one item of ``shape``."""
+
+    def absent(self, item: Payload, data: DataDescription) -> Payload:
+        """The item with everything removed, ``shape``."""
+
+    def draw_map(
+        self, axes: Any, item: Payload, values: Payload, data: DataDescription
+    ) -> None:
+        """Draw an item and a map over it on matplotlib axes.
+
+        Args:
+            axes: of matplotlib.
+            item: of ``shape``.
+            values: ``(rows, columns)``: of the pieces, or of the places of an image.
+                What speaks for the answer is positive, and drawn red; what speaks
+                against it is negative, and drawn blue.
+            data: of the snapshot.
+        """

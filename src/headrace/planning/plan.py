@@ -36,7 +36,7 @@ from headrace.stages.registration import training_key
 from headrace.state.cache import user_cache
 from headrace.state.ledger.former import earlier_attempts, find_best_former
 from headrace.state.store import Store
-from headrace.tasks import task_modules
+from headrace.tasks import has_part, task_modules
 
 LIMITS = {"quarantine_limit", "leak_limit"}  # of the contract: they choose no rows
 _WITHOUT_KERAS = {"ingest", "validate"}  # though a medium's module imports it
@@ -172,6 +172,7 @@ class Plan(Results):
         """The key of the evaluation, which includes the opponents."""
         gates = [gate.model_dump() for gate in self.spec.gates]
         modules = extensions.modules("gates")
+        explained = ["explained"] * has_part(self.spec.task, "explained")
         kinds = sorted({modules[gate.kind] for gate in self.spec.gates if gate.kind})
         return self._key(
             "evaluate",
@@ -184,7 +185,7 @@ class Plan(Results):
                 "model": training.model_digest,
                 **self._opponents(training, comparator),
             },
-            [*self._roots("evaluation", "labels", "judge"), *kinds],
+            [*self._roots("evaluation", "labels", "judge", *explained), *kinds],
         )
 
     def _roots(self, stage: str, *parts: str) -> list[str]:

@@ -25,7 +25,7 @@ from headrace.records import DataDescription, GateResult, verdict
 from headrace.spec.pipeline import task_default
 from headrace.tasks.data_parts import Contract, Labels, Surveyor
 from headrace.tasks.model_parts import Head, Judge
-from headrace.tasks.user_parts import Answers, Questions, Speech
+from headrace.tasks.user_parts import Answers, Explained, Questions, Speech
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from headrace.media.forms import Payload
     from headrace.tasks.forms import Figures
 
-__all__ = ["Answers", "Contract", "Head", "Judge", "Labels", "Questions"]
-__all__ += ["Speech", "Surveyor"]
+__all__ = ["Answers", "Contract", "Explained", "Head", "Judge", "Labels"]
+__all__ += ["Questions", "Speech", "Surveyor"]
 
 
 class Task:
@@ -69,6 +69,7 @@ class Task:
     answers: Answers
     survey: Surveyor
     questions: Questions
+    explained: Explained
     speech: Speech
 
     def __init__(self, name: str) -> None:
@@ -107,16 +108,17 @@ class Task:
 
 
 @cache
-def _has_questions(name: str) -> bool:
+def has_part(name: str, part: str) -> bool:
+    """Whether a task has a part that not every task has, such as ``explained``."""
     package = extensions.modules("tasks")[name]
     with extensions.blamed("tasks", name):
-        return importlib.util.find_spec(f"{package}.questions") is not None
+        return importlib.util.find_spec(f"{package}.{part}") is not None
 
 
 def task_modules(name: str, *parts: str) -> list[str]:
     """The modules of these parts of a task, for the digest of a stage's code."""
     package = extensions.modules("tasks")[name]
-    questions = ["questions"] * _has_questions(name)
+    questions = ["questions"] * has_part(name, "questions")
     return [f"{package}.{part}" for part in ("defaults", *questions, *parts)]
 
 
@@ -128,21 +130,21 @@ def task(name: str) -> Task:
 
 def asked(data: DataDescription) -> Questions:
     """The forms of what the models of some data are asked: see `Questions`."""
-    if _has_questions(data.task):
+    if has_part(data.task, "questions"):
         return task(data.task).questions
     return cast(Questions, medium(data.medium))
 
 
 def question_shape(data: DataDescription) -> tuple[int, ...]:
     """The shape of what models of some data are asked: see `Questions.shape`."""
-    if _has_questions(data.task):
+    if has_part(data.task, "questions"):
         return task(data.task).questions.shape(data)
     return data.shape
 
 
 def asks_items(data: DataDescription) -> bool:
     """Whether a question is made of an item alone: see `Questions.OF_ITEMS`."""
-    return not _has_questions(data.task) or task(data.task).questions.OF_ITEMS
+    return not has_part(data.task, "questions") or task(data.task).questions.OF_ITEMS
 
 
 def check_asks_items(name: str, data: DataDescription) -> None:
@@ -165,6 +167,6 @@ def questions_of(
     data: DataDescription,
 ) -> Payload:
     """What models are asked about some rows: their items, or `Questions.of` them."""
-    if _has_questions(data.task):
+    if has_part(data.task, "questions"):
         return task(data.task).questions.of(items, labels, groups, data)
     return items

@@ -17,6 +17,9 @@ from headrace.errors import (
     IntegrityError,
     NotFoundError,
 )
+from headrace.explanations import showing as explained
+from headrace.explanations import why_not
+from headrace.explanations.verdict import sentences
 from headrace.pages import render
 from headrace.records import (
     ContractRecord,
@@ -131,12 +134,23 @@ def describe(
         "compared": compared,
         "changes": [d for d in differences if d.kind in {"spec", "data", "code"}],
         "suspects": sum(suspects) / len(suspects) if suspects else 0,
+        "explanations": _explanations(outcome) if evaluation else [],
         "counts": rows,
         "quarantined": quarantined,
         "findings": [finding for part in results if part for finding in part.findings],
         **_fields(spec),
         **_artifacts(outcome, learned, tracking),
     }
+
+
+def _explanations(outcome: Outcome) -> list[str]:
+    """Sentences on each method: its check, or why it is not used."""
+    training, evaluation = outcome.training, outcome.evaluation
+    if training is None or evaluation is None:
+        return []
+    if reason := why_not(training.description):
+        return [f"They are not explained: {reason}."]
+    return [*sentences(evaluation.metrics)]
 
 
 def _fields(spec: PipelineSpec) -> dict[str, Any]:
@@ -159,6 +173,7 @@ def _artifacts(outcome: Outcome, learned: Task, tracking: Tracking) -> dict[str,
         "mistakes": learned.mistakes,
         "suspects": "Labels that may be wrong",
         "weak_slices": "Bad answers to weak slices",
+        "explanations": explained.TITLE,
     }
     captions = {"curves": _CURVES, **learned.pictures, "groups": _GROUPS, **tables}
     paths = [f"pictures/{name}.png" for name in captions]

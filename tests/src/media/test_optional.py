@@ -7,9 +7,9 @@ import pytest
 from headrace.media import medium, optional
 
 PROVIDED = {
-    "audio": {"CutsItems", "JoinsClips"},
-    "image": {"MeasuresDifferences", "MeasuresSets"},
-    "text": {"KnowsPassages", "NamesSlices"},
+    "audio": {"CutsItems", "DividesItems", "JoinsClips"},
+    "image": {"DividesItems", "MeasuresDifferences", "MeasuresSets"},
+    "text": {"DividesItems", "KnowsPassages", "NamesSlices"},
 }
 
 

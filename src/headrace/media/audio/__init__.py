@@ -17,10 +17,12 @@ import pyarrow as pa
 from headrace.media.arrow import as_binary, as_bytes, lengths
 from headrace.media.audio.columns import columns, expectations
 from headrace.media.audio.cutting import long_form, parts
+from headrace.media.audio.drawing import draw_map, draw_sample
 from headrace.media.audio.features import preprocessing
 from headrace.media.audio.files import decode_files, sizes, suggest
 from headrace.media.audio.fingerprints import alike
 from headrace.media.audio.joining import decode_clips, join
+from headrace.media.audio.pieces import absent, pieces
 from headrace.media.audio.samples import (
     Samples,
     check_input,
@@ -36,6 +38,7 @@ from headrace.records import DataDescription
 
 __all__ = ["alike", "check_input", "columns", "decode_array", "decode_files"]
 __all__ += ["expectations", "fit", "form_of", "preprocessing", "raw", "sizes"]
+__all__ += ["absent", "draw_map", "draw_sample", "pieces"]
 __all__ += ["decode_clips", "join", "long_form", "parts", "suggest", "usual_shape"]
 
 DTYPE = np.dtype(np.int16)
@@ -77,8 +80,6 @@ SOURCES = (
     "that names files beside it, the folder of such a table, or Parquet."
 )
 SAMPLE_INCHES = (3.2, 2.4)
-_WINDOW_SECONDS = 0.025  # of a spectrogram
-_LEAST_DECIBELS = -80
 
 
 def as_column(payload: Samples) -> pa.Array:
@@ -99,27 +100,6 @@ def as_stored(items: npt.NDArray[Any], data: DataDescription) -> Samples:
 def variants(payload: Samples) -> list[npt.NDArray[Any]]:
     """The one type of input that a saved model takes."""
     return [raw(payload)]
-
-
-def draw_sample(axes: Any, sample: Samples, data: DataDescription) -> None:
-    """Draw the spectrogram of one sound ``(samples,)`` on matplotlib axes."""
-    rate = data.sample_rate_hz
-    width = min(len(sample), max(16, int(_WINDOW_SECONDS * rate)))
-    windows = np.lib.stride_tricks.sliding_window_view(raw(sample), width)
-    windows = windows[:: max(1, width // 2)]
-    power = np.square(np.abs(np.fft.rfft(windows * np.hanning(width)).T))
-    decibels = 10 * np.log10(np.maximum(power / max(power.max(), 1e-12), 1e-8))
-    extent = (0, len(sample) / rate, 0, rate / 2)
-    options = {"origin": "lower", "aspect": "auto", "vmin": _LEAST_DECIBELS}
-    axes.imshow(decibels, extent=extent, cmap="magma", **options)
-    axes.set_xlabel("time (s)", fontsize=7, labelpad=1)
-    axes.set_ylabel("frequency (Hz)", fontsize=7, labelpad=1)
-    axes.tick_params(labelsize=6, pad=1, length=2)
-    box = axes.get_position()  # labels need room within it
-    left, bottom = 0.17 * box.width, 0.17 * box.height
-    axes.set_position(
-        (box.x0 + left, box.y0 + bottom, box.width - left, box.height - bottom)
-    )
 
 
 def as_html(sample: Samples, data: DataDescription) -> str:

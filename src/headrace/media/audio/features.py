@@ -59,7 +59,7 @@ def preprocessing(data: DataDescription, most_frames: int = MOST_FRAMES) -> Any:
             f"at least {fft_length // 2 + 1} are needed"
         )
     highest = min(rate / 2, HIGHEST_HZ)
-    bands = min(MOST_BANDS, max(8, round(_mel(highest) * BANDS_PER_MEL)))
+    bands = min(MOST_BANDS, max(8, round(mel(highest) * BANDS_PER_MEL)))
     clips = keras.Input((samples,), name="samples")
     power = keras.layers.MelSpectrogram(
         fft_length=fft_length,
@@ -81,7 +81,8 @@ def preprocessing(data: DataDescription, most_frames: int = MOST_FRAMES) -> Any:
     return keras.Model(clips, level * (10 / RANGE_DB) + 1.0, name="log_mel")
 
 
-def _mel(hertz: float) -> float:
+def mel(hertz: float) -> float:
+    """A frequency on the mel scale."""
     return 1127 * math.log1p(hertz / 700)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from headrace.media.chunks import Chunk
 from headrace.media.text.columns import columns, expectations, slice_columns
 from headrace.media.text.near import alike
+from headrace.media.text.pieces import absent, draw_map, pieces
 from headrace.media.text.shared import passages
 from headrace.media.text.texts import (
     LONGEST,
@@ -35,6 +36,7 @@ from headrace.records import DataDescription
 from headrace.signs import visible
 
 __all__ = ["alike", "as_column", "as_stored", "check_input", "columns", "decode_array"]
+__all__ += ["absent", "draw_map", "pieces"]
 __all__ += ["decode_files", "expectations", "fit", "form_of", "from_column"]
 __all__ += ["passages", "raw", "sizes", "slice_columns", "usual_shape", "variants"]
 

@@ -35,6 +35,7 @@ from headrace.stages.evaluation.answers import (
 )
 from headrace.stages.evaluation.comparison import Opponents, compare
 from headrace.stages.evaluation.details import look_closer
+from headrace.stages.evaluation.explained import Trained, explain
 from headrace.state.ledger import Ledger
 from headrace.state.store import Store
 from headrace.state.tracking import GOLDEN_FILE, Tracking
@@ -42,7 +43,7 @@ from headrace.tasks import task
 from headrace.tasks.forms import Context
 
 
-def evaluate(  # noqa: PLR0913
+def evaluate(  # noqa: PLR0913, PLR0915
     spec: PipelineSpec,
     snapshot: SnapshotRecord,
     contract: ContractRecord,
@@ -114,6 +115,10 @@ def evaluate(  # noqa: PLR0913
         slices |= by_group | closer.slices
         drawn += map(beside.begin, closer.drawings)
         findings += closer.findings
+        records = Trained(snapshot, contract, training)
+        maps = explain(of_model, answers, records, settings, judge, pictures)
+        metrics |= maps.metrics
+        drawn += map(beside.begin, maps.drawings)
         findings += judge.few_rows(spec, answers.targets, len(val))
         parts = (p for split in (rows, val, trained) for p in ask_some(model, split))
         suspects = judge.suspects(parts, data)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import NormalDist
 from typing import Any, NamedTuple
@@ -18,7 +18,7 @@ from headrace.models.logged import loading
 from headrace.records import Finding, Metrics
 from headrace.stages.evaluation.slices.conditions import columns_of, joined, most_rows
 from headrace.tasks import Judge, asked
-from headrace.tasks.forms import Judged, Outputs, Scores, Targets
+from headrace.tasks.forms import Judged, Outputs, Scores, Split, Targets
 
 SHOWN = 50
 SOME_ROWS = 20_000
@@ -152,6 +152,22 @@ def _worst(
 
 def _first(badness: npt.NDArray[Any], count: int) -> npt.NDArray[np.intp]:
     return np.argsort(-badness, kind="stable")[:count]
+
+
+def items_at(rows: Split, places: Sequence[int]) -> list[npt.NDArray[Any]]:
+    """The stored items of some rows of a split, by their numbers in it.
+
+    Raises:
+        IntegrityError: the snapshot is damaged.
+    """
+    ends = np.cumsum(rows.counts)
+    shards = np.searchsorted(ends, places, side="right")
+    items: dict[int, npt.NDArray[Any]] = {}
+    for shard in np.unique(shards).tolist():
+        first = int(ends[shard] - rows.counts[shard])
+        part = rows.read(shard).items
+        items |= {p: part[p - first] for p in places if first <= p < ends[shard]}
+    return [items[place] for place in places]
 
 
 def group_slices(

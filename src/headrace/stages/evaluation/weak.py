@@ -14,7 +14,7 @@ from headrace.gates.rows import WeakSlice
 from headrace.media.forms import Columns, Flags
 from headrace.models.logged import loading
 from headrace.records import Finding, Metrics
-from headrace.stages.evaluation.answers import Answers
+from headrace.stages.evaluation.answers import Answers, items_at
 from headrace.stages.evaluation.slices.conditions import columns_of, joined, most_rows
 from headrace.stages.evaluation.slices.search import (
     FEWEST,
@@ -157,13 +157,5 @@ def sample(
         worst = members[np.argsort(-badness[members], kind="stable")[:_ROWS_SHOWN]]
         rows += worst.tolist()
         names += [one.name] * len(worst)
-    ends = np.cumsum(test.counts)
-    items: dict[int, npt.NDArray[Any]] = {}
-    shards = np.searchsorted(ends, rows, side="right")
-    for shard in np.unique(shards).tolist():
-        first = int(ends[shard] - test.counts[shard])
-        part = test.read(shard).items
-        items |= {r: part[r - first] for r in rows if first <= r < ends[shard]}
-    return Sample(
-        names, [items[r] for r in rows], answers.targets[rows], answers.outputs[rows]
-    )
+    items = items_at(test, rows)
+    return Sample(names, items, answers.targets[rows], answers.outputs[rows])

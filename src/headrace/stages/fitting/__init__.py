@@ -24,7 +24,7 @@ from headrace.backend import load_backend
 from headrace.records import Metrics, PrivacyRecord
 from headrace.spec import PipelineSpec
 from headrace.spec.training import CHECKPOINT_FIELDS
-from headrace.stages.fitting.checkpoints import Checkpoints
+from headrace.stages.fitting.checkpoints import Arrays, Checkpoints
 from headrace.stages.fitting.data import Data, inputs_of, some_targets
 from headrace.stages.fitting.execution import (
     Execution,
@@ -41,6 +41,7 @@ from headrace.stages.fitting.privacy.refusals import (
     check_network,
     check_size,
 )
+from headrace.stages.fitting.shards import Shards
 from headrace.tasks import task
 from headrace.tasks.forms import Fitting
 
@@ -215,6 +216,24 @@ class Fit:
             inexact=tuple(sorted(self._loop.callbacks.inexact)),
             privacy=self.privacy.record(progress.total_steps) if self.privacy else None,
         )
+
+    @property
+    def network(self) -> Any:
+        """The Keras model that is fitted."""
+        return self._setup.network
+
+    @property
+    def train(self) -> Shards:
+        """The rows that it is fitted to, as the network takes them."""
+        return self._setup.inputs.train
+
+    def values(self) -> Arrays:
+        """The present values of all variables; see `Loop.restart`."""
+        return self._loop.values()
+
+    def restart(self, values: Arrays, train: Shards) -> None:
+        """Begin again at given values, to fit the same network to other rows."""
+        self._loop.restart(values, train)
 
 
 def _all_that_matters(

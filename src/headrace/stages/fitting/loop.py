@@ -11,7 +11,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +36,7 @@ from headrace.stages.fitting.cluster import share, spans_machines
 from headrace.stages.fitting.data import Inputs
 from headrace.stages.fitting.execution import Execution, scatter_seeds
 from headrace.stages.fitting.recipe import Objective, make_optimizer, variables_of
+from headrace.stages.fitting.shards import Shards
 from headrace.stages.fitting.windows import Window, Windows, steps_of_window
 from headrace.tasks import Task
 from headrace.tasks.forms import Outputs
@@ -206,10 +207,24 @@ class Loop:
         made_on = {**self._checkpoints.machine, **self._setup.facts}
         self.progress.made_on = made_on
         weights = len(self._setup.network.weights)
-        return self._checkpoints.load(self._values(), weights, made_on)
+        return self._checkpoints.load(self.values(), weights, made_on)
 
-    def _values(self) -> Arrays:
+    def values(self) -> Arrays:
+        """The present values of all variables: network, optimizer, random states."""
         return [np.asarray(variable) for variable in self._variables]
+
+    def restart(self, values: Arrays, train: Shards) -> None:
+        """Begin again at given values, to fit the same network to other rows.
+
+        Args:
+            values: of all variables, as `values` gave them before the fit.
+            train: of the form of the rows before.
+        """
+        for variable, value in zip(self._variables, values, strict=True):
+            variable.assign(value)
+        inputs = replace(self._setup.inputs, train=train)
+        self._setup = replace(self._setup, inputs=inputs)
+        self.progress, self._best = Position(), []
 
     def _run_window(
         self, window: Window, items: Any, targets: Any, lengths: Any
@@ -242,7 +257,7 @@ class Loop:
         is_interrupted = self._interrupt.is_requested
         if checkpoints and (is_interrupted or checkpoints.is_due(progress.total_steps)):
             progress.callbacks = self.callbacks.states()
-            checkpoints.save(State(progress, self._values(), self._best))
+            checkpoints.save(State(progress, self.values(), self._best))
             if is_interrupted:
                 log.info("train: interrupted; a next run goes on at %s", progress.place)
         if is_interrupted:  # a later interrupt waits for the next call

@@ -1,0 +1,40 @@
+"""The strongest pieces of a map."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from headrace.explanations.places import Map, of_places
+from headrace.media.pieces import Pieces
+
+MOST = 5
+
+
+class Part(NamedTuple):
+    """One piece of an item and what it does for the answer.
+
+    Attributes:
+        name: in words.
+        value: positive where it speaks for the answer.
+    """
+
+    name: str
+    value: float
+
+
+def parts_of(one: Map, pieces: Pieces) -> list[Part]:
+    """All pieces that are present, in their order; places are summed over pieces."""
+    values = one.values
+    if values.shape != pieces.shape:
+        steps = [np.linspace(0, 1, size + 1) for size in pieces.shape]
+        values, _ = of_places(values, one.present, pieces, (steps[0], steps[1]))
+    flat = values.ravel().tolist()
+    named = zip(pieces.names, flat, pieces.present.tolist(), strict=True)
+    return [Part(name, value) for name, value, present in named if present]
+
+
+def strongest(one: Map, pieces: Pieces, most: int = MOST) -> list[Part]:
+    """The pieces with the largest values of either sign, the strongest first."""
+    return sorted(parts_of(one, pieces), key=lambda part: -abs(part.value))[:most]

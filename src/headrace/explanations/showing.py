@@ -1,0 +1,89 @@
+"""Draws maps over items, and lists the pieces that speak for and against an answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+
+from headrace import pictures
+from headrace.explanations.items import divider
+from headrace.explanations.parts import Part
+from headrace.media import medium
+from headrace.pages import render
+from headrace.records import DataDescription
+
+TITLE = "Which parts speak for an answer (red) and against it (blue)"
+NAME = "explanations"
+_TEXT_INCHES = (4.9, 1.9)
+_NAMED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """An item that is shown with its maps.
+
+    Attributes:
+        name: why it is shown: a mistake, or typical.
+        answer: of the model, in words.
+        item: in stored form, ``shape``.
+        maps: values ``(rows, columns)`` by the name of the method.
+        parts: the strongest pieces.
+    """
+
+    name: str
+    answer: str
+    item: npt.NDArray[Any]
+    maps: Mapping[str, npt.NDArray[Any]]
+    parts: Sequence[Part]
+
+
+def draw_maps(shown: Sequence[Shown], data: DataDescription, path: Path) -> None:
+    """Draw every map of every item in a grid.
+
+    Args:
+        shown: the items, at least one with a map.
+        data: of the snapshot.
+        path: of the PNG.
+    """
+    module, divides = medium(data.medium), divider(data)
+
+    def draw(axes: Any, drawn: tuple[npt.NDArray[Any], npt.NDArray[Any]]) -> None:
+        divides.draw_map(axes, *drawn, data)
+
+    samples = [(one.item, values) for one in shown for values in one.maps.values()]
+    captions = [
+        f"{one.name}: {one.answer}\n{method}" for one in shown for method in one.maps
+    ]
+    inches = module.SAMPLE_INCHES or _TEXT_INCHES
+    together = len(shown[0].maps)
+    pictures.draw_mistakes(samples, captions, draw, inches, path, together)
+
+
+def draw_explanations(
+    shown: Sequence[Shown], data: DataDescription, folder: Path
+) -> None:
+    """Write the picture, the page and the table of an evaluation's explanations."""
+    draw_maps(shown, data, folder / f"{NAME}.png")
+    module = medium(data.medium)
+    heads = ["shown as", "answer", "speaks for it", "speaks against it"]
+    rows = [
+        {
+            "item": module.as_html(one.item, data),
+            "cells": [one.name, one.answer, _listed(one, 1), _listed(one, -1)],
+        }
+        for one in shown
+    ]
+    table = {"heads": heads, "rows": rows}
+    page = render("items.html", title=TITLE, listed=table)
+    (folder / f"{NAME}.html").write_text(page, encoding="utf-8")
+    (folder / f"{NAME}.json").write_text(json.dumps(table), encoding="utf-8")
+
+
+def _listed(one: Shown, sign: int) -> str:
+    own = [part for part in one.parts if part.value * sign > 0][:_NAMED]
+    return "; ".join(f"{part.name} ({part.value:+.2g})" for part in own)

@@ -1,0 +1,88 @@
+"""Whether the maps of a version are shown: its measurements, and their bounds.
+
+A method that draws much the same whatever a model has learned says nothing about the
+model (J. Adebayo et al., "Sanity checks for saliency maps", NeurIPS 2018). So maps of
+the version are compared with those of models that have learned something else. Maps of
+another seed show how alike maps of the same knowledge are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
+
+METHODS = {"gradients": "integrated gradients", "occlusion": "occlusion"}
+MOST_ALIKE, LEAST_ALIKE, LARGEST_ERROR = 0.1, 0.5, 0.01
+ERROR = "gradients_completeness_error"
+OTHERS = {
+    "random_weights": "random weights",
+    "random_labels": "random labels",
+    "other_seed": "another seed",
+}
+
+
+class Verdict(NamedTuple):
+    """Whether maps by one method are shown.
+
+    Attributes:
+        status: only maps that have passed are shown.
+        reason: a sentence without its full stop.
+    """
+
+    status: Literal["passed", "failed", "unchecked"]
+    reason: str
+
+
+def verdict_of(metrics: Mapping[str, float | None], method: str) -> Verdict:
+    """The verdict on a method, by the metrics of a version's evaluation.
+
+    Args:
+        metrics: with the correlations, if they were measured.
+        method: of `METHODS`.
+    """
+    values = {name: metrics.get(f"{method}_{name}") for name in OTHERS}
+    known = {name: value for name, value in values.items() if value is not None}
+    if len(known) < len(OTHERS):
+        return Verdict(
+            "unchecked",
+            "maps were not checked: that takes two more trainings, which a run makes "
+            "by itself only where they take seconds, and else with evaluation.depth = "
+            '"full"',
+        )
+    alike = ", ".join(f"{known[n]:.2f} for {words}" for n, words in OTHERS.items())
+    figures = f"rank correlation with maps of other models {alike}"
+    for name in ("random_weights", "random_labels"):
+        if not known[name] <= MOST_ALIKE:
+            return Verdict(
+                "failed",
+                f"maps by {METHODS[method]} are too much like those of a model with "
+                f"{OTHERS[name]} ({figures}; at most {MOST_ALIKE:g} is allowed)",
+            )
+    if not known["other_seed"] >= LEAST_ALIKE:
+        return Verdict(
+            "failed",
+            f"maps by {METHODS[method]} depend on the seed of training ({figures}; at "
+            f"least {LEAST_ALIKE:g} is asked of another seed)",
+        )
+    error = metrics.get(ERROR) if method == "gradients" else None
+    if method == "gradients" and not (error is not None and error <= LARGEST_ERROR):
+        shown = "not a number" if error is None else f"{error:.2%}"
+        return Verdict(
+            "failed",
+            f"integrated gradients do not add up: the error of their sum is {shown} at "
+            f"the 95th percentile, and at most {LARGEST_ERROR:.0%} is allowed",
+        )
+    return Verdict("passed", figures)
+
+
+def sentences(metrics: Mapping[str, float | None]) -> list[str]:
+    """What a page says on each method: that its maps are shown, or why they are not."""
+    verdicts = {method: verdict_of(metrics, method) for method in METHODS}
+    if all(verdict.status == "unchecked" for verdict in verdicts.values()):
+        return [f"Not checked, and so not shown: {verdicts['occlusion'].reason}."]
+    return [
+        f"{METHODS[method].capitalize()} passed the sanity check: {verdict.reason}."
+        if verdict.status == "passed"
+        else f"Not shown: {verdict.reason}."
+        for method, verdict in verdicts.items()
+    ]

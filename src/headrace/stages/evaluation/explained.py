@@ -1,0 +1,231 @@
+"""Explanations of one evaluation: their sanity check, and maps of chosen test rows."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from headrace.data.anchored import open_anchored
+from headrace.errors import IntegrityError, Refusal, SpecError
+from headrace.explanations import METHODS, Explainer, Item, verdict_of, why_not
+from headrace.explanations.parts import strongest
+from headrace.explanations.places import Map
+from headrace.explanations.sanity import check_sanity
+from headrace.explanations.showing import Shown, draw_explanations
+from headrace.models import builder_name
+from headrace.records import (
+    ContractRecord,
+    DataDescription,
+    Metrics,
+    SnapshotRecord,
+    TrainingRecord,
+)
+from headrace.settings import Settings
+from headrace.stages.evaluation.answers import Answers, items_at
+from headrace.stages.ingredients import TAG, restore
+from headrace.stages.references import Recipe, Weights, kept_or_made
+from headrace.stages.references.seeds_and_labels import fit_seed_and_labels
+from headrace.state.tracking import Tracking
+from headrace.tasks import Judge, task
+from headrace.tasks.forms import Context
+
+CHEAP_SECONDS = 3.0  # of all epochs of the training, on all processors together
+CHECKED, _FEWEST_CHECKED = 24, 8  # test items
+_CHECKED_BYTES = 2**25
+MISTAKES, TYPICAL = 6, 10  # items that are shown
+# Of the epochs, where the check is to cost little; digits had 0.57 after two of ten, in
+# place of 0.74, for the likeness with another seed.
+_SHARE, _FEWEST_EPOCHS = 4, 3
+_RANGES = 5
+log = logging.getLogger("headrace")
+
+
+class Explanations(NamedTuple):
+    """What an evaluation adds on explanations.
+
+    Attributes:
+        metrics: that `verdict_of` reads; empty where nothing was checked.
+        drawings: what draws the pictures; each is called without arguments.
+    """
+
+    metrics: Metrics
+    drawings: Sequence[Callable[[], None]] = ()
+
+
+class Trained(NamedTuple):
+    """A training and its records."""
+
+    snapshot: SnapshotRecord
+    contract: ContractRecord
+    training: TrainingRecord
+
+
+def explain(
+    context: Context,
+    answers: Answers,
+    trained: Trained,
+    settings: Settings,
+    judge: Judge,
+    folder: Path,
+) -> Explanations:
+    """Check the explanations of a model, and explain chosen answers.
+
+    Two reference models are fitted for the check, once for each recipe and snapshot.
+    Where the training took long, that is done only with ``evaluation.depth = "full"``.
+
+    Args:
+        context: the model and its data.
+        answers: of the model to test.
+        trained: the records of the model.
+        settings: of the store, the ledger and MLflow.
+        judge: of the answers.
+        folder: of the pictures.
+
+    Raises:
+        IntegrityError: the snapshot, or the record of the training, is damaged.
+        DependencyError: the store, the ledger or MLflow failed.
+    """
+    spec, data = context.spec, context.data
+    is_full = spec.evaluation.depth == "full"
+    cheap = seconds_of(trained.training, spec.training.epochs) <= CHEAP_SECONDS
+    if why_not(data) or not (is_full or cheap) or _has_privacy(spec.training):
+        return Explanations({})
+    explainer = Explainer(context.model, data)
+    if explainer.network is None:
+        log.info("evaluate: answers are not explained: %s", explainer.no_gradients)
+        return Explanations({})
+    chosen = task(data.task).explained.chosen(answers.outputs)
+    rows = list(range(min(_checked(data), len(chosen))))
+    sample = [
+        Item.of(item, int(chosen[row]), data)
+        for row, item in zip(rows, items_at(context.test, rows), strict=True)
+    ]
+    epochs = spec.training.epochs
+    if not is_full:
+        epochs = min(epochs, max(_FEWEST_EPOCHS, -(-epochs // _SHARE)))
+    try:
+        others = _references(context, trained, epochs, settings)
+    except IntegrityError:
+        raise
+    except (Refusal, SpecError) as error:
+        log.warning("evaluate: explanations are not checked: %s", error)
+        return Explanations({})
+    metrics = check_sanity(explainer, sample, others)
+    shown = _explain_chosen(explainer, context, answers, metrics, judge)
+    if not shown:
+        return Explanations(metrics)
+    draw = functools.partial(draw_explanations, shown, data, folder)
+    return Explanations(metrics, [draw])
+
+
+def seconds_of(training: TrainingRecord, epochs: int) -> float:
+    """How long a training took, in seconds of processors; infinity if unknown."""
+    return epochs * training.metrics.get("epoch_cpu_seconds", float("inf"))
+
+
+def _has_privacy(recipe: Any) -> bool:
+    """Whether further models of the same rows would spend privacy."""
+    return bool(getattr(recipe, "privacy", None))
+
+
+def _checked(data: DataDescription) -> int:
+    size = int(np.prod(data.shape)) * 4
+    return max(_FEWEST_CHECKED, min(CHECKED, _CHECKED_BYTES // size))
+
+
+def _references(
+    context: Context, trained: Trained, epochs: int, settings: Settings
+) -> dict[str, Weights]:
+    """The weights of reference models; the pipeline's own code is from the run."""
+    tracking, training, spec = Tracking(settings), trained.training, context.spec
+    builder = builder_name(spec)
+    names = {n: f"{n}, {epochs} epochs" for n in ("other_seed", "random_labels")}
+    with tempfile.TemporaryDirectory(prefix="headrace-") as place:
+        folder = Path(place)
+        if not builder.isidentifier() or spec.training.own_functions:
+            tag = tracking.find_run(training.run_id).tags[TAG]
+            read = functools.partial(tracking.run_file, training.run_id)
+            folder = restore(folder, tag, read).folder
+        recipe = Recipe(spec, builder, folder, trained.snapshot, trained.contract)
+
+        def make() -> dict[str, Weights]:
+            log.info("evaluate: fits two reference models, to check explanations")
+            made = fit_seed_and_labels(recipe, epochs)
+            return {names[name]: weights for name, weights in made.items()}
+
+        kept = kept_or_made(recipe, [*names.values()], make, open_anchored(settings))
+    return {name: kept[variation] for name, variation in names.items()}
+
+
+def _explain_chosen(
+    explainer: Explainer,
+    context: Context,
+    answers: Answers,
+    metrics: Metrics,
+    judge: Judge,
+) -> list[Shown]:
+    """The maps of chosen rows by the methods that have passed."""
+    methods = [
+        method
+        for method in explainer.methods
+        if verdict_of(metrics, method).status == "passed"
+    ]
+    if not methods:
+        return []
+    data, worst = context.data, answers.worst
+    explained, typical = task(data.task).explained, typical_rows(answers, judge)
+    outputs = [*worst.outputs[:MISTAKES], *answers.outputs[typical]]
+    stored = [*worst.items[:MISTAKES], *items_at(context.test, typical)]
+    if not stored:
+        return []
+    words = [
+        judge.caption(output, target, data).replace("\n", " ")
+        for output, target in zip(outputs, worst.targets[:MISTAKES], strict=False)
+    ]
+    names = ["mistake"] * len(words) + ["typical"] * len(typical)
+    words += [explained.words(answers.outputs[row], data) for row in typical]
+    chosen = explained.chosen(np.stack(outputs)).tolist()
+    items = [Item.of(x, c, data) for x, c in zip(stored, chosen, strict=True)]
+    maps: dict[str, list[Map]] = {m: explainer.maps(items, m) for m in methods}
+    return [
+        Shown(
+            name=names[row],
+            answer=words[row],
+            item=item.item,
+            maps={METHODS[method]: maps[method][row].values for method in methods},
+            parts=strongest(maps[methods[-1]][row], item.pieces),
+        )
+        for row, item in enumerate(items)
+    ]
+
+
+def typical_rows(answers: Answers, judge: Judge) -> list[int]:
+    """A typical row of each answer: right, and of the middle confidence of those.
+
+    Where answers are numbers, these are rows of a middle error in each range of them.
+    """
+    badness = judge.badness(answers.outputs, answers.targets)
+    choices = judge.choices(answers.outputs)
+    if choices is None:
+        numbers = answers.outputs.reshape(len(badness), -1)[:, 0]
+        order = np.argsort(numbers, kind="stable")
+        parts = np.array_split(order, min(_RANGES, len(order)))
+        return [_middle(rows, badness) for rows in parts]
+    sure = np.asarray(answers.outputs.max(axis=1))
+    groups = [
+        np.flatnonzero((choices == choice) & (badness <= 0))
+        for choice in np.unique(choices)[:TYPICAL]
+    ]
+    return [_middle(rows, sure) for rows in groups if len(rows)]
+
+
+def _middle(rows: npt.NDArray[np.intp], values: npt.NDArray[Any]) -> int:
+    order = rows[np.argsort(values[rows], kind="stable")]
+    return int(order[len(order) // 2])

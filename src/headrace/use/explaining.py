@@ -1,0 +1,269 @@
+"""Explains the answer of a version to one item."""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from headrace.data.snapshots.reading import find_snapshot
+from headrace.data.snapshots.splits import SplitRows
+from headrace.data.sources.opening import open_source
+from headrace.errors import NotFoundError, Refusal, SourceError, UsageError
+from headrace.explanations import METHODS, Explainer, Item, verdict_of, why_not
+from headrace.explanations.parts import parts_of
+from headrace.explanations.showing import Shown, draw_maps
+from headrace.media import medium
+from headrace.media.arrow import digests
+from headrace.media.chunks import Reading
+from headrace.media.forms import Payload
+from headrace.models.logged.loading import LoadedModel, answers, load
+from headrace.records import MANIFEST, DataDescription, Record
+from headrace.state.disk import atomic_file, disk_errors
+from headrace.state.ledger import Ledger
+from headrace.state.store import Store
+from headrace.tasks import task
+from headrace.use.scoring.rows import decoded_rows
+
+if TYPE_CHECKING:
+    from headrace.settings import Settings
+
+Choice = Literal["", "gradients", "occlusion"]
+_DIGEST = re.compile(r"[0-9a-f]{8,64}")
+
+
+class Sanity(Record):
+    """The verdict of the sanity check on a method, for a version."""
+
+    status: Literal["passed", "failed", "unchecked"]
+    reason: str
+
+
+class Piece(Record):
+    """A piece of the item; a positive value speaks for the answer."""
+
+    name: str
+    value: float
+
+
+class Explanation(Record):
+    """The explanation of one answer.
+
+    Attributes:
+        item: sha256 of the decoded item, as `headrace score` writes it.
+        answer: the same as a server answers.
+        words: the answer in words.
+        method: of `METHODS`; empty where none may be used, and then `parts` is empty.
+        unit: of the values of the parts.
+        completeness_error: how far the parts are from adding up, as a share of what the
+            whole item changes; None of occlusion.
+        sanity: of each method.
+        parts: all pieces that hold something, the strongest first.
+        output: the picture; empty where none was asked for.
+    """
+
+    model: str
+    version: int | None
+    item: str
+    answer: dict[str, Any]
+    words: str
+    method: Choice
+    unit: str
+    completeness_error: float | None = None
+    sanity: dict[str, Sanity]
+    parts: tuple[Piece, ...] = ()
+    output: str = ""
+    seconds: float
+
+
+def explain(  # noqa: PLR0913
+    name: str,
+    item: str,
+    settings: Settings,
+    *,
+    is_text: bool = False,
+    output: Path | None = None,
+    method: Choice = "",
+    unchecked: bool = False,
+) -> Explanation:
+    """Explain the answer of a version to an item.
+
+    Args:
+        name: ``MODEL``, which is its champion; ``MODEL@champion``; ``MODEL/VERSION``.
+        item: a file; the digest of an item of the version's test split, or its first 8
+            digits or more; or the text itself.
+        settings: where the model is.
+        is_text: whether ``item`` is the text itself.
+        output: a .png file for the map over the item.
+        method: of `METHODS`; empty: the first that passed its check.
+        unchecked: whether a method may be used that was not checked. One that failed
+            never is.
+
+    Raises:
+        Refusal: the answers of the version are not explained.
+        UsageError: the output is no .png file in a folder, or the item is no text.
+        NotFoundError: there is no such version or item.
+        SourceError, InputError: the item cannot be used.
+        IntegrityError: the model's file, or the snapshot, is gone or changed.
+    """
+    started = time.perf_counter()
+    _check_output(output)
+    loaded = load(name, settings)
+    data = loaded.description
+    if reason := why_not(data):
+        raise Refusal(f"{name}: not explained: {reason}.")
+    stored = _read_item(item, loaded, name, settings, is_text=is_text)
+    module, learned = medium(data.medium), task(data.task)
+    outputs = answers(loaded.model, module.raw(stored))
+    explainer = Explainer(loaded.model, data)
+    sanity = _sanity(name, loaded, settings)
+    chosen_method = _choose(explainer, sanity, method, unchecked=unchecked)
+    parts: list[Piece] = []
+    error: float | None = None
+    if chosen_method:
+        answer = int(learned.explained.chosen(outputs)[0])
+        one = Item.of(stored[0], answer, data)
+        found = explainer.maps([one], chosen_method)[0]
+        named = sorted(parts_of(found, one.pieces), key=lambda part: -abs(part.value))
+        parts = [Piece(name=part.name, value=part.value) for part in named]
+        error = found.error if chosen_method == "gradients" else None
+        if output is not None:
+            maps = {METHODS[chosen_method]: found.values}
+            words = learned.explained.words(outputs[0], data)
+            _draw(Shown("answer", words, stored[0], maps, ()), data, output)
+    write = learned.answers.json_writer(data)
+    return Explanation(
+        model=name.partition("@")[0].partition("/")[0],
+        version=loaded.version,
+        item=bytes(digests(stored, module)).hex(),
+        answer=json.loads("{" + write(outputs[0]) + "}"),
+        words=learned.explained.words(outputs[0], data),
+        method=chosen_method,
+        unit=learned.explained.UNIT,
+        completeness_error=error,
+        sanity=sanity,
+        parts=tuple(parts),
+        output=str(output) if output is not None and chosen_method else "",
+        seconds=round(time.perf_counter() - started, 2),
+    )
+
+
+def _check_output(output: Path | None) -> None:
+    if output is None:
+        return
+    if output.suffix.lower() != ".png":
+        raise UsageError(
+            f"--output: {output} is not a .png file.", "Give a name that ends in .png."
+        )
+    if not output.parent.is_dir():
+        raise UsageError(
+            f"--output: the folder {output.parent} does not exist.",
+            "Make it, or give another place.",
+        )
+
+
+def _draw(shown: Shown, data: DataDescription, output: Path) -> None:
+    """Write the map of one item, whole or not at all."""
+    with disk_errors(str(output.parent)):
+        with tempfile.TemporaryDirectory(prefix="headrace-") as place:
+            drawn = Path(place) / "map.png"
+            draw_maps([shown], data, drawn)
+            with atomic_file(output) as temporary:
+                temporary.write_bytes(drawn.read_bytes())
+
+
+def _sanity(name: str, loaded: LoadedModel, settings: Settings) -> dict[str, Sanity]:
+    """The verdict on each method, by the last evidence that has measurements."""
+    model = name.partition("@")[0].partition("/")[0]
+    metrics: Mapping[str, float | None] = {}
+    if loaded.version is not None:
+        every = Ledger(settings.database_url).evidence_of(model, loaded.version)
+        checked = [e for e in every if "occlusion_random_weights" in e.metrics]
+        metrics = checked[-1].metrics if checked else {}
+    verdicts = {method: verdict_of(metrics, method) for method in METHODS}
+    return {
+        method: Sanity(status=verdict.status, reason=verdict.reason)
+        for method, verdict in verdicts.items()
+    }
+
+
+def _choose(
+    explainer: Explainer,
+    sanity: Mapping[str, Sanity],
+    method: Choice,
+    *,
+    unchecked: bool,
+) -> Choice:
+    """The method to use; empty if none may be."""
+    if method and method not in explainer.methods:
+        raise UsageError(
+            f"--method {method}: the model cannot be explained by it: "
+            f"{explainer.no_gradients}.",
+            "Leave it out.",
+        )
+    allowed = {"passed", "unchecked"} if unchecked else {"passed"}
+    for choice in [method] if method else explainer.methods:
+        if sanity[choice].status in allowed:
+            return choice
+    return ""
+
+
+def _read_item(
+    item: str, loaded: LoadedModel, name: str, settings: Settings, *, is_text: bool
+) -> Payload:
+    """The item in stored form, ``(1, *shape)``."""
+    data = loaded.description
+    module = medium(data.medium)
+    if is_text:
+        if not module.IS_TEXT:
+            raise UsageError(
+                f"--text: the items of {name} are of the medium {data.medium}.",
+                "Give a file.",
+            )
+        return module.as_stored(module.check_input([item], data), data)
+    if _DIGEST.fullmatch(item) and not Path(item).exists():
+        return _of_test_split(item, loaded, name, settings)
+    reading = Reading(medium=data.medium, task=data.task, labelled=False)
+    with open_source(item, settings, reading) as source:
+        rows = next(iter(decoded_rows(source, data, settings, 2)))
+    if len(rows.names) != 1:
+        raise SourceError(f"{item} has more than one item.", "Give a file with one.")
+    if rows.rejected:
+        why = rows.rejected[0]
+        raise SourceError(f"{item} cannot be used: {why.check}: {why.reason}.")
+    return rows.payload
+
+
+def _of_test_split(
+    digest: str, loaded: LoadedModel, name: str, settings: Settings
+) -> Payload:
+    """The item of the test split whose sha256 begins so."""
+    ledger, model = Ledger(settings.database_url), name.partition("@")[0]
+    version = ledger.version(model.partition("/")[0], loaded.version or 0)
+    key = f"snapshots/{version.snapshot_digest}/{MANIFEST}"
+    sha256 = ledger.anchors([key]).get(key, "")
+    store = Store(settings.store)
+    snapshot = find_snapshot(store, version.snapshot_digest, sha256)
+    if snapshot is None:
+        raise NotFoundError(
+            f"The data of {name} is no longer in the store, so that {digest} cannot "
+            "be looked up.",
+            "Give a file.",
+        )
+    rows = SplitRows(snapshot, "test")
+    for shard in np.flatnonzero(rows.counts).tolist():
+        for row, own in enumerate(rows.items_of(shard).tolist()):
+            if own.ljust(32, b"\0").hex().startswith(digest):
+                items: Payload = rows.read(shard).items[row : row + 1]
+                return items
+    raise NotFoundError(
+        f"No item of the test split of {name} has a digest that begins with {digest}, "
+        "and there is no such file.",
+        "`headrace score` writes the digests of items.",
+    )

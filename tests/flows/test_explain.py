@@ -1,0 +1,167 @@
+"""``headrace explain`` as a user has it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from tests.blobs import blobs
+
+from headrace.data.snapshots.splits import SplitRows
+from headrace.use import explaining
+
+Home = Any
+Answer = Any
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    """A blob of class 1: a bright band in rows 4 and 5 of 8."""
+    pixels = blobs(2, seed=9)[0][1]
+    Image.fromarray(pixels).save(tmp_path / "one.png")
+    return tmp_path / "one.png"
+
+
+def test_a_file_is_explained_and_its_map_drawn(
+    first: tuple[Home, Answer], picture: Path, tmp_path: Path
+) -> None:
+    home, _ = first
+    output = tmp_path / "map.png"
+    arguments = ("explain", "blobs", str(picture), "--output", str(output))
+    answer = home.headrace(*arguments, "--json")
+    assert answer.exit_code == 0, answer.err
+    given = answer.json
+    assert given["status"] == "ok"
+    assert (given["model"], given["version"]) == ("blobs", 1)
+    assert given["answer"]["label"] == "1"
+    assert given["words"].startswith("1 (")
+    assert given["method"] in ("gradients", "occlusion")
+    assert given["sanity"][given["method"]]["status"] == "passed"
+    first_part, *rest = given["parts"]
+    assert first_part["name"].startswith(("rows 3 to 4", "rows 5 to 6"))
+    assert first_part["value"] > 0
+    sizes = [abs(part["value"]) for part in (first_part, *rest)]
+    assert sizes == sorted(sizes, reverse=True)
+    with Image.open(output) as drawn:
+        assert drawn.format == "PNG"
+    text = home.headrace(*arguments).out
+    assert text.startswith("blobs version 1 answers 1 (")
+    assert text.endswith(f"{output}\n")
+    assert "sanity check passed: rank correlation" in text
+
+
+def test_both_methods_can_be_chosen_and_gradients_add_up(
+    first: tuple[Home, Answer], picture: Path
+) -> None:
+    options = ("explain", "blobs@champion", str(picture), "--json", "--method")
+    gradients = first[0].headrace(*options, "gradients").json
+    occlusion = first[0].headrace(*options, "occlusion").json
+    assert gradients["completeness_error"] < 0.01
+    assert occlusion["completeness_error"] is None
+    assert {part["name"] for part in gradients["parts"]} == {
+        part["name"] for part in occlusion["parts"]
+    }
+
+
+def test_an_item_of_the_test_split_is_found_by_its_digest(
+    first: tuple[Home, Answer],
+) -> None:
+    from headrace.data.snapshots.reading import find_snapshot
+    from headrace.settings import Settings
+    from headrace.state.store import Store
+
+    home, run = first
+    settings = Settings(project=home.project, home=home.path)
+    snapshot = find_snapshot(Store(settings.store), run.json["snapshot"]["digest"])
+    assert snapshot is not None
+    item = bytes(SplitRows(snapshot, "test").items()[5]).hex()
+    for digest in (item, item[:8]):
+        assert home.headrace("explain", "blobs", digest, "--json").json["item"] == item
+    answer = home.headrace("explain", "blobs", "0" * 12)
+    assert answer.exit_code == 2
+    assert "begins with 000000000000" in answer.err
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        (("missing.png",), 2, "missing.png"),
+        (("{picture}", "--output", "map.jpg"), 2, "map.jpg is not a .png file"),
+        (("{picture}", "--output", "none/map.png"), 2, "none does not exist"),
+        (("words", "--text"), 2, "the items of blobs are of the medium image"),
+        (("{folder}",), 1, "more than one item"),
+    ],
+)
+def test_bad_input_is_refused_in_one_sentence(
+    first: tuple[Home, Answer],
+    picture: Path,
+    options: tuple[str, ...],
+    code: int,
+    message: str,
+) -> None:
+    (picture.parent / "two").mkdir()
+    for name in ("a.png", "b.png"):
+        (picture.parent / "two" / name).write_bytes(picture.read_bytes())
+    names = {"picture": picture, "folder": picture.parent / "two"}
+    given = [option.format(**names) for option in options]
+    answer = first[0].headrace("explain", "blobs", *given)
+    assert answer.exit_code == code, answer.err
+    assert message in answer.err
+
+
+def test_a_version_that_was_not_checked_says_so_and_shows_nothing(
+    first: tuple[Home, Answer],
+    picture: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real = explaining.verdict_of
+    monkeypatch.setattr(explaining, "verdict_of", lambda metrics, m: real({}, m))
+    output = tmp_path / "map.png"
+    arguments = ("explain", "blobs", str(picture), "--output", str(output), "--json")
+    answer = first[0].headrace(*arguments)
+    assert answer.exit_code == 1
+    assert answer.json["status"] == "refused"
+    assert answer.json["reason"].startswith("Not explained: maps were not checked: ")
+    assert answer.json["parts"] == []
+    assert answer.json["answer"]["label"] == "1"
+    assert not output.exists()
+    shown = first[0].headrace(*arguments, "--unchecked")
+    assert shown.exit_code == 0
+    assert shown.json["parts"]
+    assert output.exists()
+
+
+def test_a_method_that_failed_is_not_used_even_if_asked_for(
+    first: tuple[Home, Answer], picture: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = explaining.verdict_of
+    bad = {f"occlusion_{name}": 0.9 for name in ("random_weights", "random_labels")}
+    bad["occlusion_other_seed"] = 0.9
+    monkeypatch.setattr(explaining, "verdict_of", lambda metrics, m: real(bad, m))
+    options = ("--method", "occlusion", "--unchecked", "--json")
+    answer = first[0].headrace("explain", "blobs", str(picture), *options)
+    assert answer.exit_code == 1
+    assert "too much like those of a model with random weights" in answer.json["reason"]
+
+
+def test_the_report_says_that_the_methods_passed(
+    first: tuple[Home, Answer], copy_of: Callable[[Path, Path], Path]
+) -> None:
+    place = first[0].headrace("open", "blobs", "--json").json["report"]
+    page = Path(place).read_text(encoding="utf-8")
+    assert "<h2>Explanations</h2>" in page
+    assert "passed the sanity check: rank correlation" in page
+    assert "Which parts speak for an answer (red) and against it (blue)" in page
+
+
+def test_the_weights_of_the_run_are_what_they_were(first: tuple[Home, Answer]) -> None:
+    """Reference models are fitted after the model, and leave no trace in it."""
+    run = first[1].json
+    assert run["metrics"]["occlusion_other_seed"] >= 0.5
+    assert run["metrics"]["serving_difference"] < 1e-5
+    assert np.isfinite(run["metrics"]["test_accuracy"])
