@@ -180,7 +180,7 @@ class Plan(Results):
                 "model": training.model_digest,
                 **self._opponents(training, comparator),
             },
-            [*self._roots("evaluation", "labels", "judge"), *kinds],
+            [*self._roots("evaluation", "labels", "judge"), *self._ladder(), *kinds],
         )
 
     def _roots(self, stage: str, *parts: str) -> list[str]:
@@ -190,6 +190,10 @@ class Plan(Results):
             extensions.modules("media")[self.spec.medium],
             *task_modules(self.spec.task, *parts),
         ]
+
+    def _ladder(self) -> list[str]:
+        """The module of the medium's robustness ladder, whether there is one or not."""
+        return [f"{extensions.modules('media')[self.spec.medium]}.ladder"]
 
     def comparator(self, training: TrainingRecord) -> int | None:
         """The version that a training is compared with.

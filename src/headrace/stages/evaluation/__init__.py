@@ -34,7 +34,7 @@ from headrace.stages.evaluation.answers import (
     unseen_groups,
 )
 from headrace.stages.evaluation.comparison import Opponents, compare
-from headrace.stages.evaluation.details import look_closer
+from headrace.stages.evaluation.details import details_of
 from headrace.state.ledger import Ledger
 from headrace.state.store import Store
 from headrace.state.tracking import GOLDEN_FILE, Tracking
@@ -107,7 +107,7 @@ def evaluate(  # noqa: PLR0913
         drawn = [beside.begin(draw)]
         metrics, slices = judge.metrics(answers.outputs, answers.targets, data, how)
         by_group = group_slices(answers, trained.groups, how.confidence, judge)
-        closer = look_closer(of_model, answers, by_group, judge, pictures)
+        closer = details_of(of_model, answers, by_group, judge, pictures)
         val_score = training.metrics.get(f"val_{score}")
         more, findings = unseen_groups(by_group, score, val_score, len(val))
         metrics |= more | closer.metrics
