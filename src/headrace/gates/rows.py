@@ -73,6 +73,29 @@ class Robustness:
     higher_is_better: bool
 
 
+NOT_ASKED = 'it is measured with depth = "full" in [evaluation]'
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """How well it is told which rows a model learned from.
+
+    Attributes:
+        auc, low, high: the area under the ROC curve, 0.5 for guessing, and its
+            interval.
+        hits: the share of learned rows that are told with 1 % of false alarms; None
+            with fewer than 100 other rows.
+        members, others: the numbers of rows.
+    """
+
+    auc: float
+    low: float
+    high: float
+    hits: float | None
+    members: int
+    others: int
+
+
 @dataclass(frozen=True, slots=True)
 class JudgedRows:
     """The test rows as a gate compares them; an item counts once in its group.
@@ -87,6 +110,7 @@ class JudgedRows:
         weak_slices: confirmed ones, the surest first; None where none were looked for.
         robustness: some rows on a ladder; None where the medium has none, or where a
             model is asked something else than items.
+        membership: of the attack; or why it was not measured.
     """
 
     score: str
@@ -96,3 +120,4 @@ class JudgedRows:
     rate: Callable[[str], Rated | None] = lambda _: None
     weak_slices: Sequence[WeakSlice] | None = None
     robustness: Robustness | None = None
+    membership: Membership | str = NOT_ASKED
