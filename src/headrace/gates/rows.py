@@ -73,7 +73,7 @@ class Robustness:
     higher_is_better: bool
 
 
-NOT_ASKED = 'it is measured with depth = "full" in [evaluation]'
+NOT_ASKED = 'set depth = "full" in [evaluation]'
 
 
 @dataclass(frozen=True, slots=True)

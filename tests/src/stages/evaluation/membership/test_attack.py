@@ -76,8 +76,7 @@ def test_at_the_standard_depth_the_gate_says_what_to_set(trained: Trained) -> No
     gate = membership(record)
     assert (gate.passed, gate.value, gate.threshold) == (False, None, 0.62)
     assert gate.reason == (
-        "membership inference was not measured: it is measured with "
-        'depth = "full" in [evaluation]'
+        'membership inference was not measured: set depth = "full" in [evaluation]'
     )
     assert "membership_auc" not in record.metrics
     assert not record.findings
