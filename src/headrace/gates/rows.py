@@ -108,8 +108,8 @@ class JudgedRows:
         rate: another rate of the task by its name, of these rows; see
             `headrace.tasks.Judge.rate`.
         weak_slices: confirmed ones, the surest first; None where none were looked for.
-        robustness: some rows on a ladder; None where the medium has none, or where a
-            model is asked something else than items.
+        robustness: some rows on a ladder; None where the medium or the task has
+            none.
         membership: of the attack; or why it was not measured.
     """
 

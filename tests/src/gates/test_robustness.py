@@ -99,7 +99,7 @@ def test_scores_that_are_not_finite_or_not_there_never_pass() -> None:
     nothing = JudgedRows("accuracy", np.ones(2, bool), None, [])
     result = judge_gate(gate, {}, nothing)
     assert (result.passed, result.value) == (False, None)
-    assert result.reason == "no robustness ladder was measured: the medium has none"
+    assert result.reason == "no robustness ladder was measured: medium or task has none"
 
 
 @pytest.mark.parametrize(

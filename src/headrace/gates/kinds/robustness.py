@@ -68,7 +68,7 @@ class KeepsItsScore:
         limit = asked.limit
         result = GateResult(name=gate.name, passed=False, threshold=limit)
         if found is None or not found.rungs:
-            reason = "no robustness ladder was measured: the medium has none"
+            reason = "no robustness ladder was measured: medium or task has none"
             return result.model_copy(update={"reason": reason})
         rung = next((r for r in found.rungs if r.name == asked.rung), None)
         if rung is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -177,7 +178,7 @@ def test_large_items_are_fewer() -> None:
 
     assert rows(28, 28, 1) == 500
     assert rows(96, 96, 1) == 227
-    assert rows(224, 224, 3) == 100
+    assert rows(224, 224, 3) == 50
 
 
 def test_a_medium_without_a_ladder_has_none(
@@ -186,3 +187,10 @@ def test_a_medium_without_a_ladder_has_none(
     monkeypatch.setattr(robustness, "ladder", lambda _: None)
     found = climbed(context_of(snapshot, place, "standard"), place)
     assert found == Climbed(None, {}, {}, [])
+
+
+def test_a_language_model_has_none(snapshot: SnapshotRecord, place: Path) -> None:
+    context = context_of(snapshot, place, "standard")
+    answers = ask(context.model, {}, context.test, 0, JUDGE)
+    writing = replace(context, data=DATA.model_copy(update={"task": "generation"}))
+    assert climb(writing, answers, JUDGE, place) == Climbed(None, {}, {}, [])
