@@ -150,6 +150,7 @@ def evaluate(
                 *(run.spec, snapshot, contract, training, comparator),
                 run.plan.settings,
                 run.beside,
+                run.plan.folder,
             ),
         )
     except IntegrityError:

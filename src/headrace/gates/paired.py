@@ -112,7 +112,7 @@ class Paired:
         """
         if not self.rows:
             return -1.0
-        bound = -_share_at_most(self.worse, self.rows, level)
+        bound = -share_at_most(self.worse, self.rows, level)
         if self.better:
             bound = max(bound, self._score_bound(NormalDist().inv_cdf(1 - level)))
         return bound
@@ -157,7 +157,7 @@ def _binomial_tail(successes: int, trials: int) -> float:
     return float(bdtrc(successes - 1, trials, 0.5)) if successes else 1.0
 
 
-def _share_at_most(successes: int, trials: int, level: float) -> float:
+def share_at_most(successes: int, trials: int, level: float) -> float:
     """The exact upper confidence bound of a share (Clopper and Pearson)."""
     from scipy.special import betaincinv
 

@@ -35,6 +35,68 @@ class WeakSlice:
 
 
 @dataclass(frozen=True, slots=True)
+class RungRows:
+    """The answers to test items after one shift of the medium's robustness ladder.
+
+    Attributes:
+        family, level: such as noise and 25.
+        scores: of each row, ``(k,)``.
+        weights: their denominators, ``(k,)``; None where all are 1.
+        confidence: the mean score that the model promises; None where the task knows
+            none.
+    """
+
+    family: str
+    level: float
+    scores: Scores
+    weights: Scores | None
+    confidence: float | None
+
+    @property
+    def name(self) -> str:
+        """Such as ``noise 25``."""
+        return f"{self.family} {self.level:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class Robustness:
+    """A sample of test rows on each rung of a robustness ladder.
+
+    Attributes:
+        clean: the same rows as they are, as a rung of no family.
+        rungs: in the order of the ladder; those that change no item are left out.
+        higher_is_better: of the scores.
+    """
+
+    clean: RungRows
+    rungs: Sequence[RungRows]
+    higher_is_better: bool
+
+
+NOT_ASKED = 'set depth = "full" in [evaluation]'
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """How well it is told which rows a model learned from.
+
+    Attributes:
+        auc, low, high: the area under the ROC curve, 0.5 for guessing, and its
+            interval.
+        hits: the share of learned rows that are told with 1 % of false alarms; None
+            with fewer than 100 other rows.
+        members, others: the numbers of rows.
+    """
+
+    auc: float
+    low: float
+    high: float
+    hits: float | None
+    members: int
+    others: int
+
+
+@dataclass(frozen=True, slots=True)
 class JudgedRows:
     """The test rows as a gate compares them; an item counts once in its group.
 
@@ -46,6 +108,9 @@ class JudgedRows:
         rate: another rate of the task by its name, of these rows; see
             `headrace.tasks.Judge.rate`.
         weak_slices: confirmed ones, the surest first; None where none were looked for.
+        robustness: some rows on a ladder; None where the medium or the task has
+            none.
+        membership: of the attack; or why it was not measured.
     """
 
     score: str
@@ -54,3 +119,5 @@ class JudgedRows:
     groups: Sequence[str]
     rate: Callable[[str], Rated | None] = lambda _: None
     weak_slices: Sequence[WeakSlice] | None = None
+    robustness: Robustness | None = None
+    membership: Membership | str = NOT_ASKED

@@ -114,7 +114,7 @@ def _judge(
         comparator = plan.comparator(training)
         inputs = plan.spec, snapshot, contract, training, comparator, plan.settings
         key = plan.evaluate(contract, training, comparator)
-        evaluate = partial(evaluation.evaluate, *inputs)
+        evaluate = partial(evaluation.evaluate, *inputs, folder=plan.folder)
         records = snapshot, training, plan.find_or_make(key, EvaluationRecord, evaluate)
         where = plan.settings, plan.ledger, plan.law
         made = register(plan.spec, plan.folder, *records, *where)

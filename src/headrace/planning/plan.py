@@ -185,7 +185,11 @@ class Plan(Results):
                 "model": training.model_digest,
                 **self._opponents(training, comparator),
             },
-            [*self._roots("evaluation", "labels", "judge", *explained), *kinds],
+            [
+                *self._roots("evaluation", "labels", "judge", *explained),
+                *self._ladder(),
+                *kinds,
+            ],
         )
 
     def _roots(self, stage: str, *parts: str) -> list[str]:
@@ -195,6 +199,10 @@ class Plan(Results):
             extensions.modules("media")[self.spec.medium],
             *task_modules(self.spec.task, *parts),
         ]
+
+    def _ladder(self) -> list[str]:
+        """The module of the medium's robustness ladder, whether there is one or not."""
+        return [f"{extensions.modules('media')[self.spec.medium]}.ladder"]
 
     def comparator(self, training: TrainingRecord) -> int | None:
         """The version that a training is compared with.

@@ -26,7 +26,8 @@ COMMON_GATES: dict[str, dict[str, Any]] = {
     "champion": {"metric": "champion", "direction": "max", "threshold": 0.05},
 }
 # Gates that name their kind by their own name, unless they have a metric or a kind.
-KIND_GATES = {"fairness": {"kind": "fairness"}, "weak_slice": {"kind": "weak_slice"}}
+_KINDS = ("fairness", "weak_slice", "robustness", "membership")
+KIND_GATES = {kind: {"kind": kind} for kind in _KINDS}
 
 
 def media_names() -> list[str]:
@@ -44,9 +45,9 @@ class GateSpec(tables.Table):
 
     A known gate, of `COMMON_GATES` or its task, has a metric and a direction of its
     own; any other gate names them. A ``kind``, such as ``ratio``, is a module that
-    judges in place of the bound; the gates ``fairness`` and ``weak_slice`` have one
-    without naming it, unless they name a metric. The ``kind`` of a `GateResult` is
-    another thing: of all gates but the champion's and serving it is ``absolute``.
+    judges in place of the bound; the gates of `KIND_GATES` have one without naming it,
+    unless they name a metric. The ``kind`` of a `GateResult` is another thing: of all
+    gates but the champion's and serving it is ``absolute``.
     """
 
     name: str = Field(

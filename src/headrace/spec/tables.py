@@ -210,7 +210,9 @@ class EvaluationSpec(Table):
     calibration_bins: int = option(10, "bins of the calibration error", ge=2, le=100)
     mistakes: int = option(25, "the most confident ones that are shown", ge=0, le=400)
     depth: Literal["standard", "full"] = option(
-        "standard", "full: also what takes long, such as membership inference"
+        "standard",
+        "full: also what takes long: membership inference, and all test rows on the "
+        "robustness ladder",
     )
 
 

@@ -86,6 +86,25 @@ class Head(Protocol):
     ) -> Any:
         """The loss of each row of a batch, a tensor ``(batch,)``."""
 
+    def row_losses(
+        self, model: Any, outputs: Outputs, targets: Targets, training: TrainingSpec
+    ) -> Any:
+        """The loss of each row by the saved model's answers, float64 ``(n,)``.
+
+        None where these answers do not show the loss. By default it is `losses`.
+
+        Args:
+            model: the saved one, whose last part is the network; see `compose`.
+            outputs, targets: ``(n, ...)``.
+            training: the recipe.
+        """
+        from keras import ops
+
+        parts = [layer for layer in model.layers if hasattr(layer, "layers")]
+        network = parts[-1] if parts else model
+        losses = self.losses(network, targets, outputs, training)
+        return ops.convert_to_numpy(losses).astype("float64")
+
     def training_scores(self, targets: Any, outputs: Any) -> Any:
         """The training score of each row of a batch, a float32 tensor ``(batch,)``."""
 

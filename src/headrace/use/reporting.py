@@ -44,6 +44,10 @@ from headrace.use.comparison import Comparison, compare
 REPORT = "report.html"
 TAG = "headrace.report"
 _CURVES = "Loss and score by epoch; the model has the weights of the epoch marked."
+_LADDER = (
+    "The score of test items after changes that happen in use, with its interval, and "
+    "the mean confidence."
+)
 _GROUPS = "The score of each group, with the interval of that group alone."
 log = logging.getLogger("headrace")
 
@@ -175,7 +179,8 @@ def _artifacts(outcome: Outcome, learned: Task, tracking: Tracking) -> dict[str,
         "weak_slices": "Bad answers to weak slices",
         "explanations": explained.TITLE,
     }
-    captions = {"curves": _CURVES, **learned.pictures, "groups": _GROUPS, **tables}
+    own = {"groups": _GROUPS, "robustness": _LADDER}
+    captions = {"curves": _CURVES, **learned.pictures, **own, **tables}
     paths = [f"pictures/{name}.png" for name in captions]
     paths += [f"pictures/{name}.json" for name in tables]
     files: dict[str, bytes] = {}

@@ -100,6 +100,15 @@ def test_new_data_is_ingested_and_all_that_follows_from_it(
         assert plan.why(key) == "snapshot changed"
 
 
+def test_an_evaluation_depends_on_the_ladder_and_on_how_references_are_fitted(
+    trained: Trained,
+) -> None:
+    plan = Plan(trained.spec, trained.folder, trained.settings)
+    ingredients = plan.evaluate(trained.contract, trained.good, 1).ingredients
+    assert "code headrace.media.image.ladder" in ingredients
+    assert "code headrace.stages.fitting.loop" in ingredients
+
+
 def test_other_quarantined_rows_train_and_evaluate_again(trained: Trained) -> None:
     plan = Plan(trained.spec, trained.folder, trained.settings)
     other = trained.contract.model_copy(update={"quarantine_uri": "/q/other.parquet"})
@@ -125,10 +134,17 @@ def edit(
 def test_an_edited_helper_runs_what_uses_it(
     changed: Changed, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    edit(monkeypatch, tmp_path, "headrace.stages.training", "\nGOLDEN_ROWS = 2\n")
+    assert changed() == {"train": "code of headrace.stages.training"}
+
+
+def test_evaluations_fit_reference_models(
+    changed: Changed, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     edit(
         monkeypatch, tmp_path, "headrace.stages.fitting", "\nSTEPS_PER_EXECUTION = 2\n"
     )
-    why = "code of headrace.stages.fitting"  # evaluations fit reference models
+    why = "code of headrace.stages.fitting"
     assert changed() == {"train": why, "evaluate": why}
 
 

@@ -15,15 +15,25 @@ UNITS = {
     "shift": "seconds of silence before the sound",
     "speed": "factor",
     "low-pass": "share of the highest frequency",
+    "high-pass": "share of the highest frequency",
+    "pitch": "semitones",
+    "mu-law": "bits of a sample",
 }
+MONITORED = ("noise", "gain", "shift", "speed", "low-pass")
 _LEVELS = {
     "noise": (40.0, 30.0, 20.0, 10.0, 5.0, 0.0),
     "gain": (-20.0, -12.0, -6.0, -3.0, 6.0, 12.0),
     "speed": (0.7, 0.8, 0.9, 1.1, 1.25, 1.5),
     "low-pass": (0.8, 0.6, 0.4, 0.2),
+    "high-pass": (0.02, 0.05, 0.1, 0.2),
+    "pitch": (-4.0, -2.0, 2.0, 4.0),
+    "mu-law": (8.0, 6.0, 5.0, 4.0, 3.0),
 }
 _SHIFTS = (0.02, 0.05, 0.1, 0.25)  # shares of the longest sound
 _FULL = 2.0**15
+_WINDOW_SECONDS = 0.032  # in which the pitch of speech hardly changes
+_OVERLAP = 4  # windows at any moment
+_MU = 255.0
 
 
 def rungs(data: DataDescription) -> list[tuple[str, float]]:
@@ -53,12 +63,17 @@ def shifted(
             values = np.pad(values, ((0, 0), (by, 0)))[:, : items.shape[1]]
         case "speed":
             values = _resampled(values, level)
-        case "low-pass":
-            values = _low_passed(values, level)
-            # The filter's ringing would lengthen the sounds.
-            values[np.arange(values.shape[1]) >= length[:, None]] = 0
+        case "low-pass" | "high-pass":
+            values = _filtered(values, level, family.removesuffix("-pass"))
+        case "pitch":
+            values = _transposed(values, level, data.sample_rate_hz)
+        case "mu-law":
+            values = _companded(values, round(level))
         case _:
             raise ValueError(f"sounds have no family {family!r}")
+    if family in ("low-pass", "high-pass", "pitch"):
+        # What rings after the end would lengthen the sounds.
+        values[np.arange(values.shape[1]) >= length[:, None]] = 0
     return np.asarray(values.round().clip(-_FULL, _FULL - 1), np.int16)
 
 
@@ -90,11 +105,67 @@ def _resampled(
     return np.asarray(mixed, np.float32)
 
 
-def _low_passed(
-    values: npt.NDArray[np.float32], share: float
+def _filtered(
+    values: npt.NDArray[np.float32], share: float, kind: str
 ) -> npt.NDArray[np.float32]:
-    """Sounds without the frequencies above a share of the highest."""
+    """Sounds without the frequencies above (low), or below (high), a share."""
     from scipy import signal
 
-    sections = signal.butter(8, share, output="sos")
+    sections = signal.butter(8, share, kind, output="sos")
     return np.asarray(signal.sosfiltfilt(sections, values, axis=1), np.float32)
+
+
+def _transposed(
+    values: npt.NDArray[np.float32], semitones: float, rate: int
+) -> npt.NDArray[np.float32]:
+    """Sounds of another pitch and the same length, by a phase vocoder.
+
+    They are made longer or shorter at their pitch, and played so much faster or slower.
+
+    Source: J. L. Flanagan, R. M. Golden, Phase vocoder, Bell System Technical Journal
+    45 (1966).
+    """
+    factor = 2 ** (semitones / 12)
+    window = 2 ** round(np.log2(_WINDOW_SECONDS * rate))
+    window = min(window, 2 ** int(np.log2(values.shape[1])))
+    stretched = _stretched(values, factor, max(window, 2 * _OVERLAP))
+    return _resampled(stretched, factor)[:, : values.shape[1]]
+
+
+def _stretched(
+    values: npt.NDArray[np.float32], factor: float, window: int
+) -> npt.NDArray[np.float32]:
+    """Sounds of ``factor`` times the length; at least as long as before."""
+    from scipy import signal
+
+    hop = window // _OVERLAP
+    options = {"nperseg": window, "noverlap": window - hop}
+    frames = signal.stft(values, **options)[2]
+    turns_of_hop = 2 * np.pi * hop / window * np.arange(frames.shape[1])
+    advance = turns_of_hop.astype(np.float32)[:, None]
+    turned = np.angle(frames)
+    steps = np.diff(turned, axis=2) - advance
+    steps += advance - 2 * np.pi * np.rint(steps / (2 * np.pi))
+    places = np.arange(0, frames.shape[2] - 1, 1 / factor)
+    low = places.astype(np.int64)
+    part, size = (places - low).astype(np.float32), np.abs(frames)
+    sizes = size[:, :, low] * (1 - part) + size[:, :, low + 1] * part
+    turns = np.cumsum(steps[:, :, low], axis=2)
+    phases = np.concatenate([turned[:, :, :1], turned[:, :, :1] + turns[:, :, :-1]], 2)
+    turned_on = sizes * (np.cos(phases) + 1j * np.sin(phases))
+    made = signal.istft(turned_on, **options)[1]
+    missing = max(0, values.shape[1] - made.shape[1])
+    return np.pad(made, ((0, 0), (0, missing))).astype(np.float32)
+
+
+def _companded(values: npt.NDArray[np.float32], bits: int) -> npt.NDArray[np.float32]:
+    """Sounds whose samples have so many bits on the mu-law scale.
+
+    With 8 bits it is the codec of telephones (ITU-T G.711), whose scale is this curve
+    in pieces.
+    """
+    full, top = np.log1p(_MU), 2 ** (bits - 1) - 1
+    levels = np.round(np.log1p(_MU * np.abs(values) / _FULL) / full * top) / top
+    return np.asarray(
+        np.sign(values) * np.expm1(levels * full) / _MU * _FULL, np.float32
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import numpy.typing as npt
 
@@ -17,7 +19,11 @@ UNITS = {
     "brightness": "factor",
     "contrast": "factor around an image's mean",
     "inversion": "share of images",
+    "jpeg": "quality from 100 to 1",
 }
+MONITORED = tuple(family for family in UNITS if family != "jpeg")
+_JPEG_SIDE, _JPEG_PIXELS = 65_500, 2**24  # that Pillow writes; in memory together
+_BLOCK, _APART = 16, 2  # pixels: of a block in half the colour, and its interpolation
 _SIDE = 28  # of the images for which the levels in pixels are written
 _PIXELS = {
     "blur": (0.5, 0.7, 1.0, 1.5, 2.0),
@@ -30,6 +36,7 @@ _LEVELS = {
     "brightness": (0.4, 0.6, 0.8, 1.25, 1.6),
     "contrast": (0.25, 0.5, 0.75, 1.5),
     "inversion": (0.25, 0.5, 1.0),
+    "jpeg": (75.0, 50.0, 25.0, 10.0, 5.0),
 }
 
 
@@ -57,6 +64,8 @@ def shifted(
     if family == "inversion":
         chosen = random.random(len(items)) < level
         return np.where(chosen[:, None, None, None], 255 - items, items)
+    if family == "jpeg":
+        return _as_jpeg(items, round(level))
     values = items.astype(np.float32)
     match family:
         case "noise":
@@ -68,9 +77,9 @@ def shifted(
             options = {"reshape": False, "order": 1, "mode": "nearest"}
             values = ndimage.rotate(values, level, axes=(1, 2), **options)
         case "shift right":
-            values = _moved(values, (0, 0, level, 0))
+            values = _moved(values, level, 2)
         case "shift down":
-            values = _moved(values, (0, level, 0, 0))
+            values = _moved(values, level, 1)
         case "brightness":
             values *= level
         case "contrast":
@@ -82,8 +91,42 @@ def shifted(
 
 
 def _moved(
-    values: npt.NDArray[np.float32], by: tuple[float, ...]
+    values: npt.NDArray[np.float32], by: float, axis: int
 ) -> npt.NDArray[np.float32]:
+    if float(by).is_integer():  # the same in a tenth of the time
+        places = np.arange(values.shape[axis]) - int(by)
+        return values.take(places.clip(0, values.shape[axis] - 1), axis)
     from scipy import ndimage
 
-    return np.asarray(ndimage.shift(values, by, order=1, mode="nearest"), np.float32)
+    shift = [by if number == axis else 0.0 for number in range(values.ndim)]
+    moved = ndimage.shift(values, shift, order=1, mode="nearest")
+    return np.asarray(moved, np.float32)
+
+
+def _as_jpeg(items: Pixels, quality: int) -> Pixels:
+    """Images that were saved as JPEG once, by Pillow's encoder.
+
+    Many are one picture, one below the other, with repeated rows of their own around
+    them, so that none changes another: a file for each would take most of the time. An
+    image that is too large for a JPEG stays as it is.
+    """
+    from PIL import Image
+
+    _, height, width, channels = items.shape
+    step = -(-(_BLOCK + height + _APART) // _BLOCK) * _BLOCK
+    above, below = _BLOCK, step - _BLOCK - height
+    if max(step, width) > _JPEG_SIDE:
+        return items.copy()
+    count = max(1, min(_JPEG_SIDE // step, _JPEG_PIXELS // (step * width)))
+    decoded = np.empty_like(items)
+    for start in range(0, len(items), count):
+        part = items[start : start + count]
+        tall = np.pad(part, ((0, 0), (above, below), (0, 0), (0, 0)), mode="edge")
+        rows = tall.reshape(-1, width, channels)
+        file = io.BytesIO()
+        picture = Image.fromarray(rows[:, :, 0] if channels == 1 else rows)
+        picture.save(file, "JPEG", quality=quality)
+        with Image.open(file, formats=["JPEG"]) as image:
+            saved = np.asarray(image).reshape(tall.shape)
+        decoded[start : start + count] = saved[:, above : above + height]
+    return decoded

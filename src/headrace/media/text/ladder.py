@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from headrace.media.text.texts import Texts, as_column
+from headrace.media.text.traditional import TRADITIONAL
 from headrace.records import DataDescription
 
 UNITS = {
@@ -14,7 +17,18 @@ UNITS = {
     "dropped words": "share of words",
     "truncation": "share of words left",
     "wrong encoding": "share of texts of UTF-8 read as Latin-1",
+    "dropped characters": "share of characters",
+    "full width": "share of texts whose letters, digits and marks are full-width",
+    "traditional": "share of texts in traditional Chinese characters",
 }
+MONITORED = (
+    "typos",
+    "upper case",
+    "lower case",
+    "dropped words",
+    "truncation",
+    "wrong encoding",
+)
 _LEVELS = {
     "typos": (0.02, 0.05, 0.1, 0.2),
     "upper case": (0.25, 0.5, 1.0),
@@ -22,7 +36,12 @@ _LEVELS = {
     "dropped words": (0.1, 0.25, 0.5, 0.75),
     "truncation": (0.75, 0.5, 0.25),
     "wrong encoding": (0.25, 0.5, 1.0),
+    "dropped characters": (0.02, 0.05, 0.1, 0.2),
+    "full width": (0.5, 1.0),
+    "traditional": (0.5, 1.0),
 }
+# U+FF01 to U+FF5E are the visible characters of ASCII, as wide as Chinese ones.
+_FULL_WIDTH = {code: code + 0xFEE0 for code in range(0x21, 0x7F)} | {0x20: 0x3000}
 
 
 def rungs(data: DataDescription) -> list[tuple[str, float]]:
@@ -54,13 +73,14 @@ def shifted(
 
 
 def _one(text: str, family: str, level: float, random: np.random.Generator) -> str:
-    match family:
-        case "typos":
-            return _typos(text, level, random)
-        case "wrong encoding":
-            return _read_wrongly(text) if random.random() < level else text
-        case "lower case":
-            return text.lower() if random.random() < level else text
+    if family == "typos":
+        return _typos(text, level, random)
+    if family == "dropped characters":
+        draws = random.random(len(text)).tolist()
+        pairs = zip(text, draws, strict=True)
+        return "".join(c for c, draw in pairs if draw >= level).strip()
+    if family in _OF_TEXTS:
+        return _OF_TEXTS[family](text) if random.random() < level else text
     # Texts without spaces, such as Chinese ones, have characters in place of words.
     words, joint = text.split(), " "
     if len(words) == 1 and len(text) > 20:
@@ -96,3 +116,12 @@ def _typos(text: str, share: float, random: np.random.Generator) -> str:
 def _read_wrongly(text: str) -> str:
     """UTF-8 read as Latin-1, without the control characters that arise."""
     return "".join(c for c in text.encode().decode("latin-1") if c.isprintable())
+
+
+# What is done to whole texts; the level is their share.
+_OF_TEXTS: dict[str, Callable[[str], str]] = {
+    "lower case": str.lower,
+    "wrong encoding": _read_wrongly,
+    "full width": lambda text: text.translate(_FULL_WIDTH),
+    "traditional": lambda text: text.translate(TRADITIONAL),
+}

@@ -9,17 +9,25 @@ import contextlib
 import functools
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+from headrace.data.anchored import AnchoredStore
 from headrace.data.snapshots.splits import SplitRows
 from headrace.errors import IntegrityError
 from headrace.gates.kinds import judge_gate, serving_gate
 from headrace.models.logged.loading import open_model
-from headrace.models.logged.serving_check import TOLERANCE, Request, ServingCheck
+from headrace.models.logged.serving_check import (
+    TOLERANCE,
+    Request,
+    ServingCheck,
+    ServingReport,
+)
 from headrace.models.logged.soundness.checks import mark_verified
 from headrace.records import (
     ContractRecord,
     EvaluationRecord,
+    Metrics,
     SnapshotRecord,
     TrainingRecord,
 )
@@ -34,8 +42,9 @@ from headrace.stages.evaluation.answers import (
     unseen_groups,
 )
 from headrace.stages.evaluation.comparison import Opponents, compare
-from headrace.stages.evaluation.details import look_closer
+from headrace.stages.evaluation.details import details_of
 from headrace.stages.evaluation.explained import Trained, explain
+from headrace.stages.evaluation.membership import attack, figures_of
 from headrace.state.ledger import Ledger
 from headrace.state.store import Store
 from headrace.state.tracking import GOLDEN_FILE, Tracking
@@ -51,6 +60,7 @@ def evaluate(  # noqa: PLR0913, PLR0915
     comparator: int | None,
     settings: Settings,
     beside: Beside | None = None,
+    folder: Path | None = None,
 ) -> EvaluationRecord:
     """Evaluate a training, and judge it by the gates.
 
@@ -61,6 +71,8 @@ def evaluate(  # noqa: PLR0913, PLR0915
         comparator: the version to compare with; None if there is none.
         settings: of MLflow, the ledger and the store.
         beside: draws; by default, this process does.
+        folder: of the pipeline, which may have a builder of its own; at full depth,
+            reference models are built by it.
 
     Raises:
         IntegrityError: the logged model, or its golden file, is gone or changed.
@@ -73,11 +85,11 @@ def evaluate(  # noqa: PLR0913, PLR0915
         tempfile.TemporaryDirectory(
             prefix="headrace-",
             ignore_cleanup_errors=True,  # it may be drawn into
-        ) as folder,
+        ) as made,
         _logged(tracking, training) as (file, golden),
         ServingCheck([Request.of(training, file, golden)]) as check,  # runs in parallel
     ):
-        place, pictures = Path(folder), Path(folder, "pictures")
+        place, pictures = Path(made), Path(made, "pictures")
         pictures.mkdir()
         beside = beside or Beside()
         data, how = training.description, spec.evaluation
@@ -108,7 +120,7 @@ def evaluate(  # noqa: PLR0913, PLR0915
         drawn = [beside.begin(draw)]
         metrics, slices = judge.metrics(answers.outputs, answers.targets, data, how)
         by_group = group_slices(answers, trained.groups, how.confidence, judge)
-        closer = look_closer(of_model, answers, by_group, judge, pictures)
+        closer = details_of(of_model, answers, by_group, judge, pictures)
         val_score = training.metrics.get(f"val_{score}")
         more, findings = unseen_groups(by_group, score, val_score, len(val))
         metrics |= more | closer.metrics
@@ -126,21 +138,21 @@ def evaluate(  # noqa: PLR0913, PLR0915
             draw = functools.partial(report.draw_suspects, suspects, data, pictures)
             drawn.append(beside.begin(draw))
         served = check.results()[0]
-        metrics["model_megabytes"] = training.model_bytes / 1e6
-        if served.latency_ms is not None:
-            metrics["latency_ms"] = served.latency_ms
-        if served.difference is not None:
-            metrics["serving_difference"] = served.difference
-            if served.difference <= TOLERANCE:
-                mark_verified(training, settings)
+        metrics |= _of_serving(served, training)
+        if served.difference is not None and served.difference <= TOLERANCE:
+            mark_verified(training, settings)
         verdicts, digest, figures = compare(
             model, opponents, spec.gates, answers, rows, judge
         )
-        metrics |= figures
+        anchored = AnchoredStore(store, ledger)
+        attacked = attack(of_model, snapshot, contract, anchored, folder or Path())
+        of_attack, warnings = figures_of(attacked)
+        metrics |= figures | of_attack
+        findings += warnings
         values = dict(metrics)
         for name, numbers in slices.items():  # a gate names class=spam/f1
             values |= {f"{name}/{key}": number for key, number in numbers.items()}
-        test = closer.rows
+        test = replace(closer.rows, membership=attacked)
         gates = [
             verdicts.get(g.name) or judge_gate(g, values, test) for g in spec.gates
         ]
@@ -161,6 +173,16 @@ def evaluate(  # noqa: PLR0913, PLR0915
         findings=tuple(findings),
         suspects=tuple(suspect.row for suspect in suspects),
     )
+
+
+def _of_serving(served: ServingReport, training: TrainingRecord) -> Metrics:
+    """The size of the model, and what a clean process measured."""
+    metrics = {"model_megabytes": training.model_bytes / 1e6}
+    if served.latency_ms is not None:
+        metrics["latency_ms"] = served.latency_ms
+    if served.difference is not None:
+        metrics["serving_difference"] = served.difference
+    return metrics
 
 
 def is_logged(training: TrainingRecord, settings: Settings) -> bool:

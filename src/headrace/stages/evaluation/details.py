@@ -1,8 +1,9 @@
-"""What the scores of test rows show beside their mean: groups and weak slices."""
+"""What the scores of test rows show beside their mean: groups, slices, a ladder."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -17,18 +18,19 @@ from headrace.stages.evaluation.groups import (
     judged_rows,
 )
 from headrace.stages.evaluation.report import draw_weak
+from headrace.stages.evaluation.robustness import climb
 from headrace.stages.evaluation.weak import figures_of, sample, weak_slices
 from headrace.tasks import Judge, task
 from headrace.tasks.forms import Context
 
 
 class Details(NamedTuple):
-    """Groups and weak slices of one evaluation.
+    """Groups, weak slices and the robustness ladder of one evaluation.
 
     Attributes:
         rows: of test, as gates compare them.
         metrics: of the test split.
-        slices: pairs of groups and weak slices, by name.
+        slices: pairs of groups, weak slices and rungs, by name.
         findings: warnings.
         drawings: what draws the pictures; each is called without arguments.
     """
@@ -38,6 +40,25 @@ class Details(NamedTuple):
     slices: dict[str, Metrics]
     findings: list[Finding]
     drawings: Sequence[Callable[[], None]]
+
+
+def details_of(
+    context: Context,
+    answers: Answers,
+    by_group: dict[str, Metrics],
+    judge: Judge,
+    folder: Path,
+) -> Details:
+    """As `look_closer`, and ask the model about shifted rows."""
+    closer = look_closer(context, answers, by_group, judge, folder)
+    ladder = climb(context, answers, judge, folder)
+    return Details(
+        replace(closer.rows, robustness=ladder.rows),
+        closer.metrics | ladder.metrics,
+        closer.slices | ladder.slices,
+        closer.findings,
+        [*closer.drawings, *ladder.drawings],
+    )
 
 
 def look_closer(

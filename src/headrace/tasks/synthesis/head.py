@@ -120,6 +120,12 @@ class Voice(Head):
         """The first output of the network."""
         return outputs[:, 0]
 
+    def row_losses(
+        self, model: Any, outputs: Outputs, targets: Targets, training: TrainingSpec
+    ) -> None:
+        """Sounds alone do not show the loss of the training network."""
+        return None
+
     def training_scores(self, targets: Any, outputs: Any) -> Any:
         """The second output of the network: the distance to the recording, dB."""
         return outputs[:, 1]

@@ -1,0 +1,66 @@
+"""A gate on how well it can be told which rows a model learned from.
+
+It needs ``depth = "full"`` in ``[evaluation]``::
+
+    [[gates]]
+    name = "membership"
+    threshold = 0.62
+"""
+
+from __future__ import annotations
+
+from headrace.errors import SpecError
+from headrace.gates.kinds import RowsKind
+from headrace.gates.rows import JudgedRows, Membership
+from headrace.records import GateResult
+from headrace.spec import GateSpec
+
+THRESHOLD = 0.62  # above the packaged digits, whose upper bound was 0.611
+
+
+class KeepsItsRows:
+    """See `headrace.gates.kinds.RowsKind`."""
+
+    def check(self, gate: GateSpec) -> None:
+        """Refuse a threshold that is no area from 0.5 to 1, or arguments."""
+        threshold = THRESHOLD if gate.threshold is None else gate.threshold
+        if not 0.5 <= threshold <= 1 or gate.arguments:
+            raise SpecError(
+                f"The gate {gate.name!r} of the kind membership takes a threshold from "
+                f"0.5 to 1 and no arguments; it has threshold = {gate.threshold} and "
+                f"the arguments {gate.arguments}.",
+                f"Write for example threshold = {THRESHOLD}, which is the default.",
+            )
+
+    def judge_rows(self, gate: GateSpec, rows: JudgedRows) -> GateResult:
+        """Hold the upper bound of the area against the threshold."""
+        most = THRESHOLD if gate.threshold is None else gate.threshold
+        found = rows.membership
+        result = GateResult(name=gate.name, passed=False, threshold=most)
+        if isinstance(found, str):
+            reason = f"membership inference was not measured: {found}"
+            return result.model_copy(update={"reason": reason})
+        return result.model_copy(
+            update={
+                "passed": found.high <= most,
+                "value": found.high,
+                "reason": describe(found),
+                "compared": f"{found.high:.4g} <= {most:.4g}",
+            }
+        )
+
+
+def describe(found: Membership) -> str:
+    """The area and the rate in words."""
+    text = (
+        "given one row that the model learned from and one that it did not, an "
+        f"attacker tells which is which with a chance of {found.auc:.3f} "
+        f"({found.low:.3f} to {found.high:.3f}, from {found.members:,} and "
+        f"{found.others:,} rows)"
+    )
+    if found.hits is None:
+        return text
+    return f"{text}, and finds {found.hits:.1%} of the former with 1 % of false alarms"
+
+
+KIND: RowsKind = KeepsItsRows()

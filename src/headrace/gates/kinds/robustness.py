@@ -1,0 +1,194 @@
+"""A gate on one rung of the medium's robustness ladder, such as noise of level 25.
+
+For example, that a model is shown to lose at most 0.05 of its accuracy there::
+
+    [[gates]]
+    name = "robustness"
+    arguments = { rung = "noise 25", drop = 0.05 }
+
+It passes only where a confidence bound keeps the limit. So a model that does not keep
+it passes with a chance of at most 1 minus the confidence.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from pydantic import Field, ValidationError, model_validator
+
+from headrace.errors import SpecError
+from headrace.gates.intervals import Numbers, linear_parts
+from headrace.gates.kinds import RowsKind
+from headrace.gates.paired import Paired, share_at_most
+from headrace.gates.rows import JudgedRows, Robustness, RungRows
+from headrace.records import GateResult, Record
+from headrace.spec import GateSpec
+
+
+class Arguments(Record):
+    """The arguments of the gate: a rung, and one of two limits.
+
+    Attributes:
+        rung: its name, such as ``noise 25``.
+        score: the worst score that is allowed on it, in the unit of the task's score.
+        drop: the largest loss that is allowed against the same items as they are, in
+            the same unit.
+        confidence: of the bound, one-sided.
+    """
+
+    rung: str
+    score: float | None = Field(default=None, allow_inf_nan=False)
+    drop: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+
+    @property
+    def limit(self) -> float:
+        """The score or the drop."""
+        return (self.score if self.drop is None else self.drop) or 0.0
+
+    @model_validator(mode="after")
+    def _has_one_limit(self) -> Arguments:
+        if (self.score is None) == (self.drop is None):
+            raise ValueError("one of score and drop is needed, and not both")
+        return self
+
+
+class KeepsItsScore:
+    """See `headrace.gates.kinds.RowsKind` and `Arguments`."""
+
+    def check(self, gate: GateSpec) -> None:
+        """Refuse a gate with other arguments than those of `Arguments`."""
+        _arguments(gate)
+
+    def judge_rows(self, gate: GateSpec, rows: JudgedRows) -> GateResult:
+        """Pass only where the bound keeps the limit."""
+        asked, found = _arguments(gate), rows.robustness
+        limit = asked.limit
+        result = GateResult(name=gate.name, passed=False, threshold=limit)
+        if found is None or not found.rungs:
+            reason = "no robustness ladder was measured: medium or task has none"
+            return result.model_copy(update={"reason": reason})
+        rung = next((r for r in found.rungs if r.name == asked.rung), None)
+        if rung is None:
+            return result.model_copy(update={"reason": _unknown(asked.rung, found)})
+        if not np.isfinite(rung.scores).all():
+            reason = f"the scores of some rows on {rung.name} are not finite"
+            return result.model_copy(update={"reason": reason})
+        level, higher = 1 - asked.confidence, found.higher_is_better
+        if asked.drop is None:
+            bound = score_bound(rung, level, higher_is_better=higher)
+            kept, sign = (bound >= limit, ">=") if higher else (bound <= limit, "<=")
+        else:
+            bound = drop_bound(rung, found.clean, level, higher_is_better=higher)
+            kept, sign = bound <= limit, "<="
+        reason = describe(rung, found, rows.score, asked, bound)
+        known = math.isfinite(bound)
+        update: dict[str, Any] = {
+            "passed": bool(kept) and known,
+            "value": bound if known else None,
+            "reason": reason,
+            "compared": f"{bound:.4g} {sign} {limit:.4g}" if known else "",
+        }
+        return result.model_copy(update=update)
+
+
+def _arguments(gate: GateSpec) -> Arguments:
+    try:
+        if gate.threshold is None:
+            return Arguments.model_validate(gate.arguments)
+        problem = f"it has threshold = {gate.threshold:g}, and takes none"
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        field = ".".join(map(str, ("arguments", *wrong["loc"])))
+        problem = f"{field}: {wrong['msg'].removeprefix('Value error, ')}"
+    raise SpecError(
+        f"The gate {gate.name!r} of the kind robustness: {problem}.",
+        'Write for example arguments = { rung = "noise 25", drop = 0.05 }. Its '
+        f"arguments are {', '.join(Arguments.model_fields)}.",
+    )
+
+
+def _unknown(name: str, found: Robustness) -> str:
+    family = name.rpartition(" ")[0]
+    near = [r.name for r in found.rungs if r.family == family]
+    names = near or [*dict.fromkeys(r.family for r in found.rungs)]
+    kind = "its rungs are" if near else "the families are"
+    return f"there is no rung {name!r}; {kind} {', '.join(names)}"
+
+
+def score_bound(rung: RungRows, level: float, *, higher_is_better: bool) -> float:
+    """The worst score on a rung that its rows do not exclude.
+
+    For right and wrong the exact bound of Clopper and Pearson; for numbers and ratios
+    Student's t, with the linearised ratio of `linear_parts`.
+
+    Args:
+        rung: the scores.
+        level: one-sided chance of an error.
+        higher_is_better: of the scores.
+
+    Returns:
+        NaN with fewer than two rows.
+    """
+    scores, rows = rung.scores, len(rung.scores)
+    if scores.dtype == bool and rung.weights is None:
+        wrong = rows - int(scores.sum())
+        return 1 - share_at_most(wrong, rows, level) if rows else math.nan
+    sign = 1 if higher_is_better else -1
+    return sign * _mean_bound(sign * linear_parts(scores, rung.weights), level)
+
+
+def drop_bound(
+    rung: RungRows, clean: RungRows, level: float, *, higher_is_better: bool
+) -> float:
+    """The largest loss on a rung, against the same rows, that is not excluded.
+
+    For right and wrong the bound of `headrace.gates.paired.Paired`; for numbers and
+    ratios Student's t of the paired differences.
+
+    Args:
+        rung, clean: the same rows, in one order.
+        level: one-sided chance of an error.
+        higher_is_better: of the scores.
+
+    Returns:
+        NaN with fewer than two rows.
+    """
+    if rung.scores.dtype == bool and rung.weights is None:
+        every = np.ones(len(rung.scores), bool)
+        return -Paired.of(rung.scores, clean.scores, every).lower_bound(level)
+    sign = 1 if higher_is_better else -1
+    parts = (linear_parts(r.scores, r.weights) for r in (rung, clean))
+    after, before = parts
+    return -_mean_bound(sign * (after - before), level)
+
+
+def _mean_bound(values: Numbers, level: float) -> float:
+    """The lower bound of a mean ``(n,)`` by Student's t."""
+    from scipy.special import stdtrit
+
+    if len(values) < 2:
+        return math.nan
+    error = float(values.std(ddof=1)) / math.sqrt(len(values))
+    return float(values.mean() - stdtrit(len(values) - 1, 1 - level) * error)
+
+
+def describe(
+    rung: RungRows, found: Robustness, score: str, asked: Arguments, bound: float
+) -> str:
+    """The scores on a rung and without it, and the bound, in words."""
+    after, before = (
+        float(linear_parts(r.scores, r.weights).mean()) for r in (rung, found.clean)
+    )
+    what = "loss" if asked.drop is not None else score.replace("_", " ")
+    word = "least" if asked.drop is None and found.higher_is_better else "most"
+    return (
+        f"{score.replace('_', ' ')} is {after:.4g} on {rung.name}, and {before:.4g} on "
+        f"the same {len(rung.scores):,} test rows as they are; at "
+        f"{100 * asked.confidence:g} % the {what} is at {word} {bound:.4g}"
+    )
+
+
+KIND: RowsKind = KeepsItsScore()

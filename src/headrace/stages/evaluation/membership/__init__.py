@@ -1,0 +1,99 @@
+"""Membership inference: can it be told which rows a model learned from?
+
+An attacker who has a row and its label takes a low loss for a sign that the model
+learned from the row. Some rows are easy for every model. So the loss is compared with
+that of reference models, which were trained in the same way on other halves of the
+data: those that did not learn from the row say how difficult it is.
+
+Source: L. Watson, C. Guo, G. Cormode, A. Sablayrolles, On the importance of difficulty
+calibration in membership inference attacks, ICLR 2022. That the rate at few false
+alarms matters beside the area: N. Carlini and others, Membership inference attacks from
+first principles, IEEE Symposium on Security and Privacy 2022.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+
+from headrace.data.anchored import AnchoredStore
+from headrace.errors import Refusal
+from headrace.gates.rows import NOT_ASKED, Membership
+from headrace.models import builder_name
+from headrace.records import ContractRecord, Finding, Metrics, SnapshotRecord
+from headrace.stages.evaluation.membership.losses import losses_of
+from headrace.stages.evaluation.membership.references import References
+from headrace.stages.evaluation.membership.rows import AttackedRows
+from headrace.stages.evaluation.membership.separation import auc_interval, hits_at
+from headrace.tasks.forms import Context
+
+FALSE_ALARMS = 0.01
+log = logging.getLogger("headrace")
+
+
+def attack(
+    context: Context,
+    snapshot: SnapshotRecord,
+    contract: ContractRecord,
+    anchored: AnchoredStore,
+    folder: Path,
+) -> Membership | str:
+    """Attack a model, if its pipeline asks for full depth.
+
+    Args:
+        context: the model and its data.
+        snapshot, contract: the data, for the reference models.
+        anchored: has the losses of reference models that were trained before.
+        folder: of the pipeline, which may have a builder of its own.
+
+    Returns:
+        how well members can be told; or a sentence why it was not measured.
+
+    Raises:
+        IntegrityError: the snapshot is damaged.
+        DependencyError: the store, the ledger or the disk failed.
+    """
+    spec = context.spec
+    if spec.evaluation.depth != "full":
+        return NOT_ASKED
+    rows = AttackedRows(context.train, context.test)
+    if not rows.is_enough:
+        return "membership inference needs at least two rows of train and of test"
+    own = losses_of(context.model, rows, context.data, spec.training)
+    if own is None:
+        return f"a model for {spec.task} shows no loss of a row in its answers"
+    references = References(
+        spec, folder, builder_name(spec), snapshot, contract, rows, anchored
+    )
+    try:
+        others = references.losses()
+    except Refusal as error:
+        return f"a reference model could not be trained: {error.message}"
+    difficulty = np.where(rows.inside, np.nan, others)
+    known = np.nanmean(difficulty, axis=1) - own
+    if not np.isfinite(known).all():
+        return "the losses of some rows are not finite"
+    members, strangers = known[rows.is_member], known[~rows.is_member]
+    auc, low, high = auc_interval(members, strangers, spec.evaluation.confidence)
+    hits = hits_at(members, strangers, FALSE_ALARMS)
+    return Membership(auc, low, high, hits, len(members), len(strangers))
+
+
+def figures_of(found: Membership | str) -> tuple[Metrics, list[Finding]]:
+    """The metrics of an attack, and a warning where one was asked for and failed."""
+    if isinstance(found, str):
+        if found == NOT_ASKED:
+            return {}, []
+        log.warning("evaluate: membership inference was not measured: %s", found)
+        message = f"membership inference was not measured: {found}"
+        return {}, [Finding(check="membership", message=message)]
+    metrics = {
+        "membership_auc": found.auc,
+        "membership_auc_low": found.low,
+        "membership_auc_high": found.high,
+    }
+    if found.hits is not None:
+        metrics["membership_tpr_at_1pct"] = found.hits
+    return metrics, []

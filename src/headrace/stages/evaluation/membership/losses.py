@@ -1,0 +1,42 @@
+"""The loss of each attacked row, by the answers of a model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from headrace.models.logged import loading
+from headrace.records import DataDescription
+from headrace.spec import TrainingSpec
+from headrace.stages.evaluation.membership.rows import AttackedRows
+from headrace.tasks import asked, task
+
+_AT_ONCE = 1024
+
+
+def losses_of(
+    model: Any, rows: AttackedRows, data: DataDescription, training: TrainingSpec
+) -> npt.NDArray[np.float64] | None:
+    """The losses of the attacked rows ``(n,)``; None where answers show none.
+
+    Args:
+        model: a Keras model from raw questions to answers.
+        rows: of the attack.
+        data: of the snapshot.
+        training: the recipe. Labels are not smoothed here.
+    """
+    head, raw, shards = task(data.task).head, asked(data).raw, rows.attacked
+    plain = training.model_copy(update={"label_smoothing": 0.0})
+    losses: list[npt.NDArray[np.float64]] = []
+    for shard in np.flatnonzero(shards.counts).tolist():
+        part = shards.read(shard)
+        outputs = loading.answers(model, raw(part.questions))
+        for start in range(0, len(outputs), _AT_ONCE):
+            some = slice(start, start + _AT_ONCE)
+            own = head.row_losses(model, outputs[some], part.targets[some], plain)
+            if own is None:
+                return None
+            losses.append(own)
+    return np.concatenate(losses)

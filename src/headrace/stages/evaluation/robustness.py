@@ -1,0 +1,242 @@
+"""A sample of test rows on the rungs of the medium's robustness ladder.
+
+The same rows are shifted for each rung, by the same seed in each evaluation.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from headrace.gates.rows import Robustness, RungRows
+from headrace.media import ladder, medium
+from headrace.media.forms import Payload
+from headrace.models.logged import loading
+from headrace.pictures import ACCENT, INK, new_figure, save
+from headrace.progress import Progress
+from headrace.records import DataDescription, Metrics
+from headrace.stages.evaluation.answers import Answers
+from headrace.stages.evaluation.groups import items_once
+from headrace.tasks import Judge, asked, asks_items, task
+from headrace.tasks.forms import Context, Outputs, Scores, Targets, per_weight
+
+SEED = 0
+# A second or two for a small network; ``depth = "full"`` takes all rows.
+MOST_ROWS, LEAST_ROWS, MOST_BYTES = 500, 50, 2**21
+_BLOCK_BYTES = 2**26  # of items that are shifted together
+_COLUMNS = 3  # of the picture
+
+
+class Climbed(NamedTuple):
+    """The ladder of one evaluation.
+
+    Attributes:
+        rows: for gates; None where there is no ladder.
+        metrics: of the test split.
+        slices: each rung, by name.
+        drawings: what draws the picture; called without arguments.
+    """
+
+    rows: Robustness | None
+    metrics: Metrics
+    slices: dict[str, Metrics]
+    drawings: list[Any]
+
+
+def climb(context: Context, answers: Answers, judge: Judge, folder: Path) -> Climbed:
+    """Ask the model about shifted test rows.
+
+    Args:
+        context: the model and its data.
+        answers: of the model to the rows as they are.
+        judge: of the answers.
+        folder: of the pictures.
+
+    Raises:
+        IntegrityError: the snapshot is damaged.
+    """
+    data, spec = context.data, context.spec.evaluation
+    steps = ladder(data.medium)
+    # To a language model, a changed text is another text, and no worse question.
+    if steps is None or not asks_items(data) or task(data.task).writes:
+        return Climbed(None, {}, {}, [])
+    once = np.flatnonzero(items_once(context.test.items(), answers.groups))
+    rows = once if spec.depth == "full" else once[: most_rows(data)]
+    found = _robustness(context, answers, judge, rows)
+    score = task(data.task).score
+    summary = partial(_summary, judge, score, spec.confidence)
+    slices = {f"rung={rung.name}": summary(rung) for rung in found.rungs}
+    if not slices:
+        return Climbed(found, {}, {}, [])
+    by_family: dict[str, list[float]] = {}
+    for rung in found.rungs:
+        mean = slices[f"rung={rung.name}"][score]
+        by_family.setdefault(rung.family, []).append(mean)
+    means = [float(np.mean(scores)) for scores in by_family.values()]
+    metrics = {
+        "robustness_rows": float(len(rows)),
+        f"robustness_{score}": float(np.mean(means)),
+    }
+    named = {rung.name: (rung.family, rung.level) for rung in found.rungs}
+    table = {named[name.removeprefix("rung=")]: s for name, s in slices.items()}
+    clean, path = summary(found.clean), folder / "robustness.png"
+    draw = partial(draw_ladder, table, clean, score, dict(steps.UNITS), path)
+    return Climbed(found, metrics, slices, [draw])
+
+
+def most_rows(data: DataDescription) -> int:
+    """How many rows are shifted at the standard depth, fewer where items are large."""
+    size = math.prod(data.shape) * medium(data.medium).DTYPE.itemsize
+    return min(MOST_ROWS, max(LEAST_ROWS, MOST_BYTES // size))
+
+
+def _robustness(
+    context: Context, answers: Answers, judge: Judge, rows: npt.NDArray[np.intp]
+) -> Robustness:
+    data, steps = context.data, ladder(context.data.medium)
+    if steps is None:
+        raise ValueError(f"{data.medium} has no ladder")
+    rungs = steps.rungs(data)
+    weights = None if answers.weights is None else answers.weights[rows]
+    sure = _confidence(judge, answers.outputs[rows])
+    clean = RungRows("", 0.0, answers.scores[rows], weights, _mean([sure]))
+    parts: dict[tuple[str, float], list[_Part]] = {rung: [] for rung in rungs}
+    changes = dict.fromkeys(rungs, False)
+    done = 0
+    with Progress("robustness", len(rows) * len(rungs), "items") as progress:
+        for items, chosen in _blocks(context, rows):
+            targets = answers.targets[chosen]
+            for family, level in rungs:
+                random = np.random.default_rng([SEED, int(chosen[0])])
+                shifted = steps.shifted(items, family, level, data, random)
+                changes[family, level] |= not np.array_equal(shifted, items)
+                part = _ask(context.model, shifted, targets, judge, data)
+                parts[family, level].append(part)
+                done += len(items)
+                progress.update(done, family)
+    return Robustness(
+        clean,
+        [_joined(*rung, parts[rung]) for rung in rungs if changes[rung]],
+        task(data.task).higher_is_better,
+    )
+
+
+class _Part(NamedTuple):
+    scores: Scores
+    weights: Scores | None
+    confidence: npt.NDArray[np.float64] | None
+
+
+def _ask(
+    model: Any, items: Payload, targets: Targets, judge: Judge, data: DataDescription
+) -> _Part:
+    outputs = loading.answers(model, asked(data).raw(items))
+    weights = judge.weights(outputs, targets)
+    return _Part(judge.scores(outputs, targets), weights, _confidence(judge, outputs))
+
+
+def _confidence(judge: Judge, outputs: Outputs) -> npt.NDArray[np.float64] | None:
+    """The score that a model promises for each row, by its own probabilities."""
+    promised = judge.expected_scores(judge.calibrated(outputs, 1.0))
+    return None if promised is None else np.asarray(promised, np.float64)
+
+
+def _mean(parts: Sequence[npt.NDArray[np.float64] | None]) -> float | None:
+    known = [part for part in parts if part is not None]
+    return float(np.concatenate(known).mean()) if known else None
+
+
+def _joined(family: str, level: float, parts: Sequence[_Part]) -> RungRows:
+    weights = [part.weights for part in parts if part.weights is not None]
+    return RungRows(
+        family,
+        level,
+        np.concatenate([part.scores for part in parts]),
+        np.concatenate(weights) if weights else None,
+        _mean([part.confidence for part in parts]),
+    )
+
+
+def _blocks(
+    context: Context, rows: npt.NDArray[np.intp]
+) -> Iterator[tuple[Payload, npt.NDArray[np.intp]]]:
+    """Items of some test rows in bounded memory, with the numbers of the rows."""
+    test, items, chosen = context.test, [], []
+    ends = np.cumsum(test.counts)
+    for shard in np.flatnonzero(test.counts).tolist():
+        first = int(ends[shard] - test.counts[shard])
+        mine = rows[(rows >= first) & (rows < ends[shard])]
+        if not len(mine):
+            continue
+        items.append(test.read(shard).items[mine - first])
+        chosen.append(mine)
+        if sum(part.nbytes for part in items) >= _BLOCK_BYTES:
+            yield np.concatenate(items), np.concatenate(chosen)
+            items, chosen = [], []
+    if items:
+        yield np.concatenate(items), np.concatenate(chosen)
+
+
+def _summary(judge: Judge, score: str, sure: float, rung: RungRows) -> Metrics:
+    whole = judge.summary(rung.scores, sure, rung.weights)
+    names = (score, f"{score}_low", f"{score}_high")
+    numbers = {name: whole[name] for name in names if name in whole}
+    if score not in numbers:
+        numbers = {score: float(per_weight(rung.scores, rung.weights).mean())}
+    rows = {"rows": float(len(rung.scores))}
+    sure_of = {} if rung.confidence is None else {"confidence": rung.confidence}
+    return {**rows, **numbers, **sure_of}
+
+
+def draw_ladder(
+    rungs: Mapping[tuple[str, float], Metrics],
+    clean: Metrics,
+    score: str,
+    units: Mapping[str, str],
+    path: Path,
+) -> None:
+    """Draw the score of each rung with its interval, and the mean confidence.
+
+    Args:
+        rungs: the numbers of each, by family and level.
+        clean: those of the same rows as they are.
+        score: the name of the score.
+        units: what the levels of a family are.
+        path: of the PNG.
+    """
+    families = list(dict.fromkeys(family for family, _ in rungs))
+    columns = min(_COLUMNS, len(families))
+    height = -(-len(families) // columns)
+    figure = new_figure(3.6 * columns, 2.5 * height)
+    grid = np.atleast_1d(figure.subplots(height, columns, sharey=True)).ravel()
+    for axes in grid[len(families) :]:
+        axes.axis("off")
+    for axes, family in zip(grid, families, strict=False):
+        levels = {level: n for (name, level), n in rungs.items() if name == family}
+        numbers = levels.values()
+        places, means = range(len(levels)), np.array([n[score] for n in numbers])
+        ends = [[n.get(f"{score}_{e}", n[score]) for n in numbers] for e in _ENDS]
+        reach = np.abs(np.nan_to_num(np.array(ends) - means))
+        axes.axhline(clean[score], color="grey", ls="--", lw=1, label="as they are")
+        axes.errorbar(places, means, reach, fmt="o-", ms=3, color=INK, label="score")
+        sure = [n.get("confidence", np.nan) for n in numbers]
+        if np.isfinite(sure).any():
+            axes.plot(places, sure, "s:", ms=3, color=ACCENT, label="confidence")
+        axes.set_xticks(places, [f"{level:g}" for level in levels])
+        axes.set_title(family, fontsize=9)
+        axes.set_xlabel(units.get(family, ""), fontsize=7)
+        axes.tick_params(labelsize=7)
+        axes.grid(alpha=0.3)
+    for axes in grid[::columns]:
+        axes.set_ylabel(score.replace("_", " "), fontsize=8)
+    grid[0].legend(fontsize=7)
+    save(figure, path)
+
+
+_ENDS = ("low", "high")

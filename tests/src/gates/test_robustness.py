@@ -1,0 +1,179 @@
+"""The gate on a rung passes a model that does not keep its limit in 5 % of cases."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from headrace.errors import SpecError
+from headrace.gates.kinds import check_gate, judge_gate
+from headrace.gates.kinds.robustness import drop_bound, score_bound
+from headrace.gates.rows import JudgedRows, Robustness, RungRows
+from headrace.records import GateResult
+from headrace.spec import GateSpec
+
+LEVEL = 0.05
+
+
+def rung(scores: Any, weights: Any = None, level: float = 25.0) -> RungRows:
+    return RungRows("noise", level, np.asarray(scores), weights, None)
+
+
+def right(count: int, rows: int) -> npt.NDArray[np.bool_]:
+    return np.arange(rows) < count
+
+
+def gate_of(**arguments: Any) -> GateSpec:
+    return GateSpec.model_validate({"name": "robustness", "arguments": arguments})
+
+
+def judged(
+    gate: GateSpec, after: RungRows, before: RungRows, higher: bool = True
+) -> GateResult:
+    found = Robustness(before, [after, rung(after.scores, level=50)], higher)
+    rows = JudgedRows(
+        "accuracy", before.scores, None, [""] * len(before.scores), robustness=found
+    )
+    check_gate(gate)
+    return judge_gate(gate, {}, rows)
+
+
+def test_a_score_is_held_against_its_exact_bound() -> None:
+    """With 18 of 20 right, the bound of Clopper and Pearson is 0.7174 (5 %)."""
+    after, before = rung(right(18, 20)), rung(right(20, 20))
+    result = judged(gate_of(rung="noise 25", score=0.71), after, before)
+    assert result.passed
+    assert result.value == pytest.approx(0.7174, abs=1e-4)
+    assert result.compared == "0.7174 >= 0.71"
+    assert result.reason == (
+        "accuracy is 0.9 on noise 25, and 1 on the same 20 test rows as they are; at "
+        "95 % the accuracy is at least 0.7174"
+    )
+    assert not judged(gate_of(rung="noise 25", score=0.72), after, before).passed
+
+
+def test_a_drop_is_held_against_the_bound_of_pairs() -> None:
+    after, before = rung(right(97, 100)), rung(right(99, 100))
+    result = judged(gate_of(rung="noise 25", drop=0.08), after, before)
+    assert result.passed
+    # No more than 6.16 % of the rows are lost: 2 of 100, by Clopper and Pearson.
+    assert result.value == pytest.approx(0.0616, abs=1e-4)
+    assert "the loss is at most 0.06162" in result.reason
+    assert not judged(gate_of(rung="noise 25", drop=0.05), after, before).passed
+
+
+def test_an_error_must_not_be_above_its_limit() -> None:
+    errors = np.linspace(0.5, 1.5, 101)
+    gate = gate_of(rung="noise 25", score=1.1)
+    result = judged(gate, rung(errors), rung(errors - 0.2), higher=False)
+    assert result.passed
+    assert result.value == pytest.approx(1 + 1.6602 * errors.std(ddof=1) / 101**0.5)
+    assert "at most" in result.reason
+    drop = gate_of(rung="noise 25", drop=0.21)
+    assert judged(drop, rung(errors), rung(errors - 0.2), higher=False).passed
+    drop = gate_of(rung="noise 25", drop=0.19)
+    assert not judged(drop, rung(errors), rung(errors - 0.2), higher=False).passed
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("noise 30", "there is no rung 'noise 30'; its rungs are noise 25, noise 50"),
+        ("hum 1", "there is no rung 'hum 1'; the families are noise"),
+    ],
+)
+def test_an_unknown_rung_never_passes(name: str, message: str) -> None:
+    result = judged(gate_of(rung=name, drop=1), rung(right(9, 9)), rung(right(9, 9)))
+    assert (result.passed, result.reason) == (False, message)
+
+
+def test_scores_that_are_not_finite_or_not_there_never_pass() -> None:
+    broken = rung(np.array([0.1, np.nan, 0.2]))
+    gate = gate_of(rung="noise 25", score=9)
+    assert "not finite" in judged(gate, broken, broken, higher=False).reason
+    single = rung(np.array([0.1]))
+    assert not judged(gate, single, single, higher=False).passed
+    nothing = JudgedRows("accuracy", np.ones(2, bool), None, [])
+    result = judge_gate(gate, {}, nothing)
+    assert (result.passed, result.value) == (False, None)
+    assert result.reason == "no robustness ladder was measured: medium or task has none"
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"arguments": {"rung": "noise 25"}}, "one of score and drop is needed"),
+        ({"arguments": {"rung": "x", "score": 1, "drop": 1}}, "and not both"),
+        ({"arguments": {"drop": 0.1}}, "arguments.rung: Field required"),
+        ({"arguments": {"rung": "x", "drop": -1}}, "arguments.drop: Input should be"),
+        ({"threshold": 0.1}, "it has threshold = 0.1, and takes none"),
+    ],
+)
+def test_other_arguments_are_refused(values: dict[str, Any], message: str) -> None:
+    gate = GateSpec.model_validate({"name": "robustness", **values})
+    with pytest.raises(SpecError, match=message):
+        check_gate(gate)
+
+
+@pytest.mark.parametrize("rows", [50, 200, 500])
+@pytest.mark.parametrize("limit", [0.7, 0.9, 0.97])
+def test_a_model_at_the_limit_passes_in_at_most_5_percent(
+    rows: int, limit: float
+) -> None:
+    """Enumerated over all numbers of right answers."""
+    from scipy.stats import binom
+
+    counts = np.arange(rows + 1)
+    bounds = [
+        score_bound(rung(right(n, rows)), LEVEL, higher_is_better=True) for n in counts
+    ]
+    passed = counts[np.array(bounds) >= limit]
+    assert binom.pmf(passed, rows, limit).sum() <= LEVEL
+
+
+@pytest.mark.parametrize("rows", [100, 500])
+@pytest.mark.parametrize(("drop", "gained"), [(0.02, 0.03), (0.05, 0.0), (0.1, 0.03)])
+def test_a_model_that_loses_as_much_as_the_limit_passes_in_about_5_percent(
+    rows: int, drop: float, gained: float
+) -> None:
+    random, draws = np.random.default_rng(0), 2000
+    shares = [drop + gained, gained, 1 - drop - 2 * gained]
+    passed = 0
+    for lost, won, _ in random.multinomial(rows, shares, draws).tolist():
+        before, after = np.ones(rows, bool), np.ones(rows, bool)
+        after[:lost] = False
+        before[lost : lost + won] = False
+        bound = drop_bound(rung(after), rung(before), LEVEL, higher_is_better=True)
+        passed += bound <= drop
+    assert passed / draws <= LEVEL + 3 * (LEVEL * (1 - LEVEL) / draws) ** 0.5
+
+
+@pytest.mark.parametrize(
+    ("name", "most"), [("normal", 0.065), ("exponential", 0.09), ("lognormal", 0.125)]
+)
+def test_skewed_errors_pass_more_often_and_how_often(name: str, most: float) -> None:
+    """Errors that are rarely large look certain where no large one was drawn."""
+    random, draws, rows = np.random.default_rng(0), 2000, 200
+    draw = {
+        "normal": lambda: np.abs(random.normal(size=rows)),
+        "exponential": lambda: random.exponential(size=rows),
+        "lognormal": lambda: random.lognormal(size=rows),
+    }[name]
+    mean = {"normal": (2 / np.pi) ** 0.5, "exponential": 1, "lognormal": np.exp(0.5)}
+    bounds = [
+        score_bound(rung(draw()), LEVEL, higher_is_better=False) for _ in range(draws)
+    ]
+    assert np.mean(np.array(bounds) <= mean[name]) <= most
+
+
+def test_a_word_error_rate_passes_in_about_5_percent() -> None:
+    random, draws, passed = np.random.default_rng(0), 1000, 0
+    for _ in range(draws):
+        words = random.integers(2, 9, 200).astype(float)
+        edits = random.binomial(words.astype(int), 0.1).astype(float)
+        bound = score_bound(rung(edits, words), LEVEL, higher_is_better=False)
+        passed += bound <= 0.1
+    assert passed / draws <= 0.08

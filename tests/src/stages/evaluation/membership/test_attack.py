@@ -1,0 +1,128 @@
+"""Attacks of real models: one that learned by heart, and one that did not."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.blobs import BLOBS, Trained, a_contract, spec_of
+
+from headrace.data.anchored import open_anchored
+from headrace.gates.rows import NOT_ASKED, Membership
+from headrace.records import EvaluationRecord, GateResult
+from headrace.settings import Settings
+from headrace.spec import PipelineSpec, load_spec
+from headrace.stages.evaluation import evaluate
+from headrace.stages.evaluation.membership import figures_of
+from headrace.stages.ingestion import ingest
+from headrace.stages.training import train
+from headrace.state.store import Store
+
+GATE = "gates=[{name = 'membership'}]"
+
+
+def full(project: Path, *overrides: str) -> PipelineSpec:
+    return spec_of(project, "evaluation.depth=full", GATE, *overrides)
+
+
+def membership(record: EvaluationRecord) -> GateResult:
+    return next(gate for gate in record.gates if gate.name == "membership")
+
+
+def attacked(trained: Trained) -> EvaluationRecord:
+    spec = full(trained.settings.project)
+    place = spec, trained.snapshot, trained.contract, trained.good
+    return evaluate(*place, None, trained.settings, folder=trained.folder)
+
+
+def test_a_model_of_easy_rows_passes_and_references_are_fitted_once(
+    trained: Trained, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "headrace")
+    record = attacked(trained)
+    gate, metrics = membership(record), record.metrics
+    assert gate.passed, gate.reason
+    assert gate.value == metrics["membership_auc_high"] <= 0.62
+    low, auc = metrics["membership_auc_low"], metrics["membership_auc"]
+    assert low < auc < metrics["membership_auc_high"]
+    assert "from 171 and 60 rows" in gate.reason
+    assert "membership_tpr_at_1pct" not in metrics  # of fewer than 100 others
+    shown = [r.message for r in caplog.records if "reference model" in r.message]
+    assert [line.split()[2] for line in shown] == [f"{n}/8" for n in range(1, 9)]
+
+    anchored = open_anchored(trained.settings)
+    (key,) = anchored.store.names("membership")
+    kept = [
+        f"membership/{key}/{name}" for name in anchored.store.names(f"membership/{key}")
+    ]
+    assert len(kept) == 8
+    anchored.delete(kept[2])  # as if it had been killed there
+    anchored.store.write(kept[5], b"forged")
+    caplog.clear()
+    again = attacked(trained)
+    assert again.metrics["membership_auc"] == auc
+    lines = [r.message for r in caplog.records if "reference model" in r.message]
+    fitted = [n for n, line in enumerate(lines) if not line.endswith("kept")]
+    assert fitted == [2, 5]
+    assert "is not the file that the ledger recorded" in caplog.text
+
+
+def test_at_the_standard_depth_the_gate_says_what_to_set(trained: Trained) -> None:
+    spec = spec_of(trained.settings.project, GATE)
+    place = spec, trained.snapshot, trained.contract, trained.good
+    record = evaluate(*place, None, trained.settings)
+    gate = membership(record)
+    assert (gate.passed, gate.value, gate.threshold) == (False, None, 0.62)
+    assert gate.reason == (
+        'membership inference was not measured: set depth = "full" in [evaluation]'
+    )
+    assert "membership_auc" not in record.metrics
+    assert not record.findings
+
+
+def test_a_model_that_learned_random_labels_by_heart_is_flagged(
+    settings: Settings, tmp_path: Path
+) -> None:
+    """Nothing can be learned of them but the rows themselves."""
+    folder = tmp_path / "pipelines" / "noise"
+    folder.mkdir(parents=True)
+    random = np.random.default_rng(0)
+    images = random.integers(0, 255, (400, 8, 8), np.uint8)
+    labels = random.integers(0, 3, 400)
+    np.savez(
+        folder / "noise.npz",
+        x_train=images[:200],
+        y_train=labels[:200],
+        x_test=images[200:],
+        y_test=labels[200:],
+    )
+    text = BLOBS.replace("blobs.npz", str(folder / "noise.npz"))
+    text = text.replace("epochs = 3", "epochs = 30, schedule = 'cosine'").replace(
+        "[16]", "[64]"
+    )
+    (folder / "pipeline.toml").write_text(text)
+    spec = load_spec(folder, ("evaluation.depth=full", GATE))
+    snapshot = ingest(spec.data, "image", Store(settings.store), settings)
+    contract = a_contract(snapshot)
+    training = train(spec, folder, "mlp", snapshot, contract, settings, {})
+
+    record = evaluate(spec, snapshot, contract, training, None, settings, folder=folder)
+
+    gate = membership(record)
+    assert not gate.passed
+    assert record.metrics["membership_auc_low"] > 0.62
+    assert record.metrics["membership_tpr_at_1pct"] > 0.05
+    assert "finds" in gate.reason
+
+
+def test_what_was_not_measured_is_a_warning_where_it_was_asked_for() -> None:
+    metrics, (finding,) = figures_of("a model for synthesis shows no loss")
+    assert (metrics, finding.check) == ({}, "membership")
+    assert finding.message == (
+        "membership inference was not measured: a model for synthesis shows no loss"
+    )
+    assert figures_of(NOT_ASKED) == ({}, [])
+    metrics, warnings = figures_of(Membership(0.6, 0.5, 0.7, None, 10, 20))
+    assert (len(metrics), warnings) == (3, [])
