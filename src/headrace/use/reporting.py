@@ -26,6 +26,7 @@ from headrace.records import (
     SnapshotRecord,
     StageReport,
     TrainingRecord,
+    suspects_sentence,
 )
 from headrace.settings import Settings, find_pipeline
 from headrace.spec import PipelineSpec
@@ -102,7 +103,6 @@ def describe(
     evaluation, learned = outcome.evaluation, task(outcome.spec.task)
     metrics = evaluation.metrics if evaluation else {}
     slices = evaluation.slices if evaluation else {}
-    suspects = [s.chance_wrong for s in evaluation.suspects] if evaluation else []
     differences = compared.differences if compared else ()
     rows, quarantined = {}, 0
     if snapshot:
@@ -130,7 +130,7 @@ def describe(
         "slices": slice_tables(slices),
         "compared": compared,
         "changes": [d for d in differences if d.kind in {"spec", "data", "code"}],
-        "suspects": sum(suspects) / len(suspects) if suspects else 0,
+        "suspects": suspects_sentence(metrics),
         "counts": rows,
         "quarantined": quarantined,
         "findings": [finding for part in results if part for finding in part.findings],

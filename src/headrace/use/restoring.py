@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
+from headrace.data.anchored import AnchoredStore
+from headrace.data.corrections import corrections_of
 from headrace.errors import HeadraceError, IntegrityError
 from headrace.models.logged.soundness.tracked import TrackedRecord
 from headrace.settings import Settings
@@ -153,7 +155,10 @@ def restore_data(version: Version, settings: Settings, ledger: Ledger) -> list[s
         place = Path(folder, "run")
         spec = ingredients.restore(place, run.tags[ingredients.TAG], read).spec
         made = Store(str(Path(folder, "store")))
-        snapshot = ingest(spec.data, spec.medium, made, settings, spec.task)
+        used = version.details.get("snapshot", {}).get("corrections", "")
+        corrected = corrections_of(AnchoredStore(store, ledger), spec.name, used)
+        data = spec.data, spec.medium
+        snapshot = ingest(*data, made, settings, spec.task, corrected)
         now = snapshot.digest, snapshot.manifest_sha256
         if now != (version.snapshot_digest, manifest_digest(version, ledger)):
             raise IntegrityError(

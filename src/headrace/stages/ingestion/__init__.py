@@ -23,6 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace import media, tasks
+from headrace.data.corrections import Corrections
 from headrace.data.decoding import Limits, check_media_ratio, none_usable
 from headrace.data.snapshots.writing import (
     WrittenShard,
@@ -42,6 +43,7 @@ from headrace.spec import DataSpec
 from headrace.stages.ingestion.runs import (
     SHA_BYTES,
     Decoded,
+    Labels,
     Run,
     bring_to,
     decode_to_runs,
@@ -62,6 +64,7 @@ def ingest(
     store: Store,
     settings: Settings,
     task: str = DEFAULT_TASK,
+    corrections: Corrections | None = None,
 ) -> SnapshotRecord:
     """Read a source into a snapshot; the same content is the same snapshot.
 
@@ -71,6 +74,7 @@ def ingest(
         store: of the snapshot, and of all decoded items meanwhile.
         settings: the limits.
         task: a package in ``headrace.tasks``.
+        corrections: labels to use instead of those in the source.
 
     Raises:
         NotFoundError: there is no such data.
@@ -79,7 +83,8 @@ def ingest(
     """
     learned = tasks.task(task)
     with store.work_folder("snapshots") as work:
-        source, form, decoded = _decode(data, medium, task, work, settings)
+        labels = corrections.labels() if corrections else {}
+        source, form, decoded = _decode(data, medium, task, work, settings, labels)
         if not decoded.runs:
             checks = Counter(row.check for row in decoded.rejected)
             first = next(iter(decoded.rejected), None)
@@ -87,9 +92,9 @@ def ingest(
             raise none_usable(checks, first, data.source, action)
         rejected = {row.split for row in decoded.rejected}
         splits = find_splits(decoded.runs, rejected, data, learned)
-        labels = (label for run in decoded.runs for label in run.labels)
+        present = (label for run in decoded.runs for label in run.labels)
         groups = (group for run in decoded.runs for group in run.groups)
-        target, facts = learned.labels.describe(labels, data), form.model_dump()
+        target, facts = learned.labels.describe(present, data), form.model_dump()
         target |= learned.labels.describe_groups(groups, data)
         description = DataDescription(medium=medium, task=task, target=target, **facts)
         bits = prefix_bits(splits.train + splits.test, description)
@@ -100,6 +105,8 @@ def ingest(
             f"{count:,} of {decoded.items:,} items: {note}"
             for note, count in sorted(decoded.notes.items())
         ]
+        if corrections and corrections.rows:
+            notes.append(_corrected(corrections, decoded.corrected))
         return publish_snapshot(
             store,
             folder,
@@ -110,16 +117,31 @@ def ingest(
             attribution=source.attribution,
             findings=[*source.findings, *splits.findings(decoded.scales)],
             notes=[*source.notes, *splits.notes(decoded.runs), *notes],
+            corrections=corrections.digest if corrections else "",
         )
 
 
+def _corrected(corrections: Corrections, count: int) -> str:
+    """The note on corrected labels."""
+    note = f"{count:,} labels were corrected (corrections {corrections.digest[:16]})"
+    if unused := len(corrections.rows) - count:
+        note += f"; {max(unused, 0):,} corrections are of items that are not there"
+    return note
+
+
 def _decode(
-    data: DataSpec, medium: str, task: str, work: Path, settings: Settings
+    data: DataSpec,
+    medium: str,
+    task: str,
+    work: Path,
+    settings: Settings,
+    labels: Labels,
 ) -> tuple[Source, Form, Decoded]:
     """Decode the items of a source to runs in a folder, all in one form."""
     module, decoded, limits = media.medium(medium), Decoded(), Limits.of(settings)
     form = media.form_of(data, medium)
-    decode = partial(decode_to_runs, medium, task, form, data.source, limits)
+    given = medium, task, form, data.source, limits
+    decode = partial(decode_to_runs, *given, corrections=labels)
     with (
         open_source(data.source, settings, reading_of(data, medium, task)) as source,
         Progress(data.source, unit="items decoded") as progress,
@@ -139,7 +161,8 @@ def _decode(
     # Runs that were written before the shape was known are written again.
     odd = [run for run in decoded.runs if not run.has(shape)]
     decoded.runs = [run for run in decoded.runs if run.has(shape)]
-    for part in spread(partial(bring_to, medium, task, shape), odd, settings):
+    bring = partial(bring_to, medium, task, shape, corrections=labels)
+    for part in spread(bring, odd, settings):
         decoded.add(part)
     return source, form.model_copy(update={"shape": shape}), decoded
 
