@@ -37,7 +37,13 @@ from headrace.errors import SourceError
 from headrace.media.arrow import as_bytes
 from headrace.media.chunks import Reading, Source
 from headrace.progress import Progress
-from headrace.records import DEFAULT_TASK, DataDescription, Form, SnapshotRecord
+from headrace.records import (
+    DEFAULT_TASK,
+    DataDescription,
+    Finding,
+    Form,
+    SnapshotRecord,
+)
 from headrace.settings import Settings
 from headrace.spec import DataSpec
 from headrace.stages.ingestion.runs import (
@@ -115,10 +121,24 @@ def ingest(
             [*map(splits.put, decoded.rejected)],
             source=source.uri,
             attribution=source.attribution,
-            findings=[*source.findings, *splits.findings(decoded.scales)],
+            findings=[
+                *source.findings,
+                *splits.findings(decoded.scales),
+                *_positions(decoded.positions),
+            ],
             notes=[*source.notes, *splits.notes(decoded.runs), *notes],
             corrections=corrections.digest if corrections else "",
         )
+
+
+def _positions(count: int) -> list[Finding]:
+    """The warning about files that say where they were made."""
+    message = (
+        f"{count:,} files say where they were made (GPS). The position is dropped, and "
+        "the files still have it."
+    )
+    finding = Finding(check="personal_data", count=count, message=message)
+    return [finding] if count else []
 
 
 def _corrected(corrections: Corrections, count: int) -> str:

@@ -128,6 +128,7 @@ class Decoded:
         notes: changes to items, and the number of items of each.
         encoded, unpacked: bytes of files, before and after decoding.
         corrected: number of rows whose label was corrected.
+        positions: number of files with the place where they were made.
         corrections: the label to use, by the item and the label in the source.
     """
 
@@ -141,6 +142,7 @@ class Decoded:
     encoded: int = 0
     unpacked: int = 0
     corrected: int = 0
+    positions: int = 0
     corrections: Labels = field(default_factory=dict)
 
     def add(self, other: Decoded) -> None:
@@ -152,6 +154,7 @@ class Decoded:
         self.shapes += other.shapes
         self.notes += other.notes
         self.corrected += other.corrected
+        self.positions += other.positions
         self.encoded += other.encoded
         self.unpacked += other.unpacked
         for array, scale in other.scales.items():
@@ -247,6 +250,7 @@ def _counted(parts: Iterator[Part], decoded: Decoded) -> Iterator[Part]:
         decoded.notes += part.notes
         decoded.encoded += part.encoded
         decoded.unpacked += part.unpacked
+        decoded.positions += part.positions
         for block in part.blocks:
             decoded.bytes += block.payload.nbytes
             decoded.shapes[block.payload.shape[1:]] += len(block.labels)
