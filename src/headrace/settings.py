@@ -128,7 +128,7 @@ class Settings(BaseSettings):
     notify: str = option(
         "",
         "a saved notification block of Prefect, such as slack-webhook/team, for "
-        "failures, refusals, rollbacks and drift",
+        "failures, refusals, rollbacks, drift and tampering",
     )
     watch_seconds: float = option(
         45,

@@ -327,3 +327,21 @@ def test_only_new_rows_are_copied(ready: Trained) -> None:
     Ledger(settings.database_url).anchor({"stages/a.json": "0" * 64})
     keep_rows(settings)
     assert len(Store(settings.store).names("ledger")) == len(before) + 1
+
+
+def test_a_ledger_from_an_older_backup_is_seen(ready: Trained) -> None:
+    """It is sound in itself, and ends before the copy does."""
+    settings = ready.settings
+    ledger = settings.home / "headrace.db"
+    with closing(sqlite3.connect(ledger)) as connection:
+        backup = sqlite3.connect(settings.home / "backup.db")
+        connection.backup(backup)
+        backup.close()
+    Ledger(settings.database_url).anchor({"stages/a.json": "0" * 64})
+    keep_rows(settings)
+    for name in ("headrace.db-wal", "headrace.db-shm"):
+        (settings.home / name).unlink(missing_ok=True)
+    (settings.home / "backup.db").replace(ledger)
+    [step] = Watch(settings).look()
+    assert (step.model, step.what) == ("", "copy of the ledger")
+    assert "one of them was written anew" in step.why

@@ -27,7 +27,6 @@ from headrace.models.logged.soundness.checks import find_flaws
 from headrace.models.logged.soundness.tracked import TrackedRecord
 from headrace.records import MANIFEST
 from headrace.settings import Settings
-from headrace.stages.promotion import aliases_of
 from headrace.state.ledger import Ledger, Tampering, Version, ledger_exists
 from headrace.state.ledger.copies import LedgerCopy
 from headrace.state.ledger.leases import Leases
@@ -144,6 +143,11 @@ class Watch:
             return list(self._see_ledger(report.problem)), False
         self._head = report.head
         seen: list[Seen] = []
+        copy = LedgerCopy(self._settings.database_url, Store(self._settings.store))
+        try:
+            copy.check()
+        except IntegrityError as error:
+            seen.append(Seen("", "copy of the ledger", str(error)))
         for model in ledger.models():
             champion = ledger.champion(model)
             if champion is not None:
@@ -156,17 +160,18 @@ class Watch:
         try:
             edits = copy.edits()
         except IntegrityError as error:
-            yield Seen("", "ledger", f"{problem}. {error.message}")
+            yield Seen("", "ledger", f"The ledger: {problem}. {error.message}")
             return
         for edit in edits:
             what = f"row {edit.table} {edit.key}"
-            yield Seen(edit.model, what, str(edit), (edit.row or {}).get("version"))
+            why = f"T{str(edit)[1:]}."
+            yield Seen(edit.model, what, why, (edit.row or {}).get("version"))
         if not edits:
-            yield Seen("", "ledger", problem)
+            yield Seen("", "ledger", f"The ledger: {problem}.")
 
     def _see_champion(self, version: Version, ledger: Ledger) -> Iterator[Seen]:
         settings, model, number = self._settings, version.model, version.version
-        for what, why in self._see_registry(version, ledger):
+        for what, why in self._see_registry(version):
             yield Seen(model, what, why, number)
         is_busy = any(
             lease.name == model and lease.state != "ended"
@@ -181,10 +186,8 @@ class Watch:
         if problem := find_data_problem(version, settings, ledger):
             yield Seen(model, "snapshot", problem, number)
 
-    def _see_registry(
-        self, version: Version, ledger: Ledger
-    ) -> Iterator[tuple[str, str]]:
-        """Aliases that were moved; without MLflow's database also what was deleted."""
+    def _see_registry(self, version: Version) -> Iterator[tuple[str, str]]:
+        """Whether the alias was moved; without a database also what was deleted."""
         model, number = version.model, version.version
         url = database_of(self._settings)
         if url:
@@ -198,14 +201,13 @@ class Watch:
             if tracking.is_deleted(version.run_id):
                 run = f"run {version.run_id}"
                 yield run, f"MLflow's {run} of {model}/{number} was deleted."
-        for alias, wanted in aliases_of(model, ledger).items():
-            present = aliases.get(alias)
-            if present != wanted and (listed is None or wanted in {None, *listed}):
-                yield (
-                    f"alias {alias}",
-                    f"MLflow's alias {alias} of {model} is on {_named(present)}, and "
-                    f"the ledger has {_named(wanted)}.",
-                )
+        present = aliases.get("champion")
+        if present != number and (listed is None or number in listed):
+            yield (
+                "alias champion",
+                f"MLflow's alias champion of {model} is on {_named(present)}, and the "
+                f"ledger has {_named(number)}.",
+            )
 
     def _record(
         self, ledger: Ledger, seen: Seen, known: dict[tuple[str, str], Tampering]
@@ -235,7 +237,8 @@ class Watch:
             champion = ledger.champion(model)
             if champion is not None:
                 TrackedRecord(champion.version, settings, ledger).keep()
-        LedgerCopy(settings.database_url, Store(settings.store)).keep()
+        if "" not in tampered:
+            LedgerCopy(settings.database_url, Store(settings.store)).keep()
 
     def _find_paths(self, ledger: Ledger) -> Iterator[Path]:
         """The local files that a change would have to touch."""

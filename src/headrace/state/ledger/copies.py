@@ -78,6 +78,7 @@ class LedgerCopy:
             how many rows were copied.
 
         Raises:
+            IntegrityError: the copy is not one of this ledger.
             DependencyError: the store or the database does not answer.
         """
         copied = self._last_number()
@@ -86,6 +87,7 @@ class LedgerCopy:
             links = _rows(connection, tables.CHAIN, newer, order="number")
             if not links or chain.walk(connection).problem:
                 return 0
+            self._check(_rows(connection, tables.CHAIN, order="number"))
             wanted = {(link["table"], link["row"]) for link in links}
             rows = {
                 (table.name, key): row
@@ -98,6 +100,21 @@ class LedgerCopy:
         first, last = links[0]["number"], links[-1]["number"]
         self._store.write_json(f"{FOLDER}/{first:09}-{last:09}.json", entries)
         return len(entries)
+
+    def check(self) -> None:
+        """Raise IntegrityError if the database does not go on from the copy."""
+        with self._database.reading() as connection:
+            self._check(_rows(connection, tables.CHAIN, order="number"))
+
+    def _check(self, links: Sequence[Row]) -> None:
+        if self._copied and not _goes_on(self._copied, links):
+            raise IntegrityError(
+                f"The ledger {self._database.name} does not go on from the copy of its "
+                f"rows in {self._store.uri(FOLDER)}: one of them was written anew.",
+                "Compare both with a backup, and a link that was noted elsewhere with "
+                "`headrace verify --head LINK`. If the ledger is right, move that "
+                "folder away.",
+            )
 
     def edits(self) -> list[Edit]:
         """The rows of the database that differ from the copy, or have no link.
@@ -159,13 +176,7 @@ class LedgerCopy:
     def _edits(self, connection: sa.Connection) -> list[Edit]:
         copied = self._copied
         links = _rows(connection, tables.CHAIN, order="number")
-        if copied and not _goes_on(copied, links):
-            raise IntegrityError(
-                f"The ledger {self._database.name} does not go on from the copy of its "
-                f"rows in {self._store.uri(FOLDER)}: one of them was written anew.",
-                "Compare both with a backup, and a link that was noted elsewhere with "
-                "`headrace verify --head LINK`.",
-            )
+        self._check(links)
         edits = []
         present = {link["number"]: link for link in links}
         for entry in copied:
