@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 DRIFT = "headrace.drift"
 SNAPSHOT = "headrace.snapshot"
 LEDGER = "headrace.ledger"  # the label with the ledger of an event
-Kind = Literal["approval", "drift", "lost", "refused", "rollback"]
+Kind = Literal["approval", "drift", "lost", "refused", "rollback", "tampered"]
 EVENTS = get_args(Kind)
 SEND_LIMIT_SECONDS = 10
 _AUTOMATIONS = ("failed and crashed runs", "approval, refusal, rollback and drift")

@@ -23,7 +23,7 @@ from headrace.errors import HeadraceError
 from headrace.state.ledger import Lease
 from headrace.state.ledger import rows as rules
 from headrace.state.ledger.leases import FLOW_RUN, Leases
-from headrace_flows.events import emit_from_command, ledger_tag
+from headrace_flows.events import ledger_tag
 from headrace_flows.lasting import start_crashed_again
 
 if TYPE_CHECKING:
@@ -31,12 +31,10 @@ if TYPE_CHECKING:
     from prefect.client.schemas import FlowRun, State
 
     from headrace.settings import Settings
-    from headrace.use.repair import Repair
 
 FLOWS = ("train", "tune", "fit", "serve")  # each takes a lease at its start
 MEMORY_SECONDS = 3600.0  # how long leases of ended runs stay
 SWEEP_SECONDS = 30.0
-WATCH_SECONDS = 60.0
 LAST_WAIT_SECONDS = 10.0
 MOST = 200  # flow runs in one sweep
 LONGEST_START_SECONDS = 900.0  # of a container, as the pools' templates have it
@@ -233,7 +231,7 @@ def _sweep_quietly(settings: Settings) -> None:
 
 
 @contextmanager
-def _in_background(
+def in_background(
     work: Callable[[], None], name: str, period_seconds: float = 0.0
 ) -> Iterator[None]:
     """Work in a thread during the block, whose end waits for it for some seconds.
@@ -260,7 +258,7 @@ def _in_background(
 
 def swept(settings: Settings) -> AbstractContextManager[None]:
     """Sweep once during the block."""
-    return _in_background(partial(_sweep_quietly, settings), "headrace-sweep")
+    return in_background(partial(_sweep_quietly, settings), "headrace-sweep")
 
 
 def keep_sweeping(
@@ -279,54 +277,4 @@ def keep_sweeping(
         with temporary_settings({PREFECT_API_URL: api_url} if api_url else {}):
             _sweep_quietly(settings)
 
-    return _in_background(work, "headrace-sweeper", SWEEP_SECONDS)
-
-
-class ChampionWatch:
-    """Checks all champions of a ledger, and reports each problem once.
-
-    A file is read again only if its size or times have changed, so a check takes
-    milliseconds.
-
-    Args:
-        settings: with the ledger, the store and MLflow.
-    """
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._last: dict[str, str] = {}
-
-    def look(self) -> list[Repair]:
-        """Restore lost files from the store.
-
-        Returns:
-            the repairs and problems that are new since the last check.
-        """
-        from headrace.state.ledger import ledger_exists
-        from headrace.use.repair import restore_lost
-
-        if not ledger_exists(self._settings.database_url):
-            return []
-        repairs = restore_lost(self._settings)
-        new = [r for r in repairs if r.is_sound or self._last.get(r.model) != r.reason]
-        self._last = {r.model: r.reason for r in repairs if not r.is_sound}
-        for repair in new:
-            message = str(repair)
-            if not repair.is_sound:
-                message += f" Run `headrace repair {repair.model}`."
-            log.warning("%s", message)
-            emit_from_command(self._settings, "lost", repair.model, message)
-        return new
-
-
-def watching_champions(settings: Settings) -> AbstractContextManager[None]:
-    """Check the champions during the block, now and every minute."""
-    watch = ChampionWatch(settings)
-
-    def work() -> None:
-        try:
-            watch.look()
-        except HeadraceError as error:
-            log.warning("the champions could not be checked: %s", error.message)
-
-    return _in_background(work, "headrace-champions", WATCH_SECONDS)
+    return in_background(work, "headrace-sweeper", SWEEP_SECONDS)

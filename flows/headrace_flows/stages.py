@@ -68,7 +68,8 @@ def ingest(run: Run) -> SnapshotRecord:
     record = run.perform(
         key,
         lambda: ingestion.ingest(
-            spec.data, spec.medium, plan.store, plan.settings, spec.task
+            *(spec.data, spec.medium, plan.store, plan.settings, spec.task),
+            plan.corrections,
         ),
     )
     emit_snapshot(run, record, before)

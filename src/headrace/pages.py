@@ -1,4 +1,4 @@
-"""Renders self-contained HTML pages without scripts, and Markdown.
+"""Renders self-contained HTML pages, and Markdown.
 
 The templates are in ``templates/``. All values are escaped, except HTML from a medium,
 which is escaped already.
@@ -28,7 +28,7 @@ POLICY = (
 def render(template: str, **values: Any) -> str:
     """Fill a template, such as ``report.html`` or ``report.md``."""
     page = _environment(template.rpartition(".")[2]).get_template(template)
-    return page.render(policy=POLICY, **values)
+    return page.render({"policy": POLICY, **values})
 
 
 @cache

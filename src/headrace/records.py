@@ -116,6 +116,7 @@ class SnapshotRecord(Record):
         rejected: number of items that could not be decoded to the fixed form.
         findings: warnings about the data.
         notes: how the data was read and converted, without warnings.
+        corrections: digest of the corrected labels in it; empty if there are none.
     """
 
     uri: str
@@ -128,6 +129,7 @@ class SnapshotRecord(Record):
     attribution: str = ""
     findings: tuple[Finding, ...] = ()
     notes: tuple[str, ...] = ()
+    corrections: str = ""
 
 
 class ExpectationResult(Record):
@@ -271,6 +273,7 @@ class SuspectRecord(Record):
         chance: the model's probability of it.
         chance_wrong: the estimated probability that the label is wrong; 0 in records
             of older releases.
+        item: sha256 of the item, as the snapshot has it; empty in those.
     """
 
     name: str
@@ -279,6 +282,22 @@ class SuspectRecord(Record):
     likely: str
     chance: float
     chance_wrong: float = 0.0
+    item: str = ""
+
+
+SUSPECTS, SUSPECTS_WRONG = "suspect_labels", "suspect_labels_wrong"  # metrics
+
+
+def suspects_sentence(metrics: Metrics) -> str:
+    """How many labels may be wrong and are expected to be; empty if none may be."""
+    values = [metrics.get(SUSPECTS_WRONG + end) for end in ("", "_low", "_high")]
+    if not metrics.get(SUSPECTS) or None in values:
+        return ""
+    wrong, low, high = values
+    return (
+        f"{metrics[SUSPECTS]:.0f} labels may be wrong, of which {wrong:.1f} "
+        f"({low:.0f} to {high:.0f}) are expected to be"
+    )
 
 
 class EvaluationRecord(Record):

@@ -131,7 +131,13 @@ class Settings(BaseSettings):
     notify: str = option(
         "",
         "a saved notification block of Prefect, such as slack-webhook/team, for "
-        "failures, refusals, rollbacks and drift",
+        "failures, refusals, rollbacks, drift and tampering",
+    )
+    watch_seconds: float = option(
+        45,
+        "seconds between two checks of the champions by `headrace up` and the workers; "
+        "0: none. A check confirms what it finds after three seconds",
+        ge=0,
     )
     worker_environment: str = option(
         "",

@@ -10,6 +10,7 @@ import signal
 import stat
 import sys
 import traceback
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from types import FrameType
 from typing import Annotated, Any
@@ -28,6 +29,7 @@ from headrace_cli.monitoring import monitor
 from headrace_cli.overview import compare, list_
 from headrace_cli.projects import init, new
 from headrace_cli.registry import approve, history, promote, reject, rollback
+from headrace_cli.relabeling import relabel
 from headrace_cli.runs import DataOrDefault, check, open_report, run, score
 from headrace_cli.series import backfill, tune
 from headrace_cli.services import deploy, doctor, trigger, up, worker
@@ -36,8 +38,8 @@ from headrace_cli.speech import say
 from headrace_cli.upkeep import migrate, repair, reproduce, verify
 
 HELP = ("-h", "--help")
-PANELS = {
-    "Train": (init, run, check, new, tune, backfill),
+PANELS: dict[str, tuple[Callable[..., None], ...]] = {
+    "Train": (init, run, check, new, tune, backfill, relabel),
     "Decide": (compare, promote, rollback, history, approve, reject, list_),
     "Use": (open_report, score, explain, say, generate, monitor, export),
     "Prove and restore": (verify, reproduce, repair, migrate),

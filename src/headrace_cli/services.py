@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -44,7 +45,8 @@ def up(
 ) -> None:
     """Run Prefect, MLflow and a worker for each pool until Ctrl-C."""
     from headrace.settings import Settings
-    from headrace_flows.recovery import keep_sweeping, watching_champions
+    from headrace_flows.champions import watching_champions
+    from headrace_flows.recovery import keep_sweeping
     from headrace_ops import live, servers, supervisor
 
     settings = prepared(to_start_servers=True)
@@ -93,8 +95,14 @@ def worker(
     ] = None,
 ) -> None:
     """Run the flows of a pool, each as a process, until Ctrl-C."""
+    from headrace_flows.champions import watching_champions
     from headrace_flows.recovery import keep_sweeping
     from headrace_ops.worker import work
+
+    @contextmanager
+    def meanwhile(settings: Settings) -> Iterator[None]:
+        with keep_sweeping(settings), watching_champions(settings):
+            yield
 
     def report(value: dict[str, Any]) -> None:
         text = (
@@ -103,7 +111,7 @@ def worker(
         )
         answer(value, text)
 
-    work(prepared(), pool, limit, report, keep_sweeping)
+    work(prepared(), pool, limit, report, meanwhile)
 
 
 def doctor() -> None:

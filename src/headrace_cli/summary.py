@@ -58,7 +58,7 @@ def show_summary(summary: dict[str, Any], settings: Settings) -> None:
             show_text(f"  {one_line(line)}")
     _show_gates(summary)
     show_warnings(summary["warnings"])
-    _show_suspects(summary["suspects"])
+    _show_suspects(summary)
     _show_snapshot(summary["snapshot"])
     for name, link in summary["links"].items():
         show_text(f"  {name}: {link}")
@@ -116,15 +116,17 @@ def _show_gates(summary: dict[str, Any]) -> None:
         show_text(text.rstrip(), markup=True)
 
 
-def _show_suspects(suspects: list[dict[str, Any]]) -> None:
-    if not suspects:
+def _show_suspects(summary: dict[str, Any]) -> None:
+    from headrace.records import suspects_sentence
+
+    if not (suspects := summary["suspects"]):
         return
     first = suspects[0]
-    share = sum(suspect["chance_wrong"] for suspect in suspects) / len(suspects)
+    expected = suspects_sentence(summary["metrics"])
     show_text(
-        f"  {len(suspects)} labels may be wrong, of which {share:.0%} are expected to "
-        f"be; first {one_line(first['name'])}: labelled {one_line(first['label'])}, "
-        f"predicted {one_line(first['likely'])}"
+        f"  {expected}; first {one_line(first['name'])}: labelled "
+        f"{one_line(first['label'])}, predicted {one_line(first['likely'])}; review: "
+        f"headrace relabel {summary['pipeline']}"
     )
 
 

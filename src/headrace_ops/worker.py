@@ -38,7 +38,7 @@ def work(
     pool: str,
     limit: int | None,
     report: Callable[[dict[str, Any]], None],
-    sweeping: Callable[[Settings], AbstractContextManager[None]],
+    meanwhile: Callable[[Settings], AbstractContextManager[None]],
 ) -> None:
     """Run the flows of a pool until SIGTERM or Ctrl-C; then end the running flows.
 
@@ -48,7 +48,8 @@ def work(
         limit: how many flows run concurrently; by default one on a GPU, otherwise one
             per core.
         report: called once the worker has started.
-        sweeping: entered while the worker runs; ends runs whose process is gone.
+        meanwhile: entered while the worker runs: ends runs whose process is gone, and
+            watches champions.
 
     Raises:
         UsageError: there is no server, it needs another login, or the pool does not
@@ -76,7 +77,7 @@ def work(
 
     pools.check_pool(pool)
     limit = limit or (1 if pool == "gpu" else os.cpu_count() or 1)
-    with sweeping(settings):
+    with meanwhile(settings):
         asyncio.run(_work(settings, pool, limit, report))
 
 

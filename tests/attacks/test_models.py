@@ -26,7 +26,7 @@ from headrace.state.ledger import Approval, Ledger, Version
 from headrace.state.tracking import GOLDEN_FILE, MODEL_FILE
 from headrace.state.tracking.artifacts import file_digest
 from headrace.use.repair import repair
-from headrace_flows.recovery import ChampionWatch
+from headrace_flows.champions import ChampionWatch
 from headrace_ops.doctor.checks import check_models
 
 Trained = Any

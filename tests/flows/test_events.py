@@ -56,6 +56,7 @@ def test_automations_are_made_once_and_go_with_the_setting(
         "headrace.lost",
         "headrace.refused",
         "headrace.rollback",
+        "headrace.tampered",
     }
     assert ensure_notifications(client, settings) == ""
     assert ours(client) == []

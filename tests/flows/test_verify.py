@@ -167,6 +167,8 @@ def make_old(home: Home) -> None:
             database.execute(f"ALTER TABLE evidence DROP COLUMN {column}")
         database.execute("UPDATE ledger_format SET format = 1")
         database.commit()
+    for folder in ("ledger", "tracking"):
+        shutil.rmtree(home.path / "store" / folder)
     for file in (home.path / "store").glob("*/**/*.json"):
         saved = json.loads(file.read_text())
         if isinstance(saved.get("record"), dict):

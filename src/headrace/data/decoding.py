@@ -129,6 +129,7 @@ class Part:
         array: the array that the rows are from; "" for files.
         notes: counts of changes.
         encoded, unpacked: bytes of the decoded files, and of all that they decode to.
+        positions: number of files with the place where they were made.
     """
 
     count: int
@@ -139,6 +140,7 @@ class Part:
     notes: Counter[str] = field(default_factory=Counter)
     encoded: int = 0
     unpacked: int = 0
+    positions: int = 0
 
 
 def decode(
@@ -239,6 +241,7 @@ def _decode_files(
         notes=decoded.notes,
         encoded=sum(map(len, fitting)),
         unpacked=sum(size.unpacked for row, size in enumerate(sizes) if fitting[row]),
+        positions=decoded.positions,
     )
 
 

@@ -65,10 +65,12 @@ class Decoded:
     Attributes:
         items: one for each file, in order: an array of the medium's type, or a problem.
         notes: counts of changes, such as ``read as GBK``.
+        positions: number of files with the place where they were made; it is dropped.
     """
 
     items: list[Payload | Problem]
     notes: Counter[str] = field(default_factory=Counter)
+    positions: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from headrace import extensions
+from headrace.data.corrections import Corrections, find_corrections
 from headrace.data.sources.identity import source_identity
 from headrace.errors import HeadraceError
 from headrace.models import builder_name
@@ -108,6 +109,11 @@ class Plan(Results):
             evaluation = self.find(key, EvaluationRecord)
             return LastResults(snapshot, contract, training, evaluation)
 
+    @cached_property
+    def corrections(self) -> Corrections:
+        """The corrected labels of the pipeline, as they were at the first access."""
+        return find_corrections(self.anchored, self.spec.name)
+
     @property
     def builder(self) -> str:
         """The model builder: the spec's, else the medium's default."""
@@ -123,9 +129,11 @@ class Plan(Results):
         sources = extensions.modules("sources").values()
         # The keys of older releases imply the default task.
         task = {} if self.spec.task == DEFAULT_TASK else {"task": self.spec.task}
+        digest = self.corrections.digest
+        corrected = {"corrections": digest} if digest else {}
         return self._key(
             "ingest",
-            {"data": data, "medium": self.spec.medium, **task},
+            {"data": data, "medium": self.spec.medium, **task, **corrected},
             {"source": self._source_identity()},
             [*self._roots("ingestion", "labels"), *sources],
         )

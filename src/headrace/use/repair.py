@@ -39,6 +39,7 @@ from headrace.state.ledger import Ledger, Version
 from headrace.state.ledger.leases import hold
 from headrace.state.tracking import MODEL_FILE, Tracking
 from headrace.state.tracking.artifacts import file_digest
+from headrace.use.restoring import Restoring
 
 if TYPE_CHECKING:
     from headrace.use.reproduction import TrainedAgain
@@ -74,9 +75,10 @@ class Repair(Record):
 
 
 def repair(name: str, settings: Settings) -> Repair:
-    """Check a version's files and answers, and restore what is lost.
+    """Check a version's files, answers and records, and restore what is lost.
 
-    MLflow's aliases and the version's tags are set as in the ledger.
+    The rows of the ledger come first, then what MLflow has of the version. MLflow's
+    aliases and the version's tags are set as in the ledger.
 
     Args:
         name: a model, which means its champion; ``MODEL@champion``; ``MODEL/VERSION``.
@@ -84,18 +86,29 @@ def repair(name: str, settings: Settings) -> Repair:
 
     Raises:
         NotFoundError: there is no such version.
+        IntegrityError: the ledger cannot be restored.
         DependencyError: MLflow, the store, a disk or the ledger failed.
     """
-    ledger = Ledger(settings.database_url)
+    restoring = Restoring(settings)
+    ledger = restoring.ledger
     version = ledger.find(name)
+    restoring.restore(version)
     flaws = find_flaws(version, settings) or find_wrong_answers([version], settings)
     outcome = _repair(version, [flaw for flaw in flaws if flaw], settings)
     version = ledger.version(version.model, version.version)  # it may be rebound
-    done = restore_registry(version, ledger, Tracking(settings))
-    if not done:
+    done = restoring.done + restore_registry(version, ledger, Tracking(settings))
+    restoring.finish(version.model)
+    status = outcome.status
+    if restoring.done and status == "sound":
+        status = "restored"
+    reasons = [outcome.reason.rstrip(".") + ".", _sentence(done), *restoring.problems]
+    if restoring.problems:
+        status = "failed"
+    if not any(reasons[1:]):
         return outcome
-    reason = f"{outcome.reason.rstrip('.')}. {_sentence(done)}"
-    return outcome.model_copy(update={"reason": reason, "done": (*outcome.done, *done)})
+    reason = " ".join(filter(None, reasons))
+    update = {"status": status, "reason": reason, "done": (*outcome.done, *done)}
+    return outcome.model_copy(update=update)
 
 
 def mend(

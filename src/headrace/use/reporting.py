@@ -29,6 +29,7 @@ from headrace.records import (
     SnapshotRecord,
     StageReport,
     TrainingRecord,
+    suspects_sentence,
 )
 from headrace.settings import Settings, find_pipeline
 from headrace.spec import PipelineSpec
@@ -109,7 +110,6 @@ def describe(
     evaluation, learned = outcome.evaluation, task(outcome.spec.task)
     metrics = evaluation.metrics if evaluation else {}
     slices = evaluation.slices if evaluation else {}
-    suspects = [s.chance_wrong for s in evaluation.suspects] if evaluation else []
     differences = compared.differences if compared else ()
     rows, quarantined = {}, 0
     if snapshot:
@@ -137,7 +137,7 @@ def describe(
         "slices": slice_tables(slices),
         "compared": compared,
         "changes": [d for d in differences if d.kind in {"spec", "data", "code"}],
-        "suspects": sum(suspects) / len(suspects) if suspects else 0,
+        "suspects": suspects_sentence(metrics),
         "explanations": _explanations(outcome) if evaluation else [],
         "counts": rows,
         "quarantined": quarantined,

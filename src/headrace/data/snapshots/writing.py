@@ -129,6 +129,7 @@ def publish_snapshot(  # noqa: PLR0913
     attribution: str,
     findings: Sequence[Finding],
     notes: Sequence[str] = (),
+    corrections: str = "",
 ) -> SnapshotRecord:
     """Publish the shards in a folder as a snapshot, unless the store has it already.
 
@@ -136,7 +137,7 @@ def publish_snapshot(  # noqa: PLR0913
         folder: with the shards, in a work folder of the store.
         shards: in hash order; iterating may write them.
         rejected: in any order.
-        source, attribution, findings, notes: as in the record.
+        source, attribution, findings, notes, corrections: as in the record.
     """
     rejected = sorted(rejected, key=astuple)
     sha = hashlib.sha256(form_line(description))
@@ -160,11 +161,14 @@ def publish_snapshot(  # noqa: PLR0913
         attribution=attribution,
         findings=tuple(findings),
         notes=tuple(notes),
+        corrections=corrections,
     )
     pq.write_table(rows, folder / REJECTED)
     sha256 = _sha256(folder / REJECTED)
     manifest = Manifest(format=FORMAT, files=files, rejected_sha256=sha256)
     place = {"uri", "manifest_sha256"}  # left out, since a store may be moved
+    if not corrections:
+        place.add("corrections")
     text = {**manifest.model_dump(), **record.model_dump(mode="json", exclude=place)}
     (folder / MANIFEST).write_text(json.dumps(text, indent=1), encoding="utf-8")
     present = find_same(store, record, manifest)

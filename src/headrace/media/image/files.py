@@ -8,6 +8,7 @@ import math
 import struct
 import warnings
 import zlib
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -15,13 +16,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from headrace.media.forms import Decoded, Problem, Shape, Size
-from headrace.media.image import pixels
+from headrace.media.image import metadata, pixels
 from headrace.records import Form
 from headrace.signs import beginning
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+_POSITION = "position"
 FILE_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")
 _PNG = b"\x89PNG\r\n\x1a\n"
 _BEGINNINGS = (_PNG, b"\xff\xd8\xff", b"GIF8", b"II*\0", b"MM\0*")
@@ -60,15 +62,23 @@ def decode_files(files: Sequence[bytes], form: Form) -> Decoded:
     becomes grey. A file that cannot be decoded becomes a `Problem`, as does one whose
     header has another size than the declared shape.
     """
-    decode = functools.partial(_decode_file, shape=form.shape)
+    marks: list[str] = []
+    decode = functools.partial(_decode_file, shape=form.shape, marks=marks)
     with warnings.catch_warnings(action="ignore"):
         if sum(map(len, files)) < _THREADS_FROM_BYTES * len(files):
-            return Decoded(list(map(decode, files)))
-        with ThreadPoolExecutor(max_workers=4) as pool:
-            return Decoded(list(pool.map(decode, files)))
+            items = list(map(decode, files))
+        else:
+            with ThreadPoolExecutor(max_workers=4) as pool:
+                items = list(pool.map(decode, files))
+    notes = Counter(marks)
+    positions = notes.pop(_POSITION, 0)
+    return Decoded(items, notes, positions)
 
 
-def _decode_file(data: bytes, shape: Shape | None) -> pixels.Pixels | Problem:
+def _decode_file(
+    data: bytes, shape: Shape | None, marks: list[str]
+) -> pixels.Pixels | Problem:
+    """Decode a file, and add to ``marks`` what it says about a person."""
     from PIL import Image, UnidentifiedImageError
 
     if not data:
@@ -79,7 +89,10 @@ def _decode_file(data: bytes, shape: Shape | None) -> pixels.Pixels | Problem:
             if problem is not None:
                 return problem
             image.load()
-            return _pixels_of(image)
+            decoded = _pixels_of(image)
+            if not isinstance(decoded, Problem) and not _is_plain(image):
+                marks += _marks_of(image)
+            return decoded
     except UnidentifiedImageError:
         return _unknown(data)
     except Image.DecompressionBombError as error:
@@ -136,12 +149,25 @@ def _scans(data: bytes) -> Problem | None:
     )
 
 
+def _is_plain(image: Image) -> bool:
+    """Whether it has no metadata, and so no EXIF."""
+    return image.format == "PNG" and not image.info
+
+
+def _marks_of(image: Image) -> list[str]:
+    """What its metadata says about a person; nothing if it cannot be read."""
+    try:
+        exif, position = metadata.has_exif(image), metadata.has_position(image)
+    except BROKEN:
+        return []
+    return [metadata.EXIF] * exif + [_POSITION] * position
+
+
 def _pixels_of(image: Image) -> pixels.Pixels | Problem:
     from PIL import Image as images
     from PIL import ImageOps
 
-    is_plain = image.format == "PNG" and not image.info  # no EXIF either
-    if not is_plain and image.getexif().get(0x0112, 1) != 1:
+    if not _is_plain(image) and image.getexif().get(0x0112, 1) != 1:
         image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I;16"):
         wide = np.asarray(image.convert("I"), dtype=np.int64)

@@ -34,10 +34,9 @@ from headrace.records import (
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
 from headrace.stages.beside import Beside
-from headrace.stages.evaluation import report
+from headrace.stages.evaluation import report, suspected
 from headrace.stages.evaluation.answers import (
     ask,
-    ask_some,
     group_slices,
     unseen_groups,
 )
@@ -132,9 +131,9 @@ def evaluate(  # noqa: PLR0913, PLR0915
         metrics |= maps.metrics
         drawn += map(beside.begin, maps.drawings)
         findings += judge.few_rows(spec, answers.targets, len(val))
-        parts = (p for split in (rows, val, trained) for p in ask_some(model, split))
-        suspects = judge.suspects(parts, data)
+        suspects = suspected.find(model, (rows, val, trained), judge)
         if suspects:
+            metrics |= suspected.expected_wrong(suspects, how.confidence)
             draw = functools.partial(report.draw_suspects, suspects, data, pictures)
             drawn.append(beside.begin(draw))
         served = check.results()[0]

@@ -23,6 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace import media, tasks
+from headrace.data.corrections import Corrections
 from headrace.data.decoding import Limits, check_media_ratio, none_usable
 from headrace.data.snapshots.writing import (
     WrittenShard,
@@ -36,12 +37,19 @@ from headrace.errors import SourceError
 from headrace.media.arrow import as_bytes
 from headrace.media.chunks import Reading, Source
 from headrace.progress import Progress
-from headrace.records import DEFAULT_TASK, DataDescription, Form, SnapshotRecord
+from headrace.records import (
+    DEFAULT_TASK,
+    DataDescription,
+    Finding,
+    Form,
+    SnapshotRecord,
+)
 from headrace.settings import Settings
 from headrace.spec import DataSpec
 from headrace.stages.ingestion.runs import (
     SHA_BYTES,
     Decoded,
+    Labels,
     Run,
     bring_to,
     decode_to_runs,
@@ -62,6 +70,7 @@ def ingest(
     store: Store,
     settings: Settings,
     task: str = DEFAULT_TASK,
+    corrections: Corrections | None = None,
 ) -> SnapshotRecord:
     """Read a source into a snapshot; the same content is the same snapshot.
 
@@ -71,6 +80,7 @@ def ingest(
         store: of the snapshot, and of all decoded items meanwhile.
         settings: the limits.
         task: a package in ``headrace.tasks``.
+        corrections: labels to use instead of those in the source.
 
     Raises:
         NotFoundError: there is no such data.
@@ -79,7 +89,8 @@ def ingest(
     """
     learned = tasks.task(task)
     with store.work_folder("snapshots") as work:
-        source, form, decoded = _decode(data, medium, task, work, settings)
+        labels = corrections.labels() if corrections else {}
+        source, form, decoded = _decode(data, medium, task, work, settings, labels)
         if not decoded.runs:
             checks = Counter(row.check for row in decoded.rejected)
             first = next(iter(decoded.rejected), None)
@@ -87,9 +98,9 @@ def ingest(
             raise none_usable(checks, first, data.source, action)
         rejected = {row.split for row in decoded.rejected}
         splits = find_splits(decoded.runs, rejected, data, learned)
-        labels = (label for run in decoded.runs for label in run.labels)
+        present = (label for run in decoded.runs for label in run.labels)
         groups = (group for run in decoded.runs for group in run.groups)
-        target, facts = learned.labels.describe(labels, data), form.model_dump()
+        target, facts = learned.labels.describe(present, data), form.model_dump()
         target |= learned.labels.describe_groups(groups, data)
         description = DataDescription(medium=medium, task=task, target=target, **facts)
         bits = prefix_bits(splits.train + splits.test, description)
@@ -100,6 +111,8 @@ def ingest(
             f"{count:,} of {decoded.items:,} items: {note}"
             for note, count in sorted(decoded.notes.items())
         ]
+        if corrections and corrections.rows:
+            notes.append(_corrected(corrections, decoded.corrected))
         return publish_snapshot(
             store,
             folder,
@@ -108,18 +121,47 @@ def ingest(
             [*map(splits.put, decoded.rejected)],
             source=source.uri,
             attribution=source.attribution,
-            findings=[*source.findings, *splits.findings(decoded.scales)],
+            findings=[
+                *source.findings,
+                *splits.findings(decoded.scales),
+                *_positions(decoded.positions),
+            ],
             notes=[*source.notes, *splits.notes(decoded.runs), *notes],
+            corrections=corrections.digest if corrections else "",
         )
 
 
+def _positions(count: int) -> list[Finding]:
+    """The warning about files that say where they were made."""
+    message = (
+        f"{count:,} files say where they were made (GPS). The position is dropped, and "
+        "the files still have it."
+    )
+    finding = Finding(check="personal_data", count=count, message=message)
+    return [finding] if count else []
+
+
+def _corrected(corrections: Corrections, count: int) -> str:
+    """The note on corrected labels."""
+    note = f"{count:,} labels were corrected (corrections {corrections.digest[:16]})"
+    if unused := len(corrections.rows) - count:
+        note += f"; {max(unused, 0):,} corrections are of items that are not there"
+    return note
+
+
 def _decode(
-    data: DataSpec, medium: str, task: str, work: Path, settings: Settings
+    data: DataSpec,
+    medium: str,
+    task: str,
+    work: Path,
+    settings: Settings,
+    labels: Labels,
 ) -> tuple[Source, Form, Decoded]:
     """Decode the items of a source to runs in a folder, all in one form."""
     module, decoded, limits = media.medium(medium), Decoded(), Limits.of(settings)
     form = media.form_of(data, medium)
-    decode = partial(decode_to_runs, medium, task, form, data.source, limits)
+    given = medium, task, form, data.source, limits
+    decode = partial(decode_to_runs, *given, corrections=labels)
     with (
         open_source(data.source, settings, reading_of(data, medium, task)) as source,
         Progress(data.source, unit="items decoded") as progress,
@@ -139,7 +181,8 @@ def _decode(
     # Runs that were written before the shape was known are written again.
     odd = [run for run in decoded.runs if not run.has(shape)]
     decoded.runs = [run for run in decoded.runs if run.has(shape)]
-    for part in spread(partial(bring_to, medium, task, shape), odd, settings):
+    bring = partial(bring_to, medium, task, shape, corrections=labels)
+    for part in spread(bring, odd, settings):
         decoded.add(part)
     return source, form.model_copy(update={"shape": shape}), decoded
 

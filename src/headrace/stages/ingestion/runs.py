@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -28,6 +29,7 @@ from headrace.records import Form
 RUN_BYTES = 16 * 2**20
 SHA_BYTES = 32
 _Shape = tuple[int, ...]
+Labels = Mapping[tuple[str, str], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,9 @@ class Decoded:
         scales: of each array, by its split and name.
         notes: changes to items, and the number of items of each.
         encoded, unpacked: bytes of files, before and after decoding.
+        corrected: number of rows whose label was corrected.
+        positions: number of files with the place where they were made.
+        corrections: the label to use, by the item and the label in the source.
     """
 
     runs: list[Run] = field(default_factory=list)
@@ -136,6 +141,9 @@ class Decoded:
     notes: Counter[str] = field(default_factory=Counter)
     encoded: int = 0
     unpacked: int = 0
+    corrected: int = 0
+    positions: int = 0
+    corrections: Labels = field(default_factory=dict)
 
     def add(self, other: Decoded) -> None:
         """Add the result of the next part."""
@@ -145,6 +153,8 @@ class Decoded:
         self.bytes += other.bytes
         self.shapes += other.shapes
         self.notes += other.notes
+        self.corrected += other.corrected
+        self.positions += other.positions
         self.encoded += other.encoded
         self.unpacked += other.unpacked
         for array, scale in other.scales.items():
@@ -171,6 +181,7 @@ class Decoded:
             return
         shas = np.frombuffer(digests(block.payload, module), np.uint8)
         item = as_binary(shas.reshape(-1, SHA_BYTES))
+        block = self._correct(block, shas)
         order = pc.sort_indices(item)
         texts = {"label": block.labels, "name": block.names, "group": block.groups}
         columns = {k: pa.array(v, pa.string()).take(order) for k, v in texts.items()}
@@ -188,9 +199,26 @@ class Decoded:
             )
         )
 
+    def _correct(self, block: Block, shas: npt.NDArray[np.uint8]) -> Block:
+        """A block with corrected labels."""
+        if not self.corrections:
+            return block
+        items = [bytes(sha).hex() for sha in shas.reshape(-1, SHA_BYTES)]
+        given = zip(items, block.labels, strict=True)
+        labels = [self.corrections.get(key, key[1]) for key in given]
+        changed = zip(labels, block.labels, strict=True)
+        self.corrected += sum(new != old for new, old in changed)
+        return replace(block, labels=labels)
 
-def decode_to_runs(
-    medium: str, task: str, form: Form, where: str, limits: Limits, raw: Raw
+
+def decode_to_runs(  # noqa: PLR0913
+    medium: str,
+    task: str,
+    form: Form,
+    where: str,
+    limits: Limits,
+    raw: Raw,
+    corrections: Labels | None = None,
 ) -> Decoded:
     """Decode a chunk to runs.
 
@@ -201,11 +229,12 @@ def decode_to_runs(
         where: the source, for messages.
         limits: larger items are rejected.
         raw: its file is deleted.
+        corrections: as in `Decoded`.
 
     Raises:
         SourceError: an array is not one of the medium.
     """
-    decoded, chunk = Decoded(), read_raw(raw)
+    decoded, chunk = Decoded(corrections=corrections or {}), read_raw(raw)
     parts = decode_chunk(chunk, media.medium(medium), form, where, limits)
     for number, blocks in enumerate(_gathered(_counted(parts, decoded))):
         path = raw.path.with_suffix(f".{number}")
@@ -221,6 +250,7 @@ def _counted(parts: Iterator[Part], decoded: Decoded) -> Iterator[Part]:
         decoded.notes += part.notes
         decoded.encoded += part.encoded
         decoded.unpacked += part.unpacked
+        decoded.positions += part.positions
         for block in part.blocks:
             decoded.bytes += block.payload.nbytes
             decoded.shapes[block.payload.shape[1:]] += len(block.labels)
@@ -260,7 +290,9 @@ def _joined(blocks: list[Block]) -> Block:
     )
 
 
-def bring_to(medium: str, task: str, shape: _Shape, run: Run) -> Decoded:
+def bring_to(
+    medium: str, task: str, shape: _Shape, run: Run, corrections: Labels | None = None
+) -> Decoded:
     """Write a run again with all items in one shape; others are rejected.
 
     Args:
@@ -268,6 +300,7 @@ def bring_to(medium: str, task: str, shape: _Shape, run: Run) -> Decoded:
         task: a package in ``headrace.tasks``.
         shape: of all items.
         run: its file is deleted.
+        corrections: as in `Decoded`.
 
     Returns:
         the new run, unless it is empty, and the rejected items.
@@ -277,7 +310,7 @@ def bring_to(medium: str, task: str, shape: _Shape, run: Run) -> Decoded:
     items = items.reshape(-1, *run.shape)
     label, name, group = (table[n].to_pylist() for n in ("label", "name", "group"))
     block = Block(items, run.split, label, name, group, list(range(run.rows)))
-    decoded = Decoded()
+    decoded = Decoded(corrections=corrections or {})
     path = run.path.with_name(f"{run.path.name}.again")
     decoded.add_run(path, block, medium, task, shape)
     run.path.unlink()

@@ -10,6 +10,7 @@ from typing import TypeGuard
 
 from headrace.errors import PromotionError
 from headrace.models.logged.soundness.checks import find_flaw
+from headrace.models.logged.soundness.tracked import keep_record
 from headrace.records import (
     DEFAULT_TASK,
     EvaluationRecord,
@@ -21,6 +22,7 @@ from headrace.settings import Settings
 from headrace.spec import PipelineSpec
 from headrace.spec.law import Change, recorded_changes
 from headrace.state.ledger import Approval, Champion, Evidence, Ledger, Version
+from headrace.state.ledger.copies import keep_rows
 from headrace.state.ledger.versions import compared_with_another
 from headrace.state.tracking import Tracking, version_tags
 from headrace.tasks import task
@@ -201,6 +203,9 @@ def conclude(  # noqa: PLR0913
         why = passing_gates(evaluation.gates)
         decided = _promote(spec, version, why, evidence, settings, ledger, champion)
     aliases = project_aliases(spec.name, ledger, Tracking(settings))
+    if decided.status in ("promoted", "unchanged"):
+        keep_record(ledger.version(spec.name, version), settings, ledger)
+        keep_rows(settings)
     return decided.model_copy(update={"aliases": aliases.get(version, ())})
 
 

@@ -23,9 +23,17 @@ from headrace.state.ledger.rows import (
     Entry,
     Evidence,
     Lease,
+    Tampering,
     Version,
 )
-from headrace.state.ledger.tables import APPROVALS, BINDINGS, CHAIN, ENTRIES
+from headrace.state.ledger.tables import (
+    APPROVALS,
+    BINDINGS,
+    CHAIN,
+    ENTRIES,
+    TAMPERINGS,
+)
+from headrace.state.ledger.tamperings import Tamperings
 from headrace.state.ledger.versions import Versions
 
 __all__ = [
@@ -35,20 +43,22 @@ __all__ = [
     "Evidence",
     "Lease",
     "Ledger",
+    "Tampering",
     "Version",
     "ledger_exists",
 ]
 
 TIMEOUT = "timeout"  # recorded as the one who rejected an expired request
-Decision = Entry | Approval | Binding
+Decision = Entry | Approval | Binding | Tampering
 _DECISIONS: dict[sa.Table, type[Decision]] = {
     ENTRIES: Entry,
     APPROVALS: Approval,
     BINDINGS: Binding,
+    TAMPERINGS: Tampering,
 }
 
 
-class Ledger(Versions, Anchors):
+class Ledger(Versions, Anchors, Tamperings):
     """The ledger in one database; threads and processes may share it.
 
     Args:
@@ -69,14 +79,17 @@ class Ledger(Versions, Anchors):
         return self._database.records(Entry, ENTRIES, *conditions)
 
     def timeline(self, model: str) -> list[Decision]:
-        """Entries, approvals and bindings, in the order in which they were added.
+        """Entries, approvals, bindings and tamperings, in the order of their addition.
+
+        Those of the ledger as a whole are part of every model's.
 
         The hash chain has the order. Timestamps do not, since a clock may be set back.
         """
         self.waiting(model)
         decisions: list[tuple[int, Decision]] = []
         for table, kind in _DECISIONS.items():
-            rows = self._database.rows(sa.select(table).where(table.c.model == model))
+            own = table.c.model.in_([model, ""])
+            rows = self._database.rows(sa.select(table).where(own))
             links = sa.select(CHAIN).where(CHAIN.c.table == table.name)
             numbers = {n["row"]: n["number"] for n in self._database.rows(links)}
             for row in rows:

@@ -48,6 +48,12 @@ class Anchors:
         with self._database.reading() as connection:
             return {k: d for k, d in _latest(connection, keys).items() if d}
 
+    def last_anchor_below(self, folder: str) -> str:
+        """The key below a folder that was recorded last; empty if there is none."""
+        query = sa.select(ANCHORS.c.key).where(ANCHORS.c.key.startswith(folder))
+        rows = self._database.rows(query.order_by(ANCHORS.c.id.desc()).limit(1))
+        return str(rows[0]["key"]) if rows else ""
+
     def adoptions(self) -> list[Adoption]:
         """The migrations from older releases, oldest first."""
         return self._database.records(Adoption, ADOPTIONS)

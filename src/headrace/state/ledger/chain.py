@@ -71,7 +71,7 @@ class Appender:
             "row": row_key(table, row),
             "digest": row_digest(row),
         }
-        self._link = _link(self._link, entry)
+        self._link = link_of(self._link, entry)
         link = sa.insert(tables.CHAIN).values(**entry, link=self._link)
         self.connection.execute(link)
 
@@ -87,7 +87,8 @@ def row_digest(row: Row) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _link(before: str, entry: Row) -> str:
+def link_of(before: str, entry: Row) -> str:
+    """The link of an entry of the chain after the link ``before``."""
     values = [entry[name] for name in ("number", "table", "row", "digest")]
     return hashlib.sha256(json.dumps([before, *values]).encode()).hexdigest()
 
@@ -101,7 +102,7 @@ def walk(connection: sa.Connection, wanted: str = "") -> ChainReport:
     """
     number, link, problem = 0, "", ""
     has_wanted = not wanted
-    rows = {table.name: _digests(connection, table) for table in tables.CHAINED}
+    rows = {table.name: digests_of(connection, table) for table in tables.CHAINED}
     links = connection.execution_options(yield_per=_BATCH).execute(
         sa.select(tables.CHAIN).order_by(tables.CHAIN.c.number)
     )
@@ -123,7 +124,7 @@ def walk(connection: sa.Connection, wanted: str = "") -> ChainReport:
     return ChainReport(number, link, problem)
 
 
-def _digests(connection: sa.Connection, table: sa.Table) -> dict[str, str]:
+def digests_of(connection: sa.Connection, table: sa.Table) -> dict[str, str]:
     """The current digest of every row of a table, by its key."""
     try:
         rows = list(map(dict, connection.execute(sa.select(table)).mappings()))
@@ -133,7 +134,7 @@ def _digests(connection: sa.Connection, table: sa.Table) -> dict[str, str]:
 
 
 def _digests_one_by_one(connection: sa.Connection, table: sa.Table) -> dict[str, str]:
-    """As `_digests`; the digest of a row that cannot be read is ``unreadable``."""
+    """As `digests_of`; the digest of a row that cannot be read is ``unreadable``."""
     columns = [table.c[name] for name in tables.unique_columns(table)[0]]
     digests = {}
     for key in connection.execute(sa.select(*columns)).mappings().all():
@@ -155,7 +156,7 @@ def _problem(
         return f"link {number} of the chain is gone"
     table, key = entry["table"], entry["row"]
     where = f"the row {key} of {table} (link {number})"
-    if entry["link"] != _link(before, entry):
+    if entry["link"] != link_of(before, entry):
         return f"link {number} of the chain does not follow from the previous link"
     digest = rows.get(table, {}).get(key)
     if digest is None:

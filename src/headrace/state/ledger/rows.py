@@ -228,6 +228,35 @@ class Adoption(Record):
     when: str = Field(default_factory=utc_now)
 
 
+class Tampering(Record):
+    """A change behind Headrace's back that a check found, or the end of one.
+
+    Attributes:
+        model: its name; empty for the ledger as a whole.
+        what: what was changed, such as ``alias champion``.
+        version: of the model, where it is about one.
+        step: 1, 2, 3 … without gaps for what was changed; the last one is valid.
+        action: ``tampered``; ``restored``, by a repair; ``settled``, the next check
+            found it as it was recorded.
+        when: ISO 8601, UTC.
+        why: what was found, or what was done.
+    """
+
+    model: str
+    what: str
+    version: int | None = None
+    step: int = Field(default=1, ge=1)
+    action: Literal["tampered", "restored", "settled"] = "tampered"
+    who: str
+    when: str = Field(default_factory=utc_now)
+    why: str
+
+    @property
+    def subject(self) -> tuple[str, str]:
+        """The model, and what was changed."""
+        return self.model, self.what
+
+
 class Champion(Record):
     """The version in production, and the entry that put it there."""
 

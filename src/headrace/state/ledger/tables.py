@@ -112,6 +112,13 @@ ADOPTIONS = _numbered(
 # a folder in the store sha256: and its digest, and its pipeline. "" withdraws it.
 _DEPLOYMENT = ("name", "entrypoint", "who", "when")
 DEPLOYMENTS = _numbered("deployments", *columns(sa.String, *_DEPLOYMENT))
+TAMPERINGS = _numbered(
+    "tamperings",
+    *columns(sa.String, "model", "what", "action", "who", "when", "why"),
+    *columns(sa.Integer, "version", nullable=True),
+    *columns(sa.Integer, "step"),
+    sa.UniqueConstraint("model", "what", "step"),
+)
 CHAIN = sa.Table(
     "chain",
     METADATA,
@@ -125,6 +132,16 @@ def add_triggers(connection: sa.Connection, table: sa.Table) -> None:
     """Create the triggers of an existing table."""
     for statement in _statements(connection.dialect.name, table):
         connection.exec_driver_sql(statement)
+
+
+def drop_triggers(connection: sa.Connection, table: sa.Table) -> None:
+    """Drop the triggers of a table, those that are there."""
+    names = [f"{table.name}_append_only"]
+    on = f' ON "{table.name}"'
+    if connection.dialect.name == "sqlite":
+        names, on = list(_sqlite_triggers(table)), ""
+    for name in names:
+        connection.exec_driver_sql(f'DROP TRIGGER IF EXISTS "{name}"{on}')
 
 
 def _statements(dialect: str, table: sa.Table) -> list[str]:

@@ -23,7 +23,7 @@ from headrace.state.ledger.rows import Version
 from headrace.state.remote import ask, file_system
 from headrace.state.tracking.connection import import_mlflow, tracking_errors
 
-_HOME = "{artifacts}"
+HOME = "{artifacts}"
 _ABSENT = {None, errno.ENOENT, errno.ENOTDIR}
 # Errors for a missing artifact, of a server or S3; other failures have them as well.
 _MAY_BE_GONE = re.compile(r"\b(404|500)\b|NoSuchKey|RESOURCE_DOES_NOT_EXIST")
@@ -108,7 +108,7 @@ def portable(place: str, artifacts: str) -> str:
         artifacts: URI of the folder of all artifacts, from the settings.
     """
     below = place.startswith(f"{artifacts}/")
-    return _HOME + place[len(artifacts) :] if below else place
+    return HOME + place[len(artifacts) :] if below else place
 
 
 def model_places(version: Version, artifacts: str) -> list[str]:
@@ -126,7 +126,7 @@ def run_places(version: Version, artifacts: str) -> list[str]:
 
 def _places(version: Version, name: str, usual: str, artifacts: str) -> list[str]:
     recorded = str(version.details.get("places", {}).get(name, ""))
-    first = [recorded.replace(_HOME, artifacts)] if recorded else []
+    first = [recorded.replace(HOME, artifacts)] if recorded else []
     return list(dict.fromkeys([*first, usual]))
 
 
@@ -166,6 +166,11 @@ def digest_at(uri: str) -> str:
     except OSError:
         return ""
     return _digests[key]
+
+
+def forget_digests() -> None:
+    """Read every file again at its next check, whatever its size and times."""
+    _digests.clear()
 
 
 def file_digest(path: Path) -> str:

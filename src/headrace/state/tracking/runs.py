@@ -279,6 +279,24 @@ class Runs(logs.Logs):
             runs = self._search([self.experiment(experiment)], f"run_name = '{name}'")
         return dict(runs[0].data.params) if runs else {}
 
+    def is_deleted(self, run_id: str) -> bool:
+        """Whether a run was deleted, for good or not."""
+        try:
+            with tracking_errors(self.uri):
+                run = self.client.get_run(run_id)
+        except NotFoundError:
+            return True
+        return bool(run.info.lifecycle_stage != "active")
+
+    def undelete(self, run_id: str) -> bool:
+        """Restore a run that was deleted in MLflow; False if it is gone for good."""
+        try:
+            with tracking_errors(self.uri):
+                self.client.restore_run(run_id)
+        except NotFoundError:
+            return False
+        return True
+
     def run_place(self, run_id: str) -> str:
         """URI of the folder of a run's artifacts; raises NotFoundError."""
         with tracking_errors(self.uri):

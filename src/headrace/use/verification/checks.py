@@ -32,6 +32,7 @@ _KINDS = {
     "stages": "stage records",
     "pipelines": "last records of pipelines",
     "quarantine": "quarantines",
+    "tracking": "records of MLflow's entries",
     "trainings": "requests and answers of other pools",
 }
 Place = Literal["ledger", "store", "model", "mlflow"]

@@ -1,0 +1,105 @@
+"""Corrected labels, which the next ingestion of a pipeline puts in their place.
+
+They are files in the store, one for each time that labels were corrected or that all
+corrections were withdrawn. The ledger has their digests; the last file counts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from pydantic import Field, ValidationError
+
+from headrace.data.anchored import AnchoredStore
+from headrace.errors import IntegrityError
+from headrace.records import Record
+from headrace.state.ledger.rows import utc_now
+
+FOLDER = "corrections"
+
+
+class Correction(NamedTuple):
+    """A corrected label.
+
+    Attributes:
+        item: sha256 of the item as it is in a snapshot.
+        given: the label in the source.
+        label: the label to use.
+    """
+
+    item: str
+    given: str
+    label: str
+
+
+class Corrections(Record):
+    """All corrections of a pipeline.
+
+    Attributes:
+        who: the user who made the last ones.
+        when: ISO 8601, UTC.
+    """
+
+    pipeline: str
+    rows: tuple[Correction, ...] = ()
+    who: str = ""
+    when: str = Field(default_factory=utc_now)
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the corrections, whoever made them; empty if there are none."""
+        text = json.dumps(sorted(map(list, self.rows)))
+        return hashlib.sha256(text.encode()).hexdigest() if self.rows else ""
+
+    def labels(self) -> dict[tuple[str, str], str]:
+        """The label to use, by the item and the label in the source."""
+        return {(row.item, row.given): row.label for row in self.rows}
+
+    def with_rows(self, rows: Iterable[Correction], who: str) -> Corrections:
+        """These corrections and further ones, which replace those of the same label."""
+        labels = self.labels() | {(row.item, row.given): row.label for row in rows}
+        merged = (Correction(*key, label) for key, label in sorted(labels.items()))
+        return Corrections(pipeline=self.pipeline, rows=tuple(merged), who=who)
+
+
+def find_corrections(anchored: AnchoredStore, pipeline: str) -> Corrections:
+    """The corrections of a pipeline; without rows if there are none.
+
+    Raises:
+        IntegrityError: the file of the last ones is gone or was changed.
+    """
+    last = anchored.ledger.last_anchor_below(f"{FOLDER}/{pipeline}/")
+    if not last:
+        return Corrections(pipeline=pipeline)
+    data = anchored.read(last)
+    try:
+        return Corrections.model_validate_json(data or b"")
+    except ValidationError:
+        raise IntegrityError(
+            f"The corrected labels of {pipeline} in {anchored.store.uri(last)} are "
+            "gone or were changed.",
+            "Apply the reviewed file again: `headrace relabel "
+            f"{pipeline} --withdraw`, then --apply FILE.",
+        ) from None
+
+
+def corrections_of(
+    anchored: AnchoredStore, pipeline: str, digest: str
+) -> Corrections | None:
+    """The corrections with a digest, also if they no longer count."""
+    folder = f"{FOLDER}/{pipeline}"
+    for name in anchored.store.names(folder) if digest else ():
+        known = anchored.read_record(f"{folder}/{name}", Corrections)
+        if known is not None and known.digest == digest:
+            return known
+    return None
+
+
+def save_corrections(anchored: AnchoredStore, corrections: Corrections) -> str:
+    """Write corrections, which count from now on; returns their URI."""
+    data = corrections.model_dump_json(indent=1).encode()
+    name = hashlib.sha256(data).hexdigest()[:32]
+    return anchored.write(f"{FOLDER}/{corrections.pipeline}/{name}.json", data)

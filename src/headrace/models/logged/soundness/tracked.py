@@ -1,0 +1,204 @@
+"""What MLflow has of a version beside its model: kept in the store, compared, restored.
+
+A record has the rows of MLflow's database about the version, its run and its logged
+model, and the digests of the run's files. Records are added, never overwritten, and
+their digests are in the ledger; the last one counts. The files themselves are kept by
+their digest, as long as all of them are not larger than `MAX_BYTES`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from headrace.data.anchored import AnchoredStore, as_json
+from headrace.errors import HeadraceError
+from headrace.settings import Settings
+from headrace.state.ledger import Ledger, Version
+from headrace.state.store import Store
+from headrace.state.tracking import GOLDEN_FILE, MODEL_FILE
+from headrace.state.tracking.artifacts import (
+    digest_at,
+    local_path,
+    model_places,
+    put,
+    run_places,
+)
+from headrace.state.tracking.rows import Change, TrackingRows, database_of
+
+FOLDER = "tracking"
+MAX_BYTES = 64 * 2**20
+
+log = logging.getLogger("headrace")
+
+
+class TrackedRecord:
+    """The record of a version.
+
+    Args:
+        version: its row in the ledger.
+        settings: where MLflow, the store and the ledger are.
+        ledger: has the digests of records.
+    """
+
+    def __init__(self, version: Version, settings: Settings, ledger: Ledger) -> None:
+        self._version = version
+        self._settings = settings
+        self._anchored = AnchoredStore(Store(settings.store), ledger)
+        url = database_of(settings)
+        self._rows = TrackingRows(settings, url) if url else None
+        self._folder = f"{FOLDER}/{version.model}/{version.version}"
+
+    def read(self) -> dict[str, Any]:
+        """The last record; empty if there is none."""
+        store = self._anchored.store
+        keys = [f"{self._folder}/{name}" for name in store.names(self._folder)]
+        for key in reversed(list(self._anchored.ledger.anchors(keys))):
+            record = self._anchored.read_json(key)
+            if isinstance(record, dict):
+                return record
+        return {}
+
+    def keep(self) -> bool:
+        """Add a record, unless it equals the last one; returns whether it did.
+
+        What was changed behind Headrace's back is not recorded.
+
+        Raises:
+            DependencyError: the store or the ledger does not answer.
+            SQLAlchemyError: MLflow's database does not answer.
+        """
+        if self.changes():
+            return False
+        record = {
+            "rows": self._rows.read(self._version) if self._rows else {},
+            "files": self._keep_files(),
+            "evidence": self._evidence(),
+        }
+        if record == self.read():
+            return False
+        data = as_json(record)
+        digest = hashlib.sha256(data).hexdigest()
+        self._anchored.write(f"{self._folder}/{digest[:32]}.json", data)
+        return True
+
+    def changes(self) -> list[Change]:
+        """How MLflow's rows and the run's files differ from the record.
+
+        Files may change when the version is evaluated anew, which adds evidence.
+        """
+        record, changes = self.read(), list[Change]()
+        if not record:
+            return changes
+        if self._rows is not None:
+            changes += self._rows.changes(self._version, record["rows"])
+        is_judged_anew = record["evidence"] != self._evidence()
+        for place, path, digest in self._recorded_files(record):
+            actual = digest_at(f"{place}/{path}")
+            if actual == digest or (actual and is_judged_anew):
+                continue
+            how = "was changed" if actual else "is gone"
+            message = f"The file {path} of {self._version} {how} ({place})."
+            changes.append(Change(f"file {path}", message))
+        return changes
+
+    def restore(self) -> list[str]:
+        """Write rows and files back as they were recorded; returns the steps done."""
+        record, done = self.read(), list[str]()
+        if not record:
+            return done
+        if self._rows is not None:
+            done += self._rows.restore(self._version, record["rows"])
+        store = self._anchored.store
+        for place, path, digest in self._recorded_files(record):
+            if digest_at(f"{place}/{path}") == digest:
+                continue
+            try:
+                content = store.read(f"{FOLDER}/files/{digest}")
+            except FileNotFoundError:
+                content = self._from_copy(path)
+            if hashlib.sha256(content).hexdigest() != digest:
+                log.warning("the store has no whole copy of %s", path)
+                continue
+            self._put(place, path, content)
+            done.append(f"put {path} back from the store's copy")
+        return done
+
+    def _evidence(self) -> int:
+        name, number = self._version.model, self._version.version
+        last = self._anchored.ledger.latest_evidence(name, number)
+        return (last.id or 0) if last else 0
+
+    def _keep_files(self) -> dict[str, str]:
+        """Copy the files of the run into the store; their digests by path."""
+        files, store, digests = dict(self._run_files()), self._anchored.store, {}
+        is_small = sum(f.stat().st_size for f in files.values()) <= MAX_BYTES
+        for path, file in files.items():
+            content = file.read_bytes()
+            digests[path] = digest = hashlib.sha256(content).hexdigest()
+            key = f"{FOLDER}/files/{digest}"
+            if is_small and not store.exists(key):
+                store.write(key, content)
+        return digests
+
+    def _run_files(self) -> Iterator[tuple[str, Path]]:
+        for place in run_places(self._version, self._settings.artifacts):
+            folder = local_path(place)
+            if folder is not None and folder.is_dir():
+                for file in sorted(folder.rglob("*")):
+                    if file.is_file() and not file.name.startswith("."):
+                        yield file.relative_to(folder).as_posix(), file
+                return
+
+    def _recorded_files(self, record: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+        """(folder, path, digest) of the files of the run and of the logged model.
+
+        Without the model's file and the golden file, which are checked by themselves.
+        """
+        artifacts = self._settings.artifacts
+        details = self._version.details.get("files", {})
+        for places, files in (
+            (run_places(self._version, artifacts), record["files"]),
+            (model_places(self._version, artifacts), details),
+        ):
+            if local_path(places[0]) is not None:
+                for path, digest in files.items():
+                    if path not in {MODEL_FILE, GOLDEN_FILE}:
+                        yield places[0], path, digest
+
+    def _from_copy(self, path: str) -> bytes:
+        """A file of the logged model from the copy that was made at registration."""
+        key = f"models/{self._version.model_digest}/logged/{path}"
+        try:
+            return self._anchored.store.read(key)
+        except FileNotFoundError:
+            return b""
+
+    def _put(self, place: str, path: str, content: bytes) -> None:
+        with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
+            file = Path(folder) / "file"
+            file.write_bytes(content)
+            put(self._settings.tracking_uri, place, path, file)
+
+    def paths(self) -> list[Path]:
+        """The local files that it is about, which a change of would have to touch."""
+        recorded = self._recorded_files(self.read() or {"files": {}})
+        folders = ((local_path(place), path) for place, path, _ in recorded)
+        return [folder / path for folder, path in folders if folder is not None]
+
+
+def keep_record(version: Version, settings: Settings, ledger: Ledger) -> None:
+    """Add the record of a version; a failure is only logged.
+
+    The version is registered or promoted, and the next check makes the record.
+    """
+    try:
+        TrackedRecord(version, settings, ledger).keep()
+    except (HeadraceError, sa.exc.SQLAlchemyError, OSError) as error:
+        log.warning("%s: its record in MLflow was not copied: %s", version, error)

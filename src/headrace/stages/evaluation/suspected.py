@@ -1,0 +1,75 @@
+"""How many of the suspected labels are wrong, and which items they belong to.
+
+A task estimates for each suspect the probability that its label is wrong. Their sum is
+the expected number of wrong labels among them. The interval is that of a sum of
+independent events with these probabilities, a Poisson binomial distribution, whose
+distribution is computed exactly. It does not have the uncertainty of the probabilities.
+
+Source: Y. H. Wang, On the number of successes in independent trials, Statistica Sinica
+3 (1993), for the distribution.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from headrace.data.snapshots.splits import SplitRows
+from headrace.media import medium
+from headrace.media.arrow import digests
+from headrace.records import (
+    SUSPECTS,
+    SUSPECTS_WRONG,
+    Metrics,
+)
+from headrace.stages.evaluation.answers import ask_some
+from headrace.tasks import Judge
+from headrace.tasks.forms import Suspect
+
+
+def find(model: Any, splits: Iterable[SplitRows], judge: Judge) -> list[Suspect]:
+    """The suspects of some splits, with the sha256 of their items.
+
+    Args:
+        model: a Keras model from raw questions to answers.
+        splits: of one snapshot, each judged by some of its rows.
+        judge: of the answers.
+
+    Raises:
+        IntegrityError: the snapshot is damaged.
+    """
+    splits = list(splits)
+    data = splits[0].snapshot.description
+    parts = (part for rows in splits for part in ask_some(model, rows))
+    found, module = judge.suspects(parts, data), medium(data.medium)
+    items = [digests(suspect.item[np.newaxis], module).hex() for suspect in found]
+    return [
+        replace(suspect, row=suspect.row.model_copy(update={"item": item}))
+        for suspect, item in zip(found, items, strict=True)
+    ]
+
+
+def expected_wrong(suspects: Sequence[Suspect], confidence: float) -> Metrics:
+    """The number of suspects, and the expected number of wrong labels among them.
+
+    Args:
+        suspects: each with the probability that its label is wrong.
+        confidence: of the interval, such as 0.95.
+    """
+    chances = [suspect.row.chance_wrong for suspect in suspects]
+    counts = np.ones(1)  # the probability of each number of wrong labels
+    for chance in chances:
+        counts = np.convolve(counts, [1 - chance, chance])
+    below = np.cumsum(counts)
+    tail = (1 - confidence) / 2
+    low = int(np.searchsorted(below, tail))
+    high = int(np.searchsorted(below, 1 - tail))
+    return {
+        SUSPECTS: float(len(chances)),
+        SUSPECTS_WRONG: round(float(sum(chances)), 4),
+        f"{SUSPECTS_WRONG}_low": float(low),
+        f"{SUSPECTS_WRONG}_high": float(min(high, len(chances))),
+    }

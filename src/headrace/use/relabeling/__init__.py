@@ -1,0 +1,177 @@
+"""Labels that a model disagrees with: listed for a review, and corrected after it.
+
+The review is a CSV file. Each row names an item by its sha256. What it decides is
+checked, kept in the store, and used by the next ingestion of the pipeline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from headrace.data.anchored import AnchoredStore, open_anchored
+from headrace.data.corrections import Corrections, find_corrections, save_corrections
+from headrace.data.snapshots.reading import find_snapshot, read_shard, shards_of
+from headrace.errors import NotFoundError, UsageError
+from headrace.planning.results import Saved
+from headrace.records import (
+    MANIFEST,
+    EvaluationRecord,
+    Record,
+    SnapshotRecord,
+    suspects_sentence,
+)
+from headrace.settings import Settings
+from headrace.state.disk import atomic_file, disk_errors
+from headrace.use.relabeling.page import review_page
+from headrace.use.relabeling.review import Decided, as_csv, decide
+
+
+class Listed(Record):
+    """A list for a review.
+
+    Attributes:
+        count: number of labels in it.
+        file: where it is.
+        reason: how many of them are expected to be wrong.
+    """
+
+    pipeline: str
+    count: int
+    file: str
+    reason: str
+
+
+class Applied(Record):
+    """What a reviewed file or a withdrawal has changed.
+
+    Attributes:
+        corrected: number of labels that the next ingestion corrects, in all.
+        digest: of the corrections; empty if there are none.
+        who: the user, from the settings; not verified.
+        decisions: number of rows of the file by decision.
+    """
+
+    pipeline: str
+    corrected: int
+    digest: str
+    who: str
+    decisions: Mapping[str, int] = {}
+
+
+def list_suspects(
+    pipeline: str, file: Path, settings: Settings, *, as_page: bool = False
+) -> Listed:
+    """Write the labels that the last run's model disagrees with.
+
+    Args:
+        pipeline: its name.
+        file: to write; it must not exist.
+        settings: where the store and the ledger are.
+        as_page: an HTML page with the items instead of a CSV file.
+
+    Raises:
+        NotFoundError: the pipeline has had no run.
+        UsageError: the file exists, or no label is suspected.
+        IntegrityError: the data is gone or damaged.
+    """
+    anchored = open_anchored(settings)
+    evaluation = _last(anchored, pipeline)
+    rows = [row for row in evaluation.suspects if row.item]
+    if not rows:
+        raise UsageError(
+            f"The last run of {pipeline} found no label that may be wrong.",
+            "Other runs may: a model that fits the data better finds more.",
+        )
+    if file.exists():
+        raise UsageError(
+            f"{file} is there already, perhaps with decisions.",
+            "Move it away, or name another with --output.",
+        )
+    text = as_csv(rows)
+    if as_page:
+        snapshot = _snapshot(anchored, evaluation.snapshot_digest)
+        text = review_page(pipeline, rows, snapshot)
+    with disk_errors(str(file.parent)), atomic_file(file) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="")
+    reason = suspects_sentence(evaluation.metrics)
+    return Listed(pipeline=pipeline, count=len(rows), file=str(file), reason=reason)
+
+
+def apply_review(pipeline: str, file: Path, settings: Settings) -> Applied:
+    """Check a reviewed file, and correct the labels that it accepts.
+
+    Args:
+        pipeline: its name.
+        file: a CSV file from `list_suspects` or from its page.
+        settings: where the store and the ledger are, and who the user is.
+
+    Raises:
+        NotFoundError: there is no such file, or the pipeline has had no run.
+        InputError: a row does not fit; the message names its line.
+        IntegrityError: the data is gone or damaged.
+    """
+    anchored = open_anchored(settings)
+    snapshot = _snapshot(anchored, _last(anchored, pipeline).snapshot_digest)
+    known = find_corrections(anchored, pipeline)
+    decided: Decided = decide(file, _labels(snapshot), known, snapshot.description)
+    if not decided.rows:
+        raise UsageError(
+            f"{file} accepts no correction ({decided.counts.get('', 0)} rows are not "
+            "decided).",
+            "Write accept, keep or skip into the column decision.",
+        )
+    corrections = known.with_rows(decided.rows, settings.user)
+    save_corrections(anchored, corrections)
+    counts = {name or "undecided": n for name, n in decided.counts.items()}
+    return Applied(
+        pipeline=pipeline,
+        corrected=len(corrections.rows),
+        decisions=counts,
+        digest=corrections.digest,
+        who=settings.user,
+    )
+
+
+def withdraw(pipeline: str, settings: Settings) -> Applied:
+    """Take all corrections of a pipeline back; raises UsageError if there are none."""
+    anchored = open_anchored(settings)
+    if not anchored.ledger.last_anchor_below(f"corrections/{pipeline}/"):
+        raise UsageError(
+            f"No label of {pipeline} was corrected.", "There is nothing to withdraw."
+        )
+    save_corrections(anchored, Corrections(pipeline=pipeline, who=settings.user))
+    return Applied(pipeline=pipeline, corrected=0, digest="", who=settings.user)
+
+
+def _last(anchored: AnchoredStore, pipeline: str) -> EvaluationRecord:
+    saved = anchored.read_record(f"pipelines/{pipeline}/evaluate.json", Saved)
+    if saved is None:
+        raise NotFoundError(
+            f"There is no evaluation of {pipeline} in this home.",
+            f"Run `headrace run {pipeline}` first, or set HEADRACE_HOME.",
+        )
+    return EvaluationRecord.model_validate(saved.record)
+
+
+def _snapshot(anchored: AnchoredStore, digest: str) -> SnapshotRecord:
+    key = f"snapshots/{digest}/{MANIFEST}"
+    recorded = anchored.ledger.anchors([key]).get(key, "")
+    snapshot = find_snapshot(anchored.store, digest, recorded)
+    if snapshot is None:
+        raise NotFoundError(
+            f"The snapshot {digest[:16]} of the last run is no longer in the store.",
+            "Run the pipeline again, which reads the data again.",
+        )
+    return snapshot
+
+
+def _labels(snapshot: SnapshotRecord) -> dict[str, set[str]]:
+    """The labels of each item; an item may be there more than once."""
+    labels: dict[str, set[str]] = {}
+    for shard in shards_of(snapshot):
+        table = read_shard(snapshot, shard, ["item", "label"])
+        items, given = table["item"].to_pylist(), table["label"].to_pylist()
+        for item, label in zip(items, given, strict=True):
+            labels.setdefault(item, set()).add(label)
+    return labels

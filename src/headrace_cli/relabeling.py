@@ -1,0 +1,71 @@
+"""``headrace relabel``: labels that the model disagrees with, listed and corrected."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from typer import Option
+
+from headrace.errors import UsageError
+from headrace_cli.answers import answer, prepared
+from headrace_cli.pipelines import PipelineArgument
+
+
+def relabel(
+    pipeline: PipelineArgument,
+    page: Annotated[
+        bool, Option("--page", help="Write an HTML page with the items instead.")
+    ] = False,
+    output: Annotated[
+        Path | None,
+        Option(
+            metavar="FILE",
+            help="The file to write; by default PIPELINE-labels.csv or .html here.",
+        ),
+    ] = None,
+    apply: Annotated[
+        Path | None,
+        Option(metavar="FILE", help="Use the decisions of a reviewed CSV file."),
+    ] = None,
+    withdraw: Annotated[
+        bool, Option("--withdraw", help="Take all corrections back.")
+    ] = False,
+) -> None:
+    """List labels that may be wrong, or correct them.
+
+    Without options, the labels that the last run's model disagrees with are written as
+    CSV, with a column for decisions: accept, keep or skip. The corrections of --apply
+    are used from the next run on.
+    """
+    from headrace.settings import find_pipeline
+    from headrace.spec import load_spec
+    from headrace.use import relabeling
+
+    if withdraw + (apply is not None) + (page or output is not None) > 1:
+        raise UsageError(
+            "--apply, --withdraw and --page or --output exclude each other.",
+            "Run one after the other.",
+        )
+    settings = prepared()
+    name = load_spec(find_pipeline(pipeline, settings)).name
+    if withdraw or apply is not None:
+        if apply is not None:
+            applied = relabeling.apply_review(name, apply, settings)
+            reason = f"the next run corrects {applied.corrected:,} labels"
+        else:
+            applied = relabeling.withdraw(name, settings)
+            reason = "all corrections are withdrawn, from the next run on"
+        status = "withdrawn" if withdraw else "applied"
+        value = {**applied.model_dump(), "status": status, "reason": reason}
+        counts = ", ".join(f"{n:,} {what}" for what, n in applied.decisions.items())
+        answer(value, f"{name}: {reason}{f' ({counts})' if counts else ''}.")
+        return
+    file = output or Path(f"{name}-labels.{'html' if page else 'csv'}")
+    listed = relabeling.list_suspects(name, file, settings, as_page=page)
+    value = {**listed.model_dump(), "status": "listed"}
+    answer(
+        value,
+        f"{name}: {listed.reason}\n  {listed.file}\nDecide with accept, keep or skip, "
+        f"then run: headrace relabel {name} --apply FILE",
+    )

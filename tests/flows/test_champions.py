@@ -1,0 +1,347 @@
+"""A running watch sees what is changed behind its back; a repair puts it back."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.homes import Home, rows_of
+
+from headrace.errors import IntegrityError
+from headrace.settings import Settings
+from headrace.state.ledger import Ledger
+from headrace.state.ledger.copies import LedgerCopy, keep_rows
+from headrace.state.store import Store
+from headrace.state.tracking import MODEL_FILE, Tracking
+from headrace.use import watching
+from headrace.use.repair import repair
+from headrace.use.watching import Watch
+from headrace_flows.champions import ChampionWatch, watching_champions
+
+Trained = Any
+LIMIT_SECONDS = 30.0
+MLFLOW = (
+    "SELECT * FROM model_versions",
+    "SELECT * FROM model_version_tags ORDER BY key",
+    "SELECT * FROM registered_model_aliases ORDER BY alias",
+    "SELECT * FROM runs ORDER BY run_uuid",
+    "SELECT * FROM params ORDER BY run_uuid, key",
+    "SELECT * FROM metrics ORDER BY run_uuid, key, timestamp, step, value",
+    "SELECT * FROM latest_metrics ORDER BY run_uuid, key",
+    "SELECT * FROM tags ORDER BY run_uuid, key",
+    "SELECT * FROM inputs ORDER BY input_uuid",
+    "SELECT * FROM logged_models ORDER BY model_id",
+)
+
+
+@pytest.fixture
+def watched(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> Iterator[Trained]:
+    """A home whose watch runs, every 0.2 seconds, and has looked once."""
+    monkeypatch.setattr(watching, "CONFIRM_SECONDS", 0.1)
+    settings = trained.settings.model_copy(update={"watch_seconds": 0.2})
+    Tracking(settings)  # the home was moved: MLflow's paths follow
+    with watching_champions(settings):
+        wait_for(lambda: quiet(settings))
+        yield trained
+
+
+def quiet(settings: Settings) -> bool:
+    """Whether the ledger and its copy are complete."""
+    names = Store(settings.store).names("ledger")
+    last = max((int(n[10:19]) for n in names), default=0)
+    database = settings.home / "headrace.db"
+    return bool(last) and rows_of(database, "SELECT max(number) FROM chain") == [
+        (last,)
+    ]
+
+
+def wait_for(condition: Callable[[], object]) -> Any:
+    deadline = time.monotonic() + LIMIT_SECONDS
+    while time.monotonic() < deadline:
+        if found := condition():
+            return found
+        time.sleep(0.05)
+    raise AssertionError("nothing was reported in time")
+
+
+def found(settings: Settings, what: str) -> list[str]:
+    """The actions that the ledger has for what was changed."""
+    steps = Ledger(settings.database_url).tamperings("blobs")
+    return [step.action for step in steps if step.what.startswith(what)]
+
+
+def mlflow_rows(settings: Settings) -> list[Any]:
+    return [rows_of(settings.home / "mlflow.db", query) for query in MLFLOW]
+
+
+def execute(database: Path, *statements: str) -> None:
+    with closing(sqlite3.connect(database, timeout=30)) as connection:
+        with connection:
+            for statement in statements:
+                connection.execute(statement)
+
+
+def move_alias(trained: Trained) -> str:
+    Tracking(trained.settings).client.delete_registered_model_alias("blobs", "champion")
+    return "alias champion"
+
+
+def delete_version(trained: Trained) -> str:
+    Tracking(trained.settings).client.delete_model_version("blobs", "1")
+    return "version 1"
+
+
+def delete_run(trained: Trained) -> str:
+    Tracking(trained.settings).client.delete_run(trained.weak.run_id)
+    return f"run {trained.weak.run_id}"
+
+
+def delete_run_for_good(trained: Trained) -> str:
+    run = trained.weak.run_id
+    tables = ("metrics", "latest_metrics", "params", "tags", "runs")
+    execute(
+        trained.settings.home / "mlflow.db",
+        *(f"DELETE FROM {table} WHERE run_uuid = '{run}'" for table in tables),
+    )
+    return f"run {run}"
+
+
+def change_metric(trained: Trained) -> str:
+    run = trained.weak.run_id
+    execute(
+        trained.settings.home / "mlflow.db",
+        f"UPDATE metrics SET value = 0.99 WHERE run_uuid = '{run}' "
+        "AND key = 'val_accuracy'",
+        f"UPDATE latest_metrics SET value = 0.99 WHERE run_uuid = '{run}' "
+        "AND key = 'val_accuracy'",
+    )
+    return f"run {run}"
+
+
+def delete_evidence(trained: Trained) -> str:
+    [file] = run_folder(trained).glob("evaluation/report.json")
+    file.unlink()
+    return "file evaluation/report.json"
+
+
+def change_evidence(trained: Trained) -> str:
+    [file] = run_folder(trained).glob("evaluation/report.json")
+    file.write_bytes(file.read_bytes().replace(b"0", b"1"))
+    return "file evaluation/report.json"
+
+
+def delete_data(trained: Trained) -> str:
+    [file] = Path(trained.settings.store).glob("snapshots/*/items/0000.parquet")
+    file.unlink()
+    return "snapshot"
+
+
+def edit_ledger(trained: Trained) -> str:
+    execute(
+        trained.settings.home / "headrace.db",
+        "DROP TRIGGER entries_no_update",
+        "UPDATE entries SET why = 'it was the best' WHERE sequence = 1",
+    )
+    return "row entries"
+
+
+def run_folder(trained: Trained) -> Path:
+    home, run = trained.settings.home, trained.weak.run_id
+    return Path(home / "mlartifacts" / "blobs" / run / "artifacts")
+
+
+def files_of(trained: Trained) -> dict[str, bytes]:
+    """Every file of the artifacts, and of the snapshots."""
+    home, store = trained.settings.home, Path(trained.settings.store)
+    roots = [home / "mlartifacts", store / "snapshots"]
+    paths = [path for root in roots for path in root.rglob("*") if path.is_file()]
+    return {str(path): path.read_bytes() for path in paths}
+
+
+def ledger_rows(settings: Settings) -> list[Any]:
+    names = ("versions", "evidence", "entries", "anchors")
+    database = settings.home / "headrace.db"
+    return [rows_of(database, f"SELECT * FROM {name}") for name in names]
+
+
+ATTACKS = [
+    move_alias,
+    delete_version,
+    delete_run,
+    delete_run_for_good,
+    change_metric,
+    delete_evidence,
+    change_evidence,
+    delete_data,
+    edit_ledger,
+]
+
+
+@pytest.fixture
+def ready(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> Trained:
+    """A home that a watch has looked at before."""
+    monkeypatch.setattr(watching, "CONFIRM_SECONDS", 0.0)
+    Tracking(trained.settings)
+    assert Watch(trained.settings).look() == []
+    return trained
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_each_is_seen_once(ready: Trained, attack: Callable[[Trained], str]) -> None:
+    """Also by several watches of one ledger."""
+    first, second = Watch(ready.settings), Watch(ready.settings)
+    assert first.look() == second.look() == []
+    what = attack(ready)
+    assert not first.is_quiet()
+    reported = [*first.look(), *second.look(), *first.look()]
+    assert len([step for step in reported if step.what.startswith(what)]) == 1
+    assert len({step.subject for step in reported}) == len(reported)
+    assert found(ready.settings, what) == ["tampered"]
+
+
+def test_a_running_watch_sees_it_and_one_repair_puts_all_back(watched: Trained) -> None:
+    settings = watched.settings
+    before = mlflow_rows(settings), files_of(watched), ledger_rows(settings)
+    attacks = move_alias, delete_run_for_good, change_evidence, delete_data
+    for attack in attacks:
+        what = attack(watched)
+        wait_for(lambda what=what: found(settings, what) == ["tampered"])
+    what = edit_ledger(watched)
+    wait_for(lambda: found(settings, what) == ["tampered"])
+    done = repair("blobs", settings)
+    assert (done.status, done.is_sound) == ("restored", True), done.reason
+    for subject in ("alias champion", "run ", "file ", "snapshot", "row entries"):
+        actions = found(settings, subject)
+        assert actions[0] == "tampered"
+        assert "restored" in actions
+    assert mlflow_rows(settings) == before[0]
+    assert files_of(watched) == before[1]
+    assert ledger_rows(settings)[:3] == before[2][:3]
+    assert Ledger(settings.database_url).walk_chain().problem == ""
+
+
+def test_a_version_that_was_deleted_in_mlflow_comes_back(ready: Trained) -> None:
+    settings = ready.settings
+    [before] = rows_of(settings.home / "mlflow.db", "SELECT * FROM model_versions")
+    delete_version(ready)
+    assert repair("blobs", settings).is_sound
+    [after] = rows_of(settings.home / "mlflow.db", "SELECT * FROM model_versions")
+    assert after == before
+    client = Tracking(settings).client
+    assert client.get_registered_model("blobs").aliases == {"champion": 1}
+
+
+def test_a_quiet_check_reads_nothing(
+    ready: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch = ChampionWatch(ready.settings)
+    for _ in range(3):
+        watch.look()
+
+    def refuse(*_: Any) -> None:
+        raise AssertionError("the ledger was opened")
+
+    monkeypatch.setattr(watching, "Ledger", refuse)
+    assert watch.look() == []
+    move_alias(ready)
+    with pytest.raises(AssertionError, match="was opened"):
+        watch.look()
+
+
+def test_a_file_that_was_restored_is_settled(ready: Trained) -> None:
+    watch = ChampionWatch(ready.settings)
+    [model] = [
+        file
+        for file in ready.settings.home.glob(f"mlartifacts/**/{MODEL_FILE}")
+        if ready.weak.model_uri.rpartition("/")[2] in str(file)
+    ]
+    model.write_bytes(b"another model")
+    assert [done.status for done in watch.look()] == ["restored"]
+    assert watch.look() == []
+    assert found(ready.settings, "file model") == ["tampered", "settled"]
+
+
+def test_the_history_has_it(ready: Trained) -> None:
+    move_alias(ready)
+    Watch(ready.settings).look()
+    home = Home(ready.settings.home, ready.settings.project)
+    [row] = home.headrace("history", "blobs", "--json").json["tamperings"]
+    assert (row["what"], row["action"]) == ("alias champion", "tampered")
+    assert row["why"].endswith("is on no version, and the ledger has version 1.")
+    assert "alias champion: MLflow's alias" in home.headrace("history", "blobs").out
+
+
+def test_a_chain_that_was_written_anew_is_not_restored(ready: Trained) -> None:
+    """Its rows and links fit each other, but not the copy in the store."""
+    settings = ready.settings
+    database = settings.home / "headrace.db"
+    triggers = "SELECT name FROM sqlite_master WHERE type = 'trigger'"
+    execute(
+        database,
+        *(f"DROP TRIGGER {name}" for (name,) in rows_of(database, triggers)),
+        "DELETE FROM chain WHERE number = (SELECT max(number) FROM chain)",
+        "DELETE FROM entries",
+    )
+    with pytest.raises(IntegrityError, match="one of them was written anew"):
+        LedgerCopy(settings.database_url, Store(settings.store)).restore()
+
+
+def test_a_row_that_was_never_added_is_removed(ready: Trained) -> None:
+    settings = ready.settings
+    database = settings.home / "headrace.db"
+    before = ledger_rows(settings)
+    execute(
+        database,
+        "INSERT INTO entries SELECT model, action, who, \"when\", 'planted', 2, 1, 1, "
+        "forced, evidence_id FROM entries",
+    )
+    assert ledger_rows(settings) != before
+    [edit] = LedgerCopy(settings.database_url, Store(settings.store)).restore()
+    assert edit.problem == "is in no link of the chain"
+    assert ledger_rows(settings) == before
+    assert Ledger(settings.database_url).walk_chain().problem == ""
+
+
+def test_a_copy_that_was_changed_restores_nothing(ready: Trained) -> None:
+    settings = ready.settings
+    [copy] = Path(settings.store, "ledger").glob("*.json")
+    copy.write_text(copy.read_text().replace("ada@lab", "eve@lab"))
+    edit_ledger(ready)
+    assert LedgerCopy(settings.database_url, Store(settings.store)).restore() == []
+    assert "was changed" in Ledger(settings.database_url).walk_chain().problem
+    with pytest.raises(IntegrityError, match="Restore it from a backup"):
+        repair("blobs", settings)
+
+
+def test_only_new_rows_are_copied(ready: Trained) -> None:
+    settings = ready.settings
+    keep_rows(settings)
+    before = Store(settings.store).names("ledger")
+    keep_rows(settings)
+    assert Store(settings.store).names("ledger") == before
+    Ledger(settings.database_url).anchor({"stages/a.json": "0" * 64})
+    keep_rows(settings)
+    assert len(Store(settings.store).names("ledger")) == len(before) + 1
+
+
+def test_a_ledger_from_an_older_backup_is_seen(ready: Trained) -> None:
+    """It is sound in itself, and ends before the copy does."""
+    settings = ready.settings
+    ledger = settings.home / "headrace.db"
+    with closing(sqlite3.connect(ledger)) as connection:
+        backup = sqlite3.connect(settings.home / "backup.db")
+        connection.backup(backup)
+        backup.close()
+    Ledger(settings.database_url).anchor({"stages/a.json": "0" * 64})
+    keep_rows(settings)
+    for name in ("headrace.db-wal", "headrace.db-shm"):
+        (settings.home / name).unlink(missing_ok=True)
+    (settings.home / "backup.db").replace(ledger)
+    [step] = Watch(settings).look()
+    assert (step.model, step.what) == ("", "copy of the ledger")
+    assert "one of them was written anew" in step.why

@@ -1,0 +1,204 @@
+"""A list of suspected labels, its review, and what the next ingestion makes of it."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.blobs import spec_of
+from tests.homes import Answer, Home
+
+from headrace.data.anchored import open_anchored
+from headrace.data.corrections import find_corrections
+from headrace.data.snapshots.reading import read_shard, shards_of
+from headrace.errors import IntegrityError
+from headrace.planning import Plan
+from headrace.records import SnapshotRecord
+from headrace.settings import Settings
+from headrace.stages.ingestion import ingest
+
+LATEST = "pipelines/blobs/evaluate.json"
+
+
+def settings_of(home: Home) -> Settings:
+    return Settings(project=home.project, home=home.path, user="ada@lab")
+
+
+def labels_of(snapshot: SnapshotRecord) -> dict[str, str]:
+    labels: dict[str, str] = {}
+    for shard in shards_of(snapshot):
+        table = read_shard(snapshot, shard, ["item", "label"])
+        items, given = table["item"].to_pylist(), table["label"].to_pylist()
+        labels |= dict(zip(items, given, strict=True))
+    return labels
+
+
+def ingested(home: Home) -> SnapshotRecord:
+    """The snapshot of a new ingestion of the pipeline."""
+    settings, spec = settings_of(home), spec_of(home.project)
+    plan = Plan(spec, home.project / "pipelines" / "blobs", settings)
+    return ingest(
+        spec.data, spec.medium, plan.store, settings, spec.task, plan.corrections
+    )
+
+
+@pytest.fixture
+def suspicious(after_first: Home) -> Home:
+    """A home whose last run suspects the labels of three items."""
+    anchored = open_anchored(settings_of(after_first))
+    saved = anchored.read_json(LATEST)
+    labels = sorted(labels_of(ingested(after_first)).items())[:3]
+    saved["record"]["suspects"] = [
+        {
+            "name": f"=row[{number}]",
+            "split": "train",
+            "label": label,
+            "likely": str((int(label) + 1) % 3),
+            "chance": 0.99,
+            "chance_wrong": 0.9,
+            "item": item,
+        }
+        for number, (item, label) in enumerate(labels)
+    ]
+    anchored.write_json(LATEST, saved)
+    return after_first
+
+
+def reviewed(home: Home, file: Path, *decisions: str, **changed: str) -> Path:
+    """A reviewed list: decisions by row, and other values of the last row."""
+    answer = home.headrace("relabel", "blobs", "--output", str(file), "--json")
+    assert answer.exit_code == 0, answer.err
+    rows = list(csv.DictReader(file.open()))
+    for row, decision in zip(rows, decisions, strict=True):
+        row["decision"] = decision
+    rows[-1] |= changed
+    with file.open("w", newline="") as target:
+        writer = csv.DictWriter(target, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(rows)
+    return file
+
+
+def apply(home: Home, file: Path) -> Answer:
+    return home.headrace("relabel", "blobs", "--apply", str(file), "--json")
+
+
+def test_the_list_names_items_and_no_formula(suspicious: Home, tmp_path: Path) -> None:
+    file = tmp_path / "list.csv"
+    answer = suspicious.headrace("relabel", "blobs", "--output", str(file), "--json")
+    assert answer.json["count"] == 3
+    rows = list(csv.DictReader(file.open()))
+    assert [row["decision"] for row in rows] == ["", "", ""]
+    assert rows[0]["name"] == "'=row[0]"
+    assert len(rows[0]["item"]) == 64
+    again = suspicious.headrace("relabel", "blobs", "--output", str(file), "--json")
+    assert (again.exit_code, "is there already" in again.out) == (2, True)
+
+
+def test_accepted_corrections_are_in_the_next_snapshot(
+    suspicious: Home, tmp_path: Path
+) -> None:
+    before = ingested(suspicious)
+    file = reviewed(suspicious, tmp_path / "a.csv", "accept", "keep", "accept")
+    answer = apply(suspicious, file).json
+    assert (answer["status"], answer["corrected"]) == ("applied", 2)
+    assert answer["decisions"] == {"accept": 2, "keep": 1}
+    after = ingested(suspicious)
+    old, new = labels_of(before), labels_of(after)
+    changed = {item: (old[item], new[item]) for item in old if old[item] != new[item]}
+    assert len(changed) == 2
+    assert all(int(b) == (int(a) + 1) % 3 for a, b in changed.values())
+    assert after.corrections == answer["digest"] != ""
+    digest = answer["digest"][:16]
+    assert f"2 labels were corrected (corrections {digest})" in after.notes
+    assert after.digest != before.digest
+    assert Counter(after.rows) == Counter(before.rows)
+
+
+def test_they_can_be_repeated_and_taken_back(suspicious: Home, tmp_path: Path) -> None:
+    before = ingested(suspicious)
+    file = reviewed(suspicious, tmp_path / "a.csv", "accept", "skip", "")
+    assert apply(suspicious, file).exit_code == 0
+    assert apply(suspicious, file).json["corrected"] == 1
+    known = find_corrections(open_anchored(settings_of(suspicious)), "blobs")
+    assert (known.who, len(known.rows)) == ("ada@lab", 1)
+    assert ingested(suspicious).digest != before.digest
+    answer = suspicious.headrace("relabel", "blobs", "--withdraw", "--json").json
+    assert (answer["status"], answer["corrected"]) == ("withdrawn", 0)
+    assert ingested(suspicious) == before
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"item": "0" * 64}, "line 4: the item '0000"),
+        ({"label": "7"}, "line 4: the item is labelled"),
+        ({"proposed": "9"}, "line 4: the proposed label '9' is none of the classes"),
+        ({"decision": "yes"}, "line 4: the decision 'yes' is unknown"),
+    ],
+)
+def test_a_row_that_does_not_fit_is_named(
+    suspicious: Home, tmp_path: Path, changed: dict[str, str], message: str
+) -> None:
+    file = reviewed(suspicious, tmp_path / "a.csv", *["accept"] * 3, **changed)
+    answer = apply(suspicious, file)
+    assert answer.exit_code == 1
+    assert f"{file}, {message}" in json.loads(answer.out)["error"]["message"]
+    assert not Path(settings_of(suspicious).store, "corrections").exists()
+
+
+@pytest.mark.parametrize(
+    ("write", "code", "message"),
+    [
+        (lambda file: file.write_text("item,label\n"), 1, "the column proposed is"),
+        (lambda file: file.write_bytes(b"\xff\xfe\x00"), 1, "is not UTF-8"),
+        (lambda file: None, 2, "cannot be read: No such file"),
+    ],
+)
+def test_a_file_of_another_form_is_refused(
+    suspicious: Home,
+    tmp_path: Path,
+    write: Callable[[Path], Any],
+    code: int,
+    message: str,
+) -> None:
+    file = tmp_path / "a.csv"
+    write(file)
+    answer = apply(suspicious, file)
+    assert (answer.exit_code, message in answer.out) == (code, True)
+
+
+def test_corrections_that_were_changed_in_the_store_stop_a_run(
+    suspicious: Home, tmp_path: Path
+) -> None:
+    file = reviewed(suspicious, tmp_path / "a.csv", "accept", "keep", "keep")
+    assert apply(suspicious, file).exit_code == 0
+    [kept] = Path(settings_of(suspicious).store, "corrections").glob("*/*.json")
+    kept.write_text(kept.read_text().replace("ada@lab", "eve@lab"))
+    with pytest.raises(IntegrityError, match="gone or were changed"):
+        ingested(suspicious)
+
+
+def test_the_page_shows_the_items_and_loads_nothing(
+    suspicious: Home, tmp_path: Path
+) -> None:
+    file = tmp_path / "list.html"
+    answer = suspicious.headrace(
+        "relabel", "blobs", "--page", "--output", str(file), "--json"
+    )
+    assert answer.json["count"] == 3
+    page = file.read_text()
+    assert page.count('<img src="data:image/png;base64,') == 3
+    assert "default-src &#39;none&#39;" in page
+    assert "http" not in page.replace("http-equiv", "")
+
+
+def test_a_pipeline_without_suspects_says_so(after_first: Home, tmp_path: Path) -> None:
+    file = str(tmp_path / "list.csv")
+    answer = after_first.headrace("relabel", "blobs", "--output", file, "--json")
+    assert (answer.exit_code, "no label that may be wrong" in answer.out) == (2, True)
