@@ -49,6 +49,7 @@ def _show_verification(result: Verification) -> None:
     show_text(f"  {_plain(result.reason)}")
     rows, head = result.chain["rows"], result.chain["head"]
     show_text(f"  ledger: {rows:,} rows; last link {head or 'none'}")
+    show_text(f"  signatures: {_signatures(result)}")
     for kind, count in result.missing.items():
         show_text(f"  no longer there: {count:,} {_plain(kind)}")
     for adoption in result.adopted:
@@ -57,6 +58,17 @@ def _show_verification(result: Verification) -> None:
             f"  {adoption.count:,} {what} were accepted without a check when the home "
             f"was upgraded, by {adoption.who} at {adoption.when}"
         )
+
+
+def _signatures(result: Verification) -> str:
+    found = result.signatures
+    if found.status == "unsigned":
+        return "none"
+    keys = ", ".join(f"{key[:12]}..." for key in found.keys)
+    seen = f"of {found.links:,} rows, from row {found.first} on"
+    if found.status == "checked":
+        return f"{seen}, by {keys}"
+    return f"{seen}; not checked, as no key is set"
 
 
 def _plain(text: str) -> str:

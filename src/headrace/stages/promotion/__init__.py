@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeGuard
 
+from headrace.data.heads import remember_head
 from headrace.errors import PromotionError
 from headrace.models.logged.soundness.checks import find_flaw
 from headrace.records import (
@@ -20,6 +21,7 @@ from headrace.records import (
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
 from headrace.spec.law import Change, recorded_changes
+from headrace.stages.promotion import signed
 from headrace.state.ledger import Approval, Champion, Evidence, Ledger, Version
 from headrace.state.ledger.versions import compared_with_another
 from headrace.state.tracking import Tracking, version_tags
@@ -197,10 +199,13 @@ def conclude(  # noqa: PLR0913
     if decided is None or decided.status in ("promoted", "unchanged"):
         row = ledger.version(spec.name, version)
         decided = _refuse_unsound(row, settings) or decided
+        if decided is None and spec.promotion.signed:
+            decided = _refuse_unsigned(row, settings, ledger)
     if decided is None:
         why = passing_gates(evaluation.gates)
         decided = _promote(spec, version, why, evidence, settings, ledger, champion)
     aliases = project_aliases(spec.name, ledger, Tracking(settings))
+    remember_head(settings, ledger)
     return decided.model_copy(update={"aliases": aliases.get(version, ())})
 
 
@@ -244,6 +249,14 @@ def _refuse_unsound(version: Version, settings: Settings) -> PromotionRecord | N
         f"version {version.version} is not what was registered: {flaw.message} Run "
         f"`headrace repair {version.model}/{version.version}`."
     )
+
+
+def _refuse_unsigned(
+    version: Version, settings: Settings, ledger: Ledger
+) -> PromotionRecord | None:
+    """A refusal if the law wants a signature that a version has not."""
+    flaw = signed.find_flaw(version, settings, ledger)
+    return _refused(f"promotion.signed: {flaw}") if flaw else None
 
 
 def passing_gates(gates: Sequence[GateResult]) -> str:

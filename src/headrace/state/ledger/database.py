@@ -23,6 +23,7 @@ from headrace.settings import Settings
 from headrace.state.disk import full_disk
 from headrace.state.ledger.chain import Appender, adopt_rows
 from headrace.state.ledger.engines import is_out_of_room, is_read_only, make_engine
+from headrace.state.ledger.signatures import key_for
 from headrace.state.ledger.tables import FORMAT, MARKER, METADATA
 
 _LOCK = 0x48454144  # an arbitrary key of PostgreSQL's advisory lock for all writes
@@ -128,7 +129,7 @@ class Database:
         with self.locking() as connection:  # the first lock, so there is no deadlock
             if self._guard is not None:
                 self._guard(connection)
-            yield Appender(connection)
+            yield Appender(connection, key_for(connection, self.name))
 
     def reading(self) -> contextlib.AbstractContextManager[sa.Connection]:
         """A transaction that only reads."""
