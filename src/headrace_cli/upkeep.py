@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +26,13 @@ WIDTH = 40
 
 
 def verify(
-    model: Annotated[str, Argument(help="A model; by default everything.")] = "",
+    name: Annotated[
+        str,
+        Argument(
+            metavar="MODEL|FILE",
+            help="A model, or the file of a bundle; by default everything.",
+        ),
+    ] = "",
     head: Annotated[
         str,
         Option(
@@ -34,13 +41,39 @@ def verify(
             "still be in the chain.",
         ),
     ] = "",
+    key: Annotated[
+        str,
+        Option(
+            metavar="FILE",
+            help="The public keys, PEM, whose signatures count; by default those of "
+            "HEADRACE_SIGNING_KEY and HEADRACE_VERIFY_KEY.",
+        ),
+    ] = "",
 ) -> None:
-    """Check that ledger, store and models are as recorded."""
+    """Check that ledger, store and models are as recorded; or a bundle.
+
+    A bundle needs no home and no network.
+    """
+    from headrace.state.signing.keys import trusted_keys
     from headrace.use import verification
 
-    result = verification.verify(begin(), model, head)
+    settings = begin()
+    trusted = trusted_keys(settings, key)
+    if _is_file(name):
+        from headrace.use.bundling.checking import check_bundle
+
+        found = check_bundle(Path(name), trusted)
+        text = f"bundle  {found.status}\n  {found.reason}"
+        answer(found.model_dump(mode="json"), text, int(found.status != "ok"))
+        return
+    result = verification.verify(settings, name, head, trusted)
     value, exit_code = result.model_dump(mode="json"), int(result.status != "ok")
     answer(value, lambda: _show_verification(result), exit_code)
+
+
+def _is_file(name: str) -> bool:
+    """Whether a name is that of a file and not of a model."""
+    return Path(name).is_file() or os.sep in name or name.endswith(".tar")
 
 
 def _show_verification(result: Verification) -> None:

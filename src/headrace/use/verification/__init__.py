@@ -18,7 +18,7 @@ from headrace.records import Record
 from headrace.settings import Settings
 from headrace.state.ledger import Ledger
 from headrace.state.ledger.rows import Adoption
-from headrace.state.signing.keys import trusted_keys
+from headrace.state.signing.keys import TrustedKeys, trusted_keys
 from headrace.use.verification.checks import Broken, Checks, Problem
 from headrace.use.verification.signatures import Signatures, check_ledger
 
@@ -55,13 +55,19 @@ class Verification(Record):
     seconds: float
 
 
-def verify(settings: Settings, model: str = "", head: str = "") -> Verification:
+def verify(
+    settings: Settings,
+    model: str = "",
+    head: str = "",
+    trusted: TrustedKeys | None = None,
+) -> Verification:
     """Check everything against the ledger.
 
     Args:
         settings: where the ledger, the store and MLflow are.
         model: check only what belongs to it; the whole ledger is checked anyway.
         head: an earlier last link of the ledger's chain, which must still be in it.
+        trusted: the keys whose signatures count; by default those of the settings.
 
     Raises:
         NotFoundError: there is no such model, or no home.
@@ -80,7 +86,7 @@ def verify(settings: Settings, model: str = "", head: str = "") -> Verification:
     if model:
         ledger.newest_version(model)  # raises NotFoundError
     chosen = [model] if model else ledger.models()
-    trusted = trusted_keys(settings)
+    trusted = trusted_keys(settings) if trusted is None else trusted
     checks, problem = Checks(settings, ledger, trusted), None
     log.info("verify: the ledger")
     chain = ledger.walk_chain(head)
