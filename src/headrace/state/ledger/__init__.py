@@ -266,7 +266,7 @@ class Ledger(Versions, Anchors):
         timeout = last.answer(
             "reject", who=TIMEOUT, why=why, evidence_id=last.evidence_id
         )
-        if self._database.is_read_only:
+        if not self._database.takes_rows:
             return timeout
         try:
             return self.add_approval(timeout)

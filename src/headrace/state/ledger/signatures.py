@@ -77,17 +77,27 @@ def key_for(connection: sa.Connection, name: str) -> SigningKey | None:
         UsageError: the ledger is signed, and this process has no key; or its key
             cannot be used.
     """
-    key = signing_key(Settings())
-    is_signed = sa.inspect(connection).has_table(SIGNATURES.name)
-    if key is None and is_signed:
+    if lacks_key(connection):
         raise UsageError(
             f"The ledger {name} is signed, and no signing key is set here. Nothing was "
             "changed.",
             "Set HEADRACE_SIGNING_KEY or HEADRACE_SIGNING_KEY_FILE.",
         )
-    if key is not None and not is_signed:
+    key = signing_key(Settings())
+    if key is not None:
         SIGNED.create_all(connection)
     return key
+
+
+def lacks_key(connection: sa.Connection) -> bool:
+    """Whether the ledger is signed, and this process has no key.
+
+    Raises:
+        UsageError: its key cannot be used.
+    """
+    if signing_key(Settings()) is not None:
+        return False
+    return sa.inspect(connection).has_table(SIGNATURES.name)
 
 
 def last_signed(connection: sa.Connection) -> SignedLink | None:

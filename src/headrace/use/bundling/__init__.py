@@ -107,6 +107,12 @@ def bundle(name: str, output: Path, settings: Settings) -> Bundled:
     ledger = Ledger(settings.database_url)
     version = ledger.find(name)
     require_signed(version, settings, ledger)
+    if key is None and is_wanted(version, ledger):
+        raise UsageError(
+            f"The pipeline file of {version.model} wants a signature "
+            "(promotion.signed), and no signing key is set.",
+            "Set HEADRACE_SIGNING_KEY_FILE.",
+        )
     packing = _Packing(version, settings, ledger)
     files = packing.files(is_signed=key is not None)
     folder = f"{version.model}-{version.version}"

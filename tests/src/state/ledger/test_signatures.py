@@ -14,7 +14,7 @@ from headrace.data.heads import find_rollback, remember_head
 from headrace.errors import UsageError
 from headrace.settings import Settings
 from headrace.state.copying import copy_ledger
-from headrace.state.ledger import Ledger
+from headrace.state.ledger import Approval, Ledger
 from headrace.state.signing.keys import TrustedKeys
 
 KEY = "HEADRACE_SIGNING_KEY_FILE"
@@ -189,6 +189,28 @@ def test_a_copy_has_the_signatures(
     copied.anchor({"stages/a.json": "a" * 64})
     report = copied.check_signatures(trusted)
     assert (report.links, report.problem) == (8, "")
+
+
+def test_without_a_key_a_request_that_has_expired_is_read_all_the_same(
+    signed: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading records the rejection, where rows can be added."""
+    signed.add_approval(
+        Approval(
+            model="digits",
+            version=2,
+            step=1,
+            action="request",
+            who="ada@lab",
+            expires="2020-01-01T00:00:00.000+00:00",
+        )
+    )
+    rows = signed.walk_chain().rows
+    monkeypatch.delenv(KEY)
+    last = Ledger(url_of(tmp_path)).approval("digits", 2)
+    assert last is not None
+    assert last.action == "reject"
+    assert signed.walk_chain().rows == rows
 
 
 def test_signatures_are_never_changed(signed: Ledger, tmp_path: Path) -> None:
