@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -73,7 +72,7 @@ def verify(
 
 def _is_file(name: str) -> bool:
     """Whether a name is that of a file and not of a model."""
-    return Path(name).is_file() or os.sep in name or name.endswith(".tar")
+    return Path(name).is_file() or name.endswith(".tar")
 
 
 def _show_verification(result: Verification) -> None:

@@ -7,7 +7,11 @@ from collections.abc import Iterator
 from typing import Literal
 
 from headrace.errors import IntegrityError, NotFoundError
-from headrace.models.logged.soundness.copies import copied_files, copy_key
+from headrace.models.logged.soundness.copies import (
+    copied_files,
+    copy_key,
+    mend_copy,
+)
 from headrace.settings import Settings
 from headrace.state.ledger import Ledger, Version
 from headrace.state.store import Store
@@ -48,7 +52,7 @@ def find_changed(
             continue
         if hashlib.sha256(data).hexdigest() != digest:
             what = f"{store.uri(key)} was changed: it is not the copy that was made."
-            yield "store", what, f"Delete it, and run `headrace repair {name}`."
+            yield "store", what, mend_copy(version, store)
     digest = ledger.anchors([key := card_key(version.run_id)]).get(key, "")
     if not digest:
         return

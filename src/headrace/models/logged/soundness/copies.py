@@ -82,6 +82,14 @@ def copy_key(version: Version, path: str) -> str:
     return _key(version.model_digest, path)
 
 
+def mend_copy(version: Version, store: Store) -> str:
+    """What to do about a copy that was changed."""
+    return (
+        f"Delete the folder {store.uri(_key(version.model_digest))}, and run `headrace "
+        f"repair {version.model}/{version.version}`, which copies the files again."
+    )
+
+
 def copied_files(version: Version) -> dict[str, str]:
     """The sha256 of each file of a version's copy in the store, by its name there."""
     logged = {**version.details.get("files", {}), MODEL_FILE: version.model_digest}
@@ -103,16 +111,11 @@ def fetch_copy(version: Version, folder: Path, settings: Settings) -> None:
             uri = store.uri(copy_key(version, path))
             raise IntegrityError(
                 f"{uri} is gone or changed: it is not in the store as it was copied.",
-                f"Run `headrace repair {version.model}/{version.version}`.",
+                mend_copy(version, store),
             )
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content)
-
-
-def is_copied(version: Version, settings: Settings) -> bool:
-    """Whether the store has a copy of a version's files, unchecked."""
-    return Store(settings.store).exists(_key(version.model_digest, _GOLDEN))
 
 
 def describe_files(folder: Path) -> dict[str, dict[str, str]]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from headrace.data.anchored import AnchoredStore
 from headrace.errors import IntegrityError
-from headrace.models.logged.soundness.copies import copied_files, fetch_copy, is_copied
+from headrace.models.logged.soundness.copies import copied_files, fetch_copy
 from headrace.settings import Settings
 from headrace.state.ledger import Ledger, Version
 from headrace.state.signing.keys import TrustedKeys, signing_key, trusted_keys
@@ -33,17 +33,21 @@ def sign_version(version: Version, settings: Settings, ledger: Ledger) -> bool:
         ledger: of the run, where the signature's digest is recorded.
 
     Returns:
-        whether it was signed now.
+        whether it was signed now. If the store's copy of the files is gone or changed,
+        it is not, and the log says so.
 
     Raises:
-        IntegrityError: the store's copy of the files is gone or changed.
         DependencyError: the store or the ledger does not answer.
     """
     key = signing_key(settings)
     if key is None or not find_signature_flaw(version, settings, ledger):
         return False
-    with _copy(version, settings) as folder:
-        signature = sign_folder(folder, key)
+    try:
+        with _copy(version, settings) as folder:
+            signature = sign_folder(folder, key)
+    except IntegrityError as error:
+        log.warning("%s is not signed: %s", version, error)
+        return False
     _anchored(settings, ledger).write(signature_key(version), signature)
     log.info("%s: signed with the key %s", version, key.id[:12])
     return True
@@ -94,11 +98,6 @@ def read_signature(
 def _copy(version: Version, settings: Settings) -> Iterator[Path]:
     """The store's copy of a version's files in a local folder, each checked."""
     with tempfile.TemporaryDirectory(prefix="headrace-") as place:
-        if not is_copied(version, settings):
-            raise IntegrityError(
-                f"{version} cannot be signed: the store has no whole copy of it.",
-                f"Run `headrace repair {version.model}/{version.version}`.",
-            )
         folder = Path(place) / f"{version.model}-{version.version}"
         fetch_copy(version, folder, settings)
         yield folder
