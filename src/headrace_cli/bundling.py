@@ -15,7 +15,7 @@ def bundle(
     model: ModelVersionArgument,
     output: Annotated[Path, Option(metavar="FILE", help="A new .tar file.")],
 ) -> None:
-    """Pack a version with all that proves it into one file.
+    """Pack a version and its proofs into one file.
 
     Model, engines, page, bill of materials, evidence, the record of its training,
     golden answers and signatures; `headrace verify FILE` checks it elsewhere.

@@ -49,9 +49,10 @@ def verify(
         ),
     ] = "",
 ) -> None:
-    """Check that ledger, store and models are as recorded; or a bundle.
+    """Check that all is as recorded, or check a bundle.
 
-    A bundle needs no home and no network.
+    That is the ledger, the store, models and MLflow. A bundle needs no home and no
+    network.
     """
     from headrace.state.signing.keys import trusted_keys
     from headrace.use import verification
