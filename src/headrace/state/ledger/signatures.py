@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from headrace.errors import UsageError
 from headrace.records import Record
-from headrace.settings import Settings
+from headrace.settings import Settings, variable
 from headrace.state.ledger.tables import CHAIN, SIGNATURES, SIGNED, missing_triggers
 from headrace.state.signing.keys import SigningKey, TrustedKeys, named, signing_key
 
@@ -77,14 +77,14 @@ def key_for(connection: sa.Connection, name: str) -> SigningKey | None:
         UsageError: the ledger is signed, and this process has no key; or its key
             cannot be used.
     """
-    if lacks_key(connection):
+    key, is_signed = _own_key(), _is_signed(connection)
+    if key is None and is_signed:
         raise UsageError(
             f"The ledger {name} is signed, and no signing key is set here. Nothing was "
             "changed.",
             "Set HEADRACE_SIGNING_KEY or HEADRACE_SIGNING_KEY_FILE.",
         )
-    key = signing_key(Settings())
-    if key is not None:
+    if key is not None and not is_signed:
         SIGNED.create_all(connection)
     return key
 
@@ -95,14 +95,26 @@ def lacks_key(connection: sa.Connection) -> bool:
     Raises:
         UsageError: its key cannot be used.
     """
-    if signing_key(Settings()) is not None:
-        return False
-    return sa.inspect(connection).has_table(SIGNATURES.name)
+    return _own_key() is None and _is_signed(connection)
+
+
+def _own_key() -> SigningKey | None:
+    """The key of this process; without one, no time is spent on all settings."""
+    names = ("HEADRACE_SIGNING_KEY", "HEADRACE_SIGNING_KEY_FILE")
+    return signing_key(Settings()) if any(map(variable, names)) else None
+
+
+def _is_signed(connection: sa.Connection) -> bool:
+    """Whether the ledger has the table of signatures."""
+    text = "SELECT to_regclass('signatures') IS NOT NULL"
+    if connection.dialect.name == "sqlite":
+        text = "SELECT count(*) FROM sqlite_master WHERE name = 'signatures'"
+    return bool(connection.exec_driver_sql(text).scalar())
 
 
 def last_signed(connection: sa.Connection) -> SignedLink | None:
     """The last link that is signed, unchecked; None if none is."""
-    if not sa.inspect(connection).has_table(SIGNATURES.name):
+    if not _is_signed(connection):
         return None
     newest = sa.select(SIGNATURES).order_by(SIGNATURES.c.number.desc()).limit(1)
     row = connection.execute(newest).mappings().one_or_none()
@@ -114,8 +126,8 @@ def check(connection: sa.Connection, trusted: TrustedKeys) -> SignatureReport:
 
     The chain itself must have been checked. Without keys, signatures are only counted.
     """
-    has_table = sa.inspect(connection).has_table(SIGNATURES.name)
-    rows = connection.execute(sa.select(SIGNATURES)).mappings() if has_table else ()
+    has_any = _is_signed(connection)
+    rows = connection.execute(sa.select(SIGNATURES)).mappings() if has_any else ()
     signed = {row["number"]: SignedLink(**row) for row in rows}
     query = sa.select(CHAIN).order_by(CHAIN.c.number)
     links = {row["number"]: row for row in connection.execute(query).mappings()}
@@ -178,7 +190,7 @@ def _signed_instead(
 
 def copy_signatures(source: sa.Connection, target: sa.Connection) -> None:
     """Copy the signatures of a ledger that the copy of it lacks."""
-    if not sa.inspect(source).has_table(SIGNATURES.name):
+    if not _is_signed(source):
         return
     SIGNED.create_all(target)
     present = set(target.execute(sa.select(SIGNATURES.c.number)).scalars())

@@ -213,8 +213,15 @@ def test_without_a_key_a_request_that_has_expired_is_read_all_the_same(
     assert signed.walk_chain().rows == rows
 
 
-def test_signatures_are_never_changed(signed: Ledger, tmp_path: Path) -> None:
-    engine = sa.create_engine(url_of(tmp_path))
+def test_signatures_of_either_database_are_never_changed(
+    url: str, trusted: TrustedKeys
+) -> None:
+    made = Ledger(url)
+    fill(made, 1, 2)
+    promote(made, 1)
+    assert made.check_signatures(trusted).links == made.walk_chain().rows
+    assert made.check_signatures(trusted).problem == ""
+    engine = sa.create_engine(url)
     for statement in ("DELETE FROM signatures", "UPDATE signatures SET key = ''"):
         with (
             pytest.raises(sa.exc.DBAPIError, match="never changed or removed"),
