@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python
-COMPILE_LOCK := $(BIN)/uv pip compile pyproject.toml --group dev --extra postgres --extra privacy --extra s3 --extra serve --universal \
+COMPILE_LOCK := $(BIN)/uv pip compile pyproject.toml --group dev --extra postgres --extra privacy --extra s3 --extra serve --extra sign --universal \
 	--python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command "make lock" --quiet
 
@@ -66,7 +66,7 @@ test-all: test ## Also those that start servers and workers, and break them
 	$(BIN)/python -m pytest -m integration $(PARALLEL)
 
 test-faults: setup ## Faults in full: a bad night of 8 runs, 10,000 racing promotions
-	RACES=10000 PIPELINES=4 $(BIN)/python -m pytest tests/faults
+	RACES=10000 PIPELINES=4 PLACES=50 $(BIN)/python -m pytest tests/faults
 
 fuzz: setup ## Damaged and hostile files for every reader, an hour: make fuzz ARGS=--minutes=60
 	$(BIN)/python -m tests.attacks.fuzz $(ARGS)

@@ -10,7 +10,9 @@ from uuid import UUID
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactCreate
 
+from headrace.data.anchored import AnchoredStore
 from headrace.pages import render
+from headrace.state.store import Store
 from headrace.state.tracking import Tracking
 from headrace.use.reporting import contents, log_report
 from headrace_flows.run import Run
@@ -42,7 +44,8 @@ def publish_report(run: Run) -> None:
         settings = run.plan.settings
         shown = contents(run, links(run, for_page=True), settings, run.plan.ledger)
         if run.promotion is not None and run.training is not None:
-            log_report(run.training.run_id, shown, Tracking(settings))
+            anchored = AnchoredStore(Store(settings.store), run.plan.ledger)
+            log_report(run.training.run_id, shown, Tracking(settings), anchored)
         values: dict[str, Any] = {
             "key": re.sub("[^a-z0-9]+", "-", f"{run.spec.name}-report".lower()),
             "type": "markdown",

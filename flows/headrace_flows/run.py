@@ -36,6 +36,7 @@ from headrace.stages.beside import Beside
 from headrace.state.disk import disk_errors
 from headrace.state.ledger import Ledger
 from headrace.state.ledger.leases import HeldLease, heartbeat, hold
+from headrace.state.signing.configuration import check_keys
 from headrace.use.repair import Repair, mend
 
 # Each stage, and the attribute of a run that has its result.
@@ -72,6 +73,9 @@ class Run:
         settings: where things are.
         register_only: whether the champion stays, whatever the gates say.
 
+    Raises:
+        UsageError: a key for signatures is needed, or cannot be used.
+
     Attributes:
         snapshot, contract, training, evaluation, registration, promotion: the results
             of its stages, each None until there is one.
@@ -102,6 +106,7 @@ class Run:
         *,
         register_only: bool = False,
     ) -> None:
+        check_keys(settings, is_wanted=spec.promotion.signed)
         self.spec = spec
         self.plan = Plan(spec, folder, settings)
         self.register_only = register_only

@@ -170,6 +170,17 @@ class Settings(BaseSettings):
         "of at least 32 characters; no record has it, and `headrace reproduce` needs "
         "the same. Without it they follow from training.seed",
     )
+    signing_key: SecretStr = option(
+        SecretStr(""),
+        "an ECDSA P-256 private key, PEM, that signs the ledger, models and bundles; "
+        "in one line, \\n stands for its line ends",
+    )
+    signing_key_file: str = option("", "a file with that key, readable by you only")
+    verify_key: str = option(
+        "",
+        "the public keys, PEM, whose signatures count, beside that of the signing key",
+    )
+    verify_key_file: str = option("", "a file with such public keys")
     max_bytes: int = option(64 * 2**30, "bytes of one data set, decoded", gt=0)
     max_members: int = option(5_000_000, "files in one archive or folder", gt=0)
     max_item_bytes: int = option(
@@ -281,12 +292,15 @@ class Settings(BaseSettings):
         return (self.home.absolute() / "mlartifacts").as_uri()
 
     def for_child(self) -> dict[str, Any]:
-        """All values as JSON, secrets included: for a child's standard input only."""
+        """All values as JSON, secrets included: for a child's standard input only.
+
+        The signing key is not among them: a child has it from its environment.
+        """
         secrets = {
             "storage_options": self.storage_options.get_secret_value(),
             "privacy_seed": self.privacy_seed.get_secret_value(),
         }
-        return self.model_dump(mode="json") | secrets
+        return self.model_dump(mode="json", exclude={"signing_key"}) | secrets
 
     @property
     def postgres_socket(self) -> str:

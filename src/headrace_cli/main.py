@@ -23,6 +23,7 @@ from headrace.errors import DependencyError, HeadraceError, UsageError
 from headrace.signs import visible
 from headrace_cli import first_word
 from headrace_cli.answers import INTERRUPTED, answered, print_failure, print_interrupted
+from headrace_cli.bundling import bundle
 from headrace_cli.explaining import explain
 from headrace_cli.generating import generate
 from headrace_cli.monitoring import monitor
@@ -41,7 +42,7 @@ HELP = ("-h", "--help")
 PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Train": (init, run, check, new, tune, backfill, relabel),
     "Decide": (compare, promote, rollback, history, approve, reject, list_),
-    "Use": (open_report, score, explain, say, generate, monitor, export),
+    "Use": (open_report, score, explain, say, generate, monitor, export, bundle),
     "Prove and restore": (verify, reproduce, repair, migrate),
     "Run as a service": (serve, up, deploy, trigger, worker, doctor),
 }

@@ -111,6 +111,7 @@ def check(
 ) -> None:
     """Check a pipeline file; with --data also its data. Trains nothing."""
     from headrace.settings import Settings, pipeline_names
+    from headrace.state.signing.configuration import check_keys
 
     settings = Settings()
     known = pipeline_names(settings)
@@ -121,6 +122,7 @@ def check(
     results: list[dict[str, Any]] = []
     for name in names:
         spec, folder = pipelines.open_pipeline(name, settings, overrides, source)
+        check_keys(settings, is_wanted=spec.promotion.signed)
         results.append(_check_spec(spec, folder))
         if data is not None:
             results[-1] |= _check_data(spec, folder, settings)

@@ -25,7 +25,13 @@ WIDTH = 40
 
 
 def verify(
-    model: Annotated[str, Argument(help="A model; by default everything.")] = "",
+    name: Annotated[
+        str,
+        Argument(
+            metavar="MODEL|FILE",
+            help="A model, or the file of a bundle; by default everything.",
+        ),
+    ] = "",
     head: Annotated[
         str,
         Option(
@@ -34,13 +40,40 @@ def verify(
             "still be in the chain.",
         ),
     ] = "",
+    key: Annotated[
+        str,
+        Option(
+            metavar="FILE",
+            help="The public keys, PEM, whose signatures count; by default those of "
+            "HEADRACE_SIGNING_KEY and HEADRACE_VERIFY_KEY.",
+        ),
+    ] = "",
 ) -> None:
-    """Check that ledger, store and models are as recorded."""
+    """Check that all is as recorded, or check a bundle.
+
+    That is the ledger, the store, models and MLflow. A bundle needs no home and no
+    network.
+    """
+    from headrace.state.signing.keys import trusted_keys
     from headrace.use import verification
 
-    result = verification.verify(begin(), model, head)
+    settings = begin()
+    trusted = trusted_keys(settings, key)
+    if _is_file(name):
+        from headrace.use.bundling.checking import check_bundle
+
+        found = check_bundle(Path(name), trusted)
+        text = f"bundle  {found.status}\n  {found.reason}"
+        answer(found.model_dump(mode="json"), text, int(found.status != "ok"))
+        return
+    result = verification.verify(settings, name, head, trusted)
     value, exit_code = result.model_dump(mode="json"), int(result.status != "ok")
     answer(value, lambda: _show_verification(result), exit_code)
+
+
+def _is_file(name: str) -> bool:
+    """Whether a name is that of a file and not of a model."""
+    return Path(name).is_file() or name.endswith(".tar")
 
 
 def _show_verification(result: Verification) -> None:
@@ -49,6 +82,7 @@ def _show_verification(result: Verification) -> None:
     show_text(f"  {_plain(result.reason)}")
     rows, head = result.chain["rows"], result.chain["head"]
     show_text(f"  ledger: {rows:,} rows; last link {head or 'none'}")
+    show_text(f"  signatures: {_signatures(result)}")
     for kind, count in result.missing.items():
         show_text(f"  no longer there: {count:,} {_plain(kind)}")
     for adoption in result.adopted:
@@ -57,6 +91,17 @@ def _show_verification(result: Verification) -> None:
             f"  {adoption.count:,} {what} were accepted without a check when the home "
             f"was upgraded, by {adoption.who} at {adoption.when}"
         )
+
+
+def _signatures(result: Verification) -> str:
+    found = result.signatures
+    if found.status == "unsigned":
+        return "none"
+    keys = ", ".join(f"{key[:12]}..." for key in found.keys)
+    seen = f"of {found.links:,} rows, from row {found.first} on"
+    if found.status == "checked":
+        return f"{seen}, by {keys}"
+    return f"{seen}; not checked, as no key is set"
 
 
 def _plain(text: str) -> str:

@@ -9,6 +9,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 
 from headrace.errors import UsageError
 from headrace.settings import Settings, variable
@@ -54,6 +55,10 @@ def flow_environment(settings: Settings) -> dict[str, str]:
     }
     chosen["HEADRACE_HOME"] = str(settings.home.absolute())
     chosen["HEADRACE_PROJECT"] = str(settings.project.absolute())
+    for file in ("signing_key_file", "verify_key_file"):
+        if path := getattr(settings, file):
+            absolute = Path(path).expanduser().absolute()
+            chosen[f"HEADRACE_{file.upper()}"] = str(absolute)
     if settings.data:
         chosen["HEADRACE_DATA"] = str(settings.data.expanduser().absolute())
     return chosen

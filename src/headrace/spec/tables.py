@@ -230,6 +230,11 @@ class PromotionSpec(Table):
     four_eyes: bool = option(
         False, "approval only: whoever started the run may not approve it"
     )
+    signed: bool = option(
+        False,
+        "only a version is promoted whose files and record have a valid signature",
+        exclude_if=operator.not_,  # digests of older laws stay the same
+    )
 
 
 class FlowSpec(Table):

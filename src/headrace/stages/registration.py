@@ -11,6 +11,7 @@ from pathlib import Path
 from headrace.models import builder_name
 from headrace.models.logged.soundness.checks import find_flaws
 from headrace.models.logged.soundness.copies import bind, keep_copy
+from headrace.models.logged.soundness.signing import sign_version
 from headrace.records import (
     EvaluationRecord,
     GateResult,
@@ -94,6 +95,7 @@ def register(  # noqa: PLR0913
         known = of_run.add(evaluation, tracking)
     elif training.run_id != known.run_id:
         known = of_run.keep_sound(known)
+    sign_version(known, settings, ledger)
     shared = Evidence.model_fields.keys() & EvaluationRecord.model_fields.keys()
     evidence = ledger.add_evidence(
         Evidence(

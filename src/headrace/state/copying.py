@@ -16,6 +16,7 @@ from headrace.errors import UsageError
 from headrace.settings import Settings
 from headrace.state.ledger.chain import row_key
 from headrace.state.ledger.database import Database
+from headrace.state.ledger.signatures import copy_signatures
 from headrace.state.ledger.tables import CHAIN, CHAINED, METADATA
 from headrace.state.tracking.connection import Connection, relocate, tracking_errors
 
@@ -47,6 +48,7 @@ def copy_ledger(source_url: str, target_url: str) -> None:
             writing.execute(sa.insert(METADATA.tables[name]), values)
         if links:
             writing.execute(sa.insert(CHAIN), list(links))
+        copy_signatures(reading, writing)
         _advance_sequences(writing, CHAINED)
 
 

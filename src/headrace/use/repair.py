@@ -32,6 +32,7 @@ from headrace.models.logged.soundness.copies import (
     restore,
     write_files,
 )
+from headrace.models.logged.soundness.signing import sign_version
 from headrace.records import LoggedModel, Record
 from headrace.settings import Settings
 from headrace.stages.promotion import restore_registry
@@ -97,6 +98,8 @@ def repair(name: str, settings: Settings) -> Repair:
     outcome = _repair(version, [flaw for flaw in flaws if flaw], settings)
     version = ledger.version(version.model, version.version)  # it may be rebound
     done = restoring.done + restore_registry(version, ledger, Tracking(settings))
+    if outcome.is_sound and sign_version(version, settings, ledger):
+        done.append("signed its files")
     restoring.finish(version.model)
     status = outcome.status
     if restoring.done and status == "sound":
@@ -280,6 +283,7 @@ def _train_again(version: Version, settings: Settings, leased: Ledger | None) ->
             raise IntegrityError(wrong.message)
         why = "its files were lost; trained again, the weights are equal"
         bound = bind(version, logged, why, details, settings, ledger)
+        sign_version(bound, settings, ledger)
     done = (
         "trained it again from its record",
         "the weights are equal",

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from headrace.data.anchored import AnchoredStore
 from headrace.errors import (
     DependencyError,
     HeadraceError,
@@ -211,12 +212,21 @@ def _artifacts(outcome: Outcome, learned: Task, tracking: Tracking) -> dict[str,
     }
 
 
-def log_report(run_id: str, shown: Mapping[str, Any], tracking: Tracking) -> None:
-    """Write the HTML page of a run, and log it with the run."""
+def log_report(
+    run_id: str, shown: Mapping[str, Any], tracking: Tracking, anchored: AnchoredStore
+) -> None:
+    """Write the HTML page of a run, keep it in the store, and log it with the run."""
+    page = render(REPORT, **shown).encode()
+    anchored.write(card_key(run_id), page)
     with tempfile.TemporaryDirectory(prefix="headrace-") as place:
-        (Path(place) / REPORT).write_text(render(REPORT, **shown), encoding="utf-8")
+        (Path(place) / REPORT).write_bytes(page)
         tracking.log_files(run_id, Path(place))
     tracking.log_tags(run_id, {TAG: REPORT})
+
+
+def card_key(run_id: str) -> str:
+    """The key in the store of a run's page."""
+    return f"cards/{run_id}.html"
 
 
 def _against_champion(

@@ -24,6 +24,7 @@ CHECKS: dict[str, Callable[[Settings], Check | Iterable[Check]]] = {
     "ledger": check_ledger,
     "mlflow": check_mlflow,
     "prefect": check_prefect,
+    "signing": checks.check_signing,
     "models": checks.check_models,
     "extensions": checks.check_extensions,
     "pipelines": checks.check_pipelines,

@@ -229,6 +229,22 @@ def number(version: str) -> tuple[int, ...]:
     return tuple(map(int, digits.group().split("."))) if digits else (0,)
 
 
+def check_signing(settings: Settings) -> Check:
+    """The keys that sign and that check signatures, and the library for models."""
+    from headrace.state.signing.configuration import check_keys
+    from headrace.state.signing.keys import named
+
+    try:
+        key, trusted = check_keys(settings)
+    except HeadraceError as error:
+        return wrong("signing", error.message, error.action)
+    if not trusted:
+        return ok("signing", "no key is set: nothing is signed or checked")
+    seen = f"signs with the key {named(key.id)}" if key else "signs nothing"
+    accepted = ", ".join(map(named, trusted.ids))
+    return ok("signing", f"{seen}; signatures of {accepted} count")
+
+
 def check_bytecode(_: Settings) -> Check:
     """Whether the large libraries have bytecode, or are compiled at every start."""
     specs = {name: importlib.util.find_spec(name) for name in _HEAVY}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 
-from headrace.errors import DependencyError
+from headrace.errors import DependencyError, UsageError
 from headrace.models.engines.building import build, prepare_in_background
 from headrace.models.engines.forms import TOLERANCE, Engine
 from headrace.models.engines.hosted import EngineProcess
@@ -54,6 +54,6 @@ def build_engine(version: Version, settings: Settings) -> str:
     """
     try:
         return build(version, settings)
-    except DependencyError as error:
+    except (DependencyError, UsageError) as error:
         log.warning("%s is served by Keras for now: %s", version, error.message)
         return "keras"

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeGuard
 
+from headrace.data.heads import remember_head
 from headrace.errors import PromotionError
 from headrace.models.logged.soundness.checks import find_flaw
 from headrace.models.logged.soundness.tracked import keep_record
@@ -21,6 +22,7 @@ from headrace.records import (
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
 from headrace.spec.law import Change, recorded_changes
+from headrace.stages.promotion import signed
 from headrace.state.ledger import Approval, Champion, Evidence, Ledger, Version
 from headrace.state.ledger.copies import keep_rows
 from headrace.state.ledger.versions import compared_with_another
@@ -199,6 +201,8 @@ def conclude(  # noqa: PLR0913
     if decided is None or decided.status in ("promoted", "unchanged"):
         row = ledger.version(spec.name, version)
         decided = _refuse_unsound(row, settings) or decided
+        if decided is None and spec.promotion.signed:
+            decided = _refuse_unsigned(row, settings, ledger)
     if decided is None:
         why = passing_gates(evaluation.gates)
         decided = _promote(spec, version, why, evidence, settings, ledger, champion)
@@ -206,6 +210,7 @@ def conclude(  # noqa: PLR0913
     if decided.status in ("promoted", "unchanged"):
         keep_record(ledger.version(spec.name, version), settings, ledger)
         keep_rows(settings)
+    remember_head(settings, ledger)
     return decided.model_copy(update={"aliases": aliases.get(version, ())})
 
 
@@ -249,6 +254,14 @@ def _refuse_unsound(version: Version, settings: Settings) -> PromotionRecord | N
         f"version {version.version} is not what was registered: {flaw.message} Run "
         f"`headrace repair {version.model}/{version.version}`."
     )
+
+
+def _refuse_unsigned(
+    version: Version, settings: Settings, ledger: Ledger
+) -> PromotionRecord | None:
+    """A refusal if the law wants a signature that a version has not."""
+    flaw = signed.find_flaw(version, settings, ledger)
+    return _refused(f"promotion.signed: {flaw}") if flaw else None
 
 
 def passing_gates(gates: Sequence[GateResult]) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+from headrace.data.heads import remember_head
 from headrace.errors import NotFoundError, PromotionError, UsageError
 from headrace.models.logged.soundness.checks import require_sound
 from headrace.records import EvaluationRecord, RegistrationRecord
@@ -25,6 +26,7 @@ from headrace.stages.promotion import (
     standing,
     verdict,
 )
+from headrace.stages.promotion.signed import require_signed
 from headrace.state.ledger import Approval, Champion, Entry, Evidence, Ledger, Version
 from headrace.state.tracking import Tracking
 
@@ -117,7 +119,8 @@ def approve(
             reason.
         PromotionError: never asked for, an experiment, not by this user, no passing
             evidence, or the champion is not the one it was compared with.
-        IntegrityError: the version's file is gone or changed, or it answers otherwise.
+        IntegrityError: the version's file is gone or changed, or it answers otherwise,
+            or the law wants a signature that it has not.
     """
     ledger = ledger or Ledger(settings.database_url)
     champion = ledger.champion(model)
@@ -135,6 +138,7 @@ def approve(
     row = ledger.version(model, request.version)
     evidence = evidence_to_approve(ledger, request, champion)
     require_sound(row, settings)
+    require_signed(row, settings, ledger)
     # An approval before a rollback, or of earlier evidence, no longer counts.
     if rolled_back or not is_approved(last, evidence):
         values = {"who": settings.user, "why": reason, "evidence_id": evidence.id}
@@ -149,6 +153,7 @@ def approve(
         evidence_id=evidence.id,
     )
     project_aliases(model, ledger, Tracking(settings))
+    remember_head(settings, ledger)
     return entry, entry.sequence > before
 
 
@@ -244,7 +249,8 @@ def promote_by_hand(
     Raises:
         NotFoundError: there is no such model or version.
         PromotionError: no passing evidence, or another promotion came first.
-        IntegrityError: the version's file is gone or changed, or it answers otherwise.
+        IntegrityError: the version's file is gone or changed, or it answers otherwise,
+            or the law wants a signature that it has not.
     """
     ledger = Ledger(settings.database_url)
     champion = ledger.champion(model)
@@ -262,6 +268,7 @@ def promote_by_hand(
         _check_mode(ledger, evidence)
         number = evidence.id
     require_sound(row, settings)
+    require_signed(row, settings, ledger)
     entry = ledger.promote(
         model,
         row.version,
@@ -272,6 +279,7 @@ def promote_by_hand(
         evidence_id=number,
     )
     project_aliases(model, ledger, Tracking(settings))
+    remember_head(settings, ledger)
     return entry, entry.sequence > before
 
 
@@ -306,11 +314,15 @@ def roll_back(model: str, settings: Settings, *, reason: str) -> Entry:
 
     Raises:
         PromotionError: there is none, or another entry came first.
-        IntegrityError: the old model is gone or changed, or it answers otherwise.
+        IntegrityError: the old model is gone or changed, or it answers otherwise, or
+            the law wants a signature that it has not.
     """
     ledger = Ledger(settings.database_url)
     now, user = ledger.sequence(model), settings.user
-    require_sound(ledger.rollback_target(model), settings)
+    target = ledger.rollback_target(model)
+    require_sound(target, settings)
+    require_signed(target, settings, ledger)
     entry = ledger.rollback(model, who=user, why=reason, expected_sequence=now)
     project_aliases(model, ledger, Tracking(settings))
+    remember_head(settings, ledger)
     return entry

@@ -279,7 +279,7 @@ class Ledger(Versions, Anchors, Tamperings):
         timeout = last.answer(
             "reject", who=TIMEOUT, why=why, evidence_id=last.evidence_id
         )
-        if self._database.is_read_only:
+        if not self._database.takes_rows:
             return timeout
         try:
             return self.add_approval(timeout)

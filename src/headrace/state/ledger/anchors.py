@@ -15,7 +15,14 @@ from headrace.state.ledger.chain import ChainReport, walk
 from headrace.state.ledger.database import Database, as_json, format_of
 from headrace.state.ledger.engines import make_engine
 from headrace.state.ledger.rows import Adoption, utc_now
-from headrace.state.ledger.tables import ADOPTIONS, ANCHORS, DEPLOYMENTS
+from headrace.state.ledger.signatures import (
+    SignatureReport,
+    SignedLink,
+    check,
+    last_signed,
+)
+from headrace.state.ledger.tables import ADOPTIONS, ANCHORS, CHAIN, DEPLOYMENTS
+from headrace.state.signing.keys import TrustedKeys
 
 
 class Anchors:
@@ -95,6 +102,21 @@ class Anchors:
         """
         with self._database.reading() as connection:
             return walk(connection, link)
+
+    def check_signatures(self, trusted: TrustedKeys) -> SignatureReport:
+        """Check that the links of the chain are signed; see `signatures.check`."""
+        with self._database.reading() as connection:
+            return check(connection, trusted)
+
+    def signed_head(self) -> SignedLink | None:
+        """The last link that is signed, with its signature, unchecked."""
+        with self._database.reading() as connection:
+            return last_signed(connection)
+
+    def has_link(self, link: SignedLink) -> bool:
+        """Whether the chain has a link at its number."""
+        own = CHAIN.c.number == link.number, CHAIN.c.link == link.link
+        return bool(self._database.rows(sa.select(CHAIN.c.number).where(*own)))
 
 
 class Deployments:

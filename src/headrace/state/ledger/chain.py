@@ -17,6 +17,8 @@ import sqlalchemy as sa
 
 from headrace.state.ledger import tables
 from headrace.state.ledger.rows import Adoption
+from headrace.state.ledger.signatures import sign_link
+from headrace.state.signing.keys import SigningKey
 
 Row = Mapping[str, Any]
 
@@ -45,10 +47,14 @@ class Appender:
 
     Args:
         connection: of that transaction.
+        key: signs each link, if there is one.
     """
 
-    def __init__(self, connection: sa.Connection) -> None:
+    def __init__(
+        self, connection: sa.Connection, key: SigningKey | None = None
+    ) -> None:
         self.connection = connection
+        self._key = key
         newest = sa.select(tables.CHAIN.c.number, tables.CHAIN.c.link)
         newest = newest.order_by(tables.CHAIN.c.number.desc()).limit(1)
         row = connection.execute(newest).one_or_none()
@@ -74,6 +80,9 @@ class Appender:
         self._link = link_of(self._link, entry)
         link = sa.insert(tables.CHAIN).values(**entry, link=self._link)
         self.connection.execute(link)
+        if self._key is not None:
+            signed = sign_link(self._number, self._link, self._key)
+            self.connection.execute(sa.insert(tables.SIGNATURES).values(**signed))
 
 
 def row_key(table: sa.Table, row: Row) -> str:

@@ -23,6 +23,7 @@ from headrace.settings import Settings
 from headrace.state.disk import full_disk
 from headrace.state.ledger.chain import Appender, adopt_rows
 from headrace.state.ledger.engines import is_out_of_room, is_read_only, make_engine
+from headrace.state.ledger.signatures import key_for, lacks_key
 from headrace.state.ledger.tables import FORMAT, MARKER, METADATA
 
 _LOCK = 0x48454144  # an arbitrary key of PostgreSQL's advisory lock for all writes
@@ -83,7 +84,7 @@ class Database:
         self._is_sqlite = self._engine.dialect.name == "sqlite"
         self.name = self._engine.url.render_as_string(hide_password=True)
         file = Path(str(self._engine.url.database))
-        self.is_read_only = self._is_sqlite and is_read_only(file)
+        self._is_read_only = self._is_sqlite and is_read_only(file)
         with self.reading() as connection:
             version = format_of(connection)
         if version is None:
@@ -97,6 +98,14 @@ class Database:
                 "Use the Headrace that made it, or set another HEADRACE_DATABASE_URL.",
             )
         self.ensure(METADATA)  # an older release may lack one of the tables
+
+    @property
+    def takes_rows(self) -> bool:
+        """Whether this process may add rows: it can write, and has a key if needed."""
+        if self._is_read_only:
+            return False
+        with self.reading() as connection:
+            return not lacks_key(connection)
 
     def rows(self, query: sa.Select[Any]) -> list[dict[str, Any]]:
         """The rows of a query, by column name."""
@@ -128,7 +137,7 @@ class Database:
         with self.locking() as connection:  # the first lock, so there is no deadlock
             if self._guard is not None:
                 self._guard(connection)
-            yield Appender(connection)
+            yield Appender(connection, key_for(connection, self.name))
 
     def reading(self) -> contextlib.AbstractContextManager[sa.Connection]:
         """A transaction that only reads."""

@@ -126,6 +126,14 @@ CHAIN = sa.Table(
     *columns(sa.String, "table", "row", "digest", "link"),
 )
 CHAINED = [table for table in METADATA.sorted_tables if table not in (MARKER, CHAIN)]
+# Of links of the chain. It is made when the first one is signed.
+SIGNED = sa.MetaData()
+SIGNATURES = sa.Table(
+    "signatures",
+    SIGNED,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    *columns(sa.String, "link", "key", "signature"),
+)
 
 
 def add_triggers(connection: sa.Connection, table: sa.Table) -> None:
@@ -212,5 +220,5 @@ def _forbid_changes(table: sa.Table) -> None:
             sa.event.listen(table, "after_create", ddl.execute_if(dialect=dialect))
 
 
-for _table in (*CHAINED, CHAIN):
+for _table in (*CHAINED, CHAIN, SIGNATURES):
     _forbid_changes(_table)

@@ -34,7 +34,7 @@ from headrace.state.ledger.rows import Version
 from headrace.tasks import asked
 from headrace.use.exporting.readme import readme
 
-FACTS = "model.json"
+FACTS, CHECK = "model.json", "check.py"
 
 
 class Exported(Record):
@@ -57,7 +57,9 @@ class Exported(Record):
     latency_ms: float
 
 
-class _Admitted(NamedTuple):
+class Admitted(NamedTuple):
+    """An engine that gives the golden answers: its result, files and answers."""
+
     result: Attempt
     files: Mapping[str, bytes]
     golden: Golden
@@ -87,13 +89,7 @@ def export(name: str, format_name: str, output: Path, settings: Settings) -> Exp
             f"Install what is missing: {formats.EXTRA}",
         )
     admitted = _admitted(version, format_name, settings)
-    description = DataDescription.model_validate(version.details["description"])
-    files = dict(admitted.files) | {GOLDEN: _golden(admitted, description)}
-    digests = {n: hashlib.sha256(data).hexdigest() for n, data in files.items()}
-    facts = _facts(version, admitted.result, description, admitted.golden, digests)
-    files["check.py"] = (resources.files(__package__) / "check.py").read_bytes()
-    files["README.txt"] = readme(facts).encode()
-    files[FACTS] = json.dumps(facts, indent=1, ensure_ascii=False).encode()
+    files, digests = exported_files(version, admitted)
     _write(output, files)
     return Exported(
         model=version.model,
@@ -104,6 +100,41 @@ def export(name: str, format_name: str, output: Path, settings: Settings) -> Exp
         difference=admitted.result.difference or 0.0,
         latency_ms=admitted.result.latency_ms or 0.0,
     )
+
+
+def exported_files(
+    version: Version, admitted: Admitted
+) -> tuple[dict[str, bytes], dict[str, str]]:
+    """The files of an export by name, and the sha256 of those of the model.
+
+    The golden answers, a script that replays them and a README are among them.
+    """
+    description = DataDescription.model_validate(version.details["description"])
+    kind = admitted.result.input.dtype if admitted.result.input else "float32"
+    golden = replayable(admitted.golden, description, kind)
+    files = dict(admitted.files) | {GOLDEN: golden}
+    digests = {n: hashlib.sha256(data).hexdigest() for n, data in files.items()}
+    facts = _facts(version, admitted.result, description, admitted.golden, digests)
+    files[CHECK] = check_script()
+    files["README.txt"] = readme(facts).encode()
+    files[FACTS] = json.dumps(facts, indent=1, ensure_ascii=False).encode()
+    return files, digests
+
+
+def check_script() -> bytes:
+    """The script that replays golden answers."""
+    return (resources.files(__package__) / CHECK).read_bytes()
+
+
+def kept_engine(version: Version, settings: Settings) -> Admitted | None:
+    """The admitted engine of a version that is kept in the store, if there is one."""
+    kept = read_kept(version, settings)
+    results = kept.record.attempts if kept else ()
+    for result in results:
+        if kept and result.engine == kept.record.engine and result.input:
+            files = {n: data for n, data in kept.files.items() if n != GOLDEN}
+            return Admitted(result, files, kept.golden)
+    return None
 
 
 def _find(name: str, settings: Settings) -> Version:
@@ -123,22 +154,21 @@ def _check_output(output: Path) -> None:
         raise UsageError(f"{output} {what}.", "Name a new folder with --output.")
 
 
-def _admitted(version: Version, name: str, settings: Settings) -> _Admitted:
+def _admitted(version: Version, name: str, settings: Settings) -> Admitted:
     """The kept engine, if it is of this format; else a new export of this version."""
     record = read_record(version, settings)
     known = {tried.engine: tried for tried in record.attempts} if record else {}
     result = known.get(name)
     if result and result.reason and result.libraries == formats.libraries(name):
         raise _refusal(version, result)
-    kept = read_kept(version, settings)
-    if kept and result and result.input and kept.record.engine == name:
-        files = {n: data for n, data in kept.files.items() if n != GOLDEN}
-        return _Admitted(result, files, kept.golden)
+    kept = kept_engine(version, settings)
+    if kept and kept.result.engine == name:
+        return kept
     with attempt(version, settings, name) as (result, folder):
         if result.reason:
             raise _refusal(version, result)
         golden = Golden.read((folder.parent / GOLDEN).read_bytes())
-        return _Admitted(result, content(folder), golden)
+        return Admitted(result, content(folder), golden)
 
 
 def _refusal(version: Version, result: Attempt) -> Refusal:
@@ -149,13 +179,16 @@ def _refusal(version: Version, result: Attempt) -> Refusal:
     )
 
 
-def _golden(admitted: _Admitted, description: DataDescription) -> bytes:
-    """The golden inputs as the exported model takes them, and the outputs."""
-    inputs = asked(description).raw(admitted.golden.items)
-    kind = admitted.result.input.dtype if admitted.result.input else "float32"
+def replayable(golden: Golden, description: DataDescription, kind: str) -> bytes:
+    """The golden inputs as a model takes them and the outputs, as an npz file.
+
+    Args:
+        kind: Keras's name of the input's dtype.
+    """
+    inputs = asked(description).raw(golden.items)
     inputs = inputs.astype(np.str_ if kind == "string" else kind)
     file = io.BytesIO()
-    np.savez(file, inputs=inputs, outputs=admitted.golden.outputs)
+    np.savez(file, inputs=inputs, outputs=golden.outputs)
     return file.getvalue()
 
 

@@ -44,6 +44,15 @@ def savedmodel(inputs: Any) -> Any:
     return model.serve(tensorflow.constant(inputs)).numpy()
 
 
+def keras(inputs: Any) -> Any:
+    """The answers of Keras; a model with layers of Headrace needs it installed."""
+    library = importlib.import_module("keras")
+    file = HERE / "model" / "logged" / "data" / "model.keras"
+    model = library.saving.load_model(file, compile=False, safe_mode=True)
+    tensor = importlib.import_module("tensorflow").constant(inputs)
+    return library.ops.convert_to_numpy(model(tensor, training=False))
+
+
 def problem(facts: dict[str, Any]) -> str:
     """What is wrong; empty if nothing is."""
     for name, digest in facts["files"].items():
@@ -56,7 +65,12 @@ def problem(facts: dict[str, Any]) -> str:
         inputs, expected = golden["inputs"], golden["outputs"]
     if inputs.dtype.kind == "U":
         inputs = inputs.astype(object)
-    compute = {"onnx": onnx, "openvino": openvino, "savedmodel": savedmodel}
+    compute = {
+        "keras": keras,
+        "onnx": onnx,
+        "openvino": openvino,
+        "savedmodel": savedmodel,
+    }
     given = np.asarray(compute[facts["format"]](inputs))
     if given.shape != expected.shape:
         return f"the answers have shape {given.shape}, not {expected.shape}"

@@ -18,8 +18,14 @@ from headrace.records import Record
 from headrace.settings import Settings
 from headrace.state.ledger import Ledger
 from headrace.state.ledger.rows import Adoption
+from headrace.state.signing.keys import TrustedKeys, trusted_keys
 from headrace.use.verification.checks import Broken, Checks, Problem
+from headrace.use.verification.signatures import Signatures, check_ledger
 
+_MEND_SIGNED = (
+    "Find out who has written to the ledger's database, and restore it from a backup. "
+    "If you trust the other key, add its public key to HEADRACE_VERIFY_KEY_FILE."
+)
 log = logging.getLogger("headrace")
 
 
@@ -30,6 +36,7 @@ class Verification(Record):
         model: the only model that was checked; None for all.
         chain: ``rows``, the number of rows in the chain, and ``head``, the last link.
             A copy kept elsewhere shows later whether the ledger was rewritten.
+        signatures: of the chain's links, and whether they were checked.
         checked: how many of each kind are as recorded.
         missing: how many of each kind are no longer in the store or MLflow.
         adopted: migrations from older releases, whose content could not be checked.
@@ -40,6 +47,7 @@ class Verification(Record):
     reason: str
     model: str | None
     chain: dict[str, Any]
+    signatures: Signatures
     checked: dict[str, int]
     missing: dict[str, int]
     adopted: tuple[Adoption, ...]
@@ -47,16 +55,23 @@ class Verification(Record):
     seconds: float
 
 
-def verify(settings: Settings, model: str = "", head: str = "") -> Verification:
+def verify(
+    settings: Settings,
+    model: str = "",
+    head: str = "",
+    trusted: TrustedKeys | None = None,
+) -> Verification:
     """Check everything against the ledger.
 
     Args:
         settings: where the ledger, the store and MLflow are.
         model: check only what belongs to it; the whole ledger is checked anyway.
         head: an earlier last link of the ledger's chain, which must still be in it.
+        trusted: the keys whose signatures count; by default those of the settings.
 
     Raises:
         NotFoundError: there is no such model, or no home.
+        UsageError: a key of the settings cannot be used.
         DependencyError: the ledger, the store or MLflow does not answer.
     """
     started = time.perf_counter()
@@ -71,9 +86,11 @@ def verify(settings: Settings, model: str = "", head: str = "") -> Verification:
     if model:
         ledger.newest_version(model)  # raises NotFoundError
     chosen = [model] if model else ledger.models()
-    checks, problem = Checks(settings, ledger), None
+    trusted = trusted_keys(settings) if trusted is None else trusted
+    checks, problem = Checks(settings, ledger, trusted), None
     log.info("verify: the ledger")
     chain = ledger.walk_chain(head)
+    signatures, unsigned = check_ledger(settings, ledger, trusted)
     try:
         if chain.problem:
             raise Broken(
@@ -82,6 +99,8 @@ def verify(settings: Settings, model: str = "", head: str = "") -> Verification:
                 "Somebody has written to the ledger's database. Restore it from a "
                 "backup, and change who may write there.",
             )
+        if unsigned:
+            raise Broken("ledger", f"{settings.database_url}: {unsigned}", _MEND_SIGNED)
         golden = checks.check_files(model, chosen)
         checks.check_models(chosen, golden)
         if not model and _has_own_registry(settings):
@@ -97,6 +116,7 @@ def verify(settings: Settings, model: str = "", head: str = "") -> Verification:
         reason=reason,
         model=model or None,
         chain={"rows": chain.rows, "head": chain.head},
+        signatures=signatures,
         checked=checks.checked,
         missing=checks.missing,
         adopted=tuple(ledger.adoptions()),

@@ -7,18 +7,23 @@ import json
 from collections import Counter
 from collections.abc import Collection, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from headrace.data.anchored import described
 from headrace.data.snapshots.reading import check_snapshot
 from headrace.errors import IntegrityError, NotFoundError
+from headrace.models.logged.soundness.signing import signature_key
 from headrace.progress import counted
 from headrace.records import MANIFEST, Record, Shown
 from headrace.settings import Settings
 from headrace.stages.promotion import aliases_of
 from headrace.state.ledger import Ledger, Version
+from headrace.state.signing.keys import TrustedKeys
 from headrace.state.store import Store
 from headrace.state.tracking import GOLDEN_FILE, WEIGHTS_TAG, Tracking, version_tags
+from headrace.use.reporting import card_key
+from headrace.use.verification.signatures import check_signature
+from headrace.use.verification.versions import Place, find_changed
 
 if TYPE_CHECKING:
     from headrace.state.tracking.models import RegistryVersion
@@ -35,7 +40,6 @@ _KINDS = {
     "tracking": "records of MLflow's entries",
     "trainings": "requests and answers of other pools",
 }
-Place = Literal["ledger", "store", "model", "mlflow"]
 
 
 class Problem(Record):
@@ -61,7 +65,10 @@ class Checks:
         missing: how many of each kind are gone.
     """
 
-    def __init__(self, settings: Settings, ledger: Ledger) -> None:
+    def __init__(
+        self, settings: Settings, ledger: Ledger, trusted: TrustedKeys
+    ) -> None:
+        self._trusted = trusted
         self.checked: Counter[str] = Counter()
         self.missing: Counter[str] = Counter()
         self._ledger = ledger
@@ -136,13 +143,18 @@ class Checks:
         anchors = self._ledger.anchors()
         if not model:
             return anchors
-        snapshots = {v.snapshot_digest for v in self._ledger.versions(model)}
+        versions = self._ledger.versions(model)
+        snapshots = {version.snapshot_digest for version in versions}
+        models = {version.model_digest for version in versions}
         beginnings = (
             "stages/",
             f"pipelines/{model}/",
             f"backfills/{model}/",
             *(f"snapshots/{digest}/" for digest in snapshots),
             *(f"quarantine/{digest[:16]}-" for digest in snapshots),
+            *(f"engines/{digest}/" for digest in models),
+            *(signature_key(version) for version in versions),
+            *(card_key(version.run_id) for version in versions),
         )
         return {key: sha for key, sha in anchors.items() if key.startswith(beginnings)}
 
@@ -178,6 +190,7 @@ class Checks:
                         what = f"{model}/{version.version}: {error.message}"
                         raise Broken("model", what, error.action) from error
                     self.missing["models"] += 1
+                self._check_others(version)
             self._check_registry(model)
 
     def _check_version(self, version: Version, golden: Mapping[str, str]) -> None:
@@ -194,6 +207,24 @@ class Checks:
                 "Restore it from a backup, or train again.",
             )
         self.checked["golden answers"] += 1
+
+    def _check_others(self, version: Version) -> None:
+        """Compare a version's other files, copies and signature with the ledger."""
+        for where, what, action in find_changed(
+            version, self._settings, self._ledger, self._tracking
+        ):
+            raise Broken(where, what, action)
+        if not self._trusted:
+            return
+        signature = check_signature(
+            version, self._settings, self._ledger, self._trusted
+        )
+        if signature:
+            name = f"{version.model}/{version.version}"
+            action = (
+                f"See who may write there. `headrace repair {name}` signs it again."
+            )
+            raise Broken("store", signature, action)
 
     def _check_registry(self, model: str) -> None:
         """Compare MLflow's registry of a model with the ledger."""

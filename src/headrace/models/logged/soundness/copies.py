@@ -77,6 +77,47 @@ def keep_copy_of(version: Version, settings: Settings) -> bool:
     return False
 
 
+def copy_key(version: Version, path: str) -> str:
+    """The key in the store of a file of a version's copy."""
+    return _key(version.model_digest, path)
+
+
+def mend_copy(version: Version, store: Store) -> str:
+    """What to do about a copy that was changed."""
+    return (
+        f"Delete the folder {store.uri(_key(version.model_digest))}, and run `headrace "
+        f"repair {version.model}/{version.version}`, which copies the files again."
+    )
+
+
+def copied_files(version: Version) -> dict[str, str]:
+    """The sha256 of each file of a version's copy in the store, by its name there."""
+    logged = {**version.details.get("files", {}), MODEL_FILE: version.model_digest}
+    files = {f"{_LOGGED}/{path}": digest for path, digest in logged.items()}
+    return files | ({_GOLDEN: version.golden_digest} if version.golden_digest else {})
+
+
+def fetch_copy(version: Version, folder: Path, settings: Settings) -> None:
+    """Write the store's copy of a version's files to a new folder, each checked.
+
+    Raises:
+        IntegrityError: one of them is gone or changed.
+        DependencyError: the store does not answer.
+    """
+    store = Store(settings.store)
+    for path, digest in copied_files(version).items():
+        content = _read(store, version.model_digest, path, digest)
+        if content is None:
+            uri = store.uri(copy_key(version, path))
+            raise IntegrityError(
+                f"{uri} is gone or changed: it is not in the store as it was copied.",
+                mend_copy(version, store),
+            )
+        target = folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+
+
 def describe_files(folder: Path) -> dict[str, dict[str, str]]:
     """The digests of all files of a logged model by path, as ``details``."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())

@@ -1,0 +1,52 @@
+"""The last signed link of the ledger, kept in the store.
+
+Whoever puts an older ledger in the place of the newer one leaves its chain whole, and
+its signatures. The store, which has a login of its own, knows the newer link.
+"""
+
+from __future__ import annotations
+
+import contextlib
+
+from pydantic import ValidationError
+
+from headrace.settings import Settings
+from headrace.state.ledger import Ledger
+from headrace.state.ledger.signatures import SignedLink
+from headrace.state.signing.keys import TrustedKeys
+from headrace.state.store import Store
+
+KEY = "heads/ledger.json"
+
+
+def remember_head(settings: Settings, ledger: Ledger) -> None:
+    """Keep the last signed link, if the ledger has one.
+
+    Raises:
+        DependencyError: the ledger or the store does not answer.
+    """
+    if head := ledger.signed_head():
+        Store(settings.store).write_json(KEY, head.model_dump())
+
+
+def find_rollback(settings: Settings, ledger: Ledger, trusted: TrustedKeys) -> str:
+    """Why the ledger is older than the link that the store has; empty if it is not.
+
+    Raises:
+        DependencyError: the ledger or the store does not answer.
+    """
+    store = Store(settings.store)
+    kept = None
+    with contextlib.suppress(FileNotFoundError):
+        try:
+            kept = SignedLink.model_validate_json(store.read(KEY))
+        except ValidationError:
+            return f"{store.uri(KEY)} was changed: it is no signed link"
+    if kept is None or ledger.has_link(kept):
+        return ""
+    if not kept.is_accepted(trusted):
+        return f"{store.uri(KEY)} was changed, or another key has signed it"
+    return (
+        f"link {kept.number}, which was signed and is kept in {store.uri(KEY)}, is not "
+        "in its chain: an older ledger was put in its place"
+    )

@@ -1,0 +1,200 @@
+"""The signatures of the ledger's chain, one for each link.
+
+A link follows from all rows before it. So a signature covers them, too, and nobody
+without the key can change, insert or remove a row and recompute the chain. Rows from
+before the first signature are covered by it. Once a link is signed, only a process with
+a key adds rows, so that a row without a signature is somebody else's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from headrace.errors import UsageError
+from headrace.records import Record
+from headrace.settings import Settings, variable
+from headrace.state.ledger.tables import CHAIN, SIGNATURES, SIGNED, missing_triggers
+from headrace.state.signing.keys import SigningKey, TrustedKeys, named, signing_key
+
+
+class SignedLink(Record):
+    """A link of the chain with its signature.
+
+    Attributes:
+        number: of the link: 1, 2, 3 …
+        key: the id of the key that signed it.
+        signature: DER in base64.
+    """
+
+    number: int
+    link: str
+    key: str
+    signature: str
+
+    def is_accepted(self, trusted: TrustedKeys) -> bool:
+        """Whether one of the keys has signed this link at this number."""
+        return trusted.accept(
+            self.key, self.signature, _message(self.number, self.link)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SignatureReport:
+    """The result of checking the signatures.
+
+    Attributes:
+        links: number of links that have a signature.
+        first: the number of the first of them; 0 if there is none.
+        problem: the first mismatch; empty if there is none.
+    """
+
+    links: int
+    first: int
+    problem: str = ""
+
+
+def sign_link(number: int, link: str, key: SigningKey) -> dict[str, object]:
+    """The values of the signature of a link."""
+    signed = key.sign(_message(number, link))
+    return {"number": number, "link": link, "key": key.id, "signature": signed}
+
+
+def _message(number: int, link: str) -> bytes:
+    return f"headrace ledger 1\n{number}\n{link}".encode()
+
+
+def key_for(connection: sa.Connection, name: str) -> SigningKey | None:
+    """The key that signs the rows of a transaction; None for a ledger without one.
+
+    Args:
+        connection: of the transaction.
+        name: of the ledger, for messages.
+
+    Raises:
+        UsageError: the ledger is signed, and this process has no key; or its key
+            cannot be used.
+    """
+    key, is_signed = _own_key(), _is_signed(connection)
+    if key is None and is_signed:
+        raise UsageError(
+            f"The ledger {name} is signed, and no signing key is set here. Nothing was "
+            "changed.",
+            "Set HEADRACE_SIGNING_KEY or HEADRACE_SIGNING_KEY_FILE.",
+        )
+    if key is not None and not is_signed:
+        SIGNED.create_all(connection)
+    return key
+
+
+def lacks_key(connection: sa.Connection) -> bool:
+    """Whether the ledger is signed, and this process has no key.
+
+    Raises:
+        UsageError: its key cannot be used.
+    """
+    return _own_key() is None and _is_signed(connection)
+
+
+def _own_key() -> SigningKey | None:
+    """The key of this process; without one, no time is spent on all settings."""
+    names = ("HEADRACE_SIGNING_KEY", "HEADRACE_SIGNING_KEY_FILE")
+    return signing_key(Settings()) if any(map(variable, names)) else None
+
+
+def _is_signed(connection: sa.Connection) -> bool:
+    """Whether the ledger has the table of signatures."""
+    text = "SELECT to_regclass('signatures') IS NOT NULL"
+    if connection.dialect.name == "sqlite":
+        text = "SELECT count(*) FROM sqlite_master WHERE name = 'signatures'"
+    return bool(connection.exec_driver_sql(text).scalar())
+
+
+def last_signed(connection: sa.Connection) -> SignedLink | None:
+    """The last link that is signed, unchecked; None if none is."""
+    if not _is_signed(connection):
+        return None
+    newest = sa.select(SIGNATURES).order_by(SIGNATURES.c.number.desc()).limit(1)
+    row = connection.execute(newest).mappings().one_or_none()
+    return SignedLink(**row) if row else None
+
+
+def check(connection: sa.Connection, trusted: TrustedKeys) -> SignatureReport:
+    """Check that every link from the first signed one on has a signature that counts.
+
+    The chain itself must have been checked. Without keys, signatures are only counted.
+    """
+    has_any = _is_signed(connection)
+    rows = connection.execute(sa.select(SIGNATURES)).mappings() if has_any else ()
+    signed = {row["number"]: SignedLink(**row) for row in rows}
+    query = sa.select(CHAIN).order_by(CHAIN.c.number)
+    links = {row["number"]: row for row in connection.execute(query).mappings()}
+    report = SignatureReport(len(signed), min(signed, default=0))
+    if not trusted or not links:
+        return report
+    problem = _find_problem(links, signed, trusted)
+    if not problem and (gone := missing_triggers(connection, [SIGNATURES])):
+        problem = f"the trigger {gone[0]} is gone or changed"
+    return SignatureReport(report.links, report.first, problem)
+
+
+def _find_problem(
+    links: Mapping[int, sa.RowMapping],
+    signed: Mapping[int, SignedLink],
+    trusted: TrustedKeys,
+) -> str:
+    if not signed:
+        return "no row is signed: its signatures were removed, or it never had any"
+    if max(signed) > max(links):
+        return (
+            f"link {max(signed)} was signed, and the chain ends at link {max(links)}: "
+            "its last rows were removed"
+        )
+    every = range(min(signed), max(links) + 1)
+    problems = (_problem_of(links[n], signed.get(n), links, trusted) for n in every)
+    return next(filter(None, problems), "")
+
+
+def _problem_of(
+    link: sa.RowMapping,
+    found: SignedLink | None,
+    links: Mapping[int, sa.RowMapping],
+    trusted: TrustedKeys,
+) -> str:
+    """What is wrong with the signature of a link; empty if it counts."""
+    where = f"the row {link['row']} of {link['table']} (link {link['number']})"
+    if found is None:
+        return f"{where} has no signature: somebody without a key has added it"
+    if found.key not in trusted:
+        return f"{where} is signed by another key, {named(found.key)}"
+    own = found.model_copy(update={"link": link["link"]})
+    if found.link == link["link"] and own.is_accepted(trusted):
+        return ""
+    if older := _signed_instead(found, links, trusted):
+        return f"{where} has the signature of link {older}, put in its place"
+    return f"the signature of {where} is not of this row: one of them was changed"
+
+
+def _signed_instead(
+    found: SignedLink, links: Mapping[int, sa.RowMapping], trusted: TrustedKeys
+) -> int:
+    """The number of the link that a signature is of; 0 if it is of none."""
+    for number, link in links.items():
+        other = {"number": number, "link": link["link"]}
+        if found.model_copy(update=other).is_accepted(trusted):
+            return number
+    return 0
+
+
+def copy_signatures(source: sa.Connection, target: sa.Connection) -> None:
+    """Copy the signatures of a ledger that the copy of it lacks."""
+    if not _is_signed(source):
+        return
+    SIGNED.create_all(target)
+    present = set(target.execute(sa.select(SIGNATURES.c.number)).scalars())
+    rows = source.execute(sa.select(SIGNATURES).order_by(SIGNATURES.c.number))
+    missing = [dict(row) for row in rows.mappings() if row["number"] not in present]
+    if missing:
+        target.execute(sa.insert(SIGNATURES), missing)

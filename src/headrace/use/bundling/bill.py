@@ -1,0 +1,194 @@
+"""The bill of materials of a version: CycloneDX 1.6, with a model card (ML-BOM).
+
+Source of the format: https://cyclonedx.org/docs/1.6/json/. The library of CycloneDX has
+no model card, and the rest is a few tables; a test compares with the official schema.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from collections.abc import Mapping
+from importlib import metadata
+from typing import Any
+
+from headrace import __version__
+from headrace.data.sources.catalog.named import find_entry
+from headrace.errors import NotFoundError
+from headrace.records import SnapshotRecord
+from headrace.stages.ingredients import Ingredients
+from headrace.stages.ingredients.closure import normal_name
+from headrace.state.ledger import Evidence, Version
+from headrace.tasks import task
+
+_SCHEMA = "http://cyclonedx.org/schema/bom-1.6.schema.json"
+
+
+def bill_of_materials(
+    version: Version,
+    snapshot: SnapshotRecord,
+    ingredients: Ingredients,
+    evidence: Evidence | None,
+    engines: Mapping[str, Mapping[str, str]],
+) -> dict[str, Any]:
+    """The bill of a version, which depends on nothing but its record.
+
+    Args:
+        version: its row in the ledger.
+        snapshot: the data that it has learned from.
+        ingredients: of its training.
+        evidence: that it stands on.
+        engines: sha256 of the files of each engine, by name.
+    """
+    name = f"{version.model}/{version.version}"
+    model, data = f"model:{name}", f"data:{snapshot.digest}"
+    libraries = _libraries(ingredients)
+    exported = [_engine(name, *engine) for engine in sorted(engines.items())]
+    refs = [one["bom-ref"] for one in (*exported, *libraries)]
+    identity = f"{version.model_digest}:{snapshot.digest}:{name}"
+    return {
+        "$schema": _SCHEMA,
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "serialNumber": f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, identity)}",
+        "version": 1,
+        "metadata": {
+            "timestamp": version.created,
+            "tools": {
+                "components": [
+                    {"type": "application", "name": "headrace", "version": __version__}
+                ]
+            },
+            "component": {
+                "type": "machine-learning-model",
+                "bom-ref": model,
+                "name": version.model,
+                "version": str(version.version),
+                "hashes": [_sha256(version.model_digest)],
+                "modelCard": _model_card(version, snapshot, ingredients, evidence),
+            },
+        },
+        "components": [_data(data, snapshot), *exported, *libraries],
+        "dependencies": [
+            {"ref": model, "dependsOn": [data, *refs]},
+            *({"ref": ref} for ref in (data, *refs)),
+        ],
+    }
+
+
+def _sha256(digest: str) -> dict[str, str]:
+    return {"alg": "SHA-256", "content": digest}
+
+
+def _model_card(
+    version: Version,
+    snapshot: SnapshotRecord,
+    ingredients: Ingredients,
+    evidence: Evidence | None,
+) -> dict[str, Any]:
+    about = snapshot.description
+    card: dict[str, Any] = {
+        "bom-ref": f"card:{version.model}/{version.version}",
+        "modelParameters": {
+            "approach": {"type": "supervised"},
+            "task": about.task,
+            "modelArchitecture": ingredients.builder,
+            "datasets": [{"ref": f"data:{snapshot.digest}"}],
+            "inputs": [{"format": f"{about.medium} {tuple(about.shape)}"}],
+            "outputs": [{"format": task(about.task).answers.about(about)}],
+        },
+    }
+    if evidence is None:
+        return card
+    metrics = evidence.metrics
+    card["quantitativeAnalysis"] = {
+        "performanceMetrics": [
+            _metric(name, value, metrics)
+            for name, value in sorted(metrics.items())
+            if value is not None and not name.endswith(("_low", "_high"))
+        ]
+    }
+    failed = [gate for gate in evidence.gates if not gate.passed]
+    if failed:
+        limits = [f"gate {gate.name}: {gate.reason}" for gate in failed]
+        card["considerations"] = {"technicalLimitations": limits}
+    return card
+
+
+def _metric(
+    name: str, value: float, metrics: Mapping[str, float | None]
+) -> dict[str, Any]:
+    row: dict[str, Any] = {"type": name, "value": repr(value)}
+    ends = metrics.get(f"{name}_low"), metrics.get(f"{name}_high")
+    if None not in ends:
+        names = ("lowerBound", "upperBound")
+        row["confidenceInterval"] = dict(zip(names, map(repr, ends), strict=True))
+    return row
+
+
+def _data(ref: str, snapshot: SnapshotRecord) -> dict[str, Any]:
+    """The data set, with its licence where the catalog has it."""
+    contents = {"type": "dataset", "name": snapshot.source}
+    component: dict[str, Any] = {
+        "type": "data",
+        "bom-ref": ref,
+        "name": snapshot.source,
+        "version": snapshot.digest[:16],
+        "hashes": [_sha256(snapshot.digest)],
+        "data": [contents],
+    }
+    if snapshot.attribution:
+        component["copyright"] = snapshot.attribution
+    with contextlib.suppress(NotFoundError):
+        licence = find_entry(snapshot.source).licence
+        component["licenses"] = [{"license": {"name": licence}}]
+    return component
+
+
+def _engine(name: str, engine: str, files: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "type": "machine-learning-model",
+        "bom-ref": f"engine:{name}/{engine}",
+        "name": f"{name} as {engine}",
+        "components": [
+            {"type": "file", "name": file, "hashes": [_sha256(digest)]}
+            for file, digest in sorted(files.items())
+        ],
+    }
+
+
+def _libraries(ingredients: Ingredients) -> list[dict[str, Any]]:
+    """The distributions that were installed when the model was trained.
+
+    Those that the training imports itself are required, all others optional.
+    """
+    direct = {
+        normal_name(name.removeprefix("version "))
+        for name in ingredients.code
+        if name.startswith("version ")
+    }
+    rows = {}
+    for text in ingredients.distributions:
+        name, _, version = text.partition("==")
+        purl = f"pkg:pypi/{name}@{version}"
+        licence = _licence(name, version)
+        rows[purl] = {
+            "type": "library",
+            "bom-ref": purl,
+            "name": name,
+            "version": version,
+            "scope": "required" if normal_name(name) in direct else "optional",
+            "purl": purl,
+            **({"licenses": [{"expression": licence}]} if licence else {}),
+        }
+    return [rows[purl] for purl in sorted(rows)]
+
+
+def _licence(name: str, version: str) -> str:
+    """The SPDX expression of a distribution, if this version is installed here."""
+    with contextlib.suppress(metadata.PackageNotFoundError):
+        facts = metadata.metadata(name)
+        field = "License-Expression"
+        if facts["Version"] == version and field in facts:
+            return str(facts[field])
+    return ""

@@ -1,0 +1,185 @@
+"""One byte that was changed, anywhere: `headrace verify` finds it and names the file.
+
+A few places of each kind; ``PLACES=50`` takes 50.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from tests.homes import Home
+from tests.signing import trust, write_keys
+
+from headrace.errors import IntegrityError
+from headrace.models.engines.kept import EngineRecord, keep
+from headrace.settings import Settings, variable
+from headrace.state.ledger import Ledger
+from headrace.state.ledger.tables import CHAIN, CHAINED, SIGNATURES
+from headrace.state.signing.keys import TrustedKeys
+from headrace.use.bundling import bundle
+from headrace.use.bundling.checking import check_bundle
+from headrace.use.bundling.manifest import BILL, CARD, EVIDENCE, MODEL
+from headrace.use.repair import repair
+from headrace.use.verification import verify
+
+pytest.importorskip("model_signing")
+PLACES = int(variable("PLACES") or 3)
+KINDS = {
+    "model": "mlartifacts/**/model.keras",
+    "other file of the model": "mlartifacts/**/MLmodel",
+    "copy of the model": "store/models/*/logged/data/model.keras",
+    "golden answers": "mlartifacts/**/golden.npz",
+    "copy of the golden answers": "store/models/*/golden.npz",
+    "engine": "store/engines/*/model.onnx",
+    "record of the engine": "store/engines/*/record.json",
+    "page": "store/cards/*.html",
+    "page in MLflow": "mlartifacts/**/report.html",
+    "evaluation": "store/stages/*.json",
+    "manifest of the snapshot": "store/snapshots/*/manifest.json",
+    "snapshot": "store/snapshots/*/items/*.parquet",
+    "rejected items": "store/snapshots/*/rejected.parquet",
+    "signature": "store/signatures/*.sig",
+}
+
+
+@dataclass(frozen=True)
+class Signed:
+    """A home whose version is signed and has an engine, and its bundle."""
+
+    settings: Settings
+    bundle: Path
+    trusted: TrustedKeys
+
+
+@pytest.fixture(scope="module")
+def signed(
+    first: tuple[Home, object],
+    copy_of: Callable[[Path, Path], Path],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Signed]:
+    place = tmp_path_factory.mktemp("signed")
+    private, public = write_keys(place)
+    project, home = first[0].project, copy_of(first[0].path, place / "home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HEADRACE_SIGNING_KEY_FILE", str(private))
+        settings = Settings(project=project, home=home, user="ada@lab")
+        version = Ledger(settings.database_url).find("blobs/1")
+        files = {"model.onnx": bytes(range(256)) * 9, "golden.npz": b"answers"}
+        engine = EngineRecord(model_digest=version.model_digest, engine="onnx")
+        keep(engine, files, settings)
+        assert "signed its files" in repair("blobs/1", settings).done
+        output = place / "blobs-1.tar"
+        bundle("blobs/1", output, settings)
+        yield Signed(settings, output, trust(public))
+
+
+def places(size: int) -> list[int]:
+    """Places of a file: the first and the last byte, and others between."""
+    step = max(1, (size - 1) // max(1, PLACES - 1))
+    return sorted({*range(0, size, step), size - 1})[-PLACES:] if size else []
+
+
+@contextlib.contextmanager
+def flipped(file: Path, place: int) -> Iterator[None]:
+    """A file with one bit changed, until the block ends."""
+    data = file.read_bytes()
+    changed = bytearray(data)
+    changed[place] ^= 1
+    file.write_bytes(changed)
+    try:
+        yield
+    finally:
+        file.write_bytes(data)
+
+
+def test_nothing_is_found_where_nothing_was_changed(signed: Signed) -> None:
+    found = verify(signed.settings)
+    assert (found.status, found.missing) == ("ok", {}), found
+    assert found.signatures.status == "checked"
+    assert (found.checked["signatures"], found.checked["cards"]) == (2, 1)
+    assert found.checked["engines"] == 3
+    checked = check_bundle(signed.bundle, signed.trusted)
+    assert (checked.status, checked.signature) == ("ok", "valid")
+    assert checked.model_signature == "valid"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_changed_byte_of_a_file_is_found(signed: Signed, kind: str) -> None:
+    file = sorted(signed.settings.home.glob(KINDS[kind]))[0]
+    for place in places(file.stat().st_size):
+        with flipped(file, place):
+            found = verify(signed.settings)
+        assert found.problem is not None, place
+        folder = file.parents[1].name if "items" in file.parts else file.name
+        assert folder in found.problem.what, (place, found.problem)
+
+
+@pytest.mark.parametrize("name", [MODEL, CARD, BILL, EVIDENCE, "golden.npz"])
+def test_a_changed_byte_of_a_file_in_a_bundle_is_found(
+    signed: Signed, name: str
+) -> None:
+    data = signed.bundle.read_bytes()
+    first = data.index(f"blobs-1/{name}\0".encode()) + 512
+    size = int(data[first - 512 + 124 :][:11], 8)
+    for place in places(size):
+        with flipped(signed.bundle, first + place):
+            found = check_bundle(signed.bundle, TrustedKeys({}))
+        assert found.status == "broken", place
+        assert name in found.reason
+
+
+def test_a_changed_byte_anywhere_in_a_bundle_is_found(signed: Signed) -> None:
+    for place in places(signed.bundle.stat().st_size):
+        with flipped(signed.bundle, place):
+            assert check_bundle(signed.bundle, signed.trusted).status == "broken"
+
+
+def places_of(database: Path, table: str) -> list[int]:
+    """Places of the rows of a table in the file of a database."""
+    data = database.read_bytes()
+    found: list[int] = []
+    with contextlib.closing(
+        sqlite3.connect(f"file:{database}?mode=ro", uri=True)
+    ) as db:
+        for row in db.execute(f'SELECT * FROM "{table}"'):
+            for value in row:
+                text = str(value).encode()
+                if len(text) > 8 and data.count(text) == 1:
+                    start = data.index(text)
+                    found += range(start, start + len(text))
+    return [found[index] for index in places(len(found))]
+
+
+TABLES = [table.name for table in (*CHAINED, CHAIN, SIGNATURES)]
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_changed_byte_of_a_row_is_found(
+    signed: Signed, tmp_path: Path, table: str
+) -> None:
+    source = signed.settings.home / "headrace.db"
+    with contextlib.closing(sqlite3.connect(source)) as database:
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    copy = tmp_path / "headrace.db"
+    shutil.copyfile(source, copy)
+    url = f"sqlite:///{copy}"
+    settings = signed.settings.model_copy(update={"database_url": url})
+    for place in places_of(copy, table):
+        with flipped(copy, place):
+            try:
+                found = verify(settings)
+            except IntegrityError as error:
+                assert str(copy) in error.message
+                continue
+        assert found.problem is not None, place
+        assert found.problem.where == "ledger"
+        assert str(copy) in found.problem.what
+        shutil.copyfile(source, copy)
+        for suffix in ("-wal", "-shm"):
+            copy.with_name(f"{copy.name}{suffix}").unlink(missing_ok=True)

@@ -1,0 +1,231 @@
+"""Signatures of the ledger's rows: what they find out, and who may add rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from tests.attacks.test_ledger import without_triggers
+from tests.signing import trust, write_keys
+from tests.src.state.ledger.conftest import a_version, fill, promote, url_of
+
+from headrace.data.heads import find_rollback, remember_head
+from headrace.errors import UsageError
+from headrace.settings import Settings
+from headrace.state.copying import copy_ledger
+from headrace.state.ledger import Approval, Ledger
+from headrace.state.signing.keys import TrustedKeys
+
+KEY = "HEADRACE_SIGNING_KEY_FILE"
+
+
+@pytest.fixture
+def public(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The public key of the key that signs from now on."""
+    private, public = write_keys(tmp_path / "keys")
+    monkeypatch.setenv(KEY, str(private))
+    return public
+
+
+@pytest.fixture
+def trusted(public: Path) -> TrustedKeys:
+    return trust(public)
+
+
+@pytest.fixture
+def signed(ledger: Ledger, trusted: TrustedKeys) -> Ledger:
+    """A ledger with signed rows."""
+    fill(ledger, 1, 2)
+    promote(ledger, 1)
+    return ledger
+
+
+def test_each_row_is_signed(signed: Ledger, trusted: TrustedKeys) -> None:
+    report = signed.check_signatures(trusted)
+    assert (report.first, report.links) == (1, signed.walk_chain().rows)
+    assert report.problem == ""
+
+
+def test_rows_before_the_first_key_are_covered(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(ledger, 1)
+    before = ledger.walk_chain().rows
+    private, public = write_keys(tmp_path)
+    assert "no row is signed" in ledger.check_signatures(trust(public)).problem
+    monkeypatch.setenv(KEY, str(private))
+    ledger.add_version(a_version(2))
+    report = ledger.check_signatures(trust(public))
+    assert (report.first, report.links, report.problem) == (before + 1, 1, "")
+
+
+def test_without_a_key_nobody_adds_a_row_to_a_signed_ledger(
+    signed: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = signed.walk_chain().rows
+    monkeypatch.delenv(KEY)
+    with pytest.raises(UsageError, match=r"is signed, and no signing key is set here"):
+        Ledger(url_of(tmp_path)).anchor({"stages/a.json": "a" * 64})
+    assert signed.walk_chain().rows == rows
+    report = signed.check_signatures(TrustedKeys({}))
+    assert (report.links, report.problem) == (rows, "")
+
+
+@pytest.mark.parametrize(
+    ("statement", "problem"),
+    [
+        (
+            "DELETE FROM signatures WHERE number = (SELECT max(number) FROM chain)",
+            'the row ["digits", 1] of entries (link 7) has no signature',
+        ),
+        (
+            "UPDATE signatures SET (key, signature, link) = (SELECT key, signature, "
+            "link FROM signatures WHERE number = 2) WHERE number = 5",
+            "(link 5) has the signature of link 2, put in its place",
+        ),
+        (
+            "UPDATE signatures SET signature = (SELECT signature FROM signatures "
+            "WHERE number = 2) WHERE number = 5",
+            "(link 5) has the signature of link 2, put in its place",
+        ),
+        (
+            "UPDATE signatures SET signature = 'MEUC' WHERE number = 3",
+            "(link 3) is not of this row: one of them was changed",
+        ),
+        (
+            f"UPDATE signatures SET key = '{'e' * 64}' WHERE number = 4",
+            "(link 4) is signed by another key, eeeeeeeeeeee...",
+        ),
+        ("DELETE FROM signatures", "no row is signed"),
+    ],
+)
+def test_who_tampers_with_signatures_is_found_out(
+    signed: Ledger, tmp_path: Path, trusted: TrustedKeys, statement: str, problem: str
+) -> None:
+    without_triggers(url_of(tmp_path), statement)
+    assert signed.walk_chain().problem == ""
+    assert problem in signed.check_signatures(trusted).problem
+
+
+def test_a_ledger_that_another_key_has_signed_anew_is_found_out(
+    trusted: TrustedKeys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its chain is whole, and so are its signatures: those of another key."""
+    private, public = write_keys(tmp_path / "other")
+    monkeypatch.setenv(KEY, str(private))
+    forged = Ledger(url_of(tmp_path))
+    fill(forged, 1)
+    assert forged.check_signatures(trust(public)).problem == ""
+    assert "is signed by another key" in forged.check_signatures(trusted).problem
+    both = trust(public, tmp_path / "keys" / "key.pub")
+    assert forged.check_signatures(both).problem == ""
+
+
+def test_a_row_that_somebody_adds_without_the_key_is_found_out(
+    signed: Ledger,
+    tmp_path: Path,
+    trusted: TrustedKeys,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The chain is computed as by us: the copy is made without the signatures."""
+    from headrace.state.ledger import database
+
+    monkeypatch.setattr(database, "key_for", lambda *_: None)
+    promote(signed, 2)
+    monkeypatch.undo()
+    assert signed.walk_chain().problem == ""
+    problem = signed.check_signatures(trusted).problem
+    assert 'the row ["digits", 2] of entries' in problem
+    assert "somebody without a key has added it" in problem
+
+
+def test_an_older_ledger_is_found_out_by_the_store(
+    signed: Ledger, tmp_path: Path, trusted: TrustedKeys
+) -> None:
+    settings = Settings(
+        home=tmp_path, store=str(tmp_path / "s"), database_url=url_of(tmp_path)
+    )
+    assert find_rollback(settings, signed, trusted) == ""
+    remember_head(settings, signed)
+    assert find_rollback(settings, signed, trusted) == ""
+    signed.anchor({"stages/a.json": "a" * 64})
+    assert find_rollback(settings, signed, trusted) == ""
+    last = "(SELECT max(number) FROM chain)"
+    without_triggers(
+        url_of(tmp_path),
+        "DELETE FROM entries",
+        "DELETE FROM anchors",
+        f"DELETE FROM signatures WHERE number >= {last} - 1",
+        f"DELETE FROM chain WHERE number >= {last} - 1",
+    )
+    assert signed.walk_chain().problem == ""
+    assert signed.check_signatures(trusted).problem == ""
+    problem = find_rollback(settings, signed, trusted)
+    assert "an older ledger was put in its place" in problem
+    file = tmp_path / "s" / "heads" / "ledger.json"
+    file.write_text(file.read_text().replace('"number": 7', '"number": 9'))
+    assert "was changed" in find_rollback(settings, signed, trusted)
+
+
+def test_rows_that_were_cut_off_are_missed_by_their_signatures(
+    signed: Ledger, tmp_path: Path, trusted: TrustedKeys
+) -> None:
+    last = "(SELECT max(number) FROM chain)"
+    statements = ("DELETE FROM entries", f"DELETE FROM chain WHERE number = {last}")
+    without_triggers(url_of(tmp_path), *statements)
+    problem = signed.check_signatures(trusted).problem
+    assert problem == (
+        "link 7 was signed, and the chain ends at link 6: its last rows were removed"
+    )
+
+
+def test_a_copy_has_the_signatures(
+    signed: Ledger, tmp_path: Path, trusted: TrustedKeys
+) -> None:
+    (tmp_path / "copy").mkdir()
+    copy_ledger(url_of(tmp_path), url_of(tmp_path / "copy"))
+    copied = Ledger(url_of(tmp_path / "copy"))
+    copied.anchor({"stages/a.json": "a" * 64})
+    report = copied.check_signatures(trusted)
+    assert (report.links, report.problem) == (8, "")
+
+
+def test_without_a_key_a_request_that_has_expired_is_read_all_the_same(
+    signed: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading records the rejection, where rows can be added."""
+    signed.add_approval(
+        Approval(
+            model="digits",
+            version=2,
+            step=1,
+            action="request",
+            who="ada@lab",
+            expires="2020-01-01T00:00:00.000+00:00",
+        )
+    )
+    rows = signed.walk_chain().rows
+    monkeypatch.delenv(KEY)
+    last = Ledger(url_of(tmp_path)).approval("digits", 2)
+    assert last is not None
+    assert last.action == "reject"
+    assert signed.walk_chain().rows == rows
+
+
+def test_signatures_of_either_database_are_never_changed(
+    url: str, trusted: TrustedKeys
+) -> None:
+    made = Ledger(url)
+    fill(made, 1, 2)
+    promote(made, 1)
+    assert made.check_signatures(trusted).links == made.walk_chain().rows
+    assert made.check_signatures(trusted).problem == ""
+    engine = sa.create_engine(url)
+    for statement in ("DELETE FROM signatures", "UPDATE signatures SET key = ''"):
+        with (
+            pytest.raises(sa.exc.DBAPIError, match="never changed or removed"),
+            engine.begin() as connection,
+        ):
+            connection.exec_driver_sql(statement)
+    engine.dispose()
