@@ -27,6 +27,7 @@ from headrace_cli.monitoring import monitor
 from headrace_cli.overview import compare, list_
 from headrace_cli.projects import init, new
 from headrace_cli.registry import approve, history, promote, reject, rollback
+from headrace_cli.retention import gc_
 from headrace_cli.runs import DataOrDefault, check, open_report, run, score
 from headrace_cli.series import backfill, tune
 from headrace_cli.services import deploy, doctor, trigger, up, worker
@@ -39,7 +40,7 @@ PANELS = {
     "Train": (init, run, check, new, tune, backfill),
     "Decide": (compare, promote, rollback, history, approve, reject, list_),
     "Use": (open_report, score, say, generate, monitor, export),
-    "Prove and restore": (verify, reproduce, repair, migrate),
+    "Prove and restore": (verify, reproduce, repair, gc_, migrate),
     "Run as a service": (serve, up, deploy, trigger, worker, doctor),
 }
 _LEVELS = {"quiet": logging.WARNING, "verbose": logging.DEBUG}

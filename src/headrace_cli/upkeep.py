@@ -51,6 +51,8 @@ def _show_verification(result: Verification) -> None:
     show_text(f"  ledger: {rows:,} rows; last link {head or 'none'}")
     for kind, count in result.missing.items():
         show_text(f"  no longer there: {count:,} {_plain(kind)}")
+    for kind, count in result.collected.items():
+        show_text(f"  collected by headrace gc: {count:,} {kind}")
     for adoption in result.adopted:
         what = "rows of the ledger" if adoption.what == "ledger" else "files"
         show_text(

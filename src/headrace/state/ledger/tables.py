@@ -112,6 +112,16 @@ ADOPTIONS = _numbered(
 # a folder in the store sha256: and its digest, and its pipeline. "" withdraws it.
 _DEPLOYMENT = ("name", "entrypoint", "who", "when")
 DEPLOYMENTS = _numbered("deployments", *columns(sa.String, *_DEPLOYMENT))
+# What `headrace gc` has collected: recorded before it is deleted.
+COLLECTIONS = _numbered(
+    "collections", *columns(sa.String, "who", "when"), *columns(sa.JSON, "policy")
+)
+COLLECTED = _numbered(
+    "collected",
+    *columns(sa.String, "kind", "key", "digest"),
+    *columns(sa.BigInteger, "bytes"),
+    sa.Column("collection", sa.ForeignKey("collections.id"), nullable=False),
+)
 CHAIN = sa.Table(
     "chain",
     METADATA,

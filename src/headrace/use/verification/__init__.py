@@ -32,6 +32,7 @@ class Verification(Record):
             A copy kept elsewhere shows later whether the ledger was rewritten.
         checked: how many of each kind are as recorded.
         missing: how many of each kind are no longer in the store or MLflow.
+        collected: how many of each kind `headrace gc` has deleted and recorded.
         adopted: migrations from older releases, whose content could not be checked.
         seconds: the duration.
     """
@@ -42,6 +43,7 @@ class Verification(Record):
     chain: dict[str, Any]
     checked: dict[str, int]
     missing: dict[str, int]
+    collected: dict[str, int]
     adopted: tuple[Adoption, ...]
     problem: Problem | None
     seconds: float
@@ -82,6 +84,8 @@ def verify(settings: Settings, model: str = "", head: str = "") -> Verification:
                 "Somebody has written to the ledger's database. Restore it from a "
                 "backup, and change who may write there.",
             )
+        if not model:
+            checks.count_collected(chosen)
         golden = checks.check_files(model, chosen)
         checks.check_models(chosen, golden)
         if not model and _has_own_registry(settings):
@@ -99,6 +103,7 @@ def verify(settings: Settings, model: str = "", head: str = "") -> Verification:
         chain={"rows": chain.rows, "head": chain.head},
         checked=checks.checked,
         missing=checks.missing,
+        collected=checks.collected,
         adopted=tuple(ledger.adoptions()),
         problem=problem,
         seconds=round(time.perf_counter() - started, 3),

@@ -17,6 +17,7 @@ from headrace.records import MANIFEST, Record, Shown
 from headrace.settings import Settings
 from headrace.stages.promotion import aliases_of
 from headrace.state.ledger import Ledger, Version
+from headrace.state.ledger.collections import VERSIONS_KIND, version_key
 from headrace.state.store import Store
 from headrace.state.tracking import GOLDEN_FILE, WEIGHTS_TAG, Tracking, version_tags
 
@@ -58,11 +59,13 @@ class Checks:
     Attributes:
         checked: how many of each kind, such as ``snapshots``, are as recorded.
         missing: how many of each kind are gone.
+        collected: how many of each kind ``headrace gc`` has deleted.
     """
 
     def __init__(self, settings: Settings, ledger: Ledger) -> None:
         self.checked: Counter[str] = Counter()
         self.missing: Counter[str] = Counter()
+        self.collected: Counter[str] = Counter()
         self._ledger = ledger
         self._settings = settings
         self._store = Store(settings.store)
@@ -70,6 +73,20 @@ class Checks:
     @cached_property
     def _tracking(self) -> Tracking:
         return Tracking(self._settings)  # it connects to MLflow
+
+    def count_collected(self, models: Collection[str]) -> None:
+        """Count what was collected and has not been made again since."""
+        anchors = self._ledger.anchors()
+        again = {*anchors, *(key.rpartition("/")[0] for key in anchors)}
+        current = {
+            version_key(version)
+            for model in models
+            for version in self._ledger.versions(model)
+        }
+        for key, item in self._ledger.collected().items():
+            is_of_version = key.startswith(f"{VERSIONS_KIND}/")
+            if key in current if is_of_version else key not in again:
+                self.collected[item.kind] += 1
 
     def check_files(self, model: str, models: Collection[str]) -> dict[str, str]:
         """Compare every file of the store whose sha256 is in the ledger.
@@ -173,6 +190,8 @@ class Checks:
                     self.checked["models"] += 1
                 except IntegrityError as error:
                     is_gone = isinstance(error.__cause__, NotFoundError | OSError)
+                    if is_gone and self._ledger.is_collected(version):
+                        continue
                     if not is_gone or version.version == number:
                         what = f"{model}/{version.version}: {error.message}"
                         raise Broken("model", what, error.action) from error
@@ -209,7 +228,12 @@ class Checks:
                 "It goes on working, as the ledger and its files are whole. "
                 + _MEND_MLFLOW,
             )
-        if lost := versions.keys() - listed:
+        lost = {
+            number
+            for number in versions.keys() - listed
+            if not self._ledger.is_collected(versions[number])
+        }
+        if lost:
             self.missing["versions of MLflow's registry"] += len(lost)
         for alias, wanted in wanted_aliases.items():
             present = aliases.get(alias)
