@@ -24,6 +24,7 @@ from headrace_ops.prefect_errors import translate_errors
 from headrace_ops.run_server import server_for_run
 
 if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
     from prefect.client.schemas import FlowRun
 
 PREFIX = "prefect/flow-runs/"
@@ -40,14 +41,19 @@ def old_flow_runs(settings: Settings, policy: Policy) -> Iterator[Others | None]
     Raises:
         DependencyError: Prefect's server does not answer.
     """
-    database = settings.home / "prefect" / "prefect.db"
-    configured = variable("PREFECT_API_DATABASE_CONNECTION_URL")
-    if not (configured or live.lasting_api_url(settings) or database.is_file()):
+    if not _has_prefect(settings):
         yield None
         return
     with server_for_run(settings) as server, translate_errors():
         server.wait()
         yield Others(lambda kept: _find(settings, policy, kept), _delete, PREFIX)
+
+
+def _has_prefect(settings: Settings) -> bool:
+    """Whether there is a server, or the home has a database of a former one."""
+    database = settings.home / "prefect" / "prefect.db"
+    configured = variable("PREFECT_API_DATABASE_CONNECTION_URL")
+    return bool(configured or live.lasting_api_url(settings) or database.is_file())
 
 
 def _find(settings: Settings, policy: Policy, kept: set[str]) -> list[Collected]:
@@ -99,17 +105,50 @@ def _all(wanted: dict[str, Any]) -> Iterator[FlowRun]:
 def _delete(items: Sequence[Collected]) -> None:
     """Delete flow runs, and first the artifacts that they have published."""
     from prefect.client.orchestration import get_client
-    from prefect.client.schemas.filters import ArtifactFilter
     from prefect.exceptions import ObjectNotFound
 
     with get_client(sync_client=True) as client:
         for item in items:
             number = item.key.removeprefix(PREFIX)
-            own = {"flow_run_id": {"any_": [number]}}
-            published = client.read_artifacts(
-                artifact_filter=ArtifactFilter.model_validate(own)
-            )
+            _delete_artifacts(client, number)
             with contextlib.suppress(ObjectNotFound):  # another command deleted it
-                for artifact in published:
-                    client.delete_artifact(artifact.id)
                 client.delete_flow_run(UUID(number))
+
+
+def delete_published(settings: Settings, flow_runs: set[str]) -> int:
+    """Delete what flow runs have published in Prefect, such as reports.
+
+    Returns:
+        the number of deleted artifacts.
+
+    Raises:
+        DependencyError: Prefect's server does not answer.
+    """
+    if not _has_prefect(settings):
+        return 0
+    with server_for_run(settings) as server, translate_errors():
+        server.wait()
+        from prefect.client.orchestration import get_client
+
+        with get_client(sync_client=True) as client:
+            numbers = sorted(filter(_is_uuid, flow_runs))
+            return sum(_delete_artifacts(client, number) for number in numbers)
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        return bool(UUID(text))
+    except ValueError:
+        return False
+
+
+def _delete_artifacts(client: SyncPrefectClient, flow_run: str) -> int:
+    from prefect.client.schemas.filters import ArtifactFilter
+    from prefect.exceptions import ObjectNotFound
+
+    own = ArtifactFilter.model_validate({"flow_run_id": {"any_": [flow_run]}})
+    published = client.read_artifacts(artifact_filter=own)
+    for artifact in published:
+        with contextlib.suppress(ObjectNotFound):
+            client.delete_artifact(artifact.id)
+    return len(published)

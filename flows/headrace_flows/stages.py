@@ -68,7 +68,12 @@ def ingest(run: Run) -> SnapshotRecord:
     record = run.perform(
         key,
         lambda: ingestion.ingest(
-            spec.data, spec.medium, plan.store, plan.settings, spec.task
+            spec.data,
+            spec.medium,
+            plan.store,
+            plan.settings,
+            spec.task,
+            plan.forgotten,
         ),
     )
     emit_snapshot(run, record, before)

@@ -22,6 +22,7 @@ from headrace.errors import DependencyError, HeadraceError, UsageError
 from headrace.signs import visible
 from headrace_cli import first_word
 from headrace_cli.answers import INTERRUPTED, answered, print_failure, print_interrupted
+from headrace_cli.forgetting import forget
 from headrace_cli.generating import generate
 from headrace_cli.monitoring import monitor
 from headrace_cli.overview import compare, list_
@@ -40,7 +41,7 @@ PANELS = {
     "Train": (init, run, check, new, tune, backfill),
     "Decide": (compare, promote, rollback, history, approve, reject, list_),
     "Use": (open_report, score, say, generate, monitor, export),
-    "Prove and restore": (verify, reproduce, repair, gc_, migrate),
+    "Prove and restore": (verify, reproduce, repair, gc_, forget, migrate),
     "Run as a service": (serve, up, deploy, trigger, worker, doctor),
 }
 _LEVELS = {"quiet": logging.WARNING, "verbose": logging.DEBUG}

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from headrace import extensions
+from headrace.data.forgotten import Forgotten
 from headrace.data.sources.identity import source_identity
 from headrace.errors import HeadraceError
 from headrace.models import builder_name
@@ -109,6 +110,11 @@ class Plan(Results):
             return LastResults(snapshot, contract, training, evaluation)
 
     @property
+    def forgotten(self) -> Forgotten:
+        """What was forgotten in the pipeline's data, at this moment."""
+        return Forgotten.of(self.ledger, self.spec.name)
+
+    @property
     def builder(self) -> str:
         """The model builder: the spec's, else the medium's default."""
         return builder_name(self.spec)
@@ -123,10 +129,14 @@ class Plan(Results):
         sources = extensions.modules("sources").values()
         # The keys of older releases imply the default task.
         task = {} if self.spec.task == DEFAULT_TASK else {"task": self.spec.task}
+        digest = self.forgotten.digest
         return self._key(
             "ingest",
             {"data": data, "medium": self.spec.medium, **task},
-            {"source": self._source_identity()},
+            {
+                "source": self._source_identity(),
+                **({"forgotten": digest} if digest else {}),
+            },
             [*self._roots("ingestion", "labels"), *sources],
         )
 

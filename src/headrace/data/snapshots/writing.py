@@ -165,7 +165,8 @@ def publish_snapshot(  # noqa: PLR0913
     sha256 = _sha256(folder / REJECTED)
     manifest = Manifest(format=FORMAT, files=files, rejected_sha256=sha256)
     place = {"uri", "manifest_sha256"}  # left out, since a store may be moved
-    text = {**manifest.model_dump(), **record.model_dump(mode="json", exclude=place)}
+    facts = manifest.model_dump(include={"format", "files", "rejected_sha256"})
+    text = {**facts, **record.model_dump(mode="json", exclude=place)}
     (folder / MANIFEST).write_text(json.dumps(text, indent=1), encoding="utf-8")
     present = find_same(store, record, manifest)
     if present is None:

@@ -24,6 +24,7 @@ import pyarrow.compute as pc
 
 from headrace import media, tasks
 from headrace.data.decoding import Limits, check_media_ratio, none_usable
+from headrace.data.forgotten import Forgotten
 from headrace.data.snapshots.writing import (
     WrittenShard,
     prefix_bits,
@@ -62,6 +63,7 @@ def ingest(
     store: Store,
     settings: Settings,
     task: str = DEFAULT_TASK,
+    forgotten: Forgotten | None = None,
 ) -> SnapshotRecord:
     """Read a source into a snapshot; the same content is the same snapshot.
 
@@ -71,6 +73,7 @@ def ingest(
         store: of the snapshot, and of all decoded items meanwhile.
         settings: the limits.
         task: a package in ``headrace.tasks``.
+        forgotten: items that are left out, and counted.
 
     Raises:
         NotFoundError: there is no such data.
@@ -79,7 +82,9 @@ def ingest(
     """
     learned = tasks.task(task)
     with store.work_folder("snapshots") as work:
-        source, form, decoded = _decode(data, medium, task, work, settings)
+        left_out = forgotten or Forgotten()
+        source, form, decoded = _decode(data, medium, task, work, settings, left_out)
+        decoded.leave_out(left_out)
         if not decoded.runs:
             checks = Counter(row.check for row in decoded.rejected)
             first = next(iter(decoded.rejected), None)
@@ -114,12 +119,17 @@ def ingest(
 
 
 def _decode(
-    data: DataSpec, medium: str, task: str, work: Path, settings: Settings
+    data: DataSpec,
+    medium: str,
+    task: str,
+    work: Path,
+    settings: Settings,
+    forgotten: Forgotten,
 ) -> tuple[Source, Form, Decoded]:
     """Decode the items of a source to runs in a folder, all in one form."""
     module, decoded, limits = media.medium(medium), Decoded(), Limits.of(settings)
     form = media.form_of(data, medium)
-    decode = partial(decode_to_runs, medium, task, form, data.source, limits)
+    decode = partial(decode_to_runs, medium, task, form, data.source, limits, forgotten)
     with (
         open_source(data.source, settings, reading_of(data, medium, task)) as source,
         Progress(data.source, unit="items decoded") as progress,
@@ -139,7 +149,9 @@ def _decode(
     # Runs that were written before the shape was known are written again.
     odd = [run for run in decoded.runs if not run.has(shape)]
     decoded.runs = [run for run in decoded.runs if run.has(shape)]
-    for part in spread(partial(bring_to, medium, task, shape), odd, settings):
+    for part in spread(
+        partial(bring_to, medium, task, shape, forgotten), odd, settings
+    ):
         decoded.add(part)
     return source, form.model_copy(update={"shape": shape}), decoded
 

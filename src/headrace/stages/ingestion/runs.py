@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 
 from headrace import media, tasks
 from headrace.data.decoding import Block, Limits, Part, decode_chunk, fit
+from headrace.data.forgotten import Forgotten
 from headrace.data.snapshots.writing import Rejected
 from headrace.media.arrow import as_binary, as_bytes, digests, read_table, write_table
 from headrace.media.chunks import Chunk
@@ -27,6 +28,7 @@ from headrace.records import Form
 
 RUN_BYTES = 16 * 2**20
 SHA_BYTES = 32
+LEFT_OUT = "left out, as headrace forget took them out for good"
 _Shape = tuple[int, ...]
 
 
@@ -151,10 +153,28 @@ class Decoded:
             # A dark part of an array does not show that its scale is 0..255; others do.
             self.scales[array] = max(scale, self.scales.get(array, ""))
 
+    def leave_out(self, forgotten: Forgotten) -> None:
+        """Drop rejected items that were forgotten, and count them."""
+        items = [row.item for row in self.rejected]
+        mask = forgotten.has_rows(items, [row.group for row in self.rejected])
+        if mask.any():
+            self.notes[LEFT_OUT] += int(mask.sum())
+            pairs = zip(self.rejected, mask, strict=True)
+            self.rejected = [row for row, is_gone in pairs if not is_gone]
+
     def add_run(
-        self, path: Path, block: Block, medium: str, task: str, shape: _Shape | None
+        self,
+        path: Path,
+        block: Block,
+        medium: str,
+        task: str,
+        shape: _Shape | None,
+        forgotten: Forgotten,
     ) -> None:
-        """Write a block as a run, without items of another shape or without a label."""
+        """Write a block as a run, without items of another shape or without a label.
+
+        Forgotten items are left out, and counted.
+        """
         module = media.medium(medium)
         if shape is not None:
             block, misfits, notes = fit(block, module, shape)
@@ -167,9 +187,16 @@ class Decoded:
             empty = "label", "the label is empty"
             self.rejected += [block.reject(row, *empty) for row in unlabelled]
             block, unlabelled = block.take(labelled), []
+        shas = np.frombuffer(digests(block.payload, module), np.uint8)
+        if forgotten:
+            hexes = [sha.tobytes().hex() for sha in shas.reshape(-1, SHA_BYTES)]
+            left = ~forgotten.has_rows(hexes, block.groups)
+            self.notes[LEFT_OUT] += int((~left).sum())
+            self.notes += Counter()  # without zeros
+            block, shas = block.take(left), shas.reshape(-1, SHA_BYTES)[left]
+            unlabelled = [row for row in unlabelled if left[row]]
         if not block.labels:
             return
-        shas = np.frombuffer(digests(block.payload, module), np.uint8)
         item = as_binary(shas.reshape(-1, SHA_BYTES))
         order = pc.sort_indices(item)
         texts = {"label": block.labels, "name": block.names, "group": block.groups}
@@ -189,8 +216,14 @@ class Decoded:
         )
 
 
-def decode_to_runs(
-    medium: str, task: str, form: Form, where: str, limits: Limits, raw: Raw
+def decode_to_runs(  # noqa: PLR0913
+    medium: str,
+    task: str,
+    form: Form,
+    where: str,
+    limits: Limits,
+    forgotten: Forgotten,
+    raw: Raw,
 ) -> Decoded:
     """Decode a chunk to runs.
 
@@ -200,6 +233,7 @@ def decode_to_runs(
         form: of all items, as far as it is known.
         where: the source, for messages.
         limits: larger items are rejected.
+        forgotten: items that are left out.
         raw: its file is deleted.
 
     Raises:
@@ -209,7 +243,7 @@ def decode_to_runs(
     parts = decode_chunk(chunk, media.medium(medium), form, where, limits)
     for number, blocks in enumerate(_gathered(_counted(parts, decoded))):
         path = raw.path.with_suffix(f".{number}")
-        decoded.add_run(path, _joined(blocks), medium, task, form.shape)
+        decoded.add_run(path, _joined(blocks), medium, task, form.shape, forgotten)
     raw.path.unlink()
     return decoded
 
@@ -260,13 +294,16 @@ def _joined(blocks: list[Block]) -> Block:
     )
 
 
-def bring_to(medium: str, task: str, shape: _Shape, run: Run) -> Decoded:
+def bring_to(
+    medium: str, task: str, shape: _Shape, forgotten: Forgotten, run: Run
+) -> Decoded:
     """Write a run again with all items in one shape; others are rejected.
 
     Args:
         medium: a package in ``headrace.media``.
         task: a package in ``headrace.tasks``.
         shape: of all items.
+        forgotten: items that are left out.
         run: its file is deleted.
 
     Returns:
@@ -279,6 +316,6 @@ def bring_to(medium: str, task: str, shape: _Shape, run: Run) -> Decoded:
     block = Block(items, run.split, label, name, group, list(range(run.rows)))
     decoded = Decoded()
     path = run.path.with_name(f"{run.path.name}.again")
-    decoded.add_run(path, block, medium, task, shape)
+    decoded.add_run(path, block, medium, task, shape, forgotten)
     run.path.unlink()
     return decoded

@@ -16,6 +16,7 @@ from headrace.state.ledger.anchors import Anchors
 from headrace.state.ledger.chain import row_key
 from headrace.state.ledger.collections import Collections, refuse_collected
 from headrace.state.ledger.database import Condition, as_json, ledger_exists
+from headrace.state.ledger.forgetting import Forgettings
 from headrace.state.ledger.former import rolled_back, standing_evidence
 from headrace.state.ledger.rows import (
     Approval,
@@ -49,7 +50,7 @@ _DECISIONS: dict[sa.Table, type[Decision]] = {
 }
 
 
-class Ledger(Versions, Anchors, Collections):
+class Ledger(Versions, Anchors, Collections, Forgettings):
     """The ledger in one database; threads and processes may share it.
 
     Args:

@@ -122,6 +122,22 @@ COLLECTED = _numbered(
     *columns(sa.BigInteger, "bytes"),
     sa.Column("collection", sa.ForeignKey("collections.id"), nullable=False),
 )
+# That something was forgotten, by whom and when; not what: `mark` is a keyed digest.
+FORGETTINGS = _numbered(
+    "forgettings", *columns(sa.String, "pipeline", "kind", "who", "when", "salt")
+)
+TOMBSTONES = _numbered(
+    "tombstones",
+    *columns(sa.String, "mark"),
+    sa.Column("forgetting", sa.ForeignKey("forgettings.id"), nullable=False),
+    sa.UniqueConstraint("mark"),
+)
+FORGOTTEN = _numbered(
+    "forgotten",
+    *columns(sa.String, "when"),
+    *columns(sa.JSON, "counts"),
+    sa.Column("forgetting", sa.ForeignKey("forgettings.id"), nullable=False),
+)
 CHAIN = sa.Table(
     "chain",
     METADATA,

@@ -7,7 +7,7 @@ deleted before the row that names them, so a killed deletion can be found and en
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,6 +124,20 @@ class Disposal(Tracking):
                 self.client.delete_run(run.run_id)
             if rows := self._rows():
                 rows._hard_delete_run(run.run_id)
+
+    def delete_artifacts_but(self, run: StoredRun, kept: Collection[str]) -> int:
+        """Delete a run's artifacts except some folders; returns how many were deleted.
+
+        Args:
+            kept: names of files and folders at the top that stay.
+        """
+        with tracking_errors(self.uri):
+            repository = self._repository(run.place)
+            paths = [file.path for file in repository.list_artifacts(None)]
+            paths = [path for path in paths if path not in kept]
+            for path in paths:
+                repository.delete_artifacts(path)
+        return len(paths)
 
     def delete_logged_model(self, model: StoredModel) -> None:
         """Delete a logged model's files, and then the model."""

@@ -33,6 +33,8 @@ class Verification(Record):
         checked: how many of each kind are as recorded.
         missing: how many of each kind are no longer in the store or MLflow.
         collected: how many of each kind `headrace gc` has deleted and recorded.
+        forgotten: by split, how many rows `headrace forget` has taken out of snapshots
+            that are still there.
         adopted: migrations from older releases, whose content could not be checked.
         seconds: the duration.
     """
@@ -44,6 +46,7 @@ class Verification(Record):
     checked: dict[str, int]
     missing: dict[str, int]
     collected: dict[str, int]
+    forgotten: dict[str, int]
     adopted: tuple[Adoption, ...]
     problem: Problem | None
     seconds: float
@@ -104,6 +107,7 @@ def verify(settings: Settings, model: str = "", head: str = "") -> Verification:
         checked=checks.checked,
         missing=checks.missing,
         collected=checks.collected,
+        forgotten=checks.forgotten,
         adopted=tuple(ledger.adoptions()),
         problem=problem,
         seconds=round(time.perf_counter() - started, 3),

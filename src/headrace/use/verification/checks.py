@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from headrace.data.anchored import described
-from headrace.data.snapshots.reading import check_snapshot
+from headrace.data.snapshots.reading import check_snapshot, forgotten_of
 from headrace.errors import IntegrityError, NotFoundError
 from headrace.progress import counted
 from headrace.records import MANIFEST, Record, Shown
@@ -60,12 +60,15 @@ class Checks:
         checked: how many of each kind, such as ``snapshots``, are as recorded.
         missing: how many of each kind are gone.
         collected: how many of each kind ``headrace gc`` has deleted.
+        forgotten: how many rows of each split ``headrace forget`` has taken out of the
+            snapshots.
     """
 
     def __init__(self, settings: Settings, ledger: Ledger) -> None:
         self.checked: Counter[str] = Counter()
         self.missing: Counter[str] = Counter()
         self.collected: Counter[str] = Counter()
+        self.forgotten: Counter[str] = Counter()
         self._ledger = ledger
         self._settings = settings
         self._store = Store(settings.store)
@@ -140,7 +143,9 @@ class Checks:
         try:
             snapshot = described(data, self._store.uri(folder))
             named = {"digest": folder.rpartition("/")[2]}
-            check_snapshot(snapshot.model_copy(update=named))
+            snapshot = snapshot.model_copy(update=named)
+            check_snapshot(snapshot)
+            self.forgotten.update(forgotten_of(snapshot))
         except IntegrityError as error:
             raise Broken("store", error.message, error.action) from error
         except ValueError as error:
