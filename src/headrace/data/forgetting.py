@@ -147,14 +147,14 @@ def take_out(
             "forgotten": dict(before + counts),
         }
         _publish(anchored, snapshot, manifest)
-    _delete_unlisted(anchored, folder, Manifest.model_validate(manifest))
+    sweep(anchored, snapshot)
     return +counts
 
 
 def _parquet(table: pa.Table) -> bytes:
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd", compression_level=1)
-    return sink.getvalue().to_pybytes()
+    return bytes(sink.getvalue())
 
 
 def _publish(
@@ -167,9 +167,10 @@ def _publish(
     anchored.write(f"snapshots/{snapshot.digest}/{MANIFEST}", data)
 
 
-def _delete_unlisted(anchored: AnchoredStore, folder: str, manifest: Manifest) -> None:
+def sweep(anchored: AnchoredStore, snapshot: SnapshotRecord) -> None:
     """Delete files that the manifest no longer has, also those of a killed call."""
-    store = anchored.store
+    store, folder = anchored.store, f"snapshots/{snapshot.digest}"
+    manifest = Manifest.model_validate(store.read_json(f"{folder}/{MANIFEST}"))
     listed = {*manifest.files, manifest.rejected_file, MANIFEST}
     names = [name for name in store.names(folder) if name.endswith(".parquet")]
     names += [f"items/{name}" for name in store.names(f"{folder}/items")]

@@ -70,4 +70,5 @@ class Forgotten:
         if not self.marks:
             return found
         known = {g: self.mark_group(g) in self.marks for g in {*groups} - {""}}
-        return found | np.fromiter((known.get(g, False) for g in groups), bool)
+        of_groups = np.fromiter((known.get(g, False) for g in groups), bool)
+        return np.logical_or(found, of_groups)

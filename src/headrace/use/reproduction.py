@@ -170,7 +170,7 @@ def _in_store(recorded: Restored, store: Store) -> Restored:
             check_snapshot(snapshot)
             if forgotten := sum(forgotten_of(snapshot).values()):
                 raise UsageError(
-                    f"{forgotten:,} rows of the run's data were forgotten since, so its "
+                    f"{forgotten:,} rows of the run's data were forgotten since: its "
                     "weights cannot be made again.",
                     f"Train anew: headrace run {recorded.spec.name}",
                 )

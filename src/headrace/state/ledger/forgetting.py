@@ -40,7 +40,7 @@ class Forgettings:
     _database: Database
 
     def tombstones(self) -> tuple[str, frozenset[str]]:
-        """The key of the ledger, hex, and its tombstones; both empty if there is none."""
+        """The key of the ledger, hex, and its tombstones; empty if there are none."""
         salts = sa.select(FORGETTINGS.c.salt).order_by(FORGETTINGS.c.id).limit(1)
         with self._database.reading() as connection:
             salt = connection.execute(salts).scalar()

@@ -21,6 +21,7 @@ from headrace.data.forgetting import (
     forgotten_rows,
     items_of_group,
     open_snapshot,
+    sweep,
     take_out,
 )
 from headrace.data.forgotten import Forgotten
@@ -133,9 +134,12 @@ def forget(
             marks, who = request.forgotten.marks, settings.user
             ledger.begin_forgetting(pipeline, request.kind, who, salt, marks)
         deleted = _delete(found, anchored, settings, request.forgotten, published)
+        snapshots = list(_snapshots(anchored))
+        for snapshot in snapshots:
+            if forgotten_of(snapshot):
+                sweep(anchored, snapshot)
         open_ones = [one.id for one in ledger.forgettings() if not one.is_ended]
         ledger.end_forgetting(open_ones, {**rows, **deleted})
-        snapshots = list(_snapshots(anchored))
         done = _outcome(pipeline, rows, found, snapshots, ledger)
         update = {"status": "forgotten", "deleted": dict(deleted)}
         return done.model_copy(update=update)
