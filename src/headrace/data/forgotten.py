@@ -70,5 +70,5 @@ class Forgotten:
         if not self.marks:
             return found
         known = {g: self.mark_group(g) in self.marks for g in {*groups} - {""}}
-        of_groups = np.fromiter((known.get(g, False) for g in groups), bool)
-        return np.logical_or(found, of_groups)
+        found |= np.fromiter((known.get(g, False) for g in groups), bool)
+        return found

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from headrace.errors import DependencyError
+from headrace.errors import DependencyError, IntegrityError
 from headrace.settings import Settings
 from headrace.use.requests.files import Hour, hours, models, new_file, root_of
 from headrace.use.requests.merging import only_one
@@ -28,6 +28,7 @@ def take_out(settings: Settings, chooses: Chooses) -> dict[str, int]:
         the number of deleted rows by model, of those that had any.
 
     Raises:
+        IntegrityError: a file is damaged.
         DependencyError: a server merges the files of a model right now.
     """
     root, counts = root_of(settings.home), dict[str, int]()
@@ -50,7 +51,13 @@ def _take_out(hour: Hour, path: Path, chooses: Chooses) -> int:
     """Replace a file by one without the chosen rows."""
     import pyarrow.parquet as pq
 
-    table = pq.ParquetFile(path).read()
+    try:
+        table = pq.ParquetFile(path).read()
+    except (pa.ArrowException, OSError) as error:
+        raise IntegrityError(
+            f"The request log {path} cannot be read: {error}.",
+            "It may have the item. Delete it, and run the same command again.",
+        ) from error
     mask = np.asarray(chooses([str(item) for item in table["item"].to_pylist()]), bool)
     if not mask.any():
         return 0

@@ -26,6 +26,8 @@ from headrace.stages.ingestion import ingest
 from headrace.state.ledger.leases import hold
 from headrace.state.tracking import GOLDEN_FILE, Tracking
 from headrace.state.tracking.disposal import Disposal
+from headrace.use import forgetting
+from headrace.use.forgetting import Outcome
 from headrace.use.requests.files import SCHEMA
 
 KILLED = Path(__file__).parents[3] / "flows" / "killed.py"
@@ -184,6 +186,21 @@ def test_a_killed_command_is_ended_by_the_next_which_need_not_know_the_item(
     assert answer.exit_code == 0, answer.out
     assert [one["version"] for one in answer.json["versions"]] == [1, 4]
     check_forgotten(many, item)
+
+
+def test_what_is_not_confirmed_changes_nothing(many: Many, item: str) -> None:
+    before, asked = many.files, []
+
+    def decline(outcome: Outcome) -> bool:
+        asked.append(outcome)
+        return False
+
+    done = forgetting.forget(many.settings, "blobs", item=item, confirm=decline)
+    assert done.status == "declined"
+    assert (asked[0].rows, asked[0].snapshots) == ({"train": 1}, (many.first.digest,))
+    assert [one.version for one in asked[0].versions] == [1, 4]
+    assert many.files == before
+    assert many.ledger.forgettings() == []
 
 
 @pytest.mark.parametrize(
