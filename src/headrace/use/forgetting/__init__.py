@@ -11,7 +11,7 @@ import logging
 import re
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
@@ -28,53 +28,21 @@ from headrace.data.forgotten import Forgotten
 from headrace.data.snapshots.reading import forgotten_of
 from headrace.errors import DependencyError, NotFoundError, UsageError
 from headrace.progress import counted
-from headrace.records import Record, SnapshotRecord
+from headrace.records import SnapshotRecord
 from headrace.settings import Settings, pipeline_names
-from headrace.state.ledger import Ledger, Version
+from headrace.state.ledger import Ledger
 from headrace.state.ledger.leases import COLLECTING, Leases, hold
 from headrace.state.tracking.disposal import Disposal
 from headrace.use.forgetting import goldens, places
+from headrace.use.forgetting.outcome import Outcome, all_versions, outcome_of
 from headrace.use.requests import forgetting as requests
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_LEARNED = {"train", "val"}
+
+__all__ = ["Outcome", "forget"]
 
 Published = Callable[[set[str]], int]
 log = logging.getLogger("headrace")
-
-
-class Learned(Record):
-    """A version whose data had forgotten items.
-
-    Attributes:
-        learned: whether some were in train or val; else it was only tested on them.
-        is_champion: whether it is in production.
-    """
-
-    model: str
-    version: int
-    learned: bool
-    is_champion: bool
-
-
-class Outcome(Record):
-    """The result of a command.
-
-    Attributes:
-        status: ``declined`` where the user did not confirm.
-        rows: by split, how many stored rows were, or would be, taken out.
-        snapshots: the digests of the snapshots that had them.
-        versions: all that learned from, or were tested on, forgotten rows.
-        deleted: how much was deleted of what else shows items, by kind.
-    """
-
-    pipeline: str
-    status: Literal["forgotten", "declined"]
-    rows: Mapping[str, int]
-    snapshots: tuple[str, ...]
-    versions: tuple[Learned, ...]
-    deleted: Mapping[str, int] = {}
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -127,7 +95,7 @@ def forget(
             if counts := forgotten_rows(snapshot, request.forgotten):
                 rows.update(counts)
                 found.append(snapshot)
-        outcome = _outcome(pipeline, rows, found, snapshots, ledger)
+        outcome = outcome_of(pipeline, rows, found, snapshots, ledger)
         if not confirm(outcome):
             return outcome
         if request.kind:
@@ -140,7 +108,7 @@ def forget(
                 sweep(anchored, snapshot)
         open_ones = [one.id for one in ledger.forgettings() if not one.is_ended]
         ledger.end_forgetting(open_ones, {**rows, **deleted})
-        done = _outcome(pipeline, rows, found, snapshots, ledger)
+        done = outcome_of(pipeline, rows, found, snapshots, ledger)
         update = {"status": "forgotten", "deleted": dict(deleted)}
         return done.model_copy(update=update)
 
@@ -228,48 +196,6 @@ def _digests_of(pipeline: str, anchored: AnchoredStore) -> set[str]:
     return found | {version.snapshot_digest for version in versions}
 
 
-def _outcome(
-    pipeline: str,
-    rows: Counter[str],
-    found: list[SnapshotRecord],
-    snapshots: list[SnapshotRecord],
-    ledger: Ledger,
-) -> Outcome:
-    gone = {one.digest: {*forgotten_of(one)} for one in snapshots}
-    versions = []
-    for version in _all_versions(ledger):
-        digest = version.snapshot_digest
-        is_found = any(one.digest == digest for one in found)
-        if splits := gone.get(digest, set()) or ({"?"} if is_found else set()):
-            champion = ledger.champion(version.model)
-            versions.append(
-                Learned(
-                    model=version.model,
-                    version=version.version,
-                    learned=bool(splits & _LEARNED) or "?" in splits,
-                    is_champion=champion is not None
-                    and champion.version.version == version.version,
-                )
-            )
-    again = sorted({one.model for one in versions if one.learned and one.is_champion})
-    reason = f"{rows.total():,} rows of {len(found):,} snapshots"
-    if again:
-        commands = ", ".join(f"`headrace run {model}`" for model in again)
-        reason += f"; train anew, as a champion learned from them: {commands}"
-    return Outcome(
-        pipeline=pipeline,
-        status="declined",
-        rows=dict(rows),
-        snapshots=tuple(one.digest for one in found),
-        versions=tuple(versions),
-        reason=reason,
-    )
-
-
-def _all_versions(ledger: Ledger) -> list[Version]:
-    return [one for model in ledger.models() for one in ledger.versions(model)]
-
-
 def _delete(
     found: list[SnapshotRecord],
     anchored: AnchoredStore,
@@ -281,7 +207,7 @@ def _delete(
     digests = {snapshot.digest for snapshot in found}
     versions = [
         version
-        for version in _all_versions(anchored.ledger)
+        for version in all_versions(anchored.ledger)
         if version.snapshot_digest in digests
     ]
     log.info("forget: request logs")
