@@ -245,7 +245,7 @@ def fit(pipeline: str, training: str, attempt: int = 1) -> State[Any]:
     settings = Settings().prepare_home()
     store, place = open_anchored(settings), answer_key(training, attempt)
     try:
-        here = heartbeat(settings, str(flow_run.get_id()))
+        here = heartbeat(settings, str(flow_run.get_id()), pipeline)
         with own_temporary_folder(), retrying_clients(), here as holding:
             request = _request(store, pipeline, training, attempt)
             folder = unpack_folder(request.folder, store.store, settings.folders)

@@ -40,7 +40,7 @@ MOST = 200  # flow runs in one sweep
 LONGEST_START_SECONDS = 900.0  # of a container, as the pools' templates have it
 LONGEST_PROCESS_START_SECONDS = 300.0
 _UNDER_WAY = ("RUNNING", "CANCELLING", "PENDING")
-_OVER = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
+OVER = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
 log = logging.getLogger("headrace")
 
@@ -88,7 +88,7 @@ class _Sweep:
         past = datetime.now(UTC) - timedelta(seconds=rules.GRACE_SECONDS)
         over = {
             "tags": {"all_": [self._tag]},
-            "state": {"type": {"any_": list(_OVER)}},
+            "state": {"type": {"any_": list(OVER)}},
             "end_time": {"before_": past},
         }
         alone = {"subflow_runs": {"exists_": False}}

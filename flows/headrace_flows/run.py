@@ -35,7 +35,12 @@ from headrace.spec.law import name_by_changes
 from headrace.stages.beside import Beside
 from headrace.state.disk import disk_errors
 from headrace.state.ledger import Ledger
-from headrace.state.ledger.leases import HeldLease, heartbeat, hold
+from headrace.state.ledger.leases import (
+    HeldLease,
+    heartbeat,
+    hold,
+    wait_for_collection,
+)
 from headrace.state.signing.configuration import check_keys
 from headrace.use.repair import Repair, mend
 
@@ -171,6 +176,7 @@ class Run:
     def _take(self, *, wait: bool) -> None:
         lease = hold(self.plan.settings, self.spec.name, self.flow_run_id, wait=wait)
         self.holding = self._lease.enter_context(lease)
+        wait_for_collection(self.plan.settings)
         self.plan.ledger = Ledger(self.plan.settings.database_url, self.holding.lease)
 
     @contextlib.contextmanager
@@ -182,7 +188,7 @@ class Run:
         Raises:
             DependencyError: the ledger's database does not answer.
         """
-        with heartbeat(self.plan.settings, self.flow_run_id):
+        with heartbeat(self.plan.settings, self.flow_run_id, self.spec.name):
             self.holding = None
             self._lease.close()
             yield

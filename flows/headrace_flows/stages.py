@@ -69,7 +69,7 @@ def ingest(run: Run) -> SnapshotRecord:
         key,
         lambda: ingestion.ingest(
             *(spec.data, spec.medium, plan.store, plan.settings, spec.task),
-            plan.corrections,
+            *(plan.corrections, plan.forgotten),
         ),
     )
     emit_snapshot(run, record, before)

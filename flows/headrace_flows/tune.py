@@ -12,7 +12,7 @@ from prefect.states import Cancelled
 
 from headrace.records import ContractRecord, SnapshotRecord
 from headrace.spec import PipelineSpec
-from headrace.state.ledger.leases import heartbeat
+from headrace.state.ledger.leases import heartbeat, wait_for_collection
 from headrace.use.tuning.space import parse_search
 from headrace.use.tuning.trials import search
 from headrace_flows import stages
@@ -46,8 +46,10 @@ def tune(
     run = tuning.run
     run.flow_run_id = str(flow_run.get_id())
     try:
-        beating = heartbeat(run.plan.settings, run.flow_run_id)
+        settings, name = run.plan.settings, run.spec.name
+        beating = heartbeat(settings, run.flow_run_id, name)
         with retrying_clients(), untagged(), beating:
+            wait_for_collection(settings)
             snapshot = stages.ingest(run)
             contract = stages.validate(run, snapshot)
             run_trials(tuning, snapshot, contract)

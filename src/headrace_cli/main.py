@@ -25,12 +25,14 @@ from headrace_cli import first_word
 from headrace_cli.answers import INTERRUPTED, answered, print_failure, print_interrupted
 from headrace_cli.bundling import bundle
 from headrace_cli.explaining import explain
+from headrace_cli.forgetting import forget
 from headrace_cli.generating import generate
 from headrace_cli.monitoring import monitor
 from headrace_cli.overview import compare, list_
 from headrace_cli.projects import init, new
 from headrace_cli.registry import approve, history, promote, reject, rollback
 from headrace_cli.relabeling import relabel
+from headrace_cli.retention import gc_
 from headrace_cli.runs import DataOrDefault, check, open_report, run, score
 from headrace_cli.series import backfill, tune
 from headrace_cli.services import deploy, doctor, trigger, up, worker
@@ -43,7 +45,7 @@ PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Train": (init, run, check, new, tune, backfill, relabel),
     "Decide": (compare, promote, rollback, history, approve, reject, list_),
     "Use": (open_report, score, explain, say, generate, monitor, export, bundle),
-    "Prove and restore": (verify, reproduce, repair, migrate),
+    "Prove and restore": (verify, reproduce, repair, gc_, forget, migrate),
     "Run as a service": (serve, up, deploy, trigger, worker, doctor),
 }
 _LEVELS = {"quiet": logging.WARNING, "verbose": logging.DEBUG}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import logging
 import sys
+import uuid
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,6 +23,7 @@ from headrace_cli.pipelines import DATA, column
 from headrace_cli.summary import show_summary, show_warnings
 
 if TYPE_CHECKING:
+    from headrace.planning import Key
     from headrace.settings import Settings
     from headrace.spec import PipelineSpec
     from headrace.use.scoring import ScoringRecord
@@ -162,8 +165,8 @@ def _check_spec(spec: PipelineSpec, folder: Path) -> dict[str, Any]:
 
 def _check_data(spec: PipelineSpec, folder: Path, settings: Settings) -> dict[str, Any]:
     """Ingest and validate the data, with the cache of ``headrace run``."""
-    from headrace.records import ContractRecord, SnapshotRecord
-    from headrace.stages import ingestion, validation
+    from headrace.stages import ingestion
+    from headrace.state.ledger.leases import heartbeat, wait_for_collection
     from headrace_flows.run import Run
     from headrace_flows.summary import summarise
 
@@ -171,20 +174,34 @@ def _check_data(spec: PipelineSpec, folder: Path, settings: Settings) -> dict[st
     run = Run(spec, folder, settings)
     store, key = run.plan.store, run.plan.ingest()
 
-    arguments = spec.data, spec.medium, store, settings, spec.task
+    arguments = spec.data, spec.medium, store, settings, spec.task, run.plan.forgotten
     ingest = partial(ingestion.ingest, *arguments)
+    alive = heartbeat(settings, f"check-{uuid.uuid4().hex}", spec.name)
     try:
-        snapshot = run.find(key, SnapshotRecord) or run.perform(key, ingest)
-        key = run.plan.validate(snapshot)
-        if run.find(key, ContractRecord) is None:
-            work = partial(validation.validate, spec, snapshot, store, settings)
-            run.perform(key, work)
-        status, reason = "ok", "the data keeps its contract"
+        with alive:
+            wait_for_collection(settings)
+            status, reason = _check_contract(run, key, ingest)
     except Refusal as error:
         status, reason = "refused", str(error)
     summary = summarise(run, status=status, reason=reason)
     keep = ("snapshot", "warnings", "reason", "status", "stages", "links")
     return {name: summary[name] for name in keep}
+
+
+def _check_contract(run: Run, key: Key, ingest: Callable[[], Any]) -> tuple[str, str]:
+    """Ingest and validate, unless the results are stored; raises Refusal."""
+    from headrace.records import ContractRecord, SnapshotRecord
+    from headrace.stages import validation
+
+    plan = run.plan
+    snapshot = run.find(key, SnapshotRecord) or run.perform(key, ingest)
+    key = plan.validate(snapshot)
+    if run.find(key, ContractRecord) is None:
+        work = partial(
+            validation.validate, run.spec, snapshot, plan.store, plan.settings
+        )
+        run.perform(key, work)
+    return "ok", "the data keeps its contract"
 
 
 def _show_check(result: dict[str, Any]) -> None:

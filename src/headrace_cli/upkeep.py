@@ -85,6 +85,10 @@ def _show_verification(result: Verification) -> None:
     show_text(f"  signatures: {_signatures(result)}")
     for kind, count in result.missing.items():
         show_text(f"  no longer there: {count:,} {_plain(kind)}")
+    for kind, count in result.collected.items():
+        show_text(f"  collected by headrace gc: {count:,} {kind}")
+    for split, count in result.forgotten.items():
+        show_text(f"  forgotten by headrace forget: {count:,} {split} rows")
     for adoption in result.adopted:
         what = "rows of the ledger" if adoption.what == "ledger" else "files"
         show_text(

@@ -1,4 +1,7 @@
-"""The command line, killed at a point: ``MODULE:NAME before|after ARGUMENTS ...``."""
+"""The command line, killed at a point: ``MODULE:NAME before|after ARGUMENTS ...``.
+
+``after:3`` kills at the third call.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,8 @@ from typing import Any
 
 
 def main() -> None:
-    place, when = sys.argv[1:3]
+    place, (when, _, count) = sys.argv[1], sys.argv[2].partition(":")
+    left = int(count or 1)
     del sys.argv[1:3]
     module, _, path = place.partition(":")
     owner = importlib.import_module(module)
@@ -19,10 +23,13 @@ def main() -> None:
         owner = getattr(owner, part)
     work = getattr(owner, name)
 
-    def killed(*arguments: Any, **named: Any) -> None:
-        if when == "after":
-            work(*arguments, **named)
-        os.kill(os.getpid(), signal.SIGKILL)
+    def killed(*arguments: Any, **named: Any) -> Any:
+        nonlocal left
+        left -= 1
+        result = work(*arguments, **named) if left or when == "after" else None
+        if not left:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
 
     setattr(owner, name, killed)
     from headrace_cli import main as command

@@ -22,12 +22,14 @@ SEEN = {
     "_internal": "prefect 3.9.1",
     "_loop": "prefect 3.9.1",
     "_build_uvicorn_command": "mlflow 3.17.2",
+    "_hard_delete_logged_model": "mlflow 3.17.2",
+    "_hard_delete_run": "mlflow 3.17.2",
     "_flatten_layers": "keras 3.15.1",
     "_get_variable_index": "keras 3.15.1",
     "_value": "keras 3.15.1",
     "_compression": "python 3.13",  # gone in 3.14
 }
-OURS = {"_exit", "_replace", "_start"}  # of os and of tuples with names; of our own
+OURS = {"_exit", "_fields", "_replace", "_start"}  # of os, of named tuples, our own
 _USES = (
     r"(?<![\w.])(?!self\b|cls\b|super\b)[A-Za-z][\w.]*(?:\(\))?\.(_[a-z]\w*)",
     r"^\s*(?:import|from) (?:[\w.]+\.)?(_[a-z]\w*)",
@@ -59,6 +61,7 @@ def test_what_is_replaced_is_there() -> None:
     import mlflow.server
     from keras import Model
     from keras.optimizers import SGD
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
     from prefect._internal.concurrency import services
     from prefect.client.base import PrefectHttpxAsyncClient, PrefectHttpxSyncClient
     from prefect.results import ResultStore
@@ -66,6 +69,8 @@ def test_what_is_replaced_is_there() -> None:
 
     assert _compression.DecompressReader
     assert callable(mlflow.server._build_uvicorn_command)
+    assert callable(SqlAlchemyStore._hard_delete_run)
+    assert callable(SqlAlchemyStore._hard_delete_logged_model)
     assert callable(Model._flatten_layers)
     assert callable(SGD._get_variable_index)
     assert callable(ResultStore._from_metadata)

@@ -11,6 +11,7 @@ from typing import Any
 
 from headrace import extensions
 from headrace.data.corrections import Corrections, find_corrections
+from headrace.data.forgotten import Forgotten
 from headrace.data.sources.identity import source_identity
 from headrace.errors import HeadraceError
 from headrace.models import builder_name
@@ -115,6 +116,11 @@ class Plan(Results):
         return find_corrections(self.anchored, self.spec.name)
 
     @property
+    def forgotten(self) -> Forgotten:
+        """What was forgotten in the pipeline's data, at this moment."""
+        return Forgotten.of(self.ledger, self.spec.name)
+
+    @property
     def builder(self) -> str:
         """The model builder: the spec's, else the medium's default."""
         return builder_name(self.spec)
@@ -129,12 +135,17 @@ class Plan(Results):
         sources = extensions.modules("sources").values()
         # The keys of older releases imply the default task.
         task = {} if self.spec.task == DEFAULT_TASK else {"task": self.spec.task}
-        digest = self.corrections.digest
-        corrected = {"corrections": digest} if digest else {}
+        changed = {
+            "corrections": self.corrections.digest,
+            "forgotten": self.forgotten.digest,
+        }
         return self._key(
             "ingest",
-            {"data": data, "medium": self.spec.medium, **task, **corrected},
-            {"source": self._source_identity()},
+            {"data": data, "medium": self.spec.medium, **task},
+            {
+                "source": self._source_identity(),
+                **{name: digest for name, digest in changed.items() if digest},
+            },
             [*self._roots("ingestion", "labels"), *sources],
         )
 

@@ -164,6 +164,10 @@ class Results:
             return None
         if sha256 == record.manifest_sha256:
             return record
+        if sha256 == self.ledger.anchors([key]).get(key):  # rows of it were forgotten
+            manifest = self.store.read_json(key)
+            update = {name: manifest[name] for name in ("rows", "rejected")}
+            return record.model_copy(update={**update, "manifest_sha256": sha256})
         uri = self.store.uri(key)
         log.warning("%s was changed since it was recorded, so it is ignored.", uri)
         return None

@@ -125,6 +125,18 @@ class Store:
         keys = [str(path)[len(self.root) + 1 :] for path in paths]
         return sorted(key for key in keys if "/." not in f"/{key}")
 
+    def sizes(self) -> Iterator[tuple[str, int, float]]:
+        """Every key with its bytes and the time of writing, seconds since 1970."""
+        found = self._find("", lambda: self.fs.find(self.root, detail=True)) or {}
+        for path, facts in sorted(found.items()):
+            key = str(path)[len(self.root) + 1 :]
+            if "/." not in f"/{key}":
+                written = facts.get("mtime", facts.get("LastModified", 0.0))
+                moment = (
+                    written.timestamp() if hasattr(written, "timestamp") else written
+                )
+                yield key, int(facts.get("size") or 0), float(moment or 0.0)
+
     def copy_all(self, target: Store) -> None:
         """Copy every key to another store."""
         with ThreadPoolExecutor(UPLOADS_AT_ONCE) as pool:

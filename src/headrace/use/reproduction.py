@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from headrace.data.snapshots.reading import check_snapshot
+from headrace.data.snapshots.reading import check_snapshot, forgotten_of
 from headrace.errors import IntegrityError, NotFoundError, SpecError, UsageError
 from headrace.planning.results import in_store
 from headrace.progress import Progress
@@ -168,6 +168,12 @@ def _in_store(recorded: Restored, store: Store) -> Restored:
         if sha256 != snapshot.manifest_sha256:  # made again, perhaps by other libraries
             snapshot = snapshot.model_copy(update={"manifest_sha256": sha256})
             check_snapshot(snapshot)
+            if forgotten := sum(forgotten_of(snapshot).values()):
+                raise UsageError(
+                    f"{forgotten:,} rows of the run's data were forgotten since: its "
+                    "weights cannot be made again.",
+                    f"Train anew: headrace run {recorded.spec.name}",
+                )
     except (FileNotFoundError, IntegrityError) as error:
         raise IntegrityError(
             f"The data is gone: {store.uri(key)} is no whole snapshot (when the run "

@@ -58,11 +58,19 @@ class FileFacts(BaseModel):
 
 
 class Manifest(BaseModel):
-    """The part of a manifest that readers need."""
+    """The part of a manifest that readers need.
+
+    Attributes:
+        forgotten: by split, how many rows `headrace forget` has taken out.
+        left_sha256: over the rows that are left then, as a snapshot's digest is.
+    """
 
     format: int
     files: dict[str, FileFacts] = {}
     rejected_sha256: str = ""
+    rejected_file: str = REJECTED
+    forgotten: dict[str, int] = {}
+    left_sha256: str = ""
 
 
 def shards_of(snapshot: SnapshotRecord) -> list[Shard]:
@@ -73,12 +81,36 @@ def shards_of(snapshot: SnapshotRecord) -> list[Shard]:
             one that was recorded.
     """
     with _check_complete(snapshot):
-        shards, first = [], 0
-        for name, facts in sorted(_manifest(snapshot).files.items()):
-            rows = sum(facts.splits.values())
-            shards.append(Shard(name, first, rows, facts.splits, facts.sha256))
-            first += rows
-        return shards
+        return _shards(_manifest(snapshot))
+
+
+def _shards(manifest: Manifest) -> list[Shard]:
+    shards, first = [], 0
+    for name, facts in sorted(manifest.files.items()):
+        rows = sum(facts.splits.values())
+        shards.append(Shard(name, first, rows, facts.splits, facts.sha256))
+        first += rows
+    return shards
+
+
+def forgotten_of(snapshot: SnapshotRecord) -> dict[str, int]:
+    """By split, how many rows were taken out of a snapshot; empty if none were.
+
+    Raises:
+        IntegrityError: the manifest is missing or damaged.
+    """
+    with _check_complete(snapshot):
+        return _manifest(snapshot).forgotten
+
+
+def content_digest(snapshot: SnapshotRecord, manifest: Manifest) -> str:
+    """The digest over the rows that a manifest lists, and the rejected items."""
+    sha = hashlib.sha256(form_line(snapshot.description))
+    for shard in _shards(manifest):
+        data = _read_file(snapshot, shard.name, shard.sha256)
+        sha.update(content_of(read_parquet(data)))
+    sha.update(rejected_lines(_rejected_of(snapshot, manifest)))
+    return sha.hexdigest()
 
 
 def read_shard(
@@ -146,8 +178,12 @@ def read_rejected(snapshot: SnapshotRecord) -> pa.Table:
         IntegrityError: their file or the manifest is missing or damaged.
     """
     with _check_complete(snapshot):
-        sha256 = _manifest(snapshot).rejected_sha256
-        return read_parquet(_read_file(snapshot, REJECTED, sha256))
+        return _rejected_of(snapshot, _manifest(snapshot))
+
+
+def _rejected_of(snapshot: SnapshotRecord, manifest: Manifest) -> pa.Table:
+    name, sha256 = manifest.rejected_file, manifest.rejected_sha256
+    return read_parquet(_read_file(snapshot, name, sha256))
 
 
 def _manifest(snapshot: SnapshotRecord) -> Manifest:
@@ -217,7 +253,10 @@ def check_snapshot(snapshot: SnapshotRecord) -> None:
         sha.update(rejected_lines(read_rejected(snapshot)))
     except (KeyError, TypeError, pa.ArrowException):
         raise _differs(snapshot, "its rejected items are of another form") from None
-    if sha.hexdigest() != snapshot.digest:
+    with _check_complete(snapshot):
+        manifest = _manifest(snapshot)
+    wanted = manifest.left_sha256 if manifest.forgotten else snapshot.digest
+    if sha.hexdigest() != wanted:
         raise _differs(snapshot, "its rows, labels, splits or groups were changed")
 
 

@@ -169,7 +169,8 @@ def publish_snapshot(  # noqa: PLR0913
     place = {"uri", "manifest_sha256"}  # left out, since a store may be moved
     if not corrections:
         place.add("corrections")
-    text = {**manifest.model_dump(), **record.model_dump(mode="json", exclude=place)}
+    facts = manifest.model_dump(include={"format", "files", "rejected_sha256"})
+    text = {**facts, **record.model_dump(mode="json", exclude=place)}
     (folder / MANIFEST).write_text(json.dumps(text, indent=1), encoding="utf-8")
     present = find_same(store, record, manifest)
     if present is None:

@@ -25,6 +25,7 @@ import pyarrow.compute as pc
 from headrace import media, tasks
 from headrace.data.corrections import Corrections
 from headrace.data.decoding import Limits, check_media_ratio, none_usable
+from headrace.data.forgotten import Forgotten
 from headrace.data.snapshots.writing import (
     WrittenShard,
     prefix_bits,
@@ -48,8 +49,8 @@ from headrace.settings import Settings
 from headrace.spec import DataSpec
 from headrace.stages.ingestion.runs import (
     SHA_BYTES,
+    Changes,
     Decoded,
-    Labels,
     Run,
     bring_to,
     decode_to_runs,
@@ -71,6 +72,7 @@ def ingest(
     settings: Settings,
     task: str = DEFAULT_TASK,
     corrections: Corrections | None = None,
+    forgotten: Forgotten | None = None,
 ) -> SnapshotRecord:
     """Read a source into a snapshot; the same content is the same snapshot.
 
@@ -81,6 +83,7 @@ def ingest(
         settings: the limits.
         task: a package in ``headrace.tasks``.
         corrections: labels to use instead of those in the source.
+        forgotten: items that are left out, and counted.
 
     Raises:
         NotFoundError: there is no such data.
@@ -89,8 +92,11 @@ def ingest(
     """
     learned = tasks.task(task)
     with store.work_folder("snapshots") as work:
-        labels = corrections.labels() if corrections else {}
-        source, form, decoded = _decode(data, medium, task, work, settings, labels)
+        changes = Changes(
+            corrections.labels() if corrections else {}, forgotten or Forgotten()
+        )
+        source, form, decoded = _decode(data, medium, task, work, settings, changes)
+        decoded.leave_out(changes.forgotten)
         if not decoded.runs:
             checks = Counter(row.check for row in decoded.rejected)
             first = next(iter(decoded.rejected), None)
@@ -155,13 +161,13 @@ def _decode(
     task: str,
     work: Path,
     settings: Settings,
-    labels: Labels,
+    changes: Changes,
 ) -> tuple[Source, Form, Decoded]:
     """Decode the items of a source to runs in a folder, all in one form."""
     module, decoded, limits = media.medium(medium), Decoded(), Limits.of(settings)
     form = media.form_of(data, medium)
     given = medium, task, form, data.source, limits
-    decode = partial(decode_to_runs, *given, corrections=labels)
+    decode = partial(decode_to_runs, *given, changes)
     with (
         open_source(data.source, settings, reading_of(data, medium, task)) as source,
         Progress(data.source, unit="items decoded") as progress,
@@ -181,7 +187,7 @@ def _decode(
     # Runs that were written before the shape was known are written again.
     odd = [run for run in decoded.runs if not run.has(shape)]
     decoded.runs = [run for run in decoded.runs if run.has(shape)]
-    bring = partial(bring_to, medium, task, shape, corrections=labels)
+    bring = partial(bring_to, medium, task, shape, changes)
     for part in spread(bring, odd, settings):
         decoded.add(part)
     return source, form.model_copy(update={"shape": shape}), decoded

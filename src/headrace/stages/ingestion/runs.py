@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 
 from headrace import media, tasks
 from headrace.data.decoding import Block, Limits, Part, decode_chunk, fit
+from headrace.data.forgotten import Forgotten
 from headrace.data.snapshots.writing import Rejected
 from headrace.media.arrow import as_binary, as_bytes, digests, read_table, write_table
 from headrace.media.chunks import Chunk
@@ -28,8 +29,22 @@ from headrace.records import Form
 
 RUN_BYTES = 16 * 2**20
 SHA_BYTES = 32
+LEFT_OUT = "left out, as headrace forget took them out for good"
 _Shape = tuple[int, ...]
 Labels = Mapping[tuple[str, str], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What people have changed in a pipeline's data.
+
+    Attributes:
+        labels: to use, by the item and the label in the source.
+        forgotten: items that are left out.
+    """
+
+    labels: Labels = field(default_factory=dict)
+    forgotten: Forgotten = field(default_factory=Forgotten)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +144,6 @@ class Decoded:
         encoded, unpacked: bytes of files, before and after decoding.
         corrected: number of rows whose label was corrected.
         positions: number of files with the place where they were made.
-        corrections: the label to use, by the item and the label in the source.
     """
 
     runs: list[Run] = field(default_factory=list)
@@ -143,7 +157,6 @@ class Decoded:
     unpacked: int = 0
     corrected: int = 0
     positions: int = 0
-    corrections: Labels = field(default_factory=dict)
 
     def add(self, other: Decoded) -> None:
         """Add the result of the next part."""
@@ -161,10 +174,28 @@ class Decoded:
             # A dark part of an array does not show that its scale is 0..255; others do.
             self.scales[array] = max(scale, self.scales.get(array, ""))
 
+    def leave_out(self, forgotten: Forgotten) -> None:
+        """Drop rejected items that were forgotten, and count them."""
+        items = [row.item for row in self.rejected]
+        mask = forgotten.has_rows(items, [row.group for row in self.rejected])
+        if mask.any():
+            self.notes[LEFT_OUT] += int(mask.sum())
+            pairs = zip(self.rejected, mask, strict=True)
+            self.rejected = [row for row, is_gone in pairs if not is_gone]
+
     def add_run(
-        self, path: Path, block: Block, medium: str, task: str, shape: _Shape | None
+        self,
+        path: Path,
+        block: Block,
+        medium: str,
+        task: str,
+        shape: _Shape | None,
+        changes: Changes,
     ) -> None:
-        """Write a block as a run, without items of another shape or without a label."""
+        """Write a block as a run, without items of another shape or without a label.
+
+        Forgotten items are left out, and counted.
+        """
         module = media.medium(medium)
         if shape is not None:
             block, misfits, notes = fit(block, module, shape)
@@ -177,11 +208,18 @@ class Decoded:
             empty = "label", "the label is empty"
             self.rejected += [block.reject(row, *empty) for row in unlabelled]
             block, unlabelled = block.take(labelled), []
+        shas = np.frombuffer(digests(block.payload, module), np.uint8)
+        if forgotten := changes.forgotten:
+            hexes = [sha.tobytes().hex() for sha in shas.reshape(-1, SHA_BYTES)]
+            left = ~forgotten.has_rows(hexes, block.groups)
+            self.notes[LEFT_OUT] += int((~left).sum())
+            self.notes += Counter()  # without zeros
+            block, shas = block.take(left), shas.reshape(-1, SHA_BYTES)[left]
+            unlabelled = [row for row in unlabelled if left[row]]
         if not block.labels:
             return
-        shas = np.frombuffer(digests(block.payload, module), np.uint8)
         item = as_binary(shas.reshape(-1, SHA_BYTES))
-        block = self._correct(block, shas)
+        block = self._correct(block, shas, changes.labels)
         order = pc.sort_indices(item)
         texts = {"label": block.labels, "name": block.names, "group": block.groups}
         columns = {k: pa.array(v, pa.string()).take(order) for k, v in texts.items()}
@@ -199,16 +237,18 @@ class Decoded:
             )
         )
 
-    def _correct(self, block: Block, shas: npt.NDArray[np.uint8]) -> Block:
+    def _correct(
+        self, block: Block, shas: npt.NDArray[np.uint8], labels: Labels
+    ) -> Block:
         """A block with corrected labels."""
-        if not self.corrections:
+        if not labels:
             return block
         items = [bytes(sha).hex() for sha in shas.reshape(-1, SHA_BYTES)]
         given = zip(items, block.labels, strict=True)
-        labels = [self.corrections.get(key, key[1]) for key in given]
-        changed = zip(labels, block.labels, strict=True)
+        corrected = [labels.get(key, key[1]) for key in given]
+        changed = zip(corrected, block.labels, strict=True)
         self.corrected += sum(new != old for new, old in changed)
-        return replace(block, labels=labels)
+        return replace(block, labels=corrected)
 
 
 def decode_to_runs(  # noqa: PLR0913
@@ -217,8 +257,8 @@ def decode_to_runs(  # noqa: PLR0913
     form: Form,
     where: str,
     limits: Limits,
+    changes: Changes,
     raw: Raw,
-    corrections: Labels | None = None,
 ) -> Decoded:
     """Decode a chunk to runs.
 
@@ -228,17 +268,17 @@ def decode_to_runs(  # noqa: PLR0913
         form: of all items, as far as it is known.
         where: the source, for messages.
         limits: larger items are rejected.
+        changes: by people.
         raw: its file is deleted.
-        corrections: as in `Decoded`.
 
     Raises:
         SourceError: an array is not one of the medium.
     """
-    decoded, chunk = Decoded(corrections=corrections or {}), read_raw(raw)
+    decoded, chunk = Decoded(), read_raw(raw)
     parts = decode_chunk(chunk, media.medium(medium), form, where, limits)
     for number, blocks in enumerate(_gathered(_counted(parts, decoded))):
         path = raw.path.with_suffix(f".{number}")
-        decoded.add_run(path, _joined(blocks), medium, task, form.shape)
+        decoded.add_run(path, _joined(blocks), medium, task, form.shape, changes)
     raw.path.unlink()
     return decoded
 
@@ -291,7 +331,7 @@ def _joined(blocks: list[Block]) -> Block:
 
 
 def bring_to(
-    medium: str, task: str, shape: _Shape, run: Run, corrections: Labels | None = None
+    medium: str, task: str, shape: _Shape, changes: Changes, run: Run
 ) -> Decoded:
     """Write a run again with all items in one shape; others are rejected.
 
@@ -299,8 +339,8 @@ def bring_to(
         medium: a package in ``headrace.media``.
         task: a package in ``headrace.tasks``.
         shape: of all items.
+        changes: by people.
         run: its file is deleted.
-        corrections: as in `Decoded`.
 
     Returns:
         the new run, unless it is empty, and the rejected items.
@@ -310,8 +350,8 @@ def bring_to(
     items = items.reshape(-1, *run.shape)
     label, name, group = (table[n].to_pylist() for n in ("label", "name", "group"))
     block = Block(items, run.split, label, name, group, list(range(run.rows)))
-    decoded = Decoded(corrections=corrections or {})
+    decoded = Decoded()
     path = run.path.with_name(f"{run.path.name}.again")
-    decoded.add_run(path, block, medium, task, shape)
+    decoded.add_run(path, block, medium, task, shape, changes)
     run.path.unlink()
     return decoded

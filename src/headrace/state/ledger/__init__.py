@@ -14,7 +14,9 @@ import sqlalchemy as sa
 from headrace.errors import NotFoundError, PromotionError, UsageError, did_you_mean
 from headrace.state.ledger.anchors import Anchors
 from headrace.state.ledger.chain import row_key
-from headrace.state.ledger.database import Condition, ledger_exists
+from headrace.state.ledger.collections import Collections, refuse_collected
+from headrace.state.ledger.database import Condition, as_json, ledger_exists
+from headrace.state.ledger.forgetting import Forgettings
 from headrace.state.ledger.former import rolled_back, standing_evidence
 from headrace.state.ledger.rows import (
     Approval,
@@ -58,7 +60,7 @@ _DECISIONS: dict[sa.Table, type[Decision]] = {
 }
 
 
-class Ledger(Versions, Anchors, Tamperings):
+class Ledger(Versions, Anchors, Tamperings, Collections, Forgettings):
     """The ledger in one database; threads and processes may share it.
 
     Args:
@@ -294,8 +296,11 @@ class Ledger(Versions, Anchors, Tamperings):
         return self._database.last(Approval, APPROVALS, *own, *where)
 
     def _append(self, entry: Entry) -> Entry:
+        version = self.version(entry.model, entry.to_version)
         try:
-            return Entry(**self._database.add(ENTRIES, entry))
+            with self._database.adding() as rows:
+                refuse_collected(rows, version)
+                return Entry(**rows.add(ENTRIES, as_json(entry)))
         except sa.exc.IntegrityError:
             winner = self._last(entry.model)
         is_promotion = entry.action == "promote"

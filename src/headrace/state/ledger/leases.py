@@ -32,6 +32,7 @@ RETRY_SECONDS = 3.0
 POLL_SECONDS = 1.0
 PATIENCE_SECONDS = 60.0  # outlasts a restart of the database
 FLOW_RUN = "flow-run/"  # prefix of the name of a lease on a flow run
+COLLECTING = "gc/"  # the lease of `headrace gc`; no pipeline has such a name
 
 log = logging.getLogger("headrace")
 
@@ -131,6 +132,11 @@ class Leases:
             query = sa.select(LEASES).order_by(LEASES.c.acquired, LEASES.c.token)
             rows = connection.execute(query).mappings()
             return [Lease(**row) for row in rows], now_of(connection)
+
+    def now(self) -> float:
+        """The time by the database's clock, seconds since 1970."""
+        with self._database.reading() as connection:
+            return now_of(connection)
 
     def current(self, name: str) -> Lease | None:
         """The newest lease of a name, held or not."""
@@ -295,10 +301,39 @@ def hold(
 
 
 def heartbeat(
-    settings: Settings, flow_run_id: str
+    settings: Settings, flow_run_id: str, pipeline: str = ""
 ) -> contextlib.AbstractContextManager[HeldLease]:
-    """Record during a block that a flow run is alive; this blocks no other run."""
-    return hold(settings, f"{FLOW_RUN}{flow_run_id}", flow_run_id)
+    """Record during a block that a flow run is alive; this blocks no other run.
+
+    Args:
+        pipeline: whose files the run uses; `pipeline_of` reads it.
+    """
+    name = f"{FLOW_RUN}{flow_run_id}/{pipeline}".rstrip("/")
+    return hold(settings, name, flow_run_id)
+
+
+def pipeline_of(lease: Lease) -> str:
+    """The pipeline whose files a run with this lease uses; empty if none."""
+    if lease.name.startswith(FLOW_RUN):
+        return lease.name.removeprefix(FLOW_RUN).partition("/")[2]
+    return "" if lease.name == COLLECTING else lease.name
+
+
+def wait_for_collection(settings: Settings) -> None:
+    """Wait until no ``headrace gc`` deletes files.
+
+    To be called with a lease that a later collection sees, and before any file of the
+    store is chosen. A collection that has begun before cannot know what this run uses.
+    """
+    leases, said = Leases(settings.database_url, is_patient=True), False
+    while True:
+        (current, now) = leases.current(COLLECTING), leases.now()
+        if current is None or not current.is_alive(now):
+            return
+        if not said:
+            log.info("`headrace gc` is run by %s: waiting for it to end", current)
+        said = True
+        time.sleep(POLL_SECONDS)
 
 
 def _acquire(settings: Settings, leases: Leases, wanted: Lease, wait: bool) -> Lease:

@@ -119,6 +119,32 @@ TAMPERINGS = _numbered(
     *columns(sa.Integer, "step"),
     sa.UniqueConstraint("model", "what", "step"),
 )
+# What `headrace gc` has collected: recorded before it is deleted.
+COLLECTIONS = _numbered(
+    "collections", *columns(sa.String, "who", "when"), *columns(sa.JSON, "policy")
+)
+COLLECTED = _numbered(
+    "collected",
+    *columns(sa.String, "kind", "key", "digest"),
+    *columns(sa.BigInteger, "bytes"),
+    sa.Column("collection", sa.ForeignKey("collections.id"), nullable=False),
+)
+# That something was forgotten, by whom and when; not what: `mark` is a keyed digest.
+FORGETTINGS = _numbered(
+    "forgettings", *columns(sa.String, "pipeline", "kind", "who", "when", "salt")
+)
+TOMBSTONES = _numbered(
+    "tombstones",
+    *columns(sa.String, "mark"),
+    sa.Column("forgetting", sa.ForeignKey("forgettings.id"), nullable=False),
+    sa.UniqueConstraint("mark"),
+)
+FORGOTTEN = _numbered(
+    "forgotten",
+    *columns(sa.String, "when"),
+    *columns(sa.JSON, "counts"),
+    sa.Column("forgetting", sa.ForeignKey("forgettings.id"), nullable=False),
+)
 CHAIN = sa.Table(
     "chain",
     METADATA,

@@ -57,7 +57,7 @@ def merge_all(
     now = now or datetime.now(UTC)
     count = 0
     for model in models(root):
-        with _only_one(root / model) as ours:
+        with only_one(root / model) as ours:
             if not ours:
                 continue
             folders = set()
@@ -72,7 +72,7 @@ def merge_all(
 
 
 @contextlib.contextmanager
-def _only_one(folder: Path) -> Iterator[bool]:
+def only_one(folder: Path) -> Iterator[bool]:
     """Whether no other process merges the files of a model in this block."""
     path = folder / _LOCK
     make_private_file(path)

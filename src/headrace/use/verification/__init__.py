@@ -39,6 +39,9 @@ class Verification(Record):
         signatures: of the chain's links, and whether they were checked.
         checked: how many of each kind are as recorded.
         missing: how many of each kind are no longer in the store or MLflow.
+        collected: how many of each kind `headrace gc` has deleted and recorded.
+        forgotten: by split, how many rows `headrace forget` has taken out of snapshots
+            that are still there.
         adopted: migrations from older releases, whose content could not be checked.
         seconds: the duration.
     """
@@ -50,6 +53,8 @@ class Verification(Record):
     signatures: Signatures
     checked: dict[str, int]
     missing: dict[str, int]
+    collected: dict[str, int]
+    forgotten: dict[str, int]
     adopted: tuple[Adoption, ...]
     problem: Problem | None
     seconds: float
@@ -101,6 +106,8 @@ def verify(
             )
         if unsigned:
             raise Broken("ledger", f"{settings.database_url}: {unsigned}", _MEND_SIGNED)
+        if not model:
+            checks.count_collected(chosen)
         golden = checks.check_files(model, chosen)
         checks.check_models(chosen, golden)
         if not model and _has_own_registry(settings):
@@ -119,6 +126,8 @@ def verify(
         signatures=signatures,
         checked=checks.checked,
         missing=checks.missing,
+        collected=checks.collected,
+        forgotten=checks.forgotten,
         adopted=tuple(ledger.adoptions()),
         problem=problem,
         seconds=round(time.perf_counter() - started, 3),

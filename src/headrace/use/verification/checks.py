@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from headrace.data.anchored import described
-from headrace.data.snapshots.reading import check_snapshot
+from headrace.data.snapshots.reading import check_snapshot, forgotten_of
 from headrace.errors import IntegrityError, NotFoundError
 from headrace.models.logged.soundness.signing import signature_key
 from headrace.progress import counted
@@ -18,6 +18,7 @@ from headrace.records import MANIFEST, Record, Shown
 from headrace.settings import Settings
 from headrace.stages.promotion import aliases_of
 from headrace.state.ledger import Ledger, Version
+from headrace.state.ledger.collections import VERSIONS_KIND, version_key
 from headrace.state.signing.keys import TrustedKeys
 from headrace.state.store import Store
 from headrace.state.tracking import GOLDEN_FILE, WEIGHTS_TAG, Tracking, version_tags
@@ -63,6 +64,9 @@ class Checks:
     Attributes:
         checked: how many of each kind, such as ``snapshots``, are as recorded.
         missing: how many of each kind are gone.
+        collected: how many of each kind ``headrace gc`` has deleted.
+        forgotten: how many rows of each split ``headrace forget`` has taken out of the
+            snapshots.
     """
 
     def __init__(
@@ -71,6 +75,8 @@ class Checks:
         self._trusted = trusted
         self.checked: Counter[str] = Counter()
         self.missing: Counter[str] = Counter()
+        self.collected: Counter[str] = Counter()
+        self.forgotten: Counter[str] = Counter()
         self._ledger = ledger
         self._settings = settings
         self._store = Store(settings.store)
@@ -78,6 +84,20 @@ class Checks:
     @cached_property
     def _tracking(self) -> Tracking:
         return Tracking(self._settings)  # it connects to MLflow
+
+    def count_collected(self, models: Collection[str]) -> None:
+        """Count what was collected and has not been made again since."""
+        anchors = self._ledger.anchors()
+        again = {*anchors, *(key.rpartition("/")[0] for key in anchors)}
+        current = {
+            version_key(version)
+            for model in models
+            for version in self._ledger.versions(model)
+        }
+        for key, item in self._ledger.collected().items():
+            is_of_version = key.startswith(f"{VERSIONS_KIND}/")
+            if key in current if is_of_version else key not in again:
+                self.collected[item.kind] += 1
 
     def check_files(self, model: str, models: Collection[str]) -> dict[str, str]:
         """Compare every file of the store whose sha256 is in the ledger.
@@ -131,7 +151,9 @@ class Checks:
         try:
             snapshot = described(data, self._store.uri(folder))
             named = {"digest": folder.rpartition("/")[2]}
-            check_snapshot(snapshot.model_copy(update=named))
+            snapshot = snapshot.model_copy(update=named)
+            check_snapshot(snapshot)
+            self.forgotten.update(forgotten_of(snapshot))
         except IntegrityError as error:
             raise Broken("store", error.message, error.action) from error
         except ValueError as error:
@@ -186,6 +208,8 @@ class Checks:
                     self.checked["models"] += 1
                 except IntegrityError as error:
                     is_gone = isinstance(error.__cause__, NotFoundError | OSError)
+                    if is_gone and self._ledger.is_collected(version):
+                        continue
                     if not is_gone or version.version == number:
                         what = f"{model}/{version.version}: {error.message}"
                         raise Broken("model", what, error.action) from error
@@ -241,7 +265,12 @@ class Checks:
                 "It goes on working, as the ledger and its files are whole. "
                 + _MEND_MLFLOW,
             )
-        if lost := versions.keys() - listed:
+        lost = {
+            number
+            for number in versions.keys() - listed
+            if not self._ledger.is_collected(versions[number])
+        }
+        if lost:
             self.missing["versions of MLflow's registry"] += len(lost)
         for alias, wanted in wanted_aliases.items():
             present = aliases.get(alias)

@@ -130,7 +130,7 @@ def test_a_model_is_merged_by_one_process_at_a_time(settings: Settings) -> None:
         write(settings, [number])
         write(settings, [number], model="messages")
     root = root_of(settings.home)
-    with merging._only_one(root / "digits") as ours:
+    with merging.only_one(root / "digits") as ours:
         assert ours
         assert merge(settings) == 3, "of the other model"
     assert merge(settings) == 3

@@ -16,7 +16,8 @@ from headrace.errors import IntegrityError
 from headrace.records import DataDescription, LoggedModel, Record
 from headrace.settings import Settings
 from headrace.state.disk import disk_errors
-from headrace.state.ledger import Version
+from headrace.state.ledger import Ledger, Version
+from headrace.state.ledger.collections import collected_error
 from headrace.state.tracking import GOLDEN_FILE, MODEL_FILE, Tracking
 from headrace.state.tracking.artifacts import digest_at, model_places, run_places
 
@@ -91,6 +92,8 @@ def require_sound(version: Version, settings: Settings) -> None:
         DependencyError: as above.
     """
     flaws = find_flaws(version, settings)
+    if flaws and Ledger(settings.database_url).is_collected(version):
+        raise collected_error(version, IntegrityError)
     flaw = flaws[0] if flaws else find_wrong_answers([version], settings)[0]
     if flaw is not None:
         raise IntegrityError(

@@ -1,0 +1,154 @@
+"""Old flow runs in Prefect, for ``headrace gc``.
+
+Prefect deletes the tasks and the logs of a flow run with it. Only runs of this ledger
+that have ended are deleted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from headrace.settings import Settings, variable
+from headrace.state.ledger.collections import Collected
+from headrace.use.retention import Others
+from headrace.use.retention.roots import Policy
+from headrace_flows.events import ledger_tag
+from headrace_flows.recovery import OVER
+from headrace_ops import live
+from headrace_ops.prefect_errors import translate_errors
+from headrace_ops.run_server import server_for_run
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.schemas import FlowRun
+
+PREFIX = "prefect/flow-runs/"
+_PAGE = 200
+
+
+@contextlib.contextmanager
+def old_flow_runs(settings: Settings, policy: Policy) -> Iterator[Others | None]:
+    """Prefect's part of a collection, with the server that it needs.
+
+    Yields:
+        None if the home has no Prefect.
+
+    Raises:
+        DependencyError: Prefect's server does not answer.
+    """
+    if not _has_prefect(settings):
+        yield None
+        return
+    with server_for_run(settings) as server, translate_errors():
+        server.wait()
+        yield Others(lambda kept: _find(settings, policy, kept), _delete, PREFIX)
+
+
+def _has_prefect(settings: Settings) -> bool:
+    """Whether there is a server, or the home has a database of a former one."""
+    database = settings.home / "prefect" / "prefect.db"
+    configured = variable("PREFECT_API_DATABASE_CONNECTION_URL")
+    return bool(configured or live.lasting_api_url(settings) or database.is_file())
+
+
+def _find(settings: Settings, policy: Policy, kept: set[str]) -> list[Collected]:
+    """Ended flow runs that are old, not among the newest, and of no kept MLflow run."""
+    limit = datetime.now(UTC) - timedelta(days=policy.older_days)
+    wanted: dict[str, Any] = {
+        "tags": {"all_": [ledger_tag(settings)]},
+        "state": {"type": {"any_": list(OVER)}},
+    }
+    newest: Counter[tuple[str, str]] = Counter()
+    old = []
+    for run in _all(wanted):
+        own = str(run.flow_id), _pipeline_of(run)
+        newest[own] += 1
+        is_new = newest[own] <= policy.keep
+        is_young = run.end_time is None or run.end_time > limit
+        if not (is_new or is_young or str(run.id) in kept or run.parent_task_run_id):
+            old.append(Collected(kind="Prefect runs", key=f"{PREFIX}{run.id}"))
+    return old
+
+
+def _pipeline_of(run: FlowRun) -> str:
+    """The pipeline or model of a flow run, from its parameters."""
+    value = run.parameters.get("pipeline", run.parameters.get("model", ""))
+    return str(value.get("name", "") if isinstance(value, dict) else value)
+
+
+def _all(wanted: dict[str, Any]) -> Iterator[FlowRun]:
+    """Flow runs, the newest first."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import FlowRunFilter
+    from prefect.client.schemas.sorting import FlowRunSort
+
+    chosen, offset = FlowRunFilter.model_validate(wanted), 0
+    with get_client(sync_client=True) as client:
+        while True:
+            page = client.read_flow_runs(
+                flow_run_filter=chosen,
+                sort=FlowRunSort.EXPECTED_START_TIME_DESC,
+                limit=_PAGE,
+                offset=offset,
+            )
+            yield from page
+            if len(page) < _PAGE:
+                return
+            offset += _PAGE
+
+
+def _delete(items: Sequence[Collected]) -> None:
+    """Delete flow runs, and first the artifacts that they have published."""
+    from prefect.client.orchestration import get_client
+    from prefect.exceptions import ObjectNotFound
+
+    with get_client(sync_client=True) as client:
+        for item in items:
+            number = item.key.removeprefix(PREFIX)
+            _delete_artifacts(client, number)
+            with contextlib.suppress(ObjectNotFound):  # another command deleted it
+                client.delete_flow_run(UUID(number))
+
+
+def delete_published(settings: Settings, flow_runs: set[str]) -> int:
+    """Delete what flow runs have published in Prefect, such as reports.
+
+    Returns:
+        the number of deleted artifacts.
+
+    Raises:
+        DependencyError: Prefect's server does not answer.
+    """
+    if not _has_prefect(settings):
+        return 0
+    with server_for_run(settings) as server, translate_errors():
+        server.wait()
+        from prefect.client.orchestration import get_client
+
+        with get_client(sync_client=True) as client:
+            numbers = sorted(filter(_is_uuid, flow_runs))
+            return sum(_delete_artifacts(client, number) for number in numbers)
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        return bool(UUID(text))
+    except ValueError:
+        return False
+
+
+def _delete_artifacts(client: SyncPrefectClient, flow_run: str) -> int:
+    from prefect.client.schemas.filters import ArtifactFilter
+    from prefect.exceptions import ObjectNotFound
+
+    own = ArtifactFilter.model_validate({"flow_run_id": {"any_": [flow_run]}})
+    published = client.read_artifacts(artifact_filter=own)
+    for artifact in published:
+        with contextlib.suppress(ObjectNotFound):
+            client.delete_artifact(artifact.id)
+    return len(published)

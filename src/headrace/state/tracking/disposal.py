@@ -1,0 +1,217 @@
+"""Lists all runs and logged models in MLflow, and deletes them for good.
+
+What is listed has Headrace's tags: another tool's runs are never touched. Files are
+deleted before the row that names them, so a killed deletion can be found and ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from headrace.errors import NotFoundError
+from headrace.state.tracking import logs
+from headrace.state.tracking.artifacts import local_path
+from headrace.state.tracking.connection import import_mlflow, tracking_errors
+from headrace.state.tracking.models import Tracking
+from headrace.state.tracking.runs import FLOW_TAG, PROCESS_TAG
+
+_PAGE = 1000
+_PARENT = "mlflow.parentRunId"
+_OURS = "headrace."
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRun:
+    """A run in MLflow.
+
+    Attributes:
+        experiment: the name of its experiment, which is that of the model.
+        parent: the id of the run that it is a child of; empty if none.
+        began, ended: seconds since 1970; ``ended`` is 0 while it runs.
+        is_training: whether it has the record of a training.
+        digest: of the record of its ingredients; empty if it has none.
+        snapshot: the digest of its data; empty if it has none.
+        flow_run_id: of its flow run in Prefect; empty if it has none.
+        place: URI of its artifacts.
+    """
+
+    run_id: str
+    experiment: str
+    parent: str
+    began: float
+    ended: float
+    is_training: bool
+    digest: str
+    snapshot: str
+    flow_run_id: str
+    place: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredModel:
+    """A logged model in MLflow; ``run_id`` is the run that logged it."""
+
+    model_id: str
+    run_id: str
+    experiment: str
+    began: float
+    place: str
+
+
+class Disposal(Tracking):
+    """MLflow, with what only the collection of old runs needs."""
+
+    def stored_runs(self) -> list[StoredRun]:
+        """All runs with Headrace's tags, deleted ones included, newest first."""
+        from mlflow.entities import ViewType
+
+        names = self._experiments()
+        runs = []
+        with tracking_errors(self.uri):
+            for ids in _parts([*names]):
+                page = None
+                while True:
+                    found = self.client.search_runs(
+                        ids, "", ViewType.ALL, _PAGE, page_token=page
+                    )
+                    runs += [_as_stored(run, names) for run in found if _is_ours(run)]
+                    if not (page := found.token):
+                        break
+        return sorted(runs, key=lambda run: run.began, reverse=True)
+
+    def stored_models(self) -> list[StoredModel]:
+        """All logged models of Headrace's experiments."""
+        names = self._experiments()
+        models = []
+        with tracking_errors(self.uri):
+            for ids in _parts([*names]):
+                page = None
+                while True:
+                    found = self.client.search_logged_models(
+                        ids, max_results=50, page_token=page
+                    )
+                    models += [
+                        StoredModel(
+                            model.model_id,
+                            str(model.source_run_id or ""),
+                            names[model.experiment_id],
+                            model.creation_timestamp / 1000,
+                            str(model.artifact_location),
+                        )
+                        for model in found
+                    ]
+                    if not (page := found.token):
+                        break
+        return models
+
+    def artifact_bytes(self, place: str) -> int:
+        """The size of all files below a folder of artifacts."""
+        folder = local_path(place)
+        if folder is not None:
+            files = (path for path in folder.rglob("*") if path.is_file())
+            return sum(path.lstat().st_size for path in files)
+        with tracking_errors(self.uri):
+            return sum(_sizes(self._repository(place), None))
+
+    def delete_run(self, run: StoredRun) -> None:
+        """Delete a run's artifacts, and then the run."""
+        self._delete_artifacts(run.place)
+        with contextlib.suppress(NotFoundError), tracking_errors(self.uri):
+            if self.client.get_run(run.run_id).info.lifecycle_stage == "active":
+                self.client.delete_run(run.run_id)
+            if rows := self._rows():
+                rows._hard_delete_run(run.run_id)
+
+    def delete_artifacts_but(self, run: StoredRun, kept: Collection[str]) -> int:
+        """Delete a run's artifacts except some folders; returns how many were deleted.
+
+        Args:
+            kept: names of files and folders at the top that stay.
+        """
+        with tracking_errors(self.uri):
+            repository = self._repository(run.place)
+            paths = [file.path for file in repository.list_artifacts(None)]
+            paths = [path for path in paths if path not in kept]
+            for path in paths:
+                repository.delete_artifacts(path)
+        return len(paths)
+
+    def delete_logged_model(self, model: StoredModel) -> None:
+        """Delete a logged model's files, and then the model."""
+        self._delete_artifacts(model.place)
+        with contextlib.suppress(NotFoundError), tracking_errors(self.uri):
+            self.client.delete_logged_model(model.model_id)
+            if rows := self._rows():
+                rows._hard_delete_logged_model(model.model_id)
+
+    def delete_version(self, name: str, version: int) -> None:
+        """Delete a version from the registry; its number is not used again."""
+        with contextlib.suppress(NotFoundError), tracking_errors(self.uri):
+            self.client.delete_model_version(name, str(version))
+
+    def _experiments(self) -> dict[str, str]:
+        with tracking_errors(self.uri):
+            found = self.client.search_experiments(max_results=50_000)
+        return {one.experiment_id: one.name for one in found}
+
+    def _repository(self, place: str) -> Any:
+        import_mlflow()
+        from mlflow.store.artifact import artifact_repository_registry as registry
+
+        return registry.get_artifact_repository(place, self.uri)
+
+    def _delete_artifacts(self, place: str) -> None:
+        folder = local_path(place)
+        if folder is not None and not folder.exists():
+            return
+        with tracking_errors(self.uri), contextlib.suppress(FileNotFoundError):
+            self._repository(place).delete_artifacts()
+        if folder is not None:  # the empty folder named by the run's or model's id
+            with contextlib.suppress(OSError):
+                folder.parent.rmdir()
+
+    def _rows(self) -> Any:
+        """MLflow's store of a database, as ``mlflow gc`` uses it; None of a server."""
+        if self.uri.startswith(("http:", "https:")):
+            return None
+        from mlflow.store.tracking import sqlalchemy_store
+
+        store_type: Any = sqlalchemy_store.SqlAlchemyStore
+        return store_type(self.uri, "mlflow-artifacts:/")
+
+
+def _is_ours(run: Any) -> bool:
+    return PROCESS_TAG in logs.from_mlflow_tags(run.data.tags)
+
+
+def _as_stored(run: Any, names: dict[str, str]) -> StoredRun:
+    tags = logs.from_mlflow_tags(run.data.tags)
+    return StoredRun(
+        run_id=run.info.run_id,
+        experiment=names[run.info.experiment_id],
+        parent=tags.get(_PARENT, ""),
+        began=(run.info.start_time or 0) / 1000,
+        ended=(run.info.end_time or 0) / 1000,
+        is_training=f"{_OURS}pipeline" in tags,
+        digest=tags.get(f"{_OURS}ingredients", ""),
+        snapshot=tags.get(f"{_OURS}snapshot", ""),
+        flow_run_id=tags.get(FLOW_TAG, ""),
+        place=str(run.info.artifact_uri),
+    )
+
+
+def _sizes(repository: Any, path: str | None) -> Iterator[int]:
+    for file in repository.list_artifacts(path):
+        if file.is_dir:
+            yield from _sizes(repository, file.path)
+        else:
+            yield int(file.file_size or 0)
+
+
+def _parts(ids: list[str]) -> Iterator[list[str]]:
+    """Lists of at most 500 experiments, for one query each."""
+    for start in range(0, len(ids), 500):
+        yield ids[start : start + 500]

@@ -1,0 +1,105 @@
+"""Takes forgotten items out of the golden answers of versions.
+
+Golden answers are those to the first rows of train. What is left is bound to the
+version in the ledger first and written then, so a killed call can be repeated.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from headrace.data.anchored import AnchoredStore
+from headrace.data.forgotten import Forgotten
+from headrace.errors import IntegrityError, NotFoundError
+from headrace.media import medium
+from headrace.media.arrow import digests
+from headrace.models.engines.forms import Golden
+from headrace.models.logged.loading import golden_bytes, load_version
+from headrace.models.logged.soundness.checks import logged_model
+from headrace.settings import Settings
+from headrace.state.ledger import Version
+from headrace.state.tracking import GOLDEN_FILE, Tracking
+from headrace.state.tracking.artifacts import put, run_places
+
+_SHA = 32  # bytes
+WHY = "items were forgotten in its golden answers"
+
+
+def take_out(
+    version: Version, anchored: AnchoredStore, settings: Settings, forgotten: Forgotten
+) -> int:
+    """Take forgotten items out of a version's golden answers.
+
+    Returns:
+        the number of items that were taken out.
+
+    Raises:
+        IntegrityError: the golden file is none that the ledger has recorded.
+        DependencyError: MLflow, the store or the ledger failed.
+    """
+    tracking, ledger = Tracking(settings), anchored.ledger
+    try:
+        data = tracking.run_file(version.run_id, GOLDEN_FILE)
+    except IntegrityError:  # it was collected, or lost
+        return 0
+    sha256 = hashlib.sha256(data).hexdigest()
+    if sha256 not in _recorded(version, anchored):
+        raise IntegrityError(
+            f"The golden answers of {version} are not what was recorded.",
+            f"Run `headrace repair {version.model}/{version.version}` first.",
+        )
+    golden, description = Golden.read(data), logged_model(version).description
+    shas = digests(np.ascontiguousarray(golden.items), medium(description.medium))
+    hexes = [shas[at : at + _SHA].hex() for at in range(0, len(shas), _SHA)]
+    gone = forgotten.has_items(hexes)
+    if not gone.any():
+        return 0
+    if gone.all():  # one answer is left, to an item of zeros
+        model = load_version(tracking, version).model
+        left = golden_bytes(model, np.zeros_like(golden.items[:1]), description)
+    else:
+        buffer = io.BytesIO()
+        np.savez(buffer, items=golden.items[~gone], outputs=golden.outputs[~gone])
+        left = buffer.getvalue()
+    digest = hashlib.sha256(left).hexdigest()
+    if digest != version.golden_digest:
+        files = {
+            name: getattr(version, name)
+            for name in ("run_id", "model_uri", "model_digest")
+        }
+        values = {**files, "golden_digest": digest, "who": settings.user, "why": WHY}
+        version = ledger.bind(version, **values, details={})
+    _write(version, left, anchored, settings)
+    return int(gone.sum())
+
+
+def _recorded(version: Version, anchored: AnchoredStore) -> set[str]:
+    """Every sha256 that the golden file of a version has had."""
+    training = version.details.get("training", {})
+    return {version.golden_digest, str(training.get("golden_digest", ""))} | {
+        binding.golden_digest
+        for binding in anchored.ledger.bindings(version.model)
+        if binding.version == version.version
+    }
+
+
+def _write(
+    version: Version, data: bytes, anchored: AnchoredStore, settings: Settings
+) -> None:
+    tracking, store = Tracking(settings), anchored.store
+    place = run_places(version, settings.artifacts)[0]
+    with contextlib.suppress(NotFoundError):
+        place = tracking.run_place(version.run_id)
+    with TemporaryDirectory(prefix="headrace-") as folder:
+        file = Path(folder) / "golden.npz"
+        file.write_bytes(data)
+        put(tracking.uri, place, GOLDEN_FILE, file)
+    copy = f"models/{version.model_digest}/golden.npz"
+    if store.exists(copy):
+        store.write(copy, data)

@@ -1,0 +1,187 @@
+"""What is never collected: the roots, and all that they need.
+
+A root is a version in the history, one that waits for approval, the challenger, one of
+the newest runs, whatever is younger than the limit, and the last results of a
+pipeline. A root needs its files, runs, data and quarantine: to be loaded, reproduced,
+verified and repaired.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from headrace.planning import Key
+from headrace.settings import Settings
+from headrace.stages.promotion import aliases_of
+from headrace.state.ledger import Ledger, Version
+from headrace.state.ledger.leases import COLLECTING, Leases, pipeline_of
+from headrace.state.store import Store
+from headrace.state.tracking.disposal import StoredModel, StoredRun
+
+BEGUN = "train-begun.json"
+DAY_SECONDS = 86_400.0
+_FILES = ("run_id", "model_uri", "model_digest")
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What is to be kept in addition to what must be.
+
+    Attributes:
+        keep: the newest runs of each pipeline.
+        older_days: the age below which nothing is collected.
+    """
+
+    keep: int = 10
+    older_days: float = 30.0
+
+
+@dataclass
+class Roots:
+    """What is kept, by the names that other things refer to it by.
+
+    Attributes:
+        versions: (model, number).
+        runs: ids of MLflow runs.
+        models: ids of logged models.
+        digests: sha256 of model files.
+        snapshots: digests.
+        trainings: fingerprints of those that began last; the next run goes on from
+            their checkpoints.
+        in_progress: pipelines of runs that are alive.
+        is_quiet: whether no run is alive.
+        newest: times after this are too young, seconds since 1970.
+    """
+
+    in_progress: set[str]
+    is_quiet: bool
+    newest: float
+    versions: set[tuple[str, int]] = field(default_factory=set)
+    runs: set[str] = field(default_factory=set)
+    models: set[str] = field(default_factory=set)
+    digests: set[str] = field(default_factory=set)
+    snapshots: set[str] = field(default_factory=set)
+    trainings: set[str] = field(default_factory=set)
+
+    def is_young(self, moment: float) -> bool:
+        """Whether a time, in seconds since 1970, lies within the limit."""
+        return moment > self.newest
+
+
+def find_roots(
+    settings: Settings,
+    ledger: Ledger,
+    runs: list[StoredRun],
+    models: list[StoredModel],
+    policy: Policy,
+) -> Roots:
+    """The roots at this moment, and all that they need.
+
+    Args:
+        settings: where the store is.
+        ledger: with versions, history and leases.
+        runs: all of MLflow's, newest first.
+        models: all logged models.
+        policy: what else is to be kept.
+    """
+    alive = _alive(settings)
+    newest = time.time() - DAY_SECONDS * policy.older_days
+    roots = Roots({*alive} - {""}, not alive, newest)
+    roots.runs |= _newest_runs(runs, policy.keep, roots)
+    results = _last_results(Store(settings.store))
+    roots.trainings |= results["fingerprint"]
+    roots.runs |= results["run_id"]
+    roots.snapshots |= results["digest"] | results["snapshot_digest"]
+    versions = [one for model in ledger.models() for one in ledger.versions(model)]
+    needed = {
+        model: _needed_versions(model, ledger, policy) for model in ledger.models()
+    }
+    for version in versions:
+        is_needed = version.version in needed[version.model]
+        is_young = roots.is_young(datetime.fromisoformat(version.created).timestamp())
+        is_used = version.run_id in roots.runs or version.model in roots.in_progress
+        if is_needed or is_young or is_used:
+            _keep_version(version, ledger, roots)
+    parents = {run.run_id: run.parent for run in runs}
+    roots.runs |= {parents.get(run, "") for run in roots.runs} - {""}
+    roots.runs |= {run.run_id for run in runs if run.parent in roots.runs}
+    roots.snapshots |= {run.snapshot for run in runs if run.run_id in roots.runs}
+    roots.models |= {m.model_id for m in models if m.run_id in roots.runs}
+    return roots
+
+
+def _alive(settings: Settings) -> set[str]:
+    """The pipelines of all runs that are alive; "" of a run of none."""
+    leases, now = Leases(settings.database_url).all()
+    return {
+        pipeline_of(lease)
+        for lease in leases
+        if lease.name != COLLECTING
+        and lease.state != "ended"
+        and lease.may_be_alive(now)
+    }
+
+
+def _newest_runs(runs: Iterable[StoredRun], keep: int, roots: Roots) -> set[str]:
+    """The newest trainings and the newest other runs of each model, and young ones."""
+    kept: defaultdict[tuple[str, bool], set[str]] = defaultdict(set)
+    young = set()
+    for run in runs:
+        own = kept[run.experiment, run.is_training]
+        if not run.parent and len(own) < keep:
+            own.add(run.run_id)
+        is_young = roots.is_young(run.ended or run.began)
+        if is_young or run.experiment in roots.in_progress:
+            young.add(run.run_id)
+    return young.union(*kept.values())
+
+
+def _needed_versions(model: str, ledger: Ledger, policy: Policy) -> set[int]:
+    """The versions of a model that are needed whatever their age."""
+    entries = ledger.history(model)
+    needed = {entry.to_version for entry in entries}
+    needed |= {entry.from_version for entry in entries if entry.from_version}
+    needed |= {request.version for request in ledger.waiting(model)}
+    needed |= {number for number in aliases_of(model, ledger).values() if number}
+    numbers = sorted(version.version for version in ledger.versions(model))
+    return needed | {*numbers[-policy.keep :]}
+
+
+def _keep_version(version: Version, ledger: Ledger, roots: Roots) -> None:
+    """Keep a version, and the files of all its bindings."""
+    roots.versions.add((version.model, version.version))
+    roots.snapshots.add(version.snapshot_digest)
+    training = version.details.get("training", {})
+    evidence = ledger.evidence_of(version.model, version.version)
+    roots.snapshots |= {row.snapshot_digest for row in evidence}
+    roots.runs |= {row.run_id for row in evidence}
+    bindings = [
+        binding.model_dump()
+        for binding in ledger.bindings(version.model)
+        if binding.version == version.version
+    ]
+    for files in (version.model_dump(), training, *bindings):
+        run_id, model_uri, digest = (str(files.get(name, "")) for name in _FILES)
+        roots.runs.add(run_id)
+        roots.models.add(model_uri.rpartition("/")[2])
+        roots.digests.add(digest)
+
+
+def _last_results(store: Store) -> dict[str, set[str]]:
+    """What the last results of all pipelines refer to, by the name of the field."""
+    fields = ("run_id", "digest", "snapshot_digest", "fingerprint")
+    found: dict[str, set[str]] = {name: set() for name in fields}
+    for pipeline in store.names("pipelines"):
+        for name in store.names(f"pipelines/{pipeline}"):
+            saved = store.read_json(f"pipelines/{pipeline}/{name}")
+            record = saved.get("record") if isinstance(saved, dict) else None
+            if name == BEGUN and isinstance(saved, dict):
+                record = {"fingerprint": Key("train", saved).fingerprint}
+            for field_name, values in found.items():
+                if isinstance(record, dict) and field_name in record:
+                    values.add(str(record[field_name]))
+    return found

@@ -1,0 +1,78 @@
+"""``headrace forget``."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from typer import Argument, Option
+
+from headrace.errors import UsageError
+from headrace_cli import pipelines
+from headrace_cli.answers import answer, prepared, show_rows, show_text, wants_json
+
+if TYPE_CHECKING:
+    from headrace.use.forgetting import Outcome
+
+
+def forget(
+    pipeline: Annotated[
+        str,
+        Argument(
+            help="Whose data has the items.",
+            autocompletion=pipelines.complete_pipelines,
+        ),
+    ],
+    item: Annotated[
+        str,
+        Option(metavar="DIGEST", help="The sha256 of one item, as snapshots have it."),
+    ] = "",
+    group: Annotated[
+        str,
+        Option(metavar="VALUE", help="All items of one group, such as a speaker."),
+    ] = "",
+    yes: Annotated[bool, Option("--yes", help="Do not ask for confirmation.")] = False,
+) -> None:
+    """Take items out of the data for good, and out of all that shows them.
+
+    Without --item and --group it ends what a killed command has left.
+    """
+    from headrace.use.forgetting import forget as take_out
+    from headrace_flows.retention import delete_published
+
+    if not yes and (wants_json() or not sys.stdin.isatty()):
+        raise UsageError(
+            "Forgetting cannot be undone, and nobody can be asked here.",
+            "Add --yes.",
+        )
+    settings = prepared()
+
+    def confirm(outcome: Outcome) -> bool:
+        if yes:
+            return True
+        show_text(f"{outcome.reason}. This cannot be undone.")
+        return typer.confirm("Forget them?", err=True)
+
+    done = take_out(
+        settings,
+        pipeline,
+        item=item,
+        group=group,
+        confirm=confirm,
+        published=lambda flow_runs: delete_published(settings, flow_runs),
+    )
+    value = done.model_dump(mode="json")
+    answer(value, lambda: _show(done), int(done.status == "declined"))
+
+
+def _show(done: Outcome) -> None:
+    show_text(f"forget: {done.status}, {done.reason}")
+    rows = [(f"{split} rows", f"{count:,}") for split, count in done.rows.items()]
+    rows += [(kind, f"{count:,}") for kind, count in done.deleted.items()]
+    if rows:
+        show_rows(rows)
+    for one in done.versions:
+        verb = "learned from" if one.learned else "was tested on"
+        champion = ", the champion," if one.is_champion else ""
+        show_text(f"  {one.model}/{one.version}{champion} {verb} forgotten rows")

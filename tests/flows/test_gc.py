@@ -1,0 +1,52 @@
+"""``headrace gc`` and flow runs in Prefect."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import requests
+from tests.blobs import WEAK
+from tests.homes import Home
+
+from headrace_ops.environment import prefect_authorization
+
+pytestmark = pytest.mark.integration
+
+
+def ask(server: str, what: str, wanted: dict[str, Any]) -> list[dict[str, Any]]:
+    """What Prefect's API finds."""
+    answer = requests.post(
+        f"{server}/{what}/filter",
+        json=wanted,
+        headers=prefect_authorization(),
+        timeout=600,
+    )
+    found: list[dict[str, Any]] = answer.json()
+    return found
+
+
+def test_old_flow_runs_go_with_their_tasks_and_reports(
+    after_second: Home, prefect_server: str
+) -> None:
+    weak = [word for text in WEAK for word in ("--set", text)]
+    runs = [
+        after_second.headrace(
+            "run", "blobs", *weak, "--set", f"training.seed={seed}", "--json"
+        ).json
+        for seed in (5, 6)
+    ]
+    old, new = (run["flow_run_id"] for run in runs)
+    of_both = {"id": {"any_": [old, new]}}
+    assert len(ask(prefect_server, "flow_runs", {"flow_runs": of_both})) == 2
+    done = after_second.headrace("gc", "--keep", "1", "--older", "0", "--json").json
+    counts = {one["kind"]: one["count"] for one in done["collected"]}
+    assert counts["Prefect runs"] == 2, "and that of version 2"
+    (left,) = ask(prefect_server, "flow_runs", {"flow_runs": of_both})
+    assert left["id"] == new
+    tasks = ask(prefect_server, "task_runs", {"flow_runs": of_both})
+    assert {one["flow_run_id"] for one in tasks} == {new}
+    own = {"flow_run_id": {"any_": [old, new]}}
+    reports = ask(prefect_server, "artifacts", {"artifacts": own})
+    assert {one["flow_run_id"] for one in reports} == {new}
+    assert after_second.headrace("verify", "--json").json["missing"] == {}
