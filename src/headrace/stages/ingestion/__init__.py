@@ -65,7 +65,7 @@ from headrace.state.store import Store
 EQUAL_BYTES_LIMIT = 256 * 2**20
 
 
-def ingest(
+def ingest(  # noqa: PLR0913, what it reads and what people changed
     data: DataSpec,
     medium: str,
     store: Store,
