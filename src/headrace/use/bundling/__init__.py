@@ -8,55 +8,24 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from headrace.data.anchored import AnchoredStore
-from headrace.errors import IntegrityError, NotFoundError, UsageError
-from headrace.models.engines.files import golden_bytes
-from headrace.models.engines.forms import TOLERANCE, Golden
-from headrace.models.logged.soundness.copies import copied_files, fetch_copy
-from headrace.models.logged.soundness.signing import read_signature
-from headrace.records import DataDescription, Record, SnapshotRecord
+from headrace.errors import NotFoundError, UsageError
+from headrace.records import Record
 from headrace.settings import Settings
-from headrace.stages import ingredients
-from headrace.stages.ingredients import Ingredients
 from headrace.stages.promotion.signed import is_wanted, require_signed
 from headrace.state.disk import atomic_file, disk_errors
-from headrace.state.ledger import Ledger, Version
+from headrace.state.ledger import Ledger
 from headrace.state.signing.configuration import check_keys
 from headrace.state.signing.keys import SigningKey
 from headrace.state.signing.statements import sign_folder
-from headrace.state.store import Store
-from headrace.state.tracking import Tracking
-from headrace.tasks import asked
 from headrace.use.bundling.archive import write_archive
-from headrace.use.bundling.bill import bill_of_materials
-from headrace.use.bundling.manifest import (
-    BILL,
-    CARD,
-    EVIDENCE,
-    MANIFEST,
-    MODEL_SIGNATURE,
-    SIGNATURE,
-    File,
-    Manifest,
-    as_json,
-)
+from headrace.use.bundling.manifest import MANIFEST, SIGNATURE
 from headrace.use.bundling.packing import Packing, sha256_of
-from headrace.use.bundling.readme import readme
-from headrace.use.exporting import (
-    CHECK,
-    FACTS,
-    check_script,
-    exported_files,
-    kept_engine,
-    replayable,
-)
-from headrace.use.reporting import REPORT, card_key
 
 
 class Bundled(Record):
