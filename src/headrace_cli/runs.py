@@ -172,10 +172,10 @@ def _check_data(spec: PipelineSpec, folder: Path, settings: Settings) -> dict[st
 
     prepared(settings)
     run = Run(spec, folder, settings)
-    store, key = run.plan.store, run.plan.ingest()
-
-    arguments = spec.data, spec.medium, store, settings, spec.task, run.plan.forgotten
-    ingest = partial(ingestion.ingest, *arguments)
+    plan, key = run.plan, run.plan.ingest()
+    arguments = spec.data, spec.medium, plan.store, settings, spec.task
+    changes = plan.corrections, plan.forgotten
+    ingest = partial(ingestion.ingest, *arguments, *changes)
     alive = heartbeat(settings, f"check-{uuid.uuid4().hex}", spec.name)
     try:
         with alive:
