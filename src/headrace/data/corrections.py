@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
+import numpy as np
 from pydantic import Field, ValidationError
 
 from headrace.data.anchored import AnchoredStore
@@ -100,6 +101,43 @@ def corrections_of(
 
 def save_corrections(anchored: AnchoredStore, corrections: Corrections) -> str:
     """Write corrections, which count from now on; returns their URI."""
-    data = corrections.model_dump_json(indent=1).encode()
-    name = hashlib.sha256(data).hexdigest()[:32]
-    return anchored.write(f"{FOLDER}/{corrections.pipeline}/{name}.json", data)
+    data = _as_bytes(corrections)
+    return anchored.write(f"{FOLDER}/{corrections.pipeline}/{_name_of(data)}", data)
+
+
+def drop_items(
+    anchored: AnchoredStore, pipeline: str, is_gone: Callable[[list[str]], Any]
+) -> int:
+    """Leave items out of a pipeline's corrections, and of the earlier ones; how many.
+
+    Args:
+        is_gone: tells of items, by their sha256, which are to be left out, ``(n,)``.
+
+    Raises:
+        IntegrityError: the file of the last ones is gone or was changed.
+    """
+    folder, last = f"{FOLDER}/{pipeline}", find_corrections(anchored, pipeline)
+    old = {}
+    for name in anchored.store.names(folder):
+        known = anchored.read_record(f"{folder}/{name}", Corrections)
+        if known is None or np.any(is_gone([row.item for row in known.rows])):
+            old[f"{folder}/{name}"] = ""
+    if not old:
+        return 0
+    gone = is_gone([row.item for row in last.rows])
+    kept = [row for row, out in zip(last.rows, gone, strict=True) if not out]
+    data = _as_bytes(last.model_copy(update={"rows": tuple(kept)}))
+    # The last record counts, so that it is added with the withdrawal of the others.
+    key = f"{folder}/{_name_of(data)}"
+    anchored.write_all({key: data}, {**old, key: ""})
+    for name in old.keys() - {key}:
+        anchored.store.delete(name)
+    return len(last.rows) - len(kept)
+
+
+def _as_bytes(corrections: Corrections) -> bytes:
+    return corrections.model_dump_json(indent=1).encode()
+
+
+def _name_of(data: bytes) -> str:
+    return f"{hashlib.sha256(data).hexdigest()[:32]}.json"

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from headrace.data.anchored import AnchoredStore, open_anchored
+from headrace.data.corrections import FOLDER as CORRECTIONS
+from headrace.data.corrections import drop_items
 from headrace.data.forgetting import (
     forgotten_rows,
     items_of_group,
@@ -27,10 +29,12 @@ from headrace.data.forgetting import (
 from headrace.data.forgotten import Forgotten
 from headrace.data.snapshots.reading import forgotten_of
 from headrace.errors import DependencyError, NotFoundError, UsageError
+from headrace.models.logged.soundness.signing import sign_version
+from headrace.models.logged.soundness.tracked import keep_anew
 from headrace.progress import counted
 from headrace.records import SnapshotRecord
 from headrace.settings import Settings, pipeline_names
-from headrace.state.ledger import Ledger
+from headrace.state.ledger import Ledger, Version
 from headrace.state.ledger.leases import COLLECTING, Leases, hold
 from headrace.state.tracking.disposal import Disposal
 from headrace.use.forgetting import goldens, places
@@ -214,12 +218,15 @@ def _delete(
     of_models = requests.take_out(settings, forgotten.has_items)
     counts = Counter({"rows of request logs": sum(of_models.values())})
     counts += places.delete_judged(anchored.store, forgotten)
+    for name in anchored.store.names(CORRECTIONS):
+        dropped = drop_items(anchored, name, forgotten.has_items)
+        counts["corrected labels"] += dropped
     if digests:
         log.info("forget: pages, pictures and results")
         disposal = Disposal(settings)
         runs = disposal.stored_runs()
         models = {version.model for version in versions} | {*of_models}
-        counts += places.delete_pages(disposal, runs, digests, models)
+        counts += places.delete_pages(disposal, anchored, runs, digests, models)
         flow_runs = {run.flow_run_id for run in runs if run.snapshot in digests} - {""}
         if published is not None and flow_runs:
             counts["reports in Prefect"] += published(flow_runs)
@@ -228,6 +235,19 @@ def _delete(
         for version in versions:
             taken = goldens.take_out(version, anchored, settings, forgotten)
             counts["golden answers"] += taken
+        counts += places.delete_references(anchored)
+        _renew(versions, anchored, settings)
     for snapshot in counted(found, "forget", "snapshots"):
         take_out(anchored, snapshot, forgotten)
     return +counts
+
+
+def _renew(
+    versions: list[Version], anchored: AnchoredStore, settings: Settings
+) -> None:
+    """Sign and copy anew what was changed: else it would count as tampered with."""
+    ledger = anchored.ledger
+    now = [ledger.version(one.model, one.version) for one in versions]
+    for version in now:
+        sign_version(version, settings, ledger)
+    keep_anew(now, settings, ledger)

@@ -16,9 +16,11 @@ from headrace.data.forgotten import Forgotten
 from headrace.state.ledger import Version
 from headrace.state.store import Store
 from headrace.state.tracking.disposal import Disposal, StoredRun
+from headrace.use.reporting import card_key
 
 # The artifacts of a training that show no item: what a repeat needs, and the law.
 KEPT_ARTIFACTS = ("pipeline", "data", "law", "golden")
+_REFERENCES = ("references/", "membership/")
 _DIGEST_LENGTH = 16
 _SHA = 32  # bytes
 
@@ -85,13 +87,26 @@ def delete_judged(store: Store, forgotten: Forgotten) -> Counter[str]:
     return counts
 
 
+def delete_references(anchored: AnchoredStore) -> Counter[str]:
+    """Delete reference models and what they answered; they are made again."""
+    keys = [key for key in anchored.store.keys() if key.startswith(_REFERENCES)]
+    for key in keys:
+        anchored.delete(key)
+    return +Counter({"files of reference models": len(keys)})
+
+
 def delete_pages(
-    disposal: Disposal, runs: Iterable[StoredRun], snapshots: set[str], models: set[str]
+    disposal: Disposal,
+    anchored: AnchoredStore,
+    runs: Iterable[StoredRun],
+    snapshots: set[str],
+    models: set[str],
 ) -> Counter[str]:
-    """Delete pages, pictures and samples of runs in MLflow.
+    """Delete pages, pictures and samples of runs in MLflow, and the copies of pages.
 
     Args:
         disposal: MLflow.
+        anchored: has copies of pages.
         runs: all runs.
         snapshots: the trainings on these lose all but `KEPT_ARTIFACTS`.
         models: the other runs of these, such as reports of drift, lose all.
@@ -100,6 +115,8 @@ def delete_pages(
     for run in runs:
         if run.snapshot in snapshots:
             kept: tuple[str, ...] = KEPT_ARTIFACTS
+            if anchored.store.exists(page := card_key(run.run_id)):
+                anchored.delete(page)
         elif run.experiment in models and not run.is_training:
             kept = ()
         else:

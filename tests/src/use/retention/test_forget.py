@@ -19,8 +19,16 @@ import pytest
 from tests.blobs import blobs, spec_of
 from tests.src.use.retention.conftest import Many
 
+from headrace.data.anchored import open_anchored
+from headrace.data.corrections import (
+    Correction,
+    Corrections,
+    find_corrections,
+    save_corrections,
+)
 from headrace.data.forgotten import Forgotten
 from headrace.models.engines.forms import Golden
+from headrace.models.logged.soundness.tracked import TrackedRecord, keep_record
 from headrace.planning import Plan
 from headrace.stages.ingestion import ingest
 from headrace.state.ledger.leases import hold
@@ -103,6 +111,28 @@ def test_the_golden_answers_go_on_without_it(many: Many, item: str) -> None:
     assert repaired["status"] == "sound"
     lines = many.home.headrace("history", "blobs").out
     assert "items were forgotten in its golden answers" in lines
+
+
+def test_copies_and_corrections_are_without_it(many: Many, item: str) -> None:
+    version, settings = many.ledger.version("blobs", 1), many.settings
+    keep_record(version, settings, many.ledger)
+    anchored = open_anchored(settings)
+    rows = Correction(item, "a", "b"), Correction("c" * 64, "a", "b")
+    for some in (rows[:1], rows):
+        save_corrections(anchored, Corrections(pipeline="blobs", rows=some, who="ada"))
+    anchored.write("references/one.npz", b"weights")
+    anchored.write("membership/key/0.npy", b"losses")
+    copies = {name for name in many.files if name.startswith("store/tracking/files/")}
+    assert copies
+    assert many.home.headrace(*forget(item)).json["deleted"]["corrected labels"] == 1
+    check_forgotten(many, item)
+    assert find_corrections(anchored, "blobs").rows == rows[1:]
+    left = {name for name in many.files if name.startswith("store/tracking/files/")}
+    assert copies - left, "pictures are gone from there, too"
+    renewed = many.ledger.version("blobs", 1)
+    assert TrackedRecord(renewed, settings, many.ledger).changes() == []
+    assert not any(name.startswith("store/references/") for name in many.files)
+    assert not any(name.startswith("store/membership/") for name in many.files)
 
 
 def test_the_next_snapshot_leaves_it_out_and_says_so(many: Many, item: str) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -65,16 +65,19 @@ class TrackedRecord:
                 return record
         return {}
 
-    def keep(self) -> bool:
+    def keep(self, *, is_ours: bool = False) -> bool:
         """Add a record, unless it equals the last one; returns whether it did.
 
         What was changed behind Headrace's back is not recorded.
+
+        Args:
+            is_ours: Headrace has changed the files itself.
 
         Raises:
             DependencyError: the store or the ledger does not answer.
             SQLAlchemyError: MLflow's database does not answer.
         """
-        if self.changes():
+        if not is_ours and self.changes():
             return False
         record = {
             "rows": self._rows.read(self._version) if self._rows else {},
@@ -191,6 +194,31 @@ class TrackedRecord:
         recorded = self._recorded_files(self.read() or {"files": {}})
         folders = ((local_path(place), path) for place, path, _ in recorded)
         return [folder / path for folder, path in folders if folder is not None]
+
+
+def keep_anew(versions: Iterable[Version], settings: Settings, ledger: Ledger) -> int:
+    """Record versions again whose files Headrace has changed.
+
+    Copies of files that no last record has are deleted; returns how many.
+
+    Raises:
+        DependencyError: the store or the ledger does not answer.
+        SQLAlchemyError: MLflow's database does not answer.
+    """
+    for version in versions:
+        record = TrackedRecord(version, settings, ledger)
+        if record.read():
+            record.keep(is_ours=True)
+    needed = set()
+    for model in ledger.models():
+        for version in ledger.versions(model):
+            files = TrackedRecord(version, settings, ledger).read().get("files", {})
+            needed |= {*files.values()}
+    store = Store(settings.store)
+    gone = [name for name in store.names(f"{FOLDER}/files") if name not in needed]
+    for name in gone:
+        store.delete(f"{FOLDER}/files/{name}")
+    return len(gone)
 
 
 def keep_record(version: Version, settings: Settings, ledger: Ledger) -> None:
