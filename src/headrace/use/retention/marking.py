@@ -36,8 +36,13 @@ _FOLDERS = {
     "engines": "engines",
     "profiles": "profiles",
     "monitoring": "monitoring",
+    "signatures": "signatures",
+    "cards": "pages of runs",
+    "references": "reference models",
+    "membership": "reference models",
 }
-_OF_MODELS = ("models", "engines", "profiles", "monitoring")
+_OF_MODELS = ("models", "engines", "profiles", "monitoring", "signatures")
+_MADE_AGAIN = ("references", "membership")
 
 
 class Entry(NamedTuple):
@@ -240,6 +245,10 @@ def _is_of_root(store: Store, key: str, roots: Roots) -> bool:
     folder, _, name = key.partition("/")
     if folder == "snapshots":
         return name in roots.snapshots
+    if folder in _MADE_AGAIN:
+        return False
+    if folder == "cards":
+        return name.partition(".")[0] in roots.runs
     if folder in ("checkpoints", "trainings"):
         return name in roots.trainings
     if folder == "studies":
