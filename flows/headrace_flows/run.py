@@ -103,6 +103,11 @@ class Run:
     holding: HeldLease | None = None
     _killed_at = math.inf
 
+    @property
+    def folder(self) -> Path:
+        """The pipeline's folder."""
+        return self.plan.folder
+
     def __init__(
         self,
         spec: PipelineSpec,

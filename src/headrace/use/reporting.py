@@ -41,6 +41,7 @@ from headrace.state.ledger import Ledger
 from headrace.state.tracking import Tracking
 from headrace.state.tracking.artifacts import local_path
 from headrace.tasks import Task, task
+from headrace.use.card import about, lineage, privacy_sentences
 from headrace.use.comparison import Comparison, compare
 
 REPORT = "report.html"
@@ -68,6 +69,10 @@ class Outcome(Protocol):
     training: TrainingRecord | None
     evaluation: EvaluationRecord | None
     promotion: PromotionRecord | None
+
+    @property
+    def folder(self) -> Path | None:
+        """The pipeline's folder, if it is at hand."""
 
     @property
     def version(self) -> int | None:
@@ -140,6 +145,9 @@ def describe(
         "changes": [d for d in differences if d.kind in {"spec", "data", "code"}],
         "suspects": suspects_sentence(metrics),
         "explanations": _explanations(outcome) if evaluation else [],
+        "about": about(outcome),
+        "privacy": privacy_sentences(outcome),
+        "lineage": lineage(snapshot, outcome.training, evaluation),
         "counts": rows,
         "quarantined": quarantined,
         "findings": [finding for part in results if part for finding in part.findings],

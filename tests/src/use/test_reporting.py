@@ -24,6 +24,7 @@ def outcome(trained: Any) -> Any:
     judged = evaluate(trained.spec, *place, trained.weak, None, trained.settings)
     return SimpleNamespace(
         spec=trained.spec,
+        folder=trained.folder,
         reports=[StageReport(name="train", state="completed", why="a|b", seconds=1.5)],
         snapshot=trained.snapshot,
         contract=trained.contract,
@@ -59,6 +60,15 @@ def test_a_report_has_verdict_tables_pictures_changes_and_recipe(trained: Any) -
     assert "training.<b>" in html.unescape(page)
     assert "training.<b>" not in page
     assert re.search(r"accuracy\s+0\.\d+\s+0\.\d+ to 0\.\d+\s+0\.125", text)
+    for shown in (
+        "The contract found no personal data of the kinds that it knows.",
+        "Membership inference was not measured",
+        "The training was not differentially private.",
+        "expectations,",
+        trained.snapshot.digest,
+        trained.weak.weights_digest,
+    ):
+        assert shown in text
     for shown in ("By class", "Most confident mistakes, as a table", "training.epochs"):
         assert shown in text
     assert re.search(r"\d [<>]= \d", text), "a gate's value, sign and bound"
@@ -101,6 +111,7 @@ def test_a_run_that_was_refused_early_has_a_report_of_what_there_is(
     missing = ("contract", "training", "evaluation", "promotion", "version")
     begun = SimpleNamespace(
         spec=trained.spec,
+        folder=None,
         reports=[failed],
         snapshot=trained.snapshot,
         overrides=(),

@@ -245,12 +245,13 @@ def _is_of_root(store: Store, key: str, roots: Roots) -> bool:
     folder, _, name = key.partition("/")
     if folder == "snapshots":
         return name in roots.snapshots
-    if folder in _MADE_AGAIN:
-        return False
-    if folder == "cards":
-        return name.partition(".")[0] in roots.runs
-    if folder in ("checkpoints", "trainings"):
-        return name in roots.trainings
+    needed = {
+        **dict.fromkeys(("checkpoints", "trainings"), roots.trainings),
+        **dict.fromkeys(_MADE_AGAIN, frozenset()),
+        "cards": roots.runs,
+    }
+    if folder in needed:
+        return name.partition(".")[0] in needed[folder]
     if folder == "studies":
         study = store.read_json(key)
         return isinstance(study, dict) and study.get("run_id") in roots.runs
