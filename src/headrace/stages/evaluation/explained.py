@@ -95,7 +95,8 @@ def explain(
     spec, data = context.spec, context.data
     is_full = spec.evaluation.depth == "full"
     cheap = seconds_of(trained.training, spec.training.epochs) <= CHEAP_SECONDS
-    if why_not(data) or not (is_full or cheap) or _has_privacy(spec.training):
+    # Further models of the same rows would spend privacy.
+    if why_not(data) or not (is_full or cheap) or spec.training.privacy:
         return Explanations({})
     explainer = Explainer(context.model, data)
     if explainer.network is None:
@@ -128,11 +129,6 @@ def explain(
 def seconds_of(training: TrainingRecord, epochs: int) -> float:
     """How long a training took, in seconds of processors; infinity if unknown."""
     return epochs * training.metrics.get("epoch_cpu_seconds", float("inf"))
-
-
-def _has_privacy(recipe: Any) -> bool:
-    """Whether further models of the same rows would spend privacy."""
-    return bool(getattr(recipe, "privacy", None))
 
 
 def _checked(data: DataDescription) -> int:

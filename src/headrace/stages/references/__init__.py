@@ -47,11 +47,12 @@ class Recipe:
     snapshot: SnapshotRecord
     contract: ContractRecord
 
-    def key(self, variation: str) -> str:
-        """Where the store has the weights of a reference model.
+    def digest(self, variation: str, *modules: str) -> str:
+        """sha256 of the data, the recipe, the code and a variation of it.
 
         Args:
             variation: what differs from the recipe, such as ``seed 2, 4 epochs``.
+            modules: the code of the variation, by name.
         """
         facts = {
             "arguments": self.spec.model.arguments,
@@ -61,13 +62,17 @@ class Recipe:
             "form": self.snapshot.description.model_dump_json(),
             "quarantine": Path(self.contract.quarantine_uri).name,
             "code": closure.code_state(
-                training_roots(self.spec, self.builder),
+                [*training_roots(self.spec, self.builder), *modules],
                 sorted(self.folder.glob("*.py")),
             ),
             "variation": variation,
         }
         text = json.dumps(facts, sort_keys=True, default=str)
-        return f"{FOLDER}/{hashlib.sha256(text.encode()).hexdigest()}.npz"
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def key(self, variation: str) -> str:
+        """Where the store has the weights of a reference model."""
+        return f"{FOLDER}/{self.digest(variation)}.npz"
 
 
 def kept_or_made(

@@ -27,6 +27,7 @@ from headrace.stages.evaluation.membership.losses import losses_of
 from headrace.stages.evaluation.membership.references import References
 from headrace.stages.evaluation.membership.rows import AttackedRows
 from headrace.stages.evaluation.membership.separation import auc_interval, hits_at
+from headrace.stages.references import Recipe
 from headrace.tasks.forms import Context
 
 FALSE_ALARMS = 0.01
@@ -64,11 +65,9 @@ def attack(
     own = losses_of(context.model, rows, context.data, spec.training)
     if own is None:
         return f"a model for {spec.task} shows no loss of a row in its answers"
-    references = References(
-        spec, folder, builder_name(spec), snapshot, contract, rows, anchored
-    )
+    recipe = Recipe(spec, builder_name(spec), folder, snapshot, contract)
     try:
-        others = references.losses()
+        others = References(recipe, rows, anchored).losses()
     except Refusal as error:
         return f"a reference model could not be trained: {error.message}"
     difficulty = np.where(rows.inside, np.nan, others)

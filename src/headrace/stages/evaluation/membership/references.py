@@ -7,14 +7,11 @@ goes on with the next model, and another version of the same recipe needs none.
 
 from __future__ import annotations
 
-import hashlib
 import io
-import json
 import logging
 import time
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -22,15 +19,11 @@ import numpy.typing as npt
 from headrace.data.anchored import AnchoredStore
 from headrace.data.snapshots.splits import read_split
 from headrace.progress import Progress
-from headrace.records import ContractRecord, SnapshotRecord
-from headrace.spec import PipelineSpec
-from headrace.spec.training import CHECKPOINT_FIELDS
 from headrace.stages.evaluation.membership.losses import losses_of
 from headrace.stages.evaluation.membership.rows import REFERENCES, AttackedRows
 from headrace.stages.fitting import Fit
 from headrace.stages.fitting.data import Data
-from headrace.stages.ingredients import training_roots
-from headrace.stages.ingredients.closure import code_state
+from headrace.stages.references import Recipe
 
 log = logging.getLogger("headrace")
 
@@ -40,19 +33,12 @@ class References:
     """The reference models of an attack.
 
     Attributes:
-        spec: the pipeline; each model has its recipe, and a seed of its own.
-        folder: of the pipeline.
-        builder: the name of the builder.
-        snapshot, contract: the data; quarantined rows are left out.
+        recipe: of the attacked model; each reference model has a seed of its own.
         rows: of the attack.
         anchored: keeps the losses.
     """
 
-    spec: PipelineSpec
-    folder: Path
-    builder: str
-    snapshot: SnapshotRecord
-    contract: ContractRecord
+    recipe: Recipe
     rows: AttackedRows
     anchored: AnchoredStore
 
@@ -79,15 +65,15 @@ class References:
         return np.stack(columns, axis=1)
 
     def _fitted(self, number: int) -> npt.NDArray[np.float64]:
-        uri, description = self.contract.quarantine_uri, self.snapshot.description
-        val = read_split(self.snapshot, "val", uri)
-        recipe = self.spec.training
-        seeded = recipe.model_copy(update={"seed": recipe.seed + 1 + number})
-        spec = self.spec.model_copy(update={"training": seeded})
+        own, snapshot = self.recipe, self.recipe.snapshot
+        val = read_split(snapshot, "val", own.contract.quarantine_uri)
+        description, training = snapshot.description, own.spec.training
+        seeded = training.model_copy(update={"seed": training.seed + 1 + number})
+        spec = own.spec.model_copy(update={"training": seeded})
         data = Data(description, self.rows.half(number), val)
-        fit = Fit(spec, self.folder, self.builder, data)
+        fit = Fit(spec, own.folder, own.builder, data)
         model = fit.run(lambda _number, _metrics: None).model
-        losses = losses_of(model, self.rows, description, recipe)
+        losses = losses_of(model, self.rows, description, training)
         if losses is None:
             raise ValueError("the model that is attacked showed its losses")
         return losses
@@ -104,24 +90,11 @@ class References:
         return losses if is_whole else None
 
     def _key(self, number: int) -> str:
-        return f"membership/{self._fingerprint}/{number}.npy"
+        return f"membership/{self._digest}/{number}.npy"
 
     @cached_property
-    def _fingerprint(self) -> str:
-        """sha256 of the data, the recipe and the code."""
-        roots = [*training_roots(self.spec, self.builder), __name__]
-        recipe = self.spec.training.model_dump(mode="json", exclude=CHECKPOINT_FIELDS)
-        facts = {
-            "snapshot": self.snapshot.digest,
-            "form": self.snapshot.description.model_dump_json(),
-            "quarantine": Path(self.contract.quarantine_uri).name,
-            "builder": self.builder,
-            "arguments": self.spec.model.arguments,
-            "training": recipe,
-            "code": code_state(roots, sorted(self.folder.glob("*.py"))),
-        }
-        text = json.dumps(facts, sort_keys=True, default=str)
-        return hashlib.sha256(text.encode()).hexdigest()
+    def _digest(self) -> str:
+        return self.recipe.digest("half of the rows", __name__)
 
 
 def _as_bytes(losses: npt.NDArray[np.float64]) -> bytes:
