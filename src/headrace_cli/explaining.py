@@ -43,7 +43,7 @@ def explain(
         ),
     ] = False,
 ) -> None:
-    """Show which parts of an item speak for a model's answer, and which against it."""
+    """Show which parts of an item speak for and against an answer."""
     from headrace.use.explaining import explain as explain_item
 
     explanation = explain_item(

@@ -34,7 +34,7 @@ def forget(
     ] = "",
     yes: Annotated[bool, Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
-    """Take items out of the data for good, and out of all that shows them.
+    """Take items out of the data and all that shows them, for good.
 
     Without --item and --group it ends what a killed command has left.
     """

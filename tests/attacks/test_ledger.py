@@ -16,6 +16,8 @@ from tests.src.state.ledger.conftest import fill, promote
 from headrace.errors import IntegrityError
 from headrace.state.ledger import Approval, Ledger
 from headrace.state.ledger.anchors import Deployments
+from headrace.state.ledger.collections import Collected
+from headrace.state.ledger.rows import Tampering
 from headrace.state.ledger.tables import CHAIN, CHAINED, METADATA
 
 TABLES = [table.name for table in (*CHAINED, CHAIN)]
@@ -53,6 +55,13 @@ def ledger(url: str) -> Ledger:  # noqa: F811
     word = Approval(model="digits", version=3, step=1, action="request", who="ada@lab")
     made.add_approval(word)
     Deployments(url).record({"train/digits": "a.b"}, "ada@lab")
+    seen = Tampering(model="digits", what="alias", who="ada@lab", why="moved")
+    assert made.add_tampering(seen, {})
+    item = Collected(kind="engines", key="engines/x")
+    policy = {"who": "ada@lab", "policy": {}, "decisions": made.decisions()}
+    made.record_collection([item], [], **policy)
+    number = made.begin_forgetting("digits", "item", "ada@lab", "0" * 64, ["f" * 64])
+    made.end_forgetting([number], {"train": 1})
     return made
 
 

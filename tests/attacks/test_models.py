@@ -282,10 +282,13 @@ def test_a_golden_file_without_a_copy_is_made_by_training_again(lab: Lab) -> Non
     assert repair("blobs", lab.settings).status == "sound"
 
 
-def test_what_cannot_be_repaired_is_said_in_a_sentence(lab: Lab) -> None:
+def test_what_cannot_be_repaired_is_said_in_a_sentence(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shutil.rmtree(lab.copy(1))
     shutil.rmtree(Path(lab.settings.store) / "snapshots")
     lab.model(1).unlink()
+    monkeypatch.setenv("HEADRACE_MAX_BYTES", "1")  # the source cannot be read again
     answer = headrace(lab.settings, "repair", "blobs", "--json")
     assert answer.returncode == 1
     done = json.loads(answer.stdout)

@@ -92,7 +92,12 @@ def completions(words: str, home: Home) -> set[str]:
 
 
 def test_a_shell_completes_commands_and_pipelines(home: Home) -> None:
-    assert completions("headrace re", home) == {"reject", "repair", "reproduce"}
+    assert completions("headrace re", home) == {
+        "reject",
+        "relabel",
+        "repair",
+        "reproduce",
+    }
     assert completions("headrace run bl", home) == {"blobs"}
     assert not home.path.exists()
 

@@ -11,7 +11,6 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-import numpy as np
 from pydantic import Field, ValidationError
 
 from headrace.data.anchored import AnchoredStore
@@ -120,7 +119,7 @@ def drop_items(
     old = {}
     for name in anchored.store.names(folder):
         known = anchored.read_record(f"{folder}/{name}", Corrections)
-        if known is None or np.any(is_gone([row.item for row in known.rows])):
+        if known is None or any(is_gone([row.item for row in known.rows])):
             old[f"{folder}/{name}"] = ""
     if not old:
         return 0

@@ -6,11 +6,13 @@ import hashlib
 import hmac
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING
 
 from headrace.state.ledger import Ledger
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,8 @@ class Forgotten:
 
     def has_items(self, digests: Iterable[str]) -> npt.NDArray[np.bool_]:
         """Whether each item is forgotten, by its sha256 in hex, bool ``(n,)``."""
+        import numpy as np
+
         if not self.marks:
             return np.zeros(len([*digests]), bool)
         found = (self.mark_item(digest) in self.marks for digest in digests)
@@ -66,6 +70,8 @@ class Forgotten:
         self, digests: Sequence[str], groups: Sequence[str]
     ) -> npt.NDArray[np.bool_]:
         """Whether each row is forgotten, as an item or by its group, bool ``(n,)``."""
+        import numpy as np
+
         found = self.has_items(digests)
         if not self.marks:
             return found

@@ -6,7 +6,7 @@ import hashlib
 
 from headrace.data.sources.places import uris as places
 from headrace.data.sources.recipes.definition import sources_of
-from headrace.data.sources.tables.formats import folder_of
+from headrace.data.sources.tables.suffixes import folder_of
 from headrace.settings import Settings
 
 

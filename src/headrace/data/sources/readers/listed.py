@@ -22,18 +22,14 @@ from headrace.data.sources.places.trees import (
 from headrace.data.sources.places.uris import open_path
 from headrace.data.sources.readers.folder import FileRow, file_chunks, has_classes
 from headrace.data.sources.tables import reading as tables
-from headrace.data.sources.tables.formats import (
-    SUFFIXES,
-    folder_of,
-    open_table,
-    table_suffix,
-)
+from headrace.data.sources.tables.formats import open_table
 from headrace.data.sources.tables.roles import (
     Roles,
     check_columns,
     describe_roles,
     roles_beside,
 )
+from headrace.data.sources.tables.suffixes import SUFFIXES, folder_of, table_suffix
 from headrace.data.sources.tables.tabular import Table, each_once, find_named
 from headrace.data.sources.tables.where import parse_where
 from headrace.errors import SourceError

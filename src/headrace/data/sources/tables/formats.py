@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from headrace.data.sources.encodings.detection import find_encoding
 from headrace.data.sources.places.files import File, unpacked
 from headrace.data.sources.tables.delimited import open_delimited
@@ -12,15 +10,9 @@ from headrace.data.sources.tables.parquet import ParquetTable
 from headrace.data.sources.tables.parquet_pages import MAGIC
 from headrace.data.sources.tables.tabular import Table
 from headrace.errors import SourceError
-from headrace.media import medium as medium_named
 from headrace.media.chunks import Reading
 from headrace.settings import Settings
 
-# Of equal tables in several formats, the first of these is read.
-SUFFIXES = (".parquet", ".jsonl", ".ndjson", ".csv", ".tsv", ".tab", ".json")
-_TABLE = re.compile(
-    rf"({'|'.join(map(re.escape, SUFFIXES))})(\.gz|\.bz2|\.xz)*\Z", re.ASCII | re.I
-)
 HEAD = 512
 AS_CSV = "Save the sheet as CSV (UTF-8)."
 AS_TEXT = "Give its text, as CSV or .txt files."
@@ -52,31 +44,6 @@ _WRONG: tuple[tuple[tuple[bytes, ...], str, str], ...] = (
     ),
 )
 _HTML = (b"<!doctype html", b"<html", b"<?xml")
-
-
-def table_suffix(name: str) -> str:
-    """The suffix of a table's format in a name; empty for other names."""
-    match = _TABLE.search(name)
-    return match[1].lower() if match else ""
-
-
-def folder_of(uri: str, medium: str) -> str:
-    """The folder of a table whose rows name files beside it; empty for other URIs.
-
-    Texts are in their tables, and Parquet may hold the items of any medium.
-    """
-    suffix = table_suffix(uri)
-    if not suffix or suffix == SUFFIXES[0] or "::" in uri or not medium:
-        return ""
-    if medium_named(medium).IS_TEXT:
-        return ""
-    place, slash, _ = uri.rpartition("/")
-    return place or slash or "."
-
-
-def stem_of(name: str) -> str:
-    """The name of a table without its format's suffixes."""
-    return _TABLE.sub("", name)
 
 
 def open_table(file: File, reading: Reading, settings: Settings) -> Table | None:
