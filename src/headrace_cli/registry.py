@@ -86,7 +86,7 @@ def rollback(model: ModelArgument, reason: ReasonOption = "") -> None:
 
 
 def history(model: ModelArgument) -> None:
-    """Every promotion, rollback, repair and tampering: who, when, why."""
+    """Promotions, rollbacks, repairs and tampering: who, when, why."""
     ledger = open_ledger(model)
     entries = _describe_history(model, ledger)
     value = {"model": model, "history": list(entries.values())}

@@ -54,7 +54,6 @@ def ledger(url: str) -> Ledger:  # noqa: F811
     made.adopt_store({"stages/c.json": "c" * 64}, "ada@lab")
     word = Approval(model="digits", version=3, step=1, action="request", who="ada@lab")
     made.add_approval(word)
-    Deployments(url).record({"train/digits": "a.b"}, "ada@lab")
     seen = Tampering(model="digits", what="alias", who="ada@lab", why="moved")
     assert made.add_tampering(seen, {})
     item = Collected(kind="engines", key="engines/x")
@@ -62,6 +61,7 @@ def ledger(url: str) -> Ledger:  # noqa: F811
     made.record_collection([item], [], **policy)
     number = made.begin_forgetting("digits", "item", "ada@lab", "0" * 64, ["f" * 64])
     made.end_forgetting([number], {"train": 1})
+    Deployments(url).record({"train/digits": "a.b"}, "ada@lab")
     return made
 
 

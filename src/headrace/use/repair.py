@@ -40,7 +40,6 @@ from headrace.state.ledger import Ledger, Version
 from headrace.state.ledger.leases import hold
 from headrace.state.tracking import MODEL_FILE, Tracking
 from headrace.state.tracking.artifacts import file_digest
-from headrace.use.restoring import Restoring
 
 if TYPE_CHECKING:
     from headrace.use.reproduction import TrainedAgain
@@ -90,6 +89,8 @@ def repair(name: str, settings: Settings) -> Repair:
         IntegrityError: the ledger cannot be restored.
         DependencyError: MLflow, the store, a disk or the ledger failed.
     """
+    from headrace.use.restoring import Restoring  # loads pyarrow
+
     restoring = Restoring(settings)
     ledger = restoring.ledger
     version = ledger.find(name)

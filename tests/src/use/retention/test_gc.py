@@ -166,6 +166,7 @@ def test_what_a_run_in_progress_may_use_is_kept(many: Many) -> None:
     assert collected(many.home.headrace(*ALL).json) == {
         "stage records": 2,
         "snapshots": 1,
+        "reference models": 10,
     }
 
 
