@@ -232,7 +232,8 @@ def _of_store(
             digest = name.partition(".")[0]
             if folder in _OF_MODELS:
                 # A live run may have copied a model that it has not registered yet.
-                is_sure = roots.is_quiet or digest in registered
+                is_of_bundle = folder == "signatures"  # unless it is a version's
+                is_sure = digest in registered or (roots.is_quiet and not is_of_bundle)
                 is_kept = digest in roots.digests or not is_sure
             else:
                 is_kept = not roots.is_quiet or _is_of_root(store, key, roots)
