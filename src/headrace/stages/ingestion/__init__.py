@@ -47,6 +47,7 @@ from headrace.records import (
 )
 from headrace.settings import Settings
 from headrace.spec import DataSpec
+from headrace.stages.ingestion.chunks import spill
 from headrace.stages.ingestion.runs import (
     SHA_BYTES,
     Changes,
@@ -54,7 +55,6 @@ from headrace.stages.ingestion.runs import (
     Run,
     bring_to,
     decode_to_runs,
-    spill,
 )
 from headrace.stages.ingestion.splitting import Splits, find_splits
 from headrace.stages.workers import spread

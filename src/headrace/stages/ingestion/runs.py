@@ -2,15 +2,12 @@
 
 A run holds items of one shape and split, sorted by item, so that the rows of a shard
 are contiguous.
-
-The source's chunks are in files as well, so that other processes can decode them.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -24,8 +21,8 @@ from headrace.data.decoding import Block, Limits, Part, decode_chunk, fit
 from headrace.data.forgotten import Forgotten
 from headrace.data.snapshots.writing import Rejected
 from headrace.media.arrow import as_binary, as_bytes, digests, read_table, write_table
-from headrace.media.chunks import Chunk
 from headrace.records import Form
+from headrace.stages.ingestion.chunks import Raw, read_raw
 
 RUN_BYTES = 16 * 2**20
 SHA_BYTES = 32
@@ -45,60 +42,6 @@ class Changes:
 
     labels: Labels = field(default_factory=dict)
     forgotten: Forgotten = field(default_factory=Forgotten)
-
-
-@dataclass(frozen=True, slots=True)
-class Raw:
-    """A chunk whose rows are in a file.
-
-    Attributes:
-        path: an Arrow file with ``label``, ``name``, ``group`` and ``item``.
-        chunk: without its rows; its items are none of an array, or of encoded files.
-    """
-
-    path: Path
-    chunk: Chunk
-
-
-def spill(chunks: Iterable[Chunk], folder: Path) -> Iterator[Raw]:
-    """Write each chunk of a source to a file in a folder, one at a time."""
-    for number, chunk in zip(itertools.count(), chunks):
-        path = folder / f"{number:06}.raw"
-        items, none = chunk.items, chunk.items[:0].copy()
-        item = as_binary(items) if isinstance(items, np.ndarray) else _binary(items)
-        columns = {
-            "label": pa.array(chunk.labels, pa.string()),
-            "name": pa.array(chunk.names, pa.string()),
-            "group": pa.array(chunk.groups or [""] * len(chunk.names), pa.string()),
-            "item": item,
-        }
-        write_table(path, columns)
-        rest = replace(chunk, items=none, labels=[], names=[], groups=[])
-        # This process may decode it, and needs the memory.
-        del chunk, items, item, columns
-        yield Raw(path, rest)
-
-
-def _binary(items: list[bytes]) -> pa.Array:
-    """Encoded items as a column; a single one, which may be large, is not copied."""
-    if len(items) != 1:
-        return pa.array(items, pa.large_binary())
-    ends = pa.py_buffer(np.array([0, len(items[0])], np.int64))
-    buffers = [None, ends, pa.py_buffer(items[0])]
-    return pa.LargeBinaryArray.from_buffers(pa.large_binary(), 1, buffers)
-
-
-def read_raw(raw: Raw) -> Chunk:
-    """The chunk of a file."""
-    rows = read_table(raw.path)
-    column = rows["item"].chunk(0)
-    like = raw.chunk.items
-    if isinstance(like, np.ndarray):
-        items = as_bytes(column).view(like.dtype).reshape(-1, *like.shape[1:])
-    else:
-        items = column.to_pylist()
-    texts = {f"{n}s": rows[n].to_pylist() for n in ("label", "name", "group")}
-    return replace(raw.chunk, items=items, **texts)
 
 
 @dataclass(frozen=True, slots=True)

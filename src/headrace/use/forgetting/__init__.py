@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import re
-import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -35,11 +34,12 @@ from headrace.progress import counted
 from headrace.records import SnapshotRecord
 from headrace.settings import Settings, pipeline_names
 from headrace.state.ledger import Ledger, Version
-from headrace.state.ledger.leases import COLLECTING, Leases, hold
+from headrace.state.ledger.leases import COLLECTING
 from headrace.state.tracking.disposal import Disposal
 from headrace.use.forgetting import goldens, places
 from headrace.use.forgetting.outcome import Outcome, all_versions, outcome_of
 from headrace.use.requests import forgetting as requests
+from headrace.use.retention.alone import alone
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -129,15 +129,7 @@ def _check_pipeline(pipeline: str, settings: Settings, ledger: Ledger) -> None:
 @contextmanager
 def _alone(settings: Settings) -> Iterator[None]:
     """Hold the lease of collections; raises DependencyError if any run is alive."""
-    leases = Leases(settings.database_url)
-    current = leases.current(COLLECTING)
-    if current is not None and current.is_alive(leases.now()):
-        raise DependencyError(
-            f"`headrace gc` or `headrace forget` is run by {current}.",
-            "Wait until it has ended, and run the same command again.",
-            was_retried=True,
-        )
-    with hold(settings, COLLECTING, f"forget-{uuid.uuid4().hex}", wait=False):
+    with alone(settings, "forget") as leases:
         held, now = leases.all()
         for lease in held:
             is_over = lease.state == "ended" or not lease.may_be_alive(now)

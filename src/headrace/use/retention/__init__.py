@@ -11,9 +11,8 @@ import contextlib
 import logging
 import math
 import shutil
-import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from headrace.errors import DependencyError, UsageError
@@ -22,10 +21,10 @@ from headrace.records import Record
 from headrace.settings import Settings
 from headrace.state.ledger import Ledger
 from headrace.state.ledger.collections import Collected, Outdated
-from headrace.state.ledger.leases import COLLECTING, Leases, hold
 from headrace.state.store import Store
 from headrace.state.tracking.disposal import Disposal
 from headrace.use.requests.files import root_of
+from headrace.use.retention.alone import alone
 from headrace.use.retention.marking import Marked, mark
 from headrace.use.retention.roots import Policy
 
@@ -114,7 +113,7 @@ def collect(
     ledger, disposal = Ledger(settings.database_url), Disposal(settings)
     if dry_run:
         return _result(_mark(settings, ledger, disposal, policy, others), True, None)
-    with _alone(settings):
+    with alone(settings, "gc"):
         for _ in range(ATTEMPTS):
             marked = _mark(settings, ledger, disposal, policy, others)
             with contextlib.suppress(Outdated):
@@ -142,20 +141,6 @@ def _mark(
     kept = {run.flow_run_id for run in disposal.stored_runs()}
     kept -= {run.flow_run_id for run in marked.runs.values()}
     return marked.with_items(others.find(kept - {""}))
-
-
-@contextlib.contextmanager
-def _alone(settings: Settings) -> Iterator[None]:
-    leases = Leases(settings.database_url)
-    current = leases.current(COLLECTING)
-    if current is not None and current.is_alive(leases.now()):
-        raise DependencyError(
-            f"Another `headrace gc` is run by {current}.",
-            "Wait until it has ended, and run the same command again.",
-            was_retried=True,
-        )
-    with hold(settings, COLLECTING, f"gc-{uuid.uuid4().hex}", wait=False):
-        yield
 
 
 def _record(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from headrace.media.chunks import Chunk
-from headrace.stages.ingestion.runs import read_raw, spill
+from headrace.stages.ingestion.chunks import read_raw, spill
 
 
 def test_a_chunk_keeps_what_could_not_be_read(tmp_path: Path) -> None:
