@@ -30,6 +30,7 @@ medium = "image"
 data.source = "blobs.npz"
 model.arguments.hidden = [16]
 training = { epochs = 3, batch_size = 16, learning_rate = 0.05, seed = 1 }
+evaluation = { depth = "quick" }
 gates = [
     { name = "accuracy", threshold = 0.9 },
     { name = "finite" },
@@ -93,6 +94,8 @@ def write_law(project: Path, folder: Path, **tables: str) -> Path:
     text = BLOBS + 'name = "blobs"\n'
     if "gates" in tables:
         text = re.sub(r"(?ms)^gates = \[.*?^\]\n", "", text)
+    if "evaluation" in tables:
+        text = re.sub(r"(?m)^evaluation = .*\n", "", text)
     own = project / "pipelines" / "blobs"
     source = str(own / load_spec(own).data.source)
     text = text.replace('"blobs.npz"', repr(source))

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 from tests.blobs import blobs
+from tests.homes import Answer, Home
 
 from headrace.data.snapshots.splits import SplitRows
 from headrace.use import explaining
 
-Home = Any
-Answer = Any
+
+@pytest.fixture(scope="module")
+def explained(
+    tmp_path_factory: pytest.TempPathFactory, project: Path, prefect_server: str
+) -> tuple[Home, Answer]:
+    """A home after a run that has checked its explanations."""
+    place = tmp_path_factory.mktemp("explained")
+    home = Home(place / "home", project)
+    home = home.with_law(place / "project", evaluation='{ depth = "standard" }')
+    return home, home.headrace("run", "blobs", "--json")
 
 
 @pytest.fixture
@@ -27,9 +36,9 @@ def picture(tmp_path: Path) -> Path:
 
 
 def test_a_file_is_explained_and_its_map_drawn(
-    first: tuple[Home, Answer], picture: Path, tmp_path: Path
+    explained: tuple[Home, Answer], picture: Path, tmp_path: Path
 ) -> None:
-    home, _ = first
+    home, _ = explained
     output = tmp_path / "map.png"
     arguments = ("explain", "blobs", str(picture), "--output", str(output))
     answer = home.headrace(*arguments, "--json")
@@ -55,11 +64,11 @@ def test_a_file_is_explained_and_its_map_drawn(
 
 
 def test_both_methods_can_be_chosen_and_gradients_add_up(
-    first: tuple[Home, Answer], picture: Path
+    explained: tuple[Home, Answer], picture: Path
 ) -> None:
     options = ("explain", "blobs@champion", str(picture), "--json", "--method")
-    gradients = first[0].headrace(*options, "gradients").json
-    occlusion = first[0].headrace(*options, "occlusion").json
+    gradients = explained[0].headrace(*options, "gradients").json
+    occlusion = explained[0].headrace(*options, "occlusion").json
     assert gradients["completeness_error"] < 0.01
     assert occlusion["completeness_error"] is None
     assert {part["name"] for part in gradients["parts"]} == {
@@ -68,13 +77,13 @@ def test_both_methods_can_be_chosen_and_gradients_add_up(
 
 
 def test_an_item_of_the_test_split_is_found_by_its_digest(
-    first: tuple[Home, Answer],
+    explained: tuple[Home, Answer],
 ) -> None:
     from headrace.data.snapshots.reading import find_snapshot
     from headrace.settings import Settings
     from headrace.state.store import Store
 
-    home, run = first
+    home, run = explained
     settings = Settings(project=home.project, home=home.path)
     snapshot = find_snapshot(Store(settings.store), run.json["snapshot"]["digest"])
     assert snapshot is not None
@@ -97,7 +106,7 @@ def test_an_item_of_the_test_split_is_found_by_its_digest(
     ],
 )
 def test_bad_input_is_refused_in_one_sentence(
-    first: tuple[Home, Answer],
+    explained: tuple[Home, Answer],
     picture: Path,
     options: tuple[str, ...],
     code: int,
@@ -108,13 +117,13 @@ def test_bad_input_is_refused_in_one_sentence(
         (picture.parent / "two" / name).write_bytes(picture.read_bytes())
     names = {"picture": picture, "folder": picture.parent / "two"}
     given = [option.format(**names) for option in options]
-    answer = first[0].headrace("explain", "blobs", *given)
+    answer = explained[0].headrace("explain", "blobs", *given)
     assert answer.exit_code == code, answer.err
     assert message in answer.err
 
 
 def test_a_version_that_was_not_checked_says_so_and_shows_nothing(
-    first: tuple[Home, Answer],
+    explained: tuple[Home, Answer],
     picture: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -123,45 +132,62 @@ def test_a_version_that_was_not_checked_says_so_and_shows_nothing(
     monkeypatch.setattr(explaining, "verdict_of", lambda metrics, m: real({}, m))
     output = tmp_path / "map.png"
     arguments = ("explain", "blobs", str(picture), "--output", str(output), "--json")
-    answer = first[0].headrace(*arguments)
+    answer = explained[0].headrace(*arguments)
     assert answer.exit_code == 1
     assert answer.json["status"] == "refused"
     assert answer.json["reason"].startswith("Not explained: maps were not checked: ")
     assert answer.json["parts"] == []
     assert answer.json["answer"]["label"] == "1"
     assert not output.exists()
-    shown = first[0].headrace(*arguments, "--unchecked")
+    shown = explained[0].headrace(*arguments, "--unchecked")
     assert shown.exit_code == 0
     assert shown.json["parts"]
     assert output.exists()
 
 
 def test_a_method_that_failed_is_not_used_even_if_asked_for(
-    first: tuple[Home, Answer], picture: Path, monkeypatch: pytest.MonkeyPatch
+    explained: tuple[Home, Answer], picture: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = explaining.verdict_of
     bad = {f"occlusion_{name}": 0.9 for name in ("random_weights", "random_labels")}
     bad["occlusion_other_seed"] = 0.9
     monkeypatch.setattr(explaining, "verdict_of", lambda metrics, m: real(bad, m))
     options = ("--method", "occlusion", "--unchecked", "--json")
-    answer = first[0].headrace("explain", "blobs", str(picture), *options)
+    answer = explained[0].headrace("explain", "blobs", str(picture), *options)
     assert answer.exit_code == 1
     assert "too much like those of a model with random weights" in answer.json["reason"]
 
 
-def test_the_report_says_that_the_methods_passed(
-    first: tuple[Home, Answer], copy_of: Callable[[Path, Path], Path]
+def test_the_maps_of_chosen_rows_and_the_ladder_are_in_mlflow(
+    explained: tuple[Home, Answer],
 ) -> None:
-    place = first[0].headrace("open", "blobs", "--json").json["report"]
+    home, run = explained
+    (place,) = home.path.glob(f"mlartifacts/*/{run.json['run_id']}/artifacts/pictures")
+    files = {file.name: file.read_bytes() for file in place.iterdir()}
+    for name in ("explanations.png", "robustness.png"):
+        assert files[name].startswith(b"\x89PNG")
+    assert b"speaks against it" in files["explanations.html"]
+    rows = json.loads(files["explanations.json"])["rows"]
+    assert {row["cells"][0] for row in rows} >= {"typical"}
+    assert all("rows " in row["cells"][2] for row in rows)
+    assert (place.parent / "evaluation" / "rung.json").exists()
+
+
+def test_the_report_says_that_the_methods_passed(
+    explained: tuple[Home, Answer], copy_of: Callable[[Path, Path], Path]
+) -> None:
+    place = explained[0].headrace("open", "blobs", "--json").json["report"]
     page = Path(place).read_text(encoding="utf-8")
     assert "<h2>Explanations</h2>" in page
     assert "passed the sanity check: rank correlation" in page
     assert "Which parts speak for an answer (red) and against it (blue)" in page
 
 
-def test_the_weights_of_the_run_are_what_they_were(first: tuple[Home, Answer]) -> None:
+def test_the_weights_of_the_run_are_what_they_were(
+    explained: tuple[Home, Answer],
+) -> None:
     """Reference models are fitted after the model, and leave no trace in it."""
-    run = first[1].json
+    run = explained[1].json
     assert run["metrics"]["occlusion_other_seed"] >= 0.5
     assert run["metrics"]["serving_difference"] < 1e-5
     assert np.isfinite(run["metrics"]["test_accuracy"])

@@ -209,10 +209,11 @@ class EvaluationSpec(Table):
     confidence: float = option(0.95, "of the intervals of accuracy", gt=0.5, lt=1)
     calibration_bins: int = option(10, "bins of the calibration error", ge=2, le=100)
     mistakes: int = option(25, "the most confident ones that are shown", ge=0, le=400)
-    depth: Literal["standard", "full"] = option(
+    depth: Literal["quick", "standard", "full"] = option(
         "standard",
-        "full: also what takes long: membership inference, and all test rows on the "
-        "robustness ladder",
+        "quick: no explanations, and no robustness ladder but for a gate; full: also "
+        "what takes long: membership inference, explanations of models that train "
+        "long, and all test rows on the ladder",
     )
 
 

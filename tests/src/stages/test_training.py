@@ -115,8 +115,6 @@ def test_the_run_has_pictures_data_pipeline_and_golden_answers(
         "pictures/calibration.png",
         "pictures/confusion.png",
         "pictures/curves.png",
-        *(f"pictures/explanations.{suffix}" for suffix in ("html", "json", "png")),
-        "pictures/robustness.png",
         "data/contract.json",
         "data/snapshot.json",
         "pipeline/ingredients.json",

@@ -6,16 +6,17 @@ The champion and the best former champion are evaluated again on the same rows.
 from __future__ import annotations
 
 import contextlib
-import functools
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from headrace.data.anchored import AnchoredStore
-from headrace.data.snapshots.splits import SplitRows
 from headrace.errors import IntegrityError
 from headrace.gates.kinds import judge_gate, serving_gate
+from headrace.gates.rows import JudgedRows
 from headrace.models.logged.loading import open_model
 from headrace.models.logged.serving_check import (
     TOLERANCE,
@@ -36,22 +37,25 @@ from headrace.spec import PipelineSpec
 from headrace.stages.beside import Beside
 from headrace.stages.evaluation import report, suspected
 from headrace.stages.evaluation.answers import (
+    Answers,
     ask,
     group_slices,
     unseen_groups,
 )
 from headrace.stages.evaluation.comparison import Opponents, compare
-from headrace.stages.evaluation.details import details_of
-from headrace.stages.evaluation.explained import Trained, explain
+from headrace.stages.evaluation.details import look_closer
+from headrace.stages.evaluation.explained import explain
 from headrace.stages.evaluation.membership import attack, figures_of
+from headrace.stages.evaluation.parts import Part, Parts, Trained
+from headrace.stages.evaluation.robustness import climb
 from headrace.state.ledger import Ledger
 from headrace.state.store import Store
 from headrace.state.tracking import GOLDEN_FILE, Tracking
-from headrace.tasks import task
+from headrace.tasks import Judge, task
 from headrace.tasks.forms import Context
 
 
-def evaluate(  # noqa: PLR0913, PLR0915
+def evaluate(  # noqa: PLR0913
     spec: PipelineSpec,
     snapshot: SnapshotRecord,
     contract: ContractRecord,
@@ -79,7 +83,8 @@ def evaluate(  # noqa: PLR0913, PLR0915
     """
     ledger = Ledger(settings.database_url)
     sequence = ledger.sequence(spec.name)
-    tracking = Tracking(settings)
+    tracking, store = Tracking(settings), Store(settings.store)
+    records = Trained(snapshot, contract, training)
     with (
         tempfile.TemporaryDirectory(
             prefix="headrace-",
@@ -88,90 +93,103 @@ def evaluate(  # noqa: PLR0913, PLR0915
         _logged(tracking, training) as (file, golden),
         ServingCheck([Request.of(training, file, golden)]) as check,  # runs in parallel
     ):
-        place, pictures = Path(made), Path(made, "pictures")
-        pictures.mkdir()
-        beside = beside or Beside()
-        data, how = training.description, spec.evaluation
-        model = open_model(file, training.model_uri, data).model
-        store = Store(settings.store)
+        place = Path(made)
+        (place / "pictures").mkdir()
+        model = open_model(file, training.model_uri, training.description).model
         opponents = Opponents(spec.name, comparator, training, ledger, tracking, store)
-        trained, val, rows = (
-            SplitRows(snapshot, split, contract.quarantine_uri)
-            for split in ("train", "val", "test")
-        )
-        of_model = Context(
-            model=model,
-            spec=spec,
-            data=data,
-            snapshot=snapshot.digest,
-            quarantine=Path(contract.quarantine_uri).name,
-            train=trained,
-            val=val,
-            test=rows,
-            store=store,
-            folder=place,
-        )
-        score, judge = task(data.task).score, task(data.task).judge.prepared(of_model)
-        answers = ask(model, opponents.models, rows, how.mistakes, judge)
-        draw = functools.partial(
-            report.draw_answers, answers, data, how, pictures, judge
-        )
-        drawn = [beside.begin(draw)]
-        metrics, slices = judge.metrics(answers.outputs, answers.targets, data, how)
-        by_group = group_slices(answers, trained.groups, how.confidence, judge)
-        closer = details_of(of_model, answers, by_group, judge, pictures)
-        val_score = training.metrics.get(f"val_{score}")
-        more, findings = unseen_groups(by_group, score, val_score, len(val))
-        metrics |= more | closer.metrics
-        slices |= by_group | closer.slices
-        drawn += map(beside.begin, closer.drawings)
-        findings += closer.findings
-        records = Trained(snapshot, contract, training)
-        maps = explain(of_model, answers, records, settings, judge, pictures)
-        metrics |= maps.metrics
-        drawn += map(beside.begin, maps.drawings)
-        findings += judge.few_rows(spec, answers.targets, len(val))
-        suspects = suspected.find(model, (rows, val, trained), judge)
-        if suspects:
-            metrics |= suspected.expected_wrong(suspects, how.confidence)
-            draw = functools.partial(report.draw_suspects, suspects, data, pictures)
-            drawn.append(beside.begin(draw))
+        context = _context(spec, records, model, store, place)
+        judge = task(spec.task).judge.prepared(context)
+        most = spec.evaluation.mistakes
+        answers = ask(model, opponents.models, records.test, most, judge)
+        parts = Parts(beside or Beside())
+        rows = _look(context, answers, records, settings, judge, parts)
         served = check.results()[0]
-        metrics |= _of_serving(served, training)
+        parts.add(Part(_of_serving(served, training)))
         if served.difference is not None and served.difference <= TOLERANCE:
             mark_verified(training, settings)
         verdicts, digest, figures = compare(
-            model, opponents, spec.gates, answers, rows, judge
+            model, opponents, spec.gates, answers, records.test, judge
         )
+        parts.add(Part(figures))
         anchored = AnchoredStore(store, ledger)
-        attacked = attack(of_model, snapshot, contract, anchored, folder or Path())
-        of_attack, warnings = figures_of(attacked)
-        metrics |= figures | of_attack
-        findings += warnings
-        values = dict(metrics)
-        for name, numbers in slices.items():  # a gate names class=spam/f1
-            values |= {f"{name}/{key}": number for key, number in numbers.items()}
-        test = replace(closer.rows, membership=attacked)
+        attacked = attack(context, snapshot, contract, anchored, folder or Path())
+        parts.add(figures_of(attacked))
+        values, rows = parts.values(), replace(rows, membership=attacked)
         gates = [
-            verdicts.get(g.name) or judge_gate(g, values, test) for g in spec.gates
+            verdicts.get(g.name) or judge_gate(g, values, rows) for g in spec.gates
         ]
         gates.append(serving_gate(served.difference, TOLERANCE, served.error))
-        for wait in drawn:
-            wait()
-        report.log(tracking, training, metrics, slices, gates, place)
+        parts.wait()
+        report.log(tracking, training, parts.metrics, parts.slices, gates, place)
     return EvaluationRecord(
         run_id=training.run_id,
         snapshot_digest=snapshot.digest,
-        metrics=metrics,
-        slices=slices,
+        metrics=parts.metrics,
+        slices=parts.slices,
         gates=tuple(gates),
         champion_version=comparator,
         champion_sequence=sequence,
         best_version=opponents.best.version,
         rows_digest=digest,
-        findings=tuple(findings),
-        suspects=tuple(suspect.row for suspect in suspects),
+        findings=tuple(parts.findings),
+        suspects=parts.suspects,
     )
+
+
+def _context(
+    spec: PipelineSpec, records: Trained, model: Any, store: Store, place: Path
+) -> Context:
+    return Context(
+        model=model,
+        spec=spec,
+        data=records.training.description,
+        snapshot=records.snapshot.digest,
+        quarantine=Path(records.contract.quarantine_uri).name,
+        train=records.train,
+        val=records.val,
+        test=records.test,
+        store=store,
+        folder=place,
+    )
+
+
+def _look(
+    context: Context,
+    answers: Answers,
+    records: Trained,
+    settings: Settings,
+    judge: Judge,
+    parts: Parts,
+) -> JudgedRows:
+    """Look at the answers from all sides; returns the rows as gates compare them."""
+    data, spec, val_rows = context.data, context.spec, len(records.val)
+    how, pictures = spec.evaluation, context.folder / "pictures"
+    metrics, slices = judge.metrics(answers.outputs, answers.targets, data, how)
+    draw = partial(report.draw_answers, answers, data, how, pictures, judge)
+    parts.add(Part(metrics, slices, drawings=[draw]))
+    by_group = group_slices(answers, records.train.groups, how.confidence, judge)
+    closer = look_closer(context, answers, by_group, judge, pictures)
+    score = task(data.task).score
+    val_score = records.training.metrics.get(f"val_{score}")
+    metrics, findings = unseen_groups(by_group, score, val_score, val_rows)
+    parts.add(Part(metrics, by_group, findings))
+    parts.add(closer.part)
+    rows = closer.rows
+    if how.depth != "quick" or any(g.kind == "robustness" for g in spec.gates):
+        ladder = climb(context, answers, judge, pictures)
+        parts.add(ladder.part)
+        rows = replace(rows, robustness=ladder.rows)
+    if how.depth != "quick":
+        parts.add(explain(context, answers, records, settings, judge, pictures))
+    parts.add(Part({}, findings=judge.few_rows(spec, answers.targets, val_rows)))
+    read = records.test, records.val, records.train
+    suspects = suspected.find(context.model, read, judge)
+    if suspects:
+        parts.suspects = tuple(suspect.row for suspect in suspects)
+        metrics = suspected.expected_wrong(suspects, how.confidence)
+        draw = partial(report.draw_suspects, suspects, data, pictures)
+        parts.add(Part(metrics, drawings=[draw]))
+    return rows
 
 
 def _of_serving(served: ServingReport, training: TrainingRecord) -> Metrics:

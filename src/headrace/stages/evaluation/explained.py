@@ -5,9 +5,8 @@ from __future__ import annotations
 import functools
 import logging
 import tempfile
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,14 +20,13 @@ from headrace.explanations.sanity import check_sanity
 from headrace.explanations.showing import Shown, draw_explanations
 from headrace.models import builder_name
 from headrace.records import (
-    ContractRecord,
     DataDescription,
     Metrics,
-    SnapshotRecord,
     TrainingRecord,
 )
 from headrace.settings import Settings
 from headrace.stages.evaluation.answers import Answers, items_at
+from headrace.stages.evaluation.parts import Part, Trained
 from headrace.stages.ingredients import TAG, restore
 from headrace.stages.references import Recipe, Weights, kept_or_made
 from headrace.stages.references.seeds_and_labels import fit_seed_and_labels
@@ -47,26 +45,6 @@ _RANGES = 5
 log = logging.getLogger("headrace")
 
 
-class Explanations(NamedTuple):
-    """What an evaluation adds on explanations.
-
-    Attributes:
-        metrics: that `verdict_of` reads; empty where nothing was checked.
-        drawings: what draws the pictures; each is called without arguments.
-    """
-
-    metrics: Metrics
-    drawings: Sequence[Callable[[], None]] = ()
-
-
-class Trained(NamedTuple):
-    """A training and its records."""
-
-    snapshot: SnapshotRecord
-    contract: ContractRecord
-    training: TrainingRecord
-
-
 def explain(
     context: Context,
     answers: Answers,
@@ -74,7 +52,7 @@ def explain(
     settings: Settings,
     judge: Judge,
     folder: Path,
-) -> Explanations:
+) -> Part:
     """Check the explanations of a model, and explain chosen answers.
 
     Two reference models are fitted for the check, once for each recipe and snapshot.
@@ -97,11 +75,11 @@ def explain(
     cheap = seconds_of(trained.training, spec.training.epochs) <= CHEAP_SECONDS
     # Further models of the same rows would spend privacy.
     if why_not(data) or not (is_full or cheap) or spec.training.privacy:
-        return Explanations({})
+        return Part({})
     explainer = Explainer(context.model, data)
     if explainer.network is None:
         log.info("evaluate: answers are not explained: %s", explainer.no_gradients)
-        return Explanations({})
+        return Part({})
     chosen = task(data.task).explained.chosen(answers.outputs)
     rows = list(range(min(_checked(data), len(chosen))))
     sample = [
@@ -117,13 +95,13 @@ def explain(
         raise
     except (Refusal, SpecError) as error:
         log.warning("evaluate: explanations are not checked: %s", error)
-        return Explanations({})
+        return Part({})
     metrics = check_sanity(explainer, sample, others)
     shown = _explain_chosen(explainer, context, answers, metrics, judge)
     if not shown:
-        return Explanations(metrics)
+        return Part(metrics)
     draw = functools.partial(draw_explanations, shown, data, folder)
-    return Explanations(metrics, [draw])
+    return Part(metrics, drawings=[draw])
 
 
 def seconds_of(training: TrainingRecord, epochs: int) -> float:

@@ -23,6 +23,7 @@ from headrace.progress import Progress
 from headrace.records import DataDescription, Metrics
 from headrace.stages.evaluation.answers import Answers
 from headrace.stages.evaluation.groups import items_once
+from headrace.stages.evaluation.parts import Part
 from headrace.tasks import Judge, asked, asks_items, task
 from headrace.tasks.forms import Context, Outputs, Scores, Targets, per_weight
 
@@ -38,15 +39,11 @@ class Climbed(NamedTuple):
 
     Attributes:
         rows: for gates; None where there is no ladder.
-        metrics: of the test split.
-        slices: each rung, by name.
-        drawings: what draws the picture; called without arguments.
+        part: its slices are the rungs.
     """
 
     rows: Robustness | None
-    metrics: Metrics
-    slices: dict[str, Metrics]
-    drawings: list[Any]
+    part: Part
 
 
 def climb(context: Context, answers: Answers, judge: Judge, folder: Path) -> Climbed:
@@ -65,7 +62,7 @@ def climb(context: Context, answers: Answers, judge: Judge, folder: Path) -> Cli
     steps = ladder(data.medium)
     # To a language model, a changed text is another text, and no worse question.
     if steps is None or not asks_items(data) or task(data.task).writes:
-        return Climbed(None, {}, {}, [])
+        return Climbed(None, Part({}))
     once = np.flatnonzero(items_once(context.test.items(), answers.groups))
     rows = once if spec.depth == "full" else once[: most_rows(data)]
     found = _robustness(context, answers, judge, rows)
@@ -73,7 +70,7 @@ def climb(context: Context, answers: Answers, judge: Judge, folder: Path) -> Cli
     summary = partial(_summary, judge, score, spec.confidence)
     slices = {f"rung={rung.name}": summary(rung) for rung in found.rungs}
     if not slices:
-        return Climbed(found, {}, {}, [])
+        return Climbed(found, Part({}))
     by_family: dict[str, list[float]] = {}
     for rung in found.rungs:
         mean = slices[f"rung={rung.name}"][score]
@@ -87,7 +84,7 @@ def climb(context: Context, answers: Answers, judge: Judge, folder: Path) -> Cli
     table = {named[name.removeprefix("rung=")]: s for name, s in slices.items()}
     clean, path = summary(found.clean), folder / "robustness.png"
     draw = partial(draw_ladder, table, clean, score, dict(steps.UNITS), path)
-    return Climbed(found, metrics, slices, [draw])
+    return Climbed(found, Part(metrics, slices, drawings=[draw]))
 
 
 def most_rows(data: DataDescription) -> int:

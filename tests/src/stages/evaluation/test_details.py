@@ -92,15 +92,15 @@ def weak(write_snapshot: Write, folder: Path) -> Details:
 def test_the_planted_slice_and_the_groups_are_in_metrics_slices_and_warnings(
     weak: Details,
 ) -> None:
-    (name,) = [name for name in weak.slices if name.startswith("weak_slice=")]
+    (name,) = [name for name in weak.part.slices if name.startswith("weak_slice=")]
     assert name in {"weak_slice=maximum > 249", "weak_slice=group = theo"}
-    found, pair = weak.slices[name], weak.slices["pair=ann, theo"]
+    found, pair = weak.part.slices[name], weak.part.slices["pair=ann, theo"]
     assert (found["rows"], pair["rows"]) == (150, 600)
     assert found["rest"] == 1
     assert found["loss"] == pair["difference"] == 1 - found["accuracy"]
     assert 0.3 < found["loss"] < 0.5
     assert pair["difference_low"] < pair["difference"] < pair["difference_high"]
-    assert weak.metrics == pytest.approx(
+    assert weak.part.metrics == pytest.approx(
         {
             "group_difference": found["loss"],
             "group_ratio": found["accuracy"],
@@ -108,7 +108,7 @@ def test_the_planted_slice_and_the_groups_are_in_metrics_slices_and_warnings(
             "weak_slice_loss": found["loss"],
         }
     )
-    (finding,) = weak.findings
+    (finding,) = weak.part.findings
     assert (finding.check, finding.split, finding.count) == ("weak_slice", "test", 150)
     assert f"on the 150 test rows with {name.partition('=')[2]}" in finding.message
 
@@ -129,7 +129,7 @@ def test_gates_judge_the_rows_and_the_slices(weak: Details) -> None:
 def test_groups_and_bad_answers_are_drawn(
     weak: Details, folder: Path, is_picture: Callable[[Path], bool]
 ) -> None:
-    for draw in weak.drawings:
+    for draw in weak.part.drawings:
         draw()
     assert is_picture(folder / "groups.png")
     assert is_picture(folder / "weak_slices.png")
@@ -138,26 +138,26 @@ def test_groups_and_bad_answers_are_drawn(
     assert len(listed["rows"]) == 8
     for row in listed["rows"]:
         name, answer = row["cells"]
-        assert f"weak_slice={name}" in weak.slices
+        assert f"weak_slice={name}" in weak.part.slices
         assert answer.startswith("true ")
 
 
 def test_clean_data_has_no_weak_slice(write_snapshot: Write, tmp_path: Path) -> None:
     store = Store(str(tmp_path / "store"))
     details = look(snapshot_of(write_snapshot, store, 400, 0), store, tmp_path)
-    assert details.metrics == {
+    assert details.part.metrics == {
         "group_difference": 0,
         "group_ratio": 1,
         "weak_slices": 0,
         "weak_slice_loss": 0,
     }
-    assert not details.findings
+    assert not details.part.findings
 
 
 def test_too_few_rows_are_not_looked_at(write_snapshot: Write, tmp_path: Path) -> None:
     store = Store(str(tmp_path / "store"))
     details = look(snapshot_of(write_snapshot, store, 60, 0), store, tmp_path)
-    assert (details.metrics, details.slices) == ({}, {})
+    assert (details.part.metrics, details.part.slices) == ({}, {})
     assert details.rows.weak_slices is None
 
 

@@ -19,6 +19,7 @@ from headrace.records import DataDescription, SnapshotRecord
 from headrace.spec import GateSpec, PipelineSpec
 from headrace.stages.evaluation import robustness
 from headrace.stages.evaluation.answers import ask
+from headrace.stages.evaluation.parts import Part
 from headrace.stages.evaluation.robustness import Climbed, climb, most_rows
 from headrace.state.store import Store
 from headrace.tasks import task
@@ -104,28 +105,28 @@ def test_a_rung_has_the_score_of_the_same_rows_after_its_shift(
     steps = ladder("image")
     assert steps is not None
     names = [f"rung={family} {level:g}" for family, level in steps.rungs(DATA)]
-    assert [*standard.slices] == names
+    assert [*standard.part.slices] == names
     for family, level in (("brightness", 0.6), ("noise", 100.0)):
         random = np.random.default_rng([0, 0])
         shifted = steps.shifted(items, family, level, DATA, random)
         outputs = answers_of(context.model, shifted)
-        numbers = standard.slices[f"rung={family} {level:g}"]
+        numbers = standard.part.slices[f"rung={family} {level:g}"]
         accuracy = float((outputs.argmax(axis=1) == targets).mean())
         assert numbers["rows"] == 500
         assert numbers["accuracy"] == accuracy
         assert numbers["accuracy_low"] < accuracy <= numbers["accuracy_high"]
         confidence = float(outputs.max(axis=1).mean())
         assert numbers["confidence"] == pytest.approx(confidence, abs=1e-5)
-    assert standard.slices["rung=brightness 0.6"]["accuracy"] < 0.9
+    assert standard.part.slices["rung=brightness 0.6"]["accuracy"] < 0.9
 
 
 def test_the_metrics_are_means_over_families(standard: Climbed) -> None:
     families: dict[str, list[float]] = {}
-    for name, numbers in standard.slices.items():
+    for name, numbers in standard.part.slices.items():
         family = name.removeprefix("rung=").rpartition(" ")[0]
         families.setdefault(family, []).append(numbers["accuracy"])
     mean = np.mean([np.mean(values) for values in families.values()])
-    assert standard.metrics == pytest.approx(
+    assert standard.part.metrics == pytest.approx(
         {"robustness_rows": 500, "robustness_accuracy": mean}
     )
 
@@ -137,11 +138,11 @@ def test_full_depth_takes_all_rows_and_any_block_gives_the_same(
     whole = climbed(context, place)
     monkeypatch.setattr(robustness, "_BLOCK_BYTES", 4096)
     parts = climbed(context, place)
-    assert whole.metrics["robustness_rows"] == ROWS
-    for name, numbers in whole.slices.items():
+    assert whole.part.metrics["robustness_rows"] == ROWS
+    for name, numbers in whole.part.slices.items():
         if name.startswith(("rung=noise", "rung=inversion")):  # drawn for each block
             continue
-        assert parts.slices[name] == pytest.approx(numbers)
+        assert parts.part.slices[name] == pytest.approx(numbers)
 
 
 def test_the_gate_judges_the_rows(standard: Climbed) -> None:
@@ -155,7 +156,7 @@ def test_the_gate_judges_the_rows(standard: Climbed) -> None:
 def test_the_ladder_is_a_picture(
     standard: Climbed, place: Path, is_picture: Callable[[Path], bool]
 ) -> None:
-    (draw,) = standard.drawings
+    (draw,) = standard.part.drawings
     draw()
     assert is_picture(place / "robustness.png")
 
@@ -167,7 +168,7 @@ def test_rungs_that_change_no_item_are_left_out(
     plain = np.broadcast_to(levels, (250, 8, 8, 1)).copy()
     snapshot = write(write_snapshot, Store(str(tmp_path / "store")), plain)
     found = climbed(context_of(snapshot, tmp_path, "standard"), tmp_path)
-    families = {name.rpartition(" ")[0] for name in found.slices}
+    families = {name.rpartition(" ")[0] for name in found.part.slices}
     assert {"rung=noise", "rung=brightness", "rung=inversion"} <= families
     assert not {"rung=blur", "rung=shift right", "rung=contrast"} & families
 
@@ -186,11 +187,11 @@ def test_a_medium_without_a_ladder_has_none(
 ) -> None:
     monkeypatch.setattr(robustness, "ladder", lambda _: None)
     found = climbed(context_of(snapshot, place, "standard"), place)
-    assert found == Climbed(None, {}, {}, [])
+    assert found == Climbed(None, Part({}))
 
 
 def test_a_language_model_has_none(snapshot: SnapshotRecord, place: Path) -> None:
     context = context_of(snapshot, place, "standard")
     answers = ask(context.model, {}, context.test, 0, JUDGE)
     writing = replace(context, data=DATA.model_copy(update={"task": "generation"}))
-    assert climb(writing, answers, JUDGE, place) == Climbed(None, {}, {}, [])
+    assert climb(writing, answers, JUDGE, place) == Climbed(None, Part({}))

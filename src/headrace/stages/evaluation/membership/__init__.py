@@ -22,11 +22,12 @@ from headrace.data.anchored import AnchoredStore
 from headrace.errors import Refusal
 from headrace.gates.rows import NOT_ASKED, Membership
 from headrace.models import builder_name
-from headrace.records import ContractRecord, Finding, Metrics, SnapshotRecord
+from headrace.records import ContractRecord, Finding, SnapshotRecord
 from headrace.stages.evaluation.membership.losses import losses_of
 from headrace.stages.evaluation.membership.references import References
 from headrace.stages.evaluation.membership.rows import AttackedRows
 from headrace.stages.evaluation.membership.separation import auc_interval, hits_at
+from headrace.stages.evaluation.parts import Part
 from headrace.stages.references import Recipe
 from headrace.tasks.forms import Context
 
@@ -80,14 +81,14 @@ def attack(
     return Membership(auc, low, high, hits, len(members), len(strangers))
 
 
-def figures_of(found: Membership | str) -> tuple[Metrics, list[Finding]]:
-    """The metrics of an attack, and a warning where one was asked for and failed."""
+def figures_of(found: Membership | str) -> Part:
+    """The metrics of an attack, or a warning where it was asked for and failed."""
     if isinstance(found, str):
         if found == NOT_ASKED:
-            return {}, []
+            return Part({})
         log.warning("evaluate: membership inference was not measured: %s", found)
         message = f"membership inference was not measured: {found}"
-        return {}, [Finding(check="membership", message=message)]
+        return Part({}, findings=[Finding(check="membership", message=message)])
     metrics = {
         "membership_auc": found.auc,
         "membership_auc_low": found.low,
@@ -95,4 +96,4 @@ def figures_of(found: Membership | str) -> tuple[Metrics, list[Finding]]:
     }
     if found.hits is not None:
         metrics["membership_tpr_at_1pct"] = found.hits
-    return metrics, []
+    return Part(metrics)

@@ -16,6 +16,7 @@ from headrace.settings import Settings
 from headrace.spec import PipelineSpec, load_spec
 from headrace.stages.evaluation import evaluate
 from headrace.stages.evaluation.membership import figures_of
+from headrace.stages.evaluation.parts import Part
 from headrace.stages.ingestion import ingest
 from headrace.stages.training import train
 from headrace.state.store import Store
@@ -124,11 +125,12 @@ def test_a_model_that_learned_random_labels_by_heart_is_flagged(
 
 
 def test_what_was_not_measured_is_a_warning_where_it_was_asked_for() -> None:
-    metrics, (finding,) = figures_of("a model for synthesis shows no loss")
-    assert (metrics, finding.check) == ({}, "membership")
+    part = figures_of("a model for synthesis shows no loss")
+    (finding,) = part.findings
+    assert (part.metrics, finding.check) == ({}, "membership")
     assert finding.message == (
         "membership inference was not measured: a model for synthesis shows no loss"
     )
-    assert figures_of(NOT_ASKED) == ({}, [])
-    metrics, warnings = figures_of(Membership(0.6, 0.5, 0.7, None, 10, 20))
-    assert (len(metrics), warnings) == (3, [])
+    assert figures_of(NOT_ASKED) == Part({})
+    part = figures_of(Membership(0.6, 0.5, 0.7, None, 10, 20))
+    assert (len(part.metrics), part.findings) == (3, ())
