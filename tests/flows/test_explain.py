@@ -11,9 +11,17 @@ import pytest
 from PIL import Image
 from tests.blobs import blobs
 from tests.homes import Answer, Home
+from tests.src.use.serving.conftest import Site
 
 from headrace.data.snapshots.splits import SplitRows
-from headrace.use import explaining
+from headrace.errors import DependencyError
+from headrace.models.engines import open_engine
+from headrace.settings import Settings
+from headrace.state.ledger import Ledger
+from headrace.use import verdicts
+from headrace.use.serving.gradients import GradientsProcess
+from headrace.use.serving.served import open_served
+from headrace.use.verdicts import Sanity
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +88,6 @@ def test_an_item_of_the_test_split_is_found_by_its_digest(
     explained: tuple[Home, Answer],
 ) -> None:
     from headrace.data.snapshots.reading import find_snapshot
-    from headrace.settings import Settings
     from headrace.state.store import Store
 
     home, run = explained
@@ -128,8 +135,8 @@ def test_a_version_that_was_not_checked_says_so_and_shows_nothing(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    real = explaining.verdict_of
-    monkeypatch.setattr(explaining, "verdict_of", lambda metrics, m: real({}, m))
+    real = verdicts.verdict_of
+    monkeypatch.setattr(verdicts, "verdict_of", lambda metrics, m: real({}, m))
     output = tmp_path / "map.png"
     arguments = ("explain", "blobs", str(picture), "--output", str(output), "--json")
     answer = explained[0].headrace(*arguments)
@@ -148,10 +155,10 @@ def test_a_version_that_was_not_checked_says_so_and_shows_nothing(
 def test_a_method_that_failed_is_not_used_even_if_asked_for(
     explained: tuple[Home, Answer], picture: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = explaining.verdict_of
+    real = verdicts.verdict_of
     bad = {f"occlusion_{name}": 0.9 for name in ("random_weights", "random_labels")}
     bad["occlusion_other_seed"] = 0.9
-    monkeypatch.setattr(explaining, "verdict_of", lambda metrics, m: real(bad, m))
+    monkeypatch.setattr(verdicts, "verdict_of", lambda metrics, m: real(bad, m))
     options = ("--method", "occlusion", "--unchecked", "--json")
     answer = explained[0].headrace("explain", "blobs", str(picture), *options)
     assert answer.exit_code == 1
@@ -171,6 +178,58 @@ def test_the_maps_of_chosen_rows_and_the_ladder_are_in_mlflow(
     assert {row["cells"][0] for row in rows} >= {"typical"}
     assert all("rows " in row["cells"][2] for row in rows)
     assert (place.parent / "evaluation" / "rung.json").exists()
+
+
+@pytest.mark.parametrize("passed", ["occlusion", "gradients"])
+def test_a_server_explains_by_what_has_passed(
+    explained: tuple[Home, Answer], picture: Path, passed: str
+) -> None:
+    home, _ = explained
+    settings = Settings(project=home.project, home=home.path)
+    row = Ledger(settings.database_url).version("blobs", 1)
+    served = open_served(row, settings, open_engine, "champion")
+    other = "gradients" if passed == "occlusion" else "occlusion"
+    served.sanity |= {other: Sanity(status="failed", reason="for a test")}
+    try:
+        reply = Site(served).ask(
+            *("POST", "/models/blobs/explain", picture.read_bytes()),
+            {"content-type": "image/png"},
+        )
+    finally:
+        served.close()
+    assert reply.status == 200, reply.body
+    assert reply.json["method"] == passed
+    command = ("explain", "blobs", str(picture), "--json", "--method", passed)
+    parts = home.headrace(*command).json["parts"]
+    assert [part["name"] for part in parts[:2]] == [
+        part["name"] for part in reply.json["parts"][:2]
+    ]
+    for one, same in zip(parts, reply.json["parts"], strict=True):
+        assert one["value"] == pytest.approx(same["value"], abs=1e-3)
+    error = reply.json["completeness_error"]
+    assert error is None if passed == "occlusion" else error < 0.01
+
+
+def test_gradients_whose_process_is_killed_are_an_error_once(
+    explained: tuple[Home, Answer],
+) -> None:
+    home, _ = explained
+    settings = Settings(project=home.project, home=home.path)
+    gradients = GradientsProcess(
+        Ledger(settings.database_url).version("blobs", 1), settings
+    )
+    item = blobs(2, seed=9)[0][1][..., np.newaxis]
+    try:
+        values, error = gradients(item)
+        assert gradients._process is not None
+        gradients._process.kill()
+        with pytest.raises(DependencyError, match="explains blobs version 1 failed"):
+            gradients(item)
+        again, _ = gradients(item)
+    finally:
+        gradients.close()
+    assert error < 0.01
+    assert np.array_equal(values, again, equal_nan=True)
 
 
 def test_the_report_says_that_the_methods_passed(

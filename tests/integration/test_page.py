@@ -33,11 +33,24 @@ from tests.integration.page_browser import (
     seen_pixels,
     type_,
 )
-from tests.integration.page_models import MODELS, RATE_HZ, as_wav, tone, train
+from tests.integration.page_models import MODELS, RATE_HZ, as_png, as_wav, tone, train
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
 TOKEN = "f" * 40
+WHY = "document.querySelector('#why')"
+REDDEST = """
+(() => {
+  const canvas = document.querySelector('#why canvas');
+  const { width, height } = canvas;
+  const { data } = canvas.getContext('2d').getImageData(0, 0, width, height);
+  let most = 0;
+  for (let at = 0; at < data.length; at += 4) {
+    most = Math.max(most, data[at] - data[at + 2]);
+  }
+  return most;
+})()
+"""
 
 
 @contextlib.contextmanager
@@ -119,6 +132,36 @@ def test_the_classes_move_while_a_digit_is_drawn(opened: Opened) -> None:
     assert pixels[14, :10].max() == pixels[14, 18:].max() == 0, "on black"
     edge = pixels[14][(pixels[14] > 0) & (pixels[14] < 255)]
     assert len(edge) > 0, "grey where a stroke covers a part of a pixel"
+
+
+def test_it_shows_which_strokes_speak_for_a_digit(opened: Opened) -> None:
+    browser = opened("digits")
+    assert browser.run(f"{WHY}.querySelector('button').disabled")
+    draw(browser, ONE)
+    browser.until(f"{LABEL} === '1'")
+    browser.run(f"{WHY}.querySelector('button').click()")
+    browser.until(f"{WHY}.querySelector('canvas') !== null")
+    assert browser.run(f"{WHY}.querySelector('p').textContent").startswith("For “1 (")
+    listed = browser.run(f"{WHY}.querySelector('dd').textContent")
+    assert listed.startswith("rows ")
+    assert "(+" in listed
+    red = browser.run(REDDEST)
+    assert red > 40, "what speaks for the answer is red"
+    browser.run("document.querySelector('[data-do=clear]').click()")
+    assert browser.run(f"{WHY}.querySelector('canvas')") is None
+
+
+def test_a_number_is_explained_or_it_says_why_not(
+    opened: Opened, tmp_path: Path
+) -> None:
+    browser = opened("glow")
+    (tmp_path / "red.png").write_bytes(as_png(np.full((8, 8, 3), 200, np.uint8)))
+    drop(browser, tmp_path / "red.png")
+    browser.until(f"{LABEL} !== ''")
+    browser.run(f"{WHY}.querySelector('button').click()")
+    browser.until(f"{WHY}.querySelector('p').textContent.length > 40")
+    told = browser.run(f"{WHY}.querySelector('p').textContent")
+    assert told.startswith(("For “", "Not explained: maps by occlusion"))
 
 
 def test_a_drawing_is_inverted_and_cleared(opened: Opened) -> None:

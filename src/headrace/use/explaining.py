@@ -16,7 +16,7 @@ from headrace.data.snapshots.reading import find_snapshot
 from headrace.data.snapshots.splits import SplitRows
 from headrace.data.sources.opening import open_source
 from headrace.errors import NotFoundError, Refusal, SourceError, UsageError
-from headrace.explanations import METHODS, Explainer, Item, verdict_of, why_not
+from headrace.explanations import METHODS, Explainer, Item, why_not
 from headrace.explanations.parts import parts_of
 from headrace.explanations.showing import Shown, draw_maps
 from headrace.media import medium
@@ -30,19 +30,13 @@ from headrace.state.ledger import Ledger
 from headrace.state.store import Store
 from headrace.tasks import task
 from headrace.use.scoring.rows import decoded_rows
+from headrace.use.verdicts import Sanity, sanity_of
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
 
 Choice = Literal["", "gradients", "occlusion"]
 _DIGEST = re.compile(r"[0-9a-f]{8,64}")
-
-
-class Sanity(Record):
-    """The verdict of the sanity check on a method, for a version."""
-
-    status: Literal["passed", "failed", "unchecked"]
-    reason: str
 
 
 class Piece(Record):
@@ -122,7 +116,7 @@ def explain(  # noqa: PLR0913
     module, learned = medium(data.medium), task(data.task)
     outputs = answers(loaded.model, module.raw(stored))
     explainer = Explainer(loaded.model, data)
-    sanity = _sanity(name, loaded, settings)
+    sanity = sanity_of(_model(name), loaded.version, settings)
     chosen_method = _choose(explainer, sanity, method, unchecked=unchecked)
     parts: list[Piece] = []
     error: float | None = None
@@ -139,7 +133,7 @@ def explain(  # noqa: PLR0913
             _draw(Shown("answer", words, stored[0], maps, ()), data, output)
     write = learned.answers.json_writer(data)
     return Explanation(
-        model=name.partition("@")[0].partition("/")[0],
+        model=_model(name),
         version=loaded.version,
         item=bytes(digests(stored, module)).hex(),
         answer=json.loads("{" + write(outputs[0]) + "}"),
@@ -152,6 +146,10 @@ def explain(  # noqa: PLR0913
         output=str(output) if output is not None and chosen_method else "",
         seconds=round(time.perf_counter() - started, 2),
     )
+
+
+def _model(name: str) -> str:
+    return name.partition("@")[0].partition("/")[0]
 
 
 def _check_output(output: Path | None) -> None:
@@ -176,21 +174,6 @@ def _draw(shown: Shown, data: DataDescription, output: Path) -> None:
             draw_maps([shown], data, drawn)
             with atomic_file(output) as temporary:
                 temporary.write_bytes(drawn.read_bytes())
-
-
-def _sanity(name: str, loaded: LoadedModel, settings: Settings) -> dict[str, Sanity]:
-    """The verdict on each method, by the last evidence that has measurements."""
-    model = name.partition("@")[0].partition("/")[0]
-    metrics: Mapping[str, float | None] = {}
-    if loaded.version is not None:
-        every = Ledger(settings.database_url).evidence_of(model, loaded.version)
-        checked = [e for e in every if "occlusion_random_weights" in e.metrics]
-        metrics = checked[-1].metrics if checked else {}
-    verdicts = {method: verdict_of(metrics, method) for method in METHODS}
-    return {
-        method: Sanity(status=verdict.status, reason=verdict.reason)
-        for method, verdict in verdicts.items()
-    }
 
 
 def _choose(
@@ -244,8 +227,8 @@ def _of_test_split(
     digest: str, loaded: LoadedModel, name: str, settings: Settings
 ) -> Payload:
     """The item of the test split whose sha256 begins so."""
-    ledger, model = Ledger(settings.database_url), name.partition("@")[0]
-    version = ledger.version(model.partition("/")[0], loaded.version or 0)
+    ledger = Ledger(settings.database_url)
+    version = ledger.version(_model(name), loaded.version or 0)
     key = f"snapshots/{version.snapshot_digest}/{MANIFEST}"
     sha256 = ledger.anchors([key]).get(key, "")
     store = Store(settings.store)

@@ -71,7 +71,8 @@ def _start(header: Header) -> tuple[Engine, Header]:
     }
 
 
-def _failure(error: Exception) -> Header:
+def failure(error: Exception) -> Header:
+    """An error as the header of a frame."""
     if isinstance(error, HeadraceError):
         kind, message = type(error).__name__, error.message
         return {"error": kind, "message": message, "action": error.action}
@@ -79,7 +80,8 @@ def _failure(error: Exception) -> Header:
     return {"error": "", "message": f"{type(error).__name__}: {reason}", "action": ""}
 
 
-def _end_with_parent(connection: socket.socket) -> None:
+def end_with_parent(connection: socket.socket) -> None:
+    """End this process once the other end of a socket is closed."""
     poll = select.poll()
     poll.register(connection, 0)  # only hanging up is reported
     poll.poll()
@@ -92,7 +94,7 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     with socket.socket(fileno=0) as connection:
         watch = threading.Thread(
-            target=_end_with_parent, args=(connection,), daemon=True
+            target=end_with_parent, args=(connection,), daemon=True
         )
         watch.start()
         with contextlib.suppress(EOFError, OSError):
@@ -105,7 +107,7 @@ def _serve(connection: socket.socket) -> None:
     try:
         engine, figures = _start(header)
     except Exception as error:  # all of them are reported
-        send(connection, _failure(error))
+        send(connection, failure(error))
         return
     send(connection, figures)
     while True:
@@ -114,7 +116,7 @@ def _serve(connection: socket.socket) -> None:
         try:
             header, answer = packed(engine(unpacked(header, body)))
         except Exception as error:
-            header = _failure(error)
+            header = failure(error)
         send(connection, header, answer)
 
 

@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from headrace import __version__
+from headrace.explanations import why_not
 from headrace.tasks import asks_items
 from headrace.use import generating
 from headrace.use.serving.plain import JSON_TYPE, RAW
@@ -77,6 +78,8 @@ def _of_model(slot: Slot, served: Served) -> Schema:
 
 def _plain(base: str, served: Served) -> Schema:
     paths = {f"{base}/predict": _predict(served)}
+    if not why_not(served.description):
+        paths[f"{base}/explain"] = _explain(served)
     if served.texts is not None:
         paths[f"{base}/generate"] = {"post": _generate(served)}
     if served.task.speaks:
@@ -131,6 +134,57 @@ def _inference(base: str, served: Served) -> Schema:
     }
 
 
+def _explain(served: Served) -> Schema:
+    """The route that explains an answer."""
+    number = {"type": ["number", "null"]}
+    part = _object({"name": {"type": "string"}, "value": number})
+    sanity = _object(
+        {
+            "status": {"enum": ["passed", "failed", "unchecked"]},
+            "reason": {"type": "string"},
+        }
+    )
+    parts = {"type": "array", "items": part}
+    answer = {
+        "model": {"type": "string"},
+        "version": {"type": "integer"},
+        "request_id": {"type": "string"},
+        "answer": _object(served.task.answers.json_schema(served.description)),
+        "words": {"type": "string"},
+        "method": {
+            "enum": ["", "occlusion", "gradients"],
+            "description": "empty where none has passed its sanity check",
+        },
+        "unit": {"type": "string"},
+        "completeness_error": number | {"description": "of gradients, a share"},
+        "sanity": {"type": "object", "additionalProperties": sanity},
+        "parts": parts | {"description": "all pieces, the strongest first"},
+        "map": {
+            "type": "array",
+            "items": parts,
+            "description": "rows of pieces in their places; null where nothing is",
+        },
+    }
+    return {
+        "post": {
+            "summary": f"Which parts speak for the answer of {served.model}",
+            "requestBody": {"required": True, "content": _items(served)},
+            "responses": _responses(_object(answer), (*_COMMON, *_OF_BODIES)),
+        }
+    }
+
+
+def _items(served: Served) -> Schema:
+    """The bodies that hold one item."""
+    text = _object({"text": {"type": "string", "minLength": 1}}, ["text"])
+    if not asks_items(served.description):
+        text = served.tensors.questions.json_schema(served.description)
+    return {
+        kind: {"schema": text if kind == JSON_TYPE else {}}
+        for kind in served.reader.types
+    }
+
+
 def _predict(served: Served) -> Schema:
     """The plain route of a version."""
     members = served.task.answers.json_schema(served.description)
@@ -142,13 +196,6 @@ def _predict(served: Served) -> Schema:
     }
     required = list(answer)
     answer["input"] = {"type": "string", "description": "HTML of what the model saw"}
-    text = _object({"text": {"type": "string", "minLength": 1}}, ["text"])
-    if not asks_items(served.description):
-        text = served.tensors.questions.json_schema(served.description)
-    content = {
-        kind: {"schema": text if kind == JSON_TYPE else {}}
-        for kind in served.reader.types
-    }
     show = {
         "name": "show",
         "in": "query",
@@ -159,7 +206,7 @@ def _predict(served: Served) -> Schema:
         "post": {
             "summary": f"The answer of {served.model} to one item",
             "parameters": [show],
-            "requestBody": {"required": True, "content": content},
+            "requestBody": {"required": True, "content": _items(served)},
             "responses": _responses(_object(answer, required), (*_COMMON, *_OF_BODIES)),
         }
     }

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from headrace import __version__
 from headrace.errors import did_you_mean
+from headrace.explanations import why_not
 from headrace.use.serving import plain, protocol, saying
 from headrace.use.serving.answered import Answered, Observer
 from headrace.use.serving.app import Request, Route, route
+from headrace.use.serving.explaining import explain_answer
 from headrace.use.serving.generating import write_text
 from headrace.use.serving.metrics import Metric
 from headrace.use.serving.openapi import document
@@ -72,6 +74,9 @@ class Models:
         async def say(request: Request) -> Reply:
             return await self._say(request, slot, version)
 
+        async def explain(request: Request) -> Reply:
+            return await explain_answer(request, _named(slot, version, request))
+
         async def infer(request: Request) -> Reply:
             return await self._infer(request, slot, version)
 
@@ -90,6 +95,7 @@ class Models:
             "/models/{}/predict": route(POST=predict),
             "/models/{}/generate": route(POST=generate),
             "/models/{}/say": route(POST=say),
+            "/models/{}/explain": route(POST=explain),
             "/v2/models/{}": route(GET=metadata),
             "/v2/models/{}/ready": route(GET=ready),
             "/v2/models/{}/infer": route(POST=infer),
@@ -299,6 +305,8 @@ def _description(served: Served, trial: Trial | None) -> dict[str, Any]:
         value["asks"] = "prompt" if served.task.writes else "message"
     if data.sample_rate_hz:
         value["sample_rate_hz"] = data.sample_rate_hz
+    if not why_not(data):
+        value["explains"] = True
     if served.reader.longest:
         value["longest_input"] = served.reader.longest
     if trial is not None and (status := trial.canary.status()):

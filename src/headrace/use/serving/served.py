@@ -12,7 +12,7 @@ import ctypes
 import json
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from headrace.errors import DependencyError, NotFoundError
@@ -20,11 +20,13 @@ from headrace.media import medium
 from headrace.models.engines import EngineProcess
 from headrace.records import DataDescription
 from headrace.tasks import task
+from headrace.use.serving.gradients import GradientsProcess
 from headrace.use.serving.plain import Reader
 from headrace.use.serving.replies import HttpError
 from headrace.use.serving.tensors import Tensors
 from headrace.use.serving.texts import TextProcess
 from headrace.use.serving.working import ROWS_AT_ONCE, Worker
+from headrace.use.verdicts import sanity_of
 
 if TYPE_CHECKING:
     from headrace.media.forms import Payload
@@ -59,6 +61,9 @@ class Served:
         waiting: requests that wait for an answer from outside of the event loop.
         start: how the JSON of each answer begins.
         texts: writes texts; None where the task writes none.
+        sanity: whether its answers may be explained, by method.
+        explaining: held by the one request whose answer is explained.
+        gradients: of the Keras model, in a process that starts when it is needed.
     """
 
     def __init__(
@@ -75,6 +80,9 @@ class Served:
         self.version_header = (b"x-model-version", str(self.version).encode())
         names = {"model": self.model, "version": self.version}
         self.start = json.dumps(names, separators=(",", ":"))[:-1]
+        self.sanity = sanity_of(row.model, None, settings)
+        self.explaining = asyncio.Semaphore(1)
+        self.gradients = GradientsProcess(row, settings)
         self.inline_rows = 0
         self.waiting = 0
         self._is_retired = False
@@ -121,21 +129,29 @@ class Served:
                 "again in a second.",
                 [(b"retry-after", b"1")],
             )
+        with self.in_use():
+            try:
+                try:
+                    return await self.compute(items)
+                except DependencyError:
+                    successor = await self._restarted()
+                    if successor is None:
+                        raise
+                    return await successor.compute(items)
+            except DependencyError:
+                raise HttpError(
+                    503,
+                    f"The engine of {self} does not answer. Try again in a few "
+                    "seconds.",
+                    [(b"retry-after", b"5")],
+                ) from None
+
+    @contextlib.contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Keep the engine open in this block; in the event loop."""
         self.waiting += 1
         try:
-            try:
-                return await self.compute(items)
-            except DependencyError:
-                successor = await self._restarted()
-                if successor is None:
-                    raise
-                return await successor.compute(items)
-        except DependencyError:
-            raise HttpError(
-                503,
-                f"The engine of {self} does not answer. Try again in a few seconds.",
-                [(b"retry-after", b"5")],
-            ) from None
+            yield
         finally:
             self.waiting -= 1
             self._close_if_unused()
@@ -171,16 +187,12 @@ class Served:
         """
         if self.texts is None:
             raise ValueError(f"{self} writes no texts")
-        self.waiting += 1
-        try:
+        with self.in_use():
             texts = self.texts
             if texts.failure and (successor := await self._restarted()) is not None:
                 texts = successor.texts or texts
             async for piece in texts.stream(wish):
                 yield piece
-        finally:
-            self.waiting -= 1
-            self._close_if_unused()
 
     def retire(self, successor: Served | None = None) -> None:
         """Close the engine once the last answer is given; in the event loop.
@@ -203,6 +215,7 @@ class Served:
             self._worker.close()
         if self.texts is not None:
             self.texts.close()
+        self.gradients.close()
         self.engine.close()
         return_memory()
 
@@ -288,7 +301,9 @@ def open_served(
     """
     engine = open_engine(row, settings)
     try:
-        return Served(row, engine, role, settings)
+        served = Served(row, engine, role, settings)
+        served.sanity = sanity_of(row.model, row.version, settings)
+        return served
     except BaseException:
         engine.close()
         raise

@@ -11,6 +11,7 @@ from schemathesis import checks
 from tests.src.use.serving.conftest import AUDIO, IMAGE, TEXT, Site, serving
 
 from headrace.use.serving.doors import Doors
+from headrace.use.verdicts import Sanity
 
 SITE = Site(
     serving(IMAGE, 2),
@@ -18,6 +19,8 @@ SITE = Site(
     serving(AUDIO, model="sounds"),
     doors=Doors(["testserver"]),
 )
+PASSED = Sanity(status="passed", reason="for a test")
+SITE.slots["words"].champion().sanity |= {"occlusion": PASSED}
 DOCUMENT = schemathesis.openapi.from_asgi("/openapi.json", SITE.app)
 CHECKS = [
     checks.not_a_server_error,
@@ -46,6 +49,7 @@ def test_there_is_an_operation_for_each_version() -> None:
     for path in (
         "/models/toy/predict",
         "/models/toy/versions/2/predict",
+        "/models/toy/explain",
         "/v2/models/toy/infer",
         "/v2/models/toy/versions/2/infer",
         "/v2/models/words/ready",

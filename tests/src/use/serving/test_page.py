@@ -29,6 +29,7 @@ def test_every_file_that_the_page_names_is_served() -> None:
         "wav.js",
         "prompt.js",
         "message.js",
+        "why.js",
     }
     assert expected <= named
     assert named <= set(FILES)

@@ -57,6 +57,12 @@ export async function post(name, route, value, signal) {
   return reply;
 }
 
+// Which parts of an item speak for its answer.
+export async function explain({ model, body, type }, signal) {
+  const headers = { "Content-Type": type };
+  return read(await call(address(model.name, "explain"), { method: "POST", body, headers, signal }));
+}
+
 export async function listModels() {
   return (await read(await call("/models"))).models;
 }
@@ -70,8 +76,8 @@ export class Asking {
     this.heard = heard;
   }
 
-  ask(name, make) {
-    this.#waiting = { name, make, round: this.#round, tries: 0 };
+  ask(model, make) {
+    this.#waiting = { model, make, round: this.#round, tries: 0 };
     if (!this.#busy) this.#work();
   }
 
@@ -86,8 +92,9 @@ export class Asking {
       const question = this.#waiting;
       this.#waiting = null;
       try {
-        const given = await this.#predict(question);
-        if (question.round === this.#round) this.heard.answered(given);
+        const sent = { model: question.model, ...(await question.make()) };
+        const given = await this.#predict(sent);
+        if (question.round === this.#round) this.heard.answered(given, sent);
       } catch (error) {
         if (question.round === this.#round) this.heard.failed(error.message);
         if (error.wait && ++question.tries < TRIES) {
@@ -99,10 +106,9 @@ export class Asking {
     this.#busy = false;
   }
 
-  async #predict({ name, make }) {
-    const { body, type } = await make();
+  async #predict({ model, body, type }) {
     const started = performance.now();
-    const reply = await call(`${address(name)}?show=input`, {
+    const reply = await call(`${address(model.name)}?show=input`, {
       method: "POST",
       body,
       headers: { "Content-Type": type },

@@ -7,6 +7,7 @@ import { ImageInput } from "./image.js";
 import { MessageInput } from "./message.js";
 import { PromptInput } from "./prompt.js";
 import { TextInput } from "./text.js";
+import { Why } from "./why.js";
 
 const $ = (selector) => document.querySelector(selector);
 const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
@@ -22,26 +23,33 @@ const EXAMPLES = {
 const INPUTS = { image: ImageInput, text: TextInput, audio: AudioInput, prompt: PromptInput, message: MessageInput };
 
 const answer = new Answer();
+const why = new Why($("#why"));
 const asking = new Asking({
-  answered(given) {
+  answered(given, sent) {
     answer.show(given);
+    why.answered(sent);
     if (String(given.version) !== String(model.version)) refresh(); // another one is served by now
   },
-  failed: (words) => answer.fail(words),
+  failed: (words) => page.stop(words),
 });
 const page = {
   // `make` resolves to the body and its type; it is called when its turn has come.
-  send: (make) => asking.ask(model.name, make),
+  send: (make) => asking.ask(model, make),
   wrote: (text, facts) => answer.wrote(text, facts),
   said: (text, sound, facts) => answer.said(text, sound, facts),
   note: (words) => ($("#note").textContent = words),
+  stop(words) {
+    answer.fail(words);
+    why.clear();
+  },
   fail(words) {
     asking.forget();
-    answer.fail(words);
+    page.stop(words);
   },
   clear() {
     asking.forget();
     answer.clear();
+    why.clear();
     page.note(model.input?.hint ?? "");
   },
 };
@@ -66,6 +74,7 @@ function choose(name) {
   $("#shell").textContent =
     `curl ${data} -H 'Content-Type: ${type}' \\\n  '${location.origin}${address(model.name, route)}'`;
   answer.use(model);
+  why.use(model);
   model.input = inputs[medium];
   model.input?.use(model);
   page.clear();

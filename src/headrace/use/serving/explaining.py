@@ -1,0 +1,142 @@
+"""The route that explains an answer: which pieces of an item speak for it.
+
+Occlusion needs answers only, so that the engine that answers explains as well. Its many
+questions go through the queue of the version in small parts, between which others have
+their turn. Where occlusion has not passed its sanity check and integrated gradients
+have, these explain.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from headrace.errors import DependencyError
+from headrace.explanations import Item, why_not
+from headrace.explanations.items import Method, occluded
+from headrace.explanations.parts import parts_of
+from headrace.explanations.places import Map
+from headrace.use.serving.plain import not_finite
+from headrace.use.serving.replies import HttpError, Reply, json_reply
+from headrace.use.serving.working import ROWS_AT_ONCE
+
+if TYPE_CHECKING:
+    from headrace.media.forms import Payload
+    from headrace.tasks.forms import Outputs
+    from headrace.use.serving.app import Request
+    from headrace.use.serving.served import Served
+
+METHODS: tuple[Method, ...] = ("occlusion", "gradients")  # the first that passed
+MOST_WAITING = 16  # requests to a version, whose answers come first
+
+
+async def explain_answer(request: Request, served: Served) -> Reply:
+    """Explain the answer to an item.
+
+    Args:
+        request: its body is an item, as the plain route takes it.
+        served: the version that answers.
+
+    Raises:
+        HttpError: 404 where such answers are not explained, 503 where too many wait for
+            an explanation, and as the plain route.
+    """
+    data = served.description
+    if reason := why_not(data):
+        raise HttpError(404, f"{served} explains nothing: {reason}.")
+    media_type = request.headers.get(b"content-type", b"")
+    stored, raw = served.reader.read(media_type, request.body)
+    outputs = await served.answer(raw)
+    try:
+        answer = json.loads(f"{{{served.write(outputs[0])}}}")
+    except FloatingPointError:
+        raise not_finite(served) from None
+    explained = served.task.explained
+    value: dict[str, Any] = {
+        "model": served.model,
+        "version": served.version,
+        "request_id": request.id,
+        "answer": answer,
+        "words": explained.words(outputs[0], data),
+        "method": _method(served),
+        "unit": explained.UNIT,
+        "completeness_error": None,
+        "sanity": {name: one.model_dump() for name, one in served.sanity.items()},
+        "parts": [],
+        "map": [],
+    }
+    if value["method"]:
+        if served.waiting >= MOST_WAITING:
+            raise HttpError(
+                503,
+                f"{served.waiting} requests wait for {served}; answers are explained "
+                "when fewer do. Try again in a second.",
+                [(b"retry-after", b"1")],
+            )
+        item = Item.of(stored[0], int(explained.chosen(outputs)[0]), data)
+        with served.in_use():
+            found = await _in_turn(served, item, value["method"])
+        if np.isfinite(found.error):
+            value["completeness_error"] = found.error
+        parts = parts_of(found, item.pieces)
+        parts.sort(key=lambda part: -abs(part.value))
+        value["parts"] = [{"name": p.name, "value": p.value} for p in parts]
+        value["map"] = _rows(found, item)
+    return json_reply(value, headers=[served.version_header])
+
+
+def _method(served: Served) -> Method | Literal[""]:
+    """The method to use; empty if none may be."""
+    passed = (m for m in METHODS if served.sanity[m].status == "passed")
+    return next(passed, "")
+
+
+async def _in_turn(served: Served, item: Item, method: Method) -> Map:
+    """The map of an item; one at a time is made."""
+    loop = asyncio.get_running_loop()
+    async with served.explaining:
+        if method == "occlusion":
+            return await asyncio.to_thread(_occluded, served, item, loop)
+        try:
+            values, share = await asyncio.to_thread(served.gradients, item.item)
+        except DependencyError as error:
+            later = [(b"retry-after", b"5")]
+            raise HttpError(503, f"{error.message} {error.action}", later) from None
+        return Map(np.nan_to_num(values), ~np.isnan(values), share)
+
+
+def _occluded(served: Served, item: Item, loop: asyncio.AbstractEventLoop) -> Map:
+    """The map by occlusion; called in a thread, while the loop answers."""
+
+    def answer(raw: Payload) -> Outputs:
+        starts = range(0, len(raw), ROWS_AT_ONCE)
+        parts = (raw[start : start + ROWS_AT_ONCE] for start in starts)
+        asked = (
+            asyncio.run_coroutine_threadsafe(served.answer(p), loop) for p in parts
+        )
+        return np.concatenate([one.result() for one in asked])
+
+    return occluded(answer, [item], served.description)[0]
+
+
+def _rows(found: Map, item: Item) -> list[list[dict[str, Any]]]:
+    """The rows of a map: the piece in each place, and its value where there is one.
+
+    Places that are smaller than pieces have no name.
+    """
+    height, width = found.values.shape
+    is_of_pieces = found.values.shape == item.pieces.shape
+    names, values = item.pieces.names, found.values.tolist()
+    return [
+        [
+            {
+                "name": names[row * width + column] if is_of_pieces else "",
+                "value": values[row][column] if found.present[row, column] else None,
+            }
+            for column in range(width)
+        ]
+        for row in range(height)
+    ]
