@@ -130,8 +130,12 @@ class Trained:
 
     def moved(self, home: Path) -> Trained:
         """The same in a copy of the home."""
+        from mlflow.tracking._tracking_service import utils
+
         old = str(self.settings.home)
         copy_home(self.settings.home, home)
+        # MLflow would go on to write files of a run where the former home is.
+        utils._artifact_repos_cache.clear()
 
         def move(record: R) -> R:
             text = record.model_dump_json().replace(old, str(home))

@@ -24,6 +24,7 @@ from tests.blobs import (
     write_law,
 )
 from tests.homes import Answer, Home
+from tests.warm import warm_checks
 
 from headrace import extensions
 from headrace.data.sources.readers import readers
@@ -72,6 +73,12 @@ def _environment() -> Iterator[None]:
         # Prefect closes all logs when it is imported, and TensorFlow's, in its turn,
         # would close pytest's standard error.
         patch.setattr(absl.logging.PythonHandler, "close", logging.StreamHandler.close)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _warm_serving_checks() -> Iterator[None]:
+    with warm_checks():
         yield
 
 

@@ -77,7 +77,7 @@ def test_a_report_has_verdict_tables_pictures_changes_and_recipe(trained: Any) -
     assert "training.epochs" in chosen
     assert "training.weight_decay" not in chosen
     assert "training.weight_decay" in every
-    assert page.count('<figure><img src="data:image/png;base64,') == 5
+    assert page.count('<figure><img src="data:image/png;base64,') == 4
     assert not re.search(r"src=\"(?!data:)|<link|url\(", page)
 
 
@@ -100,7 +100,7 @@ def test_the_same_report_as_markdown_escapes_what_it_shows(trained: Any) -> None
     assert "- spec training.\\<b\\>: 1 → 2\n" in text
     assert "\n| train | completed | 1.5 | a\\|b |\n" in text
     assert re.search(r"\n## By class\n\n\| class \| rows \|.*\n\|( --- \|)+\n\| ", text)
-    assert text.count("](data:image/png;base64,") == 5
+    assert text.count("](data:image/png;base64,") == 4
     assert "\n\n\n\n" not in text
 
 

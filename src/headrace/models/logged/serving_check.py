@@ -33,6 +33,7 @@ from headrace.backend import import_backend, load_backend
 from headrace.errors import DependencyError, IntegrityError
 from headrace.models.logged.loading import largest_difference, open_model
 from headrace.records import LoggedModel, Record
+from headrace.state import children
 from headrace.state.tracking import GOLDEN_FILE
 from headrace.tasks import asked
 
@@ -87,7 +88,7 @@ class _Forked:
         self._ended, held = os.pipe()  # the process holds one end until it ends
         self.pid = os.fork()
         if self.pid == 0:
-            _answer((*streams, held))
+            answer((*streams, held))
         os.close(held)
 
     def wait(self, timeout: float | None = None) -> int:
@@ -108,7 +109,7 @@ class _Forked:
             os.kill(self.pid, signal.SIGKILL)
 
 
-def _answer(descriptors: tuple[int, ...]) -> NoReturn:
+def answer(descriptors: tuple[int, ...]) -> NoReturn:
     """What the forked process does.
 
     Args:
@@ -132,6 +133,13 @@ def _answer(descriptors: tuple[int, ...]) -> NoReturn:
     os._exit(1)
 
 
+def start(streams: tuple[int, int, int]) -> subprocess.Popen[bytes]:
+    """Start a new process with these as standard input, output and error."""
+    module = "headrace.models.logged.serving_check"
+    names = ("stdin", "stdout", "stderr")
+    return children.start(module, **dict(zip(names, streams, strict=True)))
+
+
 class _Running:
     """The clean process, as it runs, and its files.
 
@@ -147,16 +155,11 @@ class _Running:
         reading, writing = os.pipe()
         self.lifeline = open(writing, "wb", buffering=0)
         self.process: subprocess.Popen[bytes] | _Forked
+        streams = (reading, self.answer.fileno(), self.errors.fileno())
         if is_forked:
-            streams = (reading, self.answer.fileno(), self.errors.fileno())
             self.process = _Forked(streams)
         else:
-            self.process = subprocess.Popen(
-                [sys.executable, "-Pm", "headrace.models.logged.serving_check"],
-                stdin=reading,
-                stdout=self.answer,
-                stderr=self.errors,
-            )
+            self.process = start(streams)
         os.close(reading)
 
     def end(self) -> None:

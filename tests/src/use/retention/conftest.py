@@ -44,7 +44,10 @@ class Many:
 
 
 def add_version(trained: Trained, data: Path, seed: int) -> SnapshotRecord:
-    """Ingest, train for an epoch, evaluate and register, with the stages' results."""
+    """Ingest, train for an epoch, evaluate and register, with the stages' results.
+
+    A full evaluation would have left reference models; a file stands for them.
+    """
     from headrace.stages.evaluation import evaluate
     from headrace.stages.ingestion import ingest
     from headrace.stages.promotion import project_aliases
@@ -67,6 +70,7 @@ def add_version(trained: Trained, data: Path, seed: int) -> SnapshotRecord:
     plan.save(plan.evaluate(contract, training, champion), seen, 0.1)
     register(spec, trained.folder, snapshot, training, seen, settings)
     project_aliases(spec.name, plan.ledger, Tracking(settings))
+    plan.anchored.write(f"references/{seed}.npz", b"weights of a reference model")
     return snapshot
 
 

@@ -85,7 +85,7 @@ def test_a_dry_run_says_what_a_run_then_deletes(many: Many) -> None:
         "MLflow models": 3,
         "copies of models": 2,
         "snapshots": 1,
-        "reference models": 10,
+        "reference models": 3,
     }
     page = many.home.headrace("gc", "--keep", "1", "--older", "0")
     assert "there is nothing to collect" in page.out
@@ -166,7 +166,7 @@ def test_what_a_run_in_progress_may_use_is_kept(many: Many) -> None:
     assert collected(many.home.headrace(*ALL).json) == {
         "stage records": 2,
         "snapshots": 1,
-        "reference models": 10,
+        "reference models": 3,
     }
 
 

@@ -56,7 +56,7 @@ def test_a_model_of_easy_rows_passes_and_references_are_fitted_once(
     assert low < auc < metrics["membership_auc_high"]
     assert "from 171 and 60 rows" in gate.reason
     assert "membership_tpr_at_1pct" not in metrics  # of fewer than 100 others
-    shown = [r.message for r in caplog.records if "reference model" in r.message]
+    shown = [r.message for r in caplog.records if "reference model " in r.message]
     assert [line.split()[2] for line in shown] == [f"{n}/8" for n in range(1, 9)]
 
     anchored = open_anchored(trained.settings)
@@ -70,7 +70,7 @@ def test_a_model_of_easy_rows_passes_and_references_are_fitted_once(
     caplog.clear()
     again = attacked(trained)
     assert again.metrics["membership_auc"] == auc
-    lines = [r.message for r in caplog.records if "reference model" in r.message]
+    lines = [r.message for r in caplog.records if "reference model " in r.message]
     fitted = [n for n, line in enumerate(lines) if not line.endswith("kept")]
     assert fitted == [2, 5]
     assert "is not the file that the ledger recorded" in caplog.text
