@@ -24,11 +24,12 @@ from tests.blobs import (
     write_law,
 )
 from tests.homes import Answer, Home
-from tests.warm import warm_checks
+from tests.warm import COLD, warm_processes
 
 from headrace import extensions
 from headrace.data.sources.readers import readers
 from headrace.settings import Settings
+from headrace.state import children
 
 
 def made_once(
@@ -77,9 +78,15 @@ def _environment() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _warm_serving_checks() -> Iterator[None]:
-    with warm_checks():
+def _warm_processes() -> Iterator[None]:
+    with warm_processes():
         yield
+
+
+@pytest.fixture
+def cold(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes of ours start as users have them, imports included."""
+    monkeypatch.setattr(children, "start", COLD)
 
 
 @pytest.fixture(scope="session")

@@ -1,26 +1,38 @@
-"""Clean processes of the serving gate that do not import Keras each time.
+"""Processes of our modules that need Keras, and do not import it each time.
 
-A process that has imported it and nothing else forks them. They are as clean as one
-that a run forks for itself; importing takes five seconds of a processor each time.
+One process has imported it and nothing else, and forks them: as a run forks the clean
+process of the serving gate. Importing takes five seconds of a processor each time.
 """
 
 from __future__ import annotations
 
 import array
 import contextlib
+import json
 import os
+import runpy
 import select
 import signal
 import socket
 import struct
 import subprocess
 import sys
+import traceback
 from collections.abc import Iterator
+from typing import IO, Any, NoReturn
 
 import pytest
 
-from headrace.models.logged import serving_check
+from headrace.state import children
 
+MODULES = {
+    "headrace.models.engines.answering",
+    "headrace.models.engines.exporting",
+    "headrace.models.logged.serving_check",
+    "headrace.use.serving.gradients_process",
+    "headrace.use.serving.texts_process",
+}
+COLD = children.start
 _NUMBER = struct.Struct("!q")
 
 
@@ -30,8 +42,13 @@ class Forker:
     def __init__(self) -> None:
         self._ours: socket.socket | None = None
 
-    def __call__(self, streams: tuple[int, int, int]) -> Forked:
-        """Fork one; `serving_check.start` in its place."""
+    def __call__(self, module: str, *arguments: str, **options: Any) -> Any:
+        """Start a process of a module, as `children.start` does."""
+        if module not in MODULES:
+            return COLD(module, *arguments, **options)
+        return Forked(self._connection(), [module, *arguments], **options)
+
+    def _connection(self) -> socket.socket:
         if self._ours is None:
             self._ours, theirs = socket.socketpair()
             with theirs:
@@ -43,12 +60,7 @@ class Forker:
                     start_new_session=True,
                     env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
                 )
-        reading, writing = os.pipe()
-        descriptors = array.array("i", [*streams, writing])
-        rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)
-        self._ours.sendmsg([b"f"], [rights])
-        os.close(writing)
-        return Forked(reading)
+        return self._ours
 
     def close(self) -> None:
         if self._ours is not None:
@@ -56,20 +68,50 @@ class Forker:
 
 
 class Forked:
-    """One of them, with what is needed of `subprocess.Popen`.
+    """One of them, with what is needed of `subprocess.Popen`."""
 
-    Args:
-        told: gives its number, and then how it ended.
-    """
-
-    def __init__(self, told: int) -> None:
+    def __init__(
+        self, forker: socket.socket, argv: list[str], niceness: int = 0, **options: Any
+    ) -> None:
         self.returncode: int | None = None
-        self._told = told
+        self.stdin: IO[bytes] | None = None
+        order = {
+            "argv": argv,
+            "environment": options.get("env") or dict(os.environ),
+            "folder": os.getcwd(),
+            "niceness": niceness,
+            "has_session": bool(options.get("start_new_session")),
+        }
+        with contextlib.ExitStack() as stack:
+            streams = []
+            for name in ("stdin", "stdout", "stderr"):
+                stream = options.get(name, {"stdin": 0, "stdout": 1, "stderr": 2}[name])
+                if stream == subprocess.PIPE:
+                    stream, writing = os.pipe()
+                    stack.callback(os.close, stream)
+                    self.stdin = open(writing, "wb")
+                elif stream == subprocess.DEVNULL:
+                    stream = os.open(os.devnull, os.O_RDWR)
+                    stack.callback(os.close, stream)
+                streams.append(stream if isinstance(stream, int) else stream.fileno())
+            self._told, writing = os.pipe()
+            stack.callback(os.close, writing)
+            file = stack.enter_context(open(os.memfd_create("order"), "w+"))
+            json.dump(order, file)
+            file.flush()
+            descriptors = array.array("i", [*streams, writing, file.fileno()])
+            rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)
+            forker.sendmsg([b"f"], [rights])
         self.pid = self._read()
 
     def _read(self) -> int:
         (number,) = _NUMBER.unpack(os.read(self._told, _NUMBER.size))
         return int(number)
+
+    def poll(self) -> int | None:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.wait(0)
+        return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
         if self.returncode is None:
@@ -86,11 +128,11 @@ class Forked:
 
 
 @contextlib.contextmanager
-def warm_checks() -> Iterator[None]:
-    """The serving gate's processes are forked by a `Forker` in this block."""
+def warm_processes() -> Iterator[None]:
+    """A `Forker` starts our processes in this block."""
     forker = Forker()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(serving_check, "start", forker)
+        patch.setattr(children, "start", forker)
         yield
     forker.close()
 
@@ -103,7 +145,7 @@ def main() -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # of those that wait below
     with socket.socket(fileno=os.dup(0)) as ours:
         while True:
-            message, descriptors, _, _ = socket.recv_fds(ours, 1, 4)
+            message, descriptors, _, _ = socket.recv_fds(ours, 1, 5)
             if not message:
                 return
             if os.fork() == 0:
@@ -113,20 +155,50 @@ def main() -> None:
                 os.close(descriptor)
 
 
-def _fork_and_wait(descriptors: list[int]) -> None:
-    """Fork it, and tell how it ended: a process of any parent can be waited for."""
-    *streams, told = descriptors
+def _fork_and_wait(descriptors: list[int]) -> NoReturn:
+    """Fork it, and tell how it ended: whoever asked is not its parent."""
+    *streams, told, order = descriptors
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     pid = os.fork()
     if pid == 0:
         os.close(told)
-        serving_check.answer(tuple(streams))
-    for stream in streams:
+        with open(order, encoding="utf-8") as file:
+            file.seek(0)
+            _run(json.load(file), streams)
+    for stream in (*streams, order):
         os.close(stream)
     os.write(told, _NUMBER.pack(pid))
     _, status = os.waitpid(pid, 0)
     os.write(told, _NUMBER.pack(os.waitstatus_to_exitcode(status)))
     os._exit(0)
+
+
+def _run(order: dict[str, Any], streams: list[int]) -> NoReturn:
+    """What a forked process does: it runs its module as a program."""
+    code = 1
+    try:
+        if order["has_session"]:
+            os.setsid()
+        os.environ.clear()
+        os.environ.update(order["environment"])
+        os.chdir(order["folder"])
+        for number, stream in enumerate(streams):
+            os.dup2(stream, number)
+        os.closerange(3, max(*streams, 3) + 1)
+        os.nice(max(0, order["niceness"] - os.getpriority(os.PRIO_PROCESS, 0)))
+        sys.stdin = open(0, encoding="utf-8", closefd=False)
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)
+        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)
+        sys.argv = order["argv"]
+        runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+        code = 0
+    except SystemExit as leave:
+        code = leave.code if isinstance(leave.code, int) else int(bool(leave.code))
+    except BaseException:
+        traceback.print_exc()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":

@@ -37,6 +37,7 @@ from headrace.state import children
 from headrace.state.tracking import GOLDEN_FILE
 from headrace.tasks import asked
 
+MODULE = "headrace.models.logged.serving_check"
 TOLERANCE = 1e-5
 LATENCY_CALLS = 50
 TIMEOUT_SECONDS = 300
@@ -88,7 +89,7 @@ class _Forked:
         self._ended, held = os.pipe()  # the process holds one end until it ends
         self.pid = os.fork()
         if self.pid == 0:
-            answer((*streams, held))
+            _answer((*streams, held))
         os.close(held)
 
     def wait(self, timeout: float | None = None) -> int:
@@ -109,7 +110,7 @@ class _Forked:
             os.kill(self.pid, signal.SIGKILL)
 
 
-def answer(descriptors: tuple[int, ...]) -> NoReturn:
+def _answer(descriptors: tuple[int, ...]) -> NoReturn:
     """What the forked process does.
 
     Args:
@@ -133,13 +134,6 @@ def answer(descriptors: tuple[int, ...]) -> NoReturn:
     os._exit(1)
 
 
-def start(streams: tuple[int, int, int]) -> subprocess.Popen[bytes]:
-    """Start a new process with these as standard input, output and error."""
-    module = "headrace.models.logged.serving_check"
-    names = ("stdin", "stdout", "stderr")
-    return children.start(module, **dict(zip(names, streams, strict=True)))
-
-
 class _Running:
     """The clean process, as it runs, and its files.
 
@@ -159,7 +153,10 @@ class _Running:
         if is_forked:
             self.process = _Forked(streams)
         else:
-            self.process = start(streams)
+            names = ("stdin", "stdout", "stderr")
+            self.process = children.start(
+                MODULE, **dict(zip(names, streams, strict=True))
+            )
         os.close(reading)
 
     def end(self) -> None:

@@ -207,6 +207,7 @@ def test_a_killed_builder_leaves_nothing(registered: Settings) -> None:
     assert kept_files(registered) == []
 
 
+@pytest.mark.usefixtures("cold")
 def test_a_killed_export_is_no_verdict(
     registered: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -188,6 +188,7 @@ def test_a_closed_engine_says_so(opened: Callable[..., EngineProcess]) -> None:
     engine.close()
 
 
+@pytest.mark.usefixtures("cold")
 @pytest.mark.parametrize(
     ("code", "message"),
     [
@@ -303,6 +304,7 @@ def test_it_ends_with_the_process_that_started_it(
     raise AssertionError(f"{pid} outlives its parent")
 
 
+@pytest.mark.usefixtures("cold")
 def test_a_kept_engine_can_have_a_process_too(built: Settings) -> None:
     version = version_of(built, "images")
     engine = EngineProcess(version, built, "onnx")

@@ -25,12 +25,8 @@ from headrace.models.logged.serving_check import (
 from headrace.state.tracking import GOLDEN_FILE, Tracking
 
 Trained = Any
-COLD = serving_check.start
 
-
-@pytest.fixture(autouse=True)
-def _as_users_have_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serving_check, "start", COLD)
+pytestmark = pytest.mark.usefixtures("cold")
 
 
 @pytest.fixture
