@@ -17,6 +17,7 @@ import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import traceback
 from collections.abc import Iterator
 from typing import IO, Any, NoReturn
@@ -182,6 +183,7 @@ def _run(order: dict[str, Any], streams: list[int]) -> NoReturn:
         os.environ.clear()
         os.environ.update(order["environment"])
         os.chdir(order["folder"])
+        tempfile.tempdir = None  # it is that of the environment
         for number, stream in enumerate(streams):
             os.dup2(stream, number)
         os.closerange(3, max(*streams, 3) + 1)

@@ -21,13 +21,18 @@ import pytest
 from PIL import Image
 from tests.repo.docs_blocks import PAGES, ROOT, blocks_of, inline_code_of, name_of
 
-# Pages with trainings.
+# Pages with trainings, or with many commands.
 SLOW = {
     "docs/tutorial.md",
     "docs/tutorial-loop.md",
+    "docs/guides/bundle.md",
     "docs/guides/own-data.md",
+    "docs/guides/own-training.md",
     "docs/guides/promote.md",
     "docs/guides/recover.md",
+    "docs/guides/retention.md",
+    "docs/guides/score.md",
+    "docs/guides/sign.md",
     "docs/guides/tune.md",
 }
 RUN = {"bash", "python"}
