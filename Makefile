@@ -21,9 +21,8 @@ export UV_SYSTEM_CERTS ?= true
 endif
 OLD_PIP := import pip, sys; sys.exit(tuple(map(int, pip.__version__.split(".")[:2])) >= (24, 2))
 
-# A file's tests run in one process, so that what they share is made once. Three
-# processes keep two processors busy: some always wait for a server.
-PARALLEL := -n 3 --dist loadfile --no-loadscope-reorder
+# A file's tests run in one process, so that what they share is made once.
+PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help setup venv run test test-all test-faults fuzz bench ui docs check fix lock check-lock clean

@@ -12,6 +12,8 @@ from tests.homes import Home, rows_of
 from headrace.settings import Settings
 from headrace.use.reporting import find_report
 
+pytestmark = pytest.mark.integration
+
 PRIVATE = (
     "--set",
     "training.privacy.epsilon=8",

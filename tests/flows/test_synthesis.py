@@ -17,6 +17,8 @@ from tests.homes import Home
 from tests.src.tasks.synthesis.conftest import RATE, quick, takes
 
 __all__ = ["quick"]
+pytestmark = pytest.mark.integration
+
 TEXTS, SPEAKERS = ("down", "up"), ("high", "low")
 FEW = (
     "--set=training.epochs=160",

@@ -13,6 +13,8 @@ from tests.homes import Home
 
 from headrace.tasks.transcription.decoding import align
 
+pytestmark = pytest.mark.integration
+
 RATE = 8000
 HERTZ = {"low": 300, "mid": 800, "high": 2000}
 ROWS = 420

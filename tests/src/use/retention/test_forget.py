@@ -198,7 +198,13 @@ POINTS = [
 ]
 
 
-@pytest.mark.parametrize(("place", "when"), POINTS)
+@pytest.mark.parametrize(
+    ("place", "when"),
+    [
+        POINTS[0],
+        *(pytest.param(*p, marks=pytest.mark.integration) for p in POINTS[1:]),
+    ],
+)
 def test_a_killed_command_is_ended_by_the_next_which_need_not_know_the_item(
     many: Many, item: str, place: str, when: str
 ) -> None:

@@ -129,7 +129,13 @@ POINTS = [
 ]
 
 
-@pytest.mark.parametrize(("place", "when"), POINTS)
+@pytest.mark.parametrize(
+    ("place", "when"),
+    [
+        POINTS[0],
+        *(pytest.param(*p, marks=pytest.mark.integration) for p in POINTS[1:]),
+    ],
+)
 def test_a_killed_collection_loses_nothing_and_the_next_one_ends_it(
     many: Many, place: str, when: str
 ) -> None:
