@@ -21,7 +21,6 @@ UNITS = {
     "inversion": "share of images",
     "jpeg": "quality from 100 to 1",
 }
-MONITORED = tuple(family for family in UNITS if family != "jpeg")
 _JPEG_SIDE, _JPEG_PIXELS = 65_500, 2**24  # that Pillow writes; in memory together
 _BLOCK, _APART = 16, 2  # pixels: of a block in half the colour, and its interpolation
 _SIDE = 28  # of the images for which the levels in pixels are written
