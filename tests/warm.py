@@ -2,6 +2,9 @@
 
 One process has imported it and nothing else, and forks them: as a run forks the clean
 process of the serving gate. Importing takes five seconds of a processor each time.
+
+`multiprocessing`'s forkserver does not serve: its processes have no streams of their
+own, and import the main module of the tests first.
 """
 
 from __future__ import annotations

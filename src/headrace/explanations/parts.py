@@ -35,6 +35,12 @@ def parts_of(one: Map, pieces: Pieces) -> list[Part]:
     return [Part(name, value) for name, value, present in named if present]
 
 
-def strongest(one: Map, pieces: Pieces, most: int = MOST) -> list[Part]:
-    """The pieces with the largest values of either sign, the strongest first."""
+def strongest(one: Map, pieces: Pieces, most: int | None = MOST) -> list[Part]:
+    """The pieces with the largest values of either sign, the strongest first.
+
+    Args:
+        one: the map of an item.
+        pieces: of the item.
+        most: None: all that are present.
+    """
     return sorted(parts_of(one, pieces), key=lambda part: -abs(part.value))[:most]

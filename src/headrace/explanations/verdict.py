@@ -46,8 +46,8 @@ def verdict_of(metrics: Mapping[str, float | None], method: str) -> Verdict:
         return Verdict(
             "unchecked",
             "maps were not checked: that takes two more trainings, which a run makes "
-            'where they take seconds, never with evaluation.depth = "quick", and '
-            'always with evaluation.depth = "full"',
+            'where they take seconds, and with evaluation.depth = "full" in any case; '
+            'never with "quick", or where training protects privacy',
         )
     alike = ", ".join(f"{known[n]:.2f} for {words}" for n, words in OTHERS.items())
     figures = f"rank correlation with maps of other models {alike}"

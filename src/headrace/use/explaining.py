@@ -17,7 +17,7 @@ from headrace.data.snapshots.splits import SplitRows
 from headrace.data.sources.opening import open_source
 from headrace.errors import NotFoundError, Refusal, SourceError, UsageError
 from headrace.explanations import METHODS, Explainer, Item, why_not
-from headrace.explanations.parts import parts_of
+from headrace.explanations.parts import strongest
 from headrace.explanations.showing import Shown, draw_maps
 from headrace.media import medium
 from headrace.media.arrow import digests
@@ -124,7 +124,7 @@ def explain(  # noqa: PLR0913
         answer = int(learned.explained.chosen(outputs)[0])
         one = Item.of(stored[0], answer, data)
         found = explainer.maps([one], chosen_method)[0]
-        named = sorted(parts_of(found, one.pieces), key=lambda part: -abs(part.value))
+        named = strongest(found, one.pieces, most=None)
         parts = [Piece(name=part.name, value=part.value) for part in named]
         error = found.error if chosen_method == "gradients" else None
         if output is not None:

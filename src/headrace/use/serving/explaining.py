@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from headrace.errors import DependencyError
+from headrace.errors import HeadraceError
 from headrace.explanations import Item, why_not
 from headrace.explanations.items import Method, occluded
-from headrace.explanations.parts import parts_of
+from headrace.explanations.parts import strongest
 from headrace.explanations.places import Map
 from headrace.use.serving.plain import not_finite
-from headrace.use.serving.replies import HttpError, Reply, json_reply
+from headrace.use.serving.replies import HttpError, Reply, json_reply, unavailable
 from headrace.use.serving.working import ROWS_AT_ONCE
 
 if TYPE_CHECKING:
@@ -47,6 +47,11 @@ async def explain_answer(request: Request, served: Served) -> Reply:
     data = served.description
     if reason := why_not(data):
         raise HttpError(404, f"{served} explains nothing: {reason}.")
+    if served.waiting >= MOST_WAITING:
+        raise unavailable(
+            f"{served.waiting} requests wait for {served}; answers are explained when "
+            "fewer do. Try again in a second."
+        )
     media_type = request.headers.get(b"content-type", b"")
     stored, raw = served.reader.read(media_type, request.body)
     outputs = await served.answer(raw)
@@ -54,36 +59,28 @@ async def explain_answer(request: Request, served: Served) -> Reply:
         answer = json.loads(f"{{{served.write(outputs[0])}}}")
     except FloatingPointError:
         raise not_finite(served) from None
-    explained = served.task.explained
+    explained, method = served.task.explained, _method(served)
     value: dict[str, Any] = {
         "model": served.model,
         "version": served.version,
         "request_id": request.id,
         "answer": answer,
         "words": explained.words(outputs[0], data),
-        "method": _method(served),
+        "method": method,
         "unit": explained.UNIT,
         "completeness_error": None,
         "sanity": {name: one.model_dump() for name, one in served.sanity.items()},
         "parts": [],
         "map": [],
     }
-    if value["method"]:
-        if served.waiting >= MOST_WAITING:
-            raise HttpError(
-                503,
-                f"{served.waiting} requests wait for {served}; answers are explained "
-                "when fewer do. Try again in a second.",
-                [(b"retry-after", b"1")],
-            )
-        item = Item.of(stored[0], int(explained.chosen(outputs)[0]), data)
+    if method:
+        chosen = int(explained.chosen(outputs)[0])
         with served.in_use():
-            found = await _in_turn(served, item, value["method"])
+            item, found = await _in_turn(served, stored[0], chosen, method)
         if np.isfinite(found.error):
             value["completeness_error"] = found.error
-        parts = parts_of(found, item.pieces)
-        parts.sort(key=lambda part: -abs(part.value))
-        value["parts"] = [{"name": p.name, "value": p.value} for p in parts]
+        parts = strongest(found, item.pieces, most=None)
+        value["parts"] = [part._asdict() for part in parts]
         value["map"] = _rows(found, item)
     return json_reply(value, headers=[served.version_header])
 
@@ -94,18 +91,24 @@ def _method(served: Served) -> Method | Literal[""]:
     return next(passed, "")
 
 
-async def _in_turn(served: Served, item: Item, method: Method) -> Map:
-    """The map of an item; one at a time is made."""
+async def _in_turn(
+    served: Served, stored: Payload, chosen: int, method: Method
+) -> tuple[Item, Map]:
+    """An item and its map; one at a time is made, in a thread."""
     loop = asyncio.get_running_loop()
-    async with served.explaining:
+
+    def explain() -> tuple[Item, Map]:
+        item = Item.of(stored, chosen, served.description)
         if method == "occlusion":
-            return await asyncio.to_thread(_occluded, served, item, loop)
+            return item, _occluded(served, item, loop)
+        values, error = served.gradients(stored)
+        return item, Map(np.nan_to_num(values), ~np.isnan(values), error)
+
+    async with served.explaining:
         try:
-            values, share = await asyncio.to_thread(served.gradients, item.item)
-        except DependencyError as error:
-            later = [(b"retry-after", b"5")]
-            raise HttpError(503, f"{error.message} {error.action}", later) from None
-        return Map(np.nan_to_num(values), ~np.isnan(values), share)
+            return await asyncio.to_thread(explain)
+        except HeadraceError as error:
+            raise unavailable(f"{error.message} {error.action}", 5) from None
 
 
 def _occluded(served: Served, item: Item, loop: asyncio.AbstractEventLoop) -> Map:

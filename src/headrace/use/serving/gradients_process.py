@@ -1,15 +1,7 @@
-"""The process of a `Gradients`: it explains items on its standard input, a socket.
-
-It ends when the other end of the socket is closed.
-"""
+"""The process of a `GradientsProcess`: it loads a version, and explains items."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
-import socket
-import threading
 from typing import Any
 
 import numpy as np
@@ -19,13 +11,13 @@ from headrace.backend import load_backend
 from headrace.explanations import Explainer, Item
 from headrace.media import medium
 from headrace.media.forms import Payload
-from headrace.models.engines.answering import MOST_BYTES, end_with_parent, failure
 from headrace.models.engines.files import model_file
 from headrace.models.engines.frames import packed, unpacked
 from headrace.models.logged.loading import answers, open_model
 from headrace.records import DataDescription
 from headrace.settings import Settings
-from headrace.state.frames import Header, receive, send
+from headrace.state.frames import Header
+from headrace.state.framing import Answer, answer_frames
 from headrace.state.ledger.rows import Version
 from headrace.tasks import task
 
@@ -59,33 +51,16 @@ class Gradients:
         return np.where(found.present, found.values, np.nan), found.error
 
 
-def main() -> None:
-    """Load the version that the first frame names, then explain frame by frame."""
-    for number in (signal.SIGINT, signal.SIGTERM):  # the other process decides
-        signal.signal(number, signal.SIG_IGN)
-    with socket.socket(fileno=0) as connection:
-        arguments = (connection,)
-        threading.Thread(target=end_with_parent, args=arguments, daemon=True).start()
-        with contextlib.suppress(EOFError, OSError):
-            _serve(connection)
-    os._exit(0)  # taking TensorFlow down would take long
+def _begin(start: Header) -> tuple[Answer, Header]:
+    explain = Gradients(start)
 
+    def answer(header: Header, body: bytearray) -> tuple[Header, Any]:
+        values, error = explain(unpacked(header, body))
+        header, values_body = packed(values)
+        return {**header, "completeness_error": error}, values_body
 
-def _serve(connection: socket.socket) -> None:
-    start, _ = receive(connection, MOST_BYTES)
-    explain: Gradients | None = None
-    while True:
-        request, body = receive(connection, MOST_BYTES)
-        answer: Any = b""
-        try:
-            explain = explain or Gradients(start)
-            values, error = explain(unpacked(request, body))
-            header, answer = packed(values)
-            header["completeness_error"] = error
-        except Exception as problem:  # all of them are reported
-            header = failure(problem)
-        send(connection, header, answer)
+    return answer, {"ready": True}
 
 
 if __name__ == "__main__":
-    main()
+    answer_frames(_begin)

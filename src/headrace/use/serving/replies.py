@@ -52,6 +52,11 @@ class HttpError(Exception):
         return json_reply({"error": self.message}, self.status, self.headers)
 
 
+def unavailable(message: str, seconds: int = 1) -> HttpError:
+    """The refusal of what can be answered later, in some seconds."""
+    return HttpError(503, message, [(b"retry-after", b"%d" % seconds)])
+
+
 def encoded(value: Any) -> bytes:
     """A value as JSON; text that is no valid Unicode is escaped."""
     try:

@@ -22,7 +22,7 @@ from headrace.records import DataDescription
 from headrace.tasks import task
 from headrace.use.serving.gradients import GradientsProcess
 from headrace.use.serving.plain import Reader
-from headrace.use.serving.replies import HttpError
+from headrace.use.serving.replies import unavailable
 from headrace.use.serving.tensors import Tensors
 from headrace.use.serving.texts import TextProcess
 from headrace.use.serving.working import ROWS_AT_ONCE, Worker
@@ -123,11 +123,9 @@ class Served:
             HttpError: 503 where the queue is full, or no process is started in time.
         """
         if self.waiting >= WAITING_LIMIT:
-            raise HttpError(
-                503,
+            raise unavailable(
                 f"{self.waiting} requests wait for {self}; no more are taken. Try "
-                "again in a second.",
-                [(b"retry-after", b"1")],
+                "again in a second."
             )
         with self.in_use():
             try:
@@ -139,12 +137,8 @@ class Served:
                         raise
                     return await successor.compute(items)
             except DependencyError:
-                raise HttpError(
-                    503,
-                    f"The engine of {self} does not answer. Try again in a few "
-                    "seconds.",
-                    [(b"retry-after", b"5")],
-                ) from None
+                message = f"The engine of {self} does not answer. Try again in a few "
+                raise unavailable(f"{message}seconds.", 5) from None
 
     @contextlib.contextmanager
     def in_use(self) -> Iterator[None]:
@@ -285,8 +279,7 @@ class Slot:
     def champion(self) -> Served:
         """``current``; HttpError 503 before it is loaded."""
         if self.current is None:
-            later = [(b"retry-after", b"1")]
-            raise HttpError(503, f"{self.model} is not loaded yet.", later)
+            raise unavailable(f"{self.model} is not loaded yet.")
         return self.current
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.errors import DependencyError
 from headrace.state import children
-from headrace.use.serving.replies import HttpError
+from headrace.use.serving.replies import HttpError, unavailable
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
@@ -112,11 +112,9 @@ class TextProcess:
                 ended; 422 where the model does not know a character of the prompt.
         """
         if len(self._texts) >= TEXTS_AT_ONCE:
-            raise HttpError(
-                503,
+            raise unavailable(
                 f"{TEXTS_AT_ONCE} texts of {self._name} are being written; no more are "
-                "taken. Try again in a second.",
-                [(b"retry-after", b"1")],
+                "taken. Try again in a second."
             )
         number, pieces = next(self._numbers), asyncio.Queue[Piece]()
         self._texts[number] = pieces
@@ -172,11 +170,10 @@ class TextProcess:
             pieces.put_nowait({"failure": self._failure})
 
     def _unavailable(self, reason: str) -> HttpError:
-        return HttpError(
-            503,
+        return unavailable(
             f"The process that writes texts of {self._name} {reason}. Try again in a "
             "few seconds.",
-            [(b"retry-after", b"5")],
+            5,
         )
 
     def close(self) -> None:

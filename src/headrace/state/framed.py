@@ -1,0 +1,127 @@
+"""A process of ours that answers frame by frame, as who started it sees it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from typing import Any
+
+from headrace import errors
+from headrace.errors import DependencyError, HeadraceError
+from headrace.state import children
+from headrace.state.frames import BrokenFrameError, Header, receive, send
+
+_ENDING_SECONDS = 5.0  # in which a process that has closed its socket ends
+_LAST_BYTES = 4096  # of its messages, in which the last line is looked for
+
+
+class FramedProcess:
+    """A process that runs `headrace.state.framing.answer_frames` on a socket.
+
+    It ends with this process, however this one ends. One thread at a time talks to it;
+    any may end it.
+
+    Args:
+        module: that it runs.
+        name: in messages, such as ``keras process of digits version 1``.
+        niceness: from its start on; above 0 where nobody waits for it.
+
+    Attributes:
+        pid: of the process.
+        failure: why it answers no more; empty while it does.
+    """
+
+    def __init__(self, module: str, name: str, *, niceness: int = 0) -> None:
+        self.name = name
+        self.failure = ""
+        self._connection, theirs = socket.socketpair()
+        self._messages = tempfile.TemporaryFile("a+b")
+        with theirs:
+            self._process = children.start(
+                module,
+                niceness=niceness,
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                stderr=self._messages.fileno(),
+                start_new_session=True,  # an interrupt is for this process alone
+            )
+        self.pid = self._process.pid
+
+    def converse(
+        self, header: Header, body: Any, *, most_bytes: int, seconds: float
+    ) -> tuple[Header, bytearray]:
+        """Send a frame and receive the answer.
+
+        Args:
+            header, body: of the frame.
+            most_bytes: that the answer may have.
+            seconds: until it must have come.
+
+        Raises:
+            HeadraceError: of the kind that the process has reported.
+            DependencyError: it has crashed, hangs, answers something else or has
+                reported another error. Unless it has reported, it is ended.
+        """
+        with self.reasons(seconds):
+            self._connection.settimeout(seconds)
+            send(self._connection, header, body)
+            header, body = receive(self._connection, most_bytes, seconds)
+            if "error" not in header:
+                return header, body
+            kind = str(header["error"])
+            message, action = str(header["message"]), str(header["action"])
+        error = getattr(errors, kind, None) if kind else None
+        if isinstance(error, type) and issubclass(error, HeadraceError):
+            raise error(message, action)
+        raise self.error(f"failed: {message}")
+
+    @contextlib.contextmanager
+    def reasons(self, seconds: float) -> Iterator[None]:
+        """End it in a block that fails, and say why."""
+        try:
+            yield
+        except TimeoutError:
+            self.fail(f"did not answer within {seconds:g} s")
+        except (EOFError, OSError):
+            self.fail(self._ending())
+        except (BrokenFrameError, KeyError) as error:
+            self.fail(f"sent something else than an answer: {error}")
+        else:
+            return
+        raise self.error(self.failure)
+
+    def _ending(self) -> str:
+        """How the process ended, and the last line that it wrote."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_ENDING_SECONDS)
+        with contextlib.suppress(OSError, ValueError):
+            end = self._messages.seek(0, os.SEEK_END)
+            self._messages.seek(max(0, end - _LAST_BYTES))
+            text = self._messages.read().decode(errors="replace").strip()
+            last = (text.splitlines() or ["no message"])[-1][:300]
+            return f"ended with {self._process.returncode}: {last}"
+        return f"ended with {self._process.returncode}"
+
+    def fail(self, reason: str) -> None:
+        """End it; the first reason is kept as its `failure`."""
+        self.failure = self.failure or reason
+        self._process.kill()
+        with contextlib.suppress(OSError):
+            self._connection.shutdown(socket.SHUT_RDWR)  # wakes who waits for it
+        self._process.wait()
+
+    def close(self) -> None:
+        """Close what is left after `fail`, once nobody talks to it."""
+        self._connection.close()
+        self._messages.close()
+
+    def error(self, reason: str) -> DependencyError:
+        """What is raised where it does not answer."""
+        return DependencyError(
+            f"The {self.name} {reason}.",
+            "Run the same command again; with more memory, if it was killed.",
+        )
