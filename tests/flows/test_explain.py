@@ -16,7 +16,7 @@ from tests.homes import Answer, Home
 from tests.src.use.serving.conftest import Site
 
 from headrace.data.snapshots.splits import SplitRows
-from headrace.errors import DependencyError
+from headrace.errors import DependencyError, IntegrityError
 from headrace.models.engines import open_engine
 from headrace.settings import Settings
 from headrace.state.ledger import Ledger
@@ -232,6 +232,25 @@ def test_gradients_whose_process_is_killed_are_an_error_once(
         gradients.close()
     assert error < 0.01
     assert np.array_equal(values, again, equal_nan=True)
+
+
+def test_a_damaged_model_explains_nothing_and_it_is_told_how_to_repair_it(
+    explained: tuple[Home, Answer],
+    copy_of: Callable[[Path, Path], Path],
+    tmp_path: Path,
+) -> None:
+    home = Home(copy_of(explained[0].path, tmp_path / "home"), explained[0].project)
+    settings = Settings(project=home.project, home=home.path)
+    version = Ledger(settings.database_url).version("blobs", 1)
+    for file in home.path.glob("mlartifacts/**/model.keras"):
+        file.write_bytes(file.read_bytes() + b"x")
+    gradients = GradientsProcess(version, settings)
+    with pytest.raises(
+        IntegrityError, match=r"^blobs version 1: .*changed or damaged"
+    ) as told:
+        gradients(blobs(2, seed=9)[0][1][..., np.newaxis])
+    assert told.value.action == "Run `headrace repair blobs/1`."
+    gradients.close()
 
 
 def test_the_report_says_that_the_methods_passed(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from headrace.errors import DependencyError, IntegrityError
-from headrace.models.engines.files import golden_bytes, model_file
+from headrace.models.engines.files import golden_bytes, mend, model_file
 from headrace.models.engines.forms import TOLERANCE, Engine, Golden
 from headrace.models.engines.frames import packed, unpacked
 from headrace.records import DataDescription
@@ -26,15 +26,8 @@ def _open(name: str, version: Version, settings: Settings) -> Engine:
             )
     from headrace.models.engines.keras import KerasEngine
 
-    try:
-        with model_file(version, settings) as path:
-            return KerasEngine(path, version)
-    except IntegrityError as error:
-        raise IntegrityError(f"{version}: {error.message}", _mend(version)) from error
-
-
-def _mend(version: Version) -> str:
-    return f"Run `headrace repair {version.model}/{version.version}`."
+    with model_file(version, settings) as path:
+        return KerasEngine(path, version)
 
 
 def _start(header: Header) -> tuple[Engine, Header]:
@@ -49,7 +42,7 @@ def _start(header: Header) -> tuple[Engine, Header]:
         raise IntegrityError(
             f"{version} does not give its golden answers: they differ by "
             f"{difference:.3g}, more than {TOLERANCE:g}.",
-            _mend(version),
+            mend(version),
         )
     return engine, {
         "ready": engine.name,

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from headrace.errors import IntegrityError
 from headrace.settings import Settings
 from headrace.state.ledger.rows import Version
 from headrace.state.tracking import GOLDEN_FILE, MODEL_FILE, Tracking, artifacts
@@ -17,8 +18,18 @@ def model_file(version: Version, settings: Settings) -> Iterator[Path]:
     """A copy of the Keras file of a version, checked by digest.
 
     Raises:
-        IntegrityError: it is gone, or not the file that was registered.
+        IntegrityError: it is gone, or not the file that was registered; and where the
+            block raises one, the same with the version and how to repair it.
     """
+    try:
+        with _copy(version, settings) as path:
+            yield path
+    except IntegrityError as error:
+        raise IntegrityError(f"{version}: {error.message}", mend(version)) from error
+
+
+@contextlib.contextmanager
+def _copy(version: Version, settings: Settings) -> Iterator[Path]:
     places = artifacts.model_places(version, settings.artifacts)
     data = artifacts.local_bytes(places, MODEL_FILE, version.model_digest)
     if data is None:
@@ -29,6 +40,11 @@ def model_file(version: Version, settings: Settings) -> Iterator[Path]:
         path = Path(folder) / "model.keras"
         path.write_bytes(data)
         yield path
+
+
+def mend(version: Version) -> str:
+    """What to do about a version whose files are damaged."""
+    return f"Run `headrace repair {version.model}/{version.version}`."
 
 
 def golden_bytes(version: Version, settings: Settings) -> bytes:

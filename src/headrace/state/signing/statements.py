@@ -8,7 +8,6 @@ in-toto statement.
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import importlib.util
 import json
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from headrace.errors import IntegrityError, UsageError
-from headrace.state.signing.keys import SigningKey, TrustedKeys, named
+from headrace.state.signing.keys import SigningKey, TrustedKeys, decoded, named
 
 EXTRA = "pip install 'headrace[sign]'"
 _NAMES = ("model_signing", "OpenSSL")
@@ -120,7 +119,7 @@ def _parsed(signature: bytes) -> tuple[str, bytes, str]:
         envelope = bundle["dsseEnvelope"]
         if envelope["payloadType"] != _PAYLOAD:
             return "", b"", ""
-        payload = base64.b64decode(envelope["payload"], validate=True)
+        payload = decoded(envelope["payload"])
         (signed,) = envelope["signatures"]
         hint = bundle["verificationMaterial"]["publicKey"]["hint"]
         return str(hint), payload, str(signed["sig"])

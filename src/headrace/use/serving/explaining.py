@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from headrace.errors import HeadraceError
+from headrace.errors import DependencyError, HeadraceError
 from headrace.explanations import Item, why_not
 from headrace.explanations.items import Method, occluded
 from headrace.explanations.parts import strongest
@@ -107,6 +107,9 @@ async def _in_turn(
     async with served.explaining:
         try:
             return await asyncio.to_thread(explain)
+        except DependencyError as error:
+            again = f"{error.message} Try again in a few seconds."
+            raise unavailable(again, 5) from None
         except HeadraceError as error:
             raise unavailable(f"{error.message} {error.action}", 5) from None
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,22 @@ def test_a_key_signs_and_its_own_signature_counts(tmp_path: Path, form: str) -> 
     assert not trusted.accept(key.id, signature, b"another row")
     assert not trusted.accept(key.id, "no base64", b"a row")
     assert not trusted.accept("0" * 64, signature, b"a row")
+
+
+def test_another_spelling_of_a_signature_does_not_count(tmp_path: Path) -> None:
+    private, public = write_keys(tmp_path)
+    settings = Settings(signing_key_file=str(private))
+    key = signing_key(settings)
+    assert key is not None
+    signatures = (key.sign(str(n).encode()) for n in itertools.count())
+    number, signature = next(
+        (n, text) for n, text in enumerate(signatures) if text.endswith("==")
+    )
+    data, trusted = str(number).encode(), trust(public)
+    assert trusted.accept(key.id, signature, data)
+    other = f"{signature[:-3]}{chr(ord(signature[-3]) + 1)}=="
+    assert base64.b64decode(other) == base64.b64decode(signature)
+    assert not trusted.accept(key.id, other, data)
 
 
 def test_keys_of_others_count_beside_ones_own(tmp_path: Path) -> None:
