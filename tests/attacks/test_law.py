@@ -119,6 +119,15 @@ def test_an_override_of_the_law_promotes_nothing(
     ).read_text(encoding="utf-8")
 
 
+def test_an_experiment_with_the_champion_says_that_it_stays_it(bent: Home) -> None:
+    for _ in ("judged", "answered from what is there"):
+        answer = run(bent, "--set", "promotion.mode=auto")
+        assert answer["experiment"] is True
+        assert answer["reason"].endswith(
+            "promotion.mode manual → auto. Version 1 is the champion and stays it"
+        )
+
+
 def test_gates_that_hold_still_refuse_in_an_experiment(bent: Home) -> None:
     answer = run(bent, *OTHER, "--set", "gates=[{name='accuracy', threshold=1.1}]")
     assert (answer["exit"], answer["status"]) == (1, "refused")

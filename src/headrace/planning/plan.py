@@ -331,9 +331,9 @@ def _outcome(
     decided = verdict(plan.spec, evaluation)
     if decided is not None and decided.status == "refused":
         return decided.status, decided.reason
-    if plan.law.overrides:
-        return "unchanged", experiment_reason(name, version, plan.law.changes)
     number = champion.version.version if champion else None
+    if plan.law.overrides:
+        return "unchanged", experiment_reason(name, version, plan.law.changes, number)
     if number == version:
         return "unchanged", f"version {version} is the champion"
     if decided is None and number != evaluation.champion_version:

@@ -122,15 +122,18 @@ def evidence_to_approve(
     return evidence
 
 
-def experiment_reason(model: str, version: int, overridden: Sequence[Change]) -> str:
+def experiment_reason(
+    model: str, version: int, overridden: Sequence[Change], champion: int | None
+) -> str:
     """Why the version of an experiment is not promoted."""
     fields = "; ".join(map(str, overridden[:_SHOWN]))
     more = len(overridden) - _SHOWN
     fields += f" and {more} more" if more > 0 else ""
-    return (
-        f"an experiment, which overrides the pipeline file: {fields}. Only "
-        f"`headrace promote {model} {version} --force --reason TEXT` makes it champion"
-    )
+    overrides = f"an experiment, which overrides the pipeline file: {fields}."
+    if version == champion:
+        return f"{overrides} Version {version} is the champion and stays it"
+    by_force = f"headrace promote {model} {version} --force --reason TEXT"
+    return f"{overrides} Only `{by_force}` makes it champion"
 
 
 def _registered(reason: str) -> PromotionRecord:
@@ -186,13 +189,14 @@ def conclude(  # noqa: PLR0913
     evidence = evidence_of(registration, ledger)
     # Read before the history, so that a rollback in between is noticed.
     champion = ledger.champion(spec.name)
+    number = champion.version.version if champion else None
     is_refused = decided is not None and decided.status == "refused"
     if evidence is not None and evidence.experiment:
         if not is_refused:
             changes = recorded_changes(evidence.law)
-            reason = experiment_reason(spec.name, evidence.version, changes)
+            reason = experiment_reason(spec.name, evidence.version, changes, number)
             decided = _registered(f"{decided.reason}; {reason}" if decided else reason)
-    elif champion and champion.version.version == version and not is_refused:
+    elif champion and number == version and not is_refused:
         decided = _still_champion(champion, began_at)
     elif decided is None:
         decided = standing(spec, version, evaluation, ledger, champion)

