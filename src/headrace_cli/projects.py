@@ -86,7 +86,7 @@ def new(  # noqa: PLR0913
         "warnings": [finding.model_dump() for finding in inspection.warnings],
     }
     epochs = load_spec(folder).training.epochs
-    about = [*survey.lines, f"{epochs} epochs, as training.epochs says"]
+    about = [*survey.lines, f"{epochs} epochs (training.epochs)"]
     answer(value, lambda: _show(value, about))
 
 
