@@ -173,12 +173,9 @@ class Ladder(Protocol):
 
     Attributes:
         UNITS: what the levels of each family are, by its name.
-        MONITORED: the families of which a reference profile has rungs, since how well
-            they tell a loss without labels was measured; not needed where all are.
     """
 
     UNITS: dict[str, str]
-    MONITORED: tuple[str, ...]
 
     def rungs(self, data: DataDescription) -> list[tuple[str, float]]:
         """Families and levels that suit the data."""

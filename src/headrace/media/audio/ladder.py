@@ -19,7 +19,6 @@ UNITS = {
     "pitch": "semitones",
     "mu-law": "bits of a sample",
 }
-MONITORED = ("noise", "gain", "shift", "speed", "low-pass")
 _LEVELS = {
     "noise": (40.0, 30.0, 20.0, 10.0, 5.0, 0.0),
     "gain": (-20.0, -12.0, -6.0, -3.0, 6.0, 12.0),

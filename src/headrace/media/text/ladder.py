@@ -21,14 +21,6 @@ UNITS = {
     "full width": "share of texts whose letters, digits and marks are full-width",
     "traditional": "share of texts in traditional Chinese characters",
 }
-MONITORED = (
-    "typos",
-    "upper case",
-    "lower case",
-    "dropped words",
-    "truncation",
-    "wrong encoding",
-)
 _LEVELS = {
     "typos": (0.02, 0.05, 0.1, 0.2),
     "upper case": (0.25, 0.5, 1.0),
