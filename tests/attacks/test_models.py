@@ -230,6 +230,18 @@ def test_repair_leaves_a_sound_version_as_it_is(lab: Lab) -> None:
     assert repair("blobs", lab.settings).status == "restored"
 
 
+@pytest.mark.parametrize(
+    "name", [f"logged/{MODEL_FILE}", "logged/MLmodel", "golden.npz"]
+)
+def test_repair_copies_anew_what_was_changed_in_the_store(lab: Lab, name: str) -> None:
+    file = lab.copy(1) / name
+    before = file.read_bytes()
+    file.write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
+    done = repair("blobs", lab.settings)
+    assert (done.status, done.done[0]) == ("sound", "copied its files into the store")
+    assert file.read_bytes() == before
+
+
 def test_a_copy_in_the_store_is_not_believed(lab: Lab) -> None:
     shutil.copyfile(lab.model(2), lab.copy(1) / "logged" / MODEL_FILE)
     (lab.copy(1) / "logged" / "MLmodel").write_text("loader_module: evil\n")

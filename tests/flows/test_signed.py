@@ -94,6 +94,6 @@ def test_an_unsigned_bundle_says_so(after_first: Home, tmp_path: Path) -> None:
     _, public = write_keys(tmp_path)
     strict = after_first.headrace("verify", str(output), "--key", str(public))
     assert strict.exit_code == 1
-    assert "is unsigned, and a key was given" in strict.out
+    assert "is unsigned, and a key is set" in strict.out
     absent = after_first.headrace("verify", str(tmp_path / "absent.tar"))
     assert absent.exit_code == 2

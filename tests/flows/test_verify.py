@@ -193,7 +193,7 @@ def test_a_home_of_an_older_release_is_taken_over_once(after_first: Home) -> Non
     (line,) = again.err.splitlines()
     assert line.endswith("blobs: looking for what has changed since the last run")
     found = after_first.headrace("verify", "--json").json
-    assert found["status"] == "ok"
+    assert found["status"] == "ok", found["problem"]
     adopted = [(a["what"], a["count"]) for a in found["adopted"]]
     assert adopted[0] == ("ledger", 3)
     assert adopted[1][0] == "store"

@@ -17,7 +17,13 @@ from headrace.errors import UsageError
 from headrace.records import Record
 from headrace.settings import Settings, variable
 from headrace.state.ledger.tables import CHAIN, SIGNATURES, SIGNED, missing_triggers
-from headrace.state.signing.keys import SigningKey, TrustedKeys, named, signing_key
+from headrace.state.signing.keys import (
+    SigningKey,
+    TrustedKeys,
+    named,
+    signing_key,
+    trusted_keys,
+)
 
 
 class SignedLink(Record):
@@ -75,7 +81,7 @@ def key_for(connection: sa.Connection, name: str) -> SigningKey | None:
 
     Raises:
         UsageError: the ledger is signed, and this process has no key; or its key
-            cannot be used.
+            cannot be used; or the last link is signed by a key that does not count.
     """
     key, is_signed = _own_key(), _is_signed(connection)
     if key is None and is_signed:
@@ -86,6 +92,14 @@ def key_for(connection: sa.Connection, name: str) -> SigningKey | None:
         )
     if key is not None and not is_signed:
         SIGNED.create_all(connection)
+    elif key is not None and (last := last_signed(connection)):
+        if not last.is_accepted(trusted_keys(Settings())):
+            raise UsageError(
+                f"The ledger {name} is signed by another key, {named(last.key)}. "
+                "Nothing was changed.",
+                "Sign with that key, or name its public key in "
+                "HEADRACE_VERIFY_KEY_FILE, if this key is its successor.",
+            )
     return key
 
 

@@ -200,8 +200,9 @@ def _require(
         return
     if trusted:
         raise IntegrityError(
-            f"{name} is unsigned, and a key was given.",
-            "Ask for a signed bundle, or leave the key out.",
+            f"{name} is unsigned, and a key is set: by --key or by a variable such as "
+            "HEADRACE_VERIFY_KEY_FILE.",
+            "Ask for a signed bundle, or check it without a key.",
         )
     if manifest.must_be_signed:
         raise IntegrityError(

@@ -99,7 +99,7 @@ def forget(
             if counts := forgotten_rows(snapshot, request.forgotten):
                 rows.update(counts)
                 found.append(snapshot)
-        outcome = outcome_of(pipeline, rows, found, snapshots, ledger)
+        outcome = outcome_of(pipeline, rows, found, snapshots, ledger, request.kind)
         if not confirm(outcome):
             return outcome
         if request.kind:
@@ -112,7 +112,7 @@ def forget(
                 sweep(anchored, snapshot)
         open_ones = [one.id for one in ledger.forgettings() if not one.is_ended]
         ledger.end_forgetting(open_ones, {**rows, **deleted})
-        done = outcome_of(pipeline, rows, found, snapshots, ledger)
+        done = outcome_of(pipeline, rows, found, snapshots, ledger, request.kind)
         update = {"status": "forgotten", "deleted": dict(deleted)}
         return done.model_copy(update=update)
 

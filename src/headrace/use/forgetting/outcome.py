@@ -53,6 +53,7 @@ def outcome_of(
     found: list[SnapshotRecord],
     snapshots: list[SnapshotRecord],
     ledger: Ledger,
+    kind: Literal["item", "group", ""] = "",
 ) -> Outcome:
     """The result of a command that has found rows, or would take them out.
 
@@ -62,6 +63,7 @@ def outcome_of(
         found: the snapshots that have them.
         snapshots: all of the store.
         ledger: with all versions.
+        kind: what was asked for; empty where only earlier commands are ended.
     """
     gone = {one.digest: {*forgotten_of(one)} for one in snapshots}
     versions = []
@@ -81,9 +83,17 @@ def outcome_of(
             )
     again = sorted({one.model for one in versions if one.learned and one.is_champion})
     reason = f"{rows.total():,} rows of {len(found):,} snapshots"
+    if kind and not found:
+        reason = (
+            f"no stored snapshot has this {kind}: see whether it is spelled as there; "
+            "later ones leave it out"
+        )
     if again:
-        commands = ", ".join(f"`headrace run {model}`" for model in again)
-        reason += f"; train anew, as a champion learned from them: {commands}"
+        runs = ", ".join(f"`headrace run {model}`" for model in again)
+        reason += (
+            f"; a champion learned from forgotten rows: train anew with {runs}, and "
+            "promote the new version with --force if the run keeps the champion"
+        )
     return Outcome(
         pipeline=pipeline,
         status="declined",

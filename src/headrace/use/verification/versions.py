@@ -52,7 +52,7 @@ def find_changed(
             continue
         if hashlib.sha256(data).hexdigest() != digest:
             what = f"{store.uri(key)} was changed: it is not the copy that was made."
-            yield "store", what, mend_copy(version, store)
+            yield "store", what, mend_copy(version)
     digest = ledger.anchors([key := card_key(version.run_id)]).get(key, "")
     if not digest:
         return

@@ -72,6 +72,20 @@ def test_without_a_key_nobody_adds_a_row_to_a_signed_ledger(
     assert (report.links, report.problem) == (rows, "")
 
 
+def test_only_a_key_that_trusts_the_last_one_adds_a_row(
+    signed: Ledger, public: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = signed.walk_chain().rows
+    own, _ = write_keys(tmp_path / "others")
+    monkeypatch.setenv(KEY, str(own))
+    with pytest.raises(UsageError, match=r"is signed by another key, .*\.\.\. Nothing"):
+        Ledger(url_of(tmp_path)).anchor({"stages/a.json": "a" * 64})
+    assert signed.walk_chain().rows == rows
+    monkeypatch.setenv("HEADRACE_VERIFY_KEY_FILE", str(public))
+    Ledger(url_of(tmp_path)).anchor({"stages/a.json": "a" * 64})
+    assert signed.walk_chain().rows == rows + 1
+
+
 @pytest.mark.parametrize(
     ("statement", "problem"),
     [

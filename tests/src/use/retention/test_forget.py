@@ -224,6 +224,13 @@ def test_a_killed_command_is_ended_by_the_next_which_need_not_know_the_item(
     check_forgotten(many, item)
 
 
+def test_what_no_snapshot_has_is_said_to_be_found_nowhere(many: Many) -> None:
+    answer = many.home.headrace(*forget("a" * 64))
+    assert answer.exit_code == 0
+    assert answer.json["reason"].startswith("no stored snapshot has this item: see")
+    assert answer.json["versions"] == []
+
+
 def test_what_is_not_confirmed_changes_nothing(many: Many, item: str) -> None:
     before, asked = many.files, []
 

@@ -64,12 +64,17 @@ def keep_copy(logged: LoggedModel, settings: Settings) -> dict[str, Any]:
 
 
 def keep_copy_of(version: Version, settings: Settings) -> bool:
-    """Copy a sound version into the store; returns whether a copy was made.
+    """Copy a sound version into the store, where it has no whole copy of it.
 
     A version of a release that recorded no golden digest gets no copy.
+
+    Returns:
+        whether a copy was made.
     """
-    store = Store(settings.store)
-    if not version.golden_digest or store.exists(_key(version.model_digest, _GOLDEN)):
+    files = copied_files(version)
+    if not version.golden_digest or _is_whole(
+        version.model_digest, files, Store(settings.store)
+    ):
         return False
     with contextlib.suppress(IntegrityError, NotFoundError):  # MLflow no longer has it
         keep_copy(logged_model(version), settings)
@@ -82,12 +87,10 @@ def copy_key(version: Version, path: str) -> str:
     return _key(version.model_digest, path)
 
 
-def mend_copy(version: Version, store: Store) -> str:
+def mend_copy(version: Version) -> str:
     """What to do about a copy that was changed."""
-    return (
-        f"Delete the folder {store.uri(_key(version.model_digest))}, and run `headrace "
-        f"repair {version.model}/{version.version}`, which copies the files again."
-    )
+    name = f"{version.model}/{version.version}"
+    return f"Run `headrace repair {name}`, which copies the files again."
 
 
 def copied_files(version: Version) -> dict[str, str]:
@@ -111,7 +114,7 @@ def fetch_copy(version: Version, folder: Path, settings: Settings) -> None:
             uri = store.uri(copy_key(version, path))
             raise IntegrityError(
                 f"{uri} is gone or changed: it is not in the store as it was copied.",
-                mend_copy(version, store),
+                mend_copy(version),
             )
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -233,14 +236,21 @@ def _key(digest: str, *path: str) -> str:
 
 
 def _publish(source: Path, golden: bytes, digest: str, store: Store) -> None:
+    logged = describe_files(source)["files"]
+    files = {f"{_LOGGED}/{path}": found for path, found in logged.items()}
+    files[_GOLDEN] = hashlib.sha256(golden).hexdigest()
     if store.exists(_key(digest, _GOLDEN)):
-        model = _read(store, digest, _MODEL, digest)
-        if model is not None and store.read(_key(digest, _GOLDEN)) == golden:
+        if _is_whole(digest, files, store):
             return
         store.delete_folder(_key(digest))  # it is damaged
     with store.new_folder(_key(digest), _GOLDEN) as folder:
         shutil.copytree(source, folder / _LOGGED)
         (folder / _GOLDEN).write_bytes(golden)
+
+
+def _is_whole(copy: str, files: Mapping[str, str], store: Store) -> bool:
+    """Whether a copy has all files, by their path and sha256."""
+    return all(_read(store, copy, *file) is not None for file in files.items())
 
 
 def _read(store: Store, copy: str, path: str, digest: str) -> bytes | None:
