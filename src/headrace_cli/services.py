@@ -130,9 +130,10 @@ def doctor() -> None:
 
 
 def _show_checks(checks: list[Check]) -> None:
+    width = max(17, *(len(check.name) + 2 for check in checks))
     for check in checks:
         state = f"[{_COLOURS[check.state]}]{check.state:<12}[/]"
-        seen = marked(f"{check.name:<17}{check.seen}")
+        seen = marked(f"{check.name:<{width}}{check.seen}")
         fix = f"[bold]  ->  {marked(check.fix)}[/]" if check.fix else ""
         show_text(f"{state}{seen}{fix}", markup=True)
 

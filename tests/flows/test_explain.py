@@ -112,6 +112,7 @@ def test_an_item_of_the_test_split_is_found_by_its_digest(
         (("{picture}", "--output", "none/map.png"), 2, "none does not exist"),
         (("words", "--text"), 2, "the items of blobs are of the medium image"),
         (("{folder}",), 1, "more than one item"),
+        (("{words}",), 1, "Give a file with one item of the medium image, or the"),
     ],
 )
 def test_bad_input_is_refused_in_one_sentence(
@@ -124,7 +125,9 @@ def test_bad_input_is_refused_in_one_sentence(
     (picture.parent / "two").mkdir()
     for name in ("a.png", "b.png"):
         (picture.parent / "two" / name).write_bytes(picture.read_bytes())
-    names = {"picture": picture, "folder": picture.parent / "two"}
+    words = picture.parent / "words.png"
+    words.write_text("hello")
+    names = {"picture": picture, "folder": words.parent / "two", "words": words}
     given = [option.format(**names) for option in options]
     answer = explained[0].headrace("explain", "blobs", *given)
     assert answer.exit_code == code, answer.err

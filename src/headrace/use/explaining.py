@@ -212,14 +212,24 @@ def _read_item(
         return module.as_stored(module.check_input([item], data), data)
     if _DIGEST.fullmatch(item) and not Path(item).exists():
         return _of_test_split(item, loaded, name, settings)
+    wanted = (
+        f"Give a file with one item of the medium {data.medium}, or the sha256 of an "
+        "item of the test split."
+    )
+    if module.IS_TEXT:
+        wanted += " With --text, ITEM is the text itself."
     reading = Reading(medium=data.medium, task=data.task, labelled=False)
-    with open_source(item, settings, reading) as source:
-        rows = next(iter(decoded_rows(source, data, settings, 2)))
+    try:
+        with open_source(item, settings, reading) as source:
+            rows = next(iter(decoded_rows(source, data, settings, 2)))
+    except (SourceError, NotFoundError) as error:
+        raise type(error)(error.message, wanted) from error
     if len(rows.names) != 1:
-        raise SourceError(f"{item} has more than one item.", "Give a file with one.")
+        raise SourceError(f"{item} has more than one item.", wanted)
     if rows.rejected:
         why = rows.rejected[0]
-        raise SourceError(f"{item} cannot be used: {why.check}: {why.reason}.")
+        message = f"{item} cannot be used: {why.check}: {why.reason}."
+        raise SourceError(message, wanted)
     return rows.payload
 
 

@@ -117,7 +117,7 @@ def verify(
     counts = ", ".join(f"{n:,} {kind}" for kind, n in checks.checked.items())
     reason = f"everything fits the ledger ({counts or 'its rows'})"
     if problem is not None:
-        reason = f"{problem.what} {problem.action}"
+        reason = f"{problem.what.rstrip('.')}. {problem.action}"
     return Verification(
         status="ok" if problem is None else "broken",
         reason=reason,
