@@ -205,8 +205,10 @@ def _repair(
             reason += ", and it answers as it did"
         else:
             reason += "; no golden answers were recorded when it was registered"
-        copied = keep_copy_of(version, settings)
-        done = ["copied its files into the store"] if copied else []
+        done = []
+        if keep_copy_of(version, settings):
+            done.append("copied its files into the store")
+            reason += f". {_sentence(done)}"
         return _answer(version, "sound", reason, done)
     restored = _restore(version, flaws, settings)
     if restored.is_sound or flaws[0].part == "answers":

@@ -95,8 +95,8 @@ def key_for(connection: sa.Connection, name: str) -> SigningKey | None:
     elif key is not None and (last := last_signed(connection)):
         if not last.is_accepted(trusted_keys(Settings())):
             raise UsageError(
-                f"The ledger {name} is signed by another key, {named(last.key)}. "
-                "Nothing was changed.",
+                f"The ledger {name} is signed by the key {named(last.key)}, which does "
+                "not count here. Nothing was changed.",
                 "Sign with that key, or name its public key in "
                 "HEADRACE_VERIFY_KEY_FILE, if this key is its successor.",
             )
