@@ -130,7 +130,7 @@ def doctor() -> None:
 
 
 def _show_checks(checks: list[Check]) -> None:
-    width = max(17, *(len(check.name) + 2 for check in checks))
+    width = max([17, *(len(check.name) + 2 for check in checks)])
     for check in checks:
         state = f"[{_COLOURS[check.state]}]{check.state:<12}[/]"
         seen = marked(f"{check.name:<{width}}{check.seen}")

@@ -29,13 +29,8 @@ SEEN = {
     "_value": "keras 3.15.1",
     "_compression": "python 3.13",  # gone in 3.14
 }
-OURS = {
-    "_asdict",
-    "_exit",
-    "_fields",
-    "_replace",
-    "_start",
-}  # of os, named tuples, ours
+# Of os, of named tuples, and our own.
+OURS = {"_asdict", "_exit", "_fields", "_replace", "_start"}
 _USES = (
     r"(?<![\w.])(?!self\b|cls\b|super\b)[A-Za-z][\w.]*(?:\(\))?\.(_[a-z]\w*)",
     r"^\s*(?:import|from) (?:[\w.]+\.)?(_[a-z]\w*)",

@@ -85,6 +85,7 @@ class Reading:
         where: chooses rows of a table, such as ``lang == 'en'``; None: all rows.
         encoding: of tables and texts; None: detected.
         separator: what parts one text into several; None: a text is one item.
+        advice: what to give in place of an unknown format; empty: what the medium says.
     """
 
     medium: str = "image"
@@ -97,6 +98,7 @@ class Reading:
     where: str | None = None
     encoding: str | None = None
     separator: str | None = None
+    advice: str = ""
 
     @property
     def has_splits(self) -> bool:

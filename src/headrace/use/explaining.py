@@ -218,12 +218,12 @@ def _read_item(
     )
     if module.IS_TEXT:
         wanted += " With --text, ITEM is the text itself."
-    reading = Reading(medium=data.medium, task=data.task, labelled=False)
+    reading = Reading(data.medium, data.task, labelled=False, advice=wanted)
     try:
         with open_source(item, settings, reading) as source:
             rows = next(iter(decoded_rows(source, data, settings, 2)))
-    except (SourceError, NotFoundError) as error:
-        raise type(error)(error.message, wanted) from error
+    except NotFoundError as error:
+        raise NotFoundError(error.message, wanted) from error
     if len(rows.names) != 1:
         raise SourceError(f"{item} has more than one item.", wanted)
     if rows.rejected:

@@ -152,5 +152,5 @@ def _unknown(data: File | FileTree, head: bytes, reading: Reading) -> SourceErro
         problem += f", unpacked {plain[:8]!r}"
     added = [n for n in readers() if extensions.is_added("sources", n)]
     others = f" Readers of packages: {', '.join(added)}." * bool(added)
-    action = f"{medium(reading.medium).SOURCES}{others}"
-    return SourceError(f"{data.where} {problem}.", action)
+    advice = reading.advice or f"{medium(reading.medium).SOURCES}{others}"
+    return SourceError(f"{data.where} {problem}.", advice)

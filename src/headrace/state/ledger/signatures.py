@@ -93,7 +93,7 @@ def key_for(connection: sa.Connection, name: str) -> SigningKey | None:
     if key is not None and not is_signed:
         SIGNED.create_all(connection)
     elif key is not None and (last := last_signed(connection)):
-        if not last.is_accepted(trusted_keys(Settings())):
+        if last.key != key.id and not last.is_accepted(trusted_keys(Settings())):
             raise UsageError(
                 f"The ledger {name} is signed by the key {named(last.key)}, which does "
                 "not count here. Nothing was changed.",

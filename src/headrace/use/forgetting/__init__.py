@@ -113,8 +113,7 @@ def forget(
         open_ones = [one.id for one in ledger.forgettings() if not one.is_ended]
         ledger.end_forgetting(open_ones, {**rows, **deleted})
         done = outcome_of(pipeline, rows, found, snapshots, ledger, request.kind)
-        update = {"status": "forgotten", "deleted": dict(deleted)}
-        return done.model_copy(update=update)
+        return done.forgotten(deleted)
 
 
 def _check_pipeline(pipeline: str, settings: Settings, ledger: Ledger) -> None:

@@ -46,6 +46,19 @@ class Outcome(Record):
     deleted: Mapping[str, int] = {}
     reason: str
 
+    def forgotten(self, deleted: Mapping[str, int]) -> Outcome:
+        """The same once it is done, with what to do about champions."""
+        again = {one.model for one in self.versions if one.learned and one.is_champion}
+        reason = self.reason
+        if again:
+            runs = ", ".join(f"`headrace run {model}`" for model in sorted(again))
+            reason += (
+                f"; a champion learned from forgotten rows: train anew with {runs}, "
+                "and promote the new version with --force if the run keeps the champion"
+            )
+        update = {"status": "forgotten", "deleted": dict(deleted), "reason": reason}
+        return self.model_copy(update=update)
+
 
 def outcome_of(
     pipeline: str,
@@ -81,18 +94,11 @@ def outcome_of(
                     and champion.version.version == version.version,
                 )
             )
-    again = sorted({one.model for one in versions if one.learned and one.is_champion})
     reason = f"{rows.total():,} rows of {len(found):,} snapshots"
     if kind and not found:
         reason = (
             f"no stored snapshot has this {kind}: see whether it is spelled as there; "
             "later ones leave it out"
-        )
-    if again:
-        runs = ", ".join(f"`headrace run {model}`" for model in again)
-        reason += (
-            f"; a champion learned from forgotten rows: train anew with {runs}, and "
-            "promote the new version with --force if the run keeps the champion"
         )
     return Outcome(
         pipeline=pipeline,

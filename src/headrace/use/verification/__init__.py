@@ -100,12 +100,14 @@ def verify(
         if chain.problem:
             raise Broken(
                 "ledger",
-                f"{settings.database_url}: {chain.problem}",
+                f"{settings.database_url}: {chain.problem}.",
                 "Somebody has written to the ledger's database. Restore it from a "
                 "backup, and change who may write there.",
             )
         if unsigned:
-            raise Broken("ledger", f"{settings.database_url}: {unsigned}", _MEND_SIGNED)
+            raise Broken(
+                "ledger", f"{settings.database_url}: {unsigned}.", _MEND_SIGNED
+            )
         if not model:
             checks.count_collected(chosen)
         golden = checks.check_files(model, chosen)
@@ -117,7 +119,7 @@ def verify(
     counts = ", ".join(f"{n:,} {kind}" for kind, n in checks.checked.items())
     reason = f"everything fits the ledger ({counts or 'its rows'})"
     if problem is not None:
-        reason = f"{problem.what.rstrip('.')}. {problem.action}"
+        reason = f"{problem.what} {problem.action}"
     return Verification(
         status="ok" if problem is None else "broken",
         reason=reason,

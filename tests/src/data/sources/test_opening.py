@@ -259,12 +259,14 @@ def test_identity_behind_a_uri(memory):
     assert source_identity(file) != first[1]
 
 
-def test_identity_leaves_out_what_is_never_read(make, memory):
+def test_identity_leaves_out_what_is_never_read(make, memory, monkeypatch):
     path = make.tree(make.members())
     make.file("images/.headrace/headrace.db", b"x")
+    monkeypatch.setenv("HEADRACE_HOME", str(path / "home"))
     fs, root = memory
     fs.pipe(f"{root}/a/1", b"x")
     first = source_identity(str(path)), source_identity(f"memory:/{root}")
+    make.file("images/home/headrace.db", b"x")
     make.file("images/.headrace/headrace.db", b"xy")
     make.file("images/.headrace/store/models/1", b"x")
     make.file("images/0/.DS_Store", b"x")

@@ -89,7 +89,7 @@ def test_an_item_is_gone_from_all_that_shows_it(many: Many, item: str) -> None:
         {"model": "blobs", "version": 1, "learned": True, "is_champion": True},
         {"model": "blobs", "version": 4, "learned": True, "is_champion": False},
     ]
-    assert "train anew" in done["reason"]
+    assert "train anew with `headrace run blobs`, and promote" in done["reason"]
     check_forgotten(many, item)
     assert len(rows_of(many, many.first.digest)) == len(before) - 1
     left = [name for name in many.files if "/pictures/" in name]
@@ -242,6 +242,7 @@ def test_what_is_not_confirmed_changes_nothing(many: Many, item: str) -> None:
     assert done.status == "declined"
     assert (asked[0].rows, asked[0].snapshots) == ({"train": 1}, (many.first.digest,))
     assert [one.version for one in asked[0].versions] == [1, 4]
+    assert done.reason == "1 rows of 1 snapshots"
     assert many.files == before
     assert many.ledger.forgettings() == []
 

@@ -139,8 +139,8 @@ def _open_local(path: Path, uri: str, settings: Settings) -> File | FileTree:
     skipped: list[str] = []
     total = 0
     with translate_errors(uri):
-        for name, entry in walk(path):
-            relative_name(name, uri)
+        for name, entry in walk(path, settings.home):
+            relative_name(name, uri)  # refuses deceptive ones
             if not entry.is_file(follow_symlinks=False):
                 skipped.append(name)
                 continue
@@ -152,15 +152,19 @@ def _open_local(path: Path, uri: str, settings: Settings) -> File | FileTree:
     return FileTree(uri, files, name_findings("links_ignored", uri, what, skipped))
 
 
-def walk(folder: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """All files and links below a folder but for junk; links are not followed."""
-    stack = [(str(folder), "")]
+def walk(folder: Path, home: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """All files and links below a folder; links are not followed.
+
+    Junk is left out, and a home of Headrace, which changes with each run.
+    """
+    own = str(home.absolute())
+    stack = [(str(folder.absolute()), "")]
     while stack:
         path, prefix = stack.pop()
         folders = []
         with os.scandir(path) as entries:
             for entry in sorted(entries, key=lambda entry: entry.name):
-                if is_junk(entry.name):
+                if is_junk(entry.name) or entry.path == own:
                     continue
                 name = f"{prefix}{entry.name}"
                 if entry.is_dir(follow_symlinks=False):
@@ -178,19 +182,21 @@ def identity(uri: str, settings: Settings) -> str:
         DependencyError: it cannot be reached.
     """
     fs, path = file_system(uri, settings)
-    facts = _local_facts if isinstance(fs, LocalFileSystem) else _remote_facts
+    is_local = isinstance(fs, LocalFileSystem)
     sha = hashlib.sha256(uri.encode(errors="surrogateescape"))
     with translate_remote_errors(uri):
-        for fact in facts(fs, path):
+        for fact in (
+            _local_facts(path, settings) if is_local else _remote_facts(fs, path)
+        ):
             sha.update(f"\n{fact}".encode(errors="surrogateescape"))
     return sha.hexdigest()
 
 
-def _local_facts(fs: LocalFileSystem, path: str) -> Iterator[str]:
+def _local_facts(path: str, settings: Settings) -> Iterator[str]:
     place = Path(path)
     found: Iterable[tuple[str, os.stat_result]] = [(".", place.stat())]
     if place.is_dir():
-        files = walk(place)
+        files = walk(place, settings.home)
         found = ((name, entry.stat(follow_symlinks=False)) for name, entry in files)
     for name, status in found:
         times = f"{status.st_mtime_ns} {status.st_ctime_ns}"

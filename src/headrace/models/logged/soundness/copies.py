@@ -53,13 +53,18 @@ def keep_copy(logged: LoggedModel, settings: Settings) -> dict[str, Any]:
             shutil.copyfile(file, source / MODEL_FILE)
         digest, run = logged.golden_digest, logged.run_id
         golden = tracking.run_file(run, GOLDEN_FILE, digest)
-        _publish(source, golden, logged.model_digest, Store(settings.store))
+        details = describe_files(source)
+        files = {f"{_LOGGED}/{path}": d for path, d in details["files"].items()}
+        files[_GOLDEN] = digest
+        store = Store(settings.store)
+        if not _is_whole(logged.model_digest, files, store):
+            _publish(source, golden, logged.model_digest, store)
         model, run = tracking.model_place(logged.model_uri), tracking.run_place(run)
         places = {"model": model, "run": run}
         return {
             "golden_digest": digest,
             "places": {k: portable(v, settings.artifacts) for k, v in places.items()},
-            **describe_files(source),
+            **details,
         }
 
 
@@ -236,12 +241,7 @@ def _key(digest: str, *path: str) -> str:
 
 
 def _publish(source: Path, golden: bytes, digest: str, store: Store) -> None:
-    logged = describe_files(source)["files"]
-    files = {f"{_LOGGED}/{path}": found for path, found in logged.items()}
-    files[_GOLDEN] = hashlib.sha256(golden).hexdigest()
     if store.exists(_key(digest, _GOLDEN)):
-        if _is_whole(digest, files, store):
-            return
         store.delete_folder(_key(digest))  # it is damaged
     with store.new_folder(_key(digest), _GOLDEN) as folder:
         shutil.copytree(source, folder / _LOGGED)
