@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from headrace import extensions
+from headrace.imports import load_jsonschema
 from headrace.models import builder_names, check_arguments, find_builder
 from headrace.models.logged.serving_check import keep_spare
 from headrace.stages.beside import Beside, beside
@@ -67,6 +68,7 @@ def _loading(run: Run) -> Iterator[Beside]:
     from headrace.state.tracking import Tracking
     from headrace.state.tracking.connection import import_mlflow
 
+    load_jsonschema()
     import_mlflow()  # first: Great Expectations needs much of what it imports
     with beside(None if last.contract else suite.load) as other:
         Tracking(run.plan.settings).experiment(run.spec.name)

@@ -7,10 +7,11 @@ import functools
 import os
 import sys
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from headrace.imports import hidden
 from headrace.settings import variable
 
 if TYPE_CHECKING:
@@ -40,19 +41,6 @@ def _quiet_stderr() -> Iterator[None]:
 _OPTIONAL = ("matplotlib", "pandas", "scipy", "sklearn")
 
 
-@contextlib.contextmanager
-def _hidden(names: Iterable[str]) -> Iterator[None]:
-    """Make modules that are not imported yet appear to be missing."""
-    hidden = [name for name in names if name not in sys.modules]
-    for name in hidden:
-        sys.modules[name] = None  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        for name in hidden:
-            del sys.modules[name]
-
-
 def load_backend(*, minimal: bool = False, threads: int = 0) -> None:
     """Import Keras and TensorFlow, and start TensorFlow; idempotent.
 
@@ -80,7 +68,7 @@ def import_backend(*, minimal: bool = False) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     # Otherwise TensorFlow reserves all memory of a GPU.
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
-    with _quiet_stderr(), _hidden(_OPTIONAL if minimal else ()):
+    with _quiet_stderr(), hidden(_OPTIONAL if minimal else ()):
         import keras  # noqa: F401
         import tensorflow as tf
 

@@ -22,6 +22,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from headrace.errors import UsageError
+from headrace.imports import load_jsonschema
 from headrace.settings import variable
 from headrace.state.hosts import is_loopback, names_of, split_list
 from headrace.state.logins import Login
@@ -115,6 +116,7 @@ def serve(host: str, port: int, *, is_lasting: bool) -> None:
     os.environ[_ORIGINS] = ",".join(origins)  # Prefect's default is all origins
     creating = threading.Thread(target=_create_own_database)  # beside the imports
     creating.start()
+    load_jsonschema()
     import uvicorn
     from prefect.server.api.server import create_app
     from prefect.settings import get_current_settings

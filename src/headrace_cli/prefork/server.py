@@ -23,6 +23,7 @@ from typing import Any
 
 from headrace import pictures
 from headrace.backend import import_backend
+from headrace.imports import load_jsonschema
 from headrace.interrupts import handle_signals
 from headrace.settings import Settings
 from headrace.stages.validation import suite
@@ -123,6 +124,7 @@ def _end_with(lifeline: int) -> None:
 def _load() -> None:
     """Import what the commands need, and start no thread."""
     import_backend(minimal=True)  # first: it does without what is not imported yet
+    load_jsonschema()
     import_all()
     suite.load()
     pictures.load()

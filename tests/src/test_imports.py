@@ -1,0 +1,42 @@
+"""What is left out while other people's packages are imported."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from headrace.imports import hidden
+
+
+def test_a_hidden_module_appears_to_be_missing_and_comes_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "slow_to_import.py").write_text("")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with hidden(["slow_to_import"]), pytest.raises(ImportError):
+        importlib.import_module("slow_to_import")
+    importlib.import_module("slow_to_import")
+    with hidden(["slow_to_import"]):
+        importlib.import_module("slow_to_import")  # it was imported before
+
+
+def test_a_grammar_of_uris_is_not_compiled_where_it_is_installed(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "rfc3987_syntax.py").write_text("print('compiled')")
+    code = (
+        "from headrace.imports import load_jsonschema; load_jsonschema()\n"
+        "import jsonschema; jsonschema.validate('http://here', {'format': 'uri'})\n"
+    )
+    environment = {"PYTHONPATH": str(tmp_path)}
+    run = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+    )
+    assert (run.stdout, run.stderr) == ("", "")
+    plain = [sys.executable, "-c", "import jsonschema"]
+    run = subprocess.run(plain, env=environment, capture_output=True, text=True)
+    assert run.stdout == "compiled\n"  # so that it would be
