@@ -52,6 +52,7 @@ def ran(home: Home, prefect_server: str) -> dict[str, Any]:
     assert 'separator = "\\n\\n"' in text
     assert 'builder = "gru_lm"' in text
     assert "arguments = { order = 5 }" in text
+    assert "arguments = { gain = 0.01 }" in text
     sizes = "".join(f"{name} = {value}\n" for name, value in SMALL.items())
     head, training = text.split("\n[training]")
     rest = training[training.index("\n\n") :]

@@ -8,8 +8,9 @@ A challenger is promoted if it is
 
 - non-inferior by the margin to the champion and to the best former champion, on enough
   test items that no earlier attempt on this pipeline was judged on; or
-- significantly better than the champion on all test items, including those that the
-  champion was judged on and that are no longer in the data,
+- significantly better than the champion, where a gain is asked by more than that, on
+  all test items, including those that the champion was judged on and that are no longer
+  in the data,
 
 and if it is not significantly worse than either of them, neither on the new items nor
 on all present ones. Items that one of the two models was trained on are left out of
@@ -120,8 +121,9 @@ def champion_gate(gate: GateSpec, trial: Trial) -> tuple[GateResult, Metrics]:
     """Compare a challenger with the champion and the best former champion.
 
     Args:
-        gate: its threshold is the significance level, its margin what a challenger may
-            lose on new items: of accuracy, or as a share of the opponent's mean score.
+        gate: its threshold is the significance level. Its margin is what a challenger
+            may lose on new items, its gain what it must be better by on old ones: of
+            accuracy, or as a share of the opponent's mean score.
         trial: the attempt.
 
     Returns:
@@ -198,7 +200,12 @@ class _Judgement:
             reason = f"{self._may_be_worse(bounds)}, and {self._better('not ')}"
             return False, reason, lowest
         word = "" if p_better < self.level else "not "
-        return not word, self._better(word), ("p(better)", p_better, "<", self.level)
+        decided: Compared = ("p(better)", p_better, "<", self.level)
+        if word or not self.gate.gain:
+            return not word, self._better(word), decided
+        least = self.all[0].lower_bound(self.level)
+        reason = f"{self._better(word)}, {self._by_at_least(least)}"
+        return least > self.gate.gain, reason, ("gain", least, ">", self.gate.gain)
 
     def _worse(self) -> Iterator[tuple[str, float]]:
         """The opponents that the challenger is significantly worse than, in words."""
@@ -244,6 +251,13 @@ class _Judgement:
             f"{counts.rows:,} test items{kind} ({counts.in_words()}, "
             f"p = {counts.p_better:.3g}; attempt {self.trial.attempt} on them needs "
             f"p < {self.level:.3g})"
+        )
+
+    def _by_at_least(self, least: float) -> str:
+        share, gain = self.all[0].share, self.gate.gain
+        return (
+            f"{'and' if least > gain else 'but'} the gain is shown to be at least "
+            f"{share(least)}, where more than {share(gain)} is asked"
         )
 
     def _name(self, opponent: Opponent) -> str:

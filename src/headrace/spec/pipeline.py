@@ -78,7 +78,9 @@ class GateSpec(tables.Table):
         "threshold",
     )
     arguments: dict[str, Any] = Field(
-        default_factory=dict, description="what the kind needs"
+        default_factory=dict,
+        description="what the kind needs; of the champion, gain: what a challenger "
+        "must be better by on items that were judged before, a share as margin is",
     )
 
     @model_validator(mode="before")
@@ -112,6 +114,24 @@ class GateSpec(tables.Table):
         if self.name == "serving":
             raise ValueError("the serving gate is always on and takes no threshold")
         return self
+
+    @model_validator(mode="after")
+    def _gain_is_a_share(self) -> GateSpec:
+        if self.name != "champion" or self.kind:
+            return self
+        if others := self.arguments.keys() - {"gain"}:
+            raise ValueError(f"the gate 'champion' takes gain, not {min(others)}")
+        gain = self.arguments.get("gain", 0.0)
+        if isinstance(gain, bool) or not isinstance(gain, int | float):
+            raise ValueError(f"gain is a number, not {gain!r}")
+        if not 0 <= gain < 1:
+            raise ValueError(f"gain is at least 0 and below 1, not {gain}")
+        return self
+
+    @property
+    def gain(self) -> float:
+        """What a challenger must be better by on items that were judged before."""
+        return float(self.arguments.get("gain", 0.0))
 
 
 class PipelineSpec(tables.Table):

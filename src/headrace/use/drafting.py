@@ -213,8 +213,10 @@ def _tables(inspection: Inspection) -> Iterator[str]:
     rows, least = survey.rows["train"], max(least_steps(builder), survey.least_steps)
     if epochs := epochs_for(recipe, rows, least):
         yield from ("", "[training]", f"epochs = {epochs}  # for {rows:,} rows")
-    common = [{"name": name} for name in ("finite", "size", "champion")]
-    for gate in (*survey.gates, *common):
+    champion: dict[str, Any] = {"name": "champion"}
+    if gain := task_default(task, "GAIN"):
+        champion["arguments"] = {"gain": gain}
+    for gate in (*survey.gates, {"name": "finite"}, {"name": "size"}, champion):
         yield from _table("[[gates]]", gate)
 
 
