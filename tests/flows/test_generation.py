@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,10 @@ def test_samples_and_pictures_are_in_mlflow(home: Home, ran: dict[str, Any]) -> 
         data = tracking.run_file(ran["run_id"], f"pictures/{name}.png")
         assert data[:4] == b"\x89PNG"
     assert b"<bdi>" in tracking.run_file(ran["run_id"], "samples/texts.html")
+    page = tracking.run_file(ran["run_id"], "samples/epochs.html").decode()
+    texts = re.findall(r"<bdi>(.*?)</bdi>", page, re.DOTALL)
+    assert len(texts) == 3 * EPOCHS  # temperatures
+    assert texts[1] != texts[-2]  # it has learned
 
 
 def test_its_training_is_repeated_to_the_same_weights(

@@ -85,24 +85,12 @@ def train(  # noqa: PLR0913
     load_backend()
     beside = beside or Beside()
     beside.begin(pictures.load)
-    strategy = None
-    if cluster.has_peers():
-        job = cluster.Job(
-            spec=spec,
-            builder=builder,
-            folder=pack_folder(folder, Store(settings.store)),
-            snapshot=snapshot,
-            contract=contract,
-        )
-        strategy = cluster.lead(job)
+    strategy = _lead(spec, folder, builder, snapshot, contract, settings)
     tracking = Tracking(settings)
     data = open_data(snapshot, contract)
     packed = Packed(spec, folder, builder, snapshot, contract)
     fit = Fit(spec, folder, builder, data, checkpoints, strategy, secret_of(settings))
-    pool = spec.deploy.train_pool if spec.deploy else ""
-    handed_over = "headrace.parent_flow_run_id" in tags
-    if handed_over and "gpu" in pool and fit.execution.device == "cpu":
-        log.warning("train: no GPU here, so it trains on the CPU")
+    _miss_a_gpu(spec, fit, tags)
     source = _source(spec, folder)
     tags = {**tags, **source, "headrace.pipeline": spec.name}
     score = task(snapshot.description.task).training_score
@@ -112,6 +100,7 @@ def train(  # noqa: PLR0913
     name = name_by_changes(
         name, tracking.params_of_last(spec.name, name) or params, params
     )
+    shown = task(snapshot.description.task).head.shown(fit.model, snapshot.description)
     with tracking.run(spec.name, name, tags) as (run_id, experiment_id):
         tracking.log_params(run_id, params)
         tracking.log_snapshot(run_id, snapshot)
@@ -123,6 +112,8 @@ def train(  # noqa: PLR0913
             before = checkpoints.resumed if checkpoints is not None else None
             if before is None or number > before.epoch:
                 progress.update(number, epoch_line(metrics, score))
+                if shown is not None:
+                    shown.after(number)
 
         with Progress("epoch", spec.training.epochs, is_listed=True) as progress:
             fitted = fit.run(log_epoch)
@@ -146,6 +137,8 @@ def train(  # noqa: PLR0913
             }
             (place / GOLDEN_FILE).parent.mkdir()
             (place / GOLDEN_FILE).write_bytes(golden)
+            if shown is not None:
+                shown.write(place)
             drawn()
             tracking.log_files(run_id, place)
         if checkpoints is not None and checkpoints.resumed is not None:
@@ -166,6 +159,35 @@ def train(  # noqa: PLR0913
         findings=(*_findings(fitted), *_privacy_findings(fitted)),
         privacy=fitted.privacy,
     )
+
+
+def _lead(
+    spec: PipelineSpec,
+    folder: Path,
+    builder: str,
+    snapshot: SnapshotRecord,
+    contract: ContractRecord,
+    settings: Settings,
+) -> Any:
+    """The strategy of several machines, where there are several; else None."""
+    if not cluster.has_peers():
+        return None
+    job = cluster.Job(
+        spec=spec,
+        builder=builder,
+        folder=pack_folder(folder, Store(settings.store)),
+        snapshot=snapshot,
+        contract=contract,
+    )
+    return cluster.lead(job)
+
+
+def _miss_a_gpu(spec: PipelineSpec, fit: Fit, tags: Mapping[str, str]) -> None:
+    """Tell that a training, handed over to a pool with GPUs, finds none."""
+    pool = spec.deploy.train_pool if spec.deploy else ""
+    handed_over = "headrace.parent_flow_run_id" in tags
+    if handed_over and "gpu" in pool and fit.execution.device == "cpu":
+        log.warning("train: no GPU here, so it trains on the CPU")
 
 
 def _findings(fitted: Fitted) -> tuple[Finding, ...]:

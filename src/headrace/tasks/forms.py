@@ -78,6 +78,16 @@ class Fitting:
     training: TrainingSpec
 
 
+class Shown(Protocol):
+    """What a person sees of a model while it learns."""
+
+    def after(self, epoch: int) -> None:
+        """Ask the model, as it is after an epoch, which count from 1."""
+
+    def write(self, folder: Path) -> None:
+        """Write a page below a folder of the run's files."""
+
+
 class Split(Protocol):
     """The rows of a split; see `headrace.data.snapshots.splits.SplitRows`."""
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         Outputs,
         Rated,
         Scores,
+        Shown,
         Suspect,
         Targets,
     )
@@ -107,6 +108,15 @@ class Head(Protocol):
 
     def training_scores(self, targets: Any, outputs: Any) -> Any:
         """The training score of each row of a batch, a float32 tensor ``(batch,)``."""
+
+    def shown(self, model: Any, data: DataDescription) -> Shown | None:
+        """What shows a model as it learns; None where its metrics say it all.
+
+        Args:
+            model: that is fitted, with its pre-processing.
+            data: of the snapshot.
+        """
+        return None
 
     def finish(
         self, network: Any, outputs: Lazy, targets: Targets, training: TrainingSpec

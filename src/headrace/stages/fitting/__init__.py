@@ -218,6 +218,11 @@ class Fit:
         )
 
     @property
+    def model(self) -> Any:
+        """The Keras model that is saved: pre-processing and network."""
+        return self._setup.model
+
+    @property
     def network(self) -> Any:
         """The Keras model that is fitted."""
         return self._setup.network

@@ -20,7 +20,8 @@ from headrace.tasks import Head
 from headrace.tasks.forms import Lazy, Outputs, Targets
 from headrace.tasks.generation.canaries import canaries
 from headrace.tasks.generation.documents import Codes, documents_of
-from headrace.tasks.generation.writing import FIRST, find_next, vocabulary_of
+from headrace.tasks.generation.samples import ByEpoch
+from headrace.tasks.generation.writing import FIRST, Writer, find_next, vocabulary_of
 
 if TYPE_CHECKING:
     from headrace.tasks.forms import Example, Fitting
@@ -84,6 +85,10 @@ class NextCharacter(Head):
 
     def check_training(self, network: Any, training: TrainingSpec) -> None:
         """Every recipe suits."""
+
+    def shown(self, model: Any, data: DataDescription) -> ByEpoch:
+        """Texts of the same seeds after each epoch."""
+        return ByEpoch(Writer(model), data.mask)
 
     def losses(
         self, network: Any, targets: Any, outputs: Any, training: TrainingSpec
