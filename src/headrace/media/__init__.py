@@ -173,9 +173,11 @@ class Ladder(Protocol):
 
     Attributes:
         UNITS: what the levels of each family are, by its name.
+        LEVELS: those of the families whose levels are the same for all data.
     """
 
     UNITS: dict[str, str]
+    LEVELS: dict[str, tuple[float, ...]]
 
     def rungs(self, data: DataDescription) -> list[tuple[str, float]]:
         """Families and levels that suit the data."""

@@ -38,7 +38,9 @@ def wilson_bounds(shares: Any, rows: Any, z: float) -> tuple[Any, Any]:
     centre = (shares + weight / 2) / (1 + weight)
     variance = shares * (1 - shares) / rows + weight / rows / 4
     half = z / (1 + weight) * np.sqrt(variance)
-    return centre - half, centre + half
+    low = np.where(shares > 0, centre - half, 0.0)  # else nearly so, as it is rounded
+    high = np.where(shares < 1, centre + half, 1.0)
+    return low[()], high[()]
 
 
 def interval_of_mean(values: Floats, confidence: float) -> tuple[float, float]:

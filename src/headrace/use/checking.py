@@ -6,11 +6,13 @@ from pathlib import Path
 
 from headrace import extensions
 from headrace.backend import load_backend
+from headrace.errors import SpecError, did_you_mean
 from headrace.media import form_of
 from headrace.models import build, builder_name, check_arguments, find_builder
 from headrace.records import DataDescription
-from headrace.spec import PipelineSpec
+from headrace.spec import GateSpec, PipelineSpec
 from headrace.tasks import task
+from headrace.tasks.forms import some
 
 
 def check_builder(spec: PipelineSpec, folder: Path) -> str:
@@ -47,12 +49,26 @@ def check_gates(spec: PipelineSpec) -> None:
         UsageError: they do not fit, or the kind's package is at fault.
     """
     for gate in spec.gates:
+        _check_class(gate, spec)
         if gate.kind:
             from headrace.gates.kinds import check_gate  # loads SciPy
 
-            check_gate(gate)
+            check_gate(gate, spec)
         elif gate.arguments and gate.name != "champion":
             task(spec.task).judge.check_gate(gate)
+
+
+def _check_class(gate: GateSpec, spec: PipelineSpec) -> None:
+    """Refuse a metric of a class that ``data.classes`` does not have."""
+    slice_, _, _ = gate.metric.partition("/")
+    kind, _, name = slice_.partition("=")
+    classes = spec.data.classes
+    if kind == "class" and classes and name not in classes:
+        raise SpecError(
+            f"The gate {gate.name!r} has the metric {gate.metric!r}, and data.classes "
+            f"has no {name!r}.",
+            did_you_mean(name, classes, f"The classes are {some(classes, 10)}."),
+        )
 
 
 def check_training(spec: PipelineSpec, folder: Path) -> str:

@@ -15,7 +15,7 @@ from typing import Protocol, cast
 from headrace import extensions
 from headrace.gates.rows import JudgedRows
 from headrace.records import GateResult
-from headrace.spec import GateSpec
+from headrace.spec import GateSpec, PipelineSpec
 
 
 def absolute_gate(gate: GateSpec, metrics: Mapping[str, float]) -> GateResult:
@@ -57,8 +57,9 @@ def serving_gate(difference: float | None, tolerance: float, error: str) -> Gate
 class GateKind(Protocol):
     """What a module here gives, as its ``KIND``.
 
-    It may have a method ``check(gate)`` as well, which raises a `SpecError` where the
-    fields of a gate do not fit. It is called before anything is trained.
+    It may have two more methods, called before anything is trained, which raise a
+    `SpecError`: ``check(gate)`` where the fields of a gate do not fit, and
+    ``check_pipeline(gate, spec)`` where the rest of the pipeline does not.
     """
 
     def judge(self, gate: GateSpec, metrics: Mapping[str, float]) -> GateResult:
@@ -75,7 +76,7 @@ class GateKind(Protocol):
 class RowsKind(Protocol):
     """A kind that judges the scores of test rows, in place of metrics.
 
-    Like a `GateKind`, it may have a method ``check(gate)``.
+    Like a `GateKind`, it may have the methods ``check`` and ``check_pipeline``.
     """
 
     def judge_rows(self, gate: GateSpec, rows: JudgedRows) -> GateResult:
@@ -97,8 +98,12 @@ def find_kind(name: str) -> GateKind | RowsKind:
     return kind
 
 
-def check_gate(gate: GateSpec) -> None:
+def check_gate(gate: GateSpec, spec: PipelineSpec | None = None) -> None:
     """Import the kind that a gate names, and have it check the gate's fields.
+
+    Args:
+        gate: names its kind.
+        spec: of the pipeline, to check against, too.
 
     Raises:
         SpecError: the kind refuses them.
@@ -109,6 +114,8 @@ def check_gate(gate: GateSpec) -> None:
         judge = getattr(kind, "judge_rows", None) or cast(GateKind, kind).judge
         inspect.signature(judge).bind(gate, {})
         getattr(kind, "check", lambda _: None)(gate)
+        if spec is not None:
+            getattr(kind, "check_pipeline", lambda *_: None)(gate, spec)
 
 
 def judge_gate(

@@ -13,7 +13,7 @@ from headrace.errors import SpecError
 from headrace.gates.kinds import RowsKind
 from headrace.gates.rows import JudgedRows, Membership
 from headrace.records import GateResult
-from headrace.spec import GateSpec
+from headrace.spec import GateSpec, PipelineSpec
 
 THRESHOLD = 0.62  # above the packaged digits, whose upper bound was 0.611
 
@@ -30,6 +30,15 @@ class KeepsItsRows:
                 f"0.5 to 1 and no arguments; it has threshold = {gate.threshold} and "
                 f"the arguments {gate.arguments}.",
                 f"Write for example threshold = {THRESHOLD}, which is the default.",
+            )
+
+    def check_pipeline(self, gate: GateSpec, spec: PipelineSpec) -> None:
+        """Refuse an evaluation that does not measure it."""
+        if spec.evaluation.depth != "full":
+            raise SpecError(
+                f'The gate {gate.name!r} needs evaluation.depth = "full"; it is '
+                f'"{spec.evaluation.depth}", which measures no membership inference.',
+                'Write depth = "full" in [evaluation], or leave the gate out.',
             )
 
     def judge_rows(self, gate: GateSpec, rows: JudgedRows) -> GateResult:

@@ -23,8 +23,9 @@ from headrace.gates.intervals import Numbers, linear_parts
 from headrace.gates.kinds import RowsKind
 from headrace.gates.paired import Paired, share_at_most
 from headrace.gates.rows import JudgedRows, Robustness, RungRows
+from headrace.media import ladder
 from headrace.records import GateResult, Record
-from headrace.spec import GateSpec
+from headrace.spec import GateSpec, PipelineSpec
 
 
 class Arguments(Record):
@@ -61,6 +62,23 @@ class KeepsItsScore:
     def check(self, gate: GateSpec) -> None:
         """Refuse a gate with other arguments than those of `Arguments`."""
         _arguments(gate)
+
+    def check_pipeline(self, gate: GateSpec, spec: PipelineSpec) -> None:
+        """Refuse a rung that the medium's ladder does not have."""
+        rung, steps = _arguments(gate).rung, ladder(spec.medium)
+        family = rung.rpartition(" ")[0]
+        if steps is None:
+            problem = f"the medium {spec.medium} has no robustness ladder"
+            raise SpecError(f"The gate {gate.name!r}: {problem}.", "Leave it out.")
+        levels = [f"{family} {one:g}" for one in steps.LEVELS.get(family, ())]
+        if family in steps.UNITS and (rung in levels or not levels):
+            return  # the levels of some families depend on the data
+        known = levels or [f"{name} LEVEL" for name in steps.UNITS]
+        raise SpecError(
+            f"The gate {gate.name!r} has the rung {rung!r}, which the ladder of the "
+            f"medium {spec.medium} does not have.",
+            f"There are {', '.join(known)}.",
+        )
 
     def judge_rows(self, gate: GateSpec, rows: JudgedRows) -> GateResult:
         """Pass only where the bound keeps the limit."""

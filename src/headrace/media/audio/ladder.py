@@ -19,7 +19,7 @@ UNITS = {
     "pitch": "semitones",
     "mu-law": "bits of a sample",
 }
-_LEVELS = {
+LEVELS = {
     "noise": (40.0, 30.0, 20.0, 10.0, 5.0, 0.0),
     "gain": (-20.0, -12.0, -6.0, -3.0, 6.0, 12.0),
     "speed": (0.7, 0.8, 0.9, 1.1, 1.25, 1.5),
@@ -38,7 +38,7 @@ _MU = 255.0
 def rungs(data: DataDescription) -> list[tuple[str, float]]:
     """Families and levels; those in seconds grow with the length of the sounds."""
     seconds = data.shape[0] / data.sample_rate_hz
-    levels = {**_LEVELS, "shift": tuple(share * seconds for share in _SHIFTS)}
+    levels = {**LEVELS, "shift": tuple(share * seconds for share in _SHIFTS)}
     return [(family, level) for family in UNITS for level in levels[family]]
 
 

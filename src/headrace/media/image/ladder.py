@@ -29,7 +29,7 @@ _PIXELS = {
     "shift right": (1.0, 2.0, 3.0, 4.0),
     "shift down": (1.0, 2.0, 3.0, 4.0),
 }
-_LEVELS = {
+LEVELS = {
     "noise": (5.0, 10.0, 25.0, 50.0, 100.0),
     "rotation": (5.0, 10.0, 15.0, 20.0, 30.0, 45.0),
     "brightness": (0.4, 0.6, 0.8, 1.25, 1.6),
@@ -43,7 +43,7 @@ def rungs(data: DataDescription) -> list[tuple[str, float]]:
     """Families and levels; those in pixels grow with larger images."""
     scale = max(1.0, min(data.shape[:2]) / _SIDE)
     pixels = {f: tuple(level * scale for level in v) for f, v in _PIXELS.items()}
-    levels = {**_LEVELS, **pixels}
+    levels = {**LEVELS, **pixels}
     return [(family, level) for family in UNITS for level in levels[family]]
 
 

@@ -21,7 +21,7 @@ UNITS = {
     "full width": "share of texts whose letters, digits and marks are full-width",
     "traditional": "share of texts in traditional Chinese characters",
 }
-_LEVELS = {
+LEVELS = {
     "typos": (0.02, 0.05, 0.1, 0.2),
     "upper case": (0.25, 0.5, 1.0),
     "lower case": (0.5, 1.0),
@@ -38,7 +38,7 @@ _FULL_WIDTH = {code: code + 0xFEE0 for code in range(0x21, 0x7F)} | {0x20: 0x300
 
 def rungs(data: DataDescription) -> list[tuple[str, float]]:
     """Families and levels."""
-    return [(family, level) for family in UNITS for level in _LEVELS[family]]
+    return [(family, level) for family in UNITS for level in LEVELS[family]]
 
 
 def shifted(

@@ -1,0 +1,60 @@
+"""Gates that no model could pass are refused before anything is trained."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from headrace.errors import SpecError
+from headrace.spec import PipelineSpec
+from headrace.use.checking import check_gates
+
+
+def spec_of(gate: dict[str, Any], **tables: Any) -> PipelineSpec:
+    fields = {"name": "one", "medium": "image", "data": {"source": "x"}, **tables}
+    return PipelineSpec.model_validate({**fields, "gates": [gate]})
+
+
+def robust(rung: str, **tables: Any) -> PipelineSpec:
+    arguments = {"rung": rung, "drop": 0.05}
+    return spec_of({"name": "robustness", "arguments": arguments}, **tables)
+
+
+@pytest.mark.parametrize("rung", ["noise 25", "blur 0.7", "blur 2.4"])
+def test_a_rung_of_the_ladder_is_taken(rung: str) -> None:
+    check_gates(robust(rung))  # the levels of blur grow with the images
+
+
+@pytest.mark.parametrize(
+    ("rung", "medium", "known"),
+    [
+        ("noise 26", "image", "noise 25, noise 50"),
+        ("noises 25", "image", "noise LEVEL"),
+        ("noise", "image", "noise LEVEL"),
+        ("noise 25", "audio", "noise 20, noise 10"),
+        ("noise 25", "text", "typos LEVEL"),
+    ],
+)
+def test_another_rung_is_refused(rung: str, medium: str, known: str) -> None:
+    with pytest.raises(SpecError, match=f"rung '{rung}', which the ladder") as caught:
+        check_gates(robust(rung, medium=medium))
+    assert known in caught.value.action
+
+
+@pytest.mark.parametrize("depth", ["quick", "standard"])
+def test_a_gate_on_membership_needs_that_it_is_measured(depth: str) -> None:
+    gate = {"name": "membership"}
+    with pytest.raises(SpecError, match=f'needs evaluation.depth = "full".*"{depth}"'):
+        check_gates(spec_of(gate, evaluation={"depth": depth}))
+    check_gates(spec_of(gate, evaluation={"depth": "full"}))
+
+
+def test_a_gate_on_a_class_that_is_not_declared_is_refused() -> None:
+    gate = {"name": "spam", "metric": "class=spma/f1", "threshold": 0.9}
+    data = {"source": "x", "classes": ["ham", "spam"]}
+    with pytest.raises(SpecError, match="no 'spma'") as caught:
+        check_gates(spec_of(gate, data=data))
+    assert caught.value.action == "Did you mean spam?"
+    check_gates(spec_of(gate))  # the classes are those of the data
+    check_gates(spec_of({**gate, "metric": "class=spam/f1"}, data=data))
