@@ -38,6 +38,7 @@ from headrace.spec.files import fields_of
 from headrace.stages.evaluation.report import slice_tables
 from headrace.stages.ingredients import FILE
 from headrace.state.ledger import Ledger
+from headrace.state.ledger.collections import collected_error
 from headrace.state.tracking import Tracking
 from headrace.state.tracking.artifacts import local_path
 from headrace.tasks import Task, task
@@ -295,14 +296,17 @@ def find_report(name: str, settings: Settings) -> str:
         NotFoundError: there is no such pipeline or version, or no run with a report.
         DependencyError: MLflow or the ledger does not answer.
     """
-    tracking = Tracking(settings)
+    tracking, ledger = Tracking(settings), Ledger(settings.database_url)
     if {"/", "@"} & set(name):
-        run_id = Ledger(settings.database_url).find(name).run_id
+        version = ledger.find(name)
+        if ledger.is_collected(version):
+            raise collected_error(version, IntegrityError)
+        run_id = version.run_id
     else:
         run_id = tracking.newest_run(name, TAG)
     if not run_id or not [*_existing(tracking, run_id, [REPORT])]:
         model = name.partition("/")[0].partition("@")[0]
-        if model not in Ledger(settings.database_url).models():
+        if model not in ledger.models():
             find_pipeline(model, settings)
         raise NotFoundError(
             f"{name} has no report.",

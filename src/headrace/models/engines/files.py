@@ -9,6 +9,8 @@ from pathlib import Path
 
 from headrace.errors import IntegrityError
 from headrace.settings import Settings
+from headrace.state.ledger import Ledger
+from headrace.state.ledger.collections import collected_error
 from headrace.state.ledger.rows import Version
 from headrace.state.tracking import GOLDEN_FILE, MODEL_FILE, Tracking, artifacts
 
@@ -18,13 +20,16 @@ def model_file(version: Version, settings: Settings) -> Iterator[Path]:
     """A copy of the Keras file of a version, checked by digest.
 
     Raises:
-        IntegrityError: it is gone, or not the file that was registered; and where the
-            block raises one, the same with the version and how to repair it.
+        IntegrityError: it is gone, perhaps for good, or not the file that was
+            registered; and where the block raises one, the same with the version and
+            how to repair it.
     """
     try:
         with _copy(version, settings) as path:
             yield path
     except IntegrityError as error:
+        if Ledger(settings.database_url).is_collected(version):
+            raise collected_error(version, IntegrityError) from error
         raise IntegrityError(f"{version}: {error.message}", mend(version)) from error
 
 

@@ -177,6 +177,7 @@ def load(name: str, settings: Settings | None = None) -> LoadedModel:
         IntegrityError: its file is gone or changed.
     """
     from headrace.state.ledger import Ledger
+    from headrace.state.ledger.collections import collected_error
     from headrace.state.tracking import Tracking
 
     settings = settings or Settings()
@@ -187,12 +188,18 @@ def load(name: str, settings: Settings | None = None) -> LoadedModel:
             f"There is no home at {settings.home}, so there is no model {name!r}.",
             "Run `headrace run` first, or set HEADRACE_HOME.",
         )
+    ledger = Ledger(settings.database_url)
     try:
-        version = Ledger(settings.database_url).find(name)
+        version = ledger.find(name)
     except NotFoundError as error:
         message = f"{error.message} The home is {settings.home}."
         raise NotFoundError(message, error.action) from None
-    return load_version(Tracking(settings), version)
+    try:
+        return load_version(Tracking(settings), version)
+    except IntegrityError as error:
+        if ledger.is_collected(version):
+            raise collected_error(version, IntegrityError) from error
+        raise
 
 
 def load_champion(name: str, settings: Settings | None = None) -> LoadedModel:

@@ -14,12 +14,13 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from headrace.data.anchored import AnchoredStore
-from headrace.errors import NotFoundError, UsageError
+from headrace.errors import IntegrityError, NotFoundError, UsageError
 from headrace.records import Record
 from headrace.settings import Settings
 from headrace.stages.promotion.signed import is_wanted, require_signed
 from headrace.state.disk import atomic_file, disk_errors
 from headrace.state.ledger import Ledger
+from headrace.state.ledger.collections import collected_error
 from headrace.state.signing.configuration import check_keys
 from headrace.state.signing.keys import SigningKey
 from headrace.state.signing.statements import sign_folder
@@ -83,6 +84,8 @@ def bundle(name: str, output: Path, settings: Settings) -> Bundled:
             "(promotion.signed), and no signing key is set.",
             "Set HEADRACE_SIGNING_KEY_FILE.",
         )
+    if ledger.is_collected(version):
+        raise collected_error(version, IntegrityError)
     packing = Packing(version, settings, ledger)
     files = packing.files(is_signed=key is not None)
     folder = f"{version.model}-{version.version}"

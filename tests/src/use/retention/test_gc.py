@@ -111,13 +111,23 @@ def test_each_collection_is_a_row_of_the_chain_and_verify_counts_it(
     assert "collected by headrace gc: 2 versions" in many.home.headrace("verify").out
 
 
-def test_a_collected_version_is_not_promoted(many: Many) -> None:
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("promote", "blobs", "2", "--force", "--reason", "x"),
+        ("bundle", "blobs/2", "--output", "two.tar"),
+        ("open", "blobs/2"),
+        ("explain", "blobs/2", "0"),
+    ],
+    ids=lambda command: command[0],
+)
+def test_whatever_needs_a_collected_version_says_so(
+    many: Many, command: tuple[str, ...]
+) -> None:
     many.home.headrace(*ALL)
-    answer = many.home.headrace(
-        *("promote", "blobs", "2", "--force", "--reason", "x", "--json")
-    )
+    answer = many.home.headrace(*command, "--json")
     assert answer.exit_code == 1
-    assert "collected by `headrace gc`" in answer.json["reason"]
+    assert "were collected by `headrace gc`" in answer.json["reason"]
 
 
 POINTS = [
