@@ -74,7 +74,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, mlflow_database: Path) -> Hom
 def ran(home: Home, prefect_server: str) -> dict[str, Any]:
     """The first run of a pipeline that `headrace new` made."""
     options = ("--medium", "audio", "--task", "transcription", "--group", "speaker")
-    data = ("--data", "clips", "--label", "transcript", "--json")
+    data = ("--data", "clips", "--json")  # `transcript` is known by its name
     made = home.headrace("new", "words", *options, *data)
     assert made.exit_code == 0, made.err
     assert made.json["vocabulary"] == {"unit": "words", "size": 3}

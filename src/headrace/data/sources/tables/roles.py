@@ -23,6 +23,7 @@ from headrace.data.sources.tables.tabular import (
 )
 from headrace.errors import SourceError, SpecError
 from headrace.media.chunks import Reading, split_named
+from headrace.spec.pipeline import task_default
 
 # Columns that identify rows, and so are no labels.
 _NUMBERS = ("id", "index", "idx", "no", "nr", "row", "uid", "key", "序号", "编号")
@@ -142,7 +143,8 @@ def find_label(kinds: Mapping[str, pa.DataType], reading: Reading) -> str | None
     """The column of labels that `reading` names, or one with a usual name."""
     if reading.label in kinds:
         return reading.label
-    return find_named([name for name, kind in kinds.items() if is_flat(kind)], LABELS)
+    usual = (*(task_default(reading.task, "LABELS") or ()), *LABELS)
+    return find_named([name for name, kind in kinds.items() if is_flat(kind)], usual)
 
 
 def is_flat(kind: pa.DataType) -> bool:
