@@ -23,6 +23,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Iterator
+from pathlib import Path
 from typing import IO, Any, NoReturn
 
 import pytest
@@ -38,6 +39,8 @@ MODULES = {
 }
 COLD = children.start
 _NUMBER = struct.Struct("!q")
+# The folder of the tests may be there as the present one only.
+_PATH = (str(Path(__file__).resolve().parents[1]), *sys.path)
 
 
 class Forker:
@@ -62,7 +65,7 @@ class Forker:
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
                     start_new_session=True,
-                    env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+                    env={**os.environ, "PYTHONPATH": os.pathsep.join(_PATH)},
                 )
         return self._ours
 

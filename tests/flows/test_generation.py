@@ -54,11 +54,13 @@ def ran(home: Home, prefect_server: str) -> dict[str, Any]:
     assert 'builder = "gru_lm"' in text
     assert "arguments = { order = 5 }" in text
     assert "arguments = { gain = 0.01 }" in text
+    known = {*"\n".join(notes(DOCUMENTS, 0))}
+    assert f"\nmax_tokens = {len(known) + 2}\n" in text
     sizes = "".join(f"{name} = {value}\n" for name, value in SMALL.items())
-    head, training = text.split("\n[training]")
-    rest = training[training.index("\n\n") :]
-    text = f"{head}\n[model.arguments]\n{sizes}\n"
-    text += f"[training]\nepochs = {EPOCHS}\ncanaries = 4{rest}"
+    text = re.sub(r"max_tokens = \d+\n", sizes, text)
+    text = re.sub(
+        r"(?<=\[training\]\n)epochs = .*", f"epochs = {EPOCHS}\ncanaries = 4", text
+    )
     file.write_text(text.replace("order = 5", "order = 1"))
     answer = home.headrace("run", "notes", "--json")
     assert answer.exit_code in (0, 1), answer.err

@@ -136,3 +136,12 @@ class Surveyor(Protocol):
             items: the number of different ones.
             rejected: the labels of rows that cannot be read.
         """
+
+    def arguments(self, items: Iterable[pa.ChunkedArray]) -> dict[str, Any]:
+        """Arguments of a model that follow from what it learns from; none by default.
+
+        Args:
+            items: of each shard as they are stored, without those of test; they are
+                read when they are asked for.
+        """
+        return {}

@@ -12,10 +12,11 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace.data.snapshots.reading import read_rejected, read_shard, shards_of
@@ -177,8 +178,17 @@ def inspect(data: DataSpec, medium: str, task: str, settings: Settings) -> Inspe
         counts.update(("train" if s == "val" else s, label) for s, label in pairs)
         items += pc.count_distinct(table["item"]).as_py()  # equal ones share a shard
     rejected = read_rejected(snapshot)["label"].to_pylist()
-    survey = task_named(task).survey.survey(data.source, counts, items, rejected)
-    return Inspection(data, snapshot, survey)
+    surveyor = task_named(task).survey
+    survey = surveyor.survey(data.source, counts, items, rejected)
+    arguments = {**survey.arguments, **surveyor.arguments(_learned_items(snapshot))}
+    return Inspection(data, snapshot, replace(survey, arguments=arguments))
+
+
+def _learned_items(snapshot: SnapshotRecord) -> Iterator[pa.ChunkedArray]:
+    for shard in shards_of(snapshot):
+        medium = snapshot.description.medium  # the name of the column as well
+        table = read_shard(snapshot, shard, ["split", medium])
+        yield table.filter(pc.not_equal(table["split"], "test"))[medium]
 
 
 def epochs_for(recipe: TrainingSpec, rows: int, least_steps: int) -> int:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from headrace.errors import Refusal
 from headrace.tasks import Surveyor
 from headrace.tasks.forms import Counts, Survey
 from headrace.tasks.generation.gates import ORDER
+from headrace.tasks.generation.writing import FIRST
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 LEAST_DOCUMENTS = 20
 LEAST_STEPS = 1_000
+MOST_TOKENS = 8_000  # that the families have themselves
 
 
 class DocumentSurvey(Surveyor):
@@ -63,6 +68,18 @@ class DocumentSurvey(Surveyor):
             ],
             least_steps=LEAST_STEPS,
         )
+
+    def arguments(self, items: Iterable[pa.ChunkedArray]) -> dict[str, Any]:
+        """The size of the vocabulary, where that is less than the family's.
+
+        A network gives a probability to each of its places, used or not.
+        """
+        characters: set[str] = set()
+        for column in items:
+            for text in column.cast("large_string").to_pylist():
+                characters.update(text)
+        size = len(characters) + FIRST
+        return {"max_tokens": size} if size < MOST_TOKENS else {}
 
 
 PART = DocumentSurvey()
