@@ -31,7 +31,7 @@ RECIPE = {
     "schedule": "cosine",
     "weight_decay": 0.01,
 }
-LEAST_STEPS = 1_000
+LEAST_STEPS = 700
 _UNKNOWN = 1  # the id of all characters that are not in the vocabulary
 _UNKNOWN_NATS = math.log(0x110000 - 0x800)
 _MULTIPLIER = 31_337  # times a place in a table, it stays within 32 bits

@@ -37,7 +37,7 @@ RECIPE = {
     "schedule": "cosine",
     "weight_decay": 0.01,
 }
-LEAST_STEPS = 1_000
+LEAST_STEPS = 700
 # Attention between all characters of a document takes memory by its square.
 LONGEST = 8_192  # bytes
 _SLOWEST = 10_000.0  # characters of the slowest rotation, by 2 pi

@@ -137,11 +137,12 @@ class Surveyor(Protocol):
             rejected: the labels of rows that cannot be read.
         """
 
-    def arguments(self, items: Iterable[pa.ChunkedArray]) -> dict[str, Any]:
-        """Arguments of a model that follow from what it learns from; none by default.
+    def look(self, survey: Survey, items: Iterable[pa.ChunkedArray]) -> Survey:
+        """The survey with what the items say; by default they say nothing.
 
         Args:
+            survey: of the labels.
             items: of each shard as they are stored, without those of test; they are
                 read when they are asked for.
         """
-        return {}
+        return survey

@@ -193,6 +193,9 @@ class Survey:
         findings: warnings about the data.
         arguments: of the model, in place of the family's defaults.
         least_steps: of training, where the task needs more than the family.
+        most_epochs: after which a network of the task knows the data by heart; 0: as
+            many as few rows need.
+        examples: of an epoch, where they are not the rows.
     """
 
     rows: dict[str, int]
@@ -207,3 +210,5 @@ class Survey:
     findings: Sequence[Finding] = field(default_factory=list)
     arguments: dict[str, Any] = field(default_factory=dict)
     least_steps: int = 0
+    most_epochs: int = 0
+    examples: int = 0

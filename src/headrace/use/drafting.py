@@ -12,7 +12,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -180,8 +180,7 @@ def inspect(data: DataSpec, medium: str, task: str, settings: Settings) -> Inspe
     rejected = read_rejected(snapshot)["label"].to_pylist()
     surveyor = task_named(task).survey
     survey = surveyor.survey(data.source, counts, items, rejected)
-    arguments = {**survey.arguments, **surveyor.arguments(_learned_items(snapshot))}
-    return Inspection(data, snapshot, replace(survey, arguments=arguments))
+    return Inspection(data, snapshot, surveyor.look(survey, _learned_items(snapshot)))
 
 
 def _learned_items(snapshot: SnapshotRecord) -> Iterator[pa.ChunkedArray]:
@@ -191,10 +190,12 @@ def _learned_items(snapshot: SnapshotRecord) -> Iterator[pa.ChunkedArray]:
         yield table.filter(pc.not_equal(table["split"], "test"))[medium]
 
 
-def epochs_for(recipe: TrainingSpec, rows: int, least_steps: int) -> int:
+def epochs_for(
+    recipe: TrainingSpec, rows: int, least_steps: int, most_epochs: int = 0
+) -> int:
     """How many epochs so few or so many rows need; 0 if as many as in the recipe."""
     steps = -(-rows // recipe.batch_size)
-    least = min(MOST_EPOCHS, -(-least_steps // steps))
+    least = min(most_epochs or MOST_EPOCHS, -(-least_steps // steps))
     most = max(FEWEST_EPOCHS, MOST_STEPS // steps)
     epochs = min(max(recipe.epochs, least), max(most, least))
     return 0 if epochs == recipe.epochs else epochs
@@ -221,7 +222,8 @@ def _tables(inspection: Inspection) -> Iterator[str]:
         yield from _table("[model.arguments]", chosen)
     recipe = TrainingSpec.model_validate(recipe_of(description.medium, builder, task))
     rows, least = survey.rows["train"], max(least_steps(builder), survey.least_steps)
-    if epochs := epochs_for(recipe, rows, least):
+    examples = survey.examples or rows
+    if epochs := epochs_for(recipe, examples, least, survey.most_epochs):
         yield from ("", "[training]", f"epochs = {epochs}  # for {rows:,} rows")
     champion: dict[str, Any] = {"name": "champion"}
     if gain := task_default(task, "GAIN"):

@@ -28,6 +28,11 @@ def test_few_rows_get_more_epochs_and_many_get_fewer(rows: int, epochs: int) -> 
     assert epochs_for(RECIPE, rows, 300) == epochs
 
 
+def test_a_task_may_know_after_how_many_epochs_its_data_is_known_by_heart() -> None:
+    assert epochs_for(RECIPE, 320, 3_000) == 200
+    assert epochs_for(RECIPE, 320, 3_000, most_epochs=16) == 16
+
+
 @pytest.mark.parametrize("epochs", [1, 2])
 def test_a_recipe_that_is_short_stays_short(epochs: int) -> None:
     recipe = TrainingSpec(epochs=epochs, batch_size=32)

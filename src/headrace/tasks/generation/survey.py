@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import Refusal
 from headrace.tasks import Surveyor
 from headrace.tasks.forms import Counts, Survey
 from headrace.tasks.generation.gates import ORDER
+from headrace.tasks.generation.head import CROP
 from headrace.tasks.generation.writing import FIRST
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 LEAST_DOCUMENTS = 20
-LEAST_STEPS = 1_000
+# With 370 kB of messages, 6 epochs gave 1.71 nats per character and 16 gave 1.81; with
+# 90 kB, 8 gave 2.00, 16 gave 2.17 and 28 gave 2.52.
+MOST_EPOCHS = 6
 MOST_TOKENS = 8_000  # that the families have themselves
 
 
@@ -66,20 +70,23 @@ class DocumentSurvey(Surveyor):
                 "on",
                 f"the gate asks for a lower loss than Kneser-Ney of order {ORDER} has",
             ],
-            least_steps=LEAST_STEPS,
+            most_epochs=MOST_EPOCHS,
         )
 
-    def arguments(self, items: Iterable[pa.ChunkedArray]) -> dict[str, Any]:
-        """The size of the vocabulary, where that is less than the family's.
+    def look(self, survey: Survey, items: Iterable[pa.ChunkedArray]) -> Survey:
+        """The size of the vocabulary, and the number of crops.
 
-        A network gives a probability to each of its places, used or not.
+        A network gives a probability to each place of the vocabulary, used or not.
         """
         characters: set[str] = set()
+        crops = 0
         for column in items:
             for text in column.cast("large_string").to_pylist():
                 characters.update(text)
+                crops += 1 + len(text) // CROP
         size = len(characters) + FIRST
-        return {"max_tokens": size} if size < MOST_TOKENS else {}
+        arguments = {"max_tokens": size} if size < MOST_TOKENS else {}
+        return replace(survey, arguments=arguments, examples=crops)
 
 
 PART = DocumentSurvey()

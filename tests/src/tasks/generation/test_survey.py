@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pyarrow as pa
 import pytest
 
 from headrace.errors import Refusal
@@ -17,6 +18,18 @@ def test_gates_need_no_figure_from_the_user() -> None:
     assert survey.rows == {"train": 80, "test": 20}
     known = known_gates("generation")
     assert all("threshold" in known[gate["name"]] for gate in survey.gates)
+
+
+def test_the_size_of_the_vocabulary_and_the_crops_come_from_the_documents() -> None:
+    survey = PART.survey(
+        "x.txt", Counter({("train", ""): 80, ("test", ""): 20}), 100, []
+    )
+    texts = [pa.chunked_array([["ab", "c" * 64]]), pa.chunked_array([["床前" * 64]])]
+    found = PART.look(survey, texts)
+    assert found.arguments == {"max_tokens": 7}  # five, the bounds and the unknown
+    assert found.examples == 1 + 2 + 3
+    many = pa.chunked_array([["".join(map(chr, range(0x4E00, 0x4E00 + 8_000)))]])
+    assert PART.look(survey, [many]).arguments == {}
 
 
 def test_too_few_documents_are_refused() -> None:
