@@ -9,7 +9,7 @@ import pytest
 
 from headrace.errors import Refusal
 from headrace.spec.pipeline import known_gates
-from headrace.tasks.generation.survey import PART
+from headrace.tasks.generation.survey import LARGE, PART
 
 
 def test_gates_need_no_figure_from_the_user() -> None:
@@ -29,7 +29,7 @@ def test_the_size_of_the_vocabulary_and_the_crops_come_from_the_documents() -> N
     assert found.arguments == {"max_tokens": 7}  # five, the bounds and the unknown
     assert found.examples == 1 + 2 + 3
     many = pa.chunked_array([["".join(map(chr, range(0x4E00, 0x4E00 + 8_000)))]])
-    assert PART.look(survey, [many]).arguments == {}
+    assert PART.look(survey, [many]).arguments == LARGE
 
 
 def test_too_few_documents_are_refused() -> None:
