@@ -12,7 +12,8 @@ from headrace.models import build, builder_name, check_arguments, find_builder
 from headrace.records import DataDescription
 from headrace.spec import GateSpec, PipelineSpec
 from headrace.tasks import task
-from headrace.tasks.forms import some
+
+_SHOWN = 10
 
 
 def check_builder(spec: PipelineSpec, folder: Path) -> str:
@@ -67,7 +68,9 @@ def _check_class(gate: GateSpec, spec: PipelineSpec) -> None:
         raise SpecError(
             f"The gate {gate.name!r} has the metric {gate.metric!r}, and data.classes "
             f"has no {name!r}.",
-            did_you_mean(name, classes, f"The classes are {some(classes, 10)}."),
+            did_you_mean(
+                name, classes, f"The classes are {', '.join(classes[:_SHOWN])}."
+            ),
         )
 
 
