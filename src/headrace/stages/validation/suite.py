@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headrace.errors import SpecError, did_you_mean
+from headrace.imports import load_jsonschema
 from headrace.stages.validation import docs
 from headrace.stages.validation.checks import (
     COLUMN_KEYS,
@@ -81,6 +82,7 @@ def load() -> None:
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "False")
     if "great_expectations" in sys.modules:
         return
+    load_jsonschema()
     later = _Later()
     sys.meta_path.insert(0, later)
     try:

@@ -26,18 +26,7 @@ MISTAKES = "Answers that the recogniser does not understand"
 
 TAKES = "wave"
 SPEAKS = True
-# Usual names of the column of texts in a table; they come before those of labels.
-LABELS = (
-    "transcript",
-    "transcription",
-    "sentence",
-    "text",
-    "utterance",
-    "normalized_text",
-    "words",
-    "文本",
-    "转写",
-)
+LABELS_ARE_TEXTS = True
 BUILDERS = {"audio": "speech_vae"}
 GATES = {
     "text": {"metric": "test_text_accuracy", "direction": "min"},

@@ -10,18 +10,7 @@ TAKES = "sequence"
 # An item that is longer than a model's shape is answered in parts.
 JOINS_PARTS = True
 # The family of models of a medium, where a pipeline names none.
-# Usual names of the column of texts in a table; they come before those of labels.
-LABELS = (
-    "transcript",
-    "transcription",
-    "sentence",
-    "text",
-    "utterance",
-    "normalized_text",
-    "words",
-    "文本",
-    "转写",
-)
+LABELS_ARE_TEXTS = True
 BUILDERS = {"audio": "ctc_crnn"}
 # Metrics that `headrace compare` shows, and their short names.
 SHOWN = {

@@ -13,6 +13,7 @@ from headrace.data.sources.tables.tabular import (
     ITEMS,
     LABELS,
     SPLITS,
+    TRANSCRIPTS,
     Table,
     each_once,
     find_named,
@@ -143,7 +144,8 @@ def find_label(kinds: Mapping[str, pa.DataType], reading: Reading) -> str | None
     """The column of labels that `reading` names, or one with a usual name."""
     if reading.label in kinds:
         return reading.label
-    usual = (*(task_default(reading.task, "LABELS") or ()), *LABELS)
+    are_texts = bool(task_default(reading.task, "LABELS_ARE_TEXTS"))
+    usual = (*TRANSCRIPTS * are_texts, *LABELS)
     return find_named([name for name, kind in kinds.items() if is_flat(kind)], usual)
 
 

@@ -31,6 +31,11 @@ LABELS = (
     *("class_name", "class_label", "emotion", "polarity", "rating", "stars"),
     *("标签", "类别", "分类", "情感", "主题"),
 )
+# Of a column of labels where these are texts; before the usual names of labels.
+TRANSCRIPTS = (
+    *("transcript", "transcription", "sentence", "text", "utterance"),
+    *("normalized_text", "words", "文本", "转写"),
+)
 SPLITS = ("split", "set", "partition", "subset", "fold")
 # What makes a column of its cells, by the name of the column.
 Makers = Mapping[str, Callable[[Sequence[Any]], pa.Array]]
