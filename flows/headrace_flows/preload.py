@@ -16,7 +16,9 @@ from headrace.imports import load_jsonschema
 from headrace.models import builder_names, check_arguments, find_builder
 from headrace.models.logged.serving_check import keep_spare
 from headrace.stages.beside import Beside, beside
+from headrace.state.tracking.connection import import_mlflow
 from headrace.use.checking import check_gates
+from headrace_flows.libraries import load_validation
 from headrace_flows.run import Run
 
 log = logging.getLogger("headrace")
@@ -64,13 +66,11 @@ def _loading(run: Run) -> Iterator[Beside]:
         keep_spare()  # first: the process knows what is loaded before it
     if not _is_of_headrace(run.plan.builder):
         _check_builder(run)
-    from headrace.stages.validation import suite
     from headrace.state.tracking import Tracking
-    from headrace.state.tracking.connection import import_mlflow
 
     load_jsonschema()
     import_mlflow()  # first: Great Expectations needs much of what it imports
-    with beside(None if last.contract else suite.load) as other:
+    with beside(None if last.contract else load_validation) as other:
         Tracking(run.plan.settings).experiment(run.spec.name)
         import headrace_flows.train  # noqa: F401
 

@@ -53,6 +53,7 @@ STAGES = {
     "register": "registration",
     "promote": "promotion",
 }
+_WITH_DATA = {"ingest", "validate", "train", "evaluate"}
 UNCHANGED = "nothing it depends on has changed"
 
 R = TypeVar("R", bound=Record)
@@ -273,7 +274,8 @@ class Run:
             state, why = "resumed", f"went on from {self.resumed_from}"
         self._report(stage, state, why, time.perf_counter() - started)
         setattr(self, STAGES[stage], record)
-        _give_memory_back()
+        if stage in _WITH_DATA:
+            _give_memory_back()
         return record
 
     def _report(self, stage: str, state: Any, why: str, seconds: float) -> None:

@@ -6,6 +6,7 @@ unpickles. Only failures of dependencies are retried; a failed check would fail 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar, cast
 
@@ -26,6 +27,7 @@ from headrace.records import (
 )
 from headrace_flows.events import emit, emit_snapshot
 from headrace_flows.fit import train_here, train_pool, train_there
+from headrace_flows.libraries import load_rest
 from headrace_flows.run import Run
 
 R = TypeVar("R", bound=Record)
@@ -86,7 +88,13 @@ def validate(run: Run, snapshot: SnapshotRecord) -> ContractRecord:
 
     data = run.spec, snapshot, run.plan.store, run.plan.settings
     work = partial(validation.validate, *data)
-    return run.perform(key, lambda: run.beside(work))
+    return run.perform(key, lambda: _meanwhile(run.beside.begin(work)))
+
+
+def _meanwhile(ended: Callable[[], R]) -> R:
+    """Load what the next stages need while the other process works."""
+    load_rest()
+    return ended()
 
 
 @task(name="train", task_run_name="train {run.title}", **_ONCE)

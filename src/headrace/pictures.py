@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 INK, ACCENT = "#1f3a5f", "#d1495b"
+_DPI = 110
 _WIDTH = 10  # inches of a grid
 _LETTERS_PER_INCH = 15  # of a caption
 
@@ -31,7 +32,7 @@ def new_figure(width: float, height: float, layout: Any = "constrained") -> Figu
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), layout=layout)
+    figure = Figure(figsize=(width, height), dpi=_DPI, layout=layout)
     FigureCanvasAgg(figure)
     return figure
 
@@ -83,7 +84,10 @@ def save(figure: Figure, path: Path) -> None:
         text.set_fontfamily(fonts or None)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
-        figure.savefig(path, dpi=110)
+        if (engine := figure.get_layout_engine()) is not None:
+            engine.execute(figure)
+            figure.set_layout_engine(None)  # else all would be drawn twice
+        figure.savefig(path)
 
 
 def draw_curves(

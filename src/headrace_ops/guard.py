@@ -2,7 +2,8 @@
 
 The parent holds the write end of the guard's standard input. When it is closed, the
 guard terminates the command, and kills its process group after the grace period.
-Usage: ``python -m headrace_ops.guard SECONDS COMMAND ...``.
+Usage: ``python -m headrace_ops.guard SECONDS COMMAND ...``. In place of a command, it
+can be some work in a fork of the parent.
 """
 
 from __future__ import annotations
@@ -14,9 +15,13 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any, NoReturn, TypeAlias
 
+from headrace.state import children
+
+Guard: TypeAlias = subprocess.Popen[Any] | children.Forked
 GRACE_SECONDS = 10
 LONGEST_GRACE_SECONDS = 60
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
@@ -47,6 +52,35 @@ def start(
         )
 
 
+def fork(name: str, work: Callable[[], None], log_path: str) -> children.Forked:
+    """Do some work in a guarded fork of this process, as `start` runs a command.
+
+    Args:
+        name: of the process.
+        work: what it does; see `children.Forked`.
+    """
+    reading, writing = os.pipe()
+    with open(log_path, "ab") as log:
+        guarded = children.Forked(
+            "headrace-guard",
+            partial(_guard_fork, name, work),
+            (reading, log.fileno(), log.fileno()),
+            has_session=True,
+            stdin=open(writing, "wb"),
+        )
+    os.close(reading)
+    return guarded
+
+
+def _guard_fork(name: str, work: Callable[[], None]) -> NoReturn:
+    def guarded() -> None:
+        _end_with_guard()
+        work()
+
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    _watch(children.Forked(name, guarded, (nothing, 1, 2)), GRACE_SECONDS)
+
+
 @contextlib.contextmanager
 def piped(
     command: list[str], grace_seconds: int = GRACE_SECONDS
@@ -71,7 +105,7 @@ def _guarded(grace_seconds: int) -> list[str]:
     return [sys.executable, "-Pm", "headrace_ops.guard", str(grace_seconds)]
 
 
-def stop(*guards: subprocess.Popen[Any]) -> None:
+def stop(*guards: Guard) -> None:
     """End guarded commands at the same time, and wait for them."""
     for guard in guards:
         if guard.stdin is not None:
@@ -93,7 +127,11 @@ def main() -> None:
         stdin=subprocess.DEVNULL,
         preexec_fn=_end_with_guard if sys.platform == "linux" else None,  # noqa: PLW1509
     )
-    watch = (child, int(sys.argv[1]))
+    _watch(child, int(sys.argv[1]))
+
+
+def _watch(child: Guard, grace_seconds: int) -> NoReturn:
+    watch = (child, grace_seconds)
     threading.Thread(target=_end_with_parent, args=watch, daemon=True).start()
     code = child.wait()
     # End the command's children too, which may hold the port of a restarted server.
@@ -108,7 +146,7 @@ def _end_with_guard() -> None:
     ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGTERM)
 
 
-def _end_with_parent(child: subprocess.Popen[bytes], grace_seconds: int) -> None:
+def _end_with_parent(child: Guard, grace_seconds: int) -> None:
     while os.read(0, 4096):
         pass
     child.terminate()

@@ -11,11 +11,11 @@ import fcntl
 import json
 import os
 import socket
-import subprocess
 import time
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 
@@ -24,6 +24,9 @@ from headrace.settings import Settings, variable
 from headrace.state.disk import atomic_file
 from headrace.state.logins import LIVE_FILE, LOCK_FILE, OWN, live_servers
 from headrace_ops.environment import mlflow_has_users
+
+if TYPE_CHECKING:
+    from headrace_ops.guard import Guard
 
 START_LIMIT_SECONDS = 120
 ENDING_LIMIT_SECONDS = 30
@@ -126,9 +129,7 @@ def free_port(preferred: int = 0, host: str = "127.0.0.1") -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_until(
-    ready: Callable[[], bool], process: subprocess.Popen[bytes], what: str, log: Path
-) -> None:
+def wait_until(ready: Callable[[], bool], process: Guard, what: str, log: Path) -> None:
     """Wait until a server answers.
 
     Raises:

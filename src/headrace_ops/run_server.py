@@ -16,7 +16,9 @@ from collections.abc import Iterator
 from headrace.credentials import hide_credentials
 from headrace.errors import DependencyError
 from headrace.home import make_private
+from headrace.imports import load_jsonschema
 from headrace.settings import Settings, restore_variables, variable
+from headrace.state import children
 from headrace.state.disk import full_disk, is_full
 from headrace.state.logins import new_login
 from headrace_ops import environment, guard, live
@@ -61,18 +63,13 @@ class TemporaryServer:
         self._cleanup.enter_context(restore_variables(*environment.CLIENT_VARIABLES))
         login = environment.prefect_login() or new_login()
         os.environ.update(environment.prefect_variables(login))
-        self._start = functools.partial(
-            guard.start,
-            [sys.executable, "-Pm", "headrace_ops.run_server", str(port)],
-            {
-                **os.environ,
-                "PREFECT_SERVER_API_AUTH_STRING": login.text,
-                "PREFECT_UI_ENABLED": "0",
-                "PREFECT_API_BLOCKS_REGISTER_ON_START": "0",
-                "PREFECT__SERVER_EPHEMERAL": "1",
-            },
-            str(self._log),
-        )
+        variables = {
+            "PREFECT_SERVER_API_AUTH_STRING": login.text,
+            "PREFECT_UI_ENABLED": "0",
+            "PREFECT_API_BLOCKS_REGISTER_ON_START": "0",
+            "PREFECT__SERVER_EPHEMERAL": "1",
+        }
+        self._start = functools.partial(_start, port, variables, str(self._log))
         self._guard = self._start()
 
     def wait(self) -> None:
@@ -101,6 +98,28 @@ class TemporaryServer:
         """End the server, and remove its login from the environment."""
         guard.stop(self._guard)
         self._cleanup.close()
+
+
+def _start(port: int, variables: dict[str, str], log: str) -> guard.Guard:
+    """Start the temporary server: a fork, where that is safe, imports half as much."""
+    if children.can_fork():
+        load_jsonschema()
+        import prefect.client.orchestration  # noqa: F401
+
+        work = functools.partial(_serve_in_fork, port, variables)
+        return guard.fork("prefect-server", work, log)
+    command = [sys.executable, "-Pm", "headrace_ops.run_server", str(port)]
+    return guard.start(command, {**os.environ, **variables}, log)
+
+
+def _serve_in_fork(port: int, variables: dict[str, str]) -> None:
+    os.environ.update(variables)
+    from prefect.context import refresh_global_settings_context
+
+    from headrace_ops.prefect_server import serve
+
+    refresh_global_settings_context()
+    serve("127.0.0.1", port, is_lasting=False)
 
 
 class Server:

@@ -212,6 +212,20 @@ def test_only_folders_of_dead_processes_of_this_user_are_swept(
     assert (victim / "kept").is_file()
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", "<&- >&- 2>&-"])
+def test_a_command_runs_with_closed_streams(closed: str, tmp_path: Path) -> None:
+    command = f'exec "$0" -m headrace_cli list --json {closed}'
+    ran = subprocess.run(
+        ["sh", "-c", command, sys.executable],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert bool(ran.stdout) == (closed in {"2>&-", "<&-"})
+
+
 def test_an_interrupt_while_the_command_is_still_imported_is_told(
     tmp_path: Path,
 ) -> None:

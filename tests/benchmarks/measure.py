@@ -229,15 +229,15 @@ class Sampler:
         if process.status() == psutil.STATUS_ZOMBIE:
             return
         if pid != self._root:  # what it runs may change after its first moment
-            sampled.role = role(process.cmdline()) or sampled.role
+            sampled.role = role(process.cmdline(), process.name()) or sampled.role
         sampled.cpu_seconds = machine.seconds_of(process)
         sampled.peak_bytes = max(sampled.peak_bytes, _peak_bytes(process))
 
 
-def role(command: Sequence[str]) -> str:
-    """What a process of Headrace is there for, by its command line."""
+def role(command: Sequence[str], name: str = "") -> str:
+    """What a process of Headrace is there for: a fork has a name of its own only."""
     text = " ".join(command)
-    if "headrace_ops.run_server" in text:
+    if name == "prefect-server" or "headrace_ops.run_server" in text:
         return "server"
     if "headrace.models.engines." in text:
         return "engines"

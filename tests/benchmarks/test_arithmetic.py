@@ -113,6 +113,7 @@ def test_processes_are_known_by_what_they_do() -> None:
     python = "/venv/bin/python"
     guard = [python, "-m", "headrace_ops.guard"]
     assert role([*guard, python, "-m", "headrace_ops.run_server", "4200"]) == "server"
+    assert role([python, "headrace", "run"], "prefect-server") == "server"
     assert role([python, "-c", "from multiprocessing.spawn import x"]) == "worker"
     assert (
         role([python, "-m", "headrace.models.logged.loading"])

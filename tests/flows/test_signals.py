@@ -91,12 +91,10 @@ def test_an_interrupt_during_training_cancels_everywhere(
 def test_a_killed_run_leaves_no_server(started: Watched) -> None:
     started.wait_for("ingest: first run")
     children = psutil.Process(started.process.pid).children(recursive=True)
-    commands = [" ".join(child.cmdline()) for child in children]
     servers = [
-        c
-        for c in commands
-        if ("uvicorn" in c or "headrace_ops.run_server" in c)
-        and "headrace_ops.guard" not in c
+        child
+        for child in children
+        if child.name() == "prefect-server" or "uvicorn" in " ".join(child.cmdline())
     ]
     assert len(servers) == 1, "ours, and not one of Prefect's own beside it"
     started.process.kill()

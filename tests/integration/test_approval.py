@@ -205,9 +205,9 @@ def test_a_suspended_run_survives_a_restart_of_everything(
         assert (code, answer["status"], answer["resumed"]) == (0, "promoted", [wanting])
         prefect.wait(wanting, "Promoted")
         assert prefect.stages(wanting)[-6:] == [
-            *((stage, "Cached") for stage in ("ingest", "validate")),
-            *((stage, "Cached") for stage in ("train", "evaluate")),
-            *((stage, "Completed") for stage in ("register", "promote")),
+            *((f"{stage} wanting", "Cached") for stage in ("ingest", "validate")),
+            *((f"{stage} wanting", "Cached") for stage in ("train", "evaluate")),
+            *((f"{stage} wanting", "Completed") for stage in ("register", "promote")),
         ]
         _, told = services.headrace("history", "wanting")
         assert [entry["to"] for entry in told["history"]] == [1]
@@ -275,6 +275,8 @@ def test_a_webhook_is_told_of_requests_refusals_rollbacks_and_failures(
             json={"parameters": parameters},
         ).json()["id"]
         prefect.wait(failing, "Failed")
-        said("telling: Failed", "no data at", f"/runs/flow-run/{failing}")
+        said(
+            "telling source=data.npz: Failed", "no data at", f"/runs/flow-run/{failing}"
+        )
     finally:
         services.headrace("deploy", HEADRACE_PROJECT=str(project))

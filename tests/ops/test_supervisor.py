@@ -146,17 +146,21 @@ def test_workers_end_before_servers_and_the_database_last(
     assert [text.strip() for text in ended] == ["cpu worker", "prefect", "postgres"]
 
 
+COMMAND = "guard.start(sys.argv[1:], dict(os.environ), os.devnull)"
+FORK = "guard.fork('work', lambda: os.execv(sys.argv[1], sys.argv[1:]), os.devnull)"
+
+
+@pytest.mark.parametrize("guarded", [COMMAND, FORK], ids=["command", "fork"])
 @pytest.mark.parametrize("victim", ["parent", "guard"])
-def test_a_command_ends_when_its_parent_or_its_guard_is_killed(
-    tmp_path: Path, victim: str
+def test_what_is_guarded_ends_when_its_parent_or_its_guard_is_killed(
+    tmp_path: Path, victim: str, guarded: str
 ) -> None:
-    if victim == "guard" and sys.platform != "linux":
+    if sys.platform != "linux" and (victim == "guard" or guarded == FORK):
         pytest.skip("only Linux tells a process that its parent is gone")
     server = Server(tmp_path, "one", STAYS)
     code = (
         "import sys; from headrace_ops import guard; import os, time;"
-        "g = guard.start(sys.argv[1:], dict(os.environ), os.devnull);"
-        "print(g.pid, flush=True); time.sleep(600)"
+        f"g = {guarded}; print(g.pid, flush=True); time.sleep(600)"
     )
     parent = subprocess.Popen(
         [sys.executable, "-c", code, *server.service.command],
@@ -172,6 +176,27 @@ def test_a_command_ends_when_its_parent_or_its_guard_is_killed(
     finally:
         parent.kill()
         parent.wait()
+
+
+def test_a_fork_that_ignores_the_end_of_its_block_is_killed(tmp_path: Path) -> None:
+    code = (
+        "import os, signal, time; from headrace_ops import guard\n"
+        "guard.GRACE_SECONDS = 0.2\n"
+        "def work():\n"
+        "    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "    os.write(2, b'at work')\n"
+        "    time.sleep(600)\n"
+        f"log = {str(tmp_path / 'log')!r}\n"
+        "g = guard.fork('work', work, log)\n"
+        "while g.poll() is None and not open(log).read(): time.sleep(0.01)\n"
+        "guard.stop(g)\n"
+        "print(g.poll())\n"
+    )
+    command = [sys.executable, "-c", code]
+    ended = subprocess.run(
+        command, check=False, capture_output=True, text=True, timeout=60
+    )
+    assert (ended.stdout.strip(), ended.stderr) == (str(-signal.SIGKILL), "")
 
 
 def test_what_a_command_started_goes_with_it(tmp_path: Path) -> None:

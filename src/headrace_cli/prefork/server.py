@@ -26,8 +26,6 @@ from headrace.backend import import_backend
 from headrace.imports import load_jsonschema
 from headrace.interrupts import handle_signals
 from headrace.settings import Settings
-from headrace.stages.validation import suite
-from headrace.state.tracking.connection import import_all
 from headrace_cli import first_word
 from headrace_cli.answers import INTERRUPTED
 from headrace_cli.prefork.circumstances import (
@@ -43,13 +41,11 @@ _MAX_BYTES = 2**20
 _DESCRIPTORS = 5  # standard streams, folder, lifeline
 # What commands import when they need it.
 _MODULES = (
-    "headrace.stages.training",
     "headrace_cli.main",
     "headrace_flows.preload",
     "headrace_flows.train",
     "prefect.flow_engine",
     "prefect.utilities.visualization",
-    "scipy.optimize",
 )
 
 
@@ -125,8 +121,10 @@ def _load() -> None:
     """Import what the commands need, and start no thread."""
     import_backend(minimal=True)  # first: it does without what is not imported yet
     load_jsonschema()
-    import_all()
-    suite.load()
+    from headrace_flows.libraries import load_rest, load_validation
+
+    load_rest()
+    load_validation()
     pictures.load()
     for name in _MODULES:
         importlib.import_module(name)

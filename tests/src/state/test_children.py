@@ -1,4 +1,4 @@
-"""A process has its niceness from its imports on."""
+"""Processes of our modules have a niceness; forks have what they were given only."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from headrace.state import children
 
@@ -33,3 +35,107 @@ def test_a_process_has_at_least_its_niceness(tmp_path: Path) -> None:
     assert printed(tmp_path, "one", "two") == f"{own} one two\n"
     assert printed(tmp_path, niceness=own + 1) == f"{own + 1}\n"
     assert printed(tmp_path, niceness=own - 1) == f"{own}\n"
+
+
+FORK = """
+import os, signal, subprocess, sys, time
+from headrace.state.children import Forked, can_fork
+
+secret = os.open(__file__, os.O_RDONLY)
+out = os.open(sys.argv[2], os.O_CREAT | os.O_RDWR)
+nothing = os.open(os.devnull, os.O_RDWR)
+
+def fork(work, **options):
+    return Forked("a-name", work, (nothing, out, out), **options)
+
+"""
+
+
+def forked(code: str, folder: Path) -> tuple[str, str]:
+    """What a process prints that forks, and what its forks print."""
+    script, out = folder / "script.py", folder / "out"
+    script.write_text(FORK + code)
+    command = [sys.executable, str(script), str(script), str(out)]
+    ran = subprocess.run(
+        command, capture_output=True, text=True, check=True, timeout=60
+    )
+    return ran.stdout.strip(), out.read_text().strip()
+
+
+linux_only = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
+
+
+@linux_only
+@pytest.mark.parametrize(
+    ("work", "code"),
+    [("print('said')", 0), ("sys.exit(3)", 3), ("sys.exit()", 0), ("1 / 0", 1)],
+)
+def test_a_fork_ends_with_the_code_of_its_work(
+    work: str, code: int, tmp_path: Path
+) -> None:
+    told, said = forked(f"print(fork(lambda: {work}).wait(60))", tmp_path)
+    assert told == str(code)
+    assert said.rpartition("\n")[2] == {
+        "print('said')": "said",
+        "1 / 0": "ZeroDivisionError: division by zero",
+    }.get(work, "")
+
+
+@linux_only
+def test_a_fork_has_its_name_its_session_and_no_other_descriptor(
+    tmp_path: Path,
+) -> None:
+    code = (
+        "def work():\n"
+        "    name = open('/proc/self/comm').read().strip()\n"
+        "    print(name, os.getsid(0) == os.getpid())\n"
+        "    print(sorted(map(int, os.listdir('/proc/self/fd')))[:4])\n"
+        "    for number in range(3, 64):\n"
+        "        try: link = os.readlink(f'/proc/self/fd/{number}')\n"
+        "        except OSError: continue\n"
+        "        if 'script.py' in link: print('leaked')\n"
+        "fork(work, has_session=True).wait(60)\n"
+    )
+    _, said = forked(code, tmp_path)
+    assert said.splitlines() == ["a-name True", "[0, 1, 2, 3]"]
+
+
+@linux_only
+def test_a_fork_of_a_fork_writes_where_that_one_does(tmp_path: Path) -> None:
+    code = (
+        "def work():\n"
+        "    print('outer')\n"
+        "    sys.stdout.flush()\n"
+        "    inner = Forked('inner', lambda: print('inner'), (0, 1, 2))\n"
+        "    print(inner.wait(60))\n"
+        "fork(work).wait(60)\n"
+    )
+    assert forked(code, tmp_path)[1].split() == ["outer", "inner", "0"]
+
+
+@linux_only
+def test_a_fork_that_runs_on_can_be_ended(tmp_path: Path) -> None:
+    code = (
+        "signal.signal(signal.SIGTERM, lambda *_: None)\n"
+        "for end in (Forked.terminate, Forked.kill):\n"
+        "    running = fork(lambda: time.sleep(600))\n"
+        "    try: running.wait(0.05)\n"
+        "    except subprocess.TimeoutExpired: print(running.poll())\n"
+        "    end(running)\n"
+        "    print(running.wait(60), running.poll())\n"
+        "    end(running)\n"
+    )
+    told, _ = forked(code, tmp_path)
+    # A handler of the process is not one of its fork.
+    assert told.split() == ["None", "-15", "-15", "None", "-9", "-9"]
+
+
+@linux_only
+def test_a_process_with_other_threads_is_not_forked(tmp_path: Path) -> None:
+    code = (
+        "import threading\n"
+        "print(can_fork())\n"
+        "threading.Thread(target=time.sleep, args=(1,), daemon=True).start()\n"
+        "print(can_fork())\n"
+    )
+    assert forked(code, tmp_path)[0].split() == ["True", "False"]

@@ -8,12 +8,10 @@ imported, before anything of a training exists; else a new process runs this mod
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import gc
 import hashlib
 import io
 import os
-import select
 import signal
 import statistics
 import subprocess
@@ -21,10 +19,9 @@ import sys
 import tempfile
 import threading
 import time
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, NoReturn
+from typing import IO
 
 import numpy as np
 from pydantic import TypeAdapter
@@ -77,63 +74,6 @@ _REQUESTS = TypeAdapter(list[Request])
 _REPORTS = TypeAdapter(list[ServingReport])
 
 
-class _Forked:
-    """A forked process, with what is needed here of `subprocess.Popen`.
-
-    Args:
-        streams: its standard input, output and error.
-    """
-
-    def __init__(self, streams: tuple[int, int, int]) -> None:
-        self.returncode: int | None = None
-        self._ended, held = os.pipe()  # the process holds one end until it ends
-        self.pid = os.fork()
-        if self.pid == 0:
-            _answer((*streams, held))
-        os.close(held)
-
-    def wait(self, timeout: float | None = None) -> int:
-        """Its exit code; raises TimeoutExpired if it has not ended in time."""
-        if self.returncode is None:
-            poll = select.poll()
-            poll.register(self._ended)
-            if not poll.poll(None if timeout is None else timeout * 1000):
-                raise subprocess.TimeoutExpired("the forked process", timeout or 0)
-            _, status = os.waitpid(self.pid, 0)
-            self.returncode = os.waitstatus_to_exitcode(status)
-            os.close(self._ended)
-        return self.returncode
-
-    def kill(self) -> None:
-        """Kill it, if it has not ended."""
-        if self.returncode is None:
-            os.kill(self.pid, signal.SIGKILL)
-
-
-def _answer(descriptors: tuple[int, ...]) -> NoReturn:
-    """What the forked process does.
-
-    Args:
-        descriptors: those that it keeps, as 0, 1 and so on; it closes all others.
-    """
-    try:
-        above = len(descriptors)
-        for number, descriptor in enumerate(
-            [fcntl.fcntl(one, fcntl.F_DUPFD, above) for one in descriptors]
-        ):
-            os.dup2(descriptor, number)
-        os.closerange(above, os.sysconf("SC_OPEN_MAX"))
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the other one ends it
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        sys.stdin = open(0, encoding="utf-8")
-        sys.stdout, sys.stderr = open(1, "w"), open(2, "w")
-        main()
-    except BaseException:
-        traceback.print_exc()
-        sys.stderr.flush()
-    os._exit(1)
-
-
 class _Running:
     """The clean process, as it runs, and its files.
 
@@ -148,10 +88,10 @@ class _Running:
         self.answer, self.errors = tempfile.TemporaryFile(), tempfile.TemporaryFile()
         reading, writing = os.pipe()
         self.lifeline = open(writing, "wb", buffering=0)
-        self.process: subprocess.Popen[bytes] | _Forked
+        self.process: subprocess.Popen[bytes] | children.Forked
         streams = (reading, self.answer.fileno(), self.errors.fileno())
         if is_forked:
-            self.process = _Forked(streams)
+            self.process = children.Forked("serving-check", _answer, streams)
         else:
             names = ("stdin", "stdout", "stderr")
             self.process = children.start(
@@ -165,6 +105,11 @@ class _Running:
         self.process.wait()
         for file in (self.lifeline, self.answer, self.errors):
             file.close()
+
+
+def _answer() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the other process ends it
+    main()
 
 
 _spares: list[_Running] = []
@@ -183,7 +128,7 @@ def fork_spare() -> None:
     It imports nothing again, and knows no more than a new one would: to be called
     before the pipeline's code is imported, and before TensorFlow is started.
     """
-    if not _spares and sys.platform == "linux" and threading.active_count() == 1:
+    if not _spares and children.can_fork():
         with contextlib.suppress(OSError):  # too many processes, or too little memory
             _spares.append(_Running(is_forked=True))
 

@@ -165,7 +165,7 @@ def test_a_spare_process_answers_once_and_then_a_new_one(request_: Request) -> N
         "        print(process, started.results()[0].model_dump_json())\n"
     )
     spare, new = (line.split(" ", 1) for line in output(code, request_))
-    assert (spare[0], new[0]) == ("_Forked", "Popen")
+    assert (spare[0], new[0]) == ("Forked", "Popen")
     for report in (spare[1], new[1]):
         assert ServingReport.model_validate_json(report).difference == 0
 
