@@ -7,58 +7,72 @@ a Dask cluster where one is configured.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import connection
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from headrace.errors import DependencyError, UsageError
 from headrace.settings import Settings
 from headrace.state.store import Store
 
-FEW = 4
+# Processes take about as long to start, and slow the machine down meanwhile.
+HERE_SECONDS = 1.5
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
-def spread(
-    work: Callable[[T], R], tasks: Iterable[T], settings: Settings
-) -> Iterator[R]:
-    """The results of ``work(task)``, in the order of the tasks.
+class Workers(contextlib.AbstractContextManager["Workers"]):
+    """Does the same work on many tasks, in its block.
+
+    It begins in this process. What is left after the first moment goes to other
+    processes, which start once and end with the block. A cluster does all of it.
 
     Args:
-        work: a function of a module; what it takes and gives is small and crosses to
-            another process, so arrays go by file.
-        tasks: fewer than ``FEW`` are done in this process, one by one. They are asked
-            for as they can be begun, so that making them goes on beside the work.
         settings: whose ``dask_address`` names a cluster; else, how many processes
             there may be.
-
-    Raises:
-        what ``work`` raises; tasks not yet begun are dropped.
-        UsageError: the cluster cannot be used: its address is none, its package is
-            not installed, or its workers cannot reach the store.
-        DependencyError: it does not answer or has no workers, or a process ended in
-            the middle of its work.
     """
-    rest = iter(tasks)
-    first = list(itertools.islice(rest, FEW))
-    if len(first) < FEW:
-        yield from map(work, first)
-        return
-    pool = _cluster(settings) if settings.dask_address else _processes(settings)
-    with pool as (executor, at_once):
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings, self._seconds = settings, 0.0
+        self._here = 0.0 if settings.dask_address else HERE_SECONDS
+        self._pool: tuple[Executor, int] | None = None
+        self._block = contextlib.ExitStack()
+
+    def __exit__(self, *error: Any) -> bool | None:
+        return self._block.__exit__(*error)
+
+    def spread(self, work: Callable[[T], R], tasks: Iterable[T]) -> Iterator[R]:
+        """The results of ``work(task)``, in the order of the tasks.
+
+        Args:
+            work: a function of a module; what it takes and gives is small and crosses
+                to another process, so arrays go by file.
+            tasks: they are asked for as they can be begun, so that making them goes on
+                beside the work.
+
+        Raises:
+            what ``work`` raises; tasks not yet begun are dropped.
+            UsageError: the cluster cannot be used: its address is none, its package is
+                not installed, or its workers cannot reach the store.
+            DependencyError: it does not answer or has no workers, or a process ended
+                in the middle of its work.
+        """
         waiting: deque[Future[R]] = deque()
         try:
-            for task in itertools.chain(first, rest):
+            for task in tasks:
+                if self._pool is None and self._seconds < self._here:
+                    yield self._do(work, task)
+                    continue
+                executor, at_once = self._pool = self._pool or self._start()
                 waiting.append(executor.submit(work, task))
                 if len(waiting) > 2 * at_once:
                     yield waiting.popleft().result()
@@ -67,6 +81,16 @@ def spread(
         finally:
             for future in waiting:
                 future.cancel()
+
+    def _do(self, work: Callable[[T], R], task: T) -> R:
+        started = time.perf_counter()
+        result = work(task)
+        self._seconds += time.perf_counter() - started
+        return result
+
+    def _start(self) -> tuple[Executor, int]:
+        start = _cluster if self.settings.dask_address else _processes
+        return self._block.enter_context(start(self.settings))
 
 
 @contextlib.contextmanager

@@ -9,8 +9,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -18,7 +19,7 @@ import pytest
 from headrace.errors import DependencyError, UsageError
 from headrace.settings import Settings
 from headrace.stages import workers
-from headrace.stages.workers import FEW, spread
+from headrace.stages.workers import HERE_SECONDS, Workers
 
 # As text for `eval`, since a test's own functions cannot be found by a new process.
 PROCESS = "__import__('os').getpid()"
@@ -40,16 +41,41 @@ def settings(tmp_path: Path) -> Settings:
     return Settings(project=tmp_path)
 
 
-def test_few_tasks_are_done_here(settings: Settings) -> None:
-    found = list(spread(eval, [PROCESS] * (FEW - 1), settings))
-    assert found == [os.getpid()] * (FEW - 1)
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is done in this process."""
+    monkeypatch.setattr(workers, "HERE_SECONDS", 0.0)
 
 
+def spread(work: Any, tasks: Iterable[Any], settings: Settings) -> Iterator[Any]:
+    with Workers(settings) as several:
+        yield from several.spread(work, tasks)
+
+
+def test_a_moment_of_work_is_done_here(settings: Settings) -> None:
+    assert set(spread(eval, [PROCESS] * 100, settings)) == {os.getpid()}
+
+
+def test_what_is_left_after_a_moment_is_done_elsewhere_in_the_same_processes(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "processors", lambda: 1)
+    slow = f"(__import__('time').sleep({HERE_SECONDS / 2}), {PROCESS})[1]"
+    with Workers(settings) as several:
+        first, second, *others = several.spread(eval, [slow, slow, PROCESS, PROCESS])
+        again = list(several.spread(eval, [PROCESS] * 3))
+    assert first == second == os.getpid()
+    assert len({*others, *again}) == 1
+    assert os.getpid() not in others
+
+
+@pytest.mark.usefixtures("elsewhere")
 def test_results_come_in_the_order_of_the_tasks(settings: Settings) -> None:
     tasks = [f"(__import__('time').sleep({s % 3 / 20}), {s})[1]" for s in range(12)]
     assert list(spread(eval, tasks, settings)) == list(range(12))
 
 
+@pytest.mark.usefixtures("elsewhere")
 def test_many_tasks_are_done_in_as_many_processes_as_there_are_processors(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -60,12 +86,13 @@ def test_many_tasks_are_done_in_as_many_processes_as_there_are_processors(
     assert not any(map(psutil.pid_exists, found))
 
 
-@pytest.mark.parametrize("count", [FEW - 1, 100])
+@pytest.mark.parametrize("here", [0, 60])
 def test_an_error_passes_and_drops_the_rest(
-    settings: Settings, tmp_path: Path, count: int, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, tmp_path: Path, here: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(workers, "HERE_SECONDS", here)
     monkeypatch.setattr(workers, "processors", lambda: 2)
-    places = [str(tmp_path / str(number)) for number in range(1, count)]
+    places = [str(tmp_path / str(number)) for number in range(1, 100)]
     with pytest.raises(FileExistsError):
         list(spread(os.mkdir, [str(tmp_path), *places], settings))
     assert len(list(tmp_path.iterdir())) < 30
@@ -87,21 +114,25 @@ def test_tasks_are_made_beside_the_work(settings: Settings) -> None:
     assert len(made) < 1000
 
 
+@pytest.mark.usefixtures("elsewhere")
 def test_a_worker_that_is_killed_can_be_tried_again(settings: Settings) -> None:
     with pytest.raises(DependencyError, match=r"worker process ended .* memory"):
-        list(spread(eval, ["__import__('os')._exit(9)"] * FEW, settings))
+        list(spread(eval, ["__import__('os')._exit(9)"] * 4, settings))
 
 
 def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
     code = f"""
 import pathlib, sys
 from headrace.settings import Settings
-from headrace.stages.workers import spread
+from headrace.stages import workers
+workers.HERE_SECONDS = 0
 if __name__ == "__main__":
     settings = Settings(project=pathlib.Path({str(tmp_path)!r}))
     wait = "(__import__('time').sleep(300), 1)[1]"
-    for process in spread(eval, [{PROCESS!r}, {PROCESS!r}] + [wait] * 9, settings):
-        print(process, flush=True)
+    tasks = [{PROCESS!r}, {PROCESS!r}] + [wait] * 9
+    with workers.Workers(settings) as several:
+        for process in several.spread(eval, tasks):
+            print(process, flush=True)
 """
     script = tmp_path / "script.py"
     script.write_text(code)
@@ -181,4 +212,4 @@ def test_a_dask_cluster_does_the_work(tmp_path: Path) -> None:
         with pytest.raises(ZeroDivisionError):
             list(spread(eval, ["1 / 0"] * 8, settings))
         with pytest.raises(DependencyError, match=r"ended in the middle"):
-            list(spread(eval, ["__import__('os')._exit(9)"] * FEW, settings))
+            list(spread(eval, ["__import__('os')._exit(9)"] * 4, settings))

@@ -57,7 +57,7 @@ from headrace.stages.ingestion.runs import (
     decode_to_runs,
 )
 from headrace.stages.ingestion.splitting import Splits, find_splits
-from headrace.stages.workers import spread
+from headrace.stages.workers import Workers
 from headrace.state.store import Store
 
 # Equal items lie in one shard, which is in memory as a whole. 100,000 empty images of
@@ -91,11 +91,11 @@ def ingest(  # noqa: PLR0913, what it reads and what people changed
         DependencyError: it cannot be reached, or the store cannot be written.
     """
     learned = tasks.task(task)
-    with store.work_folder("snapshots") as work:
+    with store.work_folder("snapshots") as work, Workers(settings) as workers:
         changes = Changes(
             corrections.labels() if corrections else {}, forgotten or Forgotten()
         )
-        source, form, decoded = _decode(data, medium, task, work, settings, changes)
+        source, form, decoded = _decode(data, medium, task, work, changes, workers)
         decoded.leave_out(changes.forgotten)
         if not decoded.runs:
             checks = Counter(row.check for row in decoded.rejected)
@@ -123,7 +123,7 @@ def ingest(  # noqa: PLR0913, what it reads and what people changed
             store,
             folder,
             description,
-            _shards(plan, data.source, settings),
+            _shards(plan, data.source, workers),
             [*map(splits.put, decoded.rejected)],
             source=source.uri,
             attribution=source.attribution,
@@ -160,11 +160,12 @@ def _decode(
     medium: str,
     task: str,
     work: Path,
-    settings: Settings,
     changes: Changes,
+    workers: Workers,
 ) -> tuple[Source, Form, Decoded]:
     """Decode the items of a source to runs in a folder, all in one form."""
-    module, decoded, limits = media.medium(medium), Decoded(), Limits.of(settings)
+    module, decoded, settings = media.medium(medium), Decoded(), workers.settings
+    limits = Limits.of(settings)
     form = media.form_of(data, medium)
     given = medium, task, form, data.source, limits
     decode = partial(decode_to_runs, *given, changes)
@@ -172,7 +173,7 @@ def _decode(
         open_source(data.source, settings, reading_of(data, medium, task)) as source,
         Progress(data.source, unit="items decoded") as progress,
     ):
-        for part in spread(decode, spill(source.chunks, work), settings):
+        for part in workers.spread(decode, spill(source.chunks, work)):
             decoded.add(part)
             check_media_ratio(data.source, decoded.unpacked, decoded.encoded, limits)
             if decoded.bytes > settings.max_bytes:
@@ -188,7 +189,7 @@ def _decode(
     odd = [run for run in decoded.runs if not run.has(shape)]
     decoded.runs = [run for run in decoded.runs if run.has(shape)]
     bring = partial(bring_to, medium, task, shape, changes)
-    for part in spread(bring, odd, settings):
+    for part in workers.spread(bring, odd):
         decoded.add(part)
     return source, form.model_copy(update={"shape": shape}), decoded
 
@@ -201,12 +202,12 @@ def reading_of(data: DataSpec, medium: str, task: str) -> Reading:
     return Reading(medium, task, labelled=labelled, splits=True, **given)
 
 
-def _shards(plan: ShardPlan, source: str, settings: Settings) -> Iterator[WrittenShard]:
+def _shards(plan: ShardPlan, source: str, workers: Workers) -> Iterator[WrittenShard]:
     """Write the shards, as they are asked for."""
     count = 2**plan.bits
     work = partial(write_shard_of, plan=plan)
     with Progress(source, count, "shards written") as progress:
-        for number, shard in enumerate(spread(work, range(count), settings), start=1):
+        for number, shard in enumerate(workers.spread(work, range(count)), start=1):
             yield shard
             progress.update(number)
 

@@ -27,7 +27,7 @@ from headrace.data.snapshots.reading import (
 from headrace.media import medium
 from headrace.records import DataDescription, SnapshotRecord
 from headrace.settings import Settings
-from headrace.stages.workers import spread
+from headrace.stages.workers import Workers
 from headrace.state.disk import disk_errors
 from headrace.tasks import task
 from headrace.tasks.forms import Counts
@@ -239,7 +239,8 @@ def item_table(snapshot: SnapshotRecord, folder: Path, settings: Settings) -> It
     """
     shards = shards_of(snapshot)
     work = partial(describe, snapshot=snapshot, folder=folder)
-    counts = sum(spread(work, shards, settings), Counts())
+    with Workers(settings) as workers:
+        counts = sum(workers.spread(work, shards), Counts())
     bounds = np.cumsum([0, *(shard.rows for shard in shards)], dtype=np.int64)
     paths = [_place(shard, folder) for shard in shards]
     return ItemTable(paths, bounds, counts, snapshot.description)

@@ -35,6 +35,7 @@ from headrace.state.store import Store
 @pytest.fixture
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Makes little data much: many parts, runs and shards, in several processes."""
+    monkeypatch.setattr("headrace.stages.workers.HERE_SECONDS", 0)
     monkeypatch.setattr("headrace.media.chunks.CHUNK_ROWS", 7)
     monkeypatch.setattr("headrace.stages.ingestion.runs.RUN_BYTES", 200)
     monkeypatch.setattr("headrace.data.snapshots.writing.ROWS_PER_SHARD", 20)
@@ -103,7 +104,7 @@ def test_memory_does_not_grow_with_the_data(
     monkeypatch.setattr("headrace.media.chunks.CHUNK_BYTES", 2**20)
     monkeypatch.setattr("headrace.stages.ingestion.runs.RUN_BYTES", 2**20)
     monkeypatch.setattr("headrace.data.snapshots.writing.BYTES_PER_SHARD", 2**20)
-    monkeypatch.setattr("headrace.stages.workers.FEW", 1000)
+    monkeypatch.setattr("headrace.stages.workers.HERE_SECONDS", 600)
     x = np.random.default_rng(0).integers(0, 256, (40_000, 28, 28), np.uint8)
     np.savez(tmp_path / "a.npz", x=x, y=np.arange(40_000) % 10)
     del x

@@ -53,8 +53,8 @@ def snapshot(tmp_path: Path, write_snapshot: Write) -> Write:
 def described(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> Describe:
-    def describe(record: SnapshotRecord, few: int = 100) -> ItemTable:
-        monkeypatch.setattr(workers, "FEW", few)
+    def describe(record: SnapshotRecord, seconds: float = 60) -> ItemTable:
+        monkeypatch.setattr(workers, "HERE_SECONDS", seconds)
         folder = tmp_path_factory.mktemp("described")
         return item_table(record, folder, Settings(project=folder))
 
@@ -77,7 +77,7 @@ def test_shards_may_be_described_in_other_processes(
     snapshot: Write, described: Describe
 ) -> None:
     record = snapshot(4)
-    here, there = described(record), described(record, few=2)
+    here, there = described(record), described(record, seconds=0)
 
     columns = here.columns
     pd.testing.assert_frame_equal(there.read(columns), here.read(columns))

@@ -42,7 +42,7 @@ def test_many_shards_give_the_verdict_of_one(
     one = check(data, rule, **limits)
     shutil.rmtree(tmp_path / "snapshots")
     monkeypatch.setattr(writing, "BYTES_PER_SHARD", 200)
-    monkeypatch.setattr(workers, "FEW", 100)
+    monkeypatch.setattr(workers, "HERE_SECONDS", 60)
 
     many = check(data, rule, **limits)
 
