@@ -1,10 +1,11 @@
 """Performance without labels, and where that cannot be estimated.
 
 A classifier's calibrated confidence promises an accuracy. The estimate is the accuracy
-of the reference, plus the change of that promise. Under some shifts the promise is
-wrong by 0.1 to 0.8, and no method is safe by itself. So the version's ladder says at
-which distances of the answers the estimate can be trusted: below that of the first rung
-on which it is wrong. A window that lies farther away is not estimated.
+of the reference, plus the change of that promise, less its error on the rung of the
+version's ladder that the window resembles most. Under some shifts the promise is wrong
+by 0.1 to 0.8, and no method is safe by itself. So the ladder also says at which
+distances of the answers the estimate can be trusted: below that of the first rung on
+which it is wrong. A window that lies farther away is not estimated.
 
 Sources: D. Guillory, V. Shankar, S. Ebrahimi, T. Darrell, L. Schmidt, Predicting with
 confidence on unseen distributions, ICCV 2021 (difference of confidences); Z. Lipton,
@@ -49,6 +50,7 @@ class Estimate(Record):
         likely_loss: the least true loss of the three rungs that the window resembles
             most, in the distances of its answers and columns; None without a ladder.
         resembles: the first of them, such as ``noise 25``.
+        correction: the error of the promise on that rung, which was subtracted.
         agreement: share of items to which the shadow gives the same answer.
         methods: confidence, or confidence and agreement; empty without an estimate.
     """
@@ -63,6 +65,7 @@ class Estimate(Record):
     limit: float
     likely_loss: float | None = None
     resembles: str = ""
+    correction: float = 0.0
     agreement: float | None = None
     methods: tuple[str, ...] = ()
 
@@ -83,16 +86,17 @@ def limit_of(facts: ProfileFacts, without: Sequence[str] = ()) -> float:
         if rung.family in without:
             continue
         error = _error(facts, rung)
-        if error is None or error > TOLERANCE:
+        if error is None or abs(error) > TOLERANCE:
             break
         limit = rung.distance
     return limit
 
 
 def _error(facts: ProfileFacts, rung: Rung) -> float | None:
+    """How much too high the change of confidence puts the score of a rung."""
     if rung.estimated is None or facts.estimated is None:
         return None
-    return abs(rung.estimated - facts.estimated + facts.score - rung.score)
+    return rung.estimated - facts.estimated + facts.score - rung.score
 
 
 def estimate(
@@ -130,6 +134,7 @@ def estimate(
         distance=distance,
         limit=limit_of(facts, without),
         likely_loss=_least_loss(facts, alike),
+        correction=(_error(facts, alike[0]) or 0.0) if alike else 0.0,
         resembles=f"{alike[0].family} {alike[0].level:g}" if alike else "",
         agreement=agreed.share if agreed else None,
     )
@@ -146,7 +151,8 @@ def estimate(
     error = math.sqrt(promised.var() / len(promised) + gaps.var() / len(gaps))
     half = NormalDist().inv_cdf((1 + confidence) / 2) * error
     half += _largest_error(facts, distance, without)
-    values = {"confidence": float(promised.mean() + gaps.mean())}
+    promise = float(promised.mean() + gaps.mean())
+    values = {"confidence": promise - result.correction}
     if agreed:
         values["agreement"] = facts.score + agreed.share - agreed.of_reference
     return _combined(result, values, half, facts.score)
@@ -189,7 +195,7 @@ def _largest_error(
     errors = []
     for rung in sorted(facts.rungs, key=lambda rung: rung.distance):
         if rung.family not in without:
-            errors.append(_error(facts, rung) or 0.0)
+            errors.append(abs(_error(facts, rung) or 0.0))
             if rung.distance >= distance:
                 break
     return max(errors, default=0.0)

@@ -73,6 +73,22 @@ def test_darker_images_cost_nothing_and_are_not_said_to(
     assert found.resembles.startswith(("brightness", "contrast"))
 
 
+@pytest.mark.parametrize(("family", "level"), [("noise", 25), ("shift right", 1)])
+def test_the_error_of_the_rung_that_a_window_resembles_is_subtracted(
+    digits: Digits, profile: Profile, family: str, level: float
+) -> None:
+    truth = digits.accuracy(family, level)
+    found = estimate(profile, digits.window(WINDOW, family, level))
+    facts = profile.facts
+    (rung,) = (r for r in facts.rungs if f"{r.family} {r.level:g}" == found.resembles)
+    error = rung.estimated - facts.estimated + facts.score - rung.score
+
+    assert found.correction == pytest.approx(error)
+    assert found.value is not None
+    promised = found.value + found.correction
+    assert abs(found.value - truth) < abs(promised - truth)
+
+
 def test_the_limit_lies_below_the_first_rung_that_is_wrong(profile: Profile) -> None:
     limit = limit_of(profile.facts)
     facts = profile.facts
