@@ -84,7 +84,7 @@ def save(figure: Figure, path: Path) -> None:
         text.set_fontfamily(fonts or None)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
-        if (engine := figure.get_layout_engine()) is not None:
+        if figure.axes and (engine := figure.get_layout_engine()) is not None:
             engine.execute(figure)
             figure.set_layout_engine(None)  # else all would be drawn twice
         figure.savefig(path)
