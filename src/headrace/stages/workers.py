@@ -24,7 +24,7 @@ from headrace.settings import Settings
 from headrace.state.store import Store
 
 # Processes take about as long to start, and slow the machine down meanwhile.
-HERE_SECONDS = 1.5
+HERE_SECONDS = 1.0
 
 T = TypeVar("T")
 R = TypeVar("R")
