@@ -11,6 +11,8 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from headrace.errors import UsageError
 from headrace.settings import Settings, variable
 from headrace.state.hosts import is_loopback, split_list
@@ -114,14 +116,25 @@ def enter_prefect(settings: Settings, api_url: str) -> None:
 
     A login in the environment takes precedence. The home's login is only sent to the
     home's own server.
+
+    Raises:
+        UsageError: Prefect refuses a variable.
     """
     if login := prefect_login() or login_of(settings.home, api_url):
         os.environ.update(prefect_variables(login))
     os.environ["PREFECT_API_URL"] = api_url
     if "prefect" in sys.modules:  # which has read the variables
-        from prefect.context import refresh_global_settings_context
+        try:
+            from prefect.context import refresh_global_settings_context
 
-        refresh_global_settings_context()
+            refresh_global_settings_context()
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            field = ".".join(map(str, (error.title, *first["loc"])))
+            raise UsageError(
+                f"Prefect refuses {first['input']!r} for {field}: {first['msg']}.",
+                "Correct or unset the variable that begins with PREFECT_ and ends so.",
+            ) from error
 
 
 def servers_logins(settings: Settings) -> dict[str, Login]:

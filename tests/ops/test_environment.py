@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -102,3 +105,37 @@ def test_mlflow_is_reached_by_its_names_and_by_none_that_begins_like_them(
             assert is_allowed_host_header(allowed, good)
         for bad in ("localhost.evil.org:5000", "127.0.0.1.evil.org", "f:5000"):
             assert not is_allowed_host_header(allowed, bad)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "told"),
+    [
+        ("PREFECT_LOGGING_LEVEL", "foo", "'FOO' for LoggingSettings.level"),
+        ("PREFECT_SERVER_API_PORT", "abc", "'abc' for ServerAPISettings.port"),
+    ],
+)
+def test_a_variable_that_prefect_refuses_is_told_in_a_sentence(
+    variable: str, value: str, told: str, tmp_path: Path
+) -> None:
+    code = (
+        "import sys\n"
+        "try: import prefect\n"
+        "except Exception: pass\n"
+        "from pathlib import Path\n"
+        "from headrace.errors import UsageError\n"
+        "from headrace.settings import Settings\n"
+        "from headrace_ops.environment import enter_prefect\n"
+        "settings = Settings(project=Path(sys.argv[1]))\n"
+        "try: enter_prefect(settings, 'http://127.0.0.1:1/api')\n"
+        "except UsageError as error: print(error.message, error.action)\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, variable: value},
+        timeout=120,
+    )
+    assert ran.stdout.startswith(f"Prefect refuses {told}: Input should be ")
+    assert "Correct or unset the variable" in ran.stdout
