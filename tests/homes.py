@@ -83,8 +83,12 @@ class Home:
 
     def headrace(self, *arguments: str) -> Answer:
         """Run a command in this process: the same code, without the start-up."""
+        from mlflow.tracking._tracking_service import utils
+
         from headrace_cli.main import main
 
+        # MLflow would write files of a run where another copy of the home has it.
+        utils._artifact_repos_cache.clear()
         out, err = io.StringIO(), io.StringIO()
         numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
         handlers = {number: signal.getsignal(number) for number in numbers}
