@@ -1,4 +1,4 @@
-"""What is done while the server of the run starts: early refusals, and imports.
+"""What is done before a run's flow: early refusals, and imports while a server starts.
 
 Great Expectations is imported by a process of its own, on another core. It does the
 validation, and then draws pictures.
@@ -24,21 +24,29 @@ from headrace_flows.run import Run
 log = logging.getLogger("headrace")
 
 
-@contextmanager
-def preloaded(run: Run) -> Iterator[None]:
-    """Refuse what can be refused at once; import what the stages with work to do need.
-
-    The process for the validation ends with the block.
+def check_early(run: Run) -> None:
+    """Refuse what can be refused at once, before a server is started.
 
     Raises:
         Refusal: the source cannot be opened.
         UsageError: the builder, a kind of gate or its arguments do not fit.
-        DependencyError: MLflow cannot be reached; better told now than after an hour.
     """
     run.check_source()
     check_gates(run.spec)
     if _is_of_headrace(run.plan.builder):
-        _check_builder(run)  # at once
+        _check_builder(run)
+
+
+@contextmanager
+def preloaded(run: Run) -> Iterator[None]:
+    """Import what the stages with work to do need.
+
+    The process for the validation ends with the block.
+
+    Raises:
+        UsageError: the pipeline's own builder does not fit.
+        DependencyError: MLflow cannot be reached; better told now than after an hour.
+    """
     gc.disable()  # all that is imported stays: looking for garbage in it takes seconds
     try:
         with _loading(run) as run.beside:

@@ -63,20 +63,20 @@ def run(
 
 
 def _run_flow(run: Run, settings: Settings) -> tuple[dict[str, Any], int]:
-    from headrace_flows.preload import preloaded
+    from headrace_flows.preload import check_early, preloaded
     from headrace_flows.summary import conclude, failed
     from headrace_ops.run_server import server_for_run
 
     run.look_back()
-    with server_for_run(settings) as server:
-        try:
-            with preloaded(run):
-                server.wait()
-                from headrace_flows.train import run_here
+    try:
+        check_early(run)
+        with server_for_run(settings) as server, preloaded(run):
+            server.wait()
+            from headrace_flows.train import run_here
 
-                state = run_here(run, server.ui_url)
-        except Refusal as error:
-            return failed(run, error)
+            state = run_here(run, server.ui_url)
+    except Refusal as error:
+        return failed(run, error)
     return conclude(run, state)
 
 

@@ -69,20 +69,20 @@ def tune(
 
 def _run_flow(tuning: Tuning, settings: Settings) -> tuple[dict[str, Any], int]:
     from headrace.backend import load_backend
-    from headrace_flows.preload import preloaded
+    from headrace_flows.preload import check_early, preloaded
     from headrace_flows.summary import conclude, failed
     from headrace_ops.run_server import server_for_run
 
-    with server_for_run(settings) as server:
-        try:
-            with preloaded(tuning.run):
-                load_backend()
-                from headrace_flows.tune import tune_here
+    try:
+        check_early(tuning.run)
+        with server_for_run(settings) as server, preloaded(tuning.run):
+            load_backend()
+            from headrace_flows.tune import tune_here
 
-                server.wait()
-                state = tune_here(tuning, server.ui_url)
-        except Refusal as error:
-            return failed(tuning.run, error)
+            server.wait()
+            state = tune_here(tuning, server.ui_url)
+    except Refusal as error:
+        return failed(tuning.run, error)
     return conclude(tuning.best or tuning.run, state)
 
 

@@ -10,7 +10,7 @@ import pytest
 from headrace.errors import SpecError
 from headrace.settings import Settings
 from headrace.spec import load_spec
-from headrace_flows.preload import preloaded
+from headrace_flows.preload import check_early
 from headrace_flows.run import Run
 
 FAIR = 'gates=[{name="fair", kind="ratio"}]'
@@ -24,8 +24,7 @@ def test_a_run_refuses_a_gate_that_does_not_fit_its_kind(
     source = f"data.source={str(folder / 'blobs.npz')!r}"
     run = Run(load_spec(folder, (source, FAIR)), folder, settings)
     with pytest.raises(SpecError, match=MESSAGE):
-        with preloaded(run):
-            pass
+        check_early(run)
 
 
 def test_check_refuses_a_gate_that_does_not_fit_its_kind(home: Any) -> None:
