@@ -14,7 +14,6 @@ import contextlib
 import json
 import os
 import runpy
-import select
 import signal
 import socket
 import struct
@@ -74,8 +73,8 @@ class Forker:
             self._ours.close()
 
 
-class Forked:
-    """One of them, with what is needed of `subprocess.Popen`."""
+class Forked(children.Forked):
+    """One of them, which tells its pid and its exit code through a pipe."""
 
     def __init__(
         self, forker: socket.socket, argv: list[str], niceness: int = 0, **options: Any
@@ -101,7 +100,7 @@ class Forked:
                     stream = os.open(os.devnull, os.O_RDWR)
                     stack.callback(os.close, stream)
                 streams.append(stream if isinstance(stream, int) else stream.fileno())
-            self._told, writing = os.pipe()
+            self._ended, writing = os.pipe()
             stack.callback(os.close, writing)
             file = stack.enter_context(open(os.memfd_create("order"), "w+"))
             json.dump(order, file)
@@ -112,26 +111,15 @@ class Forked:
         self.pid = self._read()
 
     def _read(self) -> int:
-        (number,) = _NUMBER.unpack(os.read(self._told, _NUMBER.size))
+        (number,) = _NUMBER.unpack(os.read(self._ended, _NUMBER.size))
         return int(number)
 
-    def poll(self) -> int | None:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.wait(0)
-        return self.returncode
+    def _code(self) -> int:
+        return self._read()
 
-    def wait(self, timeout: float | None = None) -> int:
-        if self.returncode is None:
-            if not select.select([self._told], [], [], timeout)[0]:
-                raise subprocess.TimeoutExpired("the forked process", timeout or 0)
-            self.returncode = self._read()
-            os.close(self._told)
-        return self.returncode
-
-    def kill(self) -> None:
-        if self.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGKILL)
+    def _send(self, number: int) -> None:
+        with contextlib.suppress(ProcessLookupError):  # it is no child of this process
+            super()._send(number)
 
 
 @contextlib.contextmanager

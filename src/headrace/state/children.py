@@ -86,10 +86,13 @@ class Forked:
             poll.register(self._ended)
             if not poll.poll(None if timeout is None else timeout * 1000):
                 raise subprocess.TimeoutExpired("a forked process", timeout or 0)
-            _, status = os.waitpid(self.pid, 0)
-            self.returncode = os.waitstatus_to_exitcode(status)
+            self.returncode = self._code()
             os.close(self._ended)
         return self.returncode
+
+    def _code(self) -> int:
+        _, status = os.waitpid(self.pid, 0)
+        return os.waitstatus_to_exitcode(status)
 
     def kill(self) -> None:
         """Kill it, if it has not ended."""
