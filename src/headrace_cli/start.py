@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import logging
 import os
 import signal
 import sys
@@ -21,7 +22,7 @@ def main() -> None:
     """Run the command line."""
     handle_signals()
     _open_streams()
-    atexit.register(_leave)  # first, so that it is called last
+    atexit.register(_leave)  # first, so that it comes after what commands register
     try:
         if sys.platform == "linux" and first_word() in _PREFORKED:
             from headrace_cli.prefork.client import hand_over
@@ -44,16 +45,17 @@ def main() -> None:
 
 def _open_streams() -> None:
     """Open the standard streams that were closed, else a database would become one."""
-    for number, name in enumerate(("stdin", "stdout", "stderr")):
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            os.dup2(os.open(os.devnull, os.O_RDWR), number)
-            os.set_inheritable(number, True)
-            setattr(sys, name, open(number, "r" if number == 0 else "w"))
+            stream = open(os.devnull, mode)  # gets the lowest free number: its own
+            os.set_inheritable(stream.fileno(), True)
+            setattr(sys, name, stream)
 
 
 def _leave() -> None:
     """End at once: to free all objects of TensorFlow one by one takes 0.2 s."""
     with contextlib.suppress(OSError, ValueError):  # of which Python tells at its end
+        logging.shutdown()  # Python would call it after this
         sys.stdout.flush()
         sys.stderr.flush()
         if _code:
