@@ -145,15 +145,17 @@ def _processes(settings: Settings) -> Iterator[tuple[Executor, int]]:
     """Processes of this machine, and their number."""
     count = min(settings.max_processes, processors())
     context = multiprocessing.get_context("spawn")
+    executor = ProcessPoolExecutor(count, context, live_with_parent)
     try:
-        with ProcessPoolExecutor(count, context, live_with_parent) as executor:
-            yield executor, count
+        yield executor, count
     except BrokenProcessPool:
         raise DependencyError(
             "A worker process ended in the middle of its work, perhaps for want of "
             "memory.",
             "Free memory, and run the same command again.",
         ) from None
+    finally:  # after an error, tasks may be waiting
+        executor.shutdown(cancel_futures=True)
 
 
 def processors() -> int:
