@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import sys
+import threading
 from collections.abc import Iterable, Iterator
+from types import ModuleType
+from typing import Any
 
 
 @contextlib.contextmanager
@@ -18,6 +22,25 @@ def hidden(names: Iterable[str]) -> Iterator[None]:
     finally:
         for name in absent:
             del sys.modules[name]
+
+
+def put_off(name: str) -> None:
+    """Have a package imported when something of it is used, not by ``import``."""
+    if name not in sys.modules:
+        sys.modules[name] = _PutOff(name)
+
+
+class _PutOff(ModuleType):
+    """Stands for a package, also after that was imported."""
+
+    _lock = threading.RLock()
+
+    def __getattr__(self, attribute: str) -> Any:
+        with self._lock:
+            if sys.modules.get(self.__name__) is self:
+                del sys.modules[self.__name__]
+            package = importlib.import_module(self.__name__)
+        return getattr(package, attribute)
 
 
 def load_jsonschema() -> None:

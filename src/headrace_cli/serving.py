@@ -59,6 +59,9 @@ def serve(  # noqa: PLR0913
     A request to /models/MODEL/predict gets an answer to an image, a sound or a text;
     /v2 speaks the Open Inference Protocol.
     """
+    from headrace.imports import put_off
+
+    put_off("pyarrow")  # 50 MB, which a server of images or sounds does without
     from headrace.use.serving.observing import Watch
     from headrace.use.serving.starting import Options
     from headrace.use.serving.starting import serve as start

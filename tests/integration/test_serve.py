@@ -156,10 +156,12 @@ def test_it_says_where_it_is_and_what_answers(server: Serving) -> None:
     assert server.get("/v2/health/live") == {"live": True}
 
 
-def test_its_process_has_no_tensorflow(server: Serving) -> None:
+def test_its_process_has_no_tensorflow_and_no_arrow(server: Serving) -> None:
     assert server.version
+    unwritten = b'headrace_log_rows_total{state="written"} 0\n'
+    until(lambda: unwritten not in server.send("GET", "/metrics")[2])
     maps = Path(f"/proc/{server.process.pid}/maps").read_text()
-    for name in ("tensorflow", "libpandas", "mlflow", "pandas/_libs"):
+    for name in ("tensorflow", "libpandas", "mlflow", "pandas/_libs", "libarrow"):
         assert name not in maps
 
 

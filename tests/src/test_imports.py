@@ -5,11 +5,12 @@ from __future__ import annotations
 import importlib
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from headrace.imports import hidden
+from headrace.imports import hidden, put_off
 
 
 def test_a_hidden_module_appears_to_be_missing_and_comes_back(
@@ -22,6 +23,29 @@ def test_a_hidden_module_appears_to_be_missing_and_comes_back(
     importlib.import_module("slow_to_import")
     with hidden(["slow_to_import"]):
         importlib.import_module("slow_to_import")  # it was imported before
+
+
+def test_a_package_that_is_put_off_is_imported_when_it_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "late"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("print('imported')\nHOUR = 12\n")
+    (folder / "minutes.py").write_text("import late\nMINUTES = 60 * late.HOUR\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    put_off("late")
+    before = importlib.import_module("late")
+    assert capsys.readouterr().out == ""
+    with ThreadPoolExecutor(8) as threads:
+        assert {*threads.map(lambda _: before.HOUR, range(8))} == {12}
+    assert capsys.readouterr().out == "imported\n"
+    assert importlib.import_module("late.minutes").MINUTES == 720
+    with pytest.raises(AttributeError, match="'late' has no attribute 'SECOND'"):
+        before.SECOND  # noqa: B018
+    put_off("late")  # it has been imported
+    assert importlib.import_module("late") is not before
+    for name in ("late", "late.minutes"):
+        del sys.modules[name]
 
 
 def test_a_grammar_of_uris_is_not_compiled_where_it_is_installed(

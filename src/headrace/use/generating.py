@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import InputError, UsageError
-from headrace.media.text.personal import mask
 from headrace.models.logged.loading import LoadedModel, load
 from headrace.tasks import task
 from headrace.tasks.generation.writing import TEMPERATURE, Writer, stream_text
@@ -129,7 +128,7 @@ class TextModel:
             InputError: the model does not know one of its characters.
         """
         text = request.prompt.replace("\r\n", "\n").replace("\r", "\n")
-        text = mask(text, self._kinds)[0]
+        text = self._mask(text)
         self._writer.ids(text)
         return text
 
@@ -161,9 +160,14 @@ class TextModel:
         for piece in pieces:
             whole, line_end, held = (held + piece).rpartition("\n")
             if line_end:
-                yield _after(begun, mask(whole, self._kinds)[0]) + line_end
+                yield _after(begun, self._mask(whole)) + line_end
                 begun = ""
-        yield _after(begun, mask(held, self._kinds)[0])
+        yield _after(begun, self._mask(held))
+
+    def _mask(self, text: str) -> str:
+        from headrace.media.text.personal import mask  # a server of images does without
+
+        return mask(text, self._kinds)[0]
 
     def write(self, request: Request) -> str:
         """The prompt and what follows it; raises what `stream` raises."""

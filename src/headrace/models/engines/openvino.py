@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from headrace.imports import hidden
 from headrace.media.forms import Payload
 from headrace.models.engines.forms import in_blocks
 from headrace.tasks.forms import Outputs
@@ -22,6 +23,7 @@ from headrace.tasks.forms import Outputs
 RUNTIME = "openvino"
 EXPORTERS: tuple[str, ...] = ()
 FILE, WEIGHTS = "model.xml", "model.bin"
+_CONVERTER = "openvino.tools.ovc"
 
 
 def export(model: Any, folder: Path) -> None:
@@ -33,19 +35,22 @@ def export(model: Any, folder: Path) -> None:
     from headrace.models.engines import savedmodel
 
     openvino = _runtime()
+    converter = importlib.import_module(_CONVERTER)
     with tempfile.TemporaryDirectory(prefix="headrace-") as place:
         savedmodel.export(model, Path(place))
-        converted = openvino.convert_model(f"{place}/{savedmodel.FOLDER}")
+        converted = converter.convert_model(f"{place}/{savedmodel.FOLDER}")
     openvino.save_model(converted, folder / FILE, compress_to_fp16=False)
 
 
 def _runtime() -> Any:
     """OpenVINO without its telemetry, which it sends when it is imported.
 
-    By name: it need not be installed, and no stage depends on its version.
+    Without its converter as well, which takes 6 MB and only an export needs. By name:
+    it need not be installed, and no stage depends on its version.
     """
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
-    return importlib.import_module(RUNTIME)
+    with hidden([_CONVERTER]):
+        return importlib.import_module(RUNTIME)
 
 
 class OpenvinoEngine:

@@ -21,7 +21,7 @@ from headrace.tasks import task
 from headrace.tasks.forms import Outputs
 from headrace.use.monitoring.batches import Batch, Texts
 from headrace.use.monitoring.late_labels import LateLabels, request_key
-from headrace.use.requests.files import COLUMN, INPUT
+from headrace.use.requests.columns import COLUMN, INPUT
 from headrace.use.requests.reading import (
     Asked,
     column_names,

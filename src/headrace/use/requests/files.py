@@ -1,4 +1,4 @@
-"""The files of the request log: names, schema, writing and expiry."""
+"""The files of the request log: names, writing and expiry."""
 
 from __future__ import annotations
 
@@ -12,37 +12,17 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-import pyarrow as pa
-
 from headrace.home import make_private, make_private_file
 from headrace.state.disk import atomic_file, fsync_path
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
 FOLDER = "requests"
 SUFFIX = ".parquet"
-COLUMN = "column_"  # prefix of the medium's columns
-INPUT = "input"
 _REPLACES = b"headrace.replaces"
 _HIDDEN = "."  # of a temporary file
-
-# The columns that every file has; `COLUMN` ones and perhaps `INPUT` follow.
-SCHEMA = pa.schema(
-    {
-        "request_id": pa.string(),
-        "row": pa.int32(),
-        "time": pa.timestamp("us", "UTC"),
-        "model": pa.string(),
-        "version": pa.int32(),
-        "role": pa.string(),
-        "item": pa.string(),
-        "answer": pa.string(),
-        "outputs": pa.list_(pa.float32()),
-        "latency_ms": pa.float64(),
-        "engine": pa.string(),
-    }
-)
 
 
 class Hour(NamedTuple):

@@ -16,9 +16,8 @@ import pyarrow.parquet as pq
 
 from headrace.errors import DependencyError
 from headrace.settings import Settings
+from headrace.use.requests.columns import COLUMN, SCHEMA
 from headrace.use.requests.files import (
-    COLUMN,
-    SCHEMA,
     Hour,
     hours,
     models,
@@ -67,7 +66,7 @@ def read_requests(asked: Asked, settings: Settings) -> Iterator[pa.Table]:
         settings: of the home.
 
     Yields:
-        tables of at least one row. Their columns are those of `files.SCHEMA`,
+        tables of at least one row. Their columns are those of `columns.SCHEMA`,
         ``column_<name>`` of the medium and perhaps ``input``, or those that were asked
         for and that the files have.
     """

@@ -1,12 +1,14 @@
 """Frames from the server to the process that writes the request log.
 
-The header of a frame has the facts of one version's items; its bytes are an Arrow
-stream of one batch.
+The header of a frame has the facts of one version's items, and a list for each
+request. Its bytes are the answers to all items as float32, and the items: an array, or
+texts as a JSON list.
 """
 
 from __future__ import annotations
 
-import itertools
+import json
+import math
 import struct
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -22,6 +24,8 @@ from headrace.tasks.forms import Outputs
 from headrace.use.serving.answered import Answered
 
 ITEM, OUTPUTS = "item", "outputs"
+_REQUESTS = "requests"
+_REQUEST = ("request_id", "rows", "time", "role", "latency_ms", "engine")
 # What the writer reports: rows that it has written, and rows that it could not write.
 REPORT = struct.Struct("!QQ")
 
@@ -67,55 +71,47 @@ def facts_of(answered: Answered, description: str) -> Facts:
     )
 
 
-def to_frame(facts: Facts, requests: Sequence[Answered]) -> pa.Buffer:
-    """The bytes of a frame of requests whose items have the same facts."""
-    counts = [len(request.items) for request in requests]
+def to_frame(facts: Facts, requests: Sequence[Answered]) -> tuple[Header, bytes]:
+    """The header and the bytes of a frame of requests whose items have the same facts.
+
+    It does without Arrow, which would add 50 MB to the server.
+    """
     items = np.concatenate([request.items for request in requests])
     outputs = np.concatenate([request.outputs for request in requests])
-    flat = np.ascontiguousarray(outputs.reshape(len(items), -1), np.float32)
-    times = np.array([request.time_us for request in requests], np.int64)
-    latencies = np.array([request.latency_ms for request in requests], np.float64)
-    columns = {
-        "request_id": pa.array(
-            _repeated([r.request_id for r in requests], counts), pa.string()
-        ),
-        "row": pa.array(_rows(counts), pa.int32()),
-        "time": pa.array(np.repeat(times, counts), pa.timestamp("us", "UTC")),
-        "role": pa.array(_repeated([r.role for r in requests], counts), pa.string()),
-        "latency_ms": pa.array(np.repeat(latencies, counts), pa.float64()),
-        "engine": pa.array(
-            _repeated([r.engine for r in requests], counts), pa.string()
-        ),
-        OUTPUTS: as_binary(flat),
-        ITEM: as_binary(items) if facts.dtype else pa.array(items, pa.string()),
-    }
-    batch = pa.RecordBatch.from_pydict(columns)
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, batch.schema) as writer:
-        writer.write_batch(batch)
-    return sink.getvalue()
-
-
-def _repeated(values: list[str], counts: list[int]) -> list[str]:
-    if len(values) == sum(counts):
-        return values
-    pairs = zip(values, counts, strict=True)
-    return list(itertools.chain.from_iterable([v] * count for v, count in pairs))
-
-
-def _rows(counts: list[int]) -> Payload:
-    """The place of each item in its request, int32."""
-    if len(counts) == sum(counts):
-        return np.zeros(len(counts), np.int32)
-    return np.concatenate([np.arange(count, dtype=np.int32) for count in counts])
+    about = [  # in the order of _REQUEST
+        (r.request_id, len(r.items), r.time_us, r.role, r.latency_ms, r.engine)
+        for r in requests
+    ]
+    asked = items.tobytes() if facts.dtype else json.dumps(items.tolist()).encode()
+    answers = outputs.astype(np.float32, copy=False).tobytes()
+    return {**facts.header(), _REQUESTS: about}, answers + asked
 
 
 def from_frame(header: Header, data: bytearray) -> tuple[Facts, pa.Table]:
     """The facts of a frame, and one row for each of its items."""
-    with pa.ipc.open_stream(pa.BufferReader(data)) as stream:
-        table = stream.read_all()
+    fields = {name: header[name] for name in Facts._fields}
     shapes = {name: tuple(header[name]) for name in ("shape", "answer")}
-    return Facts(**{**header, **shapes}), table
+    facts = Facts(**{**fields, **shapes})
+    about = dict(zip(_REQUEST, zip(*header[_REQUESTS], strict=True), strict=True))
+    counts = np.array(about.pop("rows"))
+    requests = np.repeat(np.arange(len(counts)), counts)
+    first = np.repeat(np.cumsum(counts) - counts, counts)
+    types = {"time": pa.timestamp("us", "UTC")}
+    columns = {
+        name: pa.array(values, types.get(name)).take(pa.array(requests))
+        for name, values in about.items()
+    }
+    width = math.prod(facts.answer)
+    outputs = np.frombuffer(data, np.float32, len(requests) * width)
+    asked = memoryview(data)[outputs.nbytes :]
+    if facts.dtype:
+        items = np.frombuffer(asked, facts.dtype).reshape(-1, *facts.shape)
+        columns[ITEM] = as_binary(items)
+    else:
+        columns[ITEM] = pa.array(json.loads(bytes(asked)), pa.string())
+    columns[OUTPUTS] = as_binary(outputs.reshape(-1, width))
+    columns["row"] = pa.array(np.arange(len(requests)) - first, pa.int32())
+    return facts, pa.table(columns)
 
 
 def items_of(facts: Facts, table: pa.Table) -> Payload:

@@ -81,7 +81,7 @@ class LogProcess:
         for _, requests in groups:
             self.sent += sum(len(request.items) for request in requests)
         for facts, requests in groups:
-            send(self._connection, facts.header(), to_frame(facts, requests))
+            send(self._connection, *to_frame(facts, requests))
 
     def read_reports(self) -> None:
         """Read the reports that it has sent; the last one has the sums."""

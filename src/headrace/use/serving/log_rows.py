@@ -13,7 +13,7 @@ from headrace.media import medium
 from headrace.media.arrow import as_binary, digests
 from headrace.tasks import asked, asks_items, task
 from headrace.tasks.forms import Outputs
-from headrace.use.requests.files import COLUMN, INPUT, SCHEMA
+from headrace.use.requests.columns import COLUMN, INPUT, SCHEMA
 from headrace.use.serving.log_frames import Facts, items_of, outputs_of
 
 _DIGEST_BYTES = 32
@@ -29,7 +29,7 @@ def rows_of(facts: Facts, table: pa.Table, *, with_inputs: bool) -> pa.Table:
         with_inputs: whether the items themselves are kept, in stored form.
 
     Returns:
-        the columns of `files.SCHEMA`, the medium's as ``column_<name>``, float64, and
+        the columns of `columns.SCHEMA`, the medium's as ``column_<name>``, float64, and
         perhaps ``input``. Of an answer of more than `MOST_OUTPUTS` values, ``outputs``
         is null; ``answer`` is empty for one that is an array, such as a sound.
     """

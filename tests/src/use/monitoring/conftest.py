@@ -21,10 +21,8 @@ from headrace.settings import Settings
 from headrace.state.ledger import Ledger, Version
 from headrace.state.tracking import Tracking
 from headrace.use.monitoring.profiles import description_of
+from headrace.use.requests.columns import COLUMN, INPUT, SCHEMA
 from headrace.use.requests.files import (
-    COLUMN,
-    INPUT,
-    SCHEMA,
     Hour,
     new_file,
     root_of,

@@ -10,7 +10,8 @@ from typing import Any
 import pyarrow as pa
 
 from headrace.settings import Settings
-from headrace.use.requests.files import SCHEMA, Hour, new_file, root_of
+from headrace.use.requests.columns import SCHEMA
+from headrace.use.requests.files import Hour, new_file, root_of
 from headrace.use.requests.reading import Asked, read_requests
 
 NOON = datetime(2026, 11, 27, 12, tzinfo=UTC)

@@ -13,7 +13,8 @@ from tests.src.use.requests.some import NOON, ids_of, write
 from headrace.errors import DependencyError
 from headrace.settings import Settings
 from headrace.use.requests import logged_models, read_requests, request_table
-from headrace.use.requests.files import SCHEMA, Hour
+from headrace.use.requests.columns import SCHEMA
+from headrace.use.requests.files import Hour
 from headrace.use.requests.reading import Asked
 
 

@@ -36,7 +36,7 @@ from headrace.state.tracking import GOLDEN_FILE, Tracking
 from headrace.state.tracking.disposal import Disposal
 from headrace.use import forgetting
 from headrace.use.forgetting import Outcome
-from headrace.use.requests.files import SCHEMA
+from headrace.use.requests.columns import SCHEMA
 
 KILLED = Path(__file__).parents[3] / "flows" / "killed.py"
 

@@ -351,7 +351,8 @@ def test_a_version_whose_rows_cannot_be_made_does_not_take_others_with_it(
     for _ in range(2):
         for answered in (bad, an_answer("good")):
             facts = facts_of(answered, answered.description.model_dump_json())
-            writer.add(facts.header(), bytearray(to_frame(facts, [answered])))
+            header, data = to_frame(facts, [answered])
+            writer.add(header, bytearray(data))
         writer.flush()
     assert (writer.written, writer.lost) == (2, 2)
     assert ids_of(settings) == ["good", "good"]

@@ -20,7 +20,7 @@ from headrace.media import medium
 from headrace.media.arrow import digests
 from headrace.media.forms import Problem
 from headrace.records import DataDescription
-from headrace.use.requests.files import INPUT, SCHEMA
+from headrace.use.requests.columns import INPUT, SCHEMA
 from headrace.use.requests.reading import column_names
 from headrace.use.serving.answered import Answered
 from headrace.use.serving.log_frames import facts_of, from_frame, to_frame
@@ -33,8 +33,8 @@ by_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.medium)
 def rows(*requests: Answered, with_inputs: bool = False) -> pa.Table:
     description = requests[0].description.model_dump_json()
     facts = facts_of(requests[0], description)
-    frame = to_frame(facts, requests)
-    given = from_frame(facts.header(), bytearray(frame))
+    header, data = to_frame(facts, requests)
+    given = from_frame(header, bytearray(data))
     return rows_of(*given, with_inputs=with_inputs)
 
 
