@@ -202,6 +202,7 @@ def _kills(bench: Bench, online: Online) -> list[Row]:
     ledger = online.home / "headrace.db"
     away = ledger.with_suffix(".away")
     with online.serve(*arguments, variables=WATCHED) as server:
+        server.ask(online.images, seconds=1.0)  # it has just started
         load = _loading(server, online, "")
         for module in ("engines.exporting", "engines.answering", "log_writer"):
             _kill(server, module)
