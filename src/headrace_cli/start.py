@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
-import contextlib
-import logging
 import os
 import signal
 import sys
@@ -12,17 +9,17 @@ import sys
 from headrace.interrupts import handle_signals
 from headrace_cli import first_word
 from headrace_cli.answers import INTERRUPTED, print_interrupted
+from headrace_cli.leaving import end_with, leave_at_once
 
 # Commands that import Keras or Prefect.
 _PREFORKED = {"backfill", "check", "reproduce", "run", "score", "tune"}
-_code: list[int] = []  # of the command, once it has ended
 
 
 def main() -> None:
     """Run the command line."""
     handle_signals()
     _open_streams()
-    atexit.register(_leave)  # first, so that it comes after what commands register
+    leave_at_once()
     try:
         if sys.platform == "linux" and first_word() in _PREFORKED:
             from headrace_cli.prefork.client import hand_over
@@ -39,7 +36,7 @@ def main() -> None:
         run()
     except SystemExit as end:
         if isinstance(end.code, int):
-            _code.append(end.code)
+            end_with(end.code)
         raise
 
 
@@ -50,13 +47,3 @@ def _open_streams() -> None:
             stream = open(os.devnull, mode)  # gets the lowest free number: its own
             os.set_inheritable(stream.fileno(), True)
             setattr(sys, name, stream)
-
-
-def _leave() -> None:
-    """End at once: to free all objects of TensorFlow one by one takes 0.2 s."""
-    with contextlib.suppress(OSError, ValueError):  # of which Python tells at its end
-        logging.shutdown()  # Python would call it after this
-        sys.stdout.flush()
-        sys.stderr.flush()
-        if _code:
-            os._exit(_code[0])

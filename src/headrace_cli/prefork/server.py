@@ -28,6 +28,7 @@ from headrace.interrupts import handle_signals
 from headrace.settings import Settings
 from headrace_cli import first_word
 from headrace_cli.answers import INTERRUPTED
+from headrace_cli.leaving import end_with, leave_at_once
 from headrace_cli.prefork.circumstances import (
     SECONDS,
     circumstances,
@@ -42,8 +43,18 @@ _DESCRIPTORS = 5  # standard streams, folder, lifeline
 # What commands import when they need it.
 _MODULES = (
     "headrace_cli.main",
+    "headrace.data.sources.catalog.named",
+    "headrace.media.audio",
+    "headrace.media.image",
+    "headrace.media.text",
+    "headrace.tasks.classification.head",
+    "headrace.tasks.classification.judge",
     "headrace_flows.preload",
     "headrace_flows.train",
+    "git",
+    "mlflow.keras",
+    "mlflow.store.model_registry.sqlalchemy_store",
+    "mlflow.system_metrics.system_metrics_monitor",
     "prefect.flow_engine",
     "prefect.utilities.visualization",
 )
@@ -175,6 +186,7 @@ def serve() -> tuple[Request, Mapping[str, str]]:
 
 def main() -> None:
     """Serve the home that the settings name; in each fork, run a command."""
+    leave_at_once()
     request, added = serve()
     code: Any = INTERRUPTED
     try:
@@ -191,7 +203,7 @@ def main() -> None:
         pass
     with contextlib.suppress(OSError):
         request.connection.send(bytes([code]))
-    sys.exit(code)
+    end_with(code)
 
 
 if __name__ == "__main__":
