@@ -124,40 +124,46 @@ def _traced(model: Any) -> Compute:
     return compute
 
 
-def repeated(step: Any, carried: Sequence[tuple[Shape, str]]) -> Any:
+def repeated(
+    step: Any, fixed: Sequence[tuple[Shape, str]], carried: Sequence[tuple[Shape, str]]
+) -> Any:
     """A step that is repeated in one compiled loop, traced once.
 
     Args:
-        step: from an input and what is carried to an output and what is carried on,
-            ``step(input, *carried)`` to ``(output, *carried)``, of Keras's operations.
-        carried: the shape and the dtype of each value that is carried.
+        step: from an input ``(rows, 1)``, what is fixed and what is carried to an
+            output ``(rows, 1)`` and what is carried on, of Keras's operations:
+            ``step(input, *fixed, *carried)`` to ``(output, *carried)``.
+        fixed: the shape and the dtype of each value that all steps share.
+        carried: those of each value that is carried.
 
     Returns:
-        a function of float32 inputs ``(steps, rows)``, and of what is carried, that
-        returns int32 outputs ``(steps, rows)`` and what is carried on.
+        a function of float32 inputs ``(steps, rows)``, of what is fixed and of what is
+        carried, that returns int32 outputs ``(steps, rows)`` and what is carried on.
     """
     import keras
 
     if keras.backend.backend() != "tensorflow":
-        return functools.partial(_repeat, step)
+        return functools.partial(_repeat, step, len(fixed))
     import tensorflow as tf
 
     def run(inputs: Any, *values: Any) -> Any:
-        steps = tf.shape(inputs)[0]
+        steps, inputs = tf.shape(inputs)[0], tf.expand_dims(inputs, 2)
+        same = values[: len(fixed)]  # what is not carried costs nothing in a step
 
         def advance(number: Any, outputs: Any, *values: Any) -> Any:
-            output, *values = step(tf.gather(inputs, number), *values)
+            output, *values = step(tf.gather(inputs, number), *same, *values)
             return number + 1, outputs.write(number, output), *values
 
         begin = tf.constant(0), tf.TensorArray(tf.int32, steps)
         _, outputs, *values = tf.while_loop(
-            lambda number, *_: number < steps, advance, (*begin, *values)
+            lambda number, *_: number < steps, advance, (*begin, *values[len(fixed) :])
         )
-        return outputs.stack(), *values
+        return tf.squeeze(outputs.stack(), 2), *values
 
     @functools.cache
     def compiled(rows: int | None) -> Any:
-        shapes = [(s if s[:1] != (None,) else (rows, *s[1:]), t) for s, t in carried]
+        given = [*fixed, *carried]
+        shapes = [(s if s[:1] != (None,) else (rows, *s[1:]), t) for s, t in given]
         signature = [tf.TensorSpec((None, rows), tf.float32)]
         signature += [tf.TensorSpec(shape, dtype) for shape, dtype in shapes]
         function = tf.function(run, input_signature=signature, autograph=False)
@@ -190,14 +196,14 @@ def count_below(rising: Any, values: Any) -> Any:
     return ops.sum(ops.cast(below, "int32"), axis=2)
 
 
-def _repeat(step: Any, inputs: Any, *values: Any) -> Any:
+def _repeat(step: Any, fixed: int, inputs: Any, *values: Any) -> Any:
     from keras import ops
 
-    outputs = []
+    outputs, same, carried = [], values[:fixed], values[fixed:]
     for row in inputs:
-        output, *values = step(row, *values)
-        outputs.append(output)
-    return ops.stack(outputs), *values
+        output, *carried = step(row[:, None], *same, *carried)
+        outputs.append(output[:, 0])
+    return ops.stack(outputs), *carried
 
 
 _started: list[int] = []  # the threads that TensorFlow was started with

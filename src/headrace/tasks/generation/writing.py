@@ -100,9 +100,9 @@ class Writer:
         states = [(tuple(s.shape), s.dtype) for s in self._next.inputs[1:]]
         self._zeros = [(shape[1:], dtype) for shape, dtype in states]
         carried = [((None, width), "float32"), *states]
-        self._read = repeated(self._read_step, carried)
+        self._read = repeated(self._read_step, [], carried)
         settings = [((), "float32"), ((width,), "float32")]
-        self._write = repeated(self._write_step, [*settings, *carried])
+        self._write = repeated(self._write_step, settings, carried)
 
     def ids(self, text: str) -> Ids:
         """The ids of a text, int32 ``(characters,)``.
@@ -153,8 +153,8 @@ class Writer:
         cold = np.float32(1 / max(temperature, _COLDEST))
         uniform = np.minimum(random, np.float32(_BELOW_ONE))
         bias = self._bias if may_end else self._bias + self._is_end * _IMPOSSIBLE
-        carried = (cold, bias, draft.scores, *draft.states)
-        ids, _, _, draft.scores, *draft.states = self._write(uniform, *carried)
+        given = (uniform, cold, bias, draft.scores, *draft.states)
+        ids, draft.scores, *draft.states = self._write(*given)
         ids = np.array(ids)
         # What the loop writes after an end means nothing.
         ended = np.logical_or.accumulate((ids == BOUND) | draft.ended)
@@ -167,7 +167,7 @@ class Writer:
         from keras import ops
 
         ids = ops.cast(given, "int32")
-        logits, *states = self._next([ops.expand_dims(ids, 1), *states], training=False)
+        logits, *states = self._next([ids, *states], training=False)
         return ids, ops.squeeze(logits, 1), *states
 
     def _write_step(
@@ -177,11 +177,11 @@ class Writer:
         from keras import ops
 
         sums = ops.cumsum(ops.softmax(scores * cold + bias), axis=1)
-        below = count_below(sums, ops.expand_dims(uniform, 1))
+        below = count_below(sums, uniform)
         # The sum of all may be rounded to less than the number.
         chosen = ops.minimum(below, self._last)
         logits, *states = self._next([chosen, *states], training=False)
-        return ops.squeeze(chosen, 1), cold, bias, ops.squeeze(logits, 1), *states
+        return chosen, ops.squeeze(logits, 1), *states
 
 
 def write_texts(
