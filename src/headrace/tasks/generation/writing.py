@@ -242,4 +242,4 @@ def stream_text(
         if ended:
             return
         left -= count
-        size = min(2 * size, STEPS)
+        size = min(4 * size, STEPS)
