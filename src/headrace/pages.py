@@ -1,7 +1,7 @@
 """Renders self-contained HTML pages, and Markdown.
 
 The templates are in ``templates/``. All values are escaped, except HTML from a medium,
-which is escaped already.
+which is escaped already, and from the Markdown of a README, which can hold none.
 """
 
 from __future__ import annotations
@@ -44,12 +44,26 @@ def _environment(kind: str) -> Environment:
         finalize=_in_markdown if kind == "md" else None,
     )
     environment.filters |= {"number": _number, "code": _code, "url": _url}
+    environment.filters["markdown"] = _from_markdown
     return environment
 
 
 def _in_markdown(value: Any) -> Markup:
     is_safe = isinstance(value, Markup)
     return value if is_safe else Markup(as_markdown(str(value)))  # noqa: S704 - escaped
+
+
+def _from_markdown(text: str) -> Markup:
+    """Markdown as HTML that loads and runs nothing; its headings begin at the third."""
+    from markdown_it import MarkdownIt
+
+    parser = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
+    tokens = parser.parse(text)
+    for token in tokens:
+        if token.type in {"heading_open", "heading_close"}:
+            token.tag = f"h{min(6, int(token.tag[1]) + 2)}"
+    # Its options forbid HTML, and the parser leaves out links that would run something.
+    return Markup(parser.renderer.render(tokens, parser.options, {}))  # noqa: S704
 
 
 def _code(text: str) -> Markup:

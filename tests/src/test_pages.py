@@ -22,6 +22,20 @@ def test_what_goes_into_a_page_is_escaped_but_not_an_items_html() -> None:
     assert "<script" not in page
 
 
+def test_a_readme_is_shown_as_it_is_meant_and_runs_nothing() -> None:
+    from headrace.pages import _from_markdown
+
+    page = _from_markdown(
+        "## Limits\n\n- *only* digits\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n"
+        "<script>1</script> ![a](http://x/y.png) [go](javascript:run) [ok](https://x)"
+    )
+
+    assert "<h4>Limits</h4>" in page and "<em>only</em>" in page
+    assert "<td>1</td>" in page and '<a href="https://x">ok</a>' in page
+    assert "<script" not in page and "<img" not in page
+    assert 'href="javascript' not in page
+
+
 def test_a_page_forbids_all_that_is_not_in_it() -> None:
     page = html.unescape(render("checks_index.html", title="Checks", pages=[]))
 

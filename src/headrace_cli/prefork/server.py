@@ -52,6 +52,7 @@ _MODULES = (
     "headrace_flows.preload",
     "headrace_flows.train",
     "git",
+    "markdown_it",
     "mlflow.keras",
     "mlflow.store.model_registry.sqlalchemy_store",
     "mlflow.system_metrics.system_metrics_monitor",
