@@ -22,6 +22,7 @@ from .others import OTHERS
 from .report import Row, median_row, missing_row, ratios
 
 SHARE = 0.8
+SETTLE_SECONDS = 2.0
 SWAPS, COMMANDS = 1000, 20
 SWAP_RATE = 200.0
 ALONE = {"HEADRACE_REQUEST_LOG_DAYS": "0"}
@@ -202,7 +203,8 @@ def _kills(bench: Bench, online: Online) -> list[Row]:
     ledger = online.home / "headrace.db"
     away = ledger.with_suffix(".away")
     with online.serve(*arguments, variables=WATCHED) as server:
-        server.ask(online.images, seconds=1.0)  # it has just started
+        server.ask(online.images, seconds=1.0)
+        time.sleep(SETTLE_SECONDS)  # its helpers have just started
         load = _loading(server, online, "")
         for module in ("engines.exporting", "engines.answering", "log_writer"):
             _kill(server, module)
