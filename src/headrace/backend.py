@@ -87,7 +87,7 @@ def compiled(model: Any) -> Compute:
         model: with one input and one output.
 
     Returns:
-        a function from ``(n, *shape)`` to ``(n, ...)``.
+        a function from ``(n, *shape)`` to ``(n, ...)``, as long as the model is kept.
     """
     if model not in _compiled:
         import keras
