@@ -51,7 +51,6 @@ _MODULES = (
     "headrace.tasks.classification.judge",
     "headrace_flows.preload",
     "headrace_flows.train",
-    "git",
     "markdown_it",
     "mlflow.keras",
     "mlflow.store.model_registry.sqlalchemy_store",

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from headrace.errors import IntegrityError, NotFoundError
+from headrace.imports import hidden
 from headrace.records import DataDescription, TrainingRecord
 from headrace.state.ledger.rows import Version
 from headrace.state.tracking import artifacts
@@ -73,7 +74,8 @@ class Tracking(Runs):
             its ``models:/m-...`` URI, and the sha256 and size of its Keras file.
         """
         mlflow = import_mlflow()
-        with tracking_errors(self.uri):
+        # MLflow would import it to look for a repository around the command.
+        with hidden(["git"]), tracking_errors(self.uri):
             info = mlflow.keras.log_model(
                 model,
                 name=re.sub(r"[/:.%\"']", "_", name),  # MLflow takes none of these
