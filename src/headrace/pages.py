@@ -44,7 +44,7 @@ def _environment(kind: str) -> Environment:
         finalize=_in_markdown if kind == "md" else None,
     )
     environment.filters |= {"number": _number, "code": _code, "url": _url}
-    environment.filters["markdown"] = _from_markdown
+    environment.filters |= {"markdown": _from_markdown}
     return environment
 
 

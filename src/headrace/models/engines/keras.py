@@ -59,7 +59,7 @@ class KerasEngine(TensorFlowEngine):
         description = DataDescription.model_validate(version.details["description"])
         model = open_model(path, version.model_uri, description).model
         self.shape = tuple(model.outputs[0].shape[1:])
-        self._model, self._function = model, compiled(model)
+        self._function = compiled(model)
         dtype = model.inputs[0].dtype
         self._dtype = np.dtype(object if dtype == "string" else dtype)
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import sys
 from collections.abc import Callable, Iterator, Sequence
-from importlib.abc import MetaPathFinder
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headrace.errors import UsageError
+from headrace.imports import hidden
 from headrace.models.engines import (
     EngineProcess,
     build_engine,
@@ -80,7 +79,7 @@ def serve(
     rows = [one.find(ledger) for one in wanted]
     listener = listen(options.host, options.port)
     with (
-        WithoutPandas(),
+        hidden(["pandas"]),  # pyarrow would import it to make an array, for 50 MB
         contextlib.closing(listener),
         contextlib.ExitStack() as opened,
     ):
@@ -105,21 +104,6 @@ def serve(
         port = listener.getsockname()[1]
         url = f"{scheme}://{local_host(options.host)}:{port}"
         run(app, listener, tls, lambda: ready(_description(slots, url)))
-
-
-class WithoutPandas(MetaPathFinder):
-    """Lets pyarrow not import pandas, which it does to make an array, for 50 MB."""
-
-    def find_spec(self, fullname: str, *_: object) -> None:
-        """Find nothing, but raise for pandas."""
-        if fullname == "pandas":
-            raise ModuleNotFoundError("a server does not import pandas", name=fullname)
-
-    def __enter__(self) -> None:
-        sys.meta_path.insert(0, self)
-
-    def __exit__(self, *_: object) -> None:
-        sys.meta_path.remove(self)
 
 
 def make_app(

@@ -316,12 +316,13 @@ def test_the_server_side_loads_no_heavy_library(tmp_path: Path) -> None:
         "from headrace.use.serving.log import RequestLog\n"
         "from headrace.use.serving.log_process import LogTask\n"
         "from headrace.use.serving.shadow import Shadow\n"
-        "from headrace.use.serving.starting import WithoutPandas\n"
+        "from headrace.imports import hidden\n"
         "class Toy:\n"
         "    name = 'toy'\n"
         "    def __call__(self, items): return np.zeros((len(items), 3), 'f4')\n"
         "    def close(self): pass\n"
-        "WithoutPandas().__enter__()\n"
+        "pandas = hidden(['pandas'])\n"
+        "pandas.__enter__()\n"
         "log = RequestLog(LogTask(root=pathlib.Path(sys.argv[1]), keep_days=30))\n"
         "shadow = Shadow('digits', 3, IMAGES, Toy, log)\n"
         "while not shadow.is_running: time.sleep(0.01)\n"
@@ -331,7 +332,8 @@ def test_the_server_side_loads_no_heavy_library(tmp_path: Path) -> None:
         "shadow.close(); log.close()\n"
         "assert log.counts.written == 4, log.counts\n"
         "heavy = {'tensorflow', 'keras', 'mlflow', 'prefect', 'pandas', 'scipy'}\n"
-        "print(sorted(heavy & {n.split('.')[0] for n in sys.modules}))\n"
+        "loaded = {n.split('.')[0] for n, module in sys.modules.items() if module}\n"
+        "print(sorted(heavy & loaded))\n"
     )
     command = [sys.executable, "-c", code, str(tmp_path)]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
