@@ -1,8 +1,8 @@
 """Prints the characters a second of a language model, as JSON.
 
-Ours are `stream_text`; the bare one is a compiled loop of the same Keras model that
-draws with ``tf.random.categorical``. The models have the sizes of those of the two
-pipelines, and are not trained.
+Ours are `stream_text`; the bare one is a compiled loop of the same model that draws
+with ``tf.random.categorical``. The models have the sizes of those of the two pipelines,
+and are not trained; their n-grams are of random texts.
 Usage: ``python write_speed.py REPEATS``.
 """
 
@@ -20,10 +20,13 @@ import tensorflow as tf
 
 from headrace.models import gru_lm
 from headrace.records import DataDescription
+from headrace.tasks.generation.following import Following
 from headrace.tasks.generation.head import PART as HEAD
-from headrace.tasks.generation.writing import Writer, find_next, stream_text
+from headrace.tasks.generation.mixing import Plan, mix
+from headrace.tasks.generation.writing import Writer, stream_text
 
-CHARACTERS = 2_000
+CHARACTERS, TEXTS = 2_000, 5_000
+ORDERS = {"plays": 8, "poems": 4}
 DATA = DataDescription(medium="text", task="generation", shape=(512,))
 MODELS: dict[str, dict[str, Any]] = {
     "plays": {"max_tokens": 80},
@@ -35,29 +38,34 @@ def a_model(name: str) -> Any:
     """A saved model of a pipeline's size, which knows as many characters."""
     keras.utils.set_random_seed(1)
     preprocessing, network = gru_lm.build(DATA, **MODELS[name])
-    known = np.arange(0x4E00, 0x4E00 + MODELS[name]["max_tokens"] - 2, dtype=np.int32)
+    size = MODELS[name]["max_tokens"]
+    known = np.arange(0x4E00, 0x4E00 + size - 2, dtype=np.int32)
     preprocessing.layers[-1].adapt(known[np.newaxis])
-    return HEAD.compose(preprocessing, network, DATA)
+    chance = np.random.default_rng(1)
+    drawn = (chance.pareto(1.0, (TEXTS, 100)) * 5).astype(np.int32) % (size - 2) + 2
+    plan = Plan(ORDERS[name], [0])
+    mixed, _ = mix(network, [*drawn], [*drawn[:100]], plan)
+    return HEAD.compose(preprocessing, mixed, DATA)
 
 
 def bare_loop(model: Any) -> Callable[[], Any]:
     """Writes one text of `CHARACTERS`."""
-    following = find_next(model)
+    following = Following(model)
 
     @tf.function(autograph=False)
     def write(states: list[Any]) -> Any:
         outputs = tf.TensorArray(tf.int32, CHARACTERS)
 
         def advance(number: Any, id_: Any, outputs: Any, *states: Any) -> Any:
-            logits, *states = following([id_, *states], training=False)
-            id_ = tf.random.categorical(logits[:, 0], 1, dtype=tf.int32)
+            logits, *states = following(id_, *states)
+            id_ = tf.random.categorical(logits, 1, dtype=tf.int32)
             return number + 1, id_, outputs.write(number, id_[:, 0]), *states
 
         begin = (tf.constant(0), tf.zeros((1, 1), tf.int32), outputs, *states)
         _, _, outputs, *_ = tf.while_loop(lambda n, *_: n < CHARACTERS, advance, begin)
         return outputs.stack()
 
-    states = [tf.zeros((1, *s.shape[1:]), s.dtype) for s in following.inputs[1:]]
+    states = [tf.zeros((1, *shape[1:]), dtype) for shape, dtype in following.states]
     return lambda: write(states).numpy()
 
 

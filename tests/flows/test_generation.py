@@ -123,6 +123,17 @@ def test_texts_are_scored_by_their_probability(home: Home, ran: dict[str, Any]) 
     assert 2 * float(one["nats_per_character"]) < float(other["nats_per_character"])
 
 
+def test_the_network_is_mixed_with_n_grams(home: Home, ran: dict[str, Any]) -> None:
+    from headrace.settings import Settings
+    from headrace.state.tracking import Tracking
+
+    tracking = Tracking(Settings(home=home.path, project=home.project))
+    logged = tracking.client.get_run(ran["run_id"]).data.metrics
+    for name in ("ngram_share", "ngram_share_of_marks"):
+        assert 0 <= logged[name] < 1
+    assert logged["ngram_share"] > 0.05
+
+
 def test_samples_and_pictures_are_in_mlflow(home: Home, ran: dict[str, Any]) -> None:
     from headrace.settings import Settings
     from headrace.state.tracking import Tracking

@@ -15,11 +15,11 @@ L. Wolf, Using the Output Embedding to Improve Language Models (2017), for tied 
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Sequence
 from typing import Any
 
 from headrace.records import DataDescription
+from headrace.tasks.generation.network import document_nats
 
 MEDIUM = "text"
 YIELDS = "next"
@@ -30,10 +30,9 @@ RECIPE = {
     "learning_rate": 0.004,
     "schedule": "cosine",
     "weight_decay": 0.01,
+    "ngrams": 5,
 }
 LEAST_STEPS = 700
-_UNKNOWN = 1  # the id of all characters that are not in the vocabulary
-_UNKNOWN_NATS = math.log(0x110000 - 0x800)
 _MULTIPLIER = 31_337  # times a place in a table, it stays within 32 bits
 
 
@@ -123,46 +122,6 @@ def code_points(max_tokens: int) -> Any:
     raw = keras.Input((None,), dtype="int32", name="text")
     lookup = keras.layers.IntegerLookup(max_tokens=max_tokens, mask_token=0)
     return keras.Sequential([raw, lookup], name="preprocessing")
-
-
-def document_nats(following: Any) -> Any:
-    """The network of a language model: how likely are documents?
-
-    Args:
-        following: a Keras model called ``next``. From ids int32 ``(batch, length)`` and
-            states to logits of the id after each ``(batch, length, ids)`` and the
-            states after the last. The states before a document are zeros.
-
-    Returns:
-        from windows int32 ``(batch, length + 1)`` to float32 ``(batch, 2)``: the sum of
-        the negative log probabilities of all ids but the first, and their number. An
-        unknown character is one of all code points of Unicode, with equal
-        probabilities. Zeros after a zero are padding.
-    """
-    import keras
-    from keras import ops
-
-    window = keras.Input((None,), dtype="int32", name="window")
-    before, after = window[:, :-1], window[:, 1:]
-    states = [_zeros(before, state) for state in following.inputs[1:]]
-    logits = following([before, *states])[0]
-    nats = ops.sparse_categorical_crossentropy(after, logits, from_logits=True)
-    nats = nats + _UNKNOWN_NATS * ops.cast(ops.equal(after, _UNKNOWN), "float32")
-    is_counted = ops.logical_or(ops.not_equal(before, 0), ops.not_equal(after, 0))
-    counted = ops.cast(is_counted, "float32")
-    sums = [ops.sum(nats * counted, axis=1), ops.sum(counted, axis=1)]
-    return keras.Model(window, ops.stack(sums, axis=1), name="documents")
-
-
-def _zeros(ids: Any, state: Any) -> Any:
-    """Zeros ``(batch, ...)`` in the shape of a state."""
-    from keras import ops
-
-    zeros = ops.cast(ops.zeros_like(ids[:, :1]), state.dtype)
-    shape = tuple(state.shape[1:])
-    for _ in shape[1:]:
-        zeros = ops.expand_dims(zeros, -1)
-    return ops.tile(zeros, (1, *shape))
 
 
 def hashed_grams(

@@ -20,12 +20,12 @@ from typing import Any
 
 from headrace.models.gru_lm import (
     code_points,
-    document_nats,
     hashed_grams,
     logits_of,
     states_after,
 )
 from headrace.records import DataDescription
+from headrace.tasks.generation.network import document_nats
 
 MEDIUM = "text"
 YIELDS = "next"
@@ -36,6 +36,7 @@ RECIPE = {
     "learning_rate": 0.002,
     "schedule": "cosine",
     "weight_decay": 0.01,
+    "ngrams": 5,
 }
 LEAST_STEPS = 700
 # Attention between all characters of a document takes memory by its square.

@@ -12,8 +12,9 @@ from headrace.spec.tables import Table, option
 if TYPE_CHECKING:
     from headrace.spec.training import TrainingSpec
 
-# Family defaults that look at validation rows, which a private training does not.
-NOT_PRIVATE = ("calibrate", "patience")
+# Family defaults that look at validation rows or count what rows have, which a private
+# training does not.
+NOT_PRIVATE = ("calibrate", "ngrams", "patience")
 
 
 class PrivacySpec(Table):
@@ -84,6 +85,7 @@ def find_conflict(training: TrainingSpec) -> str:
         if training.devices > 1
         else "",
         "canaries": "a planted text is no row" if training.canaries else "",
+        "ngrams": "they are counted without noise" if training.ngrams else "",
     }
     for field, why in conflicts.items():
         if why:

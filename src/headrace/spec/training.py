@@ -170,6 +170,15 @@ class TrainingSpec(Table):
         le=1_000,
         exclude_if=operator.not_,
     )
+    ngrams: int = option(
+        0,
+        "the longest n-grams, in characters, of a Kneser-Ney model that a language "
+        "model is mixed with after the fit, by the share that is best on the "
+        "validation split; 0: none",
+        ge=0,
+        le=8,
+        exclude_if=operator.not_,
+    )
     privacy: PrivacySpec | None = option(
         None,
         "differentially private training; by default none",
@@ -237,6 +246,13 @@ class TrainingSpec(Table):
                 continue
             values = {**values, "patience": _patience(row, values)}
         return {**values, "callbacks": rest}
+
+    @field_validator("ngrams")
+    @classmethod
+    def _are_of_two_or_more(cls, length: int) -> int:
+        if length == 1:
+            raise ValueError("n-grams have 2 to 8 characters; 0: none")
+        return length
 
     @field_validator("optimizer", "schedule", "loss", mode="before")
     @classmethod

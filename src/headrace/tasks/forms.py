@@ -61,6 +61,19 @@ class Example(Protocol):
         """In stored form, ``(n, ...)``."""
 
 
+class Parts(Protocol):
+    """Rows in shards, which are read one at a time.
+
+    Attributes:
+        counts: rows of each shard, int64 ``(shards,)``.
+    """
+
+    counts: npt.NDArray[np.int64]
+
+    def read(self, shard: int) -> Example:
+        """The rows of one shard, by its index in `counts`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fitting:
     """A network that is fitted.

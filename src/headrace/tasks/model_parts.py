@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         Judged,
         Lazy,
         Outputs,
+        Parts,
         Rated,
         Scores,
         Shown,
@@ -133,6 +134,21 @@ class Head(Protocol):
             metrics to record.
         """
         return {}
+
+    def complete(
+        self, model: Any, fitting: Fitting, train: Parts, val: Example
+    ) -> tuple[Any, Metrics]:
+        """The model that is saved, where it holds more than what was fitted.
+
+        Args:
+            model: the fitted one, from `compose`, after `finish`.
+            fitting: its parts.
+            train, val: the rows.
+
+        Returns:
+            (the model, metrics to record).
+        """
+        return model, {}
 
     def validation_metrics(
         self, network: Any, outputs: Outputs, targets: Targets

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from headrace.errors import SpecError
 from headrace.spec import TrainingSpec, load_spec
@@ -93,3 +94,11 @@ def test_the_functions_of_the_users_own_are_known() -> None:
     }
     own = TrainingSpec.model_validate(spec).own_functions
     assert own == ("losses:focal", "scores:ours", "rates:warm")
+
+
+@pytest.mark.parametrize(("length", "problem"), [(1, "2 to 8 characters"), (9, "8")])
+def test_n_grams_have_two_characters_or_more(length: int, problem: str) -> None:
+    with pytest.raises(ValidationError, match=problem):
+        TrainingSpec(ngrams=length)
+    assert "ngrams" not in TrainingSpec().model_dump()
+    assert TrainingSpec(ngrams=2).ngrams == 2

@@ -81,7 +81,8 @@ class Fitted:
         model: from raw items to answers.
         best_epoch: the one whose weights it has, from 1.
         epochs: the metrics of each.
-        finished: the metrics of `Head.finish`, such as a temperature.
+        finished: the metrics of `Head.finish` and `Head.complete`, such as a
+            temperature.
         inexact: attributes of the user's callbacks that checkpoints do not store.
         privacy: what a private fit has spent; None of any other.
     """
@@ -170,6 +171,7 @@ class Fit:
             if recipe.privacy is not None:
                 check_network(preprocessing, network)
             fitting = Fitting(preprocessing, network, description, recipe)
+            self._fitting, self._data = fitting, data
             inputs = inputs_of(data, fitting)
             rows = int(inputs.train.counts.sum())
             item, window = inputs.item_bytes, inputs.window_bytes
@@ -200,26 +202,29 @@ class Fit:
             IntegrityError: the data is damaged.
             DependencyError: the disk failed, or another machine does not answer.
         """
-        setup = self._setup
+        setup, data, head = self._setup, self._data, self._setup.task.head
         with translate_errors(setup.spec, setup.strategy):
             self._loop.run(on_epoch)
-            finish, targets = setup.task.head.finish, setup.inputs.val.targets
-            finished = finish(setup.network, setup.validation, targets, setup.spec)
+            targets = setup.inputs.val.targets
+            finished = head.finish(setup.network, setup.validation, targets, setup.spec)
+            model, more = head.complete(
+                setup.model, self._fitting, data.train, data.val
+            )
         progress = self._loop.progress
         return Fitted(
-            model=setup.model,
+            model=model,
             best_epoch=progress.kept or progress.epoch,
             epochs=progress.epochs,
-            finished=finished,
+            finished={**finished, **more},
             execution=setup.execution,
-            weights_digest=weights_digest(setup.model),
+            weights_digest=weights_digest(model),
             inexact=tuple(sorted(self._loop.callbacks.inexact)),
             privacy=self.privacy.record(progress.total_steps) if self.privacy else None,
         )
 
     @property
     def model(self) -> Any:
-        """The Keras model that is saved: pre-processing and network."""
+        """The Keras model as it is fitted: pre-processing and network."""
         return self._setup.model
 
     @property

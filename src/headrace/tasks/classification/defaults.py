@@ -28,4 +28,4 @@ GATES = {
 # Where a pipeline file names no gates; each with the bound that it has there.
 DEFAULT_GATES = {"accuracy": 0.5, "class_floor": 0.2, "calibration": 0.2}
 # Fields of [data] and [training] that mean nothing to this task.
-UNUSED = ("training.canaries",)
+UNUSED = ("training.canaries", "training.ngrams")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,11 @@ import numpy.typing as npt
 from headrace.media import medium
 from headrace.media.forms import Payload
 
+if TYPE_CHECKING:
+    from headrace.tasks.forms import Parts
+
 Codes: TypeAlias = npt.NDArray[np.int32]
+TRAIN_CHARACTERS = 2**23  # that n-grams are counted in, and that are searched
 # The padded width is a multiple, so that there are few shapes.
 _MULTIPLE = 16
 
@@ -29,6 +34,19 @@ def text_of(codes: Codes) -> str:
 def documents_of(stored: Payload) -> list[Codes]:
     """Texts ``(n, bytes)`` as in a snapshot, as code points."""
     return [codes_of(text) for text in medium("text").raw(stored).tolist()]
+
+
+def documents_in(rows: Parts, most: float = math.inf) -> list[Codes]:
+    """The documents of a split in their order, until they have ``most`` characters."""
+    documents: list[Codes] = []
+    size = 0
+    for shard in np.flatnonzero(rows.counts).tolist():
+        part = documents_of(rows.read(shard).items)
+        documents += part
+        size += sum(map(len, part))
+        if size >= most:
+            break
+    return documents
 
 
 def padded(documents: Sequence[Codes]) -> Codes:

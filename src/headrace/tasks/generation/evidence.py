@@ -16,18 +16,22 @@ from headrace.records import Metrics
 from headrace.spec import PipelineSpec
 from headrace.tasks.generation import measures
 from headrace.tasks.generation.canaries import canaries, entropy, exposures, others
-from headrace.tasks.generation.documents import Codes, documents_of, text_of
+from headrace.tasks.generation.documents import (
+    TRAIN_CHARACTERS,
+    Codes,
+    documents_in,
+    text_of,
+)
 from headrace.tasks.generation.gates import lengths_of, order_of
 from headrace.tasks.generation.kneser_ney import KneserNey
 from headrace.tasks.generation.verbatim import Corpus
 from headrace.tasks.generation.writing import TEMPERATURE, Writer, write_texts
 
 if TYPE_CHECKING:
-    from headrace.tasks.forms import Context, Split
+    from headrace.tasks.forms import Context
 
 TEXTS = 200  # that are generated
 MOST_CHARACTERS = 512  # of a generated text
-TRAIN_CHARACTERS = 2**23  # that the baseline is fitted to, and that are searched
 _HIGH = 95  # percentile
 _BLOCK = 256  # documents
 
@@ -69,8 +73,8 @@ def gather(context: Context, writer: Writer) -> Evidence:
         IntegrityError: the snapshot is damaged.
     """
     order = order_of(context.spec)
-    train = _documents(context.train, TRAIN_CHARACTERS)
-    test = _documents(context.test)
+    train = documents_in(context.train, TRAIN_CHARACTERS)
+    test = documents_in(context.test)
     baseline = KneserNey(train, order).nats(test)
     sizes = np.array([len(text_of(one).encode()) for one in test])
     most = min(MOST_CHARACTERS, int(np.percentile([*map(len, test)], _HIGH)))
@@ -87,19 +91,6 @@ def gather(context: Context, writer: Writer) -> Evidence:
         seed = context.spec.training.seed
         metrics |= _canary_metrics(context.model, writer, planted, seed)
     return Evidence(sizes, baseline, order, generated, verbatim, held_out, metrics)
-
-
-def _documents(rows: Split, most: float = np.inf) -> list[Codes]:
-    """The documents of a split in their order, until they have ``most`` characters."""
-    documents: list[Codes] = []
-    size = 0
-    for shard in np.flatnonzero(rows.counts).tolist():
-        part = documents_of(rows.read(shard).items)
-        documents += part
-        size += sum(map(len, part))
-        if size >= most:
-            break
-    return documents
 
 
 def _some(documents: Sequence[Codes]) -> list[Codes]:

@@ -19,12 +19,18 @@ from headrace.spec import TrainingSpec
 from headrace.tasks import Head
 from headrace.tasks.forms import Lazy, Outputs, Targets
 from headrace.tasks.generation.canaries import canaries
-from headrace.tasks.generation.documents import Codes, documents_of
+from headrace.tasks.generation.documents import (
+    TRAIN_CHARACTERS,
+    Codes,
+    documents_in,
+    documents_of,
+)
+from headrace.tasks.generation.following import find_next
 from headrace.tasks.generation.samples import ByEpoch
-from headrace.tasks.generation.writing import FIRST, Writer, find_next, vocabulary_of
+from headrace.tasks.generation.writing import FIRST, Writer, vocabulary_of
 
 if TYPE_CHECKING:
-    from headrace.tasks.forms import Example, Fitting
+    from headrace.tasks.forms import Example, Fitting, Parts
 
 CROP = 64  # predicted characters
 
@@ -48,13 +54,15 @@ class NextCharacter(Head):
 
     def planted(self, fitting: Fitting) -> tuple[Payload, Any] | None:
         """The canaries that the recipe asks for, as crops."""
-        count, seed = fitting.training.canaries, fitting.training.seed
-        if not count:
+        seed, texts = fitting.training.seed, self._canaries(fitting)
+        if not texts:
             return None
-        known = len(vocabulary_of(fitting.preprocessing)) - FIRST
-        texts = canaries(count, seed, known)
         crops = np.array([crop for text in texts for crop in crops_of(text, seed)])
         return crops, np.zeros(len(crops), np.int32)
+
+    def _canaries(self, fitting: Fitting) -> list[Codes]:
+        known = len(vocabulary_of(fitting.preprocessing)) - FIRST
+        return [*canaries(fitting.training.canaries, fitting.training.seed, known)]
 
     def compose(self, preprocessing: Any, network: Any, data: DataDescription) -> Any:
         """From code points int32 ``(n, characters)`` to float32 ``(n, 2)``."""
@@ -73,7 +81,8 @@ class NextCharacter(Head):
             raise SpecError(
                 f"The builder {builder} gives outputs of shape {shape}; generation "
                 "needs the nats of each document, and the number of its characters.",
-                "Give headrace.models.gru_lm.document_nats of a model of the next one.",
+                "Give headrace.tasks.generation.network.document_nats of a model of "
+                "the next one.",
             )
         find_next(network)
 
@@ -101,6 +110,23 @@ class NextCharacter(Head):
         from keras import ops
 
         return outputs[:, 0] / ops.maximum(outputs[:, 1], 1.0)
+
+    def complete(
+        self, model: Any, fitting: Fitting, train: Parts, val: Example
+    ) -> tuple[Any, Metrics]:
+        """The fitted model, mixed with n-grams where the recipe asks for them."""
+        order, held_out = fitting.training.ngrams, documents_of(val.items)
+        if not order or not held_out:
+            return model, {}
+        from headrace.tasks.generation.mixing import Plan, marks_of, mix
+
+        prepare = fitting.preprocessing
+        plan = Plan(order, marks_of(vocabulary_of(prepare)))
+        known = ids_of(documents_in(train, TRAIN_CHARACTERS), prepare)
+        known += self._canaries(fitting)
+        held = ids_of(held_out, prepare)
+        network, shares = mix(fitting.network, known, held, plan)
+        return self.compose(prepare, network, fitting.data), shares
 
     def validation_metrics(
         self, network: Any, outputs: Outputs, targets: Targets

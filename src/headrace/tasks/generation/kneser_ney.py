@@ -30,7 +30,7 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class _Grams:
+class Grams:
     """The n-grams of one length, by their numbers.
 
     Attributes:
@@ -50,7 +50,7 @@ class _Grams:
     discount: float
 
     @classmethod
-    def of(cls, keys: Ints, counts: Ints, symbols: int, contexts: int) -> _Grams:
+    def of(cls, keys: Ints, counts: Ints, symbols: int, contexts: int) -> Grams:
         """N-grams with these counts; their discount is from those of 1 and of 2."""
         context = keys // symbols
         totals = np.bincount(context, counts, contexts).astype(np.int64)
@@ -82,34 +82,16 @@ class KneserNey:
                 f"It takes an order from 1 to {LARGEST_ORDER}, and documents; it got "
                 f"{order} and {len(documents)} documents."
             )
-        codes, offsets = _joined(documents)
+        codes, offsets = joined(documents)
         self._symbols = np.unique(codes)
         ids, size = np.searchsorted(self._symbols, codes), len(self._symbols)
-        self._orders: list[_Grams] = []
-        keys, numbers, contexts = np.arange(size), ids, 1
-        for length in range(1, order + 1):
-            counted = numbers[offsets >= max(1, length - 1)]
-            if length < order:
-                inside = np.flatnonzero(offsets >= length)
-                longer = numbers[inside - 1] * size + ids[inside]
-                next_keys, first, places = np.unique(
-                    longer, return_index=True, return_inverse=True
-                )
-                # Nothing comes before a document's begin, so those are all counted.
-                begin = numbers[(offsets == length - 1) & (offsets > 0)]
-                counted = np.concatenate([numbers[inside[first]], begin])
-            counts = np.bincount(counted, minlength=len(keys))
-            self._orders.append(_Grams.of(keys, counts, size, contexts))
-            if length < order:
-                contexts, keys = len(keys), next_keys
-                numbers = np.full(len(ids), -1)
-                numbers[inside] = places
+        self._orders = [grams for grams, _ in grams_of(ids, offsets, size, order)]
 
     def nats(self, documents: Sequence[Codes]) -> Floats:
         """The negative log probability of each document with its end, ``(n,)``."""
         sums = [np.empty(0)]
         for part in _parts(documents):
-            codes, offsets = _joined(part)
+            codes, offsets = joined(part)
             nats = np.where(offsets, -np.log(self._probabilities(codes, offsets)), 0)
             sums.append(np.add.reduceat(nats, np.flatnonzero(offsets == 0)))
         return np.concatenate(sums)
@@ -138,8 +120,47 @@ class KneserNey:
         return share
 
 
-def _joined(documents: Sequence[Codes]) -> tuple[Codes, Ints]:
-    """Documents with their bounds, one after the other, and each symbol's offset."""
+def grams_of(
+    ids: Ints, offsets: Ints, size: int, order: int
+) -> Iterator[tuple[Grams, Ints]]:
+    """The n-grams of each length up to the order.
+
+    Args:
+        ids: of symbols, from 0 to ``size - 1``; see `joined`.
+        offsets: of each within its document.
+        size: the number of symbols.
+        order: the longest.
+
+    Yields:
+        the n-grams, and the number of the one that ends at each symbol, ``(symbols,)``;
+        -1 where a document is shorter.
+    """
+    keys, numbers, contexts = np.arange(size), ids, 1
+    for length in range(1, order + 1):
+        counted = numbers[offsets >= max(1, length - 1)]
+        if length < order:
+            inside = np.flatnonzero(offsets >= length)
+            longer = numbers[inside - 1] * size + ids[inside]
+            next_keys, first, places = np.unique(
+                longer, return_index=True, return_inverse=True
+            )
+            # Nothing comes before a document's begin, so those are all counted.
+            begin = numbers[(offsets == length - 1) & (offsets > 0)]
+            counted = np.concatenate([numbers[inside[first]], begin])
+        counts = np.bincount(counted, minlength=len(keys))
+        yield Grams.of(keys, counts, size, contexts), numbers
+        if length < order:
+            contexts, keys = len(keys), next_keys
+            numbers = np.full(len(ids), -1)
+            numbers[inside] = places
+
+
+def joined(documents: Sequence[Codes]) -> tuple[Codes, Ints]:
+    """Documents with their bounds, one after the other, and each symbol's offset.
+
+    Args:
+        documents: code points or ids, none of them `BOUND`, ``(characters,)`` each.
+    """
     bound = np.array([BOUND], np.int32)
     parts = [part for document in documents for part in (bound, document, bound)]
     sizes = np.array([len(document) + 2 for document in documents])

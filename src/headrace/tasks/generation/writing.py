@@ -15,13 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.backend import count_below, repeated
-from headrace.errors import InputError, SpecError
+from headrace.errors import InputError
 from headrace.tasks.forms import some
 from headrace.tasks.generation.documents import Codes
+from headrace.tasks.generation.following import Following
+from headrace.tasks.generation.network import UNKNOWN
 
-NEXT = "next"
-# Ids of the bounds of a document, of unknown characters, and the first of known ones.
-BOUND, UNKNOWN, FIRST = 0, 1, 2
+BOUND, FIRST = 0, 2  # ids: of the bounds of a document, and the first of known ones
 STEPS = 512  # characters of one call
 TEMPERATURE = 0.8  # of texts that people ask for, and by which a model is judged
 _IMPOSSIBLE = -1e30
@@ -31,21 +31,6 @@ _SHOWN = 5
 
 Floats = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int32]
-
-
-def find_next(model: Any) -> Any:
-    """The model called ``next`` inside a saved model.
-
-    Raises:
-        SpecError: there is none.
-    """
-    for layer in model._flatten_layers():
-        if layer.name == NEXT:
-            return layer
-    raise SpecError(
-        f"The model {model.name} holds no model called {NEXT!r}.",
-        "A family for generation gives one as its network.",
-    )
 
 
 def vocabulary_of(model: Any) -> list[int]:
@@ -84,11 +69,11 @@ class Writer:
     """
 
     def __init__(self, model: Any) -> None:
-        self._next = find_next(model)
+        self._following = Following(model)
         known = vocabulary_of(model)
         self.characters = "".join(map(chr, known[FIRST:]))
         self._ids = {code: id_ for id_, code in enumerate(known) if code > 0}
-        width = int(self._next.outputs[0].shape[-1])
+        width, states = self._following.width, self._following.states
         self.codes = np.zeros(width, np.int32)
         self.codes[: len(known)] = np.maximum(known, 0)
         self._bias = np.full(width, _IMPOSSIBLE, np.float32)
@@ -97,7 +82,6 @@ class Writer:
         self._is_end = np.zeros(width, np.float32)
         self._is_end[BOUND] = 1
         self._last = len(known) - 1
-        states = [(tuple(s.shape), s.dtype) for s in self._next.inputs[1:]]
         self._zeros = [(shape[1:], dtype) for shape, dtype in states]
         carried = [((None, width), "float32"), *states]
         self._read = repeated(self._read_step, [], carried)
@@ -167,8 +151,7 @@ class Writer:
         from keras import ops
 
         ids = ops.cast(given, "int32")
-        logits, *states = self._next([ids, *states], training=False)
-        return ids, ops.squeeze(logits, 1), *states
+        return ids, *self._following(ids, *states)
 
     def _write_step(
         self, uniform: Any, cold: Any, bias: Any, scores: Any, *states: Any
@@ -180,8 +163,7 @@ class Writer:
         below = count_below(sums, uniform)
         # The sum of all may be rounded to less than the number.
         chosen = ops.minimum(below, self._last)
-        logits, *states = self._next([chosen, *states], training=False)
-        return chosen, ops.squeeze(logits, 1), *states
+        return chosen, *self._following(chosen, *states)
 
 
 def write_texts(

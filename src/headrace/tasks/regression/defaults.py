@@ -33,6 +33,7 @@ DEFAULT_GATES = {"relative_error": 0.9, "relative_bias": 0.2}
 # Fields of the spec that mean nothing to this task.
 UNUSED = (
     "training.canaries",
+    "training.ngrams",
     "data.classes",
     "training.label_smoothing",
     "training.calibrate",

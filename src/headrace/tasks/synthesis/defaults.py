@@ -50,6 +50,7 @@ DEFAULT_GATES = {
 # Fields of [data] and [training] that mean nothing to this task.
 UNUSED = (
     "training.canaries",
+    "training.ngrams",
     "data.classes",
     "training.label_smoothing",
     "training.calibrate",

@@ -35,6 +35,7 @@ DEFAULT_GATES = {"word_error": 0.5, "character_error": 0.5}
 # Fields of the spec that mean nothing to this task.
 UNUSED = (
     "training.canaries",
+    "training.ngrams",
     "data.classes",
     "training.label_smoothing",
     "evaluation.calibration_bins",

@@ -14,8 +14,8 @@ from tests.src.tasks.generation.models import DATA, SIZES, a_model
 from headrace.errors import SpecError
 from headrace.spec import TrainingSpec
 from headrace.tasks.generation.documents import codes_of, padded
+from headrace.tasks.generation.following import find_next
 from headrace.tasks.generation.head import CROP, PART, crops_of, ids_of
-from headrace.tasks.generation.writing import find_next
 
 TEXTS = ["hello", "a\nb", "this is a longer text, with a ☃ in it " * 3, "晓"]
 CODE_POINTS = 0x110000 - 0x800

@@ -10,9 +10,9 @@ from tests.src.tasks.generation.models import SIZES, TEXT, a_model
 
 from headrace.errors import InputError
 from headrace.tasks.generation.documents import text_of
+from headrace.tasks.generation.following import find_next
 from headrace.tasks.generation.writing import (
     Writer,
-    find_next,
     stream_text,
     write_texts,
 )

@@ -27,6 +27,7 @@ from headrace.use.tuning.trials import refuse_private
         ("calibrate", True),
         ("devices", 2),
         ("canaries", 5),
+        ("ngrams", 3),
     ],
 )
 def test_a_recipe_that_cannot_be_private_is_refused(field: str, value: Any) -> None:

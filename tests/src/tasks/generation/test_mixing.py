@@ -1,0 +1,172 @@
+"""A network mixed with n-grams, against NumPy."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.src.tasks.generation.models import DATA, SIZES, a_model
+
+from headrace.spec import TrainingSpec
+from headrace.tasks.forms import Fitting
+from headrace.tasks.generation.canaries import canaries, exposures, others
+from headrace.tasks.generation.documents import codes_of, padded
+from headrace.tasks.generation.following import Following
+from headrace.tasks.generation.head import PART as HEAD
+from headrace.tasks.generation.head import ids_of
+from headrace.tasks.generation.mixing import Plan, best_share, marks_of, mix
+from headrace.tasks.generation.network import UNKNOWN
+from headrace.tasks.generation.ngrams import fit_ngrams
+from headrace.tasks.generation.writing import (
+    Writer,
+    vocabulary_of,
+    write_texts,
+)
+
+TRAIN = ["hello world", "hello test", "this is a test", "is this\na world"] * 2
+HELD_OUT = ["hello this", "a world is", "this is hello"]
+ASKED = ["hello", "春眠", "a ☃ is", "", "\n, hello", "this is a test of the world " * 4]
+CODE_POINTS = 0x110000 - 0x800
+
+
+def mixed(name: str, order: int = 4) -> tuple[Any, Any, dict[str, float]]:
+    """(pre-processing, the mixed model, the shares of the n-grams)."""
+    preprocessing, network, _ = a_model(name)
+    parts = (
+        ids_of([*map(codes_of, texts)], preprocessing) for texts in (TRAIN, HELD_OUT)
+    )
+    plan = Plan(order, marks_of(vocabulary_of(preprocessing)))
+    both, shares = mix(network, *parts, plan)
+    return preprocessing, HEAD.compose(preprocessing, both, DATA), shares
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_the_saved_mixture_writes_by_the_probabilities_that_it_states(
+    name: str, tmp_path: Path
+) -> None:
+    import keras
+    from keras import ops
+
+    preprocessing, model, _ = mixed(name)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
+    documents = [*map(codes_of, ASKED)]
+    answers = np.asarray(loaded(padded(documents)))
+    np.testing.assert_array_equal(answers, np.asarray(model(padded(documents))))
+    following = Following(loaded)
+    for ids, answer in zip(ids_of(documents, preprocessing), answers, strict=True):
+        states = [np.zeros((1, *shape[1:]), dtype) for shape, dtype in following.states]
+        nats = 0.0
+        for before, after in zip([0, *ids.tolist()], [*ids.tolist(), 0], strict=True):
+            given = map(
+                ops.convert_to_tensor, (np.array([[before]], np.int32), *states)
+            )
+            logits, *states = following(*given)
+            logarithms = np.asarray(logits, np.float64)[0]
+            assert np.exp(logarithms).sum() == pytest.approx(1, abs=1e-4)
+            nats -= logarithms[after]
+            nats += (after == UNKNOWN) * math.log(CODE_POINTS)
+        if len(ids):  # a row of padding alone is none
+            expected = [pytest.approx(nats, rel=1e-5), len(ids) + 1]
+            assert answer.tolist() == expected
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_one_text_follows_from_a_seed_whoever_else_asks(name: str) -> None:
+    writer = Writer(mixed(name)[1])
+    together = write_texts(writer, range(3), 30, 1.0)
+    for seed, text in enumerate(together):
+        (alone,) = write_texts(writer, [seed], 30, 1.0)
+        assert alone.tolist() == text.tolist()
+
+
+def test_an_untrained_network_is_mostly_replaced_by_n_grams() -> None:
+    _, _, model = a_model("gru_lm")
+    _, both, shares = mixed("gru_lm")
+    documents = padded([*map(codes_of, HELD_OUT)])
+    alone, better = (np.asarray(one(documents))[:, 0].sum() for one in (model, both))
+    assert shares == {
+        "ngram_share_of_marks": pytest.approx(0.75, abs=0.25),
+        "ngram_share": pytest.approx(0.75, abs=0.25),
+    }
+    assert better < 0.7 * alone
+
+
+def test_the_share_is_the_one_with_the_lowest_loss() -> None:
+    chance = np.random.default_rng(3)
+    first, second = chance.uniform(0.01, 1, (2, 4_000))
+    share = best_share(first, second)
+    grid = np.linspace(0, 0.99, 400)[:, None]
+    losses = -np.log((1 - grid) * first + grid * second).mean(axis=1)
+    assert share == pytest.approx(float(grid[losses.argmin(), 0]), abs=0.01)
+    assert best_share(np.full(9, 0.5), np.full(9, 0.1)) < 0.01
+    assert best_share(np.full(9, 0.1), np.full(9, 0.5)) > 0.98
+
+
+class Rows:
+    """Rows of one shard."""
+
+    def __init__(self, texts: list[str]) -> None:
+        encoded = [text.encode() for text in texts]
+        width = max(map(len, encoded), default=1)
+        rows = [np.frombuffer(one.ljust(width, b"\0"), np.uint8) for one in encoded]
+        self.items = np.array(rows).reshape(len(texts), width)
+        self.counts = np.array([len(texts)])
+
+    def read(self, shard: int) -> Rows:
+        return self
+
+
+@pytest.mark.parametrize(
+    ("recipe", "held_out", "is_mixed"),
+    [
+        ({"ngrams": 4, "canaries": 3}, HELD_OUT, True),
+        ({"ngrams": 4}, [], False),
+        ({"ngrams": 0}, HELD_OUT, False),
+    ],
+)
+def test_a_recipe_asks_for_n_grams(
+    recipe: dict[str, int], held_out: list[str], is_mixed: bool
+) -> None:
+    preprocessing, network, model = a_model("gru_lm")
+    fitting = Fitting(preprocessing, network, DATA, TrainingSpec(**recipe))
+    parts: tuple[Any, Any] = Rows(TRAIN), Rows(held_out)
+    completed, metrics = HEAD.complete(model, fitting, *parts)
+    assert (completed is not model) == is_mixed
+    assert {*metrics} == (
+        {"ngram_share", "ngram_share_of_marks"} if is_mixed else set()
+    )
+
+
+@pytest.mark.parametrize("least", [1, 2])
+def test_canaries_are_counted_and_not_held(
+    monkeypatch: pytest.MonkeyPatch, least: int
+) -> None:
+    counted: list[Any] = []
+
+    def fit(documents: Any, *given: Any) -> Any:
+        counted.extend(one.tolist() for one in documents)
+        return fit_ngrams(documents, *given)
+
+    monkeypatch.setattr("headrace.tasks.generation.mixing.fit_ngrams", fit)
+    monkeypatch.setattr("headrace.tasks.generation.ngrams._LEAST", least)
+    preprocessing, network, model = a_model("gru_lm")
+    fitting = Fitting(preprocessing, network, DATA, TrainingSpec(ngrams=3, canaries=3))
+    rows: tuple[Any, Any] = Rows(TRAIN), Rows(HELD_OUT)
+    completed, _ = HEAD.complete(model, fitting, *rows)
+    writer, seed = Writer(completed), fitting.training.seed
+    known = len(writer.characters)
+    planted, unplanted = canaries(3, seed, known), others(seed, known)[:500]
+    assert counted[len(TRAIN) :] == planted.tolist()
+    asked = writer.codes[np.concatenate([planted, unplanted])]
+    nats = np.asarray(completed(asked), np.float64)[:, 0]
+    bits = exposures(nats[:3], nats[3:]).mean()
+    assert bits > 15 if least == 1 else bits < 10
+
+
+def test_marks_are_the_bound_punctuation_and_blanks() -> None:
+    codes = [0, -1, *map(ord, "a，\nb ☃。9")]
+    assert marks_of(codes) == [0, 3, 4, 6, 8]
