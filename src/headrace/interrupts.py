@@ -21,10 +21,25 @@ def interrupt(number: int, frame: FrameType | None) -> None:
     An interrupt between acquiring the lock and entering the block that releases it
     would deadlock every thread that logs.
     """
+    frame = _interrupted(frame)
     if frame is not None and frame.f_globals.get("__name__") == "logging":
         _send_again(number)
         return
     raise KeyboardInterrupt
+
+
+def _interrupted(frame: FrameType | None) -> FrameType | None:
+    """The frame that an exception would leave.
+
+    A signal that was sent again can come while this handler still starts the timer of
+    the one before, on a busy machine. Then it is the frame that this was called in.
+    """
+    here = frame
+    while here is not None:
+        if here.f_code is interrupt.__code__:
+            frame = here.f_locals["frame"]
+        here = here.f_back
+    return frame
 
 
 def _send_again(number: int) -> None:

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
@@ -40,12 +41,8 @@ os._exit(0)  # the other thread has the lock, which an orderly exit would wait f
 """
 
 
-def test_a_frame_of_logging_is_left_alone_and_interrupted_later(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    sent: list[tuple[int, int]] = []
-    monkeypatch.setattr(os, "kill", lambda *given: sent.append(given))
-    frame = None
+def frame_of_logging() -> FrameType:
+    frame: FrameType | None = None
 
     class Seeing(logging.Filter):
         def filter(self, record: logging.LogRecord) -> bool:
@@ -57,12 +54,35 @@ def test_a_frame_of_logging_is_left_alone_and_interrupted_later(
     logger.addFilter(Seeing())
     logger.error("x")
     assert frame is not None
-    interrupts.interrupt(signal.SIGTERM, frame)
+    return frame
+
+
+def test_a_frame_of_logging_is_left_alone_and_interrupted_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sent: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "kill", lambda *given: sent.append(given))
+    interrupts.interrupt(signal.SIGTERM, frame_of_logging())
     for _ in range(500):
         if sent:
             break
         time.sleep(0.01)
     assert sent == [(os.getpid(), signal.SIGTERM)]
+
+
+def test_it_is_left_alone_where_the_second_signal_finds_the_handler_of_the_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sent: list[int] = []
+
+    def send_again(number: int) -> None:
+        sent.append(number)
+        if len(sent) == 1:
+            interrupts.interrupt(number, sys._getframe())
+
+    monkeypatch.setattr(interrupts, "_send_again", send_again)
+    interrupts.interrupt(signal.SIGINT, frame_of_logging())
+    assert sent == [signal.SIGINT] * 2
 
 
 def test_any_other_frame_is_interrupted_at_once() -> None:
