@@ -22,7 +22,7 @@ from headrace.models import gru_lm
 from headrace.records import DataDescription
 from headrace.tasks.generation.following import Following
 from headrace.tasks.generation.head import PART as HEAD
-from headrace.tasks.generation.mixing import Plan, mix
+from headrace.tasks.generation.mixing import mix
 from headrace.tasks.generation.writing import Writer, stream_text
 
 CHARACTERS, TEXTS = 2_000, 5_000
@@ -43,8 +43,7 @@ def a_model(name: str) -> Any:
     preprocessing.layers[-1].adapt(known[np.newaxis])
     chance = np.random.default_rng(1)
     drawn = (chance.pareto(1.0, (TEXTS, 100)) * 5).astype(np.int32) % (size - 2) + 2
-    plan = Plan(ORDERS[name], [0])
-    mixed, _ = mix(network, [*drawn], [*drawn[:100]], plan)
+    mixed, _ = mix(network, [*drawn], [*drawn[:100]], ORDERS[name], marks=[0])
     return HEAD.compose(preprocessing, mixed, DATA)
 
 

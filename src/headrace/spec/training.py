@@ -173,7 +173,7 @@ class TrainingSpec(Table):
     ngrams: int = option(
         0,
         "the longest n-grams, in characters, of a Kneser-Ney model that a language "
-        "model is mixed with after the fit, by the share that is best on the "
+        "model is mixed with after the fit, by the shares that are best on the "
         "validation split; 0: none",
         ge=0,
         le=8,

@@ -61,7 +61,7 @@ class Example(Protocol):
         """In stored form, ``(n, ...)``."""
 
 
-class Parts(Protocol):
+class Shards(Protocol):
     """Rows in shards, which are read one at a time.
 
     Attributes:
@@ -101,10 +101,8 @@ class Shown(Protocol):
         """Write a page below a folder of the run's files."""
 
 
-class Split(Protocol):
+class Split(Shards, Protocol):
     """The rows of a split; see `headrace.data.snapshots.splits.SplitRows`."""
-
-    counts: npt.NDArray[np.int64]
 
     def __len__(self) -> int:
         """The number of rows."""

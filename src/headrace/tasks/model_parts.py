@@ -19,9 +19,9 @@ if TYPE_CHECKING:
         Judged,
         Lazy,
         Outputs,
-        Parts,
         Rated,
         Scores,
+        Shards,
         Shown,
         Suspect,
         Targets,
@@ -136,7 +136,7 @@ class Head(Protocol):
         return {}
 
     def complete(
-        self, model: Any, fitting: Fitting, train: Parts, val: Example
+        self, model: Any, fitting: Fitting, train: Shards, val: Example
     ) -> tuple[Any, Metrics]:
         """The model that is saved, where it holds more than what was fitted.
 

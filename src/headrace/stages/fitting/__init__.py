@@ -41,9 +41,8 @@ from headrace.stages.fitting.privacy.refusals import (
     check_network,
     check_size,
 )
-from headrace.stages.fitting.shards import Shards
 from headrace.tasks import task
-from headrace.tasks.forms import Fitting
+from headrace.tasks.forms import Fitting, Shards
 
 
 @contextmanager

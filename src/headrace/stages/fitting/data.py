@@ -19,14 +19,14 @@ from typing import Any
 
 import numpy as np
 
-from headrace.data.snapshots.splits import Rows, SplitRows, read_split
+from headrace.data.snapshots.splits import SplitRows, read_split
 from headrace.errors import SpecError
 from headrace.models.logged.loading import outputs
 from headrace.records import ContractRecord, DataDescription, SnapshotRecord
 from headrace.stages.fitting import execution
-from headrace.stages.fitting.shards import Examples, Planted, Prepared, Shards
+from headrace.stages.fitting.shards import Examples, Planted, Prepared
 from headrace.tasks import asked, task
-from headrace.tasks.forms import Fitting, Targets
+from headrace.tasks.forms import Example, Fitting, Shards, Targets
 
 ADAPT_ROWS = 200_000
 ADAPT_BYTES = 2**29
@@ -46,7 +46,7 @@ class Data:
 
     description: DataDescription
     train: Shards
-    val: Rows | Examples
+    val: Example
     identity: str = ""
 
 
@@ -79,7 +79,7 @@ class Inputs:
     """
 
     train: Shards
-    val: Rows | Examples
+    val: Example
     preprocessing: Any
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
@@ -132,7 +132,7 @@ def inputs_of(data: Data, fitting: Fitting) -> Inputs:
     # Keras gives indices in a vocabulary as int64; int32 is enough.
     dtype = np.dtype("int32" if prepared.dtype == "int64" else prepared.dtype)
 
-    def prepare(rows: Rows | Examples) -> Examples:
+    def prepare(rows: Example) -> Examples:
         if not len(rows.targets):
             return Examples(np.empty((0, *shape), dtype), rows.targets)
         items = outputs(preprocessing, questions.raw(rows.questions))
@@ -149,7 +149,7 @@ def _own_examples(data: Data, fitting: Fitting) -> Inputs:
     """The inputs of a network whose task has examples of its own."""
     make = task(fitting.data.task).head.examples
 
-    def prepare(rows: Rows | Examples) -> Examples:
+    def prepare(rows: Example) -> Examples:
         return Examples(*make(rows, fitting))
 
     train: Shards = Prepared(data.train, prepare, keeps=True, recounts=True)
@@ -218,7 +218,7 @@ def some_targets(data: Data) -> Targets:
     return np.concatenate(parts)[:ADAPT_ROWS]
 
 
-def _first_parts(data: Data, most_bytes: float = math.inf) -> Iterator[Rows | Examples]:
+def _first_parts(data: Data, most_bytes: float = math.inf) -> Iterator[Example]:
     """The first shards of train, until they have `ADAPT_ROWS` rows."""
     rows = size = 0
     for shard in np.flatnonzero(data.train.counts).tolist():

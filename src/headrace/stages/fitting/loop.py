@@ -31,11 +31,10 @@ from headrace.stages.fitting.cluster import share, spans_machines
 from headrace.stages.fitting.data import Inputs
 from headrace.stages.fitting.execution import Execution, scatter_seeds
 from headrace.stages.fitting.recipe import Objective, make_optimizer, variables_of
-from headrace.stages.fitting.shards import Shards
 from headrace.stages.fitting.steps import compile_steps
 from headrace.stages.fitting.windows import Window, Windows, steps_of_window
 from headrace.tasks import Task
-from headrace.tasks.forms import Outputs
+from headrace.tasks.forms import Outputs, Shards
 
 if TYPE_CHECKING:
     from headrace.stages.fitting.privacy import Privacy

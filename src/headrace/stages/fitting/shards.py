@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from headrace.data.snapshots.splits import Rows
-from headrace.tasks.forms import Targets
+from headrace.tasks.forms import Example, Shards, Targets
 
 KEPT_BYTES = 2**31
 
@@ -33,19 +32,6 @@ class Examples:
         return self.items
 
 
-class Shards(Protocol):
-    """Items in shards, which are read one at a time.
-
-    Attributes:
-        counts: rows of each shard, int64 ``(shards,)``.
-    """
-
-    counts: npt.NDArray[np.int64]
-
-    def read(self, shard: int) -> Rows | Examples:
-        """The rows of one shard."""
-
-
 class Prepared:
     """Shards whose items are what the network takes.
 
@@ -63,7 +49,7 @@ class Prepared:
     def __init__(
         self,
         shards: Shards,
-        prepare: Callable[[Rows | Examples], Examples],
+        prepare: Callable[[Example], Examples],
         *,
         keeps: bool,
         recounts: bool = False,

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from headrace.data.snapshots.splits import Rows
 from headrace.spec import PipelineSpec
 from headrace.stages.fitting import Fit
 from headrace.stages.fitting.data import Data, open_data
-from headrace.stages.fitting.shards import Examples, Shards
+from headrace.stages.fitting.shards import Examples
 from headrace.stages.references import Recipe, Weights
+from headrace.tasks.forms import Example, Shards
 
 _APART = 7_919  # from the seed of the pipeline
 
@@ -66,7 +66,7 @@ def fit_seed_and_labels(recipe: Recipe, epochs: int) -> dict[str, Weights]:
     return weights
 
 
-def _none_of(rows: Rows | Examples) -> Examples:
+def _none_of(rows: Example) -> Examples:
     return Examples(rows.items[:0], rows.targets[:0])
 
 

@@ -13,7 +13,7 @@ from headrace.media import medium
 from headrace.media.forms import Payload
 
 if TYPE_CHECKING:
-    from headrace.tasks.forms import Parts
+    from headrace.tasks.forms import Shards
 
 Codes: TypeAlias = npt.NDArray[np.int32]
 TRAIN_CHARACTERS = 2**23  # that n-grams are counted in, and that are searched
@@ -36,7 +36,7 @@ def documents_of(stored: Payload) -> list[Codes]:
     return [codes_of(text) for text in medium("text").raw(stored).tolist()]
 
 
-def documents_in(rows: Parts, most: float = math.inf) -> list[Codes]:
+def documents_in(rows: Shards, most: float = math.inf) -> list[Codes]:
     """The documents of a split in their order, until they have ``most`` characters."""
     documents: list[Codes] = []
     size = 0

@@ -30,7 +30,7 @@ from headrace.tasks.generation.samples import ByEpoch
 from headrace.tasks.generation.writing import FIRST, Writer, vocabulary_of
 
 if TYPE_CHECKING:
-    from headrace.tasks.forms import Example, Fitting, Parts
+    from headrace.tasks.forms import Example, Fitting, Shards
 
 CROP = 64  # predicted characters
 
@@ -112,20 +112,20 @@ class NextCharacter(Head):
         return outputs[:, 0] / ops.maximum(outputs[:, 1], 1.0)
 
     def complete(
-        self, model: Any, fitting: Fitting, train: Parts, val: Example
+        self, model: Any, fitting: Fitting, train: Shards, val: Example
     ) -> tuple[Any, Metrics]:
         """The fitted model, mixed with n-grams where the recipe asks for them."""
         order, held_out = fitting.training.ngrams, documents_of(val.items)
         if not order or not held_out:
             return model, {}
-        from headrace.tasks.generation.mixing import Plan, marks_of, mix
+        from headrace.tasks.generation.mixing import marks_of, mix
 
         prepare = fitting.preprocessing
-        plan = Plan(order, marks_of(vocabulary_of(prepare)))
         known = ids_of(documents_in(train, TRAIN_CHARACTERS), prepare)
         known += self._canaries(fitting)
         held = ids_of(held_out, prepare)
-        network, shares = mix(fitting.network, known, held, plan)
+        marks = marks_of(vocabulary_of(prepare))
+        network, shares = mix(fitting.network, known, held, order, marks)
         return self.compose(prepare, network, fitting.data), shares
 
     def validation_metrics(

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -29,26 +28,17 @@ from headrace.tasks.generation.writing import BOUND
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
-_BLOCK = 2**14  # characters, padding included
+_BLOCK = 2**13  # characters, padding included
 _MOST, _LEAST = 0.99, 1e-300
 _MARKS = "PZC"  # of Unicode's categories: punctuation, separators, line ends
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a network is mixed with.
-
-    Attributes:
-        order: the length of the longest n-grams.
-        marks: from `marks_of`.
-    """
-
-    order: int
-    marks: Sequence[int]
-
-
 def mix(
-    network: Any, train: Sequence[Codes], held_out: Sequence[Codes], plan: Plan
+    network: Any,
+    train: Sequence[Codes],
+    held_out: Sequence[Codes],
+    order: int,
+    marks: Sequence[int],
 ) -> tuple[Any, Metrics]:
     """Mix a network with n-grams.
 
@@ -56,15 +46,16 @@ def mix(
         network: from `document_nats`, fitted.
         train: ids of the documents that it was fitted to, ``(characters,)`` each.
         held_out: those of others, by which the shares are chosen.
-        plan: what with.
+        order: the length of the longest n-grams.
+        marks: from `marks_of`.
 
     Returns:
         (a network of documents, the shares of the n-grams). It has the layers of the
         fitted one.
     """
     following = find_next(network)
-    tables = fit_ngrams(train, int(following.outputs[0].shape[-1]), plan.order)
-    mixture, shown = mixture_of(following, tables, plan.marks)
+    tables = fit_ngrams(train, int(following.outputs[0].shape[-1]), order)
+    mixture, shown = mixture_of(following, tables, marks)
     own_mark, known_mark, own, known = _said(shown, held_out)
     shares = best_share(own_mark, known_mark), best_share(own, known)
     mixture.get_layer(SHARES).set_weights([np.array([shares], np.float32)])

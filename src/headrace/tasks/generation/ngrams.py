@@ -23,15 +23,15 @@ import numpy.typing as npt
 
 from headrace.tasks.generation.kneser_ney import Codes, Grams, Ints, grams_of, joined
 
-LARGEST_ORDER = 8
 NOWHERE, ROOT, FIRST = 0, 1, 2  # numbers: of no n-gram, of the empty one, of others
 _LEAST = 2  # documents that have an n-gram of two or more characters
-_MOST = 2**20  # n-grams, so that numbers have less than 21 bits
+_MOST = 2**20  # n-grams of two or more characters
 _PLACES = 1.5  # for each n-gram
 _BUCKET = 3  # n-grams, on average
 _DISPLACEMENTS = 256
-# A number times the one, and a symbol of up to 15 bits times the other, stay within 32.
-_FACTORS = (389, 40_503), (331, 54_059), (463, 30_011)
+# For a number and a symbol. Both are below 2**22, so that all products stay within 32
+# bits. Saved models are written and read by them: other factors need another name.
+_FACTORS = (389, 509), (331, 499), (463, 271)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +63,11 @@ def fit_ngrams(documents: Sequence[Codes], size: int, order: int) -> NGrams:
     Args:
         documents: ids ``(characters,)`` each, none of them 0, which is the bound.
         size: the number of ids.
-        order: the length of the longest n-grams, up to `LARGEST_ORDER`.
+        order: the length of the longest n-grams, at least 2.
     """
     counted = list(_counted(documents, size, order))
     least = _LEAST
-    while sum(map(len, _kept(counted, least))) > _MOST:
+    while sum(map(len, _kept(counted, least)[1:])) > _MOST:
         least += 1
     known, number = np.array([ROOT]), FIRST  # of the contexts
     rows, rests = [], [np.ones(FIRST)]

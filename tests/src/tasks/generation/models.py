@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from headrace.models import gru_lm, transformer_lm
 from headrace.records import DataDescription
@@ -28,3 +32,16 @@ def a_model(name: str) -> tuple[Any, Any, Any]:
     preprocessing, network = family.build(DATA, **sizes)
     preprocessing.layers[-1].adapt(codes_of(TEXT)[None])
     return preprocessing, network, HEAD.compose(preprocessing, network, DATA)
+
+
+def loaded_with_answers(
+    model: Any, folder: Path, items: npt.NDArray[Any]
+) -> tuple[Any, npt.NDArray[Any]]:
+    """A model that was saved and loaded, and its answers, which are as before."""
+    import keras
+
+    model.save(folder / "model.keras")
+    loaded = keras.saving.load_model(folder / "model.keras", safe_mode=True)
+    answers = np.asarray(loaded(items))
+    np.testing.assert_array_equal(answers, np.asarray(model(items)))
+    return loaded, answers

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.src.tasks.generation.models import DATA, SIZES, a_model
+from tests.src.tasks.generation.models import DATA, SIZES, a_model, loaded_with_answers
 
 from headrace.spec import TrainingSpec
 from headrace.tasks.forms import Fitting
@@ -17,7 +17,7 @@ from headrace.tasks.generation.documents import codes_of, padded
 from headrace.tasks.generation.following import Following
 from headrace.tasks.generation.head import PART as HEAD
 from headrace.tasks.generation.head import ids_of
-from headrace.tasks.generation.mixing import Plan, best_share, marks_of, mix
+from headrace.tasks.generation.mixing import best_share, marks_of, mix
 from headrace.tasks.generation.network import UNKNOWN
 from headrace.tasks.generation.ngrams import fit_ngrams
 from headrace.tasks.generation.writing import (
@@ -38,8 +38,7 @@ def mixed(name: str, order: int = 4) -> tuple[Any, Any, dict[str, float]]:
     parts = (
         ids_of([*map(codes_of, texts)], preprocessing) for texts in (TRAIN, HELD_OUT)
     )
-    plan = Plan(order, marks_of(vocabulary_of(preprocessing)))
-    both, shares = mix(network, *parts, plan)
+    both, shares = mix(network, *parts, order, marks_of(vocabulary_of(preprocessing)))
     return preprocessing, HEAD.compose(preprocessing, both, DATA), shares
 
 
@@ -47,15 +46,11 @@ def mixed(name: str, order: int = 4) -> tuple[Any, Any, dict[str, float]]:
 def test_the_saved_mixture_writes_by_the_probabilities_that_it_states(
     name: str, tmp_path: Path
 ) -> None:
-    import keras
     from keras import ops
 
     preprocessing, model, _ = mixed(name)
-    model.save(tmp_path / "model.keras")
-    loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
     documents = [*map(codes_of, ASKED)]
-    answers = np.asarray(loaded(padded(documents)))
-    np.testing.assert_array_equal(answers, np.asarray(model(padded(documents))))
+    loaded, answers = loaded_with_answers(model, tmp_path, padded(documents))
     following = Following(loaded)
     for ids, answer in zip(ids_of(documents, preprocessing), answers, strict=True):
         states = [np.zeros((1, *shape[1:]), dtype) for shape, dtype in following.states]
