@@ -165,6 +165,10 @@ def _problem(item: ErrorDetails, path: Path, overrides: tuple[str, ...]) -> str:
         return f"{where}: unknown key {field} (value {value}). {hint}"
     message = item["msg"].removeprefix("Value error, ")
     stop = "" if message.endswith("?") else "."
+    if isinstance(item["input"], Mapping):  # a rule on several fields, which names them
+        own = [o for o in overrides if o.split("=", 1)[0].strip() in message]
+        where = f"--set {shorten(own[-1])}" if own else where
+        return f"{where}: {message}{stop}"
     return f"{where}: {field} = {value}: {message}{stop}"
 
 

@@ -183,8 +183,12 @@ class PipelineSpec(tables.Table):
         for field in unused_fields(self.task):
             table, _, name = field.partition(".")
             own = getattr(self, table)
-            if getattr(own, name) != type(own).model_fields[name].default:
-                raise ValueError(f"{field} means nothing to the task {self.task}")
+            value = getattr(own, name)
+            if value != type(own).model_fields[name].default:
+                raise ValueError(
+                    f"{field} means nothing to the task {self.task} (value "
+                    f"{value!r}); leave it out"
+                )
         if self.data.separator and not constant(
             modules("media")[self.medium], "IS_TEXT"
         ):

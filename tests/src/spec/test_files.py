@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from headrace.errors import SpecError
 from headrace.spec import load_spec
 from headrace.spec.files import fields_of, fields_of_file
 from headrace.spec.law import changes_of_fields, name_by_changes
@@ -85,3 +86,17 @@ def test_changes_say_what_was_and_what_is(folder: Path) -> None:
     assert [str(change) for change in changes_of_fields(before, after)] == [
         "training.epochs 10 → 30"
     ]
+
+
+def test_a_rule_on_several_fields_names_them_and_shows_no_table(folder: Path) -> None:
+    with pytest.raises(SpecError) as raised:
+        load_spec(folder, ("training.ngrams=3", "training.epochs=2"))
+    assert str(raised.value).splitlines()[0] == (
+        "--set training.ngrams=3: training.ngrams means nothing to the task "
+        "classification (value 3); leave it out."
+    )
+    file = folder / "pipeline.toml"
+    file.write_text(FILE + "[training]\nngrams = 3\n")
+    with pytest.raises(SpecError) as raised:
+        load_spec(folder, ("training.epochs=2",))
+    assert str(raised.value).startswith(f"{file}: training.ngrams means nothing")
