@@ -25,7 +25,7 @@ from headrace.records import ContractRecord, Record, SnapshotRecord, TrainingRec
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
 from headrace.state.disk import own_temporary_folder
-from headrace.state.ledger.leases import heartbeat
+from headrace.state.ledger.holding import heartbeat
 from headrace.state.store import pack_folder, unpack_folder
 from headrace_flows.client import (
     find_attempts,

@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any
 from headrace.errors import HeadraceError
 from headrace.state.ledger import Lease
 from headrace.state.ledger import rows as rules
-from headrace.state.ledger.leases import FLOW_RUN, Leases
+from headrace.state.ledger.holding import FLOW_RUN
+from headrace.state.ledger.leases import Leases
 from headrace_flows.events import ledger_tag
 from headrace_flows.lasting import start_crashed_again
 

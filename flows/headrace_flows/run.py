@@ -35,7 +35,7 @@ from headrace.spec.law import name_by_changes
 from headrace.stages.beside import Beside
 from headrace.state.disk import disk_errors
 from headrace.state.ledger import Ledger
-from headrace.state.ledger.leases import (
+from headrace.state.ledger.holding import (
     HeldLease,
     heartbeat,
     hold,

@@ -18,7 +18,7 @@ from pydantic import Field
 
 from headrace.errors import DependencyError
 from headrace.settings import Settings
-from headrace.state.ledger.leases import heartbeat
+from headrace.state.ledger.holding import heartbeat
 from headrace_flows.client import retrying_clients
 from headrace_flows.run import log_to_prefect
 from headrace_ops import guard

@@ -12,7 +12,7 @@ from prefect.states import Cancelled
 
 from headrace.records import ContractRecord, SnapshotRecord
 from headrace.spec import PipelineSpec
-from headrace.state.ledger.leases import heartbeat, wait_for_collection
+from headrace.state.ledger.holding import heartbeat, wait_for_collection
 from headrace.use.tuning.space import parse_search
 from headrace.use.tuning.trials import search
 from headrace_flows import stages

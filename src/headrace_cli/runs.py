@@ -166,7 +166,7 @@ def _check_spec(spec: PipelineSpec, folder: Path) -> dict[str, Any]:
 def _check_data(spec: PipelineSpec, folder: Path, settings: Settings) -> dict[str, Any]:
     """Ingest and validate the data, with the cache of ``headrace run``."""
     from headrace.stages import ingestion
-    from headrace.state.ledger.leases import heartbeat, wait_for_collection
+    from headrace.state.ledger.holding import heartbeat, wait_for_collection
     from headrace_flows.run import Run
     from headrace_flows.summary import summarise
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from headrace.settings import Settings
-from headrace.state.ledger.leases import hold
+from headrace.state.ledger.holding import hold
 
 pytestmark = pytest.mark.integration
 

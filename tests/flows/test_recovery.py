@@ -13,7 +13,8 @@ import pytest
 
 from headrace.settings import Settings
 from headrace.state.ledger import Lease
-from headrace.state.ledger.leases import Leases, heartbeat, hold
+from headrace.state.ledger.holding import heartbeat, hold
+from headrace.state.ledger.leases import Leases
 from headrace.state.tracking import Tracking
 
 GONE = {"started": "an earlier boot-17"}

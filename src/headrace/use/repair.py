@@ -37,7 +37,7 @@ from headrace.records import LoggedModel, Record
 from headrace.settings import Settings
 from headrace.stages.promotion import restore_registry
 from headrace.state.ledger import Ledger, Version
-from headrace.state.ledger.leases import hold
+from headrace.state.ledger.holding import hold
 from headrace.state.tracking import MODEL_FILE, Tracking
 from headrace.state.tracking.artifacts import file_digest
 

@@ -34,7 +34,7 @@ from headrace.progress import counted
 from headrace.records import SnapshotRecord
 from headrace.settings import Settings, pipeline_names
 from headrace.state.ledger import Ledger, Version
-from headrace.state.ledger.leases import COLLECTING
+from headrace.state.ledger.holding import COLLECTING
 from headrace.state.tracking.disposal import Disposal
 from headrace.use.forgetting import goldens, places
 from headrace.use.forgetting.outcome import Outcome, all_versions, outcome_of

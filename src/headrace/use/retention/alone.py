@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 from headrace.errors import DependencyError
 from headrace.settings import Settings
-from headrace.state.ledger.leases import COLLECTING, Leases, hold
+from headrace.state.ledger.holding import COLLECTING, hold
+from headrace.state.ledger.leases import Leases
 
 
 @contextlib.contextmanager

@@ -18,7 +18,8 @@ from headrace.planning import Key
 from headrace.settings import Settings
 from headrace.stages.promotion import aliases_of
 from headrace.state.ledger import Ledger, Version
-from headrace.state.ledger.leases import COLLECTING, Leases, pipeline_of
+from headrace.state.ledger.holding import COLLECTING, pipeline_of
+from headrace.state.ledger.leases import Leases
 from headrace.state.store import Store
 from headrace.state.tracking.disposal import StoredModel, StoredRun
 

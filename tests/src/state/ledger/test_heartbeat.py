@@ -15,9 +15,9 @@ from tests.src.state.ledger.conftest import a_version, expire, wanted
 
 from headrace.errors import DependencyError, HeadraceError, UsageError
 from headrace.settings import Settings
-from headrace.state.ledger import Lease, Ledger
-from headrace.state.ledger import leases as holding
-from headrace.state.ledger.leases import Leases, heartbeat, hold
+from headrace.state.ledger import Lease, Ledger, holding
+from headrace.state.ledger.holding import heartbeat, hold
+from headrace.state.ledger.leases import Leases
 
 
 @pytest.fixture
@@ -153,11 +153,11 @@ def test_a_renewal_that_fails_is_tried_again(
 
 STALE = """
 import sys, time
-from headrace.state.ledger import leases
+from headrace.state.ledger import holding
 from headrace.settings import Settings
-leases.RENEWAL_SECONDS = 0.1
+holding.RENEWAL_SECONDS = 0.1
 settings = Settings()
-with leases.hold(settings, "blobs", "stale") as held:
+with holding.hold(settings, "blobs", "stale") as held:
     print("held", flush=True)
     time.sleep(600)
 """

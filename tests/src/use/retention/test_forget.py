@@ -31,7 +31,7 @@ from headrace.models.engines.forms import Golden
 from headrace.models.logged.soundness.tracked import TrackedRecord, keep_record
 from headrace.planning import Plan
 from headrace.stages.ingestion import ingest
-from headrace.state.ledger.leases import hold
+from headrace.state.ledger.holding import hold
 from headrace.state.tracking import GOLDEN_FILE, Tracking
 from headrace.state.tracking.disposal import Disposal
 from headrace.use import forgetting

@@ -13,8 +13,8 @@ import pytest
 from tests.src.use.retention.conftest import Many
 
 from headrace.models.logged.loading import load_version
-from headrace.state.ledger import leases
-from headrace.state.ledger.leases import (
+from headrace.state.ledger import holding
+from headrace.state.ledger.holding import (
     COLLECTING,
     heartbeat,
     hold,
@@ -199,7 +199,7 @@ def test_a_run_waits_for_a_collection_and_two_collections_do_not_overlap(
             waited.append(seconds)
             held.close(succeeded=True)
 
-        monkeypatch.setattr(leases.time, "sleep", sleep)
+        monkeypatch.setattr(holding.time, "sleep", sleep)
         wait_for_collection(many.settings)
     assert len(waited) == 1
 
