@@ -21,9 +21,10 @@ from headrace.credentials import hide_credentials
 from headrace.errors import Refusal, UsageError
 from headrace.models.engines import prepare_in_background
 from headrace.records import RegistrationRecord
-from headrace.settings import Settings, find_pipeline
+from headrace.settings import Settings
 from headrace.settings import variable as setting
 from headrace.spec import PipelineSpec, load_spec
+from headrace.spec.folders import find_pipeline
 from headrace.spec.training import is_own
 from headrace.state.disk import own_temporary_folder
 from headrace.state.ledger.anchors import Deployments

@@ -27,7 +27,8 @@ _KINDS = {"spec": "pipeline file", "lock": "library", "device": "execution"}
 
 def list_() -> None:
     """The pipelines, their champion and their newest version."""
-    from headrace.settings import Settings, pipeline_names
+    from headrace.settings import Settings
+    from headrace.spec.folders import pipeline_names
     from headrace.state.ledger.anchors import Deployments
 
     settings = Settings()

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 def complete_pipelines(incomplete: str) -> list[str]:
     """The pipelines whose names begin so, for the completion of a shell."""
-    from headrace.settings import Settings, pipeline_names
+    from headrace.settings import Settings
+    from headrace.spec.folders import pipeline_names
 
     names = sorted(pipeline_names(Settings()))
     return [name for name in names if name.startswith(incomplete)]
@@ -84,9 +85,9 @@ def open_pipeline(
     name: str, settings: Settings, overrides: list[str] | None, data: str | None
 ) -> tuple[PipelineSpec, Path]:
     """The spec with its overrides, and the pipeline's folder."""
-    from headrace.settings import find_pipeline
     from headrace.spec import load_spec
     from headrace.spec.checks import absolute_source
+    from headrace.spec.folders import find_pipeline
 
     folder = find_pipeline(name, settings)
     spec = load_spec(folder, all_overrides(overrides, data))

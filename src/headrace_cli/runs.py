@@ -113,7 +113,8 @@ def check(
     ] = None,
 ) -> None:
     """Check a pipeline file; with --data also its data. Trains nothing."""
-    from headrace.settings import Settings, pipeline_names
+    from headrace.settings import Settings
+    from headrace.spec.folders import pipeline_names
     from headrace.state.signing.configuration import check_keys
 
     settings = Settings()

@@ -188,7 +188,7 @@ def _opened(
     pipeline: str | None, settings: Settings
 ) -> list[tuple[PipelineSpec, Path]]:
     """The pipelines to deploy, and their folders."""
-    from headrace.settings import pipeline_names
+    from headrace.spec.folders import pipeline_names
 
     own = settings.project / "pipelines"
     known = pipeline_names(settings)

@@ -1,4 +1,4 @@
-"""Where things are: the environment, the home, and pipelines by name."""
+"""Where things are: the environment and the home."""
 
 from __future__ import annotations
 
@@ -9,21 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from headrace.errors import NotFoundError, UsageError
-from headrace.settings import (
-    Settings,
-    find_pipeline,
-    find_project,
-    pipeline_names,
-    pipeline_places,
-)
-
-
-def make_pipeline(place: Path, name: str) -> Path:
-    folder = place / name
-    folder.mkdir(parents=True)
-    (folder / "pipeline.toml").write_text('medium = "image"\n[data]\nsource = "x"\n')
-    return folder
+from headrace.errors import UsageError
+from headrace.settings import Settings, find_project
 
 
 def test_the_project_is_the_nearest_folder_with_pipelines_or_a_home(
@@ -124,29 +111,6 @@ def test_a_home_that_cannot_be_written_is_refused(read_only: Path) -> None:
         settings.prepare_home()
 
 
-def test_a_pipeline_is_found_by_name_nearest_place_first(tmp_path: Path) -> None:
-    own = make_pipeline(tmp_path / "pipelines", "digits")
-    settings = Settings(project=tmp_path)
-    assert pipeline_places(settings)[0] == tmp_path / "pipelines"
-    assert find_pipeline("digits", settings) == own
-    assert pipeline_names(settings)["digits"] == own
-
-
-def test_a_pipeline_is_found_by_path(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = make_pipeline(tmp_path / "elsewhere", "letters")
-    settings = Settings(project=tmp_path)
-    assert find_pipeline(str(folder), settings) == folder
-    monkeypatch.chdir(folder)
-    assert find_pipeline(".", settings) == folder
-
-
-def test_the_shipped_pipeline_is_found_from_anywhere(tmp_path: Path) -> None:
-    found = find_pipeline("digits", Settings(project=tmp_path))
-    assert (found / "pipeline.toml").is_file()
-
-
 @pytest.mark.parametrize(
     ("name", "value", "reason"),
     [
@@ -161,17 +125,6 @@ def test_a_value_that_a_setting_does_not_take_is_named(
     monkeypatch.setenv(f"HEADRACE_{name}", value)
     with pytest.raises(UsageError, match=f"HEADRACE_{name} is '{value}': .*{reason}"):
         Settings()
-
-
-def test_a_typo_in_a_name_is_answered_with_the_nearest(tmp_path: Path) -> None:
-    make_pipeline(tmp_path / "pipelines", "letters")
-    settings = Settings(project=tmp_path)
-    with pytest.raises(
-        NotFoundError, match=r"no pipeline 'leters'.*Did you mean letters"
-    ):
-        find_pipeline("leters", settings)
-    with pytest.raises(NotFoundError, match=r"Known pipelines: .*letters"):
-        find_pipeline("qqqq", settings)
 
 
 def test_a_privacy_seed_that_could_be_guessed_is_refused_and_not_shown(

@@ -20,8 +20,9 @@ from headrace.records import (
     SnapshotRecord,
     TrainingRecord,
 )
-from headrace.settings import Settings, find_pipeline
+from headrace.settings import Settings
 from headrace.spec import load_spec
+from headrace.spec.folders import find_pipeline
 from headrace.spec.law import changes
 from headrace.stages.registration import as_bound, register
 from headrace.state.disk import disk_errors

@@ -6,7 +6,8 @@ import shutil
 from pathlib import Path
 
 from headrace.errors import UsageError
-from headrace.settings import Settings, find_pipeline
+from headrace.settings import Settings
+from headrace.spec.folders import find_pipeline
 from headrace.state.disk import disk_errors
 
 _IGNORED = ".headrace/\n__pycache__/\n"

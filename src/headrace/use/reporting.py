@@ -32,9 +32,10 @@ from headrace.records import (
     TrainingRecord,
     suspects_sentence,
 )
-from headrace.settings import Settings, find_pipeline
+from headrace.settings import Settings
 from headrace.spec import PipelineSpec
 from headrace.spec.files import fields_of
+from headrace.spec.folders import find_pipeline
 from headrace.stages.evaluation.report import slice_tables
 from headrace.stages.ingredients import FILE
 from headrace.state.ledger import Ledger

@@ -19,8 +19,9 @@ from headrace import extensions
 from headrace.errors import HeadraceError
 from headrace.home import HOME_FORMAT
 from headrace.records import Record, Shown
-from headrace.settings import Settings, pipeline_names, variable
+from headrace.settings import Settings, variable
 from headrace.spec import load_spec
+from headrace.spec.folders import pipeline_names
 
 _HEAVY = ("prefect", "mlflow", "keras", "tensorflow", "great_expectations")
 _OFF, _ON = {"0", "false", "no", "off"}, {"1", "true", "yes", "on"}

@@ -32,7 +32,8 @@ from headrace.models.logged.soundness.signing import sign_version
 from headrace.models.logged.soundness.tracked import keep_anew
 from headrace.progress import counted
 from headrace.records import SnapshotRecord
-from headrace.settings import Settings, pipeline_names
+from headrace.settings import Settings
+from headrace.spec.folders import pipeline_names
 from headrace.state.ledger import Ledger, Version
 from headrace.state.ledger.holding import COLLECTING
 from headrace.state.tracking.disposal import Disposal
