@@ -157,7 +157,7 @@ def test_items_are_not_scored_by_a_model_that_is_asked_texts(
 ) -> None:
     answer = home.headrace("score", "words", "words.parquet", "out.csv")
     assert answer.exit_code == 2
-    assert "a question to it is no audio" in answer.err
+    assert "it does not take audio items" in answer.err
 
 
 def test_the_champion_speaks_over_http(home: Home, ran: dict[str, Any]) -> None:

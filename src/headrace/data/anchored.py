@@ -25,7 +25,8 @@ from headrace.state.store import Store
 R = TypeVar("R", bound=Record)
 
 # Folders of evidence, and how many folders lie between them and the files.
-_FOLDERS = {"stages": 0, "quarantine": 0, "studies": 0, "references": 0}
+_FLAT = ("stages", "quarantine", "studies", "references", "recognisers")
+_FOLDERS = dict.fromkeys(_FLAT, 0)
 _FOLDERS |= dict.fromkeys(("pipelines", "backfills", "trainings", "checkpoints"), 1)
 _FOLDERS["engines"] = 1
 
@@ -58,7 +59,7 @@ class AnchoredStore:
             return data
         other = "is not the file that the ledger recorded"
         problem = other if recorded else "is not in the ledger"
-        log.warning("%s %s: it counts for nothing.", self.store.uri(key), problem)
+        log.warning("%s %s: it is ignored.", self.store.uri(key), problem)
         return None
 
     def read_json(self, key: str) -> Any:

@@ -109,7 +109,7 @@ def find_function(field: str, name: str, folder: Path | None) -> Callable[..., A
         )
     if module_name and PurePath(module_name).name != module_name:
         raise SpecError(
-            f"{field} = {name!r} is a path, and no function is found by one.",
+            f"{field} = {name!r} is a path.",
             "Put its file into the pipeline's folder, and write module:function.",
         )
     try:

@@ -155,7 +155,7 @@ def check_asks_items(name: str, data: DataDescription) -> None:
     """
     if not asks_items(data):
         raise UsageError(
-            f"{name} is a model for {data.task}: a question to it is no {data.medium}.",
+            f"{name} is a model for {data.task}: it does not take {data.medium} items.",
             "Ask it in Python or by `headrace serve`.",
         )
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from headrace.errors import SpecError
 from headrace.records import Metrics
@@ -18,6 +19,7 @@ from headrace.spec import TrainingSpec
 from headrace.tasks import Head
 from headrace.tasks.forms import Lazy, Outputs, Targets
 
+LEAST = 1e-30  # a probability whose logarithm is finite
 MOST = 8.0  # a temperature is between one eighth and this
 
 
@@ -45,6 +47,21 @@ class Calibrated(Head):
         return {"temperature": temperature}
 
 
+def tempered(probabilities: Outputs, temperature: float) -> npt.NDArray[np.float64]:
+    """The softmax of logits that are divided by a temperature.
+
+    Args:
+        probabilities: ``(..., classes)``, of which the logits are the logarithms.
+        temperature: above 0.
+
+    Returns:
+        float64, of the same shape.
+    """
+    logits = np.log(np.maximum(probabilities.astype(np.float64), LEAST)) / temperature
+    scaled = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return np.asarray(scaled / scaled.sum(axis=-1, keepdims=True))
+
+
 def last_layer(network: Any) -> Any:
     """The network's last layer, a dense one with a softmax.
 
@@ -56,9 +73,10 @@ def last_layer(network: Any) -> Any:
     layer = network.layers[-1]
     dense = isinstance(layer, keras.layers.Dense)
     if not dense or layer.activation is not keras.activations.softmax:
+        activation = getattr(getattr(layer, "activation", None), "__name__", "none")
         raise SpecError(
             "training.calibrate = true: the network ends in a layer "
-            f"{type(layer).__name__} ({layer.name}).",
+            f"{type(layer).__name__} ({layer.name}) with the activation {activation}.",
             "End it in one Dense layer with activation='softmax', or leave calibrate "
             "out.",
         )

@@ -15,7 +15,6 @@ from headrace.records import DataDescription, Finding, SuspectRecord
 
 if TYPE_CHECKING:
     from headrace.spec import PipelineSpec, TrainingSpec
-    from headrace.state.store import Store
 
 Targets = npt.NDArray[Any]
 Outputs = npt.NDArray[np.float32]
@@ -117,6 +116,16 @@ class Split(Shards, Protocol):
         """The sha256 of each row's item, ``(n,)`` of 32 bytes."""
 
 
+class Kept(Protocol):
+    """Files by key, held by the ledger; see `headrace.data.anchored`."""
+
+    def read(self, key: str) -> bytes | None:
+        """The bytes of a key; None if they are absent or were changed."""
+
+    def write(self, key: str, data: bytes) -> str:
+        """Record and write a file; returns its URI."""
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """An evaluation: a model, and the data that it is judged by.
@@ -128,7 +137,8 @@ class Context:
         snapshot: its digest.
         quarantine: the name of the file with the rows that are left out.
         train, val, test: the rows.
-        store: for what is computed once, by a key that names all that it depends on.
+        store: for what is computed once, by a key that names all that it depends on;
+            the ledger has the digest of each file.
         folder: files written here are logged with the run.
     """
 
@@ -140,7 +150,7 @@ class Context:
     train: Split
     val: Split
     test: Split
-    store: Store
+    store: Kept
     folder: Path
 
 

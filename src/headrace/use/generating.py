@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import secrets
 import unicodedata
 from collections.abc import Iterator
@@ -62,7 +61,7 @@ class Request:
         low, high = TEMPERATURES
         heat = self.temperature
         is_number = isinstance(heat, int | float) and not isinstance(heat, bool)
-        if not (is_number and math.isfinite(heat) and low <= heat <= high):
+        if not (is_number and low <= heat <= high):
             raise InputError(
                 f"The temperature is {heat!r}; expected a number from {low:g} to "
                 f"{high:g}.",

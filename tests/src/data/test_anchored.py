@@ -34,7 +34,7 @@ def test_what_somebody_else_wrote_is_absent(
     assert f"{uri} is not the file that the ledger recorded" in caplog.text
     uri.with_name("b.json").write_bytes(b"{}")
     assert kept.read_json("b.json") is None
-    assert "b.json is not in the ledger: it counts for nothing" in caplog.text
+    assert "b.json is not in the ledger: it is ignored" in caplog.text
     assert kept.read("never.json") is None
 
 

@@ -32,6 +32,7 @@ def model() -> TextModel:
         ({"seed": -1}, "value of seed is -1"),
         ({"temperature": float("nan")}, "temperature is nan"),
         ({"temperature": "hot"}, "temperature is 'hot'"),
+        ({"temperature": 10**400}, "temperature is 1000"),
         ({"temperature": 5.1}, "temperature is 5.1"),
     ],
 )

@@ -132,7 +132,7 @@ def read_kept(version: Version, settings: Settings) -> Kept | None:
         with contextlib.suppress(FileNotFoundError):
             files[name] = store.read(key)
         if hashlib.sha256(files.get(name, b"")).hexdigest() != digest:
-            log.warning("%s is gone or changed: it counts for nothing", store.uri(key))
+            log.warning("%s is gone or changed: it is ignored", store.uri(key))
             return None
     return Kept(record, files)
 

@@ -97,7 +97,8 @@ def evaluate(  # noqa: PLR0913
         (place / "pictures").mkdir()
         model = open_model(file, training.model_uri, training.description).model
         opponents = Opponents(spec.name, comparator, training, ledger, tracking, store)
-        context = _context(spec, records, model, store, place)
+        anchored = AnchoredStore(store, ledger)
+        context = _context(spec, records, model, anchored, place)
         judge = task(spec.task).judge.prepared(context)
         most = spec.evaluation.mistakes
         answers = ask(model, opponents.models, records.test, most, judge)
@@ -111,7 +112,6 @@ def evaluate(  # noqa: PLR0913
             model, opponents, spec.gates, answers, records.test, judge
         )
         parts.add(Part(figures))
-        anchored = AnchoredStore(store, ledger)
         attacked = attack(context, snapshot, contract, anchored, folder or Path())
         parts.add(figures_of(attacked))
         values, rows = parts.values(), replace(rows, membership=attacked)
@@ -137,7 +137,7 @@ def evaluate(  # noqa: PLR0913
 
 
 def _context(
-    spec: PipelineSpec, records: Trained, model: Any, store: Store, place: Path
+    spec: PipelineSpec, records: Trained, model: Any, store: AnchoredStore, place: Path
 ) -> Context:
     return Context(
         model=model,

@@ -13,7 +13,7 @@ import numpy as np
 from headrace.errors import SpecError
 from headrace.records import DataDescription, Metrics
 from headrace.spec import TrainingSpec
-from headrace.tasks.calibration import Calibrated, temperature_of
+from headrace.tasks.calibration import LEAST, Calibrated, temperature_of
 from headrace.tasks.forms import OR_A_BODY, Lazy, Outputs, Targets
 
 
@@ -21,7 +21,7 @@ def best_temperature(probabilities: Outputs, labels: Targets) -> float:
     """The temperature with the lowest log loss."""
     from scipy import special
 
-    logits = np.log(np.maximum(probabilities.astype(np.float64), 1e-30))
+    logits = np.log(np.maximum(probabilities.astype(np.float64), LEAST))
     rows = np.arange(len(labels))
 
     def loss(temperature: float) -> float:

@@ -14,6 +14,7 @@ from headrace.pictures import INK, fonts_for, new_figure, save
 from headrace.records import DataDescription, Finding, Metrics
 from headrace.spec import EvaluationSpec, GateSpec, PipelineSpec
 from headrace.tasks import Judge
+from headrace.tasks.calibration import tempered
 from headrace.tasks.classification import suspects
 from headrace.tasks.classification.head import best_temperature
 from headrace.tasks.classification.rates import rate_of
@@ -139,10 +140,7 @@ class RightOrWrong(Judge):
 
     def calibrated(self, outputs: Outputs, temperature: float) -> Any:
         """Probabilities after temperature scaling, float64 ``(n, classes)``."""
-        logits = np.log(np.maximum(outputs.astype(np.float64), 1e-7)) / temperature
-        logits -= logits.max(axis=1, keepdims=True)
-        scaled = np.exp(logits)
-        return scaled / scaled.sum(axis=1, keepdims=True)
+        return tempered(outputs, temperature)
 
     def expected_scores(self, calibrated: Any) -> Any:
         """The probability that each answer is right."""

@@ -20,7 +20,7 @@ SHOWN = {
 PICTURES = {
     "documents": "Nats per character of each test document, and of the n-gram model.",
     "verbatim": "The longest run of each text that is verbatim in train: of generated "
-    "texts, and of test documents cut to the same lengths.",
+    "texts, and of test documents cut to the same greatest length.",
 }
 MISTAKES = "Documents that surprised the model most"
 TAKES = "next"

@@ -49,7 +49,7 @@ class Evidence:
         order: of that model.
         generated: texts of the model.
         verbatim: the longest run of each that is in train.
-        held_out: the same of test documents that were cut to the same lengths.
+        held_out: the same of test documents that were cut to the same greatest length.
         metrics: of the generated texts.
     """
 
@@ -114,7 +114,9 @@ def _text_metrics(generated: Sequence[str], real: Sequence[str]) -> Metrics:
         "generated_characters": float(np.mean([len(text) for text in generated])),
     }
     for name, texts in (("generated", generated), ("held_out", real)):
-        metrics[f"{name}_distinct"] = measures.distinct_share(texts)
+        # It falls with the number of texts, so that both have as many.
+        alike = texts[: min(len(generated), len(real))]
+        metrics[f"{name}_distinct"] = measures.distinct_share(alike)
         metrics[f"{name}_repetition"] = measures.repetition(texts)
     excess = metrics["generated_repetition"] - metrics["held_out_repetition"]
     return {**metrics, "repetition_excess": excess}

@@ -53,7 +53,8 @@ class ByEpoch:
     def write(self, folder: Path) -> None:
         """Write the page."""
         heads = ["epoch", "temperature", "seed"]
-        _write(folder / "samples" / "epochs.html", "Texts by epoch", heads, self._rows)
+        title = "Texts by epoch, by the network without n-grams"
+        _write(folder / "samples" / "epochs.html", title, heads, self._rows)
 
 
 def _rows(

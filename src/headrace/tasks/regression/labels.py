@@ -14,14 +14,18 @@ from headrace.records import DataDescription
 from headrace.tasks import Labels
 from headrace.tasks.forms import Targets
 
+_MOST = float(np.finfo(np.float32).max)
+
 
 def number(label: str) -> float:
-    """A label as a number; NaN where it is not a finite one."""
+    """A label as a number; NaN where it is not one, or not finite as float32."""
     try:
         value = float(label)
     except ValueError:
         return math.nan
-    return value if math.isfinite(value) else math.nan
+    # Python reads 2021_01 as a number, too.
+    is_plain = abs(value) <= _MOST and "_" not in label
+    return value if is_plain else math.nan
 
 
 def numbers(labels: Sequence[str]) -> Targets:

@@ -33,8 +33,8 @@ class NumberSurvey(Surveyor):
         bad = total - len(train) - len(test)
         if len(np.unique(train)) < 2 or len(np.unique(test)) < 2:
             raise Refusal(
-                f"{source} has no two different numbers in train and in test: of "
-                f"{total:,} labels, {bad:,} are no numbers.",
+                f"{source} needs at least two different numbers in train and in test; "
+                f"{bad:,} of its {total:,} labels are not numbers.",
                 "Name the column of the numbers with --label.",
             )
         median = float(np.median(train))
@@ -52,7 +52,7 @@ class NumberSurvey(Surveyor):
         )
         findings = []
         if bad:
-            message = f"{bad:,} of {total:,} labels are no numbers, and are set aside"
+            message = f"{bad:,} of {total:,} labels are not numbers, and are set aside"
             findings.append(Finding(check="label", count=bad, message=message))
         return Survey(
             rows={"train": len(train), "test": len(test)},

@@ -28,7 +28,6 @@ from headrace.tasks.synthesis.distances import Floats, lengths, profiles
 from headrace.tasks.synthesis.measures import keys_of, profiles_of
 from headrace.tasks.synthesis.recogniser import (
     Recogniser,
-    is_whole,
     recipe_digest,
     train_recogniser,
 )
@@ -76,8 +75,7 @@ class Understood(Judge):
         wanted = np.concatenate([part.targets for part in parts])
         keys, items = keys_of(wanted), context.train.items().tobytes()
         name = f"recognisers/{recipe_digest(items, keys, data)}.keras"
-        file = context.store.read(name) if context.store.exists(name) else b""
-        if is_whole(file):
+        if file := context.store.read(name):
             recogniser = Recogniser(file, data)
         else:
             sounds = np.concatenate([raw(part.items) for part in parts])

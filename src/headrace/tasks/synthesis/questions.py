@@ -9,7 +9,6 @@ without it, a model gives its most typical take. The same question has the same 
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -224,7 +223,7 @@ def seed_of(fields: Mapping[str, Any]) -> int:
 def _number(fields: Mapping[str, Any], name: str, default: float, most: float) -> float:
     value = fields.get(name, default)
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not (math.isfinite(value) and 0 <= value <= most):
+    if not is_number or not 0 <= value <= most:
         raise InputError(
             f"{name} is {value!r:.40}; expected a number from 0 to {most:g}.",
             f"Leave it out for {default:g}." if default else "Leave it out.",

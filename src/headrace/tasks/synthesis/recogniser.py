@@ -8,10 +8,8 @@ store under the digest of what it depends on.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import tempfile
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -89,15 +87,6 @@ class Recogniser:
     def __getstate__(self) -> dict[str, Any]:
         """Without the loaded model."""
         return {**self.__dict__, "_model": None}
-
-
-def is_whole(file: bytes) -> bool:
-    """Whether a Keras file, which is an archive, is undamaged."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(file)) as archive:
-            return archive.testzip() is None
-    except zipfile.BadZipFile:
-        return False
 
 
 def recipe_digest(items: bytes, targets: Indices, data: DataDescription) -> str:

@@ -95,6 +95,9 @@ def _forward(outputs: Outputs, targets: Targets) -> Floats:
     logs = np.zeros(rows)
     emitted = np.take_along_axis(outputs, states[:, np.newaxis, :], axis=2)
     emitted = np.maximum(emitted.astype(np.float64), _LEAST)
+    # A row has no states after its own last blank: with those of the longest row, its
+    # paths would go on there and leave nothing of its own.
+    emitted *= np.arange(states.shape[1]) <= 2 * count[:, np.newaxis, np.newaxis]
     for step in range(steps):
         if step:
             skipped = np.where(may_skip, paths[:, :-2], 0.0)

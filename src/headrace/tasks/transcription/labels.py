@@ -27,7 +27,6 @@ MOST_WORDS = 60  # in a vocabulary of words
 PADDING = -1
 # A script is of the data set if so many of the transcripts are in it.
 _SCRIPT_SHARE = 0.05
-_PER_SCRIPT = 1000  # transcripts of a part of the data that count
 # One script for this purpose: Japanese mixes them.
 _SAME = {"kana": "han"}
 
@@ -75,23 +74,8 @@ class Transcripts(Labels):
             )
 
     def sketch(self, labels: Collection[str]) -> frozenset[str]:
-        """Some with all words or characters, the longest, and some of each script."""
-        words: set[str] = set()
-        letters: set[str] = set()
-        per_script: Counter[str] = Counter()
-        distinct = sorted({plain(label) for label in labels} - {""})
-        chosen: set[str] = set()
-        for label, script in zip(distinct, scripts_of(distinct), strict=True):
-            new_words = set() if len(words) > MOST_WORDS else {*label.split()} - words
-            new_letters = {*label} - letters
-            per_script[script] += 1
-            if new_words or new_letters or per_script[script] <= _PER_SCRIPT:
-                chosen.add(label)
-                words |= new_words
-                letters |= new_letters
-        for unit in ("words", "characters"):
-            chosen |= {max(distinct, key=lambda t: len(tokens_of(t, unit)), default="")}
-        return frozenset(chosen - {""})
+        """All of them: the share of each script matters, and text is small by sound."""
+        return frozenset({plain(label) for label in labels} - {""})
 
     def describe(self, labels: Iterable[str], data: DataSpec) -> dict[str, Any]:
         """The vocabulary, the unit of it, the most units of a transcript, the scripts.

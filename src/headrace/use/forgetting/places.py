@@ -20,7 +20,7 @@ from headrace.use.reporting import card_key
 
 # The artifacts of a training that show no item: what a repeat needs, and the law.
 KEPT_ARTIFACTS = ("pipeline", "data", "law", "golden")
-_REFERENCES = ("references/", "membership/")
+_REFERENCES = ("references/", "membership/", "recognisers/")
 _DIGEST_LENGTH = 16
 _SHA = 32  # bytes
 

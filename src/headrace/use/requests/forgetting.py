@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from headrace.errors import DependencyError, IntegrityError
 from headrace.settings import Settings
-from headrace.use.requests.files import Hour, hours, models, new_file, root_of
-from headrace.use.requests.merging import only_one
+from headrace.use.requests.files import (
+    Hour,
+    hours,
+    models,
+    new_file,
+    root_of,
+    sweep_temporary,
+)
+from headrace.use.requests.merging import delete_replaced, only_one
 
+_STALE_SECONDS = 60.0  # a file that is being written is younger
 Chooses = Callable[[Sequence[str]], npt.NDArray[np.bool_]]
 
 
@@ -41,29 +51,52 @@ def take_out(settings: Settings, chooses: Chooses) -> dict[str, int]:
                     was_retried=True,
                 )
             for hour, paths in hours(root, model).items():
-                for path in paths:
-                    if count := _take_out(hour, path, chooses):
-                        counts[model] = counts.get(model, 0) + count
+                sweep_temporary(hour.folder, _STALE_SECONDS)
+                if count := sum(_of_hour(hour, paths, chooses)):
+                    counts[model] = counts.get(model, 0) + count
     return counts
 
 
-def _take_out(hour: Hour, path: Path, chooses: Chooses) -> int:
-    """Replace a file by one without the chosen rows."""
-    import pyarrow.parquet as pq
+def _of_hour(hour: Hour, paths: Sequence[Path], chooses: Chooses) -> Iterator[int]:
+    """Take rows out of the files of an hour; how many, of each file."""
+    footers = {}
+    for path in paths:
+        with _opened(path) as file:
+            footers[path] = file.metadata
+    gone = delete_replaced(footers)
+    for path in footers:
+        if path not in gone:
+            yield _take_out(hour, path, chooses)
 
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[pq.ParquetFile]:
     try:
-        table = pq.ParquetFile(path).read()
-    except (pa.ArrowException, OSError) as error:
+        with pq.ParquetFile(path) as file:
+            yield file
+    except pa.ArrowException as error:
         raise IntegrityError(
             f"The request log {path} cannot be read: {error}.",
             "It may have the item. Delete it, and run the same command again.",
         ) from error
-    mask = np.asarray(chooses([str(item) for item in table["item"].to_pylist()]), bool)
-    if not mask.any():
-        return 0
-    rest = table.filter(pa.array(~mask)).replace_schema_metadata(None)
-    if len(rest):
-        with new_file(hour, rest.schema, [path.name]) as writer:
-            writer.write_table(rest)
+
+
+def _take_out(hour: Hour, path: Path, chooses: Chooses) -> int:
+    """Replace a file by one without the chosen rows; a row group is held at a time."""
+    with _opened(path) as file:
+        groups = range(file.num_row_groups)
+        items = (file.read_row_group(group, ["item"])["item"] for group in groups)
+        goes = [
+            np.asarray(chooses([*map(str, one.to_pylist())]), bool) for one in items
+        ]
+        count = sum(int(mask.sum()) for mask in goes)
+        if not count:
+            return 0
+        if count < file.metadata.num_rows:
+            schema = file.schema_arrow.remove_metadata()
+            with new_file(hour, schema, [path.name]) as writer:
+                for group, mask in zip(groups, goes, strict=True):
+                    rest = file.read_row_group(group).filter(pa.array(~mask))
+                    writer.write_table(rest.replace_schema_metadata(None))
     path.unlink()
-    return int(mask.sum())
+    return count

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -85,15 +85,26 @@ def only_one(folder: Path) -> Iterator[bool]:
         yield True
 
 
+def delete_replaced(footers: Mapping[Path, pq.FileMetaData]) -> list[Path]:
+    """Delete the files of an hour whose rows another one has.
+
+    A process that was killed has left them. They must go before the file that replaces
+    them does: else they would count again.
+    """
+    replaced = set().union(*map(replaced_by, footers.values()))
+    gone = [path for path in footers if path.name in replaced]
+    for path in gone:
+        path.unlink()
+    return gone
+
+
 def _merge_hour(
     hour: Hour, paths: Sequence[Path], now: datetime, stop: Callable[[], bool]
 ) -> int:
     if len(paths) < 2:
         return 0
     footers = _footers(paths)
-    replaced = set().union(*map(replaced_by, footers.values()))
-    for path in [path for path in footers if path.name in replaced]:
-        path.unlink()
+    for path in delete_replaced(footers):
         del footers[path]
     is_over = now >= hour.end + _GRACE
     small = [path for path in footers if path.stat().st_size < SMALL_BYTES]

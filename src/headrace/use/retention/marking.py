@@ -40,9 +40,10 @@ _FOLDERS = {
     "cards": "pages of runs",
     "references": "reference models",
     "membership": "reference models",
+    "recognisers": "reference models",
 }
 _OF_MODELS = ("models", "engines", "profiles", "monitoring", "signatures")
-_MADE_AGAIN = ("references", "membership")
+_MADE_AGAIN = ("references", "membership", "recognisers")
 
 
 class Entry(NamedTuple):

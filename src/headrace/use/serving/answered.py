@@ -24,6 +24,7 @@ class Answered(NamedTuple):
         latency_ms: from the complete body of the request to the answer.
         engine: the name of what computed the outputs.
         description: of the data that the version was trained on.
+        is_named: whether the request named the version.
     """
 
     request_id: str
@@ -36,6 +37,7 @@ class Answered(NamedTuple):
     latency_ms: float
     engine: str
     description: DataDescription
+    is_named: bool = False
 
 
 class Observer(Protocol):

@@ -136,8 +136,12 @@ class App:
         request.headers = headers = self.doors.headers_of(scope["headers"])
         request.id = self._id_of(headers.get(b"x-request-id"))
         path, method = scope["path"], scope["method"]
-        found = self.routes.get(path) or self._find(path)
-        self.doors.check(method, headers, needs_token=not found.is_open)
+        listed = self.routes.get(path)
+        # What there is not is said to those who may know what there is.
+        self.doors.check(
+            method, headers, needs_token=listed is None or not listed.is_open
+        )
+        found = listed or self._find(path)
         handler = found.handlers.get(method)
         if handler is None:
             allowed = ", ".join(sorted(found.handlers))

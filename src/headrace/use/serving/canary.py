@@ -30,7 +30,7 @@ from headrace.tasks.forms import Outputs
 from headrace.use.serving.answered import Answered
 from headrace.use.serving.choosing import fraction_of
 from headrace.use.serving.comparing import is_shown
-from headrace.use.serving.tally import Tally
+from headrace.use.serving.tally import Tally, countable
 
 MOST_FAILURES = 5
 LEVEL = 0.01  # the chance that a canary as good as the champion is ever ended
@@ -123,6 +123,7 @@ class Canary:
 
     Attributes:
         ended: why it gets no more requests; empty while it gets them.
+        champion: the version that it is compared with; None: not known yet.
         answered, failures, busy: requests that it has answered, that it could not
             answer, and that it had no time for.
     """
@@ -138,6 +139,7 @@ class Canary:
         level: float = LEVEL,
     ) -> None:
         self.model, self.version, self.share = model, version, share
+        self.champion: int | None = None
         self.answered = self.failures = self.busy = 0
         self._marker = home.absolute() / "canaries" / f"{model}-{version}.json"
         self._salt = f"{version}"[-16:].encode()
@@ -222,7 +224,8 @@ class Canary:
             return
         if not self._is_new(answered.items):
             return
-        if self._tally.add(answered.outputs, answered.latency_ms, is_canary=is_canary):
+        answer = countable(answered.outputs, answered.description)
+        if self._tally.add(answer, answered.latency_ms, is_canary=is_canary):
             self._since_review += 1
             if self._since_review >= REVIEW_EVERY:
                 self.review()
@@ -244,7 +247,8 @@ class Canary:
         if reason:
             self._is_past = True
             self.end(reason, is_remembered=False)
-        else:
+        elif version != self.champion:  # else each new engine would be another test
+            self.champion = version
             self._tally = Tally(self.share, self._tally.margin)
 
     def end(self, reason: str, *, is_remembered: bool = True) -> None:

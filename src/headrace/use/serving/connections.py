@@ -47,6 +47,7 @@ class Connection(HttpToolsProtocol):
         super().__init__(*args, **options)
         self.waiting_since: float | None = self.loop.time()  # for headers
         self._header_bytes = 0
+        self._has_begun = False  # a request, in these data
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection, unless there are too many."""
@@ -56,16 +57,18 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what was sent, unless it is an endless header."""
+        self._has_begun = False
         super().data_received(data)
         if self.waiting_since is not None:
-            self._header_bytes += len(data)
+            # Before a request that begins in it there may be the body of another one.
+            self._header_bytes += 1 if self._has_begun else len(data)
             if self._header_bytes > HEADER_BYTES:
                 self._end(_LONG)
 
     def on_message_begin(self) -> None:
         """A request begins."""
         self.waiting_since = self.loop.time()
-        self._header_bytes = 0
+        self._header_bytes, self._has_begun = 0, True
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:

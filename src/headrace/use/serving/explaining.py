@@ -44,14 +44,19 @@ async def explain_answer(request: Request, served: Served) -> Reply:
         HttpError: 404 where such answers are not explained, 503 where too many wait for
             an explanation, and as the plain route.
     """
-    data = served.description
-    if reason := why_not(data):
+    if reason := why_not(served.description):
         raise HttpError(404, f"{served} explains nothing: {reason}.")
     if served.waiting >= MOST_WAITING:
         raise unavailable(
             f"{served.waiting} requests wait for {served}; answers are explained when "
             "fewer do. Try again in a second."
         )
+    with served.in_use():  # from the first answer to the last
+        return await _explained(request, served)
+
+
+async def _explained(request: Request, served: Served) -> Reply:
+    data = served.description
     media_type = request.headers.get(b"content-type", b"")
     stored, raw = served.reader.read(media_type, request.body)
     outputs = await served.answer(raw)
@@ -75,8 +80,7 @@ async def explain_answer(request: Request, served: Served) -> Reply:
     }
     if method:
         chosen = int(explained.chosen(outputs)[0])
-        with served.in_use():
-            item, found = await _in_turn(served, stored[0], chosen, method)
+        item, found = await _in_turn(served, stored[0], chosen, method)
         if np.isfinite(found.error):
             value["completeness_error"] = found.error
         parts = strongest(found, item.pieces, most=None)

@@ -158,7 +158,7 @@ class Models:
         html = served.reader.as_html(whole[0]) if show else None
         output = served.task.answers.join(outputs)
         body = plain.answer_body(served, request.id, output, html)
-        self._answered(request, served, items, outputs)
+        self._answered(request, served, items, outputs, version)
         return Reply(200, [JSON, NO_SNIFF, served.version_header], body)
 
     async def _say(self, request: Request, slot: Slot, version: int | None) -> Reply:
@@ -166,7 +166,7 @@ class Models:
         served = _pick(slot, version, request)
         items = saying.questions_of(served, request.body)
         served, outputs = await _outputs(request, slot, served, items)
-        self._answered(request, served, items, outputs)
+        self._answered(request, served, items, outputs, version)
         return saying.sound_reply(served, outputs)
 
     async def _infer(self, request: Request, slot: Slot, version: int | None) -> Reply:
@@ -176,11 +176,16 @@ class Models:
         parsed = protocol.parse(served, request.body, length)
         served, outputs = await _outputs(request, slot, served, parsed.items)
         reply = protocol.reply_of(served, parsed, outputs, request.id)
-        self._answered(request, served, parsed.items, outputs)
+        self._answered(request, served, parsed.items, outputs, version)
         return reply
 
     def _answered(
-        self, request: Request, served: Served, items: Payload, outputs: Outputs
+        self,
+        request: Request,
+        served: Served,
+        items: Payload,
+        outputs: Outputs,
+        named: int | None,
     ) -> None:
         """Count an answer, and let the observers know of it."""
         seconds = time.perf_counter() - request.began
@@ -198,6 +203,7 @@ class Models:
             latency_ms=1000 * seconds,
             engine=served.engine.name,
             description=served.description,
+            is_named=named is not None,
         )
         for observe in self.observers:
             observe(answered)

@@ -61,7 +61,7 @@ class Served:
         waiting: requests that wait for an answer from outside of the event loop.
         start: how the JSON of each answer begins.
         texts: writes texts; None where the task writes none.
-        sanity: whether its answers may be explained, by method.
+        sanity: whether its answers may be explained, by method; at first, not.
         explaining: held by the one request whose answer is explained.
         gradients: of the Keras model, in a process that starts when it is needed.
     """
@@ -135,7 +135,8 @@ class Served:
                     successor = await self._restarted()
                     if successor is None:
                         raise
-                    return await successor.compute(items)
+                    with successor.in_use():
+                        return await successor.compute(items)
             except DependencyError:
                 message = f"The engine of {self} does not answer. Try again in a few "
                 raise unavailable(f"{message}seconds.", 5) from None
@@ -181,9 +182,11 @@ class Served:
         """
         if self.texts is None:
             raise ValueError(f"{self} writes no texts")
-        with self.in_use():
+        with contextlib.ExitStack() as using:
+            using.enter_context(self.in_use())
             texts = self.texts
             if texts.failure and (successor := await self._restarted()) is not None:
+                using.enter_context(successor.in_use())
                 texts = successor.texts or texts
             async for piece in texts.stream(wish):
                 yield piece
@@ -253,7 +256,7 @@ class Slot:
         choose: picks what answers a request that names no version, by the request's
             id; None, or an answer of None, is ``current``.
         trial: of a canary, which `choose` picks; None: there is none.
-        failure: what is wrong, in a few words; empty if nothing is.
+        failures: what is wrong with versions, in a few words.
     """
 
     def __init__(self, model: str) -> None:
@@ -263,7 +266,12 @@ class Slot:
         self.pinned: dict[int, Served] = {}
         self.choose: Callable[[str], Served | None] | None = None
         self.trial: Trial | None = None
-        self.failure = ""
+        self.failures: dict[int, str] = {}
+
+    @property
+    def failure(self) -> str:
+        """What is wrong, in a few words; empty if nothing is."""
+        return "; ".join(self.failures.values())
 
     @property
     def versions(self) -> dict[int, Served]:
@@ -295,11 +303,12 @@ def open_served(
     engine = open_engine(row, settings)
     try:
         served = Served(row, engine, role, settings)
-        served.sanity = sanity_of(row.model, row.version, settings)
-        return served
     except BaseException:
         engine.close()
         raise
+    with contextlib.suppress(DependencyError):  # the ledger may be away
+        served.sanity = sanity_of(row.model, row.version, settings)
+    return served
 
 
 class Wanted(NamedTuple):

@@ -52,14 +52,15 @@ def listen(host: str, port: int) -> socket.socket:
         listener = socket.socket(family, kind, number)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
+    except (OSError, UnicodeError) as error:  # the name may be none
+        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
             raise DependencyError(
                 f"Port {port} of {host} is taken by another program.",
                 "End it, or choose another one with --port; 0 takes any that is free.",
             ) from None
         raise UsageError(
-            f"The server cannot listen at {host}, port {port}: {error.strerror}.",
+            f"The server cannot listen on {host}, port {port}: "
+            f"{getattr(error, 'strerror', None) or error}.",
             "Name an address of this machine with --host, and a port with --port.",
         ) from None
     return listener

@@ -51,7 +51,7 @@ class ShadowCounts:
         answered: by the shadow.
         dropped: because it was busy, or did not run.
         restarts: of its process.
-        compared: rows whose answers were compared.
+        compared: rows whose answers were compared; those that are sounds are not.
         agreement: the share of equal answers; None if nothing was compared, or if
             answers are numbers.
         difference: the mean absolute difference of answers that are numbers, else None.
@@ -121,7 +121,9 @@ class Shadow:
 
     def __call__(self, answered: Answered) -> None:
         """Queue a copy, or count it as dropped; called in the event loop."""
-        if answered.model != self.model or answered.role not in {"champion", "pinned"}:
+        if answered.model != self.model or answered.is_named:
+            return
+        if answered.role not in {"champion", "pinned"}:
             return
         if self._share < 1 and fraction_of(answered.request_id) >= self._share:
             return
@@ -207,9 +209,10 @@ class Shadow:
             strict=True,
         )
         for own, other in pairs:
-            self._are_numbers = isinstance(own, float)
-            self._total += abs(own - other) if self._are_numbers else own == other
-        self._compared += len(outputs)
+            if isinstance(own, float | str):
+                self._are_numbers = isinstance(own, float)
+                self._total += abs(own - other) if self._are_numbers else own == other
+                self._compared += 1
 
     def _report(
         self, copies: Sequence[Answered], outputs: Outputs, ms: float, engine: str

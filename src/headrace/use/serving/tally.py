@@ -9,6 +9,8 @@ from collections import Counter
 import numpy as np
 import numpy.typing as npt
 
+from headrace.records import DataDescription
+from headrace.tasks import task
 from headrace.tasks.forms import Outputs
 from headrace.use.serving.comparing import log_evidence, log_wealth
 
@@ -20,11 +22,24 @@ _SLOW_FACTOR, _SLOW_LEAST_MS = 2.0, 20.0
 OTHER = "another answer"
 
 
+def countable(outputs: Outputs, data: DataDescription) -> float | str:
+    """The answer to the first item as a class or a number; of others, their length.
+
+    Args:
+        outputs: ``(n, ...)``.
+        data: that the version was trained on.
+    """
+    (answer,) = task(data.task).answers.answers(outputs[:1], data)
+    if isinstance(answer, float) or answer in data.target.get("classes", ()):
+        return answer
+    return float(len(answer))  # what somebody said belongs in no message
+
+
 class Tally:
     """Counts of a canary and the champion, and the evidence that they differ.
 
-    Events are: the answer is one of the commonest (a number: is in a tenth of the
-    champion's), is another one, and the answer is slow. The first requests of the
+    Events are: the answer is one of the commonest (a number: is between two deciles of
+    the champion's), is another one, and the answer is slow. The first requests of the
     champion determine the events; then both are counted.
 
     Args:
@@ -38,35 +53,32 @@ class Tally:
     def __init__(self, share: float, margin: float) -> None:
         self.requests = [0, 0]
         self._share, self.margin = share, margin
-        self._first: list[tuple[float, float]] = []
-        self._edges: npt.NDArray[np.float64] | None = None
-        self._places: dict[int, int] = {}
+        self._first: list[tuple[float | str, float]] = []
+        self._edges = np.zeros(0)
+        self._places: dict[str, int] = {}
         self._names: list[str] = []
         self._expected = np.zeros(0)
         self._slow_ms = math.inf
         self._counts: list[list[int]] = [[], []]
 
-    def add(self, outputs: Outputs, latency_ms: float, *, is_canary: bool) -> bool:
-        """Count a request by its first item; whether it counts.
+    def add(self, answer: float | str, latency_ms: float, *, is_canary: bool) -> bool:
+        """Count a request; whether it counts.
 
         Args:
-            outputs: ``(n, ...)``.
+            answer: to its first item; see `countable`.
             latency_ms: of the request.
             is_canary: which of the two answered.
         """
-        first = outputs[0].reshape(-1)
-        is_number = first.size == 1
-        value = float(first[0]) if is_number else int(first.argmax())
         if not self._names:
             if not is_canary:
-                self._first.append((value, latency_ms))
+                self._first.append((answer, latency_ms))
                 if len(self._first) >= WARM_UP:
-                    self._begin(is_number)
+                    self._begin()
             return False
-        if self._edges is not None:
-            place = int(np.searchsorted(self._edges, value))
+        if isinstance(answer, str):
+            place = self._places.get(answer, len(self._names) - 2)
         else:
-            place = self._places.get(int(value), len(self._names) - 2)
+            place = int(np.searchsorted(self._edges, answer))
         self._count(place, latency_ms, is_canary)
         return True
 
@@ -99,11 +111,12 @@ class Tally:
             counts[-1] += 1
         self.requests[is_canary] += 1
 
-    def _begin(self, is_number: bool) -> None:
-        values = np.array([value for value, _ in self._first])
+    def _begin(self) -> None:
+        answers = [answer for answer, _ in self._first]
         slowest = max(latency for _, latency in self._first)
         self._slow_ms = max(_SLOW_FACTOR * slowest, _SLOW_LEAST_MS)
-        if is_number:
+        if not isinstance(answers[0], str):
+            values = np.array(answers, np.float64)
             steps = np.linspace(0, 1, _BINS + 1)[1:-1]
             self._edges = edges = np.unique(np.quantile(values, steps))
             bins = np.searchsorted(edges, values)
@@ -112,9 +125,9 @@ class Tally:
             pairs = itertools.pairwise(bounds)
             names = [f"an answer of {low}..{high}" for low, high in pairs]
         else:
-            common = Counter(values.astype(int).tolist()).most_common(_MOST_ANSWERS)
+            common = Counter(map(str, answers)).most_common(_MOST_ANSWERS)
             self._places = {answer: i for i, (answer, _) in enumerate(common)}
-            shares = np.array([count / len(values) for _, count in common])
+            shares = np.array([count / len(answers) for _, count in common])
             names = [f"the answer {answer}" for answer, _ in common]
         self._names = [*names, OTHER, f"an answer after {self._slow_ms:.0f} ms"]
         rest = max(0.0, 1 - float(shares.sum()))

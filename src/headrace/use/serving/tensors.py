@@ -183,12 +183,14 @@ def _from_json(data: Any, shape: list[int], datatype: str) -> Any:
         return data
     dtype = _DTYPES[datatype]
     wanted = f"wanted are {math.prod(shape):,} numbers of {datatype}"
+    if not _are_numbers(data, len(shape)):
+        raise HttpError(400, f"data is {shortened(data)}; {wanted}.")
     try:
         array = np.array(data)
     except (ValueError, OverflowError):
         raise HttpError(400, f"data is ragged; {wanted}.") from None
     kinds = _WHOLE if dtype.kind in _WHOLE else _WHOLE + "f"
-    if array.dtype.kind not in kinds or _has_bool(data):
+    if array.dtype.kind not in kinds:
         raise HttpError(400, f"data is {shortened(data)}; {wanted}.")
     if array.size != math.prod(shape) or array.shape not in (
         tuple(shape),
@@ -207,9 +209,14 @@ def _from_json(data: Any, shape: list[int], datatype: str) -> Any:
     return array.reshape(shape)
 
 
-def _has_bool(data: list[Any]) -> bool:
-    """Whether there is true or false, which numpy takes for 1 and 0 among numbers."""
-    return any(
-        _has_bool(value) if isinstance(value, list) else isinstance(value, bool)
+def _are_numbers(data: list[Any], depth: int) -> bool:
+    """Whether lists of a depth have numbers only, without true and false.
+
+    With one long string among them, numpy would make all values as long.
+    """
+    return all(
+        depth > 1 and _are_numbers(value, depth - 1)
+        if isinstance(value, list)
+        else type(value) in (int, float)
         for value in data
     )

@@ -37,6 +37,7 @@ class Trial:
         self._slot = slot
         slot.trial, slot.choose = self, self.choose
         canary.on_end = self._end
+        canary.champion = slot.current.version if slot.current is not None else None
         if canary.ended or served is None:
             self._end()
 

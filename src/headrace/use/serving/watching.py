@@ -2,7 +2,8 @@
 
 A thread opens the new champion and checks it by its golden answers, while the former
 one answers. Then one reference is replaced. A version that does not load leaves the
-former one, and is tried again later and later. Without its ledger the server serves on.
+former one, and is tried again later and later; if the process of a version ends, it is
+opened again, whatever else does not load. Without its ledger the server serves on.
 A version without an engine is answered by Keras until one is built.
 """
 
@@ -56,16 +57,18 @@ class Builder:
         threading.Thread(target=self._work, daemon=True, name="builder").start()
 
     def has_better(self, served: Served) -> bool:
-        """Whether a better engine is there; says so once. Else it is begun."""
+        """Whether a better engine is there, until `took`. Else it is begun."""
         digest = served.row.model_digest
         if served.engine.name != "keras":
             return False
         if digest not in self._known:
             self._known.add(digest)
             self._waiting.put(served.row)
-        is_built = digest in self._built
-        self._built.discard(digest)
-        return is_built
+        return digest in self._built
+
+    def took(self, served: Served) -> None:
+        """Take note that the version was opened again for the better engine."""
+        self._built.discard(served.row.model_digest)
 
     def _work(self) -> None:
         while True:
@@ -102,8 +105,8 @@ class Watcher:
         self._slots, self._url, self._builder = slots, url, builder
         self._open, self._replace = open_, replace
         self._ledger: Ledger | None = None
-        self._sequences: dict[str, int] = {}
-        self._retries: dict[str, Backoff] = {}
+        self._champions: dict[str, tuple[int, Version | None]] = {}
+        self._retries: dict[tuple[str, int], Backoff] = {}
         self._stopped = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self.ledger_failure = ""
@@ -142,45 +145,46 @@ class Watcher:
                     self._look(slot)
 
     def _look(self, slot: Slot) -> None:
-        """Bring one model to what the ledger has."""
-        try:
-            row = self._wanted(slot)
-        except Exception as error:  # the watch goes on, whatever the ledger does
-            self._note_ledger(str(error))
-            return
+        """Open what has ended, whatever else is wrong; then what the ledger wants."""
+        wanted = self._wanted(slot)
         current = slot.current
-        if row is not None:
-            is_answered = current is not None and current.version == row.version
-            if is_answered and current is not None and not current.failure:
-                slot.failure = ""
-                self._retries.pop(slot.model, None)
-            else:
-                self._load(slot, row, "champion" if slot.follows else "pinned")
-        for served in list(slot.pinned.values()):
-            if served.failure:
-                self._load(slot, served.row, "pinned")
         for served in list(slot.versions.values()):
-            if self._builder.has_better(served):
-                self._load(slot, served.row, served.role)
+            if served.failure:
+                is_wanted = wanted is not None and wanted.version == served.version
+                row = wanted if wanted is not None and is_wanted else served.row
+                self._load(slot, row, served.role)
+        if wanted is not None:
+            # Others were to answer, and are not any more.
+            for version in slot.failures.keys() - {*slot.versions, wanted.version}:
+                self._forget(slot, version)
+            if current is None or current.version != wanted.version:
+                self._load(slot, wanted, "champion")
+        for served in list(slot.versions.values()):
+            if self._builder.has_better(served) and self._load(
+                slot, served.row, served.role
+            ):
+                self._builder.took(served)
 
     def _wanted(self, slot: Slot) -> Version | None:
-        """The version that should answer; None where nothing is to be done."""
-        current = slot.current
-        is_well = current is not None and not current.failure and not slot.failure
+        """The champion that should answer; None where there is none, or no ledger."""
         if not slot.follows:
-            return None if is_well or current is None else current.row
-        ledger = self._open_ledger()
-        sequence = ledger.sequence(slot.model)
+            return None
+        try:
+            ledger = self._open_ledger()
+            sequence = ledger.sequence(slot.model)
+            known = self._champions.get(slot.model)
+            is_well = not slot.failures and not (slot.current and slot.current.failure)
+            if known is None or known[0] != sequence or not is_well:
+                champion = ledger.champion(slot.model)
+                row = champion.version if champion is not None else None
+                if row is not None and (known is None or known[0] != sequence):
+                    self._retries.pop((slot.model, row.version), None)
+                self._champions[slot.model] = known = sequence, row
+        except Exception as error:  # the watch goes on, whatever the ledger does
+            self._note_ledger(str(error))
+            return None
         self._note_ledger("")
-        if is_well and sequence == self._sequences.get(slot.model):
-            return None
-        champion = ledger.champion(slot.model)
-        if champion is None:
-            return None
-        if champion.entry.sequence != self._sequences.get(slot.model):
-            self._retries.pop(slot.model, None)
-        self._sequences[slot.model] = champion.entry.sequence
-        return champion.version
+        return known[1]
 
     def _open_ledger(self) -> Ledger:
         url = make_url(self._url)
@@ -198,11 +202,12 @@ class Watcher:
             log.info("serve: the ledger answers again")
         self.ledger_failure = failure
 
-    def _load(self, slot: Slot, row: Version, role: Role) -> None:
-        """Open a version and let it answer; note why it does not load."""
-        retry = self._retries.setdefault(slot.model, Backoff(*PAUSES_SECONDS))
+    def _load(self, slot: Slot, row: Version, role: Role) -> bool:
+        """Open a version and let it answer, if it loads; note why it does not."""
+        name = slot.model, row.version
+        retry = self._retries.setdefault(name, Backoff(*PAUSES_SECONDS))
         if not retry.is_over:
-            return
+            return False
         ended = slot.versions.get(row.version)
         if ended is not None and ended.failure:
             log.warning("serve: %s is opened again: its process %s", row, ended.failure)
@@ -210,22 +215,31 @@ class Watcher:
             served = self._open(row, role)
         except Exception as error:  # the former version answers on
             retry.failed()
-            slot.failure = f"version {row.version} does not load"
+            reason = f"version {row.version} does not load"
+            slot.failures = {**slot.failures, row.version: reason}
             self.failures[slot.model] += 1
             reason = str(error) or type(error).__name__
             if not isinstance(error, HeadraceError):
                 reason = f"{type(error).__name__}: {reason}"
             log.warning("serve: %s does not load: %s", row, reason)
-            return
-        self._retries.pop(slot.model, None)
-        slot.failure = ""
+            return False
+        self._forget(slot, row.version)
+        if self.ledger_failure and ended is not None:
+            served.sanity = ended.sanity  # it could not be asked
         if self._loop is not None and not self._stopped.is_set():
             done = threading.Event()
             with contextlib.suppress(RuntimeError):  # the server has just ended
                 self._loop.call_soon_threadsafe(self._swap, slot, served, done)
                 done.wait()
-                return
+                return True
         served.close()
+        return True
+
+    def _forget(self, slot: Slot, version: int) -> None:
+        """A version has not failed, or does not matter any more."""
+        others = {v: reason for v, reason in slot.failures.items() if v != version}
+        slot.failures = others  # as a whole: the event loop reads it
+        self._retries.pop((slot.model, version), None)
 
     def _swap(self, slot: Slot, served: Served, done: threading.Event) -> None:
         try:

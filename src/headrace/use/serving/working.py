@@ -12,6 +12,7 @@ import threading
 
 import numpy as np
 
+from headrace.errors import DependencyError
 from headrace.media.forms import Payload
 from headrace.models.engines import Engine
 from headrace.tasks.forms import Outputs
@@ -57,9 +58,12 @@ class Worker:
         self._engine = engine
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._is_closed = False
 
     async def answer(self, items: Payload) -> Outputs:
-        """The outputs for ``(n, ...)`` items."""
+        """The outputs for ``(n, ...)`` items; DependencyError after it was closed."""
+        if self._is_closed:
+            raise DependencyError("The engine is closed.", "Ask again.")
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, daemon=True)
             self._thread.start()
@@ -69,6 +73,7 @@ class Worker:
 
     def close(self) -> None:
         """End the thread; nothing may be waiting."""
+        self._is_closed = True
         if self._thread is not None:
             self._jobs.put(None)
             self._thread.join()

@@ -10,7 +10,7 @@ import pytest
 from headrace.backend import load_backend
 from headrace.errors import SpecError
 from headrace.models.logged.loading import answers
-from headrace.tasks.calibration import MOST, last_layer
+from headrace.tasks.calibration import MOST, last_layer, tempered
 from headrace.tasks.classification.head import best_temperature
 
 
@@ -26,6 +26,18 @@ def test_the_temperature_that_labels_were_drawn_at_is_found(truth: float) -> Non
     chances = softmax(logits / truth)
     labels = (chances.cumsum(axis=1) > draw.random((20_000, 1))).argmax(axis=1)
     assert best_temperature(softmax(logits), labels) == pytest.approx(truth, rel=0.05)
+
+
+@pytest.mark.parametrize(("factor", "classes"), [(3, 100), (5, 10), (5, 100)])
+def test_the_accuracy_that_is_promised_at_the_fitted_temperature_is_had(
+    factor: int, classes: int
+) -> None:
+    draw = np.random.default_rng(0)
+    logits = draw.normal(0, 1.5, (4000, classes))
+    labels = (softmax(logits).cumsum(axis=1) > draw.random((4000, 1))).argmax(axis=1)
+    outputs = softmax(factor * logits)
+    promised = tempered(outputs, best_temperature(outputs, labels)).max(axis=1).mean()
+    assert promised == pytest.approx((outputs.argmax(1) == labels).mean(), abs=0.02)
 
 
 def test_a_few_rows_that_are_all_right_leave_some_doubt() -> None:
@@ -72,5 +84,7 @@ def test_a_network_with_another_end_is_told_before_it_is_fitted(
 
     dense = keras.layers.Dense(3, activation=activation, name="end")
     network = keras.Sequential([keras.Input((2,)), dense])
-    with pytest.raises(SpecError, match=r"ends in a layer Dense \(end\)"):
+    with pytest.raises(
+        SpecError, match=rf"layer Dense \(end\) .* activation {activation or 'linear'}"
+    ):
         last_layer(network)

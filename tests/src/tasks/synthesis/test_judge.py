@@ -12,10 +12,12 @@ import pyarrow as pa
 import pytest
 from tests.src.tasks.synthesis.conftest import takes
 
+from headrace.data.anchored import AnchoredStore
 from headrace.errors import UsageError
 from headrace.media.audio.spectra import Framing, magnitudes, sounds_of
 from headrace.records import DataDescription
 from headrace.spec import EvaluationSpec
+from headrace.state.ledger import Ledger
 from headrace.state.store import Store
 from headrace.tasks.synthesis.judge import PART, Understood
 from headrace.tasks.synthesis.labels import PART as LABELS
@@ -51,7 +53,9 @@ def context(
         data=data,
         train=rows(8, 0, data),
         test=rows(3, 100, data),
-        store=Store(str(folder / "store")),
+        store=AnchoredStore(
+            Store(str(folder / "store")), Ledger(f"sqlite:///{folder}/headrace.db")
+        ),
         folder=folder / "run",
     )
 
@@ -76,9 +80,20 @@ def vocoded(sounds: np.ndarray, data: DataDescription) -> np.ndarray:
 def test_a_recogniser_is_trained_once_for_a_data_set(
     context: SimpleNamespace, judge: Understood
 ) -> None:
-    (name,) = context.store.names("recognisers")
+    (name,) = context.store.store.names("recognisers")
     file = context.store.read(f"recognisers/{name}")
     assert PART.prepared(context).recogniser.file == file == judge.recogniser.file
+
+
+def test_a_recogniser_that_was_changed_in_the_store_is_trained_again(
+    context: SimpleNamespace, judge: Understood
+) -> None:
+    (name,) = context.store.store.names("recognisers")
+    key, file = f"recognisers/{name}", judge.recogniser.file
+    forged = file.replace(b"PK", b"KP", 1)
+    context.store.store.write(key, forged)
+    assert PART.prepared(context).recogniser.file != forged
+    assert context.store.read(key) not in (None, forged)
 
 
 def test_other_takes_are_understood_new_and_different(

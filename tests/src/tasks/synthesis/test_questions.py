@@ -72,6 +72,7 @@ def test_a_list_is_one_question_each(data: DataDescription) -> None:
         ({"text": "down", "sped": 2}, "has no field 'sped'"),
         ({"text": "down", "variation": 3}, "variation is 3; expected a number from 0"),
         ({"text": "down", "variation": float("nan")}, "variation is nan"),
+        ({"text": "down", "variation": 10**400}, "variation is 1000"),
         ({"text": "down", "seconds": 0.6}, "seconds is 0.6; .* from 0 to 0.5"),
         ({"text": "down", "seed": -1}, "seed is -1"),
         ({"text": "down", "seed": True}, "seed is True"),

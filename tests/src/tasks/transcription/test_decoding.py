@@ -54,6 +54,17 @@ def test_long_rows_do_not_underflow() -> None:
     assert -5000 * np.log(3) < value < 0
 
 
+def test_a_row_has_the_same_probability_beside_a_much_longer_one() -> None:
+    random = np.random.default_rng(0)
+    outputs = random.dirichlet(np.ones(5), (2, 2000)).astype(np.float32)
+    targets = np.full((2, 900), -1)
+    targets[0, :3] = 0, 1, 1
+    targets[1] = random.integers(0, 4, 900)
+    alone = log_likelihood(outputs[:1], targets[:1, :3])
+    assert np.isfinite(alone).all()
+    assert log_likelihood(outputs, targets)[0] == pytest.approx(alone[0], rel=1e-9)
+
+
 def test_greedy_merges_repeats_and_drops_blanks() -> None:
     paths = np.array([[2, 0, 0, 2, 0, 1], [2, 2, 2, 2, 2, 2]])
     assert greedy(np.eye(3, dtype=np.float32)[paths]) == [[0, 0, 1], []]

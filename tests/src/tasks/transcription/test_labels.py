@@ -54,14 +54,12 @@ def test_a_word_more_than_the_limit_spells_all() -> None:
 def test_a_sketch_describes_as_all_transcripts_do() -> None:
     random = np.random.default_rng(0)
     known = [f"w{number}" for number in range(40)]
-    all_of_them = [
-        " ".join(random.choice(known, random.integers(1, 9))) for _ in range(3000)
-    ]
-    sketch = PART.sketch(all_of_them)
-    assert len(sketch) <= 1100
-    assert described(sorted(sketch)).target == described(all_of_them).target
-    spelled = [*all_of_them, *(f"x{number} y" for number in range(100))]
-    assert described(sorted(PART.sketch(spelled))).target == described(spelled).target
+    latin = [" ".join(random.choice(known, random.integers(1, 9))) for _ in range(3000)]
+    rare = [f"{'да ' * 60}{number}" for number in range(100)]
+    for texts in (latin, [*latin, *rare], [*latin, *(f"x{n} y" for n in range(100))]):
+        sketch = sorted(PART.sketch([f" {text}  " for text in texts]))
+        assert described(sketch).target == described(texts).target
+    assert described(sorted(PART.sketch([*latin, *rare]))).scripts == ("latin",)
 
 
 def test_a_rare_script_is_not_of_the_vocabulary() -> None:

@@ -112,7 +112,7 @@ def test_ready_says_what_is_wrong() -> None:
     site = two()
     assert site.ask("GET", "/v2/health/ready").json == {"ready": True}
     slot = site.slots["toy"]
-    slot.failure = "version 3 does not load"
+    slot.failures = {3: "version 3 does not load"}
     site.models.notices.append(lambda: {"ledger": "does not answer"})
     reply = site.ask("GET", "/v2/health/ready")
     assert (reply.status, reply.json) == (

@@ -250,6 +250,9 @@ def test_the_comparison_begins_anew_with_another_champion(tmp_path: Path) -> Non
     canary.champion_is(1)
     assert not canary._tally._names
     assert canary.ended == ""
+    ask(canary, 1000, start=1000)
+    canary.champion_is(1)
+    assert canary._tally._names, "its engine may be another one now"
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,15 @@ def test_the_host_is_a_name_of_the_server(host: str, expected: int) -> None:
     assert status({"host": host}, hosts=["models.example"]) == expected
 
 
+@pytest.mark.parametrize("path", ["/models/x/predict", "/models/toy/versions/9/ready"])
+def test_what_there_is_not_is_said_to_those_who_may_know(path: str) -> None:
+    foreign = {"host": "evil.example"}
+    assert status(foreign, path) == 403
+    assert status({"host": "localhost"}, path, token=TOKEN) == 401
+    own = {"host": "localhost", "authorization": f"Bearer {TOKEN}"}
+    assert status(own, path, token=TOKEN) == 404
+
+
 @pytest.mark.parametrize(
     ("headers", "expected"),
     [

@@ -135,6 +135,20 @@ def test_a_task_without_explanations_says_so(monkeypatch: pytest.MonkeyPatch) ->
     )
 
 
+def test_a_promotion_meanwhile_closes_it_after_its_last_answer() -> None:
+    class Retiring(Looks):
+        def __call__(self, items: Payload) -> Outputs:
+            if not self.rows:
+                served.retire()
+            return super().__call__(items)
+
+    served = serving(LARGE, engine=Retiring())
+    served.sanity = PASSED
+    reply = explain(served, NOISE, "application/octet-stream")
+    assert reply.status == 200
+    assert reply.json["parts"]
+
+
 def test_a_busy_version_answers_first() -> None:
     served = looking(IMAGE)
     served.waiting = explaining.MOST_WAITING

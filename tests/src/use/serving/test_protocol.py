@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -104,6 +105,17 @@ def test_texts_are_strings_or_bytes_after_their_lengths() -> None:
     assert site.infer(head + tail[:-1], len(head)).status == 400
 
 
+def test_a_long_string_among_numbers_takes_no_memory() -> None:
+    body = with_input(data=[0] * 3000 + ["x" * 200_000], shape=[1, 4, 4, 1])
+    site = Site(serving(IMAGE))
+    tracemalloc.start()
+    try:
+        assert site.infer(body).status == 400
+        assert tracemalloc.get_traced_memory()[1] < 10 * 2**20
+    finally:
+        tracemalloc.stop()
+
+
 def test_sounds_are_floats_or_samples() -> None:
     site = Site(serving(AUDIO))
     sound = {"name": "audio", "shape": [1, 80]}
@@ -137,6 +149,9 @@ def test_sounds_are_floats_or_samples() -> None:
         ({"data": [None] * 16}, 400, "[null, null,"),
         ({"data": [10**30] * 16}, 400, "data is [1000"),
         ({"data": [[1], [2, 3]]}, 400, "ragged"),
+        ({"data": [7] * 15 + ["x" * 200_000]}, 400, "16 numbers"),
+        ({"data": [[[[7, "x"]]]]}, 400, "16 numbers"),
+        ({"data": [[[[[7]]]]] * 16}, 400, "16 numbers"),
         ({"data": {}}, 400, "data is {}"),
         ({"data": None}, 400, "data is null"),
         ({"data": []}, 400, "data is [];"),

@@ -15,7 +15,7 @@ from headrace.errors import DependencyError, NotFoundError
 from headrace.use.serving import served as module
 from headrace.use.serving.replies import HttpError
 from headrace.use.serving.served import WAITING_LIMIT, Wanted
-from headrace.use.serving.working import ROWS_AT_ONCE
+from headrace.use.serving.working import ROWS_AT_ONCE, Worker
 
 
 class Slow(Toy):
@@ -169,6 +169,36 @@ def test_requests_wait_for_the_process_that_is_started_again(version: int) -> No
             assert [a.status for a in answers] == [503, 503]  # type: ignore[union-attr]
         assert served.waiting == 0
         other.close()
+
+    asyncio.run(ask())
+
+
+def test_the_process_that_is_started_again_stays_open_until_it_has_answered() -> None:
+    async def ask() -> None:
+        engine = Slow()
+        served = serving(IMAGE, engine=Ended(3, 0), inline_rows=0)
+        other = serving(IMAGE, 1, engine=engine, inline_rows=0)
+        site = Site(served)
+        tasks = await _asked(served, images(1))
+        site.models.replace(site.slots["toy"], other)
+        while not other.waiting:
+            await asyncio.sleep(0.01)
+        other.retire()  # a promotion
+        await asyncio.sleep(0.05)
+        assert not engine.is_closed
+        engine.go.set()
+        assert (await tasks[0]).tolist() == [[1.0]]
+        assert other.waiting == 0
+
+    asyncio.run(ask())
+
+
+def test_an_engine_that_was_closed_keeps_nobody_waiting() -> None:
+    async def ask() -> None:
+        worker = Worker(Slow())
+        worker.close()
+        with pytest.raises(DependencyError, match="closed"):
+            await worker.answer(images(1))
 
     asyncio.run(ask())
 

@@ -126,6 +126,28 @@ def test_only_what_the_champion_answered_is_copied(world: World, role: Any) -> N
     assert [answered.request_id for answered in world.seen] == ["c"]
 
 
+def test_what_named_a_version_is_not_copied(world: World) -> None:
+    shadow = world.start()
+    until(lambda: shadow.is_running)
+    shadow(an_answer("a", role="pinned")._replace(is_named=True))
+    shadow(an_answer("b")._replace(is_named=True))
+    shadow(an_answer("c", role="pinned"))
+    until(lambda: world.seen)
+    assert [answered.request_id for answered in world.seen] == ["c"]
+
+
+def test_sounds_that_it_speaks_are_not_compared(world: World) -> None:
+    world.open = lambda: Toy(np.array([0.5, 0.5, 0], np.float32))
+    speaks = SOUNDS.model_copy(update={"task": "synthesis"})
+    shadow = world.start(speaks)
+    until(lambda: shadow.is_running)
+    shadow(an_answer("a", speaks, outputs=[[0.5, 0.0, 0.0]]))
+    until(lambda: world.seen)
+    counts = shadow.counts
+    assert (counts.answered, counts.compared, counts.restarts) == (1, 0, 0)
+    assert counts.agreement is None and counts.difference is None
+
+
 def test_a_share_of_the_requests_is_copied_by_their_ids(world: World) -> None:
     shadow = world.start(share=0.1)
     until(lambda: shadow.is_running)

@@ -235,6 +235,76 @@ def test_a_pinned_version_is_opened_again_as_well(house: House) -> None:
     assert house.version == 1 and house.slot.pinned[3].role == "pinned"
 
 
+def ends(served: Served | None) -> Callable[[], bool]:
+    """A step: the process of a version ends."""
+    assert served is not None
+    return once(lambda: setattr(served.engine, "failure", "ended with -9"))
+
+
+def test_what_has_ended_is_opened_again_while_a_newer_version_does_not_load(
+    house: House,
+) -> None:
+    house.broken = {2}
+    first = house.slot.current
+    house.run(
+        once(lambda: house.promote(2)),
+        lambda: house.slot.failure,
+        ends(first),
+        lambda: house.slot.current is not first,
+    )
+    assert house.version == 1
+    assert house.slot.failure == "version 2 does not load"
+
+
+def test_what_has_ended_is_opened_again_without_the_ledger(house: House) -> None:
+    away, first = house.file.with_suffix(".away"), house.slot.current
+    assert first is not None
+    first.sanity = {}
+    house.run(
+        once(lambda: house.file.rename(away)),
+        lambda: house.watcher.ledger_failure,
+        ends(first),
+        lambda: house.slot.current is not first,
+    )
+    assert house.version == 1
+    assert house.slot.current.sanity == {}, "as it was before"  # type: ignore[union-attr]
+
+
+def test_a_pinned_version_that_does_not_load_is_tried_less_and_less_often(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "PAUSES_SECONDS", (1000.0, 1000.0))
+    pinned = serving(IMAGE, 3)
+    pinned.role = "pinned"
+    house.slot.pinned[3] = pinned
+    house.broken = {3}
+    looked: list[int] = []
+    sequence = Ledger.sequence
+    monkeypatch.setattr(
+        Ledger, "sequence", lambda *a: (looked.append(1), sequence(*a))[1]
+    )
+    house.run(
+        ends(pinned),
+        lambda: house.slot.failure,
+        once(looked.clear),
+        lambda: len(looked) > 5,
+    )
+    assert house.opened == [3]
+    assert house.slot.failure == "version 3 does not load"
+
+
+def test_an_engine_is_taken_once_it_loads(house: House) -> None:
+    assert house.slot.current is not None
+    house.slot.current.engine.name = "keras"
+    house.broken = {1}
+    house.run(
+        lambda: house.opened,
+        once(house.broken.clear),
+        lambda: house.slot.current.engine.name == "toy",  # type: ignore[union-attr]
+    )
+    assert house.built == [1]
+
+
 def test_keras_answers_until_an_engine_is_built(house: House) -> None:
     assert house.slot.current is not None
     house.slot.current.engine.name = "keras"

@@ -3,7 +3,7 @@
 import { post } from "./asking.js";
 
 export class MessageInput {
-  hint = "Texts are parted by spaces. Another seed gives another take.";
+  hint = "Separate the texts with spaces. A different seed gives a different take.";
 
   #asking = null; // the latest one; its answer alone is shown
 

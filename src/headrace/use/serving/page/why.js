@@ -66,7 +66,7 @@ export class Why {
       const share = Math.abs(value ?? 0) / most;
       return share < FAINTEST ? "transparent" : `rgba(${value > 0 ? FOR : AGAINST}, ${(0.75 * share).toFixed(3)})`;
     };
-    this.note.textContent = `For “${given.words}” speaks what is red, against it what is blue (${METHODS[given.method]}).`;
+    this.note.textContent = `Red parts speak for “${given.words}”, blue parts against it (${METHODS[given.method]}).`;
     const drawn = model.medium === "text" ? words(given.map[0], colour) : grid(given.map, colour, model);
     this.shown.replaceChildren(drawn, list(given.parts));
   }

@@ -1,0 +1,69 @@
+"""Connections: headers are bounded, whatever comes before them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any
+
+import uvicorn
+from uvicorn.server import ServerState
+
+from headrace.use.serving.connections import HEADER_BYTES, Connection
+
+GET = b"GET / HTTP/1.1\r\nhost: localhost\r\n"
+
+
+async def _app(scope: Any, receive: Any, send: Any) -> None:
+    while (await receive()).get("more_body"):
+        pass
+    headers = [(b"content-length", b"2")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": b"ok"})
+
+
+def statuses(*parts: bytes, count: int) -> list[bytes]:
+    """The statuses of the answers to what is sent in parts, by one connection."""
+
+    async def ask() -> list[bytes]:
+        config = uvicorn.Config(_app, http=Connection, ws="none", lifespan="off")
+        config.load()
+        state = ServerState()
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(
+            lambda: Connection(config=config, server_state=state, app_state={}),
+            "127.0.0.1",
+            0,
+        )
+        async with server:
+            reader, writer = await asyncio.open_connection(
+                *server.sockets[0].getsockname()
+            )
+            with contextlib.suppress(ConnectionError):  # it may have been refused
+                for part in parts:
+                    writer.write(part)
+                    await writer.drain()
+                    await asyncio.sleep(0.02)
+            seen = b""
+            async with asyncio.timeout(20):
+                while seen.count(b"HTTP/1.1 ") < count and (
+                    part := await reader.read(2**16)
+                ):
+                    seen += part
+            writer.close()
+        return [one[:3] for one in seen.split(b"HTTP/1.1 ")[1:]]
+
+    return asyncio.run(ask())
+
+
+def test_the_body_of_a_request_is_not_the_header_of_the_next_one() -> None:
+    size = HEADER_BYTES + 40_000
+    post = b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n" % size
+    first = post + bytes(size) + GET[:20]
+    assert statuses(first, GET[20:] + b"\r\n", count=2) == [b"200", b"200"]
+
+
+def test_headers_that_do_not_end_are_refused() -> None:
+    line = b"x-a: " + b"a" * 8000 + b"\r\n"
+    assert statuses(GET, *[line] * 12, count=1) == [b"431"]
+    assert statuses(GET + line * 12 + b"\r\n", count=1) == [b"431"]
