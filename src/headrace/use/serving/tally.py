@@ -30,7 +30,9 @@ def countable(outputs: Outputs, data: DataDescription) -> float | str:
         data: that the version was trained on.
     """
     (answer,) = task(data.task).answers.answers(outputs[:1], data)
-    if isinstance(answer, float) or answer in data.target.get("classes", ()):
+    if isinstance(answer, float):
+        return answer
+    if isinstance(answer, str) and answer in data.target.get("classes", ()):
         return answer
     return float(len(answer))  # what somebody said belongs in no message
 
