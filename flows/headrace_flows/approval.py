@@ -21,9 +21,10 @@ from prefect.input import RunInput
 from pydantic import Field
 
 from headrace.errors import DependencyError, PromotionError
+from headrace.settings import Settings
 from headrace.stages.promotion import approval
 from headrace.state.ledger import Approval, Ledger
-from headrace_flows.events import emit
+from headrace_flows.events import emit, ledger_tag
 from headrace_flows.report import publish_report
 from headrace_flows.run import Run
 
@@ -98,7 +99,7 @@ def _suspend(run: Run, request: Approval) -> None:
         except Pause:
             if not approval.is_open(request, ledger):  # it was decided meanwhile
                 with get_client(sync_client=True) as client:
-                    resume_waiting(client, request, ledger)
+                    resume_waiting(client, request, ledger, run.plan.settings)
             raise
         if decision is None or not approval.is_open(request, ledger):
             return
@@ -122,13 +123,17 @@ def _suspend(run: Run, request: Approval) -> None:
 
 
 def resume_waiting(
-    client: SyncPrefectClient, request: Approval, ledger: Ledger
+    client: SyncPrefectClient, request: Approval, ledger: Ledger, settings: Settings
 ) -> list[str]:
     """Resume the flow runs that wait for a recorded decision; returns their ids."""
     decision = ledger.approval(request.model, request.version) or request
     approve = decision.action == "approve"
     form = {"approve": approve, "name": decision.who, "reason": decision.why}
-    paused = FlowRunFilter.model_validate({"state": {"type": {"any_": ["PAUSED"]}}})
+    wanted = {
+        "state": {"type": {"any_": ["PAUSED"]}},
+        "tags": {"all_": [ledger_tag(settings)]},
+    }
+    paused = FlowRunFilter.model_validate(wanted)
     resumed = []
     for flow_run in client.read_flow_runs(flow_run_filter=paused):
         details = flow_run.state.state_details if flow_run.state else None
@@ -144,12 +149,13 @@ def _was_suspended(run: Run) -> bool:
     if run.registration is None or context is None or context.flow_run is None:
         return False
     policy = context.flow_run.empirical_policy
-    beginning = f"approval-{run.spec.name}-{run.registration.version}-"
+    beginning = f"approval/{run.spec.name}/{run.registration.version}/"
     return any(key.startswith(beginning) for key in policy.pause_keys or ())
 
 
 def _key(request: Approval) -> str:
-    return f"approval-{request.model}-{request.version}-{request.step}-"
+    # A name may have digits and hyphens, and no slash.
+    return f"approval/{request.model}/{request.version}/{request.step}/"
 
 
 def _until(request: Approval) -> str:

@@ -289,7 +289,8 @@ class There:
             },
             name=f"{task.spec.name} {task.date}",
             tags=[tag_of(work)],
-            idempotency_key=f"{work}-{len(known) + 1}",
+            # Attempts may have been deleted meanwhile: their number says nothing.
+            idempotency_key=f"{work}-after-{known[-1].id if known else 'none'}",
         )
 
 

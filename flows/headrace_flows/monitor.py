@@ -13,6 +13,7 @@ from prefect.states import Completed
 
 from headrace.settings import Settings
 from headrace.state.disk import own_temporary_folder
+from headrace.state.ledger.holding import heartbeat
 from headrace.state.tracking.runs import FLOW_TAG
 from headrace.use.monitoring.records import MonitorRecord
 from headrace_flows.events import emit
@@ -29,7 +30,7 @@ def judge_window(
     from headrace.use.monitoring import Data, Watch, watch_window
     from headrace.use.monitoring.times import moment
 
-    settings = Settings().prepare_home()
+    settings = Settings()
     watch = Watch(
         model=model,
         data=Data(data) if data else None,
@@ -75,10 +76,12 @@ def monitor(
         since: the earliest request, such as ``24h`` or ``2026-01-31``; by default any.
         rows: the newest rows that are taken.
     """
-    record = judge_window(model, data, labels, since, rows)
-    if record.event:
-        emit(Settings(), "drift", record.model, **drift_of(record))
-    publish(record)
+    settings = Settings().prepare_home()
+    with heartbeat(settings, str(flow_run.get_id())):
+        record = judge_window(model, data, labels, since, rows)
+        if record.event:
+            emit(settings, "drift", record.model, **drift_of(record))
+        publish(record)
     return Completed(
         name=record.status.capitalize(), message=record.reason, data=record
     )

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
     from headrace.settings import Settings
 
-FLOWS = ("train", "tune", "fit", "serve")  # each takes a lease at its start
+# Each takes a lease at its start.
+FLOWS = ("train", "tune", "fit", "serve", "score", "monitor")
 MEMORY_SECONDS = 3600.0  # how long leases of ended runs stay
 SWEEP_SECONDS = 30.0
 LAST_WAIT_SECONDS = 10.0

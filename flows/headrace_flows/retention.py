@@ -13,13 +13,13 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from headrace.settings import Settings, variable
+from headrace.settings import Settings
 from headrace.state.ledger.collections import Collected
 from headrace.use.retention import Others
 from headrace.use.retention.roots import Policy
 from headrace_flows.events import ledger_tag
 from headrace_flows.recovery import OVER
-from headrace_ops import live
+from headrace_ops import environment, live
 from headrace_ops.prefect_errors import translate_errors
 from headrace_ops.run_server import server_for_run
 
@@ -52,7 +52,7 @@ def old_flow_runs(settings: Settings, policy: Policy) -> Iterator[Others | None]
 def _has_prefect(settings: Settings) -> bool:
     """Whether there is a server, or the home has a database of a former one."""
     database = settings.home / "prefect" / "prefect.db"
-    configured = variable("PREFECT_API_DATABASE_CONNECTION_URL")
+    configured = environment.prefect_database()
     return bool(configured or live.lasting_api_url(settings) or database.is_file())
 
 

@@ -33,16 +33,22 @@ def prepare(home: Path, *, is_chosen: bool) -> None:
 
     Raises:
         UsageError: it was made by another version, belongs to another user and was
-            not named, or cannot be created.
+            not named, cannot be created, or has a path that no URL can have.
         DependencyError: its disk is full.
     """
     marker = home / "format"
+    if set(str(home.absolute())) & {"%", "?"}:
+        raise UsageError(
+            f"The home {home} has % or ? in its path, which the URLs of its databases "
+            "cannot have.",
+            "Set HEADRACE_HOME to another folder, or rename the one above it.",
+        )
     try:
         if home.exists():
             _check_owner(home, is_chosen=is_chosen)
         if marker.exists():
             version = marker.read_text(encoding="utf-8", errors="replace").strip()
-        elif home.is_dir() and (home / "headrace.db").exists():
+        elif (ledger := home / "headrace.db").exists() and ledger.stat().st_size:
             version = "0"
         else:
             make_private(home)

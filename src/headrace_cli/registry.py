@@ -162,7 +162,7 @@ def _resume(
             with connect(settings) as (client, _):
                 from headrace_flows.approval import resume_waiting
 
-                resumed = resume_waiting(client, request, ledger)
+                resumed = resume_waiting(client, request, ledger, settings)
         except HeadraceError as error:
             log.warning(
                 "The decision is recorded, but the waiting run was not resumed: %s "

@@ -39,7 +39,17 @@ _WITHHELD = (
 
 _HEADERS = "PREFECT_CLIENT_CUSTOM_HEADERS"
 CONFIGURED = {"prefect": "PREFECT_API_URL", "mlflow": "MLFLOW_TRACKING_URI"}
+# Of Prefect's database; Prefect prefers the first one.
+PREFECT_DATABASES = (
+    "PREFECT_SERVER_DATABASE_CONNECTION_URL",
+    "PREFECT_API_DATABASE_CONNECTION_URL",
+)
 CLIENT_VARIABLES = ("PREFECT_API_AUTH_STRING", _HEADERS)
+
+
+def prefect_database() -> str:
+    """The URL of Prefect's database in its own variables; empty if they have none."""
+    return next(filter(None, map(variable, PREFECT_DATABASES)), "")
 
 
 def flow_environment(settings: Settings) -> dict[str, str]:

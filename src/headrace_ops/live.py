@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 START_LIMIT_SECONDS = 120
 ENDING_LIMIT_SECONDS = 30
 UI_PORTS = {"prefect": 4200, "mlflow": 5000}
+_TAIL_BYTES = 4000
 PREFORK_SOCKET = "prefork.sock"  # of `headrace up`, in the home
 PAGES = "/headrace/"  # Headrace's own pages, on the MLflow server of `headrace up`
 DATA_DOCS = f"{PAGES}data_docs/"
@@ -148,7 +149,9 @@ def wait_until(ready: Callable[[], bool], process: Guard, what: str, log: Path) 
 def tail(log: Path) -> str:
     """The end of a log; empty if there is no log."""
     try:
-        return log.read_text(errors="replace")[-4000:].strip()
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - _TAIL_BYTES))
+            return file.read().decode(errors="replace").strip()
     except OSError:
         return ""
 

@@ -141,7 +141,7 @@ class Server:
             self._temporary = TemporaryServer(settings)
             self.api_url = self._temporary.api_url
             self.ui_url = f"http://127.0.0.1:{live.UI_PORTS['prefect']}"
-            if not variable("PREFECT_API_DATABASE_CONNECTION_URL"):
+            if not environment.prefect_database():
                 # Here a 500 means a full disk, not a database that restarts.
                 os.environ["PREFECT_CLIENT_RETRY_EXTRA_CODES"] = ""
         environment.enter_prefect(settings, self.api_url)

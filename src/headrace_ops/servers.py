@@ -21,7 +21,6 @@ from headrace_ops.live import PREFORK_SOCKET, answers
 
 POOLS = ("cpu", "gpu")
 HEALTH = {"prefect": "/api/health", "mlflow": "/health"}
-PREFECT_DATABASE = "PREFECT_API_DATABASE_CONNECTION_URL"
 MLFLOW_DATABASE = "MLFLOW_BACKEND_STORE_URI"
 
 
@@ -54,7 +53,7 @@ def own_postgres_is_used() -> bool:
     """Whether the environment leaves at least one database to the home's PostgreSQL."""
     configured = (
         variable("HEADRACE_DATABASE_URL"),
-        variable(PREFECT_DATABASE) or variable("PREFECT_API_URL"),
+        environment.prefect_database() or variable("PREFECT_API_URL"),
         variable(MLFLOW_DATABASE) or variable("MLFLOW_TRACKING_URI"),
     )
     return not all(configured)
@@ -88,9 +87,9 @@ def prefect_service(settings: Settings, host: str, port: int) -> Service:
         "PREFECT_SERVER_API_AUTH_STRING": login.text,
     }
     command = [prefect_server.__name__, host, str(port)]
-    if settings.postgres_socket and PREFECT_DATABASE not in variables:
+    if settings.postgres_socket and not environment.prefect_database():
         url = postgres_url(settings.postgres_socket, "prefect", "asyncpg")
-        variables[PREFECT_DATABASE] = url
+        variables[environment.PREFECT_DATABASES[0]] = url
         command.append(prefect_server.WITHOUT_TRIGRAMS)
     return _web_service("prefect", settings, host, port, command, variables)
 

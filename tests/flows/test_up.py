@@ -81,9 +81,11 @@ def test_a_postgresql_is_started_unless_all_is_placed_elsewhere(
     monkeypatch.setenv("HEADRACE_DATABASE_URL", "postgresql://db/headrace")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow:5000")
     assert own_postgres_is_used()
-    name = "PREFECT_API_DATABASE_CONNECTION_URL"
-    monkeypatch.setenv(name, "postgresql+asyncpg://db/prefect")
-    assert not own_postgres_is_used()
+    for name in ("PREFECT_API_DATABASE", "PREFECT_SERVER_DATABASE"):
+        with monkeypatch.context() as patch:
+            patch.setenv(f"{name}_CONNECTION_URL", "postgresql+asyncpg://db/prefect")
+            assert not own_postgres_is_used()
+    monkeypatch.setenv("PREFECT_API_URL", "http://prefect:4200/api")
     monkeypatch.setenv("HEADRACE_DATABASE_URL", "sqlite:////elsewhere.db")
     assert not own_postgres_is_used()
 

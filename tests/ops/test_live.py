@@ -9,6 +9,7 @@ import pytest
 
 from headrace.errors import UsageError
 from headrace.settings import Settings
+from headrace_ops import live
 from headrace_ops.live import free_port, live_links, only_one, write_links
 
 LINKS = {"prefect": "http://127.0.0.1:1", "mlflow": "http://127.0.0.1:2"}
@@ -43,6 +44,16 @@ def test_a_second_one_is_refused_with_the_addresses(empty: Settings) -> None:
             with only_one(empty):
                 pytest.fail("there are two")
         assert live_links(empty), "the first one is not disturbed"
+
+
+def test_the_end_of_a_long_log_is_read(tmp_path: Path) -> None:
+    log = tmp_path / "server.log"
+    assert live.last_line(log) == "no message"
+    with log.open("wb") as file:
+        file.truncate(2**32)  # it takes no room
+        file.seek(2**32)
+        file.write("\nküche: the last word\n".encode())
+    assert live.last_line(log) == "küche: the last word"
 
 
 def test_a_port_that_is_taken_gives_another() -> None:

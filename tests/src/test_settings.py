@@ -49,6 +49,14 @@ def test_each_place_follows_its_variable(
     assert settings.tracking_uri == "http://mlflow:5000"
 
 
+@pytest.mark.parametrize("name", ["job%2Fx", "what?"])
+def test_a_path_that_no_url_can_have_is_refused(tmp_path: Path, name: str) -> None:
+    settings = Settings(project=tmp_path, home=tmp_path / name / "home")
+    with pytest.raises(UsageError, match=r"has % or \? in its path"):
+        settings.prepare_home()
+    assert not (tmp_path / name).exists()
+
+
 def test_preparing_a_home_twice_changes_nothing(tmp_path: Path) -> None:
     settings = Settings(project=tmp_path)
     assert settings.prepare_home().home == tmp_path / ".headrace"
@@ -68,7 +76,7 @@ def test_a_home_of_another_format_is_refused(tmp_path: Path, found: str) -> None
 def test_a_home_with_a_ledger_but_no_format_is_refused(tmp_path: Path) -> None:
     settings = Settings(project=tmp_path)
     settings.home.mkdir()
-    (settings.home / "headrace.db").touch()
+    (settings.home / "headrace.db").write_bytes(b"a ledger of an early release")
     with pytest.raises(UsageError, match="has format '0'"):
         settings.prepare_home()
 

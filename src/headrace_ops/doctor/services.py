@@ -16,7 +16,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import httpx
 
@@ -50,13 +50,14 @@ def _check_chain(url: str) -> Iterator[Check]:
     if parsed.get_backend_name() == "sqlite" and not parsed.query:
         if not Path(parsed.database or "").exists():
             return
-        url = f"sqlite:///file:{parsed.database}?mode=ro&uri=true"
+        file = Path(parsed.database or "").absolute().as_uri()
+        url = f"sqlite:///{quote(file)}?mode=ro&uri=true"
     version = Ledger.format_at(url)
     if version is None:
         return
     name = "ledger chain"
-    if version == 1:
-        message = "written by an older release: the next command migrates its rows"
+    if version == 1 or Ledger.lacks_tables_at(url):
+        message = "written by an older release: the next command migrates it"
         yield hint(name, message)
     elif problem := (report := Ledger(url).walk_chain()).problem:
         fix = "Restore the ledger from a backup, and check who can write to it."

@@ -21,7 +21,13 @@ from headrace.state.ledger.signatures import (
     check,
     last_signed,
 )
-from headrace.state.ledger.tables import ADOPTIONS, ANCHORS, CHAIN, DEPLOYMENTS
+from headrace.state.ledger.tables import (
+    ADOPTIONS,
+    ANCHORS,
+    CHAIN,
+    DEPLOYMENTS,
+    METADATA,
+)
 from headrace.state.signing.keys import TrustedKeys
 
 
@@ -57,7 +63,8 @@ class Anchors:
 
     def last_anchor_below(self, folder: str) -> str:
         """The key below a folder that was recorded last; empty if there is none."""
-        query = sa.select(ANCHORS.c.key).where(ANCHORS.c.key.startswith(folder))
+        is_below = ANCHORS.c.key.startswith(folder, autoescape=True)
+        query = sa.select(ANCHORS.c.key).where(is_below)
         rows = self._database.rows(query.order_by(ANCHORS.c.id.desc()).limit(1))
         return str(rows[0]["key"]) if rows else ""
 
@@ -91,8 +98,17 @@ class Anchors:
     @staticmethod
     def format_at(url: str) -> int | None:
         """The format of the ledger in a database; None if there is no ledger."""
-        with make_engine(url, timeout_seconds=2.0).connect() as connection:
+        engine = make_engine(url, timeout_seconds=2.0, creates=False)
+        with engine.connect() as connection:
             return format_of(connection)
+
+    @staticmethod
+    def lacks_tables_at(url: str) -> bool:
+        """Whether the ledger in a database is of a release with fewer tables."""
+        engine = make_engine(url, timeout_seconds=2.0, creates=False)
+        with engine.connect() as connection:
+            present = set(sa.inspect(connection).get_table_names())
+        return not present >= set(METADATA.tables)
 
     def walk_chain(self, link: str = "") -> ChainReport:
         """Check every row against the chain.

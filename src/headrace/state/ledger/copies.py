@@ -161,8 +161,10 @@ class LedgerCopy:
         for name in self._store.names(FOLDER):
             copied += self._store.read_json(f"{FOLDER}/{name}") or []
         link, valid = "", list[Row]()
-        for number, entry in enumerate(sorted(copied, key=_number), start=1):
-            if not isinstance(entry, dict) or _number(entry) != number:
+        for entry in sorted(copied, key=_number):
+            if _number(entry) <= len(valid):
+                continue  # another process copied it at the same time
+            if not isinstance(entry, dict) or _number(entry) != len(valid) + 1:
                 break
             link = chain.link_of(link, entry)
             if (

@@ -42,7 +42,7 @@ def ledger_exists(url: str) -> bool:
         UsageError: the URL is not of a SQLite or PostgreSQL database.
         DependencyError: the database does not answer.
     """
-    engine = make_engine(url, timeout_seconds=2.0)
+    engine = make_engine(url, timeout_seconds=2.0, creates=False)
     if engine.dialect.name == "sqlite" and not Path(engine.url.database or "").exists():
         return False
     try:

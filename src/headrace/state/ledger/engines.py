@@ -31,8 +31,13 @@ _POSTGRESQL = ("postgresql", "postgresql+psycopg", "postgresql+psycopg2")
 log = logging.getLogger("headrace")
 
 
-def make_engine(url: str, timeout_seconds: float) -> sa.Engine:
+def make_engine(url: str, timeout_seconds: float, *, creates: bool = True) -> sa.Engine:
     """The engine of a URL; it does not connect yet.
+
+    Args:
+        url: of the database.
+        timeout_seconds: how long to wait for a lock or a connection.
+        creates: whether to create the file of SQLite, so that it is private.
 
     Raises:
         UsageError: the URL is not one of a SQLite file or a PostgreSQL database.
@@ -68,7 +73,7 @@ def make_engine(url: str, timeout_seconds: float) -> sa.Engine:
     if is_sqlite and not parsed.query:  # such as mode=ro
         if is_read_only(file):
             options = {"creator": partial(_connect_read_only, file, timeout_seconds)}
-        else:
+        elif creates:
             _make_file_private(file)
     try:
         engine = sa.create_engine(parsed, poolclass=sa.NullPool, **options)

@@ -85,7 +85,10 @@ class Versions:
 
     def version(self, model: str, version: int) -> Version:
         """One version; raises NotFoundError, naming those that are known."""
-        if rows := self.versions(model, VERSIONS.c.version == version):
+        is_possible = version < 2**31  # what the databases can be asked for
+        if is_possible and (
+            rows := self.versions(model, VERSIONS.c.version == version)
+        ):
             return rows[0]
         known = ", ".join(str(row.version) for row in self.versions(model))
         models = self.models()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from headrace.state.ledger import Ledger
 from headrace.state.ledger.anchors import Deployments
 from headrace.state.ledger.tables import DEPLOYMENTS
 
@@ -15,6 +16,13 @@ def rows(url: str) -> list[tuple[str, str, str]]:
     with engine.connect() as connection:
         found = connection.execute(sa.select(DEPLOYMENTS).order_by(DEPLOYMENTS.c.id))
         return [(row.name, row.entrypoint, row.who) for row in found]
+
+
+def test_a_folder_is_not_one_with_a_similar_name(ledger: Ledger) -> None:
+    ledger.anchor({"corrections/a_b/1.json": "1" * 64})
+    ledger.anchor({"corrections/a-b/2.json": "2" * 64})
+    assert ledger.last_anchor_below("corrections/a_b/") == "corrections/a_b/1.json"
+    assert ledger.last_anchor_below("corrections/a%/") == ""
 
 
 def test_a_deployment_is_recorded_once_changed_and_withdrawn(tmp_path: Path) -> None:

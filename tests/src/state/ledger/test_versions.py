@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -50,6 +51,20 @@ def test_two_models_may_hold_the_same_training_and_number(ledger: Ledger) -> Non
     ledger.add_version(a_version(1, model="letters"))
     assert ledger.models() == ["digits", "letters"]
     assert [row.model for row in ledger.versions("letters")] == ["letters"]
+
+
+@pytest.mark.parametrize("number", [2, 2**31, 10**20])
+def test_a_version_that_there_is_not_is_told(ledger: Ledger, number: int) -> None:
+    fill(ledger, 1)
+    with pytest.raises(NotFoundError, match=f"no version {number} of digits"):
+        ledger.version("digits", number)
+    with pytest.raises(NotFoundError, match="Known versions: 1"):
+        ledger.find(f"digits/{number}")
+
+
+def test_looking_for_a_ledger_creates_nothing(tmp_path: Path) -> None:
+    assert not ledger_exists(f"sqlite:///{tmp_path}/headrace.db")
+    assert not [*tmp_path.iterdir()]
 
 
 def test_versions_are_listed_by_number(ledger: Ledger) -> None:

@@ -1,0 +1,41 @@
+"""The copy of the ledger's rows: complete also after two processes have copied."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.attacks.test_ledger import without_triggers
+from tests.src.state.ledger.conftest import a_version, fill, url_of
+
+from headrace.state.ledger import Ledger
+from headrace.state.ledger.copies import LedgerCopy
+from headrace.state.store import Store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(str(tmp_path / "store"))
+
+
+def copy_of(tmp_path: Path, store: Store) -> LedgerCopy:
+    return LedgerCopy(url_of(tmp_path), store)
+
+
+def test_rows_that_two_processes_have_copied_count_once(
+    ledger: Ledger, tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(ledger, 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(LedgerCopy, "_last_number", lambda _: 0)  # both begin at once
+        copied = copy_of(tmp_path, store).keep()
+        ledger.add_version(a_version(2))
+        assert copy_of(tmp_path, store).keep() == copied + 1
+    ledger.add_version(a_version(3))
+    assert copy_of(tmp_path, store).keep() == 1
+    assert len(store.names("ledger")) == 3
+    without_triggers(url_of(tmp_path), "UPDATE versions SET run_id = 'x'")
+    assert len(copy_of(tmp_path, store).edits()) == 3
+    copy_of(tmp_path, store).restore()
+    assert ledger.walk_chain().problem == ""
+    assert [row.run_id for row in ledger.versions("digits")] == ["run1", "run2", "run3"]
