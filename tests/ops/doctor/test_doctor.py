@@ -122,7 +122,7 @@ def test_a_ledger_of_an_older_release_is_a_hint(empty: Settings) -> None:
         connection.commit()
     check = of(examine(empty), "ledger chain")
     assert check.state == "hint"
-    assert "the next command migrates it" in check.message
+    assert "the next command migrates it" in check.seen
 
 
 def test_what_packages_add_has_a_line_each(empty: Settings, extend: Any) -> None:
