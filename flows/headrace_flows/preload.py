@@ -15,6 +15,7 @@ from headrace import extensions
 from headrace.imports import load_jsonschema
 from headrace.models import builder_names, check_arguments, find_builder
 from headrace.models.logged.serving_check import keep_spare
+from headrace.spec.files import read_readme
 from headrace.stages.beside import Beside, beside
 from headrace.state.tracking.connection import import_mlflow
 from headrace.use.checking import check_gates
@@ -33,6 +34,7 @@ def check_early(run: Run) -> None:
     """
     run.check_source()
     check_gates(run.spec)
+    read_readme(run.spec, run.folder)  # refuses what is not UTF-8
     if _is_of_headrace(run.plan.builder):
         _check_builder(run)
 

@@ -144,6 +144,7 @@ def check(
 def _check_spec(spec: PipelineSpec, folder: Path) -> dict[str, Any]:
     """Check a spec; the pipeline's own code is imported and called."""
     from headrace.models import builder_name
+    from headrace.spec.files import read_readme
     from headrace.use.checking import (
         check_builder,
         check_gates,
@@ -154,6 +155,7 @@ def _check_spec(spec: PipelineSpec, folder: Path) -> dict[str, Any]:
     built = check_builder(spec, folder) + check_training(spec, folder)
     built += check_privacy(spec, folder)
     check_gates(spec)
+    read_readme(spec, folder)  # refuses what is not UTF-8
     return {
         "pipeline": spec.name,
         "status": "ok",

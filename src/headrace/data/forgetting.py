@@ -76,19 +76,40 @@ def open_snapshot(anchored: AnchoredStore, digest: str) -> SnapshotRecord | None
 
     A manifest that was recorded before the present one counts, too: a killed call may
     not have replaced it.
+
+    Raises:
+        IntegrityError: the ledger has recorded other manifests.
     """
     key = f"snapshots/{digest}/{MANIFEST}"
     try:
         data = anchored.store.read(key)
     except FileNotFoundError:
         return None
-    if hashlib.sha256(data).hexdigest() not in anchored.ledger.anchored_before(key):
+    recorded = anchored.ledger.anchored_before(key)
+    if not recorded:
+        return None
+    if hashlib.sha256(data).hexdigest() not in recorded:
         raise IntegrityError(
             f"{anchored.store.uri(key)} is not the file that the ledger recorded.",
             "Run `headrace verify`.",
         )
     record = described(data, anchored.store.uri(f"snapshots/{digest}"))
     return record.model_copy(update={"digest": digest})
+
+
+def delete_unrecorded(anchored: AnchoredStore) -> int:
+    """Delete the snapshots that the ledger has not recorded; returns their number.
+
+    A killed run has left them. They may have any item, and are made again when needed.
+    """
+    unrecorded = [
+        name
+        for name in anchored.store.names("snapshots")
+        if not anchored.ledger.anchored_before(f"snapshots/{name}/{MANIFEST}")
+    ]
+    for name in unrecorded:
+        anchored.store.delete_folder(f"snapshots/{name}")
+    return len(unrecorded)
 
 
 def take_out(

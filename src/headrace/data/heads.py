@@ -41,7 +41,7 @@ def find_rollback(settings: Settings, ledger: Ledger, trusted: TrustedKeys) -> s
         try:
             kept = SignedLink.model_validate_json(store.read(KEY))
         except ValidationError:
-            return f"{store.uri(KEY)} was changed: it is no signed link"
+            return f"{store.uri(KEY)} was changed: it is not a signed link"
     if kept is None or ledger.has_link(kept):
         return ""
     if not kept.is_accepted(trusted):

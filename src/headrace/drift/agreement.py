@@ -54,7 +54,7 @@ def agreement(
     _, mine, theirs = np.intersect1d(
         profile.items.astype(str), shadow.items.astype(str), return_indices=True
     )
-    if min(int(_answered(outputs).sum()), len(mine)) < FEWEST_ROWS:
+    if min(int(is_answered(outputs).sum()), len(mine)) < FEWEST_ROWS:
         return None
     share = same_answers(data, window.outputs, outputs)
     usual = same_answers(data, profile.outputs[mine], shadow.outputs[theirs])
@@ -74,13 +74,14 @@ def same_answers(
     Returns:
         None where it answered nothing, or where answers are numbers.
     """
-    answered, judge = _answered(others), judge_of(data)
+    answered, judge = is_answered(others), judge_of(data)
     first = judge.choices(outputs[answered])
     if first is None or not len(first):
         return None
     return float((first == judge.choices(others[answered])).mean())
 
 
-def _answered(outputs: Outputs) -> npt.NDArray[np.bool_]:
+def is_answered(outputs: Outputs) -> npt.NDArray[np.bool_]:
+    """Which rows have finite outputs only, ``(n,)``."""
     finite = np.isfinite(outputs)
     return np.asarray(finite.all(axis=tuple(range(1, outputs.ndim))))

@@ -90,15 +90,28 @@ def absolute_source(source: str, base: Path, where: str = "The data's source") -
         where: the source was given, for the message.
 
     Raises:
-        UsageError: it is empty, as an unset variable is, or holds a credential.
+        UsageError: it is empty, as an unset variable is, is not UTF-8, or holds a
+            credential.
     """
     if not source.strip():
         raise UsageError(f"{where} is empty.", "Name a path or a URI.")
+    if not _is_utf_8(source):
+        raise UsageError(
+            f"{where} is {source!a}, which is not UTF-8.", "Rename the file or folder."
+        )
     refuse_credential(source, where)
     scheme, colon, _ = source.partition(":")
     if colon and len(scheme) > 1 and not (base / source).exists():
         return source
     return str((base / Path(source).expanduser()).absolute())
+
+
+def _is_utf_8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def shorten(text: str) -> str:

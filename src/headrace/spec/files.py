@@ -84,7 +84,8 @@ def load_spec(
             data = file.read(MOST_BYTES + 1)
         if len(data) > MOST_BYTES:
             raise _too_long(str(path))
-        raw = tomllib.loads(data.decode().replace("\r\n", "\n").replace("\r", "\n"))
+        text = data.decode("utf-8-sig")  # some editors begin it with a mark
+        raw = tomllib.loads(text.replace("\r\n", "\n").replace("\r", "\n"))
     except FileNotFoundError:
         raise NotFoundError(
             f"{folder} holds no {FILE_NAME}.", f"Name a folder with a {FILE_NAME}."
@@ -222,9 +223,18 @@ def fields_of_file(spec: PipelineSpec, folder: Path) -> dict[str, str]:
 
 
 def read_readme(spec: PipelineSpec, folder: Path) -> str:
-    """The README in the pipeline's folder, else the description of the spec."""
+    """The README in the pipeline's folder, else the description of the spec.
+
+    Raises:
+        SpecError: the README is not UTF-8.
+    """
     file = folder / "README.md"
-    text = file.read_text(encoding="utf-8") if file.is_file() else spec.description
+    try:
+        text = file.read_text(encoding="utf-8") if file.is_file() else spec.description
+    except UnicodeDecodeError as error:
+        raise SpecError(
+            f"{file}: byte {error.start} is not UTF-8.", "Save the file as UTF-8."
+        ) from None
     return text.strip()
 
 

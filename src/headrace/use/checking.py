@@ -61,7 +61,7 @@ def check_gates(spec: PipelineSpec) -> None:
 
 def _check_class(gate: GateSpec, spec: PipelineSpec) -> None:
     """Refuse a metric of a class that ``data.classes`` does not have."""
-    slice_, _, _ = gate.metric.partition("/")
+    slice_, _, _ = gate.metric.rpartition("/")
     kind, _, name = slice_.partition("=")
     classes = spec.data.classes
     if kind == "class" and classes and name not in classes:

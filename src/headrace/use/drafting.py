@@ -19,12 +19,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from headrace.data.anchored import open_anchored
+from headrace.data.forgotten import Forgotten
 from headrace.data.snapshots.reading import read_rejected, read_shard, shards_of
 from headrace.data.sources.opening import open_source
 from headrace.errors import UsageError
 from headrace.media import medium as medium_named
 from headrace.models import arguments_of
-from headrace.records import DEFAULT_TASK, Finding, SnapshotRecord
+from headrace.records import DEFAULT_TASK, MANIFEST, Finding, SnapshotRecord
 from headrace.settings import Settings
 from headrace.signs import UNSEEN, as_code, as_markdown
 from headrace.spec import DataSpec, TrainingSpec, load_spec
@@ -39,7 +41,6 @@ from headrace.spec.pipeline import (
 )
 from headrace.stages.ingestion import ingest, reading_of
 from headrace.state.disk import disk_errors
-from headrace.state.store import Store
 from headrace.tasks import task as task_named
 from headrace.tasks.forms import Counts, Survey
 
@@ -121,7 +122,7 @@ def draft(
     """
     folder = settings.project / "pipelines" / name
     _check(name, medium, task, folder)
-    inspection = inspect(data, medium, task, settings)
+    inspection = inspect(data, medium, task, settings, name)
     head = [f"# headrace run {name}", *inspection.survey.head, ""]
     text = "\n".join([*head, *_tables(inspection), ""])
     files = {FILE_NAME: text, "README.md": _readme(name, inspection)}
@@ -157,8 +158,10 @@ def _check(name: str, medium: str, task: str, folder: Path) -> None:
         )
 
 
-def inspect(data: DataSpec, medium: str, task: str, settings: Settings) -> Inspection:
-    """Ingest data, and survey what its task can learn from it.
+def inspect(
+    data: DataSpec, medium: str, task: str, settings: Settings, name: str = ""
+) -> Inspection:
+    """Ingest data as a run would, and survey what its task can learn from it.
 
     Raises:
         Refusal: it is too little.
@@ -169,7 +172,11 @@ def inspect(data: DataSpec, medium: str, task: str, settings: Settings) -> Inspe
     data = data.model_copy(
         update={key: value for key, value in chosen.items() if not getattr(data, key)}
     )
-    snapshot = ingest(data, medium, Store(settings.store), settings, task)
+    anchored = open_anchored(settings)
+    forgotten = Forgotten.of(anchored.ledger, name)
+    snapshot = ingest(data, medium, anchored.store, settings, task, forgotten=forgotten)
+    manifest = f"snapshots/{snapshot.digest}/{MANIFEST}"
+    anchored.ledger.anchor({manifest: snapshot.manifest_sha256})
     counts: Counts = Counter()
     items = 0
     for shard in shards_of(snapshot):

@@ -9,7 +9,7 @@ import pytest
 
 from headrace.errors import SpecError
 from headrace.spec import load_spec
-from headrace.spec.files import fields_of, fields_of_file
+from headrace.spec.files import fields_of, fields_of_file, read_readme
 from headrace.spec.law import changes_of_fields, name_by_changes
 
 FILE = """
@@ -100,3 +100,17 @@ def test_a_rule_on_several_fields_names_them_and_shows_no_table(folder: Path) ->
     with pytest.raises(SpecError) as raised:
         load_spec(folder, ("training.epochs=2",))
     assert str(raised.value).startswith(f"{file}: training.ngrams means nothing")
+
+
+def test_a_file_may_begin_with_a_mark_of_its_encoding(tmp_path: Path) -> None:
+    text = 'medium = "image"\n[data]\nsource = "x"\n'
+    (tmp_path / "pipeline.toml").write_text(text, encoding="utf-8-sig")
+    assert load_spec(tmp_path).medium == "image"
+
+
+def test_a_readme_that_is_no_text_is_named(tmp_path: Path) -> None:
+    text = 'medium = "image"\n[data]\nsource = "x"\n'
+    (tmp_path / "pipeline.toml").write_text(text)
+    (tmp_path / "README.md").write_bytes(b"Caf\xe9 reviews.")
+    with pytest.raises(SpecError, match=r"README\.md: byte 3 is not UTF-8"):
+        read_readme(load_spec(tmp_path), tmp_path)

@@ -58,3 +58,5 @@ def test_a_gate_on_a_class_that_is_not_declared_is_refused() -> None:
     assert caught.value.action == "Did you mean spam?"
     check_gates(spec_of(gate))  # the classes are those of the data
     check_gates(spec_of({**gate, "metric": "class=spam/f1"}, data=data))
+    slash = {"source": "x", "classes": ["n/a", "yes"]}
+    check_gates(spec_of({**gate, "metric": "class=n/a/f1"}, data=slash))

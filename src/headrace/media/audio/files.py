@@ -175,7 +175,9 @@ def _by_libsndfile(kind: str, data: bytes, seconds: float) -> tuple[Header, Payl
                 count += len(block)
                 checksum.add(block)
     except (soundfile.SoundFileError, OSError, ValueError, RuntimeError) as error:
-        raise Unfit("damaged", f"damaged or cut short: {error}") from error
+        # soundfile's whole message has the address of the opened bytes.
+        reason = getattr(error, "error_string", error)
+        raise Unfit("damaged", f"damaged or cut short: {reason}") from error
     if count != declared and not has_no_length:
         raise Unfit(
             "truncated",

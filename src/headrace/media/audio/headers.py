@@ -124,7 +124,7 @@ def wav_header(data: bytes) -> Header:
             return _with_samples(data, replace(header, start=place), riff, size)
         if name == b"fmt ":
             header = _format(data[place : place + size], order)
-        if name == b"ds64" and size >= 16:
+        if name == b"ds64" and size >= 16 and place + 16 <= len(data):
             (sizes,) = struct.unpack_from("<Q", data, place + 8)
         place += size + size % 2
     if header is None:

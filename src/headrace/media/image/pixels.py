@@ -86,8 +86,8 @@ def _channels_last(
     subject = f"{where}: {array_name(names)} has shape (n, {sides})"
     if array.ndim == 2:
         if shape is None or math.prod(shape) != array.shape[1]:
-            declared = f"shape = {list(shape)} is declared" if shape else "no shape is"
-            problem = f"flat images of {array.shape[1]} values, but {declared}"
+            what = f"shape = {list(shape)}" if shape else "no shape"
+            problem = f"flat images of {array.shape[1]} values, but {what} is declared"
             raise SourceError(f"{subject}: {problem}.", _DECLARE)
         return array.reshape(-1, *shape)
     if array.ndim == 3:

@@ -100,7 +100,7 @@ def ingest(  # noqa: PLR0913, what it reads and what people changed
         if not decoded.runs:
             checks = Counter(row.check for row in decoded.rejected)
             first = next(iter(decoded.rejected), None)
-            action = "Check the data, and that data.shape is its form."
+            action = "Check the data and, if it is set, data.shape."
             raise none_usable(checks, first, data.source, action)
         rejected = {row.split for row in decoded.rejected}
         splits = find_splits(decoded.runs, rejected, data, learned)

@@ -60,7 +60,8 @@ def readme(facts: Mapping[str, Any]) -> str:
         "",
         *_CALLS[facts["format"]].format(**given).splitlines(),
         "",
-        "golden.npz has a few items of the test data and the trained model's outputs.",
+        "golden.npz has a few items of the training data, or random ones where the "
+        "training was private, and the trained model's outputs.",
         f"Those of the exported model differ by at most {digits}. To replay them:",
         "",
         "python check.py",

@@ -19,6 +19,7 @@ from headrace.data.anchored import AnchoredStore, open_anchored
 from headrace.data.corrections import FOLDER as CORRECTIONS
 from headrace.data.corrections import drop_items
 from headrace.data.forgetting import (
+    delete_unrecorded,
     forgotten_rows,
     items_of_group,
     open_snapshot,
@@ -206,22 +207,23 @@ def _delete(
         for version in all_versions(anchored.ledger)
         if version.snapshot_digest in digests
     ]
+    counts = Counter({"snapshots without a record": delete_unrecorded(anchored)})
     log.info("forget: request logs")
-    of_models = requests.take_out(settings, forgotten.has_items)
-    counts = Counter({"rows of request logs": sum(of_models.values())})
+    asked = requests.count(settings, forgotten.has_items)
     counts += places.delete_judged(anchored.store, forgotten)
     for name in anchored.store.names(CORRECTIONS):
         dropped = drop_items(anchored, name, forgotten.has_items)
         counts["corrected labels"] += dropped
-    if digests:
+    if digests or asked:
         log.info("forget: pages, pictures and results")
         disposal = Disposal(settings)
         runs = disposal.stored_runs()
-        models = {version.model for version in versions} | {*of_models}
+        models = {version.model for version in versions} | {*asked}
         counts += places.delete_pages(disposal, anchored, runs, digests, models)
         flow_runs = {run.flow_run_id for run in runs if run.snapshot in digests} - {""}
         if published is not None and flow_runs:
             counts["reports in Prefect"] += published(flow_runs)
+    if digests:
         counts += places.delete_results(anchored, digests)
         counts += places.delete_of_versions(anchored, versions)
         for version in versions:
@@ -231,7 +233,8 @@ def _delete(
         _renew(versions, anchored, settings)
     for snapshot in counted(found, "forget", "snapshots"):
         take_out(anchored, snapshot, forgotten)
-    return +counts
+    taken_out = requests.take_out(settings, forgotten.has_items)
+    return +counts + Counter({"rows of request logs": sum(taken_out.values())})
 
 
 def _renew(

@@ -44,10 +44,13 @@ def take_out(
         DependencyError: MLflow, the store or the ledger failed.
     """
     tracking, ledger = Tracking(settings), anchored.ledger
+    copy = f"models/{version.model_digest}/golden.npz"
     try:
-        data = tracking.run_file(version.run_id, GOLDEN_FILE)
+        data, is_logged = tracking.run_file(version.run_id, GOLDEN_FILE), True
     except IntegrityError:  # it was collected, or lost
-        return 0
+        if not anchored.store.exists(copy):
+            return 0
+        data, is_logged = anchored.store.read(copy), False
     sha256 = hashlib.sha256(data).hexdigest()
     if sha256 not in _recorded(version, anchored):
         raise IntegrityError(
@@ -75,7 +78,10 @@ def take_out(
         }
         values = {**files, "golden_digest": digest, "who": settings.user, "why": WHY}
         version = ledger.bind(version, **values, details={})
-    _write(version, left, anchored, settings)
+    if is_logged:
+        _write(version, left, settings)
+    if anchored.store.exists(copy):
+        anchored.store.write(copy, left)
     return int(gone.sum())
 
 
@@ -89,10 +95,8 @@ def _recorded(version: Version, anchored: AnchoredStore) -> set[str]:
     }
 
 
-def _write(
-    version: Version, data: bytes, anchored: AnchoredStore, settings: Settings
-) -> None:
-    tracking, store = Tracking(settings), anchored.store
+def _write(version: Version, data: bytes, settings: Settings) -> None:
+    tracking = Tracking(settings)
     place = run_places(version, settings.artifacts)[0]
     with contextlib.suppress(NotFoundError):
         place = tracking.run_place(version.run_id)
@@ -100,6 +104,3 @@ def _write(
         file = Path(folder) / "golden.npz"
         file.write_bytes(data)
         put(tracking.uri, place, GOLDEN_FILE, file)
-    copy = f"models/{version.model_digest}/golden.npz"
-    if store.exists(copy):
-        store.write(copy, data)

@@ -94,10 +94,10 @@ def outcome_of(
                     and champion.version.version == version.version,
                 )
             )
-    reason = f"{rows.total():,} rows of {len(found):,} snapshots"
+    reason = f"{_count(rows.total(), 'row')} of {_count(len(found), 'snapshot')}"
     if kind and not found:
         reason = (
-            f"no stored snapshot has this {kind}: see whether it is spelled as there; "
+            f"no stored snapshot has this {kind} (see whether it is spelled as there); "
             "later ones leave it out"
         )
     return Outcome(
@@ -108,6 +108,10 @@ def outcome_of(
         versions=tuple(versions),
         reason=reason,
     )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def all_versions(ledger: Ledger) -> list[Version]:

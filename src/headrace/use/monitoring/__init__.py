@@ -11,9 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-import numpy as np
-
 from headrace.data.anchored import open_anchored
+from headrace.drift.agreement import is_answered
 from headrace.errors import DependencyError, NotFoundError
 from headrace.models.logged import loading
 from headrace.settings import Settings
@@ -164,10 +163,10 @@ def _labelled(
 def _shadow(version: Version, batch: Batch, settings: Settings) -> Shadow | None:
     """The version that ran in shadow most, if its profile is at hand."""
     counts = {
-        number: int(np.isfinite(outputs.reshape(len(outputs), -1)).all(axis=1).sum())
+        number: int(is_answered(outputs).sum())
         for number, outputs in batch.shadows.items()
     }
-    if not counts:
+    if not counts or not len(batch):
         return None
     number = max(counts, key=lambda n: counts[n])
     try:

@@ -115,12 +115,15 @@ def _evidence(
     if not better:
         typical = float(np.quantile(profile.scores, 0.99))
         largest = max(_ROOM * bound.value, typical)
-    return judge_labels(
+    evidence = judge_labels(
         np.minimum(scores, largest),
         min(max(bound.value, _LEAST), largest - _LEAST),
         higher_is_better=better,
         largest=largest,
     )
+    # Only the test and its interval need errors that are cut.
+    mean = float(scores.mean()) if len(scores) else None
+    return evidence.model_copy(update={"score": mean})
 
 
 def _labels_that_keep(

@@ -89,7 +89,7 @@ def read_labels(uri: str, settings: Settings, label: str | None = None) -> LateL
         if table is None:
             raise InputError(f"{uri} is not a table.", FORM)
         key, label = _columns(table, uri, label)
-        labels = dict(_rows(table, key, label))
+        labels = dict(_rows(table, uri, key, label))
     return LateLabels(uri, key, labels)
 
 
@@ -106,7 +106,22 @@ def _columns(table: Table, uri: str, label: str | None) -> tuple[str, str]:
     return key, column
 
 
-def _rows(table: Table, key: str, label: str) -> Iterator[tuple[str, str]]:
+def _place(number: str, uri: str, row: int) -> int:
+    """The place of an item in its request; an empty cell is the first one.
+
+    Tables whose column has gaps may have written it as ``1.0``.
+    """
+    text = number.strip().removesuffix(".0") or "0"
+    if not (text.isascii() and text.isdecimal()):
+        raise InputError(
+            f"{uri}, row {row:,}: the column {ROW} is {number!r:.40}, which is not the "
+            "place of an item in its request.",
+            "Give whole numbers from 0, or leave the column out.",
+        )
+    return int(text)
+
+
+def _rows(table: Table, uri: str, key: str, label: str) -> Iterator[tuple[str, str]]:
     columns = [key, label]
     if key == "request_id" and ROW in table.kinds:
         columns.append(ROW)
@@ -118,8 +133,8 @@ def _rows(table: Table, key: str, label: str) -> Iterator[tuple[str, str]]:
         if ROW in columns:
             numbers = texts_of(batch.column(ROW))
             keys = [
-                request_key(k, int(n) if n.isdecimal() else 0)
-                for k, n in zip(keys, numbers, strict=True)
+                request_key(key, _place(number, uri, first + place))
+                for place, (key, number) in enumerate(zip(keys, numbers, strict=True))
             ]
         for one, text in zip(keys, labels, strict=True):
             if one and text:

@@ -29,7 +29,7 @@ def with_labels(batch: Batch, late: LateLabels, what: str) -> Batch:
     if not len(labelled):
         raise InputError(
             f"None of the {len(late.labels):,} labels in {late.source} has the "
-            f"{late.key} of a row of the window that {what} answered.",
+            f"{late.key} of an item that {what} answered.",
             "Join them by the request_id of the answers, or by item, the sha256 that "
             "`headrace score` writes.",
         )

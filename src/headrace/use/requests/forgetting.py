@@ -27,6 +27,23 @@ _STALE_SECONDS = 60.0  # a file that is being written is younger
 Chooses = Callable[[Sequence[str]], npt.NDArray[np.bool_]]
 
 
+def count(settings: Settings, chooses: Chooses) -> dict[str, int]:
+    """How many rows of each model's log `take_out` would delete, where it has any.
+
+    Raises:
+        IntegrityError: a file is damaged.
+    """
+    root, counts = root_of(settings.home), dict[str, int]()
+    for model in models(root):
+        paths = [path for some in hours(root, model).values() for path in some]
+        for path in paths:
+            with _opened(path) as file:
+                rows = sum(int(mask.sum()) for mask in _chosen(file, chooses))
+            if rows:
+                counts[model] = counts.get(model, 0) + rows
+    return counts
+
+
 def take_out(settings: Settings, chooses: Chooses) -> dict[str, int]:
     """Delete the rows of chosen items from all request logs of a home.
 
@@ -52,8 +69,8 @@ def take_out(settings: Settings, chooses: Chooses) -> dict[str, int]:
                 )
             for hour, paths in hours(root, model).items():
                 sweep_temporary(hour.folder, _STALE_SECONDS)
-                if count := sum(_of_hour(hour, paths, chooses)):
-                    counts[model] = counts.get(model, 0) + count
+                if rows := sum(_of_hour(hour, paths, chooses)):
+                    counts[model] = counts.get(model, 0) + rows
     return counts
 
 
@@ -84,19 +101,22 @@ def _opened(path: Path) -> Iterator[pq.ParquetFile]:
 def _take_out(hour: Hour, path: Path, chooses: Chooses) -> int:
     """Replace a file by one without the chosen rows; a row group is held at a time."""
     with _opened(path) as file:
-        groups = range(file.num_row_groups)
-        items = (file.read_row_group(group, ["item"])["item"] for group in groups)
-        goes = [
-            np.asarray(chooses([*map(str, one.to_pylist())]), bool) for one in items
-        ]
-        count = sum(int(mask.sum()) for mask in goes)
-        if not count:
+        goes = [*_chosen(file, chooses)]
+        rows = sum(int(mask.sum()) for mask in goes)
+        if not rows:
             return 0
-        if count < file.metadata.num_rows:
+        if rows < file.metadata.num_rows:
             schema = file.schema_arrow.remove_metadata()
             with new_file(hour, schema, [path.name]) as writer:
-                for group, mask in zip(groups, goes, strict=True):
+                for group, mask in enumerate(goes):
                     rest = file.read_row_group(group).filter(pa.array(~mask))
                     writer.write_table(rest.replace_schema_metadata(None))
     path.unlink()
-    return count
+    return rows
+
+
+def _chosen(file: pq.ParquetFile, chooses: Chooses) -> Iterator[npt.NDArray[np.bool_]]:
+    """Which rows of each row group are chosen."""
+    for group in range(file.num_row_groups):
+        items = file.read_row_group(group, ["item"])["item"].to_pylist()
+        yield np.asarray(chooses([*map(str, items)]), bool)

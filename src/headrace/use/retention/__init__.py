@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import math
 import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -82,12 +81,15 @@ class Others:
         self.find, self.delete, self.prefix = find, delete, prefix
 
 
+_MOST_DAYS = 36_500  # a date that lies further back may not exist
+
+
 def check_policy(policy: Policy) -> None:
     """Raise UsageError if a policy would keep too little."""
-    if policy.keep < 1 or not 0 <= policy.older_days < math.inf:
+    if policy.keep < 1 or not 0 <= policy.older_days <= _MOST_DAYS:
         raise UsageError(
             f"--keep {policy.keep} --older {policy.older_days:g} is not possible.",
-            "Keep at least 1 run of each pipeline, and 0 or more days.",
+            f"Keep at least 1 run of each pipeline, and 0 to {_MOST_DAYS:,} days.",
         )
 
 

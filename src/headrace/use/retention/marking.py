@@ -23,6 +23,7 @@ from headrace.use.retention.roots import Policy, Roots, find_roots
 
 _DIGEST_LENGTH = 16  # of a snapshot's, in the names of its quarantines and pages
 _SHARED = ("ingest", "validate")  # their records serve any pipeline with the same data
+_DAY_SECONDS = 86_400
 _LOG_DAYS = 1.0  # a log that is being written is younger
 # Kinds by folder of the store. All of them depend on runs that may be in progress.
 _FOLDERS = {
@@ -278,11 +279,11 @@ def _digests_in_ledger(ledger: Ledger) -> set[str]:
 def _request_logs(settings: Settings, policy: Policy) -> Iterator[Collected]:
     """Days of request logs, today's excepted, which is being written."""
     root = requests.root_of(settings.home)
-    limit = timedelta(days=max(policy.older_days, 1.0))
-    last = datetime.now(UTC).date() - limit
+    now, limit = datetime.now(UTC), max(policy.older_days, 1.0)
     for model in requests.models(root):
         for folder, day in requests.days(root / model):
-            if day <= last:
+            end = datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1)
+            if (now - end).total_seconds() > limit * _DAY_SECONDS:
                 size = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
                 key = f"requests/{model}/{folder.name}"
                 yield Collected(kind="request logs", key=key, bytes=size)
@@ -291,7 +292,7 @@ def _request_logs(settings: Settings, policy: Policy) -> Iterator[Collected]:
 def _logs(settings: Settings, roots: Roots) -> Iterator[Collected]:
     """Logs of servers that have not been written for a day."""
     home = settings.home.absolute()
-    limit = min(roots.newest, time.time() - _LOG_DAYS * 86_400)
+    limit = min(roots.newest, time.time() - _LOG_DAYS * _DAY_SECONDS)
     for path in sorted([*home.glob("*.log*"), *home.glob("*/*.log*")]):
         with contextlib.suppress(OSError):
             status = path.lstat()

@@ -55,7 +55,7 @@ class ScoringRecord(Record):
         scored, failed: items with a prediction, and those that could not be decoded.
         data_digest: sha256 over the sorted sha256 of all items.
         metrics: the mean score, such as ``accuracy``, over the scored items whose label
-            is known; empty if there are none.
+            is known; empty if there are none, or if none is an answer of the model.
     """
 
     model: str
@@ -158,7 +158,14 @@ def score(
             constants["data_digest"] = digest = scoring.digest()
             write_output(spool, target, constants, has_labels=scoring.known > 0)
     metrics = {}
-    if scoring.known:
+    if scoring.known and not scoring.has_answers:
+        log.warning(
+            "score: none of the %s labels is an answer of the model, which has %s: the "
+            "answers are not judged by them.",
+            f"{scoring.known:,}",
+            task(data.task).answers.about(data),
+        )
+    elif scoring.known:
         mean = scoring.score_sum / max(scoring.weight_sum, 1)
         metrics = {task(data.task).score: mean}
         if loaded.version is not None:
@@ -206,6 +213,7 @@ class _Scoring:
     failed: Counter[str] = field(default_factory=Counter)
     first_failed: Rejected | None = None
     known: int = 0
+    has_answers: bool = False  # whether a label is one that the model can give
     score_sum: float = 0.0
     weight_sum: float = 0.0
 
@@ -270,6 +278,9 @@ class _Scoring:
         truth = pa.array(rows.labels, pa.string())
         known = np.asarray(pc.not_equal(truth, "")) & ~failed
         labels = pa.chunked_array([truth.filter(pa.array(known))])
+        self.has_answers = self.has_answers or any(
+            learned.answers.known(label, data) for label in labels.unique().to_pylist()
+        )
         targets = learned.labels.encode(labels, data)
         scores = learned.judge.scores(outputs[known], targets)
         weights = learned.judge.weights(outputs[known], targets)

@@ -343,3 +343,15 @@ def test_a_sound_keeps_no_more_than_its_header_says(kind, subtype, seconds):
 def test_what_is_no_sound_may_be_anything():
     form = Form(sample_rate_hz=8000)
     assert {size.item for size in sizes([b"", b"OggS", b"fLaC"], form)} == {160_000}
+
+
+def test_a_problem_is_told_in_the_same_words_each_time():
+    damaged = bytes(_encoded(kind="FLAC"))[:60]
+    first, again = (_problem(damaged).reason for _ in range(2))
+    assert first == again
+    assert "object at" not in first
+
+
+def test_a_long_wav_file_that_ends_in_its_sizes_is_a_problem():
+    data = b"RF64\xff\xff\xff\xffWAVEds64\x1c\0\0\0abcd"
+    assert "fmt" in _problem(data).reason

@@ -35,6 +35,24 @@ def test_labels_of_requests_are_joined_by_id_and_row(
     assert late.of(rows).tolist() == ["5", "", "3"]
 
 
+def test_rows_that_a_table_with_gaps_has_written_are_read(
+    written: Path, settings: Settings
+) -> None:
+    written.write_text("request_id,row,label\nr1,0.0,3\nr1,1.0,5\nr2,,7\n")
+    late = read_labels(str(written), settings)
+    rows = batch(request_id=["r1", request_key("r1", 1), "r2"])
+    assert late.of(rows).tolist() == ["3", "5", "7"]
+
+
+@pytest.mark.parametrize("row", ["-2", "1.5", "first", "²"])
+def test_a_row_that_is_no_place_is_named(
+    written: Path, settings: Settings, row: str
+) -> None:
+    written.write_text(f"request_id,row,label\nr1,0,3\nr1,{row},5\n")
+    with pytest.raises(InputError, match=f"row 1: the column row is '{row}'"):
+        read_labels(str(written), settings)
+
+
 def test_labels_of_items_come_from_any_table(
     tmp_path: Path, settings: Settings
 ) -> None:

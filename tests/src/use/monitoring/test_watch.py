@@ -152,9 +152,22 @@ def test_a_log_is_judged_with_late_labels(
     frame.assign(request_id="x").to_csv(labels, index=False)
     with pytest.raises(
         InputError,
-        match=r"None of the 1 labels .* request_id of a row of the window",
+        match=r"None of the 1 labels .* request_id of an item",
     ):
         watch(labels=str(labels))
+
+
+def test_a_log_of_known_items_with_a_shadow_has_too_few(
+    watch: Any, requests: Any, project: Path
+) -> None:
+    known = np.load(project / "pipelines" / "blobs" / "blobs.npz")
+    images = known["x_test"][:60]
+    ids = requests.write(images, START)
+    other = np.full((60, 3), 1 / 3, np.float32)
+    shadow = {"role": "shadow", "version": 2, "outputs": other, "ids": ids}
+    requests.write(images, START, **shadow)
+    record = watch()
+    assert record.status == "too few"
 
 
 def test_labels_that_are_no_classes_are_refused(

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.blobs import blobs, spec_of
+from tests.blobs import blobs, spec_of, write_blobs
 from tests.src.use.retention.conftest import Many
 
 from headrace.data.anchored import open_anchored
@@ -32,8 +32,10 @@ from headrace.models.logged.soundness.tracked import TrackedRecord, keep_record
 from headrace.planning import Plan
 from headrace.stages.ingestion import ingest
 from headrace.state.ledger.holding import hold
+from headrace.state.store import Store
 from headrace.state.tracking import GOLDEN_FILE, Tracking
 from headrace.state.tracking.disposal import Disposal
+from headrace.state.tracking.runs import PROCESS_TAG
 from headrace.use import forgetting
 from headrace.use.forgetting import Outcome
 from headrace.use.requests.columns import SCHEMA
@@ -57,6 +59,20 @@ def item(many: Many) -> str:
         many.ledger.version("blobs", 1).run_id, GOLDEN_FILE
     )
     return hashlib.sha256(Golden.read(data).items[2].tobytes()).hexdigest()
+
+
+def write_log(path: Path, items: list[str]) -> None:
+    """Write a file of a request log."""
+    names, count = ("model", "role", "answer", "engine", "request_id"), len(items)
+    columns: dict[str, Any] = {name: ["x"] * count for name in names}
+    columns |= {"item": items, "row": [0] * count, "version": [1] * count}
+    table = pa.table(
+        {
+            field.name: pa.array(columns.get(field.name, [None] * count), field.type)
+            for field in SCHEMA
+        }
+    )
+    pq.write_table(table, path)
 
 
 def forget(item: str) -> tuple[str, ...]:
@@ -122,6 +138,7 @@ def test_copies_and_corrections_are_without_it(many: Many, item: str) -> None:
         save_corrections(anchored, Corrections(pipeline="blobs", rows=some, who="ada"))
     anchored.write("references/one.npz", b"weights")
     anchored.write("membership/key/0.npy", b"losses")
+    anchored.write("recognisers/one.keras", b"a voice")
     copies = {name for name in many.files if name.startswith("store/tracking/files/")}
     assert copies
     assert many.home.headrace(*forget(item)).json["deleted"]["corrected labels"] == 1
@@ -133,6 +150,65 @@ def test_copies_and_corrections_are_without_it(many: Many, item: str) -> None:
     assert TrackedRecord(renewed, settings, many.ledger).changes() == []
     assert not any(name.startswith("store/references/") for name in many.files)
     assert not any(name.startswith("store/membership/") for name in many.files)
+    assert not any(name.startswith("store/recognisers/") for name in many.files)
+
+
+def test_golden_answers_are_without_it_where_only_the_copy_is_left(
+    many: Many, item: str
+) -> None:
+    version, settings = many.ledger.version("blobs", 1), many.settings
+    for path in settings.home.glob("mlartifacts/**/golden.npz"):
+        path.unlink()
+    assert many.home.headrace(*forget(item)).json["deleted"]["golden answers"] == 2
+    assert many.home.headrace("repair", "blobs", "--json").json["status"] == "repaired"
+    version = many.ledger.version("blobs", 1)
+    golden = Golden.read(Tracking(settings).version_golden(version, GOLDEN_FILE))
+    shas = [hashlib.sha256(one.tobytes()).hexdigest() for one in golden.items]
+    assert shas and item not in shas
+
+
+def test_what_a_new_pipeline_was_drafted_from_is_of_the_ledger(
+    many: Many, item: str
+) -> None:
+    many.home.headrace(*forget(item))
+    source = spec_of(many.settings.project).data.source
+    drafted = many.home.headrace(
+        "new", "again", "--medium", "image", "--data", source, "--json"
+    )
+    assert drafted.exit_code == 0, drafted.err
+    snapshots = Path(many.settings.store) / "snapshots"
+    for folder in snapshots.iterdir():
+        assert item not in rows_of(many, folder.name)["item"].to_pylist()
+    assert many.home.headrace(*forget(item)).exit_code == 0
+
+
+def test_a_snapshot_that_a_killed_run_has_left_does_not_stop_it(
+    many: Many, item: str
+) -> None:
+    data = write_blobs(many.settings.project / "more.npz", seed=99)
+    spec = spec_of(many.settings.project, f"data.source='{data}'")
+    store = Store(many.settings.store)
+    left = ingest(spec.data, "image", store, many.settings)
+    answer = many.home.headrace(*forget(item))
+    assert answer.exit_code == 0, answer.err
+    assert answer.json["deleted"]["snapshots without a record"] == 1
+    assert not Path(many.settings.store, "snapshots", left.digest).exists()
+
+
+def test_reports_are_gone_where_only_the_log_has_the_item(many: Many) -> None:
+    logged = "d" * 64
+    day = many.home.path / "requests" / "blobs" / "2999-01-01"
+    day.mkdir(parents=True)
+    write_log(day / "00-a.parquet", [logged, "b" * 64])
+    tracking = Tracking(many.settings)
+    experiment = tracking.experiment("blobs")
+    tags = {PROCESS_TAG: "host-1"}
+    run = tracking.client.create_run(experiment, tags=tags).info.run_id
+    tracking.client.log_text(run, f"<img>{logged}", "monitor.html")
+    assert any(logged.encode() in content for content in many.files.values())
+    deleted = many.home.headrace(*forget(logged)).json["deleted"]
+    assert deleted["rows of request logs"] == 1
+    assert not any(logged.encode() in content for content in many.files.values())
 
 
 def test_the_next_snapshot_leaves_it_out_and_says_so(many: Many, item: str) -> None:
@@ -171,17 +247,7 @@ def test_the_tombstone_does_not_reveal_the_item(many: Many, item: str) -> None:
 def test_rows_of_request_logs_are_taken_out(many: Many, item: str) -> None:
     day = many.home.path / "requests" / "blobs" / "2999-01-01"
     day.mkdir(parents=True)
-    items = [item, "b" * 64, item]
-    names = ("model", "role", "answer", "engine", "request_id")
-    columns: dict[str, Any] = {name: ["x"] * 3 for name in names}
-    columns |= {"item": items, "row": [0, 0, 0], "version": [1, 1, 1]}
-    table = pa.table(
-        {
-            field.name: pa.array(columns.get(field.name, [None] * 3), field.type)
-            for field in SCHEMA
-        }
-    )
-    pq.write_table(table, day / "00-a.parquet")
+    write_log(day / "00-a.parquet", [item, "b" * 64, item])
     deleted = many.home.headrace(*forget(item)).json["deleted"]
     assert deleted["rows of request logs"] == 2
     (left,) = day.glob("*.parquet")
@@ -227,7 +293,7 @@ def test_a_killed_command_is_ended_by_the_next_which_need_not_know_the_item(
 def test_what_no_snapshot_has_is_said_to_be_found_nowhere(many: Many) -> None:
     answer = many.home.headrace(*forget("a" * 64))
     assert answer.exit_code == 0
-    assert answer.json["reason"].startswith("no stored snapshot has this item: see")
+    assert answer.json["reason"].startswith("no stored snapshot has this item (see")
     assert answer.json["versions"] == []
 
 
@@ -242,7 +308,7 @@ def test_what_is_not_confirmed_changes_nothing(many: Many, item: str) -> None:
     assert done.status == "declined"
     assert (asked[0].rows, asked[0].snapshots) == ({"train": 1}, (many.first.digest,))
     assert [one.version for one in asked[0].versions] == [1, 4]
-    assert done.reason == "1 rows of 1 snapshots"
+    assert done.reason == "1 row of 1 snapshot"
     assert many.files == before
     assert many.ledger.forgettings() == []
 

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -237,13 +238,27 @@ def test_runs_of_other_ledgers_are_not_collected(
     assert collected(done)["MLflow runs"] == 2, "of versions 2 and 3"
 
 
-@pytest.mark.parametrize("words", [("--keep", "0"), ("--older", "-1")])
+@pytest.mark.parametrize(
+    "words", [("--keep", "0"), ("--older", "-1"), ("--older", "1000000")]
+)
 def test_a_policy_that_keeps_too_little_is_refused(
     many: Many, words: tuple[str, str]
 ) -> None:
     answer = many.home.headrace("gc", *words, "--json")
     assert answer.exit_code == 2
     assert "Keep at least 1 run" in answer.json["reason"]
+
+
+def test_a_day_of_the_log_is_as_old_as_its_last_request(many: Many) -> None:
+    log = many.home.path / "requests" / "blobs"
+    for days in (2, 3):
+        day = (datetime.now(UTC) - timedelta(days=days)).date().isoformat()
+        (log / day).mkdir(parents=True)
+        (log / day / "00-a.parquet").write_bytes(b"12345")
+    many.home.headrace("gc", "--older", "2", "--json")
+    assert [path.name for path in log.iterdir()] == [
+        (datetime.now(UTC) - timedelta(days=2)).date().isoformat()
+    ]
 
 
 def test_old_request_logs_are_collected_and_todays_is_not(many: Many) -> None:

@@ -162,6 +162,16 @@ def test_a_champion_that_was_changed_scores_nothing(
     assert left_in(out) == []
 
 
+def test_labels_that_the_model_cannot_give_judge_nothing(
+    score: Score, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name, labels in (("none", ["cat"] * 40), ("some", ["cat"] * 39 + ["0"])):
+        np.savez(tmp_path / f"{name}.npz", x=X, y=np.array(labels))
+    assert score(tmp_path / "none.npz")[0].metrics == {}
+    assert "none of the 40 labels is an answer of the model" in caplog.text
+    assert score(tmp_path / "some.npz")[0].metrics["accuracy"] <= 1 / 40
+
+
 def test_progress_counts_items(
     _trained: Trained, folder: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -66,7 +66,7 @@ def lines_of(text: io.TextIOWrapper, where: str) -> Iterator[str]:
 def in_utf_8(texts: Sequence[bytes], source: Source) -> list[bytes]:
     """Texts in UTF-8; bytes that are invalid in the encoding stay as they are.
 
-    The encoding of all texts that are not UTF-8 is detected together, since one short
+    The encoding of all these that are not UTF-8 is detected together, since one short
     text is too little evidence. Where that fails, texts are left to their decoder.
 
     Args:
@@ -99,4 +99,8 @@ def _is_unicode(text: bytes) -> bool:
 
 
 def _recoded(text: bytes, codec: str) -> bytes:
-    return text.decode(codec, "surrogateescape").encode("utf-8", "surrogateescape")
+    try:
+        decoded = text.decode(codec, "surrogateescape")
+    except UnicodeDecodeError:  # such as half a character of UTF-16
+        return text  # its decoder says what is wrong with it
+    return decoded.encode("utf-8", "surrogateescape")

@@ -26,16 +26,18 @@ def parted(chunks: Iterator[Chunk], separator: str, source: Source) -> Iterator[
         SourceError: no text has the separator.
     """
     mark, texts, documents = _with_line_feeds(separator.encode()), 0, 0
+    is_found = False
     for chunk in chunks:
         texts += len(chunk.items)
         for place in range(len(chunk.items)):
             one = chunk.take([place])
+            is_found = is_found or mark in _as_utf_8(one.items[0])
             parts = _documents(one, mark)
             documents += len(parts.items)
             step = rows_at_once(len(one.items[0]) / max(len(parts.items), 1))
             for start in range(0, len(parts.items), step):
                 yield parts.take(range(start, min(start + step, len(parts.items))))
-    if documents <= texts:
+    if not is_found:
         raise SourceError(
             f"No text of {source.uri} has the separator {separator!r}.",
             "Mend data.separator, or leave it out.",
@@ -50,14 +52,17 @@ def _with_line_feeds(text: bytes) -> bytes:
     return text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
-def _documents(one: Chunk, mark: bytes) -> Chunk:
-    """The documents of a chunk of one text, with line ends brought to one form."""
-    text = one.items[0]
+def _as_utf_8(text: bytes) -> bytes:
     if text.startswith(_UTF_16):
         text = text.decode("utf-16", "replace").encode()
+    return _with_line_feeds(text)
+
+
+def _documents(one: Chunk, mark: bytes) -> Chunk:
+    """The documents of a chunk of one text, with line ends brought to one form."""
     parts = [
         (number, part)
-        for number, part in enumerate(_with_line_feeds(text).split(mark))
+        for number, part in enumerate(_as_utf_8(one.items[0]).split(mark))
         if part.strip(b" \t\n\x0b\x0c")
     ]
     count = len(parts)

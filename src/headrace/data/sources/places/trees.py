@@ -65,6 +65,9 @@ class FileTree:
     findings: list[Finding] = field(default_factory=list)
 
 
+_DRIVE = re.compile(r"[A-Za-z]:")
+
+
 def relative_name(name: str, where: str) -> str:
     """The normalised name of a member.
 
@@ -72,8 +75,10 @@ def relative_name(name: str, where: str) -> str:
         SourceError: it is absolute, leaves the tree, or has deceptive characters.
     """
     reason = ""
-    if name.startswith("/") or name[1:2] == ":":
+    if name.startswith("/"):
         reason = "an absolute path"
+    elif _DRIVE.match(name):
+        reason = "a path with a drive letter"
     elif ".." in name.split("/"):
         reason = "a path that leaves its folder"
     elif "\\" in name:

@@ -7,7 +7,8 @@ It is a small part of Python's syntax: comparisons of a column with text or numb
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.data.sources.tables.tabular import is_number, plain
+from headrace.data.sources.tables.tabular import is_number, plain, readable
 from headrace.errors import SpecError
 from headrace.media.forms import Flags
 
@@ -35,6 +36,7 @@ _REVERSED: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Gt: ast.Lt,
     ast.GtE: ast.LtE,
 }
+_KINDS = {str: "text", bool: "truth", int: "number", float: "number"}
 _LIMIT = 2000
 _KNOWN = (
     "Compare columns with text or numbers, such as lang == 'en' and length < 500, or "
@@ -122,8 +124,7 @@ class _Parser:
         negate = operator in (ast.NotEq, ast.NotIn)
 
         def test(rows: pa.RecordBatch) -> Flags:
-            column = self._converted(rows.column(name), name, values[0])
-            others = pa.array(values, column.type)
+            column, others = self._alike(rows.column(name), name, values)
             if is_in:
                 is_true = pc.is_in(column, others)
             else:
@@ -139,8 +140,10 @@ class _Parser:
                 f"after `in`, {ast.unparse(node)} is not a list of values"
             )
         values = [self._value(value) for value in node.elts]
-        if len({isinstance(value, str) for value in values}) > 1:
-            raise self.refuse(f"{ast.unparse(node)} mixes text and numbers")
+        if len({_KINDS[type(value)] for value in values}) > 1:
+            raise self.refuse(
+                f"{ast.unparse(node)} mixes text, numbers or truth values"
+            )
         return values
 
     def _column(self, node: ast.expr) -> str:
@@ -168,21 +171,30 @@ class _Parser:
                 return sign * value
         raise self.refuse(f"{ast.unparse(node)} is neither text nor a number")
 
-    def _converted(self, column: pa.Array, name: str, value: _Value) -> pa.Array:
-        """A column in the type of the value that it is compared with."""
-        column = plain(column)
+    def _alike(
+        self, column: pa.Array, name: str, values: Sequence[_Value]
+    ) -> tuple[pa.Array, pa.Array]:
+        """A column and the values that it is compared with, in one type."""
+        column = readable(plain(column))
         try:
-            if isinstance(value, str):
-                return pc.fill_null(column.cast(pa.large_string()), "")
-            if isinstance(value, bool):
-                return column.cast(pa.bool_())
+            if isinstance(values[0], str):
+                texts = pc.fill_null(column.cast(pa.large_string()), "")
+                return texts, pa.array(values, texts.type)
+            if isinstance(values[0], bool):
+                return column.cast(pa.bool_()), pa.array(values, pa.bool_())
             if not is_number(column.type):
                 cells = pc.utf8_trim_whitespace(column.cast(pa.large_string()))
                 column = pc.if_else(pc.equal(cells, ""), None, cells)
-            return column.cast(pa.float64())
-        except (pa.ArrowException, UnicodeDecodeError) as error:
+            if all(isinstance(value, int) for value in values):
+                with contextlib.suppress(pa.ArrowException, OverflowError):
+                    # A float has 53 bits, and ids have 64.
+                    return column.cast(pa.int64()), pa.array(values, pa.int64())
+            numbers = pa.array(map(float, values), pa.float64())
+            return column.cast(pa.float64(), safe=False), numbers
+        except (pa.ArrowException, UnicodeError, OverflowError) as error:
             raise SpecError(
-                f"data.where = {self.text!r} compares {name} with {value!r}, but in "
-                f"{self.where} it holds other values: {str(error).splitlines()[0]}.",
+                f"data.where = {self.text!r} compares {name} with {values[0]!r:.60}, "
+                f"but in {self.where} it holds other values: "
+                f"{str(error).splitlines()[0]}.",
                 "Compare text with text, in quotes, and numbers with numbers.",
             ) from None

@@ -5,10 +5,10 @@ import io
 import pytest
 
 from headrace.data.sources.encodings.detection import Encoding
-from headrace.data.sources.encodings.lines import lines_of, open_text
+from headrace.data.sources.encodings.lines import in_utf_8, lines_of, open_text
 from headrace.data.sources.places.files import File
 from headrace.errors import SourceError
-from headrace.media.chunks import split_in_name
+from headrace.media.chunks import Reading, Source, split_in_name
 
 
 def _lines(data, newline="\n", codec="utf-8"):
@@ -44,3 +44,10 @@ def test_a_file_that_changes_while_it_is_read_is_told():
 )
 def test_the_split_in_a_name(name, split):
     assert split_in_name(name) == split
+
+
+def test_a_text_that_is_cut_in_its_encoding_is_left_to_its_decoder():
+    reading = Reading("text", encoding="utf-16-le")
+    source = Source(kind="folder", uri="x", reading=reading)
+    whole = "käse".encode("utf-16-le")
+    assert in_utf_8([whole, whole[:-1]], source) == ["käse".encode(), whole[:-1]]

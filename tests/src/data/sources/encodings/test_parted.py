@@ -47,6 +47,13 @@ def test_a_text_in_another_encoding_is_parted_too(tmp_path: Path) -> None:
         assert texts == ["春眠不觉晓。", "处处闻啼鸟。"]
 
 
+def test_texts_without_documents_do_not_hide_the_separator(tmp_path: Path) -> None:
+    for name in "abcd":
+        (tmp_path / f"{name}.txt").write_text(" ")
+    (tmp_path / "e.txt").write_text("One.\n\nTwo.")
+    assert [item for _, item in _documents(tmp_path)] == [b"One.", b"Two."]
+
+
 def test_a_separator_that_no_text_has_is_refused(tmp_path: Path) -> None:
     source = tmp_path / "plays.txt"
     source.write_text("One.\nTwo.")

@@ -93,7 +93,7 @@ HOSTILE_NAMES = [
     ("../0/1.png", "leaves its folder"),
     ("0/../../1.png", "leaves its folder"),
     ("/etc/passwd", "an absolute path"),
-    ("C:/0/1.png", "an absolute path"),
+    ("C:/0/1.png", "a path with a drive letter"),
     ("0\\1.png", "a backslash"),
     ("0/a\nb.png", "a control character"),
     ("0/" + "n" * 2000, "a name of 2,002 characters"),

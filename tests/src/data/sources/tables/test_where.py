@@ -14,6 +14,8 @@ ROWS = pa.record_batch(
         "good": [True, False, None, True],
         "kind": pa.array(["a", "b", "a", "b"]).dictionary_encode(),
         "many": [[1], [2], [3], [4]],
+        "id": pa.array([2**60 + 1, 2**60 + 2, None, 5], pa.int64()),
+        "damaged": pa.array([b"en", b"\xff", None, b"zh"], pa.large_binary()),
     }
 )
 
@@ -42,6 +44,12 @@ ROWS = pa.record_batch(
         ("lang == 'en' or size > 4 and not kind == 'a'", [0, 1, 3]),
         ("(lang == 'en' or size > 4) and kind == 'a'", [0]),
         ("not (lang == 'en' or lang == 'zh')", [2, 3]),
+        (f"id == {2**60 + 1}", [0]),
+        (f"id > {2**60 + 1}", [1]),
+        ("id > 5.5", [0, 1]),
+        ("id < 99999999999999999999", [0, 1, 3]),
+        ("damaged == 'en'", [0]),
+        ("damaged != 'en'", [1, 2, 3]),
     ],
 )
 def test_rows_are_chosen(text, rows):
@@ -72,7 +80,8 @@ def test_the_columns_that_are_looked_at_are_known():
         ("lang is 'a'", "`is` compares nothing"),
         ("lang in 'en'", "after `in`, 'en' is not a list"),
         ("lang in ()", "is not a list"),
-        ("lang in ('a', 1)", "mixes text and numbers"),
+        ("lang in ('a', 1)", "mixes text, numbers or"),
+        ("good in (True, 2)", "mixes text, numbers or"),
         ("lang == 'a' and (lambda: 1)()", "is not a comparison"),
         ("lang == 'a'\x00", "is not a valid condition"),
         ("not " * 3000 + "lang == 'a'", "is not a valid condition"),
@@ -95,4 +104,11 @@ def test_a_column_that_is_not_there_is_told():
 def test_text_is_not_compared_with_numbers(column, value):
     where = parse_where(f"{column} < {value}", {column: None}, "t.csv")
     with pytest.raises(SpecError, match=rf"compares {column} with 5, but in t.csv"):
+        where.mask(ROWS)
+
+
+@pytest.mark.parametrize("text", ["lang == '\\ud800'", "size < 1" + "0" * 400])
+def test_a_value_that_no_column_can_have_is_refused(text):
+    where = parse_where(text, dict.fromkeys(ROWS.schema.names), "t.csv")
+    with pytest.raises(SpecError, match=r"data\.where = .* compares"):
         where.mask(ROWS)
