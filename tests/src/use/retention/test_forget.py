@@ -160,7 +160,7 @@ def test_golden_answers_are_without_it_where_only_the_copy_is_left(
     for path in settings.home.glob("mlartifacts/**/golden.npz"):
         path.unlink()
     assert many.home.headrace(*forget(item)).json["deleted"]["golden answers"] == 2
-    assert many.home.headrace("repair", "blobs", "--json").json["status"] == "repaired"
+    assert many.home.headrace("repair", "blobs", "--json").json["status"] == "restored"
     version = many.ledger.version("blobs", 1)
     golden = Golden.read(Tracking(settings).version_golden(version, GOLDEN_FILE))
     shas = [hashlib.sha256(one.tobytes()).hexdigest() for one in golden.items]
