@@ -58,15 +58,21 @@ def dates(first: date, last: date, step: Step) -> Iterator[date]:
     A month later is the same day of the month, or the last day of a shorter month.
     """
     for number in itertools.count():
-        if step == "month":
-            years, month = divmod(first.month - 1 + number, 12)
-            year, month = first.year + years, month + 1
-            day = date(year, month, min(first.day, monthrange(year, month)[1]))
-        else:
-            day = first + timedelta(days=number * (7 if step == "week" else 1))
+        try:
+            day = _later(first, number, step)
+        except (OverflowError, ValueError):  # after the year 9999
+            return
         if day > last:
             return
         yield day
+
+
+def _later(first: date, number: int, step: Step) -> date:
+    if step != "month":
+        return first + timedelta(days=number * (7 if step == "week" else 1))
+    years, month = divmod(first.month - 1 + number, 12)
+    year, month = first.year + years, month + 1
+    return date(year, month, min(first.day, monthrange(year, month)[1]))
 
 
 def fill_in(overrides: Sequence[str], day: date) -> list[str]:

@@ -27,6 +27,7 @@ _SECRET_PARTS = (
 )
 _SECRET_NAMES = {"sig", "sas", "key", "pwd", "pass", "auth", "jwt", "bearer"}
 
+_MOST_NESTED = 20  # URLs in one URL; each is redacted in turn
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>`]+")
 _BEGIN = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://")
 _CHAINED = re.compile(r"::(?=[A-Za-z][A-Za-z0-9+.-]*(?:://|::|$))")  # by fsspec
@@ -56,9 +57,13 @@ def hide_credentials(text: str) -> str:
     """A text with the passwords, tokens and signatures of its URLs redacted."""
     if "://" not in text:
         return text
-    return _URL.sub(
-        lambda url: "::".join(map(_redact_part, _CHAINED.split(url[0]))), text
-    )
+    return _URL.sub(_redact_url, text)
+
+
+def _redact_url(url: re.Match[str]) -> str:
+    if url[0].count("://") > _MOST_NESTED:
+        return HIDDEN
+    return "::".join(map(_redact_part, _CHAINED.split(url[0])))
 
 
 def credential_advice(source: str) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from typer import Option
 
+from headrace.errors import InputError, UsageError
 from headrace.signs import visible
 from headrace_cli import pipelines
 from headrace_cli.answers import answer, prepared, wants_json
@@ -22,7 +23,7 @@ def generate(
         int, Option(metavar="N", help="The most characters that are written.")
     ] = 500,
     lines: Annotated[
-        int, Option(metavar="N", help="So many lines; 0: as many as come.")
+        int, Option(metavar="N", help="How many lines to write; 0: no limit.")
     ] = 0,
     temperature: Annotated[
         float,
@@ -37,7 +38,10 @@ def generate(
     from headrace.use.generating import Request, new_seed, open_text_model
 
     seed = new_seed() if seed is None else seed
-    request = Request(prompt, characters, lines, temperature, seed)
+    try:
+        request = Request(prompt, characters, lines, temperature, seed)
+    except InputError as error:  # the options are the input
+        raise UsageError(error.message, error.action) from None
     began = time.perf_counter()
     opened = open_text_model(model, prepared())
     pieces = opened.stream(request)

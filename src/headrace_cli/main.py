@@ -174,7 +174,10 @@ def main() -> None:
             raise KeyboardInterrupt
         sys.exit(code or 0)
     except typer.TyperException as error:
-        _fail(UsageError(error.format_message(), "See `headrace --help`."))
+        text = error.format_message().replace("Value error, ", "").rstrip(".")
+        context = getattr(error, "ctx", None)
+        path = getattr(context, "command_path", "") or "headrace"
+        _fail(UsageError(f"{text}.", f"See `{path} --help`."))
     except HeadraceError as error:
         if logging.getLogger("headrace").isEnabledFor(logging.DEBUG):
             _show_traceback()

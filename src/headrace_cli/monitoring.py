@@ -40,14 +40,14 @@ def monitor(  # noqa: PLR0913 (options)
         str | None,
         Option(metavar="TIME", help="Of the log: 24h, 7d, 2026-01-31 or a UTC time."),
     ] = None,
-    rows: Annotated[int, Option(min=1, help="The newest rows that are taken.")] = 1000,
+    rows: Annotated[int, Option(min=1, help="How many rows, the newest.")] = 1000,
     text: Annotated[
         str | None, column("A table's column of items; by default it is found.")
     ] = None,
     label: Annotated[str | None, column("A table's column of labels.")] = None,
     labels_anew: Annotated[
         bool,
-        Option("--labels-anew", help="Labels of earlier reports count no more."),
+        Option("--labels-anew", help="Ignore labels from earlier reports."),
     ] = False,
     dry_run: Annotated[
         bool,
@@ -73,6 +73,12 @@ def monitor(  # noqa: PLR0913 (options)
         raise UsageError(
             "--data and --log name two windows.",
             "Give --data URI, or --log for the server's request log.",
+        )
+    if data is None and (text is not None or (label is not None and labels is None)):
+        raise UsageError(
+            "--text and --label name columns of a table: of --data, --label also of "
+            "--labels.",
+            "Leave them out, or give the table.",
         )
     if data is not None and since is not None:
         raise UsageError(

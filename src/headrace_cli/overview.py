@@ -32,7 +32,7 @@ def list_() -> None:
     from headrace.state.ledger.anchors import Deployments
 
     settings = Settings()
-    has_ledger = settings.home.is_dir() or "database_url" in settings.model_fields_set
+    has_ledger = pipelines.has_ledger(settings)
     ledger = pipelines.open_ledger() if has_ledger else None
     deployed = Deployments(settings.database_url).all() if has_ledger else {}
     rows, folders = [], pipeline_names(settings)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
-from headrace.errors import SpecError
+from headrace.errors import NotFoundError, SpecError
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
@@ -62,7 +62,7 @@ DataOption = Annotated[str | None, Option(metavar="URI", help=DATA)]
 
 
 def open_ledger(model: str = "") -> Ledger:
-    """The ledger of the home, which is made if it is missing.
+    """The ledger of the home, which is made if it is missing and no model is named.
 
     Raises:
         NotFoundError: the model has no version.
@@ -70,10 +70,21 @@ def open_ledger(model: str = "") -> Ledger:
     from headrace.settings import Settings
     from headrace.state.ledger import Ledger
 
-    ledger = Ledger(Settings().prepare_home().database_url)
+    settings = Settings()
+    if model and not has_ledger(settings):
+        raise NotFoundError(
+            f"The model {model!r} has no version: there is no home at {settings.home}.",
+            "Go to a project, set HEADRACE_HOME, or begin with `headrace run`.",
+        )
+    ledger = Ledger(settings.prepare_home().database_url)
     if model:
         ledger.newest_version(model)
     return ledger
+
+
+def has_ledger(settings: Settings) -> bool:
+    """Whether the home is there, or the ledger is configured to be elsewhere."""
+    return settings.home.is_dir() or "database_url" in settings.model_fields_set
 
 
 def column(help_: str) -> Any:

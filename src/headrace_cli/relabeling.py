@@ -64,8 +64,8 @@ def relabel(
     file = output or Path(f"{name}-labels.{'html' if page else 'csv'}")
     listed = relabeling.list_suspects(name, file, settings, as_page=page)
     value = {**listed.model_dump(), "status": "listed"}
-    answer(
-        value,
-        f"{name}: {listed.reason}\n  {listed.file}\nDecide with accept, keep or skip, "
-        f"then run: headrace relabel {name} --apply FILE",
-    )
+    text = f"{name}: {listed.reason}"
+    if listed.file:
+        text += f"\n  {listed.file}\nDecide with accept, keep or skip, then run: "
+        text += f"headrace relabel {name} --apply FILE"
+    answer(value, text)

@@ -13,7 +13,7 @@ from headrace_cli.pipelines import complete_pipelines
 
 def say(  # noqa: PLR0913
     text: Annotated[
-        str, Argument(help="Texts that the model knows, with blanks between them.")
+        str, Argument(help="Texts that the model knows, separated by spaces.")
     ],
     output: Annotated[Path, Option(help="The sound file: .wav, .flac or .ogg.")] = Path(
         "speech.wav"
@@ -39,7 +39,7 @@ def say(  # noqa: PLR0913
         float, Option(min=0, help="The length of each text; 0: the model's own.")
     ] = 0.0,
 ) -> None:
-    """Say a message with a model of a speech synthesis.
+    """Speak a text with a speech-synthesis model.
 
     The same arguments give the same sound.
     """

@@ -53,6 +53,7 @@ WITH_CREDENTIAL = {
     "encoded name": f"https://127.0.0.1:9/x?%74oken={CANARY}",
     "fragment": f"https://127.0.0.1:9/x#access_token={CANARY}",
     "presigned": f"https://b.s3.amazonaws.com/x?X-Amz-Date=1&X-Amz-Signature={CANARY}",
+    "nested deeply": "http://" * 300 + f"ada:{CANARY}@host/x.npz",
     "presigned, old": f"https://b.s3.amazonaws.com/x?AWSAccessKeyId=A&Signature={CANARY}",
     "sas": f"https://a.blob.core.windows.net/c/x?sv=2024&sig={CANARY}",
     "api key": f"https://127.0.0.1:9/x?api_key={CANARY}",

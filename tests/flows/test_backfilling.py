@@ -37,6 +37,12 @@ def test_days_weeks_and_months_include_both_ends() -> None:
     assert list(dates(date(2025, 12, 31), date(2026, 1, 31), "month"))[1].year == 2026
 
 
+def test_the_last_date_that_there_is_ends_the_range() -> None:
+    end = date(9999, 12, 31)
+    assert [*dates(date(9999, 12, 30), end, "day")] == [date(9999, 12, 30), end]
+    assert [*dates(date(9999, 11, 30), end, "month")][-1] == date(9999, 12, 30)
+
+
 def test_runs_that_would_all_be_the_same_are_refused() -> None:
     said = fill_in(["data.source=/data/{date}.npz"], date(2026, 1, 5))
     assert said == ["data.source=/data/2026-01-05.npz"]

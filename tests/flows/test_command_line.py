@@ -151,6 +151,57 @@ def test_list_has_the_pipelines_of_the_project_first(home: Home) -> None:
     assert "\ndigits" in rest
 
 
+@pytest.mark.parametrize("command", ["compare", "history"])
+def test_a_model_where_there_is_no_home_makes_none(home: Home, command: str) -> None:
+    answer = home.headrace(command, "digitz", "--json")
+    assert answer.exit_code == 2
+    assert "there is no home" in answer.json["reason"]
+    assert not home.path.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("promote", "blobs", "x"), "See `headrace promote --help`."),
+        (("monitor", "blobs", "--rows", "0"), "See `headrace monitor --help`."),
+        (("export", "blobs", "--format", "foo"), "See `headrace export --help`."),
+    ],
+)
+def test_a_wrong_value_names_the_help_of_its_command(
+    home: Home, words: tuple[str, ...], message: str
+) -> None:
+    answer = home.headrace(*words, "--json")
+    assert answer.exit_code == 2
+    assert answer.json["reason"].endswith(f". {message}"), answer.json["reason"]
+    assert "Value error" not in answer.json["reason"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("rollback", "nope"),
+        ("approve", "nope"),
+        ("reject", "nope", "--reason", "x"),
+        ("promote", "nope"),
+        ("history", "nope"),
+        ("repair", "nope"),
+        ("generate", "blobs", "--characters", "-4"),
+        ("generate", "blobs", "--temperature", "nan"),
+        ("say", "3", "--model", "blobs", "--output", "no.wav"),
+        ("monitor", "blobs", "--text", "a", "--dry-run"),
+        ("monitor", "blobs", "--label", "a", "--dry-run"),
+        ("promote", "blobs", "99999999999999999999"),
+    ],
+)
+def test_what_is_not_there_or_out_of_range_is_a_mistake_of_usage(
+    first: Any, words: tuple[str, ...]
+) -> None:
+    answer = first[0].headrace(*words, "--json")
+    assert (answer.exit_code, answer.json["status"]) == (2, "error"), answer.out
+    assert "headrace history nope" not in answer.json["reason"]
+    assert "headrace run nope" not in answer.json["reason"]
+
+
 def test_list_says_that_there_is_no_home_yet(home: Home) -> None:
     assert f"home: none yet; the first run makes {home.path}" in (
         home.headrace("list").out

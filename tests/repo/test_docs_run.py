@@ -21,6 +21,8 @@ import pytest
 from PIL import Image
 from tests.repo.docs_blocks import PAGES, ROOT, blocks_of, inline_code_of, name_of
 
+from headrace_cli.main import PANELS
+
 # Pages with trainings, or with many commands.
 SLOW = {
     "docs/tutorial.md",
@@ -154,6 +156,15 @@ def test_a_page_runs(page: Path, begin: Callable[[], Path]) -> None:
             is_shell = block.language == "bash"
             text = as_script(block.text) if is_shell else block.text
             run(text, project, shell=is_shell)
+
+
+def test_the_answer_of_each_command_is_described() -> None:
+    text = (ROOT / "docs" / "reference" / "answers.md").read_text(encoding="utf-8")
+    commands = {one.__name__.strip("_") for some in PANELS.values() for one in some}
+    named = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
+    described = {name for cell in named for name in re.findall(r"`(\w+)", cell)}
+    assert commands - {"run"} <= described
+    assert "\n## run\n" in text
 
 
 def test_the_fields_and_metrics_of_a_run_are_described(

@@ -19,8 +19,9 @@ their comparison.
 The significance level is shared among attempts, which keeps the family-wise error at
 the gate's level (0.05). With any number of equal challengers on the same items, the
 chance that one is ever promoted is at most 5 %. With any number on new items, the
-chance that one worse than the best by the margin is promoted is at most 5 %.
-``docs/explanation/statistics.md`` has figures.
+chance that one worse than the best by the margin is promoted is at most 5 %. That is
+proved for answers that are right or wrong; for numbers it depends on their
+distribution. ``docs/explanation/statistics.md`` has figures.
 """
 
 from __future__ import annotations
@@ -147,7 +148,9 @@ class _Judgement:
         self.all = [self._compare(o, every).with_lost(lost) for o in self.opponents]
         self.present = [self._compare(o, present) for o in self.opponents]
         self.new = [self._compare(o, trial.new & present) for o in self.opponents]
-        self.has_enough = self.new[0].enough(gate.margin, self.level_on_new)
+        self.has_enough = all(
+            counts.enough(gate.margin, self.level_on_new) for counts in self.new
+        )
 
     def _compare(self, opponent: Opponent, rows: Right) -> Paired | PairedNumbers:
         own, other = self.trial.scores, opponent.scores

@@ -1,13 +1,17 @@
 """The evidence for a promotion by hand, which is made if there is none.
 
 A version is evaluated on its own snapshot, against the present champion, by the law of
-the present pipeline file.
+the present pipeline file. Its model and its training are those of its own run.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import tempfile
+from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 
 from pydantic import ValidationError
 
@@ -21,13 +25,15 @@ from headrace.records import (
     TrainingRecord,
 )
 from headrace.settings import Settings
-from headrace.spec import load_spec
+from headrace.spec import PipelineSpec, load_spec
 from headrace.spec.folders import find_pipeline
 from headrace.spec.law import changes
+from headrace.stages import ingredients
 from headrace.stages.registration import as_bound, register
 from headrace.state.disk import disk_errors
 from headrace.state.ledger import Champion, Evidence, Ledger, Version
 from headrace.state.ledger.versions import forcing
+from headrace.state.tracking import Tracking
 
 log = logging.getLogger("headrace")
 
@@ -108,22 +114,50 @@ def _judge(
     from headrace.stages import evaluation, validation
 
     load_backend()
-    with disk_errors(str(plan.settings.home)):
+    with (
+        disk_errors(str(plan.settings.home)),
+        _as_trained(version, training, plan) as (spec, folder),
+    ):
         data = plan.spec, snapshot, plan.store, plan.settings
         key, check = plan.validate(snapshot), partial(validation.validate, *data)
         contract = plan.find_or_make(key, ContractRecord, check)
         comparator = plan.comparator(training)
-        inputs = plan.spec, snapshot, contract, training, comparator, plan.settings
+        inputs = spec, snapshot, contract, training, comparator, plan.settings
         key = plan.evaluate(contract, training, comparator)
-        evaluate = partial(evaluation.evaluate, *inputs, folder=plan.folder)
+        evaluate = partial(evaluation.evaluate, *inputs, folder=folder)
         records = snapshot, training, plan.find_or_make(key, EvaluationRecord, evaluate)
         where = plan.settings, plan.ledger, plan.law
-        made = register(plan.spec, plan.folder, *records, *where)
+        made = register(spec, plan.folder, *records, *where)
     number = made.evidence_id
     evidence = None if number is None else plan.ledger.evidence(number)
     if evidence is None:
         raise _refusal(version, f"Version {version.version}: {made.reason}.")
     return evidence
+
+
+@contextlib.contextmanager
+def _as_trained(
+    version: Version, training: TrainingRecord, plan: Plan
+) -> Iterator[tuple[PipelineSpec, Path]]:
+    """The spec with the model and the training of a version's run, and its own code.
+
+    Raises:
+        PromotionError: the run has no record of them.
+        IntegrityError: the record is damaged.
+    """
+    tracking = Tracking(plan.settings)
+    digest = tracking.find_run(training.run_id).tags.get(ingredients.TAG, "")
+    if not digest:
+        raise _refusal(
+            version,
+            f"MLflow's run {training.run_id} of version {version.version} has no tag "
+            f"{ingredients.TAG}, so that its recipe is not known.",
+        )
+    read = partial(tracking.run_file, training.run_id)
+    with tempfile.TemporaryDirectory(prefix="headrace-") as place:
+        own = ingredients.restore(Path(place), digest, read)
+        recipe = {"model": own.spec.model, "training": own.spec.training}
+        yield plan.spec.model_copy(update=recipe), own.folder
 
 
 def _check_law(version: Version, plan: Plan) -> None:

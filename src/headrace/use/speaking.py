@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from headrace.errors import InputError, NotFoundError, UsageError
+from headrace.errors import NotFoundError, UsageError
 from headrace.models.logged.loading import LoadedModel
 from headrace.records import DEFAULT_TASK
 from headrace.settings import Settings
@@ -77,14 +77,14 @@ def say(model: LoadedModel, message: str, **fields: Any) -> Speech:
             2, by default 1), ``seed`` (0), ``seconds`` (the model's own length).
 
     Raises:
-        InputError: an unknown text, speaker or field, or a value out of range; or the
-            model does not speak.
+        UsageError: the model does not speak.
+        InputError: an unknown text, speaker or field, or a value out of range.
     """
     data = model.description
     learned = task(data.task)
     if not learned.speaks:
-        raise InputError(
-            f"The model answers with {learned.answers.OUTPUT}, and does not speak.",
+        raise UsageError(
+            f"The model is one of {data.task}, and does not speak.",
             "Name a model of a pipeline with task = 'synthesis'.",
         )
     questions = learned.speech.questions(message, fields, data)

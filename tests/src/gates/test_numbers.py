@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -89,6 +90,23 @@ def test_equal_models_are_called_better_as_often_as_the_level_says(
     assert called / 500 <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 500)
 
 
+@pytest.mark.parametrize(("rows", "most"), [(50, 0.2), (400, 0.065)])
+def test_models_with_equal_means_and_other_shapes_need_many_rows(
+    rows: int, most: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Log-normal against normal errors of one mean, first attempts on old items."""
+    monkeypatch.setattr("headrace.gates.paired.LEAST_FLIPS", 999)
+    monkeypatch.setattr("headrace.gates.paired.MOST_FLIPS", 999)
+    chance = np.random.default_rng(rows)
+    mean = math.exp(0.5)
+    promoted = 0
+    for _ in range(300):
+        skewed, other = chance.lognormal(0, 1, rows), chance.normal(mean, 0.5, rows)
+        found, _ = champion_gate(gate(), trial(skewed, other, new=False))
+        promoted += found.passed
+    assert promoted / 300 <= most
+
+
 @pytest.mark.parametrize("level", [0.05, 0.0194])
 def test_the_bound_lies_above_the_truth_as_often_as_the_level_says(
     level: float,
@@ -124,6 +142,18 @@ def test_a_challenger_with_lower_errors_becomes_champion() -> None:
     assert result.passed, result.reason
     assert "significantly better than version 3" in result.reason
     assert metrics["compared_items"] == 400
+
+
+def test_a_few_rows_of_the_best_former_champion_show_nothing() -> None:
+    chance = np.random.default_rng(4)
+    other = chance.gamma(2, 2, 400)
+    own = np.abs(other + chance.normal(0, 0.05, 400))
+    few = np.arange(400) < 2
+    best = Opponent(2, own * 1.001, few)
+    judged = replace(trial(own, other, new=True), best=best)
+    result, metrics = champion_gate(gate(margin=0.02), judged)
+    assert not result.passed, result.reason
+    assert "attempt_on_new_items" not in metrics
 
 
 def test_a_challenger_with_higher_errors_does_not() -> None:

@@ -211,6 +211,9 @@ def unseen_groups(
 ) -> tuple[Metrics, list[Finding]]:
     """The scores of unseen and of seen groups, and a finding where they differ.
 
+    The test takes all rows as independent. Rows of one group are alike, so that it only
+    tells a difference from chance among rows, not from that among groups.
+
     Where the test split has only unseen groups, the score of val stands for the seen
     ones, since its rows are taken from train.
 
@@ -234,7 +237,8 @@ def unseen_groups(
     message = (
         f"{score.replace('_', ' ')} is {unseen[score]:.4f} on groups that are not in "
         f"train ({unseen['rows']:,.0f} rows) and {seen[score]:.4f} on those that are "
-        f"({seen['rows']:,.0f} rows): a difference beyond chance (p = {p_value:.2g})"
+        f"({seen['rows']:,.0f} rows): more than chance among rows explains (p = "
+        f"{p_value:.2g}); single groups may differ as much"
     )
     rows = int(unseen["rows"])
     finding = Finding(check="unseen_groups", split="test", count=rows, message=message)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.data.anchored import open_anchored
-from headrace.errors import IntegrityError, Refusal, SpecError
+from headrace.errors import IntegrityError, Refusal, UsageError
 from headrace.explanations import METHODS, Explainer, Item, verdict_of, why_not
 from headrace.explanations.parts import strongest
 from headrace.explanations.places import Map
@@ -93,7 +93,7 @@ def explain(
         others = _references(context, trained, epochs, settings)
     except IntegrityError:
         raise
-    except (Refusal, SpecError) as error:
+    except (Refusal, UsageError) as error:  # also where the run has no such record
         log.warning("evaluate: explanations are not checked: %s", error)
         return Part({})
     metrics = check_sanity(explainer, sample, others)
@@ -124,7 +124,13 @@ def _references(
     with tempfile.TemporaryDirectory(prefix="headrace-") as place:
         folder = Path(place)
         if not builder.isidentifier() or spec.training.own_functions:
-            tag = tracking.find_run(training.run_id).tags[TAG]
+            tag = tracking.find_run(training.run_id).tags.get(TAG, "")
+            if not tag:
+                raise UsageError(
+                    f"MLflow's run {training.run_id} has no tag {TAG}, so that the "
+                    "pipeline's own code is not known.",
+                    f"Put the tag back with `headrace repair {spec.name}`.",
+                )
             read = functools.partial(tracking.run_file, training.run_id)
             folder = restore(folder, tag, read).folder
         recipe = Recipe(spec, builder, folder, trained.snapshot, trained.contract)

@@ -163,8 +163,12 @@ def _workers() -> tuple[list[str], int]:
     try:
         config = json.loads(text)
         cluster, task = config.get("cluster", {}), config.get("task", {})
-        chiefs = cluster.get("chief", [])
-        workers = [*chiefs, *cluster.get("worker", [])]
+        chiefs, others = cluster.get("chief", []), cluster.get("worker", [])
+        if not isinstance(chiefs, list) or not isinstance(others, list):
+            raise TypeError("its workers are no list")
+        workers = [*chiefs, *others]
+        for address in workers:
+            int(address.rpartition(":")[2])  # the port
         first = len(chiefs) if task.get("type") == "worker" else 0
         return workers, first + int(task.get("index", 0))
     except (ValueError, AttributeError, TypeError) as error:

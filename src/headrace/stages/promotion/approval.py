@@ -194,6 +194,7 @@ def reject(
 def _find(model: str, version: int | None, ledger: Ledger) -> tuple[Approval, Approval]:
     """The last request for a version, and the last request or answer."""
     if version is None:
+        ledger.newest_version(model)  # NotFoundError where there is no such model
         waiting = ledger.waiting(model)
         if len(waiting) != 1:
             numbers = ", ".join(str(request.version) for request in waiting)
@@ -313,11 +314,13 @@ def roll_back(model: str, settings: Settings, *, reason: str) -> Entry:
     """Return to the previous champion, after checking that its model loads.
 
     Raises:
+        NotFoundError: the model has no version.
         PromotionError: there is none, or another entry came first.
         IntegrityError: the old model is gone or changed, or it answers otherwise, or
             the law wants a signature that it has not.
     """
     ledger = Ledger(settings.database_url)
+    ledger.newest_version(model)
     now, user = ledger.sequence(model), settings.user
     target = ledger.rollback_target(model)
     require_sound(target, settings)

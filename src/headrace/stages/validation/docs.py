@@ -18,6 +18,7 @@ from headrace.state.store import Store
 FOLDER = "data_docs"
 PAGE = "index.html"
 _VERDICT = "verdict.json"
+_FACTS = {"pipeline", "snapshot", "problems", "quarantined", "passed", "checks", "time"}
 _ROWS = 20  # failing ones that are shown
 
 
@@ -79,8 +80,16 @@ def publish(
         page = render("checks.html", **shown)
         store.write_json(f"{key}/{_VERDICT}", facts)
         store.write(f"{key}/{PAGE}", page.encode())
+    if not _is_listed(store, name):  # also if a killed process has left the page
         _write_index(store)
     return store.uri(f"{key}/{PAGE}")
+
+
+def _is_listed(store: Store, name: str) -> bool:
+    """Whether the index has a page."""
+    key = f"{FOLDER}/{PAGE}"
+    link = f'href="{name}/{PAGE}"'.encode()
+    return store.exists(key) and link in store.read(key)
 
 
 def _write_index(store: Store) -> None:
@@ -88,8 +97,9 @@ def _write_index(store: Store) -> None:
     pages = []
     for name in store.names(FOLDER):
         verdict = store.read_json(f"{FOLDER}/{name}/{_VERDICT}")
-        if verdict:  # pages of older releases have none
+        # Pages of older releases have none, and anybody may have written another.
+        if isinstance(verdict, dict) and verdict.keys() >= _FACTS:
             pages.append({"name": name, **verdict})
-    pages.sort(key=lambda page: page["time"], reverse=True)
+    pages.sort(key=lambda page: str(page["time"]), reverse=True)
     text = render("checks_index.html", title="Checks of the data", pages=pages)
     store.write(f"{FOLDER}/{PAGE}", text.encode())

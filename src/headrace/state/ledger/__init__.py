@@ -128,11 +128,12 @@ class Ledger(Versions, Anchors, Tamperings, Collections, Forgettings):
         champion = self.champion(model)
         if champion is None or (at and alias != "champion"):
             models = self.models()
+            known = f"Known models: {', '.join(models) or 'none'}."
             first = "Name MODEL, MODEL@champion or MODEL/VERSION, or run `headrace run "
-            first += f"{model}` first. Known models: {', '.join(models) or 'none'}."
+            first += f"{model}` first. {known}"
             raise NotFoundError(
                 f"The model {model!r} has no {alias or 'champion'}.",
-                first if model in models else did_you_mean(model, models, first),
+                first if model in models else did_you_mean(model, models, known),
             )
         return champion.version
 

@@ -32,7 +32,7 @@ class Listed(Record):
 
     Attributes:
         count: number of labels in it.
-        file: where it is.
+        file: where it is; empty where no label is suspected, and nothing was written.
         reason: how many of them are expected to be wrong.
     """
 
@@ -72,17 +72,15 @@ def list_suspects(
 
     Raises:
         NotFoundError: the pipeline has had no run.
-        UsageError: the file exists, or no label is suspected.
+        UsageError: the file exists.
         IntegrityError: the data is gone or damaged.
     """
     anchored = open_anchored(settings)
     evaluation = _last(anchored, pipeline)
     rows = [row for row in evaluation.suspects if row.item]
     if not rows:
-        raise UsageError(
-            f"The last run of {pipeline} found no label that may be wrong.",
-            "Other runs may: a model that fits the data better finds more.",
-        )
+        reason = "the last run found no label that may be wrong"
+        return Listed(pipeline=pipeline, count=0, file="", reason=reason)
     if file.exists():
         raise UsageError(
             f"{file} is there already, perhaps with decisions.",

@@ -163,7 +163,14 @@ def test_a_killed_process_does_not_keep_the_other_waiting(
 
 
 @pytest.mark.parametrize(
-    "config", ["{", '{"cluster": 3}', '{"cluster": {}, "task": {"index": "x"}}']
+    "config",
+    [
+        "{",
+        '{"cluster": 3}',
+        '{"cluster": {}, "task": {"index": "x"}}',
+        '{"cluster": {"worker": ["a:1", "b"]}}',
+        '{"cluster": {"worker": "127.0.0.1:1"}}',
+    ],
 )
 def test_a_cluster_that_cannot_be_read_is_said_so(
     monkeypatch: pytest.MonkeyPatch, config: str

@@ -19,13 +19,13 @@ from pathlib import Path
 import numpy as np
 
 from headrace.data.anchored import AnchoredStore
-from headrace.errors import Refusal
+from headrace.errors import Refusal, SpecError
 from headrace.gates.rows import NOT_ASKED, Membership
 from headrace.models import builder_name
 from headrace.records import ContractRecord, Finding, SnapshotRecord
 from headrace.stages.evaluation.membership.losses import losses_of
 from headrace.stages.evaluation.membership.references import References
-from headrace.stages.evaluation.membership.rows import AttackedRows
+from headrace.stages.evaluation.membership.rows import LEAST_ROWS, AttackedRows
 from headrace.stages.evaluation.membership.separation import auc_interval, hits_at
 from headrace.stages.evaluation.parts import Part
 from headrace.stages.references import Recipe
@@ -62,14 +62,14 @@ def attack(
         return NOT_ASKED
     rows = AttackedRows(context.train, context.test)
     if not rows.is_enough:
-        return "membership inference needs at least two rows of train and of test"
+        return f"membership inference needs {LEAST_ROWS} rows of train and of test"
     own = losses_of(context.model, rows, context.data, spec.training)
     if own is None:
         return f"a model for {spec.task} shows no loss of a row in its answers"
     recipe = Recipe(spec, builder_name(spec), folder, snapshot, contract)
     try:
         others = References(recipe, rows, anchored).losses()
-    except Refusal as error:
+    except (Refusal, SpecError) as error:
         return f"a reference model could not be trained: {error.message}"
     difficulty = np.where(rows.inside, np.nan, others)
     known = np.nanmean(difficulty, axis=1) - own

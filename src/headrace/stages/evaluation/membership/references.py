@@ -68,7 +68,9 @@ class References:
         own, snapshot = self.recipe, self.recipe.snapshot
         val = read_split(snapshot, "val", own.contract.quarantine_uri)
         description, training = snapshot.description, own.spec.training
-        seeded = training.model_copy(update={"seed": training.seed + 1 + number})
+        # A worker that evaluates need not have the devices of the training.
+        own_seed = {"seed": training.seed + 1 + number, "devices": 1}
+        seeded = training.model_copy(update=own_seed)
         spec = own.spec.model_copy(update={"training": seeded})
         data = Data(description, self.rows.half(number), val)
         fit = Fit(spec, own.folder, own.builder, data)
