@@ -197,7 +197,7 @@ def _find_block(client: SyncPrefectClient, block: str) -> UUID:
         return client.read_block_document_by_name(name, slug, False).id
     except ObjectNotFound:
         raise UsageError(
-            f"HEADRACE_NOTIFY is {block!r}, and the Prefect server has no such block.",
+            f"HEADRACE_NOTIFY is {block!r}, but the Prefect server has no such block.",
             "Name a saved notification block as TYPE/NAME, such as "
             "slack-webhook/team; `prefect block ls` shows them.",
         ) from None

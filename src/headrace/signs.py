@@ -10,7 +10,14 @@ UNSEEN = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e"
     r"\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
 )
+# With which a spreadsheet would begin a formula, and with which text escapes begin.
+FORMULA_START = r"^[=+\-@\t\r\n'＝＋－＠]"
 _MARKDOWN = re.compile(r"[\\`*\[\]<>|&]")
+
+
+def as_cell(text: str) -> str:
+    """A text that no spreadsheet takes for a formula."""
+    return f"'{text}" if re.match(FORMULA_START, text) else text
 
 
 def visible(text: str) -> str:

@@ -15,7 +15,7 @@ def serve(  # noqa: PLR0913
     models: Annotated[
         list[str],
         Argument(
-            metavar="MODEL...",
+            metavar="MODEL",
             help="Models: MODEL or MODEL@champion, which follow promotions; "
             "MODEL/VERSION.",
             autocompletion=complete_pipelines,

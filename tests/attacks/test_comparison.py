@@ -152,7 +152,10 @@ def test_forgetting_what_was_judged_makes_nothing_new(arena: Arena) -> None:
     assert ended.status == "registered"
     assert seen.metrics["new_items"] == 0
     assert "the store has lost which ones version 1 was judged on" in gate(seen).reason
-    assert "what version 1 learned from is no longer in the store" in gate(seen).reason
+    assert (
+        "the data that version 1 learned from is no longer in the store"
+        in gate(seen).reason
+    )
 
 
 def test_enough_new_rows_show_no_worse_once(arena: Arena) -> None:

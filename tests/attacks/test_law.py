@@ -124,7 +124,7 @@ def test_an_experiment_with_the_champion_says_that_it_stays_it(bent: Home) -> No
         answer = run(bent, "--set", "promotion.mode=auto")
         assert answer["experiment"] is True
         assert answer["reason"].endswith(
-            "promotion.mode manual → auto. Version 1 is the champion and stays it"
+            "promotion.mode manual → auto. Version 1 stays the champion"
         )
 
 

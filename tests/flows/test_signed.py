@@ -18,7 +18,7 @@ def test_only_a_signed_version_is_promoted_where_the_law_says_so(
     for command in (["run", "blobs"], ["check", "blobs"]):
         refused = strict.headrace(*command, "--json")
         assert refused.exit_code == 2
-        assert "promotion.signed is true, and no key is set" in refused.json["reason"]
+        assert "promotion.signed is true, but no key is set" in refused.json["reason"]
     private, public = write_keys(tmp_path / "keys")
     monkeypatch.setenv("HEADRACE_VERIFY_KEY_FILE", str(public))
     unsigned = strict.headrace("run", "blobs", "--json")

@@ -155,7 +155,7 @@ def test_the_killed_run_goes_on_or_says_why_not(
         assert answer["weights_digest"] == wanted["weights_digest"]
     else:
         assert trained["state"] == "completed"
-        otherwise = "is passed over: it was computed otherwise" in err
+        otherwise = "is skipped: it was computed under other conditions" in err
         # It never ended, so that of train's own code no state before is known.
         assert otherwise or names_code(answer, "ingest", "validate", "train"), err
     with closing(sqlite3.connect(project / make.HOME / "mlflow.db")) as database:

@@ -195,9 +195,9 @@ def _findings(fitted: Fitted) -> tuple[Finding, ...]:
     if not fitted.inexact:
         return ()
     message = (
-        f"no checkpoint holds {', '.join(fitted.inexact)}, so that a training that is "
-        "resumed may end with other weights; what is exact is kept in attributes that "
-        "are numbers, text, lists or tables"
+        f"checkpoints do not hold {', '.join(fitted.inexact)}, so a resumed training "
+        "may end with other weights; keep such state in attributes that are numbers, "
+        "text, lists or tables"
     )
     log.warning("train: %s", message)
     return (Finding(check="resume", count=len(fitted.inexact), message=message),)

@@ -1,4 +1,4 @@
-"""A process of ours that answers frame by frame, as who started it sees it."""
+"""A process that answers frame by frame, seen from the one that started it."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def answer_frames(begin: Callable[[Header], tuple[Answer, Header]]) -> NoReturn:
 
     Args:
         begin: from the first header to what answers the others, and the first answer.
-            If it raises, that is told, and the process ends.
+            If it raises, the error is reported and the process ends.
     """
     for number in (signal.SIGINT, signal.SIGTERM):  # the other process decides
         signal.signal(number, signal.SIG_IGN)

@@ -35,7 +35,7 @@ class Request:
     """What is to be written.
 
     Attributes:
-        prompt: the text begins with it; empty: at the begin of a document.
+        prompt: the text begins with it; empty: at the beginning of a document.
         characters: the most that are written.
         lines: that are written, unless there are too many characters before; 0: as
             many as come. The rest of the prompt's last line is the first one.

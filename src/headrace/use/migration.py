@@ -212,7 +212,7 @@ def _check_target(
         )
     home = destination.home
     if home is not None and home.is_relative_to(old["home"]):
-        raise UsageError(f"{home} is inside of the home.", "Name another folder.")
+        raise UsageError(f"{home} is inside the home.", "Name another folder.")
     if home is not None and (home.is_file() or (home.is_dir() and any(home.iterdir()))):
         raise UsageError(f"{home} is there already.", "Name a new or an empty folder.")
     if moved & {"artifacts", "mlflow"} and old["mlflow"].startswith("http"):

@@ -161,7 +161,7 @@ def test_what_is_no_new_place_is_refused(trained: Trained, tmp_path: Path) -> No
         (Destination(), "nothing would be moved"),
         (Destination(home=home), "nothing would be moved"),
         (Destination(home=tmp_path / "full"), "is there already"),
-        (Destination(home=home / "inside"), "inside of the home"),
+        (Destination(home=home / "inside"), "inside the home"),
         (Destination(store=str(tmp_path / "full")), "is not of this home"),
     ):
         with pytest.raises(UsageError, match=message):

@@ -87,9 +87,8 @@ class Opponents:
             return f"{name}: {error.message}"
         if loaded.description != self.training.description:
             return (
-                f"{name}, takes items of shape {loaded.description.shape} and has "
-                f"{loaded.description.task} targets that may be others: it cannot be "
-                "compared with; promote by hand"
+                f"{name}, takes other items (of shape {loaded.description.shape}) or "
+                "has other targets, so the two cannot be compared; promote by hand"
             )
         self.models[version.version] = loaded.model
         return ""

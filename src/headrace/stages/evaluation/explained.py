@@ -136,7 +136,7 @@ def _references(
         recipe = Recipe(spec, builder, folder, trained.snapshot, trained.contract)
 
         def make() -> dict[str, Weights]:
-            log.info("evaluate: fits two reference models, to check explanations")
+            log.info("evaluate: fitting two reference models to check the explanations")
             made = fit_seed_and_labels(recipe, epochs)
             return {names[name]: weights for name, weights in made.items()}
 

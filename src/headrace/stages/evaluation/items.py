@@ -208,8 +208,8 @@ def compared_rows(
         except IntegrityError:
             known[digest] = np.zeros(len(items), bool)
             notes.append(
-                f"what version {version} learned from is no longer in the store, so "
-                "that none of it is left out, to its advantage"
+                f"the data that version {version} learned from is no longer in the "
+                "store, so its training items could not be left out; this favours it"
             )
     alone = _firsts(items) & ~own  # a row copied many times is one item
     return {v: alone & ~known[digest] for v, digest in opponents.items()}, notes

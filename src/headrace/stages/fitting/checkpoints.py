@@ -169,7 +169,7 @@ class Checkpoints:
                 self.resumed = copy.copy(state.progress)
                 log.info("train: goes on from %s", self.resumed.place)
                 return state
-            log.warning("The checkpoint %s is passed over: %s.", name, problem)
+            log.warning("The checkpoint %s is skipped: %s.", name, problem)
         return None
 
     def clear(self) -> None:
@@ -195,9 +195,9 @@ def _problem(
     then = state.progress.made_on
     changed = {n for n in {*then, *made_on} if then.get(n) != made_on.get(n)}
     if changed:
-        return f"it was computed otherwise ({', '.join(sorted(changed))})"
+        return f"it was computed under other conditions ({', '.join(sorted(changed))})"
     if forms(state.variables) != forms(like) or len(state.best) not in (0, weights):
-        return "it is of another network"
+        return "it belongs to another network"
     return ""
 
 

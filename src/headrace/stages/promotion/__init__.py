@@ -131,7 +131,7 @@ def experiment_reason(
     fields += f" and {more} more" if more > 0 else ""
     overrides = f"an experiment, which overrides the pipeline file: {fields}."
     if version == champion:
-        return f"{overrides} Version {version} is the champion and stays it"
+        return f"{overrides} Version {version} stays the champion"
     by_force = f"headrace promote {model} {version} --force --reason TEXT"
     return f"{overrides} Only `{by_force}` makes it champion"
 
@@ -285,7 +285,7 @@ def _still_champion(champion: Champion, began_at: int | None) -> PromotionRecord
 def registered_only(model: str, version: int) -> str:
     """Why a run that only registers does not promote its version."""
     return (
-        "all gates hold, and it was only to be registered: "
+        "all gates hold, but the run was only to register it: "
         f"`headrace promote {model} {version}` makes it champion"
     )
 

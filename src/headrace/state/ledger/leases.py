@@ -185,7 +185,7 @@ def lease_lost(lease: Lease, winner: Lease | None) -> DependencyError:
 def lease_busy(lease: Lease) -> DependencyError:
     """The error for a run that does not wait for the lease."""
     return DependencyError(
-        f"{lease.name} is busy: it is run by {lease}.",
+        f"{lease.name} is busy: {lease} is running it.",
         'Try again when that run has ended, or set deploy.when_busy = "wait".',
         was_retried=True,
     )

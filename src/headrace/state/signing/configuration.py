@@ -28,14 +28,14 @@ def check_keys(
     key = signing_key(settings)
     if key is not None and not can_sign():
         raise UsageError(
-            "A signing key is set, and models cannot be signed: the package "
+            "A signing key is set, but models cannot be signed: the package "
             "model-signing is not installed.",
             f"Install it: {EXTRA}.",
         )
     trusted = trusted_keys(settings)
     if is_wanted and not trusted:
         raise UsageError(
-            "promotion.signed is true, and no key is set.",
+            "promotion.signed is true, but no key is set.",
             "Set HEADRACE_SIGNING_KEY_FILE, so that versions are signed; or "
             "HEADRACE_VERIFY_KEY_FILE, where others sign them.",
         )

@@ -35,7 +35,8 @@ class TranscriptWithConfidence(Answers):
         """The steps of all parts, one after the other, ``(steps, vocabulary + 1)``.
 
         A step that is surely blank parts them, so that a word at the end of one part
-        and at the begin of the next is two words. Such steps fill up an answer, too.
+        and at the beginning of the next is two words. Such steps fill up an answer,
+        too.
         """
         parts, steps, width = outputs.shape
         joined = np.zeros((max(parts, count), steps + 1, width), outputs.dtype)

@@ -92,7 +92,8 @@ def check_bundle(path: Path, trusted: TrustedKeys) -> BundleCheck:
         return BundleCheck(status="broken", reason=str(error), file=str(path))
     except OSError as error:
         raise NotFoundError(
-            f"{path} cannot be read: {error.strerror}.", "Name a file of `bundle`."
+            f"{path} cannot be read: {error.strerror}.",
+            "Give a file that `headrace bundle` wrote.",
         ) from None
     key = key_of(texts[SIGNATURE]) if SIGNATURE in texts else ""
     return BundleCheck(

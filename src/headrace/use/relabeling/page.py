@@ -20,7 +20,7 @@ from headrace import pages
 from headrace.data.snapshots.reading import payload_of, read_shard, shards_of
 from headrace.media import medium
 from headrace.records import SnapshotRecord, SuspectRecord
-from headrace.use.relabeling.review import COLUMNS
+from headrace.use.relabeling.review import COLUMNS, cells_of
 
 _SCRIPT = Path(pages.__file__).with_name("templates") / "relabel.js"
 
@@ -38,20 +38,7 @@ def review_page(
     items = _items_of(snapshot, {row.item for row in rows})
     module, data = medium(snapshot.description.medium), snapshot.description
     classes = [str(name) for name in data.target.get("classes", ())]
-    values = [
-        dict(
-            zip(
-                COLUMNS,
-                (
-                    *(row.item, row.name, row.split, row.label, row.likely),
-                    f"{row.chance_wrong:.4f}",
-                    "",
-                ),
-                strict=True,
-            )
-        )
-        for row in rows
-    ]
+    values = [dict(zip(COLUMNS, cells_of(row), strict=True)) for row in rows]
     facts = {"pipeline": pipeline, "columns": COLUMNS, "rows": values}
     embedded = json.dumps(facts).replace("<", "\\u003c")
     return pages.render(

@@ -12,6 +12,7 @@ from pathlib import Path
 from headrace.data.corrections import Correction, Corrections
 from headrace.errors import InputError, NotFoundError
 from headrace.records import DataDescription, SuspectRecord
+from headrace.signs import as_cell
 
 COLUMNS = ("item", "name", "split", "label", "proposed", "chance_wrong", "decision")
 NEEDED = ("item", "label", "proposed", "decision")
@@ -38,11 +39,14 @@ def as_csv(rows: Sequence[SuspectRecord]) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     for row in rows:
-        # A spreadsheet would run a name as a formula; it is not read back.
-        name = f"'{row.name}" if row.name[:1] in "=+-@\t\r" else row.name
-        values = row.item, name, row.split, row.label, row.likely
-        writer.writerow([*values, f"{row.chance_wrong:.4f}", ""])
+        writer.writerow(cells_of(row))
     return text.getvalue()
+
+
+def cells_of(row: SuspectRecord) -> list[str]:
+    """The cells of a row, by `COLUMNS`; a name is not read back."""
+    values = [row.item, as_cell(row.name), row.split, row.label, row.likely]
+    return [*values, f"{row.chance_wrong:.4f}", ""]
 
 
 def decide(

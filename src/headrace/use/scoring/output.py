@@ -20,12 +20,12 @@ from pyarrow.parquet import ParquetWriter
 from headrace.data.sources.places.uris import file_system
 from headrace.errors import DependencyError, UsageError
 from headrace.settings import Settings
+from headrace.signs import FORMULA_START
 from headrace.state.disk import disk_errors, fsync_path, sweep, work_prefix
 
 SUFFIXES = (".csv", ".parquet")
 _TEMPORARY_PREFIX = ".score-"
 _TRAILING_COLUMNS = ("error", "true_label")
-_FORMULA_START = r"^[=+\-@\t\r\n'＝＋－＠]"
 _NUMBER = r"^[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$"
 
 
@@ -68,7 +68,7 @@ def check_output(uri: str, source: str, settings: Settings) -> Output:
     output = Output(uri, *file_system(uri, settings))
     if _is_in(output, source, settings):
         raise UsageError(
-            f"The output {uri} lies in the input {source}.",
+            f"The output {uri!r} lies inside the input {source!r}.",
             "Give another place: the input is never written to.",
         )
     if not output.is_local:
@@ -196,7 +196,7 @@ def _without_formulas(table: pa.Table) -> pa.Table:
 
 
 def _escape(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    starts = pc.match_substring_regex(column, _FORMULA_START)
+    starts = pc.match_substring_regex(column, FORMULA_START)
     is_number = pc.match_substring_regex(column, _NUMBER)
     marked = pc.binary_join_element_wise("'", column, "")
     return pc.if_else(pc.and_not(starts, is_number), marked, column)

@@ -112,7 +112,7 @@ def refuse_private(spec: PipelineSpec) -> None:
             f"{spec.name} trains privately, and each trial of a search would spend "
             "epsilon again.",
             "Search on public data of the same kind, or without [training.privacy] on "
-            "data that may be known, and set the values found.",
+            "data that need not stay secret, and set the values found.",
         )
 
 

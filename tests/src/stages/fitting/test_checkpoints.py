@@ -199,7 +199,7 @@ def test_a_checkpoint_that_was_computed_otherwise_is_passed_over(
     checkpoints(tmp_path).save(made)
     now = {"threads": 2, "cpu": "a"}
     assert checkpoints(tmp_path).load(made.variables, 1, now) is None
-    assert "computed otherwise (threads)" in caplog.text
+    assert "computed under other conditions (threads)" in caplog.text
     assert checkpoints(tmp_path).load(made.variables, 1, made.progress.made_on)
 
 

@@ -65,7 +65,7 @@ def test_a_busy_pipeline_is_refused_in_words(here: Settings) -> None:
     ):
         raise AssertionError
     said = str(refused.value)
-    assert f"blobs is busy: it is run by ada@lab (process {os.getpid()} on" in said
+    assert f"blobs is busy: ada@lab (process {os.getpid()} on" in said
     assert "UTC" in said
     assert refused.value.exit_code == 3
 

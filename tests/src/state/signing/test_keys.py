@@ -146,7 +146,7 @@ def test_a_public_key_that_cannot_be_used_is_refused(data: bytes, message: str) 
 def test_what_a_run_needs_is_said_before_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(UsageError, match=r"promotion.signed is true, and no key"):
+    with pytest.raises(UsageError, match=r"promotion.signed is true, but no key"):
         check_keys(Settings(), is_wanted=True)
     private, public = write_keys(tmp_path)
     check_keys(Settings(verify_key_file=str(public)), is_wanted=True)

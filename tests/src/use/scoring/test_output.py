@@ -49,7 +49,7 @@ def test_an_output_of_yesterday_is_replaced(
         ("out/csv", r"csv is neither .csv nor .parquet"),
         ("nowhere/scores.csv", r"folder .*nowhere does not exist"),
         ("out/folder.csv", r"folder.csv is a folder"),
-        ("images/scores.csv", r"lies in the input"),
+        ("images/scores.csv", r"lies inside the input"),
         ("images", r"neither .csv nor .parquet"),
         ("nothing://scores.csv", r"neither a path nor a known URI"),
     ],
@@ -72,7 +72,7 @@ def test_the_input_is_never_written_to(
     before = path.read_bytes()
     link(path, tmp_path / "b.parquet")
     for output in (path, tmp_path / "b.parquet", f"file://{path}"):
-        with pytest.raises(UsageError, match=r"lies in the input"):
+        with pytest.raises(UsageError, match=r"lies inside the input"):
             score(path, output)
     assert path.read_bytes() == before
 
@@ -112,7 +112,7 @@ def test_input_and_output_may_be_behind_uris(score: Score, arrays: Path) -> None
     assert len(rows) == 40
     names = [Path(path).name for path in memory.ls(root, detail=False)]
     assert sorted(names) == ["scores.csv", "x.npz"]
-    with pytest.raises(UsageError, match=r"lies in the input"):
+    with pytest.raises(UsageError, match=r"lies inside the input"):
         score(f"memory:/{root}", f"memory:/{root}/scores.csv")
     memory.rm(root, recursive=True)
 
