@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from prefect import State, flow, task
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.actions import ArtifactCreate
 from prefect.runtime import flow_run
 from prefect.states import Completed
 
@@ -18,6 +15,7 @@ from headrace.state.tracking.runs import FLOW_TAG
 from headrace.use.monitoring.records import MonitorRecord
 from headrace_flows.events import emit
 from headrace_flows.places import Place
+from headrace_flows.report import attach
 from headrace_flows.stages import RETRIED
 from headrace_flows.watching import drift_of, with_pages
 
@@ -48,15 +46,9 @@ def publish(record: MonitorRecord) -> None:
     """Attach the report to the page of the flow run."""
     from headrace.use.monitoring.report import as_markdown
 
-    values: dict[str, Any] = {
-        "key": re.sub("[^a-z0-9]+", "-", f"{record.model}-monitor".lower()),
-        "type": "markdown",
-        "description": f"{record.status}: {record.reason}",
-        "data": as_markdown(record),
-        "flow_run_id": flow_run.get_id(),
-    }
-    with get_client(sync_client=True) as client:
-        client.create_artifact(ArtifactCreate.model_validate(values))
+    about = f"{record.status}: {record.reason}"
+    name, text = f"{record.model}-monitor", as_markdown(record)
+    attach(name, about, text, str(flow_run.get_id()))
 
 
 @flow(name="monitor", flow_run_name="{model}", persist_result=False)

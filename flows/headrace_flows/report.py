@@ -21,6 +21,19 @@ from headrace_flows.summary import links
 log = logging.getLogger("headrace")
 
 
+def attach(name: str, description: str, text: str, flow_run_id: str) -> None:
+    """Attach a page in Markdown to a flow run; raises errors of Prefect's client."""
+    values: dict[str, Any] = {
+        "key": re.sub("[^a-z0-9]+", "-", name.lower()),
+        "type": "markdown",
+        "description": description,
+        "data": text,
+        "flow_run_id": flow_run_id,
+    }
+    with get_client(sync_client=True) as client:
+        client.create_artifact(ArtifactCreate.model_validate(values))
+
+
 def publish_name(run: Run) -> None:
     """Name the run in Prefect by what it overrides, and by its version if it has one.
 
@@ -46,15 +59,9 @@ def publish_report(run: Run) -> None:
         if run.promotion is not None and run.training is not None:
             anchored = AnchoredStore(Store(settings.store), run.plan.ledger)
             log_report(run.training.run_id, shown, Tracking(settings), anchored)
-        values: dict[str, Any] = {
-            "key": re.sub("[^a-z0-9]+", "-", f"{run.spec.name}-report".lower()),
-            "type": "markdown",
-            "description": run.spec.description,
-            "data": render("report.md", **shown),
-            "flow_run_id": run.flow_run_id,
-        }
-        with get_client(sync_client=True) as client:
-            client.create_artifact(ArtifactCreate.model_validate(values))
+        page = render("report.md", **shown)
+        name = f"{run.spec.name}-report"
+        attach(name, run.spec.description, page, run.flow_run_id)
     except Exception as error:  # of MLflow, the templates, Prefect and all below them
         log.warning("the run's page has no report: %s: %s", type(error).__name__, error)
         return

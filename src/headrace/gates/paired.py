@@ -166,6 +166,20 @@ def share_at_most(successes: int, trials: int, level: float) -> float:
     return float(betaincinv(successes + 1, trials - successes, 1 - level))
 
 
+def mean_bound(values: Numbers, level: float) -> float:
+    """The lower confidence bound of a mean, by Student's t.
+
+    Args:
+        values: ``(n,)``, at least two.
+        level: one-sided chance of an error, between 0 and 1.
+    """
+    from scipy.special import stdtrit
+
+    rows = len(values)
+    error = float(values.std(ddof=1)) / math.sqrt(rows)
+    return float(values.mean() - stdtrit(rows - 1, 1 - level) * error)
+
+
 @dataclass(frozen=True)
 class PairedNumbers:
     """A challenger and one opponent, on the rows that both answered.
@@ -263,12 +277,7 @@ class PairedNumbers:
         Returns:
             a share of the opponent's mean score; -infinity with fewer than two rows.
         """
-        from scipy.special import stdtrit
-
-        if self.rows < 2:
-            return -math.inf
-        error = float(self.gains.std(ddof=1)) / math.sqrt(self.rows)
-        return float(self.gains.mean() - stdtrit(self.rows - 1, 1 - level) * error)
+        return mean_bound(self.gains, level) if self.rows >= 2 else -math.inf
 
     def in_words(self) -> str:
         """The two means."""

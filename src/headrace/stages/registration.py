@@ -15,6 +15,7 @@ from headrace.models.logged.soundness.signing import sign_version
 from headrace.records import (
     EvaluationRecord,
     GateResult,
+    LoggedModel,
     RegistrationRecord,
     SnapshotRecord,
     TrainingRecord,
@@ -53,8 +54,8 @@ def as_bound(training: TrainingRecord, version: Version) -> TrainingRecord:
     """A registered training, with the files that its version has now."""
     if not version.is_bound_anew:
         return training
-    names = ("run_id", "model_uri", "model_digest", "golden_digest")
-    return training.model_copy(update={name: getattr(version, name) for name in names})
+    files = {name: getattr(version, name) for name in LoggedModel.FILES}
+    return training.model_copy(update=files)
 
 
 def register(  # noqa: PLR0913

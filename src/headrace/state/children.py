@@ -37,6 +37,17 @@ def start(
     return child
 
 
+def end_with_parent() -> None:
+    """End this process once its standard input is closed, as by its parent's end."""
+
+    def wait() -> None:
+        while os.read(0, 4096):
+            pass
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
 def can_fork() -> bool:
     """Whether this process can be forked safely: it has no other threads."""
     return sys.platform == "linux" and threading.active_count() == 1

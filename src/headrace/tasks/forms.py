@@ -35,6 +35,12 @@ def some(values: Sequence[str], most: int) -> str:
     return ", ".join(values[:most]) + more
 
 
+def figure(metrics: Figures, name: str, form: str = ".4f") -> str:
+    """A metric as text; ``unknown`` where it was not measured."""
+    metric = metrics.get(name)
+    return "unknown" if metric is None else format(metric, form)
+
+
 def per_weight(scores: Scores, weights: Scores | None) -> npt.NDArray[np.float64]:
     """Scores whose mean is the ratio of the sums of scores and weights, ``(n,)``."""
     values = np.asarray(scores, np.float64)

@@ -27,6 +27,7 @@ from headrace.models.logged.loading import LoadedModel, answers, load
 from headrace.records import MANIFEST, DataDescription, Record
 from headrace.state.disk import atomic_file, disk_errors
 from headrace.state.ledger import Ledger
+from headrace.state.ledger.rows import model_of
 from headrace.state.store import Store
 from headrace.tasks import task
 from headrace.use.scoring.rows import decoded_rows
@@ -116,7 +117,7 @@ def explain(  # noqa: PLR0913
     module, learned = medium(data.medium), task(data.task)
     outputs = answers(loaded.model, module.raw(stored))
     explainer = Explainer(loaded.model, data)
-    sanity = sanity_of(_model(name), loaded.version, settings)
+    sanity = sanity_of(model_of(name), loaded.version, settings)
     chosen_method = _choose(explainer, sanity, method, unchecked=unchecked)
     parts: list[Piece] = []
     error: float | None = None
@@ -133,7 +134,7 @@ def explain(  # noqa: PLR0913
             _draw(Shown("answer", words, stored[0], maps, ()), data, output)
     write = learned.answers.json_writer(data)
     return Explanation(
-        model=_model(name),
+        model=model_of(name),
         version=loaded.version,
         item=bytes(digests(stored, module)).hex(),
         answer=json.loads("{" + write(outputs[0]) + "}"),
@@ -146,10 +147,6 @@ def explain(  # noqa: PLR0913
         output=str(output) if output is not None and chosen_method else "",
         seconds=round(time.perf_counter() - started, 2),
     )
-
-
-def _model(name: str) -> str:
-    return name.partition("@")[0].partition("/")[0]
 
 
 def _check_output(output: Path | None) -> None:
@@ -238,7 +235,7 @@ def _of_test_split(
 ) -> Payload:
     """The item of the test split whose sha256 begins so."""
     ledger = Ledger(settings.database_url)
-    version = ledger.version(_model(name), loaded.version or 0)
+    version = ledger.version(model_of(name), loaded.version or 0)
     key = f"snapshots/{version.snapshot_digest}/{MANIFEST}"
     sha256 = ledger.anchors([key]).get(key, "")
     store = Store(settings.store)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.errors import InputError, UsageError
 from headrace.models.logged.loading import LoadedModel, load
+from headrace.state.ledger.rows import model_of
 from headrace.tasks import task
 from headrace.tasks.generation.writing import TEMPERATURE, Writer, stream_text
 
@@ -206,7 +207,7 @@ def open_text_model(name: str, settings: Settings | None = None) -> TextModel:
         IntegrityError: its file is gone or changed.
     """
     loaded = load(name, settings)
-    return TextModel(loaded, name.partition("/")[0].partition("@")[0])
+    return TextModel(loaded, model_of(name))
 
 
 def generate(name: str, settings: Settings | None = None, **wishes: Any) -> str:

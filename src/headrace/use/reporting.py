@@ -40,6 +40,7 @@ from headrace.stages.evaluation.report import slice_tables
 from headrace.stages.ingredients import FILE
 from headrace.state.ledger import Ledger
 from headrace.state.ledger.collections import collected_error
+from headrace.state.ledger.rows import model_of
 from headrace.state.tracking import Tracking
 from headrace.state.tracking.artifacts import local_path
 from headrace.tasks import Task, task
@@ -306,7 +307,7 @@ def find_report(name: str, settings: Settings) -> str:
     else:
         run_id = tracking.newest_run(name, TAG)
     if not run_id or not [*_existing(tracking, run_id, [REPORT])]:
-        model = name.partition("/")[0].partition("@")[0]
+        model = model_of(name)
         if model not in ledger.models():
             find_pipeline(model, settings)
         raise NotFoundError(

@@ -7,7 +7,8 @@ For example, that a model is shown to lose at most 0.05 of its accuracy there::
     arguments = { rung = "noise 25", drop = 0.05 }
 
 It passes only where a confidence bound keeps the limit. So a model that does not keep
-it passes with a chance of at most 1 minus the confidence.
+it passes with a chance of about 1 minus the confidence; of more where numbers are
+skewed (``docs/explanation/statistics.md``).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from pydantic import Field, ValidationError, model_validator
 from headrace.errors import SpecError
 from headrace.gates.intervals import Numbers, linear_parts
 from headrace.gates.kinds import RowsKind
-from headrace.gates.paired import Paired, share_at_most
+from headrace.gates.paired import Paired, mean_bound, share_at_most
 from headrace.gates.rows import JudgedRows, Robustness, RungRows
 from headrace.media import ladder
 from headrace.records import GateResult, Record
@@ -184,13 +185,7 @@ def drop_bound(
 
 
 def _mean_bound(values: Numbers, level: float) -> float:
-    """The lower bound of a mean ``(n,)`` by Student's t."""
-    from scipy.special import stdtrit
-
-    if len(values) < 2:
-        return math.nan
-    error = float(values.std(ddof=1)) / math.sqrt(len(values))
-    return float(values.mean() - stdtrit(len(values) - 1, 1 - level) * error)
+    return mean_bound(values, level) if len(values) >= 2 else math.nan
 
 
 def describe(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from headrace.models.engines.forms import TOLERANCE, Golden
 from headrace.models.engines.kept import GOLDEN, Attempt, Tensor
 from headrace.records import DataDescription, Record
 from headrace.settings import Settings
+from headrace.state.children import end_with_parent
 from headrace.state.disk import atomic_file
 from headrace.state.ledger.rows import Version
 
@@ -107,12 +107,6 @@ def _first(error: Exception) -> str:
     return f"{type(error).__name__}: {lines[0].strip()[:300] if lines else ''}"
 
 
-def _end_with_parent() -> None:
-    while os.read(0, 4096):
-        pass
-    os._exit(1)
-
-
 def main() -> None:
     """Do what the first line of standard input orders, and write the report last."""
     line = bytearray()
@@ -121,7 +115,7 @@ def main() -> None:
         if not part:
             os._exit(1)
         line += part
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     order = Order.model_validate_json(bytes(line))
     try:
         report = export(order)

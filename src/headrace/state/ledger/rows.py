@@ -149,6 +149,11 @@ class Entry(Record):
         return f"{self.who} {step} at {self.when} (entry {self.sequence})"
 
 
+def model_of(name: str) -> str:
+    """The model in ``MODEL``, ``MODEL@champion`` or ``MODEL/VERSION``."""
+    return name.partition("@")[0].partition("/")[0]
+
+
 class Approval(Record):
     """A request for approval of a version, or the answer to one.
 

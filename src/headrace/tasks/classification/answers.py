@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from collections.abc import Callable, Mapping
@@ -11,7 +12,7 @@ import pyarrow as pa
 
 from headrace.records import DataDescription, Metrics
 from headrace.tasks import Answers
-from headrace.tasks.forms import FLOAT32, Figures, Outputs
+from headrace.tasks.forms import FLOAT32, Figures, Outputs, figure
 
 
 class LikeliestClass(Answers):
@@ -73,11 +74,7 @@ class LikeliestClass(Answers):
 
     def figures(self, metrics: Figures) -> str:
         """Accuracy with its interval, log loss and calibration error."""
-
-        def value(name: str) -> str:
-            metric = metrics.get(name)
-            return f"{math.nan if metric is None else metric:.4f}"
-
+        value = functools.partial(figure, metrics)
         return (
             f"test accuracy {value('test_accuracy')} ({value('test_accuracy_low')} to "
             f"{value('test_accuracy_high')}), log loss {value('test_log_loss')}, "

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from headrace.records import DataDescription, Metrics
 from headrace.tasks import Answers
-from headrace.tasks.forms import FLOAT32, Figures, Outputs
+from headrace.tasks.forms import FLOAT32, Figures, Outputs, figure
 
 
 class TextProbability(Answers):
@@ -61,8 +61,7 @@ class TextProbability(Answers):
         """Nats per character, beside the n-gram model's."""
 
         def value(name: str) -> str:
-            metric = metrics.get(name)
-            return "unknown" if metric is None else f"{metric:.3f}"
+            return figure(metrics, name, ".3f")
 
         own = "test_nats_per_character"
         text = f"test nats per character {value(own)} ({value(f'{own}_low')} to "

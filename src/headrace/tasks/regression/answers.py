@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from headrace.records import DataDescription, Metrics
 from headrace.tasks import Answers
-from headrace.tasks.forms import FLOAT32, Figures, Outputs
+from headrace.tasks.forms import FLOAT32, Figures, Outputs, figure
 from headrace.tasks.regression.labels import number
 
 
@@ -52,8 +52,7 @@ class PredictedNumber(Answers):
         """Median and mean absolute error, and bias."""
 
         def value(name: str) -> str:
-            metric = metrics.get(f"test_{name}")
-            return "unknown" if metric is None else f"{metric:.4g}"
+            return figure(metrics, f"test_{name}", ".4g")
 
         return (
             f"test median absolute error {value('median_absolute_error')}, mean "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,7 +12,7 @@ import pyarrow as pa
 
 from headrace.records import DataDescription, Metrics
 from headrace.tasks import Answers
-from headrace.tasks.forms import FLOAT32, Figures, Outputs, some
+from headrace.tasks.forms import FLOAT32, Figures, Outputs, figure, some
 from headrace.tasks.synthesis.distances import lengths
 from headrace.tasks.synthesis.players import as_wav
 
@@ -68,11 +69,7 @@ class Sounds(Answers):
 
     def figures(self, metrics: Figures) -> str:
         """What is heard, the nearest recording, and the diversity."""
-
-        def value(name: str, form: str = ".4f") -> str:
-            metric = metrics.get(name)
-            return "unknown" if metric is None else format(metric, form)
-
+        value = functools.partial(figure, metrics)
         return (
             f"test text heard {value('test_text_accuracy')}, speaker heard "
             f"{value('test_speaker_accuracy')}, nearest recording of train "

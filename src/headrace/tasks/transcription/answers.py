@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from headrace.records import DataDescription, Metrics
 from headrace.tasks import Answers
-from headrace.tasks.forms import FLOAT32, Figures, Outputs, some
+from headrace.tasks.forms import FLOAT32, Figures, Outputs, figure, some
 from headrace.tasks.transcription import decoding
 from headrace.tasks.transcription.labels import tokens_of
 
@@ -81,8 +81,7 @@ class TranscriptWithConfidence(Answers):
         """Word and character error rates with their intervals."""
 
         def value(name: str) -> str:
-            metric = metrics.get(f"test_{name}")
-            return f"{math.nan if metric is None else metric:.4f}"
+            return figure(metrics, f"test_{name}")
 
         return ", ".join(
             f"{text} {value(name)} ({value(f'{name}_low')} to {value(f'{name}_high')})"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
@@ -94,13 +95,14 @@ def bundle(name: str, output: Path, settings: Settings) -> Bundled:
     with disk_errors(str(output.parent)), _new_file(output) as temporary:
         with temporary.open("wb") as stream:
             write_archive(stream, folder, files)
-    data = output.read_bytes()
+    with output.open("rb") as stream:
+        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
     return Bundled(
         model=version.model,
         version=version.version,
         output=str(output),
-        bytes=len(data),
-        sha256=sha256_of(data),
+        bytes=output.stat().st_size,
+        sha256=sha256,
         files={name: sha256_of(data) for name, data in sorted(files.items())},
         engines=tuple(sorted(packing.engines)),
         signed_by=key.id if key else "",

@@ -33,6 +33,7 @@ from headrace.models.logged import loading
 from headrace.records import Metrics, Record
 from headrace.spec.checks import check_encoding
 from headrace.state.ledger import Ledger
+from headrace.state.ledger.rows import model_of
 from headrace.state.store import Store
 from headrace.tasks import asked, check_asks_items, task
 from headrace.use.scoring.output import check_output, write_output, written_whole
@@ -137,7 +138,7 @@ def score(
         group=columns.id,
         encoding=columns.encoding,
     )
-    name = model.partition("@")[0].partition("/")[0]
+    name = model_of(model)
     with open_source(source, settings, reading) as opened:
         for note in opened.notes:
             log.info("score: %s", note)
