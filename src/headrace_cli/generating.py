@@ -38,9 +38,10 @@ def generate(
     from headrace.use.generating import Request, new_seed, open_text_model
 
     seed = new_seed() if seed is None else seed
+    Request(prompt)  # a prompt is input, as any item; the others are options
     try:
         request = Request(prompt, characters, lines, temperature, seed)
-    except InputError as error:  # the options are the input
+    except InputError as error:
         raise UsageError(error.message, error.action) from None
     began = time.perf_counter()
     opened = open_text_model(model, prepared())

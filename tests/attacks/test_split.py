@@ -78,7 +78,7 @@ def test_a_rare_class_is_learned_and_tested(
 
 
 def seen(path: Path, folder: Path) -> Inspection:
-    settings = Settings(project=folder, home=folder / "home")
+    settings = Settings(project=folder, home=folder / "home").prepare_home()
     return inspect(DataSpec(source=str(path)), "text", "classification", settings)
 
 

@@ -27,7 +27,8 @@ def see(tmp_path: Path) -> See:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text)
         data = DataSpec(source=str(tmp_path / "letters"))
-        return inspect(data, "text", "classification", Settings(project=tmp_path))
+        settings = Settings(project=tmp_path).prepare_home()
+        return inspect(data, "text", "classification", settings)
 
     return run
 
