@@ -46,7 +46,7 @@ def test_brackets_and_missing_numbers_do_not_break_the_summary(
     printed = "\n".join(_printed(tmp_path, capsys, **fields))
     assert printed.count("[Errno 28]") == 2, "the stage does not repeat the reason"
     assert printed.count("[/tmp/x]") == 2
-    assert "log loss nan" in printed
+    assert "log loss unknown" in printed
 
 
 def test_where_an_error_was_raised_is_shown_if_more_is_asked_for(
