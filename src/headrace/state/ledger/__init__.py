@@ -133,7 +133,9 @@ class Ledger(Versions, Anchors, Tamperings, Collections, Forgettings):
             first += f"{model}` first. {known}"
             raise NotFoundError(
                 f"The model {model!r} has no {alias or 'champion'}.",
-                first if model in models else did_you_mean(model, models, known),
+                did_you_mean(model, models, known)
+                if models and model not in models
+                else first,
             )
         return champion.version
 
