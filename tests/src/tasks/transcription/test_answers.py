@@ -67,7 +67,7 @@ def test_known_are_transcripts_of_the_vocabulary(words, characters) -> None:
 
 def test_figures_and_highlights_are_rates() -> None:
     metrics = {"test_word_error_rate": 0.05, "test_word_error_rate_low": 0.04}
-    assert "test word error rate 0.0500 (0.0400 to nan)" in PART.figures(metrics)
+    assert "test word error rate 0.0500 (0.0400 to unknown)" in PART.figures(metrics)
     slices = {
         "group=ann": {"rows": 10.0, "word_error_rate": 0.01},
         "group=bob": {"rows": 10.0, "word_error_rate": 0.2},
