@@ -10,11 +10,11 @@ from headrace.records import DataDescription
 MEDIUM = "audio"
 YIELDS = "sequence"
 RECIPE = {
-    "epochs": 16,
+    "epochs": 20,
     "batch_size": 32,
     # Without a limit of the gradients, a network may give blanks for ever.
     "optimizer": {"name": "adamw", "global_clipnorm": 1.0},
-    "learning_rate": 0.003,
+    "learning_rate": 0.004,
     "schedule": "cosine",
     "weight_decay": 0.01,
     "calibrate": True,
