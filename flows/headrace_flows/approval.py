@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import re
 import time
 from datetime import UTC, datetime
 
@@ -137,7 +138,7 @@ def resume_waiting(
     resumed = []
     for flow_run in client.read_flow_runs(flow_run_filter=paused):
         details = flow_run.state.state_details if flow_run.state else None
-        if details and (details.pause_key or "").startswith(_key(request)):
+        if details and _is_of(details.pause_key or "", request):
             client.resume_flow_run(flow_run.id, run_input=form)
             resumed.append(str(flow_run.id))
     return resumed
@@ -149,13 +150,17 @@ def _was_suspended(run: Run) -> bool:
     if run.registration is None or context is None or context.flow_run is None:
         return False
     policy = context.flow_run.empirical_policy
-    beginning = f"approval/{run.spec.name}/{run.registration.version}/"
-    return any(key.startswith(beginning) for key in policy.pause_keys or ())
+    own = rf"approval-{run.spec.name}-{run.registration.version}-\d+-\d+"
+    return any(re.fullmatch(own, key) for key in policy.pause_keys or ())
 
 
 def _key(request: Approval) -> str:
-    # A name may have digits and hyphens, and no slash.
-    return f"approval/{request.model}/{request.version}/{request.step}/"
+    return f"approval-{request.model}-{request.version}-{request.step}-"
+
+
+def _is_of(key: str, request: Approval) -> bool:
+    """Whether a key is of a request: a name may end in numbers, too."""
+    return re.fullmatch(rf"{_key(request)}\d+", key) is not None
 
 
 def _until(request: Approval) -> str:

@@ -139,8 +139,12 @@ class Deployed:
         folder = home.project / "pipelines" / "blobs"
         spec = load_spec(folder, overrides)
         flow = client.create_flow_from_name("train")
+        ledger = Leases(f"sqlite:///{home.path}/headrace.db")
         deployment = client.create_deployment(
-            flow_id=flow, name="blobs", entrypoint="headrace_flows.train.train"
+            flow_id=flow,
+            name="blobs",
+            entrypoint="headrace_flows.train.train",
+            tags=[f"headrace-{ledger.identity()}"],  # as `headrace deploy` does
         )
         self.id = client.create_flow_run_from_deployment(
             deployment, parameters={"pipeline": spec.model_dump(mode="json")}
