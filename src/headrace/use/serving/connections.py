@@ -48,6 +48,7 @@ class Connection(HttpToolsProtocol):
         self.waiting_since: float | None = self.loop.time()  # for headers
         self._header_bytes = 0
         self._has_begun = False  # a request, in these data
+        self._in_body = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection, unless there are too many."""
@@ -57,11 +58,12 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what was sent, unless it is an endless header."""
-        self._has_begun = False
+        follows_body, self._has_begun = self._in_body, False
         super().data_received(data)
         if self.waiting_since is not None:
-            # Before a request that begins in it there may be the body of another one.
-            self._header_bytes += 1 if self._has_begun else len(data)
+            # How much of the data is the body that came before is not known.
+            is_mixed = follows_body and self._has_begun
+            self._header_bytes += 1 if is_mixed else len(data)
             if self._header_bytes > HEADER_BYTES:
                 self._end(_LONG)
 
@@ -73,12 +75,17 @@ class Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """All headers have arrived, perhaps more than are taken."""
-        self.waiting_since = None
+        self.waiting_since, self._in_body = None, True
         size = len(self.url) + sum(len(name) + len(text) for name, text in self.headers)
         if size > HEADER_BYTES:
             self._end(_LONG)
             raise ValueError("the headers are too long")  # the parser stops
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """A request has arrived as a whole."""
+        self._in_body = False
+        super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is not HTTP."""
