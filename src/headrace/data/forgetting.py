@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import uuid
 from collections import Counter
 from typing import Any
@@ -34,6 +35,7 @@ from headrace.errors import IntegrityError
 from headrace.records import MANIFEST, SnapshotRecord
 
 REJECTED_SPLIT = "rejected"
+log = logging.getLogger("headrace")
 
 
 def forgotten_rows(snapshot: SnapshotRecord, forgotten: Forgotten) -> Counter[str]:
@@ -97,19 +99,44 @@ def open_snapshot(anchored: AnchoredStore, digest: str) -> SnapshotRecord | None
     return record.model_copy(update={"digest": digest})
 
 
-def delete_unrecorded(anchored: AnchoredStore) -> int:
-    """Delete the snapshots that the ledger has not recorded; returns their number.
+def delete_unrecorded(anchored: AnchoredStore, forgotten: Forgotten) -> int:
+    """Delete snapshots that killed runs have left, if they may have forgotten rows.
 
-    A killed run has left them. They may have any item, and are made again when needed.
+    A snapshot without a manifest is deleted unread. One that the ledger has not
+    recorded may belong to another ledger: it is deleted only if it has such rows, and
+    stays, with a warning, if it cannot be read.
+
+    Returns:
+        the number of deleted snapshots.
     """
-    unrecorded = [
-        name
-        for name in anchored.store.names("snapshots")
-        if not anchored.ledger.anchored_before(f"snapshots/{name}/{MANIFEST}")
-    ]
-    for name in unrecorded:
-        anchored.store.delete_folder(f"snapshots/{name}")
-    return len(unrecorded)
+    store, deleted = anchored.store, 0
+    for name in store.names("snapshots"):
+        folder = f"snapshots/{name}"
+        try:
+            manifest = store.read(f"{folder}/{MANIFEST}")
+        except FileNotFoundError:
+            goes = True
+        else:
+            is_recorded = anchored.ledger.anchored_before(f"{folder}/{MANIFEST}")
+            goes = not is_recorded and _has_rows(manifest, store.uri(folder), forgotten)
+        if goes:
+            store.delete_folder(folder)
+            deleted += 1
+    return deleted
+
+
+def _has_rows(manifest: bytes, uri: str, forgotten: Forgotten) -> bool:
+    """Whether an unrecorded snapshot has forgotten rows, as far as it can be read."""
+    try:
+        return bool(forgotten_rows(described(manifest, uri), forgotten))
+    except (ValueError, IntegrityError) as error:
+        log.warning(
+            "%s cannot be read, and the ledger has not recorded it: %s It was left as "
+            "it is and may have the rows. Delete it, unless another ledger uses it.",
+            uri,
+            error,
+        )
+        return False
 
 
 def take_out(

@@ -207,7 +207,8 @@ def _delete(
         for version in all_versions(anchored.ledger)
         if version.snapshot_digest in digests
     ]
-    counts = Counter({"snapshots without a record": delete_unrecorded(anchored)})
+    left = delete_unrecorded(anchored, forgotten)
+    counts = Counter({"snapshots without a record": left})
     log.info("forget: request logs")
     asked = requests.count(settings, forgotten.has_items)
     counts += places.delete_judged(anchored.store, forgotten)

@@ -30,6 +30,7 @@ from headrace.data.forgotten import Forgotten
 from headrace.models.engines.forms import Golden
 from headrace.models.logged.soundness.tracked import TrackedRecord, keep_record
 from headrace.planning import Plan
+from headrace.records import MANIFEST
 from headrace.stages.ingestion import ingest
 from headrace.state.ledger.holding import hold
 from headrace.state.store import Store
@@ -182,17 +183,26 @@ def test_what_a_new_pipeline_was_drafted_from_is_of_the_ledger(
     assert many.home.headrace(*forget(item)).exit_code == 0
 
 
-def test_a_snapshot_that_a_killed_run_has_left_does_not_stop_it(
-    many: Many, item: str
+def test_snapshots_that_killed_runs_have_left_are_deleted_if_they_may_have_the_item(
+    many: Many, item: str, caplog: pytest.LogCaptureFixture
 ) -> None:
+    snapshots = Path(many.settings.store) / "snapshots"
+    first = snapshots / many.first.digest
+    with_item, torn, damaged = (snapshots / (letter * 64) for letter in "abc")
+    for folder in (with_item, torn, damaged):
+        shutil.copytree(first, folder)
+    (torn / MANIFEST).unlink()
+    (damaged / MANIFEST).write_text("[]")
     data = write_blobs(many.settings.project / "more.npz", seed=99)
     spec = spec_of(many.settings.project, f"data.source='{data}'")
-    store = Store(many.settings.store)
-    left = ingest(spec.data, "image", store, many.settings)
+    without = ingest(spec.data, "image", Store(many.settings.store), many.settings)
     answer = many.home.headrace(*forget(item))
     assert answer.exit_code == 0, answer.err
-    assert answer.json["deleted"]["snapshots without a record"] == 1
-    assert not Path(many.settings.store, "snapshots", left.digest).exists()
+    assert answer.json["deleted"]["snapshots without a record"] == 2
+    assert not with_item.exists() and not torn.exists()
+    assert (snapshots / without.digest).exists(), "another ledger may use it"
+    assert damaged.exists()
+    assert f"{damaged} cannot be read" in answer.err + caplog.text
 
 
 def test_reports_are_gone_where_only_the_log_has_the_item(many: Many) -> None:
