@@ -91,7 +91,9 @@ def _opened(path: Path) -> Iterator[pq.ParquetFile]:
     try:
         with pq.ParquetFile(path) as file:
             yield file
-    except pa.ArrowException as error:
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, OSError) and error.errno:  # of the system, not of the data
+            raise
         raise IntegrityError(
             f"The request log {path} cannot be read: {error}.",
             "It may have the item. Delete it, and run the same command again.",

@@ -79,5 +79,19 @@ def test_a_file_that_cannot_be_read_is_named(settings: Settings) -> None:
         forgetting.take_out(settings, is_one)
 
 
+def test_a_file_with_damaged_rows_is_named(settings: Settings) -> None:
+    path = write(settings, [1])
+    data = bytearray(path.read_bytes())
+    file = pq.ParquetFile(path)
+    place = file.schema_arrow.get_field_index("item")
+    column = file.metadata.row_group(0).column(place)
+    start = column.dictionary_page_offset or column.data_page_offset
+    length = column.total_compressed_size
+    data[start : start + length] = b"\xff" * length
+    path.write_bytes(data)
+    with pytest.raises(IntegrityError, match=rf"{path.name} cannot be read"):
+        forgetting.take_out(settings, is_one)
+
+
 def killed(*arguments: object, **options: object) -> None:
     raise KeyboardInterrupt
