@@ -31,8 +31,9 @@ def parted(chunks: Iterator[Chunk], separator: str, source: Source) -> Iterator[
         texts += len(chunk.items)
         for place in range(len(chunk.items)):
             one = chunk.take([place])
-            is_found = is_found or mark in _as_utf_8(one.items[0])
-            parts = _documents(one, mark)
+            pieces = _as_utf_8(one.items[0]).split(mark)
+            is_found = is_found or len(pieces) > 1
+            parts = _documents(one, pieces)
             documents += len(parts.items)
             step = rows_at_once(len(one.items[0]) / max(len(parts.items), 1))
             for start in range(0, len(parts.items), step):
@@ -58,11 +59,11 @@ def _as_utf_8(text: bytes) -> bytes:
     return _with_line_feeds(text)
 
 
-def _documents(one: Chunk, mark: bytes) -> Chunk:
-    """The documents of a chunk of one text, with line ends brought to one form."""
+def _documents(one: Chunk, pieces: list[bytes]) -> Chunk:
+    """The documents of a chunk of one text, from its pieces between the separators."""
     parts = [
         (number, part)
-        for number, part in enumerate(_as_utf_8(one.items[0]).split(mark))
+        for number, part in enumerate(pieces)
         if part.strip(b" \t\n\x0b\x0c")
     ]
     count = len(parts)
