@@ -28,6 +28,7 @@ from headrace.use.retention.marking import Marked, mark
 from headrace.use.retention.roots import Policy
 
 ATTEMPTS = 5
+_MOST_DAYS = 36_500  # a date that lies further back may not exist
 _MARKERS = {"snapshots": "manifest.json", "models": "golden.npz"}
 
 Delete = Callable[[Sequence[Collected]], None]
@@ -79,9 +80,6 @@ class Others:
         prefix: str,
     ) -> None:
         self.find, self.delete, self.prefix = find, delete, prefix
-
-
-_MOST_DAYS = 36_500  # a date that lies further back may not exist
 
 
 def check_policy(policy: Policy) -> None:

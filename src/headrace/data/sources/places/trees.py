@@ -25,6 +25,7 @@ _TEXT_NOTE = re.compile(
     re.IGNORECASE,
 )
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_DRIVE = re.compile(r"[A-Za-z]:")
 _NOT_UTF8 = re.compile(r"[\ud800-\udfff]")
 _JUNK = {"__macosx", "thumbs.db", "desktop.ini"}
 
@@ -63,9 +64,6 @@ class FileTree:
     where: str
     files: Mapping[str, File]
     findings: list[Finding] = field(default_factory=list)
-
-
-_DRIVE = re.compile(r"[A-Za-z]:")
 
 
 def relative_name(name: str, where: str) -> str:
