@@ -27,7 +27,7 @@ PACKAGE = "headrace"
 _DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 ROOT = Path(__file__).parents[2]
 # Given here, since looking up an owner takes as long as all the rest.
-_DISTRIBUTIONS = {"PIL": "pillow"}
+_DISTRIBUTIONS = {"PIL": "pillow", "markdown_it": "markdown-it-py"}
 
 # Digest and imported modules, by sha256 of package and content.
 _parsed: dict[str, tuple[str, list[str]]] = {}
