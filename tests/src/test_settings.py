@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,6 +49,17 @@ def test_each_place_follows_its_variable(
     assert settings.database_url == "postgresql://db/headrace"
     assert settings.user == "ada"
     assert settings.tracking_uri == "http://mlflow:5000"
+
+
+def test_a_copied_home_does_not_use_the_postgresql_of_the_other(tmp_path: Path) -> None:
+    home, copy = tmp_path / "home", tmp_path / "copy"
+    home.mkdir()
+    recorded = {"socket": "/tmp/sockets", "home": str(home)}
+    (home / "postgres.json").write_text(json.dumps(recorded))
+    shutil.copytree(home, copy)
+    urls = [Settings(project=tmp_path, home=h).database_url for h in (home, copy)]
+    assert urls[0].endswith("/headrace?host=/tmp/sockets")
+    assert urls[1].endswith(f"/headrace?host={copy}/postgres")  # which does not run
 
 
 @pytest.mark.parametrize("name", ["job%2Fx", "what?"])

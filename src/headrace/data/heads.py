@@ -6,7 +6,7 @@ its signatures. The store, which has a login of its own, knows the newer link.
 
 from __future__ import annotations
 
-import contextlib
+import logging
 
 from pydantic import ValidationError
 
@@ -17,16 +17,23 @@ from headrace.state.signing.keys import TrustedKeys
 from headrace.state.store import Store
 
 KEY = "heads/ledger.json"
+log = logging.getLogger("headrace")
 
 
 def remember_head(settings: Settings, ledger: Ledger) -> None:
     """Keep the last signed link, if the ledger has one.
 
+    A kept link that is not in the ledger stays: it shows that the ledger is older.
+
     Raises:
         DependencyError: the ledger or the store does not answer.
     """
-    if head := ledger.signed_head():
-        Store(settings.store).write_json(KEY, head.model_dump())
+    store = Store(settings.store)
+    kept, problem = _kept(store)
+    if problem or (kept is not None and not ledger.has_link(kept)):
+        log.warning("the ledger is not as it was signed: see `headrace verify`")
+    elif head := ledger.signed_head():
+        store.write_json(KEY, head.model_dump())
 
 
 def find_rollback(settings: Settings, ledger: Ledger, trusted: TrustedKeys) -> str:
@@ -36,17 +43,22 @@ def find_rollback(settings: Settings, ledger: Ledger, trusted: TrustedKeys) -> s
         DependencyError: the ledger or the store does not answer.
     """
     store = Store(settings.store)
-    kept = None
-    with contextlib.suppress(FileNotFoundError):
-        try:
-            kept = SignedLink.model_validate_json(store.read(KEY))
-        except ValidationError:
-            return f"{store.uri(KEY)} was changed: it is not a signed link"
+    kept, problem = _kept(store)
     if kept is None or ledger.has_link(kept):
-        return ""
+        return problem
     if not kept.is_accepted(trusted):
         return f"{store.uri(KEY)} was changed, or another key has signed it"
     return (
         f"link {kept.number}, which was signed and is kept in {store.uri(KEY)}, is not "
         "in its chain: an older ledger was put in its place"
     )
+
+
+def _kept(store: Store) -> tuple[SignedLink | None, str]:
+    """The link that the store has, and why it cannot be read."""
+    try:
+        return SignedLink.model_validate_json(store.read(KEY)), ""
+    except FileNotFoundError:
+        return None, ""
+    except ValidationError:
+        return None, f"{store.uri(KEY)} was changed: it is not a signed link"

@@ -32,12 +32,13 @@ from headrace.state.disk import disk_errors
 from headrace.state.ledger import Ledger, ledger_exists
 from headrace.state.ledger.leases import Leases, lease_busy
 from headrace.state.store import Store
+from headrace.state.tracking.artifacts import local_path
 from headrace.use.verification import Verification, verify
 
 # In a home: what is a part of its own, or belongs to servers that run there.
 _APART = (
     *("store", "mlartifacts", "headrace.db*", "mlflow.*", "postgres*", "sqlite"),
-    *("up.*", "*.log*", "*.lock"),
+    *("up.*", "*.log*", "*.lock", "*.sock"),
 )
 _STORES = ("store", "artifacts")
 _TRACKING = "MLFLOW_TRACKING_URI"
@@ -114,8 +115,8 @@ def migrate(
     old = _places(settings)
     with _settings_in(settings, destination) as target:
         new = _places(target)
-        name = str(destination.home or new["home"])
-        final = {part: text.replace(new["home"], name) for part, text in new.items()}
+        home = str(destination.home or new["home"])
+        final = {part: _moved(text, new["home"], home) for part, text in new.items()}
         parts = tuple(
             Part(
                 name=part,
@@ -197,6 +198,18 @@ def _settings_in(settings: Settings, destination: Destination) -> Iterator[Setti
         yield Settings(**values)
 
 
+def _moved(text: str, home: str, target: str) -> str:
+    """A place in a home as it is in another home: a path, or a URI of one."""
+    uri, target_uri = Path(home).as_uri(), Path(target).as_uri()
+    return text.replace(uri, target_uri).replace(home, target)
+
+
+def _store(name: str, places: dict[str, str]) -> Store:
+    """The store at one of `_places`; MLflow's URIs of local paths are quoted."""
+    uri = places[name]
+    return Store(str(local_path(uri) or uri) if name == "artifacts" else uri)
+
+
 def _check_target(
     old: dict[str, str],
     new: dict[str, str],
@@ -222,8 +235,8 @@ def _check_target(
             "Stop it, and set MLFLOW_TRACKING_URI to its database.",
         )
     for name in moved.intersection(_STORES):
-        target = Store(new[name])
-        if strange := set(target.keys()) - set(Store(old[name]).keys()):
+        target = _store(name, new)
+        if strange := set(target.keys()) - set(_store(name, old).keys()):
             raise UsageError(
                 f"{target.uri(min(strange))} is there, and is not of this home.",
                 "Name an empty place.",
@@ -248,7 +261,7 @@ def _copy(
     for name in _STORES:
         if old[name] != new[name]:
             log.info("migrate: %s", name)
-            Store(old[name]).copy_all(Store(new[name]))
+            _store(name, old).copy_all(_store(name, new))
     if old["ledger"] != new["ledger"]:
         log.info("migrate: the ledger")
         copy_ledger(old["ledger"], new["ledger"])

@@ -171,7 +171,7 @@ class Watch:
 
     def _see_champion(self, version: Version, ledger: Ledger) -> Iterator[Seen]:
         settings, model, number = self._settings, version.model, version.version
-        for what, why in self._see_registry(version):
+        for what, why in self._see_registry(version, ledger):
             yield Seen(model, what, why, number)
         is_busy = any(
             lease.name == model and lease.state != "ended"
@@ -186,7 +186,9 @@ class Watch:
         if problem := find_data_problem(version, settings, ledger):
             yield Seen(model, "snapshot", problem, number)
 
-    def _see_registry(self, version: Version) -> Iterator[tuple[str, str]]:
+    def _see_registry(
+        self, version: Version, ledger: Ledger
+    ) -> Iterator[tuple[str, str]]:
         """Whether the alias was moved; without a database also what was deleted."""
         model, number = version.model, version.version
         url = database_of(self._settings)
@@ -206,7 +208,7 @@ class Watch:
             yield (
                 "alias champion",
                 f"MLflow's alias champion of {model} is on {_named(present)}, and the "
-                f"ledger has {_named(number)}.",
+                f"ledger has {_named(number)}.{_of_a_kill(present, model, ledger)}",
             )
 
     def _record(
@@ -321,6 +323,16 @@ def _is_new(seen: Seen, last: Tampering | None) -> bool:
 def _by_watch(last: Tampering, **update: str) -> Tampering:
     values = last.model_dump(exclude={"when", "step"}) | {"who": WATCHER, **update}
     return Tampering(**values)
+
+
+def _of_a_kill(present: int | None, model: str, ledger: Ledger) -> str:
+    """What else may have left an alias where it is; empty if nothing."""
+    if present != ledger.history(model)[-1].from_version:
+        return ""
+    return (
+        " A promotion or rollback that was killed leaves it so, too: `headrace repair "
+        f"{model}` sets it."
+    )
 
 
 def _named(version: int | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sqlite3
 import uuid
 from pathlib import Path
@@ -58,16 +59,21 @@ def databases(postgres: str) -> Destination:
     return Destination(database_url=ledger, tracking_uri=mlflow)
 
 
-def test_a_home_goes_to_another_folder(trained: Trained, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["home", "a höme #1; +2"])
+def test_a_home_goes_to_another_folder(
+    trained: Trained, tmp_path: Path, name: str
+) -> None:
     before = verify(trained.settings)
-    place = tmp_path / "elsewhere" / "home"
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(trained.settings.home / "prefork.sock"))  # of an `up`
+    place = tmp_path / "elsewhere" / name
     migration = migrate(trained.settings, Destination(home=place))
     assert migration.status == "migrated"
     assert {part.name for part in migration.parts} == {
         *("home", "store", "artifacts", "ledger", "mlflow")
     }
     assert migration.environment == {"HEADRACE_HOME": str(place)}
-    assert [path.name for path in place.parent.iterdir()] == ["home"]
+    assert [path.name for path in place.parent.iterdir()] == [name]
     after = verify(settings_at(trained, place))
     assert (after.status, after.chain, after.checked) == (
         *("ok", before.chain, before.checked),

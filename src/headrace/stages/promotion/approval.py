@@ -267,6 +267,7 @@ def promote_by_hand(
         require = ledger.require_evidence
         evidence = judge(row, champion) if judge else require(model, row.version, now)
         _check_mode(ledger, evidence)
+        _check_approved(ledger, evidence)
         number = evidence.id
     require_sound(row, settings)
     require_signed(row, settings, ledger)
@@ -293,6 +294,25 @@ def _check_approval(ledger: Ledger, row: Version) -> None:
     raise PromotionError(
         f"Version {row.version} of {row.model} {state}.",
         f"Decide with `headrace approve {row.model} {row.version} --reason TEXT`, or "
+        "overrule with --force --reason TEXT.",
+    )
+
+
+def _check_approved(ledger: Ledger, evidence: Evidence) -> None:
+    """Raise PromotionError if an approval no longer counts; see `approve`."""
+    model, version = evidence.model, evidence.version
+    approval = ledger.approval(model, version)
+    if approval is None:
+        return
+    if rolled_back := ledger.was_rolled_back(model, version):
+        since = f"was rolled back by {rolled_back.who} since"
+    elif not is_approved(approval, evidence):
+        since = "has been evaluated anew since"
+    else:
+        return
+    raise PromotionError(
+        f"Version {version} of {model} was approved by {approval.who}, but {since}.",
+        f"Decide again with `headrace approve {model} {version} --reason TEXT`, or "
         "overrule with --force --reason TEXT.",
     )
 

@@ -81,7 +81,7 @@ class LedgerCopy:
             IntegrityError: the copy is not one of this ledger.
             DependencyError: the store or the database does not answer.
         """
-        copied = self._last_number()
+        copied = len(self._copied)
         with self._database.reading() as connection:
             newer = tables.CHAIN.c.number > copied
             links = _rows(connection, tables.CHAIN, newer, order="number")
@@ -148,11 +148,6 @@ class LedgerCopy:
             for name in names:
                 tables.add_triggers(connection, _ALL[name])
         return edits
-
-    def _last_number(self) -> int:
-        names = self._store.names(FOLDER)
-        numbers = [n.removesuffix(".json").rpartition("-")[2] for n in names]
-        return max((int(n) for n in numbers if n.isdecimal()), default=0)
 
     @cached_property
     def _copied(self) -> list[Row]:

@@ -14,18 +14,21 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from headrace.errors import DependencyError, UsageError
+from headrace.errors import DependencyError, IntegrityError, UsageError
 from headrace.progress import counted
 from headrace.records import Record
 from headrace.settings import Settings
 from headrace.state.ledger import Ledger
 from headrace.state.ledger.collections import Collected, Outdated
+from headrace.state.ledger.copies import LedgerCopy
+from headrace.state.signing.keys import trusted_keys
 from headrace.state.store import Store
 from headrace.state.tracking.disposal import Disposal
 from headrace.use.requests.files import root_of
 from headrace.use.retention.alone import alone
 from headrace.use.retention.marking import Marked, mark
 from headrace.use.retention.roots import Policy
+from headrace.use.verification.signatures import check_ledger as check_signatures
 
 ATTEMPTS = 5
 _MOST_DAYS = 36_500  # a date that lies further back may not exist
@@ -107,10 +110,12 @@ def collect(
         others: further places.
 
     Raises:
+        IntegrityError: the ledger was changed, or an older one is in its place.
         DependencyError: another collection runs, the ledger was changed meanwhile, or
             a place does not answer.
     """
     ledger, disposal = Ledger(settings.database_url), Disposal(settings)
+    _check_ledger(settings, ledger)
     if dry_run:
         return _result(_mark(settings, ledger, disposal, policy, others), True, None)
     with alone(settings, "gc"):
@@ -125,6 +130,20 @@ def collect(
         "Nothing was deleted. Run `headrace gc` again when less is going on.",
         was_retried=True,
     )
+
+
+def _check_ledger(settings: Settings, ledger: Ledger) -> None:
+    """Raise IntegrityError if the ledger cannot say what is needed.
+
+    What a ledger lacks would be deleted as needed by nothing.
+    """
+    chain, trusted = ledger.walk_chain(), trusted_keys(settings)
+    if problem := chain.problem or check_signatures(settings, ledger, trusted)[1]:
+        raise IntegrityError(
+            f"The ledger does not tell what is needed: {problem}.",
+            "Nothing was deleted. See `headrace verify`.",
+        )
+    LedgerCopy(settings.database_url, Store(settings.store)).check()
 
 
 def _mark(

@@ -112,9 +112,8 @@ class Checks:
         needed, golden = self._data_of_champions(models), dict[str, str]()
         for key, digest in counted(self._anchors(model).items(), "verify", "files"):
             kind = _KINDS.get(key.partition("/")[0], key.partition("/")[0])
-            try:
-                data = self._store.read(key)
-            except FileNotFoundError:
+            data = self._read(key, digest)
+            if data is None:
                 if kind != "checkpoints":  # they are deleted after their training
                     self.missing[kind] += 1
                 if key in needed:
@@ -124,7 +123,7 @@ class Checks:
                         f"{self._store.uri(key)} is gone: the data of {needed[key]}, "
                         "the champion.",
                         f"Run `headrace run {name}`, which reads the data again.",
-                    ) from None
+                    )
                 continue
             saved = _parsed(data) if kind == _KINDS["stages"] else {}
             if model and saved and saved.get("pipeline") != model:
@@ -135,6 +134,20 @@ class Checks:
             if saved.get("stage") == "train" and isinstance(record, dict):
                 golden[str(record.get("run_id"))] = str(record.get("golden_digest"))
         return golden
+
+    def _read(self, key: str, digest: str) -> bytes | None:
+        """The bytes of a file; None where it is gone, or has yet to be replaced.
+
+        A file is recorded before it is written. A process that was killed in between
+        leaves what was recorded earlier, which nothing reads.
+        """
+        try:
+            data = self._store.read(key)
+        except FileNotFoundError:
+            return None
+        actual = hashlib.sha256(data).hexdigest()
+        is_earlier = actual != digest and actual in self._ledger.anchored_before(key)
+        return None if is_earlier else data
 
     def _compare(self, key: str, data: bytes, digest: str) -> None:
         """Compare a file with its digest; a snapshot is read to the last item."""

@@ -175,6 +175,8 @@ def test_after_a_rollback_the_old_word_promotes_nothing(asked: Asked) -> None:
     eve = asked.as_user("eve@lab")
     with pytest.raises(UsageError, match="rolled back by joan@lab"):
         approval.approve("blobs", 2, eve, reason=" ")
+    with pytest.raises(PromotionError, match="but was rolled back by joan@lab since"):
+        promote_by_hand("blobs", 2, eve, force=False, reason="it is fast now")
     assert asked.champion == 1
     entry, new = approval.approve("blobs", 2, eve, reason="it is fast now")
     assert (entry.who, new, asked.champion) == ("eve@lab", True, 2)

@@ -27,7 +27,7 @@ def test_rows_that_two_processes_have_copied_count_once(
 ) -> None:
     fill(ledger, 1)
     with monkeypatch.context() as patch:
-        patch.setattr(LedgerCopy, "_last_number", lambda _: 0)  # both begin at once
+        patch.setattr(LedgerCopy, "_copied", [])  # both begin at once
         copied = copy_of(tmp_path, store).keep()
         ledger.add_version(a_version(2))
         assert copy_of(tmp_path, store).keep() == copied + 1
@@ -39,3 +39,19 @@ def test_rows_that_two_processes_have_copied_count_once(
     copy_of(tmp_path, store).restore()
     assert ledger.walk_chain().problem == ""
     assert [row.run_id for row in ledger.versions("digits")] == ["run1", "run2", "run3"]
+
+
+def test_what_follows_a_damaged_file_is_copied_anew(
+    ledger: Ledger, tmp_path: Path, store: Store
+) -> None:
+    fill(ledger, 1)
+    copy_of(tmp_path, store).keep()
+    ledger.add_version(a_version(2))
+    copy_of(tmp_path, store).keep()
+    first, _ = store.names("ledger")
+    store.write(f"ledger/{first}", b"[")
+    rows = copy_of(tmp_path, store).keep()
+    assert rows == ledger.walk_chain().rows
+    without_triggers(url_of(tmp_path), "UPDATE versions SET run_id = 'x'")
+    copy_of(tmp_path, store).restore()
+    assert [row.run_id for row in ledger.versions("digits")] == ["run1", "run2"]

@@ -179,6 +179,9 @@ def test_an_older_ledger_is_found_out_by_the_store(
     assert signed.check_signatures(trusted).problem == ""
     problem = find_rollback(settings, signed, trusted)
     assert "an older ledger was put in its place" in problem
+    signed.anchor({"stages/b.json": "b" * 64})
+    remember_head(settings, signed)  # the later link stays
+    assert find_rollback(settings, signed, trusted) == problem
     file = tmp_path / "s" / "heads" / "ledger.json"
     file.write_text(file.read_text().replace('"number": 7', '"number": 9'))
     assert "was changed" in find_rollback(settings, signed, trusted)

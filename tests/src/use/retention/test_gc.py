@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -11,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.attacks.test_ledger import without_triggers
 from tests.src.use.retention.conftest import Many
 
 from headrace.models.logged.loading import load_version
 from headrace.state.ledger import holding
+from headrace.state.ledger.copies import keep_rows
 from headrace.state.ledger.holding import (
     COLLECTING,
     heartbeat,
@@ -165,6 +169,33 @@ def test_a_killed_collection_loses_nothing_and_the_next_one_ends_it(
     check_rest_is_gone(many)
     check_needed(many)
     assert many.home.headrace(*ALL).json["collected"] == []
+
+
+@pytest.mark.parametrize("is_changed", [False, True])
+def test_with_an_older_or_changed_ledger_nothing_is_deleted(
+    many: Many, is_changed: bool
+) -> None:
+    """What an older one does not know would be deleted as needed by nothing."""
+    home, database = many.home, many.home.path / "headrace.db"
+    keep_rows(many.settings)
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        old = many.home.path / "old.db"
+        connection.execute("VACUUM INTO ?", [str(old)])
+    promoted = home.headrace("promote", "blobs", "4", "--force", "--reason", "it")
+    assert promoted.exit_code == 0, promoted.out
+    keep_rows(many.settings)
+    before = many.files
+    if is_changed:
+        change = "UPDATE versions SET run_id = 'x' WHERE version = 2"
+        without_triggers(many.settings.database_url, change)
+    else:
+        old.replace(database)
+        for end in ("-wal", "-shm"):
+            database.with_name(f"headrace.db{end}").unlink(missing_ok=True)
+    answer = home.headrace(*ALL)
+    assert answer.exit_code == 1
+    assert "ledger" in answer.out.casefold()
+    assert many.files == before
 
 
 def test_what_a_run_in_progress_may_use_is_kept(many: Many) -> None:
