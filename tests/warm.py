@@ -20,6 +20,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -100,6 +101,7 @@ class Forked(children.Forked):
                     stream = os.open(os.devnull, os.O_RDWR)
                     stack.callback(os.close, stream)
                 streams.append(stream if isinstance(stream, int) else stream.fileno())
+            self._lock = threading.Lock()
             self._ended, writing = os.pipe()
             stack.callback(os.close, writing)
             file = stack.enter_context(open(os.memfd_create("order"), "w+"))

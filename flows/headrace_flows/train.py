@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from prefect import State, flow, tags
+from prefect.exceptions import TerminationSignal
 from prefect.runtime import deployment, flow_run
 from prefect.settings import (
     PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
@@ -80,6 +81,10 @@ def train(
         raise
     except KeyboardInterrupt:
         return Cancelled(message="Interrupted by the user.")
+    except TerminationSignal:
+        if current.get(None) is None:  # a worker's: Prefect may run it again
+            raise
+        return Cancelled(message="Ended by a termination signal.")
 
 
 def prepare_serving(run: Run, registration: RegistrationRecord) -> None:

@@ -20,6 +20,7 @@ PRIVATE_FOLDER, PRIVATE_FILE = 0o700, 0o600
 _TRAVERSABLE = 0o711
 _POSTGRES = "postgres"
 _OTHERS = 0o077
+_OF_A_DISK = {"lost+found"}  # there where the folder is a disk of its own
 
 log = logging.getLogger("headrace")
 
@@ -33,7 +34,8 @@ def prepare(home: Path, *, is_chosen: bool) -> None:
 
     Raises:
         UsageError: it was made by another version, belongs to another user and was
-            not named, cannot be created, or has a path that no URL can have.
+            not named, cannot be created, has a path that no URL can have, or is a
+            folder of other files that others can access.
         DependencyError: its disk is full.
     """
     marker = home / "format"
@@ -51,6 +53,7 @@ def prepare(home: Path, *, is_chosen: bool) -> None:
         elif (ledger := home / "headrace.db").exists() and ledger.stat().st_size:
             version = "0"
         else:
+            _check_unused(home)
             make_private(home)
             temporary = home / f".format.{os.getpid()}"
             temporary.write_text(HOME_FORMAT + "\n", encoding="utf-8")
@@ -69,6 +72,19 @@ def prepare(home: Path, *, is_chosen: bool) -> None:
             "Use the Headrace that made it, or set HEADRACE_HOME to a new folder.",
         )
     _restrict_access(home)
+
+
+def _check_unused(home: Path) -> None:
+    """Refuse a folder of other files, which would be closed to those who use them."""
+    if not home.is_dir() or not stat.S_IMODE(home.stat().st_mode) & _OTHERS:
+        return
+    others = sorted({path.name for path in home.iterdir()} - _OF_A_DISK)
+    if others:
+        raise UsageError(
+            f"The folder {home} is no home, and has other files ({others[0]}).",
+            "Set HEADRACE_HOME to a new or an empty folder. Only you will have access "
+            "to it.",
+        )
 
 
 def make_private(folder: Path) -> None:

@@ -98,7 +98,9 @@ def _home_database(home: Path, name: str) -> str:
 class Settings(BaseSettings):
     """Locations and limits, set by the environment variables ``HEADRACE_<NAME>``."""
 
-    model_config = SettingsConfigDict(env_prefix="HEADRACE_", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="HEADRACE_", env_ignore_empty=True, frozen=True
+    )
 
     project: Path = Field(
         default_factory=lambda: find_project(Path.cwd()),
@@ -251,11 +253,6 @@ class Settings(BaseSettings):
             f"The setting HEADRACE_{field.upper()} is {value}: {message}.",
             "Correct it, or leave it out.",
         )
-
-    @field_validator("data", mode="before")
-    @classmethod
-    def _empty_is_none(cls, value: Any) -> Any:
-        return None if value == "" else value
 
     @field_validator("privacy_seed")
     @classmethod

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,14 +20,14 @@ if TYPE_CHECKING:
     from headrace.use.comparison import Comparison
 
 _COLUMNS = (
-    *("pipeline", "champion", "result", "versions", "newest (UTC)"),
+    *("pipeline", "champion", "result", "versions", "last run (UTC)"),
     *("waits for approval", "schedule", "folder"),
 )
 _KINDS = {"spec": "pipeline file", "lock": "library", "device": "execution"}
 
 
 def list_() -> None:
-    """The pipelines, their champion and their newest version."""
+    """The pipelines, each with its champion and its last run."""
     from headrace.settings import Settings
     from headrace.spec.folders import pipeline_names
     from headrace.state.ledger.anchors import Deployments
@@ -35,6 +36,7 @@ def list_() -> None:
     has_ledger = pipelines.has_ledger(settings)
     ledger = pipelines.open_ledger() if has_ledger else None
     deployed = Deployments(settings.database_url).all() if has_ledger else {}
+    began = _beginnings(settings) if has_ledger else {}
     rows, folders = [], pipeline_names(settings)
     for name in sorted({*folders, *(ledger.models() if ledger else ())}):
         champion = ledger.champion(name) if ledger else None
@@ -50,7 +52,7 @@ def list_() -> None:
             "since": champion.entry.when if champion else None,
             "versions": len(versions),
             "waiting": [w.model_dump(include={"version", "expires"}) for w in waits],
-            "last_run": versions[-1].created if versions else None,
+            "last_run": _last_run(began.get(name), versions),
             "schedule": pipelines.schedule_of(folder) if folder else None,
             "deployed": f"train/{name}" in deployed,
             "folder": str(folder) if folder else None,
@@ -59,6 +61,21 @@ def list_() -> None:
     home, notice = str(settings.home.absolute()), _nothing_here(settings)
     value = {"home": home, "pipelines": rows, "notice": notice}
     answer(value, lambda: _show_pipelines(value, settings))
+
+
+def _beginnings(settings: Settings) -> dict[str, float]:
+    """When the last run of each pipeline began, in seconds since 1970."""
+    from headrace.state.ledger.leases import Leases
+
+    leases, _ = Leases(settings.database_url).all()  # oldest first
+    return {lease.name: lease.acquired for lease in leases}
+
+
+def _last_run(began: float | None, versions: Sequence[Version]) -> str | None:
+    """ISO 8601, UTC; None if there was none. A migrated home has versions only."""
+    times = [datetime.fromtimestamp(began, UTC)] if began else []
+    times += [datetime.fromisoformat(version.created) for version in versions[-1:]]
+    return max(times).isoformat(timespec="milliseconds") if times else None
 
 
 def _show_pipelines(value: dict[str, Any], settings: Settings) -> None:
@@ -77,7 +94,7 @@ def _show_pipelines(value: dict[str, Any], settings: Settings) -> None:
         ]
         is_packaged = folder and pipelines.is_packaged(Path(folder), settings)
         tables[bool(is_packaged)].append(row)
-    order = ["folder", "versions", "newest (UTC)", "schedule"]
+    order = ["folder", "versions", "last run (UTC)", "schedule"]
     for is_packaged, rows in tables.items():
         if rows and is_packaged:
             show_text("comes with Headrace:", style="dim")

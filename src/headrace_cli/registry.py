@@ -43,7 +43,6 @@ def promote(
     """
     from headrace.planning.judging import judge
     from headrace.stages.promotion.approval import promote_by_hand
-    from headrace.state.ledger import Ledger
 
     settings = prepared()
     by_law = partial(judge, settings)
@@ -53,7 +52,7 @@ def promote(
     state = "promoted" if new else "is the champion already"
     if new and entry.forced:
         state = "promoted by force"
-    described = _describe_history(model, Ledger(settings.database_url))[entry.sequence]
+    described = _describe(entry, settings)
     if described["overrides"]:
         state += f"; its run overrode {', '.join(described['overrides'])}"
     value = {
@@ -79,7 +78,7 @@ def rollback(model: ModelArgument, reason: ReasonOption = "") -> None:
         "status": "rolled_back",
         "version": entry.to_version,
         "reason": f"version {entry.to_version} is the champion again",
-        "entry": _describe_entry(entry),
+        "entry": _describe(entry, settings),
     }
     more = f"version {entry.from_version} is not promoted again by itself"
     answer(value, f"{model}: {value['reason']}; {more}.")
@@ -122,7 +121,7 @@ def approve(
     value = {
         "status": "promoted" if new else "unchanged",
         "reason": f"version {number} {outcome}",
-        "entry": _describe_entry(entry),
+        "entry": _describe(entry, settings),
     }
     _resume(model, number, value, settings)
 
@@ -175,10 +174,12 @@ def _resume(
     answer(value, "\n".join(lines))
 
 
-def _describe_entry(entry: Entry) -> dict[str, Any]:
+def _describe(entry: Entry, settings: Settings) -> dict[str, Any]:
     """An entry of the ledger, as every command shows it."""
-    fields = entry.model_dump(exclude={"model"})
-    return {_SHORT.get(name, name): value for name, value in fields.items()}
+    from headrace.state.ledger import Ledger
+
+    ledger = Ledger(settings.database_url)
+    return _describe_history(entry.model, ledger)[entry.sequence]
 
 
 def _describe_history(model: str, ledger: Ledger) -> dict[int, dict[str, Any]]:
@@ -200,8 +201,9 @@ def _describe_history(model: str, ledger: Ledger) -> dict[int, dict[str, Any]]:
             committed[entry.to_version] = new = law.get("committed", {})
             changed = changes(committed.get(champion, {}), new)
         champion = entry.to_version
+        fields = entry.model_dump(exclude={"model"})
         described[entry.sequence] = {
-            **_describe_entry(entry),
+            **{_SHORT.get(name, name): value for name, value in fields.items()},
             "law": row.law_digest if row else None,
             "law_changes": [_change(change) for change in changed],
             "overrides": list(row.overrides) if row else [],

@@ -53,6 +53,10 @@ def test_bad_data_is_refused_before_any_training(
     )
     assert str(place) in found["reason"]
     stage = "ingest" if fault == "cut short" else "validate"
+    rows = home.headrace("list", "--json").json["pipelines"]
+    [listed] = (row for row in rows if row["name"] == "blobs")
+    began = stage == "validate"  # the other one ended before it had the lease
+    assert (listed["versions"], listed["last_run"] is not None) == (0, began)
     done = states(found)
     assert done[stage] == "failed"
     assert [name for name, state in done.items() if state == "skipped"] == (

@@ -43,7 +43,7 @@ class Watched:
 @pytest.fixture
 def started(home: Home, mlflow_database: Path) -> Iterator[Watched]:
     """A long run in a process of its own, with a temporary server."""
-    home.path.mkdir()
+    home.path.mkdir(mode=0o700)
     (home.path / "mlflow.db").write_bytes(mlflow_database.read_bytes())
     watched = Watched(home.start(*LONG))
     yield watched
@@ -65,12 +65,13 @@ def wait_until_gone(processes: list[psutil.Process]) -> list[psutil.Process]:
     return list(alive)
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_during_training_cancels_everywhere(
-    home: Home, started: Watched
+    home: Home, started: Watched, number: signal.Signals
 ) -> None:
     started.wait_for("epoch 1/10000")
     children = psutil.Process(started.process.pid).children(recursive=True)
-    started.process.send_signal(signal.SIGINT)
+    started.process.send_signal(number)
     out = started.process.stdout.read() if started.process.stdout else ""
     assert started.process.wait(timeout=600) == 130, "".join(started.lines)
     assert out.count("\n") == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import stat
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -68,6 +69,32 @@ def test_a_path_that_no_url_can_have_is_refused(tmp_path: Path, name: str) -> No
     with pytest.raises(UsageError, match=r"has % or \? in its path"):
         settings.prepare_home()
     assert not (tmp_path / name).exists()
+
+
+def test_a_variable_without_a_value_is_not_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HOME", "STORE", "USER", "DATA", "WATCH_SECONDS"):
+        monkeypatch.setenv(f"HEADRACE_{name}", "")
+    settings = Settings(project=tmp_path)
+    assert settings.home == tmp_path / ".headrace"
+    assert settings.store == str(tmp_path / ".headrace" / "store")
+    assert "@" in settings.user
+    assert settings.data is None
+
+
+def test_a_folder_of_other_files_does_not_become_a_home(tmp_path: Path) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir(mode=0o755)
+    (shared / "theirs.txt").touch()
+    settings = Settings(project=tmp_path, home=shared)
+    with pytest.raises(UsageError, match=r"has other files \(theirs.txt\)"):
+        settings.prepare_home()
+    assert stat.S_IMODE(shared.stat().st_mode) == 0o755
+    assert [path.name for path in shared.iterdir()] == ["theirs.txt"]
+    (shared / "theirs.txt").rename(shared / "lost+found")  # of the disk itself
+    settings.prepare_home()
+    assert stat.S_IMODE(shared.stat().st_mode) == 0o700
 
 
 def test_preparing_a_home_twice_changes_nothing(tmp_path: Path) -> None:

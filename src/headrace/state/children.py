@@ -78,6 +78,7 @@ class Forked:
     ) -> None:
         self.returncode: int | None = None
         self.stdin = stdin
+        self._lock = threading.Lock()
         self._ended, held = os.pipe()  # the process holds one end until it ends
         self.pid = os.fork()
         if self.pid == 0:
@@ -97,8 +98,10 @@ class Forked:
             poll.register(self._ended)
             if not poll.poll(None if timeout is None else timeout * 1000):
                 raise subprocess.TimeoutExpired("a forked process", timeout or 0)
-            self.returncode = self._code()
-            os.close(self._ended)
+            with self._lock:  # a process can be waited for only once
+                if self.returncode is None:
+                    self.returncode = self._code()
+                    os.close(self._ended)
         return self.returncode
 
     def _code(self) -> int:

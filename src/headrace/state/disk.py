@@ -61,6 +61,8 @@ def disk_error(error: OSError, where: str) -> HeadraceError | None:
         number, reason = errno.ENOSPC, os.strerror(errno.ENOSPC)  # of copytree
     if number in _DISK_ERRORS:
         full = ": the disk is full" if number in _FULL else ""
+        if number == errno.ENOSPC and _has_no_inode(where):
+            full = ": its file system can have no more files"
         return DependencyError(
             f"Writing to {where} failed: {reason}{_free(where)}{full}.",
             _MAKE_ROOM,
@@ -91,6 +93,14 @@ def is_full(where: str, needed_bytes: int = _MIN_FREE) -> bool:
     """Whether a disk has fewer free bytes than needed."""
     with contextlib.suppress(OSError):
         return shutil.disk_usage(where).free < needed_bytes
+    return False
+
+
+def _has_no_inode(where: str) -> bool:
+    """Whether a file system counts its files, and has no room for another one."""
+    with contextlib.suppress(OSError):
+        status = os.statvfs(where)
+        return status.f_files > 0 and status.f_favail == 0
     return False
 
 

@@ -242,6 +242,12 @@ def storage_options(uri: str, settings: Settings) -> dict[str, Any]:
     return {protocol: options for protocol, options in by_protocol.items() if options}
 
 
+def check_options(settings: Settings) -> None:
+    """Raise UsageError if the setting of options has another form."""
+    if text := settings.storage_options.get_secret_value().strip():
+        _parse(text)
+
+
 def _options(uri: str, table: dict[str, dict[str, Any]]) -> dict[str, Any]:
     prefixes = [key for key in table if "://" in key and _has_prefix(uri, key)]
     options = table[max(prefixes, key=len)] if prefixes else {}

@@ -8,7 +8,7 @@ from threading import Thread
 
 import httpx
 
-from headrace.errors import DependencyError
+from headrace.errors import DependencyError, HeadraceError
 from headrace.settings import Settings
 from headrace_ops.doctor import checks
 from headrace_ops.doctor.checks import Check, unreachable, wrong
@@ -49,6 +49,8 @@ def examine(settings: Settings) -> list[Check]:
             results[name].extend([rows] if isinstance(rows, Check) else rows)
         except DependencyError as error:
             results[name].append(unreachable(name, error.message, error.action))
+        except HeadraceError as error:
+            results[name].append(wrong(name, error.message, error.action))
         except Exception as error:  # a failed check hides no other
             fix = "Read the message; the other lines may explain it."
             state = unreachable if isinstance(error, httpx.HTTPError) else wrong

@@ -22,6 +22,7 @@ from headrace.records import Record, Shown
 from headrace.settings import Settings, variable
 from headrace.spec import load_spec
 from headrace.spec.folders import pipeline_names
+from headrace.state.remote import check_options
 
 _HEAVY = ("prefect", "mlflow", "keras", "tensorflow", "great_expectations")
 _OFF, _ON = {"0", "false", "no", "off"}, {"1", "true", "yes", "on"}
@@ -108,6 +109,7 @@ def check_home(settings: Settings) -> Check:
 
 def check_store(settings: Settings) -> Check:
     """The store. A remote one is checked by writing and deleting an object."""
+    check_options(settings)
     if "://" in settings.store:
         return _try_store(settings.store)
     folder = Path(settings.store).absolute()

@@ -85,7 +85,7 @@ def check_database(name: str, url: str, settings: Settings) -> Iterator[Check]:
 def _check_file(name: str, path: Path) -> Check:
     if not path.exists():
         return ok(name, f"{path}, created by the first run")
-    from headrace.state.ledger.engines import is_read_only
+    from headrace.state.ledger.engines import is_out_of_room, is_read_only
 
     message = f"SQLite {path}"
     if is_read_only(path):
@@ -97,6 +97,8 @@ def _check_file(name: str, path: Path) -> Check:
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     except sqlite3.OperationalError as error:
         fix = "End the process that locks it, or use `headrace up --postgres`."
+        if is_out_of_room(str(path), str(error)):
+            fix = "Its disk is full: make room."
         return unreachable(name, f"{message}: {error}", fix)
     except sqlite3.DatabaseError as error:
         fix = "Restore it from a backup, or move it away to start a new one."

@@ -173,6 +173,17 @@ def test_what_is_configured_wrongly_is_exit_2(
     assert "MLFLOW_TRACKING_URI" in mlflow["fix"]
 
 
+def test_options_that_are_no_json_are_wrong(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEADRACE_STORAGE_OPTIONS", "{canary")
+    answer = home.headrace("doctor", "--json")
+    assert answer.exit_code == 2
+    store = next(c for c in answer.json["checks"] if c["name"] == "store")
+    assert "HEADRACE_STORAGE_OPTIONS is not valid JSON" in store["seen"]
+    assert "canary" not in answer.out
+
+
 @pytest.mark.parametrize(
     ("server", "state"), [("", "ok"), ("3.6.1", "wrong"), ("3.999.1", "hint")]
 )

@@ -114,6 +114,18 @@ def test_a_fork_of_a_fork_writes_where_that_one_does(tmp_path: Path) -> None:
 
 
 @linux_only
+def test_threads_that_wait_for_a_fork_all_get_its_code(tmp_path: Path) -> None:
+    code = (
+        "from concurrent.futures import ThreadPoolExecutor\n"
+        "short = fork(lambda: time.sleep(0.3) or sys.exit(3))\n"
+        "with ThreadPoolExecutor(8) as threads:\n"
+        "    waits = [threads.submit(short.wait, 60) for _ in range(8)]\n"
+        "    print({wait.result() for wait in waits})\n"
+    )
+    assert forked(code, tmp_path)[0] == "{3}"
+
+
+@linux_only
 def test_a_fork_that_runs_on_can_be_ended(tmp_path: Path) -> None:
     code = (
         "signal.signal(signal.SIGTERM, lambda *_: None)\n"

@@ -14,7 +14,12 @@ import pytest
 import sqlalchemy
 from mlflow.exceptions import MlflowException
 
-from headrace.errors import DependencyError, IntegrityError, NotFoundError
+from headrace.errors import (
+    DependencyError,
+    IntegrityError,
+    NotFoundError,
+    UsageError,
+)
 from headrace.settings import Settings
 from headrace.spec.files import flatten
 from headrace.state.processes import this_process
@@ -156,6 +161,14 @@ def test_a_server_that_does_not_answer_is_told_soon(
         tracking.experiment("blobs")
     # MLflow by itself would try for minutes.
     assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "2"
+
+
+def test_a_uri_that_is_none_is_a_mistake(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "foo")
+    with pytest.raises(UsageError, match="MLFLOW_TRACKING_URI is 'foo'"):
+        Tracking(settings).experiment("blobs")
 
 
 def test_a_locked_database_is_told(settings: Settings) -> None:

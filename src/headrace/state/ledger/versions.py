@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -114,6 +115,12 @@ class Versions:
         """The version with the highest number; raises NotFoundError."""
         if versions := self.versions(model):
             return versions[-1]
+        name = re.split("[/@]", model)[0]
+        if name != model and name in self.models():
+            raise NotFoundError(
+                f"There is no model {model!r}: here, {name!r} is its whole name.",
+                "Leave out the rest, or give a version as the next word.",
+            )
         raise NotFoundError(
             f"The model {model!r} has no version.",
             f"Known models: {', '.join(self.models()) or 'none'}.",
@@ -228,7 +235,11 @@ class Versions:
                 f"Run `headrace run {model}` to evaluate this version.",
             )
         if entry.forced:
-            evidence = evidence or self.latest_evidence(model, version)
+            own = (row for row in self.evidence_of(model) if row.version == version)
+            best = max(
+                own, key=lambda row: (not row.experiment, row.id or 0), default=None
+            )
+            evidence = evidence or best
             return evidence.id if evidence else None
         law = evidence.law_digest if evidence else None
         if evidence and evidence.experiment:

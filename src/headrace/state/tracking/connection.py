@@ -122,6 +122,11 @@ def tracking_errors(uri: str) -> Iterator[None]:
                 f"The MLflow database {uri} was made by an older MLflow.",
                 f"Back it up, then run: mlflow db upgrade {uri}",
             ) from error
+        if "Could not parse SQLAlchemy URL" in text:
+            raise UsageError(
+                f"MLFLOW_TRACKING_URI is {uri!r}, which is no URI of MLflow's.",
+                "Give http://HOST:PORT, or sqlite:////FOLDER/mlflow.db.",
+            ) from error
         if "Max retries exceeded" in text:
             text = "it cannot be reached"
         raise DependencyError(

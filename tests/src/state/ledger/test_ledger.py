@@ -165,6 +165,22 @@ def test_a_forced_promotion_names_the_evidence_it_overrules(ledger: Ledger) -> N
     assert promote(ledger, 1, forced=True, why="known").evidence_id == 1
 
 
+def test_a_forced_promotion_is_not_on_an_experiment_where_there_is_other_evidence(
+    ledger: Ledger,
+) -> None:
+    ledger.add_version(a_version(1))
+    ledger.add_evidence(some_evidence(1))
+    ledger.add_evidence(some_evidence(1, overrides=("gates",)))
+    assert promote(ledger, 1, forced=True, why="known").evidence_id == 1
+
+
+@pytest.mark.parametrize("name", ["digits/1", "digits@champion"])
+def test_a_version_in_place_of_a_name_is_told(ledger: Ledger, name: str) -> None:
+    ledger.add_version(a_version(1))
+    with pytest.raises(NotFoundError, match="'digits' is its whole name"):
+        ledger.newest_version(name)
+
+
 @pytest.mark.parametrize("why", ["", "  \n"])
 def test_a_forced_promotion_needs_a_reason(ledger: Ledger, why: str) -> None:
     fill(ledger, 1)
