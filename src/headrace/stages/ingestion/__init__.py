@@ -103,7 +103,7 @@ def ingest(  # noqa: PLR0913, what it reads and what people changed
             action = "Check the data and, if it is set, data.shape."
             raise none_usable(checks, first, data.source, action)
         rejected = {row.split for row in decoded.rejected}
-        splits = find_splits(decoded.runs, rejected, data, learned)
+        splits = find_splits(decoded.runs, rejected, data, learned, changes.forgotten)
         present = (label for run in decoded.runs for label in run.labels)
         groups = (group for run in decoded.runs for group in run.groups)
         target, facts = learned.labels.describe(present, data), form.model_dump()

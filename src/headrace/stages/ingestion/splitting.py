@@ -18,6 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from headrace.data.forgotten import Forgotten
 from headrace.data.snapshots.writing import Rejected
 from headrace.errors import SourceError, SpecError
 from headrace.media.arrow import as_bytes
@@ -35,7 +36,12 @@ _Texts: TypeAlias = pa.ChunkedArray
 
 
 def groups_of_test(
-    runs: Sequence[Run], data: DataSpec, fraction: float | None, *, apart: bool = True
+    runs: Sequence[Run],
+    data: DataSpec,
+    fraction: float | None,
+    forgotten: Forgotten,
+    *,
+    apart: bool = True,
 ) -> frozenset[str] | None:
     """The groups of the test split; None where items are not split by group.
 
@@ -46,6 +52,7 @@ def groups_of_test(
         runs: with all items.
         data: the column of the groups, and those that are declared as test.
         fraction: the share of items that go to test; None: as in the source.
+        forgotten: groups that are gone, though the source has them.
         apart: whether groups that are not declared stay together.
 
     Raises:
@@ -58,6 +65,13 @@ def groups_of_test(
         for count in pc.value_counts(run.read()["group"]).to_pylist():
             sizes[count["values"]] += count["counts"]
     missing = [group for group in data.test_groups if group not in sizes]
+    for group in missing:
+        if forgotten.mark_group(group) in forgotten.marks:
+            raise SpecError(
+                f"data.test_groups has {group!r}, which headrace forget took out of "
+                f"{data.source} for good.",
+                f"Take {group!r} out of data.test_groups.",
+            )
     if missing or len(sizes) < 2:
         groups = ", ".join(sorted(sizes)[:_GROUPS_SHOWN])
         lack = f"no group {missing[0]!r}" if missing else "only one group"
@@ -184,14 +198,15 @@ class Splits:
         return [f"{rows:,} validation rows {use}."]
 
     def findings(self, scales: Mapping[tuple[str, str], str]) -> list[Finding]:
-        """Findings on splits that look swapped, and on splits in different scales.
+        """Findings on the source's splits: swapped ones, and different scales.
 
         Args:
             scales: of each array, by its split and name.
         """
         findings = []
         test, train = self.test, self.train
-        if test > train > 0:
+        is_own = self.test_fraction is None and self.test_groups is None
+        if is_own and test > train > 0:
             counts = f"{test:,} test items and only {train:,} train items"
             text = f"The source has {counts}: perhaps the two are swapped."
             findings.append(
@@ -212,7 +227,11 @@ class Splits:
 
 
 def find_splits(
-    runs: Sequence[Run], rejected: Iterable[str], data: DataSpec, task: Task
+    runs: Sequence[Run],
+    rejected: Iterable[str],
+    data: DataSpec,
+    task: Task,
+    forgotten: Forgotten | None = None,
 ) -> Splits:
     """How to split the items.
 
@@ -229,6 +248,7 @@ def find_splits(
         rejected: the splits of rejected items.
         data: the source, the test fraction, and the groups of test.
         task: decides on strata, and on classes that val lacks.
+        forgotten: groups that are gone, though the source has them.
 
     Raises:
         SourceError: the source names the split of some items and not of others.
@@ -247,7 +267,8 @@ def find_splits(
     is_split = "test" in named or task.labels.covers(train, val)
     fraction = None if is_split and len(named) > 1 else data.test_fraction
     apart = task.labels.GROUPS_APART
-    groups = groups_of_test(runs, data, fraction, apart=apart)
+    gone = forgotten or Forgotten()
+    groups = groups_of_test(runs, data, fraction, gone, apart=apart)
     validation: Literal["train", "test"] = "train" if "test" in named else "test"
     small = None
     if fraction is not None and groups is None and task.labels.STRATIFIED:

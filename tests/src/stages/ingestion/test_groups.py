@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
+from headrace.data.forgotten import Forgotten
 from headrace.data.snapshots.reading import read_shard, shards_of
 from headrace.errors import SpecError
 from headrace.records import SnapshotRecord
@@ -111,3 +113,39 @@ def test_an_unknown_group_or_a_single_one_is_refused(
         DataSpec(source=str(path), test_groups=("author 1",))
     with pytest.raises(SpecError, match="only one group"):
         made(write(1), settings, group="author")
+
+
+def test_a_forgotten_group_of_test_is_to_be_taken_out(
+    write: Callable[..., Path], settings: Settings
+) -> None:
+    key = Forgotten("people", "ab" * 32)
+    forgotten = replace(key, marks=frozenset({key.mark_group("author 1")}))
+
+    def ingest_(*groups: str) -> SnapshotRecord:
+        data = DataSpec(source=str(path), group="author", test_groups=groups)
+        store = Store(settings.store)
+        return ingest(data, "text", store, settings, forgotten=forgotten)
+
+    path = write(3)
+    with pytest.raises(SpecError, match="has 'author 1', which headrace forget") as no:
+        ingest_("author 1", "author 2")
+    assert no.value.action == "Take 'author 1' out of data.test_groups."
+    assert ingest_("author 2").rows["test"] == 10
+    with pytest.raises(SpecError, match="no group 'eve'"):
+        ingest_("eve")
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        {"test_fraction": 0.8},
+        {"test_fraction": 0.8, "group": "author"},
+        {"group": "author", "test_groups": ("author 0", "author 1", "author 2")},
+    ],
+)
+def test_a_large_test_split_that_was_asked_for_is_no_finding(
+    write: Callable[..., Path], settings: Settings, chosen: dict[str, Any]
+) -> None:
+    record = made(write(4), settings, **chosen)
+    assert record.rows["test"] > 20
+    assert not record.findings
