@@ -168,6 +168,8 @@ class PipelineSpec(tables.Table):
         recipe = recipe_of(values["medium"], str(model.get("builder") or ""), task)
         if training.get("privacy") is not None:
             recipe = {k: v for k, v in recipe.items() if k not in NOT_PRIVATE}
+        if training.get("loss") is not None:  # smoothing is of the task's own loss
+            recipe.pop("label_smoothing", None)
         return {**values, "training": {**recipe, **training}} if recipe else values
 
     @field_validator("medium", "task")

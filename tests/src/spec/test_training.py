@@ -73,6 +73,12 @@ def test_label_smoothing_is_of_the_tasks_own_loss(tmp_path: Path) -> None:
         load(tmp_path, *own)
 
 
+def test_a_loss_of_ones_own_takes_no_smoothing_from_the_family(tmp_path: Path) -> None:
+    text = ("medium=text", "model.builder=text_cnn")
+    assert load(tmp_path, *text).label_smoothing == 0.1
+    assert load(tmp_path, *text, "training.loss=losses:own").label_smoothing == 0
+
+
 @pytest.mark.parametrize(
     ("callback", "patience"),
     [("{name='EarlyStopping', patience=4}", 4), ("'EarlyStopping'", 1)],
