@@ -234,12 +234,15 @@ class Judge(Protocol):
     def caption(self, output: Any, target: Any, data: DataDescription) -> str:
         """The caption of a bad answer, one or two lines."""
 
-    def suspects(self, parts: Iterable[Judged], data: DataDescription) -> list[Suspect]:
+    def suspects(
+        self, parts: Iterable[Judged], data: DataDescription, *, own_loss: bool = False
+    ) -> list[Suspect]:
         """Rows whose label is more likely wrong than right, worst first.
 
         Args:
             parts: rows of some splits, one split after the other.
             data: of the snapshot.
+            own_loss: whether the model was fitted to another loss than the task's.
         """
         return []
 

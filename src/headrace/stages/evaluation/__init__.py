@@ -183,7 +183,8 @@ def _look(
         parts.add(explain(context, answers, records, settings, judge, pictures))
     parts.add(Part({}, findings=judge.few_rows(spec, answers.targets, val_rows)))
     read = records.test, records.val, records.train
-    suspects = suspected.find(context.model, read, judge)
+    own_loss = spec.training.loss is not None
+    suspects = suspected.find(context.model, read, judge, own_loss=own_loss)
     if suspects:
         parts.suspects = tuple(suspect.row for suspect in suspects)
         metrics = suspected.expected_wrong(suspects, how.confidence)

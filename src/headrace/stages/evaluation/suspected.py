@@ -30,13 +30,16 @@ from headrace.tasks import Judge
 from headrace.tasks.forms import Suspect
 
 
-def find(model: Any, splits: Iterable[SplitRows], judge: Judge) -> list[Suspect]:
+def find(
+    model: Any, splits: Iterable[SplitRows], judge: Judge, *, own_loss: bool
+) -> list[Suspect]:
     """The suspects of some splits, with the sha256 of their items.
 
     Args:
         model: a Keras model from raw questions to answers.
         splits: of one snapshot, each judged by some of its rows.
         judge: of the answers.
+        own_loss: whether the model was fitted to another loss than the task's.
 
     Raises:
         IntegrityError: the snapshot is damaged.
@@ -44,7 +47,8 @@ def find(model: Any, splits: Iterable[SplitRows], judge: Judge) -> list[Suspect]
     splits = list(splits)
     data = splits[0].snapshot.description
     parts = (part for rows in splits for part in ask_some(model, rows))
-    found, module = judge.suspects(parts, data), medium(data.medium)
+    found = judge.suspects(parts, data, own_loss=own_loss)
+    module = medium(data.medium)
     items = [digests(suspect.item[np.newaxis], module).hex() for suspect in found]
     return [
         replace(suspect, row=suspect.row.model_copy(update={"item": item}))

@@ -91,9 +91,11 @@ class RightOrWrong(Judge):
         names = f"true {data.classes[target]}, predicted {data.classes[likely]}"
         return f"{names}\n({100 * output[likely]:.0f} %)"
 
-    def suspects(self, parts: Iterable[Judged], data: DataDescription) -> list[Suspect]:
+    def suspects(
+        self, parts: Iterable[Judged], data: DataDescription, *, own_loss: bool = False
+    ) -> list[Suspect]:
         """See `suspects.find_suspects`."""
-        return suspects.find_suspects(parts, data.classes)
+        return suspects.find_suspects(parts, data.classes, own_loss=own_loss)
 
     def few_rows(
         self, spec: PipelineSpec, targets: Targets, val_rows: int

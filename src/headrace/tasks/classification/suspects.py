@@ -34,17 +34,24 @@ _SUREST = 1e-7
 Floats = npt.NDArray[np.float64]
 
 
-def find_suspects(parts: Iterable[Judged], classes: Sequence[str]) -> list[Suspect]:
+def find_suspects(
+    parts: Iterable[Judged], classes: Sequence[str], *, own_loss: bool = False
+) -> list[Suspect]:
     """The rows whose label is most likely wrong, worst first, at most `MOST`.
 
     Args:
         parts: rows of some splits, one split after the other; each split is fitted
             alone, and only one is in memory.
         classes: in the order of the outputs.
+        own_loss: whether the model was fitted to another loss than the cross entropy.
+            It may then leave rare rows of train unlearned with high confidence, which
+            look like wrong labels: they count only if held-out rows have suspects, too.
     """
     suspects: list[Suspect] = []
     for _, split in itertools.groupby(parts, lambda part: part.split):
         suspects += _suspects_of_split(list(split), classes)
+    if own_loss and all(suspect.row.split == "train" for suspect in suspects):
+        return []
     return heapq.nlargest(MOST, suspects, key=lambda suspect: suspect.row.chance_wrong)
 
 

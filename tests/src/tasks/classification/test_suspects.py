@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -93,6 +94,18 @@ def test_splits_are_fitted_by_themselves_and_rows_found_in_their_parts() -> None
 
     assert names == [suspect.row.name for suspect in find_suspects([flipped], CLASSES)]
     assert names
+
+
+def test_of_another_loss_train_rows_count_only_if_held_out_rows_have_suspects() -> None:
+    clean, _ = judged(0)
+    flipped, _ = judged(0.1, seed=1)
+    train = replace(flipped, split="train")
+    names = [suspect.row.name for suspect in find_suspects([train], CLASSES)]
+
+    assert names, "the loss of the task itself leaves them listed"
+    assert find_suspects([clean, train], CLASSES, own_loss=True) == []
+    both = find_suspects([flipped, train], CLASSES, own_loss=True)
+    assert {suspect.row.split for suspect in both} == {"test", "train"}
 
 
 def test_answers_that_are_no_numbers_suspect_nothing() -> None:
