@@ -23,10 +23,10 @@ from tests.repo.docs_blocks import PAGES, ROOT, blocks_of, inline_code_of, name_
 
 from headrace_cli.main import PANELS
 
+LOOP = ROOT / "docs" / "tutorial-loop.md"
 # Pages with trainings, or with many commands.
 SLOW = {
     "docs/tutorial.md",
-    "docs/tutorial-loop.md",
     "docs/guides/bundle.md",
     "docs/guides/own-data.md",
     "docs/guides/own-training.md",
@@ -143,9 +143,9 @@ def begin(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
     return restore
 
 
-@pytest.mark.parametrize("page", [with_mark(page) for page in PAGES if runs(page)])
-def test_a_page_runs(page: Path, begin: Callable[[], Path]) -> None:
-    project = begin()
+def follow(page: Path, project: Path) -> str:
+    """Run the blocks of a page; returns what they print."""
+    printed = []
     for block in blocks_of(page):
         kind, detail = block.note
         if kind == "file":
@@ -155,7 +155,35 @@ def test_a_page_runs(page: Path, begin: Callable[[], Path]) -> None:
         elif block.language in RUN and kind != "not run":
             is_shell = block.language == "bash"
             text = as_script(block.text) if is_shell else block.text
-            run(text, project, shell=is_shell)
+            printed.append(run(text, project, shell=is_shell))
+    return "".join(printed)
+
+
+def figures_of(line: str, text: str) -> list[float]:
+    """The numbers in the first line of a text that has some words."""
+    (found, *_) = (one for one in text.splitlines() if line in one)
+    return [float(number) for number in re.findall(r"\d+\.?\d*", found)]
+
+
+@pytest.mark.parametrize(
+    "page", [with_mark(page) for page in PAGES if runs(page) and page != LOOP]
+)
+def test_a_page_runs(page: Path, begin: Callable[[], Path]) -> None:
+    follow(page, begin())
+
+
+@pytest.mark.integration
+def test_the_loop_runs_and_shows_what_the_commands_print(
+    begin: Callable[[], Path],
+) -> None:
+    project = begin()
+    printed = follow(LOOP, project)
+    printed += run("headrace run scans", project)  # what the event starts
+    printed += run("headrace monitor scans --data arriving/second", project)
+    shown = LOOP.read_text(encoding="utf-8")
+    for line in ("test accuracy 0", "accuracy without labels", "accuracy by 750"):
+        expected = figures_of(line, printed)
+        assert figures_of(line, shown) == pytest.approx(expected, abs=0.01), line
 
 
 def test_the_answer_of_each_command_is_described() -> None:
