@@ -140,8 +140,10 @@ class DelimitedTable:
         """The pass with or without quotes: whichever has fewer bad rows."""
         first = self._survey(dialect)
         has_faults = first.survey.bad or first.quotes.suspects
-        if not has_faults or not dialect.delimiter:
+        if not has_faults:
             return first
+        if not dialect.delimiter:
+            return self._pass_of_one_column(first)
         newline = "\n" if dialect.quoted else ""
         other = dialect._replace(quoted=not dialect.quoted, newline=newline)
         quoted = first if dialect.quoted else self._survey(other)
@@ -157,6 +159,18 @@ class DelimitedTable:
             return quoted
         # The faults of the quotes are the reason to read them as text.
         return plain._replace(quotes=quoted.quotes)
+
+    def _pass_of_one_column(self, quoted: _Pass) -> _Pass:
+        """The pass with quotes if they make more rows of several lines than bad lines.
+
+        Without a delimiter, nothing but its quotes shows what is a row.
+        """
+        quotes, survey = quoted.quotes, quoted.survey
+        if quotes.suspects < survey.bad:
+            return self._survey(quoted.dialect._replace(quoted=False))
+        if 2 * quotes.quoted > survey.rows:  # by habit, and not by chance
+            quotes.doubtful = None
+        return quoted
 
     def _survey(self, dialect: Dialect) -> _Pass:
         survey, quotes = Survey(), StrayQuotes()
@@ -227,5 +241,5 @@ def _one_column(
     first = re.split(r"[\r\n]", sample, maxsplit=1)[0].strip().strip('"')
     if plain_name(first) not in ITEMS:
         return None
-    dialect = Dialect("", False, newline_of(sample), 1)
+    dialect = Dialect("", '"' in sample, newline_of(sample), 1)
     return DelimitedTable(file, encoding, dialect, [first], True, 1 + skipped)

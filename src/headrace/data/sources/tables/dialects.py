@@ -22,6 +22,7 @@ LEAST_SHARE = 0.5
 _ALL = 0.999
 _LONG_NAME = 60
 _FIELD_LIMIT = 2**24
+_NONCHARACTER = "\uffff"
 _LINES_LIMIT = 2**18
 _NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*")
 # A cell of a header begins with a letter, and has no punctuation.
@@ -42,6 +43,11 @@ class Dialect(NamedTuple):
     quoted: bool
     newline: str
     width: int
+
+    @property
+    def cut(self) -> str:
+        """What cuts a line into cells; a noncharacter where it is one cell."""
+        return self.delimiter or _NONCHARACTER
 
     @property
     def description(self) -> str:
@@ -83,8 +89,8 @@ class Row(NamedTuple):
 
 def rows_of(lines: Iterable[str], dialect: Dialect) -> Iterator[Row]:
     """Rows from lines; blank lines are left out."""
-    if dialect.delimiter and dialect.quoted:
-        return _quoted_rows(lines, dialect.delimiter)
+    if dialect.quoted:
+        return _quoted_rows(lines, dialect.cut)
     return _plain_rows(lines, dialect.delimiter)
 
 
@@ -114,7 +120,10 @@ def _quoted_rows(lines: Iterable[str], delimiter: str) -> Iterator[Row]:
         except csv.Error as error:
             yield Row(number, [], _reason(error), tuple(raw))
         else:
-            if any(cells) or len(cells) > 1:
+            if delimiter == _NONCHARACTER and not line.startswith('"'):
+                cells, problem = [], "it has a quote within, and none around it"
+                yield Row(number, cells, problem, tuple(raw))
+            elif any(cells) or len(cells) > 1:
                 yield Row(number, cells, raw=tuple(raw))
         number += len(raw)
 

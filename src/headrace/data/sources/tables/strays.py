@@ -152,8 +152,8 @@ def separate_rows(
 def _cells_of(line: str, dialect: Dialect) -> list[str]:
     """The cells of a line, with quotes as text if need be; [] if some are missing."""
     bare = line.rstrip("\r\n")
-    cells = bare.split(dialect.delimiter)
+    cells = bare.split(dialect.cut)
     if '"' in bare:
         with contextlib.suppress(csv.Error):
-            cells = next(csv.reader([bare], delimiter=dialect.delimiter, strict=True))
+            cells = next(csv.reader([bare], delimiter=dialect.cut, strict=True))
     return fitted(cells, dialect.width) or []

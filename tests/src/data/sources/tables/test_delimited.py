@@ -272,3 +272,36 @@ def test_one_column_of_texts_is_enough(make, texts):
     path = make.file("a.csv", b"text\nhello, world\nbye\n")
     _, (chunk,) = texts(path, labelled=False)
     assert chunk.items == [b"hello, world", b"bye"]
+
+
+def test_the_quotes_of_one_column_enclose_its_texts(make, texts):
+    written = ["two,\n\nlines", 'he said "no"', "a\nb\nc", "plain, text", '"so"'] * 9
+    text = io.StringIO()
+    csv.writer(text).writerows([["text"], *([one] for one in written)])
+    source, (chunk,) = texts(
+        make.file("a.csv", text.getvalue().encode()), labelled=False
+    )
+    assert chunk.items == [one.encode() for one in written]
+    assert source.findings == []
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ['"Come," he said.', 'I said "no"', '"So long"'],
+        ['"a quote is opened', "and closed by chance", 'some "lines" later"', '"a" b'],
+        ['it has "a quote', 'and another" within'],
+    ],
+)
+def test_the_quotes_of_lines_of_prose_are_text(make, texts, lines):
+    path = make.file("a.csv", "\n".join(["text", *lines * 5]).encode())
+    _, (chunk,) = texts(path, labelled=False)
+    assert chunk.items == [line.encode() for line in lines * 5]
+
+
+def test_quotes_that_may_merge_rows_of_one_column_are_told(make, texts):
+    lines = ["plain"] * 50 + ['"opened'] + ["between"] * 9 + ['closed"'] + ["plain"] * 9
+    path = make.file("a.csv", "\n".join(["text", *lines]).encode())
+    source, _ = texts(path, labelled=False)
+    (finding,) = source.findings
+    assert "a quote in line 52 makes one row of 11 lines" in finding.message
