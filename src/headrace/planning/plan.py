@@ -38,7 +38,7 @@ from headrace.stages.registration import training_key
 from headrace.state.cache import user_cache
 from headrace.state.ledger.former import earlier_attempts, find_best_former
 from headrace.state.store import Store
-from headrace.tasks import has_part, task_modules
+from headrace.tasks import comparable, has_part, task_modules
 
 LIMITS = {"quarantine_limit", "leak_limit"}  # of the contract: they choose no rows
 _WITHOUT_KERAS = {"ingest", "validate"}  # though a medium's module imports it
@@ -247,7 +247,9 @@ class Plan(Results):
         name, weights = self.spec.name, training.weights_digest
         attempts, snapshot = self.ledger.attempts(name), training.snapshot_digest
         earlier = earlier_attempts(attempts, weights, champion, snapshot)
-        best = find_best_former(self.ledger, name, champion, weights).version
+        best = find_best_former(
+            self.ledger, name, champion, weights, same=comparable
+        ).version
         opponents = {"champion": champion} | ({"best champion": best} if best else {})
         versions = {key: self.ledger.version(name, n) for key, n in opponents.items()}
         return {

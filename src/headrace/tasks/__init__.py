@@ -21,7 +21,13 @@ from typing import TYPE_CHECKING, Any, cast
 from headrace import extensions
 from headrace.errors import UsageError
 from headrace.media import medium
-from headrace.records import DataDescription, GateResult, verdict
+from headrace.records import (
+    DEFAULT_TASK,
+    DataDescription,
+    GateResult,
+    same_description,
+    verdict,
+)
 from headrace.spec.pipeline import task_default
 from headrace.tasks.data_parts import Contract, Labels, Surveyor
 from headrace.tasks.model_parts import Head, Judge
@@ -126,6 +132,34 @@ def task_modules(name: str, *parts: str) -> list[str]:
 def task(name: str) -> Task:
     """The task of a name, such as ``classification``."""
     return Task(name)
+
+
+def difference(one: DataDescription, other: DataDescription) -> str:
+    """The first field by which the answers of two models cannot be compared, or empty.
+
+    A fact on targets that only pads them does not count; see ``PADDING`` of a task.
+    """
+    for name in type(one).model_fields:
+        if name != "target" and getattr(one, name) != getattr(other, name):
+            return name
+    padding = task_default(one.task, "PADDING") or ()
+    facts = sorted((one.target.keys() | other.target.keys()).difference(padding))
+    return next((n for n in facts if one.target.get(n) != other.target.get(n)), "")
+
+
+def comparable(one: dict[str, Any] | None, other: dict[str, Any] | None) -> bool:
+    """Whether models with these recorded descriptions can be compared: `difference`."""
+    return same_description(_without_padding(one), _without_padding(other))
+
+
+def _without_padding(description: dict[str, Any] | None) -> dict[str, Any]:
+    fields = {**(description or {})}
+    name = fields.get("task", DEFAULT_TASK)
+    if "target" in fields and name in extensions.modules("tasks"):
+        padding = task_default(name, "PADDING") or ()
+        facts = fields["target"].items()
+        fields["target"] = {key: fact for key, fact in facts if key not in padding}
+    return fields
 
 
 def asked(data: DataDescription) -> Questions:

@@ -178,3 +178,22 @@ def test_an_answer_is_written_as_its_schema_says(name: str) -> None:
     output[0] = np.nan
     with pytest.raises(FloatingPointError):
         task.answers.json_writer(data)(output)
+
+
+def test_what_pads_transcripts_keeps_no_models_from_a_comparison() -> None:
+    def described(**target):
+        return DataDescription(
+            medium="audio", task="transcription", shape=(8000,), target=target
+        )
+
+    short = described(tokens=["one", "two"], longest=3)
+    long = described(tokens=["one", "two"], longest=4)
+    other = described(tokens=["one"], longest=3)
+    assert tasks.difference(short, long) == ""
+    assert tasks.difference(short, other) == "tokens"
+    as_recorded = [data.model_dump(mode="json") for data in (short, long, other)]
+    assert tasks.comparable(*as_recorded[:2])
+    assert not tasks.comparable(*as_recorded[::2])
+    spoken = short.model_copy(update={"task": "synthesis"})
+    padded = long.model_copy(update={"task": "synthesis"})
+    assert tasks.difference(spoken, padded) == "longest"

@@ -21,6 +21,7 @@ from headrace.records import (
     TrainingRecord,
 )
 from headrace.spec import GateSpec
+from headrace.spec.checks import shorten
 from headrace.stages.evaluation.answers import Answers
 from headrace.stages.evaluation.items import (
     CHALLENGER,
@@ -34,7 +35,7 @@ from headrace.state.ledger import Ledger, Version
 from headrace.state.ledger.former import BestFormer, find_best_former
 from headrace.state.store import Store
 from headrace.state.tracking import Tracking
-from headrace.tasks import Judge, task
+from headrace.tasks import Judge, comparable, difference, task
 
 
 @dataclass
@@ -85,10 +86,12 @@ class Opponents:
             loaded = load_version(self.tracking, version)
         except IntegrityError as error:
             return f"{name}: {error.message}"
-        if loaded.description != self.training.description:
+        own, its = self.training.description, loaded.description
+        if field := difference(own, its):
+            values = [shorten(repr(getattr(data, field, None))) for data in (its, own)]
             return (
-                f"{name}, takes other items (of shape {loaded.description.shape}) or "
-                "has other targets, so the two cannot be compared; promote by hand"
+                f"{name}, differs in {field} ({values[0]}, and not {values[1]}), so "
+                "the two cannot be compared; promote by hand"
             )
         self.models[version.version] = loaded.model
         return ""
@@ -98,7 +101,9 @@ class Opponents:
         model, weights = self.model, self.training.weights_digest
         gone: list[int] = []
         while True:
-            best = find_best_former(self.ledger, model, champion, weights, gone)
+            best = find_best_former(
+                self.ledger, model, champion, weights, gone, comparable
+            )
             if best.version is None:
                 return best
             try:

@@ -9,9 +9,9 @@ model is scored, whatever the length of the history.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from headrace.records import same_description
 from headrace.state.ledger.rows import Entry, Evaluated, Evidence
@@ -19,6 +19,7 @@ from headrace.state.ledger.rows import Entry, Evaluated, Evidence
 if TYPE_CHECKING:
     from headrace.state.ledger import Ledger
 
+Description = dict[str, Any] | None
 # Low, because a false positive would lower accuracy permanently.
 LEVEL = 0.001
 
@@ -62,7 +63,12 @@ class BestFormer:
 
 
 def find_best_former(
-    ledger: Ledger, model: str, champion: int, weights: str, gone: Collection[int] = ()
+    ledger: Ledger,
+    model: str,
+    champion: int,
+    weights: str,
+    gone: Collection[int] = (),
+    same: Callable[[Description, Description], bool] = same_description,
 ) -> BestFormer:
     """The best champion up to the present champion's promotion.
 
@@ -76,6 +82,7 @@ def find_best_former(
         champion: the version that a challenger is compared with.
         weights: digest of the challenger's weights; it is not compared with itself.
         gone: versions that cannot be loaded.
+        same: whether models with these recorded descriptions can be compared.
 
     Raises:
         DependencyError: the ledger does not answer.
@@ -92,7 +99,7 @@ def find_best_former(
         version = entry.to_version
         if entry.action != "promote" or version in excluded:
             continue
-        if not same_description(known[version].details.get("description"), data):
+        if not same(known[version].details.get("description"), data):
             continue
         if best is None or _is_better(version, best, entry, attempts):
             best, since = version, entry.evidence_id or 0

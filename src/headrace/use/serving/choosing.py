@@ -6,9 +6,9 @@ import hashlib
 
 from headrace.errors import UsageError
 from headrace.records import DataDescription
+from headrace.tasks import difference
 
 _FULL = 2**64
-_FIELDS = ("medium", "task", "shape", "sample_rate_hz", "mask", "options", "target")
 
 
 def fraction_of(request_id: str, salt: bytes = b"") -> float:
@@ -23,7 +23,7 @@ def fraction_of(request_id: str, salt: bytes = b"") -> float:
 
 def answers_same_requests(one: DataDescription, other: DataDescription) -> bool:
     """Whether two versions take the same items, and give answers of one kind."""
-    return not _different(one, other)
+    return not difference(one, other)
 
 
 def check_same_requests(
@@ -34,17 +34,13 @@ def check_same_requests(
     Raises:
         UsageError: it takes other items, or has other classes.
     """
-    field = _different(description, other)
+    field = difference(description, other)
     if not field:
         return
+    if field in description.target or field in other.target:
+        field = "target"
     raise UsageError(
         f"{name} cannot answer the requests of {answering}: its {field} is "
         f"{getattr(description, field)!r}, and not {getattr(other, field)!r}.",
         "Name a version that was trained on data of the same form.",
     )
-
-
-def _different(one: DataDescription, other: DataDescription) -> str:
-    """The first field that matters and differs; empty if there is none."""
-    pairs = ((name, getattr(one, name), getattr(other, name)) for name in _FIELDS)
-    return next((name for name, own, its in pairs if own != its), "")

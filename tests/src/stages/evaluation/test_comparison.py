@@ -1,0 +1,58 @@
+"""Which champions a training is compared with, and why one is not."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from headrace.records import DataDescription
+from headrace.stages.evaluation.comparison import Opponents
+from headrace.state.ledger import Ledger
+from headrace.state.store import Store
+from headrace.state.tracking import Tracking
+
+Trained = Any
+
+
+@pytest.fixture
+def opponents(trained: Trained) -> Any:
+    """The opponents of the good training, described otherwise; the weak is champion."""
+
+    def load(**changes: Any) -> Opponents:
+        settings = trained.settings
+        old = trained.good.description
+        described = DataDescription.model_validate({**old.model_dump(), **changes})
+        training = trained.good.model_copy(update={"description": described})
+        ledger, store = Ledger(settings.database_url), Store(str(settings.store))
+        return Opponents("blobs", 1, training, ledger, Tracking(settings), store)
+
+    return load
+
+
+def test_a_champion_of_the_same_data_is_compared_with(opponents: Any) -> None:
+    found = opponents()
+    assert (found.note, list(found.models)) == ("", [1])
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"shape": (9, 9, 1)},
+            r"differs in shape \(\(8, 8, 1\), and not \(9, 9, 1\)\)",
+        ),
+        (
+            {"target": {"classes": ["a"]}},
+            r"differs in classes \(\('0', '1', '2'\), and not \('a'",
+        ),
+    ],
+)
+def test_a_champion_of_other_data_is_not_and_the_field_is_named(
+    opponents: Any, changes: dict[str, Any], said: str
+) -> None:
+    found = opponents(**changes)
+    assert not found.models
+    assert found.note.startswith("the champion, version 1, differs in ")
+    assert re.search(said, found.note)
