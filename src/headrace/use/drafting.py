@@ -25,7 +25,7 @@ from headrace.data.snapshots.reading import read_rejected, read_shard, shards_of
 from headrace.data.sources.opening import open_source
 from headrace.errors import UsageError
 from headrace.media import medium as medium_named
-from headrace.models import arguments_of
+from headrace.models import arguments_of, builder_names
 from headrace.records import DEFAULT_TASK, MANIFEST, Finding, SnapshotRecord
 from headrace.settings import Settings
 from headrace.signs import UNSEEN, as_code, as_markdown
@@ -114,7 +114,8 @@ def draft(
         the folder, and what was read of the data.
 
     Raises:
-        UsageError: the name, the medium or the task is invalid, or the folder exists.
+        UsageError: the name, the medium or the task is invalid, no family is for both,
+            or the folder exists.
         NotFoundError: there is no such data.
         SourceError: it is damaged, or no item of it can be decoded.
         Refusal: it is too little to learn from.
@@ -151,6 +152,13 @@ def _check(name: str, medium: str, task: str, folder: Path) -> None:
     if task not in task_names():
         raise UsageError(
             f"There is no task {task!r}.", f"Tasks: {', '.join(task_names())}."
+        )
+    takes = task_named(task).takes
+    fitting = [name for name in media_names() if builder_names(name, takes)]
+    if medium not in fitting:
+        raise UsageError(
+            f"No family of models is for {task} of {medium}.",
+            f"Families for {task} are of {', '.join(fitting) or 'no medium'}.",
         )
     if folder.exists():
         raise UsageError(

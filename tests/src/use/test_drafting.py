@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from headrace.errors import UsageError
 from headrace.models import builder_names
-from headrace.spec import TrainingSpec
+from headrace.settings import Settings
+from headrace.spec import DataSpec, TrainingSpec
 from headrace.spec.pipeline import least_steps
-from headrace.use.drafting import epochs_for
+from headrace.use.drafting import draft, epochs_for
 
 RECIPE = TrainingSpec(epochs=15, batch_size=32)
 
@@ -42,3 +46,20 @@ def test_a_recipe_that_is_short_stays_short(epochs: int) -> None:
 @pytest.mark.parametrize("family", builder_names())
 def test_every_family_says_how_many_steps_it_needs(family: str) -> None:
     assert 100 <= least_steps(family) <= 10_000
+
+
+@pytest.mark.parametrize(
+    ("medium", "task", "families"),
+    [
+        ("audio", "generation", "Families for generation are of text"),
+        ("text", "transcription", "Families for transcription are of audio"),
+        ("image", "synthesis", "Families for synthesis are of audio"),
+    ],
+)
+def test_a_task_without_a_family_for_the_medium_is_refused_before_the_data_is_read(
+    tmp_path: Path, medium: str, task: str, families: str
+) -> None:
+    settings = Settings(home=tmp_path / "home", project=tmp_path)
+    with pytest.raises(UsageError, match=families):
+        draft("it", medium, task, DataSpec(source="nowhere"), settings)
+    assert not list(tmp_path.iterdir())
