@@ -21,6 +21,7 @@ from headrace.media.text.texts import (
     Texts,
     as_column,
     as_stored,
+    as_utf_8,
     check_input,
     decode_array,
     decode_files,
@@ -85,7 +86,8 @@ def suggest(chunks: Iterable[Chunk]) -> dict[str, Any]:
     too_long = sum(len(item) > LONGEST for item in chunk.items)
     if len(chunk.items) > 1 and 2 * too_long <= len(chunk.items):
         return {}
-    text = max(chunk.items, key=len).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    text = as_utf_8(max(chunk.items, key=len))
+    text = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     for separator in _SEPARATORS:
         parts = sum(bool(part.strip()) for part in text.split(separator.encode()))
         if parts >= _LEAST_PARTS:

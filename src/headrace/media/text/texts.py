@@ -273,6 +273,11 @@ def _decode(data: bytes, form: Form, notes: Counter[str]) -> Payload | Problem:
     return np.frombuffer(padded, np.uint8)
 
 
+def as_utf_8(data: bytes) -> bytes:
+    """A text with a mark of UTF-16 in UTF-8; others, and damage, as they are read."""
+    return data.decode("utf-16", "replace").encode() if data[:2] in _UTF_16 else data
+
+
 def _text_of(data: bytes) -> tuple[str, str] | Problem:
     """A decoded text, and its encoding; empty for UTF-8."""
     name = _UTF_16.get(data[:2])

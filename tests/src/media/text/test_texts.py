@@ -13,6 +13,7 @@ import pytest
 from headrace import media
 from headrace.errors import InputError, SourceError, SpecError
 from headrace.media import text
+from headrace.media.chunks import Chunk
 from headrace.media.forms import Problem
 from headrace.records import DataDescription, Form
 from headrace.spec.tables import DataSpec
@@ -182,6 +183,14 @@ def test_other_input_is_refused(x, seen):
 
 def test_nothing_has_to_be_declared_of_texts():
     assert text.suggest([]) == {}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_blank_lines_between_documents_are_suggested_in_any_unicode(encoding, line_end):
+    written = f"One{line_end}two.{line_end * 2}".replace("One", "\u4e00") * 30
+    chunk = Chunk(None, [written.encode(encoding)], [""], ["a.txt"])
+    assert text.suggest([chunk]) == {"separator": "\n\n"}
 
 
 def test_there_is_no_preprocessing_of_all_texts():

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import codecs
 from collections.abc import Iterator
 from dataclasses import replace
 
 from headrace.errors import SourceError
 from headrace.media.chunks import Chunk, Source, rows_at_once
-
-_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+from headrace.media.text.texts import as_utf_8
 
 
 def parted(chunks: Iterator[Chunk], separator: str, source: Source) -> Iterator[Chunk]:
@@ -31,7 +29,7 @@ def parted(chunks: Iterator[Chunk], separator: str, source: Source) -> Iterator[
         texts += len(chunk.items)
         for place in range(len(chunk.items)):
             one = chunk.take([place])
-            pieces = _as_utf_8(one.items[0]).split(mark)
+            pieces = _with_line_feeds(as_utf_8(one.items[0])).split(mark)
             is_found = is_found or len(pieces) > 1
             parts = _documents(one, pieces)
             documents += len(parts.items)
@@ -51,12 +49,6 @@ def parted(chunks: Iterator[Chunk], separator: str, source: Source) -> Iterator[
 
 def _with_line_feeds(text: bytes) -> bytes:
     return text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-
-
-def _as_utf_8(text: bytes) -> bytes:
-    if text.startswith(_UTF_16):
-        text = text.decode("utf-16", "replace").encode()
-    return _with_line_feeds(text)
 
 
 def _documents(one: Chunk, pieces: list[bytes]) -> Chunk:
