@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -136,6 +137,17 @@ class Surveyor(Protocol):
             items: the number of different ones.
             rejected: the labels of rows that cannot be read.
         """
+
+    def count_groups(
+        self, survey: Survey, rows: Counter[tuple[str, str, str]]
+    ) -> Survey:
+        """The survey with what the groups say; by default they say nothing.
+
+        Args:
+            survey: of the labels.
+            rows: of each (split, label, group); train includes val.
+        """
+        return survey
 
     def look(self, survey: Survey, items: Iterable[pa.ChunkedArray]) -> Survey:
         """The survey with what the items say; by default they say nothing.

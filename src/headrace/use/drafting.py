@@ -186,15 +186,21 @@ def inspect(
     manifest = f"snapshots/{snapshot.digest}/{MANIFEST}"
     anchored.ledger.anchor({manifest: snapshot.manifest_sha256})
     counts: Counts = Counter()
+    groups = Counter[tuple[str, str, str]]()
     items = 0
     for shard in shards_of(snapshot):
-        table = read_shard(snapshot, shard, ["split", "label", "item"])
-        pairs = zip(table["split"].to_pylist(), table["label"].to_pylist(), strict=True)
-        counts.update(("train" if s == "val" else s, label) for s, label in pairs)
+        table = read_shard(snapshot, shard, ["split", "label", "group", "item"])
+        columns = (table[name].to_pylist() for name in ("split", "label", "group"))
+        rows = [
+            ("train" if s == "val" else s, *r) for s, *r in zip(*columns, strict=True)
+        ]
+        groups.update(rows)
+        counts.update((split, label) for split, label, _ in rows)
         items += pc.count_distinct(table["item"]).as_py()  # equal ones share a shard
     rejected = read_rejected(snapshot)["label"].to_pylist()
     surveyor = task_named(task).survey
     survey = surveyor.survey(data.source, counts, items, rejected)
+    survey = surveyor.count_groups(survey, groups)
     return Inspection(data, snapshot, surveyor.look(survey, _learned_items(snapshot)))
 
 

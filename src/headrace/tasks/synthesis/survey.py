@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from headrace.errors import Refusal
 from headrace.records import Finding
@@ -15,6 +17,7 @@ from headrace.tasks.synthesis.defaults import DEFAULT_GATES
 MOST_TEXTS = 1_000
 _NAMED = 10
 _LISTED = 20
+_DIVERSITY = "diversity"  # the gate
 
 
 class TextSurvey(Surveyor):
@@ -80,6 +83,25 @@ class TextSurvey(Surveyor):
                 "the gates ask for little: raise them after the first run",
             ],
             findings=findings,
+        )
+
+    def count_groups(
+        self, survey: Survey, rows: Counter[tuple[str, str, str]]
+    ) -> Survey:
+        """No gate on the diversity of takes where test has no two to compare."""
+        if any(count > 1 for (split, *_), count in rows.items() if split == "test"):
+            return survey
+        message = (
+            f"no speaker has two recordings of one text in test, so {_DIVERSITY!r}, "
+            "how far takes are apart, cannot be measured and is no gate here"
+        )
+        finding = Finding(check=_DIVERSITY, message=message)
+        left = {n: at for n, at in DEFAULT_GATES.items() if n != _DIVERSITY}
+        return replace(
+            survey,
+            gates=[gate for gate in survey.gates if gate["name"] != _DIVERSITY],
+            facts={**survey.facts, "gates": left},
+            findings=[*survey.findings, finding],
         )
 
 
