@@ -57,9 +57,15 @@ def model(name: str, scale: float = 1.0) -> Any:
     return models.compose(data, before, network)
 
 
-def register(settings: Settings, name: str, medium_name: str, network: Any) -> Version:
+def register(
+    settings: Settings,
+    name: str,
+    medium_name: str,
+    network: Any,
+    described: DataDescription | None = None,
+) -> Version:
     """Write a model's two files where MLflow would, and add it to the ledger."""
-    description = DESCRIPTIONS[medium_name]
+    description = described or DESCRIPTIONS[medium_name]
     root = artifacts.local_path(settings.artifacts)
     assert root is not None
     logged = root / name / "models" / "m-1" / "artifacts" / MODEL_FILE

@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 from tests import versions
 from tests.homes import Home
+from tests.src.tasks.generation.models import DATA, a_model
 
+from headrace.backend import load_backend
 from headrace.errors import NotFoundError, Refusal, UsageError
 from headrace.models.engines import savedmodel
 from headrace.settings import Settings
@@ -80,6 +82,36 @@ def test_others_get_the_golden_answers_of_an_export(
     done = check(output)
     assert done.returncode == 0, done.stderr
     assert "golden answers differ by" in done.stdout
+
+
+@pytest.fixture
+def writer(settings: Settings) -> Settings:
+    """A registered language model."""
+    load_backend()
+    _, _, network = a_model("gru_lm")
+    versions.register(settings, "plays", "text", network, DATA)
+    return settings
+
+
+def test_a_language_model_is_exported_for_texts_of_any_length(
+    writer: Settings, tmp_path: Path
+) -> None:
+    output = tmp_path / "out"
+    assert export("plays/1", "savedmodel", output, writer).difference <= 1e-5
+    readme = (output / "README.txt").read_text()
+    assert "int32 (n, any)\n         code points of texts, padded with" in readme
+    assert "the loss of each text in nats, and its number of characters" in readme
+    done = check(output)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("format_name", ["onnx", "openvino"])
+def test_a_language_model_is_no_engine_and_that_is_said_in_words(
+    writer: Settings, tmp_path: Path, format_name: str
+) -> None:
+    with pytest.raises(Refusal, match="its items have any length") as refused:
+        export("plays/1", format_name, tmp_path / "out", writer)
+    assert "Try --format savedmodel." in str(refused.value)
 
 
 def test_the_script_tells_a_changed_file_and_other_answers(

@@ -23,6 +23,7 @@ from headrace.state.ledger.rows import Version
 
 NO_VERDICT = 77  # the exit code where the version's own files cannot be read
 REPORT = "report.json"  # beside the folder
+_ANY_LENGTH = "its items have any length, and this format is for one length"
 
 
 class Order(Record):
@@ -58,7 +59,12 @@ def export(order: Order) -> Attempt:
     (order.folder.parent / GOLDEN).write_bytes(golden_file)
     module = formats.format_of(name)
     try:
-        given = _write(order, golden, module)
+        model = _open(order, golden)
+        given = model.inputs[0]
+        if name in formats.ENGINES and None in given.shape[1:]:
+            return Attempt(engine=name, reason=_ANY_LENGTH)
+        module.export(model, order.folder)
+        taken = Tensor(name=given.name, dtype=given.dtype, shape=given.shape[1:])
     except HeadraceError:  # of the version's own file
         raise
     except Exception as error:  # the exporters' own are of all kinds
@@ -79,12 +85,13 @@ def export(order: Order) -> Attempt:
         engine=name,
         difference=finite,
         latency_ms=latency_ms,
-        input=given,
+        input=taken,
         reason=reason,
     )
 
 
-def _write(order: Order, golden: Golden, module: formats.Format) -> Tensor:
+def _open(order: Order, golden: Golden) -> Any:
+    """The Keras model, called once; else Keras does not export it."""
     from headrace.backend import load_backend
     from headrace.models.logged.loading import open_model
     from headrace.tasks import asked
@@ -95,10 +102,8 @@ def _write(order: Order, golden: Golden, module: formats.Format) -> Tensor:
     with model_file(version, order.opened) as path:
         model = open_model(path, version.model_uri, description).model
     first = asked(description).raw(golden.items[:1])
-    model(first, training=False)  # else Keras does not export it
-    module.export(model, order.folder)
-    given = model.inputs[0]
-    return Tensor(name=given.name, dtype=given.dtype, shape=given.shape[1:])
+    model(first, training=False)
+    return model
 
 
 def _first(error: Exception) -> str:

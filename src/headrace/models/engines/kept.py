@@ -33,12 +33,12 @@ class Tensor(Record):
 
     Attributes:
         dtype: Keras's name of it: ``float32`` or ``string``.
-        shape: of one item.
+        shape: of one item; None where it may have any size.
     """
 
     name: str
     dtype: str
-    shape: tuple[int, ...]
+    shape: tuple[int | None, ...]
 
 
 class Attempt(Record):

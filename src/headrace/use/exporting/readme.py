@@ -32,6 +32,12 @@ _MEANINGS = {
     "audio": "samples, -1 to 1, mono, padded with zeros at the end",
     "text": "texts, UTF-8",
 }
+_OF_TASKS = {
+    "generation": "code points of texts, padded with zeros at the end",
+}
+_OUTPUTS = {
+    "generation": "the loss of each text in nats, and its number of characters",
+}
 
 
 def readme(facts: Mapping[str, Any]) -> str:
@@ -41,15 +47,18 @@ def readme(facts: Mapping[str, Any]) -> str:
         facts: the content of ``model.json``.
     """
     given, output = facts["input"], facts["output"]
+    medium, task = facts["medium"], facts["task"]
     rate = given.get("sample_rate_hz")
     lines = [
         f"{facts['model']} version {facts['version']}, as {facts['format']}",
         "",
         f"Input    {given['name']}: {given['dtype']} {_shape(given['shape'])}",
-        f"         {_MEANINGS.get(facts['medium'], facts['medium'])}"
+        f"         {_OF_TASKS.get(task) or _MEANINGS.get(medium, medium)}"
         + (f", {rate} Hz" if rate else ""),
         f"Output   float32 {_shape(output['shape'])}",
     ]
+    if task in _OUTPUTS:
+        lines += [f"         {_OUTPUTS[task]}"]
     if "classes" in output:
         names = ", ".join(map(str, output["classes"]))
         lines += ["         probabilities, in this order:", f"         {names}"]
@@ -73,4 +82,5 @@ def readme(facts: Mapping[str, Any]) -> str:
 
 
 def _shape(shape: Any) -> str:
-    return f"({', '.join(['n', *map(str, shape)])})".replace("(n)", "(n,)")
+    sizes = ["any" if size is None else str(size) for size in shape]
+    return f"({', '.join(['n', *sizes])})".replace("(n)", "(n,)")
