@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -99,6 +99,17 @@ def _check_prompt(prompt: Any) -> None:
             )
 
 
+def as_read(text: str, mask: Sequence[str]) -> tuple[str, list[str]]:
+    """A text as a model reads it, and the kinds of personal data that were masked.
+
+    Args:
+        mask: the kinds that the model's data masks.
+    """
+    from headrace.media.text import personal  # a server of images does without
+
+    return personal.mask(text.replace("\r\n", "\n").replace("\r", "\n"), mask)
+
+
 class TextModel:
     """A language model that writes; one text at a time.
 
@@ -127,9 +138,17 @@ class TextModel:
         Raises:
             InputError: the model does not know one of its characters.
         """
-        text = request.prompt.replace("\r\n", "\n").replace("\r", "\n")
-        text = self._mask(text)
-        self._writer.ids(text)
+        text, found = as_read(request.prompt, self._kinds)
+        try:
+            self._writer.ids(text)
+        except InputError as error:
+            if not found:
+                raise
+            raise InputError(
+                f"The prompt has personal data ({', '.join(found)}), which is masked "
+                f"before the model reads it: {text[:_SHOWN]!r}. {error.message}",
+                "Leave the personal data out.",
+            ) from None
         return text
 
     def stream(self, request: Request) -> Iterator[str]:
@@ -165,9 +184,7 @@ class TextModel:
         yield _after(begun, self._mask(held))
 
     def _mask(self, text: str) -> str:
-        from headrace.media.text.personal import mask  # a server of images does without
-
-        return mask(text, self._kinds)[0]
+        return as_read(text, self._kinds)[0]
 
     def write(self, request: Request) -> str:
         """The prompt and what follows it; raises what `stream` raises."""

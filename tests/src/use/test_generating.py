@@ -109,6 +109,15 @@ def test_personal_data_that_the_prompt_begins_is_masked(
     assert [*model.stream(Request(prompt, seed=1))] == given
 
 
+def test_a_masked_prompt_that_cannot_be_read_is_refused_for_its_personal_data() -> None:
+    data = DATA.model_copy(update={"mask": ("email", "phone")})
+    model = TextModel(LoadedModel(a_model("gru_lm")[2], data, 3), "notes")
+    said = r"has personal data \(email\), which is masked .* 'to <EMAIL>'"
+    with pytest.raises(InputError, match=said) as refused:
+        model.write(Request("to a@b.org"))
+    assert "Leave the personal data out." in str(refused.value)
+
+
 def test_a_model_of_another_task_is_refused() -> None:
     data = DataDescription(medium="text", shape=(64,), classes=("a", "b"))
     with pytest.raises(UsageError, match="a model for classification, which writes no"):

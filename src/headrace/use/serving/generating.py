@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.errors import InputError, did_you_mean
 from headrace.use.generating import Request as Wish
+from headrace.use.generating import as_read
 from headrace.use.serving.plain import json_object
 from headrace.use.serving.replies import (
     EVENTS,
@@ -59,7 +60,8 @@ async def write_text(request: Request, served: Served) -> Reply:
     }
     if not streams:
         rest = [piece async for piece in pieces]
-        text = "".join([wish.prompt, first, *rest])
+        prompt, _ = as_read(wish.prompt, served.description.mask)
+        text = "".join([prompt, first, *rest])
         body = encoded({**names, "text": text})
         return Reply(200, [JSON, NO_SNIFF, served.version_header], body)
     headers = [EVENTS, NO_STORE, NO_SNIFF, served.version_header]

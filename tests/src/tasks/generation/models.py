@@ -22,7 +22,7 @@ SIZES: dict[str, dict[str, Any]] = {
 }
 
 
-def a_model(name: str) -> tuple[Any, Any, Any]:
+def a_model(name: str, text: str = TEXT) -> tuple[Any, Any, Any]:
     """(preprocessing, network, saved model) of one of `SIZES`."""
     import keras
 
@@ -30,7 +30,7 @@ def a_model(name: str) -> tuple[Any, Any, Any]:
     family = transformer_lm if name.startswith("transformer") else gru_lm
     sizes = {"width": 8, "places": 64, "max_tokens": 40, **SIZES[name]}
     preprocessing, network = family.build(DATA, **sizes)
-    preprocessing.layers[-1].adapt(codes_of(TEXT)[None])
+    preprocessing.layers[-1].adapt(codes_of(text)[None])
     return preprocessing, network, HEAD.compose(preprocessing, network, DATA)
 
 

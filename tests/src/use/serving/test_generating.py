@@ -15,6 +15,7 @@ import pytest
 from tests.src.tasks.generation.models import DATA, a_model
 
 from headrace.models.logged.loading import LoadedModel
+from headrace.records import DataDescription
 from headrace.use.generating import Request, TextModel
 from headrace.use.serving.app import send_rest
 from headrace.use.serving.generating import write_text
@@ -72,7 +73,7 @@ def test_a_refusal_ends_one_text_and_not_the_process(model: TextModel) -> None:
     assert [*process.pieces(1)][-1] == {"number": 2}
 
 
-def _served(model: TextModel) -> Any:
+def _served(model: TextModel, description: DataDescription = DATA) -> Any:
     async def write(wish: Request) -> AsyncIterator[str]:
         for piece in model.stream(wish):
             yield piece
@@ -82,8 +83,19 @@ def _served(model: TextModel) -> Any:
         version=3,
         version_header=(b"x-model-version", b"3"),
         texts=object(),
+        description=description,
         write_text=write,
     )
+
+
+def test_a_masked_prompt_is_given_back_as_the_model_read_it() -> None:
+    data = DATA.model_copy(update={"mask": ("email",)})
+    network = a_model("gru_lm", "to <EMAIL>: hello")[2]
+    model = TextModel(LoadedModel(network, data, 3), "notes")
+    wish = {"prompt": "to a@b.org: ", "characters": 5, "seed": 1}
+    text = json.loads(_ask(_served(model, data), wish).body)["text"]
+    assert text.startswith("to <EMAIL>: ")
+    assert text == model.write(Request(**wish))
 
 
 def _ask(served: Any, body: Any) -> Reply:
