@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from headrace.data.sources.places.files import File
 from headrace.errors import SourceError
+from headrace.signs import visible
 
 _BLOCK = 2**20
 _EVIDENCE = 2**22
@@ -40,6 +41,8 @@ _RANGES = (
 )
 _USUAL = 0.95
 _GUESSED_BY = 2**16
+_GUESSES = 3
+_SAMPLE = re.compile(r"[^\x00-\x7f].{0,11}")
 # They are at least a third of a longer Chinese text, and an eighth of text in another
 # language that was decoded as Chinese.
 _COMMON = (
@@ -154,7 +157,7 @@ def _check_strict(file: File, codec: str, name: str) -> None:
             f"{file.where} is not the {name}: it breaks off or is damaged at byte "
             f"{bad[0]:,}.",
             "Download or make it again, or name its encoding: data.encoding "
-            "(`--encoding` of headrace score).",
+            "(`--encoding` of headrace new and headrace score).",
         )
 
 
@@ -251,18 +254,22 @@ def _single_or_double_byte(file: File, census: _Census) -> Encoding:
         "whether it is GBK, Windows-1252 or another encoding cannot be told beyond "
         f"doubt.{_guess(file)}",
         "Save it as UTF-8, or name its encoding: data.encoding (`--encoding` of "
-        "headrace score).",
+        "headrace new and headrace score).",
     )
 
 
 def _guess(file: File) -> str:
-    """The guess of charset-normalizer, which may be wrong, for the message only.
+    """The guesses of charset-normalizer, which may be wrong, for the message only.
 
     It is imported by name, since no result of a stage depends on its version.
     """
     normalizer: Any = importlib.import_module("charset_normalizer")
-    best = normalizer.from_bytes(file.head(_GUESSED_BY)).best()
-    return f" It is likely to be {best.encoding}." if best else ""
+    guesses: dict[str, str] = {}  # by what is read, so that the reader can tell
+    for match in normalizer.from_bytes(file.head(_GUESSED_BY)):
+        if sample := _SAMPLE.search(str(match)):
+            guesses.setdefault(visible(sample[0]), match.encoding)
+    named = [f"{name} ({text!r})" for text, name in guesses.items()][:_GUESSES]
+    return f" It is likely to be {' or '.join(named)}." if named else ""
 
 
 def is_chinese(codes: npt.NDArray[np.uint32]) -> bool:

@@ -82,6 +82,13 @@ def test_a_refusal_tells_what_it_is_likely_to_be():
         _found((RUSSIAN * 9).encode("cp1251"))
 
 
+def test_guesses_come_with_what_they_read_so_that_people_can_tell():
+    rows = [f"今日はとても良い天気ですね。{n},{n % 2}\n" for n in range(120)]
+    seen = r"cp932 \('今日はとても良い天気です'\) or cp949 \('뜞"
+    with pytest.raises(SourceError, match=f"likely to be {seen}"):
+        _found("".join(rows).encode("shift_jis"))
+
+
 def test_a_declared_encoding_is_held_against_the_bytes():
     data = (JAPANESE * 9).encode("shift_jis")
     file = File("x", len(data), lambda: io.BytesIO(data))
