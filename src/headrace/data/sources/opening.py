@@ -15,13 +15,22 @@ from headrace.data.sources.places.archive import is_tar, is_zip, tar_tree, zip_t
 from headrace.data.sources.places.files import File, local_file, unpacked_head
 from headrace.data.sources.places.trees import FileTree
 from headrace.data.sources.readers import readers
-from headrace.data.sources.tables.formats import AS_CSV, AS_TEXT, HEAD, refuse_others
+from headrace.data.sources.tables.formats import (
+    AS_CSV,
+    AS_TEXT,
+    HEAD,
+    open_table,
+    refuse_others,
+)
+from headrace.data.sources.tables.suffixes import table_suffix
 from headrace.errors import SourceError, SpecError
 from headrace.media import medium
 from headrace.media.chunks import Chunk, Reading, Source
 from headrace.settings import Settings
 from headrace.signs import beginning
+from headrace.spec.pipeline import task_default
 from headrace.tasks import task
+from headrace.tasks.forms import some
 
 _OFFICE = {
     "xl/": ("an Excel workbook", AS_CSV),
@@ -30,6 +39,7 @@ _OFFICE = {
     "META-INF/manifest.xml": ("an OpenDocument file", "Save it as CSV (UTF-8)."),
 }
 _TABLES = ("table", "listed")
+_SHOWN = 10  # columns
 _DEFAULT = Reading()
 
 
@@ -123,7 +133,7 @@ def _open(source: Source, settings: Settings) -> Iterator[Chunk]:
         if chunks is not None:
             source.kind = source.kind or name
             return _each(chunks, blamed)
-    raise _unknown(data, head, source.reading)
+    raise _unknown(data, head, source.reading, settings)
 
 
 def _unpacked(
@@ -131,7 +141,7 @@ def _unpacked(
 ) -> File | FileTree:
     """The members of an archive, or the file itself."""
     if not head:
-        expected = medium(source.reading.medium).SOURCES
+        expected = _wanted(source.reading)
         raise SourceError(f"{file.where} is empty: 0 bytes.", expected)
     if is_zip(head):
         tree = zip_tree(file, settings, source.files)
@@ -144,7 +154,24 @@ def _unpacked(
     return file
 
 
-def _unknown(data: File | FileTree, head: bytes, reading: Reading) -> SourceError:
+def _wanted(reading: Reading) -> str:
+    """What to give as data, by its task or its medium."""
+    return str(task_default(reading.task, "SOURCES") or medium(reading.medium).SOURCES)
+
+
+def _columns(file: File, reading: Reading, settings: Settings) -> list[str]:
+    """The columns of a file that is named like a table, and is one."""
+    with contextlib.suppress(SourceError):
+        table = (
+            open_table(file, reading, settings) if table_suffix(file.where) else None
+        )
+        return list(table.kinds) if table else []
+    return []
+
+
+def _unknown(
+    data: File | FileTree, head: bytes, reading: Reading, settings: Settings
+) -> SourceError:
     refuse_others(head, data.where)
     plain = unpacked_head(data) if isinstance(data, File) else head
     problem = f"is of no known format: it begins with {beginning(head[:8])}"
@@ -152,5 +179,8 @@ def _unknown(data: File | FileTree, head: bytes, reading: Reading) -> SourceErro
         problem += f", unpacked {plain[:8]!r}"
     added = [n for n in readers() if extensions.is_added("sources", n)]
     others = f" Readers of packages: {', '.join(added)}." * bool(added)
-    advice = reading.advice or f"{medium(reading.medium).SOURCES}{others}"
+    advice = reading.advice or f"{_wanted(reading)}{others}"
+    if isinstance(data, File) and (columns := _columns(data, reading, settings)):
+        problem = f"is a table, but no column names {reading.medium} files (columns: "
+        problem += f"{some(columns, _SHOWN)})"
     return SourceError(f"{data.where} {problem}.", advice)

@@ -58,6 +58,11 @@ GATES = {
 GAIN = 0.01
 # Where a pipeline file names no gates.
 DEFAULT_GATES = {"baseline": 0.0, "memorisation": 2.0, "repetition": 0.1}
+# What to give as data, for messages.
+SOURCES = (
+    "Give one text, a folder (or zip or tar) of .txt files, or a table with a column "
+    "of texts (CSV, TSV, JSON lines or Parquet)."
+)
 # Fields of the spec that mean nothing to this task.
 UNUSED = (
     "data.classes",

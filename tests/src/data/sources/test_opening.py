@@ -162,6 +162,19 @@ def test_what_may_be_given_is_told_by_medium(make, read, medium, told):
         read(make.file("data.csv", b"text,label"), medium=medium)
 
 
+def test_a_table_that_names_no_files_is_called_a_table(make, read):
+    path = make.file("data.csv", b"a,b,c\n1,2,3\n2,3,4\n")
+    seen = r"is a table, but no column names image files \(columns: a, b, c\)"
+    with pytest.raises(SourceError, match=seen):
+        read(path, medium="image")
+
+
+def test_no_labels_are_asked_for_where_a_task_has_none(make, read):
+    with pytest.raises(SourceError, match=r"Give one text, a folder .*texts") as told:
+        read(make.file("a.txt", b""), medium="text", task="generation", labelled=False)
+    assert "one of labels" not in str(told.value)
+
+
 def test_a_pipe_is_not_opened(read, tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(SourceError, match=r"neither a file nor a folder"):
