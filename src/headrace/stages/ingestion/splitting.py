@@ -77,7 +77,10 @@ def groups_of_test(
         lack = f"no group {missing[0]!r}" if missing else "only one group"
         raise SpecError(
             f"{data.source} has {lack}; data.group = {data.group!r} gives {groups}.",
-            "Name another column as data.group, or other data.test_groups.",
+            "Name another column as data.group (`--group` of headrace new), or leave "
+            "it out."
+            if len(sizes) < 2
+            else "Name another column as data.group, or other data.test_groups.",
         )
     if data.test_groups or fraction is None:
         return frozenset(data.test_groups)
