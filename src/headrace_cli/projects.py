@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from typer import Argument, Option
 
+from headrace.errors import UsageError
 from headrace_cli import pipelines
 from headrace_cli.answers import answer, marked, one_line, prepared, show_text
 
@@ -61,15 +62,34 @@ def new(  # noqa: PLR0913
         str | None,
         Option(metavar="EXPR", help="Which rows: \"lang == 'en' and score > 2\"."),
     ] = None,
+    encoding: Annotated[
+        str | None,
+        Option(help="Of tables and texts, such as cp932; by default it is detected."),
+    ] = None,
+    separator: Annotated[
+        str | None,
+        Option(metavar="TEXT", help=r"What parts a long text, such as \n--\n."),
+    ] = None,
 ) -> None:
     """Write a pipeline for your data, after looking at it."""
     from headrace.spec import DataSpec, load_spec
-    from headrace.spec.checks import absolute_source
+    from headrace.spec.checks import absolute_source, check_encoding
     from headrace.use.drafting import draft
 
     settings = prepared()
-    source = absolute_source(data, Path.cwd())
-    spec = DataSpec(source=source, item=text, label=label, group=group, where=where)
+    try:
+        check_encoding(encoding)
+    except ValueError as error:
+        raise UsageError(f"--encoding: {error}.", "Name another one.") from None
+    spec = DataSpec(
+        source=absolute_source(data, Path.cwd()),
+        item=text,
+        label=label,
+        group=group,
+        where=where,
+        encoding=encoding,
+        separator=_with_line_ends(separator) or None,
+    )
     folder, inspection = draft(name, medium, task, spec, settings)
     snapshot, survey = inspection.snapshot, inspection.survey
     value = {
@@ -88,6 +108,11 @@ def new(  # noqa: PLR0913
     epochs = load_spec(folder).training.epochs
     about = [*survey.lines, f"{epochs} epochs (training.epochs)"]
     answer(value, lambda: _show(value, about))
+
+
+def _with_line_ends(text: str | None) -> str:
+    """A text of the command line, in which a line end and a tab are escaped."""
+    return (text or "").replace("\\n", "\n").replace("\\t", "\t")
 
 
 def _show(value: dict[str, Any], labels: Sequence[str]) -> None:

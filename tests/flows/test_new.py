@@ -183,6 +183,23 @@ def test_a_mistake_is_told_and_nothing_is_written(
     assert not (home.project / "pipelines").exists()
 
 
+def test_encoding_and_separator_are_taken_and_written(
+    home: Home, tmp_path: Path
+) -> None:
+    path = tmp_path / "notes.txt"
+    notes = [f"\u4eca\u65e5\u306f {number}\nend" for number in range(60)]
+    path.write_text("\n--\n".join(notes), encoding="shift_jis")
+    said = ["--medium", "text", "--task", "generation", "--data", str(path)]
+    said += ["--separator", r"\n--\n"]
+    wrong = home.headrace("new", "notes", *said, "--encoding", "nix")
+    assert (wrong.exit_code, "--encoding: 'nix' is not" in wrong.err) == (2, True)
+    answer = home.headrace("new", "notes", *said, "--encoding", "shift_jis", "--json")
+    assert sum(answer.json["rows"].values()) == 60
+    file = home.project / "pipelines" / "notes" / "pipeline.toml"
+    data = tomllib.loads(file.read_text())["data"]
+    assert (data["encoding"], data["separator"]) == ("shift_jis", "\n--\n")
+
+
 def test_data_that_a_run_will_refuse_is_told(home: Home, tmp_path: Path) -> None:
     path = tmp_path / "empty.csv"
     rows = [

@@ -47,7 +47,7 @@ from headrace.tasks.forms import Counts, Survey
 # Few rows need more epochs for a network to settle, many rows need fewer.
 MOST_STEPS = 12_000
 FEWEST_EPOCHS, MOST_EPOCHS = 3, 200
-_FIELDS = ("item", "label", "group", "where", "separator")
+_FIELDS = ("item", "label", "group", "where", "encoding", "separator")
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 # A model card, for the user to complete.
 _README = """# {name}
@@ -82,7 +82,10 @@ class Inspection:
 
     @property
     def warnings(self) -> list[Finding]:
-        """What looks wrong, including what a run will refuse the data for."""
+        """What looks wrong, including too many rows that cannot be read.
+
+        The contract, which `headrace check --data` and a run check, is not looked at.
+        """
         rejected = self.snapshot.rejected
         total = rejected + sum(self.snapshot.rows.values())
         findings = [*self.snapshot.findings, *self.survey.findings]
@@ -123,6 +126,12 @@ def draft(
     """
     folder = settings.project / "pipelines" / name
     _check(name, medium, task, folder)
+    if data.separator and not medium_named(medium).IS_TEXT:
+        raise UsageError(
+            f"data.separator = {data.separator!r} parts texts, and the medium is "
+            f"{medium}.",
+            "Leave it out.",
+        )
     inspection = inspect(data, medium, task, settings, name)
     head = [f"# headrace run {name}", *inspection.survey.head, ""]
     text = "\n".join([*head, *_tables(inspection), ""])

@@ -63,3 +63,10 @@ def test_a_task_without_a_family_for_the_medium_is_refused_before_the_data_is_re
     with pytest.raises(UsageError, match=families):
         draft("it", medium, task, DataSpec(source="nowhere"), settings)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_separator_is_for_texts(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path / "home", project=tmp_path)
+    data = DataSpec(source="nowhere", separator="-")
+    with pytest.raises(UsageError, match="parts texts, and the medium is image"):
+        draft("it", "image", "classification", data, settings)

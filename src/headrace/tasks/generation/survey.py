@@ -42,8 +42,8 @@ class DocumentSurvey(Surveyor):
             raise Refusal(
                 f"{source} has {documents}; at least {LEAST_DOCUMENTS} are needed, "
                 f"some of them to test on.",
-                "Give more texts, or say with data.separator where one long text is "
-                "to be parted.",
+                "Give more texts, or say with data.separator (`--separator` of "
+                "headrace new) where one long text is to be parted.",
             )
         gates: list[dict[str, Any]] = [
             {"name": "baseline", "arguments": {"order": ORDER}},
