@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,13 +20,35 @@ PAUSE_SECONDS = 0.12
 MOST_TEXTS = 500
 
 
+def _parted(words: Sequence[str], data: DataDescription) -> list[str]:
+    """Words as known texts; InputError where no texts make them up."""
+    by_words = {" ".join(text.split()): text for text in data.texts}
+    most = max(len(text.split()) for text in data.texts)
+    fitting: list[list[int]] = []  # the ends of the texts that begin at each word
+    for start in range(len(words)):
+        ends = range(min(start + most, len(words)), start, -1)
+        fitting.append([end for end in ends if " ".join(words[start:end]) in by_words])
+    fits = [True] * (len(words) + 1)  # whether the rest from a word on does
+    for start in reversed(range(len(words))):
+        fits[start] = any(fits[end] for end in fitting[start])
+    texts: list[str] = []
+    start = 0
+    while start < len(words):
+        if not fitting[start]:
+            raise unknown_text(words[start], data)
+        end = next((end for end in fitting[start] if fits[end]), fitting[start][0])
+        texts.append(by_words[" ".join(words[start:end])])
+        start = end
+    return texts
+
+
 class Messages(Speech):
     """See `headrace.tasks.Speech`."""
 
     def questions(
         self, message: str, fields: Mapping[str, Any], data: DataDescription
     ) -> list[dict[str, Any]]:
-        """The longest text that fits is taken first.
+        """The longest text that fits, and leaves a rest that fits, is taken first.
 
         The seed of each text is one more than that of the one before, so that a
         repeated text varies.
@@ -35,17 +57,7 @@ class Messages(Speech):
         if not words:
             known = some(data.texts, SHOWN)
             raise InputError("There is nothing to say.", f"It knows: {known}.")
-        texts: list[str] = []
-        most = max(len(text.split()) for text in data.texts)
-        by_words = {" ".join(text.split()): text for text in data.texts}
-        while words:
-            for count in range(min(most, len(words)), 0, -1):
-                if (text := by_words.get(" ".join(words[:count]))) is not None:
-                    texts.append(text)
-                    words = words[count:]
-                    break
-            else:
-                raise unknown_text(words[0], data)
+        texts = _parted(words, data)
         if len(texts) > MOST_TEXTS:
             raise InputError(
                 f"The message has {len(texts):,} texts; at most {MOST_TEXTS:,} are "

@@ -22,6 +22,27 @@ def test_the_longest_text_that_fits_is_taken_and_seeds_differ(
 
 
 @pytest.mark.parametrize(
+    ("message", "texts"),
+    [
+        ("a b c", ["a", "b c"]),
+        ("a b", ["a b"]),
+        ("a b a", ["a b", "a"]),
+        ("a a b c d a", ["a", "a", "b c", "d a"]),
+    ],
+)
+def test_a_shorter_text_is_taken_where_the_longest_leaves_what_none_fits(
+    data: DataDescription, message: str, texts: list[str]
+) -> None:
+    known = ["a", "a b", "b c", "d a"]
+    target = {**data.target, "texts": known}
+    data = data.model_copy(update={"target": target})
+    asked = PART.questions(message, {}, data)
+    assert [one["text"] for one in asked] == texts
+    with pytest.raises(InputError, match="does not know the text 'c'"):
+        PART.questions("a b c c", {}, data)
+
+
+@pytest.mark.parametrize(
     ("message", "reason"),
     [
         ("", "nothing to say"),
