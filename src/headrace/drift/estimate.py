@@ -47,8 +47,9 @@ class Estimate(Record):
         reason: why it cannot be estimated, a sentence; empty where it can.
         distance: of the answers from the reference, see `answers.AnswerDistance`.
         limit: the largest distance at which the ladder's estimates are right.
-        likely_loss: the least true loss of the three rungs that the window resembles
-            most, in the distances of its answers and columns; None without a ladder.
+        likely_loss: the least true loss of the rung that the window resembles most, in
+            the distances of its answers and columns, and of up to two others that lie
+            about as far; None without a ladder.
         resembles: the first of them, such as ``noise 25``.
         correction: the error of the promise on that rung, which was subtracted.
         agreement: share of items to which the shadow gives the same answer.
@@ -215,9 +216,6 @@ def _alike(
     rungs = [rung for rung in profile.facts.rungs if rung.family not in without]
     ranked = sorted(rungs, key=difference)
     others = [rung for rung in ranked[1:] if rung.distance >= _AS_FAR * distance]
-    if len(others) < _ALIKE - 1:
-        farthest = sorted(ranked[1:], key=lambda rung: -rung.distance)
-        others = sorted(farthest[: _ALIKE - 1], key=difference)
     return [*ranked[:1], *others[: _ALIKE - 1]]
 
 

@@ -64,6 +64,19 @@ def test_shifts_past_the_ladder_are_not(
     assert found.resembles.startswith(family)
 
 
+def test_rungs_that_lie_much_nearer_do_not_excuse_a_window(
+    digits: Digits, profile: Profile
+) -> None:
+    found = estimate(profile, digits.window(WINDOW, "inversion", 1))
+    facts = profile.facts
+    inverted, *others = sorted(facts.rungs, key=lambda rung: -rung.distance)
+
+    assert found.resembles == f"{inverted.family} {inverted.level:g}" == "inversion 1"
+    assert all(rung.distance < 0.8 * found.distance for rung in others)
+    assert found.likely_loss == facts.score - inverted.score
+    assert found.likely_drop
+
+
 def test_darker_images_cost_nothing_and_are_not_said_to(
     digits: Digits, profile: Profile
 ) -> None:
