@@ -175,12 +175,14 @@ def _inputs(table: pa.Table, data: DataDescription) -> Payload | None:
 def _with_shadows(version: Version, batch: Batch, settings: Settings) -> Batch:
     """The batch with what other versions answered to the same requests in shadow.
 
-    Those whose answers have another shape are left out, and noted.
+    A client may give many requests one id, so the item has to be the same, too.
+    Answers of another shape are left out, and noted.
     """
     asked = Asked(
         version.model, None, "shadow", batch.first, columns=(*_KEYS, "version")
     )
-    places = {key: place for place, key in enumerate(batch.ids["request_id"])}
+    asked_for = zip(batch.ids["request_id"], batch.items, strict=True)
+    places = {one: place for place, one in enumerate(asked_for)}
     shadows: dict[int, Outputs] = {}
     others, shape = set[int](), batch.outputs.shape[1:]
     for part in read_requests(asked, settings):
@@ -192,7 +194,8 @@ def _with_shadows(version: Version, batch: Batch, settings: Settings) -> Batch:
         if not len(table):
             continue
         outputs, versions = _outputs(table, shape), table["version"].to_pylist()
-        for row, key in enumerate(_request_keys(table)):
+        keys = zip(_request_keys(table), table["item"].to_pylist(), strict=True)
+        for row, key in enumerate(keys):
             if key in places:
                 answers = shadows.setdefault(
                     versions[row], np.full_like(batch.outputs, np.nan)

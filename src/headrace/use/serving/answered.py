@@ -15,7 +15,8 @@ class Answered(NamedTuple):
     """One answered request.
 
     Attributes:
-        request_id: of the request; all of its items share it.
+        request_id: of the request; all of its items share it. Versions beside the
+            champion get requests by it.
         time_us: when it was answered, microseconds since 1970, UTC.
         model, version: that answered.
         role: the version's at that moment.
@@ -25,6 +26,8 @@ class Answered(NamedTuple):
         engine: the name of what computed the outputs.
         description: of the data that the version was trained on.
         is_named: whether the request named the version.
+        given_id: what the log has in place of ``request_id``: the id in the body of a
+            request of the Open Inference Protocol; else empty.
     """
 
     request_id: str
@@ -38,6 +41,7 @@ class Answered(NamedTuple):
     engine: str
     description: DataDescription
     is_named: bool = False
+    given_id: str = ""
 
 
 class Observer(Protocol):

@@ -34,16 +34,26 @@ class Request:
 
     Attributes:
         id: the client's, or a new one.
+        has_own_id: whether it is that of the client's header.
         body: empty where the handler takes none.
         began: when its body was complete, by `time.perf_counter`.
         model, version: of what answers it, for metrics; set by the handler.
     """
 
-    __slots__ = ("began", "body", "headers", "id", "model", "query", "version")
+    __slots__ = (
+        "began",
+        "body",
+        "has_own_id",
+        "headers",
+        "id",
+        "model",
+        "query",
+        "version",
+    )
 
     def __init__(self, headers: dict[bytes, bytes], id_: str, query: bytes) -> None:
         self.headers = headers
-        self.id = id_
+        self.id, self.has_own_id = id_, False
         self.query = query
         self.body = b""
         self.began = 0.0
@@ -116,7 +126,7 @@ class App:
         self.metrics.count(request.model, request.version, status)
         head = [
             *headers,
-            (b"x-request-id", (request.id or self._id_of(None)).encode()),
+            (b"x-request-id", (request.id or self._new_id()).encode()),
         ]
         if rest is not None:
             start = {"type": "http.response.start", "status": status, "headers": head}
@@ -134,7 +144,8 @@ class App:
 
     async def _reply(self, scope: Scope, receive: Receive, request: Request) -> Reply:
         request.headers = headers = self.doors.headers_of(scope["headers"])
-        request.id = self._id_of(headers.get(b"x-request-id"))
+        own = sane_id(headers.get(b"x-request-id", b""))
+        request.id, request.has_own_id = own or self._new_id(), bool(own)
         path, method = scope["path"], scope["method"]
         listed = self.routes.get(path)
         # What there is not is said to those who may know what there is.
@@ -174,10 +185,7 @@ class App:
             call()
         await send({"type": "lifespan.shutdown.complete"})
 
-    def _id_of(self, own: bytes | None) -> str:
-        """The client's id of a request, if it is sane; else a new one."""
-        if own and len(own) <= _ID_LIMIT and _ID_CHARACTERS.issuperset(own):
-            return own.decode()
+    def _new_id(self) -> str:
         self._count += 1
         return f"{self._prefix}{self._count:08x}"
 
@@ -190,6 +198,12 @@ class App:
 
     async def _metrics(self, request: Request) -> Reply:
         return Reply(200, [CONTENT_TYPE, NO_STORE], self.metrics.text().encode())
+
+
+def sane_id(own: bytes) -> str:
+    """A client's id of a request, if it is one to log; else empty."""
+    is_sane = len(own) <= _ID_LIMIT and _ID_CHARACTERS.issuperset(own)
+    return own.decode() if is_sane else ""
 
 
 async def send_rest(

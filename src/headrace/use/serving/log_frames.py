@@ -79,7 +79,14 @@ def to_frame(facts: Facts, requests: Sequence[Answered]) -> tuple[Header, bytes]
     items = np.concatenate([request.items for request in requests])
     outputs = np.concatenate([request.outputs for request in requests])
     about = [  # in the order of _REQUEST
-        (r.request_id, len(r.items), r.time_us, r.role, r.latency_ms, r.engine)
+        (
+            r.given_id or r.request_id,
+            len(r.items),
+            r.time_us,
+            r.role,
+            r.latency_ms,
+            r.engine,
+        )
         for r in requests
     ]
     asked = items.tobytes() if facts.dtype else json.dumps(items.tolist()).encode()

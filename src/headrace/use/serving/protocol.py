@@ -39,12 +39,14 @@ class InferRequest:
     Attributes:
         items: as the model takes them, ``(n, ...)``.
         id: of the request, as JSON; None if it has none.
+        own_id: the same in bytes; empty if it has none.
         binary: whether the output is to be binary.
     """
 
     def __init__(self, items: Payload, id_: str | None, binary: bool) -> None:
         self.items = items
         self.id = id_
+        self.own_id = (id_ or "").encode(errors="replace")
         self.binary = binary
 
 

@@ -11,7 +11,7 @@ from headrace.errors import did_you_mean
 from headrace.explanations import why_not
 from headrace.use.serving import plain, protocol, saying
 from headrace.use.serving.answered import Answered, Observer
-from headrace.use.serving.app import Request, Route, route
+from headrace.use.serving.app import Request, Route, route, sane_id
 from headrace.use.serving.explaining import explain_answer
 from headrace.use.serving.generating import write_text
 from headrace.use.serving.metrics import Metric
@@ -176,7 +176,9 @@ class Models:
         parsed = protocol.parse(served, request.body, length)
         served, outputs = await _outputs(request, slot, served, parsed.items)
         reply = protocol.reply_of(served, parsed, outputs, request.id)
-        self._answered(request, served, parsed.items, outputs, version)
+        given = "" if request.has_own_id else sane_id(parsed.own_id)
+        self._answered(request, served, parsed.items, outputs, version, given)
+        request.id = given or request.id  # of the answer's header
         return reply
 
     def _answered(
@@ -186,6 +188,7 @@ class Models:
         items: Payload,
         outputs: Outputs,
         named: int | None,
+        given_id: str = "",
     ) -> None:
         """Count an answer, and let the observers know of it."""
         seconds = time.perf_counter() - request.began
@@ -204,6 +207,7 @@ class Models:
             engine=served.engine.name,
             description=served.description,
             is_named=named is not None,
+            given_id=given_id,
         )
         for observe in self.observers:
             observe(answered)

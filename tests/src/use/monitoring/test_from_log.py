@@ -95,11 +95,20 @@ def test_what_ran_in_shadow_is_joined_by_request(
     ids = requests.write(images(5), START)
     other = np.eye(3, dtype=np.float32)[[0, 1, 2]]
     requests.write(
-        images(3), START, role="shadow", version=2, outputs=other, ids=ids[2:]
+        images(5)[2:], START, role="shadow", version=2, outputs=other, ids=ids[2:]
     )
     shadows = window(version, watched).shadows
     assert np.isnan(shadows[2][:2]).all()
     assert np.array_equal(shadows[2][2:], other)
+
+
+def test_requests_with_one_id_are_joined_with_their_own_shadows(
+    requests: Any, version: Version, watched: Settings
+) -> None:
+    ids, other = ["same"] * 3, np.eye(3, dtype=np.float32)
+    requests.write(images(3), START, ids=ids)
+    requests.write(images(3), START, role="shadow", version=2, outputs=other, ids=ids)
+    assert np.array_equal(window(version, watched).shadows[2], other)
 
 
 def test_a_shadow_with_answers_of_another_shape_is_left_out(

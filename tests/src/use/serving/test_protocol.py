@@ -19,6 +19,9 @@ from tests.src.use.serving.conftest import (
     serving,
 )
 
+from headrace.use.serving.answered import Answered
+from headrace.use.serving.log_frames import facts_of, to_frame
+
 PIXELS = {"name": "image", "datatype": "UINT8", "shape": [1, 4, 4, 1]}
 IMAGES = {"inputs": [{**PIXELS, "data": [7] * 16}]}
 TEXTS = {"name": "text", "datatype": "BYTES", "shape": [2]}
@@ -46,6 +49,34 @@ def test_an_answer_names_the_version_and_repeats_the_id() -> None:
             }
         ],
     }
+
+
+@pytest.mark.parametrize(
+    ("own", "header", "logged"),
+    [
+        ("order-7", {}, "order-7"),
+        ("order-7", {"x-request-id": "h1"}, "h1"),
+        ("order-7", {"x-request-id": "no id"}, "order-7"),
+        ("ada@lab.org", {}, ""),
+        ("x" * 129, {}, ""),
+        ("\ud800", {}, ""),
+        ("", {}, ""),
+    ],
+)
+def test_the_log_and_the_header_have_the_id_of_the_body_unless_there_is_another(
+    own: str, header: dict[str, str], logged: str
+) -> None:
+    site, seen = Site(serving(IMAGE)), list[Answered]()
+    site.models.observers.append(seen.append)
+    body = {"id": own, **IMAGES}
+    reply = site.ask("POST", "/v2/models/toy/infer", body, header)
+    (answered,) = seen
+    description = answered.description.model_dump_json()
+    frame, _ = to_frame(facts_of(answered, description), [answered])
+    ((in_log, *_),) = frame["requests"]
+    assert reply.json["id"] == own
+    assert reply.headers["x-request-id"] == in_log
+    assert in_log == logged or (not logged and in_log not in ("", own))
 
 
 def test_a_regression_answers_a_value() -> None:
