@@ -80,7 +80,12 @@ def _show(value: dict[str, Any]) -> None:
     for model in value["models"]:
         engine = f"version {model['version']}, {model['engine']}"
         show_text(f"{'model':<10}{model['name']}, {engine}")
-    show_text(f"{'memory':<10}{value['memory_mb']} MB")
+    memory, beside = f"{value['memory_mb']} MB", value["processes"]
+    if beside:
+        total = sum(process["memory_mb"] for process in beside)
+        memory += f", and {total} MB in {len(beside)} process"
+        memory += f"{'es' if len(beside) > 1 else ''} beside it"
+    show_text(f"{'memory':<10}{memory}")
     show_text("Press Ctrl-C to end it.")
 
 

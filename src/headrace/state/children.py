@@ -12,10 +12,15 @@ import subprocess
 import sys
 import threading
 import traceback
+import weakref
 from collections.abc import Callable
 from typing import IO, Any, NoReturn
 
 _SET_NAME = 15  # PR_SET_NAME
+_STARTED: weakref.WeakKeyDictionary[subprocess.Popen[bytes], str] = (
+    weakref.WeakKeyDictionary()
+)
+_ONE_AT_A_TIME = threading.Lock()
 
 
 def start(
@@ -34,7 +39,15 @@ def start(
     child = subprocess.Popen(command, **options)  # noqa: S603
     if niceness > os.getpriority(os.PRIO_PROCESS, 0):
         os.setpriority(os.PRIO_PROCESS, child.pid, niceness)
+    with _ONE_AT_A_TIME:
+        _STARTED[child] = module
     return child
+
+
+def started() -> list[tuple[str, int]]:
+    """The modules and ids of processes that `start` has started and none has ended."""
+    with _ONE_AT_A_TIME:
+        return [(m, child.pid) for child, m in _STARTED.items() if child.poll() is None]
 
 
 def end_with_parent() -> None:

@@ -37,6 +37,19 @@ def test_a_process_has_at_least_its_niceness(tmp_path: Path) -> None:
     assert printed(tmp_path, niceness=own - 1) == f"{own}\n"
 
 
+def test_processes_that_run_are_listed_by_their_modules(tmp_path: Path) -> None:
+    (tmp_path / "lasting.py").write_text("import sys; sys.stdin.read()\n")
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    options: dict[str, Any] = {"stdin": subprocess.PIPE}
+    options["env"] = {**os.environ, "PYTHONPATH": path}
+    running = [children.start("lasting", **options) for _ in range(2)]
+    for left in (2, 1, 0):
+        own = [pid for module, pid in children.started() if module == "lasting"]
+        assert own == [child.pid for child in running] and len(own) == left
+        if running:
+            running.pop().communicate()
+
+
 FORK = """
 import os, signal, subprocess, sys, time
 from headrace.state.children import Forked, can_fork

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+import psutil
 
 from headrace.errors import UsageError
 from headrace.imports import hidden
@@ -16,6 +19,7 @@ from headrace.models.engines import (
     open_engine,
     prepare_in_background,
 )
+from headrace.state import children
 from headrace.state.hosts import is_loopback, local_host, names_of, split_list
 from headrace.state.ledger import Ledger
 from headrace.use.serving.app import App
@@ -103,7 +107,7 @@ def serve(
         scheme = "https" if tls else "http"
         port = listener.getsockname()[1]
         url = f"{scheme}://{local_host(options.host)}:{port}"
-        run(app, listener, tls, lambda: ready(_description(slots, url)))
+        run(app, listener, tls, lambda: ready(description_of(slots, url)))
 
 
 def make_app(
@@ -123,7 +127,7 @@ def make_app(
     observing.start(models)
     app.starting.append(watcher.start)
     app.stopping.append(watcher.stop)
-    app.metrics.sources += [watcher.metrics, observing.metrics, _process_metrics]
+    app.metrics.sources += [watcher.metrics, observing.metrics, process_metrics]
     return app
 
 
@@ -189,7 +193,7 @@ def _doors_of(options: Options, settings: Settings) -> tuple[Doors, Tls | None]:
     return Doors(hosts, token), tls
 
 
-def _description(slots: Sequence[Slot], url: str) -> dict[str, Any]:
+def description_of(slots: Sequence[Slot], url: str) -> dict[str, Any]:
     """What ``headrace serve --json`` prints."""
     models = [
         {
@@ -201,16 +205,37 @@ def _description(slots: Sequence[Slot], url: str) -> dict[str, Any]:
         for slot in slots
         for served in slot.versions.values()
     ]
-    memory_mb = _memory_bytes() // 2**20
-    return {"status": "serving", "url": url, "models": models, "memory_mb": memory_mb}
+    beside = [
+        {"name": name, "memory_mb": held // 2**20} for name, held in _memory_beside()
+    ]
+    return {
+        "status": "serving",
+        "url": url,
+        "models": models,
+        "memory_mb": _memory_bytes() // 2**20,
+        "processes": beside,
+    }
 
 
-def _process_metrics() -> Iterator[Metric]:
-    about = "Memory of this process."
-    yield Metric("resident_bytes", "gauge", about, [({}, _memory_bytes())])
+def process_metrics() -> Iterator[Metric]:
+    """The memory of the server, without a label, and of what runs beside it."""
+    about = "Memory of this process, and of all processes of a kind beside it."
+    beside = collections.Counter[str]()
+    for name, held in _memory_beside():
+        beside[name] += held
+    named = [({"process": name}, held) for name, held in sorted(beside.items())]
+    yield Metric("resident_bytes", "gauge", about, [({}, _memory_bytes()), *named])
 
 
-def _memory_bytes() -> int:
-    import psutil
+def _memory_beside() -> list[tuple[str, int]]:
+    """The bytes that each process beside this one holds, with what it is."""
+    held = []
+    for module, pid in children.started():
+        with contextlib.suppress(psutil.Error):  # it has just ended
+            held.append((module.rpartition(".")[2], _memory_bytes(pid)))
+    return held
 
-    return int(psutil.Process().memory_info().rss)
+
+def _memory_bytes(pid: int | None = None) -> int:
+    """Of a process; None: of this one."""
+    return int(psutil.Process(pid).memory_info().rss)

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import fcntl
 import time
+from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from headrace.models.engines import building, kept
 from headrace.settings import Settings
 from headrace.state.ledger import Ledger
-from headrace.use.serving.starting import open_alone
+from headrace.use.serving.log_process import LogProcess, LogTask
+from headrace.use.serving.metrics import Metrics
+from headrace.use.serving.starting import (
+    description_of,
+    open_alone,
+    process_metrics,
+)
 
 
 def test_a_challenger_is_opened_by_its_own_process_and_waits_for_no_lock(
@@ -30,3 +38,25 @@ def test_a_challenger_is_opened_by_its_own_process_and_waits_for_no_lock(
         assert time.monotonic() - began < 60
     assert engine.name == "onnx"
     engine.close()
+
+
+def test_the_memory_of_processes_beside_the_server_is_told(tmp_path: Path) -> None:
+    metrics, logs = Metrics(), list[LogProcess]()
+    metrics.sources.append(process_metrics)
+    for name in ("one", "two"):
+        task = LogTask(root=tmp_path / name, keep_days=1, with_inputs=False)
+        logs.append(LogProcess(task))
+        held = description_of([], "http://here")["processes"]
+        assert [one["name"] for one in held] == ["log_writer"] * len(logs)
+    while min(psutil.Process(one.pid).memory_info().rss for one in logs) < 2**24:
+        time.sleep(0.01)  # until Python has started
+    lines = metrics.text().splitlines()
+    values = dict(line.rsplit(" ", 1) for line in lines if line[0] != "#")
+    beside = values.pop('headrace_resident_bytes{process="log_writer"}')
+    assert int(beside) > 2 * 2**24
+    assert int(values.pop("headrace_resident_bytes")) > 2**20
+    assert not [name for name in values if "resident" in name]
+    for one in logs:
+        one.kill()
+        one.end()
+    assert description_of([], "http://here")["processes"] == []
