@@ -23,6 +23,28 @@ _ERROR: Schema = {
     "required": ["error"],
     "additionalProperties": False,
 }
+_LISTED: Schema = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string"},
+        "version": {"type": "integer"},
+        "versions": {
+            "type": "array",
+            "description": "all versions that can be named",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "version": {"type": "integer"},
+                    "role": {"enum": ["champion", "pinned"]},
+                    "engine": {"type": "string"},
+                },
+                "required": ["version", "role", "engine"],
+                "additionalProperties": False,
+            },
+        },
+    },
+    "required": ["name", "version", "versions"],
+}
 _COMMON = (400, 401, 403, 404, 405, 431)
 _OF_BODIES = (408, 413, 415, 422, 503)
 
@@ -38,7 +60,7 @@ def document(slots: Iterable[Slot]) -> Schema:
         "/v2/health/ready": _get("Whether it can answer", ready, 503, unready=ready),
         "/models": _get(
             "The models that answer",
-            _object({"models": {"type": "array", "items": {"type": "object"}}}),
+            _object({"models": {"type": "array", "items": _LISTED}}),
         ),
         "/metrics": _get("Metrics for Prometheus", {"type": "string"}, kind=_TEXT),
     }

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from headrace.tasks.forms import Outputs
     from headrace.use.serving.app import App, Handler
     from headrace.use.serving.served import Served, Slot
-    from headrace.use.serving.trial import Trial
 
 _SHOW = b"show=input"
 
@@ -229,11 +228,9 @@ class Models:
         return iter(self.slots.values())
 
     async def _list(self, request: Request) -> Reply:
-        """The model of each slot."""
+        """The model of each slot, with all versions that can be named."""
         listed = [
-            _description(slot.current, slot.trial)
-            for slot in self._all()
-            if slot.current
+            _description(slot.current, slot) for slot in self._all() if slot.current
         ]
         return json_reply({"models": listed})
 
@@ -298,8 +295,8 @@ def _constant(value: Any) -> Handler:
     return answer
 
 
-def _description(served: Served, trial: Trial | None) -> dict[str, Any]:
-    """A version, as ``/models`` lists it."""
+def _description(served: Served, slot: Slot) -> dict[str, Any]:
+    """What answers where no version is named, as ``/models`` lists it."""
     data = served.description
     value = {
         "name": served.model,
@@ -319,6 +316,10 @@ def _description(served: Served, trial: Trial | None) -> dict[str, Any]:
         value["explains"] = True
     if served.reader.longest:
         value["longest_input"] = served.reader.longest
-    if trial is not None and (status := trial.canary.status()):
+    value["versions"] = [
+        {"version": one.version, "role": one.role, "engine": one.engine.name}
+        for _, one in sorted(slot.versions.items())
+    ]
+    if slot.trial is not None and (status := slot.trial.canary.status()):
         value["canary"] = status
     return value

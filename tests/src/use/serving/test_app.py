@@ -67,11 +67,18 @@ def test_what_is_not_there_is_said(
 
 
 def test_the_models_are_listed() -> None:
-    models = two().ask("GET", "/models").json["models"]
+    site = two()
+    site.slots["toy"].pinned[1].role = "pinned"
+    models = site.ask("GET", "/models").json["models"]
     assert [(m["name"], m["version"], m["engine"]) for m in models] == [
         ("toy", 2, "toy"),
         ("words", 1, "toy"),
     ]
+    assert models[0]["versions"] == [
+        {"version": 1, "role": "pinned", "engine": "toy"},
+        {"version": 2, "role": "champion", "engine": "toy"},
+    ]
+    assert [one["version"] for one in models[1]["versions"]] == [1]
     assert models[0]["classes"] == ["cat", "dog", 'a "fox" %']
     assert models[0]["shape"] == [4, 4, 1] and "sample_rate_hz" not in models[0]
 
