@@ -130,6 +130,8 @@ def _show(record: MonitorRecord) -> None:
         show_table(["column", "of", "drift", "effect", "p"], rows, wraps="column")
     for line in _performance(record):
         show_text(f"  {line}")
+    for note in record.notes:
+        show_text(f"  note: {note}")
     if record.event:
         show_text("  emitted headrace.drift")
     for name, link in record.links.items():

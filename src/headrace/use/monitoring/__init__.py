@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from headrace.data.anchored import open_anchored
@@ -25,7 +25,7 @@ from headrace.use.monitoring.from_log import batch_from_log, labelled_from_log
 from headrace.use.monitoring.history import History
 from headrace.use.monitoring.judging import Shadow, judge
 from headrace.use.monitoring.kept import kept_window
-from headrace.use.monitoring.known import KnownItems
+from headrace.use.monitoring.known import KnownItems, note_of_labels
 from headrace.use.monitoring.late_labels import LateLabels, read_labels
 from headrace.use.monitoring.profiles import (
     description_of,
@@ -101,11 +101,14 @@ def watch_window(
     known, rows = KnownItems(version, profile, settings), len(batch) + batch.failed
     batch, repeats = known.others(batch).deduplicated()
     labelled = _labelled(watch, version, batch, late, settings)
+    new_labelled = known.others(labelled)
+    notes = *batch.notes, *note_of_labels(labelled, new_labelled)
+    batch = replace(batch, notes=notes)
     history = History(version, anchored)
     before = history.scores()[: 0 if watch.labels_anew else None]
     scores = scores_with(
         before,
-        known.others(labelled),
+        new_labelled,
         profile.facts.description,
         late.source if late else batch.source,
     )

@@ -42,3 +42,19 @@ class KnownItems:
                 learned = learned_from(self._snapshot, digests)
                 own |= set(batch.items[learned].tolist())
         return batch.without(own)
+
+
+def note_of_labels(labelled: Batch, others: Batch) -> tuple[str, ...]:
+    """A note on labels that do not count, if there are any.
+
+    Args:
+        labelled: the rows with a label.
+        others: those of them whose items the version does not know.
+    """
+    known = len(set(labelled.items)) - len(set(others.items))
+    if not known:
+        return ()
+    return (
+        "items whose labels are left out, as they are in the data that the version was "
+        f"trained or evaluated on: {known:,}",
+    )

@@ -170,6 +170,24 @@ def test_a_log_of_known_items_with_a_shadow_has_too_few(
     assert record.status == "too few"
 
 
+def test_labels_of_known_items_are_left_out_and_noted(
+    watch: Any, requests: Any, project: Path, tmp_path: Path
+) -> None:
+    known = np.load(project / "pipelines" / "blobs" / "blobs.npz")
+    images, truth = blobs(60, 12)
+    ids = requests.write(np.concatenate([images, known["x_test"][:2]]), START)
+    labels = tmp_path / "labels.csv"
+    right = [*truth, *known["y_test"][:2]]
+    pd.DataFrame({"request_id": ids, "label": right}).to_csv(labels, index=False)
+    record = watch(labels=str(labels))
+    assert (record.labelled.labels, record.window.own) == (60, 2)
+    assert record.notes == (
+        "items whose labels are left out, as they are in the data that the version was "
+        "trained or evaluated on: 2",
+    )
+    assert watch().notes == ()
+
+
 def test_labels_that_are_no_classes_are_refused(
     watch: Any, write_window: Any, tmp_path: Path
 ) -> None:
