@@ -149,9 +149,10 @@ def _whole(low: int, high: int) -> Schema:
 
 
 def _inference(base: str, served: Served) -> Schema:
+    ready: Schema = {"type": "object"}
     return {
         base: _get("The inputs and outputs of a model", {"type": "object"}),
-        f"{base}/ready": _get("Whether it can answer", {"type": "object"}),
+        f"{base}/ready": _get("Whether it can answer", ready, 503, unready=ready),
         f"{base}/infer": {"post": _infer(served)},
     }
 

@@ -16,7 +16,14 @@ from headrace.use.serving.explaining import explain_answer
 from headrace.use.serving.generating import write_text
 from headrace.use.serving.metrics import Metric
 from headrace.use.serving.openapi import document
-from headrace.use.serving.replies import JSON, NO_SNIFF, HttpError, Reply, json_reply
+from headrace.use.serving.replies import (
+    JSON,
+    NO_SNIFF,
+    Headers,
+    HttpError,
+    Reply,
+    json_reply,
+)
 
 if TYPE_CHECKING:
     from headrace.media.forms import Payload
@@ -87,8 +94,9 @@ class Models:
             return json_reply(tensors.metadata(slot.model, slot.versions))
 
         async def ready(request: Request) -> Reply:
-            _named(slot, version, request)
-            return json_reply({"name": slot.model, "ready": True})
+            is_ready = not _named(slot, version, request).failure
+            value = {"name": slot.model, "ready": is_ready}
+            return json_reply(value, 200 if is_ready else 503, _later(is_ready))
 
         return {
             "/models/{}/predict": route(POST=predict),
@@ -221,8 +229,8 @@ class Models:
             value["failures"] = failures
         for notice in self.notices:
             value |= notice()
-        later = [] if value["ready"] else [(b"retry-after", b"1")]
-        return json_reply(value, 200 if value["ready"] else 503, later)
+        is_ready = value["ready"]
+        return json_reply(value, 200 if is_ready else 503, _later(is_ready))
 
     def _all(self) -> Iterator[Slot]:
         return iter(self.slots.values())
@@ -238,15 +246,20 @@ class Models:
         return json_reply(document(self._all()))
 
     def metrics(self) -> Iterator[Metric]:
-        """The versions and their queues."""
+        """The versions that answer, canaries too, and their queues."""
         loaded = [one for slot in self._all() for one in slot.versions.values()]
+        trials = [slot.trial for slot in self._all() if slot.trial is not None]
+        loaded += [trial.served for trial in trials if trial.served is not None]
         labels = [{"model": s.model, "version": str(s.version)} for s in loaded]
         engines = [
             ({**own, "engine": one.engine.name, "role": one.role}, 1.0)
             for own, one in zip(labels, loaded, strict=True)
         ]
         yield Metric("engine_info", "gauge", "The versions that answer.", engines)
-        waiting = [(o, s.waiting) for o, s in zip(labels, loaded, strict=True)]
+        queues = dict.fromkeys((tuple(own.items()) for own in labels), 0)
+        for own, one in zip(labels, loaded, strict=True):
+            queues[tuple(own.items())] += one.waiting  # it may be named as well
+        waiting = [(dict(own), count) for own, count in queues.items()]
         yield Metric("waiting", "gauge", "Requests in the queue of a version.", waiting)
         about, held = "Bytes of bodies in memory.", self._app.bodies.held
         yield Metric("body_bytes", "gauge", about, [({}, held)])
@@ -286,6 +299,10 @@ async def _outputs(
     if outputs is None:
         outputs = await served.answer(items)
     return served, outputs
+
+
+def _later(is_ready: bool) -> Headers:
+    return [] if is_ready else [(b"retry-after", b"1")]
 
 
 def _constant(value: Any) -> Handler:

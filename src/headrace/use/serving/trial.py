@@ -29,11 +29,14 @@ class Trial:
         slot: the model, which is changed.
         canary: what it gets, and whether it goes on.
         served: the version; None: it does not load, and gets no requests.
+
+    Attributes:
+        served: the version while it gets requests, else None.
     """
 
     def __init__(self, slot: Slot, canary: Canary, served: Served | None) -> None:
         self.canary = canary
-        self._served = served
+        self.served = served
         self._slot = slot
         slot.trial, slot.choose = self, self.choose
         canary.on_end = self._end
@@ -43,7 +46,7 @@ class Trial:
 
     def choose(self, request_id: str) -> Served | None:
         """The canary, for the requests that it is to answer."""
-        return self._served if self.canary.takes(request_id) else None
+        return self.served if self.canary.takes(request_id) else None
 
     async def answer(
         self, request_id: str, served: Served, items: Payload
@@ -71,7 +74,7 @@ class Trial:
         """Take note of another champion."""
         if slot is not self._slot or slot.current is None:
             return
-        served = self._served
+        served = self.served
         if served is not None and not answers_same_requests(
             served.description, slot.current.description
         ):
@@ -82,11 +85,11 @@ class Trial:
 
     def _end(self) -> None:
         self._slot.choose = None
-        served, self._served = self._served, None
+        served, self.served = self.served, None
         if served is not None:
             served.retire()
 
     def close(self) -> None:
         """Close its engine, as the server ends."""
-        if self._served is not None:
-            self._served.close()
+        if self.served is not None:
+            self.served.close()

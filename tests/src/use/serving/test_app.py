@@ -107,6 +107,16 @@ def test_another_version_may_be_chosen_by_the_id() -> None:
         assert reply.headers["x-model-version"] == version
 
 
+def test_a_version_whose_process_has_ended_is_not_ready() -> None:
+    site = two()
+    site.slots["toy"].pinned[1].engine.failure = "ended with -9"  # type: ignore[attr-defined]
+    path = "/v2/models/toy/versions/{}/ready"
+    ended, well = (site.ask("GET", path.format(version)) for version in (1, 2))
+    assert (well.status, well.json) == (200, {"name": "toy", "ready": True})
+    assert (ended.status, ended.json) == (503, {"name": "toy", "ready": False})
+    assert ended.headers["retry-after"] == "1"
+
+
 def test_a_question_about_a_model_chooses_nothing() -> None:
     site, asked = two(), list[str]()
     site.slots["toy"].choose = asked.append  # type: ignore[assignment]

@@ -102,6 +102,19 @@ def test_the_hash_of_the_id_decides_what_answers(case: Case) -> None:
     assert case.canary.answered == 2 * versions.count(2)
 
 
+def test_the_metrics_have_the_canary_while_it_gets_requests(case: Case) -> None:
+    own = 'headrace_engine_info{model="toy",version="2",engine="toy",role="canary"} 1'
+    waiting = 'headrace_waiting{model="toy",version="2"} 3'
+    case.served.waiting = 2
+    case.slot.pinned[2] = pinned = serving(IMAGE, 2)
+    pinned.role, pinned.waiting = "pinned", 1
+    lines = case.site.ask("GET", "/metrics").body.decode().splitlines()
+    assert lines.count(own) == lines.count(waiting) == 1
+    assert len([line for line in lines if line.startswith(waiting[:-1])]) == 1
+    case.canary.end("for a test", is_remembered=False)
+    assert own not in case.site.ask("GET", "/metrics").body.decode()
+
+
 def test_inference_has_a_canary_too(case: Case) -> None:
     names = []
     for number in range(40):
