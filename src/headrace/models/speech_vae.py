@@ -25,7 +25,7 @@ from headrace.tasks.synthesis.questions import NOISE, Layout
 MEDIUM = "audio"
 YIELDS = "wave"
 RECIPE = {
-    "epochs": 24,
+    "epochs": 36,
     "batch_size": 32,
     "optimizer": "adamw",
     "learning_rate": 0.003,
