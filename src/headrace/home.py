@@ -20,7 +20,8 @@ PRIVATE_FOLDER, PRIVATE_FILE = 0o700, 0o600
 _TRAVERSABLE = 0o711
 _POSTGRES = "postgres"
 _OTHERS = 0o077
-_OF_A_DISK = {"lost+found"}  # there where the folder is a disk of its own
+# Of a folder that is a disk of its own, and of one that is to be a home.
+_EXPECTED = {"lost+found", "mlflow.db"}
 
 log = logging.getLogger("headrace")
 
@@ -78,7 +79,7 @@ def _check_unused(home: Path) -> None:
     """Refuse a folder of other files, which would be closed to those who use them."""
     if not home.is_dir() or not stat.S_IMODE(home.stat().st_mode) & _OTHERS:
         return
-    others = sorted({path.name for path in home.iterdir()} - _OF_A_DISK)
+    others = sorted({path.name for path in home.iterdir()} - _EXPECTED)
     if others:
         raise UsageError(
             f"The folder {home} is no home, and has other files ({others[0]}).",

@@ -71,7 +71,7 @@ def by_date(
     home: Home, mlflow_database: Path, write_data: Callable[..., Path], tmp_path: Path
 ) -> str:
     """Data of three days; what stands for it in an override."""
-    home.path.mkdir(mode=0o700)
+    home.path.mkdir()
     (home.path / "format").write_text("1\n")
     shutil.copy(mlflow_database, home.path / "mlflow.db")
     for number, day in enumerate(["2026-01-30", "2026-01-31", "2026-02-01"]):

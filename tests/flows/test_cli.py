@@ -181,7 +181,7 @@ def test_a_mistake_is_text_on_standard_error_for_people(home: Home) -> None:
     [["run", "blobs"], ["history", "blobs"], ["promote", "blobs"], ["list"]],
 )
 def test_a_home_of_another_format_is_refused(home: Home, command: list[str]) -> None:
-    home.path.mkdir(mode=0o700)
+    home.path.mkdir()
     (home.path / "format").write_text("0\n")
     answer = home.headrace(*command, "--json")
     assert answer.exit_code == 2

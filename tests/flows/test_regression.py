@@ -202,7 +202,7 @@ def test_new_and_check_take_numbers_of_other_media(
     medium: str, tmp_path: Path, mlflow_database: Path
 ) -> None:
     home = Home(tmp_path / "home", tmp_path)
-    home.path.mkdir(mode=0o700)
+    home.path.mkdir()
     options = ["--label", "size"]
     if medium == "text":
         lines = [f"{'very ' * (n % 9)}long line {n}\t{n % 9}.25" for n in range(240)]

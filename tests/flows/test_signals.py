@@ -43,7 +43,7 @@ class Watched:
 @pytest.fixture
 def started(home: Home, mlflow_database: Path) -> Iterator[Watched]:
     """A long run in a process of its own, with a temporary server."""
-    home.path.mkdir(mode=0o700)
+    home.path.mkdir()
     (home.path / "mlflow.db").write_bytes(mlflow_database.read_bytes())
     watched = Watched(home.start(*LONG))
     yield watched
