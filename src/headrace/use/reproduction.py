@@ -197,7 +197,7 @@ def _train(recorded: Restored, settings: Settings) -> TrainedAgain:
             "Restore it from a backup, or train again.",
         )
     data = open_data(recorded.snapshot, recorded.contract)
-    score = task(data.description.task).score
+    score = task(data.description.task).training_score
 
     def show(number: int, metrics: Metrics) -> None:
         progress.update(number, epoch_line(metrics, score))
