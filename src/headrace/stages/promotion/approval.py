@@ -267,7 +267,6 @@ def promote_by_hand(
         require = ledger.require_evidence
         evidence = judge(row, champion) if judge else require(model, row.version, now)
         _check_mode(ledger, evidence)
-        _check_approved(ledger, evidence)
         number = evidence.id
     require_sound(row, settings)
     require_signed(row, settings, ledger)
@@ -286,11 +285,16 @@ def promote_by_hand(
 
 
 def _check_approval(ledger: Ledger, row: Version) -> None:
-    """Raise PromotionError if a person was asked and has not approved."""
+    """Raise PromotionError if a person was asked and has not approved it as it is."""
     approval = ledger.approval(row.model, row.version)
-    if approval is None or approval.action == "approve":
+    if approval is None:
         return
     state = "waits for approval" if approval.action == "request" else f"was {approval}"
+    if approval.action == "approve":
+        rolled_back = ledger.was_rolled_back(row.model, row.version)
+        if rolled_back is None:
+            return
+        state += f", but was rolled back by {rolled_back.who} since"
     raise PromotionError(
         f"Version {row.version} of {row.model} {state}.",
         f"Decide with `headrace approve {row.model} {row.version} --reason TEXT`, or "
@@ -298,35 +302,23 @@ def _check_approval(ledger: Ledger, row: Version) -> None:
     )
 
 
-def _check_approved(ledger: Ledger, evidence: Evidence) -> None:
-    """Raise PromotionError if an approval no longer counts; see `approve`."""
-    model, version = evidence.model, evidence.version
-    approval = ledger.approval(model, version)
-    if approval is None:
-        return
-    if rolled_back := ledger.was_rolled_back(model, version):
-        since = f"was rolled back by {rolled_back.who} since"
-    elif not is_approved(approval, evidence):
-        since = "has been evaluated anew since"
-    else:
-        return
-    raise PromotionError(
-        f"Version {version} of {model} was approved by {approval.who}, but {since}.",
-        f"Decide again with `headrace approve {model} {version} --reason TEXT`, or "
-        "overrule with --force --reason TEXT.",
-    )
-
-
 def _check_mode(ledger: Ledger, evidence: Evidence) -> None:
-    """Raise PromotionError if the law requires an approval and nobody was asked."""
+    """Raise PromotionError if this evidence lacks the approval that the law wants."""
     promotion = evidence.law.get("committed", {}).get("promotion", {})
     model, version = evidence.model, evidence.version
-    if promotion.get("mode") == "approval" and not ledger.approval(model, version):
+    approval = ledger.approval(model, version)
+    if approval is None and promotion.get("mode") == "approval":
         raise PromotionError(
             f"The pipeline file of {model} wants an approval (promotion.mode), and "
             f"nobody was asked to approve version {version}.",
             f"Run `headrace run {model}`, which asks, or overrule with --force "
             "--reason TEXT.",
+        )
+    if approval is not None and not is_approved(approval, evidence):
+        raise PromotionError(
+            f"Version {version} of {model} was {approval}, and evaluated anew since.",
+            f"Decide again with `headrace approve {model} {version}`, or overrule with "
+            "--force --reason TEXT.",
         )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,9 +10,16 @@ import sqlalchemy as sa
 
 from headrace.errors import NotFoundError, PromotionError, UsageError, did_you_mean
 from headrace.state.ledger.database import Condition, Database, as_json
-from headrace.state.ledger.former import Attempt
+from headrace.state.ledger.former import Attempt, standing_evidence
 from headrace.state.ledger.leases import LEASES, PATIENCE_SECONDS, fence, now_of
-from headrace.state.ledger.rows import Binding, Entry, Evidence, Lease, Version
+from headrace.state.ledger.rows import (
+    Binding,
+    Entry,
+    Evidence,
+    Lease,
+    Version,
+    model_of,
+)
 from headrace.state.ledger.tables import BINDINGS, EVIDENCE, VERSIONS
 
 TIMEOUT_SECONDS = 30.0  # for a lock or a connection
@@ -115,7 +121,7 @@ class Versions:
         """The version with the highest number; raises NotFoundError."""
         if versions := self.versions(model):
             return versions[-1]
-        name = re.split("[/@]", model)[0]
+        name = model_of(model)
         if name != model and name in self.models():
             raise NotFoundError(
                 f"There is no model {model!r}: here, {name!r} is its whole name.",
@@ -235,11 +241,8 @@ class Versions:
                 f"Run `headrace run {model}` to evaluate this version.",
             )
         if entry.forced:
-            own = (row for row in self.evidence_of(model) if row.version == version)
-            best = max(
-                own, key=lambda row: (not row.experiment, row.id or 0), default=None
-            )
-            evidence = evidence or best
+            own = self.evidence_of(model)
+            evidence = evidence or standing_evidence(own, (), version)
             return evidence.id if evidence else None
         law = evidence.law_digest if evidence else None
         if evidence and evidence.experiment:

@@ -112,7 +112,7 @@ class Checks:
         needed, golden = self._data_of_champions(models), dict[str, str]()
         for key, digest in counted(self._anchors(model).items(), "verify", "files"):
             kind = _KINDS.get(key.partition("/")[0], key.partition("/")[0])
-            data = self._read(key, digest)
+            data, actual = self._read(key, digest)
             if data is None:
                 if kind != "checkpoints":  # they are deleted after their training
                     self.missing[kind] += 1
@@ -128,15 +128,15 @@ class Checks:
             saved = _parsed(data) if kind == _KINDS["stages"] else {}
             if model and saved and saved.get("pipeline") != model:
                 continue
-            self._compare(key, data, digest)
+            self._compare(key, data, actual, digest)
             self.checked[kind] += 1
             record = saved.get("record")
             if saved.get("stage") == "train" and isinstance(record, dict):
                 golden[str(record.get("run_id"))] = str(record.get("golden_digest"))
         return golden
 
-    def _read(self, key: str, digest: str) -> bytes | None:
-        """The bytes of a file; None where it is gone, or has yet to be replaced.
+    def _read(self, key: str, digest: str) -> tuple[bytes | None, str]:
+        """The bytes and sha256 of a file; None if it is gone, or yet to be replaced.
 
         A file is recorded before it is written. A process that was killed in between
         leaves what was recorded earlier, which nothing reads.
@@ -144,14 +144,13 @@ class Checks:
         try:
             data = self._store.read(key)
         except FileNotFoundError:
-            return None
+            return None, ""
         actual = hashlib.sha256(data).hexdigest()
         is_earlier = actual != digest and actual in self._ledger.anchored_before(key)
-        return None if is_earlier else data
+        return (None if is_earlier else data), actual
 
-    def _compare(self, key: str, data: bytes, digest: str) -> None:
+    def _compare(self, key: str, data: bytes, actual: str, digest: str) -> None:
         """Compare a file with its digest; a snapshot is read to the last item."""
-        actual = hashlib.sha256(data).hexdigest()
         if actual != digest:
             what = (
                 f"{self._store.uri(key)} was changed: it has sha256 {actual[:16]}..., "
