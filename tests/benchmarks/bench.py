@@ -21,7 +21,7 @@ from headrace.settings import Settings
 from headrace_ops import run_server as server
 from headrace_ops.environment import CLIENT_VARIABLES
 
-from .measure import Measured, measure, role
+from .measure import Measured, await_engines, measure, role
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
@@ -134,7 +134,8 @@ class Bench:
         environment: dict[str, str],
         beside: Sequence[psutil.Process],
     ) -> Measured:
-        """Measure any command."""
+        """Measure any command, once the engine of an earlier run is built."""
+        await_engines()
         measured = measure(command, environment, folder=ROOT, beside=beside)
         self.seen.append(measured)
         return measured

@@ -25,6 +25,7 @@ from .machine import Surroundings
 
 SAMPLE_SECONDS = 0.1
 LEAVE_SECONDS = 5
+ENGINES_SECONDS = 120
 
 
 @dataclass(slots=True)
@@ -158,6 +159,16 @@ def end_group(process: subprocess.Popen[Any]) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+def await_engines() -> None:
+    """Wait for builds of engines: a run leaves one behind, which takes some seconds."""
+    building = [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if role(process.info["cmdline"] or ()) == "engines"
+    ]
+    psutil.wait_procs(building, timeout=ENGINES_SECONDS)
 
 
 def _wait(process: subprocess.Popen[bytes]) -> tuple[int, float]:

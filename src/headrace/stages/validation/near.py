@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,7 @@ from headrace.media.forms import Payload
 from headrace.media.optional import MeasuresDifferences
 from headrace.records import DataDescription, SnapshotRecord
 from headrace.stages.validation.tables import Rows
+from headrace.stages.workers import processors
 
 Fingerprints = npt.NDArray[np.uint64]
 Differences = npt.NDArray[np.floating]
@@ -193,13 +195,16 @@ def comparison(snapshot: SnapshotRecord) -> tuple[Compare, int]:
         rows, places = np.unique(np.concatenate([first, second]), return_inverse=True)
         sides = places[: len(first)], places[len(first) :]
         payload = _items_at(snapshot, rows)
-        step = max(1, PAIR_BYTES // 16 // width)
-        differences = np.empty(len(first))
-        for start in range(0, len(first), step):
-            span = slice(start, start + step)
+
+        def compare_some(span: slice) -> Differences:
             test, train = (payload[side[span]] for side in sides)
-            differences[span] = _difference(module, test, train, description)
-        return differences
+            return _difference(module, test, train, description)
+
+        threads = processors()
+        step = min(PAIR_BYTES // 16 // width, -(-len(first) // threads))
+        spans = [slice(at, at + step) for at in range(0, len(first), max(1, step))]
+        with ThreadPoolExecutor(threads) as pool:  # NumPy computes beside itself
+            return np.concatenate([*pool.map(compare_some, spans)])
 
     return compare, max(1, PAIR_BYTES // (2 * width))
 
