@@ -203,7 +203,7 @@ def test_every_column_of_a_medium_is_described(
         medium=name, shape=shape, classes=("a", "b"), sample_rate_hz=8000
     )
     columns = kind.columns(items.astype(kind.DTYPE), ["a", "b"] * 10, about)
-    assert sorted(described) == sorted(columns)
+    assert sorted(described) == sorted([*columns, "fingerprint"])
 
 
 @pytest.mark.parametrize("kind", ["commands", "pipeline-file", "gates", "settings"])

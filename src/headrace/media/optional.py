@@ -70,6 +70,16 @@ class NamesSlices(Protocol):
 
 
 @runtime_checkable
+class TakesFingerprints(Protocol):
+    """Computes fingerprints, so that `Medium.columns` need not, which a log calls."""
+
+    def fingerprints(
+        self, payload: Payload, data: DataDescription
+    ) -> npt.NDArray[np.uint64]:
+        """Those of items ``(n, *shape)``, ``(n,)``; see `Medium.columns`."""
+
+
+@runtime_checkable
 class MeasuresDifferences(Protocol):
     """Says how far near items differ, beside whether they are `Medium.alike`."""
 

@@ -7,9 +7,11 @@ import pytest
 from headrace.media import medium, optional
 
 PROVIDED = {
-    "audio": {"CutsItems", "DividesItems", "JoinsClips"},
-    "image": {"DividesItems", "MeasuresDifferences", "MeasuresSets"},
-    "text": {"DividesItems", "KnowsPassages", "NamesSlices"},
+    "audio": {"CutsItems", "DividesItems", "JoinsClips", "TakesFingerprints"},
+    "image": {
+        *("DividesItems", "MeasuresDifferences", "MeasuresSets", "TakesFingerprints")
+    },
+    "text": {"DividesItems", "KnowsPassages", "NamesSlices", "TakesFingerprints"},
 }
 
 

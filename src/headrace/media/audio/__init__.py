@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from headrace.media.arrow import as_binary, as_bytes, lengths
-from headrace.media.audio.columns import columns, expectations
+from headrace.media.audio.columns import columns, expectations, fingerprints
 from headrace.media.audio.cutting import long_form, parts
 from headrace.media.audio.drawing import draw_map, draw_sample
 from headrace.media.audio.features import preprocessing
@@ -37,9 +37,10 @@ from headrace.media.forms import Shape
 from headrace.records import DataDescription
 
 __all__ = ["alike", "check_input", "columns", "decode_array", "decode_files"]
-__all__ += ["expectations", "fit", "form_of", "preprocessing", "raw", "sizes"]
+__all__ += ["expectations", "fingerprints", "fit", "form_of", "preprocessing", "raw"]
 __all__ += ["absent", "draw_map", "draw_sample", "pieces"]
-__all__ += ["decode_clips", "join", "long_form", "parts", "suggest", "usual_shape"]
+__all__ += ["decode_clips", "join", "long_form", "parts", "sizes", "suggest"]
+__all__ += ["usual_shape"]
 
 DTYPE = np.dtype(np.int16)
 PADDED = True

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.media.arrow import lengths
-from headrace.media.audio.fingerprints import fingerprints
+from headrace.media.audio.fingerprints import fingerprints_of
 from headrace.media.audio.samples import Samples
 from headrace.media.forms import Columns, Counts, Expectation, Flags, never, within
 from headrace.records import DataDescription
@@ -66,12 +66,15 @@ def columns(payload: Samples, labels: Sequence[str], data: DataDescription) -> C
         ``flatness`` (of the spectrum: 1 is white noise), ``level_spread_db`` and
         ``bandwidth_hz`` (where the content ends). bool: ``blank`` (all values are
         equal), ``silence``, ``noise``, ``cliff`` (the content ends abruptly), and the
-        outliers ``mostly_noise``, ``clipped`` and ``odd_bandwidth``. uint64:
-        ``fingerprint``.
+        outliers ``mostly_noise``, ``clipped`` and ``odd_bandwidth``.
     """
     measures = in_blocks(_measures, payload, data.sample_rate_hz)
-    codes = in_blocks(fingerprints, payload, data.sample_rate_hz)
-    return {**measures, **_outliers(measures, labels), **codes}
+    return {**measures, **_outliers(measures, labels)}
+
+
+def fingerprints(payload: Samples, data: DataDescription) -> npt.NDArray[np.uint64]:
+    """Those of sounds int16 ``(n, samples)``, ``(n,)``; see `fingerprints_of`."""
+    return in_blocks(fingerprints_of, payload, data.sample_rate_hz)["fingerprint"]
 
 
 def in_blocks(
@@ -128,7 +131,7 @@ def expectations(data: DataDescription) -> list[Expectation]:
 
 
 def _measures(block: Samples, rate: int) -> Columns:
-    """The columns of a block, without outliers and fingerprints."""
+    """The columns of a block, without outliers."""
     length = lengths(block)
     safe, padded = np.maximum(length, 1), length < block.shape[1]
     high, low = (edge(axis=1).astype(np.int64) for edge in (block.max, block.min))

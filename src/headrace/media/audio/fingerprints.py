@@ -38,7 +38,7 @@ _BITS = 64
 _Floats = npt.NDArray[np.float32]
 
 
-def fingerprints(block: Samples, rate: int) -> Columns:
+def fingerprints_of(block: Samples, rate: int) -> Columns:
     """The column ``fingerprint`` of sounds ``(n, samples)``: uint64 ``(n,)``."""
     detail = _detail(block, rate)
     signs = detail @ _patterns(detail.shape[1]) > 0

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.media.forms import Columns, Expectation, Flags, never, within
-from headrace.media.image.near import Grey, blocks, fingerprint, shrunk
+from headrace.media.image.near import Grey, blocks, shrunk
 from headrace.media.image.pixels import Pixels
 from headrace.records import DataDescription
 
@@ -54,9 +54,8 @@ def columns(payload: Pixels, labels: Sequence[str], data: DataDescription) -> Co
         of the outermost pixels), ``nonzero`` (float64, share of values above 0),
         ``centre_row``, ``centre_column`` (float64, 0..1, where the values' distances
         from the border's mean have their centre),
-        ``blank`` (bool, all values are equal), ``inverted`` (bool, the border is white
-        where most are black, or black where most are white) and ``fingerprint``
-        (uint64).
+        ``blank`` (bool, all values are equal) and ``inverted`` (bool, the border is
+        white where most are black, or black where most are white).
     """
     sizes = zip(("height", "width", "channels"), payload.shape[1:], strict=True)
     columns = {name: np.full(len(payload), size) for name, size in sizes}
@@ -65,7 +64,6 @@ def columns(payload: Pixels, labels: Sequence[str], data: DataDescription) -> Co
     columns["centre_row"], columns["centre_column"] = _centres(payload, border)
     columns["blank"] = columns["minimum"] == columns["maximum"]
     columns["inverted"] = _inverted(border, columns["mean"])
-    columns["fingerprint"] = fingerprint(payload)
     return columns
 
 

@@ -88,7 +88,7 @@ def is_flat(outside: Grey) -> Flags:
     return np.asarray((np.abs(outside - level) <= 8).mean(axis=1) >= 0.9)
 
 
-def fingerprint(payload: Pixels) -> npt.NDArray[np.uint64]:
+def fingerprints(payload: Pixels, data: DataDescription) -> npt.NDArray[np.uint64]:
     """Fingerprints of images ``(n, height, width, channels)``, ``(n,)``.
 
     The 64 bits are the signs of the lowest frequencies; 0 where an image has too little

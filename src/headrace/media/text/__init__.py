@@ -12,7 +12,12 @@ from typing import Any
 import numpy as np
 
 from headrace.media.chunks import Chunk
-from headrace.media.text.columns import columns, expectations, slice_columns
+from headrace.media.text.columns import (
+    columns,
+    expectations,
+    fingerprints,
+    slice_columns,
+)
 from headrace.media.text.near import alike
 from headrace.media.text.pieces import absent, draw_map, pieces
 from headrace.media.text.shared import passages
@@ -38,8 +43,9 @@ from headrace.signs import visible
 
 __all__ = ["alike", "as_column", "as_stored", "check_input", "columns", "decode_array"]
 __all__ += ["absent", "draw_map", "pieces"]
-__all__ += ["decode_files", "expectations", "fit", "form_of", "from_column"]
-__all__ += ["passages", "raw", "sizes", "slice_columns", "usual_shape", "variants"]
+__all__ += ["decode_files", "expectations", "fingerprints", "fit", "form_of"]
+__all__ += ["from_column", "passages", "raw", "sizes", "slice_columns"]
+__all__ += ["usual_shape", "variants"]
 
 DTYPE = np.dtype(np.uint8)
 PADDED = True

@@ -22,7 +22,7 @@ from headrace.media.text import language
 from headrace.media.text.characters import SCRIPTS, Characters, characters_of
 from headrace.media.text.damage import damage
 from headrace.media.text.labels import label_leaks
-from headrace.media.text.near import fingerprints
+from headrace.media.text.near import fingerprints_of
 from headrace.media.text.personal import counts
 from headrace.media.text.texts import Texts, as_column, lengths_of
 from headrace.records import DataDescription
@@ -53,8 +53,7 @@ def columns(payload: Texts, labels: Sequence[str], data: DataDescription) -> Col
         wrong encoding left), ``controls`` (control characters, and those that
         reverse the order), ``c1`` (control characters of Latin-1), ``hidden`` (of no
         width), ``damage_share`` (of damage, controls and c1), ``emails``, ``phones``,
-        ``id_numbers``, ``card_numbers``, ``label_in_text`` (bool) and ``fingerprint``
-        (uint64).
+        ``id_numbers``, ``card_numbers`` and ``label_in_text`` (bool).
 
     ``length_excess`` is how far the logarithm of a text's length lies above the third
     quartile, in interquartile ranges.
@@ -67,6 +66,12 @@ def columns(payload: Texts, labels: Sequence[str], data: DataDescription) -> Col
     columns["foreign"] = language.foreign(columns["language"])
     columns["label_in_text"] = label_leaks(column, labels)
     return columns
+
+
+def fingerprints(payload: Texts, data: DataDescription) -> npt.NDArray[np.uint64]:
+    """Those of texts uint8 ``(n, bytes)``, ``(n,)``; 0 for texts that are too short."""
+    column = as_column(payload)
+    return np.concatenate([fingerprints_of(part) for part in _parts(column)])
 
 
 def slice_columns(payload: Texts) -> Columns:
@@ -120,7 +125,6 @@ def _block(column: pa.Array) -> Columns:
         "hidden": count(kind.HIDDEN),
         "damage_share": np.minimum(damaged + controls + c1, sizes) / some,
         **counts(column),
-        "fingerprint": fingerprints(column),
     }
 
 

@@ -29,7 +29,7 @@ ALIKE = 0.8
 _LEAST = 12
 
 
-def fingerprints(column: pa.Array) -> npt.NDArray[np.uint64]:
+def fingerprints_of(column: pa.Array) -> npt.NDArray[np.uint64]:
     """Fingerprints of a column of strings, ``(n,)``; 0 for texts that are too short."""
     if not len(column):
         return np.empty(0, np.uint64)

@@ -25,6 +25,7 @@ from headrace.data.snapshots.reading import (
     shards_of,
 )
 from headrace.media import medium
+from headrace.media.optional import TakesFingerprints
 from headrace.records import DataDescription, SnapshotRecord
 from headrace.settings import Settings
 from headrace.stages.workers import Workers
@@ -56,7 +57,10 @@ def describe(shard: Shard, snapshot: SnapshotRecord, folder: Path) -> Counts:
     """
     table, description = read_shard(snapshot, shard), snapshot.description
     payload, labels = payload_of(table, description), table["label"].to_pylist()
-    columns = medium(description.medium).columns(payload, labels, description)
+    module = medium(description.medium)
+    columns = module.columns(payload, labels, description)
+    if isinstance(module, TakesFingerprints):
+        columns["fingerprint"] = module.fingerprints(payload, description)
     frame = table.select(_OF_SNAPSHOT).to_pandas()
     frame = with_duplicates(frame.assign(**columns))
     described = pa.Table.from_pandas(frame, preserve_index=False)

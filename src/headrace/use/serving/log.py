@@ -120,6 +120,7 @@ class RequestLog:
         while self._process is not None and self._waiting.rows:
             try:
                 self._process.send(self._take())
+                self._process.read_reports()
             except Exception as error:  # no row may end the log
                 if not isinstance(error, OSError):
                     log.exception("a fault in the request log")

@@ -38,7 +38,6 @@ def test_columns_are_those_of_each_image():
         "centre_column": [(0.25 * 128 + 0.75 * 254) / 382, 0.5],
         "blank": [False, True],
         "inverted": [False, False],
-        "fingerprint": [0, 0],
     }
 
 

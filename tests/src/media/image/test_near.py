@@ -8,10 +8,13 @@ from PIL import Image
 
 from headrace.media import image
 from headrace.media.image import near
-from headrace.media.image.near import fingerprint
 from headrace.records import DataDescription
 
 DATA = DataDescription(medium="image", shape=(8, 8, 1), classes=("a", "b"))
+
+
+def _prints(payload):
+    return near.fingerprints(payload, DATA)
 
 
 def _pictures(count, side, seed=0):
@@ -75,7 +78,7 @@ def _moved(payload):
 
 
 def _bits(first, second):
-    return np.bitwise_count(fingerprint(first) ^ fingerprint(second))
+    return np.bitwise_count(_prints(first) ^ _prints(second))
 
 
 @pytest.mark.parametrize("change", [_jpeg, _resized, _lighter, _moved])
@@ -134,7 +137,7 @@ def test_what_is_plain_or_tiny_has_no_fingerprint_and_is_like_nothing():
     plain = np.full((3, 16, 16, 1), 200, np.uint8)
     tiny = np.random.default_rng(0).integers(0, 256, (3, 7, 9, 1), np.uint8)
 
-    assert fingerprint(plain).tolist() == fingerprint(tiny).tolist() == [0, 0, 0]
+    assert _prints(plain).tolist() == _prints(tiny).tolist() == [0, 0, 0]
     assert not image.alike(plain, plain, DATA).any()
     assert not image.alike(tiny, tiny, DATA).any()
 
@@ -150,13 +153,13 @@ def test_other_sizes_of_a_picture_are_near():
 
 def test_grey_is_near_its_colours_and_nothing_depends_on_the_blocks():
     grey = _pictures(300, 16)
-    fingerprints = fingerprint(grey)
+    fingerprints = _prints(grey)
 
     assert fingerprints.dtype == np.uint64
     assert _bits(grey, np.repeat(grey, 3, axis=3)).max() <= 1
-    assert fingerprint(grey[:0]).shape == (0,)
+    assert _prints(grey[:0]).shape == (0,)
     assert _bits(grey[77:78], grey[77:78]).tolist() == [0]
-    parts = [fingerprint(grey[start : start + 50]) for start in range(0, 300, 50)]
+    parts = [_prints(grey[start : start + 50]) for start in range(0, 300, 50)]
     assert np.bitwise_count(np.concatenate(parts) ^ fingerprints).max() <= 1
 
 

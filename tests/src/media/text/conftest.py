@@ -20,3 +20,13 @@ def told():
         return text.columns(payload, labels or [""] * len(texts), DATA)
 
     return tell
+
+
+@pytest.fixture
+def printed():
+    """The fingerprints of some texts."""
+
+    def take(texts):
+        return text.fingerprints(from_column(pa.array(texts), (WIDTH,)), DATA)
+
+    return take

@@ -38,9 +38,9 @@ def _alike(first, second):
         ("Ok", "Ok"),
     ],
 )
-def test_texts_with_a_small_change_are_alike(told, first, second):
+def test_texts_with_a_small_change_are_alike(printed, first, second):
     assert _alike(first, second)
-    one, other = told([first, second])["fingerprint"]
+    one, other = printed([first, second])
     assert np.bitwise_count(one ^ other) <= 10
 
 
@@ -58,27 +58,27 @@ def test_other_texts_are_not(first, second):
     assert not _alike(first, second)
 
 
-def test_fingerprints_of_other_texts_are_far(told):
+def test_fingerprints_of_other_texts_are_far(printed):
     rng = np.random.default_rng(6)
     words = np.array([FIRST, SECOND, POEM, *rng.permutation(list(FIRST + SECOND))])
     texts = [FIRST, SECOND, POEM, "".join(words[3:100]), "".join(words[3:60][::-1])]
 
-    prints = told(texts)["fingerprint"]
+    prints = printed(texts)
 
     differing = np.bitwise_count(prints[:, None] ^ prints)
     assert differing[~np.eye(len(texts), dtype=bool)].min() > 12
 
 
-def test_a_fingerprint_does_not_depend_on_other_texts(told):
-    alone = [told([words])["fingerprint"][0] for words in (FIRST, "", POEM)]
+def test_a_fingerprint_does_not_depend_on_other_texts(printed):
+    alone = [printed([words])[0] for words in (FIRST, "", POEM)]
 
-    assert told([FIRST, "", POEM])["fingerprint"].tolist() == alone
+    assert printed([FIRST, "", POEM]).tolist() == alone
 
 
-def test_texts_too_short_to_tell_by_have_no_fingerprint(told):
-    prints = told(["Ok", "", ":-) !!!!!!!!!!!!!!", "abcdefghijk", "abcdefghijkl"])
+def test_texts_too_short_to_tell_by_have_no_fingerprint(printed):
+    prints = printed(["Ok", "", ":-) !!!!!!!!!!!!!!", "abcdefghijk", "abcdefghijkl"])
 
-    assert (prints["fingerprint"] == 0).tolist() == [True, True, True, True, False]
+    assert (prints == 0).tolist() == [True, True, True, True, False]
 
 
 def test_no_pairs_are_no_answer():
