@@ -31,6 +31,17 @@ from headrace.data.sources.readers import readers
 from headrace.settings import Settings
 from headrace.state import children
 
+# Whole runs, as a user or an attacker starts them.
+_SYSTEM = {"attacks", "faults", "flows"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what runs whole commands; one such run stays among the quick tests."""
+    for item in items:
+        folder = item.path.relative_to(Path(__file__).parent).parts[0]
+        if folder in _SYSTEM and item.path.stem != "test_run":
+            item.add_marker("system")
+
 
 def made_once(
     tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]

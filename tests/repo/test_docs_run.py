@@ -23,6 +23,8 @@ from tests.repo.docs_blocks import PAGES, ROOT, blocks_of, inline_code_of, name_
 
 from headrace_cli.main import PANELS
 
+pytestmark = pytest.mark.system
+
 LOOP = ROOT / "docs" / "tutorial-loop.md"
 # Pages with trainings, or with many commands.
 SLOW = {

@@ -15,6 +15,8 @@ import pytest
 from tests.repo.docs_blocks import ROOT, blocks_of
 from tests.repo.installing import install
 
+pytestmark = pytest.mark.system
+
 Run = Callable[..., dict[str, Any]]
 
 PACKAGE = {

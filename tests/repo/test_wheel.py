@@ -14,6 +14,8 @@ import pytest
 from hatchling import build
 from tests.repo.installing import install
 
+pytestmark = pytest.mark.system
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

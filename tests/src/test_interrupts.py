@@ -16,6 +16,8 @@ import pytest
 
 from headrace import interrupts
 
+pytestmark = pytest.mark.system
+
 # The main thread creates loggers without end, so that most signals find it in logging.
 LOGS = """
 import logging, os, signal, threading

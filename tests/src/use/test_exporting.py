@@ -21,6 +21,8 @@ from headrace.settings import Settings
 from headrace.state.ledger import Ledger
 from headrace.use.exporting import export
 
+pytestmark = pytest.mark.system
+
 FILES = {
     "onnx": {"model.onnx"},
     "openvino": {"model.xml", "model.bin"},

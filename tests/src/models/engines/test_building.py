@@ -27,6 +27,8 @@ from headrace.models.engines.kept import open_kept, read_kept, read_record
 from headrace.settings import Settings
 from headrace.state.ledger import Ledger, Version
 
+pytestmark = pytest.mark.system
+
 BUILD = """
 import sys
 from headrace.models.engines import build_engine

@@ -18,6 +18,8 @@ from headrace.backend import load_backend
 from headrace.errors import Refusal, SpecError
 from headrace.stages.fitting import Fit
 
+pytestmark = pytest.mark.system
+
 ROOT = Path(__file__).parents[4]
 UNEVEN = {"batch_size": 17, "epochs": 2}  # 17 rows on 2 and on 3 devices
 

@@ -17,6 +17,8 @@ from headrace.backend import load_backend
 from headrace.errors import Refusal, SpecError
 from headrace.models.logged.loading import answers
 
+pytestmark = pytest.mark.system
+
 OWN = """
 import keras
 

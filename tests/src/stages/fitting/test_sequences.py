@@ -19,6 +19,8 @@ from headrace.stages.fitting.data import Data
 from headrace.stages.fitting.shards import Examples
 from headrace.tasks import task
 
+pytestmark = pytest.mark.system
+
 TOKENS = ["low", "high"]
 DATA = DataDescription(
     medium="audio",

@@ -20,6 +20,8 @@ from headrace.stages.fitting.checkpoints import Checkpoints
 from headrace.stages.fitting.data import Data
 from headrace.tasks import questions_of, task
 
+pytestmark = pytest.mark.system
+
 __all__ = ["data"]
 
 

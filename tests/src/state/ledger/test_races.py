@@ -24,6 +24,8 @@ from tests.src.state.ledger.conftest import (
 from headrace.errors import PromotionError
 from headrace.state.ledger import Entry, Ledger, Version
 
+pytestmark = pytest.mark.system
+
 
 def won(attempt: Callable[[], Entry], starting: threading.Barrier) -> bool:
     """Whether the attempt won; a loser must have been told that it lost."""

@@ -26,6 +26,8 @@ from headrace.tasks.generation.writing import (
     write_texts,
 )
 
+pytestmark = pytest.mark.system
+
 TRAIN = ["hello world", "hello test", "this is a test", "is this\na world"] * 2
 HELD_OUT = ["hello this", "a world is", "this is hello"]
 ASKED = ["hello", "春眠", "a ☃ is", "", "\n, hello", "this is a test of the world " * 4]

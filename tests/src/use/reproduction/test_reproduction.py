@@ -21,6 +21,8 @@ from headrace.state.store import Store
 from headrace.state.tracking import Tracking
 from headrace.use.reproduction import reproduce
 
+pytestmark = pytest.mark.system
+
 
 def content_of(home: Path) -> dict[str, str]:
     """Every file of a home, by its digest."""

@@ -29,6 +29,8 @@ from headrace.state.tracking import Tracking
 from headrace.use import retention
 from headrace.use.retention.roots import Policy
 
+pytestmark = pytest.mark.system
+
 ALL = ("gc", "--keep", "1", "--older", "0", "--json")
 KILLED = Path(__file__).parents[3] / "flows" / "killed.py"
 

@@ -27,6 +27,8 @@ from headrace.use.serving.log_process import LogTask
 from headrace.use.serving.log_writer import Writer
 from headrace.use.serving.waiting import Waiting
 
+pytestmark = pytest.mark.system
+
 START_US = time.time_ns() // 1000  # rows of long ago are deleted
 MakeLog = Callable[..., RequestLog]
 

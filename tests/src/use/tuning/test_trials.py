@@ -27,6 +27,8 @@ from headrace.use.tuning import trials as module
 from headrace.use.tuning.space import parse_search
 from headrace.use.tuning.study import Study, metric_of
 
+pytestmark = pytest.mark.system
+
 Trained = Any
 
 RATE = "training.learning_rate=log(1e-4,1)"

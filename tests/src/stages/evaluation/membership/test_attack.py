@@ -21,6 +21,8 @@ from headrace.stages.ingestion import ingest
 from headrace.stages.training import train
 from headrace.state.store import Store
 
+pytestmark = pytest.mark.system
+
 GATE = "gates=[{name = 'membership'}]"
 
 

@@ -14,6 +14,8 @@ from headrace.stages.fitting.checkpoints import Checkpoints, State
 from headrace.stages.fitting.data import Data
 from headrace.stages.fitting.privacy import plan
 
+pytestmark = pytest.mark.system
+
 STRONG = {"noise": 1_000.0}  # next to it, the gradients do not count
 
 
