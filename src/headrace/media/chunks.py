@@ -6,12 +6,13 @@ import contextlib
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
-
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any, Literal
 
 from headrace.errors import SourceError
 from headrace.records import DEFAULT_TASK, Finding
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 SourceSplit = Literal["train", "val", "test"]
 SPLITS: tuple[SourceSplit, ...] = ("train", "val", "test")

@@ -14,11 +14,9 @@ import gzip
 import hashlib
 import importlib.util
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-import pyarrow as pa
 from pydantic import BaseModel, Field
 
 from headrace.data.sources.catalog import pinned
@@ -52,7 +50,7 @@ class Edition(BaseModel, frozen=True, extra="forbid"):
     """One of the forms of an entry's data.
 
     Attributes:
-        table: a function in `pinned` that makes it the table of the first edition.
+        table: a function in `catalog.tables`, which makes the first edition of it.
     """
 
     files: dict[str, Pin] = Field(min_length=1)
@@ -158,8 +156,10 @@ def open_entry(source: Source, settings: Settings) -> File | FileTree:
                 files[name], pin.contents, settings, source.files
             )
     if edition.table:
-        make: Callable[[dict[str, File]], pa.Table] = getattr(pinned, edition.table)
-        table = pinned.as_parquet(make(members or files), entry.uri)
+        from headrace.data.sources.catalog import tables
+
+        make = getattr(tables, edition.table)
+        table = tables.as_parquet(make(members or files), entry.uri)
         if not members:
             return table
         members["metadata.parquet"] = table
@@ -281,6 +281,8 @@ def read_sample(file: File) -> Iterator[Chunk]:
     Raises:
         SourceError: the file is damaged.
     """
+    import numpy as np
+
     with translate_errors(file.where):
         text = gzip.decompress(file.read())
     values = np.fromstring(text.replace(b"\n", b",").decode("ascii"), np.int16, sep=",")

@@ -17,7 +17,7 @@ from tests.src.data.sources.conftest import (
 )
 
 from headrace.data.sources.catalog import named as catalog
-from headrace.data.sources.catalog import pinned
+from headrace.data.sources.catalog import tables
 from headrace.data.sources.catalog.named import Entry, entries, find_entry
 from headrace.data.sources.identity import source_identity
 from headrace.data.sources.opening import open_source
@@ -41,7 +41,7 @@ def test_what_is_listed_can_be_had_and_used() -> None:
         assert one.licence in one.attribution
         assert _size(one) > 10_000
         for edition in one.editions:
-            assert not edition.table or hasattr(pinned, edition.table)
+            assert not edition.table or hasattr(tables, edition.table)
         for name, file in one.editions[-1].files.items():
             assert file.url.startswith("https://") or name in not_downloaded
     assert _size(entries()["sib200"]) == 284_129

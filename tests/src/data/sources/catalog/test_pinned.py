@@ -23,7 +23,7 @@ from tests.src.data.sources.conftest import (
 )
 
 from headrace.data.sources.catalog import named as catalog
-from headrace.data.sources.catalog import pinned
+from headrace.data.sources.catalog import pinned, tables
 from headrace.data.sources.catalog.named import Entry
 from headrace.data.sources.catalog.pinned import Pin
 from headrace.data.sources.identity import source_identity
@@ -223,7 +223,7 @@ def test_messages_have_a_split_by_the_digest_of_the_text(
         {"label": "ham", "text": "yes\tand “no”\u2028", "split": "train"},
         {"label": "spam", "text": "g", "split": "train"},
     ]
-    table = pinned.sms_spam(
+    table = tables.sms_spam(
         {"SMSSpamCollection": pinned.in_memory("x", b"ham\thello\n")}
     )
     assert sha(b"hello") < "33333333"
