@@ -117,17 +117,18 @@ def test_no_server_outlives_its_run(first: tuple[Home, Answer]) -> None:
     assert left == []
 
 
+@pytest.mark.parametrize("options", [["--json"], []])
 def test_the_second_run_is_unchanged_and_imports_nothing_heavy(
-    first: tuple[Home, Answer],
+    first: tuple[Home, Answer], options: list[str]
 ) -> None:
     code = (
         "import sys, json\n"
         "from headrace_cli.main import main\n"
-        "sys.argv = ['headrace', 'run', 'blobs', '--json']\n"
+        f"sys.argv = ['headrace', 'run', 'blobs', *{options}]\n"
         "try:\n    main()\n"
         "except SystemExit as leave:\n"
         "    heavy = {'prefect', 'tensorflow', 'keras', 'great_expectations', 'mlflow',"
-        " 'pandas', 'pyarrow', 'matplotlib'} & set(sys.modules)\n"
+        " 'pandas', 'pyarrow', 'numpy', 'matplotlib'} & set(sys.modules)\n"
         "    sys.stderr.write(json.dumps([leave.code, sorted(heavy)]))\n"
     )
     done = subprocess.run(
@@ -140,6 +141,9 @@ def test_the_second_run_is_unchanged_and_imports_nothing_heavy(
     first_line, last_line = done.stderr.splitlines()
     assert first_line.endswith("blobs: looking for what has changed since the last run")
     assert json.loads(last_line) == [0, []]
+    if not options:
+        assert "blobs version 1: unchanged" in done.stdout
+        return
     answer = json.loads(done.stdout)
     assert (answer["status"], answer["version"]) == ("unchanged", 1)
     assert answer["reason"] == "version 1 is the champion"

@@ -6,22 +6,23 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 from headrace.records import DataDescription, Finding, SuspectRecord
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from headrace.spec import PipelineSpec, TrainingSpec
 
-Targets = npt.NDArray[Any]
-Outputs = npt.NDArray[np.float32]
-Scores = npt.NDArray[Any]
-Column = npt.NDArray[np.object_]
+# Quoted, as a summary is shown without NumPy, whose import takes longer.
+Targets: TypeAlias = "npt.NDArray[Any]"
+Outputs: TypeAlias = "npt.NDArray[np.float32]"
+Scores: TypeAlias = "npt.NDArray[Any]"
+Column: TypeAlias = "npt.NDArray[np.object_]"
 # An array that is computed or read when it is asked for.
-Lazy = Callable[[], npt.NDArray[Any]]
+Lazy: TypeAlias = "Callable[[], npt.NDArray[Any]]"
 Figures = Mapping[str, float | None]
 # Rows of each (split, label); the label is empty where labels make no strata.
 Counts = Counter[tuple[str, str]]
@@ -43,6 +44,8 @@ def figure(metrics: Figures, name: str, form: str = ".4f") -> str:
 
 def per_weight(scores: Scores, weights: Scores | None) -> npt.NDArray[np.float64]:
     """Scores whose mean is the ratio of the sums of scores and weights, ``(n,)``."""
+    import numpy as np
+
     values = np.asarray(scores, np.float64)
     if weights is None or not len(values):
         return values

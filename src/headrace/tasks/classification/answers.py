@@ -6,13 +6,14 @@ import functools
 import json
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any
 
 from headrace.records import DataDescription, Metrics
 from headrace.tasks import Answers
 from headrace.tasks.forms import FLOAT32, Figures, Outputs, figure
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 class LikeliestClass(Answers):
@@ -60,6 +61,8 @@ class LikeliestClass(Answers):
         self, outputs: Outputs, data: DataDescription
     ) -> dict[str, pa.Array]:
         """The label, its probability, and that of each class."""
+        import pyarrow as pa
+
         columns = {
             "label": pa.array(data.classes, pa.string()).take(outputs.argmax(axis=1)),
             "probability": pa.array(outputs.max(axis=1)),

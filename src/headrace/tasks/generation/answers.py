@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any
 
 from headrace.records import DataDescription, Metrics
 from headrace.tasks import Answers
 from headrace.tasks.forms import FLOAT32, Figures, Outputs, figure
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 class TextProbability(Answers):
@@ -46,6 +47,8 @@ class TextProbability(Answers):
         self, outputs: Outputs, data: DataDescription
     ) -> dict[str, pa.Array]:
         """The nats of each text, its characters, and their ratio."""
+        import pyarrow as pa
+
         nats, count = outputs[:, 0], outputs[:, 1].astype("int64")
         return {
             "nats_per_character": pa.array(nats / count.clip(1)),

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any
 
 from headrace.records import DataDescription, Metrics
 from headrace.tasks import Answers
 from headrace.tasks.forms import FLOAT32, Figures, Outputs, figure
 from headrace.tasks.regression.labels import number
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 class PredictedNumber(Answers):
@@ -42,6 +43,8 @@ class PredictedNumber(Answers):
         self, outputs: Outputs, data: DataDescription
     ) -> dict[str, pa.Array]:
         """The number."""
+        import pyarrow as pa
+
         return {"prediction": pa.array(outputs[:, 0])}
 
     def known(self, label: str, data: DataDescription) -> bool:
