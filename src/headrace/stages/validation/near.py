@@ -200,9 +200,10 @@ def comparison(snapshot: SnapshotRecord) -> tuple[Compare, int]:
             test, train = (payload[side[span]] for side in sides)
             return _difference(module, test, train, description)
 
-        threads = processors()
-        step = min(PAIR_BYTES // 16 // width, -(-len(first) // threads))
-        spans = [slice(at, at + step) for at in range(0, len(first), max(1, step))]
+        at_once = max(1, PAIR_BYTES // 16 // width)  # of all threads together
+        threads = min(processors(), at_once)
+        step = min(at_once // threads, -(-len(first) // threads))
+        spans = [slice(at, at + step) for at in range(0, len(first), step)]
         with ThreadPoolExecutor(threads) as pool:  # NumPy computes beside itself
             return np.concatenate([*pool.map(compare_some, spans)])
 

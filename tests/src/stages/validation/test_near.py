@@ -121,7 +121,11 @@ def test_the_nearest_pairs_come_first_where_not_all_are_asked_for():
     assert near.near_copies(prints, splits, _equal, most=9).complete
 
 
-def test_the_medium_looks_at_the_items_themselves(tmp_path, write_snapshot):
+@pytest.mark.parametrize("pair_bytes", [near.PAIR_BYTES, 2**10])  # large items, too
+def test_the_medium_looks_at_the_items_themselves(
+    tmp_path, write_snapshot, monkeypatch, pair_bytes
+):
+    monkeypatch.setattr(near, "PAIR_BYTES", pair_bytes)
     rng = np.random.default_rng(0)
     train = rng.integers(40, 200, (30, 4, 4), np.uint8).repeat(6, 1).repeat(6, 2)
     copies, others = train[:3] + np.uint8(9), 255 - train[3:6]
@@ -144,7 +148,7 @@ def test_the_medium_looks_at_the_items_themselves(tmp_path, write_snapshot):
     pairs = [("0", "6"), ("1", "7"), ("2", "8"), ("3", "9"), ("0", "7")]
     first, second = (np.array([row[p[i]] for p in pairs]) for i in (0, 1))
     assert (compare(first, second) <= 1).tolist() == [True, True, True, False, False]
-    assert most == near.PAIR_BYTES // (2 * 24 * 24)
+    assert most == max(1, pair_bytes // (2 * 24 * 24))
 
 
 @pytest.mark.parametrize(
