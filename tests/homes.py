@@ -81,6 +81,12 @@ class Home:
             text=True,
         )
 
+    def assert_reproduced(self, version: str) -> None:
+        """The training of a version, repeated, ends with the same weights."""
+        answer = self.headrace("reproduce", version, "--json")
+        assert answer.exit_code == 0, answer.err
+        assert answer.json["status"] == "same"
+
     def headrace(self, *arguments: str) -> Answer:
         """Run a command in this process: the same code, without the start-up."""
         from mlflow.tracking._tracking_service import utils

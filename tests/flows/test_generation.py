@@ -152,9 +152,7 @@ def test_samples_and_pictures_are_in_mlflow(home: Home, ran: dict[str, Any]) -> 
 def test_its_training_is_repeated_to_the_same_weights(
     home: Home, ran: dict[str, Any]
 ) -> None:
-    answer = home.headrace("reproduce", "notes/1", "--json")
-    assert answer.exit_code == 0, answer.err
-    assert answer.json["status"] == "same"
+    home.assert_reproduced("notes/1")
 
 
 def test_fields_of_another_task_are_refused(home: Home, ran: dict[str, Any]) -> None:

@@ -140,9 +140,7 @@ def test_a_worse_challenger_is_kept_back_then_promoted_and_rolled_back(
 def test_its_training_is_repeated_to_the_same_weights(
     home: Home, ran: dict[str, Any]
 ) -> None:
-    answer = home.headrace("reproduce", "places/1", "--json")
-    assert answer.exit_code == 0, answer.err
-    assert answer.json["status"] == "same"
+    home.assert_reproduced("places/1")
 
 
 def test_a_search_seeks_the_lowest_error(home: Home, ran: dict[str, Any]) -> None:

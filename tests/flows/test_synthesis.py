@@ -134,9 +134,7 @@ def test_a_message_is_said_and_the_same_again(home: Home, ran: dict[str, Any]) -
 def test_its_training_is_repeated_to_the_same_weights(
     home: Home, ran: dict[str, Any]
 ) -> None:
-    answer = home.headrace("reproduce", "words/1", "--json")
-    assert answer.exit_code == 0, answer.err
-    assert answer.json["status"] == "same"
+    home.assert_reproduced("words/1")
 
 
 @pytest.mark.parametrize(

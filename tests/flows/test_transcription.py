@@ -154,9 +154,7 @@ def test_the_champion_writes_down_what_it_hears(
 def test_its_training_is_repeated_to_the_same_weights(
     home: Home, ran: dict[str, Any]
 ) -> None:
-    answer = home.headrace("reproduce", "words/1", "--json")
-    assert answer.exit_code == 0, answer.err
-    assert answer.json["status"] == "same"
+    home.assert_reproduced("words/1")
 
 
 def test_fields_of_another_task_are_refused(home: Home, ran: dict[str, Any]) -> None:

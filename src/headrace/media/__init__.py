@@ -134,9 +134,9 @@ class Medium(Protocol):
     ) -> Columns:
         """The columns that the contract checks, ``(n,)`` each.
 
-        Two are required: ``blank`` (bool) and ``fingerprint`` (uint64), of which
-        those of similar items differ in few bits. The second is left out by a medium
-        that `optional.TakesFingerprints`.
+        Two are required: ``blank`` (bool) and ``fingerprint`` (uint64). Fingerprints
+        of similar items differ in few bits. A medium with a function of its own for
+        them (`optional.TakesFingerprints`) leaves that column out.
         """
 
     def expectations(self, data: DataDescription) -> list[Expectation]:

@@ -50,7 +50,7 @@ class Edition(BaseModel, frozen=True, extra="forbid"):
     """One of the forms of an entry's data.
 
     Attributes:
-        table: a function in `catalog.tables`, which makes the first edition of it.
+        table: a function in `catalog.tables` that makes the first edition's table.
     """
 
     files: dict[str, Pin] = Field(min_length=1)
