@@ -6,7 +6,6 @@ must not contain a credential. This module knows neither settings nor network.
 
 from __future__ import annotations
 
-import hmac
 import re
 from collections.abc import Iterator
 from urllib.parse import unquote
@@ -37,6 +36,8 @@ _FIELD = re.compile(r"(?P<mark>[?&;#])(?P<name>[^=&;#?]*)=(?P<value>[^&;#]+)")
 
 def fingerprint(secret: bytes) -> str:
     """A name for a secret that does not reveal it, 16 hexadecimal digits."""
+    import hmac
+
     return hmac.digest(secret, b"fingerprint", "sha256").hex()[:16]
 
 

@@ -25,7 +25,12 @@ Shown = Annotated[str, AfterValidator(hide_credentials)]  # without passwords
 class Record(BaseModel):
     """The base of all records: immutable, without unknown fields."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        protected_namespaces=(),
+        defer_build=True,  # a command uses few of them
+    )
 
 
 class Finding(Record):

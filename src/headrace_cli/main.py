@@ -10,7 +10,7 @@ import signal
 import stat
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from types import FrameType
 from typing import Annotated, Any
@@ -48,6 +48,7 @@ PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Prove and restore": (verify, reproduce, repair, gc_, forget, migrate),
     "Run as a service": (serve, up, deploy, trigger, worker, doctor),
 }
+FUNCTIONS = {f.__name__: f for panel in PANELS.values() for f in panel}
 _LEVELS = {"quiet": logging.WARNING, "verbose": logging.DEBUG}
 
 
@@ -113,29 +114,57 @@ def _use_capitals(parameter: Any) -> None:
     parameter.metavar = parameter.metavar or name
 
 
-class Group(TyperGroup):
-    """Commands that all take the shared options; the help has them by panel.
+class Commands(Mapping[str, Any]):
+    """Every command by name, each built when it is asked for: all take 20 ms.
 
-    The parameters have metavars in capitals.
+    They all take the shared options.
     """
 
-    def __init__(
-        self, *, commands: dict[str, Any], params: list[Any], **others: Any
-    ) -> None:
-        shared = [param for param in params if param.name in ("json", *_LEVELS)]
-        for command in commands.values():
-            command.params += shared
+    def __init__(self, shared: list[Any]) -> None:
+        self._shared = shared
+        self._built: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._built:
+            function = FUNCTIONS[name]
+            alone = typer.Typer(
+                add_completion=False,
+                pretty_exceptions_enable=False,
+                rich_markup_mode=None,
+            )
+            alone.command(cls=DataOrDefault if function is check else None)(function)
+            command = typer.main.get_command(alone)
             for parameter in command.params:
                 _use_capitals(parameter)
-        super().__init__(commands=commands, params=params, **others)
+            command.params += self._shared
+            self._built[name] = command
+        return self._built[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(FUNCTIONS)
+
+    def __len__(self) -> int:
+        return len(FUNCTIONS)
+
+
+class Group(TyperGroup):
+    """All commands; the help has them by panel."""
+
+    def __init__(self, *, params: list[Any], **others: Any) -> None:
+        super().__init__(params=params, **others)
+        shared = [param for param in params if param.name in ("json", *_LEVELS)]
+        for parameter in shared:
+            _use_capitals(parameter)
+        self.commands: Any = Commands(shared)
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Their names, without building one."""
+        return list(self.commands)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """A section of the help for each panel."""
-        width = formatter.width - 6 - max(map(len, self.commands))
-        commands: Any = self.commands
+        """A section of the help for each panel: the first lines of the docstrings."""
         for panel, functions in PANELS.items():
-            names = [function.__name__ for function in functions]
-            rows = [(name, commands[name].get_short_help_str(width)) for name in names]
+            rows = [(f.__name__, (f.__doc__ or "").split("\n")[0]) for f in functions]
             with formatter.section(panel):
                 formatter.write_dl(rows)
 
@@ -150,10 +179,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for panel, functions in PANELS.items():
-    for function in functions:
-        kind = DataOrDefault if function is check else None
-        app.command(cls=kind, rich_help_panel=panel)(function)
 
 
 def main() -> None:
@@ -163,7 +188,6 @@ def main() -> None:
     """
     logging.getLogger("headrace").setLevel(logging.INFO)
     answered.clear()
-    gc.set_threshold(50_000, 10, 10)  # imports allocate much, and keep it
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
         signal.signal(signal.SIGHUP, _hang_up)
     try:
@@ -175,9 +199,10 @@ def main() -> None:
         sys.exit(code or 0)
     except typer.TyperException as error:
         text = error.format_message().replace("Value error, ", "").rstrip(".")
+        text += "" if text.endswith("?") else "."
         context = getattr(error, "ctx", None)
         path = getattr(context, "command_path", "") or "headrace"
-        _fail(UsageError(f"{text}.", f"See `{path} --help`."))
+        _fail(UsageError(text, f"See `{path} --help`."))
     except HeadraceError as error:
         if logging.getLogger("headrace").isEnabledFor(logging.DEBUG):
             _show_traceback()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -17,6 +18,7 @@ _PREFORKED = {"backfill", "check", "reproduce", "run", "score", "tune"}
 
 def main() -> None:
     """Run the command line."""
+    gc.set_threshold(400_000, 10, 10)  # imports allocate much, and keep it
     handle_signals()
     _open_streams()
     leave_at_once()

@@ -33,6 +33,7 @@ class Table(BaseModel):
         extra="forbid",
         protected_namespaces=(),
         hide_input_in_errors=True,  # it may be a secret
+        defer_build=True,  # the outermost table builds the others
     )
 
 

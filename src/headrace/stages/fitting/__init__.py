@@ -177,7 +177,9 @@ class Fit:
             if recipe.privacy is not None:
                 check_size(rows, item)
                 window = max(window, rows * item)
-            self.execution = plan_execution(recipe, rows, item, strategy, window)
+            self.execution = plan_execution(
+                recipe, network, rows, item, strategy, window
+            )
             # Outside the scope: the saved model, and predictions, are on one device.
             model = models.compose(description, preprocessing, network)
             facts = _all_that_matters(spec, builder, data, network)

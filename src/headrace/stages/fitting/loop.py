@@ -120,6 +120,8 @@ class Loop:
             optimizer.build(network.trainable_variables)
         self.callbacks = Callbacks(spec, setup.folder, network, optimizer)
         self._setup, self._spec, self._checkpoints = setup, spec, checkpoints
+        self._windows = Windows(inputs, setup.execution, spec.seed)
+        self._windows.read_ahead()
         self._run = self._compile(optimizer)
         self._variables = [*setup.variables, *variables_of(optimizer)]
         self._best: Arrays = []
@@ -156,7 +158,7 @@ class Loop:
         for number, metrics in enumerate(self.progress.epochs, start=1):
             on_epoch(number, metrics)
         network, execution = self._setup.network, self._setup.execution
-        windows = Windows(self._setup.inputs, execution, self._spec.seed)
+        windows = self._windows
         with deferred() as self._interrupt, contextlib.closing(windows):
             while not self._is_over():
                 if not self.progress.step:
@@ -219,6 +221,7 @@ class Loop:
             variable.assign(value)
         inputs = replace(self._setup.inputs, train=train)
         self._setup = replace(self._setup, inputs=inputs)
+        self._windows = Windows(inputs, self._setup.execution, self._spec.seed)
         self.progress, self._best = Position(), []
 
     def _run_window(

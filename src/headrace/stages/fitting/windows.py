@@ -113,6 +113,14 @@ class Windows:
         self._reader = ThreadPoolExecutor(1, "read")
         self._read: tuple[tuple[int, ...], Future[tuple[Any, Any, Any]]] | None = None
 
+    def read_ahead(self) -> None:
+        """Begin to read the data, if one window holds it, as it is stored."""
+        plan, counts = self._execution, self._inputs.train.counts
+        sizes = plan.window_rows, plan.batch_size
+        windows = windows_of_epoch(counts, *sizes, self._seed, epoch=0)
+        if len(windows) == 1 and self._inputs.preprocessing is not None:
+            self._begin(windows[0])
+
     def close(self) -> None:
         """Stop reading ahead."""
         self._reader.shutdown(cancel_futures=True)

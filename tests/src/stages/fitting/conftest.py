@@ -103,3 +103,16 @@ def fit() -> Fits:
         return made.run(on_epoch), epochs
 
     return fitted
+
+
+@pytest.fixture
+def use_xla(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Have XLA compile the steps of small and short fits as well."""
+
+    def use() -> None:
+        execution = "headrace.stages.fitting.execution"
+        monkeypatch.setattr(f"{execution}.LEAST_XLA_STEPS", 1)
+        monkeypatch.setattr(f"{execution}.LEAST_XLA_WEIGHTS", 1)
+
+    monkeypatch.setitem(ARGUMENTS, "mlp", {"hidden": [8]})
+    return use

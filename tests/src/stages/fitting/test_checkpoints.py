@@ -93,6 +93,20 @@ def test_a_killed_fit_ends_with_the_weights_of_one_that_was_not(
     assert told_again == told
 
 
+def test_a_fit_compiled_by_xla_goes_on_exactly(
+    fit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, use_xla: Any
+) -> None:
+    use_xla()
+    unbroken, _ = fit("mlp", epochs=3)
+    with monkeypatch.context() as patch:
+        kill_after(patch, 7)
+        with pytest.raises(Killed):
+            fit("mlp", checkpoints=checkpoints(tmp_path), epochs=3)
+    went_on, _ = fit("mlp", checkpoints=checkpoints(tmp_path), epochs=3)
+    assert went_on.execution.xla
+    assert went_on.weights_digest == unbroken.weights_digest
+
+
 def test_killed_again_and_again(
     fit: Any, make_data: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -43,6 +43,18 @@ def test_how_many_steps_run_at_once_changes_nothing(
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_xla_gives_the_same_weights_but_for_rounding(
+    fit: Any, use_xla: Any, optimizer: str
+) -> None:
+    plain, _ = fit("mlp", optimizer=optimizer)
+    use_xla()
+    compiled, _ = fit("mlp", optimizer=optimizer)
+    assert compiled.execution.xla
+    for one, other in zip(plain.model.weights, compiled.model.weights, strict=True):
+        np.testing.assert_allclose(np.asarray(one), np.asarray(other), atol=1e-5)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 def test_the_loss_falls_and_the_classes_are_learned(
     fit: Any, make_data: Any, optimizer: str
 ) -> None:
