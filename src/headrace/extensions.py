@@ -188,7 +188,21 @@ def constant(module: str, name: str, example: str = "") -> Any:
     Raises:
         SpecError: it is missing, not a literal, or of another type.
     """
-    path, value = path_of(module), None
+    value = _assigned(module).get(name)
+    with contextlib.suppress(ValueError, TypeError):  # of what is not a literal
+        found = ast.literal_eval(value) if value else None
+        if not example or type(found) is type(ast.literal_eval(example)):
+            return found
+    raise SpecError(
+        f"{module}: {name} must be a literal{', such as ' * bool(example)}{example}; "
+        f"it is {ast.unparse(value) if value else 'missing'}."
+    )
+
+
+@functools.cache
+def _assigned(module: str) -> dict[str, ast.expr | None]:
+    """What the names of a module are set to; raises SpecError."""
+    path, values = path_of(module), dict[str, ast.expr | None]()
     try:
         nodes = ast.parse(path.read_text(encoding="utf-8")).body
     except SyntaxError as error:
@@ -198,13 +212,10 @@ def constant(module: str, name: str, example: str = "") -> Any:
     for node in nodes:
         if isinstance(node, ast.Assign | ast.AnnAssign):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            if name in map(ast.unparse, targets):
-                value = node.value
-    with contextlib.suppress(ValueError, TypeError):  # of what is not a literal
-        found = ast.literal_eval(value) if value else None
-        if not example or type(found) is type(ast.literal_eval(example)):
-            return found
-    raise SpecError(
-        f"{module}: {name} must be a literal{', such as ' * bool(example)}{example}; "
-        f"it is {ast.unparse(value) if value else 'missing'}."
-    )
+            values.update((ast.unparse(target), node.value) for target in targets)
+    return values
+
+
+def task_default(task: str, name: str) -> Any:
+    """A constant of a task, such as ``SCORE``; None if it has no such constant."""
+    return constant(f"{modules('tasks')[task]}.defaults", name)

@@ -29,7 +29,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from headrace.credentials import fingerprint
 from headrace.errors import DependencyError, UsageError
 from headrace.home import prepare
-from headrace.spec.tables import option
+from headrace.spec.fields import option
 
 POSTGRES_FILE, POSTGRES_FOLDER = "postgres.json", "postgres"
 LEAST_SECRET = 32

@@ -38,12 +38,14 @@ def list_() -> None:
     deployed = Deployments(settings.database_url).all() if has_ledger else {}
     began = _beginnings(settings) if has_ledger else {}
     rows, folders = [], pipeline_names(settings)
-    for name in sorted({*folders, *(ledger.models() if ledger else ())}):
-        champion = ledger.champion(name) if ledger else None
-        versions = ledger.versions(name) if ledger else []
-        waits = ledger.waiting(name) if ledger else []
+    models = ledger.models() if ledger else []
+    for name in sorted({*folders, *models}):
+        known = ledger if name in models else None
+        champion = known.champion(name) if known else None
+        versions = known.versions(name) if known else []
+        waits = known.waiting(name) if known else []
         number = champion.version.version if champion else None
-        evidence = ledger.standing_evidence(name, number) if ledger and number else None
+        evidence = known.standing_evidence(name, number) if known and number else None
         folder = folders.get(name)
         row: dict[str, Any] = {
             "name": name,

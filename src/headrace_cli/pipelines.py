@@ -129,9 +129,12 @@ def schedule_of(folder: Path) -> str | None:
 
     The pipeline runs by it once `headrace deploy` has deployed it.
     """
-    from headrace.spec import load_spec
+    from headrace.spec.files import load_spec, read_tables
 
     with contextlib.suppress(SpecError):
+        table = read_tables(folder).get("deploy")
+        if not (isinstance(table, dict) and "cron" in table):
+            return None  # at once: there may be many pipelines
         deploy = load_spec(folder).deploy
         if deploy is not None and deploy.cron:
             paused = ", paused" if deploy.paused else ""

@@ -3,10 +3,16 @@
 It says what to learn, and is versioned; where that runs is in ``headrace.settings``.
 """
 
-from headrace.spec.files import load_spec
-from headrace.spec.pipeline import GateSpec, PipelineSpec
-from headrace.spec.tables import DataSpec, EvaluationSpec
-from headrace.spec.training import TrainingSpec
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from headrace.spec.files import load_spec
+    from headrace.spec.pipeline import GateSpec, PipelineSpec
+    from headrace.spec.tables import DataSpec, EvaluationSpec
+    from headrace.spec.training import TrainingSpec
 
 __all__ = [
     "DataSpec",
@@ -16,3 +22,16 @@ __all__ = [
     "TrainingSpec",
     "load_spec",
 ]
+_PLACES = {
+    "files": ("load_spec",),
+    "pipeline": ("GateSpec", "PipelineSpec"),
+    "tables": ("DataSpec", "EvaluationSpec"),
+    "training": ("TrainingSpec",),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _PLACES.items():
+        if name in names:
+            return getattr(importlib.import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

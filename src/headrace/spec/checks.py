@@ -10,6 +10,8 @@ from typing import Any
 from headrace.credentials import credential_advice, find_credential
 from headrace.errors import SpecError, UsageError, did_you_mean
 
+CREDENTIAL = "credential"  # the type of pydantic's error for a source with one
+
 MOST_LEVELS = 32  # a pipeline file needs five; readers recurse level by level
 MOST_BITS = 64  # of an integer, as in TOML
 SHOWN = 200

@@ -10,16 +10,18 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
 
 from headrace.credentials import find_credential
 from headrace.errors import HeadraceError, NotFoundError, SpecError, did_you_mean
-from headrace.spec.checks import check_values, shorten, too_deep
-from headrace.spec.pipeline import PipelineSpec
-from headrace.spec.tables import CREDENTIAL
+from headrace.spec.checks import CREDENTIAL, check_values, shorten, too_deep
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+    from headrace.spec.pipeline import PipelineSpec
 
 FILE_NAME = "pipeline.toml"
 # Parsing takes up to 70 bytes of memory a byte. The names of 21,000 classes are 400 kB.
@@ -78,6 +80,18 @@ def load_spec(
         NotFoundError: there is no such file.
         SpecError: it is not TOML, or a field is unknown, missing or out of bounds.
     """
+    raw = read_tables(folder)
+    raw.setdefault("name", name or folder.resolve().name)
+    return _validate(raw, overrides, folder / FILE_NAME)
+
+
+def read_tables(folder: Path) -> dict[str, Any]:
+    """Read ``folder/pipeline.toml`` without checking a field.
+
+    Raises:
+        NotFoundError: there is no such file.
+        SpecError: it is not TOML.
+    """
     path = folder / FILE_NAME
     try:
         with path.open("rb") as file:
@@ -85,7 +99,7 @@ def load_spec(
         if len(data) > MOST_BYTES:
             raise _too_long(str(path))
         text = data.decode("utf-8-sig")  # some editors begin it with a mark
-        raw = tomllib.loads(text.replace("\r\n", "\n").replace("\r", "\n"))
+        return tomllib.loads(text.replace("\r\n", "\n").replace("\r", "\n"))
     except FileNotFoundError:
         raise NotFoundError(
             f"{folder} holds no {FILE_NAME}.", f"Name a folder with a {FILE_NAME}."
@@ -108,8 +122,6 @@ def load_spec(
         ) from None
     except RecursionError:
         raise too_deep(str(path)) from None
-    raw.setdefault("name", name or folder.resolve().name)
-    return _validate(raw, overrides, path)
 
 
 def _too_long(where: str) -> SpecError:
@@ -136,6 +148,8 @@ def _validate(
         check_values(value, f"--set {shorten(text)}", depth=len(keys))
         _apply(raw, keys, value, text)
     check_values(raw, str(path))
+    from headrace.spec.pipeline import PipelineSpec  # most commands need none
+
     try:
         return PipelineSpec.model_validate(raw)
     except ValidationError as error:
@@ -174,6 +188,8 @@ def _problem(item: ErrorDetails, path: Path, overrides: tuple[str, ...]) -> str:
 
 
 def _names_at(location: tuple[int | str, ...]) -> list[str]:
+    from headrace.spec.pipeline import PipelineSpec
+
     model: Any = PipelineSpec
     for part in location:
         if isinstance(part, int):

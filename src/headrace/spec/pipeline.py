@@ -13,9 +13,10 @@ from pydantic import (
 )
 
 from headrace.errors import SpecError, did_you_mean
-from headrace.extensions import constant, modules
+from headrace.extensions import constant, modules, task_default
 from headrace.records import DEFAULT_TASK
 from headrace.spec import tables
+from headrace.spec.fields import option, share
 from headrace.spec.privacy import NOT_PRIVATE
 from headrace.spec.training import TrainingSpec
 
@@ -53,26 +54,26 @@ class GateSpec(tables.Table):
     name: str = Field(
         min_length=1, description="one of the known gates, or a name of your own"
     )
-    metric: str = tables.option(
+    metric: str = option(
         "",
         "a metric of the evaluation, or one of a class or a group, such as "
         "class=spam/f1; by default the known gate's own, or the name",
     )
-    direction: Literal["min", "max"] | None = tables.option(
+    direction: Literal["min", "max"] | None = option(
         None, "whether the threshold is the least or the greatest"
     )
-    threshold: float | None = tables.option(
+    threshold: float | None = option(
         None,
         "the bound of the metric; champion only: the significance level that all "
         "attempts share; with a kind it may be left out",
         allow_inf_nan=False,
     )
-    margin: float = tables.share(
+    margin: float = share(
         0.005,
         "champion only: what may be lost on new test items; of a score of right and "
         "wrong a share of the items, of numbers a share of the champion's mean score",
     )
-    kind: str = tables.option(
+    kind: str = option(
         "",
         "what judges the model, such as ratio or a kind from a package; empty: the "
         "threshold",
@@ -279,11 +280,6 @@ def family_yields(builder: str) -> str:
 def unused_fields(task: str) -> tuple[str, ...]:
     """Fields without a meaning for a task, such as ``training.calibrate``."""
     return tuple(task_default(task, "UNUSED"))
-
-
-def task_default(task: str, name: str) -> Any:
-    """A constant of a task, such as ``SCORE``."""
-    return constant(f"{modules('tasks')[task]}.defaults", name)
 
 
 def _gates_of(task: str, values: dict[str, Any]) -> Any:

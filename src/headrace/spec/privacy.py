@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import model_validator
 
-from headrace.spec.tables import Table, option
+from headrace.spec.fields import option
+from headrace.spec.tables import Table
 
 if TYPE_CHECKING:
     from headrace.spec.training import TrainingSpec

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import operator
 import unicodedata
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -20,9 +20,13 @@ from pydantic_core import PydanticCustomError
 
 from headrace import extensions
 from headrace.credentials import credential_advice, find_credential, schema_pattern
-from headrace.spec.checks import check_cron, check_encoding, check_timezone
-
-T = TypeVar("T")
+from headrace.spec.checks import (
+    CREDENTIAL,
+    check_cron,
+    check_encoding,
+    check_timezone,
+)
+from headrace.spec.fields import option, share
 
 
 class Table(BaseModel):
@@ -35,20 +39,6 @@ class Table(BaseModel):
         hide_input_in_errors=True,  # it may be a secret
         defer_build=True,  # the outermost table builds the others
     )
-
-
-CREDENTIAL = "credential"  # the type of pydantic's error for a source with one
-
-
-def option(default: T, description: str, **limits: Any) -> T:
-    """A field with a default; its description is for the reference and for forms."""
-    field: T = Field(default=default, description=description, **limits)
-    return field
-
-
-def share(default: float, description: str, below: float = 1) -> float:
-    """A field for a share: at least 0, and below 1 or another bound."""
-    return option(default, description, ge=0, lt=below)
 
 
 def _mapping(text: str) -> Any:

@@ -12,8 +12,9 @@ from typing import Any
 from pydantic import Field, field_validator, model_validator
 
 from headrace import extensions
+from headrace.spec.fields import option, share
 from headrace.spec.privacy import PrivacySpec, find_conflict
-from headrace.spec.tables import Table, WithArguments, option, share
+from headrace.spec.tables import Table, WithArguments
 
 _MODULES = {
     "optimizer": "keras.optimizers",

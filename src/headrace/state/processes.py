@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import socket
 import sys
 from functools import cache
 from pathlib import Path
 from typing import Literal, NamedTuple
-
-import psutil
 
 _ROOT_NAMESPACE = "pid:[4026531836]"  # outside of containers, on every Linux
 
@@ -60,7 +59,7 @@ def has_ended(identity: str) -> bool:
 
 def this_process() -> Process:
     """The current process."""
-    pid = psutil.Process().pid
+    pid = os.getpid()
     return Process(this_host(), pid, _look_up(pid)[0])
 
 
@@ -84,6 +83,8 @@ def _look_up(pid: int) -> tuple[str, Condition]:
     """The start of a process of this host, and its condition."""
     conditions: dict[str, Condition]
     if sys.platform != "linux":
+        import psutil
+
         conditions = {psutil.STATUS_ZOMBIE: "gone", psutil.STATUS_STOPPED: "stopped"}
         try:
             process = psutil.Process(pid)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from headrace import extensions
 from headrace.errors import UsageError
+from headrace.extensions import task_default
 from headrace.media import medium
 from headrace.records import (
     DEFAULT_TASK,
@@ -28,7 +29,6 @@ from headrace.records import (
     same_description,
     verdict,
 )
-from headrace.spec.pipeline import task_default
 from headrace.tasks.data_parts import Contract, Labels, Surveyor
 from headrace.tasks.model_parts import Head, Judge
 from headrace.tasks.user_parts import Answers, Explained, Questions, Speech

@@ -7,13 +7,13 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from headrace.records import DataDescription
-from headrace.spec import DataSpec
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from headrace.media.chunks import Chunk, Source
     from headrace.media.forms import Expectation, Payload
+    from headrace.spec import DataSpec
     from headrace.tasks.forms import (
         Column,
         Counts,

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from headrace.errors import SpecError
 from headrace.records import DataDescription, Finding, Metrics
-from headrace.spec import EvaluationSpec, GateSpec, PipelineSpec, TrainingSpec
 
 if TYPE_CHECKING:
     from headrace.media.forms import Payload
+    from headrace.spec import EvaluationSpec, GateSpec, PipelineSpec, TrainingSpec
     from headrace.tasks.forms import (
         Context,
         Example,

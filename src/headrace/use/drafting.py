@@ -24,6 +24,7 @@ from headrace.data.forgotten import Forgotten
 from headrace.data.snapshots.reading import read_rejected, read_shard, shards_of
 from headrace.data.sources.opening import open_source
 from headrace.errors import UsageError
+from headrace.extensions import task_default
 from headrace.media import medium as medium_named
 from headrace.models import arguments_of, builder_names
 from headrace.records import DEFAULT_TASK, MANIFEST, Finding, SnapshotRecord
@@ -36,7 +37,6 @@ from headrace.spec.pipeline import (
     least_steps,
     media_names,
     recipe_of,
-    task_default,
     task_names,
 )
 from headrace.stages.ingestion import ingest, reading_of

@@ -24,11 +24,11 @@ from headrace.data.sources.tables.formats import (
 )
 from headrace.data.sources.tables.suffixes import table_suffix
 from headrace.errors import SourceError, SpecError
+from headrace.extensions import task_default
 from headrace.media import medium
 from headrace.media.chunks import Chunk, Reading, Source
 from headrace.settings import Settings
 from headrace.signs import beginning
-from headrace.spec.pipeline import task_default
 from headrace.tasks import task
 from headrace.tasks.forms import some
 

@@ -209,7 +209,7 @@ def _gains_by_xla(network: Any) -> bool:
     return kinds <= _SUITED_TO_XLA and network.count_params() >= LEAST_XLA_WEIGHTS
 
 
-def plan_execution(  # noqa: PLR0913
+def plan_execution(
     spec: TrainingSpec,
     network: Any,
     rows: int,

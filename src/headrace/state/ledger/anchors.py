@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 import sqlalchemy as sa
 
 from headrace.state.ledger.chain import ChainReport, walk
-from headrace.state.ledger.database import Database, as_json, format_of
+from headrace.state.ledger.database import Database, as_json, format_of, tables_of
 from headrace.state.ledger.engines import make_engine
 from headrace.state.ledger.rows import Adoption, utc_now
 from headrace.state.ledger.signatures import (
@@ -100,14 +100,14 @@ class Anchors:
         """The format of the ledger in a database; None if there is no ledger."""
         engine = make_engine(url, timeout_seconds=2.0, creates=False)
         with engine.connect() as connection:
-            return format_of(connection)
+            return format_of(connection, tables_of(connection))
 
     @staticmethod
     def lacks_tables_at(url: str) -> bool:
         """Whether the ledger in a database is of a release with fewer tables."""
         engine = make_engine(url, timeout_seconds=2.0, creates=False)
         with engine.connect() as connection:
-            present = set(sa.inspect(connection).get_table_names())
+            present = tables_of(connection)
         return not present >= set(METADATA.tables)
 
     def walk_chain(self, link: str = "") -> ChainReport:

@@ -47,7 +47,7 @@ def ledger_exists(url: str) -> bool:
         return False
     try:
         with engine.connect() as connection:
-            return format_of(connection) is not None
+            return format_of(connection, tables_of(connection)) is not None
     except sa.exc.DBAPIError as error:
         raise _no_answer(engine, error) from error
 
@@ -86,7 +86,8 @@ class Database:
         file = Path(str(self._engine.url.database))
         self._is_read_only = self._is_sqlite and is_read_only(file)
         with self.reading() as connection:
-            version = format_of(connection)
+            present = tables_of(connection)
+            version = format_of(connection, present)
         if version is None:
             version = self._create()
         if version == 1:
@@ -97,7 +98,8 @@ class Database:
                 f"this version reads format {FORMAT}.",
                 "Use the Headrace that made it, or set another HEADRACE_DATABASE_URL.",
             )
-        self.ensure(METADATA)  # an older release may lack one of the tables
+        if not present >= set(METADATA.tables):  # as an older release made it
+            self.ensure(METADATA)
 
     @property
     def takes_rows(self) -> bool:
@@ -158,9 +160,8 @@ class Database:
     def ensure(self, metadata: sa.MetaData) -> None:
         """Create the tables that are missing."""
         with self.reading() as connection:
-            present = set(sa.inspect(connection).get_table_names())
-        if present >= set(metadata.tables):
-            return
+            if tables_of(connection) >= set(metadata.tables):
+                return
         with self.locking() as connection:
             metadata.create_all(connection)
 
@@ -168,9 +169,9 @@ class Database:
         if self._is_sqlite:
             self._use_write_ahead_log()
         with self.locking() as connection:
-            if (version := format_of(connection)) is not None:
+            present = tables_of(connection)
+            if (version := format_of(connection, present)) is not None:
                 return version
-            present = set(sa.inspect(connection).get_table_names())
             taken = present & set(METADATA.tables)
             if {MARKER.name, "chain"} & present:
                 raise self._damaged(f"its table {MARKER.name} is gone or empty")
@@ -187,10 +188,11 @@ class Database:
     def _migrate(self) -> int:
         """Migrate format 1 in one transaction, unless another process has done so."""
         with self.locking() as connection:
-            version = format_of(connection)
+            present = tables_of(connection)
+            version = format_of(connection, present)
             if version != 1:
                 return version or 0
-            if sa.inspect(connection).has_table("chain"):
+            if "chain" in present:
                 raise self._damaged(f"its table {MARKER.name} was changed")
             count = adopt_rows(connection, Settings().user)
         log.warning(
@@ -279,8 +281,13 @@ def _cause(error: sa.exc.DBAPIError) -> str:
     return (str(error.orig).strip().splitlines() or ["no reason given"])[0].rstrip(".")
 
 
-def format_of(connection: sa.Connection) -> int | None:
-    """The format of the ledger in a database; None if there is no ledger."""
-    if not sa.inspect(connection).has_table(MARKER.name):
+def tables_of(connection: sa.Connection) -> set[str]:
+    """The names of all tables in a database."""
+    return set(sa.inspect(connection).get_table_names())
+
+
+def format_of(connection: sa.Connection, tables: Set[str]) -> int | None:
+    """The format of the ledger in a database of some tables; None if it has none."""
+    if MARKER.name not in tables:
         return None
     return connection.execute(sa.select(MARKER.c.format)).scalar()

@@ -23,8 +23,8 @@ from headrace.data.sources.tables.tabular import (
     plain_name,
 )
 from headrace.errors import SourceError, SpecError
+from headrace.extensions import task_default
 from headrace.media.chunks import Reading, split_named
-from headrace.spec.pipeline import task_default
 
 # Columns that identify rows, and so are no labels.
 _NUMBERS = ("id", "index", "idx", "no", "nr", "row", "uid", "key", "序号", "编号")

@@ -1,0 +1,20 @@
+"""Fields of the pipeline file and of the settings, with what a reader is told."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from pydantic import Field
+
+T = TypeVar("T")
+
+
+def option(default: T, description: str, **limits: Any) -> T:
+    """A field with a default; its description is for the reference and for forms."""
+    field: T = Field(default=default, description=description, **limits)
+    return field
+
+
+def share(default: float, description: str, below: float = 1) -> float:
+    """A field for a share: at least 0, and below 1 or another bound."""
+    return option(default, description, ge=0, lt=below)
