@@ -267,7 +267,8 @@ def _ended(load: subprocess.Popen[str]) -> dict[str, Any]:
 
 def _decide_all(online: Online) -> None:
     """All decisions, by a thread that leaves both cores to the server and its load."""
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+    idle = os.sched_param(0)
+    os.sched_setscheduler(threading.get_native_id(), os.SCHED_IDLE, idle)
     for number in range(SWAPS):
         _decide(online, number)
 

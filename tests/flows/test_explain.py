@@ -226,8 +226,8 @@ def test_gradients_whose_process_is_killed_are_an_error_once(
     item = blobs(2, seed=9)[0][1][..., np.newaxis]
     try:
         values, error = gradients(item)
-        assert gradients._process is not None
-        os.kill(gradients._process.pid, signal.SIGKILL)
+        assert gradients._process._process is not None
+        os.kill(gradients._process._process.pid, signal.SIGKILL)
         with pytest.raises(DependencyError, match="explains blobs version 1 ended"):
             gradients(item)
         again, _ = gradients(item)

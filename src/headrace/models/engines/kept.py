@@ -126,6 +126,13 @@ def read_kept(version: Version, settings: Settings) -> Kept | None:
     record = read_record(version, settings)
     if record is None or record.engine not in formats.ENGINES:
         return None
+    return read_files(version, record, settings)
+
+
+def read_files(
+    version: Version, record: EngineRecord, settings: Settings
+) -> Kept | None:
+    """The files of a version's engine; None if one is absent, or was changed."""
     store, files = Store(settings.store), {}
     for name, digest in record.files.items():
         key = _key(version.model_digest, name)
@@ -157,8 +164,11 @@ def open_kept(version: Version, settings: Settings) -> Engine | None:
         here; the log has the reason.
     """
     kept = read_kept(version, settings)
-    if kept is None:
-        return None
+    return kept and open_checked(version, kept)
+
+
+def open_checked(version: Version, kept: Kept) -> Engine | None:
+    """As `open_kept`, for files that were read."""
     name = kept.record.engine
     if not formats.can_run(name):
         log.info("%s: %s is not installed: %s", version, name, formats.EXTRA)
@@ -166,7 +176,7 @@ def open_kept(version: Version, settings: Settings) -> Engine | None:
     data = DataDescription.model_validate(version.details["description"])
     try:
         golden = kept.golden
-        engine = formats.format_of(name).ENGINE(kept.files, golden.outputs.shape[1:], 1)
+        engine = open_as_it_is(kept)
         difference = golden.difference(engine, data)
     except Exception as error:  # the runtimes' own are of all kinds
         if isinstance(error.__cause__, KeyboardInterrupt):  # amid an import of theirs
@@ -183,3 +193,9 @@ def open_kept(version: Version, settings: Settings) -> Engine | None:
         )
         return None
     return engine
+
+
+def open_as_it_is(kept: Kept) -> Engine:
+    """The engine of files that another process has checked; raises what it raises."""
+    shape = kept.golden.outputs.shape[1:]
+    return formats.format_of(kept.record.engine).ENGINE(kept.files, shape, 1)

@@ -24,6 +24,7 @@ from headrace.state.hosts import is_loopback, local_host, names_of, split_list
 from headrace.state.ledger import Ledger
 from headrace.use.serving.app import App
 from headrace.use.serving.bodies import Bodies
+from headrace.use.serving.checking import Checks
 from headrace.use.serving.doors import Doors, read_token
 from headrace.use.serving.metrics import Metric, Metrics
 from headrace.use.serving.observing import Beside, Observing, Watch
@@ -103,7 +104,9 @@ def serve(
             lambda row: open_served(row, settings, open_alone, "canary"),
         )
         opened.callback(observing.close)
-        app = make_app(slots, doors, settings, open_, observing)
+        checks = Checks(settings)
+        opened.callback(checks.close)
+        app = make_app(slots, doors, settings, checks.open, observing)
         scheme = "https" if tls else "http"
         port = listener.getsockname()[1]
         url = f"{scheme}://{local_host(options.host)}:{port}"

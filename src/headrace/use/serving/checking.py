@@ -1,0 +1,101 @@
+"""Opens versions for a swap, once another process has checked them.
+
+That process opens a version's engine and compares the golden answers, beside the server
+and at a lower priority: it may crash, and takes no time from answers. The server opens
+the same files then, by their digests.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from headrace.errors import IntegrityError
+from headrace.models.engines import EngineProcess
+from headrace.models.engines.kept import EngineRecord, open_as_it_is, read_files
+from headrace.records import Record
+from headrace.state.on_demand import OnDemand
+from headrace.use.serving.served import Served
+from headrace.use.verdicts import Sanity
+
+if TYPE_CHECKING:
+    from headrace.models.engines import Engine
+    from headrace.settings import Settings
+    from headrace.state.ledger import Version
+    from headrace.use.serving.answered import Role
+
+MODULE = "headrace.use.serving.checking_process"
+START_SECONDS = 60.0
+ANSWER_SECONDS = 60.0
+QUIET_SECONDS = 60.0
+NICENESS = 5  # answers come first
+
+
+class Checked(Record):
+    """What the process found.
+
+    Attributes:
+        engine: the record of the engine that gave the golden answers; None: the version
+            has none, and Keras answers.
+        sanity: see `Served`; None: the ledger could not be asked.
+    """
+
+    engine: EngineRecord | None
+    sanity: dict[str, Sanity] | None
+
+
+class Checks:
+    """Opens versions; to be called by one thread at a time, as by the `Watcher`.
+
+    Args:
+        settings: where their files are.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._process = OnDemand(
+            MODULE,
+            "process that checks versions",
+            lambda: {"settings": settings.for_child()},
+            niceness=NICENESS,
+            start_seconds=START_SECONDS,
+            quiet_seconds=QUIET_SECONDS,
+        )
+
+    def open(self, row: Version, role: Role) -> Served:
+        """Open a version.
+
+        Raises:
+            IntegrityError: it does not give the golden answers, or a file was changed.
+            DependencyError: a file cannot be read now, or a process does not start.
+        """
+        checked = self._process.ask(
+            {"version": row.model_dump(mode="json")},
+            b"",
+            lambda header, _: Checked.model_validate(header),
+            most_bytes=0,
+            seconds=ANSWER_SECONDS,
+        )
+        engine = self._engine(row, checked.engine)
+        try:
+            served = Served(row, engine, role, self._settings)
+        except BaseException:
+            engine.close()
+            raise
+        if checked.sanity is not None:
+            served.sanity = checked.sanity
+        return served
+
+    def _engine(self, row: Version, record: EngineRecord | None) -> Engine:
+        if record is None:
+            return EngineProcess(row, self._settings)
+        kept = read_files(row, record, self._settings)
+        if kept is None:
+            raise IntegrityError(
+                f"The files of the engine of {row} have just changed.",
+                "They are read again in some seconds.",
+            )
+        return open_as_it_is(kept)
+
+    def close(self) -> None:
+        """End the process, if there is one."""
+        self._process.close()

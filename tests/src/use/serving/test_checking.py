@@ -1,0 +1,98 @@
+"""A version is opened for a swap once another process has compared its answers."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from tests import versions
+
+from headrace.errors import DependencyError
+from headrace.settings import Settings
+from headrace.state.ledger import Ledger, Version
+from headrace.use.serving.checking import Checks
+
+pytestmark = pytest.mark.system
+
+
+def images(settings: Settings) -> Version:
+    return Ledger(settings.database_url).version("images", 1)
+
+
+def pid_of(checks: Checks) -> int:
+    process = checks._process._process
+    assert process is not None
+    return process.pid
+
+
+@pytest.fixture
+def checks(built: Settings) -> Iterator[Checks]:
+    made = Checks(built)
+    yield made
+    made.close()
+
+
+def test_a_checked_engine_answers_in_this_process(
+    built: Settings, checks: Checks
+) -> None:
+    version = images(built)
+    expected = versions.expected(built, version)
+    pids = set()
+    for _ in range(2):
+        served = checks.open(version, "champion")
+        pids.add(pid_of(checks))
+        assert served.engine.name == "onnx"
+        for items in versions.forms("image"):
+            assert np.abs(served.engine(items) - expected).max() <= 1e-5
+        assert set(served.sanity) == {"occlusion", "gradients"}
+        served.close()
+    assert len(pids) == 1
+    assert os.getpid() not in pids
+
+
+def test_a_changed_engine_is_not_opened(built: Settings, checks: Checks) -> None:
+    (file,) = Path(built.store).glob(f"engines/{images(built).model_digest}/*.onnx")
+    file.write_bytes(file.read_bytes()[:-1] + b"\0")
+    served = checks.open(images(built), "champion")
+    assert served.engine.name == "keras"
+    served.close()
+
+
+def test_a_process_that_dies_is_an_error_once(built: Settings, checks: Checks) -> None:
+    version = images(built)
+    checks.open(version, "champion").close()
+    os.kill(pid_of(checks), signal.SIGKILL)
+    with pytest.raises(DependencyError, match="process that checks versions ended"):
+        checks.open(version, "champion")
+    checks.open(version, "champion").close()
+
+
+def test_the_process_ends_after_some_quiet_time(
+    built: Settings, checks: Checks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checks._process, "_quiet_seconds", 0.1)
+    checks.open(images(built), "champion").close()
+    pid = pid_of(checks)
+    for _ in range(200):
+        if not psutil.pid_exists(pid):  # it was waited for
+            return
+        time.sleep(0.05)
+    raise AssertionError("it still runs")
+
+
+def test_without_engines_keras_answers(built: Settings) -> None:
+    checks = Checks(built.model_copy(update={"engines": "none"}))
+    try:
+        served = checks.open(images(built), "champion")
+        assert served.engine.name == "keras"
+        served.close()
+    finally:
+        checks.close()
+
+
