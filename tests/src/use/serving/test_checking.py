@@ -94,5 +94,3 @@ def test_without_engines_keras_answers(built: Settings) -> None:
         served.close()
     finally:
         checks.close()
-
-
