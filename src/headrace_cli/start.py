@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 import sys
 
 from headrace.interrupts import handle_signals
-from headrace_cli import first_word
+from headrace_cli import collect_seldom, first_word
 from headrace_cli.answers import INTERRUPTED, print_interrupted
 from headrace_cli.leaving import end_with, leave_at_once
 
@@ -18,7 +17,7 @@ _PREFORKED = {"backfill", "check", "reproduce", "run", "score", "tune"}
 
 def main() -> None:
     """Run the command line."""
-    gc.set_threshold(400_000, 10, 10)  # imports allocate much, and keep it
+    collect_seldom()
     handle_signals()
     _open_streams()
     leave_at_once()

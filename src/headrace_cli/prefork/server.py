@@ -26,7 +26,7 @@ from headrace.backend import import_backend
 from headrace.imports import load_jsonschema
 from headrace.interrupts import handle_signals
 from headrace.settings import Settings
-from headrace_cli import first_word
+from headrace_cli import collect_seldom, first_word
 from headrace_cli.answers import INTERRUPTED
 from headrace_cli.leaving import end_with, leave_at_once
 from headrace_cli.prefork.circumstances import (
@@ -186,6 +186,7 @@ def serve() -> tuple[Request, Mapping[str, str]]:
 
 def main() -> None:
     """Serve the home that the settings name; in each fork, run a command."""
+    collect_seldom()
     leave_at_once()
     request, added = serve()
     code: Any = INTERRUPTED
