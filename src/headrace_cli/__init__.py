@@ -3,6 +3,8 @@
 import gc
 import sys
 
+LASTING = ("serve", "up", "worker")  # they run until Ctrl-C
+
 
 def first_word() -> str:
     """The command, known before the options are parsed; empty if there is none."""
@@ -10,5 +12,8 @@ def first_word() -> str:
 
 
 def collect_seldom() -> None:
-    """Look for garbage seldom: imports allocate much, and keep it."""
-    gc.set_threshold(400_000, 10, 10)
+    """Look for garbage seldom: imports allocate much, and keep it.
+
+    In servers it would take memory meanwhile.
+    """
+    gc.set_threshold(50_000 if first_word() in LASTING else 400_000, 10, 10)

@@ -21,7 +21,7 @@ from typer.core import TyperGroup
 from headrace.credentials import hide_credentials
 from headrace.errors import DependencyError, HeadraceError, UsageError
 from headrace.signs import visible
-from headrace_cli import first_word
+from headrace_cli import LASTING, first_word
 from headrace_cli.answers import INTERRUPTED, answered, print_failure, print_interrupted
 from headrace_cli.bundling import bundle
 from headrace_cli.explaining import explain
@@ -228,7 +228,7 @@ def main() -> None:
 
 def _own_temporary_folder() -> AbstractContextManager[None]:
     """None for servers: their processes have their own, and may outlast them."""
-    needs_none = first_word() in ("", "serve", "up", "worker")  # "": shell completion
+    needs_none = first_word() in ("", *LASTING)  # "": shell completion
     if needs_none or {*HELP, "--version"} & set(sys.argv):
         return contextlib.nullcontext()
     from headrace.state.disk import own_temporary_folder

@@ -105,10 +105,10 @@ def test_under_nohup_a_closed_terminal_changes_nothing(
         "import os, signal, sys\n"
         "signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
         "from headrace_cli import main, registry\n"
-        "def go_on(*_, **__):\n"
+        "def wait():\n"
         "    os.kill(os.getpid(), signal.SIGHUP)\n"
         "    print('went on', flush=True)\n"
-        "main.app.command('wait')(lambda: go_on())\n"
+        "main.FUNCTIONS['wait'] = wait\n"
         "sys.argv = ['headrace', 'wait']\n"
         "main.main()\n"
     )
