@@ -67,15 +67,16 @@ class OnDemand:
             if self._process is not None and self._process.failure:
                 self._end()
             process = self._process or self._start()
-            answer = process.converse(
-                header, body, most_bytes=most_bytes, seconds=seconds
-            )
-            with process.reasons(seconds):
-                value = read(*answer)
-            self._quiet = threading.Timer(self._quiet_seconds, self._end_quietly)
-            self._quiet.daemon = True
-            self._quiet.start()
-        return value
+            try:
+                answer = process.converse(
+                    header, body, most_bytes=most_bytes, seconds=seconds
+                )
+                with process.reasons(seconds):
+                    return read(*answer)
+            finally:  # also after an error that it has reported: it runs on
+                self._quiet = threading.Timer(self._quiet_seconds, self._end_quietly)
+                self._quiet.daemon = True
+                self._quiet.start()
 
     def _start(self) -> FramedProcess:
         self._process = FramedProcess(self._module, self._name, niceness=self._niceness)

@@ -1,8 +1,8 @@
 """Opens versions for a swap, once another process has checked them.
 
 That process opens a version's engine and compares the golden answers, beside the server
-and at a lower priority: it may crash, and takes no time from answers. The server opens
-the same files then, by their digests.
+and at a lower priority. If a runtime crashes on a file, it crashes there. The server
+opens the same files then, by their digests.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from headrace.models.engines import EngineProcess
 from headrace.models.engines.kept import EngineRecord, open_as_it_is, read_files
 from headrace.records import Record
 from headrace.state.on_demand import OnDemand
-from headrace.use.serving.served import Served
+from headrace.use.serving.served import Served, served_by
 from headrace.use.verdicts import Sanity
 
 if TYPE_CHECKING:
@@ -76,11 +76,7 @@ class Checks:
             seconds=ANSWER_SECONDS,
         )
         engine = self._engine(row, checked.engine)
-        try:
-            served = Served(row, engine, role, self._settings)
-        except BaseException:
-            engine.close()
-            raise
+        served = served_by(engine, row, role, self._settings)
         if checked.sanity is not None:
             served.sanity = checked.sanity
         return served

@@ -291,6 +291,15 @@ class Slot:
         return self.current
 
 
+def served_by(engine: Engine, row: Version, role: Role, settings: Settings) -> Served:
+    """A version with an engine, which is closed if that fails."""
+    try:
+        return Served(row, engine, role, settings)
+    except BaseException:
+        engine.close()
+        raise
+
+
 def open_served(
     row: Version, settings: Settings, open_engine: OpenEngine, role: Role
 ) -> Served:
@@ -300,12 +309,7 @@ def open_served(
         IntegrityError: it does not give the golden answers, or a file was changed.
         DependencyError: a file cannot be read now, or a process does not start.
     """
-    engine = open_engine(row, settings)
-    try:
-        served = Served(row, engine, role, settings)
-    except BaseException:
-        engine.close()
-        raise
+    served = served_by(open_engine(row, settings), row, role, settings)
     with contextlib.suppress(DependencyError):  # the ledger may be away
         served.sanity = sanity_of(row.model, row.version, settings)
     return served

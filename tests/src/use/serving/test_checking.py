@@ -86,6 +86,19 @@ def test_the_process_ends_after_some_quiet_time(
     raise AssertionError("it still runs")
 
 
+def test_it_ends_as_well_after_an_error_that_it_has_reported(
+    built: Settings, checks: Checks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checks._process, "_quiet_seconds", 0.1)
+    broken = images(built).model_copy(update={"details": {}})
+    with pytest.raises(DependencyError, match="process that checks versions failed"):
+        checks.open(broken, "champion")
+    limit = time.monotonic() + 10
+    while checks._process._process is not None:
+        assert time.monotonic() < limit
+        time.sleep(0.05)
+
+
 def test_without_engines_keras_answers(built: Settings) -> None:
     checks = Checks(built.model_copy(update={"engines": "none"}))
     try:
