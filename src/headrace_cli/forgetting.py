@@ -36,7 +36,7 @@ def forget(
 ) -> None:
     """Take items out of the data and all that shows them, for good.
 
-    Without --item and --group it ends what a killed command has left.
+    Without --item or --group it finishes the work of a command that was killed.
     """
     from headrace.use.forgetting import forget as take_out
     from headrace_flows.retention import delete_published

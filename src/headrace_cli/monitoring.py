@@ -56,7 +56,7 @@ def monitor(  # noqa: PLR0913 (options)
 ) -> None:
     """Report drift of inputs and answers, and what it costs.
 
-    A window of items is compared with the rows that the version was proved on. Its
+    A window of items is compared with the held-out rows of the version. Its
     performance is estimated where that is possible without labels, and measured where
     labels are there. Drift alone warns. Where labels show that the champion lost
     performance, or two of three windows drifted with an estimated drop, the event

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from headrace.state.ledger import Entry, Ledger
 
 _SHORT = {"from_version": "from", "to_version": "to", "evidence_id": "evidence"}
-ReasonOption = Annotated[str, Option(help="Why; kept for ever.")]
+ReasonOption = Annotated[str, Option(help="The reason; the ledger keeps it for good.")]
 VersionArgument = Annotated[
     int | None, Argument(help="A version; by default the one that waits.")
 ]
@@ -31,7 +31,7 @@ def promote(
         int | None, Argument(help="A version; by default the newest.")
     ] = None,
     force: Annotated[
-        bool, Option("--force", help="Without passing evidence; recorded so.")
+        bool, Option("--force", help="Even without passing evidence; this is recorded.")
     ] = False,
     reason: ReasonOption = "",
 ) -> None:
@@ -66,7 +66,7 @@ def promote(
 
 
 def rollback(model: ModelArgument, reason: ReasonOption = "") -> None:
-    """Go back to the champion before, once its model has been loaded."""
+    """Go back to the previous champion, after checking its model."""
     from headrace.stages.promotion.approval import roll_back
     from headrace_flows.events import emit_from_command
 

@@ -39,7 +39,7 @@ def tune(
         ),
     ] = None,
     trials: Annotated[
-        int, Option(min=1, max=10_000, help="How many there are in all.")
+        int, Option(min=1, max=10_000, help="The number of trials in total.")
     ] = 20,
     metric: Annotated[
         str, Option(help="What to minimise (val_loss) or maximise (val_accuracy).")

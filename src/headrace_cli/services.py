@@ -37,7 +37,7 @@ def up(
         bool, Option("--workers/--no-workers", help="A worker for each pool, or none.")
     ] = True,
     prefork: Annotated[
-        bool, Option(help="A process that runs start from at once; it takes 0.9 GB.")
+        bool, Option(help="Keep libraries loaded, so that runs start at once; 0.9 GB.")
     ] = True,
     host: Annotated[
         str, Option(help="Where to serve; an address others can reach needs passwords.")

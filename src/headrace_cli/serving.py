@@ -51,7 +51,7 @@ def serve(  # noqa: PLR0913
     ] = "",
     log_inputs: Annotated[
         bool,
-        Option("--log-inputs", help="Log the items themselves, too; texts are masked."),
+        Option("--log-inputs", help="Log the items, too; data.mask masks texts."),
     ] = False,
 ) -> None:
     """Serve models over HTTP until Ctrl-C.
@@ -93,7 +93,7 @@ def export(
     model: ModelVersionArgument,
     format_: Annotated[
         Literal["onnx", "openvino", "savedmodel"],
-        Option("--format", help="Of ONNX, OpenVINO or TensorFlow."),
+        Option("--format", help="The format to export to."),
     ],
     output: Annotated[
         Path, Option(metavar="DIR", help="A new folder, or an empty one.")

@@ -45,7 +45,7 @@ def verify(
         Option(
             metavar="FILE",
             help="The public keys, PEM, whose signatures count; by default those of "
-            "HEADRACE_SIGNING_KEY and HEADRACE_VERIFY_KEY.",
+            "HEADRACE_SIGNING_KEY, HEADRACE_VERIFY_KEY and their _FILE variants.",
         ),
     ] = "",
 ) -> None:

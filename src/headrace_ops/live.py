@@ -12,12 +12,9 @@ import json
 import os
 import socket
 import time
-import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import psutil
 
 from headrace.errors import DependencyError, UsageError
 from headrace.settings import Settings, variable
@@ -79,6 +76,8 @@ def only_one(settings: Settings) -> Iterator[int]:
 
 
 def _refuse_second(settings: Settings, limit: float) -> None:
+    import psutil
+
     links = live_links(settings)
     process = links.pop("process", "")
     if process.isdigit() and psutil.pid_exists(int(process)):
@@ -111,6 +110,8 @@ def replace_json(path: Path, value: dict[str, str]) -> None:
 
 def answers(url: str, seconds: float = 1.0) -> bool:
     """Whether a server answers a GET with 200."""
+    import urllib.request
+
     try:
         with urllib.request.urlopen(url, timeout=seconds) as response:  # noqa: S310
             return bool(response.status == 200)

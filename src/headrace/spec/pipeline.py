@@ -44,11 +44,8 @@ def task_names() -> list[str]:
 class GateSpec(tables.Table):
     """``[[gates]]``: a metric, and the bound that it must keep for a promotion.
 
-    A known gate, of `COMMON_GATES` or its task, has a metric and a direction of its
-    own; any other gate names them. A ``kind``, such as ``ratio``, is a module that
-    judges in place of the bound; the gates of `KIND_GATES` have one without naming it,
-    unless they name a metric. The ``kind`` of a `GateResult` is another thing: of all
-    gates but the champion's and serving it is ``absolute``.
+    A known gate has a metric and a direction of its own; any other gate names them. A
+    ``kind``, such as ``ratio``, judges in place of the bound.
     """
 
     name: str = Field(
