@@ -12,8 +12,8 @@ def first_word() -> str:
 
 
 def collect_seldom() -> None:
-    """Look for garbage seldom: imports allocate much, and keep it.
+    """Look for garbage seldom, since imports make many objects that stay.
 
-    In servers it would take memory meanwhile.
+    Servers look more often, to bound their memory.
     """
     gc.set_threshold(50_000 if first_word() in LASTING else 400_000, 10, 10)

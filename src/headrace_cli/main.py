@@ -115,7 +115,7 @@ def _use_capitals(parameter: Any) -> None:
 
 
 class Commands(Mapping[str, Any]):
-    """Every command by name, each built when it is asked for: all take 20 ms.
+    """Every command by name, built at its first use: building all takes 20 ms.
 
     They all take the shared options.
     """

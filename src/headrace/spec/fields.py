@@ -1,4 +1,4 @@
-"""Fields of the pipeline file and of the settings, with what a reader is told."""
+"""Fields of the pipeline file and of the settings, with their descriptions."""
 
 from __future__ import annotations
 

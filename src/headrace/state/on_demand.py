@@ -1,4 +1,4 @@
-"""A process that starts with its first question, and ends after some quiet time."""
+"""A process that starts with its first question, and ends after some idle time."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from headrace.errors import DependencyError
 from headrace.state.framed import FramedProcess
 from headrace.state.frames import Header
 
@@ -13,10 +14,10 @@ T = TypeVar("T")
 
 
 class OnDemand:
-    """A `FramedProcess` that is there while it is asked; threads may share it.
+    """A `FramedProcess` that runs while questions come; threads may share it.
 
     It answers one question after the other. If it has failed, the next question starts
-    another one.
+    a new process.
 
     Args:
         module, name, niceness: see `FramedProcess`.
@@ -41,6 +42,7 @@ class OnDemand:
         self._lock = threading.Lock()
         self._process: FramedProcess | None = None
         self._quiet: threading.Timer | None = None
+        self._is_closed = False
 
     def ask(
         self,
@@ -60,9 +62,11 @@ class OnDemand:
 
         Raises:
             HeadraceError: of the kind that the process has reported.
-            DependencyError: it crashed, or did not answer in time.
+            DependencyError: it crashed, was closed, or did not answer in time.
         """
         with self._lock:
+            if self._is_closed:
+                raise DependencyError(f"The {self._name} was closed.")
             self._stop_timer()
             if self._process is not None and self._process.failure:
                 self._end()
@@ -89,7 +93,8 @@ class OnDemand:
         return self._process
 
     def close(self) -> None:
-        """End the process, if there is one, whatever it does."""
+        """End the process, whatever it does; no other one is started."""
+        self._is_closed = True
         if (process := self._process) is not None:
             process.fail("was closed")
         self._end_quietly()

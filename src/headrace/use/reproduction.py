@@ -204,7 +204,10 @@ def _train(recorded: Restored, settings: Settings) -> TrainedAgain:
 
     try:
         with Progress("epoch", spec.training.epochs, is_listed=True) as progress:
-            fitted = Fit(spec, folder, then.builder, data, secret=secret).run(show)
+            fit = Fit(
+                spec, folder, then.builder, data, secret=secret, recorded=then.execution
+            )
+            fitted = fit.run(show)
     except SpecError as error:
         now = packed.ingredients(then.execution)
         differ = _names(ingredients.differences(then, now))

@@ -164,11 +164,11 @@ def open_kept(version: Version, settings: Settings) -> Engine | None:
         here; the log has the reason.
     """
     kept = read_kept(version, settings)
-    return kept and open_checked(version, kept)
+    return kept and open_and_check(version, kept)
 
 
-def open_checked(version: Version, kept: Kept) -> Engine | None:
-    """As `open_kept`, for files that were read."""
+def open_and_check(version: Version, kept: Kept) -> Engine | None:
+    """Open an engine from its files and compare golden answers; see `open_kept`."""
     name = kept.record.engine
     if not formats.can_run(name):
         log.info("%s: %s is not installed: %s", version, name, formats.EXTRA)
@@ -176,7 +176,7 @@ def open_checked(version: Version, kept: Kept) -> Engine | None:
     data = DataDescription.model_validate(version.details["description"])
     try:
         golden = kept.golden
-        engine = open_as_it_is(kept)
+        engine = open_unchecked(kept)
         difference = golden.difference(engine, data)
     except Exception as error:  # the runtimes' own are of all kinds
         if isinstance(error.__cause__, KeyboardInterrupt):  # amid an import of theirs
@@ -195,7 +195,7 @@ def open_checked(version: Version, kept: Kept) -> Engine | None:
     return engine
 
 
-def open_as_it_is(kept: Kept) -> Engine:
+def open_unchecked(kept: Kept) -> Engine:
     """The engine of files that another process has checked; raises what it raises."""
     shape = kept.golden.outputs.shape[1:]
     return formats.format_of(kept.record.engine).ENGINE(kept.files, shape, 1)

@@ -10,11 +10,12 @@ from __future__ import annotations
 import hashlib
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -128,6 +129,7 @@ class Fit:
             the devices of this machine alone.
         secret: of the samples and the noise of a private fit; by default they follow
             from the recipe's seed.
+        recorded: the `Fitted.facts` of the fit to repeat, if any.
 
     Attributes:
         execution: how the steps are computed.
@@ -150,6 +152,7 @@ class Fit:
         checkpoints: Checkpoints | None = None,
         strategy: Any = None,
         secret: str = "",
+        recorded: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         load_backend()
         import keras
@@ -177,9 +180,8 @@ class Fit:
             if recipe.privacy is not None:
                 check_size(rows, item)
                 window = max(window, rows * item)
-            self.execution = plan_execution(
-                recipe, network, rows, item, strategy, window
-            )
+            planned = plan_execution(recipe, network, rows, item, strategy, window)
+            self.execution = planned.repeating(recorded)
             # Outside the scope: the saved model, and predictions, are on one device.
             model = models.compose(description, preprocessing, network)
             facts = _all_that_matters(spec, builder, data, network)

@@ -114,7 +114,7 @@ class Windows:
         self._read: tuple[tuple[int, ...], Future[tuple[Any, Any, Any]]] | None = None
 
     def read_ahead(self) -> None:
-        """Begin to read the data, if one window holds it, as it is stored."""
+        """Begin to read the data, if one window holds it and rows stay as stored."""
         plan, counts = self._execution, self._inputs.train.counts
         sizes = plan.window_rows, plan.batch_size
         windows = windows_of_epoch(counts, *sizes, self._seed, epoch=0)

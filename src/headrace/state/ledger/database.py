@@ -287,7 +287,7 @@ def tables_of(connection: sa.Connection) -> set[str]:
 
 
 def format_of(connection: sa.Connection, tables: Set[str]) -> int | None:
-    """The format of the ledger in a database of some tables; None if it has none."""
+    """The ledger's format, given the names of the tables; None without a ledger."""
     if MARKER.name not in tables:
         return None
     return connection.execute(sa.select(MARKER.c.format)).scalar()

@@ -7,14 +7,18 @@ opens the same files then, by their digests.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
+from pydantic import ValidationError
+
 from headrace.errors import IntegrityError
-from headrace.models.engines import EngineProcess
-from headrace.models.engines.kept import EngineRecord, open_as_it_is, read_files
+from headrace.models.engines import EngineProcess, open_engine
+from headrace.models.engines.kept import EngineRecord, open_unchecked, read_files
 from headrace.records import Record
+from headrace.state.frames import BrokenFrameError, Header
 from headrace.state.on_demand import OnDemand
-from headrace.use.serving.served import Served, served_by
+from headrace.use.serving.served import Served, open_served, served_by
 from headrace.use.verdicts import Sanity
 
 if TYPE_CHECKING:
@@ -28,6 +32,7 @@ START_SECONDS = 60.0
 ANSWER_SECONDS = 60.0
 QUIET_SECONDS = 60.0
 NICENESS = 5  # answers come first
+log = logging.getLogger("headrace")
 
 
 class Checked(Record):
@@ -37,10 +42,12 @@ class Checked(Record):
         engine: the record of the engine that gave the golden answers; None: the version
             has none, and Keras answers.
         sanity: see `Served`; None: the ledger could not be asked.
+        notes: why an engine was not opened, for the log.
     """
 
     engine: EngineRecord | None
     sanity: dict[str, Sanity] | None
+    notes: tuple[str, ...]
 
 
 class Checks:
@@ -67,14 +74,19 @@ class Checks:
         Raises:
             IntegrityError: it does not give the golden answers, or a file was changed.
             DependencyError: a file cannot be read now, or a process does not start.
+            Exception: the runtime's own, if it does not open the file here.
         """
+        if self._settings.engines == "none":  # a process opens it as it is
+            return open_served(row, self._settings, open_engine, role)
         checked = self._process.ask(
             {"version": row.model_dump(mode="json")},
             b"",
-            lambda header, _: Checked.model_validate(header),
+            _read,
             most_bytes=0,
             seconds=ANSWER_SECONDS,
         )
+        for note in checked.notes:
+            log.warning("%s", note)
         engine = self._engine(row, checked.engine)
         served = served_by(engine, row, role, self._settings)
         if checked.sanity is not None:
@@ -90,8 +102,15 @@ class Checks:
                 f"The files of the engine of {row} have just changed.",
                 "They are read again in some seconds.",
             )
-        return open_as_it_is(kept)
+        return open_unchecked(kept)
 
     def close(self) -> None:
         """End the process, if there is one."""
         self._process.close()
+
+
+def _read(header: Header, _: bytearray) -> Checked:
+    try:
+        return Checked.model_validate(header)
+    except ValidationError as error:  # of another release, installed meanwhile
+        raise BrokenFrameError(str(error)) from None

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from functools import partial
+from logging.handlers import BufferingHandler
 
 from headrace.errors import DependencyError
-from headrace.models.engines.kept import open_checked, read_kept
+from headrace.models.engines.kept import open_and_check, read_kept
 from headrace.settings import Settings
 from headrace.state.frames import Header
 from headrace.state.framing import Answer, answer_frames
@@ -14,22 +16,33 @@ from headrace.state.ledger.rows import Version
 from headrace.use.serving.checking import Checked
 from headrace.use.verdicts import sanity_of
 
+_MOST_NOTES = 100
+log = logging.getLogger("headrace")
+
 
 def _begin(header: Header) -> tuple[Answer, Header]:
-    return partial(_check, Settings.model_validate(header["settings"])), {}
+    logged = BufferingHandler(_MOST_NOTES)
+    log.addHandler(logged)
+    log.setLevel(logging.INFO)
+    return partial(_check, Settings.model_validate(header["settings"]), logged), {}
 
 
-def _check(settings: Settings, header: Header, _: bytearray) -> tuple[Header, bytes]:
+def _check(
+    settings: Settings, logged: BufferingHandler, header: Header, _: bytearray
+) -> tuple[Header, bytes]:
     version = Version.model_validate(header["version"])
-    kept = read_kept(version, settings) if settings.engines != "none" else None
-    engine = kept and open_checked(version, kept)
+    logged.buffer.clear()
+    kept = read_kept(version, settings)
+    engine = kept and open_and_check(version, kept)
     if engine is not None:
         engine.close()
     sanity = None
     with contextlib.suppress(DependencyError):
         sanity = sanity_of(version.model, version.version, settings)
     record = kept.record if kept is not None and engine is not None else None
-    return Checked(engine=record, sanity=sanity).model_dump(mode="json"), b""
+    notes = tuple(entry.getMessage() for entry in logged.buffer)
+    checked = Checked(engine=record, sanity=sanity, notes=notes)
+    return checked.model_dump(mode="json"), b""
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
 """Watches the ledger: a promotion or a rollback reaches the server within seconds.
 
-A thread opens the new champion and checks it by its golden answers, while the former
-one answers. Then one reference is replaced. A version that does not load leaves the
-former one, and is tried again later and later; if the process of a version ends, it is
-opened again, whatever else does not load. Without its ledger the server serves on.
-A version without an engine is answered by Keras until one is built.
+A thread opens the new champion while the former one answers, once another process has
+compared its golden answers (`checking`). Then one reference is replaced. A version that
+does not load leaves the former one, and is tried again later and later; if the process
+of a version ends, it is opened again, whatever else does not load. Without its ledger
+the server serves on. Keras answers for a version without an engine, until one is built.
 """
 
 from __future__ import annotations
@@ -214,6 +214,8 @@ class Watcher:
         try:
             served = self._open(row, role)
         except Exception as error:  # the former version answers on
+            if self._stopped.is_set():
+                return False
             retry.failed()
             reason = f"version {row.version} does not load"
             slot.failures = {**slot.failures, row.version: reason}

@@ -113,6 +113,7 @@ def use_xla(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
         execution = "headrace.stages.fitting.execution"
         monkeypatch.setattr(f"{execution}.LEAST_XLA_STEPS", 1)
         monkeypatch.setattr(f"{execution}.LEAST_XLA_WEIGHTS", 1)
+        monkeypatch.setattr(f"{execution}.LEAST_XLA_UNITS", 8)
 
     monkeypatch.setitem(ARGUMENTS, "mlp", {"hidden": [8]})
     return use

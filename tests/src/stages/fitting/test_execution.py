@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
@@ -37,8 +38,9 @@ def plan(
         [keras.Input(shape), *(layers or [keras.layers.Flatten()])]
     )
     strategy = tf.distribute.get_strategy()
+    recipe = TrainingSpec(batch_size=batch, **spec)
     sizes = math.prod(shape), strategy, WINDOW_BYTES
-    return plan_execution(TrainingSpec(batch_size=batch, **spec), network, rows, *sizes)
+    return plan_execution(recipe, network, rows, *sizes)
 
 
 def test_the_execution_follows_from_spec_and_rows() -> None:
@@ -60,19 +62,38 @@ def test_large_items_come_in_fewer_steps_and_rows_at_a_time() -> None:
     assert plan(4096, 10_000, (512, 512, 3)).window_rows == 4096
 
 
-def test_a_cpu_compiles_long_trainings_of_large_dense_networks_with_xla() -> None:
+def _wide(*more: Any) -> list[Any]:
+    from keras import layers
+
+    return [layers.Flatten(), layers.Dense(512), layers.Dense(512), *more]
+
+
+def test_a_cpu_compiles_long_trainings_of_wide_dense_networks_with_xla() -> None:
     from keras import layers
 
     long = 100 * LEAST_XLA_STEPS
-    large = {"epochs": 1, "layers": [layers.Flatten(), layers.Dense(1_000)]}
-    assert plan(100, long, **large).xla
-    assert not plan(100, long - 100, **large).xla
-    assert plan(100, long // 2, **large | {"epochs": 2}).xla
-    assert not plan(100, long, **large | {"loss": "losses:own"}).xla
-    assert not plan(100, long, **large | {"privacy": {"epsilon": 3}}).xla
+    wide = {"epochs": 1, "layers": _wide(layers.Dense(1), layers.Rescaling(2.0))}
+    assert plan(100, long, **wide).xla
+    assert not plan(100, long - 100, **wide).xla
+    assert plan(100, long // 2, **wide | {"epochs": 2}).xla
+    assert not plan(200, 2 * long, **wide).xla
+    assert not plan(100, long, **wide | {"loss": "losses:own"}).xla
+    assert not plan(100, long, **wide | {"privacy": {"epsilon": 3}}).xla
     for other in (
-        [layers.Flatten(), layers.Dense(100)],
-        [layers.Flatten(), layers.Dense(1_000), layers.Dropout(0.5)],
-        [layers.Conv2D(8, 3), layers.Flatten(), layers.Dense(1_000)],
+        [layers.Flatten(), layers.Dense(10_000)],
+        _wide(layers.Dense(100), layers.Dense(10)),
+        _wide(layers.Dropout(0.5)),
+        _wide(layers.Dense(10, activation=lambda x: x)),
+        [layers.Conv2D(8, 3), *_wide()],
     ):
         assert not plan(100, long, epochs=1, layers=other).xla
+
+
+def test_a_training_is_made_again_as_it_was_compiled() -> None:
+    planned = plan(100, 100 * LEAST_XLA_STEPS, epochs=1, layers=_wide())
+    then = asdict(planned)
+    assert planned.repeating({}) == planned
+    assert planned.repeating(then) == planned
+    assert planned.repeating(then | {"xla": False}) == replace(planned, xla=False)
+    assert plan(100, 50).repeating(then).xla
+    assert planned.repeating({"device": "gpu", "xla": False}).xla

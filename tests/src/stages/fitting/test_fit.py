@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.src.stages.fitting.conftest import recipe
 
 from headrace import models
 from headrace.backend import load_backend
@@ -14,7 +15,7 @@ from headrace.errors import Refusal
 from headrace.models.logged.loading import answers
 from headrace.records import DataDescription
 from headrace.spec import TrainingSpec
-from headrace.stages.fitting import weights_digest
+from headrace.stages.fitting import Fit, weights_digest
 from headrace.stages.fitting.recipe import make_optimizer
 
 SMALL = DataDescription(medium="image", shape=(4, 4, 1), classes=("dark", "bright"))
@@ -49,7 +50,7 @@ def test_xla_gives_the_same_weights_but_for_rounding(
     plain, _ = fit("mlp", optimizer=optimizer)
     use_xla()
     compiled, _ = fit("mlp", optimizer=optimizer)
-    assert compiled.execution.xla
+    assert (plain.execution.xla, compiled.execution.xla) == (False, True)
     for one, other in zip(plain.model.weights, compiled.model.weights, strict=True):
         np.testing.assert_allclose(np.asarray(one), np.asarray(other), atol=1e-5)
 
@@ -64,6 +65,14 @@ def test_the_loss_falls_and_the_classes_are_learned(
     test = make_data(40).train.rows
     right = answers(fitted.model, test.items).argmax(axis=1) == test.targets
     assert right.mean() >= 0.95
+
+
+def test_the_data_is_read_while_the_steps_are_compiled(make_data: Any) -> None:
+    data = make_data(200, 40, [20] * 10)
+    begun = Fit(recipe("cnn"), Path("."), "cnn", data)._loop._windows._read
+    assert begun is not None
+    begun[1].result()
+    assert sorted(data.train.read_) == [*range(10)]
 
 
 def test_data_in_windows_is_learned_as_well(

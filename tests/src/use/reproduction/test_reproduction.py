@@ -120,7 +120,7 @@ def _another_time(record: dict[str, Any]) -> None:
         "numpy==1.26.4",
     ]
     record["machine"]["cpu"] = "Another Processor"
-    record["execution"]["xla"] = True
+    record["execution"]["threads"] = 99
 
 
 DIFFERENCES = [
@@ -130,7 +130,7 @@ DIFFERENCES = [
     ("lock", "aardvark"),
     ("lock", "rich"),
     ("device", "cpu"),
-    ("device", "xla"),
+    ("device", "threads"),
 ]
 
 
@@ -160,9 +160,16 @@ def test_weights_that_differ_come_with_what_differs(recorded: Recorded) -> None:
     found = {(d.kind, d.name): (d.then, d.now) for d in answer.differences}
     assert list(found) == DIFFERENCES
     assert found["device", "cpu"][0] == "Another Processor"
-    assert found["device", "xla"] == ("True", "False")
+    assert found["device", "threads"][0] == "99"
     assert found["lock", "aardvark"] == ("1.0", "")
     assert found["lock", "rich"][0] == ""
+
+
+def test_a_training_is_compiled_as_it_was_then(recorded: Recorded) -> None:
+    recorded.rewrite(lambda record: record["execution"].update(xla=True))
+    assert ("device", "xla") not in {
+        (d.kind, d.name) for d in recorded.again().differences
+    }
 
 
 def test_what_is_not_recorded_is_not_passed_over(

@@ -14,6 +14,7 @@ import pytest
 from tests import versions
 
 from headrace.errors import DependencyError
+from headrace.records import Record
 from headrace.settings import Settings
 from headrace.state.ledger import Ledger, Version
 from headrace.use.serving.checking import Checks
@@ -56,12 +57,30 @@ def test_a_checked_engine_answers_in_this_process(
     assert os.getpid() not in pids
 
 
-def test_a_changed_engine_is_not_opened(built: Settings, checks: Checks) -> None:
+def test_a_changed_engine_is_not_opened_and_the_log_says_why(
+    built: Settings, checks: Checks, caplog: pytest.LogCaptureFixture
+) -> None:
     (file,) = Path(built.store).glob(f"engines/{images(built).model_digest}/*.onnx")
     file.write_bytes(file.read_bytes()[:-1] + b"\0")
     served = checks.open(images(built), "champion")
     assert served.engine.name == "keras"
+    assert "model.onnx is gone or changed: it is ignored" in caplog.text
     served.close()
+
+
+def test_an_answer_of_another_release_is_an_error_once(
+    built: Settings, checks: Checks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Other(Record):
+        """What another release answers."""
+
+        verdict: str
+
+    with monkeypatch.context() as patch:
+        patch.setattr("headrace.use.serving.checking.Checked", Other)
+        with pytest.raises(DependencyError, match="something else than an answer"):
+            checks.open(images(built), "champion")
+    checks.open(images(built), "champion").close()
 
 
 def test_a_process_that_dies_is_an_error_once(built: Settings, checks: Checks) -> None:
@@ -76,9 +95,10 @@ def test_a_process_that_dies_is_an_error_once(built: Settings, checks: Checks) -
 def test_the_process_ends_after_some_quiet_time(
     built: Settings, checks: Checks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checks._process, "_quiet_seconds", 0.1)
     checks.open(images(built), "champion").close()
     pid = pid_of(checks)
+    monkeypatch.setattr(checks._process, "_quiet_seconds", 0.1)
+    checks.open(images(built), "champion").close()
     for _ in range(200):
         if not psutil.pid_exists(pid):  # it was waited for
             return
@@ -99,11 +119,21 @@ def test_it_ends_as_well_after_an_error_that_it_has_reported(
         time.sleep(0.05)
 
 
-def test_without_engines_keras_answers(built: Settings) -> None:
+def test_without_engines_keras_answers_and_nothing_else_is_started(
+    built: Settings,
+) -> None:
     checks = Checks(built.model_copy(update={"engines": "none"}))
-    try:
-        served = checks.open(images(built), "champion")
-        assert served.engine.name == "keras"
-        served.close()
-    finally:
-        checks.close()
+    served = checks.open(images(built), "champion")
+    assert served.engine.name == "keras"
+    assert checks._process._process is None
+    served.close()
+
+
+def test_after_its_end_nothing_is_started(built: Settings, checks: Checks) -> None:
+    checks.open(images(built), "champion").close()
+    checks.close()
+    with pytest.raises(
+        DependencyError, match="process that checks versions was closed"
+    ):
+        checks.open(images(built), "champion")
+    assert checks._process._process is None

@@ -322,6 +322,21 @@ def test_keras_answers_on_where_no_engine_is_admitted(house: House) -> None:
     assert (house.built, house.opened) == ([1], [])
 
 
+def test_the_end_of_the_server_amid_an_opening_is_no_failure(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    def interrupted(row: Any, role: str) -> Served:
+        house.watcher.stop()
+        raise IntegrityError("its process was closed")
+
+    house.watcher._open = interrupted
+    house.promote(2)
+    house.watcher._look(house.slot)
+    assert house.watcher._stopped.is_set()
+    assert house.watcher.failures["toy"] == 0
+    assert "does not load" not in caplog.text
+
+
 def test_a_fault_of_a_swap_does_not_end_the_watch(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
