@@ -6,6 +6,7 @@ import contextlib
 import functools
 import os
 import sys
+import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     Shape = tuple[int | None, ...]
 
 _compiled: weakref.WeakKeyDictionary[Any, Compute] = weakref.WeakKeyDictionary()
+_compiling = threading.Lock()
 
 
 @contextlib.contextmanager
@@ -85,14 +87,25 @@ def compiled(model: Any) -> Compute:
         model: with one input and one output.
 
     Returns:
-        a function from ``(n, *shape)`` to ``(n, ...)``.
+        a function from ``(n, *shape)`` to ``(n, ...)``, which threads may share.
     """
-    if model not in _compiled:
-        import keras
+    import keras
 
-        is_tensorflow = keras.backend.backend() == "tensorflow"
-        _compiled[model] = _traced(model) if is_tensorflow else model.predict_on_batch
-    return _compiled[model]
+    with _compiling:
+        if model not in _compiled:
+            is_tensorflow = keras.backend.backend() == "tensorflow"
+            _compiled[model] = _traced(model) if is_tensorflow else _alone(model)
+        return _compiled[model]
+
+
+def _alone(model: Any) -> Compute:
+    lock = threading.Lock()  # other backends keep a state of the model
+
+    def answer(items: npt.NDArray[Any]) -> Any:
+        with lock:
+            return model.predict_on_batch(items)
+
+    return answer
 
 
 def _traced(model: Any) -> Compute:

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -62,3 +63,19 @@ def test_a_compiled_model_answers_as_predict_does_and_is_not_kept() -> None:
     keras.backend.clear_session()
     gc.collect()
     assert known() is None
+
+
+def test_threads_share_a_compiled_model() -> None:
+    load_backend()
+    import keras
+
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    items = np.random.default_rng(6).random((400, 3), np.float32)
+    blocks = np.split(items, 40)
+    with ThreadPoolExecutor(4) as threads:
+        made = {*threads.map(lambda _: compiled(model), range(8))}
+        answers = [*threads.map(compiled(model), blocks)]
+    assert len(made) == 1
+    assert np.allclose(
+        np.concatenate(answers), model.predict_on_batch(items), atol=1e-6
+    )

@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import logging
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from headrace.tasks.forms import Outputs
 
 ROWS_AT_ONCE = 8192
+PARTS_AT_ONCE = 3  # some compute while another converts
 log = logging.getLogger("headrace")
 Progress = Callable[[int], None]
 
@@ -259,16 +260,20 @@ class _Scoring:
         """Rows with the model's outputs; the next are computed in the background."""
         questions, model = asked(self.loaded.description), self.loaded.model
         answers = task(self.loaded.description.task).answers
-        before: tuple[Rows, Future[Outputs]] | None = None
-        with ThreadPoolExecutor(1, "answer") as thread:
+        begun: deque[tuple[Rows, Future[Outputs]]] = deque()
+
+        def first() -> tuple[Rows, Outputs]:
+            rows, outputs = begun.popleft()
+            return rows, rows.joined(outputs.result(), answers)
+
+        with ThreadPoolExecutor(PARTS_AT_ONCE, "answer") as threads:
             for rows in parts:
                 items = questions.raw(rows.asked)
-                future = thread.submit(loading.answers, model, items)
-                if before:
-                    yield before[0], before[0].joined(before[1].result(), answers)
-                before = rows, future
-            if before:
-                yield before[0], before[0].joined(before[1].result(), answers)
+                begun.append((rows, threads.submit(loading.answers, model, items)))
+                if len(begun) > PARTS_AT_ONCE:
+                    yield first()
+            while begun:
+                yield first()
 
     def _table(self, rows: Rows, outputs: Outputs) -> pa.Table:
         """Some rows, without the columns that are the same in all rows."""
