@@ -1,7 +1,7 @@
 """Does the same work on many shards at once.
 
-In this process where there is little to do, else in processes of this machine, or on
-a Dask cluster where one is configured.
+In this process, with the help of others on this machine where there is much to do; or
+on a Dask cluster where one is configured.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ R = TypeVar("R")
 class Workers(contextlib.AbstractContextManager["Workers"]):
     """Does the same work on many tasks, in its block.
 
-    It begins in this process. What is left after the first moment goes to other
-    processes, which start once and end with the block. A cluster does all of it.
+    This process begins. After the first moment others help it, which start once and end
+    with the block. A cluster does all of the work.
 
     Args:
         settings: whose ``dask_address`` names a cluster; else, how many processes
@@ -43,8 +43,10 @@ class Workers(contextlib.AbstractContextManager["Workers"]):
 
     def __init__(self, settings: Settings) -> None:
         self.settings, self._seconds = settings, 0.0
-        self._here = 0.0 if settings.dask_address else HERE_SECONDS
+        self._works = not settings.dask_address
+        self._helpers = min(settings.max_processes, processors()) - 1
         self._pool: tuple[Executor, int] | None = None
+        self._awake: Future[bool] | None = None  # of a helper
         self._block = contextlib.ExitStack()
 
     def __exit__(self, *error: Any) -> bool | None:
@@ -69,12 +71,8 @@ class Workers(contextlib.AbstractContextManager["Workers"]):
         waiting: deque[Future[R]] = deque()
         try:
             for task in tasks:
-                if self._pool is None and self._seconds < self._here:
-                    yield self._do(work, task)
-                    continue
-                executor, at_once = self._pool = self._pool or self._start()
-                waiting.append(executor.submit(work, task))
-                if len(waiting) > 2 * at_once:
+                waiting.append(self._begin(work, task, waiting))
+                while waiting and waiting[0].done():
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
@@ -82,15 +80,42 @@ class Workers(contextlib.AbstractContextManager["Workers"]):
             for future in waiting:
                 future.cancel()
 
-    def _do(self, work: Callable[[T], R], task: T) -> R:
-        started = time.perf_counter()
-        result = work(task)
+    def _begin(
+        self, work: Callable[[T], R], task: T, waiting: Iterable[Future[R]]
+    ) -> Future[R]:
+        """Have a task done: here, while others have enough to do."""
+        if self._works and not self._has_help(work):
+            return self._do(work, task)
+        executor, at_once = self._pool = self._pool or self._start()
+        begun = [future for future in waiting if not future.done()]
+        if len(begun) >= 2 * at_once:
+            if self._works:
+                return self._do(work, task)
+            begun[0].exception()  # waits for it
+        return executor.submit(work, task)
+
+    def _has_help(self, work: Callable[[T], R]) -> bool:
+        """Whether a helper is awake, and knows the work; the first moment wakes it."""
+        if not self._helpers or self._seconds < HERE_SECONDS:
+            return False
+        if self._awake is None:
+            self._pool = self._start()
+            self._awake = self._pool[0].submit(callable, work)
+        return self._awake.done()
+
+    def _do(self, work: Callable[[T], R], task: T) -> Future[R]:
+        started, done = time.perf_counter(), Future[R]()
+        try:
+            done.set_result(work(task))
+        except Exception as error:  # raised in its turn
+            done.set_exception(error)
         self._seconds += time.perf_counter() - started
-        return result
+        return done
 
     def _start(self) -> tuple[Executor, int]:
-        start = _cluster if self.settings.dask_address else _processes
-        return self._block.enter_context(start(self.settings))
+        if self._works:
+            return self._block.enter_context(_processes(self._helpers)), self._helpers
+        return self._block.enter_context(_cluster(self.settings))
 
 
 @contextlib.contextmanager
@@ -141,21 +166,22 @@ def _cluster(settings: Settings) -> Iterator[tuple[Executor, int]]:
 
 
 @contextlib.contextmanager
-def _processes(settings: Settings) -> Iterator[tuple[Executor, int]]:
-    """Processes of this machine, and their number."""
-    count = min(settings.max_processes, processors())
+def _processes(count: int) -> Iterator[Executor]:
+    """Processes of this machine."""
     context = multiprocessing.get_context("spawn")
     executor = ProcessPoolExecutor(count, context, live_with_parent)
     try:
-        yield executor, count
+        yield executor
     except BrokenProcessPool:
         raise DependencyError(
             "A worker process ended in the middle of its work, perhaps for want of "
             "memory.",
             "Free memory, and run the same command again.",
         ) from None
-    finally:  # after an error, tasks may be waiting
-        executor.shutdown(cancel_futures=True)
+    except BaseException:
+        executor.shutdown(cancel_futures=True)  # tasks may be under way
+        raise
+    executor.shutdown(wait=False)  # one that is still starting would take a second
 
 
 def processors() -> int:

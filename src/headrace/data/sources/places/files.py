@@ -138,8 +138,12 @@ class File:
         Raises:
             SourceError: its size has changed.
         """
-        with self.open() as file:
-            data = file.read(self.size + 1)
+        try:
+            with self.opener() as file:
+                data = file.read(self.size + 1)
+        except Exception:  # a block for each of many small files would take longer
+            with translate_errors(self.where):
+                raise
         if len(data) != self.size:
             raise SourceError(
                 f"{self.where} gave {len(data):,} bytes of {self.size:,}.",
