@@ -178,10 +178,8 @@ def _processes(count: int) -> Iterator[Executor]:
             "memory.",
             "Free memory, and run the same command again.",
         ) from None
-    except BaseException:
-        executor.shutdown(cancel_futures=True)  # tasks may be under way
-        raise
-    executor.shutdown(wait=False)  # one that is still starting would take a second
+    finally:  # after an error, tasks may be waiting
+        executor.shutdown(cancel_futures=True)
 
 
 def processors() -> int:

@@ -49,7 +49,17 @@ def helped(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def spread(work: Any, tasks: Iterable[Any], settings: Settings) -> Iterator[Any]:
     with Workers(settings) as several:
+        if not workers.HERE_SECONDS and several._works and several._helpers:
+            wake(several)
         yield from several.spread(work, tasks)
+
+
+def wake(several: Workers) -> None:
+    """Wait until a helper is awake."""
+    limit = time.monotonic() + 60
+    while not several._has_help(eval):
+        assert time.monotonic() < limit
+        time.sleep(0.01)
 
 
 def test_a_moment_of_work_is_done_here(settings: Settings) -> None:
@@ -61,8 +71,14 @@ def test_after_a_moment_the_same_others_help(
 ) -> None:
     monkeypatch.setattr(workers, "processors", lambda: 2)
     slow = f"(__import__('time').sleep({HERE_SECONDS / 2}), {PROCESS})[1]"
+
+    def tasks(several: Workers) -> Iterator[str]:
+        yield from (slow, slow)
+        wake(several)
+        yield from (PROCESS, PROCESS)
+
     with Workers(settings) as several:
-        first, second, *others = several.spread(eval, [slow, slow, PROCESS, PROCESS])
+        first, second, *others = several.spread(eval, tasks(several))
         again = list(several.spread(eval, [PROCESS] * 2))
     assert first == second == os.getpid()
     assert len({*others, *again}) == 1

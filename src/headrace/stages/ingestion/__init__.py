@@ -3,7 +3,7 @@
 It decodes items to the medium's fixed form, names each by the sha256 of its decoded
 bytes, and splits them. It checks files; the rows are checked by the validation stage.
 
-Only a few items are in memory at a time. This process reads the source. Other processes
+Only a few items are in memory at a time. This process reads the source. It and others
 decode the items to runs, which are files sorted by item, and then gather the rows of
 each shard from all runs.
 """

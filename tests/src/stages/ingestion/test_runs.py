@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import shutil
 import subprocess
+import time
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -25,10 +26,12 @@ from tests.src.stages.ingestion.conftest import (
 from headrace.data.snapshots.reading import check_snapshot, shards_of
 from headrace.data.snapshots.splits import read_split
 from headrace.errors import DependencyError
+from headrace.media.arrow import digests
 from headrace.records import SnapshotRecord
 from headrace.settings import Settings
 from headrace.spec import DataSpec
 from headrace.stages.ingestion import ingest
+from headrace.stages.workers import Workers
 from headrace.state.store import Store
 
 
@@ -92,10 +95,22 @@ def test_equal_items_are_in_one_shard(
 def test_items_are_worked_on_in_several_processes(
     run: Run, tmp_path: Path, small_parts: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here: list[object] = []
-    monkeypatch.setattr("headrace.stages.ingestion.runs.digests", here.append)
+    has_help, here = Workers._has_help, []
+
+    def wait_for_help(workers: Workers, work: Any) -> bool:
+        while not has_help(workers, work):
+            time.sleep(0.01)
+        return True
+
+    def counted(payload: Any, module: Any) -> Any:
+        here.append(len(payload))
+        return digests(payload, module)
+
+    monkeypatch.setattr("headrace.stages.workers.processors", lambda: 2)
+    monkeypatch.setattr(Workers, "_has_help", wait_for_help)
+    monkeypatch.setattr("headrace.stages.ingestion.runs.digests", counted)
     assert sum(run(write_npz(tmp_path / "a.npz")).rows.values()) == 120
-    assert here == []
+    assert sum(here) < 120
 
 
 def test_memory_does_not_grow_with_the_data(
