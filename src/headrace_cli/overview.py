@@ -122,7 +122,9 @@ def _result(version: Version | None, evidence: Evidence | None) -> dict[str, Any
     """The main metric of a version, by its name and as text."""
     if version is None or evidence is None:
         return {"test_accuracy": None, "result": ""}
-    name = _task_of(version).headline
+    from headrace.extensions import task_default
+
+    name = str(task_default(_task_name(version), "HEADLINE"))
     value = evidence.metrics.get(name)
     short = name.removeprefix("test_").replace("_", " ")
     figure = "" if value is None else f"{value:.4f}"
@@ -279,8 +281,14 @@ def _describe_evidence(evidence: Any) -> dict[str, Any]:
 
 
 def _task_of(version: Version) -> Task:
-    """The task of a version, from its description."""
-    from headrace.records import DEFAULT_TASK
+    """The task of a version."""
     from headrace.tasks import task
 
-    return task(version.details.get("description", {}).get("task", DEFAULT_TASK))
+    return task(_task_name(version))
+
+
+def _task_name(version: Version) -> str:
+    """The name of a version's task, from its description."""
+    from headrace.records import DEFAULT_TASK
+
+    return str(version.details.get("description", {}).get("task", DEFAULT_TASK))
