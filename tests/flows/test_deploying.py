@@ -39,7 +39,12 @@ def client(prefect_server: str) -> Iterator[Any]:
 
 @pytest.fixture(autouse=True)
 def _clean(client: Any) -> Iterator[None]:
+    clear(client)
     yield
+    clear(client)
+
+
+def clear(client: Any) -> None:
     for deployment in client.read_deployments():
         client.delete_deployment(deployment.id)
     for automation in client.read_automations():
