@@ -213,6 +213,13 @@ def _swaps(bench: Bench, online: Online) -> list[Row]:
             1.2,
             parts={"p99, ms": p99},
         ),
+        Row(
+            "serving",
+            "p99 amid swaps ÷ undisturbed",
+            p99["amid swaps"] / p99["undisturbed"],
+            "",
+            1.2,
+        ),
         Row("serving", "memory that swaps added", grown, "MB", 30),
     ]
 
