@@ -89,10 +89,10 @@ def compiled(model: Any) -> Compute:
     Returns:
         a function from ``(n, *shape)`` to ``(n, ...)``, which threads may share.
     """
-    import keras
-
     with _compiling:
         if model not in _compiled:
+            import keras
+
             is_tensorflow = keras.backend.backend() == "tensorflow"
             _compiled[model] = _traced(model) if is_tensorflow else _alone(model)
         return _compiled[model]

@@ -247,8 +247,7 @@ class Settings(BaseModel):
     def _with_variables(
         cls, values: dict[str, Any], handler: ModelWrapValidatorHandler[Self]
     ) -> Self:
-        names = {name: f"HEADRACE_{name.upper()}" for name in cls.model_fields}
-        given = {name: variable(names[name]) for name in names}
+        given = {n: variable(f"HEADRACE_{n.upper()}") for n in cls.model_fields}
         given = {name: value for name, value in given.items() if value}
         try:
             return handler(given | values)
