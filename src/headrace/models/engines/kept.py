@@ -176,7 +176,7 @@ def open_and_check(version: Version, kept: Kept) -> Engine | None:
     data = DataDescription.model_validate(version.details["description"])
     try:
         golden = kept.golden
-        engine = open_unchecked(kept)
+        engine = open_unchecked(kept, golden.outputs.shape[1:])
         difference = golden.difference(engine, data)
     except Exception as error:  # the runtimes' own are of all kinds
         if isinstance(error.__cause__, KeyboardInterrupt):  # amid an import of theirs
@@ -195,7 +195,10 @@ def open_and_check(version: Version, kept: Kept) -> Engine | None:
     return engine
 
 
-def open_unchecked(kept: Kept) -> Engine:
-    """The engine of files that another process has checked; raises what it raises."""
-    shape = kept.golden.outputs.shape[1:]
+def open_unchecked(kept: Kept, shape: tuple[int, ...]) -> Engine:
+    """The engine of files that another process has checked; raises what it raises.
+
+    Args:
+        shape: of one answer.
+    """
     return formats.format_of(kept.record.engine).ENGINE(kept.files, shape, 1)

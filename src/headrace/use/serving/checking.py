@@ -18,6 +18,7 @@ from headrace.models.engines.kept import EngineRecord, open_unchecked, read_file
 from headrace.records import Record
 from headrace.state.frames import BrokenFrameError, Header
 from headrace.state.on_demand import OnDemand
+from headrace.use.serving.priority import NICENESS, at_low_priority
 from headrace.use.serving.served import Served, open_served, served_by
 from headrace.use.verdicts import Sanity
 
@@ -31,7 +32,6 @@ MODULE = "headrace.use.serving.checking_process"
 START_SECONDS = 60.0
 ANSWER_SECONDS = 60.0
 QUIET_SECONDS = 60.0
-NICENESS = 5  # answers come first
 log = logging.getLogger("headrace")
 
 
@@ -41,11 +41,13 @@ class Checked(Record):
     Attributes:
         engine: the record of the engine that gave the golden answers; None: the version
             has none, and Keras answers.
+        shape: of one of its answers.
         sanity: see `Served`; None: the ledger could not be asked.
         notes: why an engine was not opened, for the log.
     """
 
     engine: EngineRecord | None
+    shape: tuple[int, ...]
     sanity: dict[str, Sanity] | None
     notes: tuple[str, ...]
 
@@ -87,22 +89,25 @@ class Checks:
         )
         for note in checked.notes:
             log.warning("%s", note)
-        engine = self._engine(row, checked.engine)
+        if checked.engine is None:
+            engine: Engine = EngineProcess(row, self._settings)
+        else:
+            engine = at_low_priority(self._open, row, checked.engine, checked.shape)
         served = served_by(engine, row, role, self._settings)
         if checked.sanity is not None:
             served.sanity = checked.sanity
         return served
 
-    def _engine(self, row: Version, record: EngineRecord | None) -> Engine:
-        if record is None:
-            return EngineProcess(row, self._settings)
+    def _open(
+        self, row: Version, record: EngineRecord, shape: tuple[int, ...]
+    ) -> Engine:
         kept = read_files(row, record, self._settings)
         if kept is None:
             raise IntegrityError(
                 f"The files of the engine of {row} have just changed.",
                 "They are read again in some seconds.",
             )
-        return open_unchecked(kept)
+        return open_unchecked(kept, shape)
 
     def close(self) -> None:
         """End the process, if there is one."""

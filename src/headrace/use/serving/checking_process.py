@@ -33,15 +33,15 @@ def _check(
     version = Version.model_validate(header["version"])
     logged.buffer.clear()
     kept = read_kept(version, settings)
-    engine = kept and open_and_check(version, kept)
-    if engine is not None:
+    record, shape = None, ()
+    if kept is not None and (engine := open_and_check(version, kept)) is not None:
         engine.close()
+        record, shape = kept.record, kept.golden.outputs.shape[1:]
     sanity = None
     with contextlib.suppress(DependencyError):
         sanity = sanity_of(version.model, version.version, settings)
-    record = kept.record if kept is not None and engine is not None else None
     notes = tuple(entry.getMessage() for entry in logged.buffer)
-    checked = Checked(engine=record, sanity=sanity, notes=notes)
+    checked = Checked(engine=record, shape=shape, sanity=sanity, notes=notes)
     return checked.model_dump(mode="json"), b""
 
 

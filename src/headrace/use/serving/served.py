@@ -22,6 +22,7 @@ from headrace.records import DataDescription
 from headrace.tasks import task
 from headrace.use.serving.gradients import GradientsProcess
 from headrace.use.serving.plain import Reader
+from headrace.use.serving.priority import at_low_priority
 from headrace.use.serving.replies import unavailable
 from headrace.use.serving.tensors import Tensors
 from headrace.use.serving.texts import TextProcess
@@ -91,7 +92,8 @@ class Served:
         self._worker: Worker | None = None
         if not isinstance(engine, EngineProcess):
             self._worker = Worker(engine)
-            self.inline_rows = _inline_rows(engine, self.tensors.some(_ROWS))
+            some = self.tensors.some(_ROWS)
+            self.inline_rows = at_low_priority(_inline_rows, engine, some)
         self.texts: TextProcess | None = None
         if self.task.writes and role != "canary":
             self.texts = TextProcess(row, settings)

@@ -19,6 +19,7 @@ import uvicorn
 
 from headrace.errors import DependencyError, UsageError
 from headrace.use.serving.connections import CONNECTIONS_LIMIT, Connection
+from headrace.use.serving.priority import take_short_turns
 
 if TYPE_CHECKING:
     from headrace.use.serving.app import App
@@ -144,6 +145,7 @@ def run(
     """
     allow_connections()
     sys.setswitchinterval(_TURN_SECONDS)
+    take_short_turns()
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     config = uvicorn.Config(
         app,
