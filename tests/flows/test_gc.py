@@ -9,6 +9,8 @@ import requests
 from tests.blobs import WEAK
 from tests.homes import Home
 
+from headrace.settings import Settings
+from headrace_flows.events import ledger_tag
 from headrace_ops.environment import prefect_authorization
 
 pytestmark = pytest.mark.integration
@@ -39,9 +41,15 @@ def test_old_flow_runs_go_with_their_tasks_and_reports(
     old, new = (run["flow_run_id"] for run in runs)
     of_both = {"id": {"any_": [old, new]}}
     assert len(ask(prefect_server, "flow_runs", {"flow_runs": of_both})) == 2
+    settings = Settings(project=after_second.project, home=after_second.path)
+    of_ledger = {"tags": {"all_": [ledger_tag(settings)]}}
+    before = ask(prefect_server, "flow_runs", {"flow_runs": of_ledger})
     done = after_second.headrace("gc", "--keep", "1", "--older", "0", "--json").json
     counts = {one["kind"]: one["count"] for one in done["collected"]}
-    assert counts["Prefect runs"] == 2, "and that of version 2"
+    after = ask(prefect_server, "flow_runs", {"flow_runs": of_ledger})
+    gone = {one["id"] for one in before} - {one["id"] for one in after}
+    assert counts["Prefect runs"] == len(gone)
+    assert len(gone) >= 2, "and that of version 2"
     (left,) = ask(prefect_server, "flow_runs", {"flow_runs": of_both})
     assert left["id"] == new
     tasks = ask(prefect_server, "task_runs", {"flow_runs": of_both})

@@ -22,6 +22,7 @@ def without_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("name", ["SERVER", "API"])
 def test_only_the_new_database_is_migrated_whatever_is_configured(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

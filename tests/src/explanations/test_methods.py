@@ -114,6 +114,7 @@ TEXTS = DataDescription(medium="text", shape=(64,), target={"classes": ["ham", "
 WORDS = ["free", "prize", "lunch", "today", "won", "see"]
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("family", ["bag_of_ngrams", "text_cnn", "transformer"])
 def test_words_that_a_text_model_has_learned_stand_out(family: str) -> None:
     """Spam is what has the word "prize"; both methods find it, and add up."""

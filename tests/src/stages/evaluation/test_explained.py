@@ -45,6 +45,7 @@ def test_maps_of_a_model_that_has_learned_nothing_fail_the_check(
     assert verdict_of(metrics, "occlusion").status == "failed"
 
 
+@pytest.mark.system
 def test_a_long_training_is_checked_at_full_depth_alone(trained: Trained) -> None:
     metrics = {**trained.good.metrics, "epoch_cpu_seconds": 60.0}
     slow = trained.good.model_copy(update={"metrics": metrics})

@@ -74,6 +74,7 @@ def test_the_loss_of_a_crop_is_its_cross_entropy() -> None:
     assert float(score[0]) == pytest.approx(expected / 6, rel=1e-6)
 
 
+@pytest.mark.system
 def test_a_network_learns() -> None:
     import keras
 

@@ -85,6 +85,7 @@ def test_a_recogniser_is_trained_once_for_a_data_set(
     assert PART.prepared(context).recogniser.file == file == judge.recogniser.file
 
 
+@pytest.mark.system
 def test_a_recogniser_that_was_changed_in_the_store_is_trained_again(
     context: SimpleNamespace, judge: Understood
 ) -> None:
