@@ -175,25 +175,24 @@ def _score(bench: Bench, online: Online) -> list[Row]:
 
 
 def _swaps(bench: Bench, online: Online) -> list[Row]:
-    """Promotions and rollbacks under load: each answer is its version's own.
-
-    Deciding takes both cores, whether or not a server follows. So the answers are also
-    timed while as much is decided in a copy of the home, which has no server.
-    """
-    file = bench.place / "golden.json"
-    file.write_text(json.dumps({n: online.answer("digits", n) for n in (1, 2)}))
-    copy = bench.new_home()
-    shutil.copytree(online.home, copy, dirs_exist_ok=True)
+    """Promotions and rollbacks under load: each answer is its version's own."""
+    golden = bench.place / "golden.json"
+    answers = {n: online.answer("digits", n) for n in (1, 2)}
+    golden.write_text(json.dumps(answers))
     with online.serve("digits") as server:
-        calm = [_asked(server, online, str(file)) for _ in range(2)]
-        without = _amid(bench, online, server, copy)
+        calm = [_asked(server, online, str(golden)) for _ in range(2)]
         before = server.process.memory_info().rss
-        seen = _amid(bench, online, server, online.home)
+        load = _loading(server, online, str(golden))
+        deciding = threading.Thread(target=_decide_all, args=(online.home,))
+        deciding.start()
+        deciding.join()
+        for number in range(COMMANDS):
+            _command(bench, online.home, number)
+        seen = _ended(load)
         grown = (server.process.memory_info().rss - before) / 1e6
     failed = sum(n for status, n in seen["statuses"].items() if status != "200")
     p99 = {
         "amid swaps": seen["ms"]["p99"],
-        "amid those in a copy": without["ms"]["p99"],
         "undisturbed": max(one["ms"]["p99"] for one in calm),
     }
     return [
@@ -207,32 +206,14 @@ def _swaps(bench: Bench, online: Online) -> list[Row]:
         ),
         Row(
             "serving",
-            "p99 amid swaps ÷ amid those in a copy of the home",
-            p99["amid swaps"] / p99["amid those in a copy"],
-            "",
-            1.2,
-            parts={"p99, ms": p99},
-        ),
-        Row(
-            "serving",
             "p99 amid swaps ÷ undisturbed",
             p99["amid swaps"] / p99["undisturbed"],
             "",
             1.2,
+            parts={"p99, ms": p99},
         ),
         Row("serving", "memory that swaps added", grown, "MB", 30),
     ]
-
-
-def _amid(bench: Bench, online: Online, server: Server, home: Path) -> dict[str, Any]:
-    """The answers while all is decided in a home."""
-    load = _loading(server, online, str(bench.place / "golden.json"))
-    deciding = threading.Thread(target=_decide_all, args=(home,))
-    deciding.start()
-    deciding.join()
-    for number in range(COMMANDS):
-        _command(bench, home, number)
-    return _ended(load)
 
 
 def _kills(bench: Bench, online: Online) -> list[Row]:
@@ -324,7 +305,9 @@ def _command(bench: Bench, home: Path, number: int) -> None:
     words = ["rollback", "digits", "--reason", "a swap", "--json"]
     if number % 2 == 0:
         words = ["promote", "digits", "1", "--force", "--reason", "a swap", "--json"]
-    polite = ("nice", "-n", str(NICENESS))
+    # The command leads a session, and Linux shares a core out by session first.
+    step_back = f'echo {NICENESS} > /proc/self/autogroup; exec nice -n {NICENESS} "$@"'
+    polite = ("sh", "-c", step_back, "sh")
     measured = bench.headrace(*words, home=home, limits=polite)
     if measured.exit_code:
         raise Unavailable(measured.stderr[-300:])

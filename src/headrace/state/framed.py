@@ -47,7 +47,7 @@ class FramedProcess:
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=self._messages.fileno(),
-                start_new_session=True,  # an interrupt is for this process alone
+                process_group=0,  # an interrupt is for this process alone
             )
         self.pid = self._process.pid
 

@@ -126,7 +126,7 @@ def _run(order: Order) -> str:
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=messages,
-            start_new_session=True,
+            process_group=0,
         )
         try:
             with contextlib.suppress(BrokenPipeError):
