@@ -87,7 +87,7 @@ class Forked(children.Forked):
             "environment": options.get("env") or dict(os.environ),
             "folder": os.getcwd(),
             "niceness": niceness,
-            "has_session": bool(options.get("start_new_session")),
+            "has_session": bool({"start_new_session", "process_group"} & options.keys()),
         }
         with contextlib.ExitStack() as stack:
             streams = []

@@ -38,19 +38,20 @@ def start(
     """
     command = [sys.executable, "-Pm", module, *arguments]
     child = subprocess.Popen(command, **options)  # noqa: S603
-    if niceness > os.getpriority(os.PRIO_PROCESS, 0):
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    if niceness > own:
         os.setpriority(os.PRIO_PROCESS, child.pid, niceness)
-        if options.get("start_new_session"):
-            _set_back(child.pid, niceness)
+    if niceness and options.get("start_new_session"):
+        _set_back(child.pid, max(niceness, own))
     with _ONE_AT_A_TIME:
         _STARTED[child] = module
     return child
 
 
-def _set_back(session: int, niceness: int) -> None:
-    """Lower the priority of a session: Linux shares a core out by session first."""
-    with contextlib.suppress(OSError):  # no Linux, without autogroups, or asked often
-        Path(f"/proc/{session}/autogroup").write_text(str(niceness))
+def _set_back(leader: int, niceness: int) -> None:
+    """Lower the priority of a session: Linux may share a core out by session first."""
+    with contextlib.suppress(OSError):  # there is no such file, or another was just set
+        Path(f"/proc/{leader}/autogroup").write_text(str(niceness))
 
 
 def started() -> list[tuple[str, int]]:

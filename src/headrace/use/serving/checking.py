@@ -18,7 +18,6 @@ from headrace.models.engines.kept import EngineRecord, open_unchecked, read_file
 from headrace.records import Record
 from headrace.state.frames import BrokenFrameError, Header
 from headrace.state.on_demand import OnDemand
-from headrace.use.serving.priority import NICENESS, at_low_priority
 from headrace.use.serving.served import Served, open_served, served_by
 from headrace.use.verdicts import Sanity
 
@@ -32,6 +31,7 @@ MODULE = "headrace.use.serving.checking_process"
 START_SECONDS = 60.0
 ANSWER_SECONDS = 60.0
 QUIET_SECONDS = 60.0
+NICENESS = 10  # answers come first
 log = logging.getLogger("headrace")
 
 
@@ -41,7 +41,7 @@ class Checked(Record):
     Attributes:
         engine: the record of the engine that gave the golden answers; None: the version
             has none, and Keras answers.
-        shape: of one of its answers.
+        shape: of one of its answers; ``()`` without an engine.
         sanity: see `Served`; None: the ledger could not be asked.
         notes: why an engine was not opened, for the log.
     """
@@ -92,7 +92,7 @@ class Checks:
         if checked.engine is None:
             engine: Engine = EngineProcess(row, self._settings)
         else:
-            engine = at_low_priority(self._open, row, checked.engine, checked.shape)
+            engine = self._open(row, checked.engine, checked.shape)
         served = served_by(engine, row, role, self._settings)
         if checked.sanity is not None:
             served.sanity = checked.sanity

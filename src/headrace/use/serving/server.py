@@ -19,7 +19,7 @@ import uvicorn
 
 from headrace.errors import DependencyError, UsageError
 from headrace.use.serving.connections import CONNECTIONS_LIMIT, Connection
-from headrace.use.serving.priority import take_short_turns
+from headrace.use.serving.turns import take_short_turns
 
 if TYPE_CHECKING:
     from headrace.use.serving.app import App

@@ -69,7 +69,7 @@ class TextProcess:
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                start_new_session=True,  # an interrupt is for this process alone
+                process_group=0,  # an interrupt is for this process alone
             )
         self.pid = self._process.pid
         order = {

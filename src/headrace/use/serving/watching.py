@@ -25,7 +25,6 @@ from headrace.errors import DependencyError, HeadraceError
 from headrace.state.ledger import Ledger
 from headrace.use.serving.backoff import Backoff
 from headrace.use.serving.metrics import Metric
-from headrace.use.serving.priority import at_low_priority
 from headrace.use.serving.served import Served, Slot
 
 if TYPE_CHECKING:
@@ -147,7 +146,7 @@ class Watcher:
 
     def _look(self, slot: Slot) -> None:
         """Open what has ended, whatever else is wrong; then what the ledger wants."""
-        wanted = at_low_priority(self._wanted, slot)
+        wanted = self._wanted(slot)
         current = slot.current
         for served in list(slot.versions.values()):
             if served.failure:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,13 +14,10 @@ import pytest
 from tests import versions
 
 from headrace.errors import DependencyError
-from headrace.models.engines import Engine
-from headrace.models.engines.kept import Kept, open_unchecked
 from headrace.records import Record
 from headrace.settings import Settings
 from headrace.state.ledger import Ledger, Version
 from headrace.use.serving.checking import Checks
-from headrace.use.serving.priority import NICENESS
 
 pytestmark = pytest.mark.system
 
@@ -57,25 +53,9 @@ def test_a_checked_engine_answers_in_this_process(
             assert np.abs(served.engine(items) - expected).max() <= 1e-5
         assert set(served.sanity) == {"occlusion", "gradients"}
         served.close()
-    assert len(pids) == 1
-    assert os.getpid() not in pids
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="a thread has no priority")
-def test_an_engine_is_opened_at_a_low_priority(
-    built: Settings, checks: Checks, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen = []
-
-    def opened(kept: Kept, shape: tuple[int, ...]) -> Engine:
-        seen.append(os.getpriority(os.PRIO_PROCESS, 0))
-        return open_unchecked(kept, shape)
-
-    monkeypatch.setattr("headrace.use.serving.checking.open_unchecked", opened)
-    own = os.getpriority(os.PRIO_PROCESS, 0)
-    checks.open(images(built), "champion").close()
-    assert seen == [min(own + NICENESS, 19)]
-    assert os.getpriority(os.PRIO_PROCESS, 0) == own
+    (pid,) = pids
+    assert os.getpgid(pid) == pid != os.getpgid(0), "an interrupt is not for it"
+    assert os.getsid(pid) == os.getsid(0), "its low priority is towards this process"
 
 
 def test_a_changed_engine_is_not_opened_and_the_log_says_why(

@@ -1,4 +1,4 @@
-"""Priorities of threads: where one core does all, answers are not late for the rest."""
+"""Short turns for a thread: it is not late where others share its core."""
 
 from __future__ import annotations
 
@@ -7,33 +7,10 @@ import os
 import platform
 import struct
 import sys
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import ParamSpec, TypeVar
 
-NICENESS = 10
 _TURN_NANOSECONDS = 100_000
 _SCHED_SETATTR = {"x86_64": 314, "aarch64": 274}  # its number, by machine
 _RESET_ON_FORK = 1
-
-P = ParamSpec("P")
-T = TypeVar("T")
-
-
-def _step_back() -> None:
-    if sys.platform == "linux":
-        os.nice(NICENESS)  # of this thread alone
-
-
-_thread = ThreadPoolExecutor(1, "low priority", _step_back)
-
-
-def at_low_priority(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Do some work in a thread of low priority, and wait for it.
-
-    It must start no process, which would have that priority for good.
-    """
-    return _thread.submit(work, *args, **kwargs).result()
 
 
 def take_short_turns() -> None:
@@ -49,6 +26,8 @@ def take_short_turns() -> None:
     if os.sched_getscheduler(0) != os.SCHED_OTHER:
         return
     niceness = os.getpriority(os.PRIO_PROCESS, 0)
+    if niceness < 0:  # its children and other threads would lose it
+        return
     times = _TURN_NANOSECONDS, 0, 0
     form = "=IIQiIQQQ"  # size, policy, flags, niceness, priority, times
     size = struct.calcsize(form)
