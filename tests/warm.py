@@ -30,6 +30,7 @@ import pytest
 
 from headrace.state import children
 
+ALONE = {"start_new_session", "process_group"}  # in a group of its own
 MODULES = {
     "headrace.models.engines.answering",
     "headrace.models.engines.exporting",
@@ -87,7 +88,7 @@ class Forked(children.Forked):
             "environment": options.get("env") or dict(os.environ),
             "folder": os.getcwd(),
             "niceness": niceness,
-            "has_session": bool({"start_new_session", "process_group"} & options.keys()),
+            "has_session": not options.keys().isdisjoint(ALONE),
         }
         with contextlib.ExitStack() as stack:
             streams = []
