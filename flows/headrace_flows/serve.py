@@ -25,6 +25,7 @@ from headrace_ops import guard
 
 LASTING = True  # `headrace deploy` starts it, and a sweep after a crash
 GRACE_SECONDS = 6  # a worker that ends gives its flows seven
+_WORDS = 500  # the most letters of the server's last words
 STEADY_SECONDS = 60.0
 
 log = logging.getLogger("headrace")
@@ -84,11 +85,12 @@ def serve(  # noqa: PLR0913
 
 
 def _run(command: list[str]) -> tuple[int, str]:
-    """Run the server, and log what it says; returns its exit code and its last line."""
+    """Run the server, and log what it says; returns its exit code and last words."""
     last = ""
     with guard.piped(command, GRACE_SECONDS) as process:
-        for line in process.stdout or ():
-            if line := line.strip():
-                last = line
+        for text in process.stdout or ():
+            if line := text.strip():
+                # An indented line goes on with the one before.
+                last = f"{last} {line}"[-_WORDS:] if text[0].isspace() else line
                 log.info("%s", line)
         return process.wait(), last
