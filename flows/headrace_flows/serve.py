@@ -25,7 +25,7 @@ from headrace_ops import guard
 
 LASTING = True  # `headrace deploy` starts it, and a sweep after a crash
 GRACE_SECONDS = 6  # a worker that ends gives its flows seven
-_WORDS = 500  # the most letters of the server's last words
+_WORDS = 500  # the most letters of what it said last
 STEADY_SECONDS = 60.0
 
 log = logging.getLogger("headrace")
@@ -91,6 +91,6 @@ def _run(command: list[str]) -> tuple[int, str]:
         for text in process.stdout or ():
             if line := text.strip():
                 # An indented line goes on with the one before.
-                last = f"{last} {line}"[-_WORDS:] if text[0].isspace() else line
+                last = f"{last} {line}"[:_WORDS] if text[0].isspace() else line
                 log.info("%s", line)
         return process.wait(), last
