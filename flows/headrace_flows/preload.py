@@ -1,7 +1,7 @@
 """What is done before a run's flow: early refusals, and imports while a server starts.
 
 Great Expectations is imported by a process of its own, on another core. It does the
-validation, and then draws pictures.
+validation, and then draws pictures. Others help to decode.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from headrace.imports import load_jsonschema
 from headrace.models import builder_names, check_arguments, find_builder
 from headrace.models.logged.serving_check import keep_spare
 from headrace.spec.files import read_readme
-from headrace.stages.beside import Beside, beside
+from headrace.stages.beside import beside
 from headrace.state.tracking.connection import import_mlflow
 from headrace.use.checking import check_gates
 from headrace_flows.libraries import load_validation
@@ -41,9 +41,7 @@ def check_early(run: Run) -> None:
 
 @contextmanager
 def preloaded(run: Run) -> Iterator[None]:
-    """Import what the stages with work to do need.
-
-    The process for the validation ends with the block.
+    """Import what the stages with work to do need, and fork what `helped` does.
 
     Raises:
         UsageError: the pipeline's own builder does not fit.
@@ -51,12 +49,29 @@ def preloaded(run: Run) -> Iterator[None]:
     """
     gc.disable()  # all that is imported stays: looking for garbage in it takes seconds
     try:
-        with _loading(run) as run.beside:
+        with _loading(run):
             gc.freeze()
             gc.enable()
             yield
     finally:
         gc.enable()  # also after a refusal
+
+
+@contextmanager
+def helped(run: Run) -> Iterator[None]:
+    """Fork the processes that decode and validate, if the run has data to look at.
+
+    They end with the block.
+    """
+    last = run.plan.last
+    if last.contract is None:
+        import pandas  # noqa: F401, ICN001 (all of them need it)
+    with beside(None if last.contract else load_validation) as run.beside, run.workers:
+        if last.snapshot is None:
+            import headrace.stages.ingestion  # noqa: F401
+
+            run.workers.fork()
+        yield
 
 
 def _is_of_headrace(builder: str) -> bool:
@@ -69,7 +84,7 @@ def _check_builder(run: Run) -> None:
 
 
 @contextmanager
-def _loading(run: Run) -> Iterator[Beside]:
+def _loading(run: Run) -> Iterator[None]:
     last = run.plan.last
     log.info("start: loading the libraries that this run needs")
     if last.evaluation is None and (last.contract or not last.snapshot):
@@ -80,8 +95,8 @@ def _loading(run: Run) -> Iterator[Beside]:
 
     load_jsonschema()
     import_mlflow()  # first: Great Expectations needs much of what it imports
-    with beside(None if last.contract else load_validation) as other:
+    with helped(run):
         Tracking(run.plan.settings).experiment(run.spec.name)
         import headrace_flows.train  # noqa: F401
 
-        yield other
+        yield

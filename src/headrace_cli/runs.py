@@ -6,7 +6,6 @@ import itertools
 import logging
 import sys
 import uuid
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,7 +22,6 @@ from headrace_cli.pipelines import DATA, column
 from headrace_cli.summary import show_summary, show_warnings
 
 if TYPE_CHECKING:
-    from headrace.planning import Key
     from headrace.settings import Settings
     from headrace.spec import PipelineSpec
     from headrace.use.scoring import ScoringRecord
@@ -168,22 +166,18 @@ def _check_spec(spec: PipelineSpec, folder: Path) -> dict[str, Any]:
 
 def _check_data(spec: PipelineSpec, folder: Path, settings: Settings) -> dict[str, Any]:
     """Ingest and validate the data, with the cache of ``headrace run``."""
-    from headrace.stages import ingestion
     from headrace.state.ledger.holding import heartbeat, wait_for_collection
+    from headrace_flows.preload import helped
     from headrace_flows.run import Run
     from headrace_flows.summary import summarise
 
     prepared(settings)
     run = Run(spec, folder, settings)
-    plan, key = run.plan, run.plan.ingest()
-    arguments = spec.data, spec.medium, plan.store, settings, spec.task
-    changes = plan.corrections, plan.forgotten
-    ingest = partial(ingestion.ingest, *arguments, *changes)
     alive = heartbeat(settings, f"check-{uuid.uuid4().hex}", spec.name)
     try:
-        with alive:
+        with helped(run), alive:
             wait_for_collection(settings)
-            status, reason = _check_contract(run, key, ingest)
+            status, reason = _check_contract(run)
     except Refusal as error:
         status, reason = "refused", str(error)
     summary = summarise(run, status=status, reason=reason)
@@ -191,19 +185,21 @@ def _check_data(spec: PipelineSpec, folder: Path, settings: Settings) -> dict[st
     return {name: summary[name] for name in keep}
 
 
-def _check_contract(run: Run, key: Key, ingest: Callable[[], Any]) -> tuple[str, str]:
+def _check_contract(run: Run) -> tuple[str, str]:
     """Ingest and validate, unless the results are stored; raises Refusal."""
     from headrace.records import ContractRecord, SnapshotRecord
-    from headrace.stages import validation
+    from headrace.stages import ingestion, validation
 
-    plan = run.plan
+    spec, plan = run.spec, run.plan
+    key, data = plan.ingest(), (spec.data, spec.medium, plan.store, plan.settings)
+    changes = plan.corrections, plan.forgotten
+    ingest = partial(ingestion.ingest, *data, spec.task, *changes, run.workers)
     snapshot = run.find(key, SnapshotRecord) or run.perform(key, ingest)
     key = plan.validate(snapshot)
     if run.find(key, ContractRecord) is None:
-        work = partial(
-            validation.validate, run.spec, snapshot, plan.store, plan.settings
-        )
-        run.perform(key, work)
+        judged = spec, snapshot, plan.store, plan.settings
+        validate = partial(validation.validate, *judged)
+        run.perform(key, partial(run.beside, validate))
     return "ok", "the data keeps its contract"
 
 

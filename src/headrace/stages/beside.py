@@ -5,9 +5,6 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
-import signal
-import sys
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from multiprocessing.connection import Connection
@@ -15,6 +12,7 @@ from typing import TypeVar
 
 from headrace.errors import DependencyError
 from headrace.stages.workers import live_with_parent
+from headrace.state.children import can_fork
 
 R = TypeVar("R")
 
@@ -81,7 +79,7 @@ def beside(load: Callable[[], None] | None = None) -> Iterator[Beside]:
     Args:
         load: what it does first.
     """
-    if sys.platform != "linux" or threading.active_count() > 1:
+    if not can_fork():
         yield Beside()
         return
     context = multiprocessing.get_context("fork")
@@ -101,7 +99,6 @@ def _serve(
     load: Callable[[], None] | None, theirs: Connection, pipe: Connection
 ) -> None:
     theirs.close()
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     live_with_parent()
     if load is not None:
         load()

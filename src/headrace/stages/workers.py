@@ -13,18 +13,20 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import connection
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from headrace.errors import DependencyError, UsageError
 from headrace.settings import Settings
+from headrace.state import children
 from headrace.state.store import Store
 
 # Processes take about as long to start, and slow the machine down meanwhile.
 HERE_SECONDS = 1.0
+_FORKED_SECONDS = 0.05  # those that need not start still import what the work needs
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -42,7 +44,7 @@ class Workers(contextlib.AbstractContextManager["Workers"]):
     """
 
     def __init__(self, settings: Settings) -> None:
-        self.settings, self._seconds = settings, 0.0
+        self.settings, self._seconds, self._here = settings, 0.0, HERE_SECONDS
         self._works = not settings.dask_address
         self._helpers = min(settings.max_processes, processors()) - 1
         self._pool: tuple[Executor, int] | None = None
@@ -50,9 +52,25 @@ class Workers(contextlib.AbstractContextManager["Workers"]):
         self._block = contextlib.ExitStack()
 
     def __exit__(self, *error: Any) -> bool | None:
+        self._pool, self._awake, self._here = None, None, HERE_SECONDS
         return self._block.__exit__(*error)
 
-    def spread(self, work: Callable[[T], R], tasks: Iterable[T]) -> Iterator[R]:
+    def fork(self) -> None:
+        """Fork the helpers now, if this process can be forked safely.
+
+        They import nothing again that is imported here, so that they can help at once.
+        """
+        if self._works and self._helpers and children.can_fork():
+            executor = self._block.enter_context(_processes(self._helpers, "fork"))
+            executor.submit(int)
+            self._pool, self._here = (executor, self._helpers), _FORKED_SECONDS
+
+    def spread(
+        self,
+        work: Callable[[T], R],
+        tasks: Iterable[T],
+        send: Callable[[T], T] | None = None,
+    ) -> Iterator[R]:
         """The results of ``work(task)``, in the order of the tasks.
 
         Args:
@@ -60,6 +78,7 @@ class Workers(contextlib.AbstractContextManager["Workers"]):
                 to another process, so arrays go by file.
             tasks: they are asked for as they can be begun, so that making them goes on
                 beside the work.
+            send: makes of a task what crosses to another process; None: tasks do.
 
         Raises:
             what ``work`` raises; tasks not yet begun are dropped.
@@ -70,8 +89,13 @@ class Workers(contextlib.AbstractContextManager["Workers"]):
         """
         waiting: deque[Future[R]] = deque()
         try:
-            for task in tasks:
-                waiting.append(self._begin(work, task, waiting))
+            last = len(tasks) if isinstance(tasks, Sized) else 0
+            for number, task in enumerate(tasks, start=1):
+                if number == last and self._works:  # another would begin it later
+                    waiting.append(self._do(work, task))
+                else:
+                    waiting.append(self._begin(work, task, send, waiting))
+                del task  # it may be large
                 while waiting and waiting[0].done():
                     yield waiting.popleft().result()
             while waiting:
@@ -81,7 +105,11 @@ class Workers(contextlib.AbstractContextManager["Workers"]):
                 future.cancel()
 
     def _begin(
-        self, work: Callable[[T], R], task: T, waiting: Iterable[Future[R]]
+        self,
+        work: Callable[[T], R],
+        task: T,
+        send: Callable[[T], T] | None,
+        waiting: Iterable[Future[R]],
     ) -> Future[R]:
         """Have a task done: here, while others have enough to do."""
         if self._works and not self._has_help(work):
@@ -92,14 +120,14 @@ class Workers(contextlib.AbstractContextManager["Workers"]):
             if self._works:
                 return self._do(work, task)
             begun[0].exception()  # waits for it
-        return executor.submit(work, task)
+        return executor.submit(work, send(task) if send else task)
 
     def _has_help(self, work: Callable[[T], R]) -> bool:
         """Whether a helper is awake, and knows the work; the first moment wakes it."""
-        if not self._helpers or self._seconds < HERE_SECONDS:
+        if not self._helpers or self._seconds < self._here:
             return False
         if self._awake is None:
-            self._pool = self._start()
+            self._pool = self._pool or self._start()
             self._awake = self._pool[0].submit(callable, work)
         return self._awake.done()
 
@@ -114,7 +142,8 @@ class Workers(contextlib.AbstractContextManager["Workers"]):
 
     def _start(self) -> tuple[Executor, int]:
         if self._works:
-            return self._block.enter_context(_processes(self._helpers)), self._helpers
+            executor = self._block.enter_context(_processes(self._helpers, "spawn"))
+            return executor, self._helpers
         return self._block.enter_context(_cluster(self.settings))
 
 
@@ -166,9 +195,9 @@ def _cluster(settings: Settings) -> Iterator[tuple[Executor, int]]:
 
 
 @contextlib.contextmanager
-def _processes(count: int) -> Iterator[Executor]:
+def _processes(count: int, how: Literal["fork", "spawn"]) -> Iterator[Executor]:
     """Processes of this machine."""
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context(how)
     executor = ProcessPoolExecutor(count, context, live_with_parent)
     try:
         yield executor
@@ -192,6 +221,7 @@ def processors() -> int:
 def live_with_parent() -> None:
     """Leave Ctrl-C to the parent, and end when it does, however that ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a fork has the parent's
     parent = multiprocessing.parent_process()
     if parent is not None:
         sentinel = parent.sentinel

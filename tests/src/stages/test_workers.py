@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, wait
@@ -80,10 +81,11 @@ def test_after_a_moment_the_same_others_help(
 
     with Workers(settings) as several:
         first, second, *others = several.spread(eval, tasks(several))
-        again = list(several.spread(eval, [PROCESS] * 2))
+        *again, last = several.spread(eval, [PROCESS] * 3)
     assert first == second == os.getpid()
     assert len({*others, *again}) == 1
     assert os.getpid() not in others
+    assert last == os.getpid()  # which nothing follows: another would begin it later
 
 
 @pytest.mark.usefixtures("helped")
@@ -172,21 +174,56 @@ def test_a_worker_that_is_killed_can_be_tried_again(
 ) -> None:
     monkeypatch.setattr(workers, "processors", lambda: 2)
     with pytest.raises(DependencyError, match=r"worker process ended .* memory"):
-        list(spread(eval, ["__import__('os')._exit(9)"] * 2, settings))
+        list(spread(eval, iter(["__import__('os')._exit(9)"] * 2), settings))
 
 
-def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
+def test_forked_helpers_help_at_once_and_end_with_the_block(tmp_path: Path) -> None:
+    code = f"""
+import pathlib, time
+from headrace.settings import Settings
+from headrace.stages import workers
+workers.processors = lambda: 2
+several = workers.Workers(Settings(project=pathlib.Path({str(tmp_path)!r})))
+for _ in range(2):
+    with several:
+        several.fork()
+        slow = "(__import__('time').sleep(0.1), {PROCESS})[1]"
+        for process in several.spread(eval, [slow] * 20, "not {{}}".format):
+            print(process)
+    print(several._pool)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    first, again = done.stdout.split("None\n")[:2]
+    for lines in (first, again):
+        assert set(lines.split()) > {"False"}  # the process here, and of the other one
+        assert lines.split()[-1] != "False"
+
+
+def test_a_process_with_threads_is_not_forked(settings: Settings) -> None:
+    ended = threading.Event()
+    threading.Thread(target=ended.wait, daemon=True).start()
+    with Workers(settings) as several:
+        several.fork()
+        assert several._pool is None
+    ended.set()
+
+
+@pytest.mark.parametrize("how", ["workers.HERE_SECONDS = 0", "several.fork()"])
+def test_workers_end_when_their_parent_is_killed(tmp_path: Path, how: str) -> None:
     code = f"""
 import pathlib, sys
 from headrace.settings import Settings
 from headrace.stages import workers
-workers.HERE_SECONDS = 0
 workers.processors = lambda: 3
 if __name__ == "__main__":
     settings = Settings(project=pathlib.Path({str(tmp_path)!r}))
     wait = "(__import__('time').sleep(300), 1)[1]"
     tasks = [{PROCESS!r}, {PROCESS!r}, wait, wait]
-    with workers.Workers(settings) as several:
+    several = workers.Workers(settings)
+    {how}
+    with several:
         for process in several.spread(eval, tasks):
             print(process, flush=True)
 """

@@ -29,7 +29,7 @@ from headrace.data.snapshots.reading import (
 )
 from headrace.errors import IntegrityError
 from headrace.media import medium
-from headrace.media.arrow import as_bytes
+from headrace.media.arrow import as_bytes, as_hex
 from headrace.records import MANIFEST, DataDescription, Finding, SnapshotRecord
 from headrace.state.store import Store
 
@@ -91,7 +91,8 @@ def write_shard(
             ``label``, ``name``, ``group`` and that of the medium.
     """
     rows = rows.combine_chunks()
-    rows = rows.set_column(0, "item", _hex(rows["item"]))
+    shas = b"".join(as_bytes(chunk).data for chunk in rows["item"].chunks)
+    rows = rows.set_column(0, "item", as_hex(shas))
     shape = "x".join(map(str, description.shape))
     name = f"items/{number:04x}.parquet"
     pq.write_table(
@@ -111,11 +112,6 @@ def write_shard(
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _hex(items: pa.ChunkedArray) -> pa.Array:
-    data = b"".join(as_bytes(chunk).data for chunk in items.chunks)
-    return pa.array(np.frombuffer(data.hex().encode(), "S64")).cast(pa.string())
 
 
 def publish_snapshot(  # noqa: PLR0913

@@ -8,6 +8,7 @@ removes differences that may matter to a class (``①``, ``ﬁ``, full width).
 
 from __future__ import annotations
 
+import bisect
 import codecs
 import re
 from collections import Counter
@@ -72,7 +73,7 @@ def size_of(count: int, form: Form) -> int:
     """The size of the array for a text of ``count`` bytes."""
     if form.shape:
         return form.shape[0]
-    return next(size for size in _SIZES if size >= count)
+    return _SIZES[bisect.bisect_left(_SIZES, count)]
 
 
 def usual_shape(shapes: Counter[Shape], form: Form) -> Shape:

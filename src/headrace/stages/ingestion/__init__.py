@@ -47,7 +47,7 @@ from headrace.records import (
 )
 from headrace.settings import Settings
 from headrace.spec import DataSpec
-from headrace.stages.ingestion.chunks import spill
+from headrace.stages.ingestion.chunks import raws, spill
 from headrace.stages.ingestion.runs import (
     SHA_BYTES,
     Changes,
@@ -73,6 +73,7 @@ def ingest(  # noqa: PLR0913, what it reads and what people changed
     task: str = DEFAULT_TASK,
     corrections: Corrections | None = None,
     forgotten: Forgotten | None = None,
+    workers: Workers | None = None,
 ) -> SnapshotRecord:
     """Read a source into a snapshot; the same content is the same snapshot.
 
@@ -84,6 +85,7 @@ def ingest(  # noqa: PLR0913, what it reads and what people changed
         task: a package in ``headrace.tasks``.
         corrections: labels to use instead of those in the source.
         forgotten: items that are left out, and counted.
+        workers: which end with it; None: those of the settings.
 
     Raises:
         NotFoundError: there is no such data.
@@ -91,7 +93,8 @@ def ingest(  # noqa: PLR0913, what it reads and what people changed
         DependencyError: it cannot be reached, or the store cannot be written.
     """
     learned = tasks.task(task)
-    with store.work_folder("snapshots") as work, Workers(settings) as workers:
+    workers = workers or Workers(settings)
+    with store.work_folder("snapshots") as work, workers:
         changes = Changes(
             corrections.labels() if corrections else {}, forgotten or Forgotten()
         )
@@ -173,7 +176,7 @@ def _decode(
         open_source(data.source, settings, reading_of(data, medium, task)) as source,
         Progress(data.source, unit="items decoded") as progress,
     ):
-        for part in workers.spread(decode, spill(source.chunks, work)):
+        for part in workers.spread(decode, raws(source.chunks, work), spill):
             decoded.add(part)
             check_media_ratio(data.source, decoded.unpacked, decoded.encoded, limits)
             if decoded.bytes > settings.max_bytes:
@@ -186,8 +189,8 @@ def _decode(
         return source, form, decoded
     shape = module.usual_shape(decoded.shapes, form) if decoded.shapes else ()
     # Runs that were written before the shape was known are written again.
-    odd = [run for run in decoded.runs if not run.has(shape)]
-    decoded.runs = [run for run in decoded.runs if run.has(shape)]
+    odd = [run for run in decoded.runs if not run.has(shape, module)]
+    decoded.runs = [run for run in decoded.runs if run.has(shape, module)]
     bring = partial(bring_to, medium, task, shape, changes)
     for part in workers.spread(bring, odd):
         decoded.add(part)
@@ -247,11 +250,11 @@ def write_shard_of(number: int, plan: ShardPlan) -> WrittenShard:
     keys = keys.add_column(1, "split", pa.array(split.tolist(), pa.string()))
     order = sort_order(keys)
     data, module = plan.description, media.medium(plan.description.medium)
-    payload = np.empty((len(order), math.prod(data.shape)), module.DTYPE)
+    payload = np.zeros((len(order), math.prod(data.shape)), module.DTYPE)
     places, done = np.argsort(order), 0
     for run, span in zip(plan.runs, spans, strict=True):
-        part = as_bytes(run.read()["payload"].chunk(0))[span]
-        payload[places[done : done + len(part)]] = part.view(module.DTYPE)
+        part = as_bytes(run.read()["payload"].chunk(0))[span].view(module.DTYPE)
+        payload[places[done : done + len(part)], : part.shape[1]] = part
         done += len(part)
     rows = keys.take(pa.array(order))
     items = module.as_column(payload.reshape(-1, *data.shape))

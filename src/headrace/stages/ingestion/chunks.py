@@ -1,4 +1,4 @@
-"""The chunks of a source in files, so that other processes can decode them."""
+"""The chunks of a source, in files where another process is to decode them."""
 
 from __future__ import annotations
 
@@ -16,34 +16,39 @@ from headrace.media.chunks import Chunk
 
 @dataclass(frozen=True, slots=True)
 class Raw:
-    """A chunk whose rows are in a file.
+    """A chunk before it is decoded.
 
     Attributes:
-        path: an Arrow file with ``label``, ``name``, ``group`` and ``item``.
-        chunk: without its rows; its items are none of an array, or of encoded files.
+        path: of an Arrow file with ``label``, ``name``, ``group`` and ``item``, if its
+            rows are in a file.
+        chunk: if they are, without its rows; its items are none of an array, or of
+            encoded files.
     """
 
     path: Path
     chunk: Chunk
+    is_spilled: bool = False
 
 
-def spill(chunks: Iterable[Chunk], folder: Path) -> Iterator[Raw]:
-    """Write each chunk of a source to a file in a folder, one at a time."""
-    for number, chunk in zip(itertools.count(), chunks):
-        path = folder / f"{number:06}.raw"
-        items, none = chunk.items, chunk.items[:0].copy()
-        item = as_binary(items) if isinstance(items, np.ndarray) else _binary(items)
-        columns = {
-            "label": pa.array(chunk.labels, pa.string()),
-            "name": pa.array(chunk.names, pa.string()),
-            "group": pa.array(chunk.groups or [""] * len(chunk.names), pa.string()),
-            "item": item,
-        }
-        write_table(path, columns)
-        rest = replace(chunk, items=none, labels=[], names=[], groups=[])
-        # This process may decode it, and needs the memory.
-        del chunk, items, item, columns
-        yield Raw(path, rest)
+def raws(chunks: Iterable[Chunk], folder: Path) -> Iterator[Raw]:
+    """The chunks of a source, each with a place in a folder; none is kept here."""
+    places = (folder / f"{number:06}.raw" for number in itertools.count())
+    return map(Raw, places, chunks)
+
+
+def spill(raw: Raw) -> Raw:
+    """Write the rows of a chunk to its file, so that another process can decode it."""
+    chunk = raw.chunk
+    items, none = chunk.items, chunk.items[:0].copy()
+    columns = {
+        "label": pa.array(chunk.labels, pa.string()),
+        "name": pa.array(chunk.names, pa.string()),
+        "group": pa.array(chunk.groups or [""] * len(chunk.names), pa.string()),
+        "item": as_binary(items) if isinstance(items, np.ndarray) else _binary(items),
+    }
+    write_table(raw.path, columns)
+    rest = replace(chunk, items=none, labels=[], names=[], groups=[])
+    return Raw(raw.path, rest, is_spilled=True)
 
 
 def _binary(items: list[bytes]) -> pa.Array:
@@ -55,9 +60,12 @@ def _binary(items: list[bytes]) -> pa.Array:
     return pa.LargeBinaryArray.from_buffers(pa.large_binary(), 1, buffers)
 
 
-def read_raw(raw: Raw) -> Chunk:
-    """The chunk of a file."""
+def rows_of(raw: Raw) -> Chunk:
+    """The chunk with its rows; their file, if there is one, is deleted."""
+    if not raw.is_spilled:
+        return raw.chunk
     rows = read_table(raw.path)
+    raw.path.unlink()
     column = rows["item"].chunk(0)
     like = raw.chunk.items
     if isinstance(like, np.ndarray):

@@ -20,9 +20,10 @@ from headrace import media, tasks
 from headrace.data.decoding import Block, Limits, Part, decode_chunk, fit
 from headrace.data.forgotten import Forgotten
 from headrace.data.snapshots.writing import Rejected
+from headrace.media import Medium
 from headrace.media.arrow import as_binary, as_bytes, digests, read_table, write_table
 from headrace.records import Form
-from headrace.stages.ingestion.chunks import Raw, read_raw
+from headrace.stages.ingestion.chunks import Raw, rows_of
 
 RUN_BYTES = 16 * 2**20
 SHA_BYTES = 32
@@ -66,9 +67,10 @@ class Run:
     groups: frozenset[str]
     unlabelled: int = 0
 
-    def has(self, shape: _Shape) -> bool:
-        """Whether all items have a shape and a label."""
-        return self.shape == shape and not self.unlabelled
+    def has(self, shape: _Shape, module: Medium) -> bool:
+        """Whether all items have a label, and a shape or, but for padding, would."""
+        is_short = module.PADDED and self.shape < shape
+        return (self.shape == shape or is_short) and not self.unlabelled
 
     def read(self) -> pa.Table:
         """The rows, mapped from the file; each column has one chunk."""
@@ -212,17 +214,16 @@ def decode_to_runs(  # noqa: PLR0913
         where: the source, for messages.
         limits: larger items are rejected.
         changes: by people.
-        raw: its file is deleted.
+        raw: if it is in a file, that is deleted.
 
     Raises:
         SourceError: an array is not one of the medium.
     """
-    decoded, chunk = Decoded(), read_raw(raw)
-    parts = decode_chunk(chunk, media.medium(medium), form, where, limits)
+    decoded = Decoded()
+    parts = decode_chunk(rows_of(raw), media.medium(medium), form, where, limits)
     for number, blocks in enumerate(_gathered(_counted(parts, decoded))):
         path = raw.path.with_suffix(f".{number}")
         decoded.add_run(path, _joined(blocks), medium, task, form.shape, changes)
-    raw.path.unlink()
     return decoded
 
 

@@ -5,12 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 from headrace.media.chunks import Chunk
-from headrace.stages.ingestion.chunks import read_raw, spill
+from headrace.stages.ingestion.chunks import raws, rows_of, spill
 
 
 def test_a_chunk_keeps_what_could_not_be_read(tmp_path: Path) -> None:
     items, names = [b"a", b"", b"c"], ["t[0]", "t[1]", "t[2]"]
     chunk = Chunk("train", items, ["x"] * 3, names, groups=["g"] * 3, unread=[1])
-    (raw,) = spill([chunk], tmp_path)
-    assert read_raw(raw) == chunk
+    (raw,) = raws([chunk], tmp_path)
+    assert rows_of(raw) is chunk
+    spilled = spill(raw)
+    assert spilled.path.exists()
+    assert spilled.chunk.items == []
+    assert rows_of(spilled) == chunk
+    assert not spilled.path.exists()
     assert list(chunk.take([1, 2]).unread) == [0]
