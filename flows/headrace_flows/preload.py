@@ -65,7 +65,7 @@ def helped(run: Run) -> Iterator[None]:
     """
     last = run.plan.last
     if last.contract is None:
-        import pandas  # noqa: F401, ICN001 (all of them need it)
+        import pandas  # noqa: F401 (all of them need it)
     with beside(None if last.contract else load_validation) as run.beside, run.workers:
         if last.snapshot is None:
             import headrace.stages.ingestion  # noqa: F401

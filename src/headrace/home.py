@@ -19,6 +19,7 @@ HOME_FORMAT = "1"
 PRIVATE_FOLDER, PRIVATE_FILE = 0o700, 0o600
 _TRAVERSABLE = 0o711
 _POSTGRES = "postgres"
+_MARKER = "format"
 _OTHERS = 0o077
 # Of a folder that is a disk of its own, and of one that is to be a home.
 _EXPECTED = {"lost+found", "mlflow.db"}
@@ -39,7 +40,7 @@ def prepare(home: Path, *, is_chosen: bool) -> None:
             folder of other files that others can access.
         DependencyError: its disk is full.
     """
-    marker = home / "format"
+    marker = home / _MARKER
     if set(str(home.absolute())) & {"%", "?"}:
         raise UsageError(
             f"The home {home} has % or ? in its path, which the URLs of its databases "
@@ -86,6 +87,12 @@ def _check_unused(home: Path) -> None:
             "Set HEADRACE_HOME to a new or an empty folder. Only you will have access "
             "to it.",
         )
+
+
+def check_present(home: Path) -> None:
+    """Raise UsageError if a home was deleted: no part of it is to come back."""
+    if not (home / _MARKER).exists():
+        raise UsageError(f"The home {home} is gone.", "Run the same command again.")
 
 
 def make_private(folder: Path) -> None:

@@ -26,7 +26,6 @@ from headrace.state.store import Store
 
 # Processes take about as long to start, and slow the machine down meanwhile.
 HERE_SECONDS = 1.0
-_FORKED_SECONDS = 0.05  # those that need not start still import what the work needs
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -63,7 +62,7 @@ class Workers(contextlib.AbstractContextManager["Workers"]):
         if self._works and self._helpers and children.can_fork():
             executor = self._block.enter_context(_processes(self._helpers, "fork"))
             executor.submit(int)
-            self._pool, self._here = (executor, self._helpers), _FORKED_SECONDS
+            self._pool, self._here = (executor, self._helpers), 0.0
 
     def spread(
         self,

@@ -19,7 +19,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from headrace.errors import DependencyError, HeadraceError
-from headrace.home import make_private
+from headrace.home import check_present
 from headrace.models.engines import formats
 from headrace.models.engines.exporting import NO_VERDICT, REPORT, Order, content
 from headrace.models.engines.kept import (
@@ -94,6 +94,7 @@ def attempt(
     Raises:
         IntegrityError: the version's own file is gone or changed.
         DependencyError: the child was killed, which is no verdict.
+        UsageError: the home was deleted meanwhile.
     """
     with tempfile.TemporaryDirectory(prefix="headrace-") as place:
         folder = Path(place) / "files"
@@ -105,6 +106,7 @@ def attempt(
             folder=folder,
         )
         reason = _run(order)
+        check_present(settings.home)  # it took seconds
         try:
             report = (folder.parent / REPORT).read_bytes()
             result = Attempt.model_validate_json(report)
@@ -163,7 +165,7 @@ def _last_line(descriptor: int) -> str:
 @contextlib.contextmanager
 def _only_builder(settings: Settings) -> Iterator[None]:
     """Wait until no other process of this home builds an engine."""
-    make_private(settings.home)
+    check_present(settings.home)
     with (settings.home / "engines.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -207,6 +208,16 @@ def test_a_killed_builder_leaves_nothing(registered: Settings) -> None:
     builder.wait()
     assert has_gone(exporter.pid)
     assert kept_files(registered) == []
+
+
+def test_a_home_that_is_deleted_meanwhile_can_be_made_anew(
+    registered: Settings,
+) -> None:
+    version = version_of(registered, "images")
+    shutil.rmtree(registered.home)
+    registered.home.mkdir(0o700)  # as where files are made while others are deleted
+    assert build_engine(version, registered) == "keras"
+    registered.prepare_home()
 
 
 @pytest.mark.usefixtures("cold")
