@@ -181,9 +181,9 @@ def show_table(
 
     texts = [dict(zip(columns, map(_text, row), strict=True)) for row in rows]
     widths = {
-        name: max(cell_len(text) for text in (name, *(cell[name] for cell in texts)))
-        for name in columns
-        if any(cell[name] for cell in texts)
+        column: max(map(cell_len, (column, *(cell[column] for cell in texts))))
+        for column in columns
+        if any(cell[column] for cell in texts)
     }
     widths[wraps] = min(widths.get(wraps, 0), _LEAST_WIDTH)
     hidden, room = [], console().width
@@ -193,7 +193,7 @@ def show_table(
         if widths.pop(name, None):
             hidden.append(name)
     table = Table(box=None, padding=(0, _SPACE, 0, 0), header_style="bold")
-    names = [name for name in columns if widths.get(name)]
+    names = [column for column in columns if widths.get(column)]
     for name in names:
         table.add_column(name, no_wrap=name != wraps, min_width=widths[name])
     for cell in texts:

@@ -181,7 +181,7 @@ def adapt(preprocessing: Any, data: Data) -> None:
     """
     import keras
 
-    layers = [layer for layer in preprocessing.layers if learns(layer)]
+    layers = list(filter(learns, preprocessing.layers))
     if not layers:
         return
     parts = [part.questions for part in _first_parts(data, ADAPT_BYTES)]

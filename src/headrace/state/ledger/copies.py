@@ -138,7 +138,7 @@ class LedgerCopy:
             edits = self._edits(connection)
             gone = tables.missing_triggers(connection, _ALL.values())
             names = {edit.table for edit in edits}
-            names |= {name for name in _ALL if any(g.startswith(name) for g in gone)}
+            names |= {table for table in _ALL if any(g.startswith(table) for g in gone)}
             if connection.dialect.name == "sqlite":
                 connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
             for name in names:

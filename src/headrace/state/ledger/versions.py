@@ -276,7 +276,7 @@ class Versions:
             .where(row.model == model)
             .order_by(row.id)
         )
-        return [Attempt(**row) for row in self._database.rows(query)]
+        return [Attempt(**found) for found in self._database.rows(query)]
 
 
 def _as_bound(row: Mapping[str, Any], binding: Mapping[str, Any] | None) -> Version:

@@ -235,7 +235,7 @@ def _differences(
         if name not in tables or (name in _OPTIONAL and not strict):
             continue
         key = [column.name for column in tables[name].primary_key.columns]
-        now = {tuple(row[k] for k in key): row for row in present.get(name, [])}
+        now = {tuple(one[k] for k in key): one for one in present.get(name, [])}
         for row in recorded.get(name, []):
             other = now.get(tuple(row.get(k) for k in key))
             if other is None or any(other[c] != row[c] for c in compared):

@@ -80,7 +80,7 @@ class History:
                 continue
             if not any(kept.is_one_with(other) for other in taken):
                 taken.append(kept)
-        return [kept.sign for kept in taken[:0:-1] if kept.sign]
+        return [one.sign for one in taken[:0:-1] if one.sign]
 
     def _windows(self) -> Iterator[tuple[str, Span]]:
         """The files of windows, the newest first; other files are passed over."""
