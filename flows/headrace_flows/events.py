@@ -100,13 +100,16 @@ def emit(
 
 def emit_from_command(
     settings: Settings, kind: Kind, model: str, message: str, **details: Any
-) -> None:
+) -> bool:
     """Emit an event outside of a flow, if there is a server. A failure is only logged.
 
     The command has done its work, and does not fail because nobody can be notified.
+
+    Returns:
+        whether it was sent.
     """
     if not lasting_api_url(settings):
-        return
+        return False
     from headrace_flows.client import connect
 
     try:
@@ -119,6 +122,8 @@ def emit_from_command(
             EventsWorker.drain_all(timeout=SEND_LIMIT_SECONDS)
     except HeadraceError as error:
         log.warning("no notification of the %s of %s was sent: %s", kind, model, error)
+        return False
+    return True
 
 
 def ensure_notifications(client: SyncPrefectClient, settings: Settings) -> str:

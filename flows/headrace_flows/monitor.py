@@ -35,6 +35,7 @@ def judge_window(
         labels=labels or None,
         since=moment(since) if since else None,
         rows=rows,
+        labels_may_come=True,
     )
     with own_temporary_folder():
         record = watch_window(watch, settings, {FLOW_TAG: str(flow_run.get_id())})

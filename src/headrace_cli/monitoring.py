@@ -10,8 +10,10 @@ from headrace.errors import UsageError
 from headrace_cli import pipelines
 from headrace_cli.answers import answer, marked, prepared, show_table, show_text
 from headrace_cli.pipelines import DATA, column
+from headrace_cli.summary import show_where_links_open
 
 if TYPE_CHECKING:
+    from headrace.settings import Settings
     from headrace.use.monitoring import MonitorRecord
 
 _COLOURS = {"ok": "green", "degraded": "red"}
@@ -97,13 +99,17 @@ def monitor(  # noqa: PLR0913 (options)
     )
     settings = prepared()
     record = with_pages(watch_window(watch, settings), settings)
-    if record.event:
-        emit_from_command(settings, "drift", record.model, **drift_of(record))
+    if record.event and not emit_from_command(
+        settings, "drift", record.model, **drift_of(record)
+    ):
+        note = "headrace.drift was not emitted: no Prefect server answers (headrace up)"
+        unsent = {"event": False, "notes": (*record.notes, note)}
+        record = record.model_copy(update=unsent)
     refused = record.status == "degraded"
-    answer(record.answer(), lambda: _show(record), int(refused))
+    answer(record.answer(), lambda: _show(record, settings), int(refused))
 
 
-def _show(record: MonitorRecord) -> None:
+def _show(record: MonitorRecord, settings: Settings) -> None:
     colour = _COLOURS.get(record.status, "yellow")
     name = marked(f"{record.model} version {record.version}")
     show_text(f"[bold]{name}[/]  [{colour}]{record.status}[/]", markup=True)
@@ -136,6 +142,7 @@ def _show(record: MonitorRecord) -> None:
         show_text("  emitted headrace.drift")
     for name, link in record.links.items():
         show_text(f"  {name}: {link}")
+    show_where_links_open(record.links, settings)
 
 
 def _performance(record: MonitorRecord) -> list[Any]:

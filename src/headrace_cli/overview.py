@@ -255,7 +255,7 @@ def _show_versions(versions: list[dict[str, Any]], metrics: dict[str, str]) -> N
 def _verdict(version: dict[str, Any]) -> str:
     verdict = "passed"
     if not version["passed"]:
-        verdict = "failed: " + ", ".join(version["failed_gates"])
+        verdict = "failed: " + (", ".join(version["failed_gates"]) or "there are none")
     return f"{verdict} (experiment)" if version["experiment"] else verdict
 
 

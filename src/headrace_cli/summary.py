@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,6 @@ _COLOURS = {"promoted": "green", "unchanged": "green", "refused": "red", "error"
 def show_summary(summary: dict[str, Any], settings: Settings) -> None:
     """Print the summary of a run."""
     from headrace.tasks import task
-    from headrace_ops.live import live_links
 
     status, colour = summary["status"], _COLOURS.get(summary["status"], "yellow")
     version = f" version {summary['version']}" if summary["version"] else ""
@@ -64,9 +64,16 @@ def show_summary(summary: dict[str, Any], settings: Settings) -> None:
         show_text(f"  {name}: {link}")
     if summary["metrics"]:
         show_text(f"  report: headrace open {one_line(summary['pipeline'])}")
-    if summary["links"].get("mlflow") and not live_links(settings):
-        show_text("  (pages of Prefect and MLflow open after `headrace up`)")
+    show_where_links_open(summary["links"], settings)
     show_text(f"  home: {settings.home.absolute()}")
+
+
+def show_where_links_open(links: Mapping[str, str], settings: Settings) -> None:
+    """Say that pages of servers do not open now, if there are links to them."""
+    from headrace_ops.live import live_links
+
+    if links.get("mlflow") and not live_links(settings):
+        show_text("  (pages of Prefect and MLflow open after `headrace up`)")
 
 
 def show_warnings(warnings: list[dict[str, Any]]) -> None:

@@ -141,7 +141,9 @@ def test_it_shows_which_strokes_speak_for_a_digit(opened: Opened) -> None:
     browser.until(f"{LABEL} === '1'")
     browser.run(f"{WHY}.querySelector('button').click()")
     browser.until(f"{WHY}.querySelector('canvas') !== null")
-    assert browser.run(f"{WHY}.querySelector('p').textContent").startswith("For “1 (")
+    assert browser.run(f"{WHY}.querySelector('p').textContent").startswith(
+        "Red parts speak for “1 ("
+    )
     listed = browser.run(f"{WHY}.querySelector('dd').textContent")
     assert listed.startswith("rows ")
     assert "(+" in listed
@@ -162,7 +164,9 @@ def test_a_number_is_explained_or_it_says_why_not(
     browser.until(f"{WHY}.querySelector('p').textContent.length > 40")
     told = browser.run(f"{WHY}.querySelector('p').textContent")
     why_not = "Not explained: maps by "
-    assert told.startswith("For “") or (why_not in told and "rank correlation" in told)
+    assert told.startswith("Red parts speak for “") or (
+        why_not in told and "rank correlation" in told
+    )
 
 
 def test_a_drawing_is_inverted_and_cleared(opened: Opened) -> None:

@@ -71,6 +71,15 @@ def end_with_parent() -> None:
     threading.Thread(target=wait, daemon=True).start()
 
 
+def leave_signals() -> None:
+    """Leave Ctrl-C, SIGTERM and a closed terminal to the process that started this one.
+
+    What they reach together ends in that one's order: it ends this one.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+
+
 def can_fork() -> bool:
     """Whether this process can be forked safely: it has no other threads."""
     return sys.platform == "linux" and threading.active_count() == 1

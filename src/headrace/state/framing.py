@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import signal
 import socket
 import threading
 from collections.abc import Callable
 from typing import Any, NoReturn
 
 from headrace.errors import HeadraceError
+from headrace.state.children import leave_signals
 from headrace.state.frames import Header, receive, send
 
 MOST_BYTES = 2**40  # the other process is trusted
@@ -28,8 +28,7 @@ def answer_frames(begin: Callable[[Header], tuple[Answer, Header]]) -> NoReturn:
         begin: from the first header to what answers the others, and the first answer.
             If it raises, the error is reported and the process ends.
     """
-    for number in (signal.SIGINT, signal.SIGTERM):  # the other process decides
-        signal.signal(number, signal.SIG_IGN)
+    leave_signals()
     with socket.socket(fileno=0) as connection:
         watch = threading.Thread(target=_end_with, args=(connection,), daemon=True)
         watch.start()

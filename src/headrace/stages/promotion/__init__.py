@@ -42,8 +42,7 @@ def aliases_of(model: str, ledger: Ledger) -> dict[str, int | None]:
     number = champion.version.version if champion else None
     newest, challenger = ledger.newest_evidence(model), None
     if newest is not None and newest.version != number:
-        sound = all(gate.passed or gate.kind == "champion" for gate in newest.gates)
-        challenger = newest.version if sound else None
+        challenger = newest.version if newest.is_sound else None
     return {"champion": number, "challenger": challenger}
 
 

@@ -124,6 +124,11 @@ class Ledger(Versions, Anchors, Tamperings, Collections, Forgettings):
         model, slash, number = name.partition("/")
         if slash and number.isdecimal():
             return self.version(model, int(number))
+        if slash and model in self.models():
+            raise NotFoundError(
+                f"{number!r} is no version of {model}: a version is a number.",
+                f"Name for example {model}/{self.newest_version(model).version}.",
+            )
         model, at, alias = name.partition("@")
         champion = self.champion(model)
         if champion is None or (at and alias != "champion"):

@@ -108,6 +108,11 @@ class Evidence(Evaluated):
         return bool(self.overrides)
 
     @property
+    def is_sound(self) -> bool:
+        """Whether no gate has failed, except perhaps the comparison."""
+        return all(gate.passed or gate.kind == "champion" for gate in self.gates)
+
+    @property
     def subject(self) -> tuple[Any, ...]:
         """Version, opponents, rows and law; equal for repeated evaluations."""
         return (

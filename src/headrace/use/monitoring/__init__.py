@@ -35,7 +35,7 @@ from headrace.use.monitoring.profiles import (
 from headrace.use.monitoring.records import MonitorRecord
 from headrace.use.monitoring.report import log_report
 from headrace.use.monitoring.results import label_facts, record_of, window_facts
-from headrace.use.monitoring.scores import scores_with, with_labels
+from headrace.use.monitoring.scores import none_joined, scores_with, with_labels
 
 __all__ = ["Data", "MonitorRecord", "Watch", "ensure_profile", "watch_window"]
 
@@ -56,6 +56,8 @@ class Watch:
         rows: of the window, the newest ones.
         dry_run: whether nothing is kept for later windows, and no event follows.
         labels_anew: whether labels of earlier reports count no more.
+        labels_may_come: whether a table of labels that is not there yet is noted, as on
+            a schedule; else it is an error.
     """
 
     model: str
@@ -66,6 +68,7 @@ class Watch:
     rows: int = ROWS
     dry_run: bool = False
     labels_anew: bool = False
+    labels_may_come: bool = False
 
 
 def watch_window(
@@ -93,16 +96,19 @@ def watch_window(
     version = anchored.ledger.find(watch.model)
     champion = anchored.ledger.champion(version.model)
     is_champion = champion is not None and champion.version.version == version.version
-    late = None
-    if watch.labels is not None:
-        late = read_labels(watch.labels, settings, watch.label)
+    late, missing = _late_labels(watch, settings)
     batch = _read(watch, version, settings)
     profile = ensure_profile(version, settings)
-    known, rows = KnownItems(version, profile, settings), len(batch) + batch.failed
+    known = KnownItems(version, profile, settings)
+    rows = len(batch) + batch.failed + batch.repeats
     batch, repeats = known.others(batch).deduplicated()
+    repeats += batch.repeats
     labelled = _labelled(watch, version, batch, late, settings)
     new_labelled = known.others(labelled)
+    if late and not len(labelled):  # of a log, in which they may come to be
+        missing = f"{none_joined(late)} that {version} answered"
     notes = *batch.notes, *note_of_labels(labelled, new_labelled)
+    notes += (f"{missing}: the score is not measured",) if missing else ()
     batch = replace(batch, notes=notes)
     history = History(version, anchored)
     before = history.scores()[: 0 if watch.labels_anew else None]
@@ -140,6 +146,18 @@ def watch_window(
         return record
 
 
+def _late_labels(watch: Watch, settings: Settings) -> tuple[LateLabels | None, str]:
+    """The table of late labels; if it may come later, why there is none."""
+    if watch.labels is None:
+        return None, ""
+    try:
+        return read_labels(watch.labels, settings, watch.label), ""
+    except NotFoundError:
+        if not watch.labels_may_come:
+            raise
+    return None, f"There are no labels at {watch.labels} yet"
+
+
 def _read(watch: Watch, version: Version, settings: Settings) -> Batch:
     if watch.data is None:
         data = description_of(version)
@@ -159,8 +177,8 @@ def _labelled(
     if late is None:
         return batch.relabelled(batch.labels)
     if watch.data is None:
-        batch = labelled_from_log(version, description_of(version), late, settings)
-    return with_labels(batch, late, str(version))
+        return labelled_from_log(version, description_of(version), late, settings)
+    return with_labels(batch, late)
 
 
 def _shadow(version: Version, batch: Batch, settings: Settings) -> Shadow | None:

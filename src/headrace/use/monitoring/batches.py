@@ -32,6 +32,7 @@ class Batch:
         failed: items that could not be decoded.
         own: rows left out since the version learned from their items, or since they
             are in its reference.
+        repeats: rows of the log left out since their item is in a newer one.
         ids: the ``name`` or ``request_id`` of each row, ``(n,)`` each.
         shadows: the outputs of other versions to the same items ``(n, ...)``, by
             version; NaN where one did not answer.
@@ -48,6 +49,7 @@ class Batch:
     last: datetime | None = None
     failed: int = 0
     own: int = 0
+    repeats: int = 0
     ids: Mapping[str, Texts] = field(default_factory=dict)
     shadows: Mapping[int, Outputs] = field(default_factory=dict)
     notes: tuple[str, ...] = ()

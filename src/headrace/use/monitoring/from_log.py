@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from datetime import datetime
 
@@ -21,7 +21,7 @@ from headrace.tasks import task
 from headrace.tasks.forms import Outputs
 from headrace.use.monitoring.batches import Batch, Texts
 from headrace.use.monitoring.late_labels import LateLabels, request_key
-from headrace.use.requests.columns import COLUMN, INPUT
+from headrace.use.requests.columns import COLUMN, INPUT, SCHEMA
 from headrace.use.requests.reading import (
     Asked,
     column_names,
@@ -43,28 +43,32 @@ def batch_from_log(
     settings: Settings,
     since: datetime | None = None,
 ) -> Batch:
-    """The newest requests that a version answered, in whichever role.
+    """The newest items that a version was asked about, each in its newest request.
+
+    Its role does not matter, but what somebody tried by hand does not count.
 
     Args:
         version: of the ledger.
         data: that it was trained on.
-        most_rows: the number of rows.
+        most_rows: the number of different items.
         settings: of the home with the log.
         since: the earliest time, with a time zone; None: any.
     """
-    newest, missing = list[pa.Table](), most_rows
+    newest, seen, repeats = list[pa.Table](), set[str](), 0
     asked = Asked(version.model, version.version, None, since)
     for tables in hours_backwards(asked, settings):
-        if missing <= 0:
+        if len(seen) >= most_rows:
             break
-        newest.append(_newest(tables, missing))
-        missing -= len(newest[-1])
+        table, again = _newest(tables, most_rows - len(seen), seen)
+        newest.append(table)
+        seen.update(table["item"].to_pylist())
+        repeats += again
     table = (
         pa.concat_tables(newest[::-1], promote_options="default") if newest else None
     )
     if table is None or not len(table):
         return _empty(data)
-    batch = _batch(table, data)
+    batch = replace(_batch(table, data), repeats=repeats)
     return _with_shadows(version, batch, settings) if len(batch) else batch
 
 
@@ -91,19 +95,43 @@ def labelled_from_log(
     return replace(batch, labels=labels.of(batch))
 
 
-def _newest(tables: Iterator[pa.Table], most: int) -> pa.Table:
-    """The newest rows of tables, by time, holding a bounded number at once."""
-    held = list[pa.Table]()
+def _newest(
+    tables: Iterator[pa.Table], most: int, seen: Collection[str]
+) -> tuple[pa.Table, int]:
+    """The newest rows of tables by time, each item once, a bounded number at once.
+
+    Args:
+        tables: of one hour.
+        most: the number of rows.
+        seen: items that do not count.
+
+    Returns:
+        the rows, and how many others were left out since their item is in a newer row.
+    """
+    held, repeats = [SCHEMA.empty_table()], 0
     for table in tables:
-        held.append(table)
+        held.append(table.filter(pc.field("role") != "try"))
         if sum(map(len, held)) > max(_SLACK * most, _LEAST_HELD):
-            held = [_last(held, most)]
-    return _last(held, most) if held else pa.table({})
+            last, again = _last(held, most, seen)
+            held, repeats = [last], repeats + again
+    last, again = _last(held, most, seen)
+    return last, repeats + again
 
 
-def _last(tables: list[pa.Table], most: int) -> pa.Table:
+def _last(
+    tables: list[pa.Table], most: int, seen: Collection[str]
+) -> tuple[pa.Table, int]:
     table = pa.concat_tables(tables, promote_options="default").sort_by("time")
-    return table.slice(max(0, len(table) - most)).combine_chunks()
+    newest, repeats = dict[str, int](), 0
+    for place, item in reversed(list(enumerate(table["item"].to_pylist()))):
+        if len(newest) == most:
+            break
+        if item in newest or item in seen:
+            repeats += 1
+        else:
+            newest[item] = place
+    places = pa.array(sorted(newest.values()), pa.int64())
+    return table.take(places).combine_chunks(), repeats
 
 
 def _batch(table: pa.Table, data: DataDescription) -> Batch:

@@ -7,20 +7,15 @@ import pyarrow as pa
 
 from headrace.errors import InputError
 from headrace.records import DataDescription
-from headrace.tasks import task
+from headrace.tasks import Answers, task
 from headrace.tasks.forms import per_weight
 from headrace.use.monitoring.batches import Batch
 from headrace.use.monitoring.history import Scored, with_new
 from headrace.use.monitoring.late_labels import LateLabels
 
 
-def with_labels(batch: Batch, late: LateLabels, what: str) -> Batch:
-    """The rows of a batch that have a late label.
-
-    Args:
-        batch: of a version.
-        late: the labels.
-        what: the version, for messages.
+def with_labels(batch: Batch, late: LateLabels) -> Batch:
+    """The rows of a batch of data that have a late label.
 
     Raises:
         InputError: none of the rows has one.
@@ -28,12 +23,17 @@ def with_labels(batch: Batch, late: LateLabels, what: str) -> Batch:
     labelled = batch.relabelled(late.of(batch))
     if not len(labelled):
         raise InputError(
-            f"None of the {len(late.labels):,} labels in {late.source} has the "
-            f"{late.key} of an item that {what} answered.",
-            "Join them by the request_id of the answers, or by item, the sha256 that "
-            "`headrace score` writes.",
+            f"{none_joined(late)} that is in {batch.source}.",
+            "Join them by the name of the rows, or by item, the sha256 that `headrace "
+            "score` writes.",
         )
     return labelled
+
+
+def none_joined(late: LateLabels) -> str:
+    """The beginning of a sentence on labels of none of the items in question."""
+    count, key = len(late.labels), late.key
+    return f"None of the {count:,} labels in {late.source} has the {key} of an item"
 
 
 def scores_with(
@@ -50,8 +50,9 @@ def scores_with(
     Raises:
         InputError: none of the labels is one that the task knows.
     """
-    learned, texts = task(data.task), labelled.labels
-    if len(texts) and not any(learned.answers.known(text, data) for text in texts):
+    learned = task(data.task)
+    texts = [_as_known(text, learned.answers, data) for text in labelled.labels]
+    if texts and not any(learned.answers.known(text, data) for text in texts):
         raise InputError(
             f"None of the {len(texts):,} labels of {source} is an answer of the model, "
             f"such as {texts[0]!r}; it has {learned.answers.about(data)}.",
@@ -64,3 +65,11 @@ def scores_with(
     scores = per_weight(judge.scores(outputs, targets), weights)
     finite = np.isfinite(scores)
     return with_new(before, labelled.items[finite], scores[finite])
+
+
+def _as_known(text: str, answers: Answers, data: DataDescription) -> str:
+    """A label; without the ``.0`` of a column of whole numbers with gaps."""
+    whole = text.removesuffix(".0")
+    return (
+        text if answers.known(text, data) or not answers.known(whole, data) else whole
+    )

@@ -8,7 +8,7 @@ from headrace.media.forms import Payload
 from headrace.records import DataDescription
 from headrace.tasks.forms import Outputs
 
-Role = Literal["champion", "pinned", "canary", "shadow"]
+Role = Literal["champion", "pinned", "canary", "shadow", "try"]
 
 
 class Answered(NamedTuple):
@@ -19,7 +19,7 @@ class Answered(NamedTuple):
             champion get requests by it.
         time_us: when it was answered, microseconds since 1970, UTC.
         model, version: that answered.
-        role: the version's at that moment.
+        role: the version's at that moment; ``try`` where somebody tries it by hand.
         items: ``(n, ...)``, as `Medium.check_input` returns them: texts are masked.
         outputs: float32 ``(n, ...)``.
         latency_ms: from the complete body of the request to the answer.

@@ -159,8 +159,8 @@ class App:
             message = f"The method is {method[:20]}; allowed: {allowed}."
             raise HttpError(405, message, [(b"allow", allowed.encode())])
         if method == "POST":
-            coding = headers.get(b"content-encoding", b"identity")
-            if coding != b"identity":
+            coding = headers.get(b"content-encoding", b"")
+            if coding.lower() not in (b"", b"identity"):
                 seen = coding[:100].decode("latin-1")
                 message = f"The Content-Encoding is {seen!r}; send the body without."
                 raise HttpError(415, message)

@@ -47,7 +47,7 @@ class CanaryWanted(NamedTuple):
 
     Attributes:
         share: of the requests, 0..1.
-        name: ``MODEL`` or ``MODEL/VERSION``; empty: the newest version of each model.
+        name: ``MODEL`` or ``MODEL/VERSION``; empty: a version of each model.
     """
 
     share: float
@@ -73,8 +73,9 @@ class CanaryWanted(NamedTuple):
     def find(self, current: Mapping[str, int], ledger: Ledger) -> list[Version]:
         """The canary of each model that is to have one.
 
-        Where no version is named, it is the newest one, if it is newer than the one
-        that answers.
+        Where no version is named, it is the newest one after the one that answers of
+        those that were judged by the pipeline's own law, failed no gate except perhaps
+        the comparison, and were not rolled back.
 
         Args:
             current: the version that answers, of each model that is served.
@@ -99,15 +100,35 @@ class CanaryWanted(NamedTuple):
                 )
             return [row]
         chosen = [model] if model else list(current)
-        rows = [ledger.newest_version(one) for one in chosen]
-        newer = [row for row in rows if row.version > current[row.model]]
-        if not newer:
+        found, unfit = [], dict[str, str]()
+        for one in chosen:
+            newer = [v for v in ledger.versions(one) if v.version > current[one]]
+            unfit |= {f"{one}/{v.version}": _why_not(v, ledger) for v in newer}
+            fit = [v for v in newer if not unfit[f"{one}/{v.version}"]]
+            found += fit[-1:]
+        if not found:
             versions = ", ".join(f"{one}/{current[one]}" for one in chosen)
+            because = "; ".join(f"{name} {why}" for name, why in unfit.items())
             raise UsageError(
-                f"There is no newer version than {versions}.",
+                f"There is no newer version than {versions}"
+                f"{' that is fit for it: ' if because else ''}{because}.",
                 "Train one, or name a version: --canary MODEL/VERSION:5%.",
             )
-        return newer
+        return found
+
+
+def _why_not(row: Version, ledger: Ledger) -> str:
+    """Why a version is no canary unless it is named; empty if it may be one."""
+    own = ledger.evidence_of(row.model, row.version)
+    judged = [evidence for evidence in own if not evidence.experiment]
+    if not judged:
+        return "is an experiment" if own else "was not judged"
+    if not judged[-1].is_sound:
+        failed = [gate.name for gate in judged[-1].gates if not gate.passed]
+        return f"failed {', '.join(failed)}"
+    if ledger.was_rolled_back(row.model, row.version):
+        return "was rolled back"
+    return ""
 
 
 class Canary:
@@ -215,7 +236,7 @@ class Canary:
 
     def __call__(self, answered: Answered) -> None:
         """Count an answer of the canary or of the champion."""
-        if answered.model != self.model:
+        if answered.model != self.model or answered.role == "try":
             return
         is_canary = answered.role == "canary"
         self.answered += is_canary

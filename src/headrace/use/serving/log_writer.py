@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import os
 import select
-import signal
 import socket
 import sys
 import threading
@@ -22,6 +21,7 @@ from datetime import UTC, datetime, timedelta
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from headrace.state.children import leave_signals
 from headrace.state.frames import Header, receive
 from headrace.use.requests.files import Hour, expire, new_file
 from headrace.use.requests.merging import merge_all
@@ -188,8 +188,7 @@ def _report(connection: socket.socket, writer: Writer) -> None:
 def main() -> None:
     """Serve standard input; the task is the argument, as JSON."""
     logging.basicConfig(format="%(message)s")
-    for number in (signal.SIGINT, signal.SIGTERM):  # the server's end is this one's
-        signal.signal(number, signal.SIG_IGN)
+    leave_signals()
     os.setpriority(os.PRIO_PROCESS, 0, _NICENESS)
     task = LogTask.model_validate_json(sys.argv[1])
     with socket.socket(fileno=os.dup(0)) as connection:

@@ -31,6 +31,14 @@ if TYPE_CHECKING:
 EXTENSIONS = ["binary_tensor_data"]
 BINARY = (b"content-type", b"application/octet-stream")
 HEADER_LENGTH = b"inference-header-content-length"
+# The last two are what curl and browsers say of JSON if nobody tells them.
+_MEDIA_TYPES = {
+    b"",
+    b"application/json",
+    b"application/octet-stream",
+    b"application/x-www-form-urlencoded",
+    b"text/plain",
+}
 
 
 class InferRequest:
@@ -50,17 +58,26 @@ class InferRequest:
         self.binary = binary
 
 
-def parse(served: Served, body: bytes, length: bytes | None) -> InferRequest:
+def parse(
+    served: Served, body: bytes, length: bytes | None, media_type: bytes = b""
+) -> InferRequest:
     """Check a request for inference.
 
     Args:
         served: the version that answers.
         body: JSON, and perhaps tensors.
         length: the header ``Inference-Header-Content-Length``.
+        media_type: the header ``Content-Type``; empty if there is none.
 
     Raises:
-        HttpError: 400 for what is not of the protocol, 422 for what is no item.
+        HttpError: 415 for another media type, 400 for what is not of the protocol, 422
+            for what is no item.
     """
+    if media_type.partition(b";")[0].strip().lower() not in _MEDIA_TYPES:
+        seen = media_type[:100].decode("latin-1")
+        raise HttpError(
+            415, f"The Content-Type is {seen!r}; wanted is application/json."
+        )
     tail = memoryview(b"")
     if length is not None:
         count = _whole(length, "The header Inference-Header-Content-Length")
@@ -133,6 +150,11 @@ def _wants_binary(value: dict[str, Any], tensors: Tensors) -> bool:
     if not isinstance(whole, bool):
         raise HttpError(
             400, f"binary_data_output is {shortened(whole)}; wanted is a boolean."
+        )
+    if len(outputs) > 1:
+        raise HttpError(
+            400,
+            f"outputs names {len(outputs)}; the model has one: {tensors.output_name}.",
         )
     for output in outputs:
         if output.get("name") != tensors.output_name:

@@ -10,7 +10,7 @@ from headrace import __version__
 from headrace.errors import did_you_mean
 from headrace.explanations import why_not
 from headrace.use.serving import plain, protocol, saying
-from headrace.use.serving.answered import Answered, Observer
+from headrace.use.serving.answered import Answered, Observer, Role
 from headrace.use.serving.app import Request, Route, route, sane_id
 from headrace.use.serving.explaining import explain_answer
 from headrace.use.serving.generating import write_text
@@ -165,7 +165,8 @@ class Models:
         html = served.reader.as_html(whole[0]) if show else None
         output = served.task.answers.join(outputs)
         body = plain.answer_body(served, request.id, output, html)
-        self._answered(request, served, items, outputs, version)
+        role: Role = "try" if show else served.role
+        self._answered(request, served, items, outputs, version, role=role)
         return Reply(200, [JSON, NO_SNIFF, served.version_header], body)
 
     async def _say(self, request: Request, slot: Slot, version: int | None) -> Reply:
@@ -180,7 +181,8 @@ class Models:
         """Answer a request for inference."""
         served = _pick(slot, version, request)
         length = request.headers.get(protocol.HEADER_LENGTH)
-        parsed = protocol.parse(served, request.body, length)
+        media_type = request.headers.get(b"content-type", b"")
+        parsed = protocol.parse(served, request.body, length, media_type)
         served, outputs = await _outputs(request, slot, served, parsed.items)
         reply = protocol.reply_of(served, parsed, outputs, request.id)
         given = "" if request.has_own_id else sane_id(parsed.own_id)
@@ -188,7 +190,7 @@ class Models:
         request.id = given or request.id  # of the answer's header
         return reply
 
-    def _answered(
+    def _answered(  # noqa: PLR0913 (of `Answered`)
         self,
         request: Request,
         served: Served,
@@ -196,6 +198,7 @@ class Models:
         outputs: Outputs,
         named: int | None,
         given_id: str = "",
+        role: Role | None = None,
     ) -> None:
         """Count an answer, and let the observers know of it."""
         seconds = time.perf_counter() - request.began
@@ -207,7 +210,7 @@ class Models:
             time_us=time.time_ns() // 1000,
             model=served.model,
             version=served.version,
-            role=served.role,
+            role=role or served.role,
             items=items,
             outputs=outputs,
             latency_ms=1000 * seconds,

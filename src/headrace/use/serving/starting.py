@@ -110,7 +110,7 @@ def serve(
         scheme = "https" if tls else "http"
         port = listener.getsockname()[1]
         url = f"{scheme}://{local_host(options.host)}:{port}"
-        run(app, listener, tls, lambda: ready(description_of(slots, url)))
+        run(app, listener, tls, lambda: ready(description_of(slots, url, beside)))
 
 
 def make_app(
@@ -196,8 +196,9 @@ def _doors_of(options: Options, settings: Settings) -> tuple[Doors, Tls | None]:
     return Doors(hosts, token), tls
 
 
-def description_of(slots: Sequence[Slot], url: str) -> dict[str, Any]:
+def description_of(slots: Sequence[Slot], url: str, beside: Beside) -> dict[str, Any]:
     """What ``headrace serve --json`` prints."""
+    shadow = beside.shadow
     models = [
         {
             "name": slot.model,
@@ -208,15 +209,20 @@ def description_of(slots: Sequence[Slot], url: str) -> dict[str, Any]:
         for slot in slots
         for served in slot.versions.values()
     ]
-    beside = [
+    processes = [
         {"name": name, "memory_mb": held // 2**20} for name, held in _memory_beside()
     ]
     return {
         "status": "serving",
         "url": url,
         "models": models,
+        "canaries": [
+            {"name": row.model, "version": row.version, "share": beside.share}
+            for row in beside.canaries
+        ],
+        "shadow": shadow and {"name": shadow.model, "version": shadow.version},
         "memory_mb": _memory_bytes() // 2**20,
-        "processes": beside,
+        "processes": processes,
     }
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import queue
-import signal
 import socket
 import threading
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from headrace.models.engines.files import model_file
 from headrace.models.logged.loading import open_model
 from headrace.records import DataDescription
 from headrace.settings import Settings
+from headrace.state.children import leave_signals
 from headrace.state.ledger.rows import Version
 from headrace.use.generating import Request, TextModel
 
@@ -43,8 +43,7 @@ def open_version(start: Message) -> TextModel:
 
 def main() -> None:
     """Load the version, then write all texts in turn, a piece each."""
-    for number in (signal.SIGINT, signal.SIGTERM):  # the other process decides
-        signal.signal(number, signal.SIG_IGN)
+    leave_signals()
     with socket.socket(fileno=0) as connection:
         lines = connection.makefile("rb")
         messages: queue.SimpleQueue[Message] = queue.SimpleQueue()

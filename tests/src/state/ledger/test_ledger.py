@@ -181,6 +181,12 @@ def test_a_version_in_place_of_a_name_is_told(ledger: Ledger, name: str) -> None
         ledger.newest_version(name)
 
 
+def test_what_is_no_number_is_no_version(ledger: Ledger) -> None:
+    ledger.add_version(a_version(1))
+    with pytest.raises(NotFoundError, match=r"'x' is no version of digits.* digits/1"):
+        ledger.find("digits/x")
+
+
 @pytest.mark.parametrize("why", ["", "  \n"])
 def test_a_forced_promotion_needs_a_reason(ledger: Ledger, why: str) -> None:
     fill(ledger, 1)

@@ -47,6 +47,27 @@ def test_the_newest_rows_are_taken_over_several_hours(
     assert np.allclose(batch.columns["mean"][-20:], expected["mean"])
 
 
+def test_an_item_that_is_asked_all_the_time_hides_no_others(
+    requests: Any, version: Version, watched: Settings
+) -> None:
+    old = requests.write(images(10, 1), START - 5 * HOUR)
+    probes = np.repeat(images(1, 2), 50, axis=0)
+    asked = requests.write(images(10, 3), START - 2 * HOUR)
+    for hours in (2, 1, 0):
+        last = requests.write(probes, START - hours * HOUR + timedelta(minutes=5))
+    batch = window(version, watched, rows=15)
+    assert batch.ids["request_id"].tolist() == [*old[-4:], *asked, last[-1]]
+    assert batch.repeats == 149
+
+
+def test_what_is_tried_by_hand_does_not_count(
+    requests: Any, version: Version, watched: Settings
+) -> None:
+    requests.write(images(10, 1), START, role="try")
+    asked = requests.write(images(4, 2), START)
+    assert window(version, watched).ids["request_id"].tolist() == asked
+
+
 def test_rows_before_a_time_are_left_out(
     requests: Any, version: Version, watched: Settings
 ) -> None:
@@ -143,7 +164,7 @@ def test_each_hour_is_looked_up_once(
     requests: Any, version: Version, watched: Settings, monkeypatch: Any
 ) -> None:
     for hour in range(6):
-        requests.write(images(3), START - hour * HOUR)
+        requests.write(images(3, hour), START - hour * HOUR)
     listed = list[str]()
 
     def hours(root: Any, model: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 from tests.blobs import blobs
 from tests.homes import rows_of
 
-from headrace.errors import InputError
+from headrace.errors import InputError, NotFoundError
 from headrace.settings import Settings
 from headrace.state.ledger import Ledger
 from headrace.use.monitoring import Data, MonitorRecord, Watch, watch_window
@@ -149,12 +150,43 @@ def test_a_log_is_judged_with_late_labels(
     everything = watch(rows=1000)
     assert (everything.window.items, everything.window.repeats) == (160, 40)
 
+    frame.assign(label=[f"{label}.0" for label in frame["label"]]).to_csv(labels)
+    assert watch(labels=str(labels)).labelled.labels == 160  # of a column with gaps
+
     frame.assign(request_id="x").to_csv(labels, index=False)
-    with pytest.raises(
-        InputError,
-        match=r"None of the 1 labels .* request_id of an item",
-    ):
+    record = watch(labels=str(labels))
+    note = (
+        r"None of the 1 labels .* request_id of an item that blobs version 1 answered"
+    )
+    assert re.search(note, " ".join(record.notes))
+    assert record.labelled.labels == 160
+
+
+def test_labels_that_are_not_there_yet_are_noted_on_a_schedule(
+    watch: Any, requests: Any, tmp_path: Path
+) -> None:
+    requests.write(blobs(60, 12)[0], START)
+    labels = tmp_path / "labels.csv"
+    with pytest.raises(NotFoundError, match=r"labels\.csv"):
         watch(labels=str(labels))
+    record = watch(labels=str(labels), labels_may_come=True)
+    assert record.window.items == 60
+    assert record.labelled is None
+    expected = f"There are no labels at {labels} yet: the score is not measured"
+    assert expected in record.notes
+    labels.write_text("request_id,label\n")
+    assert "None of the 0 labels" in " ".join(watch(labels=str(labels)).notes)
+
+
+def test_labels_of_none_of_the_data_are_refused(
+    watch: Any, write_window: Any, tmp_path: Path
+) -> None:
+    labels = tmp_path / "labels.csv"
+    labels.write_text("name,label\nnobody,1\n")
+    with pytest.raises(
+        InputError, match=r"None of the 1 labels .* the name of an item"
+    ):
+        watch(write_window("plain", 60), labels=str(labels))
 
 
 def test_a_log_of_known_items_with_a_shadow_has_too_few(

@@ -97,6 +97,13 @@ def test_observers_know_of_each_answer() -> None:
     assert 0 < answered.latency_ms < 10_000
 
 
+def test_observers_know_what_somebody_tries() -> None:
+    site, seen = two(), list[Answered]()
+    site.models.observers.append(seen.append)
+    assert site.ask("POST", f"{PATH}?show=input", bytes(16), RAW).status == 200
+    assert [answered.role for answered in seen] == ["try"]
+
+
 def test_another_version_may_be_chosen_by_the_id() -> None:
     site = two()
     slot = site.slots["toy"]

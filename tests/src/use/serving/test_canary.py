@@ -8,13 +8,16 @@ import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from tests.src.state.ledger.conftest import some_evidence
 from tests.src.use.serving.asked import an_answer
 from tests.src.use.serving.conftest import IMAGE, a_row
 
 from headrace.errors import NotFoundError, UsageError
+from headrace.records import GateResult
 from headrace.state.ledger import Ledger
 from headrace.use.serving.canary import (
     _RECENT,
@@ -94,11 +97,21 @@ def test_none_and_all_are_no_canary(text: str) -> None:
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Ledger:
-    """Of digits with versions 1 to 3, and of messages with version 1."""
+    """Of digits with versions 1 to 3, all fit to answer, and of messages version 1."""
     ledger = Ledger(f"sqlite:///{tmp_path}/headrace.db")
     for model, number in [("digits", 1), ("digits", 2), ("digits", 3), ("messages", 1)]:
         ledger.add_version(a_row(model, number, IMAGE))
+        ledger.add_evidence(some_evidence(number, model=model))
     return ledger
+
+
+def judged(
+    ledger: Ledger, number: int, kind: str, *, passed: bool, **more: Any
+) -> None:
+    """Add another version of digits with one gate."""
+    gate = GateResult(name=f"by {kind}", passed=passed, kind=kind)
+    ledger.add_version(a_row("digits", number, IMAGE))
+    ledger.add_evidence(some_evidence(number, passed=passed, gates=(gate,), **more))
 
 
 def found(text: str, ledger: Ledger) -> list[str]:
@@ -113,6 +126,31 @@ def test_without_a_name_it_is_the_newest_version_after_what_answers(
     assert found("5%", ledger) == ["digits/3"]
     assert found("digits:5%", ledger) == ["digits/3"]
     assert found("digits/1:5%", ledger) == ["digits/1"]
+
+
+def test_without_a_name_it_is_fit_to_answer(ledger: Ledger) -> None:
+    judged(ledger, 4, "champion", passed=False)
+    judged(ledger, 5, "absolute", passed=False)
+    judged(ledger, 6, "absolute", passed=True, overrides=("gates",))
+    ledger.add_version(a_row("digits", 7, IMAGE))
+    assert found("digits:5%", ledger) == [
+        "digits/4"
+    ]  # as good as the champion, perhaps
+    assert found("digits/5:5%", ledger) == ["digits/5"]
+    current = {"digits": 4}
+    why = "digits/5 failed by absolute; digits/6 is an experiment; digits/7 was not"
+    with pytest.raises(UsageError, match=f"than digits/4 that is fit for it: {why}"):
+        CanaryWanted.parse("5%").find(current, ledger)
+
+
+def test_without_a_name_it_is_none_that_was_rolled_back(ledger: Ledger) -> None:
+    who = {"who": "ada", "why": "a test"}
+    for number in (2, 3):
+        now = ledger.sequence("digits")
+        ledger.promote("digits", number, forced=True, expected_sequence=now, **who)
+    ledger.rollback("digits", expected_sequence=ledger.sequence("digits"), **who)
+    with pytest.raises(UsageError, match=r"fit for it: digits/3 was rolled back"):
+        found("digits:5%", ledger)
 
 
 def test_a_canary_that_there_is_not(ledger: Ledger) -> None:
@@ -136,6 +174,15 @@ def test_it_gets_its_share(tmp_path: Path, share: float) -> None:
     assert [again.takes(i) for i in ids] == [
         a_canary(tmp_path, share).takes(i) for i in ids
     ]
+
+
+def test_what_somebody_tries_is_not_compared(tmp_path: Path) -> None:
+    canary = a_canary(tmp_path)
+    for number in range(2000):
+        name = f"r{number}"
+        if canary.takes(name):
+            canary(an_answer(name, seed=number, version=3, role="try"))
+    assert (canary.answered, canary.log_evidence) == (0, 0)
 
 
 def test_a_canary_that_answers_alike_goes_on(tmp_path: Path) -> None:

@@ -193,7 +193,7 @@ def test_the_process_ends_with_the_server_and_writes_what_it_has(
     assert ids_of(settings) == [str(number) for number in range(100)]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_for_the_whole_group_does_not_end_it(
     settings: Settings, make_log: MakeLog, number: signal.Signals
 ) -> None:

@@ -120,6 +120,28 @@ def test_one_output_may_differ_from_the_rest() -> None:
     assert reply.json["outputs"][0]["data"] == [0.25, 0.5, 0.25]
 
 
+def test_the_one_output_is_named_once() -> None:
+    wanted = [{"name": "probabilities"}, {"name": "other"}]
+    reply = Site(serving(IMAGE)).infer({**IMAGES, "outputs": wanted})
+    assert reply.status == 400
+    assert "outputs names 2; the model has one: probabilities" in reply.json["error"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [
+        ("application/json; charset=utf-8", 200),
+        ("application/x-www-form-urlencoded", 200),
+        ("image/png", 415),
+        ("text/xml", 415),
+    ],
+)
+def test_a_request_for_inference_is_no_file(kind: str, status: int) -> None:
+    named = {"content-type": kind}
+    path = "/v2/models/toy/infer"
+    assert Site(serving(IMAGE)).ask("POST", path, IMAGES, named).status == status
+
+
 def test_texts_are_strings_or_bytes_after_their_lengths() -> None:
     site = Site(serving(TEXT))
     texts = ["hello", "grüß dich"]

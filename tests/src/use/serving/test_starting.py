@@ -9,17 +9,21 @@ from typing import Any
 
 import psutil
 import pytest
+from tests.src.use.serving.conftest import IMAGE, a_row
 
 from headrace.models.engines import building, kept
 from headrace.settings import Settings
 from headrace.state.ledger import Ledger
 from headrace.use.serving.log_process import LogProcess, LogTask
 from headrace.use.serving.metrics import Metrics
+from headrace.use.serving.observing import Beside
 from headrace.use.serving.starting import (
     description_of,
     open_alone,
     process_metrics,
 )
+
+ALONE = Beside(None, [], 0.0)
 
 
 def test_a_challenger_is_opened_by_its_own_process_and_waits_for_no_lock(
@@ -46,7 +50,7 @@ def test_the_memory_of_processes_beside_the_server_is_told(tmp_path: Path) -> No
     for name in ("one", "two"):
         task = LogTask(root=tmp_path / name, keep_days=1, with_inputs=False)
         logs.append(LogProcess(task))
-        held = description_of([], "http://here")["processes"]
+        held = description_of([], "http://here", ALONE)["processes"]
         assert [one["name"] for one in held] == ["log_writer"] * len(logs)
     while min(psutil.Process(one.pid).memory_info().rss for one in logs) < 2**24:
         time.sleep(0.01)  # until Python has started
@@ -59,4 +63,12 @@ def test_the_memory_of_processes_beside_the_server_is_told(tmp_path: Path) -> No
     for one in logs:
         one.kill()
         one.end()
-    assert description_of([], "http://here")["processes"] == []
+    assert description_of([], "http://here", ALONE)["processes"] == []
+
+
+def test_the_canary_and_the_shadow_are_named() -> None:
+    rows = [a_row("digits", number, IMAGE) for number in (2, 3)]
+    told = description_of([], "http://here", Beside(rows[1], rows[:1], 0.05))
+    assert told["canaries"] == [{"name": "digits", "version": 2, "share": 0.05}]
+    assert told["shadow"] == {"name": "digits", "version": 3}
+    assert description_of([], "http://here", ALONE)["shadow"] is None

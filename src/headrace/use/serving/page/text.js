@@ -20,7 +20,16 @@ export class TextInput {
   }
 
   async take(file) {
-    this.field.value = await file.text();
+    const bytes = await file.arrayBuffer();
+    try {
+      this.field.value = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    } catch {
+      // The server reads more encodings, and has words for what it cannot read.
+      this.field.value = "";
+      this.page.note(`${file.name} is not UTF-8, so it is sent as it is.`);
+      this.page.send(async () => ({ body: bytes, type: "text/plain" }));
+      return;
+    }
     this.#send();
   }
 
