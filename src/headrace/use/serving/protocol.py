@@ -87,6 +87,12 @@ def parse(
                 f"The header Inference-Header-Content-Length is {count:,}, but the "
                 f"body has {len(body):,} bytes.",
             )
+        if not count:
+            raise HttpError(
+                400,
+                "The header Inference-Header-Content-Length is 0: a tensor alone is not "
+                "taken here. Send the request in JSON before it.",
+            )
         tail, body = memoryview(body)[count:], body[:count]
     value = parse_json(body)
     if not isinstance(value, dict):

@@ -113,6 +113,11 @@ def test_tensors_are_binary_in_both_directions() -> None:
     assert np.frombuffer(reply.body[count:], "<f4").tolist() == [0.25, 0.5, 0.25]
 
 
+def test_a_tensor_alone_is_not_taken() -> None:
+    reply = Site(serving(IMAGE)).infer(bytes(16), 0)
+    assert (reply.status, "a tensor alone" in reply.json["error"]) == (400, True)
+
+
 def test_one_output_may_differ_from_the_rest() -> None:
     wanted = [{"name": "probabilities", "parameters": {"binary_data": False}}]
     whole = {"parameters": {"binary_data_output": True}, "outputs": wanted}

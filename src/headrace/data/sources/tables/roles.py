@@ -235,7 +235,7 @@ def describe_columns(kinds: Mapping[str, pa.DataType]) -> str:
 
 def _missing_column(table: Table, what: str, key: str, example: str) -> SourceError:
     """The error for a table without a column of items or of labels."""
-    option = f"{key} (`{_OPTIONS[key]}` of headrace new)"
+    option = f"{key} (`{_OPTIONS[key]}` of headrace new, score and monitor)"
     nested = [name for name, kind in table.kinds.items() if pa.types.is_nested(kind)]
     column = find_named(nested, ITEMS if key == "data.item" else LABELS)
     problem = f"{what} that is known by its name; it has "

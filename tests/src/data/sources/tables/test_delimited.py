@@ -246,7 +246,9 @@ def test_no_labels_are_told_with_the_columns(make, texts):
     seen = r"no column of labels .*; it has id \(string\), text \(string\), lang"
     with pytest.raises(SourceError, match=seen) as refused:
         texts(path)
-    assert "with data.label (`--label` of headrace new)" in str(refused.value)
+    assert "with data.label (`--label` of headrace new, score and monitor)" in str(
+        refused.value
+    )
     _, (chunk,) = texts(path, labelled=False)
     assert (chunk.items[0], chunk.labels[0]) == (b"t1", "")
 
