@@ -90,7 +90,7 @@ def parse(
         if not count:
             raise HttpError(
                 400,
-                "The header Inference-Header-Content-Length is 0, and a tensor alone is "
+                "The header Inference-Header-Content-Length is 0; a tensor alone is "
                 "not taken. Send the request in JSON before it.",
             )
         tail, body = memoryview(body)[count:], body[:count]
