@@ -22,6 +22,8 @@ MODEL = '''
 
 from headrace.models import mlp
 
+YIELDS = mlp.YIELDS
+
 
 def build(data, hidden=(12,)):
     return mlp.build(data, hidden=list(hidden))
