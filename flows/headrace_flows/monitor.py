@@ -67,7 +67,7 @@ def monitor(
             request log of the server.
         labels: a table of labels that came late, by path or URI.
         since: the earliest request, such as ``24h`` or ``2026-01-31``; by default any.
-        rows: the newest rows that are taken.
+        rows: how many items are taken, the newest.
     """
     settings = Settings().prepare_home()
     with heartbeat(settings, str(flow_run.get_id())):

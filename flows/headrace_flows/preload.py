@@ -41,7 +41,7 @@ def check_early(run: Run) -> None:
 
 @contextmanager
 def preloaded(run: Run) -> Iterator[None]:
-    """Import what the stages with work to do need, and fork what `helped` does.
+    """Import what the stages with work to do need, and fork processes that help.
 
     Raises:
         UsageError: the pipeline's own builder does not fit.

@@ -92,7 +92,10 @@ def _check_unused(home: Path) -> None:
 def check_present(home: Path) -> None:
     """Raise UsageError if a home was deleted: no part of it is to come back."""
     if not (home / _MARKER).exists():
-        raise UsageError(f"The home {home} is gone.", "Run the same command again.")
+        raise UsageError(
+            f"The home {home} is gone.",
+            "Restore it, or run a pipeline to make it anew.",
+        )
 
 
 def make_private(folder: Path) -> None:

@@ -42,7 +42,7 @@ def monitor(  # noqa: PLR0913 (options)
         str | None,
         Option(metavar="TIME", help="Of the log: 24h, 7d, 2026-01-31 or a UTC time."),
     ] = None,
-    rows: Annotated[int, Option(min=1, help="How many rows, the newest.")] = 1000,
+    rows: Annotated[int, Option(min=1, help="How many items, the newest.")] = 1000,
     text: Annotated[
         str | None, column("A table's column of items; by default it is found.")
     ] = None,
@@ -102,7 +102,7 @@ def monitor(  # noqa: PLR0913 (options)
     if record.event and not emit_from_command(
         settings, "drift", record.model, **drift_of(record)
     ):
-        note = "headrace.drift was not emitted: no Prefect server answers (headrace up)"
+        note = "headrace.drift was not sent: no Prefect server took it (headrace up)"
         unsent = {"event": False, "notes": (*record.notes, note)}
         record = record.model_copy(update=unsent)
     refused = record.status == "degraded"

@@ -255,7 +255,8 @@ def _show_versions(versions: list[dict[str, Any]], metrics: dict[str, str]) -> N
 def _verdict(version: dict[str, Any]) -> str:
     verdict = "passed"
     if not version["passed"]:
-        verdict = "failed: " + (", ".join(version["failed_gates"]) or "there are none")
+        failed = ", ".join(version["failed_gates"])
+        verdict = f"failed: {failed}" if failed else "there are no gates"
     return f"{verdict} (experiment)" if version["experiment"] else verdict
 
 

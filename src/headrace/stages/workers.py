@@ -7,6 +7,7 @@ on a Dask cluster where one is configured.
 from __future__ import annotations
 
 import contextlib
+import gc
 import multiprocessing
 import os
 import signal
@@ -43,16 +44,20 @@ class Workers(contextlib.AbstractContextManager["Workers"]):
     """
 
     def __init__(self, settings: Settings) -> None:
-        self.settings, self._seconds, self._here = settings, 0.0, HERE_SECONDS
+        self.settings = settings
         self._works = not settings.dask_address
         self._helpers = min(settings.max_processes, processors()) - 1
-        self._pool: tuple[Executor, int] | None = None
-        self._awake: Future[bool] | None = None  # of a helper
+        self._begin_anew()
         self._block = contextlib.ExitStack()
 
     def __exit__(self, *error: Any) -> bool | None:
-        self._pool, self._awake, self._here = None, None, HERE_SECONDS
+        self._begin_anew()
         return self._block.__exit__(*error)
+
+    def _begin_anew(self) -> None:
+        self._pool: tuple[Executor, int] | None = None
+        self._awake: Future[bool] | None = None  # of a helper
+        self._seconds, self._here = 0.0, HERE_SECONDS
 
     def fork(self) -> None:
         """Fork the helpers now, if this process can be forked safely.
@@ -61,7 +66,13 @@ class Workers(contextlib.AbstractContextManager["Workers"]):
         """
         if self._works and self._helpers and children.can_fork():
             executor = self._block.enter_context(_processes(self._helpers, "fork"))
-            executor.submit(int)
+            try:
+                executor.submit(int)
+            except OSError:  # of too many processes; `shutdown` knows none of ours
+                for process in (executor._processes or {}).values():
+                    process.kill()
+                    process.join()
+                return
             self._pool, self._here = (executor, self._helpers), 0.0
 
     def spread(
@@ -88,13 +99,14 @@ class Workers(contextlib.AbstractContextManager["Workers"]):
         """
         waiting: deque[Future[R]] = deque()
         try:
-            last = len(tasks) if isinstance(tasks, Sized) else 0
-            for number, task in enumerate(tasks, start=1):
-                if number == last and self._works:  # another would begin it later
+            left = len(tasks) if isinstance(tasks, Sized) else 0
+            for task in tasks:
+                left -= 1
+                if not left and self._works:  # another would begin it later
                     waiting.append(self._do(work, task))
                 else:
                     waiting.append(self._begin(work, task, send, waiting))
-                del task  # it may be large
+                del task  # it may be large, and the next one is being made
                 while waiting and waiting[0].done():
                     yield waiting.popleft().result()
             while waiting:
@@ -194,7 +206,9 @@ def _cluster(settings: Settings) -> Iterator[tuple[Executor, int]]:
 
 
 @contextlib.contextmanager
-def _processes(count: int, how: Literal["fork", "spawn"]) -> Iterator[Executor]:
+def _processes(
+    count: int, how: Literal["fork", "spawn"]
+) -> Iterator[ProcessPoolExecutor]:
     """Processes of this machine."""
     context = multiprocessing.get_context(how)
     executor = ProcessPoolExecutor(count, context, live_with_parent)
@@ -220,7 +234,10 @@ def processors() -> int:
 def live_with_parent() -> None:
     """Leave Ctrl-C to the parent, and end when it does, however that ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a fork has the parent's
+    for number in (signal.SIGTERM, signal.SIGHUP):  # a fork has the parent's handlers
+        if callable(signal.getsignal(number)):
+            signal.signal(number, signal.SIG_DFL)
+    gc.enable()
     parent = multiprocessing.parent_process()
     if parent is not None:
         sentinel = parent.sentinel

@@ -72,9 +72,9 @@ def end_with_parent() -> None:
 
 
 def leave_signals() -> None:
-    """Leave Ctrl-C, SIGTERM and a closed terminal to the process that started this one.
+    """Ignore Ctrl-C, SIGTERM and a closed terminal.
 
-    What they reach together ends in that one's order: it ends this one.
+    They reach the process that started this one as well, which then ends this one.
     """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)

@@ -201,6 +201,34 @@ for _ in range(2):
         assert lines.split()[-1] != "False"
 
 
+def test_without_room_for_helpers_the_work_is_done_here(tmp_path: Path) -> None:
+    code = f"""
+import os, pathlib
+from headrace.settings import Settings
+from headrace.stages import workers
+workers.processors = lambda: 4
+fork, left = os.fork, [1]
+def refused():
+    if not left:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+    left.pop()
+    return fork()
+os.fork = refused
+with workers.Workers(Settings(project=pathlib.Path({str(tmp_path)!r}))) as several:
+    several.fork()
+    print(*several.spread(eval, [{PROCESS!r}] * 3), os.getpid())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert len(done.stdout.split()) == 4, done.stderr
+    assert len(set(done.stdout.split())) == 1
+
+
 def test_a_process_with_threads_is_not_forked(settings: Settings) -> None:
     ended = threading.Event()
     threading.Thread(target=ended.wait, daemon=True).start()
@@ -210,12 +238,13 @@ def test_a_process_with_threads_is_not_forked(settings: Settings) -> None:
     ended.set()
 
 
-@pytest.mark.parametrize("how", ["workers.HERE_SECONDS = 0", "several.fork()"])
+@pytest.mark.parametrize("how", ["None", "several.fork()"])
 def test_workers_end_when_their_parent_is_killed(tmp_path: Path, how: str) -> None:
     code = f"""
 import pathlib, sys
 from headrace.settings import Settings
 from headrace.stages import workers
+workers.HERE_SECONDS = 0
 workers.processors = lambda: 3
 if __name__ == "__main__":
     settings = Settings(project=pathlib.Path({str(tmp_path)!r}))
@@ -232,6 +261,11 @@ if __name__ == "__main__":
     with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None
         found = {int(parent.stdout.readline()), int(parent.stdout.readline())}
+        until = time.monotonic() + 60
+        while not (helpers := psutil.Process(parent.pid).children()):
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        found |= {helper.pid for helper in helpers}
         assert all(map(psutil.pid_exists, found))
         parent.send_signal(signal.SIGKILL)
     until = time.monotonic() + 600

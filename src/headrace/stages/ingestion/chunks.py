@@ -19,10 +19,10 @@ class Raw:
     """A chunk before it is decoded.
 
     Attributes:
-        path: of an Arrow file with ``label``, ``name``, ``group`` and ``item``, if its
-            rows are in a file.
-        chunk: if they are, without its rows; its items are none of an array, or of
-            encoded files.
+        path: of an Arrow file with ``label``, ``name``, ``group`` and ``item``.
+        chunk: with its rows, unless they are in the file; then its items are none of an
+            array, or of encoded files.
+        is_spilled: whether they are.
     """
 
     path: Path
@@ -61,11 +61,10 @@ def _binary(items: list[bytes]) -> pa.Array:
 
 
 def rows_of(raw: Raw) -> Chunk:
-    """The chunk with its rows; their file, if there is one, is deleted."""
+    """The chunk with its rows, of their file if there is one."""
     if not raw.is_spilled:
         return raw.chunk
     rows = read_table(raw.path)
-    raw.path.unlink()
     column = rows["item"].chunk(0)
     like = raw.chunk.items
     if isinstance(like, np.ndarray):

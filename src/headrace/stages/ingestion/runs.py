@@ -68,8 +68,8 @@ class Run:
     unlabelled: int = 0
 
     def has(self, shape: _Shape, module: Medium) -> bool:
-        """Whether all items have a label, and a shape or, but for padding, would."""
-        is_short = module.PADDED and self.shape < shape
+        """Whether all items have a label, and this shape or only lack padding."""
+        is_short = module.PADDED and self.shape[0] < shape[0]
         return (self.shape == shape or is_short) and not self.unlabelled
 
     def read(self) -> pa.Table:
@@ -224,6 +224,8 @@ def decode_to_runs(  # noqa: PLR0913
     for number, blocks in enumerate(_gathered(_counted(parts, decoded))):
         path = raw.path.with_suffix(f".{number}")
         decoded.add_run(path, _joined(blocks), medium, task, form.shape, changes)
+    if raw.is_spilled:  # not before: a cluster may begin a task again
+        raw.path.unlink()
     return decoded
 
 

@@ -53,7 +53,7 @@ class Watch:
         labels: a table of late labels, by path or URI; None: those of the data.
         label: its column of labels; None: ``label`` or ``true_label``.
         since: the earliest request of the log, with a time zone; None: any.
-        rows: of the window, the newest ones.
+        rows: of the window, the newest ones; of a log, different items.
         dry_run: whether nothing is kept for later windows, and no event follows.
         labels_anew: whether labels of earlier reports count no more.
         labels_may_come: whether a table of labels that is not there yet is noted, as on
@@ -105,10 +105,10 @@ def watch_window(
     repeats += batch.repeats
     labelled = _labelled(watch, version, batch, late, settings)
     new_labelled = known.others(labelled)
-    if late and not len(labelled):  # of a log, in which they may come to be
+    if late is not None and not len(labelled):  # of a log, in which they may come
         missing = f"{none_joined(late)} that {version} answered"
     notes = *batch.notes, *note_of_labels(labelled, new_labelled)
-    notes += (f"{missing}: the score is not measured",) if missing else ()
+    notes += (f"{missing}.",) if missing else ()
     batch = replace(batch, notes=notes)
     history = History(version, anchored)
     before = history.scores()[: 0 if watch.labels_anew else None]

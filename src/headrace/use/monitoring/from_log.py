@@ -32,7 +32,7 @@ from headrace.use.requests.reading import (
 LOG = "log"
 _SLACK = 4  # times the wanted rows are held before the oldest are dropped
 _LEAST_HELD = 8192
-_KEYS = ("request_id", "row", "item", "time", "outputs")
+_KEYS = ("request_id", "row", "item", "time", "outputs", "role")
 log = logging.getLogger("headrace")
 
 
@@ -54,7 +54,7 @@ def batch_from_log(
         settings: of the home with the log.
         since: the earliest time, with a time zone; None: any.
     """
-    newest, seen, repeats = list[pa.Table](), set[str](), 0
+    newest, seen, repeats = list[pa.Table](), set[str](), list[pa.Table]()
     asked = Asked(version.model, version.version, None, since)
     for tables in hours_backwards(asked, settings):
         if len(seen) >= most_rows:
@@ -62,13 +62,17 @@ def batch_from_log(
         table, again = _newest(tables, most_rows - len(seen), seen)
         newest.append(table)
         seen.update(table["item"].to_pylist())
-        repeats += again
+        repeats.append(again)
     table = (
         pa.concat_tables(newest[::-1], promote_options="default") if newest else None
     )
     if table is None or not len(table):
         return _empty(data)
-    batch = replace(_batch(table, data), repeats=repeats)
+    batch = _batch(table, data)
+    others = pa.concat_tables(repeats)
+    if len(seen) >= most_rows:  # what is before the window is none of it
+        others = others.filter(pc.field("time") >= table["time"][0])
+    batch = replace(batch, repeats=len(others))
     return _with_shadows(version, batch, settings) if len(batch) else batch
 
 
@@ -78,11 +82,14 @@ def labelled_from_log(
     labels: LateLabels,
     settings: Settings,
 ) -> Batch:
-    """All requests of a version in the log that have a label, by time."""
+    """All requests of a version in the log that have a label, by time.
+
+    What somebody tried by hand does not count.
+    """
     asked = Asked(version.model, version.version, columns=_KEYS)
     found = list[pa.Table]()
     keys = pa.array(labels.labels, pa.string())
-    for table in read_requests(asked, settings):
+    for table in map(_not_tried, read_requests(asked, settings)):
         if labels.key == "item":
             wanted = pc.is_in(table["item"], keys)
         else:
@@ -95,9 +102,13 @@ def labelled_from_log(
     return replace(batch, labels=labels.of(batch))
 
 
+def _not_tried(table: pa.Table) -> pa.Table:
+    return table.filter(pc.field("role") != "try")
+
+
 def _newest(
     tables: Iterator[pa.Table], most: int, seen: Collection[str]
-) -> tuple[pa.Table, int]:
+) -> tuple[pa.Table, pa.Table]:
     """The newest rows of tables by time, each item once, a bounded number at once.
 
     Args:
@@ -106,32 +117,34 @@ def _newest(
         seen: items that do not count.
 
     Returns:
-        the rows, and how many others were left out since their item is in a newer row.
+        the rows, and the times of others whose item is in a newer row.
     """
-    held, repeats = [SCHEMA.empty_table()], 0
-    for table in tables:
-        held.append(table.filter(pc.field("role") != "try"))
+    held, repeats = [SCHEMA.empty_table()], [SCHEMA.empty_table().select(["time"])]
+    for table in map(_not_tried, tables):
+        held.append(table)
         if sum(map(len, held)) > max(_SLACK * most, _LEAST_HELD):
             last, again = _last(held, most, seen)
-            held, repeats = [last], repeats + again
+            held = [last]
+            repeats.append(again)
     last, again = _last(held, most, seen)
-    return last, repeats + again
+    return last, pa.concat_tables([*repeats, again])
 
 
 def _last(
     tables: list[pa.Table], most: int, seen: Collection[str]
-) -> tuple[pa.Table, int]:
+) -> tuple[pa.Table, pa.Table]:
     table = pa.concat_tables(tables, promote_options="default").sort_by("time")
-    newest, repeats = dict[str, int](), 0
+    newest, repeats = dict[str, int](), list[int]()
     for place, item in reversed(list(enumerate(table["item"].to_pylist()))):
         if len(newest) == most:
             break
         if item in newest or item in seen:
-            repeats += 1
+            repeats.append(place)
         else:
             newest[item] = place
     places = pa.array(sorted(newest.values()), pa.int64())
-    return table.take(places).combine_chunks(), repeats
+    again = table.select(["time"]).take(pa.array(repeats, pa.int64()))
+    return table.take(places).combine_chunks(), again
 
 
 def _batch(table: pa.Table, data: DataDescription) -> Batch:

@@ -18,7 +18,7 @@ class WindowFacts(Record):
         first, last: times of the requests, ISO 8601, UTC; None for data.
         rows: rows that were read.
         items: different items among them, which were tested.
-        repeats: rows left out since their item is in an earlier row.
+        repeats: rows left out since their item is in another row.
         own: rows left out since the version knows their items: it learned from them, or
             they are in its reference.
         failed: items that could not be decoded.

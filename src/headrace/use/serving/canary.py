@@ -109,9 +109,11 @@ class CanaryWanted(NamedTuple):
         if not found:
             versions = ", ".join(f"{one}/{current[one]}" for one in chosen)
             because = "; ".join(f"{name} {why}" for name, why in unfit.items())
+            problem = f"There is no newer version than {versions}."
+            if because:
+                problem = f"No version after {versions} can be a canary: {because}."
             raise UsageError(
-                f"There is no newer version than {versions}"
-                f"{' that is fit for it: ' if because else ''}{because}.",
+                problem,
                 "Train one, or name a version: --canary MODEL/VERSION:5%.",
             )
         return found
@@ -236,7 +238,7 @@ class Canary:
 
     def __call__(self, answered: Answered) -> None:
         """Count an answer of the canary or of the champion."""
-        if answered.model != self.model or answered.role == "try":
+        if answered.model != self.model:
             return
         is_canary = answered.role == "canary"
         self.answered += is_canary

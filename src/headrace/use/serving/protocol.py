@@ -31,14 +31,7 @@ if TYPE_CHECKING:
 EXTENSIONS = ["binary_tensor_data"]
 BINARY = (b"content-type", b"application/octet-stream")
 HEADER_LENGTH = b"inference-header-content-length"
-# The last two are what curl and browsers say of JSON if nobody tells them.
-_MEDIA_TYPES = {
-    b"",
-    b"application/json",
-    b"application/octet-stream",
-    b"application/x-www-form-urlencoded",
-    b"text/plain",
-}
+_FILES = (b"image/", b"audio/", b"video/")
 
 
 class InferRequest:
@@ -73,7 +66,8 @@ def parse(
         HttpError: 415 for another media type, 400 for what is not of the protocol, 422
             for what is no item.
     """
-    if media_type.partition(b";")[0].strip().lower() not in _MEDIA_TYPES:
+    kind = media_type.partition(b";")[0].strip().lower()
+    if kind.startswith(_FILES) or kind.endswith((b"/xml", b"+xml")):
         seen = media_type[:100].decode("latin-1")
         raise HttpError(
             415, f"The Content-Type is {seen!r}; wanted is application/json."

@@ -153,9 +153,10 @@ class Models:
         self, request: Request, slot: Slot, version: int | None
     ) -> Reply:
         """Answer the plain route."""
-        served = _pick(slot, version, request)
-        media_type = request.headers.get(b"content-type", b"")
         show = request.query == _SHOW
+        pick = _named if show else _pick
+        served = pick(slot, version, request)
+        media_type = request.headers.get(b"content-type", b"")
         if request.query and not show:
             seen = request.query[:60].decode("latin-1")
             raise HttpError(400, f"The query is {seen!r}; show=input is known.")
@@ -171,10 +172,13 @@ class Models:
 
     async def _say(self, request: Request, slot: Slot, version: int | None) -> Reply:
         """Say a message."""
-        served = _pick(slot, version, request)
+        show = request.query == _SHOW
+        pick = _named if show else _pick
+        served = pick(slot, version, request)
         items = saying.questions_of(served, request.body)
         served, outputs = await _outputs(request, slot, served, items)
-        self._answered(request, served, items, outputs, version)
+        role: Role = "try" if show else served.role
+        self._answered(request, served, items, outputs, version, role=role)
         return saying.sound_reply(served, outputs)
 
     async def _infer(self, request: Request, slot: Slot, version: int | None) -> Reply:

@@ -110,7 +110,7 @@ def serve(
         scheme = "https" if tls else "http"
         port = listener.getsockname()[1]
         url = f"{scheme}://{local_host(options.host)}:{port}"
-        run(app, listener, tls, lambda: ready(description_of(slots, url, beside)))
+        run(app, listener, tls, lambda: ready(description_of(slots, url, observing)))
 
 
 def make_app(
@@ -196,9 +196,11 @@ def _doors_of(options: Options, settings: Settings) -> tuple[Doors, Tls | None]:
     return Doors(hosts, token), tls
 
 
-def description_of(slots: Sequence[Slot], url: str, beside: Beside) -> dict[str, Any]:
+def description_of(
+    slots: Sequence[Slot], url: str, observing: Observing
+) -> dict[str, Any]:
     """What ``headrace serve --json`` prints."""
-    shadow = beside.shadow
+    shadow, canaries = observing.shadow, [trial.canary for trial in observing.trials]
     models = [
         {
             "name": slot.model,
@@ -216,10 +218,7 @@ def description_of(slots: Sequence[Slot], url: str, beside: Beside) -> dict[str,
         "status": "serving",
         "url": url,
         "models": models,
-        "canaries": [
-            {"name": row.model, "version": row.version, "share": beside.share}
-            for row in beside.canaries
-        ],
+        "canaries": [{"name": one.model, **one.status()} for one in canaries],
         "shadow": shadow and {"name": shadow.model, "version": shadow.version},
         "memory_mb": _memory_bytes() // 2**20,
         "processes": processes,

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
+import pytest
 from tests.blobs import blobs
 
 from headrace.drift.windows import item_columns
@@ -60,12 +61,30 @@ def test_an_item_that_is_asked_all_the_time_hides_no_others(
     assert batch.repeats == 149
 
 
+@pytest.mark.parametrize("least", [0, 10_000])
+def test_repeated_items_before_the_window_are_none_of_it(
+    requests: Any, version: Version, watched: Settings, monkeypatch: Any, least: int
+) -> None:
+    monkeypatch.setattr(from_log, "_LEAST_HELD", least)
+    probes = np.repeat(images(1, 2), 100, axis=0)
+    requests.write(probes, START.replace(minute=0))
+    asked = requests.write(images(10, 3), START.replace(minute=40))
+    requests.write(images(10, 3)[:5], START.replace(minute=20))
+    batch = window(version, watched, rows=10)
+    assert batch.ids["request_id"].tolist() == asked
+    assert batch.repeats == 0
+    assert window(version, watched, rows=12).repeats == 104
+
+
 def test_what_is_tried_by_hand_does_not_count(
     requests: Any, version: Version, watched: Settings
 ) -> None:
-    requests.write(images(10, 1), START, role="try")
+    tried = requests.write(images(10, 1), START, role="try")
     asked = requests.write(images(4, 2), START)
     assert window(version, watched).ids["request_id"].tolist() == asked
+    late = LateLabels("labels.csv", "request_id", dict.fromkeys([*tried, *asked], "1"))
+    labelled = labelled_from_log(version, description_of(version), late, watched)
+    assert labelled.ids["request_id"].tolist() == asked
 
 
 def test_rows_before_a_time_are_left_out(

@@ -102,6 +102,8 @@ def test_observers_know_what_somebody_tries() -> None:
     site.models.observers.append(seen.append)
     assert site.ask("POST", f"{PATH}?show=input", bytes(16), RAW).status == 200
     assert [answered.role for answered in seen] == ["try"]
+    site.slots["toy"].choose = lambda _: pytest.fail("a canary is asked")
+    assert site.ask("POST", f"{PATH}?show=input", bytes(16), RAW).status == 200
 
 
 def test_another_version_may_be_chosen_by_the_id() -> None:

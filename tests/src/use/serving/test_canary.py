@@ -139,7 +139,7 @@ def test_without_a_name_it_is_fit_to_answer(ledger: Ledger) -> None:
     assert found("digits/5:5%", ledger) == ["digits/5"]
     current = {"digits": 4}
     why = "digits/5 failed by absolute; digits/6 is an experiment; digits/7 was not"
-    with pytest.raises(UsageError, match=f"than digits/4 that is fit for it: {why}"):
+    with pytest.raises(UsageError, match=f"after digits/4 can be a canary: {why}"):
         CanaryWanted.parse("5%").find(current, ledger)
 
 
@@ -149,7 +149,7 @@ def test_without_a_name_it_is_none_that_was_rolled_back(ledger: Ledger) -> None:
         now = ledger.sequence("digits")
         ledger.promote("digits", number, forced=True, expected_sequence=now, **who)
     ledger.rollback("digits", expected_sequence=ledger.sequence("digits"), **who)
-    with pytest.raises(UsageError, match=r"fit for it: digits/3 was rolled back"):
+    with pytest.raises(UsageError, match=r"a canary: digits/3 was rolled back"):
         found("digits:5%", ledger)
 
 
@@ -174,15 +174,6 @@ def test_it_gets_its_share(tmp_path: Path, share: float) -> None:
     assert [again.takes(i) for i in ids] == [
         a_canary(tmp_path, share).takes(i) for i in ids
     ]
-
-
-def test_what_somebody_tries_is_not_compared(tmp_path: Path) -> None:
-    canary = a_canary(tmp_path)
-    for number in range(2000):
-        name = f"r{number}"
-        if canary.takes(name):
-            canary(an_answer(name, seed=number, version=3, role="try"))
-    assert (canary.answered, canary.log_evidence) == (0, 0)
 
 
 def test_a_canary_that_answers_alike_goes_on(tmp_path: Path) -> None:

@@ -137,6 +137,7 @@ def test_the_one_output_is_named_once() -> None:
     [
         ("application/json; charset=utf-8", 200),
         ("application/x-www-form-urlencoded", 200),
+        ("application/vnd.kserve+json", 200),
         ("image/png", 415),
         ("text/xml", 415),
     ],

@@ -9,21 +9,25 @@ from typing import Any
 
 import psutil
 import pytest
-from tests.src.use.serving.conftest import IMAGE, a_row
+from tests.src.use.serving.conftest import IMAGE, Site, a_row, serving
 
 from headrace.models.engines import building, kept
 from headrace.settings import Settings
 from headrace.state.ledger import Ledger
 from headrace.use.serving.log_process import LogProcess, LogTask
 from headrace.use.serving.metrics import Metrics
-from headrace.use.serving.observing import Beside
+from headrace.use.serving.observing import Beside, Observing, Watch
 from headrace.use.serving.starting import (
     description_of,
     open_alone,
     process_metrics,
 )
 
-ALONE = Beside(None, [], 0.0)
+
+def observed(home: Path, beside: Beside) -> Observing:
+    settings = Settings(home=home, request_log_days=0)
+    toy = serving(IMAGE, version=2)
+    return Observing(beside, Watch(), settings, lambda _: toy.engine, lambda _: toy)
 
 
 def test_a_challenger_is_opened_by_its_own_process_and_waits_for_no_lock(
@@ -46,11 +50,12 @@ def test_a_challenger_is_opened_by_its_own_process_and_waits_for_no_lock(
 
 def test_the_memory_of_processes_beside_the_server_is_told(tmp_path: Path) -> None:
     metrics, logs = Metrics(), list[LogProcess]()
+    alone = observed(tmp_path, Beside(None, [], 0.0))
     metrics.sources.append(process_metrics)
     for name in ("one", "two"):
         task = LogTask(root=tmp_path / name, keep_days=1, with_inputs=False)
         logs.append(LogProcess(task))
-        held = description_of([], "http://here", ALONE)["processes"]
+        held = description_of([], "http://here", alone)["processes"]
         assert [one["name"] for one in held] == ["log_writer"] * len(logs)
     while min(psutil.Process(one.pid).memory_info().rss for one in logs) < 2**24:
         time.sleep(0.01)  # until Python has started
@@ -63,12 +68,24 @@ def test_the_memory_of_processes_beside_the_server_is_told(tmp_path: Path) -> No
     for one in logs:
         one.kill()
         one.end()
-    assert description_of([], "http://here", ALONE)["processes"] == []
+    assert description_of([], "http://here", alone)["processes"] == []
 
 
-def test_the_canary_and_the_shadow_are_named() -> None:
-    rows = [a_row("digits", number, IMAGE) for number in (2, 3)]
-    told = description_of([], "http://here", Beside(rows[1], rows[:1], 0.05))
-    assert told["canaries"] == [{"name": "digits", "version": 2, "share": 0.05}]
-    assert told["shadow"] == {"name": "digits", "version": 3}
-    assert description_of([], "http://here", ALONE)["shadow"] is None
+def test_the_canary_and_the_shadow_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [a_row("toy", number, IMAGE) for number in (2, 3)]
+    observing = observed(tmp_path, Beside(rows[1], rows[:1], 0.05))
+    (tmp_path / "canaries").mkdir()
+    for ended in (False, True):
+        site = Site(serving(IMAGE))
+        observing.trials.clear()
+        observing.start(site.models)
+        told = description_of([], "http://here", observing)
+        (canary,) = told["canaries"]
+        assert (canary["name"], canary["version"]) == ("toy", 2)
+        assert canary.get("share") == (None if ended else 0.05)
+        assert ("ended" in canary) is ended
+        assert told["shadow"] == {"name": "toy", "version": 3}
+        (tmp_path / "canaries" / "toy-2.json").write_text("{}")
+        observing.close()

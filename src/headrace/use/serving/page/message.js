@@ -35,7 +35,7 @@ export class MessageInput {
     this.leave();
     const { signal } = (this.#asking = new AbortController());
     try {
-      const reply = await post(this.model.name, "say", wish, signal);
+      const reply = await post(this.model.name, "say?show=input", wish, signal);
       const version = reply.headers.get("X-Model-Version");
       const request_id = reply.headers.get("X-Request-Id");
       const latency = performance.now() - started;
