@@ -65,13 +65,15 @@ class Workers(contextlib.AbstractContextManager["Workers"]):
         They import nothing again that is imported here, so that they can help at once.
         """
         if self._works and self._helpers and children.can_fork():
+            others = multiprocessing.active_children()
             executor = self._block.enter_context(_processes(self._helpers, "fork"))
             try:
                 executor.submit(int)
-            except OSError:  # of too many processes; `shutdown` knows none of ours
-                for process in (executor._processes or {}).values():
-                    process.kill()
-                    process.join()
+            except OSError:  # too many processes; `shutdown` would end none of ours
+                for process in multiprocessing.active_children():
+                    if process not in others:
+                        process.kill()
+                        process.join()
                 return
             self._pool, self._here = (executor, self._helpers), 0.0
 
@@ -206,9 +208,7 @@ def _cluster(settings: Settings) -> Iterator[tuple[Executor, int]]:
 
 
 @contextlib.contextmanager
-def _processes(
-    count: int, how: Literal["fork", "spawn"]
-) -> Iterator[ProcessPoolExecutor]:
+def _processes(count: int, how: Literal["fork", "spawn"]) -> Iterator[Executor]:
     """Processes of this machine."""
     context = multiprocessing.get_context(how)
     executor = ProcessPoolExecutor(count, context, live_with_parent)
