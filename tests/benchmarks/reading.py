@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from statistics import median
 from typing import Any
 
@@ -26,6 +27,7 @@ def ingest(bench: Bench) -> list[Row]:
 def _kind(bench: Bench, kind: str) -> Row:
     pipeline, rows, write = KINDS[kind]
     path = write(bench.place / kind, rows)
+    os.sync()  # else ingestion, which flushes what it writes, waits for this as well
     bench.say(f"ingest: {rows:,} {kind} made")
     files = [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
     megabytes = sum(file.stat().st_size for file in files) / 1e6
