@@ -1,7 +1,7 @@
 """What is done before a run's flow: early refusals, and imports while a server starts.
 
 Great Expectations is imported by a process of its own, on another core. It does the
-validation, and then draws pictures. Others help to decode.
+validation, and then draws pictures.
 """
 
 from __future__ import annotations
@@ -41,7 +41,9 @@ def check_early(run: Run) -> None:
 
 @contextmanager
 def preloaded(run: Run) -> Iterator[None]:
-    """Import what the stages with work to do need, and fork processes that help.
+    """Import what the stages with work to do need.
+
+    The process for the validation ends with the block.
 
     Raises:
         UsageError: the pipeline's own builder does not fit.
@@ -58,19 +60,27 @@ def preloaded(run: Run) -> Iterator[None]:
 
 
 @contextmanager
-def helped(run: Run) -> Iterator[None]:
-    """Fork the processes that decode and validate, if the run has data to look at.
+def validating(run: Run) -> Iterator[None]:
+    """Fork the process that validates and draws, which ends with the block."""
+    load = None if run.plan.last.contract else load_validation
+    if load is not None:
+        import pandas  # noqa: F401 (ingestion needs it, too)
+    with beside(load) as run.beside:
+        yield
 
-    They end with the block.
+
+@contextmanager
+def decoding(run: Run) -> Iterator[None]:
+    """Fork processes that help to decode, if there is something to ingest.
+
+    They end with the block. A run does without: its server and its libraries take the
+    other cores meanwhile.
     """
-    last = run.plan.last
-    if last.contract is None:
-        import pandas  # noqa: F401 (all of them need it)
-    with beside(None if last.contract else load_validation) as run.beside, run.workers:
-        if last.snapshot is None:
-            import headrace.stages.ingestion  # noqa: F401
+    if run.plan.last.snapshot is None:
+        import headrace.stages.ingestion  # noqa: F401
 
-            run.workers.fork()
+        run.workers.fork()
+    with run.workers:
         yield
 
 
@@ -95,7 +105,7 @@ def _loading(run: Run) -> Iterator[None]:
 
     load_jsonschema()
     import_mlflow()  # first: Great Expectations needs much of what it imports
-    with helped(run):
+    with validating(run):
         Tracking(run.plan.settings).experiment(run.spec.name)
         import headrace_flows.train  # noqa: F401
 

@@ -90,7 +90,7 @@ class Run:
         began_at: the number of the ledger's last entry when it began. The promotions
             of its version after that are its own.
         beside: does the validation, and draws.
-        workers: decode.
+        workers: help to decode.
     """
 
     snapshot: SnapshotRecord | None = None

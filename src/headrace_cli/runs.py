@@ -167,7 +167,7 @@ def _check_spec(spec: PipelineSpec, folder: Path) -> dict[str, Any]:
 def _check_data(spec: PipelineSpec, folder: Path, settings: Settings) -> dict[str, Any]:
     """Ingest and validate the data, with the cache of ``headrace run``."""
     from headrace.state.ledger.holding import heartbeat, wait_for_collection
-    from headrace_flows.preload import helped
+    from headrace_flows.preload import decoding, validating
     from headrace_flows.run import Run
     from headrace_flows.summary import summarise
 
@@ -175,7 +175,7 @@ def _check_data(spec: PipelineSpec, folder: Path, settings: Settings) -> dict[st
     run = Run(spec, folder, settings)
     alive = heartbeat(settings, f"check-{uuid.uuid4().hex}", spec.name)
     try:
-        with helped(run), alive:
+        with validating(run), decoding(run), alive:
             wait_for_collection(settings)
             status, reason = _check_contract(run)
     except Refusal as error:

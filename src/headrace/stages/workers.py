@@ -7,7 +7,6 @@ on a Dask cluster where one is configured.
 from __future__ import annotations
 
 import contextlib
-import gc
 import multiprocessing
 import os
 import signal
@@ -237,7 +236,6 @@ def live_with_parent() -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):  # a fork has the parent's handlers
         if callable(signal.getsignal(number)):
             signal.signal(number, signal.SIG_DFL)
-    gc.enable()
     parent = multiprocessing.parent_process()
     if parent is not None:
         sentinel = parent.sentinel
