@@ -17,6 +17,7 @@ from headrace.models import builder_names, check_arguments, find_builder
 from headrace.models.logged.serving_check import keep_spare
 from headrace.spec.files import read_readme
 from headrace.stages.beside import beside
+from headrace.stages.workers import Workers
 from headrace.state.tracking.connection import import_mlflow
 from headrace.use.checking import check_gates
 from headrace_flows.libraries import load_validation
@@ -70,18 +71,18 @@ def validating(run: Run) -> Iterator[None]:
 
 
 @contextmanager
-def decoding(run: Run) -> Iterator[None]:
+def decoding(run: Run) -> Iterator[Workers]:
     """Fork processes that help to decode, if there is something to ingest.
 
     They end with the block. A run does without: its server and its libraries take the
     other cores meanwhile.
     """
-    if run.plan.last.snapshot is None:
-        import headrace.stages.ingestion  # noqa: F401
+    with Workers(run.plan.settings) as workers:
+        if run.plan.last.snapshot is None:
+            import headrace.stages.ingestion  # noqa: F401
 
-        run.workers.fork()
-    with run.workers:
-        yield
+            workers.fork()
+        yield workers
 
 
 def _is_of_headrace(builder: str) -> bool:

@@ -33,7 +33,6 @@ from headrace.spec import PipelineSpec
 from headrace.spec.files import fields_of, fields_of_file
 from headrace.spec.law import name_by_changes
 from headrace.stages.beside import Beside
-from headrace.stages.workers import Workers
 from headrace.state.disk import disk_errors
 from headrace.state.ledger import Ledger
 from headrace.state.ledger.holding import (
@@ -90,7 +89,6 @@ class Run:
         began_at: the number of the ledger's last entry when it began. The promotions
             of its version after that are its own.
         beside: does the validation, and draws.
-        workers: help to decode.
     """
 
     snapshot: SnapshotRecord | None = None
@@ -126,7 +124,6 @@ class Run:
         self.reports: list[StageReport] = []
         self.repairs: list[Repair] = []
         self.beside = Beside()
-        self.workers = Workers(settings)
         self.started = time.perf_counter()
         self._lease = contextlib.ExitStack()
 

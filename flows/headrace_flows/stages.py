@@ -71,7 +71,7 @@ def ingest(run: Run) -> SnapshotRecord:
         key,
         lambda: ingestion.ingest(
             *(spec.data, spec.medium, plan.store, plan.settings, spec.task),
-            *(plan.corrections, plan.forgotten, run.workers),
+            *(plan.corrections, plan.forgotten),
         ),
     )
     emit_snapshot(run, record, before)

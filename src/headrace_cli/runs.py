@@ -24,6 +24,7 @@ from headrace_cli.summary import show_summary, show_warnings
 if TYPE_CHECKING:
     from headrace.settings import Settings
     from headrace.spec import PipelineSpec
+    from headrace.stages.workers import Workers
     from headrace.use.scoring import ScoringRecord
     from headrace_flows.run import Run
 
@@ -175,9 +176,9 @@ def _check_data(spec: PipelineSpec, folder: Path, settings: Settings) -> dict[st
     run = Run(spec, folder, settings)
     alive = heartbeat(settings, f"check-{uuid.uuid4().hex}", spec.name)
     try:
-        with validating(run), decoding(run), alive:
+        with validating(run), decoding(run) as workers, alive:
             wait_for_collection(settings)
-            status, reason = _check_contract(run)
+            status, reason = _check_contract(run, workers)
     except Refusal as error:
         status, reason = "refused", str(error)
     summary = summarise(run, status=status, reason=reason)
@@ -185,7 +186,7 @@ def _check_data(spec: PipelineSpec, folder: Path, settings: Settings) -> dict[st
     return {name: summary[name] for name in keep}
 
 
-def _check_contract(run: Run) -> tuple[str, str]:
+def _check_contract(run: Run, workers: Workers) -> tuple[str, str]:
     """Ingest and validate, unless the results are stored; raises Refusal."""
     from headrace.records import ContractRecord, SnapshotRecord
     from headrace.stages import ingestion, validation
@@ -193,7 +194,7 @@ def _check_contract(run: Run) -> tuple[str, str]:
     spec, plan = run.spec, run.plan
     key, data = plan.ingest(), (spec.data, spec.medium, plan.store, plan.settings)
     changes = plan.corrections, plan.forgotten
-    ingest = partial(ingestion.ingest, *data, spec.task, *changes, run.workers)
+    ingest = partial(ingestion.ingest, *data, spec.task, *changes, workers)
     snapshot = run.find(key, SnapshotRecord) or run.perform(key, ingest)
     key = plan.validate(snapshot)
     if run.find(key, ContractRecord) is None:

@@ -10,7 +10,7 @@ from headrace import __version__
 from headrace.errors import did_you_mean
 from headrace.explanations import why_not
 from headrace.use.serving import plain, protocol, saying
-from headrace.use.serving.answered import Answered, Observer, Role
+from headrace.use.serving.answered import Answered, Observer
 from headrace.use.serving.app import Request, Route, route, sane_id
 from headrace.use.serving.explaining import explain_answer
 from headrace.use.serving.generating import write_text
@@ -153,10 +153,9 @@ class Models:
         self, request: Request, slot: Slot, version: int | None
     ) -> Reply:
         """Answer the plain route."""
-        show = request.query == _SHOW
-        pick = _named if show else _pick
-        served = pick(slot, version, request)
+        served = _pick(slot, version, request)
         media_type = request.headers.get(b"content-type", b"")
+        show = request.query == _SHOW
         if request.query and not show:
             seen = request.query[:60].decode("latin-1")
             raise HttpError(400, f"The query is {seen!r}; show=input is known.")
@@ -166,19 +165,15 @@ class Models:
         html = served.reader.as_html(whole[0]) if show else None
         output = served.task.answers.join(outputs)
         body = plain.answer_body(served, request.id, output, html)
-        role: Role = "try" if show else served.role
-        self._answered(request, served, items, outputs, version, role=role)
+        self._answered(request, served, items, outputs, version)
         return Reply(200, [JSON, NO_SNIFF, served.version_header], body)
 
     async def _say(self, request: Request, slot: Slot, version: int | None) -> Reply:
         """Say a message."""
-        show = request.query == _SHOW
-        pick = _named if show else _pick
-        served = pick(slot, version, request)
+        served = _pick(slot, version, request)
         items = saying.questions_of(served, request.body)
         served, outputs = await _outputs(request, slot, served, items)
-        role: Role = "try" if show else served.role
-        self._answered(request, served, items, outputs, version, role=role)
+        self._answered(request, served, items, outputs, version)
         return saying.sound_reply(served, outputs)
 
     async def _infer(self, request: Request, slot: Slot, version: int | None) -> Reply:
@@ -194,7 +189,7 @@ class Models:
         request.id = given or request.id  # of the answer's header
         return reply
 
-    def _answered(  # noqa: PLR0913 (of `Answered`)
+    def _answered(
         self,
         request: Request,
         served: Served,
@@ -202,7 +197,6 @@ class Models:
         outputs: Outputs,
         named: int | None,
         given_id: str = "",
-        role: Role | None = None,
     ) -> None:
         """Count an answer, and let the observers know of it."""
         seconds = time.perf_counter() - request.began
@@ -214,7 +208,7 @@ class Models:
             time_us=time.time_ns() // 1000,
             model=served.model,
             version=served.version,
-            role=role or served.role,
+            role="try" if request.query == _SHOW else served.role,
             items=items,
             outputs=outputs,
             latency_ms=1000 * seconds,
@@ -274,13 +268,13 @@ class Models:
 
 def _pick(slot: Slot, version: int | None, request: Request) -> Served:
     """What answers a request: one reading of one reference."""
-    if version is not None:
+    if version is not None or request.query == _SHOW:
         return _named(slot, version, request)
     return _noted(slot.pick(request.id), request)
 
 
 def _named(slot: Slot, version: int | None, request: Request) -> Served:
-    """A version, or the champion: what asks about a model is no trial of a canary."""
+    """A version, or the champion: who asks about a model or tries it gets no canary."""
     served = slot.champion() if version is None else slot.versions.get(version)
     if served is None:  # it was replaced while the body arrived
         raise HttpError(404, f"Version {version} of {slot.model} is not loaded.")
