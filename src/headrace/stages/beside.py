@@ -102,7 +102,7 @@ def _serve(
     live_with_parent()
     if load is not None:
         load()
-    with contextlib.suppress(EOFError):
+    with contextlib.suppress(EOFError, OSError):  # the parent was killed
         while True:
             _answer(pipe, pipe.recv())
     os._exit(0)
