@@ -56,7 +56,7 @@ import numpy as np
 
 from headrace.errors import InputError, SpecError
 from headrace.media.arrow import as_binary, as_bytes
-from headrace.media.forms import Decoded, Expectation, Fitted, Problem, Size
+from headrace.media.forms import Decoded, Expectation, Fitted, Problem, Sizes
 from headrace.records import Form
 
 DTYPE = np.dtype(np.int16)
@@ -94,11 +94,12 @@ def decode_array(array, form, names, where, high=None):
 
 
 def sizes(files, form):
-    return [Size(2 * len(data), 2 * len(data)) for data in files]
+    counts = [2 * len(data) for data in files]
+    return Sizes.of(counts, counts)
 
 
 def decode_files(files, form):
-    return Decoded([_decoded(data, form.options["base"]) for data in files])
+    return Decoded.of([_decoded(data, form.options["base"]) for data in files])
 
 
 def _decoded(data, base):

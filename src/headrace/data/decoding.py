@@ -6,9 +6,8 @@ Training data and data to score are decoded in the same way.
 from __future__ import annotations
 
 import hashlib
-import itertools
 import math
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, cast
@@ -21,7 +20,7 @@ from headrace.data.sources.tables.tabular import UNREAD
 from headrace.errors import SourceError
 from headrace.media import Medium
 from headrace.media.chunks import Chunk, Source
-from headrace.media.forms import Payload, Problem, Size
+from headrace.media.forms import Payload, Problem, Sizes, bytes_of
 from headrace.records import Form
 from headrace.settings import Settings
 
@@ -89,12 +88,13 @@ class Block:
         """The items that are chosen, ``(n,)``."""
         if chosen.all():
             return self
-        return self.at(np.flatnonzero(chosen).tolist())
+        places = np.flatnonzero(chosen).tolist()
+        return self.at(places, self.payload[places])
 
-    def at(self, places: list[int]) -> Block:
-        """Some of the items, by their places."""
+    def at(self, places: list[int], payload: Payload) -> Block:
+        """Some of the rows, by their places, with the items that are given."""
         return Block(
-            self.payload[places],
+            payload,
             self.split,
             [self.labels[place] for place in places],
             [self.names[place] for place in places],
@@ -175,9 +175,9 @@ def decode_chunk(
         yield Part(len(payload), [_block(chunk, payload)], {}, scale, chunk.array)
         return
     sizes = module.sizes(chunk.items, form)
-    fitting = [size.item <= limits.item_bytes for size in sizes]
-    encoded = sum(map(len, itertools.compress(chunk.items, fitting)))
-    unpacked = sum(size.unpacked for size in itertools.compress(sizes, fitting))
+    fitting = sizes.item <= limits.item_bytes
+    encoded = int(bytes_of(chunk.items)[fitting].sum())
+    unpacked = int(sizes.unpacked[fitting].sum())
     check_media_ratio(where, unpacked, encoded, limits)
     # If a form is declared, larger items are rejected for their size anyway.
     limit = 0 if form.shape else limits.item_bytes
@@ -185,9 +185,13 @@ def decode_chunk(
     start, count = 0, _FILES_AT_FIRST
     while start < len(chunk.items):
         # A rejected row takes the bytes of the form when rows are sorted.
-        end = _end(sizes, start, min(count, max(1, PART_BYTES // of_form)))
-        rows = chunk.take(range(start, end))
-        yield (part := _decode_files(rows, sizes[start:end], module, form, limit))
+        some = slice(start, start + min(count, max(1, PART_BYTES // of_form)))
+        fit = np.count_nonzero(sizes.item[some].cumsum() <= PART_BYTES)
+        some = slice(start, end := start + max(1, int(fit)))
+        part = _decode_files(
+            chunk.cut(some), Sizes(*(of[some] for of in sizes)), module, form, limit
+        )
+        yield part
         start = end
         largest = max((block.payload[0].nbytes for block in part.blocks), default=1)
         # Small items, such as texts, are decoded faster in larger parts.
@@ -202,52 +206,35 @@ def _block(chunk: Chunk, payload: Payload) -> Block:
     return Block(payload, split, chunk.labels, chunk.names, groups, rows)
 
 
-def _end(sizes: list[Size], start: int, count: int) -> int:
-    """The end of a part of bounded size that begins at row ``start``."""
-    totals = itertools.accumulate(size.item for size in sizes[start : start + count])
-    return start + max(1, sum(total <= PART_BYTES for total in totals))
-
-
 def _decode_files(
-    chunk: Chunk, sizes: list[Size], module: Medium, form: Form, limit: int
+    chunk: Chunk, sizes: Sizes, module: Medium, form: Form, limit: int
 ) -> Part:
-    encoded = cast(list[bytes], chunk.items)
-    rows = _block(chunk, np.empty((len(encoded), 0), module.DTYPE))
+    files = cast(list[bytes], chunk.items)
+    rows = _block(chunk, np.empty((len(files), 0), module.DTYPE))
     problems = dict.fromkeys(chunk.unread, _UNREAD)
-    for row, size in enumerate(sizes):
-        if limit and size.item > limit and row not in problems:
-            reason = f"{size.item:,} bytes decoded; at most {limit:,} are taken "
-            reason += "(HEADRACE_MAX_ITEM_BYTES)"
-            problems[row] = Problem("too_large", reason)
-    fitting = [b"" if row in problems else data for row, data in enumerate(encoded)]
+    for row in np.flatnonzero(sizes.item > limit).tolist() if limit else ():
+        reason = f"{sizes.item[row]:,.0f} bytes decoded; at most {limit:,} are taken "
+        reason += "(HEADRACE_MAX_ITEM_BYTES)"
+        problems.setdefault(row, Problem("too_large", reason))
+    usable = [row for row in range(len(files)) if row not in problems]
+    fitting = [files[row] for row in usable]
     decoded = module.decode_files(fitting, form)
-    rejected = {}
-    shaped: dict[tuple[int, ...], dict[int, Payload]] = defaultdict(dict)
-    for row, item in enumerate(decoded.items):
-        problem = problems.get(row, item)
-        if isinstance(problem, Problem):
-            check, reason = problem.check, problem.reason
-            rejected[row] = rows.reject(row, check, reason, encoded[row])
-        else:
-            shaped[problem.shape][row] = problem
-    blocks = [
-        replace(rows.at(list(items)), payload=_stacked(list(items.values())))
-        for items in shaped.values()
-    ]
+    problems |= {usable[place]: why for place, why in decoded.problems.items()}
     return Part(
-        len(encoded),
-        blocks,
-        rejected,
+        len(files),
+        [
+            rows.at([usable[place] for place in stack.places], stack.payload)
+            for stack in decoded.stacks
+        ],
+        {
+            row: rows.reject(row, why.check, why.reason, files[row])
+            for row, why in sorted(problems.items())
+        },
         notes=decoded.notes,
-        encoded=sum(map(len, fitting)),
-        unpacked=sum(size.unpacked for row, size in enumerate(sizes) if fitting[row]),
+        encoded=int(bytes_of(fitting).sum()),
+        unpacked=int(sizes.unpacked[usable].sum()),
         positions=decoded.positions,
     )
-
-
-def _stacked(items: list[Payload]) -> Payload:
-    # A single large item is not copied.
-    return items[0][np.newaxis] if len(items) == 1 else np.stack(items)
 
 
 def fit(

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         Flags,
         Payload,
         Shape,
-        Size,
+        Sizes,
     )
     from headrace.records import DataDescription, Form
     from headrace.spec import DataSpec
@@ -108,7 +108,7 @@ class Medium(Protocol):
             SourceError: another shape, type or range, with the first row and value.
         """
 
-    def sizes(self, files: Sequence[bytes], form: Form) -> list[Size]:
+    def sizes(self, files: Sequence[bytes], form: Form) -> Sizes:
         """The size of each decoded item, by the header of its file."""
 
     def decode_files(self, files: Sequence[bytes], form: Form) -> Decoded:

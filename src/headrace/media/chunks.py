@@ -55,6 +55,18 @@ class Chunk:
     unread: Sequence[int] = ()
     not_whole: str = ""
 
+    def cut(self, span: slice) -> Chunk:
+        """Consecutive rows."""
+        start, end, _ = span.indices(len(self.names))
+        return replace(
+            self,
+            items=self.items[span],
+            labels=self.labels[span],
+            names=self.names[span],
+            groups=self.groups[span],
+            unread=[row - start for row in self.unread if start <= row < end],
+        )
+
     def take(self, rows: Sequence[int]) -> Chunk:
         """Some of its rows, by their places."""
         items, unread = self.items, set(self.unread)

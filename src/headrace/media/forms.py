@@ -29,16 +29,26 @@ class Problem:
     reason: str
 
 
-class Size(NamedTuple):
-    """The size of a decoded file, estimated from its header.
+class Sizes(NamedTuple):
+    """The sizes of decoded files, estimated from their headers; floats, as these lie.
 
     Attributes:
-        unpacked: bytes that the whole file decodes to.
-        item: at most the bytes of the item made from it.
+        unpacked: bytes that each whole file decodes to, ``(n,)``.
+        item: at most the bytes of the item made from it, ``(n,)``.
     """
 
-    unpacked: int
-    item: int
+    unpacked: npt.NDArray[np.float64]
+    item: npt.NDArray[np.float64]
+
+    @classmethod
+    def of(cls, unpacked: Sequence[int], item: Sequence[int]) -> Sizes:
+        """From whole numbers of any size."""
+        return cls(np.array(unpacked, float), np.array(item, float))
+
+
+def bytes_of(files: Sequence[bytes]) -> Counts:
+    """The bytes of each file, ``(n,)``."""
+    return np.fromiter(map(len, files), np.int64, len(files))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +68,66 @@ class Fitted:
     notes: Counter[str] = field(default_factory=Counter)
 
 
-@dataclass(frozen=True, slots=True)
-class Decoded:
-    """Decoded files.
+class Stack(NamedTuple):
+    """Items of one shape.
 
     Attributes:
-        items: one for each file, in order: an array of the medium's type, or a problem.
+        places: of their files, ascending.
+        payload: ``(n, *shape)``, of the medium's type.
+    """
+
+    places: list[int]
+    payload: Payload
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """Decoded files: each is in a stack, or has a problem.
+
+    Attributes:
+        stacks: one of each shape, in the order of their first files.
+        problems: by the places of the files, ascending.
         notes: counts of changes, such as ``read as GBK``.
         positions: number of files with the place where they were made; it is dropped.
     """
 
-    items: list[Payload | Problem]
+    stacks: list[Stack]
+    problems: dict[int, Problem]
     notes: Counter[str] = field(default_factory=Counter)
     positions: int = 0
+
+    @classmethod
+    def of(
+        cls,
+        items: Sequence[Payload | Problem],
+        notes: Counter[str] | None = None,
+        positions: int = 0,
+    ) -> Decoded:
+        """From one item or problem for each file, in order."""
+        shaped: dict[Shape, dict[int, Payload]] = {}
+        problems = {}
+        for place, item in enumerate(items):
+            if isinstance(item, Problem):
+                problems[place] = item
+            else:
+                shaped.setdefault(item.shape, {})[place] = item
+        stacks = [
+            Stack([*some], _stacked([*some.values()])) for some in shaped.values()
+        ]
+        return cls(stacks, problems, notes or Counter(), positions)
+
+    @property
+    def items(self) -> list[Payload | Problem]:
+        """One item or problem for each file, in order."""
+        items: dict[int, Payload | Problem] = dict(self.problems)
+        for stack in self.stacks:
+            items.update(zip(stack.places, stack.payload, strict=True))
+        return [items[place] for place in sorted(items)]
+
+
+def _stacked(items: list[Payload]) -> Payload:
+    # A single large item is not copied.
+    return items[0][np.newaxis] if len(items) == 1 else np.stack(items)
 
 
 @dataclass(frozen=True, slots=True)

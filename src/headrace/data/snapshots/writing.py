@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, astuple, dataclass, fields
@@ -35,7 +36,8 @@ from headrace.state.store import Store
 
 ROWS_PER_SHARD = 65_536
 BYTES_PER_SHARD = 64 * 2**20
-_ROW_GROUP = 8192
+_GROUP_ROWS = 8192
+_GROUP_BYTES = 8 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +69,14 @@ class WrittenShard(NamedTuple):
 
 def prefix_bits(rows: int, description: DataDescription) -> int:
     """How many bits of an item's sha256 decide on its shard."""
-    width = int(np.prod(description.shape)) * medium(description.medium).DTYPE.itemsize
+    width = _width(description)
     count = max(1, -(-rows // ROWS_PER_SHARD), -(-rows * width // BYTES_PER_SHARD))
     return min(16, (count - 1).bit_length())
+
+
+def _width(description: DataDescription) -> int:
+    """The bytes of an item."""
+    return math.prod(description.shape) * medium(description.medium).DTYPE.itemsize
 
 
 def sort_order(rows: pa.Table) -> npt.NDArray[np.int64]:
@@ -100,7 +107,7 @@ def write_shard(
         folder / name,
         compression="zstd",
         compression_level=1,
-        row_group_size=_ROW_GROUP,
+        row_group_size=max(1, min(_GROUP_ROWS, _GROUP_BYTES // _width(description))),
         use_dictionary=["split", "label", "group"],
         write_statistics=["item", "split", "label"],
     )

@@ -23,7 +23,7 @@ import numpy as np
 from headrace.media.audio import headers, samples, streams
 from headrace.media.audio.headers import Header, Unfit
 from headrace.media.chunks import Chunk
-from headrace.media.forms import Decoded, Payload, Size
+from headrace.media.forms import Decoded, Payload, Problem, Sizes
 from headrace.records import Form
 from headrace.signs import beginning
 
@@ -33,6 +33,8 @@ _FRAMES_AT_ONCE = 2**16
 _MARGIN = 2_048
 _THREADS = min(4, os.cpu_count() or 1)
 _FILES_PER_THREAD = 16
+# Handing shorter sounds to threads takes longer than decoding them.
+_THREADS_FROM_BYTES = 40 * 2**10
 # Floats beyond this are 16 bit samples that were not divided by 32,768.
 _LOUDEST = 4.0
 # The mean of channels of opposite sign has less than this share of their power.
@@ -66,26 +68,30 @@ def decode_files(files: Sequence[bytes], form: Form) -> Decoded:
     declared, a sound is padded to the next of a few lengths, and cut at the longest
     of them, 10 s. A file that cannot be decoded becomes a `Problem`.
     """
-    if len(files) < 2 * _FILES_PER_THREAD or _THREADS == 1:
-        return _decode_some(files, form)
+    are_short = sum(map(len, files)) < _THREADS_FROM_BYTES * len(files)
+    if are_short or len(files) < 2 * _FILES_PER_THREAD or _THREADS == 1:
+        return Decoded.of(*_decode_some(files, form))
     step = max(_FILES_PER_THREAD, -(-len(files) // (4 * _THREADS)))
     parts = [files[start : start + step] for start in range(0, len(files), step)]
     with ThreadPoolExecutor(max_workers=_THREADS) as pool:
         done = list(pool.map(lambda part: _decode_some(part, form), parts))
-    items = [item for part in done for item in part.items]
-    return Decoded(items, sum((part.notes for part in done), Counter()))
+    items, notes = zip(*done, strict=True)
+    return Decoded.of([*itertools.chain(*items)], sum(notes, Counter()))
 
 
-def _decode_some(files: Sequence[bytes], form: Form) -> Decoded:
-    decoded = Decoded([])
+def _decode_some(
+    files: Sequence[bytes], form: Form
+) -> tuple[list[Payload | Problem], Counter[str]]:
+    items: list[Payload | Problem] = []
+    notes: Counter[str] = Counter()
     for data in files:
         try:
             item, changes = _decode_file(data, form)
-            decoded.items.append(item)
-            decoded.notes.update(changes)
+            items.append(item)
+            notes.update(changes)
         except Unfit as unfit:
-            decoded.items.append(unfit.problem)
-    return decoded
+            items.append(unfit.problem)
+    return items, notes
 
 
 def _decode_file(data: bytes, form: Form) -> tuple[samples.Samples, list[str]]:
@@ -242,16 +248,17 @@ def _in_range(sound: Payload, notes: list[str]) -> Payload:
     return sound.astype(np.float32, copy=False)
 
 
-def sizes(files: Sequence[bytes], form: Form) -> list[Size]:
+def sizes(files: Sequence[bytes], form: Form) -> Sizes:
     """At most how many bytes each file decodes to, and each sound has."""
-    sizes, rate = [], form.sample_rate_hz
+    unpacked, items, rate = [], [], form.sample_rate_hz
     for frames, channels, own_rate in map(_length, files):
         count = samples.longest(form)
         if form.shape is None and own_rate:
             # Sounds are padded to one of a few lengths, each a third above the last.
             count = min(count, frames * rate // own_rate * 4 // 3 + rate // 50)
-        sizes.append(Size(frames * channels * _SAMPLE_BYTES, count * _SAMPLE_BYTES))
-    return sizes
+        unpacked.append(frames * channels * _SAMPLE_BYTES)
+        items.append(count * _SAMPLE_BYTES)
+    return Sizes.of(unpacked, items)
 
 
 def _length(data: bytes) -> tuple[int, int, int]:

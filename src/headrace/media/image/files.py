@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from headrace.media.forms import Decoded, Problem, Shape, Size
+from headrace.media.forms import Decoded, Problem, Shape, Sizes
 from headrace.media.image import metadata, pixels
 from headrace.records import Form
 from headrace.signs import beginning
@@ -72,7 +72,7 @@ def decode_files(files: Sequence[bytes], form: Form) -> Decoded:
                 items = list(pool.map(decode, files))
     notes = Counter(marks)
     positions = notes.pop(_POSITION, 0)
-    return Decoded(items, notes, positions)
+    return Decoded.of(items, notes, positions)
 
 
 def _decode_file(
@@ -187,9 +187,10 @@ def _pixels_of(image: Image) -> pixels.Pixels | Problem:
     return colours[..., :1] if pixels.is_grey(colours[np.newaxis])[0] else colours
 
 
-def sizes(files: Sequence[bytes], form: Form) -> list[Size]:
+def sizes(files: Sequence[bytes], form: Form) -> Sizes:
     """At most how many bytes each image has, decoded; 0 for unknown headers."""
-    return [Size(count, count) for count in map(_size, files)]
+    counts = list(map(_size, files))
+    return Sizes.of(counts, counts)
 
 
 def _size(data: bytes) -> int:

@@ -8,11 +8,10 @@ removes differences that may matter to a class (``①``, ``ﬁ``, full width).
 
 from __future__ import annotations
 
-import bisect
 import codecs
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,18 @@ import pyarrow as pa
 
 from headrace.errors import InputError, SourceError, SpecError
 from headrace.media.arrow import offsets_of
-from headrace.media.forms import Counts, Decoded, Fitted, Payload, Problem, Shape, Size
+from headrace.media.forms import (
+    Counts,
+    Decoded,
+    Fitted,
+    Flags,
+    Payload,
+    Problem,
+    Shape,
+    Sizes,
+    Stack,
+    bytes_of,
+)
 from headrace.media.text.personal import mask
 from headrace.records import DataDescription, Form
 from headrace.spec import DataSpec
@@ -69,11 +79,12 @@ def limit_of(form: Form) -> int:
     return form.shape[0] if form.shape else LONGEST
 
 
-def size_of(count: int, form: Form) -> int:
-    """The size of the array for a text of ``count`` bytes."""
+def _sizes_of(lengths: Counts, form: Form) -> Counts:
+    """The size of the array for each text, by its length in bytes, ``(n,)``."""
     if form.shape:
-        return form.shape[0]
-    return _SIZES[bisect.bisect_left(_SIZES, count)]
+        return np.full(len(lengths), form.shape[0])
+    sizes = np.array(_SIZES)
+    return sizes[np.searchsorted(sizes, np.minimum(lengths, LONGEST))]
 
 
 def usual_shape(shapes: Counter[Shape], form: Form) -> Shape:
@@ -239,16 +250,75 @@ def decode_files(files: Sequence[bytes], form: Form) -> Decoded:
     the personal data that the form names is masked.
     """
     notes: Counter[str] = Counter()
-    return Decoded([_decode(data, form, notes) for data in files], notes)
+    problems: dict[int, Problem] = {}
+    texts = list(files)
+    for row in np.flatnonzero(~_are_plain(files, form)).tolist():
+        text = _decode(texts[row], form, notes)
+        if isinstance(text, Problem):
+            problems[row] = text
+        else:
+            texts[row] = text
+    return Decoded(_padded(texts, problems, form), problems, notes)
 
 
-def sizes(files: Sequence[bytes], form: Form) -> list[Size]:
+def _are_plain(files: Sequence[bytes], form: Form) -> Flags:
+    """Which files are texts as they are to be, found without a look at each, ``(n,)``.
+
+    They are UTF-8 without a NUL or a carriage return, short enough, and begin and end
+    with a visible letter: of ASCII, or of U+4000 to U+9FFF, which is Chinese.
+    """
+    lengths = bytes_of(files)
+    plain = (lengths > 0) & (lengths <= limit_of(form))
+    joined = b"".join(files)
+    if form.mask or not plain.any() or not _is_utf_8(joined):
+        return np.zeros(len(files), bool)
+    data, ends = np.frombuffer(joined, np.uint8), np.cumsum(lengths)
+    odd = np.flatnonzero((data == 0) | (data == ord("\r")))
+    plain[np.searchsorted(ends, odd, "right")] = False
+    rows = np.flatnonzero(plain)
+    first, end = data[ends[rows] - lengths[rows]], ends[rows]
+    last, lead = data[end - 1], data[np.maximum(end - 3, 0)]
+    plain[rows] = _is_visible(first) | _is_lead(first)
+    plain[rows] &= _is_visible(last) | (_is_lead(lead) & (last >= 0x80) & (end > 2))
+    return plain
+
+
+def _is_utf_8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _is_visible(values: Texts) -> Flags:
+    return np.asarray((values > 0x20) & (values < 0x7F))
+
+
+def _is_lead(values: Texts) -> Flags:
+    """Whether bytes begin a character of U+4000 to U+9FFF."""
+    return np.asarray((values >= 0xE4) & (values <= 0xE9))
+
+
+def _padded(texts: Sequence[bytes], problems: Iterable[int], form: Form) -> list[Stack]:
+    """The texts that have no problem, in arrays that are padded with zeros."""
+    sizes = _sizes_of(bytes_of(texts), form)
+    sizes[list(problems)] = 0
+    stacks = []
+    for size in dict.fromkeys(sizes[sizes > 0].tolist()):
+        rows = np.flatnonzero(sizes == size).tolist()
+        padded = b"".join([texts[row].ljust(size, b"\0") for row in rows])
+        stacks.append(Stack(rows, np.frombuffer(padded, np.uint8).reshape(-1, size)))
+    return stacks
+
+
+def sizes(files: Sequence[bytes], form: Form) -> Sizes:
     """At most how many bytes each text has as padded UTF-8."""
-    limit = limit_of(form)
-    return [Size(len(data), size_of(min(2 * len(data), limit), form)) for data in files]
+    lengths = bytes_of(files)
+    return Sizes(lengths.astype(float), _sizes_of(2 * lengths, form).astype(float))
 
 
-def _decode(data: bytes, form: Form, notes: Counter[str]) -> Payload | Problem:
+def _decode(data: bytes, form: Form, notes: Counter[str]) -> bytes | Problem:
     if len(data) > BYTES_LIMIT:
         reason = f"{len(data):,} bytes; a text has at most {BYTES_LIMIT:,}"
         return Problem("too_large", reason)
@@ -270,8 +340,7 @@ def _decode(data: bytes, form: Form, notes: Counter[str]) -> Payload | Problem:
     if len(encoded) > limit:
         notes[note_of_cut(limit)] += 1
         encoded = cut(encoded, limit)
-    padded = encoded.ljust(size_of(len(encoded), form), b"\0")
-    return np.frombuffer(padded, np.uint8)
+    return encoded
 
 
 def as_utf_8(data: bytes) -> bytes:

@@ -140,12 +140,13 @@ class Reader:
     def _decoded(self, body: bytes) -> Payload:
         """The item in a file."""
         item_limit, ratio = self._limits
-        (size,) = self._medium.sizes([body], self._form)
-        is_bomb = size.unpacked > max(_FREE_BYTES, ratio * len(body))
-        if size.item > item_limit or is_bomb:
+        sizes = self._medium.sizes([body], self._form)
+        is_bomb = sizes.unpacked[0] > max(_FREE_BYTES, ratio * len(body))
+        if sizes.item[0] > item_limit or is_bomb:
+            largest = max(sizes.unpacked[0], sizes.item[0])
             raise HttpError(
                 422,
-                f"The item would have {max(size.unpacked, size.item):,} bytes, "
+                f"The item would have {largest:,.0f} bytes, "
                 f"decoded from {len(body):,}; at most {item_limit:,} are taken.",
             )
         (item,) = self._medium.decode_files([body], self._form).items

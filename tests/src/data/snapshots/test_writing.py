@@ -13,6 +13,7 @@ import pytest
 from tests.src.data.snapshots.conftest import (
     BAD,
     DESCRIPTION,
+    PIXELS,
     Write,
     read_items,
     some_items,
@@ -123,6 +124,16 @@ def test_many_rows_go_to_shards_by_hash(
     table = read_items(record)
     assert table.num_rows == 8
     assert table["item"].to_pylist() == sorted(some_items().sha())
+    assert len(read_split(record, "train")[0]) == 4
+
+
+def test_wide_items_are_written_some_at_a_time(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "_GROUP_BYTES", 3 * PIXELS[0].nbytes)
+    record = write(some_items())
+    (shard,) = Path(record.uri, "items").iterdir()
+    assert pq.ParquetFile(shard).num_row_groups == 3
     assert len(read_split(record, "train")[0]) == 4
 
 

@@ -333,16 +333,16 @@ def test_a_sound_keeps_no_more_than_its_header_says(kind, subtype, seconds):
     soundfile.write(buffer, sound, 8000, format=kind, subtype=subtype)
     data, form = buffer.getvalue(), Form(sample_rate_hz=16_000)
     (item,) = decode_files([data], form).items
-    (size,) = sizes([data], form)
-    assert item.nbytes <= size.item
+    (unpacked,), (size,) = sizes([data], form)
+    assert item.nbytes <= size
     if kind != "WAV":
-        assert size.unpacked >= sound.size
-    assert sizes([data], Form(sample_rate_hz=16_000, shape=(99,)))[0].item == 198
+        assert unpacked >= sound.size
+    assert sizes([data], Form(sample_rate_hz=16_000, shape=(99,))).item == [198]
 
 
 def test_what_is_no_sound_may_be_anything():
     form = Form(sample_rate_hz=8000)
-    assert {size.item for size in sizes([b"", b"OggS", b"fLaC"], form)} == {160_000}
+    assert {*sizes([b"", b"OggS", b"fLaC"], form).item} == {160_000}
 
 
 def test_a_problem_is_told_in_the_same_words_each_time():

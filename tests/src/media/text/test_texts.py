@@ -316,3 +316,40 @@ def test_personal_data_is_masked_before_a_text_is_cut():
 
     assert words == "Ask <EMAIL> or <"
     assert notes == {"masked email": 1, "masked phone": 1, "cut to 16 bytes": 1}
+
+
+PIECES = [
+    "a",
+    " ",
+    "\r",
+    "\n",
+    "\0",
+    "\ufeff",
+    "é",
+    "时",
+    "。",
+    "🙂",
+    "\u3000",
+    "\u200b",
+]
+
+
+@pytest.mark.parametrize("form", [{}, {"shape": (8,)}, {"mask": ("email",)}])
+def test_a_text_is_decoded_alike_alone_and_among_others(form):
+    random = np.random.default_rng(0)
+    lengths = random.integers(0, 5, 2000)
+    files = ["".join(random.choice(PIECES, n)).encode() for n in lengths]
+    files += [b"a" * 9000, b"\xe4", b"\xb8\xad a"]  # together, the last two are valid
+    b"".join(files).decode()
+
+    alone = [text.decode_files([data], Form(**form)) for data in files]
+
+    for damaged in ([], [b"\xff"]):  # makes each be looked at on its own
+        decoded = text.decode_files([*files, *damaged], Form(**form))
+        items = [*map(_comparable, decoded.items)]
+        assert items[: len(files)] == [_comparable(one.items[0]) for one in alone]
+        assert decoded.notes == sum((one.notes for one in alone), Counter())
+
+
+def _comparable(item):
+    return item if isinstance(item, Problem) else (item.shape, item.tobytes())

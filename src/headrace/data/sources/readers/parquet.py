@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace.data.sources.places.files import File
-from headrace.data.sources.places.trees import FileTree, ignored_files
+from headrace.data.sources.places.trees import FileTree, ignored_files, is_medium
 from headrace.data.sources.tables.parquet import ParquetTable, opened
 from headrace.data.sources.tables.parquet_pages import MAGIC
 from headrace.data.sources.tables.reading import Part, read_parts
@@ -62,7 +62,8 @@ def read(
         tables = {
             name: data.files[name]
             for name in data.files
-            if _is_parquet(name, data) and _has_items(data.files[name], settings)
+            if _is_parquet(name, data, source.reading.medium)
+            and _has_items(data.files[name], settings)
         }
         others = [name for name in data.files if name not in tables] if tables else []
         source.findings.extend(ignored_files(data.where, others))
@@ -72,10 +73,11 @@ def read(
     return _read_tables(tables, settings, source.reading)
 
 
-def _is_parquet(name: str, tree: FileTree) -> bool:
+def _is_parquet(name: str, tree: FileTree, medium: str) -> bool:
     if name.lower().endswith(".parquet"):
         return True
-    return "/" not in name and tree.files[name].head(len(MAGIC)) == MAGIC
+    may_be = "/" not in name and not is_medium(name, medium)
+    return may_be and tree.files[name].head(len(MAGIC)) == MAGIC
 
 
 def _read_tables(

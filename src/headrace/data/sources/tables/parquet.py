@@ -10,7 +10,7 @@ import contextlib
 import functools
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO, NamedTuple
 
 import numpy as np
@@ -89,6 +89,7 @@ class Opened:
     Attributes:
         stream: for the headers of its pages.
         table: for all else.
+        scanned: the pages of columns in row groups, as far as they were looked at.
     """
 
     file: File
@@ -96,6 +97,7 @@ class Opened:
     table: pq.ParquetFile
     settings: Settings
     footer: bytes
+    scanned: dict[tuple[int, int], Pages] = field(default_factory=dict)
 
     @functools.cached_property
     def chunks(self) -> list[list[Chunk]]:
@@ -155,6 +157,7 @@ class ParquetTable:
         self.findings: list[Finding] = []
         self._file = file
         self._settings = settings
+        self._scanned: dict[tuple[int, int], Pages] = {}
         with opened(file, settings) as parquet:
             self.schema = parquet.table.schema_arrow
             facts = parquet.table.metadata
@@ -167,7 +170,7 @@ class ParquetTable:
     def sample(self) -> pa.Table:
         """Its first rows, of the columns of text, numbers and truth values."""
         flat = [name for name, kind in self.kinds.items() if _is_flat(kind)]
-        with opened(self._file, self._settings) as parquet:
+        with self._opened() as parquet:
             table, facts = parquet.table, parquet.table.metadata
             sizes = [facts.row_group(n).num_rows for n in range(facts.num_row_groups)]
             firsts = [0, *itertools.accumulate(sizes)]
@@ -179,6 +182,12 @@ class ParquetTable:
         rows = min(map(len, columns))
         cut = [column.slice(0, rows) for column in columns]
         return pa.Table.from_arrays(cut, names=flat)
+
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[Opened]:
+        with opened(self._file, self._settings) as parquet:
+            parquet.scanned = self._scanned
+            yield parquet
 
     def _first_rows(
         self, parquet: Opened, name: str, groups: Sequence[int], limit: int
@@ -208,7 +217,7 @@ class ParquetTable:
             SourceError: the file is damaged or over the limits.
         """
         size = 0
-        with opened(self._file, self._settings) as parquet:
+        with self._opened() as parquet:
             table, fitting = parquet.table, rows_that_fit(parquet, columns)
             # A dictionary stores equal values once, so the size may be too small.
             count = at_once or min(ROWS_AT_ONCE, rows_at_once(self.row_bytes))
@@ -273,11 +282,15 @@ def _leaves(
 
 
 def _pages(opened: Opened, group: int, place: int) -> Pages:
+    if (group, place) in opened.scanned:
+        return opened.scanned[group, place]
     try:
         chunk = opened.chunks[group][place]
     except IndexError:
         raise PageError(f"row group {group} lacks its column {place}") from None
-    return scan(opened.stream, chunk, opened.settings.max_file_bytes)
+    pages = scan(opened.stream, chunk, opened.settings.max_file_bytes)
+    opened.scanned[group, place] = pages
+    return pages
 
 
 def _check_values(leaf: _Leaf, where: str, settings: Settings) -> None:
