@@ -119,9 +119,11 @@ class Bench:
             prefect.processes() if prefect else beside,
         )
 
-    def python(self, script: str, *arguments: str) -> Measured:
-        """Measure a script of this folder."""
-        command = [sys.executable, str(HERE / script), *arguments]
+    def python(
+        self, script: str, *arguments: str, limits: Sequence[str] = ()
+    ) -> Measured:
+        """Measure a script of this folder, perhaps under limits."""
+        command = [*limits, sys.executable, str(HERE / script), *arguments]
         return self.run(command, self.environment, [])
 
     def code(self, text: str) -> Measured:

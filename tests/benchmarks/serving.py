@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 import subprocess
 import sys
-import threading
 import time
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from statistics import median
@@ -18,10 +17,7 @@ from typing import Any
 import numpy as np
 import psutil
 
-from headrace.settings import Settings
-from headrace.state.ledger import Ledger
-
-from .bench import HERE, ROOT, Bench, Unavailable
+from .bench import HERE, Bench, Unavailable
 from .load import Load
 from .online import LOAD_CORE, SECONDS, Asked, Online, Server
 from .others import OTHERS
@@ -179,38 +175,37 @@ def _swaps(bench: Bench, online: Online) -> list[Row]:
     golden = bench.place / "golden.json"
     answers = {n: online.answer("digits", n) for n in (1, 2)}
     golden.write_text(json.dumps(answers))
+    amid, undisturbed = list[float](), list[float]()
+    statuses: Counter[str] = Counter()
     with online.serve("digits") as server:
-        calm = [_asked(server, online, str(golden)) for _ in range(2)]
-        before = server.process.memory_info().rss
-        load = _loading(server, online, str(golden))
-        deciding = threading.Thread(target=_decide_all, args=(online.home,))
-        deciding.start()
-        deciding.join()
-        for number in range(COMMANDS):
-            _command(bench, online.home, number)
-        seen = _ended(load)
-        grown = (server.process.memory_info().rss - before) / 1e6
-    failed = sum(n for status, n in seen["statuses"].items() if status != "200")
-    p99 = {
-        "amid swaps": seen["ms"]["p99"],
-        "undisturbed": max(one["ms"]["p99"] for one in calm),
-    }
+        for _ in range(bench.options.repeats):
+            calm = [_asked(server, online, str(golden)) for _ in range(2)]
+            undisturbed.append(max(one["ms"]["p99"] for one in calm))
+            before = server.process.memory_info().rss
+            load = _loading(server, online, str(golden))
+            _decide(bench, online.home)
+            seen = _ended(load)
+            grown = (server.process.memory_info().rss - before) / 1e6
+            amid.append(seen["ms"]["p99"])
+            statuses.update(seen["statuses"])
     return [
         Row(
             "serving",
             "failed or wrong answers amid swaps",
-            failed,
+            statuses.total() - statuses["200"],
             "",
             0,
-            parts={"answers": seen["statuses"]},
+            parts={"answers": dict(statuses)},
         ),
-        Row(
+        median_row(
             "serving",
             "p99 amid swaps ÷ undisturbed",
-            p99["amid swaps"] / p99["undisturbed"],
-            "",
-            1.2,
-            parts={"p99, ms": p99},
+            ratios(amid, undisturbed),
+            at_least=1.2,
+            parts={
+                "p99 amid swaps, ms": median(amid),
+                "p99 undisturbed, ms": median(undisturbed),
+            },
         ),
         Row("serving", "memory that swaps added", grown, "MB", 30),
     ]
@@ -282,32 +277,18 @@ def _ended(load: subprocess.Popen[str]) -> dict[str, Any]:
     return dict(json.loads(out))
 
 
-def _decide_all(home: Path) -> None:
-    """All decisions, by a thread that leaves both cores to the server and its load."""
-    idle = os.sched_param(0)
-    os.sched_setscheduler(threading.get_native_id(), os.SCHED_IDLE, idle)
-    ledger = Ledger(Settings(project=ROOT, home=home).database_url)
-    for number in range(SWAPS):
-        _decide(ledger, number)
-
-
-def _decide(ledger: Ledger, number: int) -> None:
-    """A promotion of version 1, or the rollback of it."""
-    how = {"who": "benchmark", "why": "a swap"}
-    sequence = ledger.sequence("digits")
-    if number % 2:
-        ledger.rollback("digits", expected_sequence=sequence, **how)
-    else:
-        ledger.promote("digits", 1, expected_sequence=sequence, forced=True, **how)
-
-
-def _command(bench: Bench, home: Path, number: int) -> None:
-    words = ["rollback", "digits", "--reason", "a swap", "--json"]
-    if number % 2 == 0:
-        words = ["promote", "digits", "1", "--force", "--reason", "a swap", "--json"]
-    # The command leads a session, and Linux shares a core out by session first.
+def _decide(bench: Bench, home: Path) -> None:
+    """Promotions and rollbacks that leave both cores to the server and its load."""
+    # What leads a session has a share of the cores: Linux shares out by session first.
     step_back = f'echo {NICENESS} > /proc/self/autogroup; exec nice -n {NICENESS} "$@"'
     polite = ("sh", "-c", step_back, "sh")
-    measured = bench.headrace(*words, home=home, limits=polite)
-    if measured.exit_code:
-        raise Unavailable(measured.stderr[-300:])
+    together = bench.python("deciding.py", str(home), str(SWAPS), limits=polite)
+    promote = ("promote", "digits", "1", "--force", "--reason", "a swap", "--json")
+    rollback = ("rollback", "digits", "--reason", "a swap", "--json")
+    apart = [
+        bench.headrace(*(rollback if number % 2 else promote), home=home, limits=polite)
+        for number in range(COMMANDS)
+    ]
+    for measured in (together, *apart):
+        if measured.exit_code:
+            raise Unavailable(measured.stderr[-300:])
