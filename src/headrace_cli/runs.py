@@ -154,6 +154,10 @@ def _check_spec(spec: PipelineSpec, folder: Path) -> dict[str, Any]:
     built = check_builder(spec, folder) + check_training(spec, folder)
     built += check_privacy(spec, folder)
     check_gates(spec)
+    if spec.deploy is not None:
+        from headrace_flows.deployments import check_parameters
+
+        check_parameters(spec, spec.deploy, folder)
     read_readme(spec, folder)  # refuses what is not UTF-8
     return {
         "pipeline": spec.name,

@@ -328,13 +328,19 @@ def test_other_flows_are_deployed_and_triggered_with_their_parameters(
             "[deploy.flows.tune]\nparameters = { folder = '/x' }",
             "no parameter 'folder'",
         ),
+        (
+            "[deploy.flows.tune]\nparameters = { trials = 'many' }",
+            "blobs: deploy.flows.tune.parameters.trials is 'many', which the flow",
+        ),
+        ("parameters = { register_only = 3 }", "deploy.parameters.register_only is 3"),
     ],
 )
-def test_a_flow_that_is_not_there_is_refused(
-    place: Home, table: str, reason: str
+@pytest.mark.parametrize("command", [("check", "blobs"), ("deploy",)])
+def test_a_flow_that_does_not_fit_is_refused(
+    place: Home, table: str, reason: str, command: tuple[str, ...]
 ) -> None:
     write(place.project, f"\n[deploy]\n{table}\n")
-    answer = place.headrace("deploy", "--json")
+    answer = place.headrace(*command, "--json")
     assert answer.exit_code == 2
     assert reason in answer.json["reason"]
 
