@@ -15,9 +15,10 @@ from headrace.settings import Settings
 from headrace.spec import load_spec
 from headrace.spec.law import read_law
 from headrace.state.store import Store, unpack_folder
-from headrace_flows.deployments import Wanted, find_flow, owner_tags
+from headrace_flows.deployments import Wanted, owner_tags
 from headrace_flows.events import resource_of
 from headrace_flows.lasting import end_runs, ensure_running, lasting_flows
+from headrace_flows.parameters import find_flow
 from headrace_ops.pools import ensure_pool
 
 _STRATEGY = {"wait": "ENQUEUE", "refuse": "CANCEL_NEW"}

@@ -6,20 +6,16 @@ import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_type_hints
-
-from pydantic import TypeAdapter, ValidationError
+from typing import Any
 
 from headrace import extensions
-from headrace.errors import SpecError
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
 from headrace.spec.tables import DeploySpec, FlowSpec
 from headrace.state.store import Store, pack_folder
 from headrace_flows.events import DRIFT, SNAPSHOT, ledger_tag
+from headrace_flows.parameters import OWN, check_parameters, find_flow
 from headrace_flows.places import absolute_places
-
-_OWN = ("pipeline", "folder")  # parameters that a deployment gives itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +94,7 @@ def wanted_of(
     tags = (*owner_tags(settings), f"pipeline:{spec.name}")
     digest = pack_folder(folder, Store(settings.store))
     given = spec.model_dump(mode="json"), f"sha256:{digest}"
-    own = dict(zip(_OWN, given, strict=True))
+    own = dict(zip(OWN, given, strict=True))
     wanted = []
     for flow, table in {"train": deploy, **deploy.flows}.items():
         found = find_flow(flow)
@@ -115,45 +111,3 @@ def wanted_of(
         table = FlowSpec(pool=deploy.train_pool)
         wanted.append(Wanted("fit", spec.name, about, table, tags))
     return wanted
-
-
-def check_parameters(spec: PipelineSpec, deploy: DeploySpec, folder: Path) -> None:
-    """Check the parameters that a pipeline sets, by the types of its flows.
-
-    Args:
-        spec: the pipeline.
-        deploy: its table ``[deploy]``.
-        folder: its folder.
-
-    Raises:
-        SpecError: a flow does not have one, or it does not fit.
-        UsageError: a place in one holds a credential.
-    """
-    for flow, table in {"train": deploy, **deploy.flows}.items():
-        if not table.parameters:  # Prefect takes a second to load
-            continue
-        found = find_flow(flow)
-        hints = get_type_hints(found.fn)
-        taken = [name for name in hints if name not in {*_OWN, "return"}]
-        for name, value in table.parameters.items():
-            if name not in taken:
-                raise SpecError(
-                    f"The flow {flow} has no parameter {name!r} for {spec.name} to "
-                    "set.",
-                    f"Its parameters are: {', '.join(taken) or 'none'}.",
-                )
-            try:
-                TypeAdapter(hints[name]).validate_python(value)
-            except ValidationError as error:
-                key = "parameters" if flow == "train" else f"flows.{flow}.parameters"
-                raise SpecError(
-                    f"{spec.name}: deploy.{key}.{name} is {value!r}, which the flow "
-                    f"{flow} does not take.",
-                    f"{error.errors()[0]['msg']}.",
-                ) from None
-        absolute_places(found, table.parameters, folder)
-
-
-def find_flow(name: str) -> Any:
-    """Prefect's flow object of a name, such as ``train``."""
-    return getattr(extensions.load("flows", name), name)

@@ -155,7 +155,7 @@ def _check_spec(spec: PipelineSpec, folder: Path) -> dict[str, Any]:
     built += check_privacy(spec, folder)
     check_gates(spec)
     if spec.deploy is not None:
-        from headrace_flows.deployments import check_parameters
+        from headrace_flows.parameters import check_parameters
 
         check_parameters(spec, spec.deploy, folder)
     read_readme(spec, folder)  # refuses what is not UTF-8
