@@ -52,7 +52,7 @@ class Metrics:
         self.sources: list[Source] = []
         self.faults = 0
         self._requests: dict[tuple[str, int, int], int] = {}
-        self._seconds: dict[str, _Histogram] = {}
+        self._seconds: dict[tuple[str, int], _Histogram] = {}
 
     def count(self, model: str, version: int, status: int) -> None:
         """Count a request.
@@ -65,11 +65,12 @@ class Metrics:
         key = model, version, status
         self._requests[key] = self._requests.get(key, 0) + 1
 
-    def time(self, model: str, seconds: float) -> None:
-        """Count the latency of an answer."""
-        histogram = self._seconds.get(model)
+    def time(self, model: str, version: int, seconds: float) -> None:
+        """Count the latency of an answer of a version."""
+        key = model, version
+        histogram = self._seconds.get(key)
         if histogram is None:
-            histogram = self._seconds[model] = _Histogram()
+            histogram = self._seconds[key] = _Histogram()
         histogram.counts[bisect.bisect_left(BUCKETS, seconds)] += 1
         histogram.total += seconds
 
@@ -103,13 +104,13 @@ class Metrics:
             f"# HELP {name} From the complete request to the answer.",
             f"# TYPE {name} histogram",
         ]
-        for model, histogram in sorted(self._seconds.items()):
-            count = 0
-            for bound, own in zip((*BUCKETS, "+Inf"), histogram.counts, strict=True):
-                count += own
-                labels = _labels({"model": model, "le": str(bound)})
+        for (model, version), histogram in sorted(self._seconds.items()):
+            count, own = 0, {"model": model, "version": str(version)}
+            for bound, more in zip((*BUCKETS, "+Inf"), histogram.counts, strict=True):
+                count += more
+                labels = _labels({**own, "le": str(bound)})
                 lines.append(f"{name}_bucket{labels} {count}")
-            labels = _labels({"model": model})
+            labels = _labels(own)
             lines.append(f"{name}_sum{labels} {histogram.total:.6f}")
             lines.append(f"{name}_count{labels} {count}")
         return lines

@@ -200,7 +200,7 @@ class Models:
     ) -> None:
         """Count an answer, and let the observers know of it."""
         seconds = time.perf_counter() - request.began
-        self._app.metrics.time(served.model, seconds)
+        self._app.metrics.time(served.model, served.version, seconds)
         if not self.observers:
             return
         answered = Answered(

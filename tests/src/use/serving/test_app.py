@@ -179,8 +179,8 @@ def test_metrics_count_requests_by_version_and_status() -> None:
         'headrace_requests_total{model="toy",version="2",status="422"} 1',
         'headrace_requests_total{model="",version="",status="404"} 1',
         "headrace_faults_total 0",
-        'headrace_request_seconds_bucket{model="toy",le="+Inf"} 2',
-        'headrace_request_seconds_count{model="toy"} 2',
+        'headrace_request_seconds_bucket{model="toy",version="2",le="+Inf"} 2',
+        'headrace_request_seconds_count{model="toy",version="2"} 2',
         'headrace_waiting{model="toy",version="1"} 0',
     ):
         assert line in lines, reply.body.decode()
