@@ -14,7 +14,7 @@ from headrace.spec import PipelineSpec
 from headrace.spec.tables import DeploySpec, FlowSpec
 from headrace.state.store import Store, pack_folder
 from headrace_flows.events import DRIFT, SNAPSHOT, ledger_tag
-from headrace_flows.parameters import OWN, check_parameters, find_flow
+from headrace_flows.parameters import check_parameters, find_flow
 from headrace_flows.places import absolute_places
 
 
@@ -93,8 +93,7 @@ def wanted_of(
     check_parameters(spec, deploy, folder)
     tags = (*owner_tags(settings), f"pipeline:{spec.name}")
     digest = pack_folder(folder, Store(settings.store))
-    given = spec.model_dump(mode="json"), f"sha256:{digest}"
-    own = dict(zip(OWN, given, strict=True))
+    own = {"pipeline": spec.model_dump(mode="json"), "folder": f"sha256:{digest}"}
     wanted = []
     for flow, table in {"train": deploy, **deploy.flows}.items():
         found = find_flow(flow)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, ValidationError, create_model
 
 from headrace import extensions
 from headrace.errors import SpecError
@@ -13,7 +14,8 @@ from headrace.spec import PipelineSpec
 from headrace.spec.tables import DeploySpec
 from headrace_flows.places import absolute_places
 
-OWN = ("pipeline", "folder")  # those that a deployment gives itself
+_OWN = ("pipeline", "folder")  # those that a deployment gives itself
+_NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
 def check_parameters(spec: PipelineSpec, deploy: DeploySpec, folder: Path) -> None:
@@ -25,32 +27,43 @@ def check_parameters(spec: PipelineSpec, deploy: DeploySpec, folder: Path) -> No
         folder: its folder.
 
     Raises:
-        SpecError: a flow does not have one, or it does not fit.
+        SpecError: a flow does not have one, or its value does not fit.
         UsageError: a place in one holds a credential.
     """
     for flow, table in {"train": deploy, **deploy.flows}.items():
         if not table.parameters:  # Prefect takes a second to load
             continue
         found = find_flow(flow)
-        hints = get_type_hints(found.fn)
-        taken = [name for name in hints if name not in {*OWN, "return"}]
-        for name, value in table.parameters.items():
+        every = inspect.signature(found.fn).parameters.values()
+        taken = [p.name for p in every if p.kind in _NAMED and p.name not in _OWN]
+        for name in table.parameters:
             if name not in taken:
                 raise SpecError(
                     f"The flow {flow} has no parameter {name!r} for {spec.name} to "
                     "set.",
                     f"Its parameters are: {', '.join(taken) or 'none'}.",
                 )
-            try:
-                TypeAdapter(hints[name]).validate_python(value)
-            except ValidationError as error:
+        absolute_places(found, table.parameters, folder)
+        hints = get_type_hints(found.fn, include_extras=True)
+        for name, value in table.parameters.items():
+            if problem := _problem(hints.get(name, Any), value):
                 key = "parameters" if flow == "train" else f"flows.{flow}.parameters"
                 raise SpecError(
                     f"{spec.name}: deploy.{key}.{name} is {value!r}, which the flow "
                     f"{flow} does not take.",
-                    f"{error.errors()[0]['msg']}.",
-                ) from None
-        absolute_places(found, table.parameters, folder)
+                    f"{problem}.",
+                )
+
+
+def _problem(hint: Any, value: Any) -> str:
+    """Why a value is none of a type; empty if it is one."""
+    config = ConfigDict(arbitrary_types_allowed=True)
+    typed = create_model("typed", __config__=config, value=(hint, ...))
+    try:
+        typed(value=value)
+    except ValidationError as error:
+        return str(error.errors()[0]["msg"])
+    return ""
 
 
 def find_flow(name: str) -> Any:

@@ -176,18 +176,19 @@ def _swaps(bench: Bench, online: Online) -> list[Row]:
     answers = {n: online.answer("digits", n) for n in (1, 2)}
     golden.write_text(json.dumps(answers))
     amid, undisturbed = list[float](), list[float]()
-    statuses: Counter[str] = Counter()
+    statuses, memory = Counter[str](), list[int]()
     with online.serve("digits") as server:
         for _ in range(bench.options.repeats):
             calm = [_asked(server, online, str(golden)) for _ in range(2)]
             undisturbed.append(max(one["ms"]["p99"] for one in calm))
-            before = server.process.memory_info().rss
+            memory.append(server.process.memory_info().rss)
             load = _loading(server, online, str(golden))
             _decide(bench, online.home)
             seen = _ended(load)
-            grown = (server.process.memory_info().rss - before) / 1e6
+            memory.append(server.process.memory_info().rss)
             amid.append(seen["ms"]["p99"])
             statuses.update(seen["statuses"])
+    grown = (max(memory) - memory[0]) / 1e6
     return [
         Row(
             "serving",
@@ -279,7 +280,7 @@ def _ended(load: subprocess.Popen[str]) -> dict[str, Any]:
 
 def _decide(bench: Bench, home: Path) -> None:
     """Promotions and rollbacks that leave both cores to the server and its load."""
-    # What leads a session has a share of the cores: Linux shares out by session first.
+    # A command leads a session, and Linux shares a core out by session first.
     step_back = f'echo {NICENESS} > /proc/self/autogroup; exec nice -n {NICENESS} "$@"'
     polite = ("sh", "-c", step_back, "sh")
     together = bench.python("deciding.py", str(home), str(SWAPS), limits=polite)

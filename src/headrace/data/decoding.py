@@ -9,7 +9,7 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import NamedTuple, cast
 
 import numpy as np
@@ -185,12 +185,11 @@ def decode_chunk(
     start, count = 0, _FILES_AT_FIRST
     while start < len(chunk.items):
         # A rejected row takes the bytes of the form when rows are sorted.
-        some = slice(start, start + min(count, max(1, PART_BYTES // of_form)))
-        fit = np.count_nonzero(sizes.item[some].cumsum() <= PART_BYTES)
-        some = slice(start, end := start + max(1, int(fit)))
-        part = _decode_files(
-            chunk.cut(some), Sizes(*(of[some] for of in sizes)), module, form, limit
-        )
+        most = start + min(count, max(1, PART_BYTES // of_form))
+        totals = sizes.item[start:most].cumsum()
+        end = start + max(1, int(np.count_nonzero(totals <= PART_BYTES)))
+        own = Sizes(*(of[start:end] for of in sizes))
+        part = _decode_files(chunk.cut(start, end), own, module, form, limit)
         yield part
         start = end
         largest = max((block.payload[0].nbytes for block in part.blocks), default=1)
@@ -251,7 +250,7 @@ def fit(
         block.rows[place]: block.reject(place, problem.check, problem.reason)
         for place in np.flatnonzero(~fitted.kept).tolist()
     }
-    fitting = replace(block.take(fitted.kept), payload=fitted.payload)
+    fitting = block.at(np.flatnonzero(fitted.kept).tolist(), fitted.payload)
     return fitting, rejected, fitted.notes
 
 

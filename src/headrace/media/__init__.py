@@ -109,10 +109,10 @@ class Medium(Protocol):
         """
 
     def sizes(self, files: Sequence[bytes], form: Form) -> Sizes:
-        """The size of each decoded item, by the header of its file."""
+        """The sizes of files and of their items, decoded, by the files' headers."""
 
     def decode_files(self, files: Sequence[bytes], form: Form) -> Decoded:
-        """Decode files; a file that cannot be decoded becomes a `Problem`."""
+        """Decode files, or none; one that cannot be decoded becomes a `Problem`."""
 
     def suggest(self, chunks: Iterable[Chunk]) -> dict[str, Any]:
         """Fields of ``[data]`` that suit the undecoded items, for `headrace new`."""

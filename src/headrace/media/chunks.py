@@ -55,9 +55,9 @@ class Chunk:
     unread: Sequence[int] = ()
     not_whole: str = ""
 
-    def cut(self, span: slice) -> Chunk:
-        """Consecutive rows."""
-        start, end, _ = span.indices(len(self.names))
+    def cut(self, start: int, end: int) -> Chunk:
+        """The rows from ``start`` to before ``end``."""
+        span = slice(start, end)
         return replace(
             self,
             items=self.items[span],

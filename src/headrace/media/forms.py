@@ -30,7 +30,9 @@ class Problem:
 
 
 class Sizes(NamedTuple):
-    """The sizes of decoded files, estimated from their headers; floats, as these lie.
+    """The sizes of decoded files, estimated from their headers.
+
+    They are floats, since a header may claim more than 64 bits hold.
 
     Attributes:
         unpacked: bytes that each whole file decodes to, ``(n,)``.
@@ -42,7 +44,7 @@ class Sizes(NamedTuple):
 
     @classmethod
     def of(cls, unpacked: Sequence[int], item: Sequence[int]) -> Sizes:
-        """From whole numbers of any size."""
+        """From whole numbers, also above 64 bits."""
         return cls(np.array(unpacked, float), np.array(item, float))
 
 
@@ -73,7 +75,7 @@ class Stack(NamedTuple):
 
     Attributes:
         places: of their files, ascending.
-        payload: ``(n, *shape)``, of the medium's type.
+        payload: ``(n, *shape)``, of the medium's type; perhaps read-only.
     """
 
     places: list[int]

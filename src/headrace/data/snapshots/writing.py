@@ -75,8 +75,10 @@ def prefix_bits(rows: int, description: DataDescription) -> int:
 
 
 def _width(description: DataDescription) -> int:
-    """The bytes of an item."""
-    return math.prod(description.shape) * medium(description.medium).DTYPE.itemsize
+    """The bytes of an item, at least 1."""
+    return max(
+        1, math.prod(description.shape) * medium(description.medium).DTYPE.itemsize
+    )
 
 
 def sort_order(rows: pa.Table) -> npt.NDArray[np.int64]:

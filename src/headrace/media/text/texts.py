@@ -46,6 +46,7 @@ _VISIBLE = re.compile(
     r"[^\s\x00-\x1f\x7f-\xa0\xad\u034f\u200b-\u200f\u2028-\u202e"
     r"\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0]"
 )
+_MANY = 16  # texts; a look at each of fewer is faster than one at all of them
 # The limit of a table's cell too.
 BYTES_LIMIT = 2**24
 _UTF_16 = {codecs.BOM_UTF16_LE: "UTF-16 LE", codecs.BOM_UTF16_BE: "UTF-16 BE"}
@@ -251,8 +252,12 @@ def decode_files(files: Sequence[bytes], form: Form) -> Decoded:
     """
     notes: Counter[str] = Counter()
     problems: dict[int, Problem] = {}
+    rows: Iterable[int]
     texts = list(files)
-    for row in np.flatnonzero(~_are_plain(files, form)).tolist():
+    rows = range(len(files))
+    if len(files) >= _MANY:
+        rows = np.flatnonzero(~_are_plain(files, form)).tolist()
+    for row in rows:
         text = _decode(texts[row], form, notes)
         if isinstance(text, Problem):
             problems[row] = text
@@ -264,22 +269,23 @@ def decode_files(files: Sequence[bytes], form: Form) -> Decoded:
 def _are_plain(files: Sequence[bytes], form: Form) -> Flags:
     """Which files are texts as they are to be, found without a look at each, ``(n,)``.
 
-    They are UTF-8 without a NUL or a carriage return, short enough, and begin and end
-    with a visible letter: of ASCII, or of U+4000 to U+9FFF, which is Chinese.
+    They are UTF-8 without a NUL or a carriage return, not longer than the form takes,
+    and begin and end with a visible character: of ASCII, or of U+4000 to U+9FFF, which
+    is Chinese.
     """
-    lengths = bytes_of(files)
-    plain = (lengths > 0) & (lengths <= limit_of(form))
-    joined = b"".join(files)
-    if form.mask or not plain.any() or not _is_utf_8(joined):
-        return np.zeros(len(files), bool)
-    data, ends = np.frombuffer(joined, np.uint8), np.cumsum(lengths)
-    odd = np.flatnonzero((data == 0) | (data == ord("\r")))
-    plain[np.searchsorted(ends, odd, "right")] = False
-    rows = np.flatnonzero(plain)
-    first, end = data[ends[rows] - lengths[rows]], ends[rows]
-    last, lead = data[end - 1], data[np.maximum(end - 3, 0)]
+    plain, lengths = np.zeros(len(files), bool), bytes_of(files)
+    rows = np.flatnonzero((lengths > 0) & (lengths <= limit_of(form)))
+    joined = b"".join([files[row] for row in rows.tolist()])
+    if form.mask or not joined or not _is_utf_8(joined):
+        return plain
+    data, ends = np.frombuffer(joined, np.uint8), np.cumsum(lengths[rows])
+    first, last = data[ends - lengths[rows]], data[ends - 1]
+    # Only a whole character of three bytes can begin there, as all is UTF-8.
+    is_chinese = _is_lead(data[np.maximum(ends - 3, 0)]) & (ends > 2)
     plain[rows] = _is_visible(first) | _is_lead(first)
-    plain[rows] &= _is_visible(last) | (_is_lead(lead) & (last >= 0x80) & (end > 2))
+    plain[rows] &= _is_visible(last) | is_chinese
+    odd = np.flatnonzero((data == 0) | (data == ord("\r")))
+    plain[rows[np.searchsorted(ends, odd, "right")]] = False
     return plain
 
 

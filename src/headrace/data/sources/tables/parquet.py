@@ -118,8 +118,15 @@ class Opened:
 
 
 @contextlib.contextmanager
-def opened(file: File, settings: Settings) -> Iterator[Opened]:
+def opened(
+    file: File,
+    settings: Settings,
+    scanned: dict[tuple[int, int], Pages] | None = None,
+) -> Iterator[Opened]:
     """Open a Parquet file.
+
+    Args:
+        scanned: what was looked at before, and takes what is from now on.
 
     Raises:
         SourceError: it is damaged, or has too many columns.
@@ -134,7 +141,8 @@ def opened(file: File, settings: Settings) -> Iterator[Opened]:
             # Pre-buffering would keep all that was read in memory.
             table = pq.ParquetFile(stream, buffer_size=_BUFFER_BYTES, pre_buffer=False)
             check_width(file.where, table.metadata.num_columns, settings.max_columns)
-            yield Opened(file, stream, table, settings, footer)
+            known = {} if scanned is None else scanned
+            yield Opened(file, stream, table, settings, footer, known)
         except (pa.ArrowException, OSError, UnicodeDecodeError, PageError) as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise
@@ -183,11 +191,8 @@ class ParquetTable:
         cut = [column.slice(0, rows) for column in columns]
         return pa.Table.from_arrays(cut, names=flat)
 
-    @contextlib.contextmanager
-    def _opened(self) -> Iterator[Opened]:
-        with opened(self._file, self._settings) as parquet:
-            parquet.scanned = self._scanned
-            yield parquet
+    def _opened(self) -> contextlib.AbstractContextManager[Opened]:
+        return opened(self._file, self._settings, self._scanned)
 
     def _first_rows(
         self, parquet: Opened, name: str, groups: Sequence[int], limit: int
