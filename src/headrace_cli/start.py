@@ -13,19 +13,14 @@ from headrace_cli.leaving import end_with, leave_at_once
 
 # Commands that import Keras or Prefect.
 _PREFORKED = {"backfill", "check", "reproduce", "run", "score", "tune"}
-_LIBRARIES = {
-    # Arrow's own asks for huge pages, for which the kernel may first have to make room.
-    "ARROW_DEFAULT_MEMORY_POOL": "system",
-    # pydantic would read the metadata of all packages: 8 ms.
-    "PYDANTIC_DISABLE_PLUGINS": "__all__",
-}
+# Of pydantic, which otherwise reads the metadata of all packages: 8 ms.
+_WITHOUT_PLUGINS = "PYDANTIC_DISABLE_PLUGINS", "__all__"
 
 
 def main() -> None:
     """Run the command line."""
     collect_seldom()
-    for name, value in _LIBRARIES.items():
-        os.environ.setdefault(name, value)
+    os.environ.setdefault(*_WITHOUT_PLUGINS)
     handle_signals()
     _open_streams()
     leave_at_once()
