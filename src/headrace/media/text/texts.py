@@ -252,9 +252,8 @@ def decode_files(files: Sequence[bytes], form: Form) -> Decoded:
     """
     notes: Counter[str] = Counter()
     problems: dict[int, Problem] = {}
-    rows: Iterable[int]
     texts = list(files)
-    rows = range(len(files))
+    rows: Iterable[int] = range(len(files))
     if len(files) >= _MANY:
         rows = np.flatnonzero(~_are_plain(files, form)).tolist()
     for row in rows:
