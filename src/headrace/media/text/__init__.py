@@ -18,6 +18,7 @@ from headrace.media.text.columns import (
     fingerprints,
     slice_columns,
 )
+from headrace.media.text.files import as_utf_8, decode_files, sizes
 from headrace.media.text.near import alike
 from headrace.media.text.pieces import absent, draw_map, pieces
 from headrace.media.text.shared import passages
@@ -26,15 +27,12 @@ from headrace.media.text.texts import (
     Texts,
     as_column,
     as_stored,
-    as_utf_8,
     check_input,
     decode_array,
-    decode_files,
     fit,
     form_of,
     from_column,
     raw,
-    sizes,
     usual_shape,
     variants,
 )

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from headrace.errors import SourceError
 from headrace.media.chunks import Chunk, Source, rows_at_once
-from headrace.media.text.texts import as_utf_8
+from headrace.media.text.files import as_utf_8
 
 
 def parted(chunks: Iterator[Chunk], separator: str, source: Source) -> Iterator[Chunk]:

@@ -20,7 +20,8 @@ import pyarrow.compute as pc
 
 from headrace.data.sources.places.files import File
 from headrace.data.sources.places.trees import FileTree, ignored_files, is_medium
-from headrace.data.sources.tables.parquet import ParquetTable, opened
+from headrace.data.sources.tables.parquet import ParquetTable
+from headrace.data.sources.tables.parquet_file import opened
 from headrace.data.sources.tables.parquet_pages import MAGIC
 from headrace.data.sources.tables.reading import Part, read_parts
 from headrace.data.sources.tables.roles import (

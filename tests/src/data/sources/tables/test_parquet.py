@@ -8,7 +8,11 @@ import pytest
 
 from headrace.data.sources.places.files import local_file
 from headrace.data.sources.tables import parquet
-from headrace.data.sources.tables.parquet import BATCH_BYTES, Opened, rows_that_fit
+from headrace.data.sources.tables.parquet_file import (
+    BATCH_BYTES,
+    Opened,
+    rows_that_fit,
+)
 from headrace.data.sources.tables.parquet_pages import (
     PageError,
     chunks_of,
@@ -39,7 +43,7 @@ def _fitting(path, table: pa.Table, column: str, **options) -> int:
     file = local_file(path, str(path), path.stat().st_size)
     with file.open() as stream:
         footer = read_footer(stream, file.size)
-        opened = Opened(file, stream, pq.ParquetFile(path), Settings(), footer)
+        opened = Opened(file, stream, pq.ParquetFile(path), Settings(), footer, {})
         return rows_that_fit(opened, [column])
 
 
@@ -119,7 +123,7 @@ def test_a_schema_of_too_many_columns_is_not_looked_at(tmp_path, monkeypatch):
 
 
 def test_a_value_that_is_too_large_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr("headrace.data.sources.tables.parquet.LINE_LIMIT", 99)
+    monkeypatch.setattr("headrace.data.sources.tables.parquet_file.LINE_LIMIT", 99)
     table = pa.table({"n": range(4), "text": ["a", "b", "c" * 100, "d"]})
     with pytest.raises(SourceError, match=r"column text in row group 1 has 100 bytes"):
         _fitting(tmp_path / "a.parquet", table, "text", row_group_size=2)
