@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from headrace.errors import DependencyError, Refusal
 from headrace.planning import Key, Plan
@@ -32,7 +32,6 @@ from headrace.settings import Settings
 from headrace.spec import PipelineSpec
 from headrace.spec.files import fields_of, fields_of_file
 from headrace.spec.law import name_by_changes
-from headrace.stages.beside import Beside
 from headrace.state.disk import disk_errors
 from headrace.state.ledger import Ledger
 from headrace.state.ledger.holding import (
@@ -43,6 +42,9 @@ from headrace.state.ledger.holding import (
 )
 from headrace.state.signing.configuration import check_keys
 from headrace.use.repair import Repair, mend
+
+if TYPE_CHECKING:
+    from headrace.stages.beside import Beside
 
 # Each stage, and the attribute of a run that has its result.
 STAGES = {
@@ -88,7 +90,6 @@ class Run:
         resumed_from: the checkpoint from which the training went on; empty if none.
         began_at: the number of the ledger's last entry when it began. The promotions
             of its version after that are its own.
-        beside: does the validation, and draws.
     """
 
     snapshot: SnapshotRecord | None = None
@@ -123,7 +124,6 @@ class Run:
         self.register_only = register_only
         self.reports: list[StageReport] = []
         self.repairs: list[Repair] = []
-        self.beside = Beside()
         self.started = time.perf_counter()
         self._lease = contextlib.ExitStack()
 
@@ -136,6 +136,13 @@ class Run:
     def overrides(self) -> tuple[str, ...]:
         """The fields of the law that it overrides."""
         return self.plan.law.overrides
+
+    @cached_property
+    def beside(self) -> Beside:
+        """Does the validation, and draws: this process, unless another is given."""
+        from headrace.stages.beside import Beside
+
+        return Beside()
 
     @cached_property
     def title(self) -> str:

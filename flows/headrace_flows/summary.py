@@ -100,6 +100,11 @@ def finished(run: Run) -> tuple[dict[str, Any], int] | None:
 
     None if a stage has work to do.
     """
+    with run.plan.ledger.reading_once():
+        return _finished(run)
+
+
+def _finished(run: Run) -> tuple[dict[str, Any], int] | None:
     last = find_finished(run.plan, register_only=run.register_only)
     if last is None:
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,32 +38,41 @@ def list_() -> None:
     ledger = pipelines.open_ledger() if has_ledger else None
     deployed = Deployments(settings.database_url).all() if has_ledger else {}
     began = _beginnings(settings) if has_ledger else {}
-    rows, folders = [], pipeline_names(settings)
-    models = ledger.models() if ledger else []
-    for name in sorted({*folders, *models}):
-        known = ledger if name in models else None
-        champion = known.champion(name) if known else None
-        versions = known.versions(name) if known else []
-        waits = known.waiting(name) if known else []
-        number = champion.version.version if champion else None
-        evidence = known.standing_evidence(name, number) if known and number else None
-        folder = folders.get(name)
-        row: dict[str, Any] = {
-            "name": name,
-            "champion": number,
-            **_result(champion.version if champion else None, evidence),
-            "since": champion.entry.when if champion else None,
-            "versions": len(versions),
-            "waiting": [w.model_dump(include={"version", "expires"}) for w in waits],
-            "last_run": _last_run(began.get(name), versions),
-            "schedule": pipelines.schedule_of(folder) if folder else None,
-            "deployed": f"train/{name}" in deployed,
-            "folder": str(folder) if folder else None,
-        }
-        rows.append(row)
+    folders = pipeline_names(settings)
+    with ledger.reading_once() if ledger else contextlib.nullcontext():
+        models = ledger.models() if ledger else []
+        rows = [
+            {
+                **_of_ledger(name, ledger if name in models else None, began.get(name)),
+                "schedule": pipelines.schedule_of(folders[name])
+                if name in folders
+                else None,
+                "deployed": f"train/{name}" in deployed,
+                "folder": str(folders[name]) if name in folders else None,
+            }
+            for name in sorted({*folders, *models})
+        ]
     home, notice = str(settings.home.absolute()), _nothing_here(settings)
     value = {"home": home, "pipelines": rows, "notice": notice}
     answer(value, lambda: _show_pipelines(value, settings))
+
+
+def _of_ledger(name: str, ledger: Ledger | None, began: float | None) -> dict[str, Any]:
+    """What the ledger says of a pipeline; without one, that there is nothing."""
+    champion = ledger.champion(name) if ledger else None
+    versions = ledger.versions(name) if ledger else []
+    waits = ledger.waiting(name) if ledger else []
+    number = champion.version.version if champion else None
+    evidence = ledger.standing_evidence(name, number) if ledger and number else None
+    return {
+        "name": name,
+        "champion": number,
+        **_result(champion.version if champion else None, evidence),
+        "since": champion.entry.when if champion else None,
+        "versions": len(versions),
+        "waiting": [w.model_dump(include={"version", "expires"}) for w in waits],
+        "last_run": _last_run(began, versions),
+    }
 
 
 def _beginnings(settings: Settings) -> dict[str, float]:

@@ -136,9 +136,10 @@ def mend(
     Raises:
         DependencyError: as above.
     """
-    champion, done = ledger.champion(model), []
-    leased = ledger if is_leased else None
-    at_stake = {v.version: v for v in ledger.versions(model)[-1:]}
+    with ledger.reading_once():
+        champion, newest = ledger.champion(model), ledger.versions(model)[-1:]
+    done, leased = [], ledger if is_leased else None
+    at_stake = {version.version: version for version in newest}
     if champion is not None:
         at_stake[champion.version.version] = champion.version
     for _, version in sorted(at_stake.items()):

@@ -24,6 +24,7 @@ def _fresh() -> Iterator[None]:
     caches: Any = (
         closure._module_path,
         closure._origin,
+        closure._own_modules,
         closure._place,
         closure._read,
         closure._version,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 
 from headrace.data.sources.places import uris as places
-from headrace.data.sources.recipes.definition import sources_of
 from headrace.data.sources.tables.suffixes import folder_of
 from headrace.settings import Settings
 
@@ -30,11 +29,20 @@ def source_identity(
     settings = settings or Settings()
     own = _identity(uri, settings)
     beside = [folder] if (folder := folder_of(uri, medium)) else []
-    named = [*sources_of(uri, settings), *beside]
+    named = [*_named_by(uri, settings), *beside]
     others = [_identity(other, settings) for other in named]
     if not others:
         return own
     return hashlib.sha256("\n".join([own, *others]).encode()).hexdigest()
+
+
+def _named_by(uri: str, settings: Settings) -> list[str]:
+    """What a recipe names; the code of recipes is loaded for them alone."""
+    if not uri.lower().endswith(".toml"):
+        return []
+    from headrace.data.sources.recipes.definition import sources_of
+
+    return sources_of(uri, settings)
 
 
 def _identity(uri: str, settings: Settings) -> str:

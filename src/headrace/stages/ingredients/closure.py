@@ -12,6 +12,7 @@ import ast
 import functools
 import hashlib
 import importlib.util
+import os
 import re
 import sys
 from collections.abc import Iterable
@@ -77,8 +78,25 @@ def code_state(roots: Iterable[str], files: Iterable[Path] = ()) -> dict[str, st
 @functools.cache
 def _module_path(name: str) -> Path | None:
     top, *rest = name.split(".")
-    root = ROOT if top == PACKAGE else _place(top)
+    if top == PACKAGE:
+        file = _own_modules().get(name)
+        return Path(file) if file else None
+    root = _place(top)
     return file_below(root, rest) if root else None
+
+
+@functools.cache
+def _own_modules() -> dict[str, str]:
+    """The files of Headrace's modules: to list them once is faster than to ask."""
+    found: dict[str, str] = {}
+    for folder, folders, files in os.walk(ROOT):
+        folders[:] = [name for name in folders if name != "__pycache__"]
+        package = PACKAGE + folder.removeprefix(str(ROOT)).replace(os.sep, ".")
+        for file in files:
+            if file.endswith(".py"):
+                name = f"{package}.{file[:-3]}".removesuffix(".__init__")
+                found.setdefault(name, os.path.join(folder, file))
+    return found
 
 
 @functools.cache

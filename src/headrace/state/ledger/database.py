@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterator, Set
 from pathlib import Path
@@ -63,6 +64,8 @@ def _no_answer(engine: sa.Engine, error: sa.exc.DBAPIError) -> DependencyError:
 class Database:
     """Opens a connection for each call, so threads and processes may share it.
 
+    Opening takes ten times as long as a query: `reading_once` opens one for many calls.
+
     Args:
         url: SQLAlchemy URL of a SQLite file or a PostgreSQL database.
         timeout_seconds: how long to wait for a lock or a connection.
@@ -80,6 +83,7 @@ class Database:
         self._timeout_seconds = timeout_seconds
         self._patience_seconds = patience_seconds
         self._guard = guard
+        self._kept = threading.local()
         self._engine = make_engine(url, timeout_seconds)
         self._is_sqlite = self._engine.dialect.name == "sqlite"
         self.name = self._engine.url.render_as_string(hide_password=True)
@@ -141,12 +145,39 @@ class Database:
                 self._guard(connection)
             yield Appender(connection, key_for(connection, self.name))
 
-    def reading(self) -> contextlib.AbstractContextManager[sa.Connection]:
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
         """A transaction that only reads."""
-        return self._transaction("BEGIN")
+        kept = getattr(self._kept, "connection", None)
+        if kept is None:
+            with self._transaction("BEGIN") as connection:
+                yield connection
+            return
+        try:
+            with self._translate_errors():
+                yield kept
+        except BaseException:
+            self._kept.connection = None  # it may be of no use after an error
+            raise
+
+    @contextlib.contextmanager
+    def reading_once(self) -> Iterator[None]:
+        """Have all that this thread reads in the block be one transaction.
+
+        It ends early if the thread writes, so that what it wrote is read.
+        """
+        with self.reading() as connection:
+            self._kept.connection = connection
+            try:
+                yield
+            finally:
+                self._kept.connection = None
 
     def writing(self) -> contextlib.AbstractContextManager[sa.Connection]:
         """A transaction that is committed at the end of the block."""
+        if (kept := getattr(self._kept, "connection", None)) is not None:
+            self._kept.connection = None
+            kept.rollback()
         return self._transaction("BEGIN IMMEDIATE")  # a later upgrade would not wait
 
     @contextlib.contextmanager

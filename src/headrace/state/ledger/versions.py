@@ -48,6 +48,10 @@ class Versions:
         guard, patience = (fence(lease), PATIENCE_SECONDS) if lease else (None, 0.0)
         self._database = Database(url, TIMEOUT_SECONDS, patience, guard)
 
+    def reading_once(self) -> contextlib.AbstractContextManager[None]:
+        """See `Database.reading_once`."""
+        return self._database.reading_once()
+
     def unsettled_since(self, pipeline: str) -> float | None:
         """When the oldest run began that was killed and not recovered yet.
 

@@ -16,6 +16,7 @@ from headrace.stages.ingredients.closure import code_state
 CACHES: Any = (
     closure._module_path,
     closure._origin,
+    closure._own_modules,
     closure._place,
     closure._read,
     closure._version,

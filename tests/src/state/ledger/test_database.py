@@ -7,6 +7,7 @@ import resource
 import sqlite3
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,54 @@ def test_sqlite_writes_ahead_and_enforces_foreign_keys(
     )
     with pytest.raises(sqlalchemy.exc.IntegrityError, match="FOREIGN KEY"):
         Database(url_of(tmp_path), 30.0).add(ENTRIES, entry)
+
+
+def numbers_of(ledger: Ledger) -> list[int]:
+    return [version.version for version in ledger.versions("digits")]
+
+
+def test_many_reads_can_be_one_transaction_over_one_connection(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(ledger, 1)
+    opened: list[str] = []
+    connect = Database._connect
+    monkeypatch.setattr(
+        Database, "_connect", lambda self: (opened.append(self.name), connect(self))[1]
+    )
+    with ledger.reading_once():
+        before = numbers_of(ledger)
+        fill(Ledger(url_of(tmp_path)), 2)  # as another process does
+        opened.clear()
+        assert numbers_of(ledger) == before == [1]
+        assert ledger.newest_version("digits").version == 1
+        assert not opened
+    assert numbers_of(ledger) == [1, 2]
+
+
+def test_what_is_written_among_such_reads_is_read(ledger: Ledger) -> None:
+    fill(ledger, 1)
+    with ledger.reading_once():
+        assert numbers_of(ledger) == [1]
+        fill(ledger, 2)
+        assert numbers_of(ledger) == [1, 2]
+
+
+def test_a_failed_read_does_not_disturb_those_after_it(ledger: Ledger) -> None:
+    fill(ledger, 1)
+    with ledger.reading_once():
+        with pytest.raises(HeadraceError, match="no such table"):
+            ledger._database.rows(sqlalchemy.select(sqlalchemy.text("1 FROM nowhere")))
+        assert numbers_of(ledger) == [1]
+
+
+def test_such_reads_are_those_of_one_thread(ledger: Ledger) -> None:
+    fill(ledger, 1)
+    with ledger.reading_once(), ThreadPoolExecutor(1) as other:
+        assert numbers_of(ledger) == [1]
+        other.submit(fill, ledger, 2).result()
+        assert other.submit(numbers_of, ledger).result() == [1, 2]
+        assert numbers_of(ledger) == [1]
 
 
 @pytest.fixture
