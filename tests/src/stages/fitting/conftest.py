@@ -107,13 +107,11 @@ def fit() -> Fits:
 
 @pytest.fixture
 def use_xla(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Have XLA compile the steps of small and short fits as well."""
+    """Have XLA compile the steps of short fits as well."""
 
     def use() -> None:
         execution = "headrace.stages.fitting.execution"
         monkeypatch.setattr(f"{execution}.LEAST_XLA_STEPS", 1)
-        monkeypatch.setattr(f"{execution}.LEAST_XLA_WEIGHTS", 1)
-        monkeypatch.setattr(f"{execution}.LEAST_XLA_UNITS", 8)
 
     monkeypatch.setitem(ARGUMENTS, "mlp", {"hidden": [8]})
     return use

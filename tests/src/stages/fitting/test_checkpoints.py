@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.anchoring import anchored_at
+from tests.src.stages.fitting.conftest import ARGUMENTS
 
 from headrace.errors import DependencyError
 from headrace.interrupts import interrupt_now
@@ -97,6 +98,7 @@ def test_a_fit_compiled_by_xla_goes_on_exactly(
     fit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, use_xla: Any
 ) -> None:
     use_xla()
+    monkeypatch.setitem(ARGUMENTS, "mlp", {"hidden": [8], "dropout": 0.3})
     unbroken, _ = fit("mlp", epochs=3)
     with monkeypatch.context() as patch:
         kill_after(patch, 7)

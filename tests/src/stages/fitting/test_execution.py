@@ -13,6 +13,7 @@ from headrace.backend import load_backend
 from headrace.spec import TrainingSpec
 from headrace.stages.fitting.execution import (
     LEAST_XLA_STEPS,
+    MOST_XLA_PRODUCTS,
     WINDOW_BYTES,
     Execution,
     plan_execution,
@@ -62,35 +63,40 @@ def test_large_items_come_in_fewer_steps_and_rows_at_a_time() -> None:
     assert plan(4096, 10_000, (512, 512, 3)).window_rows == 4096
 
 
-def _wide(*more: Any) -> list[Any]:
+def _dense(*more: Any) -> list[Any]:
     from keras import layers
 
     return [layers.Flatten(), layers.Dense(512), layers.Dense(512), *more]
 
 
-def test_a_cpu_compiles_long_trainings_of_wide_dense_networks_with_xla() -> None:
+def test_a_cpu_compiles_long_trainings_of_dense_networks_with_xla() -> None:
     from keras import layers
 
     long = 100 * LEAST_XLA_STEPS
-    wide = {"epochs": 1, "layers": _wide(layers.Dense(1), layers.Rescaling(2.0))}
-    assert plan(100, long, **wide).xla
-    assert not plan(100, long - 100, **wide).xla
-    assert plan(100, long // 2, **wide | {"epochs": 2}).xla
-    assert not plan(200, 2 * long, **wide).xla
-    assert not plan(100, long, **wide | {"loss": "losses:own"}).xla
-    assert not plan(100, long, **wide | {"privacy": {"epsilon": 3}}).xla
+    dense = {"epochs": 1, "layers": _dense(layers.Dropout(0.5), layers.Rescaling(2.0))}
+    assert plan(100, long, **dense).xla
+    assert not plan(100, long - 100, **dense).xla
+    assert plan(100, long // 2, **dense | {"epochs": 2}).xla
+    assert not plan(100, long, **dense | {"loss": "losses:own"}).xla
+    assert not plan(100, long, **dense | {"privacy": {"epsilon": 3}}).xla
+    assert plan(100, long, epochs=1, layers=[layers.Flatten(), layers.Dense(8)]).xla
     for other in (
-        [layers.Flatten(), layers.Dense(10_000)],
-        _wide(layers.Dense(100), layers.Dense(10)),
-        _wide(layers.Dropout(0.5)),
-        _wide(layers.Dense(10, activation=lambda x: x)),
-        [layers.Conv2D(8, 3), *_wide()],
+        _dense(layers.Dense(10, activation=lambda x: x)),
+        [layers.Conv2D(8, 3), *_dense()],
     ):
         assert not plan(100, long, epochs=1, layers=other).xla
 
 
+def test_xla_compiles_no_large_steps() -> None:
+    weights = 784 * 512 + 512 + 512 * 512 + 512
+    most = MOST_XLA_PRODUCTS // weights
+    for rows, gains in ((most, True), (most + 1, False)):
+        long = rows * LEAST_XLA_STEPS
+        assert plan(rows, long, epochs=1, layers=_dense()).xla is gains
+
+
 def test_a_training_is_made_again_as_it_was_compiled() -> None:
-    planned = plan(100, 100 * LEAST_XLA_STEPS, epochs=1, layers=_wide())
+    planned = plan(100, 100 * LEAST_XLA_STEPS, epochs=1, layers=_dense())
     then = asdict(planned)
     assert planned.repeating({}) == planned
     assert planned.repeating(then) == planned

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.src.stages.fitting.conftest import recipe
+from tests.src.stages.fitting.conftest import ARGUMENTS, recipe
 
 from headrace import models
 from headrace.backend import load_backend
@@ -52,6 +52,31 @@ def test_xla_gives_the_same_weights_but_for_rounding(
     compiled, _ = fit("mlp", optimizer=optimizer)
     assert (plain.execution.xla, compiled.execution.xla) == (False, True)
     for one, other in zip(plain.model.weights, compiled.model.weights, strict=True):
+        np.testing.assert_allclose(np.asarray(one), np.asarray(other), atol=1e-5)
+
+
+def test_how_many_steps_are_one_program_of_xla_changes_nothing(
+    fit: Any, use_xla: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_xla()
+    monkeypatch.setitem(ARGUMENTS, "mlp", {"hidden": [8], "dropout": 0.3})
+    plain, _ = fit("mlp")
+    assert plain.execution.xla
+    assert plain.execution.steps_per_execution > 3
+    for steps in (1, 3):
+        monkeypatch.setattr("headrace.stages.fitting.execution.STEPS_PER_CALL", steps)
+        assert fit("mlp")[0].weights_digest == plain.weights_digest
+
+
+def test_preprocessing_that_xla_may_not_compile_stays_outside_of_it(
+    fit: Any, use_xla: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_xla()
+    within, _ = fit("mlp")
+    monkeypatch.setattr("headrace.stages.fitting.steps.compiles", lambda _: False)
+    outside, _ = fit("mlp")
+    assert outside.execution.xla
+    for one, other in zip(within.model.weights, outside.model.weights, strict=True):
         np.testing.assert_allclose(np.asarray(one), np.asarray(other), atol=1e-5)
 
 
