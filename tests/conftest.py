@@ -7,6 +7,7 @@ import importlib
 import logging
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -30,6 +31,10 @@ from headrace import extensions
 from headrace.data.sources.readers import readers
 from headrace.settings import Settings
 from headrace.state import children
+
+# In the background of a shell, SIGINT is ignored, by the processes of tests as well.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Whole runs, as a user or an attacker starts them.
 _SYSTEM = {"attacks", "faults", "flows"}

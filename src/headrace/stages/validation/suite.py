@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headrace.errors import SpecError, did_you_mean
-from headrace.imports import load_jsonschema
+from headrace.imports import hidden, load_jsonschema
 from headrace.stages.validation import docs
 from headrace.stages.validation.checks import (
     COLUMN_KEYS,
@@ -56,6 +56,12 @@ _RESULT_FORMAT = {
     "include_unexpected_rows": False,
     "return_unexpected_index_query": False,
 }
+# Clients of databases and clouds, which Great Expectations imports where they are
+# installed. Validation is in memory.
+_CLIENTS = (
+    *("azure", "boto3", "botocore", "google.cloud", "psycopg2", "pyspark"),
+    *("snowflake", "trino"),
+)
 # The context is global in Great Expectations.
 _ONE_AT_A_TIME = threading.Lock()
 
@@ -86,7 +92,8 @@ def load() -> None:
     later = _Later()
     sys.meta_path.insert(0, later)
     try:
-        import great_expectations  # noqa: F401
+        with hidden(_CLIENTS):
+            import great_expectations  # noqa: F401
     finally:
         sys.meta_path.remove(later)
 

@@ -1,5 +1,7 @@
 """Checks are put to no more than they name; an answer to nothing never passes."""
 
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -47,6 +49,17 @@ def ask(table: pd.DataFrame | FrameTable, name: str, **arguments: Any) -> Outcom
     with suite.session("pets", "0" * 64) as session:
         (outcome,) = session.run("items", table, [check])
     return outcome
+
+
+def test_the_clients_of_clouds_are_not_loaded_and_can_be_later() -> None:
+    code = (
+        "import sys\n"
+        "from headrace.stages.validation import suite\n"
+        "suite.load()\n"
+        "assert not {'boto3', 'botocore', 'psycopg2'} & set(sys.modules)\n"
+        "import boto3, psycopg2\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
