@@ -13,7 +13,7 @@ from typing import Any
 
 @contextlib.contextmanager
 def hidden(names: Iterable[str]) -> Iterator[None]:
-    """Make modules that are not imported yet appear to be missing."""
+    """Make modules that are not imported yet appear to be missing, to all threads."""
     absent = [name for name in names if name not in sys.modules]
     for name in absent:
         sys.modules[name] = None  # type: ignore[assignment]
@@ -21,7 +21,7 @@ def hidden(names: Iterable[str]) -> Iterator[None]:
         yield
     finally:
         for name in absent:
-            del sys.modules[name]
+            sys.modules.pop(name, None)
 
 
 def put_off(name: str) -> None:

@@ -44,13 +44,12 @@ def list_() -> None:
         rows = [
             {
                 **_of_ledger(name, ledger if name in models else None, began.get(name)),
-                "schedule": pipelines.schedule_of(folders[name])
-                if name in folders
-                else None,
+                "schedule": pipelines.schedule_of(folder) if folder else None,
                 "deployed": f"train/{name}" in deployed,
-                "folder": str(folders[name]) if name in folders else None,
+                "folder": str(folder) if folder else None,
             }
             for name in sorted({*folders, *models})
+            for folder in [folders.get(name)]
         ]
     home, notice = str(settings.home.absolute()), _nothing_here(settings)
     value = {"home": home, "pipelines": rows, "notice": notice}

@@ -214,19 +214,18 @@ def _gains_by_xla(network: Any, batch_size: int) -> bool:
 
     On a CPU, XLA makes a step of 128 rows take 0.6 of its time with two layers of 64 to
     256 units, 0.8 with 512 and 0.9 with 1,024; one of 512 rows with 512 units takes as
-    long. Convolutions are slower with it. What is not Keras's own may not compile.
+    long. Convolutions are slower with it.
     """
-    layers = network._flatten_layers()
-    parts = [*map(type, layers), *(getattr(x, "activation", None) for x in layers)]
-    is_of_keras = all(x is None or x.__module__.startswith("keras.") for x in parts)
     is_small = network.count_params() * batch_size <= MOST_XLA_PRODUCTS
-    return is_of_keras and is_small and compiles(network)
+    return is_small and compiles(network)
 
 
 def compiles(model: Any) -> bool:
-    """Whether XLA surely compiles the layers of a model, or of none."""
-    layers = model._flatten_layers() if model is not None else ()
-    return {type(layer).__name__ for layer in layers} <= _SUITED_TO_XLA
+    """Whether a model has only layers of Keras that XLA compiles; True without one."""
+    layers = model._flatten_layers() if model is not None else []
+    parts = [*map(type, layers), *(getattr(x, "activation", None) for x in layers)]
+    is_of_keras = all(x is None or x.__module__.startswith("keras.") for x in parts)
+    return is_of_keras and {type(layer).__name__ for layer in layers} <= _SUITED_TO_XLA
 
 
 def plan_execution(

@@ -87,7 +87,7 @@ def _module_path(name: str) -> Path | None:
 
 @functools.cache
 def _own_modules() -> dict[str, str]:
-    """The files of Headrace's modules: to list them once is faster than to ask."""
+    """The files of Headrace's modules; listing all is faster than finding each."""
     found: dict[str, str] = {}
     for folder, folders, files in os.walk(ROOT):
         folders[:] = [name for name in folders if name != "__pycache__"]
@@ -155,8 +155,9 @@ def _parse(code: bytes, package: str) -> tuple[str, list[str]]:
 
 def parse_all() -> None:
     """Parse all modules of Headrace, which the first run would have to do."""
-    for path in ROOT.rglob("*.py"):
-        _read(path, ".".join(path.relative_to(ROOT.parent).parent.parts))
+    for name, file in _own_modules().items():
+        is_package = Path(file).name == "__init__.py"
+        _read(Path(file), name if is_package else name.rpartition(".")[0])
 
 
 def parsed() -> dict[str, tuple[str, list[str]]]:

@@ -61,6 +61,12 @@ def _no_answer(engine: sa.Engine, error: sa.exc.DBAPIError) -> DependencyError:
     )
 
 
+class _Kept(threading.local):
+    """The connection of `Database.reading_once` in this thread."""
+
+    connection: sa.Connection | None = None
+
+
 class Database:
     """Opens a connection for each call, so threads and processes may share it.
 
@@ -83,7 +89,7 @@ class Database:
         self._timeout_seconds = timeout_seconds
         self._patience_seconds = patience_seconds
         self._guard = guard
-        self._kept = threading.local()
+        self._kept = _Kept()
         self._engine = make_engine(url, timeout_seconds)
         self._is_sqlite = self._engine.dialect.name == "sqlite"
         self.name = self._engine.url.render_as_string(hide_password=True)
@@ -148,36 +154,46 @@ class Database:
     @contextlib.contextmanager
     def reading(self) -> Iterator[sa.Connection]:
         """A transaction that only reads."""
-        kept = getattr(self._kept, "connection", None)
+        kept = self._kept.connection
         if kept is None:
             with self._transaction("BEGIN") as connection:
                 yield connection
             return
-        try:
-            with self._translate_errors():
+        with self._translate_errors():
+            try:
                 yield kept
-        except BaseException:
-            self._kept.connection = None  # it may be of no use after an error
-            raise
+            except sa.exc.SQLAlchemyError:
+                self._let_go()
+                raise
 
     @contextlib.contextmanager
     def reading_once(self) -> Iterator[None]:
-        """Have all that this thread reads in the block be one transaction.
+        """Have all that this thread reads in the block share one transaction.
 
-        It ends early if the thread writes, so that what it wrote is read.
+        It ends early after an error, and if this object writes, so that what it wrote
+        is read. No process may be forked in the block. With PostgreSQL, where a
+        transaction should not stay open for long, each read has its own as before.
         """
-        with self.reading() as connection:
-            self._kept.connection = connection
-            try:
-                yield
-            finally:
-                self._kept.connection = None
+        if not self._is_sqlite or self._kept.connection is not None:
+            yield
+            return
+        try:
+            with self._translate_errors():
+                self._kept.connection = self._connect()
+                self._begin(self._kept.connection, "BEGIN")
+            yield
+        finally:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        kept, self._kept.connection = self._kept.connection, None
+        if kept is not None:
+            with contextlib.suppress(sa.exc.SQLAlchemyError):
+                kept.close()
 
     def writing(self) -> contextlib.AbstractContextManager[sa.Connection]:
         """A transaction that is committed at the end of the block."""
-        if (kept := getattr(self._kept, "connection", None)) is not None:
-            self._kept.connection = None
-            kept.rollback()
+        self._let_go()
         return self._transaction("BEGIN IMMEDIATE")  # a later upgrade would not wait
 
     @contextlib.contextmanager
@@ -250,11 +266,17 @@ class Database:
 
     @contextlib.contextmanager
     def _transaction(self, sqlite_begin: str) -> Iterator[sa.Connection]:
-        limit = f"SET LOCAL lock_timeout = {int(1000 * self._timeout_seconds)}"
         with self._translate_errors(), self._connect() as connection:
-            with connection.begin():
-                connection.exec_driver_sql(sqlite_begin if self._is_sqlite else limit)
+            with self._begin(connection, sqlite_begin):
                 yield connection
+
+    def _begin(
+        self, connection: sa.Connection, sqlite_begin: str
+    ) -> sa.RootTransaction:
+        limit = f"SET LOCAL lock_timeout = {int(1000 * self._timeout_seconds)}"
+        transaction = connection.begin()
+        connection.exec_driver_sql(sqlite_begin if self._is_sqlite else limit)
+        return transaction
 
     def _connect(self) -> sa.Connection:
         deadline = time.monotonic() + self._patience_seconds

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import resource
 import sqlite3
@@ -135,6 +136,23 @@ def test_a_failed_read_does_not_disturb_those_after_it(ledger: Ledger) -> None:
         with pytest.raises(HeadraceError, match="no such table"):
             ledger._database.rows(sqlalchemy.select(sqlalchemy.text("1 FROM nowhere")))
         assert numbers_of(ledger) == [1]
+
+
+def test_what_fails_among_such_reads_is_not_blamed_on_the_ledger(
+    ledger: Ledger,
+) -> None:
+    with pytest.raises(json.JSONDecodeError), ledger.reading_once():
+        json.loads("{nope")
+
+
+def test_such_reads_within_such_reads_are_part_of_them(ledger: Ledger) -> None:
+    fill(ledger, 1)
+    with ledger.reading_once():
+        kept = ledger._database._kept.connection
+        with ledger.reading_once():
+            assert numbers_of(ledger) == [1]
+        assert ledger._database._kept.connection is kept is not None
+    assert ledger._database._kept.connection is None
 
 
 def test_such_reads_are_those_of_one_thread(ledger: Ledger) -> None:

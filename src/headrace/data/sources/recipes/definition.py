@@ -36,6 +36,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from headrace.data.sources.places import uris as places
 from headrace.data.sources.places.files import File
 from headrace.data.sources.places.trees import FileTree
+from headrace.data.sources.recipes import is_recipe
 from headrace.errors import SourceError, did_you_mean
 from headrace.settings import Settings
 from headrace.spec.checks import absolute_source
@@ -152,7 +153,7 @@ def sources_of(uri: str, settings: Settings) -> list[str]:
     Raises:
         NotFoundError: there is no such file.
     """
-    if not uri.lower().endswith(".toml"):
+    if not is_recipe(uri):
         return []
     data = places.open_path(uri, settings)
     recipe = parsed(data, data.head(MOST_BYTES)) if isinstance(data, File) else None
