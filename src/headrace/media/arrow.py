@@ -17,6 +17,8 @@ from headrace.media.forms import Counts, Payload
 if TYPE_CHECKING:
     from headrace.media import Medium
 
+_TAIL = 64  # Most rows without padding end in one of their last values.
+
 
 def as_binary(items: Payload) -> pa.Array:
     """Items ``(n, ...)`` as a column of bytes."""
@@ -102,10 +104,20 @@ def as_hex(shas: bytes | bytearray) -> pa.Array:
 
 def lengths(rows: Payload) -> Counts:
     """Values of each row ``(n, values)`` up to the last that is not zero, ``(n,)``."""
-    filled = rows != 0
+    ends = _ends(rows[:, -_TAIL:], rows.shape[1])
+    padded = np.flatnonzero(ends == 0)
+    if 2 * len(padded) > len(rows):
+        return _ends(rows, rows.shape[1])
+    ends[padded] = _ends(rows[padded], rows.shape[1])
+    return ends
+
+
+def _ends(tails: Payload, width: int) -> Counts:
+    """The lengths of rows by their last values; 0 where those are zeros."""
+    filled = tails != 0
     # argmax is 0 for zeros alone.
-    count = rows.shape[1] - filled[:, ::-1].argmax(axis=1)
-    return np.where(filled.any(axis=1), count, 0)
+    ends = width - filled[:, ::-1].argmax(axis=1)
+    return np.where(filled.any(axis=1), ends, 0)
 
 
 def is_among(

@@ -7,13 +7,14 @@ on a Dask cluster where one is configured.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import multiprocessing
 import os
 import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import connection
@@ -26,6 +27,8 @@ from headrace.state.store import Store
 
 # Processes take about as long to start, and slow the machine down meanwhile.
 HERE_SECONDS = 1.0
+# Forked ones are there at once, but what they get is written to files.
+HERE_BESIDE_FORKS = 0.1
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -74,7 +77,8 @@ class Workers(contextlib.AbstractContextManager["Workers"]):
                         process.kill()
                         process.join()
                 return
-            self._pool, self._here = (executor, self._helpers), 0.0
+            self._pool = executor, self._helpers
+            self._here = HERE_BESIDE_FORKS
 
     def spread(
         self,
@@ -87,8 +91,9 @@ class Workers(contextlib.AbstractContextManager["Workers"]):
         Args:
             work: a function of a module; what it takes and gives is small and crosses
                 to another process, so arrays go by file.
-            tasks: they are asked for as they can be begun, so that making them goes on
-                beside the work.
+            tasks: they are asked for as they can be begun, and one ahead, so that
+                making them goes on beside the work. The last one is done here: another
+                process would begin it later.
             send: makes of a task what crosses to another process; None: tasks do.
 
         Raises:
@@ -100,10 +105,8 @@ class Workers(contextlib.AbstractContextManager["Workers"]):
         """
         waiting: deque[Future[R]] = deque()
         try:
-            left = len(tasks) if isinstance(tasks, Sized) else 0
-            for task in tasks:
-                left -= 1
-                if not left and self._works:  # another would begin it later
+            for task, is_last in _with_last(tasks):
+                if is_last and self._works:
                     waiting.append(self._do(work, task))
                 else:
                     waiting.append(self._begin(work, task, send, waiting))
@@ -157,6 +160,16 @@ class Workers(contextlib.AbstractContextManager["Workers"]):
             executor = self._block.enter_context(_processes(self._helpers, "spawn"))
             return executor, self._helpers
         return self._block.enter_context(_cluster(self.settings))
+
+
+def _with_last(tasks: Iterable[T]) -> Iterator[tuple[T, bool]]:
+    """Each task, and whether it is the last one; none is kept here."""
+    coming = iter(tasks)
+    ahead = list(itertools.islice(coming, 1))
+    while ahead:
+        following = list(itertools.islice(coming, 1))
+        yield ahead.pop(), not following
+        ahead = following
 
 
 @contextlib.contextmanager

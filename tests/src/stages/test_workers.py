@@ -75,17 +75,18 @@ def test_after_a_moment_the_same_others_help(
     slow = f"(__import__('time').sleep({HERE_SECONDS / 2}), {PROCESS})[1]"
 
     def tasks(several: Workers) -> Iterator[str]:
-        yield from (slow, slow)
+        yield from (slow, slow, PROCESS)  # one is asked for ahead
         wake(several)
         yield from (PROCESS, PROCESS)
 
     with Workers(settings) as several:
-        first, second, *others = several.spread(eval, tasks(several))
-        *again, last = several.spread(eval, [PROCESS] * 3)
+        first, second, *others, last = several.spread(eval, tasks(several))
+        *again, last_again = several.spread(eval, [PROCESS] * 3)
     assert first == second == os.getpid()
     assert len({*others, *again}) == 1
     assert os.getpid() not in others
-    assert last == os.getpid()  # which nothing follows: another would begin it later
+    # Nothing follows: another would begin it later.
+    assert last == last_again == os.getpid()
 
 
 @pytest.mark.usefixtures("helped")
@@ -142,7 +143,7 @@ def test_an_error_of_another_process_passes_and_drops_the_rest(
         return begun[-1]
 
     def tasks() -> Iterator[str]:
-        yield "1 / 0"
+        yield from ("1 / 0", "0")  # one is asked for ahead
         wait(begun)
         yield from (f"__import__('os').mkdir('{tmp_path}/{n}')" for n in range(50))
 
@@ -174,10 +175,10 @@ def test_a_worker_that_is_killed_can_be_tried_again(
 ) -> None:
     monkeypatch.setattr(workers, "processors", lambda: 2)
     with pytest.raises(DependencyError, match=r"worker process ended .* memory"):
-        list(spread(eval, iter(["__import__('os')._exit(9)"] * 2), settings))
+        list(spread(eval, [*["__import__('os')._exit(9)"] * 2, "0"], settings))
 
 
-def test_forked_helpers_help_at_once_and_end_with_the_block(tmp_path: Path) -> None:
+def test_forked_helpers_help_soon_and_end_with_the_block(tmp_path: Path) -> None:
     code = f"""
 import pathlib, time
 from headrace.settings import Settings
@@ -244,21 +245,19 @@ def test_workers_end_when_their_parent_is_killed(tmp_path: Path, how: str) -> No
 import pathlib, sys, time
 from headrace.settings import Settings
 from headrace.stages import workers
-workers.HERE_SECONDS = 0
+workers.HERE_SECONDS = workers.HERE_BESIDE_FORKS = 0
 workers.processors = lambda: 3
 if __name__ == "__main__":
     settings = Settings(project=pathlib.Path({str(tmp_path)!r}))
     several = workers.Workers(settings)
     def tasks():
-        yield {PROCESS!r}
         while not several._has_help(eval):
             time.sleep(0.01)
-        yield {PROCESS!r}
+        yield from ["print({PROCESS}, flush=True)"] * 2
         yield from ["__import__('time').sleep(300)"] * 2
     {how}
     with several:
-        for process in several.spread(eval, tasks()):
-            print(process, flush=True)
+        list(several.spread(eval, tasks()))
 """
     script = tmp_path / "script.py"
     script.write_text(code)

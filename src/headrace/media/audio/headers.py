@@ -14,6 +14,7 @@ SECONDS_LIMIT = 600
 # 600 s of two channels at 48 kHz are 58 million.
 SAMPLES_LIMIT = 2**26
 CHANNELS_LIMIT = 16
+PLAIN_HEADER_BYTES = 44
 _RATES = (1_000, 384_000)
 _EXTENSIBLE = 0xFFFE
 _TAGS = (b"ID3", b"TAG")
@@ -102,6 +103,19 @@ def check_sizes(rate: int, channels: int, frames: int) -> None:
             f"{frames / rate:,.0f} s of {channels} channels at {rate:,} Hz; at most "
             f"{SECONDS_LIMIT} s and {SAMPLES_LIMIT:,} samples are taken",
         )
+
+
+def plain_header(size: int, rate: int) -> bytes:
+    """The header before ``size`` bytes of samples in a WAV file with nothing else.
+
+    The samples are of 16 bits and one channel, as most data sets of speech have them.
+    """
+    form = 1, 1, rate, 2 * rate, 2, 16
+    return struct.pack(
+        "<4sI8sIHHIIHH4sI",
+        *(b"RIFF", PLAIN_HEADER_BYTES - 8 + size, b"WAVEfmt ", 16, *form),
+        *(b"data", size),
+    )
 
 
 def wav_header(data: bytes) -> Header:

@@ -5,6 +5,7 @@ They come from a source's arrays, or are the input of a model.
 
 from __future__ import annotations
 
+import bisect
 import functools
 import io
 from collections import Counter
@@ -89,11 +90,19 @@ def usual_shape(shapes: Counter[Shape], form: Form) -> Shape:
 def padded(sound: Samples, form: Form) -> Samples:
     """One sound ``(samples,)``, cut or padded to the form's length, or the next."""
     size = longest(form)
-    sound = sound[:size]
     if form.shape is None:
-        sizes = (round(length * form.sample_rate_hz) for length in _LENGTHS)
-        size = next(size for size in sizes if size >= len(sound))
-    return np.pad(sound, (0, size - len(sound)))
+        sizes = _sizes(form.sample_rate_hz)
+        size = sizes[bisect.bisect_left(sizes, min(len(sound), size))]
+    if len(sound) >= size:
+        return sound[:size]
+    whole = np.zeros(size, np.int16)
+    whole[: len(sound)] = sound
+    return whole
+
+
+@functools.cache
+def _sizes(rate: int) -> list[int]:
+    return [round(length * rate) for length in _LENGTHS]
 
 
 def fit(payload: Samples, shape: Shape) -> Fitted:

@@ -211,6 +211,13 @@ def test_lengths_end_at_the_last_sample_that_is_not_zero():
     assert lengths(np.array([[0, 1, 0], [0, 0, 0], [1, 0, 2]])).tolist() == [2, 0, 3]
 
 
+def test_lengths_of_long_rows_do_not_depend_on_how_much_is_padding():
+    ends = [0, 1, 135, 136, 137, 199, 200]
+    rows = np.array([[3] * end + [0] * (200 - end) for end in ends])
+    assert lengths(rows).tolist() == ends
+    assert lengths(rows[:0]).tolist() == []
+
+
 def test_blocks_give_the_rows_back_in_their_order():
     payload = _payload([np.ones(n) for n in (3_000, 1, 500, 0, LENGTH, 2)])
     told = in_blocks(lambda block, _: {"n": lengths(block)}, payload, RATE)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from headrace.media.audio import decode_files, sizes
+from headrace.media.audio import decode_files, files, sizes
 from headrace.media.forms import Problem
 from headrace.records import Form
 
@@ -160,6 +160,21 @@ def test_without_a_declared_length_ten_seconds_are_kept():
     item, notes = _one(_encoded(sound), Form(sample_rate_hz=RATE))
     assert item.shape == (80_000,)
     assert notes == Counter({"cut to 10 s": 1})
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 3, 798, 799, 800, 801, 802, 1600])
+@pytest.mark.parametrize("form", [FORM, Form(shape=None, sample_rate_hz=RATE)])
+@pytest.mark.parametrize("change", [{}, {"rate": 2 * RATE}, {"speed": 0}, {"riff": 0}])
+def test_a_plain_file_is_what_its_header_says(size, form, change, monkeypatch):
+    data = _wav((BYTES * 2)[:size], **change)
+    found = _one(data, form)
+    monkeypatch.setattr(files, "_plain", lambda data, form: None)
+    by_header = _one(data, form)
+    if isinstance(found[0], Problem):
+        assert found == by_header
+    else:
+        assert found[0].tobytes() == by_header[0].tobytes()
+        assert found[1] == by_header[1]
 
 
 def test_many_files_keep_their_order_and_their_notes():
