@@ -7,6 +7,7 @@ shape in different colours. Pictures are compared as small grey versions.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 
 import numpy as np
@@ -84,7 +85,10 @@ def ring(small: Grey) -> Grey:
 
 def is_flat(outside: Grey) -> Flags:
     """Which images have an even background, by their `ring`, ``(n,)``."""
-    level = np.median(outside, axis=1, keepdims=True)
+    return _is_flat(outside, np.median(outside, axis=1, keepdims=True))
+
+
+def _is_flat(outside: Grey, level: Grey) -> Flags:
     return np.asarray((np.abs(outside - level) <= 8).mean(axis=1) >= 0.9)
 
 
@@ -102,12 +106,11 @@ def fingerprints(payload: Pixels, data: DataDescription) -> npt.NDArray[np.uint6
         waves = small.reshape(len(small), -1) @ _waves(*small.shape[1:]).T
         part = prints[start : start + _ROWS_AT_ONCE]
         for span in blocks(small):
-            bits = np.packbits(_signs(small[span], waves[span]), axis=1)
-            is_plain = small[span].std(axis=(1, 2)) < _LEAST_CONTRAST
-            part[span] = np.where(is_plain, 0, bits.view(">u8")[:, 0])
+            part[span] = _bits(small[span], waves[span])
     return prints
 
 
+@functools.cache
 def _waves(height: int, width: int) -> Grey:
     """The cosine and then the sine of each frequency, ``(64, height * width)``."""
     down, across = _FREQUENCIES.T[..., np.newaxis, np.newaxis]
@@ -117,38 +120,50 @@ def _waves(height: int, width: int) -> Grey:
     return np.concatenate([np.cos(angle), np.sin(angle)]).astype(np.float32)
 
 
-def _signs(small: Grey, waves: Grey) -> Flags:
+def _bits(small: Grey, waves: Grey) -> npt.NDArray[np.uint64]:
+    """The signs of waves ``(n, 64)`` as numbers, 0 for plain images, ``(n,)``."""
     height, width = small.shape[1:]
     even, odd = np.split(waves, 2, axis=1)
     down, across = _FREQUENCIES.T.astype(np.float32)
-    origin_row, origin_column = _places(small)
-    turns = origin_row * down / height + origin_column * across / width
+    row, column, is_plain = _places(small)
+    turns = row * (down / height) + column * (across / width)
     angle = np.float32(2 * np.pi) * turns
     cosine, sine = np.cos(angle), np.sin(angle)
     parts = even * cosine + odd * sine, odd * cosine - even * sine
-    return np.concatenate(parts, axis=1) > 0
+    bits = np.packbits(np.concatenate(parts, axis=1) > 0, axis=1)
+    return np.where(is_plain, 0, bits.view(">u8")[:, 0])
 
 
-def _places(small: Grey) -> tuple[Grey, Grey]:
-    """The row and column that phases are relative to, ``(n, 1)`` each.
+def _places(small: Grey) -> tuple[Grey, Grey, Flags]:
+    """The row and the column ``(n, 1)`` that phases are relative to, and what is plain.
 
-    It is the centre of the object on an even background; else, of the image.
+    They are the centre of the object on an even background; else, of the image.
     """
+    count, height, width = small.shape
     outside = ring(small)
-    level = np.median(outside, axis=1)[:, np.newaxis, np.newaxis]
-    ink = np.abs(small - level)
+    level = np.median(outside, axis=1, keepdims=True)
+    ink = small.reshape(count, -1) - level
+    ones_rows_columns = _moments(height, width)
+    mean = ink @ ones_rows_columns[:, 0] / np.float32(height * width)
+    variance = np.vecdot(ink, ink) / np.float32(height * width) - mean**2
+    np.abs(ink, out=ink)
     ink -= _NOISE
     np.maximum(ink, 0, out=ink)
-    ink[~is_flat(outside)] = 0
-    return _centre(ink.sum(axis=2)), _centre(ink.sum(axis=1))
+    total, *moments = (ink @ ones_rows_columns).T[..., np.newaxis]
+    has_object = _is_flat(outside, level)[:, np.newaxis] & (total > 0)
+    row, column = (
+        np.where(has_object, moment / np.maximum(total, 1), np.float32(side / 2))
+        for moment, side in zip(moments, (height, width), strict=True)
+    )
+    return row, column, variance < _LEAST_CONTRAST**2
 
 
-def _centre(ink: Grey) -> Grey:
-    side = ink.shape[1]
-    total = ink.sum(axis=1)
-    moment = ink @ (np.arange(side, dtype=np.float32) + np.float32(0.5))
-    centre = np.where(total > 0, moment / np.maximum(total, 1), side / 2)
-    return np.asarray(centre[:, np.newaxis], np.float32)
+@functools.cache
+def _moments(height: int, width: int) -> Grey:
+    """Of each pixel: 1, its row and its column, ``(height * width, 3)``."""
+    rows, columns = (np.arange(side) + 0.5 for side in (height, width))
+    parts = np.ones((height, width)), *np.meshgrid(rows, columns, indexing="ij")
+    return np.stack(parts, axis=-1).reshape(-1, 3).astype(np.float32)
 
 
 def alike(first: Pixels, second: Pixels, data: DataDescription) -> Flags:
@@ -194,39 +209,45 @@ def _root_mean_square(values: Grey) -> Grey:
 
 
 def _blurred(small: Grey) -> Grey:
-    two, quarter = np.float32(2), np.float32(0.25)
-    wide: Grey = np.pad(small, ((0, 0), (1, 1), (1, 1)), mode="edge")
-    rows: Grey = (wide[:, :-2] + two * wide[:, 1:-1] + wide[:, 2:]) * quarter
-    return (rows[..., :-2] + two * rows[..., 1:-1] + rows[..., 2:]) * quarter
+    height, width = small.shape[1:]
+    return np.asarray(_blur(height) @ small @ _blur(width))
+
+
+@functools.cache
+def _blur(side: int) -> Grey:
+    """The symmetric matrix that weights neighbours 1, 2 and 1, and repeats edges."""
+    pixel = np.pad(np.eye(side), ((0, 0), (1, 1)), mode="edge")
+    weighted = pixel[:, :-2] + 2 * pixel[:, 1:-1] + pixel[:, 2:]
+    return np.asarray(weighted / 4, np.float32)
 
 
 def _unexplained(first: Grey, second: Grey) -> Grey:
-    """The share of the variance of ``second`` that ``first`` leaves, at best."""
-    slopes = (
-        first[:, 1:-1, 1:-1],
-        (first[:, 2:, 1:-1] - first[:, :-2, 1:-1]) / 2,
-        (first[:, 1:-1, 2:] - first[:, 1:-1, :-2]) / 2,
-    )
-    flat = [part.reshape(len(first), -1) for part in slopes]
-    causes: Grey = np.stack(flat, axis=1).astype(np.float32)
+    """The share of the variance of ``second`` that ``first`` leaves, at best.
+
+    The causes are the inner pixels of ``first`` and their slopes; the effects those of
+    ``second``, in each of 9 shifts by up to a pixel.
+    """
+    count, height, width = first.shape
+    inner = height - 2, width - 2
+    both = np.empty((count, 12, *inner), np.float32)  # so that one product has all
+    both[:, 0] = first[:, 1:-1, 1:-1]
+    np.subtract(first[:, 2:, 1:-1], first[:, :-2, 1:-1], out=both[:, 1])
+    np.subtract(first[:, 1:-1, 2:], first[:, 1:-1, :-2], out=both[:, 2])
+    both[:, 1:3] /= 2
+    # Else the squares of bright pictures would lose what differs in float32.
+    centred = second - second.mean(axis=(1, 2), keepdims=True)
+    shifts = np.lib.stride_tricks.sliding_window_view(centred, inner, axis=(1, 2))
+    both[:, 3:].reshape(count, 3, 3, *inner)[:] = shifts
+    flat = both.reshape(count, 12, -1)
+    causes, effects = flat[:, :3], flat[:, 3:]
     causes -= causes.mean(axis=2, keepdims=True)
-    gram: Grey = causes @ causes.transpose(0, 2, 1)
-    gram += np.eye(3, dtype=np.float32) * (1e-5 * gram[:, :1, :1] + 1e-6)
-    effects = _shifted(second)
-    common = causes @ effects.transpose(0, 2, 1)
+    gram, common = np.split(causes @ flat.transpose(0, 2, 1), [3], axis=2)
+    gram = gram + np.eye(3, dtype=np.float32) * (1e-5 * gram[:, :1, :1] + 1e-6)
     shares = np.linalg.solve(gram, common)
-    every = np.maximum(np.vecdot(effects, effects), 1e-6)
+    pixels = flat.shape[2]
+    total = effects @ np.ones(pixels, np.float32)
+    every = np.maximum(np.vecdot(effects, effects) - total**2 / pixels, 1e-6)
     unexplained = 1 - (shares * common).sum(axis=1) / every
     # Slopes stand for shifts of up to about a pixel only.
     is_shift = np.abs(shares[:, 1:]).max(axis=1) <= 1.2 * shares[:, 0]
     return np.asarray(np.where(is_shift, unexplained, 1).min(axis=1))
-
-
-def _shifted(images: Grey) -> Grey:
-    """Inner pixels of the 9 shifts by up to a pixel, centred, ``(n, 9, pixels)``."""
-    count, height, width = images.shape
-    shape = (height - 2, width - 2)
-    views = np.lib.stride_tricks.sliding_window_view(images, shape, axis=(1, 2))
-    shifted: Grey = views.reshape(count, 9, -1)
-    shifted -= shifted.mean(axis=2, keepdims=True)
-    return shifted
