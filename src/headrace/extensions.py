@@ -16,8 +16,10 @@ import contextlib
 import functools
 import importlib.metadata
 import importlib.util
+import os
 import pkgutil
 import re
+import sys
 import traceback
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -79,10 +81,35 @@ def modules(kind: Kind) -> dict[str, str]:
 
 
 @functools.cache
-def added() -> dict[Kind, importlib.metadata.EntryPoints]:
-    """The entry points of packages; cached, since reading all metadata is slow."""
-    every = importlib.metadata.entry_points()
-    return {kind: every.select(group=f"headrace.{kind}") for kind in _PLACES}
+def added() -> dict[Kind, list[importlib.metadata.EntryPoint]]:
+    """The entry points of packages; of equal packages, those of the first in the path.
+
+    Only the files that name one of ours are parsed: to parse those of all packages, as
+    `importlib.metadata.entry_points` does, takes six times as long.
+    """
+    ours: dict[str, importlib.metadata.Distribution] = {}
+    for folder in _packages_with(b"[headrace."):
+        name = re.sub(r"[-_.]+", "-", folder.name.partition("-")[0]).lower()
+        ours.setdefault(name, importlib.metadata.Distribution.at(folder))
+    every = [point for package in ours.values() for point in package.entry_points]
+    return {
+        kind: [point for point in every if point.group == f"headrace.{kind}"]
+        for kind in _PLACES
+    }
+
+
+def _packages_with(section: bytes) -> Iterator[Path]:
+    """The folders of metadata whose entry points have a section."""
+    for place in dict.fromkeys(sys.path):
+        with contextlib.suppress(OSError), os.scandir(place or ".") as entries:
+            for entry in entries:
+                if entry.name.endswith((".dist-info", ".egg-info")):
+                    with (
+                        contextlib.suppress(OSError),
+                        open(f"{entry.path}/entry_points.txt", "rb") as file,
+                    ):
+                        if section in file.read():
+                            yield Path(entry.path)
 
 
 def is_added(kind: Kind, name: str) -> bool:

@@ -9,6 +9,7 @@ important columns are left out and named below it, and one column may wrap.
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import json
 import logging
@@ -120,6 +121,14 @@ def marked(value: object) -> str:
 
 def console() -> Console:
     """Standard output, in colour on a terminal; markup needs ``markup=True``."""
+    width = None if sys.stdout.isatty() else WIDTH_OF_FILES
+    return _plain()(
+        highlight=False, soft_wrap=True, width=width, markup=False, emoji=False
+    )
+
+
+@functools.cache
+def _plain() -> type[Console]:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -140,10 +149,7 @@ def console() -> Console:
                 line.rstrip()
             return Text("\n").join(lines)
 
-    width = None if sys.stdout.isatty() else WIDTH_OF_FILES
-    return Plain(
-        highlight=False, soft_wrap=True, width=width, markup=False, emoji=False
-    )
+    return Plain
 
 
 def show_text(text: object = "", **style: Any) -> None:

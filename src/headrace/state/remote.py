@@ -15,13 +15,12 @@ from __future__ import annotations
 import itertools
 import json
 import logging
+import os
 import random
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
-
-import fsspec
-from fsspec.implementations.local import LocalFileSystem
 
 from headrace.credentials import OPTIONS
 from headrace.errors import DependencyError, HeadraceError, UsageError
@@ -58,6 +57,20 @@ T = TypeVar("T")
 log = logging.getLogger("headrace")
 
 
+def local_path(uri: str) -> str | None:
+    """The absolute path that a URI certainly is, as fsspec would make it; else None.
+
+    For paths, so that most commands do without fsspec and what it imports.
+    """
+    has_protocol = ":" in uri.partition("/")[0] or "::" in uri or "://" in uri
+    if has_protocol or os.sep != "/":
+        return None
+    path = os.path.expanduser(uri)
+    if not path.startswith("/"):
+        path = f"{os.getcwd()}/{'' if path == '.' else path.removeprefix('./')}"
+    return path.rstrip("/") or "/"
+
+
 def connect(
     uri: str, attempts: int, options: Mapping[str, Any] | None = None
 ) -> tuple[Any, str]:
@@ -73,6 +86,8 @@ def connect(
         ImportError: the protocol's package is not installed.
         ValueError: there is no such protocol.
     """
+    import fsspec
+
     refuse_credential(uri, "The URI of the data or the store")
     arguments: dict[str, Any] = {"use_listings_cache": False} if "://" in uri else {}
     arguments |= options or {}
@@ -107,6 +122,13 @@ def file_system(uri: str) -> tuple[Any, str]:
         raise UsageError(f"{uri} cannot be opened: {error}.", action) from None
 
 
+def is_local(fs: Any) -> bool:
+    """Whether an fsspec file system is that of this machine."""
+    from fsspec.implementations.local import LocalFileSystem
+
+    return isinstance(fs, LocalFileSystem)
+
+
 def read(uri: str) -> bytes:
     """The bytes at a path or URI.
 
@@ -114,8 +136,10 @@ def read(uri: str) -> bytes:
         FileNotFoundError: there is nothing.
         UsageError, DependencyError: as `ask`.
     """
+    if local := local_path(uri):
+        return Path(local).read_bytes()
     fs, path = file_system(uri)
-    if isinstance(fs, LocalFileSystem):
+    if is_local(fs):
         return bytes(fs.cat_file(path))
     return ask(uri, lambda: bytes(fs.cat_file(path)))
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import hashlib
 import json
 import os
@@ -24,12 +25,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePath
 from typing import Any, TypeVar
 
-from fsspec.implementations.local import LocalFileSystem
-
 from headrace.errors import IntegrityError, NotFoundError, UsageError
 from headrace.home import make_private
 from headrace.state import disk
-from headrace.state.remote import ask, file_system
+from headrace.state.remote import ask, file_system, is_local, local_path
 
 UPLOADS_AT_ONCE = 8
 _SUFFIXES = {".toml", ".py", ".md"}  # of the files of a pipeline
@@ -48,9 +47,15 @@ class Store:
     """
 
     def __init__(self, uri: str) -> None:
-        self.fs, root = file_system(uri)
-        self.root = root.rstrip("/")
-        self.is_local = isinstance(self.fs, LocalFileSystem)
+        self._uri = uri
+        local = local_path(uri)
+        self.root = (local or file_system(uri)[1]).rstrip("/")
+        self.is_local = local is not None or is_local(self.fs)
+
+    @functools.cached_property
+    def fs(self) -> Any:
+        """The fsspec file system."""
+        return file_system(self._uri)[0]
 
     def path(self, key: str) -> str:
         """The path of a key in the file system."""
@@ -72,14 +77,19 @@ class Store:
 
     def exists(self, key: str) -> bool:
         """Whether a key exists."""
-        return self._find(key, lambda: self.fs.info(self.path(key))) is not None
+        path = self.path(key)
+        if self.is_local:
+            return os.path.lexists(path)
+        return self._find(key, lambda: self.fs.info(path)) is not None
 
     def read(self, key: str) -> bytes:
         """The bytes of a key; raises FileNotFoundError if it is not a file."""
         path = self.path(key)
-        if self.is_local and not os.path.isfile(path):  # reading a pipe would block
+        if not self.is_local:
+            return ask(self.uri(key), lambda: bytes(self.fs.cat_file(path)))
+        if not os.path.isfile(path):  # reading a pipe would block
             raise FileNotFoundError(path)
-        return self._ask(key, lambda: bytes(self.fs.cat_file(path)))
+        return Path(path).read_bytes()
 
     def read_json(self, key: str) -> Any:
         """The JSON value of a key; None if it is absent or damaged."""

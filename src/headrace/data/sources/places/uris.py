@@ -13,8 +13,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from fsspec.implementations.local import LocalFileSystem
-
 from headrace.credentials import OPTIONS
 from headrace.data.sources.places.files import (
     File,
@@ -33,7 +31,7 @@ from headrace.data.sources.places.trees import (
 )
 from headrace.errors import DependencyError, HeadraceError, SourceError, UsageError
 from headrace.settings import Settings
-from headrace.state.remote import connect, storage_options
+from headrace.state.remote import connect, is_local, storage_options
 
 _ATTEMPTS = 4
 
@@ -55,8 +53,10 @@ def file_system(uri: str, settings: Settings) -> tuple[Any, str]:
             do not fit the protocol.
         DependencyError: the protocol's package is missing, or it does not answer.
     """
-    if os.path.lexists(Path(uri).expanduser()):
-        return LocalFileSystem(), str(Path(uri).expanduser().absolute())
+    if place := _existing(uri):
+        from fsspec.implementations.local import LocalFileSystem
+
+        return LocalFileSystem(), str(place)
     try:
         return connect(uri, _ATTEMPTS, storage_options(uri, settings))
     except ImportError as error:
@@ -76,6 +76,12 @@ def file_system(uri: str, settings: Settings) -> tuple[Any, str]:
         ) from None
 
 
+def _existing(uri: str) -> Path | None:
+    """The absolute path that a URI is, if something is there."""
+    place = Path(uri).expanduser()
+    return place.absolute() if os.path.lexists(place) else None
+
+
 def open_path(uri: str, settings: Settings) -> File | FileTree:
     """Open a file or a folder at a path or any fsspec URI.
 
@@ -83,8 +89,10 @@ def open_path(uri: str, settings: Settings) -> File | FileTree:
         NotFoundError: there is none.
         DependencyError: it cannot be reached.
     """
+    if place := _existing(uri):
+        return _open_local(place, uri, settings)
     fs, path = file_system(uri, settings)
-    if isinstance(fs, LocalFileSystem):
+    if is_local(fs):
         return _open_local(Path(path), uri, settings)
     with translate_remote_errors(uri):
         fs.invalidate_cache()
@@ -181,19 +189,23 @@ def identity(uri: str, settings: Settings) -> str:
         NotFoundError: there is no data.
         DependencyError: it cannot be reached.
     """
-    fs, path = file_system(uri, settings)
-    is_local = isinstance(fs, LocalFileSystem)
     sha = hashlib.sha256(uri.encode(errors="surrogateescape"))
     with translate_remote_errors(uri):
-        for fact in (
-            _local_facts(path, settings) if is_local else _remote_facts(fs, path)
-        ):
+        for fact in _facts(uri, settings):
             sha.update(f"\n{fact}".encode(errors="surrogateescape"))
     return sha.hexdigest()
 
 
-def _local_facts(path: str, settings: Settings) -> Iterator[str]:
-    place = Path(path)
+def _facts(uri: str, settings: Settings) -> Iterable[str]:
+    if place := _existing(uri):
+        return _local_facts(place, settings)
+    fs, path = file_system(uri, settings)
+    if is_local(fs):
+        return _local_facts(Path(path), settings)
+    return _remote_facts(fs, path)
+
+
+def _local_facts(place: Path, settings: Settings) -> Iterator[str]:
     found: Iterable[tuple[str, os.stat_result]] = [(".", place.stat())]
     if place.is_dir():
         files = walk(place, settings.home)
