@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import re
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -92,3 +95,28 @@ def test_an_error_of_headrace_and_one_of_what_ships_stay_what_they_are(
         raise SourceError("damaged")
     with pytest.raises(ZeroDivisionError), extensions.blamed("gates", "ratio"):
         raise ZeroDivisionError
+
+
+def test_of_a_package_that_is_installed_twice_the_first_one_adds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for place, module in (("first", "new.tiny"), ("second", "old.tiny")):
+        # The same package, whose name is written in two ways.
+        name = "My.Package" if place == "first" else "my_package"
+        info = tmp_path / place / f"{name}-1.0.dist-info"
+        info.mkdir(parents=True)
+        points = f"[headrace.models]\ntiny = {module}\n[other]\nx = y\n"
+        (info / "entry_points.txt").write_text(points)
+    no_file = tmp_path / "second" / "broken-1.0.dist-info" / "entry_points.txt"
+    no_file.mkdir(parents=True)
+    places = [str(tmp_path / name) for name in ("missing", "first", "second")]
+    monkeypatch.setattr(sys, "path", [*places, "/dev/null"])
+    added = extensions.added.__wrapped__()  # without its cache
+    assert [(one.name, one.value) for one in added["models"]] == [("tiny", "new.tiny")]
+    assert not added["media"]
+
+
+def test_the_same_entry_points_are_found_as_by_the_standard_library() -> None:
+    every = importlib.metadata.entry_points()
+    for kind, points in extensions.added().items():
+        assert [*points] == [*every.select(group=f"headrace.{kind}")]

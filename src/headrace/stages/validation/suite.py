@@ -59,8 +59,8 @@ _RESULT_FORMAT = {
 # Clients of databases and clouds, which Great Expectations imports where they are
 # installed. Validation is in memory.
 _CLIENTS = (
-    *("azure", "boto3", "botocore", "google.cloud", "psycopg2", "pyspark"),
-    *("snowflake", "trino"),
+    *("azure", "boto3", "botocore", "google.auth", "google.cloud", "google.oauth2"),
+    *("psycopg2", "pyspark", "snowflake", "trino"),
 )
 # The context is global in Great Expectations.
 _ONE_AT_A_TIME = threading.Lock()

@@ -1,0 +1,59 @@
+"""Which URIs are paths, as fsspec would read them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from headrace.errors import UsageError
+from headrace.state.remote import connect, local_path
+from headrace.state.store import Store
+
+PATHS = [
+    *("/data", "/data/", "/a//b", "/data:x/1", "/", "data", "./data", "../data", "."),
+    *("~", "~/data", "a b/ü", "/data#x?y=1"),
+]
+OTHERS = ["s3://bucket/a", "file:///data", "file:data", "data:,x", "zip::file:///a.zip"]
+
+
+@pytest.mark.parametrize("uri", PATHS)
+def test_a_path_is_what_fsspec_makes_of_it(uri: str) -> None:
+    assert local_path(uri) == (connect(uri, attempts=1)[1].rstrip("/") or "/")
+
+
+@pytest.mark.parametrize("uri", OTHERS)
+def test_what_may_have_a_protocol_is_left_to_fsspec(uri: str) -> None:
+    assert local_path(uri) is None
+
+
+def test_a_store_of_a_path_and_of_its_uri_are_the_same(tmp_path: Path) -> None:
+    by_path, by_uri = Store(str(tmp_path)), Store(f"file://{tmp_path}")
+    assert by_path.is_local
+    assert by_uri.is_local
+    uri = by_path.write("a/b.json", b"1")
+    assert uri == by_uri.uri("a/b.json")
+    assert by_uri.read("a/b.json") == b"1"
+    assert [store.exists("a/b.json") for store in (by_path, by_uri)] == [True, True]
+    assert [store.exists("a/c.json") for store in (by_path, by_uri)] == [False, False]
+    for store in (by_path, by_uri):
+        with pytest.raises(FileNotFoundError):
+            store.read("a")
+
+
+def test_what_holds_a_credential_is_no_store() -> None:
+    with pytest.raises(UsageError, match="credential"):
+        Store("https://user:secret@example.org/store")
+
+
+def test_a_local_store_is_read_without_fsspec(tmp_path: Path) -> None:
+    code = (
+        "import sys; from headrace.state.store import Store;"
+        "store = Store(sys.argv[1]); store.write('a', b'1'); store.read('a');"
+        "sys.exit('fsspec' in sys.modules)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    subprocess.run(command, check=True, env={**os.environ})
