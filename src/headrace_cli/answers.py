@@ -122,13 +122,13 @@ def marked(value: object) -> str:
 def console() -> Console:
     """Standard output, in colour on a terminal; markup needs ``markup=True``."""
     width = None if sys.stdout.isatty() else WIDTH_OF_FILES
-    return _plain()(
+    return _console_class()(
         highlight=False, soft_wrap=True, width=width, markup=False, emoji=False
     )
 
 
 @functools.cache
-def _plain() -> type[Console]:
+def _console_class() -> type[Console]:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import re
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -97,26 +99,45 @@ def test_an_error_of_headrace_and_one_of_what_ships_stay_what_they_are(
         raise ZeroDivisionError
 
 
-def test_of_a_package_that_is_installed_twice_the_first_one_adds(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+OURS = "[headrace.models]\ntiny = first.tiny\n"
+OTHERS = "[console_scripts]\nx = y:z\n"
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {},
+        {"a/one-1.0.dist-info": OTHERS},
+        {"a/one-1.0.dist-info": OTHERS, "b/two-1.0.dist-info": OURS},
+        {"a/one.egg-info": OURS, "b/one-1.0.dist-info": OURS.replace("first", "old")},
+        {"a/My.One-1.0.dist-info": OURS, "b/my_one-2.0.dist-info": OURS},
+        {"a/one-2.0.dist-info": OTHERS, "b/one-1.0.dist-info": OURS},
+        {"a/one-1.0.DIST-INFO": OURS},
+        {"a/one-1.0.egg/EGG-INFO": OURS},
+        {"zip/one-1.0.dist-info": OURS},
+    ],
+)
+def test_entry_points_are_those_that_the_standard_library_finds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str]
 ) -> None:
-    for place, module in (("first", "new.tiny"), ("second", "old.tiny")):
-        # The same package, whose name is written in two ways.
-        name = "My.Package" if place == "first" else "my_package"
-        info = tmp_path / place / f"{name}-1.0.dist-info"
-        info.mkdir(parents=True)
-        points = f"[headrace.models]\ntiny = {module}\n[other]\nx = y\n"
-        (info / "entry_points.txt").write_text(points)
-    no_file = tmp_path / "second" / "broken-1.0.dist-info" / "entry_points.txt"
-    no_file.mkdir(parents=True)
-    places = [str(tmp_path / name) for name in ("missing", "first", "second")]
-    monkeypatch.setattr(sys, "path", [*places, "/dev/null"])
+    for name, points in files.items():
+        folder = tmp_path / name
+        folder.mkdir(parents=True)
+        (folder / "entry_points.txt").write_text(points)
+        for facts in ("METADATA", "PKG-INFO"):
+            (folder / facts).write_text("Name: one\nVersion: 1.0\n")
+    (tmp_path / "b" / "broken-1.0.dist-info" / "entry_points.txt").mkdir(parents=True)
+    if (tmp_path / "zip").exists():
+        shutil.make_archive(str(tmp_path / "packed"), "zip", tmp_path / "zip")
+    eggs = [str(egg) for egg in tmp_path.glob("a/*.egg")]
+    places = [str(tmp_path / name) for name in ("missing", "a", "b", "packed.zip")]
+    monkeypatch.setattr(sys, "path", [*places, *eggs])
+    importlib.invalidate_caches()
     added = extensions.added.__wrapped__()  # without its cache
-    assert [(one.name, one.value) for one in added["models"]] == [("tiny", "new.tiny")]
-    assert not added["media"]
-
-
-def test_the_same_entry_points_are_found_as_by_the_standard_library() -> None:
     every = importlib.metadata.entry_points()
-    for kind, points in extensions.added().items():
-        assert [*points] == [*every.select(group=f"headrace.{kind}")]
+    assert [*added["models"]] == [*every.select(group="headrace.models")]
+    assert not added["media"]
+    is_shadowed = "a/one-2.0.dist-info" in files
+    assert bool(added["models"]) == (
+        any(OURS in p for p in files.values()) and not is_shadowed
+    )

@@ -17,7 +17,7 @@ from headrace.media.forms import Counts, Payload
 if TYPE_CHECKING:
     from headrace.media import Medium
 
-_TAIL = 64  # Most rows without padding end in one of their last values.
+_TAIL = 64  # Without padding, one of so many last values is nearly always not zero.
 
 
 def as_binary(items: Payload) -> pa.Array:

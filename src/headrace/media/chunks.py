@@ -32,6 +32,9 @@ _SPLITS = {name: split for split, names in _NAMES.items() for name in names}
 class Chunk:
     """Rows of one split, in the source's order.
 
+    The next chunk may be asked for before this one is decoded, so a reader must not
+    change an array after it has given it away.
+
     Attributes:
         split: None if the source has none.
         items: an array ``(n, ...)``, or the encoded bytes of each item.

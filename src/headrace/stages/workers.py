@@ -28,7 +28,7 @@ from headrace.state.store import Store
 # Processes take about as long to start, and slow the machine down meanwhile.
 HERE_SECONDS = 1.0
 # Forked ones are there at once, but what they get is written to files.
-HERE_BESIDE_FORKS = 0.1
+HERE_SECONDS_WITH_FORKS = 0.1
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -78,7 +78,7 @@ class Workers(contextlib.AbstractContextManager["Workers"]):
                         process.join()
                 return
             self._pool = executor, self._helpers
-            self._here = HERE_BESIDE_FORKS
+            self._here = HERE_SECONDS_WITH_FORKS
 
     def spread(
         self,
@@ -163,12 +163,21 @@ class Workers(contextlib.AbstractContextManager["Workers"]):
 
 
 def _with_last(tasks: Iterable[T]) -> Iterator[tuple[T, bool]]:
-    """Each task, and whether it is the last one; none is kept here."""
+    """Each task, and whether it is the last one; none is kept here.
+
+    An error of making one is raised after the task before it.
+    """
     coming = iter(tasks)
     ahead = list(itertools.islice(coming, 1))
     while ahead:
-        following = list(itertools.islice(coming, 1))
+        failure = None
+        try:
+            following = list(itertools.islice(coming, 1))
+        except Exception as error:
+            failure, following = error, []
         yield ahead.pop(), not following
+        if failure:
+            raise failure
         ahead = following
 
 

@@ -48,9 +48,12 @@ class Store:
 
     def __init__(self, uri: str) -> None:
         self._uri = uri
-        local = local_path(uri)
-        self.root = (local or file_system(uri)[1]).rstrip("/")
-        self.is_local = local is not None or is_local(self.fs)
+        root = local_path(uri)
+        self.is_local = root is not None
+        if root is None:
+            self.fs, root = file_system(uri)
+            self.is_local = is_local(self.fs)
+        self.root = root.rstrip("/")
 
     @functools.cached_property
     def fs(self) -> Any:
@@ -78,9 +81,8 @@ class Store:
     def exists(self, key: str) -> bool:
         """Whether a key exists."""
         path = self.path(key)
-        if self.is_local:
-            return os.path.lexists(path)
-        return self._find(key, lambda: self.fs.info(path)) is not None
+        facts = os.stat if self.is_local else self.fs.info
+        return self._find(key, lambda: facts(path)) is not None
 
     def read(self, key: str) -> bytes:
         """The bytes of a key; raises FileNotFoundError if it is not a file."""

@@ -120,7 +120,7 @@ def _decode_file(data: bytes, form: Form) -> tuple[samples.Samples, list[str]]:
 def _plain(data: bytes, form: Form) -> samples.Samples | None:
     """The samples of a WAV file that are to be as they are, found by one comparison."""
     size, rate = len(data) - headers.PLAIN_HEADER_BYTES, form.sample_rate_hz
-    if not 0 < size // 2 <= samples.longest(form):
+    if not 0 < size // 2 <= min(samples.longest(form), headers.SAMPLES_LIMIT):
         return None
     if not data.startswith(headers.plain_header(size, rate)):
         return None

@@ -88,15 +88,18 @@ def usual_shape(shapes: Counter[Shape], form: Form) -> Shape:
 
 
 def padded(sound: Samples, form: Form) -> Samples:
-    """One sound ``(samples,)``, cut or padded to the form's length, or the next."""
+    """One sound ``(samples,)``, cut or padded to the form's length, or the next.
+
+    The result is perhaps read-only.
+    """
     size = longest(form)
     if form.shape is None:
         sizes = _sizes(form.sample_rate_hz)
         size = sizes[bisect.bisect_left(sizes, min(len(sound), size))]
-    if len(sound) >= size:
-        return sound[:size]
+    if len(sound) == size:
+        return sound
     whole = np.zeros(size, np.int16)
-    whole[: len(sound)] = sound
+    whole[: len(sound)] = sound[:size]
     return whole
 
 

@@ -168,6 +168,8 @@ def test_without_a_declared_length_ten_seconds_are_kept():
 def test_a_plain_file_is_what_its_header_says(size, form, change, monkeypatch):
     data = _wav((BYTES * 2)[:size], **change)
     found = _one(data, form)
+    is_taken = not change and 2 <= size <= (801 if form is FORM else 1600)
+    assert (files._plain(data, form) is not None) == is_taken
     monkeypatch.setattr(files, "_plain", lambda data, form: None)
     by_header = _one(data, form)
     if isinstance(found[0], Problem):

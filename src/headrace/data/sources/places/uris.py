@@ -91,7 +91,8 @@ def open_path(uri: str, settings: Settings) -> File | FileTree:
     """
     if place := _existing(uri):
         return _open_local(place, uri, settings)
-    fs, path = file_system(uri, settings)
+    with translate_remote_errors(uri):
+        fs, path = file_system(uri, settings)
     if is_local(fs):
         return _open_local(Path(path), uri, settings)
     with translate_remote_errors(uri):
