@@ -143,13 +143,13 @@ def _places(small: Grey) -> tuple[Grey, Grey, Flags]:
     outside = ring(small)
     level = np.median(outside, axis=1, keepdims=True)
     ink = small.reshape(count, -1) - level
-    ones_rows_columns = _moments(height, width)
-    mean = ink @ ones_rows_columns[:, 0] / np.float32(height * width)
-    variance = np.vecdot(ink, ink) / np.float32(height * width) - mean**2
+    weights, pixels = _moments(height, width), np.float32(height * width)
+    mean = ink @ weights[:, 0] / pixels
+    variance = np.vecdot(ink, ink) / pixels - mean**2
     np.abs(ink, out=ink)
     ink -= _NOISE
     np.maximum(ink, 0, out=ink)
-    total, *moments = (ink @ ones_rows_columns).T[..., np.newaxis]
+    total, *moments = (ink @ weights).T[..., np.newaxis]
     has_object = _is_flat(outside, level)[:, np.newaxis] & (total > 0)
     row, column = (
         np.where(has_object, moment / np.maximum(total, 1), np.float32(side / 2))

@@ -93,9 +93,8 @@ def open_path(uri: str, settings: Settings) -> File | FileTree:
         return _open_local(place, uri, settings)
     with translate_remote_errors(uri):
         fs, path = file_system(uri, settings)
-    if is_local(fs):
-        return _open_local(Path(path), uri, settings)
-    with translate_remote_errors(uri):
+        if is_local(fs):
+            return _open_local(Path(path), uri, settings)
         fs.invalidate_cache()
         info = fs.info(path)
         if info["type"] != "directory":
