@@ -105,16 +105,10 @@ class Store:
         if not self.is_local:
             self._ask(key, lambda: self.fs.pipe_file(path, data))
             return self.uri(key)
-        with disk.disk_errors(self.root):
+        with disk.disk_errors(self.root), _nothing_in_the_way(path):
             make_private(Path(self.root))
-            try:
-                with disk.atomic_file(Path(path)) as temporary:
-                    temporary.write_bytes(data)
-            except (IsADirectoryError, NotADirectoryError, FileExistsError) as error:
-                raise UsageError(
-                    f"{path} cannot be written: {error.strerror} ({error.filename}).",
-                    "Move the file or folder there away; Headrace did not create it.",
-                ) from error
+            with disk.atomic_file(Path(path)) as temporary:
+                temporary.write_bytes(data)
         return self.uri(key)
 
     def write_json(self, key: str, value: Any) -> str:
@@ -181,9 +175,10 @@ class Store:
         """
         parent = Path(self.path(key)) if self.is_local else Path(tempfile.gettempdir())
         with disk.disk_errors(str(parent)):
-            if self.is_local:
-                make_private(Path(self.root))
-            parent.mkdir(parents=True, exist_ok=True)
+            with _nothing_in_the_way(str(parent)):
+                if self.is_local:
+                    make_private(Path(self.root))
+                parent.mkdir(parents=True, exist_ok=True)
             disk.sweep(parent)
             with tempfile.TemporaryDirectory(
                 prefix=disk.work_prefix(), dir=parent, ignore_cleanup_errors=True
@@ -230,6 +225,18 @@ class Store:
         create_only = {"mode": "create"} if self.uri(key).startswith("s3:") else {}
         with contextlib.suppress(FileExistsError):  # perhaps ours: its response lost
             put(folder / marker, **create_only)
+
+
+@contextlib.contextmanager
+def _nothing_in_the_way(path: str) -> Iterator[None]:
+    """Refuse a file where a folder has to be, or a folder where a file has to be."""
+    try:
+        yield
+    except (IsADirectoryError, NotADirectoryError, FileExistsError) as error:
+        raise UsageError(
+            f"{path} cannot be written: {error.strerror} ({error.filename}).",
+            "Move the file or folder there away; Headrace did not create it.",
+        ) from error
 
 
 def pipeline_files(folder: Path) -> dict[str, bytes]:

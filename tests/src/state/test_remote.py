@@ -60,3 +60,15 @@ def test_a_local_store_is_read_without_fsspec(tmp_path: Path) -> None:
     )
     command = [sys.executable, "-c", code, str(tmp_path)]
     subprocess.run(command, check=True)
+
+
+def test_a_file_where_the_store_has_to_be_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    store = Store(str(tmp_path / "file" / "store"))
+    with pytest.raises(UsageError, match=r"cannot be written: .*/file\)"):
+        store.write("a", b"1")
+    with (
+        pytest.raises(UsageError, match=r"cannot be written: .*/file\)"),
+        store.work_folder("snapshots"),
+    ):
+        pass
