@@ -31,9 +31,13 @@ def check_early(run: Run) -> None:
 
     Raises:
         Refusal: the source cannot be opened.
-        UsageError: the builder, a kind of gate or its arguments do not fit.
+        UsageError: the builder, a kind of gate or its arguments do not fit, or the
+            store cannot be written.
+        DependencyError: the store's disk is full.
     """
     run.check_source()
+    with run.plan.store.work_folder("snapshots"):
+        pass
     check_gates(run.spec)
     read_readme(run.spec, run.folder)  # refuses what is not UTF-8
     if _is_of_headrace(run.plan.builder):

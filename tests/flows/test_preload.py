@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from headrace.errors import SpecError
+from headrace.errors import SpecError, UsageError
 from headrace.settings import Settings
 from headrace.spec import load_spec
 from headrace_flows.preload import check_early
@@ -24,6 +24,18 @@ def test_a_run_refuses_a_gate_that_does_not_fit_its_kind(
     source = f"data.source={str(folder / 'blobs.npz')!r}"
     run = Run(load_spec(folder, (source, FAIR)), folder, settings)
     with pytest.raises(SpecError, match=MESSAGE):
+        check_early(run)
+
+
+def test_a_run_refuses_a_store_that_cannot_be_written(
+    settings: Settings, project: Path, tmp_path: Path
+) -> None:
+    folder = project / "pipelines" / "blobs"
+    source = f"data.source={str(folder / 'blobs.npz')!r}"
+    (tmp_path / "file").write_text("")
+    elsewhere = settings.model_copy(update={"store": str(tmp_path / "file" / "store")})
+    run = Run(load_spec(folder, (source,)), folder, elsewhere)
+    with pytest.raises(UsageError, match=r"/file/store cannot be written: .*/file\)"):
         check_early(run)
 
 

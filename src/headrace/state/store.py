@@ -69,6 +69,10 @@ class Store:
         path = self.path(key)
         return path if self.is_local else self.fs.unstrip_protocol(path)
 
+    def _make_root(self) -> None:
+        with _nothing_in_the_way(self.root):
+            make_private(Path(self.root))
+
     def _ask(self, key: str, call: Callable[[], T]) -> T:
         return call() if self.is_local else ask(self.uri(key), call)
 
@@ -105,9 +109,12 @@ class Store:
         if not self.is_local:
             self._ask(key, lambda: self.fs.pipe_file(path, data))
             return self.uri(key)
-        with disk.disk_errors(self.root), _nothing_in_the_way(path):
-            make_private(Path(self.root))
-            with disk.atomic_file(Path(path)) as temporary:
+        with disk.disk_errors(self.root):
+            self._make_root()
+            with (
+                _nothing_in_the_way(path),
+                disk.atomic_file(Path(path)) as temporary,
+            ):
                 temporary.write_bytes(data)
         return self.uri(key)
 
@@ -175,9 +182,9 @@ class Store:
         """
         parent = Path(self.path(key)) if self.is_local else Path(tempfile.gettempdir())
         with disk.disk_errors(str(parent)):
+            if self.is_local:
+                self._make_root()
             with _nothing_in_the_way(str(parent)):
-                if self.is_local:
-                    make_private(Path(self.root))
                 parent.mkdir(parents=True, exist_ok=True)
             disk.sweep(parent)
             with tempfile.TemporaryDirectory(
@@ -235,7 +242,7 @@ def _nothing_in_the_way(path: str) -> Iterator[None]:
     except (IsADirectoryError, NotADirectoryError, FileExistsError) as error:
         raise UsageError(
             f"{path} cannot be written: {error.strerror} ({error.filename}).",
-            "Move the file or folder there away; Headrace did not create it.",
+            "Move it away, or set HEADRACE_HOME or HEADRACE_STORE to another folder.",
         ) from error
 
 

@@ -31,7 +31,7 @@ from headrace.data.sources.places.files import (
     translate_errors,
 )
 from headrace.data.sources.places.trees import FileTree
-from headrace.errors import DependencyError, NotFoundError, SourceError, UsageError
+from headrace.errors import DependencyError, NotFoundError, SourceError
 from headrace.records import Finding
 from headrace.settings import Settings
 from headrace.state.store import Store
@@ -249,14 +249,7 @@ def _downloaded(
             "Try again with a connection, or set HEADRACE_DATA=FOLDER to a folder that "
             f"holds {names}, or give a file with --data PATH.",
         ) from None
-    folder = _download_folder(entry, settings)
-    try:
-        path = Store(str(folder)).write(name, data)
-    except OSError as error:
-        raise UsageError(
-            f"{folder} cannot be written: {error.strerror}.",
-            "Allow that, or set HEADRACE_HOME to a folder that can be written.",
-        ) from None
+    path = Store(str(_download_folder(entry, settings))).write(name, data)
     return in_memory(path, data)
 
 
