@@ -134,7 +134,7 @@ def extend(
         importlib.invalidate_caches()
         for cached in (extensions.modules, extensions.added, extensions.path_of):
             cached.cache_clear()
-        for cached in (extensions.constant, extensions._assigned):
+        for cached in (extensions.load, extensions.constant, extensions._assigned):
             cached.cache_clear()
         readers.cache_clear()
         for name in [n for n in sys.modules if n.partition(".")[0] == "tidepool"]:

@@ -123,6 +123,7 @@ def is_added(kind: Kind, name: str) -> bool:
     return not modules(kind)[name].startswith(f"{_PLACES[kind].package}.")
 
 
+@functools.cache
 def load(kind: Kind, name: str) -> Any:
     """Import the module of an extension.
 

@@ -24,6 +24,7 @@ _TEXT_NOTE = re.compile(
     r"(^|/)(licen[cs]e|notice|readme|source|upstream_readme)([^./]*|[^/]*\.\w+)$",
     re.IGNORECASE,
 )
+_PLAIN = re.compile(r"(?:[\w-][\w. -]*/)*[\w-][\w. -]*", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _DRIVE = re.compile(r"[A-Za-z]:")
 _NOT_UTF8 = re.compile(r"[\ud800-\udfff]")
@@ -72,6 +73,8 @@ def relative_name(name: str, where: str) -> str:
     Raises:
         SourceError: it is absolute, leaves the tree, or has deceptive characters.
     """
+    if len(name) <= _NAME_LIMIT and _PLAIN.fullmatch(name):
+        return name  # as most names, in a third of the time
     reason = ""
     if name.startswith("/"):
         reason = "an absolute path"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from headrace.data.sources.encodings.parted import parted
 from headrace.data.sources.places.files import File
 from headrace.data.sources.places.trees import FileTree, is_item, is_medium, is_note
 from headrace.data.sources.readers import folder, listed
@@ -34,8 +33,11 @@ def read(
         chunks = _read_file(data, source, settings)
     else:
         chunks = _read_tree(data, source, settings)
-    separator = source.reading.separator
-    return parted(chunks, separator, source) if separator else chunks
+    if separator := source.reading.separator:
+        from headrace.data.sources.encodings.parted import parted
+
+        chunks = parted(chunks, separator, source)
+    return chunks
 
 
 def _read_file(file: File, source: Source, settings: Settings) -> Iterator[Chunk]:
