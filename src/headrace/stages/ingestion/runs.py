@@ -146,7 +146,8 @@ class Decoded:
             block, misfits, notes = fit(block, module, shape)
             self.notes += notes
             self.rejected += misfits.values()
-        labelled = np.array([bool(label.strip()) for label in block.labels], bool)
+        blank = {label for label in {*block.labels} if not label.strip()}
+        labelled = np.array([label not in blank for label in block.labels], bool)
         labelled |= not tasks.task(task).labelled
         unlabelled = np.flatnonzero(~labelled).tolist()
         if shape is not None:
