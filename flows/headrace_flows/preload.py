@@ -36,12 +36,12 @@ def check_early(run: Run) -> None:
         DependencyError: the store's disk is full.
     """
     run.check_source()
-    with run.plan.store.work_folder("snapshots"):
-        pass
     check_gates(run.spec)
     read_readme(run.spec, run.folder)  # refuses what is not UTF-8
     if _is_of_headrace(run.plan.builder):
         _check_builder(run)
+    with run.plan.store.work_folder("snapshots"):
+        pass
 
 
 @contextmanager
