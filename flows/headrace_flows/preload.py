@@ -40,7 +40,7 @@ def check_early(run: Run) -> None:
     read_readme(run.spec, run.folder)  # refuses what is not UTF-8
     if _is_of_headrace(run.plan.builder):
         _check_builder(run)
-    with run.plan.store.work_folder("snapshots"):
+    with run.plan.store.work_folder(""):
         pass
 
 
