@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import compileall
+import contextlib
 import json
 import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -99,7 +100,11 @@ def main(
         bench = Bench(options, place, Console(stderr=True))
         bench.say(f"rows {', '.join(names)}; data {path}  {note}".rstrip())
         started, described = time.perf_counter(), machine.describe(ROOT)
-        measured = measure_rows(bench, names)
+        measured: list[Row] = []
+        is_whole = False
+        with contextlib.suppress(KeyboardInterrupt):  # what there is by then is shown
+            measured.extend(measure_rows(bench, names))
+            is_whole = True
         answer = {
             "machine": described,
             "data": note or path.name,
@@ -113,26 +118,26 @@ def main(
     report.show(measured, console)
     _show_machine(console, answer, bench)
     console.print(f"All of it, and each command measured: {json_file}", markup=False)
+    if not is_whole:
+        raise typer.Exit(128 + signal.SIGINT)
 
 
-def measure_rows(bench: Bench, names: list[str]) -> list[Row]:
+def measure_rows(bench: Bench, names: list[str]) -> Iterator[Row]:
     """The rows with these names; one that cannot be had says why."""
-    rows: list[Row] = []
     wanted = [name for name in OF_REPETITIONS if name in names]
     try:
         runs = repetitions(bench) if wanted else []
         for name in wanted:
-            rows += OF_REPETITIONS[name](runs)
+            yield from OF_REPETITIONS[name](runs)
     except Unavailable as error:
-        rows.append(missing_row(", ".join(wanted), "the runs failed", str(error)))
+        yield missing_row(", ".join(wanted), "the runs failed", str(error))
     for name, measure in ALONE.items():
         if name in names:
             bench.say(f"{name} ...")
             try:
-                rows += measure(bench)
+                yield from measure(bench)
             except Unavailable as error:
-                rows.append(missing_row(name, "it failed", str(error)))
-    return rows
+                yield missing_row(name, "it failed", str(error))
 
 
 def _show_machine(console: Console, answer: dict[str, Any], bench: Bench) -> None:
