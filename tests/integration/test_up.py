@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -37,12 +38,13 @@ def processes_of(home: Path) -> list[psutil.Process]:
 
 def those(home: Path, part: str) -> list[psutil.Process]:
     """The processes of a home, no guards, with something on the command line."""
-    return [
-        process
-        for process in processes_of(home)
-        if part in (line := " ".join(process.cmdline()))
-        and "headrace_ops.guard" not in line
-    ]
+    found = []
+    for process in processes_of(home):
+        with contextlib.suppress(psutil.NoSuchProcess):  # it has ended meanwhile
+            line = " ".join(process.cmdline())
+            if part in line and "headrace_ops.guard" not in line:
+                found.append(process)
+    return found
 
 
 def until(met: Callable[[], bool], seconds: float = 60) -> None:
