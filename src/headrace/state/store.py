@@ -157,7 +157,7 @@ class Store:
 
     def delete_folder(self, key: str) -> None:
         """Delete a folder with all that is in it, if it is there."""
-        if self.is_local and not self.exists(key):
+        if self.is_local and not os.path.lexists(self.path(key)):
             return  # as is usual, and needs no fsspec
         self._find(key, lambda: self.fs.rm(self.path(key), recursive=True))
 

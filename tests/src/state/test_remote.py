@@ -72,3 +72,12 @@ def test_a_file_where_the_store_has_to_be_is_named(tmp_path: Path) -> None:
         store.work_folder("snapshots"),
     ):
         pass
+
+
+def test_a_broken_link_in_the_place_of_a_folder_is_deleted(tmp_path: Path) -> None:
+    link = tmp_path / "snapshots"
+    link.symlink_to(tmp_path / "nowhere")
+    store = Store(str(tmp_path))
+    store.delete_folder("snapshots")
+    store.delete_folder("snapshots")  # it is not there, and that is no error
+    assert not link.is_symlink()
