@@ -52,6 +52,14 @@ def prefect_database() -> str:
     return next(filter(None, map(variable, PREFECT_DATABASES)), "")
 
 
+def own_prefect_database() -> Path | None:
+    """Prefect's SQLite database in PREFECT_HOME; None if another is configured."""
+    home = variable("PREFECT_HOME")
+    if not home or prefect_database() or variable("PREFECT_SERVER_DATABASE_DRIVER"):
+        return None
+    return Path(home, "prefect.db").absolute()
+
+
 def flow_environment(settings: Settings) -> dict[str, str]:
     """The part of the environment that a worker passes on to its flows.
 

@@ -27,6 +27,7 @@ from headrace.settings import variable
 from headrace.state.hosts import is_loopback, names_of, split_list
 from headrace.state.logins import Login
 from headrace.state.templates import new_database
+from headrace_ops.environment import own_prefect_database
 from headrace_ops.gate import Gate
 
 WITHOUT_TRIGRAMS = "without-trigrams"
@@ -74,13 +75,12 @@ def _migrate(path: Path) -> None:
 
 def _create_own_database() -> None:
     """Create the database in PREFECT_HOME, unless another is configured."""
-    names = (f"{prefix}CONNECTION_URL" for prefix in _DATABASES)
-    is_configured = any(map(variable, names)) or variable(f"{_DATABASES[0]}DRIVER")
-    if is_configured or not variable("PREFECT_HOME"):
+    path = own_prefect_database()
+    if path is None:
         return
     faults = OSError, sqlite3.Error, subprocess.SubprocessError
     with contextlib.suppress(*faults):  # Prefect will say what is wrong
-        create_database(Path(variable("PREFECT_HOME"), "prefect.db"))
+        create_database(path)
 
 
 async def _ask_once(app: Any) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import sqlite3
 import sys
 import time
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ from headrace_ops import environment, guard, live
 DRAIN_SECONDS = 10
 RETURN_LIMIT_SECONDS = 60
 NEEDED_BYTES = 8 * 2**20  # for a new database of Prefect
+TRIGGERS = "PREFECT_SERVER_SERVICES_TRIGGERS_ENABLED"
 
 
 def configure(settings: Settings) -> None:
@@ -44,6 +46,21 @@ def configure(settings: Settings) -> None:
         "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500",  # while its database restarts
     }
     os.environ.update({**defaults, **os.environ})
+
+
+def may_have_automations() -> bool:
+    """Whether Prefect's database has automations, or is not the one in its home."""
+    path = environment.own_prefect_database()
+    if path is None:
+        return True
+    if not path.exists():
+        return False
+    try:
+        uri = f"{path.as_uri()}?mode=ro"
+        with contextlib.closing(sqlite3.connect(uri, uri=True)) as database:
+            return database.execute("SELECT 1 FROM automation").fetchone() is not None
+    except sqlite3.Error:
+        return True
 
 
 class TemporaryServer:
@@ -69,6 +86,8 @@ class TemporaryServer:
             "PREFECT_API_BLOCKS_REGISTER_ON_START": "0",
             "PREFECT__SERVER_EPHEMERAL": "1",
         }
+        if not variable(TRIGGERS) and not may_have_automations():
+            variables[TRIGGERS] = "0"  # an eighth of the server's start
         self._start = functools.partial(_start, port, variables, str(self._log))
         self._guard = self._start()
 

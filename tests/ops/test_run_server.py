@@ -1,0 +1,54 @@
+"""The temporary server of a run evaluates automations where there may be some."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from headrace_ops import environment
+from headrace_ops.run_server import may_have_automations
+
+DATABASES = (*environment.PREFECT_DATABASES, "PREFECT_SERVER_DATABASE_DRIVER")
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in DATABASES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
+    return tmp_path
+
+
+def with_automations(home: Path, count: int) -> None:
+    with contextlib.closing(sqlite3.connect(home / "prefect.db")) as database:
+        database.execute("CREATE TABLE automation (name TEXT)")
+        rows = [("one",)] * count
+        database.executemany("INSERT INTO automation VALUES (?)", rows)
+        database.commit()
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_the_database_of_the_home_is_asked(home: Path, count: int) -> None:
+    with_automations(home, count)
+    assert may_have_automations() is bool(count)
+
+
+def test_a_new_home_has_none(home: Path) -> None:
+    assert not may_have_automations()
+    assert not list(home.iterdir())
+
+
+@pytest.mark.parametrize("name", DATABASES)
+def test_another_database_may_have_some(
+    home: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "postgresql+asyncpg://prefect@db/prefect")
+    assert may_have_automations()
+
+
+def test_a_database_that_cannot_be_read_may_have_some(home: Path) -> None:
+    (home / "prefect.db").write_bytes(b"no database" * 100)
+    assert may_have_automations()
