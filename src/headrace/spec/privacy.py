@@ -85,6 +85,9 @@ def find_conflict(training: TrainingSpec) -> str:
         "devices": "private steps are computed on one device"
         if training.devices > 1
         else "",
+        "precision": "private steps are computed in float32"
+        if training.precision == "mixed_bfloat16"
+        else "",
         "canaries": "a planted text is no row" if training.canaries else "",
         "ngrams": "they are counted without noise" if training.ngrams else "",
     }

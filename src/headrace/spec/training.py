@@ -7,7 +7,7 @@ import difflib
 import functools
 import operator
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -184,6 +184,13 @@ class TrainingSpec(Table):
         None,
         "differentially private training; by default none",
         exclude_if=lambda value: value is None,
+    )
+    precision: Literal["auto", "float32", "mixed_bfloat16"] = option(
+        "auto",
+        "of the products in a training step: float32; mixed_bfloat16, in which layers "
+        "that multiply by a kernel compute in bfloat16, and all else in float32; auto, "
+        "which is mixed_bfloat16 on a GPU that has it, and float32 elsewhere",
+        exclude_if=lambda value: value == "auto",
     )
     seed: int = option(
         1,

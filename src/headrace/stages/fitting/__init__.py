@@ -12,7 +12,7 @@ import random
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -35,6 +35,7 @@ from headrace.stages.fitting.execution import (
     whole_batches,
 )
 from headrace.stages.fitting.loop import Loop, OnEpoch, Setup
+from headrace.stages.fitting.precision import choose_precision, traced_in
 from headrace.stages.fitting.privacy import plan_privacy
 from headrace.stages.fitting.privacy.loop import PrivateLoop
 from headrace.stages.fitting.privacy.refusals import (
@@ -181,7 +182,8 @@ class Fit:
                 check_size(rows, item)
                 window = max(window, rows * item)
             planned = plan_execution(recipe, network, rows, item, strategy, window)
-            self.execution = planned.repeating(recorded)
+            chosen = choose_precision(recipe, learned.head, planned.device, strategy)
+            self.execution = replace(planned, precision=chosen).repeating(recorded)
             # Outside the scope: the saved model, and predictions, are on one device.
             model = models.compose(description, preprocessing, network)
             facts = _all_that_matters(spec, builder, data, network)
@@ -190,7 +192,8 @@ class Fit:
             parts = model, network, inputs, recipe, self.execution, strategy, learned
             self._setup = Setup(*parts, folder, self.privacy)
             loop = PrivateLoop if self.privacy else Loop
-            with whole_batches(strategy, network):
+            precision = self.execution.precision
+            with whole_batches(strategy, network), traced_in(network, precision):
                 self._loop = loop(self._setup, checkpoints)
 
     def run(self, on_epoch: OnEpoch) -> Fitted:

@@ -15,6 +15,7 @@ from typing import Any
 from headrace.errors import DependencyError, Refusal, SpecError
 from headrace.spec import TrainingSpec
 from headrace.stages.fitting.cluster import spans_machines
+from headrace.stages.fitting.precision import FLOAT32, MIXED
 from headrace.stages.workers import processors
 
 _APART = 1_000_003  # between the seeds of two devices
@@ -199,14 +200,16 @@ class Execution:
         return self.device if self.replicas == 1 else "cpu"
 
     def repeating(self, recorded: Mapping[str, Any]) -> Execution:
-        """With XLA as recorded on such a device, since it rounds in another order.
+        """With the XLA and the precision that were recorded on such a device.
 
         Args:
             recorded: the facts of an earlier execution; may be empty.
         """
-        if recorded.get("device") != self.device or self.replicas > 1:
+        if recorded.get("device") != self.device:
             return self
-        return replace(self, xla=bool(recorded.get("xla")))
+        before = replace(self, precision=str(recorded.get("precision", FLOAT32)))
+        xla = bool(recorded.get("xla"))  # it rounds in another order
+        return before if self.replicas > 1 else replace(before, xla=xla)
 
 
 def _gains_by_xla(network: Any, batch_size: int) -> bool:
@@ -240,7 +243,7 @@ def plan_execution(
 
     XLA cannot compile steps that several devices share. It is used on one GPU, and on
     a CPU where a network gains by it and a training outlasts the compilation of half a
-    second.
+    second. There, it has slower products in bfloat16 than TensorFlow.
 
     Args:
         spec: the recipe.
@@ -265,7 +268,7 @@ def plan_execution(
         )
     steps = -(-rows // batch_size)
     is_long = steps * spec.epochs >= LEAST_XLA_STEPS
-    is_plain = spec.is_plain and spec.privacy is None
+    is_plain = spec.is_plain and spec.privacy is None and spec.precision != MIXED
     xla = device == "gpu" or (
         is_long and is_plain and _gains_by_xla(network, batch_size)
     )
@@ -276,7 +279,7 @@ def plan_execution(
         devices=names_of(strategy, device),
         replicas=replicas,
         threads=processors(),
-        precision=keras.config.dtype_policy().name,
+        precision=FLOAT32,
         xla=xla and replicas == 1,
         batch_size=batch_size,
         steps_per_epoch=steps,

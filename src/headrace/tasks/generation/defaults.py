@@ -68,5 +68,6 @@ UNUSED = (
     "data.classes",
     "training.label_smoothing",
     "training.calibrate",
+    "training.precision",  # the network computes its loss
     "evaluation.calibration_bins",
 )

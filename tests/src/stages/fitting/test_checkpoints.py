@@ -22,6 +22,7 @@ from headrace.state.store import Store
 
 ADAM = {"optimizer": "adam"}
 GENTLY = {"learning_rate": 0.01}
+MIXED = {"precision": "mixed_bfloat16"}
 
 
 class Killed(BaseException):
@@ -64,6 +65,7 @@ def in_windows(monkeypatch: pytest.MonkeyPatch, make: Any) -> Data:
         pytest.param("mlp", {}, 7, True, id="in a later window"),
         pytest.param("mlp", ADAM, 5, True, id="adam"),
         pytest.param("cnn", GENTLY, 6, False, id="with averages and dropout"),
+        pytest.param("cnn", GENTLY | MIXED, 3, False, id="in mixed precision"),
     ],
 )
 def test_a_killed_fit_ends_with_the_weights_of_one_that_was_not(

@@ -78,6 +78,7 @@ def test_a_cpu_compiles_long_trainings_of_dense_networks_with_xla() -> None:
     assert not plan(100, long - 100, **dense).xla
     assert plan(100, long // 2, **dense | {"epochs": 2}).xla
     assert not plan(100, long, **dense | {"loss": "losses:own"}).xla
+    assert not plan(100, long, **dense | {"precision": "mixed_bfloat16"}).xla
     assert not plan(100, long, **dense | {"privacy": {"epsilon": 3}}).xla
     assert plan(100, long, epochs=1, layers=[layers.Flatten(), layers.Dense(8)]).xla
     for other in (
@@ -103,3 +104,7 @@ def test_a_training_is_made_again_as_it_was_compiled() -> None:
     assert planned.repeating(then | {"xla": False}) == replace(planned, xla=False)
     assert plan(100, 50).repeating(then).xla
     assert planned.repeating({"device": "gpu", "xla": False}).xla
+    mixed = replace(planned, precision="mixed_bfloat16")
+    assert mixed.repeating({}) == mixed
+    assert mixed.repeating(then) == planned
+    assert planned.repeating(asdict(mixed)) == mixed

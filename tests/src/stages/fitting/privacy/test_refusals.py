@@ -28,6 +28,7 @@ from headrace.use.tuning.trials import refuse_private
         ("devices", 2),
         ("canaries", 5),
         ("ngrams", 3),
+        ("precision", "mixed_bfloat16"),
     ],
 )
 def test_a_recipe_that_cannot_be_private_is_refused(field: str, value: Any) -> None:

@@ -1,0 +1,135 @@
+"""The training step of `digits` through Keras on JAX, and the same in plain JAX.
+
+``KERAS_BACKEND=jax python -m tests.gpu.steps`` prints a JSON line: where JAX computes,
+and for each precision and both ways the loss of each step and the median time of one.
+The network, the loss and the recipe are those that ship; training itself is on
+TensorFlow.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from statistics import median
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import keras
+import numpy as np
+
+from headrace import models
+from headrace.records import DataDescription
+from headrace.spec import TrainingSpec
+from headrace.stages.fitting.precision import FLOAT32, MIXED, traced_in
+from headrace.stages.fitting.recipe import make_optimizer
+from headrace.tasks import task
+
+DIGITS = DataDescription(medium="image", shape=(28, 28, 1), classes=tuple("0123456789"))
+RECIPE = TrainingSpec()
+STEPS, REPEATS = 200, 7
+
+# Of a state, the items and the targets of all steps: the next state, and the losses.
+Steps = Callable[[Any, Any, Any], tuple[Any, Any]]
+
+
+def batches() -> tuple[Any, Any]:
+    """Noisy images of ten patterns, ``(steps, rows, 28, 28, 1)``, and their classes."""
+    random = np.random.default_rng(0)
+    patterns = random.uniform(0, 1, (10, 28, 28, 1))
+    labels = random.integers(0, 10, (STEPS, RECIPE.batch_size))
+    noise = random.uniform(0, 1, (*labels.shape, 28, 28, 1))
+    items = 0.2 * patterns[labels] + 0.8 * noise
+    return jnp.asarray(items, jnp.float32), jnp.asarray(labels, jnp.int32)
+
+
+def through_keras(network: Any, precision: str) -> tuple[Any, Steps]:
+    """The state before the first step, and all steps as one program."""
+    head = task(DIGITS.task).head
+    optimizer = make_optimizer(RECIPE, STEPS)
+    optimizer.build(network.trainable_variables)
+
+    def loss_of(weights: Any, others: Any, batch: Any, truth: Any) -> Any:
+        outputs, others = network.stateless_call(weights, others, batch, training=True)
+        return head.losses(network, truth, outputs, RECIPE).mean(), others
+
+    def step(state: Any, given: Any) -> Any:
+        weights, others, slots = state
+        of = jax.value_and_grad(loss_of, has_aux=True)
+        (loss, others), gradients = of(weights, others, *given)
+        weights, slots = optimizer.stateless_apply(slots, gradients, weights)
+        return (weights, others, slots), loss
+
+    @jax.jit
+    def steps(state: Any, items: Any, targets: Any) -> Any:
+        with traced_in(network, precision):
+            return jax.lax.scan(step, state, (items, targets))
+
+    variables = network.trainable_variables, network.non_trainable_variables
+    parts = (*variables, optimizer.variables)
+    return tuple([v.value for v in part] for part in parts), steps
+
+
+def plain(network: Any, precision: str) -> tuple[Any, Steps]:
+    """The same by hand."""
+    dtype = jnp.bfloat16 if precision == MIXED else jnp.float32
+    weights = [v.value for v in network.trainable_variables]
+
+    def loss_of(weights: Any, batch: Any, truth: Any) -> Any:
+        hidden = batch.reshape(len(batch), -1)
+        pairs = list(zip(weights[::2], weights[1::2], strict=True))
+        for kernel, bias in pairs[:-1]:
+            product = hidden.astype(dtype) @ kernel.astype(dtype)
+            hidden = jax.nn.relu(product + bias.astype(dtype))
+        kernel, bias = pairs[-1]
+        logits = hidden.astype(jnp.float32) @ kernel + bias
+        chosen = jax.nn.log_softmax(logits)[jnp.arange(len(truth)), truth]
+        return -chosen.mean()
+
+    def step(state: Any, given: Any) -> Any:
+        weights, momentums, number = state
+        loss, gradients = jax.value_and_grad(loss_of)(weights, *given)
+        rate = RECIPE.learning_rate / (1 + RECIPE.decay * number)
+        pairs = zip(momentums, gradients, strict=True)
+        momentums = [RECIPE.momentum * m - rate * g for m, g in pairs]
+        parts = zip(weights, momentums, gradients, strict=True)
+        weights = [w + RECIPE.momentum * m - rate * g for w, m, g in parts]
+        return (weights, momentums, number + 1), loss
+
+    @jax.jit
+    def steps(state: Any, items: Any, targets: Any) -> Any:
+        return jax.lax.scan(step, state, (items, targets))
+
+    return (weights, [jnp.zeros_like(w) for w in weights], jnp.float32(0)), steps
+
+
+def measured(state: Any, steps: Steps, given: tuple[Any, Any]) -> dict[str, Any]:
+    """The losses of all steps, and the median time of one in microseconds."""
+    losses = np.asarray(steps(state, *given)[1])  # compiles
+    times = []
+    for _ in range(REPEATS):
+        begin = time.perf_counter()
+        jax.block_until_ready(steps(state, *given))
+        times.append(time.perf_counter() - begin)
+    return {"losses": losses.tolist(), "us": 1e6 * median(times) / STEPS}
+
+
+def main() -> None:
+    """Measure both ways in both precisions."""
+    found: dict[str, Any] = {"platform": jax.devices()[0].platform}
+    keras.utils.set_random_seed(RECIPE.seed)
+    _, network = models.build("mlp", DIGITS, {})
+    given = batches()
+    for precision in (FLOAT32, MIXED):
+        ways = {"keras": through_keras, "plain": plain}
+        found[precision] = {
+            name: measured(*way(network, precision), given)
+            for name, way in ways.items()
+        }
+    sys.stdout.write(json.dumps(found) + "\n")
+
+
+if __name__ == "__main__":
+    main()
