@@ -1,4 +1,4 @@
-"""An epoch of our loop against Keras's own on the same cached inputs."""
+"""An epoch of our loop against Keras's own, and PyTorch's, on the same inputs."""
 
 from __future__ import annotations
 
@@ -35,9 +35,11 @@ def _family(bench: Bench, family: str) -> Row:
     at_least, aim = BOUNDS.get(family, (1.5, 1.0))
     ours = found.pop("ours")
     best = min(found, key=lambda kind: median(found[kind]))
+    missing = family == "cnn" and "PyTorch" not in found
+    notes = doubt([measured.surroundings]), "PyTorch is not installed" * missing
     return median_row(
         "epochs",
-        f"{family}, {rows:,} rows: an epoch ÷ the best of Keras's fit on cached inputs",
+        f"{family}, {rows:,} rows: an epoch ÷ the best of {', '.join(found)}",
         ratios(ours, found[best]),
         at_least=at_least,
         aim=aim,
@@ -45,5 +47,5 @@ def _family(bench: Bench, family: str) -> Row:
             "ours, s": median(ours),
             **{f"{kind}, s": median(seconds) for kind, seconds in found.items()},
         },
-        note=doubt([measured.surroundings]),
+        note="; ".join(filter(None, notes)),
     )

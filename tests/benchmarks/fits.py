@@ -1,13 +1,16 @@
 """Prints what an epoch takes in our loop, and in Keras's on the same cached inputs.
 
 Each is fitted several times, in turn, in this process: JSON with seconds of all epochs
-but the first of each fit, which has the tracing in it. Pictures also by XLA.
+but the first of each fit, which has the tracing in it. Pictures also by XLA, and `cnn`
+in PyTorch where that is installed.
 Usage: ``python fits.py PIPELINE FAMILY DATA TIMES FOLDER``.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -61,9 +64,7 @@ def bare(
     spec: PipelineSpec, folder: Path, data: Data, inputs: Inputs, *, xla: bool
 ) -> list[float]:
     """Seconds of Keras's epochs, without validation."""
-    shards = [inputs.train.read(int(n)) for n in np.flatnonzero(inputs.train.counts)]
-    items = np.concatenate([shard.items for shard in shards])
-    targets = np.concatenate([shard.targets for shard in shards])
+    items, targets = arrays_of(inputs)
     keras.utils.clear_session()
     arguments = spec.model.arguments
     targets_of = lambda: targets  # noqa: E731
@@ -90,6 +91,24 @@ def bare(
     return clock.seconds[1:]
 
 
+def arrays_of(inputs: Inputs) -> tuple[Any, Any]:
+    """All items and targets of train, as the network takes them."""
+    shards = [inputs.train.read(int(n)) for n in np.flatnonzero(inputs.train.counts)]
+    items = np.concatenate([shard.items for shard in shards])
+    return items, np.concatenate([shard.targets for shard in shards])
+
+
+def in_torch(spec: PipelineSpec, inputs: Inputs, place: Path) -> list[float]:
+    """Seconds of PyTorch's epochs, in a process of its own."""
+    items, targets = arrays_of(inputs)
+    np.savez(place / "arrays.npz", items=items, targets=targets)
+    command = [sys.executable, str(Path(__file__).with_name("torch_fit.py"))]
+    command += [str(place / "arrays.npz"), str(spec.training.batch_size), str(EPOCHS)]
+    done = subprocess.run(command, check=True, capture_output=True)
+    seconds: list[float] = json.loads(done.stdout)
+    return seconds[1:]
+
+
 def main() -> None:
     """Measure."""
     name, family, source, times, home = sys.argv[1:]
@@ -112,12 +131,16 @@ def main() -> None:
     )
     fitting = Fitting(preprocessing, network, data.description, spec.training)
     inputs = inputs_of(data, fitting)
-    found: dict[str, list[float]] = {"ours": [], "bare": [], "XLA": []}
+    kinds = "ours", "Keras's fit", "fit with XLA", "PyTorch"
+    found: dict[str, list[float]] = {kind: [] for kind in kinds}
+    has_torch = importlib.util.find_spec("torch") is not None
     for _ in range(int(times)):
         found["ours"] += ours(spec, folder, data)
-        found["bare"] += bare(spec, folder, data, inputs, xla=False)
+        found["Keras's fit"] += bare(spec, folder, data, inputs, xla=False)
         if spec.medium == "image":
-            found["XLA"] += bare(spec, folder, data, inputs, xla=True)
+            found["fit with XLA"] += bare(spec, folder, data, inputs, xla=True)
+        if family == "cnn" and has_torch:
+            found["PyTorch"] += in_torch(spec, inputs, settings.home)
     measured = {kind: seconds for kind, seconds in found.items() if seconds}
     sys.stdout.write(json.dumps(measured) + "\n")
 
