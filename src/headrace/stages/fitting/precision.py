@@ -17,6 +17,11 @@ from headrace.tasks.model_parts import Head
 
 FLOAT32, MIXED = "float32", "mixed_bfloat16"
 _LEAST_CAPABILITY = 8, 0  # of an NVIDIA GPU that multiplies in bfloat16
+_KINDS = (
+    *("Dense", "EinsumDense", "Conv1D", "Conv2D", "Conv3D"),
+    *("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose"),
+    *("DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D"),
+)
 
 
 def choose_precision(spec: TrainingSpec, head: Head, device: str, strategy: Any) -> str:
@@ -71,7 +76,7 @@ def _multiplying(network: Any) -> list[Any]:
     """The layers that multiply by a kernel, without those that give the outputs."""
     from keras import layers
 
-    kinds = layers.Dense, layers.EinsumDense, layers.Conv1D, layers.Conv2D
+    kinds = tuple(getattr(layers, name) for name in _KINDS)
     ends = [output._keras_history.operation for output in network.outputs]
     nested = [e._flatten_layers() for e in ends if isinstance(e, layers.Layer)]
     last = {id(layer) for part in nested for layer in part}
