@@ -87,7 +87,7 @@ class TemporaryServer:
             "PREFECT__SERVER_EPHEMERAL": "1",
         }
         if not variable(TRIGGERS) and not may_have_automations():
-            variables[TRIGGERS] = "0"  # an eighth of the server's start
+            variables[TRIGGERS] = "0"  # a sixth of the server's start
         self._start = functools.partial(_start, port, variables, str(self._log))
         self._guard = self._start()
 

@@ -104,7 +104,7 @@ def in_torch(spec: PipelineSpec, inputs: Inputs, place: Path) -> list[float]:
     np.savez(place / "arrays.npz", items=items, targets=targets)
     command = [sys.executable, str(Path(__file__).with_name("torch_fit.py"))]
     command += [str(place / "arrays.npz"), str(spec.training.batch_size), str(EPOCHS)]
-    done = subprocess.run(command, check=True, capture_output=True)
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE)
     seconds: list[float] = json.loads(done.stdout)
     return seconds[1:]
 

@@ -23,8 +23,9 @@ import numpy as np
 from headrace import models
 from headrace.records import DataDescription
 from headrace.spec import TrainingSpec
-from headrace.stages.fitting.precision import FLOAT32, MIXED, traced_in
+from headrace.stages.fitting.precision import FLOAT32, MIXED
 from headrace.stages.fitting.recipe import make_optimizer
+from headrace.stages.fitting.tracing import products_in
 from headrace.tasks import task
 
 DIGITS = DataDescription(medium="image", shape=(28, 28, 1), classes=tuple("0123456789"))
@@ -64,7 +65,7 @@ def through_keras(network: Any, precision: str) -> tuple[Any, Steps]:
 
     @jax.jit
     def steps(state: Any, items: Any, targets: Any) -> Any:
-        with traced_in(network, precision):
+        with products_in(precision, network):
             return jax.lax.scan(step, state, (items, targets))
 
     variables = network.trainable_variables, network.non_trainable_variables

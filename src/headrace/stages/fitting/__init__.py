@@ -32,10 +32,9 @@ from headrace.stages.fitting.execution import (
     choose_devices,
     plan_execution,
     translate_errors,
-    whole_batches,
 )
 from headrace.stages.fitting.loop import Loop, OnEpoch, Setup
-from headrace.stages.fitting.precision import choose_precision, traced_in
+from headrace.stages.fitting.precision import choose_precision
 from headrace.stages.fitting.privacy import plan_privacy
 from headrace.stages.fitting.privacy.loop import PrivateLoop
 from headrace.stages.fitting.privacy.refusals import (
@@ -43,6 +42,7 @@ from headrace.stages.fitting.privacy.refusals import (
     check_network,
     check_size,
 )
+from headrace.stages.fitting.tracing import products_in, whole_batches
 from headrace.tasks import task
 from headrace.tasks.forms import Fitting, Shards
 
@@ -193,7 +193,7 @@ class Fit:
             self._setup = Setup(*parts, folder, self.privacy)
             loop = PrivateLoop if self.privacy else Loop
             precision = self.execution.precision
-            with whole_batches(strategy, network), traced_in(network, precision):
+            with whole_batches(strategy, network), products_in(precision, network):
                 self._loop = loop(self._setup, checkpoints)
 
     def run(self, on_epoch: OnEpoch) -> Fitted:

@@ -116,26 +116,6 @@ def scatter_seeds(strategy: Any, variables: Sequence[Any]) -> None:
 
 
 @contextlib.contextmanager
-def whole_batches(strategy: Any, network: Any) -> Iterator[None]:
-    """Trace batch normalization over the whole batch, not a device's part of it."""
-    import keras
-
-    if strategy.num_replicas_in_sync == 1:
-        yield
-        return
-    kind = keras.layers.BatchNormalization
-    layers = [v for v in network._flatten_layers() if isinstance(v, kind)]
-    before = [layer.synchronized for layer in layers]
-    for layer in layers:
-        layer.synchronized = True
-    try:
-        yield
-    finally:
-        for layer, value in zip(layers, before, strict=True):  # it is saved as it was
-            layer.synchronized = value
-
-
-@contextlib.contextmanager
 def translate_errors(spec: TrainingSpec, strategy: Any) -> Iterator[None]:
     """Translate errors of devices into errors for users.
 
@@ -279,7 +259,7 @@ def plan_execution(
         devices=names_of(strategy, device),
         replicas=replicas,
         threads=processors(),
-        precision=FLOAT32,
+        precision=keras.config.dtype_policy().name,
         xla=xla and replicas == 1,
         batch_size=batch_size,
         steps_per_epoch=steps,

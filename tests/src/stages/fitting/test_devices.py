@@ -150,7 +150,7 @@ def test_a_device_that_is_out_of_memory_says_what_to_lower(tmp_path: Path) -> No
 def test_a_fit_that_fails_leaves_the_network_as_it_was() -> None:
     import keras
 
-    from headrace.stages.fitting.execution import whole_batches
+    from headrace.stages.fitting.tracing import whole_batches
 
     layer = keras.layers.BatchNormalization()
     network = keras.Sequential([keras.Input((2,)), layer])

@@ -17,8 +17,8 @@ from headrace.stages.fitting.precision import (
     FLOAT32,
     MIXED,
     choose_precision,
-    traced_in,
 )
+from headrace.stages.fitting.tracing import products_in
 from headrace.tasks import task
 
 CLASSES = ("dark", "middle", "bright")
@@ -74,7 +74,7 @@ def test_each_family_is_traced_with_products_in_bfloat16(name: str) -> None:
     prepared = preprocessing.outputs[0]
     shape = (2, *(size or 30 for size in prepared.shape[1:]))
     items = tf.cast(tf.ones(shape), prepared.dtype)
-    with traced_in(network, MIXED):
+    with products_in(MIXED, network):
         graph = _traced(network, items)
     found = graph(items)
     assert found.dtype == tf.float32
@@ -138,3 +138,15 @@ def test_the_precision_follows_from_recipe_and_device(
     one = SimpleNamespace(num_replicas_in_sync=1)
     recipe = TrainingSpec.model_validate(spec)
     assert choose_precision(recipe, task(name).head, device, one) == chosen
+
+
+def test_a_policy_that_the_users_code_has_set_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import keras
+
+    policy = keras.dtype_policies.get("mixed_float16")
+    monkeypatch.setattr(keras.config, "dtype_policy", lambda: policy)
+    one = SimpleNamespace(num_replicas_in_sync=1)
+    chosen = choose_precision(TrainingSpec(), task("classification").head, "cpu", one)
+    assert chosen == "mixed_float16"
