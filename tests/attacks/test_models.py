@@ -22,9 +22,9 @@ from headrace.settings import Settings
 from headrace.stages.promotion import conclude
 from headrace.stages.promotion.approval import approve, promote_by_hand, roll_back
 from headrace.stages.registration import register
+from headrace.state.disk import file_digest
 from headrace.state.ledger import Approval, Ledger, Version
 from headrace.state.tracking import GOLDEN_FILE, MODEL_FILE
-from headrace.state.tracking.artifacts import file_digest
 from headrace.use.repair import repair
 from headrace_flows.champions import ChampionWatch
 from headrace_ops.doctor.checks import check_models

@@ -161,8 +161,9 @@ def relabel(snapshot: SnapshotRecord, rows: int) -> None:
             table.column_names.index("label"), "label", pa.array(labels)
         )
         pq.write_table(table, folder / shard.name)
-        sha256 = hashlib.sha256((folder / shard.name).read_bytes()).hexdigest()
-        manifest["files"][shard.name]["sha256"] = sha256
+        data = (folder / shard.name).read_bytes()
+        facts = {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
+        manifest["files"][shard.name] |= facts
     assert rows == 0
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1))
 

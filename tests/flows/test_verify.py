@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import shutil
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from tests.homes import Home, states
 from headrace.data.anchored import open_anchored
 from headrace.settings import Settings
 from headrace.state.ledger import Ledger
+from headrace.use.watching import Watch
 
 
 def settings_of(home: Home) -> Settings:
@@ -230,3 +233,108 @@ def test_what_was_forged_before_it_was_taken_over_is_left_out(
     assert kept.read_json(f"stages/{stages.name}") is not None
     stages.write_text(stages.read_text() + " ")
     assert open_anchored(settings).read_json(f"stages/{stages.name}") is None
+
+
+def pipe(file: Path) -> None:
+    os.mkfifo(file)
+
+
+def device(file: Path) -> None:
+    file.symlink_to("/dev/zero")
+
+
+def sparse(file: Path) -> None:
+    with file.open("wb") as opened:
+        opened.truncate(2**40)  # hashed in parts, it would take an hour
+
+
+@pytest.mark.parametrize("put", [pipe, device, sparse])
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "store/stages/*.json",
+        "store/snapshots/*/manifest.json",
+        "store/snapshots/*/items/*.parquet",
+        "store/models/*/logged/data/model.keras",
+        "mlartifacts/**/model.keras",
+        "mlartifacts/**/MLmodel",
+        "mlartifacts/**/golden.npz",
+    ],
+)
+def test_what_is_no_file_or_too_large_is_named_and_not_read(
+    after_first: Home, pattern: str, put: Callable[[Path], None]
+) -> None:
+    file = file_of(after_first, pattern)
+    file.unlink()
+    put(file)
+    answer = after_first.headrace("verify", "--json")
+    assert answer.exit_code == 1, answer.out
+    what = answer.json["problem"]["what"]
+    assert file.name in what
+    if file.name != "MLmodel":  # it is compared by its digest only
+        assert "is not a regular file" in what or "bytes, and may have" in what
+
+
+KINDS = {  # a file of the store or of a run that is evidence, by kind
+    "what was judged": "store/judged/*.bin",
+    "copies of a run's files": "store/tracking/files/*",
+    "copy of the ledger": "store/ledger/*.json",
+    "data of a run": "mlartifacts/**/artifacts/data/*",
+    "evaluation": "mlartifacts/**/artifacts/evaluation/*.json",
+    "law": "mlartifacts/**/artifacts/law/*.toml",
+    "pictures": "mlartifacts/**/artifacts/**/*.png",
+    "pipeline file": "mlartifacts/**/artifacts/pipeline/*",
+}
+
+
+@pytest.mark.xfail(
+    strict=True, reason="verify does not yet compare all that the watch of `up` does"
+)
+@pytest.mark.parametrize("kind", KINDS)
+def test_all_that_is_read_as_evidence_is_compared(after_first: Home, kind: str) -> None:
+    file = next(f for f in sorted(after_first.path.glob(KINDS[kind])) if f.is_file())
+    times, data = file.stat(), bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+    os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+    answer = after_first.headrace("verify", "--json")
+    assert answer.exit_code == 1, answer.out
+    assert file.name in answer.json["problem"]["what"]
+
+
+def execute(home: Home, *statements: str) -> None:
+    with contextlib.closing(sqlite3.connect(home.path / "mlflow.db")) as database:
+        for statement in statements:
+            database.execute(statement)
+        database.commit()
+
+
+@pytest.mark.xfail(strict=True, reason="verify does not yet compare MLflow's metrics")
+def test_verify_names_an_edited_metric_in_mlflow(after_first: Home) -> None:
+    edit = "SET value = 0.9999 WHERE key = 'test_accuracy'"
+    execute(after_first, f"UPDATE metrics {edit}", f"UPDATE latest_metrics {edit}")
+    answer = after_first.headrace("verify", "--json")
+    assert "test_accuracy" in answer.json["reason"]
+
+
+def test_the_watch_names_an_edited_metric_of_a_logged_model(after_first: Home) -> None:
+    watch = Watch(settings_of(after_first))
+    assert watch.look() == []
+    edit = "SET metric_value = 0.9999 WHERE metric_name = 'test_accuracy'"
+    execute(after_first, f"UPDATE logged_model_metrics {edit}")
+    assert "test_accuracy" in str(watch.look())
+
+
+@pytest.mark.xfail(
+    strict=True, reason="the watch takes a metric that was added for one of Headrace's"
+)
+def test_the_watch_names_a_metric_that_another_added(after_first: Home) -> None:
+    newer = "value = 0.9999, timestamp = timestamp + 1, step = step + 1"
+    execute(
+        after_first,
+        "CREATE TEMP TABLE newer AS SELECT * FROM metrics WHERE key = 'test_accuracy'",
+        f"UPDATE newer SET {newer}",
+        "INSERT INTO metrics SELECT * FROM newer",
+        f"UPDATE latest_metrics SET {newer} WHERE key = 'test_accuracy'",
+    )
+    assert "test_accuracy" in str(Watch(settings_of(after_first)).look())

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from headrace.errors import IntegrityError
 from headrace.records import MANIFEST, Record, SnapshotRecord
 from headrace.settings import Settings
+from headrace.state.disk import UnusableFileError
 from headrace.state.ledger import Ledger
 from headrace.state.store import Store
 
@@ -50,11 +51,14 @@ class AnchoredStore:
 
     def read(self, key: str) -> bytes | None:
         """The bytes of a key; None if they are absent, or differ from the ledger."""
+        recorded = self.ledger.anchors([key]).get(key)
         try:
-            data = self.store.read(key)
+            data = self.store.read(key, recorded or "")
+        except UnusableFileError as error:
+            log.warning("%s: it is ignored.", error)
+            return None
         except FileNotFoundError:
             return None
-        recorded = self.ledger.anchors([key]).get(key)
         if recorded == hashlib.sha256(data).hexdigest():
             return data
         other = "is not the file that the ledger recorded"

@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 from headrace.data.anchored import AnchoredStore, described
 from headrace.data.forgotten import Forgotten
 from headrace.data.snapshots.reading import (
+    FileFacts,
     Manifest,
     content_digest,
     count_values,
@@ -162,7 +163,8 @@ def take_out(
         table = read_shard(snapshot, shard)
         mask = np.asarray(_mask(table, forgotten))
         counts.update(count_values(table.filter(pa.array(mask))["split"]))
-        name, facts = shard.name, {"sha256": shard.sha256, "splits": shard.splits}
+        name = shard.name
+        facts = FileFacts(sha256=shard.sha256, size=shard.size, splits=shard.splits)
         if mask.any():
             table = table.filter(pa.array(~mask))
             if not len(table):
@@ -170,9 +172,12 @@ def take_out(
             data = _parquet(table)
             name = f"{shard.name[: len('items/0000')]}-{uuid.uuid4().hex[:8]}.parquet"
             store.write(f"{folder}/{name}", data)
-            splits = count_values(table["split"])
-            facts = {"sha256": hashlib.sha256(data).hexdigest(), "splits": splits}
-        files[name] = facts
+            facts = FileFacts(
+                sha256=hashlib.sha256(data).hexdigest(),
+                size=len(data),
+                splits=count_values(table["split"]),
+            )
+        files[name] = facts.model_dump()
     rejected = read_rejected(snapshot)
     mask = np.asarray(_mask(rejected, forgotten))
     counts[REJECTED_SPLIT] += int(mask.sum())

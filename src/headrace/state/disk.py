@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import shutil
 import stat
@@ -15,6 +16,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
 
 from headrace.errors import DependencyError, HeadraceError, UsageError
@@ -32,6 +34,71 @@ _MAKE_ROOM = (
     "Make room or point HEADRACE_HOME elsewhere, and run the same command again."
 )
 _MIN_FREE = 2**20  # bytes; a database cannot grow by less
+LARGEST = 2**34  # bytes; no file of Headrace's is larger
+READ_AT_MOST = 2**28  # bytes of a file of which no digest is known before it is read
+
+
+class UnusableFileError(FileNotFoundError):
+    """What is at a path is no regular file, or larger than the file that belongs there.
+
+    Reading it could block, or never end. Where a missing file counts as absent, so does
+    this one.
+    """
+
+
+@contextlib.contextmanager
+def open_regular(path: str | Path, most: int = LARGEST) -> Iterator[BufferedReader]:
+    """A regular file of at most ``most`` bytes, opened for reading.
+
+    Raises:
+        UnusableFileError: it is a pipe, a device or a folder, or larger.
+    """
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise UnusableFileError(f"{path} is not a regular file")
+    with open(path, "rb", opener=_open_at_once) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > most:
+            raise UnusableFileError(
+                f"{path} has {size:,} bytes, and may have {most:,} at most"
+            )
+        yield file
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)  # a pipe may have taken its place
+
+
+def read_file(path: str | Path, sha256: str = "", size: int = 0) -> bytes:
+    """The bytes of a regular file; its digest is left to the caller to compare.
+
+    Args:
+        path: of the file.
+        sha256: that it should have. A file of more than `READ_AT_MOST` bytes is read
+            into memory only if it has it.
+        size: that it should have, in bytes. A larger file is not read.
+
+    Raises:
+        FileNotFoundError: there is nothing.
+        UnusableFileError: it is no regular file, or too large.
+    """
+    most = size or (LARGEST if sha256 else READ_AT_MOST)
+    with open_regular(path, most) as file:
+        if os.fstat(file.fileno()).st_size > READ_AT_MOST:
+            if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+                raise UnusableFileError(f"{path} is not the file that was recorded")
+            file.seek(0)
+        return file.read(most)
+
+
+def file_digest(path: str | Path) -> str:
+    """sha256 of a regular file, hex; it is read in parts.
+
+    Raises:
+        FileNotFoundError: there is nothing.
+        UnusableFileError: it is no regular file, or too large.
+    """
+    with open_regular(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextlib.contextmanager

@@ -19,13 +19,13 @@ import os
 import random
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, TypeVar
 
 from headrace.credentials import OPTIONS
 from headrace.errors import DependencyError, HeadraceError, UsageError
 from headrace.settings import Settings
 from headrace.spec.checks import refuse_credential
+from headrace.state.disk import read_file
 
 LIMIT_SECONDS = 60.0
 CONNECT_SECONDS = 5
@@ -129,18 +129,22 @@ def is_local(fs: Any) -> bool:
     return isinstance(fs, LocalFileSystem)
 
 
-def read(uri: str) -> bytes:
+def read(uri: str, sha256: str = "", size: int = 0) -> bytes:
     """The bytes at a path or URI.
+
+    Args:
+        uri: of a file.
+        sha256, size: that it should have; see `disk.read_file`.
 
     Raises:
         FileNotFoundError: there is nothing.
         UsageError, DependencyError: as `ask`.
     """
     if local := local_path(uri):
-        return Path(local).read_bytes()
+        return read_file(local, sha256, size)
     fs, path = file_system(uri)
     if is_local(fs):
-        return bytes(fs.cat_file(path))
+        return read_file(path, sha256, size)
     return ask(uri, lambda: bytes(fs.cat_file(path)))
 
 

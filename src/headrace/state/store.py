@@ -88,14 +88,28 @@ class Store:
         facts = os.stat if self.is_local else self.fs.info
         return self._find(key, lambda: facts(path)) is not None
 
-    def read(self, key: str) -> bytes:
-        """The bytes of a key; raises FileNotFoundError if it is not a file."""
+    def read(self, key: str, sha256: str = "") -> bytes:
+        """The bytes of a key.
+
+        Args:
+            key: of a file.
+            sha256: that it should have. Without it, a local file of more than
+                `disk.READ_AT_MOST` bytes is not read. The caller compares.
+
+        Raises:
+            FileNotFoundError: there is none; it is an `UnusableFileError` if there is
+                something else in its place.
+        """
         path = self.path(key)
         if not self.is_local:
             return ask(self.uri(key), lambda: bytes(self.fs.cat_file(path)))
-        if not os.path.isfile(path):  # reading a pipe would block
-            raise FileNotFoundError(path)
-        return Path(path).read_bytes()
+        return disk.read_file(path, sha256)
+
+    def digest(self, key: str) -> str:
+        """sha256 of a key, hex; a local file is read in parts. Raises as `read`."""
+        if not self.is_local:
+            return hashlib.sha256(self.read(key)).hexdigest()
+        return disk.file_digest(self.path(key))
 
     def read_json(self, key: str) -> Any:
         """The JSON value of a key; None if it is absent or damaged."""

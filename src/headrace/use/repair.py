@@ -36,10 +36,10 @@ from headrace.models.logged.soundness.signing import sign_version
 from headrace.records import LoggedModel, Record
 from headrace.settings import Settings
 from headrace.stages.promotion import restore_registry
+from headrace.state.disk import file_digest
 from headrace.state.ledger import Ledger, Version
 from headrace.state.ledger.holding import hold
 from headrace.state.tracking import MODEL_FILE, Tracking
-from headrace.state.tracking.artifacts import file_digest
 
 if TYPE_CHECKING:
     from headrace.use.reproduction import TrainedAgain

@@ -18,8 +18,8 @@ from headrace.records import TrainingRecord
 from headrace.stages import training
 from headrace.stages.fitting import loop
 from headrace.stages.fitting.checkpoints import Checkpoints
+from headrace.state.disk import file_digest
 from headrace.state.tracking import GOLDEN_FILE, MODEL_FILE, Tracking
-from headrace.state.tracking.artifacts import file_digest
 
 Trained = Any
 

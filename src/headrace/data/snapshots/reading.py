@@ -41,6 +41,7 @@ class Shard(NamedTuple):
         rows: number of rows.
         splits: number of rows of each split.
         sha256: of the file.
+        size: in bytes; 0 if the manifest does not say.
     """
 
     name: str
@@ -48,12 +49,20 @@ class Shard(NamedTuple):
     rows: int
     splits: dict[str, int]
     sha256: str
+    size: int
 
 
 class FileFacts(BaseModel):
-    """A file in the manifest; ``splits`` is the number of rows of each split."""
+    """A file in the manifest.
+
+    Attributes:
+        sha256: of the file.
+        size: in bytes; 0 if it is not known.
+        splits: the number of rows of each split.
+    """
 
     sha256: str
+    size: int = 0
     splits: dict[str, int]
 
 
@@ -88,7 +97,8 @@ def _shards(manifest: Manifest) -> list[Shard]:
     shards, first = [], 0
     for name, facts in sorted(manifest.files.items()):
         rows = sum(facts.splits.values())
-        shards.append(Shard(name, first, rows, facts.splits, facts.sha256))
+        shard = Shard(name, first, rows, facts.splits, facts.sha256, facts.size)
+        shards.append(shard)
         first += rows
     return shards
 
@@ -107,7 +117,7 @@ def content_digest(snapshot: SnapshotRecord, manifest: Manifest) -> str:
     """The digest over the rows that a manifest lists, and the rejected items."""
     sha = hashlib.sha256(form_line(snapshot.description))
     for shard in _shards(manifest):
-        data = _read_file(snapshot, shard.name, shard.sha256)
+        data = _read_file(snapshot, shard.name, shard.sha256, shard.size)
         sha.update(content_of(read_parquet(data)))
     sha.update(rejected_lines(_rejected_of(snapshot, manifest)))
     return sha.hexdigest()
@@ -126,7 +136,8 @@ def read_shard(
         IntegrityError: the shard is missing or damaged.
     """
     with _check_complete(snapshot):
-        return read_parquet(_read_file(snapshot, shard.name, shard.sha256), columns)
+        data = _read_file(snapshot, shard.name, shard.sha256, shard.size)
+        return read_parquet(data, columns)
 
 
 def digests_of(table: pa.Table) -> npt.NDArray[np.bytes_]:
@@ -201,8 +212,10 @@ def _manifest(snapshot: SnapshotRecord) -> Manifest:
     return manifest
 
 
-def _read_file(snapshot: SnapshotRecord, name: str, sha256: str) -> bytes:
-    data = read(f"{snapshot.uri}/{name}")
+def _read_file(
+    snapshot: SnapshotRecord, name: str, sha256: str, size: int = 0
+) -> bytes:
+    data = read(f"{snapshot.uri}/{name}", sha256, size)
     if hashlib.sha256(data).hexdigest() != sha256:
         raise IntegrityError(
             f"{snapshot.uri}/{name} is not the file that was written.",

@@ -32,6 +32,7 @@ from headrace.errors import IntegrityError
 from headrace.media import medium
 from headrace.media.arrow import as_bytes, as_hex
 from headrace.records import MANIFEST, DataDescription, Finding, SnapshotRecord
+from headrace.state.disk import file_digest
 from headrace.state.store import Store
 
 ROWS_PER_SHARD = 65_536
@@ -114,13 +115,12 @@ def write_shard(
         write_statistics=["item", "split", "label"],
     )
     splits = count_values(rows["split"])
-    facts = FileFacts(sha256=_sha256(folder / name), splits=splits)
+    facts = FileFacts(
+        sha256=file_digest(folder / name),
+        size=(folder / name).stat().st_size,
+        splits=splits,
+    )
     return WrittenShard(name, facts, content_of(rows))
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def publish_snapshot(  # noqa: PLR0913
@@ -169,7 +169,7 @@ def publish_snapshot(  # noqa: PLR0913
         corrections=corrections,
     )
     pq.write_table(rows, folder / REJECTED)
-    sha256 = _sha256(folder / REJECTED)
+    sha256 = file_digest(folder / REJECTED)
     manifest = Manifest(format=FORMAT, files=files, rejected_sha256=sha256)
     place = {"uri", "manifest_sha256"}  # left out, since a store may be moved
     if not corrections:

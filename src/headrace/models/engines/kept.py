@@ -137,7 +137,7 @@ def read_files(
     for name, digest in record.files.items():
         key = _key(version.model_digest, name)
         with contextlib.suppress(FileNotFoundError):
-            files[name] = store.read(key)
+            files[name] = store.read(key, digest)
         if hashlib.sha256(files.get(name, b"")).hexdigest() != digest:
             log.warning("%s is gone or changed: it is ignored", store.uri(key))
             return None

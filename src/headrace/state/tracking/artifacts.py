@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import os
 import re
 import shutil
 import tempfile
@@ -18,12 +19,20 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from headrace.errors import DependencyError, NotFoundError
-from headrace.state.disk import atomic_file, disk_errors
+from headrace.state.disk import (
+    UnusableFileError,
+    atomic_file,
+    disk_errors,
+    file_digest,
+    open_regular,
+    read_file,
+)
 from headrace.state.ledger.rows import Version
 from headrace.state.remote import ask, file_system
 from headrace.state.tracking.connection import import_mlflow, tracking_errors
 
 HOME = "{artifacts}"
+UNUSABLE = "unusable"
 _ABSENT = {None, errno.ENOENT, errno.ENOTDIR}
 # Errors for a missing artifact, of a server or S3; other failures have them as well.
 _MAY_BE_GONE = re.compile(r"\b(404|500)\b|NoSuchKey|RESOURCE_DOES_NOT_EXIST")
@@ -45,6 +54,7 @@ def fetch(uri: str, folder: str, path: str, target: str) -> Path:
     """
     mlflow = import_mlflow()
     source = f"{folder.rstrip('/')}/{path}"
+    require_regular(source)
     try:
         with tracking_errors(uri):
             return Path(mlflow.artifacts.download_artifacts(source, dst_path=target))
@@ -56,6 +66,29 @@ def fetch(uri: str, folder: str, path: str, target: str) -> Path:
         if _MAY_BE_GONE.search(str(error.__cause__)) and not _is_listed(uri, source):
             raise FileNotFoundError(source) from error
         raise
+
+
+def require_regular(uri: str) -> None:
+    """Check that what MLflow would copy from this machine are regular files.
+
+    It would copy a pipe or a device without end.
+
+    Args:
+        uri: of a file or a folder of artifacts; a remote one is not looked at.
+
+    Raises:
+        UnusableFileError: there is something else, or nothing.
+    """
+    path = local_path(uri)
+    if path is None:
+        return
+    if not path.is_dir():
+        with open_regular(path):
+            return
+    for folder, _, names in os.walk(path):
+        for name in names:
+            with open_regular(os.path.join(folder, name)):
+                pass
 
 
 def put(uri: str, folder: str, path: str, file: Path) -> None:
@@ -141,7 +174,7 @@ def local_bytes(places: Iterable[str], path: str, digest: str) -> bytes | None:
     for place in places:
         folder = local_path(place)
         with contextlib.suppress(OSError):
-            data = (folder / path).read_bytes() if folder else b""
+            data = read_file(folder / path, digest) if folder else b""
             if hashlib.sha256(data).hexdigest() == digest:
                 return data
     return None
@@ -150,7 +183,8 @@ def local_bytes(places: Iterable[str], path: str, digest: str) -> bytes | None:
 def digest_at(uri: str) -> str:
     """sha256 of the file at a path or URI; empty if there is none.
 
-    The digest is cached until the file's size or times change.
+    It is `UNUSABLE`, which is no file's, if there is something else than a file. The
+    digest is cached until the file's size or times change.
 
     Raises:
         DependencyError: a remote location does not answer.
@@ -163,6 +197,8 @@ def digest_at(uri: str) -> str:
         key = (uri, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
         if key not in _digests:
             _digests[key] = file_digest(path)
+    except UnusableFileError:
+        return UNUSABLE
     except OSError:
         return ""
     return _digests[key]
@@ -171,12 +207,6 @@ def digest_at(uri: str) -> str:
 def forget_digests() -> None:
     """Read every file again at its next check, whatever its size and times."""
     _digests.clear()
-
-
-def file_digest(path: Path) -> str:
-    """sha256 of a file, hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _remote_digest(uri: str) -> str:

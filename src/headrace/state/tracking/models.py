@@ -19,6 +19,7 @@ from typing import Any
 from headrace.errors import IntegrityError, NotFoundError
 from headrace.imports import hidden
 from headrace.records import DataDescription, TrainingRecord
+from headrace.state.disk import UnusableFileError, file_digest, read_file
 from headrace.state.ledger.rows import Version
 from headrace.state.tracking import artifacts
 from headrace.state.tracking.connection import import_mlflow, tracking_errors
@@ -84,7 +85,7 @@ class Tracking(Runs):
                 **_flavour(model, data),
             )
         file = Path(mlflow.artifacts.download_artifacts(info.model_uri)) / MODEL_FILE
-        return str(info.model_uri), artifacts.file_digest(file), file.stat().st_size
+        return str(info.model_uri), file_digest(file), file.stat().st_size
 
     def save_model(self, model: Any, data: DataDescription, folder: Path) -> None:
         """Save a model to a new local folder, with the files that `log_model` logs."""
@@ -104,7 +105,8 @@ class Tracking(Runs):
         """
         download = import_mlflow().artifacts.download_artifacts
         with _must_exist(model_uri), tracking_errors(self.uri):
-            return Path(download(self.model_place(model_uri), dst_path=str(folder)))
+            artifacts.require_regular(place := self.model_place(model_uri))
+            return Path(download(place, dst_path=str(folder)))
 
     @contextlib.contextmanager
     def model_file(self, model_uri: str, digest: str) -> Iterator[Path]:
@@ -117,7 +119,7 @@ class Tracking(Runs):
             with _must_exist(model_uri):
                 place = self.model_place(model_uri)
                 path = artifacts.fetch(self.uri, place, MODEL_FILE, folder)
-            actual = artifacts.file_digest(path)
+            actual = file_digest(path)
             if actual != digest:
                 raise IntegrityError(
                     f"{model_uri}: {MODEL_FILE} has sha256 {actual[:16]}..., but "
@@ -142,7 +144,7 @@ class Tracking(Runs):
             with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
                 copy = Path(folder) / "model.keras"
                 shutil.copyfile(path / MODEL_FILE, copy)
-                if artifacts.file_digest(copy) == digest:
+                if file_digest(copy) == digest:
                     yield copy
                     return
         with self.model_file(version.model_uri, digest) as file:
@@ -162,7 +164,7 @@ class Tracking(Runs):
         for place in artifacts.run_places(version, self.artifacts):
             folder = artifacts.local_path(place)
             if folder is not None and artifacts.digest_at(f"{place}/{path}") == digest:
-                return (folder / path).read_bytes()
+                return read_file(folder / path, digest)
         return self.run_file(version.run_id, path, digest)
 
     def create_version(
@@ -308,6 +310,10 @@ def _flavour(model: Any, data: DataDescription) -> dict[str, Any]:
 def _must_exist(model_uri: str) -> Iterator[None]:
     try:
         yield
+    except UnusableFileError as error:
+        raise IntegrityError(
+            f"{error}.", "Restore it from a backup, or train again."
+        ) from error
     except (NotFoundError, FileNotFoundError) as error:
         raise IntegrityError(
             f"The model {model_uri} is no longer in MLflow's artifact store.",

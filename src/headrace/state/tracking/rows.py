@@ -39,7 +39,7 @@ _COMPARED: dict[str, tuple[str, ...]] = {
     "logged_models": ("lifecycle_stage", "artifact_location"),
     "logged_model_params": ("param_value",),
     "logged_model_tags": (),
-    "logged_model_metrics": (),
+    "logged_model_metrics": ("metric_value",),
     "registered_models": (),
     "model_versions": ("current_stage", "run_id", "source", "status"),
     "model_version_tags": (),
@@ -265,7 +265,8 @@ def _message(name: str, row: Row, now: Row | None, version: Version) -> str:
         return f"the logged model of {run} was deleted or changed."
     changed = [c for c in _COMPARED[name] if now and now[c] != row[c]]
     if changed and now:
-        what = f"{row['key']}" if name == "params" else changed[0]
+        own = row.get("key") or row.get("metric_name")
+        what = own if name in ("params", "logged_model_metrics") else changed[0]
         was, value = row[changed[0]], now[changed[0]]
         return f"{subject}: {what} was changed from {was!s:.60} to {value!s:.60}."
     label = row.get("key") or row.get("param_key") or row.get("metric_name") or name

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from headrace.errors import IntegrityError, NotFoundError
+from headrace.state.disk import UnusableFileError, read_file
 from headrace.state.processes import Process, this_process
 from headrace.state.tracking import logs
 from headrace.state.tracking.artifacts import fetch
@@ -321,9 +322,11 @@ class Runs(logs.Logs):
         with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
             try:
                 place = self.run_place(run_id)
-                content = fetch(self.uri, place, path, folder).read_bytes()
+                content = read_file(fetch(self.uri, place, path, folder), digest)
             except (NotFoundError, OSError) as error:
                 message = f"The artifact {path} of the run {run_id} is gone."
+                if isinstance(error, UnusableFileError):
+                    message = f"{error}."
                 raise IntegrityError(message, action) from error
         if digest and hashlib.sha256(content).hexdigest() != digest:
             message = f"{path} of the run {run_id} is not what was logged."

@@ -17,6 +17,7 @@ from headrace.progress import counted
 from headrace.records import MANIFEST, Record, Shown
 from headrace.settings import Settings
 from headrace.stages.promotion import aliases_of
+from headrace.state.disk import UnusableFileError
 from headrace.state.ledger import Ledger, Version
 from headrace.state.ledger.collections import VERSIONS_KIND, version_key
 from headrace.state.signing.keys import TrustedKeys
@@ -112,8 +113,13 @@ class Checks:
         needed, golden = self._data_of_champions(models), dict[str, str]()
         for key, digest in counted(self._anchors(model).items(), "verify", "files"):
             kind = _KINDS.get(key.partition("/")[0], key.partition("/")[0])
-            data, actual = self._read(key, digest)
-            if data is None:
+            is_parsed = kind == _KINDS["stages"] or key.endswith(f"/{MANIFEST}")
+            try:
+                actual = self._digest(key, digest)
+                data = self._store.read(key, digest) if actual and is_parsed else b""
+            except UnusableFileError as error:
+                raise Broken("store", f"{error}.", _MEND_STORE) from error
+            if not actual:
                 if kind != "checkpoints":  # they are deleted after their training
                     self.missing[kind] += 1
                 if key in needed:
@@ -135,19 +141,20 @@ class Checks:
                 golden[str(record.get("run_id"))] = str(record.get("golden_digest"))
         return golden
 
-    def _read(self, key: str, digest: str) -> tuple[bytes | None, str]:
-        """The bytes and sha256 of a file; None if it is gone, or yet to be replaced.
+    def _digest(self, key: str, digest: str) -> str:
+        """The sha256 of a file; empty if it is gone, or yet to be replaced.
 
         A file is recorded before it is written. A process that was killed in between
         leaves what was recorded earlier, which nothing reads.
         """
         try:
-            data = self._store.read(key)
+            actual = self._store.digest(key)
+        except UnusableFileError:
+            raise
         except FileNotFoundError:
-            return None, ""
-        actual = hashlib.sha256(data).hexdigest()
+            return ""
         is_earlier = actual != digest and actual in self._ledger.anchored_before(key)
-        return (None if is_earlier else data), actual
+        return "" if is_earlier else actual
 
     def _compare(self, key: str, data: bytes, actual: str, digest: str) -> None:
         """Compare a file with its digest; a snapshot is read to the last item."""
@@ -219,7 +226,9 @@ class Checks:
                     self._check_version(version, golden)
                     self.checked["models"] += 1
                 except IntegrityError as error:
-                    is_gone = isinstance(error.__cause__, NotFoundError | OSError)
+                    cause = error.__cause__
+                    is_gone = isinstance(cause, NotFoundError | OSError)
+                    is_gone = is_gone and not isinstance(cause, UnusableFileError)
                     if is_gone and self._ledger.is_collected(version):
                         continue
                     if not is_gone or version.version == number:

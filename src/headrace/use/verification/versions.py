@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from typing import Literal
 
@@ -13,6 +12,7 @@ from headrace.models.logged.soundness.copies import (
     mend_copy,
 )
 from headrace.settings import Settings
+from headrace.state.disk import UnusableFileError
 from headrace.state.ledger import Ledger, Version
 from headrace.state.store import Store
 from headrace.state.tracking import Tracking
@@ -47,10 +47,13 @@ def find_changed(
     for path, digest in copied_files(version).items():
         key = copy_key(version, path)
         try:
-            data = store.read(key)
+            actual = store.digest(key)
+        except UnusableFileError as error:
+            yield "store", f"{error}.", mend_copy(version)
+            continue
         except FileNotFoundError:
             continue
-        if hashlib.sha256(data).hexdigest() != digest:
+        if actual != digest:
             what = f"{store.uri(key)} was changed: it is not the copy that was made."
             yield "store", what, mend_copy(version)
     digest = ledger.anchors([key := card_key(version.run_id)]).get(key, "")

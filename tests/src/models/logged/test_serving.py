@@ -19,9 +19,9 @@ from headrace.models.logged.loading import LoadedModel, load_champion
 from headrace.models.logged.serving_check import TOLERANCE
 from headrace.records import DataDescription
 from headrace.settings import Settings
+from headrace.state.disk import file_digest
 from headrace.state.ledger import Ledger
 from headrace.state.tracking import MODEL_FILE, Tracking
-from headrace.state.tracking.artifacts import file_digest
 
 Trained = Any
 

@@ -18,12 +18,12 @@ from headrace.errors import IntegrityError, NotFoundError
 from headrace.models.logged.soundness.checks import logged_model
 from headrace.records import LoggedModel
 from headrace.settings import Settings
+from headrace.state.disk import file_digest
 from headrace.state.ledger import Ledger, Version
 from headrace.state.store import Store
 from headrace.state.tracking import GOLDEN_FILE, MODEL_FILE, Tracking
 from headrace.state.tracking.artifacts import (
     digest_at,
-    file_digest,
     model_places,
     portable,
     put,
@@ -256,7 +256,7 @@ def _is_whole(copy: str, files: Mapping[str, str], store: Store) -> bool:
 def _read(store: Store, copy: str, path: str, digest: str) -> bytes | None:
     """A file of a copy, if it has this digest."""
     try:
-        content = store.read(_key(copy, path))
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        content = store.read(_key(copy, path), digest)
+    except (FileNotFoundError, NotADirectoryError):
         return None
     return content if hashlib.sha256(content).hexdigest() == digest else None
