@@ -51,9 +51,14 @@ def open_regular(path: str | Path, most: int = LARGEST) -> Iterator[BufferedRead
     """A regular file of at most ``most`` bytes, opened for reading.
 
     Raises:
+        FileNotFoundError: there is nothing.
         UnusableFileError: it is a pipe, a device or a folder, or larger.
     """
-    if not stat.S_ISREG(os.stat(path).st_mode):
+    try:
+        mode = os.stat(path).st_mode
+    except NotADirectoryError as error:  # a file is where a folder above it was
+        raise FileNotFoundError(error.errno, error.strerror, str(path)) from error
+    if not stat.S_ISREG(mode):
         raise UnusableFileError(f"{path} is not a regular file")
     with open(path, "rb", opener=_open_at_once) as file:
         size = os.fstat(file.fileno()).st_size
