@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from headrace.drift.answers import judge_of
 from headrace.drift.profile import Profile
@@ -13,6 +12,7 @@ from headrace.drift.windows import Window
 from headrace.errors import InputError
 from headrace.records import DataDescription
 from headrace.tasks.forms import Outputs
+from headrace.tasks.judging import is_answered
 
 FEWEST_ROWS = 50
 
@@ -79,9 +79,3 @@ def same_answers(
     if first is None or not len(first):
         return None
     return float((first == judge.choices(others[answered])).mean())
-
-
-def is_answered(outputs: Outputs) -> npt.NDArray[np.bool_]:
-    """Which rows have finite outputs only, ``(n,)``."""
-    finite = np.isfinite(outputs)
-    return np.asarray(finite.all(axis=tuple(range(1, outputs.ndim))))

@@ -13,8 +13,9 @@ A challenger is promoted if it is
   in the data,
 
 and if it is not significantly worse than either of them, neither on the new items nor
-on all present ones. Items that one of the two models was trained on are left out of
-their comparison.
+on all present ones. An answer whose score is not finite is lost, and a challenger with
+one where an opponent has none is not promoted. Items that one of the two models was
+trained on are left out of their comparison.
 
 The significance level is shared among attempts, which keeps the family-wise error at
 the gate's level (0.05). With any number of equal challengers on the same items, the
@@ -191,9 +192,8 @@ class _Judgement:
                 f"{self.trial.champion.version}: the models learned from all of them"
             )
             return False, reason, ("", None, "", self.level)
-        if worse := next(self._worse(), None):
-            reason, p_worse = worse
-            return False, reason, ("p(worse)", p_worse, ">=", self.total)
+        if objection := next(self._objections(), None):
+            return False, *objection
         p_better = self.all[0].p_better
         bounds = [counts.lower_bound(self.level_on_new) for counts in self.new]
         lowest = ("lowest difference", min(bounds), ">", -self.gate.margin)
@@ -210,8 +210,19 @@ class _Judgement:
         reason = f"{self._better(word)}, {self._by_at_least(least)}"
         return least > self.gate.gain, reason, ("gain", least, ">", self.gate.gain)
 
-    def _worse(self) -> Iterator[tuple[str, float]]:
-        """The opponents that the challenger is significantly worse than, in words."""
+    def _objections(self) -> Iterator[tuple[str, Compared]]:
+        """Why it is worse than an opponent for sure, in words and numbers."""
+        counted = zip(self.opponents, self.all, self.present, strict=True)
+        for opponent, counts, left in counted:
+            if not counts.lost:
+                continue
+            gone = counts.lost - left.lost
+            text = (
+                f"no finite score for its answers to {counts.lost:,} test items"
+                f"{f' ({gone:,} of them no longer in the data)' * bool(gone)}, "
+                f"where {self._name(opponent)} has one"
+            )
+            yield text, ("answers without a finite score", counts.lost, "<=", 0)
         for place, opponent in enumerate(self.opponents):
             name = self._name(opponent)
             for counts, kind in ((self.new[place], "new "), (self.present[place], "")):
@@ -221,7 +232,7 @@ class _Judgement:
                         f"significantly worse than {name} on {counts.rows:,} {kind}"
                         f"test items ({counts.in_words()}, p = {p_value:.3g})"
                     )
-                    yield text, p_value
+                    yield text, ("p(worse)", p_value, ">=", self.total)
 
     def _no_worse(self, bounds: list[float]) -> str:
         sides = zip(self.opponents, self.new, bounds, strict=True)

@@ -167,15 +167,15 @@ def rows_of_groups(groups: Sequence[str]) -> dict[str, npt.NDArray[np.intp]]:
 
 
 def group_difference(rates: Iterable[float]) -> float:
-    """The largest minus the smallest rate; NaN without rates."""
-    values = [*rates]
-    return max(values) - min(values) if values else math.nan
+    """The largest minus the smallest rate; NaN without rates, or if one is NaN."""
+    values = np.array([*rates], np.float64)
+    return float(np.ptp(values)) if len(values) else math.nan
 
 
 def group_ratio(rates: Iterable[float]) -> float:
     """The smallest rate divided by the largest; NaN where that is 0, or without rates.
 
-    The rates are not negative.
+    The rates are not negative. It is NaN, too, if one of them is.
     """
-    values = [*rates]
-    return min(values) / max(values) if any(values) else math.nan
+    values = np.array([*rates], np.float64)
+    return float(values.min() / values.max()) if values.any() else math.nan

@@ -15,7 +15,7 @@ error of a mean, Biometrika 6 (1908).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from statistics import NormalDist
 
@@ -29,6 +29,7 @@ LEAST_ROWS = 50  # for the bound, which assumes a normally distributed mean
 MOST_FLIPS, LEAST_FLIPS = 99_999, 9_999
 _SIGNS = 10**8  # the most that are drawn
 _AT_ONCE = 2**23
+_LARGEST, _SMALLEST = np.finfo(np.float32).max, np.finfo(np.float32).tiny
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,11 @@ class Paired:
     def difference(self) -> float:
         """Challenger's accuracy minus the opponent's; NaN without rows."""
         return (self.better - self.worse) / self.rows if self.rows else math.nan
+
+    @property
+    def lost(self) -> int:
+        """0, since an answer without a finite score is wrong."""
+        return 0
 
     def with_lost(self, rows: int) -> Paired:
         """The same with more rows that only the opponent has right."""
@@ -180,19 +186,27 @@ def mean_bound(values: Numbers, level: float) -> float:
     return float(values.mean() - stdtrit(rows - 1, 1 - level) * error)
 
 
+def are_finite(scores: Numbers) -> Right:
+    """Which scores ``(n,)`` are numbers that a float32 can hold."""
+    return np.asarray(np.abs(scores) <= _LARGEST, bool)
+
+
 @dataclass(frozen=True)
 class PairedNumbers:
     """A challenger and one opponent, on the rows that both answered.
 
     Attributes:
         gains: the challenger's advantage on each row, as a share of the opponent's
-            mean score, ``(n,)``.
-        own, other: mean score of the challenger and of the opponent.
+            mean score, finite, ``(n,)``.
+        own, other: mean score of the challenger and of the opponent, on the rows where
+            both have a finite one.
+        lost: rows where only the opponent's score is finite.
     """
 
     gains: Numbers = field(repr=False)
     own: float
     other: float
+    lost: int = 0
 
     @classmethod
     def of(
@@ -205,6 +219,9 @@ class PairedNumbers:
     ) -> PairedNumbers:
         """Compare two models.
 
+        A score that is not finite, or that a float32 cannot hold, loses its row by the
+        largest difference of any row. If neither model has another, nobody wins it.
+
         Args:
             challenger, opponent: the score of each row, ``(n,)``.
             compared: which rows count, bool ``(n,)``.
@@ -212,10 +229,16 @@ class PairedNumbers:
         """
         own = challenger[compared].astype(np.float64)
         other = opponent[compared].astype(np.float64)
-        scale = float(np.abs(other).mean()) if len(other) else 1.0
-        gains = (own - other) if higher_is_better else (other - own)
-        mean = (float(s.mean()) if len(s) else math.nan for s in (own, other))
-        return cls(gains / (scale or 1.0), *mean)
+        has_own, has_other = are_finite(own), are_finite(other)
+        both = has_own & has_other
+        scale = float(np.abs(other[both]).mean()) if both.any() else 1.0
+        ahead = (own[both] - other[both]) * (1 if higher_is_better else -1)
+        gains = np.zeros(len(own))
+        gains[both] = ahead / (scale if scale >= _SMALLEST else 1.0)
+        most = _largest(gains)
+        gains[has_own & ~has_other], gains[~has_own & has_other] = most, -most
+        mean = (float(s[both].mean()) if both.any() else math.nan for s in (own, other))
+        return cls(gains, *mean, lost=int((~has_own & has_other).sum()))
 
     @property
     def rows(self) -> int:
@@ -224,9 +247,8 @@ class PairedNumbers:
 
     def with_lost(self, rows: int) -> PairedNumbers:
         """The same with more rows, each lost by the largest difference of any row."""
-        most = float(np.abs(self.gains).max(initial=0.0)) or 1.0
-        gains = np.concatenate([self.gains, np.full(rows, -most)])
-        return PairedNumbers(gains, self.own, self.other)
+        gains = np.concatenate([self.gains, np.full(rows, -_largest(self.gains))])
+        return replace(self, gains=gains)
 
     @property
     def p_better(self) -> float:
@@ -250,6 +272,8 @@ class PairedNumbers:
         gains = self.gains[self.gains != 0]
         if not len(gains):
             return 1.0, 1.0
+        # By a power of two, which changes no digit, so that float32 does not overflow.
+        gains = np.ldexp(gains, -math.frexp(_largest(gains))[1])
         flips = max(LEAST_FLIPS, min(MOST_FLIPS, _SIGNS // len(gains)))
         chance = np.random.default_rng(len(gains))  # the same again for the same rows
         observed, better, worse = float(gains.sum()), 1, 1
@@ -286,3 +310,8 @@ class PairedNumbers:
     def share(self, value: float) -> str:
         """A gain in words."""
         return f"{value:+.2%} of its mean"
+
+
+def _largest(gains: Numbers) -> float:
+    """The largest difference of any row; 1 where there is none."""
+    return float(np.abs(gains).max(initial=0.0)) or 1.0

@@ -8,10 +8,16 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.records import Finding, Metrics
-from headrace.tasks.forms import Scores
+from headrace.tasks.forms import Outputs, Scores
 from headrace.tasks.intervals import wilson_interval
 
 ENOUGH_ROWS = 50  # of test, for the comparison with a champion
+
+
+def is_answered(outputs: Outputs) -> npt.NDArray[np.bool_]:
+    """Which rows of outputs ``(n, ...)`` have finite ones only, bool ``(n,)``."""
+    finite = np.isfinite(outputs)
+    return np.asarray(finite.all(axis=tuple(range(1, outputs.ndim))), bool)
 
 
 def share_of(name: str, right: Scores, confidence: float) -> Metrics:

@@ -189,7 +189,9 @@ class Judge(Protocol):
     def scores(self, outputs: Outputs, targets: Targets) -> Scores:
         """One score a row ``(n,)``: bool where an answer is right or wrong.
 
-        Where the score of many rows is a ratio of sums, these are the numerators.
+        Where the score of many rows is a ratio of sums, these are the numerators. An
+        answer that is not finite is wrong, or its score is NaN: it is never counted as
+        a good one.
         """
 
     def weights(self, outputs: Outputs, targets: Targets) -> Scores | None:

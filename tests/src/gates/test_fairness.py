@@ -57,6 +57,14 @@ def test_difference_and_ratio_are_fairlearns() -> None:
     )
 
 
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_rate_that_is_not_a_number_leaves_no_difference(place: int) -> None:
+    rates = [0.9, 0.9]
+    rates.insert(place, math.nan)
+    assert math.isnan(group_difference(rates))
+    assert math.isnan(group_ratio(rates))
+
+
 def test_pairs_are_ordered_by_what_is_shown_of_them() -> None:
     found = compare_groups(*right(a=(980, 1000), b=(880, 1000), c=(24, 30)))
     first, second, third = found.pairs()

@@ -93,6 +93,14 @@ def test_a_ratio_is_held_against_its_bound() -> None:
     assert judge_gate(gate, {"low": 1.0}).reason == "there is no metric all"
 
 
+def test_a_ratio_to_an_infinite_metric_does_not_pass() -> None:
+    gate = gate_of(
+        "ratio", metric="low", threshold=0.9, direction="max", arguments={"to": "all"}
+    )
+    assert judge_gate(gate, {"low": 0.5, "all": 1.0}).passed
+    assert not judge_gate(gate, {"low": 0.5, "all": math.inf}).passed
+
+
 @pytest.mark.parametrize(
     "values",
     [{"arguments": {"to": "all"}}, {"threshold": 1}, {"arguments": {"too": "all"}}],

@@ -65,6 +65,73 @@ def test_rows_that_nobody_can_answer_count_as_lost() -> None:
     assert found.gains[-3:].tolist() == [-0.5] * 3
 
 
+LOST = [math.nan, math.inf, -math.inf, 1e39]
+
+
+@pytest.mark.parametrize("lost", LOST)
+def test_a_score_that_is_not_finite_loses_its_row_by_the_largest_difference(
+    lost: float,
+) -> None:
+    found = compared([1.0] * 60 + [lost], [2.0] * 60 + [2.0])
+    assert found.gains.tolist() == [0.5] * 60 + [-0.5]
+    assert (found.own, found.other, found.lost, found.rows) == (1.0, 2.0, 1, 61)
+    other = compared([2.0] * 61, [1.0] * 60 + [lost])
+    assert other.gains[-1] == 1.0
+    assert other.lost == 0
+    neither = compared([1.0, lost], [2.0, lost])
+    assert neither.gains.tolist() == [0.5, 0.0]
+    nothing = compared([lost], [1.0])
+    assert (nothing.gains.tolist(), nothing.lost) == ([-1.0], 1)
+
+
+def test_a_very_large_finite_loss_is_no_gain() -> None:
+    """Its share of a small mean is more than a float32 holds."""
+    found = compared([1.0] * 299 + [3e38], [1.9] * 299 + [1e-3])
+    assert found.p_better > 0.4
+    assert found.lower_bound(0.05) < -1e30
+
+
+@pytest.mark.parametrize("lost", LOST)
+@pytest.mark.parametrize("gone", [0, 5])
+@pytest.mark.parametrize("new", [False, True])
+def test_no_challenger_without_a_finite_score_is_promoted(
+    lost: float, gone: int, new: bool
+) -> None:
+    """300 rows, of which some vanished; the challenger is far better on all others."""
+    chance = np.random.default_rng(45)
+    other = chance.gamma(2, 1, 300)
+    own = other * 0.5
+    own[-1] = lost
+    vanished = np.arange(300) >= 300 - gone
+    judged = replace(trial(own, other, new=new), vanished=vanished)
+    result, metrics = champion_gate(gate(), judged)
+    assert not result.passed
+    assert result.value == 1
+    assert result.reason.startswith("no finite score for its answers to 1 test items")
+    assert ("(1 of them no longer in the data)" in result.reason) == bool(gone)
+    assert 0 < metrics["champion_p_value"] <= 1
+
+
+def test_a_best_former_champion_has_finite_scores_where_a_challenger_has_none() -> None:
+    other = np.full(300, 2.0)
+    own = np.where(np.arange(300) == 7, math.nan, 1.0)
+    champion = np.where(np.arange(300) == 7, math.nan, 2.0)
+    best = Opponent(2, other, np.ones(300, bool))
+    judged = replace(trial(own, champion, new=False), best=best)
+    result, _ = champion_gate(gate(), judged)
+    assert not result.passed
+    assert "where version 2, the best former champion, has one" in result.reason
+
+
+def test_a_champion_without_finite_scores_can_be_replaced() -> None:
+    other = np.random.default_rng(45).gamma(2, 1, 300)
+    own = other * 0.9
+    other[::10] = math.nan
+    own[0] = math.nan
+    result, _ = champion_gate(gate(), trial(own, other, new=False))
+    assert result.passed, result.reason
+
+
 def test_few_rows_show_nothing() -> None:
     assert not compared([1.0] * 49, [1.0] * 49).enough(0.02, 0.05)
     assert compared([1.0] * 50, [1.0] * 50).enough(0.02, 0.05)

@@ -46,7 +46,8 @@ class Ratio:
                 reason=f"there is no metric {lacks}",
             )
         name = f"{gate.metric} / {to}"
-        ratio = value / reference if reference else math.nan
+        is_number = reference and math.isfinite(reference)
+        ratio = value / reference if is_number else math.nan
         return absolute_gate(gate.model_copy(update={"metric": name}), {name: ratio})
 
 

@@ -33,7 +33,10 @@ class WeakestSlice:
         """Hold the largest loss of a confirmed slice against the threshold."""
         most = gate.threshold or 0.0
         if rows.weak_slices is None:
-            reason = "weak slices were not looked for: val or test has too few rows"
+            reason = (
+                "weak slices were not looked for: val or test has too few rows, or "
+                "scores that are not finite"
+            )
             return GateResult(
                 name=gate.name, passed=False, threshold=most, reason=reason
             )

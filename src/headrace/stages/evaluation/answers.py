@@ -151,7 +151,8 @@ def _worst(
 
 
 def _first(badness: npt.NDArray[Any], count: int) -> npt.NDArray[np.intp]:
-    return np.argsort(-badness, kind="stable")[:count]
+    worst_first = -np.nan_to_num(badness, nan=np.inf)
+    return np.argsort(worst_first, kind="stable")[:count]
 
 
 def items_at(rows: Split, places: Sequence[int]) -> list[npt.NDArray[Any]]:

@@ -20,7 +20,7 @@ from headrace.tasks.classification.head import best_temperature
 from headrace.tasks.classification.rates import rate_of
 from headrace.tasks.forms import Judged, Outputs, Rated, Scores, Suspect, Targets
 from headrace.tasks.intervals import wilson_interval, z_of
-from headrace.tasks.judging import share_of
+from headrace.tasks.judging import is_answered, share_of
 
 # The root mean square error of a temperature is about 0.25 with 50 rows, and about 0.5
 # with 10 (200 draws each, four classes, accuracies of 0.5 to 0.94).
@@ -32,7 +32,7 @@ class RightOrWrong(Judge):
 
     def scores(self, outputs: Outputs, targets: Targets) -> Scores:
         """Whether each answer is right, bool ``(n,)``."""
-        return np.asarray(outputs.argmax(axis=1) == targets, bool)
+        return are_right(outputs, targets)
 
     def metrics(
         self,
@@ -45,7 +45,8 @@ class RightOrWrong(Judge):
         counts = confusion(outputs, targets)
         right, rows = int(np.trace(counts)), len(targets)
         low, high = wilson_interval(right, rows, evaluation.confidence)
-        support, answers = counts.sum(axis=1), counts.sum(axis=0)
+        support = np.bincount(targets, minlength=len(counts))
+        answers = counts.sum(axis=0)
         hits = np.diag(counts)
         with np.errstate(invalid="ignore", divide="ignore"):
             recall, precision = hits / support, np.where(answers, hits / answers, 0.0)
@@ -163,17 +164,25 @@ class RightOrWrong(Judge):
         draw_calibration(bins, folder / "calibration.png")
 
 
+def are_right(outputs: Outputs, targets: Targets) -> npt.NDArray[np.bool_]:
+    """Which answers are right, bool ``(n,)``; one that is not finite is wrong."""
+    return is_answered(outputs) & (outputs.argmax(axis=1) == targets)
+
+
 def confusion(outputs: Outputs, targets: Targets) -> npt.NDArray[np.int64]:
-    """The confusion matrix ``(classes, classes)``; rows are the true label."""
+    """The confusion matrix ``(classes, classes)``; rows are the true label.
+
+    Answers that are not finite are left out.
+    """
     classes = outputs.shape[1]
-    places = targets * classes + outputs.argmax(axis=1)
+    places = (targets * classes + outputs.argmax(axis=1))[is_answered(outputs)]
     return np.bincount(places, minlength=classes**2).reshape(classes, classes)
 
 
 def calibration_bins(outputs: Outputs, targets: Targets, bins: int) -> list[Metrics]:
     """Rows, mean confidence and accuracy in equal bins of confidence."""
     confidence = outputs.max(axis=1).astype(np.float64)
-    right = outputs.argmax(axis=1) == targets
+    right = are_right(outputs, targets)
     index = (np.nan_to_num(confidence.clip(0, 1)) * bins).astype(int).clip(max=bins - 1)
     return [
         {

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from headrace.tasks.forms import Outputs, Rated, Targets
+from headrace.tasks.judging import is_answered
 
 
 def rate_of(
@@ -27,7 +28,7 @@ def rate_of(
     if not name.startswith("class=") or label not in classes:
         return None
     number = classes.index(label)
-    answered = np.asarray(outputs.argmax(axis=1) == number, bool)
+    answered = is_answered(outputs) & (outputs.argmax(axis=1) == number)
     of_class = np.asarray(targets == number, bool)
     match rate:
         case "recall":

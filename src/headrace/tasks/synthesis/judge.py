@@ -22,7 +22,7 @@ from headrace.records import DataDescription, Finding, Metrics
 from headrace.spec import EvaluationSpec, PipelineSpec
 from headrace.tasks import Judge
 from headrace.tasks.forms import Context, Outputs, Scores, Targets
-from headrace.tasks.judging import share_of, too_few
+from headrace.tasks.judging import is_answered, share_of, too_few
 from headrace.tasks.synthesis import measures, pictures, players
 from headrace.tasks.synthesis.distances import Floats, lengths, profiles
 from headrace.tasks.synthesis.measures import keys_of, profiles_of
@@ -107,9 +107,14 @@ class Understood(Judge):
             )
         return self.recogniser
 
+    def _hear(self, outputs: Outputs) -> Any:
+        """The text and the speaker that are heard, ``(n, 2)``; -1 of what is NaN."""
+        heard = self._recogniser().hear(outputs)
+        return np.where(is_answered(outputs)[:, np.newaxis], heard, -1)
+
     def scores(self, outputs: Outputs, targets: Targets) -> Scores:
         """Whether text and speaker are heard, bool ``(n,)``."""
-        heard = self._recogniser().hear(outputs)
+        heard = self._hear(outputs)
         return np.asarray((heard == keys_of(targets)).all(axis=1), bool)
 
     def metrics(
@@ -125,7 +130,7 @@ class Understood(Judge):
         of train, so that one copy is enough for its gate.
         """
         recogniser, keys = self._recogniser(), keys_of(targets)
-        heard = recogniser.hear(outputs)
+        heard = self._hear(outputs)
         own = profiles(np.nan_to_num(outputs), Framing.of(data))
         metrics = {
             **measures.heard_metrics(heard, keys, evaluation.confidence),
@@ -152,7 +157,7 @@ class Understood(Judge):
 
     def badness(self, outputs: Outputs, targets: Targets) -> Any:
         """2 where neither text nor speaker is heard, 1 where one is, else 0."""
-        return (self._recogniser().hear(outputs) != keys_of(targets)).sum(axis=1)
+        return (self._hear(outputs) != keys_of(targets)).sum(axis=1)
 
     def caption(self, output: Any, target: Any, data: DataDescription) -> str:
         """What was asked for, and what was heard."""

@@ -20,7 +20,7 @@ from headrace.spec import EvaluationSpec, PipelineSpec
 from headrace.tasks import Judge
 from headrace.tasks.forms import Outputs, Scores, Targets
 from headrace.tasks.intervals import bootstrap_of_ratio
-from headrace.tasks.judging import ranges_of, too_few
+from headrace.tasks.judging import is_answered, ranges_of, too_few
 from headrace.tasks.transcription import decoding, pictures
 from headrace.tasks.transcription.labels import sequences, words_of
 
@@ -42,10 +42,11 @@ class EditsPerWord(Judge):
     """See `headrace.tasks.Judge`."""
 
     def scores(self, outputs: Outputs, targets: Targets) -> Scores:
-        """The edits of each row, in words, float64 ``(n,)``."""
+        """The edits of each row, in words, float64 ``(n,)``; NaN for a NaN answer."""
         answers = words_of(decoding.greedy(outputs), targets)
         true = words_of(sequences(targets), targets)
-        return decoding.edit_counts(true, answers).astype(np.float64)
+        edits = decoding.edit_counts(true, answers).astype(np.float64)
+        return np.where(is_answered(outputs), edits, np.nan)
 
     def weights(self, outputs: Outputs, targets: Targets) -> Scores:
         """The words of each transcript, float64 ``(n,)``."""
@@ -111,7 +112,7 @@ class EditsPerWord(Judge):
     def badness(self, outputs: Outputs, targets: Targets) -> Any:
         """The edits; of equally many, those of a confident answer are worse."""
         edits = self.scores(outputs, targets)
-        return np.where(edits > 0, edits + 0.5 * decoding.confidences(outputs), 0.0)
+        return np.where(edits == 0, 0.0, edits + 0.5 * decoding.confidences(outputs))
 
     def caption(self, output: Any, target: Any, data: DataDescription) -> str:
         """What was said and what was heard, with each edit in brackets."""

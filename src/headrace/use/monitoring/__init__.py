@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from headrace.data.anchored import open_anchored
-from headrace.drift.agreement import is_answered
 from headrace.errors import DependencyError, NotFoundError
 from headrace.models.logged import loading
 from headrace.settings import Settings
 from headrace.state.ledger import Ledger, Version
 from headrace.state.tracking import Tracking
+from headrace.tasks.judging import is_answered
 from headrace.use.monitoring.batches import Batch
 from headrace.use.monitoring.bounds import bound_of
 from headrace.use.monitoring.from_data import Data, batch_from_data

@@ -9,6 +9,7 @@ from headrace.errors import InputError
 from headrace.records import DataDescription
 from headrace.tasks import Answers, task
 from headrace.tasks.forms import per_weight
+from headrace.tasks.judging import is_answered
 from headrace.use.monitoring.batches import Batch
 from headrace.use.monitoring.history import Scored, with_new
 from headrace.use.monitoring.late_labels import LateLabels
@@ -41,6 +42,8 @@ def scores_with(
 ) -> Scored:
     """Earlier scores and those of new items; a label that is no class counts as wrong.
 
+    An answer that is not finite has the worst score, if its label is known.
+
     Args:
         before: the scores so far.
         labelled: rows with labels.
@@ -52,7 +55,8 @@ def scores_with(
     """
     learned = task(data.task)
     texts = [_as_known(text, learned.answers, data) for text in labelled.labels]
-    if texts and not any(learned.answers.known(text, data) for text in texts):
+    known = np.array([learned.answers.known(text, data) for text in texts], bool)
+    if texts and not known.any():
         raise InputError(
             f"None of the {len(texts):,} labels of {source} is an answer of the model, "
             f"such as {texts[0]!r}; it has {learned.answers.about(data)}.",
@@ -63,8 +67,10 @@ def scores_with(
     judge, outputs = learned.judge, labelled.outputs
     weights = judge.weights(outputs, targets)
     scores = per_weight(judge.scores(outputs, targets), weights)
-    finite = np.isfinite(scores)
-    return with_new(before, labelled.items[finite], scores[finite])
+    lost = known & ~is_answered(outputs)
+    scores[lost] = 0.0 if learned.higher_is_better else np.inf
+    counts = np.isfinite(scores) | lost
+    return with_new(before, labelled.items[counts], scores[counts])
 
 
 def _as_known(text: str, answers: Answers, data: DataDescription) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
+import math
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
@@ -36,6 +37,7 @@ from headrace.state.ledger import Ledger
 from headrace.state.ledger.rows import model_of
 from headrace.state.store import Store
 from headrace.tasks import asked, check_asks_items, task
+from headrace.tasks.judging import is_answered
 from headrace.use.scoring.output import check_output, write_output, written_whole
 from headrace.use.scoring.rows import Rows, decoded_rows
 
@@ -57,7 +59,8 @@ class ScoringRecord(Record):
         scored, failed: items with a prediction, and those that could not be decoded.
         data_digest: sha256 over the sorted sha256 of all items.
         metrics: the mean score, such as ``accuracy``, over the scored items whose label
-            is known; empty if there are none, or if none is an answer of the model.
+            is known; empty if there are none, if none is an answer of the model, or if
+            the mean is not finite.
     """
 
     model: str
@@ -169,7 +172,9 @@ def score(
         )
     elif scoring.known:
         mean = scoring.score_sum / max(scoring.weight_sum, 1)
-        metrics = {task(data.task).score: mean}
+        metrics = {task(data.task).score: mean} if math.isfinite(mean) else {}
+        if not metrics:
+            log.warning("score: answers to labelled rows are not finite: no mean score")
         if loaded.version is not None:
             _warn_of_training_items(scoring.shas, name, loaded.version, settings)
     return ScoringRecord(
@@ -290,7 +295,7 @@ class _Scoring:
         targets = learned.labels.encode(labels, data)
         scores = learned.judge.scores(outputs[known], targets)
         weights = learned.judge.weights(outputs[known], targets)
-        is_number = ~np.isnan(scores)
+        is_number = ~(np.isnan(scores) & is_answered(outputs[known]))
         scores = scores[is_number]
         shas = rows.digests(module)
         self.known += len(scores)

@@ -212,3 +212,17 @@ def test_calibration_with_empty_bins(tmp_path: Path, is_picture: IsPicture) -> N
     ]
     draw_calibration(bins, tmp_path / "calibration.png")
     assert is_picture(tmp_path / "calibration.png")
+
+
+def test_an_answer_that_is_not_finite_is_wrong() -> None:
+    """The largest of NaNs is the first class, which is the truth of two rows."""
+    given = GIVEN.copy()
+    given[0], given[3, 0] = np.nan, np.inf
+    assert PART.scores(given, LABELS).tolist() == [False, True, False, False, False]
+    metrics, slices = PART.metrics(given, LABELS, DATA, TENTHS)
+    assert metrics["test_accuracy"] == 0.2
+    assert slices["class=a"]["rows"] == 2
+    assert (slices["class=a"]["recall"], slices["class=c"]["recall"]) == (0, 0)
+    recall = PART.rate("class=a/recall", given, LABELS, DATA)
+    assert recall is not None
+    assert not recall.scores[recall.about].any()

@@ -161,6 +161,16 @@ def test_answers_that_are_not_finite_are_counted(
     assert metrics["non_finite_values"] == 7
 
 
+def test_an_answer_that_is_not_finite_is_not_understood(
+    judge: Understood, targets: np.ndarray, data: DataDescription
+) -> None:
+    answers = takes(3, first=500)[0].copy()
+    answers[:, 0] = np.nan  # what is left of each is understood
+    assert not judge.scores(answers, targets).any()
+    assert set(judge.badness(answers, targets).tolist()) == {2}
+    assert judge.metrics(answers, targets, data, HOW)[0]["test_recognised"] == 0
+
+
 def test_pictures_and_players_are_drawn_where_there_is_no_model(
     judge: Understood, targets: np.ndarray, data: DataDescription, tmp_path: Path
 ) -> None:

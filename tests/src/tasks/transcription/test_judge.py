@@ -54,6 +54,19 @@ def test_no_finite_answer_is_counted(words) -> None:
     assert metrics["non_finite_values"] == outputs[0].size
 
 
+def test_an_answer_that_is_not_finite_has_no_score_and_is_shown(words) -> None:
+    """Without that, a row of NaN would be heard as the first word."""
+    said = ["one", "two"]
+    outputs, targets = spelled(said, words), encoded(said, words)
+    outputs[0] = np.nan
+    assert PART.scores(outputs, targets).tolist() == pytest.approx(
+        [np.nan, 0], nan_ok=True
+    )
+    assert not PART.badness(outputs, targets)[0] <= 0
+    metrics, _ = PART.metrics(outputs, targets, words, EvaluationSpec())
+    assert np.isnan(metrics["test_word_error_rate"])
+
+
 def test_the_bootstrap_covers_the_true_rate() -> None:
     """At 90 %, of rows of 1 to 7 words that are wrong one time in ten."""
     random, covered = np.random.default_rng(0), 0

@@ -15,6 +15,7 @@ from headrace.use.monitoring.batches import Batch
 from headrace.use.monitoring.bounds import Bound
 from headrace.use.monitoring.history import Scored, with_new
 from headrace.use.monitoring.judging import judge
+from headrace.use.monitoring.scores import scores_with
 
 ROWS = 1000
 BOUND = Bound(0.88, "the gate accuracy of version 1")
@@ -65,6 +66,32 @@ def scores(start: int, right: int, wrong: int = 0) -> Scored:
     values = np.repeat([1.0, 0.0], [right, wrong])
     nothing = np.empty(0, [("item", "S32"), ("score", np.float64)])
     return with_new(nothing, digests(start)[: len(values)], values)
+
+
+def test_an_answer_that_is_not_finite_has_the_worst_score() -> None:
+    """The rows: a right answer, one of NaN, and one of NaN whose label is unknown."""
+    number = DataDescription(medium="image", shape=(4, 4, 1), task="regression")
+    outputs = np.array([[1.5], [np.nan], [np.nan]], np.float32)
+    labels = np.array(["2", "3", "unknown"], object)
+    batch = Batch("data", outputs, {}, digests()[:3], labels)
+    nothing = scores(0, 0)
+    assert scores_with(nothing, batch, number, "x")["score"].tolist() == [0.5, np.inf]
+    sure = np.array([[0.9, 0.1], [np.nan, np.nan]], np.float32)
+    batch = Batch("data", sure, {}, digests()[:2], np.array(["a", "a"], object))
+    assert scores_with(nothing, batch, DATA, "x")["score"].tolist() == [1.0, 0.0]
+
+
+def test_errors_without_bound_show_a_loss_and_have_no_mean(profile: Profile) -> None:
+    number = DataDescription(medium="image", shape=(4, 4, 1), task="regression")
+    facts = profile.facts.model_copy(update={"description": number})
+    errors = np.full(ROWS, 0.1)
+    profile = Profile(facts, {}, np.zeros((ROWS, 1), np.float32), errors, digests())
+    batch = Batch("log", profile.outputs[:0], {}, digests()[:0], digests()[:0])
+    lost = with_new(scores(0, 0), digests()[:40], np.repeat([0.1, np.inf], 20))
+    judged = judge(profile, batch, Bound(0.2, "the gate of version 1"), lost)
+    assert judged.status == "degraded"
+    assert judged.evidence is not None
+    assert judged.evidence.score == pytest.approx(0.25)  # errors count up to 0.4
 
 
 def test_one_estimate_below_the_bound_is_no_event(
