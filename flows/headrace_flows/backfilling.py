@@ -31,7 +31,7 @@ from headrace.planning import Plan
 from headrace.records import DEFAULT_TASK
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
-from headrace.stages.registration import training_key
+from headrace.stages.registration import find_version
 from headrace.state.ledger.anchors import Deployments
 from headrace.state.store import pack_folder
 from headrace.tasks import task as task_named
@@ -315,7 +315,8 @@ def _outcome(plan: Plan, ended: Any) -> dict[str, Any]:
         "overrides": overrides,
     }
     if training := plan.last.training:
-        version = plan.ledger.find_training(plan.spec.name, training_key(training))
+        name, ledger = plan.spec.name, plan.ledger
+        version = find_version(name, training, ledger, plan.settings)
         outcome |= {
             "version": version.version if version else None,
             "run_id": training.run_id,

@@ -132,10 +132,11 @@ def run_tags(run: Run) -> dict[str, str]:
 def _has_files(run: Run, training: TrainingRecord) -> bool:
     """Whether a stored training has its files; versions are checked elsewhere."""
     from headrace.stages.evaluation import is_logged
-    from headrace.stages.registration import training_key
+    from headrace.stages.registration import find_version
 
-    version = run.plan.ledger.find_training(run.spec.name, training_key(training))
-    return version is not None or is_logged(training, run.plan.settings)
+    ledger, settings = run.plan.ledger, run.plan.settings
+    version = find_version(run.spec.name, training, ledger, settings)
+    return version is not None or is_logged(training, settings)
 
 
 @task(name="evaluate", task_run_name="evaluate {run.title}", **_ONCE)

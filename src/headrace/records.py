@@ -218,6 +218,8 @@ class TrainingRecord(LoggedModel):
 
     Attributes:
         weights_digest: sha256 of (path, dtype, shape, bytes) of its weights.
+        network_digest: sha256 of the layers that answer with these weights, the
+            pre-processing included; empty in records of older releases.
         execution: the conditions: device, threads, precision, XLA, steps.
         findings: reasons why it may not be reproducible, or private.
         privacy: of a private training.
@@ -226,6 +228,7 @@ class TrainingRecord(LoggedModel):
     experiment_id: str
     model_bytes: int
     weights_digest: str
+    network_digest: str = ""
     snapshot_digest: str
     metrics: Metrics
     execution: dict[str, str | int | float | bool]
@@ -233,6 +236,12 @@ class TrainingRecord(LoggedModel):
     privacy: PrivacyRecord | None = Field(
         default=None, exclude_if=lambda value: value is None
     )
+
+    @property
+    def identity(self) -> str:
+        """The weights, the data and, where they are known, the layers that answer."""
+        parts = self.weights_digest, self.snapshot_digest, self.network_digest
+        return ":".join(filter(None, parts))
 
 
 class GateResult(Record):
@@ -313,6 +322,8 @@ class EvaluationRecord(Record):
         champion_sequence: the last entry of the ledger at the evaluation.
         best_version: the best former champion it was compared with; None if none.
         rows_digest: sha256 of the sorted digests of the evaluated test items.
+        model_digest: sha256 of the model file that was judged; empty in records of
+            older releases.
         suspects: rows whose label is more likely wrong than right, worst first.
     """
 
@@ -325,6 +336,7 @@ class EvaluationRecord(Record):
     champion_sequence: int
     best_version: int | None = None
     rows_digest: str = ""
+    model_digest: str = ""
     findings: tuple[Finding, ...] = ()
     suspects: tuple[SuspectRecord, ...] = ()
 

@@ -84,7 +84,8 @@ def test_runs_and_versions_are_made_once(
     with tracking.run("blobs", "one", {"a": "b"}) as (run_id, experiment_id):
         (settings.home / "file.txt").write_text("hello")
         tracking.log_files(run_id, settings.home, "files")
-        uri, digest, _ = tracking.log_model(model, data, "model", {}, 1)
+        logged = tracking.log_model(model, data, "model", {}, 1)
+        uri, digest = logged["model_uri"], logged["model_digest"]
     made = [tracking.create_version("blobs", uri, run_id, {}, "card") for _ in (1, 2)]
     assert len(broken) == 2
     assert made == [1, 1]

@@ -34,7 +34,7 @@ from headrace.stages.promotion import (
     standing,
     verdict,
 )
-from headrace.stages.registration import training_key
+from headrace.stages.registration import find_version
 from headrace.state.cache import user_cache
 from headrace.state.ledger.former import earlier_attempts, find_best_former
 from headrace.state.store import Store
@@ -232,7 +232,7 @@ class Plan(Results):
         champion = self.ledger.champion(self.spec.name)
         if champion is None:
             return None
-        own = self.ledger.find_training(self.spec.name, training_key(training))
+        own = find_version(self.spec.name, training, self.ledger, self.settings)
         if own is None or own.version != champion.version.version:
             return champion.version.version
         evidence = self.ledger.standing_evidence(self.spec.name, own.version)
@@ -244,11 +244,11 @@ class Plan(Results):
         """What a comparison depends on: the opponents and the number of attempts."""
         if champion is None:
             return {"champion": "none"}
-        name, weights = self.spec.name, training.weights_digest
+        name, own = self.spec.name, training.identity
         attempts, snapshot = self.ledger.attempts(name), training.snapshot_digest
-        earlier = earlier_attempts(attempts, weights, champion, snapshot)
+        earlier = earlier_attempts(attempts, own, champion, snapshot)
         best = find_best_former(
-            self.ledger, name, champion, weights, same=comparable
+            self.ledger, name, champion, own, same=comparable
         ).version
         opponents = {"champion": champion} | ({"best champion": best} if best else {})
         versions = {key: self.ledger.version(name, n) for key, n in opponents.items()}
@@ -298,7 +298,7 @@ def find_finished(plan: Plan, *, register_only: bool = False) -> Finished | None
     name = plan.spec.name
     if plan.ledger.is_unsettled(name):  # a killed run must be cleaned up first
         return None
-    version = plan.ledger.find_training(name, training_key(training))
+    version = find_version(name, training, plan.ledger, plan.settings)
     if version is None or find_flaw(version, plan.settings):
         return None
     if not _is_judged(plan, evaluation, version.version):

@@ -25,7 +25,7 @@ from headrace.records import (
 )
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec, law
-from headrace.stages.registration import as_bound, training_key
+from headrace.stages.registration import as_bound, find_version
 from headrace.state.ledger import Ledger
 from headrace.state.store import Store
 
@@ -145,7 +145,8 @@ class Results:
 
     def _as_registered(self, training: TrainingRecord) -> TrainingRecord | None:
         """A training with the present files of its version; None if they are lost."""
-        version = self.ledger.find_training(self.spec.name, training_key(training))
+        name, settings = self.spec.name, self.settings
+        version = find_version(name, training, self.ledger, settings)
         if version is None:
             return training
         if find_flaws(version, self.settings):

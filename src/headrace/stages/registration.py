@@ -10,7 +10,7 @@ from pathlib import Path
 
 from headrace.models import builder_name
 from headrace.models.logged.soundness.checks import find_flaws
-from headrace.models.logged.soundness.copies import bind, keep_copy
+from headrace.models.logged.soundness.copies import bind, keep_copy, network_of
 from headrace.models.logged.soundness.signing import sign_version
 from headrace.records import (
     EvaluationRecord,
@@ -45,9 +45,22 @@ from headrace.tasks import task
 log = logging.getLogger("headrace")
 
 
-def training_key(training: TrainingRecord) -> str:
-    """The identity of a training: its weights and its data."""
-    return f"{training.weights_digest}:{training.snapshot_digest}"
+def find_version(
+    model: str, training: TrainingRecord, ledger: Ledger, settings: Settings
+) -> Version | None:
+    """The version of a training, if it was registered.
+
+    An older release registered it without the digest of its layers. They are those of
+    the file that the store has a copy of.
+    """
+    known = ledger.find_training(model, training.identity)
+    if known is not None or not training.network_digest:
+        return known
+    as_before = training.model_copy(update={"network_digest": ""})
+    older = ledger.find_training(model, as_before.identity)
+    if older is None or network_of(older, settings) != training.network_digest:
+        return None
+    return older
 
 
 def as_bound(training: TrainingRecord, version: Version) -> TrainingRecord:
@@ -90,7 +103,7 @@ def register(  # noqa: PLR0913
         return RegistrationRecord(model=spec.name, version=None, reason=reason)
     ledger, tracking = ledger or Ledger(settings.database_url), Tracking(settings)
     of_run = _Registration(spec, folder, snapshot, training, settings, ledger)
-    known = ledger.find_training(spec.name, training_key(training))
+    known = find_version(spec.name, training, ledger, settings)
     if known is None:
         ledger.check_lease()  # before MLflow has a version that the ledger refuses
         known = of_run.add(evaluation, tracking)
@@ -103,7 +116,8 @@ def register(  # noqa: PLR0913
             model=spec.name,
             version=known.version,
             passed=bool(spec.gates) and all(g.passed for g in evaluation.gates),
-            law=asdict(law),  # `recorded_changes` reads it
+            # `recorded_changes` reads it
+            law={**asdict(law), "model_digest": evaluation.model_digest},
             law_digest=law.digest,
             overrides=law.overrides,
             **{**evaluation.model_dump(include=shared), "run_id": training.run_id},
@@ -154,7 +168,7 @@ class _Registration:
             Version(
                 model=name,
                 version=number,
-                training=training_key(training),
+                training=training.identity,
                 created_by=self.settings.user,
                 **training.model_dump(include=set(Version.model_fields)),
                 details={
@@ -288,12 +302,14 @@ def law_section(
         old, new = before.law.get("committed", {}), standing.law.get("committed", {})
         since = f"- Change of law since version {before.version}"
         lines += [f"{since}: {change}" for change in changes(old, new)]
-    lines += ["", "| evidence | compared with | law | verdict |"]
-    lines += ["| --- | --- | --- | --- |"]
+    lines += ["", "| evidence | model file | compared with | law | verdict |"]
+    lines += ["| --- | --- | --- | --- | --- |"]
     for row in evidence:
         law = f"`{row.law_digest[:12]}`"
         if row.overrides:
             law += f", overridden: {', '.join(row.overrides)}"
         champion = row.champion_version or "none"
-        lines.append(f"| {row.id} | {champion} | {law} | {verdict(row.gates)} |")
+        file = f"`{row.model_digest[:12]}`" if row.model_digest else ""
+        cells = (row.id, file, champion, law, verdict(row.gates))
+        lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines) + "\n"

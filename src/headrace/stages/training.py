@@ -124,7 +124,7 @@ def train(  # noqa: PLR0913
         ) as folder_name:
             place = Path(folder_name)
             drawn = beside.begin(_curves(fitted, score, place))
-            model_uri, model_digest, model_bytes = tracking.log_model(
+            logged = tracking.log_model(
                 fitted.model, snapshot.description, builder, source, fitted.best_epoch
             )
             golden = golden_of(fitted, data)
@@ -147,9 +147,7 @@ def train(  # noqa: PLR0913
     return TrainingRecord(
         run_id=run_id,
         experiment_id=experiment_id,
-        model_uri=model_uri,
-        model_digest=model_digest,
-        model_bytes=model_bytes,
+        **logged,
         weights_digest=fitted.weights_digest,
         golden_digest=hashlib.sha256(golden).hexdigest(),
         description=snapshot.description,

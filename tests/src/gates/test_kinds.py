@@ -135,7 +135,12 @@ def weak(name: str, loss: float) -> WeakSlice:
             "accuracy is 0.65 on the 1,200 test rows with words <= 3, and 0.9 on all "
             "others (p = 0.001)",
         ),
-        (None, False, "weak slices were not looked for: val or test has too few rows"),
+        (
+            None,
+            False,
+            "weak slices were not looked for: val or test has too few rows, or scores "
+            "that are not finite",
+        ),
     ],
 )
 def test_the_weakest_slice_is_held_against_its_bound(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from headrace.records import EvaluationRecord, GateResult, RegistrationRecord
-from headrace.stages.registration import model_card, register, training_key
+from headrace.stages.registration import model_card, register
 from headrace.state.ledger import Ledger
 from headrace.state.tracking import Tracking
 
@@ -60,7 +60,7 @@ def test_a_training_becomes_a_version_with_its_evidence(
         model="blobs", version=2, evidence_id=2
     )
     version = ledger.version("blobs", 2)
-    assert version.training == training_key(trained.good)
+    assert version.training == trained.good.identity
     assert version.model_digest == trained.good.model_digest
     assert version.created_by == "ada@lab"
     evidence = ledger.latest_evidence("blobs", 2)
@@ -187,8 +187,37 @@ def test_the_card_names_what_the_run_overrode(trained: Trained, tmp_path: Any) -
     assert "- Not as in the pipeline's file: training.epochs 10 → 30" in card
 
 
-def test_the_key_of_a_training_is_its_weights_and_data(trained: Trained) -> None:
-    other = trained.good.model_copy(update={"run_id": "another"})
-    assert training_key(other) == training_key(trained.good)
-    assert training_key(trained.weak) != training_key(trained.good)
+def test_a_training_is_known_by_weights_data_and_layers(trained: Trained) -> None:
+    good = trained.good
+    assert good.model_copy(update={"run_id": "another"}).identity == good.identity
+    assert trained.weak.identity != good.identity
+    assert good.model_copy(update={"network_digest": "ab"}).identity != good.identity
     assert isinstance(trained.good_evaluation.gates[0], GateResult)
+
+
+def test_the_same_weights_under_other_layers_are_another_version(
+    trained: Trained, register_good: Register, ledger: Ledger
+) -> None:
+    assert register_good().version == 2
+    other = trained.good.model_copy(update={"network_digest": "ab" * 32})
+    place = (trained.spec, trained.folder, trained.snapshot, other)
+    seen = trained.good_evaluation.model_copy(update={"model_digest": "cd" * 32})
+    registered = register(*place, seen, trained.settings)
+    assert registered.version == 3
+    (evidence,) = ledger.evidence_of("blobs", 3)
+    assert evidence.model_digest == "cd" * 32
+    (own,) = ledger.evidence_of("blobs", 2)
+    assert own.model_digest == trained.good.model_digest
+
+
+def test_a_version_of_an_older_release_is_known_by_its_file(
+    trained: Trained, ledger: Ledger
+) -> None:
+    """It was registered without the digest of its layers."""
+    older = trained.good.model_copy(update={"network_digest": ""})
+    place = (trained.spec, trained.folder, trained.snapshot)
+    judged = (trained.good_evaluation, trained.settings)
+    assert register(*place, older, *judged).version == 2
+    assert register(*place, trained.good, *judged).version == 2
+    other = trained.good.model_copy(update={"network_digest": "ab" * 32})
+    assert register(*place, other, *judged).version == 3

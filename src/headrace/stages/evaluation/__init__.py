@@ -131,6 +131,7 @@ def evaluate(  # noqa: PLR0913
         champion_sequence=sequence,
         best_version=opponents.best.version,
         rows_digest=digest,
+        model_digest=training.model_digest,
         findings=tuple(parts.findings),
         suspects=parts.suspects,
     )

@@ -98,12 +98,10 @@ class Opponents:
 
     def _load_best(self, champion: int) -> BestFormer:
         """Load the best former champion, or the best of those that still load."""
-        model, weights = self.model, self.training.weights_digest
+        model, own = self.model, self.training.identity
         gone: list[int] = []
         while True:
-            best = find_best_former(
-                self.ledger, model, champion, weights, gone, comparable
-            )
+            best = find_best_former(self.ledger, model, champion, own, gone, comparable)
             if best.version is None:
                 return best
             try:
@@ -157,7 +155,7 @@ def compare(
     if champion is None or not opponents.models:
         verdicts = {gate.name: not_compared(gate, opponents.note) for gate in gates}
         return verdicts, rows_digest, {}
-    own = (opponents.training.weights_digest, champion, rows_digest)
+    own = (opponents.training.identity, champion, rows_digest)
     models, earlier = opponents.models, attempts_before(opponents.attempts, own)
     past = look_back(archive, earlier, items, opponents.best.since)
     vanished = answer_again(

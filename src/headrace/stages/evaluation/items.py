@@ -33,7 +33,7 @@ from headrace.tasks import Judge, asked, difference
 from headrace.tasks.forms import Scores, Targets
 
 Items = npt.NDArray[np.bytes_]
-Subject = tuple[str, int | None, str]  # weights, champion and rows of a comparison
+Subject = tuple[str, int | None, str]  # training, champion and rows of a comparison
 ROWS = 20_000  # rows are in hash order, so the first ones are a random sample
 CHALLENGER = 0  # which has no version yet
 SETS = 20  # of judged items, the newest first
@@ -106,7 +106,7 @@ def look_back(
 ) -> Past:
     """Count the earlier attempts on these items.
 
-    An attempt is one comparison: some weights, against a champion, on some items. A
+    An attempt is one comparison: a training, against a champion, on some items. A
     repeated comparison keeps its number, by the order of the evidence in the ledger.
 
     Args:
@@ -147,7 +147,7 @@ def attempts_before(attempts: Sequence[Attempt], own: Subject) -> Sequence[Attem
 
 def _subject(attempt: Attempt) -> Subject:
     rows = attempt.rows_digest or attempt.snapshot_digest
-    return attempt.weights_digest, attempt.champion_version, rows
+    return attempt.training, attempt.champion_version, rows
 
 
 def _rows(attempt: Attempt) -> tuple[str, str]:

@@ -29,10 +29,11 @@ class Attempt(Evaluated):
 
     Attributes:
         id: of the evidence; attempts are sorted by it.
+        training: the identity of its version's training.
     """
 
     id: int
-    weights_digest: str
+    training: str
 
     def had(self, champion: int) -> bool:
         """Whether it evaluated a version, as challenger or as champion."""
@@ -66,7 +67,7 @@ def find_best_former(
     ledger: Ledger,
     model: str,
     champion: int,
-    weights: str,
+    training: str,
     gone: Collection[int] = (),
     same: Callable[[Description, Description], bool] = same_description,
 ) -> BestFormer:
@@ -80,7 +81,7 @@ def find_best_former(
         ledger: with the history of the model.
         model: its name.
         champion: the version that a challenger is compared with.
-        weights: digest of the challenger's weights; it is not compared with itself.
+        training: of the challenger, which is not compared with itself.
         gone: versions that cannot be loaded.
         same: whether models with these recorded descriptions can be compared.
 
@@ -103,7 +104,7 @@ def find_best_former(
             continue
         if best is None or _is_better(version, best, entry, attempts):
             best, since = version, entry.evidence_id or 0
-    if best is None or best == champion or known[best].weights_digest == weights:
+    if best is None or best == champion or known[best].training == training:
         return BestFormer(None, since)
     return BestFormer(best, since)
 
@@ -130,19 +131,19 @@ def _is_better(
 
 
 def earlier_attempts(
-    attempts: Sequence[Attempt], weights: str, champion: int, snapshot: str
+    attempts: Sequence[Attempt], training: str, champion: int, snapshot: str
 ) -> int:
-    """How many evaluations came before the first one of these weights.
+    """How many evaluations came before the first one of this training.
 
     Args:
         attempts: all evidence of the model, oldest first.
-        weights: the digest of the weights.
-        champion: the version that they are compared with.
+        training: its identity.
+        champion: the version that it is compared with.
         snapshot: the digest of the snapshot with the test items.
     """
     for number, attempt in enumerate(attempts):
         compared = attempt.champion_version, attempt.snapshot_digest
-        if (attempt.weights_digest, *compared) == (weights, champion, snapshot):
+        if (attempt.training, *compared) == (training, champion, snapshot):
             return number
     return len(attempts)
 

@@ -83,7 +83,8 @@ class Evidence(Evaluated):
         id: its number in the ledger; None until it is added.
         champion_sequence: the last entry of the ledger at the evaluation.
         law: the law of the pipeline's file (``committed``), the law that was applied
-            (``applied``), and the text of the file (``file``).
+            (``applied``), the text of the file (``file``), and the sha256 of the model
+            file that was judged by it (``model_digest``).
         law_digest: sha256 of the law in the pipeline's committed file.
         overrides: fields of the law that the run overrode; with any, the run is an
             experiment.
@@ -101,6 +102,11 @@ class Evidence(Evaluated):
     overrides: tuple[str, ...] = ()
     run_id: str
     created: str = Field(default_factory=utc_now)
+
+    @property
+    def model_digest(self) -> str:
+        """Of the file that was judged; empty in evidence of older releases."""
+        return str(self.law.get("model_digest", ""))
 
     @property
     def experiment(self) -> bool:

@@ -271,11 +271,11 @@ class Versions:
 
     def attempts(self, model: str) -> list[Attempt]:
         """All evaluations of a model's versions that are evidence, oldest first."""
-        names = Attempt.model_fields.keys() - {"weights_digest"}
+        names = Attempt.model_fields.keys() - {"training"}
         row, version = EVIDENCE.c, VERSIONS.c
         own = (version.model == row.model) & (version.version == row.version)
         query = (
-            sa.select(*(row[name] for name in names), version.weights_digest)
+            sa.select(*(row[name] for name in names), version.training)
             .join_from(EVIDENCE, VERSIONS, own)
             .where(row.model == model)
             .order_by(row.id)

@@ -9,10 +9,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import io
 import os
 import re
 import shutil
 import tempfile
+import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -36,6 +38,7 @@ UNUSABLE = "unusable"
 _ABSENT = {None, errno.ENOENT, errno.ENOTDIR}
 # Errors for a missing artifact, of a server or S3; other failures have them as well.
 _MAY_BE_GONE = re.compile(r"\b(404|500)\b|NoSuchKey|RESOURCE_DOES_NOT_EXIST")
+_SHARED = re.compile(rb'"shared_object_id": \d+')
 _digests: dict[tuple[Any, ...], str] = {}  # by URI, size, times and the like
 
 
@@ -207,6 +210,21 @@ def digest_at(uri: str) -> str:
 def forget_digests() -> None:
     """Read every file again at its next check, whatever its size and times."""
     _digests.clear()
+
+
+def network_digest(file: Path | io.BytesIO) -> str:
+    """sha256 of the layers of a Keras file: of its configuration, without weights.
+
+    The time of saving, which the file has as well, does not count.
+    """
+    with zipfile.ZipFile(file) as opened:
+        layers = opened.read("config.json")
+    shared: dict[bytes, bytes] = {}  # what layers share is named by its address
+
+    def number(found: re.Match[bytes]) -> bytes:
+        return shared.setdefault(found[0], b'"shared": %d' % len(shared))
+
+    return hashlib.sha256(_SHARED.sub(number, layers)).hexdigest()
 
 
 def _remote_digest(uri: str) -> str:

@@ -61,7 +61,7 @@ class Tracking(Runs):
         name: str,
         tags: Mapping[str, str],
         step: int,
-    ) -> tuple[str, str, int]:
+    ) -> dict[str, Any]:
         """Log a Keras model in the active run.
 
         Args:
@@ -72,7 +72,8 @@ class Tracking(Runs):
                 at this step.
 
         Returns:
-            its ``models:/m-...`` URI, and the sha256 and size of its Keras file.
+            fields of a `TrainingRecord`: its ``models:/m-...`` URI, and the digests and
+            the size of its Keras file.
         """
         mlflow = import_mlflow()
         # MLflow would import it to look for a repository around the command.
@@ -85,7 +86,12 @@ class Tracking(Runs):
                 **_flavour(model, data),
             )
         file = Path(mlflow.artifacts.download_artifacts(info.model_uri)) / MODEL_FILE
-        return str(info.model_uri), file_digest(file), file.stat().st_size
+        return {
+            "model_uri": str(info.model_uri),
+            "model_digest": file_digest(file),
+            "network_digest": artifacts.network_digest(file),
+            "model_bytes": file.stat().st_size,
+        }
 
     def save_model(self, model: Any, data: DataDescription, folder: Path) -> None:
         """Save a model to a new local folder, with the files that `log_model` logs."""

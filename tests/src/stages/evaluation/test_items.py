@@ -42,7 +42,7 @@ def attempt(number: int, rows: str, **values: Any) -> Attempt:
     plain: dict[str, Any] = {
         "id": number,
         "version": number,
-        "weights_digest": f"w{number}",
+        "training": f"w{number}",
         "champion_version": 1 if number > 1 else None,
         "best_version": None,
         "snapshot_digest": "gone",
@@ -72,11 +72,11 @@ def look(
     store: Store,
     attempts: list[Attempt],
     judged: npt.NDArray[np.bytes_],
-    weights: str = "mine",
+    training: str = "mine",
     since: int = 99,
 ) -> Past:
     archive = archive_of(store)
-    own = (weights, 1, archive.keep(judged))
+    own = (training, 1, archive.keep(judged))
     return look_back(archive, attempts_before(attempts, own), judged, since)
 
 
@@ -128,8 +128,8 @@ def test_all_attempts_count_since_the_best_champion_was_promoted(store: Store) -
 def test_the_same_comparison_again_is_no_new_attempt(store: Store) -> None:
     rows = keep_items(store, items(1, 2))
     attempts = [attempt(1, rows), attempt(2, rows), attempt(3, rows), attempt(4, rows)]
-    assert look(store, attempts, items(1, 2), weights="w3").attempt == 2
-    repeated = [*attempts, attempt(5, rows, weights_digest="w2")]
+    assert look(store, attempts, items(1, 2), training="w3").attempt == 2
+    repeated = [*attempts, attempt(5, rows, training="w2")]
     assert look(store, repeated, items(1, 2)).attempt == 4
 
 
@@ -140,8 +140,8 @@ def test_the_same_weights_on_other_rows_or_against_another_champion_are_one(
     whole, less = keep_items(store, items(1, 2)), keep_items(store, items(1))
     attempts = [
         attempt(2, whole),
-        attempt(3, less, weights_digest="w2"),
-        attempt(4, whole, weights_digest="w2", champion_version=3),
+        attempt(3, less, training="w2"),
+        attempt(4, whole, training="w2", champion_version=3),
     ]
     assert look(store, attempts, items(1, 2)).attempt == 4
 
@@ -149,7 +149,7 @@ def test_the_same_weights_on_other_rows_or_against_another_champion_are_one(
 def test_an_evaluation_done_again_sees_only_what_came_before_it(store: Store) -> None:
     rows, more = keep_items(store, items(1, 2)), keep_items(store, items(1, 2, 3))
     attempts = [attempt(1, rows), attempt(2, more), attempt(3, more)]
-    past = look(store, attempts, items(1, 2, 3), weights="w2")
+    past = look(store, attempts, items(1, 2, 3), training="w2")
     assert past.new.tolist() == [False, False, True]
     assert past.attempt == 1
 

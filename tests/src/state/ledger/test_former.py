@@ -24,7 +24,7 @@ def best_former(
     attempts: Any,
     versions: Any,
     champion: int,
-    weights: str,
+    training: str,
     gone: Any = (),
 ) -> BestFormer:
     """As of a ledger with these rows."""
@@ -32,7 +32,7 @@ def best_former(
     ledger: Any = SimpleNamespace(
         **{name: lambda _model, found=found: found for name, found in rows.items()}
     )
-    return find_best_former(ledger, "blobs", champion, weights, gone)
+    return find_best_former(ledger, "blobs", champion, training, gone)
 
 
 def version(number: int, **values: Any) -> Version:
@@ -56,7 +56,7 @@ def attempt(number: int, **values: Any) -> Attempt:
     plain: dict[str, Any] = {
         "id": number,
         "version": number,
-        "weights_digest": f"w{number}",
+        "training": f"w{number}",
         "champion_version": number - 1 or None,
         "best_version": None,
         "snapshot_digest": "s",
@@ -96,7 +96,7 @@ def best(
         attempt(number, metrics=BETTER) if number in better else attempt(number)
         for number in range(1, 6)
     ]
-    given = {"versions": VERSIONS, "weights": "new", **values}
+    given = {"versions": VERSIONS, "training": "new", **values}
     return best_former(history(*steps), attempts, champion=champion, **given)
 
 
@@ -141,7 +141,7 @@ def test_the_history_ends_with_the_champion_that_is_compared_with() -> None:
 
 
 def test_a_model_is_not_compared_with_itself() -> None:
-    assert best(1, 2, champion=2, weights="w1") == BestFormer(None, since=1)
+    assert best(1, 2, champion=2, training="w1") == BestFormer(None, since=1)
 
 
 def test_who_does_not_load_or_takes_other_items_is_left_out() -> None:
@@ -195,8 +195,8 @@ def test_the_ledger_tells_attempts_and_the_best(url: str, better: bool) -> None:
             evidence_id=evidence.id,
         )
     first, second = ledger.attempts("blobs")
-    assert (first.weights_digest, first.champion_version) == ("w1", None)
-    assert (second.weights_digest, second.champion_version) == ("w2", 1)
+    assert (first.training, first.champion_version) == ("w1", None)
+    assert (second.training, second.champion_version) == ("w2", 1)
     assert (second.rows_digest, second.id > first.id) == ("d", True)
     assert ledger.attempts("other") == []
     found = find_best_former(ledger, "blobs", 2, "w3")

@@ -1,0 +1,50 @@
+"""The digest of a Keras file's layers: the same for each saving, not for others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tests import versions
+
+from headrace.backend import load_backend
+from headrace.models.logged.soundness.copies import network_of
+from headrace.settings import Settings
+from headrace.stages.fitting import weights_digest
+from headrace.state.tracking.artifacts import network_digest
+
+
+def saved(path: Path, scale: float = 1.0) -> tuple[Any, str]:
+    """A model that is built anew and saved, and the digest of its layers."""
+    load_backend()
+    import keras
+
+    keras.utils.clear_session()
+    model = versions.model("text", scale)
+    model.save(path)
+    return model, network_digest(path)
+
+
+def test_it_follows_from_the_layers_alone(tmp_path: Path) -> None:
+    first, digest = saved(tmp_path / "a.keras")
+    again, same = saved(tmp_path / "b.keras")
+    turned, other = saved(tmp_path / "c.keras", scale=-1)
+    assert len({weights_digest(model) for model in (first, again, turned)}) == 1
+    assert digest == same != other
+    values = np.float32([[1.0]])
+    for weight in first.weights:
+        if weight.dtype.startswith("float"):
+            weight.assign(np.ones(weight.shape, values.dtype))
+    first.save(tmp_path / "d.keras")
+    assert network_digest(tmp_path / "d.keras") == digest
+
+
+def test_it_is_read_from_the_stores_copy_of_a_version(
+    trained: Any, settings: Settings
+) -> None:
+    from headrace.state.ledger import Ledger
+
+    version = Ledger(trained.settings.database_url).version("blobs", 1)
+    assert network_of(version, trained.settings) == trained.weak.network_digest
+    assert network_of(version, settings) == ""
