@@ -3,7 +3,9 @@
 A link follows from all rows before it. So a signature covers them, too, and nobody
 without the key can change, insert or remove a row and recompute the chain. Rows from
 before the first signature are covered by it. Once a link is signed, only a process with
-a key adds rows, so that a row without a signature is somebody else's.
+a key adds rows, so that a row without a signature is somebody else's. There is no first
+signature where the store has something that was signed before: otherwise whoever takes
+all signatures away would have the next one cover what he wrote.
 """
 
 from __future__ import annotations
@@ -13,10 +15,16 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from headrace.errors import UsageError
+from headrace.errors import IntegrityError, UsageError
 from headrace.records import Record
 from headrace.settings import Settings, variable
-from headrace.state.ledger.tables import CHAIN, SIGNATURES, SIGNED, missing_triggers
+from headrace.state.ledger.tables import (
+    ANCHORS,
+    CHAIN,
+    SIGNATURES,
+    SIGNED,
+    missing_triggers,
+)
 from headrace.state.signing.keys import (
     SigningKey,
     TrustedKeys,
@@ -24,6 +32,11 @@ from headrace.state.signing.keys import (
     signing_key,
     trusted_keys,
 )
+from headrace.state.store import Store
+
+# Folders of the store with what only a key makes: the ledger's last signed link, and
+# statements on versions and bundles.
+_LEFT = ("heads", "signatures")
 
 
 class SignedLink(Record):
@@ -82,6 +95,7 @@ def key_for(connection: sa.Connection, name: str) -> SigningKey | None:
     Raises:
         UsageError: the ledger is signed, and this process has no key; or its key
             cannot be used; or the last link is signed by a key that does not count.
+        IntegrityError: no link is signed, and something was signed before.
     """
     key, is_signed = _own_key(), _is_signed(connection)
     if key is None and is_signed:
@@ -90,17 +104,38 @@ def key_for(connection: sa.Connection, name: str) -> SigningKey | None:
             "changed.",
             "Set HEADRACE_SIGNING_KEY or HEADRACE_SIGNING_KEY_FILE.",
         )
-    if key is not None and not is_signed:
+    if key is None:
+        return None
+    last = last_signed(connection)
+    if last is None:
+        _refuse_if_stripped(connection, name)
         SIGNED.create_all(connection)
-    elif key is not None and (last := last_signed(connection)):
-        if last.key != key.id and not last.is_accepted(trusted_keys(Settings())):
-            raise UsageError(
-                f"The ledger {name} is signed by the key {named(last.key)}, which does "
-                "not count here. Nothing was changed.",
-                "Sign with that key, or name its public key in "
-                "HEADRACE_VERIFY_KEY_FILE, if this key is its successor.",
-            )
+    elif last.key != key.id and not last.is_accepted(trusted_keys(Settings())):
+        raise UsageError(
+            f"The ledger {name} is signed by the key {named(last.key)}, which does not "
+            "count here. Nothing was changed.",
+            "Sign with that key, or name its public key in HEADRACE_VERIFY_KEY_FILE, "
+            "if this key is its successor.",
+        )
     return key
+
+
+def _refuse_if_stripped(connection: sa.Connection, name: str) -> None:
+    """Raise IntegrityError if something was signed, and no link of the ledger is."""
+    store = Store(Settings().store)
+    left = [store.uri(f"{folder}/{n}") for folder in _LEFT for n in store.names(folder)]
+    key = ANCHORS.c.key
+    recorded = sa.select(key).where(sa.or_(*(key.startswith(f"{f}/") for f in _LEFT)))
+    left += connection.execute(recorded.order_by(ANCHORS.c.id).limit(1)).scalars()
+    if left:
+        raise IntegrityError(
+            f"The ledger {name} has no signature, and {left[0]} shows that it was "
+            "signed: its signatures were taken away, or another ledger was put in its "
+            "place. Nothing was changed.",
+            "Restore the ledger from a backup, and change who may write to its "
+            "database. If this ledger is the right one, move the folders "
+            f"{' and '.join(map(store.uri, _LEFT))} away.",
+        )
 
 
 def lacks_key(connection: sa.Connection) -> bool:

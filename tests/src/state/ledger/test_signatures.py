@@ -11,7 +11,7 @@ from tests.signing import trust, write_keys
 from tests.src.state.ledger.conftest import a_version, fill, promote, url_of
 
 from headrace.data.heads import find_rollback, remember_head
-from headrace.errors import UsageError
+from headrace.errors import IntegrityError, UsageError
 from headrace.settings import Settings
 from headrace.state.copying import copy_ledger
 from headrace.state.ledger import Approval, Ledger
@@ -248,3 +248,59 @@ def test_signatures_of_either_database_are_never_changed(
         ):
             connection.exec_driver_sql(statement)
     engine.dispose()
+
+
+def strip(folder: Path) -> Ledger:
+    """Take all signatures away, rewrite who promoted, and chain all rows anew."""
+    from headrace.state.ledger import chain, tables
+
+    url = url_of(folder)
+    without_triggers(url, "UPDATE entries SET who = 'eve', why = 'all is well'")
+    engine, statements, before = sa.create_engine(url), list[str](), ""
+    with engine.begin() as connection:
+        digests = {t.name: chain.digests_of(connection, t) for t in tables.CHAINED}
+        query = sa.select(tables.CHAIN).order_by(tables.CHAIN.c.number)
+        for link in connection.execute(query).mappings():
+            digest = digests[link["table"]][link["row"]]
+            before = chain.link_of(before, {**link, "digest": digest})
+            statements.append(
+                f"UPDATE chain SET digest = '{digest}', link = '{before}' "
+                f"WHERE number = {link['number']}"
+            )
+    without_triggers(url, *statements)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP TABLE signatures")
+    engine.dispose()
+    return Ledger(url_of(folder))
+
+
+@pytest.mark.parametrize(
+    "left",
+    ["heads/ledger.json", "signatures/m.sig", "signatures/bundle-1-k.sig", "anchor"],
+)
+def test_a_ledger_whose_signatures_were_taken_away_gets_no_first_one(
+    signed: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: str
+) -> None:
+    monkeypatch.setenv("HEADRACE_STORE", str(tmp_path / "s"))
+    if left == "anchor":
+        signed.anchor({"signatures/m.sig": "a" * 64})
+        left = "signatures/m.sig"
+    else:
+        file = tmp_path / "s" / left
+        file.parent.mkdir(parents=True)
+        file.touch()
+    stripped = strip(tmp_path)
+    rows = stripped.walk_chain()
+    assert rows.problem == ""
+    with pytest.raises(IntegrityError, match=rf"{left} shows that it was signed"):
+        promote(stripped, 2)
+    assert stripped.walk_chain() == rows
+    assert stripped.check_signatures(TrustedKeys({})).links == 0
+
+
+def test_the_first_signature_of_a_home_needs_nothing(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, public: Path
+) -> None:
+    monkeypatch.setenv("HEADRACE_STORE", str(tmp_path / "s"))
+    fill(ledger, 1)
+    assert ledger.check_signatures(trust(public)).problem == ""
