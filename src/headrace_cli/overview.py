@@ -12,7 +12,15 @@ from typer import Argument, Option
 
 from headrace.errors import UsageError
 from headrace_cli import pipelines
-from headrace_cli.answers import answer, minutes, prepared, show_table, show_text
+from headrace_cli.answers import (
+    VERIFY,
+    answer,
+    minutes,
+    prepared,
+    show_doubts,
+    show_table,
+    show_text,
+)
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
@@ -32,6 +40,7 @@ def list_() -> None:
     from headrace.settings import Settings
     from headrace.spec.folders import pipeline_names
     from headrace.state.ledger.anchors import Deployments
+    from headrace.state.ledger.decisions import doubts
 
     settings = Settings()
     has_ledger = pipelines.has_ledger(settings)
@@ -51,8 +60,9 @@ def list_() -> None:
             for name in sorted({*folders, *models})
             for folder in [folders.get(name)]
         ]
+        warnings = doubts(ledger, *models) if ledger else []
     home, notice = str(settings.home.absolute()), _nothing_here(settings)
-    value = {"home": home, "pipelines": rows, "notice": notice}
+    value = {"home": home, "pipelines": rows, "notice": notice, "warnings": warnings}
     answer(value, lambda: _show_pipelines(value, settings))
 
 
@@ -112,6 +122,7 @@ def _show_pipelines(value: dict[str, Any], settings: Settings) -> None:
         if rows:
             show_table(_COLUMNS, rows, wraps="waits for approval", less_important=order)
     show_text(value["notice"] or f"home: {value['home']}")
+    show_doubts(value["warnings"], VERIFY)
 
 
 def _nothing_here(settings: Settings) -> str | None:

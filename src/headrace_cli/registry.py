@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Argument, Option
 
 from headrace.errors import HeadraceError
-from headrace_cli.answers import answer, minutes, prepared, show_table
+from headrace_cli.answers import (
+    VERIFY,
+    answer,
+    minutes,
+    prepared,
+    show_doubts,
+    show_table,
+)
 from headrace_cli.pipelines import ModelArgument, open_ledger
 
 if TYPE_CHECKING:
@@ -49,7 +56,9 @@ def promote(
     entry, new = promote_by_hand(
         model, version, settings, force=force, reason=reason, judge=by_law
     )
-    state = "promoted" if new else "is the champion already"
+    state = "promoted" if new else f"is the champion already: {entry}"
+    if reason and not new:
+        state += "; your reason is not recorded"
     if new and entry.forced:
         state = "promoted by force"
     described = _describe(entry, settings)
@@ -86,6 +95,8 @@ def rollback(model: ModelArgument, reason: ReasonOption = "") -> None:
 
 def history(model: ModelArgument) -> None:
     """Promotions, rollbacks, repairs and tampering: who, when, why."""
+    from headrace.state.ledger.decisions import doubts
+
     ledger = open_ledger(model)
     entries = _describe_history(model, ledger)
     value = {"model": model, "history": list(entries.values())}
@@ -96,11 +107,13 @@ def history(model: ModelArgument) -> None:
         value[name] = [row.model_dump(exclude={"model"}) for row in rows]
     tampered = ledger.tamperings(model)
     value["tamperings"] = [row.model_dump(exclude={"step"}) for row in tampered]
+    value["warnings"] = doubts(ledger, model)
 
     def show() -> None:
         rows = [_history_row(record, entries) for record in ledger.timeline(model)]
         columns = ["#", "action", "from", "to", "who", "when (UTC)", "why"]
         show_table(columns, rows, wraps="why", less_important=["from", "#", "who"])
+        show_doubts(value["warnings"], VERIFY)
 
     answer(value, show)
 
@@ -117,7 +130,7 @@ def approve(
     settings = prepared()
     entry, new = approval.approve(model, version, settings, reason=reason)
     number = entry.to_version
-    outcome = f"promoted by {entry.who}" if new else "is the champion already"
+    outcome = f"promoted by {entry.who}" if new else f"is the champion already: {entry}"
     value = {
         "status": "promoted" if new else "unchanged",
         "reason": f"version {number} {outcome}",

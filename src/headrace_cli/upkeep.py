@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Argument, Option
 
 from headrace.errors import UsageError
-from headrace_cli.answers import answer, begin, marked, prepared, show_rows, show_text
+from headrace_cli.answers import (
+    answer,
+    begin,
+    marked,
+    prepared,
+    show_doubts,
+    show_rows,
+    show_text,
+)
 from headrace_cli.pipelines import ModelVersionArgument
 
 if TYPE_CHECKING:
@@ -89,6 +97,7 @@ def _show_verification(result: Verification) -> None:
         show_text(f"  collected by headrace gc: {count:,} {kind}")
     for split, count in result.forgotten.items():
         show_text(f"  forgotten by headrace forget: {count:,} {split} rows")
+    show_doubts(result.warnings)
     for adoption in result.adopted:
         what = "rows of the ledger" if adoption.what == "ledger" else "files"
         show_text(

@@ -30,7 +30,7 @@ def attempt(ledger: Ledger, label: str, choice: random.Random, versions: int) ->
             )
         else:
             version = choice.randint(1, versions)
-            entry = ledger.promote(
+            entry, _ = ledger.promote(
                 MODEL, version, who=label, why="", expected_sequence=sequence
             )
     except PromotionError:

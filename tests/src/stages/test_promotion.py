@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.attacks.test_ledger import without_triggers
+from tests.homes import Home
 
 from headrace.errors import (
     IntegrityError,
@@ -19,7 +22,9 @@ from headrace.stages.promotion import conclude, verdict
 from headrace.stages.promotion.approval import promote_by_hand, roll_back
 from headrace.stages.registration import register
 from headrace.state.ledger import Ledger
+from headrace.state.store import Store
 from headrace.state.tracking import MODEL_FILE, Tracking
+from headrace.use.repair import repair
 
 Trained = Any
 End = Callable[..., PromotionRecord]
@@ -226,6 +231,64 @@ def test_promotion_by_hand_takes_the_newest_by_default(
     assert aliases(trained) == {"champion": 2}
     entry, new = promote_by_hand("blobs", 2, trained.settings, force=False, reason="")
     assert (entry.sequence, new) == (2, False)
+
+
+def test_who_comes_second_is_told_who_made_the_champion(
+    trained: Trained, end: End, ledger: Ledger
+) -> None:
+    """Somebody forces the same version while it is judged for another."""
+    end(law=manual(trained))
+    evidence = ledger.latest_evidence("blobs", 2)
+
+    def judge(*_: Any) -> Any:
+        who = {"who": "eve@lab", "why": "hurry", "expected_sequence": 1}
+        ledger.promote("blobs", 2, forced=True, **who)
+        return evidence
+
+    entry, new = promote_by_hand(
+        "blobs", 2, trained.settings, force=False, reason="mine", judge=judge
+    )
+    assert (entry.who, entry.why, new) == ("eve@lab", "hurry", False)
+    home = Home(trained.settings.home, trained.settings.project)
+    said = ("--force", "--reason", "mine too", "--json")
+    told = home.headrace("promote", "blobs", "2", *said).json
+    assert told["status"] == "unchanged"
+    assert told["reason"] == (
+        f"version 2 is the champion already: eve@lab promoted version 2 at {entry.when}"
+        " (entry 2); your reason is not recorded"
+    )
+
+
+def copied_rows(trained: Trained) -> int:
+    """The last link of the ledger whose row the store has a copy of."""
+    names = Store(trained.settings.store).names("ledger")
+    return max((int(name[10:19]) for name in names), default=0)
+
+
+@pytest.mark.parametrize("decision", ["promote", "force", "rollback"])
+def test_a_decision_by_hand_leaves_what_repair_restores_from(
+    trained: Trained, end: End, ledger: Ledger, decision: str
+) -> None:
+    settings = trained.settings
+    by_hand = partial(promote_by_hand, "blobs", 2, settings, reason="by hand")
+    if decision == "rollback":
+        end()
+        roll_back("blobs", settings, reason="by hand")
+    else:
+        end(law=manual(trained))
+        assert copied_rows(trained) == 0
+        by_hand(force=decision == "force")
+    assert copied_rows(trained) == ledger.walk_chain().rows
+    champion = ledger.champion("blobs")
+    assert champion is not None
+    tracked = Store(settings.store).names(f"tracking/blobs/{champion.entry.to_version}")
+    assert tracked
+    edit = "UPDATE entries SET who = 'eve', why = 'all is well' WHERE sequence = "
+    without_triggers(settings.database_url, f"{edit}{champion.entry.sequence}")
+    assert ledger.walk_chain().problem
+    repair("blobs", settings)
+    assert ledger.walk_chain().problem == ""
+    assert ledger.history("blobs")[-1] == champion.entry
 
 
 def test_overruling_the_gates_needs_a_reason_and_is_recorded(

@@ -209,12 +209,28 @@ def conclude(  # noqa: PLR0913
     if decided is None:
         why = passing_gates(evaluation.gates)
         decided = _promote(spec, version, why, evidence, settings, ledger, champion)
-    aliases = project_aliases(spec.name, ledger, Tracking(settings))
     if decided.status in ("promoted", "unchanged"):
-        keep_record(ledger.version(spec.name, version), settings, ledger)
-        keep_rows(settings)
-    remember_head(settings, ledger)
+        aliases = keep_decision(spec.name, settings, ledger)
+    else:
+        aliases = project_aliases(spec.name, ledger, Tracking(settings))
+        remember_head(settings, ledger)
     return decided.model_copy(update={"aliases": aliases.get(version, ())})
+
+
+def keep_decision(
+    model: str, settings: Settings, ledger: Ledger
+) -> dict[int, tuple[str, ...]]:
+    """Show in MLflow who is champion, and copy what `repair` restores that from.
+
+    Returns:
+        MLflow's aliases by version.
+    """
+    aliases = project_aliases(model, ledger, Tracking(settings))
+    if champion := ledger.champion(model):
+        keep_record(champion.version, settings, ledger)
+    keep_rows(settings)
+    remember_head(settings, ledger)
+    return aliases
 
 
 def standing(
@@ -305,7 +321,7 @@ def _promote(  # noqa: PLR0913
             return _registered(f"it waits for `headrace approve {spec.name} {version}`")
         who, why = approval.who, f"{approval}; {why}"
     try:
-        ledger.promote(
+        entry, is_new = ledger.promote(
             spec.name,
             version,
             who=who,
@@ -315,7 +331,7 @@ def _promote(  # noqa: PLR0913
         )
     except PromotionError as error:
         return _registered(f"champion kept: {error.message}")
-    return PromotionRecord(status="promoted", reason=why)
+    return PromotionRecord(status="promoted", reason=why if is_new else str(entry))
 
 
 def is_approved(

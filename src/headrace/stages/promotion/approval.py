@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from headrace.data.heads import remember_head
 from headrace.errors import NotFoundError, PromotionError, UsageError
 from headrace.models.logged.soundness.checks import require_sound
 from headrace.records import EvaluationRecord, RegistrationRecord
@@ -21,14 +20,13 @@ from headrace.stages.promotion import (
     evidence_of,
     evidence_to_approve,
     is_approved,
+    keep_decision,
     passing_gates,
-    project_aliases,
     standing,
     verdict,
 )
 from headrace.stages.promotion.signed import require_signed
 from headrace.state.ledger import Approval, Champion, Entry, Evidence, Ledger, Version
-from headrace.state.tracking import Tracking
 
 Judge = Callable[[Version, Champion | None], Evidence]
 
@@ -144,7 +142,7 @@ def approve(
         values = {"who": settings.user, "why": reason, "evidence_id": evidence.id}
         last = ledger.add_approval(last.answer("approve", **values))
     before = champion.entry.sequence if champion else 0
-    entry = ledger.promote(
+    entry, is_new = ledger.promote(
         model,
         row.version,
         who=last.who,
@@ -152,9 +150,8 @@ def approve(
         expected_sequence=before,
         evidence_id=evidence.id,
     )
-    project_aliases(model, ledger, Tracking(settings))
-    remember_head(settings, ledger)
-    return entry, entry.sequence > before
+    keep_decision(model, settings, ledger)
+    return entry, is_new
 
 
 def reject(
@@ -270,7 +267,7 @@ def promote_by_hand(
         number = evidence.id
     require_sound(row, settings)
     require_signed(row, settings, ledger)
-    entry = ledger.promote(
+    entry, is_new = ledger.promote(
         model,
         row.version,
         who=settings.user,
@@ -279,9 +276,8 @@ def promote_by_hand(
         forced=force,
         evidence_id=number,
     )
-    project_aliases(model, ledger, Tracking(settings))
-    remember_head(settings, ledger)
-    return entry, entry.sequence > before
+    keep_decision(model, settings, ledger)
+    return entry, is_new
 
 
 def _check_approval(ledger: Ledger, row: Version) -> None:
@@ -338,6 +334,5 @@ def roll_back(model: str, settings: Settings, *, reason: str) -> Entry:
     require_sound(target, settings)
     require_signed(target, settings, ledger)
     entry = ledger.rollback(model, who=user, why=reason, expected_sequence=now)
-    project_aliases(model, ledger, Tracking(settings))
-    remember_head(settings, ledger)
+    keep_decision(model, settings, ledger)
     return entry

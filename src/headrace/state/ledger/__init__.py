@@ -154,7 +154,7 @@ class Ledger(Versions, Anchors, Tamperings, Collections, Forgettings):
         expected_sequence: int,
         forced: bool = False,
         evidence_id: int | None = None,
-    ) -> Entry:
+    ) -> tuple[Entry, bool]:
         """Make a version the champion.
 
         Args:
@@ -165,7 +165,8 @@ class Ledger(Versions, Anchors, Tamperings, Collections, Forgettings):
                 experiment, and must be against the present champion.
 
         Returns:
-            The new entry, or the last one if the version is champion already.
+            The new entry, or the last one if the version is champion already, perhaps
+            by somebody who was faster; and whether it is the new one.
 
         Raises:
             NotFoundError: there is no such version.
@@ -179,7 +180,7 @@ class Ledger(Versions, Anchors, Tamperings, Collections, Forgettings):
         self.version(model, version)
         last = self._last(model)
         if last is not None and last.to_version == version:
-            return last
+            return last, False
         if expected_sequence != (last.sequence if last else 0):
             raise self._conflict("promote", model, expected_sequence)
         entry = Entry(
@@ -217,7 +218,7 @@ class Ledger(Versions, Anchors, Tamperings, Collections, Forgettings):
             who=who,
             why=why,
         )
-        return self._append(entry)
+        return self._append(entry)[0]
 
     def rollback_target(self, model: str) -> Version:
         """The version that a rollback would return to; raises PromotionError."""
@@ -303,17 +304,17 @@ class Ledger(Versions, Anchors, Tamperings, Collections, Forgettings):
         own = APPROVALS.c.model == model, APPROVALS.c.version == version
         return self._database.last(Approval, APPROVALS, *own, *where)
 
-    def _append(self, entry: Entry) -> Entry:
+    def _append(self, entry: Entry) -> tuple[Entry, bool]:
         version = self.version(entry.model, entry.to_version)
         try:
             with self._database.adding() as rows:
                 refuse_collected(rows, version)
-                return Entry(**rows.add(ENTRIES, as_json(entry)))
+                return Entry(**rows.add(ENTRIES, as_json(entry))), True
         except sa.exc.IntegrityError:
             winner = self._last(entry.model)
         is_promotion = entry.action == "promote"
         if winner and is_promotion and winner.to_version == entry.to_version:
-            return winner
+            return winner, False
         raise self._conflict(entry.action, entry.model, entry.sequence - 1)
 
     def _conflict(self, action: str, model: str, expected: int) -> PromotionError:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 
 import sqlalchemy as sa
 
-from headrace.state.ledger.chain import ChainReport, walk
+from headrace.state.ledger.chain import ChainReport, glance, walk
 from headrace.state.ledger.database import Database, as_json, format_of, tables_of
 from headrace.state.ledger.engines import make_engine
 from headrace.state.ledger.rows import Adoption, utc_now
@@ -118,6 +118,11 @@ class Anchors:
         """
         with self._database.reading() as connection:
             return walk(connection, link)
+
+    def glance(self) -> str:
+        """The first mismatch of decisions with the chain; see `chain.glance`."""
+        with self._database.reading() as connection:
+            return glance(connection)
 
     def check_signatures(self, trusted: TrustedKeys) -> SignatureReport:
         """Check that the links of the chain are signed; see `signatures.check`."""

@@ -133,6 +133,29 @@ def walk(connection: sa.Connection, wanted: str = "") -> ChainReport:
     return ChainReport(number, link, problem)
 
 
+def glance(connection: sa.Connection) -> str:
+    """The first mismatch among decisions and what they rest on; empty if all fits.
+
+    Each row is compared with its link, and each link with the one before. Unlike
+    `walk`, it does not read what else is in the chain.
+    """
+    rows = {table.name: digests_of(connection, table) for table in tables.DECIDING}
+    chain, before = tables.CHAIN, tables.CHAIN.alias()
+    query = sa.select(chain, before.c.link.label("before")).outerjoin(
+        before, before.c.number == chain.c.number - 1
+    )
+    query = query.where(chain.c.table.in_([*rows])).order_by(chain.c.number)
+    for link in connection.execute(query).mappings():
+        if problem := _problem(dict(link), link["number"], link["before"] or "", rows):
+            return problem
+        rows[link["table"]].pop(link["row"], None)
+    for name, unlinked in rows.items():
+        for key in unlinked:
+            return f"the row {key} of {name} is in no link of the chain"
+    missing = tables.missing_triggers(connection, tables.DECIDING)
+    return f"the trigger {missing[0]} is gone or changed" if missing else ""
+
+
 def digests_of(connection: sa.Connection, table: sa.Table) -> dict[str, str]:
     """The current digest of every row of a table, by its key."""
     try:

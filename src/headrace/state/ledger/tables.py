@@ -151,6 +151,7 @@ CHAIN = sa.Table(
     sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
     *columns(sa.String, "table", "row", "digest", "link"),
 )
+DECIDING = [VERSIONS, EVIDENCE, ENTRIES, APPROVALS, BINDINGS]
 CHAINED = [table for table in METADATA.sorted_tables if table not in (MARKER, CHAIN)]
 # Of links of the chain. It is made when the first one is signed.
 SIGNED = sa.MetaData()

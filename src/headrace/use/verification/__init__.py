@@ -43,6 +43,8 @@ class Verification(Record):
         forgotten: by split, how many rows `headrace forget` has taken out of snapshots
             that are still there.
         adopted: migrations from older releases, whose content could not be checked.
+        warnings: what fits and needs a look: wrong verdicts that no champion rests on,
+            and entries that are dated before the one above them.
         seconds: the duration.
     """
 
@@ -56,6 +58,7 @@ class Verification(Record):
     collected: dict[str, int]
     forgotten: dict[str, int]
     adopted: tuple[Adoption, ...]
+    warnings: tuple[str, ...] = ()
     problem: Problem | None
     seconds: float
 
@@ -108,6 +111,7 @@ def verify(
             raise Broken(
                 "ledger", f"{settings.database_url}: {unsigned}.", _MEND_SIGNED
             )
+        checks.check_decisions(chosen)
         if not model:
             checks.count_collected(chosen)
         golden = checks.check_files(model, chosen)
@@ -131,6 +135,7 @@ def verify(
         collected=checks.collected,
         forgotten=checks.forgotten,
         adopted=tuple(ledger.adoptions()),
+        warnings=tuple(checks.warnings),
         problem=problem,
         seconds=round(time.perf_counter() - started, 3),
     )

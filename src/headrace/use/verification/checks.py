@@ -20,6 +20,7 @@ from headrace.stages.promotion import aliases_of
 from headrace.state.disk import UnusableFileError
 from headrace.state.ledger import Ledger, Version
 from headrace.state.ledger.collections import VERSIONS_KIND, version_key
+from headrace.state.ledger.decisions import earlier_dates, wrong_verdicts
 from headrace.state.signing.keys import TrustedKeys
 from headrace.state.store import Store
 from headrace.state.tracking import GOLDEN_FILE, WEIGHTS_TAG, Tracking, version_tags
@@ -33,6 +34,11 @@ if TYPE_CHECKING:
 _MEND_STORE = (
     "Somebody has written to the store. Delete this file and run the pipeline again, "
     "which makes it anew; and change who may write there."
+)
+_MEND_VERDICT = (
+    "The code of a gate was changed, or somebody has written to the database. Take the "
+    "champion back with `headrace rollback {0} --reason TEXT`, and see who may write "
+    "there."
 )
 _MEND_MLFLOW = "Restore MLflow's database from a backup, and see who may write there."
 _KINDS = {
@@ -68,6 +74,7 @@ class Checks:
         collected: how many of each kind ``headrace gc`` has deleted.
         forgotten: how many rows of each split ``headrace forget`` has taken out of the
             snapshots.
+        warnings: sentences on what is no mismatch, and needs a look.
     """
 
     def __init__(
@@ -78,6 +85,7 @@ class Checks:
         self.missing: Counter[str] = Counter()
         self.collected: Counter[str] = Counter()
         self.forgotten: Counter[str] = Counter()
+        self.warnings: list[str] = []
         self._ledger = ledger
         self._settings = settings
         self._store = Store(settings.store)
@@ -85,6 +93,23 @@ class Checks:
     @cached_property
     def _tracking(self) -> Tracking:
         return Tracking(self._settings)  # it connects to MLflow
+
+    def check_decisions(self, models: Collection[str]) -> None:
+        """Compare the recorded verdicts with their numbers, and dates with the order.
+
+        Only a champion must not rest on a wrong verdict: a ledger keeps those of all
+        others for good.
+        """
+        for model in models:
+            champion, standing = self._ledger.champion(model), None
+            if champion is not None:
+                number = champion.version.version
+                standing = self._ledger.standing_evidence(model, number)
+            for evidence, text in wrong_verdicts(model, self._ledger):
+                if evidence == standing:
+                    raise Broken("ledger", f"{text}.", _MEND_VERDICT.format(model))
+                self.warnings.append(text)
+            self.warnings += earlier_dates(model, self._ledger)
 
     def count_collected(self, models: Collection[str]) -> None:
         """Count what was collected and has not been made again since."""

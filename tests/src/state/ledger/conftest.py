@@ -70,7 +70,7 @@ def fill(ledger: Ledger, *numbers: int, others: tuple[int, ...] = ()) -> None:
 def promote(ledger: Ledger, number: int, **changes: Any) -> Entry:
     values: dict[str, Any] = {"who": WHO, "why": ""}
     values["expected_sequence"] = ledger.sequence("digits")
-    return ledger.promote("digits", number, **values | changes)
+    return ledger.promote("digits", number, **values | changes)[0]
 
 
 def roll_back(ledger: Ledger, **changes: Any) -> Entry:

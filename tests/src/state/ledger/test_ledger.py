@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+import threading
 from functools import partial
+from typing import Any
 
 import pytest
 from tests.src.state.ledger.conftest import (
@@ -63,13 +65,34 @@ def test_promoting_the_champion_again_changes_nothing(ledger: Ledger) -> None:
     assert ledger.history("digits") == [entry]
 
 
+def test_of_many_who_promote_one_version_one_is_told_that_he_did(url: str) -> None:
+    fill(Ledger(url), 1)
+    start = threading.Barrier(8)
+    told: list[tuple[Entry, bool]] = []
+
+    def force(number: int) -> None:
+        ledger = Ledger(url)
+        how: Any = {"who": f"user {number}", "why": f"reason {number}", "forced": True}
+        start.wait()
+        told.append(ledger.promote("digits", 1, expected_sequence=0, **how))
+
+    threads = [threading.Thread(target=force, args=(n,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    (entry,) = Ledger(url).history("digits")
+    assert [found for found, _ in told] == [entry] * 8
+    assert sorted(is_new for _, is_new in told) == [False] * 7 + [True]
+
+
 def test_each_model_counts_its_own_entries(ledger: Ledger) -> None:
     fill(ledger, 1, 2)
     ledger.add_version(a_version(1, model="letters"))
     ledger.add_evidence(some_evidence(1, model="letters"))
     promote(ledger, 1)
     promote(ledger, 2)
-    entry = ledger.promote("letters", 1, who=WHO, why="", expected_sequence=0)
+    entry, _ = ledger.promote("letters", 1, who=WHO, why="", expected_sequence=0)
     assert (entry.sequence, ledger.sequence("digits")) == (1, 2)
     assert champion(ledger) == 2
 

@@ -1,0 +1,84 @@
+"""What is wrong with the recorded decisions, found from the ledger alone."""
+
+from __future__ import annotations
+
+import itertools
+import operator
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from headrace.records import GateResult
+from headrace.state.ledger.rows import Evidence
+
+if TYPE_CHECKING:
+    from headrace.state.ledger import Ledger
+
+_SIGNS = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
+_SIGN = re.compile(r" (>=|<=|>|<) ")
+
+
+def doubts(ledger: Ledger, *models: str) -> list[str]:
+    """Why `headrace verify` may fail, in sentences; none where all decisions fit.
+
+    Raises:
+        DependencyError: the ledger does not answer.
+    """
+    problem = ledger.glance()
+    found = [f"The ledger is not as it was written: {problem}"] if problem else []
+    for model in models:
+        found += [wrong.text for wrong in wrong_verdicts(model, ledger)]
+        found += earlier_dates(model, ledger)
+    return found
+
+
+class WrongVerdict(NamedTuple):
+    """A gate that is recorded as passed, and that its own numbers fail."""
+
+    evidence: Evidence
+    text: str
+
+
+def wrong_verdicts(model: str, ledger: Ledger) -> Iterator[WrongVerdict]:
+    """The verdicts on a model's versions that contradict their numbers."""
+    for evidence in ledger.evidence_of(model):
+        for gate in evidence.gates:
+            if gate.passed and (numbers := _contradiction(gate, evidence)):
+                text = (
+                    f"The gate {gate.name} of {model}/{evidence.version} is recorded "
+                    f"as passed with {numbers} (evidence {evidence.id})"
+                )
+                yield WrongVerdict(evidence, text)
+
+
+def _contradiction(gate: GateResult, evidence: Evidence) -> str:
+    """The comparison that does not hold; empty if it does, or is not known."""
+    sign = _SIGN.search(gate.compared)
+    known = gate.value is not None and gate.threshold is not None
+    if sign and known and not _SIGNS[sign[1]](gate.value, gate.threshold):
+        return gate.compared
+    law: list[dict[str, Any]] = evidence.law.get("applied", {}).get("gates", [])
+    for row in law:
+        metric, bound = row.get("metric"), row.get("threshold")
+        is_bound = not row.get("kind") and metric in evidence.metrics
+        if row["name"] != gate.name or not is_bound or bound is None:
+            continue
+        value = evidence.metrics[str(metric)]
+        word = ">=" if row.get("direction") == "min" else "<="
+        if value is None or not _SIGNS[word](value, bound):
+            return f"{metric} {value} {word} {bound:g}"
+    return ""
+
+
+def earlier_dates(model: str, ledger: Ledger) -> Iterator[str]:
+    """The entries that are dated before the one above them.
+
+    A clock that was set back does that as well.
+    """
+    for before, entry in itertools.pairwise(ledger.history(model)):
+        if datetime.fromisoformat(entry.when) < datetime.fromisoformat(before.when):
+            yield (
+                f"Entry {entry.sequence} of {model} is dated {entry.when}, before "
+                f"entry {before.sequence} ({before.when})"
+            )

@@ -1,0 +1,125 @@
+"""Recorded decisions that contradict themselves, or are not as they were added."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.attacks.test_ledger import without_triggers
+from tests.src.state.ledger.conftest import a_version, fill, promote, some_evidence
+
+from headrace.records import GateResult
+from headrace.state.ledger import Ledger, ledger_exists
+from headrace.state.ledger.decisions import doubts, earlier_dates, wrong_verdicts
+
+
+def a_gate(value: float, bound: float, sign: str = ">=", **changes: Any) -> GateResult:
+    fields = {"name": "accuracy", "passed": True, "value": value, "threshold": bound}
+    fields["compared"] = f"{value:.4g} {sign} {bound:.4g}"
+    return GateResult.model_validate(fields | changes)
+
+
+def judged(ledger: Ledger, gate: GateResult, **changes: Any) -> list[str]:
+    """What is said of a version with this gate."""
+    ledger.add_version(a_version(1))
+    ledger.add_evidence(some_evidence(1, gates=(gate,), **changes))
+    return [wrong.text for wrong in wrong_verdicts("digits", ledger)]
+
+
+@pytest.mark.parametrize(
+    ("gate", "numbers"),
+    [
+        (a_gate(0.8555, 0.999), "0.8555 >= 0.999"),
+        (a_gate(0.3, 0.2, "<="), "0.3 <= 0.2"),
+        (a_gate(0.2, 0.2, "<"), "0.2 < 0.2"),
+        (
+            a_gate(0.2, 0.05, compared="p(better) 0.2 < 0.05", kind="champion"),
+            "p(better) 0.2 < 0.05",
+        ),
+    ],
+)
+def test_a_gate_that_passed_against_its_own_numbers_is_named(
+    ledger: Ledger, gate: GateResult, numbers: str
+) -> None:
+    assert judged(ledger, gate) == [
+        f"The gate {gate.name} of digits/1 is recorded as passed with {numbers} "
+        "(evidence 1)"
+    ]
+
+
+@pytest.mark.parametrize(
+    "gate",
+    [
+        a_gate(0.999, 0.999),
+        a_gate(0.8555, 0.999, passed=False),
+        a_gate(0.8555, 0.999, compared=""),  # of a kind that does not say its sign
+        a_gate(0.0193799, 0.01938, "<"),  # equal as they are printed
+        a_gate(0.5, 0.1, compared="0.5 is well above 0.1"),
+    ],
+)
+def test_other_gates_are_not(ledger: Ledger, gate: GateResult) -> None:
+    assert judged(ledger, gate) == []
+
+
+@pytest.mark.parametrize(("metric", "named"), [(0.98, True), (0.999, False)])
+def test_a_metric_is_held_against_the_law_where_the_gate_says_nothing(
+    ledger: Ledger, metric: float, named: bool
+) -> None:
+    row = {"name": "accuracy", "metric": "test_accuracy", "threshold": 0.99}
+    law = {"applied": {"gates": [{**row, "direction": "min"}]}}
+    gate = a_gate(1, 1, compared="")
+    found = judged(ledger, gate, law=law, metrics={"test_accuracy": metric})
+    assert bool(found) == named
+    if named:
+        assert "passed with test_accuracy 0.98 >= 0.99" in found[0]
+
+
+def test_an_entry_that_is_dated_before_the_one_above_is_named(
+    ledger: Ledger, url: str
+) -> None:
+    made = Ledger(url)
+    fill(made, 1, 2)
+    promote(made, 1)
+    promote(made, 2)
+    assert [*earlier_dates("digits", made)] == []
+    without_triggers(
+        url,
+        "UPDATE entries SET \"when\" = '2020-01-01T00:00:00+00:00' WHERE sequence = 2",
+    )
+    (found,) = earlier_dates("digits", made)
+    assert found.startswith(
+        "Entry 2 of digits is dated 2020-01-01T00:00:00+00:00, before entry 1 ("
+    )
+    assert doubts(made, "digits") == [
+        'The ledger is not as it was written: the row ["digits", 2] of entries '
+        f"(link {made.walk_chain().rows}) was changed",
+        found,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("statement", "problem"),
+    [
+        ("UPDATE evidence SET passed = 0 WHERE id = 1", "was changed"),
+        ("DELETE FROM entries", "was removed"),
+        ("UPDATE chain SET link = 'x' WHERE number = 1", "does not follow from"),
+        (
+            "INSERT INTO entries SELECT model, action, who, \"when\", 'planted', 2, 1, "
+            "1, forced, evidence_id FROM entries",
+            "is in no link of the chain",
+        ),
+    ],
+)
+def test_a_glance_sees_what_was_written_past_headrace(
+    ledger: Ledger, tmp_path: Path, statement: str, problem: str
+) -> None:
+    fill(ledger, 1)
+    ledger.anchor({"stages/a.json": "a" * 64})
+    promote(ledger, 1)
+    assert ledger.glance() == ""
+    url = f"sqlite:///{tmp_path}/headrace.db"
+    assert ledger_exists(url)
+    without_triggers(url, statement)
+    assert problem in ledger.glance()
+    assert ledger.walk_chain().problem
