@@ -1,0 +1,63 @@
+"""A model file that Keras cannot read is refused, whatever Keras raises."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests import versions
+
+from headrace.errors import IntegrityError
+from headrace.models.logged.loading import open_model
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("sound") / "model.keras"
+    versions.model("image").save(path)
+    return path
+
+
+def wrapped_torch(layers: Any) -> None:
+    """Its class imports torch, or would unpickle."""
+    layers["config"]["layers"][1] |= {
+        "module": "keras.layers",
+        "class_name": "TorchModuleWrapper",
+        "config": {"module": "AAAA", "name": "torch"},
+    }
+
+
+def lost_layer(layers: Any) -> None:
+    layers["config"]["input_layers"] = [["nowhere", 0, 0]]
+
+
+def endless_outputs(layers: Any) -> None:
+    layers["config"]["output_layers"] = "nowhere"
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (wrapped_torch, "torch"),
+        (lost_layer, "could not find layer nowhere"),
+        (endless_outputs, "maximum recursion depth exceeded"),
+    ],
+)
+def test_it_is_refused_with_a_sentence(
+    sound: Path, tmp_path: Path, change: Callable[[Any], None], why: str
+) -> None:
+    hostile = tmp_path / "model.keras"
+    with zipfile.ZipFile(sound) as good, zipfile.ZipFile(hostile, "w") as bad:
+        for name in good.namelist():
+            data = good.read(name)
+            if name == "config.json":
+                layers = json.loads(data)
+                change(layers)
+                data = json.dumps(layers).encode()
+            bad.writestr(name, data)
+    with pytest.raises(IntegrityError, match=f"models:/m-1 cannot be loaded: .*{why}"):
+        open_model(hostile, "models:/m-1", versions.DESCRIPTIONS["image"])
