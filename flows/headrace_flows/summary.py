@@ -145,6 +145,7 @@ def _data(run: Run) -> dict[str, Any]:
     snapshot, contract = run.snapshot, run.contract
     results = (snapshot, contract, run.training, run.evaluation)
     findings = [finding for part in results if part for finding in part.findings]
+    findings += run.plan.edited_law()
     rows = contract.rows if contract else snapshot.rows if snapshot else {}
     return {
         "snapshot": snapshot

@@ -21,11 +21,12 @@ from headrace.records import (
     DEFAULT_TASK,
     ContractRecord,
     EvaluationRecord,
+    Finding,
     Record,
     SnapshotRecord,
     TrainingRecord,
 )
-from headrace.spec.law import Law, read_law
+from headrace.spec.law import Law, changes, read_law
 from headrace.spec.training import CHECKPOINT_FIELDS
 from headrace.stages.ingredients import closure, training_roots
 from headrace.stages.promotion import (
@@ -92,6 +93,21 @@ class Plan(Results):
         """
         settings = self.settings
         return read_law(self.spec, self.folder, settings.project, settings.folders)
+
+    def edited_law(self) -> list[Finding]:
+        """A warning if the file has another law by now than when it was read."""
+        begun, settings = self.law, self.settings
+        try:
+            places = self.folder, settings.project, settings.folders
+            edits = changes(begun.committed, read_law(self.spec, *places).committed)
+        except HeadraceError as error:
+            message = f"the pipeline's file cannot be read any more: {error.message}"
+        else:
+            if not edits:
+                return []
+            message = f"the pipeline's file was edited: {'; '.join(map(str, edits))}"
+        message += "; this run is judged by the law as it was at its start"
+        return [Finding(check="law", message=message)]
 
     @cached_property
     def last(self) -> LastResults:
