@@ -324,3 +324,21 @@ def test_a_full_disk_is_told_as_such(
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(DependencyError, match="No space left"):
         fit(checkpoints=checkpoints(tmp_path))
+
+
+@pytest.mark.xfail(
+    strict=True,
+    raises=AssertionError,
+    reason="each checkpoint adds rows to the ledger that nothing takes away",
+)
+def test_a_training_of_many_checkpoints_adds_a_bounded_number_of_rows(
+    tmp_path: Path,
+) -> None:
+    """A day's training writes thousands; only the last ones count."""
+    kept, ledger = checkpoints(tmp_path / "s"), anchored_at(tmp_path / "s").ledger
+    rows = dict[int, int]()
+    for step in range(1, 101):
+        kept.save(State(Position(total_steps=step), [np.zeros(2)], []))
+        rows[step] = ledger.walk_chain().rows
+    assert len(files(tmp_path / "s")) <= 2
+    assert rows[100] - rows[10] <= 2
