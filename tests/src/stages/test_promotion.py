@@ -276,7 +276,7 @@ def test_a_decision_by_hand_leaves_what_repair_restores_from(
         roll_back("blobs", settings, reason="by hand")
     else:
         end(law=manual(trained))
-        assert copied_rows(trained) == 0
+        assert copied_rows(trained) < ledger.walk_chain().rows
         by_hand(force=decision == "force")
     assert copied_rows(trained) == ledger.walk_chain().rows
     champion = ledger.champion("blobs")
