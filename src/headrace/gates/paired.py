@@ -237,8 +237,10 @@ class PairedNumbers:
         gains[both] = ahead / (scale if scale >= _SMALLEST else 1.0)
         most = _largest(gains)
         gains[has_own & ~has_other], gains[~has_own & has_other] = most, -most
-        mean = (float(s[both].mean()) if both.any() else math.nan for s in (own, other))
-        return cls(gains, *mean, lost=int((~has_own & has_other).sum()))
+        means = [
+            float(s[both].mean()) if both.any() else math.nan for s in (own, other)
+        ]
+        return cls(gains, means[0], means[1], int((~has_own & has_other).sum()))
 
     @property
     def rows(self) -> int:

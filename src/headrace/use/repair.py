@@ -40,6 +40,7 @@ from headrace.state.disk import file_digest
 from headrace.state.ledger import Ledger, Version
 from headrace.state.ledger.holding import hold
 from headrace.state.tracking import MODEL_FILE, Tracking
+from headrace.state.tracking.artifacts import network_digest
 
 if TYPE_CHECKING:
     from headrace.use.reproduction import TrainedAgain
@@ -309,6 +310,11 @@ def _write(
             Tracking(settings).save_model(again.model, logged.description, folder)
             files = {path: folder / path for path in describe_files(folder)["files"]}
             update["model_digest"] = file_digest(files[MODEL_FILE])
+            recorded = version.details.get("training", {}).get("network_digest")
+            if recorded and network_digest(files[MODEL_FILE]) != recorded:
+                raise IntegrityError(
+                    "the weights are the same, and its layers answer otherwise."
+                )
         if "golden" in lost or not version.golden_digest:
             golden = Path(name) / "golden.npz"
             golden.write_bytes(again.golden)

@@ -68,6 +68,22 @@ def test_other_weights_do_not_become_the_version(trained: Trained) -> None:
     assert ledger.version("blobs", 1) == bound
 
 
+def test_the_same_weights_under_other_layers_do_not_become_the_version(
+    trained: Trained,
+) -> None:
+    ledger = Ledger(trained.settings.database_url)
+    version = ledger.version("blobs", 1)
+    training = {**version.details["training"], "network_digest": "ab" * 32}
+    other = {"version": 2, "training": "other"}
+    other["details"] = {**version.details, "training": training}
+    added = ledger.add_version(version.model_copy(update=other))
+    lose_everything(trained)
+    done = repair("blobs/2", trained.settings)
+    assert done.status == "failed"
+    assert "its layers answer otherwise" in done.reason
+    assert ledger.version("blobs", 2) == added
+
+
 def test_what_is_sound_is_not_mended(trained: Trained) -> None:
     ledger = Ledger(trained.settings.database_url)
     assert mend("blobs", trained.settings, ledger) == []

@@ -55,9 +55,9 @@ def wrong_verdicts(model: str, ledger: Ledger) -> Iterator[WrongVerdict]:
 def _contradiction(gate: GateResult, evidence: Evidence) -> str:
     """The comparison that does not hold; empty if it does, or is not known."""
     sign = _SIGN.search(gate.compared)
-    known = gate.value is not None and gate.threshold is not None
-    if sign and known and not _SIGNS[sign[1]](gate.value, gate.threshold):
-        return gate.compared
+    if sign and gate.value is not None and gate.threshold is not None:
+        if not _SIGNS[sign[1]](gate.value, gate.threshold):
+            return gate.compared
     law: list[dict[str, Any]] = evidence.law.get("applied", {}).get("gates", [])
     for row in law:
         metric, bound = row.get("metric"), row.get("threshold")

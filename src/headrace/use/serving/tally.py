@@ -25,10 +25,14 @@ OTHER = "another answer"
 def countable(outputs: Outputs, data: DataDescription) -> float | str:
     """The answer to the first item as a class or a number; of others, their length.
 
+    One that is not finite is `OTHER`.
+
     Args:
         outputs: ``(n, ...)``.
         data: that the version was trained on.
     """
+    if not np.isfinite(outputs[:1]).all():
+        return OTHER
     (answer,) = task(data.task).answers.answers(outputs[:1], data)
     if isinstance(answer, float):
         return answer
@@ -117,12 +121,12 @@ class Tally:
         answers = [answer for answer, _ in self._first]
         slowest = max(latency for _, latency in self._first)
         self._slow_ms = max(_SLOW_FACTOR * slowest, _SLOW_LEAST_MS)
-        if not isinstance(answers[0], str):
-            values = np.array(answers, np.float64)
+        if numbers := [answer for answer in answers if not isinstance(answer, str)]:
+            values = np.array(numbers, np.float64)
             steps = np.linspace(0, 1, _BINS + 1)[1:-1]
             self._edges = edges = np.unique(np.quantile(values, steps))
             bins = np.searchsorted(edges, values)
-            shares = np.bincount(bins, minlength=len(edges) + 1) / len(values)
+            shares = np.bincount(bins, minlength=len(edges) + 1) / len(answers)
             bounds = ["", *(f"{edge:.4g}" for edge in edges), ""]
             pairs = itertools.pairwise(bounds)
             names = [f"an answer of {low}..{high}" for low, high in pairs]

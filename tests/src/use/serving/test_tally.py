@@ -10,7 +10,7 @@ import pytest
 
 from headrace.records import DataDescription
 from headrace.use.serving.comparing import is_shown
-from headrace.use.serving.tally import WARM_UP, Tally, countable
+from headrace.use.serving.tally import OTHER, WARM_UP, Tally, countable
 
 LEVEL = 0.01
 
@@ -91,6 +91,24 @@ def test_numbers_are_compared_by_the_champions_tenths() -> None:
     assert not is_shown(same.log_evidence(), LEVEL)
     assert is_shown(shifted.log_evidence(), LEVEL)
     assert "an answer of " in shifted.in_words()
+
+
+def test_answers_that_are_not_finite_hide_no_difference() -> None:
+    """One of NaN among the champion's first, and a canary that gives many."""
+    data = DataDescription(medium="image", shape=(1,), task="regression")
+    number = countable(np.float32([[np.nan]]), data)
+    assert number == countable(np.float32([[np.inf]]), data) == OTHER
+    classes = DataDescription(medium="image", shape=(1,), classes=("a", "b"))
+    assert countable(np.float32([[np.nan, np.nan]]), classes) == OTHER
+    random = np.random.default_rng(0)
+    tally = Tally(0.5, 0.05)
+    warm(tally, [number, *random.normal(10, 2, WARM_UP - 1)])
+    for value in random.normal(10, 2, 2000):
+        is_canary = bool(random.random() < 0.5)
+        lost = is_canary and random.random() < 0.3
+        tally.add(number if lost else value, 1.0, is_canary=is_canary)
+    assert is_shown(tally.log_evidence(), LEVEL)
+    assert OTHER in tally.in_words()
 
 
 def test_a_constant_number_has_one_place() -> None:
