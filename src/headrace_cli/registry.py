@@ -107,13 +107,13 @@ def history(model: ModelArgument) -> None:
         value[name] = [row.model_dump(exclude={"model"}) for row in rows]
     tampered = ledger.tamperings(model)
     value["tamperings"] = [row.model_dump(exclude={"step"}) for row in tampered]
-    value["warnings"] = doubts(ledger, model)
+    value["warnings"] = warnings = doubts(ledger, model)
 
     def show() -> None:
         rows = [_history_row(record, entries) for record in ledger.timeline(model)]
         columns = ["#", "action", "from", "to", "who", "when (UTC)", "why"]
         show_table(columns, rows, wraps="why", less_important=["from", "#", "who"])
-        show_doubts(value["warnings"], VERIFY)
+        show_doubts(warnings, VERIFY)
 
     answer(value, show)
 

@@ -166,7 +166,8 @@ class RightOrWrong(Judge):
 
 def are_right(outputs: Outputs, targets: Targets) -> npt.NDArray[np.bool_]:
     """Which answers are right, bool ``(n,)``; one that is not finite is wrong."""
-    return is_answered(outputs) & (outputs.argmax(axis=1) == targets)
+    right = outputs.argmax(axis=1) == targets
+    return np.asarray(is_answered(outputs) & right, bool)
 
 
 def confusion(outputs: Outputs, targets: Targets) -> npt.NDArray[np.int64]:

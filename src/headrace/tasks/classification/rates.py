@@ -28,7 +28,8 @@ def rate_of(
     if not name.startswith("class=") or label not in classes:
         return None
     number = classes.index(label)
-    answered = is_answered(outputs) & (outputs.argmax(axis=1) == number)
+    likeliest = outputs.argmax(axis=1) == number
+    answered = np.asarray(is_answered(outputs) & likeliest, bool)
     of_class = np.asarray(targets == number, bool)
     match rate:
         case "recall":

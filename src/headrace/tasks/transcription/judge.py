@@ -10,6 +10,7 @@ error rates M. Bisani and H. Ney, ICASSP 2004).
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,12 @@ def interval(edits: Scores, weights: Scores, confidence: float) -> tuple[float, 
     return bootstrap_of_ratio(edits, weights, confidence, by_counts=True)
 
 
+def _edits(true: Sequence[Any], answers: Sequence[Any], outputs: Outputs) -> Scores:
+    """The edits of each answer, float64 ``(n,)``; NaN where it is not finite."""
+    edits = decoding.edit_counts(true, answers).astype(np.float64)
+    return np.where(is_answered(outputs), edits, np.nan)
+
+
 class EditsPerWord(Judge):
     """See `headrace.tasks.Judge`."""
 
@@ -45,8 +52,7 @@ class EditsPerWord(Judge):
         """The edits of each row, in words, float64 ``(n,)``; NaN for a NaN answer."""
         answers = words_of(decoding.greedy(outputs), targets)
         true = words_of(sequences(targets), targets)
-        edits = decoding.edit_counts(true, answers).astype(np.float64)
-        return np.where(is_answered(outputs), edits, np.nan)
+        return _edits(true, answers, outputs)
 
     def weights(self, outputs: Outputs, targets: Targets) -> Scores:
         """The words of each transcript, float64 ``(n,)``."""
@@ -71,7 +77,7 @@ class EditsPerWord(Judge):
             decoding.texts(outputs, data),
         )
         characters = np.array([len(text) for text in true], np.float64)
-        by_character = decoding.edit_counts(true, answers).astype(np.float64)
+        by_character = _edits(true, answers, outputs)
         sure = evaluation.confidence
         low, high = interval(edits, words, sure)
         low_character, high_character = interval(by_character, characters, sure)

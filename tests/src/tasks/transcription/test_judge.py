@@ -65,6 +65,7 @@ def test_an_answer_that_is_not_finite_has_no_score_and_is_shown(words) -> None:
     assert not PART.badness(outputs, targets)[0] <= 0
     metrics, _ = PART.metrics(outputs, targets, words, EvaluationSpec())
     assert np.isnan(metrics["test_word_error_rate"])
+    assert np.isnan(metrics["test_character_error_rate"])
 
 
 def test_the_bootstrap_covers_the_true_rate() -> None:
