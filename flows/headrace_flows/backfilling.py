@@ -304,7 +304,8 @@ Runner: TypeAlias = Here | There
 
 
 def _outcome(plan: Plan, ended: Any) -> dict[str, Any]:
-    status, overrides = _status(ended.state), list(plan.law.overrides)
+    status = _status(ended.state)
+    overrides = list(plan.law_on(plan.last.snapshot).overrides)
     outcome = {
         "status": status,
         "reason": ended.state.message,

@@ -122,6 +122,9 @@ class SnapshotRecord(Record):
         findings: warnings about the data.
         notes: how the data was read and converted, without warnings.
         corrections: digest of the corrected labels in it; empty if there are none.
+        limits: those of the settings that decided which items are in it, and that are
+            neither the defaults nor stated in the pipeline's file, by their field of
+            ``[data]``.
     """
 
     uri: str
@@ -135,6 +138,7 @@ class SnapshotRecord(Record):
     findings: tuple[Finding, ...] = ()
     notes: tuple[str, ...] = ()
     corrections: str = ""
+    limits: dict[str, int] = Field(default_factory=dict, exclude_if=operator.not_)
 
 
 class ExpectationResult(Record):

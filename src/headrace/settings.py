@@ -34,6 +34,7 @@ from headrace.spec.fields import option
 
 POSTGRES_FILE, POSTGRES_FOLDER = "postgres.json", "postgres"
 LEAST_SECRET = 32
+DEFAULT_ITEM_BYTES = 32 * 2**20
 _SECRETS = {"storage_options", "privacy_seed"}
 
 
@@ -190,7 +191,7 @@ class Settings(BaseModel):
     max_bytes: int = option(64 * 2**30, "bytes of one data set, decoded", gt=0)
     max_members: int = option(5_000_000, "files in one archive or folder", gt=0)
     max_item_bytes: int = option(
-        32 * 2**20,
+        DEFAULT_ITEM_BYTES,
         "bytes of one item, decoded: a colour image of 3,840 x 2,160 has 25 MB, and a "
         "batch of 32 of them takes 3 GB in training",
         gt=0,
@@ -306,6 +307,12 @@ class Settings(BaseModel):
             "privacy_seed": self.privacy_seed.get_secret_value(),
         }
         return self.model_dump(mode="json", exclude={"signing_key"}) | secrets
+
+    def limited(self, max_item_bytes: int | None) -> Self:
+        """The settings with the limit of a pipeline's file, if it states one."""
+        if max_item_bytes is None:
+            return self
+        return self.model_copy(update={"max_item_bytes": max_item_bytes})
 
     @property
     def postgres_socket(self) -> str:

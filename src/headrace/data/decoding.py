@@ -9,7 +9,7 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, cast
 
 import numpy as np
@@ -22,7 +22,7 @@ from headrace.media import Medium
 from headrace.media.chunks import Chunk, Source
 from headrace.media.forms import Payload, Problem, Sizes, bytes_of
 from headrace.records import Form
-from headrace.settings import Settings
+from headrace.settings import DEFAULT_ITEM_BYTES, Settings
 
 # The first files show how large others decode to.
 _FILES_AT_FIRST = 8
@@ -40,15 +40,23 @@ class Limits(NamedTuple):
     Attributes:
         item_bytes: of one item.
         media_ratio: of decoded to encoded bytes.
+        lawful_item_bytes: of one item by the pipeline's file, or by default.
     """
 
     item_bytes: int
     media_ratio: int
+    lawful_item_bytes: int = DEFAULT_ITEM_BYTES
 
     @classmethod
-    def of(cls, settings: Settings) -> Limits:
-        """The limits of the settings."""
-        return cls(settings.max_item_bytes, settings.max_media_ratio)
+    def of(cls, settings: Settings, lawful: int | None = None) -> Limits:
+        """The limits of the settings, and of one item that of the pipeline's file."""
+        item_bytes = lawful or settings.max_item_bytes
+        return cls(item_bytes, settings.max_media_ratio, lawful or DEFAULT_ITEM_BYTES)
+
+    def disputed(self, item_bytes: npt.NDArray[np.float64]) -> int:
+        """The number of items on which the limit and the lawful one differ."""
+        differ = (item_bytes > self.item_bytes) != (item_bytes > self.lawful_item_bytes)
+        return int(np.count_nonzero(differ))
 
 
 def check_media_ratio(where: str, unpacked: int, encoded: int, limits: Limits) -> None:
@@ -130,6 +138,8 @@ class Part:
         notes: counts of changes.
         encoded, unpacked: bytes of the decoded files, and of all that they decode to.
         positions: number of files with the place where they were made.
+        disputed: number of files that are taken or rejected by a limit of the settings
+            alone.
     """
 
     count: int
@@ -141,6 +151,7 @@ class Part:
     encoded: int = 0
     unpacked: int = 0
     positions: int = 0
+    disputed: int = 0
 
 
 def decode(
@@ -190,7 +201,7 @@ def decode_chunk(
         end = start + max(1, int(np.count_nonzero(totals <= PART_BYTES)))
         own = Sizes(*(of[start:end] for of in sizes))
         part = _decode_files(chunk.cut(start, end), own, module, form, limit)
-        yield part
+        yield replace(part, disputed=limits.disputed(own.item) if limit else 0)
         start = end
         largest = max((block.payload[0].nbytes for block in part.blocks), default=1)
         # Small items, such as texts, are decoded faster in larger parts.

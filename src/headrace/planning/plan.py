@@ -26,6 +26,7 @@ from headrace.records import (
     SnapshotRecord,
     TrainingRecord,
 )
+from headrace.settings import DEFAULT_ITEM_BYTES
 from headrace.spec.law import Law, changes, read_law
 from headrace.spec.training import CHECKPOINT_FIELDS
 from headrace.stages.ingredients import closure, training_roots
@@ -108,6 +109,9 @@ class Plan(Results):
             message = f"the pipeline's file was edited: {'; '.join(map(str, edits))}"
         message += "; this run is judged by the law as it was at its start"
         return [Finding(check="law", message=message)]
+    def law_on(self, snapshot: SnapshotRecord | None) -> Law:
+        """The law of a run on a snapshot, with the limits that chose its items."""
+        return self.law.with_limits(snapshot.limits if snapshot else {})
 
     @cached_property
     def last(self) -> LastResults:
@@ -151,9 +155,12 @@ class Plan(Results):
         sources = extensions.modules("sources").values()
         # The keys of older releases imply the default task.
         task = {} if self.spec.task == DEFAULT_TASK else {"task": self.spec.task}
+        limit = self.settings.max_item_bytes
+        is_lawful = limit == DEFAULT_ITEM_BYTES or self.spec.data.max_item_bytes
         changed = {
             "corrections": self.corrections.digest,
             "forgotten": self.forgotten.digest,
+            "HEADRACE_MAX_ITEM_BYTES": "" if is_lawful else str(limit),
         }
         return self._key(
             "ingest",
@@ -330,7 +337,7 @@ def find_finished(plan: Plan, *, register_only: bool = False) -> Finished | None
 
 def _is_judged(plan: Plan, evaluation: EvaluationRecord, version: int) -> bool:
     """Whether the ledger's last evidence under this law is of this evaluation."""
-    law = plan.law
+    law = plan.law_on(plan.last.snapshot)
     same = [
         row
         for row in plan.ledger.evidence_of(plan.spec.name, version)
@@ -350,8 +357,9 @@ def _outcome(
     if decided is not None and decided.status == "refused":
         return decided.status, decided.reason
     number = champion.version.version if champion else None
-    if plan.law.overrides:
-        return "unchanged", experiment_reason(name, version, plan.law.changes, number)
+    law = plan.law_on(plan.last.snapshot)
+    if law.overrides:
+        return "unchanged", experiment_reason(name, version, law.changes, number)
     if number == version:
         return "unchanged", f"version {version} is the champion"
     if decided is None and number != evaluation.champion_version:

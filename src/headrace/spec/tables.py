@@ -92,6 +92,13 @@ class _Data(Table):
     test_fraction: float = option(
         0.2, "share of the test split, where the source has none of its own", gt=0, lt=1
     )
+    max_item_bytes: int | None = option(
+        None,
+        "bytes of one item, decoded, in place of HEADRACE_MAX_ITEM_BYTES: larger ones "
+        "are set aside",
+        gt=0,
+        exclude_if=lambda limit: limit is None,  # digests of older laws stay the same
+    )
     quarantine_limit: float = share(0.05, "share of rows that may be quarantined")
     leak_limit: float = share(0.01, "share of test rows that may also be in train")
 

@@ -155,8 +155,10 @@ def restore_data(version: Version, settings: Settings, ledger: Ledger) -> list[s
         place = Path(folder, "run")
         spec = ingredients.restore(place, run.tags[ingredients.TAG], read).spec
         made = Store(str(Path(folder, "store")))
-        used = version.details.get("snapshot", {}).get("corrections", "")
+        recorded = version.details.get("snapshot", {})
+        used = recorded.get("corrections", "")
         corrected = corrections_of(AnchoredStore(store, ledger), spec.name, used)
+        settings = settings.limited(recorded.get("limits", {}).get("max_item_bytes"))
         data = spec.data, spec.medium
         snapshot = ingest(*data, made, settings, spec.task, corrected)
         now = snapshot.digest, snapshot.manifest_sha256

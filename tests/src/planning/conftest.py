@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from headrace.planning import Key, Plan
-from headrace.records import Record
+from headrace.records import PromotionRecord, Record
 from headrace.spec import PipelineSpec
 from headrace.stages.ingredients import closure
 from headrace.stages.promotion import conclude
@@ -86,9 +86,9 @@ def changed(trained: Trained, done: Plan) -> Changed:
     return which
 
 
-def end(trained: Trained, **changes: Any) -> None:
+def end(trained: Trained, **changes: Any) -> PromotionRecord:
     """Register and conclude the good training."""
     seen = trained.good_evaluation.model_copy(update=changes)
     place = (trained.folder, trained.snapshot, trained.good, seen, trained.settings)
     registered = register(trained.spec, *place)
-    conclude(trained.spec, seen, registered, trained.settings)
+    return conclude(trained.spec, seen, registered, trained.settings)

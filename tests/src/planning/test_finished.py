@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tests.src.planning.conftest import Trained, end, keys_of
 
 from headrace.planning import Plan, find_finished
@@ -52,3 +54,19 @@ def test_a_version_that_others_overtook_meanwhile_is_judged_again(
     end(trained, champion_version=7)
     assert find_finished(done) is None
     assert find_finished(done, register_only=True) is None
+
+
+def test_a_run_whose_data_a_limit_of_the_settings_chose_promotes_nothing(
+    trained: Trained, done: Plan
+) -> None:
+    snapshot = trained.snapshot.model_copy(update={"limits": {"max_item_bytes": 200}})
+    done.save(keys_of(trained)["ingest"], snapshot, 1)
+    ended = end(replace(trained, snapshot=snapshot))
+    assert ended.status == "registered"
+    why = "overrides the pipeline file: data.max_item_bytes none → 200."
+    assert why in ended.reason
+    finished = find_finished(done)
+    assert finished is not None
+    assert (finished.status, why in finished.reason) == ("unchanged", True)
+    evidence = done.ledger.evidence_of("blobs", 2)[-1]
+    assert evidence.overrides == ("data.max_item_bytes",)

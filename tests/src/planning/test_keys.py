@@ -13,6 +13,7 @@ from tests.src.planning.conftest import Changed, Trained, keys_of
 from headrace.planning import Plan
 from headrace.planning.results import Key, ingredients_of
 from headrace.records import Record
+from headrace.settings import DEFAULT_ITEM_BYTES
 from headrace.spec import PipelineSpec
 from headrace.stages.ingredients import closure
 
@@ -243,3 +244,16 @@ def test_a_private_training_is_done_again_with_another_secret(
     assert keys[0] != keys[1] != keys[2]
     assert keys[3] == keys[4], "a plain training has no secret"
     assert "a" * 32 not in str(keys)
+
+
+def test_another_limit_of_an_item_ingests_again(trained: Trained) -> None:
+    def ingest(limit: int | None, stated: int | None = None) -> Key:
+        data = trained.spec.data.model_copy(update={"max_item_bytes": stated})
+        spec = trained.spec.model_copy(update={"data": data})
+        return Plan(spec, trained.folder, trained.settings.limited(limit)).ingest()
+
+    usual, small = ingest(None), ingest(200)
+    assert ingest(DEFAULT_ITEM_BYTES) == usual
+    assert small.why(usual.ingredients) == "HEADRACE_MAX_ITEM_BYTES changed"
+    assert ingest(300) not in (usual, small)
+    assert ingest(200, stated=100) == ingest(None, stated=100) != usual

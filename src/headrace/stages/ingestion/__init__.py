@@ -45,7 +45,7 @@ from headrace.records import (
     Form,
     SnapshotRecord,
 )
-from headrace.settings import Settings
+from headrace.settings import DEFAULT_ITEM_BYTES, Settings
 from headrace.spec import DataSpec
 from headrace.stages.ingestion.chunks import raws, spill
 from headrace.stages.ingestion.runs import (
@@ -122,7 +122,7 @@ def ingest(  # noqa: PLR0913, what it reads and what people changed
         ]
         if corrections and corrections.rows:
             notes.append(_corrected(corrections, decoded.corrected))
-        return publish_snapshot(
+        record = publish_snapshot(
             store,
             folder,
             description,
@@ -138,6 +138,24 @@ def ingest(  # noqa: PLR0913, what it reads and what people changed
             notes=[*source.notes, *splits.notes(decoded.runs), *notes],
             corrections=corrections.digest if corrections else "",
         )
+        return _limited(record, decoded.disputed, workers.settings)
+
+
+def _limited(record: SnapshotRecord, count: int, settings: Settings) -> SnapshotRecord:
+    """The record, which names a limit of the settings that has decided on items."""
+    if not count:
+        return record
+    limit, default = settings.max_item_bytes, DEFAULT_ITEM_BYTES
+    message = (
+        f"HEADRACE_MAX_ITEM_BYTES is {limit:,}, which decides on {count:,} items: by "
+        f"default, those of up to {default:,} bytes are taken. Runs on this data are "
+        "experiments, unless the pipeline's file states the limit as "
+        "data.max_item_bytes."
+    )
+    finding = Finding(check="limit", count=count, message=message)
+    findings = *record.findings, finding
+    limits = {"max_item_bytes": limit}
+    return record.model_copy(update={"findings": findings, "limits": limits})
 
 
 def _positions(count: int) -> list[Finding]:
@@ -167,8 +185,9 @@ def _decode(
     workers: Workers,
 ) -> tuple[Source, Form, Decoded]:
     """Decode the items of a source to runs in a folder, all in one form."""
-    module, decoded, settings = media.medium(medium), Decoded(), workers.settings
-    limits = Limits.of(settings)
+    module, decoded = media.medium(medium), Decoded()
+    settings = workers.settings.limited(data.max_item_bytes)
+    limits = Limits.of(settings, data.max_item_bytes)
     form = media.form_of(data, medium)
     given = medium, task, form, data.source, limits
     decode = partial(decode_to_runs, *given, changes)

@@ -89,6 +89,7 @@ class Decoded:
         encoded, unpacked: bytes of files, before and after decoding.
         corrected: number of rows whose label was corrected.
         positions: number of files with the place where they were made.
+        disputed: number of files that a limit of the settings alone takes or rejects.
     """
 
     runs: list[Run] = field(default_factory=list)
@@ -102,6 +103,7 @@ class Decoded:
     unpacked: int = 0
     corrected: int = 0
     positions: int = 0
+    disputed: int = 0
 
     def add(self, other: Decoded) -> None:
         """Add the result of the next part."""
@@ -113,6 +115,7 @@ class Decoded:
         self.notes += other.notes
         self.corrected += other.corrected
         self.positions += other.positions
+        self.disputed += other.disputed
         self.encoded += other.encoded
         self.unpacked += other.unpacked
         for array, scale in other.scales.items():
@@ -238,6 +241,7 @@ def _counted(parts: Iterator[Part], decoded: Decoded) -> Iterator[Part]:
         decoded.encoded += part.encoded
         decoded.unpacked += part.unpacked
         decoded.positions += part.positions
+        decoded.disputed += part.disputed
         for block in part.blocks:
             decoded.bytes += block.payload.nbytes
             decoded.shapes[block.payload.shape[1:]] += len(block.labels)
