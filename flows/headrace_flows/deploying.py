@@ -11,9 +11,9 @@ from typing import Any, Literal
 from uuid import UUID
 
 from headrace.errors import UsageError
+from headrace.planning import Plan
 from headrace.settings import Settings
 from headrace.spec import load_spec
-from headrace.spec.law import read_law
 from headrace.state.store import Store, unpack_folder
 from headrace_flows.deployments import Wanted, owner_tags
 from headrace_flows.events import resource_of
@@ -282,7 +282,7 @@ def trigger(
         source = f"data.source={json.dumps(deployed['pipeline']['data']['source'])}"
         spec = load_spec(folder, (source, *overrides), name=pipeline)
         parameters = {"pipeline": spec.model_dump(mode="json")}
-        fields = read_law(spec, folder, settings.project, settings.folders).overrides
+        fields = Plan(spec, folder, settings).law.overrides
     run = client.create_flow_run_from_deployment(
         deployment.id, parameters=parameters, name=pipeline
     )

@@ -12,6 +12,7 @@ from headrace import extensions
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
 from headrace.spec.tables import DeploySpec, FlowSpec
+from headrace.state.ledger.anchors import folder_of
 from headrace.state.store import Store, pack_folder
 from headrace_flows.events import DRIFT, SNAPSHOT, ledger_tag
 from headrace_flows.parameters import check_parameters, find_flow
@@ -71,7 +72,15 @@ def recorded_of(wanted: Sequence[Wanted]) -> dict[str, str]:
     """What the ledger records: the deployments, and the folders that they name."""
     owners = {one.parameters.get("folder", ""): one.pipeline for one in wanted}
     folders = {folder: pipeline for folder, pipeline in owners.items() if folder}
-    return {one.name: one.entrypoint for one in wanted} | folders
+    present = {folder_of(pipeline): folder for folder, pipeline in folders.items()}
+    return {one.name: one.entrypoint for one in wanted} | folders | present
+
+
+def withdrawn_of(removed: Sequence[str]) -> dict[str, str]:
+    """What the ledger records of deployments that were removed, by full name."""
+    flows = (name.partition("/") for name in removed)
+    folders = [folder_of(pipeline) for flow, _, pipeline in flows if flow == "train"]
+    return dict.fromkeys([*removed, *folders], "")
 
 
 def wanted_of(

@@ -148,7 +148,12 @@ def deploy(
     from headrace.state.ledger.anchors import Deployments
     from headrace_flows.client import connect
     from headrace_flows.deploying import apply
-    from headrace_flows.deployments import owner_tags, recorded_of, wanted_of
+    from headrace_flows.deployments import (
+        owner_tags,
+        recorded_of,
+        wanted_of,
+        withdrawn_of,
+    )
     from headrace_flows.events import ensure_notifications
 
     settings = prepared()
@@ -167,8 +172,8 @@ def deploy(
         # Recorded first: a worker may take a run at once.
         ledger.record(recorded_of(wanted), settings.user)
         applied = apply(client, wanted, owner_tags(settings), only)
-        removed = {a.name: "" for a in applied if a.state == "removed"}
-        ledger.record(removed, settings.user)
+        removed = [a.name for a in applied if a.state == "removed"]
+        ledger.record(withdrawn_of(removed), settings.user)
         notified = ensure_notifications(client, settings)
     if pipeline and not applied:
         raise UsageError(

@@ -161,7 +161,16 @@ def _as_trained(
 
 
 def _check_law(version: Version, plan: Plan) -> None:
-    """Raise PromotionError for an experiment, or if another law chose its rows."""
+    """Raise PromotionError for an experiment, or if another law chose its rows.
+
+    Nor may the file of another project than the one that has judged the model so far.
+    """
+    if plan.law.overrides:
+        raise _refusal(
+            version,
+            f"{plan.folder} is of another project than the one that has judged "
+            f"{version.model} so far: {'; '.join(map(str, plan.law.changes))}.",
+        )
     own = plan.ledger.evidence_of(version.model, version.version)
     if own and all(row.experiment for row in own):
         raise _refusal(

@@ -13,7 +13,7 @@ from headrace import extensions
 from headrace.data.corrections import Corrections, find_corrections
 from headrace.data.forgotten import Forgotten
 from headrace.data.sources.identity import source_identity
-from headrace.errors import HeadraceError
+from headrace.errors import HeadraceError, UsageError
 from headrace.models import builder_name
 from headrace.models.logged.soundness.checks import find_flaw
 from headrace.planning.results import Key, Results, ingredients_of
@@ -27,7 +27,7 @@ from headrace.records import (
     TrainingRecord,
 )
 from headrace.settings import DEFAULT_ITEM_BYTES
-from headrace.spec.law import Law, changes, read_law
+from headrace.spec.law import Law, changes, is_unpacked, read_law
 from headrace.spec.training import CHECKPOINT_FIELDS
 from headrace.stages.ingredients import closure, training_roots
 from headrace.stages.promotion import (
@@ -38,8 +38,9 @@ from headrace.stages.promotion import (
 )
 from headrace.stages.registration import find_version
 from headrace.state.cache import user_cache
+from headrace.state.ledger.anchors import folder_of, project_of
 from headrace.state.ledger.former import earlier_attempts, find_best_former
-from headrace.state.store import Store
+from headrace.state.store import Store, unpack_folder
 from headrace.tasks import comparable, has_part, task_modules
 
 LIMITS = {"quarantine_limit", "leak_limit"}  # of the contract: they choose no rows
@@ -90,17 +91,38 @@ class Plan(Results):
 
         Raises:
             NotFoundError: the folder has no pipeline file.
-            SpecError: it cannot be read.
+            SpecError: it, or the file with the project's id, cannot be read.
+            UsageError: the folder is a deployment's, which was removed.
         """
-        settings = self.settings
-        return read_law(self.spec, self.folder, settings.project, settings.folders)
+        return self._read_law()
+
+    def _read_law(self) -> Law:
+        settings, folder = self.settings, self.folder
+        if is_unpacked(folder, settings.folders):
+            folder = self._deployed(folder)
+        law = read_law(self.spec, folder, settings.project, settings.folders)
+        return law.against(self.ledger.recorded(project_of(self.spec.name)) or "")
+
+    def _deployed(self, folder: Path) -> Path:
+        """The folder that the pipeline's deployment has now: it alone has the law."""
+        name = self.spec.name
+        present = self.ledger.recorded(folder_of(name))
+        if present in (None, f"sha256:{folder.name}"):  # None: by an older release
+            return folder
+        if not present:
+            raise UsageError(
+                f"The deployment of {name} was removed, and its folder {folder.name} "
+                "has no law any more.",
+                f"Run `headrace deploy {name}`.",
+            )
+        digest = present.removeprefix("sha256:")
+        return unpack_folder(digest, self.store, self.settings.folders)
 
     def edited_law(self) -> list[Finding]:
         """A warning if the file has another law by now than when it was read."""
-        begun, settings = self.law, self.settings
+        begun = self.law
         try:
-            places = self.folder, settings.project, settings.folders
-            edits = changes(begun.committed, read_law(self.spec, *places).committed)
+            edits = changes(begun.committed, self._read_law().committed)
         except HeadraceError as error:
             message = f"the pipeline's file cannot be read any more: {error.message}"
         else:
@@ -109,6 +131,7 @@ class Plan(Results):
             message = f"the pipeline's file was edited: {'; '.join(map(str, edits))}"
         message += "; this run is judged by the law as it was at its start"
         return [Finding(check="law", message=message)]
+
     def law_on(self, snapshot: SnapshotRecord | None) -> Law:
         """The law of a run on a snapshot, with the limits that chose its items."""
         return self.law.with_limits(snapshot.limits if snapshot else {})
@@ -338,6 +361,8 @@ def find_finished(plan: Plan, *, register_only: bool = False) -> Finished | None
 def _is_judged(plan: Plan, evaluation: EvaluationRecord, version: int) -> bool:
     """Whether the ledger's last evidence under this law is of this evaluation."""
     law = plan.law_on(plan.last.snapshot)
+    if law.project and not plan.ledger.recorded(project_of(plan.spec.name)):
+        return False  # the run records the project
     same = [
         row
         for row in plan.ledger.evidence_of(plan.spec.name, version)

@@ -18,6 +18,7 @@ from typing import Any
 from headrace.records import DEFAULT_TASK
 from headrace.spec.files import FILE_NAME, load_spec
 from headrace.spec.pipeline import PipelineSpec
+from headrace.spec.project import project_file, project_id
 
 Fields = Mapping[str, Any]
 _Path = tuple[str, ...]
@@ -25,7 +26,8 @@ _Path = tuple[str, ...]
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _TABLES = {"data", "evaluation", "promotion"}
 _LISTS = {"contract", "gates"}  # named without their rows
-_NAMES = {"name", "medium", "task"}  # another one is another model
+# Another one is another model; a project is named where another one's file is applied.
+_NAMES = {"name", "medium", "task", "project"}
 
 _BUILDER = "model.builder"
 _WITHOUT_VALUE = {None, "{}"}
@@ -60,11 +62,13 @@ class Law:
         committed: that of the file, from `law_of`.
         applied: that of the run.
         file: the text of the pipeline file.
+        project: the id of the project that has the file; empty if it has none.
     """
 
     committed: Fields
     applied: Fields
     file: str
+    project: str = ""
 
     @property
     def digest(self) -> str:
@@ -84,6 +88,18 @@ class Law:
     def changes(self) -> tuple[Change, ...]:
         """How the run's law differs from that of the file."""
         return changes(self.committed, self.applied)
+
+    def against(self, project: str) -> Law:
+        """The law of a run, where another project may have judged the model before.
+
+        Args:
+            project: the id of the project that did; empty if that is not known.
+        """
+        if project in ("", self.project):
+            return self
+        own = {"project": self.project} if self.project else {}
+        committed = {**self.committed, "project": project}
+        return replace(self, committed=committed, applied={**self.applied, **own})
 
     def with_limits(self, limits: Mapping[str, int]) -> Law:
         """The law of a run whose settings decided which items are in its data.
@@ -112,10 +128,7 @@ def read_law(spec: PipelineSpec, folder: Path, project: Path, unpacked: Path) ->
         NotFoundError: there is no such file.
         SpecError: it cannot be read, or a field is unknown, missing or out of bounds.
     """
-    stored = (
-        _DIGEST.fullmatch(folder.name) is not None
-        and folder.resolve().parent == unpacked.resolve()
-    )
+    stored = is_unpacked(folder, unpacked)
     committed = load_spec(folder, name=spec.name if stored else "")
     own = project / "pipelines" / spec.name
     is_copy = not stored and committed.name == spec.name and own != folder
@@ -124,7 +137,14 @@ def read_law(spec: PipelineSpec, folder: Path, project: Path, unpacked: Path) ->
         if original.name == spec.name:
             folder, committed = own, original
     text = (folder / FILE_NAME).read_text(encoding="utf-8")
-    return Law(law_of(committed), law_of(spec), text)
+    project_at = project_file(folder, is_packed=stored)
+    return Law(law_of(committed), law_of(spec), text, project_id(project_at))
+
+
+def is_unpacked(folder: Path, unpacked: Path) -> bool:
+    """Whether a pipeline's folder is one from the store, below ``unpacked``."""
+    is_named = _DIGEST.fullmatch(folder.name) is not None
+    return is_named and folder.resolve().parent == unpacked.resolve()
 
 
 def law_of(spec: PipelineSpec) -> dict[str, Any]:

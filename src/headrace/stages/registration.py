@@ -39,6 +39,7 @@ from headrace.spec.law import (
 )
 from headrace.spec.training import CHECKPOINT_FIELDS
 from headrace.state.ledger import Evidence, Ledger, Version
+from headrace.state.ledger.anchors import project_of
 from headrace.state.tracking import Tracking, version_tags
 from headrace.tasks import task
 
@@ -124,6 +125,8 @@ def register(  # noqa: PLR0913
             **{**evaluation.model_dump(include=shared), "run_id": training.run_id},
         )
     )
+    if law.project and not law.overrides:
+        ledger.record({project_of(spec.name): law.project}, settings.user)
     of_run.describe(known, tracking)
     with tempfile.TemporaryDirectory(prefix="headrace-") as place:
         file = Path(place) / f"{law.digest[:16]}.toml"

@@ -27,6 +27,7 @@ from typing import Any, TypeVar
 
 from headrace.errors import IntegrityError, NotFoundError, UsageError
 from headrace.home import make_private
+from headrace.spec.project import project_file
 from headrace.state import disk
 from headrace.state.remote import ask, file_system, is_local, local_path
 
@@ -277,10 +278,15 @@ def pipeline_files(folder: Path) -> dict[str, bytes]:
 def pack_folder(folder: Path, store: Store) -> str:
     """Write a pipeline's files to the store; returns the sha256 of the packed files.
 
+    The file with the id of its project is among them.
+
     Raises:
         DependencyError: the store cannot be written.
     """
-    data = _pack(folder)
+    files = pipeline_files(folder)
+    if project := project_file(folder):
+        files.setdefault(project.name, project.read_bytes())
+    data = _pack(files)
     digest = hashlib.sha256(data).hexdigest()
     if not store.exists(_key(digest)):
         store.write(_key(digest), data)
@@ -300,8 +306,10 @@ def unpack_folder(digest: str, store: Store, parent: Path) -> Path:
         IntegrityError: the files in the store do not have this digest.
     """
     target = parent / digest
-    if target.is_dir() and hashlib.sha256(_pack(target)).hexdigest() == digest:
-        return target
+    if target.is_dir():
+        present = _pack(pipeline_files(target))
+        if hashlib.sha256(present).hexdigest() == digest:
+            return target
     try:
         data = store.read(_key(digest))
     except FileNotFoundError:
@@ -336,9 +344,8 @@ def unpack_folder(digest: str, store: Store, parent: Path) -> Path:
     return target
 
 
-def _pack(folder: Path) -> bytes:
-    """All files as one JSON object; bytes that are not UTF-8 are preserved."""
-    files = pipeline_files(folder)
+def _pack(files: dict[str, bytes]) -> bytes:
+    """Files as one JSON object; bytes that are not UTF-8 are preserved."""
     text = {n: data.decode("utf-8", "surrogateescape") for n, data in files.items()}
     return json.dumps(text, sort_keys=True).encode()
 

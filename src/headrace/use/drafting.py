@@ -39,6 +39,7 @@ from headrace.spec.pipeline import (
     recipe_of,
     task_names,
 )
+from headrace.spec.project import write_project
 from headrace.stages.ingestion import ingest, reading_of
 from headrace.state.disk import disk_errors
 from headrace.tasks import task as task_named
@@ -137,7 +138,9 @@ def draft(
     text = "\n".join([*head, *_tables(inspection), ""])
     files = {FILE_NAME: text, "README.md": _readme(name, inspection)}
     with disk_errors(str(folder)):
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        if not folder.parent.exists():
+            folder.parent.mkdir(parents=True)
+            write_project(settings.project)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".new-") as place:
             made = Path(place) / name
             made.mkdir()

@@ -8,6 +8,7 @@ from pathlib import Path
 from headrace.errors import UsageError
 from headrace.settings import Settings
 from headrace.spec.folders import find_pipeline
+from headrace.spec.project import PROJECT_FILE, write_project
 from headrace.state.disk import disk_errors
 
 _IGNORED = ".headrace/\n__pycache__/\n"
@@ -36,7 +37,7 @@ def create_project(folder: Path, name: str, settings: Settings) -> Path:
     source = find_pipeline(name, settings)
     if folder.is_file():
         raise UsageError(f"{folder} is a file.", "Name a new folder.")
-    names = ("pipelines", "README.md", ".gitignore")
+    names = ("pipelines", "README.md", ".gitignore", PROJECT_FILE)
     if present := [name for name in names if (folder / name).exists()]:
         raise UsageError(
             f"{folder} already has {', '.join(present)}, which would be written.",
@@ -49,4 +50,5 @@ def create_project(folder: Path, name: str, settings: Settings) -> Path:
         text = _README.format(project=folder.absolute().name, name=source.name)
         (folder / "README.md").write_text(text, encoding="utf-8")
         (folder / ".gitignore").write_text(_IGNORED, encoding="utf-8")
+        write_project(folder)
     return target

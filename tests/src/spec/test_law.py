@@ -184,3 +184,23 @@ def test_a_gate_without_a_threshold_is_told_by_its_kind(folder: Path) -> None:
 def test_without_a_file_there_is_no_law(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match=r"holds no pipeline\.toml"):
         read_law(load_spec(folder), tmp_path, tmp_path, tmp_path)
+
+
+def test_the_file_of_another_project_overrides_the_law(folder: Path) -> None:
+    law = read_law(load_spec(folder), folder, folder, folder)
+    assert law.against("") is law
+    other = law.against("mill-1a2b")
+    assert other.overrides == ("project",)
+    assert [str(change) for change in other.changes] == ["project mill-1a2b → none"]
+    (folder / "headrace.toml").write_text("id = 'shed'\n")
+    law = read_law(load_spec(folder), folder, folder, folder)
+    assert (law.project, law.against("shed")) == ("shed", law)
+    assert str(law.against("mill").changes[0]) == "project mill → shed"
+
+
+def test_a_limit_that_chose_the_data_overrides_the_law(folder: Path) -> None:
+    law = read_law(load_spec(folder), folder, folder, folder)
+    assert law.with_limits({}) is law
+    limited = law.with_limits({"max_item_bytes": 200})
+    assert limited.overrides == ("data.max_item_bytes",)
+    assert limited.digest == law.digest

@@ -129,10 +129,13 @@ def experiment_reason(
     more = len(overridden) - _SHOWN
     fields += f" and {more} more" if more > 0 else ""
     overrides = f"an experiment, which overrides the pipeline file: {fields}."
-    if version == champion:
-        return f"{overrides} Version {version} stays the champion"
-    by_force = f"headrace promote {model} {version} --force --reason TEXT"
-    return f"{overrides} Only `{by_force}` makes it champion"
+    by_force = f"`headrace promote {model} {version} --force --reason TEXT`"
+    if version != champion:
+        return f"{overrides} Only {by_force} makes it champion"
+    stays = f"{overrides} Version {version} stays the champion"
+    if any(change.field == "project" for change in overridden):
+        stays += f"; {by_force} makes this project's file its law"
+    return stays
 
 
 def _registered(reason: str) -> PromotionRecord:

@@ -8,6 +8,7 @@ version whose evidence passes, or rolls back to the previous champion.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -27,6 +28,9 @@ from headrace.stages.promotion import (
 )
 from headrace.stages.promotion.signed import require_signed
 from headrace.state.ledger import Approval, Champion, Entry, Evidence, Ledger, Version
+from headrace.state.ledger.anchors import project_of
+
+log = logging.getLogger("headrace")
 
 Judge = Callable[[Version, Champion | None], Evidence]
 
@@ -276,8 +280,21 @@ def promote_by_hand(
         forced=force,
         evidence_id=number,
     )
+    if force:
+        _take_over(ledger, row, settings)
     keep_decision(model, settings, ledger)
     return entry, is_new
+
+
+def _take_over(ledger: Ledger, row: Version, settings: Settings) -> None:
+    """Let the project judge a model from now on whose version is promoted by force."""
+    evidence = ledger.latest_evidence(row.model, row.version)
+    if evidence is None or "project" not in evidence.overrides:
+        return
+    project = str(evidence.law.get("project", ""))
+    ledger.record({project_of(row.model): project}, settings.user)
+    name = project or "a project without an id"
+    log.warning("from now on, %s is judged by the file of %s", row.model, name)
 
 
 def _check_approval(ledger: Ledger, row: Version) -> None:

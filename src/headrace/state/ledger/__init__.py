@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from headrace.errors import NotFoundError, PromotionError, UsageError, did_you_mean
-from headrace.state.ledger.anchors import Anchors
+from headrace.state.ledger.anchors import Anchors, Recorded
 from headrace.state.ledger.chain import row_key
 from headrace.state.ledger.collections import Collections, refuse_collected
 from headrace.state.ledger.database import Condition, as_json, ledger_exists
@@ -60,7 +60,7 @@ _DECISIONS: dict[sa.Table, type[Decision]] = {
 }
 
 
-class Ledger(Versions, Anchors, Tamperings, Collections, Forgettings):
+class Ledger(Versions, Anchors, Recorded, Tamperings, Collections, Forgettings):
     """The ledger in one database; threads and processes may share it.
 
     Args:

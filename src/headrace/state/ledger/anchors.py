@@ -140,10 +140,49 @@ class Anchors:
         return bool(self._database.rows(sa.select(CHAIN.c.number).where(*own)))
 
 
-class Deployments:
+def folder_of(pipeline: str) -> str:
+    """The name under which the folder of a pipeline's deployment is recorded."""
+    return f"folder of {pipeline}"
+
+
+def project_of(model: str) -> str:
+    """The name under which the project that judges a model is recorded."""
+    return f"project of {model}"
+
+
+class Recorded:
+    """Facts by name, such as a deployment's entrypoint; the last row is valid."""
+
+    _database: Database
+
+    def recorded(self, name: str) -> str | None:
+        """What is recorded under a name; None if nothing ever was."""
+        own = sa.select(DEPLOYMENTS).where(DEPLOYMENTS.c.name == name)
+        rows = self._database.rows(own.order_by(DEPLOYMENTS.c.id.desc()).limit(1))
+        return str(rows[0]["entrypoint"]) if rows else None
+
+    def record(self, facts: Mapping[str, str], who: str) -> None:
+        """Record facts, except those that are recorded already.
+
+        Args:
+            facts: by name; an empty one withdraws what was recorded.
+            who: the user who records them.
+        """
+        known = {name: self.recorded(name) or "" for name in facts}
+        changed = {name: fact for name, fact in facts.items() if known[name] != fact}
+        if not changed:
+            return
+        with self._database.adding() as rows:
+            for name, fact in changed.items():
+                row = {"name": name, "entrypoint": fact, "who": who}
+                rows.add(DEPLOYMENTS, {**row, "when": utc_now()})
+
+
+class Deployments(Recorded):
     """The deployments that ``headrace deploy`` made: a worker starts only these.
 
-    The folders of pipelines that deployments may run are recorded as well.
+    The folders of pipelines that deployments may run are recorded as well, and which
+    of them is that of the present deployment.
 
     Args:
         url: SQLAlchemy URL of the ledger.
@@ -164,22 +203,6 @@ class Deployments:
         rows = self._database.rows(sa.select(DEPLOYMENTS).order_by(DEPLOYMENTS.c.id))
         last = {str(row["name"]): str(row["entrypoint"]) for row in rows}
         return {name: entrypoint for name, entrypoint in last.items() if entrypoint}
-
-    def record(self, entrypoints: Mapping[str, str], who: str) -> None:
-        """Record deployments, except those that are recorded with this entrypoint.
-
-        Args:
-            entrypoints: by name; an empty one withdraws a deployment.
-            who: the user who records them.
-        """
-        known = self.all()
-        changed = {n: e for n, e in entrypoints.items() if known.get(n, "") != e}
-        if not changed:
-            return
-        with self._database.adding() as rows:
-            for name, entrypoint in changed.items():
-                row = {"name": name, "entrypoint": entrypoint, "who": who}
-                rows.add(DEPLOYMENTS, {**row, "when": utc_now()})
 
 
 def _anchor(key: str, digest: str) -> dict[str, str]:

@@ -109,7 +109,8 @@ ADOPTIONS = _numbered(
     sa.UniqueConstraint("what"),
 )
 # A deployment has Prefect's name, <flow>/<deployment>, and the entrypoint of its flow;
-# a folder in the store sha256: and its digest, and its pipeline. "" withdraws it.
+# a folder in the store sha256: and its digest, and its pipeline. `anchors` names more
+# facts of a pipeline: which folder is deployed, which project judges it. "" withdraws.
 _DEPLOYMENT = ("name", "entrypoint", "who", "when")
 DEPLOYMENTS = _numbered("deployments", *columns(sa.String, *_DEPLOYMENT))
 TAMPERINGS = _numbered(

@@ -1,0 +1,104 @@
+"""Whose pipeline file is the law of a run."""
+
+from __future__ import annotations
+
+import pytest
+from tests.src.planning.conftest import Trained, end
+
+from headrace.errors import PromotionError, UsageError
+from headrace.planning import Plan, find_finished
+from headrace.planning.judging import judge
+from headrace.stages.promotion.approval import promote_by_hand
+from headrace.stages.registration import register
+from headrace.state.ledger.anchors import folder_of
+from headrace.state.store import pack_folder, unpack_folder
+
+
+def of_project(trained: Trained, identity: str) -> Trained:
+    """The same under the file of a project with an id; empty: without one."""
+    # Each has a folder and a law of its own.
+    promotion = f"{{ approval_hours = {len(identity) + 1} }}"
+    own = trained.with_law(promotion=promotion)
+    if identity:
+        (own.settings.project / "headrace.toml").write_text(f"id = {identity!r}\n")
+    return own
+
+
+def plan_of(trained: Trained) -> Plan:
+    return Plan(trained.spec, trained.folder, trained.settings)
+
+
+def overrides(trained: Trained) -> tuple[str, ...]:
+    return plan_of(trained).law.overrides
+
+
+def registered(trained: Trained) -> int:
+    plan = plan_of(trained)
+    made = register(
+        *(trained.spec, trained.folder, trained.snapshot, trained.good),
+        *(trained.good_evaluation, trained.settings, plan.ledger, plan.law),
+    )
+    assert made.version is not None
+    return made.version
+
+
+def test_the_file_of_the_project_that_judged_a_model_last_is_the_law(
+    trained: Trained,
+) -> None:
+    mill, shed = of_project(trained, "mill"), of_project(trained, "the-shed")
+    assert overrides(mill) == (), "no project is known yet"
+    version = registered(mill)
+    assert overrides(mill) == ()
+    assert overrides(shed) == overrides(of_project(trained, "")) == ("project",)
+    assert registered(shed) == version
+    assert overrides(mill) == (), "an experiment changes nothing"
+    evidence = plan_of(mill).ledger.evidence_of("blobs", version)
+    assert [row.law["project"] for row in evidence] == ["mill", "the-shed"]
+    assert [row.experiment for row in evidence] == [False, True]
+
+
+def test_a_forced_promotion_lets_another_project_judge(trained: Trained) -> None:
+    mill, shed = of_project(trained, "mill"), of_project(trained, "the-shed")
+    registered(mill)
+    version = registered(shed)
+    row = plan_of(shed).ledger.version("blobs", version)
+    with pytest.raises(PromotionError, match=r"another project .* mill → the-shed"):
+        judge(shed.settings, row, None)
+    promote_by_hand("blobs", version, shed.settings, force=True, reason="it moved")
+    assert (overrides(shed), overrides(mill)) == ((), ("project",))
+    registered(mill)
+    # It is the champion already, so that the ledger gets no further entry.
+    promote_by_hand("blobs", version, mill.settings, force=True, reason="moved back")
+    assert (overrides(shed), overrides(mill)) == (("project",), ())
+
+
+def test_only_the_present_folder_of_a_deployment_has_a_law(trained: Trained) -> None:
+    lax, strict = of_project(trained, ""), of_project(trained, "mill")
+    store, settings = plan_of(trained).store, trained.settings
+    old, new = (pack_folder(one.folder, store) for one in (lax, strict))
+    ledger = plan_of(trained).ledger
+
+    def plan(digest: str) -> Plan:
+        return Plan(lax.spec, unpack_folder(digest, store, settings.folders), settings)
+
+    assert plan(old).law.overrides == (), "deployed by an older release"
+    for digest in (old, new):
+        ledger.record({folder_of("blobs"): f"sha256:{digest}"}, "ada@lab")
+    assert plan(old).law == plan(new).law
+    assert plan(old).law.overrides == ("promotion.approval_hours",)
+    assert plan(old).law.project == "mill"
+    ledger.record({folder_of("blobs"): ""}, "ada@lab")
+    with pytest.raises(UsageError, match="The deployment of blobs was removed"):
+        _ = plan(old).law
+
+
+def test_a_project_that_gets_an_id_is_recorded_though_nothing_else_has_changed(
+    trained: Trained, done: Plan
+) -> None:
+    mill = of_project(trained, "")
+    end(mill)
+    assert find_finished(plan_of(mill)) is not None
+    (mill.settings.project / "headrace.toml").write_text("id = 'mill'\n")
+    assert find_finished(plan_of(mill)) is None
+    registered(mill)
+    assert find_finished(plan_of(mill)) is not None
