@@ -28,14 +28,17 @@ from pydantic import (
 )
 
 from headrace.credentials import fingerprint
-from headrace.errors import DependencyError, UsageError
+from headrace.errors import DependencyError, UsageError, did_you_mean
 from headrace.home import prepare
+from headrace.records import Finding
 from headrace.spec.fields import option
 
 POSTGRES_FILE, POSTGRES_FOLDER = "postgres.json", "postgres"
 LEAST_SECRET = 32
 DEFAULT_ITEM_BYTES = 32 * 2**20
 _SECRETS = {"storage_options", "privacy_seed"}
+_PREFIX = "HEADRACE_"
+_OF_COMPOSE = "DB_PASSWORD"  # in the .env file of infra/compose.yaml
 
 
 def variable(name: str) -> str:
@@ -248,7 +251,7 @@ class Settings(BaseModel):
     def _with_variables(
         cls, values: dict[str, Any], handler: ModelWrapValidatorHandler[Self]
     ) -> Self:
-        given = {n: variable(f"HEADRACE_{n.upper()}") for n in cls.model_fields}
+        given = {n: variable(f"{_PREFIX}{n.upper()}") for n in cls.model_fields}
         given = {name: value for name, value in given.items() if value}
         try:
             return handler(given | values)
@@ -261,6 +264,20 @@ class Settings(BaseModel):
             f"The setting HEADRACE_{field.upper()} is {value}: {message}.",
             "Correct it, or leave it out.",
         )
+
+    @classmethod
+    def unknown_variables(cls) -> list[Finding]:
+        """Variables that are set and named like settings, and are none."""
+        known = [name.upper() for name in cls.model_fields]
+        findings = []
+        for set_name, value in sorted(os.environ.items()):
+            name = set_name.removeprefix(_PREFIX)
+            if name in (set_name, *known, _OF_COMPOSE) or not value:
+                continue
+            near = did_you_mean(name, known, "Leave it out.", prefix=_PREFIX)
+            message = f"{set_name} is not a setting, and has no effect. {near}"
+            findings.append(Finding(check="setting", count=1, message=message))
+        return findings
 
     @field_validator("privacy_seed")
     @classmethod

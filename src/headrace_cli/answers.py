@@ -55,6 +55,18 @@ def prepared(settings: Settings | None = None, **options: bool) -> Settings:
     return (settings or begin()).prepare_home(**options)
 
 
+def warn_of_variables() -> None:
+    """Write a warning for each variable that is named like a setting and is none."""
+    for warning in _of_variables():
+        sys.stderr.write(visible(f"headrace: warning: {warning['message']}\n"))
+
+
+def _of_variables() -> list[dict[str, Any]]:
+    from headrace.settings import Settings
+
+    return [finding.model_dump() for finding in Settings.unknown_variables()]
+
+
 def answer(
     value: Mapping[str, Any], show: Callable[[], object] | str, exit_code: int = 0
 ) -> None:
@@ -68,6 +80,8 @@ def answer(
         SystemExit: the exit code is not 0.
     """
     if wants_json():
+        if "warnings" in value:
+            value = {**value, "warnings": [*value["warnings"], *_of_variables()]}
         print_json(value)
     elif isinstance(show, str):
         show_text(show)

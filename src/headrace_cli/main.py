@@ -22,7 +22,13 @@ from headrace.credentials import hide_credentials
 from headrace.errors import DependencyError, HeadraceError, UsageError
 from headrace.signs import visible
 from headrace_cli import LASTING, first_word
-from headrace_cli.answers import INTERRUPTED, answered, print_failure, print_interrupted
+from headrace_cli.answers import (
+    INTERRUPTED,
+    answered,
+    print_failure,
+    print_interrupted,
+    warn_of_variables,
+)
 from headrace_cli.bundling import bundle
 from headrace_cli.explaining import explain
 from headrace_cli.forgetting import forget
@@ -100,6 +106,8 @@ def options(
     ] = False,
 ) -> None:
     """The options before a command; ``Group`` puts three behind it as well."""
+    if not {*HELP} & set(sys.argv):
+        warn_of_variables()
 
 
 def _use_capitals(parameter: Any) -> None:

@@ -222,3 +222,16 @@ def test_list_shows_the_schedule_of_a_deployment_alone(
     blobs = next(line for line in lines if line.startswith("blobs"))
     assert ("0 3 * * * UTC" in blobs) is is_deployed
     assert ("not deployed" in blobs) is not is_deployed
+
+
+def test_a_variable_that_is_no_setting_is_warned_of(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEADRACE_MAX_BYTE", "5")
+    message = "HEADRACE_MAX_BYTE is not a setting, and has no effect."
+    message += " Did you mean HEADRACE_MAX_BYTES?"
+    listed, checked = home.headrace("list"), home.headrace("check", "blobs", "--json")
+    assert (listed.exit_code, checked.exit_code) == (0, 0)
+    assert f"headrace: warning: {message}\n" in listed.err
+    assert [warning["message"] for warning in checked.json["warnings"]] == [message]
+    assert message not in home.headrace("list", "--help").err

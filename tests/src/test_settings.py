@@ -189,3 +189,19 @@ def test_a_privacy_seed_that_could_be_guessed_is_refused_and_not_shown(
     assert len(settings.privacy_fingerprint) == 16
     monkeypatch.delenv("HEADRACE_PRIVACY_SEED")
     assert Settings().privacy_fingerprint == ""
+
+
+def test_a_variable_that_is_no_setting_is_named_with_the_one_that_is_meant(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HEADRACE_MAX_BYTE", "5")
+    monkeypatch.setenv("HEADRACE_QQZZ", "1")
+    monkeypatch.setenv("HEADRACE_STOER", "")
+    monkeypatch.setenv("HEADRACE_USER", "ada")
+    monkeypatch.setenv("HEADRACE_DB_PASSWORD", "compose has it")
+    messages = [finding.message for finding in Settings.unknown_variables()]
+    no_effect = "is not a setting, and has no effect."
+    assert messages == [
+        f"HEADRACE_MAX_BYTE {no_effect} Did you mean HEADRACE_MAX_BYTES?",
+        f"HEADRACE_QQZZ {no_effect} Leave it out.",
+    ]
