@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -28,6 +29,7 @@ from headrace.records import (
 )
 from headrace.settings import DEFAULT_ITEM_BYTES
 from headrace.spec.law import Law, changes, is_unpacked, read_law
+from headrace.spec.tables import Table
 from headrace.spec.training import CHECKPOINT_FIELDS
 from headrace.stages.ingredients import closure, training_roots
 from headrace.stages.promotion import (
@@ -198,7 +200,7 @@ class Plan(Results):
     def validate(self, snapshot: SnapshotRecord) -> Key:
         """The key of the contract's verdict."""
         data = self.spec.data.model_dump(mode="json", include={"classes", *LIMITS})
-        contract = [row.model_dump(mode="json") for row in self.spec.contract]
+        contract = _in_any_order(self.spec.contract)
         return self._key(
             "validate",
             {"data": data, "contract": contract},
@@ -235,7 +237,7 @@ class Plan(Results):
         comparator: int | None,
     ) -> Key:
         """The key of the evaluation, which includes the opponents."""
-        gates = [gate.model_dump() for gate in self.spec.gates]
+        gates = _in_any_order(self.spec.gates)
         modules = extensions.modules("gates")
         explained = ["explained"] * has_part(self.spec.task, "explained")
         kinds = sorted({modules[gate.kind] for gate in self.spec.gates if gate.kind})
@@ -315,6 +317,12 @@ class Plan(Results):
         if stage in _WITHOUT_KERAS:
             code.pop("version keras", None)
         return Key(stage, ingredients_of(spec, inputs, code))
+
+
+def _in_any_order(rows: Iterable[Table]) -> list[dict[str, Any]]:
+    """Rows of a table of the file, whose order is no part of a key."""
+    dumped = (row.model_dump(mode="json") for row in rows)
+    return sorted(dumped, key=lambda row: json.dumps(row, sort_keys=True))
 
 
 class Finished(Record):

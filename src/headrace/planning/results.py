@@ -88,7 +88,8 @@ def _changes(name: str, before: str | None, now: str | None) -> list[str]:
     kind, _, rest = name.partition(" ")
     if name in {"spec gates", "spec contract"}:  # lists of tables, by field
         old, new = ({rest: json.loads(text or "[]")} for text in (before, now))
-        return [str(change) for change in law.changes(old, new)]
+        differ = [str(change) for change in law.changes(old, new)]
+        return differ or [f"{rest} changed"]
     if kind in {"spec", "version"}:
         return [f"{rest} {before} → {now}"]
     return [f"code of {rest}" if kind == "code" else f"{rest} changed"]

@@ -77,6 +77,17 @@ def test_the_field_of_a_gate_that_changed_is_named() -> None:
     assert "gates.even even by spread → none" in without
 
 
+def test_the_order_of_gates_changes_nothing(changed: Changed, trained: Trained) -> None:
+    assert len(trained.spec.gates) > 1
+    assert changed(gates=trained.spec.gates[::-1]) == {}
+    gates = [{"name": name, "threshold": None} for name in "ab"]
+    keys = [
+        Key("evaluate", ingredients_of({"gates": rows}, {}, {}))
+        for rows in (gates, gates[::-1])
+    ]
+    assert keys[0].why(keys[1].ingredients) == "gates changed", "by an older release"
+
+
 def test_another_builder_is_named(changed: Changed) -> None:
     told = changed(("model", {"builder": "cnn"}))
     assert list(told) == ["train"]

@@ -8,7 +8,6 @@ renews a lease during a run.
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -23,6 +22,8 @@ from headrace.state.ledger.tables import columns
 
 LIFETIME_SECONDS = 75.0
 PATIENCE_SECONDS = 60.0  # outlasts a restart of the database
+
+_PAUSES_SECONDS = (0.01, 0.1, 0.5, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
 
 METADATA = sa.MetaData()  # not part of the ledger's format
 LEASES = sa.Table(
@@ -70,10 +71,22 @@ class Leases:
 
         Returns:
             the lease as it was acquired, or the lease of the other run.
+
+        Raises:
+            DependencyError: the database rejects the lease, again and again.
         """
-        while True:
-            with contextlib.suppress(sa.exc.IntegrityError):  # of another run's token
+        for pause in _PAUSES_SECONDS:
+            try:
                 return self._acquire(wanted)
+            except sa.exc.IntegrityError as error:  # of another run's token
+                rejection = str(error.orig)
+            time.sleep(pause)
+        raise DependencyError(
+            f"The ledger {self._database.name} rejects each lease of {wanted.name}: "
+            f"{rejection}.",
+            "It is safe to retry. If that does not help, see which triggers and "
+            "constraints its table leases has.",
+        )
 
     def _acquire(self, wanted: Lease) -> Lease:
         with self._database.writing() as connection:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from tests.src.state.ledger.conftest import a_version, expire, wanted
@@ -141,3 +144,17 @@ def test_a_lease_cannot_be_taken_within_a_transaction_that_it_fences(url: str) -
         assert taken == []
     thread.join()
     assert taken[0] > ended
+
+
+def test_a_lease_that_the_database_rejects_is_not_tried_without_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("headrace.state.ledger.leases._PAUSES_SECONDS", (0.01, 0.02))
+    leases = Leases(f"sqlite:///{tmp_path}/headrace.db")
+    refuse = "SELECT RAISE(ABORT, 'no more leases')"
+    with contextlib.closing(sqlite3.connect(tmp_path / "headrace.db")) as database:
+        database.execute(
+            f"CREATE TRIGGER full BEFORE INSERT ON leases BEGIN {refuse}; END"
+        )
+    with pytest.raises(DependencyError, match=r"each lease of blobs: no more leases\."):
+        leases.acquire(wanted("one"))
