@@ -62,7 +62,7 @@ def test_code_that_was_parsed_by_the_last_run_is_known(
     again = Plan(trained.spec, trained.folder, trained.settings)
     closure._read.cache_clear()
     monkeypatch.setattr(closure, "_parsed", {})
-    monkeypatch.setattr(closure, "_parse", None)
+    monkeypatch.setattr(closure.syntax, "parse", None)
     assert again.last == done.last
 
 

@@ -1,14 +1,13 @@
 """The code that a stage depends on: its import closure, and versions of packages.
 
-A module is represented by a digest of its syntax tree without docstrings, so that
-comments and documentation do not matter; imports inside functions count like any other.
+A module is represented by a digest of its code, as `syntax` reads it; imports inside
+functions count like any other.
 An installed package is represented by its version. A package that is not installed but
 on the path, such as one in development, is treated like our own code.
 """
 
 from __future__ import annotations
 
-import ast
 import functools
 import hashlib
 import importlib.util
@@ -23,9 +22,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from headrace.errors import SpecError
 from headrace.extensions import file_below
+from headrace.stages.ingredients import syntax
+from headrace.stages.ingredients.syntax import PACKAGE
 
-PACKAGE = "headrace"
-_DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 ROOT = Path(__file__).parents[2]
 # Given here, since looking up an owner takes as long as all the rest.
 _DISTRIBUTIONS = {"PIL": "pillow", "markdown_it": "markdown-it-py"}
@@ -50,8 +49,11 @@ def code_state(roots: Iterable[str], files: Iterable[Path] = ()) -> dict[str, st
     state: dict[str, str] = {}
     packages: set[str] = set()
     waiting = list(roots)
-    for file in files:
-        digest, imported = _read.__wrapped__(file.resolve())  # it may have changed
+    beside = list(files)
+    for file in beside:
+        several = len(beside) > 1  # one may import what another has imported
+        # Not from the cache: it may have changed.
+        digest, imported = _read.__wrapped__(file.resolve(), exports=several)
         state[f"code {file.name}"] = digest
         waiting.extend(imported)
     visited: set[str] = {PACKAGE}  # the package itself only re-exports names
@@ -66,7 +68,8 @@ def code_state(roots: Iterable[str], files: Iterable[Path] = ()) -> dict[str, st
             packages.add(top)
             continue
         package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-        digest, imported = _read(path, package)
+        exports = top != PACKAGE or path.name == "__init__.py"  # ruff finds others
+        digest, imported = _read(path, package, exports)
         state[f"code {name}"] = digest
         waiting.extend(imported)
     for package in packages - {PACKAGE}:
@@ -121,14 +124,16 @@ def _origin(top: str) -> Path | None:
 
 
 @functools.cache
-def _read(path: Path, package: str = "") -> tuple[str, frozenset[str]]:
-    """The digest of a file's syntax tree, and the modules that it imports."""
+def _read(
+    path: Path, package: str = "", exports: bool = False
+) -> tuple[str, frozenset[str]]:
+    """The digest of a file's code, and the modules that it imports."""
     code = path.read_bytes()
-    key = hashlib.sha256(package.encode() + b"\n" + code).hexdigest()
+    key = hashlib.sha256(f"{package} {exports}\n".encode() + code).hexdigest()
     _used.add(key)
     try:
         if key not in _parsed:
-            _parsed[key] = _parse(code, package)
+            _parsed[key] = syntax.parse(code, package, exports=exports)
     except SyntaxError as error:
         message = f"{path}, line {error.lineno}: {error.msg}."
         raise SpecError(message, "Mend it, or move it away.") from None
@@ -136,28 +141,12 @@ def _read(path: Path, package: str = "") -> tuple[str, frozenset[str]]:
     return digest, frozenset(imported)
 
 
-def _parse(code: bytes, package: str) -> tuple[str, list[str]]:
-    tree = ast.parse(code)
-    imported: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            imported.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            if module := _absolute(node, package):
-                imported.add(module)
-                imported.update(f"{module}.{alias.name}" for alias in node.names)
-        elif isinstance(node, _DOCUMENTED):
-            if ast.get_docstring(node, clean=False) is not None:
-                node.body = node.body[1:] or [ast.Pass()]
-    digest = hashlib.sha256(ast.dump(tree).encode()).hexdigest()
-    return digest[:16], sorted(imported)
-
-
 def parse_all() -> None:
     """Parse all modules of Headrace, which the first run would have to do."""
     for name, file in _own_modules().items():
         is_package = Path(file).name == "__init__.py"
-        _read(Path(file), name if is_package else name.rpartition(".")[0])
+        package = name if is_package else name.rpartition(".")[0]
+        _read(Path(file), package, is_package)
 
 
 def parsed() -> dict[str, tuple[str, list[str]]]:
@@ -190,18 +179,9 @@ def recall(known: Any) -> set[str]:
 
 @functools.cache
 def dialect() -> str:
-    """A digest of the Python version and of this module, which decide on digests."""
-    own = Path(__file__).read_bytes()
+    """A digest of the Python version and of the code that decides on digests."""
+    own = Path(__file__).read_bytes() + Path(syntax.__file__).read_bytes()
     return hashlib.sha256(sys.version.encode() + own).hexdigest()[:16]
-
-
-def _absolute(node: ast.ImportFrom, package: str) -> str:
-    """The module that is imported from; empty outside a package."""
-    if not node.level:
-        return node.module or ""
-    parts = package.split(".") if package else []
-    parts = parts[: len(parts) - node.level + 1]
-    return ".".join([*parts, node.module or ""]).strip(".") if parts else ""
 
 
 @functools.cache

@@ -62,9 +62,21 @@ def state_of(tmp_path: Path) -> Callable[[str], dict[str, str]]:
         ('    """Build it."""\n', ""),
         ("\n\n\n", "\n\n\n\n"),
         ("double(x)", "double( x )"),
+        ("import json\n", ""),
+        ("import json\n", "import csv\nimport os.path as place\n"),
+        (
+            "import json\nfrom helper import double\n",
+            "from helper import (double as double)\nimport json",
+        ),
+        ("    return", "    from helper import double\n\n    return"),
+        (
+            "from helper import double\n",
+            "from typing import TYPE_CHECKING\n\nif TYPE_CHECKING:\n"
+            "    from helper import double\n",
+        ),
     ],
 )
-def test_comments_docstrings_and_layout_change_nothing(
+def test_comments_docstrings_layout_and_the_order_of_imports_change_nothing(
     state_of: Callable[[str], dict[str, str]], old: str, new: str
 ) -> None:
     assert old in CODE
@@ -72,7 +84,13 @@ def test_comments_docstrings_and_layout_change_nothing(
 
 
 @pytest.mark.parametrize(
-    ("old", "new"), [("double(x)", "double(2 * x)"), ("import json", "import csv")]
+    ("old", "new"),
+    [
+        ("double(x)", "double(2 * x)"),
+        ("import double", "import twice as double"),
+        ("from helper import double", "from .helper import double"),
+        ("import json", "import headrace.errors"),
+    ],
 )
 def test_code_counts(
     state_of: Callable[[str], dict[str, str]], old: str, new: str
@@ -91,8 +109,9 @@ def test_a_text_that_is_no_docstring_counts(
 def copy_of_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Three modules in place of the package's own."""
     modules = {
-        "training": "def f():\n    from headrace import fitting\n    import keras\n",
-        "fitting": "from headrace.metrics import share\nimport os\n",
+        "training": "def f():\n    from headrace import fitting\n    import keras\n"
+        "    return fitting, keras\n",
+        "fitting": "from headrace.metrics import share\nimport os\nx = share(1, 2)\n",
         "metrics": "def share(a, b):\n    return a / b\n",
         "pictures": "import matplotlib\n",
     }
@@ -214,7 +233,7 @@ def test_what_was_parsed_once_is_not_parsed_again(
     monkeypatch.setattr(closure, "_parsed", {})
     closure.recall(known)
     closure._read.cache_clear()
-    monkeypatch.setattr(closure, "_parse", None)
+    monkeypatch.setattr(closure.syntax, "parse", None)
     assert code_state(["headrace.stages.training"]) == before
 
 
@@ -244,3 +263,53 @@ def test_the_versions_of_all_that_headrace_imports_are_found_without_a_search(
     modules = [file.relative_to(closure.ROOT.parent).with_suffix("") for file in files]
     state = closure.code_state(".".join(module.parts) for module in modules)
     assert {"version PIL", "version markdown_it"} <= state.keys()
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (
+            "def f():\n    from a import x\n    return x\n"
+            "def g():\n    from b import x\n    return x\n",
+            "def f():\n    from b import x\n    return x\n"
+            "def g():\n    from a import x\n    return x\n",
+        ),
+        (
+            "from a import x\nx = 1\ndef f():\n    return x\n",
+            "x = 1\nfrom a import x\ndef f():\n    return x\n",
+        ),
+        (
+            "class A:\n    from a import x\n",
+            "from a import x\nclass A:\n    pass\n",
+        ),
+    ],
+    ids=["two meanings", "assigned as well", "of a class"],
+)
+def test_the_place_of_an_import_counts_where_its_name_has_another_meaning(
+    state_of: Callable[[str], dict[str, str]], one: str, other: str
+) -> None:
+    assert state_of(one) != state_of(other)
+
+
+def test_an_import_for_another_file_counts(tmp_path: Path) -> None:
+    files = [tmp_path / "model.py", tmp_path / "helper.py"]
+    files[0].write_text("from helper import f\ndef build():\n    return f(1)\n")
+    files[1].write_text("from math import sin as f\n")
+    before = code_state([], files)
+    files[1].write_text("from math import cos as f\n")
+    after = code_state([], files)
+    assert {name for name in before if before[name] != after[name]} == {
+        "code helper.py"
+    }
+
+
+def test_an_unused_import_of_our_own_modules_is_not_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = copy_of_package(tmp_path, monkeypatch)
+    before = code_state(["headrace.fitting"])
+    unused = "from headrace.pictures import draw\nimport headrace.training\n"
+    fitting = package / "fitting.py"
+    fitting.write_text(unused + fitting.read_text())
+    closure._read.cache_clear()
+    assert code_state(["headrace.fitting"]) == before
