@@ -2,8 +2,9 @@
 
 A killed run cannot report its end, so Prefect and MLflow show it as running. Its lease
 shows the end: the process that holds the lease is gone, or has not renewed it for too
-long. A run that died before it had a lease is recognised by its age. A run with a live
-lease is never touched.
+long. A run that died before it had a lease is recognised by its age, unless its flow is
+of another package: those have a lease only where a worker of Headrace runs them. A run
+with a live lease is never touched.
 
 All of this is done in the background. Importing this module does not import Prefect.
 """
@@ -19,6 +20,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from headrace import extensions
 from headrace.errors import HeadraceError
 from headrace.state.ledger import Lease
 from headrace.state.ledger import rows as rules
@@ -33,8 +35,6 @@ if TYPE_CHECKING:
 
     from headrace.settings import Settings
 
-# Each takes a lease at its start.
-FLOWS = ("train", "tune", "fit", "serve", "score", "monitor")
 MEMORY_SECONDS = 3600.0  # how long leases of ended runs stay
 SWEEP_SECONDS = 30.0
 LAST_WAIT_SECONDS = 10.0
@@ -70,7 +70,11 @@ class _Sweep:
         self._ledger = Leases(settings.database_url)
         self._tag = ledger_tag(settings, self._ledger)
         under_way = {"state": {"type": {"any_": list(_UNDER_WAY)}}}
-        self._under_way = self._flow_runs(under_way, {"name": {"any_": list(FLOWS)}})
+        flows = list(extensions.modules("flows"))
+        added = [name for name in flows if extensions.is_added("flows", name)]
+        self._under_way = self._flow_runs(under_way, {"name": {"any_": flows}})
+        others = self._flow_runs(under_way, {"name": {"any_": added}}) if added else []
+        self._may_lack_lease = {run.id for run in others}
         self._leases, self._now = self._ledger.all()  # read after the flow runs
         self._by_run: defaultdict[str, list[Lease]] = defaultdict(list)
         for lease in self._leases:
@@ -131,7 +135,11 @@ class _Sweep:
             )
         if self._tag not in run.tags or _age(run) < rules.GRACE_SECONDS:
             return ""
-        if run.state and run.state.is_pending() and self._may_still_begin(run):
+        if run.state and run.state.is_pending():
+            may_live = self._may_still_begin(run)
+        else:
+            may_live = run.id in self._may_lack_lease
+        if may_live:
             return ""
         return "Its process ended before it took a lease."
 

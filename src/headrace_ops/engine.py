@@ -3,14 +3,23 @@
 A state on Prefect's server may refer to a pickled result, which the engine would load
 for a completed run. So anyone who can set a state could execute code here. Headrace's
 flows store no results, so none is read.
+
+Headrace's own flows record that they are alive; for those of other packages it is done
+here.
 """
 
 from __future__ import annotations
 
+import contextlib
 import runpy
 from typing import Any
 
+from headrace import extensions
 from headrace.errors import IntegrityError
+from headrace.settings import Settings, variable
+from headrace.state.ledger.holding import heartbeat
+
+_HOLDER = "(engine)"  # so that a flow may hold a heartbeat of its own; no pipeline
 
 
 def read_no_results() -> None:
@@ -27,10 +36,20 @@ def read_no_results() -> None:
     setattr(ResultStore, "_from_metadata", classmethod(refuse))  # noqa: B010
 
 
+def alive() -> contextlib.AbstractContextManager[Any]:
+    """Record during a block that the flow run is alive, if its flow does not."""
+    flow = variable("PREFECT__FLOW_ENTRYPOINT").rpartition(".")[2]
+    if flow in extensions.modules("flows") and extensions.is_added("flows", flow):
+        run = variable("PREFECT__FLOW_RUN_ID")
+        return heartbeat(Settings().prepare_home(), run, _HOLDER)
+    return contextlib.nullcontext()
+
+
 def main() -> None:
     """Execute the flow run that the environment names."""
     read_no_results()
-    runpy.run_module("prefect.engine", run_name="__main__", alter_sys=True)
+    with alive():
+        runpy.run_module("prefect.engine", run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":

@@ -11,11 +11,13 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from headrace import extensions
 from headrace.settings import Settings
 from headrace.state.ledger import Lease
 from headrace.state.ledger.holding import heartbeat, hold
 from headrace.state.ledger.leases import Leases
 from headrace.state.tracking import Tracking
+from headrace_ops.engine import alive
 
 GONE = {"started": "an earlier boot-17"}
 ELSEWHERE = {"host": "elsewhere"}
@@ -32,7 +34,9 @@ class World:
         self.tags = [ledger_tag(settings)]
         self.tracking = Tracking(settings)
 
-    def flow_run(self, state: Any = None, tags: list[str] | None = None) -> str:
+    def flow_run(
+        self, state: Any = None, tags: list[str] | None = None, flow: Any = None
+    ) -> str:
         """A flow run that says it is running."""
         from prefect.client.orchestration import get_client
         from prefect.states import Running
@@ -41,7 +45,7 @@ class World:
 
         with get_client(sync_client=True) as client:
             run = client.create_flow_run(
-                train,
+                flow or train,
                 parameters={},
                 tags=self.tags if tags is None else tags,
                 state=state or Running(),
@@ -131,6 +135,44 @@ def test_a_run_that_was_being_cancelled_is_cancelled(world: World) -> None:
     world.lease(run, **GONE)
     world.sweep()
     assert world.state(run)[0] == "CANCELLED"
+
+
+AUDIT = """
+from prefect import flow
+
+@flow(name="audit", persist_result=False)
+def audit():
+    return 1
+"""
+
+
+def test_a_flow_of_another_package_that_died_is_ended(
+    world: World, at_once: None, extend: Callable[..., str]
+) -> None:
+    extend("flows", "audit", AUDIT)
+    audit = extensions.load("flows", "audit").audit
+    dead, alive, unknown = (world.flow_run(flow=audit) for _ in range(3))
+    world.lease(dead, f"flow-run/{dead}", **GONE)
+    with heartbeat(world.settings, alive):
+        assert world.sweep() == [dead]
+    assert world.state(dead)[0] == "CRASHED"
+    assert {world.state(run)[0] for run in (alive, unknown)} == {"RUNNING"}
+
+
+def test_a_worker_records_that_a_flow_of_another_package_is_alive(
+    world: World, extend: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extend("flows", "audit", AUDIT)
+    monkeypatch.setenv("HEADRACE_HOME", str(world.settings.home))
+    monkeypatch.setenv("PREFECT__FLOW_RUN_ID", "one")
+    for entrypoint, names in (
+        ("tidepool.audit.audit", ["flow-run/one/(engine)"]),
+        ("headrace_flows.train.train", []),
+    ):
+        monkeypatch.setenv("PREFECT__FLOW_ENTRYPOINT", entrypoint)
+        with alive(), heartbeat(world.settings, "one"):
+            held = [x for x in world.leases.all()[0] if x.state == "held"]
+        assert sorted(x.name for x in held) == sorted([*names, "flow-run/one"])
 
 
 def test_a_healthy_run_is_never_touched(world: World, at_once: None) -> None:
