@@ -59,7 +59,7 @@ def ledger(url: str) -> Ledger:  # noqa: F811
     item = Collected(kind="engines", key="engines/x")
     policy = {"who": "ada@lab", "policy": {}, "decisions": made.decisions()}
     made.record_collection([item], [], **policy)
-    number = made.begin_forgetting("digits", "item", "ada@lab", "0" * 64, ["f" * 64])
+    number = made.begin_forgetting("digits", "item", "ada@lab", ["f" * 64])
     made.end_forgetting([number], {"train": 1})
     Deployments(url).record({"train/digits": "a.b"}, "ada@lab")
     return made

@@ -16,6 +16,7 @@ from headrace.errors import UsageError
 from headrace.settings import Settings
 from headrace.state.ledger.chain import row_key
 from headrace.state.ledger.database import Database
+from headrace.state.ledger.forgetting import KEY
 from headrace.state.ledger.leases import IDENTITY
 from headrace.state.ledger.signatures import copy_signatures
 from headrace.state.ledger.tables import CHAIN, CHAINED, METADATA
@@ -50,19 +51,22 @@ def copy_ledger(source_url: str, target_url: str) -> None:
         if links:
             writing.execute(sa.insert(CHAIN), list(links))
         copy_signatures(reading, writing)
-        _copy_identity(reading, writing)
+        for table in (IDENTITY, KEY):
+            _copy_single(table, reading, writing)
         _advance_sequences(writing, CHAINED)
 
 
-def _copy_identity(reading: sa.Connection, writing: sa.Connection) -> None:
-    """Copy the ledger's id, by which deployments and flow runs know it."""
-    if not sa.inspect(reading).has_table(IDENTITY.name):
+def _copy_single(
+    table: sa.Table, reading: sa.Connection, writing: sa.Connection
+) -> None:
+    """Copy the ledger's id, by which flow runs know it, or its secret key."""
+    if not sa.inspect(reading).has_table(table.name):
         return
-    rows = [*map(dict, reading.execute(sa.select(IDENTITY)).mappings())]
-    IDENTITY.create(writing, checkfirst=True)
-    writing.execute(sa.delete(IDENTITY))
+    rows = [*map(dict, reading.execute(sa.select(table)).mappings())]
+    table.create(writing, checkfirst=True)
+    writing.execute(sa.delete(table))
     if rows:
-        writing.execute(sa.insert(IDENTITY), rows)
+        writing.execute(sa.insert(table), rows)
 
 
 def check_ledger(source_url: str, target_url: str) -> None:

@@ -3,16 +3,21 @@
 A tombstone is an HMAC-SHA256 of an item's digest, or of a group's value, under a random
 key of this ledger. Who has only the store cannot test a guess; who can read the ledger
 can, but cannot list what was forgotten.
+
+The store has a copy of the chained rows. So the key is in a table of its own, and the
+chain has its sha256, by which another key in its place is noticed.
 """
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import sqlalchemy as sa
 
+from headrace.errors import IntegrityError
 from headrace.state.ledger.database import Database
 from headrace.state.ledger.rows import utc_now
 from headrace.state.ledger.tables import (
@@ -20,7 +25,11 @@ from headrace.state.ledger.tables import (
     FORGETTINGS,
     FORGOTTEN,
     TOMBSTONES,
+    columns,
 )
+
+KEY = sa.Table("ledger_key", sa.MetaData(), *columns(sa.String, "key"))
+_SHA256 = "sha256:"  # of the key; an older release recorded the key itself
 
 
 class Forgetting(NamedTuple):
@@ -39,24 +48,49 @@ class Forgettings:
 
     _database: Database
 
-    def tombstones(self) -> tuple[str, frozenset[str]]:
-        """The key of the ledger, hex, and its tombstones; empty if there are none."""
+    def key(self) -> str:
+        """The secret key of the ledger, 64 hex digits; the first call makes it.
+
+        Raises:
+            IntegrityError: it is not the one by which items were forgotten.
+        """
+        recorded, query = self._recorded_key(), sa.select(KEY.c.key)
+        if recorded and not recorded.startswith(_SHA256):
+            return recorded
+        self._database.ensure(KEY.metadata)
+        with self._database.reading() as connection:
+            key = connection.execute(query).scalar()
+        if key is None and not recorded:
+            with self._database.locking() as connection:
+                key = connection.execute(query).scalar()
+                if key is None:
+                    key = secrets.token_hex(32)
+                    connection.execute(sa.insert(KEY).values(key=key))
+        if recorded and (key is None or _sha256(key) != recorded):
+            raise IntegrityError(
+                f"The key of the ledger {self._database.name} is gone or another one: "
+                "what was forgotten could not be recognised.",
+                f"Restore the table {KEY.name} from a backup of the ledger.",
+            )
+        return str(key)
+
+    def _recorded_key(self) -> str:
         salts = sa.select(FORGETTINGS.c.salt).order_by(FORGETTINGS.c.id).limit(1)
         with self._database.reading() as connection:
-            salt = connection.execute(salts).scalar()
-            if salt is None:
-                return "", frozenset()
-            marks = connection.execute(sa.select(TOMBSTONES.c.mark)).scalars()
-            return str(salt), frozenset(marks)
+            return str(connection.execute(salts).scalar() or "")
 
-    def new_salt(self) -> str:
-        """The key of the ledger, or a new one, hex."""
-        return self.tombstones()[0] or secrets.token_hex(32)
+    def tombstones(self) -> tuple[str, frozenset[str]]:
+        """The key of the ledger, hex, and its tombstones; empty if there are none."""
+        if not self._recorded_key():
+            return "", frozenset()
+        rows = self._database.rows(sa.select(TOMBSTONES.c.mark))
+        return self.key(), frozenset(row["mark"] for row in rows)
 
     def begin_forgetting(
-        self, pipeline: str, kind: str, who: str, salt: str, marks: Iterable[str]
+        self, pipeline: str, kind: str, who: str, marks: Iterable[str]
     ) -> int:
         """Record a request and its new tombstones; returns its number."""
+        salt = _sha256(self.key())
         with self._database.adding() as rows:
             values = {"pipeline": pipeline, "kind": kind, "who": who, "salt": salt}
             added = rows.add(FORGETTINGS, {**values, "when": utc_now()})
@@ -84,3 +118,7 @@ class Forgettings:
         """Every sha256 that a key has had, the present one included."""
         query = sa.select(ANCHORS.c.digest).where(ANCHORS.c.key == key)
         return {row["digest"] for row in self._database.rows(query)} - {""}
+
+
+def _sha256(key: str) -> str:
+    return _SHA256 + hashlib.sha256(bytes.fromhex(key)).hexdigest()

@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from headrace.data.anchored import AnchoredStore, open_anchored
@@ -95,7 +95,7 @@ def forget(
     _check_pipeline(pipeline, settings, ledger)
     with _alone(settings):
         snapshots = list(_snapshots(anchored))
-        request, salt = _request(pipeline, item, group, anchored, snapshots)
+        request = _request(pipeline, item, group, anchored, snapshots)
         rows, found = Counter[str](), list[SnapshotRecord]()
         for snapshot in counted(snapshots, "forget", "snapshots searched"):
             if counts := forgotten_rows(snapshot, request.forgotten):
@@ -106,7 +106,7 @@ def forget(
             return outcome
         if request.kind:
             marks, who = request.forgotten.marks, settings.user
-            ledger.begin_forgetting(pipeline, request.kind, who, salt, marks)
+            ledger.begin_forgetting(pipeline, request.kind, who, marks)
         deleted = _delete(found, anchored, settings, request.forgotten, published)
         snapshots = list(_snapshots(anchored))
         for snapshot in snapshots:
@@ -157,11 +157,11 @@ def _request(
     group: str,
     anchored: AnchoredStore,
     snapshots: list[SnapshotRecord],
-) -> tuple[_Request, str]:
+) -> _Request:
     """What is to be forgotten, together with all that was before."""
     ledger = anchored.ledger
-    salt, (_, marks) = ledger.new_salt(), ledger.tombstones()
-    known = Forgotten(pipeline, salt, marks)
+    known = replace(Forgotten.of(ledger, pipeline), key=ledger.key())
+    marks = known.marks
     if item:
         marks |= {known.mark_item(item)}
     if group:
@@ -176,7 +176,7 @@ def _request(
     kind: Literal["item", "group", ""] = "item" if item else "group" if group else ""
     # In stored snapshots a group is found by its items: another pipeline's group of
     # the same name may be something else.
-    return _Request(kind, Forgotten("", salt, marks)), salt
+    return _Request(kind, replace(known, pipeline="", marks=marks))
 
 
 def _digests_of(pipeline: str, anchored: AnchoredStore) -> set[str]:

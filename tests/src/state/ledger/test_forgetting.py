@@ -1,0 +1,73 @@
+"""The key of a ledger: the store, which has a copy of the rows, does not have it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.attacks.test_ledger import run, without_triggers
+from tests.src.state.ledger.conftest import url_of
+
+from headrace.data.forgotten import Forgotten
+from headrace.errors import IntegrityError
+from headrace.state.copying import copy_ledger
+from headrace.state.ledger import Ledger
+from headrace.state.ledger.copies import LedgerCopy
+from headrace.state.store import Store
+
+ITEM = "d" * 64
+
+
+def forget(ledger: Ledger, item: str = ITEM) -> Forgotten:
+    known = Forgotten("", ledger.key())
+    ledger.begin_forgetting("digits", "item", "ada", [known.mark_item(item)])
+    return Forgotten.of(ledger)
+
+
+def test_the_copy_in_the_store_has_not_the_key_to_test_a_guess(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    forgotten = forget(ledger)
+    assert forgotten.has_items([ITEM, "e" * 64]).tolist() == [True, False]
+    store = Store(str(tmp_path / "store"))
+    assert LedgerCopy(url_of(tmp_path), store).keep() == 2
+    copied = b"".join(map(store.read, store.keys()))
+    assert next(iter(forgotten.marks)).encode() in copied
+    assert forgotten.key.encode() not in copied
+
+
+def test_the_key_is_the_same_for_ever_and_moves_with_the_ledger(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    key = ledger.key()
+    assert ledger.key() == key != Ledger(f"sqlite:///{tmp_path}/new.db").key()
+    forget(ledger)
+    assert forget(ledger, "e" * 64).key == key
+    target = f"sqlite:///{tmp_path}/other.db"
+    copy_ledger(url_of(tmp_path), target)
+    assert Forgotten.of(Ledger(target)).has_items([ITEM]).all()
+    assert Ledger(target).walk_chain().problem == ""
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["DROP TABLE ledger_key", "DELETE FROM ledger_key", "UPDATE ledger_key SET key='00'"],
+)
+def test_another_key_or_none_is_noticed(
+    ledger: Ledger, tmp_path: Path, statement: str
+) -> None:
+    forget(ledger)
+    run(url_of(tmp_path), statement)
+    with pytest.raises(IntegrityError, match="gone or another one: what was forgotten"):
+        Forgotten.of(ledger)
+
+
+def test_what_an_older_release_forgot_is_known_by_its_key(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    old = "ab" * 32
+    item = Forgotten("", old).mark_item(ITEM)
+    ledger.begin_forgetting("digits", "item", "ada", [item])
+    without_triggers(url_of(tmp_path), f"UPDATE forgettings SET salt = '{old}'")
+    assert forget(ledger, "e" * 64).key == old
+    assert Forgotten.of(ledger).has_items([ITEM, "e" * 64, "f" * 64]).sum() == 2
