@@ -215,6 +215,7 @@ def _delete(
     for name in anchored.store.names(CORRECTIONS):
         dropped = drop_items(anchored, name, forgotten.has_items)
         counts["corrected labels"] += dropped
+    counts += places.take_out_of_monitoring(anchored, forgotten)
     if digests or asked:
         log.info("forget: pages, pictures and results")
         disposal = Disposal(settings)

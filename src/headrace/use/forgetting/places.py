@@ -16,6 +16,7 @@ from headrace.data.forgotten import Forgotten
 from headrace.state.ledger import Version
 from headrace.state.store import Store
 from headrace.state.tracking.disposal import Disposal, StoredRun
+from headrace.use.monitoring.history import History
 from headrace.use.reporting import card_key
 
 # The artifacts of a training that show no item: what a repeat needs, and the law.
@@ -85,6 +86,17 @@ def delete_judged(store: Store, forgotten: Forgotten) -> Counter[str]:
             store.delete(f"judged/{name}")
             counts["lists of judged items"] += 1
     return counts
+
+
+def take_out_of_monitoring(
+    anchored: AnchoredStore, forgotten: Forgotten
+) -> Counter[str]:
+    """Delete the scores of forgotten items, and what has digests without a key."""
+    counts = Counter[str]()
+    for digest in anchored.store.names("monitoring"):
+        taken = History(digest, anchored).take_out(forgotten)
+        counts["kept scores and windows"] += taken
+    return +counts
 
 
 def delete_references(anchored: AnchoredStore) -> Counter[str]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from headrace.data.anchored import open_anchored
+from headrace.data.forgotten import Forgotten
 from headrace.errors import DependencyError, NotFoundError
 from headrace.models.logged import loading
 from headrace.settings import Settings
@@ -110,7 +111,9 @@ def watch_window(
     notes = *batch.notes, *note_of_labels(labelled, new_labelled)
     notes += (f"{missing}.",) if missing else ()
     batch = replace(batch, notes=notes)
-    history = History(version, anchored)
+    marker = Forgotten(key=anchored.ledger.key())
+    batch, new_labelled = batch.marked(marker), new_labelled.marked(marker)
+    history = History(version.model_digest, anchored)
     before = history.scores()[: 0 if watch.labels_anew else None]
     scores = scores_with(
         before,

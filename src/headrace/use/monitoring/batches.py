@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from headrace.data.forgotten import Forgotten
 from headrace.drift.windows import Window
 from headrace.media.forms import Columns, Payload
 from headrace.tasks.forms import Outputs
@@ -25,7 +26,7 @@ class Batch:
         source: the data's URI, or ``log``.
         outputs: ``(n, ...)``.
         columns: of the medium, ``(n,)`` each.
-        items: sha256 of each decoded item, hex, ``(n,)``.
+        items: sha256 of each decoded item, hex, ``(n,)``; see also `marked`.
         labels: ``(n,)``; empty where none is known.
         inputs: ``(n, *shape)`` as in snapshots; None where they are not at hand.
         first, last: times of the requests; None if they are not known.
@@ -89,6 +90,14 @@ class Batch:
         first = np.zeros(len(self), bool)
         first[np.unique(self.items.astype(str), return_index=True)[1]] = True
         return self.select(first), int((~first).sum())
+
+    def marked(self, key: Forgotten) -> Batch:
+        """The same rows with keyed digests of their items, for what is kept.
+
+        They are the tombstones that forgotten items have.
+        """
+        marks = [key.mark_item(item) for item in self.items]
+        return replace(self, items=np.array(marks, object))
 
     def window(self) -> Window:
         """What the tests of drift take."""

@@ -2,6 +2,7 @@
 
 ``monitoring/<sha256 of the model>/`` has a small file for each window, and its folder
 ``scores`` the scores of labels in the order of their coming. No file is overwritten.
+Items are named by keyed digests, see `Forgotten`: by others, texts could be guessed.
 """
 
 from __future__ import annotations
@@ -10,20 +11,20 @@ import contextlib
 import hashlib
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from headrace.data.anchored import AnchoredStore, as_json
+from headrace.data.forgotten import Forgotten
 from headrace.data.snapshots.reading import DIGEST
 from headrace.drift.verdict import WINDOWS, Sign
-from headrace.state.ledger import Version
-from headrace.use.monitoring.batches import Texts
 from headrace.use.monitoring.kept import KeptWindow, Span
 
-_SCORE = np.dtype([("item", DIGEST), ("score", np.float64)])
+_SCORE = np.dtype([("mark", DIGEST), ("score", np.float64)])
+_OLD_SCORE = np.dtype([("item", DIGEST), ("score", np.float64)])  # sha256, not keyed
 _MOST_READ = 500  # files of windows that their names do not tell apart
 _MOST_PARTS = 50  # files of new scores, before one has all scores again
 _ALL, _NEW = "all", "new"
@@ -53,13 +54,14 @@ class History:
     """The windows and labels of one version.
 
     Args:
-        version: of the ledger.
+        model_digest: sha256 of the version's model.
         anchored: the store. Methods raise its errors.
     """
 
-    def __init__(self, version: Version, anchored: AnchoredStore) -> None:
+    def __init__(self, model_digest: str, anchored: AnchoredStore) -> None:
         self._anchored = anchored
-        self._folder = f"monitoring/{version.model_digest}"
+        self._folder = f"monitoring/{model_digest}"
+        self._marker = Forgotten(key=anchored.ledger.key())
 
     def signs_before(self, window: KeptWindow) -> list[Sign]:
         """Signs of the latest other windows, the latest last.
@@ -94,13 +96,16 @@ class History:
         self._anchored.write(f"{self._folder}/{window.name}", data)
 
     def scores(self) -> Scored:
-        """All scores so far, ``(n,)`` of item and score, in their order."""
+        """All scores so far, ``(n,)`` of mark and score, in their order."""
         found = list[Scored]()
         for part in reversed(self._parts()):
             data = self._anchored.read(f"{self._folder}/scores/{part.name}")
             if data is None:
                 continue
             scores: Scored = np.load(io.BytesIO(data), allow_pickle=False)
+            if scores.dtype == _OLD_SCORE:
+                marks = self._marks_of(scores["item"])
+                scores = with_new(np.empty(0, _SCORE), marks, scores["score"])
             if scores.dtype != _SCORE:
                 continue
             found.append(scores)
@@ -130,6 +135,38 @@ class History:
         name = _Part(number, _ALL if anew else _NEW, digest).name
         self._anchored.write(f"{self._folder}/scores/{name}", data)
 
+    def _marks_of(self, items: npt.NDArray[np.bytes_]) -> list[str]:
+        digests = items.astype("V32").tolist()  # which keeps zeros at the end
+        return [self._marker.mark_item(digest.hex()) for digest in digests]
+
+    def take_out(self, forgotten: Forgotten) -> int:
+        """Delete the scores of forgotten items, and what has digests without a key.
+
+        An older release has kept such digests. Its scores are kept anew, keyed; its
+        windows are deleted.
+
+        Returns:
+            the number of deleted scores and windows.
+        """
+        scores, marks = self.scores(), [*map(bytes.fromhex, forgotten.marks)]
+        gone = np.isin(scores["mark"], np.array(marks, DIGEST))
+        if gone.any() or self._has_old_scores():
+            self.add_scores(scores[~gone], anew=True)
+        parts, count = self._parts(), int(gone.sum())
+        while parts and any(part.kind == _ALL for part in parts[1:]):
+            self._anchored.delete(f"{self._folder}/scores/{parts.pop(0).name}")
+        for name, _ in self._windows():
+            key = f"{self._folder}/{name}"
+            kept = self._anchored.read_record(key, KeptWindow)
+            if kept is None or not kept.is_keyed:
+                self._anchored.delete(key)
+                count += 1
+        return count
+
+    def _has_old_scores(self) -> bool:
+        files = (f"{self._folder}/scores/{part.name}" for part in self._parts())
+        return any(b"'item'" in self._anchored.store.read(file) for file in files)
+
     def _parts(self) -> list[_Part]:
         """The files of scores in the order of writing."""
         names = self._anchored.store.names(f"{self._folder}/scores")
@@ -138,19 +175,21 @@ class History:
 
 
 def _first_of_each(scores: Scored) -> Scored:
-    first = np.sort(np.unique(scores["item"], return_index=True)[1])
+    first = np.sort(np.unique(scores["mark"], return_index=True)[1])
     return scores[first]
 
 
-def with_new(before: Scored, items: Texts, scores: npt.NDArray[np.float64]) -> Scored:
+def with_new(
+    before: Scored, marks: Iterable[str], scores: npt.NDArray[np.float64]
+) -> Scored:
     """Scores with those of items that have none yet, in their order.
 
     Args:
         before: the scores so far.
-        items: sha256, hex, ``(n,)``.
+        marks: of the items, hex, ``(n,)``; see `Batch.marked`.
         scores: of the items, ``(n,)``.
     """
-    new = np.empty(len(items), _SCORE)
-    new["item"] = [bytes.fromhex(item) for item in items]
+    new = np.empty(len(scores), _SCORE)
+    new["mark"] = [*map(bytes.fromhex, marks)]
     new["score"] = scores
     return _first_of_each(np.concatenate([before, new]))

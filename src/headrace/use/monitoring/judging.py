@@ -72,7 +72,7 @@ def judge(
 
     Args:
         profile: of the version.
-        batch: of different items.
+        batch: of different items, by their marks; see `Batch.marked`.
         bound: that the mean score must keep.
         scores: of all labels of the version so far, in their order.
         earlier: signs of earlier windows, the latest last.
@@ -132,8 +132,8 @@ def _labels_that_keep(
     bound: Bound, batch: Batch, scores: Scored, *, better: bool
 ) -> int:
     """The number of labels of the window; 0 where they are few or break the bound."""
-    items = np.array([bytes.fromhex(item) for item in batch.items], DIGEST)
-    own = scores["score"][np.isin(scores["item"], items)]
+    marks = np.array([bytes.fromhex(mark) for mark in batch.items], DIGEST)
+    own = scores["score"][np.isin(scores["mark"], marks)]
     if len(own) < _ENOUGH_LABELS:
         return 0
     mean = float(own.mean())

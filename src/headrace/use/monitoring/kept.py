@@ -14,8 +14,8 @@ from headrace.use.monitoring.batches import Batch
 
 SUFFIX = ".json"
 _TIME = "%Y%m%dT%H%M%S%f"
-_PREFIX = 16  # hex digits of a sha256 that tell items and windows apart
-# The least digests are a random sample of the items of both windows together. For two
+_PREFIX = 16  # hex digits that tell items and windows apart
+# The least marks are a random sample of the items of both windows together. For two
 # windows of one size they give the share that both have within 0.07.
 _SKETCHED = 256
 _MOST = 0.5  # of the items of the smaller window
@@ -58,12 +58,13 @@ class KeptWindow(Record):
 
     Attributes:
         when: of the judgement, ISO 8601, UTC.
-        window: sha256 over its sorted items.
+        window: sha256 over the sorted marks of its items; see `Batch.marked`.
         items: the number of its different items.
-        sketch: the least digests of them, see `sketch_of`.
+        sketch: the least marks of them, see `sketch_of`.
         first, last: times of its requests, ISO 8601; empty where they are not known.
         sign: what it showed; None where it had too few items.
         status, reason: of the report.
+        is_keyed: whether it names items by marks; an older release took their sha256.
     """
 
     when: str
@@ -75,6 +76,7 @@ class KeptWindow(Record):
     sign: Sign | None = None
     status: str
     reason: str
+    is_keyed: bool = False
 
     @property
     def span(self) -> Span:
@@ -110,14 +112,14 @@ def _moment(text: str) -> datetime:
 
 
 def sketch_of(items: Iterable[str]) -> tuple[str, ...]:
-    """The least of different sha256 in hex, by their first digits."""
+    """The least of different marks in hex, by their first digits."""
     return tuple(sorted({item[:_PREFIX] for item in items})[:_SKETCHED])
 
 
 def kept_window(
     batch: Batch, status: str, reason: str, sign: Sign | None
 ) -> KeptWindow:
-    """The record of a window that is judged now."""
+    """The record of a window that is judged now, of items by their marks."""
     items = sorted(set(batch.items.tolist()))
     return KeptWindow(
         when=utc_now(),
@@ -129,4 +131,5 @@ def kept_window(
         sign=sign,
         status=status,
         reason=reason,
+        is_keyed=True,
     )

@@ -46,7 +46,7 @@ def scores_with(
 
     Args:
         before: the scores so far.
-        labelled: rows with labels.
+        labelled: rows with labels, by the marks of their items.
         data: of the version.
         source: of the labels, for messages.
 

@@ -51,7 +51,11 @@ def test_the_key_is_the_same_for_ever_and_moves_with_the_ledger(
 
 @pytest.mark.parametrize(
     "statement",
-    ["DROP TABLE ledger_key", "DELETE FROM ledger_key", "UPDATE ledger_key SET key='00'"],
+    [
+        "DROP TABLE ledger_key",
+        "DELETE FROM ledger_key",
+        "UPDATE ledger_key SET key='00'",
+    ],
 )
 def test_another_key_or_none_is_noticed(
     ledger: Ledger, tmp_path: Path, statement: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,13 +11,14 @@ import numpy as np
 import pytest
 
 from headrace.data.anchored import open_anchored
+from headrace.data.forgotten import Forgotten
 from headrace.drift.verdict import Sign
 from headrace.settings import Settings
-from headrace.state.ledger import Version
 from headrace.state.store import Store
 from headrace.use.monitoring import history as module
+from headrace.use.monitoring.batches import Batch
 from headrace.use.monitoring.history import History, Scored, with_new
-from headrace.use.monitoring.kept import KeptWindow, sketch_of
+from headrace.use.monitoring.kept import KeptWindow, kept_window, sketch_of
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 DROP = Sign(inputs_drifted=True, answers_drifted=True, drop=True)
@@ -25,18 +27,7 @@ CALM = Sign(inputs_drifted=False, answers_drifted=False, drop=False)
 
 @pytest.fixture
 def history(settings: Settings) -> History:
-    version = Version(
-        model="blobs",
-        version=1,
-        training="t",
-        run_id="r",
-        model_uri="models:/m-1",
-        model_digest="d" * 64,
-        weights_digest="w",
-        snapshot_digest="s",
-        created_by="ada",
-    )
-    return History(version, open_anchored(settings))
+    return History("d" * 64, open_anchored(settings))
 
 
 def window(number: int, sign: Sign | None = CALM, **values: Any) -> KeptWindow:
@@ -143,7 +134,7 @@ def scored(history: History, *items: int, score: float = 1.0) -> Scored:
 
 
 def kept_items(history: History) -> list[int]:
-    return [item[0] for item in history.scores()["item"].tolist()]
+    return [item[0] for item in history.scores()["mark"].tolist()]
 
 
 def test_scores_are_kept_in_their_order_each_item_once(history: History) -> None:
@@ -192,3 +183,53 @@ def test_after_many_files_one_has_all_scores(
     store = open_anchored(settings).store
     kinds = [key.split("-")[1] for key in store.keys() if "/scores/" in key]
     assert kinds == ["new"] * 3 + ["all"] + ["new"] * 3 + ["all"]
+
+
+def test_items_are_named_by_keyed_digests(settings: Settings) -> None:
+    item = hashlib.sha256(b"yes").hexdigest()
+    marker = Forgotten(key=open_anchored(settings).ledger.key())
+    nothing = np.full(1, "", object)
+    batch = Batch("log", np.zeros((1, 2)), {}, np.array([item], object), nothing)
+    marked = batch.marked(marker)
+    assert marked.items.tolist() == [marker.mark_item(item)] != [item]
+    assert kept_window(marked, "ok", "", None).is_keyed
+
+
+def test_scores_of_forgotten_items_are_deleted(
+    history: History, settings: Settings
+) -> None:
+    for item in (1, 2, 3):
+        history.add_scores(scored(history, item))
+    forgotten = Forgotten(key="00", marks=frozenset(["02" * 32]))
+    assert history.take_out(forgotten) == 1
+    assert kept_items(history) == [1, 3]
+    store = open_anchored(settings).store
+    assert b"\2" * 32 not in b"".join(map(store.read, store.keys()))
+    assert history.take_out(forgotten) == 0
+
+
+def test_digests_that_an_older_release_kept_are_keyed_when_something_is_forgotten(
+    history: History, settings: Settings
+) -> None:
+    anchored = open_anchored(settings)
+    marker = Forgotten(key=anchored.ledger.key())
+    items = [hashlib.sha256(text).digest() for text in (b"yes", b"no")]
+    items.append(items[0][:31] + b"\0")  # which numpy takes for shorter
+    old = np.empty(3, [("item", "S32"), ("score", np.float64)])
+    old["item"], old["score"] = items, [1.0, 0.0, 0.5]
+    buffer = io.BytesIO()
+    np.save(buffer, old)
+    folder = f"monitoring/{'d' * 64}"
+    name = f"{folder}/scores/00000001-new-{'0' * 16}.npy"
+    anchored.write(name, buffer.getvalue())
+    history.keep(window(1, DROP))  # of an older release: it says nothing of keys
+    history.keep(window(2, DROP, is_keyed=True))
+    marks = [marker.mark_item(item.hex()) for item in items]
+    kept = [one.ljust(32, b"\0").hex() for one in history.scores()["mark"].tolist()]
+    assert kept == marks
+    taken = Forgotten("", marker.key, frozenset(marks[1:2]))
+    assert history.take_out(taken) == 2, "a score and a window"
+    assert history.scores()["score"].tolist() == [1.0, 0.5]
+    held = b"".join(map(anchored.store.read, anchored.store.keys()))
+    assert not any(item in held or item.hex()[:16].encode() in held for item in items)
+    assert len(anchored.store.names(folder)) == 2, "the other window, and scores"

@@ -64,7 +64,7 @@ def batch() -> Batch:
 def scores(start: int, right: int, wrong: int = 0) -> Scored:
     """Scores of items; those of the window begin at 0."""
     values = np.repeat([1.0, 0.0], [right, wrong])
-    nothing = np.empty(0, [("item", "S32"), ("score", np.float64)])
+    nothing = np.empty(0, [("mark", "S32"), ("score", np.float64)])
     return with_new(nothing, digests(start)[: len(values)], values)
 
 
