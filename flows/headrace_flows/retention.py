@@ -15,12 +15,14 @@ from uuid import UUID
 
 from headrace.settings import Settings
 from headrace.state.ledger.collections import Collected
+from headrace.use.forgetting.outcome import Unpublished
 from headrace.use.retention import Others
 from headrace.use.retention.roots import Policy
 from headrace_flows.events import ledger_tag
 from headrace_flows.recovery import OVER
 from headrace_ops import environment, live
 from headrace_ops.prefect_errors import translate_errors
+from headrace_ops.prefect_events import EVENTS, PICTURE, delete_events
 from headrace_ops.run_server import server_for_run
 
 if TYPE_CHECKING:
@@ -28,7 +30,9 @@ if TYPE_CHECKING:
     from prefect.client.schemas import FlowRun
 
 PREFIX = "prefect/flow-runs/"
+_EVENTS = "events of Prefect on reports"
 _PAGE = 200
+_EVENTS_PAGE = 10  # each may have a report of half a megabyte
 
 
 @contextlib.contextmanager
@@ -115,24 +119,57 @@ def _delete(items: Sequence[Collected]) -> None:
                 client.delete_flow_run(UUID(number))
 
 
-def delete_published(settings: Settings, flow_runs: set[str]) -> int:
+def delete_published(settings: Settings, flow_runs: set[str]) -> Unpublished:
     """Delete what flow runs have published in Prefect, such as reports.
 
-    Returns:
-        the number of deleted artifacts.
+    What events keep of reports is deleted, too, in the home's databases: Prefect has no
+    route for it.
 
     Raises:
-        DependencyError: Prefect's server does not answer.
+        DependencyError: Prefect's server or database does not answer.
     """
+    counts, numbers = Counter[str](), sorted(filter(_is_uuid, flow_runs))
     if not _has_prefect(settings):
-        return 0
+        return Unpublished(counts)
+    if not numbers:
+        return Unpublished(Counter({_EVENTS: delete_events(settings)}))
     with server_for_run(settings) as server, translate_errors():
         server.wait()
         from prefect.client.orchestration import get_client
 
         with get_client(sync_client=True) as client:
-            numbers = sorted(filter(_is_uuid, flow_runs))
-            return sum(_delete_artifacts(client, number) for number in numbers)
+            for number in numbers:
+                counts["reports in Prefect"] += _delete_artifacts(client, number)
+            counts[_EVENTS] = delete_events(settings)
+            staying = _events_with_pictures(client, numbers)
+    if not staying:
+        return Unpublished(counts)
+    left = (
+        f"{staying:,} events of the Prefect server {server.ui_url} have reports with "
+        "pictures, by an older Headrace; Prefect deletes them after "
+        "PREFECT_SERVER_EVENTS_RETENTION_PERIOD, by default 7 days"
+    )
+    return Unpublished(counts, (left,))
+
+
+def _events_with_pictures(client: SyncPrefectClient, flow_runs: Sequence[str]) -> int:
+    """How many events on the reports of flow runs show items."""
+    chosen: dict[str, Any] = {
+        "occurred": {"since": "2020-01-01T00:00:00Z"},
+        "event": {"prefix": [EVENTS]},
+    }
+    found = 0
+    for flow_run in flow_runs:
+        chosen["related"] = {"id": [f"prefect.flow-run.{flow_run}"]}
+        body = {"filter": chosen, "limit": _EVENTS_PAGE}
+        page = client.request("POST", "/events/filter", json=body).json()
+        while True:
+            payloads = [event["payload"] for event in page["events"]]
+            found += sum(bool(PICTURE.search(str(p.get("data")))) for p in payloads)
+            if not page["next_page"]:
+                break
+            page = client.request("GET", page["next_page"]).json()
+    return found
 
 
 def _is_uuid(text: str) -> bool:
@@ -143,6 +180,7 @@ def _is_uuid(text: str) -> bool:
 
 
 def _delete_artifacts(client: SyncPrefectClient, flow_run: str) -> int:
+    from prefect.client.schemas.actions import ArtifactUpdate
     from prefect.client.schemas.filters import ArtifactFilter
     from prefect.exceptions import ObjectNotFound
 
@@ -150,5 +188,7 @@ def _delete_artifacts(client: SyncPrefectClient, flow_run: str) -> int:
     published = client.read_artifacts(artifact_filter=own)
     for artifact in published:
         with contextlib.suppress(ObjectNotFound):
+            # Else the event of its deletion would have all of it.
+            client.update_artifact(artifact.id, ArtifactUpdate(data="", description=""))
             client.delete_artifact(artifact.id)
     return len(published)

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from headrace.pages import render
-from headrace.records import PromotionRecord, StageReport
+from headrace.records import Finding, PromotionRecord, StageReport
 from headrace.state.tracking import Tracking
 from headrace.use.comparison import Comparison, Differing
 from headrace.use.reporting import describe
@@ -99,9 +99,21 @@ def test_the_same_report_as_markdown_escapes_what_it_shows(trained: Any) -> None
     assert "## Changed since version 1, the champion" in text
     assert "- spec training.\\<b\\>: 1 → 2\n" in text
     assert "\n| train | completed | 1.5 | a\\|b |\n" in text
-    assert re.search(r"\n## By class\n\n\| class \| rows \|.*\n\|( --- \|)+\n\| ", text)
-    assert text.count("](data:image/png;base64,") == 4
+    assert "data:image" not in text
     assert "\n\n\n\n" not in text
+
+
+def test_the_markdown_holds_numbers_and_no_item_group_or_name(trained: Any) -> None:
+    shown = describe(outcome(trained), LINKS, COMPARED, Tracking(trained.settings))
+    finding = Finding(check="near", split="test", count=7, message="anna.png: hello")
+    quoted = {"slices": {"group": [{"group": "anna", "rows": 7}]}}
+    quoted["pictures"] = [("mistakes", "Mistakes", "data:image/png;base64,AA")]
+
+    text = render("report.md", **{**shown, **quoted, "findings": [finding]})
+
+    assert "| near | test | 7 |" in text
+    assert "`report.html`" in text
+    assert not re.search("anna|hello|data:image|Mistakes", text)
 
 
 def test_a_run_that_was_refused_early_has_a_report_of_what_there_is(

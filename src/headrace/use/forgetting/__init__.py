@@ -7,7 +7,6 @@ killed command is ended by the next one, which need not know what was to be forg
 
 from __future__ import annotations
 
-import logging
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -16,39 +15,28 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from headrace.data.anchored import AnchoredStore, open_anchored
-from headrace.data.corrections import FOLDER as CORRECTIONS
-from headrace.data.corrections import drop_items
 from headrace.data.forgetting import (
-    delete_unrecorded,
     forgotten_rows,
     items_of_group,
     open_snapshot,
     sweep,
-    take_out,
 )
 from headrace.data.forgotten import Forgotten
 from headrace.data.snapshots.reading import forgotten_of
 from headrace.errors import DependencyError, NotFoundError, UsageError
-from headrace.models.logged.soundness.signing import sign_version
-from headrace.models.logged.soundness.tracked import keep_anew
 from headrace.progress import counted
 from headrace.records import SnapshotRecord
 from headrace.settings import Settings
 from headrace.spec.folders import pipeline_names
-from headrace.state.ledger import Ledger, Version
+from headrace.state.ledger import Ledger
 from headrace.state.ledger.holding import COLLECTING
-from headrace.state.tracking.disposal import Disposal
-from headrace.use.forgetting import goldens, places
-from headrace.use.forgetting.outcome import Outcome, all_versions, outcome_of
-from headrace.use.requests import forgetting as requests
+from headrace.use.forgetting.deleting import Published, delete
+from headrace.use.forgetting.outcome import Outcome, outcome_of
 from headrace.use.retention.alone import alone
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 __all__ = ["Outcome", "forget"]
-
-Published = Callable[[set[str]], int]
-log = logging.getLogger("headrace")
 
 
 @dataclass(frozen=True)
@@ -75,7 +63,7 @@ def forget(
         group: a value of ``data.group``. Without either, only the rest of earlier
             commands is done.
         confirm: gets what would be done, and decides.
-        published: deletes what flow runs have published; gets their ids.
+        published: deletes what flow runs have published; gets their ids, perhaps none.
 
     Raises:
         UsageError: the digest is none, or both an item and a group are given.
@@ -107,7 +95,7 @@ def forget(
         if request.kind:
             marks, who = request.forgotten.marks, settings.user
             ledger.begin_forgetting(pipeline, request.kind, who, marks)
-        deleted = _delete(found, anchored, settings, request.forgotten, published)
+        deleted, left = delete(found, anchored, settings, request.forgotten, published)
         snapshots = list(_snapshots(anchored))
         for snapshot in snapshots:
             if forgotten_of(snapshot):
@@ -115,7 +103,7 @@ def forget(
         open_ones = [one.id for one in ledger.forgettings() if not one.is_ended]
         ledger.end_forgetting(open_ones, {**rows, **deleted})
         done = outcome_of(pipeline, rows, found, snapshots, ledger, request.kind)
-        return done.forgotten(deleted)
+        return done.forgotten(deleted, left)
 
 
 def _check_pipeline(pipeline: str, settings: Settings, ledger: Ledger) -> None:
@@ -191,60 +179,3 @@ def _digests_of(pipeline: str, anchored: AnchoredStore) -> set[str]:
             found |= {str(record[name]) for name in names if record.get(name)}
     versions = anchored.ledger.versions(pipeline)
     return found | {version.snapshot_digest for version in versions}
-
-
-def _delete(
-    found: list[SnapshotRecord],
-    anchored: AnchoredStore,
-    settings: Settings,
-    forgotten: Forgotten,
-    published: Published | None,
-) -> Counter[str]:
-    """Delete what shows the items, and their rows last: a killed call is repeated."""
-    digests = {snapshot.digest for snapshot in found}
-    versions = [
-        version
-        for version in all_versions(anchored.ledger)
-        if version.snapshot_digest in digests
-    ]
-    left = delete_unrecorded(anchored, forgotten)
-    counts = Counter({"snapshots without a record": left})
-    log.info("forget: request logs")
-    asked = requests.count(settings, forgotten.has_items)
-    counts += places.delete_judged(anchored.store, forgotten)
-    for name in anchored.store.names(CORRECTIONS):
-        dropped = drop_items(anchored, name, forgotten.has_items)
-        counts["corrected labels"] += dropped
-    counts += places.take_out_of_monitoring(anchored, forgotten)
-    if digests or asked:
-        log.info("forget: pages, pictures and results")
-        disposal = Disposal(settings)
-        runs = disposal.stored_runs()
-        models = {version.model for version in versions} | {*asked}
-        counts += places.delete_pages(disposal, anchored, runs, digests, models)
-        flow_runs = {run.flow_run_id for run in runs if run.snapshot in digests} - {""}
-        if published is not None and flow_runs:
-            counts["reports in Prefect"] += published(flow_runs)
-    if digests:
-        counts += places.delete_results(anchored, digests)
-        counts += places.delete_of_versions(anchored, versions)
-        for version in versions:
-            taken = goldens.take_out(version, anchored, settings, forgotten)
-            counts["golden answers"] += taken
-        counts += places.delete_references(anchored)
-        _renew(versions, anchored, settings)
-    for snapshot in counted(found, "forget", "snapshots"):
-        take_out(anchored, snapshot, forgotten)
-    taken_out = requests.take_out(settings, forgotten.has_items)
-    return +counts + Counter({"rows of request logs": sum(taken_out.values())})
-
-
-def _renew(
-    versions: list[Version], anchored: AnchoredStore, settings: Settings
-) -> None:
-    """Sign and copy anew what was changed: else it would count as tampered with."""
-    ledger = anchored.ledger
-    now = [ledger.version(one.model, one.version) for one in versions]
-    for version in now:
-        sign_version(version, settings, ledger)
-    keep_anew(now, settings, ledger)

@@ -16,6 +16,7 @@ from headrace.data.forgotten import Forgotten
 from headrace.state.ledger import Version
 from headrace.state.store import Store
 from headrace.state.tracking.disposal import Disposal, StoredRun
+from headrace.use.forgetting.outcome import all_versions
 from headrace.use.monitoring.history import History
 from headrace.use.reporting import card_key
 
@@ -86,6 +87,15 @@ def delete_judged(store: Store, forgotten: Forgotten) -> Counter[str]:
             store.delete(f"judged/{name}")
             counts["lists of judged items"] += 1
     return counts
+
+
+def monitored_models(anchored: AnchoredStore, forgotten: Forgotten) -> set[str]:
+    """The models that were monitored on labelled items which are forgotten now."""
+    return {
+        version.model
+        for version in all_versions(anchored.ledger)
+        if History(version.model_digest, anchored).forgotten_scores(forgotten).any()
+    }
 
 
 def take_out_of_monitoring(

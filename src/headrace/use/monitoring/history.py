@@ -139,6 +139,11 @@ class History:
         digests = items.astype("V32").tolist()  # which keeps zeros at the end
         return [self._marker.mark_item(digest.hex()) for digest in digests]
 
+    def forgotten_scores(self, forgotten: Forgotten) -> npt.NDArray[np.bool_]:
+        """Which of the scores are of forgotten items, bool ``(n,)``."""
+        marks = np.array([*map(bytes.fromhex, forgotten.marks)], DIGEST)
+        return np.isin(self.scores()["mark"], marks)
+
     def take_out(self, forgotten: Forgotten) -> int:
         """Delete the scores of forgotten items, and what has digests without a key.
 
@@ -148,8 +153,7 @@ class History:
         Returns:
             the number of deleted scores and windows.
         """
-        scores, marks = self.scores(), [*map(bytes.fromhex, forgotten.marks)]
-        gone = np.isin(scores["mark"], np.array(marks, DIGEST))
+        scores, gone = self.scores(), self.forgotten_scores(forgotten)
         if gone.any() or self._has_old_scores():
             self.add_scores(scores[~gone], anew=True)
         parts, count = self._parts(), int(gone.sum())

@@ -1,0 +1,90 @@
+"""Reports leave Prefect's database: events, pictures, free pages and log."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from headrace.errors import DependencyError
+from headrace.settings import Settings
+from headrace_ops import prefect_events
+from headrace_ops.prefect_events import delete_events
+
+PICTURE = "A" * 9000  # more than a page
+REPORT = f"# blobs\n\n| a |\n\n![mistakes](data:image/png;base64,{PICTURE})\n\n| b |"
+TABLES = """
+CREATE TABLE events (id TEXT PRIMARY KEY, event TEXT, payload TEXT);
+CREATE TABLE event_resources (id TEXT PRIMARY KEY, event_id TEXT, resource TEXT);
+CREATE TABLE artifact (id TEXT PRIMARY KEY, data TEXT);
+CREATE TABLE artifact_collection (id TEXT PRIMARY KEY, data TEXT);
+"""
+
+
+@pytest.fixture
+def database(settings: Settings) -> Iterator[sqlite3.Connection]:
+    """Prefect's tables in a home, as far as they matter, in use by a server."""
+    folder = settings.home / "prefect"
+    folder.mkdir()
+    with contextlib.closing(sqlite3.connect(folder / "prefect.db")) as opened:
+        opened.executescript(f"PRAGMA journal_mode = WAL; {TABLES}")
+        for table in ("artifact", "artifact_collection"):
+            rows = [("1", json.dumps(REPORT)), ("2", json.dumps("no picture"))]
+            opened.executemany(f"INSERT INTO {table} VALUES (?, ?)", rows)
+        for number, name in enumerate(("created", "updated", "deleted")):
+            event = f"prefect.artifact-collection.{name}"
+            payload = json.dumps({"data": REPORT})
+            values = (str(number), event, payload)
+            opened.execute("INSERT INTO events VALUES (?, ?, ?)", values)
+            values = (str(number), str(number), "prefect.flow-run.1")
+            opened.execute("INSERT INTO event_resources VALUES (?, ?, ?)", values)
+        opened.execute("INSERT INTO events VALUES ('9', 'prefect.flow-run.X', '{}')")
+        opened.execute("INSERT INTO event_resources VALUES ('9', '9', 'x')")
+        opened.commit()
+        yield opened
+
+
+def held(settings: Settings) -> bytes:
+    """All bytes of the database's files."""
+    files = sorted(Path(settings.home, "prefect").iterdir())
+    return b"".join(file.read_bytes() for file in files)
+
+
+def test_events_on_reports_and_pictures_are_gone_also_from_free_pages(
+    settings: Settings, database: sqlite3.Connection
+) -> None:
+    assert PICTURE[:999].encode() in held(settings)
+    assert delete_events(settings) == 3
+    assert PICTURE[:99].encode() not in held(settings)
+    left = [database.execute(f"SELECT id FROM {name}").fetchall() for name in TABLES_OF]
+    assert left == [[("9",)], [("9",)], [("1",), ("2",)], [("1",), ("2",)]]
+    reports = [json.loads(d) for (d,) in database.execute("SELECT data FROM artifact")]
+    assert reports == ["# blobs\n\n| a |\n\n\n\n| b |", "no picture"]
+    assert delete_events(settings) == 0
+
+
+TABLES_OF = ("events", "event_resources", "artifact", "artifact_collection")
+
+
+def test_a_database_that_somebody_reads_is_said_to_be_in_use(
+    settings: Settings, database: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prefect_events, "_WAIT_SECONDS", 0)
+    database.execute("BEGIN")
+    database.execute("SELECT * FROM events").fetchone()
+    with pytest.raises(DependencyError, match="is in use, so that its write-ahead log"):
+        delete_events(settings)
+    database.rollback()
+    delete_events(settings)
+    assert PICTURE[:99].encode() not in held(settings)
+
+
+def test_a_home_without_prefect_has_no_events(settings: Settings) -> None:
+    assert delete_events(settings) == 0
+    (settings.home / "prefect").mkdir()
+    sqlite3.connect(settings.home / "prefect" / "prefect.db").close()
+    assert delete_events(settings) == 0
