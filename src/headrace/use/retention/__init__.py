@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from headrace.errors import DependencyError, IntegrityError, UsageError
@@ -211,13 +213,26 @@ def delete_one(
     elif place == "requests":
         shutil.rmtree(root_of(settings.home) / rest, ignore_errors=True)
     elif place == "logs":
-        (settings.home.absolute() / rest).unlink(missing_ok=True)
+        _delete_log(settings.home.absolute() / rest)
     elif rest.endswith((".json", ".npz", ".parquet")):
         store.delete(item.key)
     else:
         if place in _MARKERS:  # first, so that what is left counts as incomplete
             store.delete(f"{item.key}/{_MARKERS[place]}")
         store.delete_folder(item.key)
+
+
+def _delete_log(path: Path) -> None:
+    """Delete a log of a former server, or empty one that a live server may write to.
+
+    It would go on writing to the deleted file, and a server that fails months later
+    would leave no word of it.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        if path.suffix == ".log":
+            os.truncate(path, 0)  # servers append
+        else:
+            path.unlink()
 
 
 def _result(marked: Marked, dry_run: bool, number: int | None) -> Collection:

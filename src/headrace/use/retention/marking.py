@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from stat import S_ISREG
 from typing import Any, NamedTuple
 
 from headrace.settings import Settings
@@ -290,12 +291,12 @@ def _request_logs(settings: Settings, policy: Policy) -> Iterator[Collected]:
 
 
 def _logs(settings: Settings, roots: Roots) -> Iterator[Collected]:
-    """Logs of servers that have not been written for a day."""
+    """Logs of servers that are not empty, and have not been written for a day."""
     home = settings.home.absolute()
     limit = min(roots.newest, time.time() - _LOG_DAYS * _DAY_SECONDS)
     for path in sorted([*home.glob("*.log*"), *home.glob("*/*.log*")]):
         with contextlib.suppress(OSError):
             status = path.lstat()
-            if path.is_file() and not path.is_symlink() and status.st_mtime < limit:
+            if S_ISREG(status.st_mode) and status.st_size and status.st_mtime < limit:
                 key = f"logs/{path.relative_to(home).as_posix()}"
                 yield Collected(kind="logs", key=key, bytes=status.st_size)

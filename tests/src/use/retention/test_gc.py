@@ -302,3 +302,21 @@ def test_old_request_logs_are_collected_and_todays_is_not(many: Many) -> None:
     done = many.home.headrace("gc", "--json").json
     assert done["collected"] == [{"kind": "request logs", "count": 1, "bytes": 5}]
     assert [path.name for path in log.iterdir()] == ["2999-01-01"]
+
+
+def test_the_log_of_a_quiet_server_is_emptied_and_written_on(many: Many) -> None:
+    long_ago = 1_000_000_000
+    current, former = (many.home.path / name for name in ("p.log", "p.log.1"))
+    former.write_text("former")
+    with current.open("a") as server:  # which said nothing for months
+        server.write("hello\n")
+        server.flush()
+        for path in (current, former):
+            os.utime(path, (long_ago, long_ago))
+        done = many.home.headrace(*ALL).json
+        assert collected(done)["logs"] == 2
+        server.write("failed\n")
+    assert (current.read_text(), former.exists()) == ("failed\n", False)
+    current.write_text("")
+    os.utime(current, (long_ago, long_ago))
+    assert many.home.headrace(*ALL).json["collected"] == []
