@@ -218,11 +218,12 @@ def _read_item(
     reading = Reading(data.medium, data.task, labelled=False, advice=wanted)
     try:
         with open_source(item, settings, reading) as source:
-            rows = next(iter(decoded_rows(source, data, settings, 2)))
+            rows = next(decoded_rows(source, data, settings, 2), None)
     except NotFoundError as error:
         raise NotFoundError(error.message, wanted) from error
-    if len(rows.names) != 1:
-        raise SourceError(f"{item} has more than one item.", wanted)
+    if rows is None or len(rows.names) != 1:
+        count = "no item" if rows is None else "more than one item"
+        raise SourceError(f"{item} has {count}.", wanted)
     if rows.rejected:
         why = rows.rejected[0]
         message = f"{item} cannot be used: {why.check}: {why.reason}."

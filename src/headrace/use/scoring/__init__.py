@@ -171,7 +171,7 @@ def score(
             task(data.task).answers.about(data),
         )
     elif scoring.known:
-        mean = scoring.score_sum / max(scoring.weight_sum, 1)
+        mean = scoring.score_sum / (scoring.weight_sum or 1)
         metrics = {task(data.task).score: mean} if math.isfinite(mean) else {}
         if not metrics:
             log.warning("score: answers to labelled rows are not finite: no mean score")

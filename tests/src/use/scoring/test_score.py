@@ -27,6 +27,7 @@ from headrace.errors import (
     UsageError,
 )
 from headrace.models.logged.loading import LoadedModel
+from headrace.tasks import task
 from headrace.use import scoring
 from headrace.use.scoring import ScoredColumns
 
@@ -219,3 +220,18 @@ def test_columns_that_cannot_be_had_are_refused(
     with pytest.raises(error, match=message):
         scoring.score("blobs", str(arrays), place, _trained.settings, columns=columns)
     assert left_in(out) == []
+
+
+def test_a_mean_is_by_the_sum_of_the_weights_also_where_it_is_below_1(
+    score: Score, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.savez(tmp_path / "y.npz", x=X, y=np.arange(40) % 3)
+    plain = score(tmp_path / "y.npz")[0].metrics["accuracy"]
+
+    def weights(outputs: np.ndarray, _targets: np.ndarray) -> np.ndarray:
+        return np.full(len(outputs), 0.01)
+
+    monkeypatch.setattr(task("classification").judge, "weights", weights)
+    weighted = score(tmp_path / "y.npz")[0].metrics["accuracy"]
+    assert plain > 0
+    assert weighted == pytest.approx(plain / 0.01)

@@ -49,8 +49,9 @@ class Where(NamedTuple):
 
     Attributes:
         columns: the columns that it names.
-        mask: tells for which rows it is true, ``(n,)``. A missing value equals nothing.
-            It raises SpecError where a column of text is compared with a number.
+        mask: tells for which rows it is true, ``(n,)``. A missing value equals nothing
+            but an empty text, and is neither less nor greater than anything. It raises
+            SpecError where a column of text is compared with a number.
     """
 
     columns: frozenset[str]
@@ -122,9 +123,12 @@ class _Parser:
         name = self._column(left)
         values = self._values(right) if is_in else [self._value(right)]
         negate = operator in (ast.NotEq, ast.NotIn)
+        orders = operator in _REVERSED and isinstance(values[0], str)
 
         def test(rows: pa.RecordBatch) -> Flags:
             column, others = self._alike(rows.column(name), name, values)
+            if orders:
+                column = pc.if_else(pc.equal(column, ""), None, column)
             if is_in:
                 is_true = pc.is_in(column, others)
             else:

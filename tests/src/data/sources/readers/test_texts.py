@@ -51,6 +51,15 @@ def test_files_that_are_not_utf_8_are_judged_together(make, texts):
     assert note.endswith("6 files were read as Windows-1252 (Latin-1).")
 
 
+@pytest.mark.parametrize("words", WORDS[:3])
+def test_a_file_is_read_in_the_encoding_that_a_table_is(make, texts, words):
+    file = {f"{label}/1.txt": words.encode("cp1252") for label in "ab"}
+    table = "text,label\n" + "".join(f'"{words}",{label}\n' for label in "ab")
+    for tree in (file, {"notes.csv": table.encode("cp1252")}):
+        _, (chunk,) = texts(make.tree(tree))
+        assert [bytes(item).decode() for item in chunk.items] == [words, words]
+
+
 def test_files_whose_encoding_cannot_be_told_are_left_to_decoding(make, texts):
     data = "Съешь же ещё этих мягких".encode("cp1251")
     source, (chunk,) = texts(make.tree({"a/1.txt": data, "b/2.txt": data}))
