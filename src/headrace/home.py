@@ -17,7 +17,7 @@ from headrace.errors import DependencyError, UsageError
 
 HOME_FORMAT = "1"
 PRIVATE_FOLDER, PRIVATE_FILE = 0o700, 0o600
-_TRAVERSABLE = 0o711
+_TRAVERSABLE, _READABLE = 0o711, 0o755
 _POSTGRES = "postgres"
 _MARKER = "format"
 _OTHERS = 0o077
@@ -99,8 +99,12 @@ def check_present(home: Path) -> None:
 
 
 def make_private(folder: Path) -> None:
-    """Create a folder that only its owner can access, unless it exists."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    """Create a folder that only its owner can access, unless it exists.
+
+    Nobody else can write to the folders above that are made with it.
+    """
+    for parent in reversed([p for p in folder.parents if not p.exists()]):
+        parent.mkdir(mode=_READABLE, exist_ok=True)
     folder.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
 
 

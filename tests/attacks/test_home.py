@@ -17,6 +17,7 @@ from tests.homes import Answer, Home
 from headrace.errors import UsageError
 from headrace.settings import Settings
 from headrace.state.ledger import Ledger
+from headrace.state.store import Store
 from headrace.state.tracking import Tracking
 
 NOBODY = 65534
@@ -67,6 +68,18 @@ def test_a_new_home_is_its_owners_alone(home: Home) -> None:
     assert mode(home.path / "headrace.db") == 0o600
     assert mode(home.path / "mlflow.db") == 0o600
     assert mode(home.path / "mlartifacts") == 0o700
+
+
+def test_nobody_else_writes_to_a_folder_that_is_made_above_a_store(
+    tmp_path: Path,
+) -> None:
+    old = os.umask(0)
+    try:
+        Store(str(tmp_path / "data" / "team" / "store")).write("stages/a.json", b"{}")
+    finally:
+        os.umask(old)
+    made = ("data", "data/team", "data/team/store")
+    assert [mode(tmp_path / name) for name in made] == [0o755, 0o755, 0o700]
 
 
 def test_a_home_that_was_open_is_closed_and_the_user_is_told_once(

@@ -56,15 +56,18 @@ def open_array(
         is_packed: whether `file` gives other bytes than its size says.
 
     Raises:
-        SourceError: its size differs from its header.
+        SourceError: its header is impossible, or its size differs from it.
     """
     with file.open() as stream:
         header = read_header(stream, file.where)
         start = stream.tell()
     shape, dtype, fortran = header
-    size = math.prod(shape) * dtype.itemsize
-    is_wrong = min(shape, default=0) < 0 or size != file.size - start
-    if is_wrong and not is_packed:
+    if min(shape, default=0) < 0:
+        raise SourceError(
+            f"{file.where} says shape {shape}, which has a negative size.",
+            "It is damaged, or no program has made it: make it again.",
+        )
+    if math.prod(shape) * dtype.itemsize != file.size - start and not is_packed:
         raise _wrong_size(file, header, file.size - start)
 
     def blocks(rows: int) -> Iterator[npt.NDArray[Any]]:
