@@ -223,11 +223,7 @@ def delete_one(
 
 
 def _delete_log(path: Path) -> None:
-    """Delete a log of a former server, or empty one that a live server may write to.
-
-    It would go on writing to the deleted file, and a server that fails months later
-    would leave no word of it.
-    """
+    """Delete a log, or empty one that a live server would go on writing to unseen."""
     with contextlib.suppress(FileNotFoundError):
         if path.suffix == ".log":
             os.truncate(path, 0)  # servers append
