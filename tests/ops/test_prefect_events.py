@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from headrace.errors import DependencyError
-from headrace.settings import Settings
-from headrace_ops import prefect_events
+from headrace.settings import POSTGRES_FOLDER, Settings, postgres_url
+from headrace_ops import postgres, prefect_events
 from headrace_ops.prefect_events import delete_events
 
-PICTURE = "A" * 9000  # more than a page
+PICTURE = "A" * 1500  # which PostgreSQL does not compress
 REPORT = f"# blobs\n\n| a |\n\n![mistakes](data:image/png;base64,{PICTURE})\n\n| b |"
 TABLES = """
 CREATE TABLE events (id TEXT PRIMARY KEY, event TEXT, payload TEXT);
@@ -81,6 +82,28 @@ def test_a_database_that_somebody_reads_is_said_to_be_in_use(
     database.rollback()
     delete_events(settings)
     assert PICTURE[:99].encode() not in held(settings)
+
+
+@pytest.mark.system
+def test_a_home_with_postgresql_is_cleaned_alike(settings: Settings) -> None:
+    with postgres.migration_target(settings) as socket:
+        postgres._record(settings.home, socket)
+        engine = sa.create_engine(postgres_url(socket, "prefect"))
+        tables = TABLES.replace("payload TEXT", "payload JSON")
+        with engine.begin() as opened:
+            opened.exec_driver_sql(tables.replace("data TEXT", "data JSON"))
+            report = json.dumps(REPORT)
+            opened.exec_driver_sql("INSERT INTO artifact VALUES ('1', %s)", (report,))
+            event = ("1", "prefect.artifact-collection.created", report)
+            opened.exec_driver_sql("INSERT INTO events VALUES (%s, %s, %s)", event)
+        assert delete_events(settings) == 1
+        with engine.begin() as opened:
+            (left,) = opened.exec_driver_sql("SELECT data FROM artifact").scalars()
+        engine.dispose()
+        assert left == "# blobs\n\n| a |\n\n\n\n| b |"
+        tables = (settings.home / POSTGRES_FOLDER / "base").rglob("*")
+        files = [path.read_bytes() for path in tables if path.is_file()]
+        assert PICTURE[:99].encode() not in b"".join(files)
 
 
 def test_a_home_without_prefect_has_no_events(settings: Settings) -> None:
