@@ -7,13 +7,19 @@ import hashlib
 import json
 import random
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from tests.homes import Home, rows_of
 from tests.traces import traces
+
+from headrace.settings import Settings
+from headrace_flows.report import attach
+from headrace_flows.retention import delete_published
 
 LEARNED = "zyxquorn wandered past seven crooked lanterns while nobody watched him"
 ASKED = "plomberry sings under the green bridge until every lamp is lit again"
@@ -117,3 +123,38 @@ def test_neither_a_learned_text_nor_one_that_was_asked_leaves_a_trace(
     events = rows_of(database, "SELECT payload FROM events")
     assert not any("data:image" in payload for (payload,) in events)
     assert done(notes, "verify")["missing"] == {}
+
+
+def test_a_server_elsewhere_keeps_no_new_copy_and_its_old_ones_are_named(
+    prefect_server: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from prefect.client.orchestration import get_client
+
+    # Else the server's database would be the home's.
+    monkeypatch.setenv("PREFECT_HOME", str(settings.home / "prefect"))
+    run = str(uuid4())
+    attach(f"report-{run}", "one", "![a](data:image/png;base64,AAAA)", run)
+    with get_client(sync_client=True) as client:
+        old = events_of(client, run, "created")
+        done = delete_published(settings, {run, "no id"})
+        deleted = events_of(client, run, "deleted")
+    assert "base64,AAAA" in old["payload"]["data"]
+    assert deleted["payload"]["data"] == deleted["payload"]["description"] == ""
+    assert +done.counts == {"reports in Prefect": 1}
+    (left,) = done.left
+    assert left.startswith(f"events of the Prefect server {prefect_server[:-4]} that")
+    assert "by an older Headrace: 1; " in left
+
+
+def events_of(client: Any, run: str, action: str) -> dict[str, Any]:
+    """The event on the report of a flow run; it takes seconds until one is stored."""
+    chosen = {
+        "event": {"name": [f"prefect.artifact-collection.{action}"]},
+        "related": {"id": [f"prefect.flow-run.{run}"]},
+    }
+    for _ in range(240):
+        answer = client.request("POST", "/events/filter", json={"filter": chosen})
+        for event in answer.json()["events"]:
+            return dict(event)
+        time.sleep(0.25)
+    raise AssertionError(f"no event {action}")
