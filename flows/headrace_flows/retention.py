@@ -145,8 +145,8 @@ def delete_published(settings: Settings, flow_runs: set[str]) -> Unpublished:
     if not staying:
         return Unpublished(counts)
     left = (
-        f"events of the Prefect server {server.ui_url} that have reports with pictures, "
-        f"by an older Headrace: {staying:,}; Prefect deletes them after "
+        f"events of the Prefect server {server.ui_url} that have reports with "
+        f"pictures, by an older Headrace: {staying:,}; Prefect deletes them after "
         "PREFECT_SERVER_EVENTS_RETENTION_PERIOD, by default 7 days"
     )
     return Unpublished(counts, (left,))
