@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from headrace.errors import SourceError
 from headrace.use.explaining import explain
@@ -16,6 +20,9 @@ from headrace.use.explaining import explain
 def test_a_source_has_one_item(
     _trained: Any, tmp_path: Path, rows: int, count: str
 ) -> None:
-    np.savez(tmp_path / "x.npz", x=np.zeros((rows, 8, 8), np.uint8))
-    with pytest.raises(SourceError, match=rf"x.npz has {count}\."):
-        explain("blobs", str(tmp_path / "x.npz"), _trained.settings)
+    file = io.BytesIO()
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(file, "PNG")
+    images = pa.array([file.getvalue()] * rows, pa.binary())
+    pq.write_table(pa.table({"image": images}), tmp_path / "x.parquet")
+    with pytest.raises(SourceError, match=rf"x.parquet has {count}\."):
+        explain("blobs", str(tmp_path / "x.parquet"), _trained.settings)
