@@ -21,7 +21,7 @@ from headrace.settings import Settings
 from headrace_flows.report import attach
 from headrace_flows.retention import delete_published
 
-LEARNED = "zyxquorn wandered past seven crooked lanterns while nobody watched him"
+LEARNED = "quibberley wandered past seven crooked lanterns while nobody watched him"
 ASKED = "plomberry sings under the green bridge until every lamp is lit again"
 WORDS = {
     "good": ["lovely", "great", "happy", "bright", "warm", "kind"],
@@ -116,6 +116,7 @@ def test_neither_a_learned_text_nor_one_that_was_asked_leaves_a_trace(
 
     sha256 = hashlib.sha256(LEARNED.encode()).hexdigest()
     answer = done(notes, "forget", "notes", "--item", sha256, "--yes")
+    assert answer["rows"] == {"train": 1}
     assert (answer["deleted"]["reports in Prefect"], answer["left"]) == (1, [])
     left = traces(notes.path, needles(LEARNED))
     assert all(path.endswith("model.keras") for path in left), left
