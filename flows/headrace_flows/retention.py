@@ -111,10 +111,10 @@ def _delete(items: Sequence[Collected]) -> None:
     from prefect.client.orchestration import get_client
     from prefect.exceptions import ObjectNotFound
 
+    numbers = [item.key.removeprefix(PREFIX) for item in items]
     with get_client(sync_client=True) as client:
-        for item in items:
-            number = item.key.removeprefix(PREFIX)
-            _delete_artifacts(client, number)
+        _delete_artifacts(client, numbers)
+        for number in numbers:
             with contextlib.suppress(ObjectNotFound):  # another command deleted it
                 client.delete_flow_run(UUID(number))
 
@@ -138,8 +138,7 @@ def delete_published(settings: Settings, flow_runs: set[str]) -> Unpublished:
         from prefect.client.orchestration import get_client
 
         with get_client(sync_client=True) as client:
-            for number in numbers:
-                counts["reports in Prefect"] += _delete_artifacts(client, number)
+            counts["reports in Prefect"] = _delete_artifacts(client, numbers)
             counts[_EVENTS] = delete_events(settings)
             staying = _events_with_pictures(client, numbers)
     if not staying:
@@ -179,16 +178,25 @@ def _is_uuid(text: str) -> bool:
         return False
 
 
-def _delete_artifacts(client: SyncPrefectClient, flow_run: str) -> int:
+def _delete_artifacts(client: SyncPrefectClient, flow_runs: Sequence[str]) -> int:
+    """Delete what flow runs have published; returns the number of artifacts.
+
+    They are emptied first: Prefect writes an event with all that a deleted one had, and
+    with all that the one has that is now the latest of its name.
+    """
     from prefect.client.schemas.actions import ArtifactUpdate
     from prefect.client.schemas.filters import ArtifactFilter
     from prefect.exceptions import ObjectNotFound
 
-    own = ArtifactFilter.model_validate({"flow_run_id": {"any_": [flow_run]}})
-    published = client.read_artifacts(artifact_filter=own)
+    published = []
+    for flow_run in flow_runs:
+        own = ArtifactFilter.model_validate({"flow_run_id": {"any_": [flow_run]}})
+        published += client.read_artifacts(artifact_filter=own)
+    nothing = ArtifactUpdate(data="", description="")
+    for artifact in published:
+        with contextlib.suppress(ObjectNotFound):  # another command deleted it
+            client.update_artifact(artifact.id, nothing)
     for artifact in published:
         with contextlib.suppress(ObjectNotFound):
-            # Else the event of its deletion would have all of it.
-            client.update_artifact(artifact.id, ArtifactUpdate(data="", description=""))
             client.delete_artifact(artifact.id)
     return len(published)

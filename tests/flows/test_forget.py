@@ -133,29 +133,39 @@ def test_a_server_elsewhere_keeps_no_new_copy_and_its_old_ones_are_named(
 
     # Else the server's database would be the home's.
     monkeypatch.setenv("PREFECT_HOME", str(settings.home / "prefect"))
-    run = str(uuid4())
-    attach(f"report-{run}", "one", "![a](data:image/png;base64,AAAA)", run)
+    runs = [str(uuid4()) for _ in range(2)]
     with get_client(sync_client=True) as client:
-        old = events_of(client, run, "created")
-        done = delete_published(settings, {run, "no id"})
-        deleted = events_of(client, run, "deleted")
-    assert "base64,AAAA" in old["payload"]["data"]
-    assert deleted["payload"]["data"] == deleted["payload"]["description"] == ""
-    assert +done.counts == {"reports in Prefect": 1}
+        for run, action in zip(runs, ("created", "updated"), strict=True):
+            attach(f"of {runs[0]}", "one", "![a](data:image/png;base64,AAAA)", run)
+            assert "base64,AAAA" in str(events_of(client, run, action)[0]["payload"])
+        done = delete_published(settings, {*runs, "no id"})
+        deleted = [e for run in runs for e in events_of(client, run, "deleted", 40)]
+        assert deleted[0]["payload"]["data"] == ""
+        pictures = [
+            event
+            for run in runs
+            for event in events_of(client, run, "updated", 1)
+            if "base64,AAAA" in str(event["payload"])
+        ]
+    assert len(pictures) == 1, "that of the report that was attached second"
+    assert +done.counts == {"reports in Prefect": 2}
     (left,) = done.left
     assert left.startswith(f"events of the Prefect server {prefect_server[:-4]} that")
-    assert "by an older Headrace: 1; " in left
+    assert "by an older Headrace: 2; " in left
 
 
-def events_of(client: Any, run: str, action: str) -> dict[str, Any]:
-    """The event on the report of a flow run; it takes seconds until one is stored."""
+def events_of(
+    client: Any, run: str, action: str, tries: int = 240
+) -> list[dict[str, Any]]:
+    """The events on the report of a flow run; it takes seconds until one is stored."""
     chosen = {
         "event": {"name": [f"prefect.artifact-collection.{action}"]},
         "related": {"id": [f"prefect.flow-run.{run}"]},
     }
-    for _ in range(240):
-        answer = client.request("POST", "/events/filter", json={"filter": chosen})
-        for event in answer.json()["events"]:
-            return dict(event)
+    for _ in range(tries):
+        body = {"filter": chosen}
+        found = client.request("POST", "/events/filter", json=body).json()["events"]
+        if found:
+            break
         time.sleep(0.25)
-    raise AssertionError(f"no event {action}")
+    return list(found)
