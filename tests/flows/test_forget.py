@@ -123,7 +123,7 @@ def test_neither_a_learned_text_nor_one_that_was_asked_leaves_a_trace(
     assert {*map(frozenset, left.values())} == {frozenset({"word"})}, "of a vocabulary"
     events = rows_of(database, "SELECT payload FROM events")
     assert not any("data:image" in payload for (payload,) in events)
-    assert done(notes, "verify")["missing"] == {}
+    assert done(notes, "verify")["forgotten"] == {"train": 1}
 
 
 def test_a_server_elsewhere_keeps_no_new_copy_and_its_old_ones_are_named(
