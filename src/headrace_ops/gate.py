@@ -1,10 +1,14 @@
 """The gate: an ASGI middleware that authenticates every request to an application.
 
-It checks three things on every route. The ``Host`` must be a name of this server,
-against DNS rebinding. The ``Origin`` must be the server's own or an allowed one,
-against cross-site requests. The login is sent by ``Authorization: Basic``, or by the
-session cookie that a link with the token sets; only this user's own browser may use the
-cookie. Only the health paths need no login. The gate knows neither Prefect nor MLflow.
+It checks four things on every route. The headers must not be long. The ``Host`` must be
+a name of this server, against DNS rebinding. The ``Origin`` must be the server's own or
+an allowed one, against cross-site requests. The login is sent by ``Authorization:
+Basic``, or by the session cookie that a link with the token sets; only this user's own
+browser may use the cookie. Only the health paths need no login. The gate knows neither
+Prefect nor MLflow.
+
+The gate sees the connection itself. What a reverse proxy says of the one behind it,
+``X-Forwarded-For`` and ``X-Forwarded-Proto``, is for the application only.
 """
 
 from __future__ import annotations
@@ -20,10 +24,19 @@ from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection, cookie_parser
 from starlette.responses import JSONResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from headrace.settings import variable
 from headrace.state.hosts import is_own_host, is_own_page, is_same_user, is_visit
 from headrace.state.logins import Login
 
+HEADER_BYTES = 64 * 2**10
+# httptools, uvicorn's other parser, takes headers of any size.
+UVICORN = {
+    "http": "h11",
+    "h11_max_incomplete_event_size": HEADER_BYTES,
+    "proxy_headers": False,
+}
 _SAFE = {"GET", "HEAD"}
 _HINT = "Open the link that `headrace up` prints, or use the name and password in"
 _HINT += " login.json in the home."
@@ -52,7 +65,8 @@ class Gate:
         health: Iterable[str] = (),
         is_user: Callable[[Login], bool] | None = None,
     ) -> None:
-        self._app = app
+        trusted = variable("FORWARDED_ALLOW_IPS") or "127.0.0.1"  # as uvicorn has it
+        self._app = ProxyHeadersMiddleware(app, trusted)
         self._logins = tuple(logins)
         self._hosts = {name.lower() for name in (*hosts, "localhost")}
         self._origins = {origin.rstrip("/").lower() for origin in origins} - {"*"}
@@ -76,6 +90,7 @@ class Gate:
             return
         request = HTTPConnection(scope)
         try:
+            _check_size(scope)
             self._check_host_and_origin(request)
             if target := self._link_target(request):
                 headers = {"cache-control": "no-store", "set-cookie": self._set_cookie}
@@ -162,6 +177,14 @@ class Gate:
             if is_user is not None and await asyncio.to_thread(is_user, login):
                 return
         raise HTTPException(401, f"A login is needed. {_HINT}")
+
+
+def _check_size(scope: Scope) -> None:
+    size = len(scope["path"]) + len(scope.get("query_string", b""))
+    size += sum(len(name) + len(value) for name, value in scope["headers"])
+    if size > HEADER_BYTES:
+        limit = f"{HEADER_BYTES:,} bytes"
+        raise HTTPException(431, f"The request's headers have more than {limit}.")
 
 
 def _is_page(request: HTTPConnection) -> bool:

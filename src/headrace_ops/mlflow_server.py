@@ -34,7 +34,7 @@ from headrace.state.store import Store
 from headrace.state.tracking import Tracking
 from headrace.use.reporting import REPORT
 from headrace_ops import environment, live
-from headrace_ops.gate import Gate
+from headrace_ops.gate import HEADER_BYTES, Gate
 
 _APP = "headrace_ops.mlflow_server:create_app"
 OTHER_SERVERS = ("MLFLOW_GUNICORN_OPTS", "MLFLOW_WAITRESS_OPTS")
@@ -180,8 +180,9 @@ def main() -> None:
     def build_gated(opts: Any, host: str, *rest: Any, **_: Any) -> list[str]:
         os.environ[_HOST] = host
         port, workers = rest[:2]
-        if hosts.is_loopback(host):  # without a proxy
-            opts = f"{opts or ''} --no-proxy-headers"
+        # As gate.UVICORN; the last of two options counts.
+        opts = f"{opts or ''} --http h11 --no-proxy-headers"
+        opts += f" --h11-max-incomplete-event-size {HEADER_BYTES}"
         return build(opts, host, port, workers, _APP, is_factory=True)
 
     setattr(mlflow.server, "_build_uvicorn_command", build_gated)  # noqa: B010

@@ -24,11 +24,11 @@ from urllib.parse import urlsplit
 from headrace.errors import UsageError
 from headrace.imports import load_jsonschema
 from headrace.settings import variable
-from headrace.state.hosts import is_loopback, names_of, split_list
+from headrace.state.hosts import names_of, split_list
 from headrace.state.logins import Login
 from headrace.state.templates import new_database
 from headrace_ops.environment import own_prefect_database
-from headrace_ops.gate import Gate
+from headrace_ops.gate import UVICORN, Gate
 
 WITHOUT_TRIGRAMS = "without-trigrams"
 _NO_OP = "SELECT 1"
@@ -140,7 +140,7 @@ def serve(host: str, port: int, *, is_lasting: bool) -> None:
         host=host,
         port=port,
         log_level="warning" if is_lasting else "error",
-        proxy_headers=not is_loopback(host),
+        **UVICORN,
         access_log=False,  # it would contain the token of the link
         timeout_keep_alive=api.keepalive_timeout,
         ws_ping_interval=api.websocket_ping_interval,

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import socket
+import sys
 import tempfile
 from collections.abc import Iterator
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +18,12 @@ import httpx
 import psutil
 import pytest
 from tests.attacks import routes, stranger
-from tests.integration.conftest import Services, down, up
+from tests.integration.conftest import Services, down, inherited, up
 
 from headrace.settings import Settings
+from headrace.state import hosts
 from headrace.state.logins import LOGIN_FILE, Login, read_login
+from headrace_ops import guard, live
 from headrace_ops.gate import Gate
 
 LOGIN = Login("headrace", "canary")
@@ -173,6 +179,82 @@ def test_a_second_user_does_not_get_in_with_our_cookie(
         assert set(ours.values()) == {200}
         found = stranger.as_stranger(stranger.statuses, server, wanted, shown)
         assert set(found.values()) == {401}
+
+
+@contextlib.contextmanager
+def prefect_at(host: str, home: Path) -> Iterator[int]:
+    """The port of a server of Prefect that listens at an address."""
+    port = live.free_port(host=host)
+    variables = {
+        "PREFECT_SERVER_API_AUTH_STRING": LOGIN.text,
+        "PREFECT_HOME": str(home),
+        "PREFECT_UI_ENABLED": "0",
+    }
+    command = ["headrace_ops.prefect_server", host, str(port)]
+    log = home / "server.log"
+    server = guard.start(
+        [sys.executable, "-Pm", *command], {**inherited(), **variables}, str(log)
+    )
+    url = f"http://{hosts.local_host(host)}:{port}/api/health"
+    try:
+        live.wait_until(lambda: live.answers(url), server, "Prefect", log)
+        yield port
+    finally:
+        guard.stop(server)
+
+
+def hang_up(host: str, port: int, cookie: str) -> None:
+    """Request a new tag, and do not wait for the answer."""
+    body = b'{"name": "theirs"}'
+    lines = ["POST /api/tags/ HTTP/1.1", f"Host: localhost:{port}", f"Cookie: {cookie}"]
+    lines += ["Content-Type: application/json", f"Content-Length: {len(body)}", "", ""]
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as connection:  # he cannot read what names need
+        connection.connect((host, port))
+        connection.sendall("\r\n".join(lines).encode() + body)
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "::"])
+def test_our_cookie_is_of_no_use_to_a_second_user_at_any_address(
+    host: str, tmp_path: Path
+) -> None:
+    """Nor with what a proxy would send, nor for what needs no answer."""
+    page = [("GET", "/api/admin/version")]
+    interfaces = psutil.net_if_addrs().values()
+    every = [a.address for each in interfaces for a in each if "." in a.address]
+    places = {"127.0.0.1": ["127.0.0.1"], "0.0.0.0": every, "::": ["[::1]"]}[host]
+    with prefect_at(host, tmp_path) as port:
+        link = f"http://{places[0]}:{port}"
+        with httpx.Client(base_url=link, timeout=60) as client:
+            cookie = client.get(LOGIN.link("")).headers["set-cookie"].partition(";")[0]
+        for place, forged in product(places, ({}, {"X-Forwarded-For": "10.0.0.9"})):
+            given = f"http://{place}:{port}", page, {"Cookie": cookie, **forged}
+            assert set(stranger.statuses(*given).values()) == {200}
+            found = stranger.as_stranger(stranger.statuses, *given)
+            assert set(found.values()) == {401}, place
+        for place in places:
+            for _ in range(5):
+                stranger.as_stranger(hang_up, place.strip("[]"), port, cookie)
+        tag = [("GET", "/api/tags/name/theirs")]
+        ours = stranger.statuses(link, tag, SHOWN)
+        assert set(ours.values()) == {404}
+
+
+@pytest.mark.integration
+def test_endless_headers_are_not_kept(tmp_path: Path) -> None:
+    with prefect_at("127.0.0.1", tmp_path) as port:
+        with socket.create_connection(("127.0.0.1", port)) as connection:
+            connection.settimeout(60)
+            with contextlib.suppress(OSError):  # it was closed
+                connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nX: ")
+                for _ in range(64):
+                    connection.sendall(b"x" * 2**20)
+                pytest.fail("it takes 64 MB")
+        shown = {**SHOWN, "X-Long": "x" * 70_000}
+        page = [("GET", "/api/admin/version")]
+        link = f"http://127.0.0.1:{port}"
+        assert set(stranger.statuses(link, page, shown).values()) <= {400, 431}
 
 
 @pytest.mark.integration

@@ -26,16 +26,22 @@ def gate(**changes: Any) -> Gate:
     return Gate(behind, **{"logins": [LOGIN], "health": ("/health",), **changes})
 
 
+ELSEWHERE = ("10.0.0.9", 5)  # another machine: whose process it is cannot be asked
+
+
 def ask(
-    gate: Gate, path: str, method: str = "GET", base: str = BASE, **headers: str
+    gate: Gate,
+    path: str,
+    method: str = "GET",
+    base: str = BASE,
+    client: tuple[str, int] = ELSEWHERE,
+    **headers: str,
 ) -> httpx.Response:
     async def answer() -> httpx.Response:
-        # Of another machine: whose process it is there cannot be asked.
-        elsewhere = ("10.0.0.9", 5)
-        transport = httpx.ASGITransport(app=gate, client=elsewhere)  # type: ignore[arg-type]
-        async with httpx.AsyncClient(transport=transport, base_url=base) as client:
+        transport = httpx.ASGITransport(app=gate, client=client)  # type: ignore[arg-type]
+        async with httpx.AsyncClient(transport=transport, base_url=base) as asking:
             given = {name.replace("_", "-"): value for name, value in headers.items()}
-            return await client.request(method, path, headers=given)
+            return await asking.request(method, path, headers=given)
 
     return asyncio.run(answer())
 
@@ -56,6 +62,30 @@ def test_the_link_sets_a_cookie_that_no_script_reads_and_leads_on() -> None:
     assert token not in cookie
     assert answer.headers["referrer-policy"] == "no-referrer"
     assert ask(gate(), "/x", cookie=cookie_of(gate())).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "::ffff:127.0.0.1", "127.8.8.8"])
+def test_a_forwarded_header_does_not_make_a_connection_another_machines(
+    host: str,
+) -> None:
+    cookie = cookie_of(gate())
+    gone = (host, 5)
+    for forged in ({}, {"x_forwarded_for": "10.0.0.9"}, {"x_forwarded_for": "::2"}):
+        given = {"cookie": cookie, **forged}
+        assert ask(gate(), "/x", client=gone, **given).status_code == 401
+
+
+def test_the_application_gets_what_a_proxy_says_of_the_client() -> None:
+    seen: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.append((scope["client"][0], scope["scheme"]))
+        await behind(scope, receive, send)
+
+    given = {"x_forwarded_for": "10.0.0.9", "x_forwarded_proto": "https"}
+    proxy = {"client": ("127.0.0.1", 5), "authorization": LOGIN.header}
+    ask(Gate(app, logins=[LOGIN]), "/x", **proxy, **given)  # type: ignore[arg-type]
+    assert seen == [("10.0.0.9", "https")]
 
 
 @pytest.mark.parametrize(
@@ -140,6 +170,11 @@ def test_a_listed_origin_may_ask_and_first_what_it_may_send() -> None:
         ("10.0.0.3:4200", 403),
         ("0.0.0.0:4200", 403),
         ("localhost@evil.example", 403),
+        ("evil.example@127.0.0.1", 403),
+        ("evil.example:80@localhost:4200", 403),
+        ("127.0.0.1:x", 403),
+        ("127.0.0.1/evil.example", 403),
+        ("[::ffff:127.0.0.1]:4200", 200),
         ("[::1", 403),
         ("", 403),
     ],
@@ -172,6 +207,16 @@ def test_a_header_that_decides_is_there_once(name: str) -> None:
     scope |= {"query_string": b""}
     asyncio.run(gate()(scope, _nothing, send))
     assert sent[0]["status"] == 400
+
+
+def test_long_headers_are_not_compared_with_the_login() -> None:
+    login = {"authorization": LOGIN.header}
+    assert ask(gate(), "/x", **login, x_long="x" * 70_000).status_code == 431
+    assert ask(gate(), "/health", x_long="x" * 70_000).status_code == 431
+    long = "x" * 40_000
+    assert ask(gate(), f"/x?{long}", **login).status_code == 200
+    assert ask(gate(), f"/x?{long}", **login, x_long=long).status_code == 431
+    assert ask(gate(), f"/{long}", **login, x_long=long).status_code == 431
 
 
 async def _nothing() -> dict[str, Any]:

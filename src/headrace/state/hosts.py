@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import socket
 import struct
 from collections.abc import Collection
@@ -20,12 +21,19 @@ Address = tuple[str, int]
 WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104
 _TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
 _MAPPED = "::ffff:"
+_HOST = re.compile(r"(?:\[([^\[\]]+)\]|([^][\s@:/?#\\]+))(?::[0-9]*)?")
+
+
+def plain_address(host: str) -> str:
+    """An address without its zone; IPv4 mapped into IPv6 as IPv4. ValueError: none."""
+    address = ipaddress.ip_address(host.partition("%")[0])
+    return str(getattr(address, "ipv4_mapped", None) or address)
 
 
 def is_loopback(host: str) -> bool:
     """Whether an address can be reached from this machine only."""
     try:
-        return ipaddress.ip_address(host).is_loopback
+        return ipaddress.ip_address(plain_address(host)).is_loopback
     except ValueError:
         return host == "localhost"
 
@@ -42,14 +50,17 @@ def url_host(host: str) -> str:
 
 def names_of(host: str) -> set[str]:
     """The names and addresses of a server that listens at an address."""
-    names = {host}
-    if host in WILDCARDS:
-        import psutil
+    if host not in WILDCARDS:
+        return {host}
+    return {host, socket.gethostname(), socket.getfqdn(), *_own_addresses()}
 
-        names |= {socket.gethostname(), socket.getfqdn()}
-        for addresses in psutil.net_if_addrs().values():
-            names |= {a.address.partition("%")[0] for a in addresses}
-    return names
+
+def _own_addresses() -> set[str]:
+    """The addresses of this machine's network interfaces."""
+    import psutil
+
+    interfaces = psutil.net_if_addrs().values()
+    return {a.address.partition("%")[0] for each in interfaces for a in each}
 
 
 def is_own_host(host: str, names: Collection[str]) -> bool:
@@ -58,10 +69,8 @@ def is_own_host(host: str, names: Collection[str]) -> bool:
     Args:
         names: of the server besides loopback addresses, in lower case.
     """
-    try:
-        name = urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        return False
+    parts = _HOST.fullmatch(host.lower())
+    name = (parts[1] or parts[2]) if parts else ""
     return name in names or is_loopback(name)
 
 
@@ -100,26 +109,36 @@ def is_same_user(client: Address | None, server: Address | None) -> bool:
 
     Clients on other machines, and systems without Linux's table of connections, count
     as the same user: the owner is unknown there.
+
+    Args:
+        client, server: the ends of the connection itself, not of one behind a proxy.
     """
-    if client is None or server is None:
+    if client is None or server is None or not _TABLES[0].exists():
         return True
-    if not is_loopback(client[0]) or not _TABLES[0].exists():
+    try:
+        own = plain_address(client[0])
+        owner = owner_of(client, server)
+    except ValueError:  # not a connection over TCP
         return True
-    return owner_of(client, server) in {0, os.geteuid()}
+    if owner is None:
+        return not (is_loopback(own) or own in _own_addresses())
+    return owner in {0, os.geteuid()}
 
 
 def owner_of(client: Address, server: Address) -> int | None:
-    """The user id of the client's end; None if the connection is gone."""
-    ends = _to_hex(client), _to_hex(server)
-    mapped = tuple(
-        _to_hex((host if ":" in host else _MAPPED + host, port))
-        for host, port in (client, server)
-    )
+    """The user id of the client's end; None if that is closed or not on this machine.
+
+    The table names root as the owner of an end whose process has closed it, so what was
+    sent before counts as nobody's. Such an end has no inode.
+    """
+    plain = [(plain_address(host), port) for host, port in (client, server)]
+    mapped = [(host if ":" in host else _MAPPED + host, port) for host, port in plain]
+    forms = [[_to_hex(end) for end in ends] for ends in (plain, mapped)]
     for table in filter(Path.exists, _TABLES):
         for line in table.read_text(encoding="ascii").splitlines()[1:]:
             fields = line.split()
-            if (fields[1], fields[2]) in {ends, mapped}:
-                return int(fields[7])
+            if fields[1:3] in forms:
+                return int(fields[7]) if fields[9] != "0" else None
     return None
 
 

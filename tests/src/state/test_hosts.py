@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 
+import psutil
 import pytest
 
-from headrace.state.hosts import Address, is_same_user, owner_of
+from headrace.state.hosts import Address, is_loopback, is_same_user, owner_of
 
 
 @pytest.mark.parametrize(
@@ -33,6 +37,62 @@ def test_a_connection_of_ours_is_known(listen: str, to: str) -> None:
         other = (ends[0][0], 1)
         assert owner_of(other, ends[1]) is None
         assert not is_same_user(other, ends[1])
+
+
+@contextmanager
+def connection(host: str, port: int = 0) -> Iterator[tuple[socket.socket, Address]]:
+    """The client's end of a connection to an address of this machine, and the server's.
+
+    The server takes the connection, and never closes it first.
+    """
+    with socket.create_server((host, port)) as server:
+        client = socket.socket()
+        client.connect(server.getsockname())
+        taken, _ = server.accept()
+        with taken, closing(client):
+            yield client, server.getsockname()
+
+
+def test_who_has_closed_the_connection_is_not_taken_for_root() -> None:
+    """Linux's table names root as the owner of what nobody owns any more."""
+    with connection("127.0.0.1") as (client, server):
+        own = client.getsockname()
+        client.send(b"POST")
+        client.close()
+        assert owner_of(own, server) is None
+        assert not is_same_user(own, server)
+
+
+def addresses() -> list[str]:
+    """Addresses of this machine that others can reach."""
+    interfaces = psutil.net_if_addrs().values()
+    found = [a.address for each in interfaces for a in each]
+    return [a for a in found if "." in a and not is_loopback(a)]
+
+
+@pytest.mark.skipif(not addresses(), reason="no address but loopback")
+def test_an_address_of_this_machine_is_not_another_machine() -> None:
+    with connection(addresses()[0]) as (client, server):
+        own = client.getsockname()
+        assert own[0] == server[0]
+        assert owner_of(own, server) == os.geteuid()
+        assert is_same_user(own, server)
+        reset = struct.pack("ii", 1, 0)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
+        client.close()  # leaves nothing in the table
+        assert owner_of(own, server) is None
+        assert not is_same_user(own, server)
+
+
+def test_an_address_that_is_mapped_into_ipv6_is_the_address() -> None:
+    assert is_loopback("::ffff:127.0.0.1")
+    assert not is_loopback("::ffff:10.0.0.9")
+    with connection("127.0.0.1") as (client, server):
+        own = client.getsockname()
+        mapped = (f"::ffff:{own[0]}", own[1]), (f"::ffff:{server[0]}", server[1])
+        assert owner_of(*mapped) == os.geteuid()
+        assert not is_same_user(("::ffff:127.0.0.1", 1), server)
+        assert is_same_user(("fe80::2%eth9", 5), server)
 
 
 def test_what_is_not_on_loopback_is_not_asked_about() -> None:
