@@ -24,7 +24,7 @@ _SECRET_PARTS = (
     *("apikey", "accesskey", "privatekey", "accountkey", "sharedkey", "accessid"),
     *("sessionid", "subscriptionkey"),
 )
-_SECRET_NAMES = {"sig", "sas", "key", "pwd", "pass", "auth", "jwt", "bearer"}
+_SECRET_NAMES = {"code", "sig", "sas", "key", "pwd", "pass", "auth", "jwt", "bearer"}
 
 _MOST_NESTED = 20  # URLs in one URL; each is redacted in turn
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>`]+")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -19,6 +20,7 @@ from headrace.explanations import Item, why_not
 from headrace.explanations.items import Method, occluded
 from headrace.explanations.parts import strongest
 from headrace.explanations.places import Map
+from headrace.use.serving.long_json import read_beside
 from headrace.use.serving.plain import not_finite
 from headrace.use.serving.replies import HttpError, Reply, json_reply, unavailable
 from headrace.use.serving.working import ROWS_AT_ONCE
@@ -58,7 +60,8 @@ async def explain_answer(request: Request, served: Served) -> Reply:
 async def _explained(request: Request, served: Served) -> Reply:
     data = served.description
     media_type = request.headers.get(b"content-type", b"")
-    stored, raw = served.reader.read(media_type, request.body)
+    read = partial(served.reader.read, media_type, request.body)
+    stored, raw = await read_beside(served, request.body, read)
     outputs = await served.answer(raw)
     try:
         answer = json.loads(f"{{{served.write(outputs[0])}}}")

@@ -9,11 +9,13 @@ import contextlib
 import time
 from collections.abc import AsyncIterator
 from dataclasses import fields
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import InputError, did_you_mean
 from headrace.use.generating import Request as Wish
 from headrace.use.generating import as_read
+from headrace.use.serving.long_json import read_beside
 from headrace.use.serving.plain import json_object
 from headrace.use.serving.replies import (
     EVENTS,
@@ -48,7 +50,8 @@ async def write_text(request: Request, served: Served) -> Reply:
     if served.texts is None:
         task = served.description.task
         raise HttpError(404, f"{served} is a model for {task}, and writes no texts.")
-    wish, streams = _wish_of(request.body)
+    read = partial(_wish_of, request.body)
+    wish, streams = await read_beside(served, request.body, read)
     pieces = served.write_text(wish)
     # What the model refuses has a status, so the first piece is awaited before it.
     first = await anext(pieces, "")

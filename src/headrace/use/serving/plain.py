@@ -16,6 +16,7 @@ from headrace.errors import InputError
 from headrace.media.forms import Problem
 from headrace.media.optional import CutsItems
 from headrace.tasks import asked, asks_items, task
+from headrace.use.serving.long_json import SHORT_BYTES, check_values
 from headrace.use.serving.replies import HttpError, encoded
 
 if TYPE_CHECKING:
@@ -214,6 +215,8 @@ def shortened(value: Any) -> str:
 
 def parse_json(body: bytes) -> Any:
     """The value in a body; HttpError 400 for what is not JSON, such as NaN."""
+    if len(body) > SHORT_BYTES:
+        check_values(body)
     try:
         return json.loads(body, parse_constant=_refuse_constant)
     except RecursionError:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headrace.errors import InputError
+from headrace.use.serving.long_json import MARK, cut_numbers
 from headrace.use.serving.plain import not_finite, parse_json, shortened
 from headrace.use.serving.replies import (
     JSON,
@@ -88,14 +89,18 @@ def parse(
                 "not taken. Send the request in JSON before it.",
             )
         tail, body = memoryview(body)[count:], body[:count]
+    tensors, numbers = served.tensors, None
+    if tensors.datatypes != ["BYTES"]:
+        body, numbers = cut_numbers(body)
     value = parse_json(body)
     if not isinstance(value, dict):
         raise HttpError(400, f"The request is {shortened(value)}; wanted is an object.")
     id_ = value.get("id")
     if id_ is not None and not isinstance(id_, str):
         raise HttpError(400, f"id is {shortened(id_)}; wanted is a string.")
-    tensors = served.tensors
     tensor = _only_input(value, tensors)
+    if numbers is not None and tensor.get("data") == MARK:
+        tensor["data"] = numbers
     binary = _wants_binary(value, tensors)
     array = array_of(tensor, tensors, tail)
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from headrace import __version__
@@ -14,6 +15,7 @@ from headrace.use.serving.answered import Answered, Observer
 from headrace.use.serving.app import Request, Route, route, sane_id
 from headrace.use.serving.explaining import explain_answer
 from headrace.use.serving.generating import write_text
+from headrace.use.serving.long_json import read_beside
 from headrace.use.serving.metrics import Metric
 from headrace.use.serving.openapi import document
 from headrace.use.serving.replies import (
@@ -159,7 +161,9 @@ class Models:
         if request.query and not show:
             seen = request.query[:60].decode("latin-1")
             raise HttpError(400, f"The query is {seen!r}; show=input is known.")
-        payload, items = served.reader.read(media_type, request.body)
+        body = request.body
+        read = partial(served.reader.read, media_type, body)
+        payload, items = await read_beside(served, body, read)
         served, outputs = await _outputs(request, slot, served, items)
         whole = payload if len(payload) == 1 else payload.reshape(1, -1)  # of parts
         html = served.reader.as_html(whole[0]) if show else None
@@ -171,7 +175,8 @@ class Models:
     async def _say(self, request: Request, slot: Slot, version: int | None) -> Reply:
         """Say a message."""
         served = _pick(slot, version, request)
-        items = saying.questions_of(served, request.body)
+        read = partial(saying.questions_of, served, request.body)
+        items = await read_beside(served, request.body, read)
         served, outputs = await _outputs(request, slot, served, items)
         self._answered(request, served, items, outputs, version)
         return saying.sound_reply(served, outputs)
@@ -181,7 +186,9 @@ class Models:
         served = _pick(slot, version, request)
         length = request.headers.get(protocol.HEADER_LENGTH)
         media_type = request.headers.get(b"content-type", b"")
-        parsed = protocol.parse(served, request.body, length, media_type)
+        body = request.body
+        read = partial(protocol.parse, served, body, length, media_type)
+        parsed = await read_beside(served, body, read)
         served, outputs = await _outputs(request, slot, served, parsed.items)
         reply = protocol.reply_of(served, parsed, outputs, request.id)
         given = "" if request.has_own_id else sane_id(parsed.own_id)

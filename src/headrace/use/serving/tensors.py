@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headrace.tasks import asked, asks_items, question_shape
+from headrace.use.serving.long_json import Numbers
 from headrace.use.serving.plain import shortened
 from headrace.use.serving.replies import HttpError
 
@@ -173,7 +174,7 @@ def _decoded(data: bytes, place: int) -> str:
 
 
 def _from_json(data: Any, shape: list[int], datatype: str) -> Any:
-    if not isinstance(data, list):
+    if not isinstance(data, list | Numbers):
         raise HttpError(400, f"data is {shortened(data)}; wanted is a list.")
     if datatype == "BYTES":
         if len(data) != shape[0] or not all(isinstance(text, str) for text in data):
@@ -181,23 +182,36 @@ def _from_json(data: Any, shape: list[int], datatype: str) -> Any:
                 400, f"data is {shortened(data)}; wanted are {shape[0]:,} strings."
             )
         return data
-    dtype = _DTYPES[datatype]
-    wanted = f"wanted are {math.prod(shape):,} numbers of {datatype}"
-    if not _are_numbers(data, len(shape)):
+    size = math.prod(shape)
+    wanted = f"wanted are {size:,} numbers of {datatype}"
+    arrays, count = [], 0
+    is_long = isinstance(data, Numbers)
+    for piece in data.pieces(shape, wanted) if is_long else [data]:
+        arrays.append(_as_numbers(piece, len(shape), datatype, wanted))
+        count += arrays[-1].size
+        if count > size:
+            break
+    if len({array.shape[1:] for array in arrays}) > 1:
+        raise HttpError(400, f"data is ragged; {wanted}.")
+    array = np.concatenate(arrays) if arrays[1:] else arrays[0]
+    if array.size != size or array.shape not in (tuple(shape), (array.size,)):
+        raise HttpError(400, f"data has the shape {list(array.shape)}; {wanted}.")
+    return array.reshape(shape)
+
+
+def _as_numbers(data: list[Any], depth: int, datatype: str, wanted: str) -> Any:
+    """Lists of at most a depth as an array of a datatype."""
+    if not _are_numbers(data, depth):
         raise HttpError(400, f"data is {shortened(data)}; {wanted}.")
     try:
         array = np.array(data)
     except (ValueError, OverflowError):
         raise HttpError(400, f"data is ragged; {wanted}.") from None
+    dtype = _DTYPES[datatype]
     kinds = _WHOLE if dtype.kind in _WHOLE else _WHOLE + "f"
     if array.dtype.kind not in kinds:
         raise HttpError(400, f"data is {shortened(data)}; {wanted}.")
-    if array.size != math.prod(shape) or array.shape not in (
-        tuple(shape),
-        (array.size,),
-    ):
-        raise HttpError(400, f"data has the shape {list(array.shape)}; {wanted}.")
-    if dtype.kind in _WHOLE:
+    if dtype.kind in _WHOLE and array.size:
         low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
         if array.min() < low or array.max() > high:
             raise HttpError(
@@ -205,8 +219,7 @@ def _from_json(data: Any, shape: list[int], datatype: str) -> Any:
                 f"data is {array.min()}..{array.max()}; {datatype} is {low}..{high}.",
             )
     with np.errstate(over="ignore"):
-        array = array.astype(dtype)
-    return array.reshape(shape)
+        return array.astype(dtype)
 
 
 def _are_numbers(data: list[Any], depth: int) -> bool:

@@ -235,7 +235,7 @@ def test_an_input_that_does_not_fit_is_refused(
     [
         (b"", "not JSON"),
         (b"{", "not JSON"),
-        (b"[" * 100_000, "nested too deep"),
+        (b"[" * 9000, "nested too deep"),
         (b'{"id": NaN}', "NaN is not a JSON number"),
         (b'{"id": 1' + b"0" * 5000 + b"}", "too many digits"),
         (b'"\xff"', "UTF-8"),
