@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import shlex
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 from uuid import UUID, uuid4
 
 import psutil
@@ -26,11 +28,13 @@ if TYPE_CHECKING:
 
 # Less than a guard's grace period, so that flows can end and report it to the worker.
 GRACE_SECONDS = 7.0
+ENDING_SECONDS = 20.0  # a container is killed after 30
 DEFAULTS = {
     "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
     "PREFECT_WORKER_QUERY_SECONDS": "2",
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "INFO",
 }
+log = logging.getLogger("headrace")
 
 
 def work(
@@ -174,7 +178,11 @@ async def _refuse(
 
 
 def _handle_signals(worker: ProcessWorker) -> asyncio.Event:
-    """Shut down on a signal: accept no more flows, and end the running ones."""
+    """Shut down on a signal: accept no more flows, and end the running ones.
+
+    A server that does not answer would keep the worker from its end, so it has a
+    limited time, and a second signal ends it at once.
+    """
     is_ending = asyncio.Event()
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     poll = worker.get_and_submit_flow_runs
@@ -193,8 +201,12 @@ def _handle_signals(worker: ProcessWorker) -> asyncio.Event:
 
     def shut_down() -> None:
         if is_ending.is_set():
-            return
+            _end_now("a second signal came")
         is_ending.set()
+        why = f"it did not end within {ENDING_SECONDS:g} s"
+        limit = threading.Timer(ENDING_SECONDS, _end_now, [why])
+        limit.daemon = True
+        limit.start()
         tasks.add(loop.create_task(end()))
 
     worker.get_and_submit_flow_runs = poll_unless_ending  # type: ignore[method-assign]
@@ -211,6 +223,15 @@ def _end_flows() -> None:
             if not _is_suspended(flow):
                 flow.terminate()
     psutil.wait_procs(flows, timeout=GRACE_SECONDS)
+
+
+def _end_now(why: str) -> NoReturn:
+    """End this process and its flows, whatever they wait for."""
+    log.error("The worker ends without reporting to the Prefect server: %s.", why)
+    for flow in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            flow.kill()
+    os._exit(DependencyError.exit_code)
 
 
 def _is_suspended(flow: psutil.Process) -> bool:

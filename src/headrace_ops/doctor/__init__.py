@@ -41,20 +41,23 @@ def examine(settings: Settings) -> list[Check]:
     A remote store is checked by writing one small object, which is deleted again. A
     check that takes longer than its limit counts as unreachable.
     """
-    results: dict[str, list[Check]] = {name: [] for name in CHECKS}
+    results: dict[str, list[Check]] = {}
 
     def run_check(name: str) -> None:
+        rows = list[Check]()
         try:
-            rows = CHECKS[name](settings)
-            results[name].extend([rows] if isinstance(rows, Check) else rows)
+            found = CHECKS[name](settings)
+            for row in [found] if isinstance(found, Check) else found:
+                rows.append(row)
         except DependencyError as error:
-            results[name].append(unreachable(name, error.message, error.action))
+            rows.append(unreachable(name, error.message, error.action))
         except HeadraceError as error:
-            results[name].append(wrong(name, error.message, error.action))
+            rows.append(wrong(name, error.message, error.action))
         except Exception as error:  # a failed check hides no other
             fix = "Read the message; the other lines may explain it."
             state = unreachable if isinstance(error, httpx.HTTPError) else wrong
-            results[name].append(state(name, f"{type(error).__name__}: {error}", fix))
+            rows.append(state(name, f"{type(error).__name__}: {error}", fix))
+        results.setdefault(name, rows)  # after its limit it is too late
 
     # Daemons: a check that hangs must not keep the command from ending.
     threads = {n: Thread(target=run_check, args=(n,), daemon=True) for n in CHECKS}
@@ -64,8 +67,7 @@ def examine(settings: Settings) -> list[Check]:
     for name, thread in threads.items():
         limit = LOADING_SECONDS if name in ("models", "extensions") else LIMIT_SECONDS
         thread.join(max(0.0, started + limit - time.monotonic()))
-        if thread.is_alive():
-            fix = "Check that it runs and can be reached from this machine."
-            late = unreachable(name, f"no answer within {limit:g} s", fix)
-            results[name] = [*results[name], late]  # no longer the thread's own list
+        fix = "Check that it runs and can be reached from this machine."
+        late = unreachable(name, f"no answer within {limit:g} s", fix)
+        results.setdefault(name, [late])
     return [check for name in CHECKS for check in results[name]]

@@ -338,6 +338,27 @@ def test_what_hangs_counts_as_unreachable(
     assert (check.state, check.seen) == ("unreachable", "no answer within 0.5 s")
 
 
+def test_an_answer_that_comes_too_late_is_not_listed(
+    empty: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may come while the limit of a slower check runs."""
+    has_answered = threading.Event()
+
+    def late(_: Settings) -> Check:
+        time.sleep(1)
+        has_answered.set()
+        return Check(name="store", state="ok", seen="late")
+
+    def slow(_: Settings) -> Check:
+        assert has_answered.wait(30)
+        time.sleep(0.2)
+        return Check(name="models", state="ok", seen="")
+
+    monkeypatch.setattr(doctor, "LIMIT_SECONDS", 0.2)
+    monkeypatch.setattr(doctor, "CHECKS", {"store": late, "models": slow})
+    assert [check.state for check in examine(empty)] == ["unreachable", "ok"]
+
+
 def test_a_server_that_lets_everyone_in_is_wrong_where_others_reach_it() -> None:
     (check,) = check_door(PREFECT, "http://trainer.lab:4200", 200)
     assert (check.state, check.fix) == ("wrong", PREFECT.to_lock)

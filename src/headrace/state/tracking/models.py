@@ -85,7 +85,8 @@ class Tracking(Runs):
                 step=step,
                 **_flavour(model, data),
             )
-        file = Path(mlflow.artifacts.download_artifacts(info.model_uri)) / MODEL_FILE
+            logged = Path(mlflow.artifacts.download_artifacts(info.model_uri))
+        file = logged / MODEL_FILE
         return {
             "model_uri": str(info.model_uri),
             "model_digest": file_digest(file),

@@ -1,0 +1,57 @@
+"""How a worker ends."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+# A worker that never gets away from a server, with a flow that heeds no signal.
+WORKER = """
+import asyncio, subprocess, sys
+from headrace_ops import worker
+
+worker.GRACE_SECONDS, worker.ENDING_SECONDS = 0.1, float(sys.argv[1])
+ignoring = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
+flow = [sys.executable, "-c", ignoring + "print('flow', flush=True); time.sleep(300)"]
+worker._is_suspended = lambda flow: False  # would ask Prefect
+
+class Waiting:
+    async def get_and_submit_flow_runs(self):
+        return []
+
+async def work():
+    subprocess.Popen(flow)
+    worker._handle_signals(Waiting())
+    while True:
+        try:
+            await asyncio.sleep(300)
+        except asyncio.CancelledError:
+            pass
+
+asyncio.run(work())
+"""
+
+
+@pytest.mark.parametrize(("seconds", "signals"), [(0.5, 1), (300, 2)])
+def test_a_worker_whose_server_does_not_answer_ends(
+    seconds: float, signals: int
+) -> None:
+    command = [sys.executable, "-c", WORKER, str(seconds)]
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **streams) as process:  # type: ignore[call-overload]
+        try:
+            assert process.stdout.readline() == "flow\n"
+            (flow,) = psutil.Process(process.pid).children()
+            for _ in range(signals):
+                process.send_signal(signal.SIGTERM)
+                time.sleep(0.2)  # two at once would count as one
+            assert process.wait(60) == 3
+            assert "without reporting" in process.stderr.read()
+            flow.wait(30)
+        finally:
+            process.kill()
