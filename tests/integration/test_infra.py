@@ -9,7 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.faults.proxy import Request
+from tests.faults.storage import BUCKET, Storage
+from tests.integration.conftest import inherited
 
+from headrace.settings import Settings
+from headrace.state.tracking import Tracking, artifacts
+from headrace_ops import guard, live
 from headrace_ops.postgres import start
 
 pytestmark = pytest.mark.integration
@@ -114,3 +120,37 @@ def test_the_buckets_are_made_once() -> None:
         assert {"headrace", "mlflow"} <= names
     finally:
         server.stop()
+
+
+def test_artifacts_come_through_mlflow_from_a_store_that_only_it_reaches(
+    storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MLflow offers its clients URLs of the store, signed with its own key."""
+    port, log = live.free_port(), tmp_path / "server.log"
+    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
+    command += ["--backend-store-uri", f"sqlite:///{tmp_path}/mlflow.db"]
+    command += ["--artifacts-destination", f"s3://{BUCKET}/artifacts"]
+    variables = {**inherited(), **storage.environment, "MLFLOW_DISABLE_TELEMETRY": "1"}
+    server = guard.start([*command, "--port", str(port)], variables, str(log))
+    url = f"http://127.0.0.1:{port}"
+
+    def refuse_signed_urls(request: Request) -> str:
+        return "refuse" if "Signature=" in request.path else ""
+
+    storage.proxy.plan = refuse_signed_urls
+    try:
+        live.wait_until(lambda: live.answers(f"{url}/health"), server, "MLflow", log)
+        for name in (*storage.environment, "MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
+        tracking = Tracking(Settings(project=tmp_path, home=tmp_path))
+        run = tracking.client.create_run("0")
+        place = run.info.artifact_uri
+        assert place.startswith("mlflow-artifacts:")
+        file = tmp_path / "model.keras"
+        file.write_bytes(os.urandom(2**20))
+        artifacts.put(url, place, file.name, file)
+        copy = artifacts.fetch(url, place, file.name, str(tmp_path / "copy"))
+        assert copy.read_bytes() == file.read_bytes()
+    finally:
+        guard.stop(server)
