@@ -197,6 +197,8 @@ def mlflow_page(settings: Settings, place: str) -> str:
 
 def mlflow_url(settings: Settings) -> str:
     """Where MLflow's pages are, now or after ``headrace up``; without a password."""
+    if settings.mlflow_ui_url:
+        return settings.mlflow_ui_url.rstrip("/")
     tracking = urlsplit(variable("MLFLOW_TRACKING_URI"))
     if tracking.scheme in {"http", "https"}:
         host = tracking.netloc.rpartition("@")[2]

@@ -143,6 +143,12 @@ class Settings(BaseModel):
         "a saved notification block of Prefect, such as slack-webhook/team, for "
         "failures, refusals, rollbacks, drift and tampering",
     )
+    mlflow_ui_url: str = option(
+        "",
+        "where browsers reach MLflow's pages, for links; by default where this machine "
+        "reaches MLflow. Prefect's own PREFECT_UI_URL is that of its pages",
+        pattern=r"^(https?://[^@\s]+)?$",
+    )
     watch_seconds: float = option(
         45,
         "seconds between two checks of the champions by `headrace up` and the workers; "

@@ -155,7 +155,8 @@ class Server:
         self._temporary: TemporaryServer | None = None
         self.api_url = live.lasting_api_url(settings)
         if self.api_url:
-            self.ui_url = hide_credentials(self.api_url.removesuffix("/api"))
+            page = variable("PREFECT_UI_URL") or self.api_url.removesuffix("/api")
+            self.ui_url = hide_credentials(page.rstrip("/"))
         else:
             self._temporary = TemporaryServer(settings)
             self.api_url = self._temporary.api_url

@@ -13,7 +13,7 @@ from headrace.settings import Settings
 from headrace.spec import load_spec
 from headrace_cli.summary import show_summary
 from headrace_flows.run import Run
-from headrace_flows.summary import failed
+from headrace_flows.summary import failed, mlflow_page
 
 
 def _summary(**fields: Any) -> dict[str, Any]:
@@ -102,3 +102,17 @@ def test_the_time_that_no_stage_took_has_a_line(
     lines = _printed(tmp_path, capsys, stages=[stage], seconds=70.0)
     (other,) = [line for line in lines if "start, servers and records" in line]
     assert "32.5 s" in other
+
+
+def test_links_are_those_of_a_browser_where_it_reaches_mlflow_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow:5000")
+    settings = Settings(project=tmp_path, home=tmp_path / "home")
+    assert mlflow_page(settings, "x").startswith("http://mlflow:5000/#/x?")
+    monkeypatch.setenv("HEADRACE_MLFLOW_UI_URL", "https://ml.example.org/mlflow/")
+    settings = Settings(project=tmp_path, home=tmp_path / "home")
+    assert mlflow_page(settings, "x").startswith("https://ml.example.org/mlflow/#/x?")
+    monkeypatch.setenv("HEADRACE_MLFLOW_UI_URL", "ml.example.org")
+    with pytest.raises(UsageError, match=r"HEADRACE_MLFLOW_UI_URL is 'ml.example.org'"):
+        Settings(project=tmp_path)

@@ -23,6 +23,7 @@ SECRETS = {
     "MLFLOW_FLASK_SERVER_SECRET_KEY": "canary",
     "GITHUB_TOKEN": "canary",
     "MY_PASSWORD": "canary",
+    "PREFECT_UI_API_URL": "http://canary",
 }
 NEEDED = {
     "PATH": "/bin",
@@ -31,6 +32,7 @@ NEEDED = {
     "MLFLOW_TRACKING_PASSWORD": "needed",
     "HEADRACE_DATABASE_URL": "postgresql://db/headrace",
     "AWS_SECRET_ACCESS_KEY": "needed",
+    "PREFECT_UI_URL": "https://prefect.example.org",
     "CUDA_VISIBLE_DEVICES": "0",
 }
 

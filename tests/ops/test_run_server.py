@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -52,3 +55,19 @@ def test_another_database_may_have_some(
 def test_a_database_that_cannot_be_read_may_have_some(home: Path) -> None:
     (home / "prefect.db").write_bytes(b"no database" * 100)
     assert may_have_automations()
+
+
+def test_links_to_a_server_begin_where_prefect_says_that_browsers_reach_it(
+    tmp_path: Path,
+) -> None:
+    code = "from headrace.settings import Settings\n"
+    code += "from headrace_ops.run_server import Server\n"
+    code += "print(Server(Settings()).ui_url)"
+    variables = {
+        "HEADRACE_HOME": str(tmp_path),
+        "PREFECT_API_URL": "http://prefect:4200/api",
+        "PREFECT_UI_URL": "https://ml.example.org/prefect/",
+    }
+    command = [sys.executable, "-c", code]
+    shown = subprocess.check_output(command, env={**os.environ, **variables}, text=True)
+    assert shown == "https://ml.example.org/prefect\n"

@@ -23,7 +23,8 @@ PRODUCT = yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))
 SERVICES: dict[str, dict[str, Any]] = PRODUCT["services"]
 PRESET = {"MLFLOW_PORT", "PREFECT_PORT", "SERVE_MODELS", "SERVE_PORT"}
 PRESET |= {"SERVE_TOKEN_FILE", "SERVE_CERT_FILE", "SERVE_KEY_FILE"}
-OPTIONAL = {"HEADRACE_NOTIFY", "SERVE_HOSTS", *PRESET}
+PUBLIC = {"PREFECT_PUBLIC_URL", "MLFLOW_PUBLIC_URL"}
+OPTIONAL = {"HEADRACE_NOTIFY", "SERVE_HOSTS", *PUBLIC, *PRESET}
 ONE_SHOT = {"buckets", "users", "cli"}
 SECRET = re.compile(r"PASSWORD|SECRET|AUTH_STRING")
 # What neither Headrace, Prefect nor MLflow reads, and who does.
@@ -180,6 +181,23 @@ def test_compose_refuses_to_start_without_a_secret(name: str, tmp_path: Path) ->
     assert name in done.stderr
 
 
+def test_a_flow_in_a_container_of_its_own_is_not_asked_for_a_workers_page() -> None:
+    """Docker would call it unhealthy; the workers of compose have a check."""
+    stages = re.split(r"^FROM ", DOCKERFILE, flags=re.MULTILINE)
+    workers = [s for s in stages if s.split("\n")[0].endswith(("worker", "cpu", "gpu"))]
+    assert len(workers) == 3
+    assert not any(re.search("^HEALTHCHECK", text, re.MULTILINE) for text in workers)
+    for name in ("worker-cpu", "worker-gpu"):
+        assert ":8080/health" in SERVICES[name]["healthcheck"]["test"][-1]
+
+
+def test_links_are_those_that_a_browser_can_open() -> None:
+    for name in ("worker-cpu", "worker-gpu", "cli"):
+        variables = SERVICES[name]["environment"]
+        for url, port in (("PREFECT_UI_URL", 4200), ("HEADRACE_MLFLOW_UI_URL", 5000)):
+            assert f"127.0.0.1:${{{url.split('_')[-3]}_PORT:-{port}}}" in variables[url]
+
+
 @pytest.mark.parametrize("name", SERVICES)
 def test_a_service_says_how_it_lives(name: str) -> None:
     service = SERVICES[name]
@@ -190,11 +208,6 @@ def test_a_service_says_how_it_lives(name: str) -> None:
     }.get(name, "unless-stopped")
     if name in ONE_SHOT:
         assert service["healthcheck"] == {"disable": True}
-    elif "build" in service and name != "serve":
-        target = re.split(r"^FROM ", DOCKERFILE, flags=re.MULTILINE)
-        own = [t for t in target if t.split("\n")[0].endswith(("worker", "AS mlflow"))]
-        assert len(own) == 2
-        assert all("\nHEALTHCHECK " in text for text in own)
     else:
         assert service["healthcheck"]["test"][0] == "CMD"
     for port in service.get("ports", []):
