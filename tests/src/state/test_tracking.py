@@ -6,8 +6,13 @@ import logging
 import os
 import signal
 import sqlite3
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,8 +25,10 @@ from headrace.errors import (
     NotFoundError,
     UsageError,
 )
+from headrace.records import DataDescription
 from headrace.settings import Settings
 from headrace.spec.files import flatten
+from headrace.state.logins import Login
 from headrace.state.processes import this_process
 from headrace.state.tracking import Tracking
 from headrace.state.tracking.connection import tracking_errors
@@ -163,6 +170,54 @@ def test_a_server_that_does_not_answer_is_told_soon(
     assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "2"
 
 
+@contextmanager
+def mlflow_server(seen: list[str]) -> Iterator[int]:
+    """A server of MLflow without experiments: its port. It notes who asks."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            seen.append(self.headers.get("Authorization", ""))
+            self.send_response(200)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        do_GET = do_POST
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_port
+        server.shutdown()
+
+
+def test_each_server_gets_its_own_login_and_the_environment_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("USERNAME", "PASSWORD", "TOKEN"):
+        monkeypatch.delenv(f"MLFLOW_TRACKING_{name}", raising=False)
+    first, second, third = list[str](), list[str](), list[str]()
+    with (
+        mlflow_server(first) as one,
+        mlflow_server(second) as two,
+        mlflow_server(third) as three,
+    ):
+        places = f"ada:p%401@127.0.0.1:{one}", f"bob:2@127.0.0.1:{two}"
+        clients = []
+        for place in (*places, f"127.0.0.1:{three}"):
+            monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://{place}")
+            clients.append(Tracking(Settings(project=tmp_path)).client)
+        for client in (*clients, clients[0]):
+            client.search_experiments()
+    assert set(first) == {Login("ada", "p@1").header}
+    assert set(second) == {Login("bob", "2").header}
+    assert set(third) == {""}
+    assert "MLFLOW_TRACKING_PASSWORD" not in os.environ
+
+
 def test_a_uri_that_is_none_is_a_mistake(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -233,6 +288,25 @@ def test_a_model_file_that_was_changed_is_refused(trained: Trained) -> None:
     with tracking.model_file(uri, digest) as file:
         kept = file
     assert not kept.exists()
+
+
+def test_a_logged_model_that_cannot_be_read_back_is_a_failure_of_mlflow(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import keras
+    import mlflow.keras
+
+    def lose(*_: Any, **__: Any) -> str:
+        raise MlflowException("the connection was lost")
+
+    logged = SimpleNamespace(model_uri="models:/m-1")
+    monkeypatch.setattr(mlflow.keras, "log_model", lambda *_, **__: logged)
+    monkeypatch.setattr(mlflow.artifacts, "download_artifacts", lose)
+    model = keras.Sequential([keras.Input((2, 2, 1)), keras.layers.Flatten()])
+    classes = {"classes": ["a", "b", "c", "d"]}
+    data = DataDescription(medium="image", shape=(2, 2, 1), target=classes)
+    with pytest.raises(DependencyError, match="failed: the connection was lost"):
+        Tracking(settings).log_model(model, data, "x", {}, 0)
 
 
 def test_a_model_that_is_gone_is_told(trained: Trained) -> None:

@@ -6,6 +6,7 @@ The absolute URIs of artifacts in MLflow's database are rewritten when a home is
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import logging
 import os
@@ -26,7 +27,7 @@ from headrace.interrupts import deferred
 from headrace.settings import Settings, variable
 from headrace.state.disk import full_disk
 from headrace.state.ledger.engines import is_out_of_room, is_read_only
-from headrace.state.logins import login_of
+from headrace.state.logins import Login, login_of
 from headrace.state.remote import CONNECT_SECONDS, READ_SECONDS
 from headrace.state.templates import new_database
 from headrace.state.tracking.retries import retry_connections
@@ -177,23 +178,44 @@ def _without_fsync() -> Iterator[None]:
 
 
 def _log_in(uri: str, settings: Settings) -> str:
-    """The URI of a server without its login, which MLflow reads from the environment.
+    """The URI of a server without its login, which is noted for its requests.
 
     MLflow's errors quote the URI, and errors are logged. Without a login in the URI or
-    the environment, that of the home is used for the home's own server.
+    the environment, that of the home is used for the home's own server. None is put
+    into the environment, which other servers' clients and children would read.
     """
     parts = urlsplit(uri)
     if parts.scheme not in {"http", "https"}:
         return uri
+    login = None
     if parts.username is not None:
-        os.environ.setdefault("MLFLOW_TRACKING_USERNAME", unquote(parts.username))
-        os.environ.setdefault("MLFLOW_TRACKING_PASSWORD", unquote(parts.password or ""))
-        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-    if not any(map(variable, ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_TOKEN"))):
-        if login := login_of(settings.home, uri):
-            os.environ["MLFLOW_TRACKING_USERNAME"] = login.user
-            os.environ["MLFLOW_TRACKING_PASSWORD"] = login.password
-    return uri
+        login = Login(unquote(parts.username), unquote(parts.password or ""))
+        parts = parts._replace(netloc=parts.netloc.rpartition("@")[2])
+    elif not any(map(variable, ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_TOKEN"))):
+        login = login_of(settings.home, uri)
+    if login is not None:
+        _send_own_logins()
+        _logins[parts[:2]] = login
+    return urlunsplit(parts)
+
+
+_logins: dict[tuple[str, ...], Login] = {}  # by scheme, host and port of a server
+
+
+@functools.cache
+def _send_own_logins() -> None:
+    """Patch MLflow to send a server its own login; it knows one for all servers."""
+    from mlflow.utils import credentials
+
+    make = credentials.MlflowHostCreds
+
+    def with_own_login(host: str, **others: Any) -> Any:
+        if login := _logins.get(urlsplit(host)[:2]):
+            own = {"username": login.user, "password": login.password, "token": None}
+            others |= own
+        return make(host, **others)
+
+    setattr(credentials, "MlflowHostCreds", with_own_login)  # noqa: B010
 
 
 def _limit_s3(settings: Settings) -> None:
