@@ -9,7 +9,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -31,6 +31,7 @@ from headrace.spec.files import flatten
 from headrace.state.logins import Login
 from headrace.state.processes import this_process
 from headrace.state.tracking import Tracking
+from headrace.state.tracking.artifacts import portable
 from headrace.state.tracking.connection import tracking_errors
 
 Trained = Any
@@ -43,6 +44,38 @@ def test_a_second_home_does_not_follow_the_first(
     other = Settings(project=settings.project, home=tmp_path / "other")
     assert other.tracking_uri == f"sqlite:///{tmp_path}/other/mlflow.db"
     assert "MLFLOW_TRACKING_URI" not in os.environ
+
+
+def artifact_roots(database: Path) -> set[str]:
+    """The folders of all experiments with artifacts of their own."""
+    with closing(sqlite3.connect(database)) as connection:
+        rows = connection.execute("SELECT artifact_location FROM experiments")
+        return {str(place).rpartition("/")[0] for (place,) in rows if "file:" in place}
+
+
+def test_artifacts_keep_the_name_of_their_home_until_it_has_moved(
+    settings: Settings, tmp_path: Path
+) -> None:
+    """Two processes that know one home by two names would change each other's URIs."""
+    home, link, moved = settings.home, tmp_path / "link", tmp_path / "moved"
+    Tracking(settings).experiment("blobs")
+    first = artifact_roots(home / "mlflow.db")
+    assert first == {settings.artifacts}
+    link.symlink_to(home)
+    alias = Settings(project=settings.project, home=link)
+    Tracking(alias)
+    assert artifact_roots(home / "mlflow.db") == first
+    Tracking(alias).experiment("others")  # by the other name
+    Tracking(settings)
+    assert artifact_roots(home / "mlflow.db") == first | {alias.artifacts}
+    for place in (*first, alias.artifacts):
+        for root in (settings.artifacts, alias.artifacts):
+            assert portable(f"{place}/a/b%20c", root) == "{artifacts}/a/b%20c"
+    home.rename(moved)
+    link.unlink()
+    now = Settings(project=settings.project, home=moved)
+    Tracking(now)
+    assert artifact_roots(moved / "mlflow.db") == {now.artifacts}
 
 
 def test_an_address_that_was_given_stays(

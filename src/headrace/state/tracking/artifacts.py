@@ -143,8 +143,15 @@ def portable(place: str, artifacts: str) -> str:
         place: URI of a folder.
         artifacts: URI of the folder of all artifacts, from the settings.
     """
-    below = place.startswith(f"{artifacts}/")
-    return HOME + place[len(artifacts) :] if below else place
+    own, root = local_path(place), local_path(artifacts)
+    if own is None or root is None:
+        below = place.startswith(f"{artifacts}/")
+        return HOME + place[len(artifacts) :] if below else place
+    for parent in own.parents:  # perhaps by another name of the home
+        with contextlib.suppress(OSError):
+            if parent == root or parent.samefile(root):
+                return HOME + place.removeprefix(parent.as_uri())
+    return place
 
 
 def model_places(version: Version, artifacts: str) -> list[str]:

@@ -245,7 +245,9 @@ def _limit_s3(settings: Settings) -> None:
 def follow_home(settings: Settings) -> None:
     """Create the home's own SQLite database; rewrite artifact URIs in an own one.
 
-    The URIs are absolute, and the home may have been moved.
+    The URIs are absolute, and the home may have been moved. Those by another name of
+    this very home, such as a link, stay: the process that uses that name would change
+    them back.
     """
     uri, artifacts = settings.tracking_uri, settings.artifacts
     if uri == f"sqlite:///{(own := settings.home.absolute() / 'mlflow.db')}":
@@ -262,8 +264,17 @@ def follow_home(settings: Settings) -> None:
         places = connection.execute(query)
         roots = {str(place).removesuffix(f"/{name}") for name, place in places}
         for root in roots - {artifacts}:
-            if root.startswith("file:") and root.endswith("/mlartifacts"):
+            is_moved = root.startswith("file:") and root.endswith("/mlartifacts")
+            if is_moved and not _are_one_folder(root, artifacts):
                 relocate(connection, root, artifacts)
+
+
+def _are_one_folder(*uris: str) -> bool:
+    """Whether two ``file:`` URIs name the same folder, which is there."""
+    try:
+        return os.path.samefile(*(unquote(urlsplit(uri).path) for uri in uris))
+    except OSError:
+        return False
 
 
 def relocate(connection: sa.Connection, old: str, new: str) -> None:
