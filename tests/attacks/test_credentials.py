@@ -58,6 +58,7 @@ WITH_CREDENTIAL = {
     "sas": f"https://a.blob.core.windows.net/c/x?sv=2024&sig={CANARY}",
     "api key": f"https://127.0.0.1:9/x?api_key={CANARY}",
     "api-key": f"https://127.0.0.1:9/x?X-Api-Key={CANARY}",
+    "code": f"https://127.0.0.1:9/api/export?code={CANARY}",
     "key": f"https://127.0.0.1:9/x?key={CANARY}",
     "password": f"https://127.0.0.1:9/x?user=a&password={CANARY}",
     "private token": f"https://gitlab/x?private_token={CANARY}",

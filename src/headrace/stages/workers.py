@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import logging
 import multiprocessing
 import os
 import signal
@@ -17,6 +18,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from multiprocessing import connection
 from typing import Any, Literal, TypeVar
 
@@ -29,6 +31,9 @@ from headrace.state.store import Store
 HERE_SECONDS = 1.0
 # Forked ones are there at once, but what they get is written to files.
 HERE_SECONDS_WITH_FORKS = 0.1
+LOOK_SECONDS = 5.0  # between two looks whether a cluster has workers
+WITHOUT_WORKERS_SECONDS = 120.0
+log = logging.getLogger("headrace")
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -181,9 +186,8 @@ def _with_last(tasks: Iterable[T]) -> Iterator[tuple[T, bool]]:
         ahead = following
 
 
-@contextlib.contextmanager
-def _cluster(settings: Settings) -> Iterator[tuple[Executor, int]]:
-    """The workers of a Dask cluster, and how many tasks they do at once."""
+def _client(settings: Settings) -> Any:
+    """A client of the Dask cluster."""
     address = settings.dask_address
     if not Store(settings.store).is_local:
         raise UsageError(
@@ -192,14 +196,14 @@ def _cluster(settings: Settings) -> Iterator[tuple[Executor, int]]:
             "Unset it, or set HEADRACE_STORE to a folder that all workers share.",
         )
     try:
-        from distributed import Client, KilledWorker
+        from distributed import Client
     except ImportError as error:
         raise UsageError(
             f"HEADRACE_DASK_ADDRESS is {address}, but Dask is not installed: {error}.",
             "Install headrace[dask], or unset it.",
         ) from None
     try:
-        client = Client(address)
+        return Client(address)
     except ValueError as error:
         raise UsageError(
             f"HEADRACE_DASK_ADDRESS is {address!r}, which is no address: {error}.",
@@ -210,13 +214,25 @@ def _cluster(settings: Settings) -> Iterator[tuple[Executor, int]]:
             f"The Dask scheduler {address} does not answer: {error}.",
             "Start it, or unset HEADRACE_DASK_ADDRESS, and run the same command again.",
         ) from None
-    with client:
+
+
+@contextlib.contextmanager
+def _cluster(settings: Settings) -> Iterator[tuple[Executor, int]]:
+    """The workers of a Dask cluster, and how many tasks they do at once."""
+    address = settings.dask_address
+    with _client(settings) as client, contextlib.ExitStack() as block:
+        from distributed import KilledWorker
+
         threads = sum(client.ncores().values())
         if not threads:
             raise DependencyError(
                 f"The Dask scheduler {address} has no workers.",
                 "Start some, and run the same command again.",
             )
+        ended = threading.Event()
+        block.callback(ended.set)
+        watch = partial(_watch_workers, client, address, ended)
+        threading.Thread(target=watch, daemon=True).start()
         try:
             # The work writes files: an equal task is still another one.
             yield client.get_executor(pure=False), threads
@@ -226,6 +242,26 @@ def _cluster(settings: Settings) -> Iterator[tuple[Executor, int]]:
                 "middle of their work, perhaps for want of memory.",
                 "Look at their logs, and run the same command again.",
             ) from None
+
+
+def _watch_workers(client: Any, address: str, ended: threading.Event) -> None:
+    """Say when a cluster has lost all workers, and give its tasks up if none returns.
+
+    Dask would wait for a worker without end.
+    """
+    seen = time.monotonic()
+    is_told = False
+    while not ended.wait(LOOK_SECONDS):
+        now = time.monotonic()
+        if client.ncores():
+            seen, is_told = now, False
+        elif not is_told:
+            message = "the Dask scheduler %s has no workers; waiting %g s for one"
+            log.warning(message, address, WITHOUT_WORKERS_SECONDS)
+            is_told = True
+        if now - seen >= WITHOUT_WORKERS_SECONDS:
+            client.close()  # cancels its tasks
+            return
 
 
 @contextlib.contextmanager

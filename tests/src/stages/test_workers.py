@@ -338,6 +338,21 @@ def test_a_dask_cluster_without_workers_can_be_tried_again(tmp_path: Path) -> No
             _on_dask(tmp_path, cluster.scheduler_address)
 
 
+def test_a_dask_cluster_that_loses_its_workers_is_not_waited_for_without_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    distributed = pytest.importorskip("distributed")
+    monkeypatch.setattr(workers, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(workers, "WITHOUT_WORKERS_SECONDS", 1.0)
+    kinds = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": None}
+    with distributed.LocalCluster(**kinds, processes=False) as cluster:
+        settings = Settings(project=tmp_path, dask_address=cluster.scheduler_address)
+        with pytest.raises(DependencyError, match=r"ended in the middle"):
+            for _ in spread(math.sqrt, map(float, range(100)), settings):
+                cluster.scale(0)
+    assert "has no workers; waiting 1 s" in caplog.text
+
+
 def test_a_dask_cluster_does_the_work(tmp_path: Path) -> None:
     distributed = pytest.importorskip("distributed")
     patience = {"distributed.scheduler.allowed-failures": 0}
