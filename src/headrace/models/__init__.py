@@ -15,9 +15,12 @@ and the task checks it. Each task takes one kind.
 from __future__ import annotations
 
 import functools
+import hashlib
 import importlib
 import importlib.util
 import inspect
+import sys
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from headrace.tasks.forms import Lazy, Targets
 
 Builder = Callable[..., tuple[Any, Any]]
+_IMPORTING = threading.RLock()
 _BODIES = {"vector": "(batch, features)", "sequence": "(batch, steps, features)"}
 
 
@@ -128,15 +132,27 @@ def find_function(field: str, name: str, folder: Path | None) -> Callable[..., A
 
 
 def _import(name: str, folder: Path | None) -> Any:
+    """A module, which is executed once for each content of a folder's file."""
     path = folder / f"{name}.py" if folder else None
     if path is None or not path.is_file():
         return importlib.import_module(name)
-    spec = importlib.util.spec_from_file_location(f"headrace_pipeline_{name}", path)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{path} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    path = path.resolve()
+    content = hashlib.sha256(f"{path}\n".encode() + path.read_bytes()).hexdigest()
+    full_name = f"headrace_pipeline_{name}_{content[:16]}"
+    with _IMPORTING:  # or another thread gets a module that is half executed
+        if full_name in sys.modules:
+            return sys.modules[full_name]
+        spec = importlib.util.spec_from_file_location(full_name, path)
+        if spec is None or spec.loader is None:
+            raise ImportError(f"{path} is not a Python file")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[full_name] = module  # where a dataclass looks up its own module
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[full_name]
+            raise
+        return module
 
 
 def arguments_of(name: str) -> set[str]:

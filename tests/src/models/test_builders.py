@@ -16,6 +16,7 @@ from headrace.models import (
     builder_names,
     check_arguments,
     find_builder,
+    find_function,
 )
 from headrace.records import DataDescription
 from headrace.spec import PipelineSpec
@@ -171,6 +172,64 @@ def test_a_builder_whose_file_fails_is_told(folder: Path) -> None:
     (folder / "model.py").write_text("1 / 0\n")
     with pytest.raises(SpecError, match="cannot be imported: division by zero"):
         find_builder("model:build", folder)
+
+
+DATACLASS = """
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+executed = []
+executed.append(1)
+
+@dataclass
+class Sizes:
+    units: int = 4
+
+def build(data):
+    return Sizes()
+
+def loss(targets, outputs):
+    return len(executed)
+"""
+
+
+def test_a_file_of_ones_own_may_have_dataclasses_with_annotations_as_text(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "model.py").write_text(DATACLASS)
+    assert find_builder("model:build", tmp_path)(None).units == 4
+
+
+def test_a_file_of_ones_own_is_executed_once_for_all_its_functions(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "model.py").write_text(DATACLASS)
+    build = find_builder("model:build", tmp_path)
+    loss = find_function("training.loss", "model:loss", tmp_path)
+    assert build.__globals__ is loss.__globals__
+
+
+def test_a_changed_file_and_one_of_another_folder_are_modules_of_their_own(
+    tmp_path: Path,
+) -> None:
+    found = []
+    for name, units in (("a", 4), ("b", 5), ("b", 66)):
+        folder = tmp_path / name
+        folder.mkdir(exist_ok=True)
+        text = DATACLASS.replace("= 4", f"= {units}")
+        (folder / "model.py").write_text(text)
+        found.append(find_builder("model:build", folder))
+    assert [build(None).units for build in found] == [4, 5, 66]
+
+
+def test_a_file_that_failed_is_executed_again(tmp_path: Path) -> None:
+    text = f"import pathlib\npathlib.Path({str(tmp_path / 'there')!r}).read_text()\n"
+    (tmp_path / "model.py").write_text(text + DATACLASS.replace("from __future", "#"))
+    with pytest.raises(SpecError, match="cannot be imported"):
+        find_builder("model:build", tmp_path)
+    (tmp_path / "there").write_text("")
+    assert find_builder("model:build", tmp_path)(None).units == 4
 
 
 def test_an_argument_that_is_not_taken_is_answered_with_the_nearest() -> None:
