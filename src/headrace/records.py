@@ -216,6 +216,11 @@ class PrivacyRecord(Record):
         """Whether the seed is in no record."""
         return self.seed != FROM_RECIPE
 
+    @property
+    def allows_a_row(self) -> bool:
+        """Whether to publish one row, chosen at random, would satisfy it."""
+        return self.delta * self.rows >= 1
+
 
 class TrainingRecord(LoggedModel):
     """One training: one MLflow run and one logged model.

@@ -50,8 +50,8 @@ class PrivacySpec(Table):
     )
     delta: float | None = option(
         None,
-        "the probability with which the bound epsilon may not hold; by default 1 / "
-        "rows of train",
+        "the probability with which the bound epsilon may not hold, well below 1 / "
+        "rows of train; by default a hundredth of that",
         gt=0,
         lt=1,
         exclude_if=operator.not_,

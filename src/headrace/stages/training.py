@@ -210,15 +210,25 @@ def _private(fit: Fit) -> dict[str, str]:
 
 
 def _privacy_findings(fitted: Fitted) -> tuple[Finding, ...]:
-    """Whether the guarantee rests on the record being secret."""
-    if fitted.privacy is None or fitted.privacy.is_secret:
+    """Why the guarantee may be worth less than its epsilon says."""
+    if fitted.privacy is None:
         return ()
-    message = (
-        "samples and noise follow from training.seed, so that epsilon holds only for "
-        "those who do not know the recipe; set HEADRACE_PRIVACY_SEED to a secret"
-    )
-    log.warning("train: %s", message)
-    return (Finding(check="privacy", message=message),)
+    messages = []
+    if not fitted.privacy.is_secret:
+        messages.append(
+            "samples and noise follow from training.seed, so that epsilon holds only "
+            "for those who do not know the recipe; set HEADRACE_PRIVACY_SEED to a "
+            "secret"
+        )
+    if fitted.privacy.allows_a_row:
+        messages.append(
+            f"training.privacy.delta is {fitted.privacy.delta:.2g}, and train has "
+            f"{fitted.privacy.rows:,} rows: who publishes one of them whole keeps such "
+            "a promise; leave delta out, or set it well below 1 / rows"
+        )
+    for message in messages:
+        log.warning("train: %s", message)
+    return tuple(Finding(check="privacy", message=message) for message in messages)
 
 
 def secret_of(settings: Settings) -> str:

@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ import pytest
 from tests.anchoring import anchored_at
 
 from headrace.errors import IntegrityError, SpecError
-from headrace.records import TrainingRecord
+from headrace.records import PrivacyRecord, TrainingRecord
 from headrace.stages import training
 from headrace.stages.fitting import loop
 from headrace.stages.fitting.checkpoints import Checkpoints
@@ -235,3 +236,17 @@ def test_a_damaged_snapshot_starts_no_run(
     with pytest.raises(IntegrityError, match="not the file that was written"):
         train()
     assert len(runs_of(trained)) == 2
+
+
+@pytest.mark.parametrize(("delta", "warned"), [(1 / 400, True), (0.01 / 400, False)])
+def test_a_delta_that_lets_one_row_be_published_is_warned_of(
+    delta: float, warned: bool
+) -> None:
+    record = PrivacyRecord(
+        epsilon=8, delta=delta, noise=1, clip=1, rate=0.1, rows=400, steps=9, seed="ab"
+    )
+    fitted = SimpleNamespace(privacy=record)
+    findings = training._privacy_findings(fitted)  # type: ignore[arg-type]
+    assert [finding.check for finding in findings] == ["privacy"] * warned
+    if warned:
+        assert "delta is 0.0025, and train has 400 rows" in findings[0].message

@@ -24,6 +24,9 @@ from headrace.stages.fitting.privacy.sampling import (
 )
 
 _ROUGH = 1e-2
+# To publish one row, chosen at random, satisfies a delta of 1 / rows. With a hundredth
+# of it, that happens in one of a hundred trainings at most.
+DELTA_OF_ROWS = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +130,7 @@ def plan_privacy(
     if spec is None:
         return None
     check_installed()
-    rate, delta = batch_size / rows, spec.delta or 1 / rows
+    rate, delta = batch_size / rows, spec.delta or DELTA_OF_ROWS / rows
     steps = training.epochs * -(-rows // batch_size)
     noise = _noise(spec, rate, steps, delta)
     budget = spec.epsilon or epsilon_of(noise, rate, steps, delta, _ROUGH)
