@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from headrace import extensions
@@ -50,6 +50,8 @@ class Medium(Protocol):
         DEFAULT_BUILDER: the family in ``headrace.models`` of pipelines that name none.
         BEST_BUILDER: the family that was measured best, which `headrace new` names.
         UNITS: of an item's shape, in words.
+        AUGMENT: the fields of ``[training.augment]`` in the same form, where a medium
+            has a module `augmentation`; see `Augmentation`.
         FIELDS: the fields of ``[data]`` that only this medium has: the type of each, as
             Python writes it, and the arguments of pydantic's ``Field``. A literal,
             since it is read without an import.
@@ -196,6 +198,33 @@ class Ladder(Protocol):
         Raises:
             ValueError: there is no such family.
         """
+
+
+class Augmentation(Protocol):
+    """Varies items in training: a module ``augmentation`` in a medium's package.
+
+    The fields are the medium's constant ``AUGMENT``. The training itself knows
+    ``mixup``, which mixes rows and their targets, where a medium lists it.
+    """
+
+    def augment(self, items: Any, keys: Any, fields: Mapping[str, Any]) -> Any:
+        """Items of a batch, changed at random.
+
+        Args:
+            items: what the network takes, a tensor ``(batch, ...)``; float32 values
+                before the pre-processing, of a medium that is not `Medium.CACHED`.
+            keys: what the random numbers of each row follow from, int64 ``(batch,)``.
+            fields: those of ``[training.augment]`` that are set.
+
+        Returns:
+            items of the same shape and type.
+        """
+
+
+def augmentation(name: str) -> Augmentation:
+    """The augmentation of a medium that has ``AUGMENT``."""
+    package = extensions.modules("media")[name]
+    return cast(Augmentation, importlib.import_module(f"{package}.augmentation"))
 
 
 def ladder(name: str) -> Ladder | None:

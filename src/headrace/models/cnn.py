@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from headrace.media import preprocessing
+from headrace.media.image.resampling import resampled
 from headrace.records import DataDescription
 
 MEDIUM = "image"
@@ -126,16 +125,6 @@ def augment(images: Any, shift: float, zoom: float) -> Any:
     zeros = ops.zeros_like(ops.tile(images[:, 0, 0, :1], (1, 4)))
     noise = keras.layers.GaussianNoise(0.5**0.5, dtype="float32")(zeros)
     random = ops.erf(noise)  # uniform between -1 and 1
-    rows = _resampled(height, shift * height * random[:, :1], zoom * random[:, 1:2])
-    columns = _resampled(width, shift * width * random[:, 2:3], zoom * random[:, 3:])
+    rows = resampled(height, shift * height * random[:, :1], zoom * random[:, 1:2])
+    columns = resampled(width, shift * width * random[:, 2:3], zoom * random[:, 3:])
     return ops.einsum("bih,bhwc,bjw->bijc", rows, images, columns)
-
-
-def _resampled(size: int, offset: Any, stretch: Any) -> Any:
-    """Matrices ``(batch, size, size)``; row i weighs the pixels that are moved to i."""
-    from keras import ops
-
-    places = np.arange(size, dtype=np.float32)
-    middle = (size - 1) / 2
-    source = (stretch + 1) * (places - middle)[np.newaxis] + (offset + middle)
-    return ops.relu(1 - ops.abs(ops.expand_dims(source, 2) - places))

@@ -16,6 +16,7 @@ from headrace.errors import SpecError, did_you_mean
 from headrace.extensions import constant, modules, task_default
 from headrace.records import DEFAULT_TASK
 from headrace.spec import tables
+from headrace.spec.augment import find_misfit
 from headrace.spec.fields import option, share
 from headrace.spec.privacy import NOT_PRIVATE
 from headrace.spec.training import TrainingSpec
@@ -197,6 +198,9 @@ class PipelineSpec(tables.Table):
         for field in tables.media_fields().keys() - own.keys():
             if values[field] != type(self.data).model_fields[field].default:
                 raise ValueError(f"data.{field} means nothing to {self.medium}")
+        if augment := self.training.augment:
+            if problem := find_misfit(augment, self.medium, self.task):
+                raise ValueError(problem)
         return self
 
     @field_validator("gates")

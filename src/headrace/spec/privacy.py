@@ -89,6 +89,9 @@ def find_conflict(training: TrainingSpec) -> str:
         if training.precision == "mixed_bfloat16"
         else "",
         "canaries": "a planted text is no row" if training.canaries else "",
+        "augment": "private steps take each row as it is"
+        if training.augment is not None
+        else "",
         "ngrams": "they are counted without noise" if training.ngrams else "",
     }
     for field, why in conflicts.items():

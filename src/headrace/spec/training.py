@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from headrace import extensions
+from headrace.spec.augment import AugmentSpec
 from headrace.spec.fields import option, share
 from headrace.spec.privacy import PrivacySpec, find_conflict
 from headrace.spec.tables import Table, WithArguments
@@ -185,6 +186,12 @@ class TrainingSpec(Table):
         "differentially private training; by default none",
         exclude_if=lambda value: value is None,
     )
+    augment: AugmentSpec | None = option(
+        None,
+        "augmentation: how items are changed anew in each epoch; by default not at "
+        "all, beyond what the family does by itself",
+        exclude_if=lambda value: value is None,  # older keys stay the same
+    )
     precision: Literal["auto", "float32", "mixed_bfloat16"] = option(
         "auto",
         "of the products in a training step: float32; mixed_bfloat16, in which layers "
@@ -254,6 +261,11 @@ class TrainingSpec(Table):
                 continue
             values = {**values, "patience": _patience(row, values)}
         return {**values, "callbacks": rest}
+
+    @field_validator("augment")
+    @classmethod
+    def _changes_something(cls, augment: AugmentSpec | None) -> AugmentSpec | None:
+        return augment if augment is not None and augment.model_dump() else None
 
     @field_validator("ngrams")
     @classmethod

@@ -71,6 +71,37 @@ FIELDS = {
         },
     ),
 }
+AUGMENT = {
+    "shift": (
+        "float",
+        {
+            "default": 0.0,
+            "ge": 0,
+            "le": 0.9,
+            "description": "sounds only: begin earlier or later by up to this share of "
+            "the length, with silence in the gap",
+        },
+    ),
+    "gain": (
+        "float",
+        {
+            "default": 0.0,
+            "ge": 0,
+            "le": 60,
+            "description": "sounds only: louder or quieter by up to so many decibels",
+        },
+    ),
+    "mask": (
+        "float",
+        {
+            "default": 0.0,
+            "ge": 0,
+            "le": 0.9,
+            "description": "sounds only: silence a span of up to this share of the "
+            "length and, of spectra, one of the bands",
+        },
+    ),
+}
 IS_TEXT = False
 SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".mp3", ".aif", ".aiff", ".au")
 MAGICS = (b"RIFF", b"RIFX", b"RF64", b"fLaC", b"OggS", b"ID3", b"FORM", b".snd")

@@ -47,6 +47,48 @@ DEFAULT_BUILDER = "mlp"
 BEST_BUILDER = "cnn"
 UNITS = "rows, columns and channels"
 FIELDS: dict[str, Any] = {}
+AUGMENT: dict[str, Any] = {
+    "flip": (
+        "Literal['horizontal', 'vertical', 'both'] | None",
+        {
+            "default": None,
+            "description": "images only: mirror one image in two, left to right "
+            "(horizontal), upside down (vertical), or each in one of two (both); not "
+            "where it changes the meaning, as of letters",
+        },
+    ),
+    "crop": (
+        "float",
+        {
+            "default": 0.0,
+            "ge": 0,
+            "le": 0.9,
+            "description": "images only: cut off up to this share of height and width, "
+            "at a random place, and scale the rest to the whole size",
+        },
+    ),
+    "colour": (
+        "float",
+        {
+            "default": 0.0,
+            "ge": 0,
+            "le": 1,
+            "description": "images only: change brightness, contrast and saturation "
+            "by up to this share, each",
+        },
+    ),
+    "mixup": (
+        "float",
+        {
+            "default": 0.0,
+            "ge": 0,
+            "le": 10,
+            "description": "images only: mix each image and its label with another "
+            "of its batch; the share follows a Beta distribution with this alpha, such "
+            "as 0.2",
+        },
+    ),
+}
 IS_TEXT = False
 SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp")
 MAGICS = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"RIFF")

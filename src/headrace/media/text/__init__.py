@@ -64,6 +64,18 @@ FIELDS = {
         },
     )
 }
+AUGMENT = {
+    "token_drop": (
+        "float",
+        {
+            "default": 0.0,
+            "ge": 0,
+            "lt": 1,
+            "description": "texts only: the share of tokens, of whatever the family "
+            "takes for one, that are replaced by the unknown one",
+        },
+    )
+}
 IS_TEXT = True
 SUFFIXES = (".txt", ".text", ".md", ".rst", ".log")
 MAGICS: tuple[bytes, ...] = ()

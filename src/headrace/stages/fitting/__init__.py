@@ -25,6 +25,7 @@ from headrace.backend import load_backend
 from headrace.records import Metrics, PrivacyRecord
 from headrace.spec import PipelineSpec
 from headrace.spec.training import CHECKPOINT_FIELDS
+from headrace.stages.fitting.augmentation import Augmentation
 from headrace.stages.fitting.checkpoints import Arrays, Checkpoints
 from headrace.stages.fitting.data import Data, inputs_of, some_targets
 from headrace.stages.fitting.execution import (
@@ -190,7 +191,8 @@ class Fit:
             batch_size = self.execution.batch_size
             self.privacy = plan_privacy(recipe, rows, batch_size, facts, secret)
             parts = model, network, inputs, recipe, self.execution, strategy, learned
-            self._setup = Setup(*parts, folder, self.privacy)
+            vary = recipe.augment and Augmentation(recipe.augment, description.medium)
+            self._setup = Setup(*parts, folder, self.privacy, vary)
             loop = PrivateLoop if self.privacy else Loop
             precision = self.execution.precision
             with whole_batches(strategy, network), products_in(precision, network):

@@ -18,6 +18,7 @@ from headrace.models.logged.loading import answers
 from headrace.progress import Progress
 from headrace.records import Metrics
 from headrace.spec import TrainingSpec
+from headrace.stages.fitting.augmentation import Augmentation
 from headrace.stages.fitting.callbacks import Callbacks
 from headrace.stages.fitting.checkpoints import (
     Arrays,
@@ -57,6 +58,7 @@ class Setup:
         task: what is learned.
         folder: of the pipeline.
         privacy: the plan of a private fit.
+        augmentation: of the items, if the recipe asks for one.
     """
 
     model: Any
@@ -68,6 +70,7 @@ class Setup:
     task: Task
     folder: Path
     privacy: Privacy | None = None
+    augmentation: Augmentation | None = None
 
     @property
     def variables(self) -> list[Any]:
@@ -129,13 +132,19 @@ class Loop:
         self.progress = Position()
 
     def _compile(self, optimizer: Any) -> Any:
-        """The compiled steps, which take items, targets and a slice of `_rows_of`."""
+        """The compiled steps: of items, targets, a slice of `_rows_of`, `_keys_of`."""
         return compile_steps(self._setup, optimizer, self._objective)
 
     def _rows_of(self, window: Window, lengths: Any) -> Any:
         """The rows of each step of a window."""
         batch_size, epoch = self._setup.execution.batch_size, self.progress.epoch
         return steps_of_window(window, batch_size, self._spec.seed, epoch, lengths)
+
+    def _keys_of(self, window: Window) -> tuple[Any, ...]:
+        """The keys of a window's rows in this epoch, where there is an augmentation."""
+        if self._setup.augmentation is None:
+            return ()
+        return (self._windows.keys(window, self.progress.epoch),)
 
     def run(self, on_epoch: OnEpoch) -> None:
         """Fit; the network ends with the weights of its best epoch.
@@ -231,12 +240,13 @@ class Loop:
         # All machines need equal steps, or they hang.
         every = checkpoints.every_steps if checkpoints else self._spec.checkpoint_steps
         plan, rows = self._setup.execution, self._rows_of(window, lengths)
+        keys = self._keys_of(window)
         while (at := progress.step - window.first_step) < window.steps:
             count = min(plan.steps_per_execution, window.steps - at)
             if every:
                 count = min(count, every - progress.total_steps % every)
             wall, cpu = time.perf_counter(), time.process_time()
-            done = self._run(items, targets, rows[at : at + count])
+            done = self._run(items, targets, rows[at : at + count], *keys)
             losses, scores = (values.numpy().tolist() for values in done)
             for loss, score in zip(losses, scores, strict=True):
                 progress.loss_sum += loss  # one by one: a resumed sum is equal

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from headrace.stages.fitting.augmentation import Mixed, losses_of
 from headrace.stages.fitting.execution import compiles
 
 if TYPE_CHECKING:
@@ -32,9 +33,10 @@ def compile_steps(setup: Setup, optimizer: Any, objective: Objective) -> Any:
         objective: the loss and the score.
 
     Returns:
-        a function of items ``(n, *shape)``, targets ``(n, ...)`` and the rows of each
-        step, int32 ``(steps, batch_size)``. It returns the loss of each step and the
-        sum of its rows' scores, both float32 ``(steps,)``.
+        a function of items ``(n, *shape)``, targets ``(n, ...)``, the rows of each
+        step, int32 ``(steps, batch_size)``, and of an augmentation the keys of the
+        items, int64 ``(n,)``. It returns the loss of each step and the sum of its rows'
+        scores, both float32 ``(steps,)``.
     """
     import tensorflow as tf
 
@@ -43,25 +45,28 @@ def compile_steps(setup: Setup, optimizer: Any, objective: Objective) -> Any:
     def step(batch: Any, truth: Any, share: float) -> Any:
         with tf.GradientTape() as tape:
             outputs = network(batch, training=True)
-            loss = tf.reduce_mean(objective.losses(network, truth, outputs))
+            loss = tf.reduce_mean(losses_of(objective, network, truth, outputs))
             loss = tf.add_n([loss, *network.losses]) * share
         weights = network.trainable_weights
         optimizer.apply(tape.gradient(loss, weights), weights)  # sums over devices
-        return tf.stack([loss, tf.reduce_sum(objective.scores(truth, outputs))])
+        own = truth.own if isinstance(truth, Mixed) else truth
+        return tf.stack([loss, tf.reduce_sum(objective.scores(own, outputs))])
 
     signature = [
         tf.TensorSpec((None, *inputs.shape), inputs.dtype),
         tf.TensorSpec((None, *inputs.target_shape), inputs.target_dtype),
         tf.TensorSpec((None, setup.execution.batch_size), tf.int32),
+        *([tf.TensorSpec((None,), tf.int64)] if setup.augmentation else ()),
     ]
     whole = setup.execution.xla and compiles(inputs.preprocessing)
+    whole = whole and setup.augmentation is None
     run = (_as_one_program if whole else _one_by_one)(setup, step)
     # Autograph would search all imported modules for the function's source.
     compiled = tf.function(run, input_signature=signature, autograph=False)
-    items, targets, rows = (
+    items, targets, rows, *keys = (
         tf.zeros([size or 1 for size in spec.shape], spec.dtype) for spec in signature
     )
-    compiled(items, targets, rows[:0])
+    compiled(items, targets, rows[:0], *keys)
     return compiled
 
 
@@ -79,22 +84,25 @@ def _one_by_one(setup: Setup, step: Step) -> Any:
         used = tf.reduce_any(tf.not_equal(batch, 0), (0, *range(2, len(batch.shape))))
         return tf.maximum(tf.reduce_max(tf.where(used)) + 1, 1)
 
-    def part(items: Any, targets: Any, rows: Any) -> Any:
+    def part(items: Any, targets: Any, rows: Any, *keys: Any) -> Any:
         place = tf.distribute.get_replica_context().replica_id_in_sync_group
         number = int(tf.get_static_value(place))
         first, end = bounds[number], bounds[number + 1]
         with tf.device(execution.rows_device):
-            mine = rows[first:end]
+            vary = setup.augmentation
+            mine = vary.rows(rows, first, end) if vary else rows[first:end]
             batch, truth = tf.gather(items, mine), tf.gather(targets, mine)
+            own = [tf.gather(every, mine) for every in keys]
             if inputs.varies and not execution.xla:  # it compiles each length anew
                 batch = batch[:, : longest(batch)]
-        return step(_prepared(setup, batch), truth, (end - first) / batch_size)
+        batch, truth = _prepared(setup, batch, truth, *own)
+        return step(batch, truth, (end - first) / batch_size)
 
-    def run(items: Any, targets: Any, rows: Any) -> Any:
+    def run(items: Any, targets: Any, rows: Any, *keys: Any) -> Any:
         steps = tf.shape(rows)[0]
 
         def advance(number: Any, results: Any) -> tuple[Any, Any]:
-            parts = strategy.run(part, args=(items, targets, rows[number]))
+            parts = strategy.run(part, args=(items, targets, rows[number], *keys))
             both = strategy.reduce("SUM", parts, axis=None)
             return number + 1, results.write(number, both)
 
@@ -114,7 +122,8 @@ def _as_one_program(setup: Setup, step: Step) -> Any:
 
     def program(batches: Any, truths: Any, steps: Any) -> Any:
         def advance(number: Any, results: Any) -> tuple[Any, Any]:
-            both = step(_prepared(setup, batches[number]), truths[number], 1.0)
+            batch, truth = _prepared(setup, batches[number], truths[number])
+            both = step(batch, truth, 1.0)
             return number + 1, tf.tensor_scatter_nd_update(results, [[number]], [both])
 
         begin = (tf.constant(0), tf.zeros((most, 2)))
@@ -137,8 +146,14 @@ def _as_one_program(setup: Setup, step: Step) -> Any:
     return run
 
 
-def _prepared(setup: Setup, rows: Any) -> Any:
+def _prepared(setup: Setup, rows: Any, targets: Any, *keys: Any) -> tuple[Any, Any]:
+    """What the network takes of a batch, and its targets; with keys, augmented."""
     import tensorflow as tf
 
-    preprocessing = setup.inputs.preprocessing
-    return rows if preprocessing is None else preprocessing(tf.cast(rows, tf.float32))
+    preprocessing, vary = setup.inputs.preprocessing, setup.augmentation
+    items = rows if preprocessing is None else tf.cast(rows, tf.float32)
+    if vary is not None:
+        items = vary.vary(items, *keys)
+    if preprocessing is not None:
+        items = preprocessing(items)
+    return (items, targets) if vary is None else vary.mix(items, targets, *keys)

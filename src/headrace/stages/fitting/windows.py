@@ -22,6 +22,7 @@ from headrace.stages.fitting.execution import Execution
 
 _OF_SHARDS = 2**32 - 1  # no window has this number
 _OF_LENGTHS = 2**31
+_OF_KEYS = 2**32  # no seed has this bit
 _VARIED = 0.2  # of lengths, so that an epoch has other batches than the one before
 
 
@@ -90,6 +91,20 @@ def steps_of_window(
     return generator.permutation(steps) if epoch else steps
 
 
+def keys_of_window(
+    window: Window, counts: npt.NDArray[np.int64], seed: int, epoch: int
+) -> npt.NDArray[np.int64]:
+    """A random number below 2**32 for each row of a window, ``(rows,)``.
+
+    It follows from (seed, epoch, shard, place in the shard) alone.
+    """
+    parts = [
+        _generator(seed + _OF_KEYS, epoch, shard).integers(2**32, size=counts[shard])
+        for shard in window.shards
+    ]
+    return np.concatenate(parts)
+
+
 def _random(seed: int, epoch: int, window: int, count: int) -> npt.NDArray[np.int64]:
     return _generator(seed, epoch, window).permutation(count)
 
@@ -141,6 +156,14 @@ class Windows:
             for following in windows[place + 1 : place + 2]:
                 self._begin(following)
             yield window, *loaded
+
+    def keys(self, window: Window, epoch: int) -> Any:
+        """The keys of a window's rows, as a tensor; see `keys_of_window`."""
+        import tensorflow as tf
+
+        with tf.device(self._execution.rows_device):
+            counts = self._inputs.train.counts
+            return tf.constant(keys_of_window(window, counts, self._seed, epoch))
 
     def _begin(self, window: Window) -> Future[tuple[Any, Any, Any]]:
         if self._read is None or self._read[0] != window.shards:

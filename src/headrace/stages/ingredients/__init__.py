@@ -81,10 +81,12 @@ class Difference(Record):
 
 def training_roots(spec: PipelineSpec, builder: str) -> list[str]:
     """The entry modules of training, with the user's own."""
+    medium = extensions.modules("media")[spec.medium]
     own = [builder] * (not builder.isidentifier()) + [*spec.training.own_functions]
     return [
         "headrace.stages.training",
-        extensions.modules("media")[spec.medium],
+        medium,
+        *([f"{medium}.augmentation"] if spec.training.augment else ()),
         *task_modules(spec.task, "labels", "head"),
         *([extensions.modules("models")[builder]] if builder.isidentifier() else ()),
         *(name.replace(":", ".").rpartition(".")[0] for name in own),

@@ -71,3 +71,5 @@ UNUSED = (
     "training.precision",  # the network computes its loss
     "evaluation.calibration_bins",
 )
+# Fields of [training.augment] that do not suit this task, and why; "" is all of them.
+NOT_AUGMENTED = {"": "a text is also what its model learns to write"}

@@ -39,3 +39,5 @@ UNUSED = (
     "training.calibrate",
     "evaluation.calibration_bins",
 )
+# Fields of [training.augment] that do not suit this task, and why; "" is all of them.
+NOT_AUGMENTED = {"mixup": "the number of a mixture of two items is not known"}

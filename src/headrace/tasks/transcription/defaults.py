@@ -42,3 +42,8 @@ UNUSED = (
     "training.label_smoothing",
     "evaluation.calibration_bins",
 )
+# Fields of [training.augment] that do not suit this task, and why; "" is all of them.
+NOT_AUGMENTED = {
+    "": "it could take away words that are in the transcript; ctc_crnn changes speech "
+    "so that it does not, by model.arguments.augment"
+}

@@ -23,6 +23,7 @@ from headrace.state.store import Store
 ADAM = {"optimizer": "adam"}
 GENTLY = {"learning_rate": 0.01}
 MIXED = {"precision": "mixed_bfloat16"}
+AUGMENTED = {"augment": {"flip": "both", "crop": 0.3, "colour": 0.2, "mixup": 0.4}}
 
 
 class Killed(BaseException):
@@ -65,6 +66,7 @@ def in_windows(monkeypatch: pytest.MonkeyPatch, make: Any) -> Data:
         pytest.param("mlp", {}, 7, True, id="in a later window"),
         pytest.param("mlp", ADAM, 5, True, id="adam"),
         pytest.param("cnn", GENTLY, 6, False, id="with averages and dropout"),
+        pytest.param("cnn", GENTLY | AUGMENTED, 7, True, id="with augmentation"),
         pytest.param("cnn", GENTLY | MIXED, 3, False, id="in mixed precision"),
     ],
 )

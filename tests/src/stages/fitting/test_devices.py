@@ -21,6 +21,7 @@ from headrace.stages.fitting import Fit
 pytestmark = pytest.mark.system
 
 ROOT = Path(__file__).parents[4]
+AUGMENTED = {"augment": {"flip": "both", "crop": 0.3, "colour": 0.2, "mixup": 0.4}}
 UNEVEN = {"batch_size": 17, "epochs": 2}  # 17 rows on 2 and on 3 devices
 
 
@@ -54,6 +55,13 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
         for devices in (1, 2, 3)
     }
     named |= {
+        f"augmented {devices}": {
+            "builder": "mlp",
+            "recipe": UNEVEN | AUGMENTED | {"devices": devices},
+        }
+        for devices in (1, 2, 3)
+    }
+    named |= {
         "random": random,
         "random again": random,
         "cut off": {**random, "stop": 1, "checkpoints": place},
@@ -75,7 +83,7 @@ def devices_of(given: dict[str, Any]) -> int:
 
 
 @pytest.mark.parametrize("devices", [2, 3])
-@pytest.mark.parametrize("kind", ["mlp sgd", "mlp adam", "cnn sgd"])
+@pytest.mark.parametrize("kind", ["mlp sgd", "mlp adam", "cnn sgd", "augmented"])
 def test_several_devices_give_what_one_gives(
     results: dict[str, Any], kind: str, devices: int
 ) -> None:

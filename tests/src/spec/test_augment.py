@@ -1,0 +1,78 @@
+"""``[training.augment]``: what it may say of which medium and task."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from headrace.errors import SpecError
+from headrace.spec import TrainingSpec, load_spec
+from headrace.spec.files import fields_of
+
+FLIP = "training.augment.flip=horizontal"
+
+
+def load(tmp_path: Path, medium: str, *overrides: str) -> Any:
+    (tmp_path / "pipeline.toml").write_text(
+        f'name = "own"\nmedium = "{medium}"\n[data]\nsource = "somewhere"\n'
+    )
+    return load_spec(tmp_path, overrides)
+
+
+def test_fields_that_are_set_are_recorded_and_no_others(tmp_path: Path) -> None:
+    spec = load(tmp_path, "image", FLIP, "training.augment.crop=0.1")
+    assert spec.training.model_dump()["augment"] == {"flip": "horizontal", "crop": 0.1}
+    fields = fields_of(spec)
+    assert fields["training.augment.flip"] == "horizontal"
+    assert "training.augment.colour" not in fields
+
+
+@pytest.mark.parametrize("table", [None, {}, {"crop": 0.0}])
+def test_an_empty_table_is_none_and_in_no_key(table: Any) -> None:
+    spec = TrainingSpec.model_validate({"augment": table} if table is not None else {})
+    assert spec.augment is None
+    assert "augment" not in spec.model_dump()
+
+
+@pytest.mark.parametrize(
+    ("medium", "overrides", "message"),
+    [
+        ("image", ["training.augment.flip=sideways"], "training.augment.flip = 'side"),
+        ("image", ["training.augment.crop=1.5"], "crop = 1.5: .*less than or equal"),
+        ("image", ["training.augment.crip=0.1"], "unknown key.*Did you mean .*crop"),
+        ("text", [FLIP], "flip means nothing to text, which has token_drop; leave it"),
+        ("audio", [FLIP], "flip means nothing to audio, which has shift, gain, mask"),
+        ("text", ["training.augment.token_drop=1"], "token_drop = 1: .*less than 1"),
+        (
+            "text",
+            ["task=generation", "training.augment.token_drop=0.1"],
+            "token_drop: a text is also what its model learns to write; leave it out",
+        ),
+        (
+            "audio",
+            ["task=transcription", "training.augment.shift=0.1"],
+            "shift: it could take away words.*model.arguments.augment",
+        ),
+        (
+            "image",
+            ["task=regression", "training.augment.mixup=0.2"],
+            "mixup: the number of a mixture of two items is not known",
+        ),
+        (
+            "image",
+            ["training.privacy.epsilon=8", FLIP],
+            "privacy and augment exclude each other: private steps take each row as",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_refused(
+    tmp_path: Path, medium: str, overrides: list[str], message: str
+) -> None:
+    with pytest.raises(SpecError, match=message):
+        load(tmp_path, medium, *overrides)
+
+
+def test_numbers_may_be_learned_of_images_that_are_cropped(tmp_path: Path) -> None:
+    load(tmp_path, "image", "task=regression", "training.augment.crop=0.1")

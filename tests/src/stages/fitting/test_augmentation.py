@@ -1,0 +1,148 @@
+"""Augmentation in a fit: what it follows from, and that it is in training alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.src.stages.fitting.conftest import data, recipe
+
+from headrace.backend import load_backend
+from headrace.errors import SpecError
+from headrace.records import DataDescription
+from headrace.spec import PipelineSpec, TrainingSpec
+from headrace.spec.augment import AugmentSpec
+from headrace.stages.fitting import Fit
+from headrace.stages.fitting.augmentation import Augmentation, Mixed, losses_of
+from headrace.stages.fitting.data import Data
+from headrace.stages.fitting.recipe import Objective
+from headrace.stages.fitting.shards import Examples
+from headrace.stages.fitting.windows import keys_of_window, windows_of_epoch
+from headrace.tasks import task
+
+ALL = {"flip": "both", "crop": 0.3, "colour": 0.2, "mixup": 0.4}
+COUNTS = np.array([4, 6, 0, 5])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _backend() -> None:
+    load_backend()
+
+
+def keys(most: int, seed: int = 1, epoch: int = 0) -> dict[tuple[int, int], int]:
+    """The key of each (shard, place in it), read in windows of so many rows."""
+    found = {}
+    for window in windows_of_epoch(COUNTS, most, 4, seed, epoch):
+        places = [(s, row) for s in window.shards for row in range(COUNTS[s])]
+        values = keys_of_window(window, COUNTS, seed, epoch).tolist()
+        found |= dict(zip(places, values, strict=True))
+    return found
+
+
+def test_the_key_of_a_row_follows_from_seed_epoch_and_row_alone() -> None:
+    whole = keys(100)
+    assert len(whole) == len({*whole.values()}) == 15
+    assert keys(5) == whole
+    others = [keys(100, epoch=1), keys(100, seed=2)]
+    assert all(not {*other.values()} & {*whole.values()} for other in others)
+
+
+def test_a_fit_is_the_same_again_and_not_that_without(fit: Any) -> None:
+    plain, first, again = (
+        fit("mlp", augment=augment)[0] for augment in (None, ALL, ALL)
+    )
+    assert first.weights_digest == again.weights_digest
+    assert first.weights_digest != plain.weights_digest
+    assert first.model.to_json() == plain.model.to_json(), "it is not in the model"
+
+
+def test_how_many_steps_run_at_once_changes_nothing(
+    fit: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together, _ = fit("cnn", augment=ALL)
+    monkeypatch.setattr("headrace.stages.fitting.execution.STEPS_PER_CALL", 1)
+    assert fit("cnn", augment=ALL)[0].weights_digest == together.weights_digest
+
+
+def test_xla_gives_the_same_weights_but_for_rounding(fit: Any, use_xla: Any) -> None:
+    plain, _ = fit("mlp", augment=ALL)
+    use_xla()
+    compiled, _ = fit("mlp", augment=ALL)
+    assert (plain.execution.xla, compiled.execution.xla) == (False, True)
+    for one, other in zip(plain.model.weights, compiled.model.weights, strict=True):
+        np.testing.assert_allclose(np.asarray(one), np.asarray(other), atol=1e-5)
+
+
+def test_mixed_rows_have_the_cross_entropy_of_mixed_labels() -> None:
+    import keras
+
+    mixing = Augmentation(AugmentSpec(mixup=1.0), "image")
+    rows = np.asarray(mixing.rows(np.arange(8, dtype=np.int32), 0, 8))
+    assert rows.tolist() == [7, 0, 1, 2, 3, 4, 5, 6, 7]
+    assert np.asarray(mixing.rows(rows[1:], 3, 5)).tolist() == [2, 3, 4]
+    items = np.eye(8, dtype=np.float32)[rows]
+    labels = rows % 3
+    mixed, targets = mixing.mix(items, labels, rows.astype(np.int64) * 7919)
+    share = np.asarray(targets.share)
+    assert (share >= 0.5).all()
+    assert np.ptp(share) > 0.1
+    expected = np.eye(8) * share[:, None] + np.eye(8)[rows[:-1]] * (1 - share)[:, None]
+    np.testing.assert_allclose(np.asarray(mixed), expected, atol=1e-6)
+
+    objective = Objective(task("classification"), TrainingSpec(), Path())
+    logits = np.random.default_rng(0).normal(size=(8, 3)).astype(np.float32)
+    outputs = keras.ops.softmax(logits)
+    losses = losses_of(objective, None, targets, outputs)
+    soft = np.eye(3)[labels[1:]] * share[:, None]
+    soft += np.eye(3)[labels[:-1]] * (1 - share)[:, None]
+    of_soft = keras.losses.categorical_crossentropy(soft.astype(np.float32), outputs)
+    np.testing.assert_allclose(np.asarray(losses), np.asarray(of_soft), rtol=1e-5)
+
+
+def test_shares_follow_the_beta_distribution() -> None:
+    shares = Augmentation(AugmentSpec(mixup=0.2), "image")._shares
+    # The mean distance of Beta(a, a) from one half is 4 ** -a / (a * B(a, a)).
+    assert np.mean(shares - 0.5) == pytest.approx(0.39881, abs=0.0005)
+
+
+def test_a_loss_of_a_whole_batch_cannot_be_mixed(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(
+        "def mean(targets, outputs):\n"
+        "    import keras\n"
+        "    return keras.ops.mean((targets - outputs) ** 2)\n"
+    )
+    spec = recipe(loss="own:mean", augment={"mixup": 0.2})
+    with pytest.raises(SpecError, match="mixup needs the loss of each row"):
+        Fit(spec, tmp_path, "mlp", data())
+
+
+def test_tokens_of_texts_are_dropped_in_training() -> None:
+    from tests.src.stages.fitting.test_features import as_rows
+
+    class Texts:
+        counts = np.array([4])
+
+        def read(self, shard: int) -> Examples:
+            rows = as_rows(["red blue", "blue", "green", "red green"])
+            return Examples(rows, np.array([0, 0, 1, 1], np.int32))
+
+    description = DataDescription(medium="text", shape=(16,), classes=("a", "b"))
+    texts = Data(description, Texts(), Texts().read(0))
+    digests = set()
+    for augment in (None, {"token_drop": 0.5}):
+        spec = {"name": "texts", "medium": "text", "data": {"source": "somewhere"}}
+        training = {"epochs": 2, "augment": augment}
+        made = PipelineSpec.model_validate({**spec, "training": training})
+        fitted = Fit(made, Path(), "text_cnn", texts).run(lambda *_: None)
+        digests.add(fitted.weights_digest)
+    assert len(digests) == 2
+
+
+def test_targets_that_are_not_mixed_have_the_plain_loss() -> None:
+    objective = Objective(task("classification"), TrainingSpec(), Path())
+    outputs, targets = np.full((2, 3), 1 / 3, np.float32), np.array([0, 2])
+    plain = np.asarray(losses_of(objective, None, targets, outputs))
+    mixed = losses_of(objective, None, Mixed(targets, targets, np.ones(2)), outputs)
+    np.testing.assert_allclose(plain, np.asarray(mixed), rtol=1e-6)
