@@ -68,3 +68,17 @@ def find_misfit(augment: AugmentSpec, medium: str, task: str) -> str:
                 "leave it out"
             )
     return ""
+
+
+def suggested(medium: str, task: str) -> dict[str, Any]:
+    """Usual values of the fields that suit a medium and a task, for `headrace new`."""
+    usual = {
+        name: facts["examples"][0]
+        for name, (_, facts) in augment_fields(medium).items()
+        if "examples" in facts
+    }
+    return {
+        name: value
+        for name, value in usual.items()
+        if not find_misfit(AugmentSpec.model_validate({name: value}), medium, task)
+    }

@@ -31,6 +31,7 @@ from headrace.records import DEFAULT_TASK, MANIFEST, Finding, SnapshotRecord
 from headrace.settings import Settings
 from headrace.signs import UNSEEN, as_code, as_markdown
 from headrace.spec import DataSpec, TrainingSpec, load_spec
+from headrace.spec.augment import suggested
 from headrace.spec.checks import shorten
 from headrace.spec.files import FILE_NAME
 from headrace.spec.pipeline import (
@@ -258,11 +259,20 @@ def _tables(inspection: Inspection) -> Iterator[str]:
     examples = survey.examples or rows
     if epochs := epochs_for(recipe, examples, least, survey.most_epochs):
         yield from ("", "[training]", f"epochs = {epochs}  # for {rows:,} rows")
+    yield from _augmentation(description.medium, task)
     champion: dict[str, Any] = {"name": "champion"}
     if gain := task_default(task, "GAIN"):
         champion["arguments"] = {"gain": gain}
     for gate in (*survey.gates, {"name": "finite"}, {"name": "size"}, champion):
         yield from _table("[[gates]]", gate)
+
+
+def _augmentation(medium: str, task: str) -> Iterator[str]:
+    """A table in comments: only who knows the items knows what keeps their meaning."""
+    if usual := suggested(medium, task):
+        yield "\n# Augmentation: use what does not change the meaning of an item."
+        yield "# [training.augment]"
+        yield from (f"# {name} = {_value(value)}" for name, value in usual.items())
 
 
 def _table(head: str, fields: Mapping[str, Any]) -> Iterator[str]:

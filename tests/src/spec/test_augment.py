@@ -9,6 +9,7 @@ import pytest
 
 from headrace.errors import SpecError
 from headrace.spec import TrainingSpec, load_spec
+from headrace.spec.augment import AugmentSpec, suggested
 from headrace.spec.files import fields_of
 
 FLIP = "training.augment.flip=horizontal"
@@ -76,3 +77,24 @@ def test_what_does_not_fit_is_refused(
 
 def test_numbers_may_be_learned_of_images_that_are_cropped(tmp_path: Path) -> None:
     load(tmp_path, "image", "task=regression", "training.augment.crop=0.1")
+
+
+@pytest.mark.parametrize(
+    ("medium", "task", "fields"),
+    [
+        ("image", "classification", {"flip", "crop", "colour", "mixup"}),
+        ("image", "regression", {"flip", "crop", "colour"}),
+        ("text", "classification", {"token_drop"}),
+        ("text", "generation", set()),
+        ("audio", "classification", {"shift", "gain", "mask"}),
+        ("audio", "transcription", set()),
+    ],
+)
+def test_what_is_suggested_suits_medium_and_task(
+    tmp_path: Path, medium: str, task: str, fields: set[str]
+) -> None:
+    usual = suggested(medium, task)
+    assert usual.keys() == fields
+    overrides = [f"training.augment.{name}={value}" for name, value in usual.items()]
+    spec = load(tmp_path, medium, f"task={task}", *overrides)
+    assert (spec.training.augment or AugmentSpec()).model_dump() == usual

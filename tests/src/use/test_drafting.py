@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from headrace.errors import UsageError
 from headrace.models import builder_names
 from headrace.settings import Settings
-from headrace.spec import DataSpec, TrainingSpec
+from headrace.spec import DataSpec, TrainingSpec, load_spec
 from headrace.spec.pipeline import least_steps
 from headrace.use.drafting import draft, epochs_for
 
@@ -66,7 +67,26 @@ def test_a_task_without_a_family_for_the_medium_is_refused_before_the_data_is_re
 
 
 def test_a_separator_is_for_texts(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
     settings = Settings(home=tmp_path / "home", project=tmp_path)
     data = DataSpec(source="nowhere", separator="-")
     with pytest.raises(UsageError, match="parts texts, and the medium is image"):
         draft("it", "image", "classification", data, settings)
+
+
+def test_augmentation_is_offered_in_comments_and_is_off(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 8, 8, 1), np.uint8)
+    np.savez(tmp_path / "some.npz", images=pixels, labels=np.arange(60) % 2)
+    (tmp_path / "home").mkdir()
+    settings = Settings(home=tmp_path / "home", project=tmp_path)
+    data = DataSpec(source=str(tmp_path / "some.npz"))
+    folder, _ = draft("some", "image", "classification", data, settings)
+    assert load_spec(folder).training.augment is None
+    file = folder / "pipeline.toml"
+    lines = file.read_text(encoding="utf-8").splitlines()
+    begin = lines.index("# [training.augment]")
+    used = [line.removeprefix("# ") for line in lines[begin:]]
+    file.write_text("\n".join([*lines[:begin], *used]), encoding="utf-8")
+    augment = load_spec(folder).training.augment
+    assert augment is not None
+    assert augment.model_dump().keys() == {"flip", "crop", "colour", "mixup"}

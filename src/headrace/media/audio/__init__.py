@@ -78,6 +78,7 @@ AUGMENT = {
             "default": 0.0,
             "ge": 0,
             "le": 0.9,
+            "examples": [0.1],
             "description": "sounds only: begin earlier or later by up to this share of "
             "the length, with silence in the gap",
         },
@@ -88,6 +89,7 @@ AUGMENT = {
             "default": 0.0,
             "ge": 0,
             "le": 60,
+            "examples": [6],
             "description": "sounds only: louder or quieter by up to so many decibels",
         },
     ),
@@ -97,6 +99,7 @@ AUGMENT = {
             "default": 0.0,
             "ge": 0,
             "le": 0.9,
+            "examples": [0.1],
             "description": "sounds only: silence a span of up to this share of the "
             "length and, of spectra, one of the bands",
         },

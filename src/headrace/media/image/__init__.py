@@ -52,6 +52,7 @@ AUGMENT: dict[str, Any] = {
         "Literal['horizontal', 'vertical', 'both'] | None",
         {
             "default": None,
+            "examples": ["horizontal"],
             "description": "images only: mirror one image in two, left to right "
             "(horizontal), upside down (vertical), or each in one of two (both); not "
             "where it changes the meaning, as of letters",
@@ -63,6 +64,7 @@ AUGMENT: dict[str, Any] = {
             "default": 0.0,
             "ge": 0,
             "le": 0.9,
+            "examples": [0.1],
             "description": "images only: cut off up to this share of height and width, "
             "at a random place, and scale the rest to the whole size",
         },
@@ -73,6 +75,7 @@ AUGMENT: dict[str, Any] = {
             "default": 0.0,
             "ge": 0,
             "le": 1,
+            "examples": [0.2],
             "description": "images only: change brightness, contrast and saturation "
             "by up to this share, each",
         },
@@ -83,9 +86,9 @@ AUGMENT: dict[str, Any] = {
             "default": 0.0,
             "ge": 0,
             "le": 10,
+            "examples": [0.2],
             "description": "images only: mix each image and its label with another "
-            "of its batch; the share follows a Beta distribution with this alpha, such "
-            "as 0.2",
+            "of its batch; the share follows a Beta distribution with this alpha",
         },
     ),
 }

@@ -71,6 +71,7 @@ AUGMENT = {
             "default": 0.0,
             "ge": 0,
             "lt": 1,
+            "examples": [0.1],
             "description": "texts only: the share of tokens, of whatever the family "
             "takes for one, that are replaced by the unknown one",
         },
