@@ -208,7 +208,7 @@ class Augmentation(Protocol):
     """
 
     def augment(self, items: Any, keys: Any, fields: Mapping[str, Any]) -> Any:
-        """Items of a batch, changed at random.
+        """Items of a batch, changed at random, by operations that XLA compiles.
 
         Args:
             items: what the network takes, a tensor ``(batch, ...)``; float32 values

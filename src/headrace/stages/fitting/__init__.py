@@ -191,8 +191,9 @@ class Fit:
             batch_size = self.execution.batch_size
             self.privacy = plan_privacy(recipe, rows, batch_size, facts, secret)
             parts = model, network, inputs, recipe, self.execution, strategy, learned
-            vary = recipe.augment and Augmentation(recipe.augment, description.medium)
-            self._setup = Setup(*parts, folder, self.privacy, vary)
+            asked, medium = recipe.augment, description.medium
+            augmentation = Augmentation(asked, medium) if asked else None
+            self._setup = Setup(*parts, folder, self.privacy, augmentation)
             loop = PrivateLoop if self.privacy else Loop
             precision = self.execution.precision
             with whole_batches(strategy, network), products_in(precision, network):

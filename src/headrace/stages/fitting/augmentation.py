@@ -51,12 +51,12 @@ class Augmentation:
         self._shares = _beta(alpha) if alpha else None
 
     def rows(self, rows: Any, first: int, end: int) -> Any:
-        """Some rows of a batch, ``(batch,)``; where rows are mixed, one before them."""
+        """Some rows of a batch ``(..., batch)``; of mixed ones also the one before."""
         import tensorflow as tf
 
         if self._shares is None:
-            return rows[first:end]
-        return tf.concat([rows[-1:], rows], 0)[first : end + 1]
+            return rows[..., first:end]
+        return tf.concat([rows[..., -1:], rows], -1)[..., first : end + 1]
 
     def vary(self, items: Any, keys: Any) -> Any:
         """Items as their medium varies them; see `headrace.media.Augmentation`."""

@@ -59,7 +59,6 @@ def compile_steps(setup: Setup, optimizer: Any, objective: Objective) -> Any:
         *([tf.TensorSpec((None,), tf.int64)] if setup.augmentation else ()),
     ]
     whole = setup.execution.xla and compiles(inputs.preprocessing)
-    whole = whole and setup.augmentation is None
     run = (_as_one_program if whole else _one_by_one)(setup, step)
     # Autograph would search all imported modules for the function's source.
     compiled = tf.function(run, input_signature=signature, autograph=False)
@@ -77,6 +76,9 @@ def _one_by_one(setup: Setup, step: Step) -> Any:
     strategy, inputs, execution = setup.strategy, setup.inputs, setup.execution
     batch_size, replicas = execution.batch_size, execution.replicas
     bounds = [batch_size * number // replicas for number in range(replicas + 1)]
+    augmentation = setup.augmentation
+    # XLA compiles each length anew, and an augmentation needs to know it.
+    is_cut = inputs.varies and not execution.xla and not augmentation
     if replicas == 1:  # a nested function cannot span devices
         step = tf.function(step, jit_compile=execution.xla, autograph=False)
 
@@ -89,11 +91,12 @@ def _one_by_one(setup: Setup, step: Step) -> Any:
         number = int(tf.get_static_value(place))
         first, end = bounds[number], bounds[number + 1]
         with tf.device(execution.rows_device):
-            vary = setup.augmentation
-            mine = vary.rows(rows, first, end) if vary else rows[first:end]
-            batch, truth = tf.gather(items, mine), tf.gather(targets, mine)
-            own = [tf.gather(every, mine) for every in keys]
-            if inputs.varies and not execution.xla:  # it compiles each length anew
+            mine = (
+                augmentation.rows(rows, first, end) if augmentation else rows[first:end]
+            )
+            of_rows = (tf.gather(every, mine) for every in (items, targets, *keys))
+            batch, truth, *own = of_rows
+            if is_cut:
                 batch = batch[:, : longest(batch)]
         batch, truth = _prepared(setup, batch, truth, *own)
         return step(batch, truth, (end - first) / batch_size)
@@ -117,12 +120,12 @@ def _as_one_program(setup: Setup, step: Step) -> Any:
     """Steps that XLA compiles together with the pre-processing, for one device."""
     import tensorflow as tf
 
-    execution = setup.execution
+    execution, augmentation = setup.execution, setup.augmentation
     most, batch_size = execution.steps_per_execution, execution.batch_size
 
-    def program(batches: Any, truths: Any, steps: Any) -> Any:
+    def program(steps: Any, *of_steps: Any) -> Any:
         def advance(number: Any, results: Any) -> tuple[Any, Any]:
-            batch, truth = _prepared(setup, batches[number], truths[number])
+            batch, truth = _prepared(setup, *(every[number] for every in of_steps))
             both = step(batch, truth, 1.0)
             return number + 1, tf.tensor_scatter_nd_update(results, [[number]], [both])
 
@@ -135,13 +138,14 @@ def _as_one_program(setup: Setup, step: Step) -> Any:
         """The values of each step, for ``most`` steps: each shape is compiled anew."""
         found, shape = tf.gather(values, rows), values.shape[1:]
         missing = [[0, most - tf.shape(rows)[0]], [0, 0], *([0, 0] for _ in shape)]
-        return tf.ensure_shape(tf.pad(found, missing), (most, batch_size, *shape))
+        return tf.ensure_shape(tf.pad(found, missing), (most, rows.shape[1], *shape))
 
-    def run(items: Any, targets: Any, rows: Any) -> Any:
-        with tf.device(execution.rows_device):
-            batches, truths = gathered(items, rows), gathered(targets, rows)
+    def run(items: Any, targets: Any, rows: Any, *keys: Any) -> Any:
         steps = tf.shape(rows)[0]
-        return tf.unstack(compiled(batches, truths, steps)[:steps], axis=1)
+        rows = augmentation.rows(rows, 0, batch_size) if augmentation else rows
+        with tf.device(execution.rows_device):
+            of_steps = [gathered(every, rows) for every in (items, targets, *keys)]
+        return tf.unstack(compiled(steps, *of_steps)[:steps], axis=1)
 
     return run
 
@@ -150,10 +154,12 @@ def _prepared(setup: Setup, rows: Any, targets: Any, *keys: Any) -> tuple[Any, A
     """What the network takes of a batch, and its targets; with keys, augmented."""
     import tensorflow as tf
 
-    preprocessing, vary = setup.inputs.preprocessing, setup.augmentation
+    preprocessing, augmentation = setup.inputs.preprocessing, setup.augmentation
     items = rows if preprocessing is None else tf.cast(rows, tf.float32)
-    if vary is not None:
-        items = vary.vary(items, *keys)
+    if augmentation is not None:
+        items = augmentation.vary(items, *keys)
     if preprocessing is not None:
         items = preprocessing(items)
-    return (items, targets) if vary is None else vary.mix(items, targets, *keys)
+    if augmentation is None:
+        return items, targets
+    return augmentation.mix(items, targets, *keys)

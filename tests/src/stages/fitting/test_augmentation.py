@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.src.stages.fitting.conftest import data, recipe
+from tests.src.stages.fitting.conftest import InShards, data, recipe
 
 from headrace.backend import load_backend
 from headrace.errors import SpecError
@@ -75,6 +75,15 @@ def test_xla_gives_the_same_weights_but_for_rounding(fit: Any, use_xla: Any) -> 
         np.testing.assert_allclose(np.asarray(one), np.asarray(other), atol=1e-5)
 
 
+def test_how_many_steps_are_one_program_of_xla_changes_nothing(
+    fit: Any, use_xla: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_xla()
+    together, _ = fit("mlp", augment=ALL)
+    monkeypatch.setattr("headrace.stages.fitting.execution.STEPS_PER_CALL", 1)
+    assert fit("mlp", augment=ALL)[0].weights_digest == together.weights_digest
+
+
 def test_mixed_rows_have_the_cross_entropy_of_mixed_labels() -> None:
     import keras
 
@@ -121,15 +130,10 @@ def test_a_loss_of_a_whole_batch_cannot_be_mixed(tmp_path: Path) -> None:
 def test_tokens_of_texts_are_dropped_in_training() -> None:
     from tests.src.stages.fitting.test_features import as_rows
 
-    class Texts:
-        counts = np.array([4])
-
-        def read(self, shard: int) -> Examples:
-            rows = as_rows(["red blue", "blue", "green", "red green"])
-            return Examples(rows, np.array([0, 0, 1, 1], np.int32))
-
+    items = as_rows(["red blue", "blue", "green", "red green"])
+    rows = Examples(items, np.array([0, 0, 1, 1], np.int32))
     description = DataDescription(medium="text", shape=(16,), classes=("a", "b"))
-    texts = Data(description, Texts(), Texts().read(0))
+    texts = Data(description, InShards(rows, [4]), rows)
     digests = set()
     for augment in (None, {"token_drop": 0.5}):
         spec = {"name": "texts", "medium": "text", "data": {"source": "somewhere"}}
@@ -146,3 +150,32 @@ def test_targets_that_are_not_mixed_have_the_plain_loss() -> None:
     plain = np.asarray(losses_of(objective, None, targets, outputs))
     mixed = losses_of(objective, None, Mixed(targets, targets, np.ones(2)), outputs)
     np.testing.assert_allclose(plain, np.asarray(mixed), rtol=1e-6)
+
+
+def test_sounds_are_augmented_for_a_network_that_takes_any_length(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "own.py").write_text(
+        "import keras\n"
+        "def build(data):\n"
+        "    raw, steps = keras.Input(data.shape), keras.Input((None, 4))\n"
+        "    frames = keras.layers.Reshape((-1, 4))(raw)\n"
+        "    mean = keras.layers.GlobalAveragePooling1D()(steps)\n"
+        "    answer = keras.layers.Dense(2, activation='softmax')(mean)\n"
+        "    return keras.Model(raw, frames), keras.Model(steps, answer)\n"
+    )
+    sounds = np.random.default_rng(0).integers(-99, 99, (12, 40)).astype(np.int16)
+    sounds[:, 20:] = 0
+    rows = Examples(sounds, np.arange(12, dtype=np.int32) % 2)
+    description = DataDescription(
+        medium="audio", shape=(40,), sample_rate_hz=8000, classes=("a", "b")
+    )
+    digests = set()
+    for augment in (None, {"shift": 0.2, "gain": 6.0, "mask": 0.2}):
+        training = {"epochs": 2, "augment": augment}
+        spec = {"name": "sounds", "medium": "audio", "data": {"source": "somewhere"}}
+        made = PipelineSpec.model_validate({**spec, "training": training})
+        shards = InShards(rows, [12])
+        fit = Fit(made, tmp_path, "own:build", Data(description, shards, rows))
+        digests.add(fit.run(lambda *_: None).weights_digest)
+    assert len(digests) == 2
