@@ -52,6 +52,8 @@ class Medium(Protocol):
         UNITS: of an item's shape, in words.
         AUGMENT: the fields of ``[training.augment]`` in the same form, where a medium
             has a module `augmentation`; see `Augmentation`.
+        AUGMENTED: the names of those, if any, that made no family worse where there are
+            few items with labels; `headrace new` writes them.
         FIELDS: the fields of ``[data]`` that only this medium has: the type of each, as
             Python writes it, and the arguments of pydantic's ``Field``. A literal,
             since it is read without an import.

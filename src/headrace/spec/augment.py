@@ -82,3 +82,15 @@ def suggested(medium: str, task: str) -> dict[str, Any]:
         for name, value in usual.items()
         if not find_misfit(AugmentSpec.model_validate({name: value}), medium, task)
     }
+
+
+def used_by_new(medium: str, task: str) -> tuple[str, ...]:
+    """The fields that `headrace new` sets for few items, from a medium's `AUGMENTED`.
+
+    There are none where the task refuses a field: what is learned of an item may be
+    what the others change, such as a size.
+    """
+    if extensions.task_default(task, "NOT_AUGMENTED"):
+        return ()
+    module = extensions.modules("media")[medium]
+    return extensions.constant(module, "AUGMENTED") or ()

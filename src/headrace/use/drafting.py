@@ -31,7 +31,7 @@ from headrace.records import DEFAULT_TASK, MANIFEST, Finding, SnapshotRecord
 from headrace.settings import Settings
 from headrace.signs import UNSEEN, as_code, as_markdown
 from headrace.spec import DataSpec, TrainingSpec, load_spec
-from headrace.spec.augment import suggested
+from headrace.spec.augment import suggested, used_by_new
 from headrace.spec.checks import shorten
 from headrace.spec.files import FILE_NAME
 from headrace.spec.pipeline import (
@@ -49,6 +49,7 @@ from headrace.tasks.forms import Counts, Survey
 # Few rows need more epochs for a network to settle, many rows need fewer.
 MOST_STEPS = 12_000
 FEWEST_EPOCHS, MOST_EPOCHS = 3, 200
+FEW_ROWS = 10_000  # are augmented
 _FIELDS = ("item", "label", "group", "where", "encoding", "separator")
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 # A model card, for the user to complete.
@@ -259,7 +260,7 @@ def _tables(inspection: Inspection) -> Iterator[str]:
     examples = survey.examples or rows
     if epochs := epochs_for(recipe, examples, least, survey.most_epochs):
         yield from ("", "[training]", f"epochs = {epochs}  # for {rows:,} rows")
-    yield from _augmentation(description.medium, task)
+    yield from _augmentation(description.medium, task, rows)
     champion: dict[str, Any] = {"name": "champion"}
     if gain := task_default(task, "GAIN"):
         champion["arguments"] = {"gain": gain}
@@ -267,12 +268,14 @@ def _tables(inspection: Inspection) -> Iterator[str]:
         yield from _table("[[gates]]", gate)
 
 
-def _augmentation(medium: str, task: str) -> Iterator[str]:
-    """A table in comments: only who knows the items knows what keeps their meaning."""
+def _augmentation(medium: str, task: str, rows: int) -> Iterator[str]:
+    """A table of what suits few rows; what its user must judge of is in comments."""
+    used = used_by_new(medium, task) if rows <= FEW_ROWS else ()
     if usual := suggested(medium, task):
         yield "\n# Augmentation: use what does not change the meaning of an item."
-        yield "# [training.augment]"
-        yield from (f"# {name} = {_value(value)}" for name, value in usual.items())
+        yield f"{'' if used else '# '}[training.augment]"
+        for name, value in usual.items():
+            yield f"{'' if name in used else '# '}{name} = {_value(value)}"
 
 
 def _table(head: str, fields: Mapping[str, Any]) -> Iterator[str]:

@@ -12,7 +12,7 @@ from headrace.models import builder_names
 from headrace.settings import Settings
 from headrace.spec import DataSpec, TrainingSpec, load_spec
 from headrace.spec.pipeline import least_steps
-from headrace.use.drafting import draft, epochs_for
+from headrace.use.drafting import _augmentation, draft, epochs_for
 
 RECIPE = TrainingSpec(epochs=15, batch_size=32)
 
@@ -74,19 +74,44 @@ def test_a_separator_is_for_texts(tmp_path: Path) -> None:
         draft("it", "image", "classification", data, settings)
 
 
-def test_augmentation_is_offered_in_comments_and_is_off(tmp_path: Path) -> None:
+def test_few_images_are_cropped_and_more_augmentation_is_in_comments(
+    tmp_path: Path,
+) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (60, 8, 8, 1), np.uint8)
     np.savez(tmp_path / "some.npz", images=pixels, labels=np.arange(60) % 2)
     (tmp_path / "home").mkdir()
     settings = Settings(home=tmp_path / "home", project=tmp_path)
     data = DataSpec(source=str(tmp_path / "some.npz"))
     folder, _ = draft("some", "image", "classification", data, settings)
-    assert load_spec(folder).training.augment is None
+    augment = load_spec(folder).training.augment
+    assert augment is not None
+    assert augment.model_dump() == {"crop": 0.1}
     file = folder / "pipeline.toml"
     lines = file.read_text(encoding="utf-8").splitlines()
-    begin = lines.index("# [training.augment]")
+    begin = lines.index("[training.augment]")
     used = [line.removeprefix("# ") for line in lines[begin:]]
     file.write_text("\n".join([*lines[:begin], *used]), encoding="utf-8")
     augment = load_spec(folder).training.augment
     assert augment is not None
     assert augment.model_dump().keys() == {"flip", "crop", "colour", "mixup"}
+
+
+@pytest.mark.parametrize(
+    ("medium", "task", "rows"),
+    [
+        ("image", "classification", 60_000),
+        ("image", "regression", 600),
+        ("text", "classification", 600),
+        ("audio", "classification", 600),
+    ],
+)
+def test_other_augmentation_is_offered_in_comments_alone(
+    medium: str, task: str, rows: int
+) -> None:
+    lines = "\n".join(_augmentation(medium, task, rows)).strip().splitlines()
+    assert "# [training.augment]" in lines
+    assert all(line.startswith("# ") for line in lines)
+
+
+def test_nothing_is_offered_where_all_of_it_is_refused() -> None:
+    assert not [*_augmentation("text", "generation", 600)]

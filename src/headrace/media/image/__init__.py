@@ -92,6 +92,7 @@ AUGMENT: dict[str, Any] = {
         },
     ),
 }
+AUGMENTED = ("crop",)
 IS_TEXT = False
 SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp")
 MAGICS = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"RIFF")
