@@ -11,6 +11,7 @@ from headrace.errors import SpecError
 from headrace.spec import TrainingSpec, load_spec
 from headrace.spec.augment import AugmentSpec, suggested
 from headrace.spec.files import fields_of
+from headrace.stages.ingredients import training_roots
 
 FLIP = "training.augment.flip=horizontal"
 
@@ -98,3 +99,11 @@ def test_what_is_suggested_suits_medium_and_task(
     overrides = [f"training.augment.{name}={value}" for name, value in usual.items()]
     spec = load(tmp_path, medium, f"task={task}", *overrides)
     assert (spec.training.augment or AugmentSpec()).model_dump() == usual
+
+
+@pytest.mark.parametrize("overrides", [(), (FLIP,)])
+def test_the_code_that_changes_items_is_in_the_key_where_it_is_used(
+    tmp_path: Path, overrides: tuple[str, ...]
+) -> None:
+    roots = training_roots(load(tmp_path, "image", *overrides), "cnn")
+    assert ("headrace.media.image.augmentation" in roots) == bool(overrides)
