@@ -30,7 +30,7 @@ from headrace.data.sources.tables.roles import (
     roles_beside,
 )
 from headrace.data.sources.tables.suffixes import SUFFIXES, folder_of, table_suffix
-from headrace.data.sources.tables.tabular import Table, each_once, find_named
+from headrace.data.sources.tables.tabular import FILES, Table, each_once, find_named
 from headrace.data.sources.tables.where import parse_where
 from headrace.errors import SourceError
 from headrace.media import medium as medium_named
@@ -39,11 +39,6 @@ from headrace.records import Finding
 from headrace.settings import Settings
 
 RANK = 50
-FILES = (
-    *("file", "filename", "file_name", "path", "filepath", "file_path", "audio"),
-    *("image", "img", "wav", "clip", "sound", "slice_file_name", "name", "id"),
-    *("文件", "文件名", "路径"),
-)
 _TARS = (".tar", ".tgz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz")
 # With more tables, they are no metadata, but for example one beside each file.
 _MAX_TABLES = 20

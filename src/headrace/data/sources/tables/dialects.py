@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence, Set
 from typing import NamedTuple
 
-from headrace.data.sources.tables.tabular import KNOWN_NAMES, plain_name
+from headrace.data.sources.tables.tabular import FILES, KNOWN_NAMES, plain_name
 
 # A tab is the rarest character in texts, a comma the most frequent.
 DELIMITERS = {"\t": "tab", "|": "pipe", ";": "semicolon", ",": "comma"}
@@ -27,6 +27,7 @@ _LINES_LIMIT = 2**18
 _NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*")
 # A cell of a header begins with a letter, and has no punctuation.
 _NAME = re.compile(r"[^\W\d][^,.!?;:\"]*")
+_FILE = re.compile(r"\S.*\.\w{1,5}")
 
 
 class Dialect(NamedTuple):
@@ -228,7 +229,12 @@ def has_header(rows: Sequence[list[str]], requested: Set[str | None]) -> bool:
     pairs = zip(first, columns, strict=True)
     if any(cell and cell in column for cell, column in pairs):
         return False
-    if not KNOWN_NAMES.isdisjoint(names) or requested & set(filter(None, first)):
+    are_files = any(
+        name in FILES and column and all(map(_FILE.fullmatch, column))
+        for name, column in zip(names, columns, strict=True)
+    )
+    known = are_files or not KNOWN_NAMES.isdisjoint(names)
+    if known or requested & set(filter(None, first)):
         return True
     if any(_NUMBER.fullmatch(cell) for cell in first):
         return False

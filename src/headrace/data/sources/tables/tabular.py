@@ -36,6 +36,11 @@ TRANSCRIPTS = (
     *("transcript", "transcription", "sentence", "text", "utterance"),
     *("normalized_text", "words", "文本", "转写"),
 )
+FILES = (
+    *("file", "filename", "file_name", "path", "filepath", "file_path", "audio"),
+    *("image", "img", "wav", "clip", "sound", "slice_file_name", "name", "id"),
+    *("文件", "文件名", "路径"),
+)
 SPLITS = ("split", "set", "partition", "subset", "fold")
 # What makes a column of its cells, by the name of the column.
 Makers = Mapping[str, Callable[[Sequence[Any]], pa.Array]]

@@ -224,3 +224,27 @@ def test_a_table_changes_with_the_files_beside_it(make):
     (folder / "clips" / "0.wav").write_bytes(b"RIFF, and more")
     assert source_identity(table, medium="audio") != first
     assert source_identity(table, medium="text") == of_texts
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "file,speaker\nclips/0.wav,ann\nclips/1.wav,bob\n",
+        "speaker;Path\nann;clips/0.wav\nbob;clips/1.wav\n",
+        "file,kind\nclips/0.wav,lion\n",
+    ],
+)
+def test_the_header_of_a_short_table_of_files_is_no_row(make, sounds, table):
+    source, chunks = sounds(
+        make.tree({**CLIPS, "meta.csv": table.encode()}), labelled=False
+    )
+    assert {*_rows(chunks)} <= {"clips/0.wav", "clips/1.wav"}
+    assert "with a header" in source.notes[0]
+    assert "missing_files" not in {finding.check for finding in source.findings}
+
+
+def test_a_first_row_that_names_a_file_is_no_header(make, sounds):
+    table = b"clips/0.wav,ann\nclips/1.wav,bob\n"
+    source, chunks = sounds(make.tree({**CLIPS, "meta.csv": table}), labelled=False)
+    assert {*_rows(chunks)} == {"clips/0.wav", "clips/1.wav"}
+    assert "no header" in source.notes[0]
