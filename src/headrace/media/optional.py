@@ -105,6 +105,22 @@ class MeasuresSets(Protocol):
 
 
 @runtime_checkable
+class FindsMarks(Protocol):
+    """Finds marks that give a class away, and covers them."""
+
+    def marks(self, payload: Payload, labels: Payload) -> dict[Any, Payload]:
+        """What marks the items of a class, by its label, in a form of the medium's own.
+
+        Args:
+            payload: items ``(n, *shape)``.
+            labels: ``(n,)``.
+        """
+
+    def cover(self, payload: Payload, mark: Payload, others: Payload) -> Payload:
+        """Items ``(n, *shape)`` with what as many others have in a mark's place."""
+
+
+@runtime_checkable
 class DividesItems(Protocol):
     """Divides an item into pieces, to explain an answer to it."""
 

@@ -26,13 +26,14 @@ from headrace.media.image.columns import (
     set_expectations,
 )
 from headrace.media.image.files import decode_files, sizes
+from headrace.media.image.marks import cover, marks
 from headrace.media.image.near import alike, difference, fingerprints
 from headrace.media.image.pieces import absent, draw_map, pieces
 from headrace.media.image.pixels import Pixels, check_input, decode_array, fit, form_of
 from headrace.records import DataDescription, Form
 
 __all__ = ["alike", "as_column", "check_input", "columns", "decode_array"]
-__all__ += ["absent", "draw_map", "pieces"]
+__all__ += ["absent", "cover", "draw_map", "marks", "pieces"]
 __all__ += ["decode_files", "difference", "expectations", "fingerprints", "fit"]
 __all__ += ["form_of", "set_columns", "set_expectations", "sizes"]
 

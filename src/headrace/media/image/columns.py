@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.media.forms import Columns, Expectation, Flags, never, within
-from headrace.media.image.near import Grey, blocks, shrunk
+from headrace.media.image.marks import GIVEN_AWAY, class_mark, positions
+from headrace.media.image.near import Grey, shrunk
 from headrace.media.image.pixels import Pixels
 from headrace.records import DataDescription
 
 _Transform = Callable[[Grey], Grey]
-_Levels = npt.NDArray[np.int16]
 _Floats = npt.NDArray[np.float64]
 
 # So that a block and its float64 copy stay in the processor's cache.
@@ -36,13 +36,10 @@ _FEWEST_OF_SPLIT = 40
 # Standard errors from the middle that an answer needs, and the largest such error.
 _SURE, _WIDEST = 4.0, 0.15
 _AS_LIKELY = 0.9
-_POSITIONS = 4096
-# JPEG changes most pixels of a mark by less.
-_SAME = 16
-_IN_CLASS = 0.98
-# Natural values: one pixel reaches 0.92 for the zeros of 8 x 8 digits, 0.74 in MNIST.
-_GIVEN_AWAY = 0.98
-_FEWEST_IN_CLASS = 20
+_MARKED = (
+    "does a mark in the images give a class away? The gate shortcut asks whether the "
+    "model needs it"
+)
 
 
 def columns(payload: Pixels, labels: Sequence[str], data: DataDescription) -> Columns:
@@ -178,8 +175,8 @@ def set_columns(
     small = shrunk(payload)
     small -= small.mean(axis=(1, 2), keepdims=True)
     inverted, turned = _transformed(small[~is_test], small[is_test])
-    levels = _positions(payload)[~is_test]
-    mark = _class_mark(levels, np.array(labels, object)[~is_test])
+    levels = positions(payload)[~is_test]
+    mark = class_mark(levels, np.array(labels, object)[~is_test])
     values = {"test_inverted": inverted, "test_turned": turned, "class_mark": mark}
     return {name: np.array([value], np.float64) for name, value in values.items()}
 
@@ -189,7 +186,7 @@ def set_expectations(data: DataDescription) -> list[Expectation]:
     limits = {
         "test_inverted": (0.5, "is the test split a negative?"),
         "test_turned": (0.5, "is the test split turned or mirrored?"),
-        "class_mark": (_GIVEN_AWAY, "does a mark in the images give a class away?"),
+        "class_mark": (GIVEN_AWAY, _MARKED),
     }
     return [
         within(name, name, reason, warns=True, min_value=-2, max_value=limit)
@@ -231,34 +228,3 @@ def _position(images: Grey, towards: Grey) -> tuple[float, float]:
     """Where images lie from -1, the reference, to 1, its transform; and the error."""
     places = images.reshape(len(images), -1) @ towards.ravel()
     return float(places.mean()), float(places.std() / np.sqrt(len(places)))
-
-
-def _class_mark(values: _Levels, labels: npt.NDArray[np.object_]) -> float:
-    best = 0.0
-    for label in dict.fromkeys(labels.tolist()):
-        inside = labels == label
-        own, others = values[inside], values[~inside]
-        if min(len(own), len(others)) < _FEWEST_IN_CLASS:
-            continue
-        mark = np.median(own, axis=0).astype(np.int16)
-        share = (np.abs(own - mark) <= _SAME).mean(axis=0)
-        likely = share >= _IN_CLASS
-        if likely.any():
-            theirs = (np.abs(others[:, likely] - mark[likely]) <= _SAME).mean(axis=0)
-            best = max(best, float((share[likely] - theirs).max()))
-    return best
-
-
-def _positions(payload: Pixels) -> _Levels:
-    """The lightness at up to about 4,096 positions, ``(n, positions)``."""
-    height, width, channels = payload.shape[1:]
-    step = max(1, int(np.ceil(np.sqrt(height * width / _POSITIONS))))
-    grid = payload[:, ::step, ::step]
-    if channels == 1:
-        return grid.reshape(len(grid), -1).astype(np.int16)
-    lightness = np.empty(grid.shape[:3], np.int16)
-    for span in blocks(grid):
-        red, green, blue = np.moveaxis(grid[span].astype(np.int16), 3, 0)
-        # With equal weights, red would equal blue.
-        lightness[span] = (2 * red + 4 * green + blue) // 7
-    return lightness.reshape(len(grid), -1)

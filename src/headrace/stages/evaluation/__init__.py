@@ -48,6 +48,7 @@ from headrace.stages.evaluation.explained import explain
 from headrace.stages.evaluation.membership import attack, figures_of
 from headrace.stages.evaluation.parts import Part, Parts, Trained
 from headrace.stages.evaluation.robustness import climb
+from headrace.stages.evaluation.shortcuts import cover_marks, slices_of
 from headrace.state.ledger import Ledger
 from headrace.state.store import Store
 from headrace.state.tracking import GOLDEN_FILE, Tracking
@@ -180,6 +181,9 @@ def _look(
         ladder = climb(context, answers, judge, pictures)
         parts.add(ladder.part)
         rows = replace(rows, robustness=ladder.rows)
+    if any(g.kind == "shortcut" for g in spec.gates):
+        rows = replace(rows, shortcuts=cover_marks(context, answers, judge))
+        parts.add(Part({}, slices_of(rows.shortcuts, score)))
     if how.depth != "quick":
         parts.add(explain(context, answers, records, settings, judge, pictures))
     parts.add(Part({}, findings=judge.few_rows(spec, answers.targets, val_rows)))

@@ -103,39 +103,51 @@ def _robustness(
     weights = None if answers.weights is None else answers.weights[rows]
     sure = _confidence(judge, answers.outputs[rows])
     clean = RungRows("", 0.0, answers.scores[rows], weights, _mean([sure]))
-    parts: dict[tuple[str, float], list[_Part]] = {rung: [] for rung in rungs}
+    parts: dict[tuple[str, float], list[Answered]] = {rung: [] for rung in rungs}
     changes = dict.fromkeys(rungs, False)
     done = 0
     with Progress("robustness", len(rows) * len(rungs), "items") as progress:
-        for items, chosen in _blocks(context, rows):
+        for items, chosen in item_blocks(context, rows):
             targets = answers.targets[chosen]
             for family, level in rungs:
                 random = np.random.default_rng([SEED, int(chosen[0])])
                 shifted = steps.shifted(items, family, level, data, random)
                 changes[family, level] |= not np.array_equal(shifted, items)
-                part = _ask(context.model, shifted, targets, judge, data)
+                part = ask_items(context.model, shifted, targets, judge, data)
                 parts[family, level].append(part)
                 done += len(items)
                 progress.update(done, family)
     return Robustness(
         clean,
-        [_joined(*rung, parts[rung]) for rung in rungs if changes[rung]],
+        [joined_rows(*rung, parts[rung]) for rung in rungs if changes[rung]],
         task(data.task).higher_is_better,
     )
 
 
-class _Part(NamedTuple):
+class Answered(NamedTuple):
+    """The answers to some changed items.
+
+    Attributes:
+        scores: ``(n,)``.
+        weights: their denominators, ``(n,)``; None where all are 1.
+        confidence: the scores that the model promises, ``(n,)``; None where the task
+            knows none.
+    """
+
     scores: Scores
     weights: Scores | None
     confidence: npt.NDArray[np.float64] | None
 
 
-def _ask(
+def ask_items(
     model: Any, items: Payload, targets: Targets, judge: Judge, data: DataDescription
-) -> _Part:
+) -> Answered:
+    """Ask a model about changed items ``(n, *shape)`` with given targets ``(n,)``."""
     outputs = loading.answers(model, asked(data).raw(items))
     weights = judge.weights(outputs, targets)
-    return _Part(judge.scores(outputs, targets), weights, _confidence(judge, outputs))
+    return Answered(
+        judge.scores(outputs, targets), weights, _confidence(judge, outputs)
+    )
 
 
 def _confidence(judge: Judge, outputs: Outputs) -> npt.NDArray[np.float64] | None:
@@ -149,7 +161,8 @@ def _mean(parts: Sequence[npt.NDArray[np.float64] | None]) -> float | None:
     return float(np.concatenate(known).mean()) if known else None
 
 
-def _joined(family: str, level: float, parts: Sequence[_Part]) -> RungRows:
+def joined_rows(family: str, level: float, parts: Sequence[Answered]) -> RungRows:
+    """The answers of one rung from those to blocks of its rows."""
     weights = [part.weights for part in parts if part.weights is not None]
     return RungRows(
         family,
@@ -160,7 +173,7 @@ def _joined(family: str, level: float, parts: Sequence[_Part]) -> RungRows:
     )
 
 
-def _blocks(
+def item_blocks(
     context: Context, rows: npt.NDArray[np.intp]
 ) -> Iterator[tuple[Payload, npt.NDArray[np.intp]]]:
     """Items of some test rows in bounded memory, with the numbers of the rows."""

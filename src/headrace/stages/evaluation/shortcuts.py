@@ -1,0 +1,137 @@
+"""Test rows whose class a mark gives away, without that mark.
+
+The marks are those of a sample of train. What covers them is drawn from its items of
+other classes, by the same seed in each evaluation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from headrace.gates.rows import Marked, RungRows, Shortcuts
+from headrace.media import medium
+from headrace.media.forms import Payload
+from headrace.media.optional import FindsMarks
+from headrace.records import DataDescription, Metrics
+from headrace.stages.evaluation.answers import Answers
+from headrace.stages.evaluation.groups import items_once
+from headrace.stages.evaluation.robustness import ask_items, item_blocks, joined_rows
+from headrace.tasks import Judge, asks_items, task
+from headrace.tasks.forms import Context, Split, Targets, per_weight
+
+SEED = 0
+SAMPLE_ROWS = 2_000
+SAMPLE_BYTES = 2**28
+
+
+class Sample(NamedTuple):
+    """Some rows of train, and the marks in them.
+
+    Attributes:
+        items: ``(n, *shape)``.
+        targets: ``(n,)``.
+        marks: what marks the items of a class, by its target.
+    """
+
+    items: Payload
+    targets: Targets
+    marks: Mapping[Any, Payload]
+
+
+def find_marks(train: Split, data: DataDescription) -> Sample | None:
+    """Look for marks in a sample of train.
+
+    Returns:
+        None where the medium knows no marks, or the task no classes.
+
+    Raises:
+        IntegrityError: the snapshot is damaged.
+    """
+    module = medium(data.medium)
+    if not (isinstance(module, FindsMarks) and asks_items(data) and len(train)):
+        return None
+    items, targets, left, size = [], [], SAMPLE_ROWS, 0
+    for shard in np.flatnonzero(train.counts).tolist():
+        part = train.read(shard)
+        items.append(part.items[:left])
+        targets.append(part.targets[:left])
+        left, size = left - len(targets[-1]), size + items[-1].nbytes
+        if not left or size > SAMPLE_BYTES:
+            break
+    answers = np.concatenate(targets)
+    if answers.ndim > 1:
+        return None
+    payload = np.concatenate(items)
+    return Sample(payload, answers, module.marks(payload, answers))
+
+
+def label_of(target: Any, data: DataDescription) -> str:
+    """A target as its label is written."""
+    classes = data.target.get("classes")
+    return str(classes[int(target)]) if classes else f"{target:g}"
+
+
+def cover_marks(context: Context, answers: Answers, judge: Judge) -> Shortcuts | None:
+    """Ask the model about the test rows of each marked class, without its mark.
+
+    Args:
+        context: the model and its data.
+        answers: of the model to the rows as they are.
+        judge: of the answers.
+
+    Raises:
+        IntegrityError: the snapshot is damaged.
+    """
+    sample = find_marks(context.train, context.data)
+    if sample is None:
+        return None
+    once = items_once(context.test.items(), answers.groups)
+    marked = [
+        _cover(context, answers, judge, sample, target, once) for target in sample.marks
+    ]
+    return Shortcuts(marked, task(context.data.task).higher_is_better)
+
+
+def _cover(
+    context: Context,
+    answers: Answers,
+    judge: Judge,
+    sample: Sample,
+    target: Any,
+    once: npt.NDArray[np.bool_],
+) -> Marked:
+    data, module = context.data, medium(context.data.medium)
+    if not isinstance(module, FindsMarks):
+        raise ValueError(f"{data.medium} finds no marks")
+    rows = np.flatnonzero(once & (answers.targets == target))
+    others = sample.items[sample.targets != target]
+    random, parts = np.random.default_rng(SEED), []
+    for items, chosen in item_blocks(context, rows):
+        drawn = others[random.integers(0, len(others), len(items))]
+        covered = module.cover(items, sample.marks[target], drawn)
+        own = answers.targets[chosen]
+        parts.append(ask_items(context.model, covered, own, judge, data))
+    weights = None if answers.weights is None else answers.weights[rows]
+    clean = RungRows("", 0.0, answers.scores[rows], weights, None)
+    covered_rows = joined_rows("covered", 0.0, parts) if parts else clean
+    return Marked(label_of(target, data), clean, covered_rows)
+
+
+def slices_of(found: Shortcuts | None, score: str) -> dict[str, Metrics]:
+    """The figures of each marked class, by name."""
+    return {
+        f"mark={one.label}": {
+            "rows": float(len(one.clean.scores)),
+            score: _mean(one.clean),
+            "covered": _mean(one.covered),
+        }
+        for one in (found.marked if found else ())
+    }
+
+
+def _mean(rung: RungRows) -> float:
+    return float(per_weight(rung.scores, rung.weights).mean())

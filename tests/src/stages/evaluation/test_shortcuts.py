@@ -1,0 +1,131 @@
+"""Test rows without the mark that gives their class away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from headrace.data.snapshots.splits import SplitRows
+from headrace.gates.kinds import judge_gate
+from headrace.gates.rows import JudgedRows
+from headrace.records import DataDescription, GateResult, SnapshotRecord
+from headrace.spec import GateSpec, PipelineSpec
+from headrace.stages.evaluation.answers import ask
+from headrace.stages.evaluation.shortcuts import cover_marks, find_marks, slices_of
+from headrace.state.store import Store
+from headrace.tasks import task
+from headrace.tasks.forms import Context
+
+DATA = DataDescription(
+    medium="image", shape=(8, 8, 1), target={"classes": ["dark", "light"]}
+)
+JUDGE = task("classification").judge
+GATE = GateSpec.model_validate({"name": "shortcut", "threshold": 0.1})
+
+
+def images_of(rows: int, marked: bool) -> tuple[Any, list[str]]:
+    """Dark and light images; light ones may have a bright corner."""
+    random = np.random.default_rng(0)
+    light = np.arange(rows) % 2 == 1
+    images = random.integers(0, 60, (rows, 8, 8, 1), np.uint8)
+    images += np.where(light, 120, 20).astype(np.uint8)[:, None, None, None]
+    if marked:
+        images[light, :2, :2] = 255
+    return images, np.where(light, "light", "dark").tolist()
+
+
+@pytest.fixture(scope="module")
+def snapshots(
+    write_snapshot: Callable[..., SnapshotRecord], tmp_path_factory: Any
+) -> dict[bool, SnapshotRecord]:
+    """Without a mark, and with one."""
+
+    def make(marked: bool) -> SnapshotRecord:
+        images, labels = images_of(600, marked)
+        columns = {
+            "split": ["train"] * 400 + ["test"] * 200,
+            "label": labels,
+            "name": [f"image {row}" for row in range(600)],
+        }
+        place = tmp_path_factory.mktemp("marks")
+        return write_snapshot(Store(str(place)), DATA, images, columns)
+
+    return {marked: make(marked) for marked in (False, True)}
+
+
+def model_of(weights: Any, threshold: float) -> Any:
+    """A Keras model that says light where a weighted sum is above a threshold."""
+    import keras
+
+    raw = keras.Input((8, 8, 1), dtype="uint8")
+    scaled = keras.layers.Rescaling(1.0, -threshold)(raw)
+    head = keras.layers.Dense(2, "softmax")
+    model = keras.Model(raw, head(keras.layers.Flatten()(scaled)))
+    kernel = np.stack([-weights.ravel(), weights.ravel()], axis=1)
+    head.set_weights([kernel, np.zeros(2)])
+    return model
+
+
+def by_brightness() -> Any:
+    """Right whatever the corner is."""
+    return model_of(np.full((8, 8), 0.002), 100)
+
+
+def by_corner() -> Any:
+    """Right by the mark alone."""
+    weights = np.zeros((8, 8))
+    weights[:2, :2] = 0.01
+    return model_of(weights, 230)
+
+
+def judged(
+    snapshot: SnapshotRecord, model: Any, place: Path
+) -> tuple[GateResult, dict[str, Any]]:
+    spec = {"name": "some", "medium": "image", "data": {"source": "somewhere"}}
+    splits = (SplitRows(snapshot, split) for split in ("train", "val", "test"))
+    store = Store(str(place / "store"))
+    pipeline = PipelineSpec.model_validate(spec)
+    context = Context(model, pipeline, DATA, snapshot.digest, "", *splits, store, place)
+    answers = ask(model, {}, context.test, 0, JUDGE)
+    found = cover_marks(context, answers, JUDGE)
+    rows = JudgedRows("accuracy", answers.scores, None, answers.groups, shortcuts=found)
+    return judge_gate(GATE, {}, rows), slices_of(found, "accuracy")
+
+
+def test_a_model_that_looks_at_the_mark_alone_is_refused(
+    snapshots: dict[bool, SnapshotRecord], tmp_path: Path
+) -> None:
+    result, slices = judged(snapshots[True], by_corner(), tmp_path)
+    assert not result.passed
+    assert "test rows of 'light' is 1, and 0 without the mark" in result.reason
+    assert slices == {"mark=light": {"rows": 100.0, "accuracy": 1.0, "covered": 0.0}}
+
+
+def test_a_model_that_does_without_the_mark_passes(
+    snapshots: dict[bool, SnapshotRecord], tmp_path: Path
+) -> None:
+    result, slices = judged(snapshots[True], by_brightness(), tmp_path)
+    assert result.passed, result.reason
+    assert slices["mark=light"]["covered"] == 1
+
+
+def test_without_a_mark_any_model_passes(
+    snapshots: dict[bool, SnapshotRecord], tmp_path: Path
+) -> None:
+    result, slices = judged(snapshots[False], by_corner(), tmp_path)
+    assert (result.passed, slices) == (True, {})
+    assert result.reason == "no mark gives a class away"
+
+
+def test_the_mark_is_found_with_a_margin_and_nothing_else(
+    snapshots: dict[bool, SnapshotRecord],
+) -> None:
+    sample = find_marks(SplitRows(snapshots[True], "train"), DATA)
+    assert sample is not None
+    assert {*sample.marks} == {1}
+    assert sample.marks[1].sum() == 9
+    assert sample.marks[1][:3, :3].all()
