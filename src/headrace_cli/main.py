@@ -32,6 +32,7 @@ from headrace_cli.answers import (
 from headrace_cli.bundling import bundle
 from headrace_cli.explaining import explain
 from headrace_cli.forgetting import forget
+from headrace_cli.gating import gate
 from headrace_cli.generating import generate
 from headrace_cli.monitoring import monitor
 from headrace_cli.overview import compare, list_
@@ -49,7 +50,7 @@ from headrace_cli.upkeep import migrate, repair, reproduce, verify
 HELP = ("-h", "--help")
 PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Train": (init, run, check, new, tune, backfill, relabel),
-    "Decide": (compare, promote, rollback, history, approve, reject, list_),
+    "Decide": (gate, compare, promote, rollback, history, approve, reject, list_),
     "Use": (open_report, score, explain, say, generate, monitor, export, bundle),
     "Prove and restore": (verify, reproduce, repair, gc_, forget, migrate),
     "Run as a service": (serve, up, deploy, trigger, worker, doctor),

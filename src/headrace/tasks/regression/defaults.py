@@ -23,6 +23,7 @@ MISTAKES = "Largest errors"
 
 GATES = {
     "error": {"metric": "test_mean_absolute_error", "direction": "max"},
+    "median_error": {"metric": "test_median_absolute_error", "direction": "max"},
     "bias": {"metric": "test_bias_size", "direction": "max"},
     "relative_error": {"metric": "test_relative_error", "direction": "max"},
     "relative_bias": {"metric": "test_relative_bias", "direction": "max"},

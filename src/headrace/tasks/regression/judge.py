@@ -56,7 +56,9 @@ class AbsoluteError(Judge):
             "test_bias_low": bias_low,
             "test_bias_high": bias_high,
             "test_bias_size": abs(bias),
+            "test_bias_size_high": max(abs(bias_low), abs(bias_high)),
             "test_relative_error": float(size.mean()) / constant,
+            "test_relative_error_high": high / constant,
             "test_relative_bias": abs(bias) / constant,
             "non_finite_values": float((~np.isfinite(outputs)).sum()),
         }, _ranges(errors, truth)
