@@ -16,6 +16,7 @@ from headrace.planning import find_finished
 from headrace.records import EvaluationRecord, StageReport
 from headrace.settings import Settings, variable
 from headrace.stages.promotion import aliases_of
+from headrace.use.gating import supported_by_first
 from headrace_flows.run import STAGES, UNCHANGED, Run
 from headrace_ops import live
 
@@ -83,6 +84,7 @@ def summarise(run: Run, *, status: str, reason: str) -> dict[str, Any]:
         "overrides": list(run.overrides),
         "aliases": list(run.promotion.aliases) if run.promotion else [],
         **_evaluation(run.evaluation),
+        "supported_gates": _supported(run),
         **_data(run),
         "stages": [report.model_dump() for report in [*run.reports, *skipped]],
         "repairs": [repair.model_dump() for repair in run.repairs],
@@ -90,6 +92,7 @@ def summarise(run: Run, *, status: str, reason: str) -> dict[str, Any]:
         "flow_run_id": run.flow_run_id or None,
         "weights_digest": run.training.weights_digest if run.training else None,
         **_privacy(run),
+        **_stopped_early(run),
         "seconds": round(time.perf_counter() - run.started, 3),
         "links": links(run),
     }
@@ -135,10 +138,29 @@ def _evaluation(evaluation: EvaluationRecord | None) -> dict[str, Any]:
     }
 
 
+def _supported(run: Run) -> list[dict[str, Any]]:
+    """Stricter thresholds that a first run supports by its own intervals."""
+    if run.evaluation is None or run.overrides:
+        return []
+    plan = run.plan
+    found = supported_by_first(run.spec, plan.folder, run.evaluation, plan.settings)
+    return [one.model_dump() for one in found]
+
+
 def _privacy(run: Run) -> dict[str, Any]:
     """The guarantee of a private training; nothing for any other."""
     privacy = run.training.privacy if run.training else None
     return {"privacy": privacy.model_dump()} if privacy else {}
+
+
+def _stopped_early(run: Run) -> dict[str, Any]:
+    """Where a training ended before its last epoch; nothing for any other."""
+    metrics = run.training.metrics if run.training else {}
+    if "stopped_epoch" not in metrics:
+        return {}
+    names = {"epoch": "stopped_epoch", "best_epoch": "best_epoch"}
+    epochs = {key: int(metrics[name]) for key, name in names.items()}
+    return {"stopped_early": {**epochs, "epochs": run.spec.training.epochs}}
 
 
 def _data(run: Run) -> dict[str, Any]:

@@ -105,9 +105,18 @@ def new(  # noqa: PLR0913
         "notes": list(snapshot.notes),
         "warnings": [finding.model_dump() for finding in inspection.warnings],
     }
-    epochs = load_spec(folder).training.epochs
-    about = [*survey.lines, f"{epochs} epochs (training.epochs)"]
+    training = load_spec(folder).training
+    about = [*survey.lines, _epochs(training.epochs, training.patience)]
     answer(value, lambda: _show(value, about))
+
+
+def _epochs(epochs: int, patience: int) -> str:
+    if not patience:
+        return f"{epochs} epochs (training.epochs)"
+    return (
+        f"at most {epochs} epochs (training.epochs), until {patience} bring no lower "
+        "validation loss (training.patience)"
+    )
 
 
 def _with_line_ends(text: str | None) -> str:

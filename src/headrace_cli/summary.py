@@ -51,12 +51,18 @@ def show_summary(summary: dict[str, Any], settings: Settings) -> None:
             f"  private: epsilon {privacy['epsilon']:.4g} at delta "
             f"{privacy['delta']:.2g}, for each of {privacy['rows']:,} rows of train"
         )
+    if stopped := summary.get("stopped_early"):
+        show_text(
+            f"  stopped early: after epoch {stopped['epoch']} of {stopped['epochs']}; "
+            f"the model has the weights of epoch {stopped['best_epoch']}"
+        )
     if summary["metrics"]:
         learned = task(summary["task"])
         show_text(f"  {learned.answers.figures(summary['metrics'])}", style="bold")
         for line in _slices(summary, learned):
             show_text(f"  {one_line(line)}")
     _show_gates(summary)
+    _show_supported(summary)
     show_warnings(summary["warnings"])
     _show_suspects(summary)
     _show_snapshot(summary["snapshot"])
@@ -121,6 +127,19 @@ def _show_gates(summary: dict[str, Any]) -> None:
         rest = f"{marked(f'{what:<{width}}')}  {marked(gate.reason)}"
         text = f"  gate {marked(f'{name:<{longest}}')}  {mark}  {rest}"
         show_text(text.rstrip(), markup=True)
+
+
+def _show_supported(summary: dict[str, Any]) -> None:
+    """Print the stricter gates that a first run supports."""
+    gates = [
+        f"{one_line(one['gate'])} {one['threshold']:g} (now {one['now']:g})"
+        for one in summary.get("supported_gates", ())
+    ]
+    if gates:
+        show_text(
+            f"  its intervals support stricter gates: {', '.join(gates)}; write them: "
+            f"headrace gate {summary['pipeline']} --suggested"
+        )
 
 
 def _show_suspects(summary: dict[str, Any]) -> None:

@@ -116,3 +116,22 @@ def test_links_are_those_of_a_browser_where_it_reaches_mlflow_elsewhere(
     monkeypatch.setenv("HEADRACE_MLFLOW_UI_URL", "ml.example.org")
     with pytest.raises(UsageError, match=r"HEADRACE_MLFLOW_UI_URL is 'ml.example.org'"):
         Settings(project=tmp_path)
+
+
+def test_an_early_stop_is_said_with_its_epochs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stopped = {"epoch": 55, "best_epoch": 35, "epochs": 200}
+    printed = _printed(tmp_path, capsys, stopped_early=stopped)
+    line = "  stopped early: after epoch 55 of 200; the model has the weights of "
+    assert f"{line}epoch 35" in printed
+    assert not [one for one in _printed(tmp_path, capsys) if "stopped" in one]
+
+
+def test_the_gates_that_a_first_run_supports_are_said_with_the_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gate = {"gate": "accuracy", "threshold": 0.9692, "now": 0.225, "value": 1.0}
+    printed = "\n".join(_printed(tmp_path, capsys, supported_gates=[gate]))
+    assert "accuracy 0.9692 (now 0.225)" in printed
+    assert "headrace gate pets --suggested" in printed

@@ -265,11 +265,14 @@ def _model(spec: PipelineSpec, folder: Path, training: TrainingRecord) -> str:
     fields = recipe.model_dump(mode="json", exclude=hidden)
     settings = ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in fields.items())
     best = int(training.metrics.get("best_epoch", 0)) or "unknown"
+    epochs = f"{recipe.epochs} epochs"
+    if stopped := training.metrics.get("stopped_epoch"):
+        epochs = f"{stopped:.0f} of {epochs}, as it stopped early"
     changes = changes_of_fields(fields_of_file(spec, folder), fields_of(spec))
     lines = [
         f"`{builder_name(spec)}`, of {training.model_bytes / 1e6:.1f} MB",
         *[f"{k.replace('_', ' ')} {v}" for k, v in spec.model.arguments.items()],
-        f"Trained for {recipe.epochs} epochs; it has the weights of epoch {best}",
+        f"Trained for {epochs}; it has the weights of epoch {best}",
         f"{settings[:1].upper()}{settings[1:]}",
         *[f"Not as in the pipeline's file: {change}" for change in changes],
     ]

@@ -12,7 +12,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,11 @@ import pyarrow.compute as pc
 from headrace.data.anchored import open_anchored
 from headrace.data.forgotten import Forgotten
 from headrace.data.snapshots.reading import read_rejected, read_shard, shards_of
+from headrace.data.snapshots.splits import SplitRows
 from headrace.data.sources.opening import open_source
 from headrace.errors import UsageError
 from headrace.extensions import task_default
+from headrace.gates.kinds.shortcut import threshold_for
 from headrace.media import medium as medium_named
 from headrace.models import arguments_of, builder_names
 from headrace.records import DEFAULT_TASK, MANIFEST, Finding, SnapshotRecord
@@ -41,15 +43,19 @@ from headrace.spec.pipeline import (
     task_names,
 )
 from headrace.spec.project import write_project
+from headrace.stages.evaluation.shortcuts import find_marks, label_of
 from headrace.stages.ingestion import ingest, reading_of
 from headrace.state.disk import disk_errors
 from headrace.tasks import task as task_named
-from headrace.tasks.forms import Counts, Survey
+from headrace.tasks.forms import Counts, Survey, some
 
 # Few rows need more epochs for a network to settle, many rows need fewer.
 MOST_STEPS = 12_000
 FEWEST_EPOCHS, MOST_EPOCHS = 3, 200
 FEW_ROWS = 10_000  # are augmented
+# Validation losses of few rows vary from epoch to epoch.
+LEAST_PATIENCE, PATIENCE_SHARE = 5, 10
+_SHOWN = 5
 _FIELDS = ("item", "label", "group", "where", "encoding", "separator")
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 # A model card, for the user to complete.
@@ -215,7 +221,30 @@ def inspect(
     surveyor = task_named(task).survey
     survey = surveyor.survey(data.source, counts, items, rejected)
     survey = surveyor.count_groups(survey, groups)
-    return Inspection(data, snapshot, surveyor.look(survey, _learned_items(snapshot)))
+    survey = surveyor.look(survey, _learned_items(snapshot))
+    return Inspection(data, snapshot, _with_marks(survey, counts, snapshot))
+
+
+def _with_marks(survey: Survey, counts: Counts, snapshot: SnapshotRecord) -> Survey:
+    """The survey with a gate on marks, where one gives a class away."""
+    sample = find_marks(SplitRows(snapshot, "train"), snapshot.description)
+    if sample is None or not sample.marks:
+        return survey
+    labels = [label_of(target, snapshot.description) for target in sample.marks]
+    rows = min(counts["test", label] for label in labels)
+    gate = {"name": "shortcut", "threshold": threshold_for(rows)}
+    names = some([repr(label) for label in labels], _SHOWN)
+    message = (
+        f"a mark in the images gives {names} away: they have one value at one place, "
+        f"and no others do; the gate shortcut refuses a model that needs it"
+    )
+    finding = Finding(check="class_mark", count=len(labels), message=message)
+    return replace(
+        survey,
+        head=[*survey.head, f"# A mark gives {names} away, hence the gate shortcut."],
+        gates=[*survey.gates, gate],
+        findings=[*survey.findings, finding],
+    )
 
 
 def _learned_items(snapshot: SnapshotRecord) -> Iterator[pa.ChunkedArray]:
@@ -234,6 +263,15 @@ def epochs_for(
     most = max(FEWEST_EPOCHS, MOST_STEPS // steps)
     epochs = min(max(recipe.epochs, least), max(most, least))
     return 0 if epochs == recipe.epochs else epochs
+
+
+def patience_for(epochs: int) -> int:
+    """After how many epochs without a lower validation loss a training ends.
+
+    Args:
+        epochs: the most that there are.
+    """
+    return max(LEAST_PATIENCE, epochs // PATIENCE_SHARE)
 
 
 def _tables(inspection: Inspection) -> Iterator[str]:
@@ -255,12 +293,8 @@ def _tables(inspection: Inspection) -> Iterator[str]:
     if taken := arguments_of(builder) & survey.arguments.keys():
         chosen = {name: survey.arguments[name] for name in sorted(taken)}
         yield from _table("[model.arguments]", chosen)
-    recipe = TrainingSpec.model_validate(recipe_of(description.medium, builder, task))
-    rows, least = survey.rows["train"], max(least_steps(builder), survey.least_steps)
-    examples = survey.examples or rows
-    if epochs := epochs_for(recipe, examples, least, survey.most_epochs):
-        yield from ("", "[training]", f"epochs = {epochs}  # for {rows:,} rows")
-    yield from _augmentation(description.medium, task, rows)
+    yield from _training(inspection, builder)
+    yield from _augmentation(description.medium, task, survey.rows["train"])
     champion: dict[str, Any] = {"name": "champion"}
     if gain := task_default(task, "GAIN"):
         champion["arguments"] = {"gain": gain}
@@ -276,6 +310,24 @@ def _augmentation(medium: str, task: str, rows: int) -> Iterator[str]:
         yield f"{'' if used else '# '}[training.augment]"
         for name, value in usual.items():
             yield f"{'' if name in used else '# '}{name} = {_value(value)}"
+
+
+def _training(inspection: Inspection, builder: str) -> Iterator[str]:
+    survey, description = inspection.survey, inspection.snapshot.description
+    recipe = TrainingSpec.model_validate(
+        recipe_of(description.medium, builder, description.task)
+    )
+    rows, least = survey.rows["train"], max(least_steps(builder), survey.least_steps)
+    examples = survey.examples or rows
+    epochs = epochs_for(recipe, examples, least, survey.most_epochs)
+    is_patient = survey.is_patient and bool(inspection.snapshot.rows.get("val"))
+    if epochs or is_patient:
+        yield from ("", "[training]")
+    if epochs:
+        yield f"epochs = {epochs}  # {'at most, ' * is_patient}for {rows:,} rows"
+    if is_patient:
+        patience = patience_for(epochs or recipe.epochs)
+        yield f"patience = {patience}  # epochs without a lower validation loss"
 
 
 def _table(head: str, fields: Mapping[str, Any]) -> Iterator[str]:

@@ -175,6 +175,20 @@ def test_the_pipelines_readme_opens_the_card(trained: Trained, tmp_path: Any) ->
     assert card.endswith("## Limits\n\nMany.\n")
 
 
+def test_the_card_says_that_a_training_stopped_early(
+    trained: Trained, tmp_path: Any
+) -> None:
+    (tmp_path / "pipeline.toml").write_text(
+        'medium = "image"\n[data]\nsource = "x.npz"\n'
+    )
+    metrics = {**trained.good.metrics, "stopped_epoch": 2}
+    stopped = trained.good.model_copy(update={"metrics": metrics})
+    card = model_card(
+        trained.spec, tmp_path, trained.snapshot, stopped, trained.good_evaluation
+    )
+    assert "- Trained for 2 of 3 epochs, as it stopped early; it has the" in card
+
+
 def test_the_card_names_what_the_run_overrode(trained: Trained, tmp_path: Any) -> None:
     training = trained.spec.training.model_copy(update={"epochs": 30})
     spec = trained.spec.model_copy(update={"training": training})

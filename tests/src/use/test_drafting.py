@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from headrace.errors import UsageError
 from headrace.models import builder_names
 from headrace.settings import Settings
 from headrace.spec import DataSpec, TrainingSpec, load_spec
 from headrace.spec.pipeline import least_steps
-from headrace.use.drafting import _augmentation, draft, epochs_for
+from headrace.use.drafting import _augmentation, draft, epochs_for, patience_for
 
 RECIPE = TrainingSpec(epochs=15, batch_size=32)
 
@@ -115,3 +118,60 @@ def test_other_augmentation_is_offered_in_comments_alone(
 
 def test_nothing_is_offered_where_all_of_it_is_refused() -> None:
     assert not [*_augmentation("text", "generation", 600)]
+
+
+def write_images(folder: Path, rows: int, *, marked: bool = False) -> None:
+    """Grey noise, dark and light by class; light images may have a white corner."""
+    random = np.random.default_rng(0)
+    for row in range(rows):
+        name = ("dark", "light")[row % 2]
+        pixels = random.integers(0, 60, (8, 8), np.uint8) + (row % 2) * 120
+        if marked and name == "light":
+            pixels[:2, :2] = 255
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels.astype(np.uint8)).save(folder / name / f"{row}.png")
+
+
+def drafted(tmp_path: Path) -> tuple[dict[str, Any], list[str]]:
+    """The pipeline file of images in a folder, and the checks that warn."""
+    settings = Settings(home=tmp_path / "home", project=tmp_path).prepare_home()
+    data = DataSpec(source=str(tmp_path / "images"))
+    folder, inspection = draft("it", "image", "classification", data, settings)
+    written = tomllib.loads((folder / "pipeline.toml").read_text())
+    return written, [finding.check for finding in inspection.warnings]
+
+
+def test_epochs_are_a_limit_where_validation_rows_can_end_a_training(
+    tmp_path: Path,
+) -> None:
+    write_images(tmp_path / "images", 300)
+    written, _ = drafted(tmp_path)
+    assert written["training"] | {"augment": {}} == {
+        "epochs": 200,
+        "patience": 20,
+        "augment": {},
+    }
+
+
+@pytest.mark.parametrize(("epochs", "patience"), [(200, 20), (97, 9), (18, 5), (3, 5)])
+def test_patience_is_a_share_of_the_epochs(epochs: int, patience: int) -> None:
+    assert patience_for(epochs) == patience
+
+
+def test_a_mark_that_gives_a_class_away_brings_the_gate_shortcut(
+    tmp_path: Path,
+) -> None:
+    write_images(tmp_path / "images", 300, marked=True)
+    written, checks = drafted(tmp_path)
+    gates = {gate["name"]: gate.get("threshold") for gate in written["gates"]}
+    assert 0.1 <= gates["shortcut"] < 0.25  # of about 30 test rows
+    assert "class_mark" in checks
+    file = tmp_path / "pipelines" / "it" / "pipeline.toml"
+    assert "# A mark gives 'light' away, hence the gate shortcut.\n" in file.read_text()
+
+
+def test_without_a_mark_there_is_no_such_gate(tmp_path: Path) -> None:
+    write_images(tmp_path / "images", 300)
+    written, checks = drafted(tmp_path)
+    assert "shortcut" not in {gate["name"] for gate in written["gates"]}
+    assert "class_mark" not in checks

@@ -87,6 +87,7 @@ class Fitted:
             temperature.
         inexact: attributes of the user's callbacks that checkpoints do not store.
         privacy: what a private fit has spent; None of any other.
+        is_stopped: whether it ended before the last epoch of its recipe.
     """
 
     model: Any
@@ -97,6 +98,7 @@ class Fitted:
     weights_digest: str
     inexact: tuple[str, ...] = ()
     privacy: PrivacyRecord | None = None
+    is_stopped: bool = False
 
     @property
     def metrics(self) -> Metrics:
@@ -114,8 +116,12 @@ class Fitted:
 
     @property
     def of_the_fit(self) -> Metrics:
-        """The metrics of the fit, which no single epoch has."""
-        return {"best_epoch": self.best_epoch, **self.finished}
+        """The metrics of the fit, which no single epoch has.
+
+        ``stopped_epoch`` is among them where it ended before its last epoch.
+        """
+        stopped = {"stopped_epoch": len(self.epochs)} if self.is_stopped else {}
+        return {"best_epoch": self.best_epoch, **stopped, **self.finished}
 
 
 class Fit:
@@ -229,6 +235,7 @@ class Fit:
             weights_digest=weights_digest(model),
             inexact=tuple(sorted(self._loop.callbacks.inexact)),
             privacy=self.privacy.record(progress.total_steps) if self.privacy else None,
+            is_stopped=progress.epoch < setup.spec.epochs,
         )
 
     @property

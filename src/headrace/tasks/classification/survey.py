@@ -210,6 +210,7 @@ class ClassSurvey(Surveyor):
                 *(f"left out: {k!r}, {v}" for k, v in left_out.items()),
             ],
             findings=list(classes.findings),
+            is_patient=True,
         )
 
 

@@ -83,6 +83,7 @@ class NumberSurvey(Surveyor):
             findings=findings,
             arguments=ARGUMENTS,
             least_steps=LEAST_STEPS,
+            is_patient=True,
         )
 
 

@@ -96,6 +96,8 @@ def test_patience_ends_a_fit_and_restores_its_best_epoch(
     assert -np.log(true).mean() == pytest.approx(min(losses), rel=1e-5)
     until = fit("mlp", data, epochs=len(epochs), **wild)[0]
     assert until.weights_digest == fitted.weights_digest
+    assert fitted.metrics["stopped_epoch"] == len(epochs)
+    assert "stopped_epoch" not in until.metrics, "all its epochs were trained"
 
 
 def test_patience_without_validation_rows_is_refused(fit: Any, make_data: Any) -> None:
@@ -220,7 +222,7 @@ def test_a_killed_fit_with_own_things_ends_with_the_same_weights(
                 fit(checkpoints=checkpoints(tmp_path), **changes)
     went_on, told_again = fit(checkpoints=checkpoints(tmp_path), **changes)
     assert went_on.weights_digest == unbroken.weights_digest
-    assert went_on.best_epoch == unbroken.best_epoch
+    assert went_on.of_the_fit == unbroken.of_the_fit
     assert [e["val_loss"] for e in told_again] == [e["val_loss"] for e in told]
 
 
