@@ -199,6 +199,7 @@ def estimates(case: Case, profiles: int) -> Iterable[str]:
     limits = [estimate(p, case.window(NONE, rows)).limit for p, rows in made]
     yield f"limit of the distance: median {np.median(limits):.3f}"
     yield "shift | true | distance | estimated | mean error | worst | covers | left out"
+    covered: list[tuple[bool, bool, float]] = []
     for shift in (NONE, *SHIFTS[case.data.medium]):
         truth = float(case.scores(shift).mean())
         every, unseen = [], []
@@ -216,7 +217,23 @@ def estimates(case: Case, profiles: int) -> Iterable[str]:
                 errors = [abs(e.value - truth) for e in valid]
                 covers = np.mean([e.low <= truth <= e.high for e in valid])
                 cells += [f"{middle:+.3f}", f"{max(errors):.3f}", f"{covers:.2f}"]
+        own = case.scores(shift)
+        covered += [
+            (
+                found.low <= truth <= found.high,
+                found.low <= (score := float(own[rows].mean())) <= found.high,
+                max(found.low - score, score - found.high),
+            )
+            for found, (_, rows) in zip(every, made, strict=True)
+            if found.value is not None
+        ]
         yield " | ".join(cells)
+    of_all, of_window, missed = np.array(covered, float).T
+    yield (
+        f"{len(covered)} estimates: the interval has the score of all rows in "
+        f"{of_all.mean():.3f}, that of the window itself in {of_window.mean():.3f} "
+        f"(missed by {max(0.0, missed.max()):.3f} at most)"
+    )
 
 
 @dataclass(frozen=True)
