@@ -226,8 +226,8 @@ class Survey:
         most_epochs: after which a network of the task knows the data by heart; 0: as
             many as few rows need.
         examples: of an epoch, where they are not the rows.
-        is_patient: whether a validation loss that no longer falls ends a training. Of
-            some tasks it is flat for many epochs before it falls.
+        patience: the share of the epochs after which a validation loss that no longer
+            falls ends a training; 0 for tasks in which it may be flat before it falls.
     """
 
     rows: dict[str, int]
@@ -244,4 +244,4 @@ class Survey:
     least_steps: int = 0
     most_epochs: int = 0
     examples: int = 0
-    is_patient: bool = False
+    patience: float = 0.0

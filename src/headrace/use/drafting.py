@@ -54,7 +54,8 @@ MOST_STEPS = 12_000
 FEWEST_EPOCHS, MOST_EPOCHS = 3, 200
 FEW_ROWS = 10_000  # are augmented
 # Validation losses of few rows vary from epoch to epoch.
-LEAST_PATIENCE, PATIENCE_SHARE = 5, 10
+LEAST_PATIENCE = 5
+LEAST_VAL_ROWS = 10
 _SHOWN = 5
 _FIELDS = ("item", "label", "group", "where", "encoding", "separator")
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
@@ -265,13 +266,14 @@ def epochs_for(
     return 0 if epochs == recipe.epochs else epochs
 
 
-def patience_for(epochs: int) -> int:
+def patience_for(epochs: int, share: float) -> int:
     """After how many epochs without a lower validation loss a training ends.
 
     Args:
         epochs: the most that there are.
+        share: of them; see `Survey.patience`.
     """
-    return max(LEAST_PATIENCE, epochs // PATIENCE_SHARE)
+    return max(LEAST_PATIENCE, round(epochs * share))
 
 
 def _tables(inspection: Inspection) -> Iterator[str]:
@@ -320,13 +322,14 @@ def _training(inspection: Inspection, builder: str) -> Iterator[str]:
     rows, least = survey.rows["train"], max(least_steps(builder), survey.least_steps)
     examples = survey.examples or rows
     epochs = epochs_for(recipe, examples, least, survey.most_epochs)
-    is_patient = survey.is_patient and bool(inspection.snapshot.rows.get("val"))
+    val_rows = inspection.snapshot.rows.get("val", 0)
+    is_patient = survey.patience > 0 and val_rows >= LEAST_VAL_ROWS
     if epochs or is_patient:
         yield from ("", "[training]")
     if epochs:
         yield f"epochs = {epochs}  # {'at most, ' * is_patient}for {rows:,} rows"
     if is_patient:
-        patience = patience_for(epochs or recipe.epochs)
+        patience = patience_for(epochs or recipe.epochs, survey.patience)
         yield f"patience = {patience}  # epochs without a lower validation loss"
 
 

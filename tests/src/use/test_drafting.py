@@ -153,9 +153,15 @@ def test_epochs_are_a_limit_where_validation_rows_can_end_a_training(
     }
 
 
-@pytest.mark.parametrize(("epochs", "patience"), [(200, 20), (97, 9), (18, 5), (3, 5)])
+def test_of_a_few_validation_rows_none_ends_a_training(tmp_path: Path) -> None:
+    write_images(tmp_path / "images", 100)
+    written, _ = drafted(tmp_path)
+    assert written["training"] == {"epochs": 200}
+
+
+@pytest.mark.parametrize(("epochs", "patience"), [(200, 20), (97, 10), (18, 5), (3, 5)])
 def test_patience_is_a_share_of_the_epochs(epochs: int, patience: int) -> None:
-    assert patience_for(epochs) == patience
+    assert patience_for(epochs, 0.1) == patience
 
 
 def test_a_mark_that_gives_a_class_away_brings_the_gate_shortcut(

@@ -17,7 +17,8 @@ STANDARD_ERRORS = 3
 # Measured on rotated digits: zooming the two axes apart rotates a line by some degrees,
 # and a number takes more steps to learn than a label.
 ARGUMENTS = {"zoom": 0.0, "dropout": 0.1}
-LEAST_STEPS = 3_000
+LEAST_STEPS = 2_000
+PATIENCE = 0.25
 BIAS = 0.1  # as a share of the error of always answering the median
 
 
@@ -83,7 +84,7 @@ class NumberSurvey(Surveyor):
             findings=findings,
             arguments=ARGUMENTS,
             least_steps=LEAST_STEPS,
-            is_patient=True,
+            patience=PATIENCE,
         )
 
 
