@@ -98,9 +98,10 @@ def _apart(levels: Levels, labels: Labels) -> Iterator[tuple[Any, npt.NDArray[An
     """
     for label in dict.fromkeys(labels.tolist()):
         inside = labels == label
+        rows = int(inside.sum())
+        if min(rows, len(labels) - rows) < _FEWEST_IN_CLASS:
+            continue  # before they are copied: each number is a label of its own
         own, others = levels[inside], levels[~inside]
-        if min(len(own), len(others)) < _FEWEST_IN_CLASS:
-            continue
         usual = np.median(own, axis=0).astype(np.int16)
         share = (np.abs(own - usual) <= _SAME).mean(axis=0)
         likely = share >= _IN_CLASS

@@ -130,6 +130,7 @@ def slices_of(found: Shortcuts | None, score: str) -> dict[str, Metrics]:
             "covered": _mean(one.covered),
         }
         for one in (found.marked if found else ())
+        if len(one.clean.scores)
     }
 
 

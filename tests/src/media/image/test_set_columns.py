@@ -124,3 +124,29 @@ def test_expectations_warn_of_those_columns():
     assert all(e.warns and e.reason for e in expected)
     for e in expected:
         assert e.arguments["min_value"] <= told[e.check] <= e.arguments["max_value"]
+
+
+def test_where_a_mark_is_found_by_class_with_a_margin():
+    payload = _set(200, 0)
+    payload[::2, 0:2, 0:2] = 255
+    labels = np.array(["a", "b"] * 100)
+
+    found = image.marks(payload, labels)
+
+    assert list(found) == ["a", "b"], "of two classes, the other one lacks it"
+    assert found["a"].sum() == 9
+    assert found["a"][:3, :3].all()
+    covered = image.cover(payload[:2], found["a"], payload[1:3])
+    assert (covered[0, :3, :3] == payload[1, :3, :3]).all()
+    assert (covered[0, 3:] == payload[0, 3:]).all()
+
+
+def test_a_mark_in_large_images_is_found_whole():
+    payload = np.random.default_rng(0).integers(0, 200, (80, 200, 150, 3), np.uint8)
+    payload[::2, 90:110, 40:60] = 250
+
+    found = image.marks(payload, np.arange(80) % 2)
+
+    assert found[0].shape == (200, 150)
+    assert found[0][90:110, 40:60].all()
+    assert found[0].sum() < 30 * 30
