@@ -12,11 +12,11 @@ from urllib.parse import urlsplit, urlunsplit
 
 from headrace.credentials import hide_credentials
 from headrace.errors import HeadraceError, Refusal
+from headrace.gates.supported import supported_by_first
 from headrace.planning import find_finished
 from headrace.records import EvaluationRecord, StageReport
 from headrace.settings import Settings, variable
 from headrace.stages.promotion import aliases_of
-from headrace.use.gating import supported_by_first
 from headrace_flows.run import STAGES, UNCHANGED, Run
 from headrace_ops import live
 

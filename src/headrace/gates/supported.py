@@ -10,9 +10,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from pathlib import Path
 
-from headrace.records import Record
-from headrace.spec import GateSpec
+from headrace.records import EvaluationRecord, Record
+from headrace.settings import Settings
+from headrace.spec import GateSpec, PipelineSpec
 
 _DIGITS = 4
 
@@ -51,6 +53,20 @@ def supported(
                 Supported(gate=gate.name, threshold=bound, now=now, value=value)
             )
     return found
+
+
+def supported_by_first(
+    spec: PipelineSpec, folder: Path, evaluation: EvaluationRecord, settings: Settings
+) -> list[Supported]:
+    """What a run supports that had no champion to be compared with, if all gates hold.
+
+    Nothing for a pipeline whose file is not in the project.
+    """
+    is_own = folder.resolve().is_relative_to((settings.project / "pipelines").resolve())
+    is_first = evaluation.champion_version is None
+    if not (is_own and is_first and all(gate.passed for gate in evaluation.gates)):
+        return []
+    return supported(spec.gates, evaluation.metrics)
 
 
 def _bound(gate: GateSpec, metrics: Mapping[str, float]) -> float | None:

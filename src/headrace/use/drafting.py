@@ -48,14 +48,9 @@ from headrace.stages.ingestion import ingest, reading_of
 from headrace.state.disk import disk_errors
 from headrace.tasks import task as task_named
 from headrace.tasks.forms import Counts, Survey, some
+from headrace.use.budgets import training_lines
 
-# Few rows need more epochs for a network to settle, many rows need fewer.
-MOST_STEPS = 12_000
-FEWEST_EPOCHS, MOST_EPOCHS = 3, 200
 FEW_ROWS = 10_000  # are augmented
-# Validation losses of few rows vary from epoch to epoch.
-LEAST_PATIENCE = 5
-LEAST_VAL_ROWS = 10
 _SHOWN = 5
 _FIELDS = ("item", "label", "group", "where", "encoding", "separator")
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
@@ -255,27 +250,6 @@ def _learned_items(snapshot: SnapshotRecord) -> Iterator[pa.ChunkedArray]:
         yield table.filter(pc.not_equal(table["split"], "test"))[medium]
 
 
-def epochs_for(
-    recipe: TrainingSpec, rows: int, least_steps: int, most_epochs: int = 0
-) -> int:
-    """How many epochs so few or so many rows need; 0 if as many as in the recipe."""
-    steps = -(-rows // recipe.batch_size)
-    least = min(most_epochs or MOST_EPOCHS, -(-least_steps // steps))
-    most = max(FEWEST_EPOCHS, MOST_STEPS // steps)
-    epochs = min(max(recipe.epochs, least), max(most, least))
-    return 0 if epochs == recipe.epochs else epochs
-
-
-def patience_for(epochs: int, share: float) -> int:
-    """After how many epochs without a lower validation loss a training ends.
-
-    Args:
-        epochs: the most that there are.
-        share: of them; see `Survey.patience`.
-    """
-    return max(LEAST_PATIENCE, round(epochs * share))
-
-
 def _tables(inspection: Inspection) -> Iterator[str]:
     data, survey = inspection.data, inspection.survey
     description = inspection.snapshot.description
@@ -295,7 +269,9 @@ def _tables(inspection: Inspection) -> Iterator[str]:
     if taken := arguments_of(builder) & survey.arguments.keys():
         chosen = {name: survey.arguments[name] for name in sorted(taken)}
         yield from _table("[model.arguments]", chosen)
-    yield from _training(inspection, builder)
+    least = max(least_steps(builder), survey.least_steps)
+    recipe = TrainingSpec.model_validate(recipe_of(description.medium, builder, task))
+    yield from training_lines(recipe, survey, least, inspection.snapshot.rows)
     yield from _augmentation(description.medium, task, survey.rows["train"])
     champion: dict[str, Any] = {"name": "champion"}
     if gain := task_default(task, "GAIN"):
@@ -312,25 +288,6 @@ def _augmentation(medium: str, task: str, rows: int) -> Iterator[str]:
         yield f"{'' if used else '# '}[training.augment]"
         for name, value in usual.items():
             yield f"{'' if name in used else '# '}{name} = {_value(value)}"
-
-
-def _training(inspection: Inspection, builder: str) -> Iterator[str]:
-    survey, description = inspection.survey, inspection.snapshot.description
-    recipe = TrainingSpec.model_validate(
-        recipe_of(description.medium, builder, description.task)
-    )
-    rows, least = survey.rows["train"], max(least_steps(builder), survey.least_steps)
-    examples = survey.examples or rows
-    epochs = epochs_for(recipe, examples, least, survey.most_epochs)
-    val_rows = inspection.snapshot.rows.get("val", 0)
-    is_patient = survey.patience > 0 and val_rows >= LEAST_VAL_ROWS
-    if epochs or is_patient:
-        yield from ("", "[training]")
-    if epochs:
-        yield f"epochs = {epochs}  # {'at most, ' * is_patient}for {rows:,} rows"
-    if is_patient:
-        patience = patience_for(epochs or recipe.epochs, survey.patience)
-        yield f"patience = {patience}  # epochs without a lower validation loss"
 
 
 def _table(head: str, fields: Mapping[str, Any]) -> Iterator[str]:

@@ -7,7 +7,6 @@ is written whole or not at all, and only if it then says the change and nothing 
 from __future__ import annotations
 
 import copy
-import math
 import shutil
 import tempfile
 import tomllib
@@ -16,21 +15,18 @@ from pathlib import Path
 from typing import Any
 
 from headrace.errors import NotFoundError, Refusal, SpecError, UsageError
-from headrace.gates.supported import Supported, supported
-from headrace.records import EvaluationRecord, Record
+from headrace.gates.supported import supported
+from headrace.records import Record
 from headrace.settings import Settings
-from headrace.spec import GateSpec, PipelineSpec, load_spec
+from headrace.spec import PipelineSpec, load_spec
 from headrace.spec.editing import add_gates, set_threshold
 from headrace.spec.files import FILE_NAME, read_tables
 from headrace.spec.folders import find_pipeline, pipeline_places
-from headrace.spec.pipeline import KIND_GATES, known_gates
+from headrace.spec.pipeline import known_gates
+from headrace.spec.thresholds import check_threshold, find_gate
 from headrace.state.disk import atomic_file, disk_errors
 from headrace.state.ledger import Ledger
 from headrace.use.checking import check_gates
-
-# The last word of a metric that is a share.
-_SHARES = ("accuracy", "f1", "recall", "recall_min", "precision", "calibration_error")
-_SIGNED = "difference"
 
 
 class GateFacts(Record):
@@ -102,7 +98,7 @@ def change_gate(name: str, gate: str, threshold: float, settings: Settings) -> G
         DependencyError: the disk failed.
     """
     gates, spec, folder = _read_own(name, settings)
-    _check(spec, gate, threshold)
+    check_threshold(spec, gate, threshold)
     return _write(gates, spec, folder, {gate: threshold}, "set by hand")
 
 
@@ -125,7 +121,7 @@ def apply_supported(name: str, gate: str, settings: Settings) -> Gates:
             f"Run `headrace run {spec.name}` first.",
         )
     if gate:
-        _find(spec, gate)
+        find_gate(spec, gate)
     wanted = {
         one.name: one.supported
         for one in gates.gates
@@ -140,20 +136,6 @@ def apply_supported(name: str, gate: str, settings: Settings) -> Gates:
         )
     why = f"the interval's end of version {gates.version}"
     return _write(gates, spec, folder, wanted, why)
-
-
-def supported_by_first(
-    spec: PipelineSpec, folder: Path, evaluation: EvaluationRecord, settings: Settings
-) -> list[Supported]:
-    """What a run supports that had no champion to be compared with, if all gates hold.
-
-    Nothing for a pipeline whose file is not in the project.
-    """
-    is_own = folder.resolve().is_relative_to((settings.project / "pipelines").resolve())
-    is_first = evaluation.champion_version is None
-    if not (is_own and is_first and all(gate.passed for gate in evaluation.gates)):
-        return []
-    return supported(spec.gates, evaluation.metrics)
 
 
 def _read(name: str, settings: Settings) -> tuple[Gates, PipelineSpec, Path]:
@@ -197,48 +179,6 @@ def _metrics(model: str, settings: Settings) -> tuple[int | None, Mapping[str, f
         return None, {}
     evidence = ledger.standing_evidence(model, found.version)
     return found.version, evidence.metrics if evidence else {}
-
-
-def _find(spec: PipelineSpec, name: str) -> GateSpec | None:
-    """The gate of the pipeline; None for a known one that it does not have."""
-    own = {gate.name: gate for gate in spec.gates}
-    known = {**known_gates(spec.task), **KIND_GATES}
-    if name in own or name in known:
-        return own.get(name)
-    others = ", ".join(other for other in known if other not in own)
-    raise SpecError(
-        f"The pipeline {spec.name} has no gate {name!r}.",
-        f"It has {', '.join(own) or 'none'}; headrace gate can add {others}. A gate "
-        "with another name needs metric, direction and threshold in the file.",
-    )
-
-
-def _check(spec: PipelineSpec, name: str, threshold: float) -> None:
-    """Refuse a threshold that every model would keep, or none."""
-    own = _find(spec, name)
-    known = known_gates(spec.task).get(name, {})
-    metric = own.metric if own else str(known.get("metric", ""))
-    least = (own.direction if own else known.get("direction")) == "min"
-    problem = ""
-    if not math.isfinite(threshold):
-        problem = "it is not a finite number"
-    elif name == "champion" and not 0 < threshold < 1:
-        problem = "a significance level lies between 0 and 1"
-    elif metric.endswith(_SHARES) and not 0 <= threshold <= 1:
-        problem = f"{metric} is a share, from 0 to 1"
-    elif metric.endswith(_SHARES) and threshold == (0 if least else 1):
-        problem = f"every model has {metric} {'>=' if least else '<='} {threshold:g}"
-    elif threshold < 0 and _SIGNED not in metric:
-        problem = f"{metric or name} is never negative"
-    if problem:
-        hint = ""
-        if metric.endswith(_SHARES) and 1 < threshold <= 100:
-            hint = f"Did you mean {threshold / 100:g}? "
-        raise SpecError(
-            f"The gate {name!r} cannot have the threshold {threshold:g}: {problem}.",
-            f"{hint}The gates of {spec.name} are "
-            f"{', '.join(gate.name for gate in spec.gates) or 'none'}.",
-        )
 
 
 def _write(

@@ -10,12 +10,12 @@ import pytest
 from tests.blobs import Trained
 
 from headrace.errors import HeadraceError, Refusal, SpecError, UsageError
+from headrace.gates.supported import supported_by_first
 from headrace.settings import Settings
 from headrace.use.gating import (
     apply_supported,
     change_gate,
     list_gates,
-    supported_by_first,
 )
 
 HEAD = """\

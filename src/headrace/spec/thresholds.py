@@ -1,0 +1,62 @@
+"""Which gates a pipeline has or can have, and which thresholds make sense for them."""
+
+from __future__ import annotations
+
+import math
+
+from headrace.errors import SpecError
+from headrace.spec.pipeline import KIND_GATES, GateSpec, PipelineSpec, known_gates
+
+# The last word of a metric that is a share.
+_SHARES = ("accuracy", "f1", "recall", "recall_min", "precision", "calibration_error")
+_SIGNED = "difference"
+
+
+def find_gate(spec: PipelineSpec, name: str) -> GateSpec | None:
+    """The gate of a pipeline; None for a known one that it does not have.
+
+    Raises:
+        SpecError: no gate has that name; the message says which there are.
+    """
+    own = {gate.name: gate for gate in spec.gates}
+    known = {**known_gates(spec.task), **KIND_GATES}
+    if name in own or name in known:
+        return own.get(name)
+    others = ", ".join(other for other in known if other not in own)
+    raise SpecError(
+        f"The pipeline {spec.name} has no gate {name!r}.",
+        f"It has {', '.join(own) or 'none'}; headrace gate can add {others}. A gate "
+        "with another name needs metric, direction and threshold in the file.",
+    )
+
+
+def check_threshold(spec: PipelineSpec, name: str, threshold: float) -> None:
+    """Refuse a threshold that every model would keep, or none.
+
+    Raises:
+        SpecError: it makes no sense for the metric, or no gate has that name.
+    """
+    own = find_gate(spec, name)
+    known = known_gates(spec.task).get(name, {})
+    metric = own.metric if own else str(known.get("metric", ""))
+    least = (own.direction if own else known.get("direction")) == "min"
+    problem = ""
+    if not math.isfinite(threshold):
+        problem = "it is not a finite number"
+    elif name == "champion" and not 0 < threshold < 1:
+        problem = "a significance level lies between 0 and 1"
+    elif metric.endswith(_SHARES) and not 0 <= threshold <= 1:
+        problem = f"{metric} is a share, from 0 to 1"
+    elif metric.endswith(_SHARES) and threshold == (0 if least else 1):
+        problem = f"every model has {metric} {'>=' if least else '<='} {threshold:g}"
+    elif threshold < 0 and _SIGNED not in metric:
+        problem = f"{metric or name} is never negative"
+    if problem:
+        hint = ""
+        if metric.endswith(_SHARES) and 1 < threshold <= 100:
+            hint = f"Did you mean {threshold / 100:g}? "
+        raise SpecError(
+            f"The gate {name!r} cannot have the threshold {threshold:g}: {problem}.",
+            f"{hint}The gates of {spec.name} are "
+            f"{', '.join(gate.name for gate in spec.gates) or 'none'}.",
+        )
