@@ -20,7 +20,7 @@ from headrace.data.sources.tables.tabular import UNREAD
 from headrace.errors import SourceError
 from headrace.media import Medium
 from headrace.media.chunks import Chunk, Source
-from headrace.media.forms import Payload, Problem, Sizes, bytes_of
+from headrace.media.forms import Found, Payload, Problem, Sizes, bytes_of
 from headrace.records import Form
 from headrace.settings import DEFAULT_ITEM_BYTES, Settings
 
@@ -137,7 +137,7 @@ class Part:
         array: the array that the rows are from; "" for files.
         notes: counts of changes.
         encoded, unpacked: bytes of the decoded files, and of all that they decode to.
-        positions: number of files with the place where they were made.
+        found: what else is counted of the files.
         disputed: number of files that are taken or rejected by a limit of the settings
             alone.
     """
@@ -150,7 +150,7 @@ class Part:
     notes: Counter[str] = field(default_factory=Counter)
     encoded: int = 0
     unpacked: int = 0
-    positions: int = 0
+    found: Found = field(default_factory=Found)
     disputed: int = 0
 
 
@@ -180,10 +180,11 @@ def decode_chunk(
         SourceError: an array does not fit the medium, or files are bombs.
     """
     if isinstance(chunk.items, np.ndarray):
-        payload, scale = module.decode_array(
-            chunk.items, form, chunk.names, where, chunk.high
-        )
-        yield Part(len(payload), [_block(chunk, payload)], {}, scale, chunk.array)
+        for some in _array_parts(chunk, module, form):
+            payload, scale = module.decode_array(
+                cast(Payload, some.items), form, some.names, where, some.high
+            )
+            yield Part(len(payload), [_block(some, payload)], {}, scale, some.array)
         return
     sizes = module.sizes(chunk.items, form)
     fitting = sizes.item <= limits.item_bytes
@@ -193,11 +194,13 @@ def decode_chunk(
     # If a form is declared, larger items are rejected for their size anyway.
     limit = 0 if form.shape else limits.item_bytes
     of_form = math.prod(form.shape or (1,)) * module.DTYPE.itemsize
+    # Of an image that is resized, more is held than what is kept of it.
+    held = np.maximum(sizes.item, sizes.unpacked) if form.options else sizes.item
     start, count = 0, _FILES_AT_FIRST
     while start < len(chunk.items):
         # A rejected row takes the bytes of the form when rows are sorted.
         most = start + min(count, max(1, PART_BYTES // of_form))
-        totals = sizes.item[start:most].cumsum()
+        totals = held[start:most].cumsum()
         end = start + max(1, int(np.count_nonzero(totals <= PART_BYTES)))
         own = Sizes(*(of[start:end] for of in sizes))
         part = _decode_files(chunk.cut(start, end), own, module, form, limit)
@@ -207,6 +210,18 @@ def decode_chunk(
         # Small items, such as texts, are decoded faster in larger parts.
         limit_at_once = FILES_AT_ONCE if largest > SMALL_ITEM else SMALL_AT_ONCE
         count = max(1, min(limit_at_once, PART_BYTES // largest))
+
+
+def _array_parts(chunk: Chunk, module: Medium, form: Form) -> Iterator[Chunk]:
+    """An array in parts that are small in the form, to which some media resize."""
+    rows, step = len(chunk.items), len(chunk.items)
+    if form.shape and form.options:
+        step = max(1, PART_BYTES // (math.prod(form.shape) * module.DTYPE.itemsize))
+    if rows <= step:
+        yield chunk
+        return
+    for start in range(0, rows, step):
+        yield chunk.cut(start, start + step)
 
 
 def _block(chunk: Chunk, payload: Payload) -> Block:
@@ -243,7 +258,7 @@ def _decode_files(
         notes=decoded.notes,
         encoded=int(bytes_of(fitting).sum()),
         unpacked=int(sizes.unpacked[usable].sum()),
-        positions=decoded.positions,
+        found=decoded.found,
     )
 
 

@@ -56,7 +56,8 @@ class Medium(Protocol):
             few items with labels; `headrace new` writes them.
         FIELDS: the fields of ``[data]`` that only this medium has: the type of each, as
             Python writes it, and the arguments of pydantic's ``Field``. A literal,
-            since it is read without an import.
+            since it is read without an import. With ``"omitted": True``, digests of
+            pipelines that do not set a field do not depend on it.
         IS_TEXT: whether an item is text. A text may be a table's cell, and has an
             encoding; files of other media are opened as they are.
         SUFFIXES: the suffixes of its files.
@@ -64,6 +65,8 @@ class Medium(Protocol):
         MEDIA_TYPES: the media types of its files; ``image/*`` for all that begin so.
         EXAMPLE: what an item is called, and the suffix of a typical file.
         SOURCES: what to give as data, for messages.
+        ADVICE: what to do about items that cannot be used, by the check of their
+            `Problem`; not needed where there is none.
         SAMPLE_INCHES: width and height of the picture that `draw_sample` draws; None
             where reports show items in tables.
     """
@@ -262,6 +265,17 @@ def form_of(data: DataSpec, name: str) -> Form:
                 "Leave it out, or set the medium that it belongs to.",
             )
     return medium(name).form_of(data)
+
+
+def advice(name: str, checks: Mapping[str, int]) -> str:
+    """What a medium advises about the check that most items fail; may be empty.
+
+    Args:
+        name: of the medium.
+        checks: the number of items that fail each.
+    """
+    most = max(checks, key=checks.__getitem__, default="")
+    return str(getattr(medium(name), "ADVICE", {}).get(most, ""))
 
 
 def preprocessing(data: DataDescription) -> Any:

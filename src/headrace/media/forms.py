@@ -6,6 +6,7 @@ padded with zeros at the end.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -83,6 +84,41 @@ class Stack(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Found:
+    """What is counted of files, beside notes; that of two parts can be added.
+
+    Attributes:
+        resized: number of items that had another size than the form.
+        enlarged: number of those that got more of it than they had.
+        smallest, largest: the sizes of those with the least and the most values; empty
+            where there are none.
+        positions: number of files with the place where they were made; it is dropped.
+    """
+
+    resized: int = 0
+    enlarged: int = 0
+    smallest: Shape = ()
+    largest: Shape = ()
+    positions: int = 0
+
+    def __add__(self, other: Found) -> Found:
+        """Of both together."""
+        sizes = [*filter(None, (self.smallest, other.smallest))]
+        sizes += filter(None, (self.largest, other.largest))
+        return Found(
+            self.resized + other.resized,
+            self.enlarged + other.enlarged,
+            min(sizes, key=_by_values, default=()),
+            max(sizes, key=_by_values, default=()),
+            self.positions + other.positions,
+        )
+
+
+def _by_values(size: Shape) -> tuple[int, Shape]:
+    return math.prod(size), size
+
+
+@dataclass(frozen=True, slots=True)
 class Decoded:
     """Decoded files: each is in a stack, or has a problem.
 
@@ -90,20 +126,20 @@ class Decoded:
         stacks: one of each shape, in the order of their first files.
         problems: by the places of the files, ascending.
         notes: counts of changes, such as ``read as GBK``.
-        positions: number of files with the place where they were made; it is dropped.
+        found: what else is counted of them.
     """
 
     stacks: list[Stack]
     problems: dict[int, Problem]
     notes: Counter[str] = field(default_factory=Counter)
-    positions: int = 0
+    found: Found = Found()
 
     @classmethod
     def of(
         cls,
         items: Sequence[Payload | Problem],
         notes: Counter[str] | None = None,
-        positions: int = 0,
+        found: Found = Found(),
     ) -> Decoded:
         """From one item or problem for each file, in order."""
         shaped: dict[Shape, dict[int, Payload]] = {}
@@ -116,7 +152,7 @@ class Decoded:
         stacks = [
             Stack([*some], _stacked([*some.values()])) for some in shaped.values()
         ]
-        return cls(stacks, problems, notes or Counter(), positions)
+        return cls(stacks, problems, notes or Counter(), found)
 
     @property
     def items(self) -> list[Payload | Problem]:

@@ -194,9 +194,10 @@ class PipelineSpec(tables.Table):
             modules("media")[self.medium], "IS_TEXT"
         ):
             raise ValueError(f"data.separator means nothing to {self.medium}")
-        own, values = tables.fields_of(self.medium), self.data.model_dump()
+        own = tables.fields_of(self.medium)
         for field in tables.media_fields().keys() - own.keys():
-            if values[field] != type(self.data).model_fields[field].default:
+            default = type(self.data).model_fields[field].default
+            if getattr(self.data, field) != default:
                 raise ValueError(f"data.{field} means nothing to {self.medium}")
         if augment := self.training.augment:
             if problem := find_misfit(augment, self.medium, self.task):

@@ -141,10 +141,15 @@ def fields_of(medium: str) -> dict[str, Any]:
 def media_fields() -> dict[str, Any]:
     """The fields of all media, as pydantic takes them."""
     return {
-        name: (kind, Field(**facts))
+        name: (kind, _field(**facts))
         for medium in extensions.modules("media")
         for name, (kind, facts) in fields_of(medium).items()
     }
+
+
+def _field(*, omitted: bool = False, **facts: Any) -> Any:
+    """A field of a medium; of one that is ``omitted``, None is in no digest."""
+    return Field(exclude_if=(lambda value: value is None) if omitted else None, **facts)
 
 
 if TYPE_CHECKING:

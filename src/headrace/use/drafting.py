@@ -19,12 +19,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from headrace import media
 from headrace.data.anchored import open_anchored
 from headrace.data.forgotten import Forgotten
 from headrace.data.snapshots.reading import read_rejected, read_shard, shards_of
 from headrace.data.snapshots.splits import SplitRows
 from headrace.data.sources.opening import open_source
-from headrace.errors import UsageError
+from headrace.errors import Refusal, UsageError
 from headrace.extensions import task_default
 from headrace.gates.kinds.shortcut import threshold_for
 from headrace.media import medium as medium_named
@@ -213,9 +214,13 @@ def inspect(
         groups.update(rows)
         counts.update((split, label) for split, label, _ in rows)
         items += pc.count_distinct(table["item"]).as_py()  # equal ones share a shard
-    rejected = read_rejected(snapshot)["label"].to_pylist()
+    rejected = read_rejected(snapshot)
     surveyor = task_named(task).survey
-    survey = surveyor.survey(data.source, counts, items, rejected)
+    try:
+        labels = rejected["label"].to_pylist()
+        survey = surveyor.survey(data.source, counts, items, labels)
+    except Refusal as refusal:
+        raise _first_failing(snapshot, rejected, data.source) or refusal from None
     survey = surveyor.count_groups(survey, groups)
     survey = surveyor.look(survey, _learned_items(snapshot))
     return Inspection(data, snapshot, _with_marks(survey, counts, snapshot))
@@ -240,6 +245,26 @@ def _with_marks(survey: Survey, counts: Counts, snapshot: SnapshotRecord) -> Sur
         head=[*survey.head, f"# A mark gives {names} away, hence the gate shortcut."],
         gates=[*survey.gates, gate],
         findings=[*survey.findings, finding],
+    )
+
+
+def _first_failing(
+    snapshot: SnapshotRecord, rejected: pa.Table, source: str
+) -> Refusal | None:
+    """Why so many rows cannot be used that too few are left; None if few cannot."""
+    count, rows = len(rejected), len(rejected) + sum(snapshot.rows.values())
+    if 2 * count < rows:
+        return None
+    checks = Counter(rejected["check"].to_pylist())
+    (most, of_most), *_ = checks.most_common()
+    first = (
+        rejected.filter(pc.equal(rejected["check"], most)).slice(0, 1).to_pylist()[0]
+    )
+    advice = media.advice(snapshot.description.medium, checks)
+    return Refusal(
+        f"{count:,} of the {rows:,} rows of {source} cannot be used, {of_most:,} of "
+        f"them for their {most}. One of these, {first['name']}: {first['reason']}.",
+        advice or "Mend them: too few are left to learn from.",
     )
 
 

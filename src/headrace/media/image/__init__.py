@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import io
 from collections import Counter
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,6 @@ import pyarrow as pa
 
 from headrace.media.arrow import as_binary as as_column
 from headrace.media.arrow import as_bytes
-from headrace.media.chunks import Chunk
 from headrace.media.forms import Shape
 from headrace.media.image.columns import (
     columns,
@@ -25,17 +23,19 @@ from headrace.media.image.columns import (
     set_columns,
     set_expectations,
 )
-from headrace.media.image.files import decode_files, sizes
+from headrace.media.image.files import decode_files
+from headrace.media.image.headers import sizes
 from headrace.media.image.marks import cover, marks
 from headrace.media.image.near import alike, difference, fingerprints
 from headrace.media.image.pieces import absent, draw_map, pieces
 from headrace.media.image.pixels import Pixels, check_input, decode_array, fit, form_of
+from headrace.media.image.suggesting import suggest
 from headrace.records import DataDescription, Form
 
 __all__ = ["alike", "as_column", "check_input", "columns", "decode_array"]
 __all__ += ["absent", "cover", "draw_map", "marks", "pieces"]
 __all__ += ["decode_files", "difference", "expectations", "fingerprints", "fit"]
-__all__ += ["form_of", "set_columns", "set_expectations", "sizes"]
+__all__ += ["form_of", "set_columns", "set_expectations", "sizes", "suggest"]
 
 DTYPE: np.dtype[Any] = np.dtype(np.uint8)
 PADDED = False
@@ -47,7 +47,19 @@ RELATIVE_COLUMNS = ("inverted",)
 DEFAULT_BUILDER = "mlp"
 BEST_BUILDER = "cnn"
 UNITS = "rows, columns and channels"
-FIELDS: dict[str, Any] = {}
+FIELDS: dict[str, Any] = {
+    "resize": (
+        "Literal['crop', 'pad', 'stretch'] | None",
+        {
+            "default": None,
+            "omitted": True,
+            "description": "images only: how an image of another size is brought to "
+            "shape: crop fills it with the middle of the image, pad puts black around "
+            "the whole image, stretch scales each side by itself; by default it is set "
+            "aside",
+        },
+    )
+}
 AUGMENT: dict[str, Any] = {
     "flip": (
         "Literal['horizontal', 'vertical', 'both'] | None",
@@ -104,12 +116,11 @@ SOURCES = (
     "of images per class, a table that names files beside it, the folder of such a "
     "table, or Parquet."
 )
+ADVICE = {
+    "size": 'Set data.shape and data.resize = "crop", "pad" or "stretch", which brings '
+    "images of any size to that shape."
+}
 SAMPLE_INCHES = (1.9, 2.1)
-
-
-def suggest(chunks: Iterable[Chunk]) -> dict[str, Any]:
-    """No fields: the form of images is that of most of them."""
-    return {}
 
 
 def usual_shape(shapes: Counter[Shape], form: Form) -> Shape:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import functools
 import io
-import math
-import struct
 import warnings
 import zlib
 from collections import Counter
@@ -15,42 +13,42 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from headrace.media.forms import Decoded, Problem, Shape, Sizes
+from headrace.media.forms import Decoded, Found, Problem
 from headrace.media.image import metadata, pixels
+from headrace.media.image.headers import (
+    BROKEN,
+    PNG,
+    is_sequential,
+    is_webp,
+    sides_of_webp,
+)
+from headrace.media.image.resizing import (
+    ORIENTATION,
+    Resizing,
+    Sides,
+    reduce_while_decoding,
+    upright,
+)
 from headrace.records import Form
 from headrace.signs import beginning
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-_POSITION = "position"
 FILE_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")
-_PNG = b"\x89PNG\r\n\x1a\n"
-_BEGINNINGS = (_PNG, b"\xff\xd8\xff", b"GIF8", b"II*\0", b"MM\0*")
+_BEGINNINGS = (PNG, b"\xff\xd8\xff", b"GIF8", b"II*\0", b"MM\0*")
+# Photos of phones that Pillow cannot read, by the brand in their first bytes.
+_PHONES = {
+    **dict.fromkeys((b"heic", b"heix", b"hevc", b"heim", b"mif1", b"msf1"), "HEIC"),
+    **dict.fromkeys((b"avif", b"avis"), "AVIF"),
+}
 # A photo has about 10 scans. Each decodes all pixels, and may have only 20 bytes.
 _SCANS_LIMIT = 200
 _SCAN = b"\xff\xda"
+# Of a JPEG that is resized: all pixels, once for each scan. 1e9 take about 2 s.
+_PASSES_LIMIT = 1_000_000_000
 # Handing a 28 x 28 PNG to a thread takes three times as long as decoding it.
 _THREADS_FROM_BYTES = 16 * 2**10
-_GREY_TYPES = (0, 4)  # of a PNG: grey, and grey with transparency
-# Pillow reads only their headers; of a WebP, it would allocate all pixels.
-_OTHERS = ("JPEG", "TIFF", "BMP", "GIF")
-_GREY_MODES = ("1", "L", "LA", "I;16", "I;16B", "I;16L", "I", "F")
-
-# What Pillow's readers raise on malformed bytes, found by fuzzing.
-BROKEN = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    LookupError,
-    TypeError,
-    ArithmeticError,
-    AttributeError,
-    RuntimeError,
-    struct.error,
-    zlib.error,
-)
 
 
 def decode_files(files: Sequence[bytes], form: Form) -> Decoded:
@@ -59,65 +57,102 @@ def decode_files(files: Sequence[bytes], form: Form) -> Decoded:
     The formats are PNG, JPEG, BMP, GIF, WebP and TIFF with one frame; the first bytes
     of a file tell its format. The EXIF orientation is applied, transparent pixels
     become white, 16 bit grey is scaled to 8 bit, and an image whose channels are equal
-    becomes grey. A file that cannot be decoded becomes a `Problem`, as does one whose
-    header has another size than the declared shape.
+    becomes grey. A form that resizes gives every image its height and width. A file
+    that cannot be decoded becomes a `Problem`, as does one whose header has another
+    size than a declared shape that does not resize.
     """
     marks: list[str] = []
-    decode = functools.partial(_decode_file, shape=form.shape, marks=marks)
+    found: list[Found] = []
+    decode = functools.partial(_decode_file, form=form, marks=marks, found=found)
     with warnings.catch_warnings(action="ignore"):
         if sum(map(len, files)) < _THREADS_FROM_BYTES * len(files):
             items = list(map(decode, files))
         else:
             with ThreadPoolExecutor(max_workers=4) as pool:
                 items = list(pool.map(decode, files))
-    notes = Counter(marks)
-    positions = notes.pop(_POSITION, 0)
-    return Decoded.of(items, notes, positions)
+    return Decoded.of(items, Counter(marks), sum(found, Found()))
 
 
 def _decode_file(
-    data: bytes, shape: Shape | None, marks: list[str]
+    data: bytes, form: Form, marks: list[str], found: list[Found]
 ) -> pixels.Pixels | Problem:
-    """Decode a file, and add to ``marks`` what it says about a person."""
-    from PIL import Image, UnidentifiedImageError
+    """Decode a file.
+
+    Args:
+        form: of all images.
+        marks: gets what is dropped of it.
+        found: gets what is counted of it.
+    """
+    from PIL import UnidentifiedImageError
+    from PIL.Image import DecompressionBombError
 
     if not data:
         return Problem("decode", "the file is empty or not there")
     try:
-        with Image.open(io.BytesIO(data), formats=FILE_FORMATS) as image:
-            problem = _header_problem(image, shape) or _damage(data) or _scans(data)
-            if problem is not None:
-                return problem
-            image.load()
-            decoded = _pixels_of(image)
-            if not isinstance(decoded, Problem) and not _is_plain(image):
-                marks += _marks_of(image)
-            return decoded
+        return _decoded(data, form, marks, found)
     except UnidentifiedImageError:
         return _unknown(data)
-    except Image.DecompressionBombError as error:
+    except DecompressionBombError as error:
         return Problem("too_large", str(error))
     except BROKEN as error:
         return Problem("decode", f"damaged or cut short: {error}")
 
 
+def _decoded(
+    data: bytes, form: Form, marks: list[str], found: list[Found]
+) -> pixels.Pixels | Problem:
+    from PIL import Image
+
+    how = Resizing.of(form)
+    if how is not None and is_webp(data):  # to open one allocates all of its pixels
+        if problem := _too_many(sides_of_webp(data)):
+            return problem
+    with Image.open(io.BytesIO(data), formats=FILE_FORMATS) as image:
+        full = Sides(image.height, image.width)
+        if how is not None:
+            reduce_while_decoding(image, how)
+        problem = _header_problem(image, full, form) or _damage(data)
+        problem = problem or _scans(data, full, how)
+        if problem is not None:
+            return problem
+        image.load()
+        decoded = pixels_of(image, how)
+        if not isinstance(decoded, Problem):
+            _note(image, full, how, marks, found)
+        return decoded
+
+
 def _unknown(data: bytes) -> Problem:
     if data.startswith(_BEGINNINGS):
         return Problem("decode", "damaged or cut short in its header")
+    if data[4:8] == b"ftyp" and (kind := _PHONES.get(data[8:12])):
+        return Problem("decode", f"{kind}, which is not read: save it as JPEG or PNG")
     kinds = ", ".join(FILE_FORMATS)
     return Problem("decode", f"not one of {kinds}: begins with {beginning(data[:8])}")
 
 
-def _header_problem(image: Image, shape: Shape | None) -> Problem | None:
-    width, height = image.size
-    if width * height > pixels.PIXEL_LIMIT:
-        return Problem(
-            "too_large",
-            f"{width} x {height} pixels; at most {pixels.PIXEL_LIMIT:,} are taken",
-        )
+def _too_many(sides: Sides) -> Problem | None:
+    if sides.height * sides.width <= pixels.PIXEL_LIMIT:
+        return None
+    size = f"{sides.width} x {sides.height} pixels"
+    return Problem("too_large", f"{size}; at most {pixels.PIXEL_LIMIT:,} are taken")
+
+
+def _header_problem(image: Image, full: Sides, form: Form) -> Problem | None:
+    """The problem of an image that is not decoded yet.
+
+    Args:
+        image: perhaps to be decoded at a smaller scale.
+        full: its sides in the file.
+        form: of all images.
+    """
+    held = Sides(image.height, image.width) if is_sequential(image) else full
+    if problem := _too_many(held):
+        return problem
+    shape = form.shape[:2] if form.shape and not form.options else None
     # Either way round: the EXIF orientation is applied after decoding.
-    if shape is not None and {(height, width), (width, height)}.isdisjoint([shape[:2]]):
-        return pixels.wrong_size(height, width, shape)
+    if form.shape and shape and {full, full[::-1]}.isdisjoint([shape]):
+        return pixels.wrong_size(*full, form.shape)
     if image.format != "MPO" and getattr(image, "is_animated", False):
         return Problem("animated", f"{image.format} with more than one frame")
     return None
@@ -125,9 +160,9 @@ def _header_problem(image: Image, shape: Shape | None) -> Problem | None:
 
 def _damage(data: bytes) -> Problem | None:
     """The problem of a PNG with a wrong checksum; Pillow ignores those of pixels."""
-    if not data.startswith(_PNG):
+    if not data.startswith(PNG):
         return None
-    place = len(_PNG)
+    place = len(PNG)
     while place < len(data):
         size = int.from_bytes(data[place : place + 4])
         body = data[place + 4 : place + 8 + size]
@@ -140,13 +175,16 @@ def _damage(data: bytes) -> Problem | None:
     return Problem("decode", f"damaged or cut short at byte {place:,}")
 
 
-def _scans(data: bytes) -> Problem | None:
+def _scans(data: bytes, full: Sides, how: Resizing | None) -> Problem | None:
     """The problem of a JPEG with so many scans that decoding takes too long."""
-    if not data.startswith(b"\xff\xd8") or data.count(_SCAN) <= _SCANS_LIMIT:
+    if not data.startswith(b"\xff\xd8"):
         return None
-    return Problem(
-        "too_large", f"{data.count(_SCAN):,} scans; at most {_SCANS_LIMIT} are taken"
-    )
+    count, most = data.count(_SCAN), _SCANS_LIMIT
+    if how is not None:
+        most = min(most, max(1, _PASSES_LIMIT // (full.height * full.width)))
+    if count <= most:
+        return None
+    return Problem("too_large", f"{count:,} scans; at most {most} are taken")
 
 
 def _is_plain(image: Image) -> bool:
@@ -154,76 +192,64 @@ def _is_plain(image: Image) -> bool:
     return image.format == "PNG" and not image.info
 
 
-def _marks_of(image: Image) -> list[str]:
-    """What its metadata says about a person; nothing if it cannot be read."""
+def _note(
+    image: Image,
+    full: Sides,
+    how: Resizing | None,
+    marks: list[str],
+    found: list[Found],
+) -> None:
+    """Count what is dropped of an image and whether it is resized; see `_decode_file`.
+
+    Metadata that cannot be read is not counted.
+    """
+    sides = full if _is_plain(image) else upright(image, full)
+    if how is not None and how.changes(sides):
+        found.append(Found(1, int(how.enlarges(sides)), sides, sides))
+    if _is_plain(image):
+        return
     try:
         exif, position = metadata.has_exif(image), metadata.has_position(image)
     except BROKEN:
-        return []
-    return [metadata.EXIF] * exif + [_POSITION] * position
+        return
+    marks += [metadata.EXIF] * exif
+    found += [Found(positions=1)] * position
 
 
-def _pixels_of(image: Image) -> pixels.Pixels | Problem:
-    from PIL import Image as images
+def pixels_of(image: Image, how: Resizing | None) -> pixels.Pixels | Problem:
+    """The pixels of a decoded image, turned by its EXIF, resized, grey where it is."""
     from PIL import ImageOps
 
-    if not _is_plain(image) and image.getexif().get(0x0112, 1) != 1:
+    if not _is_plain(image) and image.getexif().get(ORIENTATION, 1) != 1:
         image = ImageOps.exif_transpose(image)
+    values = _values_of(image, how)
+    if how is None or isinstance(values, Problem):
+        return values
+    return how.padded(values)
+
+
+def _values_of(image: Image, how: Resizing | None) -> pixels.Pixels | Problem:
+    from PIL import Image as images
+
+    def resized(image: Image) -> Image:
+        return image if how is None else how.resized(image)
+
     if image.mode.startswith("I;16"):
-        wide = np.asarray(image.convert("I"), dtype=np.int64)
-        return np.rint(wide / 257).astype(np.uint8)[..., np.newaxis]
+        wide = np.asarray(resized(image.convert("I")), dtype=np.int64)
+        eighth = np.clip(np.rint(wide / 257), 0, 255)  # the filter may overshoot
+        return eighth.astype(np.uint8)[..., np.newaxis]
     if image.mode not in ("1", "L", "LA", "P", "PA", "RGB", "RGBA"):
         return Problem("mode", f"colour mode {image.mode}; grey or RGB is needed")
     if image.mode in ("1", "L") and "transparency" not in image.info:
-        grey = image if image.mode == "L" else image.convert("L")
+        grey = resized(image if image.mode == "L" else image.convert("L"))
         # Twice as quick as `asarray` for a small image.
         values = np.frombuffer(grey.tobytes(), np.uint8)
         return values.reshape(grey.height, grey.width, 1)
     if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
+        image = resized(image.convert("RGBA"))
         white = images.new("RGBA", image.size, "white")
-        white.alpha_composite(image.convert("RGBA"))
-        image = white
-    colours = np.asarray(image.convert("RGB"))
+        white.alpha_composite(image)
+        colours = np.asarray(white.convert("RGB"))
+    else:
+        colours = np.asarray(resized(image.convert("RGB")))
     return colours[..., :1] if pixels.is_grey(colours[np.newaxis])[0] else colours
-
-
-def sizes(files: Sequence[bytes], form: Form) -> Sizes:
-    """At most how many bytes each image has, decoded; 0 for unknown headers."""
-    counts = list(map(_size, files))
-    return Sizes.of(counts, counts)
-
-
-def _size(data: bytes) -> int:
-    from PIL import Image
-
-    try:
-        if data.startswith(_PNG):
-            width, height = struct.unpack_from(">II", data, 16)
-            return int(width * height * (1 if data[25] in _GREY_TYPES else 3))
-        if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-            return 3 * _webp(data)
-        with (
-            warnings.catch_warnings(action="ignore"),
-            Image.open(io.BytesIO(data), formats=_OTHERS) as image,
-        ):
-            channels = 1 if image.mode in _GREY_MODES else 3
-            return image.width * image.height * channels
-    except Image.DecompressionBombError:
-        return Image.MAX_IMAGE_PIXELS * 2 if Image.MAX_IMAGE_PIXELS else 0
-    except BROKEN:
-        return 0
-
-
-def _webp(data: bytes) -> int:
-    """The pixels of a WebP file of any of the three kinds."""
-    kind, body = data[12:16], data[20:]
-    if kind == b"VP8X":
-        sides = struct.unpack_from("3s3s", body, 4)
-        return math.prod(int.from_bytes(side, "little") + 1 for side in sides)
-    if kind == b"VP8L":
-        (bits,) = struct.unpack_from("<I", body, 1)
-        return int(((bits & 0x3FFF) + 1) * ((bits >> 14 & 0x3FFF) + 1))
-    if kind == b"VP8 ":
-        width, height = struct.unpack_from("<HH", body, 6)
-        return int((width & 0x3FFF) * (height & 0x3FFF))
-    return 0

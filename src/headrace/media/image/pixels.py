@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from headrace.errors import InputError, SourceError, SpecError
 from headrace.media.forms import Fitted, Flags, Payload, Problem, Shape, array_name
+from headrace.media.image.resizing import FILTER, resized_array
 from headrace.records import DataDescription, Form
 from headrace.spec import DataSpec
 
@@ -35,6 +36,11 @@ def form_of(data: DataSpec) -> Form:
     """
     declared = data.shape
     if declared is None:
+        if data.resize is not None:
+            raise SpecError(
+                f"data.resize is {data.resize!r}, and there is no data.shape.",
+                "Say to what, for example with shape = [224, 224, 3].",
+            )
         return Form()
     shape = (*declared, 1) if len(declared) == 2 else declared
     if len(shape) != 3 or min(shape) < 1 or shape[2] not in (1, 3):
@@ -48,7 +54,9 @@ def form_of(data: DataSpec) -> Form:
             f"data.shape is {list(declared)}: over {PIXEL_LIMIT:,} pixels an image.",
             "Scale the images down first.",
         )
-    return Form(shape=shape)
+    if data.resize is None:
+        return Form(shape=shape)
+    return Form(shape=shape, options={"resize": data.resize, "filter": FILTER})
 
 
 def decode_array(
@@ -59,8 +67,17 @@ def decode_array(
     Args:
         array: ``(n, h, w)``, ``(n, h, w, c)``, ``(n, c, h, w)`` or, where a shape is
             declared, ``(n, h * w * c)``. Whole numbers 0..255 of any type, or floats
-            0..1, which are multiplied by 255 and rounded.
+            0..1, which are multiplied by 255 and rounded. A form that resizes gives
+            images of another size its height and width.
     """
+    decoded, scale = _in_bytes(array, form, names, where, high)
+    return resized_array(decoded, form), scale
+
+
+def _in_bytes(
+    array: Payload, form: Form, names: Sequence[str], where: str, high: float | None
+) -> tuple[Pixels, str]:
+    """An array as uint8 ``(n, h, w, c)``, and its scale."""
     pixels = _channels_last(array, form.shape, names, where)
     if pixels.dtype.kind == "b":
         return pixels.astype(np.uint8) * np.uint8(255), "0..1"

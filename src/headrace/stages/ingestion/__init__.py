@@ -48,6 +48,7 @@ from headrace.records import (
 from headrace.settings import DEFAULT_ITEM_BYTES, Settings
 from headrace.spec import DataSpec
 from headrace.stages.ingestion.chunks import raws, spill
+from headrace.stages.ingestion.found import findings_of, notes_of
 from headrace.stages.ingestion.runs import (
     SHA_BYTES,
     Changes,
@@ -103,7 +104,7 @@ def ingest(  # noqa: PLR0913, what it reads and what people changed
         if not decoded.runs:
             checks = Counter(row.check for row in decoded.rejected)
             first = next(iter(decoded.rejected), None)
-            action = "Check the data and, if it is set, data.shape."
+            action = media.advice(medium, checks) or "Check the data."
             raise none_usable(checks, first, data.source, action)
         rejected = {row.split for row in decoded.rejected}
         splits = find_splits(decoded.runs, rejected, data, learned, changes.forgotten)
@@ -120,6 +121,7 @@ def ingest(  # noqa: PLR0913, what it reads and what people changed
             f"{count:,} of {decoded.items:,} items: {note}"
             for note, count in sorted(decoded.notes.items())
         ]
+        notes += notes_of(decoded.found, decoded.items, form)
         if corrections and corrections.rows:
             notes.append(_corrected(corrections, decoded.corrected))
         record = publish_snapshot(
@@ -133,7 +135,7 @@ def ingest(  # noqa: PLR0913, what it reads and what people changed
             findings=[
                 *source.findings,
                 *splits.findings(decoded.scales),
-                *_positions(decoded.positions),
+                *findings_of(decoded.found, decoded.items, form),
             ],
             notes=[*source.notes, *splits.notes(decoded.runs), *notes],
             corrections=corrections.digest if corrections else "",
@@ -156,16 +158,6 @@ def _limited(record: SnapshotRecord, count: int, settings: Settings) -> Snapshot
     findings = *record.findings, finding
     limits = {"max_item_bytes": limit}
     return record.model_copy(update={"findings": findings, "limits": limits})
-
-
-def _positions(count: int) -> list[Finding]:
-    """The warning about files that say where they were made."""
-    message = (
-        f"{count:,} files say where they were made (GPS). The position is dropped, and "
-        "the files still have it."
-    )
-    finding = Finding(check="personal_data", count=count, message=message)
-    return [finding] if count else []
 
 
 def _corrected(corrections: Corrections, count: int) -> str:

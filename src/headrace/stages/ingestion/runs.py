@@ -22,6 +22,7 @@ from headrace.data.forgotten import Forgotten
 from headrace.data.snapshots.writing import Rejected
 from headrace.media import Medium
 from headrace.media.arrow import as_binary, as_bytes, digests, read_table, write_table
+from headrace.media.forms import Found
 from headrace.records import Form
 from headrace.stages.ingestion.chunks import Raw, rows_of
 
@@ -88,7 +89,7 @@ class Decoded:
         notes: changes to items, and the number of items of each.
         encoded, unpacked: bytes of files, before and after decoding.
         corrected: number of rows whose label was corrected.
-        positions: number of files with the place where they were made.
+        found: what else is counted of files.
         disputed: number of files that a limit of the settings alone takes or rejects.
     """
 
@@ -102,7 +103,7 @@ class Decoded:
     encoded: int = 0
     unpacked: int = 0
     corrected: int = 0
-    positions: int = 0
+    found: Found = field(default_factory=Found)
     disputed: int = 0
 
     def add(self, other: Decoded) -> None:
@@ -114,7 +115,7 @@ class Decoded:
         self.shapes += other.shapes
         self.notes += other.notes
         self.corrected += other.corrected
-        self.positions += other.positions
+        self.found += other.found
         self.disputed += other.disputed
         self.encoded += other.encoded
         self.unpacked += other.unpacked
@@ -240,7 +241,7 @@ def _counted(parts: Iterator[Part], decoded: Decoded) -> Iterator[Part]:
         decoded.notes += part.notes
         decoded.encoded += part.encoded
         decoded.unpacked += part.unpacked
-        decoded.positions += part.positions
+        decoded.found += part.found
         decoded.disputed += part.disputed
         for block in part.blocks:
             decoded.bytes += block.payload.nbytes

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from headrace import media
 from headrace.data.snapshots.splits import quarantine_name
 from headrace.errors import ContractError, SpecError
 from headrace.records import (
@@ -85,9 +86,12 @@ def validate(
         if problems:
             head = f"The data of {spec.name} breaks its contract ({snapshot.source}):"
             rows = f" Blamed rows: {quarantine.uri}." if quarantine.uri else ""
+            action = "Mend the data, and run again."
+            if _is_too_many(case):
+                action = media.advice(spec.medium, quarantine.checks) or action
             raise ContractError(
                 "\n".join([head, *(f"  - {problem}." for problem in problems)]),
-                f"Mend the data, and run again.{rows} All checks: {docs_uri}",
+                f"{action}{rows} All checks: {docs_uri}",
             )
         left = case.left
         return ContractRecord(
@@ -153,8 +157,10 @@ def problems_of(case: Case) -> list[str]:
         SpecError: a row of the contract cannot be evaluated.
     """
     failed = [o for o in case.outcomes if not o.passed and not o.check.warns]
+    too_many = [_too_many(case)] if _is_too_many(case) else []
     if empty := [o for o in failed if o.check.name == "rows"]:
-        return [f"{outcome.check.split} holds no readable item" for outcome in empty]
+        lacking = [f"{outcome.check.split} holds no readable item" for outcome in empty]
+        return [*too_many, *lacking]
     for outcome in failed:
         if outcome.cause and outcome.check.where:
             raise SpecError(
@@ -162,8 +168,8 @@ def problems_of(case: Case) -> list[str]:
                 "Mend this row of the contract.",
             )
     reasons = [_problem(case, outcome) for outcome in failed if not len(outcome.rows)]
-    if case.quarantine.count > case.spec.data.quarantine_limit * case.delivered:
-        return [*reasons, _too_many(case)]
+    if too_many:
+        return [*too_many, *reasons]
     lacking = case.contract.lacking(case.left, case.items.data)
     return reasons or [f"after quarantine, {lack}" for lack in lacking]
 
@@ -204,6 +210,11 @@ def _call(check: Check) -> str:
     arguments = ", ".join(f"{k}={v!r}" for k, v in check.arguments.items())
     split = f" on {check.split}" if check.split else ""
     return f"{check.where or check.name}: {check.expectation}({arguments}){split}"
+
+
+def _is_too_many(case: Case) -> bool:
+    """Whether more rows would be set aside than the pipeline allows."""
+    return case.quarantine.count > case.spec.data.quarantine_limit * case.delivered
 
 
 def _too_many(case: Case) -> str:

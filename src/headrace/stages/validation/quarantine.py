@@ -68,6 +68,14 @@ class Quarantine:
     kinds: dict[str, dict[str, Kind]] = field(default_factory=dict)
     counts: Counts = field(default_factory=Counts)
 
+    @property
+    def checks(self) -> dict[str, int]:
+        """The number of rows that each check blames."""
+        return {
+            check: sum(kind.count for kind in kinds.values())
+            for check, kinds in self.kinds.items()
+        }
+
     def add(self, blamed: pd.DataFrame, data: DataDescription) -> None:
         """Count more rows of a data set."""
         self.count += len(blamed)

@@ -1,0 +1,123 @@
+"""What the headers of image files say, before any pixel is decoded."""
+
+from __future__ import annotations
+
+import io
+import struct
+import warnings
+import zlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from headrace.media.forms import Sizes
+from headrace.media.image.resizing import Resizing, Sides
+from headrace.records import Form
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+PNG = b"\x89PNG\r\n\x1a\n"
+_GREY_TYPES = (0, 4)  # of a PNG: grey, and grey with transparency
+# Pillow reads only their headers; of a WebP, it would allocate all pixels.
+_OTHERS = ("JPEG", "TIFF", "BMP", "GIF")
+_GREY_MODES = ("1", "L", "LA", "I;16", "I;16B", "I;16L", "I", "F")
+
+# What Pillow's readers raise on malformed bytes, found by fuzzing.
+BROKEN = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    LookupError,
+    TypeError,
+    ArithmeticError,
+    AttributeError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+)
+
+
+class Header(NamedTuple):
+    """A file's header.
+
+    Attributes:
+        sides: before its EXIF turns it.
+        channels: 1 or 3.
+        shrinks: whether it can be decoded at a smaller scale, in as much less memory.
+    """
+
+    sides: Sides
+    channels: int
+    shrinks: bool = False
+
+    def decoded_bytes(self, how: Resizing | None) -> int:
+        """What its pixels take once they are decoded, before they are resized."""
+        height, width = self.sides
+        if how is not None and self.shrinks:
+            turned = Sides(width, height)
+            scale = min(how.draft(self.sides), how.draft(turned))
+            height, width = -(-height // scale), -(-width // scale)
+        return height * width * self.channels
+
+
+def header_of(data: bytes) -> Header | None:
+    """The header of a file; None where it is not known."""
+    from PIL import Image as images
+
+    try:
+        if data.startswith(PNG):
+            width, height = struct.unpack_from(">II", data, 16)
+            return Header(Sides(height, width), 1 if data[25] in _GREY_TYPES else 3)
+        if is_webp(data):
+            return Header(sides_of_webp(data), 3)
+        with (
+            warnings.catch_warnings(action="ignore"),
+            images.open(io.BytesIO(data), formats=_OTHERS) as image,
+        ):
+            channels = 1 if image.mode in _GREY_MODES else 3
+            sides = Sides(image.height, image.width)
+            return Header(sides, channels, is_sequential(image))
+    except images.DecompressionBombError:
+        most = 2 * (images.MAX_IMAGE_PIXELS or 0)
+        return Header(Sides(1, most), 1) if most else None
+    except BROKEN:
+        return None
+
+
+def is_sequential(image: Image) -> bool:
+    """Whether it is a JPEG of one pass; of others, all coefficients are in memory."""
+    return image.format in ("JPEG", "MPO") and not image.info.get("progressive")
+
+
+def is_webp(data: bytes) -> bool:
+    """Whether the first bytes of a file are those of a WebP."""
+    return data[:4] == b"RIFF" and data[8:12] == b"WEBP"
+
+
+def sides_of_webp(data: bytes) -> Sides:
+    """The sides of a WebP file of any of the three kinds; 0 of an unknown one."""
+    kind, body = data[12:16], data[20:50]
+    width = height = 0
+    if kind == b"VP8X":
+        parts = struct.unpack_from("3s3s", body, 4)
+        width, height = (int.from_bytes(side, "little") + 1 for side in parts)
+    elif kind == b"VP8L":
+        (bits,) = struct.unpack_from("<I", body, 1)
+        width, height = (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    elif kind == b"VP8 ":
+        width, height = (s & 0x3FFF for s in struct.unpack_from("<HH", body, 6))
+    return Sides(height, width)
+
+
+def sizes(files: Sequence[bytes], form: Form) -> Sizes:
+    """At most how many bytes each image has, decoded; 0 for unknown headers.
+
+    Of images that are resized, ``item`` is what is kept of them.
+    """
+    how, headers = Resizing.of(form), [*map(header_of, files)]
+    unpacked = [header.decoded_bytes(how) if header else 0 for header in headers]
+    if how is None or form.shape is None:
+        return Sizes.of(unpacked, unpacked)
+    kept = how.height * how.width * form.shape[2]
+    return Sizes.of(unpacked, [kept if header else 0 for header in headers])
