@@ -36,6 +36,14 @@ class CutsItems(Protocol):
 
 
 @runtime_checkable
+class TakesObjects(Protocol):
+    """Decodes what a program holds in memory, as it decodes files."""
+
+    def decode_object(self, item: Any, form: Form) -> Payload | Problem:
+        """One item of any kind that the medium takes beside the bytes of a file."""
+
+
+@runtime_checkable
 class JoinsClips(Protocol):
     """Joins short items to longer ones, for recipes."""
 

@@ -23,6 +23,7 @@ from headrace.media.image.columns import (
     set_columns,
     set_expectations,
 )
+from headrace.media.image.conversion import decode_object
 from headrace.media.image.files import decode_files
 from headrace.media.image.headers import sizes
 from headrace.media.image.marks import cover, marks
@@ -34,7 +35,14 @@ from headrace.records import DataDescription, Form
 
 __all__ = ["alike", "as_column", "check_input", "columns", "decode_array"]
 __all__ += ["absent", "cover", "draw_map", "marks", "pieces"]
-__all__ += ["decode_files", "difference", "expectations", "fingerprints", "fit"]
+__all__ += [
+    "decode_files",
+    "decode_object",
+    "difference",
+    "expectations",
+    "fingerprints",
+    "fit",
+]
 __all__ += ["form_of", "set_columns", "set_expectations", "sizes", "suggest"]
 
 DTYPE: np.dtype[Any] = np.dtype(np.uint8)

@@ -11,10 +11,9 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from headrace.media.forms import Decoded, Found, Problem
 from headrace.media.image import metadata, pixels
+from headrace.media.image.conversion import is_plain, pixels_of, too_many
 from headrace.media.image.headers import (
     BROKEN,
     PNG,
@@ -23,7 +22,6 @@ from headrace.media.image.headers import (
     sides_of_webp,
 )
 from headrace.media.image.resizing import (
-    ORIENTATION,
     Resizing,
     Sides,
     reduce_while_decoding,
@@ -105,7 +103,7 @@ def _decoded(
 
     how = Resizing.of(form)
     if how is not None and is_webp(data):  # to open one allocates all of its pixels
-        if problem := _too_many(sides_of_webp(data)):
+        if problem := too_many(sides_of_webp(data)):
             return problem
     with Image.open(io.BytesIO(data), formats=FILE_FORMATS) as image:
         full = Sides(image.height, image.width)
@@ -131,13 +129,6 @@ def _unknown(data: bytes) -> Problem:
     return Problem("decode", f"not one of {kinds}: begins with {beginning(data[:8])}")
 
 
-def _too_many(sides: Sides) -> Problem | None:
-    if sides.height * sides.width <= pixels.PIXEL_LIMIT:
-        return None
-    size = f"{sides.width} x {sides.height} pixels"
-    return Problem("too_large", f"{size}; at most {pixels.PIXEL_LIMIT:,} are taken")
-
-
 def _header_problem(image: Image, full: Sides, form: Form) -> Problem | None:
     """The problem of an image that is not decoded yet.
 
@@ -147,7 +138,7 @@ def _header_problem(image: Image, full: Sides, form: Form) -> Problem | None:
         form: of all images.
     """
     held = Sides(image.height, image.width) if is_sequential(image) else full
-    if problem := _too_many(held):
+    if problem := too_many(held):
         return problem
     shape = form.shape[:2] if form.shape and not form.options else None
     # Either way round: the EXIF orientation is applied after decoding.
@@ -187,11 +178,6 @@ def _scans(data: bytes, full: Sides, how: Resizing | None) -> Problem | None:
     return Problem("too_large", f"{count:,} scans; at most {most} are taken")
 
 
-def _is_plain(image: Image) -> bool:
-    """Whether it has no metadata, and so no EXIF."""
-    return image.format == "PNG" and not image.info
-
-
 def _note(
     image: Image,
     full: Sides,
@@ -203,10 +189,10 @@ def _note(
 
     Metadata that cannot be read is not counted.
     """
-    sides = full if _is_plain(image) else upright(image, full)
+    sides = full if is_plain(image) else upright(image, full)
     if how is not None and how.changes(sides):
         found.append(Found(1, int(how.enlarges(sides)), sides, sides))
-    if _is_plain(image):
+    if is_plain(image):
         return
     try:
         exif, position = metadata.has_exif(image), metadata.has_position(image)
@@ -214,42 +200,3 @@ def _note(
         return
     marks += [metadata.EXIF] * exif
     found += [Found(positions=1)] * position
-
-
-def pixels_of(image: Image, how: Resizing | None) -> pixels.Pixels | Problem:
-    """The pixels of a decoded image, turned by its EXIF, resized, grey where it is."""
-    from PIL import ImageOps
-
-    if not _is_plain(image) and image.getexif().get(ORIENTATION, 1) != 1:
-        image = ImageOps.exif_transpose(image)
-    values = _values_of(image, how)
-    if how is None or isinstance(values, Problem):
-        return values
-    return how.padded(values)
-
-
-def _values_of(image: Image, how: Resizing | None) -> pixels.Pixels | Problem:
-    from PIL import Image as images
-
-    def resized(image: Image) -> Image:
-        return image if how is None else how.resized(image)
-
-    if image.mode.startswith("I;16"):
-        wide = np.asarray(resized(image.convert("I")), dtype=np.int64)
-        eighth = np.clip(np.rint(wide / 257), 0, 255)  # the filter may overshoot
-        return eighth.astype(np.uint8)[..., np.newaxis]
-    if image.mode not in ("1", "L", "LA", "P", "PA", "RGB", "RGBA"):
-        return Problem("mode", f"colour mode {image.mode}; grey or RGB is needed")
-    if image.mode in ("1", "L") and "transparency" not in image.info:
-        grey = resized(image if image.mode == "L" else image.convert("L"))
-        # Twice as quick as `asarray` for a small image.
-        values = np.frombuffer(grey.tobytes(), np.uint8)
-        return values.reshape(grey.height, grey.width, 1)
-    if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
-        image = resized(image.convert("RGBA"))
-        white = images.new("RGBA", image.size, "white")
-        white.alpha_composite(image)
-        colours = np.asarray(white.convert("RGB"))
-    else:
-        colours = np.asarray(resized(image.convert("RGB")))
-    return colours[..., :1] if pixels.is_grey(colours[np.newaxis])[0] else colours

@@ -17,6 +17,7 @@ from headrace.backend import compiled, load_backend
 from headrace.errors import IntegrityError, NotFoundError
 from headrace.media.arrow import lengths
 from headrace.media.forms import Payload
+from headrace.models.logged.preparing import prepare
 from headrace.records import DataDescription
 from headrace.settings import Settings
 from headrace.tasks import asked, task
@@ -122,6 +123,24 @@ class LoadedModel:
     def check(self, x: Any) -> Payload:
         """The input in the model's form; raises InputError if it does not fit."""
         return asked(self.description).check_input(x, self.description)
+
+    def prepare(self, item: Any) -> Payload:
+        """One item as the model takes it, decoded as its training data was.
+
+        An image of any size is resized where the pipeline's data was.
+
+        Args:
+            item: the path of a file, or the bytes of one; an image also as Pillow has
+                it, or as an array uint8 ``(height, width)`` or ``(..., channels)``.
+
+        Returns:
+            the item ``shape``; of an image uint8, of a sound float32.
+
+        Raises:
+            InputError: it cannot be decoded, or has another form.
+            OSError: there is no such file.
+        """
+        return prepare(item, self.description)
 
     def __call__(self, x: Any) -> Outputs:
         """The network's output: for a classifier, class probabilities.

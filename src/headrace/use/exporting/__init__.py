@@ -203,7 +203,9 @@ def _facts(
     output: dict[str, Any] = {"dtype": "float32", "shape": golden.outputs.shape[1:]}
     if "classes" in description.target:
         output["classes"] = list(description.classes)
-    rate = {"sample_rate_hz": description.sample_rate_hz}
+    own: dict[str, Any] = dict(description.options)
+    if description.sample_rate_hz:
+        own["sample_rate_hz"] = description.sample_rate_hz
     return {
         "model": version.model,
         "version": version.version,
@@ -211,7 +213,7 @@ def _facts(
         "format": result.engine,
         "medium": description.medium,
         "task": description.task,
-        "input": given | (rate if description.sample_rate_hz else {}),
+        "input": given | own,
         "output": output,
         "difference": result.difference,
         "tolerance": TOLERANCE,

@@ -48,13 +48,14 @@ def readme(facts: Mapping[str, Any]) -> str:
     """
     given, output = facts["input"], facts["output"]
     medium, task = facts["medium"], facts["task"]
-    rate = given.get("sample_rate_hz")
+    rate, resize = given.get("sample_rate_hz"), given.get("resize")
     lines = [
         f"{facts['model']} version {facts['version']}, as {facts['format']}",
         "",
         f"Input    {given['name']}: {given['dtype']} {_shape(given['shape'])}",
         f"         {_OF_TASKS.get(task) or _MEANINGS.get(medium, medium)}"
-        + (f", {rate} Hz" if rate else ""),
+        + (f", {rate} Hz" if rate else "")
+        + (f"; resized by {resize}, {given['filter']}" if resize else ""),
         f"Output   float32 {_shape(output['shape'])}",
     ]
     if task in _OUTPUTS:

@@ -32,13 +32,18 @@ _READERS = ThreadPoolExecutor(2, "reader")  # so many bodies take memory at a ti
 T = TypeVar("T")
 
 
-async def read_beside(served: Served, body: bytes, read: Callable[[], T]) -> T:
+async def read_beside(
+    served: Served, body: bytes, read: Callable[[], T], *, is_slow: bool = False
+) -> T:
     """What a function makes of a body; a long one in a thread, beside the event loop.
 
     Args:
         served: kept open meanwhile.
+        body: of the request.
+        read: the function.
+        is_slow: whether also a short body may take long, as a large image does.
     """
-    if len(body) <= SHORT_BYTES:
+    if len(body) <= SHORT_BYTES and not is_slow:
         return read()
     with served.in_use():
         return await asyncio.get_running_loop().run_in_executor(_READERS, read)

@@ -43,6 +43,7 @@ class Reader:
 
     Attributes:
         types: the media types that it takes.
+        resizes: whether items of any size are brought to the shape.
         longest: of an item that is longer than the shape, and is answered in parts, the
             most values; 0 where none is.
     """
@@ -58,6 +59,7 @@ class Reader:
         self._bytes = math.prod(data.shape) * module.DTYPE.itemsize
         self._is_fixed = not (module.PADDED or module.IS_TEXT)
         self._form: Form = data
+        self.resizes = bool(data.options)
         self._parts: Parts | None = None
         self.longest = 0
         if task(data.task).joins_parts and isinstance(module, CutsItems):

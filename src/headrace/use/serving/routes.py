@@ -163,7 +163,9 @@ class Models:
             raise HttpError(400, f"The query is {seen!r}; show=input is known.")
         body = request.body
         read = partial(served.reader.read, media_type, body)
-        payload, items = await read_beside(served, body, read)
+        payload, items = await read_beside(
+            served, body, read, is_slow=served.reader.resizes
+        )
         served, outputs = await _outputs(request, slot, served, items)
         whole = payload if len(payload) == 1 else payload.reshape(1, -1)  # of parts
         html = served.reader.as_html(whole[0]) if show else None
@@ -337,6 +339,8 @@ def _description(served: Served, slot: Slot) -> dict[str, Any]:
         value["asks"] = "prompt" if served.task.writes else "message"
     if data.sample_rate_hz:
         value["sample_rate_hz"] = data.sample_rate_hz
+    if data.options:
+        value["options"] = data.options
     if not why_not(data):
         value["explains"] = True
     if served.reader.longest:

@@ -1,4 +1,5 @@
 // Images are drawn, or come from a file, and are sent as PNG in the model's shape.
+// Where the server resizes, a file is sent as it is, so that the model sees what it learned.
 
 const SIDE = 336; // pixels of the drawing area's longer side, at least
 const BRUSH = 0.085; // of the shorter side, as in the digits of MNIST
@@ -34,7 +35,9 @@ export class ImageInput {
     // The drawing has `step` x `step` pixels for each of the model's.
     this.step = Math.max(1, Math.ceil(SIDE / longest));
     this.isGrey = channels === 1;
-    this.hint = `A file can be dropped, pasted or chosen; it is scaled to ${width} × ${height} here.`;
+    this.resizes = Boolean(model.options?.resize);
+    const place = this.resizes ? "in the server" : "here";
+    this.hint = `A file can be dropped, pasted or chosen; it is scaled to ${width} × ${height} ${place}.`;
     this.small = Object.assign(document.createElement("canvas"), { width, height });
     Object.assign(this.canvas, { width: width * this.step, height: height * this.step });
     this.frame.style.maxInlineSize = `${(LONGEST_REM * width) / longest}rem`;
@@ -52,18 +55,26 @@ export class ImageInput {
   }
 
   async take(file) {
+    if (this.resizes) {
+      const { width, height } = this.small;
+      return this.#sendFile(file, `${file.name}: the server scales it to ${width} × ${height}.`);
+    }
     let image;
     try {
       image = await createImageBitmap(file, { colorSpaceConversion: "none" });
     } catch {
       // The server reads more formats, and has words for what it cannot read.
-      this.page.note(`${file.name}: this browser cannot show it, so it is sent as it is.`);
-      this.page.send(async () => ({ body: file, type: file.type.startsWith("image/") ? file.type : "image/unknown" }));
-      return;
+      return this.#sendFile(file, `${file.name}: this browser cannot show it, so it is sent as it is.`);
     }
     this.prompt.hidden = true;
     this.page.note(this.#place(image, file.name));
     this.#send();
+  }
+
+  #sendFile(file, note) {
+    this.page.note(note);
+    const type = file.type.startsWith("image/") ? file.type : "image/unknown";
+    this.page.send(async () => ({ body: file, type }));
   }
 
   // Draws the middle of an image over the whole area; what was done, in words.

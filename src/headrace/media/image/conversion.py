@@ -1,0 +1,88 @@
+"""From images that Pillow has opened to pixels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from headrace.media.forms import Problem
+from headrace.media.image import pixels
+from headrace.media.image.resizing import ORIENTATION, Resizing, Sides
+from headrace.records import Form
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+def decode_object(item: Any, form: Form) -> pixels.Pixels | Problem:
+    """Decode an image of Pillow, or an array uint8 ``(h, w)`` or ``(h, w, 1, 3 or 4)``.
+
+    It becomes what a file of it would, by `decode_files`.
+    """
+    from PIL import Image
+
+    if not isinstance(item, Image.Image):
+        array = np.asarray(item)
+        if array.dtype != np.uint8 or array.ndim not in (2, 3):
+            seen = f"{array.dtype} of the shape {list(array.shape)}"
+            return Problem("mode", f"{seen}; uint8 (height, width, channels) is needed")
+        array = array[..., 0] if array.shape[2:] == (1,) else array
+        try:
+            item = Image.fromarray(array)
+        except (TypeError, ValueError) as error:
+            return Problem("mode", str(error))
+    problem = too_many(Sides(item.height, item.width))
+    return problem or pixels_of(item, Resizing.of(form))
+
+
+def pixels_of(image: Image, how: Resizing | None) -> pixels.Pixels | Problem:
+    """The pixels of a decoded image, turned by its EXIF, resized, grey where it is."""
+    from PIL import ImageOps
+
+    if not is_plain(image) and image.getexif().get(ORIENTATION, 1) != 1:
+        image = ImageOps.exif_transpose(image)
+    values = _values_of(image, how)
+    if how is None or isinstance(values, Problem):
+        return values
+    return how.padded(values)
+
+
+def _values_of(image: Image, how: Resizing | None) -> pixels.Pixels | Problem:
+    from PIL import Image as images
+
+    def resized(image: Image) -> Image:
+        return image if how is None else how.resized(image)
+
+    if image.mode.startswith("I;16"):
+        wide = np.asarray(resized(image.convert("I")), dtype=np.int64)
+        eighth = np.clip(np.rint(wide / 257), 0, 255)  # the filter may overshoot
+        return eighth.astype(np.uint8)[..., np.newaxis]
+    if image.mode not in ("1", "L", "LA", "P", "PA", "RGB", "RGBA"):
+        return Problem("mode", f"colour mode {image.mode}; grey or RGB is needed")
+    if image.mode in ("1", "L") and "transparency" not in image.info:
+        grey = resized(image if image.mode == "L" else image.convert("L"))
+        # Twice as quick as `asarray` for a small image.
+        values = np.frombuffer(grey.tobytes(), np.uint8)
+        return values.reshape(grey.height, grey.width, 1)
+    if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
+        image = resized(image.convert("RGBA"))
+        white = images.new("RGBA", image.size, "white")
+        white.alpha_composite(image)
+        colours = np.asarray(white.convert("RGB"))
+    else:
+        colours = np.asarray(resized(image.convert("RGB")))
+    return colours[..., :1] if pixels.is_grey(colours[np.newaxis])[0] else colours
+
+
+def is_plain(image: Image) -> bool:
+    """Whether it has no metadata, and so no EXIF."""
+    return image.format == "PNG" and not image.info
+
+
+def too_many(sides: Sides) -> Problem | None:
+    """The problem of an image with more pixels than are decoded."""
+    if sides.height * sides.width <= pixels.PIXEL_LIMIT:
+        return None
+    size = f"{sides.width} x {sides.height} pixels"
+    return Problem("too_large", f"{size}; at most {pixels.PIXEL_LIMIT:,} are taken")
