@@ -256,5 +256,5 @@ def test_a_form_says_how_it_resizes_and_with_which_filter() -> None:
 
 
 def test_to_resize_needs_a_shape() -> None:
-    with pytest.raises(SpecError, match="data.resize is 'crop', and there is no data"):
+    with pytest.raises(SpecError, match="and there is no data"):
         image.form_of(DataSpec(source="x", resize="crop"))

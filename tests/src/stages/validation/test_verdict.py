@@ -244,3 +244,26 @@ def test_of_many_reasons_the_most_frequent_are_told(check: Check) -> None:
     )
     with pytest.raises(ContractError, match="and for 6 more reasons"):
         check(data)
+
+
+def test_where_sizes_are_the_reason_they_come_first_and_resize_is_named(
+    check: Check,
+) -> None:
+    data = Data(label=["cat"] * 100)
+    data.rejected = [
+        Rejected(
+            f"{row:064x}",
+            ["train", "test"][row % 2],
+            "dog",
+            f"dog/{row}.jpg",
+            "size",
+            f"{row} x 9 pixels; 4 x 4 is the form",
+        )
+        for row in range(100, 300)
+    ]
+    with pytest.raises(ContractError) as error:
+        check(data)
+    first = error.value.message.splitlines()[1]
+    assert first.startswith("  - 200 of 300 rows (66.7%) would be set aside")
+    assert "size: 200 rows: dog/" in error.value.message
+    assert 'data.resize = "crop", "pad" or "stretch"' in error.value.action

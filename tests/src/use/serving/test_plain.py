@@ -11,6 +11,9 @@ import pytest
 from PIL import Image
 from tests.src.use.serving.conftest import AUDIO, IMAGE, NUMBER, TEXT, Site, serving
 
+from headrace.media.image.files import decode_files
+from headrace.records import DataDescription
+
 RAW = "application/octet-stream"
 
 
@@ -259,3 +262,53 @@ def test_a_list_of_models_says_how_long_a_recording_may_be() -> None:
     speech, other = site.ask("GET", "/models").json["models"]
     assert speech["longest_input"] == 480_000
     assert "longest_input" not in other
+
+
+PHOTO = {
+    **IMAGE,
+    "shape": [4, 4, 3],
+    "options": {"resize": "crop", "filter": "bicubic"},
+}
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+def test_a_picture_of_any_size_is_what_training_made_of_it(kind: str) -> None:
+    engine = Echo()
+    site = Site(serving(PHOTO, engine=engine))
+    rng = np.random.default_rng(2)
+    for height, width in ((4, 4), (300, 400), (3, 2000)):
+        file = picture(rng.integers(0, 256, (height, width, 3), np.uint8), kind)
+        assert site.predict(file, "image/*").status == 200
+        data = DataDescription.model_validate(PHOTO)
+        (expected,) = decode_files([file], data).items
+        assert np.array_equal(engine.items[-1][0], expected)
+        answer = site.ask(
+            "POST", "/models/toy/explain", file, {"content-type": "image/png"}
+        )
+        assert answer.status == 200
+    assert site.predict(bytes(48), RAW).status == 200
+    assert site.predict(bytes(47), RAW).status == 422
+    assert (
+        site.predict(picture(np.zeros((9, 9, 3), np.uint8))[:60], "image/png")
+        .json["error"]
+        .startswith("decode: damaged")
+    )
+
+
+def test_a_picture_that_is_decoded_to_too_much_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    site = Site(serving(PHOTO))
+    file = picture(np.zeros((6000, 7000), np.uint8))
+    assert site.predict(file, "image/png").status == 200
+    monkeypatch.setattr("headrace.media.image.pixels.PIXEL_LIMIT", 10**6)
+    assert (
+        "at most 1,000,000 are taken" in site.predict(file, "image/png").json["error"]
+    )
+
+
+def test_a_page_is_told_that_the_server_resizes() -> None:
+    (listed,) = Site(serving(PHOTO)).ask("GET", "/models").json["models"]
+    assert listed["options"] == {"resize": "crop", "filter": "bicubic"}
+    (listed,) = Site(serving(IMAGE)).ask("GET", "/models").json["models"]
+    assert "options" not in listed

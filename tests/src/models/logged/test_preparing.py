@@ -1,0 +1,77 @@
+"""Raw items of a program become what the model was trained on."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from headrace.errors import InputError
+from headrace.media.image.files import decode_files
+from headrace.models.logged.loading import LoadedModel
+from headrace.records import DataDescription
+
+OPTIONS = {"resize": "pad", "filter": "bicubic"}
+PHOTOS = DataDescription(medium="image", shape=(32, 48, 3), options=OPTIONS)
+COLOURS = np.random.default_rng(1).integers(0, 256, (90, 70, 3), np.uint8)
+
+
+def loaded(description: DataDescription = PHOTOS) -> LoadedModel:
+    return LoadedModel(None, description)
+
+
+def png(picture: Any) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def test_a_picture_in_any_form_is_what_training_made_of_its_file(
+    tmp_path: Path,
+) -> None:
+    file = png(COLOURS)
+    (tmp_path / "it.png").write_bytes(file)
+    (expected,) = decode_files([file], PHOTOS).items
+    path = tmp_path / "it.png"
+    for given in (file, path, str(path), Image.fromarray(COLOURS), COLOURS):
+        item = loaded().prepare(given)
+        assert (item.shape, item.dtype) == ((32, 48, 3), np.uint8)
+        assert np.array_equal(item, expected)
+        assert loaded().check(item).shape == (1, 32, 48, 3)
+
+
+def test_grey_gets_the_channels_of_the_model() -> None:
+    for grey in (COLOURS[..., 0], COLOURS[..., :1]):
+        item = loaded().prepare(grey)
+        assert item.shape == (32, 48, 3)
+        assert np.array_equal(item[..., 0], item[..., 2])
+
+
+def test_without_resize_another_size_is_refused() -> None:
+    plain = DataDescription(medium="image", shape=(90, 70, 3))
+    assert np.array_equal(loaded(plain).prepare(COLOURS), COLOURS)
+    for given in (COLOURS[1:], png(COLOURS[1:])):
+        with pytest.raises(InputError, match="size: 89 x 70 pixels; 90 x 70 is"):
+            loaded(plain).prepare(given)
+
+
+@pytest.mark.parametrize(
+    ("given", "seen"),
+    [
+        (b"none", "decode: not one of PNG, JPEG"),
+        (COLOURS.astype(np.float32), "mode: float32 of the shape"),
+        (COLOURS[..., :2].copy()[None], "mode: uint8 of the shape"),
+    ],
+)
+def test_what_is_no_picture_is_refused(given: Any, seen: str) -> None:
+    with pytest.raises(InputError, match=seen):
+        loaded().prepare(given)
+
+
+def test_a_text_is_prepared_from_its_bytes() -> None:
+    texts = DataDescription(medium="text", shape=(16,))
+    assert loaded(texts).prepare(b" a text\r\n") == "a text"
