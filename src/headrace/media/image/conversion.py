@@ -72,7 +72,10 @@ def _values_of(image: Image, how: Resizing | None) -> pixels.Pixels | Problem:
         colours = np.asarray(white.convert("RGB"))
     else:
         colours = np.asarray(resized(image.convert("RGB")))
-    return colours[..., :1] if pixels.is_grey(colours[np.newaxis])[0] else colours
+    for rows in (colours[:1], colours):  # the first row tells of most photos
+        if not pixels.is_grey(rows[np.newaxis])[0]:
+            return colours
+    return colours[..., :1]
 
 
 def is_plain(image: Image) -> bool:
