@@ -201,8 +201,9 @@ class Settings(BaseModel):
     max_members: int = option(5_000_000, "files in one archive or folder", gt=0)
     max_item_bytes: int = option(
         DEFAULT_ITEM_BYTES,
-        "bytes of one item, decoded: a colour image of 3,840 x 2,160 has 25 MB, and a "
-        "batch of 32 of them takes 3 GB in training",
+        "bytes of one item, decoded and, where the pipeline resizes, as it is kept: a "
+        "colour image of 3,840 x 2,160 has 25 MB, and a batch of 32 of them takes 3 GB "
+        "in training",
         gt=0,
     )
     max_file_bytes: int = option(

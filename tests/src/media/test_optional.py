@@ -9,7 +9,8 @@ from headrace.media import medium, optional
 PROVIDED = {
     "audio": {"CutsItems", "DividesItems", "JoinsClips", "TakesFingerprints"},
     "image": {
-        *("DividesItems", "MeasuresDifferences", "MeasuresSets", "TakesFingerprints")
+        *("DividesItems", "MeasuresDifferences", "MeasuresSets"),
+        *("TakesFingerprints", "TakesObjects"),
     },
     "text": {"DividesItems", "KnowsPassages", "NamesSlices", "TakesFingerprints"},
 }

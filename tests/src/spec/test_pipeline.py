@@ -81,3 +81,17 @@ def test_only_texts_are_parted_by_a_separator() -> None:
     assert PipelineSpec.model_validate({**table, "medium": "text"}).data.separator
     with pytest.raises(ValueError, match=r"data.separator means nothing to audio"):
         PipelineSpec.model_validate({**table, "medium": "audio"})
+
+
+def test_only_images_are_resized_and_who_does_not_has_the_digests_of_before() -> None:
+    table = {"name": "photos", "data": {"source": "x"}}
+    plain = PipelineSpec.model_validate({**table, "medium": "image"})
+    assert "resize" not in plain.model_dump_json()
+    table["data"] = {"source": "x", "shape": [9, 9, 3], "resize": "pad"}
+    photos = PipelineSpec.model_validate({**table, "medium": "image"})
+    assert photos.model_dump()["data"]["resize"] == "pad"
+    with pytest.raises(ValueError, match=r"data.resize means nothing to audio"):
+        PipelineSpec.model_validate({**table, "medium": "audio"})
+    with pytest.raises(ValueError, match="'crop', 'pad' or 'stretch'"):
+        table["data"] = {"source": "x", "shape": [9, 9, 3], "resize": "fill"}
+        PipelineSpec.model_validate({**table, "medium": "image"})
