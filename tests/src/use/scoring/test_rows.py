@@ -11,8 +11,14 @@ import pyarrow.parquet as pq
 import pytest
 from tests.src.use.scoring.conftest import CHANCES, COLUMNS, Score, X, png, sha
 
+from headrace.data.sources.opening import open_source
+from headrace.media.chunks import Reading
+from headrace.media.image.files import decode_files
 from headrace.models.logged.loading import LoadedModel
+from headrace.records import DataDescription
+from headrace.settings import Settings
 from headrace.use import scoring
+from headrace.use.scoring.rows import decoded_rows
 
 
 @pytest.mark.parametrize("size", [1, 7, 39, 40])
@@ -95,3 +101,19 @@ def test_rows_are_split_into_bounded_pieces(
     whole = score(folder)[1]
     monkeypatch.setattr(scoring, "ROWS_AT_ONCE", 6)
     pd.testing.assert_frame_equal(score(folder)[1], whole, rtol=0, atol=1e-6)
+
+
+def test_images_of_any_size_are_what_training_made_of_them(tmp_path: Path) -> None:
+    options = {"resize": "pad", "filter": "bicubic"}
+    data = DataDescription(medium="image", shape=(8, 12, 3), options=options)
+    rng = np.random.default_rng(1)
+    sides = [(8, 12), (90, 70), (7, 300), (300, 400)]
+    files = [png(rng.integers(0, 256, (*side, 3), np.uint8)) for side in sides]
+    for number, file in enumerate([*files, b"broken"]):
+        (tmp_path / f"{number}.png").write_bytes(file)
+    reading = Reading("image", labelled=False)
+    with open_source(str(tmp_path), Settings(), reading) as source:
+        (rows,) = decoded_rows(source, data, Settings(), 10)
+    assert {row: why.check for row, why in rows.rejected.items()} == {4: "decode"}
+    expected = [*decode_files(files, data).items, np.zeros((8, 12, 3), np.uint8)]
+    assert np.array_equal(rows.payload, np.stack(expected))
