@@ -105,7 +105,10 @@ def test_rows_are_split_into_bounded_pieces(
 
 def test_images_of_any_size_are_what_training_made_of_them(tmp_path: Path) -> None:
     options = {"resize": "pad", "filter": "bicubic"}
-    data = DataDescription(medium="image", shape=(8, 12, 3), options=options)
+    target = {"classes": ["a", "b"]}
+    data = DataDescription(
+        medium="image", shape=(8, 12, 3), options=options, target=target
+    )
     rng = np.random.default_rng(1)
     sides = [(8, 12), (90, 70), (7, 300), (300, 400)]
     files = [png(rng.integers(0, 256, (*side, 3), np.uint8)) for side in sides]
