@@ -33,7 +33,8 @@ def prepare(item: Any, data: DataDescription) -> Payload:
     if not isinstance(decoded, Problem):
         fitted = module.fit(decoded[np.newaxis], data.shape)
         if fitted.problem is None:
-            return module.raw(fitted.payload)[0]
+            raw: Payload = module.raw(fitted.payload)[0]
+            return raw
         decoded = fitted.problem
     raise InputError(
         f"The item cannot be used: {decoded.check}: {decoded.reason}.",
