@@ -18,6 +18,7 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
@@ -32,7 +33,7 @@ from headrace.state.logins import Login
 
 HEADER_BYTES = 64 * 2**10
 # httptools, uvicorn's other parser, takes headers of any size.
-UVICORN = {
+UVICORN: dict[str, Any] = {
     "http": "h11",
     "h11_max_incomplete_event_size": HEADER_BYTES,
     "proxy_headers": False,
@@ -66,7 +67,8 @@ class Gate:
         is_user: Callable[[Login], bool] | None = None,
     ) -> None:
         trusted = variable("FORWARDED_ALLOW_IPS") or "127.0.0.1"  # as uvicorn has it
-        self._app = ProxyHeadersMiddleware(app, trusted)
+        behind_proxy: Any = ProxyHeadersMiddleware  # its types are uvicorn's own
+        self._app: ASGIApp = behind_proxy(app, trusted)
         self._logins = tuple(logins)
         self._hosts = {name.lower() for name in (*hosts, "localhost")}
         self._origins = {origin.rstrip("/").lower() for origin in origins} - {"*"}

@@ -205,8 +205,7 @@ _logins: dict[tuple[str, ...], Login] = {}  # by scheme, host and port of a serv
 @functools.cache
 def _send_own_logins() -> None:
     """Patch MLflow to send a server its own login; it knows one for all servers."""
-    from mlflow.utils import credentials
-
+    credentials: Any = importlib.import_module("mlflow.utils.credentials")
     make = credentials.MlflowHostCreds
 
     def with_own_login(host: str, **others: Any) -> Any:
