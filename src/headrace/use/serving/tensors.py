@@ -174,7 +174,9 @@ def _decoded(data: bytes, place: int) -> str:
 
 
 def _from_json(data: Any, shape: list[int], datatype: str) -> Any:
-    if not isinstance(data, list | Numbers):
+    if isinstance(data, Numbers):
+        return _joined(data, shape, datatype)
+    if not isinstance(data, list):
         raise HttpError(400, f"data is {shortened(data)}; wanted is a list.")
     if datatype == "BYTES":
         if len(data) != shape[0] or not all(isinstance(text, str) for text in data):
@@ -182,11 +184,15 @@ def _from_json(data: Any, shape: list[int], datatype: str) -> Any:
                 400, f"data is {shortened(data)}; wanted are {shape[0]:,} strings."
             )
         return data
+    return _joined(data, shape, datatype)
+
+
+def _joined(data: list[Any] | Numbers, shape: list[int], datatype: str) -> Any:
+    """The array of a shape that a list, or pieces of one, gives."""
     size = math.prod(shape)
     wanted = f"wanted are {size:,} numbers of {datatype}"
     arrays, count = [], 0
-    is_long = isinstance(data, Numbers)
-    for piece in data.pieces(shape, wanted) if is_long else [data]:
+    for piece in [data] if isinstance(data, list) else data.pieces(shape, wanted):
         arrays.append(_as_numbers(piece, len(shape), datatype, wanted))
         count += arrays[-1].size
         if count > size:
