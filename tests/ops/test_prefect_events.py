@@ -101,8 +101,8 @@ def test_a_home_with_postgresql_is_cleaned_alike(settings: Settings) -> None:
             (left,) = opened.exec_driver_sql("SELECT data FROM artifact").scalars()
         engine.dispose()
         assert left == "# blobs\n\n| a |\n\n\n\n| b |"
-        tables = (settings.home / POSTGRES_FOLDER / "base").rglob("*")
-        files = [path.read_bytes() for path in tables if path.is_file()]
+        stored = (settings.home / POSTGRES_FOLDER / "base").rglob("*")
+        files = [path.read_bytes() for path in stored if path.is_file()]
         assert PICTURE[:99].encode() not in b"".join(files)
 
 
