@@ -309,6 +309,7 @@ class SuspectRecord(Record):
 
 
 SUSPECTS, SUSPECTS_WRONG = "suspect_labels", "suspect_labels_wrong"  # metrics
+VAL_APART = "val_groups_apart"  # a metric: 1 where train has no group of val
 
 
 def suspects_sentence(metrics: Metrics) -> str:

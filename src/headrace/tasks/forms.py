@@ -172,6 +172,7 @@ class Judged:
         items: ``(n, *shape)``, of the medium's type.
         targets, outputs: ``(n, ...)``.
         names: of each row in the source, ``(n,)``.
+        first: the number of the first of them in the split.
     """
 
     split: str
@@ -179,6 +180,11 @@ class Judged:
     targets: Targets
     names: list[str]
     outputs: Outputs
+    first: int = 0
+
+
+# The answers of other models to rows; None where they are not known.
+Second: TypeAlias = "Callable[[Judged], Outputs | None]"
 
 
 class Rated(NamedTuple):
@@ -193,6 +199,18 @@ class Rated(NamedTuple):
     about: npt.NDArray[np.bool_]
 
 
+class Certainty(NamedTuple):
+    """The confidence of answers, and what came of it.
+
+    Attributes:
+        promised: the probability that each answer is right, float64 ``(n,)``.
+        right: whether it is, bool ``(n,)``.
+    """
+
+    promised: npt.NDArray[np.float64]
+    right: npt.NDArray[np.bool_]
+
+
 @dataclass(frozen=True, slots=True)
 class Suspect:
     """A row where the model disagrees with the label, which may be wrong.
@@ -200,10 +218,12 @@ class Suspect:
     Attributes:
         item: ``shape``, of the medium's type.
         row: the estimated probability that its label is wrong is above 0.5.
+        drawn: that probability by other parameters that the data allows, ``(k,)``.
     """
 
     item: npt.NDArray[Any]
     row: SuspectRecord
+    drawn: npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

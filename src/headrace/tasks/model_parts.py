@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from headrace.media.forms import Payload
     from headrace.spec import EvaluationSpec, GateSpec, PipelineSpec, TrainingSpec
     from headrace.tasks.forms import (
+        Certainty,
         Context,
         Example,
         Fitting,
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
         Outputs,
         Rated,
         Scores,
+        Second,
         Shards,
         Shown,
         Suspect,
@@ -215,6 +217,10 @@ class Judge(Protocol):
     ) -> Metrics:
         """``<SCORE>`` of some rows, with the bounds of its interval."""
 
+    def certainty(self, outputs: Outputs, targets: Targets) -> Certainty | None:
+        """What each answer promises, and whether it is right; None without promises."""
+        return None
+
     def rate(
         self, name: str, outputs: Outputs, targets: Targets, data: DataDescription
     ) -> Rated | None:
@@ -237,13 +243,20 @@ class Judge(Protocol):
         """The caption of a bad answer, one or two lines."""
 
     def suspects(
-        self, parts: Iterable[Judged], data: DataDescription, *, own_loss: bool = False
+        self,
+        parts: Iterable[Judged],
+        data: DataDescription,
+        second: Second,
+        *,
+        own_loss: bool = False,
     ) -> list[Suspect]:
         """Rows whose label is more likely wrong than right, worst first.
 
         Args:
             parts: rows of some splits, one split after the other.
             data: of the snapshot.
+            second: the answers to held-out rows of models that saw neither these rows
+                nor train; None where they are not known.
             own_loss: whether the model was fitted to another loss than the task's.
         """
         return []

@@ -1,12 +1,19 @@
-"""What the page of a run says of its data, its privacy and where it comes from."""
+"""What the page of a run says of its data, groups, privacy and where it comes from."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from headrace.records import EvaluationRecord, Metrics, SnapshotRecord, TrainingRecord
+from headrace.records import (
+    VAL_APART,
+    EvaluationRecord,
+    Metrics,
+    SnapshotRecord,
+    TrainingRecord,
+)
 from headrace.spec.files import read_readme, split_readme
+from headrace.tasks import task
 
 if TYPE_CHECKING:
     from headrace.use.reporting import Outcome
@@ -67,6 +74,35 @@ def _membership(metrics: Metrics) -> str:
     if share is not None:
         said += f", and finds {share:.1%} of the rows of train with 1 % of false alarms"
     return f"{said}."
+
+
+def group_sentences(outcome: Outcome) -> list[str]:
+    """What groups get that the model did not learn from, such as other speakers."""
+    evaluation, training = outcome.evaluation, outcome.spec.training
+    seen, unseen = (
+        evaluation.slices.get(f"groups={kind}") if evaluation else None
+        for kind in ("seen", "unseen")
+    )
+    if evaluation is None or not (seen or unseen):
+        return []
+    column = outcome.spec.data.group
+    if unseen is None:
+        return [
+            f"The test split has no other groups ({column}) than train: what they get "
+            "was not measured; test_groups in [data] keeps some out of train."
+        ]
+    score = task(outcome.spec.task).score
+    said = f"Of groups ({column}) that it did not learn from, the test split has "
+    said += f"{unseen['rows']:,.0f} rows: {score.replace('_', ' ')} {unseen[score]:.4g}"
+    if (promised := unseen.get("confidence")) is not None:
+        said += f", mean confidence {promised:.2f}, {unseen['right']:.2f} are right"
+    sentences = [f"{said}."]
+    if promised is not None and training.calibrate:
+        where = "groups that it did not learn from"
+        if VAL_APART not in evaluation.metrics:
+            where = "groups that it learned from, so it promises too much of others"
+        sentences.append(f"Its confidence was calibrated on {where}.")
+    return sentences
 
 
 def lineage(

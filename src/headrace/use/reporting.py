@@ -44,7 +44,12 @@ from headrace.state.ledger.rows import model_of
 from headrace.state.tracking import Tracking
 from headrace.state.tracking.artifacts import local_path
 from headrace.tasks import Task, task
-from headrace.use.card import about, lineage, privacy_sentences
+from headrace.use.card import (
+    about,
+    group_sentences,
+    lineage,
+    privacy_sentences,
+)
 from headrace.use.comparison import Comparison, compare
 
 REPORT = "report.html"
@@ -149,6 +154,7 @@ def describe(
         "suspects": suspects_sentence(metrics),
         "explanations": _explanations(outcome) if evaluation else [],
         "about": about(outcome),
+        "groups": group_sentences(outcome),
         "privacy": privacy_sentences(outcome),
         "lineage": lineage(snapshot, outcome.training, evaluation),
         "counts": rows,

@@ -26,6 +26,7 @@ from headrace.models.logged.serving_check import (
 )
 from headrace.models.logged.soundness.checks import mark_verified
 from headrace.records import (
+    VAL_APART,
     ContractRecord,
     EvaluationRecord,
     Metrics,
@@ -48,6 +49,7 @@ from headrace.stages.evaluation.explained import explain
 from headrace.stages.evaluation.membership import attack, figures_of
 from headrace.stages.evaluation.parts import Part, Parts, Trained
 from headrace.stages.evaluation.robustness import climb
+from headrace.stages.evaluation.second import SecondOpinion
 from headrace.stages.evaluation.shortcuts import cover_marks, slices_of
 from headrace.state.ledger import Ledger
 from headrace.state.store import Store
@@ -75,8 +77,8 @@ def evaluate(  # noqa: PLR0913
         comparator: the version to compare with; None if there is none.
         settings: of MLflow, the ledger and the store.
         beside: draws; by default, this process does.
-        folder: of the pipeline, which may have a builder of its own; at full depth,
-            reference models are built by it.
+        folder: of the pipeline, which may have a builder of its own, for reference
+            models and second opinions.
 
     Raises:
         IntegrityError: the logged model, or its golden file, is gone or changed.
@@ -85,7 +87,7 @@ def evaluate(  # noqa: PLR0913
     ledger = Ledger(settings.database_url)
     sequence = ledger.sequence(spec.name)
     tracking, store = Tracking(settings), Store(settings.store)
-    records = Trained(snapshot, contract, training)
+    records = Trained(snapshot, contract, training, folder or Path())
     with (
         tempfile.TemporaryDirectory(
             prefix="headrace-",
@@ -113,7 +115,7 @@ def evaluate(  # noqa: PLR0913
             model, opponents, spec.gates, answers, records.test, judge
         )
         parts.add(Part(figures))
-        attacked = attack(context, snapshot, contract, anchored, folder or Path())
+        attacked = attack(context, snapshot, contract, anchored, records.folder)
         parts.add(figures_of(attacked))
         values, rows = parts.values(), replace(rows, membership=attacked)
         gates = [
@@ -173,8 +175,11 @@ def _look(
     closer = look_closer(context, answers, by_group, judge, pictures)
     score = task(data.task).score
     val_score = records.training.metrics.get(f"val_{score}")
+    apart: Metrics = {}
+    if by_group and records.val_is_apart:
+        val_score, apart = None, {VAL_APART: 1.0}
     metrics, findings = unseen_groups(by_group, score, val_score, val_rows)
-    parts.add(Part(metrics, by_group, findings))
+    parts.add(Part(metrics | apart, by_group, findings))
     parts.add(closer.part)
     rows = closer.rows
     if how.depth != "quick" or any(g.kind == "robustness" for g in spec.gates):
@@ -189,7 +194,9 @@ def _look(
     parts.add(Part({}, findings=judge.few_rows(spec, answers.targets, val_rows)))
     read = records.test, records.val, records.train
     own_loss = spec.training.loss is not None
-    suspects = suspected.find(context.model, read, judge, own_loss=own_loss)
+    second = SecondOpinion(spec, records)
+    suspects = suspected.find(context.model, read, judge, second, own_loss=own_loss)
+    parts.add(Part({}, findings=second.findings))
     if suspects:
         parts.suspects = tuple(suspect.row for suspect in suspects)
         metrics = suspected.expected_wrong(suspects, how.confidence)

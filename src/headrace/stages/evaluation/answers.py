@@ -23,6 +23,7 @@ from headrace.tasks.forms import Judged, Outputs, Scores, Split, Targets
 SHOWN = 50
 SOME_ROWS = 20_000
 LEVEL = 0.01
+NOTABLE = 0.05  # of a confidence that is too high
 
 
 class Worst(NamedTuple):
@@ -129,7 +130,8 @@ def ask_some(model: Any, rows: SplitRows) -> Iterator[Judged]:
         part = rows.read(shard)
         items = part.items[:most]
         outputs = loading.answers(model, questions.raw(part.questions[:most]))
-        yield Judged(rows.split, items, part.targets[:most], part.names[:most], outputs)
+        answered = part.targets[:most], part.names[:most], outputs
+        yield Judged(rows.split, items, *answered, SOME_ROWS - most)
         most -= len(items)
         if not most:
             return
@@ -184,7 +186,8 @@ def group_slices(
 
     Returns:
         ``group=...`` of the largest groups, and ``groups=seen`` and ``groups=unseen``;
-        nothing where there are no groups.
+        nothing where there are no groups. Where answers have a confidence, its mean is
+        ``confidence``, and ``right`` is the share of right answers.
     """
     groups = answers.groups
     if not any(groups):
@@ -195,10 +198,15 @@ def group_slices(
     for group, _ in Counter(groups).most_common(SHOWN):
         rows[f"group={group}"] = names == group
     scores, weights = answers.scores, answers.weights
+    certain = judge.certainty(answers.outputs, answers.targets)
 
     def summary(mine: npt.NDArray[np.bool_]) -> Metrics:
         own = None if weights is None else weights[mine]
-        return judge.summary(scores[mine], sure, own)
+        whole = judge.summary(scores[mine], sure, own)
+        if certain is not None:
+            whole["confidence"] = float(certain.promised[mine].mean())
+            whole["right"] = float(certain.right[mine].mean())
+        return whole
 
     return {
         name: {"rows": float(mine.sum()), **summary(mine)}
@@ -210,31 +218,35 @@ def group_slices(
 def unseen_groups(
     slices: dict[str, Metrics], score: str, val_score: float | None, val_rows: int
 ) -> tuple[Metrics, list[Finding]]:
-    """The scores of unseen and of seen groups, and a finding where they differ.
+    """The scores of unseen and of seen groups, and findings where they disappoint.
 
-    The test takes all rows as independent. Rows of one group are alike, so that it only
-    tells a difference from chance among rows, not from that among groups.
+    The tests take all rows as independent. Rows of one group are alike, so that they
+    only tell a difference from chance among rows, not from that among groups.
 
     Where the test split has only unseen groups, the score of val stands for the seen
-    ones, since its rows are taken from train.
+    ones, if its rows are of groups of train.
 
     Args:
         slices: of `group_slices`.
         score: the name of the score.
-        val_score, val_rows: of the val split.
+        val_score, val_rows: of the val split; None where it has groups of its own.
     """
     unseen, seen = slices.get("groups=unseen"), slices.get("groups=seen")
     if unseen is None:
         return {}, []
     if seen is None and val_score is not None and val_rows:
         seen = {"rows": float(val_rows), score: val_score}
-    metrics = {f"test_{score}_unseen_groups": unseen[score]}
-    if seen is None:
-        return metrics, []
-    metrics[f"{score}_seen_groups"] = seen[score]
+    metrics, findings = {f"test_{score}_unseen_groups": unseen[score]}, []
+    if seen is not None:
+        metrics[f"{score}_seen_groups"] = seen[score]
+        findings += _different(unseen, seen, score)
+    return metrics, findings + _overconfident(unseen)
+
+
+def _different(unseen: Metrics, seen: Metrics, score: str) -> list[Finding]:
     p_value = _equal(unseen, seen, score)
     if p_value >= LEVEL:
-        return metrics, []
+        return []
     message = (
         f"{score.replace('_', ' ')} is {unseen[score]:.4f} on groups that are not in "
         f"train ({unseen['rows']:,.0f} rows) and {seen[score]:.4f} on those that are "
@@ -242,8 +254,26 @@ def unseen_groups(
         f"{p_value:.2g}); single groups may differ as much"
     )
     rows = int(unseen["rows"])
-    finding = Finding(check="unseen_groups", split="test", count=rows, message=message)
-    return metrics, [finding]
+    return [Finding(check="unseen_groups", split="test", count=rows, message=message)]
+
+
+def _overconfident(unseen: Metrics) -> list[Finding]:
+    """A confidence on unseen groups that is higher than their share of right answers.
+
+    The variance is the largest that right answers with this mean confidence can have.
+    """
+    promised, right, rows = (unseen.get(n) for n in ("confidence", "right", "rows"))
+    if promised is None or right is None or not rows:
+        return []
+    deviation = math.sqrt(promised * (1 - promised) / rows)
+    if promised - right <= max(NOTABLE, NormalDist().inv_cdf(1 - LEVEL) * deviation):
+        return []
+    message = (
+        f"the mean confidence is {promised:.2f} on groups that are not in train, and "
+        f"{right:.2f} of these {rows:,.0f} answers are right: it promises too much there"
+    )
+    check, count = "unseen_confidence", int(rows)
+    return [Finding(check=check, split="test", count=count, message=message)]
 
 
 def _equal(one: Metrics, other: Metrics, score: str) -> float:

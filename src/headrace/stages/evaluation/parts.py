@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -26,6 +27,7 @@ class Trained:
     Args:
         snapshot, contract: the data.
         training: the model.
+        folder: of the pipeline, which may have a builder of its own.
 
     Attributes:
         train, val, test: the rows of the snapshot, without quarantined ones.
@@ -36,12 +38,23 @@ class Trained:
         snapshot: SnapshotRecord,
         contract: ContractRecord,
         training: TrainingRecord,
+        folder: Path,
     ) -> None:
         self.snapshot, self.contract, self.training = snapshot, contract, training
+        self.folder = folder
         self.train, self.val, self.test = (
             SplitRows(snapshot, split, contract.quarantine_uri)
             for split in ("train", "val", "test")
         )
+
+    @property
+    def val_is_apart(self) -> bool:
+        """Whether the rows of val are of groups that train does not have.
+
+        Raises:
+            IntegrityError: the snapshot is damaged.
+        """
+        return bool(len(self.val)) and self.val.groups().isdisjoint(self.train.groups())
 
 
 class Part(NamedTuple):

@@ -2,11 +2,8 @@
 
 A task estimates for each suspect the probability that its label is wrong. Their sum is
 the expected number of wrong labels among them. The interval is that of a sum of
-independent events with these probabilities, a Poisson binomial distribution, whose
-distribution is computed exactly. It does not have the uncertainty of the probabilities.
-
-Source: Y. H. Wang, On the number of successes in independent trials, Statistica Sinica
-3 (1993), for the distribution.
+independent events with these probabilities. Each draw of the parameters that the
+probabilities come from gives such a sum, and the interval is of all of them together.
 """
 
 from __future__ import annotations
@@ -27,11 +24,17 @@ from headrace.records import (
 )
 from headrace.stages.evaluation.answers import ask_some
 from headrace.tasks import Judge
-from headrace.tasks.forms import Suspect
+from headrace.tasks.forms import Second, Suspect
+from headrace.tasks.intervals import count_distribution
 
 
 def find(
-    model: Any, splits: Iterable[SplitRows], judge: Judge, *, own_loss: bool
+    model: Any,
+    splits: Iterable[SplitRows],
+    judge: Judge,
+    second: Second,
+    *,
+    own_loss: bool,
 ) -> list[Suspect]:
     """The suspects of some splits, with the sha256 of their items.
 
@@ -39,6 +42,7 @@ def find(
         model: a Keras model from raw questions to answers.
         splits: of one snapshot, each judged by some of its rows.
         judge: of the answers.
+        second: the answers of other models to held-out rows.
         own_loss: whether the model was fitted to another loss than the task's.
 
     Raises:
@@ -47,7 +51,7 @@ def find(
     splits = list(splits)
     data = splits[0].snapshot.description
     parts = (part for rows in splits for part in ask_some(model, rows))
-    found = judge.suspects(parts, data, own_loss=own_loss)
+    found = judge.suspects(parts, data, second, own_loss=own_loss)
     module = medium(data.medium)
     items = [digests(suspect.item[np.newaxis], module).hex() for suspect in found]
     return [
@@ -64,10 +68,8 @@ def expected_wrong(suspects: Sequence[Suspect], confidence: float) -> Metrics:
         confidence: of the interval, such as 0.95.
     """
     chances = [suspect.row.chance_wrong for suspect in suspects]
-    counts = np.ones(1)  # the probability of each number of wrong labels
-    for chance in chances:
-        counts = np.convolve(counts, [1 - chance, chance])
-    below = np.cumsum(counts)
+    drawn = np.stack([suspect.drawn for suspect in suspects], axis=1)
+    below = np.cumsum(np.mean([count_distribution(draw) for draw in drawn], axis=0))
     tail = (1 - confidence) / 2
     low = int(np.searchsorted(below, tail))
     high = int(np.searchsorted(below, 1 - tail))

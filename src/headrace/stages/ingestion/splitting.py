@@ -7,8 +7,7 @@ threshold on the item's hash, a small one by the rank of the hash in its class
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple, TypeAlias
@@ -20,74 +19,22 @@ import pyarrow.compute as pc
 
 from headrace.data.forgotten import Forgotten
 from headrace.data.snapshots.writing import Rejected
-from headrace.errors import SourceError, SpecError
+from headrace.errors import SourceError
 from headrace.media.arrow import as_bytes
 from headrace.records import Finding
 from headrace.spec import DataSpec
+from headrace.stages.ingestion.grouping import (
+    VAL_PERCENT,
+    VAL_ROWS,
+    groups_of_test,
+    groups_of_val,
+)
 from headrace.stages.ingestion.runs import Run
 from headrace.stages.ingestion.strata import SmallClasses, Strata, find_small_classes
 from headrace.tasks import Task
 
-_GROUPS_SHOWN = 10
-VAL_ROWS = 1000
-VAL_PERCENT = 5
 _Shas = npt.NDArray[np.uint8]
 _Texts: TypeAlias = pa.ChunkedArray
-
-
-def groups_of_test(
-    runs: Sequence[Run],
-    data: DataSpec,
-    fraction: float | None,
-    forgotten: Forgotten,
-    *,
-    apart: bool = True,
-) -> frozenset[str] | None:
-    """The groups of the test split; None where items are not split by group.
-
-    The groups are sorted by the hash of their names. The first ones are test, as many
-    as come nearest to the fraction of items.
-
-    Args:
-        runs: with all items.
-        data: the column of the groups, and those that are declared as test.
-        fraction: the share of items that go to test; None: as in the source.
-        forgotten: groups that are gone, though the source has them.
-        apart: whether groups that are not declared stay together.
-
-    Raises:
-        SpecError: there are no such groups, or only one.
-    """
-    if not (data.test_groups or (apart and data.group and fraction is not None)):
-        return None
-    sizes: Counter[str] = Counter()
-    for run in runs:
-        for count in pc.value_counts(run.read()["group"]).to_pylist():
-            sizes[count["values"]] += count["counts"]
-    missing = [group for group in data.test_groups if group not in sizes]
-    for group in missing:
-        if forgotten.mark_group(group) in forgotten.marks:
-            raise SpecError(
-                f"data.test_groups has {group!r}, which headrace forget took out of "
-                f"{data.source} for good.",
-                f"Take {group!r} out of data.test_groups.",
-            )
-    if missing or len(sizes) < 2:
-        groups = ", ".join(sorted(sizes)[:_GROUPS_SHOWN])
-        lack = f"no group {missing[0]!r}" if missing else "only one group"
-        raise SpecError(
-            f"{data.source} has {lack}; data.group = {data.group!r} gives {groups}.",
-            "Name another column as data.group (`--group` of headrace new), or leave "
-            "it out."
-            if len(sizes) < 2
-            else "Name another column as data.group, or other data.test_groups.",
-        )
-    if data.test_groups or fraction is None:
-        return frozenset(data.test_groups)
-    order = sorted(sizes, key=lambda g: hashlib.sha256(g.encode()).digest())[:-1]
-    totals = np.cumsum([sizes[group] for group in order])
-    best = int(np.abs(totals - fraction * sizes.total()).argmin())
-    return frozenset(order[: best + 1])
 
 
 def split_of(item: str, test_fraction: float) -> Literal["train", "test"]:
@@ -124,6 +71,7 @@ class Splits:
     Attributes:
         test_fraction: for a split by content; None: as in the source, or by group.
         test_groups: for a split by group, the groups of test; else None.
+        val_groups: the groups of val; none where rows of train's groups are val.
         validation: the split of the source's own validation rows.
         strata: the small classes, for a split by content.
         train, test: number of rows; train includes val.
@@ -140,18 +88,21 @@ class Splits:
     test: int = 0
     last: Place | None = None
     equals: int = 0
+    val_groups: frozenset[str] = frozenset()
 
     def of(self, split: str, rows: pa.Table) -> npt.NDArray[np.str_]:
-        """The splits of rows of a run ``(n,)``; val only of small classes.
+        """The splits of rows of a run ``(n,)``; val only of groups and small classes.
 
         Args:
             split: of the run.
             rows: with ``item``, ``label`` and ``group``.
         """
         if self.test_groups is not None:
-            chosen = pa.array(sorted(self.test_groups), pa.string())
-            tested = np.asarray(pc.is_in(rows["group"], chosen))
-            return np.where(tested, "test", "train")
+            tested, validated = (
+                np.asarray(pc.is_in(rows["group"], pa.array(sorted(own), pa.string())))
+                for own in (self.test_groups, self.val_groups)
+            )
+            return np.where(tested, "test", np.where(validated, "val", "train"))
         if self.test_fraction is None:
             return np.full(len(rows), self._named(split), "U5")
         items = as_bytes(rows["item"].chunk(0))
@@ -240,7 +191,8 @@ def find_splits(
 
     A source with two splits keeps them. Its validation rows are train if it has a test
     split; else they are test, if they have all classes of train. Other sources are
-    split by group, if there are groups, or by content.
+    split by group, if there are groups, or by content. Where test has groups of its
+    own, so has val, if there are enough.
 
     By content, a small class gives its share of items to test and to val. Of all other
     rows of train, those whose hash has the lowest tail go to val. Equal items stay
@@ -277,6 +229,10 @@ def find_splits(
     if fraction is not None and groups is None and task.labels.STRATIFIED:
         small = find_small_classes(runs, fraction)
     plain = Splits(fraction, groups, validation, small.strata(0) if small else Strata())
+    if groups is not None and apart:
+        by_label = task.labels.STRATIFIED
+        of_val = groups_of_val(runs, groups, by_label=by_label)
+        plain = replace(plain, val_groups=of_val)
     return _with_val(plain, runs, small)
 
 
@@ -287,15 +243,16 @@ def _with_val(plain: Splits, runs: Sequence[Run], small: SmallClasses | None) ->
     for run in runs:
         table = run.read()
         items = as_bytes(table["item"].chunk(0))
-        is_train = plain.of(run.split, table) == "train"
+        splits = plain.of(run.split, table)
+        is_train = splits == "train"
         chosen = np.flatnonzero(is_train & ~plain.strata.covers(items, table["label"]))
         lowest = _lowest(lowest, items, chosen, table["label"])
         rows += run.rows
-        train += int(is_train.sum())
+        train += int((splits != "test").sum())
         placed += len(chosen)
     in_small = small.train if small else 0
     every = placed + in_small
-    total = min(VAL_ROWS, every * VAL_PERCENT // 100)
+    total = 0 if plain.val_groups else min(VAL_ROWS, every * VAL_PERCENT // 100)
     of_small = round(total * in_small / every) if every else 0
     count = total - of_small
     last = lowest[count - 1] if count else None

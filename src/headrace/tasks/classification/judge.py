@@ -18,7 +18,16 @@ from headrace.tasks.calibration import tempered
 from headrace.tasks.classification import suspects
 from headrace.tasks.classification.head import best_temperature
 from headrace.tasks.classification.rates import rate_of
-from headrace.tasks.forms import Judged, Outputs, Rated, Scores, Suspect, Targets
+from headrace.tasks.forms import (
+    Certainty,
+    Judged,
+    Outputs,
+    Rated,
+    Scores,
+    Second,
+    Suspect,
+    Targets,
+)
 from headrace.tasks.intervals import wilson_interval, z_of
 from headrace.tasks.judging import is_answered, share_of
 
@@ -76,6 +85,11 @@ class RightOrWrong(Judge):
         """The accuracy with its Wilson interval."""
         return share_of("accuracy", scores, confidence)
 
+    def certainty(self, outputs: Outputs, targets: Targets) -> Certainty:
+        """The probability of the likeliest class."""
+        sure = outputs.max(axis=1).astype(np.float64)
+        return Certainty(sure, self.scores(outputs, targets))
+
     def rate(
         self, name: str, outputs: Outputs, targets: Targets, data: DataDescription
     ) -> Rated | None:
@@ -93,10 +107,15 @@ class RightOrWrong(Judge):
         return f"{names}\n({100 * output[likely]:.0f} %)"
 
     def suspects(
-        self, parts: Iterable[Judged], data: DataDescription, *, own_loss: bool = False
+        self,
+        parts: Iterable[Judged],
+        data: DataDescription,
+        second: Second,
+        *,
+        own_loss: bool = False,
     ) -> list[Suspect]:
         """See `suspects.find_suspects`."""
-        return suspects.find_suspects(parts, data.classes, own_loss=own_loss)
+        return suspects.find_suspects(parts, data.classes, second, own_loss=own_loss)
 
     def few_rows(
         self, spec: PipelineSpec, targets: Targets, val_rows: int

@@ -6,36 +6,75 @@ rate of disagreement at a confidence is modelled as ``lapse + (1 - lapse) * erro
 where ``error`` is a logistic function of the log-odds of the confidence. The lapse rate
 is the share of wrong labels. ``lapse / rate`` is the probability that a label is wrong
 where the model disagrees with it. Without evidence of a lapse, errors of the model
-explain every disagreement, and no label is shown.
+explain every disagreement, and no label is shown. Rows whose confidence is saturated
+are no evidence, as how often the model errs there does not follow from the others.
+
+A model that has learned wrong labels of train by heart is wrong about right labels of
+other rows, at any confidence, and this looks like a lapse. So a label of a held-out row
+is shown only if a second opinion agrees, of models that have not seen train. If they
+agree with fewer of the proposals than they would if the chances were true, the chances
+are refuted, and no label of the split is shown.
 
 Sources: F. A. Wichmann, N. J. Hill, The psychometric function: I. Fitting, sampling,
 and goodness of fit, Perception & Psychophysics 63 (2001), for the lapse rate; J. Platt,
-Probabilistic outputs for support vector machines (1999), for the logistic function.
+Probabilistic outputs for support vector machines (1999), for the logistic function;
+C. G. Northcutt, L. Jiang, I. L. Chuang, Confident learning, Journal of Artificial
+Intelligence Research 70 (2021), for out-of-sample models and rates by class.
 """
 
 from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from headrace.records import SuspectRecord
-from headrace.tasks.forms import Judged, Suspect
+from headrace.tasks.forms import Judged, Second, Suspect
+from headrace.tasks.intervals import count_distribution
 
 MOST = 50
 LEAST_CHANCE = 0.5
+DRAWS = 200  # of the parameters of a fit
 # The log likelihood ratio that shows a lapse at a one-sided level of 1 %.
 _EVIDENCE = 2.71
-_SUREST = 1e-7
+_REFUTED = 0.01  # the level at which too few second opinions refute the chances
+_SATURATED = 1e-6  # 1 minus the confidence; float32 resolves little below it
+_PRIOR_ROWS = 4.0  # of the rate of agreement of all classes, for that of one
 
 Floats = npt.NDArray[np.float64]
 
 
+class Lapse(NamedTuple):
+    """A lapse rate, and how the model's errors depend on its confidence.
+
+    Attributes:
+        best: the log-odds of the lapse rate, the shift and the logarithm of the slope
+            of the errors, ``(3,)``.
+        drawn: other values that the rows allow, ``(DRAWS, 3)``.
+    """
+
+    best: Floats
+    drawn: Floats
+
+    def chances(self, confidence: Floats) -> Floats:
+        """The chances that labels are wrong where the model disagrees, ``(n,)``."""
+        return _chances(self.best, confidence)
+
+    def drawn_chances(self, confidence: float) -> Floats:
+        """The chance of one such label by each of the other values, ``(DRAWS,)``."""
+        return _chances(self.drawn.T, np.float64(confidence))
+
+
 def find_suspects(
-    parts: Iterable[Judged], classes: Sequence[str], *, own_loss: bool = False
+    parts: Iterable[Judged],
+    classes: Sequence[str],
+    second: Second,
+    *,
+    own_loss: bool = False,
 ) -> list[Suspect]:
     """The rows whose label is most likely wrong, worst first, at most `MOST`.
 
@@ -43,30 +82,43 @@ def find_suspects(
         parts: rows of some splits, one split after the other; each split is fitted
             alone, and only one is in memory.
         classes: in the order of the outputs.
+        second: the answers to held-out rows of models that saw neither these rows nor
+            train; None where they are not known, and no row of the split is shown then.
         own_loss: whether the model was fitted to another loss than the cross entropy.
             It may then leave rare rows of train unlearned with high confidence, which
             look like wrong labels: they count only if held-out rows have suspects, too.
     """
     suspects: list[Suspect] = []
-    for _, split in itertools.groupby(parts, lambda part: part.split):
-        suspects += _suspects_of_split(list(split), classes)
+    for name, split in itertools.groupby(parts, lambda part: part.split):
+        confirm = None if name == "train" else second
+        suspects += _suspects_of_split(list(split), classes, confirm)
     if own_loss and all(suspect.row.split == "train" for suspect in suspects):
         return []
     return heapq.nlargest(MOST, suspects, key=lambda suspect: suspect.row.chance_wrong)
 
 
 def _suspects_of_split(
-    parts: Sequence[Judged], classes: Sequence[str]
+    parts: Sequence[Judged], classes: Sequence[str], second: Second | None
 ) -> list[Suspect]:
     outputs = np.concatenate([part.outputs for part in parts])
     if not np.isfinite(outputs).all():
         return []  # the gate "finite" refuses the model
     labels = np.concatenate([part.targets for part in parts])
-    confidence = outputs.max(axis=1).astype(np.float64)
-    disagrees = outputs.argmax(axis=1) != labels
-    chance_wrong = np.where(disagrees, chances_of_wrong(confidence, disagrees), 0)
+    likely, confidence = outputs.argmax(axis=1), outputs.max(axis=1).astype(np.float64)
+    lapse = find_lapse(confidence, likely != labels)
+    if lapse is None:
+        return []
+    chances = np.where(likely != labels, lapse.chances(confidence), 0)
+    if not (chances > LEAST_CHANCE).any():
+        return []
+    if second is not None:
+        others = [other for part in parts if (other := second(part)) is not None]
+        if len(others) < len(parts):
+            return []
+        agrees = np.concatenate(others).argmax(axis=1) == likely
+        chances = confirmed(chances, likely, labels, agrees)
     rows = [(part, row) for part in parts for row in range(len(part.targets))]
-    worst = np.argsort(-chance_wrong, kind="stable")[:MOST].tolist()
+    worst = np.argsort(-chances, kind="stable")[:MOST].tolist()
     return [
         Suspect(
             part.items[row],
@@ -76,52 +128,118 @@ def _suspects_of_split(
                 label=classes[int(part.targets[row])],
                 likely=classes[int(part.outputs[row].argmax())],
                 chance=round(float(confidence[place]), 4),
-                chance_wrong=round(float(chance_wrong[place]), 4),
+                chance_wrong=round(float(chances[place]), 4),
             ),
+            lapse.drawn_chances(confidence[place]),
         )
         for place in worst
         for part, row in [rows[place]]
-        if chance_wrong[place] > LEAST_CHANCE
+        if chances[place] > LEAST_CHANCE
     ]
 
 
-def chances_of_wrong(
-    confidence: Floats, disagrees: npt.NDArray[np.bool_]
-) -> npt.NDArray[np.float64]:
-    """The probability that a label is wrong where the model disagrees with it.
+def confirmed(
+    chances: Floats,
+    likely: npt.NDArray[np.int64],
+    labels: npt.NDArray[np.int64],
+    agrees: npt.NDArray[np.bool_],
+) -> Floats:
+    """The chances of the rows for which a second opinion agrees with the model.
+
+    Where a label is wrong, the second opinion is right as often as where the model
+    agrees with the label, for each class that the model proposes.
+
+    Args:
+        chances: that each label is wrong, ``(n,)``.
+        likely: the class that the model proposes, ``(n,)``.
+        labels: as they are, ``(n,)``.
+        agrees: whether the second opinion proposes the same as the model, ``(n,)``.
+
+    Returns:
+        ``(n,)``; all 0 where the second opinion refutes them.
+    """
+    sound = likely == labels
+    rows = np.bincount(likely[sound], minlength=int(likely.max()) + 1)
+    agreed = np.bincount(likely[sound], agrees[sound], minlength=len(rows))
+    prior = (agreed.sum() + 1) / (rows.sum() + 2)
+    rate = ((agreed + _PRIOR_ROWS * prior) / (rows + _PRIOR_ROWS))[likely]
+    listed = chances > LEAST_CHANCE
+    at_most = np.cumsum(count_distribution((chances * rate)[listed]))
+    if at_most[int((agrees & listed).sum())] < _REFUTED:
+        return np.zeros(len(chances))
+    return np.where(agrees, chances, 0)
+
+
+def find_lapse(confidence: Floats, disagrees: npt.NDArray[np.bool_]) -> Lapse | None:
+    """The lapse rate of a model's disagreement with labels.
 
     Args:
         confidence: the model's probability of the class that it predicts, ``(n,)``.
         disagrees: whether that class is not the label, ``(n,)``.
 
     Returns:
-        ``(n,)``; all 0 where there is no evidence of a wrong label.
+        None where there is no evidence of wrong labels.
     """
     from scipy import optimize, special
 
-    if not disagrees.any():
-        return np.zeros(len(confidence))
-    doubt = special.logit(np.clip(1 - confidence, _SUREST, 1 - _SUREST))
-
-    def error(shift: float, slope: float) -> Floats:
-        return np.asarray(special.expit(shift + np.exp(slope) * doubt))
+    seen = 1 - confidence > _SATURATED
+    different, doubt = disagrees[seen], _doubt(confidence[seen])
+    if not different.any():
+        return None
 
     def loss(lapse: float, shift: float, slope: float) -> float:
-        rate = np.clip(lapse + (1 - lapse) * error(shift, slope), 1e-12, 1 - 1e-12)
-        likelihood = np.where(disagrees, np.log(rate), np.log1p(-rate)).sum()
+        rate = lapse + (1 - lapse) * special.expit(shift + np.exp(slope) * doubt)
+        rate = np.clip(rate, 1e-12, 1 - 1e-12)
+        likelihood = np.where(different, np.log(rate), np.log1p(-rate)).sum()
         return float((shift / 2) ** 2 + slope**2 - 2 * likelihood) / 2
+
+    def loss_with(x: Floats) -> float:
+        return loss(float(special.expit(x[0])), *x[1:])
 
     without = optimize.minimize(lambda x: loss(0, *x), (0, 0), method="Nelder-Mead")
     fits = [
         optimize.minimize(
-            lambda x: loss(float(special.expit(x[0])), *x[1:]),
-            (special.logit(start), *without.x),
-            method="Nelder-Mead",
+            loss_with, (special.logit(start), *without.x), method="Nelder-Mead"
         )
         for start in (0.005, 0.05)
     ]
     best = min(fits, key=lambda fit: float(fit.fun))
     if without.fun - best.fun < _EVIDENCE:
-        return np.zeros(len(doubt))
-    lapse = float(special.expit(best.x[0]))
-    return np.asarray(lapse / (lapse + (1 - lapse) * error(*best.x[1:])))
+        return None
+    return Lapse(best.x, _drawn(loss_with, best.x))
+
+
+def _doubt(confidence: Any) -> Any:
+    from scipy import special
+
+    return special.logit(np.clip(1 - confidence, _SATURATED, 1 - _SATURATED))
+
+
+def _chances(parameters: Floats, confidence: Any) -> Floats:
+    from scipy import special
+
+    lapse = special.expit(parameters[0])
+    error = special.expit(parameters[1] + np.exp(parameters[2]) * _doubt(confidence))
+    return np.asarray(lapse / (lapse + (1 - lapse) * error))
+
+
+def _drawn(loss: Callable[[Floats], float], best: Floats) -> Floats:
+    """Parameters around the best ones, by Laplace's approximation, ``(DRAWS, k)``."""
+    step = 0.05
+    moves = step * np.eye(len(best))
+    hessian = np.array(
+        [
+            [
+                loss(best + a + b)
+                - loss(best + a - b)
+                - loss(best - a + b)
+                + loss(best - a - b)
+                for b in moves
+            ]
+            for a in moves
+        ]
+    ) / (4 * step**2)
+    values, axes = np.linalg.eigh(hessian)
+    spread = axes / np.sqrt(np.maximum(values, 1e-2))
+    normal = np.random.default_rng(0).standard_normal((DRAWS, len(best)))
+    return np.asarray(best + normal @ spread.T)

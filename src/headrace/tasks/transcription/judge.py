@@ -19,7 +19,7 @@ import numpy as np
 from headrace.records import DataDescription, Finding, Metrics
 from headrace.spec import EvaluationSpec, PipelineSpec
 from headrace.tasks import Judge
-from headrace.tasks.forms import Outputs, Scores, Targets
+from headrace.tasks.forms import Certainty, Outputs, Scores, Targets
 from headrace.tasks.intervals import bootstrap_of_ratio
 from headrace.tasks.judging import is_answered, ranges_of, too_few
 from headrace.tasks.transcription import decoding, pictures
@@ -114,6 +114,11 @@ class EditsPerWord(Judge):
             "word_error_rate_high": high,
             "word_error_rate_deviation": float((scores - value * words).std()) / mean,
         }
+
+    def certainty(self, outputs: Outputs, targets: Targets) -> Certainty:
+        """The probability of the whole transcript."""
+        right = self.scores(outputs, targets) == 0
+        return Certainty(decoding.confidences(outputs), np.asarray(right, bool))
 
     def badness(self, outputs: Outputs, targets: Targets) -> Any:
         """The edits; of equally many, those of a confident answer are worse."""

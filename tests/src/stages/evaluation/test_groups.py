@@ -17,11 +17,12 @@ from headrace.tasks.forms import Scores
 TASK = task("classification")
 
 
-def of_groups(groups: list[str], right: Scores) -> Answers:
-    """Answers of which only the groups and the scores are looked at."""
+def of_groups(groups: list[str], right: Scores, sure: float = 0.8) -> Answers:
+    """Answers with some confidence, of which only groups and scores are looked at."""
     nothing = np.empty(0)
     worst = Worst(nothing, nothing, nothing, nothing)
-    return Answers(nothing, nothing, right, {}, groups, worst)
+    outputs = np.tile(np.array([sure, 1 - sure], np.float32), (len(right), 1))
+    return Answers(np.where(right, 0, 1), outputs, right, {}, groups, worst)
 
 
 def test_each_group_has_a_slice_and_the_seen_ones_are_told_from_the_unseen() -> None:
@@ -74,3 +75,21 @@ def test_seen_groups_of_test_come_before_val() -> None:
     metrics, findings = unseen_groups(slices, "accuracy", 0.1, 1000)
     assert metrics["accuracy_seen_groups"] == 0.9
     assert len(findings) == 1
+
+
+def test_a_confidence_that_unseen_groups_do_not_keep_is_a_finding() -> None:
+    right = np.arange(400) % 5 < 3
+    slices = group_slices(of_groups(["theo"] * 400, right), set, 0.95, TASK.judge)
+    unseen = slices["groups=unseen"]
+    assert (unseen["confidence"], unseen["right"]) == (pytest.approx(0.8), 0.6)
+    _, (finding,) = unseen_groups(slices, "accuracy", None, 0)
+    assert (finding.check, finding.count) == ("unseen_confidence", 400)
+    assert "0.80 on groups that are not in train, and 0.60" in finding.message
+
+
+def test_a_confidence_that_holds_or_that_few_rows_cannot_refute_is_none() -> None:
+    for rows, right in ((400, 0.8), (20, 0.6)):
+        scores = np.arange(rows) < right * rows
+        answers = of_groups(["theo"] * rows, scores)
+        slices = group_slices(answers, set, 0.95, TASK.judge)
+        assert unseen_groups(slices, "accuracy", None, 0)[1] == []

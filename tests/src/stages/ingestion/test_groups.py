@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -149,3 +150,60 @@ def test_a_large_test_split_that_was_asked_for_is_no_finding(
     record = made(write(4), settings, **chosen)
     assert record.rows["test"] > 20
     assert not record.findings
+
+
+def groups_by_split(snapshot: SnapshotRecord) -> dict[str, set[str]]:
+    groups: dict[str, set[str]] = {"train": set(), "val": set(), "test": set()}
+    for row in rows_of(snapshot):
+        groups[row["split"]].add(row["group"])
+    return groups
+
+
+def test_val_has_groups_of_its_own_where_test_has_them(
+    write: Callable[..., Path], settings: Settings
+) -> None:
+    """A temperature that is chosen on known voices promises too much of others."""
+    snapshot = made(write(20), settings, group="author")
+    groups = groups_by_split(snapshot)
+    assert not groups["val"] & groups["train"]
+    assert not groups["val"] & groups["test"]
+    assert snapshot.rows == {"train": 150, "val": 10, "test": 40}
+
+
+@pytest.mark.parametrize(("authors", "is_apart"), [(6, True), (5, False)])
+def test_of_few_groups_none_is_given_up_for_val(
+    write: Callable[..., Path], settings: Settings, authors: int, is_apart: bool
+) -> None:
+    """One of five groups of train is a fifth of it; one of four would be more."""
+    path = write(authors)
+    named = {"group": "author", "test_groups": ("author 0",)}
+    groups = groups_by_split(made(path, settings, **named))
+    assert groups["val"]
+    assert groups["val"].isdisjoint(groups["train"]) is is_apart
+
+
+def test_rows_of_known_groups_are_val_where_test_has_known_groups(
+    write: Callable[..., Path], settings: Settings
+) -> None:
+    groups = groups_by_split(made(write(20, split=True), settings, group="author"))
+    assert groups["val"] <= groups["train"]
+
+
+def test_a_group_that_alone_has_a_class_stays_in_train(
+    tmp_path: Path, settings: Settings
+) -> None:
+    first, second, *_ = authors = sorted(map(str, range(12)), key=by_hash)
+    lines = [
+        {"text": f"{author} {number}", "label": label, "author": author}
+        for author in [*authors, "of test"]
+        for number in range(10)
+        for label in ["rare" if author in {first, "of test"} else "plain"]
+    ]
+    path = tmp_path / "texts.jsonl"
+    path.write_text("\n".join(map(json.dumps, lines)))
+    snapshot = made(path, settings, group="author", test_groups=("of test",))
+    assert groups_by_split(snapshot)["val"] == {second}
+
+
+def by_hash(group: str) -> bytes:
+    return hashlib.sha256(group.encode()).digest()

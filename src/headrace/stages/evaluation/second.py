@@ -1,0 +1,120 @@
+"""A second opinion on labels of held-out rows, of models that have not seen train.
+
+Two models of the pipeline's recipe are fitted, each to a half of the test rows. A test
+row is answered by the model of the other half, and a row of val by both. So wrong
+labels of train, and the label in question, have no part in the answers.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from headrace.errors import Refusal, SpecError
+from headrace.models import builder_name
+from headrace.models.logged import loading
+from headrace.records import Finding
+from headrace.spec import PipelineSpec
+from headrace.stages.evaluation.explained import seconds_of
+from headrace.stages.evaluation.membership.rows import Chosen
+from headrace.stages.evaluation.parts import Trained
+from headrace.stages.fitting import Fit
+from headrace.stages.fitting.data import Data
+from headrace.stages.fitting.shards import Examples
+from headrace.stages.references.seeds_and_labels import varied
+from headrace.tasks import asked
+from headrace.tasks.forms import Judged, Outputs
+
+CHEAP_SECONDS = 60.0  # of both fits, on all processors together
+_MOST_SECONDS = 600.0  # of both fits, where the training had a faster machine
+log = logging.getLogger("headrace")
+
+
+class SecondOpinion:
+    """The answers of models that were fitted to test rows; they are fitted when asked.
+
+    Args:
+        spec: of the judged model.
+        records: of its training and data.
+
+    Attributes:
+        missing: why there is none, in words; empty where there is one, or none was
+            asked for.
+    """
+
+    def __init__(self, spec: PipelineSpec, records: Trained) -> None:
+        self._spec, self._records, self._test = spec, records, records.test
+        self.missing = ""
+
+    def __call__(self, part: Judged) -> Outputs | None:
+        """Answers to held-out rows ``(n, ...)``; None where there are none."""
+        if self._models is None:
+            return None
+        raw = asked(self._records.training.description).raw(part.items)
+        first, second = (loading.answers(model, raw) for model in self._models)
+        if part.split != self._test.split:
+            return np.asarray((first + second) / 2)
+        half = self._in_first[part.first : part.first + len(part.items)]
+        return np.where(half[:, np.newaxis], second, first)
+
+    @property
+    def findings(self) -> list[Finding]:
+        """That labels look wrong, and that it was not found out whether they are."""
+        if not self.missing:
+            return []
+        message = (
+            "labels of held-out rows look wrong to the model, and are not listed: a "
+            f"second opinion on them is missing, as {self.missing}"
+        )
+        return [Finding(check="suspects", split="test", message=message)]
+
+    @cached_property
+    def _in_first(self) -> Any:
+        """The rows of test that the first model learns from; equal items together."""
+        last = np.frombuffer(self._test.items().tobytes(), np.uint8)[31::32]
+        return last % 2 == 0
+
+    @cached_property
+    def _models(self) -> tuple[Any, Any] | None:
+        spec, records = self._spec, self._records
+        share = len(self._test) / max(1, len(records.train))
+        seconds = share * seconds_of(records.training, spec.training.epochs)
+        if spec.evaluation.depth != "full" and not seconds <= CHEAP_SECONDS:
+            self.missing = (
+                f"its models would take about {seconds:,.0f} s; with depth = "
+                '"full" in [evaluation] they are fitted'
+            )
+            return None
+        log.info("evaluate: fitting two models to test rows, as labels look wrong")
+        try:
+            halves = self._in_first, ~self._in_first
+            first, second = (self._fitted(half) for half in halves)
+        except (Refusal, SpecError) as error:
+            self.missing = f"a model of test rows could not be fitted: {error.message}"
+            return None
+        return first, second
+
+    def _fitted(self, half: Any) -> Any:
+        records, rows = self._records, Chosen([self._test], half)
+        spec = varied(self._spec, self._spec.training.epochs)
+        training = spec.training.model_copy(update={"privacy": None})
+        filled = np.flatnonzero(rows.counts)
+        if not len(filled):
+            raise Refusal("half of the test split is empty.")
+        none = rows.read(int(filled[0]))
+        val = Examples(none.items[:0], none.targets[:0])
+        data = Data(records.training.description, rows, val)
+        spec = spec.model_copy(update={"training": training})
+        ends = time.monotonic() + _MOST_SECONDS / 2
+        is_full = spec.evaluation.depth == "full"
+
+        def on_epoch(number: int, metrics: Any) -> None:
+            if not is_full and time.monotonic() > ends:
+                raise Refusal(f"{number} epochs take more than {_MOST_SECONDS / 2:g} s")
+
+        fit = Fit(spec, records.folder, builder_name(spec), data)
+        return fit.run(on_epoch).model
