@@ -270,7 +270,7 @@ def _overconfident(unseen: Metrics) -> list[Finding]:
         return []
     message = (
         f"the mean confidence is {promised:.2f} on groups that are not in train, and "
-        f"{right:.2f} of these {rows:,.0f} answers are right: it promises too much there"
+        f"{right:.2f} of these {rows:,.0f} answers are right: it promises too much"
     )
     check, count = "unseen_confidence", int(rows)
     return [Finding(check=check, split="test", count=count, message=message)]

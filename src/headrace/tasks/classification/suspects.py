@@ -11,15 +11,15 @@ are no evidence, as how often the model errs there does not follow from the othe
 
 A model that has learned wrong labels of train by heart is wrong about right labels of
 other rows, at any confidence, and this looks like a lapse. So a label of a held-out row
-is shown only if a second opinion agrees, of models that have not seen train. If they
-agree with fewer of the proposals than they would if the chances were true, the chances
-are refuted, and no label of the split is shown.
+is shown only if a second opinion agrees, of models that have not seen train. Unless it
+changes significantly more of these labels than it keeps, the disagreement is the
+model's own error, and no label of the split is shown.
 
 Sources: F. A. Wichmann, N. J. Hill, The psychometric function: I. Fitting, sampling,
 and goodness of fit, Perception & Psychophysics 63 (2001), for the lapse rate; J. Platt,
 Probabilistic outputs for support vector machines (1999), for the logistic function;
 C. G. Northcutt, L. Jiang, I. L. Chuang, Confident learning, Journal of Artificial
-Intelligence Research 70 (2021), for out-of-sample models and rates by class.
+Intelligence Research 70 (2021), for models that have not seen the labels in question.
 """
 
 from __future__ import annotations
@@ -34,16 +34,14 @@ import numpy.typing as npt
 
 from headrace.records import SuspectRecord
 from headrace.tasks.forms import Judged, Second, Suspect
-from headrace.tasks.intervals import count_distribution
 
 MOST = 50
 LEAST_CHANCE = 0.5
 DRAWS = 200  # of the parameters of a fit
 # The log likelihood ratio that shows a lapse at a one-sided level of 1 %.
 _EVIDENCE = 2.71
-_REFUTED = 0.01  # the level at which too few second opinions refute the chances
+_LEVEL = 0.05  # at which a second opinion changes more of the labels than it keeps
 _SATURATED = 1e-6  # 1 minus the confidence; float32 resolves little below it
-_PRIOR_ROWS = 4.0  # of the rate of agreement of all classes, for that of one
 
 Floats = npt.NDArray[np.float64]
 
@@ -115,8 +113,8 @@ def _suspects_of_split(
         others = [other for part in parts if (other := second(part)) is not None]
         if len(others) < len(parts):
             return []
-        agrees = np.concatenate(others).argmax(axis=1) == likely
-        chances = confirmed(chances, likely, labels, agrees)
+        opinion = np.concatenate(others).argmax(axis=1)
+        chances = confirmed(chances, likely, labels, opinion)
     rows = [(part, row) for part in parts for row in range(len(part.targets))]
     worst = np.argsort(-chances, kind="stable")[:MOST].tolist()
     return [
@@ -142,30 +140,24 @@ def confirmed(
     chances: Floats,
     likely: npt.NDArray[np.int64],
     labels: npt.NDArray[np.int64],
-    agrees: npt.NDArray[np.bool_],
+    second: npt.NDArray[np.int64],
 ) -> Floats:
     """The chances of the rows for which a second opinion agrees with the model.
-
-    Where a label is wrong, the second opinion is right as often as where the model
-    agrees with the label, for each class that the model proposes.
 
     Args:
         chances: that each label is wrong, ``(n,)``.
         likely: the class that the model proposes, ``(n,)``.
         labels: as they are, ``(n,)``.
-        agrees: whether the second opinion proposes the same as the model, ``(n,)``.
+        second: the class that the second opinion proposes, ``(n,)``.
 
     Returns:
-        ``(n,)``; all 0 where the second opinion refutes them.
+        ``(n,)``; all 0 where the second opinion does not change most suspected labels.
     """
-    sound = likely == labels
-    rows = np.bincount(likely[sound], minlength=int(likely.max()) + 1)
-    agreed = np.bincount(likely[sound], agrees[sound], minlength=len(rows))
-    prior = (agreed.sum() + 1) / (rows.sum() + 2)
-    rate = ((agreed + _PRIOR_ROWS * prior) / (rows + _PRIOR_ROWS))[likely]
-    listed = chances > LEAST_CHANCE
-    at_most = np.cumsum(count_distribution((chances * rate)[listed]))
-    if at_most[int((agrees & listed).sum())] < _REFUTED:
+    from scipy import stats
+
+    agrees, listed = second == likely, chances > LEAST_CHANCE
+    changed, kept = (agrees & listed).sum(), ((second == labels) & listed).sum()
+    if stats.binom.sf(changed - 1, changed + kept, 0.5) >= _LEVEL:
         return np.zeros(len(chances))
     return np.where(agrees, chances, 0)
 

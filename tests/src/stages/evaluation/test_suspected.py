@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
-from tests.src.tasks.classification.test_suspects import CLASSES, judged
+from tests.src.tasks.classification.test_suspects import CLASSES, agreeing, judged
 
 from headrace.records import SuspectRecord, suspects_sentence
 from headrace.stages.evaluation.suspected import expected_wrong
@@ -17,7 +18,8 @@ from headrace.tasks.forms import Suspect
 def suspects(*chances: float) -> list[Suspect]:
     fields: Any = {"split": "test", "label": "a", "likely": "b", "chance": 0.9}
     rows = [SuspectRecord(name="r", chance_wrong=c, **fields) for c in chances]
-    return [Suspect(np.zeros((2, 2, 1), np.uint8), row) for row in rows]
+    item = np.zeros((2, 2, 1), np.uint8)
+    return [Suspect(item, row, np.full(3, row.chance_wrong)) for row in rows]
 
 
 def test_the_interval_is_of_the_sum_of_independent_events() -> None:
@@ -31,6 +33,16 @@ def test_the_interval_is_of_the_sum_of_independent_events() -> None:
     }
     assert expected_wrong(suspects(0.6, 0.9), 0.9)["suspect_labels_wrong_low"] == 1
     assert expected_wrong(suspects(1, 1), 0.95)["suspect_labels_wrong_low"] == 2
+
+
+def test_the_interval_has_the_uncertainty_of_the_probabilities() -> None:
+    """By one half of the draws both are wrong, by the other none."""
+    [first, second] = suspects(0.6, 0.9)
+    drawn = np.array([0.0, 1.0])
+    both = [replace(first, drawn=drawn), replace(second, drawn=drawn)]
+    metrics = expected_wrong(both, 0.95)
+    assert metrics["suspect_labels_wrong_low"] == 0
+    assert metrics["suspect_labels_wrong_high"] == 2
 
 
 def test_the_sentence_has_all_of_it() -> None:
@@ -48,7 +60,7 @@ def test_the_interval_has_the_truth_in_simulated_data(flipped: float) -> None:
     hits = 0
     for seed in range(10):
         part, is_flipped = judged(flipped, seed, overconfident=1.0)
-        found = find_suspects([part], CLASSES)
+        found = find_suspects([part], CLASSES, agreeing)
         metrics = expected_wrong(found, 0.95)
         real = sum(is_flipped[int(suspect.row.name)] for suspect in found)
         low = metrics["suspect_labels_wrong_low"] or 0

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from headrace.tasks.classification.suspects import MOST, find_suspects
+from headrace.tasks.classification.suspects import MOST, find_lapse, find_suspects
 from headrace.tasks.forms import Judged
 
 CLASSES = tuple("abcde")
 ROWS = 4000
+
+
+def agreeing(part: Judged) -> Any:
+    """A second opinion that is always the model's own."""
+    return part.outputs
 
 
 def judged(flipped: float, seed: int = 0, overconfident: float = 1.5) -> Any:
@@ -41,7 +47,7 @@ def test_of_clean_labels_nothing_is_shown(seed: int, overconfident: float) -> No
     disagrees = part.outputs.argmax(axis=1) != part.targets
 
     assert disagrees.sum() > 100  # the model alone is wrong as often
-    assert find_suspects([part], CLASSES) == []
+    assert find_suspects([part], CLASSES, agreeing) == []
 
 
 @pytest.mark.parametrize("flipped", [0.03, 0.05, 0.1])
@@ -49,7 +55,7 @@ def test_of_flipped_labels_the_share_is_stated_near_the_truth(flipped: float) ->
     stated, real = [], []
     for seed in range(5):
         part, is_flipped = judged(flipped, seed)
-        suspects = find_suspects([part], CLASSES)
+        suspects = find_suspects([part], CLASSES, agreeing)
         assert 1 <= len(suspects) <= MOST
         stated += [suspect.row.chance_wrong for suspect in suspects]
         real += [is_flipped[int(suspect.row.name)] for suspect in suspects]
@@ -60,7 +66,7 @@ def test_of_flipped_labels_the_share_is_stated_near_the_truth(flipped: float) ->
 
 def test_a_suspect_says_what_it_was_labelled_and_what_the_model_predicts() -> None:
     part, _ = judged(0.1)
-    suspects = find_suspects([part], CLASSES)
+    suspects = find_suspects([part], CLASSES, agreeing)
     item, worst = suspects[0].item, suspects[0].row
     row = int(worst.name)
 
@@ -90,9 +96,13 @@ def test_splits_are_fitted_by_themselves_and_rows_found_in_their_parts() -> None
         ),
     ]
 
-    names = [suspect.row.name for suspect in find_suspects(iter(parts), CLASSES)]
+    names = [
+        suspect.row.name for suspect in find_suspects(iter(parts), CLASSES, agreeing)
+    ]
 
-    assert names == [suspect.row.name for suspect in find_suspects([flipped], CLASSES)]
+    assert names == [
+        suspect.row.name for suspect in find_suspects([flipped], CLASSES, agreeing)
+    ]
     assert names
 
 
@@ -100,11 +110,11 @@ def test_of_another_loss_train_rows_count_only_if_held_out_rows_have_suspects() 
     clean, _ = judged(0)
     flipped, _ = judged(0.1, seed=1)
     train = replace(flipped, split="train")
-    names = [suspect.row.name for suspect in find_suspects([train], CLASSES)]
+    names = [suspect.row.name for suspect in find_suspects([train], CLASSES, agreeing)]
 
     assert names, "the loss of the task itself leaves them listed"
-    assert find_suspects([clean, train], CLASSES, own_loss=True) == []
-    both = find_suspects([flipped, train], CLASSES, own_loss=True)
+    assert find_suspects([clean, train], CLASSES, agreeing, own_loss=True) == []
+    both = find_suspects([flipped, train], CLASSES, agreeing, own_loss=True)
     assert {suspect.row.split for suspect in both} == {"test", "train"}
 
 
@@ -112,4 +122,95 @@ def test_answers_that_are_no_numbers_suspect_nothing() -> None:
     part, _ = judged(0.1)
     part.outputs[0, 0] = np.nan
 
-    assert find_suspects([part], CLASSES) == []
+    assert find_suspects([part], CLASSES, agreeing) == []
+
+
+def misled(share: float, seed: int = 0) -> Judged:
+    """Right labels, and a model that learned a share of wrong ones by heart.
+
+    It answers those rows with the same confidence as others.
+    """
+    part, is_flipped = judged(share, seed)
+    labels = np.where(is_flipped, part.outputs.argmax(axis=1), part.targets)
+    outputs = part.outputs.copy()
+    rows = np.flatnonzero(is_flipped)
+    swapped = np.roll(outputs[rows], 1 + seed % (len(CLASSES) - 1), axis=1)
+    outputs[rows] = swapped
+    return replace(part, targets=labels.astype(np.int32), outputs=outputs)
+
+
+def sees(part: Judged, share: float = 1.0) -> Callable[[Judged], Any]:
+    """A second opinion that gives a share of the labels as they are."""
+    random = np.random.default_rng(1)
+    known = random.random(len(part.targets)) < share
+    guess = random.integers(0, len(CLASSES), len(part.targets))
+    answers = np.eye(len(CLASSES))[np.where(known, part.targets, guess)]
+    return lambda _: answers
+
+
+@pytest.mark.parametrize("share", [0.03, 0.1])
+@pytest.mark.parametrize("skill", [0.6, 0.8, 1.0])
+def test_right_labels_are_not_listed_where_train_alone_was_wrong(
+    share: float, skill: float
+) -> None:
+    part = misled(share)
+    assert len(find_suspects([part], CLASSES, agreeing)) > 10, "its own opinion alone"
+    assert find_suspects([part], CLASSES, sees(part, skill)) == []
+
+
+def test_without_a_second_opinion_no_held_out_row_is_listed() -> None:
+    part, _ = judged(0.1)
+    assert find_suspects([part], CLASSES, lambda _: None) == []
+    train = replace(part, split="train")
+    assert find_suspects([train], CLASSES, lambda _: None)
+
+
+def test_a_second_opinion_is_asked_for_only_where_labels_look_wrong() -> None:
+    def never(_: Judged) -> Any:
+        raise AssertionError("nothing looks wrong")
+
+    part, _ = judged(0)
+    assert find_suspects([part], CLASSES, never) == []
+
+
+def test_of_wrong_labels_those_are_listed_that_the_second_opinion_finds() -> None:
+    part, is_flipped = judged(0.1)
+    known = np.arange(len(is_flipped)) % 3 > 0
+    right = np.where(is_flipped, part.outputs.argmax(axis=1), part.targets)
+    other = (right + 1) % len(CLASSES)
+    answers = np.eye(len(CLASSES))[np.where(known, right, other)]
+    rows = [int(s.row.name) for s in find_suspects([part], CLASSES, lambda _: answers)]
+    assert len(rows) == MOST
+    assert known[rows].all()
+    assert is_flipped[rows].mean() > 0.8
+
+
+def test_a_second_opinion_that_changes_no_more_labels_than_it_keeps_lists_none() -> (
+    None
+):
+    part, is_flipped = judged(0.1)
+    proposed = part.outputs.argmax(axis=1)
+    half = np.arange(ROWS) % 2 == 0
+    answers = np.eye(len(CLASSES))[np.where(half, proposed, part.targets)]
+    assert find_suspects([part], CLASSES, lambda _: answers) == []
+    assert is_flipped.any()
+
+
+def test_saturated_confidence_is_no_evidence() -> None:
+    """Nearest neighbours are all of one class in most rows, and wrong in some."""
+    random = np.random.default_rng(0)
+    sure = np.where(random.random(ROWS) < 0.8, 1.0, random.uniform(0.34, 0.9, ROWS))
+    wrong = random.random(ROWS) < np.where(sure == 1, 0.03, 0.4)
+    assert find_lapse(sure, wrong) is None
+
+
+def test_the_draws_are_about_the_chance_and_vary_more_with_fewer_rows() -> None:
+    widths = []
+    for rows in (ROWS, ROWS // 4):
+        part, _ = judged(0.1)
+        part = replace(part, targets=part.targets[:rows], outputs=part.outputs[:rows])
+        first = find_suspects([part], CLASSES, agreeing)[0]
+        assert np.median(first.drawn) == pytest.approx(first.row.chance_wrong, abs=0.1)
+        middle = find_suspects([part], CLASSES, agreeing)[-1]
+        widths.append(middle.drawn.std())
+    assert widths[0] < widths[1]

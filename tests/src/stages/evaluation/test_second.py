@@ -1,0 +1,88 @@
+"""Models of test rows: what they learn from, and when there are none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from tests import blobs
+
+from headrace.stages.evaluation import parts
+from headrace.stages.evaluation.second import SecondOpinion
+from headrace.tasks.forms import Judged
+
+
+def opinion(trained: blobs.Trained, **changed: Any) -> SecondOpinion:
+    """A second opinion on labels of ``blobs``, by a recipe that learns from few rows.
+
+    Args:
+        trained: the data, and the model that is judged.
+        changed: fields of the recipe.
+    """
+    recipe = {"epochs": 40, "batch_size": 4, "learning_rate": 0.1, **changed}
+    training = trained.spec.training.model_copy(update=recipe)
+    spec = trained.spec.model_copy(update={"training": training})
+    place = trained.snapshot, trained.contract, trained.good, trained.folder
+    return SecondOpinion(spec, parts.Trained(*place))
+
+
+def part_of(trained: blobs.Trained, split: str) -> Judged:
+    """All rows of a split, in one part."""
+    place = trained.snapshot, trained.contract, trained.good, trained.folder
+    rows = getattr(parts.Trained(*place), split)
+    read = [part for part in rows if len(part.items)]
+    items, targets = (np.concatenate([r[n] for r in read]) for n in (0, 1))
+    names = [name for r in read for name in r.names]
+    return Judged(split, items, targets, names, np.zeros((len(items), 3), np.float32))
+
+
+@pytest.mark.parametrize("split", ["test", "val"])
+def test_it_learns_from_test_alone_and_answers_rows_that_it_did_not_see(
+    trained: blobs.Trained, split: str
+) -> None:
+    part = part_of(trained, split)
+    second = opinion(trained)
+    answers = second(part)
+    assert answers is not None
+    assert (answers.argmax(axis=1) == part.targets).mean() > 0.7
+    assert not second.findings
+
+
+def test_each_test_row_is_answered_by_the_model_of_the_other_half(
+    trained: blobs.Trained,
+) -> None:
+    part, second = part_of(trained, "test"), opinion(trained, epochs=1)
+    whole, count = second(part), len(part.items) // 2
+    assert whole is not None
+    half = np.asarray(second._in_first)
+    assert 0.2 < half.mean() < 0.8
+    names, outputs = part.names[count:], part.outputs[count:]
+    rest = part.items[count:], part.targets[count:], names, outputs
+    tail = Judged("test", *rest, first=count)
+    np.testing.assert_allclose(second(tail), whole[count:], atol=1e-6)
+
+
+def test_models_that_take_long_are_fitted_only_at_full_depth(
+    trained: blobs.Trained,
+) -> None:
+    part = part_of(trained, "test")
+    slow = trained.good.model_copy(
+        update={"metrics": {**trained.good.metrics, "epoch_cpu_seconds": 3600.0}}
+    )
+    place = trained.snapshot, trained.contract, slow, trained.folder
+    second = SecondOpinion(trained.spec, parts.Trained(*place))
+    assert second(part) is None
+    [finding] = second.findings
+    assert 'depth = "full"' in finding.message
+    assert "not listed" in finding.message
+
+    full = trained.spec.evaluation.model_copy(update={"depth": "full"})
+    spec = trained.spec.model_copy(update={"evaluation": full})
+    assert SecondOpinion(spec, parts.Trained(*place))(part) is not None
+
+
+def test_a_training_that_fails_is_no_second_opinion(trained: blobs.Trained) -> None:
+    second = opinion(trained, learning_rate=1e30)
+    assert second(part_of(trained, "test")) is None
+    assert "could not be fitted" in second.findings[0].message
