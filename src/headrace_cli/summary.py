@@ -102,11 +102,14 @@ def _slices(summary: dict[str, Any], learned: Task) -> list[str]:
         )
         more = len(groups) - _GROUPS_SHOWN
         lines.append(f"{name} by group: {scores}" + f" and {more} more" * (more > 0))
-    if f"{score}_seen_groups" in metrics:
-        lines.append(
-            f"groups not in train: {metrics[f'test_{score}_unseen_groups']:.4f}, "
-            f"those that it has: {metrics[f'{score}_seen_groups']:.4f}"
-        )
+    if (unseen := slices.get("groups=unseen")) is not None:
+        line = f"groups not in train: {unseen[score]:.4f}"
+        if "confidence" in unseen:
+            sure, right = unseen["confidence"], unseen["right"]
+            line += f" (mean confidence {sure:.2f}, {right:.2f} are right)"
+        if f"{score}_seen_groups" in metrics:
+            line += f", those that it has: {metrics[f'{score}_seen_groups']:.4f}"
+        lines.append(line)
     return lines
 
 

@@ -49,6 +49,16 @@ def test_brackets_and_missing_numbers_do_not_break_the_summary(
     assert "log loss unknown" in printed
 
 
+def test_unseen_groups_have_their_confidence_in_the_summary(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    unseen = {"accuracy": 0.663, "confidence": 0.774, "right": 0.663}
+    metrics = {"test_accuracy": 0.7, "test_accuracy_low": 0.6, "test_accuracy_high": 1}
+    fields = {"metrics": metrics, "slices": {"groups=unseen": unseen}}
+    line = "  groups not in train: 0.6630 (mean confidence 0.77, 0.66 are right)"
+    assert line in _printed(tmp_path, capsys, **fields)
+
+
 def test_where_an_error_was_raised_is_shown_if_more_is_asked_for(
     settings: Settings, project: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

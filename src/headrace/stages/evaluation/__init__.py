@@ -37,12 +37,7 @@ from headrace.settings import Settings
 from headrace.spec import PipelineSpec
 from headrace.stages.beside import Beside
 from headrace.stages.evaluation import report, suspected
-from headrace.stages.evaluation.answers import (
-    Answers,
-    ask,
-    group_slices,
-    unseen_groups,
-)
+from headrace.stages.evaluation.answers import Answers, ask
 from headrace.stages.evaluation.comparison import Opponents, compare
 from headrace.stages.evaluation.details import look_closer
 from headrace.stages.evaluation.explained import explain
@@ -51,6 +46,7 @@ from headrace.stages.evaluation.parts import Part, Parts, Trained
 from headrace.stages.evaluation.robustness import climb
 from headrace.stages.evaluation.second import SecondOpinion
 from headrace.stages.evaluation.shortcuts import cover_marks, slices_of
+from headrace.stages.evaluation.unseen import group_slices, unseen_groups
 from headrace.state.ledger import Ledger
 from headrace.state.store import Store
 from headrace.state.tracking import GOLDEN_FILE, Tracking

@@ -15,9 +15,10 @@ from headrace.gates.kinds import judge_gate
 from headrace.gates.rows import WeakSlice
 from headrace.records import DataDescription, SnapshotRecord
 from headrace.spec import GateSpec, PipelineSpec
-from headrace.stages.evaluation.answers import ask, group_slices
+from headrace.stages.evaluation.answers import ask
 from headrace.stages.evaluation.details import Details, look_closer
 from headrace.stages.evaluation.groups import draw_groups, items_once
+from headrace.stages.evaluation.unseen import group_slices
 from headrace.stages.evaluation.weak import figures_of
 from headrace.state.store import Store
 from headrace.tasks import task

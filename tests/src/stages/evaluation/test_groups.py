@@ -5,12 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from headrace.stages.evaluation.answers import (
-    Answers,
-    Worst,
-    group_slices,
-    unseen_groups,
-)
+from headrace.stages.evaluation.answers import Answers, Worst
+from headrace.stages.evaluation.unseen import group_slices, unseen_groups
 from headrace.tasks import task
 from headrace.tasks.forms import Scores
 
