@@ -67,12 +67,17 @@ def _show(gates: Gates) -> None:
     if gates.changed:
         show_text(f"  next: headrace run {gates.pipeline}")
         return
-    rows = [("", "threshold", f"version {gates.version or '-'}", "supported")]
-    rows += [
-        (one_line(g.name), *map(_number, (g.threshold, g.value, g.supported)))
-        for g in gates.gates
+    head = ("", "threshold", f"version {gates.version or '-'}", "supported")
+    rows = [
+        (
+            one_line(one.name),
+            _number(one.threshold),
+            _number(one.value),
+            _number(one.supported),
+        )
+        for one in gates.gates
     ]
-    show_rows(rows)
+    show_rows([head, *rows])
     if any(g.supported is not None for g in gates.gates):
         show_text(f"  stricter: headrace gate {gates.pipeline} --suggested")
 

@@ -160,8 +160,9 @@ def _read(name: str, settings: Settings) -> tuple[Gates, PipelineSpec, Path]:
 def _read_own(name: str, settings: Settings) -> tuple[Gates, PipelineSpec, Path]:
     """As `_read`; raises UsageError for a pipeline that comes with Headrace."""
     gates, spec, folder = _read(name, settings)
-    own, *bundled = [place.resolve() for place in pipeline_places(settings)] or [None]
-    if folder.resolve().parent in bundled and folder.resolve().parent != own:
+    own = (settings.project / "pipelines").resolve()
+    places = {place.resolve() for place in pipeline_places(settings)} - {own}
+    if folder.resolve().parent in places:
         raise UsageError(
             f"{spec.name} comes with Headrace, and its file is not changed.",
             f"Copy it into a project of yours: headrace init DIR --example {spec.name}",
@@ -178,7 +179,8 @@ def _metrics(model: str, settings: Settings) -> tuple[int | None, Mapping[str, f
     except NotFoundError:
         return None, {}
     evidence = ledger.standing_evidence(model, found.version)
-    return found.version, evidence.metrics if evidence else {}
+    metrics = evidence.metrics if evidence else {}
+    return found.version, {k: v for k, v in metrics.items() if v is not None}
 
 
 def _write(
