@@ -11,7 +11,7 @@ from headrace.tasks.forms import Survey
 MOST_STEPS = 12_000
 FEWEST_EPOCHS, MOST_EPOCHS = 3, 200
 # Validation losses of few rows vary from epoch to epoch.
-LEAST_PATIENCE = 5
+LEAST_PATIENCE = 10
 LEAST_VAL_ROWS = 10
 
 
