@@ -159,7 +159,9 @@ def test_of_a_few_validation_rows_none_ends_a_training(tmp_path: Path) -> None:
     assert written["training"] == {"epochs": 200}
 
 
-@pytest.mark.parametrize(("epochs", "patience"), [(200, 20), (130, 13), (53, 10), (3, 10)])
+@pytest.mark.parametrize(
+    ("epochs", "patience"), [(200, 20), (130, 13), (53, 10), (3, 10)]
+)
 def test_patience_is_a_share_of_the_epochs(epochs: int, patience: int) -> None:
     assert patience_for(epochs, 0.1) == patience
 
