@@ -166,14 +166,14 @@ class Loop:
         self._resume()
         for number, metrics in enumerate(self.progress.epochs, start=1):
             on_epoch(number, metrics)
-        network, execution = self._setup.network, self._setup.execution
-        windows = self._windows
+        network, windows = self._setup.network, self._windows
         with deferred() as self._interrupt, contextlib.closing(windows):
             while not self._is_over():
                 if not self.progress.step:
                     self.callbacks.begin_epoch(self.progress.epoch)
                 what = f"epoch {self.progress.epoch + 1}/{self._spec.epochs}"
-                with Progress(what, execution.steps_per_epoch, "steps") as self._shown:
+                steps = windows.steps(self.progress.epoch)
+                with Progress(what, steps, "steps") as self._shown:
                     for window in windows.of(self.progress.epoch, self.progress.step):
                         self._run_window(*window)
                 metrics = self._end_epoch()

@@ -130,15 +130,22 @@ class Windows:
 
     def read_ahead(self) -> None:
         """Begin to read the data, if one window holds it and rows stay as stored."""
-        plan, counts = self._execution, self._inputs.train.counts
-        sizes = plan.window_rows, plan.batch_size
-        windows = windows_of_epoch(counts, *sizes, self._seed, epoch=0)
+        windows = self._all(epoch=0)
         if len(windows) == 1 and self._inputs.preprocessing is not None:
             self._begin(windows[0])
 
     def close(self) -> None:
         """Stop reading ahead."""
         self._reader.shutdown(cancel_futures=True)
+
+    def _all(self, epoch: int) -> list[Window]:
+        counts, plan = self._inputs.train.counts, self._execution
+        sizes = plan.window_rows, plan.batch_size
+        return windows_of_epoch(counts, *sizes, self._seed, epoch)
+
+    def steps(self, epoch: int) -> int:
+        """The number of steps of an epoch."""
+        return sum(window.steps for window in self._all(epoch))
 
     def of(self, epoch: int, step: int) -> Iterator[tuple[Window, Any, Any, Any]]:
         """The windows of an epoch that are unfinished after ``step`` steps.
@@ -147,10 +154,7 @@ class Windows:
             each window with its rows as tensors, ``(n, *shape)`` and ``(n, ...)``, and
             the lengths of the rows, ``(n,)``, or None: see `Inputs.varies`.
         """
-        counts, plan = self._inputs.train.counts, self._execution
-        sizes = plan.window_rows, plan.batch_size
-        windows = windows_of_epoch(counts, *sizes, self._seed, epoch)
-        windows = [w for w in windows if w.first_step + w.steps > step]
+        windows = [w for w in self._all(epoch) if w.first_step + w.steps > step]
         for place, window in enumerate(windows):
             loaded = self._begin(window).result()
             for following in windows[place + 1 : place + 2]:

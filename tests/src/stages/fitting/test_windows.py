@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any, cast
+
 import numpy as np
 import pytest
 
-from headrace.stages.fitting.windows import Window, steps_of_window, windows_of_epoch
+from headrace.stages.fitting.windows import (
+    Window,
+    Windows,
+    steps_of_window,
+    windows_of_epoch,
+)
 
 SHARDS = np.array([10, 12, 0, 9, 11, 10, 3], np.int64)
 
@@ -96,3 +104,11 @@ def test_rows_of_one_length_share_a_step_and_short_ones_come_first() -> None:
     assert np.array_equal(again, steps)
     other = steps_of_window(window, 16, 2, 2, lengths)
     assert not np.array_equal(other, steps)
+
+
+def test_the_steps_of_an_epoch_are_those_of_all_its_windows() -> None:
+    inputs = SimpleNamespace(train=SimpleNamespace(counts=SHARDS))
+    execution = SimpleNamespace(window_rows=25, batch_size=8)
+    windows = Windows(cast(Any, inputs), cast(Any, execution), seed=1)
+    every = windows_of_epoch(SHARDS, 25, 8, seed=1, epoch=0)
+    assert windows.steps(0) == sum(window.steps for window in every) > 55 // 8
