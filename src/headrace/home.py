@@ -103,7 +103,8 @@ def make_private(folder: Path) -> None:
 
     Nobody else can write to the folders above that are made with it.
     """
-    for parent in reversed([p for p in folder.parents if not p.exists()]):
+    missing = [p for p in folder.parent.parents if not p.exists()]
+    for parent in [*reversed(missing), folder.parent]:
         parent.mkdir(mode=_READABLE, exist_ok=True)
     folder.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
 

@@ -88,11 +88,12 @@ def read_file(path: str | Path, sha256: str = "", size: int = 0) -> bytes:
     """
     most = size or (LARGEST if sha256 else READ_AT_MOST)
     with open_regular(path, most) as file:
-        if os.fstat(file.fileno()).st_size > READ_AT_MOST:
+        length = os.fstat(file.fileno()).st_size
+        if length > READ_AT_MOST:
             if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
                 raise UnusableFileError(f"{path} is not the file that was recorded")
             file.seek(0)
-        return file.read(most)
+        return file.read(length)
 
 
 def file_digest(path: str | Path) -> str:

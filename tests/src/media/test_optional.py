@@ -9,7 +9,7 @@ from headrace.media import medium, optional
 PROVIDED = {
     "audio": {"CutsItems", "DividesItems", "JoinsClips", "TakesFingerprints"},
     "image": {
-        *("DividesItems", "MeasuresDifferences", "MeasuresSets"),
+        *("DividesItems", "FindsMarks", "MeasuresDifferences", "MeasuresSets"),
         *("TakesFingerprints", "TakesObjects"),
     },
     "text": {"DividesItems", "KnowsPassages", "NamesSlices", "TakesFingerprints"},
