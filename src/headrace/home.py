@@ -20,6 +20,7 @@ PRIVATE_FOLDER, PRIVATE_FILE = 0o700, 0o600
 _TRAVERSABLE, _READABLE = 0o711, 0o755
 _POSTGRES = "postgres"
 _MARKER = "format"
+_MOST = 100  # bytes of it
 _OTHERS = 0o077
 # Of a folder that is a disk of its own, and of one that is to be a home.
 _EXPECTED = {"lost+found", "mlflow.db"}
@@ -50,8 +51,13 @@ def prepare(home: Path, *, is_chosen: bool) -> None:
     try:
         if home.exists():
             _check_owner(home, is_chosen=is_chosen)
-        if marker.exists():
-            version = marker.read_text(encoding="utf-8", errors="replace").strip()
+        if marker.is_file():
+            with marker.open("rb") as file:
+                version = file.read(_MOST).decode("utf-8", "replace").strip()
+        elif os.path.lexists(marker):
+            raise UsageError(
+                f"{marker} is not a regular file.", "Delete it, if the home is yours."
+            )
         elif (ledger := home / "headrace.db").exists() and ledger.stat().st_size:
             version = "0"
         else:

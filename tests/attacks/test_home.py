@@ -82,6 +82,23 @@ def test_nobody_else_writes_to_a_folder_that_is_made_above_a_store(
     assert [mode(tmp_path / name) for name in made] == [0o755, 0o755, 0o700]
 
 
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
+def test_what_is_no_file_in_the_place_of_the_homes_format_is_named(
+    home: Home, kind: str
+) -> None:
+    home.path.mkdir(mode=0o700)
+    marker = home.path / "format"
+    if kind == "pipe":
+        os.mkfifo(marker)
+    elif kind == "device":
+        marker.symlink_to("/dev/zero")
+    else:
+        marker.mkdir()
+    answer = home.headrace("verify", "--json")
+    assert answer.exit_code == 2
+    assert f"{marker} is not a regular file" in answer.json["reason"]
+
+
 def test_a_home_that_was_open_is_closed_and_the_user_is_told_once(
     home: Home,
 ) -> None:

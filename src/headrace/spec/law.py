@@ -130,12 +130,16 @@ def read_law(spec: PipelineSpec, folder: Path, project: Path, unpacked: Path) ->
     """
     stored = is_unpacked(folder, unpacked)
     committed = load_spec(folder, name=spec.name if stored else "")
-    own = project / "pipelines" / spec.name
-    is_copy = not stored and committed.name == spec.name and own != folder
-    if is_copy and (own / FILE_NAME).is_file():
+    project_at = project_file(folder, is_packed=stored)
+    places = [project, *([project_at.parent] if project_at else [])]
+    for own in () if stored else [place / "pipelines" / spec.name for place in places]:
+        is_copy = committed.name == spec.name and own.resolve() != folder.resolve()
+        if not is_copy or not (own / FILE_NAME).is_file():
+            continue
         original = load_spec(own)
         if original.name == spec.name:
             folder, committed = own, original
+            break
     text = (folder / FILE_NAME).read_text(encoding="utf-8")
     project_at = project_file(folder, is_packed=stored)
     return Law(law_of(committed), law_of(spec), text, project_id(project_at))

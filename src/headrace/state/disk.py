@@ -35,6 +35,7 @@ _MAKE_ROOM = (
 )
 _MIN_FREE = 2**20  # bytes; a database cannot grow by less
 LARGEST = 2**34  # bytes; no file of Headrace's is larger
+_PART = 2**20  # bytes that are hashed at a time
 READ_AT_MOST = 2**28  # bytes of a file of which no digest is known before it is read
 
 
@@ -58,6 +59,10 @@ def open_regular(path: str | Path, most: int = LARGEST) -> Iterator[BufferedRead
         mode = os.stat(path).st_mode
     except NotADirectoryError as error:  # a file is where a folder above it was
         raise FileNotFoundError(error.errno, error.strerror, str(path)) from error
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise UnusableFileError(f"{path} is a link to itself") from error
+        raise
     if not stat.S_ISREG(mode):
         raise UnusableFileError(f"{path} is not a regular file")
     with open(path, "rb", opener=_open_at_once) as file:
@@ -66,7 +71,14 @@ def open_regular(path: str | Path, most: int = LARGEST) -> Iterator[BufferedRead
             raise UnusableFileError(
                 f"{path} has {size:,} bytes, and may have {most:,} at most"
             )
-        yield file
+        try:
+            yield file
+            if file.read(1) and file.tell() > os.fstat(file.fileno()).st_size:
+                raise UnusableFileError(f"{path} has more bytes than its size says")
+        except OSError as error:
+            if error.errno == errno.EIO:
+                raise UnusableFileError(f"{path} cannot be read: {error}") from error
+            raise
 
 
 def _open_at_once(path: str, flags: int) -> int:
@@ -90,7 +102,7 @@ def read_file(path: str | Path, sha256: str = "", size: int = 0) -> bytes:
     with open_regular(path, most) as file:
         length = os.fstat(file.fileno()).st_size
         if length > READ_AT_MOST:
-            if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+            if _digest(file, length) != sha256:
                 raise UnusableFileError(f"{path} is not the file that was recorded")
             file.seek(0)
         return file.read(length)
@@ -104,7 +116,16 @@ def file_digest(path: str | Path) -> str:
         UnusableFileError: it is no regular file, or too large.
     """
     with open_regular(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return _digest(file, os.fstat(file.fileno()).st_size)
+
+
+def _digest(file: BufferedReader, length: int) -> str:
+    """sha256 of the first bytes of a file, in parts: of some files none is the last."""
+    digest = hashlib.sha256()
+    while length > 0 and (part := file.read(min(length, _PART))):
+        digest.update(part)
+        length -= len(part)
+    return digest.hexdigest()
 
 
 @contextlib.contextmanager

@@ -6,11 +6,14 @@ is written whole or not at all, and only if it then says the change and nothing 
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import fcntl
+import os
 import shutil
 import tempfile
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -97,9 +100,9 @@ def change_gate(name: str, gate: str, threshold: float, settings: Settings) -> G
             file is written in a way that is not understood.
         DependencyError: the disk failed.
     """
-    gates, spec, folder = _read_own(name, settings)
-    check_threshold(spec, gate, threshold)
-    return _write(gates, spec, folder, {gate: threshold}, "set by hand")
+    with _alone(name, settings) as (gates, spec, folder):
+        check_threshold(spec, gate, threshold)
+        return _write(gates, spec, folder, {gate: threshold}, "set by hand")
 
 
 def apply_supported(name: str, gate: str, settings: Settings) -> Gates:
@@ -114,28 +117,29 @@ def apply_supported(name: str, gate: str, settings: Settings) -> Gates:
         Refusal: there is no version yet, or nothing stricter is supported.
         NotFoundError, UsageError, SpecError, DependencyError: as for `change_gate`.
     """
-    gates, spec, folder = _read_own(name, settings)
-    if gates.version is None:
-        raise Refusal(
-            f"{spec.name} has no version whose interval could support a threshold.",
-            f"Run `headrace run {spec.name}` first.",
-        )
-    if gate:
-        find_gate(spec, gate)
-    wanted = {
-        one.name: one.supported
-        for one in gates.gates
-        if one.supported is not None and gate in ("", one.name)
-    }
-    if not wanted:
-        what = f"the gate {gate!r}" if gate else "any gate"
-        raise Refusal(
-            f"Version {gates.version} of {spec.name} supports no stricter threshold "
-            f"for {what}: it is as strict already, or its metric has no interval.",
-            f"Give a value: headrace gate {spec.name} {gate or 'GATE'} VALUE.",
-        )
-    why = f"the interval's end of version {gates.version}"
-    return _write(gates, spec, folder, wanted, why)
+    with _alone(name, settings) as (gates, spec, folder):
+        if gates.version is None:
+            raise Refusal(
+                f"{spec.name} has no version whose interval could support a threshold.",
+                f"Run `headrace run {spec.name}` first.",
+            )
+        if gate:
+            find_gate(spec, gate)
+        wanted = {
+            one.name: one.supported
+            for one in gates.gates
+            if one.supported is not None and gate in ("", one.name)
+        }
+        if not wanted:
+            what = f"the gate {gate!r}" if gate else "any gate"
+            raise Refusal(
+                f"Version {gates.version} of {spec.name} supports no stricter "
+                f"threshold for {what}: it is as strict already, or its metric has no "
+                "interval.",
+                f"Give a value: headrace gate {spec.name} {gate or 'GATE'} VALUE.",
+            )
+        why = f"the interval's end of version {gates.version}"
+        return _write(gates, spec, folder, wanted, why)
 
 
 def _read(name: str, settings: Settings) -> tuple[Gates, PipelineSpec, Path]:
@@ -162,12 +166,24 @@ def _read_own(name: str, settings: Settings) -> tuple[Gates, PipelineSpec, Path]
     gates, spec, folder = _read(name, settings)
     own = (settings.project / "pipelines").resolve()
     places = {place.resolve() for place in pipeline_places(settings)} - {own}
-    if folder.resolve().parent in places:
+    file = (folder / FILE_NAME).resolve()  # perhaps a link
+    if places & {folder.resolve().parent, file.parents[1]}:
         raise UsageError(
             f"{spec.name} comes with Headrace, and its file is not changed.",
             f"Copy it into a project of yours: headrace init DIR --example {spec.name}",
         )
     return gates, spec, folder
+
+
+@contextlib.contextmanager
+def _alone(name: str, settings: Settings) -> Iterator[tuple[Gates, PipelineSpec, Path]]:
+    """As `_read_own`, while no other process changes a gate of the pipeline."""
+    descriptor = os.open(_read_own(name, settings)[2], os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield _read_own(name, settings)
+    finally:
+        os.close(descriptor)
 
 
 def _metrics(model: str, settings: Settings) -> tuple[int | None, Mapping[str, float]]:

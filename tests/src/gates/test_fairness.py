@@ -258,3 +258,18 @@ def test_a_gate_of_that_name_with_a_metric_is_a_bound_as_before() -> None:
     plain = {"name": "fairness", "metric": "group=a/accuracy", "threshold": 0.9}
     assert GateSpec.model_validate(plain).kind == ""
     assert GateSpec.model_validate({"name": "fairness"}).kind == "fairness"
+
+
+@pytest.mark.parametrize("place", ["scores", "weights"])
+@pytest.mark.parametrize("value", [1e39, np.nan, np.inf])
+def test_numbers_that_no_float32_holds_compare_no_groups(
+    place: str, value: float
+) -> None:
+    numbers = {"scores": np.repeat([0.1, 3.1], 100), "weights": np.ones(200)}
+    numbers[place][7] = value
+    groups = ["a"] * 100 + ["b"] * 100
+    rows = JudgedRows("error", numbers["scores"], numbers["weights"], groups)
+    gate = GateSpec(name="fairness", kind="fairness", arguments={"gap": 0.05})
+    result = judge_gate(gate, {}, rows)
+    assert not result.passed
+    assert "are not finite" in result.reason

@@ -171,3 +171,15 @@ def test_a_kind_may_judge_the_rows(extend: Extend) -> None:
     check_gate(gate)
     rows = JudgedRows("accuracy", np.ones(2, bool), None, [])
     assert judge_gate(gate, {}, rows).passed
+
+
+@pytest.mark.parametrize("value", ["float('nan')", "float('inf')"])
+def test_a_kind_does_not_pass_with_a_value_that_is_not_finite(
+    extend: Extend, value: str
+) -> None:
+    judge = f"return GateResult(name=gate.name, passed=True, value={value})"
+    code = f"from headrace.records import GateResult\n{SPREAD.replace('JUDGE', judge)}"
+    extend("gates", "spread", code)
+    result = judge_gate(gate_of(arguments={"most": 1}), {})
+    assert not result.passed
+    assert result.reason.startswith("its value is ")

@@ -204,3 +204,17 @@ def test_a_limit_that_chose_the_data_overrides_the_law(folder: Path) -> None:
     limited = law.with_limits({"max_item_bytes": 200})
     assert limited.overrides == ("data.max_item_bytes",)
     assert limited.digest == law.digest
+
+
+def test_another_folder_of_a_project_has_no_law_of_its_own(tmp_path: Path) -> None:
+    """Also where the command runs elsewhere and was given the folder's path."""
+    project = tmp_path / "mill"
+    own, other = project / "pipelines" / "shapes", project / "drafts" / "shapes"
+    for place, text in ((own, FILE), (other, FILE.replace("0.9", "0.1"))):
+        place.mkdir(parents=True)
+        (place / "pipeline.toml").write_text(text)
+    (project / "headrace.toml").write_text('id = "mill-1"\n')
+    law = read_law(load_spec(other), other, tmp_path / "else", tmp_path / "folders")
+    assert law.overrides == ("gates",)
+    law = read_law(load_spec(own), own, tmp_path / "else", tmp_path / "folders")
+    assert law.overrides == ()

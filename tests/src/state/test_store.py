@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from headrace.errors import DependencyError, UsageError
-from headrace.state.disk import disk_errors, work_prefix
+from headrace.state.disk import UnusableFileError, disk_errors, work_prefix
 from headrace.state.processes import this_process
 from headrace.state.remote import ask
 from headrace.state.store import Store
@@ -285,3 +285,13 @@ def test_a_store_that_stays_away_is_named(
 def test_an_unknown_protocol_is_told() -> None:
     with pytest.raises(UsageError, match="nowhere://x"):
         Store("nowhere://x/y")
+
+
+def test_a_file_that_has_no_end_is_not_read(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "endless").symlink_to("/proc/self/pagemap")
+    for key, reason in (("loop", "a link to itself"), ("endless", "more bytes than")):
+        for read in (store.read, store.digest):
+            with pytest.raises(UnusableFileError, match=reason):
+                read(key)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from tests.blobs import Trained
 from headrace.errors import HeadraceError, Refusal, SpecError, UsageError
 from headrace.gates.supported import supported_by_first
 from headrace.settings import Settings
+from headrace.spec.folders import find_pipeline
 from headrace.use.gating import (
     apply_supported,
     change_gate,
@@ -203,3 +205,18 @@ def test_a_link_stays_one_and_the_mode_is_kept(alone: Settings) -> None:
 def test_a_pipeline_that_comes_with_headrace_is_not_changed(alone: Settings) -> None:
     with pytest.raises(UsageError, match="digits comes with Headrace"):
         change_gate("digits", "accuracy", 0.9, alone)
+    bundled = find_pipeline("digits", alone) / "pipeline.toml"
+    file_of(alone).unlink()
+    file_of(alone).symlink_to(bundled)
+    with pytest.raises(UsageError, match="comes with Headrace"):
+        change_gate("blobs", "accuracy", 0.9, alone)
+
+
+def test_of_changes_at_once_none_is_lost(alone: Settings) -> None:
+    changes = [("accuracy", 0.95), ("champion", 0.01), ("shortcut", 0.1)]
+    with ThreadPoolExecutor(len(changes)) as pool:
+        tries = [pool.submit(change_gate, "blobs", *one, alone) for one in changes]
+        for one in tries:
+            one.result()
+    gates = tomllib.loads(file_of(alone).read_text())["gates"]
+    assert {(gate["name"], gate["threshold"]) for gate in gates} == {*changes}

@@ -145,4 +145,7 @@ def judge_gate(
             result = judge_rows(gate, rows)
         if not isinstance(result, GateResult):
             raise TypeError(f"judge returned {result!r}, and not a GateResult")
+    if result.passed and result.value is not None and not math.isfinite(result.value):
+        reason = f"its value is {result.value:g}"
+        return result.model_copy(update={"passed": False, "reason": reason})
     return result

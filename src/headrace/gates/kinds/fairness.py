@@ -10,6 +10,7 @@ another::
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import numpy as np
@@ -18,6 +19,7 @@ from pydantic import Field, ValidationError
 from headrace.errors import SpecError
 from headrace.gates.fairness import FEWEST, Fairness, Verdict, compare_groups
 from headrace.gates.kinds import RowsKind
+from headrace.gates.paired import are_finite
 from headrace.gates.rows import JudgedRows
 from headrace.records import GateResult, Record
 from headrace.spec import GateSpec
@@ -69,7 +71,11 @@ class GroupsAlike:
         if rated is None:
             reason = f"the task has no rate {asked.metric!r} of its rows"
             return judged.model_copy(update={"reason": reason})
-        if not np.isfinite(rated[0]).all():
+        scores, _, weights = rated
+        numbers = [
+            np.asarray(part, float) for part in (scores, weights) if part is not None
+        ]
+        if not all(are_finite(part).all() for part in numbers):
             reason = "the scores of some rows are not finite"
             return judged.model_copy(update={"reason": reason})
         found = compare_groups(*rated, confidence=asked.confidence, fewest=asked.fewest)
@@ -80,6 +86,9 @@ class GroupsAlike:
         passed = passed and not (has_few and asked.cannot_tell == "fail")
         name = (asked.metric or rows.score).replace("_", " ")
         low = max(float(found.low.max()), 0.0) if found.count else None
+        if low is not None and not math.isfinite(low):
+            reason = "the scores of some rows are too large to compare groups"
+            return judged.model_copy(update={"reason": reason})
         return judged.model_copy(
             update={
                 "passed": passed,

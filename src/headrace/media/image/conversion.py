@@ -24,7 +24,7 @@ def decode_object(item: Any, form: Form) -> pixels.Pixels | Problem:
 
     if not isinstance(item, Image.Image):
         array = np.asarray(item)
-        if array.dtype != np.uint8 or array.ndim not in (2, 3):
+        if array.dtype != np.uint8 or array.ndim not in (2, 3) or not array.size:
             seen = f"{array.dtype} of the shape {list(array.shape)}"
             return Problem("mode", f"{seen}; uint8 (height, width, channels) is needed")
         array = array[..., 0] if array.shape[2:] == (1,) else array
@@ -32,6 +32,8 @@ def decode_object(item: Any, form: Form) -> pixels.Pixels | Problem:
             item = Image.fromarray(array)
         except (TypeError, ValueError) as error:
             return Problem("mode", str(error))
+    if item.format != "MPO" and getattr(item, "is_animated", False):
+        return Problem("animated", f"{item.format} with more than one frame")
     problem = too_many(Sides(item.height, item.width))
     return problem or pixels_of(item, Resizing.of(form))
 

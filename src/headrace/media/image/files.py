@@ -17,6 +17,7 @@ from headrace.media.image.conversion import is_plain, pixels_of, too_many
 from headrace.media.image.headers import (
     BROKEN,
     PNG,
+    has_too_many_pieces,
     is_sequential,
     is_webp,
     sides_of_webp,
@@ -86,6 +87,8 @@ def _decode_file(
 
     if not data:
         return Problem("decode", "the file is empty or not there")
+    if has_too_many_pieces(data):
+        return Problem("too_large", "more parts than an image has beside its pixels")
     try:
         return _decoded(data, form, marks, found)
     except UnidentifiedImageError:

@@ -38,6 +38,65 @@ BROKEN = (
 )
 
 
+# A photo has some dozens of segments beside its pixels, and pixels come in pieces of
+# 255 bytes (GIF) or thousands (JPEG, PNG); readers spend time and memory on each.
+MOST_PIECES = 2_000
+_GIF_PIECE = 100  # bytes, on average at least
+
+
+def has_too_many_pieces(data: bytes) -> bool:
+    """Whether a file consists of so many parts that reading them takes too long.
+
+    Parts are JPEG's segments before the pixels, PNG's chunks, and GIF's blocks.
+    """
+    if data.startswith(b"\xff\xd8"):
+        return _count_segments(data) > MOST_PIECES
+    if data.startswith(PNG):
+        return _count_chunks(data) > max(MOST_PIECES, len(data) // 2**10)
+    if data.startswith(b"GIF8"):
+        return _count_blocks(data) > MOST_PIECES + len(data) // _GIF_PIECE
+    return False
+
+
+def _count_segments(data: bytes) -> int:
+    place, count = 2, 0
+    while count <= MOST_PIECES and data[place : place + 1] == b"\xff":
+        if data[place + 1 : place + 2] in (b"\xda", b"\xd9"):
+            break
+        is_fill = data[place + 1 : place + 2] == b"\xff"
+        place += 1 if is_fill else 2 + int.from_bytes(data[place + 2 : place + 4])
+        count += 1
+    return count
+
+
+def _count_chunks(data: bytes) -> int:
+    place, count, most = len(PNG), 0, max(MOST_PIECES, len(data) // 2**10)
+    while count <= most and place < len(data):
+        place += 12 + int.from_bytes(data[place : place + 4])
+        count += 1
+    return count
+
+
+def _count_blocks(data: bytes) -> int:
+    """Sub-blocks of a GIF: each begins with its length, and one of 0 ends a series."""
+    flags = data[10] if len(data) > 10 else 0
+    place = 13 + (3 << (flags & 7) + 1) * (flags >> 7)
+    count, most = 0, MOST_PIECES + len(data) // _GIF_PIECE
+    while place < len(data) and count <= most:
+        if data[place] == 0x21:  # an extension and its label
+            place += 2
+        elif data[place] == 0x2C:  # a picture, its colours and the size of its codes
+            flags = data[place + 9] if place + 9 < len(data) else 0
+            place += 11 + (3 << (flags & 7) + 1) * (flags >> 7)
+        else:
+            break
+        while place < len(data) and data[place] and count <= most:
+            place += 1 + data[place]
+            count += 1
+        place, count = place + 1, count + 1
+    return count
+
+
 class Header(NamedTuple):
     """A file's header.
 
@@ -65,6 +124,8 @@ def header_of(data: bytes) -> Header | None:
     """The header of a file; None where it is not known."""
     from PIL import Image as images
 
+    if has_too_many_pieces(data):
+        return None
     try:
         if data.startswith(PNG):
             width, height = struct.unpack_from(">II", data, 16)

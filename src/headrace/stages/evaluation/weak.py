@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.gates.kinds.weak_slice import describe
+from headrace.gates.paired import are_finite
 from headrace.gates.rows import WeakSlice
 from headrace.media.forms import Columns, Flags
 from headrace.models.logged import loading
@@ -63,7 +64,7 @@ def weak_slices(
 
 
 def _is_enough(rows: SliceRows) -> bool:
-    return len(rows) >= 2 * FEWEST and bool(np.isfinite(rows.scores).all())
+    return len(rows) >= 2 * FEWEST and bool(are_finite(rows.scores).all())
 
 
 def _of_all(one: WeakSlice, rows: npt.NDArray[np.intp], count: int) -> WeakSlice:

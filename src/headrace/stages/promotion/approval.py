@@ -189,7 +189,9 @@ def reject(
         )
     check_eyes(request, settings.user)
     values = {"who": settings.user, "why": reason, "evidence_id": last.evidence_id}
-    return ledger.add_approval(last.answer("reject", **values))
+    answer = ledger.add_approval(last.answer("reject", **values))
+    keep_decision(model, settings, ledger)
+    return answer
 
 
 def _find(model: str, version: int | None, ledger: Ledger) -> tuple[Approval, Approval]:

@@ -43,6 +43,13 @@ class WrongVerdict(NamedTuple):
 def wrong_verdicts(model: str, ledger: Ledger) -> Iterator[WrongVerdict]:
     """The verdicts on a model's versions that contradict their numbers."""
     for evidence in ledger.evidence_of(model):
+        failed = [gate.name for gate in evidence.gates if not gate.passed]
+        if evidence.passed and failed:
+            yield WrongVerdict(
+                evidence,
+                f"The evidence {evidence.id} of {model}/{evidence.version} is recorded "
+                f"as passed, and its gate {failed[0]} as failed",
+            )
         for gate in evidence.gates:
             if gate.passed and (numbers := _contradiction(gate, evidence)):
                 text = (
@@ -76,9 +83,23 @@ def earlier_dates(model: str, ledger: Ledger) -> Iterator[str]:
 
     A clock that was set back does that as well.
     """
-    for before, entry in itertools.pairwise(ledger.history(model)):
-        if datetime.fromisoformat(entry.when) < datetime.fromisoformat(before.when):
+    entries = ledger.history(model)
+    for entry in entries:
+        if _moment(entry.when) is None:
+            yield f"Entry {entry.sequence} of {model} has the date {entry.when!r:.60}"
+    for before, entry in itertools.pairwise(entries):
+        moments = _moment(before.when), _moment(entry.when)
+        if moments[0] and moments[1] and moments[1] < moments[0]:
             yield (
                 f"Entry {entry.sequence} of {model} is dated {entry.when}, before "
                 f"entry {before.sequence} ({before.when})"
             )
+
+
+def _moment(when: str) -> datetime | None:
+    """The time of an entry; None where it is none with a zone."""
+    try:
+        moment = datetime.fromisoformat(when)
+    except (TypeError, ValueError):
+        return None
+    return moment if moment.tzinfo else None

@@ -117,7 +117,25 @@ def key_for(connection: sa.Connection, name: str) -> SigningKey | None:
             "Sign with that key, or name its public key in HEADRACE_VERIFY_KEY_FILE, "
             "if this key is its successor.",
         )
+    else:
+        _require_signed_to_the_end(connection, last, name)
     return key
+
+
+def _require_signed_to_the_end(
+    connection: sa.Connection, last: SignedLink, name: str
+) -> None:
+    """Raise IntegrityError unless the last link is signed, by a key that counts."""
+    newest = sa.select(CHAIN.c.number, CHAIN.c.link).order_by(CHAIN.c.number.desc())
+    row = connection.execute(newest.limit(1)).one_or_none()
+    is_whole = row is not None and (row.number, row.link) == (last.number, last.link)
+    if not is_whole or not last.is_accepted(trusted_keys(Settings())):
+        raise IntegrityError(
+            f"The last row of the ledger {name} is not signed by a key that counts: "
+            "somebody without a key has written to it. Nothing was changed.",
+            "Run `headrace verify`, restore the ledger from a backup, and change who "
+            "may write to its database.",
+        )
 
 
 def _refuse_if_stripped(connection: sa.Connection, name: str) -> None:

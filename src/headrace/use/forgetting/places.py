@@ -6,6 +6,7 @@ results, quarantines, data pages, engines, profiles, and the pages and pictures 
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
@@ -25,6 +26,7 @@ KEPT_ARTIFACTS = ("pipeline", "data", "law", "golden")
 _REFERENCES = ("references/", "membership/", "recognisers/")
 _DIGEST_LENGTH = 16
 _SHA = 32  # bytes
+log = logging.getLogger("headrace")
 
 
 def delete_results(anchored: AnchoredStore, snapshots: set[str]) -> Counter[str]:
@@ -81,7 +83,11 @@ def delete_judged(store: Store, forgotten: Forgotten) -> Counter[str]:
     """
     counts = Counter[str]()
     for name in store.names("judged"):
-        data = store.read(f"judged/{name}")
+        try:
+            data = store.read(f"judged/{name}")
+        except FileNotFoundError as error:
+            log.warning("%s: it has no list of judged items", error)
+            continue
         items = [data[at : at + _SHA].hex() for at in range(0, len(data), _SHA)]
         if np.any(forgotten.has_items(items)):
             store.delete(f"judged/{name}")

@@ -122,8 +122,8 @@ def _evidence(
         largest=largest,
     )
     # Only the test and its interval need errors that are cut.
-    if not np.isfinite(scores).all():
-        return evidence
+    if not np.isfinite(scores).all():  # no mean keeps the bound
+        return evidence.model_copy(update={"lost": True})
     mean = float(scores.mean()) if len(scores) else None
     return evidence.model_copy(update={"score": mean})
 

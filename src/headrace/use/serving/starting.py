@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import psutil
+import pyarrow as pa
 
 from headrace.errors import UsageError
 from headrace.imports import hidden
@@ -92,6 +93,8 @@ def serve(
         def open_(row: Version, role: Role) -> Served:
             return open_served(row, settings, open_engine, role)
 
+        with contextlib.suppress(AttributeError):  # pyarrow looks for pandas once
+            pa.array([""])
         slots = _slots_of(wanted, rows, open_)
         opened.callback(_close_all, slots)
         return_memory()  # of imports, and of what the engines were made from

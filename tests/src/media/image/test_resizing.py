@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from headrace.errors import SpecError
 from headrace.media import image
 from headrace.media.forms import Found, Problem
 from headrace.media.image import pixels
+from headrace.media.image.conversion import decode_object
 from headrace.media.image.files import decode_files
 from headrace.media.image.resizing import Resizing, Sides
 from headrace.records import Form
@@ -258,3 +260,41 @@ def test_a_form_says_how_it_resizes_and_with_which_filter() -> None:
 def test_to_resize_needs_a_shape() -> None:
     with pytest.raises(SpecError, match="and there is no data"):
         image.form_of(DataSpec(source="x", resize="crop"))
+
+
+def of_many_parts(kind: str) -> bytes:
+    """An image file of 4 MB that is nearly all metadata, in the smallest parts."""
+    picture = Image.new("P", (64, 64))
+    data = encoded(picture.convert("RGB") if kind == "JPEG" else picture, kind)
+    if kind == "JPEG":
+        return data[:2] + b"\xff\xe5\0\2" * 2**20 + data[2:]
+    if kind == "GIF":
+        place = data.index(b",", 13)
+        return data[:place] + b"\x21\xfe" + b"\1a" * 2**21 + b"\0" + data[place:]
+    chunk = struct.pack(">I", 0) + b"abCd" + struct.pack(">I", zlib.crc32(b"abCd"))
+    return data[:33] + chunk * (2**22 // 12) + data[33:]
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF"])
+def test_files_of_very_many_parts_are_not_opened(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = of_many_parts(kind)
+    monkeypatch.delattr(Image, "open")
+    problem = one(data, form())
+    assert isinstance(problem, Problem)
+    assert problem.check == "too_large"
+    assert problem.reason.startswith("more parts than an image has")
+
+
+def test_an_animated_or_empty_image_is_not_prepared() -> None:
+    frames = [Image.new("L", (8, 8), grey) for grey in (0, 200)]
+    data = io.BytesIO()
+    frames[0].save(data, "GIF", save_all=True, append_images=frames[1:])
+    for item, check in (
+        (Image.open(data), "animated"),
+        (np.zeros((0, 3, 3), np.uint8), "mode"),
+    ):
+        problem = decode_object(item, form())
+        assert isinstance(problem, Problem)
+        assert problem.check == check

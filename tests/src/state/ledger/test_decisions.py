@@ -59,7 +59,29 @@ def test_a_gate_that_passed_against_its_own_numbers_is_named(
     ],
 )
 def test_other_gates_are_not(ledger: Ledger, gate: GateResult) -> None:
-    assert judged(ledger, gate) == []
+    assert judged(ledger, gate, passed=gate.passed) == []
+
+
+def test_evidence_that_passed_with_a_gate_that_failed_is_named(ledger: Ledger) -> None:
+    (found,) = judged(ledger, a_gate(0.31, 0.9, passed=False))
+    assert found == (
+        "The evidence 1 of digits/1 is recorded as passed, and its gate accuracy as "
+        "failed"
+    )
+
+
+@pytest.mark.parametrize("when", ["yesterday", "2026-11-30T16:44:00", ""])
+def test_an_entry_whose_date_is_none_is_named(
+    ledger: Ledger, url: str, when: str
+) -> None:
+    made = Ledger(url)
+    fill(made, 1, 2)
+    promote(made, 1)
+    promote(made, 2)
+    without_triggers(url, f"UPDATE entries SET \"when\" = '{when}' WHERE sequence = 2")
+    assert [*earlier_dates("digits", made)] == [
+        f"Entry 2 of digits has the date {when!r}"
+    ]
 
 
 @pytest.mark.parametrize(("metric", "named"), [(0.98, True), (0.999, False)])

@@ -14,7 +14,7 @@ from headrace.data.heads import find_rollback, remember_head
 from headrace.errors import IntegrityError, UsageError
 from headrace.settings import Settings
 from headrace.state.copying import copy_ledger
-from headrace.state.ledger import Approval, Ledger
+from headrace.state.ledger import Approval, Ledger, tables
 from headrace.state.signing.keys import TrustedKeys
 
 KEY = "HEADRACE_SIGNING_KEY_FILE"
@@ -252,7 +252,7 @@ def test_signatures_of_either_database_are_never_changed(
 
 def strip(folder: Path) -> Ledger:
     """Take all signatures away, rewrite who promoted, and chain all rows anew."""
-    from headrace.state.ledger import chain, tables
+    from headrace.state.ledger import chain
 
     url = url_of(folder)
     without_triggers(url, "UPDATE entries SET who = 'eve', why = 'all is well'")
@@ -304,3 +304,24 @@ def test_the_first_signature_of_a_home_needs_nothing(
     monkeypatch.setenv("HEADRACE_STORE", str(tmp_path / "s"))
     fill(ledger, 1)
     assert ledger.check_signatures(trust(public)).problem == ""
+
+
+@pytest.mark.parametrize("kept", ["a forged one", "an old one"])
+def test_a_signature_that_does_not_cover_the_last_row_allows_no_other(
+    signed: Ledger, tmp_path: Path, public: Path, kept: str
+) -> None:
+    engine = sa.create_engine(url_of(tmp_path))
+    with engine.connect() as connection:
+        rows = list(connection.exec_driver_sql("SELECT * FROM signatures").mappings())
+    stripped = strip(tmp_path)
+    first, last = dict(rows[0]), dict(rows[-1])
+    head = stripped.walk_chain().head
+    row = first if kept == "an old one" else {**last, "link": head, "signature": "AA=="}
+    with engine.begin() as connection:
+        tables.SIGNED.create_all(connection)
+        connection.execute(sa.insert(tables.SIGNATURES), [row])
+    engine.dispose()
+    before = stripped.walk_chain()
+    with pytest.raises(IntegrityError, match="is not signed by a key that counts"):
+        promote(Ledger(url_of(tmp_path)), 2)
+    assert Ledger(url_of(tmp_path)).walk_chain() == before

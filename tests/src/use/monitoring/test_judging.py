@@ -94,6 +94,19 @@ def test_errors_without_bound_show_a_loss_and_have_no_mean(profile: Profile) -> 
     assert judged.evidence.score == pytest.approx(0.25)  # errors count up to 0.4
 
 
+def test_one_answer_that_is_not_finite_breaks_a_bound_of_errors(
+    profile: Profile,
+) -> None:
+    number = DataDescription(medium="image", shape=(4, 4, 1), task="regression")
+    facts = profile.facts.model_copy(update={"description": number})
+    errors = np.full(ROWS, 0.1)
+    profile = Profile(facts, {}, np.zeros((ROWS, 1), np.float32), errors, digests())
+    batch = Batch("log", profile.outputs[:0], {}, digests()[:0], digests()[:0])
+    lost = with_new(scores(0, 0), digests()[:40], np.repeat([0.1, np.inf], [39, 1]))
+    judged = judge(profile, batch, Bound(0.5, "the gate of version 1"), lost)
+    assert judged.status == "degraded"
+
+
 def test_one_estimate_below_the_bound_is_no_event(
     profile: Profile, batch: Batch
 ) -> None:
