@@ -97,7 +97,7 @@ def test_the_installed_wheel_makes_a_project_and_runs_it(
     project = tmp_path / "project"
     assert headrace("init", "project", folder=tmp_path)["pipeline"] == "digits"
     assert {path.name for path in project.iterdir()} == {
-        *("pipelines", "README.md", ".gitignore")
+        *("headrace.toml", "pipelines", "README.md", ".gitignore")
     }
     ran = headrace("run", "digits", folder=project)
     assert ran["status"] == "promoted"
