@@ -19,7 +19,7 @@ from headrace.errors import (
 )
 from headrace.records import EvaluationRecord, GateResult, PromotionRecord
 from headrace.stages.promotion import conclude, verdict
-from headrace.stages.promotion.approval import promote_by_hand, reject, roll_back
+from headrace.stages.promotion.approval import promote_by_hand, roll_back
 from headrace.stages.registration import register
 from headrace.state.ledger import Ledger
 from headrace.state.store import Store
@@ -263,14 +263,6 @@ def copied_rows(trained: Trained) -> int:
     """The last link of the ledger whose row the store has a copy of."""
     names = Store(trained.settings.store).names("ledger")
     return max((int(name[10:19]) for name in names), default=0)
-
-
-def test_a_rejection_is_copied_into_the_store(
-    trained: Trained, end: End, ledger: Ledger
-) -> None:
-    end(law=manual(trained))
-    reject("blobs", 2, trained.settings, reason="too slow")
-    assert copied_rows(trained) == ledger.walk_chain().rows
 
 
 @pytest.mark.parametrize("decision", ["promote", "force", "rollback"])

@@ -19,6 +19,7 @@ from headrace.state.ledger.signatures import (
     SignatureReport,
     SignedLink,
     check,
+    find_unsigned_end,
     last_signed,
 )
 from headrace.state.ledger.tables import (
@@ -122,7 +123,7 @@ class Anchors:
     def glance(self) -> str:
         """The first mismatch of decisions with the chain; see `chain.glance`."""
         with self._database.reading() as connection:
-            return glance(connection)
+            return glance(connection) or find_unsigned_end(connection)
 
     def check_signatures(self, trusted: TrustedKeys) -> SignatureReport:
         """Check that the links of the chain are signed; see `signatures.check`."""

@@ -50,6 +50,14 @@ def wrong_verdicts(model: str, ledger: Ledger) -> Iterator[WrongVerdict]:
                 f"The evidence {evidence.id} of {model}/{evidence.version} is recorded "
                 f"as passed, and its gate {failed[0]} as failed",
             )
+        law = evidence.law.get("applied", {}).get("gates", [])
+        absent = {row["name"] for row in law} - {gate.name for gate in evidence.gates}
+        if evidence.passed and absent:
+            yield WrongVerdict(
+                evidence,
+                f"The evidence {evidence.id} of {model}/{evidence.version} is recorded "
+                f"as passed, and has no verdict of the gate {min(absent)}",
+            )
         for gate in evidence.gates:
             if gate.passed and (numbers := _contradiction(gate, evidence)):
                 text = (

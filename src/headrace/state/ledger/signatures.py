@@ -126,16 +126,37 @@ def _require_signed_to_the_end(
     connection: sa.Connection, last: SignedLink, name: str
 ) -> None:
     """Raise IntegrityError unless the last link is signed, by a key that counts."""
-    newest = sa.select(CHAIN.c.number, CHAIN.c.link).order_by(CHAIN.c.number.desc())
-    row = connection.execute(newest.limit(1)).one_or_none()
-    is_whole = row is not None and (row.number, row.link) == (last.number, last.link)
-    if not is_whole or not last.is_accepted(trusted_keys(Settings())):
+    if not _covers(connection, last, trusted_keys(Settings())):
         raise IntegrityError(
             f"The last row of the ledger {name} is not signed by a key that counts: "
             "somebody without a key has written to it. Nothing was changed.",
             "Run `headrace verify`, restore the ledger from a backup, and change who "
             "may write to its database.",
         )
+
+
+def _covers(connection: sa.Connection, last: SignedLink, trusted: TrustedKeys) -> bool:
+    newest = sa.select(CHAIN.c.number, CHAIN.c.link).order_by(CHAIN.c.number.desc())
+    row = connection.execute(newest.limit(1)).one_or_none()
+    is_last = row is not None and (row.number, row.link) == (last.number, last.link)
+    return is_last and last.is_accepted(trusted)
+
+
+def find_unsigned_end(connection: sa.Connection) -> str:
+    """Why the chain's signatures cannot be whole; empty if its end does not show it.
+
+    Without a key in the settings, nothing is looked at.
+    """
+    trusted = trusted_keys(Settings())
+    if (
+        not trusted
+        or not connection.execute(sa.select(CHAIN.c.number).limit(1)).first()
+    ):
+        return ""
+    last = last_signed(connection)
+    if last is None:
+        return "no row is signed"
+    return "" if _covers(connection, last, trusted) else "its last row is not signed"
 
 
 def _refuse_if_stripped(connection: sa.Connection, name: str) -> None:

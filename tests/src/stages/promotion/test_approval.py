@@ -19,6 +19,7 @@ from headrace.stages.promotion import approval, conclude
 from headrace.stages.promotion.approval import promote_by_hand, roll_back
 from headrace.stages.registration import register
 from headrace.state.ledger import Approval, Ledger, rows
+from headrace.state.store import Store
 from headrace.state.tracking import Tracking
 
 Trained = Any
@@ -143,6 +144,8 @@ def test_a_rejected_version_ends_refused_and_is_not_asked_for_again(
     asked: Asked,
 ) -> None:
     approval.reject("blobs", 2, asked.as_user("grace@lab"), reason="confuses 3 and 5")
+    copied = Store(asked.settings.store).names("ledger")
+    assert max(int(name[10:19]) for name in copied) == asked.ledger.walk_chain().rows
     assert asked.end() == (
         "refused",
         "version 2 was rejected by grace@lab (confuses 3 and 5)",

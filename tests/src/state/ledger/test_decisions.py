@@ -70,6 +70,12 @@ def test_evidence_that_passed_with_a_gate_that_failed_is_named(ledger: Ledger) -
     )
 
 
+def test_evidence_without_a_gate_of_its_law_is_named(ledger: Ledger) -> None:
+    rows = [{"name": name, "threshold": 0.9} for name in ("accuracy", "latency")]
+    (found,) = judged(ledger, a_gate(0.95, 0.9), law={"applied": {"gates": rows}})
+    assert found.endswith("as passed, and has no verdict of the gate latency")
+
+
 @pytest.mark.parametrize("when", ["yesterday", "2026-11-30T16:44:00", ""])
 def test_an_entry_whose_date_is_none_is_named(
     ledger: Ledger, url: str, when: str

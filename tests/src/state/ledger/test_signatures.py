@@ -296,6 +296,7 @@ def test_a_ledger_whose_signatures_were_taken_away_gets_no_first_one(
         promote(stripped, 2)
     assert stripped.walk_chain() == rows
     assert stripped.check_signatures(TrustedKeys({})).links == 0
+    assert stripped.glance() == "no row is signed"
 
 
 def test_the_first_signature_of_a_home_needs_nothing(
@@ -322,6 +323,7 @@ def test_a_signature_that_does_not_cover_the_last_row_allows_no_other(
         connection.execute(sa.insert(tables.SIGNATURES), [row])
     engine.dispose()
     before = stripped.walk_chain()
+    assert Ledger(url_of(tmp_path)).glance() == "its last row is not signed"
     with pytest.raises(IntegrityError, match="is not signed by a key that counts"):
         promote(Ledger(url_of(tmp_path)), 2)
     assert Ledger(url_of(tmp_path)).walk_chain() == before
