@@ -28,7 +28,6 @@ def check_builder(spec: PipelineSpec, folder: Path) -> str:
     Raises:
         SpecError: it cannot be imported, takes other arguments, or fails.
     """
-    form_of(spec.data, spec.medium)
     name = builder_name(spec)
     check_arguments(name, find_builder(name, folder), spec.model.arguments)
     if name.isidentifier() and not extensions.is_added("models", name):

@@ -162,17 +162,3 @@ def test_what_training_names_is_made(folder: Path) -> None:
     (folder / "optimizer.py").write_text(OPTIMIZER.replace("Lion", "Lyons"))
     with pytest.raises(SpecError, match=r"training\.optimizer = .*Lyons"):
         check_training(spec, folder)
-
-
-@pytest.mark.parametrize(
-    ("data", "problem"),
-    [
-        ({"resize": "crop"}, "there is no data.shape"),
-        ({"shape": (32, 32, 4)}, r"data\.shape is"),
-    ],
-)
-def test_a_form_that_no_item_can_have_is_told_without_data(
-    folder: Path, data: dict[str, object], problem: str
-) -> None:
-    with pytest.raises(SpecError, match=problem):
-        check_builder(spec_of("mlp", **data), folder)
