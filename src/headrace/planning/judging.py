@@ -163,13 +163,14 @@ def _as_trained(
 def _check_law(version: Version, plan: Plan) -> None:
     """Raise PromotionError for an experiment, or if another law chose its rows.
 
-    Nor may the file of another project than the one that has judged the model so far.
+    Nor may another file judge than the one that has the law: that of another project,
+    or of a second folder.
     """
     if plan.law.overrides:
         raise _refusal(
             version,
-            f"{plan.folder} is of another project than the one that has judged "
-            f"{version.model} so far: {'; '.join(map(str, plan.law.changes))}.",
+            f"{plan.folder} does not have the law by which {version.model} has been "
+            f"judged so far: {'; '.join(map(str, plan.law.changes))}.",
         )
     own = plan.ledger.evidence_of(version.model, version.version)
     if own and all(row.experiment for row in own):

@@ -147,11 +147,8 @@ def find_unsigned_end(connection: sa.Connection) -> str:
 
     Without a key in the settings, nothing is looked at.
     """
-    trusted = trusted_keys(Settings())
-    if (
-        not trusted
-        or not connection.execute(sa.select(CHAIN.c.number).limit(1)).first()
-    ):
+    trusted, some = trusted_keys(Settings()), sa.select(CHAIN.c.number).limit(1)
+    if not trusted or connection.execute(some).first() is None:
         return ""
     last = last_signed(connection)
     if last is None:
