@@ -169,8 +169,8 @@ def _check_law(version: Version, plan: Plan) -> None:
     if plan.law.overrides:
         raise _refusal(
             version,
-            f"{plan.folder} does not have the law by which {version.model} has been "
-            f"judged so far: {'; '.join(map(str, plan.law.changes))}.",
+            f"{plan.folder} is a file of another project or folder than the one that "
+            f"has judged {version.model}: {'; '.join(map(str, plan.law.changes))}.",
         )
     own = plan.ledger.evidence_of(version.model, version.version)
     if own and all(row.experiment for row in own):
