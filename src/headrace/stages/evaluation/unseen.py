@@ -109,9 +109,9 @@ def _overconfident(unseen: Metrics) -> list[Finding]:
     The variance is the largest that right answers with this mean confidence can have.
     """
     promised, right, rows = (unseen.get(n) for n in ("confidence", "right", "rows"))
-    if promised is None or right is None or not rows:
+    if promised is None or right is None or not rows or not math.isfinite(promised):
         return []
-    deviation = math.sqrt(promised * (1 - promised) / rows)
+    deviation = math.sqrt(max(0.0, promised * (1 - promised)) / rows)  # of rounding
     if promised - right <= max(NOTABLE, NormalDist().inv_cdf(1 - LEVEL) * deviation):
         return []
     message = (

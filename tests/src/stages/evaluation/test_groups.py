@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
 from headrace.stages.evaluation.answers import Answers, Worst
-from headrace.stages.evaluation.unseen import group_slices, unseen_groups
+from headrace.stages.evaluation.unseen import (
+    _overconfident,
+    group_slices,
+    unseen_groups,
+)
 from headrace.tasks import task
 from headrace.tasks.forms import Scores
 
@@ -89,3 +95,9 @@ def test_a_confidence_that_holds_or_that_few_rows_cannot_refute_is_none() -> Non
         answers = of_groups(["theo"] * rows, scores)
         slices = group_slices(answers, set, 0.95, TASK.judge)
         assert unseen_groups(slices, "accuracy", None, 0)[1] == []
+
+
+@pytest.mark.parametrize("confidence", [math.nan, 1 + 2e-16])
+def test_a_confidence_that_is_no_share_promises_nothing(confidence: float) -> None:
+    unseen = {"confidence": confidence, "right": 1.0, "rows": 50.0}
+    assert _overconfident(unseen) == []
