@@ -61,10 +61,10 @@ async def _explained(request: Request, served: Served) -> Reply:
     data = served.description
     media_type = request.headers.get(b"content-type", b"")
     read = partial(served.reader.read, media_type, request.body)
-    stored, raw = await read_beside(
-        served, request.body, read, is_slow=served.reader.resizes
-    )
-    outputs = await served.answer(raw)
+    is_slow = served.reader.resizes
+    async with read_beside(served, request.body, read, is_slow=is_slow) as asked:
+        stored, raw = asked
+        outputs = await served.answer(raw)
     try:
         answer = json.loads(f"{{{served.write(outputs[0])}}}")
     except FloatingPointError:

@@ -51,10 +51,10 @@ async def write_text(request: Request, served: Served) -> Reply:
         task = served.description.task
         raise HttpError(404, f"{served} is a model for {task}, and writes no texts.")
     read = partial(_wish_of, request.body)
-    wish, streams = await read_beside(served, request.body, read)
-    pieces = served.write_text(wish)
-    # What the model refuses has a status, so the first piece is awaited before it.
-    first = await anext(pieces, "")
+    async with read_beside(served, request.body, read) as (wish, streams):
+        pieces = served.write_text(wish)
+        # What the model refuses has a status, so the first piece is awaited before it.
+        first = await anext(pieces, "")
     names = {
         "model": served.model,
         "version": served.version,

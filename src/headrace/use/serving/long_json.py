@@ -7,11 +7,12 @@ are counted before they are built, and a long list of numbers is parsed in piece
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import math
 import re
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -32,21 +33,24 @@ _READERS = ThreadPoolExecutor(2, "reader")  # so many bodies take memory at a ti
 T = TypeVar("T")
 
 
+@contextlib.asynccontextmanager
 async def read_beside(
     served: Served, body: bytes, read: Callable[[], T], *, is_slow: bool = False
-) -> T:
+) -> AsyncIterator[T]:
     """What a function makes of a body; a long one in a thread, beside the event loop.
 
     Args:
-        served: kept open meanwhile.
+        served: answers in the block, and is not closed between reading and answering.
         body: of the request.
         read: the function.
         is_slow: whether also a short body may take long, as a large image does.
     """
     if len(body) <= SHORT_BYTES and not is_slow:
-        return read()
+        yield read()
+        return
+    served.refuse_if_full()
     with served.in_use():
-        return await asyncio.get_running_loop().run_in_executor(_READERS, read)
+        yield await asyncio.get_running_loop().run_in_executor(_READERS, read)
 
 
 def check_values(body: bytes) -> None:

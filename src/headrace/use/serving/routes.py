@@ -163,10 +163,10 @@ class Models:
             raise HttpError(400, f"The query is {seen!r}; show=input is known.")
         body = request.body
         read = partial(served.reader.read, media_type, body)
-        payload, items = await read_beside(
-            served, body, read, is_slow=served.reader.resizes
-        )
-        served, outputs = await _outputs(request, slot, served, items)
+        is_slow = served.reader.resizes
+        async with read_beside(served, body, read, is_slow=is_slow) as found:
+            payload, items = found
+            served, outputs = await _outputs(request, slot, served, items)
         whole = payload if len(payload) == 1 else payload.reshape(1, -1)  # of parts
         html = served.reader.as_html(whole[0]) if show else None
         output = served.task.answers.join(outputs)
@@ -178,8 +178,8 @@ class Models:
         """Say a message."""
         served = _pick(slot, version, request)
         read = partial(saying.questions_of, served, request.body)
-        items = await read_beside(served, request.body, read)
-        served, outputs = await _outputs(request, slot, served, items)
+        async with read_beside(served, request.body, read) as items:
+            served, outputs = await _outputs(request, slot, served, items)
         self._answered(request, served, items, outputs, version)
         return saying.sound_reply(served, outputs)
 
@@ -190,8 +190,8 @@ class Models:
         media_type = request.headers.get(b"content-type", b"")
         body = request.body
         read = partial(protocol.parse, served, body, length, media_type)
-        parsed = await read_beside(served, body, read)
-        served, outputs = await _outputs(request, slot, served, parsed.items)
+        async with read_beside(served, body, read) as parsed:
+            served, outputs = await _outputs(request, slot, served, parsed.items)
         reply = protocol.reply_of(served, parsed, outputs, request.id)
         given = "" if request.has_own_id else sane_id(parsed.own_id)
         self._answered(request, served, parsed.items, outputs, version, given)

@@ -122,11 +122,7 @@ class Served:
         Raises:
             HttpError: 503 where the queue is full, or no process is started in time.
         """
-        if self.waiting >= WAITING_LIMIT:
-            raise unavailable(
-                f"{self.waiting} requests wait for {self}; no more are taken. Try "
-                "again in a second."
-            )
+        self.refuse_if_full()
         with self.in_use():
             try:
                 try:
@@ -140,6 +136,14 @@ class Served:
             except DependencyError:
                 message = f"The engine of {self} does not answer. Try again in a few "
                 raise unavailable(f"{message}seconds.", 5) from None
+
+    def refuse_if_full(self) -> None:
+        """Raise HttpError 503 where so many requests wait that no more are taken."""
+        if self.waiting >= WAITING_LIMIT:
+            raise unavailable(
+                f"{self.waiting} requests wait for {self}; no more are taken. Try "
+                "again in a second."
+            )
 
     @contextlib.contextmanager
     def in_use(self) -> Iterator[None]:

@@ -131,7 +131,9 @@ def test_long_bodies_are_read_beside_the_event_loop() -> None:
 
     async def readers(size: int) -> tuple[int, int]:
         loop = threading.get_ident()
-        return loop, await read_beside(served, b" " * size, threading.get_ident)
+        async with read_beside(served, b" " * size, threading.get_ident) as reader:
+            assert bool(served.waiting) == (size > SHORT_BYTES)  # it stays open
+            return loop, reader
 
     loop, reader = asyncio.run(readers(SHORT_BYTES))
     assert loop == reader
