@@ -14,7 +14,6 @@ import sqlalchemy as sa
 
 from headrace.errors import DependencyError
 from headrace.settings import Settings, postgres_url
-from headrace_ops.environment import own_prefect_database
 
 PICTURE = re.compile(r"!\[[^\]]*\]\(data:[^)]*\)")  # in Markdown
 EVENTS = "prefect.artifact-collection."
@@ -38,10 +37,10 @@ def delete_events(settings: Settings) -> int:
 
 
 def _databases(settings: Settings) -> Iterator[str]:
-    home = settings.home.absolute() / "prefect" / "prefect.db"
-    for path in {home, own_prefect_database() or home}:
-        if path.is_file():
-            yield f"sqlite:///{path}"
+    """Those of the home: another in PREFECT_HOME may have other projects' reports."""
+    path = settings.home.absolute() / "prefect" / "prefect.db"
+    if path.is_file():
+        yield f"sqlite:///{path}"
     if settings.postgres_socket:
         yield postgres_url(settings.postgres_socket, "prefect")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -56,10 +57,19 @@ def held(settings: Settings) -> bytes:
 
 
 def test_events_on_reports_and_pictures_are_gone_also_from_free_pages(
-    settings: Settings, database: sqlite3.Connection
+    settings: Settings,
+    database: sqlite3.Connection,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert PICTURE[:999].encode() in held(settings)
+    other = tmp_path / "other" / "prefect.db"
+    other.parent.mkdir()
+    shutil.copy(settings.home / "prefect" / "prefect.db", other)
+    before = other.read_bytes()
+    monkeypatch.setenv("PREFECT_HOME", str(other.parent))  # perhaps of other projects
     assert delete_events(settings) == 3
+    assert other.read_bytes() == before
     assert PICTURE[:99].encode() not in held(settings)
     left = [database.execute(f"SELECT id FROM {name}").fetchall() for name in TABLES_OF]
     assert left == [[("9",)], [("9",)], [("1",), ("2",)], [("1",), ("2",)]]
