@@ -21,7 +21,7 @@ from headrace.data.anchored import AnchoredStore
 from headrace.data.corrections import corrections_of
 from headrace.errors import HeadraceError, IntegrityError
 from headrace.models.logged.soundness.tracked import TrackedRecord
-from headrace.settings import Settings
+from headrace.settings import DEFAULT_ITEM_BYTES, Settings
 from headrace.stages import ingredients
 from headrace.state.ledger import Ledger, Tampering, Version
 from headrace.state.ledger.copies import LedgerCopy
@@ -158,7 +158,9 @@ def restore_data(version: Version, settings: Settings, ledger: Ledger) -> list[s
         recorded = version.details.get("snapshot", {})
         used = recorded.get("corrections", "")
         corrected = corrections_of(AnchoredStore(store, ledger), spec.name, used)
-        settings = settings.limited(recorded.get("limits", {}).get("max_item_bytes"))
+        limits = recorded.get("limits", {})  # the default's are not recorded
+        limit = limits.get("max_item_bytes", DEFAULT_ITEM_BYTES)
+        settings = settings.limited(limit)
         data = spec.data, spec.medium
         snapshot = ingest(*data, made, settings, spec.task, corrected)
         now = snapshot.digest, snapshot.manifest_sha256

@@ -71,6 +71,8 @@ def test_artifacts_keep_the_name_of_their_home_until_it_has_moved(
     for place in (*first, alias.artifacts):
         for root in (settings.artifacts, alias.artifacts):
             assert portable(f"{place}/a/b%20c", root) == "{artifacts}/a/b%20c"
+            plain = place.removeprefix("file://")
+            assert portable(f"{plain}/a", root) == "{artifacts}/a"
     home.rename(moved)
     link.unlink()
     now = Settings(project=settings.project, home=moved)

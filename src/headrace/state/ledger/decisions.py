@@ -50,8 +50,8 @@ def wrong_verdicts(model: str, ledger: Ledger) -> Iterator[WrongVerdict]:
                 f"The evidence {evidence.id} of {model}/{evidence.version} is recorded "
                 f"as passed, and its gate {failed[0]} as failed",
             )
-        law = evidence.law.get("applied", {}).get("gates", [])
-        absent = {row["name"] for row in law} - {gate.name for gate in evidence.gates}
+        named = {str(row.get("name")) for row in _law_gates(evidence)}
+        absent = named - {gate.name for gate in evidence.gates}
         if evidence.passed and absent:
             yield WrongVerdict(
                 evidence,
@@ -73,17 +73,21 @@ def _contradiction(gate: GateResult, evidence: Evidence) -> str:
     if sign and gate.value is not None and gate.threshold is not None:
         if not _SIGNS[sign[1]](gate.value, gate.threshold):
             return gate.compared
-    law: list[dict[str, Any]] = evidence.law.get("applied", {}).get("gates", [])
-    for row in law:
+    for row in _law_gates(evidence):
         metric, bound = row.get("metric"), row.get("threshold")
         is_bound = not row.get("kind") and metric in evidence.metrics
-        if row["name"] != gate.name or not is_bound or bound is None:
+        if row.get("name") != gate.name or not is_bound or bound is None:
             continue
         value = evidence.metrics[str(metric)]
         word = ">=" if row.get("direction") == "min" else "<="
         if value is None or not _SIGNS[word](value, bound):
             return f"{metric} {value} {word} {bound:g}"
     return ""
+
+
+def _law_gates(evidence: Evidence) -> list[dict[str, Any]]:
+    """The gates of the law that was applied; none where it is not known."""
+    return (evidence.law.get("applied") or {}).get("gates") or []
 
 
 def earlier_dates(model: str, ledger: Ledger) -> Iterator[str]:

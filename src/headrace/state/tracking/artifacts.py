@@ -144,13 +144,13 @@ def portable(place: str, artifacts: str) -> str:
         artifacts: URI of the folder of all artifacts, from the settings.
     """
     own, root = local_path(place), local_path(artifacts)
-    if own is None or root is None:
+    if own is None or root is None or not own.is_absolute():
         below = place.startswith(f"{artifacts}/")
         return HOME + place[len(artifacts) :] if below else place
     for parent in own.parents:  # perhaps by another name of the home
         with contextlib.suppress(OSError):
             if parent == root or parent.samefile(root):
-                return HOME + place.removeprefix(parent.as_uri())
+                return HOME + own.as_uri().removeprefix(parent.as_uri())
     return place
 
 
