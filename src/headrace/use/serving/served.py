@@ -85,6 +85,7 @@ class Served:
         self.gradients = GradientsProcess(row, settings)
         self.inline_rows = 0
         self.waiting = 0
+        self._answering = 0  # of those that wait, so many are with the engine
         self._is_retired = False
         self._successor: asyncio.Future[Served | None] | None = None
         self._patience = 0.0  # until when requests wait for the successor
@@ -110,7 +111,7 @@ class Served:
 
         An engine is called by one thread at a time.
         """
-        if self.waiting or len(items) > self.inline_rows:
+        if self._answering or len(items) > self.inline_rows:
             return None
         return self.engine(items)
 
@@ -157,9 +158,13 @@ class Served:
 
     async def compute(self, items: Payload) -> Outputs:
         """The outputs, of this engine only; raises DependencyError."""
-        if isinstance(self.engine, EngineProcess):
-            return await self.engine.answer(items)
-        return await self._worker.answer(items)  # type: ignore[union-attr]
+        self._answering += 1
+        try:
+            if isinstance(self.engine, EngineProcess):
+                return await self.engine.answer(items)
+            return await self._worker.answer(items)  # type: ignore[union-attr]
+        finally:
+            self._answering -= 1
 
     async def _restarted(self) -> Served | None:
         """The same version with a new process; None if there is none in time."""

@@ -140,3 +140,14 @@ def test_long_bodies_are_read_beside_the_event_loop() -> None:
     loop, reader = asyncio.run(readers(SHORT_BYTES + 1))
     assert loop != reader
     assert not served.waiting
+
+
+def test_short_requests_are_answered_at_once_while_a_long_body_is_read() -> None:
+    served = serving(IMAGE, inline_rows=1)
+    body = b" " * (SHORT_BYTES + 1)
+
+    async def answer_beside() -> Any:
+        async with read_beside(served, body, lambda: None):
+            return served.answer_now(np.zeros((1, 4, 4, 1), np.uint8))
+
+    assert asyncio.run(answer_beside()) is not None
