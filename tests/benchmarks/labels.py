@@ -106,8 +106,17 @@ def suspects_of(
     found = []
     for split, mine in (("train", ~test), ("test", test)):
         names = np.flatnonzero(mine).astype(str).tolist()
-        part = Judged(split, rows.features[mine], labels[mine], names, first[mine])
-        listed = find_suspects([part], [*map(str, range(99))], lambda _: second)
+        part = Judged(
+            split,
+            rows.features[mine],
+            labels[mine],
+            names,
+            first[mine],
+            np.arange(len(names)),
+        )
+        listed = find_suspects(
+            [part], [*map(str, range(99))], lambda some: second[some.places]
+        )
         if not listed:
             continue
         metrics = expected_wrong(listed, CONFIDENCE)

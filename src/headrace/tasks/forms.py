@@ -172,7 +172,7 @@ class Judged:
         items: ``(n, *shape)``, of the medium's type.
         targets, outputs: ``(n, ...)``.
         names: of each row in the source, ``(n,)``.
-        first: the number of the first of them in the split.
+        places: their numbers in the split, ``(n,)``.
     """
 
     split: str
@@ -180,7 +180,13 @@ class Judged:
     targets: Targets
     names: list[str]
     outputs: Outputs
-    first: int = 0
+    places: npt.NDArray[np.intp]
+
+    def chosen(self, rows: npt.NDArray[np.bool_]) -> Judged:
+        """Some of the rows, bool ``(n,)``, in memory of their own."""
+        names = [self.names[row] for row in rows.nonzero()[0]]
+        answered = self.targets[rows], names, self.outputs[rows]
+        return Judged(self.split, self.items[rows], *answered, self.places[rows])
 
 
 # The answers of other models to rows; None where they are not known.

@@ -124,7 +124,8 @@ def ask_some(model: Any, rows: SplitRows) -> Iterator[Judged]:
         items = part.items[:most]
         outputs = loading.answers(model, questions.raw(part.questions[:most]))
         answered = part.targets[:most], part.names[:most], outputs
-        yield Judged(rows.split, items, *answered, SOME_ROWS - most)
+        places = SOME_ROWS - most + np.arange(len(items))
+        yield Judged(rows.split, items, *answered, places)
         most -= len(items)
         if not most:
             return

@@ -58,7 +58,7 @@ class SecondOpinion:
         first, second = (loading.answers(model, raw) for model in self._models)
         if part.split != self._test.split:
             return np.asarray((first + second) / 2)
-        half = self._in_first[part.first : part.first + len(part.items)]
+        half = self._in_first[part.places]
         return np.where(half[:, np.newaxis], second, first)
 
     @property

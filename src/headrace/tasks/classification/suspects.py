@@ -78,7 +78,7 @@ def find_suspects(
 
     Args:
         parts: rows of some splits, one split after the other; each split is fitted
-            alone, and only one is in memory.
+            alone. Only items whose label the model disagrees with stay in memory.
         classes: in the order of the outputs.
         second: the answers to held-out rows of models that saw neither these rows nor
             train; None where they are not known, and no row of the split is shown then.
@@ -89,33 +89,43 @@ def find_suspects(
     suspects: list[Suspect] = []
     for name, split in itertools.groupby(parts, lambda part: part.split):
         confirm = None if name == "train" else second
-        suspects += _suspects_of_split(list(split), classes, confirm)
+        suspects += _suspects_of_split(split, classes, confirm)
     if own_loss and all(suspect.row.split == "train" for suspect in suspects):
         return []
     return heapq.nlargest(MOST, suspects, key=lambda suspect: suspect.row.chance_wrong)
 
 
 def _suspects_of_split(
-    parts: Sequence[Judged], classes: Sequence[str], second: Second | None
+    parts: Iterable[Judged], classes: Sequence[str], second: Second | None
 ) -> list[Suspect]:
-    outputs = np.concatenate([part.outputs for part in parts])
-    if not np.isfinite(outputs).all():
+    every, differing = list[Floats](), list[Judged]()
+    disagrees = list[npt.NDArray[np.bool_]]()
+    for part in parts:
+        outputs = np.where(np.isfinite(part.outputs), part.outputs, np.nan)
+        every.append(outputs.max(axis=1).astype(np.float64))
+        disagrees.append(part.outputs.argmax(axis=1) != part.targets)
+        differing.append(part.chosen(disagrees[-1]))
+    confidence = np.concatenate(every)
+    if not np.isfinite(confidence).all():
         return []  # the gate "finite" refuses the model
-    labels = np.concatenate([part.targets for part in parts])
-    likely, confidence = outputs.argmax(axis=1), outputs.max(axis=1).astype(np.float64)
-    lapse = find_lapse(confidence, likely != labels)
+    differs = np.concatenate(disagrees)
+    lapse = find_lapse(confidence, differs)
     if lapse is None:
         return []
-    chances = np.where(likely != labels, lapse.chances(confidence), 0)
+    confidence = confidence[differs]
+    chances = lapse.chances(confidence)
     if not (chances > LEAST_CHANCE).any():
         return []
     if second is not None:
-        others = [other for part in parts if (other := second(part)) is not None]
-        if len(others) < len(parts):
+        asked = [part for part in differing if len(part.targets)]
+        others = [other for part in asked if (other := second(part)) is not None]
+        if len(others) < len(asked):
             return []
+        likely = np.concatenate([part.outputs.argmax(axis=1) for part in asked])
+        labels = np.concatenate([part.targets for part in asked])
         opinion = np.concatenate(others).argmax(axis=1)
         chances = confirmed(chances, likely, labels, opinion)
-    rows = [(part, row) for part in parts for row in range(len(part.targets))]
+    rows = [(part, row) for part in differing for row in range(len(part.targets))]
     worst = np.argsort(-chances, kind="stable")[:MOST].tolist()
     return [
         Suspect(

@@ -34,7 +34,8 @@ def part_of(trained: blobs.Trained, split: str) -> Judged:
     read = [part for part in rows if len(part.items)]
     items, targets = (np.concatenate([r[n] for r in read]) for n in (0, 1))
     names = [name for r in read for name in r.names]
-    return Judged(split, items, targets, names, np.zeros((len(items), 3), np.float32))
+    outputs = np.zeros((len(items), 3), np.float32)
+    return Judged(split, items, targets, names, outputs, np.arange(len(items)))
 
 
 @pytest.mark.parametrize("split", ["test", "val"])
@@ -57,9 +58,7 @@ def test_each_test_row_is_answered_by_the_model_of_the_other_half(
     assert whole is not None
     half = np.asarray(second._in_first)
     assert 0.2 < half.mean() < 0.8
-    names, outputs = part.names[count:], part.outputs[count:]
-    rest = part.items[count:], part.targets[count:], names, outputs
-    tail = Judged("test", *rest, first=count)
+    tail = part.chosen(part.places >= count)
     np.testing.assert_allclose(second(tail), whole[count:], atol=1e-6)
 
 

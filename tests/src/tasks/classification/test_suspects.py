@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import tracemalloc
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -37,7 +38,7 @@ def judged(flipped: float, seed: int = 0, overconfident: float = 1.5) -> Any:
     items = np.zeros((ROWS, 2, 2, 1), np.uint8)
     names = [str(row) for row in range(ROWS)]
     labels = np.where(is_flipped, other, true).astype(np.int32)
-    return Judged("test", items, labels, names, outputs), is_flipped
+    return Judged("test", items, labels, names, outputs, np.arange(ROWS)), is_flipped
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -83,17 +84,8 @@ def test_splits_are_fitted_by_themselves_and_rows_found_in_their_parts() -> None
     flipped, _ = judged(0.1, seed=1)
     half = ROWS // 2
     parts = [
-        Judged("val", clean.items, clean.targets, clean.names, clean.outputs),
-        *(
-            Judged(
-                "test",
-                flipped.items[rows],
-                flipped.targets[rows],
-                flipped.names[rows],
-                flipped.outputs[rows],
-            )
-            for rows in (slice(half), slice(half, None))
-        ),
+        replace(clean, split="val"),
+        *(flipped.chosen(flipped.places // half == number) for number in range(2)),
     ]
 
     names = [
@@ -104,6 +96,26 @@ def test_splits_are_fitted_by_themselves_and_rows_found_in_their_parts() -> None
         suspect.row.name for suspect in find_suspects([flipped], CLASSES, agreeing)
     ]
     assert names
+
+
+def test_only_items_with_another_label_than_the_models_stay_in_memory() -> None:
+    rows, size = 40, 2**20
+
+    def parts() -> Iterator[Judged]:
+        for number in range(40):
+            items = np.zeros((rows, size // rows), np.uint8)
+            labels, names = np.zeros(rows, np.int32), [""] * rows
+            labels[0] = number == 7
+            outputs = np.full((rows, len(CLASSES)), 0.01, np.float32)
+            outputs[:, 0] = 0.9
+            yield Judged("train", items, labels, names, outputs, np.arange(rows))
+
+    find_suspects(parts(), CLASSES, agreeing)  # what it imports
+    tracemalloc.start()
+    find_suspects(parts(), CLASSES, agreeing)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 10 * size
 
 
 def test_of_another_loss_train_rows_count_only_if_held_out_rows_have_suspects() -> None:
@@ -145,7 +157,7 @@ def sees(part: Judged, share: float = 1.0) -> Callable[[Judged], Any]:
     known = random.random(len(part.targets)) < share
     guess = random.integers(0, len(CLASSES), len(part.targets))
     answers = np.eye(len(CLASSES))[np.where(known, part.targets, guess)]
-    return lambda _: answers
+    return lambda some: answers[some.places]
 
 
 @pytest.mark.parametrize("share", [0.03, 0.1])
@@ -179,7 +191,10 @@ def test_of_wrong_labels_those_are_listed_that_the_second_opinion_finds() -> Non
     right = np.where(is_flipped, part.outputs.argmax(axis=1), part.targets)
     other = (right + 1) % len(CLASSES)
     answers = np.eye(len(CLASSES))[np.where(known, right, other)]
-    rows = [int(s.row.name) for s in find_suspects([part], CLASSES, lambda _: answers)]
+    rows = [
+        int(s.row.name)
+        for s in find_suspects([part], CLASSES, lambda some: answers[some.places])
+    ]
     assert len(rows) == MOST
     assert known[rows].all()
     assert is_flipped[rows].mean() > 0.8
@@ -192,7 +207,7 @@ def test_a_second_opinion_that_changes_no_more_labels_than_it_keeps_lists_none()
     proposed = part.outputs.argmax(axis=1)
     half = np.arange(ROWS) % 2 == 0
     answers = np.eye(len(CLASSES))[np.where(half, proposed, part.targets)]
-    assert find_suspects([part], CLASSES, lambda _: answers) == []
+    assert find_suspects([part], CLASSES, lambda some: answers[some.places]) == []
     assert is_flipped.any()
 
 
@@ -208,7 +223,7 @@ def test_the_draws_are_about_the_chance_and_vary_more_with_fewer_rows() -> None:
     widths = []
     for rows in (ROWS, ROWS // 4):
         part, _ = judged(0.1)
-        part = replace(part, targets=part.targets[:rows], outputs=part.outputs[:rows])
+        part = part.chosen(part.places < rows)
         first = find_suspects([part], CLASSES, agreeing)[0]
         assert np.median(first.drawn) == pytest.approx(first.row.chance_wrong, abs=0.1)
         middle = find_suspects([part], CLASSES, agreeing)[-1]
