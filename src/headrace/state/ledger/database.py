@@ -153,10 +153,10 @@ class Database:
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sa.Connection]:
-        """A transaction that only reads."""
+        """A transaction that only reads, all of it from the same moment."""
         kept = self._kept.connection
         if kept is None:
-            with self._transaction("BEGIN") as connection:
+            with self._transaction(writes=False) as connection:
                 yield connection
             return
         with self._translate_errors():
@@ -180,7 +180,7 @@ class Database:
         try:
             with self._translate_errors():
                 self._kept.connection = self._connect()
-                self._begin(self._kept.connection, "BEGIN")
+                self._begin(self._kept.connection, writes=False)
             yield
         finally:
             self._let_go()
@@ -194,7 +194,7 @@ class Database:
     def writing(self) -> contextlib.AbstractContextManager[sa.Connection]:
         """A transaction that is committed at the end of the block."""
         self._let_go()
-        return self._transaction("BEGIN IMMEDIATE")  # a later upgrade would not wait
+        return self._transaction(writes=True)
 
     @contextlib.contextmanager
     def locking(self) -> Iterator[sa.Connection]:
@@ -265,17 +265,23 @@ class Database:
                 time.sleep(0.02)
 
     @contextlib.contextmanager
-    def _transaction(self, sqlite_begin: str) -> Iterator[sa.Connection]:
+    def _transaction(self, *, writes: bool) -> Iterator[sa.Connection]:
         with self._translate_errors(), self._connect() as connection:
-            with self._begin(connection, sqlite_begin):
+            with self._begin(connection, writes=writes):
                 yield connection
 
-    def _begin(
-        self, connection: sa.Connection, sqlite_begin: str
-    ) -> sa.RootTransaction:
-        limit = f"SET LOCAL lock_timeout = {int(1000 * self._timeout_seconds)}"
+    def _begin(self, connection: sa.Connection, *, writes: bool) -> sa.RootTransaction:
+        if self._is_sqlite:
+            first = (
+                "BEGIN IMMEDIATE" if writes else "BEGIN"
+            )  # an upgrade would not wait
+        else:
+            first = f"SET LOCAL lock_timeout = {int(1000 * self._timeout_seconds)}"
+            if not writes:  # else each query sees what was added since the one before
+                options = {"isolation_level": "REPEATABLE READ"}
+                connection.execution_options(**options, postgresql_readonly=True)
         transaction = connection.begin()
-        connection.exec_driver_sql(sqlite_begin if self._is_sqlite else limit)
+        connection.exec_driver_sql(first)
         return transaction
 
     def _connect(self) -> sa.Connection:

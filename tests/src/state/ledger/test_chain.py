@@ -76,6 +76,30 @@ def test_a_row_that_is_refused_leaves_no_link(url: str) -> None:
     assert ledger.walk_chain() == before
 
 
+@pytest.mark.parametrize("check", ["glance", "walk"])
+def test_what_is_added_during_a_check_is_no_tampering(url: str, check: str) -> None:
+    ledger = Ledger(url)
+    fill(ledger, 1)
+    promote(ledger, 1)
+    others = iter([Ledger(url)])
+
+    def add_more(_: object, __: object, statement: str, *___: object) -> None:
+        if "FROM entries" not in statement:
+            return
+        for other in others:  # once: between this query and the next
+            fill(other, 2, others=(1,))
+            promote(other, 2)
+
+    sa.event.listen(sa.Engine, "after_cursor_execute", add_more)
+    try:
+        found = ledger.glance() if check == "glance" else ledger.walk_chain().problem
+    finally:
+        sa.event.remove(sa.Engine, "after_cursor_execute", add_more)
+    assert next(others, None) is None
+    assert found == ""
+    assert ledger.walk_chain().rows == 7
+
+
 def test_many_writers_make_one_chain(url: str) -> None:
     Ledger(url)
 
