@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 # Less than a guard's grace period, so that flows can end and report it to the worker.
 GRACE_SECONDS = 7.0
 ENDING_SECONDS = 20.0  # a container is killed after 30
+# GNU timeout sends its signal to its command, then to the group that this is in.
+DOUBLED_SECONDS = 1.0
 DEFAULTS = {
     "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
     "PREFECT_WORKER_QUERY_SECONDS": "2",
@@ -181,9 +183,9 @@ def _handle_signals(worker: ProcessWorker) -> asyncio.Event:
     """Shut down on a signal: accept no more flows, and end the running ones.
 
     A server that does not answer would keep the worker from its end, so it has a
-    limited time, and a second signal ends it at once.
+    limited time, and a second signal ends it at once, unless it is the first one again.
     """
-    is_ending = asyncio.Event()
+    is_ending, began = asyncio.Event(), 0.0
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     poll = worker.get_and_submit_flow_runs
 
@@ -200,9 +202,13 @@ def _handle_signals(worker: ProcessWorker) -> asyncio.Event:
     tasks: set[asyncio.Task[None]] = set()
 
     def shut_down() -> None:
+        nonlocal began
         if is_ending.is_set():
-            _end_now("a second signal came")
+            if loop.time() - began >= DOUBLED_SECONDS:
+                _end_now("a second signal came")
+            return
         is_ending.set()
+        began = loop.time()
         why = f"it did not end within {ENDING_SECONDS:g} s"
         limit = threading.Timer(ENDING_SECONDS, _end_now, [why])
         limit.daemon = True

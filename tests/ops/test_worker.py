@@ -16,6 +16,7 @@ import asyncio, subprocess, sys
 from headrace_ops import worker
 
 worker.GRACE_SECONDS, worker.ENDING_SECONDS = 0.1, float(sys.argv[1])
+worker.DOUBLED_SECONDS = float(sys.argv[2])
 ignoring = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
 flow = [sys.executable, "-c", ignoring + "print('flow', flush=True); time.sleep(300)"]
 worker._is_suspended = lambda flow: False  # would ask Prefect
@@ -37,11 +38,18 @@ asyncio.run(work())
 """
 
 
-@pytest.mark.parametrize(("seconds", "signals"), [(0.5, 1), (300, 2)])
+@pytest.mark.parametrize(
+    ("seconds", "doubled", "signals", "why"),
+    [
+        (0.5, 1, 1, "it did not end within 0.5 s"),
+        (300, 0, 2, "a second signal came"),
+        (1.0, 300, 2, "it did not end within 1 s"),  # as GNU timeout sends it
+    ],
+)
 def test_a_worker_whose_server_does_not_answer_ends(
-    seconds: float, signals: int
+    seconds: float, doubled: float, signals: int, why: str
 ) -> None:
-    command = [sys.executable, "-c", WORKER, str(seconds)]
+    command = [sys.executable, "-c", WORKER, str(seconds), str(doubled)]
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, **streams) as process:  # type: ignore[call-overload]
         try:
@@ -51,7 +59,9 @@ def test_a_worker_whose_server_does_not_answer_ends(
                 process.send_signal(signal.SIGTERM)
                 time.sleep(0.2)  # two at once would count as one
             assert process.wait(60) == 3
-            assert "without reporting" in process.stderr.read()
+            assert f"without reporting to the Prefect server: {why}" in (
+                process.stderr.read()
+            )
             flow.wait(30)
         finally:
             process.kill()
