@@ -140,11 +140,14 @@ def wait_until(ready: Callable[[], bool], process: Guard, what: str, log: Path) 
             that the machine is busy.
     """
     began, starved = time.monotonic(), 0.0
+    pause = next_look = START_LIMIT_SECONDS / 100
     while process.poll() is None:
         if ready():
             return
         seconds = time.monotonic() - began
-        starved = max(starved, _starved_seconds(process.pid))
+        if seconds >= next_look:  # at all processes of the machine
+            starved = max(starved, _starved_seconds(process.pid))
+            next_look = seconds + pause
         own = seconds - min(starved, STARVED_LIMIT_SECONDS)
         if own >= START_LIMIT_SECONDS:
             break
