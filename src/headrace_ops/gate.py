@@ -166,17 +166,17 @@ class Gate:
         return target if is_local and target.isprintable() else "/"
 
     async def _check_login(self, request: HTTPConnection) -> None:
+        login = _basic(request.headers.get("authorization", ""))
+        if login is not None:
+            if any([_same(login.text, known.text) for known in self._logins]):
+                return
         cookies = cookie_parser("; ".join(request.headers.getlist("cookie")))
         session = cookies.get(self._cookie)
         if session and _same(session, self._session):
             if is_same_user(request.client, request.get("server")):
                 return
-        login = _basic(request.headers.get("authorization", ""))
-        if login is not None:
-            if any([_same(login.text, known.text) for known in self._logins]):
-                return
-            is_user = self._is_user
-            if is_user is not None and await asyncio.to_thread(is_user, login):
+        if login is not None and self._is_user is not None:
+            if await asyncio.to_thread(self._is_user, login):
                 return
         raise HTTPException(401, f"A login is needed. {_HINT}")
 

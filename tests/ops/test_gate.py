@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from headrace.state import hosts
 from headrace.state.logins import Login
 from headrace_ops.gate import Gate
 
@@ -73,6 +75,19 @@ def test_a_forwarded_header_does_not_make_a_connection_another_machines(
     for forged in ({}, {"x_forwarded_for": "10.0.0.9"}, {"x_forwarded_for": "::2"}):
         given = {"cookie": cookie, **forged}
         assert ask(gate(), "/x", client=gone, **given).status_code == 401
+
+
+def test_only_a_cookie_alone_has_the_owner_of_a_connection_looked_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cookie, own = cookie_of(gate()), ("127.0.0.1", 5)
+    monkeypatch.setattr(hosts, "_TABLES", (tmp_path,))  # it cannot be read
+    assert ask(gate(), "/x", client=own).status_code == 401
+    assert ask(gate(), "/x", client=own, cookie=f"{cookie}0").status_code == 401
+    both = {"cookie": cookie, "authorization": LOGIN.header}
+    assert ask(gate(), "/x", client=own, **both).status_code == 200
+    with pytest.raises(IsADirectoryError):
+        ask(gate(), "/x", client=own, cookie=cookie)
 
 
 def test_the_application_gets_what_a_proxy_says_of_the_client() -> None:

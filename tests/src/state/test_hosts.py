@@ -7,10 +7,12 @@ import socket
 import struct
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 
 import psutil
 import pytest
 
+from headrace.state import hosts
 from headrace.state.hosts import Address, is_loopback, is_same_user, owner_of
 
 
@@ -95,8 +97,13 @@ def test_an_address_that_is_mapped_into_ipv6_is_the_address() -> None:
         assert is_same_user(("fe80::2%eth9", 5), server)
 
 
-def test_what_is_not_on_loopback_is_not_asked_about() -> None:
+def test_what_is_not_on_this_machine_is_not_asked_about(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hosts, "_TABLES", (tmp_path,))  # it cannot be read
     server = ("10.0.0.1", 80)
     assert is_same_user(("10.0.0.9", 5), server)
     assert is_same_user(None, server)
     assert is_same_user(("", 0), server)
+    with pytest.raises(IsADirectoryError):
+        is_same_user(("127.0.0.1", 5), server)
