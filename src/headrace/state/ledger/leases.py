@@ -23,7 +23,8 @@ from headrace.state.ledger.tables import columns
 LIFETIME_SECONDS = 75.0
 PATIENCE_SECONDS = 60.0  # outlasts a restart of the database
 
-_PAUSES_SECONDS = (0.01, 0.1, 0.5, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
+# Before each attempt.
+_PAUSES_SECONDS = (0.0, 0.01, 0.1, 0.5, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
 
 METADATA = sa.MetaData()  # not part of the ledger's format
 LEASES = sa.Table(
@@ -76,11 +77,11 @@ class Leases:
             DependencyError: the database rejects the lease, again and again.
         """
         for pause in _PAUSES_SECONDS:
+            time.sleep(pause)
             try:
                 return self._acquire(wanted)
             except sa.exc.IntegrityError as error:  # of another run's token
                 rejection = str(error.orig)
-            time.sleep(pause)
         raise DependencyError(
             f"The ledger {self._database.name} rejects each lease of {wanted.name}: "
             f"{rejection}.",

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from tests.src.state.ledger.conftest import a_version, expire, wanted
 
 from headrace.errors import DependencyError
@@ -149,6 +150,11 @@ def test_a_lease_cannot_be_taken_within_a_transaction_that_it_fences(url: str) -
 def test_a_lease_that_the_database_rejects_is_not_tried_without_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    done: list[str] = []
+
+    def note(_: object, __: object, statement: str, *___: object) -> None:
+        done.extend(["insert"] * statement.startswith("INSERT INTO leases"))
+
     monkeypatch.setattr("headrace.state.ledger.leases._PAUSES_SECONDS", (0.01, 0.02))
     leases = Leases(f"sqlite:///{tmp_path}/headrace.db")
     refuse = "SELECT RAISE(ABORT, 'no more leases')"
@@ -156,5 +162,11 @@ def test_a_lease_that_the_database_rejects_is_not_tried_without_end(
         database.execute(
             f"CREATE TRIGGER full BEFORE INSERT ON leases BEGIN {refuse}; END"
         )
-    with pytest.raises(DependencyError, match=r"each lease of blobs: no more leases\."):
-        leases.acquire(wanted("one"))
+    monkeypatch.setattr(time, "sleep", lambda _: done.append("pause"))
+    sa.event.listen(sa.Engine, "before_cursor_execute", note)
+    try:
+        with pytest.raises(DependencyError, match=r"of blobs: no more leases\."):
+            leases.acquire(wanted("one"))
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", note)
+    assert done == ["pause", "insert"] * 2, "no pause after the last"
