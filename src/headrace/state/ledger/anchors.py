@@ -12,7 +12,13 @@ from collections.abc import Collection, Mapping
 import sqlalchemy as sa
 
 from headrace.state.ledger.chain import ChainReport, glance, walk
-from headrace.state.ledger.database import Database, as_json, format_of, tables_of
+from headrace.state.ledger.database import (
+    Condition,
+    Database,
+    as_json,
+    format_of,
+    tables_of,
+)
 from headrace.state.ledger.engines import make_engine
 from headrace.state.ledger.rows import Adoption, utc_now
 from headrace.state.ledger.signatures import (
@@ -158,9 +164,15 @@ class Recorded:
 
     def recorded(self, name: str) -> str | None:
         """What is recorded under a name; None if nothing ever was."""
-        own = sa.select(DEPLOYMENTS).where(DEPLOYMENTS.c.name == name)
-        rows = self._database.rows(own.order_by(DEPLOYMENTS.c.id.desc()).limit(1))
-        return str(rows[0]["entrypoint"]) if rows else None
+        return self._last(DEPLOYMENTS.c.name == name).get(name)
+
+    def _last(self, *where: Condition) -> dict[str, str]:
+        """The last fact of each name, by one query."""
+        table = DEPLOYMENTS.c
+        newest = sa.select(sa.func.max(table.id)).where(*where).group_by(table.name)
+        query = sa.select(DEPLOYMENTS).where(table.id.in_(newest)).order_by(table.id)
+        rows = self._database.rows(query)
+        return {str(row["name"]): str(row["entrypoint"]) for row in rows}
 
     def record(self, facts: Mapping[str, str], who: str) -> None:
         """Record facts, except those that are recorded already.
@@ -169,8 +181,8 @@ class Recorded:
             facts: by name; an empty one withdraws what was recorded.
             who: the user who records them.
         """
-        known = {name: self.recorded(name) or "" for name in facts}
-        changed = {name: fact for name, fact in facts.items() if known[name] != fact}
+        known = self._last(DEPLOYMENTS.c.name.in_(facts))
+        changed = {n: fact for n, fact in facts.items() if known.get(n, "") != fact}
         if not changed:
             return
         with self._database.adding() as rows:
@@ -201,9 +213,9 @@ class Deployments(Recorded):
 
         A name is as Prefect writes it, ``<flow>/<deployment>``.
         """
-        rows = self._database.rows(sa.select(DEPLOYMENTS).order_by(DEPLOYMENTS.c.id))
-        last = {str(row["name"]): str(row["entrypoint"]) for row in rows}
-        return {name: entrypoint for name, entrypoint in last.items() if entrypoint}
+        return {
+            name: entrypoint for name, entrypoint in self._last().items() if entrypoint
+        }
 
 
 def _anchor(key: str, digest: str) -> dict[str, str]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import sqlalchemy as sa
 
 from headrace.state.ledger import Ledger
 from headrace.state.ledger.anchors import Deployments
+from headrace.state.ledger.database import Database
 from headrace.state.ledger.tables import DEPLOYMENTS
 
 
@@ -42,3 +44,15 @@ def test_a_deployment_is_recorded_once_changed_and_withdrawn(tmp_path: Path) -> 
         ("fit/digits", "", "grace@lab"),
         ("fit/digits", "c.d", "grace@lab"),
     ]
+
+
+def test_many_facts_are_recorded_over_two_connections(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"sqlite:///{tmp_path}/headrace.db"
+    ledger, opened, connect = Deployments(url), [], Database._connect
+    monkeypatch.setattr(
+        Database, "_connect", lambda self: (opened.append(1), connect(self))[1]
+    )
+    ledger.record({f"train/digits{i}": "a.b" for i in range(9)}, "ada@lab")
+    assert len(opened) == 2, "one reads what is known, one adds"
