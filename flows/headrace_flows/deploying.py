@@ -11,7 +11,6 @@ from typing import Any, Literal
 from uuid import UUID
 
 from headrace.errors import UsageError
-from headrace.planning import Plan
 from headrace.settings import Settings
 from headrace.spec import load_spec
 from headrace.state.store import Store, unpack_folder
@@ -277,6 +276,8 @@ def trigger(
     parameters: dict[str, Any] = {}
     fields: tuple[str, ...] = ()
     if overrides:
+        from headrace.planning import Plan
+
         digest = str(deployed["folder"]).removeprefix("sha256:")
         folder = unpack_folder(digest, Store(settings.store), settings.folders)
         source = f"data.source={json.dumps(deployed['pipeline']['data']['source'])}"

@@ -73,3 +73,19 @@ def test_listing_loads_only_the_ledger(
     loaded = loaded_by(place + command("list", "--json"))
     assert "sqlalchemy" in loaded
     assert not loaded & (WORKS_ON_DATA - {"sqlalchemy"})
+
+
+def test_finding_deployments_loads_no_plan_of_a_run() -> None:
+    """A backfill looks for them, and plans nothing."""
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys, headrace_flows.deploying\n"
+            "print([name for name in sys.modules if name == 'headrace.planning'])",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "[]\n"
