@@ -161,27 +161,27 @@ def _read(name: str, settings: Settings) -> tuple[Gates, PipelineSpec, Path]:
     return gates, spec, folder
 
 
-def _read_own(name: str, settings: Settings) -> tuple[Gates, PipelineSpec, Path]:
-    """As `_read`; raises UsageError for a pipeline that comes with Headrace."""
-    gates, spec, folder = _read(name, settings)
+@contextlib.contextmanager
+def _alone(name: str, settings: Settings) -> Iterator[tuple[Gates, PipelineSpec, Path]]:
+    """As `_read`, while no other process changes a gate of the pipeline.
+
+    Raises:
+        UsageError: the pipeline comes with Headrace.
+    """
+    folder = find_pipeline(name, settings)
     own = (settings.project / "pipelines").resolve()
     places = {place.resolve() for place in pipeline_places(settings)} - {own}
     file = (folder / FILE_NAME).resolve()  # perhaps a link
     if places & {folder.resolve().parent, file.parents[1]}:
         raise UsageError(
-            f"{spec.name} comes with Headrace, and its file is not changed.",
-            f"Copy it into a project of yours: headrace init DIR --example {spec.name}",
+            f"{folder.name} comes with Headrace, and its file is not changed.",
+            "Copy it into a project of yours: "
+            f"headrace init DIR --example {folder.name}",
         )
-    return gates, spec, folder
-
-
-@contextlib.contextmanager
-def _alone(name: str, settings: Settings) -> Iterator[tuple[Gates, PipelineSpec, Path]]:
-    """As `_read_own`, while no other process changes a gate of the pipeline."""
-    descriptor = os.open(_read_own(name, settings)[2], os.O_RDONLY)
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield _read_own(name, settings)
+        yield _read(name, settings)
     finally:
         os.close(descriptor)
 

@@ -47,8 +47,7 @@ def examine(settings: Settings) -> list[Check]:
         rows = list[Check]()
         try:
             found = CHECKS[name](settings)
-            for row in [found] if isinstance(found, Check) else found:
-                rows.append(row)
+            rows.extend([found] if isinstance(found, Check) else found)
         except DependencyError as error:
             rows.append(unreachable(name, error.message, error.action))
         except HeadraceError as error:

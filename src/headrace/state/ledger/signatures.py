@@ -95,7 +95,8 @@ def key_for(connection: sa.Connection, name: str) -> SigningKey | None:
     Raises:
         UsageError: the ledger is signed, and this process has no key; or its key
             cannot be used; or the last link is signed by a key that does not count.
-        IntegrityError: no link is signed, and something was signed before.
+        IntegrityError: no link is signed, and something was signed before; or the last
+            link is not signed by a key that counts.
     """
     key, is_signed = _own_key(), _is_signed(connection)
     if key is None and is_signed:
@@ -110,32 +111,27 @@ def key_for(connection: sa.Connection, name: str) -> SigningKey | None:
     if last is None:
         _refuse_if_stripped(connection, name)
         SIGNED.create_all(connection)
-    elif last.key != key.id and not last.is_accepted(trusted_keys(Settings())):
+        return key
+    trusted = trusted_keys(Settings())
+    if last.key != key.id and not last.is_accepted(trusted):
         raise UsageError(
             f"The ledger {name} is signed by the key {named(last.key)}, which does not "
             "count here. Nothing was changed.",
             "Sign with that key, or name its public key in HEADRACE_VERIFY_KEY_FILE, "
             "if this key is its successor.",
         )
-    else:
-        _require_signed_to_the_end(connection, last, name)
-    return key
-
-
-def _require_signed_to_the_end(
-    connection: sa.Connection, last: SignedLink, name: str
-) -> None:
-    """Raise IntegrityError unless the last link is signed, by a key that counts."""
-    if not _covers(connection, last, trusted_keys(Settings())):
+    if not _covers(connection, last, trusted):
         raise IntegrityError(
             f"The last row of the ledger {name} is not signed by a key that counts: "
             "somebody without a key has written to it. Nothing was changed.",
             "Run `headrace verify`, restore the ledger from a backup, and change who "
             "may write to its database.",
         )
+    return key
 
 
 def _covers(connection: sa.Connection, last: SignedLink, trusted: TrustedKeys) -> bool:
+    """Whether the last link is signed, by a key that counts."""
     newest = sa.select(CHAIN.c.number, CHAIN.c.link).order_by(CHAIN.c.number.desc())
     row = connection.execute(newest.limit(1)).one_or_none()
     is_last = row is not None and (row.number, row.link) == (last.number, last.link)
