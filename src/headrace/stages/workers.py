@@ -6,6 +6,7 @@ on a Dask cluster where one is configured.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import itertools
 import logging
@@ -253,7 +254,10 @@ def _watch_workers(client: Any, address: str, ended: threading.Event) -> None:
     is_told = False
     while not ended.wait(LOOK_SECONDS):
         now = time.monotonic()
-        if client.ncores():
+        has_workers = _has_workers(client)
+        if ended.is_set() or client.status in {"closing", "closed"}:
+            return
+        if has_workers:
             seen, is_told = now, False
         elif not is_told:
             message = "the Dask scheduler %s has no workers; waiting %g s for one"
@@ -262,6 +266,14 @@ def _watch_workers(client: Any, address: str, ended: threading.Event) -> None:
         if now - seen >= WITHOUT_WORKERS_SECONDS:
             client.close()  # cancels its tasks
             return
+
+
+def _has_workers(client: Any) -> bool:
+    """Whether a cluster has workers; False without a scheduler or a client."""
+    try:
+        return bool(client.ncores())
+    except (OSError, RuntimeError, AttributeError, asyncio.CancelledError):
+        return False  # which of them depends on how far the client has closed
 
 
 @contextlib.contextmanager

@@ -302,6 +302,43 @@ def _on_dask(folder: Path, address: str, **values: str) -> list[float]:
     return list(spread(math.sqrt, [1, 4, 9, 16, 25], settings))
 
 
+class GoneScheduler:
+    """Dask's client, which may see by itself that it has nobody to ask."""
+
+    def __init__(self, error: Exception, status: str) -> None:
+        self.error, self.status = error, status
+
+    def ncores(self) -> dict[str, int]:
+        raise self.error
+
+    def close(self) -> None:
+        self.status = "closed"
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "lines"),
+    [
+        (OSError("Timed out trying to connect"), "running", 1),
+        (RuntimeError("ConnectionPool is closed"), "closed", 0),
+        (AttributeError("'NoneType' object has no attribute 'ncores'"), "closed", 0),
+    ],
+)
+def test_a_dask_scheduler_that_vanishes_is_told_in_one_line(
+    error: Exception,
+    status: str,
+    lines: int,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(workers, "LOOK_SECONDS", 0.001)
+    monkeypatch.setattr(workers, "WITHOUT_WORKERS_SECONDS", 0.05)
+    client = GoneScheduler(error, status)
+    workers._watch_workers(client, "tcp://10.0.0.5:8786", threading.Event())
+    assert client.status == "closed", "so that its tasks end"
+    told = [line for line in caplog.messages if "tcp://10.0.0.5:8786" in line]
+    assert len(told) == lines
+
+
 def test_dask_that_is_not_installed_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
