@@ -86,6 +86,17 @@ def test_kustomize_lists_every_file_and_image() -> None:
             assert manifest["metadata"]["namespace"] == "headrace", name
 
 
+def test_links_are_those_that_a_browser_can_open() -> None:
+    settings = MANIFESTS["ConfigMap headrace-client"]["data"]
+    values = (FOLDER / "values" / "prefect-server.yaml").read_text(encoding="utf-8")
+    page = yaml.safe_load(values)["server"]["uiConfig"]["prefectUiApiUrl"]
+    assert settings["PREFECT_UI_URL"] == page.removesuffix("/api")
+    (port,) = MANIFESTS["Service mlflow"]["spec"]["ports"]
+    assert settings["HEADRACE_MLFLOW_UI_URL"] == f"http://127.0.0.1:{port['port']}"
+    allowed = MANIFESTS["ConfigMap mlflow"]["data"]["MLFLOW_SERVER_ALLOWED_HOSTS"]
+    assert "127.0.0.1:*" in allowed.split(",")
+
+
 @pytest.mark.parametrize("name", pods())
 def test_a_pod_has_no_rights_and_has_limits(name: str) -> None:
     spec = pods()[name]["spec"]
