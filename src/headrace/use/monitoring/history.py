@@ -97,12 +97,18 @@ class History:
 
     def scores(self) -> Scored:
         """All scores so far, ``(n,)`` of mark and score, in their order."""
-        found = list[Scored]()
+        return self._read_scores()[0]
+
+    def _read_scores(self) -> tuple[Scored, bool]:
+        """As `scores`, and whether each of their files can be read and is keyed."""
+        found, is_keyed = list[Scored](), True
         for part in reversed(self._parts()):
             data = self._anchored.read(f"{self._folder}/scores/{part.name}")
             if data is None:
+                is_keyed = False
                 continue
             scores: Scored = np.load(io.BytesIO(data), allow_pickle=False)
+            is_keyed = is_keyed and scores.dtype == _SCORE
             if scores.dtype == _OLD_SCORE:
                 marks = self._marks_of(scores["item"])
                 scores = with_new(np.empty(0, _SCORE), marks, scores["score"])
@@ -111,7 +117,8 @@ class History:
             found.append(scores)
             if part.kind == _ALL:
                 break
-        return _first_of_each(np.concatenate([np.empty(0, _SCORE), *found[::-1]]))
+        joined = np.concatenate([np.empty(0, _SCORE), *found[::-1]])
+        return _first_of_each(joined), is_keyed
 
     def add_scores(self, scores: Scored, *, anew: bool = False) -> None:
         """Add scores of items that have none yet.
@@ -141,20 +148,20 @@ class History:
 
     def forgotten_scores(self, forgotten: Forgotten) -> npt.NDArray[np.bool_]:
         """Which of the scores are of forgotten items, bool ``(n,)``."""
-        marks = np.array([*map(bytes.fromhex, forgotten.marks)], DIGEST)
-        return np.isin(self.scores()["mark"], marks)
+        return _are_forgotten(self.scores(), forgotten)
 
     def take_out(self, forgotten: Forgotten) -> int:
         """Delete the scores of forgotten items, and what has digests without a key.
 
         An older release has kept such digests. Its scores are kept anew, keyed; its
-        windows are deleted.
+        windows are deleted. So are files that are not those that the ledger recorded.
 
         Returns:
             the number of deleted scores and windows.
         """
-        scores, gone = self.scores(), self.forgotten_scores(forgotten)
-        if gone.any() or self._has_old_scores():
+        scores, is_keyed = self._read_scores()
+        gone = _are_forgotten(scores, forgotten)
+        if gone.any() or not is_keyed:
             self.add_scores(scores[~gone], anew=True)
         parts, count = self._parts(), int(gone.sum())
         while parts and any(part.kind == _ALL for part in parts[1:]):
@@ -167,15 +174,16 @@ class History:
                 count += 1
         return count
 
-    def _has_old_scores(self) -> bool:
-        files = (f"{self._folder}/scores/{part.name}" for part in self._parts())
-        return any(b"'item'" in self._anchored.store.read(file) for file in files)
-
     def _parts(self) -> list[_Part]:
         """The files of scores in the order of writing."""
         names = self._anchored.store.names(f"{self._folder}/scores")
         found = filter(None, map(_PART.fullmatch, names))
         return [_Part(int(name[1]), name[2], name[3]) for name in found]
+
+
+def _are_forgotten(scores: Scored, forgotten: Forgotten) -> npt.NDArray[np.bool_]:
+    marks = np.array([*map(bytes.fromhex, forgotten.marks)], DIGEST)
+    return np.isin(scores["mark"], marks)
 
 
 def _first_of_each(scores: Scored) -> Scored:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -206,6 +208,39 @@ def test_scores_of_forgotten_items_are_deleted(
     store = open_anchored(settings).store
     assert b"\2" * 32 not in b"".join(map(store.read, store.keys()))
     assert history.take_out(forgotten) == 0
+
+
+@pytest.mark.parametrize("what", ["pipe", "changed"])
+def test_what_is_no_recorded_file_of_scores_is_deleted_unread(
+    what: str, history: History, settings: Settings
+) -> None:
+    history.add_scores(scored(history, 1))
+    history.add_scores(scored(history, 2))
+    store = open_anchored(settings).store
+    first, second = sorted(key for key in store.keys() if "/scores/" in key)
+    path = Path(store.path(second))
+    path.unlink()
+    if what == "pipe":
+        os.mkfifo(path)
+    else:
+        path.write_bytes(b"{'item'}" + b"\2" * 32)
+    assert history.take_out(Forgotten(key="00")) == 0
+    assert kept_items(history) == [1]
+    assert not {first, second} & set(store.keys())
+    assert not path.exists()
+
+
+def test_forgetting_reads_each_file_of_scores_once(
+    history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for item in (1, 2, 3):
+        history.add_scores(scored(history, item))
+    read, read_of = [], Store.read
+    monkeypatch.setattr(
+        Store, "read", lambda self, *args: (read.append(1), read_of(self, *args))[1]
+    )
+    assert history.take_out(Forgotten(key="00")) == 0
+    assert len(read) == 3
 
 
 def test_digests_that_an_older_release_kept_are_keyed_when_something_is_forgotten(
