@@ -85,7 +85,7 @@ def serve(
     rows = [one.find(ledger) for one in wanted]
     listener = listen(options.host, options.port)
     with (
-        hidden(["pandas"]),  # pyarrow would import it to make an array, for 50 MB
+        without_pandas(),
         contextlib.closing(listener),
         contextlib.ExitStack() as opened,
     ):
@@ -93,8 +93,6 @@ def serve(
         def open_(row: Version, role: Role) -> Served:
             return open_served(row, settings, open_engine, role)
 
-        with contextlib.suppress(AttributeError):  # pyarrow looks for pandas once
-            pa.array([""])
         slots = _slots_of(wanted, rows, open_)
         opened.callback(_close_all, slots)
         return_memory()  # of imports, and of what the engines were made from
@@ -114,6 +112,15 @@ def serve(
         port = listener.getsockname()[1]
         url = f"{scheme}://{local_host(options.host)}:{port}"
         run(app, listener, tls, lambda: ready(description_of(slots, url, observing)))
+
+
+@contextlib.contextmanager
+def without_pandas() -> Iterator[None]:
+    """Keep pyarrow from importing pandas to make an array, which takes 50 MB."""
+    with hidden(["pandas"]):
+        with contextlib.suppress(AttributeError):  # it looks for it once
+            pa.array([""])
+        yield
 
 
 def make_app(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import fcntl
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -89,3 +91,27 @@ def test_the_canary_and_the_shadow_are_named(
         assert told["shadow"] == {"name": "toy", "version": 3}
         (tmp_path / "canaries" / "toy-2.json").write_text("{}")
         observing.close()
+
+
+FIRST = """
+import sys
+from headrace.use.serving.starting import without_pandas
+from tests.src.use.serving.test_explaining import TEXT, explain, looking
+
+with without_pandas():
+    print(explain(looking(TEXT), b"give milk now", "text/plain").status)
+    assert sys.modules["pandas"] is None
+"""
+
+
+def test_the_first_explanation_of_a_text_is_given_without_pandas() -> None:
+    """pyarrow fails where it looks for pandas for the first time."""
+    root = Path(__file__).parents[4]
+    done = subprocess.run(
+        [sys.executable, "-c", FIRST],
+        capture_output=True,
+        text=True,
+        cwd=root,
+        check=False,
+    )
+    assert done.stdout == "200\n", done.stderr
