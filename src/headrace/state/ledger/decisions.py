@@ -87,7 +87,10 @@ def _contradiction(gate: GateResult, evidence: Evidence) -> str:
 
 def _law_gates(evidence: Evidence) -> list[dict[str, Any]]:
     """The gates of the law that was applied; none where it is not known."""
-    return (evidence.law.get("applied") or {}).get("gates") or []
+    applied = evidence.law.get("applied")
+    rows = applied.get("gates") if isinstance(applied, dict) else None
+    rows = rows if isinstance(rows, list) else []
+    return [row for row in rows if isinstance(row, dict)]
 
 
 def earlier_dates(model: str, ledger: Ledger) -> Iterator[str]:

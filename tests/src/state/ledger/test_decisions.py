@@ -76,6 +76,15 @@ def test_evidence_without_a_gate_of_its_law_is_named(ledger: Ledger) -> None:
     assert found.endswith("as passed, and has no verdict of the gate latency")
 
 
+@pytest.mark.parametrize("gates", [None, 7, ["accuracy"], [{"threshold": 0.9}]])
+def test_a_law_whose_gates_are_no_tables_ends_no_look(
+    ledger: Ledger, gates: Any
+) -> None:
+    judged(ledger, a_gate(0.95, 0.9), law={"applied": {"gates": gates}})
+    ledger.add_evidence(some_evidence(1, law={"applied": gates}, run_id="run2"))
+    assert all(" gate None" in doubt for doubt in doubts(ledger, "digits"))
+
+
 @pytest.mark.parametrize("when", ["yesterday", "2026-11-30T16:44:00", ""])
 def test_an_entry_whose_date_is_none_is_named(
     ledger: Ledger, url: str, when: str
