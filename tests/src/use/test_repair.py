@@ -12,6 +12,8 @@ from headrace.errors import NotFoundError
 from headrace.state.ledger import Ledger
 from headrace.state.tracking import MODEL_FILE
 from headrace.use.repair import mend, repair, restore_lost
+from headrace.use.restoring import restore_data
+from headrace.use.watching import find_data_problem
 
 Trained = Any
 
@@ -96,3 +98,14 @@ def test_who_watches_trains_nothing(trained: Trained) -> None:
     assert done.status == "failed"
     assert "The store has no copy of it." in done.reason
     assert Ledger(trained.settings.database_url).bindings("blobs") == []
+
+
+def test_data_is_read_again_under_the_limit_that_its_run_had(trained: Trained) -> None:
+    """And not under this machine's, which would set every item aside."""
+    ledger = Ledger(trained.settings.database_url)
+    version = ledger.version("blobs", 1)
+    settings = trained.settings.model_copy(update={"max_item_bytes": 10})
+    shutil.rmtree(Path(trained.snapshot.uri))
+    (step,) = restore_data(version, settings, ledger)
+    assert step.endswith("it is the same")
+    assert find_data_problem(version, settings, ledger) == ""
