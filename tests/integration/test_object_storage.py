@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import shutil
@@ -15,8 +16,10 @@ from tests.faults.storage import BUCKET, Place, Storage
 from headrace.errors import DependencyError, UsageError
 from headrace.settings import Settings
 from headrace.state import remote
+from headrace.state.disk import UnusableFileError
 from headrace.state.store import Store
 from headrace.state.tracking import Tracking
+from headrace.state.tracking.artifacts import UNUSABLE, digest_at
 from headrace.use.migration import Destination, migrate
 from headrace.use.verification import verify
 
@@ -214,6 +217,28 @@ def test_large_objects_pass_whole(storage: Storage, store: Store) -> None:
     data = os.urandom(8 * 2**20)
     store.write("large", data)
     assert io.BytesIO(store.read("large")).getvalue() == data
+
+
+def test_objects_beyond_their_limit_are_not_read(
+    storage: Storage, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote, "READ_AT_MOST", 2**20)
+    data = os.urandom(2**20 + 1)
+    store.write("empty", b"")
+    store.write("large", data)
+    assert store.read("empty") == b""
+    before = len(storage.proxy.requests)
+    with pytest.raises(UnusableFileError, match=r"large has more than 1,048,576 b"):
+        store.read("large")
+    assert requests_of(storage, before) == ["GET"]
+    digest = hashlib.sha256(data).hexdigest()
+    assert store.read("large", digest) == data
+    uri = store.uri("large")
+    assert [digest_at(uri, size) for size in (0, 2**20)] == [digest, UNUSABLE]
+    before = len(storage.proxy.requests)
+    with pytest.raises(UnusableFileError, match=r"has 1,048,577 bytes, and may have"):
+        store.digest("large", 2**20)
+    assert requests_of(storage, before) == ["HEAD"]
 
 
 def test_a_request_is_noted(storage: Storage, store: Store) -> None:

@@ -18,6 +18,7 @@ import uuid
 from collections.abc import Iterator
 from io import BufferedReader
 from pathlib import Path
+from typing import IO
 
 from headrace.errors import DependencyError, HeadraceError, UsageError
 from headrace.settings import restore_variables
@@ -67,10 +68,7 @@ def open_regular(path: str | Path, most: int = LARGEST) -> Iterator[BufferedRead
         raise UnusableFileError(f"{path} is not a regular file")
     with open(path, "rb", opener=_open_at_once) as file:
         size = os.fstat(file.fileno()).st_size
-        if size > most:
-            raise UnusableFileError(
-                f"{path} has {size:,} bytes, and may have {most:,} at most"
-            )
+        check_size(str(path), size, most)
         try:
             yield file
             if file.read(1) and file.tell() > os.fstat(file.fileno()).st_size:
@@ -79,6 +77,14 @@ def open_regular(path: str | Path, most: int = LARGEST) -> Iterator[BufferedRead
             if error.errno == errno.EIO:
                 raise UnusableFileError(f"{path} cannot be read: {error}") from error
             raise
+
+
+def check_size(name: str, size: int, most: int) -> None:
+    """Raise UnusableFileError for a file of more than ``most`` bytes."""
+    if size > most:
+        raise UnusableFileError(
+            f"{name} has {size:,} bytes, and may have {most:,} at most"
+        )
 
 
 def _open_at_once(path: str, flags: int) -> int:
@@ -102,27 +108,31 @@ def read_file(path: str | Path, sha256: str = "", size: int = 0) -> bytes:
     with open_regular(path, most) as file:
         length = os.fstat(file.fileno()).st_size
         if length > READ_AT_MOST:
-            if _digest(file, length) != sha256:
+            if digest_of(file, length) != sha256:
                 raise UnusableFileError(f"{path} is not the file that was recorded")
             file.seek(0)
         return file.read(length)
 
 
-def file_digest(path: str | Path) -> str:
+def file_digest(path: str | Path, size: int = 0) -> str:
     """sha256 of a regular file, hex; it is read in parts.
+
+    Args:
+        path: of the file.
+        size: that it should have, in bytes. A larger file is not read.
 
     Raises:
         FileNotFoundError: there is nothing.
         UnusableFileError: it is no regular file, or too large.
     """
-    with open_regular(path) as file:
-        return _digest(file, os.fstat(file.fileno()).st_size)
+    with open_regular(path, size or LARGEST) as file:
+        return digest_of(file, os.fstat(file.fileno()).st_size)
 
 
-def _digest(file: BufferedReader, length: int) -> str:
+def digest_of(file: IO[bytes], length: int, part_bytes: int = _PART) -> str:
     """sha256 of the first bytes of a file, in parts: of some files none is the last."""
     digest = hashlib.sha256()
-    while length > 0 and (part := file.read(min(length, _PART))):
+    while length > 0 and (part := file.read(min(length, part_bytes))):
         digest.update(part)
         length -= len(part)
     return digest.hexdigest()

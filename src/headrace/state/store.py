@@ -29,7 +29,14 @@ from headrace.errors import IntegrityError, NotFoundError, UsageError
 from headrace.home import make_private
 from headrace.spec.project import project_file
 from headrace.state import disk
-from headrace.state.remote import ask, file_system, is_local, local_path
+from headrace.state.remote import (
+    ask,
+    file_system,
+    is_local,
+    local_path,
+    object_digest,
+    read_object,
+)
 
 UPLOADS_AT_ONCE = 8
 _SUFFIXES = {".toml", ".py", ".md"}  # of the files of a pipeline
@@ -94,7 +101,7 @@ class Store:
 
         Args:
             key: of a file.
-            sha256: that it should have. Without it, a local file of more than
+            sha256: that it should have. Without it, a file of more than
                 `disk.READ_AT_MOST` bytes is not read. The caller compares.
 
         Raises:
@@ -103,14 +110,20 @@ class Store:
         """
         path = self.path(key)
         if not self.is_local:
-            return ask(self.uri(key), lambda: bytes(self.fs.cat_file(path)))
+            return read_object(self.fs, path, self.uri(key), sha256)
         return disk.read_file(path, sha256)
 
-    def digest(self, key: str) -> str:
-        """sha256 of a key, hex; a local file is read in parts. Raises as `read`."""
+    def digest(self, key: str, size: int = 0) -> str:
+        """sha256 of a key, hex; the file is read in parts. Raises as `read`.
+
+        Args:
+            key: of a file.
+            size: that it should have, in bytes. A larger file is not read.
+        """
+        path = self.path(key)
         if not self.is_local:
-            return hashlib.sha256(self.read(key)).hexdigest()
-        return disk.file_digest(self.path(key))
+            return object_digest(self.fs, path, self.uri(key), size)[0]
+        return disk.file_digest(path, size)
 
     def read_json(self, key: str) -> Any:
         """The JSON value of a key; None if it is absent or damaged."""

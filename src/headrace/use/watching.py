@@ -300,7 +300,7 @@ def find_data_problem(version: Version, settings: Settings, ledger: Ledger) -> s
         return f"The data of {version}: {store.uri(key)} cannot be read."
     try:
         for shard in shards_of(snapshot):
-            actual = digest_at(f"{snapshot.uri}/{shard.name}")
+            actual = digest_at(f"{snapshot.uri}/{shard.name}", shard.size)
             if actual != shard.sha256:
                 how = "was changed" if actual else "is gone"
                 return f"The data of {version}: {snapshot.uri}/{shard.name} {how}."

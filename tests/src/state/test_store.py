@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from headrace.errors import DependencyError, UsageError
+from headrace.state import remote
 from headrace.state.disk import UnusableFileError, disk_errors, work_prefix
 from headrace.state.processes import this_process
 from headrace.state.remote import ask
@@ -295,3 +297,37 @@ def test_a_file_that_has_no_end_is_not_read(tmp_path: Path) -> None:
         for read in (store.read, store.digest):
             with pytest.raises(UnusableFileError, match=reason):
                 read(key)
+
+
+def test_a_remote_file_beyond_its_limit_is_not_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(remote, "READ_AT_MOST", 8)
+    monkeypatch.setattr(remote, "LARGEST", 64)
+    store, taken = Store("memory://bounded/store"), list[int]()
+    cat = store.fs.cat_file
+
+    def cat_file(path: str, **limits: int) -> bytes:
+        taken.append(len(found := cat(path, **limits)))
+        return bytes(found)
+
+    monkeypatch.setattr(type(store.fs), "cat_file", staticmethod(cat_file))
+    small, large, huge = b"", bytes(40), bytes(1000)
+    for key, data in (("small", small), ("large", large), ("huge", huge)):
+        store.write(key, data)
+    digest = hashlib.sha256(large).hexdigest()
+    assert store.read("small") == small
+    assert store.read("large", digest) == large
+    assert remote.read(store.uri("large"), size=40) == large
+    assert store.digest("large") == digest
+    for refused in (
+        lambda: store.read("large"),
+        lambda: store.read("large", "0" * 64),
+        lambda: store.read("huge", hashlib.sha256(huge).hexdigest()),
+        lambda: remote.read(store.uri("large"), digest, size=39),
+        lambda: store.digest("huge"),
+        lambda: store.digest("large", size=39),
+    ):
+        with pytest.raises(UnusableFileError, match=r"store/(large|huge) (has|is not)"):
+            refused()
+    assert max(taken) <= 40

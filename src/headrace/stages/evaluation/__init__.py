@@ -228,5 +228,6 @@ def is_logged(training: TrainingRecord, settings: Settings) -> bool:
 def _logged(tracking: Tracking, record: TrainingRecord) -> Iterator[tuple[Path, bytes]]:
     """The model's file and the golden file."""
     golden = tracking.run_file(record.run_id, GOLDEN_FILE, record.golden_digest)
-    with tracking.model_file(record.model_uri, record.model_digest) as file:
+    facts = record.model_uri, record.model_digest, record.model_bytes
+    with tracking.model_file(*facts) as file:
         yield file, golden

@@ -52,6 +52,13 @@ class Version(Record):
         return str(digest or "")
 
     @property
+    def model_bytes(self) -> int:
+        """The size of its model's file; 0 where it is not known, as of a later file."""
+        training = self.details.get("training", {})
+        is_its = training.get("model_digest") == self.model_digest
+        return int(training.get("model_bytes") or 0) if is_its else 0
+
+    @property
     def is_bound_anew(self) -> bool:
         """Whether a binding has replaced the files that it was registered with."""
         return "binding" in self.details

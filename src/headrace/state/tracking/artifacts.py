@@ -22,15 +22,17 @@ from urllib.parse import unquote, urlsplit
 
 from headrace.errors import DependencyError, NotFoundError
 from headrace.state.disk import (
+    LARGEST,
     UnusableFileError,
     atomic_file,
+    digest_of,
     disk_errors,
     file_digest,
     open_regular,
     read_file,
 )
 from headrace.state.ledger.rows import Version
-from headrace.state.remote import ask, file_system
+from headrace.state.remote import PART_BYTES, ask, file_system, open_object
 from headrace.state.tracking.connection import import_mlflow, tracking_errors
 
 HOME = "{artifacts}"
@@ -42,7 +44,7 @@ _SHARED = re.compile(rb'"shared_object_id": \d+')
 _digests: dict[tuple[Any, ...], str] = {}  # by URI, size, times and the like
 
 
-def fetch(uri: str, folder: str, path: str, target: str) -> Path:
+def fetch(uri: str, folder: str, path: str, target: str, size: int = 0) -> Path:
     """A local copy of an artifact.
 
     Args:
@@ -50,6 +52,7 @@ def fetch(uri: str, folder: str, path: str, target: str) -> Path:
         folder: the URI of a folder of artifacts.
         path: below it.
         target: a local folder to copy to.
+        size: that it should have, in bytes. A larger file of this machine is not read.
 
     Raises:
         FileNotFoundError: it is gone.
@@ -57,7 +60,7 @@ def fetch(uri: str, folder: str, path: str, target: str) -> Path:
     """
     mlflow = import_mlflow()
     source = f"{folder.rstrip('/')}/{path}"
-    require_regular(source)
+    require_regular(source, size)
     try:
         with tracking_errors(uri):
             return Path(mlflow.artifacts.download_artifacts(source, dst_path=target))
@@ -71,13 +74,14 @@ def fetch(uri: str, folder: str, path: str, target: str) -> Path:
         raise
 
 
-def require_regular(uri: str) -> None:
+def require_regular(uri: str, size: int = 0) -> None:
     """Check that what MLflow would copy from this machine are regular files.
 
     It would copy a pipe or a device without end.
 
     Args:
         uri: of a file or a folder of artifacts; a remote one is not looked at.
+        size: that the file should have, in bytes; a larger one is unusable.
 
     Raises:
         UnusableFileError: there is something else, or nothing.
@@ -86,7 +90,7 @@ def require_regular(uri: str) -> None:
     if path is None:
         return
     if not path.is_dir():
-        with open_regular(path):
+        with open_regular(path, size or LARGEST):
             return
     for folder, _, names in os.walk(path):
         for name in names:
@@ -190,23 +194,27 @@ def local_bytes(places: Iterable[str], path: str, digest: str) -> bytes | None:
     return None
 
 
-def digest_at(uri: str) -> str:
+def digest_at(uri: str, size: int = 0) -> str:
     """sha256 of the file at a path or URI; empty if there is none.
 
-    It is `UNUSABLE`, which is no file's, if there is something else than a file. The
-    digest is cached until the file's size or times change.
+    It is `UNUSABLE`, which is no file's, if there is something else than a file, or a
+    larger one. The digest is cached until the file's size or times change.
+
+    Args:
+        uri: of the file.
+        size: that it should have, in bytes. A larger file is not read.
 
     Raises:
         DependencyError: a remote location does not answer.
     """
     path = local_path(uri)
     if path is None:
-        return "" if uri.startswith("mlflow-artifacts:") else _remote_digest(uri)
+        return "" if uri.startswith("mlflow-artifacts:") else _remote_digest(uri, size)
     try:
         stat = path.stat()
         key = (uri, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
         if key not in _digests:
-            _digests[key] = file_digest(path)
+            _digests[key] = file_digest(path, size)
     except UnusableFileError:
         return UNUSABLE
     except OSError:
@@ -234,21 +242,20 @@ def network_digest(file: Path | io.BytesIO) -> str:
     return hashlib.sha256(_SHARED.sub(number, layers)).hexdigest()
 
 
-def _remote_digest(uri: str) -> str:
+def _remote_digest(uri: str, size: int) -> str:
     files, path = file_system(uri)
     try:
-        return ask(uri, lambda: _hash(files, path, uri))
+        return ask(uri, lambda: _hash(files, path, uri, size))
+    except UnusableFileError:
+        return UNUSABLE
     except FileNotFoundError:
         return ""
 
 
-def _hash(files: Any, path: str, uri: str) -> str:
-    with files.open(path, "rb", cache_type="none") as file:
+def _hash(files: Any, path: str, uri: str, size: int) -> str:
+    with open_object(files, path, uri, size) as file:
         details = file.details  # known since it was opened, without another request
         key = (uri, *(str(details.get(k)) for k in ("size", "ETag", "LastModified")))
         if key not in _digests:
-            digest = hashlib.sha256()
-            while part := file.read(2**23):
-                digest.update(part)
-            _digests[key] = digest.hexdigest()
+            _digests[key] = digest_of(file, file.size, PART_BYTES)
         return _digests[key]

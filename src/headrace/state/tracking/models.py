@@ -116,8 +116,13 @@ class Tracking(Runs):
             return Path(download(place, dst_path=str(folder)))
 
     @contextlib.contextmanager
-    def model_file(self, model_uri: str, digest: str) -> Iterator[Path]:
+    def model_file(self, model_uri: str, digest: str, size: int = 0) -> Iterator[Path]:
         """The Keras file of a logged model, downloaded and checked.
+
+        Args:
+            model_uri: of the logged model.
+            digest: sha256 that the file should have.
+            size: that it should have, in bytes; 0 if that is not known.
 
         Raises:
             IntegrityError: it is gone, or not the file that was logged.
@@ -125,7 +130,7 @@ class Tracking(Runs):
         with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
             with _must_exist(model_uri):
                 place = self.model_place(model_uri)
-                path = artifacts.fetch(self.uri, place, MODEL_FILE, folder)
+                path = artifacts.fetch(self.uri, place, MODEL_FILE, folder, size)
             actual = file_digest(path)
             if actual != digest:
                 raise IntegrityError(
@@ -143,10 +148,10 @@ class Tracking(Runs):
         Raises:
             IntegrityError: it is gone, or not the file that was registered.
         """
-        digest = version.model_digest
+        digest, size = version.model_digest, version.model_bytes
         for place in artifacts.model_places(version, self.artifacts):
-            path = artifacts.local_path(place)
-            if path is None or artifacts.digest_at(f"{place}/{MODEL_FILE}") != digest:
+            path, file = artifacts.local_path(place), f"{place}/{MODEL_FILE}"
+            if path is None or artifacts.digest_at(file, size) != digest:
                 continue
             with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
                 copy = Path(folder) / "model.keras"
@@ -154,8 +159,8 @@ class Tracking(Runs):
                 if file_digest(copy) == digest:
                     yield copy
                     return
-        with self.model_file(version.model_uri, digest) as file:
-            yield file
+        with self.model_file(version.model_uri, digest, size) as downloaded:
+            yield downloaded
 
     def version_golden(self, version: Version, path: str) -> bytes:
         """The golden file of a registered version, checked if its digest is known.

@@ -15,7 +15,7 @@ from headrace.settings import Settings
 from headrace.state.disk import UnusableFileError
 from headrace.state.ledger import Ledger, Version
 from headrace.state.store import Store
-from headrace.state.tracking import Tracking
+from headrace.state.tracking import MODEL_FILE, Tracking
 from headrace.state.tracking.artifacts import digest_at, model_places
 from headrace.use.reporting import REPORT, card_key
 
@@ -39,7 +39,7 @@ def find_changed(
     """
     name = f"{version.model}/{version.version}"
     for place, digest in _files(version, settings):
-        actual = digest_at(place)
+        actual = digest_at(place, _size_of(place, version))
         if actual and actual != digest:
             what = f"{place} was changed: it is not the file that was registered."
             yield "model", what, _MEND.format(name)
@@ -47,7 +47,7 @@ def find_changed(
     for path, digest in copied_files(version).items():
         key = copy_key(version, path)
         try:
-            actual = store.digest(key)
+            actual = store.digest(key, _size_of(path, version))
         except UnusableFileError as error:
             yield "store", f"{error}.", mend_copy(version)
             continue
@@ -65,6 +65,11 @@ def find_changed(
         if not isinstance(error.__cause__, NotFoundError | OSError):
             action = f"The store has it as it was: {store.uri(key)}."
             yield "mlflow", f"{name}: {error.message}", action
+
+
+def _size_of(path: str, version: Version) -> int:
+    """The bytes of a file of a logged model; 0 where they are not known."""
+    return version.model_bytes if path.endswith(f"/{MODEL_FILE}") else 0
 
 
 def _files(version: Version, settings: Settings) -> Iterator[tuple[str, str]]:

@@ -46,14 +46,16 @@ def find_flaws(version: Version, settings: Settings) -> list[Flaw]:
         DependencyError: MLflow, a disk or a remote place does not answer.
     """
     artifacts, flaws = settings.artifacts, []
-    files: list[tuple[Part, list[str], str, str]] = [
-        ("model", model_places(version, artifacts), MODEL_FILE, version.model_digest),
-        ("golden", run_places(version, artifacts), GOLDEN_FILE, version.golden_digest),
+    model, golden = version.model_digest, version.golden_digest
+    files: list[tuple[Part, list[str], str, int]] = [
+        ("model", model_places(version, artifacts), model, version.model_bytes),
+        ("golden", run_places(version, artifacts), golden, 0),
     ]
-    for part, places, path, digest in files:
+    for part, places, digest, size in files:
+        path = MODEL_FILE if part == "model" else GOLDEN_FILE
         if part == "golden" and not digest:  # of an older release
             continue
-        if digest in (digest_at(f"{place}/{path}") for place in places):
+        if digest in (digest_at(f"{place}/{path}", size) for place in places):
             continue
         tracking = Tracking(settings)
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +20,10 @@ from headrace.models.logged.soundness.checks import (
 )
 from headrace.settings import Settings
 from headrace.stages.registration import register
+from headrace.state import disk
 from headrace.state.ledger import Ledger, Version
+from headrace.state.tracking import Tracking
+from headrace.use.verification.versions import find_changed
 
 Trained = Any
 
@@ -95,6 +99,30 @@ def test_a_file_that_changes_is_read_again(trained: Trained, champion: Version) 
     content = file.read_bytes()
     file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     assert [flaw.part for flaw in find_flaws(champion, settings)] == ["model"]
+
+
+def test_a_larger_file_in_the_place_of_a_model_is_refused_unread(
+    trained: Trained, champion: Version, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings: Settings = trained.settings
+    assert champion.model_bytes == trained.weak.model_bytes > 0
+    for file in settings.home.glob("**/model.keras"):
+        os.truncate(file, 2**28)  # it takes no room
+    read, digest_of = list[int](), disk.digest_of
+
+    def count(file: Any, length: int, *part: int) -> str:
+        read.append(length)
+        return digest_of(file, length, *part)
+
+    monkeypatch.setattr(disk, "digest_of", count)
+    [flaw] = find_flaws(champion, settings)
+    assert "has 268,435,456 bytes, and may have" in flaw.message
+    ledger, tracking = Ledger(settings.database_url), Tracking(settings)
+    changed = [*find_changed(champion, settings, ledger, tracking)]
+    assert [where for where, *_ in changed] == ["model", "store"]
+    assert 2**28 not in read
+    later = champion.model_copy(update={"model_digest": "0" * 64})
+    assert later.model_bytes == 0, "the file of a repair has a size of its own"
 
 
 def test_several_versions_are_asked_in_one_process(
