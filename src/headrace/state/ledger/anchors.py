@@ -164,9 +164,9 @@ class Recorded:
 
     def recorded(self, name: str) -> str | None:
         """What is recorded under a name; None if nothing ever was."""
-        return self._last(DEPLOYMENTS.c.name == name).get(name)
+        return self._last_facts(DEPLOYMENTS.c.name == name).get(name)
 
-    def _last(self, *where: Condition) -> dict[str, str]:
+    def _last_facts(self, *where: Condition) -> dict[str, str]:
         """The last fact of each name, by one query."""
         table = DEPLOYMENTS.c
         newest = sa.select(sa.func.max(table.id)).where(*where).group_by(table.name)
@@ -181,7 +181,7 @@ class Recorded:
             facts: by name; an empty one withdraws what was recorded.
             who: the user who records them.
         """
-        known = self._last(DEPLOYMENTS.c.name.in_(facts))
+        known = self._last_facts(DEPLOYMENTS.c.name.in_(facts))
         changed = {n: fact for n, fact in facts.items() if known.get(n, "") != fact}
         if not changed:
             return
@@ -214,7 +214,9 @@ class Deployments(Recorded):
         A name is as Prefect writes it, ``<flow>/<deployment>``.
         """
         return {
-            name: entrypoint for name, entrypoint in self._last().items() if entrypoint
+            name: entrypoint
+            for name, entrypoint in self._last_facts().items()
+            if entrypoint
         }
 
 

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from headrace.state.ledger import Ledger
-from headrace.state.ledger.anchors import Deployments
+from headrace.state.ledger.anchors import Deployments, Recorded
 from headrace.state.ledger.database import Database
 from headrace.state.ledger.tables import DEPLOYMENTS
 
@@ -46,13 +46,17 @@ def test_a_deployment_is_recorded_once_changed_and_withdrawn(tmp_path: Path) -> 
     ]
 
 
+@pytest.mark.parametrize("kind", [Deployments, Ledger])
 def test_many_facts_are_recorded_over_two_connections(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: type[Recorded], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = f"sqlite:///{tmp_path}/headrace.db"
-    ledger, opened, connect = Deployments(url), [], Database._connect
+    opened, connect = list[int](), Database._connect
+    ledger = kind(url)  # type: ignore[call-arg]
     monkeypatch.setattr(
         Database, "_connect", lambda self: (opened.append(1), connect(self))[1]
     )
     ledger.record({f"train/digits{i}": "a.b" for i in range(9)}, "ada@lab")
     assert len(opened) == 2, "one reads what is known, one adds"
+    assert ledger.recorded("train/digits8") == "a.b"
+    assert ledger.recorded("train/digits") is None
