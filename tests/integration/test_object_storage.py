@@ -15,7 +15,7 @@ from tests.faults.storage import BUCKET, Place, Storage
 
 from headrace.errors import DependencyError, UsageError
 from headrace.settings import Settings
-from headrace.state import remote
+from headrace.state import objects, remote
 from headrace.state.disk import UnusableFileError
 from headrace.state.store import Store
 from headrace.state.tracking import Tracking
@@ -222,7 +222,7 @@ def test_large_objects_pass_whole(storage: Storage, store: Store) -> None:
 def test_objects_beyond_their_limit_are_not_read(
     storage: Storage, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(remote, "READ_AT_MOST", 2**20)
+    monkeypatch.setattr(objects, "READ_AT_MOST", 2**20)
     data = os.urandom(2**20 + 1)
     store.write("empty", b"")
     store.write("large", data)

@@ -12,36 +12,25 @@ systems. They are never written to disk.
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import json
 import logging
 import os
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from headrace.credentials import OPTIONS
 from headrace.errors import DependencyError, HeadraceError, UsageError
 from headrace.settings import Settings
 from headrace.spec.checks import refuse_credential
-from headrace.state.disk import (
-    LARGEST,
-    READ_AT_MOST,
-    UnusableFileError,
-    check_size,
-    digest_of,
-    read_file,
-)
 
 LIMIT_SECONDS = 60.0
 CONNECT_SECONDS = 5
 READ_SECONDS = 15
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 8.0
 
-PART_BYTES = 2**23  # of a remote file, in one request
-_NO_RANGE = 416
 _TRANSIENT_STATUS = {408, 425, 429, 500, 502, 503, 504}
 _TRANSIENT_CODES = {
     "BadDigest",
@@ -139,81 +128,6 @@ def is_local(fs: Any) -> bool:
     return isinstance(fs, LocalFileSystem)
 
 
-def read(uri: str, sha256: str = "", size: int = 0) -> bytes:
-    """The bytes at a path or URI.
-
-    Args:
-        uri: of a file.
-        sha256, size: that it should have; see `disk.read_file`.
-
-    Raises:
-        FileNotFoundError: there is nothing; it is an `UnusableFileError` if the file is
-            too large, or there is something else in its place.
-        UsageError, DependencyError: as `ask`.
-    """
-    if local := local_path(uri):
-        return read_file(local, sha256, size)
-    fs, path = file_system(uri)
-    if is_local(fs):
-        return read_file(path, sha256, size)
-    return read_object(fs, path, uri, sha256, size)
-
-
-def read_object(fs: Any, path: str, uri: str, sha256: str = "", size: int = 0) -> bytes:
-    """The bytes of a remote file, within the limits of `disk.read_file`; raises alike.
-
-    Args:
-        fs: the fsspec file system.
-        path: of the file in it.
-        uri: of the file.
-        sha256, size: that it should have.
-    """
-    most = size or READ_AT_MOST
-    data = _first_bytes(fs, path, uri, most + 1)
-    if len(data) <= most:
-        return data
-    if size or not sha256:
-        raise UnusableFileError(f"{uri} has more than {most:,} bytes")
-    actual, length = object_digest(fs, path, uri)
-    if actual != sha256:
-        raise UnusableFileError(f"{uri} is not the file that was recorded")
-    return _first_bytes(fs, path, uri, length)
-
-
-def object_digest(fs: Any, path: str, uri: str, size: int = 0) -> tuple[str, int]:
-    """sha256 of a remote file, hex, and its bytes; raises as `disk.file_digest`."""
-
-    def call() -> tuple[str, int]:
-        with open_object(fs, path, uri, size) as file:
-            return digest_of(file, file.size, PART_BYTES), int(file.size)
-
-    return ask(uri, call)
-
-
-@contextlib.contextmanager
-def open_object(fs: Any, path: str, uri: str, size: int = 0) -> Iterator[Any]:
-    """A remote file, opened for reading without a cache.
-
-    Raises:
-        UnusableFileError: it is larger than it should be, or than any of Headrace's.
-    """
-    with fs.open(path, "rb", cache_type="none") as file:
-        check_size(uri, file.size, size or LARGEST)
-        yield file
-
-
-def _first_bytes(fs: Any, path: str, uri: str, count: int) -> bytes:
-    def call() -> bytes:
-        try:
-            return bytes(fs.cat_file(path, end=count))
-        except OSError as error:
-            if _response(error)[1] != _NO_RANGE:
-                raise
-        return b""  # an empty object has no first bytes
-
-    return ask(uri, call)
-
-
 def ask(uri: str, call: Callable[[], T]) -> T:
     """Make a call, and retry it after transient errors, with exponential backoff.
 
@@ -251,7 +165,7 @@ def ask(uri: str, call: Callable[[], T]) -> T:
     raise AssertionError
 
 
-def _response(error: BaseException) -> tuple[str, int]:
+def response_of(error: BaseException) -> tuple[str, int]:
     """The error code and HTTP status of a server's response; empty if there is none."""
     cause: BaseException | None = error
     while cause is not None:
@@ -265,7 +179,7 @@ def _response(error: BaseException) -> tuple[str, int]:
 
 def _transient_reason(error: Exception) -> str:
     """The reason of a transient error; empty if a retry cannot help."""
-    code, status = _response(error)
+    code, status = response_of(error)
     if code or status:
         if code in _TRANSIENT_CODES or status in _TRANSIENT_STATUS:
             return f"it answered {status or ''} {code}".rstrip()
@@ -281,7 +195,7 @@ def _transient_reason(error: Exception) -> str:
 
 def _permanent_error(uri: str, error: Exception) -> Exception:
     """The error to raise where a retry cannot help."""
-    code, status = _response(error)
+    code, status = response_of(error)
     name = type(error).__name__
     if code == "PreconditionFailed" or isinstance(error, FileExistsError):
         return FileExistsError(uri)

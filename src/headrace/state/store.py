@@ -29,14 +29,8 @@ from headrace.errors import IntegrityError, NotFoundError, UsageError
 from headrace.home import make_private
 from headrace.spec.project import project_file
 from headrace.state import disk
-from headrace.state.remote import (
-    ask,
-    file_system,
-    is_local,
-    local_path,
-    object_digest,
-    read_object,
-)
+from headrace.state.objects import object_digest, read_object
+from headrace.state.remote import ask, file_system, is_local, local_path
 
 UPLOADS_AT_ONCE = 8
 _SUFFIXES = {".toml", ".py", ".md"}  # of the files of a pipeline

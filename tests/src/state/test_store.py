@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from headrace.errors import DependencyError, UsageError
-from headrace.state import remote
+from headrace.state import objects
 from headrace.state.disk import UnusableFileError, disk_errors, work_prefix
 from headrace.state.processes import this_process
 from headrace.state.remote import ask
@@ -302,8 +302,8 @@ def test_a_file_that_has_no_end_is_not_read(tmp_path: Path) -> None:
 def test_a_remote_file_beyond_its_limit_is_not_read(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(remote, "READ_AT_MOST", 8)
-    monkeypatch.setattr(remote, "LARGEST", 64)
+    monkeypatch.setattr(objects, "READ_AT_MOST", 8)
+    monkeypatch.setattr(objects, "LARGEST", 64)
     store, taken = Store("memory://bounded/store"), list[int]()
     cat = store.fs.cat_file
 
@@ -318,13 +318,13 @@ def test_a_remote_file_beyond_its_limit_is_not_read(
     digest = hashlib.sha256(large).hexdigest()
     assert store.read("small") == small
     assert store.read("large", digest) == large
-    assert remote.read(store.uri("large"), size=40) == large
+    assert objects.read(store.uri("large"), size=40) == large
     assert store.digest("large") == digest
     for refused in (
         lambda: store.read("large"),
         lambda: store.read("large", "0" * 64),
         lambda: store.read("huge", hashlib.sha256(huge).hexdigest()),
-        lambda: remote.read(store.uri("large"), digest, size=39),
+        lambda: objects.read(store.uri("large"), digest, size=39),
         lambda: store.digest("huge"),
         lambda: store.digest("large", size=39),
     ):

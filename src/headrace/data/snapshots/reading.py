@@ -24,7 +24,7 @@ from headrace.media.arrow import digests, read_parquet
 from headrace.media.forms import Payload
 from headrace.progress import counted
 from headrace.records import DEFAULT_TASK, MANIFEST, DataDescription, SnapshotRecord
-from headrace.state.remote import read
+from headrace.state.objects import read
 from headrace.state.store import Store
 
 FORMAT = 4

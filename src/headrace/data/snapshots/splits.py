@@ -28,7 +28,7 @@ from headrace.media import medium
 from headrace.media.arrow import read_parquet
 from headrace.media.forms import Payload
 from headrace.records import SnapshotRecord
-from headrace.state.remote import read
+from headrace.state.objects import read
 from headrace.tasks import questions_of, task
 from headrace.tasks.forms import Targets
 

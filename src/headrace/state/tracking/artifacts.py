@@ -32,7 +32,8 @@ from headrace.state.disk import (
     read_file,
 )
 from headrace.state.ledger.rows import Version
-from headrace.state.remote import PART_BYTES, ask, file_system, open_object
+from headrace.state.objects import PART_BYTES, open_object
+from headrace.state.remote import ask, file_system
 from headrace.state.tracking.connection import import_mlflow, tracking_errors
 
 HOME = "{artifacts}"
