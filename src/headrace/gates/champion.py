@@ -13,8 +13,8 @@ A challenger is promoted if it is
   in the data,
 
 and if it is not significantly worse than either of them, neither on the new items nor
-on all present ones. An answer whose score is not finite is lost, and a challenger with
-one where an opponent has none is not promoted. Items that one of the two models was
+on all present ones. An answer whose score is not finite, or is 2^24 times as large as all
+others, is lost, and a challenger with one where an opponent has none is not promoted. Items that one of the two models was
 trained on are left out of their comparison.
 
 The significance level is shared among attempts, which keeps the family-wise error at
@@ -220,7 +220,7 @@ class _Judgement:
             text = (
                 f"no finite score for its answers to {counts.lost:,} test items"
                 f"{f' ({gone:,} of them no longer in the data)' * bool(gone)}, "
-                f"where {self._name(opponent)} has one"
+                f"or one beyond all others, where {self._name(opponent)} has one"
             )
             yield text, ("answers without a finite score", counts.lost, "<=", 0)
         for place, opponent in enumerate(self.opponents):

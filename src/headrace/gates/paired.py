@@ -22,6 +22,8 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
+from headrace.gates.far import LOST, largest_near
+
 Right = npt.NDArray[np.bool_]
 _STEPS = 60  # of a bisection between -1 and 1: more than a float can tell apart
 Numbers = npt.NDArray[np.float64]
@@ -200,7 +202,8 @@ class PairedNumbers:
             mean score, finite, ``(n,)``.
         own, other: mean score of the challenger and of the opponent, on the rows where
             both have a finite one.
-        lost: rows where only the opponent's score is finite.
+        lost: rows where the opponent's score is finite, and the challenger's is not or
+            is beyond all others; see `of`.
     """
 
     gains: Numbers = field(repr=False)
@@ -221,6 +224,8 @@ class PairedNumbers:
 
         A score that is not finite, or that a float32 cannot hold, loses its row by the
         largest difference of any row. If neither model has another, nobody wins it.
+        So does one beside which a sum in float32 does not hold the others, except that
+        the challenger loses its row by as much as it says.
 
         Args:
             challenger, opponent: the score of each row, ``(n,)``.
@@ -231,16 +236,21 @@ class PairedNumbers:
         other = opponent[compared].astype(np.float64)
         has_own, has_other = are_finite(own), are_finite(other)
         both = has_own & has_other
-        scale = float(np.abs(other[both]).mean()) if both.any() else 1.0
-        ahead = (own[both] - other[both]) * (1 if higher_is_better else -1)
+        finite = np.concatenate([own[has_own], other[has_other]])
+        near = largest_near(finite, LOST, 0.5)
+        fit_own = has_own & (np.abs(own) <= near)
+        fit_other = has_other & (np.abs(other) <= near)
+        usual = both & fit_other
+        scale = float(np.abs(other[usual]).mean()) if usual.any() else 1.0
+        ahead = (own[usual] - other[usual]) * (1 if higher_is_better else -1)
         gains = np.zeros(len(own))
-        gains[both] = ahead / (scale if scale >= _SMALLEST else 1.0)
-        most = _largest(gains)
-        gains[has_own & ~has_other], gains[~has_own & has_other] = most, -most
+        gains[usual] = ahead / (scale if scale >= _SMALLEST else 1.0)
+        gains[fit_own & ~fit_other] = _largest(gains[fit_own])
+        gains[~has_own & fit_other] = -_largest(gains)
         means = [
             float(s[both].mean()) if both.any() else math.nan for s in (own, other)
         ]
-        return cls(gains, means[0], means[1], int((~has_own & has_other).sum()))
+        return cls(gains, means[0], means[1], int((~fit_own & fit_other).sum()))
 
     @property
     def rows(self) -> int:

@@ -112,6 +112,46 @@ def test_no_challenger_without_a_finite_score_is_promoted(
     assert 0 < metrics["champion_p_value"] <= 1
 
 
+HUGE = [1e37, -1e37, 1e12]
+
+
+@pytest.mark.parametrize("huge", HUGE)
+@pytest.mark.parametrize("gone", [1, 100])
+def test_a_huge_answer_to_a_vanished_row_is_lost_where_new_rows_decide(
+    huge: float, gone: int
+) -> None:
+    other = np.random.default_rng(45).gamma(2, 1, 400)
+    own = other * 0.5
+    own[-gone:] = huge
+    vanished = np.arange(400) >= 400 - gone
+    judged = replace(trial(own, other, new=True), vanished=vanished)
+    result, _ = champion_gate(gate(), judged)
+    assert not result.passed
+    assert result.value == gone
+    assert "or one beyond all others, where version 3 has one" in result.reason
+
+
+@pytest.mark.parametrize("huge", HUGE)
+@pytest.mark.parametrize("new", [False, True])
+def test_a_champion_with_a_huge_error_is_replaced_by_a_better_model_alone(
+    huge: float, new: bool
+) -> None:
+    other = np.random.default_rng(45).gamma(2, 1, 400)
+    better, worse = other * 0.9, other * 1.3
+    other[7] = huge
+    assert champion_gate(gate(), trial(better, other, new=new))[0].passed
+    result, _ = champion_gate(gate(), trial(worse, other, new=new))
+    assert not result.passed
+    assert "significantly worse" in result.reason
+
+
+def test_large_scores_are_compared_as_they_are() -> None:
+    own, other = [1.0] * 99 + [1e6], [2.0] * 99 + [0.0]
+    found = compared(own, other)
+    assert found.lost == 0
+    assert found.gains[-1] == -1e6 / 1.98
+
+
 def test_a_best_former_champion_has_finite_scores_where_a_challenger_has_none() -> None:
     other = np.full(300, 2.0)
     own = np.where(np.arange(300) == 7, math.nan, 1.0)

@@ -18,6 +18,7 @@ from pydantic import Field, ValidationError
 
 from headrace.errors import SpecError
 from headrace.gates.fairness import FEWEST, Fairness, Verdict, compare_groups
+from headrace.gates.far import also_without_far
 from headrace.gates.kinds import RowsKind
 from headrace.gates.paired import are_finite
 from headrace.gates.rows import JudgedRows
@@ -71,14 +72,14 @@ class GroupsAlike:
         if rated is None:
             reason = f"the task has no rate {asked.metric!r} of its rows"
             return judged.model_copy(update={"reason": reason})
-        scores, _, weights = rated
+        scores, groups, weights = rated
         numbers = [
             np.asarray(part, float) for part in (scores, weights) if part is not None
         ]
         if not all(are_finite(part).all() for part in numbers):
             reason = "the scores of some rows are not finite"
             return judged.model_copy(update={"reason": reason})
-        found = compare_groups(*rated, confidence=asked.confidence, fewest=asked.fewest)
+        found = _compared(scores, groups, weights, asked)
         verdict = found.verdict(asked.gap)
         undecided = {"cannot tell": asked.cannot_tell, "not shown": asked.not_shown}
         passed = undecided.get(verdict, "pass") == "pass" and verdict != "unfair"
@@ -97,6 +98,20 @@ class GroupsAlike:
                 "compared": "" if low is None else f"{low:.4g} <= {asked.gap:.4g}",
             }
         )
+
+
+def _compared(
+    scores: Scores, groups: list[str], weights: Scores | None, asked: Arguments
+) -> Fairness:
+    """The groups compared; without far scores where these hide that they differ."""
+    each = also_without_far(scores)
+    confidence = 1 - (1 - asked.confidence) / len(each)
+    found = [
+        compare_groups(one, groups, weights, confidence=confidence, fewest=asked.fewest)
+        for one in each
+    ]
+    unfair = (one for one in found if one.verdict(asked.gap) == "unfair")
+    return next(unfair, found[0])
 
 
 def _arguments(gate: GateSpec) -> Arguments:

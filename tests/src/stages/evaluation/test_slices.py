@@ -36,6 +36,7 @@ from headrace.stages.evaluation.slices.search import (
     holm,
     overlap,
 )
+from headrace.stages.evaluation.weak import confirmed
 
 TWO = {"classes": ["a", "b"]}
 IMAGES = DataDescription(medium="image", shape=(28, 28, 1), target=TWO)
@@ -372,3 +373,18 @@ def test_the_search_takes_less_than_a_second_of_the_processor() -> None:
     columns_of(pixels, [""] * len(pixels), IMAGES)
     confirm(find_slices(val, higher_is_better=True), test, 0.05, higher_is_better=True)
     assert time.process_time() - begun < 1
+
+
+@pytest.mark.parametrize("huge", [None, 1e37, 1e4])
+def test_one_huge_score_hides_no_weak_slice(huge: float | None) -> None:
+    chance = np.random.default_rng(3)
+    halves = []
+    for _ in range(2):
+        dark = chance.random(600) < 0.3
+        scores = chance.gamma(2, 1, 600) * np.where(dark, 2, 1)
+        if huge:
+            scores[3] = huge
+        halves.append(SliceRows({"dark": dark}, scores))
+    found = confirmed(*halves, 0.05, higher_is_better=False)
+    assert [one.name for one in found] == ["dark"]
+    assert 1 < found[0].loss < 4
