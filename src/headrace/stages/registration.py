@@ -160,6 +160,8 @@ class _Registration:
         """Add a version to MLflow and to the ledger."""
         training, name = self.training, self.spec.name
         details = keep_copy(training, self.settings)
+        if limit := self.spec.data.max_item_bytes:
+            details["max_item_bytes"] = limit
         number = tracking.create_version(
             name,
             training.model_uri,

@@ -198,7 +198,7 @@ def _read_item(
     item: str, loaded: LoadedModel, name: str, settings: Settings, *, is_text: bool
 ) -> Payload:
     """The item in stored form, ``(1, *shape)``."""
-    data = loaded.description
+    data, settings = loaded.description, settings.limited(loaded.max_item_bytes)
     module = medium(data.medium)
     if is_text:
         if not module.IS_TEXT:

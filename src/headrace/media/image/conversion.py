@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from headrace.media.forms import Problem
 from headrace.media.image import pixels
-from headrace.media.image.resizing import ORIENTATION, Resizing, Sides
+from headrace.media.image.resizing import (
+    ORIENTATION,
+    Resizing,
+    Sides,
+    reduce_while_decoding,
+)
 from headrace.records import Form
 
 if TYPE_CHECKING:
@@ -18,7 +24,8 @@ if TYPE_CHECKING:
 def decode_object(item: Any, form: Form) -> pixels.Pixels | Problem:
     """Decode an image of Pillow, or an array uint8 ``(h, w)`` or ``(h, w, 1, 3 or 4)``.
 
-    It becomes what a file of it would, by `decode_files`.
+    It becomes what a file of it would, by `decode_files`; but a large JPEG whose pixels
+    are loaded already differs a little, since they are not reduced while decoding.
     """
     from PIL import Image
 
@@ -34,8 +41,25 @@ def decode_object(item: Any, form: Form) -> pixels.Pixels | Problem:
             return Problem("mode", str(error))
     if item.format != "MPO" and getattr(item, "is_animated", False):
         return Problem("animated", f"{item.format} with more than one frame")
-    problem = too_many(Sides(item.height, item.width))
-    return problem or pixels_of(item, Resizing.of(form))
+    if problem := too_many(Sides(item.height, item.width)):
+        return problem
+    how = Resizing.of(form)
+    if how is None or item.format != "JPEG" or not getattr(item, "tile", None):
+        return pixels_of(item, how)
+    with _opened_again(item) as again:  # the caller's keeps its size
+        reduce_while_decoding(again, how)
+        return pixels_of(again, how)
+
+
+def _opened_again(image: Any) -> Image:
+    """An image whose file Pillow has opened, and whose pixels are not loaded."""
+    from PIL import Image as images
+
+    place = image.fp.tell()
+    image.fp.seek(0)
+    data = image.fp.read()
+    image.fp.seek(place)
+    return images.open(io.BytesIO(data), formats=("JPEG",))
 
 
 def pixels_of(image: Image, how: Resizing | None) -> pixels.Pixels | Problem:

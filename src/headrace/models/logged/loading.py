@@ -105,14 +105,23 @@ class LoadedModel:
         model: the Keras model.
         description: of the data that it was trained on.
         version: in the registry, if it has one.
+
+    Attributes:
+        max_item_bytes: that its pipeline's file states; None if it states none.
+        settings: for the other limits; None: those of the environment.
     """
 
     def __init__(
-        self, model: Any, description: DataDescription, version: int | None = None
+        self,
+        model: Any,
+        description: DataDescription,
+        version: int | None = None,
     ) -> None:
         self.model = model
         self.description = description
         self.version = version
+        self.max_item_bytes: int | None = None
+        self.settings: Settings | None = None
 
     def __getattr__(self, name: str) -> Any:
         """A fact about the targets from the description, such as ``classes``."""
@@ -127,7 +136,11 @@ class LoadedModel:
     def prepare(self, item: Any) -> Payload:
         """One item as the model takes it, decoded as its training data was.
 
-        An image of any size is resized where the pipeline's data was.
+        An image of any size is resized where the pipeline's data was. Then a large
+        JPEG is reduced while it is decoded. Of a file, and of an image that Pillow has
+        opened and not yet loaded, this gives the training's item to the bit. The full
+        pixels of a JPEG, loaded or in an array, give one that differs a little: pass
+        the file. All other formats give the same either way.
 
         Args:
             item: the path of a file, or the bytes of one; an image also as Pillow has
@@ -137,10 +150,12 @@ class LoadedModel:
             the item ``shape``; of an image uint8, of a sound float32.
 
         Raises:
-            InputError: it cannot be decoded, or has another form.
+            InputError: it cannot be decoded, has another form, or is larger than the
+                settings or the pipeline's file allow.
             OSError: there is no such file.
         """
-        return prepare(item, self.description)
+        settings = (self.settings or Settings()).limited(self.max_item_bytes)
+        return prepare(item, self.description, settings)
 
     def __call__(self, x: Any) -> Outputs:
         """The network's output: for a classifier, class probabilities.
@@ -215,11 +230,13 @@ def load(name: str, settings: Settings | None = None) -> LoadedModel:
         message = f"{error.message} The home is {settings.home}."
         raise NotFoundError(message, error.action) from None
     try:
-        return load_version(Tracking(settings), version)
+        loaded = load_version(Tracking(settings), version)
     except IntegrityError as error:
         if ledger.is_collected(version):
             raise collected_error(version, IntegrityError) from error
         raise
+    loaded.settings = settings
+    return loaded
 
 
 def load_champion(name: str, settings: Settings | None = None) -> LoadedModel:
@@ -236,11 +253,13 @@ def load_version(tracking: Tracking, version: Any) -> LoadedModel:
     description = DataDescription.model_validate(version.details["description"])
     try:
         with tracking.version_file(version) as path:
-            return open_model(path, version.model_uri, description, version.version)
+            loaded = open_model(path, version.model_uri, description, version.version)
     except IntegrityError as error:
         raise IntegrityError(
             error.message, f"Run `headrace repair {version.model}/{version.version}`."
         ) from error
+    loaded.max_item_bytes = version.max_item_bytes
+    return loaded
 
 
 def golden_bytes(model: Any, items: Payload, description: DataDescription) -> bytes:

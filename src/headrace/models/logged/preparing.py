@@ -6,37 +6,40 @@ import os
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from headrace.data.decoding import Limits, decode_one, fit_one
 from headrace.errors import InputError
 from headrace.media import medium
 from headrace.media.forms import Payload, Problem
 from headrace.media.optional import TakesObjects
 from headrace.records import DataDescription
+from headrace.settings import Settings
 
 
-def prepare(item: Any, data: DataDescription) -> Payload:
+def prepare(item: Any, data: DataDescription, settings: Settings) -> Payload:
     """One item as a model takes it; see `LoadedModel.prepare`.
 
     Raises:
-        InputError: it cannot be decoded, or has another form.
+        InputError: it cannot be decoded, has another form, or is too large.
         OSError: there is no such file.
     """
     module = medium(data.medium)
     decoded: Payload | Problem
     if isinstance(item, str | os.PathLike):
-        item = Path(item).read_bytes()
-    if isinstance(item, bytes) or not isinstance(module, TakesObjects):
-        (decoded,) = module.decode_files([item], data).items
+        with Path(item).open("rb") as file:
+            item = file.read(settings.max_file_bytes + 1)
+    if isinstance(item, bytes) and len(item) > settings.max_file_bytes:
+        reason = f"over {settings.max_file_bytes:,} bytes (HEADRACE_MAX_FILE_BYTES)"
+        decoded = Problem("too_large", reason)
+    elif isinstance(item, bytes) or not isinstance(module, TakesObjects):
+        decoded = decode_one(item, module, data, Limits.of(settings))
     else:
         decoded = module.decode_object(item, data)
     if not isinstance(decoded, Problem):
-        fitted = module.fit(decoded[np.newaxis], data.shape)
-        if fitted.problem is None:
-            raw: Payload = module.raw(fitted.payload)[0]
-            return raw
-        decoded = fitted.problem
-    raise InputError(
-        f"The item cannot be used: {decoded.check}: {decoded.reason}.",
-        "Give one such as those that the model was trained on.",
-    )
+        decoded = fit_one(decoded, module, data.shape)
+    if isinstance(decoded, Problem):
+        raise InputError(
+            f"The item cannot be used: {decoded.check}: {decoded.reason}.",
+            "Give one such as those that the model was trained on.",
+        )
+    raw: Payload = module.raw(decoded)[0]
+    return raw

@@ -59,6 +59,12 @@ class Version(Record):
         return int(training.get("model_bytes") or 0) if is_its else 0
 
     @property
+    def max_item_bytes(self) -> int | None:
+        """The ``data.max_item_bytes`` that its data was read by; None if none is."""
+        limit: int | None = self.details.get("max_item_bytes")
+        return limit
+
+    @property
     def is_bound_anew(self) -> bool:
         """Whether a binding has replaced the files that it was registered with."""
         return "binding" in self.details

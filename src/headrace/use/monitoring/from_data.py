@@ -60,6 +60,7 @@ def batch_from_data(
         DependencyError: it cannot be reached.
     """
     data, notes = loaded.description, list[str]()
+    settings = settings.limited(loaded.max_item_bytes)
     reading = Reading(
         medium=data.medium,
         task=data.task,

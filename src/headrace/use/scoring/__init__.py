@@ -129,6 +129,7 @@ def score(
         raise UsageError(f"--encoding: {error}.", "Name another one.") from None
     place = check_output(output, source, settings)
     loaded = load(model, settings)
+    settings = settings.limited(loaded.max_item_bytes)
     data = loaded.description
     check_asks_items(model, data)
     scoring = _Scoring(loaded, columns)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from headrace.data.decoding import Limits, decode_one, fit_one
 from headrace.errors import InputError
 from headrace.media.forms import Problem
 from headrace.media.optional import CutsItems
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 Parts = Callable[["Payload", "DataDescription"], "Payload | Problem"]
 RAW = "application/octet-stream"
 JSON_TYPE = "application/json"
-_FREE_BYTES = 64 * 2**20
 _SHOWN = 60  # characters of a value in a message
 
 
@@ -53,7 +53,7 @@ class Reader:
     ) -> None:
         self._data, self._medium = data, module
         self._questions = asked(data)
-        self._limits = settings.max_item_bytes, settings.max_media_ratio
+        self._limits = Limits.of(settings)
         self._dtype = module.DTYPE.newbyteorder("<")
         self._shape = (1, *data.shape)
         self._bytes = math.prod(data.shape) * module.DTYPE.itemsize
@@ -142,17 +142,7 @@ class Reader:
 
     def _decoded(self, body: bytes) -> Payload:
         """The item in a file."""
-        item_limit, ratio = self._limits
-        sizes = self._medium.sizes([body], self._form)
-        is_bomb = sizes.unpacked[0] > max(_FREE_BYTES, ratio * len(body))
-        if sizes.item[0] > item_limit or is_bomb:
-            largest = max(sizes.unpacked[0], sizes.item[0])
-            raise HttpError(
-                422,
-                f"The item would have {largest:,.0f} bytes, "
-                f"decoded from {len(body):,}; at most {item_limit:,} are taken.",
-            )
-        (item,) = self._medium.decode_files([body], self._form).items
+        item = decode_one(body, self._medium, self._form, self._limits)
         if isinstance(item, Problem):
             raise HttpError(422, f"{item.check}: {item.reason}.")
         return item
@@ -171,10 +161,7 @@ class Reader:
         """The item as ``(1, *shape)``, or its parts ``(parts, *shape)``."""
         if self._parts is not None:
             return self._parts(item, self._data)
-        fitted = self._medium.fit(item[np.newaxis], self._data.shape)
-        if not fitted.kept.all():
-            return fitted.problem or Problem("form", "it cannot take the form")
-        return fitted.payload
+        return fit_one(item, self._medium, self._data.shape)
 
 
 def _is_of(kind: str, known: str) -> bool:

@@ -75,7 +75,8 @@ class Served:
         self.medium = medium(self.description.medium)
         self.task = task(self.description.task)
         self.write = self.task.answers.json_writer(self.description)
-        self.reader = Reader(self.medium, self.description, settings)
+        limited = settings.limited(row.max_item_bytes)
+        self.reader = Reader(self.medium, self.description, limited)
         self.tensors = Tensors(self.medium, self.description, self.task)
         self.version_header = (b"x-model-version", str(self.version).encode())
         names = {"model": self.model, "version": self.version}

@@ -14,6 +14,7 @@ from headrace.errors import InputError
 from headrace.media.image.files import decode_files
 from headrace.models.logged.loading import LoadedModel
 from headrace.records import DataDescription
+from headrace.settings import Settings
 
 OPTIONS = {"resize": "pad", "filter": "bicubic"}
 PHOTOS = DataDescription(medium="image", shape=(32, 48, 3), options=OPTIONS)
@@ -75,3 +76,31 @@ def test_what_is_no_picture_is_refused(given: Any, seen: str) -> None:
 def test_a_text_is_prepared_from_its_bytes() -> None:
     texts = DataDescription(medium="text", shape=(16,))
     assert loaded(texts).prepare(b" a text\r\n") == "a text"
+
+
+def test_a_jpeg_that_is_opened_and_not_loaded_is_what_its_file_is() -> None:
+    buffer = io.BytesIO()
+    smooth = Image.fromarray(COLOURS).resize((640, 900))
+    smooth.save(buffer, "JPEG")
+    picture = Image.open(buffer)
+    assert np.array_equal(
+        loaded().prepare(picture), loaded().prepare(buffer.getvalue())
+    )
+    assert picture.size == (640, 900)
+    assert np.asarray(picture).shape == (900, 640, 3)
+
+
+def test_the_limits_of_served_items_hold(tmp_path: Path) -> None:
+    plain = DataDescription(medium="image", shape=(90, 70, 3))
+    file = tmp_path / "it.png"
+    file.write_bytes(png(COLOURS))
+    model = loaded(plain)
+    model.settings = Settings(max_item_bytes=18_899)
+    with pytest.raises(InputError, match="too_large: 18,900 bytes, decoded from"):
+        model.prepare(file)
+    model.max_item_bytes = 18_900
+    assert model.prepare(file).shape == (90, 70, 3)
+    model.settings = Settings(max_file_bytes=100)
+    for given in (file, file.read_bytes()):
+        with pytest.raises(InputError, match="over 100 bytes .HEADRACE_MAX_FILE_BYTES"):
+            model.prepare(given)

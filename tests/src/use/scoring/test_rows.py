@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,10 @@ import pytest
 from tests.src.use.scoring.conftest import CHANCES, COLUMNS, Score, X, png, sha
 
 from headrace.data.sources.opening import open_source
+from headrace.errors import SourceError
 from headrace.media.chunks import Reading
+from headrace.stages.registration import register
+from headrace.use import scoring
 from headrace.media.image.files import decode_files
 from headrace.models.logged.loading import LoadedModel
 from headrace.records import DataDescription
@@ -120,3 +124,23 @@ def test_images_of_any_size_are_what_training_made_of_them(tmp_path: Path) -> No
     assert {row: why.check for row, why in rows.rejected.items()} == {4: "decode"}
     expected = [*decode_files(files, data).items, np.zeros((8, 12, 3), np.uint8)]
     assert np.array_equal(rows.payload, np.stack(expected))
+
+
+def test_a_source_is_scored_under_the_limit_that_the_models_file_states(
+    trained: Any, arrays: Path, out: Path
+) -> None:
+    small = trained.settings.model_copy(update={"max_item_bytes": 10})
+    data = trained.spec.data.model_copy(update={"max_item_bytes": 64})
+    register(
+        trained.spec.model_copy(update={"data": data}),
+        trained.folder,
+        trained.snapshot,
+        trained.good,
+        trained.good_evaluation,
+        trained.settings,
+    )
+    place = str(out / "scores.parquet")
+    record = scoring.score("blobs/2", str(arrays), place, small)
+    assert record.scored == len(X)
+    with pytest.raises(SourceError, match="the limit is 10"):
+        scoring.score("blobs/1", str(arrays), place, small)

@@ -9,10 +9,21 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from tests.src.use.serving.conftest import AUDIO, IMAGE, NUMBER, TEXT, Site, serving
+from tests.src.use.serving.conftest import (
+    AUDIO,
+    IMAGE,
+    NUMBER,
+    TEXT,
+    Site,
+    Toy,
+    a_row,
+    serving,
+)
 
 from headrace.media.image.files import decode_files
 from headrace.records import DataDescription
+from headrace.settings import Settings
+from headrace.use.serving.served import Served
 
 RAW = "application/octet-stream"
 
@@ -312,3 +323,17 @@ def test_a_page_is_told_that_the_server_resizes() -> None:
     assert listed["options"] == {"resize": "crop", "filter": "bicubic"}
     (listed,) = Site(serving(IMAGE)).ask("GET", "/models").json["models"]
     assert "options" not in listed
+
+
+def test_an_item_is_taken_up_to_the_limit_that_the_models_file_states() -> None:
+    row = a_row("toy", 1, {**IMAGE, "shape": [4, 4, 3]})
+    stated = row.model_copy(update={"details": {**row.details, "max_item_bytes": 48}})
+    small = Settings(max_item_bytes=47)
+    file = picture(np.zeros((4, 4, 3), np.uint8))
+    for version, status in ((row, 422), (stated, 200)):
+        served = Served(version, Toy(3, 1), "champion", small)
+        reply = Site(served).predict(file, "image/png")
+        assert reply.status == status
+    assert "48 bytes, decoded from" in Site(
+        Served(row, Toy(3, 1), "champion", small)
+    ).predict(file, "image/png").json["error"]
