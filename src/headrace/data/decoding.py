@@ -231,9 +231,7 @@ def decode_one(
     return decoded
 
 
-def fit_one(
-    item: Payload, module: Medium, shape: tuple[int, ...]
-) -> Payload | Problem:
+def fit_one(item: Payload, module: Medium, shape: tuple[int, ...]) -> Payload | Problem:
     """Bring a decoded item to a shape, ``(1, *shape)``."""
     fitted = module.fit(item[np.newaxis], shape)
     if fitted.kept.all():

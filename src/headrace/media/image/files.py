@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import io
-import warnings
 import zlib
 from collections import Counter
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from headrace.media.image.headers import (
     BROKEN,
     PNG,
     has_too_many_pieces,
+    ignore_pillows_warnings,
     is_sequential,
     is_webp,
     sides_of_webp,
@@ -46,6 +46,10 @@ _SCANS_LIMIT = 200
 _SCAN = b"\xff\xda"
 # Of a JPEG that is resized: all pixels, once for each scan. 1e9 take about 2 s.
 _PASSES_LIMIT = 1_000_000_000
+# The grey of pixels without data, and data to put there: no byte of it is a marker.
+_FILLED = b"\x80"
+_OTHER_DATA = bytes(place * 37 % 255 for place in range(4096))
+_ROWS_AT_ONCE = 256
 # Handing a 28 x 28 PNG to a thread takes three times as long as decoding it.
 _THREADS_FROM_BYTES = 16 * 2**10
 
@@ -63,12 +67,12 @@ def decode_files(files: Sequence[bytes], form: Form) -> Decoded:
     marks: list[str] = []
     found: list[Found] = []
     decode = functools.partial(_decode_file, form=form, marks=marks, found=found)
-    with warnings.catch_warnings(action="ignore"):
-        if sum(map(len, files)) < _THREADS_FROM_BYTES * len(files):
-            items = list(map(decode, files))
-        else:
-            with ThreadPoolExecutor(max_workers=4) as pool:
-                items = list(pool.map(decode, files))
+    ignore_pillows_warnings()
+    if len(files) < 2 or sum(map(len, files)) < _THREADS_FROM_BYTES * len(files):
+        items = list(map(decode, files))
+    else:
+        with ThreadPoolExecutor(max_workers=4) as pool:
+            items = list(pool.map(decode, files))
     return Decoded.of(items, Counter(marks), sum(found, Found()))
 
 
@@ -117,10 +121,38 @@ def _decoded(
         if problem is not None:
             return problem
         image.load()
+        if _lacks_data(image, data, how):
+            return Problem("decode", "cut short: it has data for a part of its pixels")
         decoded = pixels_of(image, how)
         if not isinstance(decoded, Problem):
             _note(image, full, how, marks, found)
         return decoded
+
+
+def _lacks_data(image: Image, data: bytes, how: Resizing | None) -> bool:
+    """Whether the data of a decoded JPEG end before its pixels do.
+
+    libjpeg then makes the rest of them grey, and only warns, which Pillow does not tell.
+    So where it ends with that grey, the file is decoded once more with other data before
+    its end: that changes no pixel of one that is whole.
+    """
+    from PIL import Image as images
+
+    if image.format != "JPEG":
+        return False
+    end = image.crop((max(0, image.width - 4), image.height - 1, *image.size))
+    if end.tobytes().strip(_FILLED):
+        return False
+    place = data.rfind(b"\xff\xd9")
+    longer = io.BytesIO(data[:place] + _OTHER_DATA + data[place:])
+    with images.open(longer, formats=("JPEG",)) as again:
+        if how is not None:
+            reduce_while_decoding(again, how)
+        for top in range(0, image.height, _ROWS_AT_ONCE):
+            box = (0, top, image.width, min(top + _ROWS_AT_ONCE, image.height))
+            if again.crop(box).tobytes() != image.crop(box).tobytes():
+                return True
+    return False
 
 
 def _unknown(data: bytes) -> Problem:

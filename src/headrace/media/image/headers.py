@@ -16,6 +16,7 @@ from headrace.records import Form
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+_PILLOW = r"PIL\."
 PNG = b"\x89PNG\r\n\x1a\n"
 _GREY_TYPES = (0, 4)  # of a PNG: grey, and grey with transparency
 # Pillow reads only their headers; of a WebP, it would allocate all pixels.
@@ -132,10 +133,8 @@ def header_of(data: bytes) -> Header | None:
             return Header(Sides(height, width), 1 if data[25] in _GREY_TYPES else 3)
         if is_webp(data):
             return Header(sides_of_webp(data), 3)
-        with (
-            warnings.catch_warnings(action="ignore"),
-            images.open(io.BytesIO(data), formats=_OTHERS) as image,
-        ):
+        ignore_pillows_warnings()
+        with images.open(io.BytesIO(data), formats=_OTHERS) as image:
             channels = 1 if image.mode in _GREY_MODES else 3
             sides = Sides(image.height, image.width)
             return Header(sides, channels, is_sequential(image))
@@ -144,6 +143,17 @@ def header_of(data: bytes) -> Header | None:
         return Header(Sides(1, most), 1) if most else None
     except BROKEN:
         return None
+
+
+def ignore_pillows_warnings() -> None:
+    """Ignore in this process what Pillow warns of, such as EXIF that is damaged.
+
+    `warnings.catch_warnings` around a call is not for threads: what one of them saves,
+    another one has changed.
+    """
+    known = (getattr(entry[3], "pattern", "") for entry in warnings.filters)
+    if _PILLOW not in known:
+        warnings.filterwarnings("ignore", module=_PILLOW)
 
 
 def is_sequential(image: Image) -> bool:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import re
+import threading
 import warnings
 
 import numpy as np
@@ -192,3 +193,63 @@ def test_an_image_decodes_to_no_more_than_its_header_says(kind, mode, options):
 )
 def test_what_has_no_header_has_no_size(data):
     assert sizes([data], Form()) == ([0], [0])
+
+
+def test_what_other_threads_warn_of_is_heard_while_files_are_decoded():
+    """As `warnings.catch_warnings` around the decoding would not let it be."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    class Slow(bytes):
+        def startswith(self, *args):
+            begun.set()
+            assert go_on.wait(30)
+            return super().startswith(*args)
+
+    other = threading.Thread(target=_one, args=[Slow(_encoded(GREY))])
+    other.start()
+    assert begun.wait(30)
+    heard = all(entry[3] or entry[0] != "ignore" for entry in warnings.filters[:1])
+    go_on.set()
+    other.join()
+    assert heard
+
+
+def test_one_file_is_decoded_without_threads(monkeypatch):
+    monkeypatch.delattr("headrace.media.image.files.ThreadPoolExecutor")
+    noise = np.random.default_rng(1).integers(0, 256, (300, 300, 3), np.uint8)
+    assert _one(_encoded(noise)).shape == (300, 300, 3)
+
+
+def _claiming(data: bytes, height: int, width: int) -> bytes:
+    """A JPEG whose header says another size."""
+    place = re.search(rb"\xff[\xc0\xc2]", data).end() + 3
+    sides = height.to_bytes(2) + width.to_bytes(2)
+    return data[:place] + sides + data[place + 4 :]
+
+
+PHOTO = Image.fromarray(
+    np.random.default_rng(5).integers(0, 256, (9, 12, 3), np.uint8)
+).resize((320, 240), Image.Resampling.BICUBIC)
+RESIZED = Form(shape=(64, 64, 3), options={"resize": "crop", "filter": "bicubic"})
+
+
+@pytest.mark.parametrize("form", [Form(), RESIZED])
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"quality": 99}])
+@pytest.mark.parametrize("sides", [(480, 320), (256, 320), (2400, 3200)])
+def test_a_jpeg_that_claims_more_pixels_than_it_has_data_for(sides, options, form):
+    whole = _encoded(PHOTO, "JPEG", **options)
+    assert not isinstance(decode_files([whole], form).items[0], Problem)
+    (found,) = decode_files([_claiming(whole, *sides)], form).items
+    assert isinstance(found, Problem)
+    reason = "cut short: it has data for a part of its pixels"
+    assert found == Problem("decode", reason)
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"optimize": True}])
+@pytest.mark.parametrize("form", [Form(), RESIZED])
+def test_a_jpeg_may_end_with_grey(options, form):
+    grey = PHOTO.copy()
+    grey.paste((128, 128, 128), (0, 100, 320, 240))
+    for picture in (grey, grey.convert("L")):
+        file = _encoded(picture, "JPEG", **options) + b"trailer"
+        assert not isinstance(decode_files([file], form).items[0], Problem)

@@ -334,6 +334,9 @@ def test_an_item_is_taken_up_to_the_limit_that_the_models_file_states() -> None:
         served = Served(version, Toy(3, 1), "champion", small)
         reply = Site(served).predict(file, "image/png")
         assert reply.status == status
-    assert "48 bytes, decoded from" in Site(
-        Served(row, Toy(3, 1), "champion", small)
-    ).predict(file, "image/png").json["error"]
+    assert (
+        "48 bytes, decoded from"
+        in Site(Served(row, Toy(3, 1), "champion", small))
+        .predict(file, "image/png")
+        .json["error"]
+    )
