@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
+import re
 import zlib
 from collections import Counter
 from collections.abc import Sequence
@@ -44,12 +45,14 @@ _PHONES = {
 # A photo has about 10 scans. Each decodes all pixels, and may have only 20 bytes.
 _SCANS_LIMIT = 200
 _SCAN = b"\xff\xda"
+_AFTER_SCAN = re.compile(rb"\xff[\xc4\xd9\xda]")  # tables, the end, another scan
 # Of a JPEG that is resized: all pixels, once for each scan. 1e9 take about 2 s.
 _PASSES_LIMIT = 1_000_000_000
-# The grey of pixels without data, and data to put there: no byte of it is a marker.
+# The grey of pixels without data, and data to put there: it has no marker in it.
 _FILLED = b"\x80"
 _OTHER_DATA = bytes(place * 37 % 255 for place in range(4096))
 _ROWS_AT_ONCE = 256
+_ENDS_LIMIT = 2 * _SCANS_LIMIT
 # Handing a 28 x 28 PNG to a thread takes three times as long as decoding it.
 _THREADS_FROM_BYTES = 16 * 2**10
 
@@ -132,9 +135,9 @@ def _decoded(
 def _lacks_data(image: Image, data: bytes, how: Resizing | None) -> bool:
     """Whether the data of a decoded JPEG end before its pixels do.
 
-    libjpeg then makes the rest of them grey, and only warns, which Pillow does not tell.
-    So where it ends with that grey, the file is decoded once more with other data before
-    its end: that changes no pixel of one that is whole.
+    libjpeg then makes the rest of them grey, and only warns, which Pillow hides. So
+    where it ends with that grey, the file is decoded once more with other data at the
+    end of each scan: that changes no pixel of one that is whole.
     """
     from PIL import Image as images
 
@@ -143,9 +146,13 @@ def _lacks_data(image: Image, data: bytes, how: Resizing | None) -> bool:
     end = image.crop((max(0, image.width - 4), image.height - 1, *image.size))
     if end.tobytes().strip(_FILLED):
         return False
-    place = data.rfind(b"\xff\xd9")
-    longer = io.BytesIO(data[:place] + _OTHER_DATA + data[place:])
-    with images.open(longer, formats=("JPEG",)) as again:
+    with images.open(io.BytesIO(data), formats=("JPEG",)) as opened:
+        start = opened.fp.tell()  # behind the header of the first scan
+    longer = _AFTER_SCAN.sub(
+        lambda end: _OTHER_DATA + end[0], data[start:], _ENDS_LIMIT
+    )
+    file = io.BytesIO(data[:start] + longer)
+    with images.open(file, formats=("JPEG",)) as again:
         if how is not None:
             reduce_while_decoding(again, how)
         for top in range(0, image.height, _ROWS_AT_ONCE):

@@ -248,8 +248,13 @@ def test_a_jpeg_that_claims_more_pixels_than_it_has_data_for(sides, options, for
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"optimize": True}])
 @pytest.mark.parametrize("form", [Form(), RESIZED])
 def test_a_jpeg_may_end_with_grey(options, form):
+    """Also with a thumbnail in its EXIF, which is a JPEG itself."""
     grey = PHOTO.copy()
     grey.paste((128, 128, 128), (0, 100, 320, 240))
+    exif = b"Exif\0\0II*\0\x08\0\0\0\0\0\0\0\0\0" + _encoded(PHOTO, "JPEG")
     for picture in (grey, grey.convert("L")):
-        file = _encoded(picture, "JPEG", **options) + b"trailer"
-        assert not isinstance(decode_files([file], form).items[0], Problem)
+        for file in (
+            _encoded(picture, "JPEG", **options) + b"trailer",
+            _encoded(picture, "JPEG", exif=exif, **options),
+        ):
+            assert not isinstance(decode_files([file], form).items[0], Problem)

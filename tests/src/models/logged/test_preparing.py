@@ -102,5 +102,5 @@ def test_the_limits_of_served_items_hold(tmp_path: Path) -> None:
     assert model.prepare(file).shape == (90, 70, 3)
     model.settings = Settings(max_file_bytes=100)
     for given in (file, file.read_bytes()):
-        with pytest.raises(InputError, match="over 100 bytes .HEADRACE_MAX_FILE_BYTES"):
+        with pytest.raises(InputError, match="HEADRACE_MAX_FILE_BYTES"):
             model.prepare(given)

@@ -15,12 +15,11 @@ from tests.src.use.scoring.conftest import CHANCES, COLUMNS, Score, X, png, sha
 from headrace.data.sources.opening import open_source
 from headrace.errors import SourceError
 from headrace.media.chunks import Reading
-from headrace.stages.registration import register
-from headrace.use import scoring
 from headrace.media.image.files import decode_files
 from headrace.models.logged.loading import LoadedModel
 from headrace.records import DataDescription
 from headrace.settings import Settings
+from headrace.stages.registration import register
 from headrace.use import scoring
 from headrace.use.scoring.rows import decoded_rows
 
