@@ -252,6 +252,8 @@ class Survey:
         most_epochs: after which a network of the task knows the data by heart; 0: as
             many as few rows need.
         examples: of an epoch, where they are not the rows.
+        worst: the score that a useless model loses: 1 of a share that is right; of
+            numbers, the error of always answering the same.
         patience: the share of the epochs after which a validation loss that no longer
             falls ends a training; 0 for tasks in which it may be flat before it falls.
     """
@@ -270,4 +272,5 @@ class Survey:
     least_steps: int = 0
     most_epochs: int = 0
     examples: int = 0
+    worst: float = 1.0
     patience: float = 0.0

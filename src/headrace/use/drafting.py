@@ -231,9 +231,16 @@ def _with_marks(survey: Survey, counts: Counts, snapshot: SnapshotRecord) -> Sur
     sample = find_marks(SplitRows(snapshot, "train"), snapshot.description)
     if sample is None or not sample.marks:
         return survey
-    labels = [label_of(target, snapshot.description) for target in sample.marks]
-    rows = min(counts["test", label] for label in labels)
-    gate = {"name": "shortcut", "threshold": threshold_for(rows)}
+    data = snapshot.description
+    labels = [label_of(target, data) for target in sample.marks]
+    tested = [label for split, label in counts if split == "test"]
+    column = pa.chunked_array([pa.array(tested, pa.string())])
+    targets = task_named(data.task).labels.encode(column, data)
+    rows = Counter[Any]()
+    for target, label in zip(targets.tolist(), tested, strict=True):
+        rows[target] += counts["test", label]
+    share = threshold_for(min(rows[target] for target in sample.marks))
+    gate = {"name": "shortcut", "threshold": float(f"{share * survey.worst:.4g}")}
     names = some([repr(label) for label in labels], _SHOWN)
     message = (
         f"a mark in the images gives {names} away: they have one value at one place, "

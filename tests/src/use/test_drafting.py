@@ -178,6 +178,24 @@ def test_a_mark_that_gives_a_class_away_brings_the_gate_shortcut(
     assert "# A mark gives 'light' away, hence the gate shortcut.\n" in file.read_text()
 
 
+def test_a_mark_of_a_number_brings_a_threshold_in_the_unit_of_the_numbers(
+    tmp_path: Path,
+) -> None:
+    write_images(tmp_path / "images", 300, marked=True)
+    rows = ["file,years"]
+    for place, file in enumerate(sorted((tmp_path / "images").glob("*/*.png"))):
+        years = "40.0" if file.parent.name == "light" else place % 40
+        rows.append(f"{file},{years}")
+    (tmp_path / "years.csv").write_text("\n".join(rows))
+    settings = Settings(home=tmp_path / "home", project=tmp_path).prepare_home()
+    data = DataSpec(source=str(tmp_path / "years.csv"), label="years")
+    made, inspection = draft("it", "image", "regression", data, settings)
+    written = tomllib.loads((made / "pipeline.toml").read_text())
+    gates = {gate["name"]: gate.get("threshold") for gate in written["gates"]}
+    constant = inspection.survey.facts["constant"]["error"]
+    assert 0.1 * constant <= gates["shortcut"] < 0.25 * constant
+
+
 def test_without_a_mark_there_is_no_such_gate(tmp_path: Path) -> None:
     write_images(tmp_path / "images", 300)
     written, checks = drafted(tmp_path)

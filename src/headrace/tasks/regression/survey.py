@@ -84,6 +84,7 @@ class NumberSurvey(Surveyor):
             findings=findings,
             arguments=ARGUMENTS,
             least_steps=LEAST_STEPS,
+            worst=error,
             patience=PATIENCE,
         )
 
