@@ -184,7 +184,7 @@ def test_a_mark_of_a_number_brings_a_threshold_in_the_unit_of_the_numbers(
     write_images(tmp_path / "images", 300, marked=True)
     rows = ["file,years"]
     for place, file in enumerate(sorted((tmp_path / "images").glob("*/*.png"))):
-        years = "40.0" if file.parent.name == "light" else place % 40
+        years = "4000.0" if file.parent.name == "light" else place % 40
         rows.append(f"{file},{years}")
     (tmp_path / "years.csv").write_text("\n".join(rows))
     settings = Settings(home=tmp_path / "home", project=tmp_path).prepare_home()
