@@ -7,6 +7,7 @@ that all of them use.
 from __future__ import annotations
 
 import importlib
+import runpy
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -265,6 +266,20 @@ def form_of(data: DataSpec, name: str) -> Form:
                 "Leave it out, or set the medium that it belongs to.",
             )
     return medium(name).form_of(data)
+
+
+def check_form(data: DataSpec, name: str) -> None:
+    """Refuse a form that `form_of` refuses, without loading libraries for data.
+
+    That of a medium without a module ``form`` is refused where its data is read.
+
+    Raises:
+        SpecError: it is no form of the medium.
+    """
+    package = extensions.path_of(extensions.modules("media")[name])
+    path = package.with_name("form.py")
+    if package.name == "__init__.py" and path.is_file():
+        runpy.run_path(str(path))["form_of"](data)
 
 
 def advice(name: str, checks: Mapping[str, int]) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from headrace import extensions
 from headrace.backend import load_backend
 from headrace.errors import SpecError, did_you_mean
-from headrace.media import form_of
+from headrace.media import check_form, form_of
 from headrace.models import build, builder_name, check_arguments, find_builder
 from headrace.records import DataDescription
 from headrace.spec import GateSpec, PipelineSpec
@@ -26,8 +26,10 @@ def check_builder(spec: PipelineSpec, folder: Path) -> str:
         what was done, for a sentence.
 
     Raises:
-        SpecError: it cannot be imported, takes other arguments, or fails.
+        SpecError: it cannot be imported, takes other arguments, or fails; or no item
+            can have the form that is declared.
     """
+    check_form(spec.data, spec.medium)
     name = builder_name(spec)
     check_arguments(name, find_builder(name, folder), spec.model.arguments)
     if name.isidentifier() and not extensions.is_added("models", name):

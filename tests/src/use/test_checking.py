@@ -162,3 +162,22 @@ def test_what_training_names_is_made(folder: Path) -> None:
     (folder / "optimizer.py").write_text(OPTIMIZER.replace("Lion", "Lyons"))
     with pytest.raises(SpecError, match=r"training\.optimizer = .*Lyons"):
         check_training(spec, folder)
+
+
+@pytest.mark.parametrize(
+    ("medium", "data", "problem"),
+    [
+        ("image", {"resize": "crop"}, "there is no data.shape"),
+        ("image", {"shape": (32, 32, 4)}, r"data\.shape is \[32, 32, 4\]"),
+        ("image", {"shape": (0, 8), "resize": "pad"}, r"data\.shape is \[0, 8\]"),
+        ("image", {"shape": (100_000, 100_000, 3)}, "over 50,000,000 pixels"),
+        ("audio", {"shape": (8000,), "seconds": 2.0}, "but data.seconds is 2"),
+        ("text", {"shape": (3,)}, r"data\.shape is \[3\]; a text is"),
+    ],
+)
+def test_a_form_that_no_item_can_have_is_told_without_data(
+    folder: Path, medium: str, data: dict[str, object], problem: str
+) -> None:
+    fields = {"name": "some", "medium": medium, "data": {"source": "x", **data}}
+    with pytest.raises(SpecError, match=problem):
+        check_builder(PipelineSpec.model_validate(fields), folder)

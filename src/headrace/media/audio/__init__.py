@@ -21,6 +21,7 @@ from headrace.media.audio.drawing import draw_map, draw_sample
 from headrace.media.audio.features import preprocessing
 from headrace.media.audio.files import decode_files, sizes, suggest
 from headrace.media.audio.fingerprints import alike
+from headrace.media.audio.form import form_of
 from headrace.media.audio.joining import decode_clips, join
 from headrace.media.audio.pieces import absent, pieces
 from headrace.media.audio.samples import (
@@ -28,7 +29,6 @@ from headrace.media.audio.samples import (
     check_input,
     decode_array,
     fit,
-    form_of,
     to_samples,
     usual_shape,
 )

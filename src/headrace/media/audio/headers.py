@@ -6,11 +6,11 @@ import struct
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from headrace.media.audio.form import SECONDS_LIMIT
 from headrace.media.forms import Problem
 
 Codec = Literal["unsigned", "integer", "float", "mulaw", "alaw", "adpcm"]
 
-SECONDS_LIMIT = 600
 # 600 s of two channels at 48 kHz are 58 million.
 SAMPLES_LIMIT = 2**26
 CHANNELS_LIMIT = 16

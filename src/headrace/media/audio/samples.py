@@ -15,15 +15,12 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from headrace.errors import InputError, SourceError, SpecError
-from headrace.media.audio.headers import SECONDS_LIMIT
+from headrace.errors import InputError, SourceError
 from headrace.media.forms import Fitted, Flags, Payload, Shape, array_name
 from headrace.records import DataDescription, Form
-from headrace.spec import DataSpec
 
 Samples = npt.NDArray[np.int16]
 
-DEFAULT_RATE_HZ = 16_000
 _FULL = 2**15
 # Without a declared shape, sounds are padded to one of these lengths in seconds: few,
 # so that many sounds share one, each at most a third above the one before.
@@ -44,37 +41,6 @@ def companded(law: str) -> Samples:
         codes, dtype="int16", format="RAW", subtype=law, channels=1, samplerate=8_000
     )
     return cast(Samples, samples)
-
-
-def form_of(data: DataSpec) -> Form:
-    """The form of sounds that a pipeline declares.
-
-    Raises:
-        SpecError: it is no form of a sound.
-    """
-    rate = data.sample_rate_hz or DEFAULT_RATE_HZ
-    shape = data.shape
-    if shape is not None and (len(shape) != 1 or shape[0] < 1):
-        raise SpecError(
-            f"data.shape is {list(shape)}; a sound's is [samples].",
-            "Give data.seconds in its place.",
-        )
-    if data.seconds is not None:
-        count = round(data.seconds * rate)
-        if shape not in (None, (count,)):
-            raise SpecError(
-                f"data.shape is {list(data.shape or ())}, but data.seconds is "
-                f"{data.seconds:g}, which is {count:,} samples at {rate:,} Hz.",
-                "Give one of them.",
-            )
-        shape = (count,)
-    if shape is not None and not 1 <= shape[0] <= SECONDS_LIMIT * rate:
-        raise SpecError(
-            f"The sounds would be of {shape[0]:,} samples, {shape[0] / rate:g} s; "
-            f"1 sample to {SECONDS_LIMIT} s are possible.",
-            "Change data.seconds.",
-        )
-    return Form(shape=shape, sample_rate_hz=rate)
 
 
 def longest(form: Form) -> int:

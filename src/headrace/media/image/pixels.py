@@ -12,51 +12,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from headrace.errors import InputError, SourceError, SpecError
+from headrace.errors import InputError, SourceError
 from headrace.media.forms import Fitted, Flags, Payload, Problem, Shape, array_name
-from headrace.media.image.resizing import FILTER, resized_array
+from headrace.media.image import form as declared
+from headrace.media.image.resizing import resized_array
 from headrace.records import DataDescription, Form
-from headrace.spec import DataSpec
 
 Pixels = npt.NDArray[np.uint8]
 
-PIXEL_LIMIT = 50_000_000
+PIXEL_LIMIT = declared.PIXEL_LIMIT
 _ROWS_AT_ONCE = 4096
 _DECLARE = "Declare data.shape as [height, width, channels]."
 _STORE = "Store pixels as whole numbers 0..255 or floats 0..1."
 # x * (1 / 255) in float32 gives 1.0000001 for 255.
 _UNIT_TOLERANCE = 1e-6
-
-
-def form_of(data: DataSpec) -> Form:
-    """The form of images that a pipeline declares.
-
-    Raises:
-        SpecError: it is not the form of an image.
-    """
-    declared = data.shape
-    if declared is None:
-        if data.resize is not None:
-            raise SpecError(
-                f"data.resize is {data.resize!r}, and there is no data.shape.",
-                "Say to what, for example with shape = [224, 224, 3].",
-            )
-        return Form()
-    shape = (*declared, 1) if len(declared) == 2 else declared
-    if len(shape) != 3 or min(shape) < 1 or shape[2] not in (1, 3):
-        raise SpecError(
-            f"data.shape is {list(declared)}; an image is [height, width, channels] "
-            "with 1 or 3 channels.",
-            "Write for example shape = [28, 28, 1].",
-        )
-    if shape[0] * shape[1] > PIXEL_LIMIT:
-        raise SpecError(
-            f"data.shape is {list(declared)}: over {PIXEL_LIMIT:,} pixels an image.",
-            "Scale the images down first.",
-        )
-    if data.resize is None:
-        return Form(shape=shape)
-    return Form(shape=shape, options={"resize": data.resize, "filter": FILTER})
 
 
 def decode_array(

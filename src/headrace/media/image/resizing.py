@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     Pixels = npt.NDArray[np.uint8]
 
-FILTER = "bicubic"
 ORIENTATION = 0x0112  # the tag in EXIF
 _GAP = 2.0  # how many times the result is left to the filter, on each side
 _SCALES = (8, 4, 2)

@@ -10,8 +10,9 @@ import numpy as np
 
 from headrace.media.chunks import Chunk
 from headrace.media.image.files import decode_files
+from headrace.media.image.form import FILTER
 from headrace.media.image.headers import header_of
-from headrace.media.image.resizing import FILTER, Sides
+from headrace.media.image.resizing import Sides
 from headrace.records import Form
 
 # A data set of one such size was prepared for a network, and stays as it is.

@@ -19,6 +19,7 @@ from headrace.media.text.columns import (
     slice_columns,
 )
 from headrace.media.text.files import as_utf_8, decode_files, sizes
+from headrace.media.text.form import form_of
 from headrace.media.text.near import alike
 from headrace.media.text.pieces import absent, draw_map, pieces
 from headrace.media.text.shared import passages
@@ -30,7 +31,6 @@ from headrace.media.text.texts import (
     check_input,
     decode_array,
     fit,
-    form_of,
     from_column,
     raw,
     usual_shape,

@@ -17,39 +17,21 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from headrace.errors import InputError, SourceError, SpecError
+from headrace.errors import InputError, SourceError
 from headrace.media.arrow import offsets_of
 from headrace.media.forms import Counts, Fitted, Payload, Shape
 from headrace.media.text.personal import mask
 from headrace.records import DataDescription, Form
-from headrace.spec import DataSpec
 
 Texts = npt.NDArray[np.uint8]
 
 LONGEST = 8192  # bytes, where no length is declared
-_DECLARED = range(4, 65_537)  # the shortest holds any one character
 # Lengths are rounded up to one of these, so that there are few shapes.
 SIZES = (64, 128, 256, 512, 1024, 2048, 4096, LONGEST)
 _VISIBLE = re.compile(
     r"[^\s\x00-\x1f\x7f-\xa0\xad\u034f\u200b-\u200f\u2028-\u202e"
     r"\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0]"
 )
-
-
-def form_of(data: DataSpec) -> Form:
-    """The form of texts that a pipeline declares.
-
-    Raises:
-        SpecError: it is not the form of a text.
-    """
-    shape = data.shape
-    if shape is not None and (len(shape) != 1 or shape[0] not in _DECLARED):
-        raise SpecError(
-            f"data.shape is {list(shape)}; a text is [bytes], from {_DECLARED[0]} to "
-            f"{_DECLARED[-1]:,}.",
-            "Write for example shape = [512]; a Chinese character takes 3 bytes.",
-        )
-    return Form(shape=shape, mask=data.mask)
 
 
 def limit_of(form: Form) -> int:

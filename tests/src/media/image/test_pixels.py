@@ -6,7 +6,7 @@ import pytest
 from headrace import media
 from headrace.errors import SourceError, SpecError
 from headrace.media.forms import Problem
-from headrace.media.image import pixels
+from headrace.media.image import form, pixels
 from headrace.records import Form
 from headrace.spec import DataSpec
 
@@ -122,7 +122,7 @@ def test_a_declared_shape_may_leave_out_the_channel():
         ((32, 32, 3), (32, 32, 3)),
         (None, None),
     ):
-        assert pixels.form_of(DataSpec(source="x", shape=declared)) == Form(shape=full)
+        assert form.form_of(DataSpec(source="x", shape=declared)) == Form(shape=full)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_a_declared_shape_may_leave_out_the_channel():
 )
 def test_a_declared_shape_must_be_an_images(shape, seen):
     with pytest.raises(SpecError, match=seen):
-        pixels.form_of(DataSpec(source="x", shape=shape))
+        form.form_of(DataSpec(source="x", shape=shape))
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from tests.src.stages.ingestion.conftest import Run, read_items
 
 from headrace.errors import SourceError
 from headrace.media.image.files import decode_files
-from headrace.media.image.pixels import form_of
+from headrace.media.image.form import form_of
 from headrace.settings import Settings
 from headrace.spec import DataSpec
 from headrace.stages.ingestion import ingest
