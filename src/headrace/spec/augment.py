@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from typing import TYPE_CHECKING, Any, Literal  # noqa: F401, media name it
 
-from pydantic import Field, create_model
+from pydantic import ConfigDict, Field, create_model
 
 from headrace import extensions
 from headrace.spec.tables import Table
@@ -17,6 +17,8 @@ class _Augment(Table):
     Items are changed in training steps alone, and nothing of it is in the saved model.
     What a row gets follows from (seed, epoch, row), so that a training resumes exactly.
     """
+
+    model_config = ConfigDict(strict=True)  # true is no alpha of mixup
 
 
 def augment_fields(medium: str) -> dict[str, Any]:

@@ -43,6 +43,8 @@ def test_an_empty_table_is_none_and_in_no_key(table: Any) -> None:
     [
         ("image", ["training.augment.flip=sideways"], "training.augment.flip = 'side"),
         ("image", ["training.augment.crop=1.5"], "crop = 1.5: .*less than or equal"),
+        ("image", ["training.augment.mixup=true"], "mixup = True: .*valid number"),
+        ("image", ["training.augment.crop='0.1'"], "crop = '0.1': .*valid number"),
         ("image", ["training.augment.crip=0.1"], "unknown key.*Did you mean .*crop"),
         ("text", [FLIP], "flip means nothing to text, which has token_drop; leave it"),
         ("audio", [FLIP], "flip means nothing to audio, which has shift, gain, mask"),
