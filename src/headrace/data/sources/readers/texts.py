@@ -53,7 +53,10 @@ def _read_file(file: File, source: Source, settings: Settings) -> Iterator[Chunk
             return _read_parts([_part(table, "", reading)], source)
         if reading.labelled:
             raise no_table(file.where)
-    return folder.read_single(file, source, settings)
+    chunks = folder.read_single(file, source, settings)
+    if not reading.separator:
+        source.notes.append(f"{file.where}: one text; lines of a .csv are a row each.")
+    return chunks
 
 
 def _read_tree(tree: FileTree, source: Source, settings: Settings) -> Iterator[Chunk]:
@@ -125,7 +128,7 @@ def _usable(
                 raise
             continue
         try:
-            if table is not None:
+            if table is not None and not _is_list(table):
                 parts.append(_part(table, name, source.reading))
             elif table_suffix(name):
                 errors.append(no_table(tree.files[name].where))
@@ -134,6 +137,12 @@ def _usable(
     if not parts:
         return [], next(iter(errors), None)
     return _of_one_kind(parts, source), None
+
+
+def _is_list(table: Table) -> bool:
+    """Whether it is lines of text, which beside other files may be anything."""
+    is_headless = isinstance(table, DelimitedTable) and not table.header
+    return is_headless and len(table.kinds) == 1
 
 
 def _part(table: Table, name: str, reading: Reading) -> Part:

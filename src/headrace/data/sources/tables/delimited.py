@@ -23,6 +23,7 @@ from headrace.data.sources.tables.dialects import (
     Row,
     find_dialect,
     has_header,
+    is_list_of_files,
     newline_of,
     rows_of,
 )
@@ -32,6 +33,7 @@ from headrace.data.sources.tables.strays import (
     pattern_of,
     separate_rows,
 )
+from headrace.data.sources.tables.suffixes import table_suffix
 from headrace.data.sources.tables.tabular import (
     ITEMS,
     Rows,
@@ -212,7 +214,7 @@ def open_delimited(
         skipped, delimiter, sample = 1, separator[1], sample[separator.end() :]
     found = find_dialect(sample, is_whole, file.where, share, delimiter)
     if found is None:
-        return _one_column(file, encoding, sample, skipped)
+        return _one_column(file, encoding, sample, skipped, reading)
     dialect, rows = found
     check_width(file.where, dialect.width, max_columns)
     named = {reading.item, reading.label, reading.group}
@@ -235,11 +237,19 @@ def no_table(where: str) -> SourceError:
 
 
 def _one_column(
-    file: File, encoding: Encoding, sample: str, skipped: int
+    file: File, encoding: Encoding, sample: str, skipped: int, reading: Reading
 ) -> DelimitedTable | None:
-    """A table with one column of texts, if its first line is a usual name."""
-    first = re.split(r"[\r\n]", sample, maxsplit=1)[0].strip().strip('"')
-    if plain_name(first) not in ITEMS:
+    """A table with one column of texts or of files.
+
+    Its first line is a usual name; or the file is named like a table, and needs no
+    labels: then each line is a row.
+    """
+    lines = [line.strip().strip('"') for line in re.split(r"[\r\n]+", sample.strip())]
+    first, usual = lines[0], plain_name(lines[0])
+    header = usual in ITEMS or first == reading.item or is_list_of_files(lines)
+    is_list = not reading.labelled and len(lines) > 1 and bool(table_suffix(file.where))
+    if not (header or is_list):
         return None
     dialect = Dialect("", '"' in sample, newline_of(sample), 1)
-    return DelimitedTable(file, encoding, dialect, [first], True, 1 + skipped)
+    name = first if header else "column_1"
+    return DelimitedTable(file, encoding, dialect, [name], header, header + skipped)

@@ -214,6 +214,13 @@ def fitted(cells: list[str], width: int) -> list[str] | None:
     return None
 
 
+def is_list_of_files(column: Sequence[str]) -> bool:
+    """Whether cells are a usual name for files, and below it names of files."""
+    name, *cells = column
+    below = bool(cells) and all(map(_FILE.fullmatch, cells))
+    return below and plain_name(name) in FILES
+
+
 def has_header(rows: Sequence[list[str]], requested: Set[str | None]) -> bool:
     """Whether the first of some rows names the columns.
 
@@ -229,10 +236,7 @@ def has_header(rows: Sequence[list[str]], requested: Set[str | None]) -> bool:
     pairs = zip(first, columns, strict=True)
     if any(cell and cell in column for cell, column in pairs):
         return False
-    are_files = any(
-        name in FILES and column and all(map(_FILE.fullmatch, column))
-        for name, column in zip(names, columns, strict=True)
-    )
+    are_files = any(map(is_list_of_files, zip(first, *others, strict=True)))
     known = are_files or not KNOWN_NAMES.isdisjoint(names)
     if known or requested & set(filter(None, first)):
         return True

@@ -159,6 +159,15 @@ def test_labels_are_not_needed_to_be_scored(make, sounds):
         sounds(path)
 
 
+@pytest.mark.parametrize("head", ["", "file\n", "path\n"])
+def test_a_list_of_files_needs_no_header_to_be_scored(make, sounds, head):
+    tree = make.tree({**CLIPS, "new.csv": (head + "\n".join(CLIPS)).encode()})
+    source, chunks = sounds(tree / "new.csv", labelled=False)
+    assert source.kind == "listed"
+    assert {name: row[0] for name, row in _rows(chunks).items()} == CLIPS
+    assert source.findings == []
+
+
 def test_a_table_that_names_no_files_is_a_note(make, read):
     path = make.tree({**make.members(), "labels.csv": b"name,label\nzero,0\none,1\n"})
     source, (chunk,) = read(path)

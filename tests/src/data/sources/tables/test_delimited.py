@@ -276,6 +276,30 @@ def test_one_column_of_texts_is_enough(make, texts):
     assert chunk.items == [b"hello, world", b"bye"]
 
 
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.csv.gz"])
+def test_each_line_of_a_table_of_one_column_without_a_header_is_a_text(
+    make, texts, name
+):
+    lines = b"hello, world\nbye\nsee you\n"
+    path = make.file(name, gzip.compress(lines) if name.endswith("gz") else lines)
+    source, (chunk,) = texts(path, labelled=False)
+    assert (source.kind, chunk.items) == ("table", lines.splitlines())
+    assert source.notes[0].endswith("one column, no header; texts in column_1.")
+
+
+def test_a_single_text_is_told_as_one(make, texts):
+    source, (chunk,) = texts(make.file("a.txt", b"hello\nbye\n"), labelled=False)
+    assert len(chunk.items) == 1
+    assert source.notes[0].endswith("a.txt: one text; lines of a .csv are a row each.")
+
+
+def test_lines_beside_other_texts_are_no_table(make, texts):
+    make.file("d/notes.csv", b"hello\nbye\n")
+    path = make.file("d/a.txt", b"some words").parent
+    source, (chunk,) = texts(path, labelled=False)
+    assert (source.kind, chunk.items) == ("folder", [b"some words"])
+
+
 def test_the_quotes_of_one_column_enclose_its_texts(make, texts):
     written = ["two,\n\nlines", 'he said "no"', "a\nb\nc", "plain, text", '"so"'] * 9
     text = io.StringIO()
