@@ -39,7 +39,7 @@ def some(values: Sequence[str], most: int) -> str:
 def figure(metrics: Figures, name: str, form: str = ".4f") -> str:
     """A metric as text; ``unknown`` where it was not measured."""
     metric = metrics.get(name)
-    return "unknown" if metric is None else format(metric, form)
+    return "unknown" if metric is None else format(metric + 0.0, form)  # 0 for -0
 
 
 def per_weight(scores: Scores, weights: Scores | None) -> npt.NDArray[np.float64]:

@@ -217,8 +217,13 @@ class Judge(Protocol):
     ) -> Metrics:
         """``<SCORE>`` of some rows, with the bounds of its interval."""
 
-    def certainty(self, outputs: Outputs, targets: Targets) -> Certainty | None:
-        """What each answer promises, and whether it is right; None without promises."""
+    def certainty(self, outputs: Outputs, scores: Scores) -> Certainty | None:
+        """What each answer promises, and whether it is right; None without promises.
+
+        Args:
+            outputs: ``(n, ...)``.
+            scores: of these answers, ``(n,)``.
+        """
         return None
 
     def rate(

@@ -5,6 +5,7 @@ Quarantined rows are left out: their file has the sha256 of its bytes in its nam
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 import re
@@ -86,18 +87,22 @@ class SplitRows:
     def __len__(self) -> int:
         return int(self.counts.sum())
 
-    def groups(self) -> set[str]:
-        """The groups of all rows, quarantined rows included.
+    def groups(self) -> frozenset[str]:
+        """The groups of all rows, quarantined rows included; read once.
 
         Raises:
             IntegrityError: the snapshot is damaged.
         """
+        return self._groups
+
+    @functools.cached_property
+    def _groups(self) -> frozenset[str]:
         groups: set[str] = set()
         for shard in self._shards:
             table = read_shard(self.snapshot, shard, ["split", "group"])
             of_split = table.filter(pc.equal(table["split"], self.split))
             groups |= set(pc.unique(of_split["group"]).to_pylist())
-        return groups
+        return frozenset(groups)
 
     def __iter__(self) -> Iterator[Rows]:
         return (self.read(shard) for shard in range(len(self._shards)))

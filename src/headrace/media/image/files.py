@@ -146,8 +146,9 @@ def _lacks_data(image: Image, data: bytes, how: Resizing | None) -> bool:
     end = image.crop((max(0, image.width - 4), image.height - 1, *image.size))
     if end.tobytes().strip(_FILLED):
         return False
-    with images.open(io.BytesIO(data), formats=("JPEG",)) as opened:
-        start = opened.fp.tell()  # behind the header of the first scan
+    file = io.BytesIO(data)
+    with images.open(file, formats=("JPEG",)):
+        start = file.tell()  # behind the header of the first scan
     longer = _AFTER_SCAN.sub(
         lambda end: _OTHER_DATA + end[0], data[start:], _ENDS_LIMIT
     )

@@ -44,7 +44,7 @@ def group_slices(
     for group, _ in Counter(groups).most_common(SHOWN):
         rows[f"group={group}"] = names == group
     scores, weights = answers.scores, answers.weights
-    certain = judge.certainty(answers.outputs, answers.targets)
+    certain = judge.certainty(answers.outputs, scores)
 
     def summary(mine: npt.NDArray[np.bool_]) -> Metrics:
         own = None if weights is None else weights[mine]

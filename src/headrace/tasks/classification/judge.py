@@ -72,7 +72,7 @@ class RightOrWrong(Judge):
             "test_accuracy": right / rows,
             "test_accuracy_low": low,
             "test_accuracy_high": high,
-            "test_log_loss": float(-np.log(true).mean()),
+            "test_log_loss": abs(float(np.log(true).mean())),
             "test_calibration_error": calibration_error(bins),
             "test_class_recall_min": float(recall.min()),
             "test_macro_f1": float(f1.mean()),
@@ -85,10 +85,9 @@ class RightOrWrong(Judge):
         """The accuracy with its Wilson interval."""
         return share_of("accuracy", scores, confidence)
 
-    def certainty(self, outputs: Outputs, targets: Targets) -> Certainty:
+    def certainty(self, outputs: Outputs, scores: Scores) -> Certainty:
         """The probability of the likeliest class."""
-        sure = outputs.max(axis=1).astype(np.float64)
-        return Certainty(sure, self.scores(outputs, targets))
+        return Certainty(outputs.max(axis=1).astype(np.float64), scores)
 
     def rate(
         self, name: str, outputs: Outputs, targets: Targets, data: DataDescription

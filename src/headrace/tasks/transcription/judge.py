@@ -115,10 +115,10 @@ class EditsPerWord(Judge):
             "word_error_rate_deviation": float((scores - value * words).std()) / mean,
         }
 
-    def certainty(self, outputs: Outputs, targets: Targets) -> Certainty:
+    def certainty(self, outputs: Outputs, scores: Scores) -> Certainty:
         """The probability of the whole transcript."""
-        right = self.scores(outputs, targets) == 0
-        return Certainty(decoding.confidences(outputs), np.asarray(right, bool))
+        right = np.asarray(scores == 0, bool)
+        return Certainty(decoding.confidences(outputs), right)
 
     def badness(self, outputs: Outputs, targets: Targets) -> Any:
         """The edits; of equally many, those of a confident answer are worse."""

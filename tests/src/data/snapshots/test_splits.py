@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -130,3 +131,11 @@ def test_any_other_file_is_refused(tmp_path: Path, damage: str) -> None:
         quarantined_rows(str(place), "test")
     with pytest.raises(IntegrityError):
         read_quarantine(str(place))
+
+
+def test_the_groups_of_a_split_are_read_once(write: Write) -> None:
+    record = write(some_items())
+    rows = SplitRows(record, "train")
+    groups = rows.groups()
+    shutil.rmtree(record.uri)
+    assert rows.groups() == groups

@@ -23,6 +23,7 @@ from headrace.tasks.classification.judge import (
     draw_confusion,
     rows_of_gate,
 )
+from headrace.tasks.forms import figure
 from headrace.tasks.intervals import wilson_interval
 
 # Five rows of three classes; right, right, wrong (0 for 1), right, wrong (2 for 0).
@@ -226,3 +227,10 @@ def test_an_answer_that_is_not_finite_is_wrong() -> None:
     recall = PART.rate("class=a/recall", given, LABELS, DATA)
     assert recall is not None
     assert not recall.scores[recall.about].any()
+
+
+def test_answers_that_are_sure_and_right_have_no_negative_loss() -> None:
+    metrics, _ = PART.metrics(np.eye(3, dtype=np.float32), np.arange(3), DATA, TENTHS)
+    assert figure(metrics, "test_log_loss") == "0.0000"
+    assert math.copysign(1, metrics["test_log_loss"]) == 1
+    assert figure({"test_log_loss": -0.0}, "test_log_loss") == "0.0000"

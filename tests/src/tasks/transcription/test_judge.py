@@ -128,3 +128,9 @@ def test_each_picture_is_drawn(words, tmp_path: Path, heard: list[str]) -> None:
     drawn = {path.stem: path.read_bytes() for path in tmp_path.iterdir()}
     assert set(drawn) == set(PICTURES)
     assert all(data.startswith(b"\x89PNG") for data in drawn.values())
+
+
+def test_what_is_right_follows_from_the_scores_without_another_decoding(words) -> None:
+    certain = PART.certainty(spelled(HEARD, words), np.array([0.0, 1.0, 2.0, 0.0]))
+    assert certain.right.tolist() == [True, False, False, True]
+    assert certain.promised.shape == (4,)
