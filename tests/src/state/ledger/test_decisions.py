@@ -105,7 +105,7 @@ def test_a_metric_is_held_against_the_law_where_the_gate_says_nothing(
 ) -> None:
     row = {"name": "accuracy", "metric": "test_accuracy", "threshold": 0.99}
     law = {"applied": {"gates": [{**row, "direction": "min"}]}}
-    gate = a_gate(1, 1, compared="")
+    gate = GateResult(name="accuracy", passed=True)
     found = judged(ledger, gate, law=law, metrics={"test_accuracy": metric})
     assert bool(found) == named
     if named:
@@ -160,3 +160,87 @@ def test_a_glance_sees_what_was_written_past_headrace(
     without_triggers(url, statement)
     assert problem in ledger.glance()
     assert ledger.walk_chain().problem
+
+
+FORGED = [
+    ({"name": "accuracy", "metric": "test_accuracy", "threshold": 0.99}, 0.995, 0.5),
+    ({"kind": "fairness", "arguments": {"gap": 0.05}}, 0.3, 0.4),
+    ({"kind": "robustness", "arguments": {"rung": "noise 25", "drop": 0.1}}, 0.3, 0.4),
+    ({"kind": "shortcut", "threshold": 0.1}, 0.3, 0.4),
+    ({"kind": "weak_slice", "threshold": 0.1}, 0.3, 0.4),
+    ({"kind": "membership", "threshold": 0.6}, 0.7, 0.8),
+    ({"kind": "ratio", "threshold": 0.1, "arguments": {"to": "x"}}, 0.3, 0.4),
+]
+
+
+@pytest.mark.parametrize(("row", "value", "threshold"), FORGED)
+def test_a_threshold_that_is_not_that_of_the_law_is_named(
+    ledger: Ledger, row: dict[str, Any], value: float, threshold: float
+) -> None:
+    row = {"name": "it", "direction": "max", **row}
+    law = {"applied": {"gates": [row]}}
+    gate = a_gate(value, threshold, "<=", name=row["name"])
+    if row["name"] == "accuracy":
+        gate = a_gate(value, threshold, name="accuracy")
+    (found,) = judged(ledger, gate, law=law, metrics={})
+    bound = row.get("threshold") or row["arguments"].get("gap", 0.1)
+    assert f"the threshold {threshold:g}, and its law has {bound:g}" in found
+
+
+MEASURED = {
+    "weak_slice_loss": 0.3,
+    "membership_auc_high": 0.8,
+    "serving_difference": 0.2,
+    "champion_p_value": 0.6,
+    "test_latency": 9.0,
+    "own": 0.9,
+    "whole": 3.0,
+}
+
+
+@pytest.mark.parametrize(
+    ("row", "changes", "name"),
+    [
+        ({"kind": "weak_slice", "threshold": 0.5}, {}, "weak_slice_loss 0.3"),
+        ({"kind": "membership"}, {}, "membership_auc_high 0.8"),
+        ({}, {"kind": "serving"}, "serving_difference 0.2"),
+        ({"threshold": 0.05}, {"kind": "champion"}, "champion_p_value 0.6"),
+        ({"metric": "test_latency"}, {}, "test_latency 9"),
+        (
+            {"kind": "ratio", "metric": "own", "arguments": {"to": "whole"}},
+            {},
+            "own / whole 0.3",
+        ),
+    ],
+)
+def test_a_value_that_is_not_the_measured_one_is_named(
+    ledger: Ledger, row: dict[str, Any], changes: dict[str, Any], name: str
+) -> None:
+    law = {"applied": {"gates": [{"name": "it", "direction": "max", **row}]}}
+    gate = a_gate(0.01, 0.5, "<=", name="it", p_value=0.01, **changes)
+    (found,) = judged(ledger, gate, law=law, metrics=MEASURED)
+    assert f"passed with 0.01, and its evidence has {name} " in found
+
+
+@pytest.mark.parametrize(
+    ("compared", "threshold", "named"),
+    [
+        ("p(better) 0.01 < 0.0195", 0.0195, False),
+        ("p(better) 0.01 < 0.9", 0.9, True),
+        ("lowest difference 0.01 > -0.005", -0.005, False),
+        ("lowest difference 0.01 > -0.9", -0.9, True),
+    ],
+)
+def test_a_champion_is_judged_by_no_milder_bound_than_the_law_has(
+    ledger: Ledger, compared: str, threshold: float, named: bool
+) -> None:
+    row = {"name": "champion", "threshold": 0.05, "margin": 0.005}
+    gate = a_gate(0.01, threshold, name="champion", kind="champion", compared=compared)
+    found = judged(ledger, gate, law={"applied": {"gates": [row]}})
+    assert bool(found) == named
+
+
+def test_a_sign_that_is_turned_is_no_way_round(ledger: Ledger) -> None:
+    row = {"name": "it", "kind": "fairness", "arguments": {"gap": 0.05}}
+    gate = a_gate(0.3, 0.05, ">=", name="it")
+    assert judged(ledger, gate, law={"applied": {"gates": [row]}})
