@@ -116,24 +116,34 @@ def _contradiction(gate: GateResult, evidence: Evidence) -> str:
     return ""
 
 
+def _number(value: Any) -> float | None:
+    return value if isinstance(value, int | float) else None
+
+
+def _arguments(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    arguments = row.get("arguments")
+    return arguments if isinstance(arguments, dict) else {}
+
+
 def _word(row: Mapping[str, Any]) -> str:
     return ">=" if row.get("direction") == "min" else "<="
 
 
 def _bound_of(gate: GateResult, row: Mapping[str, Any]) -> float | None:
     """The threshold that the law states for what was compared; None if none is."""
-    kind, arguments = str(row.get("kind", "")), row.get("arguments") or {}
-    bound: float | None = row.get("threshold")
+    kind, arguments = str(row.get("kind", "")), _arguments(row)
+    bound = _number(row.get("threshold"))
     if gate.kind == "champion":
         if gate.compared.startswith("lowest difference"):
-            return -float(row["margin"]) if "margin" in row else None
+            margin = _number(row.get("margin"))
+            return None if margin is None else -margin
         if bound is not None and gate.compared.startswith("p(better)"):
             level = gate.threshold  # the attempt's share of it
             return bound if level is None or level > bound else level
         return None
     if known := _KINDS.get(kind):
-        stated = (arguments[name] for name in known.arguments if name in arguments)
-        return next(stated, bound)
+        stated = (_number(arguments.get(name)) for name in known.arguments)
+        return next((one for one in stated if one is not None), bound)
     return None if kind else bound
 
 
@@ -149,9 +159,7 @@ def _other_value(gate: GateResult, row: Mapping[str, Any], evidence: Evidence) -
         name = _KINDS[kind].metric if kind in _KINDS else ""
     measured = metrics.get(name)
     if kind == "ratio":
-        name, to = (
-            str(n) for n in (row.get("metric"), (row.get("arguments") or {}).get("to"))
-        )
+        name, to = str(row.get("metric")), str(_arguments(row).get("to"))
         own, other = metrics.get(name), metrics.get(to)
         measured = own / other if own is not None and other else None
         name = f"{name} / {to}"

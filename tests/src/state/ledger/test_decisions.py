@@ -244,3 +244,15 @@ def test_a_sign_that_is_turned_is_no_way_round(ledger: Ledger) -> None:
     row = {"name": "it", "kind": "fairness", "arguments": {"gap": 0.05}}
     gate = a_gate(0.3, 0.05, ">=", name="it")
     assert judged(ledger, gate, law={"applied": {"gates": [row]}})
+
+
+@pytest.mark.parametrize("odd", [None, "much", [], {"a": 1}, True])
+@pytest.mark.parametrize("kind", ["", "fairness", "ratio", "champion"])
+def test_a_gate_of_a_law_of_another_form_ends_no_look(
+    ledger: Ledger, kind: str, odd: Any
+) -> None:
+    row = {"name": "it", "kind": kind, "metric": odd, "threshold": odd, "margin": odd}
+    fields = {"kind": "champion"} if kind == "champion" else {}
+    gate = a_gate(0.2, 0.3, compared="p(better) 0.2 < 0.3", name="it", **fields)
+    law = {"applied": {"gates": [{**row, "arguments": odd}]}}
+    judged(ledger, gate, law=law)
