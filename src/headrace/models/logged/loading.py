@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 # Computed at once: so many items, whose answers have so many values.
 BLOCK, BLOCK_VALUES = 1024, 2**21
+ITEM_VALUES = 2**26  # of the items together, which a model may copy several times
 VALUES = 8192  # of items of any length, padding included
 
 
@@ -53,19 +54,24 @@ def outputs(model: Any, items: Payload) -> Payload:
     compute = compiled(model)
     if len(model.inputs[0].shape) == 2 and model.inputs[0].shape[1] is None:
         return _of_any_length(compute, items)
-    rows = rows_at_once(model.outputs[0].shape[1:])
+    rows = rows_at_once(model.outputs[0].shape[1:], model.inputs[0].shape[1:])
     starts = range(0, max(1, len(items)), rows)
     return np.concatenate([compute(items[start : start + rows]) for start in starts])
 
 
-def rows_at_once(shape: Iterable[int | None]) -> int:
+def rows_at_once(
+    shape: Iterable[int | None], of_item: Iterable[int | None] = ()
+) -> int:
     """How many items are computed at once.
 
     Args:
         shape: of one answer; sides that are not known count as 1.
+        of_item: the shape of one item.
     """
-    values = math.prod(side or 1 for side in shape)
-    return max(1, min(BLOCK, BLOCK_VALUES // max(1, values)))
+    values, item_values = (
+        max(1, math.prod(side or 1 for side in sides)) for sides in (shape, of_item)
+    )
+    return max(1, min(BLOCK, BLOCK_VALUES // values, ITEM_VALUES // item_values))
 
 
 def _of_any_length(compute: Compute, items: Payload) -> Payload:

@@ -29,3 +29,6 @@ def test_fewer_items_with_large_answers_are_computed_at_once() -> None:
     assert loading.rows_at_once((None, 11)) == 1024
     assert loading.rows_at_once((8000,)) == 262
     assert loading.rows_at_once((2**22,)) == 1
+    assert loading.rows_at_once((10,), (28, 28, 1)) == 1024
+    assert loading.rows_at_once((10,), (224, 224, 3)) == 445
+    assert loading.rows_at_once((10,), (2**27,)) == 1
