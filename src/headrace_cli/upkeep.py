@@ -87,23 +87,17 @@ def _is_file(name: str) -> bool:
 def _show_verification(result: Verification) -> None:
     mark = "[green]ok[/]" if result.status == "ok" else "[red]broken[/]"
     show_text(f"[bold]verify[/]  {mark}  in {result.seconds:.1f} s", markup=True)
-    show_text(f"  {_plain(result.reason)}")
+    show_text(f"  {result.reason}")
     rows, head = result.chain["rows"], result.chain["head"]
     show_text(f"  ledger: {rows:,} rows; last link {head or 'none'}")
     show_text(f"  signatures: {_signatures(result)}")
     for kind, count in result.missing.items():
-        show_text(f"  no longer there: {count:,} {_plain(kind)}")
+        show_text(f"  no longer there: {count:,} {kind}")
     for kind, count in result.collected.items():
         show_text(f"  collected by headrace gc: {count:,} {kind}")
     for split, count in result.forgotten.items():
         show_text(f"  forgotten by headrace forget: {count:,} {split} rows")
     show_doubts(result.warnings)
-    for adoption in result.adopted:
-        what = "rows of the ledger" if adoption.what == "ledger" else "files"
-        show_text(
-            f"  {adoption.count:,} {what} were accepted without a check when the home "
-            f"was upgraded, by {adoption.who} at {adoption.when}"
-        )
 
 
 def _signatures(result: Verification) -> str:
@@ -115,13 +109,6 @@ def _signatures(result: Verification) -> str:
     if found.status == "checked":
         return f"{seen}, by {keys}"
     return f"{seen}; not checked, as no key is set"
-
-
-def _plain(text: str) -> str:
-    """The kind of records that programs know by an older name."""
-    return text.replace(
-        "last records of pipelines", "records of the last stage results"
-    )
 
 
 def reproduce(

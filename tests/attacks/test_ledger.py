@@ -51,7 +51,6 @@ def ledger(url: str) -> Ledger:  # noqa: F811
         made.version("digits", 1), **files, golden_digest="g", who="ada@lab", why="lost"
     )
     made.anchor({"stages/a.json": "a" * 64, "stages/b.json": "b" * 64})
-    made.adopt_store({"stages/c.json": "c" * 64}, "ada@lab")
     word = Approval(model="digits", version=3, step=1, action="request", who="ada@lab")
     made.add_approval(word)
     seen = Tampering(model="digits", what="alias", who="ada@lab", why="moved")

@@ -2,34 +2,25 @@
 
 Write access to the store does not include the ledger. So the ledger has the sha256 of
 each file that counts as evidence; a file with another sha256, or with none, is ignored.
-A store by an older release is adopted once.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from headrace.errors import IntegrityError
-from headrace.records import MANIFEST, Record, SnapshotRecord
+from headrace.records import Record, SnapshotRecord
 from headrace.settings import Settings
 from headrace.state.disk import UnusableFileError
 from headrace.state.ledger import Ledger
 from headrace.state.store import Store
 
 R = TypeVar("R", bound=Record)
-
-# Folders of evidence, and how many folders lie between them and the files.
-_FLAT = ("stages", "quarantine", "studies", "references", "recognisers")
-_FOLDERS = dict.fromkeys(_FLAT, 0)
-_FOLDERS |= dict.fromkeys(("pipelines", "backfills", "trainings", "checkpoints"), 1)
-_FOLDERS["engines"] = 1
 
 log = logging.getLogger("headrace")
 
@@ -74,7 +65,7 @@ class AnchoredStore:
             return None
 
     def read_record(self, key: str, kind: type[R]) -> R | None:
-        """The record of a key; None also if an older release wrote another form."""
+        """The record of a key; None also if it has another form."""
         try:
             return kind.model_validate_json(self.read(key) or b"")
         except ValidationError:
@@ -116,51 +107,8 @@ def as_json(value: Any) -> bytes:
 
 
 def open_anchored(settings: Settings) -> AnchoredStore:
-    """The store and the ledger of the settings.
-
-    If the ledger is by an older release, the files of the store are recorded first, as
-    they are; snapshots are read and checked against their names.
-    """
-    anchored = AnchoredStore(Store(settings.store), Ledger(settings.database_url))
-    if anchored.ledger.awaits_adoption:
-        digests = dict(_files(anchored.store)) | dict(_snapshots(anchored.store))
-        if anchored.ledger.adopt_store(digests, settings.user):
-            log.warning(
-                "The store %s was filled by an older Headrace. The sha256 of its %d "
-                "files is recorded in the ledger now; whether anyone changed them "
-                "before cannot be told.",
-                settings.store,
-                len(digests),
-            )
-    return anchored
-
-
-def _files(store: Store) -> Iterator[tuple[str, str]]:
-    for folder, depth in _FOLDERS.items():
-        keys = [f"{folder}/{name}" for name in store.names(folder)]
-        if depth:
-            keys = [f"{key}/{name}" for key in keys for name in store.names(key)]
-        for key in keys:
-            with contextlib.suppress(OSError):
-                yield key, hashlib.sha256(store.read(key)).hexdigest()
-
-
-def _snapshots(store: Store) -> Iterator[tuple[str, str]]:
-    from headrace.data.snapshots.reading import check_snapshot
-
-    for name in store.names("snapshots"):
-        key = f"snapshots/{name}/{MANIFEST}"
-        try:
-            data = store.read(key)
-            snapshot = described(data, store.uri(f"snapshots/{name}"))
-            log.info("checking the snapshot %s", name[:16])
-            check_snapshot(snapshot.model_copy(update={"digest": name}))
-        except FileNotFoundError:
-            continue
-        except (OSError, ValueError, IntegrityError) as error:
-            log.warning("%s is not taken over: %s", store.uri(key), error)
-            continue
-        yield key, hashlib.sha256(data).hexdigest()
+    """The store and the ledger of the settings."""
+    return AnchoredStore(Store(settings.store), Ledger(settings.database_url))
 
 
 def described(manifest: bytes, uri: str) -> SnapshotRecord:

@@ -41,7 +41,7 @@ def check_ledger(settings: Settings) -> Iterator[Check]:
 
 
 def _check_chain(url: str) -> Iterator[Check]:
-    """Whether every row is as it was written. Migrates no rows of an older release."""
+    """Whether every row is as it was written."""
     import sqlalchemy as sa
 
     from headrace.state.ledger import Ledger
@@ -52,14 +52,10 @@ def _check_chain(url: str) -> Iterator[Check]:
             return
         file = Path(parsed.database or "").absolute().as_uri()
         url = f"sqlite:///{quote(file)}?mode=ro&uri=true"
-    version = Ledger.format_at(url)
-    if version is None:
+    if Ledger.format_at(url) is None:
         return
     name = "ledger chain"
-    if version == 1 or Ledger.lacks_tables_at(url):
-        message = "written by an older release: the next command migrates it"
-        yield hint(name, message)
-    elif problem := (report := Ledger(url).walk_chain()).problem:
+    if problem := (report := Ledger(url).walk_chain()).problem:
         fix = "Restore the ledger from a backup, and check who can write to it."
         yield wrong(name, problem, fix)
     else:

@@ -15,12 +15,11 @@ from headrace.state.ledger.chain import ChainReport, glance, walk
 from headrace.state.ledger.database import (
     Condition,
     Database,
-    as_json,
     format_of,
     tables_of,
 )
 from headrace.state.ledger.engines import make_engine
-from headrace.state.ledger.rows import Adoption, utc_now
+from headrace.state.ledger.rows import utc_now
 from headrace.state.ledger.signatures import (
     SignatureReport,
     SignedLink,
@@ -29,11 +28,9 @@ from headrace.state.ledger.signatures import (
     last_signed,
 )
 from headrace.state.ledger.tables import (
-    ADOPTIONS,
     ANCHORS,
     CHAIN,
     DEPLOYMENTS,
-    METADATA,
 )
 from headrace.state.signing.keys import TrustedKeys
 
@@ -75,47 +72,12 @@ class Anchors:
         rows = self._database.rows(query.order_by(ANCHORS.c.id.desc()).limit(1))
         return str(rows[0]["key"]) if rows else ""
 
-    def adoptions(self) -> list[Adoption]:
-        """The migrations from older releases, oldest first."""
-        return self._database.records(Adoption, ADOPTIONS)
-
-    @property
-    def awaits_adoption(self) -> bool:
-        """Whether the store of an older release has not been adopted yet."""
-        return [adoption.what for adoption in self.adoptions()] == ["ledger"]
-
-    def adopt_store(self, digests: Mapping[str, str], who: str) -> bool:
-        """Record once what the store of an older release holds.
-
-        Returns:
-            False if another process has done so already.
-        """
-        try:
-            with self._database.adding() as rows:
-                adoption = Adoption(what="store", count=len(digests), who=who)
-                rows.add(ADOPTIONS, as_json(adoption))
-                known = _latest(rows.connection)
-                for key, digest in digests.items():
-                    if key not in known:
-                        rows.add(ANCHORS, _anchor(key, digest))
-        except sa.exc.IntegrityError:
-            return False
-        return True
-
     @staticmethod
     def format_at(url: str) -> int | None:
         """The format of the ledger in a database; None if there is no ledger."""
         engine = make_engine(url, timeout_seconds=2.0, creates=False)
         with engine.connect() as connection:
             return format_of(connection, tables_of(connection))
-
-    @staticmethod
-    def lacks_tables_at(url: str) -> bool:
-        """Whether the ledger in a database is of a release with fewer tables."""
-        engine = make_engine(url, timeout_seconds=2.0, creates=False)
-        with engine.connect() as connection:
-            present = tables_of(connection)
-        return not present >= set(METADATA.tables)
 
     def walk_chain(self, link: str = "") -> ChainReport:
         """Check every row against the chain.

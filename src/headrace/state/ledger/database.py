@@ -20,9 +20,8 @@ from headrace.errors import (
     UsageError,
 )
 from headrace.records import Record
-from headrace.settings import Settings
 from headrace.state.disk import full_disk
-from headrace.state.ledger.chain import Appender, adopt_rows
+from headrace.state.ledger.chain import Appender
 from headrace.state.ledger.engines import is_out_of_room, is_read_only, make_engine
 from headrace.state.ledger.signatures import key_for, lacks_key
 from headrace.state.ledger.tables import FORMAT, MARKER, METADATA
@@ -100,16 +99,12 @@ class Database:
             version = format_of(connection, present)
         if version is None:
             version = self._create()
-        if version == 1:
-            version = self._migrate()
         if version != FORMAT:
             raise UsageError(
                 f"The ledger {self.name} has format {version}; "
                 f"this version reads format {FORMAT}.",
                 "Use the Headrace that made it, or set another HEADRACE_DATABASE_URL.",
             )
-        if not present >= set(METADATA.tables):  # as an older release made it
-            self.ensure(METADATA)
 
     @property
     def takes_rows(self) -> bool:
@@ -231,25 +226,6 @@ class Database:
             METADATA.create_all(connection, checkfirst=False)
             connection.execute(sa.insert(MARKER).values(format=FORMAT))
             return FORMAT
-
-    def _migrate(self) -> int:
-        """Migrate format 1 in one transaction, unless another process has done so."""
-        with self.locking() as connection:
-            present = tables_of(connection)
-            version = format_of(connection, present)
-            if version != 1:
-                return version or 0
-            if "chain" in present:
-                raise self._damaged(f"its table {MARKER.name} was changed")
-            count = adopt_rows(connection, Settings().user)
-        log.warning(
-            "The ledger %s was made by an older Headrace. Its %d rows were migrated "
-            "unchanged and are part of the hash chain from now on; an older Headrace "
-            "can no longer use it. `headrace verify` shows this.",
-            self.name,
-            count,
-        )
-        return FORMAT
 
     def _use_write_ahead_log(self) -> None:
         # SQLite does not always wait for the lock before this statement.

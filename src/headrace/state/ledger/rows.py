@@ -242,21 +242,6 @@ class Binding(Record):
     details: Mapping[str, Any] = {}
 
 
-class Adoption(Record):
-    """A migration from a release that recorded less; it happens once.
-
-    Attributes:
-        what: ``ledger`` (its rows) or ``store`` (its files).
-        count: number of rows or files.
-        when: ISO 8601, UTC.
-    """
-
-    what: Literal["ledger", "store"]
-    count: int
-    who: str
-    when: str = Field(default_factory=utc_now)
-
-
 class Tampering(Record):
     """A change behind Headrace's back that a check found, or the end of one.
 

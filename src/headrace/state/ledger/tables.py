@@ -102,12 +102,6 @@ ANCHORS = _numbered(
     *columns(sa.String, "key", "digest", "created"),
     sa.Index("anchors_by_key", "key", "id"),
 )
-ADOPTIONS = _numbered(
-    "adoptions",
-    *columns(sa.String, "what", "who", "when"),
-    *columns(sa.Integer, "count"),
-    sa.UniqueConstraint("what"),
-)
 # A deployment has Prefect's name, <flow>/<deployment>, and the entrypoint of its flow;
 # a folder in the store sha256: and its digest, and its pipeline. `anchors` names more
 # facts of a pipeline: which folder is deployed, which project judges it. "" withdraws.

@@ -17,7 +17,6 @@ from headrace.errors import NotFoundError
 from headrace.records import Record
 from headrace.settings import Settings
 from headrace.state.ledger import Ledger
-from headrace.state.ledger.rows import Adoption
 from headrace.state.signing.keys import TrustedKeys, trusted_keys
 from headrace.use.verification.checks import Broken, Checks, Problem
 from headrace.use.verification.signatures import Signatures, check_ledger
@@ -42,7 +41,6 @@ class Verification(Record):
         collected: how many of each kind `headrace gc` has deleted and recorded.
         forgotten: by split, how many rows `headrace forget` has taken out of snapshots
             that are still there.
-        adopted: migrations from older releases, whose content could not be checked.
         warnings: what fits and needs a look: wrong verdicts that no champion rests on,
             and entries that are dated before the one above them.
         seconds: the duration.
@@ -57,7 +55,6 @@ class Verification(Record):
     missing: dict[str, int]
     collected: dict[str, int]
     forgotten: dict[str, int]
-    adopted: tuple[Adoption, ...]
     warnings: tuple[str, ...] = ()
     problem: Problem | None
     seconds: float
@@ -134,7 +131,6 @@ def verify(
         missing=checks.missing,
         collected=checks.collected,
         forgotten=checks.forgotten,
-        adopted=tuple(ledger.adoptions()),
         warnings=tuple(checks.warnings),
         problem=problem,
         seconds=round(time.perf_counter() - started, 3),

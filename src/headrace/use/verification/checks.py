@@ -43,7 +43,7 @@ _MEND_VERDICT = (
 _MEND_MLFLOW = "Restore MLflow's database from a backup, and see who may write there."
 _KINDS = {
     "stages": "stage records",
-    "pipelines": "last records of pipelines",
+    "pipelines": "records of the last stage results",
     "quarantine": "quarantines",
     "tracking": "records of MLflow's entries",
     "trainings": "requests and answers of other pools",
