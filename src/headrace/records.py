@@ -59,26 +59,11 @@ class Form(Record):
     options: dict[str, Any] = Field(default_factory=dict, exclude_if=operator.not_)
 
 
-def _upgrade(description: dict[str, Any]) -> dict[str, Any]:
-    """A description in the current format; older ones have classes, but no target."""
-    fields = {"task": DEFAULT_TASK, **description}
-    if "classes" in fields:
-        classes = list(fields.pop("classes"))
-        if not all(isinstance(label, str) for label in classes):
-            raise ValueError("classes are labels: text")
-        fields.setdefault("target", {"classes": classes})
-    return fields
-
-
-def same_description(one: dict[str, Any] | None, other: dict[str, Any] | None) -> bool:
-    """Whether two recorded descriptions are equal, whichever release wrote them."""
-    return _upgrade(one or {}) == _upgrade(other or {})
-
-
 class DataDescription(Form):
     """The description of the data that a model builder gets.
 
-    The values in ``target`` are attributes as well: ``data.classes``.
+    The values in ``target`` are attributes as well: ``data.classes``. Those of
+    a classification may be given as ``classes=(...)`` in place of ``target``.
 
     Attributes:
         medium: the name of a package in ``headrace.media``.
@@ -94,8 +79,14 @@ class DataDescription(Form):
 
     @model_validator(mode="before")
     @classmethod
-    def _from_older_releases(cls, values: Any) -> Any:
-        return _upgrade(values) if isinstance(values, dict) else values
+    def _with_classes_as_target(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or "classes" not in values:
+            return values
+        classes = list(values["classes"])
+        if not all(isinstance(label, str) for label in classes):
+            raise ValueError("classes are labels: text")
+        fields = {k: v for k, v in values.items() if k != "classes"}
+        return {"target": {"classes": classes}, **fields}
 
     def __getattr__(self, name: str) -> Any:
         """A value in ``target``; a list as a tuple."""
@@ -115,8 +106,7 @@ class SnapshotRecord(Record):
         uri: folder of the snapshot; ``items/`` below it is Parquet.
         digest: sha256 over the sorted (item sha256, split, label, group), and over the
             names and reasons of items that could not be decoded.
-        manifest_sha256: of its manifest, which has the sha256 of every other file;
-            empty in records of older releases.
+        manifest_sha256: of its manifest, which has the sha256 of every other file.
         rows: number of decoded items in each split.
         rejected: number of items that could not be decoded to the fixed form.
         findings: warnings about the data.
@@ -228,7 +218,7 @@ class TrainingRecord(LoggedModel):
     Attributes:
         weights_digest: sha256 of (path, dtype, shape, bytes) of its weights.
         network_digest: sha256 of the layers that answer with these weights, the
-            pre-processing included; empty in records of older releases.
+            pre-processing included.
         execution: the conditions: device, threads, precision, XLA, steps.
         findings: reasons why it may not be reproducible, or private.
         privacy: of a private training.
@@ -261,7 +251,7 @@ class GateResult(Record):
             row names (``absolute``), the comparison with the champion, or the answers
             of a clean process. It is not that row's own ``kind``, such as ``ratio``.
         compared: the value, the sign and the bound as text, such as ``0.93 >= 0.88``;
-            empty where nothing was compared, and in older records.
+            empty where nothing was compared.
     """
 
     name: str
@@ -294,8 +284,7 @@ class SuspectRecord(Record):
     Attributes:
         likely: the model's prediction.
         chance: the model's probability of it.
-        chance_wrong: the estimated probability that the label is wrong; 0 in records
-            of older releases.
+        chance_wrong: the estimated probability that the label is wrong.
         item: sha256 of the item, as the snapshot has it; empty in those.
     """
 
@@ -332,8 +321,7 @@ class EvaluationRecord(Record):
         champion_sequence: the last entry of the ledger at the evaluation.
         best_version: the best former champion it was compared with; None if none.
         rows_digest: sha256 of the sorted digests of the evaluated test items.
-        model_digest: sha256 of the model file that was judged; empty in records of
-            older releases.
+        model_digest: sha256 of the model file that was judged.
         suspects: rows whose label is more likely wrong than right, worst first.
     """
 

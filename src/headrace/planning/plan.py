@@ -109,7 +109,7 @@ class Plan(Results):
         """The folder that the pipeline's deployment has now: it alone has the law."""
         name = self.spec.name
         present = self.ledger.recorded(folder_of(name))
-        if present in (None, f"sha256:{folder.name}"):  # None: by an older release
+        if present in (None, f"sha256:{folder.name}"):  # None: it is no deployment's
             return folder
         if not present:
             raise UsageError(
@@ -178,7 +178,6 @@ class Plan(Results):
         """The key of the snapshot."""
         data = self.spec.data.model_dump(mode="json", exclude=LIMITS)
         sources = extensions.modules("sources").values()
-        # The keys of older releases imply the default task.
         task = {} if self.spec.task == DEFAULT_TASK else {"task": self.spec.task}
         limit = self.settings.max_item_bytes
         is_lawful = limit == DEFAULT_ITEM_BYTES or self.spec.data.max_item_bytes

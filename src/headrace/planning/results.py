@@ -134,7 +134,7 @@ class Results:
             return None
         try:
             record = in_store(kind.model_validate(saved.record), self.store)
-        except ValidationError:  # of an older release
+        except ValidationError:
             return None
         if isinstance(record, TrainingRecord):
             return cast(R | None, self._as_registered(record))
@@ -157,9 +157,6 @@ class Results:
     def with_manifest(self, record: SnapshotRecord) -> SnapshotRecord | None:
         """A snapshot's record, if its manifest has the recorded digest."""
         key = f"snapshots/{record.digest}/{MANIFEST}"
-        if not record.manifest_sha256:  # of an older release
-            sha256 = self.ledger.anchors([key]).get(key, "")
-            record = record.model_copy(update={"manifest_sha256": sha256})
         try:
             sha256 = hashlib.sha256(self.store.read(key)).hexdigest()
         except FileNotFoundError:

@@ -155,9 +155,9 @@ def law_of(spec: PipelineSpec) -> dict[str, Any]:
     """The part of a spec that is law, as JSON."""
     law = spec.model_dump(mode="json", include=_TABLES | _LISTS | _NAMES)
     del law["data"]["source"]
-    if law["task"] == DEFAULT_TASK:  # older laws name no task
+    if law["task"] == DEFAULT_TASK:
         del law["task"]
-    for gate in law["gates"]:  # nor kinds of gates
+    for gate in law["gates"]:
         for name in ("kind", "arguments"):
             if not gate[name]:
                 del gate[name]

@@ -78,13 +78,13 @@ class _Data(Table):
     encoding: Annotated[str | None, AfterValidator(check_encoding)] = option(
         None,
         "of tables and .txt files, such as gb18030; by default detected",
-        exclude_if=lambda name: name is None,  # digests of older laws stay the same
+        exclude_if=lambda name: name is None,
     )
     separator: str | None = option(
         None,
         "texts only: what parts a long text into documents, such as a blank line",
         min_length=1,
-        exclude_if=lambda text: text is None,  # digests of older laws stay the same
+        exclude_if=lambda text: text is None,
     )
     classes: tuple[str, ...] | None = option(
         None, "the labels; by default those in the data", min_length=2
@@ -97,7 +97,7 @@ class _Data(Table):
         "bytes of one item, decoded, in place of HEADRACE_MAX_ITEM_BYTES: larger ones "
         "are set aside",
         gt=0,
-        exclude_if=lambda limit: limit is None,  # digests of older laws stay the same
+        exclude_if=lambda limit: limit is None,
     )
     quarantine_limit: float = share(0.05, "share of rows that may be quarantined")
     leak_limit: float = share(0.01, "share of test rows that may also be in train")
@@ -237,7 +237,7 @@ class PromotionSpec(Table):
     signed: bool = option(
         False,
         "only a version is promoted whose files and record have a valid signature",
-        exclude_if=operator.not_,  # digests of older laws stay the same
+        exclude_if=operator.not_,
     )
 
 

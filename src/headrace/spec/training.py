@@ -115,7 +115,7 @@ class TrainingSpec(Table):
         "early stopping: end after so many epochs without a lower validation loss, "
         "with the best epoch's weights; 0: never",
         ge=0,
-        exclude_if=operator.not_,  # older keys stay the same
+        exclude_if=operator.not_,
     )
     batch_size: int = option(128, "items in one training step", ge=1, le=65_536)
     optimizer: str | Named = option(
@@ -190,7 +190,7 @@ class TrainingSpec(Table):
         None,
         "augmentation: how items are changed anew in each epoch; by default not at "
         "all, beyond what the family does by itself",
-        exclude_if=lambda value: value is None,  # older keys stay the same
+        exclude_if=lambda value: value is None,
     )
     precision: Literal["auto", "float32", "mixed_bfloat16"] = option(
         "auto",

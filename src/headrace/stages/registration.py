@@ -10,7 +10,7 @@ from pathlib import Path
 
 from headrace.models import builder_name
 from headrace.models.logged.soundness.checks import find_flaws
-from headrace.models.logged.soundness.copies import bind, keep_copy, network_of
+from headrace.models.logged.soundness.copies import bind, keep_copy
 from headrace.models.logged.soundness.signing import sign_version
 from headrace.records import (
     EvaluationRecord,
@@ -49,19 +49,8 @@ log = logging.getLogger("headrace")
 def find_version(
     model: str, training: TrainingRecord, ledger: Ledger, settings: Settings
 ) -> Version | None:
-    """The version of a training, if it was registered.
-
-    An older release registered it without the digest of its layers. They are those of
-    the file that the store has a copy of.
-    """
-    known = ledger.find_training(model, training.identity)
-    if known is not None or not training.network_digest:
-        return known
-    as_before = training.model_copy(update={"network_digest": ""})
-    older = ledger.find_training(model, as_before.identity)
-    if older is None or network_of(older, settings) != training.network_digest:
-        return None
-    return older
+    """The version of a training, if it was registered."""
+    return ledger.find_training(model, training.identity)
 
 
 def as_bound(training: TrainingRecord, version: Version) -> TrainingRecord:

@@ -26,7 +26,6 @@ from headrace.records import (
     DEFAULT_TASK,
     DataDescription,
     GateResult,
-    same_description,
     verdict,
 )
 from headrace.tasks.data_parts import Contract, Labels, Surveyor
@@ -149,7 +148,7 @@ def difference(one: DataDescription, other: DataDescription) -> str:
 
 def comparable(one: dict[str, Any] | None, other: dict[str, Any] | None) -> bool:
     """Whether models with these recorded descriptions can be compared: `difference`."""
-    return same_description(_without_padding(one), _without_padding(other))
+    return _without_padding(one) == _without_padding(other)
 
 
 def _without_padding(description: dict[str, Any] | None) -> dict[str, Any]:

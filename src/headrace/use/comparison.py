@@ -79,8 +79,8 @@ def compare(first: Version, second: Version, settings: Settings) -> Comparison:
             differences += _made_of(one, other)
         case _:
             notice = (
-                "An older release trained one of them and kept no record of its "
-                "ingredients, so only the metrics and the data are compared."
+                "The run of one of them has no record of its ingredients in MLflow, so "
+                "only the metrics and the data are compared."
             )
             digests = ({"snapshot": v.snapshot_digest[:_DIGEST_LENGTH]} for v in both)
             differences += _differ("data", *digests)

@@ -289,8 +289,6 @@ def find_data_problem(version: Version, settings: Settings, ledger: Ledger) -> s
         f"snapshots/{version.snapshot_digest}/{MANIFEST}",
     )
     recorded = manifest_digest(version, ledger)
-    if not recorded:
-        return ""  # an older release registered it
     actual = digest_at(store.uri(key))
     if actual != recorded:
         how = "was changed" if actual else "is gone"

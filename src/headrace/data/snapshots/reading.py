@@ -326,7 +326,7 @@ def find_same(
 def form_line(description: DataDescription) -> bytes:
     """The first line of a digest's input: the form of the items, and the task.
 
-    The default task is left out, as in older releases.
+    The default task is left out.
     """
     form = f"{description.medium} {'x'.join(map(str, description.shape))}"
     if description.task != DEFAULT_TASK:

@@ -33,8 +33,7 @@ from headrace.state.objects import read
 from headrace.tasks import questions_of, task
 from headrace.tasks.forms import Targets
 
-# Of a quarantine; older releases wrote the first 16 digits.
-_NAME = re.compile(r"-([0-9a-f]{16,64})\.parquet$")
+_QUARANTINE = re.compile(r"-([0-9a-f]{64})\.parquet$")
 
 
 class Rows(NamedTuple):
@@ -200,7 +199,7 @@ def read_quarantine(uri: str) -> bytes:
             f"The quarantine {uri} cannot be read: {error.strerror or error}.",
             "Restore it from a backup, or run the pipeline again.",
         ) from error
-    name = _NAME.search(uri)
+    name = _QUARANTINE.search(uri)
     digest = hashlib.sha256(data).hexdigest()
     if name is None or not digest.startswith(name.group(1)):
         raise IntegrityError(

@@ -97,7 +97,7 @@ def _write_index(store: Store) -> None:
     pages = []
     for name in store.names(FOLDER):
         verdict = store.read_json(f"{FOLDER}/{name}/{_VERDICT}")
-        # Pages of older releases have none, and anybody may have written another.
+        # Anybody may have written another.
         if isinstance(verdict, dict) and verdict.keys() >= _FACTS:
             pages.append({"name": name, **verdict})
     pages.sort(key=lambda page: str(page["time"]), reverse=True)

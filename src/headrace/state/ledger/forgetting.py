@@ -29,7 +29,7 @@ from headrace.state.ledger.tables import (
 )
 
 KEY = sa.Table("ledger_key", sa.MetaData(), *columns(sa.String, "key"))
-_SHA256 = "sha256:"  # of the key; an older release recorded the key itself
+_SHA256 = "sha256:"
 
 
 class Forgetting(NamedTuple):
@@ -55,8 +55,6 @@ class Forgettings:
             IntegrityError: it is not the one by which items were forgotten.
         """
         recorded, query = self._recorded_key(), sa.select(KEY.c.key)
-        if recorded and not recorded.startswith(_SHA256):
-            return recorded
         self._database.ensure(KEY.metadata)
         with self._database.reading() as connection:
             key = connection.execute(query).scalar()

@@ -9,11 +9,11 @@ model is scored, whatever the length of the history.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from headrace.records import same_description
 from headrace.state.ledger.rows import Entry, Evaluated, Evidence
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def find_best_former(
     champion: int,
     training: str,
     gone: Collection[int] = (),
-    same: Callable[[Description, Description], bool] = same_description,
+    same: Callable[[Description, Description], bool] = operator.eq,
 ) -> BestFormer:
     """The best champion up to the present champion's promotion.
 

@@ -46,7 +46,7 @@ class Version(Record):
 
     @property
     def golden_digest(self) -> str:
-        """sha256 of its golden file; empty if an older release registered it."""
+        """sha256 of its golden file."""
         training = self.details.get("training", {})
         digest = self.details.get("golden_digest") or training.get("golden_digest")
         return str(digest or "")
@@ -77,8 +77,7 @@ class Evaluated(Record):
         metrics: by name; None where the value was not finite.
         champion_version: the version it was compared with; None if there was none.
         best_version: the best former champion it was compared with; None if none.
-        rows_digest: sha256 of the sorted digests of the evaluated test items; empty in
-            evidence of an earlier release.
+        rows_digest: sha256 of the sorted digests of the evaluated test items.
     """
 
     version: int
@@ -118,7 +117,7 @@ class Evidence(Evaluated):
 
     @property
     def model_digest(self) -> str:
-        """Of the file that was judged; empty in evidence of older releases."""
+        """Of the file that was judged."""
         return str(self.law.get("model_digest", ""))
 
     @property

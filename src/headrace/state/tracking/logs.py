@@ -35,7 +35,7 @@ def to_mlflow_tags(tags: Mapping[str, str]) -> dict[str, str]:
 
 
 def from_mlflow_tags(tags: Mapping[str, str]) -> dict[str, str]:
-    """Tags without that prefix, which older releases did not write."""
+    """Tags without that prefix."""
     hidden = {k: v for k, v in tags.items() if k.startswith(f"{_HIDDEN}{_OURS}")}
     return {**tags, **{k.removeprefix(_HIDDEN): v for k, v in hidden.items()}}
 

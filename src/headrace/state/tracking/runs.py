@@ -269,11 +269,10 @@ class Runs(logs.Logs):
         """The id of an experiment's newest run with a tag; empty if there is none."""
         with tracking_errors(self.uri):
             known = self.client.get_experiment_by_name(experiment)
-            for name in (*logs.to_mlflow_tags({tag: ""}), tag):  # of an older release
-                query = f"tags.`{name}` != ''"
-                if runs := known and self._search([known.experiment_id], query):
-                    return str(runs[0].info.run_id)
-        return ""
+            (name,) = logs.to_mlflow_tags({tag: ""})
+            query = f"tags.`{name}` != ''"
+            runs = known and self._search([known.experiment_id], query)
+        return str(runs[0].info.run_id) if runs else ""
 
     def params_of_last(self, experiment: str, name: str) -> dict[str, str]:
         """The parameters of the newest run of that name; empty if there is none."""

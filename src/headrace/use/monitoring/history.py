@@ -24,7 +24,6 @@ from headrace.drift.verdict import WINDOWS, Sign
 from headrace.use.monitoring.kept import KeptWindow, Span
 
 _SCORE = np.dtype([("mark", DIGEST), ("score", np.float64)])
-_OLD_SCORE = np.dtype([("item", DIGEST), ("score", np.float64)])  # sha256, not keyed
 _MOST_READ = 500  # files of windows that their names do not tell apart
 _MOST_PARTS = 50  # files of new scores, before one has all scores again
 _ALL, _NEW = "all", "new"
@@ -97,28 +96,18 @@ class History:
 
     def scores(self) -> Scored:
         """All scores so far, ``(n,)`` of mark and score, in their order."""
-        return self._read_scores()[0]
-
-    def _read_scores(self) -> tuple[Scored, bool]:
-        """As `scores`, and whether each of their files can be read and is keyed."""
-        found, is_keyed = list[Scored](), True
+        found = list[Scored]()
         for part in reversed(self._parts()):
             data = self._anchored.read(f"{self._folder}/scores/{part.name}")
             if data is None:
-                is_keyed = False
                 continue
             scores: Scored = np.load(io.BytesIO(data), allow_pickle=False)
-            is_keyed = is_keyed and scores.dtype == _SCORE
-            if scores.dtype == _OLD_SCORE:
-                marks = self._marks_of(scores["item"])
-                scores = with_new(np.empty(0, _SCORE), marks, scores["score"])
             if scores.dtype != _SCORE:
                 continue
             found.append(scores)
             if part.kind == _ALL:
                 break
-        joined = np.concatenate([np.empty(0, _SCORE), *found[::-1]])
-        return _first_of_each(joined), is_keyed
+        return _first_of_each(np.concatenate([np.empty(0, _SCORE), *found[::-1]]))
 
     def add_scores(self, scores: Scored, *, anew: bool = False) -> None:
         """Add scores of items that have none yet.
@@ -142,37 +131,20 @@ class History:
         name = _Part(number, _ALL if anew else _NEW, digest).name
         self._anchored.write(f"{self._folder}/scores/{name}", data)
 
-    def _marks_of(self, items: npt.NDArray[np.bytes_]) -> list[str]:
-        digests = items.astype("V32").tolist()  # which keeps zeros at the end
-        return [self._marker.mark_item(digest.hex()) for digest in digests]
-
     def forgotten_scores(self, forgotten: Forgotten) -> npt.NDArray[np.bool_]:
         """Which of the scores are of forgotten items, bool ``(n,)``."""
         return _are_forgotten(self.scores(), forgotten)
 
     def take_out(self, forgotten: Forgotten) -> int:
-        """Delete the scores of forgotten items, and what has digests without a key.
-
-        An older release has kept such digests. Its scores are kept anew, keyed; its
-        windows are deleted. So are files that are not those that the ledger recorded.
-
-        Returns:
-            the number of deleted scores and windows.
-        """
-        scores, is_keyed = self._read_scores()
+        """Delete the scores of forgotten items; returns their number."""
+        scores = self.scores()
         gone = _are_forgotten(scores, forgotten)
-        if gone.any() or not is_keyed:
+        if gone.any():
             self.add_scores(scores[~gone], anew=True)
-        parts, count = self._parts(), int(gone.sum())
+        parts = self._parts()
         while parts and any(part.kind == _ALL for part in parts[1:]):
             self._anchored.delete(f"{self._folder}/scores/{parts.pop(0).name}")
-        for name, _ in self._windows():
-            key = f"{self._folder}/{name}"
-            kept = self._anchored.read_record(key, KeptWindow)
-            if kept is None or not kept.is_keyed:
-                self._anchored.delete(key)
-                count += 1
-        return count
+        return int(gone.sum())
 
     def _parts(self) -> list[_Part]:
         """The files of scores in the order of writing."""

@@ -175,10 +175,7 @@ def _status(verdict: Verdict, comparison: Comparison) -> Status:
 
 
 def comparable_columns(columns: Columns, profile: Profile) -> Columns:
-    """The columns that the profile has too, of its types and without missing values.
-
-    Files of a log that were written by an older server may lack a column.
-    """
+    """The columns that the profile has too, of its types and without missing values."""
     same: Columns = {}
     for name, reference in profile.columns.items():
         values = columns.get(name)

@@ -64,7 +64,6 @@ class KeptWindow(Record):
         first, last: times of its requests, ISO 8601; empty where they are not known.
         sign: what it showed; None where it had too few items.
         status, reason: of the report.
-        is_keyed: whether it names items by marks; an older release took their sha256.
     """
 
     when: str
@@ -76,7 +75,6 @@ class KeptWindow(Record):
     sign: Sign | None = None
     status: str
     reason: str
-    is_keyed: bool = False
 
     @property
     def span(self) -> Span:
@@ -131,5 +129,4 @@ def kept_window(
         sign=sign,
         status=status,
         reason=reason,
-        is_keyed=True,
     )

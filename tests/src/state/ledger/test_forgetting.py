@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.attacks.test_ledger import run, without_triggers
+from tests.attacks.test_ledger import run
 from tests.src.state.ledger.conftest import url_of
 
 from headrace.data.forgotten import Forgotten
@@ -64,14 +64,3 @@ def test_another_key_or_none_is_noticed(
     run(url_of(tmp_path), statement)
     with pytest.raises(IntegrityError, match="gone or another one: what was forgotten"):
         Forgotten.of(ledger)
-
-
-def test_what_an_older_release_forgot_is_known_by_its_key(
-    ledger: Ledger, tmp_path: Path
-) -> None:
-    old = "ab" * 32
-    item = Forgotten("", old).mark_item(ITEM)
-    ledger.begin_forgetting("digits", "item", "ada", [item])
-    without_triggers(url_of(tmp_path), f"UPDATE forgettings SET salt = '{old}'")
-    assert forget(ledger, "e" * 64).key == old
-    assert Forgotten.of(ledger).has_items([ITEM, "e" * 64, "f" * 64]).sum() == 2

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from headrace.records import same_description
 from headrace.state.ledger import Entry, Evidence, Ledger, Version
 from headrace.state.ledger.former import (
     Attempt,
@@ -201,14 +200,3 @@ def test_the_ledger_tells_attempts_and_the_best(url: str, better: bool) -> None:
     assert ledger.attempts("other") == []
     found = find_best_former(ledger, "blobs", 2, "w3")
     assert found.version == (None if better else 1)
-
-
-def test_descriptions_of_an_older_release_are_the_same() -> None:
-    old = {"medium": "image", "shape": [8, 8, 1], "classes": ["a", "b"]}
-    new = {
-        **{"medium": "image", "shape": [8, 8, 1], "task": "classification"},
-        **{"target": {"classes": ["a", "b"]}},
-    }
-    assert same_description(old, new)
-    assert not same_description({**old, "classes": ["a", "c"]}, new)
-    assert not same_description(old, {**new, "task": "regression"})

@@ -9,8 +9,6 @@ import numpy as np
 from tests import versions
 
 from headrace.backend import load_backend
-from headrace.models.logged.soundness.copies import network_of
-from headrace.settings import Settings
 from headrace.stages.fitting import weights_digest
 from headrace.state.tracking.artifacts import network_digest
 
@@ -38,13 +36,3 @@ def test_it_follows_from_the_layers_alone(tmp_path: Path) -> None:
             weight.assign(np.ones(weight.shape, values.dtype))
     first.save(tmp_path / "d.keras")
     assert network_digest(tmp_path / "d.keras") == digest
-
-
-def test_it_is_read_from_the_stores_copy_of_a_version(
-    trained: Any, settings: Settings
-) -> None:
-    from headrace.state.ledger import Ledger
-
-    version = Ledger(trained.settings.database_url).version("blobs", 1)
-    assert network_of(version, trained.settings) == trained.weak.network_digest
-    assert network_of(version, settings) == ""

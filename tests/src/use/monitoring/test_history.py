@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import os
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +17,7 @@ from headrace.state.store import Store
 from headrace.use.monitoring import history as module
 from headrace.use.monitoring.batches import Batch
 from headrace.use.monitoring.history import History, Scored, with_new
-from headrace.use.monitoring.kept import KeptWindow, kept_window, sketch_of
+from headrace.use.monitoring.kept import KeptWindow, sketch_of
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 DROP = Sign(inputs_drifted=True, answers_drifted=True, drop=True)
@@ -194,7 +191,6 @@ def test_items_are_named_by_keyed_digests(settings: Settings) -> None:
     batch = Batch("log", np.zeros((1, 2)), {}, np.array([item], object), nothing)
     marked = batch.marked(marker)
     assert marked.items.tolist() == [marker.mark_item(item)] != [item]
-    assert kept_window(marked, "ok", "", None).is_keyed
 
 
 def test_scores_of_forgotten_items_are_deleted(
@@ -210,26 +206,6 @@ def test_scores_of_forgotten_items_are_deleted(
     assert history.take_out(forgotten) == 0
 
 
-@pytest.mark.parametrize("what", ["pipe", "changed"])
-def test_what_is_no_recorded_file_of_scores_is_deleted_unread(
-    what: str, history: History, settings: Settings
-) -> None:
-    history.add_scores(scored(history, 1))
-    history.add_scores(scored(history, 2))
-    store = open_anchored(settings).store
-    first, second = sorted(key for key in store.keys() if "/scores/" in key)
-    path = Path(store.path(second))
-    path.unlink()
-    if what == "pipe":
-        os.mkfifo(path)
-    else:
-        path.write_bytes(b"{'item'}" + b"\2" * 32)
-    assert history.take_out(Forgotten(key="00")) == 0
-    assert kept_items(history) == [1]
-    assert not {first, second} & set(store.keys())
-    assert not path.exists()
-
-
 def test_forgetting_reads_each_file_of_scores_once(
     history: History, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -241,30 +217,3 @@ def test_forgetting_reads_each_file_of_scores_once(
     )
     assert history.take_out(Forgotten(key="00")) == 0
     assert len(read) == 3
-
-
-def test_digests_that_an_older_release_kept_are_keyed_when_something_is_forgotten(
-    history: History, settings: Settings
-) -> None:
-    anchored = open_anchored(settings)
-    marker = Forgotten(key=anchored.ledger.key())
-    items = [hashlib.sha256(text).digest() for text in (b"yes", b"no")]
-    items.append(items[0][:31] + b"\0")  # which numpy takes for shorter
-    old = np.empty(3, [("item", "S32"), ("score", np.float64)])
-    old["item"], old["score"] = items, [1.0, 0.0, 0.5]
-    buffer = io.BytesIO()
-    np.save(buffer, old)
-    folder = f"monitoring/{'d' * 64}"
-    name = f"{folder}/scores/00000001-new-{'0' * 16}.npy"
-    anchored.write(name, buffer.getvalue())
-    history.keep(window(1, DROP))  # of an older release: it says nothing of keys
-    history.keep(window(2, DROP, is_keyed=True))
-    marks = [marker.mark_item(item.hex()) for item in items]
-    kept = [one.ljust(32, b"\0").hex() for one in history.scores()["mark"].tolist()]
-    assert kept == marks
-    taken = Forgotten("", marker.key, frozenset(marks[1:2]))
-    assert history.take_out(taken) == 2, "a score and a window"
-    assert history.scores()["score"].tolist() == [1.0, 0.5]
-    held = b"".join(map(anchored.store.read, anchored.store.keys()))
-    assert not any(item in held or item.hex()[:16].encode() in held for item in items)
-    assert len(anchored.store.names(folder)) == 2, "the other window, and scores"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 import shutil
 import tempfile
 from collections.abc import Collection, Mapping
@@ -26,7 +25,6 @@ from headrace.state.tracking import GOLDEN_FILE, MODEL_FILE, Tracking
 from headrace.state.tracking.artifacts import (
     digest_at,
     model_places,
-    network_digest,
     portable,
     put,
     run_places,
@@ -87,13 +85,6 @@ def keep_copy_of(version: Version, settings: Settings) -> bool:
         keep_copy(logged_model(version), settings)
         return True
     return False
-
-
-def network_of(version: Version, settings: Settings) -> str:
-    """The digest of the layers in the store's copy of a version; empty without one."""
-    digest = version.model_digest
-    content = _read(Store(settings.store), digest, _MODEL, digest)
-    return network_digest(io.BytesIO(content)) if content is not None else ""
 
 
 def copy_key(version: Version, path: str) -> str:
