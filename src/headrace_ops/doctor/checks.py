@@ -161,9 +161,7 @@ def check_models(settings: Settings) -> Iterator[Check]:
             message = f"the champion, version {v.version}: {flaws[v.model].message}"
             yield wrong(name, message, f"headrace repair {v.model}")
             continue
-        message = "its file is as registered; it has no recorded golden answers"
-        if v.golden_digest:
-            message = "its files are as registered, and so are its golden answers"
+        message = "its files are as registered, and so are its golden answers"
         yield ok(name, f"version {v.version}: {message}")
 
 

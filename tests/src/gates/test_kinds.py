@@ -114,7 +114,6 @@ def test_a_ratio_without_a_bound_or_another_metric_is_refused(
 
 
 def test_what_a_kind_compared_is_shown_without_a_sign_where_it_does_not_say() -> None:
-    """As in records of older releases."""
     gate = GateResult(name="spread", passed=True, value=0.08, threshold=0.1)
     assert (gate.compared, gate.figures) == ("", "0.08, threshold 0.1")
     assert gate.model_copy(update={"compared": "0.08 <= 0.1"}).figures == "0.08 <= 0.1"

@@ -81,7 +81,7 @@ def test_only_the_present_folder_of_a_deployment_has_a_law(trained: Trained) -> 
     def plan(digest: str) -> Plan:
         return Plan(lax.spec, unpack_folder(digest, store, settings.folders), settings)
 
-    assert plan(old).law.overrides == (), "deployed by an older release"
+    assert plan(old).law.overrides == (), "never deployed"
     for digest in (old, new):
         ledger.record({folder_of("blobs"): f"sha256:{digest}"}, "ada@lab")
     assert plan(old).law == plan(new).law

@@ -25,4 +25,4 @@ def test_a_training_without_a_record_is_said_to_have_none(trained: Trained) -> N
     version = Ledger(trained.settings.database_url).find("blobs/1")
     Tracking(trained.settings).client.delete_tag(version.run_id, f"mlflow.{TAG}")
     found = compare(version, version, trained.settings)
-    assert "An older release" in found.notice
+    assert "has no record of its ingredients in MLflow" in found.notice

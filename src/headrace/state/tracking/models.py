@@ -163,7 +163,7 @@ class Tracking(Runs):
             yield downloaded
 
     def version_golden(self, version: Version, path: str) -> bytes:
-        """The golden file of a registered version, checked if its digest is known.
+        """The golden file of a registered version, checked.
 
         Args:
             version: its row in the ledger.

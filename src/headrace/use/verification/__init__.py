@@ -111,8 +111,8 @@ def verify(
         checks.check_decisions(chosen)
         if not model:
             checks.count_collected(chosen)
-        golden = checks.check_files(model, chosen)
-        checks.check_models(chosen, golden)
+        checks.check_files(model, chosen)
+        checks.check_models(chosen)
         if not model and _has_own_registry(settings):
             checks.check_forgotten()
     except Broken as broken:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -125,17 +125,14 @@ class Checks:
             if key in current if is_of_version else key not in again:
                 self.collected[item.kind] += 1
 
-    def check_files(self, model: str, models: Collection[str]) -> dict[str, str]:
+    def check_files(self, model: str, models: Collection[str]) -> None:
         """Compare every file of the store whose sha256 is in the ledger.
 
         Args:
             model: check only its files; empty for all.
             models: whose champions must have their data.
-
-        Returns:
-            the sha256 of the golden answers that trainings recorded, by MLflow run.
         """
-        needed, golden = self._data_of_champions(models), dict[str, str]()
+        needed = self._data_of_champions(models)
         for key, digest in counted(self._anchors(model).items(), "verify", "files"):
             kind = _KINDS.get(key.partition("/")[0], key.partition("/")[0])
             is_parsed = kind == _KINDS["stages"] or key.endswith(f"/{MANIFEST}")
@@ -161,10 +158,6 @@ class Checks:
                 continue
             self._compare(key, data, actual, digest)
             self.checked[kind] += 1
-            record = saved.get("record")
-            if saved.get("stage") == "train" and isinstance(record, dict):
-                golden[str(record.get("run_id"))] = str(record.get("golden_digest"))
-        return golden
 
     def _digest(self, key: str, digest: str) -> str:
         """The sha256 of a file; empty if it is gone, or yet to be replaced.
@@ -235,20 +228,15 @@ class Checks:
             if one is not None
         }
 
-    def check_models(self, models: Collection[str], golden: Mapping[str, str]) -> None:
-        """Compare every version's files and MLflow's tags and aliases.
-
-        Args:
-            models: their names.
-            golden: sha256 of the golden answers, by MLflow run, where it is known.
-        """
+    def check_models(self, models: Collection[str]) -> None:
+        """Compare every version's files and MLflow's tags and aliases."""
         for model in models:
             champion = self._ledger.champion(model)
             number = champion.version.version if champion else None
             versions = self._ledger.versions(model)
             for version in counted(versions, f"verify {model}", "versions"):
                 try:
-                    self._check_version(version, golden)
+                    self._check_version(version)
                     self.checked["models"] += 1
                 except IntegrityError as error:
                     cause = error.__cause__
@@ -263,15 +251,12 @@ class Checks:
                 self._check_others(version)
             self._check_registry(model)
 
-    def _check_version(self, version: Version, golden: Mapping[str, str]) -> None:
+    def _check_version(self, version: Version) -> None:
         """Raise IntegrityError if a version's files are not those of the ledger."""
         with self._tracking.version_file(version):
             pass
-        recorded = version.golden_digest or golden.get(version.run_id)
-        if recorded is None:
-            return
         data = self._tracking.version_golden(version, GOLDEN_FILE)
-        if hashlib.sha256(data).hexdigest() != recorded:
+        if hashlib.sha256(data).hexdigest() != version.golden_digest:
             raise IntegrityError(
                 f"{GOLDEN_FILE} of the run {version.run_id} was changed.",
                 "Restore it from a backup, or train again.",

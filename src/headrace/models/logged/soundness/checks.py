@@ -77,15 +77,13 @@ def find_flaw(version: Version, settings: Settings) -> Flaw | None:
     """
     if flaws := find_flaws(version, settings):
         return flaws[0]
-    if not version.golden_digest or _verified(version, settings).exists():
+    if _verified(version, settings).exists():
         return None
     return find_wrong_answers([version], settings)[0]
 
 
 def require_sound(version: Version, settings: Settings) -> None:
     """Check a version's files, and its answers in a clean process.
-
-    A version of a release that recorded no golden digest is loaded instead.
 
     Raises:
         IntegrityError: it is not sound; names the command that repairs it.
@@ -123,17 +121,11 @@ def find_wrong_answers(
                 tracking.version_golden(version, GOLDEN_FILE),
             )
             for version in versions
-            if version.golden_digest
         ]
-        reports = []
-        if requests:
-            reports = stack.enter_context(ServingCheck(requests)).results()
+        checks = [stack.enter_context(ServingCheck(requests))] if requests else []
+        reports = [report for check in checks for report in check.results()]
     flaws: list[Flaw | None] = []
-    for version in versions:
-        if not version.golden_digest:
-            flaws.append(_load(version, tracking))
-            continue
-        report = reports.pop(0)
+    for version, report in zip(versions, reports, strict=True):
         message = report.error
         if not message and (report.difference or 0) > TOLERANCE:
             message = (
@@ -184,13 +176,3 @@ def _verified(model: Version | LoggedModel, settings: Settings) -> Path:
     libraries = [f"{name} {metadata.version(name)}" for name in _LIBRARIES]
     text = "\n".join([model.model_digest, model.golden_digest, *libraries])
     return settings.home / "verified" / hashlib.sha256(text.encode()).hexdigest()
-
-
-def _load(version: Version, tracking: Tracking) -> Flaw | None:
-    from headrace.models.logged.loading import load_version
-
-    try:
-        load_version(tracking, version)
-    except IntegrityError as error:
-        return Flaw(part="model", message=error.message)
-    return None

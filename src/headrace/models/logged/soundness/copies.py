@@ -71,15 +71,11 @@ def keep_copy(logged: LoggedModel, settings: Settings) -> dict[str, Any]:
 def keep_copy_of(version: Version, settings: Settings) -> bool:
     """Copy a sound version into the store, where it has no whole copy of it.
 
-    A version of a release that recorded no golden digest gets no copy.
-
     Returns:
         whether a copy was made.
     """
     files = copied_files(version)
-    if not version.golden_digest or _is_whole(
-        version.model_digest, files, Store(settings.store)
-    ):
+    if _is_whole(version.model_digest, files, Store(settings.store)):
         return False
     with contextlib.suppress(IntegrityError, NotFoundError):  # MLflow no longer has it
         keep_copy(logged_model(version), settings)
@@ -102,7 +98,7 @@ def copied_files(version: Version) -> dict[str, str]:
     """The sha256 of each file of a version's copy in the store, by its name there."""
     logged = {**version.details.get("files", {}), MODEL_FILE: version.model_digest}
     files = {f"{_LOGGED}/{path}": digest for path, digest in logged.items()}
-    return files | ({_GOLDEN: version.golden_digest} if version.golden_digest else {})
+    return {**files, _GOLDEN: version.golden_digest}
 
 
 def fetch_copy(version: Version, folder: Path, settings: Settings) -> None:
@@ -168,7 +164,7 @@ def restore(version: Version, parts: Collection[str], settings: Settings) -> lis
                     files[path] = source
             files[MODEL_FILE] = model
             done.append("put the model file back from the store's copy")
-        if "golden" in parts and version.golden_digest:
+        if "golden" in parts:
             golden = fetch(_GOLDEN, version.golden_digest)
             if golden is not None:
                 done.append("put the golden file back from the store's copy")
