@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from tests.src.conftest import postgres, url  # noqa: F401
 from tests.src.state.ledger.conftest import fill, promote
 
-from headrace.errors import IntegrityError
+from headrace.errors import IntegrityError, UsageError
 from headrace.state.ledger import Approval, Ledger
 from headrace.state.ledger.anchors import Deployments
 from headrace.state.ledger.collections import Collected
@@ -257,18 +257,18 @@ def test_a_row_that_cannot_be_read_is_named(file: str, statement: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "statement",
+    ("statement", "error", "message"),
     [
-        "UPDATE ledger_format SET format = 1",
-        "DELETE FROM ledger_format",
-        "DROP TABLE ledger_format",
+        ("UPDATE ledger_format SET format = 1", UsageError, "has format 1; this"),
+        ("DELETE FROM ledger_format", IntegrityError, "its table ledger_format"),
+        ("DROP TABLE ledger_format", IntegrityError, "its table ledger_format"),
     ],
 )
-def test_a_marker_that_was_changed_is_no_older_release(
-    file: str, statement: str
+def test_a_marker_that_was_changed_makes_no_new_ledger(
+    file: str, statement: str, error: type[Exception], message: str
 ) -> None:
     run(file, statement)
-    with pytest.raises(IntegrityError, match="its table ledger_format"):
+    with pytest.raises(error, match=message):
         Ledger(file)
 
 

@@ -222,16 +222,3 @@ def test_the_same_weights_under_other_layers_are_another_version(
     assert evidence.model_digest == "cd" * 32
     (own,) = ledger.evidence_of("blobs", 2)
     assert own.model_digest == trained.good.model_digest
-
-
-def test_a_version_of_an_older_release_is_known_by_its_file(
-    trained: Trained, ledger: Ledger
-) -> None:
-    """It was registered without the digest of its layers."""
-    older = trained.good.model_copy(update={"network_digest": ""})
-    place = (trained.spec, trained.folder, trained.snapshot)
-    judged = (trained.good_evaluation, trained.settings)
-    assert register(*place, older, *judged).version == 2
-    assert register(*place, trained.good, *judged).version == 2
-    other = trained.good.model_copy(update={"network_digest": "ab" * 32})
-    assert register(*place, other, *judged).version == 3
