@@ -8,7 +8,6 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import metadata
 from pathlib import Path
@@ -17,7 +16,6 @@ from typing import Any
 import pytest
 
 from headrace.settings import Settings
-from headrace.state.ledger import Ledger
 from headrace_ops import doctor
 from headrace_ops.doctor import CHECKS, Check, checks, examine
 from headrace_ops.doctor.services import (
@@ -111,18 +109,6 @@ def test_a_folder_that_was_made_to_be_a_home_stays_one(home: Home) -> None:
     assert home.headrace("doctor").exit_code == 0
     assert not [*home.path.iterdir()]
     assert home.headrace("list").exit_code == 0
-
-
-def test_a_ledger_of_an_older_release_is_a_hint(empty: Settings) -> None:
-    empty.prepare_home()
-    Ledger(empty.database_url)
-    assert of(examine(empty), "ledger chain").state == "ok"
-    with closing(sqlite3.connect(empty.home / "headrace.db")) as connection:
-        connection.execute("DROP TABLE forgettings")
-        connection.commit()
-    check = of(examine(empty), "ledger chain")
-    assert check.state == "hint"
-    assert "the next command migrates it" in check.seen
 
 
 def test_what_packages_add_has_a_line_each(empty: Settings, extend: Any) -> None:

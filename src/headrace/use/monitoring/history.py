@@ -60,7 +60,6 @@ class History:
     def __init__(self, model_digest: str, anchored: AnchoredStore) -> None:
         self._anchored = anchored
         self._folder = f"monitoring/{model_digest}"
-        self._marker = Forgotten(key=anchored.ledger.key())
 
     def signs_before(self, window: KeptWindow) -> list[Sign]:
         """Signs of the latest other windows, the latest last.
