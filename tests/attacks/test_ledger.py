@@ -272,6 +272,12 @@ def test_a_marker_that_was_changed_makes_no_new_ledger(
         Ledger(file)
 
 
+def test_a_table_that_is_gone_is_not_made_anew(file: str) -> None:
+    run(file, "DROP TABLE forgettings")
+    with pytest.raises(IntegrityError, match="no such table: forgettings"):
+        Ledger(file).walk_chain()
+
+
 def test_a_column_that_is_gone_is_no_outage(file: str) -> None:
     run(file, "ALTER TABLE entries RENAME COLUMN who TO whom")
     with pytest.raises(IntegrityError, match="no such column"):

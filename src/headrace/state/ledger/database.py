@@ -28,7 +28,7 @@ from headrace.state.ledger.tables import FORMAT, MARKER, METADATA
 
 _LOCK = 0x48454144  # an arbitrary key of PostgreSQL's advisory lock for all writes
 _PAUSE_SECONDS = 2.0
-_DAMAGE = ("no such column", "malformed", "Could not decode to UTF-8")
+_DAMAGE = ("no such column", "no such table", "malformed", "Could not decode to UTF-8")
 
 R = TypeVar("R", bound=Record)
 Condition = sa.ColumnElement[bool]
