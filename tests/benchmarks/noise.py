@@ -107,7 +107,7 @@ class Case:
         rows = SplitRows(self.snapshot, "test", self.contract.quarantine_uri)
         raw = asked(rows.snapshot.description).raw
         return np.concatenate(
-            [scores_of(model, raw(p.questions), p.targets, judge) for p in rows]
+            [scores_of(model, raw(p.questions), p.targets, judge).scores for p in rows]
         )
 
     def trial(self, own: npt.NDArray[Any], champion: npt.NDArray[Any]) -> Trial:

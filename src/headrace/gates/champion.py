@@ -15,7 +15,7 @@ A challenger is promoted if it is
 and if it is not significantly worse than either of them, neither on the new items nor
 on all present ones. An answer whose score is not finite, or is 2^24 times as large as
 all others, is lost, and a challenger with one where an opponent has none is not
-promoted. Items that one of the two models was trained on are left out of their
+promoted; where both have one, the item does not count. Items that one of the two models was trained on are left out of their
 comparison.
 
 The significance level is shared among attempts, which keeps the family-wise error at
@@ -54,11 +54,14 @@ class Opponent:
         scores: of each row, ``(n,)``: whether it is right, bool, or a number.
         compared: rows that neither model was trained on, one for each item, bool
             ``(n,)``.
+        answered: rows whose answer has finite numbers only, bool ``(n,)``; None for
+            all. No other answer has a score, whatever the scores say.
     """
 
     version: int
     scores: npt.NDArray[Any]
     compared: Right
+    answered: Right | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,7 @@ class Trial:
 
     Attributes:
         scores: of the challenger, ``(n,)``: whether it is right, bool, or a number.
+        answered: as of an `Opponent`.
         new: rows whose item no earlier attempt was judged on, bool ``(n,)``.
         champion: the present champion.
         best: the best former champion; None if that is the champion.
@@ -92,6 +96,7 @@ class Trial:
     unanswered: int = 0
     higher_is_better: bool = True
     notes: tuple[str, ...] = ()
+    answered: Right | None = None
 
 
 def level_of(attempt: int, total: float) -> float:
@@ -156,11 +161,21 @@ class _Judgement:
 
     def _compare(self, opponent: Opponent, rows: Right) -> Paired | PairedNumbers:
         own, other = self.trial.scores, opponent.scores
+        answered = self._answered(self.trial), self._answered(opponent)
         compared = opponent.compared & rows
         if own.dtype == bool:
-            return Paired.of(own, other, compared)
+            return Paired.of(own, other, compared, answered)
+        known = (
+            np.where(has, scores, np.nan)
+            for has, scores in zip(answered, (own, other), strict=True)
+        )
         higher = self.trial.higher_is_better
-        return PairedNumbers.of(own, other, compared, higher_is_better=higher)
+        return PairedNumbers.of(*known, compared, higher_is_better=higher)
+
+    @staticmethod
+    def _answered(model: Trial | Opponent) -> Right:
+        every = np.ones(len(model.scores), bool)
+        return every if model.answered is None else model.answered
 
     def result(self) -> tuple[GateResult, Metrics]:
         passed, reason, (name, value, sign, threshold) = self._verdict()
@@ -190,7 +205,8 @@ class _Judgement:
         if not self.present[0].rows:
             reason = (
                 "no test item is left to compare with version "
-                f"{self.trial.champion.version}: the models learned from all of them"
+                f"{self.trial.champion.version}: the models learned from all of them, "
+                "or neither has a finite score"
             )
             return False, reason, ("", None, "", self.level)
         if objection := next(self._objections(), None):

@@ -41,24 +41,40 @@ class Paired:
     Attributes:
         rows: how many.
         better, worse: rows that only the challenger, or only the opponent, has right.
+        lost: rows that only the opponent answered with finite numbers.
     """
 
     rows: int
     better: int
     worse: int
+    lost: int = 0
 
     @classmethod
-    def of(cls, challenger: Right, opponent: Right, compared: Right) -> Paired:
+    def of(
+        cls,
+        challenger: Right,
+        opponent: Right,
+        compared: Right,
+        answered: tuple[Right, Right] | None = None,
+    ) -> Paired:
         """Count where each is right.
 
         Args:
             challenger, opponent: which rows each has right, bool ``(n,)``.
             compared: which rows count, bool ``(n,)``.
+            answered: which rows each answered with finite numbers, bool ``(n,)``; None
+                for all. Rows that neither did tell nothing, and do not count.
         """
+        lost = 0
+        if answered is not None:
+            has_own, has_other = answered
+            compared = compared & (has_own | has_other)
+            lost = int((has_other & ~has_own & compared).sum())
         return cls(
             rows=int(compared.sum()),
             better=int((challenger & ~opponent & compared).sum()),
             worse=int((opponent & ~challenger & compared).sum()),
+            lost=lost,
         )
 
     @property
@@ -66,14 +82,9 @@ class Paired:
         """Challenger's accuracy minus the opponent's; NaN without rows."""
         return (self.better - self.worse) / self.rows if self.rows else math.nan
 
-    @property
-    def lost(self) -> int:
-        """0, since an answer without a finite score is wrong."""
-        return 0
-
     def with_lost(self, rows: int) -> Paired:
         """The same with more rows that only the opponent has right."""
-        return Paired(self.rows + rows, self.better, self.worse + rows)
+        return replace(self, rows=self.rows + rows, worse=self.worse + rows)
 
     def enough(self, margin: float, level: float) -> bool:
         """Whether there are enough rows to show non-inferiority by a margin."""
@@ -223,8 +234,8 @@ class PairedNumbers:
         """Compare two models.
 
         A score that is not finite, or that a float32 cannot hold, loses its row by the
-        largest difference of any row. If neither model has another, nobody wins it.
-        So does one beside which a sum in float32 does not hold the others, except that
+        largest difference of any row. If neither model has another, the row tells
+        nothing, and is left out. So does one beside which a sum in float32 does not hold the others, except that
         the challenger loses its row by as much as it says.
 
         Args:
@@ -250,7 +261,8 @@ class PairedNumbers:
         means = [
             float(s[both].mean()) if both.any() else math.nan for s in (own, other)
         ]
-        return cls(gains, means[0], means[1], int((~fit_own & fit_other).sum()))
+        lost = int((~fit_own & fit_other).sum())
+        return cls(gains[fit_own | fit_other], means[0], means[1], lost)
 
     @property
     def rows(self) -> int:

@@ -262,6 +262,53 @@ def test_rows_that_left_the_data_count_for_being_better_alone() -> None:
     assert champion_gate(CHAMPION, lost)[0].p_value == found.p_value
 
 
+@pytest.mark.parametrize("gone", [0, 8])
+@pytest.mark.parametrize("new", [False, True])
+@pytest.mark.parametrize("kind", [bool, float])
+def test_a_challenger_with_an_answer_that_is_no_number_is_not_promoted(
+    kind: type, gone: int, new: bool
+) -> None:
+    """Whatever its score says, and whatever was right besides."""
+    rows = 1_000
+    champion, answered = np.ones(rows, kind), np.arange(rows) < rows - 8
+    champion[:300] = 0
+    challenger = np.where(answered, 1, 0).astype(kind)
+    is_gone = np.arange(rows) >= rows - gone
+    trial = Trial(
+        *(challenger, np.full(rows, new), opponent(champion)),
+        vanished=is_gone,
+        answered=answered,
+    )
+    found, _ = champion_gate(CHAMPION, trial)
+    assert (found.passed, found.value, found.threshold) == (False, 8, 0)
+    assert found.reason.startswith("no finite score for its answers to 8 test items")
+    assert ("(8 of them no longer in the data)" in found.reason) == bool(gone)
+    sound = dataclasses.replace(trial, answered=None)
+    assert champion_gate(CHAMPION, sound)[0].passed
+
+
+@pytest.mark.parametrize("kind", [bool, float])
+def test_items_that_neither_model_answers_with_numbers_show_nothing(
+    kind: type,
+) -> None:
+    rows, answered = 1_000, np.arange(1_000) < 40
+    scores, every = np.ones(rows, kind), np.ones(rows, bool)
+    scores[~answered] = np.nan if kind is float else False
+    alike = Opponent(1, scores, every, answered)
+    found, metrics = champion_gate(
+        CHAMPION, Trial(scores, every, alike, answered=answered)
+    )
+    assert not found.passed
+    assert metrics["new_items"] == 40
+    none = np.zeros(rows, bool)
+    nothing = Trial(
+        scores, every, dataclasses.replace(alike, answered=none), answered=none
+    )
+    found, _ = champion_gate(CHAMPION, nothing)
+    assert not found.passed
+    assert found.reason.endswith("or neither has a finite score")
+
+
 def test_rows_that_left_the_data_do_not_stand_against_no_worse() -> None:
     """Data that was replaced may have changed what is asked."""
     rows = np.arange(1100)

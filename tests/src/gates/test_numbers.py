@@ -79,7 +79,7 @@ def test_a_score_that_is_not_finite_loses_its_row_by_the_largest_difference(
     assert other.gains[-1] == 1.0
     assert other.lost == 0
     neither = compared([1.0, lost], [2.0, lost])
-    assert neither.gains.tolist() == [0.5, 0.0]
+    assert neither.gains.tolist() == [0.5]
     nothing = compared([lost], [1.0])
     assert (nothing.gains.tolist(), nothing.lost) == ([-1.0], 1)
 

@@ -15,8 +15,32 @@ from headrace.models.logged import loading
 from headrace.stages.evaluation.slices.conditions import columns_of, joined, most_rows
 from headrace.tasks import Judge, asked
 from headrace.tasks.forms import Judged, Outputs, Scores, Split, Targets
+from headrace.tasks.judging import is_answered
 
 SOME_ROWS = 20_000
+
+
+class Scored(NamedTuple):
+    """The scores of a model's answers.
+
+    Attributes:
+        scores: ``(n,)``.
+        answered: which answers have finite numbers only, bool ``(n,)``. A score alone
+            may not tell: an answer that is no number is just wrong.
+    """
+
+    scores: Scores
+    answered: npt.NDArray[np.bool_]
+
+    @classmethod
+    def none(cls) -> Scored:
+        """Of no row."""
+        return cls(np.empty(0, bool), np.empty(0, bool))
+
+    @classmethod
+    def join(cls, parts: Sequence[Scored]) -> Scored:
+        """The scores of all parts."""
+        return cls(*(np.concatenate(values) for values in zip(*parts, strict=True)))
 
 
 class Worst(NamedTuple):
@@ -41,7 +65,7 @@ class Answers:
     Attributes:
         targets, outputs: ``(n, ...)``.
         scores: of the rows, ``(n,)``.
-        others: the scores ``(n,)`` of each opponent, by version.
+        others: the scores of each opponent, by version.
         groups: of the rows, ``(n,)``; empty where they have none.
         worst: the bad answers that are shown.
         weights: the denominators of the scores, ``(n,)``; None where all are 1.
@@ -51,7 +75,7 @@ class Answers:
     targets: Targets
     outputs: Outputs
     scores: Scores
-    others: Mapping[int, Scores]
+    others: Mapping[int, Scored]
     groups: list[str]
     worst: Worst
     weights: Scores | None = None
@@ -79,7 +103,7 @@ def ask(
     targets: list[Targets] = []
     outputs: list[Outputs] = []
     groups: list[str] = []
-    scores: dict[int, list[Scores]] = {version: [] for version in others}
+    scores: dict[int, list[Scored]] = {version: [] for version in others}
     worst_so_far: Worst | None = None
     for shard in np.flatnonzero(rows.counts).tolist():
         part = rows.read(shard)
@@ -96,16 +120,17 @@ def ask(
         raise ValueError("an evaluation needs test rows")  # the contract checks it
     truth, answers = np.concatenate(targets), np.concatenate(outputs)
     own, weights = judge.scores(answers, truth), judge.weights(answers, truth)
-    of_others = {version: np.concatenate(parts) for version, parts in scores.items()}
+    of_others = {version: Scored.join(parts) for version, parts in scores.items()}
     worst_answers, of_items = worst_so_far, joined(columns)
     return Answers(
         truth, answers, own, of_others, groups, worst_answers, weights, of_items
     )
 
 
-def scores_of(model: Any, raw: Any, targets: Targets, judge: Judge) -> Scores:
-    """The scores of a model's answers to raw questions, ``(n,)``."""
-    return judge.scores(loading.answers(model, raw), targets)
+def scores_of(model: Any, raw: Any, targets: Targets, judge: Judge) -> Scored:
+    """The scores of a model's answers to raw questions."""
+    outputs = loading.answers(model, raw)
+    return Scored(judge.scores(outputs, targets), is_answered(outputs))
 
 
 def ask_some(model: Any, rows: SplitRows) -> Iterator[Judged]:

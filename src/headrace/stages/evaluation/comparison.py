@@ -22,7 +22,7 @@ from headrace.records import (
 )
 from headrace.spec import GateSpec
 from headrace.spec.checks import shorten
-from headrace.stages.evaluation.answers import Answers
+from headrace.stages.evaluation.answers import Answers, Scored
 from headrace.stages.evaluation.items import (
     CHALLENGER,
     Archive,
@@ -36,6 +36,7 @@ from headrace.state.ledger.former import BestFormer, find_best_former
 from headrace.state.store import Store
 from headrace.state.tracking import Tracking
 from headrace.tasks import Judge, comparable, difference, task
+from headrace.tasks.judging import is_answered
 
 
 @dataclass
@@ -169,13 +170,17 @@ def compare(
     every = np.concatenate([items, vanished.items])
     digests = {n: opponents.versions[n].snapshot_digest for n in models}
     compared, notes = compared_rows(archive, rows.snapshot, every, digests)
+    joined = {n: Scored.join([answers.others[n], vanished.scores[n]]) for n in compared}
     others = [
-        Opponent(n, np.concatenate([answers.others[n], vanished.scores[n]]), taken)
+        Opponent(n, joined[n].scores, taken, joined[n].answered)
         for n, taken in compared.items()
     ]
+    mine = Scored(answers.scores, is_answered(answers.outputs))
+    mine = Scored.join([mine, vanished.scores[CHALLENGER]])
     gone = np.ones(len(vanished.items), bool)
     trial = Trial(
-        scores=np.concatenate([answers.scores, vanished.scores[CHALLENGER]]),
+        scores=mine.scores,
+        answered=mine.answered,
         new=np.concatenate([past.new, ~gone]),
         champion=others[0],
         best=others[1] if others[1:] else None,

@@ -26,11 +26,11 @@ from headrace.data.snapshots.splits import SplitRows
 from headrace.errors import IntegrityError
 from headrace.media.arrow import is_among
 from headrace.records import DataDescription, SnapshotRecord
-from headrace.stages.evaluation.answers import scores_of
+from headrace.stages.evaluation.answers import Scored, scores_of
 from headrace.state.ledger.former import Attempt
 from headrace.state.store import Store
 from headrace.tasks import Judge, asked, difference
-from headrace.tasks.forms import Scores, Targets
+from headrace.tasks.forms import Targets
 
 Items = npt.NDArray[np.bytes_]
 Subject = tuple[str, int | None, str]  # training, champion and rows of a comparison
@@ -221,12 +221,12 @@ class Vanished:
 
     Attributes:
         items: sha256 of each, ``(n,)``.
-        scores: of each model, ``(n,)``.
+        scores: of each model.
         unanswered: number of rows whose snapshot is gone or has another form.
     """
 
     items: Items
-    scores: Mapping[int, Scores]
+    scores: Mapping[int, Scored]
     unanswered: int = 0
 
 
@@ -250,7 +250,7 @@ def answer_again(
     """
     seen = np.unique(items)
     taken = [np.empty(0, DIGEST)]
-    scores: dict[int, list[Scores]] = {n: [np.empty(0, bool)] for n in models}
+    scores: dict[int, list[Scored]] = {n: [Scored.none()] for n in models}
     unanswered, left = 0, ROWS
     sets = dict.fromkeys((a.rows_digest, a.snapshot_digest) for a in attempts[::-1])
     for rows_digest, digest in list(sets)[:SETS]:
@@ -267,7 +267,7 @@ def answer_again(
         unanswered += len(wanted) - answered
         left -= len(wanted)
         seen = np.union1d(seen, wanted)
-    of_models = {version: np.concatenate(parts) for version, parts in scores.items()}
+    of_models = {version: Scored.join(parts) for version, parts in scores.items()}
     return Vanished(np.concatenate(taken), of_models, unanswered)
 
 

@@ -18,12 +18,14 @@ from headrace.records import DataDescription, SnapshotRecord
 from headrace.stages.evaluation.items import (
     Archive,
     Past,
+    answer_again,
     attempts_before,
     learned_from,
     look_back,
 )
 from headrace.state.ledger.former import Attempt
 from headrace.state.store import Store
+from headrace.tasks import task
 
 GRAY = DataDescription(medium="image", shape=(2, 2, 1), classes=("0", "1"))
 
@@ -217,6 +219,28 @@ def test_evidence_of_an_earlier_release_is_looked_up_in_its_snapshot(
     past = look(store, [old], shas(0, 2, 5))
     assert past.new.tolist() == [True, False, False]
     assert past.note == ""
+
+
+def test_it_is_known_which_vanished_items_are_not_answered_with_numbers(
+    store: Store, snapshot: SnapshotRecord
+) -> None:
+    """A wrong answer and none have one score in a classification."""
+    import keras
+
+    raw = keras.Input((2, 2, 1), dtype="uint8")
+    light = keras.ops.relu(keras.ops.mean(keras.ops.cast(raw, "float32"), (1, 2)) - 15)
+    lit = keras.ops.concatenate([light / light, light / light], axis=-1)
+    once = attempt(1, keep_items(store, shas(2, 5)), snapshot_digest=snapshot.digest)
+    found = answer_again(
+        archive_of(store),
+        {0: keras.Model(raw, lit), 1: keras.Model(raw, keras.ops.ones_like(lit))},
+        *(GRAY, [once], items(77), task("classification").judge),
+    )
+    order = {digest: row for row, digest in enumerate(found.items.tolist())}
+    dark, bright = (order[digest] for digest in shas(2, 5).tolist())
+    assert not found.scores[0].answered[dark]
+    assert found.scores[0].answered[bright]
+    assert found.scores[1].answered.all()
 
 
 def test_what_a_model_learned_from_is_in_train_or_val(snapshot: SnapshotRecord) -> None:
