@@ -15,8 +15,8 @@ A challenger is promoted if it is
 and if it is not significantly worse than either of them, neither on the new items nor
 on all present ones. An answer whose score is not finite, or is 2^24 times as large as
 all others, is lost, and a challenger with one where an opponent has none is not
-promoted; where both have one, the item does not count. Items that one of the two models was trained on are left out of their
-comparison.
+promoted; where both have one, the item does not count. Items that one of the two models
+was trained on are left out of their comparison.
 
 The significance level is shared among attempts, which keeps the family-wise error at
 the gate's level (0.05). With any number of equal challengers on the same items, the

@@ -234,9 +234,9 @@ class PairedNumbers:
         """Compare two models.
 
         A score that is not finite, or that a float32 cannot hold, loses its row by the
-        largest difference of any row. If neither model has another, the row tells
-        nothing, and is left out. So does one beside which a sum in float32 does not hold the others, except that
-        the challenger loses its row by as much as it says.
+        largest difference of any row. So does one beside which a sum in float32 does
+        not hold the others, except that the challenger loses its row by as much as it
+        says. If neither model has another, the row tells nothing, and is left out.
 
         Args:
             challenger, opponent: the score of each row, ``(n,)``.

@@ -94,6 +94,14 @@ def test_scores_that_are_not_finite_or_not_there_never_pass() -> None:
     broken = rung(np.array([0.1, np.nan, 0.2]))
     gate = gate_of(rung="noise 25", score=9)
     assert "not finite" in judged(gate, broken, broken, higher=False).reason
+    for huge in (1e39, np.nan):
+        clean, after = np.full(60, 0.1), np.full(60, 0.1)
+        clean[0] = huge
+        drop = gate_of(rung="noise 25", drop=0.05)
+        for sides in ((rung(after), rung(clean)), (rung(clean), rung(after))):
+            result = judged(drop, *sides, higher=False)
+            assert (result.passed, result.value) == (False, None)
+            assert "not finite" in result.reason
     single = rung(np.array([0.1]))
     assert not judged(gate, single, single, higher=False).passed
     nothing = JudgedRows("accuracy", np.ones(2, bool), None, [])

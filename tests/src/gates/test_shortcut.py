@@ -69,6 +69,15 @@ def test_without_a_mark_it_passes_and_without_a_look_it_does_not() -> None:
     assert (result.passed, "not looked for" in result.reason) == (False, True)
 
 
+@pytest.mark.parametrize("huge", [1e39, np.nan, np.inf])
+def test_a_score_that_is_not_finite_is_no_gain_without_the_mark(huge: float) -> None:
+    before, after = np.full(60, 0.1), np.full(60, 0.1)
+    before[0] = huge
+    for one in (marked(before, after), marked(after, before)):
+        result = judged(one, higher=False)
+        assert (result.passed, result.value) == (False, None)
+
+
 @pytest.mark.parametrize("rows", [0, 1])
 def test_of_a_class_with_hardly_a_test_row_nothing_is_shown(rows: int) -> None:
     assert not judged(marked(right(rows, rows), right(rows, rows))).passed

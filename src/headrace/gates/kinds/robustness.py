@@ -22,7 +22,7 @@ from pydantic import Field, ValidationError, model_validator
 from headrace.errors import SpecError
 from headrace.gates.intervals import Numbers, linear_parts
 from headrace.gates.kinds import RowsKind
-from headrace.gates.paired import Paired, mean_bound, share_at_most
+from headrace.gates.paired import Paired, are_finite, mean_bound, share_at_most
 from headrace.gates.rows import JudgedRows, Robustness, RungRows
 from headrace.media import ladder
 from headrace.records import GateResult, Record
@@ -92,9 +92,11 @@ class KeepsItsScore:
         rung = next((r for r in found.rungs if r.name == asked.rung), None)
         if rung is None:
             return result.model_copy(update={"reason": _unknown(asked.rung, found)})
-        if not np.isfinite(rung.scores).all():
-            reason = f"the scores of some rows on {rung.name} are not finite"
-            return result.model_copy(update={"reason": reason})
+        sides = {f"on {rung.name}": rung, "without it": found.clean}
+        for where, side in list(sides.items())[: 1 if asked.drop is None else 2]:
+            if not are_finite(side.scores).all():
+                reason = f"the scores of some rows {where} are not finite"
+                return result.model_copy(update={"reason": reason})
         level, higher = 1 - asked.confidence, found.higher_is_better
         if asked.drop is None:
             bound = score_bound(rung, level, higher_is_better=higher)
@@ -173,8 +175,11 @@ def drop_bound(
         higher_is_better: of the scores.
 
     Returns:
-        NaN with fewer than two rows.
+        NaN with fewer than two rows, or with scores that a float32 cannot hold: a
+        clean score beyond all others is no gain on the rung.
     """
+    if not all(are_finite(side.scores).all() for side in (rung, clean)):
+        return math.nan
     if rung.scores.dtype == bool and rung.weights is None:
         every = np.ones(len(rung.scores), bool)
         return -Paired.of(rung.scores, clean.scores, every).lower_bound(level)

@@ -9,6 +9,8 @@ For example, that no slice has an accuracy of more than 0.1 below that of the re
 
 from __future__ import annotations
 
+import math
+
 from headrace.errors import SpecError
 from headrace.gates.kinds import RowsKind
 from headrace.gates.rows import JudgedRows, WeakSlice
@@ -40,17 +42,23 @@ class WeakestSlice:
             return GateResult(
                 name=gate.name, passed=False, threshold=most, reason=reason
             )
-        worst = max(rows.weak_slices, key=lambda one: one.loss, default=None)
+        worst = max(rows.weak_slices, key=_size, default=None)
         loss = worst.loss if worst else 0.0
+        known = math.isfinite(loss)
         return GateResult(
             name=gate.name,
-            passed=loss <= most,
-            value=loss,
+            passed=known and loss <= most,
+            value=loss if known else None,
             threshold=most,
             p_value=worst.p_value if worst else None,
             reason=describe(worst, rows.score) if worst else "no slice is weak",
-            compared=f"{loss:.4g} <= {most:.4g}",
+            compared=f"{loss:.4g} <= {most:.4g}" if known else "",
         )
+
+
+def _size(weak: WeakSlice) -> float:
+    """Its loss; one that is no number is the largest."""
+    return math.inf if math.isnan(weak.loss) else weak.loss
 
 
 def describe(weak: WeakSlice, score: str) -> str:
