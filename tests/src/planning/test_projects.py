@@ -8,7 +8,7 @@ from tests.src.planning.conftest import Trained, end
 from headrace.errors import PromotionError, UsageError
 from headrace.planning import Plan, find_finished
 from headrace.planning.judging import judge
-from headrace.stages.promotion.approval import promote_by_hand
+from headrace.stages.promotion.approval import promote_by_hand, roll_back
 from headrace.stages.registration import register
 from headrace.state.ledger.anchors import folder_of
 from headrace.state.store import pack_folder, unpack_folder
@@ -67,9 +67,37 @@ def test_a_forced_promotion_lets_another_project_judge(trained: Trained) -> None
     promote_by_hand("blobs", version, shed.settings, force=True, reason="it moved")
     assert (overrides(shed), overrides(mill)) == ((), ("project",))
     registered(mill)
-    # It is the champion already, so that the ledger gets no further entry.
-    promote_by_hand("blobs", version, mill.settings, force=True, reason="moved back")
+    back = promote_by_hand(
+        "blobs", version, mill.settings, force=True, reason="moved back"
+    )
     assert (overrides(shed), overrides(mill)) == (("project",), ())
+    assert back[1], "though it is the champion already"
+    last = plan_of(mill).ledger.history("blobs")[-1]
+    assert (last.from_version, last.to_version, last.why) == (
+        *(version, version),
+        "moved back",
+    )
+    assert last.forced
+    rolled_back = roll_back("blobs", mill.settings, reason="that of before it")
+    assert rolled_back.to_version == 1
+
+
+def test_the_law_stays_with_the_project_from_which_a_version_is_forced(
+    trained: Trained,
+) -> None:
+    mill, shed = of_project(trained, "mill"), of_project(trained, "the-shed")
+    version = registered(mill)
+    promote_by_hand("blobs", version, mill.settings, force=True, reason="the first")
+    registered(shed)
+    _, is_new = promote_by_hand(
+        "blobs", version, mill.settings, force=True, reason="only checking"
+    )
+    assert not is_new
+    assert (overrides(shed), overrides(mill)) == (("project",), ())
+    elsewhere = of_project(trained, "a-third")
+    promote_by_hand("blobs", version, elsewhere.settings, force=True, reason="why not")
+    assert (overrides(shed), overrides(mill)) == (("project",), ())
+    assert [e.why for e in plan_of(mill).ledger.history("blobs")][1:] == ["the first"]
 
 
 def test_only_the_present_folder_of_a_deployment_has_a_law(trained: Trained) -> None:

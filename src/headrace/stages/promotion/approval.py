@@ -17,6 +17,8 @@ from headrace.models.logged.soundness.checks import require_sound
 from headrace.records import EvaluationRecord, RegistrationRecord
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
+from headrace.spec.folders import find_pipeline
+from headrace.spec.project import project_file, project_id
 from headrace.stages.promotion import (
     evidence_of,
     evidence_to_approve,
@@ -236,7 +238,9 @@ def promote_by_hand(
 ) -> tuple[Entry, bool]:
     """Promote a version whose evidence passes, or any with ``force`` and a reason.
 
-    The evidence must be against today's champion and no experiment's.
+    The evidence must be against today's champion and no experiment's. With ``force``,
+    the project from which it is promoted judges the model from then on, if it has
+    judged the version in an experiment; the champion can be promoted again for that.
 
     Args:
         model: its name.
@@ -262,7 +266,7 @@ def promote_by_hand(
     if version is None:
         version = ledger.newest_version(model).version
     row = ledger.version(model, version)
-    number = None
+    number, taken = None, _take_over(ledger, row, settings) if force else None
     is_champion = champion is not None and champion.version.version == row.version
     if not force and not is_champion:
         _check_approval(ledger, row)
@@ -280,23 +284,34 @@ def promote_by_hand(
         why=reason,
         expected_sequence=before,
         forced=force,
-        evidence_id=number,
+        evidence_id=taken.id if taken else number,
+        again=taken is not None,
     )
-    if force:
-        _take_over(ledger, row, settings)
+    if taken and is_new:
+        project = str(taken.law.get("project", ""))
+        ledger.record({project_of(model): project}, settings.user)
+        name = project or "a project without an id"
+        log.warning("from now on, %s is judged by the file of %s", model, name)
     keep_decision(model, settings, ledger)
     return entry, is_new
 
 
-def _take_over(ledger: Ledger, row: Version, settings: Settings) -> None:
-    """Let the project judge a model from now on whose version is promoted by force."""
-    evidence = ledger.latest_evidence(row.model, row.version)
-    if evidence is None or "project" not in evidence.overrides:
-        return
-    project = str(evidence.law.get("project", ""))
-    ledger.record({project_of(row.model): project}, settings.user)
-    name = project or "a project without an id"
-    log.warning("from now on, %s is judged by the file of %s", row.model, name)
+def _take_over(ledger: Ledger, row: Version, settings: Settings) -> Evidence | None:
+    """The last experiment with a version by this project, if another one judges it."""
+    try:
+        file = project_file(find_pipeline(row.model, settings))
+    except NotFoundError:
+        return None
+    project = project_id(file)
+    if project == ledger.recorded(project_of(row.model)):
+        return None
+    own = (
+        evidence
+        for evidence in reversed(ledger.evidence_of(row.model, row.version))
+        if "project" in evidence.overrides
+        and evidence.law.get("project", "") == project
+    )
+    return next(own, None)
 
 
 def _check_approval(ledger: Ledger, row: Version) -> None:

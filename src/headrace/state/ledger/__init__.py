@@ -154,6 +154,7 @@ class Ledger(Versions, Anchors, Recorded, Tamperings, Collections, Forgettings):
         expected_sequence: int,
         forced: bool = False,
         evidence_id: int | None = None,
+        again: bool = False,
     ) -> tuple[Entry, bool]:
         """Make a version the champion.
 
@@ -163,6 +164,7 @@ class Ledger(Versions, Anchors, Recorded, Tamperings, Collections, Forgettings):
             evidence_id: the evidence of the decision; by default the latest against
                 the champion. Unless ``forced``, it must have passed, must not be of an
                 experiment, and must be against the present champion.
+            again: add an entry though it is the champion already.
 
         Returns:
             The new entry, or the last one if the version is champion already, perhaps
@@ -179,7 +181,7 @@ class Ledger(Versions, Anchors, Recorded, Tamperings, Collections, Forgettings):
             )
         self.version(model, version)
         last = self._last(model)
-        if last is not None and last.to_version == version:
+        if last is not None and last.to_version == version and not again:
             return last, False
         if expected_sequence != (last.sequence if last else 0):
             raise self._conflict("promote", model, expected_sequence)
@@ -332,10 +334,10 @@ def _previous_champion(model: str, entries: Sequence[Entry]) -> int:
     """The champion before the present one was promoted; raises PromotionError."""
     champions: list[int] = []
     for entry in entries:
-        if entry.action == "promote":
-            champions.append(entry.to_version)
-        else:
+        if entry.action != "promote":
             champions.pop()
+        elif champions[-1:] != [entry.to_version]:  # else it is promoted again
+            champions.append(entry.to_version)
     if champions[1:]:
         return champions[-2]
     last = f"no champion before {champions[0]}" if champions else "no champion"
