@@ -20,10 +20,22 @@ def a_gate(value: float, bound: float, sign: str = ">=", **changes: Any) -> Gate
     return GateResult.model_validate(fields | changes)
 
 
+SERVED = GateResult(
+    name="serving", passed=True, value=0.0, threshold=1e-5, kind="serving"
+)
+
+
+def law_of(**row: Any) -> dict[str, Any]:
+    """A law of one gate."""
+    row = {"name": "it", "direction": "min", "margin": 0.005, **row}
+    return {"applied": {"gates": [row]}}
+
+
 def judged(ledger: Ledger, gate: GateResult, **changes: Any) -> list[str]:
-    """What is said of a version with this gate."""
+    """What is said of a version with this gate, and with that of serving."""
+    gates = {"gates": (gate, SERVED)} | changes
     ledger.add_version(a_version(1))
-    ledger.add_evidence(some_evidence(1, gates=(gate,), **changes))
+    ledger.add_evidence(some_evidence(1, **gates))
     return [wrong.text for wrong in wrong_verdicts("digits", ledger)]
 
 
@@ -71,8 +83,11 @@ def test_evidence_that_passed_with_a_gate_that_failed_is_named(ledger: Ledger) -
 
 
 def test_evidence_without_a_gate_of_its_law_is_named(ledger: Ledger) -> None:
-    rows = [{"name": name, "threshold": 0.9} for name in ("accuracy", "latency")]
-    (found,) = judged(ledger, a_gate(0.95, 0.9), law={"applied": {"gates": rows}})
+    rows = [
+        {"name": name, "metric": f"test_{name}", "direction": "min", "threshold": 0.9}
+        for name in ("accuracy", "latency")
+    ]
+    (found,) = judged(ledger, a_gate(0.9, 0.9), law={"applied": {"gates": rows}})
     assert found.endswith("as passed, and has no verdict of the gate latency")
 
 
@@ -99,17 +114,16 @@ def test_an_entry_whose_date_is_none_is_named(
     ]
 
 
-@pytest.mark.parametrize(("metric", "named"), [(0.98, True), (0.999, False)])
-def test_a_metric_is_held_against_the_law_where_the_gate_says_nothing(
-    ledger: Ledger, metric: float, named: bool
+@pytest.mark.parametrize(("value", "named"), [(0.98, True), (0.999, False)])
+def test_a_value_is_held_against_the_law_whatever_was_said_to_be_compared(
+    ledger: Ledger, value: float, named: bool
 ) -> None:
-    row = {"name": "accuracy", "metric": "test_accuracy", "threshold": 0.99}
-    law = {"applied": {"gates": [{**row, "direction": "min"}]}}
-    gate = GateResult(name="accuracy", passed=True)
-    found = judged(ledger, gate, law=law, metrics={"test_accuracy": metric})
+    law = law_of(name="accuracy", metric="test_accuracy", threshold=0.99)
+    gate = a_gate(value, 0.99, compared="0.98 ≥ 0.9")
+    found = judged(ledger, gate, law=law, metrics={"test_accuracy": value})
     assert bool(found) == named
     if named:
-        assert "passed with test_accuracy 0.98 >= 0.99" in found[0]
+        assert "passed with 0.98 >= 0.99" in found[0]
 
 
 def test_an_entry_that_is_dated_before_the_one_above_is_named(
@@ -218,7 +232,8 @@ def test_a_value_that_is_not_the_measured_one_is_named(
 ) -> None:
     law = {"applied": {"gates": [{"name": "it", "direction": "max", **row}]}}
     gate = a_gate(0.01, 0.5, "<=", name="it", p_value=0.01, **changes)
-    (found,) = judged(ledger, gate, law=law, metrics=MEASURED)
+    served = SERVED.model_copy(update={"value": 0.2, "threshold": 0.5})
+    (found,) = judged(ledger, gate, law=law, metrics=MEASURED, gates=(gate, served))
     assert f"passed with 0.01, and its evidence has {name} " in found
 
 
@@ -235,7 +250,8 @@ def test_a_champion_is_judged_by_no_milder_bound_than_the_law_has(
     ledger: Ledger, compared: str, threshold: float, named: bool
 ) -> None:
     row = {"name": "champion", "threshold": 0.05, "margin": 0.005}
-    gate = a_gate(0.01, threshold, name="champion", kind="champion", compared=compared)
+    fields = {"name": "champion", "kind": "champion", "compared": compared}
+    gate = a_gate(0.01, threshold, p_value=0.01, **fields)
     found = judged(ledger, gate, law={"applied": {"gates": [row]}})
     assert bool(found) == named
 
@@ -256,3 +272,114 @@ def test_a_gate_of_a_law_of_another_form_ends_no_look(
     gate = a_gate(0.2, 0.3, compared="p(better) 0.2 < 0.3", name="it", **fields)
     law = {"applied": {"gates": [{**row, "arguments": odd}]}}
     judged(ledger, gate, law=law)
+
+
+CHAMPION = {"name": "champion", "threshold": 0.05}
+FAIR = {"kind": "fairness", "arguments": {"gap": 0.05}}
+RUNG = {"kind": "robustness", "arguments": {"rung": "noise 25", "score": 0.9}}
+ACCURACY = {"name": "accuracy", "metric": "test_accuracy", "threshold": 0.9}
+GAIN = {**CHAMPION, "arguments": {"gain": 0.01}}
+
+
+@pytest.mark.parametrize(
+    ("row", "numbers", "said"),
+    [
+        (CHAMPION, {}, "no comparison with the champion on record"),
+        (CHAMPION, {"p_value": 0.9, "threshold": 0.0194}, "no comparison"),
+        (
+            CHAMPION,
+            {"value": 0.9, "p_value": 0.9, "threshold": 0.0194},
+            "0.9 < 0.0194",
+        ),
+        (
+            CHAMPION,
+            {"value": 0.9, "p_value": 0.9, "threshold": 0.95},
+            "the threshold 0.95, and its law has 0.05",
+        ),
+        (
+            CHAMPION,
+            {"value": -0.2, "p_value": 0.9, "threshold": -0.005},
+            "-0.2 > -0.005",
+        ),
+        (GAIN, {"value": 0.002, "p_value": 0.01, "threshold": 0.01}, "0.002 > 0.01"),
+        (GAIN, {"value": 0.02, "p_value": 0.9, "threshold": 0.01}, "0.9 < 0.05"),
+        (
+            GAIN,
+            {"value": 0.01, "p_value": 0.01, "threshold": 0.0194},
+            "the threshold 0.0194, and its law has 0.01",
+        ),
+        (
+            {"kind": "shortcut", "threshold": 0.1},
+            {"value": 0.9, "threshold": 0.1},
+            "0.9 <= 0.1",
+        ),
+        (FAIR, {"value": 0.5, "threshold": 0.05}, "0.5 <= 0.05"),
+        (FAIR, {}, "no value on record"),
+        (
+            {**FAIR, "arguments": {"gap": 0.05, "cannot_tell": "fail"}},
+            {"threshold": 0.05},
+            "no value on record",
+        ),
+        (RUNG, {"value": 0.1, "threshold": 0.9}, "0.1 >= 0.9"),
+        (
+            {"kind": "weak_slice", "threshold": 0.1},
+            {"threshold": 0.1},
+            "no value on record",
+        ),
+        (ACCURACY, {"threshold": 0.9}, "no value on record"),
+        (
+            ACCURACY,
+            {"value": 0.95, "threshold": 0.9},
+            "0.95, and its evidence has no test_accuracy",
+        ),
+        (
+            {"name": "latency", "metric": "latency_ms", "threshold": 5000},
+            {"threshold": 5000, "compared": "9000 <= 5000"},
+            "no value on record",
+        ),
+    ],
+)
+def test_a_verdict_that_does_not_follow_from_the_record_is_named(
+    ledger: Ledger, row: dict[str, Any], numbers: dict[str, Any], said: str
+) -> None:
+    gate = GateResult(name=row.get("name", "it"), passed=True, **numbers)
+    (found,) = judged(ledger, gate, law=law_of(**row), metrics={}, champion_version=1)
+    assert f"is recorded as passed with {said}" in found
+
+
+@pytest.mark.parametrize(
+    ("row", "numbers", "champion"),
+    [
+        (CHAMPION, {}, None),
+        (CHAMPION, {"value": 0.01, "p_value": 0.01, "threshold": 0.0194}, 1),
+        (CHAMPION, {"value": 0.02, "p_value": 0.9, "threshold": -0.005}, 1),
+        (GAIN, {"value": 0.02, "p_value": 0.01, "threshold": 0.01}, 1),
+        (FAIR, {"threshold": 0.05}, 1),
+        ({"kind": "shortcut", "threshold": 0.1}, {"threshold": 0.1}, 1),
+        (RUNG, {"value": 0.95, "threshold": 0.9}, 1),
+        (
+            {"metric": "class=spam/f1", "threshold": 0.9},
+            {"value": 0.95, "threshold": 0.9},
+            1,
+        ),
+        ({"kind": "of-a-package"}, {}, 1),
+    ],
+)
+def test_a_verdict_that_follows_from_the_record_is_not(
+    ledger: Ledger, row: dict[str, Any], numbers: dict[str, Any], champion: int | None
+) -> None:
+    gate = GateResult(name=row.get("name", "it"), passed=True, **numbers)
+    changes = {"law": law_of(**row), "metrics": {}, "champion_version": champion}
+    assert judged(ledger, gate, **changes) == []
+
+
+def test_evidence_whose_answers_were_not_checked_in_a_clean_process_is_named(
+    ledger: Ledger,
+) -> None:
+    gate, metrics = a_gate(0.95, 0.9), {"test_accuracy": 0.95}
+    bare = {"law": law_of(**ACCURACY), "gates": (gate,), "metrics": metrics}
+    (found,) = judged(ledger, gate, **bare)
+    assert found.endswith("as passed, and has no verdict of the gate serving")
+    far = SERVED.model_copy(update={"value": 0.5})
+    ledger.add_evidence(some_evidence(1, **{**bare, "gates": (gate, far)}))
+    assert "passed with 0.5 <= 1e-05" in [*wrong_verdicts("digits", ledger)][1].text

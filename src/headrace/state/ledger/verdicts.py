@@ -1,0 +1,188 @@
+"""Whether the verdict of a gate follows from what is recorded with it.
+
+A gate that passed is judged again: from its value, from the law that was applied, and
+from the metrics of its evidence. Its own text of what was compared is not believed,
+except for gates of a law that is not known, as in older records, and of packages.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from headrace.extensions import modules, task_default
+from headrace.records import DEFAULT_TASK, GateResult
+from headrace.state.ledger.rows import Evidence
+
+_SIGNS = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
+_SIGN = re.compile(r" (>=|<=|>|<) ")
+_BY_DIRECTION, _BY_TASK = "direction", "task"
+
+Row = Mapping[str, Any]
+
+
+class _Kind(NamedTuple):
+    """What a kind of gate compares, as far as the record has it.
+
+    Attributes:
+        arguments: those that may be its threshold; else it is that of its row.
+        sign: of the comparison, or what it follows from.
+        metric: its value; empty where that follows from rows alone.
+        may_lack: whether it may pass with nothing to compare.
+    """
+
+    arguments: tuple[str, ...] = ()
+    sign: str = "<="
+    metric: str = ""
+    may_lack: bool = False
+
+
+_KINDS = {
+    "": _Kind(sign=_BY_DIRECTION),
+    "fairness": _Kind(("gap",), may_lack=True),
+    "robustness": _Kind(("score", "drop"), _BY_TASK),
+    "shortcut": _Kind(may_lack=True),
+    "weak_slice": _Kind(metric="weak_slice_loss"),
+    "membership": _Kind(metric="membership_auc_high"),
+    "ratio": _Kind(sign=_BY_DIRECTION),
+}
+
+
+def law_gates(evidence: Evidence) -> list[Row]:
+    """The gates of the law that was applied; none where it is not known."""
+    applied = evidence.law.get("applied")
+    rows = applied.get("gates") if isinstance(applied, dict) else None
+    rows = rows if isinstance(rows, list) else []
+    return [row for row in rows if isinstance(row, dict)]
+
+
+def missing_gate(evidence: Evidence) -> str:
+    """A gate of the law without a verdict, or the serving gate; empty if none is."""
+    named = {str(row.get("name")) for row in law_gates(evidence)}
+    wanted = named | {"serving"} if named else named
+    return min(wanted - {gate.name for gate in evidence.gates}, default="")
+
+
+def contradiction(gate: GateResult, evidence: Evidence) -> str:
+    """What does not hold, does not fit or is not there for a gate that passed.
+
+    Returns:
+        the numbers, to follow "passed with"; empty if all holds, or is not known.
+    """
+    row = next((r for r in law_gates(evidence) if r.get("name") == gate.name), None)
+    if value := _other_value(gate, row or {}, evidence):
+        return value
+    if _is(gate, "serving"):
+        return _against(gate, "<=", gate.threshold)
+    if row and _is(gate, "champion"):
+        return _of_champion(gate, row, evidence)
+    if row and str(row.get("kind") or "") in _KINDS:
+        return _of_kind(gate, row, evidence)
+    return _by_its_words(gate)
+
+
+def _is(gate: GateResult, kind: str) -> bool:
+    return kind in (gate.kind, gate.name)
+
+
+def _of_kind(gate: GateResult, row: Row, evidence: Evidence) -> str:
+    """Hold a value against the bound of the law, which must be the recorded one."""
+    kind, metric = str(row.get("kind") or ""), str(row.get("metric"))
+    known, arguments = _KINDS[kind], _arguments(row)
+    stated = (_number(arguments.get(name)) for name in known.arguments)
+    bound = _number(row.get("threshold"))
+    bound = next((one for one in stated if one is not None), bound)
+    if None not in (bound, gate.threshold) and gate.threshold != bound:
+        return f"the threshold {gate.threshold:g}, and its law has {bound:g}"
+    may_lack = known.may_lack and arguments.get("cannot_tell", "pass") == "pass"
+    if gate.value is None and gate.threshold is not None and may_lack:
+        return ""
+    if problem := _against(gate, _sign_of(row, known, evidence), gate.threshold):
+        return problem
+    if not kind and "/" not in metric and metric not in evidence.metrics:  # no slice's
+        return f"{gate.value:.4g}, and its evidence has no {metric}"
+    return ""
+
+
+def _against(gate: GateResult, sign: str, bound: float | None) -> str:
+    """How a value does not keep a bound; not held against one without a sign."""
+    if gate.value is None or bound is None:
+        lacks = "value" if gate.value is None else "threshold"
+        return f"no {lacks} on record"
+    if not math.isfinite(gate.value) or (sign and not _SIGNS[sign](gate.value, bound)):
+        return f"{gate.value:.4g} {sign} {bound:.4g}"
+    return ""
+
+
+def _by_its_words(gate: GateResult) -> str:
+    sign = _SIGN.search(gate.compared)
+    if not sign or gate.value is None or gate.threshold is None:
+        return ""
+    return gate.compared if _against(gate, sign[1], gate.threshold) else ""
+
+
+def _of_champion(gate: GateResult, row: Row, evidence: Evidence) -> str:
+    """Judge by the rule that its threshold names: see `headrace.gates.champion`."""
+    level, margin = _number(row.get("threshold")), _number(row.get("margin"))
+    gain = _number(_arguments(row).get("gain")) or 0.0
+    if level is None or margin is None:
+        return _by_its_words(gate)
+    if gate.value is None or gate.threshold is None or gate.p_value is None:
+        is_first = evidence.champion_version is None and gate.value is None
+        return "" if is_first else "no comparison with the champion on record"
+    if margin and gate.threshold == -margin:  # no worse on new items
+        return _against(gate, ">", -margin)
+    significant = gate.model_copy(update={"value": gate.p_value})
+    if gain and gate.threshold == gain:
+        return _against(gate, ">", gain) or _against(significant, "<", level)
+    if gain or gate.value != gate.p_value or gate.threshold > level:
+        return f"the threshold {gate.threshold:g}, and its law has {gain or level:g}"
+    return _against(gate, "<", gate.threshold)
+
+
+def _number(value: Any) -> float | None:
+    return value if isinstance(value, int | float) else None
+
+
+def _arguments(row: Row) -> Row:
+    arguments = row.get("arguments")
+    return arguments if isinstance(arguments, dict) else {}
+
+
+def _sign_of(row: Row, known: _Kind, evidence: Evidence) -> str:
+    """The sign of what is compared; empty if it is of a task that is not installed."""
+    is_least = row.get("direction") == "min"
+    if known.sign == _BY_TASK:
+        name = str(evidence.law["applied"].get("task", DEFAULT_TASK))
+        if _number(_arguments(row).get("drop")) is not None:
+            return "<="
+        if name not in modules("tasks"):
+            return ""
+        is_least = bool(task_default(name, "HIGHER_IS_BETTER"))
+    elif known.sign != _BY_DIRECTION:
+        return known.sign
+    return ">=" if is_least else "<="
+
+
+def _other_value(gate: GateResult, row: Row, evidence: Evidence) -> str:
+    """How a gate's value differs from the metric that it is; empty if it does not."""
+    kind, metrics = str(row.get("kind") or ""), evidence.metrics
+    value, name = gate.value, str(row.get("metric"))
+    if _is(gate, "serving"):
+        name = "serving_difference"
+    elif _is(gate, "champion"):
+        value, name = gate.p_value, "champion_p_value"
+    elif kind:
+        name = _KINDS[kind].metric if kind in _KINDS else ""
+    measured = metrics.get(name)
+    if kind == "ratio":
+        name, to = str(row.get("metric")), str(_arguments(row).get("to"))
+        own, other = metrics.get(name), metrics.get(to)
+        measured = own / other if own is not None and other else None
+        name = f"{name} / {to}"
+    if value is None or measured is None or math.isclose(value, measured):
+        return ""
+    return f"{value:.4g}, and its evidence has {name} {measured:.4g}"
