@@ -161,16 +161,14 @@ class _Judgement:
 
     def _compare(self, opponent: Opponent, rows: Right) -> Paired | PairedNumbers:
         own, other = self.trial.scores, opponent.scores
-        answered = self._answered(self.trial), self._answered(opponent)
+        has_own, has_other = self._answered(self.trial), self._answered(opponent)
         compared = opponent.compared & rows
         if own.dtype == bool:
-            return Paired.of(own, other, compared, answered)
-        known = (
-            np.where(has, scores, np.nan)
-            for has, scores in zip(answered, (own, other), strict=True)
-        )
+            return Paired.of(own, other, compared, (has_own, has_other))
+        own = np.where(has_own, own, np.nan)
+        other = np.where(has_other, other, np.nan)
         higher = self.trial.higher_is_better
-        return PairedNumbers.of(*known, compared, higher_is_better=higher)
+        return PairedNumbers.of(own, other, compared, higher_is_better=higher)
 
     @staticmethod
     def _answered(model: Trial | Opponent) -> Right:

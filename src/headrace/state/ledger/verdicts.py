@@ -102,7 +102,8 @@ def _of_kind(gate: GateResult, row: Row, evidence: Evidence) -> str:
         return ""
     if problem := _against(gate, _sign_of(row, known, evidence), gate.threshold):
         return problem
-    if not kind and "/" not in metric and metric not in evidence.metrics:  # no slice's
+    is_slice = "/" in metric  # whose metrics are not recorded
+    if not kind and not is_slice and evidence.metrics.get(metric) is None:
         return f"{gate.value:.4g}, and its evidence has no {metric}"
     return ""
 

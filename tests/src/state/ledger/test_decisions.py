@@ -343,7 +343,8 @@ def test_a_verdict_that_does_not_follow_from_the_record_is_named(
     ledger: Ledger, row: dict[str, Any], numbers: dict[str, Any], said: str
 ) -> None:
     gate = GateResult(name=row.get("name", "it"), passed=True, **numbers)
-    (found,) = judged(ledger, gate, law=law_of(**row), metrics={}, champion_version=1)
+    changes = {"law": law_of(**row), "metrics": {"test_accuracy": None}}
+    (found,) = judged(ledger, gate, **changes, champion_version=1)
     assert f"is recorded as passed with {said}" in found
 
 
