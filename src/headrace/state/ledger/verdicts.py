@@ -73,8 +73,11 @@ def contradiction(gate: GateResult, evidence: Evidence) -> str:
         the numbers, to follow "passed with"; empty if all holds, or is not known.
     """
     row = next((r for r in law_gates(evidence) if r.get("name") == gate.name), None)
-    if value := _other_value(gate, row or {}, evidence):
-        return value
+    return _judged(gate, row, evidence) or _other_value(gate, row or {}, evidence)
+
+
+def _judged(gate: GateResult, row: Row | None, evidence: Evidence) -> str:
+    """What speaks against a gate by the rule of its kind."""
     if _is(gate, "serving"):
         return _against(gate, "<=", gate.threshold)
     if row and _is(gate, "champion"):
