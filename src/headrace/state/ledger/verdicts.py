@@ -95,16 +95,16 @@ def _of_kind(gate: GateResult, row: Row, evidence: Evidence) -> str:
     """Hold a value against the bound of the law, which must be the recorded one."""
     kind, metric = str(row.get("kind") or ""), str(row.get("metric"))
     known, arguments = _KINDS[kind], _arguments(row)
+    may_lack = known.may_lack and arguments.get("cannot_tell", "pass") == "pass"
+    if not (may_lack and gate.value is None and gate.threshold is not None):
+        sign = _sign_of(row, known, evidence)
+        if problem := _against(gate, sign, gate.threshold):
+            return problem
     stated = (_number(arguments.get(name)) for name in known.arguments)
     bound = _number(row.get("threshold"))
     bound = next((one for one in stated if one is not None), bound)
-    if None not in (bound, gate.threshold) and gate.threshold != bound:
+    if bound is not None and gate.threshold != bound:
         return f"the threshold {gate.threshold:g}, and its law has {bound:g}"
-    may_lack = known.may_lack and arguments.get("cannot_tell", "pass") == "pass"
-    if gate.value is None and gate.threshold is not None and may_lack:
-        return ""
-    if problem := _against(gate, _sign_of(row, known, evidence), gate.threshold):
-        return problem
     is_slice = "/" in metric  # whose metrics are not recorded
     if not kind and not is_slice and evidence.metrics.get(metric) is None:
         return f"{gate.value:.4g}, and its evidence has no {metric}"

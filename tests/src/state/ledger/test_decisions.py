@@ -177,7 +177,7 @@ def test_a_glance_sees_what_was_written_past_headrace(
 
 
 FORGED = [
-    ({"name": "accuracy", "metric": "test_accuracy", "threshold": 0.99}, 0.995, 0.5),
+    ({"name": "accuracy", "direction": "min", "threshold": 0.99}, 0.995, 0.5),
     ({"kind": "fairness", "arguments": {"gap": 0.05}}, 0.3, 0.4),
     ({"kind": "robustness", "arguments": {"rung": "noise 25", "drop": 0.1}}, 0.3, 0.4),
     ({"kind": "shortcut", "threshold": 0.1}, 0.3, 0.4),
