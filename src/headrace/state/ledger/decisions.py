@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from headrace.state.ledger.rows import Evidence
-from headrace.state.ledger.verdicts import contradiction, missing_gate
+from headrace.state.ledger.verdicts import contradiction, law_gates, missing_gate
 
 if TYPE_CHECKING:
     from headrace.state.ledger import Ledger
@@ -44,6 +44,12 @@ def wrong_verdicts(model: str, ledger: Ledger) -> Iterator[WrongVerdict]:
                 evidence,
                 f"The evidence {evidence.id} of {model}/{evidence.version} is recorded "
                 f"as passed, and its gate {failed[0]} as failed",
+            )
+        if evidence.passed and not law_gates(evidence):
+            yield WrongVerdict(
+                evidence,
+                f"The evidence {evidence.id} of {model}/{evidence.version} is recorded "
+                "as passed, and has no gates of a law",
             )
         if evidence.passed and (absent := missing_gate(evidence)):
             yield WrongVerdict(

@@ -1,8 +1,8 @@
 """Whether the verdict of a gate follows from what is recorded with it.
 
 A gate that passed is judged again: from its value, from the law that was applied, and
-from the metrics of its evidence. Its own text of what was compared is not believed,
-except for gates of a law that is not known, as in older records, and of packages.
+from the metrics of its evidence. Its own text of what was compared is believed only of a kind
+from a package, of which no more is known.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ def law_gates(evidence: Evidence) -> list[Row]:
 def missing_gate(evidence: Evidence) -> str:
     """A gate of the law without a verdict, or the serving gate; empty if none is."""
     named = {str(row.get("name")) for row in law_gates(evidence)}
-    wanted = named | {"serving"} if named else named
-    return min(wanted - {gate.name for gate in evidence.gates}, default="")
+    wanted = {*named, "serving"} - {gate.name for gate in evidence.gates}
+    return min(wanted, default="")
 
 
 def contradiction(gate: GateResult, evidence: Evidence) -> str:

@@ -39,6 +39,17 @@ def a_version(number: int, model: str = "digits", **changes: Any) -> Version:
     return Version(**values | changes)
 
 
+SERVED = GateResult(
+    name="serving", passed=True, value=0.0, threshold=1e-5, kind="serving"
+)
+ROW = {
+    "name": "accuracy",
+    "metric": "test_accuracy",
+    "direction": "min",
+    "threshold": 0.88,
+}
+
+
 def some_evidence(number: int, *, passed: bool = True, **changes: Any) -> Evidence:
     values: dict[str, Any] = {
         "model": "digits",
@@ -46,7 +57,9 @@ def some_evidence(number: int, *, passed: bool = True, **changes: Any) -> Eviden
         "passed": passed,
         "gates": (
             GateResult(name="accuracy", passed=passed, value=0.9, threshold=0.88),
+            SERVED,
         ),
+        "law": {"applied": {"gates": [ROW]}},
         "metrics": {"test_accuracy": 0.9},
         "champion_version": None,
         "champion_sequence": 0,

@@ -7,7 +7,13 @@ from typing import Any
 
 import pytest
 from tests.attacks.test_ledger import without_triggers
-from tests.src.state.ledger.conftest import a_version, fill, promote, some_evidence
+from tests.src.state.ledger.conftest import (
+    SERVED,
+    a_version,
+    fill,
+    promote,
+    some_evidence,
+)
 
 from headrace.records import GateResult
 from headrace.state.ledger import Ledger, ledger_exists
@@ -20,11 +26,6 @@ def a_gate(value: float, bound: float, sign: str = ">=", **changes: Any) -> Gate
     return GateResult.model_validate(fields | changes)
 
 
-SERVED = GateResult(
-    name="serving", passed=True, value=0.0, threshold=1e-5, kind="serving"
-)
-
-
 def law_of(**row: Any) -> dict[str, Any]:
     """A law of one gate."""
     row = {"name": "it", "direction": "min", "margin": 0.005, **row}
@@ -33,9 +34,10 @@ def law_of(**row: Any) -> dict[str, Any]:
 
 def judged(ledger: Ledger, gate: GateResult, **changes: Any) -> list[str]:
     """What is said of a version with this gate, and with that of serving."""
-    gates = {"gates": (gate, SERVED)} | changes
+    law = law_of(name=gate.name, kind="of-a-package")  # whose words count
+    fields = {"gates": (gate, SERVED), "law": law} | changes
     ledger.add_version(a_version(1))
-    ledger.add_evidence(some_evidence(1, **gates))
+    ledger.add_evidence(some_evidence(1, **fields))
     return [wrong.text for wrong in wrong_verdicts("digits", ledger)]
 
 
@@ -97,7 +99,9 @@ def test_a_law_whose_gates_are_no_tables_ends_no_look(
 ) -> None:
     judged(ledger, a_gate(0.95, 0.9), law={"applied": {"gates": gates}})
     ledger.add_evidence(some_evidence(1, law={"applied": gates}, run_id="run2"))
-    assert all(" gate None" in doubt for doubt in doubts(ledger, "digits"))
+    found = doubts(ledger, "digits")
+    assert len(found) == 2
+    assert all(" gate None" in one or "no gates of a law" in one for one in found)
 
 
 @pytest.mark.parametrize("when", ["yesterday", "2026-11-30T16:44:00", ""])
@@ -372,6 +376,11 @@ def test_a_verdict_that_follows_from_the_record_is_not(
     gate = GateResult(name=row.get("name", "it"), passed=True, **numbers)
     changes = {"law": law_of(**row), "metrics": {}, "champion_version": champion}
     assert judged(ledger, gate, **changes) == []
+
+
+def test_evidence_that_passed_by_no_law_is_named(ledger: Ledger) -> None:
+    (found,) = judged(ledger, a_gate(0.95, 0.9), law={})
+    assert found.endswith("is recorded as passed, and has no gates of a law")
 
 
 def test_evidence_whose_answers_were_not_checked_in_a_clean_process_is_named(
