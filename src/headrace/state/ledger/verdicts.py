@@ -1,8 +1,8 @@
 """Whether the verdict of a gate follows from what is recorded with it.
 
 A gate that passed is judged again: from its value, from the law that was applied, and
-from the metrics of its evidence. Its own text of what was compared is believed only of a kind
-from a package, of which no more is known.
+from the metrics of its evidence. Its own text of what was compared is believed only of
+a kind from a package, of which no more is known.
 """
 
 from __future__ import annotations
