@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 
 from headrace.errors import NotFoundError, PromotionError, UsageError
 from headrace.planning import Plan, find_finished
@@ -287,19 +286,6 @@ def test_of_two_answers_at_once_the_first_holds(asked: Asked) -> None:
     assert [w.who for w in words] == ["ada@lab", winner]
     lost = [s for s in said if s != winner]
     assert all(f"was rejected by {winner} (no) just before" in s for s in lost)
-
-
-def test_an_old_ledger_gets_the_table(trained: Trained) -> None:
-    url = trained.settings.database_url
-    history = Ledger(url).history("blobs")
-    engine = sa.create_engine(url)
-    with engine.begin() as connection:
-        connection.exec_driver_sql("DROP TABLE approvals")
-    engine.dispose()
-    ledger = Ledger(url)
-    assert ledger.approvals("blobs") == []
-    assert ledger.history("blobs") == history
-    assert Asked(trained).ledger.waiting("blobs")
 
 
 def test_a_finished_run_is_answered_by_the_rejection(asked: Asked) -> None:
