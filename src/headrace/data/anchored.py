@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from headrace.records import Record, SnapshotRecord
+from headrace.records import MANIFEST, Record, SnapshotRecord
 from headrace.settings import Settings
 from headrace.state.disk import UnusableFileError
 from headrace.state.ledger import Ledger
@@ -70,6 +70,19 @@ class AnchoredStore:
             return kind.model_validate_json(self.read(key) or b"")
         except ValidationError:
             return None
+
+    def snapshot(self, digest: str) -> SnapshotRecord | None:
+        """A snapshot that is checked against the manifest that the ledger recorded.
+
+        Returns:
+            None where the store does not have it.
+        """
+        from headrace.data.snapshots.reading import find_snapshot
+
+        key = f"snapshots/{digest}/{MANIFEST}"
+        return find_snapshot(
+            self.store, digest, self.ledger.anchors([key]).get(key, "")
+        )
 
     def write(self, key: str, data: bytes) -> str:
         """Record a file and write it atomically; returns its URI."""

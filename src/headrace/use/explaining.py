@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from headrace.data.snapshots.reading import find_snapshot
+from headrace.data.anchored import open_anchored
 from headrace.data.snapshots.splits import SplitRows
 from headrace.data.sources.opening import open_source
 from headrace.errors import NotFoundError, Refusal, SourceError, UsageError
@@ -24,11 +24,9 @@ from headrace.media.arrow import digests
 from headrace.media.chunks import Reading
 from headrace.media.forms import Payload
 from headrace.models.logged.loading import LoadedModel, answers, load
-from headrace.records import MANIFEST, DataDescription, Record
+from headrace.records import DataDescription, Record
 from headrace.state.disk import atomic_file, disk_errors
-from headrace.state.ledger import Ledger
 from headrace.state.ledger.rows import model_of
-from headrace.state.store import Store
 from headrace.tasks import task
 from headrace.use.scoring.rows import decoded_rows
 from headrace.use.verdicts import Sanity, sanity_of
@@ -235,12 +233,9 @@ def _of_test_split(
     digest: str, loaded: LoadedModel, name: str, settings: Settings
 ) -> Payload:
     """The item of the test split whose sha256 begins so."""
-    ledger = Ledger(settings.database_url)
-    version = ledger.version(model_of(name), loaded.version or 0)
-    key = f"snapshots/{version.snapshot_digest}/{MANIFEST}"
-    sha256 = ledger.anchors([key]).get(key, "")
-    store = Store(settings.store)
-    snapshot = find_snapshot(store, version.snapshot_digest, sha256)
+    anchored = open_anchored(settings)
+    version = anchored.ledger.version(model_of(name), loaded.version or 0)
+    snapshot = anchored.snapshot(version.snapshot_digest)
     if snapshot is None:
         raise NotFoundError(
             f"The data of {name} is no longer in the store, so that {digest} cannot "

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from headrace.data.anchored import AnchoredStore
+from headrace.data.anchored import AnchoredStore, open_anchored
 from headrace.errors import IntegrityError
 from headrace.gates.kinds import judge_gate, serving_gate
 from headrace.gates.rows import JudgedRows
@@ -47,8 +47,6 @@ from headrace.stages.evaluation.robustness import climb
 from headrace.stages.evaluation.second import SecondOpinion
 from headrace.stages.evaluation.shortcuts import cover_marks, slices_of
 from headrace.stages.evaluation.unseen import group_slices, unseen_groups
-from headrace.state.ledger import Ledger
-from headrace.state.store import Store
 from headrace.state.tracking import GOLDEN_FILE, Tracking
 from headrace.tasks import Judge, task
 from headrace.tasks.forms import Context
@@ -80,9 +78,8 @@ def evaluate(  # noqa: PLR0913
         IntegrityError: the logged model, or its golden file, is gone or changed.
         DependencyError: MLflow or the disk failed.
     """
-    ledger = Ledger(settings.database_url)
-    sequence = ledger.sequence(spec.name)
-    tracking, store = Tracking(settings), Store(settings.store)
+    anchored, tracking = open_anchored(settings), Tracking(settings)
+    sequence = anchored.ledger.sequence(spec.name)
     records = Trained(snapshot, contract, training, folder or Path())
     with (
         tempfile.TemporaryDirectory(
@@ -95,8 +92,7 @@ def evaluate(  # noqa: PLR0913
         place = Path(made)
         (place / "pictures").mkdir()
         model = open_model(file, training.model_uri, training.description).model
-        opponents = Opponents(spec.name, comparator, training, ledger, tracking, store)
-        anchored = AnchoredStore(store, ledger)
+        opponents = Opponents(spec.name, comparator, training, anchored, tracking)
         context = _context(spec, records, model, anchored, place)
         judge = task(spec.task).judge.prepared(context)
         most = spec.evaluation.mistakes

@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from headrace.data.snapshots.reading import find_snapshot
+from headrace.data.anchored import AnchoredStore
 from headrace.data.snapshots.splits import SplitRows
 from headrace.errors import IntegrityError
 from headrace.gates.champion import Opponent, Trial, champion_gate, not_compared
 from headrace.models.logged.loading import load_version
 from headrace.records import (
-    MANIFEST,
     GateResult,
     Metrics,
     SnapshotRecord,
@@ -31,9 +30,8 @@ from headrace.stages.evaluation.items import (
     compared_rows,
     look_back,
 )
-from headrace.state.ledger import Ledger, Version
+from headrace.state.ledger import Version
 from headrace.state.ledger.former import BestFormer, find_best_former
-from headrace.state.store import Store
 from headrace.state.tracking import Tracking
 from headrace.tasks import Judge, comparable, difference, task
 from headrace.tasks.judging import is_answered
@@ -64,19 +62,19 @@ class Opponents:
     model: str
     champion: int | None
     training: TrainingRecord
-    ledger: Ledger
+    anchored: AnchoredStore
     tracking: Tracking
-    store: Store
 
     def __post_init__(self) -> None:
-        self.attempts = self.ledger.attempts(self.model)
-        self.versions = {v.version: v for v in self.ledger.versions(self.model)}
-        self.archive = Archive(self.store, self._find)
+        ledger = self.anchored.ledger
+        self.attempts = ledger.attempts(self.model)
+        self.versions = {v.version: v for v in ledger.versions(self.model)}
+        self.archive = Archive(self.anchored.store, self._find)
         self.note, self.best = "", BestFormer()
         self.models: dict[int, Any] = {}
         if self.champion is None:
             return
-        self.note = self._load_champion(self.ledger.version(self.model, self.champion))
+        self.note = self._load_champion(ledger.version(self.model, self.champion))
         if not self.note:
             self.best = self._load_best(self.champion)
 
@@ -100,9 +98,9 @@ class Opponents:
     def _load_best(self, champion: int) -> BestFormer:
         """Load the best former champion, or the best of those that still load."""
         model, own = self.model, self.training.identity
-        gone: list[int] = []
+        ledger, gone = self.anchored.ledger, list[int]()
         while True:
-            best = find_best_former(self.ledger, model, champion, own, gone, comparable)
+            best = find_best_former(ledger, model, champion, own, gone, comparable)
             if best.version is None:
                 return best
             try:
@@ -115,9 +113,7 @@ class Opponents:
 
     def _find(self, digest: str) -> SnapshotRecord:
         """A snapshot whose manifest is as the ledger has it."""
-        key = f"snapshots/{digest}/{MANIFEST}"
-        sha256 = self.ledger.anchors([key]).get(key, "")
-        snapshot = find_snapshot(self.store, digest, sha256)
+        snapshot = self.anchored.snapshot(digest)
         if snapshot is None:
             raise IntegrityError(f"The snapshot {digest} is gone.", "Restore it.")
         return snapshot

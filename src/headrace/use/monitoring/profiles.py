@@ -14,13 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from headrace.data.anchored import AnchoredStore, open_anchored
-from headrace.data.snapshots.reading import find_snapshot
 from headrace.data.snapshots.splits import SplitRows
 from headrace.drift.profile import HeldOut, Profile, make_profile
 from headrace.errors import HeadraceError, IntegrityError
 from headrace.models.logged import loading
 from headrace.planning.results import in_store
-from headrace.records import MANIFEST, DataDescription, SnapshotRecord
+from headrace.records import DataDescription, SnapshotRecord
 from headrace.settings import Settings
 from headrace.stages import ingredients
 from headrace.state.ledger import Version
@@ -99,9 +98,7 @@ def snapshot_of(version: Version, anchored: AnchoredStore) -> SnapshotRecord:
     Raises:
         IntegrityError: the store does not have it.
     """
-    key = f"snapshots/{version.snapshot_digest}/{MANIFEST}"
-    sha256 = anchored.ledger.anchors([key]).get(key, "")
-    snapshot = find_snapshot(anchored.store, version.snapshot_digest, sha256)
+    snapshot = anchored.snapshot(version.snapshot_digest)
     if snapshot is None:
         raise IntegrityError(
             f"The snapshot of {version} is gone: "

@@ -11,11 +11,10 @@ from pathlib import Path
 
 from headrace.data.anchored import AnchoredStore, open_anchored
 from headrace.data.corrections import Corrections, find_corrections, save_corrections
-from headrace.data.snapshots.reading import find_snapshot, read_shard, shards_of
+from headrace.data.snapshots.reading import read_shard, shards_of
 from headrace.errors import NotFoundError, UsageError
 from headrace.planning.results import Saved
 from headrace.records import (
-    MANIFEST,
     EvaluationRecord,
     Record,
     SnapshotRecord,
@@ -153,9 +152,7 @@ def _last(anchored: AnchoredStore, pipeline: str) -> EvaluationRecord:
 
 
 def _snapshot(anchored: AnchoredStore, digest: str) -> SnapshotRecord:
-    key = f"snapshots/{digest}/{MANIFEST}"
-    recorded = anchored.ledger.anchors([key]).get(key, "")
-    snapshot = find_snapshot(anchored.store, digest, recorded)
+    snapshot = anchored.snapshot(digest)
     if snapshot is None:
         raise NotFoundError(
             f"The snapshot {digest[:16]} of the last run is no longer in the store.",

@@ -23,8 +23,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace import media
+from headrace.data.anchored import open_anchored
 from headrace.data.decoding import none_usable
-from headrace.data.snapshots.reading import DIGEST, find_snapshot
+from headrace.data.snapshots.reading import DIGEST
 from headrace.data.snapshots.writing import Rejected
 from headrace.data.sources.opening import open_source
 from headrace.errors import IntegrityError, UsageError
@@ -33,9 +34,7 @@ from headrace.media.chunks import Reading, Source
 from headrace.models.logged import loading
 from headrace.records import Metrics, Record
 from headrace.spec.checks import check_encoding
-from headrace.state.ledger import Ledger
 from headrace.state.ledger.rows import model_of
-from headrace.state.store import Store
 from headrace.tasks import asked, check_asks_items, task
 from headrace.tasks.judging import is_answered
 from headrace.use.scoring.output import check_output, write_output, written_whole
@@ -197,8 +196,10 @@ def _warn_of_training_items(
 ) -> None:
     from headrace.stages.evaluation.items import learned_from
 
-    digest = Ledger(settings.database_url).version(model, version).snapshot_digest
-    snapshot = find_snapshot(Store(settings.store), digest)
+    anchored = open_anchored(settings)
+    snapshot = anchored.snapshot(
+        anchored.ledger.version(model, version).snapshot_digest
+    )
     if snapshot is None:
         return
     with contextlib.suppress(IntegrityError):  # it cannot be known any more

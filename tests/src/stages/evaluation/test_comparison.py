@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from headrace.data.anchored import AnchoredStore
 from headrace.records import DataDescription
 from headrace.stages.evaluation.comparison import Opponents
 from headrace.state.ledger import Ledger
@@ -26,7 +27,8 @@ def opponents(trained: Trained) -> Any:
         described = DataDescription.model_validate({**old.model_dump(), **changes})
         training = trained.good.model_copy(update={"description": described})
         ledger, store = Ledger(settings.database_url), Store(str(settings.store))
-        return Opponents("blobs", 1, training, ledger, Tracking(settings), store)
+        anchored = AnchoredStore(store, ledger)
+        return Opponents("blobs", 1, training, anchored, Tracking(settings))
 
     return load
 
