@@ -8,6 +8,7 @@
     │   └── NotFoundError              no such pipeline, data path, model or version
     ├── Refusal               exit 1   a valid request is refused; nothing is registered
     │   ├── SourceError                damaged or hostile data file
+    │   │   └── LimitError             data over a limit of the settings
     │   ├── ContractError              data that violates its contract
     │   ├── IntegrityError             bytes that differ from their recorded digest
     │   ├── InputError                 invalid input of a loaded model
@@ -63,6 +64,13 @@ class Refusal(HeadraceError):
 
 class SourceError(Refusal):
     """A data file is damaged, hostile, or not of the format that it claims."""
+
+
+class LimitError(SourceError):
+    """A data file is over a limit of the settings, whatever its format.
+
+    It refuses its source as a whole: otherwise the limit would choose the rows.
+    """
 
 
 class ContractError(Refusal):

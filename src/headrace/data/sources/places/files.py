@@ -19,7 +19,13 @@ from pathlib import Path
 from typing import IO, cast
 
 from headrace.credentials import OPTIONS
-from headrace.errors import DependencyError, NotFoundError, SourceError, UsageError
+from headrace.errors import (
+    DependencyError,
+    LimitError,
+    NotFoundError,
+    SourceError,
+    UsageError,
+)
 from headrace.settings import Settings
 
 FREE_BYTES = 16 * 2**20
@@ -166,15 +172,15 @@ def check_limits(where: str, members: int, total: int, settings: Settings) -> No
     """Refuse a tree with too many files or bytes.
 
     Raises:
-        SourceError: it is over ``max_members`` or ``max_bytes`` of the settings.
+        LimitError: it is over ``max_members`` or ``max_bytes`` of the settings.
     """
     if members > settings.max_members:
-        raise SourceError(
+        raise LimitError(
             f"{where} holds over {settings.max_members:,} files.",
             "Raise HEADRACE_MAX_MEMBERS if that is intended.",
         )
     if total > settings.max_bytes:
-        raise SourceError(
+        raise LimitError(
             f"{where} unpacks to {total:,} bytes; the limit is {settings.max_bytes:,}.",
             "Raise HEADRACE_MAX_BYTES if that is intended.",
         )
@@ -184,10 +190,10 @@ def check_ratio(where: str, unpacked: int, packed: int, settings: Settings) -> N
     """Refuse a file that unpacks to over 16 MiB and to many times its size.
 
     Raises:
-        SourceError: it is a decompression bomb.
+        LimitError: it is a decompression bomb.
     """
     if unpacked > FREE_BYTES and unpacked > settings.max_ratio * packed:
-        raise SourceError(
+        raise LimitError(
             f"{where} unpacks from {packed:,} bytes to {unpacked:,} or more: over "
             f"{settings.max_ratio} times its size, as a decompression bomb does.",
             "Unpack it yourself and give the folder, or raise HEADRACE_MAX_RATIO, if "
@@ -249,7 +255,7 @@ class Bounded(io.RawIOBase):
         left = self._limit + 1 - self._stream.tell()
         count = left if size < 0 else min(size, left)
         if count > self._settings.max_file_bytes + _SLACK:
-            raise SourceError(
+            raise LimitError(
                 f"{self._file.where} asks for {count:,} bytes in one piece, such as a "
                 f"name; the limit is {self._settings.max_file_bytes:,}.",
                 "Make the archive again, or raise HEADRACE_MAX_FILE_BYTES.",

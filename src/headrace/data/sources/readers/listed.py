@@ -32,7 +32,7 @@ from headrace.data.sources.tables.roles import (
 from headrace.data.sources.tables.suffixes import SUFFIXES, folder_of, table_suffix
 from headrace.data.sources.tables.tabular import FILES, Table, each_once, find_named
 from headrace.data.sources.tables.where import parse_where
-from headrace.errors import SourceError
+from headrace.errors import LimitError, SourceError
 from headrace.media import medium as medium_named
 from headrace.media.chunks import Chunk, Reading, Source, split_in_name
 from headrace.records import Finding
@@ -43,6 +43,7 @@ _TARS = (".tar", ".tgz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz")
 # With more tables, they are no metadata, but for example one beside each file.
 _MAX_TABLES = 20
 _ENOUGH = 0.5
+_JSON = ".json"  # what describes a data set is often beside it
 _MISNAMED = "Put the files beside the table, or correct their names in it."
 _Find = Callable[[str], str | None]
 
@@ -110,12 +111,15 @@ def read(
     in the folder stay open. A table whose files are missing becomes a finding of the
     source where there are folders of classes.
 
+    A damaged table refuses those beside it, as nobody can know which rows it holds.
+    JSON may be no table, and becomes a finding.
+
     Returns:
         None if no table names files.
 
     Raises:
-        SourceError: a table or an archive is damaged, there are no labels, or the
-            files that a table names are missing.
+        SourceError: a table or an archive is damaged or over a limit, there are no
+            labels, or the files that a table names are missing.
         SpecError: no table has a column that the pipeline names, or the condition is
             true for no row.
     """
@@ -127,28 +131,62 @@ def read(
     if not names or len(names) > _MAX_TABLES:
         return None
     index = _Index([data, *_archives(data, source, settings)])
+    opened, unread = _open_tables(data, names, reading, settings)
     listings: list[_Listing] = []
-    errors: list[SourceError] = []
     missing: list[Finding] = []
-    for name in names:
+    errors = [*unread.values()]
+    for name, (table, sample) in opened.items():
         try:
-            table = open_table(data.files[name], reading, settings)
-            listing = _listing(name, table, index, reading) if table else None
+            listing = _listing(name, table, sample, index, reading)
+        except LimitError:
+            raise
         except SourceError as error:
             errors.append(error)
             continue
         if listing is not None:
             listings.append(listing)
-        elif table is not None and not medium_named(reading.medium).IS_TEXT:
+        elif not medium_named(reading.medium).IS_TEXT:
             missing += _missing_files(name, table, index, reading)
     if listings:
+        if damaged := [name for name in unread if table_suffix(name) != _JSON]:
+            raise unread[damaged[0]]
         source.kind = "listed"
+        source.findings += _unread_tables(errors)
         return _read_files(listings, index, source, settings, data.where)
     errors += [SourceError(finding.message, _MISNAMED) for finding in missing]
     if errors and not has_classes(data, reading.medium):
         raise errors[0]
-    source.findings.extend(missing)
+    source.findings += [*_unread_tables([*unread.values()]), *missing]
     return None
+
+
+def _open_tables(
+    tree: FileTree, names: Sequence[str], reading: Reading, settings: Settings
+) -> tuple[dict[str, tuple[Table, pa.Table]], dict[str, SourceError]]:
+    """The tables with their samples, and why others cannot be read.
+
+    Raises:
+        LimitError: one is over a limit, which must not choose between tables.
+    """
+    opened: dict[str, tuple[Table, pa.Table]] = {}
+    unread: dict[str, SourceError] = {}
+    for name in names:
+        try:
+            if table := open_table(tree.files[name], reading, settings):
+                opened[name] = (table, table.sample())
+        except LimitError:
+            raise
+        except SourceError as error:
+            unread[name] = error
+    return opened, unread
+
+
+def _unread_tables(errors: Sequence[SourceError]) -> list[Finding]:
+    """A finding for tables whose rows are not read, if there are any."""
+    if not errors:
+        return []
+    message = f"{len(errors):,} of the tables were not read: {errors[0].message}"
+    return [Finding(check="unread_tables", count=len(errors), message=message)]
 
 
 def _read_table(
@@ -186,10 +224,9 @@ def _archives(tree: FileTree, source: Source, settings: Settings) -> Iterator[Fi
 
 
 def _listing(
-    name: str, table: Table, index: _Index, reading: Reading
+    name: str, table: Table, sample: pa.Table, index: _Index, reading: Reading
 ) -> _Listing | None:
     """The column of which at least half of the values name files, and how."""
-    sample = table.sample()
     columns = list(sample.column_names)
     if reading.item is not None:
         columns = [reading.item] if reading.item in columns else []

@@ -13,7 +13,7 @@ from headrace.data.sources.tables.reading import Part, part_of_texts, read_parts
 from headrace.data.sources.tables.roles import describe_roles, find_roles
 from headrace.data.sources.tables.suffixes import SUFFIXES, stem_of, table_suffix
 from headrace.data.sources.tables.tabular import ITEMS, LABELS, Table, find_named
-from headrace.errors import HeadraceError, SourceError, SpecError
+from headrace.errors import HeadraceError, LimitError, SourceError, SpecError
 from headrace.media import medium as medium_named
 from headrace.media.chunks import Chunk, Reading, Source, split_in_name
 from headrace.settings import Settings
@@ -123,8 +123,8 @@ def _usable(
     for name in names:
         try:
             table = open_table(tree.files[name], source.reading, settings)
-        except SourceError:
-            if table_suffix(name):
+        except SourceError as error:
+            if table_suffix(name) or isinstance(error, LimitError):
                 raise
             continue
         try:
@@ -132,6 +132,8 @@ def _usable(
                 parts.append(_part(table, name, source.reading))
             elif table_suffix(name):
                 errors.append(no_table(tree.files[name].where))
+        except LimitError:
+            raise
         except (SourceError, SpecError) as error:
             errors.append(error)
     if not parts:

@@ -34,7 +34,7 @@ from headrace.data.sources.tables.parquet_pages import (
     schema_size,
 )
 from headrace.data.sources.tables.tabular import check_width
-from headrace.errors import SourceError
+from headrace.errors import LimitError, SourceError
 from headrace.settings import Settings
 
 _BUFFER_BYTES = 2**20
@@ -207,7 +207,7 @@ def _check_values(leaf: _Leaf, where: str, settings: Settings) -> None:
     if size > limit:
         found = ((pages.largest, pages.dictionary, leaf.width) for pages in leaf.pages)
         group = next(n for n, sizes in enumerate(found) if size in sizes)
-        raise SourceError(
+        raise LimitError(
             f"{where}: {what} of the column {leaf.column} in row group {group} has "
             f"{size:,} bytes; the limit is {limit:,}.",
             f"Take it out of the data{action}.",
@@ -234,7 +234,7 @@ def _check_lists(leaf: _Leaf, rows: int, file: File, settings: Settings) -> None
             "Write it again with smaller row groups, such as row_group_size=1000.",
         )
     if values / max(rows, 1) > settings.max_item_bytes:
-        raise SourceError(
+        raise LimitError(
             f"{file.where}: the lists of the column {leaf.column} have "
             f"{values / rows:,.0f} values on average; the limit is "
             f"{settings.max_item_bytes:,}.",

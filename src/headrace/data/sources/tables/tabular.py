@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 
 import pyarrow as pa
 
-from headrace.errors import SourceError
+from headrace.errors import LimitError, SourceError
 from headrace.media.chunks import CHUNK_BYTES
 from headrace.records import Finding
 
@@ -208,10 +208,10 @@ def check_width(where: str, columns: int, limit: int) -> None:
     """Refuse a table with too many columns.
 
     Raises:
-        SourceError: it has more than ``max_columns`` of the settings.
+        LimitError: it has more than ``max_columns`` of the settings.
     """
     if columns > limit:
-        raise SourceError(
+        raise LimitError(
             f"{where} has {columns:,} columns or more; the limit is {limit:,}.",
             "Drop those that are neither items nor labels, or raise "
             "HEADRACE_MAX_COLUMNS.",

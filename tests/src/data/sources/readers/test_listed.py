@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import shutil
 
 import pyarrow as pa
@@ -7,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from headrace.data.sources.identity import source_identity
-from headrace.errors import SourceError, SpecError
+from headrace.errors import LimitError, SourceError, SpecError
 
 CLIPS = {f"clips/{row}.wav": b"RIFF%d" % row for row in range(6)}
 LISTED = "file,label,speaker,seconds\n" + "".join(
@@ -257,3 +258,45 @@ def test_a_first_row_that_names_a_file_is_no_header(make, sounds):
     source, chunks = sounds(make.tree({**CLIPS, "meta.csv": table}), labelled=False)
     assert {*_rows(chunks)} == {"clips/0.wav", "clips/1.wav"}
     assert "no header" in source.notes[0]
+
+
+@pytest.mark.parametrize("classes", ["", "a/"])
+def test_a_limit_chooses_no_table(make, sounds, classes):
+    clips = {f"{classes}{row}.wav": b"RIFF%d" % row for row in range(8)}
+    other = {"b/9.wav": b"RIFF"} if classes else {}
+    rows = [f"{name},{'ab'[n % 2]},{n}" for n, name in enumerate(clips)]
+    easy = "\n".join(["file,label,x", *rows[:4]])
+    hard = "\n".join(["file,label,x,y,z", *(f"{row},1,2" for row in rows[4:])])
+    tables = {"test_easy.csv": easy.encode(), "test_hard.csv": hard.encode()}
+    for names in (tables, ["test_hard.csv"]):
+        folder = make.tree({**clips, **other, **{name: tables[name] for name in names}})
+        with pytest.raises(LimitError, match=r"test_hard\.csv.* HEADRACE_MAX_COLUMNS"):
+            sounds(folder, max_columns=3)
+        _, chunks = sounds(folder)
+        assert len(_rows(chunks)) == 4 * len(names)
+        shutil.rmtree(folder)
+
+
+def test_a_packed_table_over_a_limit_is_refused_with_the_others(make, sounds):
+    wide = "file,label,about\n" + f"clips/5.wav,a,{'x' * 2**20}\n" * 17
+    tables = {"a.csv": LISTED.encode(), "b.csv.gz": gzip.compress(wide.encode())}
+    with pytest.raises(LimitError, match=r"b\.csv\.gz.* HEADRACE_MAX_RATIO"):
+        sounds(make.tree({**CLIPS, **tables}))
+
+
+def test_a_damaged_table_is_refused_with_the_others(make, sounds):
+    cut = gzip.compress(LISTED.encode())[:-9]
+    folder = make.tree({**CLIPS, "a.csv": LISTED.encode(), "b.csv.gz": cut})
+    with pytest.raises(SourceError, match=r"b\.csv\.gz is damaged or cut short"):
+        sounds(folder)
+
+
+def test_a_table_whose_rows_are_not_read_is_told(make, sounds):
+    tables = {"info.json": b'{\n "version": 1,\n "rows": 6\n}'}
+    source, _ = sounds(make.tree({**CLIPS, "a.csv": LISTED.encode(), **tables}))
+    (finding,) = source.findings
+    assert (finding.check, finding.count) == ("unread_tables", 1)
+    assert "info.json is JSON, but neither one object a line" in finding.message
+    classes = {"a/x.wav": b"RIFF", "b/y.wav": b"RIFF", "c.csv": b""}
+    source, _ = sounds(make.tree(classes, "more"))
+    assert [finding.check for finding in source.findings] == ["unread_tables"]

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from headrace.errors import SourceError, SpecError
+from headrace.errors import LimitError, SourceError, SpecError
 
 CLASSES = {f"{label}/{row}.txt": b"%d" % row for row, label in enumerate("abab")}
 TABLE = b"text,label\none,a\ntwo,b\n"
@@ -288,3 +288,14 @@ def test_tables_of_images_have_groups_and_conditions(make, read):
         read(path, item="nix")
     with pytest.raises(SpecError, match=r"fits none of the 3 rows"):
         read(path, label="kind", where="who == 'dan'")
+
+
+def test_a_limit_chooses_no_table(make, read):
+    wide = "text;label;x;y\n" + "some words;a;1;2\nother words;b;3;4\n" * 3
+    folder = make.tree(
+        {"easy": b"text;label\nwords;a\nmore;b\n", "hard": wide.encode()}
+    )
+    _, chunks = read(folder, medium="text")
+    assert sum(len(chunk.items) for chunk in chunks) == 8
+    with pytest.raises(LimitError, match=r"hard has 4 columns .* HEADRACE_MAX_COLUMNS"):
+        read(folder, medium="text", max_columns=3)
