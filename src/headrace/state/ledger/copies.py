@@ -22,9 +22,9 @@ from headrace.errors import HeadraceError, IntegrityError
 from headrace.settings import Settings
 from headrace.state.ledger import chain, tables
 from headrace.state.ledger.database import Database
+from headrace.state.ledger.tables import COPY_FOLDER
 from headrace.state.store import Store
 
-FOLDER = "ledger"
 _TABLES = {table.name: table for table in tables.CHAINED}
 _ALL = {**_TABLES, tables.CHAIN.name: tables.CHAIN}
 
@@ -98,7 +98,7 @@ class LedgerCopy:
             }
         entries = [{**n, "values": rows[n["table"], n["row"]]} for n in links]
         first, last = links[0]["number"], links[-1]["number"]
-        self._store.write_json(f"{FOLDER}/{first:09}-{last:09}.json", entries)
+        self._store.write_json(f"{COPY_FOLDER}/{first:09}-{last:09}.json", entries)
         return len(entries)
 
     def check(self) -> None:
@@ -110,7 +110,8 @@ class LedgerCopy:
         if self._copied and not _goes_on(self._copied, links):
             raise IntegrityError(
                 f"The ledger {self._database.name} does not go on from the copy of its "
-                f"rows in {self._store.uri(FOLDER)}: one of them was written anew.",
+                f"rows in {self._store.uri(COPY_FOLDER)}: one of them was written "
+                "anew.",
                 "Compare both with a backup, and a link that was noted elsewhere with "
                 "`headrace verify --head LINK`. If the ledger is right, move that "
                 "folder away.",
@@ -153,8 +154,8 @@ class LedgerCopy:
     def _copied(self) -> list[Row]:
         """The links and rows of the copy, as far as they form a chain."""
         copied: list[Row] = []
-        for name in self._store.names(FOLDER):
-            copied += self._store.read_json(f"{FOLDER}/{name}") or []
+        for name in self._store.names(COPY_FOLDER):
+            copied += self._store.read_json(f"{COPY_FOLDER}/{name}") or []
         link, valid = "", list[Row]()
         for entry in sorted(copied, key=_number):
             if _number(entry) <= len(valid):

@@ -18,8 +18,8 @@ import sqlalchemy as sa
 from headrace.errors import IntegrityError, UsageError
 from headrace.records import Record
 from headrace.settings import Settings, variable
+from headrace.state.ledger.stripped import refuse_if_stripped
 from headrace.state.ledger.tables import (
-    ANCHORS,
     CHAIN,
     SIGNATURES,
     SIGNED,
@@ -32,11 +32,6 @@ from headrace.state.signing.keys import (
     signing_key,
     trusted_keys,
 )
-from headrace.state.store import Store
-
-# Folders of the store with what only a key makes: the ledger's last signed link, and
-# statements on versions and bundles.
-_LEFT = ("heads", "signatures")
 
 
 class SignedLink(Record):
@@ -109,7 +104,7 @@ def key_for(connection: sa.Connection, name: str) -> SigningKey | None:
         return None
     last = last_signed(connection)
     if last is None:
-        _refuse_if_stripped(connection, name)
+        refuse_if_stripped(connection, name)
         SIGNED.create_all(connection)
         return key
     trusted = trusted_keys(Settings())
@@ -150,24 +145,6 @@ def find_unsigned_end(connection: sa.Connection) -> str:
     if last is None:
         return "no row is signed"
     return "" if _covers(connection, last, trusted) else "its last row is not signed"
-
-
-def _refuse_if_stripped(connection: sa.Connection, name: str) -> None:
-    """Raise IntegrityError if something was signed, and no link of the ledger is."""
-    store = Store(Settings().store)
-    left = [store.uri(f"{folder}/{n}") for folder in _LEFT for n in store.names(folder)]
-    key = ANCHORS.c.key
-    recorded = sa.select(key).where(sa.or_(*(key.startswith(f"{f}/") for f in _LEFT)))
-    left += connection.execute(recorded.order_by(ANCHORS.c.id).limit(1)).scalars()
-    if left:
-        raise IntegrityError(
-            f"The ledger {name} has no signature, and {left[0]} shows that it was "
-            "signed: its signatures were taken away, or another ledger was put in its "
-            "place. Nothing was changed.",
-            "Restore the ledger from a backup, and change who may write to its "
-            "database. If this ledger is the right one, move the folders "
-            f"{' and '.join(map(store.uri, _LEFT))} away.",
-        )
 
 
 def lacks_key(connection: sa.Connection) -> bool:

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from headrace.records import LoggedModel
 
 FORMAT = 2
+COPY_FOLDER = "ledger"  # of the store, with a copy of the rows
 REFUSAL = "rows of the ledger are never changed or removed"
 _FUNCTION = "headrace_append_only"
 _CREATE_FUNCTION = (

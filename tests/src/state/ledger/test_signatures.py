@@ -15,7 +15,9 @@ from headrace.errors import IntegrityError, UsageError
 from headrace.settings import Settings
 from headrace.state.copying import copy_ledger
 from headrace.state.ledger import Approval, Ledger, tables
+from headrace.state.ledger.copies import LedgerCopy
 from headrace.state.signing.keys import TrustedKeys
+from headrace.state.store import Store
 
 KEY = "HEADRACE_SIGNING_KEY_FILE"
 
@@ -299,11 +301,48 @@ def test_a_ledger_whose_signatures_were_taken_away_gets_no_first_one(
     assert stripped.glance() == "no row is signed"
 
 
+def test_a_copy_of_the_rows_shows_that_a_ledger_was_signed(
+    signed: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEADRACE_STORE", str(tmp_path / "s"))
+    signed.anchor({"signatures/m.sig": "a" * 64})
+    LedgerCopy(url_of(tmp_path), Store(str(tmp_path / "s"))).keep()
+    without_triggers(url_of(tmp_path), "DELETE FROM anchors")
+    without_triggers(url_of(tmp_path), "DELETE FROM chain WHERE \"table\" = 'anchors'")
+    stripped = strip(tmp_path)
+    rows = stripped.walk_chain()
+    assert rows.problem == ""
+    found = r"000000001-0.*\.json, a copy of its rows, has another row \d+:"
+    with pytest.raises(IntegrityError, match=found):
+        promote(stripped, 2)
+    assert stripped.walk_chain() == rows
+    assert stripped.glance() == "no row is signed"
+
+
+def test_a_copy_that_names_a_signature_shows_that_its_ledger_was_signed(
+    signed: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEADRACE_STORE", str(tmp_path / "s"))
+    signed.anchor({"signatures/m.sig": "a" * 64})
+    LedgerCopy(url_of(tmp_path), Store(str(tmp_path / "s"))).keep()
+    without_triggers(url_of(tmp_path), "DELETE FROM anchors")
+    engine = sa.create_engine(url_of(tmp_path))
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP TABLE signatures")
+    engine.dispose()
+    with pytest.raises(IntegrityError, match=r"it names signatures/m\.sig"):
+        promote(Ledger(url_of(tmp_path)), 2)
+
+
 def test_the_first_signature_of_a_home_needs_nothing(
-    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, public: Path
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HEADRACE_STORE", str(tmp_path / "s"))
     fill(ledger, 1)
+    LedgerCopy(url_of(tmp_path), Store(str(tmp_path / "s"))).keep()
+    private, public = write_keys(tmp_path / "keys")
+    monkeypatch.setenv(KEY, str(private))
+    fill(ledger, 2)
     assert ledger.check_signatures(trust(public)).problem == ""
 
 
