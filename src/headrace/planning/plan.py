@@ -101,7 +101,7 @@ class Plan(Results):
     def _read_law(self) -> Law:
         settings, folder = self.settings, self.folder
         if is_unpacked(folder, settings.folders):
-            folder = self._deployed(folder)
+            folder = self._deployed(folder.resolve())
         law = read_law(self.spec, folder, settings.project, settings.folders)
         return law.against(self.ledger.recorded(project_of(self.spec.name)) or "")
 
@@ -109,8 +109,8 @@ class Plan(Results):
         """The folder that the pipeline's deployment has now: it alone has the law."""
         name = self.spec.name
         present = self.ledger.recorded(folder_of(name))
-        if present in (None, f"sha256:{folder.name}"):  # None: it is no deployment's
-            return folder
+        if present is None:  # it is no deployment's, but for example a backfill's
+            present = f"sha256:{folder.name}"
         if not present:
             raise UsageError(
                 f"The deployment of {name} was removed, and its folder {folder.name} "

@@ -147,8 +147,9 @@ def read_law(spec: PipelineSpec, folder: Path, project: Path, unpacked: Path) ->
 
 def is_unpacked(folder: Path, unpacked: Path) -> bool:
     """Whether a pipeline's folder is one from the store, below ``unpacked``."""
-    is_named = _DIGEST.fullmatch(folder.name) is not None
-    return is_named and folder.resolve().parent == unpacked.resolve()
+    place = folder.resolve()
+    is_named = _DIGEST.fullmatch(place.name) is not None
+    return is_named and place.parent == unpacked.resolve()
 
 
 def law_of(spec: PipelineSpec) -> dict[str, Any]:

@@ -27,12 +27,13 @@ def project_file(folder: Path, *, is_packed: bool = False) -> Path | None:
 
     Args:
         folder: of the pipeline.
-        is_packed: whether it comes from the store, where it has the file in it.
+        is_packed: whether it comes from the store, where it has the file in it. In a
+            copy of it elsewhere, the file says nothing: the copy may be an older one.
     """
     above = (place for place in folder.parents if (place / "pipelines").is_dir())
-    project = folder if is_packed else next(above, folder)
-    file = project / PROJECT_FILE
-    return file if file.is_file() else None
+    project = folder if is_packed else next(above, None)
+    file = project / PROJECT_FILE if project else None
+    return file if file and file.is_file() else None
 
 
 def project_id(file: Path | None) -> str:

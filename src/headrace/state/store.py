@@ -27,7 +27,7 @@ from typing import Any, TypeVar
 
 from headrace.errors import IntegrityError, NotFoundError, UsageError
 from headrace.home import make_private
-from headrace.spec.project import project_file
+from headrace.spec.project import PROJECT_FILE, project_file
 from headrace.state import disk
 from headrace.state.objects import object_digest, read_object
 from headrace.state.remote import ask, file_system, is_local, local_path
@@ -285,16 +285,20 @@ def pipeline_files(folder: Path) -> dict[str, bytes]:
 def pack_folder(folder: Path, store: Store) -> str:
     """Write a pipeline's files to the store; returns the sha256 of the packed files.
 
-    The file with the id of its project is among them.
+    The file with the id of its project is among them. One in the folder itself counts
+    only if the folder is from the store, which its digest as its name proves.
 
     Raises:
         DependencyError: the store cannot be written.
     """
-    files = pipeline_files(folder)
-    if project := project_file(folder):
-        files.setdefault(project.name, project.read_bytes())
-    data = _pack(files)
+    data = _pack(files := pipeline_files(folder))
     digest = hashlib.sha256(data).hexdigest()
+    if digest != folder.name:
+        files.pop(PROJECT_FILE, None)
+        if project := project_file(folder):
+            files[PROJECT_FILE] = project.read_bytes()
+        data = _pack(files)
+        digest = hashlib.sha256(data).hexdigest()
     if not store.exists(_key(digest)):
         store.write(_key(digest), data)
     return digest

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import pytest
 from tests.src.planning.conftest import Trained, end
 
@@ -118,6 +121,39 @@ def test_only_the_present_folder_of_a_deployment_has_a_law(trained: Trained) -> 
     ledger.record({folder_of("blobs"): ""}, "ada@lab")
     with pytest.raises(UsageError, match="The deployment of blobs was removed"):
         _ = plan(old).law
+
+
+def test_a_copy_of_an_older_deployed_folder_has_no_law(
+    trained: Trained, tmp_path: Path
+) -> None:
+    mill = of_project(trained, "mill")
+    store, settings = plan_of(trained).store, trained.settings
+    digest = pack_folder(mill.folder, store)
+    registered(mill)
+    copy = tmp_path / "elsewhere" / "blobs"
+    shutil.copytree(unpack_folder(digest, store, settings.folders), copy)
+    alone = settings.model_copy(update={"project": copy.parent})
+    assert Plan(mill.spec, copy, alone).law.overrides == ("project",)
+    again = unpack_folder(pack_folder(copy, store), store, settings.folders)
+    assert Plan(mill.spec, again, alone).law.overrides == ("project",)
+
+
+def test_a_deployed_folder_that_was_edited_has_the_law_that_was_deployed(
+    trained: Trained, tmp_path: Path
+) -> None:
+    mill = of_project(trained, "mill")
+    plan, settings = plan_of(mill), trained.settings
+    digest = pack_folder(mill.folder, plan.store)
+    plan.ledger.record({folder_of("blobs"): f"sha256:{digest}"}, "ada@lab")
+    folder = unpack_folder(digest, plan.store, settings.folders)
+    present = Plan(mill.spec, folder, settings)
+    assert present.law.overrides == ()
+    text = (folder / "pipeline.toml").read_text()
+    (folder / "pipeline.toml").write_text(text.replace("approval_hours", "seen_hours"))
+    assert Plan(mill.spec, folder, settings).law == present.law
+    link = tmp_path / ("0" * 64)
+    link.symlink_to(folder)
+    assert Plan(mill.spec, link, settings).law == present.law
 
 
 def test_a_project_that_gets_an_id_is_recorded_though_nothing_else_has_changed(

@@ -192,7 +192,8 @@ def test_the_file_of_another_project_overrides_the_law(folder: Path) -> None:
     other = law.against("mill-1a2b")
     assert other.overrides == ("project",)
     assert [str(change) for change in other.changes] == ["project mill-1a2b → none"]
-    (folder / "headrace.toml").write_text("id = 'shed'\n")
+    (folder.parent / "pipelines").mkdir()
+    (folder.parent / "headrace.toml").write_text("id = 'shed'\n")
     law = read_law(load_spec(folder), folder, folder, folder)
     assert (law.project, law.against("shed")) == ("shed", law)
     assert str(law.against("mill").changes[0]) == "project mill → shed"

@@ -51,6 +51,13 @@ def test_a_folder_from_the_store_has_the_file_in_it(mill: Path) -> None:
     assert project_id(project_file(folder, is_packed=True)) == "other"
 
 
+def test_a_copy_of_a_folder_from_the_store_is_of_no_project(tmp_path: Path) -> None:
+    copy = tmp_path / "bands"
+    copy.mkdir()
+    (copy / PROJECT_FILE).write_text("id = 'other'\n")
+    assert project_file(copy) is None
+
+
 @pytest.mark.parametrize(
     ("text", "wrong"),
     [
