@@ -40,7 +40,9 @@ def start(
         keep_open: descriptors that the guard holds until the command has ended.
         grace_seconds: how long the command may take to end after SIGTERM.
     """
-    with open(log_path, "ab") as log:
+    from headrace.state.disk import open_log
+
+    with open_log(log_path) as log:
         return subprocess.Popen(  # noqa: S603
             [*_guarded(grace_seconds), *command],
             stdin=subprocess.PIPE,
@@ -59,8 +61,10 @@ def fork(name: str, work: Callable[[], None], log_path: str) -> children.Forked:
         name: of the process.
         work: what it does; see `children.Forked`.
     """
+    from headrace.state.disk import open_log
+
     reading, writing = os.pipe()
-    with open(log_path, "ab") as log:
+    with open_log(log_path) as log:
         guarded = children.Forked(
             "headrace-guard",
             partial(_guard_fork, name, work),

@@ -8,6 +8,7 @@ import os
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,9 +17,12 @@ from tests.homes import Answer, Home
 
 from headrace.errors import UsageError
 from headrace.settings import Settings
+from headrace.state.disk import open_log
 from headrace.state.ledger import Ledger
 from headrace.state.store import Store
 from headrace.state.tracking import Tracking
+from headrace.state.tracking.connection import follow_home
+from headrace_ops import guard
 
 NOBODY = 65534
 _CAPBSET_DROP, _DAC_OVERRIDE = 24, 1
@@ -97,6 +101,55 @@ def test_what_is_no_file_in_the_place_of_the_homes_format_is_named(
     answer = home.headrace("verify", "--json")
     assert answer.exit_code == 2
     assert f"{marker} is not a regular file" in answer.json["reason"]
+
+
+@pytest.mark.parametrize("command", ["list", "verify", "doctor"])
+@pytest.mark.parametrize("name", ["mlflow.db", "up.lock", "prefect/prefect.db"])
+def test_a_pipe_in_a_home_is_named_and_not_opened(
+    home: Home, name: str, command: str
+) -> None:
+    settings = Settings(project=home.project, home=home.path).prepare_home()
+    Ledger(settings.database_url)
+    (home.path / "prefect").mkdir()
+    os.mkfifo(home.path / name)
+    started = time.monotonic()
+    answer = home.headrace(command, "--json")
+    assert time.monotonic() - started < 30
+    assert answer.exit_code == 2
+    assert f"{home.path / name} is not a regular file" in answer.out
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "link"])
+def test_what_is_no_file_in_the_place_of_a_log_is_not_opened(
+    tmp_path: Path, kind: str
+) -> None:
+    log = tmp_path / "engines.log"
+    if kind == "pipe":
+        os.mkfifo(log)
+    elif kind == "folder":
+        log.mkdir()
+    else:
+        log.symlink_to(tmp_path / "other.txt")
+    with pytest.raises(UsageError, match=r"engines\.log is not a regular file"):
+        guard.start([sys.executable, "-c", ""], {}, str(log))
+    assert [path.name for path in tmp_path.iterdir()] == ["engines.log"]
+
+
+def test_a_log_is_written_on_or_begun_anew(tmp_path: Path) -> None:
+    for is_new, text in ((False, "ab"), (False, "abab"), (True, "ab")):
+        with open_log(tmp_path / "x.log", is_new=is_new) as log:
+            log.write(b"ab")
+        assert (tmp_path / "x.log").read_text() == text
+    assert mode(tmp_path / "x.log") == 0o600
+
+
+def test_a_folder_in_the_place_of_mlflows_database_is_named_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "other.db").mkdir()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'other.db'}")
+    with pytest.raises(UsageError, match=r"other\.db is not a regular file"):
+        follow_home(Settings(home=tmp_path / "home"))
 
 
 def test_a_home_that_was_open_is_closed_and_the_user_is_told_once(

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import IO
 
 from headrace.errors import DependencyError, HeadraceError, UsageError
+from headrace.home import DELETE_PIPE, PRIVATE_FILE
 from headrace.settings import restore_variables
 from headrace.state.processes import has_ended, this_process
 
@@ -89,6 +90,29 @@ def check_size(name: str, size: int, most: int) -> None:
 
 def _open_at_once(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK)  # a pipe may have taken its place
+
+
+def open_log(path: str | Path, *, is_new: bool = False) -> IO[bytes]:
+    """A file to write on at its end, made unless it exists.
+
+    Args:
+        path: of the log.
+        is_new: whether what it has so far goes.
+
+    Raises:
+        UsageError: a pipe, which would block, a folder or a link is in its place.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK | os.O_NOFOLLOW
+    flags |= os.O_TRUNC if is_new else os.O_APPEND
+    try:
+        descriptor = os.open(path, flags, PRIVATE_FILE)
+        if not stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+            return os.fdopen(descriptor, "wb")
+        os.close(descriptor)
+    except OSError as error:
+        if error.errno not in {errno.ENXIO, errno.ELOOP, errno.EISDIR}:
+            raise
+    raise UsageError(f"{path} is not a regular file.", DELETE_PIPE)
 
 
 def read_file(path: str | Path, sha256: str = "", size: int = 0) -> bytes:

@@ -9,6 +9,7 @@ from threading import Thread
 import httpx
 
 from headrace.errors import DependencyError, HeadraceError
+from headrace.home import DELETE_PIPE, find_pipe
 from headrace.settings import Settings
 from headrace_ops.doctor import checks
 from headrace_ops.doctor.checks import Check, unreachable, wrong
@@ -41,6 +42,8 @@ def examine(settings: Settings) -> list[Check]:
     A remote store is checked by writing one small object, which is deleted again. A
     check that takes longer than its limit counts as unreachable.
     """
+    if pipe := find_pipe(settings.home):  # other checks would wait for it
+        return [wrong("home", f"{pipe} is not a regular file", DELETE_PIPE)]
     results: dict[str, list[Check]] = {}
 
     def run_check(name: str) -> None:

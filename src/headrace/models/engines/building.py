@@ -33,7 +33,7 @@ from headrace.models.engines.kept import (
 )
 from headrace.settings import Settings
 from headrace.state import children
-from headrace.state.disk import shared_temporary_folder
+from headrace.state.disk import open_log, shared_temporary_folder
 from headrace.state.ledger.rows import Version
 
 EXPORT_SECONDS = 600.0
@@ -189,7 +189,7 @@ def prepare_in_background(version: Version, settings: Settings) -> None:
         order = Order(version=version, settings=settings.for_child())
         with (
             tempfile.TemporaryFile() as given,
-            path.open("wb" if is_long else "ab") as out,
+            open_log(path, is_new=is_long) as out,
         ):
             given.write(order.model_dump_json().encode() + b"\n")
             given.seek(0)

@@ -46,6 +46,7 @@ _DEFAULTS = {
     "MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD": "false",
     "MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD": "false",
 }
+_ANOTHER = "Delete it, or set MLFLOW_TRACKING_URI to another database."
 _ATTEMPTS = 4  # of a request to S3
 _REFUSED = re.compile(
     "AccessDenied|ExpiredToken|InvalidAccessKeyId|NoSuchBucket|SignatureDoesNotMatch"
@@ -252,6 +253,8 @@ def follow_home(settings: Settings) -> None:
     if uri == f"sqlite:///{(own := settings.home.absolute() / 'mlflow.db')}":
         create_database(own)
     file = Path(uri.removeprefix("sqlite:///"))
+    if file.exists() and not file.is_file():  # MLflow would try for 100 s
+        raise UsageError(f"MLflow's database {file} is not a regular file.", _ANOTHER)
     is_own = uri == settings.home_tracking_uri and artifacts.startswith("file:")
     is_sqlite = uri.startswith("sqlite:///")
     if not is_own or (is_sqlite and (not file.is_file() or is_read_only(file))):
