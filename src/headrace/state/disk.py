@@ -50,8 +50,12 @@ class UnusableFileError(FileNotFoundError):
 
 
 @contextlib.contextmanager
-def open_regular(path: str | Path, most: int = LARGEST) -> Iterator[BufferedReader]:
-    """A regular file of at most ``most`` bytes, opened for reading.
+def open_regular(path: str | Path, size: int = 0) -> Iterator[BufferedReader]:
+    """A regular file that is not too large, opened for reading.
+
+    Args:
+        path: of the file.
+        size: see `check_size`.
 
     Raises:
         FileNotFoundError: there is nothing.
@@ -68,8 +72,7 @@ def open_regular(path: str | Path, most: int = LARGEST) -> Iterator[BufferedRead
     if not stat.S_ISREG(mode):
         raise UnusableFileError(f"{path} is not a regular file")
     with open(path, "rb", opener=_open_at_once) as file:
-        size = os.fstat(file.fileno()).st_size
-        check_size(str(path), size, most)
+        check_size(str(path), os.fstat(file.fileno()).st_size, size)
         try:
             yield file
             if file.read(1) and file.tell() > os.fstat(file.fileno()).st_size:
@@ -80,11 +83,22 @@ def open_regular(path: str | Path, most: int = LARGEST) -> Iterator[BufferedRead
             raise
 
 
-def check_size(name: str, size: int, most: int) -> None:
-    """Raise UnusableFileError for a file of more than ``most`` bytes."""
-    if size > most:
+def check_size(name: str, actual: int, size: int = 0) -> None:
+    """Refuse a file that is too large to be looked at.
+
+    Args:
+        name: of the file, for messages.
+        actual: its bytes.
+        size: the bytes that it should have; 0 if that is not known. Then it may have
+            `LARGEST`, and a record, which is JSON and is parsed, `READ_AT_MOST`.
+
+    Raises:
+        UnusableFileError: it has more.
+    """
+    most = size or (READ_AT_MOST if name.endswith(".json") else LARGEST)
+    if actual > most:
         raise UnusableFileError(
-            f"{name} has {size:,} bytes, and may have {most:,} at most"
+            f"{name} has {actual:,} bytes, and may have {most:,} at most"
         )
 
 
@@ -128,8 +142,7 @@ def read_file(path: str | Path, sha256: str = "", size: int = 0) -> bytes:
         FileNotFoundError: there is nothing.
         UnusableFileError: it is no regular file, or too large.
     """
-    most = size or (LARGEST if sha256 else READ_AT_MOST)
-    with open_regular(path, most) as file:
+    with open_regular(path, size or (0 if sha256 else READ_AT_MOST)) as file:
         length = os.fstat(file.fileno()).st_size
         if length > READ_AT_MOST:
             if digest_of(file, length) != sha256:
@@ -149,7 +162,7 @@ def file_digest(path: str | Path, size: int = 0) -> str:
         FileNotFoundError: there is nothing.
         UnusableFileError: it is no regular file, or too large.
     """
-    with open_regular(path, size or LARGEST) as file:
+    with open_regular(path, size) as file:
         return digest_of(file, os.fstat(file.fileno()).st_size)
 
 

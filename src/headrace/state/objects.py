@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from headrace.state.disk import (
-    LARGEST,
     READ_AT_MOST,
     UnusableFileError,
     check_size,
@@ -79,7 +78,7 @@ def open_object(fs: Any, path: str, uri: str, size: int = 0) -> Iterator[Any]:
         UnusableFileError: it is larger than it should be, or than any of Headrace's.
     """
     with fs.open(path, "rb", cache_type="none") as file:
-        check_size(uri, file.size, size or LARGEST)
+        check_size(uri, file.size, size)
         yield file
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from headrace.errors import DependencyError, UsageError
-from headrace.state import objects
+from headrace.state import disk, objects
 from headrace.state.disk import UnusableFileError, disk_errors, work_prefix
 from headrace.state.processes import this_process
 from headrace.state.remote import ask
@@ -299,11 +299,28 @@ def test_a_file_that_has_no_end_is_not_read(tmp_path: Path) -> None:
                 read(key)
 
 
+@pytest.mark.parametrize("place", ["a disk", "memory://records/store"])
+def test_a_record_beyond_its_limit_is_not_even_hashed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    for module in (disk, objects):
+        monkeypatch.setattr(module, "READ_AT_MOST", 8)
+    store = Store(str(tmp_path) if place == "a disk" else place)
+    data = bytes(40)
+    for key in ("record.json", "items.bin"):
+        store.write(key, data)
+    digest = hashlib.sha256(data).hexdigest()
+    assert store.digest("items.bin") == digest
+    for read in (store.digest, lambda key: store.read(key, digest)):
+        with pytest.raises(UnusableFileError, match="has 40 bytes, and may have 8"):
+            read("record.json")
+
+
 def test_a_remote_file_beyond_its_limit_is_not_read(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(objects, "READ_AT_MOST", 8)
-    monkeypatch.setattr(objects, "LARGEST", 64)
+    monkeypatch.setattr(disk, "LARGEST", 64)
     store, taken = Store("memory://bounded/store"), list[int]()
     cat = store.fs.cat_file
 

@@ -22,7 +22,6 @@ from urllib.parse import unquote, urlsplit
 
 from headrace.errors import DependencyError, NotFoundError
 from headrace.state.disk import (
-    LARGEST,
     UnusableFileError,
     atomic_file,
     digest_of,
@@ -91,7 +90,7 @@ def require_regular(uri: str, size: int = 0) -> None:
     if path is None:
         return
     if not path.is_dir():
-        with open_regular(path, size or LARGEST):
+        with open_regular(path, size):
             return
     for folder, _, names in os.walk(path):
         for name in names:

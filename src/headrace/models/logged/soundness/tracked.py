@@ -123,7 +123,7 @@ class TrackedRecord:
             if digest_at(f"{place}/{path}") == digest:
                 continue
             try:
-                content = store.read(f"{FOLDER}/files/{digest}", digest)
+                content = store.read(f"{FOLDER}/files/{digest}")
             except FileNotFoundError:
                 content = self._from_copy(path)
             if hashlib.sha256(content).hexdigest() != digest:
