@@ -26,8 +26,15 @@ _HOST = re.compile(r"(?:\[([^\[\]]+)\]|([^][\s@:/?#\\]+))(?::[0-9]*)?")
 
 
 def plain_address(host: str) -> str:
-    """An address without its zone; IPv4 mapped into IPv6 as IPv4. ValueError: none."""
-    address = ipaddress.ip_address(host.partition("%")[0])
+    """An address without its zone; IPv4 mapped into IPv6 as IPv4.
+
+    Raises:
+        ValueError: it is none. Only a link-local address of IPv6 has a zone.
+    """
+    plain, mark, _ = host.partition("%")
+    address = ipaddress.ip_address(plain)
+    if mark and not (address.version == 6 and address.is_link_local):
+        raise ValueError(f"{host!r} has a zone")
     return str(getattr(address, "ipv4_mapped", None) or address)
 
 
@@ -52,7 +59,7 @@ def url_host(host: str) -> str:
 def names_of(host: str) -> set[str]:
     """The names and addresses of a server that listens at an address."""
     if host not in WILDCARDS:
-        return {host}
+        return {host.partition("%")[0]}
     return {host, socket.gethostname(), socket.getfqdn(), *_own_addresses()}
 
 
@@ -67,12 +74,14 @@ def _own_addresses() -> set[str]:
 def is_own_host(host: str, names: Collection[str]) -> bool:
     """Whether a header ``Host`` names a server: against DNS rebinding.
 
+    A zone means nothing to a server, and clients leave it out.
+
     Args:
         names: of the server besides loopback addresses, in lower case.
     """
     parts = _HOST.fullmatch(host.lower())
     name = (parts[1] or parts[2]) if parts else ""
-    return name in names or is_loopback(name)
+    return "%" not in name and (name in names or is_loopback(name))
 
 
 def is_visit(method: str, mode: str, destination: str) -> bool:

@@ -13,7 +13,15 @@ import psutil
 import pytest
 
 from headrace.state import hosts
-from headrace.state.hosts import Address, is_loopback, is_same_user, owner_of
+from headrace.state.hosts import (
+    Address,
+    is_loopback,
+    is_own_host,
+    is_same_user,
+    names_of,
+    owner_of,
+    plain_address,
+)
 
 
 @pytest.mark.parametrize(
@@ -107,3 +115,19 @@ def test_what_is_not_on_this_machine_is_not_asked_about(
     assert is_same_user(("", 0), server)
     with pytest.raises(IsADirectoryError):
         is_same_user(("127.0.0.1", 5), server)
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1%evil.com", "127.0.0.1%", "[::1%evil]:1", "[::ffff:127.0.0.1%a]"]
+)
+def test_an_address_with_a_zone_is_not_this_machine(host: str) -> None:
+    assert not is_own_host(host, set())
+    assert not is_loopback(host.partition("]")[0].strip("["))
+
+
+def test_a_link_local_address_has_a_zone_for_sockets_alone() -> None:
+    assert plain_address("fe80::1%eth0") == "fe80::1"
+    names = names_of("fe80::1%eth0")
+    assert is_own_host("[fe80::1]:80", names)
+    assert not is_own_host("[fe80::1%eth0]:80", names)
+    assert is_own_host("127.0.0.1:80", names)
