@@ -19,19 +19,28 @@ _BUCKETS = {"s3", "s3a", "gs", "gcs", "r2", "oss", "cos"}
 # In these schemes a user name may be a key or a token; otherwise it is an account.
 _NAME_IS_SECRET = {"http", "https", *_BUCKETS}
 
+# A parameter with one of these in its name, or with one of the names below as a whole.
 _SECRET_PARTS = (
     *("token", "secret", "passw", "signature", "credential", "authorization"),
     *("apikey", "accesskey", "privatekey", "accountkey", "sharedkey", "accessid"),
-    *("sessionid", "subscriptionkey"),
+    *("sessionid", "subscriptionkey", "functionskey", "consumerkey", "masterkey"),
+    *("licensekey", "licencekey", "storagekey", "authkey", "appkey"),
+    *("passphrase", "passcode", "hmac"),
 )
-_SECRET_NAMES = {"code", "sig", "sas", "key", "pwd", "pass", "auth", "jwt", "bearer"}
+_SECRET_NAMES = {
+    *("code", "sig", "sign", "sas", "key", "pwd", "pw", "psw", "pswd", "pass", "auth"),
+    *("jwt", "bearer", "session", "sid", "otp", "totp", "pin", "pat", "cookie"),
+    *("ticket", "creds", "hdnts", "hdnea", "hdntl"),
+}
 
 _MOST_NESTED = 20  # URLs in one URL; each is redacted in turn
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>`]+")
-_BEGIN = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://")
+_MOST_ENCODED = 5  # times that a part of a URL is percent-encoded
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}://[^\s'\"<>`]+")
+_BEGIN = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]{0,30})://")
 _CHAINED = re.compile(r"::(?=[A-Za-z][A-Za-z0-9+.-]*(?:://|::|$))")  # by fsspec
 _LOGIN = re.compile(r"(?P<name>[^/@\s:]*)(?P<password>:.*)?@", re.DOTALL)
 _FIELD = re.compile(r"(?P<mark>[?&;#])(?P<name>[^=&;#?]*)=(?P<value>[^&;#]+)")
+_PIECE = re.compile(r"[^/?&;#]+")
 
 
 def fingerprint(secret: bytes) -> str:
@@ -47,11 +56,8 @@ def find_credential(source: str) -> str:
     A path, a URI without a login, and names such as ``keras:mnist`` have none. A secret
     in the path of a URL is not detected.
     """
-    for text in (source, unquote(source)):
-        for scheme, rest in _urls(text):
-            if kind := _kind(scheme, rest):
-                return kind
-    return ""
+    kinds = (_kind(*url) for text in _decoded(source) for url in _urls(text))
+    return next(filter(None, kinds), "")
 
 
 def hide_credentials(text: str) -> str:
@@ -69,7 +75,7 @@ def _redact_url(url: re.Match[str]) -> str:
 
 def credential_advice(source: str) -> str:
     """The action of a message: where to put the credential of a source."""
-    urls = [*_urls(source), *_urls(unquote(source))] or [("", "")]
+    urls = [url for text in _decoded(source) for url in _urls(text)] or [("", "")]
     scheme, rest = next((url for url in urls if _kind(*url)), urls[0])
     login = _login(scheme, rest)
     host = re.split(r"[/?#]", rest[login.end() if login else 0 :], maxsplit=1)[0]
@@ -127,6 +133,16 @@ def _urls(source: str) -> Iterator[tuple[str, str]]:
             yield begin["scheme"].lower(), part[begin.end() :]
 
 
+def _decoded(text: str) -> Iterator[str]:
+    """A text, and what it says when it is percent-decoded, perhaps several times."""
+    yield text
+    for _ in range(_MOST_ENCODED):
+        before, text = text, unquote(text)
+        if text == before:
+            return
+        yield text
+
+
 def _redact_part(part: str) -> str:
     begin = _BEGIN.match(part)
     if begin is None:
@@ -136,7 +152,15 @@ def _redact_part(part: str) -> str:
     if login is not None:
         name = f"{login['name']}:" if login["password"] else ""
         rest = f"{name}{HIDDEN}@{rest[login.end() :]}"
-    return begin[0] + hide_credentials(_FIELD.sub(_redact_field, rest))
+    rest = hide_credentials(_FIELD.sub(_redact_field, rest))
+    return begin[0] + _PIECE.sub(_redact_encoded, rest)
+
+
+def _redact_encoded(piece: re.Match[str]) -> str:
+    """A piece of a URL; hidden if what it encodes has a credential."""
+    _, *decoded = _decoded(piece[0])
+    urls = (url for text in decoded for url in [("", f"?{text}"), *_urls(text)])
+    return HIDDEN if any(_kind(*url) for url in urls) else piece[0]
 
 
 def _redact_field(field: re.Match[str]) -> str:
