@@ -8,11 +8,13 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
 RETRY_SECONDS = 0.01
+DOUBLED_SECONDS = 1.0  # GNU timeout sends SIGTERM to a command, and then to its group
 
 
 def interrupt(number: int, frame: FrameType | None) -> None:
@@ -78,7 +80,7 @@ class Deferral:
     def __init__(self, *, is_critical: bool) -> None:
         self.is_critical, self.is_urgent = is_critical, False
         self.handlers: dict[int, Any] = {}
-        self._waiting = 0
+        self._waiting, self._since = 0, 0.0
 
     @property
     def is_requested(self) -> bool:
@@ -87,6 +89,11 @@ class Deferral:
 
     def handle(self, number: int, frame: FrameType | None) -> None:
         """Note a first signal; run its handler at a second one."""
+        if not self.is_requested:
+            self._since = time.monotonic()
+        elif number == self._waiting == signal.SIGTERM:
+            if time.monotonic() - self._since < DOUBLED_SECONDS:
+                return
         is_second, self._waiting = self.is_requested, number
         if is_second or self.is_urgent:
             self.act(frame)

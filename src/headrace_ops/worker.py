@@ -19,6 +19,7 @@ from uuid import UUID, uuid4
 import psutil
 
 from headrace.errors import DependencyError, UsageError
+from headrace.interrupts import DOUBLED_SECONDS
 from headrace.settings import Settings, variable
 from headrace.state.ledger.anchors import Deployments
 from headrace_ops import environment, live, pools, run_server
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 GRACE_SECONDS = 7.0
 ENDING_SECONDS = 20.0  # a container is killed after 30
 # GNU timeout sends its signal to its command, then to the group that this is in.
-DOUBLED_SECONDS = 1.0
 DEFAULTS = {
     "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
     "PREFECT_WORKER_QUERY_SECONDS": "2",

@@ -117,6 +117,21 @@ def test_a_first_signal_waits_and_a_second_does_not() -> None:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+def test_a_termination_that_is_sent_twice_at_once_counts_once() -> None:
+    got: list[int] = []
+    mine = signal.signal(signal.SIGTERM, lambda number, _: got.append(number))
+    try:
+        with interrupts.deferred() as deferral:
+            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
+            assert got == []
+            deferral._since -= interrupts.DOUBLED_SECONDS
+            signal.raise_signal(signal.SIGTERM)
+            assert got == [signal.SIGTERM]
+    finally:
+        signal.signal(signal.SIGTERM, mine)
+
+
 def test_what_waits_comes_at_the_latest_as_the_block_ends() -> None:
     done = []
     with pytest.raises(KeyboardInterrupt), interrupts.deferred():
