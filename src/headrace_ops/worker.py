@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 # Less than a guard's grace period, so that flows can end and report it to the worker.
 GRACE_SECONDS = 7.0
 ENDING_SECONDS = 20.0  # a container is killed after 30
-# GNU timeout sends its signal to its command, then to the group that this is in.
 DEFAULTS = {
     "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
     "PREFECT_WORKER_QUERY_SECONDS": "2",
