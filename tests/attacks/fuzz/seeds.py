@@ -105,6 +105,7 @@ def _sounds() -> Iterator[Seed]:
         "flac_24": ("FLAC", "PCM_24"),
         "vorbis": ("OGG", "VORBIS"),
         "opus": ("OGG", "OPUS"),
+        "mp3": ("MP3", "MPEG_LAYER_III"),
         "aiff": ("AIFF", "PCM_16"),
         "au": ("AU", "ULAW"),
         "wav_float": ("WAV", "FLOAT"),

@@ -19,7 +19,7 @@ from headrace.media.audio.columns import columns, expectations, fingerprints
 from headrace.media.audio.cutting import long_form, parts
 from headrace.media.audio.drawing import draw_map, draw_sample
 from headrace.media.audio.features import preprocessing
-from headrace.media.audio.files import decode_files, sizes, suggest
+from headrace.media.audio.files import KINDS, decode_files, sizes, suggest
 from headrace.media.audio.fingerprints import alike
 from headrace.media.audio.form import form_of
 from headrace.media.audio.joining import decode_clips, join
@@ -107,7 +107,7 @@ AUGMENT = {
 }
 IS_TEXT = False
 SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".mp3", ".aif", ".aiff", ".au")
-MAGICS = (b"RIFF", b"RIFX", b"RF64", b"fLaC", b"OggS", b"ID3", b"FORM", b".snd")
+MAGICS = (*KINDS,)
 MEDIA_TYPES: tuple[str, ...] = ("audio/*", "application/ogg")
 EXAMPLE = ("sound", "wav")
 SOURCES = (

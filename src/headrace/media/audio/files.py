@@ -1,7 +1,7 @@
 """Sound files: decoded to mono int16 samples at one sample rate, and their sizes.
 
-This module decodes WAV and AU itself. libsndfile decodes FLAC, Ogg, AIFF and ADPCM, and
-only after their headers and checksums were checked.
+libsndfile decodes them, once their sizes and checksums were checked. Only plain WAV
+files, which hold the samples as they are to be, are read without it.
 """
 
 from __future__ import annotations
@@ -15,19 +15,18 @@ import struct
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from headrace.media.audio import headers, samples, streams
-from headrace.media.audio.headers import Header, Unfit
+from headrace.media.audio import headers, mpeg, samples, streams
+from headrace.media.audio.headers import Unfit
 from headrace.media.chunks import Chunk
 from headrace.media.forms import Decoded, Payload, Problem, Sizes
 from headrace.records import Form
 from headrace.signs import beginning
 
-FILE_FORMATS = ("WAV", "FLAC", "OGG", "AIFF", "AU")
+FILE_FORMATS = ("WAV", "FLAC", "OGG", "MP3", "AIFF", "AU")
 _FRAMES_AT_ONCE = 2**16
 # Frames that the resampler needs beyond the end.
 _MARGIN = 2_048
@@ -39,17 +38,28 @@ _THREADS_FROM_BYTES = 40 * 2**10
 _LOUDEST = 4.0
 # The mean of channels of opposite sign has less than this share of their power.
 _CANCELLED = 1e-4
-_KINDS = {b"fLaC": "flac", b"OggS": "ogg", b"FORM": "aiff", b".snd": "au"}
-_KINDS |= dict.fromkeys((b"RIFF", b"RIFX", b"RF64"), "wav")
+KINDS = {b"fLaC": "flac", b"OggS": "ogg", b"FORM": "aiff", b".snd": "au"}
+KINDS |= dict.fromkeys((b"RIFF", b"RIFX", b"RF64"), "wav")
+# MP3 without a tag begins with a frame of layer III, of MPEG 1, 2 or 2.5.
+KINDS |= dict.fromkeys(
+    (b"ID3", *(bytes((255, x)) for x in b"\xfb\xfa\xf3\xf2\xe3\xe2")), "mp3"
+)
 _FORMS = {"wav": (b"WAVE",), "aiff": (b"AIFF", b"AIFC")}
-# Each checks a file; those of files that are decoded here return the header.
-_CHECKS: dict[str, Callable[[bytes], Header | None]] = {
-    "wav": headers.wav_header,
-    "au": headers.au_header,
-    "ogg": streams.check_ogg,
-    "flac": streams.check_flac_rate,
-    "aiff": streams.check_aiff,
+# Each returns what libsndfile is given, and adds notes.
+_CHECKS: dict[str, Callable[[bytes, list[str]], bytes]] = {
+    "wav": headers.checked_wav,
+    "aiff": headers.checked_aiff,
+    "au": headers.checked_au,
+    "flac": streams.checked_flac,
+    "ogg": streams.checked_ogg,
+    "mp3": mpeg.checked_mp3,
 }
+# Damage is found only where they are decoded to their end.
+_STREAMS = ("flac", "ogg", "mp3")
+# The frames that libsndfile gives a stream that does not declare them.
+_UNKNOWN = 2**63 - 1
+_DTYPES = {"PCM_16": "int16", "DOUBLE": "float64"}
+_DTYPES |= dict.fromkeys(("FLOAT", "VORBIS", "OPUS", "MPEG_LAYER_III"), "float32")
 _SAMPLE_BYTES = 2
 _OPUS_RATE = 48_000
 # A higher rate doubles the work and hardly improves a model.
@@ -99,20 +109,23 @@ def _decode_file(data: bytes, form: Form) -> tuple[samples.Samples, list[str]]:
         return samples.padded(plain, form), []
     if not data:
         raise Unfit("decode", "the file is empty or not there")
-    kind = _KINDS.get(data[:4], "")
+    kind = next((kind for magic, kind in KINDS.items() if data.startswith(magic)), "")
     if not kind or data[8:12] not in _FORMS.get(kind, (data[8:12],)):
         kinds = ", ".join(FILE_FORMATS)
         raise Unfit("decode", f"not one of {kinds}: begins with {beginning(data[:12])}")
     limit = samples.longest(form)
-    header, sound = _read(kind, data, limit / form.sample_rate_hz)
-    notes = [*header.notes]
+    notes: list[str] = []
+    whole = _CHECKS[kind](data, notes)
+    if (plain := _plain(whole, form)) is not None:
+        return samples.padded(plain, form), notes
+    rate, frames, sound = _read(kind, whole, limit / form.sample_rate_hz, notes)
     mono = _mono(sound, notes)
-    if header.rate != form.sample_rate_hz:
+    if rate != form.sample_rate_hz:
         import soxr
 
-        notes.append(f"brought from {header.rate:,} Hz to {form.sample_rate_hz:,} Hz")
-        mono = soxr.resample(samples.to_floats(mono), header.rate, form.sample_rate_hz)
-    if header.frames / header.rate * form.sample_rate_hz >= limit + 1:
+        notes.append(f"brought from {rate:,} Hz to {form.sample_rate_hz:,} Hz")
+        mono = soxr.resample(samples.to_floats(mono), rate, form.sample_rate_hz)
+    if frames / rate * form.sample_rate_hz >= limit + 1:
         notes.append(f"cut to {limit / form.sample_rate_hz:g} s")
     return samples.padded(samples.to_samples(mono), form), notes
 
@@ -127,36 +140,6 @@ def _plain(data: bytes, form: Form) -> samples.Samples | None:
     return np.frombuffer(data, "<i2", size // 2, headers.PLAIN_HEADER_BYTES)
 
 
-def _read(kind: str, data: bytes, seconds: float) -> tuple[Header, Payload]:
-    """The samples ``(frames, channels)`` of the first seconds, int16 or float."""
-    header = _CHECKS[kind](data)
-    if header is None or header.codec == "adpcm":
-        return _by_libsndfile(kind, data, seconds)
-    frames = min(header.frames, int(seconds * header.rate) + _MARGIN)
-    return header, _decode_wav(data, header, frames)
-
-
-def _decode_wav(data: bytes, header: Header, frames: int) -> Payload:
-    width, count = header.width, frames * header.channels
-    raw = np.frombuffer(data, np.uint8, count * width, header.start)
-    values: Payload
-    if header.codec in ("mulaw", "alaw"):
-        values = samples.companded(header.codec.replace("mu", "u").upper())[raw]
-    elif header.codec == "float":
-        values = raw.view(f"{header.order}f{width}")
-    elif width == 1:
-        signed = raw ^ np.uint8(128 if header.codec == "unsigned" else 0)
-        values = signed.view(np.int8).astype(np.int16) << 8
-    elif width == 2:
-        values = raw.view(f"{header.order}i2")
-    else:
-        wide = np.zeros((count, 4), np.uint8)
-        first = 0 if header.order == ">" else 4 - width
-        wide[:, first : first + width] = raw.reshape(-1, width)
-        values = wide.view(f"{header.order}i4")[:, 0] / np.float32(2**31)
-    return values.reshape(-1, header.channels)
-
-
 class _Bytes(io.BytesIO):
     """A file that allows a seek to before its start, which libsndfile may try."""
 
@@ -167,27 +150,23 @@ class _Bytes(io.BytesIO):
             return super().seek(0)
 
 
-def _by_libsndfile(kind: str, data: bytes, seconds: float) -> tuple[Header, Payload]:
-    """The header and the first seconds; all samples are decoded, to check them."""
+def _read(
+    kind: str, data: bytes, seconds: float, notes: list[str]
+) -> tuple[int, int, Payload]:
+    """The rate, the number of frames, and the first seconds ``(frames, channels)``."""
     import soundfile
 
     checksum = streams.FlacChecksum(data)
     try:
         with soundfile.SoundFile(_Bytes(data)) as file:
-            has_no_length = kind == "flac" and not streams.flac_frames(data)
-            declared = headers.SAMPLES_LIMIT if has_no_length else file.frames
-            notes = (headers.UNKNOWN_LENGTH,) if has_no_length else ()
-            header = Header("float", file.samplerate, file.channels, 4, notes=notes)
-            known = 1 if has_no_length else declared
-            headers.check_sizes(header.rate, header.channels, known)
-            limit = min(declared, headers.SAMPLES_LIMIT // header.channels)
+            rate, channels, declared = file.samplerate, file.channels, file.frames
+            unknown = declared == _UNKNOWN
+            headers.check_sizes(rate, channels, 1 if unknown else declared)
+            last = min(declared, headers.SAMPLES_LIMIT // channels)
+            needed = min(last, int(seconds * rate) + _MARGIN)
+            last = last if kind in _STREAMS else needed
             blocks, count = [], 0
-            needed = int(seconds * header.rate) + _MARGIN
-            is_float = file.subtype.startswith(("FLOAT", "DOUBLE", "VORBIS", "OPUS"))
-            dtype = "float32" if is_float else "int32"
-            if kind == "flac" and streams.flac_bits(data) == 16:
-                dtype = "int16"
-            for block in _blocks(file, dtype, limit):
+            for block in _blocks(file, last):
                 if count < needed:
                     blocks.append(block[: needed - count].copy())
                 count += len(block)
@@ -196,27 +175,28 @@ def _by_libsndfile(kind: str, data: bytes, seconds: float) -> tuple[Header, Payl
         # soundfile's whole message has the address of the opened bytes.
         reason = getattr(error, "error_string", error)
         raise Unfit("damaged", f"damaged or cut short: {reason}") from error
-    if count != declared and not has_no_length:
+    if unknown:
+        notes.append(headers.UNKNOWN_LENGTH)
+        headers.check_sizes(rate, channels, count)
+    elif count < last:
         raise Unfit(
             "truncated",
             f"its header declares {declared:,} frames, and {count:,} can be read",
         )
-    headers.check_sizes(header.rate, header.channels, count)
     checksum.check()
-    sound = np.concatenate(blocks)
-    if sound.dtype.kind == "i":
-        sound = sound / np.float32(2 ** (8 * sound.itemsize - 1))
-    return replace(header, frames=count), sound
+    return rate, count if unknown else declared, np.concatenate(blocks)
 
 
-def _blocks(file: Any, dtype: str, limit: int) -> Iterator[Payload]:
-    """The frames of a file, up to about a limit, in a buffer that is reused."""
+def _blocks(file: Any, last: int) -> Iterator[Payload]:
+    """The frames of a file, at least up to the last one, in a buffer that is reused."""
     # soundfile seeks after each read, which fails for a FLAC of unknown length.
     file.seekable = lambda: False
-    buffer = np.empty((_FRAMES_AT_ONCE, file.channels), dtype)
+    dtype = _DTYPES.get(file.subtype, "int32")
+    size = min(_FRAMES_AT_ONCE, last + 1)
+    buffer = np.empty((size, file.channels), dtype)
     count = 0
-    while count <= limit:
-        part = file.read(_FRAMES_AT_ONCE, dtype, always_2d=True, out=buffer)
+    while count <= last:
+        part = file.read(size, dtype, always_2d=True, out=buffer)
         if not len(part):
             break
         yield part
@@ -225,6 +205,8 @@ def _blocks(file: Any, dtype: str, limit: int) -> Iterator[Payload]:
 
 def _mono(sound: Payload, notes: list[str]) -> Payload:
     """One channel; changes are added to ``notes``."""
+    if sound.dtype == np.int32:
+        sound = sound / np.float32(2**31)
     if sound.dtype.kind == "f":
         sound = _in_range(sound, notes)
     channels = sound.shape[1]
@@ -275,7 +257,7 @@ def sizes(files: Sequence[bytes], form: Form) -> Sizes:
 
 def _length(data: bytes) -> tuple[int, int, int]:
     """The frames, channels and rate in a header; a rate of 0 is unknown."""
-    with contextlib.suppress(struct.error, IndexError):
+    with contextlib.suppress(struct.error, IndexError, Unfit):
         if data.startswith(b"fLaC"):
             rate = int.from_bytes(data[18:21]) >> 4
             return streams.flac_frames(data), (data[20] >> 1 & 7) + 1, rate
@@ -285,6 +267,9 @@ def _length(data: bytes) -> tuple[int, int, int]:
             order = "<" if data.startswith(b"RIFF") else ">"
             channels, rate = struct.unpack_from(f"{order}HI", data, 22)
             return len(data) // max(channels, 1), channels, rate
+        if KINDS.get(data[:2], KINDS.get(data[:3])) == "mp3":
+            frames = mpeg.frames_of(data)
+            return frames.number * frames.samples, frames.channels, frames.rate
     return len(data), 1, 0
 
 

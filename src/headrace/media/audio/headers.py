@@ -1,15 +1,16 @@
-"""Headers of WAV (RIFF, RIFX and RF64) and AU files, checked against the bytes."""
+"""The sizes in the headers of WAV, AIFF and AU files, checked against their bytes.
+
+libsndfile reads what is left of a file that was cut short, and believes a header that
+contradicts itself.
+"""
 
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, replace
-from typing import Literal
+from collections.abc import Iterator
 
 from headrace.media.audio.form import SECONDS_LIMIT
 from headrace.media.forms import Problem
-
-Codec = Literal["unsigned", "integer", "float", "mulaw", "alaw", "adpcm"]
 
 # 600 s of two channels at 48 kHz are 58 million.
 SAMPLES_LIMIT = 2**26
@@ -18,20 +19,8 @@ PLAIN_HEADER_BYTES = 44
 _RATES = (1_000, 384_000)
 _EXTENSIBLE = 0xFFFE
 _TAGS = (b"ID3", b"TAG")
-_CODECS: dict[int, Codec] = {
-    1: "integer",
-    2: "adpcm",
-    3: "float",
-    6: "alaw",
-    7: "mulaw",
-    17: "adpcm",
-}
-_WIDTHS: dict[Codec, tuple[int, ...]] = {
-    "integer": (1, 2, 3, 4),
-    "float": (4, 8),
-    "mulaw": (1,),
-    "alaw": (1,),
-}
+# The bytes of one sample, by the codec: whole numbers, floats, A-law, mu-law, ADPCM.
+_WIDTHS = {1: (1, 2, 3, 4), 3: (4, 8), 6: (1,), 7: (1,), 2: (), 17: ()}
 # The end of a sub-format's GUID, after the two bytes that are the codec.
 _GUIDS = (
     bytes.fromhex("000000001000800000aa00389b71"),
@@ -39,16 +28,8 @@ _GUIDS = (
 )
 # From here on, a size means that the program could not go back to write it.
 _UNKNOWN_FROM = 0x7FFF_0000
-_AU_CODECS: dict[int, tuple[Codec, int]] = {
-    1: ("mulaw", 1),
-    2: ("integer", 1),
-    3: ("integer", 2),
-    4: ("integer", 3),
-    5: ("integer", 4),
-    6: ("float", 4),
-    7: ("float", 8),
-    27: ("alaw", 1),
-}
+# Those of whole numbers, floats, mu-law and A-law.
+_AU_ENCODINGS = (1, 2, 3, 4, 5, 6, 7, 27)
 UNKNOWN_LENGTH = "its header does not say how long it is"
 
 
@@ -58,28 +39,6 @@ class Unfit(Exception):  # it becomes a Problem, never an error
     def __init__(self, check: str, reason: str) -> None:
         super().__init__(reason)
         self.problem = Problem(check, reason)
-
-
-@dataclass(frozen=True, slots=True)
-class Header:
-    """The header of a sound file.
-
-    Attributes:
-        width: bytes of one sample.
-        order: of those bytes, ``<`` or ``>``.
-        start: the place of the first sample in the file.
-        frames: samples of one channel, checked against the file's size.
-        notes: what is unusual.
-    """
-
-    codec: Codec
-    rate: int
-    channels: int
-    width: int
-    order: str = "<"
-    start: int = 0
-    frames: int = 0
-    notes: tuple[str, ...] = ()
 
 
 def check_sizes(rate: int, channels: int, frames: int) -> None:
@@ -118,55 +77,81 @@ def plain_header(size: int, rate: int) -> bytes:
     )
 
 
-def wav_header(data: bytes) -> Header:
-    """The header of a WAV file.
+def checked_wav(data: bytes, notes: list[str]) -> bytes:
+    """A WAV file's format and samples, as a file that holds nothing else.
+
+    Args:
+        data: a RIFF, RIFX or RF64 file.
+        notes: what is unusual is added.
 
     Raises:
         Unfit: it is damaged, cut short, or of an unsupported kind.
     """
     order = ">" if data.startswith(b"RIFX") else "<"
+    form, long_size = b"", 0
+    for name, start, size in _chunks(data, order):
+        if name == b"data":
+            break
+        if name == b"fmt ":
+            form = data[start : start + size]
+            frame = _check_format(form, order)
+        if name == b"ds64" and size >= 16 and start + 16 <= len(data):
+            (long_size,) = struct.unpack_from("<Q", data, start + 8)
+    else:
+        if form:
+            raise Unfit("truncated", "it ends before its samples begin")
+        raise Unfit("header", "it has no fmt chunk")
+    if not form:
+        raise Unfit("header", "its samples come before the fmt chunk")
+    available = len(data) - start
     (riff,) = struct.unpack_from(f"{order}I", data, 4)
-    header: Header | None = None
-    sizes, place = 0, 12
+    # A file that was streamed has 0, or the largest number, for both sizes.
+    is_streamed = riff + 8 <= start or riff >= _UNKNOWN_FROM
+    size = long_size if size == 0xFFFF_FFFF and long_size else size
+    unknown = size >= _UNKNOWN_FROM or (size == 0 < available and is_streamed)
+    if unknown and not 0 < size <= available:
+        notes.append(UNKNOWN_LENGTH)
+        size = available
+    _check_end(data, start, size, frame)
+    head = struct.pack(f"{order}8sI", b"WAVEfmt ", len(form)) + form
+    head += struct.pack(f"{order}4sI", b"data", size)
+    riff = struct.pack(f"{order}I", len(head) + size)
+    kind = b"RIFX" if order == ">" else b"RIFF"
+    return b"".join((kind, riff, head, data[start : start + size]))
+
+
+def _chunks(data: bytes, order: str) -> Iterator[tuple[bytes, int, int]]:
+    """The name, first byte and declared size of each chunk."""
+    place = 12
     while place + 8 <= len(data):
         name, size = struct.unpack_from(f"{order}4sI", data, place)
-        place += 8
-        if name == b"data":
-            if header is None:
-                raise Unfit("header", "its samples come before the fmt chunk")
-            size = sizes if size == 0xFFFF_FFFF and sizes else size
-            return _with_samples(data, replace(header, start=place), riff, size)
-        if name == b"fmt ":
-            header = _format(data[place : place + size], order)
-        if name == b"ds64" and size >= 16 and place + 16 <= len(data):
-            (sizes,) = struct.unpack_from("<Q", data, place + 8)
-        place += size + size % 2
-    if header is None:
-        raise Unfit("header", "it has no fmt chunk")
-    raise Unfit("truncated", "it ends before its samples begin")
+        yield name, place + 8, size
+        place += 8 + size + size % 2
 
 
-def _format(chunk: bytes, order: str) -> Header:
-    if len(chunk) < 16:
-        raise Unfit("truncated", f"its fmt chunk has {len(chunk)} bytes of 16")
+def _check_format(form: bytes, order: str) -> int:
+    """The bytes of a frame; 0 of ADPCM, where they differ."""
+    if len(form) < 16:
+        raise Unfit("truncated", f"its fmt chunk has {len(form)} bytes of 16")
     code, channels, rate, speed, block, bits = struct.unpack_from(
-        f"{order}HHIIHH", chunk
+        f"{order}HHIIHH", form
     )
-    if code == _EXTENSIBLE and len(chunk) >= 40 and chunk[26:40] in _GUIDS:
-        (code,) = struct.unpack_from(f"{order}H", chunk, 24)
-    if code not in _CODECS:
+    if code == _EXTENSIBLE and len(form) >= 40 and form[26:40] in _GUIDS:
+        (code,) = struct.unpack_from(f"{order}H", form, 24)
+    if code not in _WIDTHS:
         raise Unfit(
             "codec",
             f"a WAV of codec 0x{code:04X}; whole numbers, floats, mu-law, A-law and "
             "ADPCM are taken",
         )
-    codec = _CODECS[code]
     check_sizes(rate, channels, 1)
-    if codec == "adpcm":
-        return Header(codec, rate, channels, 0)
+    if not _WIDTHS[code]:
+        return 0
     width = -(-bits // 8)
-    if width not in _WIDTHS[codec]:
-        raise Unfit("header", f"samples of {bits} bits, which {codec} ones never have")
+    if width not in _WIDTHS[code]:
+        raise Unfit(
+            "header", f"samples of {bits} bits, which a WAV of codec {code} never has"
+        )
     if block != width * channels:
         raise Unfit(
             "header",
@@ -180,60 +165,69 @@ def _format(chunk: bytes, order: str) -> Header:
             f"a sample rate of {rate:,} Hz, but {speed:,} bytes a second, which are "
             f"{speed / block:,.0f} Hz",
         )
-    is_unsigned = codec == "integer" and width == 1
-    return Header("unsigned" if is_unsigned else codec, rate, channels, width, order)
+    return int(block)
 
 
-def _with_samples(data: bytes, header: Header, riff: int, size: int) -> Header:
-    available = len(data) - header.start
-    # A file that was streamed has 0, or the largest number, for both sizes.
-    is_streamed = riff + 8 <= header.start or riff >= _UNKNOWN_FROM
-    unknown = size >= _UNKNOWN_FROM or (size == 0 < available and is_streamed)
-    if unknown and not 0 < size <= available:
-        header = replace(header, notes=(UNKNOWN_LENGTH,))
-        size = available
-    is_adpcm = header.codec == "adpcm"
-    frame, unit = header.width * header.channels or 1, "bytes" if is_adpcm else "frames"
+def _check_end(data: bytes, start: int, size: int, frame: int) -> None:
+    """Compare the declared bytes of samples with what is there."""
+    available = len(data) - start
     if size > available:
-        raise _truncated(size // frame, available // frame, unit)
-    if is_adpcm:
-        return header
-    rest = data[header.start + size + size % 2 :]
+        unit = "frames" if frame else "bytes"
+        raise Unfit(
+            "truncated",
+            f"it declares {size // (frame or 1):,} {unit}, but "
+            f"{available // (frame or 1):,} are there",
+        )
+    rest = data[start + size + size % 2 :]
     # More samples: no chunk, tag or padding.
     tagged = all(32 <= value < 127 for value in rest[:4]) or rest[:3] in _TAGS
-    if len(rest) > 16 and not tagged and any(rest):
+    if frame and len(rest) > 16 and not tagged and any(rest):
         raise Unfit(
             "header",
             f"it declares {size // frame:,} frames, but {len(rest):,} bytes follow "
             "them that are no chunk",
         )
-    check_sizes(header.rate, header.channels, size // frame)
-    return replace(header, frames=size // frame)
 
 
-def _truncated(declared: int, available: int, unit: str) -> Unfit:
-    return Unfit(
-        "truncated", f"it declares {declared:,} {unit}, but {available:,} are there"
-    )
-
-
-def au_header(data: bytes) -> Header:
-    """The header of an AU file.
+def checked_aiff(data: bytes, notes: list[str]) -> bytes:
+    """An AIFF file that has all of its chunks.
 
     Raises:
-        Unfit: it is damaged, cut short, or of an unsupported kind.
+        Unfit: it is cut short.
+    """
+    end = 8 + int.from_bytes(data[4:8])
+    if end > len(data) + end % 2:
+        raise Unfit("truncated", f"it declares {end:,} bytes, but has {len(data):,}")
+    for _, start, size in _chunks(data[:end], ">"):
+        if start + size > len(data):
+            raise Unfit(
+                "truncated",
+                f"a chunk of it ends at byte {start + size:,}; it has {len(data):,}",
+            )
+    return data
+
+
+def checked_au(data: bytes, notes: list[str]) -> bytes:
+    """An AU file that has all of its samples.
+
+    Args:
+        data: of the file.
+        notes: what is unusual is added.
+
+    Raises:
+        Unfit: it is cut short, or of an unsupported kind.
     """
     if len(data) < 24:
         raise Unfit("truncated", f"its header has {len(data)} bytes of 24")
     start, size, code, rate, channels = struct.unpack_from(">5I", data, 4)
-    if code not in _AU_CODECS:
+    if code not in _AU_ENCODINGS:
         raise Unfit("codec", f"an AU file of encoding {code}")
-    codec, width = _AU_CODECS[code]
-    available, frame = max(len(data) - start, 0), width * channels
-    notes: tuple[str, ...] = ()
+    check_sizes(rate, channels, 1)
     if size == 0xFFFF_FFFF:
-        size, notes = available, (UNKNOWN_LENGTH,)
-    check_sizes(rate, channels, size // (frame or 1))
-    if start < 24 or size > available:
-        raise _truncated(size // frame, available // frame, "frames")
-    return Header(codec, rate, channels, width, ">", start, size // frame, notes)
+        notes.append(UNKNOWN_LENGTH)
+    elif start < 24 or start + size > len(data):
+        available = max(len(data) - start, 0)
+        raise Unfit(
+            "truncated", f"it declares {size:,} bytes, but {available:,} are there"
+        )
+    return data

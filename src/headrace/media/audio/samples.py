@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import bisect
 import functools
-import io
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,18 +28,6 @@ _LENGTHS = (*(step * decade for decade in (0.01, 0.1, 1) for step in _STEPS), 10
 # For a float32 that rounding left just above 1.
 _TOLERANCE = 1e-6
 _ADVICE = "Store sounds as int16, or as floats -1..1, at the form's sample rate."
-
-
-@functools.cache
-def companded(law: str) -> Samples:
-    """The samples that the 256 codes of ``ULAW`` or ``ALAW`` stand for."""
-    import soundfile
-
-    codes = io.BytesIO(bytes(range(256)))
-    samples, _ = soundfile.read(
-        codes, dtype="int16", format="RAW", subtype=law, channels=1, samplerate=8_000
-    )
-    return cast(Samples, samples)
 
 
 def longest(form: Form) -> int:

@@ -1,4 +1,4 @@
-"""Checks of FLAC, Ogg and AIFF files that libsndfile does not make."""
+"""Checks of FLAC and Ogg files that libsndfile does not make."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _LAST_PAGE = 4
 _FLAC_KHZ = dict(enumerate((88.2, 176.4, 192, 8, 16, 22.05, 24, 32, 44.1, 48, 96), 1))
 
 
-def check_ogg(data: bytes) -> None:
-    """Check the pages of an Ogg file; decoders silently skip bad ones.
+def checked_ogg(data: bytes, notes: list[str]) -> bytes:
+    """An Ogg file all of whose pages are there; decoders silently skip bad ones.
 
     Raises:
         Unfit: one is damaged or missing, or there is more than one stream.
@@ -46,6 +46,7 @@ def check_ogg(data: bytes) -> None:
         place, number = end, number + 1
     if not last:
         raise Unfit("truncated", f"its {number:,} pages lack the last one")
+    return data
 
 
 def _ogg_checksum(page: bytes) -> bytes:
@@ -55,38 +56,13 @@ def _ogg_checksum(page: bytes) -> bytes:
     return struct.pack(">I", crc).translate(_REVERSED)
 
 
-def check_aiff(data: bytes) -> None:
-    """Check that an AIFF file has all of its chunks; decoders do not.
-
-    Raises:
-        Unfit: it is cut short.
-    """
-    place = 12
-    end = min(8 + int.from_bytes(data[4:8]), 2**32)
-    if end > len(data) + end % 2:
-        raise Unfit("truncated", f"it declares {end:,} bytes, but has {len(data):,}")
-    while place + 8 <= end:
-        place += 8 + int.from_bytes(data[place + 4 : place + 8])
-        if place > len(data):
-            raise Unfit(
-                "truncated",
-                f"a chunk of it ends at byte {place:,}; it has {len(data):,}",
-            )
-        place += place % 2
-
-
 def flac_frames(data: bytes) -> int:
     """The number of frames in a FLAC file's header; 0 where it is unknown."""
     return int.from_bytes(data[21:26]) & (2**36 - 1)
 
 
-def flac_bits(data: bytes) -> int:
-    """The bits per sample in a FLAC file's header."""
-    return (int.from_bytes(data[20:22]) >> 4 & 31) + 1
-
-
-def check_flac_rate(data: bytes) -> None:
-    """Compare the sample rate of a FLAC file's header with its first frame's.
+def checked_flac(data: bytes, notes: list[str]) -> bytes:
+    """A FLAC file whose header has the sample rate of its first frame.
 
     Raises:
         Unfit: they differ.
@@ -103,6 +79,7 @@ def check_flac_rate(data: bytes) -> None:
             "header",
             f"a sample rate of {rate:,} Hz, but {in_frames:,} Hz in its frames",
         )
+    return data
 
 
 class FlacChecksum:
@@ -112,7 +89,7 @@ class FlacChecksum:
     """
 
     def __init__(self, data: bytes) -> None:
-        self._bits = flac_bits(data)
+        self._bits = (int.from_bytes(data[20:22]) >> 4 & 31) + 1
         has_digest = data.startswith(b"fLaC") and any(data[26:42])
         self._expected = data[26:42] if has_digest else b""
         self._digest = hashlib.md5(usedforsecurity=False)

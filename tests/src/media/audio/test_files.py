@@ -237,7 +237,8 @@ def test_floats_that_are_a_little_too_loud_are_clipped():
     ("data", "check", "reason"),
     [
         (b"", "decode", "the file is empty or not there"),
-        (b"ID3\3 an mp3", "decode", "not one of WAV, FLAC, OGG, AIFF, AU: begins with"),
+        (b"ID3\3 an mp3", "damaged", "no MP3 frame where one begins"),
+        (b"caff\0\1", "decode", "not one of WAV, FLAC, OGG, MP3, AIFF, AU: begins"),
         (b"RIFF\0\0\0\0AVI fmt ", "decode", "not one of"),
         (b"\x1aE\xdf\xa3\0 webm", "decode", "begins with 1a 45 df a3 00 20 77"),
         (_wav()[:40], "truncated", "ends before its samples begin"),
@@ -253,6 +254,7 @@ def test_floats_that_are_a_little_too_loud_are_clipped():
         (_wav(channels=99), "header", "99 channels"),
         (_wav(block=3), "header", "frames of 3 bytes, where 1 channels of 16 bits"),
         (_wav(bits=48), "header", "samples of 48 bits"),
+        (_wav(code=7), "header", "samples of 16 bits, which a WAV of codec 7"),
         (_wav(code=0x55), "codec", "codec 0x0055"),
         (_wav(b""), "empty", "no samples"),
         (_wav(bytes(601 * 2_000), rate=1_000), "too_long", "601 s of 1 channels"),
@@ -267,7 +269,7 @@ def test_floats_that_are_a_little_too_loud_are_clipped():
             "floats of 0.5 to 9000.25",
         ),
         (_encoded(kind="AU")[:20], "truncated", "20 bytes of 24"),
-        (_encoded(kind="AU")[:-2], "truncated", "400 frames, but 399 are there"),
+        (_encoded(kind="AU")[:-2], "truncated", "800 bytes, but 798 are there"),
         (b".snd" + struct.pack(">5I", 24, 4, 99, 8_000, 1), "codec", "encoding 99"),
         (_encoded(kind="AIFF")[:-2], "truncated", "it has 852|bytes, but has"),
         (_encoded(kind="FLAC")[:-9], "damaged", "damaged or cut short"),
@@ -280,8 +282,8 @@ def test_what_cannot_be_taken_is_told(data, check, reason):
     assert any(part in problem.reason for part in reason.split("|")), problem.reason
 
 
-@pytest.mark.parametrize("kind", ["FLAC", "OGG"])
-def test_a_flipped_bit_never_passes_for_another_sound(kind):
+@pytest.mark.parametrize("kind", ["FLAC", "OGG", "MP3"])
+def test_a_flipped_bit_never_passes_for_another_sound(kind, capfd):
     data = _encoded(kind=kind)
     whole, _ = _one(data)
     random = np.random.default_rng(3)
@@ -290,6 +292,7 @@ def test_a_flipped_bit_never_passes_for_another_sound(kind):
         flipped[place] ^= 1 << int(random.integers(8))
         item, _ = _one(flipped)
         assert isinstance(item, Problem) or np.array_equal(item, whole)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_flac_whose_samples_differ_from_its_checksum_is_damaged():
@@ -340,6 +343,7 @@ def test_damage_prints_nothing(capfd):
 
 
 KINDS = [("WAV", "PCM_16"), ("FLAC", "PCM_16"), ("OGG", "VORBIS"), ("AIFF", "PCM_16")]
+KINDS += [("MP3", "MPEG_LAYER_III")]
 
 
 @pytest.mark.parametrize("seconds", [0.3, 3.0, 12.0])

@@ -2,7 +2,7 @@
 
 import { wav, withoutQuietEnds } from "./wav.js";
 
-const READ_BY_SERVER = ["RIFF", "RIFX", "RF64", "fLaC", "OggS", "FORM", ".snd"];
+const READ_BY_SERVER = /^(RIFF|RIFX|RF64|fLaC|OggS|FORM|\.snd|ID3|\xff[\xe2\xe3\xf2\xf3\xfa\xfb])/;
 const EXTRA_SECONDS = 1; // until one speaks
 const FILE_RATE = 48_000;
 const NO_MICROPHONE = {
@@ -51,7 +51,7 @@ export class AudioInput {
       // The server reads more formats, and has words for what it cannot read.
     }
     this.#draw(sound ?? []);
-    if (!sound || READ_BY_SERVER.includes(magic)) {
+    if (!sound || READ_BY_SERVER.test(magic)) {
       return this.#send(file, file.type.startsWith("audio/") ? file.type : "audio/unknown", `${file.name}, sent as it is.`);
     }
     const part = sound.subarray(0, Math.ceil(this.seconds * FILE_RATE));
