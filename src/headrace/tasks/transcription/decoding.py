@@ -8,6 +8,7 @@ classification, ICML 2006). Greedy decoding takes the likeliest path.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -126,31 +127,12 @@ def edit_counts(
     """The least number of edits from each sequence to its answer, int64 ``(n,)``.
 
     An edit replaces, adds or drops one element (V. I. Levenshtein, Binary codes capable
-    of correcting deletions, insertions and reversals, 1966). All rows are computed at
-    once, a column of the table at a time.
+    of correcting deletions, insertions and reversals, 1966).
     """
-    index: dict[Any, int] = {}
-    rows = [
-        padded([[index.setdefault(v, len(index)) for v in row] for row in side])
-        for side in (true, answers)
-    ]
-    counts = [
-        np.array([len(row) for row in side], np.int64) for side in (true, answers)
-    ]
-    places = np.arange(rows[1].shape[1] + 1)
-    table = np.tile(places, (len(true), 1))
-    result = table[np.arange(len(true)), counts[1]].copy()
-    for column in range(rows[0].shape[1]):
-        wrong = rows[1] != rows[0][:, column : column + 1]
-        following = np.empty_like(table)
-        following[:, 0] = column + 1
-        following[:, 1:] = np.minimum(table[:, 1:] + 1, table[:, :-1] + wrong)
-        # What is added after a column costs one for each place.
-        following = np.minimum.accumulate(following - places, axis=1) + places
-        table = following
-        done = counts[0] == column + 1
-        result[done] = table[done, counts[1][done]]
-    return result
+    from rapidfuzz.distance import Levenshtein
+
+    pairs = zip(true, answers, strict=True)
+    return np.array([Levenshtein.distance(*pair) for pair in pairs], np.int64)
 
 
 class Edit(NamedTuple):
@@ -167,28 +149,11 @@ class Edit(NamedTuple):
 
 def align(true: Sequence[str], answer: Sequence[str]) -> list[Edit]:
     """An alignment with the least number of edits."""
-    costs = np.zeros((len(true) + 1, len(answer) + 1), np.int64)
-    costs[:, 0], costs[0] = np.arange(len(true) + 1), np.arange(len(answer) + 1)
-    for i, said in enumerate(true, start=1):
-        for j, heard in enumerate(answer, start=1):
-            costs[i, j] = min(
-                costs[i - 1, j - 1] + (said != heard),
-                costs[i - 1, j] + 1,
-                costs[i, j - 1] + 1,
-            )
-    i, j, edits = len(true), len(answer), []
-    while i or j:
-        if (
-            i
-            and j
-            and costs[i, j] == costs[i - 1, j - 1] + (true[i - 1] != answer[j - 1])
-        ):
-            i, j = i - 1, j - 1
-            edits.append(Edit(true[i], answer[j]))
-        elif i and costs[i, j] == costs[i - 1, j] + 1:
-            i -= 1
-            edits.append(Edit(true[i], None))
-        else:
-            j -= 1
-            edits.append(Edit(None, answer[j]))
-    return edits[::-1]
+    from rapidfuzz.distance import Levenshtein
+
+    edits: list[Edit] = []
+    for step in Levenshtein.opcodes(true, answer):
+        said = true[step.src_start : step.src_end]
+        heard = answer[step.dest_start : step.dest_end]
+        edits += itertools.starmap(Edit, itertools.zip_longest(said, heard))
+    return edits
