@@ -72,6 +72,10 @@ _ODD = re.compile(
     r"|[\xd0\xde\xf0\xfe\xff\xdd\xfd\xd7\xf7\x7f-\x9f\u0192\u02c6\u02dc\u2020\u2021]"
     r"|[^\x00-\xa0\u2018-\u201d\u2026\u2013\u2014\xab\xbb\xbf\xa1]{3,}"
 )
+# Two letters that Windows-1250 text of Hungarian, Czech, and Slovenian or Croatian has
+# when it is read as Windows-1252, and one that it lacks, while a Western language with
+# the first letter has it.
+_EASTERN = (("õ", "ö", "ä"), ("ø", "ì", "å"), ("è", "š", "é"))
 
 
 class Encoding(NamedTuple):
@@ -290,6 +294,9 @@ def is_western(text: str) -> bool:
     """Whether the non-ASCII characters are those of Western European text."""
     total = sum(character > "\x7f" for character in text)
     odd: list[str] = _ODD.findall(text)
-    # Both letters together are Hungarian in Windows-1250.
-    is_hungarian = min(text.count("\xf5"), text.count("\xfb")) > 0.03 * total
-    return sum(map(len, odd)) <= 0.02 * total and not is_hungarian
+    is_eastern = any(
+        min(text.count(first), text.count(second)) > 0.02 * total
+        and 2 * text.count(western) < text.count(first)
+        for first, second, western in _EASTERN
+    )
+    return sum(map(len, odd)) <= 0.02 * total and not is_eastern

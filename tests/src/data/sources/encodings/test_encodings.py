@@ -20,6 +20,28 @@ SPANISH = "¿Dónde está el niño? ¡Qué señal más rápida! Año nuevo\n"
 RUSSIAN = "Съешь же ещё этих мягких французских булок, да выпей чаю.\n"
 POLISH = "Zażółć gęślą jaźń. Dzień dobry, to jest bardzo dobry film. Źle się dzieje.\n"
 HUNGARIAN = "Ez egy nagyon jó film volt. Őrült űrhajós, árvíztűrő tükörfúrógép\n"
+# Few of its letters are "ű".
+PLAIN_HUNGARIAN = (
+    "A szobából szép kilátás nyílt a hegyekre, és a személyzet nagyon kedves volt. "
+    "Az étteremben későn kaptunk ebédet, de a leves jó volt. Örömmel jövünk jövőre is, "
+    "ha lesz időnk. Előző este esett az eső, ezért a kertben nem ülhettünk le.\n"
+)
+SLOVENIAN = (
+    "Hotel leži blizu središča, sobe so čiste in osebje je prijazno. Za zajtrk smo "
+    "čakali predolgo, večerja pa je bila še boljša, kot smo pričakovali. Žal je bila "
+    "noč preveč hrupna, ker je bila ulica še živahna.\n"
+)
+CZECH = (
+    "Hotel leží blízko řeky a pokoje jsou veliké. Večeře přišla pozdě, ale jídlo bylo "
+    "dobré. Příště přijedeme v létě, děti se těší na koupání. Recepce je otevřena celé "
+    "dopoledne a personál je ochotný.\n"
+)
+DANISH = (
+    "Værelset var på første sal, og sengen var blød. Vi spiste frokost på torvet og så "
+    "på søen. Børnene ønskede sig en café med is, più caffè.\n"
+)
+ESTONIAN = "Tuba oli väga hea, hommikusöök ja õhtusöök olid söödavad. Õues oli külm.\n"
+PORTUGUESE = "As refeições são boas e os salões têm ar condicionado. Voltarei já!\n"
 TURKISH = "Bu film çok güzeldi, şimdi ağlıyorum. Işığı söndür, yağmur yağıyor.\n"
 KOREAN = "한국어 텍스트 분류를 위한 예문입니다. 오늘은 날씨가 매우 좋아서\n"
 JAPANESE = "今日は天気がとても良いので、散歩に行きました。映画は本当に面白い\n"
@@ -46,6 +68,7 @@ def _found(data: bytes) -> encodings.Encoding:
         (FRENCH, "cp1252", "cp1252"),
         (GERMAN, "cp1252", "cp1252"),
         (SPANISH, "latin-1", "cp1252"),
+        *((text, "cp1252", "cp1252") for text in (DANISH, ESTONIAN, PORTUGUESE)),
         ("one caf\xe9\nmore\n", "latin-1", "cp1252"),
     ],
 )
@@ -63,7 +86,7 @@ def test_the_encoding_is_found_and_gives_the_text_back(text, written, codec):
         *((POLISH, name) for name in ("cp1250", "iso8859-2")),
         *((FRENCH.replace("’", "'"), name) for name in ("mac_roman", "cp850")),
         *((JAPANESE, name) for name in ("shift_jis", "euc_jp")),
-        (HUNGARIAN, "cp1250"),
+        *((text, "cp1250") for text in (HUNGARIAN, PLAIN_HUNGARIAN, SLOVENIAN, CZECH)),
         (TURKISH, "cp1254"),
         (KOREAN, "euc-kr"),
         (TRADITIONAL, "big5"),
