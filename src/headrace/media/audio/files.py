@@ -107,17 +107,11 @@ def _decode_some(
 def _decode_file(data: bytes, form: Form) -> tuple[samples.Samples, list[str]]:
     if (plain := _plain(data, form)) is not None:
         return samples.padded(plain, form), []
-    if not data:
-        raise Unfit("decode", "the file is empty or not there")
-    kind = next((kind for magic, kind in KINDS.items() if data.startswith(magic)), "")
-    if not kind or data[8:12] not in _FORMS.get(kind, (data[8:12],)):
-        kinds = ", ".join(FILE_FORMATS)
-        raise Unfit("decode", f"not one of {kinds}: begins with {beginning(data[:12])}")
-    limit = samples.longest(form)
     notes: list[str] = []
-    whole = _CHECKS[kind](data, notes)
+    kind, whole = _checked(data, notes)
     if (plain := _plain(whole, form)) is not None:
         return samples.padded(plain, form), notes
+    limit = samples.longest(form)
     rate, frames, sound = _read(kind, whole, limit / form.sample_rate_hz, notes)
     mono = _mono(sound, notes)
     if rate != form.sample_rate_hz:
@@ -128,6 +122,17 @@ def _decode_file(data: bytes, form: Form) -> tuple[samples.Samples, list[str]]:
     if frames / rate * form.sample_rate_hz >= limit + 1:
         notes.append(f"cut to {limit / form.sample_rate_hz:g} s")
     return samples.padded(samples.to_samples(mono), form), notes
+
+
+def _checked(data: bytes, notes: list[str]) -> tuple[str, bytes]:
+    """The kind of a file, and what libsndfile is given of it; adds notes."""
+    if not data:
+        raise Unfit("decode", "the file is empty or not there")
+    kind = next((kind for magic, kind in KINDS.items() if data.startswith(magic)), "")
+    if not kind or data[8:12] not in _FORMS.get(kind, (data[8:12],)):
+        kinds = ", ".join(FILE_FORMATS)
+        raise Unfit("decode", f"not one of {kinds}: begins with {beginning(data[:12])}")
+    return kind, _CHECKS[kind](data, notes)
 
 
 def _plain(data: bytes, form: Form) -> samples.Samples | None:
@@ -301,8 +306,8 @@ def _rate_and_seconds(data: bytes) -> tuple[int, float] | None:
     import soundfile
 
     try:
-        info = soundfile.info(io.BytesIO(data))
-    except (soundfile.SoundFileError, RuntimeError, OSError, ValueError):
+        info = soundfile.info(io.BytesIO(_checked(data, [])[1]))
+    except (Unfit, soundfile.SoundFileError, RuntimeError, OSError, ValueError):
         return None  # decoding will report it
     is_sound = info.samplerate > 0 and info.frames > 0
     return (info.samplerate, info.frames / info.samplerate) if is_sound else None

@@ -12,7 +12,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from headrace.media.audio.headers import Unfit, check_sizes
+from headrace.media.audio.form import SECONDS_LIMIT
+from headrace.media.audio.headers import Unfit
 
 # Kilobits a second, by their codes from 1.
 _KBPS_1 = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
@@ -78,7 +79,7 @@ def frames_of(data: bytes) -> Frames:
     """Find the frames of a file.
 
     Raises:
-        Unfit: there are none, one is damaged, or the last one is cut short.
+        Unfit: there are none or too many, one is damaged, or the last one is cut short.
     """
     start = 0
     while data.startswith(b"ID3", start):
@@ -94,6 +95,8 @@ def frames_of(data: bytes) -> Frames:
                 f"{len(data):,}",
             )
         place, count = place + header.size, count + 1
+        if count * first.samples > SECONDS_LIMIT * first.rate:
+            raise Unfit("too_long", f"it is longer than {SECONDS_LIMIT} s")
         own = int.from_bytes(data[place : place + 4])
         header = None if (own ^ word) & _SHARED else _header(own)
         if header and header.channels != first.channels:
@@ -111,7 +114,6 @@ def checked_mp3(data: bytes, notes: list[str]) -> bytes:
         Unfit: the file is damaged or cut short.
     """
     frames = frames_of(data)
-    check_sizes(frames.rate, frames.channels, frames.number * frames.samples)
     body = frames.start + frames.size
     tag = max(data.find(name, frames.start, body) for name in (b"Xing", b"Info"))
     if tag < 0 or not data[tag + 7] & 1:

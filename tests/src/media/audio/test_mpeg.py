@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from headrace.media.audio import decode_files, mpeg, sizes
+from headrace.media.audio import decode_files, mpeg, sizes, suggest
+from headrace.media.chunks import Chunk
 from headrace.media.forms import Problem
 from headrace.records import Form
 
@@ -139,9 +140,16 @@ def test_frames_of_another_rate_or_of_other_channels_are_damage():
 
 def test_an_mp3_of_hours_is_refused_before_it_is_decoded():
     frame = bytes.fromhex("ffe318c4") + bytes(68)  # 72 ms
-    check, reason = _reason(frame * 9000)
-    assert check == "too_long"
-    assert reason.startswith("648 s of 1 channels at 8,000 Hz")
+    assert _reason(frame * 9000) == ("too_long", "it is longer than 600 s")
+
+
+def test_the_form_of_mp3_files_is_suggested_from_their_frames(capfd):
+    data = _without_first_frame(_mp3(np.tile(SOUND, 4), mode="VARIABLE"))
+    items = [data, data, data[:-9], b"ID3\4"]
+    labels, names = ["a"] * 4, list("abcd")
+    form = suggest([Chunk(None, items, labels, names)])
+    assert form == {"sample_rate_hz": RATE, "seconds": 4.25}
+    assert capfd.readouterr() == ("", "")
 
 
 def test_the_size_of_an_mp3_comes_from_its_frames():
