@@ -5,23 +5,27 @@ They are put to a table of one row. A failure is a finding, and refuses nothing.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from headrace.data.snapshots.reading import payload_of, read_shard, shards_of
-from headrace.drift.splits import Difference
+from headrace.drift.splits import MOST_ROWS, Difference, differences
+from headrace.drift.windows import comparable
 from headrace.media import medium
 from headrace.media.forms import Columns, Payload
 from headrace.media.optional import MeasuresSets
 from headrace.records import Finding, SnapshotRecord
 from headrace.spec import PipelineSpec
 from headrace.stages.validation.checks import Check, Outcome, expected
-from headrace.stages.validation.differing import differing_columns
 from headrace.stages.validation.near import NearCopies, comparison, near_copies
 from headrace.stages.validation.tables import FrameTable, ItemTable
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SAMPLE_ROWS = 2000  # of train and of test
 SAMPLE_BYTES = 2**28
@@ -149,3 +153,30 @@ def _near_leak(near: NearCopies, items: ItemTable) -> str:
         f"are near copies of items in train, such as {pairs}: the accuracy promises "
         "too much"
     )
+
+
+def differing_columns(items: ItemTable) -> list[Difference]:
+    """The medium's columns that differ between train and test, of a random sample."""
+    parts: list[pd.DataFrame] = []
+    counts: Counter[str] = Counter()
+    for place in range(len(items.bounds) - 1):
+        parts.append(items.shard(place, ["split", "group", *items.measured]))
+        counts.update(parts[-1]["split"].tolist())
+        if min(counts["train"], counts["test"]) >= MOST_ROWS:
+            break
+    train, test = (_rows_of(parts, split) for split in ("train", "test"))
+    names = comparable(train, items.data)
+    return differences(
+        {name: train[name] for name in names},
+        {name: test[name] for name in names},
+        (train["group"].tolist(), test["group"].tolist()),
+    )
+
+
+def _rows_of(parts: Sequence[pd.DataFrame], split: str) -> Columns:
+    """The first `MOST_ROWS` rows of a split."""
+    import pandas as pd
+
+    frame = pd.concat([part[part["split"] == split] for part in parts])
+    frame = frame.head(MOST_ROWS)
+    return {str(name): frame[name].to_numpy() for name in frame.columns}

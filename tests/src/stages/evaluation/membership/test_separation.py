@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from headrace.stages.evaluation.membership.separation import auc_interval, hits_at
+from headrace.stages.evaluation.membership import auc_interval, hits_at
 from headrace.tasks.intervals import z_of
 
 Numbers = npt.NDArray[np.float64]

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from headrace.backend import load_backend
-from headrace.stages.fitting.privacy.noise import gaussian
+from headrace.stages.fitting.privacy.steps import gaussian
 
 
 @pytest.fixture(scope="module")
