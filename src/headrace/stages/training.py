@@ -46,6 +46,7 @@ from headrace.stages.ingredients import Packed
 from headrace.state.store import Store, pack_folder
 from headrace.state.tracking import GOLDEN_FILE, Tracking
 from headrace.tasks import task
+from headrace.tasks.forms import parts_of
 
 GOLDEN_ROWS = 16
 
@@ -249,8 +250,7 @@ def golden_of(fitted: Fitted, data: Data) -> bytes:
 
 def _first_items(data: Data) -> npt.NDArray[Any]:
     """The first questions of train in stored form, ``(n, ...)``."""
-    shard = int(np.flatnonzero(data.train.counts)[0])
-    questions: npt.NDArray[Any] = data.train.read(shard).questions[:GOLDEN_ROWS]
+    questions: npt.NDArray[Any] = next(parts_of(data.train)).questions[:GOLDEN_ROWS]
     return questions
 
 

@@ -82,6 +82,11 @@ class Shards(Protocol):
         """The rows of one shard, by its index in `counts`."""
 
 
+def parts_of(rows: Shards) -> Iterator[Any]:
+    """The rows of each shard that has any, read one after the other."""
+    return (rows.read(shard) for shard in rows.counts.nonzero()[0].tolist())
+
+
 @dataclass(frozen=True, slots=True)
 class Fitting:
     """A network that is fitted.
@@ -116,7 +121,7 @@ class Split(Shards, Protocol):
         """The number of rows."""
 
     def __iter__(self) -> Iterator[Any]:
-        """The rows of each shard, which are `Example`s with names and groups."""
+        """As `parts_of`: `Example`s with names and groups."""
 
     def read(self, shard: int) -> Any:
         """The rows of one shard, by its index in `counts`."""

@@ -31,7 +31,7 @@ from headrace.media.forms import Payload
 from headrace.records import SnapshotRecord
 from headrace.state.objects import read
 from headrace.tasks import questions_of, task
-from headrace.tasks.forms import Targets
+from headrace.tasks.forms import Targets, parts_of
 
 _QUARANTINE = re.compile(r"-([0-9a-f]{64})\.parquet$")
 
@@ -57,7 +57,8 @@ class Rows(NamedTuple):
 class SplitRows:
     """The rows of one split that are not quarantined, read on access.
 
-    Its length is the number of rows; iterating gives the `Rows` of each shard.
+    Its length is the number of rows; iterating gives the `Rows` of each shard that has
+    any.
 
     Args:
         split: train, val or test.
@@ -104,7 +105,7 @@ class SplitRows:
         return frozenset(groups)
 
     def __iter__(self) -> Iterator[Rows]:
-        return (self.read(shard) for shard in range(len(self._shards)))
+        return parts_of(self)
 
     def read(self, shard: int) -> Rows:
         """The rows of one shard, by its index in `counts`.

@@ -105,8 +105,7 @@ def ask(
     groups: list[str] = []
     scores: dict[int, list[Scored]] = {version: [] for version in others}
     worst_so_far: Worst | None = None
-    for shard in np.flatnonzero(rows.counts).tolist():
-        part = rows.read(shard)
+    for part in rows:
         if (left := most_rows(data) - len(groups)) > 0:
             columns.append(columns_of(part.items[:left], part.groups[:left], data))
         raw = questions.raw(part.questions)
@@ -144,8 +143,7 @@ def ask_some(model: Any, rows: SplitRows) -> Iterator[Judged]:
         IntegrityError: the snapshot is damaged.
     """
     questions, most = asked(rows.snapshot.description), SOME_ROWS
-    for shard in np.flatnonzero(rows.counts).tolist():
-        part = rows.read(shard)
+    for part in rows:
         items = part.items[:most]
         outputs = loading.answers(model, questions.raw(part.questions[:most]))
         answered = part.targets[:most], part.names[:most], outputs

@@ -55,8 +55,7 @@ def find_marks(train: Split, data: DataDescription) -> Sample | None:
     if not (isinstance(module, FindsMarks) and asks_items(data) and len(train)):
         return None
     items, targets, left, size = [], [], SAMPLE_ROWS, 0
-    for shard in np.flatnonzero(train.counts).tolist():
-        part = train.read(shard)
+    for part in train:
         items.append(part.items[:left])
         targets.append(part.targets[:left])
         left, size = left - len(targets[-1]), size + items[-1].nbytes

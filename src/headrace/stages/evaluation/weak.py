@@ -108,8 +108,7 @@ def _rows_of(context: Context, judge: Judge) -> SliceRows | None:
     columns: list[Columns] = []
     scores: list[Scores] = []
     weights: list[Scores] = []
-    for shard in np.flatnonzero(val.counts).tolist():
-        part = val.read(shard)
+    for part in val:
         raw = asked(data).raw(part.questions[:left])
         outputs, targets = loading.answers(context.model, raw), part.targets[:left]
         columns.append(columns_of(part.items[:left], part.groups[:left], data))

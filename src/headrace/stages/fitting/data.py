@@ -26,7 +26,7 @@ from headrace.records import ContractRecord, DataDescription, SnapshotRecord
 from headrace.stages.fitting import execution
 from headrace.stages.fitting.shards import Examples, Planted, Prepared
 from headrace.tasks import asked, task
-from headrace.tasks.forms import Example, Fitting, Shards, Targets
+from headrace.tasks.forms import Example, Fitting, Shards, Targets, parts_of
 
 ADAPT_ROWS = 200_000
 ADAPT_BYTES = 2**29
@@ -221,8 +221,7 @@ def some_targets(data: Data) -> Targets:
 def _first_parts(data: Data, most_bytes: float = math.inf) -> Iterator[Example]:
     """The first shards of train, until they have `ADAPT_ROWS` rows."""
     rows = size = 0
-    for shard in np.flatnonzero(data.train.counts).tolist():
-        part = data.train.read(shard)
+    for part in parts_of(data.train):
         yield part
         rows += len(part.targets)
         size += part.items.nbytes

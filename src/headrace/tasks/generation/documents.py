@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from headrace.media import medium
 from headrace.media.forms import Payload
+from headrace.tasks.forms import parts_of
 
 if TYPE_CHECKING:
     from headrace.tasks.forms import Shards
@@ -40,8 +41,7 @@ def documents_in(rows: Shards, most: float = math.inf) -> list[Codes]:
     """The documents of a split in their order, until they have ``most`` characters."""
     documents: list[Codes] = []
     size = 0
-    for shard in np.flatnonzero(rows.counts).tolist():
-        part = documents_of(rows.read(shard).items)
+    for part in map(documents_of, (shard.items for shard in parts_of(rows))):
         documents += part
         size += sum(map(len, part))
         if size >= most:

@@ -64,7 +64,8 @@ def test_the_rows_of_a_split_are_read_shard_by_shard(
         place = quarantine(tmp_path, {left_out: split})
         rows = SplitRows(record, split, place)
         read = list(rows)
-        assert rows.counts.tolist() == [len(part.items) for part in read]
+        filled = rows.counts[rows.counts > 0].tolist()
+        assert filled == [len(part.items) for part in read]
         assert len(rows) == sum(len(part.targets) for part in read)
         items, labels, names, *_ = read_split(record, split, place)
         assert np.array_equal(np.concatenate([part.items for part in read]), items)
@@ -104,13 +105,6 @@ def test_rows_of_a_split_are_given_in_order(tmp_path: Path) -> None:
     assert quarantined_rows(uri, "test").tolist() == [2, 5]
     assert quarantined_rows(uri, "val").tolist() == []
     assert quarantined_rows("", "test").tolist() == []
-
-
-def test_one_of_an_older_release_is_named_by_sixteen_digits(tmp_path: Path) -> None:
-    place = Path(quarantine(tmp_path, {1: "test"}))
-    digest = hashlib.sha256(place.read_bytes()).hexdigest()
-    older = place.rename(tmp_path / f"q-{digest[:16]}.parquet")
-    assert quarantined_rows(str(older), "test").tolist() == [1]
 
 
 @pytest.mark.parametrize("damage", ["another", "cut", "no name", "gone", "a folder"])

@@ -12,6 +12,7 @@ from headrace.records import DataDescription
 from headrace.spec import TrainingSpec
 from headrace.stages.evaluation.membership.rows import AttackedRows
 from headrace.tasks import asked, task
+from headrace.tasks.forms import parts_of
 
 _AT_ONCE = 1024
 
@@ -30,8 +31,7 @@ def losses_of(
     head, raw, shards = task(data.task).head, asked(data).raw, rows.attacked
     plain = training.model_copy(update={"label_smoothing": 0.0})
     losses: list[npt.NDArray[np.float64]] = []
-    for shard in np.flatnonzero(shards.counts).tolist():
-        part = shards.read(shard)
+    for part in parts_of(shards):
         outputs = loading.answers(model, raw(part.questions))
         for start in range(0, len(outputs), _AT_ONCE):
             some = slice(start, start + _AT_ONCE)
