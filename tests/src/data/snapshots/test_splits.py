@@ -68,7 +68,9 @@ def test_the_rows_of_a_split_are_read_shard_by_shard(
         assert filled == [len(part.items) for part in read]
         assert len(rows) == sum(len(part.targets) for part in read)
         items, labels, names, *_ = read_split(record, split, place)
-        assert np.array_equal(np.concatenate([part.items for part in read]), items)
+        assert np.array_equal(
+            np.concatenate([items[:0], *(p.items for p in read)]), items
+        )
         assert [i for part in read for i in part.targets.tolist()] == labels.tolist()
         kept = [item for item in every if item["split"] == split]
         assert names == [item["name"] for item in kept if item != every[left_out]]
