@@ -9,7 +9,7 @@ from tests.anchoring import anchored_at
 
 from headrace.data.anchored import AnchoredStore
 from headrace.errors import DependencyError, UsageError
-from headrace.state.ledger.rows import Adoption
+from headrace.records import Finding
 
 
 @pytest.fixture
@@ -49,16 +49,14 @@ def test_an_older_file_of_the_same_key_is_absent(kept: AnchoredStore) -> None:
 
 
 def test_a_record_of_another_form_is_absent(kept: AnchoredStore) -> None:
-    kept.write_json("a.json", {"what": "store", "count": "many", "who": 1})
-    assert kept.read_record("a.json", Adoption) is None
-    kept.write_json(
-        "a.json", {"what": "store", "count": 2, "who": "ada", "when": "now"}
-    )
-    found = kept.read_record("a.json", Adoption)
-    assert found == Adoption(what="store", count=2, who="ada", when="now")
+    kept.write_json("a.json", {"check": "leak", "count": "many", "message": 1})
+    assert kept.read_record("a.json", Finding) is None
+    kept.write_json("a.json", {"check": "leak", "count": 2, "message": "two"})
+    found = kept.read_record("a.json", Finding)
+    assert found == Finding(check="leak", count=2, message="two")
     kept.write("a.json", b"[" * 100_000)
     assert kept.read_json("a.json") is None
-    assert kept.read_record("a.json", Adoption) is None
+    assert kept.read_record("a.json", Finding) is None
 
 
 def test_a_write_that_is_cut_off_leaves_what_is_absent(

@@ -21,6 +21,12 @@ pytest.importorskip("model_signing")
 MODEL, GOLDEN, OTHER = b"weights", b"answers", b"flavors: {}"
 
 
+@pytest.fixture(autouse=True)
+def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store that is asked before a first signature is not the checkout's."""
+    monkeypatch.setenv("HEADRACE_HOME", str(tmp_path / "home"))
+
+
 def sha(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 

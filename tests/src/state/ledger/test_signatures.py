@@ -22,6 +22,12 @@ from headrace.state.store import Store
 KEY = "HEADRACE_SIGNING_KEY_FILE"
 
 
+@pytest.fixture(autouse=True)
+def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store that is asked before a first signature is not the checkout's."""
+    monkeypatch.setenv("HEADRACE_HOME", str(tmp_path / "home"))
+
+
 @pytest.fixture
 def public(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The public key of the key that signs from now on."""
