@@ -11,7 +11,7 @@ from headrace_cli import pipelines
 from headrace_cli.answers import answer, prepared, show_rows, show_text
 
 if TYPE_CHECKING:
-    from headrace.use.explaining import Explanation
+    from headrace.use.explaining import ItemExplained
 
 _SHOWN = 10
 
@@ -61,12 +61,12 @@ def explain(
     answer(value, lambda: _show(explanation, reason), int(status == "refused"))
 
 
-def _why_not(explanation: Explanation) -> str:
+def _why_not(explanation: ItemExplained) -> str:
     reasons = dict.fromkeys(one.reason for one in explanation.sanity.values())
     return f"Not explained: {'; '.join(reasons)}."
 
 
-def _show(explanation: Explanation, reason: str) -> None:
+def _show(explanation: ItemExplained, reason: str) -> None:
     from headrace.explanations import METHODS
 
     name = f"{explanation.model} version {explanation.version}"

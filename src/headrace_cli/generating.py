@@ -35,12 +35,18 @@ def generate(
     ] = None,
 ) -> None:
     """Write a text with a language model."""
-    from headrace.use.generating import Request, new_seed, open_text_model
+    from headrace.use.generating import Request, open_text_model
 
-    seed = new_seed() if seed is None else seed
-    Request(prompt)  # a prompt is input, as any item; the others are options
+    Request(prompt=prompt)  # it is input, as any item; the others are options
+    given = {} if seed is None else {"seed": seed}
     try:
-        request = Request(prompt, characters, lines, temperature, seed)
+        request = Request(
+            prompt=prompt,
+            characters=characters,
+            lines=lines,
+            temperature=temperature,
+            **given,
+        )
     except InputError as error:
         raise UsageError(error.message, error.action) from None
     began = time.perf_counter()
@@ -61,7 +67,7 @@ def generate(
         "prompt": prompt,
         "text": text,
         "temperature": temperature,
-        "seed": seed,
+        "seed": request.seed,
         "seconds": round(time.perf_counter() - began, 3),
     }
     answer(value, lambda: print("", flush=True))  # noqa: T201

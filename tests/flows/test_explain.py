@@ -17,13 +17,13 @@ from tests.src.use.serving.conftest import Site
 
 from headrace.data.snapshots.splits import SplitRows
 from headrace.errors import DependencyError, IntegrityError
+from headrace.explanations import Verdict
 from headrace.models.engines import open_engine
 from headrace.settings import Settings
 from headrace.state.ledger import Ledger
 from headrace.use import verdicts
 from headrace.use.serving.gradients import GradientsProcess
 from headrace.use.serving.served import open_served
-from headrace.use.verdicts import Sanity
 
 
 @pytest.fixture(scope="module")
@@ -194,7 +194,7 @@ def test_a_server_explains_by_what_has_passed(
     row = Ledger(settings.database_url).version("blobs", 1)
     served = open_served(row, settings, open_engine, "champion")
     other = "gradients" if passed == "occlusion" else "occlusion"
-    served.sanity |= {other: Sanity(status="failed", reason="for a test")}
+    served.sanity |= {other: Verdict(status="failed", reason="for a test")}
     try:
         reply = Site(served).ask(
             *("POST", "/models/blobs/explain", picture.read_bytes()),

@@ -96,7 +96,11 @@ def test_equal_seeds_write_equal_texts(home: Home, ran: dict[str, Any]) -> None:
         (("--prompt", "ada ☃"), 1, "has not learned these characters of the prompt"),
         (("--prompt", "a\x07b"), 1, "the control character U+0007 at 1"),
         (("--prompt", "a" * 2001), 1, "The prompt has 2,001 characters"),
-        (("--temperature", "9"), 2, "The temperature is 9.0"),
+        (
+            ("--temperature", "9"),
+            2,
+            "The value of temperature is 9.0; expected a number from 0 to 5",
+        ),
         (("--characters", "0"), 2, "The value of characters is 0"),
     ],
 )

@@ -1,18 +1,21 @@
-"""The strongest pieces of a map."""
+"""The explanation of an answer, and the strongest pieces of a map."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, Literal
 
 import numpy as np
+from pydantic import Field
 
 from headrace.explanations.places import Map, of_places
+from headrace.explanations.verdict import Verdict
 from headrace.media.pieces import Pieces
+from headrace.wire import Answer
 
 MOST = 5
 
 
-class Part(NamedTuple):
+class Part(Answer):
     """One piece of an item and what it does for the answer.
 
     Attributes:
@@ -24,6 +27,34 @@ class Part(NamedTuple):
     value: float
 
 
+class Explanation(Answer):
+    """Which pieces of an item speak for the answer to it.
+
+    Attributes:
+        answer: the same as a server answers.
+        words: the answer in words.
+        unit: of the values of the parts.
+        sanity: of each method.
+    """
+
+    model: str
+    version: int | None
+    answer: dict[str, Any]
+    words: str
+    method: Literal["", "gradients", "occlusion"] = Field(
+        description="empty where none has passed its sanity check"
+    )
+    unit: str
+    completeness_error: float | None = Field(
+        default=None,
+        description="of gradients: how far the parts are from adding up, as a share",
+    )
+    sanity: dict[str, Verdict]
+    parts: tuple[Part, ...] = Field(
+        default=(), description="all pieces, the strongest first"
+    )
+
+
 def parts_of(one: Map, pieces: Pieces) -> list[Part]:
     """All pieces that are present, in their order; places are summed over pieces."""
     values = one.values
@@ -32,7 +63,7 @@ def parts_of(one: Map, pieces: Pieces) -> list[Part]:
         values, _ = of_places(values, one.present, pieces, (steps[0], steps[1]))
     flat = values.ravel().tolist()
     named = zip(pieces.names, flat, pieces.present.tolist(), strict=True)
-    return [Part(name, value) for name, value, present in named if present]
+    return [Part(name=name, value=value) for name, value, present in named if present]
 
 
 def strongest(one: Map, pieces: Pieces, most: int | None = MOST) -> list[Part]:

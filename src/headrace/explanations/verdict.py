@@ -9,7 +9,9 @@ another seed show how alike maps of the same knowledge are.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from typing import Literal
+
+from headrace.wire import Answer
 
 METHODS = {"gradients": "integrated gradients", "occlusion": "occlusion"}
 MOST_ALIKE, LEAST_ALIKE, LARGEST_ERROR = 0.1, 0.5, 0.01
@@ -21,7 +23,7 @@ OTHERS = {
 }
 
 
-class Verdict(NamedTuple):
+class Verdict(Answer):
     """Whether maps by one method are shown.
 
     Attributes:
@@ -44,35 +46,36 @@ def verdict_of(metrics: Mapping[str, float | None], method: str) -> Verdict:
     known = {name: value for name, value in values.items() if value is not None}
     if len(known) < len(OTHERS):
         return Verdict(
-            "unchecked",
-            "maps were not checked: that takes two more trainings, which a run makes "
-            'where they take seconds, and with evaluation.depth = "full" in any case; '
-            'never with "quick", or where training protects privacy',
+            status="unchecked",
+            reason="maps were not checked: that takes two more trainings, which a run "
+            'makes where they take seconds, and with evaluation.depth = "full" in any '
+            'case; never with "quick", or where training protects privacy',
         )
     alike = ", ".join(f"{known[n]:.2f} for {words}" for n, words in OTHERS.items())
     figures = f"rank correlation with maps of other models {alike}"
     for name in ("random_weights", "random_labels"):
         if not known[name] <= MOST_ALIKE:
             return Verdict(
-                "failed",
-                f"maps by {METHODS[method]} are too much like those of a model with "
-                f"{OTHERS[name]} ({figures}; at most {MOST_ALIKE:g} is allowed)",
+                status="failed",
+                reason=f"maps by {METHODS[method]} are too much like those of a model "
+                f"with {OTHERS[name]} ({figures}; at most {MOST_ALIKE:g} is allowed)",
             )
     if not known["other_seed"] >= LEAST_ALIKE:
         return Verdict(
-            "failed",
-            f"maps by {METHODS[method]} depend on the seed of training ({figures}; at "
-            f"least {LEAST_ALIKE:g} is asked of another seed)",
+            status="failed",
+            reason=f"maps by {METHODS[method]} depend on the seed of training "
+            f"({figures}; at least {LEAST_ALIKE:g} is asked of another seed)",
         )
     error = metrics.get(ERROR) if method == "gradients" else None
     if method == "gradients" and not (error is not None and error <= LARGEST_ERROR):
         shown = "not a number" if error is None else f"{error:.2%}"
         return Verdict(
-            "failed",
-            f"integrated gradients do not add up: the error of their sum is {shown} at "
-            f"the 95th percentile, and at most {LARGEST_ERROR:.0%} is allowed",
+            status="failed",
+            reason="integrated gradients do not add up: the error of their sum is "
+            f"{shown} at the 95th percentile, and at most {LARGEST_ERROR:.0%} is "
+            "allowed",
         )
-    return Verdict("passed", figures)
+    return Verdict(status="passed", reason=figures)
 
 
 def sentences(metrics: Mapping[str, float | None]) -> list[str]:

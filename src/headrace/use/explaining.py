@@ -16,20 +16,20 @@ from headrace.data.anchored import open_anchored
 from headrace.data.snapshots.splits import SplitRows
 from headrace.data.sources.opening import open_source
 from headrace.errors import NotFoundError, Refusal, SourceError, UsageError
-from headrace.explanations import METHODS, Explainer, Item, why_not
-from headrace.explanations.parts import strongest
+from headrace.explanations import METHODS, Explainer, Item, Verdict, why_not
+from headrace.explanations.parts import Explanation, strongest
 from headrace.explanations.showing import Shown, draw_maps
 from headrace.media import medium
 from headrace.media.arrow import digests
 from headrace.media.chunks import Reading
 from headrace.media.forms import Payload
 from headrace.models.logged.loading import LoadedModel, answers, load
-from headrace.records import DataDescription, Record
+from headrace.records import DataDescription
 from headrace.state.disk import atomic_file, disk_errors
 from headrace.state.ledger.rows import model_of
 from headrace.tasks import task
 from headrace.use.scoring.rows import decoded_rows
-from headrace.use.verdicts import Sanity, sanity_of
+from headrace.use.verdicts import sanity_of
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
@@ -38,40 +38,16 @@ Choice = Literal["", "gradients", "occlusion"]
 _DIGEST = re.compile(r"[0-9a-f]{8,64}")
 
 
-class Piece(Record):
-    """A piece of the item; a positive value speaks for the answer."""
-
-    name: str
-    value: float
-
-
-class Explanation(Record):
-    """The explanation of one answer.
+class ItemExplained(Explanation):
+    """The explanation of the answer to one item.
 
     Attributes:
         item: sha256 of the decoded item, as `headrace score` writes it.
-        answer: the same as a server answers.
-        words: the answer in words.
-        method: of `METHODS`; empty where none may be used, and then `parts` is empty.
-        unit: of the values of the parts.
-        completeness_error: how far the parts are from adding up, as a share of what the
-            whole item changes; None of occlusion.
-        sanity: of each method.
-        parts: all pieces that hold something, the strongest first.
         output: the picture; empty where none was asked for.
     """
 
-    model: str
-    version: int | None
     item: str
-    answer: dict[str, Any]
-    words: str
-    method: Choice
-    unit: str
-    completeness_error: float | None = None
-    sanity: dict[str, Sanity]
-    parts: tuple[Piece, ...] = ()
-    output: str = ""
+    output: str
     seconds: float
 
 
@@ -84,7 +60,7 @@ def explain(  # noqa: PLR0913
     output: Path | None = None,
     method: Choice = "",
     unchecked: bool = False,
-) -> Explanation:
+) -> ItemExplained:
     """Explain the answer of a version to an item.
 
     Args:
@@ -117,33 +93,30 @@ def explain(  # noqa: PLR0913
     explainer = Explainer(loaded.model, data)
     sanity = sanity_of(model_of(name), loaded.version, settings)
     chosen_method = _choose(explainer, sanity, method, unchecked=unchecked)
-    parts: list[Piece] = []
-    error: float | None = None
+    words, of_map = learned.explained.words(outputs[0], data), dict[str, Any]()
     if chosen_method:
         answer = int(learned.explained.chosen(outputs)[0])
         one = Item.of(stored[0], answer, data)
         found = explainer.maps([one], chosen_method)[0]
-        named = strongest(found, one.pieces, most=None)
-        parts = [Piece(name=part.name, value=part.value) for part in named]
-        error = found.error if chosen_method == "gradients" else None
+        of_map["parts"] = strongest(found, one.pieces, most=None)
+        if chosen_method == "gradients":
+            of_map["completeness_error"] = found.error
         if output is not None:
             maps = {METHODS[chosen_method]: found.values}
-            words = learned.explained.words(outputs[0], data)
             _draw(Shown("answer", words, stored[0], maps, ()), data, output)
     write = learned.answers.json_writer(data)
-    return Explanation(
+    return ItemExplained(
         model=model_of(name),
         version=loaded.version,
         item=bytes(digests(stored, module)).hex(),
         answer=json.loads("{" + write(outputs[0]) + "}"),
-        words=learned.explained.words(outputs[0], data),
+        words=words,
         method=chosen_method,
         unit=learned.explained.UNIT,
-        completeness_error=error,
         sanity=sanity,
-        parts=tuple(parts),
         output=str(output) if output is not None and chosen_method else "",
         seconds=round(time.perf_counter() - started, 2),
+        **of_map,
     )
 
 
@@ -173,7 +146,7 @@ def _draw(shown: Shown, data: DataDescription, output: Path) -> None:
 
 def _choose(
     explainer: Explainer,
-    sanity: Mapping[str, Sanity],
+    sanity: Mapping[str, Verdict],
     method: Choice,
     *,
     unchecked: bool,

@@ -5,80 +5,31 @@ from __future__ import annotations
 import secrets
 import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BeforeValidator, Field
 
 from headrace.errors import InputError, UsageError
 from headrace.models.logged.loading import LoadedModel, load
 from headrace.state.ledger.rows import model_of
 from headrace.tasks import task
 from headrace.tasks.generation.writing import TEMPERATURE, Writer, stream_text
+from headrace.wire import Question
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
 
 PROMPT_CHARACTERS = 2_000
-MOST_CHARACTERS = 20_000
-MOST_LINES = 1_000
-TEMPERATURES = (0.0, 5.0)
-CHARACTERS = 500  # by default
 _SEEDS = 2**32
 _SHOWN = 40
 
 
-def new_seed() -> int:
+def _new_seed() -> int:
     """A seed for a text whose seed nobody has named."""
     return secrets.randbelow(_SEEDS)
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What is to be written.
-
-    Attributes:
-        prompt: the text begins with it; empty: at the beginning of a document.
-        characters: the most that are written.
-        lines: that are written, unless there are too many characters before; 0: as
-            many as come. The rest of the prompt's last line is the first one.
-        temperature: 0 takes the likeliest character each time; 1 draws by the model's
-            probabilities.
-        seed: of the random numbers. Equal requests give equal texts.
-
-    Raises:
-        InputError: a value is out of range, or the prompt is no plain text.
-    """
-
-    prompt: str = ""
-    characters: int = CHARACTERS
-    lines: int = 0
-    temperature: float = TEMPERATURE
-    seed: int = field(default_factory=new_seed)
-
-    def __post_init__(self) -> None:
-        _check_prompt(self.prompt)
-        _check("characters", self.characters, 1, MOST_CHARACTERS)
-        _check("lines", self.lines, 0, MOST_LINES)
-        _check("seed", self.seed, 0, _SEEDS - 1)
-        low, high = TEMPERATURES
-        heat = self.temperature
-        is_number = isinstance(heat, int | float) and not isinstance(heat, bool)
-        if not (is_number and low <= heat <= high):
-            raise InputError(
-                f"The temperature is {heat!r}; expected a number from {low:g} to "
-                f"{high:g}.",
-                "0.8 is a good start.",
-            )
-
-
-def _check(name: str, value: Any, low: int, high: int) -> None:
-    if type(value) is not int or not low <= value <= high:
-        raise InputError(
-            f"The value of {name} is {value!r}.",
-            f"Give a whole number from {low:,} to {high:,}.",
-        )
-
-
-def _check_prompt(prompt: Any) -> None:
+def _check_prompt(prompt: Any) -> str:
     if not isinstance(prompt, str):
         raise InputError(
             f"The prompt is {type(prompt).__name__}; expected text.", "Give a string."
@@ -97,6 +48,43 @@ def _check_prompt(prompt: Any) -> None:
                 f"{place:,}.",
                 "Leave it out.",
             )
+    return prompt
+
+
+class Request(Question):
+    """What is to be written. Equal requests give equal texts.
+
+    Raises:
+        InputError: a value is out of range, or the prompt is no plain text.
+    """
+
+    prompt: Annotated[str, BeforeValidator(_check_prompt)] = Field(
+        default="",
+        max_length=PROMPT_CHARACTERS,
+        description="what the text begins with; empty: at the beginning of a document",
+    )
+    characters: int = Field(
+        default=500, ge=1, le=20_000, description="the most that are written"
+    )
+    lines: int = Field(
+        default=0,
+        ge=0,
+        le=1_000,
+        description="to write, unless there are too many characters before; the rest "
+        "of the prompt's last line is the first one; 0: as many as come",
+    )
+    temperature: float = Field(
+        default=TEMPERATURE,
+        ge=0,
+        le=5,
+        description="0: the likeliest character each time; 1: by the probabilities",
+    )
+    seed: int = Field(
+        default_factory=_new_seed,
+        ge=0,
+        le=_SEEDS - 1,
+        description="of the random numbers; by default a new one",
+    )
 
 
 def as_read(text: str, mask: Sequence[str]) -> tuple[str, list[str]]:

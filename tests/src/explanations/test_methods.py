@@ -11,7 +11,7 @@ import pytest
 from headrace.backend import load_backend
 from headrace.explanations import Explainer, Item, why_not
 from headrace.explanations.gradients import Gradients
-from headrace.explanations.parts import parts_of, strongest
+from headrace.explanations.parts import Part, parts_of, strongest
 from headrace.explanations.places import Map, of_places
 from headrace.media import medium
 from headrace.media.text.texts import from_column
@@ -186,8 +186,8 @@ def test_parts_are_named_and_sorted_by_strength(images: Any, pixels: Any) -> Non
     found = Map(values, values != 0)
     assert len(parts_of(found, pieces)) == 4
     first, second = strongest(found, pieces, 2)
-    assert first == ("rows 3 to 3, columns 2 to 2", -2.0)
-    assert second == ("rows 2 to 2, columns 2 to 2", 1.0)
+    assert first == Part(name="rows 3 to 3, columns 2 to 2", value=-2.0)
+    assert second == Part(name="rows 2 to 2, columns 2 to 2", value=1.0)
 
 
 @pytest.mark.parametrize("name", ["transcription", "generation", "synthesis"])

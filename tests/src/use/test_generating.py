@@ -44,18 +44,22 @@ def test_a_bad_request_is_refused(wishes: dict[str, Any], message: str) -> None:
 def test_a_text_begins_with_its_prompt_and_follows_from_the_seed(
     model: TextModel,
 ) -> None:
-    request = Request("he", characters=40, temperature=1.0, seed=5)
+    request = Request(prompt="he", characters=40, temperature=1.0, seed=5)
     text = model.write(request)
     assert text == model.write(request)
     assert text.startswith("he")
     assert text == "he" + "".join(model.stream(request))
     assert len(text) <= 42
-    assert text != model.write(Request("he", 40, temperature=1.0, seed=6))
+    assert text != model.write(
+        Request(prompt="he", characters=40, temperature=1.0, seed=6)
+    )
 
 
 def test_a_text_does_not_end_before_it_has_its_lines(model: TextModel) -> None:
     def write(lines: int) -> str:
-        return model.write(Request("he", 2_000, lines, temperature=1.0, seed=5))
+        return model.write(
+            Request(prompt="he", characters=2_000, lines=lines, temperature=1.0, seed=5)
+        )
 
     assert [write(lines).count("\n") for lines in (1, 3, 5)] == [0, 2, 4]
     assert write(0).count("\n") < 5
@@ -63,9 +67,9 @@ def test_a_text_does_not_end_before_it_has_its_lines(model: TextModel) -> None:
 
 
 def test_line_ends_of_a_prompt_are_those_of_train(model: TextModel) -> None:
-    assert model.prompt_of(Request("hello\r\nt\r")) == "hello\nt\n"
+    assert model.prompt_of(Request(prompt="hello\r\nt\r")) == "hello\nt\n"
     with pytest.raises(InputError, match="has not learned"):
-        model.prompt_of(Request("x"))
+        model.prompt_of(Request(prompt="x"))
 
 
 @pytest.mark.parametrize("size", [1, 2, 100])
@@ -106,7 +110,7 @@ def test_personal_data_that_the_prompt_begins_is_masked(
     monkeypatch.setattr(
         "headrace.use.generating.stream_text", lambda *_, **__: iter(pieces)
     )
-    assert [*model.stream(Request(prompt, seed=1))] == given
+    assert [*model.stream(Request(prompt=prompt, seed=1))] == given
 
 
 def test_a_masked_prompt_that_cannot_be_read_is_refused_for_its_personal_data() -> None:
@@ -114,7 +118,7 @@ def test_a_masked_prompt_that_cannot_be_read_is_refused_for_its_personal_data() 
     model = TextModel(LoadedModel(a_model("gru_lm")[2], data, 3), "notes")
     said = r"has personal data \(email\), which is masked .* 'to <EMAIL>'"
     with pytest.raises(InputError, match=said) as refused:
-        model.write(Request("to a@b.org"))
+        model.write(Request(prompt="to a@b.org"))
     assert "Leave the personal data out." in str(refused.value)
 
 

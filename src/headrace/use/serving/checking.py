@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from headrace.errors import IntegrityError
+from headrace.explanations import Verdict
 from headrace.models.engines import EngineProcess, open_engine
 from headrace.models.engines.kept import EngineRecord, open_unchecked, read_files
 from headrace.records import Record
 from headrace.state.frames import BrokenFrameError, Header
 from headrace.state.on_demand import OnDemand
 from headrace.use.serving.served import Served, open_served, served_by
-from headrace.use.verdicts import Sanity
 
 if TYPE_CHECKING:
     from headrace.models.engines import Engine
@@ -48,7 +48,7 @@ class Checked(Record):
 
     engine: EngineRecord | None
     shape: tuple[int, ...]
-    sanity: dict[str, Sanity] | None
+    sanity: dict[str, Verdict] | None
     notes: tuple[str, ...]
 
 

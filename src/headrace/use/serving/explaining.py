@@ -14,16 +14,18 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from pydantic import Field
 
 from headrace.errors import DependencyError, HeadraceError
 from headrace.explanations import Item, why_not
 from headrace.explanations.items import Method, occluded
-from headrace.explanations.parts import strongest
+from headrace.explanations.parts import Explanation, strongest
 from headrace.explanations.places import Map
 from headrace.use.serving.long_json import read_beside
 from headrace.use.serving.plain import not_finite
 from headrace.use.serving.replies import HttpError, Reply, json_reply, unavailable
 from headrace.use.serving.working import ROWS_AT_ONCE
+from headrace.wire import Answer
 
 if TYPE_CHECKING:
     from headrace.media.forms import Payload
@@ -33,6 +35,23 @@ if TYPE_CHECKING:
 
 METHODS: tuple[Method, ...] = ("occlusion", "gradients")  # the first that passed
 MOST_WAITING = 16  # requests to a version, whose answers come first
+
+
+class Place(Answer):
+    """A place of a map; it has no name where it is smaller than a piece."""
+
+    name: str
+    value: float | None
+
+
+class Explained(Explanation):
+    """The explanation of the answer to a request."""
+
+    version: int
+    request_id: str
+    map: tuple[tuple[Place, ...], ...] = Field(
+        default=(), description="rows of pieces in their places; null where nothing is"
+    )
 
 
 async def explain_answer(request: Request, served: Served) -> Reply:
@@ -70,28 +89,27 @@ async def _explained(request: Request, served: Served) -> Reply:
     except FloatingPointError:
         raise not_finite(served) from None
     explained, method = served.task.explained, _method(served)
-    value: dict[str, Any] = {
-        "model": served.model,
-        "version": served.version,
-        "request_id": request.id,
-        "answer": answer,
-        "words": explained.words(outputs[0], data),
-        "method": method,
-        "unit": explained.UNIT,
-        "completeness_error": None,
-        "sanity": {name: one.model_dump() for name, one in served.sanity.items()},
-        "parts": [],
-        "map": [],
-    }
+    of_map: dict[str, Any] = {}
     if method:
         chosen = int(explained.chosen(outputs)[0])
         item, found = await _in_turn(served, stored[0], chosen, method)
-        if np.isfinite(found.error):
-            value["completeness_error"] = found.error
-        parts = strongest(found, item.pieces, most=None)
-        value["parts"] = [part._asdict() for part in parts]
-        value["map"] = _rows(found, item)
-    return json_reply(value, headers=[served.version_header])
+        of_map = {
+            "completeness_error": found.error if np.isfinite(found.error) else None,
+            "parts": strongest(found, item.pieces, most=None),
+            "map": _rows(found, item),
+        }
+    value = Explained(
+        model=served.model,
+        version=served.version,
+        request_id=request.id,
+        answer=answer,
+        words=explained.words(outputs[0], data),
+        method=method,
+        unit=explained.UNIT,
+        sanity=served.sanity,
+        **of_map,
+    )
+    return json_reply(value.model_dump(), headers=[served.version_header])
 
 
 def _method(served: Served) -> Method | Literal[""]:
@@ -137,20 +155,17 @@ def _occluded(served: Served, item: Item, loop: asyncio.AbstractEventLoop) -> Ma
     return occluded(answer, [item], served.description)[0]
 
 
-def _rows(found: Map, item: Item) -> list[list[dict[str, Any]]]:
-    """The rows of a map: the piece in each place, and its value where there is one.
-
-    Places that are smaller than pieces have no name.
-    """
+def _rows(found: Map, item: Item) -> list[list[Place]]:
+    """The rows of a map: the piece in each place, and its value where there is one."""
     height, width = found.values.shape
     is_of_pieces = found.values.shape == item.pieces.shape
     names, values = item.pieces.names, found.values.tolist()
     return [
         [
-            {
-                "name": names[row * width + column] if is_of_pieces else "",
-                "value": values[row][column] if found.present[row, column] else None,
-            }
+            Place(
+                name=names[row * width + column] if is_of_pieces else "",
+                value=values[row][column] if found.present[row, column] else None,
+            )
             for column in range(width)
         ]
         for row in range(height)

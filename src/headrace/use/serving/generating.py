@@ -8,39 +8,52 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import AsyncIterator
-from dataclasses import fields
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from headrace.errors import InputError, did_you_mean
-from headrace.use.generating import Request as Wish
-from headrace.use.generating import as_read
+from pydantic import Field
+
+from headrace import wire
+from headrace.errors import InputError
+from headrace.use import generating
 from headrace.use.serving.long_json import read_beside
 from headrace.use.serving.plain import json_object
 from headrace.use.serving.replies import (
     EVENTS,
-    JSON,
     NO_SNIFF,
     NO_STORE,
     HttpError,
     Reply,
     encoded,
+    json_reply,
 )
 
 if TYPE_CHECKING:
     from headrace.use.serving.app import Request
     from headrace.use.serving.served import Served
 
-_FIELDS = [field.name for field in fields(Wish)]
-_STREAM = "stream"
+
+class Wish(generating.Request):
+    """What the body of a request asks for."""
+
+    stream: bool = Field(default=False, description="in pieces, as server-sent events")
+
+
+class Text(wire.Answer):
+    """A text as a whole, with the prompt."""
+
+    model: str
+    version: int
+    request_id: str
+    seed: int
+    text: str
 
 
 async def write_text(request: Request, served: Served) -> Reply:
     """Answer a request for a text.
 
     Args:
-        request: its body is a JSON object with fields of `headrace.use.generating
-            .Request`, none of which is required, and ``stream``.
+        request: its body is a JSON object with fields of `Wish`.
         served: the version that writes.
 
     Raises:
@@ -51,40 +64,31 @@ async def write_text(request: Request, served: Served) -> Reply:
         task = served.description.task
         raise HttpError(404, f"{served} is a model for {task}, and writes no texts.")
     read = partial(_wish_of, request.body)
-    async with read_beside(served, request.body, read) as (wish, streams):
+    async with read_beside(served, request.body, read) as wish:
         pieces = served.write_text(wish)
         # What the model refuses has a status, so the first piece is awaited before it.
         first = await anext(pieces, "")
-    names = {
+    names: dict[str, Any] = {
         "model": served.model,
         "version": served.version,
         "request_id": request.id,
         "seed": wish.seed,
     }
-    if not streams:
+    if not wish.stream:
         rest = [piece async for piece in pieces]
-        prompt, _ = as_read(wish.prompt, served.description.mask)
+        prompt, _ = generating.as_read(wish.prompt, served.description.mask)
         text = "".join([prompt, first, *rest])
-        body = encoded({**names, "text": text})
-        return Reply(200, [JSON, NO_SNIFF, served.version_header], body)
+        body = Text(**names, text=text).model_dump()
+        return json_reply(body, headers=[served.version_header])
     headers = [EVENTS, NO_STORE, NO_SNIFF, served.version_header]
     events = _events(first, pieces, names)
     return Reply(200, headers, _event("begin", names), events)
 
 
-def _wish_of(body: bytes) -> tuple[Wish, bool]:
-    """What a body asks for, and whether it is to come in pieces."""
-    values = json_object(body or b"{}")
-    streams = values.pop(_STREAM, False)
-    if not isinstance(streams, bool):
-        raise HttpError(422, f"The field {_STREAM} is {streams!r:.40}, and no boolean.")
-    for name in values:
-        if name not in _FIELDS:
-            known = [*_FIELDS, _STREAM]
-            hint = did_you_mean(name[:100], known, f"Known: {', '.join(known)}.")
-            raise HttpError(422, f"There is no field {name[:100]!r}. {hint}")
+def _wish_of(body: bytes) -> Wish:
+    """What a body asks for."""
     try:
-        return Wish(**values), streams
+        return Wish(**json_object(body or b"{}"))
     except InputError as error:
         raise HttpError(422, str(error)) from None
 

@@ -2,51 +2,37 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from headrace import __version__
 from headrace.explanations import why_not
+from headrace.records import Record
 from headrace.tasks import asks_items
-from headrace.use import generating
+from headrace.use.serving.explaining import Explained
+from headrace.use.serving.generating import Text, Wish
+from headrace.use.serving.listing import Listed
 from headrace.use.serving.plain import JSON_TYPE, RAW
+from headrace.use.serving.replies import Error
+from headrace.wire import PLACE, Schema, schemas_of
 
 if TYPE_CHECKING:
     from headrace.use.serving.served import Served, Slot
 
-Schema = dict[str, Any]
-
-_ERROR: Schema = {
-    "type": "object",
-    "properties": {"error": {"type": "string"}},
-    "required": ["error"],
-    "additionalProperties": False,
-}
-_LISTED: Schema = {
-    "type": "object",
-    "properties": {
-        "name": {"type": "string"},
-        "version": {"type": "integer"},
-        "versions": {
-            "type": "array",
-            "description": "all versions that can be named",
-            "items": {
-                "type": "object",
-                "properties": {
-                    "version": {"type": "integer"},
-                    "role": {"enum": ["champion", "pinned"]},
-                    "engine": {"type": "string"},
-                },
-                "required": ["version", "role", "engine"],
-                "additionalProperties": False,
-            },
-        },
-    },
-    "required": ["name", "version", "versions"],
-}
 _COMMON = (400, 401, 403, 404, 405, 431)
 _OF_BODIES = (408, 413, 415, 422, 503)
+
+
+@functools.cache
+def _schemas() -> Schema:
+    """Of all shapes, by name."""
+    return schemas_of([Error, Explained, Listed, Text], [Wish])
+
+
+def _ref(form: type[Record]) -> Schema:
+    return {"$ref": PLACE + form.__name__}
 
 
 def document(slots: Iterable[Slot]) -> Schema:
@@ -60,7 +46,7 @@ def document(slots: Iterable[Slot]) -> Schema:
         "/v2/health/ready": _get("Whether it can answer", ready, 503, unready=ready),
         "/models": _get(
             "The models that answer",
-            _object({"models": {"type": "array", "items": _LISTED}}),
+            _object({"models": {"type": "array", "items": _ref(Listed)}}),
         ),
         "/metrics": _get("Metrics for Prometheus", {"type": "string"}, kind=_TEXT),
     }
@@ -82,7 +68,7 @@ def document(slots: Iterable[Slot]) -> Schema:
         },
         "paths": paths,
         "components": {
-            "schemas": {"Error": _ERROR},
+            "schemas": _schemas(),
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
     }
@@ -111,41 +97,13 @@ def _plain(base: str, served: Served) -> Schema:
 
 def _generate(served: Served) -> Schema:
     """The route that writes texts."""
-    low, high = generating.TEMPERATURES
-    wish = _object(
-        {
-            "prompt": {"type": "string", "maxLength": generating.PROMPT_CHARACTERS},
-            "characters": _whole(1, generating.MOST_CHARACTERS),
-            "lines": _whole(0, generating.MOST_LINES),
-            "temperature": {"type": "number", "minimum": low, "maximum": high},
-            "seed": _whole(0, 2**32 - 1),
-            "stream": {
-                "type": "boolean",
-                "description": "in pieces, as server-sent events",
-            },
-        },
-        [],
-    )
-    text = _object(
-        {
-            "model": {"type": "string"},
-            "version": {"type": "integer"},
-            "request_id": {"type": "string"},
-            "seed": {"type": "integer"},
-            "text": {"type": "string"},
-        }
-    )
-    responses = _responses(text, (*_COMMON, *_OF_BODIES))
+    responses = _responses(_ref(Text), (*_COMMON, *_OF_BODIES))
     responses["200"]["content"]["text/event-stream"] = {"schema": {"type": "string"}}
     return {
         "summary": f"A text of {served.model}",
-        "requestBody": {"content": {JSON_TYPE: {"schema": wish}}},
+        "requestBody": {"content": {JSON_TYPE: {"schema": _ref(Wish)}}},
         "responses": responses,
     }
-
-
-def _whole(low: int, high: int) -> Schema:
-    return {"type": "integer", "minimum": low, "maximum": high}
 
 
 def _inference(base: str, served: Served) -> Schema:
@@ -159,40 +117,14 @@ def _inference(base: str, served: Served) -> Schema:
 
 def _explain(served: Served) -> Schema:
     """The route that explains an answer."""
-    number = {"type": ["number", "null"]}
-    part = _object({"name": {"type": "string"}, "value": number})
-    sanity = _object(
-        {
-            "status": {"enum": ["passed", "failed", "unchecked"]},
-            "reason": {"type": "string"},
-        }
-    )
-    parts = {"type": "array", "items": part}
-    answer = {
-        "model": {"type": "string"},
-        "version": {"type": "integer"},
-        "request_id": {"type": "string"},
-        "answer": _object(served.task.answers.json_schema(served.description)),
-        "words": {"type": "string"},
-        "method": {
-            "enum": ["", "occlusion", "gradients"],
-            "description": "empty where none has passed its sanity check",
-        },
-        "unit": {"type": "string"},
-        "completeness_error": number | {"description": "of gradients, a share"},
-        "sanity": {"type": "object", "additionalProperties": sanity},
-        "parts": parts | {"description": "all pieces, the strongest first"},
-        "map": {
-            "type": "array",
-            "items": parts,
-            "description": "rows of pieces in their places; null where nothing is",
-        },
-    }
+    schema = _schemas()["Explained"]
+    answer = _object(served.task.answers.json_schema(served.description))
+    schema = {**schema, "properties": {**schema["properties"], "answer": answer}}
     return {
         "post": {
             "summary": f"Which parts speak for the answer of {served.model}",
             "requestBody": {"required": True, "content": _items(served)},
-            "responses": _responses(_object(answer), (*_COMMON, *_OF_BODIES)),
+            "responses": _responses(schema, (*_COMMON, *_OF_BODIES)),
         }
     }
 
@@ -328,8 +260,7 @@ def _get(
 
 
 def _responses(schema: Schema, errors: Iterable[int], kind: str = JSON_TYPE) -> Schema:
-    reference = {"$ref": "#/components/schemas/Error"}
-    refused = {str(status): _response(status, reference) for status in errors}
+    refused = {str(status): _response(status, _ref(Error)) for status in errors}
     return {"200": _response(200, schema, kind), **refused}
 
 

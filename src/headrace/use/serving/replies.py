@@ -6,6 +6,8 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
 
+from headrace.wire import Answer
+
 Headers = list[tuple[bytes, bytes]]
 
 JSON = (b"content-type", b"application/json")
@@ -28,6 +30,12 @@ class Reply(NamedTuple):
     headers: Headers
     body: bytes
     rest: AsyncIterator[bytes] | None = None
+
+
+class Error(Answer):
+    """Why a request is refused: what was seen, and what is wanted."""
+
+    error: str
 
 
 class HttpError(Exception):

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from headrace import __version__
 from headrace.errors import did_you_mean
-from headrace.explanations import why_not
 from headrace.use.serving import plain, protocol, saying
 from headrace.use.serving.answered import Answered, Observer
 from headrace.use.serving.app import Request, Route, route, sane_id
 from headrace.use.serving.explaining import explain_answer
 from headrace.use.serving.generating import write_text
+from headrace.use.serving.listing import Listed
 from headrace.use.serving.long_json import read_beside
 from headrace.use.serving.metrics import Metric
 from headrace.use.serving.openapi import document
@@ -247,10 +247,8 @@ class Models:
 
     async def _list(self, request: Request) -> Reply:
         """The model of each slot, with all versions that can be named."""
-        listed = [
-            _description(slot.current, slot) for slot in self._all() if slot.current
-        ]
-        return json_reply({"models": listed})
+        listed = [Listed.of(slot, slot.current) for slot in self._all() if slot.current]
+        return json_reply({"models": [model.model_dump() for model in listed]})
 
     async def _openapi(self, request: Request) -> Reply:
         return json_reply(document(self._all()))
@@ -320,35 +318,3 @@ def _constant(value: Any) -> Handler:
         return json_reply(value)
 
     return answer
-
-
-def _description(served: Served, slot: Slot) -> dict[str, Any]:
-    """What answers where no version is named, as ``/models`` lists it."""
-    data = served.description
-    value = {
-        "name": served.model,
-        "version": served.version,
-        "medium": data.medium,
-        "task": data.task,
-        "shape": list(data.shape),
-        **data.target,
-        "engine": served.engine.name,
-        "summary": served.task.answers.about(data),
-    }
-    if served.task.writes or served.task.speaks:
-        value["asks"] = "prompt" if served.task.writes else "message"
-    if data.sample_rate_hz:
-        value["sample_rate_hz"] = data.sample_rate_hz
-    if data.options:
-        value["options"] = data.options
-    if not why_not(data):
-        value["explains"] = True
-    if served.reader.longest:
-        value["longest_input"] = served.reader.longest
-    value["versions"] = [
-        {"version": one.version, "role": one.role, "engine": one.engine.name}
-        for _, one in sorted(slot.versions.items())
-    ]
-    if slot.trial is not None and (status := slot.trial.canary.status()):
-        value["canary"] = status
-    return value

@@ -27,6 +27,7 @@ from headrace.use.serving.app import App
 from headrace.use.serving.bodies import Bodies
 from headrace.use.serving.checking import Checks
 from headrace.use.serving.doors import Doors, read_token
+from headrace.use.serving.listing import ListedVersion
 from headrace.use.serving.metrics import Metric, Metrics
 from headrace.use.serving.observing import Beside, Observing, Watch
 from headrace.use.serving.pages import page_routes
@@ -212,12 +213,7 @@ def description_of(
     """What ``headrace serve --json`` prints."""
     shadow, canaries = observing.shadow, [trial.canary for trial in observing.trials]
     models = [
-        {
-            "name": slot.model,
-            "version": served.version,
-            "role": served.role,
-            "engine": served.engine.name,
-        }
+        {"name": slot.model, **ListedVersion.of(served).model_dump()}
         for slot in slots
         for served in slot.versions.values()
     ]

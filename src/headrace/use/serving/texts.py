@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.errors import DependencyError
 from headrace.state import children
+from headrace.use.generating import Request
 from headrace.use.serving.replies import HttpError, unavailable
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
     from headrace.state.ledger import Version
-    from headrace.use.generating import Request
 
 MODULE = "headrace.use.serving.texts_process"
 TEXTS_AT_ONCE = 32
@@ -120,7 +120,8 @@ class TextProcess:
         self._texts[number] = pieces
         is_ended = False
         try:
-            await self._send({"number": number, **_fields(request)})
+            own = request.model_dump(include={*Request.model_fields})
+            await self._send({"number": number, **own})
             while True:
                 async with asyncio.timeout(PIECE_SECONDS):
                     piece = await pieces.get()
@@ -183,7 +184,3 @@ class TextProcess:
         self._process.wait()
         if self._writer is None:
             self._connection.close()
-
-
-def _fields(request: Request) -> Piece:
-    return {name: getattr(request, name) for name in type(request).__slots__}

@@ -19,14 +19,14 @@ from tests.src.use.serving.conftest import (
     serving,
 )
 
+from headrace.explanations import Verdict
 from headrace.media.forms import Payload
 from headrace.tasks.forms import Outputs
 from headrace.use.serving import explaining
 from headrace.use.serving.served import Served
-from headrace.use.verdicts import Sanity
 
 PASSED = {
-    method: Sanity(status="passed", reason="it was measured")
+    method: Verdict(status="passed", reason="it was measured")
     for method in ("gradients", "occlusion")
 }
 LARGE = {"medium": "image", "shape": [32, 32, 1], **CLASSES}
@@ -98,7 +98,7 @@ def test_it_asks_in_small_parts() -> None:
 @pytest.mark.parametrize("status", ["failed", "unchecked"])
 def test_a_method_that_has_not_passed_is_not_used(status: Any) -> None:
     served = looking(IMAGE)
-    failed = Sanity(status=status, reason="it depends on the seed")
+    failed = Verdict(status=status, reason="it depends on the seed")
     served.sanity = dict.fromkeys(PASSED, failed)
     given = explain(served, bytes(16), "application/octet-stream").json
     assert (given["method"], given["parts"], given["map"]) == ("", [], [])

@@ -159,7 +159,7 @@ def test_a_client_that_leaves_gets_no_more(model: TextModel) -> None:
         (b"{", 400, "The body is not JSON"),
         (b"[]", 400, "wanted is an object"),
         ({"temperatur": 1}, 422, "There is no field 'temperatur'. Did you mean temp"),
-        ({"stream": 1}, 422, "The field stream is 1"),
+        ({"stream": 1}, 422, "The value of stream is 1; expected true or false"),
         ({"prompt": "a" * 3_000}, 422, "The prompt has 3,000 characters"),
         ({"seed": -1}, 422, "value of seed is -1"),
     ],

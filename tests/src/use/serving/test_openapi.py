@@ -10,8 +10,8 @@ import schemathesis
 from schemathesis import checks
 from tests.src.use.serving.conftest import AUDIO, IMAGE, TEXT, Site, serving
 
+from headrace.explanations import Verdict
 from headrace.use.serving.doors import Doors
-from headrace.use.verdicts import Sanity
 
 SITE = Site(
     serving(IMAGE, 2),
@@ -19,7 +19,7 @@ SITE = Site(
     serving(AUDIO, model="sounds"),
     doors=Doors(["testserver"]),
 )
-PASSED = Sanity(status="passed", reason="for a test")
+PASSED = Verdict(status="passed", reason="for a test")
 SITE.slots["words"].champion().sanity |= {"occlusion": PASSED}
 DOCUMENT = schemathesis.openapi.from_asgi("/openapi.json", SITE.app)
 CHECKS = [
