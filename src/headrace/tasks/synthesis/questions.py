@@ -8,13 +8,15 @@ without it, a model gives its most typical take. The same question has the same 
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from pydantic import AfterValidator, Field, create_model
 
 from headrace.errors import InputError, did_you_mean
 from headrace.media.forms import Payload
@@ -22,11 +24,11 @@ from headrace.records import DataDescription
 from headrace.spec.tables import plain_label
 from headrace.tasks import Questions
 from headrace.tasks.forms import some
+from headrace.wire import Question, Schema
 
 NOISE = 8
 VARIATION = 1.0
 MOST_VARIATION = 2.0
-_FIELDS = ("text", "speaker", "variation", "seed", "seconds")
 SHOWN = 20  # texts in a message
 Floats = npt.NDArray[np.float32]
 
@@ -153,25 +155,53 @@ class Spoken(Questions):
             )
         return np.concatenate([_question(one, data) for one in asked])
 
-    def json_schema(self, data: DataDescription) -> dict[str, Any]:
+    def json_schema(self, data: DataDescription) -> Schema:
         """The fields, of which the text is required."""
-        longest = data.shape[0] / data.sample_rate_hz
+        return form_of(data).model_json_schema()
 
-        def number(most: float) -> dict[str, Any]:
-            return {"type": "number", "minimum": 0, "maximum": most}
 
-        return {
-            "type": "object",
-            "properties": {
-                "text": {"type": "string", "enum": list(data.texts)},
-                "speaker": {"type": "string", "enum": list(data.speakers)},
-                "variation": number(MOST_VARIATION),
-                "seed": {"type": "integer", "minimum": 0},
-                "seconds": number(longest),
-            },
-            "required": ["text"],
-            "additionalProperties": False,
-        }
+def form_of(data: DataDescription) -> type[Question]:
+    """What may be asked of the models of some data, as fields."""
+    longest = data.shape[0] / data.sample_rate_hz
+    return _form(tuple(data.texts), tuple(data.speakers), longest)
+
+
+@functools.lru_cache
+def _form(
+    texts: tuple[str, ...], speakers: tuple[str, ...], longest: float
+) -> type[Question]:
+    def known_text(given: str) -> str:
+        text = plain_label(given)
+        if text not in texts:
+            raise unknown_text(text, texts)
+        return text
+
+    def known_speaker(speaker: str) -> str:
+        if speaker not in speakers:
+            raise InputError(
+                f"The model does not know the speaker {speaker!r:.60}.",
+                did_you_mean(speaker, speakers, f"Speakers: {some(speakers, SHOWN)}."),
+            )
+        return speaker
+
+    return create_model(
+        "SpokenQuestion",
+        __base__=Question,
+        text=(
+            Annotated[str, AfterValidator(known_text)],
+            Field(json_schema_extra={"enum": [*texts]}),
+        ),
+        speaker=(
+            Annotated[str, AfterValidator(known_speaker)],
+            Field(default=speakers[0], json_schema_extra={"enum": [*speakers]}),
+        ),
+        variation=(float, Field(default=VARIATION, ge=0, le=MOST_VARIATION)),
+        seed=(int, Field(default=0, ge=0)),
+        seconds=(
+            float,
+            Field(default=0.0, ge=0, le=longest, description="0: the model's own"),
+        ),
+    )
 
 
 def _question(one: Any, data: DataDescription) -> Floats:
@@ -181,54 +211,18 @@ def _question(one: Any, data: DataDescription) -> Floats:
             f"The question {one!r:.80} has no text.",
             'Ask for example {"text": ' + f'"{data.texts[0]}"' + "}.",
         )
-    for name in fields:
-        if name not in _FIELDS:
-            raise InputError(
-                f"A question has no field {name!r}.",
-                did_you_mean(str(name), _FIELDS, f"Fields: {', '.join(_FIELDS)}."),
-            )
-    text = plain_label(fields["text"])
-    if text not in data.texts:
-        raise unknown_text(text, data)
-    speaker = fields.get("speaker", data.speakers[0])
-    if speaker not in data.speakers:
-        known = f"Speakers: {some(data.speakers, SHOWN)}."
-        raise InputError(
-            f"The model does not know the speaker {speaker!r:.60}.",
-            did_you_mean(str(speaker), data.speakers, known),
-        )
-    longest = data.shape[0] / data.sample_rate_hz
-    variation = _number(fields, "variation", VARIATION, MOST_VARIATION)
-    seconds = _number(fields, "seconds", 0.0, longest)
-    noise = noise_of(seed_of(fields), variation)[np.newaxis]
-    return pack(data, [text], [data.speakers.index(speaker)], noise, seconds)
+    asked: Any = form_of(data).model_validate(dict(fields))
+    noise = noise_of(asked.seed, asked.variation)[np.newaxis]
+    speaker = data.speakers.index(asked.speaker)
+    return pack(data, [asked.text], [speaker], noise, asked.seconds)
 
 
-def unknown_text(text: str, data: DataDescription) -> InputError:
+def unknown_text(text: str, texts: Sequence[str]) -> InputError:
     """The error for a text that the model does not know."""
     return InputError(
         f"The model does not know the text {text!r:.60}.",
-        did_you_mean(text, data.texts, f"It knows: {some(data.texts, SHOWN)}."),
+        did_you_mean(text, texts, f"It knows: {some(texts, SHOWN)}."),
     )
-
-
-def seed_of(fields: Mapping[str, Any]) -> int:
-    """The seed among the fields of a question; InputError where it is none."""
-    seed = fields.get("seed", 0)
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise InputError(f"seed is {seed!r:.40}; expected a whole number from 0.")
-    return seed
-
-
-def _number(fields: Mapping[str, Any], name: str, default: float, most: float) -> float:
-    value = fields.get(name, default)
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not 0 <= value <= most:
-        raise InputError(
-            f"{name} is {value!r:.40}; expected a number from 0 to {most:g}.",
-            f"Leave it out for {default:g}." if default else "Leave it out.",
-        )
-    return float(value)
 
 
 def _packed(x: Floats, data: DataDescription) -> Floats:

@@ -14,7 +14,7 @@ from headrace.tasks import Speech
 from headrace.tasks.forms import Outputs, some
 from headrace.tasks.synthesis.distances import Floats, lengths
 from headrace.tasks.synthesis.players import as_wav
-from headrace.tasks.synthesis.questions import SHOWN, seed_of, unknown_text
+from headrace.tasks.synthesis.questions import SHOWN, form_of, unknown_text
 
 PAUSE_SECONDS = 0.12
 MOST_TEXTS = 500
@@ -35,7 +35,7 @@ def _parted(words: Sequence[str], data: DataDescription) -> list[str]:
     start = 0
     while start < len(words):
         if not fitting[start]:
-            raise unknown_text(words[start], data)
+            raise unknown_text(words[start], data.texts)
         end = next((end for end in fitting[start] if fits[end]), fitting[start][0])
         texts.append(by_words[" ".join(words[start:end])])
         start = end
@@ -64,8 +64,11 @@ class Messages(Speech):
                 "said at once.",
                 "Say it in parts.",
             )
-        seed = seed_of(fields)
-        return [{**fields, "text": t, "seed": seed + n} for n, t in enumerate(texts)]
+        first: Any = form_of(data).model_validate({**fields, "text": texts[0]})
+        return [
+            {**fields, "text": text, "seed": first.seed + number}
+            for number, text in enumerate(texts)
+        ]
 
     def joined(self, outputs: Outputs, data: DataDescription) -> Floats:
         """The sounds up to their ends, with short pauses between them."""

@@ -69,7 +69,7 @@ def test_a_list_is_one_question_each(data: DataDescription) -> None:
         ("left", "does not know the text 'left'"),
         ({"speaker": "low"}, "has no text"),
         ({"text": "down", "speaker": "lou"}, "does not know the speaker 'lou'"),
-        ({"text": "down", "sped": 2}, "has no field 'sped'"),
+        ({"text": "down", "sped": 2}, "There is no field 'sped'"),
         ({"text": "down", "variation": 3}, "variation is 3; expected a number from 0"),
         ({"text": "down", "variation": float("nan")}, "variation is nan"),
         ({"text": "down", "variation": 10**400}, "variation is 1000"),
