@@ -144,7 +144,7 @@ def _result(version: Version | None, evidence: Evidence | None) -> dict[str, Any
         return {"test_accuracy": None, "result": ""}
     from headrace.extensions import task_default
 
-    name = str(task_default(_task_name(version), "HEADLINE"))
+    name = str(task_default(version.task, "HEADLINE"))
     value = evidence.metrics.get(name)
     short = name.removeprefix("test_").replace("_", " ")
     figure = "" if value is None else f"{value:.4f}"
@@ -305,11 +305,4 @@ def _task_of(version: Version) -> Task:
     """The task of a version."""
     from headrace.tasks import task
 
-    return task(_task_name(version))
-
-
-def _task_name(version: Version) -> str:
-    """The name of a version's task, from its description."""
-    from headrace.records import DEFAULT_TASK
-
-    return str(version.details.get("description", {}).get("task", DEFAULT_TASK))
+    return task(version.task)

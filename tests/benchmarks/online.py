@@ -21,7 +21,6 @@ import psutil
 from headrace.media import medium
 from headrace.models.engines import build_engine, open_engine
 from headrace.models.engines.kept import read_kept
-from headrace.records import DataDescription
 from headrace.settings import Settings
 from headrace.state.ledger import Ledger, Version
 from headrace.state.tracking import GOLDEN_FILE, Tracking
@@ -152,7 +151,7 @@ class Online:
     def _asked(self, name: str, media_type: str, limit_ms: float) -> Asked:
         version = self.ledger.find(name)
         items, _ = self.golden(version)
-        data = DataDescription.model_validate(version.details["description"])
+        data = version.description
         if medium(data.medium).IS_TEXT:
             content = str(medium(data.medium).raw(items[:1])[0]).encode()
         else:

@@ -18,7 +18,6 @@ import numpy.typing as npt
 
 from headrace.errors import NotFoundError, UsageError
 from headrace.models.logged.loading import LoadedModel
-from headrace.records import DEFAULT_TASK
 from headrace.settings import Settings
 from headrace.spec.pipeline import task_names
 from headrace.state.disk import atomic_file, disk_errors
@@ -107,8 +106,7 @@ def find_speaker(settings: Settings) -> str:
             champion = ledger.champion(model)
             if champion is None:
                 continue
-            described = champion.version.details.get("description", {})
-            learned = described.get("task", DEFAULT_TASK)
+            learned = champion.version.task
             # A package with another task may be uninstalled.
             if learned in task_names() and task(learned).speaks:
                 names.append(model)

@@ -6,7 +6,6 @@ from headrace.errors import DependencyError, IntegrityError
 from headrace.models.engines.files import golden_bytes, mend, model_file
 from headrace.models.engines.forms import TOLERANCE, Engine, Golden
 from headrace.models.engines.frames import packed, unpacked
-from headrace.records import DataDescription
 from headrace.settings import Settings
 from headrace.state.frames import Header
 from headrace.state.framing import Answer, answer_frames
@@ -36,7 +35,7 @@ def _start(header: Header) -> tuple[Engine, Header]:
     settings = Settings.model_validate(header["settings"])
     engine = _open(header["engine"], version, settings)
     golden = Golden.read(golden_bytes(version, settings))
-    data = DataDescription.model_validate(version.details["description"])
+    data = version.description
     difference, latency_ms = golden.measure(engine, data)
     if difference > TOLERANCE:
         raise IntegrityError(

@@ -15,7 +15,7 @@ from headrace.models.engines import formats
 from headrace.models.engines.files import golden_bytes, model_file
 from headrace.models.engines.forms import TOLERANCE, Golden
 from headrace.models.engines.kept import GOLDEN, Attempt, Tensor
-from headrace.records import DataDescription, Record
+from headrace.records import Record
 from headrace.settings import Settings
 from headrace.state.children import end_with_parent
 from headrace.state.disk import atomic_file
@@ -69,7 +69,7 @@ def export(order: Order) -> Attempt:
         raise
     except Exception as error:  # the exporters' own are of all kinds
         return Attempt(engine=name, reason=f"it cannot be exported: {_first(error)}")
-    data = DataDescription.model_validate(version.details["description"])
+    data = version.description
     try:
         shape = golden.outputs.shape[1:]
         engine = module.ENGINE(content(order.folder), shape, 1)
@@ -97,7 +97,7 @@ def _open(order: Order, golden: Golden) -> Any:
     from headrace.tasks import asked
 
     version = order.version
-    description = DataDescription.model_validate(version.details["description"])
+    description = version.description
     load_backend(minimal=True)
     with model_file(version, order.opened) as path:
         model = open_model(path, version.model_uri, description).model

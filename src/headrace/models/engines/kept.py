@@ -16,7 +16,7 @@ from typing import NamedTuple
 from headrace.data.anchored import AnchoredStore
 from headrace.models.engines import formats
 from headrace.models.engines.forms import TOLERANCE, Engine, Golden
-from headrace.records import DataDescription, Record
+from headrace.records import Record
 from headrace.settings import Settings
 from headrace.state.ledger import Ledger
 from headrace.state.ledger.rows import Version
@@ -173,7 +173,7 @@ def open_and_check(version: Version, kept: Kept) -> Engine | None:
     if not formats.can_run(name):
         log.info("%s: %s is not installed: %s", version, name, formats.EXTRA)
         return None
-    data = DataDescription.model_validate(version.details["description"])
+    data = version.description
     try:
         golden = kept.golden
         engine = open_unchecked(kept, golden.outputs.shape[1:])

@@ -12,7 +12,6 @@ from headrace.backend import compiled, load_backend
 from headrace.media.forms import Payload
 from headrace.models.engines.forms import in_blocks
 from headrace.models.logged.loading import open_model
-from headrace.records import DataDescription
 from headrace.state.ledger.rows import Version
 from headrace.tasks.forms import Outputs
 
@@ -56,7 +55,7 @@ class KerasEngine(TensorFlowEngine):
 
     def __init__(self, path: Path, version: Version, threads: int = 1) -> None:
         load_backend(minimal=True, threads=threads)
-        description = DataDescription.model_validate(version.details["description"])
+        description = version.description
         model = open_model(path, version.model_uri, description).model
         self.shape = tuple(model.outputs[0].shape[1:])
         self._function = compiled(model)

@@ -256,7 +256,7 @@ def load_version(tracking: Tracking, version: Any) -> LoadedModel:
     Raises:
         IntegrityError: its file is gone, changed or no safe Keras model.
     """
-    description = DataDescription.model_validate(version.details["description"])
+    description = version.description
     try:
         with tracking.version_file(version) as path:
             loaded = open_model(path, version.model_uri, description, version.version)

@@ -13,7 +13,6 @@ from headrace.errors import PromotionError
 from headrace.models.logged.soundness.checks import find_flaw
 from headrace.models.logged.soundness.tracked import keep_record
 from headrace.records import (
-    DEFAULT_TASK,
     EvaluationRecord,
     GateResult,
     PromotionRecord,
@@ -63,8 +62,7 @@ def _champion_tags(model: str, number: int | None, ledger: Ledger) -> dict[str, 
     evidence = ledger.standing_evidence(model, number) if number else None
     if number is None or evidence is None:
         return {}
-    described = ledger.version(model, number).details.get("description", {})
-    learned = task(described.get("task", DEFAULT_TASK))
+    learned = task(ledger.version(model, number).task)
     return learned.result_tags(evidence.metrics, evidence.gates)
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from headrace.records import GateResult, Record
+from headrace.records import DEFAULT_TASK, DataDescription, GateResult, Record
 from headrace.state.processes import Process, this_process
 
 GRACE_SECONDS = 90.0  # in which a run that has ended reports its state to Prefect
@@ -43,6 +43,16 @@ class Version(Record):
 
     def __str__(self) -> str:
         return f"{self.model} version {self.version}"
+
+    @property
+    def description(self) -> DataDescription:
+        """Of the data that it was trained on."""
+        return DataDescription.model_validate(self.details["description"])
+
+    @property
+    def task(self) -> str:
+        """The name of its task."""
+        return str(self.details.get("description", {}).get("task", DEFAULT_TASK))
 
     @property
     def golden_digest(self) -> str:

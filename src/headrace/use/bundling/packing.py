@@ -14,7 +14,7 @@ from headrace.models.engines.files import golden_bytes
 from headrace.models.engines.forms import TOLERANCE, Golden
 from headrace.models.logged.soundness.copies import copied_files, fetch_copy
 from headrace.models.logged.soundness.signing import read_signature
-from headrace.records import DataDescription, Record, SnapshotRecord
+from headrace.records import Record, SnapshotRecord
 from headrace.settings import Settings
 from headrace.stages import ingredients
 from headrace.stages.ingredients import Ingredients
@@ -117,7 +117,7 @@ class Packing:
     def _golden(self) -> dict[str, bytes]:
         """The script that replays the golden answers, and what it needs."""
         version = self._version
-        description = DataDescription.model_validate(version.details["description"])
+        description = version.description
         golden = Golden.read(golden_bytes(version, self._settings))
         dtype = asked(description).raw(golden.items[:1]).dtype
         kind = "string" if dtype.kind in "OSU" else dtype.name

@@ -109,7 +109,7 @@ def exported_files(
 
     The golden answers, a script that replays them and a README are among them.
     """
-    description = DataDescription.model_validate(version.details["description"])
+    description = version.description
     kind = admitted.result.input.dtype if admitted.result.input else "float32"
     golden = replayable(admitted.golden, description, kind)
     files = dict(admitted.files) | {GOLDEN: golden}

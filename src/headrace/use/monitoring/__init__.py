@@ -29,7 +29,6 @@ from headrace.use.monitoring.kept import kept_window
 from headrace.use.monitoring.known import KnownItems, note_of_labels
 from headrace.use.monitoring.late_labels import LateLabels, read_labels
 from headrace.use.monitoring.profiles import (
-    description_of,
     ensure_profile,
     find_profile,
 )
@@ -163,7 +162,7 @@ def _late_labels(watch: Watch, settings: Settings) -> tuple[LateLabels | None, s
 
 def _read(watch: Watch, version: Version, settings: Settings) -> Batch:
     if watch.data is None:
-        data = description_of(version)
+        data = version.description
         return batch_from_log(version, data, watch.rows, settings, watch.since)
     loaded = loading.load_version(Tracking(settings), version)
     return batch_from_data(watch.data, loaded, watch.rows, settings)
@@ -180,7 +179,7 @@ def _labelled(
     if late is None:
         return batch.relabelled(batch.labels)
     if watch.data is None:
-        return labelled_from_log(version, description_of(version), late, settings)
+        return labelled_from_log(version, version.description, late, settings)
     return with_labels(batch, late)
 
 

@@ -19,7 +19,7 @@ from headrace.drift.profile import HeldOut, Profile, make_profile
 from headrace.errors import HeadraceError, IntegrityError
 from headrace.models.logged import loading
 from headrace.planning.results import in_store
-from headrace.records import DataDescription, SnapshotRecord
+from headrace.records import SnapshotRecord
 from headrace.settings import Settings
 from headrace.stages import ingredients
 from headrace.state.ledger import Version
@@ -34,11 +34,6 @@ log = logging.getLogger("headrace")
 def profile_key(version: Version) -> str:
     """Where the store has the profile of a version."""
     return f"profiles/{version.model_digest}.npz"
-
-
-def description_of(version: Version) -> DataDescription:
-    """The description of the data of a version."""
-    return DataDescription.model_validate(version.details["description"])
 
 
 def find_profile(version: Version, settings: Settings) -> Profile | None:
@@ -73,7 +68,7 @@ def ensure_profile(version: Version, settings: Settings) -> Profile:
         IntegrityError: the version's snapshot or its model is gone or damaged.
         DependencyError: a place does not answer, or a disk is full.
     """
-    check_asks_items(str(version), description_of(version))
+    check_asks_items(str(version), version.description)
     profile = find_profile(version, settings)
     if profile is not None:
         return profile

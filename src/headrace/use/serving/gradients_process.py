@@ -14,7 +14,6 @@ from headrace.media.forms import Payload
 from headrace.models.engines.files import model_file
 from headrace.models.engines.frames import packed, unpacked
 from headrace.models.logged.loading import answers, open_model
-from headrace.records import DataDescription
 from headrace.settings import Settings
 from headrace.state.frames import Header
 from headrace.state.framing import Answer, answer_frames
@@ -35,7 +34,7 @@ class Gradients:
     def __init__(self, start: Header) -> None:
         version = Version.model_validate(start["version"])
         settings = Settings.model_validate(start["settings"])
-        self._data = DataDescription.model_validate(version.details["description"])
+        self._data = version.description
         load_backend(minimal=True, threads=1)
         with model_file(version, settings) as path:
             self._model = open_model(path, version.model_uri, self._data).model

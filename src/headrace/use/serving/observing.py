@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from headrace.errors import DependencyError, IntegrityError, UsageError
-from headrace.records import DataDescription
 from headrace.use.requests.files import root_of
 from headrace.use.serving.canary import Canary, CanaryWanted
 from headrace.use.serving.choosing import check_same_requests
@@ -70,7 +69,7 @@ class Beside(NamedTuple):
             served = answering[row.model]
             check_same_requests(
                 f"{row.model}/{row.version}",
-                _description(row),
+                row.description,
                 f"{served.model}/{served.version}",
                 served.description,
             )
@@ -91,10 +90,6 @@ def _shadow_row(name: str, answering: dict[str, Served], ledger: Ledger) -> Vers
             "Name another version.",
         )
     return row
-
-
-def _description(row: Version) -> DataDescription:
-    return DataDescription.model_validate(row.details["description"])
 
 
 class Observing:
@@ -137,7 +132,7 @@ class Observing:
             self.shadow = Shadow(
                 row.model,
                 row.version,
-                _description(row),
+                row.description,
                 functools.partial(self._open_engine, row),
                 self.log or _nothing,
                 self._settings.shadow_share,

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from headrace.errors import DependencyError, NotFoundError
 from headrace.media import medium
 from headrace.models.engines import EngineProcess
-from headrace.records import DataDescription
 from headrace.tasks import task
 from headrace.use.serving.gradients import GradientsProcess
 from headrace.use.serving.plain import Reader
@@ -71,7 +70,7 @@ class Served:
     ) -> None:
         self.model, self.version, self.role = row.model, row.version, role
         self.row, self.engine = row, engine
-        self.description = DataDescription.model_validate(row.details["description"])
+        self.description = row.description
         self.medium = medium(self.description.medium)
         self.task = task(self.description.task)
         self.write = self.task.answers.json_writer(self.description)

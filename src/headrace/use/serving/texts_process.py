@@ -16,7 +16,6 @@ from typing import Any
 from headrace.errors import HeadraceError
 from headrace.models.engines.files import model_file
 from headrace.models.logged.loading import open_model
-from headrace.records import DataDescription
 from headrace.settings import Settings
 from headrace.state.children import leave_signals
 from headrace.state.ledger.rows import Version
@@ -33,7 +32,7 @@ def open_version(start: Message) -> TextModel:
     """
     version = Version.model_validate(start["version"])
     settings = Settings.model_validate(start["settings"])
-    description = DataDescription.model_validate(version.details["description"])
+    description = version.description
     with model_file(version, settings) as path:
         loaded = open_model(path, version.model_uri, description, version.version)
     model = TextModel(loaded, version.model)

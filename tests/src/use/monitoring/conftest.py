@@ -20,7 +20,6 @@ from headrace.models.logged.loading import load_version
 from headrace.settings import Settings
 from headrace.state.ledger import Ledger, Version
 from headrace.state.tracking import Tracking
-from headrace.use.monitoring.profiles import description_of
 from headrace.use.requests.columns import COLUMN, INPUT, SCHEMA
 from headrace.use.requests.files import (
     Hour,
@@ -84,7 +83,7 @@ class LoggedRequests:
 
         Their outputs are null unless they are logged.
         """
-        data = description_of(self.version)
+        data = self.version.description
         items = np.asarray(images)[..., np.newaxis]
         if outputs is None:
             loaded = load_version(Tracking(self.settings), self.version)

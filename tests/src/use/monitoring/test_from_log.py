@@ -15,7 +15,6 @@ from headrace.state.ledger import Version
 from headrace.use.monitoring import from_log
 from headrace.use.monitoring.from_log import batch_from_log, labelled_from_log
 from headrace.use.monitoring.late_labels import LateLabels
-from headrace.use.monitoring.profiles import description_of
 from headrace.use.requests import files, reading
 from headrace.use.requests.merging import merge_all
 
@@ -28,7 +27,7 @@ def images(rows: int, seed: int = 5) -> Any:
 
 
 def window(version: Version, settings: Settings, rows: int = 1000, **more: Any) -> Any:
-    return batch_from_log(version, description_of(version), rows, settings, **more)
+    return batch_from_log(version, version.description, rows, settings, **more)
 
 
 def test_the_newest_rows_are_taken_over_several_hours(
@@ -43,7 +42,7 @@ def test_the_newest_rows_are_taken_over_several_hours(
         START - 5 * HOUR + timedelta(seconds=25),
         START + timedelta(seconds=19),
     )
-    expected = item_columns(images(20, 2)[..., np.newaxis], description_of(version))
+    expected = item_columns(images(20, 2)[..., np.newaxis], version.description)
     assert set(batch.columns) == set(expected)
     assert np.allclose(batch.columns["mean"][-20:], expected["mean"])
 
@@ -83,7 +82,7 @@ def test_what_is_tried_by_hand_does_not_count(
     asked = requests.write(images(4, 2), START)
     assert window(version, watched).ids["request_id"].tolist() == asked
     late = LateLabels("labels.csv", "request_id", dict.fromkeys([*tried, *asked], "1"))
-    labelled = labelled_from_log(version, description_of(version), late, watched)
+    labelled = labelled_from_log(version, version.description, late, watched)
     assert labelled.ids["request_id"].tolist() == asked
 
 
@@ -202,7 +201,7 @@ def test_all_labelled_requests_of_a_version_are_found_by_time(
     new = requests.write(images(10, 2), START)
     labels = {old[3]: "1", new[0]: "2", "other": "0"}
     late = LateLabels("labels.csv", "request_id", labels)
-    data = description_of(version)
+    data = version.description
     batch = labelled_from_log(version, data, late, watched)
     assert batch.ids["request_id"].tolist() == [old[3], new[0]]
     assert batch.labels.tolist() == ["1", "2"]

@@ -13,7 +13,7 @@ from typing import Literal
 from pydantic import ValidationError
 
 from headrace.errors import IntegrityError
-from headrace.records import DataDescription, LoggedModel, Record
+from headrace.records import LoggedModel, Record
 from headrace.settings import Settings
 from headrace.state.disk import disk_errors
 from headrace.state.ledger import Ledger, Version
@@ -161,7 +161,7 @@ def logged_model(version: Version) -> LoggedModel:
         IntegrityError: the row does not describe the training data.
     """
     try:
-        description = DataDescription.model_validate(version.details["description"])
+        description = version.description
     except (KeyError, ValidationError):
         raise IntegrityError(
             f"The ledger's row of {version.model}/{version.version} was changed: its "
