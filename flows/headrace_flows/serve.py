@@ -19,6 +19,7 @@ from pydantic import Field
 from headrace.errors import DependencyError
 from headrace.settings import Settings
 from headrace.state.ledger.holding import heartbeat
+from headrace.use.serving.options import Options, with_options
 from headrace_flows.client import retrying_clients
 from headrace_flows.run import log_to_prefect
 from headrace_ops import guard
@@ -32,42 +33,21 @@ log = logging.getLogger("headrace")
 
 
 @flow(name="serve", flow_run_name="port {port}", persist_result=False)
-def serve(  # noqa: PLR0913
+@with_options()
+def serve(
     models: tuple[str, ...] = (),
     port: Annotated[int, Field(ge=1, le=65535)] = 8080,
-    host: str = "127.0.0.1",
-    token_file: str = "",
-    tls_cert: str = "",
-    tls_key: str = "",
-    shadow: str = "",
-    canary: str = "",
-    log_inputs: bool = False,
+    **options: Any,
 ) -> State[Any]:
     """Serve models over HTTP until the run is cancelled; as ``headrace serve``.
 
     Args:
         models: by default the pipeline that it is deployed for.
         port: of the machine whose worker takes the run.
-        host: an address that others can reach needs a token and TLS.
-        token_file: on that machine, as the next two.
-        tls_cert: the server's certificate.
-        tls_key: its private key.
-        shadow: a version that answers copies of the requests.
-        canary: the share of requests that a newer version answers, such as 5%.
-        log_inputs: whether the log of requests keeps what was asked.
     """
     log_to_prefect()
-    options = {
-        **{"port": str(port), "host": host, "token-file": token_file},
-        **{"tls-cert": tls_cert, "tls-key": tls_key},
-        **{"shadow": shadow, "canary": canary},
-    }
-    command = [
-        *(sys.executable, "-m", "headrace_cli", "serve"),
-        *(f"--{name}={value}" for name, value in options.items() if value),
-        *(["--log-inputs"] if log_inputs else []),
-        *("--", *(models or [deployment.get_name()])),
-    ]
+    served = Options(models or (str(deployment.get_name()),), port=port, **options)
+    command = [sys.executable, "-m", "headrace_cli", "serve", *served.arguments()]
     settings = Settings().prepare_home()
     try:
         with retrying_clients(), heartbeat(settings, str(flow_run.get_id())):

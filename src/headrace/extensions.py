@@ -168,7 +168,7 @@ def blamed(
 
 def _has_flow(path: Path, name: str) -> bool:
     """Whether a file defines the flow of its name; other modules of flows do not."""
-    flow = rf"^@flow\b.*\n(?:async )?def {name}\("
+    flow = rf"^@flow\b.*\n(?:@.*\n)*(?:async )?def {name}\("
     return re.search(flow, path.read_text(encoding="utf-8"), re.MULTILINE) is not None
 
 

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from typer import Argument, Option
 
+from headrace.use.serving.options import Options, flag_of, with_options
 from headrace_cli.answers import answer, prepared, show_text
 from headrace_cli.pipelines import ModelVersionArgument, complete_pipelines
 
 
-def serve(  # noqa: PLR0913
+def _as_option(name: str, described: Any) -> Any:
+    kind, about = get_args(described)
+    return Annotated[kind, Option(flag_of(name), **about)]  # a flag has no --no-...
+
+
+@with_options(_as_option)
+def serve(
     models: Annotated[
         list[str],
         Argument(
@@ -21,38 +28,7 @@ def serve(  # noqa: PLR0913
             autocompletion=complete_pipelines,
         ),
     ],
-    host: Annotated[
-        str, Option(help="Where to serve; others reach it with a token and TLS only.")
-    ] = "127.0.0.1",
-    port: Annotated[int, Option(min=0, max=65535, help="0: any that is free.")] = 8080,
-    token_file: Annotated[
-        Path | None, Option(help="A file with the token that requests must send.")
-    ] = None,
-    tls_cert: Annotated[
-        Path | None, Option(help="The certificate of the server, PEM.")
-    ] = None,
-    tls_key: Annotated[Path | None, Option(help="Its private key, PEM.")] = None,
-    shadow: Annotated[
-        str,
-        Option(
-            metavar="MODEL/VERSION",
-            help="A version that answers copies of requests; only the log has its "
-            "answers.",
-        ),
-    ] = "",
-    canary: Annotated[
-        str,
-        Option(
-            metavar="[MODEL[/VERSION]:]SHARE%",
-            help="A version that answers a share of the requests, such as 5% or "
-            "digits/3:5%, until it fails or its answers differ from the champion's; "
-            "by default the newest version that is newer than the champion.",
-        ),
-    ] = "",
-    log_inputs: Annotated[
-        bool,
-        Option("--log-inputs", help="Log the items, too; data.mask masks texts."),
-    ] = False,
+    **options: Any,
 ) -> None:
     """Serve models over HTTP until Ctrl-C.
 
@@ -62,17 +38,12 @@ def serve(  # noqa: PLR0913
     from headrace.imports import put_off
 
     put_off("pyarrow")  # 50 MB, which a server of images or sounds does without
-    from headrace.use.serving.observing import Watch
-    from headrace.use.serving.starting import Options
     from headrace.use.serving.starting import serve as start
-
-    watch = Watch(shadow, canary, log_inputs)
-    options = Options(models, host, port, token_file, tls_cert, tls_key, watch)
 
     def ready(value: dict[str, Any]) -> None:
         answer(value, lambda: _show(value))
 
-    start(options, prepared(), ready)
+    start(Options(models, **options), prepared(), ready)
 
 
 def _show(value: dict[str, Any]) -> None:

@@ -23,24 +23,11 @@ if TYPE_CHECKING:
     from headrace.settings import Settings
     from headrace.state.ledger import Ledger, Version
     from headrace.use.serving.answered import Answered
+    from headrace.use.serving.options import Options
     from headrace.use.serving.routes import Models
     from headrace.use.serving.served import Served, Slot
 
 log = logging.getLogger("headrace")
-
-
-class Watch(NamedTuple):
-    """The options of ``headrace serve`` on what watches it.
-
-    Attributes:
-        shadow: ``MODEL/VERSION``; empty: none.
-        canary: see `canary.CanaryWanted.parse`; empty: none.
-        log_inputs: whether the items themselves are logged.
-    """
-
-    shadow: str = ""
-    canary: str = ""
-    log_inputs: bool = False
 
 
 class Beside(NamedTuple):
@@ -51,7 +38,7 @@ class Beside(NamedTuple):
     share: float
 
     @classmethod
-    def find(cls, watch: Watch, slots: Sequence[Slot], ledger: Ledger) -> Beside:
+    def find(cls, options: Options, slots: Sequence[Slot], ledger: Ledger) -> Beside:
         """Look the versions up, and check that they can answer the same requests.
 
         Raises:
@@ -59,10 +46,10 @@ class Beside(NamedTuple):
         """
         answering = {s.model: s.current for s in slots if s.current is not None}
         shadow, canaries, share = None, [], 0.0
-        if watch.shadow:
-            shadow = _shadow_row(watch.shadow, answering, ledger)
-        if watch.canary:
-            wanted = CanaryWanted.parse(watch.canary)
+        if options.shadow:
+            shadow = _shadow_row(options.shadow, answering, ledger)
+        if options.canary:
+            wanted = CanaryWanted.parse(options.canary)
             current = {model: one.version for model, one in answering.items()}
             canaries, share = wanted.find(current, ledger), wanted.share
         for row in [*([shadow] if shadow else []), *canaries]:
@@ -97,23 +84,24 @@ class Observing:
 
     Args:
         beside: the versions beside those that answer.
-        watch: the options.
         settings: of the home.
         open_engine: starts an engine in a process of its own.
         open_canary: opens a canary in such a process, its golden answers checked.
+        with_inputs: whether the items themselves are logged.
     """
 
     def __init__(
         self,
         beside: Beside,
-        watch: Watch,
         settings: Settings,
         open_engine: Callable[[Version], Engine],
         open_canary: Callable[[Version], Served],
+        *,
+        with_inputs: bool = False,
     ) -> None:
         self._beside, self._settings = beside, settings
         self._open_engine, self._open_canary = open_engine, open_canary
-        self._with_inputs = watch.log_inputs
+        self._with_inputs = with_inputs
         self.log: RequestLog | None = None
         self.shadow: Shadow | None = None
         self.trials: list[Trial] = []

@@ -6,8 +6,7 @@ import collections
 import contextlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import pyarrow as pa
@@ -29,7 +28,7 @@ from headrace.use.serving.checking import Checks
 from headrace.use.serving.doors import Doors, read_token
 from headrace.use.serving.listing import ListedVersion
 from headrace.use.serving.metrics import Metric, Metrics
-from headrace.use.serving.observing import Beside, Observing, Watch
+from headrace.use.serving.observing import Beside, Observing
 from headrace.use.serving.pages import page_routes
 from headrace.use.serving.routes import Models
 from headrace.use.serving.served import (
@@ -46,22 +45,11 @@ if TYPE_CHECKING:
     from headrace.settings import Settings
     from headrace.state.ledger import Version
     from headrace.use.serving.answered import Role
+    from headrace.use.serving.options import Options
 
 _BESIDE_SECONDS = 10.0  # until a shadow or a canary must have answered
 _SHADOW_NICENESS = 10  # nobody waits for its answers
 log = logging.getLogger("headrace")
-
-
-class Options(NamedTuple):
-    """The options of ``headrace serve``."""
-
-    models: Sequence[str]
-    host: str = "127.0.0.1"
-    port: int = 8080
-    token_file: Path | None = None
-    tls_cert: Path | None = None
-    tls_key: Path | None = None
-    watch: Watch = Watch()
 
 
 def serve(
@@ -97,13 +85,13 @@ def serve(
         slots = _slots_of(wanted, rows, open_)
         opened.callback(_close_all, slots)
         return_memory()  # of imports, and of what the engines were made from
-        beside = Beside.find(options.watch, slots, ledger)
+        beside = Beside.find(options, slots, ledger)
         observing = Observing(
             beside,
-            options.watch,
             settings,
             lambda row: open_alone(row, settings, niceness=_SHADOW_NICENESS),
             lambda row: open_served(row, settings, open_alone, "canary"),
+            with_inputs=options.log_inputs,
         )
         opened.callback(observing.close)
         checks = Checks(settings)

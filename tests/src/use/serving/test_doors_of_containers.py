@@ -12,8 +12,9 @@ import pytest
 from headrace.errors import UsageError
 from headrace.settings import Settings
 from headrace.use.serving.doors import read_token
+from headrace.use.serving.options import Options
 from headrace.use.serving.replies import HttpError
-from headrace.use.serving.starting import Options, _doors_of
+from headrace.use.serving.starting import _doors_of
 
 TOKEN = "0123456789abcdef" * 2
 USER = 10001

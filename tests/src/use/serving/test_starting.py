@@ -18,7 +18,7 @@ from headrace.settings import Settings
 from headrace.state.ledger import Ledger
 from headrace.use.serving.log_process import LogProcess, LogTask
 from headrace.use.serving.metrics import Metrics
-from headrace.use.serving.observing import Beside, Observing, Watch
+from headrace.use.serving.observing import Beside, Observing
 from headrace.use.serving.starting import (
     description_of,
     open_alone,
@@ -29,7 +29,7 @@ from headrace.use.serving.starting import (
 def observed(home: Path, beside: Beside) -> Observing:
     settings = Settings(home=home, request_log_days=0)
     toy = serving(IMAGE, version=2)
-    return Observing(beside, Watch(), settings, lambda _: toy.engine, lambda _: toy)
+    return Observing(beside, settings, lambda _: toy.engine, lambda _: toy)
 
 
 def test_a_challenger_is_opened_by_its_own_process_and_waits_for_no_lock(
