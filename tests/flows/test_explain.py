@@ -17,11 +17,10 @@ from tests.src.use.serving.conftest import Site
 
 from headrace.data.snapshots.splits import SplitRows
 from headrace.errors import DependencyError, IntegrityError
-from headrace.explanations import Verdict
+from headrace.explanations import Verdict, verdict
 from headrace.models.engines import open_engine
 from headrace.settings import Settings
 from headrace.state.ledger import Ledger
-from headrace.use import verdicts
 from headrace.use.serving.gradients import GradientsProcess
 from headrace.use.serving.served import open_served
 
@@ -140,8 +139,8 @@ def test_a_version_that_was_not_checked_says_so_and_shows_nothing(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    real = verdicts.verdict_of
-    monkeypatch.setattr(verdicts, "verdict_of", lambda metrics, m: real({}, m))
+    real = verdict.verdict_of
+    monkeypatch.setattr(verdict, "verdict_of", lambda metrics, m: real({}, m))
     output = tmp_path / "map.png"
     arguments = ("explain", "blobs", str(picture), "--output", str(output), "--json")
     answer = explained[0].headrace(*arguments)
@@ -160,10 +159,10 @@ def test_a_version_that_was_not_checked_says_so_and_shows_nothing(
 def test_a_method_that_failed_is_not_used_even_if_asked_for(
     explained: tuple[Home, Answer], picture: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = verdicts.verdict_of
+    real = verdict.verdict_of
     bad = {f"occlusion_{name}": 0.9 for name in ("random_weights", "random_labels")}
     bad["occlusion_other_seed"] = 0.9
-    monkeypatch.setattr(verdicts, "verdict_of", lambda metrics, m: real(bad, m))
+    monkeypatch.setattr(verdict, "verdict_of", lambda metrics, m: real(bad, m))
     options = ("--method", "occlusion", "--unchecked", "--json")
     answer = explained[0].headrace("explain", "blobs", str(picture), *options)
     assert answer.exit_code == 1

@@ -168,11 +168,12 @@ def test_items_are_not_scored_by_a_model_that_is_asked_texts(
 
 def test_the_champion_speaks_over_http(home: Home, ran: dict[str, Any]) -> None:
     from headrace import load
+    from headrace.errors import InputError
     from headrace.models.logged.loading import answers
     from headrace.settings import Settings
     from headrace.state.ledger import Ledger
+    from headrace.use.serving.plain import message_of, sound_reply
     from headrace.use.serving.replies import HttpError
-    from headrace.use.serving.saying import questions_of, sound_reply
     from headrace.use.serving.served import Served
 
     settings = Settings(home=home.path, project=home.project)
@@ -192,16 +193,16 @@ def test_the_champion_speaks_over_http(home: Home, ran: dict[str, Any]) -> None:
     served = Served(row, engine, "champion", settings)
     try:
         body = json.dumps({"text": "up down", "speaker": "high"}).encode()
-        outputs = engine(questions_of(served, body))
+        outputs = engine(message_of(served, body))
         reply = sound_reply(served, outputs)
         assert dict(reply.headers)[b"content-type"] == b"audio/wav"
         sound, rate = soundfile.read(io.BytesIO(reply.body))
         assert rate == RATE
         assert len(sound) > 0.3 * RATE
-        with pytest.raises(HttpError, match="does not know the text"):
-            questions_of(served, b'{"text": "left"}')
+        with pytest.raises(InputError, match="does not know the text"):
+            message_of(served, b'{"text": "left"}')
         with pytest.raises(HttpError, match="has no text"):
-            questions_of(served, b"{}")
+            message_of(served, b"{}")
         question, items = served.reader.read(b"application/json", b'{"text": "up"}')
         assert np.array_equal(question, items)
         answer = json.loads("{" + served.write(engine(items)[0]) + "}")

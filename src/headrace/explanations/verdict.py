@@ -9,9 +9,13 @@ another seed show how alike maps of the same knowledge are.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
+from headrace.state.ledger import Ledger
 from headrace.wire import Answer
+
+if TYPE_CHECKING:
+    from headrace.settings import Settings
 
 METHODS = {"gradients": "integrated gradients", "occlusion": "occlusion"}
 MOST_ALIKE, LEAST_ALIKE, LARGEST_ERROR = 0.1, 0.5, 0.01
@@ -76,6 +80,27 @@ def verdict_of(metrics: Mapping[str, float | None], method: str) -> Verdict:
             "allowed",
         )
     return Verdict(status="passed", reason=figures)
+
+
+def sanity_of(
+    model: str, version: int | None, settings: Settings
+) -> dict[str, Verdict]:
+    """The verdict on each method, by the last evidence that has measurements.
+
+    Args:
+        model: its name.
+        version: None: it is not registered, and nothing was checked.
+        settings: where the ledger is.
+
+    Raises:
+        DependencyError: the ledger does not answer.
+    """
+    metrics: Mapping[str, float | None] = {}
+    if version is not None:
+        every = Ledger(settings.database_url).evidence_of(model, version)
+        checked = [e for e in every if "occlusion_random_weights" in e.metrics]
+        metrics = checked[-1].metrics if checked else {}
+    return {method: verdict_of(metrics, method) for method in METHODS}
 
 
 def sentences(metrics: Mapping[str, float | None]) -> list[str]:

@@ -19,6 +19,7 @@ from headrace.errors import NotFoundError, Refusal, SourceError, UsageError
 from headrace.explanations import METHODS, Explainer, Item, Verdict, why_not
 from headrace.explanations.parts import Explanation, strongest
 from headrace.explanations.showing import Shown, draw_maps
+from headrace.explanations.verdict import sanity_of
 from headrace.media import medium
 from headrace.media.arrow import digests
 from headrace.media.chunks import Reading
@@ -29,7 +30,6 @@ from headrace.state.disk import atomic_file, disk_errors
 from headrace.state.ledger.rows import model_of
 from headrace.tasks import task
 from headrace.use.scoring.rows import decoded_rows
-from headrace.use.verdicts import sanity_of
 
 if TYPE_CHECKING:
     from headrace.settings import Settings

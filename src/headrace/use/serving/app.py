@@ -14,7 +14,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, NamedTuple
 
-from headrace.errors import did_you_mean
+from headrace.errors import InputError, did_you_mean
 from headrace.use.serving.bodies import Bodies, ClientGone, Receive, discard
 from headrace.use.serving.doors import Doors
 from headrace.use.serving.metrics import CONTENT_TYPE, Metrics
@@ -116,6 +116,8 @@ class App:
             reply = await self._reply(scope, receive, request)
         except HttpError as refusal:
             reply = refusal.reply
+        except InputError as error:
+            reply = HttpError(422, str(error)).reply
         except ClientGone:
             return
         except Exception:  # the last resort: a fault of ours

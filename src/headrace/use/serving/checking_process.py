@@ -8,13 +8,13 @@ from functools import partial
 from logging.handlers import BufferingHandler
 
 from headrace.errors import DependencyError
+from headrace.explanations.verdict import sanity_of
 from headrace.models.engines.kept import open_and_check, read_kept
 from headrace.settings import Settings
 from headrace.state.frames import Header
 from headrace.state.framing import Answer, answer_frames
 from headrace.state.ledger.rows import Version
 from headrace.use.serving.checking import Checked
-from headrace.use.verdicts import sanity_of
 
 _MOST_NOTES = 100
 log = logging.getLogger("headrace")

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from headrace import wire
-from headrace.errors import InputError
 from headrace.use import generating
 from headrace.use.serving.long_json import read_beside
 from headrace.use.serving.plain import json_object
@@ -58,7 +57,8 @@ async def write_text(request: Request, served: Served) -> Reply:
 
     Raises:
         HttpError: 404 where the version writes no texts, 400 for a body that is no JSON
-            object, 422 for a value that is out of range.
+            object.
+        InputError: a field is unknown, or its value out of range.
     """
     if served.texts is None:
         task = served.description.task
@@ -87,10 +87,7 @@ async def write_text(request: Request, served: Served) -> Reply:
 
 def _wish_of(body: bytes) -> Wish:
     """What a body asks for."""
-    try:
-        return Wish(**json_object(body or b"{}"))
-    except InputError as error:
-        raise HttpError(422, str(error)) from None
+    return Wish(**json_object(body or b"{}"))
 
 
 async def _events(

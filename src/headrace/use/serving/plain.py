@@ -13,23 +13,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headrace.data.decoding import Limits, decode_one, fit_one
-from headrace.errors import InputError
 from headrace.media.forms import Problem
 from headrace.media.optional import CutsItems
 from headrace.tasks import asked, asks_items, task
 from headrace.use.serving.long_json import SHORT_BYTES, check_values
-from headrace.use.serving.replies import HttpError, encoded
+from headrace.use.serving.replies import NO_SNIFF, HttpError, Reply, encoded
 
 if TYPE_CHECKING:
     from headrace.media import Medium
     from headrace.media.forms import Payload
     from headrace.records import DataDescription, Form
     from headrace.settings import Settings
+    from headrace.tasks.forms import Outputs
     from headrace.use.serving.served import Served
 
 Parts = Callable[["Payload", "DataDescription"], "Payload | Problem"]
 RAW = "application/octet-stream"
 JSON_TYPE = "application/json"
+WAV = (b"content-type", b"audio/wav")
 _SHOWN = 60  # characters of a value in a message
 
 
@@ -83,6 +84,7 @@ class Reader:
         Raises:
             HttpError: 415 for another media type, 400 for malformed JSON, 422 for what
                 is no item of the model's form.
+            InputError: it is one, but not for this model.
         """
         fixed = self._is_fixed and self._asks_items
         if media_type == b"application/octet-stream" and fixed:
@@ -122,10 +124,7 @@ class Reader:
 
     def _question(self, body: bytes) -> tuple[Payload, Payload]:
         """The question that the fields of a JSON object are."""
-        try:
-            question = self._questions.check_input([json_object(body)], self._data)
-        except InputError as error:
-            raise HttpError(422, str(error)) from None
+        question = self._questions.check_input([json_object(body)], self._data)
         return self._questions.as_stored(question, self._data), question
 
     def _raw(self, body: bytes) -> tuple[Payload, Payload]:
@@ -152,10 +151,7 @@ class Reader:
         if isinstance(payload, Problem):
             raise HttpError(422, f"{payload.check}: {payload.reason}.")
         raw = self._questions.raw(payload)
-        try:
-            return payload, self._questions.check_input(raw, self._data)
-        except InputError as error:
-            raise HttpError(422, str(error)) from None
+        return payload, self._questions.check_input(raw, self._data)
 
     def _in_shape(self, item: Payload) -> Payload | Problem:
         """The item as ``(1, *shape)``, or its parts ``(parts, *shape)``."""
@@ -247,3 +243,33 @@ def answer_body(
 def not_finite(served: Served) -> HttpError:
     """The refusal of an item to which the model has no finite answer."""
     return HttpError(422, f"{served} has no finite answer to this item.")
+
+
+def message_of(served: Served, body: bytes) -> Payload:
+    """The questions for the message in a body, as a model takes them.
+
+    Args:
+        served: the version that is to speak.
+        body: a JSON object with ``text`` and other fields of a question.
+
+    Raises:
+        HttpError: 404 where the version does not speak, 400 for a body that is no JSON
+            object, 422 for one without a text.
+        InputError: an unknown text, or a value out of range.
+    """
+    data = served.description
+    if not served.task.speaks:
+        raise HttpError(404, f"{served} is a model for {data.task}, and says nothing.")
+    fields: dict[str, Any] = json_object(body)
+    message = fields.pop("text", None)
+    if not isinstance(message, str):
+        raise HttpError(422, 'The body has no text; send {"text": "..."}.')
+    questions = served.task.speech.questions(message, fields, data)
+    return asked(data).check_input(questions, data)
+
+
+def sound_reply(served: Served, outputs: Outputs) -> Reply:
+    """The answers to the questions of a message as one WAV file."""
+    speech, data = served.task.speech, served.description
+    file = speech.file(speech.joined(outputs, data), data)
+    return Reply(200, [WAV, NO_SNIFF, served.version_header], file)

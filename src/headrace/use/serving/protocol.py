@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headrace.errors import InputError
 from headrace.use.serving.long_json import MARK, cut_numbers
 from headrace.use.serving.plain import not_finite, parse_json, shortened
 from headrace.use.serving.replies import (
@@ -64,8 +63,8 @@ def parse(
         media_type: the header ``Content-Type``; empty if there is none.
 
     Raises:
-        HttpError: 415 for another media type, 400 for what is not of the protocol, 422
-            for what is no item.
+        HttpError: 415 for another media type, 400 for what is not of the protocol.
+        InputError: the input is no item.
     """
     kind = media_type.partition(b";")[0].strip().lower()
     if kind.startswith(_FILES) or kind.endswith((b"/xml", b"+xml")):
@@ -103,10 +102,7 @@ def parse(
         tensor["data"] = numbers
     binary = _wants_binary(value, tensors)
     array = array_of(tensor, tensors, tail)
-    try:
-        items = served.tensors.questions.check_input(array, served.description)
-    except InputError as error:
-        raise HttpError(422, str(error)) from None
+    items = served.tensors.questions.check_input(array, served.description)
     return InferRequest(items, id_, binary)
 
 

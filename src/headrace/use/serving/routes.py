@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from headrace import __version__
 from headrace.errors import did_you_mean
-from headrace.use.serving import plain, protocol, saying
+from headrace.use.serving import plain, protocol
 from headrace.use.serving.answered import Answered, Observer
 from headrace.use.serving.app import Request, Route, route, sane_id
 from headrace.use.serving.explaining import explain_answer
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from headrace.use.serving.served import Served, Slot
 
 _SHOW = b"show=input"
+OfModel = Callable[..., Awaitable[Reply]]  # a handler of a model's requests
 
 
 class Models:
@@ -76,38 +77,20 @@ class Models:
     def _routes(self, slot: Slot, version: int | None) -> dict[str, Route]:
         """The routes of a model or of one of its versions, by pattern."""
 
-        async def predict(request: Request) -> Reply:
-            return await self._predict(request, slot, version)
+        def get(handler: OfModel) -> Route:
+            return route(GET=partial(handler, slot=slot, version=version))
 
-        async def say(request: Request) -> Reply:
-            return await self._say(request, slot, version)
-
-        async def explain(request: Request) -> Reply:
-            return await explain_answer(request, _named(slot, version, request))
-
-        async def infer(request: Request) -> Reply:
-            return await self._infer(request, slot, version)
-
-        async def generate(request: Request) -> Reply:
-            return await write_text(request, _named(slot, version, request))
-
-        async def metadata(request: Request) -> Reply:
-            tensors = _named(slot, version, request).tensors
-            return json_reply(tensors.metadata(slot.model, slot.versions))
-
-        async def ready(request: Request) -> Reply:
-            is_ready = not _named(slot, version, request).failure
-            value = {"name": slot.model, "ready": is_ready}
-            return json_reply(value, 200 if is_ready else 503, _later(is_ready))
+        def post(handler: OfModel) -> Route:
+            return route(POST=partial(handler, slot=slot, version=version))
 
         return {
-            "/models/{}/predict": route(POST=predict),
-            "/models/{}/generate": route(POST=generate),
-            "/models/{}/say": route(POST=say),
-            "/models/{}/explain": route(POST=explain),
-            "/v2/models/{}": route(GET=metadata),
-            "/v2/models/{}/ready": route(GET=ready),
-            "/v2/models/{}/infer": route(POST=infer),
+            "/models/{}/predict": post(self._predict),
+            "/models/{}/generate": post(_generate),
+            "/models/{}/say": post(self._say),
+            "/models/{}/explain": post(_explain),
+            "/v2/models/{}": get(_metadata),
+            "/v2/models/{}/ready": get(_model_ready),
+            "/v2/models/{}/infer": post(self._infer),
         }
 
     def find(self, parts: list[str]) -> Route | None:
@@ -177,11 +160,11 @@ class Models:
     async def _say(self, request: Request, slot: Slot, version: int | None) -> Reply:
         """Say a message."""
         served = _pick(slot, version, request)
-        read = partial(saying.questions_of, served, request.body)
+        read = partial(plain.message_of, served, request.body)
         async with read_beside(served, request.body, read) as items:
             served, outputs = await _outputs(request, slot, served, items)
         self._answered(request, served, items, outputs, version)
-        return saying.sound_reply(served, outputs)
+        return plain.sound_reply(served, outputs)
 
     async def _infer(self, request: Request, slot: Slot, version: int | None) -> Reply:
         """Answer a request for inference."""
@@ -271,6 +254,25 @@ class Models:
         yield Metric("waiting", "gauge", "Requests in the queue of a version.", waiting)
         about, held = "Bytes of bodies in memory.", self._app.bodies.held
         yield Metric("body_bytes", "gauge", about, [({}, held)])
+
+
+async def _explain(request: Request, slot: Slot, version: int | None) -> Reply:
+    return await explain_answer(request, _named(slot, version, request))
+
+
+async def _generate(request: Request, slot: Slot, version: int | None) -> Reply:
+    return await write_text(request, _named(slot, version, request))
+
+
+async def _metadata(request: Request, slot: Slot, version: int | None) -> Reply:
+    tensors = _named(slot, version, request).tensors
+    return json_reply(tensors.metadata(slot.model, slot.versions))
+
+
+async def _model_ready(request: Request, slot: Slot, version: int | None) -> Reply:
+    is_ready = not _named(slot, version, request).failure
+    value = {"name": slot.model, "ready": is_ready}
+    return json_reply(value, 200 if is_ready else 503, _later(is_ready))
 
 
 def _pick(slot: Slot, version: int | None, request: Request) -> Served:

@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from headrace.errors import DependencyError, NotFoundError
+from headrace.explanations.verdict import sanity_of
 from headrace.media import medium
 from headrace.models.engines import EngineProcess
 from headrace.tasks import task
@@ -25,7 +26,6 @@ from headrace.use.serving.replies import unavailable
 from headrace.use.serving.tensors import Tensors
 from headrace.use.serving.texts import TextProcess
 from headrace.use.serving.working import ROWS_AT_ONCE, Worker
-from headrace.use.verdicts import sanity_of
 
 if TYPE_CHECKING:
     from headrace.media.forms import Payload

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from tests.src.tasks.generation.models import DATA, a_model
 
+from headrace.errors import InputError
 from headrace.models.logged.loading import LoadedModel
 from headrace.records import DataDescription
 from headrace.use.generating import Request, TextModel
@@ -158,10 +159,6 @@ def test_a_client_that_leaves_gets_no_more(model: TextModel) -> None:
     [
         (b"{", 400, "The body is not JSON"),
         (b"[]", 400, "wanted is an object"),
-        ({"temperatur": 1}, 422, "There is no field 'temperatur'. Did you mean temp"),
-        ({"stream": 1}, 422, "The value of stream is 1; expected true or false"),
-        ({"prompt": "a" * 3_000}, 422, "The prompt has 3,000 characters"),
-        ({"seed": -1}, 422, "value of seed is -1"),
     ],
 )
 def test_a_bad_request_is_refused(
@@ -170,6 +167,20 @@ def test_a_bad_request_is_refused(
     with pytest.raises(HttpError, match=message) as refused:
         _ask(_served(model), body)
     assert refused.value.status == status
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"temperatur": 1}, "There is no field 'temperatur'. Did you mean temp"),
+        ({"stream": 1}, "The value of stream is 1; expected true or false"),
+        ({"prompt": "a" * 3_000}, "The prompt has 3,000 characters"),
+        ({"seed": -1}, "value of seed is -1"),
+    ],
+)
+def test_a_wrong_field_is_named(model: TextModel, body: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        _ask(_served(model), body)
 
 
 def test_a_model_that_writes_no_texts_has_no_such_route() -> None:
