@@ -29,11 +29,10 @@ from headrace_cli.answers import (
     print_interrupted,
     warn_of_variables,
 )
+from headrace_cli.asking import explain, generate, say
 from headrace_cli.bundling import bundle
-from headrace_cli.explaining import explain
 from headrace_cli.forgetting import forget
 from headrace_cli.gating import gate
-from headrace_cli.generating import generate
 from headrace_cli.monitoring import monitor
 from headrace_cli.overview import compare, list_
 from headrace_cli.projects import init, new
@@ -44,7 +43,6 @@ from headrace_cli.runs import DataOrDefault, check, open_report, run, score
 from headrace_cli.series import backfill, tune
 from headrace_cli.services import deploy, doctor, trigger, up, worker
 from headrace_cli.serving import export, serve
-from headrace_cli.speech import say
 from headrace_cli.upkeep import migrate, repair, reproduce, verify
 
 HELP = ("-h", "--help")

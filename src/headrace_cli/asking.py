@@ -1,0 +1,212 @@
+"""``headrace explain``, ``headrace say``, ``headrace generate``: a question each."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from typer import Argument, Option
+
+from headrace.errors import InputError, UsageError
+from headrace.signs import visible
+from headrace_cli.answers import (
+    answer,
+    begin,
+    prepared,
+    show_rows,
+    show_text,
+    wants_json,
+)
+from headrace_cli.pipelines import ModelVersionArgument, complete_pipelines
+
+if TYPE_CHECKING:
+    from headrace.use.explaining import ItemExplained
+
+_SHOWN = 10
+
+
+def explain(
+    model: ModelVersionArgument,
+    item: Annotated[
+        str,
+        Argument(
+            metavar="ITEM",
+            help="A file; with --text the text itself; or the digest of an item of the "
+            "test split, or its first 8 digits.",
+        ),
+    ],
+    text: Annotated[bool, Option("--text", help="ITEM is the text itself.")] = False,
+    output: Annotated[
+        Path | None,
+        Option(metavar="FILE", help="Draw the map over the item: a .png file."),
+    ] = None,
+    method: Annotated[
+        Literal["gradients", "occlusion"] | None,
+        Option(help="By default the first that passed its sanity check."),
+    ] = None,
+    unchecked: Annotated[
+        bool,
+        Option(
+            "--unchecked",
+            help="Also use a method that was not checked for this version.",
+        ),
+    ] = False,
+) -> None:
+    """Show which parts of an item speak for and against an answer."""
+    from headrace.use.explaining import explain as explain_item
+
+    explanation = explain_item(
+        model,
+        item,
+        prepared(),
+        is_text=text,
+        output=output,
+        method=method or "",
+        unchecked=unchecked,
+    )
+    status = "ok" if explanation.method else "refused"
+    reason = "" if explanation.method else _why_not(explanation)
+    value = {"status": status, "reason": reason, **explanation.model_dump()}
+    answer(value, lambda: _show(explanation, reason), int(status == "refused"))
+
+
+def _why_not(explanation: ItemExplained) -> str:
+    reasons = dict.fromkeys(one.reason for one in explanation.sanity.values())
+    return f"Not explained: {'; '.join(reasons)}."
+
+
+def _show(explanation: ItemExplained, reason: str) -> None:
+    from headrace.explanations import METHODS
+
+    name = f"{explanation.model} version {explanation.version}"
+    show_text(f"{name} answers {explanation.words}")
+    if reason:
+        show_text(reason)
+        return
+    sanity = explanation.sanity[explanation.method]
+    show_text(f"by {METHODS[explanation.method]}, in {explanation.unit}:")
+    show_rows((f"{part.value:+.3g}", part.name) for part in explanation.parts[:_SHOWN])
+    if explanation.completeness_error is not None:
+        show_text(f"error of the sum: {explanation.completeness_error:.2%}")
+    show_text(f"sanity check {sanity.status}: {sanity.reason}")
+    if explanation.output:
+        show_text(explanation.output)
+
+
+def say(  # noqa: PLR0913
+    text: Annotated[
+        str, Argument(help="Texts that the model knows, separated by spaces.")
+    ],
+    output: Annotated[Path, Option(help="The sound file: .wav, .flac or .ogg.")] = Path(
+        "speech.wav"
+    ),
+    model: Annotated[
+        str,
+        Option(
+            metavar="MODEL",
+            help="A model, MODEL@champion or MODEL/VERSION; by default the only one "
+            "that speaks.",
+            autocompletion=complete_pipelines,
+        ),
+    ] = "",
+    speaker: Annotated[
+        str, Option(help="One of the model's speakers; by default the first.")
+    ] = "",
+    seed: Annotated[int, Option(min=0, help="Another seed is another take.")] = 0,
+    variation: Annotated[
+        float | None,
+        Option(min=0, max=2, help="How far takes differ; 0 is the most typical one."),
+    ] = None,
+    seconds: Annotated[
+        float, Option(min=0, help="The length of each text; 0: the model's own.")
+    ] = 0.0,
+) -> None:
+    """Speak a text with a speech-synthesis model.
+
+    The same arguments give the same sound.
+    """
+    from headrace.models.logged.loading import load
+    from headrace.use.speaking import find_speaker, say
+
+    settings = begin()
+    name = model or find_speaker(settings)
+    loaded = load(name, settings)
+    fields: dict[str, object] = {"seed": seed, "seconds": seconds}
+    if speaker:
+        fields["speaker"] = speaker
+    if variation is not None:
+        fields["variation"] = variation
+    speech = say(loaded, text, **fields)
+    speech.save(output)
+    value = {
+        "model": name,
+        "version": loaded.version,
+        "texts": list(speech.texts),
+        "speaker": speaker or loaded.speakers[0],
+        "seconds": round(speech.seconds, 3),
+        "sample_rate_hz": speech.sample_rate_hz,
+        "output": str(output),
+    }
+    said = " ".join(speech.texts)
+    answer(value, f"{output}: {said!r}, {speech.seconds:.1f} s, by {name}.")
+
+
+def generate(
+    model: ModelVersionArgument,
+    prompt: Annotated[
+        str, Option(metavar="TEXT", help="What the text begins with.")
+    ] = "",
+    characters: Annotated[
+        int, Option(metavar="N", help="The most characters that are written.")
+    ] = 500,
+    lines: Annotated[
+        int, Option(metavar="N", help="How many lines to write; 0: no limit.")
+    ] = 0,
+    temperature: Annotated[
+        float,
+        Option(help="0: the likeliest character each time; 1: by the probabilities."),
+    ] = 0.8,
+    seed: Annotated[
+        int | None,
+        Option(metavar="N", help="Equal seeds give equal texts; by default a new one."),
+    ] = None,
+) -> None:
+    """Write a text with a language model."""
+    from headrace.use.generating import Request, open_text_model
+
+    Request(prompt=prompt)  # it is input, as any item; the others are options
+    given = {} if seed is None else {"seed": seed}
+    try:
+        request = Request(
+            prompt=prompt,
+            characters=characters,
+            lines=lines,
+            temperature=temperature,
+            **given,
+        )
+    except InputError as error:
+        raise UsageError(error.message, error.action) from None
+    began = time.perf_counter()
+    opened = open_text_model(model, prepared())
+    pieces = opened.stream(request)
+    text = opened.prompt_of(request)
+    if not wants_json():
+        sys.stdout.write(visible(text))
+    for piece in pieces:
+        text += piece
+        if not wants_json():
+            sys.stdout.write(visible(piece))
+            sys.stdout.flush()
+    value = {
+        "model": opened.name,
+        "version": opened.version,
+        "status": "ok",
+        "prompt": prompt,
+        "text": text,
+        "temperature": temperature,
+        "seed": request.seed,
+        "seconds": round(time.perf_counter() - began, 3),
+    }
+    answer(value, lambda: print("", flush=True))  # noqa: T201
