@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import reprlib
 from typing import Any, Self
 
-from pydantic import ConfigDict, ModelWrapValidatorHandler, ValidationError
+from pydantic import (
+    ConfigDict,
+    ModelWrapValidatorHandler,
+    ValidationError,
+)
 from pydantic import model_validator as validator
-from pydantic.json_schema import JsonSchemaMode, models_json_schema
-from pydantic_core import ErrorDetails
 
 from headrace.errors import InputError, did_you_mean
 from headrace.records import Record
 
 Schema = dict[str, Any]
-PLACE = "#/components/schemas/"  # of the schemas of an OpenAPI document
 _KINDS = {
     **{"integer": "a whole number", "number": "a number"},
     **{"string": "text", "boolean": "true or false"},
@@ -23,9 +24,11 @@ _SHOWN = 100  # characters of a name in a message
 
 
 def _without_names(schema: Schema) -> None:
-    """Leave out what pydantic derives from Python's names and docstrings."""
+    """Leave out what pydantic derives from Python's names, docstrings and None."""
     for part in (schema, *schema.get("properties", {}).values()):
         part.pop("title", None)
+        if part.get("default", ...) is None:
+            del part["default"]
     schema.pop("description", None)
 
 
@@ -53,34 +56,63 @@ class Question(Record):
         try:
             return read(values)
         except ValidationError as error:
-            raise _refusal(cls, error.errors()[0]) from None
+            raise _refusal(cls.model_json_schema(), error) from None
 
 
-def _refusal(form: type[Record], wrong: ErrorDetails) -> InputError:
-    name, known = str(wrong["loc"][0]), form.model_fields
-    if name not in known:
+class Open(Record):
+    """The base of a part of a question that may have further members; see `checked`."""
+
+    model_config = ConfigDict(
+        strict=True, extra="ignore", json_schema_extra=_without_names
+    )
+
+
+def checked(form: type[Open], values: dict[str, Any]) -> Any:
+    """Values as an object of a form; InputError for any that do not fit."""
+    try:
+        return form.model_validate(values)
+    except ValidationError as error:
+        raise _refusal(form.model_json_schema(), error) from None
+
+
+def _refusal(schema: Schema, error: ValidationError) -> InputError:
+    """What to say of the first value that is wrong."""
+    wrong, known = error.errors()[0], schema["properties"]
+    parts = (f"[{p}]" if isinstance(p, int) else f".{p}" for p in wrong["loc"])
+    name = "".join(parts)[1:]
+    if wrong["type"] == "extra_forbidden":
         hint = did_you_mean(name[:_SHOWN], known, f"Known: {', '.join(known)}.")
         return InputError(f"There is no field {name[:_SHOWN]!r}.", hint)
-    about = form.model_json_schema()["properties"][name]
+    if wrong["type"] == "missing":
+        return InputError(f"The field {name} is missing.")
+    message = f"The value of {name} is {reprlib.repr(wrong['input'])}"
+    about = known.get(name, {})
+    if wrong["type"] == "model_type":
+        return InputError(f"{message}; expected an object.")
+    if about.get("type") not in _KINDS:
+        return InputError(f"{message}: {wrong['msg']}.")
     expected = _KINDS[about["type"]]
-    if {"minimum", "maximum"} <= {*about}:
-        expected += f" from {about['minimum']:,.10g} to {about['maximum']:,.10g}"
-    elif "minimum" in about:
+    if "minimum" in about:
         expected += f" from {about['minimum']:,.10g}"
-    message = f"The value of {name} is {wrong['input']!r:.40}; expected {expected}."
-    return InputError(message)
+    if "maximum" in about:
+        expected += f" to {about['maximum']:,.10g}"
+    return InputError(f"{message}; expected {expected}.")
 
 
-def schemas_of(
-    answers: Iterable[type[Answer]], questions: Iterable[type[Question]]
-) -> Schema:
-    """The JSON schemas of some shapes and of all that they hold, by name.
+def schema_of(form: type[Record]) -> Schema:
+    """The JSON schema of a shape, without references."""
+    whole = form.model_json_schema(
+        mode="serialization" if issubclass(form, Answer) else "validation"
+    )
+    parts = whole.pop("$defs", {})
 
-    They refer to each other by `PLACE`.
-    """
-    forms: list[tuple[type[Record], JsonSchemaMode]] = [
-        *((form, "serialization") for form in answers),
-        *((form, "validation") for form in questions),
-    ]
-    _, schemas = models_json_schema(forms, ref_template=PLACE + "{model}")
-    return dict(schemas["$defs"])
+    def filled(value: Any) -> Any:
+        if isinstance(value, list):
+            return [filled(one) for one in value]
+        if not isinstance(value, dict):
+            return value
+        rest = {name: filled(one) for name, one in value.items() if name != "$ref"}
+        part = value.get("$ref", "").rpartition("/")[2]
+        return {**filled(parts[part]), **rest} if part else rest
+
+    return dict(filled(whole))

@@ -2,37 +2,25 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from headrace import __version__
 from headrace.explanations import why_not
-from headrace.records import Record
 from headrace.tasks import asks_items
 from headrace.use.serving.explaining import Explained
 from headrace.use.serving.generating import Text, Wish
 from headrace.use.serving.listing import Listed
 from headrace.use.serving.plain import JSON_TYPE, RAW
 from headrace.use.serving.replies import Error
-from headrace.wire import PLACE, Schema, schemas_of
+from headrace.wire import Schema, schema_of
 
 if TYPE_CHECKING:
     from headrace.use.serving.served import Served, Slot
 
 _COMMON = (400, 401, 403, 404, 405, 431)
 _OF_BODIES = (408, 413, 415, 422, 503)
-
-
-@functools.cache
-def _schemas() -> Schema:
-    """Of all shapes, by name."""
-    return schemas_of([Error, Explained, Listed, Text], [Wish])
-
-
-def _ref(form: type[Record]) -> Schema:
-    return {"$ref": PLACE + form.__name__}
 
 
 def document(slots: Iterable[Slot]) -> Schema:
@@ -46,7 +34,7 @@ def document(slots: Iterable[Slot]) -> Schema:
         "/v2/health/ready": _get("Whether it can answer", ready, 503, unready=ready),
         "/models": _get(
             "The models that answer",
-            _object({"models": {"type": "array", "items": _ref(Listed)}}),
+            _object({"models": {"type": "array", "items": schema_of(Listed)}}),
         ),
         "/metrics": _get("Metrics for Prometheus", {"type": "string"}, kind=_TEXT),
     }
@@ -68,7 +56,7 @@ def document(slots: Iterable[Slot]) -> Schema:
         },
         "paths": paths,
         "components": {
-            "schemas": _schemas(),
+            "schemas": {"Error": schema_of(Error)},
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
     }
@@ -97,11 +85,11 @@ def _plain(base: str, served: Served) -> Schema:
 
 def _generate(served: Served) -> Schema:
     """The route that writes texts."""
-    responses = _responses(_ref(Text), (*_COMMON, *_OF_BODIES))
+    responses = _responses(schema_of(Text), (*_COMMON, *_OF_BODIES))
     responses["200"]["content"]["text/event-stream"] = {"schema": {"type": "string"}}
     return {
         "summary": f"A text of {served.model}",
-        "requestBody": {"content": {JSON_TYPE: {"schema": _ref(Wish)}}},
+        "requestBody": {"content": {JSON_TYPE: {"schema": schema_of(Wish)}}},
         "responses": responses,
     }
 
@@ -117,7 +105,7 @@ def _inference(base: str, served: Served) -> Schema:
 
 def _explain(served: Served) -> Schema:
     """The route that explains an answer."""
-    schema = _schemas()["Explained"]
+    schema = schema_of(Explained)
     answer = _object(served.task.answers.json_schema(served.description))
     schema = {**schema, "properties": {**schema["properties"], "answer": answer}}
     return {
@@ -184,47 +172,7 @@ def _saying(served: Served) -> Schema:
 
 
 def _infer(served: Served) -> Schema:
-    tensors = served.tensors
-    shape = [{"type": "integer", "minimum": 1, "maximum": tensors.limit}]
-    shape += [{"const": side} for side in tensors.shape[1:]]
-    item = {"type": "string"} if served.medium.IS_TEXT else {"type": "number"}
-    values: Schema = {"anyOf": [item, {"type": "array"}]}
-    tensor = _object(
-        {
-            "name": {"const": tensors.input_name},
-            "datatype": {"enum": tensors.datatypes},
-            "shape": {
-                "type": "array",
-                "prefixItems": shape,
-                "minItems": len(shape),
-                "maxItems": len(shape),
-            },
-            "parameters": {"type": "object"},
-            "data": {"type": "array", "items": values},
-        },
-        ["name", "datatype", "shape"],
-        is_open=True,
-    )
-    output = _object(
-        {"name": {"const": tensors.output_name}, "parameters": {"type": "object"}},
-        ["name"],
-        is_open=True,
-    )
-    request = _object(
-        {
-            "id": {"type": "string"},
-            "parameters": {"type": "object"},
-            "inputs": {
-                "type": "array",
-                "items": tensor,
-                "minItems": 1,
-                "maxItems": 1,
-            },
-            "outputs": {"type": "array", "items": output, "maxItems": 1},
-        },
-        ["inputs"],
-        is_open=True,
-    )
+    schema = schema_of(served.tensors.form)
     answer = _object(
         {
             "model_name": {"type": "string"},
@@ -240,7 +188,7 @@ def _infer(served: Served) -> Schema:
         "summary": f"The outputs of {served.model} for items",
         "requestBody": {
             "required": True,
-            "content": {JSON_TYPE: {"schema": request}},
+            "content": {JSON_TYPE: {"schema": schema}},
         },
         "responses": responses,
     }
@@ -260,7 +208,8 @@ def _get(
 
 
 def _responses(schema: Schema, errors: Iterable[int], kind: str = JSON_TYPE) -> Schema:
-    refused = {str(status): _response(status, _ref(Error)) for status in errors}
+    reference = {"$ref": "#/components/schemas/Error"}
+    refused = {str(status): _response(status, reference) for status in errors}
     return {"200": _response(200, schema, kind), **refused}
 
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from headrace.errors import InputError
 from headrace.use.serving.long_json import MARK, cut_numbers
-from headrace.use.serving.plain import not_finite, parse_json, shortened
+from headrace.use.serving.plain import json_object, not_finite
 from headrace.use.serving.replies import (
     JSON,
     NO_SNIFF,
@@ -21,7 +22,8 @@ from headrace.use.serving.replies import (
     Reply,
     encoded,
 )
-from headrace.use.serving.tensors import Tensors, array_of, parameters_of
+from headrace.use.serving.tensors import array_of
+from headrace.wire import checked
 
 if TYPE_CHECKING:
     from headrace.media.forms import Payload
@@ -91,19 +93,20 @@ def parse(
     tensors, numbers = served.tensors, None
     if tensors.datatypes != ["BYTES"]:
         body, numbers = cut_numbers(body)
-    value = parse_json(body)
-    if not isinstance(value, dict):
-        raise HttpError(400, f"The request is {shortened(value)}; wanted is an object.")
-    id_ = value.get("id")
-    if id_ is not None and not isinstance(id_, str):
-        raise HttpError(400, f"id is {shortened(id_)}; wanted is a string.")
-    tensor = _only_input(value, tensors)
-    if numbers is not None and tensor.get("data") == MARK:
-        tensor["data"] = numbers
-    binary = _wants_binary(value, tensors)
+    try:
+        request = checked(tensors.form, json_object(body))
+    except InputError as error:
+        raise HttpError(400, str(error)) from None
+    (tensor,) = request.inputs
+    if numbers is not None and tensor.data == MARK:
+        tensor = tensor.model_copy(update={"data": numbers})
+    binary = request.parameters.binary_data_output
+    for output in request.outputs:
+        if output.parameters.binary_data is not None:
+            binary = output.parameters.binary_data
     array = array_of(tensor, tensors, tail)
-    items = served.tensors.questions.check_input(array, served.description)
-    return InferRequest(items, id_, binary)
+    items = tensors.questions.check_input(array, served.description)
+    return InferRequest(items, request.id, binary)
 
 
 def _whole(text: bytes, name: str) -> int:
@@ -111,71 +114,6 @@ def _whole(text: bytes, name: str) -> int:
         seen = text[:20].decode("latin-1")
         raise HttpError(400, f"{name} is {seen!r}; wanted is a whole number.")
     return int(text)
-
-
-def _only_input(value: dict[str, Any], tensors: Tensors) -> dict[str, Any]:
-    inputs = value.get("inputs")
-    if not isinstance(inputs, list) or len(inputs) != 1:
-        seen = (
-            f"{len(inputs)} inputs" if isinstance(inputs, list) else shortened(inputs)
-        )
-        raise HttpError(
-            400, f"inputs is {seen}; wanted is a list of one: {tensors.input_name}."
-        )
-    tensor = inputs[0]
-    if not isinstance(tensor, dict):
-        raise HttpError(400, f"inputs[0] is {shortened(tensor)}; wanted is an object.")
-    if tensor.get("name") != tensors.input_name:
-        raise HttpError(
-            400,
-            f"The input is named {shortened(tensor.get('name'))}; the model's is "
-            f"{tensors.input_name!r}.",
-        )
-    if tensor.get("datatype") not in tensors.datatypes:
-        raise HttpError(
-            400,
-            f"The datatype is {shortened(tensor.get('datatype'))}; the model takes "
-            f"{' or '.join(tensors.datatypes)}.",
-        )
-    return tensor
-
-
-def _wants_binary(value: dict[str, Any], tensors: Tensors) -> bool:
-    """Whether the one output is to be binary."""
-    whole = parameters_of(value, "the request").get("binary_data_output", False)
-    outputs = value.get("outputs", [])
-    if not isinstance(outputs, list) or not all(isinstance(o, dict) for o in outputs):
-        raise HttpError(
-            400, f"outputs is {shortened(outputs)}; wanted is a list of objects."
-        )
-    if not isinstance(whole, bool):
-        raise HttpError(
-            400, f"binary_data_output is {shortened(whole)}; wanted is a boolean."
-        )
-    if len(outputs) > 1:
-        raise HttpError(
-            400,
-            f"outputs names {len(outputs)}; the model has one: {tensors.output_name}.",
-        )
-    for output in outputs:
-        if output.get("name") != tensors.output_name:
-            raise HttpError(
-                400,
-                f"The output {shortened(output.get('name'))} is wanted; the model's is "
-                f"{tensors.output_name!r}.",
-            )
-        own = parameters_of(output, "the output")
-        if "classification" in own:
-            raise HttpError(
-                400, "The classification extension is not there; take the output."
-            )
-        binary = own.get("binary_data", whole)
-        if not isinstance(binary, bool):
-            raise HttpError(
-                400, f"binary_data is {shortened(binary)}; wanted is a boolean."
-            )
-        return binary
-    return whole
 
 
 def reply_of(

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 import struct
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from pydantic import Field, create_model
 
 from headrace.tasks import asked, asks_items, question_shape
 from headrace.use.serving.long_json import Numbers
 from headrace.use.serving.plain import shortened
 from headrace.use.serving.replies import HttpError
+from headrace.wire import Open
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,6 +33,20 @@ _DTYPES: dict[str, np.dtype[Any]] = {
 }
 _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 _WHOLE = "ui"
+_CHOICE: Any = Literal  # of what is known when a version is loaded
+
+
+class _OfRequest(Open):
+    binary_data_output: bool = False
+
+
+class _OfInput(Open):
+    binary_data_size: int | None = None
+
+
+class _OfOutput(Open):
+    binary_data: bool | None = None
+    classification: None = None  # the extension is not there
 
 
 class Tensors:
@@ -40,6 +56,7 @@ class Tensors:
         input_name, output_name: of the only input, and the only output.
         datatypes: that the input may have; the first one is the model's own.
         limit: rows of one request.
+        form: of a request for inference, without its bytes.
     """
 
     def __init__(self, module: Medium, data: DataDescription, learned: Task) -> None:
@@ -57,6 +74,38 @@ class Tensors:
         self.answer = list(learned.head.output_shape(data))
         values = math.prod(map(abs, self.answer))
         self.limit = max(1, min(BATCH_LIMIT, ANSWER_VALUES // max(1, values)))
+        self.form = self._form(of_texts=module.IS_TEXT)
+
+    def _form(self, *, of_texts: bool) -> type[Open]:
+        sides = [{"type": "integer", "minimum": 1, "maximum": self.limit}]
+        sides += [{"const": side} for side in self.shape[1:]]
+        count = {"minItems": len(sides), "maxItems": len(sides)}
+        shape: Any = {"type": "array", "prefixItems": sides, **count}
+        value = {"type": "string" if of_texts else "number"}
+        values: Any = {"type": "array", "items": {"anyOf": [value, {"type": "array"}]}}
+        tensor: Any = create_model(
+            "Input",
+            __base__=Open,
+            name=_CHOICE[self.input_name],
+            datatype=_CHOICE[tuple(self.datatypes)],
+            shape=(Any, Field(json_schema_extra=shape)),
+            parameters=(_OfInput, _OfInput()),
+            data=(Any, Field(default=None, json_schema_extra=values)),
+        )
+        output: Any = create_model(
+            "Output",
+            __base__=Open,
+            name=_CHOICE[self.output_name],
+            parameters=(_OfOutput, _OfOutput()),
+        )
+        return create_model(
+            "InferenceRequest",
+            __base__=Open,
+            id=(str | None, None),
+            parameters=(_OfRequest, _OfRequest()),
+            inputs=(list[tensor], Field(min_length=1, max_length=1)),
+            outputs=(list[output], Field(default=(), max_length=1)),
+        )
 
     def some(self, count: int) -> Payload:
         """So many questions as the model takes them, to time its answers."""
@@ -76,17 +125,7 @@ class Tensors:
         }
 
 
-def parameters_of(value: dict[str, Any], where: str) -> dict[str, Any]:
-    """The parameters of a part of a request; HttpError 400 for no object."""
-    parameters = value.get("parameters", {})
-    if not isinstance(parameters, dict):
-        seen = shortened(parameters)
-        raise HttpError(400, f"parameters of {where} is {seen}; wanted is an object.")
-    return parameters
-
-
-def _shape_of(tensor: dict[str, Any], tensors: Tensors) -> list[int]:
-    shape = tensor.get("shape")
+def _shape_of(shape: Any, tensors: Tensors) -> list[int]:
     if (
         not isinstance(shape, list)
         or not all(type(side) is int for side in shape)
@@ -106,29 +145,29 @@ def _shape_of(tensor: dict[str, Any], tensors: Tensors) -> list[int]:
     return shape
 
 
-def array_of(tensor: dict[str, Any], tensors: Tensors, tail: memoryview) -> Any:
+def array_of(tensor: Any, tensors: Tensors, tail: memoryview) -> Any:
     """The values of an input, ``(n, ...)``; texts as a list.
 
     Args:
-        tensor: the input.
+        tensor: the input, of `Tensors.form`.
         tensors: of the model.
         tail: the bytes after the JSON.
 
     Raises:
         HttpError: it has another shape or other values.
     """
-    shape, datatype = _shape_of(tensor, tensors), tensor["datatype"]
-    size = parameters_of(tensor, "the input").get("binary_data_size")
+    shape, datatype = _shape_of(tensor.shape, tensors), tensor.datatype
+    size = tensor.parameters.binary_data_size
     if size is None:
         if len(tail):
             raise HttpError(
                 400, f"{len(tail):,} bytes follow the JSON, but no input is binary."
             )
-        return _from_json(tensor.get("data"), shape, datatype)
-    if type(size) is not int or size != len(tail) or "data" in tensor:
+        return _from_json(tensor.data, shape, datatype)
+    if size != len(tail) or "data" in tensor.model_fields_set:
         raise HttpError(
             400,
-            f"binary_data_size is {shortened(size)}; {len(tail):,} bytes follow the "
+            f"binary_data_size is {size:,}; {len(tail):,} bytes follow the "
             "JSON, and a binary input has no data.",
         )
     if datatype == "BYTES":

@@ -129,7 +129,10 @@ def test_the_one_output_is_named_once() -> None:
     wanted = [{"name": "probabilities"}, {"name": "other"}]
     reply = Site(serving(IMAGE)).infer({**IMAGES, "outputs": wanted})
     assert reply.status == 400
-    assert "outputs names 2; the model has one: probabilities" in reply.json["error"]
+    assert (
+        "outputs is [{'name': 'probabilities'}, {'name': 'other'}]: List should"
+        in reply.json["error"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -189,8 +192,8 @@ def test_sounds_are_floats_or_samples() -> None:
 @pytest.mark.parametrize(
     ("change", "status", "words"),
     [
-        ({"datatype": "FP64"}, 400, "UINT8 or FP32"),
-        ({"datatype": ["UINT8"]}, 400, "UINT8 or FP32"),
+        ({"datatype": "FP64"}, 400, "'UINT8' or 'FP32'"),
+        ({"datatype": ["UINT8"]}, 400, "'UINT8' or 'FP32'"),
         ({"name": "pixels"}, 400, "'image'"),
         ({"shape": [1, 16]}, 400, "[-1, 4, 4, 1]"),
         ({"shape": [-1, 4, 4, 1]}, 400, "1 or more in place of -1"),
@@ -240,16 +243,19 @@ def test_an_input_that_does_not_fit_is_refused(
         (b'{"id": 1' + b"0" * 5000 + b"}", "too many digits"),
         (b'"\xff"', "UTF-8"),
         (b"[]", "is []; wanted is an object"),
-        (b'{"id": 3}', "id is 3; wanted is a string"),
-        (b"{}", "list of one: image"),
+        (b'{"id": 3}', "The value of id is 3: Input should be a valid string"),
+        (b"{}", "The field inputs is missing"),
         (b'{"inputs": [1]}', "inputs[0]"),
-        (b'{"inputs": [{}, {}]}', "2 inputs"),
+        (
+            b'{"inputs": [{}, {}]}',
+            "inputs is [{}, {}]: List should have at most 1",
+        ),
         (json.dumps(IMAGES | {"parameters": 1}).encode(), "parameters"),
         (json.dumps(IMAGES | {"outputs": [1]}).encode(), "outputs"),
         (json.dumps(IMAGES | {"outputs": [{"name": "x"}]}).encode(), "probabilities"),
         (
             json.dumps(IMAGES | {"parameters": {"binary_data_output": 1}}).encode(),
-            "boolean",
+            "parameters.binary_data_output is 1: Input should be a valid boolean",
         ),
     ],
 )
