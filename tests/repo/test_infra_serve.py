@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import inspect
 import shlex
 from pathlib import Path
 from typing import Any
@@ -57,14 +56,6 @@ def test_the_command_takes_the_options(place: str) -> None:
     assert (values["host"], values["port"]) == ("0.0.0.0", PORT)
     # Without them the server would not start on an address that others can reach.
     assert all(values[name] for name in ("token_file", "tls_cert", "tls_key"))
-
-
-def test_the_flow_takes_what_the_command_takes() -> None:
-    from headrace_flows.serve import serve
-
-    taken = set(inspect.signature(serve.fn).parameters)
-    of_every_command = {"help", "json", "quiet", "verbose"}
-    assert {o.name for o in serve_command().params} - of_every_command <= taken
 
 
 def paths() -> dict[str, str]:

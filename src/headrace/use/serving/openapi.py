@@ -13,6 +13,7 @@ from headrace.use.serving.explaining import Explained
 from headrace.use.serving.generating import Text, Wish
 from headrace.use.serving.listing import Listed
 from headrace.use.serving.plain import JSON_TYPE, RAW
+from headrace.use.serving.protocol import Inferred
 from headrace.use.serving.replies import Error
 from headrace.wire import Schema, schema_of
 
@@ -31,7 +32,7 @@ def document(slots: Iterable[Slot]) -> Schema:
         "/v2/health/live": _get(
             "Whether it runs", _object({"live": {"type": "boolean"}}, ["live"])
         ),
-        "/v2/health/ready": _get("Whether it can answer", ready, 503, unready=ready),
+        "/v2/health/ready": _get("Whether it can answer", ready, unready=ready),
         "/models": _get(
             "The models that answer",
             _object({"models": {"type": "array", "items": schema_of(Listed)}}),
@@ -77,29 +78,29 @@ def _plain(base: str, served: Served) -> Schema:
     if not why_not(served.description):
         paths[f"{base}/explain"] = _explain(served)
     if served.texts is not None:
-        paths[f"{base}/generate"] = {"post": _generate(served)}
+        paths[f"{base}/generate"] = _generate(served)
     if served.task.speaks:
-        paths[f"{base}/say"] = {"post": _saying(served)}
+        paths[f"{base}/say"] = _saying(served)
     return paths
 
 
 def _generate(served: Served) -> Schema:
     """The route that writes texts."""
-    responses = _responses(schema_of(Text), (*_COMMON, *_OF_BODIES))
-    responses["200"]["content"]["text/event-stream"] = {"schema": {"type": "string"}}
-    return {
-        "summary": f"A text of {served.model}",
-        "requestBody": {"content": {JSON_TYPE: {"schema": schema_of(Wish)}}},
-        "responses": responses,
-    }
+    path = _post(
+        f"A text of {served.model}", _as_json(schema_of(Wish)), schema_of(Text)
+    )
+    path["post"]["requestBody"]["required"] = False
+    whole = path["post"]["responses"]["200"]["content"]
+    whole["text/event-stream"] = {"schema": {"type": "string"}}
+    return path
 
 
 def _inference(base: str, served: Served) -> Schema:
     ready: Schema = {"type": "object"}
     return {
         base: _get("The inputs and outputs of a model", {"type": "object"}),
-        f"{base}/ready": _get("Whether it can answer", ready, 503, unready=ready),
-        f"{base}/infer": {"post": _infer(served)},
+        f"{base}/ready": _get("Whether it can answer", ready, unready=ready),
+        f"{base}/infer": _infer(served),
     }
 
 
@@ -108,13 +109,8 @@ def _explain(served: Served) -> Schema:
     schema = schema_of(Explained)
     answer = _object(served.task.answers.json_schema(served.description))
     schema = {**schema, "properties": {**schema["properties"], "answer": answer}}
-    return {
-        "post": {
-            "summary": f"Which parts speak for the answer of {served.model}",
-            "requestBody": {"required": True, "content": _items(served)},
-            "responses": _responses(schema, (*_COMMON, *_OF_BODIES)),
-        }
-    }
+    summary = f"Which parts speak for the answer of {served.model}"
+    return _post(summary, _items(served), schema)
 
 
 def _items(served: Served) -> Schema:
@@ -145,14 +141,10 @@ def _predict(served: Served) -> Schema:
         "description": "adds what the model saw",
         "schema": {"enum": ["input"]},
     }
-    return {
-        "post": {
-            "summary": f"The answer of {served.model} to one item",
-            "parameters": [show],
-            "requestBody": {"required": True, "content": _items(served)},
-            "responses": _responses(_object(answer, required), (*_COMMON, *_OF_BODIES)),
-        }
-    }
+    summary = f"The answer of {served.model} to one item"
+    path = _post(summary, _items(served), _object(answer, required))
+    path["post"]["parameters"] = [show]
+    return path
 
 
 def _saying(served: Served) -> Schema:
@@ -160,48 +152,37 @@ def _saying(served: Served) -> Schema:
     schema = served.tensors.questions.json_schema(served.description)
     text = {"type": "string", "minLength": 1}
     schema = {**schema, "properties": {**schema["properties"], "text": text}}
-    responses = _responses({}, (*_COMMON, *_OF_BODIES), "audio/wav")
-    return {
-        "summary": f"A message in a voice of {served.model}",
-        "requestBody": {
-            "required": True,
-            "content": {JSON_TYPE: {"schema": schema}},
-        },
-        "responses": responses,
-    }
+    summary = f"A message in a voice of {served.model}"
+    return _post(summary, _as_json(schema), {}, "audio/wav")
 
 
 def _infer(served: Served) -> Schema:
     schema = schema_of(served.tensors.form)
-    answer = _object(
-        {
-            "model_name": {"type": "string"},
-            "model_version": {"type": "string"},
-            "id": {"type": "string"},
-            "outputs": {"type": "array", "items": {"type": "object"}},
-        },
-        ["model_name", "model_version", "id", "outputs"],
-    )
-    responses = _responses(answer, (*_COMMON, *_OF_BODIES))
-    responses["200"]["content"][RAW] = {}
+    summary = f"The outputs of {served.model} for items"
+    path = _post(summary, _as_json(schema), schema_of(Inferred))
+    path["post"]["responses"]["200"]["content"][RAW] = {}
+    return path
+
+
+def _as_json(schema: Schema) -> Schema:
+    return {JSON_TYPE: {"schema": schema}}
+
+
+def _post(summary: str, body: Schema, schema: Schema, kind: str = JSON_TYPE) -> Schema:
+    """A path that answers a body, given by its media types."""
     return {
-        "summary": f"The outputs of {served.model} for items",
-        "requestBody": {
-            "required": True,
-            "content": {JSON_TYPE: {"schema": schema}},
-        },
-        "responses": responses,
+        "post": {
+            "summary": summary,
+            "requestBody": {"required": True, "content": body},
+            "responses": _responses(schema, (*_COMMON, *_OF_BODIES), kind),
+        }
     }
 
 
 def _get(
-    summary: str,
-    schema: Schema,
-    *statuses: int,
-    kind: str = JSON_TYPE,
-    unready: Schema | None = None,
+    summary: str, schema: Schema, kind: str = JSON_TYPE, unready: Schema | None = None
 ) -> Schema:
-    responses = _responses(schema, (*_COMMON, *statuses), kind)
+    responses = _responses(schema, _COMMON, kind)
     if unready is not None:
         responses["503"] = _response(503, unready)
     return {"get": {"summary": summary, "responses": responses}}

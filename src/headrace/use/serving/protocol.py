@@ -23,7 +23,7 @@ from headrace.use.serving.replies import (
     encoded,
 )
 from headrace.use.serving.tensors import array_of
-from headrace.wire import checked
+from headrace.wire import Answer, checked
 
 if TYPE_CHECKING:
     from headrace.media.forms import Payload
@@ -34,6 +34,15 @@ EXTENSIONS = ["binary_tensor_data"]
 BINARY = (b"content-type", b"application/octet-stream")
 HEADER_LENGTH = b"inference-header-content-length"
 _FILES = (b"image/", b"audio/", b"video/")
+
+
+class Inferred(Answer):
+    """The answer to a request for inference, as `reply_of` writes it."""
+
+    model_name: str
+    model_version: str
+    id: str
+    outputs: list[dict[str, Any]]
 
 
 class InferRequest:
