@@ -16,7 +16,6 @@ from tests.blobs import copy_home
 from tests.conftest import made_once
 
 from headrace.data.snapshots.writing import (
-    Rejected,
     prefix_bits,
     publish_snapshot,
     sort_order,
@@ -24,6 +23,7 @@ from headrace.data.snapshots.writing import (
 )
 from headrace.media import medium
 from headrace.media.arrow import digests
+from headrace.media.forms import Rejected
 from headrace.models.engines import build_engine
 from headrace.records import DataDescription, Finding, SnapshotRecord
 from headrace.settings import Settings

@@ -15,12 +15,10 @@ from typing import NamedTuple, cast
 import numpy as np
 import numpy.typing as npt
 
-from headrace.data.snapshots.writing import Rejected
-from headrace.data.sources.tables.tabular import UNREAD
 from headrace.errors import SourceError
 from headrace.media import Medium
-from headrace.media.chunks import Chunk, Source
-from headrace.media.forms import Found, Payload, Problem, Sizes, bytes_of
+from headrace.media.chunks import UNREAD, Chunk, Source
+from headrace.media.forms import Found, Payload, Problem, Rejected, Sizes, bytes_of
 from headrace.records import Form
 from headrace.settings import DEFAULT_ITEM_BYTES, Settings
 

@@ -19,6 +19,7 @@ SPLITS: tuple[SourceSplit, ...] = ("train", "val", "test")
 
 CHUNK_ROWS = 65_536
 CHUNK_BYTES = 24 * 2**20
+UNREAD = "ragged_rows"  # the check that a row of a table fails which cannot be read
 
 _NAMES: dict[SourceSplit, tuple[str, ...]] = {
     "train": ("train", "training"),

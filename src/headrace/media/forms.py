@@ -30,6 +30,19 @@ class Problem:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """An item that could not be decoded or brought to the form."""
+
+    item: str
+    split: str
+    label: str
+    name: str
+    check: str
+    reason: str
+    group: str = ""
+
+
 class Sizes(NamedTuple):
     """The sizes of decoded files, estimated from their headers.
 

@@ -22,11 +22,11 @@ from headrace.data.decoding import (
     fit,
     none_usable,
 )
-from headrace.data.snapshots.writing import Rejected
 from headrace.data.sources.opening import open_source
 from headrace.media import chunks, image, text
 from headrace.media.arrow import digests
 from headrace.media.chunks import Chunk, Reading
+from headrace.media.forms import Rejected
 from headrace.records import Form
 from headrace.settings import Settings
 

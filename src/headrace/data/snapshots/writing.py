@@ -7,7 +7,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, astuple, dataclass, fields
+from dataclasses import asdict, astuple, fields
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,6 +31,7 @@ from headrace.data.snapshots.reading import (
 from headrace.errors import IntegrityError
 from headrace.media import medium
 from headrace.media.arrow import as_bytes, as_hex
+from headrace.media.forms import Rejected
 from headrace.records import MANIFEST, DataDescription, Finding, SnapshotRecord
 from headrace.state.disk import file_digest
 from headrace.state.store import Store
@@ -39,19 +40,6 @@ ROWS_PER_SHARD = 65_536
 BYTES_PER_SHARD = 64 * 2**20
 _GROUP_ROWS = 8192
 _GROUP_BYTES = 8 * 2**20
-
-
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """An item that could not be decoded or brought to the form."""
-
-    item: str
-    split: str
-    label: str
-    name: str
-    check: str
-    reason: str
-    group: str = ""
 
 
 class WrittenShard(NamedTuple):

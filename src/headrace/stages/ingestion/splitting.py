@@ -18,9 +18,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace.data.forgotten import Forgotten
-from headrace.data.snapshots.writing import Rejected
 from headrace.errors import SourceError
 from headrace.media.arrow import as_bytes
+from headrace.media.forms import Rejected
 from headrace.records import Finding
 from headrace.spec import DataSpec
 from headrace.stages.ingestion.grouping import (

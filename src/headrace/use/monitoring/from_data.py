@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from headrace.data.decoding import none_usable
-from headrace.data.snapshots.writing import Rejected
 from headrace.data.sources.opening import open_source
 from headrace.drift.windows import item_columns
 from headrace.media import medium
 from headrace.media.arrow import as_hex
 from headrace.media.chunks import Reading
+from headrace.media.forms import Rejected
 from headrace.models.logged import loading
 from headrace.use.monitoring.batches import Batch
 from headrace.use.scoring.rows import Rows, decoded_rows

@@ -26,11 +26,11 @@ from headrace import media
 from headrace.data.anchored import open_anchored
 from headrace.data.decoding import none_usable
 from headrace.data.snapshots.reading import DIGEST
-from headrace.data.snapshots.writing import Rejected
 from headrace.data.sources.opening import open_source
 from headrace.errors import IntegrityError, UsageError
 from headrace.media.arrow import as_hex
 from headrace.media.chunks import Reading, Source
+from headrace.media.forms import Rejected
 from headrace.models.logged import loading
 from headrace.records import Metrics, Record
 from headrace.spec.checks import check_encoding

@@ -11,11 +11,10 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.data.decoding import Limits, Part, check_media_ratio, decode, fit
-from headrace.data.snapshots.writing import Rejected
 from headrace.media import Medium, medium
 from headrace.media.arrow import digests
 from headrace.media.chunks import Source
-from headrace.media.forms import Payload, Problem
+from headrace.media.forms import Payload, Problem, Rejected
 from headrace.media.optional import CutsItems
 from headrace.records import DataDescription, Form
 from headrace.settings import Settings

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from headrace.errors import UsageError
 from headrace.imports import hidden
+from headrace.media import medium
 from headrace.models.engines import (
     EngineProcess,
     build_engine,
@@ -74,7 +75,7 @@ def serve(
     rows = [one.find(ledger) for one in wanted]
     listener = listen(options.host, options.port)
     with (
-        without_pandas(),
+        without_pandas(of_texts=any(_is_of_text(row) for row in rows)),
         contextlib.closing(listener),
         contextlib.ExitStack() as opened,
     ):
@@ -104,12 +105,21 @@ def serve(
 
 
 @contextlib.contextmanager
-def without_pandas() -> Iterator[None]:
-    """Keep pyarrow from importing pandas to make an array, which takes 50 MB."""
+def without_pandas(*, of_texts: bool) -> Iterator[None]:
+    """Keep pyarrow from importing pandas to make an array, which takes 50 MB.
+
+    Args:
+        of_texts: whether texts are served; a server of others does without pyarrow.
+    """
     with hidden(["pandas"]):
-        with contextlib.suppress(AttributeError):  # it looks for it once
-            pa.array([""])
+        if of_texts:
+            with contextlib.suppress(AttributeError):  # it looks for it once
+                pa.array([""])
         yield
+
+
+def _is_of_text(row: Version) -> bool:
+    return medium(row.description.medium).IS_TEXT
 
 
 def make_app(

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from headrace.data.snapshots.splits import quarantine_name
-from headrace.data.snapshots.writing import Rejected
+from headrace.media.forms import Rejected
 from headrace.records import DataDescription, SnapshotRecord
 from headrace.state.store import Store
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow.parquet as pq
 import pytest
 
-from headrace.data.snapshots.writing import Rejected
+from headrace.media.forms import Rejected
 from headrace.records import ContractRecord, DataDescription, Finding, SnapshotRecord
 from headrace.settings import Settings
 from headrace.spec import DataSpec, PipelineSpec

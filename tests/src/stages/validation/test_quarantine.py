@@ -10,7 +10,7 @@ import pytest
 from tests.src.stages.validation.conftest import Check, Data, quarantine
 
 from headrace.data.snapshots.splits import read_split
-from headrace.data.snapshots.writing import Rejected
+from headrace.media.forms import Rejected
 from headrace.records import DataDescription, Finding, SnapshotRecord
 from headrace.stages.validation import quarantine as quarantine_module
 

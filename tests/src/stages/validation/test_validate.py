@@ -10,8 +10,8 @@ import pytest
 from tests.src.stages.validation.conftest import Check, Data, expectation
 
 from headrace.data.snapshots import writing
-from headrace.data.snapshots.writing import Rejected
 from headrace.errors import ContractError
+from headrace.media.forms import Rejected
 from headrace.records import ContractRecord
 from headrace.stages import workers
 

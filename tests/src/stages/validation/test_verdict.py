@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 from tests.src.stages.validation.conftest import Check, CheckTexts, Data, expectation
 
-from headrace.data.snapshots.writing import Rejected
 from headrace.errors import ContractError
+from headrace.media.forms import Rejected
 from headrace.records import Finding
 
 

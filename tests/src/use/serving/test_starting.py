@@ -98,7 +98,7 @@ import sys
 from headrace.use.serving.starting import without_pandas
 from tests.src.use.serving.test_explaining import TEXT, explain, looking
 
-with without_pandas():
+with without_pandas(of_texts=True):
     print(explain(looking(TEXT), b"give milk now", "text/plain").status)
     assert sys.modules["pandas"] is None
 """

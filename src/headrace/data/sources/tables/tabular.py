@@ -10,14 +10,13 @@ from typing import Any, NamedTuple, Protocol
 import pyarrow as pa
 
 from headrace.errors import LimitError, SourceError
-from headrace.media.chunks import CHUNK_BYTES
+from headrace.media.chunks import CHUNK_BYTES, UNREAD
 from headrace.records import Finding
 
 ROWS_AT_ONCE = 16_384
 SAMPLE_ROWS = 2000
 SAMPLE_CHARACTERS = 2**24
 MAX_BAD = 0.01
-UNREAD = "ragged_rows"
 # Usual names of columns.
 ITEMS = (
     *("text", "sentence", "message", "content", "review", "body", "comment", "title"),
