@@ -324,7 +324,8 @@ def _must_exist(model_uri: str) -> Iterator[None]:
         yield
     except UnusableFileError as error:
         raise IntegrityError(
-            f"{error}.", "Restore it from a backup, or train again."
+            f"{error}: the file was changed or damaged.",
+            "Restore it from a backup, or train again.",
         ) from error
     except (NotFoundError, FileNotFoundError) as error:
         raise IntegrityError(
