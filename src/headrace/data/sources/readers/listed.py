@@ -6,13 +6,14 @@ unlisted files are reported.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import pyarrow as pa
 
 from headrace.data.sources.places.archive import tar_tree, zip_tree
-from headrace.data.sources.places.files import File
+from headrace.data.sources.places.files import File, unpacked
 from headrace.data.sources.places.trees import (
     FileTree,
     is_item,
@@ -22,6 +23,7 @@ from headrace.data.sources.places.trees import (
 from headrace.data.sources.places.uris import open_path
 from headrace.data.sources.readers.folder import FileRow, file_chunks, has_classes
 from headrace.data.sources.tables import reading as tables
+from headrace.data.sources.tables.delimited import no_table
 from headrace.data.sources.tables.formats import open_table
 from headrace.data.sources.tables.roles import (
     Roles,
@@ -32,7 +34,7 @@ from headrace.data.sources.tables.roles import (
 from headrace.data.sources.tables.suffixes import SUFFIXES, folder_of, table_suffix
 from headrace.data.sources.tables.tabular import FILES, Table, each_once, find_named
 from headrace.data.sources.tables.where import parse_where
-from headrace.errors import LimitError, SourceError
+from headrace.errors import HeadraceError, LimitError, SourceError
 from headrace.media import medium as medium_named
 from headrace.media.chunks import Chunk, Reading, Source, split_in_name
 from headrace.records import Finding
@@ -45,6 +47,8 @@ _MAX_TABLES = 20
 _ENOUGH = 0.5
 _JSON = ".json"  # what describes a data set is often beside it
 _MISNAMED = "Put the files beside the table, or correct their names in it."
+_HEAD = 2**20
+_CELLS = re.compile(r"[,;|\t\r\n\"]+")
 _Find = Callable[[str], str | None]
 
 
@@ -111,8 +115,10 @@ def read(
     in the folder stay open. A table whose files are missing becomes a finding of the
     source where there are folders of classes.
 
-    A damaged table refuses those beside it, as nobody can know which rows it holds.
-    JSON may be no table, and becomes a finding.
+    A table that is damaged or over a limit refuses those beside it, as nobody can know
+    which rows it holds. JSON may be no table, and becomes a finding, as does every
+    table that names no files. Where folders of classes are read instead, only a table
+    over a limit that may name their files is refused.
 
     Returns:
         None if no table names files.
@@ -135,6 +141,7 @@ def read(
     listings: list[_Listing] = []
     missing: list[Finding] = []
     errors = [*unread.values()]
+    idle = [no_table(data.files[n].where) for n in names if n not in {*opened, *unread}]
     for name, (table, sample) in opened.items():
         try:
             listing = _listing(name, table, sample, index, reading)
@@ -145,43 +152,65 @@ def read(
             continue
         if listing is not None:
             listings.append(listing)
-        elif not medium_named(reading.medium).IS_TEXT:
-            missing += _missing_files(name, table, index, reading)
-    if listings:
-        if damaged := [name for name in unread if table_suffix(name) != _JSON]:
-            raise unread[damaged[0]]
-        source.kind = "listed"
-        source.findings += _unread_tables(errors)
-        return _read_files(listings, index, source, settings, data.where)
+        elif found := _missing_files(name, table, index, reading):
+            missing += found
+        else:
+            idle.append(SourceError(f"{table.where} names no files of the folder.", ""))
     errors += [SourceError(finding.message, _MISNAMED) for finding in missing]
+    if listings:
+        _refuse(
+            unread,
+            lambda name: (
+                table_suffix(name) != _JSON or isinstance(unread[name], LimitError)
+            ),
+        )
+        source.kind = "listed"
+        source.findings += unread_tables([*errors, *idle])
+        return _read_files(listings, index, source, settings, data.where)
     if errors and not has_classes(data, reading.medium):
         raise errors[0]
-    source.findings += [*_unread_tables([*unread.values()]), *missing]
+    limited = {n: error for n, error in unread.items() if isinstance(error, LimitError)}
+    _refuse(limited, lambda name: _may_name_files(data, name, index, settings))
+    source.findings += [*unread_tables([*unread.values()]), *missing]
     return None
 
 
 def _open_tables(
     tree: FileTree, names: Sequence[str], reading: Reading, settings: Settings
 ) -> tuple[dict[str, tuple[Table, pa.Table]], dict[str, SourceError]]:
-    """The tables with their samples, and why others cannot be read.
-
-    Raises:
-        LimitError: one is over a limit, which must not choose between tables.
-    """
+    """The tables with their samples, and why others cannot be read."""
     opened: dict[str, tuple[Table, pa.Table]] = {}
     unread: dict[str, SourceError] = {}
     for name in names:
         try:
             if table := open_table(tree.files[name], reading, settings):
                 opened[name] = (table, table.sample())
-        except LimitError:
-            raise
         except SourceError as error:
             unread[name] = error
     return opened, unread
 
 
-def _unread_tables(errors: Sequence[SourceError]) -> list[Finding]:
+def _refuse(
+    unread: Mapping[str, SourceError], is_refused: Callable[[str], bool]
+) -> None:
+    """Raise the error of the first table whose name is refused, if there is one."""
+    for name, error in unread.items():
+        if is_refused(name):
+            raise error
+
+
+def _may_name_files(
+    tree: FileTree, name: str, index: _Index, settings: Settings
+) -> bool:
+    """Whether a table over a limit begins as one that names files, or is binary."""
+    head = unpacked(tree.files[name], settings).head(_HEAD)
+    cells = set(map(_plain_path, _CELLS.split(head.decode("utf-8", "replace"))))
+    words = [cell for cell in cells if not cell.isdigit()]
+    ways = index.ways(name)
+    return b"\0" in head or any(find(word) for word in words for find in ways)
+
+
+def unread_tables(errors: Sequence[HeadraceError]) -> list[Finding]:
     """A finding for tables whose rows are not read, if there are any."""
     if not errors:
         return []
@@ -260,6 +289,8 @@ def _missing_files(
     name: str, table: Table, index: _Index, reading: Reading
 ) -> list[Finding]:
     """A finding for a table that names files of which most are missing."""
+    if medium_named(reading.medium).IS_TEXT:
+        return []
     sample = table.sample()
     for column in sample.column_names:
         cells = _distinct_paths(sample, column)

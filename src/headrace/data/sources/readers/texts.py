@@ -73,18 +73,18 @@ def _read_tree(tree: FileTree, source: Source, settings: Settings) -> Iterator[C
         chunks = listed.read(tree, b"", source, settings)
         if chunks is not None:
             return chunks
-    error: HeadraceError | None = None
+    unread: dict[str, HeadraceError] = {}
     for names in _tiers(tree, is_folder, medium):
+        before = [*unread.values()]
         try:
-            parts, reason = _usable(tree, names, source, settings)
+            parts = _usable(tree, names, source, settings, unread)
         except SourceError as damaged:
-            raise error or damaged from None
-        error = error or reason
+            raise before[0] if before else damaged from None
         if parts and (not is_folder or all(map(_is_named, parts))):
-            _note_others(tree, {part.table.where for part in parts}, source)
+            _note_others(tree, parts, unread, source)
             return _read_parts(parts, source)
-    if error is not None and not is_folder and source.reading.labelled:
-        raise error
+    if unread and not is_folder and source.reading.labelled:
+        raise next(iter(unread.values()))
     source.kind = "folder"
     return folder.read_folder(tree, source, settings)
 
@@ -115,30 +115,59 @@ def _first_formats(names: Sequence[str]) -> list[str]:
 
 
 def _usable(
-    tree: FileTree, names: Sequence[str], source: Source, settings: Settings
-) -> tuple[list[Part], HeadraceError | None]:
-    """The tables with texts and, where needed, labels; or why there are none."""
+    tree: FileTree,
+    names: Sequence[str],
+    source: Source,
+    settings: Settings,
+    unread: dict[str, HeadraceError],
+) -> list[Part]:
+    """The tables with texts and, where needed, labels.
+
+    Args:
+        unread: why others are not read, by their names; it is added to.
+
+    Raises:
+        SourceError: a table is damaged, or has the columns of the others and cannot be
+            read by them. A damaged file whose name says no table is refused beside
+            tables alone.
+        LimitError: a table is over a limit, which must not choose between tables.
+    """
     parts: list[Part] = []
-    errors: list[HeadraceError] = []
+    refused: dict[str, HeadraceError] = {}
+    empty: dict[str, HeadraceError] = {}
+    columns: dict[str, Table] = {}
     for name in names:
+        file = tree.files[name]
         try:
-            table = open_table(tree.files[name], source.reading, settings)
+            table = open_table(file, source.reading, settings)
         except SourceError as error:
             if table_suffix(name) or isinstance(error, LimitError):
                 raise
+            (refused if file.size else empty)[name] = error
             continue
         try:
             if table is not None and not _is_list(table):
+                columns[name] = table
                 parts.append(_part(table, name, source.reading))
             elif table_suffix(name):
-                errors.append(no_table(tree.files[name].where))
+                unread[name] = no_table(file.where)
         except LimitError:
             raise
         except (SourceError, SpecError) as error:
-            errors.append(error)
+            unread[name] = error
     if not parts:
-        return [], next(iter(errors), None)
-    return _of_one_kind(parts, source), None
+        return []
+    parts = _of_one_kind(parts, source)
+    used = {parts[0].roles.item, parts[0].roles.label} - {None}
+    refused |= {
+        name: unread[name]
+        for name, table in columns.items()
+        if name in unread and used <= table.kinds.keys()
+    }
+    if refused:
+        raise next(iter(refused.values()))
+    unread |= empty
+    return parts
 
 
 def _is_list(table: Table) -> bool:
@@ -184,7 +213,14 @@ def _is_named(part: Part) -> bool:
     return find_named([part.roles.item], ITEMS) is not None
 
 
-def _note_others(tree: FileTree, used: set[str], source: Source) -> None:
+def _note_others(
+    tree: FileTree,
+    parts: Sequence[Part],
+    unread: dict[str, HeadraceError],
+    source: Source,
+) -> None:
+    """Tell which files are not read; tables among them are a finding."""
+    used = {part.table.where for part in parts}
     others = [
         name
         for name, file in tree.files.items()
@@ -195,6 +231,14 @@ def _note_others(tree: FileTree, used: set[str], source: Source) -> None:
             f"{tree.where}: {len(others):,} other files were not read, such as "
             f"{others[0]}."
         )
+    other = "has another format or other columns than"
+    source.findings += listed.unread_tables(
+        [
+            unread.get(name) or SourceError(f"{file.where} {other} {min(used)}.", "")
+            for name, file in tree.files.items()
+            if file.where not in used and (name in unread or table_suffix(name))
+        ]
+    )
 
 
 def _read_parts(parts: Sequence[Part], source: Source) -> Iterator[Chunk]:

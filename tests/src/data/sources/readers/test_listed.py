@@ -300,3 +300,44 @@ def test_a_table_whose_rows_are_not_read_is_told(make, sounds):
     classes = {"a/x.wav": b"RIFF", "b/y.wav": b"RIFF", "c.csv": b""}
     source, _ = sounds(make.tree(classes, "more"))
     assert [finding.check for finding in source.findings] == ["unread_tables"]
+
+
+@pytest.mark.parametrize(
+    ("name", "table", "reason"),
+    [
+        (
+            "test.csv",
+            "file,label,label\nclips/4.wav,a\nclips/5.wav,b\n",
+            "is text, but",
+        ),
+        ("test.csv", "file,label\ngone/x.wav,a\ngone/y.wav,b\n", "2 are not there"),
+        ("who.csv", "speaker,town\nx,Rome\ny,Bonn\n", "names no files of the folder"),
+    ],
+)
+def test_a_table_beside_others_that_names_no_files_is_told(
+    make, sounds, name, table, reason
+):
+    tables = {"train.csv": "".join(LISTED.splitlines(True)[:5]), name: table}
+    encoded = {name: text.encode() for name, text in tables.items()}
+    source, chunks = sounds(make.tree({**CLIPS, **encoded}))
+    assert len(_rows(chunks)) == 4
+    unread, _ = source.findings
+    assert (unread.check, unread.count) == ("unread_tables", 1)
+    assert name in unread.message and reason in unread.message
+
+
+@pytest.mark.parametrize(
+    ("name", "table"),
+    [
+        ("features.csv", (b",".join(b"f%d" % n for n in range(4097)) + b"\n") * 3),
+        ("log.csv.gz", gzip.compress(b"step,loss\n" + b"1,0.5\n" * 2**22)),
+    ],
+)
+def test_a_table_over_a_limit_is_told_where_class_folders_are_read(
+    make, sounds, name, table
+):
+    classes = {f"{label}/{n}.wav": b"RIFF" for label in "ab" for n in (1, 2)}
+    source, chunks = sounds(make.tree({**classes, name: table}))
+    assert (source.kind, len(_rows(chunks))) == ("folder", 4)
+    findings = {finding.check: finding.message for finding in source.findings}
+    assert name in findings["unread_tables"]

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import gzip
+import json
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -120,7 +123,9 @@ def test_parquet_is_read_rather_than_other_tables(make, texts):
     source, (chunk,) = texts(path)
     assert (chunk.items, chunk.labels) == ([b"three"], ["c"])
     assert source.notes[0].endswith("1 other files were not read, such as t.csv.")
-    assert source.findings == []
+    (finding,) = source.findings
+    assert (finding.check, finding.count) == ("unread_tables", 1)
+    assert "t.csv has another format or other columns than " in finding.message
 
 
 def test_other_tables_are_read_where_parquet_lacks_a_column(make, texts):
@@ -299,3 +304,57 @@ def test_a_limit_chooses_no_table(make, read):
     assert sum(len(chunk.items) for chunk in chunks) == 8
     with pytest.raises(LimitError, match=r"hard has 4 columns .* HEADRACE_MAX_COLUMNS"):
         read(folder, medium="text", max_columns=3)
+
+
+def _rows(head: bytes, rows: int) -> bytes:
+    lines = [b"words %d here\t%s\n" % (n, (b"a", b"b")[n % 2]) for n in range(rows)]
+    return head + b"".join(lines)
+
+
+@pytest.mark.parametrize("suffix", ["", ".txt"])
+@pytest.mark.parametrize(
+    ("damaged", "seen"),
+    [
+        (gzip.compress(_rows(b"text\tlabel\n", 9))[:-9], "is damaged or cut short"),
+        (bytes(500), "is not text"),
+        (_rows(b"text\tlabel\n", 9) + b"x\n" * 2, "2 of 11 rows cannot be read"),
+    ],
+)
+def test_a_damaged_table_without_a_suffix_is_refused(
+    make, texts, suffix, damaged, seen
+):
+    whole = _rows(b"text\tlabel\n", 9)
+    names = {"train": whole, "test_easy": whole, "test_hard": damaged}
+    members = {f"{name}{suffix}": data for name, data in names.items()}
+    with pytest.raises(SourceError, match=f"test_hard{suffix} ?:?.*{seen}"):
+        texts(make.tree(members))
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "reason"),
+    [
+        ("test_hard.csv", _rows(b"text\tlable\n", 9), "other columns than"),
+        ("test_hard.csv", _rows(b"txet\tlabel\n", 9), "other columns than"),
+        ("test_hard.csv", _rows(b"", 9), "other columns than"),
+        ("test_hard.csv", _rows(b"text\tlabel\tlabel\n", 9), "is text, but no"),
+        ("test_hard.csv", b"text,lable,n\nwo,a,1\nrd,a,2\n", "no column of labels"),
+        ("test_easy.tsv", _rows(b"text\tlabel\n", 9), "has another format"),
+        ("_SUCCESS", b"", "is empty"),
+    ],
+)
+def test_a_table_that_is_not_read_is_told(make, texts, name, data, reason):
+    whole = _rows(b"text\tlabel\n", 9)
+    suffix = ".csv" if "." in name else ""
+    members = {f"train{suffix}": whole, f"test_easy{suffix}": whole, name: data}
+    source, chunks = texts(make.tree(members))
+    assert sum(len(chunk.items) for chunk in chunks) == 18
+    (finding,) = source.findings
+    assert (finding.check, finding.count) == ("unread_tables", 1)
+    assert name in finding.message and reason in finding.message
+
+
+@pytest.mark.parametrize("row", [{"text": ["a"], "label": "x"}, {"label": ["x"]}])
+def test_a_table_with_the_columns_of_the_others_is_refused(make, texts, row):
+    line = json.dumps({"text": "one", **row}).encode() + b"\n"
+    with pytest.raises(SourceError, match=r"test_hard\.jsonl has no column of"):
+        texts(make.tree({"train.csv": TABLE, "test_hard.jsonl": line * 9}))
