@@ -14,6 +14,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from operator import itemgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -22,6 +23,7 @@ from headrace.errors import HeadraceError, IntegrityError
 from headrace.settings import Settings
 from headrace.state.ledger import chain, tables
 from headrace.state.ledger.database import Database
+from headrace.state.ledger.stripped import check_copied, copied_files
 from headrace.state.ledger.tables import COPY_FOLDER
 from headrace.state.store import Store
 
@@ -102,7 +104,11 @@ class LedgerCopy:
         return len(entries)
 
     def check(self) -> None:
-        """Raise IntegrityError if the database does not go on from the copy."""
+        """Raise IntegrityError if the database does not go on from the copy.
+
+        A file of the copy that cannot be read is refused, too.
+        """
+        check_copied(self._store)
         with self._database.reading() as connection:
             self._check(_rows(connection, tables.CHAIN, order="number"))
 
@@ -154,13 +160,13 @@ class LedgerCopy:
     def _copied(self) -> list[Row]:
         """The links and rows of the copy, as far as they form a chain."""
         copied: list[Row] = []
-        for name in self._store.names(COPY_FOLDER):
-            copied += self._store.read_json(f"{COPY_FOLDER}/{name}") or []
+        for _, entries in copied_files(self._store):
+            copied += entries
         link, valid = "", list[Row]()
-        for entry in sorted(copied, key=_number):
-            if _number(entry) <= len(valid):
+        for entry in sorted(copied, key=itemgetter("number")):
+            if entry["number"] <= len(valid):
                 continue  # another process copied it at the same time
-            if not isinstance(entry, dict) or _number(entry) != len(valid) + 1:
+            if entry["number"] != len(valid) + 1:
                 break
             link = chain.link_of(link, entry)
             if (
@@ -197,11 +203,6 @@ class LedgerCopy:
                 if (table.name, key) not in chained
             ]
         return edits
-
-
-def _number(entry: Any) -> int:
-    number = entry.get("number") if isinstance(entry, dict) else None
-    return number if isinstance(number, int) else 2**62
 
 
 def _goes_on(copied: Sequence[Row], links: Sequence[Row]) -> bool:

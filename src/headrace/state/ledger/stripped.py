@@ -8,7 +8,7 @@ only a key makes, and copies of the rows as they were.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import sqlalchemy as sa
 
@@ -21,6 +21,7 @@ from headrace.state.store import Store
 # statements on versions and bundles.
 _LEFT = ("heads", "signatures")
 _KEYS = tuple(f"{folder}/" for folder in _LEFT)
+_OF_LINK = [column.name for column in CHAIN.columns if column.name != "number"]
 
 
 def refuse_if_stripped(connection: sa.Connection, name: str) -> None:
@@ -31,7 +32,8 @@ def refuse_if_stripped(connection: sa.Connection, name: str) -> None:
         name: of the ledger, for messages.
 
     Raises:
-        IntegrityError: something was signed, or a copy of its rows has other rows.
+        IntegrityError: something was signed, or a copy of its rows has other rows or
+            cannot be read.
     """
     store = Store(Settings().store)
     if found := next(_traces(connection, store), ""):
@@ -57,22 +59,51 @@ def _traces(connection: sa.Connection, store: Store) -> Iterator[str]:
         yield f"{key} shows that it was signed"
     rows = connection.execute(sa.select(CHAIN.c.number, CHAIN.c.link))
     links = {row.number: row.link for row in rows}
-    for name in store.names(COPY_FOLDER):
-        key = f"{COPY_FOLDER}/{name}"
-        entries = store.read_json(key)
-        for entry in entries if isinstance(entries, list) else ():
+    for key, entries in copied_files(store):
+        for entry in entries or _refuse_unread(store.uri(key)):
             if problem := _problem(entry, links):
                 yield f"{store.uri(key)}, a copy of its rows, {problem}"
 
 
-def _problem(entry: Any, links: dict[int, str]) -> str:
+def copied_files(store: Store) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """The keys of the files of the copy, and their rows; none of a damaged file."""
+    for name in store.names(COPY_FOLDER):
+        if not name.startswith("."):  # of a file that is being written
+            entries = store.read_json(key := f"{COPY_FOLDER}/{name}")
+            is_whole = isinstance(entries, list) and all(map(_is_row, entries))
+            yield key, entries if is_whole else []
+
+
+def check_copied(store: Store) -> None:
+    """Raise IntegrityError if a file of the copy cannot be read as a list of rows."""
+    for key, entries in copied_files(store):
+        if not entries:
+            _refuse_unread(store.uri(key))
+
+
+def _refuse_unread(uri: str) -> NoReturn:
+    raise IntegrityError(
+        f"{uri}, a copy of the ledger's rows, cannot be read as a list of rows: it was "
+        "changed or damaged, and does not show what the ledger was. Nothing was "
+        "changed.",
+        "Restore that file from a backup of the store. If `headrace verify` finds the "
+        "ledger right, move the file away: its rows are copied anew when a version "
+        "becomes the champion, and by the watch.",
+    )
+
+
+def _is_row(entry: Any) -> bool:
+    return (
+        isinstance(entry, dict)
+        and isinstance(entry.get("number"), int)
+        and isinstance(entry.get("values"), dict)
+        and all(isinstance(entry.get(name), str) for name in _OF_LINK)
+    )
+
+
+def _problem(entry: dict[str, Any], links: dict[int, str]) -> str:
     """What an entry of the copy shows; empty for a row of an unsigned ledger."""
-    entry = entry if isinstance(entry, dict) else {}
-    number, values = entry.get("number"), entry.get("values")
-    key = values.get("key") if isinstance(values, dict) else None
-    if isinstance(key, str) and entry.get("table") == ANCHORS.name:
-        if key.startswith(_KEYS):
-            return f"shows that it was signed: it names {key}"
-    if isinstance(number, int) and entry.get("link") == links.get(number, ""):
-        return ""
-    return f"has another row {number if isinstance(number, int) else 'in it'}"
+    number, key = entry["number"], entry["values"].get("key")
+    if entry["table"] == ANCHORS.name and str(key).startswith(_KEYS):
+        return f"shows that it was signed: it names {key}"
+    return "" if entry["link"] == links.get(number) else f"has another row {number}"

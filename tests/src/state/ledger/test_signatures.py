@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -323,6 +324,33 @@ def test_a_copy_of_the_rows_shows_that_a_ledger_was_signed(
         promote(stripped, 2)
     assert stripped.walk_chain() == rows
     assert stripped.glance() == "no row is signed"
+
+
+@pytest.mark.parametrize("damaged", [b"[{", b"{}", b"[]", b'[{"number": 1}]', None])
+def test_a_copy_that_cannot_be_read_allows_no_first_signature(
+    signed: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damaged: bytes
+) -> None:
+    monkeypatch.setenv("HEADRACE_STORE", str(tmp_path / "s"))
+    store = Store(str(tmp_path / "s"))
+    copy = LedgerCopy(url_of(tmp_path), store)
+    copy.keep()
+    copy.check()
+    (name,) = store.names("ledger")
+    (tmp_path / "s" / "ledger" / name).unlink()
+    if damaged is None:
+        os.mkfifo(tmp_path / "s" / "ledger" / name)
+    else:
+        store.write(f"ledger/{name}", damaged)
+    (tmp_path / "s" / "ledger" / ".half-written").touch()
+    stripped = strip(tmp_path)
+    with pytest.raises(IntegrityError, match=rf"{name}.* cannot be read .* list"):
+        promote(stripped, 2)
+    assert stripped.glance() == "no row is signed"
+    with pytest.raises(IntegrityError, match=rf"{name}.* cannot be read .* list"):
+        copy.check()
+    (tmp_path / "s" / "ledger" / name).unlink()
+    LedgerCopy(url_of(tmp_path), store).keep()
+    promote(stripped, 2)
 
 
 def test_a_copy_that_names_a_signature_shows_that_its_ledger_was_signed(
