@@ -7,6 +7,7 @@ must not contain a credential. This module knows neither settings nor network.
 from __future__ import annotations
 
 import re
+from bisect import bisect
 from collections.abc import Iterator
 from urllib.parse import unquote
 
@@ -25,22 +26,46 @@ _SECRET_PARTS = (
     *("apikey", "accesskey", "privatekey", "accountkey", "sharedkey", "accessid"),
     *("sessionid", "subscriptionkey", "functionskey", "consumerkey", "masterkey"),
     *("licensekey", "licencekey", "storagekey", "authkey", "appkey"),
-    *("passphrase", "passcode", "hmac"),
+    *("passphrase", "passcode", "hmac", "sshkey", "saml", "assertion"),
 )
 _SECRET_NAMES = {
     *("code", "sig", "sign", "sas", "key", "pwd", "pw", "psw", "pswd", "pass", "auth"),
     *("jwt", "bearer", "session", "sid", "otp", "totp", "pin", "pat", "cookie"),
     *("ticket", "creds", "hdnts", "hdnea", "hdntl"),
 }
+# So is a parameter whose last part is one of these, unless it is one of the others.
+_SECRET_LAST = ("key", "pass", "pw", "pwd")
+_PLAIN_NAMES = (
+    *("sort_key", "primary_key", "foreign_key", "partition_key"),
+    *("low_pass", "high_pass", "band_pass"),
+)
+_TOKENIZER = "token(?!i[sz]e)"  # a token, and no tokenizer
 
 _MOST_NESTED = 20  # URLs in one URL; each is redacted in turn
 _MOST_ENCODED = 5  # times that a part of a URL is percent-encoded
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}://[^\s'\"<>`]+")
 _BEGIN = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]{0,30})://")
+_AUTHORITY = re.compile(rf"{_BEGIN.pattern}(?=(?P<authority>[^/?#]*))")
+_WORD = re.compile(r"[^\s'\"<>`]+")
+_QUOTED = re.compile(
+    rf"(?<='){_BEGIN.pattern.replace('?P<scheme>', '')}[^'\n]+(?=')"
+    rf"|(?<=\"){_BEGIN.pattern.replace('?P<scheme>', '')}[^\"\n]+(?=\")"
+)
+_URL = re.compile(rf"{_BEGIN.pattern}{_WORD.pattern}")
+_FIRST = re.compile(rf"\A\s*(?:\S*::)?{_BEGIN.pattern}[^\n]+")
 _CHAINED = re.compile(r"::(?=[A-Za-z][A-Za-z0-9+.-]*(?:://|::|$))")  # by fsspec
 _LOGIN = re.compile(r"(?P<name>[^/@\s:]*)(?P<password>:.*)?@", re.DOTALL)
+_NAME = re.compile(r"[?&;#](?P<name>[^=&;#?]*)=(?=[^&;#])")
 _FIELD = re.compile(r"(?P<mark>[?&;#])(?P<name>[^=&;#?]*)=(?P<value>[^&;#]+)")
+_IN_QUOTES = re.compile(
+    r"(?P<mark>[?&;#])(?P<name>[^=&;#?\s'\"]*)="
+    r"(?P<value>'[^'\n]+(?:'|$)|\"[^\"\n]+(?:\"|$))"
+)
+_HIDDEN = re.compile(r"(?<=://)[^/@\s:]*:?\*\*\*@|=\*\*\*(?![^&;#])")
+_HOST = 256  # characters
 _PIECE = re.compile(r"[^/?&;#]+")
+_SECRET_PART = re.compile("|".join(_SECRET_PARTS).replace("token", _TOKENIZER))
+_LAST = re.compile(rf"(?:[-_.]|(?<=[a-z])(?=[A-Z]))(?i:{'|'.join(_SECRET_LAST)})\Z")
+_PLAIN_KEYS = {name.replace("_", "") for name in _PLAIN_NAMES}
 
 
 def fingerprint(secret: bytes) -> str:
@@ -56,15 +81,32 @@ def find_credential(source: str) -> str:
     A path, a URI without a login, and names such as ``keras:mnist`` have none. A secret
     in the path of a URL is not detected.
     """
-    kinds = (_kind(*url) for text in _decoded(source) for url in _urls(text))
-    return next(filter(None, kinds), "")
+    return next((kind for kind, *_ in _found(source)), "")
 
 
 def hide_credentials(text: str) -> str:
-    """A text with the passwords, tokens and signatures of its URLs redacted."""
-    if "://" not in text:
+    """A text with the passwords, tokens and signatures of its URLs redacted.
+
+    A word in which `find_credential` still finds one is redacted as a whole. A URL
+    has blanks if it is in quotes, or if the text begins with it.
+    """
+    if "://" in text:
+        for pattern, redact in (
+            (_IN_QUOTES, _redact_field),
+            (_FIRST, _redact_url),
+            (_QUOTED, _redact_url),
+            (_URL, _redact_url),
+        ):
+            text = pattern.sub(redact, text)
+    elif "%" not in text:
         return text
-    return _URL.sub(_redact_url, text)
+    return _WORD.sub(lambda word: HIDDEN if _leaks(word[0]) else word[0], text)
+
+
+def _leaks(text: str) -> bool:
+    """Whether a text has a credential that is not hidden."""
+    may = "://" in text or "%" in text
+    return may and find_credential(_HIDDEN.sub("", text)) != ""
 
 
 def _redact_url(url: re.Match[str]) -> str:
@@ -75,8 +117,9 @@ def _redact_url(url: re.Match[str]) -> str:
 
 def credential_advice(source: str) -> str:
     """The action of a message: where to put the credential of a source."""
-    urls = [url for text in _decoded(source) for url in _urls(text)] or [("", "")]
-    scheme, rest = next((url for url in urls if _kind(*url)), urls[0])
+    urls = (url for text in _decoded(source) for url in _urls(text))
+    first = ("", *next(urls, ("", "")))
+    _, scheme, rest = next(_found(source), first)
     login = _login(scheme, rest)
     host = re.split(r"[/?#]", rest[login.end() if login else 0 :], maxsplit=1)[0]
     if scheme in _BUCKETS:
@@ -104,12 +147,16 @@ def schema_pattern() -> str:
     anything.
     """
     part = "|".join(map(_any_case, _SECRET_PARTS))
+    part = part.replace(_any_case("token"), _any_case("token") + "(?![iI][sSzZ][eE])")
+    last = "|".join(map(_any_case, _SECRET_LAST))
+    plain = "|".join("[-_.]".join(map(_any_case, n.split("_"))) for n in _PLAIN_NAMES)
     name = "|".join(map(_any_case, sorted(_SECRET_NAMES)))
     login = "|".join(map(_any_case, sorted(_NAME_IS_SECRET)))
     return (
         rf"^(?![\s\S]*({login})://[^/?#]*@)"
         r"(?!(?!\s*git(hub)?://)[\s\S]*://(?!arn:)[^/@?#\[\]]*:(?![0-9]+[/?#])[^@]*@)"
-        rf"(?![\s\S]*://[\s\S]*[?&;#]([^=&;#?]*({part})[^=&;#?]*|({name}))=[^&;#])"
+        rf"(?![\s\S]*://[\s\S]*[?&;#]([^=&;#?]*({part})[^=&;#?]*|({name})"
+        rf"|(?!({plain})=)[^=&;#?]*[-_.]({last}))=[^&;#])"
     )
 
 
@@ -118,19 +165,34 @@ def _any_case(word: str) -> str:
     return "[-_.]?".join(letters) if len(word) > 5 else "".join(letters)
 
 
-def _kind(scheme: str, rest: str) -> str:
-    """The kind of credential in one URL; empty if there is none."""
-    if _login(scheme, rest) is not None:
-        return "a login before the @"
-    names = (field["name"] for field in _FIELD.finditer(rest))
-    return next((f"the parameter {unquote(n)}" for n in names if _is_secret(n)), "")
+def _found(source: str) -> Iterator[tuple[str, str, str]]:
+    """The kind of each credential in a source, and the URL that has it as `_urls`."""
+    for text in _decoded(source):
+        for part in _CHAINED.split(text.strip()):
+            urls = [*_urls(part)]
+            for scheme, rest in urls:
+                if _login(scheme, rest) is not None:
+                    yield "a login before the @", scheme, rest
+            begins = [begin.end() for begin in _BEGIN.finditer(part)]
+            for field in _NAME.finditer(part, begins[0] if begins else len(part)):
+                if _is_secret(field["name"]):
+                    url = urls[bisect(begins, field.start()) - 1]
+                    yield f"the parameter {unquote(field['name'])}", *url
 
 
 def _urls(source: str) -> Iterator[tuple[str, str]]:
-    """Scheme and rest of each URL in a source, including nested URLs."""
+    """Scheme and authority of each URL in a source, including nested URLs.
+
+    Behind an authority without @ stands what follows the last @, as its password may
+    contain a slash.
+    """
     for part in _CHAINED.split(source.strip()):
-        for begin in _BEGIN.finditer(part):
-            yield begin["scheme"].lower(), part[begin.end() :]
+        last = part.rfind("@")
+        for begin in _AUTHORITY.finditer(part):
+            rest = begin["authority"]
+            if last >= begin.end("authority"):
+                rest += f"/{part[last : last + _HOST]}"
+            yield begin["scheme"].lower(), rest
 
 
 def _decoded(text: str) -> Iterator[str]:
@@ -152,15 +214,14 @@ def _redact_part(part: str) -> str:
     if login is not None:
         name = f"{login['name']}:" if login["password"] else ""
         rest = f"{name}{HIDDEN}@{rest[login.end() :]}"
-    rest = hide_credentials(_FIELD.sub(_redact_field, rest))
+    rest = _URL.sub(_redact_url, _FIELD.sub(_redact_field, rest))
     return begin[0] + _PIECE.sub(_redact_encoded, rest)
 
 
 def _redact_encoded(piece: re.Match[str]) -> str:
     """A piece of a URL; hidden if what it encodes has a credential."""
-    _, *decoded = _decoded(piece[0])
-    urls = (url for text in decoded for url in [("", f"?{text}"), *_urls(text)])
-    return HIDDEN if any(_kind(*url) for url in urls) else piece[0]
+    is_encoded = unquote(piece[0]) != piece[0]
+    return HIDDEN if is_encoded and _leaks(f"x://?{piece[0]}") else piece[0]
 
 
 def _redact_field(field: re.Match[str]) -> str:
@@ -189,5 +250,8 @@ def _login(scheme: str, rest: str) -> re.Match[str] | None:
 
 
 def _is_secret(name: str) -> bool:
-    key = re.sub(r"[^a-z0-9]", "", unquote(name).lower())
-    return key in _SECRET_NAMES or any(part in key for part in _SECRET_PARTS)
+    name = unquote(name)
+    key = re.sub(r"[^a-z0-9]", "", name.lower())
+    if key in _SECRET_NAMES or _SECRET_PART.search(key):
+        return True
+    return _LAST.search(name) is not None and key not in _PLAIN_KEYS

@@ -74,8 +74,19 @@ WITH_CREDENTIAL = {
             *("app_key", "consumer_key", "master_key", "license_key", "storage_key"),
             *("session", "sid", "sign", "hmac", "otp", "pin", "pat", "cookie"),
             *("ticket", "creds", "hdnts", "Session", "PIN"),
+            *("client_key", "user-key", "host_key", "function_key", "deploy.key"),
+            *("user_pass", "db_pw", "ftp_pwd", "sshkey", "SAMLResponse"),
+            *("client_assertion", "tokenizer_token"),
         )
     },
+    "encoded scheme": f"https%3A//ada:{CANARY}@host",
+    "encoded whole": f"https%3A%2F%2Fada%3A{CANARY}%40host",
+    "encoded whole twice": f"https%253A%252F%252Fada%253A{CANARY}%2540host",
+    "encoded scheme of a database": f"postgresql%3A//ada:{CANARY}@host",
+    "encoded at": f"https://ada:{CANARY}%40host/x",
+    "in quotes": f"https://127.0.0.1:9/x?token='{CANARY}'",
+    "in open quotes": f'https://127.0.0.1:9/x?token="{CANARY}',
+    "second question mark": f"https://127.0.0.1:9/x?q=a?pin={CANARY}",
     "goog": f"https://storage.googleapis.com/x?X-Goog-Credential={CANARY}",
 }
 WITHOUT = [
@@ -98,6 +109,8 @@ WITHOUT = [
     "zip://x.npz::https://host/a.zip",
     "s3://bucket/key=3/x.parquet",
     "https://host/x.npz?spin=1&aside=2&design=3&path=4&patient=5&opinion=6&sessions=7",
+    "https://host/x.npz?sort_key=1&primary_key=2&foreign-key=3&partition_key=4",
+    "https://host/x.npz?tokenizer=bpe&tokenise=1&low_pass=5&sampling=6&compass=7",
     "https://host/my%20data/x%2Fy.npz?q=pin%3D3&name=100%25",
 ]
 
@@ -110,7 +123,7 @@ def test_a_credential_is_seen_and_hidden(uri: str) -> None:
     hidden = hide_credentials(f"reading {uri} failed")
     assert CANARY not in hidden
     assert hidden.startswith("reading ")
-    assert hidden.endswith(" failed")
+    assert hidden.endswith((" failed", "token=***"))  # of quotes that stay open
     assert hide_credentials(hidden) == hidden
     assert CANARY not in str(HeadraceError(f"at {uri}."))
     # The pattern of a schema decodes nothing.
@@ -134,6 +147,25 @@ def test_what_holds_none_is_left_alone(uri: str) -> None:
     assert hide_credentials(uri) == uri
     assert re.search(schema_pattern(), uri)
     assert DataSpec(source=uri).source == uri
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [f"https://h/x?token=a {CANARY}", f"s3://k:a {CANARY}@b", f"s3://k:a'{CANARY}@b"],
+)
+def test_blanks_and_quotes_are_hidden_in_a_whole_url(uri: str) -> None:
+    assert find_credential(uri)
+    for text in (uri, f"reading {uri!r} failed"):
+        assert CANARY not in hide_credentials(text)
+
+
+@pytest.mark.parametrize("end", ["", f"ada:{CANARY}@host"])
+def test_many_nested_urls_are_looked_through_at_once(end: str) -> None:
+    text = "https://" * 20_000 + end
+    started = time.monotonic()
+    assert bool(find_credential(text)) == bool(end)
+    assert CANARY not in hide_credentials(text) + credential_advice(text)
+    assert time.monotonic() - started < 5, "it took 55 s"
 
 
 def test_a_long_text_is_looked_through_at_once() -> None:
