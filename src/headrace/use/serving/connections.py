@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -15,6 +16,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 HEADER_SECONDS = 10.0
 HEADER_BYTES = 64 * 2**10
 CONNECTIONS_LIMIT = 4096
+_ABSOLUTE = re.compile(rb"[^/?#]*://([^/?#]*)")
 
 
 def _refusal(status: str, message: str, *headers: str) -> bytes:
@@ -80,6 +82,11 @@ class Connection(HttpToolsProtocol):
         if size > HEADER_BYTES:
             self._end(_LONG)
             raise ValueError("the headers are too long")  # the parser stops
+        if target := _ABSOLUTE.match(self.url):  # RFC 9112, 3.2.2: its host counts
+            self.headers[:] = [
+                (name, target[1] if name == b"host" else text)
+                for name, text in self.headers
+            ]
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:

@@ -5,15 +5,27 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
 from headrace.use.serving.connections import HEADER_BYTES, Connection
+from headrace.use.serving.doors import Doors
+from headrace.use.serving.replies import HttpError
 
 GET = b"GET / HTTP/1.1\r\nhost: localhost\r\n"
 
 
 async def _app(scope: Any, receive: Any, send: Any) -> None:
+    if scope["path"] == "/doors":
+        try:
+            headers = Doors().headers_of(scope["headers"])
+            Doors().check(scope["method"], headers, needs_token=False)
+        except HttpError as refusal:
+            status = refusal.reply[0]
+            await send({"type": "http.response.start", "status": status, "headers": []})
+            await send({"type": "http.response.body", "body": b""})
+            return
     while (await receive()).get("more_body"):
         pass
     headers = [(b"content-length", b"2")]
@@ -67,3 +79,19 @@ def test_headers_that_do_not_end_are_refused() -> None:
     assert statuses(GET, *[line] * fewest, count=1) == [b"431"]
     assert statuses(GET + line * 12, count=1) == [b"431"]
     assert statuses(GET + line * 12 + b"\r\n", count=1) == [b"431"]
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        (b"/doors", b"200"),
+        (b"/doors?see=http://evil.com/", b"200"),
+        (b"http://localhost:80/doors", b"200"),
+        (b"http://evil.com/doors", b"403"),
+        (b"HTTPS://evil.com/doors", b"403"),
+        (b"http://localhost@evil.com/doors", b"403"),
+    ],
+)
+def test_the_host_of_an_absolute_target_counts(target: bytes, expected: bytes) -> None:
+    request = b"GET %s HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n" % target
+    assert statuses(request, count=1) == [expected]
