@@ -31,7 +31,7 @@ SEEN = {
     "_compression": "python 3.13",  # gone in 3.14
 }
 # Of os, of named tuples, and our own.
-OURS = {"_asdict", "_exit", "_fields", "_replace", "_start"}
+OURS = {"_asdict", "_exit", "_field_defaults", "_fields", "_replace", "_start"}
 _USES = (
     r"(?<![\w.])(?!self\b|cls\b|super\b)[A-Za-z][\w.]*(?:\(\))?\.(_[a-z]\w*)",
     r"^\s*(?:import|from) (?:[\w.]+\.)?(_[a-z]\w*)",

@@ -19,6 +19,7 @@ import pytest
 import sqlalchemy
 from mlflow.exceptions import MlflowException
 
+from headrace import interrupts
 from headrace.errors import (
     DependencyError,
     IntegrityError,
@@ -404,9 +405,10 @@ def test_names_that_mlflow_would_refuse_are_made_plain(settings: Settings) -> No
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_waits_until_mlflow_has_answered(
-    number: int,
+    number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done: list[str] = []
+    monkeypatch.setattr(interrupts, "DOUBLED_SECONDS", 0.0)  # of SIGTERM alone
     before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
     for each in before:
         signal.signal(each, signal.default_int_handler)
