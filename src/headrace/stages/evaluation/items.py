@@ -36,7 +36,7 @@ Items = npt.NDArray[np.bytes_]
 Subject = tuple[str, int | None, str]  # training, champion and rows of a comparison
 ROWS = 20_000  # rows are in hash order, so the first ones are a random sample
 CHALLENGER = 0  # which has no version yet
-SETS = 20  # of judged items, the newest first
+SNAPSHOTS = 20  # to be opened, those with the most vanished items first
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +222,8 @@ class Vanished:
     Attributes:
         items: sha256 of each, ``(n,)``.
         scores: of each model.
-        unanswered: number of rows whose snapshot is gone or has another form.
+        unanswered: number of rows whose snapshot is gone or has another form, or that
+            are beyond `ROWS` and `SNAPSHOTS`.
     """
 
     items: Items
@@ -248,27 +249,38 @@ def answer_again(
         items: of the present test split, ``(n,)``.
         judge: of the answers.
     """
-    seen = np.unique(items)
     taken = [np.empty(0, DIGEST)]
     scores: dict[int, list[Scored]] = {n: [Scored.none()] for n in models}
-    unanswered, left = 0, ROWS
-    sets = dict.fromkeys((a.rows_digest, a.snapshot_digest) for a in attempts[::-1])
-    for rows_digest, digest in list(sets)[:SETS]:
-        judged = archive.items(rows_digest, digest)
-        if judged is None or left <= 0:
-            continue
-        wanted = judged[~is_among(judged, seen)][:left]
-        answered = 0
+    vanished = _vanished(archive, attempts, items)
+    by_size = sorted(vanished.items(), key=lambda found: -len(found[1]))
+    left = ROWS
+    for digest, all_of_it in by_size[:SNAPSHOTS]:
+        wanted = all_of_it[:left]
+        left -= len(wanted)
         for part, raw, targets in _answered_rows(archive, digest, wanted, description):
-            answered += len(part)
             taken.append(part)
             for version, model in models.items():
                 scores[version].append(scores_of(model, raw, targets, judge))
-        unanswered += len(wanted) - answered
-        left -= len(wanted)
-        seen = np.union1d(seen, wanted)
+    answered = np.concatenate(taken)
     of_models = {version: Scored.join(parts) for version, parts in scores.items()}
-    return Vanished(np.concatenate(taken), of_models, unanswered)
+    unanswered = sum(map(len, vanished.values())) - len(answered)
+    return Vanished(answered, of_models, unanswered)
+
+
+def _vanished(
+    archive: Archive, attempts: Sequence[Attempt], items: Items
+) -> dict[str, Items]:
+    """Each item of the attempts that is not among ``items``, by its newest snapshot."""
+    present, known = np.unique(items), set[bytes]()
+    found: dict[str, list[bytes]] = {}
+    for rows_digest, digest in dict.fromkeys(_rows(a) for a in attempts[::-1]):
+        judged = archive.items(rows_digest, digest)
+        if judged is None:
+            continue
+        gone = set(judged[~is_among(judged, present)].tolist()) - known
+        known |= gone
+        found.setdefault(digest, []).extend(gone)
+    return {digest: np.array(sorted(gone), DIGEST) for digest, gone in found.items()}
 
 
 def _answered_rows(

@@ -15,6 +15,7 @@ from headrace.data.snapshots.reading import DIGEST, find_snapshot
 from headrace.data.snapshots.splits import SplitRows
 from headrace.errors import IntegrityError
 from headrace.records import DataDescription, SnapshotRecord
+from headrace.stages.evaluation import items as items_module
 from headrace.stages.evaluation.items import (
     Archive,
     Past,
@@ -241,6 +242,36 @@ def test_it_is_known_which_vanished_items_are_not_answered_with_numbers(
     assert not found.scores[0].answered[dark]
     assert found.scores[0].answered[bright]
     assert found.scores[1].answered.all()
+
+
+@pytest.mark.parametrize("fillers", ["old items", "vanished items"])
+def test_no_number_of_later_attempts_pushes_vanished_items_out(
+    store: Store, snapshot: SnapshotRecord, fillers: str
+) -> None:
+    first = attempt(1, keep_items(store, shas(2, 5)), snapshot_digest=snapshot.digest)
+    later = [
+        attempt(
+            *(n, keep_items(store, items(77, n if fillers == "vanished items" else 1))),
+            snapshot_digest=f"gone{n}",
+        )
+        for n in range(2, 32)
+    ]
+    found = answer_again(
+        *(archive_of(store), {}, GRAY, [first, *later], items(77, 1)),
+        task("classification").judge,
+    )
+    assert sorted(found.items.tolist()) == sorted(shas(2, 5).tolist())
+    assert found.unanswered == (30 if fillers == "vanished items" else 0)
+
+
+def test_vanished_items_beyond_the_limit_count_as_unanswered(
+    store: Store, snapshot: SnapshotRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(items_module, "ROWS", 1)
+    once = attempt(1, keep_items(store, shas(2, 5)), snapshot_digest=snapshot.digest)
+    judge = task("classification").judge
+    found = answer_again(archive_of(store), {}, GRAY, [once], items(77), judge)
+    assert (len(found.items), found.unanswered) == (1, 1)
 
 
 def test_what_a_model_learned_from_is_in_train_or_val(snapshot: SnapshotRecord) -> None:
