@@ -243,6 +243,9 @@ class TrainingRecord(LoggedModel):
         return ":".join(filter(None, parts))
 
 
+SERVING_TOLERANCE = 1e-5  # of the answers of a clean process
+
+
 class GateResult(Record):
     """One gate. ``value`` is None where the metric was missing or not finite.
 

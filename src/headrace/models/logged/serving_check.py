@@ -34,7 +34,6 @@ from headrace.state.tracking import GOLDEN_FILE
 from headrace.tasks import asked
 
 MODULE = "headrace.models.logged.serving_check"
-TOLERANCE = 1e-5
 LATENCY_CALLS = 50
 TIMEOUT_SECONDS = 300
 

@@ -19,13 +19,13 @@ from headrace.gates.kinds import judge_gate, serving_gate
 from headrace.gates.rows import JudgedRows
 from headrace.models.logged.loading import open_model
 from headrace.models.logged.serving_check import (
-    TOLERANCE,
     Request,
     ServingCheck,
     ServingReport,
 )
 from headrace.models.logged.soundness.checks import mark_verified
 from headrace.records import (
+    SERVING_TOLERANCE,
     VAL_APART,
     ContractRecord,
     EvaluationRecord,
@@ -101,7 +101,7 @@ def evaluate(  # noqa: PLR0913
         rows = _look(context, answers, records, settings, judge, parts)
         served = check.results()[0]
         parts.add(Part(_of_serving(served, training)))
-        if served.difference is not None and served.difference <= TOLERANCE:
+        if served.difference is not None and served.difference <= SERVING_TOLERANCE:
             mark_verified(training, settings)
         verdicts, digest, figures = compare(
             model, opponents, spec.gates, answers, records.test, judge
@@ -113,7 +113,7 @@ def evaluate(  # noqa: PLR0913
         gates = [
             verdicts.get(g.name) or judge_gate(g, values, rows) for g in spec.gates
         ]
-        gates.append(serving_gate(served.difference, TOLERANCE, served.error))
+        gates.append(serving_gate(served.difference, SERVING_TOLERANCE, served.error))
         parts.wait()
         report.log(tracking, training, parts.metrics, parts.slices, gates, place)
     return EvaluationRecord(

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from headrace.extensions import modules, task_default
-from headrace.records import DEFAULT_TASK, GateResult
+from headrace.records import DEFAULT_TASK, SERVING_TOLERANCE, GateResult
 from headrace.state.ledger.rows import Evidence
 
 _SIGNS = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
@@ -78,23 +78,19 @@ def contradiction(gate: GateResult, evidence: Evidence) -> str:
 
 def _judged(gate: GateResult, row: Row | None, evidence: Evidence) -> str:
     """What speaks against a gate by the rule of its kind."""
-    if _is(gate, "serving"):
-        return _against(gate, "<=", gate.threshold)
-    if row and _is(gate, "champion"):
+    if gate.name == "serving":  # which no law may name
+        other = _other_bound(gate, SERVING_TOLERANCE, "the serving gate")
+        return other or _against(gate, "<=", SERVING_TOLERANCE)
+    if row and gate.name == "champion":
         return _of_champion(gate, row, evidence)
     if row and str(row.get("kind") or "") in _KINDS:
         return _of_kind(gate, row, evidence)
     return _by_its_words(gate)
 
 
-def _is(gate: GateResult, kind: str) -> bool:
-    return kind in (gate.kind, gate.name)
-
-
 def _of_kind(gate: GateResult, row: Row, evidence: Evidence) -> str:
     """Hold a value against the bound of the law, which must be the recorded one."""
-    kind, metric = str(row.get("kind") or ""), str(row.get("metric"))
-    known, arguments = _KINDS[kind], _arguments(row)
+    known, arguments = _KINDS[str(row.get("kind") or "")], _arguments(row)
     may_lack = known.may_lack and arguments.get("cannot_tell", "pass") == "pass"
     if not (may_lack and gate.value is None and gate.threshold is not None):
         sign = _sign_of(row, known, evidence)
@@ -103,12 +99,13 @@ def _of_kind(gate: GateResult, row: Row, evidence: Evidence) -> str:
     stated = (_number(arguments.get(name)) for name in known.arguments)
     bound = _number(row.get("threshold"))
     bound = next((one for one in stated if one is not None), bound)
-    if bound is not None and gate.threshold != bound:
-        return f"the threshold {gate.threshold:g}, and its law has {bound:g}"
-    is_slice = "/" in metric  # whose metrics are not recorded
-    if not kind and not is_slice and evidence.metrics.get(metric) is None:
-        return f"{gate.value:.4g}, and its evidence has no {metric}"
-    return ""
+    return "" if bound is None else _other_bound(gate, bound, "its law")
+
+
+def _other_bound(gate: GateResult, bound: float, whose: str) -> str:
+    if gate.threshold in (None, bound):
+        return ""
+    return f"the threshold {gate.threshold:g}, and {whose} has {bound:g}"
 
 
 def _against(gate: GateResult, sign: str, bound: float | None) -> str:
@@ -174,19 +171,25 @@ def _sign_of(row: Row, known: _Kind, evidence: Evidence) -> str:
 def _other_value(gate: GateResult, row: Row, evidence: Evidence) -> str:
     """How a gate's value differs from the metric that it is; empty if it does not."""
     kind, metrics = str(row.get("kind") or ""), evidence.metrics
-    value, name = gate.value, str(row.get("metric"))
-    if _is(gate, "serving"):
+    value, name = gate.value, str(row.get("metric")) if row else ""
+    if gate.name == "serving":
         name = "serving_difference"
-    elif _is(gate, "champion"):
+    elif gate.name == "champion":
         value, name = gate.p_value, "champion_p_value"
-    elif kind:
+    elif kind and kind != "ratio":
         name = _KINDS[kind].metric if kind in _KINDS else ""
     measured = metrics.get(name)
     if kind == "ratio":
-        name, to = str(row.get("metric")), str(_arguments(row).get("to"))
-        own, other = metrics.get(name), metrics.get(to)
+        to = str(_arguments(row).get("to"))
+        own, other = measured, metrics.get(to)
         measured = own / other if own is not None and other else None
         name = f"{name} / {to}"
-    if value is None or measured is None or math.isclose(value, measured):
+    if value is None or not name:
+        return ""
+    if measured is None:
+        is_slice = "/" in name.replace(" / ", "")  # whose metrics are not recorded
+        lacks = f"{value:.4g}, and its evidence has no {name}"
+        return "" if is_slice else lacks
+    if math.isclose(value, measured):
         return ""
     return f"{value:.4g}, and its evidence has {name} {measured:.4g}"

@@ -16,8 +16,7 @@ import headrace
 from headrace.data.snapshots.splits import read_split
 from headrace.errors import InputError, IntegrityError, NotFoundError
 from headrace.models.logged.loading import LoadedModel, load_champion
-from headrace.models.logged.serving_check import TOLERANCE
-from headrace.records import DataDescription
+from headrace.records import SERVING_TOLERANCE, DataDescription
 from headrace.settings import Settings
 from headrace.state.disk import file_digest
 from headrace.state.ledger import Ledger
@@ -50,7 +49,7 @@ def test_bytes_and_floats_of_0_to_255_have_the_same_answer(
     given = good(items)
     assert (given.dtype, given.shape) == (np.float32, (6, 3))
     assert given.sum(axis=1) == pytest.approx(np.ones(6), abs=1e-5)
-    assert np.abs(good(items.astype(np.float32)) - given).max() <= TOLERANCE
+    assert np.abs(good(items.astype(np.float32)) - given).max() <= SERVING_TOLERANCE
 
 
 def test_one_image_and_images_without_a_channel_axis_are_taken(
@@ -59,8 +58,8 @@ def test_one_image_and_images_without_a_channel_axis_are_taken(
     items = images(trained)
     given = good(items)
     for x in (items[0], items[0, :, :, 0]):
-        assert np.abs(good(x) - given[:1]).max() <= TOLERANCE
-    assert np.abs(good(items[..., 0]) - given).max() <= TOLERANCE
+        assert np.abs(good(x) - given[:1]).max() <= SERVING_TOLERANCE
+    assert np.abs(good(items[..., 0]) - given).max() <= SERVING_TOLERANCE
 
 
 def test_predictions_are_labels(good: LoadedModel, trained: Trained) -> None:

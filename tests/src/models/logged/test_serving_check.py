@@ -16,12 +16,12 @@ import pytest
 from headrace.errors import DependencyError
 from headrace.models.logged import serving_check
 from headrace.models.logged.serving_check import (
-    TOLERANCE,
     Request,
     ServingCheck,
     ServingReport,
     measure,
 )
+from headrace.records import SERVING_TOLERANCE
 from headrace.state.tracking import GOLDEN_FILE, Tracking
 
 Trained = Any
@@ -48,7 +48,7 @@ def request_(trained: Trained, tmp_path: Path) -> Request:
 def test_a_model_measured_beside_its_golden_answers_agrees(request_: Request) -> None:
     report = measure(request_)
     assert report.difference is not None
-    assert report.difference <= TOLERANCE
+    assert report.difference <= SERVING_TOLERANCE
     assert report.latency_ms is not None
     assert 0 < report.latency_ms < 5000
     assert report.error == ""

@@ -60,7 +60,7 @@ def some_evidence(number: int, *, passed: bool = True, **changes: Any) -> Eviden
             SERVED,
         ),
         "law": {"applied": {"gates": [ROW]}},
-        "metrics": {"test_accuracy": 0.9},
+        "metrics": {"test_accuracy": 0.9, "serving_difference": 0.0},
         "champion_version": None,
         "champion_sequence": 0,
         "snapshot_digest": "s" * 64,

@@ -19,6 +19,12 @@ from headrace.records import GateResult
 from headrace.state.ledger import Ledger, ledger_exists
 from headrace.state.ledger.decisions import doubts, earlier_dates, wrong_verdicts
 
+CHAMPION = {"name": "champion", "threshold": 0.05}
+FAIR = {"kind": "fairness", "arguments": {"gap": 0.05}}
+RUNG = {"kind": "robustness", "arguments": {"rung": "noise 25", "score": 0.9}}
+ACCURACY = {"name": "accuracy", "metric": "test_accuracy", "threshold": 0.9}
+GAIN = {**CHAMPION, "arguments": {"gain": 0.01}}
+
 
 def a_gate(value: float, bound: float, sign: str = ">=", **changes: Any) -> GateResult:
     fields = {"name": "accuracy", "passed": True, "value": value, "threshold": bound}
@@ -36,6 +42,8 @@ def judged(ledger: Ledger, gate: GateResult, **changes: Any) -> list[str]:
     """What is said of a version with this gate, and with that of serving."""
     law = law_of(name=gate.name, kind="of-a-package")  # whose words count
     fields = {"gates": (gate, SERVED), "law": law} | changes
+    measured = {"serving_difference": 0.0, "champion_p_value": gate.p_value}
+    fields["metrics"] = measured | fields.get("metrics", {"test_accuracy": 0.9})
     ledger.add_version(a_version(1))
     ledger.add_evidence(some_evidence(1, **fields))
     return [wrong.text for wrong in wrong_verdicts("digits", ledger)]
@@ -208,7 +216,6 @@ def test_a_threshold_that_is_not_that_of_the_law_is_named(
 MEASURED = {
     "weak_slice_loss": 0.3,
     "membership_auc_high": 0.8,
-    "serving_difference": 0.2,
     "champion_p_value": 0.6,
     "test_latency": 9.0,
     "own": 0.9,
@@ -216,29 +223,77 @@ MEASURED = {
 }
 
 
+OF_METRICS = [
+    ({"kind": "weak_slice", "threshold": 0.5}, "weak_slice_loss", 0.3),
+    ({"kind": "membership"}, "membership_auc_high", 0.8),
+    ({"name": "champion", "threshold": 0.5}, "champion_p_value", 0.6),
+    ({"metric": "test_latency"}, "test_latency", 9),
+    (
+        {"kind": "ratio", "metric": "own", "arguments": {"to": "whole"}},
+        "own / whole",
+        0.3,
+    ),
+]
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+@pytest.mark.parametrize(("row", "name", "measured"), OF_METRICS)
+def test_a_value_that_is_not_the_measured_one_is_named(
+    ledger: Ledger, row: dict[str, Any], name: str, measured: float, is_known: bool
+) -> None:
+    row = {"name": "it", "direction": "max", "margin": 0.005, **row}
+    gate = a_gate(0.01, 0.5, "<=", name=row["name"], p_value=0.01)
+    metrics = MEASURED if is_known else {"champion_p_value": None, "whole": 3.0}
+    law = {"applied": {"gates": [row]}}
+    (found,) = judged(ledger, gate, law=law, metrics=metrics)
+    known = f"{name} {measured:g} (" if is_known else f"no {name} ("
+    assert f"passed with 0.01, and its evidence has {known}" in found
+
+
+def test_a_slice_whose_metrics_are_not_recorded_may_be_any(ledger: Ledger) -> None:
+    row = {"name": "it", "direction": "max", "kind": "ratio", "metric": "group=a/f1"}
+    law = {"applied": {"gates": [{**row, "arguments": {"to": "test_f1"}}]}}
+    gate = a_gate(0.01, 0.5, "<=", name="it")
+    assert judged(ledger, gate, law=law, metrics={"test_f1": 0.9}) == []
+
+
 @pytest.mark.parametrize(
-    ("row", "changes", "name"),
+    ("gate", "numbers"),
     [
-        ({"kind": "weak_slice", "threshold": 0.5}, {}, "weak_slice_loss 0.3"),
-        ({"kind": "membership"}, {}, "membership_auc_high 0.8"),
-        ({}, {"kind": "serving"}, "serving_difference 0.2"),
-        ({"threshold": 0.05}, {"kind": "champion"}, "champion_p_value 0.6"),
-        ({"metric": "test_latency"}, {}, "test_latency 9"),
+        (a_gate(0, 9, kind="serving"), "0 >= 9"),
+        (a_gate(0.3, 9, name="champion", kind="serving"), "no comparison with the"),
+        (SERVED.model_copy(update={"value": 0.1}), "0.1 <= 1e-05"),
         (
-            {"kind": "ratio", "metric": "own", "arguments": {"to": "whole"}},
-            {},
-            "own / whole 0.3",
+            SERVED.model_copy(update={"value": 0.1, "threshold": 0.5}),
+            "the threshold 0.5, and the serving gate has 1e-05",
+        ),
+        (
+            SERVED.model_copy(update={"value": 1e-6}),
+            "1e-06, and its evidence has serving_difference 0",
         ),
     ],
 )
-def test_a_value_that_is_not_the_measured_one_is_named(
-    ledger: Ledger, row: dict[str, Any], changes: dict[str, Any], name: str
+@pytest.mark.parametrize("is_named", [True, False])
+def test_a_gate_is_of_the_kind_that_the_law_has_by_its_name(
+    ledger: Ledger, gate: GateResult, numbers: str, is_named: bool
 ) -> None:
-    law = {"applied": {"gates": [{"name": "it", "direction": "max", **row}]}}
-    gate = a_gate(0.01, 0.5, "<=", name="it", p_value=0.01, **changes)
-    served = SERVED.model_copy(update={"value": 0.2, "threshold": 0.5})
-    (found,) = judged(ledger, gate, law=law, metrics=MEASURED, gates=(gate, served))
-    assert f"passed with 0.01, and its evidence has {name} " in found
+    rows = [{**ACCURACY, "direction": "min"}, {**CHAMPION, "margin": 0.005}]
+    if is_named and gate.name == "serving":  # by no law that a file can have
+        rows.append({**ACCURACY, "name": "serving", "threshold": 0.0})
+    law = {"applied": {"gates": rows}}
+    found = judged(ledger, gate, law=law, champion_version=1)
+    assert any(f"gate {gate.name} of digits/1" in one for one in found)
+    assert any(f"passed with {numbers}" in one for one in found)
+
+
+def test_a_serving_gate_whose_difference_was_not_measured_is_named(
+    ledger: Ledger,
+) -> None:
+    ledger.add_version(a_version(1))
+    ledger.add_evidence(some_evidence(1, metrics={"test_accuracy": 0.9}))
+    (found,) = wrong_verdicts("digits", ledger)
+    assert "gate serving" in found.text
+    assert "0, and its evidence has no serving_difference" in found.text
 
 
 @pytest.mark.parametrize(
@@ -271,18 +326,11 @@ def test_a_sign_that_is_turned_is_no_way_round(ledger: Ledger) -> None:
 def test_a_gate_of_a_law_of_another_form_ends_no_look(
     ledger: Ledger, kind: str, odd: Any
 ) -> None:
-    row = {"name": "it", "kind": kind, "metric": odd, "threshold": odd, "margin": odd}
-    fields = {"kind": "champion"} if kind == "champion" else {}
-    gate = a_gate(0.2, 0.3, compared="p(better) 0.2 < 0.3", name="it", **fields)
+    row = {"kind": kind, "metric": odd, "threshold": odd, "margin": odd}
+    row["name"] = "champion" if kind == "champion" else "it"
+    gate = a_gate(0.2, 0.3, compared="p(better) 0.2 < 0.3", name=row["name"])
     law = {"applied": {"gates": [{**row, "arguments": odd}]}}
     judged(ledger, gate, law=law)
-
-
-CHAMPION = {"name": "champion", "threshold": 0.05}
-FAIR = {"kind": "fairness", "arguments": {"gap": 0.05}}
-RUNG = {"kind": "robustness", "arguments": {"rung": "noise 25", "score": 0.9}}
-ACCURACY = {"name": "accuracy", "metric": "test_accuracy", "threshold": 0.9}
-GAIN = {**CHAMPION, "arguments": {"gain": 0.01}}
 
 
 @pytest.mark.parametrize(

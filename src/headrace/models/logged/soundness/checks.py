@@ -13,7 +13,7 @@ from typing import Literal
 from pydantic import ValidationError
 
 from headrace.errors import IntegrityError
-from headrace.records import LoggedModel, Record
+from headrace.records import SERVING_TOLERANCE, LoggedModel, Record
 from headrace.settings import Settings
 from headrace.state.disk import disk_errors
 from headrace.state.ledger import Ledger, Version
@@ -110,7 +110,7 @@ def find_wrong_answers(
     Raises:
         DependencyError: the process crashed, or MLflow does not answer.
     """
-    from headrace.models.logged.serving_check import TOLERANCE, Request, ServingCheck
+    from headrace.models.logged.serving_check import Request, ServingCheck
 
     tracking = Tracking(settings)
     with contextlib.ExitStack() as stack:
@@ -127,11 +127,11 @@ def find_wrong_answers(
     flaws: list[Flaw | None] = []
     for version, report in zip(versions, reports, strict=True):
         message = report.error
-        if not message and (report.difference or 0) > TOLERANCE:
+        if not message and (report.difference or 0) > SERVING_TOLERANCE:
             message = (
                 "a clean process answers with probabilities that differ by "
                 f"{report.difference:.3g} from its golden answers (at most "
-                f"{TOLERANCE:g} is allowed)."
+                f"{SERVING_TOLERANCE:g} is allowed)."
             )
         flaws.append(Flaw(part="answers", message=message) if message else None)
         if not message:
