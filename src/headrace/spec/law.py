@@ -80,9 +80,7 @@ class Law:
     @property
     def overrides(self) -> tuple[str, ...]:
         """The fields that the run overrides, such as ``gates``, ``promotion.mode``."""
-        paths = _changed(_flatten(self.committed), _flatten(self.applied))
-        fields = {".".join(path[: 2 if path[0] in _TABLES else 1]) for path in paths}
-        return tuple(sorted(fields))
+        return overridden(self.committed, self.applied)
 
     @property
     def changes(self) -> tuple[Change, ...]:
@@ -163,6 +161,13 @@ def law_of(spec: PipelineSpec) -> dict[str, Any]:
             if not gate[name]:
                 del gate[name]
     return law
+
+
+def overridden(committed: Fields, applied: Fields) -> tuple[str, ...]:
+    """The fields in which an applied law differs from that of the file, sorted."""
+    paths = _changed(_flatten(committed), _flatten(applied))
+    fields = {".".join(path[: 2 if path[0] in _TABLES else 1]) for path in paths}
+    return tuple(sorted(fields))
 
 
 def changes(before: Fields, after: Fields) -> tuple[Change, ...]:

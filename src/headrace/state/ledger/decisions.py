@@ -8,7 +8,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from headrace.state.ledger.rows import Evidence
-from headrace.state.ledger.verdicts import contradiction, law_gates, missing_gate
+from headrace.state.ledger.verdicts import (
+    contradiction,
+    hidden_overrides,
+    law_gates,
+    missing_gate,
+)
 
 if TYPE_CHECKING:
     from headrace.state.ledger import Ledger
@@ -38,25 +43,8 @@ class WrongVerdict(NamedTuple):
 def wrong_verdicts(model: str, ledger: Ledger) -> Iterator[WrongVerdict]:
     """The verdicts on a model's versions that contradict their numbers."""
     for evidence in ledger.evidence_of(model):
-        failed = [gate.name for gate in evidence.gates if not gate.passed]
-        if evidence.passed and failed:
-            yield WrongVerdict(
-                evidence,
-                f"The evidence {evidence.id} of {model}/{evidence.version} is recorded "
-                f"as passed, and its gate {failed[0]} as failed",
-            )
-        if evidence.passed and not law_gates(evidence):
-            yield WrongVerdict(
-                evidence,
-                f"The evidence {evidence.id} of {model}/{evidence.version} is recorded "
-                "as passed, and has no gates of a law",
-            )
-        if evidence.passed and (absent := missing_gate(evidence)):
-            yield WrongVerdict(
-                evidence,
-                f"The evidence {evidence.id} of {model}/{evidence.version} is recorded "
-                f"as passed, and has no verdict of the gate {absent}",
-            )
+        for text in _contradictions(evidence):
+            yield WrongVerdict(evidence, text)
         for gate in evidence.gates:
             if gate.passed and (numbers := contradiction(gate, evidence)):
                 text = (
@@ -64,6 +52,22 @@ def wrong_verdicts(model: str, ledger: Ledger) -> Iterator[WrongVerdict]:
                     f"as passed with {numbers} (evidence {evidence.id})"
                 )
                 yield WrongVerdict(evidence, text)
+
+
+def _contradictions(evidence: Evidence) -> Iterator[str]:
+    """What in evidence does not fit its gates and its law, in sentences."""
+    subject = f"{evidence.model}/{evidence.version}"
+    head = f"The evidence {evidence.id} of {subject} is recorded"
+    failed = [gate.name for gate in evidence.gates if not gate.passed]
+    if evidence.passed and failed:
+        yield f"{head} as passed, and its gate {failed[0]} as failed"
+    if evidence.passed and not law_gates(evidence):
+        yield f"{head} as passed, and has no gates of a law"
+    if evidence.passed and (absent := missing_gate(evidence)):
+        yield f"{head} as passed, and has no verdict of the gate {absent}"
+    if fields := hidden_overrides(evidence):
+        named = ", ".join(evidence.overrides) or "none"
+        yield f"{head} with the overrides {named}, and its laws differ in {fields}"
 
 
 def earlier_dates(model: str, ledger: Ledger) -> Iterator[str]:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from headrace.extensions import modules, task_default
 from headrace.records import DEFAULT_TASK, SERVING_TOLERANCE, GateResult
+from headrace.spec.law import overridden
 from headrace.state.ledger.rows import Evidence
 
 _SIGNS = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
@@ -64,6 +65,22 @@ def missing_gate(evidence: Evidence) -> str:
     named = {str(row.get("name")) for row in law_gates(evidence)}
     wanted = {*named, "serving"} - {gate.name for gate in evidence.gates}
     return min(wanted, default="")
+
+
+def hidden_overrides(evidence: Evidence) -> str:
+    """The fields in which the laws of evidence differ, if it names other ones.
+
+    Returns:
+        empty if the record names the same ones, or has not both laws.
+    """
+    committed, applied = (evidence.law.get(one) for one in ("committed", "applied"))
+    if not (committed and applied):
+        return ""
+    try:
+        fields = overridden(committed, applied)
+    except (AttributeError, IndexError, KeyError, TypeError):
+        return "fields that cannot be read"
+    return "" if fields == evidence.overrides else ", ".join(fields) or "none"
 
 
 def contradiction(gate: GateResult, evidence: Evidence) -> str:

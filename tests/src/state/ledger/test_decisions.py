@@ -431,6 +431,31 @@ def test_evidence_that_passed_by_no_law_is_named(ledger: Ledger) -> None:
     assert found.endswith("is recorded as passed, and has no gates of a law")
 
 
+@pytest.mark.parametrize(
+    ("recorded", "before", "fields"),
+    [
+        ((), 0.99, "gates"),
+        (("gates",), 0.99, ""),
+        (("gates",), 0.9, "none"),
+        (("data.limit",), 0.99, "gates"),
+        ((), None, "fields that cannot be read"),
+    ],
+)
+def test_overrides_that_do_not_follow_from_the_laws_are_named(
+    ledger: Ledger, recorded: tuple[str, ...], before: float | None, fields: str
+) -> None:
+    applied = law_of(**ACCURACY)["applied"]
+    row = {**applied["gates"][0], "threshold": before}
+    law = {"applied": applied, "committed": {"gates": [row] if before else [7]}}
+    metrics = {"test_accuracy": 0.95}
+    gate = a_gate(0.95, 0.9)
+    found = judged(ledger, gate, law=law, overrides=recorded, metrics=metrics)
+    assert len(found) == bool(fields)
+    for one in found:
+        names = ", ".join(recorded) or "none"
+        assert f"with the overrides {names}, and its laws differ in {fields}" in one
+
+
 def test_evidence_whose_answers_were_not_checked_in_a_clean_process_is_named(
     ledger: Ledger,
 ) -> None:
