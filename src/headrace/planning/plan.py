@@ -103,7 +103,7 @@ class Plan(Results):
         if is_unpacked(folder, settings.folders):
             folder = self._deployed(folder.resolve())
         law = read_law(self.spec, folder, settings.project, settings.folders)
-        return law.against(self.ledger.recorded(project_of(self.spec.name)) or "")
+        return law.against(self.ledger.recorded(project_of(self.spec.name)))
 
     def _deployed(self, folder: Path) -> Path:
         """The folder that the pipeline's deployment has now: it alone has the law."""
@@ -368,7 +368,7 @@ def find_finished(plan: Plan, *, register_only: bool = False) -> Finished | None
 def _is_judged(plan: Plan, evaluation: EvaluationRecord, version: int) -> bool:
     """Whether the ledger's last evidence under this law is of this evaluation."""
     law = plan.law_on(plan.last.snapshot)
-    if law.project and not plan.ledger.recorded(project_of(plan.spec.name)):
+    if law.project and plan.ledger.recorded(project_of(plan.spec.name)) is None:
         return False  # the run records the project
     same = [
         row

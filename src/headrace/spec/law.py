@@ -87,17 +87,18 @@ class Law:
         """How the run's law differs from that of the file."""
         return changes(self.committed, self.applied)
 
-    def against(self, project: str) -> Law:
+    def against(self, project: str | None) -> Law:
         """The law of a run, where another project may have judged the model before.
 
         Args:
-            project: the id of the project that did; empty if that is not known.
+            project: the id of the project that did; empty if that one has none, None
+                if none did.
         """
-        if project in ("", self.project):
+        if project in (None, self.project):
             return self
-        own = {"project": self.project} if self.project else {}
-        committed = {**self.committed, "project": project}
-        return replace(self, committed=committed, applied={**self.applied, **own})
+        theirs, own = ({"project": p} if p else {} for p in (project, self.project))
+        committed, applied = {**self.committed, **theirs}, {**self.applied, **own}
+        return replace(self, committed=committed, applied=applied)
 
     def with_limits(self, limits: Mapping[str, int]) -> Law:
         """The law of a run whose settings decided which items are in its data.

@@ -13,7 +13,7 @@ from headrace.planning import Plan, find_finished
 from headrace.planning.judging import judge
 from headrace.stages.promotion.approval import promote_by_hand, roll_back
 from headrace.stages.registration import register
-from headrace.state.ledger.anchors import folder_of
+from headrace.state.ledger.anchors import folder_of, project_of
 from headrace.state.store import pack_folder, unpack_folder
 
 
@@ -83,6 +83,38 @@ def test_a_forced_promotion_lets_another_project_judge(trained: Trained) -> None
     assert last.forced
     rolled_back = roll_back("blobs", mill.settings, reason="that of before it")
     assert rolled_back.to_version == 1
+
+
+def test_a_project_without_an_id_that_took_over_judges_until_it_is_forced(
+    trained: Trained,
+) -> None:
+    mill, plain = of_project(trained, "mill"), of_project(trained, "")
+    registered(mill)
+    version = registered(plain)
+    promote_by_hand("blobs", version, plain.settings, force=True, reason="it moved")
+    third = of_project(trained, "a-third")
+    assert (overrides(plain), overrides(mill)) == ((), ("project",))
+    assert registered(third) == version
+    assert overrides(third) == ("project",), "an experiment changes nothing"
+    assert overrides(plain) == ()
+    (change,) = plan_of(third).law.changes
+    assert str(change) == "project none → a-third"
+    promote_by_hand("blobs", version, third.settings, force=True, reason="moved on")
+    assert (overrides(third), overrides(plain)) == ((), ("project",))
+
+
+def test_an_experiment_after_a_project_without_an_id_is_finished_as_any_other(
+    trained: Trained, done: Plan
+) -> None:
+    plain = of_project(trained, "")
+    end(plain)
+    for project in ("mill", ""):
+        plan_of(plain).ledger.record({project_of("blobs"): project}, "ada@lab")
+    third = of_project(trained, "a-third")
+    registered(third)
+    finished = find_finished(plan_of(third))
+    assert finished is not None
+    assert "makes this project's file its law" in finished.reason
 
 
 def test_the_law_stays_with_the_project_from_which_a_version_is_forced(

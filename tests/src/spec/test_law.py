@@ -188,6 +188,7 @@ def test_without_a_file_there_is_no_law(folder: Path, tmp_path: Path) -> None:
 
 def test_the_file_of_another_project_overrides_the_law(folder: Path) -> None:
     law = read_law(load_spec(folder), folder, folder, folder)
+    assert law.against(None) is law
     assert law.against("") is law
     other = law.against("mill-1a2b")
     assert other.overrides == ("project",)
@@ -197,6 +198,8 @@ def test_the_file_of_another_project_overrides_the_law(folder: Path) -> None:
     law = read_law(load_spec(folder), folder, folder, folder)
     assert (law.project, law.against("shed")) == ("shed", law)
     assert str(law.against("mill").changes[0]) == "project mill → shed"
+    assert str(law.against("").changes[0]) == "project none → shed"
+    assert law.against(None) is law
 
 
 def test_a_limit_that_chose_the_data_overrides_the_law(folder: Path) -> None:
