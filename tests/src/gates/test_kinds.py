@@ -141,6 +141,12 @@ def weak(name: str, loss: float) -> WeakSlice:
             "others (p = 0.001)",
         ),
         (
+            [weak("words <= 3", -math.inf), weak("mean > 9", 0.05)],
+            False,
+            "accuracy is inf on the 1,200 test rows with words <= 3, and 0.9 on all "
+            "others (p = 0.001)",
+        ),
+        (
             None,
             False,
             "weak slices were not looked for: val or test has too few rows, or scores "

@@ -38,6 +38,10 @@ def test_few_rows_do_not_pass_for_want_of_evidence() -> None:
     assert not judged(Membership(0.5, 0.3, 0.7, None, 20, 20)).passed
 
 
+def test_what_is_no_area_does_not_pass() -> None:
+    assert not judged(Membership(0.5, 0.3, -1e308, None, 200, 200)).passed
+
+
 def test_what_was_not_measured_fails_with_its_reason() -> None:
     result = judged("why")
     assert (result.passed, result.value) == (False, None)

@@ -110,6 +110,21 @@ def test_scores_that_are_not_finite_or_not_there_never_pass() -> None:
     assert result.reason == "no robustness ladder was measured: medium or task has none"
 
 
+@pytest.mark.parametrize("size", [1e39, -1e39, 1e308, -1e308, np.nan, np.inf, -1.0])
+@pytest.mark.parametrize("limit", ["drop", "score"])
+def test_weights_that_are_no_sizes_never_pass(size: float, limit: str) -> None:
+    errors, weights = np.full(60, 0.9), np.ones(60)
+    other = weights.copy()
+    other[0] = size
+    gate = gate_of(rung="noise 25", **{limit: 2.0})
+    assert judged(gate, *[rung(errors, weights)] * 2, higher=False).passed
+    result = judged(gate, rung(errors, other), rung(errors, weights), higher=False)
+    assert (result.passed, result.value) == (False, None)
+    assert result.reason == "the weights of the rows on noise 25 are no sizes"
+    nothing = rung(errors, np.zeros(60))
+    assert not judged(gate, nothing, nothing, higher=False).passed
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [

@@ -51,7 +51,7 @@ class KeepsItsRows:
             return result.model_copy(update={"reason": reason})
         return result.model_copy(
             update={
-                "passed": found.high <= most,
+                "passed": 0 <= found.high <= most,  # as an area is
                 "value": found.high,
                 "reason": describe(found),
                 "compared": f"{found.high:.4g} <= {most:.4g}",

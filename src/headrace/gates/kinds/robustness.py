@@ -94,8 +94,10 @@ class KeepsItsScore:
             return result.model_copy(update={"reason": _unknown(asked.rung, found)})
         sides = {f"on {rung.name}": rung, "without it": found.clean}
         for where, side in list(sides.items())[: 1 if asked.drop is None else 2]:
-            if not are_finite(side.scores).all():
+            if not _are_sound(side):
                 reason = f"the scores of some rows {where} are not finite"
+                if are_finite(side.scores).all():
+                    reason = f"the weights of the rows {where} are no sizes"
                 return result.model_copy(update={"reason": reason})
         level, higher = 1 - asked.confidence, found.higher_is_better
         if asked.drop is None:
@@ -175,10 +177,11 @@ def drop_bound(
         higher_is_better: of the scores.
 
     Returns:
-        NaN with fewer than two rows, or with scores that a float32 cannot hold: a
-        clean score beyond all others is no gain on the rung.
+        NaN with fewer than two rows, with weights that are no sizes, or with scores
+        that a float32 cannot hold: a clean score beyond all others is no gain on the
+        rung.
     """
-    if not all(are_finite(side.scores).all() for side in (rung, clean)):
+    if not (_are_sound(rung) and _are_sound(clean)):
         return math.nan
     if rung.scores.dtype == bool and rung.weights is None:
         every = np.ones(len(rung.scores), bool)
@@ -187,6 +190,16 @@ def drop_bound(
     parts = (linear_parts(r.scores, r.weights) for r in (rung, clean))
     after, before = parts
     return -_mean_bound(sign * (after - before), level)
+
+
+def _are_sound(side: RungRows) -> bool:
+    """Whether its scores are finite and its weights are sizes: finite, none below 0."""
+    if not are_finite(side.scores).all():
+        return False
+    sizes = side.weights
+    if sizes is None or not len(sizes):
+        return True
+    return bool((are_finite(sizes) & (sizes >= 0)).all() and sizes.any())
 
 
 def _mean_bound(values: Numbers, level: float) -> float:

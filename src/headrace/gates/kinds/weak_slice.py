@@ -57,8 +57,8 @@ class WeakestSlice:
 
 
 def _size(weak: WeakSlice) -> float:
-    """Its loss; one that is no number is the largest."""
-    return math.inf if math.isnan(weak.loss) else weak.loss
+    """Its loss; one that is not finite is the largest."""
+    return weak.loss if math.isfinite(weak.loss) else math.inf
 
 
 def describe(weak: WeakSlice, score: str) -> str:

@@ -99,7 +99,7 @@ def _judged(gate: GateResult, row: Row | None, evidence: Evidence) -> str:
         other = _other_bound(gate, SERVING_TOLERANCE, "the serving gate")
         return other or _against(gate, "<=", SERVING_TOLERANCE)
     if row and gate.name == "champion":
-        return _of_champion(gate, row, evidence)
+        return _of_champion(gate, row, evidence) or _of_no_items(gate, row, evidence)
     if row and str(row.get("kind") or "") in _KINDS:
         return _of_kind(gate, row, evidence)
     return _by_its_words(gate)
@@ -108,6 +108,8 @@ def _judged(gate: GateResult, row: Row | None, evidence: Evidence) -> str:
 def _of_kind(gate: GateResult, row: Row, evidence: Evidence) -> str:
     """Hold a value against the bound of the law, which must be the recorded one."""
     known, arguments = _KINDS[str(row.get("kind") or "")], _arguments(row)
+    if known.sign == _BY_DIRECTION and row.get("direction") not in ("min", "max"):
+        return f"the direction {row.get('direction')!r:.20} of its law"
     may_lack = known.may_lack and arguments.get("cannot_tell", "pass") == "pass"
     if not (may_lack and gate.value is None and gate.threshold is not None):
         sign = _sign_of(row, known, evidence)
@@ -159,6 +161,15 @@ def _of_champion(gate: GateResult, row: Row, evidence: Evidence) -> str:
     if gain or gate.value != gate.p_value or gate.threshold > level:
         return f"the threshold {gate.threshold:g}, and its law has {gain or level:g}"
     return _against(gate, "<", gate.threshold)
+
+
+def _of_no_items(gate: GateResult, row: Row, evidence: Evidence) -> str:
+    """How a comparison with the champion was of no items; empty if it was of some."""
+    margin = _number(row.get("margin")) or 0.0
+    items = "new_items" if margin and gate.threshold == -margin else "compared_items"
+    if gate.value is None or (evidence.metrics.get(items) or 0.0) > 0:
+        return ""
+    return f"no {items.replace('_', ' ')} on record"
 
 
 def _number(value: Any) -> float | None:

@@ -43,6 +43,7 @@ def judged(ledger: Ledger, gate: GateResult, **changes: Any) -> list[str]:
     law = law_of(name=gate.name, kind="of-a-package")  # whose words count
     fields = {"gates": (gate, SERVED), "law": law} | changes
     measured = {"serving_difference": 0.0, "champion_p_value": gate.p_value}
+    measured |= {"compared_items": 900.0, "new_items": 800.0}
     fields["metrics"] = measured | fields.get("metrics", {"test_accuracy": 0.9})
     ledger.add_version(a_version(1))
     ledger.add_evidence(some_evidence(1, **fields))
@@ -424,6 +425,32 @@ def test_a_verdict_that_follows_from_the_record_is_not(
     gate = GateResult(name=row.get("name", "it"), passed=True, **numbers)
     changes = {"law": law_of(**row), "metrics": {}, "champion_version": champion}
     assert judged(ledger, gate, **changes) == []
+
+
+@pytest.mark.parametrize("count", [0.0, None, -3.0])
+@pytest.mark.parametrize(
+    ("value", "threshold", "items"),
+    [(0.01, 0.0194, "compared items"), (0.02, -0.005, "new items")],
+)
+def test_a_champion_by_a_comparison_of_no_items_is_named(
+    ledger: Ledger, value: float, threshold: float, items: str, count: float | None
+) -> None:
+    gate = a_gate(value, threshold, name="champion", p_value=0.01, compared="")
+    fields = {"law": law_of(**CHAMPION), "champion_version": 1}
+    metrics = {items.replace(" ", "_"): count}
+    (found,) = judged(ledger, gate, metrics=metrics, **fields)
+    assert f"is recorded as passed with no {items} on record" in found
+
+
+@pytest.mark.parametrize("direction", [None, "up", 7])
+@pytest.mark.parametrize("kind", ["", "ratio"])
+def test_a_law_of_another_direction_lets_no_gate_pass(
+    ledger: Ledger, kind: str, direction: object
+) -> None:
+    law = law_of(**{**ACCURACY, "kind": kind, "direction": direction})
+    gate, metrics = a_gate(0.1, 0.9, "<="), {"test_accuracy": 0.1}
+    (found,) = judged(ledger, gate, law=law, metrics=metrics)
+    assert f"passed with the direction {direction!r} of its law" in found
 
 
 def test_evidence_that_passed_by_no_law_is_named(ledger: Ledger) -> None:
