@@ -43,12 +43,12 @@ _TOKENIZER = "token(?!i[sz]e)"  # a token, and no tokenizer
 
 _MOST_NESTED = 20  # URLs in one URL; each is redacted in turn
 _MOST_ENCODED = 5  # times that a part of a URL is percent-encoded
-_BEGIN = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]{0,30})://")
+_SCHEME = "[A-Za-z][A-Za-z0-9+.-]{0,30}"
+_BEGIN = re.compile(f"(?P<scheme>{_SCHEME})://")
 _AUTHORITY = re.compile(rf"{_BEGIN.pattern}(?=(?P<authority>[^/?#]*))")
 _WORD = re.compile(r"[^\s'\"<>`]+")
 _QUOTED = re.compile(
-    rf"(?<='){_BEGIN.pattern.replace('?P<scheme>', '')}[^'\n]+(?=')"
-    rf"|(?<=\"){_BEGIN.pattern.replace('?P<scheme>', '')}[^\"\n]+(?=\")"
+    rf"(?<='){_SCHEME}://[^'\n]+(?=')|(?<=\"){_SCHEME}://[^\"\n]+(?=\")"
 )
 _URL = re.compile(rf"{_BEGIN.pattern}{_WORD.pattern}")
 _FIRST = re.compile(rf"\A\s*(?:\S*::)?{_BEGIN.pattern}[^\n]+")

@@ -92,8 +92,10 @@ class KeepsItsScore:
         rung = next((r for r in found.rungs if r.name == asked.rung), None)
         if rung is None:
             return result.model_copy(update={"reason": _unknown(asked.rung, found)})
-        sides = {f"on {rung.name}": rung, "without it": found.clean}
-        for where, side in list(sides.items())[: 1 if asked.drop is None else 2]:
+        sides = {f"on {rung.name}": rung}
+        if asked.drop is not None:
+            sides["without it"] = found.clean
+        for where, side in sides.items():
             if not _are_sound(side):
                 reason = f"the scores of some rows {where} are not finite"
                 if are_finite(side.scores).all():
