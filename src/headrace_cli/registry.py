@@ -49,7 +49,7 @@ def promote(
     promoted with --force and a reason only.
     """
     from headrace.planning.judging import judge
-    from headrace.stages.promotion.approval import promote_by_hand
+    from headrace.stages.promotion.by_hand import promote_by_hand
 
     settings = prepared()
     by_law = partial(judge, settings)
@@ -76,7 +76,7 @@ def promote(
 
 def rollback(model: ModelArgument, reason: ReasonOption = "") -> None:
     """Go back to the previous champion, after checking its model."""
-    from headrace.stages.promotion.approval import roll_back
+    from headrace.stages.promotion.by_hand import roll_back
     from headrace_flows.events import emit_from_command
 
     settings = prepared()

@@ -20,7 +20,8 @@ from headrace.models.logged.loading import load_champion
 from headrace.models.logged.soundness.checks import find_flaws
 from headrace.settings import Settings
 from headrace.stages.promotion import conclude
-from headrace.stages.promotion.approval import approve, promote_by_hand, roll_back
+from headrace.stages.promotion.approval import approve
+from headrace.stages.promotion.by_hand import promote_by_hand, roll_back
 from headrace.stages.registration import register
 from headrace.state.disk import file_digest
 from headrace.state.ledger import Approval, Ledger, Version

@@ -7,7 +7,7 @@ from dataclasses import replace
 from tests.src.planning.conftest import Trained, end, keys_of
 
 from headrace.planning import Plan, find_finished
-from headrace.stages.promotion.approval import roll_back
+from headrace.stages.promotion.by_hand import roll_back
 
 
 def test_a_run_is_finished_once_it_is_promoted(trained: Trained, done: Plan) -> None:

@@ -11,7 +11,7 @@ from tests.src.planning.conftest import Trained, end
 from headrace.errors import PromotionError, UsageError
 from headrace.planning import Plan, find_finished
 from headrace.planning.judging import judge
-from headrace.stages.promotion.approval import promote_by_hand, roll_back
+from headrace.stages.promotion.by_hand import promote_by_hand, roll_back
 from headrace.stages.registration import register
 from headrace.state.ledger.anchors import folder_of, project_of
 from headrace.state.store import pack_folder, unpack_folder

@@ -19,7 +19,7 @@ from headrace.errors import (
 )
 from headrace.records import EvaluationRecord, GateResult, PromotionRecord
 from headrace.stages.promotion import conclude, verdict
-from headrace.stages.promotion.approval import promote_by_hand, roll_back
+from headrace.stages.promotion.by_hand import promote_by_hand, roll_back
 from headrace.stages.registration import register
 from headrace.state.ledger import Ledger
 from headrace.state.store import Store

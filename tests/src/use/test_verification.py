@@ -7,7 +7,7 @@ from typing import Any
 from tests.homes import Home
 
 from headrace.stages.promotion import conclude
-from headrace.stages.promotion.approval import roll_back
+from headrace.stages.promotion.by_hand import roll_back
 from headrace.stages.registration import register
 from headrace.use.verification import verify
 

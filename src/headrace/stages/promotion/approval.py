@@ -1,15 +1,13 @@
-"""Promotion where a person decides: by an approval, or by command.
+"""Promotion that waits for an approval.
 
 An answer is recorded in the ledger. If it approves, the version is then promoted under
 the same conditions as in a run. A waiting run reads the answer from the ledger, so the
-answer may come from anywhere, even after the run has ended. A command promotes a
-version whose evidence passes, or rolls back to the previous champion.
+answer may come from anywhere, even after the run has ended.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from headrace.errors import NotFoundError, PromotionError, UsageError
@@ -17,8 +15,6 @@ from headrace.models.logged.soundness.checks import require_sound
 from headrace.records import EvaluationRecord, RegistrationRecord
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
-from headrace.spec.folders import find_pipeline
-from headrace.spec.project import project_file, project_id
 from headrace.stages.promotion import (
     evidence_of,
     evidence_to_approve,
@@ -29,12 +25,9 @@ from headrace.stages.promotion import (
     verdict,
 )
 from headrace.stages.promotion.signed import require_signed
-from headrace.state.ledger import Approval, Champion, Entry, Evidence, Ledger, Version
-from headrace.state.ledger.anchors import project_of
+from headrace.state.ledger import Approval, Entry, Ledger
 
 log = logging.getLogger("headrace")
-
-Judge = Callable[[Version, Champion | None], Evidence]
 
 
 def ask(
@@ -225,148 +218,3 @@ def _find(model: str, version: int | None, ledger: Ledger) -> tuple[Approval, Ap
             f"Promote it by hand: `headrace promote {model} {version}`.",
         )
     return request, last
-
-
-def promote_by_hand(
-    model: str,
-    version: int | None,
-    settings: Settings,
-    *,
-    force: bool,
-    reason: str,
-    judge: Judge | None = None,
-) -> tuple[Entry, bool]:
-    """Promote a version whose evidence passes, or any with ``force`` and a reason.
-
-    The evidence must be against today's champion and no experiment's. With ``force``,
-    the project from which it is promoted judges the model from then on, if it has
-    judged the version in an experiment; the champion can be promoted again for that.
-
-    Args:
-        model: its name.
-        version: None for the newest.
-        settings: where the ledger and MLflow are.
-        force: do without passing evidence.
-        reason: why; a forced promotion needs one.
-        judge: finds or makes the evidence for a version against a champion; by
-            default only the ledger's is used.
-
-    Returns:
-        the ledger's entry, and whether it is new.
-
-    Raises:
-        NotFoundError: there is no such model or version.
-        PromotionError: no passing evidence, or another promotion came first.
-        IntegrityError: the version's file is gone or changed, or it answers otherwise,
-            or the law wants a signature that it has not.
-    """
-    ledger = Ledger(settings.database_url)
-    champion = ledger.champion(model)
-    before = champion.entry.sequence if champion else 0
-    if version is None:
-        version = ledger.newest_version(model).version
-    row = ledger.version(model, version)
-    number, taken = None, _take_over(ledger, row, settings) if force else None
-    is_champion = champion is not None and champion.version.version == row.version
-    if not force and not is_champion:
-        _check_approval(ledger, row)
-        now = champion.version.version if champion else None
-        require = ledger.require_evidence
-        evidence = judge(row, champion) if judge else require(model, row.version, now)
-        _check_mode(ledger, evidence)
-        number = evidence.id
-    require_sound(row, settings)
-    require_signed(row, settings, ledger)
-    entry, is_new = ledger.promote(
-        model,
-        row.version,
-        who=settings.user,
-        why=reason,
-        expected_sequence=before,
-        forced=force,
-        evidence_id=taken.id if taken else number,
-        again=taken is not None,
-    )
-    if taken and is_new:
-        project = str(taken.law.get("project", ""))
-        ledger.record({project_of(model): project}, settings.user)
-        name = project or "a project without an id"
-        log.warning("from now on, %s is judged by the file of %s", model, name)
-    keep_decision(model, settings, ledger)
-    return entry, is_new
-
-
-def _take_over(ledger: Ledger, row: Version, settings: Settings) -> Evidence | None:
-    """The last experiment with a version by this project, if another one judges it."""
-    try:
-        file = project_file(find_pipeline(row.model, settings))
-    except NotFoundError:
-        return None
-    project = project_id(file)
-    if project == ledger.recorded(project_of(row.model)):
-        return None
-    own = (
-        evidence
-        for evidence in reversed(ledger.evidence_of(row.model, row.version))
-        if "project" in evidence.overrides
-        and evidence.law.get("project", "") == project
-    )
-    return next(own, None)
-
-
-def _check_approval(ledger: Ledger, row: Version) -> None:
-    """Raise PromotionError if a person was asked and has not approved it as it is."""
-    approval = ledger.approval(row.model, row.version)
-    if approval is None:
-        return
-    state = "waits for approval" if approval.action == "request" else f"was {approval}"
-    if approval.action == "approve":
-        rolled_back = ledger.was_rolled_back(row.model, row.version)
-        if rolled_back is None:
-            return
-        state += f", but was rolled back by {rolled_back.who} since"
-    raise PromotionError(
-        f"Version {row.version} of {row.model} {state}.",
-        f"Decide with `headrace approve {row.model} {row.version} --reason TEXT`, or "
-        "overrule with --force --reason TEXT.",
-    )
-
-
-def _check_mode(ledger: Ledger, evidence: Evidence) -> None:
-    """Raise PromotionError if this evidence lacks the approval that the law wants."""
-    promotion = evidence.law.get("committed", {}).get("promotion", {})
-    model, version = evidence.model, evidence.version
-    approval = ledger.approval(model, version)
-    if approval is None and promotion.get("mode") == "approval":
-        raise PromotionError(
-            f"The pipeline file of {model} wants an approval (promotion.mode), and "
-            f"nobody was asked to approve version {version}.",
-            f"Run `headrace run {model}`, which asks, or overrule with --force "
-            "--reason TEXT.",
-        )
-    if approval is not None and not is_approved(approval, evidence):
-        raise PromotionError(
-            f"Version {version} of {model} was {approval}, and evaluated anew since.",
-            f"Decide again with `headrace approve {model} {version}`, or overrule with "
-            "--force --reason TEXT.",
-        )
-
-
-def roll_back(model: str, settings: Settings, *, reason: str) -> Entry:
-    """Return to the previous champion, after checking that its model loads.
-
-    Raises:
-        NotFoundError: the model has no version.
-        PromotionError: there is none, or another entry came first.
-        IntegrityError: the old model is gone or changed, or it answers otherwise, or
-            the law wants a signature that it has not.
-    """
-    ledger = Ledger(settings.database_url)
-    ledger.newest_version(model)
-    now, user = ledger.sequence(model), settings.user
-    target = ledger.rollback_target(model)
-    require_sound(target, settings)
-    require_signed(target, settings, ledger)
-    entry = ledger.rollback(model, who=user, why=reason, expected_sequence=now)
-    keep_decision(model, settings, ledger)
-    return entry

@@ -15,7 +15,7 @@ from headrace.records import RegistrationRecord
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
 from headrace.stages.promotion import approval, conclude
-from headrace.stages.promotion.approval import promote_by_hand, roll_back
+from headrace.stages.promotion.by_hand import promote_by_hand, roll_back
 from headrace.stages.registration import register
 from headrace.state.ledger import Approval, Ledger, rows
 from headrace.state.store import Store
