@@ -13,6 +13,7 @@ from .media import Write, write_photos, write_pictures, write_sounds, write_text
 from .report import Row, median_row, ratios
 
 PHOTOS = ("data.shape=[224,224,3]", 'data.resize="crop"', "contract=[]")
+BOUNDS = {"sounds": 3.0, "texts": 2.5}
 KINDS: dict[str, tuple[str, int, Write]] = {
     "photos": ("digits", 2_000, write_photos),
     "pictures": ("digits", 70_000, write_pictures),
@@ -55,7 +56,7 @@ def _kind(bench: Bench, kind: str) -> Row:
         "ingest",
         f"ingest of {rows:,} {kind} ÷ bare decoding",
         ratios(seconds["ingest"], bare),
-        at_least=1.5,
+        at_least=BOUNDS.get(kind, 1.5),
         aim=1.2,
         parts=parts,
         note=doubt([measured.surroundings for measured in seen]),

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import psutil
 
 from .bench import Bench, Unavailable, answer_of
 from .machine import doubt
 from .measure import Measured
-from .report import Row, median_row
+from .report import Row, median_row, ratios
 
 CHANGED = ("--set", "training.seed=2")
 IMPORT = "import tensorflow"
@@ -20,30 +19,33 @@ IMPORT = "import tensorflow"
 
 def sample(bench: Bench) -> list[Row]:
     """First runs and runs after a changed field, with a server up and without."""
-    seen: dict[str, list[Measured]] = {"import": [], "first": [], "changed": []}
+    seen: dict[str, list[Measured]] = {IMPORT: [], "first": [], "changed": []}
     seen |= {"first, server up": [], "changed, server up": []}
     for _ in range(bench.options.repeats):
-        seen["import"].append(bench.code(IMPORT))
+        seen[IMPORT].append(bench.code(IMPORT))
         _pair(bench, seen, "", bench.new_home())
         home = bench.new_home()
         with bench.up(home) as processes:
             _pair(bench, seen, ", server up", home, processes)
-    wall: dict[str, Any] = {"at_least": 10.0, "aim": 7.0}
-    changed: dict[str, Any] = {"at_least": 8.0, "aim": 5.0}
-    up: dict[str, Any] = {"at_least": 5.0, "aim": 3.0}
     return [
-        _row("first run, nothing running: wall", seen, "first", **wall),
-        _row(
+        in_imports("first run, nothing running: wall", seen, "first", at_least=2.6),
+        in_imports(
             "first run, nothing running: CPU",
             seen,
             "first",
             field="cpu_seconds",
-            at_least=15.0,
-            aim=11.0,
+            at_least=4.0,
         ),
-        _row("one field changed, nothing running: wall", seen, "changed", **changed),
-        _row("first run, a server up: wall", seen, "first, server up"),
-        _row("one field changed, a server up: wall", seen, "changed, server up", **up),
+        in_imports(
+            "one field changed, nothing running: wall", seen, "changed", at_least=2.1
+        ),
+        in_imports("first run, a server up: wall", seen, "first, server up"),
+        in_imports(
+            "one field changed, a server up: wall",
+            seen,
+            "changed, server up",
+            at_least=1.0,
+        ),
     ]
 
 
@@ -63,27 +65,29 @@ def _pair(
         seen[f"{name}{how}"].append(measured)
 
 
-def _row(
+def in_imports(
     what: str,
-    seen: dict[str, list[Measured]],
+    seen: Mapping[str, Sequence[Measured]],
     name: str,
     field: str = "wall_seconds",
-    **bounds: Any,
+    at_least: float | None = None,
 ) -> Row:
-    runs: Sequence[Measured] = seen[name]
+    """A figure of runs as a multiple of the same figure of one import of TensorFlow."""
+    seconds = {
+        key: [getattr(one, field) for one in seen[key]] for key in (name, IMPORT)
+    }
+    runs = seen[name]
     stages = answer_of(runs[-1])["stages"]
-    imports = median(measured.wall_seconds for measured in seen["import"])
     return median_row(
         "sample",
-        what,
-        [getattr(measured, field) for measured in runs],
-        unit="s",
+        f"{what} ÷ {IMPORT}",
+        ratios(seconds[name], seconds[IMPORT]),
+        at_least=at_least,
         parts={
-            "imports of TensorFlow": median(getattr(m, field) for m in runs) / imports,
-            "an import, s": imports,
+            "a run, s": median(seconds[name]),
+            "an import, s": median(seconds[IMPORT]),
             "CPU, s": median(m.cpu_seconds for m in runs),
             "stages, s": {stage["name"]: stage["seconds"] for stage in stages},
         },
         note=doubt([measured.surroundings for measured in runs]),
-        **bounds,
     )

@@ -15,8 +15,10 @@ from .data import find_data
 from .images import vary, write_images
 from .killing import Moment
 from .kills import Killed, Whole, rows_of
-from .measure import measure, role
+from .measure import Measured, measure, role
+from .reading import BOUNDS, KINDS
 from .report import Row, median_row, missing_row, ratios
+from .sample import IMPORT, in_imports
 from .scale import stage_rates
 from .tuning import overheads
 from .whole import step_flops
@@ -47,6 +49,31 @@ def test_a_bound_holds_on_its_own_side(
 def test_a_row_without_a_figure_keeps_no_bound() -> None:
     assert missing_row("x", "x", "why", at_least=1).verdict == "not available"
     assert Row("x", "x", 1.0).verdict == "measured"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "verdict"),
+    [((10.0, 12.0, 11.0), "kept"), ((11.0, 12.0, 11.0), "missed")],
+)
+def test_a_run_is_a_multiple_of_the_import_beside_it(
+    seconds: tuple[float, ...], verdict: str
+) -> None:
+    def took(wall: float) -> Measured:
+        quiet = machine.Surroundings(0.0, 0.0, 0.0, 0.0, 0.0, {})
+        return Measured([], 0, wall, 2 * wall, 0.0, [], [], quiet, '{"stages": []}', "")
+
+    imports = [took(4.0), took(5.0), took(4.0)]
+    seen = {IMPORT: imports, "first": [took(wall) for wall in seconds]}
+    row = in_imports("first run", seen, "first", at_least=2.6)
+    assert row.samples == [seconds[0] / 4, 2.4, 2.75]
+    assert row.verdict == verdict
+    assert row.parts["an import, s"] == 4.0
+    cpu = in_imports("first run", seen, "first", field="cpu_seconds")
+    assert (cpu.samples, cpu.parts["an import, s"]) == (row.samples, 8.0)
+
+
+def test_bounds_are_of_kinds_of_files_that_are_read() -> None:
+    assert BOUNDS.keys() < KINDS.keys()
 
 
 def test_the_steps_operations_are_counted_by_hand() -> None:

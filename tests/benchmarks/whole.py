@@ -15,6 +15,7 @@ from .runs import First, Repetition
 LAYERS = (784, 512, 512, 10)
 BATCH_SIZE = 128
 SEEDS = 5
+STEP_ON_USUAL_MEMORY = 1.6  # slow memory takes more; see measurements.md
 
 
 def whole(runs: Sequence[Repetition]) -> list[Row]:
@@ -23,7 +24,7 @@ def whole(runs: Sequence[Repetition]) -> list[Row]:
     rows = []
     for name, firsts, bounds in (
         ("a server up", [r.up for r in runs], ((0.6, 0.55), (0.7, 0.6))),
-        ("nothing up", [r.cold for r in runs], ((0.7, 0.6), (0.85, 0.75))),
+        ("nothing up", [r.cold for r in runs], ((0.7, 0.6), (0.95, 0.75))),
     ):
         ours = [first.measured for first in firsts]
         for kind, (at_least, aim) in zip(("wall", "CPU"), bounds, strict=True):
@@ -119,7 +120,7 @@ def step(runs: Sequence[Repetition]) -> list[Row]:
             "step",
             "training step ÷ arithmetic floor",
             samples,
-            at_least=1.5,
+            at_least=STEP_ON_USUAL_MEMORY,
             aim=1.3,
             parts={
                 "peak, GFLOP/s": peak,

@@ -64,6 +64,8 @@ def test_the_wheel_holds_the_data_that_comes_with_headrace(names: set[str]) -> N
     place = "headrace/data/sources/catalog/packed"
     for name in ("sms-spam.parquet", "few-spoken-digits.parquet", "README.md"):
         assert f"{place}/{name}" in names
+    files = (ROOT / "src" / place).iterdir()
+    assert sum(path.stat().st_size for path in files) < 2 << 20
 
 
 def test_the_wheel_holds_the_page_to_try_a_model(names: set[str]) -> None:
