@@ -35,8 +35,8 @@ MODULES = {
     "headrace.models.engines.answering",
     "headrace.models.engines.exporting",
     "headrace.models.logged.serving_check",
-    "headrace.use.serving.gradients_process",
-    "headrace.use.serving.texts_process",
+    "headrace.serving.gradients_process",
+    "headrace.serving.texts_process",
 }
 COLD = children.start
 _NUMBER = struct.Struct("!q")

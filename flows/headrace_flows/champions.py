@@ -16,9 +16,9 @@ from headrace_flows.events import emit_from_command
 from headrace_flows.recovery import in_background
 
 if TYPE_CHECKING:
+    from headrace.evidence.repair import Repair
     from headrace.settings import Settings
     from headrace.state.ledger import Tampering
-    from headrace.use.repair import Repair
 
 _REPAIRED = {"file model", "file golden"}  # reported with their repair
 
@@ -36,7 +36,7 @@ class ChampionWatch:
     """
 
     def __init__(self, settings: Settings) -> None:
-        from headrace.use.watching import Watch
+        from headrace.evidence.watch import Watch
 
         self._settings = settings
         self._last: dict[str, str] = {}
@@ -48,8 +48,8 @@ class ChampionWatch:
         Returns:
             the repairs and problems of files that are new since the last check.
         """
+        from headrace.evidence.repair import restore_lost
         from headrace.state.ledger import ledger_exists
-        from headrace.use.repair import restore_lost
 
         if self._watch.is_quiet() or not ledger_exists(self._settings.database_url):
             return []

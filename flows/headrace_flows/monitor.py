@@ -8,11 +8,11 @@ from prefect import State, flow, task
 from prefect.runtime import flow_run
 from prefect.states import Completed
 
+from headrace.monitoring.records import MonitorRecord
 from headrace.settings import Settings
 from headrace.state.disk import own_temporary_folder
 from headrace.state.ledger.holding import heartbeat
 from headrace.state.tracking.runs import FLOW_TAG
-from headrace.use.monitoring.records import MonitorRecord
 from headrace_flows.events import emit
 from headrace_flows.places import Place
 from headrace_flows.report import attach
@@ -25,8 +25,8 @@ def judge_window(
     model: str, data: str, labels: str, since: str, rows: int
 ) -> MonitorRecord:
     """Compare the newest window with the reference of the version, and report it."""
-    from headrace.use.monitoring import Data, Watch, watch_window
-    from headrace.use.monitoring.times import moment
+    from headrace.monitoring import Data, Watch, watch_window
+    from headrace.monitoring.times import moment
 
     settings = Settings()
     watch = Watch(
@@ -45,7 +45,7 @@ def judge_window(
 @task(name="publish report", **RETRIED)
 def publish(record: MonitorRecord) -> None:
     """Attach the report to the page of the flow run."""
-    from headrace.use.monitoring.report import as_markdown
+    from headrace.monitoring.report import as_markdown
 
     about = f"{record.status}: {record.reason}"
     name, text = f"{record.model}-monitor", as_markdown(record)

@@ -11,10 +11,10 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactCreate
 
 from headrace.data.anchored import AnchoredStore
+from headrace.evidence.reporting import contents, log_report
 from headrace.pages import render
 from headrace.state.store import Store
 from headrace.state.tracking import Tracking
-from headrace.use.reporting import contents, log_report
 from headrace_flows.run import Run
 from headrace_flows.summary import links
 

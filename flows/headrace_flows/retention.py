@@ -13,11 +13,11 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from headrace.retention.collection import Others
+from headrace.retention.forgetting.outcome import Unpublished
+from headrace.retention.roots import Policy
 from headrace.settings import Settings
 from headrace.state.ledger.collections import Collected
-from headrace.use.forgetting.outcome import Unpublished
-from headrace.use.retention import Others
-from headrace.use.retention.roots import Policy
 from headrace_flows.events import ledger_tag
 from headrace_flows.recovery import OVER
 from headrace_ops import environment, live

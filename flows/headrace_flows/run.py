@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from headrace.errors import DependencyError, Refusal
+from headrace.evidence.repair import Repair, mend
 from headrace.planning import Key, Plan
 from headrace.records import (
     ContractRecord,
@@ -40,7 +41,6 @@ from headrace.state.ledger.holding import (
     wait_for_collection,
 )
 from headrace.state.signing.configuration import check_keys
-from headrace.use.repair import Repair, mend
 
 if TYPE_CHECKING:
     from headrace.stages.beside import Beside

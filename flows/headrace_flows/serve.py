@@ -17,9 +17,9 @@ from prefect.states import Cancelled, Crashed, Failed
 from pydantic import Field
 
 from headrace.errors import DependencyError
+from headrace.serving.options import Options, with_options
 from headrace.settings import Settings
 from headrace.state.ledger.holding import heartbeat
-from headrace.use.serving.options import Options, with_options
 from headrace_flows.client import retrying_clients
 from headrace_flows.run import log_to_prefect
 from headrace_ops import guard

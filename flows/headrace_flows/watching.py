@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from headrace.monitoring.records import MonitorRecord
 from headrace.settings import Settings
-from headrace.use.monitoring.records import MonitorRecord
 from headrace_flows.summary import mlflow_page
 
 

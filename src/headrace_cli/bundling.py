@@ -20,8 +20,8 @@ def bundle(
     Model, engines, page, bill of materials, evidence, the record of its training,
     golden answers and signatures; `headrace verify FILE` checks it elsewhere.
     """
+    from headrace.evidence import bundling
     from headrace.settings import Settings
-    from headrace.use import bundling
 
     settings = Settings()
     if settings.home.is_dir():

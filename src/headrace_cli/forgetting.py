@@ -13,7 +13,7 @@ from headrace_cli import pipelines
 from headrace_cli.answers import answer, prepared, show_rows, show_text, wants_json
 
 if TYPE_CHECKING:
-    from headrace.use.forgetting import Outcome
+    from headrace.retention.forgetting import Outcome
 
 
 def forget(
@@ -38,7 +38,7 @@ def forget(
 
     Without --item or --group it finishes the work of a command that was killed.
     """
-    from headrace.use.forgetting import forget as take_out
+    from headrace.retention.forgetting import forget as take_out
     from headrace_flows.retention import delete_published
 
     if not yes and (wants_json() or not sys.stdin.isatty()):

@@ -13,8 +13,8 @@ from headrace_cli.pipelines import DATA, column
 from headrace_cli.summary import show_where_links_open
 
 if TYPE_CHECKING:
+    from headrace.monitoring import MonitorRecord
     from headrace.settings import Settings
-    from headrace.use.monitoring import MonitorRecord
 
 _COLOURS = {"ok": "green", "degraded": "red"}
 _SHOWN = 6
@@ -66,8 +66,8 @@ def monitor(  # noqa: PLR0913 (options)
     Exit code 1 if labels show performance below its bound; 0 otherwise, also with
     drift or too few items.
     """
-    from headrace.use.monitoring import Data, Watch, watch_window
-    from headrace.use.monitoring.times import moment
+    from headrace.monitoring import Data, Watch, watch_window
+    from headrace.monitoring.times import moment
     from headrace_flows.events import emit_from_command
     from headrace_flows.watching import drift_of, with_pages
 

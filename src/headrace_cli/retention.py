@@ -9,7 +9,7 @@ from typer import Option
 from headrace_cli.answers import answer, prepared, show_rows, show_text
 
 if TYPE_CHECKING:
-    from headrace.use.retention import Collection
+    from headrace.retention.collection import Collection
 
 
 def gc_(
@@ -24,8 +24,8 @@ def gc_(
     ] = False,
 ) -> None:
     """Delete what no version, approval or run needs, and record it."""
-    from headrace.use.retention import check_policy, collect
-    from headrace.use.retention.roots import Policy
+    from headrace.retention.collection import check_policy, collect
+    from headrace.retention.roots import Policy
     from headrace_flows.retention import old_flow_runs
 
     policy = Policy(keep, older)

@@ -235,8 +235,8 @@ def open_report(
     It is one HTML page with verdict, metrics, pictures, data and recipe, and needs no
     network. Its path is printed; the browser opens on a terminal with windows only.
     """
+    from headrace.evidence.reporting import find_report
     from headrace.settings import variable
-    from headrace.use.reporting import find_report
 
     place = find_report(name, prepared())
     path = Path(place)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from typer import Argument, Option
 
-from headrace.use.serving.options import Options, flag_of, with_options
+from headrace.serving.options import Options, flag_of, with_options
 from headrace_cli.answers import answer, prepared, show_text
 from headrace_cli.pipelines import ModelVersionArgument, complete_pipelines
 
@@ -38,7 +38,7 @@ def serve(
     from headrace.imports import put_off
 
     put_off("pyarrow")  # 50 MB, which a server of images or sounds does without
-    from headrace.use.serving.starting import serve as start
+    from headrace.serving.starting import serve as start
 
     def ready(value: dict[str, Any]) -> None:
         answer(value, lambda: _show(value))

@@ -23,10 +23,10 @@ from headrace_cli.answers import (
 from headrace_cli.pipelines import ModelVersionArgument
 
 if TYPE_CHECKING:
+    from headrace.evidence.reproduction import Reproduction
+    from headrace.evidence.verification import Verification
+    from headrace.retention.migration import Destination, Migration
     from headrace.settings import Settings
-    from headrace.use.migration import Destination, Migration
-    from headrace.use.reproduction import Reproduction
-    from headrace.use.verification import Verification
 
 DIFFERENCES_SHOWN = 12
 WIDTH = 40
@@ -62,13 +62,13 @@ def verify(
     That is the ledger, the store, models and MLflow. A bundle needs no home and no
     network.
     """
+    from headrace.evidence import verification
     from headrace.state.signing.keys import trusted_keys
-    from headrace.use import verification
 
     settings = begin()
     trusted = trusted_keys(settings, key)
     if _is_file(name):
-        from headrace.use.bundling.checking import check_bundle
+        from headrace.evidence.bundling.checking import check_bundle
 
         found = check_bundle(Path(name), trusted)
         text = f"bundle  {found.status}\n  {found.reason}"
@@ -122,7 +122,7 @@ def reproduce(
     ],
 ) -> None:
     """Train again from a run's record, and compare the weights."""
-    from headrace.use import reproduction
+    from headrace.evidence import reproduction
 
     result = reproduction.reproduce(run, begin())
     exit_code = int(result.status != "same")
@@ -154,7 +154,7 @@ def _shorten(value: str) -> str:
 
 def repair(model: ModelVersionArgument) -> None:
     """Check a version's files; restore or retrain what is lost."""
-    from headrace.use import repair as repairing
+    from headrace.evidence import repair as repairing
 
     done = repairing.repair(model, prepared())
     status = "intact" if done.status == "sound" else done.status
@@ -190,7 +190,7 @@ def migrate(
     ] = False,
 ) -> None:
     """Move the home's state to other databases or places, verified."""
-    from headrace.use.migration import Destination, migrate
+    from headrace.retention.migration import Destination, migrate
     from headrace_ops.live import only_one
 
     if ":/" in str(to or ""):

@@ -26,13 +26,13 @@ from starlette.responses import HTMLResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from headrace.errors import HeadraceError, UsageError
+from headrace.evidence.reporting import REPORT
 from headrace.pages import POLICY
 from headrace.settings import Settings, variable
 from headrace.state import hosts
 from headrace.state.logins import Login
 from headrace.state.store import Store
 from headrace.state.tracking import Tracking
-from headrace.use.reporting import REPORT
 from headrace_ops import environment, live
 from headrace_ops.gate import HEADER_BYTES, Gate
 

@@ -16,6 +16,7 @@ import pytest
 from tests.attacks.conftest import headrace
 
 from headrace.errors import IntegrityError
+from headrace.evidence.repair import repair
 from headrace.models.logged.loading import load_champion
 from headrace.models.logged.soundness.checks import find_flaws
 from headrace.settings import Settings
@@ -26,7 +27,6 @@ from headrace.stages.registration import register
 from headrace.state.disk import file_digest
 from headrace.state.ledger import Approval, Ledger, Version
 from headrace.state.tracking import GOLDEN_FILE, MODEL_FILE
-from headrace.use.repair import repair
 from headrace_flows.champions import ChampionWatch
 from headrace_ops.doctor.checks import check_models
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from headrace.evidence.repair import repair
+from headrace.evidence.verification import verify
 from headrace.settings import Settings
 from headrace.stages.registration import register
 from headrace.state.tracking import Tracking
-from headrace.use.repair import repair
-from headrace.use.verification import verify
 
 Trained = Any  # version 1 of it is the champion
 

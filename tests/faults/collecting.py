@@ -63,7 +63,7 @@ def command(settings: Settings, *words: str, killed_at: int = 0) -> tuple[int, A
     """The exit code and the answer of a command, or of one that kills itself."""
     program = ["-m", "headrace_cli"]
     if killed_at:
-        program = [str(KILLED), "headrace.use.retention:delete_one"]
+        program = [str(KILLED), "headrace.retention.collection:delete_one"]
         program.append(f"after:{killed_at}")
     done = subprocess.run(
         [sys.executable, *program, *words],

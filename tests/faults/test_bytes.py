@@ -17,16 +17,16 @@ from tests.homes import Home
 from tests.signing import trust, write_keys
 
 from headrace.errors import IntegrityError
+from headrace.evidence.bundling import bundle
+from headrace.evidence.bundling.checking import check_bundle
+from headrace.evidence.bundling.manifest import BILL, CARD, EVIDENCE, MODEL
+from headrace.evidence.repair import repair
+from headrace.evidence.verification import verify
 from headrace.models.engines.kept import EngineRecord, keep
 from headrace.settings import Settings, variable
 from headrace.state.ledger import Ledger
 from headrace.state.ledger.tables import CHAIN, CHAINED, SIGNATURES
 from headrace.state.signing.keys import TrustedKeys
-from headrace.use.bundling import bundle
-from headrace.use.bundling.checking import check_bundle
-from headrace.use.bundling.manifest import BILL, CARD, EVIDENCE, MODEL
-from headrace.use.repair import repair
-from headrace.use.verification import verify
 
 pytest.importorskip("model_signing")
 PLACES = int(variable("PLACES") or 3)

@@ -13,14 +13,14 @@ import pytest
 from tests.homes import Home, rows_of
 
 from headrace.errors import IntegrityError
+from headrace.evidence import watch as watching
+from headrace.evidence.repair import repair
+from headrace.evidence.watch import Watch
 from headrace.settings import Settings
 from headrace.state.ledger import Ledger
 from headrace.state.ledger.copies import LedgerCopy, keep_rows
 from headrace.state.store import Store
 from headrace.state.tracking import MODEL_FILE, Tracking
-from headrace.use import watching
-from headrace.use.repair import repair
-from headrace.use.watching import Watch
 from headrace_flows.champions import ChampionWatch, watching_champions
 
 Trained = Any

@@ -13,16 +13,16 @@ import pytest
 from PIL import Image
 from tests.blobs import blobs
 from tests.homes import Answer, Home
-from tests.src.use.serving.conftest import Site
+from tests.src.serving.conftest import Site
 
 from headrace.data.snapshots.splits import SplitRows
 from headrace.errors import DependencyError, IntegrityError
 from headrace.explanations import Verdict, verdict
 from headrace.models.engines import open_engine
+from headrace.serving.gradients import GradientsProcess
+from headrace.serving.served import open_served
 from headrace.settings import Settings
 from headrace.state.ledger import Ledger
-from headrace.use.serving.gradients import GradientsProcess
-from headrace.use.serving.served import open_served
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from tests.homes import Home, rows_of
 
+from headrace.evidence.reporting import find_report
 from headrace.settings import Settings
-from headrace.use.reporting import find_report
 
 pytestmark = pytest.mark.integration
 

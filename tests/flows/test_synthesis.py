@@ -170,11 +170,11 @@ def test_the_champion_speaks_over_http(home: Home, ran: dict[str, Any]) -> None:
     from headrace import load
     from headrace.errors import InputError
     from headrace.models.logged.loading import answers
+    from headrace.serving.plain import message_of, sound_reply
+    from headrace.serving.replies import HttpError
+    from headrace.serving.served import Served
     from headrace.settings import Settings
     from headrace.state.ledger import Ledger
-    from headrace.use.serving.plain import message_of, sound_reply
-    from headrace.use.serving.replies import HttpError
-    from headrace.use.serving.served import Served
 
     settings = Settings(home=home.path, project=home.project)
     row = Ledger(settings.database_url).find("words")

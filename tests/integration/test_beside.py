@@ -17,10 +17,10 @@ import pytest
 from tests.homes import Home
 from tests.integration.test_serve import PATH, PIXELS, RAW, Serving, promote, until
 
+from headrace.serving.requests import request_table
+from headrace.serving.requests.reading import Asked
 from headrace.settings import Settings
 from headrace.state.ledger import Ledger
-from headrace.use.requests import request_table
-from headrace.use.requests.reading import Asked
 
 pytestmark = pytest.mark.integration
 

@@ -26,9 +26,9 @@ import pytest
 from PIL import Image
 from tests.blobs import blobs
 
+from headrace.serving.requests import request_table
+from headrace.serving.requests.reading import Asked
 from headrace.settings import Settings
-from headrace.use.requests import request_table
-from headrace.use.requests.reading import Asked
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 

@@ -14,14 +14,14 @@ from tests.faults.proxy import Request, every, never
 from tests.faults.storage import BUCKET, Place, Storage
 
 from headrace.errors import DependencyError, UsageError
+from headrace.evidence.verification import verify
+from headrace.retention.migration import Destination, migrate
 from headrace.settings import Settings
 from headrace.state import objects, remote
 from headrace.state.disk import UnusableFileError
 from headrace.state.store import Store
 from headrace.state.tracking import Tracking
 from headrace.state.tracking.artifacts import UNUSABLE, digest_at
-from headrace.use.migration import Destination, migrate
-from headrace.use.verification import verify
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 

@@ -68,11 +68,11 @@ def paths() -> dict[str, str]:
 
 @pytest.mark.parametrize("place", paths())
 def test_health_is_a_route_that_needs_no_token(place: str) -> None:
-    from headrace.use.serving.app import App
-    from headrace.use.serving.bodies import Bodies
-    from headrace.use.serving.doors import Doors
-    from headrace.use.serving.metrics import Metrics
-    from headrace.use.serving.routes import Models
+    from headrace.serving.app import App
+    from headrace.serving.bodies import Bodies
+    from headrace.serving.doors import Doors
+    from headrace.serving.metrics import Metrics
+    from headrace.serving.routes import Models
 
     app = App(Doors(), Bodies(1), Metrics())
     Models(app, [])
@@ -80,7 +80,7 @@ def test_health_is_a_route_that_needs_no_token(place: str) -> None:
 
 
 def test_a_probe_speaks_tls_and_is_let_in_by_its_host() -> None:
-    from headrace.use.serving.doors import Doors
+    from headrace.serving.doors import Doors
 
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
         get = CONTAINER[probe]["httpGet"]

@@ -69,9 +69,9 @@ def test_the_wheel_holds_the_data_that_comes_with_headrace(names: set[str]) -> N
 
 
 def test_the_wheel_holds_the_page_to_try_a_model(names: set[str]) -> None:
-    folder = ROOT / "src" / "headrace" / "use" / "serving" / "page"
+    folder = ROOT / "src" / "headrace" / "serving" / "page"
     files = {str(path.relative_to(ROOT / "src")) for path in folder.iterdir()}
-    assert "headrace/use/serving/page/index.html" in files
+    assert "headrace/serving/page/index.html" in files
     assert files <= names
 
 

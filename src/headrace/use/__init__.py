@@ -1,1 +1,1 @@
-"""What people do with a pipeline and its champion, besides running it."""
+"""What people do with a model, besides running and serving it."""

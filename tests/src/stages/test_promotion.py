@@ -17,6 +17,7 @@ from headrace.errors import (
     PromotionError,
     UsageError,
 )
+from headrace.evidence.repair import repair
 from headrace.records import EvaluationRecord, GateResult, PromotionRecord
 from headrace.stages.promotion import conclude, verdict
 from headrace.stages.promotion.by_hand import promote_by_hand, roll_back
@@ -24,7 +25,6 @@ from headrace.stages.registration import register
 from headrace.state.ledger import Ledger
 from headrace.state.store import Store
 from headrace.state.tracking import MODEL_FILE, Tracking
-from headrace.use.repair import repair
 
 Trained = Any
 End = Callable[..., PromotionRecord]

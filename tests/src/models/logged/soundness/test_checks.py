@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from headrace.errors import IntegrityError
+from headrace.evidence.verification.versions import find_changed
 from headrace.models.logged.soundness.checks import (
     find_flaw,
     find_flaws,
@@ -23,7 +24,6 @@ from headrace.stages.registration import register
 from headrace.state import disk
 from headrace.state.ledger import Ledger, Version
 from headrace.state.tracking import Tracking
-from headrace.use.verification.versions import find_changed
 
 Trained = Any
 

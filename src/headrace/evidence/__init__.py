@@ -1,0 +1,1 @@
+"""Whether everything still fits the ledger, and what proves it to others."""

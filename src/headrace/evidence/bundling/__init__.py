@@ -1,0 +1,146 @@
+"""``headrace bundle``: a version with all that proves it, in one file.
+
+The file is checked elsewhere by ``headrace verify FILE``, without a home. What is in it
+was compared with the ledger; equal records give equal bytes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from headrace.data.anchored import AnchoredStore
+from headrace.errors import IntegrityError, NotFoundError, UsageError
+from headrace.evidence.bundling.archive import write_archive
+from headrace.evidence.bundling.manifest import MANIFEST, SIGNATURE
+from headrace.evidence.bundling.packing import Packing, sha256_of
+from headrace.records import Record
+from headrace.settings import Settings
+from headrace.stages.promotion.signed import is_wanted, require_signed
+from headrace.state.disk import atomic_file, disk_errors
+from headrace.state.ledger import Ledger
+from headrace.state.ledger.collections import collected_error
+from headrace.state.signing.configuration import check_keys
+from headrace.state.signing.keys import SigningKey
+from headrace.state.signing.statements import sign_folder
+
+
+class Bundled(Record):
+    """What was written.
+
+    Attributes:
+        output: the file.
+        bytes: its size.
+        sha256: of the file.
+        files: sha256 by name, of what is in it.
+        engines: the names of the engines in it.
+        signed_by: the id of the key that signed it; empty if none did.
+    """
+
+    model: str
+    version: int
+    status: str = "ok"
+    output: str
+    bytes: int
+    sha256: str
+    files: Mapping[str, str]
+    engines: tuple[str, ...]
+    signed_by: str
+
+
+def bundle(name: str, output: Path, settings: Settings) -> Bundled:
+    """Write a version and its proofs to a new file, as a whole or not at all.
+
+    Args:
+        name: ``MODEL`` or ``MODEL@champion`` for its champion, or ``MODEL/VERSION``.
+        output: the file, a tar archive; it must not exist.
+
+    Raises:
+        NotFoundError: there is no such version.
+        UsageError: the file exists or cannot be written, or a key cannot be used.
+        IntegrityError: what belongs to the version is gone or changed, or the law wants
+            a signature that it has not.
+        DependencyError: the ledger, the store, MLflow or a disk failed.
+    """
+    key, _ = check_keys(settings)
+    if not settings.home.is_dir() and settings.database_url.startswith("sqlite"):
+        raise NotFoundError(
+            f"There is no home at {settings.home}, so there is no model {name!r}.",
+            "Run `headrace run` first, or set HEADRACE_HOME.",
+        )
+    output = output.absolute()
+    if output.exists() or output.is_symlink():
+        raise UsageError(f"{output} exists.", "Name a new file with --output.")
+    ledger = Ledger(settings.database_url)
+    version = ledger.find(name)
+    require_signed(version, settings, ledger)
+    if key is None and is_wanted(version, ledger):
+        raise UsageError(
+            f"The pipeline file of {version.model} wants a signature "
+            "(promotion.signed), and no signing key is set.",
+            "Set HEADRACE_SIGNING_KEY_FILE.",
+        )
+    if ledger.is_collected(version):
+        raise collected_error(version, IntegrityError)
+    packing = Packing(version, settings, ledger)
+    files = packing.files(is_signed=key is not None)
+    folder = f"{version.model}-{version.version}"
+    if key is not None:
+        files[SIGNATURE] = _signature(files, folder, key, packing.anchored)
+    with disk_errors(str(output.parent)), _new_file(output) as temporary:
+        with temporary.open("wb") as stream:
+            write_archive(stream, folder, files)
+    with output.open("rb") as stream:
+        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+    return Bundled(
+        model=version.model,
+        version=version.version,
+        output=str(output),
+        bytes=output.stat().st_size,
+        sha256=sha256,
+        files={name: sha256_of(data) for name, data in sorted(files.items())},
+        engines=tuple(sorted(packing.engines)),
+        signed_by=key.id if key else "",
+    )
+
+
+def _signature(
+    files: Mapping[str, bytes], folder: str, key: SigningKey, anchored: AnchoredStore
+) -> bytes:
+    """The signature of all files; for equal files the one that was made before.
+
+    A signature has a random part, so a new one would be another file.
+    """
+    place = f"signatures/bundle-{sha256_of(files[MANIFEST])}-{key.id[:16]}.sig"
+    if known := anchored.read(place):
+        return known
+    with tempfile.TemporaryDirectory(prefix="headrace-") as temporary:
+        root = Path(temporary) / folder
+        for name, data in files.items():
+            path = root / PurePosixPath(name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        signature = sign_folder(root, key)
+    anchored.write(place, signature)
+    return signature
+
+
+@contextlib.contextmanager
+def _new_file(output: Path) -> Any:
+    """A temporary file that becomes ``output``; raises UsageError where it cannot."""
+    try:
+        with atomic_file(output) as temporary:
+            temporary.touch(0o600)
+            yield temporary
+    except OSError as error:
+        if error.errno in (errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST):
+            raise UsageError(
+                f"{output} cannot be written: {error.strerror}.",
+                "Name with --output a new file where you may write.",
+            ) from None
+        raise

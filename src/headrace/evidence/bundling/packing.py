@@ -1,0 +1,194 @@
+"""The content of a bundle, each part compared with what the ledger has of it."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from headrace.data.anchored import AnchoredStore
+from headrace.errors import IntegrityError
+from headrace.evidence.bundling.bill import bill_of_materials
+from headrace.evidence.bundling.manifest import (
+    BILL,
+    CARD,
+    EVIDENCE,
+    MANIFEST,
+    MODEL_SIGNATURE,
+    SIGNATURE,
+    File,
+    Manifest,
+    as_json,
+)
+from headrace.evidence.bundling.readme import readme
+from headrace.evidence.reporting import REPORT, card_key
+from headrace.models.engines.files import golden_bytes
+from headrace.models.engines.forms import TOLERANCE, Golden
+from headrace.models.logged.soundness.copies import copied_files, fetch_copy
+from headrace.models.logged.soundness.signing import read_signature
+from headrace.records import Record, SnapshotRecord
+from headrace.settings import Settings
+from headrace.stages import ingredients
+from headrace.stages.ingredients import Ingredients
+from headrace.stages.promotion.signed import is_wanted
+from headrace.state.ledger import Ledger, Version
+from headrace.state.store import Store
+from headrace.state.tracking import Tracking
+from headrace.tasks import asked
+from headrace.use.exporting import (
+    CHECK,
+    FACTS,
+    check_script,
+    exported_files,
+    kept_engine,
+    replayable,
+)
+
+
+class Packing:
+    """The content of a bundle.
+
+    Attributes:
+        engines: sha256 of the files of each engine, by name.
+    """
+
+    def __init__(self, version: Version, settings: Settings, ledger: Ledger) -> None:
+        self.engines: dict[str, dict[str, str]] = {}
+        self.anchored = AnchoredStore(Store(settings.store), ledger)
+        self._version, self._settings, self._ledger = version, settings, ledger
+        self._tracking = Tracking(settings)
+
+    def files(self, *, is_signed: bool) -> dict[str, bytes]:
+        """All files but the signature of the whole, by name.
+
+        Args:
+            is_signed: whether there will be one.
+        """
+        version, name = self._version, f"{self._version.model}/{self._version.version}"
+        files = {**self._model(), **self._engine(), **self._golden()}
+        record, recorded = self._record()
+        files |= record
+        signature = read_signature(version, self._settings, self._ledger)
+        if signature is not None:
+            files[MODEL_SIGNATURE] = signature
+        standing = self._ledger.standing_evidence(version.model, version.version)
+        snapshot = SnapshotRecord.model_validate_json(
+            record[f"reproduction/{ingredients.SNAPSHOT}"]
+        )
+        bill = bill_of_materials(version, snapshot, recorded, standing, self.engines)
+        files[CARD] = card_page(version, self._tracking, self.anchored)
+        files[EVIDENCE] = as_json(self._evidence())
+        files[BILL] = as_json(bill)
+        made = {MODEL_SIGNATURE: signature, SIGNATURE: is_signed}
+        signatures = [name for name, is_made in made.items() if is_made]
+        files["README.txt"] = readme(name, signatures).encode()
+        facts = {n: File(sha256=sha256_of(d), bytes=len(d)) for n, d in files.items()}
+        manifest = Manifest(
+            model=version.model,
+            version=version.version,
+            model_digest=version.model_digest,
+            golden_digest=version.golden_digest,
+            weights_digest=version.weights_digest,
+            snapshot_digest=version.snapshot_digest,
+            created=version.created,
+            must_be_signed=is_wanted(version, self._ledger),
+            files=dict(sorted(facts.items())),
+        )
+        files[MANIFEST] = as_json(manifest.model_dump(mode="json"))
+        return files
+
+    def _model(self) -> dict[str, bytes]:
+        with tempfile.TemporaryDirectory(prefix="headrace-") as place:
+            folder = Path(place)
+            fetch_copy(self._version, folder, self._settings)
+            names = copied_files(self._version)
+            return {f"model/{name}": (folder / name).read_bytes() for name in names}
+
+    def _engine(self) -> dict[str, bytes]:
+        admitted = kept_engine(self._version, self._settings)
+        if admitted is None:
+            return {}
+        name = admitted.result.engine
+        files, self.engines[name] = exported_files(self._version, admitted)
+        return {f"engines/{name}/{file}": data for file, data in files.items()}
+
+    def _golden(self) -> dict[str, bytes]:
+        """The script that replays the golden answers, and what it needs."""
+        version = self._version
+        description = version.description
+        golden = Golden.read(golden_bytes(version, self._settings))
+        dtype = asked(description).raw(golden.items[:1]).dtype
+        kind = "string" if dtype.kind in "OSU" else dtype.name
+        data = replayable(golden, description, kind)
+        digests = {"golden.npz": sha256_of(data)}
+        for name, digest in copied_files(version).items():
+            digests[f"model/{name}"] = digest
+        facts = {
+            "model": version.model,
+            "version": version.version,
+            "format": "keras",
+            "tolerance": TOLERANCE,
+            "files": digests,
+        }
+        return {
+            "golden.npz": data,
+            CHECK: check_script(),
+            FACTS: as_json(facts),
+        }
+
+    def _record(self) -> tuple[dict[str, bytes], Ingredients]:
+        """The record of the run from which it can be trained again, checked."""
+        run = self._tracking.find_run(self._version.run_id)
+        digest = run.tags.get(ingredients.TAG, "")
+        if not digest:
+            raise IntegrityError(
+                f"The run {run.run_id} has no record of its ingredients.",
+                "Train again; the new version can be bundled.",
+            )
+        with tempfile.TemporaryDirectory(prefix="headrace-") as place:
+            seen: dict[str, bytes] = {}
+
+            def read(path: str) -> bytes:
+                seen[path] = self._tracking.run_file(run.run_id, path)
+                return seen[path]
+
+            restored = ingredients.restore(Path(place), digest, read)
+        files = {f"reproduction/{path}": data for path, data in seen.items()}
+        return files, restored.ingredients
+
+    def _evidence(self) -> dict[str, Any]:
+        """The rows of the ledger that are about the version."""
+        ledger, version = self._ledger, self._version
+        model, number = version.model, version.version
+        entries = [
+            entry
+            for entry in ledger.history(model)
+            if number in (entry.from_version, entry.to_version)
+        ]
+        rows: dict[str, Sequence[Record]] = {
+            "evidence": ledger.evidence_of(model, number),
+            "history": entries,
+            "approvals": [a for a in ledger.approvals(model) if a.version == number],
+            "bindings": [b for b in ledger.bindings(model) if b.version == number],
+        }
+        return {"version": version.model_dump(mode="json")} | {
+            name: [row.model_dump(mode="json") for row in some]
+            for name, some in rows.items()
+        }
+
+
+def card_page(version: Version, tracking: Tracking, anchored: AnchoredStore) -> bytes:
+    """The page of a version, HTML: the report of its run.
+
+    Raises:
+        IntegrityError: there is none.
+    """
+    page = anchored.read(card_key(version.run_id))
+    return page if page is not None else tracking.run_file(version.run_id, REPORT)
+
+
+def sha256_of(data: bytes) -> str:
+    """sha256 of some bytes, hex."""
+    return hashlib.sha256(data).hexdigest()

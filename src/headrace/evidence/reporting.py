@@ -1,0 +1,324 @@
+"""The report of a run: a self-contained HTML page, and Markdown for Prefect."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import logging
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from headrace.data.anchored import AnchoredStore
+from headrace.errors import (
+    DependencyError,
+    HeadraceError,
+    IntegrityError,
+    NotFoundError,
+)
+from headrace.evidence.card import (
+    about,
+    group_sentences,
+    lineage,
+    privacy_sentences,
+)
+from headrace.explanations import showing as explained
+from headrace.explanations import why_not
+from headrace.explanations.verdict import sentences
+from headrace.pages import render
+from headrace.records import (
+    ContractRecord,
+    EvaluationRecord,
+    Metrics,
+    PromotionRecord,
+    SnapshotRecord,
+    StageReport,
+    TrainingRecord,
+    suspects_sentence,
+)
+from headrace.settings import Settings
+from headrace.spec import PipelineSpec
+from headrace.spec.files import fields_of
+from headrace.spec.folders import find_pipeline
+from headrace.stages.evaluation.report import slice_tables
+from headrace.stages.ingredients import FILE
+from headrace.state.ledger import Ledger
+from headrace.state.ledger.collections import collected_error
+from headrace.state.ledger.rows import model_of
+from headrace.state.tracking import Tracking
+from headrace.state.tracking.artifacts import local_path
+from headrace.tasks import Task, task
+from headrace.use.comparison import Comparison, compare
+
+REPORT = "report.html"
+TAG = "headrace.report"
+_CURVES = "Loss and score by epoch; the model has the weights of the epoch marked."
+_LADDER = (
+    "The score of test items after changes that happen in use, with its interval, and "
+    "the mean confidence."
+)
+_GROUPS = "The score of each group, with the interval of that group alone."
+log = logging.getLogger("headrace")
+
+
+class Outcome(Protocol):
+    """A run as far as it has come; the result of a stage is None until there is one.
+
+    Attributes:
+        reports: of the stages that were begun.
+    """
+
+    spec: PipelineSpec
+    reports: list[StageReport]
+    snapshot: SnapshotRecord | None
+    contract: ContractRecord | None
+    training: TrainingRecord | None
+    evaluation: EvaluationRecord | None
+    promotion: PromotionRecord | None
+
+    @property
+    def folder(self) -> Path | None:
+        """The pipeline's folder, if it is at hand."""
+
+    @property
+    def version(self) -> int | None:
+        """The version of its training; None if nothing was registered."""
+
+    @property
+    def overrides(self) -> tuple[str, ...]:
+        """The fields of the law that it overrides."""
+
+
+def contents(
+    outcome: Outcome, links: Mapping[str, str], settings: Settings, ledger: Ledger
+) -> dict[str, Any]:
+    """The variables of the templates of a run's reports, in HTML and in Markdown.
+
+    What MLflow cannot provide is logged and left out.
+    """
+    compared = None
+    try:
+        compared = _against_champion(outcome, settings, ledger)
+    except HeadraceError as error:
+        log.warning("the report does not compare with the champion: %s", error)
+    return describe(outcome, links, compared, Tracking(settings))
+
+
+def describe(
+    outcome: Outcome,
+    links: Mapping[str, str],
+    compared: Comparison | None,
+    tracking: Tracking,
+) -> dict[str, Any]:
+    """The variables of the templates of a report.
+
+    Args:
+        outcome: the run.
+        links: pages that belong to it, by name.
+        compared: the champion's version and that of the run.
+        tracking: where the pictures and the record of the training are.
+    """
+    spec, snapshot, contract = outcome.spec, outcome.snapshot, outcome.contract
+    evaluation, learned = outcome.evaluation, task(outcome.spec.task)
+    metrics = evaluation.metrics if evaluation else {}
+    slices = evaluation.slices if evaluation else {}
+    differences = compared.differences if compared else ()
+    rows, quarantined = {}, 0
+    if snapshot:
+        rows, quarantined = snapshot.rows, snapshot.rejected
+    if contract:
+        rows, quarantined = contract.rows, contract.quarantined
+    results = (snapshot, contract, outcome.training, evaluation)
+    number = f"version {outcome.version}" if outcome.version else "not registered"
+    return {
+        "outcome": outcome,
+        "links": links,
+        "title": f"{spec.name}, {number}",
+        "figures": learned.answers.figures(metrics) if evaluation else "",
+        "highlights": learned.answers.highlights(metrics, slices) if evaluation else [],
+        "gates": [
+            {
+                "gate": gate.name,
+                "result": "passed" if gate.passed else "failed",
+                "compared": gate.figures,
+                "reason": gate.reason,
+            }
+            for gate in (evaluation.gates if evaluation else ())
+        ],
+        "metrics": _metric_rows(metrics, [*learned.shown], compared),
+        "slices": slice_tables(slices),
+        "compared": compared,
+        "changes": [d for d in differences if d.kind in {"spec", "data", "code"}],
+        "suspects": suspects_sentence(metrics),
+        "explanations": _explanations(outcome) if evaluation else [],
+        "about": about(outcome),
+        "groups": group_sentences(outcome),
+        "privacy": privacy_sentences(outcome),
+        "lineage": lineage(snapshot, outcome.training, evaluation),
+        "counts": rows,
+        "quarantined": quarantined,
+        "findings": [finding for part in results if part for finding in part.findings],
+        **_fields(spec),
+        **_artifacts(outcome, learned, tracking),
+    }
+
+
+def _explanations(outcome: Outcome) -> list[str]:
+    """Sentences on each method: its check, or why it is not used."""
+    training, evaluation = outcome.training, outcome.evaluation
+    if training is None or evaluation is None:
+        return []
+    if reason := why_not(training.description):
+        return [f"They are not explained: {reason}."]
+    return [*sentences(evaluation.metrics)]
+
+
+def _fields(spec: PipelineSpec) -> dict[str, Any]:
+    """All fields of the pipeline, and those that differ from the defaults."""
+    named = spec.model_dump(include={"name", "medium", "task"})
+    model, data = {"builder": spec.model.builder}, {"source": spec.data.source}
+    default = PipelineSpec.model_validate({**named, "model": model, "data": data})
+    recipe, usual = fields_of(spec), fields_of(default)
+    chosen = {
+        key: value
+        for key, value in recipe.items()
+        if usual.get(key) != value and not key.startswith("deploy.")
+    }
+    return {"recipe": recipe, "chosen": chosen}
+
+
+def _artifacts(outcome: Outcome, learned: Task, tracking: Tracking) -> dict[str, Any]:
+    """The pictures of the training's run, and the libraries that it used."""
+    tables = {
+        "mistakes": learned.mistakes,
+        "suspects": "Labels that may be wrong",
+        "weak_slices": "Bad answers to weak slices",
+        "explanations": explained.TITLE,
+    }
+    own = {"groups": _GROUPS, "robustness": _LADDER}
+    captions = {"curves": _CURVES, **learned.pictures, **own, **tables}
+    paths = [f"pictures/{name}.png" for name in captions]
+    paths += [f"pictures/{name}.json" for name in tables]
+    files: dict[str, bytes] = {}
+    try:
+        if outcome.training is not None:
+            files.update(_existing(tracking, outcome.training.run_id, [FILE, *paths]))
+    except DependencyError as error:
+        log.warning("the report has not all of its pictures: %s", error)
+    ingredients = json.loads(files.get(FILE, b"{}"))
+    pictures = []
+    for name, caption in captions.items():
+        if picture := files.get(f"pictures/{name}.png"):
+            uri = f"data:image/png;base64,{base64.b64encode(picture).decode()}"
+            pictures.append((name, caption, uri))
+    items = {
+        caption: json.loads(files.get(f"pictures/{name}.json", b"[]"))
+        for name, caption in tables.items()
+    }
+    return {
+        "pictures": pictures,
+        "items": {caption: table for caption, table in items.items() if table},
+        "libraries": {
+            name.removeprefix("version "): version
+            for name, version in ingredients.get("code", {}).items()
+            if name.startswith("version ")
+        },
+        "python": ingredients.get("python", ""),
+    }
+
+
+def log_report(
+    run_id: str, shown: Mapping[str, Any], tracking: Tracking, anchored: AnchoredStore
+) -> None:
+    """Write the HTML page of a run, keep it in the store, and log it with the run."""
+    page = render(REPORT, **shown).encode()
+    anchored.write(card_key(run_id), page)
+    with tempfile.TemporaryDirectory(prefix="headrace-") as place:
+        (Path(place) / REPORT).write_bytes(page)
+        tracking.log_files(run_id, Path(place))
+    tracking.log_tags(run_id, {TAG: REPORT})
+
+
+def card_key(run_id: str) -> str:
+    """The key in the store of a run's page."""
+    return f"cards/{run_id}.html"
+
+
+def _against_champion(
+    outcome: Outcome, settings: Settings, ledger: Ledger
+) -> Comparison | None:
+    """How a version differs from the champion that it was compared with."""
+    champion = outcome.evaluation and outcome.evaluation.champion_version
+    if not champion or not outcome.version or champion == outcome.version:
+        return None
+    name, numbers = outcome.spec.name, (champion, outcome.version)
+    first, second = (ledger.version(name, number) for number in numbers)
+    return compare(first, second, settings)
+
+
+def _metric_rows(
+    metrics: Metrics, first: list[str], compared: Comparison | None
+) -> list[dict[str, Any]]:
+    """The metrics with their intervals, which are metrics too, and the champion's.
+
+    Args:
+        metrics: by name.
+        first: the names of the most important ones.
+        compared: the champion's version and that of the run.
+    """
+    both = compared.metrics if compared else {}
+    ends = {f"{name}_{end}" for name in metrics for end in ("low", "high")}
+    return [
+        {
+            "name": name.removeprefix("test_").replace("_", " "),
+            "value": value,
+            "low": metrics.get(f"{name}_low"),
+            "high": metrics.get(f"{name}_high"),
+            "champion": both.get(name, (None,))[0],
+        }
+        for name, value in sorted(metrics.items(), key=lambda m: m[0] not in first)
+        if name not in ends
+    ]
+
+
+def _existing(
+    tracking: Tracking, run_id: str, paths: Sequence[str]
+) -> Iterator[tuple[str, bytes]]:
+    """Those of the files that an MLflow run has; not every run has all."""
+    for path in paths:
+        with contextlib.suppress(IntegrityError):
+            yield path, tracking.run_file(run_id, path)
+
+
+def find_report(name: str, settings: Settings) -> str:
+    """The path or URI of a report.
+
+    Args:
+        name: ``PIPELINE``, for its last run that has one; ``MODEL/VERSION`` or
+            ``MODEL@champion``, for the run that the version is of.
+        settings: where MLflow and the ledger are.
+
+    Raises:
+        NotFoundError: there is no such pipeline or version, or no run with a report.
+        DependencyError: MLflow or the ledger does not answer.
+    """
+    tracking, ledger = Tracking(settings), Ledger(settings.database_url)
+    if {"/", "@"} & set(name):
+        version = ledger.find(name)
+        if ledger.is_collected(version):
+            raise collected_error(version, IntegrityError)
+        run_id = version.run_id
+    else:
+        run_id = tracking.newest_run(name, TAG)
+    if not run_id or not [*_existing(tracking, run_id, [REPORT])]:
+        model = model_of(name)
+        if model not in ledger.models():
+            find_pipeline(model, settings)
+        raise NotFoundError(
+            f"{name} has no report.",
+            f"Run `headrace run {model}`: a run that trains ends with one.",
+        )
+    place = f"{tracking.run_place(run_id)}/{REPORT}"
+    return str(local_path(place) or place)

@@ -1,0 +1,175 @@
+"""Restores what a watch finds: the ledger's rows, MLflow's, a run's files, the data.
+
+All of it comes from the store's own copies, checked against the ledger. The data is
+read again from its source. What cannot be restored is said, with the reason:
+
+- A row of the ledger that was never copied, or a chain that was written anew.
+- MLflow's entries where only a server of somebody else has them, except that a run is
+  undeleted and aliases are moved back.
+- Files of a run that are together larger than `MAX_BYTES`, or not on a disk.
+- Data whose source is gone or has changed.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+
+from headrace.data.anchored import AnchoredStore
+from headrace.data.corrections import corrections_of
+from headrace.errors import HeadraceError, IntegrityError
+from headrace.evidence.watch import Seen, Watch, find_data_problem, manifest_digest
+from headrace.models.logged.soundness.tracked import TrackedRecord
+from headrace.settings import DEFAULT_ITEM_BYTES, Settings
+from headrace.stages import ingredients
+from headrace.state.ledger import Ledger, Tampering, Version
+from headrace.state.ledger.copies import LedgerCopy
+from headrace.state.store import Store
+from headrace.state.tracking import Tracking
+from headrace.state.tracking.rows import database_of
+
+_SHOWN = 5
+
+
+class Restoring:
+    """What was wrong before a repair, and what was done about it.
+
+    Rows of the ledger are restored at once, before anything else is read from it.
+
+    Args:
+        settings: with the ledger, the store and MLflow.
+
+    Attributes:
+        done: the steps, in words.
+        problems: why something could not be restored.
+
+    Raises:
+        IntegrityError: the copy is not one of this ledger.
+        DependencyError: the ledger or the store does not answer.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.done: list[str] = []
+        self.problems: list[str] = []
+        self._settings = settings
+        self._watch = Watch(settings)
+        self.ledger = Ledger(settings.database_url)
+        self._known = self.ledger.last_tamperings()
+        seen, is_sound = self._watch.see(self.ledger)
+        if not is_sound:
+            self._restore_ledger()
+            seen += self._watch.see(self.ledger)[0]
+        self._seen = seen
+
+    def _restore_ledger(self) -> None:
+        copy = LedgerCopy(self._settings.database_url, Store(self._settings.store))
+        edits = copy.restore()
+        rows = "; ".join(str(edit) for edit in edits[:_SHOWN])
+        if edits:
+            self.done.append(f"put rows of the ledger back as they were added ({rows})")
+        if problem := self.ledger.walk_chain().problem:
+            raise IntegrityError(
+                f"The ledger {self._settings.database_url} cannot be restored from the "
+                f"store's copy of its rows: {problem}.",
+                "Restore it from a backup.",
+            )
+
+    def restore(self, version: Version) -> None:
+        """Restore MLflow's rows, the run's files and the data of a version."""
+        steps: Iterable[Callable[[], list[str]]] = (
+            partial(self._undelete, version),
+            TrackedRecord(version, self._settings, self.ledger).restore,
+            partial(restore_data, version, self._settings, self.ledger),
+        )
+        for step in steps:
+            try:
+                self.done += step()
+            except HeadraceError as error:
+                self.problems.append(str(error))
+
+    def _undelete(self, version: Version) -> list[str]:
+        if database_of(self._settings):
+            return []  # its rows are restored
+        tracking = Tracking(self._settings)
+        if not tracking.is_deleted(version.run_id):
+            return []
+        return ["undeleted its run"] if tracking.undelete(version.run_id) else []
+
+    def finish(self, model: str) -> None:
+        """Record what was found and what was restored, for a model and the ledger."""
+        left, _ = self._watch.see(self.ledger)
+        remaining = {seen.subject for seen in left}
+        was_open = {k: s for k, s in self._known.items() if s.action == "tampered"}
+        found = {seen.subject: seen for seen in self._seen}
+        for subject, step in was_open.items():
+            own = Seen(step.model, step.what, step.why, step.version)
+            found.setdefault(subject, own)
+        for subject, seen in found.items():
+            if seen.model not in {model, ""} and not seen.what.startswith("row "):
+                continue
+            if subject not in was_open:
+                self._add(seen, "tampered", seen.why)
+            if subject not in remaining:
+                self._add(seen, "restored", "by headrace repair")
+        self.problems += [seen.why for seen in left if seen.model in {model, ""}]
+
+    def _add(self, seen: Seen, action: str, why: str) -> None:
+        step = Tampering.model_validate(
+            {
+                "model": seen.model,
+                "what": seen.what,
+                "version": seen.version,
+                "action": action,
+                "who": self._settings.user,
+                "why": why,
+            }
+        )
+        self.ledger.add_tampering(step, self.ledger.last_tamperings())
+
+
+def restore_data(version: Version, settings: Settings, ledger: Ledger) -> list[str]:
+    """Read a version's data again from its source, if its snapshot is damaged.
+
+    The snapshot is made in a temporary folder. Its files replace those in the store
+    only if they have the digests that were recorded.
+
+    Returns:
+        the steps done, in words.
+
+    Raises:
+        IntegrityError: the source gives other data now.
+        HeadraceError: the source or the record of the run cannot be read.
+    """
+    problem = find_data_problem(version, settings, ledger)
+    if not problem:
+        return []
+    from headrace.stages.ingestion import ingest
+
+    tracking, store = Tracking(settings), Store(settings.store)
+    key = f"snapshots/{version.snapshot_digest}"
+    with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
+        run = tracking.find_run(version.run_id)
+        read = partial(tracking.run_file, run.run_id)
+        place = Path(folder, "run")
+        spec = ingredients.restore(place, run.tags[ingredients.TAG], read).spec
+        made = Store(str(Path(folder, "store")))
+        recorded = version.details.get("snapshot", {})
+        used = recorded.get("corrections", "")
+        corrected = corrections_of(AnchoredStore(store, ledger), spec.name, used)
+        limits = recorded.get("limits", {})  # the default's are not recorded
+        limit = limits.get("max_item_bytes", DEFAULT_ITEM_BYTES)
+        settings = settings.limited(limit)
+        data = spec.data, spec.medium
+        snapshot = ingest(*data, made, settings, spec.task, corrected)
+        now = snapshot.digest, snapshot.manifest_sha256
+        if now != (version.snapshot_digest, manifest_digest(version, ledger)):
+            raise IntegrityError(
+                f"{problem} Its source {spec.data.source} gives other data now.",
+                "Restore the snapshot from a backup.",
+            )
+        for name in made.keys():
+            if name.startswith(f"{key}/"):
+                store.write(name, made.read(name))
+    return [f"read the data again from {spec.data.source}; it is the same"]

@@ -1,0 +1,1 @@
+"""What may go, and what must: ``gc``, ``forget``; and what moves: ``migrate``."""

@@ -1,0 +1,265 @@
+"""``headrace gc``: deletes what nothing needs any more, and records it first.
+
+It marks, records the collection in the ledger, and deletes. A killed collection leaves
+only what the next one marks again. While it runs, it holds a lease: a run that begins
+meanwhile waits, and what a run that began before may use is kept.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from headrace.errors import DependencyError, IntegrityError, UsageError
+from headrace.evidence.verification.signatures import check_ledger as check_signatures
+from headrace.progress import counted
+from headrace.records import Record
+from headrace.retention.alone import alone
+from headrace.retention.marking import Marked, mark
+from headrace.retention.roots import Policy
+from headrace.serving.requests.files import root_of
+from headrace.settings import Settings
+from headrace.state.ledger import Ledger
+from headrace.state.ledger.collections import Collected, Outdated
+from headrace.state.ledger.copies import LedgerCopy
+from headrace.state.signing.keys import trusted_keys
+from headrace.state.store import Store
+from headrace.state.tracking.disposal import Disposal
+
+ATTEMPTS = 5
+_MOST_DAYS = 36_500  # a date that lies further back may not exist
+_MARKERS = {"snapshots": "manifest.json", "models": "golden.npz"}
+
+Delete = Callable[[Sequence[Collected]], None]
+log = logging.getLogger("headrace")
+
+
+class Kind(Record):
+    """How much of one kind was collected."""
+
+    kind: str
+    count: int
+    bytes: int
+
+
+class Collection(Record):
+    """The result of a collection.
+
+    Attributes:
+        dry_run: whether nothing was deleted.
+        collected: what was, or would be, by kind.
+        kept: number of versions, MLflow runs and snapshots that are kept.
+        in_progress: pipelines of which nothing was collected, as a run uses them.
+        bytes: of all that was collected.
+        number: of its row in the ledger; None if there is none.
+    """
+
+    dry_run: bool
+    collected: tuple[Kind, ...]
+    kept: Mapping[str, int]
+    in_progress: tuple[str, ...]
+    bytes: int
+    number: int | None = None
+    reason: str
+
+
+class Others:
+    """What lies outside ledger, store and MLflow; the command line hands it down.
+
+    Args:
+        find: what may be collected; called with the ids of the flow runs to keep.
+        delete: deletes such things.
+        prefix: of their keys.
+    """
+
+    def __init__(
+        self,
+        find: Callable[[set[str]], list[Collected]],
+        delete: Delete,
+        prefix: str,
+    ) -> None:
+        self.find, self.delete, self.prefix = find, delete, prefix
+
+
+def check_policy(policy: Policy) -> None:
+    """Raise UsageError if a policy would keep too little."""
+    if policy.keep < 1 or not 0 <= policy.older_days <= _MOST_DAYS:
+        raise UsageError(
+            f"--keep {policy.keep} --older {policy.older_days:g} is not possible.",
+            f"Keep at least 1 run of each pipeline, and 0 to {_MOST_DAYS:,} days.",
+        )
+
+
+def collect(
+    settings: Settings,
+    policy: Policy,
+    *,
+    dry_run: bool = False,
+    others: Others | None = None,
+) -> Collection:
+    """Delete what no root needs; see `find_roots`.
+
+    Args:
+        settings: where ledger, store and MLflow are, and who the user is.
+        policy: what is to be kept beside what must be.
+        dry_run: only say what would be deleted.
+        others: further places.
+
+    Raises:
+        IntegrityError: the ledger was changed, or an older one is in its place.
+        DependencyError: another collection runs, the ledger was changed meanwhile, or
+            a place does not answer.
+    """
+    ledger, disposal = Ledger(settings.database_url), Disposal(settings)
+    _check_ledger(settings, ledger)
+    if dry_run:
+        return _result(_mark(settings, ledger, disposal, policy, others), True, None)
+    with alone(settings, "gc"):
+        for _ in range(ATTEMPTS):
+            marked = _mark(settings, ledger, disposal, policy, others)
+            with contextlib.suppress(Outdated):
+                number = _record(marked, ledger, settings, policy)
+                _delete(marked, settings, disposal, others)
+                return _result(marked, False, number)
+    raise DependencyError(
+        "The ledger was changed each time that a collection was planned.",
+        "Nothing was deleted. Run `headrace gc` again when less is going on.",
+        was_retried=True,
+    )
+
+
+def _check_ledger(settings: Settings, ledger: Ledger) -> None:
+    """Raise IntegrityError if the ledger cannot say what is needed.
+
+    What a ledger lacks would be deleted as needed by nothing.
+    """
+    chain, trusted = ledger.walk_chain(), trusted_keys(settings)
+    if problem := chain.problem or check_signatures(settings, ledger, trusted)[1]:
+        raise IntegrityError(
+            f"The ledger does not tell what is needed: {problem}.",
+            "Nothing was deleted. See `headrace verify`.",
+        )
+    LedgerCopy(settings.database_url, Store(settings.store)).check()
+
+
+def _mark(
+    settings: Settings,
+    ledger: Ledger,
+    disposal: Disposal,
+    policy: Policy,
+    others: Others | None,
+) -> Marked:
+    log.info("gc: looking for what nothing needs")
+    marked = mark(settings, ledger, disposal, policy)
+    if others is None:
+        return marked
+    kept = {run.flow_run_id for run in disposal.stored_runs()}
+    kept -= {run.flow_run_id for run in marked.runs.values()}
+    return marked.with_items(others.find(kept - {""}))
+
+
+def _record(
+    marked: Marked, ledger: Ledger, settings: Settings, policy: Policy
+) -> int | None:
+    """Record a collection in the ledger; None if there is nothing to collect."""
+    if not marked.items:
+        return None
+    return ledger.record_collection(
+        marked.items,
+        sorted(marked.files),
+        who=settings.user,
+        policy={"keep": policy.keep, "older_days": policy.older_days},
+        decisions=marked.decisions,
+    )
+
+
+def _delete(
+    marked: Marked, settings: Settings, disposal: Disposal, others: Others | None
+) -> None:
+    """Delete what was recorded, in its order."""
+    store = Store(settings.store)
+    elsewhere = [
+        item for item in marked.items if others and item.key.startswith(others.prefix)
+    ]
+    if others is not None and elsewhere:
+        others.delete(elsewhere)
+    rest = [item for item in marked.items if item not in elsewhere]
+    for item in counted(rest, "gc", "deleted"):
+        delete_one(item, marked, settings, disposal, store)
+
+
+def delete_one(
+    item: Collected,
+    marked: Marked,
+    settings: Settings,
+    disposal: Disposal,
+    store: Store,
+) -> None:
+    """Delete one thing; it may be gone already."""
+    place, _, rest = item.key.partition("/")
+    if place == "versions":
+        model, number = rest.split("/")[:2]
+        disposal.delete_version(model, int(number))
+    elif item.key in marked.runs:
+        disposal.delete_run(marked.runs[item.key])
+    elif item.key in marked.models:
+        disposal.delete_logged_model(marked.models[item.key])
+    elif place == "requests":
+        shutil.rmtree(root_of(settings.home) / rest, ignore_errors=True)
+    elif place == "logs":
+        _delete_log(settings.home.absolute() / rest)
+    elif rest.endswith((".json", ".npz", ".parquet")):
+        store.delete(item.key)
+    else:
+        if place in _MARKERS:  # first, so that what is left counts as incomplete
+            store.delete(f"{item.key}/{_MARKERS[place]}")
+        store.delete_folder(item.key)
+
+
+def _delete_log(path: Path) -> None:
+    """Delete a log, or empty one that a live server would go on writing to unseen."""
+    with contextlib.suppress(FileNotFoundError):
+        if path.suffix == ".log":
+            os.truncate(path, 0)  # servers append
+        else:
+            path.unlink()
+
+
+def _result(marked: Marked, dry_run: bool, number: int | None) -> Collection:
+    counts: Counter[str] = Counter(item.kind for item in marked.items)
+    sizes: Counter[str] = Counter()
+    for item in marked.items:
+        sizes[item.kind] += item.bytes
+    kinds = tuple(
+        Kind(kind=kind, count=count, bytes=sizes[kind])
+        for kind, count in counts.items()
+    )
+    total, roots = sizes.total(), marked.roots
+    kept: dict[str, Any] = {
+        "versions": len(roots.versions),
+        "MLflow runs": marked.kept_runs,
+        "snapshots": len(roots.snapshots - {""}),
+    }
+    if not kinds:
+        reason = "there is nothing to collect"
+    else:
+        verb = "would be deleted" if dry_run else "were deleted"
+        reason = f"{sum(counts.values()):,} things of {total:,} bytes {verb}"
+    if not roots.is_quiet:
+        names = ", ".join(sorted(roots.in_progress)) or "another flow"
+        reason += f"; what a run in progress may use is kept ({names})"
+    return Collection(
+        dry_run=dry_run,
+        collected=kinds,
+        kept=kept,
+        in_progress=tuple(sorted(roots.in_progress)),
+        bytes=total,
+        number=number,
+        reason=reason,
+    )

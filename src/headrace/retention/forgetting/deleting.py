@@ -1,0 +1,104 @@
+"""Deletes all that shows forgotten items, and their rows last.
+
+So a killed call is repeated by the next one, which finds the same rows.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable
+
+from headrace.data.anchored import AnchoredStore
+from headrace.data.corrections import FOLDER as CORRECTIONS
+from headrace.data.corrections import drop_items
+from headrace.data.forgetting import delete_unrecorded, take_out
+from headrace.data.forgotten import Forgotten
+from headrace.models.logged.soundness.signing import sign_version
+from headrace.models.logged.soundness.tracked import keep_anew
+from headrace.progress import counted
+from headrace.records import SnapshotRecord
+from headrace.retention.forgetting import goldens, places
+from headrace.retention.forgetting.outcome import Unpublished, all_versions
+from headrace.serving.requests import forgetting as requests
+from headrace.settings import Settings
+from headrace.state.ledger import Version
+from headrace.state.tracking.disposal import Disposal
+
+Published = Callable[[set[str]], Unpublished]
+log = logging.getLogger("headrace")
+
+
+def delete(
+    found: list[SnapshotRecord],
+    anchored: AnchoredStore,
+    settings: Settings,
+    forgotten: Forgotten,
+    published: Published | None,
+) -> tuple[Counter[str], tuple[str, ...]]:
+    """Delete what shows forgotten items.
+
+    Args:
+        found: the snapshots that have them.
+        anchored: the store.
+        settings: where everything else is.
+        forgotten: the tombstones.
+        published: deletes what flow runs have published; gets their ids, perhaps none.
+
+    Returns:
+        how much was deleted, by kind, and what is left.
+    """
+    digests = {snapshot.digest for snapshot in found}
+    every = all_versions(anchored.ledger)
+    versions = [one for one in every if one.snapshot_digest in digests]
+    left = delete_unrecorded(anchored, forgotten)
+    counts = Counter({"snapshots without a record": left})
+    log.info("forget: request logs")
+    asked = {*requests.count(settings, forgotten.has_items)}
+    asked |= places.monitored_models(anchored, forgotten)
+    counts += places.delete_judged(anchored.store, forgotten)
+    for name in anchored.store.names(CORRECTIONS):
+        dropped = drop_items(anchored, name, forgotten.has_items)
+        counts["corrected labels"] += dropped
+    flow_runs = set[str]()
+    if digests or asked:
+        log.info("forget: pages, pictures and results")
+        disposal = Disposal(settings)
+        runs = disposal.stored_runs()
+        models = {version.model for version in versions} | asked
+        counts += places.delete_pages(disposal, anchored, runs, digests, models)
+        flow_runs = {run.flow_run_id for run in runs if run.snapshot in digests} - {""}
+    unpublished = published(flow_runs) if published else Unpublished(Counter())
+    counts += unpublished.counts
+    if digests:
+        counts += places.delete_results(anchored, digests)
+        counts += _delete_of_versions(versions, anchored, settings, forgotten)
+    for snapshot in counted(found, "forget", "snapshots"):
+        take_out(anchored, snapshot, forgotten)
+    counts += places.take_out_of_monitoring(anchored, forgotten)
+    taken_out = requests.take_out(settings, forgotten.has_items)
+    counts["rows of request logs"] += sum(taken_out.values())
+    return +counts, unpublished.left
+
+
+def _delete_of_versions(
+    versions: list[Version],
+    anchored: AnchoredStore,
+    settings: Settings,
+    forgotten: Forgotten,
+) -> Counter[str]:
+    """Delete what is of versions, and sign and copy anew what was changed of them.
+
+    Else it would count as tampered with.
+    """
+    counts = places.delete_of_versions(anchored, versions)
+    for version in versions:
+        taken = goldens.take_out(version, anchored, settings, forgotten)
+        counts["golden answers"] += taken
+    counts += places.delete_references(anchored)
+    ledger = anchored.ledger
+    now = [ledger.version(one.model, one.version) for one in versions]
+    for version in now:
+        sign_version(version, settings, ledger)
+    keep_anew(now, settings, ledger)
+    return counts

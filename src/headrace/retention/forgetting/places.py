@@ -1,0 +1,153 @@
+"""Where forgotten items may be shown besides snapshots, and how they get out of there.
+
+What is made for one data set only, or can be made again, is deleted as a whole: stage
+results, quarantines, data pages, engines, profiles, and the pages and pictures of runs.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from headrace.data.anchored import AnchoredStore
+from headrace.data.forgotten import Forgotten
+from headrace.evidence.reporting import card_key
+from headrace.monitoring.history import History
+from headrace.retention.forgetting.outcome import all_versions
+from headrace.state.ledger import Version
+from headrace.state.store import Store
+from headrace.state.tracking.disposal import Disposal, StoredRun
+
+# The artifacts of a training that show no item: what a repeat needs, and the law.
+KEPT_ARTIFACTS = ("pipeline", "data", "law", "golden")
+_REFERENCES = ("references/", "membership/", "recognisers/")
+_DIGEST_LENGTH = 16
+_SHA = 32  # bytes
+log = logging.getLogger("headrace")
+
+
+def delete_results(anchored: AnchoredStore, snapshots: set[str]) -> Counter[str]:
+    """Delete stage results, quarantines and data pages of snapshots."""
+    store, counts = anchored.store, Counter[str]()
+    for key in _result_keys(store):
+        saved = store.read_json(key)
+        record = saved.get("record") if isinstance(saved, dict) else None
+        names = ("digest", "snapshot_digest")
+        if isinstance(record, dict) and snapshots & {record.get(n) for n in names}:
+            anchored.delete(key)
+            counts["stage results"] += 1
+    starts = {digest[:_DIGEST_LENGTH] for digest in snapshots}
+    for name in store.names("quarantine"):
+        if name[:_DIGEST_LENGTH] in starts:
+            anchored.delete(f"quarantine/{name}")
+            counts["quarantines"] += 1
+    for name in store.names("data_docs"):
+        if "-" in name and name[:_DIGEST_LENGTH] in starts:
+            store.delete_folder(f"data_docs/{name}")
+            counts["data pages"] += 1
+    return counts
+
+
+def _result_keys(store: Store) -> Iterator[str]:
+    for name in store.names("stages"):
+        yield f"stages/{name}"
+    for pipeline in store.names("pipelines"):
+        for name in store.names(f"pipelines/{pipeline}"):
+            yield f"pipelines/{pipeline}/{name}"
+
+
+def delete_of_versions(
+    anchored: AnchoredStore, versions: Iterable[Version]
+) -> Counter[str]:
+    """Delete engines and profiles of versions; they are made again when needed."""
+    counts = Counter[str]()
+    for digest in {version.model_digest for version in versions}:
+        if names := anchored.store.names(f"engines/{digest}"):
+            for name in names:
+                anchored.delete(f"engines/{digest}/{name}")
+            counts["engines"] += 1
+        profile = f"profiles/{digest}.npz"
+        if anchored.store.exists(profile):
+            anchored.store.delete(profile)
+            counts["profiles"] += 1
+    return counts
+
+
+def delete_judged(store: Store, forgotten: Forgotten) -> Counter[str]:
+    """Delete lists of judged test items that have a forgotten one.
+
+    The snapshot of an evaluation has its items, too.
+    """
+    counts = Counter[str]()
+    for name in store.names("judged"):
+        try:
+            data = store.read(f"judged/{name}")
+        except FileNotFoundError as error:
+            log.warning("%s: it has no list of judged items", error)
+            continue
+        items = [data[at : at + _SHA].hex() for at in range(0, len(data), _SHA)]
+        if np.any(forgotten.has_items(items)):
+            store.delete(f"judged/{name}")
+            counts["lists of judged items"] += 1
+    return counts
+
+
+def monitored_models(anchored: AnchoredStore, forgotten: Forgotten) -> set[str]:
+    """The models that were monitored on labelled items which are forgotten now."""
+    return {
+        version.model
+        for version in all_versions(anchored.ledger)
+        if History(version.model_digest, anchored).forgotten_scores(forgotten).any()
+    }
+
+
+def take_out_of_monitoring(
+    anchored: AnchoredStore, forgotten: Forgotten
+) -> Counter[str]:
+    """Delete the scores of forgotten items, and what has digests without a key."""
+    counts = Counter[str]()
+    for digest in anchored.store.names("monitoring"):
+        taken = History(digest, anchored).take_out(forgotten)
+        counts["kept scores and windows"] += taken
+    return +counts
+
+
+def delete_references(anchored: AnchoredStore) -> Counter[str]:
+    """Delete reference models and what they answered; they are made again."""
+    keys = [key for key in anchored.store.keys() if key.startswith(_REFERENCES)]
+    for key in keys:
+        anchored.delete(key)
+    return +Counter({"files of reference models": len(keys)})
+
+
+def delete_pages(
+    disposal: Disposal,
+    anchored: AnchoredStore,
+    runs: Iterable[StoredRun],
+    snapshots: set[str],
+    models: set[str],
+) -> Counter[str]:
+    """Delete pages, pictures and samples of runs in MLflow, and the copies of pages.
+
+    Args:
+        disposal: MLflow.
+        anchored: has copies of pages.
+        runs: all runs.
+        snapshots: the trainings on these lose all but `KEPT_ARTIFACTS`.
+        models: the other runs of these, such as reports of drift, lose all.
+    """
+    counts = Counter[str]()
+    for run in runs:
+        if run.snapshot in snapshots:
+            kept: tuple[str, ...] = KEPT_ARTIFACTS
+            if anchored.store.exists(page := card_key(run.run_id)):
+                anchored.delete(page)
+        elif run.experiment in models and not run.is_training:
+            kept = ()
+        else:
+            continue
+        counts["pages and pictures"] += disposal.delete_artifacts_but(run, kept)
+    return +counts

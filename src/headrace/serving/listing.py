@@ -1,0 +1,85 @@
+"""The models of a server, as ``/models`` and ``headrace serve --json`` list them."""
+
+from __future__ import annotations
+
+import operator
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from pydantic import ConfigDict, Field
+
+from headrace.explanations import why_not
+from headrace.wire import Answer
+
+if TYPE_CHECKING:
+    from headrace.serving.served import Served, Slot
+
+
+class ListedVersion(Answer):
+    """A version that can be named."""
+
+    version: int
+    role: Literal["champion", "pinned"]
+    engine: str
+
+    @classmethod
+    def of(cls, served: Served) -> Self:
+        """A version that is loaded."""
+        names = {"version": served.version, "role": served.role}
+        return cls.model_validate({**names, "engine": served.engine.name})
+
+
+def _seldom(default: Any) -> Any:
+    """A member that is there only where it has another value."""
+    return Field(default=default, exclude_if=operator.not_)
+
+
+class Listed(Answer):
+    """A model, with what answers where no version is named, and the task's targets.
+
+    Attributes:
+        asks: what is asked of a model that takes no items.
+        options, sample_rate_hz: of its items; see `headrace.records.Form`.
+        longest_input: see `headrace.serving.plain.Reader`.
+        canary: see `headrace.serving.canary.Canary.status`.
+    """
+
+    model_config = ConfigDict(
+        extra="allow", json_schema_serialization_defaults_required=False
+    )
+
+    name: str
+    version: int
+    medium: str
+    task: str
+    shape: tuple[int, ...]
+    engine: str
+    summary: str
+    asks: Literal["", "prompt", "message"] = _seldom("")
+    sample_rate_hz: int = _seldom(0)
+    options: dict[str, Any] = _seldom({})
+    explains: bool = _seldom(False)
+    longest_input: int = _seldom(0)
+    versions: list[ListedVersion] = Field(description="all that can be named")
+    canary: dict[str, Any] = _seldom({})
+
+    @classmethod
+    def of(cls, slot: Slot, served: Served) -> Self:
+        """A model, by the version that answers where none is named."""
+        data, learned = served.description, served.task
+        return cls(
+            name=served.model,
+            version=served.version,
+            medium=data.medium,
+            task=data.task,
+            shape=data.shape,
+            engine=served.engine.name,
+            summary=learned.answers.about(data),
+            asks="prompt" if learned.writes else "message" if learned.speaks else "",
+            sample_rate_hz=data.sample_rate_hz,
+            options=data.options,
+            explains=not why_not(data),
+            longest_input=served.reader.longest,
+            versions=[ListedVersion.of(v) for _, v in sorted(slot.versions.items())],
+            canary=slot.trial.canary.status() if slot.trial is not None else {},
+            **data.target,
+        )

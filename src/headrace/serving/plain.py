@@ -1,0 +1,275 @@
+"""The plain route: an item as people have it, and an answer that they can read.
+
+Items are decoded as the training data was, by the code of their medium.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from headrace.data.decoding import Limits, decode_one, fit_one
+from headrace.media.forms import Problem
+from headrace.media.optional import CutsItems
+from headrace.serving.long_json import SHORT_BYTES, check_values
+from headrace.serving.replies import NO_SNIFF, HttpError, Reply, encoded
+from headrace.tasks import asked, asks_items, task
+
+if TYPE_CHECKING:
+    from headrace.media import Medium
+    from headrace.media.forms import Payload
+    from headrace.records import DataDescription, Form
+    from headrace.serving.served import Served
+    from headrace.settings import Settings
+    from headrace.tasks.forms import Outputs
+
+Parts = Callable[["Payload", "DataDescription"], "Payload | Problem"]
+RAW = "application/octet-stream"
+JSON_TYPE = "application/json"
+WAV = (b"content-type", b"audio/wav")
+_SHOWN = 60  # characters of a value in a message
+
+
+class Reader:
+    """Reads the one item of a request to a model.
+
+    Args:
+        module: the medium.
+        data: of the version that answers.
+        settings: for their limits of decoded items.
+
+    Attributes:
+        types: the media types that it takes.
+        resizes: whether items of any size are brought to the shape.
+        longest: of an item that is longer than the shape, and is answered in parts, the
+            most values; 0 where none is.
+    """
+
+    def __init__(
+        self, module: Medium, data: DataDescription, settings: Settings
+    ) -> None:
+        self._data, self._medium = data, module
+        self._questions = asked(data)
+        self._limits = Limits.of(settings)
+        self._dtype = module.DTYPE.newbyteorder("<")
+        self._shape = (1, *data.shape)
+        self._bytes = math.prod(data.shape) * module.DTYPE.itemsize
+        self._is_fixed = not (module.PADDED or module.IS_TEXT)
+        self._form: Form = data
+        self.resizes = bool(data.options)
+        self._parts: Parts | None = None
+        self.longest = 0
+        if task(data.task).joins_parts and isinstance(module, CutsItems):
+            self._form, self._parts = module.long_form(data), module.parts
+            self.longest = math.prod(self._form.shape or ()) - 1
+        self._asks_items = asks_items(data)
+        self.types = [*module.MEDIA_TYPES, RAW] if self._asks_items else []
+        if module.IS_TEXT or not self._asks_items:
+            self.types.append(JSON_TYPE)
+
+    def read(self, media_type: bytes, body: bytes) -> tuple[Payload, Payload]:
+        """An item ``(1, *shape)``, as in a snapshot and as a model takes it.
+
+        An item that is longer than the shape is given in parts, ``(parts, *shape)``,
+        where the task joins their answers.
+
+        Args:
+            media_type: the header ``Content-Type``; empty if there is none.
+            body: of the request.
+
+        Raises:
+            HttpError: 415 for another media type, 400 for malformed JSON, 422 for what
+                is no item of the model's form.
+            InputError: it is one, but not for this model.
+        """
+        fixed = self._is_fixed and self._asks_items
+        if media_type == b"application/octet-stream" and fixed:
+            return self._raw(body)
+        kind = media_type.partition(b";")[0].strip().lower().decode("latin-1")
+        if not kind:
+            raise HttpError(
+                415, f"There is no Content-Type; give one of {', '.join(self.types)}."
+            )
+        if not any(_is_of(kind, known) for known in self.types):
+            raise HttpError(
+                415,
+                f"The Content-Type is {kind[:100]!r}; this model takes "
+                f"{', '.join(self.types)}.",
+            )
+        if not self._asks_items:
+            return self._question(body)
+        if kind == RAW and self._is_fixed:
+            return self._raw(body)
+        if kind == RAW and not self._medium.IS_TEXT:
+            if not body or len(body) % self._dtype.itemsize:
+                raise HttpError(
+                    422,
+                    f"The body has {len(body):,} bytes; wanted are {self._dtype} "
+                    f"{self._medium.UNITS}, little endian.",
+                )
+            return self._fitted(
+                np.frombuffer(body, self._dtype).astype(self._medium.DTYPE, copy=False)
+            )
+        if kind == JSON_TYPE:
+            body = _text_of(body)
+        return self._fitted(self._decoded(body))
+
+    def as_html(self, item: Payload) -> str:
+        """An item as people see or hear it; nothing where questions are not items."""
+        return self._medium.as_html(item, self._data) if self._asks_items else ""
+
+    def _question(self, body: bytes) -> tuple[Payload, Payload]:
+        """The question that the fields of a JSON object are."""
+        question = self._questions.check_input([json_object(body)], self._data)
+        return self._questions.as_stored(question, self._data), question
+
+    def _raw(self, body: bytes) -> tuple[Payload, Payload]:
+        """The item whose bytes a body is."""
+        if len(body) != self._bytes:
+            sides = " x ".join(map(str, self._shape[1:]))
+            raise HttpError(
+                422,
+                f"The body has {len(body):,} bytes; an item of {sides} "
+                f"{self._medium.UNITS} has {self._bytes:,}, of {self._dtype}.",
+            )
+        payload = np.frombuffer(body, self._dtype).reshape(self._shape)
+        return payload, self._questions.raw(payload)
+
+    def _decoded(self, body: bytes) -> Payload:
+        """The item in a file."""
+        item = decode_one(body, self._medium, self._form, self._limits)
+        if isinstance(item, Problem):
+            raise HttpError(422, f"{item.check}: {item.reason}.")
+        return item
+
+    def _fitted(self, item: Payload) -> tuple[Payload, Payload]:
+        payload = self._in_shape(item)
+        if isinstance(payload, Problem):
+            raise HttpError(422, f"{payload.check}: {payload.reason}.")
+        raw = self._questions.raw(payload)
+        return payload, self._questions.check_input(raw, self._data)
+
+    def _in_shape(self, item: Payload) -> Payload | Problem:
+        """The item as ``(1, *shape)``, or its parts ``(parts, *shape)``."""
+        if self._parts is not None:
+            return self._parts(item, self._data)
+        return fit_one(item, self._medium, self._data.shape)
+
+
+def _is_of(kind: str, known: str) -> bool:
+    """Whether a media type is a known one, such as ``image/*``."""
+    return kind == known or (known.endswith("/*") and kind.startswith(known[:-1]))
+
+
+def json_object(body: bytes) -> dict[str, Any]:
+    """The JSON object in a body; HttpError 400 for anything else."""
+    value = parse_json(body)
+    if not isinstance(value, dict):
+        raise HttpError(400, f"The body is {shortened(value)}; wanted is an object.")
+    return value
+
+
+def _text_of(body: bytes) -> bytes:
+    value = parse_json(body)
+    text = value.get("text") if isinstance(value, dict) else None
+    if not isinstance(text, str) or len(value) != 1:
+        raise HttpError(
+            422, f'The body is {shortened(value)}; wanted is {{"text": "…"}}.'
+        )
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise HttpError(
+            422, f"The text has half a character at {error.start}."
+        ) from None
+
+
+def shortened(value: Any) -> str:
+    """How a value of a user begins, as JSON, in a message."""
+    if isinstance(value, str):
+        value = value[:_SHOWN]
+    text, parts = "", json.JSONEncoder(ensure_ascii=False).iterencode(value)
+    while len(text) <= _SHOWN and (part := next(parts, "")):
+        text += part[: _SHOWN + 1]
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def parse_json(body: bytes) -> Any:
+    """The value in a body; HttpError 400 for what is not JSON, such as NaN."""
+    if len(body) > SHORT_BYTES:
+        check_values(body)
+    try:
+        return json.loads(body, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise HttpError(400, "The JSON is nested too deep.") from None
+    except UnicodeDecodeError as error:
+        raise HttpError(
+            400, f"The JSON is not UTF-8 at byte {error.start:,}."
+        ) from None
+    except json.JSONDecodeError as error:
+        raise HttpError(400, f"The body is not JSON: {error}.") from None
+    except ValueError:  # Python's limit of digits
+        raise HttpError(400, "A number in the JSON has too many digits.") from None
+
+
+def _refuse_constant(name: str) -> Any:
+    raise HttpError(400, f"The body is not JSON: {name} is not a JSON number.")
+
+
+def answer_body(
+    served: Served, request_id: str, output: Any, shown: str | None
+) -> bytes:
+    """The JSON of an answer.
+
+    Args:
+        output: of one item.
+        shown: HTML of the item that the model saw.
+
+    Raises:
+        HttpError: the answer is not finite.
+    """
+    try:
+        answer = served.write(output)
+    except FloatingPointError:
+        raise not_finite(served) from None
+    html = "" if shown is None else f',"input":{encoded(shown).decode()}'
+    return f'{served.start},"request_id":"{request_id}",{answer}{html}}}'.encode()
+
+
+def not_finite(served: Served) -> HttpError:
+    """The refusal of an item to which the model has no finite answer."""
+    return HttpError(422, f"{served} has no finite answer to this item.")
+
+
+def message_of(served: Served, body: bytes) -> Payload:
+    """The questions for the message in a body, as a model takes them.
+
+    Args:
+        served: the version that is to speak.
+        body: a JSON object with ``text`` and other fields of a question.
+
+    Raises:
+        HttpError: 404 where the version does not speak, 400 for a body that is no JSON
+            object, 422 for one without a text.
+        InputError: an unknown text, or a value out of range.
+    """
+    data = served.description
+    if not served.task.speaks:
+        raise HttpError(404, f"{served} is a model for {data.task}, and says nothing.")
+    fields: dict[str, Any] = json_object(body)
+    message = fields.pop("text", None)
+    if not isinstance(message, str):
+        raise HttpError(422, 'The body has no text; send {"text": "..."}.')
+    questions = served.task.speech.questions(message, fields, data)
+    return asked(data).check_input(questions, data)
+
+
+def sound_reply(served: Served, outputs: Outputs) -> Reply:
+    """The answers to the questions of a message as one WAV file."""
+    speech, data = served.task.speech, served.description
+    file = speech.file(speech.joined(outputs, data), data)
+    return Reply(200, [WAV, NO_SNIFF, served.version_header], file)

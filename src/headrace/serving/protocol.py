@@ -1,0 +1,166 @@
+"""The Open Inference Protocol v2 over REST: requests and answers.
+
+JSON, and the binary extension, where ``Inference-Header-Content-Length`` gives the
+bytes of the JSON before the tensors.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from headrace.errors import InputError
+from headrace.serving.long_json import MARK, cut_numbers
+from headrace.serving.plain import json_object, not_finite
+from headrace.serving.replies import (
+    JSON,
+    NO_SNIFF,
+    Headers,
+    HttpError,
+    Reply,
+    encoded,
+)
+from headrace.serving.tensors import array_of
+from headrace.wire import Answer, checked
+
+if TYPE_CHECKING:
+    from headrace.media.forms import Payload
+    from headrace.serving.served import Served
+    from headrace.tasks.forms import Outputs
+
+EXTENSIONS = ["binary_tensor_data"]
+BINARY = (b"content-type", b"application/octet-stream")
+HEADER_LENGTH = b"inference-header-content-length"
+_FILES = (b"image/", b"audio/", b"video/")
+
+
+class Inferred(Answer):
+    """The answer to a request for inference, as `reply_of` writes it."""
+
+    model_name: str
+    model_version: str
+    id: str
+    outputs: list[dict[str, Any]]
+
+
+class InferRequest:
+    """A request for inference, checked.
+
+    Attributes:
+        items: as the model takes them, ``(n, ...)``.
+        id: of the request, as JSON; None if it has none.
+        own_id: the same in bytes; empty if it has none.
+        binary: whether the output is to be binary.
+    """
+
+    def __init__(self, items: Payload, id_: str | None, binary: bool) -> None:
+        self.items = items
+        self.id = id_
+        self.own_id = (id_ or "").encode(errors="replace")
+        self.binary = binary
+
+
+def parse(
+    served: Served, body: bytes, length: bytes | None, media_type: bytes = b""
+) -> InferRequest:
+    """Check a request for inference.
+
+    Args:
+        served: the version that answers.
+        body: JSON, and perhaps tensors.
+        length: the header ``Inference-Header-Content-Length``.
+        media_type: the header ``Content-Type``; empty if there is none.
+
+    Raises:
+        HttpError: 415 for another media type, 400 for what is not of the protocol.
+        InputError: the input is no item.
+    """
+    kind = media_type.partition(b";")[0].strip().lower()
+    if kind.startswith(_FILES) or kind.endswith((b"/xml", b"+xml")):
+        seen = media_type[:100].decode("latin-1")
+        raise HttpError(
+            415, f"The Content-Type is {seen!r}; wanted is application/json."
+        )
+    tail = memoryview(b"")
+    if length is not None:
+        count = _whole(length, "The header Inference-Header-Content-Length")
+        if count > len(body):
+            raise HttpError(
+                400,
+                f"The header Inference-Header-Content-Length is {count:,}, but the "
+                f"body has {len(body):,} bytes.",
+            )
+        if not count:
+            raise HttpError(
+                400,
+                "The header Inference-Header-Content-Length is 0; a tensor alone is "
+                "not taken. Send the request in JSON before it.",
+            )
+        tail, body = memoryview(body)[count:], body[:count]
+    tensors, numbers = served.tensors, None
+    if tensors.datatypes != ["BYTES"]:
+        body, numbers = cut_numbers(body)
+    try:
+        request = checked(tensors.form, json_object(body))
+    except InputError as error:
+        raise HttpError(400, str(error)) from None
+    (tensor,) = request.inputs
+    if numbers is not None and tensor.data == MARK:
+        tensor = tensor.model_copy(update={"data": numbers})
+    binary = request.parameters.binary_data_output
+    for output in request.outputs:
+        if output.parameters.binary_data is not None:
+            binary = output.parameters.binary_data
+    array = array_of(tensor, tensors, tail)
+    items = tensors.questions.check_input(array, served.description)
+    return InferRequest(items, request.id, binary)
+
+
+def _whole(text: bytes, name: str) -> int:
+    if not text.isdigit() or len(text) > 12:
+        seen = text[:20].decode("latin-1")
+        raise HttpError(400, f"{name} is {seen!r}; wanted is a whole number.")
+    return int(text)
+
+
+def reply_of(
+    served: Served, request: InferRequest, outputs: Outputs, id_: str
+) -> Reply:
+    """The reply to a request for inference.
+
+    Args:
+        id_: of the request, where its body has none.
+
+    Raises:
+        HttpError: an output is not finite.
+    """
+    if not np.isfinite(outputs).all():
+        raise not_finite(served)
+    tensor: dict[str, Any] = {
+        "name": served.tensors.output_name,
+        "datatype": "FP32",
+        "shape": list(outputs.shape),
+    }
+    value = {
+        "model_name": served.model,
+        "model_version": str(served.version),
+        "id": id_ if request.id is None else request.id,
+        "outputs": [tensor],
+    }
+    if request.binary:
+        data = outputs.astype("<f4", copy=False).tobytes()
+        tensor["parameters"] = {"binary_data_size": len(data)}
+        head = encoded(value)
+        headers: Headers = [
+            BINARY,
+            NO_SNIFF,
+            (HEADER_LENGTH, str(len(head)).encode()),
+        ]
+        headers.append(served.version_header)
+        return Reply(200, headers, head + data)
+    tensor["data"] = outputs.ravel().tolist()
+    return Reply(
+        200, [JSON, NO_SNIFF, served.version_header], json.dumps(value).encode()
+    )

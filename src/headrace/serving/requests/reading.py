@@ -1,0 +1,206 @@
+"""Reads the request log while servers write, merge and delete its files."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import IO, NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from headrace.errors import DependencyError
+from headrace.serving.requests.columns import COLUMN, SCHEMA
+from headrace.serving.requests.files import (
+    Hour,
+    hours,
+    models,
+    replaced_by,
+    root_of,
+)
+from headrace.settings import Settings
+
+_TRIES = 20  # of opening an hour's files before one of them is deleted
+_SMALL = 2**20  # bytes; such a file is held in memory, not open
+log = logging.getLogger("headrace")
+
+
+class Asked(NamedTuple):
+    """Which rows of a log to read.
+
+    Attributes:
+        model: its name.
+        version: None: all of them.
+        role: champion, pinned, canary, shadow or try; None: all of them.
+        since, until: the first moment, and the first after the last; with a time zone.
+            None: from the beginning, or to the end.
+        columns: to read; None: all of them.
+    """
+
+    model: str
+    version: int | None = None
+    role: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    columns: Sequence[str] | None = None
+
+
+def logged_models(settings: Settings) -> list[str]:
+    """The models that have a request log."""
+    return models(root_of(settings.home))
+
+
+def read_requests(asked: Asked, settings: Settings) -> Iterator[pa.Table]:
+    """The rows of a request log in parts, hour by hour; each row once.
+
+    The files may be written, merged and deleted meanwhile. Within an hour, rows are in
+    no order. A damaged file is left out with a warning.
+
+    Args:
+        asked: which rows.
+        settings: of the home.
+
+    Yields:
+        tables of at least one row. Their columns are those of `columns.SCHEMA`,
+        ``column_<name>`` of the medium and perhaps ``input``, or those that were asked
+        for and that the files have.
+    """
+    for hour in _hours(asked, settings):
+        yield from _hour(hour, asked)
+
+
+def hours_backwards(asked: Asked, settings: Settings) -> Iterator[Iterator[pa.Table]]:
+    """The same parts by hours, the newest hour first."""
+    for hour in reversed(_hours(asked, settings)):
+        yield _hour(hour, asked)
+
+
+def _hours(asked: Asked, settings: Settings) -> list[Hour]:
+    return [
+        hour
+        for hour in hours(root_of(settings.home), asked.model)
+        if asked.since is None or hour.end > asked.since
+        if asked.until is None or hour.start < asked.until
+    ]
+
+
+def request_table(asked: Asked, settings: Settings) -> pa.Table:
+    """The same rows as one table, by time.
+
+    Rows of files without a column have nulls in it. Without rows, it has the columns
+    that every file has.
+    """
+    names = asked.columns
+    if names is not None and "time" not in names:
+        asked = asked._replace(columns=[*names, "time"])
+    tables = list(read_requests(asked, settings))
+    if not tables:
+        table = SCHEMA.empty_table()
+        return table if names is None else table.select(_known(names, SCHEMA))
+    table = pa.concat_tables(tables, promote_options="default").sort_by("time")
+    return table if names is None else table.select(_known(names, table.schema))
+
+
+def column_names(schema: pa.Schema) -> list[str]:
+    """The medium's columns in a schema, without their prefix."""
+    return [n.removeprefix(COLUMN) for n in schema.names if n.startswith(COLUMN)]
+
+
+def _known(names: Sequence[str], schema: pa.Schema) -> list[str]:
+    return [name for name in names if name in schema.names]
+
+
+def _hour(hour: Hour, asked: Asked) -> Iterator[pa.Table]:
+    with contextlib.ExitStack() as stack:
+        for file in _opened(hour, stack):
+            for group in range(file.metadata.num_row_groups):
+                try:
+                    table = _group(file, group, asked)
+                except (pa.ArrowException, OSError) as error:
+                    _warn(hour.folder, error)
+                    break
+                if len(table):
+                    yield table
+
+
+def _group(file: pq.ParquetFile, group: int, asked: Asked) -> pa.Table:
+    schema = file.schema_arrow
+    names = None
+    if asked.columns is not None:
+        filtered = ("version", "role", "time")
+        names = _known(list(dict.fromkeys([*asked.columns, *filtered])), schema)
+    table = file.read_row_group(group, names, use_threads=False)
+    table = table.replace_schema_metadata(None)
+    time = pc.field("time")
+    conditions: list[tuple[object, pc.Expression]] = [
+        (asked.version, pc.field("version") == asked.version),
+        (asked.role, pc.field("role") == asked.role),
+    ]
+    if asked.since is not None:
+        conditions.append((asked.since, time >= _moment(asked.since)))
+    if asked.until is not None:
+        conditions.append((asked.until, time < _moment(asked.until)))
+    for value, condition in conditions:
+        if value is not None:
+            table = table.filter(condition)
+    return (
+        table if asked.columns is None else table.select(_known(asked.columns, schema))
+    )
+
+
+def _moment(moment: datetime) -> pa.Scalar:
+    return pa.scalar(moment, pa.timestamp("us", "UTC"))
+
+
+def _opened(hour: Hour, stack: contextlib.ExitStack) -> list[pq.ParquetFile]:
+    """The files of an hour at one moment, without those that another one replaces.
+
+    Files that are open can be read after they were deleted. If one was deleted before
+    it was opened, the merged file is there now.
+    """
+    for _ in range(_TRIES):
+        paths = hour.paths()
+        streams = contextlib.ExitStack()
+        try:
+            opened = {path: _open(path, streams) for path in paths}
+        except FileNotFoundError:
+            streams.close()
+            continue
+        stack.push(streams)
+        files = {}
+        for path, stream in opened.items():
+            try:
+                files[path.name] = pq.ParquetFile(stream)
+            except (pa.ArrowException, OSError) as error:
+                _warn(path, error)
+        replaced = set().union(*(replaced_by(f.metadata) for f in files.values()))
+        return [file for name, file in files.items() if name not in replaced]
+    raise DependencyError(
+        f"The files of the request log in {hour.folder} were replaced {_TRIES} times "
+        "while they were opened.",
+        "Run the same command again.",
+    )
+
+
+def _open(path: Path, streams: contextlib.ExitStack) -> IO[bytes]:
+    stream = streams.enter_context(path.open("rb"))
+    if path_size(stream) >= _SMALL:
+        return stream
+    with stream:
+        return io.BytesIO(stream.read())
+
+
+def path_size(stream: IO[bytes]) -> int:
+    """The bytes of an open file."""
+    size = stream.seek(0, io.SEEK_END)
+    stream.seek(0)
+    return size
+
+
+def _warn(path: Path, error: Exception) -> None:
+    log.warning("the request log %s is damaged and left out: %s", path, error)

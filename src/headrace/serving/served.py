@@ -1,0 +1,355 @@
+"""What answers: versions of models with their engines, immutable references.
+
+A request reads the reference to its version once. A swap replaces the reference; the
+former version is closed when its last answer is given.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import json
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from headrace.errors import DependencyError, NotFoundError
+from headrace.explanations.verdict import sanity_of
+from headrace.media import medium
+from headrace.models.engines import EngineProcess
+from headrace.serving.gradients import GradientsProcess
+from headrace.serving.plain import Reader
+from headrace.serving.replies import unavailable
+from headrace.serving.tensors import Tensors
+from headrace.serving.texts import TextProcess
+from headrace.serving.working import ROWS_AT_ONCE, Worker
+from headrace.tasks import task
+
+if TYPE_CHECKING:
+    from headrace.media.forms import Payload
+    from headrace.models.engines import Engine
+    from headrace.serving.answered import Role
+    from headrace.serving.trial import Trial
+    from headrace.settings import Settings
+    from headrace.state.ledger import Ledger, Version
+    from headrace.tasks.forms import Outputs
+    from headrace.use.generating import Request as Wish
+
+WAITING_LIMIT = 256  # requests to one version
+# An engine that is quicker than this answers in the event loop.
+INLINE_SECONDS = 0.002
+RESTART_SECONDS = 10.0  # that requests wait for a process to be started again
+_CALLS, _ROWS = 5, 16  # that are timed
+
+OpenEngine = Callable[["Version", "Settings"], "Engine"]
+
+
+class Served:
+    """A version of a model with its engine, ready to answer.
+
+    Args:
+        row: the version's row in the ledger.
+        engine: what computes its answers.
+        role: of the version in the server.
+        settings: for the limits of items.
+
+    Attributes:
+        inline_rows: so many rows are answered in the event loop; 0: none are.
+        waiting: requests that wait for an answer from outside of the event loop.
+        start: how the JSON of each answer begins.
+        texts: writes texts; None where the task writes none.
+        sanity: whether its answers may be explained, by method; at first, not.
+        explaining: held by the one request whose answer is explained.
+        gradients: of the Keras model, in a process that starts when it is needed.
+    """
+
+    def __init__(
+        self, row: Version, engine: Engine, role: Role, settings: Settings
+    ) -> None:
+        self.model, self.version, self.role = row.model, row.version, role
+        self.row, self.engine = row, engine
+        self.description = row.description
+        self.medium = medium(self.description.medium)
+        self.task = task(self.description.task)
+        self.write = self.task.answers.json_writer(self.description)
+        limited = settings.limited(row.max_item_bytes)
+        self.reader = Reader(self.medium, self.description, limited)
+        self.tensors = Tensors(self.medium, self.description, self.task)
+        self.version_header = (b"x-model-version", str(self.version).encode())
+        names = {"model": self.model, "version": self.version}
+        self.start = json.dumps(names, separators=(",", ":"))[:-1]
+        self.sanity = sanity_of(row.model, None, settings)
+        self.explaining = asyncio.Semaphore(1)
+        self.gradients = GradientsProcess(row, settings)
+        self.inline_rows = 0
+        self.waiting = 0
+        self._answering = 0  # of those that wait, so many are with the engine
+        self._is_retired = False
+        self._successor: asyncio.Future[Served | None] | None = None
+        self._patience = 0.0  # until when requests wait for the successor
+        self._worker: Worker | None = None
+        if not isinstance(engine, EngineProcess):
+            self._worker = Worker(engine)
+            self.inline_rows = _inline_rows(engine, self.tensors.some(_ROWS))
+        self.texts: TextProcess | None = None
+        if self.task.writes and role != "canary":
+            self.texts = TextProcess(row, settings)
+
+    def __str__(self) -> str:
+        return f"{self.model} version {self.version}"
+
+    @property
+    def failure(self) -> str:
+        """Why it answers, or writes, no more; empty while it does."""
+        of_texts = self.texts.failure if self.texts is not None else ""
+        return str(getattr(self.engine, "failure", "")) or of_texts
+
+    def answer_now(self, items: Payload) -> Outputs | None:
+        """The outputs, if they take so little time that nobody need wait; else None.
+
+        An engine is called by one thread at a time.
+        """
+        if self._answering or len(items) > self.inline_rows:
+            return None
+        return self.engine(items)
+
+    async def answer(self, items: Payload) -> Outputs:
+        """The outputs for ``(n, ...)`` items, float32 ``(n, ...)``.
+
+        If the engine's process has ended, the one that is started in its place answers.
+
+        Raises:
+            HttpError: 503 where the queue is full, or no process is started in time.
+        """
+        self.refuse_if_full()
+        with self.in_use():
+            try:
+                try:
+                    return await self.compute(items)
+                except DependencyError:
+                    successor = await self._restarted()
+                    if successor is None:
+                        raise
+                    with successor.in_use():
+                        return await successor.compute(items)
+            except DependencyError:
+                message = f"The engine of {self} does not answer. Try again in a few "
+                raise unavailable(f"{message}seconds.", 5) from None
+
+    def refuse_if_full(self) -> None:
+        """Raise HttpError 503 where so many requests wait that no more are taken."""
+        if self.waiting >= WAITING_LIMIT:
+            raise unavailable(
+                f"{self.waiting} requests wait for {self}; no more are taken. Try "
+                "again in a second."
+            )
+
+    @contextlib.contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Keep the engine open in this block; in the event loop."""
+        self.waiting += 1
+        try:
+            yield
+        finally:
+            self.waiting -= 1
+            self._close_if_unused()
+
+    async def compute(self, items: Payload) -> Outputs:
+        """The outputs, of this engine only; raises DependencyError."""
+        self._answering += 1
+        try:
+            if isinstance(self.engine, EngineProcess):
+                return await self.engine.answer(items)
+            return await self._worker.answer(items)  # type: ignore[union-attr]
+        finally:
+            self._answering -= 1
+
+    async def _restarted(self) -> Served | None:
+        """The same version with a new process; None if there is none in time."""
+        if not self.failure or self.role == "canary":  # the champion answers for that
+            return None
+        loop = asyncio.get_running_loop()
+        if self._successor is None:
+            if self._is_retired:
+                return None
+            self._successor = loop.create_future()
+            self._patience = loop.time() + RESTART_SECONDS
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(self._patience):
+                return await asyncio.shield(self._successor)
+        return None
+
+    async def write_text(self, wish: Wish) -> AsyncIterator[str]:
+        """The pieces of a text; see `TextProcess.stream`.
+
+        If the process has ended, the one that is started in its place writes.
+
+        Raises:
+            HttpError: 503 where it cannot be written now, 422 for a bad prompt.
+        """
+        if self.texts is None:
+            raise ValueError(f"{self} writes no texts")
+        with contextlib.ExitStack() as using:
+            using.enter_context(self.in_use())
+            texts = self.texts
+            if texts.failure and (successor := await self._restarted()) is not None:
+                using.enter_context(successor.in_use())
+                texts = successor.texts or texts
+            async for piece in texts.stream(wish):
+                yield piece
+
+    def retire(self, successor: Served | None = None) -> None:
+        """Close the engine once the last answer is given; in the event loop.
+
+        Args:
+            successor: the same version, if it answers from now on.
+        """
+        self._is_retired = True
+        if self._successor is not None and not self._successor.done():
+            self._successor.set_result(successor)
+        self._close_if_unused()
+
+    def _close_if_unused(self) -> None:
+        if self._is_retired and not self.waiting:
+            threading.Thread(target=self.close).start()
+
+    def close(self) -> None:
+        """Close the engine; waits for a process to end."""
+        if self._worker is not None:
+            self._worker.close()
+        if self.texts is not None:
+            self.texts.close()
+        self.gradients.close()
+        self.engine.close()
+        return_memory()
+
+
+def return_memory() -> None:
+    """Return freed memory to the system, which glibc keeps for each thread."""
+    with contextlib.suppress(OSError, AttributeError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def _inline_rows(engine: Engine, items: Payload) -> int:
+    """How many rows the engine answers so quickly that the event loop can wait.
+
+    Args:
+        engine: in this process.
+        items: some, in the form that it takes.
+    """
+
+    def seconds(rows: Payload) -> float:
+        times = []
+        for _ in range(_CALLS):
+            started = time.thread_time()  # others may have the core meanwhile
+            engine(rows)
+            times.append(time.thread_time() - started)
+        return min(times)
+
+    one = seconds(items[:1])
+    if one > INLINE_SECONDS:
+        return 0
+    each = max(one / 8, (seconds(items) - one) / (len(items) - 1))
+    return min(ROWS_AT_ONCE, 1 + int((INLINE_SECONDS - one) / each))
+
+
+class Slot:
+    """A model by its name in URLs: the version that answers, and pinned ones.
+
+    Attributes:
+        follows: whether ``current`` is the champion, also after a promotion.
+        current: what answers where no version is named; replaced as a whole.
+        pinned: other versions that can be named.
+        choose: picks what answers a request that names no version, by the request's
+            id; None, or an answer of None, is ``current``.
+        trial: of a canary, which `choose` picks; None: there is none.
+        failures: what is wrong with versions, in a few words.
+    """
+
+    def __init__(self, model: str) -> None:
+        self.model = model
+        self.follows = False
+        self.current: Served | None = None
+        self.pinned: dict[int, Served] = {}
+        self.choose: Callable[[str], Served | None] | None = None
+        self.trial: Trial | None = None
+        self.failures: dict[int, str] = {}
+
+    @property
+    def failure(self) -> str:
+        """What is wrong, in a few words; empty if nothing is."""
+        return "; ".join(self.failures.values())
+
+    @property
+    def versions(self) -> dict[int, Served]:
+        """All that can be named, by version."""
+        current = {self.current.version: self.current} if self.current else {}
+        return {**self.pinned, **current}
+
+    def pick(self, request_id: str) -> Served:
+        """What answers a request; HttpError 503 before anything is loaded."""
+        chosen = self.choose(request_id) if self.choose is not None else None
+        return chosen or self.champion()
+
+    def champion(self) -> Served:
+        """``current``; HttpError 503 before it is loaded."""
+        if self.current is None:
+            raise unavailable(f"{self.model} is not loaded yet.")
+        return self.current
+
+
+def served_by(engine: Engine, row: Version, role: Role, settings: Settings) -> Served:
+    """A version with an engine, which is closed if that fails."""
+    try:
+        return Served(row, engine, role, settings)
+    except BaseException:
+        engine.close()
+        raise
+
+
+def open_served(
+    row: Version, settings: Settings, open_engine: OpenEngine, role: Role
+) -> Served:
+    """Open a version's engine, which compares the golden answers itself.
+
+    Raises:
+        IntegrityError: it does not give the golden answers, or a file was changed.
+        DependencyError: a file cannot be read now, or a process does not start.
+    """
+    served = served_by(open_engine(row, settings), row, role, settings)
+    with contextlib.suppress(DependencyError):  # the ledger may be away
+        served.sanity = sanity_of(row.model, row.version, settings)
+    return served
+
+
+class Wanted(NamedTuple):
+    """A model to serve: its champion, or one version.
+
+    Attributes:
+        version: None: the champion, also after a promotion.
+    """
+
+    model: str
+    version: int | None
+
+    @classmethod
+    def parse(cls, name: str) -> Wanted:
+        """``MODEL``, ``MODEL@champion`` or ``MODEL/VERSION``; else NotFoundError."""
+        model, slash, number = name.partition("/")
+        if slash and model and number.isdecimal():
+            return cls(model, int(number))
+        model, at, alias = name.partition("@")
+        if slash or not model or (at and alias != "champion"):
+            raise NotFoundError(
+                f"{name!r} is not a model.",
+                "Name MODEL, MODEL@champion or MODEL/VERSION.",
+            )
+        return cls(model, None)
+
+    def find(self, ledger: Ledger) -> Version:
+        """The version that answers now; raises NotFoundError."""
+        if self.version is None:
+            return ledger.find(self.model)
+        return ledger.version(self.model, self.version)

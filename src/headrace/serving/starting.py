@@ -1,0 +1,253 @@
+"""Starts the server: checks the options, finds the versions, opens their engines."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import pyarrow as pa
+
+from headrace.errors import UsageError
+from headrace.imports import hidden
+from headrace.media import medium
+from headrace.models.engines import (
+    EngineProcess,
+    build_engine,
+    open_engine,
+    prepare_in_background,
+)
+from headrace.serving.app import App
+from headrace.serving.bodies import Bodies
+from headrace.serving.checking import Checks
+from headrace.serving.doors import Doors, read_token
+from headrace.serving.listing import ListedVersion
+from headrace.serving.metrics import Metric, Metrics
+from headrace.serving.observing import Beside, Observing
+from headrace.serving.pages import page_routes
+from headrace.serving.routes import Models
+from headrace.serving.served import (
+    Served,
+    Slot,
+    Wanted,
+    open_served,
+    return_memory,
+)
+from headrace.serving.server import Tls, listen, run
+from headrace.serving.watching import Builder, Watcher
+from headrace.state import children
+from headrace.state.hosts import is_loopback, local_host, names_of, split_list
+from headrace.state.ledger import Ledger
+
+if TYPE_CHECKING:
+    from headrace.serving.answered import Role
+    from headrace.serving.options import Options
+    from headrace.settings import Settings
+    from headrace.state.ledger import Version
+
+_BESIDE_SECONDS = 10.0  # until a shadow or a canary must have answered
+_SHADOW_NICENESS = 10  # nobody waits for its answers
+log = logging.getLogger("headrace")
+
+
+def serve(
+    options: Options, settings: Settings, ready: Callable[[dict[str, Any]], object]
+) -> None:
+    """Serve models until a SIGTERM or Ctrl-C.
+
+    Args:
+        options: what to serve, and where.
+        settings: where the versions are.
+        ready: called with the server's description once connections are taken.
+
+    Raises:
+        UsageError: the options do not go together.
+        NotFoundError: there is no such model or version.
+        DependencyError: the port is taken, or the ledger does not answer.
+        IntegrityError: a version's files are gone or changed.
+    """
+    doors, tls = _doors_of(options, settings)
+    ledger = Ledger(settings.database_url)
+    wanted = list(dict.fromkeys(map(Wanted.parse, options.models)))
+    rows = [one.find(ledger) for one in wanted]
+    listener = listen(options.host, options.port)
+    with (
+        without_pandas(of_texts=any(_is_of_text(row) for row in rows)),
+        contextlib.closing(listener),
+        contextlib.ExitStack() as opened,
+    ):
+
+        def open_(row: Version, role: Role) -> Served:
+            return open_served(row, settings, open_engine, role)
+
+        slots = _slots_of(wanted, rows, open_)
+        opened.callback(_close_all, slots)
+        return_memory()  # of imports, and of what the engines were made from
+        beside = Beside.find(options, slots, ledger)
+        observing = Observing(
+            beside,
+            settings,
+            lambda row: open_alone(row, settings, niceness=_SHADOW_NICENESS),
+            lambda row: open_served(row, settings, open_alone, "canary"),
+            with_inputs=options.log_inputs,
+        )
+        opened.callback(observing.close)
+        checks = Checks(settings)
+        opened.callback(checks.close)
+        app = make_app(slots, doors, settings, checks.open, observing)
+        scheme = "https" if tls else "http"
+        port = listener.getsockname()[1]
+        url = f"{scheme}://{local_host(options.host)}:{port}"
+        run(app, listener, tls, lambda: ready(description_of(slots, url, observing)))
+
+
+@contextlib.contextmanager
+def without_pandas(*, of_texts: bool) -> Iterator[None]:
+    """Keep pyarrow from importing pandas to make an array, which takes 50 MB.
+
+    Args:
+        of_texts: whether texts are served; a server of others does without pyarrow.
+    """
+    with hidden(["pandas"]):
+        if of_texts:
+            with contextlib.suppress(AttributeError):  # it looks for it once
+                pa.array([""])
+        yield
+
+
+def _is_of_text(row: Version) -> bool:
+    return medium(row.description.medium).IS_TEXT
+
+
+def make_app(
+    slots: list[Slot],
+    doors: Doors,
+    settings: Settings,
+    open_: Callable[[Version, Role], Served],
+    observing: Observing,
+) -> App:
+    """The application of some models, which watches the ledger while it runs."""
+    app = App(doors, Bodies(settings.max_body_bytes), Metrics())
+    app.routes |= page_routes()
+    models = Models(app, slots)
+    builder = Builder(lambda row: build_engine(row, settings))
+    watcher = Watcher(slots, settings.database_url, open_, models.replace, builder)
+    models.notices.append(watcher.notice)
+    observing.start(models)
+    app.starting.append(watcher.start)
+    app.stopping.append(watcher.stop)
+    app.metrics.sources += [watcher.metrics, observing.metrics, process_metrics]
+    return app
+
+
+def open_alone(row: Version, settings: Settings, *, niceness: int = 0) -> EngineProcess:
+    """The engine of a version in a process of its own, which may crash or hang.
+
+    Nothing of the version is opened here. If no engine is kept, Keras answers, and one
+    is built for the next start.
+    """
+    prepare_in_background(row, settings)
+    return EngineProcess(
+        row, settings, "", niceness=niceness, answer_seconds=_BESIDE_SECONDS
+    )
+
+
+def _slots_of(
+    wanted: Sequence[Wanted],
+    rows: Sequence[Version],
+    open_: Callable[[Version, Role], Served],
+) -> list[Slot]:
+    """The models, opened; a model answers with its champion if that is wanted."""
+    slots: dict[str, Slot] = {}
+    try:
+        for one, row in sorted(
+            zip(wanted, rows, strict=True), key=lambda pair: pair[0].version is not None
+        ):
+            slot = slots.setdefault(one.model, Slot(one.model))
+            if one.version is None:
+                slot.follows, slot.current = True, open_(row, "champion")
+            elif slot.current is None:
+                slot.current = open_(row, "pinned")
+            elif slot.current.version != row.version or slot.follows:
+                slot.pinned[row.version] = open_(row, "pinned")
+    except BaseException:
+        _close_all(list(slots.values()))
+        raise
+    return list(slots.values())
+
+
+def _close_all(slots: Sequence[Slot]) -> None:
+    for slot in slots:
+        for served in {slot.current, *slot.pinned.values()} - {None}:
+            served.close()  # type: ignore[union-attr]
+
+
+def _doors_of(options: Options, settings: Settings) -> tuple[Doors, Tls | None]:
+    """Who may use the server; raises UsageError where anybody could."""
+    if (options.tls_cert is None) != (options.tls_key is None):
+        raise UsageError(
+            "Only one of --tls-cert and --tls-key is given.", "Give both, or neither."
+        )
+    tls = None
+    if options.tls_cert is not None and options.tls_key is not None:
+        tls = Tls(options.tls_cert, options.tls_key)
+    if not is_loopback(options.host) and (tls is None or options.token_file is None):
+        raise UsageError(
+            f"Others can reach {options.host or 'all addresses'}, so the server needs "
+            "a token and TLS.",
+            "Give --token-file, --tls-cert and --tls-key, or leave out --host.",
+        )
+    token = read_token(options.token_file) if options.token_file else ""
+    hosts = names_of(options.host) | split_list(settings.serve_hosts)
+    return Doors(hosts, token), tls
+
+
+def description_of(
+    slots: Sequence[Slot], url: str, observing: Observing
+) -> dict[str, Any]:
+    """What ``headrace serve --json`` prints."""
+    shadow, canaries = observing.shadow, [trial.canary for trial in observing.trials]
+    models = [
+        {"name": slot.model, **ListedVersion.of(served).model_dump()}
+        for slot in slots
+        for served in slot.versions.values()
+    ]
+    processes = [
+        {"name": name, "memory_mb": held // 2**20} for name, held in _memory_beside()
+    ]
+    return {
+        "status": "serving",
+        "url": url,
+        "models": models,
+        "canaries": [{"name": one.model, **one.status()} for one in canaries],
+        "shadow": shadow and {"name": shadow.model, "version": shadow.version},
+        "memory_mb": _memory_bytes() // 2**20,
+        "processes": processes,
+    }
+
+
+def process_metrics() -> Iterator[Metric]:
+    """The memory of the server, without a label, and of what runs beside it."""
+    about = "Memory of this process, and of all processes of a kind beside it."
+    beside = collections.Counter[str]()
+    for name, held in _memory_beside():
+        beside[name] += held
+    named = [({"process": name}, held) for name, held in sorted(beside.items())]
+    yield Metric("resident_bytes", "gauge", about, [({}, _memory_bytes()), *named])
+
+
+def _memory_beside() -> list[tuple[str, int]]:
+    """The bytes that each process beside this one holds, with what it is."""
+    held = []
+    for module, pid in children.started():
+        with contextlib.suppress(psutil.Error):  # it has just ended
+            held.append((module.rpartition(".")[2], _memory_bytes(pid)))
+    return held
+
+
+def _memory_bytes(pid: int | None = None) -> int:
+    """Of a process; None: of this one."""
+    return int(psutil.Process(pid).memory_info().rss)

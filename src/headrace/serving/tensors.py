@@ -1,0 +1,280 @@
+"""Tensors of the Open Inference Protocol v2: in JSON, or as bytes after it."""
+
+from __future__ import annotations
+
+import math
+import struct
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from pydantic import Field, create_model
+
+from headrace.serving.long_json import Numbers
+from headrace.serving.plain import shortened
+from headrace.serving.replies import HttpError
+from headrace.tasks import asked, asks_items, question_shape
+from headrace.wire import Open
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from headrace.media import Medium
+    from headrace.media.forms import Payload
+    from headrace.records import DataDescription
+    from headrace.tasks import Task
+
+PLATFORM = "headrace"
+BATCH_LIMIT = 4096  # rows of one request
+ANSWER_VALUES = 2**22  # of all answers to one request, if not of one row
+_DTYPES: dict[str, np.dtype[Any]] = {
+    **{f"UINT{8 * size}": np.dtype(f"<u{size}") for size in (1, 2, 4, 8)},
+    **{f"INT{8 * size}": np.dtype(f"<i{size}") for size in (1, 2, 4, 8)},
+    **{f"FP{8 * size}": np.dtype(f"<f{size}") for size in (2, 4, 8)},
+}
+_NAMES = {dtype: name for name, dtype in _DTYPES.items()}
+_WHOLE = "ui"
+_CHOICE: Any = Literal  # of what is known when a version is loaded
+
+
+class _OfRequest(Open):
+    binary_data_output: bool = False
+
+
+class _OfInput(Open):
+    binary_data_size: int | None = None
+
+
+class _OfOutput(Open):
+    binary_data: bool | None = None
+    classification: None = None  # the extension is not there
+
+
+class Tensors:
+    """The input and the output of a version, in the protocol's terms.
+
+    Attributes:
+        input_name, output_name: of the only input, and the only output.
+        datatypes: that the input may have; the first one is the model's own.
+        limit: rows of one request.
+        form: of a request for inference, without its bytes.
+    """
+
+    def __init__(self, module: Medium, data: DataDescription, learned: Task) -> None:
+        self.questions, self._shape = asked(data), question_shape(data)
+        self.input_name = data.medium if asks_items(data) else "question"
+        self.output_name = learned.answers.OUTPUT
+        if module.IS_TEXT:
+            self.datatypes, self.shape = ["BYTES"], [-1]
+        else:
+            zero = np.zeros((1, *self._shape), self.questions.DTYPE)
+            raw, variants = self.questions.raw(zero), self.questions.variants(zero)
+            forms = [raw, *variants, zero]
+            names = [_NAMES[form.dtype.newbyteorder("<")] for form in forms]
+            self.datatypes, self.shape = list(dict.fromkeys(names)), [-1, *self._shape]
+        self.answer = list(learned.head.output_shape(data))
+        values = math.prod(map(abs, self.answer))
+        self.limit = max(1, min(BATCH_LIMIT, ANSWER_VALUES // max(1, values)))
+        self.form = self._form(of_texts=module.IS_TEXT)
+
+    def _form(self, *, of_texts: bool) -> type[Open]:
+        sides = [{"type": "integer", "minimum": 1, "maximum": self.limit}]
+        sides += [{"const": side} for side in self.shape[1:]]
+        count = {"minItems": len(sides), "maxItems": len(sides)}
+        shape: Any = {"type": "array", "prefixItems": sides, **count}
+        value = {"type": "string" if of_texts else "number"}
+        values: Any = {"type": "array", "items": {"anyOf": [value, {"type": "array"}]}}
+        tensor: Any = create_model(
+            "Input",
+            __base__=Open,
+            name=_CHOICE[self.input_name],
+            datatype=_CHOICE[tuple(self.datatypes)],
+            shape=(Any, Field(json_schema_extra=shape)),
+            parameters=(_OfInput, _OfInput()),
+            data=(Any, Field(default=None, json_schema_extra=values)),
+        )
+        output: Any = create_model(
+            "Output",
+            __base__=Open,
+            name=_CHOICE[self.output_name],
+            parameters=(_OfOutput, _OfOutput()),
+        )
+        return create_model(
+            "InferenceRequest",
+            __base__=Open,
+            id=(str | None, None),
+            parameters=(_OfRequest, _OfRequest()),
+            inputs=(list[tensor], Field(min_length=1, max_length=1)),
+            outputs=(list[output], Field(default=(), max_length=1)),
+        )
+
+    def some(self, count: int) -> Payload:
+        """So many questions as the model takes them, to time its answers."""
+        shape = (count, *self._shape)
+        return self.questions.raw(np.zeros(shape, self.questions.DTYPE))
+
+    def metadata(self, model: str, versions: Iterable[int]) -> dict[str, Any]:
+        """What ``/v2/models/{model}`` answers."""
+        own = {"name": self.input_name, "datatype": self.datatypes[0]}
+        outputs = {"name": self.output_name, "datatype": "FP32"}
+        return {
+            "name": model,
+            "versions": [str(number) for number in sorted(versions)],
+            "platform": PLATFORM,
+            "inputs": [{**own, "shape": self.shape}],
+            "outputs": [{**outputs, "shape": [-1, *self.answer]}],
+        }
+
+
+def _shape_of(shape: Any, tensors: Tensors) -> list[int]:
+    if (
+        not isinstance(shape, list)
+        or not all(type(side) is int for side in shape)
+        or len(shape) != len(tensors.shape)
+        or shape[1:] != tensors.shape[1:]
+        or shape[0] < 1
+    ):
+        raise HttpError(
+            400,
+            f"The shape is {shortened(shape)}; wanted is {tensors.shape}, with 1 or "
+            "more in place of -1.",
+        )
+    if shape[0] > tensors.limit:
+        raise HttpError(
+            413, f"The request has {shape[0]:,} items; the limit is {tensors.limit:,}."
+        )
+    return shape
+
+
+def array_of(tensor: Any, tensors: Tensors, tail: memoryview) -> Any:
+    """The values of an input, ``(n, ...)``; texts as a list.
+
+    Args:
+        tensor: the input, of `Tensors.form`.
+        tensors: of the model.
+        tail: the bytes after the JSON.
+
+    Raises:
+        HttpError: it has another shape or other values.
+    """
+    shape, datatype = _shape_of(tensor.shape, tensors), tensor.datatype
+    size = tensor.parameters.binary_data_size
+    if size is None:
+        if len(tail):
+            raise HttpError(
+                400, f"{len(tail):,} bytes follow the JSON, but no input is binary."
+            )
+        return _from_json(tensor.data, shape, datatype)
+    if size != len(tail) or "data" in tensor.model_fields_set:
+        raise HttpError(
+            400,
+            f"binary_data_size is {size:,}; {len(tail):,} bytes follow the "
+            "JSON, and a binary input has no data.",
+        )
+    if datatype == "BYTES":
+        return _texts_in(tail, shape[0])
+    dtype = _DTYPES[datatype]
+    if size != math.prod(shape) * dtype.itemsize:
+        raise HttpError(
+            400,
+            f"The input has {size:,} bytes; {datatype} of the shape {shape} has "
+            f"{math.prod(shape) * dtype.itemsize:,}.",
+        )
+    return np.frombuffer(tail, dtype).reshape(shape)
+
+
+def _texts_in(tail: memoryview, count: int) -> list[str]:
+    """Texts, each after its length in 4 bytes."""
+    texts: list[str] = []
+    place = 0
+    while place < len(tail) and len(texts) <= count:
+        if place + 4 > len(tail):
+            break
+        (size,) = struct.unpack_from("<I", tail, place)
+        if place + 4 + size > len(tail):
+            break
+        texts.append(_decoded(bytes(tail[place + 4 : place + 4 + size]), len(texts)))
+        place += 4 + size
+    if place != len(tail) or len(texts) != count:
+        raise HttpError(
+            400,
+            f"The input has {len(texts):,} texts in {len(tail):,} bytes, each after "
+            f"its length in 4 bytes; {count:,} in all bytes are wanted.",
+        )
+    return texts
+
+
+def _decoded(data: bytes, place: int) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise HttpError(
+            422, f"Text {place} is not UTF-8 at byte {error.start:,}."
+        ) from None
+
+
+def _from_json(data: Any, shape: list[int], datatype: str) -> Any:
+    if isinstance(data, Numbers):
+        return _joined(data, shape, datatype)
+    if not isinstance(data, list):
+        raise HttpError(400, f"data is {shortened(data)}; wanted is a list.")
+    if datatype == "BYTES":
+        if len(data) != shape[0] or not all(isinstance(text, str) for text in data):
+            raise HttpError(
+                400, f"data is {shortened(data)}; wanted are {shape[0]:,} strings."
+            )
+        return data
+    return _joined(data, shape, datatype)
+
+
+def _joined(data: list[Any] | Numbers, shape: list[int], datatype: str) -> Any:
+    """The array of a shape that a list, or pieces of one, gives."""
+    size = math.prod(shape)
+    wanted = f"wanted are {size:,} numbers of {datatype}"
+    arrays, count = [], 0
+    for piece in [data] if isinstance(data, list) else data.pieces(shape, wanted):
+        arrays.append(_as_numbers(piece, len(shape), datatype, wanted))
+        count += arrays[-1].size
+        if count > size:
+            break
+    if len({array.shape[1:] for array in arrays}) > 1:
+        raise HttpError(400, f"data is ragged; {wanted}.")
+    array = np.concatenate(arrays) if arrays[1:] else arrays[0]
+    if array.size != size or array.shape not in (tuple(shape), (array.size,)):
+        raise HttpError(400, f"data has the shape {list(array.shape)}; {wanted}.")
+    return array.reshape(shape)
+
+
+def _as_numbers(data: list[Any], depth: int, datatype: str, wanted: str) -> Any:
+    """Lists of at most a depth as an array of a datatype."""
+    if not _are_numbers(data, depth):
+        raise HttpError(400, f"data is {shortened(data)}; {wanted}.")
+    try:
+        array = np.array(data)
+    except (ValueError, OverflowError):
+        raise HttpError(400, f"data is ragged; {wanted}.") from None
+    dtype = _DTYPES[datatype]
+    kinds = _WHOLE if dtype.kind in _WHOLE else _WHOLE + "f"
+    if array.dtype.kind not in kinds:
+        raise HttpError(400, f"data is {shortened(data)}; {wanted}.")
+    if dtype.kind in _WHOLE and array.size:
+        low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
+        if array.min() < low or array.max() > high:
+            raise HttpError(
+                400,
+                f"data is {array.min()}..{array.max()}; {datatype} is {low}..{high}.",
+            )
+    with np.errstate(over="ignore"):
+        return array.astype(dtype)
+
+
+def _are_numbers(data: list[Any], depth: int) -> bool:
+    """Whether lists of a depth have numbers only, without true and false.
+
+    With one long string among them, numpy would make all values as long.
+    """
+    return all(
+        depth > 1 and _are_numbers(value, depth - 1)
+        if isinstance(value, list)
+        else type(value) in (int, float)
+        for value in data
+    )

@@ -1,0 +1,252 @@
+"""Watches the ledger: a promotion or a rollback reaches the server within seconds.
+
+A thread opens the new champion while the former one answers, once another process has
+compared its golden answers (`checking`). Then one reference is replaced. A version that
+does not load leaves the former one, and is tried again later and later; if the process
+of a version ends, it is opened again, whatever else does not load. Without its ledger
+the server serves on. Keras answers for a version without an engine, until one is built.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import queue
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import make_url
+
+from headrace.errors import DependencyError, HeadraceError
+from headrace.serving.backoff import Backoff
+from headrace.serving.metrics import Metric
+from headrace.serving.served import Served, Slot
+from headrace.state.ledger import Ledger
+
+if TYPE_CHECKING:
+    from headrace.serving.answered import Role
+    from headrace.state.ledger import Version
+
+POLL_SECONDS = 0.5
+PAUSES_SECONDS = 2.0, 300.0  # before a version is tried again: the first, the longest
+log = logging.getLogger("headrace")
+
+Open = Callable[["Version", "Role"], Served]
+Replace = Callable[[Slot, Served], None]
+
+
+class Builder:
+    """Builds engines for versions that Keras answers, one at a time, in the background.
+
+    Args:
+        build: builds an engine, which may take long, and returns its name.
+    """
+
+    def __init__(self, build: Callable[[Version], str]) -> None:
+        self._build = build
+        self._waiting: queue.SimpleQueue[Version] = queue.SimpleQueue()
+        self._known: set[str] = set()
+        self._built: set[str] = set()
+
+    def start(self) -> None:
+        """Build from now on what is asked for; the thread ends with the process."""
+        threading.Thread(target=self._work, daemon=True, name="builder").start()
+
+    def has_better(self, served: Served) -> bool:
+        """Whether a better engine is there, until `took`. Else it is begun."""
+        digest = served.row.model_digest
+        if served.engine.name != "keras":
+            return False
+        if digest not in self._known:
+            self._known.add(digest)
+            self._waiting.put(served.row)
+        return digest in self._built
+
+    def took(self, served: Served) -> None:
+        """Take note that the version was opened again for the better engine."""
+        self._built.discard(served.row.model_digest)
+
+    def _work(self) -> None:
+        while True:
+            row = self._waiting.get()
+            try:
+                if self._build(row) != "keras":
+                    self._built.add(row.model_digest)
+            except Exception as error:  # Keras answers on
+                log.warning("serve: no engine of %s is built: %s", row, error)
+
+
+class Watcher:
+    """Keeps the models of a server at what the ledger has.
+
+    Args:
+        slots: the models.
+        url: of the ledger.
+        open_: opens a version for the role, and checks it.
+        replace: puts a version in the place of the former one, in the event loop.
+        builder: builds engines.
+
+    Attributes:
+        ledger_failure: why the ledger cannot be read; empty while it can.
+    """
+
+    def __init__(
+        self,
+        slots: list[Slot],
+        url: str,
+        open_: Open,
+        replace: Replace,
+        builder: Builder,
+    ) -> None:
+        self._slots, self._url, self._builder = slots, url, builder
+        self._open, self._replace = open_, replace
+        self._ledger: Ledger | None = None
+        self._champions: dict[str, tuple[int, Version | None]] = {}
+        self._retries: dict[tuple[str, int], Backoff] = {}
+        self._stopped = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.ledger_failure = ""
+        self.swaps: Counter[str] = Counter()
+        self.failures: Counter[str] = Counter()
+
+    def start(self) -> None:
+        """Watch from now on; called in the event loop."""
+        self._loop = asyncio.get_running_loop()
+        self._builder.start()
+        threading.Thread(target=self._watch, daemon=True, name="watcher").start()
+
+    def stop(self) -> None:
+        """Watch no more."""
+        self._stopped.set()
+
+    def notice(self) -> dict[str, str]:
+        """What `ready` says of the ledger."""
+        return {"ledger": "does not answer"} if self.ledger_failure else {}
+
+    def metrics(self) -> Iterator[Metric]:
+        """Swaps, failures, and whether the ledger answers."""
+        for name, about, counts in (
+            ("swaps_total", "Versions that replaced another.", self.swaps),
+            ("load_failures_total", "Versions that did not load.", self.failures),
+        ):
+            values = [({"model": s.model}, counts[s.model]) for s in self._slots]
+            yield Metric(name, "counter", about, values)
+        is_up = float(not self.ledger_failure)
+        yield Metric("ledger_up", "gauge", "Whether it answers.", [({}, is_up)])
+
+    def _watch(self) -> None:
+        while not self._stopped.wait(POLL_SECONDS):
+            for slot in self._slots:
+                if not self._stopped.is_set():
+                    self._look(slot)
+
+    def _look(self, slot: Slot) -> None:
+        """Open what has ended, whatever else is wrong; then what the ledger wants."""
+        wanted = self._wanted(slot)
+        current = slot.current
+        for served in list(slot.versions.values()):
+            if served.failure:
+                is_wanted = wanted is not None and wanted.version == served.version
+                row = wanted if wanted is not None and is_wanted else served.row
+                self._load(slot, row, served.role)
+        if wanted is not None:
+            # Others were to answer, and are not any more.
+            for version in slot.failures.keys() - {*slot.versions, wanted.version}:
+                self._forget(slot, version)
+            if current is None or current.version != wanted.version:
+                self._load(slot, wanted, "champion")
+        for served in list(slot.versions.values()):
+            if self._builder.has_better(served) and self._load(
+                slot, served.row, served.role
+            ):
+                self._builder.took(served)
+
+    def _wanted(self, slot: Slot) -> Version | None:
+        """The champion that should answer; None where there is none, or no ledger."""
+        if not slot.follows:
+            return None
+        try:
+            ledger = self._open_ledger()
+            sequence = ledger.sequence(slot.model)
+            known = self._champions.get(slot.model)
+            is_well = not slot.failures and not (slot.current and slot.current.failure)
+            if known is None or known[0] != sequence or not is_well:
+                champion = ledger.champion(slot.model)
+                row = champion.version if champion is not None else None
+                if row is not None and (known is None or known[0] != sequence):
+                    self._retries.pop((slot.model, row.version), None)
+                self._champions[slot.model] = known = sequence, row
+        except Exception as error:  # the watch goes on, whatever the ledger does
+            self._note_ledger(str(error))
+            return None
+        self._note_ledger("")
+        return known[1]
+
+    def _open_ledger(self) -> Ledger:
+        url = make_url(self._url)
+        if url.drivername.startswith("sqlite") and not Path(str(url.database)).exists():
+            self._ledger = None  # SQLite would make an empty one
+            raise DependencyError(f"The ledger {url.database} is gone.")
+        if self._ledger is None:
+            self._ledger = Ledger(self._url)
+        return self._ledger
+
+    def _note_ledger(self, failure: str) -> None:
+        if failure and not self.ledger_failure:
+            log.warning("serve: %s The versions that are loaded answer on.", failure)
+        elif self.ledger_failure and not failure:
+            log.info("serve: the ledger answers again")
+        self.ledger_failure = failure
+
+    def _load(self, slot: Slot, row: Version, role: Role) -> bool:
+        """Open a version and let it answer, if it loads; note why it does not."""
+        name = slot.model, row.version
+        retry = self._retries.setdefault(name, Backoff(*PAUSES_SECONDS))
+        if not retry.is_over:
+            return False
+        ended = slot.versions.get(row.version)
+        if ended is not None and ended.failure:
+            log.warning("serve: %s is opened again: its process %s", row, ended.failure)
+        try:
+            served = self._open(row, role)
+        except Exception as error:  # the former version answers on
+            if self._stopped.is_set():
+                return False
+            retry.failed()
+            reason = f"version {row.version} does not load"
+            slot.failures = {**slot.failures, row.version: reason}
+            self.failures[slot.model] += 1
+            reason = str(error) or type(error).__name__
+            if not isinstance(error, HeadraceError):
+                reason = f"{type(error).__name__}: {reason}"
+            log.warning("serve: %s does not load: %s", row, reason)
+            return False
+        self._forget(slot, row.version)
+        if self.ledger_failure and ended is not None:
+            served.sanity = ended.sanity  # it could not be asked
+        if self._loop is not None and not self._stopped.is_set():
+            done = threading.Event()
+            with contextlib.suppress(RuntimeError):  # the server has just ended
+                self._loop.call_soon_threadsafe(self._swap, slot, served, done)
+                done.wait()
+                return True
+        served.close()
+        return True
+
+    def _forget(self, slot: Slot, version: int) -> None:
+        """A version has not failed, or does not matter any more."""
+        others = {v: reason for v, reason in slot.failures.items() if v != version}
+        slot.failures = others  # as a whole: the event loop reads it
+        self._retries.pop((slot.model, version), None)
+
+    def _swap(self, slot: Slot, served: Served, done: threading.Event) -> None:
+        try:
+            self._replace(slot, served)
+        finally:  # else nothing would be watched any more
+            done.set()
+        self.swaps[slot.model] += 1
+        log.info("serve: %s answers, by %s", served, served.engine.name)

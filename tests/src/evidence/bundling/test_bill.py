@@ -1,0 +1,112 @@
+"""The bill of materials, against the official schema of CycloneDX."""
+
+from __future__ import annotations
+
+import json
+from importlib import metadata
+from typing import Any
+
+import pytest
+
+from headrace.evidence.bundling.bill import bill_of_materials
+from headrace.records import DataDescription, GateResult, SnapshotRecord
+from headrace.stages.ingredients import Ingredients
+from headrace.state.ledger import Evidence, Version
+
+validation = pytest.importorskip("cyclonedx.validation.json")
+
+
+def bill(source: str = "catalog:sms-spam", **changes: Any) -> dict[str, Any]:
+    description = DataDescription(medium="text", shape=(40,), classes=("ham", "spam"))
+    snapshot = SnapshotRecord(
+        uri="/store/snapshots/s",
+        digest="5" * 64,
+        description=description,
+        rows={"train": 10, "val": 2, "test": 5},
+        rejected=0,
+        source=source,
+        attribution="by somebody",
+    )
+    numpy = metadata.version("numpy")
+    ingredients = Ingredients(
+        builder="text_cnn",
+        code={"version numpy": numpy, "code headrace.models": "c" * 64},
+        python="CPython 3.11",
+        distributions=(f"numpy=={numpy}", "some_Thing==1.0+local"),
+        machine={},
+        execution={},
+        quarantine="",
+        files={},
+    )
+    evidence = Evidence(
+        model="messages",
+        version=3,
+        passed=False,
+        gates=(GateResult(name="accuracy", passed=False, reason="0.5 is too low"),),
+        metrics={
+            "test_accuracy": 0.5,
+            "test_accuracy_low": 0.4,
+            "test_accuracy_high": 0.6,
+            "test_log_loss": None,
+        },
+        champion_version=None,
+        champion_sequence=0,
+        snapshot_digest="5" * 64,
+        run_id="run3",
+    )
+    version = Version(
+        model="messages",
+        version=3,
+        training="t",
+        run_id="run3",
+        model_uri="models:/m-3",
+        model_digest="d" * 64,
+        weights_digest="e" * 64,
+        snapshot_digest="5" * 64,
+        created_by="ada@lab",
+        created="2026-01-02T03:04:05.678+00:00",
+    )
+    values: dict[str, Any] = {"evidence": evidence, **changes}
+    engines = {"onnx": {"model.onnx": "a" * 64}}
+    return bill_of_materials(
+        version, snapshot, ingredients, values["evidence"], engines
+    )
+
+
+@pytest.mark.parametrize("changes", [{}, {"evidence": None}])
+def test_it_fits_the_official_schema(changes: dict[str, Any]) -> None:
+    from cyclonedx.schema import SchemaVersion
+
+    validator = validation.JsonStrictValidator(SchemaVersion.V1_6)
+    text = json.dumps(bill(**changes))
+    assert validator.validate_str(text) is None
+    wrong = json.dumps(bill(**changes) | {"bomFormat": "Other"})
+    assert validator.validate_str(wrong) is not None
+
+
+def test_it_has_the_model_its_data_and_its_libraries() -> None:
+    made = bill()
+    model = made["metadata"]["component"]
+    assert (model["name"], model["version"]) == ("messages", "3")
+    assert model["hashes"] == [{"alg": "SHA-256", "content": "d" * 64}]
+    (metric,) = model["modelCard"]["quantitativeAnalysis"]["performanceMetrics"]
+    assert metric == {
+        "type": "test_accuracy",
+        "value": "0.5",
+        "confidenceInterval": {"lowerBound": "0.4", "upperBound": "0.6"},
+    }
+    limits = model["modelCard"]["considerations"]["technicalLimitations"]
+    assert limits == ["gate accuracy: 0.5 is too low"]
+    data, engine, numpy, other = made["components"]
+    assert data["licenses"] == [{"license": {"name": "CC BY 4.0"}}]
+    assert data["hashes"][0]["content"] == "5" * 64
+    assert engine["components"][0]["hashes"][0]["content"] == "a" * 64
+    assert (numpy["name"], numpy["scope"]) == ("numpy", "required")
+    assert (other["scope"], other["version"]) == ("optional", "1.0+local")
+    refs = {component["bom-ref"] for component in made["components"]}
+    assert set(made["dependencies"][0]["dependsOn"]) == refs
+
+
+def test_equal_records_have_equal_bills() -> None:
+    assert bill() == bill()
+    assert "licenses" not in bill("/data/own.csv")["components"][0]

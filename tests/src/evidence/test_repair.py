@@ -1,0 +1,111 @@
+"""Which version is repaired, and when training it again is no way."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from headrace.errors import NotFoundError
+from headrace.evidence.repair import mend, repair, restore_lost
+from headrace.evidence.restoring import restore_data
+from headrace.evidence.watch import find_data_problem
+from headrace.state.ledger import Ledger
+from headrace.state.tracking import MODEL_FILE
+
+Trained = Any
+
+
+def lose_everything(trained: Trained) -> None:
+    """The files of all versions, and their copies."""
+    for file in trained.settings.home.glob(f"mlartifacts/**/{MODEL_FILE}"):
+        file.unlink()
+    shutil.rmtree(Path(trained.settings.store) / "models")
+
+
+@pytest.mark.parametrize("name", ["blobs", "blobs@champion", "blobs/1"])
+def test_a_version_is_named_by_its_model_or_its_number(
+    trained: Trained, name: str
+) -> None:
+    ledger = Ledger(trained.settings.database_url)
+    assert ledger.find(name).version == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("letters", r"'letters' has no champion.*Known models: blobs"),
+        ("blobz", r"'blobz' has no champion. Did you mean blobs\?"),
+        ("blobz/1", r"no version 1 of blobz. Did you mean blobs\?"),
+        ("blobs@challenger", r"'blobs' has no challenger"),
+        ("blobs/7", r"no version 7 of blobs"),
+    ],
+)
+def test_a_version_that_is_not_there_is_not_repaired(
+    trained: Trained, name: str, message: str
+) -> None:
+    with pytest.raises(NotFoundError, match=message):
+        repair(name, trained.settings)
+
+
+def test_other_weights_do_not_become_the_version(trained: Trained) -> None:
+    """The registered weights are those of another training: this one is not it."""
+    ledger = Ledger(trained.settings.database_url)
+    version = ledger.version("blobs", 1)
+    lose_everything(trained)
+    bound = ledger.bind(
+        version,
+        run_id=trained.good.run_id,
+        model_uri=version.model_uri,
+        model_digest=version.model_digest,
+        golden_digest=version.golden_digest,
+        who="ada@lab",
+        why="a mistake",
+    )
+    done = repair("blobs", trained.settings)
+    assert done.status == "failed"
+    assert "the weights are not the same" in done.reason
+    assert ledger.version("blobs", 1) == bound
+
+
+def test_the_same_weights_under_other_layers_do_not_become_the_version(
+    trained: Trained,
+) -> None:
+    ledger = Ledger(trained.settings.database_url)
+    version = ledger.version("blobs", 1)
+    training = {**version.details["training"], "network_digest": "ab" * 32}
+    other = {"version": 2, "training": "other"}
+    other["details"] = {**version.details, "training": training}
+    added = ledger.add_version(version.model_copy(update=other))
+    lose_everything(trained)
+    done = repair("blobs/2", trained.settings)
+    assert done.status == "failed"
+    assert "its layers answer otherwise" in done.reason
+    assert ledger.version("blobs", 2) == added
+
+
+def test_what_is_sound_is_not_mended(trained: Trained) -> None:
+    ledger = Ledger(trained.settings.database_url)
+    assert mend("blobs", trained.settings, ledger) == []
+    assert mend("letters", trained.settings, ledger) == []
+
+
+def test_who_watches_trains_nothing(trained: Trained) -> None:
+    lose_everything(trained)
+    [done] = restore_lost(trained.settings)
+    assert done.status == "failed"
+    assert "The store has no copy of it." in done.reason
+    assert Ledger(trained.settings.database_url).bindings("blobs") == []
+
+
+def test_data_is_read_again_under_the_limit_that_its_run_had(trained: Trained) -> None:
+    """And not under this machine's, which would set every item aside."""
+    ledger = Ledger(trained.settings.database_url)
+    version = ledger.version("blobs", 1)
+    settings = trained.settings.model_copy(update={"max_item_bytes": 10})
+    shutil.rmtree(Path(trained.snapshot.uri))
+    (step,) = restore_data(version, settings, ledger)
+    assert step.endswith("it is the same")
+    assert find_data_problem(version, settings, ledger) == ""

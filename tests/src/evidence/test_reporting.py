@@ -1,0 +1,137 @@
+"""The report of a run: its tables, and what it says against a champion."""
+
+from __future__ import annotations
+
+import html
+import re
+from types import SimpleNamespace
+from typing import Any
+
+from headrace.evidence.reporting import describe
+from headrace.pages import render
+from headrace.records import Finding, PromotionRecord, StageReport
+from headrace.state.tracking import Tracking
+from headrace.use.comparison import Comparison, Differing
+
+LINKS = {"mlflow": "http://127.0.0.1:5000/#/x"}
+
+
+def outcome(trained: Any) -> Any:
+    """The end of a run whose reason holds what a page must escape."""
+    from headrace.stages.evaluation import evaluate
+
+    place = (trained.snapshot, trained.contract)
+    judged = evaluate(trained.spec, *place, trained.weak, None, trained.settings)
+    return SimpleNamespace(
+        spec=trained.spec,
+        folder=trained.folder,
+        reports=[StageReport(name="train", state="completed", why="a|b", seconds=1.5)],
+        snapshot=trained.snapshot,
+        contract=trained.contract,
+        training=trained.weak,
+        evaluation=judged,
+        promotion=PromotionRecord(
+            status="refused", reason="<script>alert(1)</script> & more"
+        ),
+        version=2,
+        overrides=("gates",),
+    )
+
+
+COMPARED = Comparison(
+    model="blobs",
+    versions=(1, 2),
+    differences=(Differing(kind="spec", name="training.<b>", values=("1", "2")),),
+    metrics={"test_accuracy": (0.125, 0.5)},
+    failed_gates=((), ()),
+)
+
+
+def test_a_report_has_verdict_tables_pictures_changes_and_recipe(trained: Any) -> None:
+    shown = describe(outcome(trained), LINKS, COMPARED, Tracking(trained.settings))
+
+    page = render("report.html", **shown)
+
+    text = html.unescape(re.sub(r"<[^>]*>", " ", page))
+    assert "<script" not in page
+    assert "<script>alert(1)</script> & more" in html.unescape(page)
+    assert "An experiment: it overrides gates." in text
+    assert "Against the champion, version 1." in text
+    assert "training.<b>" in html.unescape(page)
+    assert "training.<b>" not in page
+    assert re.search(r"accuracy\s+0\.\d+\s+0\.\d+ to 0\.\d+\s+0\.125", text)
+    for shown in (
+        "The contract found no personal data of the kinds that it knows.",
+        "Membership inference was not measured",
+        "The training was not differentially private.",
+        "expectations,",
+        trained.snapshot.digest,
+        trained.weak.weights_digest,
+    ):
+        assert shown in text
+    for shown in ("By class", "Most confident mistakes, as a table", "training.epochs"):
+        assert shown in text
+    assert re.search(r"\d [<>]= \d", text), "a gate's value, sign and bound"
+    assert "The bound of p is a" in text
+    chosen, every = text.partition("differ from the defaults.")[2].split("fields", 1)
+    assert "training.epochs" in chosen
+    assert "training.weight_decay" not in chosen
+    assert "training.weight_decay" in every
+    assert page.count('<figure><img src="data:image/png;base64,') == 4
+    assert not re.search(r"src=\"(?!data:)|<link|url\(", page)
+
+
+def test_without_a_champion_it_says_so(trained: Any) -> None:
+    shown = describe(outcome(trained), LINKS, None, Tracking(trained.settings))
+
+    assert "There was no other champion to compare with." in render(
+        "report.html", **shown
+    )
+
+
+def test_the_same_report_as_markdown_escapes_what_it_shows(trained: Any) -> None:
+    shown = describe(outcome(trained), LINKS, COMPARED, Tracking(trained.settings))
+
+    text = render("report.md", **shown)
+
+    assert text.startswith("# blobs, version 2\n\n**refused**: \\<script\\>alert(1)")
+    assert "- mlflow: <http://127.0.0.1:5000/#/x>\n" in text
+    assert "## Changed since version 1, the champion" in text
+    assert "- spec training.\\<b\\>: 1 → 2\n" in text
+    assert "\n| train | completed | 1.5 | a\\|b |\n" in text
+    assert "data:image" not in text
+    assert "\n\n\n\n" not in text
+
+
+def test_the_markdown_holds_numbers_and_no_item_group_or_name(trained: Any) -> None:
+    shown = describe(outcome(trained), LINKS, COMPARED, Tracking(trained.settings))
+    finding = Finding(check="near", split="test", count=7, message="anna.png: hello")
+    quoted = {"slices": {"group": [{"group": "anna", "rows": 7}]}}
+    quoted["pictures"] = [("mistakes", "Mistakes", "data:image/png;base64,AA")]
+
+    text = render("report.md", **{**shown, **quoted, "findings": [finding]})
+
+    assert "| near | test | 7 |" in text
+    assert "`report.html`" in text
+    assert not re.search("anna|hello|data:image|Mistakes", text)
+
+
+def test_a_run_that_was_refused_early_has_a_report_of_what_there_is(
+    trained: Any,
+) -> None:
+    failed = StageReport(name="validate", state="failed", why="7 | 9", seconds=0)
+    missing = ("contract", "training", "evaluation", "promotion", "version")
+    begun = SimpleNamespace(
+        spec=trained.spec,
+        folder=None,
+        reports=[failed],
+        snapshot=trained.snapshot,
+        overrides=(),
+        **dict.fromkeys(missing),
+    )
+
+    text = render("report.md", **describe(begun, {}, None, Tracking(trained.settings)))
+
+    assert "**validate failed**: 7 \\| 9" in text
+    assert "## Gates" not in text
+    assert f"snapshot `{trained.snapshot.digest}`" in text

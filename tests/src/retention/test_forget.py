@@ -1,0 +1,403 @@
+"""``headrace forget``: items are gone from data, logs, pages and golden answers."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from tests.blobs import blobs, spec_of, write_blobs
+from tests.src.retention.collection.conftest import Many
+
+from headrace.data.anchored import open_anchored
+from headrace.data.corrections import (
+    Correction,
+    Corrections,
+    find_corrections,
+    save_corrections,
+)
+from headrace.data.forgotten import Forgotten
+from headrace.models.engines.forms import Golden
+from headrace.models.logged.soundness.tracked import TrackedRecord, keep_record
+from headrace.planning import Plan
+from headrace.records import MANIFEST
+from headrace.retention import forgetting
+from headrace.retention.forgetting import Outcome
+from headrace.serving.requests.columns import SCHEMA
+from headrace.stages.ingestion import ingest
+from headrace.state.ledger.holding import hold
+from headrace.state.store import Store
+from headrace.state.tracking import GOLDEN_FILE, Tracking
+from headrace.state.tracking.disposal import Disposal
+from headrace.state.tracking.runs import PROCESS_TAG
+
+KILLED = Path(__file__).parents[3] / "flows" / "killed.py"
+
+
+def rows_of(many: Many, digest: str) -> pa.Table:
+    """All rows of a stored snapshot."""
+    folder = Path(many.settings.store) / "snapshots" / digest
+    return pa.concat_tables(
+        pq.read_table(path, columns=["item", "split", "label", "group"])
+        for path in sorted((folder / "items").iterdir())
+    )
+
+
+@pytest.fixture
+def item(many: Many) -> str:
+    """An item of train of the champion's data, which its golden answers show."""
+    data = Tracking(many.settings).run_file(
+        many.ledger.version("blobs", 1).run_id, GOLDEN_FILE
+    )
+    return hashlib.sha256(Golden.read(data).items[2].tobytes()).hexdigest()
+
+
+def write_log(path: Path, items: list[str]) -> None:
+    """Write a file of a request log."""
+    names, count = ("model", "role", "answer", "engine", "request_id"), len(items)
+    columns: dict[str, Any] = {name: ["x"] * count for name in names}
+    columns |= {"item": items, "row": [0] * count, "version": [1] * count}
+    table = pa.table(
+        {
+            field.name: pa.array(columns.get(field.name, [None] * count), field.type)
+            for field in SCHEMA
+        }
+    )
+    pq.write_table(table, path)
+
+
+def forget(item: str) -> tuple[str, ...]:
+    return ("forget", "blobs", "--item", item, "--yes", "--json")
+
+
+def check_forgotten(many: Many, item: str) -> None:
+    """Nothing in the home names or shows the item, and all that is left is whole."""
+    assert item not in rows_of(many, many.first.digest)["item"].to_pylist()
+    for path, content in many.files.items():
+        assert item.encode() not in content, path
+        assert bytes.fromhex(item) not in content, path
+    assert item.encode() not in (many.home.path / "headrace.db").read_bytes()
+    verified = many.home.headrace("verify", "--json")
+    assert verified.exit_code == 0, verified.out
+    assert verified.json["forgotten"] == {"train": 1}
+    assert all(one.is_ended for one in many.ledger.forgettings())
+
+
+def test_an_item_is_gone_from_all_that_shows_it(many: Many, item: str) -> None:
+    before = rows_of(many, many.first.digest)
+    assert item in before["item"].to_pylist()
+    pages = [name for name in many.files if "/pictures/" in name]
+    answer = many.home.headrace(*forget(item))
+    assert answer.exit_code == 0, answer.out
+    done = answer.json
+    assert (done["status"], done["rows"]) == ("forgotten", {"train": 1})
+    assert done["snapshots"] == [many.first.digest]
+    assert done["versions"] == [
+        {"model": "blobs", "version": 1, "learned": True, "is_champion": True},
+        {"model": "blobs", "version": 4, "learned": True, "is_champion": False},
+    ]
+    assert "train anew with `headrace run blobs`, and promote" in done["reason"]
+    check_forgotten(many, item)
+    assert len(rows_of(many, many.first.digest)) == len(before) - 1
+    left = [name for name in many.files if "/pictures/" in name]
+    assert pages
+    runs = Disposal(many.settings).stored_runs()
+    others = {run.run_id for run in runs if run.snapshot == many.other.digest}
+    assert left == [name for name in pages if any(run in name for run in others)]
+
+
+def test_the_golden_answers_go_on_without_it(many: Many, item: str) -> None:
+    before = many.ledger.version("blobs", 1)
+    many.home.headrace(*forget(item))
+    version = many.ledger.version("blobs", 1)
+    assert version.golden_digest != before.golden_digest
+    golden = Golden.read(Tracking(many.settings).version_golden(version, GOLDEN_FILE))
+    shas = [hashlib.sha256(one.tobytes()).hexdigest() for one in golden.items]
+    assert item not in shas
+    repaired = many.home.headrace("repair", "blobs", "--json").json
+    assert repaired["status"] == "sound"
+    lines = many.home.headrace("history", "blobs").out
+    assert "items were forgotten in its golden answers" in lines
+
+
+def test_copies_and_corrections_are_without_it(many: Many, item: str) -> None:
+    version, settings = many.ledger.version("blobs", 1), many.settings
+    keep_record(version, settings, many.ledger)
+    anchored = open_anchored(settings)
+    rows = Correction(item, "a", "b"), Correction("c" * 64, "a", "b")
+    for some in (rows[:1], rows):
+        save_corrections(anchored, Corrections(pipeline="blobs", rows=some, who="ada"))
+    anchored.write("references/one.npz", b"weights")
+    anchored.write("membership/key/0.npy", b"losses")
+    anchored.write("recognisers/one.keras", b"a voice")
+    copies = {name for name in many.files if name.startswith("store/tracking/files/")}
+    assert copies
+    assert many.home.headrace(*forget(item)).json["deleted"]["corrected labels"] == 1
+    check_forgotten(many, item)
+    assert find_corrections(anchored, "blobs").rows == rows[1:]
+    left = {name for name in many.files if name.startswith("store/tracking/files/")}
+    assert copies - left, "pictures are gone from there, too"
+    renewed = many.ledger.version("blobs", 1)
+    assert TrackedRecord(renewed, settings, many.ledger).changes() == []
+    assert not any(name.startswith("store/references/") for name in many.files)
+    assert not any(name.startswith("store/membership/") for name in many.files)
+    assert not any(name.startswith("store/recognisers/") for name in many.files)
+
+
+def test_golden_answers_are_without_it_where_only_the_copy_is_left(
+    many: Many, item: str
+) -> None:
+    version, settings = many.ledger.version("blobs", 1), many.settings
+    for path in settings.home.glob("mlartifacts/**/golden.npz"):
+        path.unlink()
+    assert many.home.headrace(*forget(item)).json["deleted"]["golden answers"] == 2
+    assert many.home.headrace("repair", "blobs", "--json").json["status"] == "restored"
+    version = many.ledger.version("blobs", 1)
+    golden = Golden.read(Tracking(settings).version_golden(version, GOLDEN_FILE))
+    shas = [hashlib.sha256(one.tobytes()).hexdigest() for one in golden.items]
+    assert shas and item not in shas
+
+
+def test_what_a_new_pipeline_was_drafted_from_is_of_the_ledger(
+    many: Many, item: str
+) -> None:
+    many.home.headrace(*forget(item))
+    source = spec_of(many.settings.project).data.source
+    drafted = many.home.headrace(
+        "new", "again", "--medium", "image", "--data", source, "--json"
+    )
+    assert drafted.exit_code == 0, drafted.err
+    snapshots = Path(many.settings.store) / "snapshots"
+    for folder in snapshots.iterdir():
+        assert item not in rows_of(many, folder.name)["item"].to_pylist()
+    assert many.home.headrace(*forget(item)).exit_code == 0
+
+
+def test_snapshots_that_killed_runs_have_left_are_deleted_if_they_may_have_the_item(
+    many: Many, item: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    snapshots = Path(many.settings.store) / "snapshots"
+    first = snapshots / many.first.digest
+    with_item, torn, damaged = (snapshots / (letter * 64) for letter in "abc")
+    for folder in (with_item, torn, damaged):
+        shutil.copytree(first, folder)
+    (torn / MANIFEST).unlink()
+    (damaged / MANIFEST).write_text("[]")
+    data = write_blobs(many.settings.project / "more.npz", seed=99)
+    spec = spec_of(many.settings.project, f"data.source='{data}'")
+    without = ingest(spec.data, "image", Store(many.settings.store), many.settings)
+    answer = many.home.headrace(*forget(item))
+    assert answer.exit_code == 0, answer.err
+    assert answer.json["deleted"]["snapshots without a record"] == 2
+    assert not with_item.exists() and not torn.exists()
+    assert (snapshots / without.digest).exists(), "another ledger may use it"
+    assert damaged.exists()
+    assert f"{damaged} cannot be read" in answer.err + caplog.text
+
+
+def test_reports_are_gone_where_only_the_log_has_the_item(many: Many) -> None:
+    logged = "d" * 64
+    day = many.home.path / "requests" / "blobs" / "2999-01-01"
+    day.mkdir(parents=True)
+    write_log(day / "00-a.parquet", [logged, "b" * 64])
+    tracking = Tracking(many.settings)
+    experiment = tracking.experiment("blobs")
+    tags = {PROCESS_TAG: "host-1"}
+    run = tracking.client.create_run(experiment, tags=tags).info.run_id
+    tracking.client.log_text(run, f"<img>{logged}", "monitor.html")
+    assert any(logged.encode() in content for content in many.files.values())
+    deleted = many.home.headrace(*forget(logged)).json["deleted"]
+    assert deleted["rows of request logs"] == 1
+    assert not any(logged.encode() in content for content in many.files.values())
+
+
+def test_the_next_snapshot_leaves_it_out_and_says_so(many: Many, item: str) -> None:
+    project = many.settings.project
+    plan = Plan(spec_of(project), project / "pipelines" / "blobs", many.settings)
+    key = plan.ingest().fingerprint
+    many.home.headrace(*forget(item))
+    assert plan.ingest().fingerprint != key
+    snapshot = ingest(
+        plan.spec.data, "image", plan.store, many.settings, forgotten=plan.forgotten
+    )
+    assert sum(snapshot.rows.values()) == sum(many.first.rows.values()) - 1
+    assert any("1 of 240 items: left out" in note for note in snapshot.notes)
+
+
+def test_a_run_on_such_data_is_not_said_to_be_reproducible(
+    many: Many, item: str
+) -> None:
+    many.home.headrace(*forget(item))
+    answer = many.home.headrace("reproduce", "blobs/4", "--json")
+    assert answer.exit_code == 2
+    assert "1 rows of the run's data were forgotten" in answer.json["reason"]
+
+
+def test_the_tombstone_does_not_reveal_the_item(many: Many, item: str) -> None:
+    many.home.headrace(*forget(item))
+    forgotten = Forgotten.of(many.ledger, "blobs")
+    assert forgotten.marks == {forgotten.mark_item(item)}
+    (one,) = many.ledger.forgettings()
+    assert (one.pipeline, one.kind, one.who) == ("blobs", "item", "ada@lab")
+    other = Forgotten("blobs", "00" * 32, forgotten.marks)
+    assert not other.has_items([item]).any(), "the key is needed to test a guess"
+    assert many.ledger.walk_chain().problem == ""
+
+
+def test_rows_of_request_logs_are_taken_out(many: Many, item: str) -> None:
+    day = many.home.path / "requests" / "blobs" / "2999-01-01"
+    day.mkdir(parents=True)
+    write_log(day / "00-a.parquet", [item, "b" * 64, item])
+    deleted = many.home.headrace(*forget(item)).json["deleted"]
+    assert deleted["rows of request logs"] == 2
+    (left,) = day.glob("*.parquet")
+    assert pq.read_table(left)["item"].to_pylist() == ["b" * 64]
+
+
+POINTS = [
+    ("headrace.state.ledger:Ledger.begin_forgetting", "after"),
+    ("headrace.retention.forgetting.places:delete_results", "before"),
+    ("headrace.retention.forgetting.goldens:_write", "before"),
+    ("headrace.data.anchored:AnchoredStore.write", "before"),
+    ("headrace.data.forgetting:sweep", "before"),
+    ("headrace.state.ledger:Ledger.end_forgetting", "before"),
+]
+
+
+@pytest.mark.parametrize(
+    ("place", "when"),
+    [
+        POINTS[0],
+        *(pytest.param(*p, marks=pytest.mark.integration) for p in POINTS[1:]),
+    ],
+)
+def test_a_killed_command_is_ended_by_the_next_which_need_not_know_the_item(
+    many: Many, item: str, place: str, when: str
+) -> None:
+    process = subprocess.run(
+        [sys.executable, str(KILLED), place, when, *forget(item)],
+        env={**os.environ, **many.home.environment},
+        cwd=many.home.project,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert process.returncode == -signal.SIGKILL, process.stderr
+    answer = many.home.headrace("forget", "blobs", "--yes", "--json")
+    assert answer.exit_code == 0, answer.out
+    assert [one["version"] for one in answer.json["versions"]] == [1, 4]
+    check_forgotten(many, item)
+
+
+def test_what_no_snapshot_has_is_said_to_be_found_nowhere(many: Many) -> None:
+    answer = many.home.headrace(*forget("a" * 64))
+    assert answer.exit_code == 0
+    assert answer.json["reason"].startswith("no stored snapshot has this item (see")
+    assert answer.json["versions"] == []
+
+
+def test_what_is_not_confirmed_changes_nothing(many: Many, item: str) -> None:
+    before, asked = many.files, []
+
+    def decline(outcome: Outcome) -> bool:
+        asked.append(outcome)
+        return False
+
+    done = forgetting.forget(many.settings, "blobs", item=item, confirm=decline)
+    assert done.status == "declined"
+    assert (asked[0].rows, asked[0].snapshots) == ({"train": 1}, (many.first.digest,))
+    assert [one.version for one in asked[0].versions] == [1, 4]
+    assert done.reason == "1 row of 1 snapshot"
+    assert many.files == before
+    assert many.ledger.forgettings() == []
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "text"),
+    [
+        (("--item", "12ab", "--yes"), 2, "is not the sha256 of an item"),
+        (("--item", "a" * 64, "--group", "x", "--yes"), 2, "either --item or --group"),
+        (("--item", "a" * 64), 2, "Add --yes"),
+    ],
+)
+def test_bad_words_are_refused(
+    many: Many, words: tuple[str, ...], code: int, text: str
+) -> None:
+    answer = many.home.headrace("forget", "blobs", *words, "--json")
+    assert answer.exit_code == code
+    assert text in answer.json["reason"]
+    assert many.ledger.forgettings() == []
+
+
+def test_nothing_is_forgotten_under_a_run_or_of_an_unknown_pipeline(
+    many: Many, item: str
+) -> None:
+    with hold(many.settings, "blobs", "run-1"):
+        answer = many.home.headrace(*forget(item))
+    assert answer.exit_code == 3
+    assert "A run uses the data: blobs" in answer.json["reason"]
+    unknown = many.home.headrace("forget", "nobody", "--item", item, "--yes", "--json")
+    assert unknown.exit_code == 2
+    assert "Known pipelines" in unknown.json["reason"]
+    assert item in rows_of(many, many.first.digest)["item"].to_pylist()
+
+
+@pytest.fixture
+def speakers(many: Many, tmp_path: Path) -> Iterator[Path]:
+    """Blobs in a table whose rows are of four people, one of whom is in val, too."""
+    from PIL import Image
+
+    images, labels = blobs(60, seed=3)
+    folder = tmp_path / "people"
+    folder.mkdir()
+    lines = ["path,label,who"]
+    for row, (image, label) in enumerate(zip(images, labels, strict=True)):
+        Image.fromarray(image).save(folder / f"{row}.png")
+        lines.append(f"{row}.png,{label},person {row % 4}")
+    (folder / "people.csv").write_text("\n".join(lines))
+    yield folder
+    shutil.rmtree(folder)
+
+
+def test_a_group_is_gone_with_all_its_items(many: Many, speakers: Path) -> None:
+    project = many.settings.project
+    spec = spec_of(
+        project,
+        f"data.source='{speakers}'",
+        "data.item=path",
+        "data.label=label",
+        "data.group=who",
+    )
+    plan = Plan(spec, project / "pipelines" / "blobs", many.settings)
+    snapshot = ingest(spec.data, "image", plan.store, many.settings)
+    plan.save(plan.ingest(), snapshot, 0.1)
+    groups = rows_of(many, snapshot.digest)["group"].to_pylist()
+    assert groups.count("person 2") == 15
+    answer = many.home.headrace(
+        *("forget", "blobs", "--group", "person 2", "--yes", "--json")
+    )
+    assert answer.exit_code == 0, answer.out
+    assert sum(answer.json["rows"].values()) == 15
+    left = rows_of(many, snapshot.digest)["group"].to_pylist()
+    assert sorted({*left}) == ["person 0", "person 1", "person 3"]
+    assert len(left) == 45
+    again = ingest(
+        spec.data, "image", plan.store, many.settings, forgotten=plan.forgotten
+    )
+    assert sum(again.rows.values()) == 45
+    another = Forgotten("other", *many.ledger.tombstones())
+    shas = ["c" * 64]
+    assert not another.has_rows(shas, ["person 2"]).any(), "its group is another one"
+    assert Forgotten.of(many.ledger, "blobs").has_rows(shas, ["person 2"]).all()
+    assert np.array_equal(Forgotten().has_rows(shas, ["person 2"]), [False])

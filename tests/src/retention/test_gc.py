@@ -1,0 +1,322 @@
+"""``headrace gc``: what nothing needs is deleted, and all that is needed stays."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.attacks.test_ledger import without_triggers
+from tests.src.retention.conftest import Many
+
+from headrace.models.logged.loading import load_version
+from headrace.retention import collection
+from headrace.retention.roots import Policy
+from headrace.state.ledger import holding
+from headrace.state.ledger.copies import keep_rows
+from headrace.state.ledger.holding import (
+    COLLECTING,
+    heartbeat,
+    hold,
+    wait_for_collection,
+)
+from headrace.state.tracking import Tracking
+
+pytestmark = pytest.mark.system
+
+ALL = ("gc", "--keep", "1", "--older", "0", "--json")
+KILLED = Path(__file__).parents[3] / "flows" / "killed.py"
+
+
+def collected(answer: dict[str, Any]) -> dict[str, int]:
+    return {one["kind"]: one["count"] for one in answer["collected"]}
+
+
+def check_needed(many: Many) -> None:
+    """What is needed is whole: the champion, the newest version, and their data."""
+    answer = many.home.headrace("verify", "--json")
+    assert answer.exit_code == 0, answer.out
+    assert answer.json["missing"] == {}
+    for number in (1, 4):
+        version = many.ledger.version("blobs", number)
+        load_version(Tracking(many.settings), version)
+        assert (Path(many.settings.store) / "models" / version.model_digest).is_dir()
+        repaired = many.home.headrace("repair", f"blobs/{number}", "--json")
+        assert repaired.json["status"] == "sound", repaired.out
+
+
+def check_rest_is_gone(many: Many) -> None:
+    for number in (2, 3):
+        version = many.ledger.version("blobs", number)
+        assert many.ledger.is_collected(version)
+        assert not [name for name in many.files if version.run_id in name]
+        assert not [name for name in many.files if version.model_digest in name]
+    assert not [name for name in many.files if many.other.digest in name]
+    assert {*Tracking(many.settings).registered("blobs")[1]} == {1, 4}
+
+
+def test_by_default_what_is_young_is_kept(many: Many) -> None:
+    before = many.files
+    answer = many.home.headrace("gc", "--json")
+    assert (answer.exit_code, answer.json["collected"]) == (0, [])
+    assert "nothing to collect" in answer.json["reason"]
+    assert many.files == before
+    assert many.ledger.collections() == []
+
+
+def test_a_dry_run_says_what_a_run_then_deletes(many: Many) -> None:
+    before = many.files
+    planned = many.home.headrace(*ALL, "--dry-run").json
+    assert many.files == before
+    assert many.ledger.collections() == []
+    done = many.home.headrace(*ALL).json
+    assert (planned["dry_run"], done["dry_run"]) == (True, False)
+    assert (planned["collected"], planned["bytes"]) == (
+        done["collected"],
+        done["bytes"],
+    )
+    after = many.files
+    freed = sum(map(len, before.values())) - sum(map(len, after.values()))
+    assert freed == done["bytes"]
+    assert collected(done) == {
+        "versions": 2,
+        "stage records": 6,
+        "MLflow runs": 3,
+        "MLflow models": 3,
+        "copies of models": 2,
+        "snapshots": 1,
+        "reference models": 3,
+    }
+    page = many.home.headrace("gc", "--keep", "1", "--older", "0")
+    assert "there is nothing to collect" in page.out
+    check_needed(many)
+    check_rest_is_gone(many)
+
+
+def test_each_collection_is_a_row_of_the_chain_and_verify_counts_it(
+    many: Many,
+) -> None:
+    head = many.ledger.walk_chain().head
+    done = many.home.headrace(*ALL).json
+    (row,) = many.ledger.collections()
+    assert (row.id, row.who) == (done["number"], "ada@lab")
+    assert row.policy == {"keep": 1, "older_days": 0}
+    assert many.ledger.walk_chain(head).problem == ""
+    found = many.ledger.collected()
+    assert found[f"snapshots/{many.other.digest}"].digest == many.other.digest
+    assert sum(item.bytes for item in found.values()) == done["bytes"]
+    verified = many.home.headrace("verify", "--json").json
+    assert verified["collected"] == collected(done)
+    assert (verified["missing"], verified["checked"]["models"]) == ({}, 2)
+    assert "collected by headrace gc: 2 versions" in many.home.headrace("verify").out
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("promote", "blobs", "2", "--force", "--reason", "x"),
+        ("bundle", "blobs/2", "--output", "two.tar"),
+        ("open", "blobs/2"),
+        ("explain", "blobs/2", "0"),
+    ],
+    ids=lambda command: command[0],
+)
+def test_whatever_needs_a_collected_version_says_so(
+    many: Many, command: tuple[str, ...]
+) -> None:
+    many.home.headrace(*ALL)
+    answer = many.home.headrace(*command, "--json")
+    assert answer.exit_code == 1
+    assert "were collected by `headrace gc`" in answer.json["reason"]
+
+
+POINTS = [
+    ("headrace.state.ledger:Ledger.record_collection", "before"),
+    ("headrace.state.ledger:Ledger.record_collection", "after"),
+    ("headrace.retention.collection:delete_one", "after:3"),
+    ("headrace.state.tracking.disposal:Disposal._delete_artifacts", "after:2"),
+    ("headrace.state.store:Store.delete_folder", "before:3"),
+]
+
+
+@pytest.mark.parametrize(
+    ("place", "when"),
+    [
+        POINTS[0],
+        *(pytest.param(*p, marks=pytest.mark.integration) for p in POINTS[1:]),
+    ],
+)
+def test_a_killed_collection_loses_nothing_and_the_next_one_ends_it(
+    many: Many, place: str, when: str
+) -> None:
+    process = subprocess.run(
+        [sys.executable, str(KILLED), place, when, *ALL],
+        env={**os.environ, **many.home.environment},
+        cwd=many.home.project,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert process.returncode == -signal.SIGKILL, process.stderr
+    check_needed(many)
+    assert many.home.headrace(*ALL).exit_code == 0
+    check_rest_is_gone(many)
+    check_needed(many)
+    assert many.home.headrace(*ALL).json["collected"] == []
+
+
+@pytest.mark.parametrize("is_changed", [False, True])
+def test_with_an_older_or_changed_ledger_nothing_is_deleted(
+    many: Many, is_changed: bool
+) -> None:
+    """What an older one does not know would be deleted as needed by nothing."""
+    home, database = many.home, many.home.path / "headrace.db"
+    keep_rows(many.settings)
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        old = many.home.path / "old.db"
+        connection.execute("VACUUM INTO ?", [str(old)])
+    promoted = home.headrace("promote", "blobs", "4", "--force", "--reason", "it")
+    assert promoted.exit_code == 0, promoted.out
+    keep_rows(many.settings)
+    before = many.files
+    if is_changed:
+        change = "UPDATE versions SET run_id = 'x' WHERE version = 2"
+        without_triggers(many.settings.database_url, change)
+    else:
+        old.replace(database)
+        for end in ("-wal", "-shm"):
+            database.with_name(f"headrace.db{end}").unlink(missing_ok=True)
+    answer = home.headrace(*ALL)
+    assert answer.exit_code == 1
+    assert "ledger" in answer.out.casefold()
+    assert many.files == before
+
+
+def test_what_a_run_in_progress_may_use_is_kept(many: Many) -> None:
+    before = many.files
+    with hold(many.settings, "blobs", "run-1"):
+        answer = many.home.headrace(*ALL).json
+    assert (answer["collected"], answer["in_progress"]) == ([], ["blobs"])
+    assert many.files == before
+    with heartbeat(many.settings, "run-2", "blobs"):  # a run that waits, or trains
+        assert many.home.headrace(*ALL).json["collected"] == []
+    with hold(many.settings, "another", "run-3"):
+        answer = many.home.headrace(*ALL).json
+    assert answer["in_progress"] == ["another"]
+    assert "snapshots" not in collected(answer), "it may be about to read one"
+    assert collected(answer)["versions"] == 2
+    assert collected(many.home.headrace(*ALL).json) == {
+        "stage records": 2,
+        "snapshots": 1,
+        "reference models": 3,
+    }
+
+
+def test_a_run_waits_for_a_collection_and_two_collections_do_not_overlap(
+    many: Many, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited = []
+    with hold(many.settings, COLLECTING, "gc-1") as held:
+        other = many.home.headrace(*ALL)
+        assert other.exit_code == 3
+        assert "Another `headrace gc`" in other.json["reason"]
+
+        def sleep(seconds: float) -> None:
+            waited.append(seconds)
+            held.close(succeeded=True)
+
+        monkeypatch.setattr(holding.time, "sleep", sleep)
+        wait_for_collection(many.settings)
+    assert len(waited) == 1
+
+
+def test_a_version_promoted_after_the_marking_is_kept(
+    many: Many, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark, calls = collection.mark, []
+
+    def promoted_meanwhile(*arguments: Any) -> Any:
+        marked = mark(*arguments)
+        if not calls:
+            many.ledger.promote(
+                *("blobs", 2), who="bo", why="x", expected_sequence=1, forced=True
+            )
+        calls.append(marked)
+        return marked
+
+    monkeypatch.setattr(collection, "mark", promoted_meanwhile)
+    done = collection.collect(many.settings, Policy(1, 0.0))
+    assert len(calls) == 2
+    assert not many.ledger.is_collected(many.ledger.version("blobs", 2))
+    assert many.ledger.is_collected(many.ledger.version("blobs", 3))
+    assert "snapshots" not in {one.kind for one in done.collected}
+    assert many.home.headrace("verify", "--json").json["missing"] == {}
+
+
+def test_runs_of_other_ledgers_are_not_collected(
+    many: Many, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MLflow may be shared; only runs that this ledger or store names are ours."""
+    uri = f"sqlite:///{many.home.path}/mlflow.db?timeout=9"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    done = many.home.headrace(*ALL, "--dry-run").json
+    assert collected(done)["MLflow runs"] == 2, "of versions 2 and 3"
+
+
+@pytest.mark.parametrize(
+    "words", [("--keep", "0"), ("--older", "-1"), ("--older", "1000000")]
+)
+def test_a_policy_that_keeps_too_little_is_refused(
+    many: Many, words: tuple[str, str]
+) -> None:
+    answer = many.home.headrace("gc", *words, "--json")
+    assert answer.exit_code == 2
+    assert "Keep at least 1 run" in answer.json["reason"]
+
+
+def test_a_day_of_the_log_is_as_old_as_its_last_request(many: Many) -> None:
+    log = many.home.path / "requests" / "blobs"
+    for days in (2, 3):
+        day = (datetime.now(UTC) - timedelta(days=days)).date().isoformat()
+        (log / day).mkdir(parents=True)
+        (log / day / "00-a.parquet").write_bytes(b"12345")
+    many.home.headrace("gc", "--older", "2", "--json")
+    assert [path.name for path in log.iterdir()] == [
+        (datetime.now(UTC) - timedelta(days=2)).date().isoformat()
+    ]
+
+
+def test_old_request_logs_are_collected_and_todays_is_not(many: Many) -> None:
+    log = many.home.path / "requests" / "blobs"
+    for day in ("2020-01-02", "2999-01-01"):
+        (log / day).mkdir(parents=True)
+        (log / day / "00-a.parquet").write_bytes(b"12345")
+    done = many.home.headrace("gc", "--json").json
+    assert done["collected"] == [{"kind": "request logs", "count": 1, "bytes": 5}]
+    assert [path.name for path in log.iterdir()] == ["2999-01-01"]
+
+
+def test_the_log_of_a_quiet_server_is_emptied_and_written_on(many: Many) -> None:
+    long_ago = 1_000_000_000
+    current, former = (many.home.path / name for name in ("p.log", "p.log.1"))
+    former.write_text("former")
+    with current.open("a") as server:  # which said nothing for months
+        server.write("hello\n")
+        server.flush()
+        for path in (current, former):
+            os.utime(path, (long_ago, long_ago))
+        done = many.home.headrace(*ALL).json
+        assert collected(done)["logs"] == 2
+        server.write("failed\n")
+    assert (current.read_text(), former.exists()) == ("failed\n", False)
+    current.write_text("")
+    os.utime(current, (long_ago, long_ago))
+    assert many.home.headrace(*ALL).json["collected"] == []

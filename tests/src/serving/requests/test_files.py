@@ -1,0 +1,100 @@
+"""Files of the log: whole or not at all, only for their owner, and for some days."""
+
+from __future__ import annotations
+
+import os
+import stat
+from datetime import date, timedelta
+
+import pytest
+from tests.src.serving.requests.some import NOON, ids_of, log_rows, paths, write
+
+from headrace.serving.requests.files import (
+    Hour,
+    expire,
+    hours,
+    new_file,
+    root_of,
+    sweep_temporary,
+)
+from headrace.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def _open_umask() -> None:
+    os.umask(0o022)
+
+
+def test_only_the_owner_can_read_the_log(settings: Settings) -> None:
+    path = write(settings, [1])
+    assert path.relative_to(settings.home).parts[:3] == (
+        "requests",
+        "digits",
+        "2026-11-27",
+    )
+    assert path.name.startswith("12-")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    for folder in list(path.parents)[:3]:
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700, folder
+
+
+def test_a_file_is_there_whole_or_not_at_all(settings: Settings) -> None:
+    table = log_rows([1])
+    hour = Hour.of(root_of(settings.home), "digits", NOON)
+
+    def fail() -> None:
+        with new_file(hour, table.schema) as writer:
+            writer.write_table(table)
+            assert hour.paths() == []
+            raise OSError("it failed")
+
+    with pytest.raises(OSError, match="it failed"):
+        fail()
+    assert list(hour.folder.iterdir()) == []
+
+
+def test_hours_are_listed_with_their_files(settings: Settings) -> None:
+    second = write(settings, [1], NOON + timedelta(hours=13))
+    first = write(settings, [2], NOON)
+    (first.parent / "notes.txt").write_text("not of the log")
+    (first.parent / "xx-1.parquet").write_text("not of the log")
+    listed = hours(root_of(settings.home), "digits")
+    assert list(listed.values()) == [[first], [second]]
+    assert [hour.start for hour in listed] == [NOON, NOON + timedelta(hours=13)]
+    assert hours(root_of(settings.home), "messages") == {}
+
+
+@pytest.mark.parametrize("keep_days", [1, 2, 30])
+def test_days_are_kept_for_some_days(settings: Settings, keep_days: int) -> None:
+    today = NOON.date()
+    for age in range(35):
+        write(settings, [age], NOON - timedelta(days=age))
+        write(settings, [age], NOON - timedelta(days=age), "messages")
+    expired = expire(root_of(settings.home), keep_days, today)
+    assert len(expired) == 2 * (35 - keep_days)
+    for model in ("digits", "messages"):
+        assert ids_of(settings, model) == list(range(keep_days))
+    assert expire(root_of(settings.home), keep_days, today) == []
+
+
+def test_nothing_but_days_expires(settings: Settings) -> None:
+    root = root_of(settings.home)
+    assert expire(root, 1) == [], "there is no log yet"
+    write(settings, [1])
+    other = root / "digits" / "2020-notes"
+    other.mkdir()
+    expire(root, 1, date(2030, 1, 1))
+    assert paths(settings) == []
+    assert other.is_dir()
+
+
+def test_what_a_killed_process_has_left_is_deleted_later(settings: Settings) -> None:
+    path = write(settings, [1])
+    left = path.with_name(f".{path.name}.0123")
+    left.write_bytes(b"PAR1 and half of it")
+    assert ids_of(settings) == [1]
+    sweep_temporary(path.parent, older_than_seconds=3600)
+    assert left.exists(), "another process may be writing it"
+    os.utime(left, (0, 0))
+    sweep_temporary(path.parent, older_than_seconds=3600)
+    assert list(path.parent.iterdir()) == [path]

@@ -1,0 +1,173 @@
+"""The route that explains an answer, with engines that look at one place."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.src.serving.conftest import (
+    AUDIO,
+    CLASSES,
+    IMAGE,
+    NUMBER,
+    TEXT,
+    Headers,
+    Reply,
+    Site,
+    serving,
+)
+
+from headrace.explanations import Verdict
+from headrace.media.forms import Payload
+from headrace.serving import explaining
+from headrace.serving.served import Served
+from headrace.tasks.forms import Outputs
+
+PASSED = {
+    method: Verdict(status="passed", reason="it was measured")
+    for method in ("gradients", "occlusion")
+}
+LARGE = {"medium": "image", "shape": [32, 32, 1], **CLASSES}
+NOISE = np.random.default_rng(0).integers(0, 256, 1024, np.uint8).tobytes()
+
+
+class Looks:
+    """Says ``cat`` as surely as the first pixel is white, or the word is there."""
+
+    name = "looks"
+
+    def __init__(self) -> None:
+        self.rows: list[int] = []
+
+    def __call__(self, items: Payload) -> Outputs:
+        self.rows.append(len(items))
+        if items.dtype == object:
+            seen = np.array([float("milk" in text) for text in items.ravel()])
+        else:
+            seen = np.asarray(items, np.float32).reshape(len(items), -1)[:, 0] / 255
+        sure = (0.1 + 0.8 * seen).astype(np.float32)
+        return np.stack([sure, 0.9 - sure, np.full_like(sure, 0.1)], axis=1)
+
+    def close(self) -> None:
+        pass
+
+
+def looking(description: dict[str, Any]) -> Served:
+    served = serving(description, engine=Looks())
+    served.sanity = PASSED
+    return served
+
+
+def explain(served: Served, body: bytes, kind: str) -> Reply:
+    headers: Headers = {"content-type": kind}
+    return Site(served).ask("POST", "/models/toy/explain", body, headers)
+
+
+def test_the_patch_that_decides_is_the_strongest() -> None:
+    served = looking(LARGE)
+    pixels = np.zeros((32, 32), np.uint8)
+    pixels[0, 0] = pixels[20, 20] = 255
+    given = explain(served, pixels.tobytes(), "application/octet-stream").json
+    assert given["answer"]["label"] == "cat"
+    assert given["method"] == "occlusion"
+    first, second = given["parts"]
+    assert first["name"].startswith("rows 1 to ")
+    assert first["value"] > 1
+    assert second["value"] == pytest.approx(0, abs=1e-6)
+    corner = given["map"][0][0]
+    assert corner == first
+    values = [place["value"] for row in given["map"] for place in row]
+    assert sum(value is not None for value in values) == 2
+
+
+def test_words_are_in_their_order() -> None:
+    given = explain(looking(TEXT), b"give milk now", "text/plain").json
+    assert [place["name"] for place in given["map"][0]] == ["give", "milk", "now"]
+    assert given["parts"][0]["name"] == "milk"
+
+
+def test_it_asks_in_small_parts() -> None:
+    served = looking({**TEXT, "shape": [640]})
+    assert explain(served, b"give milk " * 60, "text/plain").json["map"]
+    rows = served.engine.rows  # type: ignore[attr-defined]
+    assert max(rows) <= 64 < sum(rows)
+
+
+@pytest.mark.parametrize("status", ["failed", "unchecked"])
+def test_a_method_that_has_not_passed_is_not_used(status: Any) -> None:
+    served = looking(IMAGE)
+    failed = Verdict(status=status, reason="it depends on the seed")
+    served.sanity = dict.fromkeys(PASSED, failed)
+    given = explain(served, bytes(16), "application/octet-stream").json
+    assert (given["method"], given["parts"], given["map"]) == ("", [], [])
+    assert given["sanity"]["occlusion"]["reason"] == "it depends on the seed"
+    assert given["answer"]["label"]
+
+
+def test_what_was_not_checked_is_the_default() -> None:
+    given = explain(serving(IMAGE), bytes(16), "application/octet-stream").json
+    assert given["sanity"]["occlusion"]["status"] == "unchecked"
+
+
+def test_numbers_are_explained_too() -> None:
+    served = serving(NUMBER)
+    served.sanity = PASSED
+    body = bytes([9]) * 16
+    given = explain(served, body, "application/octet-stream").json
+    assert given["method"] == "occlusion"
+    assert all(part["value"] == 0 for part in given["parts"])
+
+
+def test_a_bad_item_is_refused_as_by_the_plain_route() -> None:
+    reply = explain(looking(IMAGE), bytes(15), "application/octet-stream")
+    assert reply.status == 422
+    assert explain(looking(IMAGE), bytes(16), "text/plain").status == 415
+
+
+def test_a_task_without_explanations_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(explaining, "why_not", lambda data: "answers are sentences")
+    reply = explain(looking(AUDIO), bytes(160), "application/octet-stream")
+    assert reply.status == 404
+    assert reply.json["error"] == (
+        "toy version 1 explains nothing: answers are sentences."
+    )
+
+
+def test_a_promotion_meanwhile_closes_it_after_its_last_answer() -> None:
+    class Retiring(Looks):
+        def __call__(self, items: Payload) -> Outputs:
+            if not self.rows:
+                served.retire()
+            return super().__call__(items)
+
+    served = serving(LARGE, engine=Retiring())
+    served.sanity = PASSED
+    reply = explain(served, NOISE, "application/octet-stream")
+    assert reply.status == 200
+    assert reply.json["parts"]
+
+
+def test_a_busy_version_answers_first() -> None:
+    served = looking(IMAGE)
+    served.waiting = explaining.MOST_WAITING
+    reply = explain(served, bytes(16), "application/octet-stream")
+    assert (reply.status, reply.headers["retry-after"]) == (503, "1")
+
+
+def test_several_are_explained_in_turn_and_others_answered_meanwhile() -> None:
+    served = looking(LARGE)
+    site = Site(served)
+    kind: Headers = {"content-type": "application/octet-stream"}
+    body = (NOISE,)
+
+    async def ask() -> list[Reply]:
+        paths = ("explain", "explain", "predict")
+        asked = (site.send("POST", f"/models/toy/{p}", body, kind) for p in paths)
+        return await asyncio.gather(*asked)
+
+    replies = asyncio.run(ask())
+    assert [reply.status for reply in replies] == [200, 200, 200]
+    assert replies[0].json["map"] == replies[1].json["map"]
+    assert served.waiting == 0

@@ -1,0 +1,61 @@
+"""The files of the page to try a model, without a browser."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from importlib import resources
+
+from headrace.serving.app import Request
+from headrace.serving.pages import page_routes
+
+FILES = {
+    file.name: file.read_text(encoding="utf-8")
+    for file in (resources.files("headrace.serving") / "page").iterdir()
+}
+XML = "http://www.w3.org/2000/svg"  # a name, which nothing loads
+
+
+def test_every_file_that_the_page_names_is_served() -> None:
+    named = {
+        name
+        for text in FILES.values()
+        for name in re.findall(r"[\"'](?:/page|\.)/([\w.]+)[\"']", text)
+    }
+    expected = {
+        "page.css",
+        "page.js",
+        "recorder.js",
+        "wav.js",
+        "prompt.js",
+        "message.js",
+        "why.js",
+    }
+    assert expected <= named
+    assert named <= set(FILES)
+    assert {f"/page/{name}" for name in FILES} | {"/"} == set(page_routes())
+
+
+def test_the_page_names_no_other_host() -> None:
+    for name, text in FILES.items():
+        assert re.findall(r"(?:https?:)?//[\w.]+\.\w+", text.replace(XML, "")) == [], (
+            name
+        )
+
+
+def test_nothing_is_inline_that_the_policy_forbids() -> None:
+    html = FILES["index.html"]
+    assert "<style" not in html
+    assert re.findall(r"\s(?:style|on\w+)=", html) == []
+    assert re.findall(r"<script(?! type=\"module\" src=)", html) == []
+    for name, text in FILES.items():
+        assert "innerHTML" not in text, name
+
+
+def test_the_page_and_its_parts_need_no_token_and_have_the_policy() -> None:
+    for path, route in page_routes().items():
+        assert route.is_open
+        reply = asyncio.run(route.handlers["GET"](Request.__new__(Request)))
+        headers = dict(reply.headers)
+        assert b"default-src 'none'" in headers[b"content-security-policy"], path
+        assert reply.body

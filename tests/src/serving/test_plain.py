@@ -1,0 +1,342 @@
+"""The plain route: what people have becomes an item, or is refused."""
+
+from __future__ import annotations
+
+import io
+import wave
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from tests.src.serving.conftest import (
+    AUDIO,
+    IMAGE,
+    NUMBER,
+    TEXT,
+    Site,
+    Toy,
+    a_row,
+    serving,
+)
+
+from headrace.media.image.files import decode_files
+from headrace.records import DataDescription
+from headrace.serving.served import Served
+from headrace.settings import Settings
+
+RAW = "application/octet-stream"
+
+
+class Echo:
+    """Keeps what it is asked, and answers with the first class."""
+
+    name = "toy"
+
+    def __init__(self) -> None:
+        self.items: list[Any] = []
+
+    def __call__(self, items: Any) -> Any:
+        self.items.append(items)
+        return np.repeat(np.float32([[0.5, 0.3, 0.2]]), len(items), axis=0)
+
+    def close(self) -> None:
+        pass
+
+
+def picture(pixels: Any, kind: str = "PNG") -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, kind)
+    return file.getvalue()
+
+
+def sound(samples: Any, rate: int) -> bytes:
+    file = io.BytesIO()
+    with wave.open(file, "wb") as writer:
+        writer.setnchannels(1)
+        writer.setsampwidth(2)
+        writer.setframerate(rate)
+        writer.writeframes(samples.astype("<i2").tobytes())
+    return file.getvalue()
+
+
+def test_an_answer_is_what_people_read() -> None:
+    reply = Site(serving(IMAGE, 2)).predict(bytes(16), RAW)
+    assert reply.status == 200
+    assert reply.headers["x-model-version"] == "2"
+    assert reply.json == {
+        "model": "toy",
+        "version": 2,
+        "request_id": reply.headers["x-request-id"],
+        "label": 'a "fox" %',
+        "probability": 0.5,
+        "probabilities": {"cat": 0.25, "dog": 0.25, 'a "fox" %': 0.5},
+    }
+
+
+def test_a_regression_answers_a_value() -> None:
+    answer = Site(serving(NUMBER)).predict(bytes(16), RAW).json
+    assert answer["value"] == 0.5 and "label" not in answer
+
+
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "GIF"])
+def test_a_picture_is_the_same_as_its_pixels(kind: str) -> None:
+    engine = Echo()
+    site = Site(serving(IMAGE, engine=engine))
+    pixels = np.arange(0, 160, 10, np.uint8).reshape(4, 4)
+    assert site.predict(picture(pixels, kind), "image/whatever").status == 200
+    assert site.predict(pixels.tobytes(), RAW).status == 200
+    file, raw = engine.items
+    assert file.dtype == raw.dtype == np.uint8
+    assert file.shape == (1, 4, 4, 1) and np.array_equal(file, raw)
+
+
+@pytest.mark.parametrize("kind", [RAW.title(), f"{RAW}; charset=binary"])
+def test_the_name_of_a_media_type_may_have_parameters(kind: str) -> None:
+    assert Site(serving(IMAGE)).predict(bytes(16), kind).status == 200
+
+
+def test_a_coded_body_is_refused() -> None:
+    coded = {"content-type": "image/png", "content-encoding": "gzip"}
+    reply = Site(serving(IMAGE)).ask("POST", "/models/toy/predict", b"x", coded)
+    assert (reply.status, "'gzip'" in reply.json["error"]) == (415, True)
+
+
+@pytest.mark.parametrize("coding", ["identity", "Identity", ""])
+def test_a_body_may_say_that_it_is_not_coded(coding: str) -> None:
+    plain = {"content-type": RAW, "content-encoding": coding}
+    reply = Site(serving(IMAGE)).ask("POST", "/models/toy/predict", bytes(16), plain)
+    assert reply.status == 200
+
+
+def test_a_sound_is_resampled_and_padded_as_in_training() -> None:
+    engine = Echo()
+    site = Site(serving(AUDIO, engine=engine))
+    tone = 9000 * np.sin(np.arange(100) / 5)
+    assert site.predict(sound(tone, 16_000), "audio/wav").status == 200
+    short = np.arange(50, dtype="<i2")
+    assert site.predict(short.tobytes(), RAW).status == 200
+    file, raw = engine.items
+    assert file.shape == raw.shape == (1, 80) and file.dtype == np.float32
+    assert np.abs(file[0, 5:45] * 2**15 - tone[10:90:2]).max() < 300
+    assert not file[0, 51:].any()
+    assert np.array_equal(raw[0, :50], short / np.float32(2**15))
+
+
+def test_texts_come_as_they_are_or_in_json() -> None:
+    engine = Echo()
+    site = Site(serving(TEXT, engine=engine))
+    text = "你好，明天见。好的。"
+    assert site.predict(text.encode(), "text/plain; charset=utf-8").status == 200
+    assert site.predict(text.encode("gb18030"), "Text/Plain").status == 200
+    assert site.predict(text.encode(), RAW).status == 200
+    body = {"text": text}
+    named = {"content-type": "application/json"}
+    assert site.ask("POST", "/models/toy/predict", body, named).status == 200
+    assert [items.tolist() for items in engine.items] == [[text]] * 4
+
+
+def test_what_the_model_saw_is_shown() -> None:
+    site = Site(serving(IMAGE), serving(TEXT, model="words"))
+    shown = site.predict(bytes(16), RAW, "?show=input").json["input"]
+    assert shown.startswith('<img src="data:image/png;base64,')
+    named = {"content-type": "text/plain"}
+    path = "/models/words/predict?show=input"
+    answer = site.ask("POST", path, b"<b>hi</b>", named).json
+    assert answer["input"] == "<bdi>&lt;b&gt;hi&lt;/b&gt;</bdi>"
+    assert site.predict(bytes(16), RAW, "?show=all").status == 400
+
+
+@pytest.mark.parametrize(
+    ("description", "body", "kind", "status", "words"),
+    [
+        (IMAGE, bytes(15), RAW, 422, "15 bytes"),
+        (IMAGE, b"", RAW, 422, "0 bytes"),
+        (IMAGE, picture(np.zeros((5, 4), np.uint8)), "image/png", 422, "5 x 4 pixels"),
+        (IMAGE, b"not a picture", "image/png", 422, "not one of PNG"),
+        (IMAGE, b"", "image/png", 422, "empty"),
+        (IMAGE, picture(np.eye(4, dtype=np.uint8))[:-20], "image/png", 422, "damaged"),
+        (IMAGE, picture(np.full((4, 4, 3), [9, 0, 5], np.uint8)), "image/png", 422, ""),
+        (IMAGE, b"x", "text/plain", 415, "image/*"),
+        (IMAGE, b"x", "", 415, "no Content-Type"),
+        (IMAGE, b"x", "imagery/png", 415, "imagery"),
+        (AUDIO, b"x", RAW, 422, "1 bytes"),
+        (AUDIO, b"RIFFxxxxWAVE", "audio/wav", 422, ""),
+        (AUDIO, sound(np.arange(0), 8000), "audio/wav", 422, ""),
+        (TEXT, b"", "text/plain", 422, "empty"),
+        (TEXT, b"a\0b", "text/plain", 422, "NUL"),
+        (TEXT, b"\xff\xfe\xff", RAW, 422, ""),
+        (TEXT, b"{", "application/json", 400, "not JSON"),
+        (TEXT, b"[" * 9000, "application/json", 400, "nested"),
+        (TEXT, b'{"text": 3}', "application/json", 422, 'is {"text": 3}; wanted'),
+        (TEXT, b"9" * 5000, "application/json", 400, "too many digits"),
+        (TEXT, b"[NaN]", "application/json", 400, "NaN is not a JSON number"),
+        (TEXT, b"null", "application/json", 422, "The body is null;"),
+        (IMAGE, bytes(15), f"{RAW}; a=b", 422, "15 bytes"),
+        (TEXT, b'{"words": "a"}', "application/json", 422, '{"words": "a"}'),
+        (TEXT, b'{"text": "a", "b": 1}', "application/json", 422, "wanted"),
+        (TEXT, b'{"text": "\\ud800"}', "application/json", 422, "half a character"),
+        (TEXT, b'{"text": "\\u0000"}', "application/json", 422, "NUL"),
+        (TEXT, b'"text"', "application/json", 422, "wanted"),
+    ],
+)
+def test_what_is_no_item_is_refused(
+    description: dict[str, Any], body: bytes, kind: str, status: int, words: str
+) -> None:
+    reply = Site(serving(description)).predict(body, kind)
+    assert (reply.status, list(reply.json)) == (status, ["error"]), reply.body
+    assert words in reply.json["error"]
+
+
+def test_a_bomb_is_refused_by_its_header() -> None:
+    large = {**IMAGE, "shape": [20_000, 20_000, 1]}
+    bomb = picture(np.zeros((1, 1), np.uint8))
+    bomb = bomb[:16] + (20_000).to_bytes(4) * 2 + bomb[24:]
+    reply = Site(serving(large)).predict(bomb, "image/png")
+    assert reply.status == 422 and "400,000,000 bytes" in reply.json["error"]
+
+
+def test_the_id_of_a_request_is_taken_if_it_is_sane() -> None:
+    site = Site(serving(IMAGE))
+
+    def id_of(own: str) -> str:
+        named = {"content-type": RAW, "x-request-id": own}
+        reply = site.ask("POST", "/models/toy/predict", bytes(16), named)
+        assert reply.json["request_id"] == reply.headers["x-request-id"]
+        return str(reply.headers["x-request-id"])
+
+    assert id_of("order-7/a.b:c_d") == "order-7/a.b:c_d"
+    for strange in ("", "a b", 'a"b', "<x>", "x" * 129):
+        assert id_of(strange) not in ("", strange)
+    assert id_of("") != id_of("")
+
+
+SPEECH = {
+    "task": "transcription",
+    "medium": "audio",
+    "shape": [8000],
+    "sample_rate_hz": 8000,
+    "target": {"unit": "words", "tokens": ["yes"], "longest": 3, "scripts": ["latin"]},
+}
+
+
+class Hears:
+    """Hears a word in each part with a sound."""
+
+    name = "toy"
+
+    def __call__(self, items: Any) -> Any:
+        outputs = np.zeros((len(items), 3, 2), np.float32)
+        outputs[:, :, 1] = 1
+        outputs[items.any(axis=1), 1] = [1, 0]
+        return outputs
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(0.5, 1), (2.5, 3), (60, 60)])
+@pytest.mark.parametrize("kind", ["audio/wav", RAW])
+def test_a_long_recording_is_answered_in_parts(
+    seconds: float, words: int, kind: str
+) -> None:
+    quiet = np.arange(round(seconds * 8000)) % 8000 > 6800
+    samples = np.where(quiet, 0, 9000).astype(np.int16)
+    samples[-1] = 9000
+    body = samples.astype("<i2").tobytes() if kind == RAW else sound(samples, 8000)
+    reply = Site(serving(SPEECH, engine=Hears())).predict(body, kind)
+    assert reply.status == 200, reply.body
+    heard = reply.json["transcript"].split()
+    assert words <= len(heard) <= 1.4 * words
+    assert reply.json["confidence"] == 1
+
+
+@pytest.mark.parametrize(
+    ("seconds", "rate", "reason"),
+    [
+        (61, 8000, "it is longer than 60 s, the most that is taken."),
+        (2400, 1000, "2,400 s of 1 channels at 1,000 Hz; at most 600 s"),
+    ],
+)
+def test_a_recording_of_minutes_is_refused(
+    seconds: int, rate: int, reason: str
+) -> None:
+    site = Site(serving(SPEECH, engine=Hears()))
+    body = sound(np.full(seconds * rate, 9000, np.int16), rate)
+    reply = site.predict(body, "audio/wav")
+    assert reply.status == 422
+    assert reply.json["error"].startswith(f"too_long: {reason}")
+
+
+def test_a_list_of_models_says_how_long_a_recording_may_be() -> None:
+    site = Site(serving(SPEECH, engine=Hears()), serving(AUDIO, model="other"))
+    speech, other = site.ask("GET", "/models").json["models"]
+    assert speech["longest_input"] == 480_000
+    assert "longest_input" not in other
+
+
+PHOTO = {
+    **IMAGE,
+    "shape": [4, 4, 3],
+    "options": {"resize": "crop", "filter": "bicubic"},
+}
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+def test_a_picture_of_any_size_is_what_training_made_of_it(kind: str) -> None:
+    engine = Echo()
+    site = Site(serving(PHOTO, engine=engine))
+    rng = np.random.default_rng(2)
+    for height, width in ((4, 4), (300, 400), (3, 2000)):
+        file = picture(rng.integers(0, 256, (height, width, 3), np.uint8), kind)
+        assert site.predict(file, "image/*").status == 200
+        data = DataDescription.model_validate(PHOTO)
+        (expected,) = decode_files([file], data).items
+        assert np.array_equal(engine.items[-1][0], expected)
+        answer = site.ask(
+            "POST", "/models/toy/explain", file, {"content-type": "image/png"}
+        )
+        assert answer.status == 200
+    assert site.predict(bytes(48), RAW).status == 200
+    assert site.predict(bytes(47), RAW).status == 422
+    assert (
+        site.predict(picture(np.zeros((9, 9, 3), np.uint8))[:60], "image/png")
+        .json["error"]
+        .startswith("decode: damaged")
+    )
+
+
+def test_a_picture_that_is_decoded_to_too_much_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    site = Site(serving(PHOTO))
+    file = picture(np.zeros((6000, 7000), np.uint8))
+    assert site.predict(file, "image/png").status == 200
+    monkeypatch.setattr("headrace.media.image.pixels.PIXEL_LIMIT", 10**6)
+    assert (
+        "at most 1,000,000 are taken" in site.predict(file, "image/png").json["error"]
+    )
+
+
+def test_a_page_is_told_that_the_server_resizes() -> None:
+    (listed,) = Site(serving(PHOTO)).ask("GET", "/models").json["models"]
+    assert listed["options"] == {"resize": "crop", "filter": "bicubic"}
+    (listed,) = Site(serving(IMAGE)).ask("GET", "/models").json["models"]
+    assert "options" not in listed
+
+
+def test_an_item_is_taken_up_to_the_limit_that_the_models_file_states() -> None:
+    row = a_row("toy", 1, {**IMAGE, "shape": [4, 4, 3]})
+    stated = row.model_copy(update={"details": {**row.details, "max_item_bytes": 48}})
+    small = Settings(max_item_bytes=47)
+    file = picture(np.zeros((4, 4, 3), np.uint8))
+    for version, status in ((row, 422), (stated, 200)):
+        served = Served(version, Toy(3, 1), "champion", small)
+        reply = Site(served).predict(file, "image/png")
+        assert reply.status == status
+    assert (
+        "48 bytes, decoded from"
+        in Site(Served(row, Toy(3, 1), "champion", small))
+        .predict(file, "image/png")
+        .json["error"]
+    )

@@ -1,0 +1,327 @@
+"""The Open Inference Protocol: what is answered, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import struct
+import tracemalloc
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.src.serving.conftest import (
+    AUDIO,
+    IMAGE,
+    NUMBER,
+    TEXT,
+    Site,
+    Toy,
+    serving,
+)
+
+from headrace.serving.answered import Answered
+from headrace.serving.log_frames import facts_of, to_frame
+
+PIXELS = {"name": "image", "datatype": "UINT8", "shape": [1, 4, 4, 1]}
+IMAGES = {"inputs": [{**PIXELS, "data": [7] * 16}]}
+TEXTS = {"name": "text", "datatype": "BYTES", "shape": [2]}
+
+
+def with_input(**changes: Any) -> dict[str, Any]:
+    """A request for an answer to an image, with changes of its input."""
+    return {"inputs": [{**IMAGES["inputs"][0], **changes}]}
+
+
+def test_an_answer_names_the_version_and_repeats_the_id() -> None:
+    reply = Site(serving(IMAGE, 2)).infer({"id": "a1", **IMAGES})
+    assert reply.status == 200
+    assert reply.headers["x-model-version"] == "2"
+    assert reply.json == {
+        "model_name": "toy",
+        "model_version": "2",
+        "id": "a1",
+        "outputs": [
+            {
+                "name": "probabilities",
+                "datatype": "FP32",
+                "shape": [1, 3],
+                "data": [0.25, 0.25, 0.5],
+            }
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    ("own", "header", "logged"),
+    [
+        ("order-7", {}, "order-7"),
+        ("order-7", {"x-request-id": "h1"}, "h1"),
+        ("order-7", {"x-request-id": "no id"}, "order-7"),
+        ("ada@lab.org", {}, ""),
+        ("x" * 129, {}, ""),
+        ("\ud800", {}, ""),
+        ("", {}, ""),
+    ],
+)
+def test_the_log_and_the_header_have_the_id_of_the_body_unless_there_is_another(
+    own: str, header: dict[str, str], logged: str
+) -> None:
+    site, seen = Site(serving(IMAGE)), list[Answered]()
+    site.models.observers.append(seen.append)
+    body = {"id": own, **IMAGES}
+    reply = site.ask("POST", "/v2/models/toy/infer", body, header)
+    (answered,) = seen
+    description = answered.description.model_dump_json()
+    frame, _ = to_frame(facts_of(answered, description), [answered])
+    ((in_log, *_),) = frame["requests"]
+    assert reply.json["id"] == own
+    assert reply.headers["x-request-id"] == in_log
+    assert in_log == logged or (not logged and in_log not in ("", own))
+
+
+def test_a_regression_answers_a_value() -> None:
+    output = Site(serving(NUMBER)).infer(IMAGES).json["outputs"][0]
+    assert (output["name"], output["shape"], output["data"]) == ("value", [1, 1], [0.5])
+
+
+def test_fewer_items_are_taken_where_answers_are_large() -> None:
+    classes = {"target": {"classes": [str(number) for number in range(2**12)]}}
+    served = serving({**IMAGE, **classes}, engine=Toy(2**12, 0))
+    assert served.tensors.limit == 1024
+    reply = Site(served).infer(with_input(shape=[1025, 4, 4, 1]))
+    assert (reply.status, "the limit is 1,024" in reply.json["error"]) == (413, True)
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_data_is_flat_or_nested(nested: bool) -> None:
+    data = np.arange(32).reshape(2, 4, 4, 1)
+    values = data.tolist() if nested else data.ravel().tolist()
+    request = with_input(shape=[2, 4, 4, 1], data=values)
+    assert Site(serving(IMAGE)).infer(request).json["outputs"][0]["shape"] == [2, 3]
+
+
+def test_tensors_are_binary_in_both_directions() -> None:
+    parameters = {"binary_data_size": 16}
+    tensor = {**PIXELS, "parameters": parameters}
+    request = {"inputs": [tensor], "parameters": {"binary_data_output": True}}
+    head = json.dumps(request).encode()
+    reply = Site(serving(IMAGE)).infer(head + bytes(range(16)), len(head))
+    assert reply.status == 200, reply.body
+    count = int(reply.headers["inference-header-content-length"])
+    output = json.loads(reply.body[:count])["outputs"][0]
+    assert output["parameters"] == {"binary_data_size": 12} and "data" not in output
+    assert np.frombuffer(reply.body[count:], "<f4").tolist() == [0.25, 0.5, 0.25]
+
+
+def test_a_tensor_alone_is_not_taken() -> None:
+    reply = Site(serving(IMAGE)).infer(bytes(16), 0)
+    assert (reply.status, "a tensor alone" in reply.json["error"]) == (400, True)
+
+
+def test_one_output_may_differ_from_the_rest() -> None:
+    wanted = [{"name": "probabilities", "parameters": {"binary_data": False}}]
+    whole = {"parameters": {"binary_data_output": True}, "outputs": wanted}
+    reply = Site(serving(IMAGE)).infer(IMAGES | whole)
+    assert reply.json["outputs"][0]["data"] == [0.25, 0.5, 0.25]
+
+
+def test_the_one_output_is_named_once() -> None:
+    wanted = [{"name": "probabilities"}, {"name": "other"}]
+    reply = Site(serving(IMAGE)).infer({**IMAGES, "outputs": wanted})
+    assert reply.status == 400
+    assert (
+        "outputs is [{'name': 'probabilities'}, {'name': 'other'}]: List should"
+        in reply.json["error"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [
+        ("application/json; charset=utf-8", 200),
+        ("application/x-www-form-urlencoded", 200),
+        ("application/vnd.kserve+json", 200),
+        ("image/png", 415),
+        ("text/xml", 415),
+    ],
+)
+def test_a_request_for_inference_is_no_file(kind: str, status: int) -> None:
+    named = {"content-type": kind}
+    path = "/v2/models/toy/infer"
+    assert Site(serving(IMAGE)).ask("POST", path, IMAGES, named).status == status
+
+
+def test_texts_are_strings_or_bytes_after_their_lengths() -> None:
+    site = Site(serving(TEXT))
+    texts = ["hello", "grüß dich"]
+    reply = site.infer({"inputs": [{**TEXTS, "data": texts}]})
+    assert reply.json["outputs"][0]["shape"] == [2, 3]
+    tail = b"".join(struct.pack("<I", len(t.encode())) + t.encode() for t in texts)
+    parameters = {"binary_data_size": len(tail)}
+    head = json.dumps({"inputs": [{**TEXTS, "parameters": parameters}]}).encode()
+    assert site.infer(head + tail, len(head)).json == reply.json | {
+        "id": site.infer(head + tail, len(head)).json["id"][:-1] + "2"
+    }
+    torn = {"binary_data_size": len(tail) - 1}
+    head = json.dumps({"inputs": [{**TEXTS, "parameters": torn}]}).encode()
+    assert site.infer(head + tail[:-1], len(head)).status == 400
+
+
+def test_a_long_string_among_numbers_takes_no_memory() -> None:
+    body = with_input(data=[0] * 3000 + ["x" * 200_000], shape=[1, 4, 4, 1])
+    site = Site(serving(IMAGE))
+    tracemalloc.start()
+    try:
+        assert site.infer(body).status == 400
+        assert tracemalloc.get_traced_memory()[1] < 10 * 2**20
+    finally:
+        tracemalloc.stop()
+
+
+def test_sounds_are_floats_or_samples() -> None:
+    site = Site(serving(AUDIO))
+    sound = {"name": "audio", "shape": [1, 80]}
+    floats = {**sound, "datatype": "FP32", "data": [0.5] * 80}
+    samples = {**sound, "datatype": "INT16", "data": [-3] * 80}
+    assert site.infer({"inputs": [floats]}).status == 200
+    assert site.infer({"inputs": [samples]}).status == 200
+    loud = site.infer({"inputs": [{**floats, "data": [1.5] * 80}]})
+    assert loud.status == 422 and "-1..1" in loud.json["error"]
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "words"),
+    [
+        ({"datatype": "FP64"}, 400, "'UINT8' or 'FP32'"),
+        ({"datatype": ["UINT8"]}, 400, "'UINT8' or 'FP32'"),
+        ({"name": "pixels"}, 400, "'image'"),
+        ({"shape": [1, 16]}, 400, "[-1, 4, 4, 1]"),
+        ({"shape": [-1, 4, 4, 1]}, 400, "1 or more in place of -1"),
+        ({"shape": [0, 4, 4, 1]}, 400, "[-1, 4, 4, 1]"),
+        ({"shape": [True, 4, 4, 1]}, 400, "[-1, 4, 4, 1]"),
+        ({"shape": [10**9, 4, 4, 1]}, 413, "4,096"),
+        ({"shape": "big"}, 400, "[-1, 4, 4, 1]"),
+        ({"data": [7] * 15}, 400, "16 numbers of UINT8"),
+        ({"data": [256] * 16}, 400, "0..255"),
+        ({"data": [-1] * 16}, 400, "0..255"),
+        ({"data": [0.5] * 16}, 400, "[0.5, 0.5,"),
+        ({"data": [True] * 16}, 400, "[true, true,"),
+        ({"data": [True] + [7] * 15}, 400, "[true, 7,"),
+        ({"data": ["7"] * 16}, 400, "16 numbers"),
+        ({"data": [None] * 16}, 400, "[null, null,"),
+        ({"data": [10**30] * 16}, 400, "data is [1000"),
+        ({"data": [[1], [2, 3]]}, 400, "ragged"),
+        ({"data": [7] * 15 + ["x" * 200_000]}, 400, "16 numbers"),
+        ({"data": [[[[7, "x"]]]]}, 400, "16 numbers"),
+        ({"data": [[[[[7]]]]] * 16}, 400, "16 numbers"),
+        ({"data": {}}, 400, "data is {}"),
+        ({"data": None}, 400, "data is null"),
+        ({"data": []}, 400, "data is [];"),
+        ({"datatype": "FP32", "data": [300.0] * 16}, 422, "0..255"),
+        ({"datatype": "FP32", "data": [0.5] * 16}, 422, "Multiply by 255"),
+        ({"datatype": "FP32", "data": [1e300] * 16}, 422, "inf"),
+        ({"parameters": {"binary_data_size": 16}}, 400, "binary_data_size"),
+        ({"parameters": {"binary_data_size": True}}, 400, "binary_data_size"),
+        ({"parameters": []}, 400, "parameters"),
+    ],
+)
+def test_an_input_that_does_not_fit_is_refused(
+    change: dict[str, Any], status: int, words: str
+) -> None:
+    reply = Site(serving(IMAGE)).infer(with_input(**change))
+    assert (reply.status, list(reply.json)) == (status, ["error"]), reply.body
+    assert words in reply.json["error"]
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"", "not JSON"),
+        (b"{", "not JSON"),
+        (b"[" * 9000, "nested too deep"),
+        (b'{"id": NaN}', "NaN is not a JSON number"),
+        (b'{"id": 1' + b"0" * 5000 + b"}", "too many digits"),
+        (b'"\xff"', "UTF-8"),
+        (b"[]", "is []; wanted is an object"),
+        (b'{"id": 3}', "The value of id is 3: Input should be a valid string"),
+        (b"{}", "The field inputs is missing"),
+        (b'{"inputs": [1]}', "inputs[0]"),
+        (
+            b'{"inputs": [{}, {}]}',
+            "inputs is [{}, {}]: List should have at most 1",
+        ),
+        (json.dumps(IMAGES | {"parameters": 1}).encode(), "parameters"),
+        (json.dumps(IMAGES | {"outputs": [1]}).encode(), "outputs"),
+        (json.dumps(IMAGES | {"outputs": [{"name": "x"}]}).encode(), "probabilities"),
+        (
+            json.dumps(IMAGES | {"parameters": {"binary_data_output": 1}}).encode(),
+            "parameters.binary_data_output is 1: Input should be a valid boolean",
+        ),
+    ],
+)
+def test_a_request_that_is_not_of_the_protocol_is_refused(
+    body: bytes, words: str
+) -> None:
+    reply = Site(serving(IMAGE)).infer(body)
+    assert (reply.status, list(reply.json)) == (400, ["error"]), reply.body
+    assert words in reply.json["error"]
+
+
+@pytest.mark.parametrize("length", ["x", "-1", "1" * 30, "99999"])
+def test_a_wrong_length_of_the_header_is_refused(length: str) -> None:
+    named = {"inference-header-content-length": length}
+    reply = Site(serving(IMAGE)).ask("POST", "/v2/models/toy/infer", IMAGES, named)
+    assert reply.status == 400
+    assert "Inference-Header-Content-Length is " in reply.json["error"]
+    assert "b'" not in reply.json["error"]
+
+
+def test_bytes_after_the_json_must_belong_to_an_input() -> None:
+    head = json.dumps(IMAGES).encode()
+    reply = Site(serving(IMAGE)).infer(head + b"more", len(head))
+    assert reply.status == 400 and "4 bytes follow" in reply.json["error"]
+
+
+def test_bad_texts_are_refused() -> None:
+    site = Site(serving(TEXT))
+    for data, status in (
+        (["fine", ""], 422),
+        (["fine", "\ud800"], 422),
+        (["fine", "a\0"], 422),
+        (["fine", 3], 400),
+        (["fine"], 400),
+    ):
+        reply = site.infer({"inputs": [{**TEXTS, "data": data}]})
+        assert (reply.status, list(reply.json)) == (status, ["error"]), data
+
+
+def test_an_answer_that_is_not_finite_is_no_answer() -> None:
+    class Broken:
+        name = "toy"
+
+        def __call__(self, items: Any) -> Any:
+            return np.full((len(items), 3), np.nan, np.float32)
+
+        def close(self) -> None:
+            pass
+
+    site = Site(serving(IMAGE, engine=Broken()))
+    assert site.infer(IMAGES).status == 422
+    assert site.predict(bytes(16), "application/octet-stream").status == 422
+
+
+def test_metadata_says_what_to_send() -> None:
+    def metadata(description: dict[str, Any]) -> Any:
+        return Site(serving(description)).ask("GET", "/v2/models/toy").json
+
+    assert metadata(IMAGE) == {
+        "name": "toy",
+        "versions": ["1"],
+        "platform": "headrace",
+        "inputs": [{"name": "image", "datatype": "UINT8", "shape": [-1, 4, 4, 1]}],
+        "outputs": [{"name": "probabilities", "datatype": "FP32", "shape": [-1, 3]}],
+    }
+    text = {"name": "text", "datatype": "BYTES", "shape": [-1]}
+    assert metadata(TEXT)["inputs"] == [text]
+    sound = {"name": "audio", "datatype": "FP32", "shape": [-1, 80]}
+    assert metadata(AUDIO)["inputs"] == [sound]

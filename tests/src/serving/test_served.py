@@ -1,0 +1,257 @@
+"""A version answers in the event loop or in a thread, in order, and is closed last."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.src.serving.conftest import IMAGE, Site, Toy, serving
+
+from headrace.errors import DependencyError, NotFoundError
+from headrace.serving import served as module
+from headrace.serving.replies import HttpError
+from headrace.serving.served import WAITING_LIMIT, Wanted
+from headrace.serving.working import ROWS_AT_ONCE, Worker
+
+
+class Slow(Toy):
+    """Answers with the first pixel of each item, once it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__(1, 0)
+        self.go = threading.Event()
+
+    def __call__(self, items: Any) -> Any:
+        assert self.go.wait(10)
+        self.rows.append(len(items))
+        return items.reshape(len(items), -1)[:, :1].astype(np.float32)
+
+
+def images(*firsts: int) -> Any:
+    items = np.zeros((len(firsts), 4, 4, 1), np.uint8)
+    items[:, 0, 0, 0] = firsts
+    return items
+
+
+async def _asked(served: Any, *several: Any) -> list[Any]:
+    tasks = [asyncio.ensure_future(served.answer(items)) for items in several]
+    await asyncio.sleep(0.05)
+    return tasks
+
+
+def test_what_queues_is_answered_together_and_each_gets_its_own() -> None:
+    async def ask() -> None:
+        engine = Slow()
+        served = serving(IMAGE, engine=engine, inline_rows=0)
+        tasks = await _asked(served, images(1), images(2, 3), images(4))
+        assert served.waiting == 3
+        engine.go.set()
+        answers = await asyncio.gather(*tasks)
+        assert [a.ravel().tolist() for a in answers] == [[1], [2, 3], [4]]
+        assert served.waiting == 0
+        assert sum(engine.rows) == 4 and len(engine.rows) < 3
+        served.close()
+
+    asyncio.run(ask())
+
+
+def test_a_large_request_lets_others_pass_between_its_parts() -> None:
+    async def ask() -> None:
+        engine = Slow()
+        served = serving(IMAGE, engine=engine, inline_rows=0)
+        large = images(*[number % 256 for number in range(3 * ROWS_AT_ONCE + 5)])
+        first, second = await _asked(served, large, images(9))
+        order: list[str] = []
+        first.add_done_callback(lambda _: order.append("large"))
+        second.add_done_callback(lambda _: order.append("small"))
+        engine.go.set()
+        answers = await first
+        await second
+        assert answers.ravel().tolist() == large[:, 0, 0, 0].tolist()
+        assert order == ["small", "large"]
+        assert max(engine.rows) <= ROWS_AT_ONCE
+        served.close()
+
+    asyncio.run(ask())
+
+
+def test_items_of_two_types_are_answered_apart() -> None:
+    async def ask() -> None:
+        engine = Slow()
+        served = serving(IMAGE, engine=engine, inline_rows=0)
+        floats = images(7).astype(np.float32) + np.float32(0.5)
+        tasks = await _asked(served, images(1), images(2), floats)
+        engine.go.set()
+        answers = await asyncio.gather(*tasks)
+        assert [a.ravel().tolist() for a in answers] == [[1], [2], [7.5]]
+        served.close()
+
+    asyncio.run(ask())
+
+
+def test_the_queue_is_bounded() -> None:
+    async def ask() -> None:
+        engine = Slow()
+        served = serving(IMAGE, engine=engine, inline_rows=0)
+        tasks = await _asked(served, *[images(1)] * WAITING_LIMIT)
+        with pytest.raises(HttpError) as refused:
+            await served.answer(images(1))
+        assert refused.value.status == 503
+        assert (b"retry-after", b"1") in refused.value.headers
+        engine.go.set()
+        await asyncio.gather(*tasks)
+        served.close()
+
+    asyncio.run(ask())
+
+
+def test_an_engine_is_called_by_one_thread_at_a_time() -> None:
+    async def ask() -> None:
+        engine = Slow()
+        served = serving(IMAGE, engine=engine)
+        engine.go.set()
+        assert served.answer_now(images(3)).tolist() == [[3.0]]  # type: ignore[union-attr]
+        assert served.answer_now(images(*range(65))) is None
+        engine.go.clear()
+        tasks = await _asked(served, images(1))
+        assert served.answer_now(images(3)) is None
+        engine.go.set()
+        await asyncio.gather(*tasks)
+        served.close()
+
+    asyncio.run(ask())
+
+
+def test_an_engines_failure_is_that_of_its_requests() -> None:
+    class Failing(Toy):
+        def __call__(self, items: Any) -> Any:
+            raise ValueError("no")
+
+    async def ask() -> None:
+        served = serving(IMAGE, engine=Failing(3, 0), inline_rows=0)
+        for _ in range(2):
+            with pytest.raises(ValueError, match="no"):
+                await served.answer(images(1))
+        assert served.waiting == 0
+        served.close()
+
+    asyncio.run(ask())
+
+
+class Ended(Toy):
+    """An engine whose process has ended."""
+
+    failure = "ended with -9"
+
+    def __call__(self, items: Any) -> Any:
+        raise DependencyError("The process ended.", "Try again.")
+
+
+@pytest.mark.parametrize("version", [1, 2], ids=["restart", "promotion"])
+def test_requests_wait_for_the_process_that_is_started_again(version: int) -> None:
+    async def ask() -> None:
+        engine = Slow()
+        engine.go.set()
+        served = serving(IMAGE, engine=Ended(3, 0), inline_rows=0)
+        other = serving(IMAGE, version, engine=engine, inline_rows=0)
+        site = Site(served)
+        tasks = await _asked(served, images(1), images(2))
+        assert not any(task.done() for task in tasks)
+        site.models.replace(site.slots["toy"], other)
+        answers = await asyncio.gather(*tasks, return_exceptions=True)
+        if version == 1:
+            assert [a.ravel().tolist() for a in answers] == [[1], [2]]  # type: ignore[union-attr]
+        else:
+            assert [a.status for a in answers] == [503, 503]  # type: ignore[union-attr]
+        assert served.waiting == 0
+        other.close()
+
+    asyncio.run(ask())
+
+
+def test_the_process_that_is_started_again_stays_open_until_it_has_answered() -> None:
+    async def ask() -> None:
+        engine = Slow()
+        served = serving(IMAGE, engine=Ended(3, 0), inline_rows=0)
+        other = serving(IMAGE, 1, engine=engine, inline_rows=0)
+        site = Site(served)
+        tasks = await _asked(served, images(1))
+        site.models.replace(site.slots["toy"], other)
+        while not other.waiting:
+            await asyncio.sleep(0.01)
+        other.retire()  # a promotion
+        await asyncio.sleep(0.05)
+        assert not engine.is_closed
+        engine.go.set()
+        assert (await tasks[0]).tolist() == [[1.0]]
+        assert other.waiting == 0
+
+    asyncio.run(ask())
+
+
+def test_an_engine_that_was_closed_keeps_nobody_waiting() -> None:
+    async def ask() -> None:
+        worker = Worker(Slow())
+        worker.close()
+        with pytest.raises(DependencyError, match="closed"):
+            await worker.answer(images(1))
+
+    asyncio.run(ask())
+
+
+def test_nobody_waits_long_for_a_process_that_does_not_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "RESTART_SECONDS", 0.2)
+
+    async def ask() -> None:
+        served = serving(IMAGE, engine=Ended(3, 0), inline_rows=0)
+        for most in (5.0, 0.15):  # the second comes when the time is over
+            began = time.monotonic()
+            with pytest.raises(HttpError) as refused:
+                await served.answer(images(1))
+            assert refused.value.status == 503
+            assert time.monotonic() - began < most
+        served.close()
+
+    asyncio.run(ask())
+
+
+def test_a_retired_version_is_closed_after_its_last_answer() -> None:
+    async def ask() -> None:
+        engine = Slow()
+        served = serving(IMAGE, engine=engine, inline_rows=0)
+        tasks = await _asked(served, images(5))
+        served.retire()
+        await asyncio.sleep(0.05)
+        assert not engine.is_closed
+        engine.go.set()
+        assert (await tasks[0]).tolist() == [[5.0]]
+        for _ in range(200):
+            if engine.is_closed:
+                break
+            await asyncio.sleep(0.02)
+        assert engine.is_closed
+
+    asyncio.run(ask())
+
+
+def test_an_unused_version_is_closed_when_it_is_retired() -> None:
+    served = serving(IMAGE, engine=(engine := Toy(3, 0)))
+    served.retire()
+    limit = time.monotonic() + 10
+    while not engine.is_closed:
+        assert time.monotonic() < limit
+        time.sleep(0.01)
+
+
+def test_names_of_models() -> None:
+    assert Wanted.parse("digits") == Wanted.parse("digits@champion") == ("digits", None)
+    assert Wanted.parse("digits/3") == ("digits", 3)
+    for name in ("", "/3", "digits/", "digits/x", "digits@best", "@champion"):
+        with pytest.raises(NotFoundError, match="is not a model"):
+            Wanted.parse(name)

@@ -1,0 +1,280 @@
+"""The shadow: it answers copies, and nobody notices what happens to it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from tests.src.serving.asked import IMAGES, SOUNDS, an_answer
+
+from headrace.errors import DependencyError
+from headrace.records import DataDescription
+from headrace.serving import shadow as module
+from headrace.serving.answered import Answered
+from headrace.serving.choosing import fraction_of
+from headrace.serving.shadow import Shadow
+
+NINE = np.array([0.1, 0.1, 0.8], np.float32)
+Outputs = npt.NDArray[np.float32]
+
+
+class Toy:
+    """An engine that always gives one answer, or does what it is told."""
+
+    name = "toy"
+
+    def __init__(self, output: Outputs = NINE) -> None:
+        self.output = output
+        self.calls: list[int] = []
+        self.before: Callable[[], object] = lambda: None
+        self.closed = threading.Event()
+
+    def __call__(self, items: npt.NDArray[Any]) -> Outputs:
+        self.calls.append(len(items))
+        self.before()
+        if self.closed.is_set():
+            raise DependencyError("The process was closed.", "Start it.")
+        return np.tile(self.output, (len(items), 1))
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+class World:
+    """Shadows, their engines in the order of their starts, and what they answered."""
+
+    def __init__(self) -> None:
+        self.engines: list[Toy] = []
+        self.seen: list[Answered] = []
+        self.shadows: list[Shadow] = []
+        self.open: Callable[[], Toy] = Toy
+
+    def start(
+        self, description: DataDescription = IMAGES, share: float = 1.0
+    ) -> Shadow:
+        def open_engine() -> Toy:
+            engine = self.open()
+            self.engines.append(engine)
+            return engine
+
+        made = Shadow("digits", 3, description, open_engine, self.seen.append, share)
+        self.shadows.append(made)
+        return made
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    world = World()
+    yield world
+    for shadow in world.shadows:
+        shadow.close()
+
+
+def until(condition: Callable[[], object], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_its_answers_have_the_ids_of_the_requests(world: World) -> None:
+    shadow = world.start()
+    until(lambda: shadow.is_running)
+    asked = [an_answer(f"r{i}", seed=i, count=1 + i % 3) for i in range(30)]
+    for answered in asked:
+        shadow(answered)
+    until(lambda: len(world.seen) == 30)
+    for own, given in zip(world.seen, asked, strict=True):
+        assert (own.request_id, own.time_us) == (given.request_id, given.time_us)
+        assert own.items is given.items
+        assert (own.model, own.version, own.role) == ("digits", 3, "shadow")
+        assert own.engine == "toy"
+        assert own.latency_ms > 0
+        np.testing.assert_array_equal(own.outputs, np.tile(NINE, (len(given.items), 1)))
+    counts = shadow.counts
+    assert (counts.answered, counts.dropped, counts.restarts) == (60, 0, 0)
+    agree = sum(int((a.outputs.argmax(axis=1) == 2).sum()) for a in asked)
+    assert (counts.compared, counts.agreement) == (60, pytest.approx(agree / 60))
+    assert max(world.engines[0].calls) > 3, "those that wait are answered together"
+
+
+def test_numbers_are_compared_by_their_difference(world: World) -> None:
+    world.open = lambda: Toy(np.array([2.0], np.float32))
+    shadow = world.start(SOUNDS)
+    until(lambda: shadow.is_running)
+    for value in (1.0, 2.5):
+        shadow(an_answer("r", SOUNDS, outputs=[[value]]))
+    until(lambda: shadow.counts.compared == 2)
+    assert shadow.counts.difference == pytest.approx(0.75)
+    assert shadow.counts.agreement is None
+
+
+@pytest.mark.parametrize("role", ["canary", "shadow"])
+def test_only_what_the_champion_answered_is_copied(world: World, role: Any) -> None:
+    shadow = world.start()
+    until(lambda: shadow.is_running)
+    shadow(an_answer("a", role=role))
+    shadow(an_answer("b", model="messages"))
+    shadow(an_answer("c"))
+    until(lambda: world.seen)
+    assert [answered.request_id for answered in world.seen] == ["c"]
+
+
+def test_what_named_a_version_is_not_copied(world: World) -> None:
+    shadow = world.start()
+    until(lambda: shadow.is_running)
+    shadow(an_answer("a", role="pinned")._replace(is_named=True))
+    shadow(an_answer("b")._replace(is_named=True))
+    shadow(an_answer("c", role="pinned"))
+    until(lambda: world.seen)
+    assert [answered.request_id for answered in world.seen] == ["c"]
+
+
+def test_sounds_that_it_speaks_are_not_compared(world: World) -> None:
+    world.open = lambda: Toy(np.array([0.5, 0.5, 0], np.float32))
+    speaks = SOUNDS.model_copy(update={"task": "synthesis"})
+    shadow = world.start(speaks)
+    until(lambda: shadow.is_running)
+    shadow(an_answer("a", speaks, outputs=[[0.5, 0.0, 0.0]]))
+    until(lambda: world.seen)
+    counts = shadow.counts
+    assert (counts.answered, counts.compared, counts.restarts) == (1, 0, 0)
+    assert counts.agreement is None and counts.difference is None
+
+
+def test_a_share_of_the_requests_is_copied_by_their_ids(world: World) -> None:
+    shadow = world.start(share=0.1)
+    until(lambda: shadow.is_running)
+    ids = [f"r{number}" for number in range(2000)]
+    chosen = [i for i in ids if fraction_of(i) < 0.1]
+    assert 140 <= len(chosen) <= 260
+    for i in ids:
+        shadow(an_answer(i))
+    until(lambda: len(world.seen) >= len(chosen))
+    assert [answered.request_id for answered in world.seen] == chosen
+    assert shadow.counts.dropped == 0
+
+
+def test_copies_of_other_items_are_dropped(world: World) -> None:
+    shadow = world.start()
+    until(lambda: shadow.is_running)
+    larger = IMAGES.model_copy(update={"shape": (9, 9, 1)})
+    shadow(an_answer("after a promotion", larger))
+    shadow(an_answer("as before"))
+    until(lambda: shadow.counts.answered == 1)
+    assert shadow.counts.dropped == 1
+
+
+def test_a_shadow_that_hangs_holds_nobody_up(world: World) -> None:
+    shadow = world.start()
+    until(lambda: world.engines)
+    world.engines[0].before = world.engines[0].closed.wait
+    for number in range(5000):
+        shadow(an_answer(f"r{number}"))
+    counts = shadow.counts
+    assert counts.answered == 0
+    assert 5000 - 2 * module.MOST_ROWS <= counts.dropped <= 5000 - module.MOST_ROWS
+    shadow.close()
+    assert world.engines[0].closed.is_set()
+
+
+def test_large_items_are_bounded_in_bytes(world: World) -> None:
+    world.open = lambda: Toy(np.array([2.0], np.float32))
+    shadow = world.start(SOUNDS)
+    until(lambda: world.engines)
+    world.engines[0].before = world.engines[0].closed.wait
+    large = an_answer("r", SOUNDS, count=100)._replace(
+        items=np.zeros((100, 80_000), np.float32)
+    )
+    for _ in range(10):
+        shadow(large)
+    assert shadow.counts.dropped == 1000
+
+
+def test_a_shadow_that_fails_is_started_again(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    shadow = world.start()
+    until(lambda: world.engines)
+    world.engines[0].before = world.engines[0].close
+    with caplog.at_level(logging.WARNING):
+        shadow(an_answer("lost"))
+        until(lambda: len(world.engines) == 2)
+    until(lambda: shadow.is_running)
+    shadow(an_answer("answered"))
+    until(lambda: world.seen)
+    assert [answered.request_id for answered in world.seen] == ["answered"]
+    counts = shadow.counts
+    assert (counts.answered, counts.dropped, counts.restarts) == (1, 1, 1)
+    message = "digits/3 does not answer, and is started again in 0.5 s: The process was"
+    assert message in caplog.text
+
+
+def test_a_shadow_that_answers_nonsense_is_started_again(world: World) -> None:
+    shadow = world.start()
+    until(lambda: world.engines)
+    world.engines[0].output = np.zeros((2, 2, 2), np.float32)
+    shadow(an_answer("lost"))
+    until(lambda: len(world.engines) == 2 and shadow.is_running)
+    shadow(an_answer("answered"))
+    until(lambda: world.seen)
+    assert [answered.request_id for answered in world.seen] == ["answered"]
+    assert (shadow.counts.answered, shadow.counts.dropped) == (1, 1)
+
+
+def test_copies_are_dropped_while_it_starts(world: World) -> None:
+    go = threading.Event()
+
+    def slow() -> Toy:
+        go.wait()
+        return Toy()
+
+    world.open = slow
+    shadow = world.start()
+    for number in range(3000):
+        shadow(an_answer(f"r{number}"))
+    assert shadow.counts.dropped == 3000 - module.MOST_ROWS
+    assert not shadow.is_running
+    go.set()
+    until(lambda: shadow.counts.answered == module.MOST_ROWS)
+
+
+def test_a_shadow_that_does_not_start_is_tried_again(world: World) -> None:
+    failures = iter([DependencyError("There is no memory.", "Add some."), OSError(12)])
+
+    def fail() -> Toy:
+        for error in failures:
+            raise error
+        return Toy()
+
+    world.open = fail
+    shadow = world.start()
+    until(lambda: shadow.is_running)
+    assert shadow.counts.restarts == 0
+    shadow(an_answer("r"))
+    until(lambda: world.seen)
+
+
+def test_it_ends_while_it_starts(world: World) -> None:
+    began, go = threading.Event(), threading.Event()
+
+    def slow() -> Toy:
+        began.set()
+        go.wait()
+        return Toy()
+
+    world.open = slow
+    shadow = world.start()
+    assert began.wait(30)
+    ending = threading.Thread(target=shadow.close)
+    ending.start()
+    go.set()
+    ending.join(timeout=30)
+    assert not ending.is_alive()
+    assert world.engines[0].closed.is_set()

@@ -1,0 +1,117 @@
+"""What runs beside the answering versions starts without touching the server."""
+
+from __future__ import annotations
+
+import fcntl
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from tests.src.serving.conftest import IMAGE, Site, a_row, serving
+
+from headrace.models.engines import building, kept
+from headrace.serving.log_process import LogProcess, LogTask
+from headrace.serving.metrics import Metrics
+from headrace.serving.observing import Beside, Observing
+from headrace.serving.starting import (
+    description_of,
+    open_alone,
+    process_metrics,
+)
+from headrace.settings import Settings
+from headrace.state.ledger import Ledger
+
+
+def observed(home: Path, beside: Beside) -> Observing:
+    settings = Settings(home=home, request_log_days=0)
+    toy = serving(IMAGE, version=2)
+    return Observing(beside, settings, lambda _: toy.engine, lambda _: toy)
+
+
+def test_a_challenger_is_opened_by_its_own_process_and_waits_for_no_lock(
+    built: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise AssertionError("the server opens a challenger")
+
+    monkeypatch.setattr(building, "open_kept", fail)
+    monkeypatch.setattr(kept, "open_kept", fail)
+    row = Ledger(built.database_url).version("images", 1)
+    with (built.home / "engines.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        began = time.monotonic()
+        engine = open_alone(row, built)
+        assert time.monotonic() - began < 60
+    assert engine.name == "onnx"
+    engine.close()
+
+
+def test_the_memory_of_processes_beside_the_server_is_told(tmp_path: Path) -> None:
+    metrics, logs = Metrics(), list[LogProcess]()
+    alone = observed(tmp_path, Beside(None, [], 0.0))
+    metrics.sources.append(process_metrics)
+    for name in ("one", "two"):
+        task = LogTask(root=tmp_path / name, keep_days=1, with_inputs=False)
+        logs.append(LogProcess(task))
+        held = description_of([], "http://here", alone)["processes"]
+        assert [one["name"] for one in held] == ["log_writer"] * len(logs)
+    while min(psutil.Process(one.pid).memory_info().rss for one in logs) < 2**24:
+        time.sleep(0.01)  # until Python has started
+    lines = metrics.text().splitlines()
+    values = dict(line.rsplit(" ", 1) for line in lines if line[0] != "#")
+    beside = values.pop('headrace_resident_bytes{process="log_writer"}')
+    assert int(beside) > 2 * 2**24
+    assert int(values.pop("headrace_resident_bytes")) > 2**20
+    assert not [name for name in values if "resident" in name]
+    for one in logs:
+        one.kill()
+        one.end()
+    assert description_of([], "http://here", alone)["processes"] == []
+
+
+def test_the_canary_and_the_shadow_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [a_row("toy", number, IMAGE) for number in (2, 3)]
+    observing = observed(tmp_path, Beside(rows[1], rows[:1], 0.05))
+    (tmp_path / "canaries").mkdir()
+    for ended in (False, True):
+        site = Site(serving(IMAGE))
+        observing.trials.clear()
+        observing.start(site.models)
+        told = description_of([], "http://here", observing)
+        (canary,) = told["canaries"]
+        assert (canary["name"], canary["version"]) == ("toy", 2)
+        assert canary.get("share") == (None if ended else 0.05)
+        assert ("ended" in canary) is ended
+        assert told["shadow"] == {"name": "toy", "version": 3}
+        (tmp_path / "canaries" / "toy-2.json").write_text("{}")
+        observing.close()
+
+
+FIRST = """
+import sys
+from headrace.serving.starting import without_pandas
+from tests.src.serving.test_explaining import TEXT, explain, looking
+
+with without_pandas(of_texts=True):
+    print(explain(looking(TEXT), b"give milk now", "text/plain").status)
+    assert sys.modules["pandas"] is None
+"""
+
+
+def test_the_first_explanation_of_a_text_is_given_without_pandas() -> None:
+    """pyarrow fails where it looks for pandas for the first time."""
+    root = Path(__file__).parents[4]
+    done = subprocess.run(
+        [sys.executable, "-c", FIRST],
+        capture_output=True,
+        text=True,
+        cwd=root,
+        check=False,
+    )
+    assert done.stdout == "200\n", done.stderr

@@ -1,0 +1,161 @@
+"""The server's side of the process that writes texts, with one that only echoes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import uvloop
+from tests.src.serving.conftest import IMAGE, Site, Toy, serving
+
+from headrace.errors import DependencyError
+from headrace.serving import texts as module
+from headrace.serving.replies import HttpError
+from headrace.serving.texts import TextProcess
+from headrace.use.generating import Request
+
+ECHO = """
+import json, socket, time
+connection = socket.socket(fileno=0)
+lines = connection.makefile("rb")
+mode = json.loads(lines.readline())["settings"]
+def send(value):
+    connection.sendall(json.dumps(value).encode() + b"\\n")
+if mode == "hangs":
+    time.sleep(600)
+if mode == "crashes":
+    raise SystemExit(1)
+send({"failure": "did not start: no file" if mode == "fails" else ""})
+for line in lines:
+    wish = json.loads(line)
+    if "ends" not in wish:
+        for piece in wish["prompt"]:
+            send({"number": wish["number"], "text": piece})
+        if wish["prompt"] != "for ever":
+            send({"number": wish["number"]})
+"""
+
+Make = Callable[..., TextProcess]
+
+
+class Given:
+    """A version, or settings, as they are sent to the process."""
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def __str__(self) -> str:
+        return "notes/1"
+
+    def model_dump(self, mode: str) -> str:
+        return self._value
+
+    def for_child(self) -> str:
+        return self._value
+
+
+@pytest.fixture
+def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
+    (tmp_path / "echo_of_texts.py").write_text(ECHO)
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    monkeypatch.setenv("PYTHONPATH", path)
+    monkeypatch.setattr(module, "MODULE", "echo_of_texts")
+    made = list[TextProcess]()
+
+    def start(mode: str = "", **options: Any) -> TextProcess:
+        given: Any = Given(mode)
+        made.append(TextProcess(given, given, **options))
+        return made[-1]
+
+    yield start
+    for process in made:
+        process.close()
+
+
+async def written(process: Any, prompt: str) -> str:
+    return "".join([piece async for piece in process.stream(Request(prompt=prompt))])
+
+
+def test_the_first_texts_may_be_asked_for_at_once(make: Make) -> None:
+    process = make()
+
+    async def ask() -> list[str]:
+        return await asyncio.gather(*(written(process, f"text {n}") for n in range(9)))
+
+    assert uvloop.run(ask()) == [f"text {n}" for n in range(9)]
+
+
+@pytest.mark.parametrize(
+    ("mode", "message"),
+    [
+        ("fails", "did not start: no file"),
+        ("crashes", "ended when it was started"),
+        ("hangs", "did not start within 2 s"),
+    ],
+)
+def test_a_process_that_does_not_start_says_why(
+    make: Make, mode: str, message: str
+) -> None:
+    with pytest.raises(DependencyError, match=f"texts of notes/1 {message}"):
+        make(mode, start_seconds=2)
+
+
+def test_a_killed_process_ends_its_texts_and_is_noticed(make: Make) -> None:
+    uvloop.run(asyncio.sleep(0))  # it keeps some files open
+    process = make()
+    files = psutil.Process().num_fds()
+
+    async def ask() -> None:
+        endless = asyncio.ensure_future(written(process, "for ever"))
+        await asyncio.sleep(0.2)
+        assert not process.failure
+        os.kill(process.pid, signal.SIGKILL)
+        with pytest.raises(HttpError, match="has ended") as refused:
+            await endless
+        assert refused.value.status == 503
+        assert process.failure == "has ended"
+        with pytest.raises(HttpError, match="has ended"):
+            await written(process, "more")
+        await asyncio.sleep(0.1)
+
+    uvloop.run(ask())
+    assert psutil.Process().num_fds() < files
+
+
+def test_a_process_that_is_killed_before_its_first_text_is_noticed(make: Make) -> None:
+    process = make()
+    os.kill(process.pid, signal.SIGKILL)
+    limit = time.monotonic() + 10
+    while not process.failure:
+        assert time.monotonic() < limit
+        time.sleep(0.01)
+
+
+def test_texts_wait_for_the_process_that_is_started_again(make: Make) -> None:
+    async def ask() -> None:
+        served, other = (serving(IMAGE, engine=Toy(3, 0)) for _ in range(2))
+        served.texts, other.texts = make(), make()
+        os.kill(served.texts.pid, signal.SIGKILL)
+        while not served.failure:
+            await asyncio.sleep(0.01)
+
+        async def write() -> str:
+            wish = Request(prompt="again")
+            return "".join([piece async for piece in served.write_text(wish)])
+
+        waiting = asyncio.ensure_future(write())
+        await asyncio.sleep(0.05)
+        assert not waiting.done()
+        site = Site(served)
+        site.models.replace(site.slots["toy"], other)
+        assert await waiting == "again"
+
+    uvloop.run(ask())

@@ -1,0 +1,357 @@
+"""A promotion reaches the server; what does not load, or no ledger, harms nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.src.serving.conftest import IMAGE, Site, Toy, a_row, serving
+
+from headrace.errors import IntegrityError
+from headrace.serving import watching
+from headrace.serving.served import Served
+from headrace.serving.watching import Builder, Watcher
+from headrace.state.ledger import Ledger
+
+
+class House:
+    """A ledger with three versions, and a server that follows its champion."""
+
+    def __init__(self, folder: Path) -> None:
+        self.file = folder / "ledger.db"
+        self.ledger = Ledger(f"sqlite:///{self.file}")
+        for number in (1, 2, 3):
+            self.ledger.add_version(a_row("toy", number, IMAGE))
+        self.promote(1)
+        self.broken: set[int] = set()
+        self.opened: list[int] = []
+        self.built: list[int] = []
+        self.admitted = "onnx"
+        self.site = Site(serving(IMAGE, 1))
+        self.slot = self.site.slots["toy"]
+        self.slot.follows = True
+        self.watcher = Watcher(
+            [self.slot],
+            f"sqlite:///{self.file}",
+            self.open,
+            self.site.models.replace,
+            Builder(self.build),
+        )
+        self.site.models.notices.append(self.watcher.notice)
+
+    def open(self, row: Any, role: str) -> Served:
+        self.opened.append(row.version)
+        if row.version in self.broken:
+            raise IntegrityError("its file was changed")
+        return serving(IMAGE, row.version)
+
+    def build(self, row: Any) -> str:
+        self.built.append(row.version)
+        return self.admitted
+
+    def promote(self, version: int) -> None:
+        last = self.ledger.sequence("toy")
+        self.ledger.promote(
+            "toy",
+            version,
+            who="ada",
+            why="a test",
+            expected_sequence=last,
+            forced=True,
+        )
+
+    @property
+    def version(self) -> int:
+        assert self.slot.current is not None
+        return self.slot.current.version
+
+    def run(self, *steps: Callable[[], Any]) -> None:
+        """Watch, and wait after each step until it gives something true."""
+
+        async def watch() -> None:
+            self.watcher.start()
+            try:
+                for step in steps:
+                    limit = time.monotonic() + 20
+                    while not step():
+                        assert time.monotonic() < limit, step
+                        await asyncio.sleep(0.01)
+            finally:
+                self.watcher.stop()
+
+        asyncio.run(watch())
+
+
+@pytest.fixture
+def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
+    monkeypatch.setattr(watching, "POLL_SECONDS", 0.02)
+    monkeypatch.setattr(watching, "PAUSES_SECONDS", (0.1, 300.0))
+    return House(tmp_path)
+
+
+def once(call: Callable[[], Any]) -> Callable[[], bool]:
+    """A step that is done at once."""
+
+    def step() -> bool:
+        call()
+        return True
+
+    return step
+
+
+def test_a_promotion_and_a_rollback_reach_the_server(house: House) -> None:
+    first = house.slot.current
+    assert first is not None and isinstance(first.engine, Toy)
+    engine = first.engine
+    house.run(
+        once(lambda: house.promote(2)),
+        lambda: house.version == 2,
+        lambda: engine.is_closed,
+        once(
+            lambda: house.ledger.rollback("toy", who="ada", why="", expected_sequence=2)
+        ),
+        lambda: house.version == 1,
+    )
+    assert house.watcher.swaps["toy"] == 2 and house.opened == [2, 1]
+
+
+def test_nothing_is_opened_while_nothing_changes(house: House) -> None:
+    looked: list[int] = []
+    sequence = Ledger.sequence
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            Ledger, "sequence", lambda *a: (looked.append(1), sequence(*a))[1]
+        )
+        house.run(lambda: len(looked) > 5)
+    assert house.opened == []
+
+
+def test_a_version_that_does_not_load_leaves_the_former_one(house: House) -> None:
+    house.broken = {2}
+
+    def ready() -> Any:
+        return house.slot.failure == "version 2 does not load"
+
+    house.run(
+        once(lambda: house.promote(2)),
+        ready,
+        lambda: house.opened.count(2) > 1,  # it is tried again
+        lambda: house.version == 1,
+        once(house.broken.clear),
+        lambda: house.version == 2,
+    )
+    assert house.slot.failure == ""
+    assert house.watcher.failures["toy"] == house.opened.count(2) - 1
+
+
+def test_a_later_promotion_does_not_wait_for_the_one_that_failed(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "PAUSES_SECONDS", (1000.0, 1000.0))
+    house.broken = {2}
+    house.run(
+        once(lambda: house.promote(2)),
+        lambda: house.slot.failure,
+        once(lambda: house.promote(3)),
+        lambda: house.version == 3,
+    )
+    assert house.opened == [2, 3] and house.slot.failure == ""
+
+
+def test_a_rollback_of_a_failed_promotion_ends_the_failure(house: House) -> None:
+    house.broken = {2}
+    house.run(
+        once(lambda: house.promote(2)),
+        lambda: house.slot.failure,
+        once(
+            lambda: house.ledger.rollback("toy", who="ada", why="", expected_sequence=2)
+        ),
+        lambda: not house.slot.failure,
+    )
+    assert house.version == 1
+
+
+def test_without_its_ledger_the_server_says_so_and_serves(house: House) -> None:
+    away = house.file.with_suffix(".away")
+    house.run(
+        once(lambda: house.file.rename(away)),
+        lambda: house.watcher.ledger_failure,
+    )
+    assert not house.file.exists()  # no empty one was made
+    assert house.version == 1
+    assert house.watcher.notice() == {"ledger": "does not answer"}
+    lines = {metric.name: list(metric.values) for metric in house.watcher.metrics()}
+    assert lines["ledger_up"] == [({}, 0.0)]
+
+
+def test_the_ledger_is_watched_again_when_it_is_back(house: House) -> None:
+    away = house.file.with_suffix(".away")
+    house.run(
+        once(lambda: house.file.rename(away)),
+        lambda: house.watcher.ledger_failure,
+        once(lambda: away.rename(house.file)),
+        lambda: not house.watcher.ledger_failure,
+        once(lambda: house.promote(2)),
+        lambda: house.version == 2,
+    )
+
+
+def test_an_engine_that_has_ended_is_opened_again(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    @contextmanager
+    def ended() -> Iterator[None]:
+        current = house.slot.current
+        assert current is not None
+        current.engine.failure = "ended with -9"  # type: ignore[attr-defined]
+        yield
+
+    first = house.slot.current
+    with ended():
+        house.run(lambda: house.slot.current is not first)
+    assert house.opened == [1] and house.version == 1
+    assert "version 1 is opened again: its process ended with -9" in caplog.text
+
+
+def test_a_pinned_version_is_opened_again_as_well(house: House) -> None:
+    pinned = serving(IMAGE, 3)
+    pinned.role = "pinned"
+    house.slot.pinned[3] = pinned
+    pinned.engine.failure = "ended with -9"  # type: ignore[attr-defined]
+
+    def role(row: Any, role: str) -> Served:
+        served = House.open(house, row, role)
+        served.role = role  # type: ignore[assignment]
+        return served
+
+    house.watcher._open = role
+    house.run(lambda: house.slot.pinned[3] is not pinned)
+    assert house.version == 1 and house.slot.pinned[3].role == "pinned"
+
+
+def ends(served: Served | None) -> Callable[[], bool]:
+    """A step: the process of a version ends."""
+    assert served is not None
+    return once(lambda: setattr(served.engine, "failure", "ended with -9"))
+
+
+def test_what_has_ended_is_opened_again_while_a_newer_version_does_not_load(
+    house: House,
+) -> None:
+    house.broken = {2}
+    first = house.slot.current
+    house.run(
+        once(lambda: house.promote(2)),
+        lambda: house.slot.failure,
+        ends(first),
+        lambda: house.slot.current is not first,
+    )
+    assert house.version == 1
+    assert house.slot.failure == "version 2 does not load"
+
+
+def test_what_has_ended_is_opened_again_without_the_ledger(house: House) -> None:
+    away, first = house.file.with_suffix(".away"), house.slot.current
+    assert first is not None
+    first.sanity = {}
+    house.run(
+        once(lambda: house.file.rename(away)),
+        lambda: house.watcher.ledger_failure,
+        ends(first),
+        lambda: house.slot.current is not first,
+    )
+    assert house.version == 1
+    assert house.slot.current.sanity == {}, "as it was before"  # type: ignore[union-attr]
+
+
+def test_a_pinned_version_that_does_not_load_is_tried_less_and_less_often(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "PAUSES_SECONDS", (1000.0, 1000.0))
+    pinned = serving(IMAGE, 3)
+    pinned.role = "pinned"
+    house.slot.pinned[3] = pinned
+    house.broken = {3}
+    looked: list[int] = []
+    sequence = Ledger.sequence
+    monkeypatch.setattr(
+        Ledger, "sequence", lambda *a: (looked.append(1), sequence(*a))[1]
+    )
+    house.run(
+        ends(pinned),
+        lambda: house.slot.failure,
+        once(looked.clear),
+        lambda: len(looked) > 5,
+    )
+    assert house.opened == [3]
+    assert house.slot.failure == "version 3 does not load"
+
+
+def test_an_engine_is_taken_once_it_loads(house: House) -> None:
+    assert house.slot.current is not None
+    house.slot.current.engine.name = "keras"
+    house.broken = {1}
+    house.run(
+        lambda: house.opened,
+        once(house.broken.clear),
+        lambda: house.slot.current.engine.name == "toy",  # type: ignore[union-attr]
+    )
+    assert house.built == [1]
+
+
+def test_keras_answers_until_an_engine_is_built(house: House) -> None:
+    assert house.slot.current is not None
+    house.slot.current.engine.name = "keras"
+    house.run(lambda: house.slot.current.engine.name == "toy")  # type: ignore[union-attr]
+    assert (house.built, house.opened, house.version) == ([1], [1], 1)
+
+
+def test_keras_answers_on_where_no_engine_is_admitted(house: House) -> None:
+    house.admitted = "keras"
+    first = house.slot.current
+    assert first is not None
+    first.engine.name = "keras"
+    house.run(lambda: house.built, lambda: not house.watcher.ledger_failure)
+    assert house.slot.current is first
+    assert (house.built, house.opened) == ([1], [])
+
+
+def test_the_end_of_the_server_amid_an_opening_is_no_failure(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    def interrupted(row: Any, role: str) -> Served:
+        house.watcher.stop()
+        raise IntegrityError("its process was closed")
+
+    house.watcher._open = interrupted
+    house.promote(2)
+    house.watcher._look(house.slot)
+    assert house.watcher._stopped.is_set()
+    assert house.watcher.failures["toy"] == 0
+    assert "does not load" not in caplog.text
+
+
+def test_a_fault_of_a_swap_does_not_end_the_watch(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace, faults = house.site.models.replace, []
+
+    def fails_once(slot: Any, served: Served) -> None:
+        if not faults:
+            faults.append(served.version)
+            raise RuntimeError("can't start new thread")
+        replace(slot, served)
+
+    monkeypatch.setattr(house.watcher, "_replace", fails_once)
+    house.run(
+        once(lambda: house.promote(2)),
+        lambda: faults == [2],
+        once(lambda: house.promote(3)),
+        lambda: house.version == 3,
+    )
