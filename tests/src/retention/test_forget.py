@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from tests.blobs import blobs, spec_of, write_blobs
-from tests.src.retention.collection.conftest import Many
+from tests.src.retention.conftest import Many
 
 from headrace.data.anchored import open_anchored
 from headrace.data.corrections import (
