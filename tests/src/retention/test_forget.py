@@ -41,7 +41,7 @@ from headrace.state.tracking import GOLDEN_FILE, Tracking
 from headrace.state.tracking.disposal import Disposal
 from headrace.state.tracking.runs import PROCESS_TAG
 
-KILLED = Path(__file__).parents[3] / "flows" / "killed.py"
+KILLED = Path(__file__).parents[2] / "flows" / "killed.py"
 
 
 def rows_of(many: Many, digest: str) -> pa.Table:

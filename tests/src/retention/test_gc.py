@@ -32,7 +32,7 @@ from headrace.state.tracking import Tracking
 pytestmark = pytest.mark.system
 
 ALL = ("gc", "--keep", "1", "--older", "0", "--json")
-KILLED = Path(__file__).parents[3] / "flows" / "killed.py"
+KILLED = Path(__file__).parents[2] / "flows" / "killed.py"
 
 
 def collected(answer: dict[str, Any]) -> dict[str, int]:
