@@ -7,6 +7,7 @@ databases, ends when the server ends, and stops it on SIGTERM.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import importlib.util
 import logging
 import os
@@ -205,15 +206,24 @@ def _only_traversable(folder: Path) -> Iterator[None]:
     """Undo the package's chmod of the parent folders, except the right to traverse.
 
     If root starts the server, it runs as another user, who must reach its folder. The
-    package makes the parent folders readable by everyone for this.
+    package makes the parent folders readable by everyone for this. Servers start one
+    after the other, since the next would take what it finds then for what was there.
     """
-    above = folder.absolute().parents if os.geteuid() == 0 else []
-    before = {path: stat.S_IMODE(path.stat().st_mode) for path in above}
-    try:
+    if os.geteuid() != 0:
         yield
+        return
+    above = folder.absolute().parents
+    lock = os.open(above[-1], os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        before = {path: stat.S_IMODE(path.stat().st_mode) for path in above}
+        try:
+            yield
+        finally:
+            for path, mode in before.items():
+                path.chmod(mode | stat.S_IXGRP | stat.S_IXOTH)
     finally:
-        for path, mode in before.items():
-            path.chmod(mode | stat.S_IXGRP | stat.S_IXOTH)
+        os.close(lock)
 
 
 def _record(home: Path, socket_folder: str) -> None:

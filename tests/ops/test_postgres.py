@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import threading
@@ -72,6 +73,34 @@ def test_one_that_is_told_to_end_while_it_starts_leaves_no_database(
         if mark.exists():  # it failed: no test leaves a database behind
             os.kill(int(mark.read_text().splitlines()[0]), signal.SIGQUIT)
         keeper.kill()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root starts it as another user")
+def test_two_that_start_at_once_leave_the_folders_above_unreadable(
+    tmp_path: Path,
+) -> None:
+    above = tmp_path / "above"
+    homes = [above / name for name in ("one", "two")]
+    for home in homes:
+        home.mkdir(parents=True)
+    above.chmod(0o700)
+    entered, may_end = threading.Event(), threading.Event()
+
+    def start_as_the_package_does() -> None:
+        with postgres._only_traversable(homes[0] / "database"):
+            above.chmod(0o755)
+            entered.set()
+            may_end.wait(60)
+
+    first = threading.Thread(target=start_as_the_package_does)
+    first.start()
+    entered.wait(60)
+    ending = threading.Timer(0.2, may_end.set)
+    ending.start()
+    with postgres._only_traversable(homes[1] / "database"):
+        above.chmod(0o755)
+        first.join(60)
+    assert stat.S_IMODE(above.stat().st_mode) == 0o711
 
 
 def test_a_database_that_listens_and_is_still_starting_is_not_ready(
