@@ -25,6 +25,7 @@ from tests.blobs import (
     write_law,
 )
 from tests.homes import Answer, Home
+from tests.places import new_base
 from tests.warm import COLD, warm_processes
 
 from headrace import extensions
@@ -38,6 +39,21 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 # Whole runs, as a user or an attacker starts them.
 _SYSTEM = {"attacks", "faults", "flows"}
+_OWN_BASE = pytest.StashKey[Path]()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Give the session a folder of its own; the processes of one share it."""
+    if config.option.basetemp is None:
+        config.stash[_OWN_BASE] = config.option.basetemp = new_base()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """After a failure, what the tests wrote stays until the next session."""
+    if exitstatus == 0 and _OWN_BASE in session.config.stash:
+        shutil.rmtree(session.config.stash[_OWN_BASE], ignore_errors=True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
