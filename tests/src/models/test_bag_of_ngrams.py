@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -63,34 +62,6 @@ def fit(network: Any, ids: Any) -> Any:
     return network.fit(ids, LABELS, epochs=8, verbose=0).history["loss"]
 
 
-def test_shapes() -> None:
-    preprocessing, network = built()
-    ids = ids_of(preprocessing, TEXTS)
-    assert tuple(ids.shape) == (6, 5 * 24 + 2 * 6)
-    given = np.asarray(network(ids))
-    assert (given.shape, given.dtype) == ((6, 3), np.float32)
-
-
-def test_a_few_steps_lower_the_loss() -> None:
-    preprocessing, network = built()
-    losses = fit(network, ids_of(preprocessing, TEXTS))
-    assert losses[-1] < 0.5 * losses[0]
-
-
-def test_a_fitted_model_survives_saving(tmp_path: Path) -> None:
-    import keras
-
-    preprocessing, network = built()
-    fit(network, ids_of(preprocessing, TEXTS))
-    model = keras.Model(preprocessing.inputs, network(preprocessing.outputs[0]))
-    given = np.asarray(model(keras.ops.convert_to_tensor(TEXTS, dtype="string")))
-    assert (given.argmax(axis=1) == LABELS).all()
-    model.save(tmp_path / "model.keras")
-    loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
-    again = loaded(keras.ops.convert_to_tensor(TEXTS, dtype="string"))
-    assert np.array_equal(np.asarray(again), given)
-
-
 def test_texts_without_a_known_ngram_get_the_same_finite_answer() -> None:
     preprocessing, network = built()
     fit(network, ids_of(preprocessing, TEXTS))
@@ -123,12 +94,6 @@ def test_texts_without_blanks_are_no_problem() -> None:
     preprocessing, _network = models.build("bag_of_ngrams", DATA, SMALL)
     learn(preprocessing, ["海水很深了", "青山高高的"])
     assert np.asarray(ids_of(preprocessing, ["海水"])).any()
-
-
-def test_a_text_of_one_byte_is_no_problem() -> None:
-    tiny = DATA.model_copy(update={"shape": (1,)})
-    _preprocessing, network = models.build("bag_of_ngrams", tiny, SMALL)
-    assert network.input_shape == (None, 3)
 
 
 def test_short_ngrams_do_not_reach_from_one_word_into_the_next() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from headrace import models
@@ -55,10 +54,6 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def items_of(count: int = 12) -> Any:
-    return np.random.default_rng(0).integers(0, 256, (count, 8, 8, 3), np.uint8)
-
-
 def test_families_are_the_files_of_the_folder() -> None:
     assert builder_names("image") == ["cnn", "mlp", "resnet"]
     families = ["bag_of_ngrams", "text_cnn", "transformer"]
@@ -92,36 +87,6 @@ def test_a_family_brings_its_own_recipe_which_the_file_can_change() -> None:
     file |= {"medium": "image", "model": {"builder": "mlp"}}
     recipe = PipelineSpec.model_validate(file).training
     assert (recipe.epochs, recipe.schedule, recipe.batch_size) == (3, "constant", 128)
-
-
-@pytest.mark.parametrize("name", builder_names("image"))
-def test_a_family_gives_probabilities_that_survive_saving(
-    name: str, tmp_path: Path
-) -> None:
-    import keras
-
-    model = models.compose(COLOUR, *models.build(name, COLOUR, {}))
-    given = np.asarray(model(items_of().astype(np.float32)))
-    assert (given.shape, given.dtype) == ((12, 3), np.float32)
-    assert given.sum(axis=1) == pytest.approx(np.ones(12), abs=1e-5)
-    model.save(tmp_path / "model.keras")
-    loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
-    assert np.array_equal(np.asarray(loaded(items_of())), given)
-
-
-@pytest.mark.parametrize("name", builder_names("image"))
-def test_a_few_steps_lower_the_loss(name: str) -> None:
-    import keras
-
-    keras.utils.set_random_seed(0)
-    preprocessing, network = models.build(name, COLOUR, {"dropout": 0.0})
-    network.compile(
-        keras.optimizers.SGD(0.05), "sparse_categorical_crossentropy", run_eagerly=False
-    )
-    x = np.asarray(preprocessing(items_of().astype(np.float32)))
-    y = np.arange(12) % 3
-    losses = [float(network.train_on_batch(x, y)) for _ in range(6)]
-    assert losses[-1] < losses[0]
 
 
 def test_arguments_reach_the_builder() -> None:
@@ -263,12 +228,6 @@ def test_a_builder_that_does_not_fit_is_told(
 ) -> None:
     with pytest.raises(SpecError, match=message):
         models.build(name, COLOUR, arguments, folder)
-
-
-def test_the_cnn_stops_halving_images_that_are_small_already() -> None:
-    tiny = DataDescription(medium="image", shape=(2, 2, 1), classes=("a", "b"))
-    _, network = models.build("cnn", tiny, {})
-    assert network.output_shape == (None, 2)
 
 
 @pytest.mark.parametrize("name", ["{}/model:build", "../model:build"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -95,22 +94,6 @@ def test_nothing_is_added_where_images_are_not_to_move() -> None:
 )
 def test_large_images_are_strided_over(shape: tuple[int, ...], stride: int) -> None:
     assert first_stride(shape) == stride
-
-
-@pytest.mark.parametrize("shape", [(1, 1, 1), (5, 40, 3), (28, 28, 1), (128, 96, 3)])
-def test_any_shape_gives_probabilities_that_survive_saving(
-    shape: tuple[int, int, int], tmp_path: Path
-) -> None:
-    import keras
-
-    data = data_of(shape)
-    model = models.compose(data, *models.build("cnn", data, {}))
-    given = np.asarray(model(images_of(shape)))
-    assert given.shape == (6, 3)
-    assert given.sum(axis=1) == pytest.approx(np.ones(6), abs=1e-5)
-    model.save(tmp_path / "model.keras")
-    loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
-    assert np.array_equal(np.asarray(loaded(images_of(shape))), given)
 
 
 def test_a_few_steps_with_moving_images_lower_the_loss() -> None:
