@@ -40,9 +40,16 @@ class AnchoredStore:
         self.store = store
         self.ledger = ledger
 
-    def read(self, key: str) -> bytes | None:
-        """The bytes of a key; None if they are absent, or differ from the ledger."""
-        recorded = self.ledger.anchors([key]).get(key)
+    def read(self, key: str, recorded: str | None = None) -> bytes | None:
+        """The bytes of a key; None if they are absent, or differ from the ledger.
+
+        Args:
+            key: of the file.
+            recorded: the ledger's sha256 of it, if it is no anchor; empty if the
+                ledger has none.
+        """
+        if recorded is None:
+            recorded = self.ledger.anchors([key]).get(key)
         try:
             data = self.store.read(key, recorded or "")
         except UnusableFileError as error:

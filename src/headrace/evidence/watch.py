@@ -7,7 +7,8 @@ fit becomes a row of the ledger, once.
 
 A quiet check asks for the size, the inode and the times of some files, and reads
 nothing. It is quiet while they are as at the last check, for an hour at most; then
-every file is read again. What is not a local file, such as PostgreSQL, S3 or MLflow's
+every file and every row of the ledger is read again. In between, a check reads the
+decisions in the ledger, and of other rows those that were added since the last one. What is not a local file, such as PostgreSQL, S3 or MLflow's
 server, is asked at every check.
 """
 
@@ -28,6 +29,7 @@ from headrace.models.logged.soundness.tracked import TrackedRecord
 from headrace.records import MANIFEST
 from headrace.settings import Settings
 from headrace.state.ledger import Ledger, Tampering, Version, ledger_exists
+from headrace.state.ledger.chain import ChainReport
 from headrace.state.ledger.copies import LedgerCopy
 from headrace.state.ledger.leases import Leases
 from headrace.state.store import Store
@@ -78,13 +80,14 @@ class Watch:
         self._paths: list[Path] = []
         self._full_at = 0.0
         self._reported: set[Seen] = set()  # of what cannot be a row of the ledger
-        self._head = ""  # the last link of the chain at the last check
+        self._chain: ChainReport | None = None  # of the last check
 
     def is_quiet(self) -> bool:
         """Whether no file has changed since the last check."""
         now = time.monotonic()
         if now > self._full_at:
             self._full_at = now + FULL_SECONDS
+            self._chain = None
             forget_digests()
             return False
         return self._signature is not None and self._signature == self._sign()
@@ -138,10 +141,10 @@ class Watch:
 
         Where it is not, nothing else is looked at.
         """
-        report = ledger.walk_chain(self._head)
+        report = ledger.walk_chain(since=self._chain)
         if report.problem:
             return list(self._see_ledger(report.problem)), False
-        self._head = report.head
+        self._chain = report
         seen: list[Seen] = []
         copy = LedgerCopy(self._settings.database_url, Store(self._settings.store))
         try:
@@ -240,7 +243,8 @@ class Watch:
             if champion is not None:
                 TrackedRecord(champion.version, settings, ledger).keep()
         if "" not in tampered:
-            LedgerCopy(settings.database_url, Store(settings.store)).keep()
+            copy = LedgerCopy(settings.database_url, Store(settings.store))
+            copy.keep(self._chain)
 
     def _find_paths(self, ledger: Ledger) -> Iterator[Path]:
         """The local files that a change would have to touch."""

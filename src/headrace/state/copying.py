@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from headrace.errors import UsageError
 from headrace.settings import Settings
+from headrace.state.ledger.anchors import CHECKPOINTS
 from headrace.state.ledger.chain import row_key
 from headrace.state.ledger.database import Database
 from headrace.state.ledger.forgetting import KEY
@@ -51,15 +52,13 @@ def copy_ledger(source_url: str, target_url: str) -> None:
         if links:
             writing.execute(sa.insert(CHAIN), list(links))
         copy_signatures(reading, writing)
-        for table in (IDENTITY, KEY):
-            _copy_single(table, reading, writing)
+        for table in (IDENTITY, KEY, CHECKPOINTS):
+            _replace(table, reading, writing)
         _advance_sequences(writing, CHAINED)
 
 
-def _copy_single(
-    table: sa.Table, reading: sa.Connection, writing: sa.Connection
-) -> None:
-    """Copy the ledger's id, by which flow runs know it, or its secret key."""
+def _replace(table: sa.Table, reading: sa.Connection, writing: sa.Connection) -> None:
+    """Copy what is no history: the ledger's id, its secret key, the checkpoints."""
     if not sa.inspect(reading).has_table(table.name):
         return
     rows = [*map(dict, reading.execute(sa.select(table)).mappings())]

@@ -142,8 +142,7 @@ class Checks:
             except UnusableFileError as error:
                 raise Broken("store", f"{error}.", _MEND_STORE) from error
             if not actual:
-                if kind != "checkpoints":  # they are deleted after their training
-                    self.missing[kind] += 1
+                self.missing[kind] += 1
                 if key in needed:
                     name = needed[key].partition("/")[0]
                     raise Broken(

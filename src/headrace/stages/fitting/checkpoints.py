@@ -138,8 +138,9 @@ class Checkpoints:
         state.progress.run_id = self.run_id
         key = f"{self._folder}/{state.progress.total_steps:012d}{_SUFFIX}"
         data = pack(state)
+        digest = hashlib.sha256(data).hexdigest()
         try:
-            self._store.ledger.anchor({key: hashlib.sha256(data).hexdigest()})
+            self._store.ledger.keep_checkpoint(self._folder, key, digest, KEPT)
         except DependencyError as error:  # training goes on
             log.warning("The checkpoint %s is left out: %s", key, error.message)
         else:
@@ -159,10 +160,11 @@ class Checkpoints:
             weights: the number of weights of the network.
             made_on: the execution and the machine, which must be equal.
         """
+        digests = self._store.ledger.checkpoints(self._folder)
         for name in reversed(self._names()):
-            state = None
+            state, key = None, f"{self._folder}/{name}"
             with contextlib.suppress(ValueError, KeyError, TypeError):
-                data = self._store.read(f"{self._folder}/{name}")
+                data = self._store.read(key, digests.get(key, ""))
                 state = None if data is None else unpack(data)
             problem = _problem(state, like, weights, made_on)
             if state is not None and not problem:
@@ -177,6 +179,7 @@ class Checkpoints:
         # An equal training may still write there; left-over files do no harm.
         with contextlib.suppress(OSError, DependencyError):
             self._files.delete_folder(self._folder)
+            self._store.ledger.forget_checkpoints(self._folder)
 
     def _names(self) -> list[str]:
         return [n for n in self._files.names(self._folder) if n.endswith(_SUFFIX)]

@@ -7,7 +7,8 @@ not enough to change either.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import contextlib
+from collections.abc import Collection, Iterator, Mapping
 
 import sqlalchemy as sa
 
@@ -31,8 +32,16 @@ from headrace.state.ledger.tables import (
     ANCHORS,
     CHAIN,
     DEPLOYMENTS,
+    columns,
 )
 from headrace.state.signing.keys import TrustedKeys
+
+CHECKPOINTS = sa.Table(
+    "checkpoints",
+    sa.MetaData(),
+    sa.Column("folder", sa.String, primary_key=True),
+    *columns(sa.JSON, "digests"),
+)
 
 
 class Anchors:
@@ -65,6 +74,52 @@ class Anchors:
         with self._database.reading() as connection:
             return {k: d for k, d in _latest(connection, keys).items() if d}
 
+    def keep_checkpoint(self, folder: str, key: str, digest: str, most: int) -> None:
+        """Record a checkpoint, in place of the oldest one of the same training.
+
+        Checkpoints are no history: once a training has ended, nothing rests on them.
+        So they are in no link of the chain.
+
+        Args:
+            folder: of the training's checkpoints, in the store.
+            key: of this one.
+            digest: its sha256.
+            most: how many of a training count.
+
+        Raises:
+            DependencyError: as `anchor`.
+        """
+        with self._replacing_checkpoints(folder) as digests:
+            digests.pop(key, None)
+            digests[key] = digest
+            for old in [*digests][:-most]:
+                del digests[old]
+
+    def forget_checkpoints(self, folder: str) -> None:
+        """Record that no checkpoint of a training counts any more."""
+        if self.checkpoints(folder):
+            with self._replacing_checkpoints(folder) as digests:
+                digests.clear()
+
+    def checkpoints(self, folder: str) -> dict[str, str]:
+        """The sha256 of each checkpoint of a training that counts, by key."""
+        self._database.ensure(CHECKPOINTS.metadata)
+        query = sa.select(CHECKPOINTS.c.digests).where(CHECKPOINTS.c.folder == folder)
+        return next((dict(row["digests"]) for row in self._database.rows(query)), {})
+
+    @contextlib.contextmanager
+    def _replacing_checkpoints(self, folder: str) -> Iterator[dict[str, str]]:
+        own = CHECKPOINTS.c.folder == folder
+        self._database.ensure(CHECKPOINTS.metadata)
+        with self._database.adding() as rows:
+            present = sa.select(CHECKPOINTS.c.digests).where(own)
+            digests = dict(rows.connection.execute(present).scalar() or {})
+            yield digests
+            rows.connection.execute(sa.delete(CHECKPOINTS).where(own))
+            if digests:
+                values = {"folder": folder, "digests": digests}
+                rows.connection.execute(sa.insert(CHECKPOINTS).values(values))
+
     def last_anchor_below(self, folder: str) -> str:
         """The key below a folder that was recorded last; empty if there is none."""
         is_below = ANCHORS.c.key.startswith(folder, autoescape=True)
@@ -79,14 +134,12 @@ class Anchors:
         with engine.connect() as connection:
             return format_of(connection, tables_of(connection))
 
-    def walk_chain(self, link: str = "") -> ChainReport:
-        """Check every row against the chain.
-
-        Args:
-            link: an earlier last link that the chain must still contain, or empty.
-        """
+    def walk_chain(
+        self, link: str = "", since: ChainReport | None = None
+    ) -> ChainReport:
+        """Check every row against the chain; see `chain.walk`."""
         with self._database.reading() as connection:
-            return walk(connection, link)
+            return walk(connection, link, since)
 
     def glance(self) -> str:
         """The first mismatch of decisions with the chain; see `chain.glance`."""

@@ -100,13 +100,19 @@ def link_of(before: str, entry: Row) -> str:
     return hashlib.sha256(json.dumps([before, *values]).encode()).hexdigest()
 
 
-def walk(connection: sa.Connection, wanted: str = "") -> ChainReport:
+def walk(
+    connection: sa.Connection, wanted: str = "", since: ChainReport | None = None
+) -> ChainReport:
     """Check the chain from its first link to its last, and every row.
 
     Args:
         connection: to the ledger's database.
         wanted: an earlier last link that the chain must still contain, or empty.
+        since: of an earlier check that found nothing. Then only what was added since
+            is read, and decisions; another chain up to there is noticed.
     """
+    if since is not None:
+        return _walk_on(connection, since)
     number, link, problem = 0, "", ""
     has_wanted = not wanted
     rows = {table.name: digests_of(connection, table) for table in tables.CHAINED}
@@ -129,6 +135,35 @@ def walk(connection: sa.Connection, wanted: str = "") -> ChainReport:
         gone = f"the trigger {missing[0]} is gone or changed"
         problem = f"{problem}; {gone}" if problem else gone
     return ChainReport(number, link, problem)
+
+
+def _walk_on(connection: sa.Connection, since: ChainReport) -> ChainReport:
+    number, link, problem = since.rows, since.head, glance(connection)
+    chain = tables.CHAIN
+    query = sa.select(chain).where(chain.c.number >= number).order_by(chain.c.number)
+    links = [*map(dict, connection.execute(query).mappings())]
+    if number and [entry["link"] for entry in links[:1]] != [link]:
+        problem = f"the link {link} is gone: the chain was cut off or recomputed"
+    for entry in links[1:] if number else links:
+        number += 1
+        table = tables.METADATA.tables.get(entry["table"])
+        row = None if table is None else row_of(connection, table, entry["row"])
+        digests = {} if row is None else {entry["row"]: row_digest(row)}
+        rows = {entry["table"]: digests}
+        problem = problem or _problem(entry, number, link, rows)
+        link = entry["link"]
+    missing = tables.missing_triggers(connection, [*tables.CHAINED, tables.CHAIN])
+    if missing and not problem:
+        problem = f"the trigger {missing[0]} is gone or changed"
+    return ChainReport(number, link, problem)
+
+
+def row_of(connection: sa.Connection, table: sa.Table, key: str) -> Row | None:
+    """The row with a unique key; None if there is none."""
+    names = tables.unique_columns(table)[0]
+    own = [table.c[n] == v for n, v in zip(names, json.loads(key), strict=True)]
+    row = connection.execute(sa.select(table).where(*own)).mappings().one_or_none()
+    return None if row is None else dict(row)
 
 
 def glance(connection: sa.Connection) -> str:

@@ -71,10 +71,14 @@ class LedgerCopy:
         self._database = Database(url, timeout_seconds=30.0)
         self._store = store
 
-    def keep(self) -> int:
+    def keep(self, checked: chain.ChainReport | None = None) -> int:
         """Copy the rows that were added since the last copy.
 
         A chain that does not fit is not copied.
+
+        Args:
+            checked: a report on the chain without a problem; what was added since is
+                checked.
 
         Returns:
             how many rows were copied.
@@ -87,18 +91,18 @@ class LedgerCopy:
         with self._database.reading() as connection:
             newer = tables.CHAIN.c.number > copied
             links = _rows(connection, tables.CHAIN, newer, order="number")
-            if not links or chain.walk(connection).problem:
+            if not links or chain.walk(connection, since=checked).problem:
                 return 0
-            self._check(_rows(connection, tables.CHAIN, order="number"))
-            wanted = {(link["table"], link["row"]) for link in links}
-            rows = {
-                (table.name, key): row
-                for table in tables.CHAINED
-                if any(name == table.name for name, _ in wanted)
-                for row in _rows(connection, table)
-                if (table.name, key := chain.row_key(table, row)) in wanted
-            }
-        entries = [{**n, "values": rows[n["table"], n["row"]]} for n in links]
+            self._check(connection)
+            entries = [
+                {
+                    **link,
+                    "values": chain.row_of(
+                        connection, _TABLES[link["table"]], link["row"]
+                    ),
+                }
+                for link in links
+            ]
         first, last = links[0]["number"], links[-1]["number"]
         self._store.write_json(f"{COPY_FOLDER}/{first:09}-{last:09}.json", entries)
         return len(entries)
@@ -110,9 +114,12 @@ class LedgerCopy:
         """
         check_copied(self._store)
         with self._database.reading() as connection:
-            self._check(_rows(connection, tables.CHAIN, order="number"))
+            self._check(connection)
 
-    def _check(self, links: Sequence[Row]) -> None:
+    def _check(self, connection: sa.Connection) -> None:
+        number = tables.CHAIN.c.number
+        last = len(self._copied)
+        links = _rows(connection, tables.CHAIN, number.between(last - 1, last + 1))
         if self._copied and not _goes_on(self._copied, links):
             raise IntegrityError(
                 f"The ledger {self._database.name} does not go on from the copy of its "
@@ -180,7 +187,7 @@ class LedgerCopy:
     def _edits(self, connection: sa.Connection) -> list[Edit]:
         copied = self._copied
         links = _rows(connection, tables.CHAIN, order="number")
-        self._check(links)
+        self._check(connection)
         edits = []
         present = {link["number"]: link for link in links}
         for entry in copied:

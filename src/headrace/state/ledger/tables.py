@@ -146,6 +146,7 @@ CHAIN = sa.Table(
     METADATA,
     sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
     *columns(sa.String, "table", "row", "digest", "link"),
+    sa.Index("chain_by_table", "table"),
 )
 DECIDING = [VERSIONS, EVIDENCE, ENTRIES, APPROVALS, BINDINGS]
 CHAINED = [table for table in METADATA.sorted_tables if table not in (MARKER, CHAIN)]

@@ -328,11 +328,6 @@ def test_a_full_disk_is_told_as_such(
         fit(checkpoints=checkpoints(tmp_path))
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="each checkpoint adds rows to the ledger that nothing takes away",
-)
 def test_a_training_of_many_checkpoints_adds_a_bounded_number_of_rows(
     tmp_path: Path,
 ) -> None:
