@@ -49,7 +49,7 @@ def test_a_look_reads_only_what_is_new(settings: Settings, work: list[int]) -> N
 def test_a_row_that_was_edited_between_two_looks_is_seen_by_the_next_full_one(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("headrace.use.watching.CONFIRM_SECONDS", 0.0)
+    monkeypatch.setattr("headrace.evidence.watch.CONFIRM_SECONDS", 0.0)
     ledger, watch = Ledger(settings.database_url), Watch(settings)
     ledger.anchor({"stages/a.json": "0" * 64, "stages/b.json": "0" * 64})
     assert watch.look() == []
@@ -63,7 +63,7 @@ def test_a_row_that_was_edited_between_two_looks_is_seen_by_the_next_full_one(
 def test_a_past_that_was_written_anew_is_seen_by_the_next_look(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("headrace.use.watching.CONFIRM_SECONDS", 0.0)
+    monkeypatch.setattr("headrace.evidence.watch.CONFIRM_SECONDS", 0.0)
     ledger, watch = Ledger(settings.database_url), Watch(settings)
     ledger.anchor({"stages/a.json": "0" * 64})
     assert watch.look() == []
