@@ -206,6 +206,7 @@ def test_what_has_no_report_is_named(first: tuple[Home, Answer]) -> None:
     assert first[0].headrace("open", "blobs/9").exit_code == 2
 
 
+@pytest.mark.system
 def test_another_seed_is_registered_and_the_champion_kept(
     second: tuple[Home, Answer],
 ) -> None:
@@ -228,6 +229,7 @@ def test_another_seed_is_registered_and_the_champion_kept(
     assert [status for _, status in mlflow_runs(home)] == ["FINISHED"] * 2
 
 
+@pytest.mark.system
 def test_a_run_whose_champion_was_kept_is_unchanged_when_repeated(
     second: tuple[Home, Answer],
 ) -> None:
@@ -238,6 +240,7 @@ def test_a_run_whose_champion_was_kept_is_unchanged_when_repeated(
     assert again.json["aliases"] == ["challenger"]
 
 
+@pytest.mark.system
 def test_a_model_no_worse_on_enough_new_items_is_promoted(
     after_first: Home,
     prefect_server: str,
@@ -257,6 +260,7 @@ def test_a_model_no_worse_on_enough_new_items_is_promoted(
     assert (again.json["status"], again.json["version"]) == ("unchanged", 2)
 
 
+@pytest.mark.system
 def test_too_few_new_items_do_not_show_that_a_model_is_no_worse(
     after_first: Home,
     prefect_server: str,
@@ -271,6 +275,7 @@ def test_too_few_new_items_do_not_show_that_a_model_is_no_worse(
     assert "on 150 test items (90 of them new, 60 of them no" in found["reason"]
 
 
+@pytest.mark.system
 def test_without_gates_a_version_is_only_registered(
     after_first: Home, prefect_server: str
 ) -> None:
@@ -285,6 +290,7 @@ def test_without_gates_a_version_is_only_registered(
     assert why.startswith("gates.")
 
 
+@pytest.mark.system
 def test_check_ingests_and_validates_without_training(
     home: Home, project: Path
 ) -> None:
@@ -304,6 +310,7 @@ def test_check_ingests_and_validates_without_training(
     )
 
 
+@pytest.mark.system
 def test_a_page_that_cannot_be_made_does_not_fail_the_run(
     after_first: Home, prefect_server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

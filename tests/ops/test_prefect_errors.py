@@ -70,6 +70,7 @@ def closed_server() -> Iterator[str]:
     server.server_close()
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(
     "command",
     [

@@ -94,6 +94,7 @@ def test_a_killed_server_is_started_again(
     assert not psutil.pid_exists(server.processes[1])
 
 
+@pytest.mark.system
 def test_what_ends_again_and_again_is_given_up_with_its_last_words(
     tmp_path: Path, lock: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

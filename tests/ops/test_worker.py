@@ -10,6 +10,8 @@ import time
 import psutil
 import pytest
 
+pytestmark = pytest.mark.system
+
 # A worker that never gets away from a server, with a flow that heeds no signal.
 WORKER = """
 import asyncio, subprocess, sys

@@ -21,6 +21,8 @@ from headrace.stages.training import train
 from headrace.stages.validation import validate
 from headrace.state.store import Store
 
+pytestmark = pytest.mark.system
+
 PLACE = Path(__file__).resolve().parents[2] / "pipelines"
 PIPELINES = sorted(folder.parent for folder in PLACE.glob("*/pipeline.toml"))
 

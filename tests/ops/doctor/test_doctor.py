@@ -258,6 +258,7 @@ def test_artifacts_that_cannot_be_written_are_wrong(tmp_path: Path) -> None:
     assert check.state == "wrong"
 
 
+@pytest.mark.system
 def test_a_damaged_or_locked_database_is_told(empty: Settings) -> None:
     empty.prepare_home()
     path = empty.home / "headrace.db"

@@ -18,6 +18,7 @@ def _drawn(seed: int, count: int = 200) -> np.ndarray:
     return np.random.default_rng(seed).permutation(np.arange(1000, 2000))[:count]
 
 
+@pytest.mark.system
 def test_windows_without_a_shift_seldom_alarm(digits: Digits, profile: Profile) -> None:
     # The reference is drawn anew each time, as the error rate is that of both samples.
     every = digits.window(np.arange(2000))

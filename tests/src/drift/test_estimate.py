@@ -13,6 +13,8 @@ from headrace.drift.profile import Profile, ProfileFacts
 from headrace.errors import InputError
 from headrace.records import DataDescription
 
+pytestmark = pytest.mark.system
+
 WINDOW = np.arange(1000, 2000)
 SHIFTS = ("shift right", "shift down")
 

@@ -15,6 +15,8 @@ from headrace.evidence.watch import find_data_problem
 from headrace.state.ledger import Ledger
 from headrace.state.tracking import MODEL_FILE
 
+pytestmark = pytest.mark.system
+
 Trained = Any
 
 

@@ -7,11 +7,15 @@ import re
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from headrace.evidence.reporting import describe
 from headrace.pages import render
 from headrace.records import Finding, PromotionRecord, StageReport
 from headrace.state.tracking import Tracking
 from headrace.use.comparison import Comparison, Differing
+
+pytestmark = pytest.mark.system
 
 LINKS = {"mlflow": "http://127.0.0.1:5000/#/x"}
 

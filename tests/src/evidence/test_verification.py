@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from tests.homes import Home
 
 from headrace.evidence.verification import verify
 from headrace.stages.promotion import conclude
 from headrace.stages.promotion.by_hand import roll_back
 from headrace.stages.registration import register
+
+pytestmark = pytest.mark.system
 
 Trained = Any
 

@@ -423,6 +423,7 @@ class Race:
         return champion
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(
     ("rows", "hard", "step"),
     [(1000, 0.01, 0.001), (5000, 0.02, 0.0005), (5000, 0.02, 0.0025)],

@@ -65,6 +65,7 @@ def test_a_shift_is_no_farther_than_told() -> None:
     assert abs(np.corrcoef(rows, columns)[0, 1]) < 0.2
 
 
+@pytest.mark.system
 def test_a_zoom_is_about_the_middle_and_no_greater_than_told() -> None:
     edge = np.zeros((400, 41, 41, 1), np.float32)
     edge[:, 10:31, 10:31] = 1

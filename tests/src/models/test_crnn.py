@@ -34,6 +34,7 @@ def sweeps(count: int = 16) -> tuple[Any, Any]:
     return np.where(labels[:, None], rising, falling).astype(np.float32), labels
 
 
+@pytest.mark.system
 def test_a_few_steps_tell_orders_apart() -> None:
     import keras
 

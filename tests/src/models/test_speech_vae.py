@@ -46,6 +46,7 @@ def examples(data: DataDescription, built: tuple[Any, Any]) -> np.ndarray:
     return HEAD.examples(rows, fitting)[0]
 
 
+@pytest.mark.system
 def test_the_loss_falls_in_a_few_steps(
     data: DataDescription, built: tuple[Any, Any]
 ) -> None:

@@ -178,6 +178,7 @@ def test_one_file_may_have_shadows_with_answers_of_different_shapes(
     assert set(window(version, watched).shadows) == {2}
 
 
+@pytest.mark.system
 def test_each_hour_is_looked_up_once(
     requests: Any, version: Version, watched: Settings, monkeypatch: Any
 ) -> None:

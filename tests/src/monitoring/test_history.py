@@ -95,6 +95,7 @@ def test_windows_that_share_most_items_count_once(history: History) -> None:
     assert history.signs_before(window(3, items=range(20, 120))) == []
 
 
+@pytest.mark.system
 def test_any_number_of_overlapping_windows_hides_no_earlier_one(
     history: History,
 ) -> None:

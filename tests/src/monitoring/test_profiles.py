@@ -53,6 +53,7 @@ def test_a_kept_profile_needs_neither_data_nor_model(
     assert np.array_equal(kept.outputs, made.outputs)
 
 
+@pytest.mark.system
 def test_a_damaged_profile_is_made_again(watched: Settings, version: Version) -> None:
     made = ensure_profile(version, watched)
     anchored = open_anchored(watched)
@@ -112,6 +113,7 @@ def splits(snapshot: Any) -> list[str]:
     ]
 
 
+@pytest.mark.system
 def test_the_quarantine_is_that_of_the_training(
     after_first: Any,
     watched: Settings,

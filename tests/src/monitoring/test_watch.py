@@ -19,6 +19,8 @@ from headrace.monitoring import Data, MonitorRecord, Watch, watch_window
 from headrace.settings import Settings
 from headrace.state.ledger import Ledger
 
+pytestmark = pytest.mark.system
+
 START = datetime(2026, 3, 1, 10, tzinfo=UTC)
 
 

@@ -16,6 +16,8 @@ from headrace.stages.registration import register
 from headrace.state.ledger.anchors import folder_of, project_of
 from headrace.state.store import pack_folder, unpack_folder
 
+pytestmark = pytest.mark.system
+
 
 def of_project(trained: Trained, identity: str) -> Trained:
     """The same under the file of a project with an id; empty: without one."""

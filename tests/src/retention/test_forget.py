@@ -41,6 +41,8 @@ from headrace.state.tracking import GOLDEN_FILE, Tracking
 from headrace.state.tracking.disposal import Disposal
 from headrace.state.tracking.runs import PROCESS_TAG
 
+pytestmark = pytest.mark.system
+
 KILLED = Path(__file__).parents[2] / "flows" / "killed.py"
 
 

@@ -21,6 +21,8 @@ from headrace.state.ledger import Lease, Ledger
 from headrace.state.ledger.leases import Leases
 from headrace.state.tracking import Tracking
 
+pytestmark = pytest.mark.system
+
 Trained = Any
 
 

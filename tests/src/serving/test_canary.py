@@ -273,6 +273,7 @@ def test_a_probe_that_sends_one_item_shows_nothing(tmp_path: Path) -> None:
     assert canary.ended == ""
 
 
+@pytest.mark.system
 def test_memory_is_bounded(tmp_path: Path) -> None:
     canary = a_canary(tmp_path)
     for number in range(2 * _RECENT):

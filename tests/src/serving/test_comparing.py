@@ -50,6 +50,7 @@ def ends(
     return ended
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("share", [0.01, 0.05, 0.5])
 @pytest.mark.parametrize("size", [0.0, MARGIN], ids=["equal", "at the margin"])
 def test_a_canary_within_the_margin_is_rarely_ended(share: float, size: float) -> None:
@@ -58,6 +59,7 @@ def test_a_canary_within_the_margin_is_rarely_ended(share: float, size: float) -
     assert alarms <= LEVEL + 3 * math.sqrt(LEVEL * (1 - LEVEL) / runs)
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(
     ("canary", "most"),
     [

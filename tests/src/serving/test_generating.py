@@ -48,6 +48,7 @@ class Process:
             yield piece
 
 
+@pytest.mark.system
 def test_texts_are_written_in_turn_and_none_depends_on_another(
     model: TextModel,
 ) -> None:
@@ -89,6 +90,7 @@ def _served(model: TextModel, description: DataDescription = DATA) -> Any:
     )
 
 
+@pytest.mark.system
 def test_a_masked_prompt_is_given_back_as_the_model_read_it() -> None:
     data = DATA.model_copy(update={"mask": ("email",)})
     network = a_model("gru_lm", "to <EMAIL>: hello")[2]

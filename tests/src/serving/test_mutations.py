@@ -14,6 +14,8 @@ import pytest
 from tests.src.serving.conftest import AUDIO, IMAGE, TEXT, Site, serving
 from tests.src.serving.test_plain import picture, sound
 
+pytestmark = pytest.mark.system
+
 COUNT = 300
 PIXELS = np.arange(0, 160, 10, np.uint8).reshape(4, 4)
 SOUND = 9000 * np.sin(np.arange(80) / 5)

@@ -188,6 +188,7 @@ def test_what_is_no_item_is_refused(
     assert words in reply.json["error"]
 
 
+@pytest.mark.system
 def test_a_bomb_is_refused_by_its_header() -> None:
     large = {**IMAGE, "shape": [20_000, 20_000, 1]}
     bomb = picture(np.zeros((1, 1), np.uint8))

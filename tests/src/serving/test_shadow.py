@@ -245,6 +245,7 @@ def test_copies_are_dropped_while_it_starts(world: World) -> None:
     until(lambda: shadow.counts.answered == module.MOST_ROWS)
 
 
+@pytest.mark.system
 def test_a_shadow_that_does_not_start_is_tried_again(world: World) -> None:
     failures = iter([DependencyError("There is no memory.", "Add some."), OSError(12)])
 

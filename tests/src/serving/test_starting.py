@@ -104,6 +104,7 @@ with without_pandas(of_texts=True):
 """
 
 
+@pytest.mark.system
 def test_the_first_explanation_of_a_text_is_given_without_pandas() -> None:
     """pyarrow fails where it looks for pandas for the first time."""
     root = Path(__file__).parents[3]

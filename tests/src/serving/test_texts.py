@@ -93,6 +93,7 @@ def test_the_first_texts_may_be_asked_for_at_once(make: Make) -> None:
     assert uvloop.run(ask()) == [f"text {n}" for n in range(9)]
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(
     ("mode", "message"),
     [

@@ -123,6 +123,7 @@ def test_the_process_ends_with_the_block_even_if_it_hangs() -> None:
     assert time.monotonic() - started < 60
 
 
+@pytest.mark.system
 def test_the_process_ends_when_this_one_is_killed() -> None:
     code = (
         "import time, psutil\n"

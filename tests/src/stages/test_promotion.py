@@ -26,6 +26,8 @@ from headrace.state.ledger import Ledger
 from headrace.state.store import Store
 from headrace.state.tracking import MODEL_FILE, Tracking
 
+pytestmark = pytest.mark.system
+
 Trained = Any
 End = Callable[..., PromotionRecord]
 

@@ -27,6 +27,7 @@ def recipe_of(trained: Trained, **training: Any) -> Recipe:
     return Recipe(spec, "mlp", trained.folder, trained.snapshot, trained.contract)
 
 
+@pytest.mark.system
 def test_both_models_begin_alike_and_only_one_learns_the_labels(
     trained: Trained,
 ) -> None:

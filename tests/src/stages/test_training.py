@@ -22,6 +22,8 @@ from headrace.stages.fitting.checkpoints import Checkpoints
 from headrace.state.disk import file_digest
 from headrace.state.tracking import GOLDEN_FILE, MODEL_FILE, Tracking
 
+pytestmark = pytest.mark.system
+
 Trained = Any
 
 

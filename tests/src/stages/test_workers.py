@@ -23,6 +23,8 @@ from headrace.settings import Settings
 from headrace.stages import workers
 from headrace.stages.workers import HERE_SECONDS, Workers
 
+pytestmark = pytest.mark.system
+
 # As text for `eval`, since a test's own functions cannot be found by a new process.
 PROCESS = "__import__('os').getpid()"
 

@@ -111,6 +111,7 @@ def test_a_cache_that_others_can_change_is_not_used(
     assert library.migrations == 2
 
 
+@pytest.mark.system
 def test_mlflow_finds_its_tables_in_a_copy_and_nothing_of_the_maker(
     tmp_path: Path, cache: Path
 ) -> None:

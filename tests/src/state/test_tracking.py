@@ -99,6 +99,7 @@ def test_an_experiment_is_made_once_and_keeps_its_files_in_the_home(
     assert location == (settings.home / "mlartifacts" / "blobs").as_uri()
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(
     ("error", "status"),
     [(None, "FINISHED"), (ValueError("x"), "FAILED"), (KeyboardInterrupt(), "KILLED")],
@@ -120,6 +121,7 @@ def test_a_run_ends_with_its_block(
     assert run.data.tags["colour"] == "blue"
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(
     ("changes", "status"),
     [
@@ -167,6 +169,7 @@ def test_a_run_that_cannot_be_made_active_is_failed_and_not_left_running(
     }
 
 
+@pytest.mark.system
 def test_a_run_measures_its_machine(settings: Settings) -> None:
     tracking = Tracking(settings)
     with tracking.run("blobs", "a run", {}) as (run_id, _):
@@ -193,6 +196,7 @@ def test_long_and_nested_parameters_are_logged(settings: Settings) -> None:
     assert params["rows"] == "[1, 2]"
 
 
+@pytest.mark.system
 def test_a_server_that_does_not_answer_is_told_soon(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -93,6 +93,7 @@ def test_personal_data_leaves_in_whole_lines_and_masked(
     assert given == ["write to <EMAIL> or\n", "to <EMAIL> now\n", "<EMAIL>"]
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(
     ("prompt", "pieces", "given"),
     [

@@ -78,6 +78,7 @@ def test_a_file_that_was_changed_is_refused_and_nothing_imported(
     assert not (tmp_path / "was-here").exists()
 
 
+@pytest.mark.system
 def test_a_file_that_was_added_is_not_used(recorded: Recorded, tmp_path: Path) -> None:
     planted = f"open({str(tmp_path / 'was-here')!r}, 'w').close()\n"
     recorded.artifact("pipeline/os.py").write_text(planted)

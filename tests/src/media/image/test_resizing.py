@@ -205,6 +205,7 @@ def test_what_is_kept_is_an_images_size_and_what_is_decoded_is_held() -> None:
     assert unpacked.tolist() == [500 * 375 * 3, 800 * 600 * 3, 0]
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("mode", MODES)
 def test_a_photo_is_much_the_same_at_any_scale_of_its_file(mode: str) -> None:
     rng = np.random.default_rng(3)

@@ -24,6 +24,8 @@ from headrace.settings import Settings
 from headrace.state.ledger import Ledger, Version
 from headrace.state.tracking import MODEL_FILE, artifacts
 
+pytestmark = pytest.mark.system
+
 IMPOSTOR = """#!{python}
 import os, socket, struct, sys, time
 connection = socket.socket(fileno=0)

@@ -64,6 +64,7 @@ def test_hours_are_listed_with_their_files(settings: Settings) -> None:
     assert hours(root_of(settings.home), "messages") == {}
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("keep_days", [1, 2, 30])
 def test_days_are_kept_for_some_days(settings: Settings, keep_days: int) -> None:
     today = NOON.date()

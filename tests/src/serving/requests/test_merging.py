@@ -19,6 +19,8 @@ from headrace.serving.requests import merging
 from headrace.serving.requests.files import root_of
 from headrace.settings import Settings
 
+pytestmark = pytest.mark.system
+
 LATER = NOON + timedelta(hours=2)
 # The process kills itself at the COUNTth call of a function of pathlib.
 KILLED = """

@@ -17,6 +17,8 @@ from headrace.stages.evaluation.answers import Answers, Worst, items_at
 from headrace.state.store import Store
 from headrace.tasks import task
 
+pytestmark = pytest.mark.system
+
 Trained = Any
 
 

@@ -12,6 +12,8 @@ from headrace.stages.evaluation import parts
 from headrace.stages.evaluation.second import SecondOpinion
 from headrace.tasks.forms import Judged
 
+pytestmark = pytest.mark.system
+
 
 def opinion(trained: blobs.Trained, **changed: Any) -> SecondOpinion:
     """A second opinion on labels of ``blobs``, by a recipe that learns from few rows.

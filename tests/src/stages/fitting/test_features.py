@@ -23,6 +23,8 @@ from headrace.stages.fitting.data import Data, Inputs, inputs_of
 from headrace.stages.fitting.shards import Examples
 from headrace.tasks.forms import Fitting
 
+pytestmark = pytest.mark.system
+
 TEXTS = DataDescription(medium="text", shape=(16,), classes=("a", "b"))
 
 

@@ -18,6 +18,8 @@ from headrace.spec import TrainingSpec
 from headrace.stages.fitting import Fit, weights_digest
 from headrace.stages.fitting.recipe import make_optimizer
 
+pytestmark = pytest.mark.system
+
 SMALL = DataDescription(medium="image", shape=(4, 4, 1), classes=("dark", "bright"))
 
 

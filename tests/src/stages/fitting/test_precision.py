@@ -46,6 +46,7 @@ def _backend() -> None:
     load_backend()
 
 
+@pytest.mark.system
 def test_a_fit_in_mixed_precision_learns_the_same_but_for_rounding(fit: Any) -> None:
     plain, _ = fit("cnn", epochs=4)
     mixed, _ = fit("cnn", epochs=4, precision=MIXED)
@@ -58,12 +59,14 @@ def test_a_fit_in_mixed_precision_learns_the_same_but_for_rounding(fit: Any) -> 
     assert again.weights_digest == mixed.weights_digest
 
 
+@pytest.mark.system
 def test_a_model_is_saved_as_if_it_had_been_fitted_in_float32(fit: Any) -> None:
     plain, mixed = fit("cnn")[0].model, fit("cnn", precision=MIXED)[0].model
     assert mixed.to_json() == plain.to_json()
     assert {weight.dtype for weight in mixed.weights} == {"float32"}
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("name", FAMILIES)
 def test_each_family_is_traced_with_products_in_bfloat16(name: str) -> None:
     import tensorflow as tf

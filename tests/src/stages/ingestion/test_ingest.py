@@ -219,6 +219,7 @@ def test_a_full_disk_can_be_tried_again(
     assert run(tmp_path / "a.npz").rows["test"] == 20
 
 
+@pytest.mark.system
 @pytest.mark.skipif(not SHARED.exists(), reason=f"full MNIST is not at {SHARED}")
 def test_full_mnist_is_one_snapshot_from_npz_and_idx(run: Run) -> None:
     npz = run(SHARED / "mnist.npz", shape=(28, 28, 1))

@@ -50,6 +50,7 @@ def _rows_of(record: SnapshotRecord) -> list[dict[str, Any]]:
     return rows
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("form", ["split", "one", "files", "mixed", "declared"])
 def test_much_data_becomes_the_same_snapshot_in_many_parts(
     run: Run, tmp_path: Path, form: str, request: pytest.FixtureRequest
@@ -138,6 +139,7 @@ def test_memory_does_not_grow_with_the_data(
     assert max(peaks) < 12 * 2**20
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("size", ["64k", "200k", "450k", "800k"])
 @pytest.mark.parametrize("parts", ["few", "many"])
 def test_a_disk_that_fills_up_leaves_nothing(

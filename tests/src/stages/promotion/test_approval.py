@@ -21,6 +21,8 @@ from headrace.state.ledger import Approval, Ledger, rows
 from headrace.state.store import Store
 from headrace.state.tracking import Tracking
 
+pytestmark = pytest.mark.system
+
 Trained = Any
 
 

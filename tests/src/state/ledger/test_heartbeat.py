@@ -20,6 +20,8 @@ from headrace.state.ledger.holding import heartbeat, hold
 from headrace.state.ledger.leases import Leases
 from headrace_ops.postgres import start
 
+pytestmark = pytest.mark.system
+
 
 @pytest.fixture
 def here(tmp_path: Path, url: str) -> Settings:

@@ -352,6 +352,7 @@ class Model:
         return allowed
 
 
+@pytest.mark.system
 def test_300_random_operations_agree_with_the_rules(ledger: Ledger) -> None:
     fill(ledger, 1, 2, 3, 4, others=(5, 6))
     ledger.add_version(a_version(5))

@@ -55,6 +55,7 @@ def test_a_statement_has_the_digest_of_each_file(
     assert b"PRIVATE" not in signature
 
 
+@pytest.mark.system
 def test_the_command_line_of_the_library_accepts_it(
     signature: bytes, folder: Path, keys: tuple[Path, Path], tmp_path: Path
 ) -> None:

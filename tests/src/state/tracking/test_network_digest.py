@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from tests import versions
 
 from headrace.backend import load_backend
@@ -24,6 +25,7 @@ def saved(path: Path, scale: float = 1.0) -> tuple[Any, str]:
     return model, network_digest(path)
 
 
+@pytest.mark.system
 def test_it_follows_from_the_layers_alone(tmp_path: Path) -> None:
     first, digest = saved(tmp_path / "a.keras")
     again, same = saved(tmp_path / "b.keras")

@@ -46,6 +46,7 @@ def test_a_few_rows_that_are_all_right_leave_some_doubt() -> None:
     assert 1 / MOST <= best_temperature(np.tile(given, (999, 1)), np.tile(labels, 999))
 
 
+@pytest.mark.system
 def test_a_smoothed_fit_ends_surer_and_says_the_same(fit: Any, make_data: Any) -> None:
     recipe = {"epochs": 6, "schedule": "cosine", "label_smoothing": 0.3}
     data = make_data(100, 40)

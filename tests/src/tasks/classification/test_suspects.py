@@ -51,6 +51,7 @@ def test_of_clean_labels_nothing_is_shown(seed: int, overconfident: float) -> No
     assert find_suspects([part], CLASSES, agreeing) == []
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("flipped", [0.03, 0.05, 0.1])
 def test_of_flipped_labels_the_share_is_stated_near_the_truth(flipped: float) -> None:
     stated, real = [], []
@@ -160,6 +161,7 @@ def sees(part: Judged, share: float = 1.0) -> Callable[[Judged], Any]:
     return lambda some: answers[some.places]
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("share", [0.03, 0.1])
 @pytest.mark.parametrize("skill", [0.6, 0.8, 1.0])
 def test_right_labels_are_not_listed_where_train_alone_was_wrong(

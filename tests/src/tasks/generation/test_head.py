@@ -17,6 +17,8 @@ from headrace.tasks.generation.documents import codes_of, padded
 from headrace.tasks.generation.following import find_next
 from headrace.tasks.generation.head import CROP, PART, crops_of, ids_of
 
+pytestmark = pytest.mark.system
+
 TEXTS = ["hello", "a\nb", "this is a longer text, with a ☃ in it " * 3, "晓"]
 CODE_POINTS = 0x110000 - 0x800
 

@@ -92,6 +92,7 @@ def test_the_difference_to_the_baseline_is_paired() -> None:
     assert metrics["verbatim_ratio"] == 1
 
 
+@pytest.mark.system
 def test_a_judge_fits_the_baseline_and_reads_texts(tmp_path: Path) -> None:
     model = a_model("gru_lm")[2]
     form = {"name": "form", "threshold": 0.5, "arguments": {"lengths": [3]}}

@@ -23,6 +23,7 @@ def writer() -> Writer:
     return Writer(a_model("gru_lm")[2])
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("name", SIZES)
 def test_a_seed_gives_one_text_whoever_else_asks(name: str) -> None:
     writer = Writer(a_model(name)[2])
@@ -33,6 +34,7 @@ def test_a_seed_gives_one_text_whoever_else_asks(name: str) -> None:
     assert set("".join(texts)) <= set(TEXT)
 
 
+@pytest.mark.system
 def test_characters_are_drawn_by_their_probabilities(writer: Writer) -> None:
     draft = writer.begin("hel", texts=1)
     scores = np.asarray(draft.scores, np.float64)[0] / 2

@@ -116,6 +116,7 @@ def test_other_takes_are_understood_new_and_different(
     json.dumps(metrics, allow_nan=False)
 
 
+@pytest.mark.system
 def test_copies_of_recordings_of_train_are_told(
     judge: Understood, targets: np.ndarray, data: DataDescription
 ) -> None:

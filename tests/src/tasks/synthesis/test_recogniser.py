@@ -12,6 +12,8 @@ from headrace.records import DataDescription
 from headrace.tasks.synthesis import recogniser
 from headrace.tasks.synthesis.recogniser import Recogniser, recipe_digest
 
+pytestmark = pytest.mark.system
+
 
 def test_it_hears_takes_that_it_has_not_learned(trained: Recogniser) -> None:
     sounds, keys = takes(10, first=100)

@@ -68,6 +68,7 @@ def test_an_answer_that_is_not_finite_has_no_score_and_is_shown(words) -> None:
     assert np.isnan(metrics["test_character_error_rate"])
 
 
+@pytest.mark.system
 def test_the_bootstrap_covers_the_true_rate() -> None:
     """At 90 %, of rows of 1 to 7 words that are wrong one time in ten."""
     random, covered = np.random.default_rng(0), 0
@@ -79,6 +80,7 @@ def test_the_bootstrap_covers_the_true_rate() -> None:
     assert 80 <= covered <= 98
 
 
+@pytest.mark.system
 def test_the_deviation_is_that_of_the_rate() -> None:
     random = np.random.default_rng(0)
     rates, deviations = [], []

@@ -24,6 +24,7 @@ from headrace.use import scoring
 from headrace.use.scoring.rows import decoded_rows
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("size", [1, 7, 39, 40])
 def test_probabilities_do_not_depend_on_the_block(
     score: Score,

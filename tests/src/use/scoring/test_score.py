@@ -79,6 +79,7 @@ def test_what_the_source_shows_of_itself_is_told(
     assert "link" in told.getMessage()
 
 
+@pytest.mark.system
 def test_the_digest_is_of_the_items_in_any_order_and_form(
     score: Score, tmp_path: Path
 ) -> None:
@@ -200,6 +201,7 @@ def test_any_version_is_scored(_trained: Trained, arrays: Path, out: Path) -> No
         scoring.score("blobs/7", str(arrays), place, _trained.settings)
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(
     ("columns", "error", "message"),
     [

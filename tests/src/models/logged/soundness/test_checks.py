@@ -25,6 +25,8 @@ from headrace.state import disk
 from headrace.state.ledger import Ledger, Version
 from headrace.state.tracking import Tracking
 
+pytestmark = pytest.mark.system
+
 Trained = Any
 
 CHECK = """

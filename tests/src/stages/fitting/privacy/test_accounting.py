@@ -9,6 +9,8 @@ from dp_accounting.pld import PLDAccountant
 from headrace.errors import UsageError
 from headrace.stages.fitting.privacy.accounting import epsilon_of, noise_for
 
+pytestmark = pytest.mark.system
+
 GRID = [
     (1.0, 128 / 3600, 290, 1 / 3600),
     (2.0, 0.01, 500, 1e-5),

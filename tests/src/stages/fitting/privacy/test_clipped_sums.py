@@ -86,6 +86,7 @@ def norm_of(sums: Any) -> float:
     return float(np.sqrt(sum((np.asarray(s, np.float64) ** 2).sum() for s in sums)))
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(
     ("way", "make"),
     [
@@ -113,6 +114,7 @@ def test_the_sum_is_that_of_each_rows_clipped_gradient(way: Any, make: Any) -> N
     assert outputs.shape == (ROWS, CLASSES)
 
 
+@pytest.mark.system
 def test_rows_in_several_chunks_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     network, given = convolution(), batch()
     whole, _, outputs = rowwise.clipped_sum(network, losses, 0.5, *given)
@@ -124,6 +126,7 @@ def test_rows_in_several_chunks_give_the_same(monkeypatch: pytest.MonkeyPatch) -
         np.testing.assert_allclose(value, wanted, atol=1e-6)
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("way", [ghost, rowwise])
 @pytest.mark.parametrize("size", [1.0, 1e6, np.inf, np.nan])
 def test_no_row_changes_the_sum_by_more_than_the_clip(way: Any, size: float) -> None:
