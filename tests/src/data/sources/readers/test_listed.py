@@ -330,7 +330,7 @@ def test_a_table_beside_others_that_names_no_files_is_told(
     ("name", "table"),
     [
         ("features.csv", (b",".join(b"f%d" % n for n in range(4097)) + b"\n") * 3),
-        ("log.csv.gz", gzip.compress(b"step,loss\n" + b"1,0.5\n" * 2**22)),
+        ("log.csv.gz", gzip.compress(b"step,loss\n" + b"1,0.5\n" * 2**22, mtime=0)),
     ],
 )
 def test_a_table_over_a_limit_is_told_where_class_folders_are_read(
