@@ -62,7 +62,7 @@ run: setup ## From the packaged digits to a promoted model
 test: setup ## The tests of the code, or some: make test T=tests/src/test_spec.py
 	$(BIN)/python -m pytest $(or $(T),-m "not integration and not system" $(PARALLEL))
 
-test-system: setup ## Whole runs, attacks on them, and long trainings
+test-system: setup ## Whole runs, attacks, and what trains, serves, simulates or kills
 	$(BIN)/python -m pytest -m "system and not integration" $(PARALLEL) $(T)
 
 test-all: test test-system ## All, also those that start servers and workers, and break them

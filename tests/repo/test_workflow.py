@@ -23,6 +23,16 @@ def test_it_runs_the_one_script() -> None:
     assert [step["run"] for step in steps() if "run" in step] == [".ci/run"]
 
 
+def test_all_of_it_has_an_hour_and_nothing_is_tried_again() -> None:
+    text = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    limits = re.findall(r"^limit (\d+) make (\S+)", text, re.MULTILINE)
+    assert sum(int(seconds) for seconds, _ in limits) <= 3600
+    assert [target for _, target in limits][:-1] == [
+        *("setup", "check", "docs", "test", "test-system")
+    ]
+    assert "--last-failed" not in text
+
+
 def test_every_action_is_pinned_by_its_commit() -> None:
     used = [step["uses"] for step in steps() if "uses" in step]
     assert used
