@@ -43,9 +43,9 @@ def _check(medium: str, data: Path, folder: Path) -> tuple[Watched, dict[str, An
 
 
 KNOWN = [
-    ("text", bombs.long_value, r"a value of the column text .* has 49,999,998"),
+    ("text", bombs.long_value, "HEADRACE_MAX_RATIO"),
     ("image", bombs.long_image, "HEADRACE_MAX_RATIO"),
-    ("image", bombs.lists, "HEADRACE_MAX_RATIO"),
+    ("image", bombs.lists, r"at row 0 .*HEADRACE_MAX_FILE_BYTES"),
     ("image", bombs.images, r"49,000,000 bytes decoded.*HEADRACE_MAX_ITEM_BYTES"),
     ("text", bombs.wide_csv, "20,000 columns.*HEADRACE_MAX_COLUMNS"),
     ("text", bombs.wide_parquet, "HEADRACE_MAX_COLUMNS"),
@@ -53,7 +53,7 @@ KNOWN = [
 ]
 OTHERS = [
     ("text", bombs.many_rows, "HEADRACE_MAX_RATIO"),
-    ("text", bombs.rows_after_rows, "HEADRACE_MAX_FILE_BYTES"),
+    ("text", bombs.rows_after_rows, "HEADRACE_MAX_RATIO"),
     ("text", bombs.many_keys, "4,097 columns or more"),
     ("image", bombs.smaller_images, "HEADRACE_MAX_MEDIA_RATIO"),
     ("image", bombs.equal_images, "60 items of 32,490,000 bytes are equal to"),

@@ -29,13 +29,16 @@ class FramedProcess:
         module: that it runs.
         name: in messages, such as ``keras process of digits version 1``.
         niceness: from its start on; above 0 where nobody waits for it.
+        variables: of its environment, beside those of this process.
 
     Attributes:
         pid: of the process.
         failure: why it answers no more; empty while it does.
     """
 
-    def __init__(self, module: str, name: str, *, niceness: int = 0) -> None:
+    def __init__(
+        self, module: str, name: str, *, niceness: int = 0, **variables: str
+    ) -> None:
         self.name = name
         self.failure = ""
         self._connection, theirs = socket.socketpair()
@@ -47,6 +50,7 @@ class FramedProcess:
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=self._messages.fileno(),
+                env={**os.environ, **variables},
                 process_group=0,  # an interrupt is for this process alone
             )
         self.pid = self._process.pid
@@ -78,6 +82,11 @@ class FramedProcess:
         if isinstance(error, type) and issubclass(error, HeadraceError):
             raise error(message, action)
         raise self.error(f"failed: {message}")
+
+    @property
+    def code(self) -> int | None:
+        """With which it ended; below 0: the signal. None while it runs."""
+        return self._process.poll()
 
     @contextlib.contextmanager
     def reasons(self, seconds: float) -> Iterator[None]:

@@ -250,7 +250,7 @@ def _downloaded(
             f"holds {names}, or give a file with --data PATH.",
         ) from None
     path = Store(str(_download_folder(entry, settings))).write(name, data)
-    return in_memory(path, data)
+    return in_memory(path, data, is_pinned=True)
 
 
 def sample_file() -> File:

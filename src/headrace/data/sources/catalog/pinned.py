@@ -93,7 +93,7 @@ def right_copy(
             data = local_file(path, str(path), size).read()
             difference = _difference(data, pin, settings)
             if not difference:
-                return in_memory(str(path), data)
+                return in_memory(str(path), data, is_pinned=True)
         rejected.append(f"{path} {difference}")
     return None
 

@@ -21,7 +21,7 @@ def as_parquet(table: pa.Table, where: str) -> File:
     """A table as a file."""
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink)
-    return in_memory(where, sink.getvalue().to_pybytes())
+    return in_memory(where, sink.getvalue().to_pybytes(), is_pinned=True)
 
 
 def sms_spam(files: Mapping[str, File]) -> pa.Table:

@@ -115,12 +115,16 @@ class File:
         size: in bytes.
         opener: opens it.
         member: its path in its archive; empty for a file in no archive.
+        path: on this machine's disk; empty for any other file.
+        is_pinned: whether it is the file that was expected, by its digest.
     """
 
     where: str
     size: int
     opener: Callable[[], IO[bytes]]
     member: str = ""
+    path: str = ""
+    is_pinned: bool = False
 
     @property
     def name(self) -> str:
@@ -160,12 +164,12 @@ class File:
 
 def local_file(path: str | Path, where: str, size: int) -> File:
     """A file on disk."""
-    return File(where, size, lambda: open(path, "rb"))
+    return File(where, size, lambda: open(path, "rb"), path=str(path))
 
 
-def in_memory(where: str, data: bytes) -> File:
+def in_memory(where: str, data: bytes, *, is_pinned: bool = False) -> File:
     """Bytes as a file."""
-    return File(where, len(data), lambda: io.BytesIO(data))
+    return File(where, len(data), lambda: io.BytesIO(data), is_pinned=is_pinned)
 
 
 def check_limits(where: str, members: int, total: int, settings: Settings) -> None:

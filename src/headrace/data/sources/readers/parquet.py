@@ -20,9 +20,7 @@ import pyarrow.compute as pc
 
 from headrace.data.sources.places.files import File
 from headrace.data.sources.places.trees import FileTree, ignored_files, is_medium
-from headrace.data.sources.tables.parquet import ParquetTable
-from headrace.data.sources.tables.parquet_file import opened
-from headrace.data.sources.tables.parquet_pages import MAGIC
+from headrace.data.sources.tables.parquet import MAGIC, ParquetTable, read_facts
 from headrace.data.sources.tables.reading import Part, read_parts
 from headrace.data.sources.tables.roles import (
     Roles,
@@ -108,8 +106,7 @@ def _read_tables(
 
 def _has_items(file: File, settings: Settings) -> bool:
     """Whether a Parquet file may hold items, and not only names of files."""
-    with opened(file, settings) as parquet:
-        kinds = {field.name: field.type for field in parquet.table.schema_arrow}
+    kinds = {field.name: field.type for field in read_facts(file, settings).schema}
     return bool(_items_of(kinds, None)) or not any(map(is_text, kinds.values()))
 
 

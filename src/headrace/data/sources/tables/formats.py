@@ -6,8 +6,7 @@ from headrace.data.sources.encodings.detection import find_encoding
 from headrace.data.sources.places.files import File, unpacked
 from headrace.data.sources.tables.delimited import open_delimited
 from headrace.data.sources.tables.jsonl import open_json
-from headrace.data.sources.tables.parquet import ParquetTable
-from headrace.data.sources.tables.parquet_pages import MAGIC
+from headrace.data.sources.tables.parquet import MAGIC, ParquetTable
 from headrace.data.sources.tables.tabular import Table
 from headrace.errors import SourceError
 from headrace.media.chunks import Reading

@@ -1,129 +1,111 @@
 from __future__ import annotations
 
-import io
+import os
+import signal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from headrace.data.sources.places.files import local_file
+from headrace.data.sources.places.files import in_memory, local_file
 from headrace.data.sources.tables import parquet
-from headrace.data.sources.tables.parquet_file import (
-    BATCH_BYTES,
-    Opened,
-    rows_that_fit,
-)
-from headrace.data.sources.tables.parquet_pages import (
-    PageError,
-    chunks_of,
-    read_footer,
-    scan,
-    schema_size,
-)
-from headrace.errors import SourceError
+from headrace.data.sources.tables.parquet import ParquetTable
+from headrace.data.sources.tables.parquet_decoding import BATCH_BYTES
+from headrace.errors import DependencyError, SourceError
 from headrace.settings import Settings
 
+SETTINGS = Settings(max_ratio=10**6, max_file_bytes=4 * 2**20)
 
-def _file(table: pa.Table, **options) -> io.BytesIO:
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer, **options)
-    return buffer
+
+@pytest.fixture
+def write(tmp_path):
+    def write(table, **options):
+        path = tmp_path / "a.parquet"
+        pq.write_table(table, path, **options)
+        return local_file(path, "a.parquet", path.stat().st_size)
+
+    return write
 
 
 def _same(value, rows: int) -> pa.Array:
+    """One value in all rows, which is stored once."""
     return pa.DictionaryArray.from_arrays(pa.array([0] * rows), pa.array([value]))
 
 
-def _chunks(buffer: io.BytesIO):
-    return chunks_of(read_footer(buffer, len(buffer.getvalue())))
+def _cells(rows, column="n"):
+    return [cell for some in rows for cell in some.batch.column(column).to_pylist()]
 
 
-def _fitting(path, table: pa.Table, column: str, **options) -> int:
-    pq.write_table(table, path, **options)
-    file = local_file(path, str(path), path.stat().st_size)
-    with file.open() as stream:
-        footer = read_footer(stream, file.size)
-        opened = Opened(file, stream, pq.ParquetFile(path), Settings(), footer, {})
-        return rows_that_fit(opened, [column])
+def _send(number):
+    os.kill(parquet._guarded._process.pid, number)
 
 
-@pytest.mark.parametrize("codec", ["none", "snappy", "gzip", "zstd", "brotli", "lz4"])
-@pytest.mark.parametrize("version", ["1.0", "2.0"])
-def test_pages_tell_the_longest_value_of_a_dictionary(codec, version):
-    texts = pa.array(["a", "bb" * 500, "ccc"] * 40)
-    options = {"compression": codec, "data_page_version": version}
-    buffer = _file(pa.table({"text": texts, "n": range(120)}), **options)
-    (group,) = _chunks(buffer)
-    pages = scan(buffer, group[0], 2**20)
-    assert (sum(pages.values), pages.dictionary, sum(pages.sizes)) == (120, 1000, 0)
-    assert pages.largest >= 1000
+def test_rows_are_few_where_one_value_takes_the_memory_of_all(write):
+    columns = {"text": _same("a" * 2**18, 300), "n": range(300)}
+    table = ParquetTable(write(pa.table(columns), row_group_size=70), SETTINGS)
+    some = list(table.read(["n", "text"]))
+    assert _cells(some) == list(range(300))
+    assert max(rows.batch.nbytes for rows in some) < 8 * 4 * 2**20
+    assert {len(cell) for cell in _cells(some[:2], "text")} == {2**18}
 
 
-def test_pages_without_a_dictionary_tell_their_size():
-    texts = pa.array([f"{row:04}" for row in range(1000)])
-    options = {"compression": "none", "use_dictionary": False, "row_group_size": 600}
-    buffer = _file(pa.table({"text": texts}), **options)
-    found = [scan(buffer, group[0], 2**20) for group in _chunks(buffer)]
-    assert [sum(pages.values) for pages in found] == [600, 400]
-    assert [pages.dictionary for pages in found] == [0, 0]
-    # Four bytes of text and four of its length; and whether it is null.
-    assert 4800 <= sum(found[0].sizes) < 4900
-
-
-def test_the_footer_tells_what_pyarrow_tells():
-    table = pa.table({"a": [1, 2], "b": [["x"], []], "c": [{"d": 1.5, "e": b""}] * 2})
-    buffer = _file(table, row_group_size=1)
-    facts = pq.ParquetFile(buffer).metadata
-    assert schema_size(read_footer(buffer, len(buffer.getvalue()))) == 8
-    for number, group in enumerate(_chunks(buffer)):
-        assert len(group) == facts.num_columns
-        for place, chunk in enumerate(group):
-            other = facts.row_group(number).column(place)
-            assert chunk.values == other.num_values
-            assert chunk.size == other.total_compressed_size
-            assert chunk.place == other.dictionary_page_offset or other.data_page_offset
-
-
-@pytest.mark.parametrize(
-    "data", [b"", b"\x15", b"\x19\xfc", b"\xff" * 40, b"\x1c" * 99]
-)
-def test_what_is_no_footer_is_an_error(data):
-    assert schema_size(data) == 0
-    with pytest.raises(PageError):
-        chunks_of(data)
-
-
-def test_rows_are_few_where_a_value_is_long(tmp_path):
-    path = tmp_path / "a.parquet"
-    short = pa.table({"text": _same("a", 5000)})
-    assert _fitting(path, short, "text") > 5000
-    long = pa.table({"text": _same("a" * 2**20, 5000)})
-    assert 16 <= _fitting(path, long, "text") <= BATCH_BYTES // 2**20
-
-
-def test_rows_are_few_where_long_values_lie_behind_short_ones(tmp_path):
-    cells = ["a"] * 4000 + ["b" * 2**20] * 200
-    options = {"use_dictionary": False, "row_group_size": 100}
-    table = pa.table({"text": pa.array(cells)})
-    assert _fitting(tmp_path / "a.parquet", table, "text", **options) <= 64
-
-
-def test_a_schema_of_too_many_columns_is_not_looked_at(tmp_path, monkeypatch):
-    path = tmp_path / "a.parquet"
-    pq.write_table(pa.table({f"c{place}": [1] for place in range(90)}), path)
-    file = local_file(path, "a.parquet", path.stat().st_size)
-    monkeypatch.setattr(pq, "ParquetFile", None)
-    with (
-        pytest.raises(
-            SourceError, match=r"a.parquet has 22 columns or more; the limit is 9"
-        ),
-        parquet.opened(file, Settings(max_columns=9)),
+def test_a_row_that_is_too_large_is_named(write):
+    texts = ["a"] * 7 + ["b" * (BATCH_BYTES + 1), "c"]
+    file = write(pa.table({"text": texts}), use_dictionary=False, row_group_size=7)
+    table = ParquetTable(file, Settings(max_ratio=10**6, max_file_bytes=2**25))
+    with pytest.raises(
+        SourceError, match=r"a.parquet cannot .* at row 7 .*over 33,554,432"
     ):
-        pass
+        list(table.read(["text"]))
 
 
-def test_a_value_that_is_too_large_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr("headrace.data.sources.tables.parquet_file.LINE_LIMIT", 99)
-    table = pa.table({"n": range(4), "text": ["a", "b", "c" * 100, "d"]})
-    with pytest.raises(SourceError, match=r"column text in row group 1 has 100 bytes"):
-        _fitting(tmp_path / "a.parquet", table, "text", row_group_size=2)
+def test_a_list_of_few_bytes_and_many_values_is_not_decoded(write):
+    values = pa.array([0], pa.uint8()).take(pa.array([0] * 9_000_000, pa.int32()))
+    cells = pa.ListArray.from_arrays(pa.array([0, len(values)], pa.int32()), values)
+    table = ParquetTable(write(pa.table({"image": cells})), SETTINGS)
+    with pytest.raises(SourceError, match=r"row 0 \(columns image\).*33,554,432 bytes"):
+        list(table.read(["image"]))
+
+
+def test_too_many_columns_are_refused(write):
+    file = write(pa.table({f"c{place}": [1] for place in range(90)}))
+    with pytest.raises(SourceError, match=r"a.parquet has 90 columns or .* limit is 9"):
+        ParquetTable(file, Settings(max_columns=9))
+
+
+def test_a_file_that_is_not_on_this_disk_is_read(write):
+    file = write(pa.table({"n": range(5000)}), row_group_size=1000)
+    table = ParquetTable(in_memory("a.parquet", file.read()), SETTINGS)
+    assert _cells(table.read(["n"], at_once=700)) == list(range(5000))
+
+
+def test_a_pinned_file_needs_no_process(write, monkeypatch):
+    monkeypatch.setattr(parquet, "_guarded", None)
+    data = write(pa.table({"n": range(9)})).read()
+    table = ParquetTable(in_memory("a.parquet", data, is_pinned=True), SETTINGS)
+    assert _cells(table.read(["n"])) == list(range(9))
+
+
+@pytest.mark.parametrize("end", [signal.SIGSEGV, signal.SIGABRT, signal.SIGALRM])
+def test_a_crash_and_a_quiet_end_change_no_rows(write, end):
+    file = write(pa.table({"n": range(5000)}), row_group_size=900)
+    rows = ParquetTable(file, SETTINGS).read(["n"], at_once=512)
+    some = [next(rows), next(rows)]
+    _send(end)
+    assert _cells([*some, *rows]) == list(range(5000))
+
+
+def test_a_process_that_others_have_killed_is_no_fault_of_the_data(write):
+    table = ParquetTable(write(pa.table({"n": range(9)})), SETTINGS)
+    _send(signal.SIGKILL)
+    with pytest.raises(DependencyError, match="decodes Parquet files ended with -9"):
+        list(table.read(["n"]))
+    assert _cells(table.read(["n"])) == list(range(9))
+
+
+def test_a_process_that_hangs_is_no_fault_of_the_data(write, monkeypatch):
+    table = ParquetTable(write(pa.table({"n": range(9)})), SETTINGS)
+    monkeypatch.setattr(parquet, "_SECONDS", 0.2)
+    _send(signal.SIGSTOP)
+    with pytest.raises(DependencyError, match="did not answer within"):
+        list(table.read(["n"]))
