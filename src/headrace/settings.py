@@ -208,7 +208,7 @@ class Settings(BaseModel):
     )
     max_file_bytes: int = option(
         128 * 2**20,
-        "bytes of one encoded item, and of one page of a Parquet file: both are held "
+        "bytes of one encoded item, and of one row of a Parquet file: both are held "
         "in memory; ten minutes of stereo at 48 kHz have 115 MB",
         gt=0,
     )

@@ -12,7 +12,8 @@ from headrace import extensions
 from headrace.data.sources.catalog import named as catalog
 from headrace.data.sources.places import uris as places
 from headrace.data.sources.places.archive import is_tar, is_zip, tar_tree, zip_tree
-from headrace.data.sources.places.files import File, local_file, unpacked_head
+from headrace.data.sources.places.files import File, local_file
+from headrace.data.sources.places.packed import unpacked_head
 from headrace.data.sources.places.trees import FileTree
 from headrace.data.sources.readers import readers
 from headrace.data.sources.tables.formats import (

@@ -16,12 +16,11 @@ from typing import IO, Any
 
 from headrace.data.sources.places.files import (
     File,
-    bounded,
     check_limits,
     check_ratio,
     translate_errors,
-    unpacked_head,
 )
+from headrace.data.sources.places.packed import bounded, unpacked_head
 from headrace.data.sources.places.trees import Files, FileTree, is_junk, relative_name
 from headrace.errors import SourceError
 from headrace.settings import Settings

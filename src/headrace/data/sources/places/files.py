@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import _compression
-import bz2
 import contextlib
 import errno
 import gzip
@@ -13,10 +11,10 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from typing import IO, cast
+from typing import IO
 
 from headrace.credentials import OPTIONS
 from headrace.errors import (
@@ -29,10 +27,8 @@ from headrace.errors import (
 from headrace.settings import Settings
 
 FREE_BYTES = 16 * 2**20
-_SLACK = 2**20
-_XZ_BYTES = 256 * 2**20  # xz -9 needs 65 MiB
+XZ_BYTES = 256 * 2**20  # xz -9 needs 65 MiB
 _XZ_LIMIT = "Memory usage limit"
-_PACKED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00")
 _DAMAGE = (
     zipfile.BadZipFile,
     tarfile.TarError,
@@ -101,7 +97,7 @@ def _damaged(where: str, error: Exception) -> SourceError:
     problem = f"is damaged or cut short: {first_line(error)}"
     action = "Download or make it again."
     if isinstance(error, lzma.LZMAError) and _XZ_LIMIT in str(error):
-        problem = f"takes over {_XZ_BYTES:,} bytes of memory to unpack, for its "
+        problem = f"takes over {XZ_BYTES:,} bytes of memory to unpack, for its "
         problem, action = f"{problem}dictionary", "Pack it again, with xz -9 or less."
     return SourceError(f"{where} {problem}.", action)
 
@@ -203,104 +199,3 @@ def check_ratio(where: str, unpacked: int, packed: int, settings: Settings) -> N
             "Unpack it yourself and give the folder, or raise HEADRACE_MAX_RATIO, if "
             "it can be trusted.",
         )
-
-
-def _decompressed(stream: IO[bytes], magic: bytes) -> IO[bytes]:
-    """A stream, decompressed if it begins as gzip, bzip2 or xz."""
-    if magic.startswith(b"\x1f\x8b"):
-        return cast(IO[bytes], gzip.GzipFile(fileobj=stream))
-    if magic.startswith(b"BZh"):
-        return bz2.BZ2File(stream)
-    if magic.startswith(b"\xfd7zXZ\x00"):
-        # As lzma.LZMAFile, with a limit on memory.
-        unpacking = _compression.DecompressReader(
-            stream,
-            lzma.LZMADecompressor,
-            trailing_error=lzma.LZMAError,
-            format=lzma.FORMAT_XZ,
-            memlimit=_XZ_BYTES,
-        )
-        return io.BufferedReader(unpacking)
-    return stream
-
-
-def unpacked_head(file: File) -> bytes:
-    """The first 512 bytes of a file, decompressed if it is gzip, bzip2 or xz."""
-    with file.open() as raw, _decompressed(raw, file.head(6)) as stream:
-        return stream.read(512)
-
-
-class Bounded(io.RawIOBase):
-    """A stream that refuses to read more than its file may unpack to.
-
-    Args:
-        stream: the unpacked bytes.
-        raw: the packed bytes, which are closed with this stream.
-        file: the packed file.
-        settings: with the limits.
-    """
-
-    def __init__(
-        self, stream: IO[bytes], raw: IO[bytes], file: File, settings: Settings
-    ) -> None:
-        self._stream = stream
-        self._raw = raw
-        self._file = file
-        self._settings = settings
-        allowed = max(FREE_BYTES, settings.max_ratio * file.size)
-        self._limit = min(allowed, settings.max_bytes)
-
-    def _check(self, position: int) -> None:
-        check_limits(self._file.where, 0, position, self._settings)
-        check_ratio(self._file.where, position, self._file.size, self._settings)
-
-    def read(self, size: int = -1) -> bytes:
-        """Read bytes within the limit."""
-        left = self._limit + 1 - self._stream.tell()
-        count = left if size < 0 else min(size, left)
-        if count > self._settings.max_file_bytes + _SLACK:
-            raise LimitError(
-                f"{self._file.where} asks for {count:,} bytes in one piece, such as a "
-                f"name; the limit is {self._settings.max_file_bytes:,}.",
-                "Make the archive again, or raise HEADRACE_MAX_FILE_BYTES.",
-            )
-        data = self._stream.read(count)
-        self._check(self._stream.tell())
-        return data
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Go to a place within the limit."""
-        if whence == io.SEEK_SET:
-            self._check(offset)
-        return self._stream.seek(offset, whence)
-
-    def seekable(self) -> bool:
-        """Always: decompressors begin again."""
-        return True
-
-    def readable(self) -> bool:
-        """Always."""
-        return True
-
-    def close(self) -> None:
-        """Close the streams."""
-        self._stream.close()
-        self._raw.close()
-        super().close()
-
-
-def unpacked(file: File, settings: Settings) -> File:
-    """A file, decompressed within limits if it is gzip, bzip2 or xz."""
-    return bounded(file, settings) if file.head(6).startswith(_PACKED) else file
-
-
-def bounded(file: File, settings: Settings) -> File:
-    """A file within limits on what is read, decompressed if it is packed."""
-    head = file.head(6)
-
-    def opener() -> IO[bytes]:
-        raw = file.opener()
-        stream = _decompressed(raw, head)
-        return cast(IO[bytes], Bounded(stream, raw, file, settings))
-
-    return replace(file, opener=opener)

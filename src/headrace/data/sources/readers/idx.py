@@ -11,12 +11,8 @@ from typing import IO
 import numpy as np
 
 from headrace.data.sources.arrays import Array, Header, array_chunks, open_array
-from headrace.data.sources.places.files import (
-    File,
-    check_ratio,
-    unpacked,
-    unpacked_head,
-)
+from headrace.data.sources.places.files import File, check_ratio
+from headrace.data.sources.places.packed import unpacked, unpacked_head
 from headrace.data.sources.places.trees import FileTree
 from headrace.errors import SourceError
 from headrace.media.chunks import SPLITS, Chunk, Source, SourceSplit

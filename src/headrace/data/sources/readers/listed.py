@@ -13,7 +13,8 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from headrace.data.sources.places.archive import tar_tree, zip_tree
-from headrace.data.sources.places.files import File, unpacked
+from headrace.data.sources.places.files import File
+from headrace.data.sources.places.packed import unpacked
 from headrace.data.sources.places.trees import (
     FileTree,
     is_item,
