@@ -16,7 +16,7 @@ from headrace.gates.supported import supported_by_first
 from headrace.planning import find_finished
 from headrace.records import EvaluationRecord, StageReport
 from headrace.settings import Settings, variable
-from headrace.stages.promotion import aliases_of
+from headrace.stages.promotion.registry import aliases_of
 from headrace_flows.run import STAGES, UNCHANGED, Run
 from headrace_ops import live
 

@@ -18,7 +18,7 @@ from tests.attacks.conftest import headrace
 from headrace.errors import IntegrityError
 from headrace.evidence.repair import repair
 from headrace.models.logged.loading import load_champion
-from headrace.models.logged.soundness.checks import find_flaws
+from headrace.models.logged.soundness.checks import file_mismatches
 from headrace.settings import Settings
 from headrace.stages.promotion import conclude
 from headrace.stages.promotion.approval import approve
@@ -344,7 +344,7 @@ def test_the_watch_of_up_puts_back_what_is_lost(lab: Lab, attack: Attack) -> Non
     [done] = watch.look()
     assert done.status == "restored"
     assert watch.look() == []
-    assert find_flaws(lab.version(1), lab.settings) == []
+    assert list(file_mismatches(lab.version(1), lab.settings)) == []
 
 
 def test_the_watch_of_up_says_once_what_it_cannot_put_back(

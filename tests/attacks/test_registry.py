@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ def register_the_good_one(trained: Trained) -> int | None:
 def problem_of(trained: Trained) -> str:
     """The first thing that does not fit; empty where all does."""
     found = verify(trained.settings).problem
-    return found.what if found else ""
+    return found.message if found else ""
 
 
 def checkpoint(file: Path) -> None:
@@ -102,5 +103,9 @@ def test_an_older_or_an_empty_ledger_in_its_place_is_told(
     if keeps:
         file.write_bytes(older)
     problem = problem_of(trained)
+    if not keeps:
+        assert "does not go on from the copy of its rows" in problem
+        shutil.rmtree(Path(trained.settings.store) / "ledger")  # and if that goes, too
+        problem = problem_of(trained)
     expected = "version 2 of blobs" if keeps else "the model blobs"
     assert f"MLflow has {expected}, and the ledger has n" in problem

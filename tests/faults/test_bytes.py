@@ -117,7 +117,7 @@ def test_a_changed_byte_of_a_file_is_found(signed: Signed, kind: str) -> None:
             found = verify(signed.settings)
         assert found.problem is not None, place
         folder = file.parents[1].name if "items" in file.parts else file.name
-        assert folder in found.problem.what, (place, found.problem)
+        assert folder in found.problem.message, (place, found.problem)
 
 
 @pytest.mark.parametrize("name", [MODEL, CARD, BILL, EVIDENCE, "golden.npz"])
@@ -179,7 +179,7 @@ def test_a_changed_byte_of_a_row_is_found(
                 continue
         assert found.problem is not None, place
         assert found.problem.where == "ledger"
-        assert str(copy) in found.problem.what
+        assert str(copy) in found.problem.message
         shutil.copyfile(source, copy)
         for suffix in ("-wal", "-shm"):
             copy.with_name(f"{copy.name}{suffix}").unlink(missing_ok=True)

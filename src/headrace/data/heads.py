@@ -7,17 +7,46 @@ its signatures. The store, which has a login of its own, knows the newer link.
 from __future__ import annotations
 
 import logging
+from typing import NamedTuple
 
 from pydantic import ValidationError
 
 from headrace.settings import Settings
 from headrace.state.ledger import Ledger
-from headrace.state.ledger.signatures import SignedLink
+from headrace.state.ledger.chain import ChainReport
+from headrace.state.ledger.signatures import SignatureReport, SignedLink
 from headrace.state.signing.keys import TrustedKeys
 from headrace.state.store import Store
 
 KEY = "heads/ledger.json"
 log = logging.getLogger("headrace")
+
+
+class LedgerCheck(NamedTuple):
+    """What was found of a ledger: its chain, its signatures, and the first mismatch."""
+
+    chain: ChainReport
+    signatures: SignatureReport
+    problem: str
+
+
+def check_ledger(
+    settings: Settings, ledger: Ledger, trusted: TrustedKeys, head: str = ""
+) -> LedgerCheck:
+    """Check the chain of the ledger, its signatures, and that it is not an older one.
+
+    Args:
+        trusted: the keys whose signatures count; without any, none is checked.
+        head: a link that the chain must still contain, or empty.
+
+    Raises:
+        DependencyError: the ledger or the store does not answer.
+    """
+    chain, signatures = ledger.walk_chain(head), ledger.check_signatures(trusted)
+    problem = chain.problem or signatures.problem
+    if trusted and not problem:
+        problem = _find_rollback(settings, ledger, trusted)
+    return LedgerCheck(chain, signatures, problem)
 
 
 def remember_head(settings: Settings, ledger: Ledger) -> None:
@@ -36,12 +65,8 @@ def remember_head(settings: Settings, ledger: Ledger) -> None:
         store.write_json(KEY, head.model_dump())
 
 
-def find_rollback(settings: Settings, ledger: Ledger, trusted: TrustedKeys) -> str:
-    """Why the ledger is older than the link that the store has; empty if it is not.
-
-    Raises:
-        DependencyError: the ledger or the store does not answer.
-    """
+def _find_rollback(settings: Settings, ledger: Ledger, trusted: TrustedKeys) -> str:
+    """Why the ledger is older than the link that the store has; empty if it is not."""
     store = Store(settings.store)
     kept, problem = _kept(store)
     if kept is None or ledger.has_link(kept):

@@ -18,10 +18,12 @@ from typing import TYPE_CHECKING, Literal
 
 from headrace.errors import IntegrityError, Refusal, UsageError
 from headrace.models.logged.soundness.checks import (
-    Flaw,
-    find_flaw,
-    find_flaws,
-    find_wrong_answers,
+    ANSWERS,
+    GOLDEN,
+    MODEL,
+    answer_mismatches,
+    file_mismatches,
+    find_mismatches,
     logged_model,
 )
 from headrace.models.logged.soundness.copies import (
@@ -35,9 +37,9 @@ from headrace.models.logged.soundness.copies import (
 from headrace.models.logged.soundness.signing import sign_version
 from headrace.records import LoggedModel, Record
 from headrace.settings import Settings
-from headrace.stages.promotion import restore_registry
+from headrace.stages.promotion.registry import restore_registry
 from headrace.state.disk import file_digest
-from headrace.state.ledger import Ledger, Version
+from headrace.state.ledger import Ledger, Mismatch, Version
 from headrace.state.ledger.holding import hold
 from headrace.state.tracking import MODEL_FILE, Tracking
 from headrace.state.tracking.artifacts import network_digest
@@ -96,8 +98,8 @@ def repair(name: str, settings: Settings) -> Repair:
     ledger = restoring.ledger
     version = ledger.find(name)
     restoring.restore(version)
-    flaws = find_flaws(version, settings) or find_wrong_answers([version], settings)
-    outcome = _repair(version, [flaw for flaw in flaws if flaw], settings)
+    mismatches = find_mismatches([version], settings, anew=True)
+    outcome = _repair(version, mismatches, settings)
     version = ledger.version(version.model, version.version)  # it may be rebound
     done = restoring.done + restore_registry(version, ledger, Tracking(settings))
     if outcome.is_sound and sign_version(version, settings, ledger):
@@ -144,9 +146,9 @@ def mend(
     if champion is not None:
         at_stake[champion.version.version] = champion.version
     for _, version in sorted(at_stake.items()):
-        if flaws := _find_all(version, settings):
-            log.warning("%s is not what was registered: %s", version, flaws[0].message)
-            done.append(_repair(version, flaws, settings, leased))
+        if found := find_mismatches([version], settings):
+            log.warning("%s is not what was registered: %s", version, found[0].message)
+            done.append(_repair(version, found, settings, leased))
             log.warning("%s", done[-1])
     return done
 
@@ -165,15 +167,9 @@ def restore_lost(settings: Settings) -> list[Repair]:
     ledger, done = Ledger(settings.database_url), []
     for model in ledger.models():
         champion = ledger.champion(model)
-        if champion and (flaws := _find_all(champion.version, settings)):
-            done.append(_restore(champion.version, flaws, settings))
+        if champion and (found := find_mismatches([champion.version], settings)):
+            done.append(_restore(champion.version, found, settings))
     return done
-
-
-def _find_all(version: Version, settings: Settings) -> list[Flaw]:
-    """All flaws of a version; wrong answers only if its files are sound."""
-    flaw = find_flaw(version, settings)
-    return (find_flaws(version, settings) or [flaw]) if flaw else []
 
 
 def _answer(
@@ -196,20 +192,20 @@ def _sentence(done: Sequence[str]) -> str:
 
 def _repair(
     version: Version,
-    flaws: list[Flaw],
+    mismatches: Sequence[Mismatch],
     settings: Settings,
     leased: Ledger | None = None,
 ) -> Repair:
     """Repair a version, with the ledger of a run that holds the lease, if any."""
-    if not flaws:
+    if not mismatches:
         reason = "its files are the ones that were registered, and it answers as it did"
         done = []
         if keep_copy_of(version, settings):
             done.append("copied its files into the store")
             reason += f". {_sentence(done)}"
         return _answer(version, "sound", reason, done)
-    restored = _restore(version, flaws, settings)
-    if restored.is_sound or flaws[0].part == "answers":
+    restored = _restore(version, mismatches, settings)
+    if restored.is_sound or mismatches[0].what == ANSWERS:
         return restored
     log.warning("%s: training it again from its record", version)
     try:
@@ -219,22 +215,24 @@ def _repair(
         return _answer(version, "failed", reason, restored.done)
 
 
-def _restore(version: Version, flaws: list[Flaw], settings: Settings) -> Repair:
+def _restore(
+    version: Version, mismatches: Sequence[Mismatch], settings: Settings
+) -> Repair:
     """Restore files from the store, and check the version again."""
-    problems = " ".join(flaw.message for flaw in flaws)
-    if flaws[0].part == "answers":
+    problems = " ".join(mismatch.message for mismatch in mismatches)
+    if mismatches[0].what == ANSWERS:
         reason = (
             f"its files are whole, but {problems} The libraries or the machine are not "
             "those that it was trained with: run it with those, or train anew."
         )
         return _answer(version, "failed", reason)
-    done = restore(version, {flaw.part for flaw in flaws}, settings)
-    left = find_flaw(version, settings)
-    if left is None:
+    done = restore(version, {mismatch.what for mismatch in mismatches}, settings)
+    left = find_mismatches([version], settings)
+    if not left:
         return _answer(version, "restored", f"{problems} {_sentence(done)}", done)
     outcome = "The store has no copy of it."
     if done:
-        outcome = f"{_sentence(done)} But {left.message}"
+        outcome = f"{_sentence(done)} But {left[0].message}"
     return _answer(version, "failed", f"{problems} {outcome}", done)
 
 
@@ -270,7 +268,7 @@ def _train_again(version: Version, settings: Settings, leased: Ledger | None) ->
         )
     with _leased(version, settings, leased) as ledger:
         version = ledger.version(version.model, version.version)
-        lost = {str(flaw.part) for flaw in find_flaws(version, settings)}
+        lost = {mismatch.what for mismatch in file_mismatches(version, settings)}
         if not lost:
             return _answer(version, "restored", "Another command has repaired it.")
         logged = _write(version, again, lost, settings)
@@ -279,8 +277,7 @@ def _train_again(version: Version, settings: Settings, leased: Ledger | None) ->
             "model_digest": logged.model_digest,
             "details": {**version.details, **details},
         }
-        wrong = find_wrong_answers([version.model_copy(update=update)], settings)[0]
-        if wrong is not None:
+        for wrong in answer_mismatches([version.model_copy(update=update)], settings):
             raise IntegrityError(wrong.message)
         why = "its files were lost; trained again, the weights are equal"
         bound = bind(version, logged, why, details, settings, ledger)
@@ -289,7 +286,7 @@ def _train_again(version: Version, settings: Settings, leased: Ledger | None) ->
         "trained it again from its record",
         "the weights are equal",
         f"bound it to the new file {bound.model_digest[:16]}..."
-        if "model" in lost
+        if MODEL in lost
         else "bound it to a new golden file",
     )
     return _answer(bound, "rebound", _sentence(done), done)
@@ -302,7 +299,7 @@ def _write(
     logged, update = logged_model(version), {}
     with tempfile.TemporaryDirectory(prefix="headrace-") as name:
         files, golden, folder = dict[str, Path](), None, Path(name) / "logged"
-        if "model" in lost:
+        if MODEL in lost:
             Tracking(settings).save_model(again.model, logged.description, folder)
             files = {path: folder / path for path in describe_files(folder)["files"]}
             update["model_digest"] = file_digest(files[MODEL_FILE])
@@ -311,7 +308,7 @@ def _write(
                 raise IntegrityError(
                     "the weights are the same, and its layers answer otherwise."
                 )
-        if "golden" in lost:
+        if GOLDEN in lost:
             golden = Path(name) / "golden.npz"
             golden.write_bytes(again.golden)
             update["golden_digest"] = hashlib.sha256(again.golden).hexdigest()

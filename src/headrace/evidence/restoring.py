@@ -20,7 +20,8 @@ from pathlib import Path
 from headrace.data.anchored import AnchoredStore
 from headrace.data.corrections import corrections_of
 from headrace.errors import HeadraceError, IntegrityError
-from headrace.evidence.watch import Seen, Watch, find_data_problem, manifest_digest
+from headrace.evidence.verification.versions import data_mismatch, manifest_digest
+from headrace.evidence.watch import Watch
 from headrace.models.logged.soundness.tracked import TrackedRecord
 from headrace.settings import DEFAULT_ITEM_BYTES, Settings
 from headrace.stages import ingredients
@@ -57,11 +58,10 @@ class Restoring:
         self._watch = Watch(settings)
         self.ledger = Ledger(settings.database_url)
         self._known = self.ledger.last_tamperings()
-        seen, is_sound = self._watch.see(self.ledger)
+        self._mismatches, is_sound = self._watch.see(self.ledger)
         if not is_sound:
             self._restore_ledger()
-            seen += self._watch.see(self.ledger)[0]
-        self._seen = seen
+            self._mismatches += self._watch.see(self.ledger)[0]
 
     def _restore_ledger(self) -> None:
         copy = LedgerCopy(self._settings.database_url, Store(self._settings.store))
@@ -100,32 +100,20 @@ class Restoring:
     def finish(self, model: str) -> None:
         """Record what was found and what was restored, for a model and the ledger."""
         left, _ = self._watch.see(self.ledger)
-        remaining = {seen.subject for seen in left}
+        remaining, user = {one.subject for one in left}, self._settings.user
+        restored = {"action": "restored", "who": user, "why": "by headrace repair"}
         was_open = {k: s for k, s in self._known.items() if s.action == "tampered"}
-        found = {seen.subject: seen for seen in self._seen}
-        for subject, step in was_open.items():
-            own = Seen(step.model, step.what, step.why, step.version)
-            found.setdefault(subject, own)
-        for subject, seen in found.items():
-            if seen.model not in {model, ""} and not seen.what.startswith("row "):
+        found = {one.subject: one.as_step(user) for one in self._mismatches}
+        for subject, step in {**found, **was_open}.items():
+            if step.model not in {model, ""} and not step.what.startswith("row "):
                 continue
             if subject not in was_open:
-                self._add(seen, "tampered", seen.why)
+                self._add(step)
             if subject not in remaining:
-                self._add(seen, "restored", "by headrace repair")
-        self.problems += [seen.why for seen in left if seen.model in {model, ""}]
+                self._add(step.model_copy(update=restored))
+        self.problems += [one.message for one in left if one.model in {model, ""}]
 
-    def _add(self, seen: Seen, action: str, why: str) -> None:
-        step = Tampering.model_validate(
-            {
-                "model": seen.model,
-                "what": seen.what,
-                "version": seen.version,
-                "action": action,
-                "who": self._settings.user,
-                "why": why,
-            }
-        )
+    def _add(self, step: Tampering) -> None:
         self.ledger.add_tampering(step, self.ledger.last_tamperings())
 
 
@@ -142,8 +130,8 @@ def restore_data(version: Version, settings: Settings, ledger: Ledger) -> list[s
         IntegrityError: the source gives other data now.
         HeadraceError: the source or the record of the run cannot be read.
     """
-    problem = find_data_problem(version, settings, ledger)
-    if not problem:
+    mismatch = data_mismatch(version, settings, ledger)
+    if mismatch is None:
         return []
     from headrace.stages.ingestion import ingest
 
@@ -166,7 +154,8 @@ def restore_data(version: Version, settings: Settings, ledger: Ledger) -> list[s
         now = snapshot.digest, snapshot.manifest_sha256
         if now != (version.snapshot_digest, manifest_digest(version, ledger)):
             raise IntegrityError(
-                f"{problem} Its source {spec.data.source} gives other data now.",
+                f"{mismatch.message} Its source {spec.data.source} gives other data "
+                "now.",
                 "Restore the snapshot from a backup.",
             )
         for name in made.keys():

@@ -16,7 +16,7 @@ from headrace.data.forgotten import Forgotten
 from headrace.data.sources.identity import source_identity
 from headrace.errors import HeadraceError, UsageError
 from headrace.models import builder_name
-from headrace.models.logged.soundness.checks import find_flaw
+from headrace.models.logged.soundness.checks import find_mismatches
 from headrace.planning.results import Key, Results, ingredients_of
 from headrace.records import (
     DEFAULT_TASK,
@@ -352,7 +352,7 @@ def find_finished(plan: Plan, *, register_only: bool = False) -> Finished | None
     if plan.ledger.is_unsettled(name):  # a killed run must be cleaned up first
         return None
     version = find_version(name, training, plan.ledger, plan.settings)
-    if version is None or find_flaw(version, plan.settings):
+    if version is None or find_mismatches([version], plan.settings):
         return None
     if not _is_judged(plan, evaluation, version.version):
         return None

@@ -15,7 +15,7 @@ from typing import Any, TypeVar, cast
 from pydantic import ValidationError
 
 from headrace.data.anchored import AnchoredStore, as_json, open_anchored
-from headrace.models.logged.soundness.checks import find_flaws
+from headrace.models.logged.soundness.checks import file_mismatches
 from headrace.records import (
     MANIFEST,
     ContractRecord,
@@ -150,7 +150,7 @@ class Results:
         version = find_version(name, training, self.ledger, settings)
         if version is None:
             return training
-        if find_flaws(version, self.settings):
+        if any(file_mismatches(version, self.settings)):
             return None
         return as_bound(training, version)
 

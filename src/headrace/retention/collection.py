@@ -16,8 +16,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from headrace.data.heads import check_ledger
 from headrace.errors import DependencyError, IntegrityError, UsageError
-from headrace.evidence.verification.signatures import check_ledger as check_signatures
 from headrace.progress import counted
 from headrace.records import Record
 from headrace.retention.alone import alone
@@ -139,13 +139,14 @@ def _check_ledger(settings: Settings, ledger: Ledger) -> None:
 
     What a ledger lacks would be deleted as needed by nothing.
     """
-    chain, trusted = ledger.walk_chain(), trusted_keys(settings)
-    if problem := chain.problem or check_signatures(settings, ledger, trusted)[1]:
+    if problem := check_ledger(settings, ledger, trusted_keys(settings)).problem:
         raise IntegrityError(
             f"The ledger does not tell what is needed: {problem}.",
             "Nothing was deleted. See `headrace verify`.",
         )
-    LedgerCopy(settings.database_url, Store(settings.store)).check()
+    copy = LedgerCopy(settings.database_url, Store(settings.store))
+    for mismatch in copy.mismatches():
+        raise IntegrityError(mismatch.message, mismatch.action)
 
 
 def _mark(

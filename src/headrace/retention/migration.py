@@ -152,7 +152,7 @@ def _verified(settings: Settings, what: str) -> Verification:
     verification = verify(settings)
     if verification.problem is not None:
         raise IntegrityError(
-            f"{what} is not as recorded: {verification.problem.what}",
+            f"{what} is not as recorded: {verification.problem.message}",
             f"Nothing was moved. {verification.problem.action}",
         )
     return verification

@@ -16,7 +16,7 @@ from datetime import datetime
 
 from headrace.planning import Key
 from headrace.settings import Settings
-from headrace.stages.promotion import aliases_of
+from headrace.stages.promotion.registry import aliases_of
 from headrace.state.ledger import Ledger, Version
 from headrace.state.ledger.holding import COLLECTING, pipeline_of
 from headrace.state.ledger.leases import Leases

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from headrace.models import builder_name
-from headrace.models.logged.soundness.checks import find_flaws
+from headrace.models.logged.soundness.checks import file_mismatches
 from headrace.models.logged.soundness.copies import bind, keep_copy
 from headrace.models.logged.soundness.signing import sign_version
 from headrace.records import (
@@ -177,7 +177,7 @@ class _Registration:
 
     def keep_sound(self, known: Version) -> Version:
         """A version that is trained anew, bound to the new files if it lost its own."""
-        if not find_flaws(known, self.settings):
+        if not any(file_mismatches(known, self.settings)):
             return known
         training, settings = self.training, self.settings
         log.warning("%s is bound to the files of the run %s", known, training.run_id)

@@ -143,7 +143,7 @@ def _try_store(uri: str) -> Check:
 
 def check_models(settings: Settings) -> Iterator[Check]:
     """Each champion's model file, golden file and answers, in one clean process."""
-    from headrace.models.logged.soundness.checks import find_flaws, find_wrong_answers
+    from headrace.models.logged.soundness.checks import find_mismatches
     from headrace.state.ledger import Ledger, ledger_exists
 
     if not ledger_exists(settings.database_url):
@@ -151,14 +151,12 @@ def check_models(settings: Settings) -> Iterator[Check]:
     ledger = Ledger(settings.database_url)
     entries = (ledger.champion(model) for model in ledger.models())
     champions = [champion.version for champion in entries if champion is not None]
-    flaws = {v.model: f[0] for v in champions if (f := find_flaws(v, settings))}
-    whole = [v for v in champions if v.model not in flaws]
-    wrong_answers = find_wrong_answers(whole, settings)
-    flaws |= {v.model: f for v, f in zip(whole, wrong_answers, strict=True) if f}
+    mismatches = find_mismatches(champions, settings, anew=True)
+    messages = {one.model: one.message for one in reversed(mismatches)}
     for v in champions:
         name = f"model {v.model}"
-        if v.model in flaws:
-            message = f"the champion, version {v.version}: {flaws[v.model].message}"
+        if v.model in messages:
+            message = f"the champion, version {v.version}: {messages[v.model]}"
             yield wrong(name, message, f"headrace repair {v.model}")
             continue
         message = "its files are as registered, and so are its golden answers"

@@ -11,7 +11,7 @@ import pytest
 from headrace.errors import NotFoundError
 from headrace.evidence.repair import mend, repair, restore_lost
 from headrace.evidence.restoring import restore_data
-from headrace.evidence.watch import find_data_problem
+from headrace.evidence.verification.versions import data_mismatch
 from headrace.state.ledger import Ledger
 from headrace.state.tracking import MODEL_FILE
 
@@ -110,4 +110,4 @@ def test_data_is_read_again_under_the_limit_that_its_run_had(trained: Trained) -
     shutil.rmtree(Path(trained.snapshot.uri))
     (step,) = restore_data(version, settings, ledger)
     assert step.endswith("it is the same")
-    assert find_data_problem(version, settings, ledger) == ""
+    assert data_mismatch(version, settings, ledger) is None

@@ -1,16 +1,24 @@
-"""A champion that rests on a wrong verdict, by `verify`, `history` and `list`."""
+"""What `verify` finds that the champion's files and aliases do not show."""
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.homes import Home
 
+from headrace.evidence.repair import repair
 from headrace.evidence.verification import verify
+from headrace.evidence.watch import Watch
 from headrace.stages.promotion import conclude
 from headrace.stages.promotion.by_hand import roll_back
 from headrace.stages.registration import register
+from headrace.state.ledger import Ledger
+from headrace.state.ledger.copies import keep_rows
+from headrace.state.tracking import Tracking
 
 pytestmark = pytest.mark.system
 
@@ -34,7 +42,7 @@ def test_a_champion_by_a_wrong_verdict_is_named_until_it_is_taken_back(
     found = verify(settings)
     text = "The gate accuracy of blobs/2 is recorded as passed with 0.8555 >= 0.999"
     assert found.problem is not None
-    assert found.problem.what.startswith(text)
+    assert found.problem.message.startswith(text)
     assert "headrace rollback blobs" in found.problem.action
     home = Home(settings.home, settings.project)
     for command in (["history", "blobs"], ["list"]):
@@ -49,3 +57,76 @@ def test_a_champion_by_a_wrong_verdict_is_named_until_it_is_taken_back(
     assert (found.status, found.problem) == ("ok", None)
     (warning,) = found.warnings
     assert warning.startswith(text)
+
+
+EDITS = [
+    (
+        "UPDATE params SET value = '17' WHERE run_uuid = '{run}' AND key = 'contract'",
+        "contract was changed from ",
+    ),
+    (
+        "UPDATE latest_metrics SET value = 0.99 WHERE run_uuid = '{run}' "
+        "AND key = 'val_accuracy'",
+        "the metric val_accuracy was changed or deleted.",
+    ),
+    (
+        "UPDATE runs SET lifecycle_stage = 'deleted' WHERE run_uuid = '{run}'",
+        "was deleted.",
+    ),
+]
+
+
+@pytest.fixture
+def recorded(trained: Trained) -> Trained:
+    """A home that has a record of what MLflow has of its champion."""
+    Tracking(trained.settings)  # the home was moved: MLflow's paths follow
+    assert Watch(trained.settings).look() == []
+    assert verify(trained.settings).status == "ok"
+    return trained
+
+
+@pytest.mark.parametrize(("statement", "what"), EDITS)
+def test_what_mlflow_has_of_the_champion_is_compared_with_its_record(
+    recorded: Trained, statement: str, what: str
+) -> None:
+    settings = recorded.settings
+    with closing(sqlite3.connect(settings.home / "mlflow.db")) as database, database:
+        changed = database.execute(statement.format(run=recorded.weak.run_id))
+        assert changed.rowcount == 1
+    found = verify(settings)
+    assert (found.status, found.problem and found.problem.where) == ("broken", "mlflow")
+    assert what in found.reason
+    assert "Run `headrace repair blobs/1`." in found.reason
+    assert repair("blobs/1", settings).status == "restored"
+    assert verify(settings).status == "ok"
+
+
+def test_a_file_of_the_champions_run_is_compared_with_its_record(
+    recorded: Trained,
+) -> None:
+    run = f"mlartifacts/blobs/{recorded.weak.run_id}/artifacts"
+    [file] = Path(recorded.settings.home / run).glob("evaluation/report.json")
+    file.unlink()
+    assert "The file evaluation/report.json of blobs version 1 is gone" in (
+        verify(recorded.settings).reason
+    )
+
+
+def test_an_older_ledger_than_its_copy_in_the_store_is_named(
+    recorded: Trained,
+) -> None:
+    """It is sound in itself, and ends before the copy does."""
+    settings = recorded.settings
+    file, backup = settings.home / "headrace.db", settings.home / "backup.db"
+    with closing(sqlite3.connect(file)) as database:
+        database.execute(f"VACUUM INTO '{backup}'")
+    Ledger(settings.database_url).anchor({"stages/a.json": "0" * 64})
+    keep_rows(settings)
+    for name in ("headrace.db-wal", "headrace.db-shm"):
+        (settings.home / name).unlink(missing_ok=True)
+    backup.replace(file)
+    found = verify(settings)
+    assert found.problem is not None
+    assert found.problem.where == "ledger"
+    assert "one of them was written anew" in found.problem.message
+    assert "`headrace verify --head LINK`" in found.problem.action

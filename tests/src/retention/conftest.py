@@ -50,7 +50,7 @@ def add_version(trained: Trained, data: Path, seed: int) -> SnapshotRecord:
     """
     from headrace.stages.evaluation import evaluate
     from headrace.stages.ingestion import ingest
-    from headrace.stages.promotion import project_aliases
+    from headrace.stages.promotion.registry import project_aliases
     from headrace.stages.registration import register
     from headrace.stages.training import train
 

@@ -13,19 +13,36 @@ import logging
 import time
 from typing import Any, Literal
 
+from pydantic import field_serializer
+
+from headrace.data.heads import check_ledger
 from headrace.errors import NotFoundError
-from headrace.evidence.verification.checks import Broken, Checks, Problem
-from headrace.evidence.verification.signatures import Signatures, check_ledger
+from headrace.evidence.verification.mismatches import Mismatches
 from headrace.records import Record
 from headrace.settings import Settings
-from headrace.state.ledger import Ledger
+from headrace.state.ledger import Ledger, Mismatch
+from headrace.state.ledger.signatures import SignatureReport
 from headrace.state.signing.keys import TrustedKeys, trusted_keys
 
-_MEND_SIGNED = (
-    "Find out who has written to the ledger's database, and restore it from a backup. "
-    "If you trust the other key, add its public key to HEADRACE_VERIFY_KEY_FILE."
-)
 log = logging.getLogger("headrace")
+
+
+class Signatures(Record):
+    """What was found of signatures.
+
+    Attributes:
+        status: ``checked`` by the keys; ``unsigned``, there are none, and no key is
+            set; ``not checked``, there are some, and no key is set.
+        keys: the ids of the keys that count.
+        links: number of signed links of the ledger's chain.
+        first: the number of the first of them; 0 if there is none. The rows before it
+            were added without a key, and are covered by it.
+    """
+
+    status: str
+    keys: tuple[str, ...]
+    links: int
+    first: int
 
 
 class Verification(Record):
@@ -43,6 +60,8 @@ class Verification(Record):
             that are still there.
         warnings: what fits and needs a look: wrong verdicts that no champion rests on,
             and entries that are dated before the one above them.
+        problem: the first mismatch; as JSON ``where`` it is, ``what`` is wrong, and the
+            ``action`` to take.
         seconds: the duration.
     """
 
@@ -56,8 +75,15 @@ class Verification(Record):
     collected: dict[str, int]
     forgotten: dict[str, int]
     warnings: tuple[str, ...] = ()
-    problem: Problem | None
+    problem: Mismatch | None
     seconds: float
+
+    @field_serializer("problem")
+    def _as_problem(self, problem: Mismatch | None) -> dict[str, str] | None:
+        if problem is None:
+            return None
+        where, what, action = problem.where, problem.message, problem.action
+        return {"where": where, "what": what, "action": action}
 
 
 def verify(
@@ -90,56 +116,36 @@ def verify(
     ledger = Ledger(settings.database_url)
     if model:
         ledger.newest_version(model)  # raises NotFoundError
-    chosen = [model] if model else ledger.models()
     trusted = trusted_keys(settings) if trusted is None else trusted
-    checks, problem = Checks(settings, ledger, trusted), None
     log.info("verify: the ledger")
-    chain = ledger.walk_chain(head)
-    signatures, unsigned = check_ledger(settings, ledger, trusted)
-    try:
-        if chain.problem:
-            raise Broken(
-                "ledger",
-                f"{settings.database_url}: {chain.problem}.",
-                "Somebody has written to the ledger's database. Restore it from a "
-                "backup, and change who may write there.",
-            )
-        if unsigned:
-            raise Broken(
-                "ledger", f"{settings.database_url}: {unsigned}.", _MEND_SIGNED
-            )
-        checks.check_decisions(chosen)
-        if not model:
-            checks.count_collected(chosen)
-        checks.check_files(model, chosen)
-        checks.check_models(chosen)
-        if not model and _has_own_registry(settings):
-            checks.check_forgotten()
-    except Broken as broken:
-        problem = broken.problem
-    counts = ", ".join(f"{n:,} {kind}" for kind, n in checks.checked.items())
+    check = check_ledger(settings, ledger, trusted, head)
+    mismatches = Mismatches(settings, ledger, trusted)
+    problem = next(mismatches.find(check, model), None)
+    counts = ", ".join(f"{n:,} {kind}" for kind, n in mismatches.checked.items())
     reason = f"everything fits the ledger ({counts or 'its rows'})"
     if problem is not None:
-        reason = f"{problem.what} {problem.action}"
+        reason = f"{problem.message} {problem.action}"
     return Verification(
         status="ok" if problem is None else "broken",
         reason=reason,
         model=model or None,
-        chain={"rows": chain.rows, "head": chain.head},
-        signatures=signatures,
-        checked=checks.checked,
-        missing=checks.missing,
-        collected=checks.collected,
-        forgotten=checks.forgotten,
-        warnings=tuple(checks.warnings),
+        chain={"rows": check.chain.rows, "head": check.chain.head},
+        signatures=_signatures(check.signatures, trusted),
+        checked=mismatches.checked,
+        missing=mismatches.missing,
+        collected=mismatches.collected,
+        forgotten=mismatches.forgotten,
+        warnings=tuple(mismatches.warnings),
         problem=problem,
         seconds=round(time.perf_counter() - started, 3),
     )
 
 
-def _has_own_registry(settings: Settings) -> bool:
-    """Whether MLflow's database is the home's own, not shared with other ledgers."""
-    if settings.tracking_uri != settings.home_tracking_uri:
-        return False
-    is_sqlite = settings.home_tracking_uri.startswith("sqlite")
-    return not is_sqlite or (settings.home / "mlflow.db").is_file()
+def _signatures(report: SignatureReport, trusted: TrustedKeys) -> Signatures:
+    status = "not checked" if report.links else "unsigned"
+    return Signatures(
+        status="checked" if trusted else status,
+        keys=trusted.ids,
+        links=report.links,
+        first=report.first,
+    )

@@ -1,10 +1,14 @@
-"""Checks what belongs to a version beside its model: other files, copies, card."""
+"""What of versions is not as the ledger has it: files, copies, cards, signatures.
+
+Beside those, what only a champion must have: its record in MLflow, and its data.
+"""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
-from typing import Literal
 
+from headrace.data.snapshots.reading import find_snapshot, shards_of
 from headrace.errors import IntegrityError, NotFoundError
 from headrace.evidence.reporting import REPORT, card_key
 from headrace.models.logged.soundness.copies import (
@@ -12,59 +16,65 @@ from headrace.models.logged.soundness.copies import (
     copy_key,
     mend_copy,
 )
+from headrace.models.logged.soundness.signing import (
+    find_signature_flaw,
+    signature_key,
+)
+from headrace.models.logged.soundness.tracked import TrackedRecord
+from headrace.records import MANIFEST
 from headrace.settings import Settings
 from headrace.state.disk import UnusableFileError
-from headrace.state.ledger import Ledger, Version
+from headrace.state.ledger import Ledger, Mismatch, Version
+from headrace.state.ledger.leases import Leases
+from headrace.state.signing.keys import TrustedKeys
 from headrace.state.store import Store
 from headrace.state.tracking import MODEL_FILE, Tracking
-from headrace.state.tracking.artifacts import digest_at, model_places
+from headrace.state.tracking.artifacts import how_changed, model_places
 
-Place = Literal["ledger", "store", "model", "mlflow"]
 _MEND = "Somebody has written there. See who may, and run `headrace repair {}`."
 
 
-def find_changed(
+def other_mismatches(
     version: Version, settings: Settings, ledger: Ledger, tracking: Tracking
-) -> Iterator[tuple[Place, str, str]]:
-    """The files of a version that are not as recorded.
+) -> Iterator[Mismatch]:
+    """The files of a version beside its model that are not as recorded.
 
     Files that are gone are left out: a logged model works without them, and a copy is
     made again.
 
-    Yields:
-        where the file is, what is wrong with it, and what to do.
-
     Raises:
         DependencyError: the store or MLflow does not answer.
     """
-    name = f"{version.model}/{version.version}"
-    for place, digest in _files(version, settings):
-        actual = digest_at(place, _size_of(place, version))
-        if actual and actual != digest:
-            what = f"{place} was changed: it is not the file that was registered."
-            yield "model", what, _MEND.format(name)
-    store = Store(settings.store)
+    name, store = f"{version.model}/{version.version}", Store(settings.store)
+    for folder in model_places(version, settings.artifacts):
+        for path, digest in version.details.get("files", {}).items():
+            place = f"{folder}/{path}"
+            if how_changed(place, digest, _size_of(place, version)) == "was changed":
+                message = (
+                    f"{place} was changed: it is not the file that was registered."
+                )
+                action = _MEND.format(name)
+                yield Mismatch.of(version, "model", f"file {path}", message, action)
     for path, digest in copied_files(version).items():
         key = copy_key(version, path)
-        try:
-            actual = store.digest(key, _size_of(path, version))
-        except UnusableFileError as error:
-            yield "store", f"{error}.", mend_copy(version)
-            continue
-        except FileNotFoundError:
-            continue
-        if actual != digest:
-            what = f"{store.uri(key)} was changed: it is not the copy that was made."
-            yield "store", what, mend_copy(version)
+        with contextlib.suppress(FileNotFoundError):
+            message = f"{store.uri(key)} was changed: it is not the copy that was made."
+            try:
+                if store.digest(key, _size_of(path, version)) == digest:
+                    continue
+            except UnusableFileError as error:
+                message = f"{error}."
+            action, what = mend_copy(version), f"copy {path}"
+            yield Mismatch.of(version, "store", what, message, action)
     digest = ledger.anchors([key := card_key(version.run_id)]).get(key, "")
-    if not digest:
-        return
     try:
-        tracking.run_file(version.run_id, REPORT, digest)
+        if digest:
+            tracking.run_file(version.run_id, REPORT, digest)
     except IntegrityError as error:
         if not isinstance(error.__cause__, NotFoundError | OSError):
+            message = f"{name}: {error.message}"
             action = f"The store has it as it was: {store.uri(key)}."
-            yield "mlflow", f"{name}: {error.message}", action
+            yield Mismatch.of(version, "mlflow", f"file {REPORT}", message, action)
 
 
 def _size_of(path: str, version: Version) -> int:
@@ -72,8 +82,71 @@ def _size_of(path: str, version: Version) -> int:
     return version.model_bytes if path.endswith(f"/{MODEL_FILE}") else 0
 
 
-def _files(version: Version, settings: Settings) -> Iterator[tuple[str, str]]:
-    """URIs of the files of a logged model on this machine, with their sha256."""
-    for place in model_places(version, settings.artifacts):
-        for path, digest in version.details.get("files", {}).items():
-            yield f"{place}/{path}", str(digest)
+def signature_mismatch(
+    version: Version, settings: Settings, ledger: Ledger, trusted: TrustedKeys
+) -> Iterator[Mismatch]:
+    """What is wrong with the signature of a version's files; at most one.
+
+    A version of the time before there was a key has none, and needs none.
+    """
+    if not trusted or not ledger.anchors([signature_key(version)]):
+        return
+    if flaw := find_signature_flaw(version, settings, ledger, trusted):
+        name = f"{version.model}/{version.version}"
+        action = f"See who may write there. `headrace repair {name}` signs it again."
+        yield Mismatch.of(version, "store", "signature", flaw, action)
+
+
+def record_mismatches(
+    version: Version, settings: Settings, ledger: Ledger
+) -> Iterator[Mismatch]:
+    """Where MLflow's entries and the run's files differ from what was recorded.
+
+    A run that evaluates the version anew writes to its files, so they are left out
+    while one holds the model.
+
+    Raises:
+        DependencyError: the ledger or the store does not answer.
+        SQLAlchemyError: MLflow's database does not answer.
+    """
+    is_busy = any(
+        lease.name == version.model and lease.state != "ended"
+        for lease in Leases(settings.database_url).all()[0]
+    )
+    for mismatch in TrackedRecord(version, settings, ledger).mismatches():
+        if not (is_busy and mismatch.what.startswith("file ")):
+            yield mismatch
+
+
+def data_mismatch(
+    version: Version, settings: Settings, ledger: Ledger
+) -> Mismatch | None:
+    """What is wrong with the files of a version's snapshot; None if nothing is.
+
+    Raises:
+        DependencyError: the store does not answer.
+    """
+    store, problem = Store(settings.store), ""
+    uri = store.uri(f"snapshots/{version.snapshot_digest}/{MANIFEST}")
+    recorded = manifest_digest(version, ledger)
+    if how := how_changed(uri, recorded):
+        problem = f"The data of {version}: {uri} {how}."
+    elif not (snapshot := find_snapshot(store, version.snapshot_digest, recorded)):
+        problem = f"The data of {version}: {uri} cannot be read."
+    else:
+        try:
+            for shard in shards_of(snapshot):
+                uri = f"{snapshot.uri}/{shard.name}"
+                if how := how_changed(uri, shard.sha256, shard.size):
+                    problem = f"The data of {version}: {uri} {how}."
+                    break
+        except IntegrityError as error:
+            problem = error.message
+    return Mismatch.of(version, "store", "snapshot", problem) if problem else None
+
+
+def manifest_digest(version: Version, ledger: Ledger) -> str:
+    """sha256 of the manifest of a version's snapshot; empty if it was not recorded."""
+    key = f"snapshots/{version.snapshot_digest}/{MANIFEST}"
+    own = version.details.get("snapshot", {}).get("manifest_sha256", "")
+    return ledger.anchors([key]).get(key, "") or str(own)

@@ -10,7 +10,7 @@ from typing import TypeGuard
 
 from headrace.data.heads import remember_head
 from headrace.errors import PromotionError
-from headrace.models.logged.soundness.checks import find_flaw
+from headrace.models.logged.soundness.checks import find_mismatches
 from headrace.models.logged.soundness.tracked import keep_record
 from headrace.records import (
     EvaluationRecord,
@@ -22,66 +22,13 @@ from headrace.settings import Settings
 from headrace.spec import PipelineSpec
 from headrace.spec.law import Change, recorded_changes
 from headrace.stages.promotion import signed
+from headrace.stages.promotion.registry import project_aliases
 from headrace.state.ledger import Approval, Champion, Evidence, Ledger, Version
 from headrace.state.ledger.copies import keep_rows
 from headrace.state.ledger.versions import compared_with_another
-from headrace.state.tracking import Tracking, version_tags
-from headrace.tasks import task
+from headrace.state.tracking import Tracking
 
 _SHOWN = 3
-
-
-def aliases_of(model: str, ledger: Ledger) -> dict[str, int | None]:
-    """The version of each alias, by the ledger.
-
-    The challenger is the newest version that was judged by its file's law, if it is not
-    the champion and has failed no gate except the comparison.
-    """
-    champion = ledger.champion(model)
-    number = champion.version.version if champion else None
-    newest, challenger = ledger.newest_evidence(model), None
-    if newest is not None and newest.version != number:
-        challenger = newest.version if newest.is_sound else None
-    return {"champion": number, "challenger": challenger}
-
-
-def project_aliases(
-    model: str, ledger: Ledger, tracking: Tracking
-) -> dict[int, tuple[str, ...]]:
-    """Set MLflow's aliases as in the ledger; returns them by version."""
-    aliases = None
-    while aliases != (now := aliases_of(model, ledger)):  # another may promote as well
-        aliases = now
-        tracking.project_aliases(model, aliases)
-        tracking.describe_model(model, _champion_tags(model, now["champion"], ledger))
-    return {version: (alias,) for alias, version in now.items() if version is not None}
-
-
-def _champion_tags(model: str, number: int | None, ledger: Ledger) -> dict[str, str]:
-    """What the list of models shows of a model: how its champion does."""
-    evidence = ledger.standing_evidence(model, number) if number else None
-    if number is None or evidence is None:
-        return {}
-    learned = task(ledger.version(model, number).task)
-    return learned.result_tags(evidence.metrics, evidence.gates)
-
-
-def restore_registry(version: Version, ledger: Ledger, tracking: Tracking) -> list[str]:
-    """Correct a model's aliases and a version's tags; returns the steps done."""
-    done = []
-    aliases, listed = tracking.registered(version.model)
-    if any(
-        aliases.get(alias) != number and (number is None or number in listed)
-        for alias, number in aliases_of(version.model, ledger).items()
-    ):
-        project_aliases(version.model, ledger, tracking)
-        done.append("put MLflow's aliases where the ledger has them")
-    tags = version_tags(version)
-    entry = listed.get(version.version)
-    if entry is not None and not tags.items() <= entry.tags.items():
-        tracking.tag_version(version.model, version.version, tags)
-        done.append("put its tags in MLflow right")
-    return done
 
 
 def evidence_of(registration: RegistrationRecord, ledger: Ledger) -> Evidence | None:
@@ -267,13 +214,13 @@ def _refuse_unsound(version: Version, settings: Settings) -> PromotionRecord | N
 
     They are checked now, since they may have changed after the evaluation.
     """
-    flaw = find_flaw(version, settings)
-    if flaw is None:
-        return None
-    return _refused(
-        f"version {version.version} is not what was registered: {flaw.message} Run "
-        f"`headrace repair {version.model}/{version.version}`."
-    )
+    for mismatch in find_mismatches([version], settings):
+        return _refused(
+            f"version {version.version} is not what was registered: "
+            f"{mismatch.message} Run `headrace repair {version.model}/"
+            f"{version.version}`."
+        )
+    return None
 
 
 def _refuse_unsigned(

@@ -6,7 +6,7 @@ counts, and so are the version's files.
 
 from __future__ import annotations
 
-from headrace.data.heads import find_rollback
+from headrace.data.heads import check_ledger
 from headrace.errors import IntegrityError
 from headrace.models.logged.soundness.signing import find_signature_flaw
 from headrace.settings import Settings
@@ -32,12 +32,7 @@ def find_flaw(version: Version, settings: Settings, ledger: Ledger) -> str:
         DependencyError: the ledger or the store does not answer.
     """
     trusted = trusted_keys(settings)
-    problem = (
-        ledger.walk_chain().problem
-        or (trusted and ledger.check_signatures(trusted).problem)
-        or (trusted and find_rollback(settings, ledger, trusted))
-    )
-    if problem:
+    if problem := check_ledger(settings, ledger, trusted).problem:
         return f"The ledger is not as it was signed: {problem}."
     return find_signature_flaw(version, settings, ledger, trusted)
 

@@ -35,7 +35,7 @@ from headrace.state.ledger.tables import (
     ENTRIES,
     TAMPERINGS,
 )
-from headrace.state.ledger.tamperings import Tamperings
+from headrace.state.ledger.tamperings import Mismatch, Tamperings
 from headrace.state.ledger.versions import Versions
 
 __all__ = [
@@ -45,6 +45,7 @@ __all__ = [
     "Evidence",
     "Lease",
     "Ledger",
+    "Mismatch",
     "Tampering",
     "Version",
     "ledger_exists",

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from operator import itemgetter
@@ -25,6 +25,7 @@ from headrace.state.ledger import chain, tables
 from headrace.state.ledger.database import Database
 from headrace.state.ledger.stripped import check_copied, copied_files
 from headrace.state.ledger.tables import COPY_FOLDER
+from headrace.state.ledger.tamperings import Mismatch
 from headrace.state.store import Store
 
 _TABLES = {table.name: table for table in tables.CHAINED}
@@ -107,14 +108,42 @@ class LedgerCopy:
         self._store.write_json(f"{COPY_FOLDER}/{first:09}-{last:09}.json", entries)
         return len(entries)
 
-    def check(self) -> None:
-        """Raise IntegrityError if the database does not go on from the copy.
+    def mismatches(self, problem: str = "") -> Iterator[Mismatch]:
+        """Whether the database goes on from the copy, or else which rows differ.
 
-        A file of the copy that cannot be read is refused, too.
+        Args:
+            problem: of the chain. Only where there is one, rows are compared.
         """
-        check_copied(self._store)
-        with self._database.reading() as connection:
-            self._check(connection)
+        try:
+            if not problem:
+                check_copied(self._store)
+            with self._database.reading() as connection:
+                if problem:
+                    edits = self._edits(connection)
+                else:
+                    self._check(connection)
+                    return
+        except IntegrityError as error:
+            yield Mismatch(
+                where="ledger",
+                what="ledger" if problem else "copy of the ledger",
+                message=f"The ledger: {problem}. {error.message}"
+                if problem
+                else error.message,
+                action=error.action,
+            )
+            return
+        for edit in edits:
+            yield Mismatch(
+                where="ledger",
+                what=f"row {edit.table} {edit.key}",
+                message=f"T{str(edit)[1:]}.",
+                model=edit.model,
+                version=(edit.row or {}).get("version"),
+            )
+        if not edits:
+            message = f"The ledger: {problem}."
+            yield Mismatch(where="ledger", what="ledger", message=message)
 
     def _check(self, connection: sa.Connection) -> None:
         number = tables.CHAIN.c.number
@@ -129,15 +158,6 @@ class LedgerCopy:
                 "`headrace verify --head LINK`. If the ledger is right, move that "
                 "folder away.",
             )
-
-    def edits(self) -> list[Edit]:
-        """The rows of the database that differ from the copy, or have no link.
-
-        Raises:
-            IntegrityError: the copy is not one of this ledger, so it proves nothing.
-        """
-        with self._database.reading() as connection:
-            return self._edits(connection)
 
     def restore(self) -> list[Edit]:
         """Write edited rows and links as they were added; returns what was restored.

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ import sqlalchemy as sa
 
 from headrace.settings import Settings
 from headrace.state.ledger.rows import Version
+from headrace.state.ledger.tamperings import Mismatch
 from headrace.state.logins import login_of
 from headrace.state.tracking.artifacts import HOME
 
@@ -53,23 +53,8 @@ _OF_MODEL = (
     "logged_model_metrics",
 )
 _REGISTRY = {"registered_models", "model_versions", "model_version_tags"}
-# The artifacts of this home, or of the place that it was moved from.
-_ROOT = re.compile(r"^file:.*?/mlartifacts(?=/|$)")
 _RELATIVE = re.compile(rf"^{re.escape(HOME)}(?=/|$)")
 _DELETED = "Deleted_Internal"  # MLflow's stage of a version that was deleted
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A row that is not as it was read.
-
-    Attributes:
-        what: ``version N`` or ``run ID``.
-        message: a sentence.
-    """
-
-    what: str
-    message: str
 
 
 def database_of(settings: Settings) -> str:
@@ -96,12 +81,15 @@ class TrackingRows:
 
     def __init__(self, settings: Settings, url: str) -> None:
         self._artifacts = settings.artifacts
+        # The artifacts of this home, or of the place that it was moved from.
+        places = rf"file:.*?/mlartifacts|{re.escape(settings.artifacts)}"
+        self._root = re.compile(rf"^(?:{places})(?=/|$)")
         self._url = url
 
     def read(self, version: Version) -> Rows:
         """All rows about a version, its run and its logged model."""
         with self._connect() as connection:
-            return self._read(connection, version)
+            return self._read(connection, version, _reflect(connection))
 
     def aliases(self, model: str) -> dict[str, int]:
         """The number of the version of each alias of a model."""
@@ -113,30 +101,32 @@ class TrackingRows:
                 return {}
             return {a: int(v) for a, v in connection.execute(query, {"m": model})}
 
-    def changes(
+    def mismatches(
         self, version: Version, recorded: Mapping[str, list[Row]]
-    ) -> list[Change]:
-        """How the rows differ from those that were read before.
+    ) -> list[Mismatch]:
+        """The rows that differ from those that were read before.
 
-        Rows that were added since are no difference.
+        Rows that were added since are no difference. There is one mismatch at most of
+        the version in the registry, and one of its run.
         """
         with self._connect() as connection:
-            present = self._read(connection, version)
             tables = _reflect(connection)
-        run, number = f"run {version.run_id}", f"version {version.version}"
-        changes: dict[str, Change] = {}
+            present = self._read(connection, version, tables)
+        mismatches: dict[str, Mismatch] = {}
         for name, row, now in _differences(recorded, present, tables):
+            run, number = f"run {version.run_id}", f"version {version.version}"
             what = number if name in _REGISTRY else run
-            message = _message(name, row, now, version)
-            changes.setdefault(what, Change(what, message))
-        return list(changes.values())
+            if what not in mismatches:
+                message = _message(name, row, now, version)
+                mismatches[what] = Mismatch.of(version, "mlflow", what, message)
+        return list(mismatches.values())
 
     def restore(self, version: Version, recorded: Mapping[str, list[Row]]) -> list[str]:
         """Write rows that are gone or changed as they were; returns the steps done."""
         done: dict[str, None] = {}
         with self._connect() as connection:
             tables = _reflect(connection)
-            present = self._read(connection, version)
+            present = self._read(connection, version, tables)
             rows = _differences(recorded, present, tables, strict=True)
             for name, row, _ in rows:
                 table, values = tables[name], self._absolute(row)
@@ -158,8 +148,13 @@ class TrackingRows:
     def _connect(self) -> Any:
         return sa.create_engine(self._url, poolclass=sa.NullPool).begin()
 
-    def _read(self, connection: sa.Connection, version: Version) -> Rows:
-        tables, rows = _reflect(connection), Rows()
+    def _read(
+        self,
+        connection: sa.Connection,
+        version: Version,
+        tables: Mapping[str, sa.Table],
+    ) -> Rows:
+        rows = Rows()
 
         def select(name: str, /, **wanted: Any) -> list[Row]:
             table = tables.get(name)
@@ -198,9 +193,7 @@ class TrackingRows:
         return rows
 
     def _relative(self, row: Row) -> Row:
-        if not self._artifacts.startswith("file:"):
-            return row
-        return {k: _substitute(_ROOT, HOME, v) for k, v in row.items()}
+        return {k: _substitute(self._root, HOME, v) for k, v in row.items()}
 
     def _absolute(self, row: Row) -> Row:
         return {k: _substitute(_RELATIVE, self._artifacts, v) for k, v in row.items()}

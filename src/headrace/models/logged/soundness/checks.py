@@ -5,81 +5,81 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Literal
 
 from pydantic import ValidationError
 
-from headrace.errors import IntegrityError
-from headrace.records import SERVING_TOLERANCE, LoggedModel, Record
+from headrace.errors import IntegrityError, NotFoundError
+from headrace.records import SERVING_TOLERANCE, LoggedModel
 from headrace.settings import Settings
-from headrace.state.disk import disk_errors
-from headrace.state.ledger import Ledger, Version
+from headrace.state.disk import UnusableFileError, disk_errors
+from headrace.state.ledger import Ledger, Mismatch, Version
 from headrace.state.ledger.collections import collected_error
 from headrace.state.tracking import GOLDEN_FILE, MODEL_FILE, Tracking
 from headrace.state.tracking.artifacts import digest_at, model_places, run_places
 
 _LIBRARIES = ("keras", "tensorflow", "numpy")  # other versions may answer differently
+MODEL = "file model"  # the mismatch of a version's model file
+GOLDEN = "file golden"
+ANSWERS = "answers"
 
 
-Part = Literal["model", "golden", "answers"]
+def file_mismatches(
+    version: Version, settings: Settings, tracking: Tracking | None = None
+) -> Iterator[Mismatch]:
+    """Whether the model's file or the golden file is gone or changed; loads nothing.
 
-
-class Flaw(Record):
-    """What is wrong with a version.
-
-    Attributes:
-        part: the model's file, the golden file, or the model's answers.
-        message: a sentence that describes it.
-    """
-
-    part: Part
-    message: str
-
-
-def find_flaws(version: Version, settings: Settings) -> list[Flaw]:
-    """The flaws of a version's files, which are gone or changed; nothing is loaded.
+    Args:
+        tracking: of the settings; by default one is opened if it is needed.
 
     Raises:
         DependencyError: MLflow, a disk or a remote place does not answer.
     """
-    artifacts, flaws = settings.artifacts, []
-    model, golden = version.model_digest, version.golden_digest
-    files: list[tuple[Part, list[str], str, int]] = [
-        ("model", model_places(version, artifacts), model, version.model_bytes),
-        ("golden", run_places(version, artifacts), golden, 0),
-    ]
-    for part, places, digest, size in files:
-        path = MODEL_FILE if part == "model" else GOLDEN_FILE
+    artifacts, model = settings.artifacts, version.model_digest
+    models, runs = model_places(version, artifacts), run_places(version, artifacts)
+    for what, places, path, digest, size in (
+        (MODEL, models, MODEL_FILE, model, version.model_bytes),
+        (GOLDEN, runs, GOLDEN_FILE, version.golden_digest, 0),
+    ):
         if digest in (digest_at(f"{place}/{path}", size) for place in places):
             continue
-        tracking = Tracking(settings)
+        tracking = tracking or Tracking(settings)
         try:
-            if part == "golden":
+            if what == GOLDEN:
                 tracking.version_golden(version, path)
             else:
                 with tracking.version_file(version):
                     pass
         except IntegrityError as error:
-            flaws.append(Flaw(part=part, message=error.message))
-    return flaws
+            is_gone = isinstance(error.__cause__, NotFoundError | OSError)
+            is_gone = is_gone and not isinstance(error.__cause__, UnusableFileError)
+            found = Mismatch.of(version, "model", what, error.message, error.action)
+            yield found.model_copy(update={"is_gone": is_gone})
 
 
-def find_flaw(version: Version, settings: Settings) -> Flaw | None:
-    """The first flaw of a version's files or answers; None if it is sound.
+def find_mismatches(
+    versions: Sequence[Version], settings: Settings, *, anew: bool = False
+) -> list[Mismatch]:
+    """What is wrong with versions: with their files, or else with their answers.
 
-    Answers are checked once for the same files and the same libraries.
+    Args:
+        anew: check the answers also if they were checked before, for the same files
+            and with the same libraries.
 
     Raises:
         DependencyError: as above, or the clean process crashed.
     """
-    if flaws := find_flaws(version, settings):
-        return flaws[0]
-    if _verified(version, settings).exists():
-        return None
-    return find_wrong_answers([version], settings)[0]
+    mismatches = [one for v in versions for one in file_mismatches(v, settings)]
+    broken = {(one.model, one.version) for one in mismatches}
+    whole = [
+        version
+        for version in versions
+        if (version.model, version.version) not in broken
+        and (anew or not _verified(version, settings).exists())
+    ]
+    return mismatches + answer_mismatches(whole, settings)
 
 
 def require_sound(version: Version, settings: Settings) -> None:
@@ -89,21 +89,21 @@ def require_sound(version: Version, settings: Settings) -> None:
         IntegrityError: it is not sound; names the command that repairs it.
         DependencyError: as above.
     """
-    flaws = find_flaws(version, settings)
-    if flaws and Ledger(settings.database_url).is_collected(version):
+    mismatches = find_mismatches([version], settings, anew=True)
+    if not mismatches:
+        return
+    if Ledger(settings.database_url).is_collected(version):
         raise collected_error(version, IntegrityError)
-    flaw = flaws[0] if flaws else find_wrong_answers([version], settings)[0]
-    if flaw is not None:
-        raise IntegrityError(
-            f"{version} is not what was registered: {flaw.message}",
-            f"Run `headrace repair {version.model}/{version.version}`.",
-        )
+    raise IntegrityError(
+        f"{version} is not what was registered: {mismatches[0].message}",
+        f"Run `headrace repair {version.model}/{version.version}`.",
+    )
 
 
-def find_wrong_answers(
+def answer_mismatches(
     versions: Sequence[Version], settings: Settings
-) -> list[Flaw | None]:
-    """The flaws of the answers of versions whose files are sound, in their order.
+) -> list[Mismatch]:
+    """Which versions, whose files are sound, do not give their golden answers.
 
     One clean process checks all of them.
 
@@ -112,6 +112,8 @@ def find_wrong_answers(
     """
     from headrace.models.logged.serving_check import Request, ServingCheck
 
+    if not versions:
+        return []
     tracking = Tracking(settings)
     with contextlib.ExitStack() as stack:
         requests = [
@@ -122,9 +124,8 @@ def find_wrong_answers(
             )
             for version in versions
         ]
-        checks = [stack.enter_context(ServingCheck(requests))] if requests else []
-        reports = [report for check in checks for report in check.results()]
-    flaws: list[Flaw | None] = []
+        reports = list(stack.enter_context(ServingCheck(requests)).results())
+    mismatches = []
     for version, report in zip(versions, reports, strict=True):
         message = report.error
         if not message and (report.difference or 0) > SERVING_TOLERANCE:
@@ -133,10 +134,11 @@ def find_wrong_answers(
                 f"{report.difference:.3g} from its golden answers (at most "
                 f"{SERVING_TOLERANCE:g} is allowed)."
             )
-        flaws.append(Flaw(part="answers", message=message) if message else None)
-        if not message:
+        if message:
+            mismatches.append(Mismatch.of(version, "model", ANSWERS, message))
+        else:
             mark_verified(version, settings)
-    return flaws
+    return mismatches
 
 
 def mark_verified(model: Version | LoggedModel, settings: Settings) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from headrace.errors import IntegrityError, NotFoundError
-from headrace.models.logged.soundness.checks import logged_model
+from headrace.models.logged.soundness.checks import GOLDEN, MODEL, logged_model
 from headrace.records import LoggedModel
 from headrace.settings import Settings
 from headrace.state.disk import file_digest
@@ -108,18 +108,14 @@ def fetch_copy(version: Version, folder: Path, settings: Settings) -> None:
         IntegrityError: one of them is gone or changed.
         DependencyError: the store does not answer.
     """
-    store = Store(settings.store)
-    for path, digest in copied_files(version).items():
-        content = _read(store, version.model_digest, path, digest)
-        if content is None:
-            uri = store.uri(copy_key(version, path))
+    files = _fetch(version, folder, (MODEL, GOLDEN), settings)
+    for path in copied_files(version):
+        if path not in files:
+            uri = Store(settings.store).uri(copy_key(version, path))
             raise IntegrityError(
                 f"{uri} is gone or changed: it is not in the store as it was copied.",
                 mend_copy(version),
             )
-        target = folder / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(content)
 
 
 def describe_files(folder: Path) -> dict[str, dict[str, str]]:
@@ -134,7 +130,7 @@ def restore(version: Version, parts: Collection[str], settings: Settings) -> lis
 
     Args:
         version: its row in the ledger, as it is bound.
-        parts: what to restore: ``model``, ``golden``.
+        parts: what to restore: `MODEL`, `GOLDEN`.
         settings: where the store and MLflow are.
 
     Returns:
@@ -143,33 +139,33 @@ def restore(version: Version, parts: Collection[str], settings: Settings) -> lis
     Raises:
         DependencyError: MLflow, its disk or the store failed.
     """
-    store, done = Store(settings.store), []
     with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
+        files = _fetch(version, Path(folder), parts, settings)
+        golden = files.pop(_GOLDEN, None)
+        if _MODEL not in files:
+            files = {}
+        logged = {
+            path.removeprefix(f"{_LOGGED}/"): file for path, file in files.items()
+        }
+        write_files(version, logged, golden, settings)
+    whole = [name for name, file in (("model", files), ("golden", golden)) if file]
+    return [f"put the {name} file back from the store's copy" for name in whole]
 
-        def fetch(path: str, digest: str) -> Path | None:
-            content = _read(store, version.model_digest, path, digest)
-            if content is None:
-                return None
-            target = Path(folder, path)
+
+def _fetch(
+    version: Version, folder: Path, parts: Collection[str], settings: Settings
+) -> dict[str, Path]:
+    """Write what the store has whole of a copy to a folder; the files by their path."""
+    store, files = Store(settings.store), dict[str, Path]()
+    for path, digest in copied_files(version).items():
+        if (GOLDEN if path == _GOLDEN else MODEL) not in parts:
+            continue
+        content = _read(store, version.model_digest, path, digest)
+        if content is not None:
+            files[path] = target = folder / path
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content)
-            return target
-
-        files, golden = {}, None
-        if "model" in parts and (model := fetch(_MODEL, version.model_digest)):
-            for path, digest in version.details.get("files", {}).items():
-                if path == MODEL_FILE:
-                    continue
-                if source := fetch(f"{_LOGGED}/{path}", digest):
-                    files[path] = source
-            files[MODEL_FILE] = model
-            done.append("put the model file back from the store's copy")
-        if "golden" in parts:
-            golden = fetch(_GOLDEN, version.golden_digest)
-            if golden is not None:
-                done.append("put the golden file back from the store's copy")
-        write_files(version, files, golden, settings)
-    return done
+    return files
 
 
 def write_files(

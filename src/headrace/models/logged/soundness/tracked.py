@@ -20,17 +20,17 @@ import sqlalchemy as sa
 from headrace.data.anchored import AnchoredStore, as_json
 from headrace.errors import HeadraceError
 from headrace.settings import Settings
-from headrace.state.ledger import Ledger, Version
+from headrace.state.ledger import Ledger, Mismatch, Version
 from headrace.state.store import Store
 from headrace.state.tracking import GOLDEN_FILE, MODEL_FILE
 from headrace.state.tracking.artifacts import (
-    digest_at,
+    how_changed,
     local_path,
     model_places,
     put,
     run_places,
 )
-from headrace.state.tracking.rows import Change, TrackingRows, database_of
+from headrace.state.tracking.rows import TrackingRows, database_of
 
 FOLDER = "tracking"
 MAX_BYTES = 64 * 2**20
@@ -77,7 +77,7 @@ class TrackedRecord:
             DependencyError: the store or the ledger does not answer.
             SQLAlchemyError: MLflow's database does not answer.
         """
-        if not is_ours and self.changes():
+        if not is_ours and self.mismatches():
             return False
         record = {
             "rows": self._rows.read(self._version) if self._rows else {},
@@ -91,25 +91,25 @@ class TrackedRecord:
         self._anchored.write(f"{self._folder}/{digest[:32]}.json", data)
         return True
 
-    def changes(self) -> list[Change]:
-        """How MLflow's rows and the run's files differ from the record.
+    def mismatches(self) -> list[Mismatch]:
+        """Where MLflow's rows and the run's files differ from the record.
 
         Files may change when the version is evaluated anew, which adds evidence.
         """
-        record, changes = self.read(), list[Change]()
+        record, found = self.read(), list[Mismatch]()
         if not record:
-            return changes
+            return found
+        version = self._version
         if self._rows is not None:
-            changes += self._rows.changes(self._version, record["rows"])
+            found += self._rows.mismatches(version, record["rows"])
         is_judged_anew = record["evidence"] != self._evidence()
         for place, path, digest in self._recorded_files(record):
-            actual = digest_at(f"{place}/{path}")
-            if actual == digest or (actual and is_judged_anew):
+            how = how_changed(f"{place}/{path}", digest)
+            if not how or (how == "was changed" and is_judged_anew):
                 continue
-            how = "was changed" if actual else "is gone"
-            message = f"The file {path} of {self._version} {how} ({place})."
-            changes.append(Change(f"file {path}", message))
-        return changes
+            message = f"The file {path} of {version} {how} ({place})."
+            found.append(Mismatch.of(version, "mlflow", f"file {path}", message))
+        return found
 
     def restore(self) -> list[str]:
         """Write rows and files back as they were recorded; returns the steps done."""
@@ -120,7 +120,7 @@ class TrackedRecord:
             done += self._rows.restore(self._version, record["rows"])
         store = self._anchored.store
         for place, path, digest in self._recorded_files(record):
-            if digest_at(f"{place}/{path}") == digest:
+            if not how_changed(f"{place}/{path}", digest):
                 continue
             try:
                 content = store.read(f"{FOLDER}/files/{digest}")
@@ -188,12 +188,6 @@ class TrackedRecord:
             file = Path(folder) / "file"
             file.write_bytes(content)
             put(self._settings.tracking_uri, place, path, file)
-
-    def paths(self) -> list[Path]:
-        """The local files that it is about, which a change of would have to touch."""
-        recorded = self._recorded_files(self.read() or {"files": {}})
-        folders = ((local_path(place), path) for place, path, _ in recorded)
-        return [folder / path for folder, path in folders if folder is not None]
 
 
 def keep_anew(versions: Iterable[Version], settings: Settings, ledger: Ledger) -> int:

@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 
 from headrace.errors import IntegrityError
-from headrace.evidence.verification.versions import find_changed
+from headrace.evidence.verification.versions import other_mismatches
 from headrace.models.logged.soundness.checks import (
-    find_flaw,
-    find_flaws,
-    find_wrong_answers,
+    GOLDEN,
+    MODEL,
+    answer_mismatches,
+    file_mismatches,
+    find_mismatches,
     logged_model,
     require_sound,
 )
@@ -33,10 +35,10 @@ CHECK = """
 import sys
 from headrace.state.ledger import Ledger
 from headrace.settings import Settings
-from headrace.models.logged.soundness.checks import find_flaw
+from headrace.models.logged.soundness.checks import find_mismatches
 settings = Settings()
 version = Ledger(settings.database_url).champion("blobs").version
-assert find_flaw(version, settings) is None
+assert find_mismatches([version], settings) == []
 print({"mlflow", "tensorflow", "keras", "prefect"} & set(sys.modules))
 """
 
@@ -79,28 +81,29 @@ def test_registration_writes_down_the_files_of_a_version(
     assert {path.name for path in copies.iterdir()} == expected
 
 
-def test_all_flaws_of_files_are_found(trained: Trained, champion: Version) -> None:
+def test_all_mismatches_of_files_are_found(trained: Trained, champion: Version) -> None:
     settings: Settings = trained.settings
-    assert find_flaws(champion, settings) == []
+    assert find_mismatches([champion], settings) == []
     for file in settings.home.glob("mlartifacts/**/*.keras"):
         file.write_bytes(b"")
     for file in settings.home.glob("mlartifacts/**/golden.npz"):
         file.unlink()
-    flaws = find_flaws(champion, settings)
-    assert [flaw.part for flaw in flaws] == ["model", "golden"]
-    assert find_flaw(champion, settings) == flaws[0]
+    mismatches = find_mismatches([champion], settings)
+    assert [mismatch.what for mismatch in mismatches] == [MODEL, GOLDEN]
+    assert [mismatch.is_gone for mismatch in mismatches] == [False, True]
     with pytest.raises(IntegrityError, match="headrace repair blobs/1"):
         require_sound(champion, settings)
 
 
 def test_a_file_that_changes_is_read_again(trained: Trained, champion: Version) -> None:
     settings: Settings = trained.settings
-    assert find_flaws(champion, settings) == []
+    assert list(file_mismatches(champion, settings)) == []
     identity = champion.model_uri.rpartition("/")[2]
     [file] = settings.home.glob(f"mlartifacts/**/{identity}/**/*.keras")
     content = file.read_bytes()
     file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-    assert [flaw.part for flaw in find_flaws(champion, settings)] == ["model"]
+    [mismatch] = file_mismatches(champion, settings)
+    assert mismatch.what == MODEL
 
 
 def test_a_larger_file_in_the_place_of_a_model_is_refused_unread(
@@ -117,11 +120,11 @@ def test_a_larger_file_in_the_place_of_a_model_is_refused_unread(
         return digest_of(file, length, *part)
 
     monkeypatch.setattr(disk, "digest_of", count)
-    [flaw] = find_flaws(champion, settings)
-    assert "has 268,435,456 bytes, and may have" in flaw.message
+    [mismatch] = file_mismatches(champion, settings)
+    assert "has 268,435,456 bytes, and may have" in mismatch.message
     ledger, tracking = Ledger(settings.database_url), Tracking(settings)
-    changed = [*find_changed(champion, settings, ledger, tracking)]
-    assert [where for where, *_ in changed] == ["model", "store"]
+    changed = other_mismatches(champion, settings, ledger, tracking)
+    assert [mismatch.where for mismatch in changed] == ["model", "store"]
     assert 2**28 not in read
     later = champion.model_copy(update={"model_digest": "0" * 64})
     assert later.model_bytes == 0, "the file of a repair has a size of its own"
@@ -130,5 +133,4 @@ def test_a_larger_file_in_the_place_of_a_model_is_refused_unread(
 def test_several_versions_are_asked_in_one_process(
     trained: Trained, champion: Version
 ) -> None:
-    both = [champion, champion]
-    assert find_wrong_answers(both, trained.settings) == [None, None]
+    assert answer_mismatches([champion, champion], trained.settings) == []
