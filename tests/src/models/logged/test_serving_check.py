@@ -24,11 +24,9 @@ from headrace.models.logged.serving_check import (
 from headrace.records import SERVING_TOLERANCE
 from headrace.state.tracking import GOLDEN_FILE, Tracking
 
-pytestmark = pytest.mark.system
-
 Trained = Any
 
-pytestmark = pytest.mark.usefixtures("cold")
+pytestmark = [pytest.mark.system, pytest.mark.usefixtures("cold")]
 
 
 @pytest.fixture
