@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from headrace.backend import load_backend
 from headrace.media.audio.features import preprocessing, spec_augment
 from headrace.models.audio_cnn import build
 from headrace.records import DataDescription
@@ -18,11 +17,6 @@ SHORT = DataDescription(
 LARGE = DataDescription(
     medium="audio", shape=(220_500,), sample_rate_hz=44_100, classes=("a", "b")
 )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _backend() -> None:
-    load_backend()
 
 
 def tones(count: int = 16) -> tuple[Any, Any]:

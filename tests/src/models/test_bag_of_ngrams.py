@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from headrace import models
-from headrace.backend import load_backend
 from headrace.errors import SpecError
 from headrace.records import DataDescription
 
@@ -23,11 +22,6 @@ TEXTS = [
 ]
 LABELS = np.array([0, 0, 1, 1, 2, 2], np.int32)
 SMALL = {"max_tokens": 600, "dropout": 0.0}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _backend() -> None:
-    load_backend()
 
 
 def learn(preprocessing: Any, texts: list[str]) -> None:

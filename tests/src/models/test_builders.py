@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from headrace import models
-from headrace.backend import load_backend
 from headrace.errors import SpecError
 from headrace.models import (
     builder_name,
@@ -41,11 +40,6 @@ def broken(data):
 
 number = 3
 """
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _backend() -> None:
-    load_backend()
 
 
 @pytest.fixture

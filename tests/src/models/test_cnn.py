@@ -8,14 +8,8 @@ import numpy as np
 import pytest
 
 from headrace import models
-from headrace.backend import load_backend
 from headrace.models.cnn import augment, first_stride
 from headrace.records import DataDescription
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _backend() -> None:
-    load_backend()
 
 
 def data_of(shape: tuple[int, int, int]) -> DataDescription:

@@ -8,18 +8,12 @@ import numpy as np
 import pytest
 
 from headrace import models
-from headrace.backend import load_backend
 from headrace.models.crnn import build
 from headrace.records import DataDescription
 
 SHORT = DataDescription(
     medium="audio", shape=(2000,), sample_rate_hz=8000, classes=("falls", "rises")
 )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _backend() -> None:
-    load_backend()
 
 
 def sweeps(count: int = 16) -> tuple[Any, Any]:

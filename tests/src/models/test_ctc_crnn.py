@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from headrace.backend import load_backend
 from headrace.media.audio.features import augment_speech
 from headrace.models.ctc_crnn import build
 from headrace.records import DataDescription
@@ -19,11 +18,6 @@ DATA = DataDescription(
     sample_rate_hz=8000,
     target={"unit": "words", "tokens": ["a", "b"], "longest": 3, "scripts": []},
 )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _backend() -> None:
-    load_backend()
 
 
 def features(rows: int = 4, frames: int = 120) -> Any:

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from headrace import models
-from headrace.backend import load_backend
 from headrace.errors import SpecError
 from headrace.models import builder_names
 from headrace.records import DataDescription
@@ -41,11 +40,6 @@ SMALL: dict[str, dict[str, Any]] = {
     "crnn": {"filters": [4, 8], "units": 8},
 }
 LARGE_IMAGES = [(5, 40, 3), (28, 28, 1), (128, 96, 3)]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _backend() -> None:
-    load_backend()
 
 
 def image(*shape: int) -> DataDescription:

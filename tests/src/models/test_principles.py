@@ -16,7 +16,6 @@ import numpy.typing as npt
 import pytest
 
 from headrace import models
-from headrace.backend import load_backend
 from headrace.records import DataDescription
 from headrace.spec import TrainingSpec
 from headrace.stages.fitting.recipe import make_optimizer
@@ -68,7 +67,6 @@ def batch() -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]:
 @pytest.fixture(scope="module")
 def shipped() -> tuple[Any, Any]:
     """(pre-processing, network) with float32 weights of a seed."""
-    load_backend()
     import keras
 
     keras.utils.set_random_seed(1)
@@ -147,7 +145,6 @@ def test_the_textbooks_gradients_are_slopes_of_its_loss(
 
 @pytest.mark.parametrize("nesterov", [True, False])
 def test_steps_of_sgd_with_momentum_and_decay(nesterov: bool) -> None:
-    load_backend()
     import keras
 
     spec = TrainingSpec(learning_rate=0.1, momentum=0.9, nesterov=nesterov, decay=0.5)

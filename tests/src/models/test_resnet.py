@@ -8,15 +8,9 @@ from typing import Any
 import pytest
 
 from headrace import models
-from headrace.backend import load_backend
 from headrace.errors import SpecError
 from headrace.models.resnet import build
 from headrace.records import DataDescription
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _backend() -> None:
-    load_backend()
 
 
 def data_of(shape: tuple[int, int, int]) -> DataDescription:

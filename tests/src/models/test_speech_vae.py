@@ -12,7 +12,6 @@ import pytest
 from tests.src.tasks.synthesis.conftest import SAMPLES, data, takes
 
 from headrace import models
-from headrace.backend import load_backend
 from headrace.records import DataDescription
 from headrace.spec import TrainingSpec
 from headrace.tasks.forms import Fitting
@@ -27,7 +26,6 @@ SMALL = {"width": 16, "dilations": [1, 2]}
 
 @pytest.fixture(scope="module")
 def built(data: DataDescription) -> tuple[Any, Any]:
-    load_backend()
     import keras
 
     keras.utils.set_random_seed(1)

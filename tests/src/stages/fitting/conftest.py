@@ -26,6 +26,11 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _backend() -> None:
+    load_backend()
+
+
 def examples(rows: int, seed: int = 0) -> Examples:
     """Dark and bright images in turn."""
     items = np.random.default_rng(seed).integers(0, 120, (rows, 4, 4, 1), np.uint8)

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from tests.src.stages.fitting.conftest import InShards, data, recipe
 
-from headrace.backend import load_backend
 from headrace.errors import SpecError
 from headrace.records import DataDescription
 from headrace.spec import PipelineSpec, TrainingSpec
@@ -26,11 +25,6 @@ pytestmark = pytest.mark.system
 
 ALL = {"flip": "both", "crop": 0.3, "colour": 0.2, "mixup": 0.4}
 COUNTS = np.array([4, 6, 0, 5])
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _backend() -> None:
-    load_backend()
 
 
 def keys(most: int, seed: int = 1, epoch: int = 0) -> dict[tuple[int, int], int]:

@@ -7,9 +7,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-import pytest
-
-from headrace.backend import load_backend
 from headrace.spec import TrainingSpec
 from headrace.stages.fitting.execution import (
     LEAST_XLA_STEPS,
@@ -18,11 +15,6 @@ from headrace.stages.fitting.execution import (
     Execution,
     plan_execution,
 )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _backend() -> None:
-    load_backend()
 
 
 def plan(

@@ -11,7 +11,6 @@ import numpy.typing as npt
 import pytest
 
 from headrace import models
-from headrace.backend import load_backend
 from headrace.errors import SpecError
 from headrace.models import builder_names
 from headrace.models.logged.loading import answers
@@ -69,7 +68,6 @@ def fitted_to(data: Data, preprocessing: Any) -> Inputs:
 
 
 def test_a_vectoriser_learns_the_train_split_and_gives_ids_once() -> None:
-    load_backend()
     import keras
 
     raw = keras.Input((), dtype="string")
@@ -98,7 +96,6 @@ def test_a_vectoriser_learns_the_train_split_and_gives_ids_once() -> None:
 def test_prepared_shards_of_several_windows_are_prepared_once(
     prepared: int, kept: int, reads: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    load_backend()
     import keras
 
     monkeypatch.setattr(features, "PREPARED_BYTES", prepared)
@@ -117,7 +114,6 @@ def test_prepared_shards_of_several_windows_are_prepared_once(
 
 
 def test_a_layer_that_was_given_its_vocabulary_keeps_it() -> None:
-    load_backend()
     import keras
 
     raw = keras.Input((), dtype="string")
@@ -130,7 +126,6 @@ def test_a_layer_that_was_given_its_vocabulary_keeps_it() -> None:
 
 
 def test_a_layer_behind_another_learns_what_reaches_it() -> None:
-    load_backend()
     import keras
 
     raw = keras.Input((), dtype="string")
@@ -145,14 +140,16 @@ def test_a_layer_behind_another_learns_what_reaches_it() -> None:
 
 
 @pytest.mark.parametrize("family", builder_names("text", "vector"))
-@pytest.mark.parametrize("end", ["\n", "\r\n", "\u2028", "\x85", "\x0b"])
 def test_texts_of_several_lines_give_a_model_that_can_be_saved(
-    family: str, end: str, tmp_path: Path
+    family: str, tmp_path: Path
 ) -> None:
-    load_backend()
     import keras
 
-    lines = [f"red{end}blue", f"blue{end}{end}red", end, f"red{end}red blue"]
+    lines = [
+        text
+        for end in ("\n", "\r\n", "\u2028", "\x85", "\x0b")
+        for text in (f"red{end}blue", f"blue{end}{end}red", end, f"red{end}red blue")
+    ]
     data = Data(TEXTS, Counted([lines]), texts().val)
     built = models.build(family, TEXTS, {})
     fitted_to(data, built[0])
@@ -164,7 +161,6 @@ def test_texts_of_several_lines_give_a_model_that_can_be_saved(
 
 
 def test_a_pre_processing_of_no_fixed_shape_is_refused() -> None:
-    load_backend()
     import keras
 
     raw = keras.Input((), dtype="string")

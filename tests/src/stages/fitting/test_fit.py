@@ -10,7 +10,6 @@ import pytest
 from tests.src.stages.fitting.conftest import ARGUMENTS, recipe
 
 from headrace import models
-from headrace.backend import load_backend
 from headrace.errors import Refusal
 from headrace.models.logged.loading import answers
 from headrace.records import DataDescription
@@ -21,11 +20,6 @@ from headrace.stages.fitting.recipe import make_optimizer
 pytestmark = pytest.mark.system
 
 SMALL = DataDescription(medium="image", shape=(4, 4, 1), classes=("dark", "bright"))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _backend() -> None:
-    load_backend()
 
 
 @pytest.mark.parametrize("builder", ["mlp", "cnn"])

@@ -13,7 +13,6 @@ from tests.src.stages.fitting.test_checkpoints import (
     kill_after,
 )
 
-from headrace.backend import load_backend
 from headrace.errors import Refusal, SpecError
 from headrace.models.logged.loading import answers
 
@@ -73,7 +72,6 @@ CONSTANT = {"decay": 0}
 
 @pytest.fixture(autouse=True)
 def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    load_backend()
     (tmp_path / "own.py").write_text(OWN)
     monkeypatch.chdir(tmp_path)  # the fits' pipeline folder is "."
 

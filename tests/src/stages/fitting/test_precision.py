@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from headrace import models
-from headrace.backend import load_backend
 from headrace.records import DataDescription
 from headrace.spec import TrainingSpec
 from headrace.spec.pipeline import family_medium, family_yields
@@ -39,11 +38,6 @@ SPEECH = DataDescription(
 # The others compute their own loss.
 KINDS = ("", "vector", "sequence")
 FAMILIES = [n for n in models.builder_names() if family_yields(n) in KINDS]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _backend() -> None:
-    load_backend()
 
 
 @pytest.mark.system

@@ -10,7 +10,6 @@ import pytest
 from tests.anchoring import anchored_at
 from tests.src.stages.fitting.conftest import InShards
 
-from headrace.backend import load_backend
 from headrace.records import DataDescription
 from headrace.spec import PipelineSpec, TrainingSpec
 from headrace.stages.fitting import Fit
@@ -63,11 +62,6 @@ def fit(checkpoints: Checkpoints | None = None, **changes: Any) -> Any:
     train = InShards(examples(40, 0), [20, 20])
     data = Data(DATA, train, examples(8, 1))
     return Fit(spec, Path(), "ctc_crnn", data, checkpoints)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _backend() -> None:
-    load_backend()
 
 
 def test_batches_are_cut_to_their_longest_row(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,6 @@ import pytest
 from tests.anchoring import anchored_at
 from tests.src.tasks.synthesis.conftest import data, takes
 
-from headrace.backend import load_backend
 from headrace.data.snapshots.splits import Rows
 from headrace.records import DataDescription
 from headrace.spec import PipelineSpec, TrainingSpec
@@ -48,7 +47,6 @@ class OneShard:
 
 @pytest.fixture(scope="module")
 def voices(data: DataDescription) -> Data:
-    load_backend()
     return Data(data, OneShard(rows(5, 0, data)), rows(1, 50, data))
 
 

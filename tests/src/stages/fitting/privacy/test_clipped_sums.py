@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from headrace.backend import load_backend
 from headrace.stages.fitting.privacy import ghost, rowwise
 
 ROWS, CLASSES = 24, 3
@@ -20,7 +19,6 @@ def losses(network: Any, targets: Any, outputs: Any) -> Any:
 
 
 def dense(activation: str = "relu") -> Any:
-    load_backend()
     import keras
 
     keras.utils.set_random_seed(1)
@@ -38,7 +36,6 @@ def dense(activation: str = "relu") -> Any:
 
 
 def convolution() -> Any:
-    load_backend()
     import keras
 
     keras.utils.set_random_seed(1)
@@ -147,7 +144,6 @@ def test_no_row_changes_the_sum_by_more_than_the_clip(way: Any, size: float) -> 
 
 
 def test_random_layers_draw_another_mask_for_each_row_and_pass() -> None:
-    load_backend()
     import keras
     import tensorflow as tf
 
@@ -167,7 +163,6 @@ def test_random_layers_draw_another_mask_for_each_row_and_pass() -> None:
 
 
 def test_ghost_norms_suit_dense_layers_that_are_called_once() -> None:
-    load_backend()
     import keras
 
     layers = keras.layers

@@ -6,13 +6,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from headrace.backend import load_backend
 from headrace.stages.fitting.privacy.steps import gaussian
 
 
 @pytest.fixture(scope="module")
 def noise() -> np.ndarray:
-    load_backend()
     return np.asarray(gaussian((1_000, 1_001), np.array([3, 9], np.int64), 2.0))
 
 
@@ -42,7 +40,6 @@ def test_values_do_not_depend_on_each_other(noise: np.ndarray) -> None:
 
 
 def test_the_noise_follows_from_its_seed() -> None:
-    load_backend()
     seeds = [np.array(seed, np.int64) for seed in ((1, 2), (1, 2), (1, 3), (2, 2))]
     one, same, *others = [np.asarray(gaussian((7,), seed, 1.0)) for seed in seeds]
     assert one.tolist() == same.tolist()

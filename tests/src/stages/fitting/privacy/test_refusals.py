@@ -9,7 +9,6 @@ import pytest
 from pydantic import ValidationError
 from tests.src.stages.fitting.privacy.conftest import private_spec
 
-from headrace.backend import load_backend
 from headrace.errors import Refusal, SpecError, UsageError
 from headrace.spec import PipelineSpec
 from headrace.stages.fitting.privacy import refusals
@@ -91,7 +90,6 @@ def network_of(*layers: Any) -> tuple[Any, Any]:
 
 
 def test_layers_that_mix_rows_or_add_losses_are_refused() -> None:
-    load_backend()
     import keras
 
     class Adds(keras.layers.Layer):
@@ -111,7 +109,6 @@ def test_layers_that_mix_rows_or_add_losses_are_refused() -> None:
 
 
 def test_preprocessing_that_learns_is_refused_unless_it_was_given_its_numbers() -> None:
-    load_backend()
     import keras
 
     _, network = network_of()
