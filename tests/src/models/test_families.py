@@ -113,6 +113,7 @@ def test_answers_are_probabilities_and_survive_saving(
     assert np.array_equal(np.asarray(loaded(items)), given)
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("name", SMALL)
 def test_a_few_steps_lower_the_loss(name: str) -> None:
     import keras

@@ -125,6 +125,7 @@ def test_the_loss_and_its_gradients(
     ] * 6
 
 
+@pytest.mark.system
 def test_the_textbooks_gradients_are_slopes_of_its_loss(
     textbook: Textbook, batch: Any
 ) -> None:

@@ -350,6 +350,7 @@ def test_a_planted_slice_is_among_the_first_three(
         assert max(overlap(one.members, planted) for one in first) >= 0.5, seed
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("items", [tinted, signed, humming])
 def test_nothing_is_confirmed_where_no_slice_is_weak(
     items: Callable[[], Items],

@@ -36,6 +36,7 @@ def quiet(fit: Any) -> str:
     return digest
 
 
+@pytest.mark.system
 def test_what_another_thread_draws_changes_no_weights(
     quiet: str, draws_beside: None, fit: Any
 ) -> None:

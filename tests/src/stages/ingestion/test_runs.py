@@ -114,6 +114,7 @@ def test_items_are_worked_on_in_several_processes(
     assert sum(here) < 120
 
 
+@pytest.mark.system
 def test_memory_does_not_grow_with_the_data(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

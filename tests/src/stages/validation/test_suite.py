@@ -51,6 +51,7 @@ def ask(table: pd.DataFrame | FrameTable, name: str, **arguments: Any) -> Outcom
     return outcome
 
 
+@pytest.mark.system
 def test_the_clients_of_clouds_are_not_loaded_and_can_be_later() -> None:
     code = (
         "import sys\n"
