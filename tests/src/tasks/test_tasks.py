@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import json
+import textwrap
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -71,6 +75,13 @@ def parts_of(name: str) -> list[str]:
     return [*PARTS, *modules & {"questions"}, *speaks]
 
 
+def has_default(method: Callable[..., Any]) -> bool:
+    """Whether it does more than to say what it is for; else each task has its own."""
+    (definition,) = ast.parse(textwrap.dedent(inspect.getsource(method))).body
+    assert isinstance(definition, ast.FunctionDef)
+    return len(definition.body) > 1
+
+
 @pytest.mark.parametrize(
     ("name", "part"), [(name, part) for name in task_names() for part in parts_of(name)]
 )
@@ -79,6 +90,7 @@ def test_each_part_has_all_that_its_protocol_lists(name: str, part: str) -> None
     protocol = {**PARTS, **OPTIONAL}[part]
     for member, listed in inspect.getmembers(protocol, inspect.isfunction):
         if not member.startswith("_"):
+            assert has_default(listed) or getattr(type(found), member) is not listed
             given = inspect.signature(getattr(found, member))
             wanted = inspect.signature(listed)
             assert len(given.parameters) == len(wanted.parameters) - 1, member
@@ -104,6 +116,11 @@ def test_what_it_has_no_use_for_are_fields_of_the_spec(name: str) -> None:
         assert key in inner.model_fields, field
     for field in ("training.canaries", "training.ngrams"):
         assert (field in unused_fields(name)) != (name == "generation")
+
+
+def test_each_vector_task_has_labels_here() -> None:
+    vector = {name for name in task_names() if tasks.task(name).takes == "vector"}
+    assert LABELS.keys() == vector
 
 
 @every_vector_task
