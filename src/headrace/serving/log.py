@@ -10,20 +10,27 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from headrace.errors import DependencyError
 from headrace.records import DataDescription
 from headrace.serving.answered import Answered
 from headrace.serving.backoff import Backoff
-from headrace.serving.log_frames import Facts, facts_of
-from headrace.serving.log_process import LogProcess, LogTask
+from headrace.serving.log_frames import Facts, LogTask, Part, to_frame
 from headrace.serving.waiting import Waiting
+from headrace.state.framed import FramedProcess
+from headrace.state.frames import Header
 
+MODULE = "headrace.serving.log_writer"
 MOST_ROWS, MOST_BYTES = 65_536, 64 * 2**20  # in the queue
 _ROW_BYTES = 512  # of a row without its item
 _TURN_SECONDS = 0.2
 _PART_ROWS, _PART_BYTES = 64, 2**20  # that one frame takes 0.3 ms to make
-_END_SECONDS = 10.0  # for the process to write the last rows
+_NICENESS = 5  # of the process, at first: a request comes before its row
+_START_SECONDS = 300.0
+_SEND_SECONDS = 30.0  # then it hangs, and is replaced
+_END_SECONDS = 10.0  # for it to take the last rows, and to write them
 _MOST_DESCRIPTIONS = 64
 log = logging.getLogger("headrace")
 
@@ -51,6 +58,34 @@ class LogCounts:
     restarts: int
 
 
+class _Process(FramedProcess):
+    """The process that writes the log.
+
+    Attributes:
+        sent: rows that it was sent.
+        written, lost: rows that it has written, and could not write, as it said last.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            MODULE, "process of the request log", niceness=_NICENESS, logs=True
+        )
+        self.sent = self.written = self.lost = 0
+
+    def start(self, task: LogTask) -> None:
+        """Wait until it takes rows; raises DependencyError."""
+        header = task.model_dump(mode="json")
+        self.converse(header, b"", most_bytes=0, seconds=_START_SECONDS)
+
+    def send(self, header: Header, body: bytes = b"") -> None:
+        """Send a frame with rows, or an empty one; raises DependencyError."""
+        self.take(self.converse(header, body, most_bytes=0, seconds=_SEND_SECONDS)[0])
+
+    def take(self, report: Header) -> None:
+        """Take note of what it has written."""
+        self.written, self.lost = int(report["written"]), int(report["lost"])
+
+
 class RequestLog:
     """An `Observer` that logs each answered request, a row for each of its items.
 
@@ -63,8 +98,8 @@ class RequestLog:
         self._waiting = Waiting(MOST_ROWS, MOST_BYTES, _ROW_BYTES)
         self._disk = self._written = self._ended = 0
         self._descriptions: dict[int, tuple[DataDescription, str]] = {}
-        self._end = threading.Event()
-        self._process: LogProcess | None = None
+        self._end, self._is_sent = threading.Event(), threading.Event()
+        self._process: _Process | None = None
         self._backoff = Backoff()
         self._thread = threading.Thread(target=self._work, name="log", daemon=True)
         self._thread.start()
@@ -92,62 +127,85 @@ class RequestLog:
         self._waiting.put(answered)
 
     def close(self) -> None:
-        """Send what is queued, and wait for some seconds until it is written."""
+        """Send what is queued, and wait for some seconds until it is written.
+
+        A process that has taken all rows goes on, and ends once it has written them.
+        """
         self._end.set()
-        self._thread.join(_END_SECONDS)
-        if self._thread.is_alive() and (process := self._process):
-            process.kill()
-            self._thread.join()
+        if not self._is_sent.wait(_END_SECONDS) and (process := self._process):
+            process.fail("takes no rows")
+        self._thread.join()
 
     def _work(self) -> None:
         while not self._end.wait(_TURN_SECONDS):
             self._turn()
         self._turn()
-        if self._process is not None:
-            self._process.finish(_END_SECONDS)
-            self._forget(self._process)
+        self._is_sent.set()
         self._ended += self._waiting.rows
+        if (process := self._process) is not None:
+            if (report := process.finish(_END_SECONDS)) is not None:
+                process.take(report)
+                self._forget(process)
+            process.close()
 
     def _turn(self) -> None:
         """Send what is queued; start the process, if it has ended."""
         process = self._process
-        if process is not None:
-            process.read_reports()
-            if process.has_ended:
-                self._lose(process)
+        if process is not None and process.has_ended:
+            process.fail(process.ending())
+            self._lose(process)
         if self._process is None and self._backoff.is_over:
             self._start()
-        while self._process is not None and self._waiting.rows:
+        if (process := self._process) is not None:
             try:
-                self._process.send(self._take())
-                self._process.read_reports()
-            except Exception as error:  # no row may end the log
-                if not isinstance(error, OSError):
-                    log.exception("a fault in the request log")
-                self._lose(self._process)
+                while self._waiting.rows:
+                    self._send(process)
+                if process.sent > process.written + process.lost:
+                    process.send({})
+            except DependencyError:
+                self._lose(process)
+
+    def _send(self, process: _Process) -> None:
+        """Send some requests from the queue."""
+        groups = self._take()
+        process.sent += sum(map(_rows, groups.values()))
+        for facts, requests in groups.items():
+            try:
+                frame = to_frame(facts, Part.of(requests))
+            except Exception:  # no row may end the log
+                log.exception("a fault in the request log")
+                process.sent -= _rows(requests)
+                self._ended += _rows(requests)
+            else:
+                process.send(*frame)
 
     def _start(self) -> None:
         try:
-            self._process = LogProcess(self._task)
+            self._process = process = _Process()
         except OSError as error:  # too many processes, or too little memory
             self._backoff.failed()
             log.warning("the request log's process cannot be started: %s", error)
-        else:
-            self._backoff.started()
+            return
+        self._backoff.started()
+        try:
+            process.start(self._task)
+        except DependencyError:
+            self._lose(process)
 
-    def _lose(self, process: LogProcess) -> None:
-        """Count what a process that has ended or hangs had not written."""
-        code = process.end()
+    def _lose(self, process: _Process) -> None:
+        """End a process that has failed, and count what it had not written."""
+        process.fail("failed")
+        process.close()
         lost = self._forget(process)
         log.warning(
-            "the process of the request log ended with %d; %d rows are lost, and it is "
-            "started again in %.1f s",
-            code,
+            "the process of the request log %s; %d rows are lost, and it is started "
+            "again in %.1f s",
+            process.failure,
             lost,
             self._backoff.failed(),
         )
 
-    def _forget(self, process: LogProcess) -> int:
+    def _forget(self, process: _Process) -> int:
         self._process = None
         self._written += process.written
         self._disk += process.lost
@@ -155,13 +213,13 @@ class RequestLog:
         self._ended += lost
         return lost
 
-    def _take(self) -> list[tuple[Facts, list[Answered]]]:
+    def _take(self) -> dict[Facts, list[Answered]]:
         """Some requests from the queue, by their facts."""
         groups: dict[Facts, list[Answered]] = {}
         for answered in self._waiting.take(_PART_ROWS, _PART_BYTES):
-            facts = facts_of(answered, self._json(answered.description))
+            facts = Facts.of(answered, self._json(answered.description))
             groups.setdefault(facts, []).append(answered)
-        return list(groups.items())
+        return groups
 
     def _json(self, description: DataDescription) -> str:
         known = self._descriptions.get(id(description))
@@ -171,3 +229,7 @@ class RequestLog:
             known = description, description.model_dump_json()
             self._descriptions[id(description)] = known
         return known[1]
+
+
+def _rows(requests: Sequence[Answered]) -> int:
+    return sum(len(request.items) for request in requests)

@@ -1,44 +1,40 @@
 """The process that writes the request log, so that no request waits for a disk.
 
-It reads frames from its standard input, a socket, writes a file every few seconds, and
-reports how many rows it has written. When the server has ended, in any way, it writes
-what it has, and ends.
+It appends the rows of the frames that it gets every few seconds, and answers each frame
+with the number of rows that it has written. When the server has ended, in any way, it
+writes what it has, and ends.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import select
-import socket
-import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.serving.log_frames import REPORT, Facts, from_frame
-from headrace.serving.log_process import LogTask
-from headrace.serving.log_rows import rows_of
-from headrace.serving.requests.files import Hour, expire, new_file
-from headrace.serving.requests.merging import merge_all
-from headrace.state.children import leave_signals
-from headrace.state.frames import Header, receive
+from headrace.serving.log_frames import Facts, LogTask, Part, from_frame
+from headrace.serving.requests.columns import rows_of
+from headrace.serving.requests.contents import Stream, settle_all
+from headrace.serving.requests.files import Hour, expire
+from headrace.state.frames import Header
+from headrace.state.framing import END, Answer, answer_frames
 
-MOST_BYTES = 2**40  # of a frame: the server is trusted
 FLUSH_ROWS, FLUSH_BYTES = 8192, 16 * 2**20
 TIDY_SECONDS = 60.0
-_END_SECONDS = 5.0  # for a merge that is under way when the server ends
 _NICENESS = 19  # from its imports on; before, a busy server would not let it start
 log = logging.getLogger("headrace")
 
 
 class Writer:
-    """Gathers rows, and writes them.
+    """Gathers rows, and writes them; threads may share it.
 
     Attributes:
         written, lost: rows that are on the disk, and that could not be written there.
@@ -47,52 +43,68 @@ class Writer:
     def __init__(self, task: LogTask) -> None:
         self.written = self.lost = 0
         self._task = task
-        self._waiting: dict[Facts, list[pa.Table]] = defaultdict(list)
+        self._lock = threading.Lock()
+        self._waiting: dict[Facts, list[Part]] = defaultdict(list)
         self._rows = self._bytes = 0
-        self._due = 0.0
+        self._streams: dict[tuple[Hour, pa.Schema], Stream] = {}
         self._is_failing = False
         self._failed = set[Facts]()
 
-    def add(self, header: Header, data: bytearray) -> None:
+    def answer(self, header: Header, body: bytearray) -> tuple[Header, bytes]:
+        """Take the rows of a frame, if it has some; the number of those written."""
+        if header == END:
+            self.flush()
+        elif header:
+            self.add(header, body)
+        return {"written": self.written, "lost": self.lost}, b""
+
+    def add(self, header: Header, body: bytearray) -> None:
         """Add the rows of a frame; write where enough are waiting."""
-        facts, table = from_frame(header, data)
-        if not self._rows:
-            self._due = time.monotonic() + self._task.flush_seconds
-        self._waiting[facts].append(table)
-        self._rows += len(table)
-        self._bytes += len(data)
-        if self._rows >= FLUSH_ROWS or self._bytes >= FLUSH_BYTES:
+        facts, part = from_frame(header, body)
+        with self._lock:
+            self._waiting[facts].append(part)
+            self._rows += len(part.items)
+            self._bytes += len(body)
+            is_due = self._rows >= FLUSH_ROWS or self._bytes >= FLUSH_BYTES
+        if is_due:
             self.flush()
 
-    def seconds_left(self) -> float | None:
-        """Until rows must be written; None if there are none."""
-        return max(0.0, self._due - time.monotonic()) if self._rows else None
-
     def flush(self) -> None:
-        """Write all rows, one file for each hour of a model."""
-        waiting, self._waiting = self._waiting, defaultdict(list)
-        self._rows = self._bytes = 0
-        tables: dict[Hour, list[pa.Table]] = defaultdict(list)
-        for facts, parts in waiting.items():
-            asked = pa.concat_tables(parts)
-            try:
-                rows = rows_of(facts, asked, with_inputs=self._task.with_inputs)
-            except Exception:  # of a task or a medium: other versions' rows are kept
-                self.lost += len(asked)
-                if facts not in self._failed:
-                    log.exception("the rows of %s are not logged", facts.model)
-                self._failed.add(facts)
-                continue
-            for start, of_hour in _by_hour(rows):
-                hour = Hour.of(self._task.root, facts.model, start)
-                tables[hour].append(of_hour)
-        for hour, parts in tables.items():
-            self._write(hour, pa.concat_tables(parts, promote_options="default"))
+        """Append all rows to the streams of their hours."""
+        with self._lock:
+            waiting, self._waiting = self._waiting, defaultdict(list)
+            self._rows = self._bytes = 0
+            tables: dict[tuple[Hour, pa.Schema], list[pa.Table]] = defaultdict(list)
+            for facts, parts in waiting.items():
+                for hour, rows in self._rows_of(facts, Part.joined(parts)):
+                    tables[hour, rows.schema].append(rows)
+            for (hour, schema), rows in tables.items():
+                self._append(hour, schema, pa.concat_tables(rows))
+            now = datetime.now(UTC) - timedelta(hours=1)
+            self._streams = {k: s for k, s in self._streams.items() if k[0].end > now}
 
-    def _write(self, hour: Hour, table: pa.Table) -> None:
+    def _rows_of(self, facts: Facts, part: Part) -> Iterator[tuple[Hour, pa.Table]]:
         try:
-            with new_file(hour, table.schema) as writer:
-                writer.write_table(table)
+            with_inputs = self._task.with_inputs
+            rows = rows_of(*part, facts.data(), with_inputs=with_inputs)
+        except Exception:  # of a task or a medium: other versions' rows are kept
+            self.lost += len(part.items)
+            if facts not in self._failed:
+                log.exception("the rows of %s are not logged", facts.model)
+            self._failed.add(facts)
+            return
+        starts = pc.floor_temporal(rows["time"], unit="hour")
+        for start in pc.unique(starts):
+            moment = start.as_py().astimezone(UTC)
+            hour = Hour.of(self._task.root, facts.model, moment)
+            yield hour, rows.filter(pc.equal(starts, start))
+
+    def _append(self, hour: Hour, schema: pa.Schema, table: pa.Table) -> None:
+        try:
+            stream = self._streams.pop((hour, schema), None) or Stream(hour, schema)
+            while not stream.append(table):
+                stream = Stream(hour, schema)
+            self._streams[hour, schema] = stream
         except OSError as error:
             self.lost += len(table)
             if not self._is_failing:
@@ -110,39 +122,37 @@ class Writer:
             self._is_failing = False
 
 
-def _by_hour(rows: pa.Table) -> Iterator[tuple[datetime, pa.Table]]:
-    starts = pc.floor_temporal(rows["time"], unit="hour")
-    for start in pc.unique(starts).to_pylist():
-        moment = pa.scalar(start, starts.type)
-        yield start.astimezone(UTC), rows.filter(pc.equal(starts, moment))
+def _flush(writer: Writer, seconds: float) -> None:
+    while True:
+        time.sleep(seconds)
+        writer.flush()
 
 
-class _Tidying:
-    """Merges files and deletes expired days in a thread, now and then."""
+def _tidy(task: LogTask) -> None:
+    """Settle streams of hours that are over, and delete expired days, now and then."""
+    known, is_failing = set[Path](), False
+    while True:
+        try:
+            expire(task.root, task.keep_days)
+            damaged = settle_all(task.root)
+            is_failing = False
+        except OSError as error:
+            if not is_failing:
+                log.warning("streams of the request log are not settled: %s", error)
+            damaged, is_failing = {}, True
+        for path in damaged.keys() - known:
+            log.warning("%s It stays as it is.", damaged[path].message)
+        known |= damaged.keys()
+        time.sleep(_next_tidying(datetime.now(UTC)))
 
-    def __init__(self, task: LogTask) -> None:
-        self._task = task
-        self._end = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="tidying", daemon=True)
-        self._thread.start()
 
-    def end(self) -> None:
-        self._end.set()
-        self._thread.join(_END_SECONDS)
-
-    def _work(self) -> None:
-        is_failing = False
-        while True:
-            try:
-                expire(self._task.root, self._task.keep_days)
-                merge_all(self._task.root, stop=self._end.is_set)
-                is_failing = False
-            except (OSError, pa.ArrowException) as error:
-                if not is_failing:
-                    log.warning("files of the request log are not merged: %s", error)
-                is_failing = True
-            if self._end.wait(_next_tidying(datetime.now(UTC))):
-                return
+def _always(work: Callable[[], None]) -> None:
+    """Do some work that never ends; a fault ends the process, and it starts anew."""
+    try:
+        work()
+    except Exception:
+        log.exception("a fault in the process of the request log")
+        os._exit(1)
 
 
 def _next_tidying(now: datetime) -> float:
@@ -152,49 +162,15 @@ def _next_tidying(now: datetime) -> float:
     return min(TIDY_SECONDS, left.total_seconds() or TIDY_SECONDS)
 
 
-def serve(connection: socket.socket, task: LogTask) -> None:
-    """Write the rows of frames until the other end of the connection is closed."""
-    writer, tidying = Writer(task), _Tidying(task)
-    poll = select.poll()
-    poll.register(connection, select.POLLIN)
-    is_open = True
-    while is_open:
-        left = writer.seconds_left()
-        if left == 0.0 or not poll.poll(None if left is None else left * 1000 + 1):
-            writer.flush()
-            _report(connection, writer)
-            continue
-        before = writer.written + writer.lost
-        try:
-            frame = receive(connection, MOST_BYTES)
-        except (EOFError, ConnectionError):  # the server has ended
-            is_open = False
-        else:
-            writer.add(*frame)
-        if writer.written + writer.lost > before:
-            _report(connection, writer)
-    writer.flush()
-    _report(connection, writer)
-    tidying.end()
-
-
-def _report(connection: socket.socket, writer: Writer) -> None:
-    try:
-        connection.send(REPORT.pack(writer.written, writer.lost), socket.MSG_DONTWAIT)
-    except OSError:
-        return  # the server has ended, or reads the next report, which has the sum
-
-
-def main() -> None:
-    """Serve standard input; the task is the argument, as JSON."""
-    logging.basicConfig(format="%(message)s")
-    leave_signals()
+def _begin(header: Header) -> tuple[Answer, Header]:
     os.setpriority(os.PRIO_PROCESS, 0, _NICENESS)
-    task = LogTask.model_validate_json(sys.argv[1])
-    with socket.socket(fileno=os.dup(0)) as connection:
-        serve(connection, task)
-    os._exit(0)  # a merge that did not stop in time leaves the old files
+    task = LogTask.model_validate(header)
+    writer = Writer(task)
+    for work in (partial(_flush, writer, task.flush_seconds), partial(_tidy, task)):
+        threading.Thread(target=_always, args=(work,), daemon=True).start()
+    return writer.answer, {}
 
 
 if __name__ == "__main__":
-    main()
+    logging.basicConfig(format="%(message)s")
+    answer_frames(_begin, finishes=True)  # what is being settled stays a stream

@@ -12,7 +12,7 @@ from headrace.errors import DependencyError, IntegrityError, UsageError
 from headrace.serving.canary import Canary, CanaryWanted
 from headrace.serving.choosing import check_same_requests
 from headrace.serving.log import RequestLog
-from headrace.serving.log_process import LogTask
+from headrace.serving.log_frames import LogTask
 from headrace.serving.metrics import Labels, Metric
 from headrace.serving.requests.files import root_of
 from headrace.serving.shadow import Shadow

@@ -29,30 +29,43 @@ class FramedProcess:
         module: that it runs.
         name: in messages, such as ``keras process of digits version 1``.
         niceness: from its start on; above 0 where nobody waits for it.
+        logs: whether it writes its messages where this process does; else the last one
+            is only named where it fails.
         variables: of its environment, beside those of this process.
 
     Attributes:
         pid: of the process.
         failure: why it answers no more; empty while it does.
+
+    Raises:
+        OSError: there are too many processes, or there is too little memory.
     """
 
     def __init__(
-        self, module: str, name: str, *, niceness: int = 0, **variables: str
+        self,
+        module: str,
+        name: str,
+        *,
+        niceness: int = 0,
+        logs: bool = False,
+        **variables: str,
     ) -> None:
         self.name = name
         self.failure = ""
         self._connection, theirs = socket.socketpair()
         self._messages = tempfile.TemporaryFile("a+b")
-        with theirs:
+        with theirs, contextlib.ExitStack() as failed:
+            failed.callback(self.close)
             self._process = children.start(
                 module,
                 niceness=niceness,
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
-                stderr=self._messages.fileno(),
+                stderr=None if logs else self._messages.fileno(),
                 env={**os.environ, **variables},
                 process_group=0,  # an interrupt is for this process alone
             )
+            failed.pop_all()
         self.pid = self._process.pid
 
     def converse(
@@ -96,15 +109,15 @@ class FramedProcess:
         except TimeoutError:
             self.fail(f"did not answer within {seconds:g} s")
         except (EOFError, OSError):
-            self.fail(self._ending())
+            self.fail(self.ending())
         except (BrokenFrameError, KeyError) as error:
             self.fail(f"sent something else than an answer: {error}")
         else:
             return
         raise self.error(self.failure)
 
-    def _ending(self) -> str:
-        """How the process ended, and the last line that it wrote."""
+    def ending(self) -> str:
+        """How the process ended, and the last line of its messages."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_ENDING_SECONDS)
         with contextlib.suppress(OSError, ValueError):
@@ -123,8 +136,23 @@ class FramedProcess:
             self._connection.shutdown(socket.SHUT_RDWR)  # wakes who waits for it
         self._process.wait()
 
+    def finish(self, seconds: float) -> Header | None:
+        """Ask it nothing more, and let it end by itself.
+
+        Returns:
+            its last answer, see `headrace.state.framing.answer_frames`; None if it gave
+            none in time.
+        """
+        try:
+            self._connection.shutdown(socket.SHUT_WR)
+            header, _ = receive(self._connection, 0, seconds)
+            self._process.wait(seconds)
+        except (OSError, EOFError, BrokenFrameError, subprocess.TimeoutExpired):
+            return None
+        return header
+
     def close(self) -> None:
-        """Close what is left after `fail`, once nobody talks to it."""
+        """Close what is left after `fail` or `finish`, once nobody talks to it."""
         self._connection.close()
         self._messages.close()
 

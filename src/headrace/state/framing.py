@@ -15,11 +15,14 @@ from headrace.state.children import leave_signals
 from headrace.state.frames import Header, receive, send
 
 MOST_BYTES = 2**40  # the other process is trusted
+END: Header = {"ends": True}  # what is asked last, see `answer_frames`
 
 Answer = Callable[[Header, bytearray], tuple[Header, Any]]
 
 
-def answer_frames(begin: Callable[[Header], tuple[Answer, Header]]) -> NoReturn:
+def answer_frames(
+    begin: Callable[[Header], tuple[Answer, Header]], *, finishes: bool = False
+) -> NoReturn:
     """Begin as the first frame says, then answer frame by frame.
 
     The process ends when the other end of the socket is closed, whatever it does then.
@@ -27,18 +30,23 @@ def answer_frames(begin: Callable[[Header], tuple[Answer, Header]]) -> NoReturn:
     Args:
         begin: from the first header to what answers the others, and the first answer.
             If it raises, the error is reported and the process ends.
+        finishes: whether it first answers what it was asked, and then `END`, however
+            the other process ended.
     """
     leave_signals()
     with socket.socket(fileno=0) as connection:
-        watch = threading.Thread(target=_end_with, args=(connection,), daemon=True)
-        watch.start()
+        if not finishes:
+            watch = threading.Thread(target=_end_with, args=(connection,), daemon=True)
+            watch.start()
         with contextlib.suppress(EOFError, OSError):
-            _serve(connection, begin)
+            _serve(connection, begin, finishes)
     os._exit(0)  # taking TensorFlow down would take long
 
 
 def _serve(
-    connection: socket.socket, begin: Callable[[Header], tuple[Answer, Header]]
+    connection: socket.socket,
+    begin: Callable[[Header], tuple[Answer, Header]],
+    finishes: bool,
 ) -> None:
     header, _ = receive(connection, MOST_BYTES)
     try:
@@ -48,13 +56,20 @@ def _serve(
         return
     send(connection, figures)
     while True:
-        header, body = receive(connection, MOST_BYTES)
-        answered: Any = b""
         try:
-            header, answered = answer(header, body)
-        except Exception as error:
-            header = _failure(error)
-        send(connection, header, answered)
+            asked = receive(connection, MOST_BYTES)
+        except (EOFError, OSError):
+            if finishes:
+                send(connection, *_answer(answer, END, bytearray()))
+            return
+        send(connection, *_answer(answer, *asked))
+
+
+def _answer(answer: Answer, header: Header, body: bytearray) -> tuple[Header, Any]:
+    try:
+        return answer(header, body)
+    except Exception as error:
+        return _failure(error), b""
 
 
 def _failure(error: Exception) -> Header:

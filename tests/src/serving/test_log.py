@@ -16,10 +16,8 @@ import pytest
 from tests.src.serving.asked import IMAGES, SOUNDS, TEXTS, an_answer
 
 from headrace.serving import log as module
-from headrace.serving import log_process
 from headrace.serving.log import RequestLog
-from headrace.serving.log_frames import facts_of, to_frame
-from headrace.serving.log_process import LogTask
+from headrace.serving.log_frames import LogTask, facts_of, to_frame
 from headrace.serving.log_writer import Writer
 from headrace.serving.requests import request_table
 from headrace.serving.requests.files import root_of
@@ -176,7 +174,7 @@ def test_the_process_ends_with_the_server_and_writes_what_it_has(
         "import os, sys, time, pathlib\n"
         "from tests.src.serving.asked import an_answer\n"
         "from headrace.serving.log import RequestLog\n"
-        "from headrace.serving.log_process import LogTask\n"
+        "from headrace.serving.log_frames import LogTask\n"
         "log = RequestLog(LogTask(root=pathlib.Path(sys.argv[1]), keep_days=30))\n"
         "while not log.pid: time.sleep(0.01)\n"
         "now = time.time_ns() // 1000\n"
@@ -211,7 +209,7 @@ def test_a_signal_for_the_whole_group_does_not_end_it(
 def test_a_process_that_hangs_is_replaced(
     settings: Settings, make_log: MakeLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(log_process, "_SEND_SECONDS", 0.3)
+    monkeypatch.setattr(module, "_SEND_SECONDS", 0.3)
     monkeypatch.setattr(module, "_PART_BYTES", 2**16)
     log = make_log()
     until(lambda: log.pid)
@@ -303,7 +301,7 @@ def test_a_process_that_cannot_start_is_tried_again(
 def test_a_process_that_fails_is_not_started_all_the_time(
     make_log: MakeLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(log_process, "MODULE", "headrace.nothing")
+    monkeypatch.setattr(module, "MODULE", "headrace.nothing")
     log = make_log()
     log(an_answer("a"))
     time.sleep(4)
@@ -316,7 +314,7 @@ def test_the_server_side_loads_no_heavy_library(tmp_path: Path) -> None:
         "import numpy as np\n"
         "from tests.src.serving.asked import IMAGES, SOUNDS, TEXTS, an_answer\n"
         "from headrace.serving.log import RequestLog\n"
-        "from headrace.serving.log_process import LogTask\n"
+        "from headrace.serving.log_frames import LogTask\n"
         "from headrace.serving.shadow import Shadow\n"
         "from headrace.imports import hidden\n"
         "class Toy:\n"

@@ -7,6 +7,7 @@ import hashlib
 import numpy as np
 import pyarrow as pa
 import pytest
+from headrace.serving.log_rows import rows_of
 from tests.src.serving.asked import (
     IMAGES,
     NOON_US,
@@ -22,7 +23,6 @@ from headrace.media.forms import Problem
 from headrace.records import DataDescription
 from headrace.serving.answered import Answered
 from headrace.serving.log_frames import facts_of, from_frame, to_frame
-from headrace.serving.log_rows import rows_of
 from headrace.serving.requests.columns import INPUT, SCHEMA
 from headrace.serving.requests.reading import column_names
 

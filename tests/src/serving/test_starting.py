@@ -11,10 +11,10 @@ from typing import Any
 
 import psutil
 import pytest
+from headrace.serving.log_process import LogProcess, LogTask
 from tests.src.serving.conftest import IMAGE, Site, a_row, serving
 
 from headrace.models.engines import building, kept
-from headrace.serving.log_process import LogProcess, LogTask
 from headrace.serving.metrics import Metrics
 from headrace.serving.observing import Beside, Observing
 from headrace.serving.starting import (

@@ -1,9 +1,9 @@
-"""The log of what a server was asked: its files, merging them, and reading them.
+"""The log of what a server was asked: its files, and reading them.
 
-They are ``<home>/requests/<model>/<YYYY-MM-DD>/<HH>-<unique>.parquet``, by UTC. A file
-is written whole or not at all and never changed. Files of an hour are merged into one:
-the merged file names those that it replaces, so that a reader counts no row twice,
-whenever the process that merges is killed.
+They are in ``<home>/requests/<model>/<YYYY-MM-DD>/``, by UTC. A process appends the
+rows of an hour to ``<HH>-<unique>.arrows``, a stream of Arrow. Once the hour is over it
+becomes ``<HH>-<unique>.parquet``, and where both are there, that one counts: so no row
+is read twice, whenever a process is killed.
 """
 
 from __future__ import annotations

@@ -1,27 +1,18 @@
-"""The files of the request log: names, writing and expiry."""
+"""The files of the request log: their names, and their expiry."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
-
-from headrace.home import make_private, make_private_file
-from headrace.state.disk import atomic_file, fsync_path
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+from typing import NamedTuple
 
 FOLDER = "requests"
-SUFFIX = ".parquet"
-_REPLACES = b"headrace.replaces"
+STREAM, PARQUET = ".arrows", ".parquet"
 _HIDDEN = "."  # of a temporary file
 
 
@@ -47,15 +38,24 @@ class Hour(NamedTuple):
         """The start of the next hour."""
         return self.start + timedelta(hours=1)
 
-    def new_name(self) -> str:
-        """The name of a new file."""
-        return f"{self.start:%H}-{uuid.uuid4().hex}{SUFFIX}"
+    def new_stream(self) -> Path:
+        """The path of a new stream."""
+        return self.folder / f"{self.start:%H}-{uuid.uuid4().hex}{STREAM}"
+
+    def files(self) -> list[Path]:
+        """Its files, sorted by name."""
+        return [path for hour, path in _files_of_day(self.folder) if hour == self]
 
     def paths(self) -> list[Path]:
-        """Its files, sorted by name."""
-        with contextlib.suppress(FileNotFoundError):
-            return sorted(self.folder.glob(f"{self.start:%H}-*{SUFFIX}"))
-        return []
+        """Its files without the streams that are Parquet files already."""
+        found = self.files()
+        known = {path for path in found if path.suffix == PARQUET}
+        return [p for p in found if p in known or parquet_of(p) not in known]
+
+
+def parquet_of(stream: Path) -> Path:
+    """The Parquet file that a stream becomes."""
+    return stream.with_suffix(PARQUET)
 
 
 def root_of(home: Path) -> Path:
@@ -63,18 +63,19 @@ def root_of(home: Path) -> Path:
     return home.absolute() / FOLDER
 
 
-def hours(root: Path, model: str) -> dict[Hour, list[Path]]:
-    """The hours of a model that have files, oldest first, and these."""
-    found: dict[Hour, list[Path]] = {}
-    for folder, day in days(root / model):
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            for name in sorted(os.listdir(folder)):
-                hour, dash, _ = name.partition("-")
-                if dash and name.endswith(SUFFIX) and hour.isdecimal():
-                    moment = datetime(day.year, day.month, day.day, tzinfo=UTC)
-                    start = moment + timedelta(hours=int(hour))
-                    found.setdefault(Hour(folder, start), []).append(folder / name)
-    return found
+def hours(root: Path, model: str) -> list[Hour]:
+    """The hours of a model that have files, oldest first."""
+    found = [h for folder, _ in days(root / model) for h, _ in _files_of_day(folder)]
+    return list(dict.fromkeys(found))
+
+
+def _files_of_day(folder: Path) -> Iterator[tuple[Hour, Path]]:
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        day = datetime.fromisoformat(folder.name).replace(tzinfo=UTC)
+        for name in sorted(os.listdir(folder)):
+            hour, dash, _ = name.partition("-")
+            if dash and name.endswith((STREAM, PARQUET)) and hour.isdecimal():
+                yield Hour(folder, day + timedelta(hours=int(hour))), folder / name
 
 
 def days(folder: Path) -> Iterator[tuple[Path, date]]:
@@ -90,44 +91,6 @@ def models(root: Path) -> list[str]:
     with contextlib.suppress(FileNotFoundError):
         return sorted(path.name for path in root.iterdir() if path.is_dir())
     return []
-
-
-@contextlib.contextmanager
-def new_file(
-    hour: Hour, schema: pa.Schema, replaces: Sequence[str] = ()
-) -> Iterator[pq.ParquetWriter]:
-    """A writer of a new file, which is there whole when the block ends, or not at all.
-
-    Args:
-        hour: that its rows are of.
-        schema: of the rows.
-        replaces: names of the files whose rows it has, which readers then ignore.
-
-    Raises:
-        OSError: it cannot be written, as where the disk is full.
-    """
-    import pyarrow.parquet as pq  # here: a server's process writes no file
-
-    make_private(hour.folder.parent.parent)
-    make_private(hour.folder.parent)
-    make_private(hour.folder)
-    if replaces:
-        schema = schema.with_metadata({_REPLACES: json.dumps([*replaces])})
-    with atomic_file(hour.folder / hour.new_name()) as temporary:
-        make_private_file(temporary)
-        # Outputs and statistics do not compress as dictionaries.
-        names = ["request_id", "model", "role", "answer", "engine"]
-        with pq.ParquetWriter(
-            temporary, schema, compression="zstd", use_dictionary=names[1:]
-        ) as writer:
-            yield writer
-    fsync_path(hour.folder)
-
-
-def replaced_by(metadata: pq.FileMetaData) -> set[str]:
-    """The names of the files that a file replaces, by its footer."""
-    names = (metadata.metadata or {}).get(_REPLACES)
-    return set(json.loads(names)) if names else set()
 
 
 def expire(root: Path, keep_days: int, today: date | None = None) -> list[Path]:
@@ -156,7 +119,7 @@ def expire(root: Path, keep_days: int, today: date | None = None) -> list[Path]:
 def sweep_temporary(folder: Path, older_than_seconds: float) -> None:
     """Delete a day's temporary files that a killed process has left."""
     now = datetime.now(UTC).timestamp()
-    for path in folder.glob(f"{_HIDDEN}*{SUFFIX}.*"):
+    for path in folder.glob(f"{_HIDDEN}*{PARQUET}.*"):
         with contextlib.suppress(FileNotFoundError):
             if now - path.stat().st_mtime > older_than_seconds:
                 path.unlink()

@@ -1,32 +1,23 @@
-"""Reads the request log while servers write, merge and delete its files."""
+"""Reads the request log while servers write, settle and delete its files."""
 
 from __future__ import annotations
 
 import contextlib
-import io
 import logging
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from headrace.errors import DependencyError
+from headrace.errors import DependencyError, IntegrityError
 from headrace.serving.requests.columns import COLUMN, SCHEMA
-from headrace.serving.requests.files import (
-    Hour,
-    hours,
-    models,
-    replaced_by,
-    root_of,
-)
+from headrace.serving.requests.contents import LogFile
+from headrace.serving.requests.files import Hour, hours, models, root_of
 from headrace.settings import Settings
 
 _TRIES = 20  # of opening an hour's files before one of them is deleted
-_SMALL = 2**20  # bytes; such a file is held in memory, not open
 log = logging.getLogger("headrace")
 
 
@@ -58,7 +49,7 @@ def logged_models(settings: Settings) -> list[str]:
 def read_requests(asked: Asked, settings: Settings) -> Iterator[pa.Table]:
     """The rows of a request log in parts, hour by hour; each row once.
 
-    The files may be written, merged and deleted meanwhile. Within an hour, rows are in
+    The files may be written, settled and deleted meanwhile. Within an hour, rows are in
     no order. A damaged file is left out with a warning.
 
     Args:
@@ -116,26 +107,21 @@ def _known(names: Sequence[str], schema: pa.Schema) -> list[str]:
 
 
 def _hour(hour: Hour, asked: Asked) -> Iterator[pa.Table]:
-    with contextlib.ExitStack() as stack:
-        for file in _opened(hour, stack):
-            for group in range(file.metadata.num_row_groups):
-                try:
-                    table = _group(file, group, asked)
-                except (pa.ArrowException, OSError) as error:
-                    _warn(hour.folder, error)
-                    break
-                if len(table):
-                    yield table
-
-
-def _group(file: pq.ParquetFile, group: int, asked: Asked) -> pa.Table:
-    schema = file.schema_arrow
     names = None
     if asked.columns is not None:
-        filtered = ("version", "role", "time")
-        names = _known(list(dict.fromkeys([*asked.columns, *filtered])), schema)
-    table = file.read_row_group(group, names, use_threads=False)
-    table = table.replace_schema_metadata(None)
+        names = [*dict.fromkeys([*asked.columns, "version", "role", "time"])]
+    with contextlib.ExitStack() as stack:
+        for file in opened(hour, stack):
+            try:
+                for table in file.tables(names):
+                    chosen = _chosen(table, asked)
+                    if len(chosen):
+                        yield chosen
+            except IntegrityError as error:
+                log.warning("%s It is left out.", error.message)
+
+
+def _chosen(table: pa.Table, asked: Asked) -> pa.Table:
     time = pc.field("time")
     conditions: list[tuple[object, pc.Expression]] = [
         (asked.version, pc.field("version") == asked.version),
@@ -148,59 +134,31 @@ def _group(file: pq.ParquetFile, group: int, asked: Asked) -> pa.Table:
     for value, condition in conditions:
         if value is not None:
             table = table.filter(condition)
-    return (
-        table if asked.columns is None else table.select(_known(asked.columns, schema))
-    )
+    names = asked.columns
+    return table if names is None else table.select(_known(names, table.schema))
 
 
 def _moment(moment: datetime) -> pa.Scalar:
     return pa.scalar(moment, pa.timestamp("us", "UTC"))
 
 
-def _opened(hour: Hour, stack: contextlib.ExitStack) -> list[pq.ParquetFile]:
-    """The files of an hour at one moment, without those that another one replaces.
+def opened(hour: Hour, stack: contextlib.ExitStack) -> list[LogFile]:
+    """The files of an hour at one moment, open until a stack is closed.
 
     Files that are open can be read after they were deleted. If one was deleted before
-    it was opened, the merged file is there now.
+    it was opened, the Parquet file that it has become is there now.
     """
     for _ in range(_TRIES):
-        paths = hour.paths()
-        streams = contextlib.ExitStack()
+        files = contextlib.ExitStack()
         try:
-            opened = {path: _open(path, streams) for path in paths}
+            found = [files.enter_context(LogFile(path)) for path in hour.paths()]
         except FileNotFoundError:
-            streams.close()
+            files.close()
             continue
-        stack.push(streams)
-        files = {}
-        for path, stream in opened.items():
-            try:
-                files[path.name] = pq.ParquetFile(stream)
-            except (pa.ArrowException, OSError) as error:
-                _warn(path, error)
-        replaced = set().union(*(replaced_by(f.metadata) for f in files.values()))
-        return [file for name, file in files.items() if name not in replaced]
+        stack.push(files)
+        return found
     raise DependencyError(
         f"The files of the request log in {hour.folder} were replaced {_TRIES} times "
         "while they were opened.",
         "Run the same command again.",
     )
-
-
-def _open(path: Path, streams: contextlib.ExitStack) -> IO[bytes]:
-    stream = streams.enter_context(path.open("rb"))
-    if path_size(stream) >= _SMALL:
-        return stream
-    with stream:
-        return io.BytesIO(stream.read())
-
-
-def path_size(stream: IO[bytes]) -> int:
-    """The bytes of an open file."""
-    size = stream.seek(0, io.SEEK_END)
-    stream.seek(0)
-    return size
-
-
-def _warn(path: Path, error: Exception) -> None:
-    log.warning("the request log %s is damaged and left out: %s", path, error)

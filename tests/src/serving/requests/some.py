@@ -10,7 +10,8 @@ from typing import Any
 import pyarrow as pa
 
 from headrace.serving.requests.columns import SCHEMA
-from headrace.serving.requests.files import Hour, new_file, root_of
+from headrace.serving.requests.contents import Stream, settle
+from headrace.serving.requests.files import Hour, parquet_of, root_of
 from headrace.serving.requests.reading import Asked, read_requests
 from headrace.settings import Settings
 
@@ -39,33 +40,31 @@ def log_rows(ids: Sequence[int], start: datetime = NOON, **values: Any) -> pa.Ta
     return pa.Table.from_pylist(rows, SCHEMA)
 
 
-def put(
-    settings: Settings,
-    ids: Sequence[int],
-    start: datetime = NOON,
-    model: str = "digits",
-    **values: Any,
-) -> None:
-    """Write a file of such rows."""
-    table = log_rows(ids, start, model=model, **values)
-    hour = Hour.of(root_of(settings.home), model, start)
-    with new_file(hour, table.schema) as writer:
-        writer.write_table(table)
+def hour_of(settings: Settings, model: str = "digits", start: datetime = NOON) -> Hour:
+    """An hour of a log."""
+    return Hour.of(root_of(settings.home), model, start)
 
 
-def write(
+def stream(
     settings: Settings,
     ids: Sequence[int],
     start: datetime = NOON,
     model: str = "digits",
     **values: Any,
 ) -> Path:
-    """Write a file of such rows; its path, where no other process writes."""
-    hour = Hour.of(root_of(settings.home), model, start)
-    before = set(hour.paths())
-    put(settings, ids, start, model, **values)
-    (path,) = set(hour.paths()) - before
-    return path
+    """Write a stream of such rows, in two parts if it has several."""
+    table = log_rows(ids, start, model=model, **values)
+    made = Stream(hour_of(settings, model, start), table.schema)
+    for part in (table[:1], table[1:]):
+        assert not len(part) or made.append(part)
+    return made.path
+
+
+def write(settings: Settings, ids: Sequence[int], *args: Any, **options: Any) -> Path:
+    """Write a Parquet file of such rows."""
+    path = stream(settings, ids, *args, **options)
+    settle(path)
+    return parquet_of(path)
 
 
 def ids_of(settings: Settings, model: str = "digits", **asked: Any) -> list[int]:
@@ -75,5 +74,5 @@ def ids_of(settings: Settings, model: str = "digits", **asked: Any) -> list[int]
 
 
 def paths(settings: Settings) -> list[Path]:
-    """All files of the logs, hidden ones and locks left out."""
-    return sorted(root_of(settings.home).rglob("[!.]*.parquet"))
+    """All files of the logs, also hidden ones."""
+    return sorted(p for p in root_of(settings.home).rglob("*") if p.is_file())

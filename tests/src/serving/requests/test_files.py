@@ -1,56 +1,15 @@
-"""Files of the log: whole or not at all, only for their owner, and for some days."""
+"""Files of the log: they are listed by hours, and kept for some days."""
 
 from __future__ import annotations
 
 import os
-import stat
 from datetime import date, timedelta
 
 import pytest
-from tests.src.serving.requests.some import NOON, ids_of, log_rows, paths, write
+from tests.src.serving.requests.some import NOON, ids_of, paths, write
 
-from headrace.serving.requests.files import (
-    Hour,
-    expire,
-    hours,
-    new_file,
-    root_of,
-    sweep_temporary,
-)
+from headrace.serving.requests.files import expire, hours, root_of, sweep_temporary
 from headrace.settings import Settings
-
-
-@pytest.fixture(autouse=True)
-def _open_umask() -> None:
-    os.umask(0o022)
-
-
-def test_only_the_owner_can_read_the_log(settings: Settings) -> None:
-    path = write(settings, [1])
-    assert path.relative_to(settings.home).parts[:3] == (
-        "requests",
-        "digits",
-        "2026-11-27",
-    )
-    assert path.name.startswith("12-")
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    for folder in list(path.parents)[:3]:
-        assert stat.S_IMODE(folder.stat().st_mode) == 0o700, folder
-
-
-def test_a_file_is_there_whole_or_not_at_all(settings: Settings) -> None:
-    table = log_rows([1])
-    hour = Hour.of(root_of(settings.home), "digits", NOON)
-
-    def fail() -> None:
-        with new_file(hour, table.schema) as writer:
-            writer.write_table(table)
-            assert hour.paths() == []
-            raise OSError("it failed")
-
-    with pytest.raises(OSError, match="it failed"):
-        fail()
-    assert list(hour.folder.iterdir()) == []
 
 
 def test_hours_are_listed_with_their_files(settings: Settings) -> None:
@@ -59,9 +18,9 @@ def test_hours_are_listed_with_their_files(settings: Settings) -> None:
     (first.parent / "notes.txt").write_text("not of the log")
     (first.parent / "xx-1.parquet").write_text("not of the log")
     listed = hours(root_of(settings.home), "digits")
-    assert list(listed.values()) == [[first], [second]]
+    assert [hour.files() for hour in listed] == [[first], [second]]
     assert [hour.start for hour in listed] == [NOON, NOON + timedelta(hours=13)]
-    assert hours(root_of(settings.home), "messages") == {}
+    assert hours(root_of(settings.home), "messages") == []
 
 
 @pytest.mark.system

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -9,11 +10,20 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from tests.src.serving.requests.some import NOON, ids_of, paths, write
+from tests.src.serving.requests.some import (
+    NOON,
+    hour_of,
+    ids_of,
+    log_rows,
+    paths,
+    stream,
+    write,
+)
 
 from headrace.errors import IntegrityError
-from headrace.serving.requests import forgetting, merging
-from headrace.serving.requests.files import Hour, hours, new_file, root_of
+from headrace.serving.requests import contents, forgetting
+from headrace.serving.requests.contents import Stream, settle
+from headrace.serving.requests.files import Hour, parquet_of, root_of
 from headrace.settings import Settings
 
 
@@ -21,83 +31,99 @@ def is_one(items: Sequence[str]) -> np.ndarray:
     return np.array([int(item, 16) == 1 for item in items])
 
 
+def killed(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
 def test_only_the_rows_of_the_item_go(settings: Settings) -> None:
-    write(settings, [1, 2, 1])
+    stream(settings, [1, 2, 1])
     write(settings, [1], NOON + timedelta(hours=1))
-    write(settings, [3])
+    others = [write(settings, [3]), stream(settings, [4])]
     write(settings, [1, 4], model="messages")
+    assert forgetting.count(settings, is_one) == {"digits": 3, "messages": 1}
     assert forgetting.take_out(settings, is_one) == {"digits": 3, "messages": 1}
-    assert ids_of(settings) == [2, 3]
+    assert ids_of(settings) == [2, 3, 4]
     assert ids_of(settings, "messages") == [4]
+    assert {*others} < {*paths(settings)}, "they stay as they are"
     assert forgetting.take_out(settings, is_one) == {}
 
 
-def test_rows_that_stay_count_once_after_a_command_that_was_killed(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
+def test_a_server_goes_on_in_another_stream(settings: Settings) -> None:
+    made = Stream(hour_of(settings), log_rows([]).schema)
+    made.append(log_rows([1, 2]))
+    assert forgetting.take_out(settings, is_one) == {"digits": 1}
+    assert not made.append(log_rows([3]))
+    assert ids_of(settings) == [2]
+
+
+@pytest.mark.parametrize("kind", [stream, write])
+@pytest.mark.parametrize("name", ["unlink", "replace"])
+def test_rows_go_once_where_the_command_was_killed(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, kind: type, name: str
 ) -> None:
-    path = write(settings, [1, 2, 3])
+    kind(settings, [1, 2, 3])
     with monkeypatch.context() as patch:
-        patch.setattr(type(path), "unlink", killed)
+        patch.setattr(Path, name, killed)
         with pytest.raises(KeyboardInterrupt):
             forgetting.take_out(settings, is_one)
-    assert len(paths(settings)) == 2
-    assert forgetting.take_out(settings, is_one) == {}
+            killed()  # a Parquet file is replaced, none is deleted
+    forgetting.take_out(settings, is_one)
     assert ids_of(settings) == [2, 3]
-    assert len(paths(settings)) == 1
+    assert len([p for p in paths(settings) if p.name[0] != "."]) == 1
 
 
-def test_what_a_killed_merge_has_replaced_does_not_come_back(
+def test_what_a_killed_process_has_settled_does_not_come_back(
     settings: Settings,
 ) -> None:
-    parts = [write(settings, [1, 2]), write(settings, [3])]
-    hour = Hour.of(root_of(settings.home), "digits", NOON)
-    schema = pq.read_schema(parts[0])
-    with new_file(hour, schema, [path.name for path in parts]) as writer:
-        for path in parts:  # and it was killed before it deleted them
-            writer.write_table(pq.read_table(path))
+    path = stream(settings, [1, 2])
+    kept = path.with_suffix(".kept")
+    shutil.copy(path, kept)
+    settle(path)
+    kept.rename(path)  # and it was killed before it deleted it
+    assert ids_of(settings) == [1, 2]
     assert forgetting.take_out(settings, is_one) == {"digits": 1}
-    assert ids_of(settings) == [2, 3]
-    assert len(paths(settings)) == 1
+    assert ids_of(settings) == [2]
+    assert paths(settings) == [parquet_of(path)]
 
 
 def test_a_row_group_is_held_at_a_time(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(merging, "GROUP_ROWS", 2)
-    for number in range(5):
-        write(settings, [number, 1])
-    merging.merge_all(root_of(settings.home), NOON + timedelta(hours=2))
-    (merged,) = paths(settings)
-    assert pq.ParquetFile(merged).num_row_groups == 5
-    assert forgetting.take_out(settings, is_one) == {"digits": 6}
+    monkeypatch.setattr(contents, "GROUP_ROWS", 2)
+    path = write(settings, [0, 1, 2, 1, 3, 1, 4, 1])
+    assert pq.ParquetFile(path).num_row_groups > 3
+    assert forgetting.take_out(settings, is_one) == {"digits": 4}
     assert ids_of(settings) == [0, 2, 3, 4]
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=FileNotFoundError,
-    reason="the log is counted without its lock, after the forgetting was recorded",
-)
-def test_rows_are_counted_while_a_server_merges_their_files(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("work", [forgetting.count, forgetting.take_out])
+def test_rows_are_found_while_a_server_settles_their_files(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, work: type
 ) -> None:
     for items in ([1, 2], [1], [3]):
-        write(settings, items)
+        stream(settings, items)
 
-    def listed(root: Path, model: str) -> dict[Hour, list[Path]]:
-        found = hours(root, model)
-        merging.merge_all(root, NOON + timedelta(hours=2))
+    listed, once = Hour.files, iter([NOON + timedelta(hours=2)])
+
+    def settled(hour: Hour) -> list[Path]:
+        found = listed(hour)
+        for later in once:
+            contents.settle_all(root_of(settings.home), later)
         return found
 
-    monkeypatch.setattr(forgetting, "hours", listed)
-    assert forgetting.count(settings, is_one) == {"digits": 2}
+    monkeypatch.setattr(Hour, "files", settled)
+    assert work(settings, is_one) == {"digits": 2}
 
 
-def test_a_file_that_cannot_be_read_is_named(settings: Settings) -> None:
-    path = write(settings, [1])
-    path.write_bytes(path.read_bytes()[:-20])
+@pytest.mark.parametrize("kind", [stream, write])
+def test_a_file_that_cannot_be_read_is_named(settings: Settings, kind: type) -> None:
+    path = kind(settings, [1, 2])
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2] + b"\xff" * (len(data) // 2))
     with pytest.raises(IntegrityError, match=rf"{path.name} cannot be read"):
         forgetting.take_out(settings, is_one)
+    with pytest.raises(IntegrityError, match=rf"{path.name} cannot be read"):
+        forgetting.count(settings, is_one)
 
 
 def test_a_file_with_damaged_rows_is_named(settings: Settings) -> None:
@@ -112,7 +138,3 @@ def test_a_file_with_damaged_rows_is_named(settings: Settings) -> None:
     path.write_bytes(data)
     with pytest.raises(IntegrityError, match=rf"{path.name} cannot be read"):
         forgetting.take_out(settings, is_one)
-
-
-def killed(*arguments: object, **options: object) -> None:
-    raise KeyboardInterrupt

@@ -1,0 +1,322 @@
+"""What is in the files of the request log: rows are appended, read and settled.
+
+Whoever changes a file holds its lock, which ends with the process. Nobody waits to
+append: where a stream is being settled, or was, another one is begun.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import io
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import ipc
+
+from headrace.errors import IntegrityError
+from headrace.home import PRIVATE_FILE, make_private, make_private_file
+from headrace.serving.requests.columns import COLUMNS
+from headrace.serving.requests.files import (
+    PARQUET,
+    STREAM,
+    Hour,
+    days,
+    hours,
+    models,
+    parquet_of,
+    sweep_temporary,
+)
+from headrace.state.disk import atomic_file, fsync_path
+
+GROUP_ROWS, GROUP_BYTES = 65_536, 32 * 2**20  # that are held at once
+_GRACE = timedelta(seconds=30)  # in which rows of the last hour still come
+_STALE_SECONDS = 3600.0
+log = logging.getLogger("headrace")
+
+Chooses = Callable[[pa.Table], npt.NDArray[np.bool_]]
+
+
+class Stream:
+    """A new stream of one hour, to which this process alone appends.
+
+    Args:
+        hour: that its rows are of.
+        schema: of the rows.
+    """
+
+    def __init__(self, hour: Hour, schema: pa.Schema) -> None:
+        self.path = hour.new_stream()
+        self._flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL
+        self._made = io.BytesIO()
+        options = ipc.IpcWriteOptions(compression="zstd")
+        self._writer = ipc.new_stream(self._made, schema, options=options)
+        for folder in (hour.folder.parent.parent, hour.folder.parent, hour.folder):
+            make_private(folder)
+
+    def append(self, table: pa.Table) -> bool:
+        """Append rows, which are on the disk then.
+
+        Returns:
+            False, and nothing is appended, if the stream is being settled, or was.
+
+        Raises:
+            OSError: it cannot be written, as where the disk is full. Then it has the
+                rows that it had, and takes no more.
+        """
+        self._writer.write_table(table.combine_chunks())
+        made = self._made.getvalue()
+        self._made.seek(0)
+        self._made.truncate()
+        try:
+            with open(os.open(self.path, self._flags, PRIVATE_FILE), "wb", 0) as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if not _is_there(file) or parquet_of(self.path).exists():
+                    return False
+                self._write(file, made)
+        except (BlockingIOError, FileNotFoundError):
+            return False
+        if self._flags & os.O_CREAT:
+            fsync_path(self.path.parent)
+            self._flags = os.O_WRONLY | os.O_APPEND
+        return True
+
+    def _write(self, file: IO[bytes], made: bytes) -> None:
+        size, left = os.fstat(file.fileno()).st_size, memoryview(made)
+        try:
+            while left:
+                left = left[file.write(left) :]
+            os.fsync(file.fileno())
+        except OSError:
+            if size:
+                os.truncate(file.fileno(), size)
+            else:
+                self.path.unlink(missing_ok=True)
+            raise
+
+
+def _is_there(file: IO[bytes]) -> bool:
+    """Whether an open file was not deleted."""
+    return os.fstat(file.fileno()).st_nlink > 0
+
+
+class LogFile:
+    """A file of the log, open: it can be read after it was deleted, too.
+
+    Args:
+        path: of a stream or a Parquet file; FileNotFoundError where there is none.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.stream = path.open("rb")
+
+    def __enter__(self) -> LogFile:
+        """It is open."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+        self.stream.close()
+
+    def tables(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """Its rows in parts, each with the same columns.
+
+        Args:
+            columns: to read, of those that it has; None: all.
+
+        Raises:
+            IntegrityError: it is damaged. A last batch of a stream that was written in
+                part is left out: its process writes it right now, or was killed.
+        """
+        self.stream.seek(0)
+        read = _of_parquet if self.path.suffix == PARQUET else _of_stream
+        try:
+            yield from read(self.stream, columns)
+        except (pa.ArrowException, OSError) as error:
+            if isinstance(error, OSError) and error.errno:  # of the system
+                raise
+            first = str(error).strip().partition("\n")[0].rstrip(".")
+            raise IntegrityError(
+                f"The request log {self.path} cannot be read: {first}.",
+                "It may have the item. Delete it, and run the same command again.",
+            ) from error
+
+
+def _of_parquet(stream: IO[bytes], columns: Sequence[str] | None) -> Iterator[pa.Table]:
+    file = pq.ParquetFile(stream)
+    names = columns and [name for name in columns if name in file.schema_arrow.names]
+    for group in range(file.num_row_groups):
+        table = file.read_row_group(group, names, use_threads=False)
+        yield table.replace_schema_metadata(None)
+
+
+def _of_stream(stream: IO[bytes], columns: Sequence[str] | None) -> Iterator[pa.Table]:
+    held = list[pa.RecordBatch]()
+    rows = size = 0
+    try:
+        for batch in _batches(stream, columns):
+            if held and (rows + len(batch) > GROUP_ROWS or size > GROUP_BYTES):
+                yield pa.Table.from_batches(held)
+                held, rows, size = [], 0, 0
+            held.append(batch)
+            rows, size = rows + len(batch), size + batch.nbytes
+    except (pa.ArrowException, OSError):
+        if held:  # what comes before the damage
+            yield pa.Table.from_batches(held)
+        raise
+    if held:
+        yield pa.Table.from_batches(held)
+
+
+def _batches(
+    stream: IO[bytes], columns: Sequence[str] | None
+) -> Iterator[pa.RecordBatch]:
+    source = _Source(stream)
+    try:
+        reader = ipc.open_stream(source)
+        if columns is not None:
+            names = reader.schema.names
+            chosen = [names.index(name) for name in columns if name in names]
+            stream.seek(0)
+            source = _Source(stream)
+            options = ipc.IpcReadOptions(included_fields=chosen, use_threads=False)
+            reader = ipc.open_stream(source, options=options)
+        for batch in reader:
+            batch.validate(full=True)  # else offsets may point anywhere
+            yield batch
+    except (pa.ArrowException, OSError):
+        if source.is_over:  # amid the last batch
+            return
+        raise
+    if source.left:
+        raise pa.ArrowInvalid(f"its last {source.left:,} bytes are no batch")
+
+
+class _Source:
+    """A file up to its present end, for Arrow.
+
+    Attributes:
+        left: bytes that were not read.
+        is_over: whether more was asked for than is there.
+    """
+
+    closed = False
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self.left = os.fstat(stream.fileno()).st_size
+        self.is_over = False
+
+    def readable(self) -> bool:
+        """It is; Arrow asks."""
+        return True
+
+    def read(self, count: int) -> bytes:
+        """At most so many bytes."""
+        data = self._stream.read(min(count, self.left))
+        self.left -= len(data)
+        self.is_over |= len(data) < count
+        return data
+
+
+def settle(path: Path, chooses: Chooses | None = None) -> int:
+    """Make a Parquet file of a stream, or take rows out of a file of either kind.
+
+    The former file is gone then; where no row is left, there is none.
+
+    Args:
+        path: of the file.
+        chooses: which rows of a table to leave out, by their ``item``. A file without
+            such rows stays as it is. None: of a stream, leave out none.
+
+    Returns:
+        the number of rows that were left out.
+
+    Raises:
+        FileNotFoundError: it is gone, perhaps settled by another process.
+        BlockingIOError: another process works on it; if rows are chosen, this one
+            waits instead.
+        IntegrityError: it is damaged, and stays.
+        OSError: the disk is full, and it stays.
+    """
+    target, rows = parquet_of(path), 0
+    with LogFile(path) as file:
+        fcntl.flock(file.stream, fcntl.LOCK_EX | (0 if chooses else fcntl.LOCK_NB))
+        if not _is_there(file.stream):
+            raise FileNotFoundError(path)
+        is_settled = path != target and target.exists()  # by a process that was killed
+        if chooses is not None and not is_settled:
+            rows = sum(int(chooses(table).sum()) for table in file.tables(["item"]))
+            if not rows:
+                return 0
+        has_rows = is_settled or _write(file, target, chooses)
+        if path != target or not has_rows:
+            fsync_path(path.parent)
+            path.unlink()
+    return rows
+
+
+def _write(file: LogFile, target: Path, chooses: Chooses | None) -> bool:
+    """Write the rows of a file; whether there are any."""
+    names = [name for name, column in COLUMNS.items() if column.repeats]
+    writer: pq.ParquetWriter | None = None
+    with contextlib.ExitStack() as stack:
+        for table in file.tables():
+            rows = table if chooses is None else table.filter(pa.array(~chooses(table)))
+            if not len(rows):
+                continue
+            if writer is None:
+                temporary = stack.enter_context(atomic_file(target))
+                make_private_file(temporary)
+                # Outputs and statistics do not compress as dictionaries.
+                writer = stack.enter_context(
+                    pq.ParquetWriter(
+                        temporary,
+                        rows.schema,
+                        compression="zstd",
+                        use_dictionary=names,
+                    )
+                )
+            writer.write_table(rows, row_group_size=GROUP_ROWS)
+    return writer is not None
+
+
+def settle_all(root: Path, now: datetime | None = None) -> dict[Path, IntegrityError]:
+    """Settle the streams of all hours that are over.
+
+    Idempotent, and safe beside other processes.
+
+    Args:
+        root: see `files.root_of`.
+        now: UTC; None: by the clock.
+
+    Returns:
+        the streams that are damaged, which stay.
+
+    Raises:
+        OSError: a file cannot be written, as where the disk is full; its stream stays.
+    """
+    now, damaged = now or datetime.now(UTC), dict[Path, IntegrityError]()
+    for model in models(root):
+        for hour in hours(root, model):
+            if now < hour.end + _GRACE:
+                continue
+            for path in (p for p in hour.files() if p.suffix == STREAM):
+                try:
+                    settle(path)
+                except IntegrityError as error:
+                    damaged[path] = error
+                except (BlockingIOError, FileNotFoundError):
+                    continue  # another process does the same
+        for folder, _ in days(root / model):
+            sweep_temporary(folder, _STALE_SECONDS)
+    return damaged
