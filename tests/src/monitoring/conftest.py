@@ -18,11 +18,8 @@ from headrace.drift.windows import item_columns
 from headrace.media import medium
 from headrace.models.logged.loading import load_version
 from headrace.serving.requests.columns import COLUMN, INPUT, SCHEMA
-from headrace.serving.requests.files import (
-    Hour,
-    new_file,
-    root_of,
-)
+from headrace.serving.requests.contents import Stream
+from headrace.serving.requests.files import Hour, root_of
 from headrace.settings import Settings
 from headrace.state.ledger import Ledger, Version
 from headrace.state.tracking import Tracking
@@ -111,8 +108,7 @@ class LoggedRequests:
             column = medium("image").as_column(items).cast(pa.binary())
             table = table.append_column(INPUT, column)
         hour = Hour.of(root_of(self.settings.home), "blobs", start)
-        with new_file(hour, table.schema) as writer:
-            writer.write_table(table)
+        assert Stream(hour, table.schema).append(table)
         return ids
 
 

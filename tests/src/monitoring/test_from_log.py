@@ -14,7 +14,7 @@ from headrace.monitoring import from_log
 from headrace.monitoring.from_log import batch_from_log, labelled_from_log
 from headrace.monitoring.late_labels import LateLabels
 from headrace.serving.requests import files, reading
-from headrace.serving.requests.merging import merge_all
+from headrace.serving.requests.contents import settle_all
 from headrace.settings import Settings
 from headrace.state.ledger import Version
 
@@ -174,7 +174,7 @@ def test_one_file_may_have_shadows_with_answers_of_different_shapes(
         outputs = np.full((4, width), 0.5)
         shadow = {"role": "shadow", "version": number, "outputs": outputs}
         requests.write(images(4), START, ids=ids, **shadow)
-    assert merge_all(files.root_of(watched.home)) == 3
+    assert settle_all(files.root_of(watched.home)) == {}
     assert set(window(version, watched).shadows) == {2}
 
 

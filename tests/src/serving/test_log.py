@@ -17,7 +17,7 @@ from tests.src.serving.asked import IMAGES, SOUNDS, TEXTS, an_answer
 
 from headrace.serving import log as module
 from headrace.serving.log import RequestLog
-from headrace.serving.log_frames import LogTask, facts_of, to_frame
+from headrace.serving.log_frames import Facts, LogTask, Part, to_frame
 from headrace.serving.log_writer import Writer
 from headrace.serving.requests import request_table
 from headrace.serving.requests.files import root_of
@@ -74,7 +74,7 @@ def is_gone(pid: int) -> bool:
     return False
 
 
-def test_all_requests_are_on_the_disk_when_the_log_is_closed(
+def test_all_requests_are_on_the_disk_once_the_process_has_ended(
     settings: Settings, make_log: MakeLog
 ) -> None:
     log = make_log()
@@ -86,18 +86,17 @@ def test_all_requests_are_on_the_disk_when_the_log_is_closed(
                 f"s{number}", SOUNDS, time_us=START_US + number, model="sounds", count=2
             )
         )
+    until(lambda: log.counts.sent or log.counts.written)  # it has started
+    pid = log.pid
+    assert pid is not None
     log.close()
+    until(lambda: is_gone(pid))
     assert ids_of(settings) == [f"i{number}" for number in range(1000)]
     assert ids_of(settings, "messages") == [f"t{number}" for number in range(1000)]
     assert len(ids_of(settings, "sounds")) == 2000
     counts = log.counts
-    assert (counts.written, counts.ended, counts.waiting, counts.sent) == (
-        4000,
-        0,
-        0,
-        0,
-    )
-    assert log.pid is None
+    assert (counts.written + counts.sent, counts.ended, counts.waiting) == (4000, 0, 0)
+    assert len(list(root_of(settings.home).rglob("*.arrows"))) == 3
 
 
 def test_versions_and_roles_share_a_file(settings: Settings, make_log: MakeLog) -> None:
@@ -126,12 +125,11 @@ def test_a_row_that_cannot_be_sent_does_not_end_the_log(
     settings: Settings, make_log: MakeLog, caplog: pytest.LogCaptureFixture
 ) -> None:
     log = make_log()
-    until(lambda: log.pid)
     log(an_answer("bad")._replace(outputs=np.array([["no number"]])))
-    until(lambda: log.counts.restarts == 1)
     log(an_answer("good"))
     until(lambda: log.counts.written == 1)
     assert ids_of(settings) == ["good"]
+    assert (log.counts.ended, log.counts.restarts) == (1, 0)
     assert "a fault in the request log" in caplog.text
 
 
@@ -209,19 +207,20 @@ def test_a_signal_for_the_whole_group_does_not_end_it(
 def test_a_process_that_hangs_is_replaced(
     settings: Settings, make_log: MakeLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_SEND_SECONDS", 0.3)
+    monkeypatch.setattr(module, "_SEND_SECONDS", 2.0)
     monkeypatch.setattr(module, "_PART_BYTES", 2**16)
     log = make_log()
-    until(lambda: log.pid)
+    log(an_answer("before", time_us=START_US))
+    until(lambda: log.counts.written == 1)
     hung = log.pid
     assert hung is not None
     os.kill(hung, signal.SIGSTOP)
     log(an_answer("big", count=100_000 // 2, time_us=START_US + 1))
     until(lambda: is_gone(hung))
     log(an_answer("after", time_us=START_US + 2))
-    until(lambda: log.counts.written == 1)
+    until(lambda: log.counts.written == 2)
     assert log.counts.ended == 50_000
-    assert ids_of(settings) == ["after"]
+    assert ids_of(settings) == ["before", "after"]
 
 
 def test_a_process_that_hangs_does_not_keep_the_server_from_ending(
@@ -352,8 +351,8 @@ def test_a_version_whose_rows_cannot_be_made_does_not_take_others_with_it(
     )
     for _ in range(2):
         for answered in (bad, an_answer("good")):
-            facts = facts_of(answered, answered.description.model_dump_json())
-            header, data = to_frame(facts, [answered])
+            facts = Facts.of(answered, answered.description.model_dump_json())
+            header, data = to_frame(facts, Part.of([answered]))
             writer.add(header, bytearray(data))
         writer.flush()
     assert (writer.written, writer.lost) == (2, 2)

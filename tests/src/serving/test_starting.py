@@ -11,10 +11,10 @@ from typing import Any
 
 import psutil
 import pytest
-from headrace.serving.log_process import LogProcess, LogTask
 from tests.src.serving.conftest import IMAGE, Site, a_row, serving
 
 from headrace.models.engines import building, kept
+from headrace.serving.log import MODULE
 from headrace.serving.metrics import Metrics
 from headrace.serving.observing import Beside, Observing
 from headrace.serving.starting import (
@@ -23,6 +23,7 @@ from headrace.serving.starting import (
     process_metrics,
 )
 from headrace.settings import Settings
+from headrace.state.framed import FramedProcess
 from headrace.state.ledger import Ledger
 
 
@@ -51,12 +52,11 @@ def test_a_challenger_is_opened_by_its_own_process_and_waits_for_no_lock(
 
 
 def test_the_memory_of_processes_beside_the_server_is_told(tmp_path: Path) -> None:
-    metrics, logs = Metrics(), list[LogProcess]()
+    metrics, logs = Metrics(), list[FramedProcess]()
     alone = observed(tmp_path, Beside(None, [], 0.0))
     metrics.sources.append(process_metrics)
     for name in ("one", "two"):
-        task = LogTask(root=tmp_path / name, keep_days=1, with_inputs=False)
-        logs.append(LogProcess(task))
+        logs.append(FramedProcess(MODULE, name))
         held = description_of([], "http://here", alone)["processes"]
         assert [one["name"] for one in held] == ["log_writer"] * len(logs)
     while min(psutil.Process(one.pid).memory_info().rss for one in logs) < 2**24:
@@ -68,8 +68,8 @@ def test_the_memory_of_processes_beside_the_server_is_told(tmp_path: Path) -> No
     assert int(values.pop("headrace_resident_bytes")) > 2**20
     assert not [name for name in values if "resident" in name]
     for one in logs:
-        one.kill()
-        one.end()
+        one.fail("is not needed")
+        one.close()
     assert description_of([], "http://here", alone)["processes"] == []
 
 

@@ -225,7 +225,7 @@ def test_readers_see_each_row_once_while_streams_are_settled(
     settling = threading.Thread(target=work)
     settling.start()
     try:
-        for number in range(60):
+        for number in range(25):
             table = log_rows([number])
             while not Stream(hour_of(settings), table.schema).append(table):
                 pass  # it was settled before it had a row

@@ -6,7 +6,7 @@ import os
 from datetime import date, timedelta
 
 import pytest
-from tests.src.serving.requests.some import NOON, ids_of, paths, write
+from tests.src.serving.requests.some import NOON, ids_of, paths, stream, write
 
 from headrace.serving.requests.files import expire, hours, root_of, sweep_temporary
 from headrace.settings import Settings
@@ -28,8 +28,8 @@ def test_hours_are_listed_with_their_files(settings: Settings) -> None:
 def test_days_are_kept_for_some_days(settings: Settings, keep_days: int) -> None:
     today = NOON.date()
     for age in range(35):
-        write(settings, [age], NOON - timedelta(days=age))
-        write(settings, [age], NOON - timedelta(days=age), "messages")
+        stream(settings, [age], NOON - timedelta(days=age))
+        stream(settings, [age], NOON - timedelta(days=age), "messages")
     expired = expire(root_of(settings.home), keep_days, today)
     assert len(expired) == 2 * (35 - keep_days)
     for model in ("digits", "messages"):

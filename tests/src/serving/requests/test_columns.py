@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from headrace.serving.log_rows import rows_of
 from tests.src.serving.asked import (
     IMAGES,
     NOON_US,
@@ -22,8 +22,8 @@ from headrace.media.arrow import digests
 from headrace.media.forms import Problem
 from headrace.records import DataDescription
 from headrace.serving.answered import Answered
-from headrace.serving.log_frames import facts_of, from_frame, to_frame
-from headrace.serving.requests.columns import INPUT, SCHEMA
+from headrace.serving.log_frames import Facts, Part, from_frame, to_frame
+from headrace.serving.requests.columns import INPUT, SCHEMA, rows_of
 from headrace.serving.requests.reading import column_names
 
 KINDS = [IMAGES, TEXTS, SOUNDS]
@@ -31,11 +31,10 @@ by_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.medium)
 
 
 def rows(*requests: Answered, with_inputs: bool = False) -> pa.Table:
-    description = requests[0].description.model_dump_json()
-    facts = facts_of(requests[0], description)
-    header, data = to_frame(facts, requests)
-    given = from_frame(header, bytearray(data))
-    return rows_of(*given, with_inputs=with_inputs)
+    facts = Facts.of(requests[0], requests[0].description.model_dump_json())
+    header, data = to_frame(facts, Part.of(requests))
+    facts, part = from_frame(json.loads(json.dumps(header)), bytearray(data))
+    return rows_of(*part, facts.data(), with_inputs=with_inputs)
 
 
 @by_kind
