@@ -151,7 +151,7 @@ class RequestLog:
     def _turn(self) -> None:
         """Send what is queued; start the process, if it has ended."""
         process = self._process
-        if process is not None and process.has_ended:
+        if process is not None and process.code is not None:
             process.fail(process.ending())
             self._lose(process)
         if self._process is None and self._backoff.is_over:

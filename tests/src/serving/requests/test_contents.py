@@ -191,6 +191,7 @@ def test_a_full_disk_leaves_the_rows_that_were_there(
     assert ids_of(settings) == [1]
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize(
     ("name", "count"), [("replace", 1), ("unlink", 1), ("unlink", 2), ("unlink", 3)]
@@ -210,6 +211,7 @@ def test_a_kill_loses_and_doubles_nothing(
     assert [p.suffix for p in paths(settings) if p.name[0] != "."] == [PARQUET] * 4
 
 
+@pytest.mark.system
 def test_readers_see_each_row_once_while_streams_are_settled(
     settings: Settings,
 ) -> None:
