@@ -16,6 +16,7 @@ import contextlib
 import functools
 import importlib.metadata
 import importlib.util
+import itertools
 import os
 import pkgutil
 import re
@@ -46,7 +47,7 @@ class _Place(NamedTuple):
 
 
 _PLACES: dict[Kind, _Place] = {
-    "media": _Place("headrace.media", "medium"),
+    "media": _Place("headrace.media", "medium", "MEDIUM"),
     "tasks": _Place("headrace.tasks", "task"),
     "models": _Place("headrace.models", "model family", "build"),
     "sources": _Place("headrace.data.sources.readers", "reader", "read"),
@@ -211,7 +212,7 @@ def path_of(module: str) -> Path:
 
 @functools.cache
 def constant(module: str, name: str, example: str = "") -> Any:
-    """A constant of a module, without importing it; None if there is none.
+    """A constant of a module or a class in it, without an import; None without one.
 
     Commands that only read a spec must not import data libraries.
 
@@ -235,7 +236,7 @@ def constant(module: str, name: str, example: str = "") -> Any:
 
 @functools.cache
 def _assigned(module: str) -> dict[str, ast.expr | None]:
-    """What the names of a module are set to; raises SpecError."""
+    """What the names of a module and of its classes are set to; raises SpecError."""
     path, values = path_of(module), dict[str, ast.expr | None]()
     try:
         nodes = ast.parse(path.read_text(encoding="utf-8")).body
@@ -243,7 +244,8 @@ def _assigned(module: str) -> dict[str, ast.expr | None]:
         raise SpecError(
             f"{path}, line {error.lineno}: {error.msg}.", "Mend that package."
         ) from None
-    for node in nodes:
+    bodies = [node.body for node in nodes if isinstance(node, ast.ClassDef)]
+    for node in itertools.chain(*bodies, nodes):
         if isinstance(node, ast.Assign | ast.AnnAssign):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             values.update((ast.unparse(target), node.value) for target in targets)

@@ -55,129 +55,99 @@ import zlib
 import numpy as np
 
 from headrace.errors import InputError, SpecError
-from headrace.media.arrow import as_binary, as_bytes
 from headrace.media.forms import Decoded, Expectation, Fitted, Problem, Sizes
+from headrace.media.interface import Medium
 from headrace.records import Form
 
-DTYPE = np.dtype(np.int16)
-PADDED = False
-CACHED = False
-DUPLICATES = "set aside"
-NEAR_LIMIT = 0.05
-SCALE_COLUMNS = ()
-DEFAULT_BUILDER = "line"
-BEST_BUILDER = "line"
-UNITS = "numbers"
-SAMPLE_INCHES = (3, 2)
 FIELDS = {
     "points": (
         "int | None",
         {"default": None, "ge": 1, "description": "numbers in each series"},
     )
 }
-IS_TEXT = False
-SUFFIXES = (".series",)
-MAGICS = ()
-MEDIA_TYPES = ("text/x-series",)
-EXAMPLE = ("series", "series")
-SOURCES = "Give a folder with one sub-folder of .series files per class."
 
 
-def form_of(data):
-    if data.shape:
-        raise SpecError("data.shape is set, and series have none.", "Set data.points.")
-    return Form(shape=(data.points,) if data.points else None, options={"base": 10})
+class Series(Medium):
+    DTYPE = np.dtype(np.int16)
+    DEFAULT_BUILDER = "line"
+    BEST_BUILDER = "line"
+    UNITS = "numbers"
+    SAMPLE_INCHES = (3, 2)
+    SUFFIXES = (".series",)
+    MEDIA_TYPES = ("text/x-series",)
+    EXAMPLE = ("series", "series")
+    SOURCES = "Give a folder with one sub-folder of .series files per class."
+
+    def form_of(self, data):
+        if data.shape:
+            raise SpecError("data.shape is set; series have none.", "Set data.points.")
+        shape = (data.points,) if data.points else None
+        return Form(shape=shape, options={"base": 10})
+
+    def decode_array(self, array, form, names, where, high=None):
+        return array.astype(self.DTYPE), ""
+
+    def sizes(self, files, form):
+        counts = [2 * len(data) for data in files]
+        return Sizes.of(counts, counts)
+
+    def decode_files(self, files, form):
+        return Decoded.of([self._decoded(data, form.options["base"]) for data in files])
+
+    def _decoded(self, data, base):
+        try:
+            return np.array([int(word, base) for word in data.split()], self.DTYPE)
+        except (ValueError, OverflowError) as error:
+            return Problem("unreadable", f"it is no series: {error}")
+
+    def suggest(self, chunks):
+        return {"points": max(len(data.split()) for c in chunks for data in c.items)}
+
+    def usual_shape(self, shapes, form):
+        return form.shape or super().usual_shape(shapes, form)
+
+    def fit(self, payload, shape):
+        fits = payload.shape[1:] == shape
+        kept = np.full(len(payload), fits)
+        problem = None if fits else Problem("form", f"it has not {shape[0]} numbers")
+        items = payload if fits else np.empty((0, *shape), self.DTYPE)
+        return Fitted(items, kept, problem)
+
+    def columns(self, payload, labels, data):
+        codes = [zlib.crc32(series.tobytes()) for series in payload]
+        return {
+            "mean": payload.mean(axis=1, dtype=float),
+            "blank": payload.min(axis=1) == payload.max(axis=1),
+            "fingerprint": np.array(codes, np.uint64),
+        }
+
+    def expectations(self, data):
+        limits = {"column": "mean", "min_value": -500, "max_value": 500}
+        name = "expect_column_values_to_be_between"
+        return [Expectation("mean", name, limits, "it is far from zero", warns=True)]
+
+    def raw(self, payload):
+        return payload.astype(np.float32)
+
+    def check_input(self, x, data):
+        array = np.asarray(x, np.float32)
+        if array.shape[1:] != data.shape:
+            raise InputError(f"The input has shape {array.shape}.", "Give (n, n).")
+        return array
+
+    def preprocessing(self, data):
+        import keras
+
+        return keras.Sequential([keras.Input(data.shape), keras.layers.Rescaling(0.01)])
+
+    def as_html(self, sample, data):
+        return " ".join(map(str, sample.tolist()))
+
+    def draw_sample(self, axes, sample, data):
+        axes.plot(sample)
 
 
-def decode_array(array, form, names, where, high=None):
-    return array.astype(DTYPE), ""
-
-
-def sizes(files, form):
-    counts = [2 * len(data) for data in files]
-    return Sizes.of(counts, counts)
-
-
-def decode_files(files, form):
-    return Decoded.of([_decoded(data, form.options["base"]) for data in files])
-
-
-def _decoded(data, base):
-    try:
-        return np.array([int(word, base) for word in data.split()], DTYPE)
-    except (ValueError, OverflowError) as error:
-        return Problem("unreadable", f"it is no series: {error}")
-
-
-def suggest(chunks):
-    return {"points": max(len(data.split()) for c in chunks for data in c.items)}
-
-
-def usual_shape(shapes, form):
-    return form.shape or shapes.most_common(1)[0][0]
-
-
-def fit(payload, shape):
-    fits = payload.shape[1:] == shape
-    kept = np.full(len(payload), fits)
-    problem = None if fits else Problem("form", f"it has not {shape[0]} numbers")
-    return Fitted(payload if fits else np.empty((0, *shape), DTYPE), kept, problem)
-
-
-def as_column(payload):
-    return as_binary(payload)
-
-
-def from_column(column, shape):
-    return as_bytes(column).view(DTYPE).reshape(-1, *shape)
-
-
-def columns(payload, labels, data):
-    codes = [zlib.crc32(series.tobytes()) for series in payload]
-    return {
-        "mean": payload.mean(axis=1, dtype=float),
-        "blank": payload.min(axis=1) == payload.max(axis=1),
-        "fingerprint": np.array(codes, np.uint64),
-    }
-
-
-def expectations(data):
-    limits = {"column": "mean", "min_value": -500, "max_value": 500}
-    name = "expect_column_values_to_be_between"
-    return [Expectation("mean", name, limits, "it is far from zero", warns=True)]
-
-
-def alike(first, second, data):
-    return (first == second).all(axis=1)
-
-
-def raw(payload):
-    return payload.astype(np.float32)
-
-
-def variants(payload):
-    return [raw(payload)]
-
-
-def check_input(x, data):
-    array = np.asarray(x, np.float32)
-    if array.shape[1:] != data.shape:
-        raise InputError(f"The input has shape {array.shape}.", "Give (n, numbers).")
-    return array
-
-
-def preprocessing(data):
-    import keras
-
-    return keras.Sequential([keras.Input(data.shape), keras.layers.Rescaling(0.01)])
-
-
-def as_html(sample, data):
-    return " ".join(map(str, sample.tolist()))
-
-
-def draw_sample(axes, sample, data):
-    axes.plot(sample)
+MEDIUM = Series()
 '''
 
 WAVES = """

@@ -11,7 +11,7 @@ import pytest
 from matplotlib import font_manager
 from matplotlib.figure import Figure
 
-from headrace.media.image import SAMPLE_INCHES, draw_sample
+from headrace.media.image import MEDIUM as IMAGE
 from headrace.pictures import (
     draw_curves,
     draw_mistakes,
@@ -87,8 +87,10 @@ def test_mistakes_of_grey_and_coloured_samples(
     )
     captions = [f"a taken for b\n{number}% sure" for number in range(count)]
     data = DataDescription(medium="image", shape=(8, 8, channels), classes=("a", "b"))
-    draw = partial(draw_sample, data=data)
-    draw_mistakes(samples, captions, draw, SAMPLE_INCHES, tmp_path / "mistakes.png")
+    draw = partial(IMAGE.draw_sample, data=data)
+    draw_mistakes(
+        samples, captions, draw, IMAGE.SAMPLE_INCHES, tmp_path / "mistakes.png"
+    )
     assert is_picture(tmp_path / "mistakes.png")
 
 

@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.errors import SourceError
-from headrace.media import Medium
 from headrace.media.chunks import UNREAD, Chunk, Source
 from headrace.media.forms import Found, Payload, Problem, Rejected, Sizes, bytes_of
+from headrace.media.interface import Medium
 from headrace.records import Form
 from headrace.settings import DEFAULT_ITEM_BYTES, Settings
 

@@ -61,8 +61,7 @@ def item_columns(items: Payload, data: DataDescription) -> Columns:
 
 def comparable(columns: Columns, data: DataDescription) -> list[str]:
     """The names of those columns of a medium, of all that it computes."""
-    relative = getattr(medium(data.medium), "RELATIVE_COLUMNS", ())
-    left_out = {"fingerprint", *relative}
+    left_out = {"fingerprint", *medium(data.medium).RELATIVE_COLUMNS}
     return [
         name
         for name, values in columns.items()

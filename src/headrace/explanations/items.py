@@ -15,7 +15,6 @@ from headrace.explanations.occlusion import Answer, Question, occlusion
 from headrace.explanations.places import Map, of_places, of_tokens, shares_of
 from headrace.media import medium
 from headrace.media.forms import Payload
-from headrace.media.optional import DividesItems
 from headrace.media.pieces import Pieces
 from headrace.models.logged import loading
 from headrace.records import DataDescription
@@ -29,7 +28,7 @@ def why_not(data: DataDescription) -> str:
     """Why answers to such data are not explained; empty if they are."""
     if not has_part(data.task, "explained") or not asks_items(data):
         return f"the answers of a {data.task} are not explained"
-    if not isinstance(medium(data.medium), DividesItems):
+    if not medium(data.medium).DIVIDES_ITEMS:
         return f"the medium {data.medium} does not say what the pieces of an item are"
     return ""
 
@@ -53,19 +52,7 @@ class Item:
     @classmethod
     def of(cls, item: Payload, chosen: int, data: DataDescription) -> Item:
         """An item of a medium that has pieces."""
-        return cls(item, chosen, divider(data).pieces(item, data))
-
-
-def divider(data: DataDescription) -> DividesItems:
-    """The medium, which divides items into pieces.
-
-    Raises:
-        TypeError: it does not; see `why_not`.
-    """
-    module = medium(data.medium)
-    if not isinstance(module, DividesItems):
-        raise TypeError(why_not(data))
-    return module
+        return cls(item, chosen, medium(data.medium).pieces(item, data))
 
 
 def occluded(answer: Answer, items: Sequence[Item], data: DataDescription) -> list[Map]:
@@ -145,7 +132,7 @@ class Explainer:
             raise ValueError(self.no_gradients)
         data, module = self._data, medium(self._data.medium)
         stored = np.stack([item.item for item in items])
-        empty = np.stack([divider(data).absent(item.item, data) for item in items])
+        empty = np.stack([module.absent(item.item, data) for item in items])
         raw = module.raw(stored)
         chosen = np.array([item.chosen for item in items], np.int32)
         given = raw, module.raw(empty), chosen

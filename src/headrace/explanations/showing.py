@@ -11,7 +11,6 @@ from typing import Any
 import numpy.typing as npt
 
 from headrace import pictures
-from headrace.explanations.items import divider
 from headrace.explanations.parts import Part
 from headrace.media import medium
 from headrace.pages import render
@@ -50,10 +49,10 @@ def draw_maps(shown: Sequence[Shown], data: DataDescription, path: Path) -> None
         data: of the snapshot.
         path: of the PNG.
     """
-    module, divides = medium(data.medium), divider(data)
+    module = medium(data.medium)
 
     def draw(axes: Any, drawn: tuple[npt.NDArray[Any], npt.NDArray[Any]]) -> None:
-        divides.draw_map(axes, *drawn, data)
+        module.draw_map(axes, *drawn, data)
 
     samples = [(one.item, values) for one in shown for values in one.maps.values()]
     captions = [

@@ -15,7 +15,7 @@ import pyarrow as pa
 from headrace.media.forms import Counts, Payload
 
 if TYPE_CHECKING:
-    from headrace.media import Medium
+    from headrace.media.interface import Medium
 
 _TAIL = 64  # Without padding, one of so many last values is nearly always not zero.
 

@@ -14,14 +14,13 @@ import numpy as np
 
 from headrace.data.decoding import Limits, decode_one, fit_one
 from headrace.media.forms import Problem
-from headrace.media.optional import CutsItems
 from headrace.serving.long_json import SHORT_BYTES, check_values
 from headrace.serving.replies import NO_SNIFF, HttpError, Reply, encoded
 from headrace.tasks import asked, asks_items, task
 
 if TYPE_CHECKING:
-    from headrace.media import Medium
     from headrace.media.forms import Payload
+    from headrace.media.interface import Medium
     from headrace.records import DataDescription, Form
     from headrace.serving.served import Served
     from headrace.settings import Settings
@@ -63,8 +62,9 @@ class Reader:
         self.resizes = bool(data.options)
         self._parts: Parts | None = None
         self.longest = 0
-        if task(data.task).joins_parts and isinstance(module, CutsItems):
-            self._form, self._parts = module.long_form(data), module.parts
+        long = module.long_form(data) if task(data.task).joins_parts else None
+        if long is not None:
+            self._form, self._parts = long, module.parts
             self.longest = math.prod(self._form.shape or ()) - 1
         self._asks_items = asks_items(data)
         self.types = [*module.MEDIA_TYPES, RAW] if self._asks_items else []

@@ -18,8 +18,8 @@ from headrace.wire import Open
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from headrace.media import Medium
     from headrace.media.forms import Payload
+    from headrace.media.interface import Medium
     from headrace.records import DataDescription
     from headrace.tasks import Task
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from headrace.media import ladder, medium
-from headrace.media.text.traditional import TRADITIONAL
+from headrace.media.text.ladder import TRADITIONAL
 from headrace.records import DataDescription
 
 TEXTS = ["Win a £100 prize now", "see you at seven then", "好好学习天天向上" * 4]

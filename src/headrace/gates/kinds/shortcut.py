@@ -26,7 +26,6 @@ from headrace.gates.kinds.robustness import drop_bound
 from headrace.gates.paired import share_at_most
 from headrace.gates.rows import JudgedRows, Marked
 from headrace.media import medium
-from headrace.media.optional import FindsMarks
 from headrace.records import GateResult
 from headrace.spec import GateSpec, PipelineSpec
 
@@ -49,7 +48,7 @@ class DoesWithoutMarks:
 
     def check_pipeline(self, gate: GateSpec, spec: PipelineSpec) -> None:
         """Refuse a medium in which no marks are looked for."""
-        if not isinstance(medium(spec.medium), FindsMarks):
+        if not medium(spec.medium).FINDS_MARKS:
             raise SpecError(
                 f"The gate {gate.name!r} of the kind shortcut looks for marks, which "
                 f"the medium {spec.medium} does not.",

@@ -1,4 +1,4 @@
-"""The medium audio, as `headrace.media.Medium` describes it.
+"""The medium audio, as `headrace.media.interface.Medium` describes it.
 
 Sounds from files and arrays become int16 ``(n, samples)``: mono, at one sample rate,
 zero-padded at the end.
@@ -12,45 +12,28 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
-from headrace.media.arrow import as_binary, as_bytes, lengths
+from headrace.media.arrow import lengths
+from headrace.media.audio.clips import decode_clips, join, long_form, parts
 from headrace.media.audio.columns import columns, expectations, fingerprints
-from headrace.media.audio.cutting import long_form, parts
 from headrace.media.audio.drawing import draw_map, draw_sample
 from headrace.media.audio.features import preprocessing
 from headrace.media.audio.files import KINDS, decode_files, sizes, suggest
 from headrace.media.audio.fingerprints import alike
 from headrace.media.audio.form import form_of
-from headrace.media.audio.joining import decode_clips, join
-from headrace.media.audio.pieces import absent, pieces
+from headrace.media.audio.pieces import pieces
 from headrace.media.audio.samples import (
     Samples,
     check_input,
     decode_array,
     fit,
+    to_floats,
     to_samples,
     usual_shape,
 )
-from headrace.media.audio.samples import to_floats as raw
-from headrace.media.forms import Shape
+from headrace.media.interface import Medium
 from headrace.records import DataDescription
 
-__all__ = ["alike", "check_input", "columns", "decode_array", "decode_files"]
-__all__ += ["expectations", "fingerprints", "fit", "form_of", "preprocessing", "raw"]
-__all__ += ["absent", "draw_map", "draw_sample", "pieces"]
-__all__ += ["decode_clips", "join", "long_form", "parts", "sizes", "suggest"]
-__all__ += ["usual_shape"]
-
-DTYPE = np.dtype(np.int16)
-PADDED = True
-CACHED = True
-SCALE_COLUMNS = ("rms",)
-RELATIVE_COLUMNS = ("mostly_noise", "clipped", "odd_bandwidth")
-DUPLICATES = "set aside"
-NEAR_LIMIT = 0.05  # short sounds of one kind are much alike
-DEFAULT_BUILDER = BEST_BUILDER = "audio_cnn"
-UNITS = "samples"
 FIELDS = {
     "sample_rate_hz": (
         "int | None",
@@ -105,44 +88,67 @@ AUGMENT = {
         },
     ),
 }
-IS_TEXT = False
-SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".mp3", ".aif", ".aiff", ".au")
-MAGICS = (*KINDS,)
-MEDIA_TYPES: tuple[str, ...] = ("audio/*", "application/ogg")
-EXAMPLE = ("sound", "wav")
-SOURCES = (
-    "Give a folder (or zip or tar) with one sub-folder of sounds per class, a table "
-    "that names files beside it, the folder of such a table, or Parquet."
-)
-SAMPLE_INCHES = (3.2, 2.4)
 
 
-def as_column(payload: Samples) -> pa.Array:
-    """Sounds ``(n, samples)`` as a column of little-endian bytes."""
-    return as_binary(payload.astype("<i2", copy=False))
+class Audio(Medium):
+    """Sounds of one sample rate."""
+
+    DTYPE = np.dtype(np.int16)
+    PADDED = True
+    CACHED = True
+    SCALE_COLUMNS = ("rms",)
+    RELATIVE_COLUMNS = ("mostly_noise", "clipped", "odd_bandwidth")
+    NEAR_LIMIT = 0.05  # short sounds of one kind are much alike
+    DEFAULT_BUILDER = BEST_BUILDER = "audio_cnn"
+    UNITS = "samples"
+    SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".mp3", ".aif", ".aiff", ".au")
+    MAGICS = (*KINDS,)
+    MEDIA_TYPES = ("audio/*", "application/ogg")
+    EXAMPLE = ("sound", "wav")
+    SOURCES = (
+        "Give a folder (or zip or tar) with one sub-folder of sounds per class, a "
+        "table that names files beside it, the folder of such a table, or Parquet."
+    )
+    SAMPLE_INCHES = (3.2, 2.4)
+    JOINS_CLIPS = True
+    DIVIDES_ITEMS = True
+
+    form_of = staticmethod(form_of)
+    decode_array = staticmethod(decode_array)
+    sizes = staticmethod(sizes)
+    decode_files = staticmethod(decode_files)
+    suggest = staticmethod(suggest)
+    usual_shape = staticmethod(usual_shape)
+    fit = staticmethod(fit)
+    long_form = staticmethod(long_form)
+    parts = staticmethod(parts)
+    decode_clips = staticmethod(decode_clips)
+    join = staticmethod(join)
+    columns = staticmethod(columns)
+    fingerprints = staticmethod(fingerprints)
+    expectations = staticmethod(expectations)
+    alike = staticmethod(alike)
+    raw = staticmethod(to_floats)
+    check_input = staticmethod(check_input)
+    preprocessing = staticmethod(preprocessing)
+    draw_sample = staticmethod(draw_sample)
+    pieces = staticmethod(pieces)
+    draw_map = staticmethod(draw_map)
+
+    def as_stored(self, items: npt.NDArray[Any], data: DataDescription) -> Samples:
+        """Sounds float32 -1..1 as int16."""
+        return to_samples(items)
+
+    def as_html(self, sample: Samples, data: DataDescription) -> str:
+        """A player for one sound ``(samples,)``, without its padding."""
+        import soundfile
+
+        end = max(1, int(lengths(sample[np.newaxis])[0]))
+        file = io.BytesIO()
+        soundfile.write(file, sample[:end], data.sample_rate_hz, "PCM_16", format="WAV")
+        text = base64.b64encode(file.getvalue()).decode()
+        data_uri = f"data:audio/wav;base64,{text}"
+        return f'<audio controls preload="none" src="{data_uri}"></audio>'
 
 
-def from_column(column: pa.Array, shape: Shape) -> Samples:
-    """The reverse of `as_column`; copies nothing."""
-    return as_bytes(column).view("<i2").reshape(-1, *shape)
-
-
-def as_stored(items: npt.NDArray[Any], data: DataDescription) -> Samples:
-    """Sounds float32 -1..1 as int16."""
-    return to_samples(items)
-
-
-def variants(payload: Samples) -> list[npt.NDArray[Any]]:
-    """The one type of input that a saved model takes."""
-    return [raw(payload)]
-
-
-def as_html(sample: Samples, data: DataDescription) -> str:
-    """A player for one sound ``(samples,)``, without its padding."""
-    import soundfile
-
-    end = max(1, int(lengths(sample[np.newaxis])[0]))
-    file = io.BytesIO()
-    soundfile.write(file, sample[:end], data.sample_rate_hz, "PCM_16", format="WAV")
-    text = base64.b64encode(file.getvalue()).decode()
-    return f'<audio controls preload="none" src="data:audio/wav;base64,{text}"></audio>'
+MEDIUM = Audio()

@@ -20,11 +20,6 @@ _SILENCE = 1e-8  # of the loudest part's power: 80 dB below it
 _LEAST_SAMPLES = 64  # of a part
 
 
-def absent(item: Samples, data: DataDescription) -> Samples:
-    """Silence."""
-    return np.zeros_like(item)
-
-
 def pieces(item: Samples, data: DataDescription) -> Pieces:
     """The parts of a sound ``(samples,)``: spans of time by bands of frequency.
 

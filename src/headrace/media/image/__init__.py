@@ -1,4 +1,4 @@
-"""The medium image, as `headrace.media.Medium` describes it.
+"""The medium image, as `headrace.media.interface.Medium` describes it.
 
 Images from arrays and files become uint8 ``(n, height, width, 1 or 3)``.
 """
@@ -7,16 +7,11 @@ from __future__ import annotations
 
 import base64
 import io
-from collections import Counter
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
-from headrace.media.arrow import as_binary as as_column
-from headrace.media.arrow import as_bytes
-from headrace.media.forms import Shape
 from headrace.media.image.columns import (
     columns,
     expectations,
@@ -32,31 +27,10 @@ from headrace.media.image.near import alike, difference, fingerprints
 from headrace.media.image.pieces import absent, draw_map, pieces
 from headrace.media.image.pixels import Pixels, check_input, decode_array, fit
 from headrace.media.image.suggesting import suggest
-from headrace.records import DataDescription, Form
+from headrace.media.interface import Medium
+from headrace.records import DataDescription
 
-__all__ = ["alike", "as_column", "check_input", "columns", "decode_array"]
-__all__ += ["absent", "cover", "draw_map", "marks", "pieces"]
-__all__ += [
-    "decode_files",
-    "decode_object",
-    "difference",
-    "expectations",
-    "fingerprints",
-    "fit",
-]
-__all__ += ["form_of", "set_columns", "set_expectations", "sizes", "suggest"]
-
-DTYPE: np.dtype[Any] = np.dtype(np.uint8)
-PADDED = False
-CACHED = False
-DUPLICATES = "set aside"
-NEAR_LIMIT = 0.01
-SCALE_COLUMNS = ("maximum", "mean")
-RELATIVE_COLUMNS = ("inverted",)
-DEFAULT_BUILDER = "mlp"
-BEST_BUILDER = "cnn"
-UNITS = "rows, columns and channels"
-FIELDS: dict[str, Any] = {
+FIELDS = {
     "resize": (
         "Literal['crop', 'pad', 'stretch'] | None",
         {
@@ -69,7 +43,7 @@ FIELDS: dict[str, Any] = {
         },
     )
 }
-AUGMENT: dict[str, Any] = {
+AUGMENT = {
     "flip": (
         "Literal['horizontal', 'vertical', 'both'] | None",
         {
@@ -115,75 +89,93 @@ AUGMENT: dict[str, Any] = {
     ),
 }
 AUGMENTED = ("crop",)
-IS_TEXT = False
-SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp")
-MAGICS = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"RIFF")
-MEDIA_TYPES: tuple[str, ...] = ("image/*",)
-EXAMPLE = ("image", "png")
-SOURCES = (
-    "Give an npz, a folder of IDX files, a folder (or zip or tar) with one sub-folder "
-    "of images per class, a table that names files beside it, the folder of such a "
-    "table, or Parquet."
-)
-ADVICE = {
+_ADVICE = {
     "size": 'Set data.shape and data.resize = "crop", "pad" or "stretch", which brings '
     "images of any size to that shape."
 }
-SAMPLE_INCHES = (1.9, 2.1)
 
 
-def usual_shape(shapes: Counter[Shape], form: Form) -> Shape:
-    """The shape of most items; of equally many, the largest."""
-    return max(shapes, key=lambda shape: (shapes[shape], shape))
+class Image(Medium):
+    """Images, as pixels from 0 to 255."""
+
+    DTYPE = np.dtype(np.uint8)
+    NEAR_LIMIT = 0.01
+    SCALE_COLUMNS = ("maximum", "mean")
+    RELATIVE_COLUMNS = ("inverted",)
+    DEFAULT_BUILDER = "mlp"
+    BEST_BUILDER = "cnn"
+    UNITS = "rows, columns and channels"
+    SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp")
+    MAGICS = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"RIFF")
+    MEDIA_TYPES = ("image/*",)
+    EXAMPLE = ("image", "png")
+    SOURCES = (
+        "Give an npz, a folder of IDX files, a folder (or zip or tar) with one sub- "
+        "folder of images per class, a table that names files beside it, the folder "
+        "of such a table, or Parquet."
+    )
+    ADVICE = _ADVICE
+    SAMPLE_INCHES = (1.9, 2.1)
+    FINDS_MARKS = True
+    DIVIDES_ITEMS = True
+
+    form_of = staticmethod(form_of)
+    decode_array = staticmethod(decode_array)
+    sizes = staticmethod(sizes)
+    decode_files = staticmethod(decode_files)
+    decode_object = staticmethod(decode_object)
+    suggest = staticmethod(suggest)
+    fit = staticmethod(fit)
+    columns = staticmethod(columns)
+    fingerprints = staticmethod(fingerprints)
+    set_columns = staticmethod(set_columns)
+    expectations = staticmethod(expectations)
+    set_expectations = staticmethod(set_expectations)
+    alike = staticmethod(alike)
+    difference = staticmethod(difference)
+    marks = staticmethod(marks)
+    cover = staticmethod(cover)
+    check_input = staticmethod(check_input)
+    pieces = staticmethod(pieces)
+    absent = staticmethod(absent)
+    draw_map = staticmethod(draw_map)
+
+    def as_stored(self, items: npt.NDArray[Any], data: DataDescription) -> Pixels:
+        """Images uint8, or float32 0..255, as uint8."""
+        if items.dtype == self.DTYPE:
+            return items
+        pixels: Pixels = np.clip(np.rint(items), 0, 255).astype(np.uint8)
+        return pixels
+
+    def variants(self, payload: Pixels) -> list[npt.NDArray[Any]]:
+        """All types of input that a saved model takes."""
+        return [payload, payload.astype(np.float32)]
+
+    def preprocessing(self, data: DataDescription) -> Any:
+        """The first part of a saved model: raw pixels to float32 0..1.
+
+        Input shape: ``(batch, height, width, channels)``, 0..255.
+        """
+        import keras
+
+        layers = [keras.Input(data.shape), keras.layers.Rescaling(1 / 255)]
+        return keras.Sequential(layers, name="preprocessing")
+
+    def draw_sample(self, axes: Any, sample: Pixels, data: DataDescription) -> None:
+        """Draw one image ``(height, width, channels)`` on matplotlib axes."""
+        axes.axis("off")
+        grey = sample.shape[-1] == 1
+        axes.imshow(sample[..., 0] if grey else sample, cmap="gray" if grey else None)
+
+    def as_html(self, sample: Pixels, data: DataDescription) -> str:
+        """One image ``(height, width, channels)`` as HTML that needs no other file."""
+        from PIL import Image
+
+        height, width, channels = sample.shape
+        file = io.BytesIO()
+        Image.fromarray(sample[..., 0] if channels == 1 else sample).save(file, "PNG")
+        data_uri = f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+        return f'<img src="{data_uri}" alt="image of {height} x {width} pixels">'
 
 
-def from_column(column: pa.Array, shape: Shape) -> Pixels:
-    """The reverse of `as_column`."""
-    return as_bytes(column).reshape(-1, *shape)
-
-
-def raw(payload: Pixels) -> Pixels:
-    """Images as a saved model takes them: unchanged."""
-    return payload
-
-
-def as_stored(items: npt.NDArray[Any], data: DataDescription) -> Pixels:
-    """Images uint8, or float32 0..255, as uint8."""
-    if items.dtype == DTYPE:
-        return items
-    pixels: Pixels = np.clip(np.rint(items), 0, 255).astype(np.uint8)
-    return pixels
-
-
-def variants(payload: Pixels) -> list[npt.NDArray[Any]]:
-    """All types of input that a saved model takes."""
-    return [payload, payload.astype(np.float32)]
-
-
-def preprocessing(data: DataDescription) -> Any:
-    """The first part of a saved model: raw pixels to float32 0..1.
-
-    Input shape: ``(batch, height, width, channels)``, 0..255.
-    """
-    import keras
-
-    layers = [keras.Input(data.shape), keras.layers.Rescaling(1 / 255)]
-    return keras.Sequential(layers, name="preprocessing")
-
-
-def draw_sample(axes: Any, sample: Pixels, data: DataDescription) -> None:
-    """Draw one image ``(height, width, channels)`` on matplotlib axes."""
-    axes.axis("off")
-    grey = sample.shape[-1] == 1
-    axes.imshow(sample[..., 0] if grey else sample, cmap="gray" if grey else None)
-
-
-def as_html(sample: Pixels, data: DataDescription) -> str:
-    """One image ``(height, width, channels)`` as HTML that needs no other file."""
-    from PIL import Image
-
-    height, width, channels = sample.shape
-    file = io.BytesIO()
-    Image.fromarray(sample[..., 0] if channels == 1 else sample).save(file, "PNG")
-    data_uri = f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
-    return f'<img src="{data_uri}" alt="image of {height} x {width} pixels">'
+MEDIUM = Image()

@@ -12,8 +12,15 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from headrace.media.forms import Decoded, Found, Problem
-from headrace.media.image import metadata, pixels
-from headrace.media.image.conversion import is_plain, pixels_of, too_many
+from headrace.media.image import pixels
+from headrace.media.image.conversion import (
+    EXIF,
+    has_exif,
+    has_position,
+    is_plain,
+    pixels_of,
+    too_many,
+)
 from headrace.media.image.headers import (
     BROKEN,
     PNG,
@@ -238,8 +245,8 @@ def _note(
     if is_plain(image):
         return
     try:
-        exif, position = metadata.has_exif(image), metadata.has_position(image)
+        exif, position = has_exif(image), has_position(image)
     except BROKEN:
         return
-    marks += [metadata.EXIF] * exif
+    marks += [EXIF] * exif
     found += [Found(positions=1)] * position

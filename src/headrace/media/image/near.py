@@ -168,10 +168,10 @@ def _moments(height: int, width: int) -> Grey:
 
 def alike(first: Pixels, second: Pixels, data: DataDescription) -> Flags:
     """Which pairs ``(n, *shape)`` with near fingerprints are copies, ``(n,)``."""
-    return difference(first, second) <= 1
+    return difference(first, second, data) <= 1
 
 
-def difference(first: Pixels, second: Pixels) -> Grey:
+def difference(first: Pixels, second: Pixels, data: DataDescription) -> Grey:
     """How much pairs ``(n, *shape)`` differ, ``(n,)``; up to 1 for copies.
 
     The first picture, with any brightness and contrast and shifted by up to about a

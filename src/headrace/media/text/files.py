@@ -17,17 +17,9 @@ from headrace.media.forms import (
     Stack,
     bytes_of,
 )
+from headrace.media.text.form import LONGEST, SIZES, limit_of
 from headrace.media.text.personal import mask
-from headrace.media.text.texts import (
-    LONGEST,
-    SIZES,
-    Texts,
-    clean,
-    cut,
-    is_empty,
-    limit_of,
-    note_of_cut,
-)
+from headrace.media.text.texts import Texts, clean, cut, is_empty, note_of_cut
 from headrace.records import Form
 
 _MANY = 16  # texts; a look at each of fewer is faster than one at all of them

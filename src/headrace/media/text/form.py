@@ -1,4 +1,4 @@
-"""The form of texts that a pipeline declares.
+"""The form of texts: what a pipeline declares, and the lengths without that.
 
 `headrace check` runs this file by itself, so it loads no library for data.
 """
@@ -9,11 +9,14 @@ from headrace.errors import SpecError
 from headrace.records import Form
 from headrace.spec import DataSpec
 
+LONGEST = 8192  # bytes, where no length is declared
+# Lengths are rounded up to one of these, so that there are few shapes.
+SIZES = (64, 128, 256, 512, 1024, 2048, 4096, LONGEST)
 _DECLARED = range(4, 65_537)  # the shortest holds any one character
 
 
 def form_of(data: DataSpec) -> Form:
-    """The form of texts that a pipeline declares.
+    """The form of texts: what a pipeline declares, and the lengths without that.
 
     Raises:
         SpecError: it is not the form of a text.
@@ -26,3 +29,8 @@ def form_of(data: DataSpec) -> Form:
             "Write for example shape = [512]; a Chinese character takes 3 bytes.",
         )
     return Form(shape=shape, mask=data.mask)
+
+
+def limit_of(form: Form) -> int:
+    """The most bytes of a text."""
+    return form.shape[0] if form.shape else LONGEST

@@ -1,20 +1,27 @@
-"""Near copies of texts: a word, the case or the punctuation was changed.
+"""Near copies of texts, and the lines that texts have in common.
+
+In a near copy a word, the case or the punctuation was changed.
 
 The shingles of a text are its runs of a few characters, in lower case, without
 punctuation and spaces. Its fingerprint is a MinHash with one bit for each of 64 orders:
 the fingerprints of two texts with Jaccard similarity J differ in about 32 (1 - J) bits.
+
+A poem may be in two collections with other titles, or quote half of another; such texts
+are no near copies, and have lines in common.
 """
 
 from __future__ import annotations
 
+import re
 import unicodedata
+from hashlib import blake2b
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.media.forms import Counts, Flags
+from headrace.media.forms import Counts, Flags, Passages
 from headrace.media.text.characters import DIGIT, LETTER, SCRIPTS, characters_of
 from headrace.media.text.texts import Texts, as_column
 from headrace.records import DataDescription
@@ -27,6 +34,9 @@ _ORDERS = 2 * np.random.default_rng(1).integers(0, 2**31, 64, np.uint32) + 1
 ALIKE = 0.8
 # Texts with fewer shingles, such as greetings, are alike without being copies.
 _LEAST = 12
+_ENDS = re.compile(r"[\n.;:!?，。；：！？、]+")
+# Shorter lines, such as greetings and names, recur without being copied.
+_LEAST_LINE, _LEAST_LINE_HAN = 20, 5  # characters
 
 
 def fingerprints_of(column: pa.Array) -> npt.NDArray[np.uint64]:
@@ -104,3 +114,29 @@ def _mixed(values: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
     values = (values ^ (values >> np.uint32(16))) * np.uint32(0x85EBCA6B)
     values = (values ^ (values >> np.uint32(13))) * np.uint32(0xC2B2AE35)
     return values ^ (values >> np.uint32(16))
+
+
+def passages(payload: Texts) -> Passages:
+    """The lines of texts ``(n, bytes)``, by line breaks and the ends of sentences."""
+    column = as_column(payload)
+    characters = characters_of(column)
+    han = characters.count(characters.scripts == _HAN)
+    is_han = (2 * han > np.diff(characters.bounds)).tolist()
+    keys, sizes, rows = [], [], []
+    whole = np.zeros(len(payload), np.int64)
+    for row, text in enumerate(column.to_pylist()):
+        least = _LEAST_LINE_HAN if is_han[row] else _LEAST_LINE
+        lines = [stripped for line in _ENDS.split(text) if (stripped := line.strip())]
+        whole[row] = sum(map(len, lines))
+        for line in lines:
+            if len(line) >= least:
+                digest = blake2b(line.casefold().encode(), digest_size=8).digest()
+                keys.append(int.from_bytes(digest, "little"))
+                sizes.append(len(line))
+                rows.append(row)
+    return Passages(
+        np.array(keys, np.uint64),
+        np.array(sizes, np.int64),
+        np.array(rows, np.int64),
+        whole,
+    )

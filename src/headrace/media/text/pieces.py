@@ -29,11 +29,6 @@ _PALEST, _SHADES = 1.0, {True: (0.85, 0.1, 0.1), False: (0.15, 0.3, 0.9)}
 Span = tuple[int, int]
 
 
-def absent(item: Texts, data: DataDescription) -> Texts:
-    """An empty text."""
-    return np.zeros_like(item)
-
-
 def pieces(item: Texts, data: DataDescription) -> Pieces:
     """The words of a text ``(bytes,)``; characters where no blanks divide words.
 

@@ -20,23 +20,16 @@ import pyarrow as pa
 from headrace.errors import InputError, SourceError
 from headrace.media.arrow import offsets_of
 from headrace.media.forms import Counts, Fitted, Payload, Shape
+from headrace.media.text.form import SIZES
 from headrace.media.text.personal import mask
 from headrace.records import DataDescription, Form
 
 Texts = npt.NDArray[np.uint8]
 
-LONGEST = 8192  # bytes, where no length is declared
-# Lengths are rounded up to one of these, so that there are few shapes.
-SIZES = (64, 128, 256, 512, 1024, 2048, 4096, LONGEST)
 _VISIBLE = re.compile(
     r"[^\s\x00-\x1f\x7f-\xa0\xad\u034f\u200b-\u200f\u2028-\u202e"
     r"\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0]"
 )
-
-
-def limit_of(form: Form) -> int:
-    """The most bytes of a text."""
-    return form.shape[0] if form.shape else LONGEST
 
 
 def usual_shape(shapes: Counter[Shape], form: Form) -> Shape:
@@ -133,11 +126,6 @@ def raw(payload: Texts) -> Payload:
 def as_stored(items: Payload, data: DataDescription) -> Texts:
     """Texts ``(n,)`` that `check_input` has returned, as uint8 ``(n, bytes)``."""
     return from_column(pa.array(items, pa.string()), data.shape)
-
-
-def variants(payload: Texts) -> list[Payload]:
-    """The one type of input that a saved model takes."""
-    return [raw(payload)]
 
 
 def check_input(x: Any, data: DataDescription) -> Payload:

@@ -32,13 +32,11 @@ def export(model: Any, folder: Path) -> None:
     It is converted from a SavedModel: with Python 3.13, OpenVINO cannot read a model in
     memory, which is what Keras would give it.
     """
-    from headrace.models.engines import savedmodel
-
     openvino = _runtime()
     converter = importlib.import_module(_CONVERTER)
     with tempfile.TemporaryDirectory(prefix="headrace-") as place:
-        savedmodel.export(model, Path(place))
-        converted = converter.convert_model(f"{place}/{savedmodel.FOLDER}")
+        model.export(place, format="tf_saved_model", verbose=False)
+        converted = converter.convert_model(place)
     openvino.save_model(converted, folder / FILE, compress_to_fp16=False)
 
 

@@ -10,7 +10,6 @@ from headrace.data.decoding import Limits, decode_one, fit_one
 from headrace.errors import InputError
 from headrace.media import medium
 from headrace.media.forms import Payload, Problem
-from headrace.media.optional import TakesObjects
 from headrace.records import DataDescription
 from headrace.settings import Settings
 
@@ -30,7 +29,7 @@ def prepare(item: Any, data: DataDescription, settings: Settings) -> Payload:
     if isinstance(item, bytes) and len(item) > settings.max_file_bytes:
         reason = f"over {settings.max_file_bytes:,} bytes (HEADRACE_MAX_FILE_BYTES)"
         decoded = Problem("too_large", reason)
-    elif isinstance(item, bytes) or not isinstance(module, TakesObjects):
+    elif isinstance(item, bytes):
         decoded = decode_one(item, module, data, Limits.of(settings))
     else:
         decoded = module.decode_object(item, data)

@@ -15,7 +15,6 @@ import numpy.typing as npt
 from headrace.gates.rows import Marked, RungRows, Shortcuts
 from headrace.media import medium
 from headrace.media.forms import Payload
-from headrace.media.optional import FindsMarks
 from headrace.records import DataDescription, Metrics
 from headrace.stages.evaluation.answers import Answers
 from headrace.stages.evaluation.groups import items_once
@@ -52,7 +51,7 @@ def find_marks(train: Split, data: DataDescription) -> Sample | None:
         IntegrityError: the snapshot is damaged.
     """
     module = medium(data.medium)
-    if not (isinstance(module, FindsMarks) and asks_items(data) and len(train)):
+    if not (module.FINDS_MARKS and asks_items(data) and len(train)):
         return None
     items, targets, left, size = [], [], SAMPLE_ROWS, 0
     for part in train:
@@ -104,8 +103,6 @@ def _cover(
     once: npt.NDArray[np.bool_],
 ) -> Marked:
     data, module = context.data, medium(context.data.medium)
-    if not isinstance(module, FindsMarks):
-        raise ValueError(f"{data.medium} finds no marks")
     rows = np.flatnonzero(once & (answers.targets == target))
     others = sample.items[sample.targets != target]
     random, parts = np.random.default_rng(SEED), []

@@ -19,9 +19,9 @@ import pyarrow.compute as pc
 from headrace import media, tasks
 from headrace.data.decoding import Block, Limits, Part, decode_chunk, fit
 from headrace.data.forgotten import Forgotten
-from headrace.media import Medium
 from headrace.media.arrow import as_binary, as_bytes, digests, read_table, write_table
 from headrace.media.forms import Found, Rejected
+from headrace.media.interface import Medium
 from headrace.records import Form
 from headrace.stages.ingestion.chunks import Raw, rows_of
 

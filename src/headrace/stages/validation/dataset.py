@@ -17,7 +17,7 @@ from headrace.drift.splits import MOST_ROWS, Difference, differences
 from headrace.drift.windows import comparable
 from headrace.media import medium
 from headrace.media.forms import Columns, Payload
-from headrace.media.optional import MeasuresSets
+from headrace.media.interface import Medium
 from headrace.records import Finding, SnapshotRecord
 from headrace.spec import PipelineSpec
 from headrace.stages.validation.checks import Check, Outcome, expected
@@ -64,10 +64,9 @@ def examine(
         Check("near_leak", between, bounds, warns=True),
         Check(DIFFERS, between, none, reason, warns=True),
     ]
-    has_both = items.sizes["train"] and items.sizes["test"]
-    if has_both and isinstance(module, MeasuresSets):
+    of_set = module.set_expectations(snapshot.description)
+    if of_set and items.sizes["train"] and items.sizes["test"]:
         columns |= _of_the_medium(module, snapshot)
-        of_set = module.set_expectations(snapshot.description)
         checks += [replace(expected(e, shown=False), warns=True) for e in of_set]
     return FrameTable(pd.DataFrame({"row": [0], "name": [""], **columns})), checks, near
 
@@ -81,7 +80,7 @@ def _near(snapshot: SnapshotRecord, items: ItemTable) -> NearCopies:
     return near_copies(frame["fingerprint"].to_numpy(np.uint64), splits, compare, most)
 
 
-def _of_the_medium(module: MeasuresSets, snapshot: SnapshotRecord) -> Columns:
+def _of_the_medium(module: Medium, snapshot: SnapshotRecord) -> Columns:
     """The medium's measurements of the first shards, which are a random sample."""
     left = {"train": SAMPLE_ROWS, "test": SAMPLE_ROWS}
     payloads, labels, splits, size = [], [], [], 0

@@ -17,10 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.data.snapshots.reading import payload_of, read_shard, shards_of
-from headrace.media import Medium, medium
+from headrace.media import medium
 from headrace.media.forms import Payload
-from headrace.media.optional import MeasuresDifferences
-from headrace.records import DataDescription, SnapshotRecord
+from headrace.records import SnapshotRecord
 from headrace.stages.validation.tables import Rows
 from headrace.stages.workers import processors
 
@@ -198,7 +197,7 @@ def comparison(snapshot: SnapshotRecord) -> tuple[Compare, int]:
 
         def compare_some(span: slice) -> Differences:
             test, train = (payload[side[span]] for side in sides)
-            return _difference(module, test, train, description)
+            return module.difference(test, train, description)
 
         at_once = max(1, PAIR_BYTES // 16 // width)  # of all threads together
         threads = min(processors(), at_once)
@@ -208,14 +207,6 @@ def comparison(snapshot: SnapshotRecord) -> tuple[Compare, int]:
             return np.concatenate([*pool.map(compare_some, spans)])
 
     return compare, max(1, PAIR_BYTES // (2 * width))
-
-
-def _difference(
-    module: Medium, first: Payload, second: Payload, data: DataDescription
-) -> Differences:
-    if isinstance(module, MeasuresDifferences):
-        return module.difference(first, second)
-    return np.where(module.alike(first, second, data), 0.0, np.inf)
 
 
 def _items_at(snapshot: SnapshotRecord, rows: Rows) -> Payload:

@@ -14,7 +14,6 @@ import numpy.typing as npt
 from headrace.data.snapshots.reading import payload_of, read_shard, shards_of
 from headrace.media import medium
 from headrace.media.forms import Flags, Passages
-from headrace.media.optional import KnowsPassages
 from headrace.records import SnapshotRecord
 from headrace.stages.validation.checks import Check
 from headrace.tasks import task
@@ -32,15 +31,14 @@ def shared_passages(snapshot: SnapshotRecord) -> dict[str, npt.NDArray[np.float6
     rows, 24 bytes for each.
 
     Returns:
-        the column by its name, ``(rows,)``; nothing where the task does not ask for it,
-        or the medium knows no passages.
+        the column by its name, ``(rows,)``; nothing where the task does not ask for it.
 
     Raises:
         IntegrityError: the snapshot is damaged.
     """
     data = snapshot.description
     module = medium(data.medium)
-    if not task(data.task).contract.SHARED or not isinstance(module, KnowsPassages):
+    if not task(data.task).contract.SHARED:
         return {}
     known, pending = np.empty(0, np.uint64), []
     tests: list[tuple[Flags, Passages]] = []

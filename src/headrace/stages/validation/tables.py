@@ -25,7 +25,6 @@ from headrace.data.snapshots.reading import (
     shards_of,
 )
 from headrace.media import medium
-from headrace.media.optional import TakesFingerprints
 from headrace.records import DataDescription, SnapshotRecord
 from headrace.settings import Settings
 from headrace.stages.workers import Workers
@@ -59,7 +58,7 @@ def describe(shard: Shard, snapshot: SnapshotRecord, folder: Path) -> Counts:
     payload, labels = payload_of(table, description), table["label"].to_pylist()
     module = medium(description.medium)
     columns = module.columns(payload, labels, description)
-    if isinstance(module, TakesFingerprints):
+    if "fingerprint" not in columns:
         columns["fingerprint"] = module.fingerprints(payload, description)
     frame = table.select(_OF_SNAPSHOT).to_pandas()
     frame = with_duplicates(frame.assign(**columns))

@@ -5,17 +5,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import cast
 
 import numpy as np
 import pyarrow as pa
 
 from headrace.data.decoding import Limits, Part, check_media_ratio, decode, fit
-from headrace.media import Medium, medium
+from headrace.media import medium
 from headrace.media.arrow import digests
 from headrace.media.chunks import Source
 from headrace.media.forms import Payload, Problem, Rejected
-from headrace.media.optional import CutsItems
+from headrace.media.interface import Medium
 from headrace.records import DataDescription, Form
 from headrace.settings import Settings
 from headrace.tasks import Answers, task
@@ -114,15 +113,14 @@ def decoded_rows(
         DependencyError: it cannot be reached.
     """
     module, learned = medium(data.medium), task(data.task)
-    parts_of, form = None, cast(Form, data)
-    if in_parts and learned.joins_parts and isinstance(module, CutsItems):
-        parts_of, form = module.parts, module.long_form(data)
+    long = module.long_form(data) if in_parts and learned.joins_parts else None
+    form: Form = long or data
     limits, encoded, unpacked = Limits.of(settings), 0, 0
     for part in decode(source, module, form, limits):
         encoded, unpacked = encoded + part.encoded, unpacked + part.unpacked
         check_media_ratio(source.uri, unpacked, encoded, limits)
         for some in rows_of(part, module, form.shape or data.shape).cut(size):
-            rows = with_parts(some, parts_of, data) if parts_of else some
+            rows = with_parts(some, module.parts, data) if long else some
             if source.kind == "folder":  # not each folder is named after a label
                 known = learned.answers.known
                 labels = [x if known(x, data) else "" for x in rows.labels]

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from headrace.media import audio
 from headrace.media.arrow import lengths
+from headrace.media.audio import MEDIUM as audio
 from headrace.media.audio.columns import in_blocks
 from headrace.records import DataDescription
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from headrace.media.audio.cutting import MOST_SECONDS, cut, long_form, parts
+from headrace.media.audio.clips import MOST_SECONDS, cut, long_form, parts
 from headrace.media.forms import Problem
 from headrace.records import DataDescription
 

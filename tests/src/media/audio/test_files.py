@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from headrace.media.audio import decode_files, files, sizes
+from headrace.media.audio import files
+from headrace.media.audio.files import decode_files, sizes
 from headrace.media.forms import Problem
 from headrace.records import Form
 

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from headrace.errors import SourceError
-from headrace.media.audio.joining import decode_clips, join
+from headrace.media.audio.clips import decode_clips, join
 from headrace.media.forms import Problem
 
 RATE = 8000

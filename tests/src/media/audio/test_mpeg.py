@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from headrace.media.audio import decode_files, mpeg, sizes, suggest
+from headrace.media.audio import mpeg
+from headrace.media.audio.files import decode_files, sizes, suggest
 from headrace.media.chunks import Chunk
 from headrace.media.forms import Problem
 from headrace.records import Form

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from headrace.media import audio
+from headrace.media.audio import MEDIUM as audio
 from headrace.media.audio.pieces import BANDS, TIMES, band_edges
 from headrace.records import DataDescription
 

@@ -8,7 +8,7 @@ import pytest
 
 from headrace import media
 from headrace.errors import InputError, SourceError, SpecError
-from headrace.media import audio
+from headrace.media.audio import MEDIUM as audio
 from headrace.records import DataDescription, Form
 from headrace.spec import DataSpec
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from headrace.media import image
+from headrace.media.image import MEDIUM as image
 from headrace.records import DataDescription
 
 DATA = DataDescription(medium="image", shape=(2, 3, 1), classes=("a", "b"))

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from headrace.errors import InputError
-from headrace.media import image
+from headrace.media.image import MEDIUM as image
 from headrace.records import DataDescription, Form
 
 GREY = np.arange(24, dtype=np.uint8).reshape(2, 3, 4, 1)

@@ -10,8 +10,9 @@ import pytest
 from PIL import Image, ImageFile
 
 from headrace.media.forms import Problem
-from headrace.media.image import pixels, sizes
+from headrace.media.image import pixels
 from headrace.media.image.files import decode_files
+from headrace.media.image.headers import sizes
 from headrace.records import Form
 
 GREY = np.random.default_rng(2).integers(0, 256, (5, 4, 3), np.uint8)

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 from PIL.TiffImagePlugin import IFDRational, ImageFileDirectory_v2
 
+from headrace.media.image.conversion import EXIF
 from headrace.media.image.files import decode_files
-from headrace.media.image.metadata import EXIF
 from headrace.records import Form
 from headrace.settings import Settings
 from headrace.spec import DataSpec

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from headrace.media import image
+from headrace.media.image import MEDIUM as image
 from headrace.media.image import near
 from headrace.records import DataDescription
 
@@ -182,5 +182,5 @@ def test_the_same_shape_in_another_colour_is_not_alike(grey):
     other_hue = np.roll(pictures, 1, axis=3)
 
     assert _bits(pictures, other_hue).min() <= 12
-    assert near.difference(pictures[..., :1], other_hue[..., 1:2]).max() <= 1
+    assert near.difference(pictures[..., :1], other_hue[..., 1:2], DATA).max() <= 1
     assert not image.alike(pictures, other_hue, DATA).any()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from headrace.media import image
+from headrace.media.image import MEDIUM as image
 from headrace.records import DataDescription
 
 DATA = DataDescription(medium="image", shape=(28, 28, 1))

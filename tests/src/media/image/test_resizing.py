@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from headrace.errors import SpecError
-from headrace.media import image
 from headrace.media.forms import Found, Problem
+from headrace.media.image import MEDIUM as image
 from headrace.media.image import pixels
 from headrace.media.image.conversion import decode_object
 from headrace.media.image.files import decode_files

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from headrace.media import image
+from headrace.media.image import MEDIUM as image
 from headrace.records import DataDescription
 
 DATA = DataDescription(medium="image", shape=(16, 16, 1), classes=("a", "b"))

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from headrace.media import image
 from headrace.media.chunks import Chunk
+from headrace.media.image import MEDIUM as image
 
 
 def files(*sizes: tuple[int, int], mode: str = "RGB") -> list[bytes]:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from headrace.media import text
+from headrace.media.text import MEDIUM as text
 from headrace.media.text.texts import from_column
 from headrace.records import DataDescription
 

@@ -7,7 +7,7 @@ import importlib
 import numpy as np
 import pytest
 
-from headrace.media import text
+from headrace.media.text import MEDIUM as text
 from headrace.records import DataDescription
 
 

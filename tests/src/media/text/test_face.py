@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from headrace.media import text
+from headrace.media.text import MEDIUM as text
 from headrace.records import DataDescription
 
 DATA = DataDescription(medium="text", shape=(512,), classes=("a", "b"))

@@ -8,8 +8,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from headrace.media import text
 from headrace.media.forms import Problem
+from headrace.media.text import MEDIUM as text
 from headrace.records import Form
 
 CHINESE = "床前明月光，疑是地上霜。"

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from headrace.media import text
+from headrace.media.text import MEDIUM as text
 from headrace.records import DataDescription
 
 DATA = DataDescription(medium="text", shape=(64,), classes=("a", "b"))

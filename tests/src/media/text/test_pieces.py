@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 from matplotlib.figure import Figure
 
-from headrace.media import text
+from headrace.media.text import MEDIUM as text
 from headrace.media.text.pieces import MOST, spans_of
 from headrace.media.text.texts import from_column
 from headrace.records import DataDescription

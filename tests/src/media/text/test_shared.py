@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from headrace.media.forms import Passages
-from headrace.media.text.shared import passages
+from headrace.media.text.near import passages
 from headrace.media.text.texts import from_column
 
 

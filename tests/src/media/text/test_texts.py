@@ -11,8 +11,8 @@ import pytest
 
 from headrace import media
 from headrace.errors import InputError, SourceError, SpecError
-from headrace.media import text
 from headrace.media.chunks import Chunk
+from headrace.media.text import MEDIUM as text
 from headrace.records import DataDescription, Form
 from headrace.spec.tables import DataSpec
 

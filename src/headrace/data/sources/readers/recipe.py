@@ -14,7 +14,6 @@ from headrace.data.sources.recipes.making import recordings
 from headrace.errors import SourceError, SpecError
 from headrace.media import medium
 from headrace.media.chunks import Chunk, Reading, Source
-from headrace.media.optional import JoinsClips
 from headrace.settings import Settings
 
 RANK = 5  # before the reader of texts, which would take it for one
@@ -33,7 +32,7 @@ def read(
     if recipe is None or isinstance(data, FileTree):
         return None
     module = medium(source.reading.medium)
-    if not isinstance(module, JoinsClips):
+    if not module.JOINS_CLIPS:
         raise SourceError(
             f"{data.where} is a recipe, which joins sounds, and this pipeline's medium "
             f"is {source.reading.medium}.",

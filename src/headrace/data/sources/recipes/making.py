@@ -21,7 +21,7 @@ from headrace.data.sources.recipes.definition import (
 from headrace.errors import SourceError
 from headrace.media.chunks import SPLITS, Chunk, Reading, Source
 from headrace.media.forms import Problem
-from headrace.media.optional import JoinsClips
+from headrace.media.interface import Medium
 from headrace.records import Finding
 from headrace.settings import Settings
 
@@ -35,7 +35,7 @@ _Shelf = dict[str, dict[str, dict[str, list["Samples"]]]]
 
 
 def recordings(
-    recipe: Recipe, where: str, module: JoinsClips, source: Source, settings: Settings
+    recipe: Recipe, where: str, module: Medium, source: Source, settings: Settings
 ) -> Iterator[Chunk]:
     """The recordings, as WAV files, in the order of the recipe.
 
@@ -99,9 +99,7 @@ class _Row:
     number: int
     clips: dict[str, list[Samples]]
 
-    def recording(
-        self, module: JoinsClips, where: str
-    ) -> tuple[Samples, list[str], int]:
+    def recording(self, module: Medium, where: str) -> tuple[Samples, list[str], int]:
         """The recording, the labels of its clips, and how often it was too long."""
         how, rate = self.recipe.recordings, self.recipe.clips.sample_rate_hz
         key = [how.seed, SPLITS.index(self.rows.split) << 48 | self.number]
@@ -126,7 +124,7 @@ class _Row:
 
 
 def _clips(
-    recipe: Recipe, where: str, module: JoinsClips, source: Source, settings: Settings
+    recipe: Recipe, where: str, module: Medium, source: Source, settings: Settings
 ) -> _Shelf:
     """Decode the clips; those that cannot be used become a finding of the source."""
     if source.open_other is None:

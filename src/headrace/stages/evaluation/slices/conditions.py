@@ -14,7 +14,6 @@ import numpy.typing as npt
 from headrace.drift.windows import comparable
 from headrace.media import medium
 from headrace.media.forms import Columns, Flags, Payload
-from headrace.media.optional import NamesSlices
 from headrace.records import DataDescription
 
 GROUP = "group"
@@ -81,8 +80,7 @@ def columns_of(items: Payload, groups: Sequence[str], data: DataDescription) -> 
     """
     module = medium(data.medium)
     columns = module.columns(items, [""] * len(items), data)
-    if isinstance(module, NamesSlices):
-        columns |= module.slice_columns(items)
+    columns |= module.slice_columns(items)
     names = comparable(columns, data)
     names += [name for name, values in columns.items() if values.dtype.kind in "OUS"]
     return {**{n: columns[n] for n in names}, GROUP: np.array([*groups], object)}

@@ -12,7 +12,7 @@ import soundfile
 from headrace.data.sources.identity import source_identity
 from headrace.data.sources.recipes.definition import beside
 from headrace.errors import SourceError, SpecError
-from headrace.media.audio import decode_files
+from headrace.media.audio.files import decode_files
 from headrace.records import Form
 
 RATE = 8000

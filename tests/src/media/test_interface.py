@@ -1,0 +1,95 @@
+"""A medium of the least code: what it does not provide has defaults that work."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+
+from headrace import extensions
+from headrace.media import medium
+from headrace.media.forms import Decoded, Fitted, Problem, Sizes
+from headrace.media.interface import Medium
+from headrace.records import DataDescription, Form
+
+DATA = DataDescription(medium="pairs", shape=(2,))
+ITEMS = np.array([[1, 2], [3, 4], [1, 2]], np.int16)
+
+
+class Pairs(Medium):
+    """Pairs of numbers."""
+
+    DTYPE = np.dtype(np.int16)
+    DEFAULT_BUILDER = BEST_BUILDER = "line"
+
+    def form_of(self, data: Any) -> Form:
+        return Form(shape=(2,))
+
+    def decode_array(self, array: Any, *_: Any) -> tuple[Any, str]:
+        return array, ""
+
+    def sizes(self, files: Any, form: Any) -> Sizes:
+        return Sizes.of([4] * len(files), [4] * len(files))
+
+    def decode_files(self, files: Any, form: Any) -> Decoded:
+        return Decoded.of([np.frombuffer(data, np.int16) for data in files])
+
+    def fit(self, payload: Any, shape: Any) -> Fitted:
+        return Fitted(payload, np.ones(len(payload), bool), None)
+
+    def columns(self, payload: Any, labels: Any, data: Any) -> dict[str, Any]:
+        return {"fingerprint": payload.sum(axis=1).astype(np.uint64)}
+
+    def check_input(self, x: Any, data: Any) -> Any:
+        return np.asarray(x)
+
+    def preprocessing(self, data: Any) -> Any:
+        return None
+
+    def as_html(self, sample: Any, data: Any) -> str:
+        return str(sample)
+
+
+def test_items_are_stored_and_read_again_without_a_line_for_it() -> None:
+    pairs = Pairs()
+    column = pairs.as_column(ITEMS)
+    np.testing.assert_array_equal(pairs.from_column(column, (2,)), ITEMS)
+    (given,) = pairs.variants(ITEMS)
+    np.testing.assert_array_equal(pairs.as_stored(given, DATA), ITEMS)
+    assert pairs.usual_shape(Counter({(2,): 3, (9,): 1}), Form()) == (2,)
+
+
+def test_copies_are_equal_items_and_nothing_else_is_shared() -> None:
+    pairs, others = Pairs(), ITEMS[[2, 1, 1]]
+    assert pairs.alike(ITEMS, others, DATA).tolist() == [True, True, False]
+    assert pairs.difference(ITEMS, others, DATA).tolist() == [0, 0, np.inf]
+    assert pairs.fingerprints(ITEMS, DATA).tolist() == [3, 7, 3]
+    none = pairs.passages(ITEMS)
+    assert none.shares(np.empty(0, np.uint64)).tolist() == [0, 0, 0]
+
+
+def test_what_a_medium_cannot_do_is_left_out() -> None:
+    pairs = Pairs()
+    assert pairs.long_form(DATA) is None
+    assert pairs.slice_columns(ITEMS) == pairs.set_columns(ITEMS, "", "", DATA) == {}
+    assert pairs.expectations(DATA) == pairs.set_expectations(DATA) == []
+    problem = pairs.decode_object(3.5, DATA)
+    assert problem == Problem("unreadable", "float is no path and no bytes")
+
+
+def test_a_medium_that_lacks_a_method_is_refused_by_its_name() -> None:
+    class Half(Pairs):
+        fit = Medium.fit
+
+    with pytest.raises(TypeError, match=r"abstract method '?fit"):
+        Half()  # type: ignore[abstract]
+
+
+@pytest.mark.parametrize("name", ["audio", "image", "text"])
+def test_what_is_read_without_an_import_is_what_the_object_has(name: str) -> None:
+    module = extensions.modules("media")[name]
+    for constant in ("IS_TEXT", "DEFAULT_BUILDER"):
+        read = extensions.constant(module, constant) or False
+        assert read == getattr(medium(name), constant)
