@@ -25,6 +25,15 @@ _compiled: weakref.WeakKeyDictionary[Any, Compute] = weakref.WeakKeyDictionary()
 _compiling = threading.Lock()
 
 
+def layers_of(model: Any) -> list[Any]:
+    """A Keras layer or model, and all layers in it, also those within others.
+
+    Keras has no public way to the layers that a layer holds.
+    """
+    layers: list[Any] = model._flatten_layers()
+    return layers
+
+
 @contextlib.contextmanager
 def _quiet_stderr() -> Iterator[None]:
     """Redirect file descriptor 2, to which TensorFlow's C++ code writes at import."""

@@ -6,7 +6,6 @@ Properties: https://docs.openvino.ai/2025/openvino-workflow/running-inference.ht
 from __future__ import annotations
 
 import importlib
-import sys
 import tempfile
 import threading
 from collections.abc import Mapping
@@ -15,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from headrace.imports import hidden
+from headrace.imports import block, hidden
 from headrace.media.forms import Payload
 from headrace.models.engines.forms import in_blocks
 from headrace.tasks.forms import Outputs
@@ -46,7 +45,7 @@ def _runtime() -> Any:
     Without its converter as well, which takes 6 MB and only an export needs. By name:
     it need not be installed, and no stage depends on its version.
     """
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    block("openvino_telemetry")
     with hidden([_CONVERTER]):
         return importlib.import_module(RUNTIME)
 

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from headrace import models
-from headrace.backend import load_backend
+from headrace.backend import layers_of, load_backend
 from headrace.records import Metrics, PrivacyRecord
 from headrace.spec import PipelineSpec
 from headrace.spec.training import CHECKPOINT_FIELDS
@@ -286,7 +286,7 @@ def weights_digest(model: Any) -> str:
         value = np.ascontiguousarray(np.asarray(weight))
         sha.update(f"{weight.path} {value.dtype.str} {value.shape}\n".encode())
         sha.update(value.tobytes())
-    for layer in model._flatten_layers():
+    for layer in layers_of(model):
         if hasattr(layer, "get_vocabulary"):
             words = "\n".join(map(str, layer.get_vocabulary()))
             sha.update(f"{layer.name} vocabulary\n{words}\n".encode())

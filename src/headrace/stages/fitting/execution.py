@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from headrace.backend import layers_of
 from headrace.errors import DependencyError, Refusal, SpecError
 from headrace.spec import TrainingSpec
 from headrace.stages.fitting.cluster import spans_machines
@@ -205,7 +206,7 @@ def _gains_by_xla(network: Any, batch_size: int) -> bool:
 
 def compiles(model: Any) -> bool:
     """Whether a model has only layers of Keras that XLA compiles; True without one."""
-    layers = model._flatten_layers() if model is not None else []
+    layers = layers_of(model) if model is not None else []
     parts = [*map(type, layers), *(getattr(x, "activation", None) for x in layers)]
     is_of_keras = all(x is None or x.__module__.startswith("keras.") for x in parts)
     return is_of_keras and {type(layer).__name__ for layer in layers} <= _SUITED_TO_XLA

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from headrace.backend import layers_of
 from headrace.stages.fitting.precision import MIXED
 
 _KINDS = (
@@ -22,7 +23,7 @@ def whole_batches(strategy: Any, network: Any) -> Iterator[None]:
 
     shared = strategy.num_replicas_in_sync > 1
     kind = keras.layers.BatchNormalization
-    layers = [v for v in network._flatten_layers() if shared and isinstance(v, kind)]
+    layers = [v for v in layers_of(network) if shared and isinstance(v, kind)]
     with _changed(layers, "synchronized", True):
         yield
 
@@ -59,10 +60,10 @@ def _multiplying(network: Any) -> list[Any]:
 
     kinds = tuple(getattr(layers, name) for name in _KINDS)
     ends = [output._keras_history.operation for output in network.outputs]
-    nested = [e._flatten_layers() for e in ends if isinstance(e, layers.Layer)]
+    nested = [layers_of(e) for e in ends if isinstance(e, layers.Layer)]
     last = {id(layer) for part in nested for layer in part}
     return [
         layer
-        for layer in network._flatten_layers()
+        for layer in layers_of(network)
         if isinstance(layer, kinds) and id(layer) not in last
     ]

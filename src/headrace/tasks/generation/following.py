@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from headrace.backend import layers_of
 from headrace.errors import SpecError
 from headrace.tasks.generation.mixture import (
     DISPLACEMENTS,
@@ -44,8 +45,7 @@ def find_next(model: Any) -> Any:
 
 
 def _find(model: Any, name: str) -> Any:
-    layers = model._flatten_layers()
-    return next((layer for layer in layers if layer.name == name), None)
+    return next((layer for layer in layers_of(model) if layer.name == name), None)
 
 
 class Following:

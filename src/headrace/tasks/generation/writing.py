@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from headrace.backend import count_below, repeated
+from headrace.backend import count_below, layers_of, repeated
 from headrace.errors import InputError
 from headrace.tasks.forms import some
 from headrace.tasks.generation.documents import Codes
@@ -35,7 +35,7 @@ Ids = npt.NDArray[np.int32]
 
 def vocabulary_of(model: Any) -> list[int]:
     """The code point of each id, by the one lookup in a model; 0 and -1 are none."""
-    (lookup,) = [x for x in model._flatten_layers() if hasattr(x, "get_vocabulary")]
+    (lookup,) = [x for x in layers_of(model) if hasattr(x, "get_vocabulary")]
     return [int(code) for code in lookup.get_vocabulary()]
 
 

@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from headrace.backend import layers_of
+
 # Keras's own layers that compute each row by itself, and containers of layers.
 _ROW_BY_ROW = (
     "Activation Dropout ELU Flatten GaussianDropout GaussianNoise InputLayer "
@@ -44,7 +46,7 @@ def suits(network: Any) -> bool:
     """Whether all that a network learns is in dense layers, each called once."""
     import keras
 
-    for layer in network._flatten_layers():
+    for layer in layers_of(network):
         if not all(map(_is_keras, getattr(layer, "operations", ()))):
             return False  # such as a product of tensors, which may mix rows
         if type(layer) is keras.layers.Dense:
@@ -80,7 +82,7 @@ def _recorded_calls(network: Any) -> Iterator[list[_Call]]:
     """Record the calls of all dense layers that are made in the block."""
     import keras
 
-    layers = [v for v in network._flatten_layers() if type(v) is keras.layers.Dense]
+    layers = [v for v in layers_of(network) if type(v) is keras.layers.Dense]
     calls: list[_Call] = []
 
     def record(layer: Any, plain: Any) -> Callable[..., Any]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from headrace.backend import layers_of
 from headrace.errors import Refusal, SpecError
 from headrace.spec import PipelineSpec
 from headrace.stages.fitting.data import learns
@@ -55,7 +56,7 @@ def check_network(preprocessing: Any, network: Any) -> None:
     """
     import keras
 
-    for layer in preprocessing._flatten_layers(include_self=False):
+    for layer in layers_of(preprocessing)[1:]:
         if learns(layer):
             raise _refusal(
                 layer,
@@ -63,7 +64,7 @@ def check_network(preprocessing: Any, network: Any) -> None:
                 "private",
                 "Give it its numbers or words as arguments, or use another builder.",
             )
-    for layer in network._flatten_layers(include_self=False):
+    for layer in layers_of(network)[1:]:
         if isinstance(layer, keras.layers.BatchNormalization):
             raise _refusal(
                 layer,
