@@ -244,7 +244,7 @@ def _assigned(module: str) -> dict[str, ast.expr | None]:
         raise SpecError(
             f"{path}, line {error.lineno}: {error.msg}.", "Mend that package."
         ) from None
-    bodies = [node.body for node in nodes if isinstance(node, ast.ClassDef)]
+    bodies = [each.body for each in nodes if isinstance(each, ast.ClassDef)]
     for node in itertools.chain(*bodies, nodes):
         if isinstance(node, ast.Assign | ast.AnnAssign):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]

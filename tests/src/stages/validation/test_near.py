@@ -1,6 +1,5 @@
 """Near copies of test items in train."""
 
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -172,10 +171,3 @@ def test_a_copy_stands_out_from_the_next_or_is_very_near(differences, copies):
     )
 
     assert found.train.tolist() == copies
-
-
-def test_a_medium_may_tell_copies_alone():
-    first, second = np.array([b"a", b"b"]), np.array([b"a", b"c"])
-    module = SimpleNamespace(alike=lambda one, other, _: one == other)
-
-    assert near._difference(module, first, second, None).tolist() == [0, np.inf]
