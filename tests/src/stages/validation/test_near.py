@@ -1,6 +1,5 @@
 """Near copies of test items in train."""
 
-
 import numpy as np
 import pytest
 
