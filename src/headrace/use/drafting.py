@@ -44,6 +44,7 @@ from headrace.spec.pipeline import (
     task_names,
 )
 from headrace.spec.project import write_project
+from headrace.spec.tables import fields_of
 from headrace.stages.evaluation.shortcuts import find_marks, label_of
 from headrace.stages.ingestion import ingest, reading_of
 from headrace.state.disk import disk_errors
@@ -292,7 +293,8 @@ def _tables(inspection: Inspection) -> Iterator[str]:
     fields: dict[str, Any] = {"source": data.source}
     if not medium.PADDED:
         fields["shape"] = list(description.shape)
-    fields |= {name: getattr(data, name) or None for name in (*medium.FIELDS, *_FIELDS)}
+    named = (*fields_of(description.medium), *_FIELDS)
+    fields |= {name: getattr(data, name) or None for name in named}
     fields["test_groups"] = list(data.test_groups) or None
     yield from _table("[data]", {**fields, **survey.fields})
     own = task_default(task, "BUILDERS") or {}
