@@ -10,9 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 from headrace.data.anchored import open_anchored
+from headrace.data.snapshots.rows import rows_at
 from headrace.data.snapshots.splits import SplitRows
 from headrace.data.sources.opening import open_source
 from headrace.errors import NotFoundError, Refusal, SourceError, UsageError
@@ -216,11 +215,11 @@ def _of_test_split(
             "Give a file.",
         )
     rows = SplitRows(snapshot, "test")
-    for shard in np.flatnonzero(rows.counts).tolist():
-        for row, own in enumerate(rows.items_of(shard).tolist()):
-            if own.ljust(32, b"\0").hex().startswith(digest):
-                items: Payload = rows.read(shard).items[row : row + 1]
-                return items
+    for row, own in enumerate(rows.items().tolist()):
+        if own.ljust(32, b"\0").hex().startswith(digest):
+            ((_, part),) = rows_at(rows, [row])
+            items: Payload = part.items
+            return items
     raise NotFoundError(
         f"No item of the test split of {name} has a digest that begins with {digest}, "
         "and there is no such file.",

@@ -10,7 +10,6 @@ import hashlib
 import itertools
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +23,7 @@ from headrace.data.snapshots.reading import (
     read_shard,
     shards_of,
 )
+from headrace.data.snapshots.rows import Rows
 from headrace.errors import IntegrityError
 from headrace.media import medium
 from headrace.media.arrow import read_parquet
@@ -31,27 +31,9 @@ from headrace.media.forms import Payload
 from headrace.records import SnapshotRecord
 from headrace.state.objects import read
 from headrace.tasks import questions_of, task
-from headrace.tasks.forms import Targets, parts_of
+from headrace.tasks.forms import parts_of
 
 _QUARANTINE = re.compile(r"-([0-9a-f]{64})\.parquet$")
-
-
-class Rows(NamedTuple):
-    """Rows of one split, in hash order.
-
-    Attributes:
-        items: ``(n, *shape)``, of the medium's type.
-        targets: of the network, ``(n, ...)``; see `Labels.targets`.
-        names: the place of each row in the source, ``(n,)``.
-        groups: such as the speaker of each row, ``(n,)``; empty if there are none.
-        questions: what a model is asked about each row, in stored form, ``(n, ...)``.
-    """
-
-    items: Payload
-    targets: Targets
-    names: list[str]
-    groups: list[str]
-    questions: Payload
 
 
 class SplitRows:

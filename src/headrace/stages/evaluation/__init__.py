@@ -36,19 +36,17 @@ from headrace.records import (
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
 from headrace.stages.beside import Beside
-from headrace.stages.evaluation import report, suspected
-from headrace.stages.evaluation.answers import Answers, ask
+from headrace.stages.evaluation import groups, report, suspected, weak
+from headrace.stages.evaluation.answers import ask
 from headrace.stages.evaluation.comparison import Opponents, compare
-from headrace.stages.evaluation.details import look_closer
 from headrace.stages.evaluation.explained import explain
 from headrace.stages.evaluation.membership import attack, figures_of
-from headrace.stages.evaluation.parts import Part, Parts, Trained
+from headrace.stages.evaluation.parts import Evaluated, Part, Parts, Trained
 from headrace.stages.evaluation.robustness import climb
-from headrace.stages.evaluation.second import SecondOpinion
-from headrace.stages.evaluation.shortcuts import cover_marks, slices_of
+from headrace.stages.evaluation.shortcuts import cover_marks
 from headrace.stages.evaluation.unseen import group_slices, unseen_groups
 from headrace.state.tracking import GOLDEN_FILE, Tracking
-from headrace.tasks import Judge, task
+from headrace.tasks import task
 from headrace.tasks.forms import Context
 
 
@@ -97,8 +95,9 @@ def evaluate(  # noqa: PLR0913
         judge = task(spec.task).judge.prepared(context)
         most = spec.evaluation.mistakes
         answers = ask(model, opponents.models, records.test, most, judge)
+        evaluated = Evaluated(context, answers, judge, place / "pictures")
         parts = Parts(beside or Beside())
-        rows = _look(context, answers, records, settings, judge, parts)
+        rows = _look(evaluated, records, settings, parts)
         served = check.results()[0]
         parts.add(Part(_of_serving(served, training)))
         if served.difference is not None and served.difference <= SERVING_TOLERANCE:
@@ -109,7 +108,7 @@ def evaluate(  # noqa: PLR0913
         parts.add(Part(figures))
         attacked = attack(context, snapshot, contract, anchored, records.folder)
         parts.add(figures_of(attacked))
-        values, rows = parts.values(), replace(rows, membership=attacked)
+        values, rows = parts.values(), replace(rows, **parts.rows)
         gates = [
             verdicts.get(g.name) or judge_gate(g, values, rows) for g in spec.gates
         ]
@@ -128,7 +127,7 @@ def evaluate(  # noqa: PLR0913
         rows_digest=digest,
         model_digest=training.model_digest,
         findings=tuple(parts.findings),
-        suspects=parts.suspects,
+        suspects=tuple(parts.suspects),
     )
 
 
@@ -150,50 +149,33 @@ def _context(
 
 
 def _look(
-    context: Context,
-    answers: Answers,
-    records: Trained,
-    settings: Settings,
-    judge: Judge,
-    parts: Parts,
+    evaluated: Evaluated, records: Trained, settings: Settings, parts: Parts
 ) -> JudgedRows:
     """Look at the answers from all sides; returns the rows as gates compare them."""
+    context, answers, judge = evaluated.context, evaluated.answers, evaluated.judge
     data, spec, val_rows = context.data, context.spec, len(records.val)
-    how, pictures = spec.evaluation, context.folder / "pictures"
+    how = spec.evaluation
     metrics, slices = judge.metrics(answers.outputs, answers.targets, data, how)
-    draw = partial(report.draw_answers, answers, data, how, pictures, judge)
+    draw = partial(report.draw_answers, answers, data, how, evaluated.folder, judge)
     parts.add(Part(metrics, slices, drawings=[draw]))
     by_group = group_slices(answers, records.train.groups, how.confidence, judge)
-    closer = look_closer(context, answers, by_group, judge, pictures)
-    score = task(data.task).score
-    val_score = records.training.metrics.get(f"val_{score}")
+    val_score = records.training.metrics.get(f"val_{evaluated.score}")
     apart: Metrics = {}
     if by_group and records.val_is_apart:
         val_score, apart = None, {VAL_APART: 1.0}
-    metrics, findings = unseen_groups(by_group, score, val_score, val_rows)
+    metrics, findings = unseen_groups(by_group, evaluated.score, val_score, val_rows)
     parts.add(Part(metrics | apart, by_group, findings))
-    parts.add(closer.part)
-    rows = closer.rows
+    rows = groups.judged_rows(evaluated)
+    parts.add(groups.compare(rows, by_group, evaluated))
+    parts.add(weak.look_for(evaluated))
     if how.depth != "quick" or any(g.kind == "robustness" for g in spec.gates):
-        ladder = climb(context, answers, judge, pictures)
-        parts.add(ladder.part)
-        rows = replace(rows, robustness=ladder.rows)
+        parts.add(climb(evaluated))
     if any(g.kind == "shortcut" for g in spec.gates):
-        rows = replace(rows, shortcuts=cover_marks(context, answers, judge))
-        parts.add(Part({}, slices_of(rows.shortcuts, score)))
+        parts.add(cover_marks(evaluated))
     if how.depth != "quick":
-        parts.add(explain(context, answers, records, settings, judge, pictures))
-    parts.add(Part({}, findings=judge.few_rows(spec, answers.targets, val_rows)))
-    read = records.test, records.val, records.train
-    own_loss = spec.training.loss is not None
-    second = SecondOpinion(spec, records)
-    suspects = suspected.find(context.model, read, judge, second, own_loss=own_loss)
-    parts.add(Part({}, findings=second.findings))
-    if suspects:
-        parts.suspects = tuple(suspect.row for suspect in suspects)
-        metrics = suspected.expected_wrong(suspects, how.confidence)
-        draw = partial(report.draw_suspects, suspects, data, pictures)
-        parts.add(Part(metrics, drawings=[draw]))
+        parts.add(explain(evaluated, records, settings))
+    parts.add(Part(findings=judge.few_rows(spec, answers.targets, val_rows)))
+    parts.add(suspected.look_for(context, judge, records, evaluated.folder))
     return rows
 
 

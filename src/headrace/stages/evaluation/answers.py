@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from headrace.data.snapshots.splits import Rows, SplitRows
+from headrace.data.snapshots.rows import Rows, first_rows, rows_at
+from headrace.data.snapshots.splits import SplitRows
 from headrace.media.forms import Columns
 from headrace.models.logged import loading
 from headrace.stages.evaluation.slices.conditions import columns_of, joined, most_rows
@@ -142,16 +143,13 @@ def ask_some(model: Any, rows: SplitRows) -> Iterator[Judged]:
     Raises:
         IntegrityError: the snapshot is damaged.
     """
-    questions, most = asked(rows.snapshot.description), SOME_ROWS
-    for part in rows:
-        items = part.items[:most]
-        outputs = loading.answers(model, questions.raw(part.questions[:most]))
-        answered = part.targets[:most], part.names[:most], outputs
-        places = SOME_ROWS - most + np.arange(len(items))
-        yield Judged(rows.split, items, *answered, places)
-        most -= len(items)
-        if not most:
-            return
+    questions, done = asked(rows.snapshot.description), 0
+    for part in first_rows(rows, SOME_ROWS):
+        outputs = loading.answers(model, questions.raw(part.questions))
+        places = done + np.arange(len(outputs))
+        done += len(outputs)
+        answered = part.targets, part.names, outputs, places
+        yield Judged(rows.split, part.items, *answered)
 
 
 def _worst(
@@ -180,11 +178,7 @@ def items_at(rows: Split, places: Sequence[int]) -> list[npt.NDArray[Any]]:
     Raises:
         IntegrityError: the snapshot is damaged.
     """
-    ends = np.cumsum(rows.counts)
-    shards = np.searchsorted(ends, places, side="right")
     items: dict[int, npt.NDArray[Any]] = {}
-    for shard in np.unique(shards).tolist():
-        first = int(ends[shard] - rows.counts[shard])
-        part = rows.read(shard).items
-        items |= {p: part[p - first] for p in places if first <= p < ends[shard]}
+    for own, part in rows_at(rows, places):
+        items |= zip(own.tolist(), part.items, strict=True)
     return [items[place] for place in places]

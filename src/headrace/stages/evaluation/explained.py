@@ -26,7 +26,8 @@ from headrace.records import (
 )
 from headrace.settings import Settings
 from headrace.stages.evaluation.answers import Answers, items_at
-from headrace.stages.evaluation.parts import Part, Trained
+from headrace.stages.evaluation.parts import Evaluated, Part, Trained
+from headrace.stages.evaluation.report import in_one_line
 from headrace.stages.ingredients import TAG, restore
 from headrace.stages.references import Recipe, Weights, kept_or_made
 from headrace.stages.references.seeds_and_labels import fit_seed_and_labels
@@ -45,41 +46,32 @@ _RANGES = 5
 log = logging.getLogger("headrace")
 
 
-def explain(
-    context: Context,
-    answers: Answers,
-    trained: Trained,
-    settings: Settings,
-    judge: Judge,
-    folder: Path,
-) -> Part:
+def explain(evaluated: Evaluated, trained: Trained, settings: Settings) -> Part:
     """Check the explanations of a model, and explain chosen answers.
 
     Two reference models are fitted for the check, once for each recipe and snapshot.
     Where the training took long, that is done only with ``evaluation.depth = "full"``.
 
     Args:
-        context: the model and its data.
-        answers: of the model to test.
+        evaluated: the evaluation.
         trained: the records of the model.
         settings: of the store, the ledger and MLflow.
-        judge: of the answers.
-        folder: of the pictures.
 
     Raises:
         IntegrityError: the snapshot, or the record of the training, is damaged.
         DependencyError: the store, the ledger or MLflow failed.
     """
+    context, answers = evaluated.context, evaluated.answers
     spec, data = context.spec, context.data
     is_full = spec.evaluation.depth == "full"
     cheap = seconds_of(trained.training, spec.training.epochs) <= CHEAP_SECONDS
     # Further models of the same rows would spend privacy.
     if why_not(data) or not (is_full or cheap) or spec.training.privacy:
-        return Part({})
+        return Part()
     explainer = Explainer(context.model, data)
     if explainer.network is None:
         log.info("evaluate: answers are not explained: %s", explainer.no_gradients)
-        return Part({})
+        return Part()
     chosen = task(data.task).explained.chosen(answers.outputs)
     rows = list(range(min(_checked(data), len(chosen))))
     sample = [
@@ -95,12 +87,12 @@ def explain(
         raise
     except (Refusal, UsageError) as error:  # also where the run has no such record
         log.warning("evaluate: explanations are not checked: %s", error)
-        return Part({})
+        return Part()
     metrics = check_sanity(explainer, sample, others)
-    shown = _explain_chosen(explainer, context, answers, metrics, judge)
+    shown = _explain_chosen(explainer, evaluated, metrics)
     if not shown:
         return Part(metrics)
-    draw = functools.partial(draw_explanations, shown, data, folder)
+    draw = functools.partial(draw_explanations, shown, data, evaluated.folder)
     return Part(metrics, drawings=[draw])
 
 
@@ -145,11 +137,7 @@ def _references(
 
 
 def _explain_chosen(
-    explainer: Explainer,
-    context: Context,
-    answers: Answers,
-    metrics: Metrics,
-    judge: Judge,
+    explainer: Explainer, evaluated: Evaluated, metrics: Metrics
 ) -> list[Shown]:
     """The maps of chosen rows by the methods that have passed."""
     methods = [
@@ -159,16 +147,20 @@ def _explain_chosen(
     ]
     if not methods:
         return []
-    data, worst = context.data, answers.worst
-    explained, typical = task(data.task).explained, typical_rows(answers, judge)
+    data, answers, worst = (
+        evaluated.context.data,
+        evaluated.answers,
+        evaluated.answers.worst,
+    )
+    explained, typical = (
+        task(data.task).explained,
+        typical_rows(answers, evaluated.judge),
+    )
     outputs = [*worst.outputs[:MISTAKES], *answers.outputs[typical]]
-    stored = [*worst.items[:MISTAKES], *items_at(context.test, typical)]
+    stored = [*worst.items[:MISTAKES], *items_at(evaluated.context.test, typical)]
     if not stored:
         return []
-    words = [
-        judge.caption(output, target, data).replace("\n", " ")
-        for output, target in zip(outputs, worst.targets[:MISTAKES], strict=False)
-    ]
+    words = in_one_line(evaluated.captions(outputs, worst.targets[:MISTAKES]))
     names = ["mistake"] * len(words) + ["typical"] * len(typical)
     words += [explained.words(answers.outputs[row], data) for row in typical]
     chosen = explained.chosen(np.stack(outputs)).tolist()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,76 +13,55 @@ from headrace.gates.fairness import (
     group_difference,
     group_ratio,
 )
-from headrace.gates.rows import JudgedRows, WeakSlice
-from headrace.media.forms import Flags
+from headrace.gates.rows import JudgedRows
 from headrace.pictures import ACCENT, INK, new_figure, save
-from headrace.records import DataDescription, Metrics
-from headrace.stages.evaluation.answers import Answers
-from headrace.stages.evaluation.items import Items
-from headrace.tasks import Judge, task
+from headrace.records import Metrics
+from headrace.stages.evaluation.parts import Evaluated, Part
 
 _PAIRS = 20
 _DRAWN = 50
 
 
-def items_once(items: Items, groups: list[str]) -> Flags:
-    """Which rows are the first of their item in their group, bool ``(n,)``."""
-    index: dict[str, int] = {}
-    codes = [index.setdefault(group, len(index)) for group in groups]
-    both = np.empty(len(items), [("item", items.dtype), ("group", np.int64)])
-    both["item"], both["group"] = items, codes
-    once = np.zeros(len(items), bool)
-    once[np.unique(both, return_index=True)[1]] = True
-    return once
-
-
-def judged_rows(
-    answers: Answers,
-    once: Flags,
-    judge: Judge,
-    data: DataDescription,
-    weak: Sequence[WeakSlice] | None,
-) -> JudgedRows:
-    """The rows of test as gates compare them.
-
-    Args:
-        answers: of the model.
-        once: the rows that count, bool ``(n,)``.
-        judge: of the answers.
-        data: of the snapshot.
-        weak: the weak slices of the evaluation; None where none were looked for.
-    """
-    places = np.flatnonzero(once)
+def judged_rows(evaluated: Evaluated) -> JudgedRows:
+    """The rows of test as gates compare them; an item counts once in its group."""
+    once, answers, data = evaluated.once, evaluated.answers, evaluated.context.data
     return JudgedRows(
-        score=task(data.task).score,
+        score=evaluated.score,
         scores=answers.scores[once],
         weights=None if answers.weights is None else answers.weights[once],
-        groups=[answers.groups[place] for place in places],
-        rate=lambda name: judge.rate(
+        groups=[answers.groups[place] for place in np.flatnonzero(once)],
+        rate=lambda name: evaluated.judge.rate(
             name, answers.outputs[once], answers.targets[once], data
         ),
-        weak_slices=weak,
     )
 
 
-def compared(rows: JudgedRows, confidence: float) -> tuple[Metrics, dict[str, Metrics]]:
+def compare(
+    rows: JudgedRows, by_group: Mapping[str, Metrics], evaluated: Evaluated
+) -> Part:
     """The largest difference and ratio of groups, and the pairs that differ most.
 
     Args:
         rows: of the test split.
-        confidence: of the intervals of all pairs together.
+        by_group: the score of each group, from `group_slices`.
+        evaluated: the evaluation.
 
     Returns:
         ``group_difference`` and ``group_ratio`` of the score, and slices
-        ``pair=HIGHER, LOWER``; nothing with fewer than two groups of enough rows.
+        ``pair=HIGHER, LOWER``; neither with fewer than two groups of enough rows.
     """
+    scores, weights = evaluated.answers.scores, evaluated.answers.weights
+    mean = float(scores.sum() / (len(scores) if weights is None else weights.sum()))
+    path = evaluated.folder / "groups.png"
+    drawings = [partial(draw_groups, by_group, evaluated.score, mean, path)]
     if not any(rows.groups):
-        return {}, {}
+        return Part(drawings=drawings)
+    confidence = evaluated.context.spec.evaluation.confidence
     found = compare_groups(
         rows.scores, rows.groups, rows.weights, confidence=confidence
     )
     if not found.count:
-        return {}, {}
+        return Part(drawings=drawings)
     rates = found.groups.rates.tolist()
     metrics = {
         "group_difference": group_difference(rates),
@@ -96,7 +76,7 @@ def compared(rows: JudgedRows, confidence: float) -> tuple[Metrics, dict[str, Me
         }
         for pair in found.pairs(_PAIRS)
     }
-    return metrics, pairs
+    return Part(metrics, pairs, drawings=drawings)
 
 
 def draw_groups(

@@ -25,6 +25,7 @@ from headrace.data.snapshots.reading import DIGEST, digests_of, read_shard, shar
 from headrace.data.snapshots.splits import SplitRows
 from headrace.errors import IntegrityError
 from headrace.media.arrow import is_among
+from headrace.media.forms import Flags
 from headrace.records import DataDescription, SnapshotRecord
 from headrace.stages.evaluation.answers import Scored, scores_of
 from headrace.state.ledger.former import Attempt
@@ -175,6 +176,17 @@ def _firsts(items: Items) -> npt.NDArray[np.bool_]:
     first = np.zeros(len(items), bool)
     first[np.unique(items, return_index=True)[1]] = True
     return first
+
+
+def items_once(items: Items, groups: list[str]) -> Flags:
+    """Which rows are the first of their item in their group, bool ``(n,)``."""
+    index: dict[str, int] = {}
+    codes = [index.setdefault(group, len(index)) for group in groups]
+    both = np.empty(len(items), [("item", items.dtype), ("group", np.int64)])
+    both["item"], both["group"] = items, codes
+    once = np.zeros(len(items), bool)
+    once[np.unique(both, return_index=True)[1]] = True
+    return once
 
 
 def compared_rows(

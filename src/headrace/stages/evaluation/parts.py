@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from headrace.data.snapshots.splits import SplitRows
+from headrace.media.forms import Flags
 from headrace.records import (
     ContractRecord,
     Finding,
@@ -17,8 +20,12 @@ from headrace.records import (
     TrainingRecord,
 )
 from headrace.stages.beside import Beside
+from headrace.stages.evaluation.answers import Answers
+from headrace.stages.evaluation.items import items_once
+from headrace.tasks import Judge, task
+from headrace.tasks.forms import Context
 
-NOTHING: Mapping[str, Metrics] = MappingProxyType({})
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class Trained:
@@ -57,6 +64,43 @@ class Trained:
         return bool(len(self.val)) and self.val.groups().isdisjoint(self.train.groups())
 
 
+@dataclass(frozen=True)
+class Evaluated:
+    """The answers of a model to the rows of test, as every look at them takes them.
+
+    Attributes:
+        context: the model and its data.
+        answers: of the model.
+        judge: of the answers.
+        folder: of the pictures.
+    """
+
+    context: Context
+    answers: Answers
+    judge: Judge
+    folder: Path
+
+    @cached_property
+    def once(self) -> Flags:
+        """The rows that count in a comparison, bool ``(n,)``: an item once a group.
+
+        Raises:
+            IntegrityError: the snapshot is damaged.
+        """
+        return items_once(self.context.test.items(), self.answers.groups)
+
+    @property
+    def score(self) -> str:
+        """The name of the task's score."""
+        return task(self.context.data.task).score
+
+    def captions(self, outputs: Iterable[Any], targets: Iterable[Any]) -> list[str]:
+        """What is written below the pictures of some rows, as long as the shorter."""
+        data = self.context.data
+        both = zip(outputs, targets, strict=False)
+        return [self.judge.caption(output, target, data) for output, target in both]
+
+
 class Part(NamedTuple):
     """One look at the answers.
 
@@ -65,12 +109,16 @@ class Part(NamedTuple):
         slices: figures of some of its rows, by name.
         findings: warnings.
         drawings: what draws the pictures; each is called without arguments.
+        rows: what gates compare, by the fields of `JudgedRows`.
+        suspects: rows whose labels may be wrong.
     """
 
-    metrics: Metrics
+    metrics: Mapping[str, float] = NOTHING
     slices: Mapping[str, Metrics] = NOTHING
     findings: Sequence[Finding] = ()
     drawings: Sequence[Callable[[], None]] = ()
+    rows: Mapping[str, Any] = NOTHING
+    suspects: Sequence[SuspectRecord] = ()
 
 
 class Parts:
@@ -80,8 +128,7 @@ class Parts:
         beside: draws them.
 
     Attributes:
-        metrics, slices, findings: of all parts.
-        suspects: rows whose labels may be wrong.
+        metrics, slices, findings, rows, suspects: of all parts.
     """
 
     def __init__(self, beside: Beside) -> None:
@@ -89,7 +136,8 @@ class Parts:
         self.metrics: Metrics = {}
         self.slices: dict[str, Metrics] = {}
         self.findings: list[Finding] = []
-        self.suspects: tuple[SuspectRecord, ...] = ()
+        self.rows: dict[str, Any] = {}
+        self.suspects: list[SuspectRecord] = []
         self._drawn: list[Callable[[], None]] = []
 
     def add(self, part: Part) -> None:
@@ -97,6 +145,8 @@ class Parts:
         self.metrics |= part.metrics
         self.slices |= part.slices
         self.findings += part.findings
+        self.rows |= part.rows
+        self.suspects += part.suspects
         self._drawn += map(self._beside.begin, part.drawings)
 
     def values(self) -> Metrics:

@@ -24,13 +24,11 @@ from headrace.records import (
 )
 from headrace.spec import EvaluationSpec
 from headrace.stages.evaluation.answers import Answers
-from headrace.stages.evaluation.weak import Sample
 from headrace.state.tracking import Tracking
 from headrace.tasks import Judge, task
-from headrace.tasks.forms import Suspect
 
 FOLDER = "evaluation"
-_PICTURED = 25
+PICTURED = 25
 
 
 def draw_answers(
@@ -48,49 +46,17 @@ def draw_answers(
         for output, target in zip(worst.outputs, worst.targets, strict=True)
     ]
     if captions:
-        columns = {"answer": [caption.replace("\n", " ") for caption in captions]}
-        page = folder / "mistakes.html"
-        _show(page, task(data.task).mistakes, columns, [*worst.items], captions, data)
+        columns = {"answer": in_one_line(captions)}
+        page, title = folder / "mistakes.html", task(data.task).mistakes
+        show(page, title, columns, [*worst.items], captions, data)
 
 
-def draw_suspects(
-    suspects: Sequence[Suspect], data: DataDescription, folder: Path
-) -> None:
-    """Draw and list the suspects, of which there is at least one."""
-    rows = [suspect.row for suspect in suspects]
-    columns = {
-        "row": [row.name for row in rows],
-        "split": [row.split for row in rows],
-        "labelled": [row.label for row in rows],
-        "predicted": [row.likely for row in rows],
-        "chance that it is wrong": [f"{row.chance_wrong:.0%}" for row in rows],
-    }
-    captions = [
-        f"labelled {row.label}, predicted {row.likely}\n"
-        f"{row.chance_wrong:.0%} likely wrong"
-        for row in rows[:_PICTURED]
-    ]
-    page, items = folder / "suspects.html", [s.item for s in suspects]
-    _show(page, "Labels that may be wrong", columns, items, captions, data)
+def in_one_line(captions: Sequence[str]) -> list[str]:
+    """Captions for the cells of a table."""
+    return [caption.replace("\n", " ") for caption in captions]
 
 
-def draw_weak(
-    sample: Sample, data: DataDescription, folder: Path, judge: Judge
-) -> None:
-    """Draw and list bad answers to weak slices, of which there is at least one."""
-    captions = [
-        judge.caption(output, target, data)
-        for output, target in zip(sample.outputs, sample.targets, strict=True)
-    ]
-    columns = {
-        "slice": sample.slices,
-        "answer": [caption.replace("\n", " ") for caption in captions],
-    }
-    page = folder / "weak_slices.html"
-    _show(page, "Weak slices", columns, sample.items, captions[:_PICTURED], data)
-
-
-def _show(
+def show(
     page: Path,
     title: str,
     columns: Mapping[str, Sequence[str]],

@@ -14,16 +14,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from headrace.data.snapshots.rows import rows_at
 from headrace.gates.rows import Robustness, RungRows
-from headrace.media import ladder, medium
+from headrace.media import Ladder, ladder, medium
 from headrace.media.forms import Payload
 from headrace.models.logged import loading
 from headrace.pictures import ACCENT, INK, new_figure, save
 from headrace.progress import Progress
 from headrace.records import DataDescription, Metrics
-from headrace.stages.evaluation.answers import Answers
-from headrace.stages.evaluation.groups import items_once
-from headrace.stages.evaluation.parts import Part
+from headrace.stages.evaluation.parts import Evaluated, Part
 from headrace.tasks import Judge, asked, asks_items, task
 from headrace.tasks.forms import Context, Outputs, Scores, Targets, per_weight
 
@@ -34,43 +33,25 @@ _BLOCK_BYTES = 2**26  # of items that are shifted together
 _COLUMNS = 3  # of the picture
 
 
-class Climbed(NamedTuple):
-    """The ladder of one evaluation.
-
-    Attributes:
-        rows: for gates; None where there is no ladder.
-        part: its slices are the rungs.
-    """
-
-    rows: Robustness | None
-    part: Part
-
-
-def climb(context: Context, answers: Answers, judge: Judge, folder: Path) -> Climbed:
-    """Ask the model about shifted test rows.
-
-    Args:
-        context: the model and its data.
-        answers: of the model to the rows as they are.
-        judge: of the answers.
-        folder: of the pictures.
+def climb(evaluated: Evaluated) -> Part:
+    """Ask the model about shifted test rows; the slices are the rungs of the ladder.
 
     Raises:
         IntegrityError: the snapshot is damaged.
     """
+    context, judge, score = evaluated.context, evaluated.judge, evaluated.score
     data, spec = context.data, context.spec.evaluation
     steps = ladder(data.medium)
     # To a language model, a changed text is another text, and no worse question.
     if steps is None or not asks_items(data) or task(data.task).writes:
-        return Climbed(None, Part({}))
-    once = np.flatnonzero(items_once(context.test.items(), answers.groups))
+        return Part()
+    once = np.flatnonzero(evaluated.once)
     rows = once if spec.depth == "full" else once[: most_rows(data)]
-    found = _robustness(context, answers, judge, rows)
-    score = task(data.task).score
+    found = _robustness(evaluated, steps, rows)
     summary = partial(_summary, judge, score, spec.confidence)
     slices = {f"rung={rung.name}": summary(rung) for rung in found.rungs}
     if not slices:
-        return Climbed(found, Part({}))
+        return Part(rows={"robustness": found})
     by_family: dict[str, list[float]] = {}
     for rung in found.rungs:
         mean = slices[f"rung={rung.name}"][score]
@@ -82,9 +63,9 @@ def climb(context: Context, answers: Answers, judge: Judge, folder: Path) -> Cli
     }
     named = {rung.name: (rung.family, rung.level) for rung in found.rungs}
     table = {named[name.removeprefix("rung=")]: s for name, s in slices.items()}
-    clean, path = summary(found.clean), folder / "robustness.png"
+    clean, path = summary(found.clean), evaluated.folder / "robustness.png"
     draw = partial(draw_ladder, table, clean, score, dict(steps.UNITS), path)
-    return Climbed(found, Part(metrics, slices, drawings=[draw]))
+    return Part(metrics, slices, drawings=[draw], rows={"robustness": found})
 
 
 def most_rows(data: DataDescription) -> int:
@@ -94,11 +75,10 @@ def most_rows(data: DataDescription) -> int:
 
 
 def _robustness(
-    context: Context, answers: Answers, judge: Judge, rows: npt.NDArray[np.intp]
+    evaluated: Evaluated, steps: Ladder, rows: npt.NDArray[np.intp]
 ) -> Robustness:
-    data, steps = context.data, ladder(context.data.medium)
-    if steps is None:
-        raise ValueError(f"{data.medium} has no ladder")
+    context, answers, judge = evaluated.context, evaluated.answers, evaluated.judge
+    data = context.data
     rungs = steps.rungs(data)
     weights = None if answers.weights is None else answers.weights[rows]
     sure = _confidence(judge, answers.outputs[rows])
@@ -177,15 +157,10 @@ def item_blocks(
     context: Context, rows: npt.NDArray[np.intp]
 ) -> Iterator[tuple[Payload, npt.NDArray[np.intp]]]:
     """Items of some test rows in bounded memory, with the numbers of the rows."""
-    test, items, chosen = context.test, [], []
-    ends = np.cumsum(test.counts)
-    for shard in np.flatnonzero(test.counts).tolist():
-        first = int(ends[shard] - test.counts[shard])
-        mine = rows[(rows >= first) & (rows < ends[shard])]
-        if not len(mine):
-            continue
-        items.append(test.read(shard).items[mine - first])
-        chosen.append(mine)
+    items, chosen = [], []
+    for own, part in rows_at(context.test, rows):
+        items.append(part.items)
+        chosen.append(own)
         if sum(part.nbytes for part in items) >= _BLOCK_BYTES:
             yield np.concatenate(items), np.concatenate(chosen)
             items, chosen = [], []

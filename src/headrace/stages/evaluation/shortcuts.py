@@ -6,21 +6,20 @@ other classes, by the same seed in each evaluation.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from headrace.data.snapshots.rows import first_rows
 from headrace.gates.rows import Marked, RungRows, Shortcuts
 from headrace.media import medium
 from headrace.media.forms import Payload
 from headrace.records import DataDescription, Metrics
-from headrace.stages.evaluation.answers import Answers
-from headrace.stages.evaluation.groups import items_once
+from headrace.stages.evaluation.parts import Evaluated, Part
 from headrace.stages.evaluation.robustness import ask_items, item_blocks, joined_rows
-from headrace.tasks import Judge, asks_items, task
-from headrace.tasks.forms import Context, Split, Targets, per_weight
+from headrace.tasks import asks_items, task
+from headrace.tasks.forms import Split, Targets, per_weight
 
 SEED = 0
 SAMPLE_ROWS = 2_000
@@ -53,12 +52,12 @@ def find_marks(train: Split, data: DataDescription) -> Sample | None:
     module = medium(data.medium)
     if not (module.FINDS_MARKS and asks_items(data) and len(train)):
         return None
-    items, targets, left, size = [], [], SAMPLE_ROWS, 0
-    for part in train:
-        items.append(part.items[:left])
-        targets.append(part.targets[:left])
-        left, size = left - len(targets[-1]), size + items[-1].nbytes
-        if not left or size > SAMPLE_BYTES:
+    items, targets, size = [], [], 0
+    for part in first_rows(train, SAMPLE_ROWS):
+        items.append(part.items)
+        targets.append(part.targets)
+        size += part.items.nbytes
+        if size > SAMPLE_BYTES:
             break
     answers = np.concatenate(targets)
     if answers.ndim > 1:
@@ -73,37 +72,25 @@ def label_of(target: Any, data: DataDescription) -> str:
     return str(classes[int(target)]) if classes else f"{target:g}"
 
 
-def cover_marks(context: Context, answers: Answers, judge: Judge) -> Shortcuts | None:
+def cover_marks(evaluated: Evaluated) -> Part:
     """Ask the model about the test rows of each marked class, without its mark.
-
-    Args:
-        context: the model and its data.
-        answers: of the model to the rows as they are.
-        judge: of the answers.
 
     Raises:
         IntegrityError: the snapshot is damaged.
     """
-    sample = find_marks(context.train, context.data)
+    sample = find_marks(evaluated.context.train, evaluated.context.data)
     if sample is None:
-        return None
-    once = items_once(context.test.items(), answers.groups)
-    marked = [
-        _cover(context, answers, judge, sample, target, once) for target in sample.marks
-    ]
-    return Shortcuts(marked, task(context.data.task).higher_is_better)
+        return Part()
+    marked = [_cover(evaluated, sample, target) for target in sample.marks]
+    higher = task(evaluated.context.data.task).higher_is_better
+    rows = {"shortcuts": Shortcuts(marked, higher)}
+    return Part(slices=_slices_of(marked, evaluated.score), rows=rows)
 
 
-def _cover(
-    context: Context,
-    answers: Answers,
-    judge: Judge,
-    sample: Sample,
-    target: Any,
-    once: npt.NDArray[np.bool_],
-) -> Marked:
+def _cover(evaluated: Evaluated, sample: Sample, target: Any) -> Marked:
+    context, answers, judge = evaluated.context, evaluated.answers, evaluated.judge
     data, module = context.data, medium(context.data.medium)
-    rows = np.flatnonzero(once & (answers.targets == target))
+    rows = np.flatnonzero(evaluated.once & (answers.targets == target))
     others = sample.items[sample.targets != target]
     random, parts = np.random.default_rng(SEED), []
     for items, chosen in item_blocks(context, rows):
@@ -117,7 +104,7 @@ def _cover(
     return Marked(label_of(target, data), clean, covered_rows)
 
 
-def slices_of(found: Shortcuts | None, score: str) -> dict[str, Metrics]:
+def _slices_of(marked: Sequence[Marked], score: str) -> dict[str, Metrics]:
     """The figures of each marked class, by name."""
     return {
         f"mark={one.label}": {
@@ -125,7 +112,7 @@ def slices_of(found: Shortcuts | None, score: str) -> dict[str, Metrics]:
             score: _mean(one.clean),
             "covered": _mean(one.covered),
         }
-        for one in (found.marked if found else ())
+        for one in marked
         if len(one.clean.scores)
     }
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,9 +24,12 @@ from headrace.records import (
     SUSPECTS_WRONG,
     Metrics,
 )
+from headrace.stages.evaluation import report
 from headrace.stages.evaluation.answers import ask_some
+from headrace.stages.evaluation.parts import Part, Trained
+from headrace.stages.evaluation.second import SecondOpinion
 from headrace.tasks import Judge
-from headrace.tasks.forms import Second, Suspect
+from headrace.tasks.forms import Context, Second, Suspect
 from headrace.tasks.intervals import count_distribution
 
 
@@ -58,6 +63,41 @@ def find(
         replace(suspect, row=suspect.row.model_copy(update={"item": item}))
         for suspect, item in zip(found, items, strict=True)
     ]
+
+
+def look_for(context: Context, judge: Judge, records: Trained, folder: Path) -> Part:
+    """The suspects of all splits: expected wrong labels, a page and records.
+
+    Raises:
+        IntegrityError: the snapshot is damaged.
+    """
+    spec, data = context.spec, context.data
+    second = SecondOpinion(spec, records)
+    splits, own_loss = (records.test, records.val, records.train), spec.training.loss
+    suspects = find(context.model, splits, judge, second, own_loss=own_loss is not None)
+    if not suspects:
+        return Part(findings=second.findings)
+    rows = [suspect.row for suspect in suspects]
+    columns = {
+        "row": [row.name for row in rows],
+        "split": [row.split for row in rows],
+        "labelled": [row.label for row in rows],
+        "predicted": [row.likely for row in rows],
+        "chance that it is wrong": [f"{row.chance_wrong:.0%}" for row in rows],
+    }
+    captions = [
+        f"labelled {row.label}, predicted {row.likely}\n"
+        f"{row.chance_wrong:.0%} likely wrong"
+        for row in rows[: report.PICTURED]
+    ]
+    page, items = folder / "suspects.html", [suspect.item for suspect in suspects]
+    title = "Labels that may be wrong"
+    return Part(
+        expected_wrong(suspects, spec.evaluation.confidence),
+        findings=second.findings,
+        drawings=[partial(report.show, page, title, columns, items, captions, data)],
+        suspects=rows,
+    )
 
 
 def expected_wrong(suspects: Sequence[Suspect], confidence: float) -> Metrics:

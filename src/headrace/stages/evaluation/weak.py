@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
+from headrace.data.snapshots.rows import first_rows
 from headrace.gates.far import also_without_far
 from headrace.gates.kinds.weak_slice import describe
 from headrace.gates.paired import are_finite
 from headrace.gates.rows import WeakSlice
-from headrace.media.forms import Columns, Flags
+from headrace.media.forms import Columns
 from headrace.models.logged import loading
-from headrace.records import Finding, Metrics
-from headrace.stages.evaluation.answers import Answers, items_at
+from headrace.records import Finding
+from headrace.stages.evaluation import report
+from headrace.stages.evaluation.answers import items_at
+from headrace.stages.evaluation.parts import Evaluated, Part
 from headrace.stages.evaluation.slices.conditions import columns_of, joined, most_rows
 from headrace.stages.evaluation.slices.search import (
     FEWEST,
@@ -25,36 +28,35 @@ from headrace.stages.evaluation.slices.search import (
     find_slices,
 )
 from headrace.tasks import Judge, asked, task
-from headrace.tasks.forms import Context, Outputs, Scores, Split, Targets
+from headrace.tasks.forms import Context, Scores
 
 _SHOWN, _ROWS_SHOWN = 3, 8
 
 
-def weak_slices(
-    context: Context, answers: Answers, once: Flags, judge: Judge
-) -> list[WeakSlice] | None:
+def look_for(evaluated: Evaluated) -> Part:
     """Find weak slices on val, and confirm them on test.
 
-    Args:
-        context: the model and its data; `most_rows` of val and of test are looked at.
-            ``evaluation.confidence`` is 1 minus the chance that any slice is confirmed
-            where none is weak.
-        answers: of the model to test.
-        once: the rows of test that count, bool ``(n,)``: one of each item.
-        judge: of the answers.
-
-    Returns:
-        the confirmed ones, the surest first, whose ``members`` are of all rows of test;
-        None with too few rows, or scores that are not finite.
+    At most `most_rows` of val and of test are looked at. ``evaluation.confidence`` is 1
+    minus the chance that any slice is confirmed where none is weak. The slices for
+    gates are the surest first, with ``members`` of all rows of test; None with too
+    few rows, or scores that are not finite.
 
     Raises:
         IntegrityError: the snapshot is damaged.
     """
+    weak = _weak_slices(evaluated)
+    part = figures_of(weak, evaluated.score)
+    drawn = _drawing(weak or (), evaluated)
+    return part._replace(drawings=[drawn] if drawn else [])
+
+
+def _weak_slices(evaluated: Evaluated) -> list[WeakSlice] | None:
+    context, answers, once = evaluated.context, evaluated.answers, evaluated.once
     rows = np.flatnonzero(once[: most_rows(context.data)])
     columns = {name: values[rows] for name, values in answers.columns.items()}
     weights = None if answers.weights is None else answers.weights[rows]
     of_test = SliceRows(columns, answers.scores[rows], weights)
-    of_val = _rows_of(context, judge)
+    of_val = _rows_of(context, evaluated.judge)
     if of_val is None or not (_is_enough(of_test) and _is_enough(of_val)):
         return None
     level = 1 - context.spec.evaluation.confidence
@@ -104,38 +106,33 @@ def _of_all(one: WeakSlice, rows: npt.NDArray[np.intp], count: int) -> WeakSlice
 
 def _rows_of(context: Context, judge: Judge) -> SliceRows | None:
     """Columns and scores of the first rows of val; None where it has none."""
-    data, val, left = context.data, context.val, most_rows(context.data)
+    data = context.data
     columns: list[Columns] = []
     scores: list[Scores] = []
     weights: list[Scores] = []
-    for part in val:
-        raw = asked(data).raw(part.questions[:left])
-        outputs, targets = loading.answers(context.model, raw), part.targets[:left]
-        columns.append(columns_of(part.items[:left], part.groups[:left], data))
-        scores.append(judge.scores(outputs, targets))
-        own = judge.weights(outputs, targets)
+    for part in first_rows(context.val, most_rows(data)):
+        outputs = loading.answers(context.model, asked(data).raw(part.questions))
+        columns.append(columns_of(part.items, part.groups, data))
+        scores.append(judge.scores(outputs, part.targets))
+        own = judge.weights(outputs, part.targets)
         weights += [] if own is None else [own]
-        left -= len(targets)
-        if not left:
-            break
     if not scores:
         return None
     every = np.concatenate(weights) if weights else None
     return SliceRows(joined(columns), np.concatenate(scores), every)
 
 
-def figures_of(
-    weak: Sequence[WeakSlice] | None, score: str
-) -> tuple[Metrics, dict[str, Metrics], list[Finding]]:
+def figures_of(weak: Sequence[WeakSlice] | None, score: str) -> Part:
     """Metrics, slices by name and a warning of the confirmed weak slices."""
+    rows = {"weak_slices": weak}
     if weak is None:
-        return {}, {}, []
+        return Part(rows=rows)
     metrics = {
         "weak_slices": float(len(weak)),
         "weak_slice_loss": max((one.loss for one in weak), default=0.0),
     }
     if not weak:
-        return metrics, {}, []
+        return Part(metrics, rows=rows)
     slices = {
         f"weak_slice={one.name}": {
             "rows": float(one.rows),
@@ -152,33 +149,15 @@ def figures_of(
     finding = Finding(
         check="weak_slice", split="test", count=weak[0].rows, message=message
     )
-    return metrics, slices, [finding]
+    return Part(metrics, slices, [finding], rows=rows)
 
 
-class Sample(NamedTuple):
-    """Bad answers to the rows of weak slices.
-
-    Attributes:
-        slices: the name of each row's slice.
-        items: of the rows, each of ``shape``.
-        targets, outputs: ``(k, ...)``.
-    """
-
-    slices: list[str]
-    items: list[npt.NDArray[Any]]
-    targets: Targets
-    outputs: Outputs
-
-
-def sample(
-    weak: Sequence[WeakSlice], answers: Answers, test: Split, judge: Judge
-) -> Sample:
-    """The worst answers to the first weak slices, of which there is one at least.
-
-    Raises:
-        IntegrityError: the snapshot is damaged.
-    """
-    badness = judge.badness(answers.outputs, answers.targets)
+def _drawing(
+    weak: Sequence[WeakSlice], evaluated: Evaluated
+) -> Callable[[], None] | None:
+    """What draws and lists the worst answers to the first weak slices, if any."""
+    answers, data = evaluated.answers, evaluated.context.data
+    badness = evaluated.judge.badness(answers.outputs, answers.targets)
     names: list[str] = []
     rows: list[int] = []
     for one in weak[:_SHOWN]:
@@ -186,5 +165,13 @@ def sample(
         worst = members[np.argsort(-badness[members], kind="stable")[:_ROWS_SHOWN]]
         rows += worst.tolist()
         names += [one.name] * len(worst)
-    items = items_at(test, rows)
-    return Sample(names, items, answers.targets[rows], answers.outputs[rows])
+    if not rows:
+        return None
+    captions = evaluated.captions(answers.outputs[rows], answers.targets[rows])
+    columns = {"slice": names, "answer": report.in_one_line(captions)}
+    items, page = (
+        items_at(evaluated.context.test, rows),
+        evaluated.folder / "weak_slices.html",
+    )
+    drawn = captions[: report.PICTURED]
+    return partial(report.show, page, "Weak slices", columns, items, drawn, data)

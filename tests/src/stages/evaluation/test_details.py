@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 
 from headrace.data.snapshots.splits import SplitRows
 from headrace.gates.kinds import judge_gate
-from headrace.gates.rows import WeakSlice
+from headrace.gates.rows import JudgedRows, WeakSlice
 from headrace.records import DataDescription, SnapshotRecord
 from headrace.spec import GateSpec, PipelineSpec
+from headrace.stages.beside import Beside
+from headrace.stages.evaluation import groups
 from headrace.stages.evaluation.answers import ask
-from headrace.stages.evaluation.details import Details, look_closer
-from headrace.stages.evaluation.groups import draw_groups, items_once
+from headrace.stages.evaluation.groups import draw_groups
+from headrace.stages.evaluation.items import items_once
+from headrace.stages.evaluation.parts import Evaluated, Part, Parts
 from headrace.stages.evaluation.unseen import group_slices
-from headrace.stages.evaluation.weak import figures_of
+from headrace.stages.evaluation.weak import figures_of, look_for
 from headrace.state.store import Store
 from headrace.tasks import task
 from headrace.tasks.forms import Context
@@ -65,6 +69,24 @@ def first_pixel() -> Any:
     return model
 
 
+class Undrawn(Beside):
+    """Keeps what is to be drawn."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.drawings: list[Callable[[], object]] = []
+
+    def begin(self, work: Callable[[], Any]) -> Callable[[], Any]:
+        self.drawings.append(work)
+        return work
+
+
+class Details(NamedTuple):
+    part: Parts
+    rows: JudgedRows
+    drawings: list[Callable[[], object]]
+
+
 def look(snapshot: SnapshotRecord, store: Store, folder: Path) -> Details:
     spec = PipelineSpec.model_validate(
         {"name": "some", "medium": "image", "data": {"source": "somewhere"}}
@@ -75,8 +97,12 @@ def look(snapshot: SnapshotRecord, store: Store, folder: Path) -> Details:
         model, spec, DATA, snapshot.digest, "", train, val, test, store, folder
     )
     answers = ask(model, {}, test, 25, JUDGE)
-    groups = group_slices(answers, train.groups, 0.95, JUDGE)
-    return look_closer(context, answers, groups, JUDGE, folder)
+    by_group = group_slices(answers, train.groups, 0.95, JUDGE)
+    evaluated, undrawn = Evaluated(context, answers, JUDGE, folder), Undrawn()
+    parts, rows = Parts(undrawn), groups.judged_rows(evaluated)
+    parts.add(groups.compare(rows, by_group, evaluated))
+    parts.add(look_for(evaluated))
+    return Details(parts, replace(rows, **parts.rows), undrawn.drawings)
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +156,7 @@ def test_gates_judge_the_rows_and_the_slices(weak: Details) -> None:
 def test_groups_and_bad_answers_are_drawn(
     weak: Details, folder: Path, is_picture: Callable[[Path], bool]
 ) -> None:
-    for draw in weak.part.drawings:
+    for draw in weak.drawings:
         draw()
     assert is_picture(folder / "groups.png")
     assert is_picture(folder / "weak_slices.png")
@@ -169,12 +195,9 @@ def test_an_item_counts_once_in_its_group() -> None:
 
 
 def test_no_slices_that_were_looked_for_are_metrics() -> None:
-    assert figures_of([], "accuracy") == (
-        {"weak_slices": 0.0, "weak_slice_loss": 0.0},
-        {},
-        [],
-    )
-    assert figures_of(None, "accuracy") == ({}, {}, [])
+    metrics = {"weak_slices": 0.0, "weak_slice_loss": 0.0}
+    assert figures_of([], "accuracy") == Part(metrics, rows={"weak_slices": []})
+    assert figures_of(None, "accuracy") == Part(rows={"weak_slices": None})
 
 
 @pytest.mark.parametrize(
@@ -186,10 +209,11 @@ def test_a_warning_names_the_surest_slice_and_counts_the_others(
 ) -> None:
     one = WeakSlice("dark", 30, 0.7, 0.9, 0.2, 0.01, np.ones(1, bool))
     worse = WeakSlice("short", 30, 0.6, 0.9, 0.3, 0.02, np.ones(1, bool))
-    metrics, _, (finding,) = figures_of([one, worse, worse][:count], "accuracy")
+    part = figures_of([one, worse, worse][:count], "accuracy")
+    (finding,) = part.findings
     assert "on the 30 test rows with dark" in finding.message
     assert finding.message.endswith(ending)
-    assert metrics["weak_slice_loss"] == (0.3 if count > 1 else 0.2)
+    assert part.metrics["weak_slice_loss"] == (0.3 if count > 1 else 0.2)
 
 
 def test_one_group_is_not_drawn(tmp_path: Path) -> None:

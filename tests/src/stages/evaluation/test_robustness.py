@@ -19,8 +19,8 @@ from headrace.records import DataDescription, SnapshotRecord
 from headrace.spec import GateSpec, PipelineSpec
 from headrace.stages.evaluation import robustness
 from headrace.stages.evaluation.answers import ask
-from headrace.stages.evaluation.parts import Part
-from headrace.stages.evaluation.robustness import Climbed, climb, most_rows
+from headrace.stages.evaluation.parts import Evaluated, Part
+from headrace.stages.evaluation.robustness import climb, most_rows
 from headrace.state.store import Store
 from headrace.tasks import task
 from headrace.tasks.forms import Context
@@ -85,18 +85,18 @@ def context_of(snapshot: SnapshotRecord, place: Path, depth: str) -> Context:
     return Context(model, spec, DATA, snapshot.digest, "", *splits, store, place)
 
 
-def climbed(context: Context, place: Path) -> Climbed:
+def climbed(context: Context, place: Path) -> Part:
     answers = ask(context.model, {}, context.test, 0, JUDGE)
-    return climb(context, answers, JUDGE, place)
+    return climb(Evaluated(context, answers, JUDGE, place))
 
 
 @pytest.fixture(scope="module")
-def standard(snapshot: SnapshotRecord, place: Path) -> Climbed:
+def standard(snapshot: SnapshotRecord, place: Path) -> Part:
     return climbed(context_of(snapshot, place, "standard"), place)
 
 
 def test_a_rung_has_the_score_of_the_same_rows_after_its_shift(
-    standard: Climbed, snapshot: SnapshotRecord, place: Path
+    standard: Part, snapshot: SnapshotRecord, place: Path
 ) -> None:
     context = context_of(snapshot, place, "standard")
     parts = list(context.test)
@@ -105,28 +105,28 @@ def test_a_rung_has_the_score_of_the_same_rows_after_its_shift(
     steps = ladder("image")
     assert steps is not None
     names = [f"rung={family} {level:g}" for family, level in steps.rungs(DATA)]
-    assert [*standard.part.slices] == names
+    assert [*standard.slices] == names
     for family, level in (("brightness", 0.6), ("noise", 100.0)):
         random = np.random.default_rng([0, 0])
         shifted = steps.shifted(items, family, level, DATA, random)
         outputs = answers_of(context.model, shifted)
-        numbers = standard.part.slices[f"rung={family} {level:g}"]
+        numbers = standard.slices[f"rung={family} {level:g}"]
         accuracy = float((outputs.argmax(axis=1) == targets).mean())
         assert numbers["rows"] == 500
         assert numbers["accuracy"] == accuracy
         assert numbers["accuracy_low"] < accuracy <= numbers["accuracy_high"]
         confidence = float(outputs.max(axis=1).mean())
         assert numbers["confidence"] == pytest.approx(confidence, abs=1e-5)
-    assert standard.part.slices["rung=brightness 0.6"]["accuracy"] < 0.9
+    assert standard.slices["rung=brightness 0.6"]["accuracy"] < 0.9
 
 
-def test_the_metrics_are_means_over_families(standard: Climbed) -> None:
+def test_the_metrics_are_means_over_families(standard: Part) -> None:
     families: dict[str, list[float]] = {}
-    for name, numbers in standard.part.slices.items():
+    for name, numbers in standard.slices.items():
         family = name.removeprefix("rung=").rpartition(" ")[0]
         families.setdefault(family, []).append(numbers["accuracy"])
     mean = np.mean([np.mean(values) for values in families.values()])
-    assert standard.part.metrics == pytest.approx(
+    assert standard.metrics == pytest.approx(
         {"robustness_rows": 500, "robustness_accuracy": mean}
     )
 
@@ -138,15 +138,15 @@ def test_full_depth_takes_all_rows_and_any_block_gives_the_same(
     whole = climbed(context, place)
     monkeypatch.setattr(robustness, "_BLOCK_BYTES", 4096)
     parts = climbed(context, place)
-    assert whole.part.metrics["robustness_rows"] == ROWS
-    for name, numbers in whole.part.slices.items():
+    assert whole.metrics["robustness_rows"] == ROWS
+    for name, numbers in whole.slices.items():
         if name.startswith(("rung=noise", "rung=inversion")):  # drawn for each block
             continue
-        assert parts.part.slices[name] == pytest.approx(numbers)
+        assert parts.slices[name] == pytest.approx(numbers)
 
 
-def test_the_gate_judges_the_rows(standard: Climbed) -> None:
-    rows = JudgedRows("accuracy", np.ones(9, bool), None, [], robustness=standard.rows)
+def test_the_gate_judges_the_rows(standard: Part) -> None:
+    rows = JudgedRows("accuracy", np.ones(9, bool), None, [], **standard.rows)
     for rung, passed in (("noise 5", True), ("brightness 0.4", False)):
         arguments = {"rung": rung, "drop": 0.05}
         gate = GateSpec.model_validate({"name": "robustness", "arguments": arguments})
@@ -154,9 +154,9 @@ def test_the_gate_judges_the_rows(standard: Climbed) -> None:
 
 
 def test_the_ladder_is_a_picture(
-    standard: Climbed, place: Path, is_picture: Callable[[Path], bool]
+    standard: Part, place: Path, is_picture: Callable[[Path], bool]
 ) -> None:
-    (draw,) = standard.part.drawings
+    (draw,) = standard.drawings
     draw()
     assert is_picture(place / "robustness.png")
 
@@ -168,7 +168,7 @@ def test_rungs_that_change_no_item_are_left_out(
     plain = np.broadcast_to(levels, (250, 8, 8, 1)).copy()
     snapshot = write(write_snapshot, Store(str(tmp_path / "store")), plain)
     found = climbed(context_of(snapshot, tmp_path, "standard"), tmp_path)
-    families = {name.rpartition(" ")[0] for name in found.part.slices}
+    families = {name.rpartition(" ")[0] for name in found.slices}
     assert {"rung=noise", "rung=brightness", "rung=inversion"} <= families
     assert not {"rung=blur", "rung=shift right", "rung=contrast"} & families
 
@@ -187,11 +187,11 @@ def test_a_medium_without_a_ladder_has_none(
 ) -> None:
     monkeypatch.setattr(robustness, "ladder", lambda _: None)
     found = climbed(context_of(snapshot, place, "standard"), place)
-    assert found == Climbed(None, Part({}))
+    assert found == Part()
 
 
 def test_a_language_model_has_none(snapshot: SnapshotRecord, place: Path) -> None:
     context = context_of(snapshot, place, "standard")
     answers = ask(context.model, {}, context.test, 0, JUDGE)
     writing = replace(context, data=DATA.model_copy(update={"task": "generation"}))
-    assert climb(writing, answers, JUDGE, place) == Climbed(None, Part({}))
+    assert climb(Evaluated(writing, answers, JUDGE, place)) == Part()

@@ -15,7 +15,8 @@ from headrace.gates.rows import JudgedRows
 from headrace.records import DataDescription, GateResult, SnapshotRecord
 from headrace.spec import GateSpec, PipelineSpec
 from headrace.stages.evaluation.answers import ask
-from headrace.stages.evaluation.shortcuts import cover_marks, find_marks, slices_of
+from headrace.stages.evaluation.parts import Evaluated
+from headrace.stages.evaluation.shortcuts import cover_marks, find_marks
 from headrace.state.store import Store
 from headrace.tasks import task
 from headrace.tasks.forms import Context
@@ -91,9 +92,9 @@ def judged(
     pipeline = PipelineSpec.model_validate(spec)
     context = Context(model, pipeline, DATA, snapshot.digest, "", *splits, store, place)
     answers = ask(model, {}, context.test, 0, JUDGE)
-    found = cover_marks(context, answers, JUDGE)
-    rows = JudgedRows("accuracy", answers.scores, None, answers.groups, shortcuts=found)
-    return judge_gate(GATE, {}, rows), slices_of(found, "accuracy")
+    part = cover_marks(Evaluated(context, answers, JUDGE, place))
+    rows = JudgedRows("accuracy", answers.scores, None, answers.groups, **part.rows)
+    return judge_gate(GATE, {}, rows), dict(part.slices)
 
 
 def test_a_model_that_looks_at_the_mark_alone_is_refused(

@@ -11,7 +11,7 @@ import pytest
 from tests.anchoring import anchored_at
 from tests.src.tasks.synthesis.conftest import data, takes
 
-from headrace.data.snapshots.splits import Rows
+from headrace.data.snapshots.rows import Rows
 from headrace.records import DataDescription
 from headrace.spec import PipelineSpec, TrainingSpec
 from headrace.stages.fitting import Fit

@@ -87,12 +87,14 @@ def attack(
 
 def figures_of(found: Membership | str) -> Part:
     """The metrics of an attack, or a warning where it was asked for and failed."""
+    rows = {"membership": found}
     if isinstance(found, str):
         if found == NOT_ASKED:
-            return Part({})
+            return Part()
         log.warning("evaluate: membership inference was not measured: %s", found)
         message = f"membership inference was not measured: {found}"
-        return Part({}, findings=[Finding(check="membership", message=message)])
+        findings = [Finding(check="membership", message=message)]
+        return Part(findings=findings, rows=rows)
     metrics = {
         "membership_auc": found.auc,
         "membership_auc_low": found.low,
@@ -100,7 +102,7 @@ def figures_of(found: Membership | str) -> Part:
     }
     if found.hits is not None:
         metrics["membership_tpr_at_1pct"] = found.hits
-    return Part(metrics)
+    return Part(metrics, rows=rows)
 
 
 def auc_interval(

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from headrace.data.snapshots.splits import Rows
+from headrace.data.snapshots.rows import Rows
 from headrace.media.forms import Flags
 from headrace.tasks.forms import Split
 
@@ -106,11 +106,5 @@ class Chosen:
     def read(self, shard: int) -> Rows:
         """The chosen rows of one shard."""
         split, number = self._shards[shard]
-        rows, places = split.read(number), np.flatnonzero(self._flags[shard])
-        return Rows(
-            rows.items[places],
-            rows.targets[places],
-            [rows.names[place] for place in places],
-            [rows.groups[place] for place in places],
-            rows.questions[places],
-        )
+        rows: Rows = split.read(number)
+        return rows.at(np.flatnonzero(self._flags[shard]))

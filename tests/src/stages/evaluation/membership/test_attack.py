@@ -133,6 +133,6 @@ def test_what_was_not_measured_is_a_warning_where_it_was_asked_for() -> None:
     assert finding.message == (
         "membership inference was not measured: a model for synthesis shows no loss"
     )
-    assert figures_of(NOT_ASKED) == Part({})
+    assert figures_of(NOT_ASKED) == Part()
     part = figures_of(Membership(0.6, 0.5, 0.7, None, 10, 20))
     assert (len(part.metrics), part.findings) == (3, ())

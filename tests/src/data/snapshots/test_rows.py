@@ -1,0 +1,52 @@
+"""Rows of several shards: the first, and those of some places."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from headrace.data.snapshots.rows import Rows, first_rows, rows_at
+
+SIZES = (3, 0, 4)
+
+
+class Some:
+    """Rows 0 to 6 in shards of 3, 0 and 4; it remembers which were read."""
+
+    def __init__(self) -> None:
+        self.counts = np.array(SIZES)
+        self.opened: list[int] = []
+
+    def read(self, shard: int) -> Rows:
+        self.opened.append(shard)
+        first = sum(SIZES[:shard])
+        numbers = np.arange(first, first + SIZES[shard])
+        names = [f"row {number}" for number in numbers]
+        return Rows(numbers, 10 * numbers, names, [""] * len(names), numbers)
+
+
+def test_the_first_rows_end_within_a_shard_and_no_other_is_read() -> None:
+    rows = Some()
+    parts = [part.items.tolist() for part in first_rows(rows, 5)]
+    assert parts == [[0, 1, 2], [3, 4]]
+    assert [part.names for part in first_rows(rows, 3)] == [["row 0", "row 1", "row 2"]]
+    assert rows.opened == [0, 2, 0]
+
+
+def test_more_rows_than_there_are_give_all() -> None:
+    assert sum(len(part.items) for part in first_rows(Some(), 99)) == sum(SIZES)
+
+
+def test_rows_of_some_places_come_in_order_each_once() -> None:
+    rows = Some()
+    found = [
+        (p.tolist(), r.targets.tolist(), r.names) for p, r in rows_at(rows, [4, 3])
+    ]
+    assert found == [([3, 4], [30, 40], ["row 3", "row 4"])]
+    assert rows.opened == [2]
+    assert [p.tolist() for p, _ in rows_at(rows, [6, 1, 1])] == [[1], [6]]
+    assert not list(rows_at(rows, []))
+
+
+def test_a_question_that_is_the_item_stays_so() -> None:
+    (part,) = [part for _, part in rows_at(Some(), [0])]
+    assert part.questions is part.items
