@@ -58,11 +58,11 @@ def long_form(data: DataDescription) -> Form:
     return Form(shape=(longest + 1,), sample_rate_hz=rate)
 
 
-def parts(sound: Samples, data: DataDescription) -> Samples | Problem:
+def parts(item: Samples, data: DataDescription) -> Samples | Problem:
     """A recording of up to a minute in parts of the model's length.
 
     Args:
-        sound: int16 ``(samples,)``; zeros at its end are left out.
+        item: int16 ``(samples,)``; zeros at its end are left out.
         data: of the model.
 
     Returns:
@@ -71,11 +71,11 @@ def parts(sound: Samples, data: DataDescription) -> Samples | Problem:
     """
     rate, size = data.sample_rate_hz, data.shape[0]
     longest = max(size, MOST_SECONDS * rate)
-    sound = np.trim_zeros(sound, "b")
-    if len(sound) > longest:
+    item = np.trim_zeros(item, "b")
+    if len(item) > longest:
         reason = f"it is longer than {longest / rate:g} s, the most that is taken"
         return Problem("too_long", reason)
-    pieces = cut(sound, size, rate)
+    pieces = cut(item, size, rate)
     rows = np.zeros((len(pieces), size), np.int16)
     for row, piece in zip(rows, pieces, strict=True):
         row[: len(piece)] = piece

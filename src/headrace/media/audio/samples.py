@@ -70,11 +70,11 @@ def fit(payload: Samples, shape: Shape) -> Fitted:
     return Fitted(payload, np.ones(len(payload), bool), None, notes)
 
 
-def to_floats(sound: Payload) -> npt.NDArray[np.float32]:
+def to_floats(payload: Payload) -> npt.NDArray[np.float32]:
     """Samples as float32 -1..1; floats stay as they are."""
-    if sound.dtype.kind == "f":
-        return sound.astype(np.float32, copy=False)
-    return sound.astype(np.float32) / np.float32(_FULL)
+    if payload.dtype.kind == "f":
+        return payload.astype(np.float32, copy=False)
+    return payload.astype(np.float32) / np.float32(_FULL)
 
 
 def to_samples(sound: Payload) -> Samples:

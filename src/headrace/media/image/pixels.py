@@ -156,19 +156,19 @@ def is_grey(pixels: Pixels) -> Flags:
     return np.asarray(same.all(axis=(1, 2)))
 
 
-def fit(pixels: Pixels, shape: Shape) -> Fitted:
+def fit(payload: Pixels, shape: Shape) -> Fitted:
     """Convert the channels of images ``(n, h, w, 1 or 3)``; sizes stay as they are."""
-    height, width, channels = pixels.shape[1:]
-    every = np.ones(len(pixels), bool)
+    height, width, channels = payload.shape[1:]
+    every = np.ones(len(payload), bool)
     if (height, width) != shape[:2]:
         nothing = np.empty((0, *shape), np.uint8)
         return Fitted(nothing, ~every, wrong_size(height, width, shape))
     if channels <= shape[2]:
-        fitted = pixels if channels == shape[2] else np.repeat(pixels, 3, axis=3)
+        fitted = payload if channels == shape[2] else np.repeat(payload, 3, axis=3)
         return Fitted(fitted, every, None)
-    grey = is_grey(pixels)
+    grey = is_grey(payload)
     problem = Problem("channels", "a coloured image; 1 channel is the form")
-    return Fitted(pixels[grey][..., :1], grey, None if grey.all() else problem)
+    return Fitted(payload[grey][..., :1], grey, None if grey.all() else problem)
 
 
 def check_input(x: Any, data: DataDescription) -> Payload:
