@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from headrace.retention.collection import Others
-from headrace.retention.forgetting.outcome import Unpublished
 from headrace.retention.roots import Policy
 from headrace.settings import Settings
 from headrace.state.ledger.collections import Collected
@@ -22,7 +21,7 @@ from headrace_flows.events import ledger_tag
 from headrace_flows.recovery import OVER
 from headrace_ops import environment, live
 from headrace_ops.prefect_errors import translate_errors
-from headrace_ops.prefect_events import EVENTS, PICTURE, delete_events
+from headrace_ops.prefect_events import delete_events
 from headrace_ops.run_server import server_for_run
 
 if TYPE_CHECKING:
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
 PREFIX = "prefect/flow-runs/"
 _EVENTS = "events of Prefect on reports"
 _PAGE = 200
-_EVENTS_PAGE = 10  # each may have a report of half a megabyte
 
 
 @contextlib.contextmanager
@@ -119,7 +117,7 @@ def _delete(items: Sequence[Collected]) -> None:
                 client.delete_flow_run(UUID(number))
 
 
-def delete_published(settings: Settings, flow_runs: set[str]) -> Unpublished:
+def delete_published(settings: Settings, flow_runs: set[str]) -> Counter[str]:
     """Delete what flow runs have published in Prefect, such as reports.
 
     What events keep of reports is deleted, too, in the home's databases: Prefect has no
@@ -130,9 +128,9 @@ def delete_published(settings: Settings, flow_runs: set[str]) -> Unpublished:
     """
     counts, numbers = Counter[str](), sorted(filter(_is_uuid, flow_runs))
     if not _has_prefect(settings):
-        return Unpublished(counts)
+        return counts
     if not numbers:
-        return Unpublished(Counter({_EVENTS: delete_events(settings)}))
+        return Counter({_EVENTS: delete_events(settings)})
     with server_for_run(settings) as server, translate_errors():
         server.wait()
         from prefect.client.orchestration import get_client
@@ -140,35 +138,7 @@ def delete_published(settings: Settings, flow_runs: set[str]) -> Unpublished:
         with get_client(sync_client=True) as client:
             counts["reports in Prefect"] = _delete_artifacts(client, numbers)
             counts[_EVENTS] = delete_events(settings)
-            staying = _events_with_pictures(client, numbers)
-    if not staying:
-        return Unpublished(counts)
-    left = (
-        f"events of the Prefect server {server.ui_url} that have reports with "
-        f"pictures, by an older Headrace: {staying:,}; Prefect deletes them after "
-        "PREFECT_SERVER_EVENTS_RETENTION_PERIOD, by default 7 days"
-    )
-    return Unpublished(counts, (left,))
-
-
-def _events_with_pictures(client: SyncPrefectClient, flow_runs: Sequence[str]) -> int:
-    """How many events on the reports of flow runs show items."""
-    chosen: dict[str, Any] = {
-        "occurred": {"since": "2020-01-01T00:00:00Z"},
-        "event": {"prefix": [EVENTS]},
-    }
-    found = 0
-    for flow_run in flow_runs:
-        chosen["related"] = {"id": [f"prefect.flow-run.{flow_run}"]}
-        body = {"filter": chosen, "limit": _EVENTS_PAGE}
-        page = client.request("POST", "/events/filter", json=body).json()
-        while True:
-            payloads = [event["payload"] for event in page["events"]]
-            found += sum(bool(PICTURE.search(str(p.get("data")))) for p in payloads)
-            if not page["next_page"]:
-                break
-            page = client.request("GET", page["next_page"]).json()
-    return found
+    return counts
 
 
 def _is_uuid(text: str) -> bool:

@@ -72,8 +72,6 @@ def _show(done: Outcome) -> None:
     rows += [(kind, f"{count:,}") for kind, count in done.deleted.items()]
     if rows:
         show_rows(rows)
-    for what in done.left:
-        show_text(f"  left: {what}")
     for one in done.versions if done.status == "forgotten" else ():
         verb = "learned from" if one.learned else "was tested on"
         champion = ", the champion," if one.is_champion else ""

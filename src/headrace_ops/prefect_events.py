@@ -1,13 +1,11 @@
 """Takes reports out of the events in a home's databases of Prefect.
 
 Prefect keeps the text of each report in an event, too, writes another one when the
-report is deleted, and has no route that deletes events. Reports of older releases have
-pictures of items.
+report is deleted, and has no route that deletes events.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 import sqlalchemy as sa
@@ -15,14 +13,13 @@ import sqlalchemy as sa
 from headrace.errors import DependencyError
 from headrace.settings import Settings, postgres_url
 
-PICTURE = re.compile(r"!\[[^\]]*\]\(data:[^)]*\)")  # in Markdown
 EVENTS = "prefect.artifact-collection."
 _TABLES = ("artifact", "artifact_collection")
 _WAIT_SECONDS = 30
 
 
 def delete_events(settings: Settings) -> int:
-    """Delete the events on reports, and the pictures in reports of older releases.
+    """Delete the events on reports.
 
     What SQLite and PostgreSQL have kept of deleted rows is written over. A server may
     use the database meanwhile.
@@ -54,8 +51,6 @@ def _clean(url: str) -> int:
                 connection.exec_driver_sql(f"PRAGMA busy_timeout = {_WAIT_SECONDS}000")
             if not sa.inspect(connection).has_table("events"):
                 return 0
-            for table in _TABLES:
-                _strip(connection, table)
             count = _delete_events(connection)
             connection.commit()
             connection.execution_options(isolation_level="AUTOCOMMIT")
@@ -78,18 +73,6 @@ def _delete_events(connection: sa.Connection) -> int:
     chosen = sa.select(events.c.id).where(are_of_reports)
     connection.execute(sa.delete(resources).where(resources.c.event_id.in_(chosen)))
     return connection.execute(sa.delete(events).where(are_of_reports)).rowcount
-
-
-def _strip(connection: sa.Connection, table: str) -> None:
-    """Take the pictures out of all reports; their numbers stay."""
-    rows = sa.table(table, sa.column("id"), sa.column("data"))
-    data = sa.cast(rows.c.data, sa.Text)
-    found = sa.select(rows.c.id, data).where(data.contains("](data:image/"))
-    for number, text in connection.execute(found).all():
-        kind = sa.JSON().with_variant(sa.Text(), "sqlite")
-        left = sa.cast(sa.literal(PICTURE.sub("", text), sa.Text), kind)
-        change = sa.update(rows).where(rows.c.id == number).values(data=left)
-        connection.execute(change)
 
 
 def _overwrite(connection: sa.Connection, *, is_sqlite: bool) -> None:

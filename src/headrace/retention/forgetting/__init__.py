@@ -95,7 +95,7 @@ def forget(
         if request.kind:
             marks, who = request.forgotten.marks, settings.user
             ledger.begin_forgetting(pipeline, request.kind, who, marks)
-        deleted, left = delete(found, anchored, settings, request.forgotten, published)
+        deleted = delete(found, anchored, settings, request.forgotten, published)
         snapshots = list(_snapshots(anchored))
         for snapshot in snapshots:
             if forgotten_of(snapshot):
@@ -103,7 +103,7 @@ def forget(
         open_ones = [one.id for one in ledger.forgettings() if not one.is_ended]
         ledger.end_forgetting(open_ones, {**rows, **deleted})
         done = outcome_of(pipeline, rows, found, snapshots, ledger, request.kind)
-        return done.forgotten(deleted, left)
+        return done.forgotten(deleted)
 
 
 def _check_pipeline(pipeline: str, settings: Settings, ledger: Ledger) -> None:

@@ -19,13 +19,13 @@ from headrace.models.logged.soundness.tracked import keep_anew
 from headrace.progress import counted
 from headrace.records import SnapshotRecord
 from headrace.retention.forgetting import goldens, places
-from headrace.retention.forgetting.outcome import Unpublished, all_versions
+from headrace.retention.forgetting.outcome import all_versions
 from headrace.serving.requests import forgetting as requests
 from headrace.settings import Settings
 from headrace.state.ledger import Version
 from headrace.state.tracking.disposal import Disposal
 
-Published = Callable[[set[str]], Unpublished]
+Published = Callable[[set[str]], Counter[str]]
 log = logging.getLogger("headrace")
 
 
@@ -35,7 +35,7 @@ def delete(
     settings: Settings,
     forgotten: Forgotten,
     published: Published | None,
-) -> tuple[Counter[str], tuple[str, ...]]:
+) -> Counter[str]:
     """Delete what shows forgotten items.
 
     Args:
@@ -46,7 +46,7 @@ def delete(
         published: deletes what flow runs have published; gets their ids, perhaps none.
 
     Returns:
-        how much was deleted, by kind, and what is left.
+        how much was deleted, by kind.
     """
     digests = {snapshot.digest for snapshot in found}
     every = all_versions(anchored.ledger)
@@ -68,8 +68,8 @@ def delete(
         models = {version.model for version in versions} | asked
         counts += places.delete_pages(disposal, anchored, runs, digests, models)
         flow_runs = {run.flow_run_id for run in runs if run.snapshot in digests} - {""}
-    unpublished = published(flow_runs) if published else Unpublished(Counter())
-    counts += unpublished.counts
+    if published:
+        counts += published(flow_runs)
     if digests:
         counts += places.delete_results(anchored, digests)
         counts += _delete_of_versions(versions, anchored, settings, forgotten)
@@ -78,7 +78,7 @@ def delete(
     counts += places.take_out_of_monitoring(anchored, forgotten)
     taken_out = requests.take_out(settings, forgotten.has_items)
     counts["rows of request logs"] += sum(taken_out.values())
-    return +counts, unpublished.left
+    return +counts
 
 
 def _delete_of_versions(

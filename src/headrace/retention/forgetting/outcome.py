@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from headrace.data.snapshots.reading import forgotten_of
 from headrace.records import Record, SnapshotRecord
@@ -27,18 +27,6 @@ class Learned(Record):
     is_champion: bool
 
 
-class Unpublished(NamedTuple):
-    """What was deleted of what flow runs have published.
-
-    Attributes:
-        counts: how much, by kind.
-        left: what could not be deleted, and why.
-    """
-
-    counts: Counter[str]
-    left: tuple[str, ...] = ()
-
-
 class Outcome(Record):
     """The result of a command.
 
@@ -48,7 +36,6 @@ class Outcome(Record):
         snapshots: the digests of the snapshots that had them.
         versions: all that learned from, or were tested on, forgotten rows.
         deleted: how much was deleted of what else shows items, by kind.
-        left: what still shows them and cannot be deleted from here, and why.
     """
 
     pipeline: str
@@ -57,11 +44,10 @@ class Outcome(Record):
     snapshots: tuple[str, ...]
     versions: tuple[Learned, ...]
     deleted: Mapping[str, int] = {}
-    left: tuple[str, ...] = ()
     reason: str
 
-    def forgotten(self, deleted: Mapping[str, int], left: tuple[str, ...]) -> Outcome:
-        """The same once it is done: what is left, and what to do about champions."""
+    def forgotten(self, deleted: Mapping[str, int]) -> Outcome:
+        """The same once it is done, with what to do about champions."""
         again = {one.model for one in self.versions if one.learned and one.is_champion}
         reason = self.reason
         if again:
@@ -70,7 +56,7 @@ class Outcome(Record):
                 f"; a champion learned from forgotten rows: train anew with {runs}, "
                 "and promote the new version with --force if the run keeps the champion"
             )
-        done = {"status": "forgotten", "deleted": dict(deleted), "left": left}
+        done = {"status": "forgotten", "deleted": dict(deleted)}
         return self.model_copy(update={**done, "reason": reason})
 
 
