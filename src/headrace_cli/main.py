@@ -30,19 +30,17 @@ from headrace_cli.answers import (
     warn_of_variables,
 )
 from headrace_cli.asking import explain, generate, say
-from headrace_cli.bundling import bundle
-from headrace_cli.forgetting import forget
 from headrace_cli.gating import gate
 from headrace_cli.monitoring import monitor
 from headrace_cli.overview import compare, list_
 from headrace_cli.projects import init, new
 from headrace_cli.registry import approve, history, promote, reject, rollback
 from headrace_cli.relabeling import relabel
-from headrace_cli.retention import gc_
+from headrace_cli.retention import forget, gc_
 from headrace_cli.runs import DataOrDefault, check, open_report, run, score
 from headrace_cli.series import backfill, tune
 from headrace_cli.services import deploy, doctor, trigger, up, worker
-from headrace_cli.serving import export, serve
+from headrace_cli.serving import bundle, export, serve
 from headrace_cli.upkeep import migrate, repair, reproduce, verify
 
 HELP = ("-h", "--help")

@@ -1,15 +1,20 @@
-"""``headrace gc``."""
+"""``headrace gc`` and ``headrace forget``."""
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Annotated
 
-from typer import Option
+import typer
+from typer import Argument, Option
 
-from headrace_cli.answers import answer, prepared, show_rows, show_text
+from headrace.errors import UsageError
+from headrace_cli.answers import answer, prepared, show_rows, show_text, wants_json
+from headrace_cli.pipelines import complete_pipelines
 
 if TYPE_CHECKING:
     from headrace.retention.collection import Collection
+    from headrace.retention.forgetting import Outcome
 
 
 def gc_(
@@ -33,13 +38,13 @@ def gc_(
     settings = prepared()
     with old_flow_runs(settings, policy) as others:
         done = collect(settings, policy, dry_run=dry_run, others=others)
-    answer(done.model_dump(mode="json"), lambda: _show(done))
+    answer(done.model_dump(mode="json"), lambda: _show_collected(done))
 
 
 gc_.__name__ = "gc"  # not the module's
 
 
-def _show(done: Collection) -> None:
+def _show_collected(done: Collection) -> None:
     show_text(f"gc: {done.reason}")
     rows = [
         (one.kind, f"{one.count:,}", f"{one.bytes:,} bytes") for one in done.collected
@@ -48,3 +53,65 @@ def _show(done: Collection) -> None:
         show_rows(rows)
     kept = ", ".join(f"{count:,} {kind}" for kind, count in done.kept.items())
     show_text(f"  kept: {kept}")
+
+
+def forget(
+    pipeline: Annotated[
+        str,
+        Argument(
+            help="Whose data has the items.",
+            autocompletion=complete_pipelines,
+        ),
+    ],
+    item: Annotated[
+        str,
+        Option(metavar="DIGEST", help="The sha256 of one item, as snapshots have it."),
+    ] = "",
+    group: Annotated[
+        str,
+        Option(metavar="VALUE", help="All items of one group, such as a speaker."),
+    ] = "",
+    yes: Annotated[bool, Option("--yes", help="Do not ask for confirmation.")] = False,
+) -> None:
+    """Take items out of the data and all that shows them, for good.
+
+    Without --item or --group it finishes the work of a command that was killed.
+    """
+    from headrace.retention.forgetting import forget as take_out
+    from headrace_flows.retention import delete_published
+
+    if not yes and (wants_json() or not sys.stdin.isatty()):
+        raise UsageError(
+            "Forgetting cannot be undone, and nobody can be asked here.",
+            "Add --yes.",
+        )
+    settings = prepared()
+
+    def confirm(outcome: Outcome) -> bool:
+        if yes:
+            return True
+        show_text(f"{outcome.reason}. This cannot be undone.")
+        return typer.confirm("Forget them?", err=True)
+
+    done = take_out(
+        settings,
+        pipeline,
+        item=item,
+        group=group,
+        confirm=confirm,
+        published=lambda flow_runs: delete_published(settings, flow_runs),
+    )
+    value = done.model_dump(mode="json")
+    answer(value, lambda: _show_forgotten(done), int(done.status == "declined"))
+
+
+def _show_forgotten(done: Outcome) -> None:
+    show_text(f"forget: {done.status}, {done.reason}")
+    rows = [(f"{split} rows", f"{count:,}") for split, count in done.rows.items()]
+    rows += [(kind, f"{count:,}") for kind, count in done.deleted.items()]
+    if rows:
+        show_rows(rows)
+    for one in done.versions if done.status == "forgotten" else ():
+        verb = "learned from" if one.learned else "was tested on"
+        champion = ", the champion," if one.is_champion else ""
+        show_text(f"  {one.model}/{one.version}{champion} {verb} forgotten rows")

@@ -6,6 +6,7 @@ import itertools
 import logging
 import sys
 import uuid
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from headrace.stages.workers import Workers
     from headrace.use.scoring import ScoringRecord
     from headrace_flows.run import Run
+    from headrace_ops.run_server import Server
 
 
 log = logging.getLogger("headrace")
@@ -62,21 +64,42 @@ def run(
 
 
 def _run_flow(run: Run, settings: Settings) -> tuple[dict[str, Any], int]:
+    run.look_back()
+
+    def flow(server: Server) -> Any:
+        server.wait()
+        from headrace_flows.train import run_here
+
+        return run_here(run, server.ui_url)
+
+    return with_server(run, settings, flow)
+
+
+def with_server(
+    run: Run,
+    settings: Settings,
+    flow: Callable[[Server], Any],
+    concluded: Callable[[], Run | None] = lambda: None,
+) -> tuple[dict[str, Any], int]:
+    """Run a flow beside a Prefect server; returns the summary and the exit code.
+
+    Args:
+        run: of the pipeline.
+        settings: where things are.
+        flow: gives Prefect's final state.
+        concluded: the run that the summary is of, if it is another one.
+    """
     from headrace_flows.preload import check_early, preloaded
     from headrace_flows.summary import conclude, failed
     from headrace_ops.run_server import server_for_run
 
-    run.look_back()
     try:
         check_early(run)
         with server_for_run(settings) as server, preloaded(run):
-            server.wait()
-            from headrace_flows.train import run_here
-
-            state = run_here(run, server.ui_url)
+            state = flow(server)
     except Refusal as error:
         return failed(run, error)
-    return conclude(run, state)
+    return conclude(concluded() or run, state)
 
 
 class DataOrDefault(TyperCommand):

@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from typer import Option
 
-from headrace.errors import DependencyError, Refusal, UsageError
+from headrace.errors import DependencyError, UsageError
 from headrace.progress import Progress
 from headrace_cli.answers import INTERRUPTED, answer, prepared, show_rows, show_text
 from headrace_cli.pipelines import DataOption, PipelineArgument, open_pipeline
+from headrace_cli.runs import with_server
 from headrace_cli.summary import show_summary
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
     from headrace_flows.backfilling import Backfill, Runner, Task
     from headrace_flows.tuning import Tuning
+    from headrace_ops.run_server import Server
 
 TRIALS_SHOWN = 5
 Every = Literal["day", "week", "month"]
@@ -68,22 +70,16 @@ def tune(
 
 
 def _run_flow(tuning: Tuning, settings: Settings) -> tuple[dict[str, Any], int]:
-    from headrace.backend import load_backend
-    from headrace_flows.preload import check_early, preloaded
-    from headrace_flows.summary import conclude, failed
-    from headrace_ops.run_server import server_for_run
+    def flow(server: Server) -> Any:
+        from headrace.backend import load_backend
 
-    try:
-        check_early(tuning.run)
-        with server_for_run(settings) as server, preloaded(tuning.run):
-            load_backend()
-            from headrace_flows.tune import tune_here
+        load_backend()
+        from headrace_flows.tune import tune_here
 
-            server.wait()
-            state = tune_here(tuning, server.ui_url)
-    except Refusal as error:
-        return failed(tuning.run, error)
-    return conclude(tuning.best or tuning.run, state)
+        server.wait()
+        return tune_here(tuning, server.ui_url)
+
+    return with_server(tuning.run, settings, flow, lambda: tuning.best)
 
 
 def _show_trials(value: dict[str, Any]) -> None:
