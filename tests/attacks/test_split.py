@@ -16,7 +16,7 @@ from headrace.settings import Settings
 from headrace.spec import DataSpec
 from headrace.stages.ingestion import ingest
 from headrace.state.store import Store
-from headrace.use.drafting import Inspection, inspect
+from headrace.use.inspecting import Inspection, inspect
 
 Write = Callable[[Sequence[tuple[str, str]]], Path]
 

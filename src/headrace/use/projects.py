@@ -1,12 +1,15 @@
-"""New projects, each with a copy of a pipeline that comes with Headrace."""
+"""New projects and new pipelines, written whole or not at all."""
 
 from __future__ import annotations
 
 import shutil
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from headrace.errors import UsageError
 from headrace.settings import Settings
+from headrace.spec import load_spec
 from headrace.spec.folders import find_pipeline
 from headrace.spec.project import PROJECT_FILE, write_project
 from headrace.state.disk import disk_errors
@@ -52,3 +55,27 @@ def create_project(folder: Path, name: str, settings: Settings) -> Path:
         (folder / ".gitignore").write_text(_IGNORED, encoding="utf-8")
         write_project(folder)
     return target
+
+
+def write_pipeline(folder: Path, files: Mapping[str, str], settings: Settings) -> None:
+    """Write the folder of a pipeline, whose project gets an id if it is its first.
+
+    Args:
+        folder: a new one in ``pipelines/``.
+        files: the text of each.
+
+    Raises:
+        SpecError: the pipeline file is invalid; nothing is written.
+        DependencyError: the disk is full.
+    """
+    with disk_errors(str(folder)):
+        if not folder.parent.exists():
+            folder.parent.mkdir(parents=True)
+            write_project(settings.project)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".new-") as place:
+            made = Path(place) / folder.name
+            made.mkdir()
+            for file, text in files.items():
+                (made / file).write_text(text, encoding="utf-8")
+            load_spec(made)
+            shutil.move(made, folder)

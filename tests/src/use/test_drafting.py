@@ -16,8 +16,7 @@ from headrace.settings import Settings
 from headrace.spec import DataSpec, TrainingSpec, load_spec
 from headrace.spec.files import FILE_NAME
 from headrace.spec.pipeline import least_steps
-from headrace.use.budgets import epochs_for, patience_for
-from headrace.use.drafting import _augmentation, draft
+from headrace.use.drafting import _augmentation, draft, epochs_for, patience_for
 
 RECIPE = TrainingSpec(epochs=15, batch_size=32)
 

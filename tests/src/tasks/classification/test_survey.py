@@ -11,7 +11,7 @@ from headrace.errors import Refusal
 from headrace.settings import Settings
 from headrace.spec import DataSpec
 from headrace.tasks.classification.survey import rows_in_words
-from headrace.use.drafting import Inspection, inspect
+from headrace.use.inspecting import Inspection, inspect
 
 See = Callable[[Sequence[tuple[str, str]]], Inspection]
 LETTERS = [(f"a letter about house {n}", "ab"[n % 2]) for n in range(60)]

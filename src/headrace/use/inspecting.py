@@ -1,0 +1,164 @@
+"""What new data has in it: ingested as in a run, and surveyed by its task."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from headrace import media
+from headrace.data.anchored import open_anchored
+from headrace.data.forgotten import Forgotten
+from headrace.data.snapshots.reading import read_rejected, read_shard, shards_of
+from headrace.data.snapshots.splits import SplitRows
+from headrace.data.sources.opening import open_source
+from headrace.errors import Refusal
+from headrace.gates.kinds.shortcut import threshold_for
+from headrace.media import medium as medium_named
+from headrace.records import MANIFEST, Finding, SnapshotRecord
+from headrace.settings import Settings
+from headrace.spec import DataSpec
+from headrace.stages.evaluation.shortcuts import find_marks, label_of
+from headrace.stages.ingestion import ingest, reading_of
+from headrace.tasks import task as task_named
+from headrace.tasks.forms import Counts, Survey, some
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What was read of the data.
+
+    Attributes:
+        data: the fields for the pipeline file.
+        snapshot: the ingested data.
+        survey: what the task makes of it.
+    """
+
+    data: DataSpec
+    snapshot: SnapshotRecord
+    survey: Survey
+
+    @property
+    def warnings(self) -> list[Finding]:
+        """What looks wrong, including too many rows that cannot be read.
+
+        The contract, which `headrace check --data` and a run check, is not looked at.
+        """
+        rejected = self.snapshot.rejected
+        total = rejected + sum(self.snapshot.rows.values())
+        findings = [*self.snapshot.findings, *self.survey.findings]
+        if rejected > self.data.quarantine_limit * total:
+            message = (
+                f"{rejected:,} of {total:,} rows ({rejected / total:.1%}) cannot be "
+                f"used, and a run refuses over {self.data.quarantine_limit:.0%}: mend "
+                "them first"
+            )
+            findings.append(
+                Finding(check="quarantine_limit", count=rejected, message=message)
+            )
+        return findings
+
+
+def inspect(
+    data: DataSpec, medium: str, task: str, settings: Settings, name: str = ""
+) -> Inspection:
+    """Ingest data as a run would, and survey what its task can learn from it.
+
+    Raises:
+        Refusal: it is too little.
+        SourceError: it is damaged, or no item of it can be decoded.
+    """
+    with open_source(data.source, settings, reading_of(data, medium, task)) as source:
+        chosen = medium_named(medium).suggest(source.chunks)
+    data = data.model_copy(
+        update={key: value for key, value in chosen.items() if not getattr(data, key)}
+    )
+    anchored = open_anchored(settings)
+    forgotten = Forgotten.of(anchored.ledger, name)
+    snapshot = ingest(data, medium, anchored.store, settings, task, forgotten=forgotten)
+    manifest = f"snapshots/{snapshot.digest}/{MANIFEST}"
+    anchored.ledger.anchor({manifest: snapshot.manifest_sha256})
+    counts: Counts = Counter()
+    groups = Counter[tuple[str, str, str]]()
+    items = 0
+    for shard in shards_of(snapshot):
+        table = read_shard(snapshot, shard, ["split", "label", "group", "item"])
+        columns = (table[name].to_pylist() for name in ("split", "label", "group"))
+        rows = [
+            ("train" if s == "val" else s, *r) for s, *r in zip(*columns, strict=True)
+        ]
+        groups.update(rows)
+        counts.update((split, label) for split, label, _ in rows)
+        items += pc.count_distinct(table["item"]).as_py()  # equal ones share a shard
+    rejected = read_rejected(snapshot)
+    surveyor = task_named(task).survey
+    try:
+        labels = rejected["label"].to_pylist()
+        survey = surveyor.survey(data.source, counts, items, labels)
+    except Refusal as refusal:
+        raise _first_failing(snapshot, rejected, data.source) or refusal from None
+    survey = surveyor.count_groups(survey, groups)
+    survey = surveyor.look(survey, _learned_items(snapshot))
+    return Inspection(data, snapshot, _with_marks(survey, counts, snapshot))
+
+
+def _with_marks(survey: Survey, counts: Counts, snapshot: SnapshotRecord) -> Survey:
+    """The survey with a gate on marks, where one gives a class away."""
+    sample = find_marks(SplitRows(snapshot, "train"), snapshot.description)
+    if sample is None or not sample.marks:
+        return survey
+    data = snapshot.description
+    labels = [label_of(target, data) for target in sample.marks]
+    tested = [label for split, label in counts if split == "test"]
+    column = pa.chunked_array([pa.array(tested, pa.string())])
+    targets = task_named(data.task).labels.encode(column, data)
+    rows = Counter[Any]()
+    for target, label in zip(targets.tolist(), tested, strict=True):
+        rows[target] += counts["test", label]
+    share = threshold_for(min(rows[target] for target in sample.marks))
+    gate = {"name": "shortcut", "threshold": float(f"{share * survey.worst:.4g}")}
+    names = some([repr(label) for label in labels], _SHOWN)
+    message = (
+        f"a mark in the images gives {names} away: they have one value at one place, "
+        f"and no others do; the gate shortcut refuses a model that needs it"
+    )
+    finding = Finding(check="class_mark", count=len(labels), message=message)
+    return replace(
+        survey,
+        head=[*survey.head, f"# A mark gives {names} away, hence the gate shortcut."],
+        gates=[*survey.gates, gate],
+        findings=[*survey.findings, finding],
+    )
+
+
+def _first_failing(
+    snapshot: SnapshotRecord, rejected: pa.Table, source: str
+) -> Refusal | None:
+    """Why so many rows cannot be used that too few are left; None if few cannot."""
+    count, rows = len(rejected), len(rejected) + sum(snapshot.rows.values())
+    if 2 * count < rows:
+        return None
+    checks = Counter(rejected["check"].to_pylist())
+    (most, of_most), *_ = checks.most_common()
+    first = (
+        rejected.filter(pc.equal(rejected["check"], most)).slice(0, 1).to_pylist()[0]
+    )
+    advice = media.advice(snapshot.description.medium, checks)
+    return Refusal(
+        f"{count:,} of the {rows:,} rows of {source} cannot be used, {of_most:,} of "
+        f"them for their {most}. One of these, {first['name']}: {first['reason']}.",
+        advice or "Mend them: too few are left to learn from.",
+    )
+
+
+def _learned_items(snapshot: SnapshotRecord) -> Iterator[pa.ChunkedArray]:
+    for shard in shards_of(snapshot):
+        medium = snapshot.description.medium  # the name of the column as well
+        table = read_shard(snapshot, shard, ["split", medium])
+        yield table.filter(pc.not_equal(table["split"], "test"))[medium]
