@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -50,6 +51,19 @@ class Home:
 
     path: Path
     project: Path
+
+    @classmethod
+    def of_project(cls, project: Path, mlflow_database: Path) -> Home:
+        """An empty home in a project, with an MLflow database that is made already."""
+        home = cls(project / "home", project)
+        home.path.mkdir()
+        shutil.copy(mlflow_database, home.path / "mlflow.db")
+        return home
+
+    def enter(self, patch: pytest.MonkeyPatch) -> None:
+        """Have flows of this process work in it."""
+        for name, value in self.environment.items():
+            patch.setenv(name, value)
 
     def with_law(self, place: Path, **tables: str) -> Home:
         """The same home under a pipeline file with other tables; see `write_law`."""
@@ -100,8 +114,7 @@ class Home:
         handlers = {number: signal.getsignal(number) for number in numbers}
         exit_code: Any = None
         with pytest.MonkeyPatch.context() as patch:
-            for name, value in self.environment.items():
-                patch.setenv(name, value)
+            self.enter(patch)
             patch.setattr(sys, "argv", ["headrace", *arguments])
             patch.chdir(self.project)
             with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -122,6 +135,19 @@ def rows_of(database: Path, query: str) -> list[tuple[Any, ...]]:
         return connection.execute(query).fetchall()
     finally:
         connection.close()
+
+
+def values_of(database: Path, query: str) -> list[Any]:
+    """The rows of a query, each as its only value if it has one."""
+    return [row[0] if len(row) == 1 else row for row in rows_of(database, query)]
+
+
+def execute(database: Path, *statements: str) -> None:
+    """Change a database that others may use, in one transaction."""
+    with contextlib.closing(sqlite3.connect(database, timeout=30)) as connection:
+        with connection:
+            for statement in statements:
+                connection.execute(statement)
 
 
 def mlflow_runs(home: Home) -> list[tuple[str, str]]:

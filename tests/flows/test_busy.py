@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import json
-import sqlite3
-from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.homes import Home, execute, values_of
 
 from headrace.settings import Settings
 from headrace.state.ledger.holding import hold
 
 pytestmark = pytest.mark.integration
 
-Home = Any
 CHANGED = ("run", "blobs", "--json", "--set", "training.seed=2")
 WAITS = "blobs is run by ada@lab (process "
-
-
-def rows(database: Path, query: str) -> list[Any]:
-    with closing(sqlite3.connect(database)) as connection:
-        return [row[0] for row in connection.execute(query)]
 
 
 def test_of_two_equal_runs_at_once_one_trains(
@@ -41,9 +33,9 @@ def test_of_two_equal_runs_at_once_one_trains(
         stage["name"]: stage["state"] for stage in json.loads(second[0])["stages"]
     }
     assert states["train"] == states["evaluate"] == "cached"
-    assert rows(ledger, "SELECT version FROM versions") == [1, 2]
-    assert rows(ledger, "SELECT sequence FROM entries") in ([1], [1, 2])
-    runs = rows(after_first.path / "mlflow.db", "SELECT status FROM runs")
+    assert values_of(ledger, "SELECT version FROM versions") == [1, 2]
+    assert values_of(ledger, "SELECT sequence FROM entries") in ([1], [1, 2])
+    runs = values_of(after_first.path / "mlflow.db", "SELECT status FROM runs")
     assert runs == ["FINISHED", "FINISHED"]
 
 
@@ -75,9 +67,7 @@ def test_a_run_that_has_lost_its_lease_registers_nothing(
     register = registration.register
 
     def lose(*arguments: Any) -> Any:
-        with sqlite3.connect(ledger) as database:
-            database.execute("UPDATE leases SET started = 'an earlier boot-17'")
-        database.close()
+        execute(ledger, "UPDATE leases SET started = 'an earlier boot-17'")
         with hold(
             Settings(project=after_first.project, home=after_first.path, user="bob"),
             "blobs",
@@ -90,7 +80,7 @@ def test_a_run_that_has_lost_its_lease_registers_nothing(
     assert answer.exit_code == 3
     assert "Another run took over blobs by bob" in answer.json["reason"]
     assert answer.json["error"]["kind"] == "DependencyError"
-    assert rows(ledger, "SELECT version FROM versions") == [1]
+    assert values_of(ledger, "SELECT version FROM versions") == [1]
     database = after_first.path / "mlflow.db"
-    assert rows(database, "SELECT version FROM model_versions") == [1]
+    assert values_of(database, "SELECT version FROM model_versions") == [1]
     assert {lease.state for lease in leases.all()[0]} == {"lost", "ended"}

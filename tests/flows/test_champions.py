@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.homes import Home, rows_of
+from tests.homes import Home, execute, rows_of
+from tests.waiting import until
 
 from headrace.errors import IntegrityError
 from headrace.evidence import watch as watching
@@ -24,7 +24,6 @@ from headrace.state.tracking import MODEL_FILE, Tracking
 from headrace_flows.champions import ChampionWatch, watching_champions
 
 Trained = Any
-LIMIT_SECONDS = 30.0
 MLFLOW = (
     "SELECT * FROM model_versions",
     "SELECT * FROM model_version_tags ORDER BY key",
@@ -46,7 +45,7 @@ def watched(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> Iterator[Train
     settings = trained.settings.model_copy(update={"watch_seconds": 0.2})
     Tracking(settings)  # the home was moved: MLflow's paths follow
     with watching_champions(settings):
-        wait_for(lambda: quiet(settings))
+        until(lambda: quiet(settings))
         yield trained
 
 
@@ -60,15 +59,6 @@ def quiet(settings: Settings) -> bool:
     ]
 
 
-def wait_for(condition: Callable[[], object]) -> Any:
-    deadline = time.monotonic() + LIMIT_SECONDS
-    while time.monotonic() < deadline:
-        if found := condition():
-            return found
-        time.sleep(0.05)
-    raise AssertionError("nothing was reported in time")
-
-
 def found(settings: Settings, what: str) -> list[str]:
     """The actions that the ledger has for what was changed."""
     steps = Ledger(settings.database_url).tamperings("blobs")
@@ -77,13 +67,6 @@ def found(settings: Settings, what: str) -> list[str]:
 
 def mlflow_rows(settings: Settings) -> list[Any]:
     return [rows_of(settings.home / "mlflow.db", query) for query in MLFLOW]
-
-
-def execute(database: Path, *statements: str) -> None:
-    with closing(sqlite3.connect(database, timeout=30)) as connection:
-        with connection:
-            for statement in statements:
-                connection.execute(statement)
 
 
 def move_alias(trained: Trained) -> str:
@@ -210,9 +193,9 @@ def test_a_running_watch_sees_it_and_one_repair_puts_all_back(watched: Trained) 
     attacks = move_alias, delete_run_for_good, change_evidence, delete_data
     for attack in attacks:
         what = attack(watched)
-        wait_for(lambda what=what: found(settings, what) == ["tampered"])
+        until(lambda what=what: found(settings, what) == ["tampered"])
     what = edit_ledger(watched)
-    wait_for(lambda: found(settings, what) == ["tampered"])
+    until(lambda: found(settings, what) == ["tampered"])
     done = repair("blobs", settings)
     assert (done.status, done.is_sound) == ("restored", True), done.reason
     for subject in ("alias champion", "run ", "file ", "snapshot", "row entries"):

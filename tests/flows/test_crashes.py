@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
-from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
+from tests.homes import Home, values_of
 
 from headrace_ops.environment import prefect_authorization
 
 pytestmark = pytest.mark.integration
 
-Home = Any
 CHANGED = ("run", "blobs", "--json", "--set", "training.seed=2")
 GATES = "[{ name = 'accuracy', threshold = 0.5 }]"  # no champion to beat
 
@@ -41,11 +38,6 @@ POINTS = [
         id="promoted in the ledger, not in MLflow",
     ),
 ]
-
-
-def rows(database: Path, query: str) -> list[Any]:
-    with closing(sqlite3.connect(database)) as connection:
-        return [row[0] if len(row) == 1 else row for row in connection.execute(query)]
 
 
 def states(server: str, flow_run_ids: list[str]) -> dict[str, str]:
@@ -82,7 +74,7 @@ def test_a_killed_run_is_made_good_by_the_next_command(
     after_first = after_first.with_law(tmp_path / "project", gates=GATES)
     ledger, mlflow = after_first.path / "headrace.db", after_first.path / "mlflow.db"
     killed_run(after_first, prefect_server, place, when)
-    left = rows(ledger, "SELECT flow_run_id FROM leases WHERE state = 'held'")
+    left = values_of(ledger, "SELECT flow_run_id FROM leases WHERE state = 'held'")
     assert len(left) == 1
     assert states(prefect_server, left) == {left[0]: "RUNNING"}
     answer = after_first.headrace(*CHANGED)
@@ -90,14 +82,17 @@ def test_a_killed_run_is_made_good_by_the_next_command(
     assert answer.json["status"] == "promoted"
     assert answer.json["aliases"] == ["champion"]
     # One version more, and the ledger is whole.
-    assert rows(ledger, "SELECT version FROM versions") == [1, 2]
-    assert rows(ledger, "SELECT sequence, to_version FROM entries") == [(1, 1), (2, 2)]
-    assert rows(ledger, "SELECT DISTINCT version FROM evidence") == [1, 2]
-    assert rows(mlflow, "SELECT version FROM model_versions") == [1, 2]
-    assert rows(mlflow, "SELECT alias, version FROM registered_model_aliases") == [
+    assert values_of(ledger, "SELECT version FROM versions") == [1, 2]
+    assert values_of(ledger, "SELECT sequence, to_version FROM entries") == [
+        (1, 1),
+        (2, 2),
+    ]
+    assert values_of(ledger, "SELECT DISTINCT version FROM evidence") == [1, 2]
+    assert values_of(mlflow, "SELECT version FROM model_versions") == [1, 2]
+    assert values_of(mlflow, "SELECT alias, version FROM registered_model_aliases") == [
         ("champion", 2)
     ]
     # Nothing says that it runs.
     assert states(prefect_server, left) == {left[0]: "CRASHED"}
-    assert "RUNNING" not in rows(mlflow, "SELECT status FROM runs")
-    assert set(rows(ledger, "SELECT state FROM leases")) == {"ended"}
+    assert "RUNNING" not in values_of(mlflow, "SELECT status FROM runs")
+    assert set(values_of(ledger, "SELECT state FROM leases")) == {"ended"}

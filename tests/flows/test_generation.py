@@ -34,9 +34,7 @@ def notes(count: int, seed: int) -> list[str]:
 def home(tmp_path_factory: pytest.TempPathFactory, mlflow_database: Path) -> Home:
     """A project with one text of many notes, which blank lines part."""
     project = tmp_path_factory.mktemp("generation")
-    made = Home(project / "home", project)
-    made.path.mkdir()
-    (made.path / "mlflow.db").write_bytes(mlflow_database.read_bytes())
+    made = Home.of_project(project, mlflow_database)
     text = "\n\n".join(notes(DOCUMENTS, 0))
     (project / "notes.txt").write_text(text, encoding="utf-8")
     return made

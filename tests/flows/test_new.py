@@ -6,13 +6,11 @@ import csv
 import tomllib
 import wave
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-
-Home = Any
+from tests.homes import Home
 
 THINGS = {
     "fruit": ("apple", "pear", "plum", "cherry", "melon"),
@@ -23,12 +21,7 @@ THINGS = {
 @pytest.fixture
 def home(tmp_path: Path, mlflow_database: Path) -> Home:
     """An empty home in a project without pipelines."""
-    from tests.homes import Home
-
-    made = Home(tmp_path / "home", tmp_path)
-    made.path.mkdir()
-    (made.path / "mlflow.db").write_bytes(mlflow_database.read_bytes())
-    return made
+    return Home.of_project(tmp_path, mlflow_database)
 
 
 @pytest.fixture

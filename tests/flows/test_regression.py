@@ -27,9 +27,7 @@ def as_png(pixels: np.ndarray) -> bytes:
 def home(tmp_path_factory: pytest.TempPathFactory, mlflow_database: Path) -> Home:
     """A project with 480 small images and where each is brightest."""
     project = tmp_path_factory.mktemp("regression")
-    made = Home(project / "home", project)
-    made.path.mkdir()
-    (made.path / "mlflow.db").write_bytes(mlflow_database.read_bytes())
+    made = Home.of_project(project, mlflow_database)
     chance = np.random.default_rng(0)
     centres = chance.uniform(2, 10, 480)
     across = np.exp(-((np.arange(12) - centres[:, np.newaxis]) ** 2) / 4)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
+import shutil
 import time
-from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import requests
+from tests.homes import Home, mlflow_runs, rows_of
 
 from headrace_ops.environment import prefect_authorization
 
@@ -17,7 +16,7 @@ OFTEN = ("--set", "training.checkpoint_steps=7")
 
 
 def test_a_killed_run_goes_on_from_its_last_checkpoint(
-    after_first: Any, mlflow_database: Path, prefect_server: str
+    after_first: Home, mlflow_database: Path, prefect_server: str
 ) -> None:
     run = ("run", "blobs", "--json", *CHANGED)
     process = after_first.start(*run, *OFTEN, PREFECT_API_URL=prefect_server)
@@ -36,13 +35,11 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(
     train = next(stage for stage in went_on["stages"] if stage["name"] == "train")
     assert train["state"] == "resumed"
     assert "went on from epoch" in train["why"]
-    with closing(sqlite3.connect(after_first.path / "mlflow.db")) as mlflow:
-        statuses = mlflow.execute("select status from runs order by start_time")
-        assert [row[0] for row in statuses] == ["FINISHED", "KILLED", "FINISHED"]
+    statuses = [status for _, status in mlflow_runs(after_first)]
+    assert statuses == ["FINISHED", "KILLED", "FINISHED"]
     # Prefect was told as well, by the command that went on.
-    with closing(sqlite3.connect(after_first.path / "headrace.db")) as ledger:
-        leases = ledger.execute("select flow_run_id, state from leases order by token")
-        (killed, *_), second = list(leases)[-2:]
+    query = "SELECT flow_run_id, state FROM leases ORDER BY token"
+    (killed, *_), second = rows_of(after_first.path / "headrace.db", query)[-2:]
     assert second == (went_on["flow_run_id"], "ended")
     found = requests.get(
         f"{prefect_server}/flow_runs/{killed}",
@@ -52,7 +49,7 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(
     assert found["state_type"] == "CRASHED"
     assert "is gone" in found["state"]["message"]
     # In a home that knows nothing of it, without a kill.
-    again = type(after_first)(after_first.path.with_name("other"), after_first.project)
+    again = Home(after_first.path.with_name("other"), after_first.project)
     again.path.mkdir()
-    (again.path / "mlflow.db").write_bytes(mlflow_database.read_bytes())
+    shutil.copy(mlflow_database, again.path / "mlflow.db")
     assert again.headrace(*run).json["weights_digest"] == went_on["weights_digest"]

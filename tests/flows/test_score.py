@@ -87,8 +87,7 @@ def test_the_flow_does_what_the_command_does(
 ) -> None:
     from headrace_flows.score import score
 
-    for name, value in first[0].environment.items():
-        monkeypatch.setenv(name, value)
+    first[0].enter(monkeypatch)
     np.save(tmp_path / "x.npy", np.zeros((3, 8, 8), np.uint8))
     places = (str(tmp_path / "x.npy"), str(tmp_path / "out.parquet"))
     state = score("blobs", *places, return_state=True)
@@ -107,8 +106,7 @@ def test_a_refused_flow_has_failed(
     from headrace.errors import SourceError
     from headrace_flows.score import score
 
-    for name, value in first[0].environment.items():
-        monkeypatch.setenv(name, value)
+    first[0].enter(monkeypatch)
     np.save(tmp_path / "x.npy", np.zeros((3, 9, 9), np.uint8))
     places = (str(tmp_path / "x.npy"), str(tmp_path / "out.parquet"))
     state = score("blobs", *places, return_state=True)

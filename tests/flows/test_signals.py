@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import signal
-import sqlite3
 import subprocess
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
+from tests.homes import Home, values_of
 
-Home = Any
 LONG = ("run", "blobs", "--json", "--set", "training.epochs=10000")
 
 
@@ -51,14 +49,6 @@ def started(home: Home, mlflow_database: Path) -> Iterator[Watched]:
     watched.process.wait()
 
 
-def column(database: Path, query: str) -> list[str]:
-    connection = sqlite3.connect(database)
-    try:
-        return [row[0] for row in connection.execute(query)]
-    finally:
-        connection.close()
-
-
 def wait_until_gone(processes: list[psutil.Process]) -> list[psutil.Process]:
     """Those that are still there after a while."""
     _, alive = psutil.wait_procs(processes, timeout=600)
@@ -77,12 +67,12 @@ def test_an_interrupt_during_training_cancels_everywhere(
     assert out.count("\n") == 1
     assert '"status": "cancelled"' in out
     assert "Traceback" not in "".join(started.lines)
-    assert column(home.path / "mlflow.db", "SELECT status FROM runs") == ["KILLED"]
+    assert values_of(home.path / "mlflow.db", "SELECT status FROM runs") == ["KILLED"]
     server = home.path / "prefect" / "prefect.db"
-    assert column(server, "SELECT state_type FROM flow_run") == ["CANCELLED"]
-    assert "RUNNING" not in column(server, "SELECT state_type FROM task_run")
+    assert values_of(server, "SELECT state_type FROM flow_run") == ["CANCELLED"]
+    assert "RUNNING" not in values_of(server, "SELECT state_type FROM task_run")
     assert [c.cmdline() for c in wait_until_gone(children)] == []
-    leases = column(home.path / "headrace.db", "SELECT state FROM leases")
+    leases = values_of(home.path / "headrace.db", "SELECT state FROM leases")
     assert leases == ["lost"], "given back, and to be looked at"
     # What was done is not done again.
     again = home.headrace("check", "blobs", "--data", "default", "--json").json

@@ -32,9 +32,7 @@ FEW = (
 def home(tmp_path_factory: pytest.TempPathFactory, mlflow_database: Path) -> Home:
     """A project with a table of 80 recordings, their texts and their speakers."""
     project = tmp_path_factory.mktemp("synthesis")
-    made = Home(project / "home", project)
-    made.path.mkdir()
-    (made.path / "mlflow.db").write_bytes(mlflow_database.read_bytes())
+    made = Home.of_project(project, mlflow_database)
     sounds, keys = takes(20)
     files = []
     for sound in sounds:

@@ -50,9 +50,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, mlflow_database: Path) -> Hom
     that it is cut.
     """
     project = tmp_path_factory.mktemp("transcription")
-    made = Home(project / "home", project)
-    made.path.mkdir()
-    (made.path / "mlflow.db").write_bytes(mlflow_database.read_bytes())
+    made = Home.of_project(project, mlflow_database)
     folder = project / "clips"
     folder.mkdir()
     chance, names = np.random.default_rng(0), list(HERTZ)

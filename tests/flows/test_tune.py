@@ -143,8 +143,7 @@ def test_the_flow_runs_from_its_parameters_alone(
     from headrace_flows.tune import tune
 
     home, _ = tuned
-    for name, value in home.environment.items():
-        monkeypatch.setenv(name, value)
+    home.enter(monkeypatch)
     folder = home.project / "pipelines" / "blobs"
     source = f"data.source={str(folder / 'blobs.npz')!r}"
     count = len(runs_of(home))

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 import shutil
-import sqlite3
 from pathlib import Path
 
 import pytest
-from tests.homes import Home
+from tests.homes import Home, execute, values_of
 
 from headrace.settings import Settings
 from headrace.state.ledger import Ledger
@@ -136,11 +134,7 @@ def test_what_is_absent_is_counted_and_a_champion_must_have_its_own(
 def test_what_mlflow_says_otherwise_is_named(
     after_first: Home, statement: str, what: str
 ) -> None:
-    with contextlib.closing(
-        sqlite3.connect(after_first.path / "mlflow.db")
-    ) as database:
-        database.execute(statement)
-        database.commit()
+    execute(after_first.path / "mlflow.db", statement)
     answer = after_first.headrace("verify", "--json")
     assert answer.exit_code == 1
     assert answer.json["problem"]["where"] == "mlflow"
@@ -150,13 +144,10 @@ def test_what_mlflow_says_otherwise_is_named(
 def test_a_row_of_the_ledger_that_was_changed_is_named_first(after_first: Home) -> None:
     file_of(after_first, "store/stages/*.json").write_text("{}")
     place = after_first.path / "headrace.db"
-    with contextlib.closing(sqlite3.connect(place)) as database:
-        query = "SELECT sql FROM sqlite_master WHERE name = 'entries_no_update'"
-        (trigger,) = database.execute(query).fetchone()
-        database.execute("DROP TRIGGER entries_no_update")
-        database.execute("UPDATE entries SET who = 'somebody'")
-        database.execute(trigger)
-        database.commit()
+    query = "SELECT sql FROM sqlite_master WHERE name = 'entries_no_update'"
+    (trigger,) = values_of(place, query)
+    drop = "DROP TRIGGER entries_no_update"
+    execute(place, drop, "UPDATE entries SET who = 'somebody'", trigger)
     answer = after_first.headrace("verify", "--json")
     assert answer.exit_code == 1
     assert answer.json["problem"]["where"] == "ledger"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.waiting import until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
@@ -25,15 +26,6 @@ promotion = {{ mode = "approval", approval_hours = {hours} }}
 [deploy]
 pool = "cpu"
 """
-
-
-def wait_until(found: Callable[[], Any], what: str, seconds: float = 120) -> Any:
-    limit = time.monotonic() + seconds
-    while time.monotonic() < limit:
-        if answer := found():
-            return answer
-        time.sleep(0.5)
-    raise AssertionError(what)
 
 
 @pytest.fixture
@@ -102,7 +94,7 @@ class Prefect:
             return run if run["state_name"] in states else None
 
         try:
-            found: dict[str, Any] = wait_until(reached, "")
+            found: dict[str, Any] = until(reached, "")
         except AssertionError:
             state = self.run(identity)["state"]
             logs = self.http.post(
@@ -247,7 +239,7 @@ def test_a_webhook_is_told_of_requests_refusals_rollbacks_and_failures(
                     return message
             return None
 
-        message: dict[str, str] = wait_until(found, f"{words} not in {messages}", 60)
+        message: dict[str, str] = until(found, f"{words} not in {messages}", 60)
         return message
 
     try:

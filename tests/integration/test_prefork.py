@@ -7,13 +7,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+from tests.waiting import until
 
 from headrace_cli.prefork.circumstances import socket_at
 
@@ -39,14 +39,6 @@ def running(
     yield started
     if started.process.poll() is None:
         take_down(started)
-
-
-def until(met: Callable[[], Any], seconds: float = 60) -> Any:
-    limit = time.monotonic() + seconds
-    while not (found := met()):
-        assert time.monotonic() < limit
-        time.sleep(0.05)
-    return found
 
 
 def server_of(services: Services) -> psutil.Process:

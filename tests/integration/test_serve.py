@@ -23,6 +23,7 @@ import psutil
 import pytest
 import tritonclient.http as triton
 from tests.homes import Home
+from tests.waiting import until
 
 from headrace.models.engines.files import golden_bytes
 from headrace.settings import Settings
@@ -33,14 +34,6 @@ pytestmark = pytest.mark.integration
 RAW = {"content-type": "application/octet-stream"}
 PATH = "/models/blobs/predict"
 PIXELS = bytes(64)
-
-
-def until(met: Callable[[], Any], seconds: float = 60) -> Any:
-    limit = time.monotonic() + seconds
-    while not (result := met()):
-        assert time.monotonic() < limit
-        time.sleep(0.05)
-    return result
 
 
 class Serving:

@@ -6,13 +6,14 @@ import shutil
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import psutil
 import pytest
+from tests.waiting import until
 
 from headrace_flows.recovery import SWEEP_SECONDS
 
@@ -25,14 +26,6 @@ def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
-
-
-def until(met: Callable[[], Any], what: str, seconds: float = 120) -> Any:
-    limit = time.monotonic() + seconds
-    while not (found := met()):
-        assert time.monotonic() < limit, what
-        time.sleep(0.3)
-    return found
 
 
 class Deployed:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+from tests.waiting import until
 
 from headrace.state.ledger.leases import Leases
 
@@ -47,14 +47,6 @@ def start_worker(services: Services) -> Iterator[Callable[[], Any]]:
     for process in started:
         process.terminate()
         process.communicate()
-
-
-def until(met: Callable[[], Any], what: str, seconds: float = 150) -> Any:
-    limit = time.monotonic() + seconds
-    while not (found := met()):
-        assert time.monotonic() < limit, what
-        time.sleep(0.1)
-    return found
 
 
 class Runs:

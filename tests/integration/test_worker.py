@@ -6,27 +6,20 @@ import contextlib
 import json
 import shutil
 import signal
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+from tests.waiting import until
 
 pytestmark = pytest.mark.integration
 
 Services = Any
 
 DEPLOY = "\n[deploy]\npool = 'trial'\n"
-
-
-def until(met: Callable[[], bool], seconds: float = 90) -> None:
-    limit = time.monotonic() + seconds
-    while not met():
-        assert time.monotonic() < limit
-        time.sleep(0.2)
 
 
 class Api:

@@ -8,13 +8,13 @@ import socket
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
+from tests.waiting import until
 
 from headrace.errors import DependencyError
 from headrace_ops import guard, live
@@ -54,13 +54,6 @@ STAYS = "time.sleep(600)"
 def lock(tmp_path: Path) -> Iterator[int]:
     with (tmp_path / "lock").open("wb") as file:
         yield file.fileno()
-
-
-def until(met: Callable[[], bool], seconds: float = 600) -> None:
-    limit = time.monotonic() + seconds
-    while not met():
-        assert time.monotonic() < limit
-        time.sleep(0.02)
 
 
 def watch(supervisor: Supervisor) -> list[Exception]:
