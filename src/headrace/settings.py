@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import getpass
-import json
 import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, Self
-from urllib.parse import quote
 
 from pydantic import (
     BaseModel,
@@ -28,12 +26,17 @@ from pydantic import (
 )
 
 from headrace.credentials import fingerprint
-from headrace.errors import DependencyError, UsageError, did_you_mean
+from headrace.databases import (
+    check_running,
+    home_database,
+    postgres_socket,
+    postgres_url,
+)
+from headrace.errors import UsageError, did_you_mean
 from headrace.home import prepare
 from headrace.records import Finding
 from headrace.spec.fields import option
 
-POSTGRES_FILE, POSTGRES_FOLDER = "postgres.json", "postgres"
 LEAST_SECRET = 32
 DEFAULT_ITEM_BYTES = 32 * 2**20
 _SECRETS = {"storage_options", "privacy_seed"}
@@ -67,39 +70,6 @@ def find_project(start: Path) -> Path:
     return start
 
 
-def _postgres_socket(home: Path) -> str:
-    """The socket folder of the home's own PostgreSQL; empty if it has none.
-
-    A copied or moved home has none until its own PostgreSQL has been started: the
-    recorded socket is that of the other home.
-    """
-    file = home / POSTGRES_FILE
-    try:
-        recorded = json.loads(file.read_text(encoding="utf-8"))
-        if recorded.get("home", str(home.resolve())) != str(home.resolve()):
-            return str(home.resolve() / POSTGRES_FOLDER)
-        return str(recorded["socket"])
-    except (FileNotFoundError, NotADirectoryError):
-        return ""
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        raise UsageError(
-            f"The file {file} cannot be read.",
-            "Delete it, and run `headrace up --postgres`, which writes it.",
-        ) from None
-
-
-def postgres_url(socket_folder: str, database: str, driver: str = "psycopg2") -> str:
-    """SQLAlchemy URL of a database at a local socket."""
-    return f"postgresql+{driver}://postgres@/{database}?host={quote(socket_folder)}"
-
-
-def _home_database(home: Path, name: str) -> str:
-    """A database in the home's own PostgreSQL, or a SQLite file if it has none."""
-    if folder := _postgres_socket(home):
-        return postgres_url(folder, name)
-    return f"sqlite:///{home.absolute()}/{name}.db"
-
-
 class Settings(BaseModel):
     """Locations and limits, set by the environment variables ``HEADRACE_<NAME>``.
 
@@ -124,7 +94,7 @@ class Settings(BaseModel):
         "fsspec URI; by default store/ in the home",
     )
     database_url: str = Field(
-        default_factory=lambda values: _home_database(values["home"], "headrace"),
+        default_factory=lambda values: home_database(values["home"], "headrace"),
         description="the ledger: an SQLAlchemy URL; by default headrace.db in the "
         "home, or the home's PostgreSQL",
     )
@@ -312,7 +282,7 @@ class Settings(BaseModel):
     @property
     def home_tracking_uri(self) -> str:
         """The database in the home: a SQLite file, or one of its PostgreSQL."""
-        return _home_database(self.home, "mlflow")
+        return home_database(self.home, "mlflow")
 
     @property
     def artifacts(self) -> str:
@@ -341,7 +311,7 @@ class Settings(BaseModel):
     @property
     def postgres_socket(self) -> str:
         """The socket folder of the home's own PostgreSQL; empty if it has none."""
-        return _postgres_socket(self.home)
+        return postgres_socket(self.home)
 
     @property
     def folders(self) -> Path:
@@ -375,13 +345,4 @@ class Settings(BaseModel):
         )
         if not uses_it:
             return
-        with socket.socket(socket.AF_UNIX) as probe:
-            probe.settimeout(2)
-            try:
-                probe.connect(f"{folder}/.s.PGSQL.5432")
-            except OSError:
-                raise DependencyError(
-                    f"The PostgreSQL of the home {self.home} is not running.",
-                    "Start it with `headrace up --postgres`, and run the same command "
-                    "again.",
-                ) from None
+        check_running(self.home, folder)

@@ -220,7 +220,7 @@ def _filled(
     settings: Settings, place: Destination, postgres: bool, check: bool
 ) -> Iterator[Destination]:
     """The destination, with the databases of the home's own PostgreSQL if asked for."""
-    from headrace.settings import POSTGRES_FOLDER, postgres_url
+    from headrace.databases import POSTGRES_FOLDER, postgres_url
     from headrace_ops.postgres import migration_target
 
     if not postgres:

@@ -24,9 +24,10 @@ from typing import Any
 
 import psutil
 
+from headrace.databases import POSTGRES_FILE, POSTGRES_FOLDER
 from headrace.errors import UsageError
 from headrace.home import PRIVATE_FOLDER
-from headrace.settings import POSTGRES_FILE, POSTGRES_FOLDER, Settings
+from headrace.settings import Settings
 from headrace_ops.live import replace_json
 
 DATABASES = ("prefect", "mlflow", "headrace")

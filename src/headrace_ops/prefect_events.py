@@ -10,8 +10,9 @@ from collections.abc import Iterator
 
 import sqlalchemy as sa
 
+from headrace.databases import postgres_url
 from headrace.errors import DependencyError
-from headrace.settings import Settings, postgres_url
+from headrace.settings import Settings
 
 EVENTS = "prefect.artifact-collection."
 _TABLES = ("artifact", "artifact_collection")

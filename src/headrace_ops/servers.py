@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from headrace.settings import Settings, postgres_url, variable
+from headrace.databases import postgres_url
+from headrace.settings import Settings, variable
 from headrace.state.hosts import WILDCARDS, is_loopback, local_host, url_host
 from headrace.state.tracking.connection import follow_home
 from headrace_ops import environment, guard, mlflow_server, postgres, prefect_server

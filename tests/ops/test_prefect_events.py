@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from headrace.databases import POSTGRES_FOLDER, postgres_url
 from headrace.errors import DependencyError
-from headrace.settings import POSTGRES_FOLDER, Settings, postgres_url
+from headrace.settings import Settings
 from headrace_ops import postgres, prefect_events
 from headrace_ops.prefect_events import delete_events
 
