@@ -14,7 +14,6 @@ import time
 from datetime import UTC, datetime
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.filters import FlowRunFilter
 from prefect.context import FlowRunContext
 from prefect.exceptions import Pause
 from prefect.flow_runs import suspend_flow_run
@@ -25,6 +24,7 @@ from headrace.errors import DependencyError, PromotionError
 from headrace.settings import Settings
 from headrace.stages.promotion import approval
 from headrace.state.ledger import Approval, Ledger
+from headrace_flows.client import flow_runs
 from headrace_flows.events import emit, ledger_tag
 from headrace_flows.report import publish_report
 from headrace_flows.run import Run
@@ -134,9 +134,8 @@ def resume_waiting(
         "state": {"type": {"any_": ["PAUSED"]}},
         "tags": {"all_": [ledger_tag(settings)]},
     }
-    paused = FlowRunFilter.model_validate(wanted)
     resumed = []
-    for flow_run in client.read_flow_runs(flow_run_filter=paused):
+    for flow_run in flow_runs(client, wanted):
         details = flow_run.state.state_details if flow_run.state else None
         if details and _is_of(details.pause_key or "", request):
             client.resume_flow_run(flow_run.id, run_input=form)

@@ -7,6 +7,7 @@ some work contains the number of the attempt. All attempts share a tag.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import math
 import threading
@@ -25,13 +26,8 @@ from headrace_ops.prefect_errors import translate_errors
 SILENCE_LIMIT_SECONDS = 600
 PATIENCE_SECONDS = 30.0
 POLL_SECONDS = 1.0
-# A private attribute of Prefect's HTTP clients (seen in Prefect 3.9). A test runs this
-# against a server that starts late.
-_NAME = "_has_connected"
-# The setter keeps a client's own value, so that it is there when the property is gone.
-_ALWAYS = property(
-    lambda _: True, lambda self, value: vars(self).update({_NAME: value})
-)
+OVER = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")  # states of ended flow runs
+PAGE = 200  # the most flow runs that Prefect answers with
 
 log = logging.getLogger("headrace")
 
@@ -60,26 +56,6 @@ def connect(settings: Settings) -> Iterator[tuple[Any, str]]:
         yield client, hide_credentials(url.removesuffix("/api"))
 
 
-@contextlib.contextmanager
-def retrying_clients() -> Iterator[None]:
-    """Let all Prefect clients here retry a refused connection, for a minute.
-
-    By default a client retries only after it has reached the server once, so that a
-    wrong address is reported at once. Within a flow the address is right, and Prefect
-    makes new clients there, which take no transport of ours. Not re-entrant.
-    """
-    from prefect.client.base import PrefectHttpxAsyncClient, PrefectHttpxSyncClient
-
-    clients = (PrefectHttpxAsyncClient, PrefectHttpxSyncClient)
-    for client in clients:
-        setattr(client, _NAME, _ALWAYS)
-    try:
-        yield
-    finally:
-        for client in clients:
-            delattr(client, _NAME)
-
-
 def untagged() -> AbstractContextManager[Any]:
     """Give the task runs in a block no tags, not even those of their flow run.
 
@@ -106,11 +82,35 @@ def work_of(settings: Settings, fingerprint: str) -> str:
 
 def find_attempts(client: Any, work: str) -> list[Any]:
     """All flow runs for some work, oldest first."""
-    from prefect.client.schemas.filters import FlowRunFilter
+    found = flow_runs(client, {"tags": {"all_": [tag_of(work)]}})
+    return sorted(found, key=lambda run: run.created)
 
-    wanted = FlowRunFilter.model_validate({"tags": {"all_": [tag_of(work)]}})
-    flow_runs = client.read_flow_runs(flow_run_filter=wanted)
-    return sorted(flow_runs, key=lambda run: run.created)
+
+def flow_runs(
+    client: Any, wanted: dict[str, Any], flows: dict[str, Any] | None = None
+) -> Iterator[Any]:
+    """Flow runs, the newest first, read in pages.
+
+    Args:
+        wanted: which ones, as Prefect's filter has it.
+        flows: of which flows, likewise; by default of any.
+    """
+    from prefect.client.schemas.filters import FlowFilter, FlowRunFilter
+    from prefect.client.schemas.sorting import FlowRunSort
+
+    runs = FlowRunFilter.model_validate(wanted)
+    of_flows = FlowFilter.model_validate(flows) if flows else None
+    for offset in itertools.count(step=PAGE):
+        page = client.read_flow_runs(
+            flow_filter=of_flows,
+            flow_run_filter=runs,
+            sort=FlowRunSort.EXPECTED_START_TIME_DESC,
+            limit=PAGE,
+            offset=offset,
+        )
+        yield from page
+        if len(page) < PAGE:
+            return
 
 
 def tag_of(work: str) -> str:

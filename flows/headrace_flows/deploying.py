@@ -11,6 +11,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from headrace.errors import UsageError
+from headrace.records import Record
 from headrace.settings import Settings
 from headrace.spec import load_spec
 from headrace.state.store import Store, unpack_folder
@@ -222,25 +223,27 @@ def _apply_automation(client: Any, wanted: Wanted, deployment: UUID) -> None:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Triggered:
+class Triggered(Record):
     """A run that was started by hand.
 
     Attributes:
-        run: Prefect's record of it.
-        pool: whose workers run it.
-        has_worker: whether one of them is online.
+        run: its name in Prefect.
+        link: to its page.
         overrides: the fields of the law that it overrides, which make it an experiment.
     """
 
-    run: Any
-    pool: str
-    has_worker: bool
+    pipeline: str
+    status: Literal["triggered"] = "triggered"
+    reason: str
+    run: str
+    flow_run_id: str
+    link: str
+    experiment: bool
     overrides: tuple[str, ...]
 
 
 def trigger(
-    client: Any,
+    server: tuple[Any, str],
     pipeline: str,
     overrides: tuple[str, ...],
     settings: Settings,
@@ -249,7 +252,7 @@ def trigger(
     """Start a run of a deployment, with the pipeline file as it was deployed.
 
     Args:
-        client: of the server.
+        server: a client of it, and the URL of its pages.
         pipeline: its name.
         overrides: as given with ``--set``.
         settings: where store and ledger are.
@@ -259,6 +262,7 @@ def trigger(
         UsageError: it is not deployed, or an override does not fit its file.
         DependencyError: the store or the ledger does not answer.
     """
+    client, url = server
     name = f"{flow}/{pipeline}"
     deployment = find_deployments(client, owner_tags(settings)).get(name)
     if deployment is None:
@@ -289,4 +293,18 @@ def trigger(
     )
     pool = str(deployment.work_pool_name)
     status = client.read_work_pool(pool).status
-    return Triggered(run, pool, status is None or status.value == "READY", fields)
+    reason = f"a worker of pool {pool} runs it"
+    if status is not None and status.value != "READY":
+        reason = (
+            f"no worker of pool {pool} is there: it waits for `headrace up` or "
+            f"`headrace worker --pool {pool}`"
+        )
+    return Triggered(
+        pipeline=pipeline,
+        reason=reason,
+        run=run.name,
+        flow_run_id=str(run.id),
+        link=f"{url}/runs/flow-run/{run.id}",
+        experiment=bool(fields),
+        overrides=fields,
+    )

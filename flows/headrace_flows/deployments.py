@@ -15,8 +15,11 @@ from headrace.spec.tables import DeploySpec, FlowSpec
 from headrace.state.ledger.anchors import folder_of
 from headrace.state.store import Store, pack_folder
 from headrace_flows.events import DRIFT, SNAPSHOT, ledger_tag
-from headrace_flows.parameters import check_parameters, find_flow
-from headrace_flows.places import absolute_places
+from headrace_flows.parameters import (
+    absolute_places,
+    check_parameters,
+    find_flow,
+)
 
 
 @dataclass(frozen=True, slots=True)

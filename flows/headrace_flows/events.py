@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
     from prefect.events.schemas.automations import AutomationCore
 
+    from headrace.monitoring.records import MonitorRecord
     from headrace.settings import Settings
     from headrace_flows.run import Run
 
@@ -124,6 +125,18 @@ def emit_from_command(
         log.warning("no notification of the %s of %s was sent: %s", kind, model, error)
         return False
     return True
+
+
+def drift_of(record: MonitorRecord) -> dict[str, Any]:
+    """The payload of the event ``headrace.drift``."""
+    return {
+        "message": record.reason,
+        "version": record.version,
+        "status": record.status,
+        "window": record.window.source,
+        "run_id": record.run_id,
+        "page": record.links.get("mlflow", ""),
+    }
 
 
 def ensure_notifications(client: SyncPrefectClient, settings: Settings) -> str:

@@ -29,14 +29,14 @@ from headrace.state.ledger.holding import heartbeat
 from headrace.state.store import pack_folder, unpack_folder
 from headrace_flows.client import (
     find_attempts,
-    retrying_clients,
     tag_of,
     wait_for,
     work_of,
 )
 from headrace_flows.run import Run, log_to_prefect
-from headrace_flows.summary import describe_error
+from headrace_flows.summary import Failure, describe_error
 from headrace_ops.prefect_errors import translate_errors
+from headrace_ops.prefect_inside import retrying_clients
 
 CRASHES = 3
 
@@ -65,11 +65,11 @@ class Answer(Record):
 
     Attributes:
         resumed: the place of the checkpoint that it went on from; empty if none.
-        error: the kind, message and action of the error, if there was one.
+        error: if there was one.
     """
 
     resumed: str = ""
-    error: dict[str, str] | None = None
+    error: Failure | None = None
 
 
 def request_key(fingerprint: str, attempt: int) -> str:
@@ -296,10 +296,10 @@ def _train(run: Run, request: Request, fingerprint: str) -> None:
 
 def error_of(answer: Answer) -> Exception | None:
     """The error of an answer, with its original type."""
-    if answer.error is None:
+    failure = answer.error
+    if failure is None:
         return None
-    kind = getattr(errors, answer.error["kind"], None)
-    message, action = answer.error["message"], answer.error["action"]
+    kind = getattr(errors, failure.kind, None)
     if isinstance(kind, type) and issubclass(kind, HeadraceError):
-        return kind(message, action)
-    return RuntimeError(f"{answer.error['kind']}: {message}")
+        return kind(failure.message, failure.action)
+    return RuntimeError(f"{failure.kind}: {failure.message}")

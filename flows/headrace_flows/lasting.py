@@ -9,9 +9,11 @@ Importing this module does not import Prefect.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from headrace import extensions
+from headrace_flows.client import OVER, flow_runs
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -31,16 +33,16 @@ def ensure_running(client: SyncPrefectClient, deployment: UUID, changed: bool) -
     """Start a deployment that has no run; after a change, also instead of its run."""
     if changed:
         end_runs(client, deployment)
-    elif _runs(client, deployment, under_way=True):
+    elif any(_runs(client, deployment, under_way=True)):
         return
-    _start(client, deployment, _runs(client, deployment))
+    _start(client, deployment, next(_runs(client, deployment), None))
 
 
 def end_runs(client: SyncPrefectClient, deployment: UUID) -> None:
     """Cancel the runs of a deployment; a worker tells their processes to end."""
     from prefect.states import Cancelled, Cancelling
 
-    for run in _runs(client, deployment, under_way=True):
+    for run in [*_runs(client, deployment, under_way=True)]:
         waits = run.state is None or run.state.is_scheduled()
         state: Any = Cancelled() if waits else Cancelling()
         client.set_flow_run_state(run.id, state)
@@ -58,15 +60,15 @@ def start_crashed_again(client: SyncPrefectClient, tag: str) -> None:
         flow_filter=FlowFilter.model_validate({"name": {"any_": lasting_flows()}}),
         deployment_filter=DeploymentFilter.model_validate({"tags": {"all_": [tag]}}),
     ):
-        runs = _runs(client, deployment.id)
-        if runs and runs[0].state is not None and runs[0].state.is_crashed():
-            log.info("flow run %s crashed; it is started again", runs[0].id)
-            _start(client, deployment.id, runs)
+        last = next(_runs(client, deployment.id), None)
+        if last and last.state is not None and last.state.is_crashed():
+            log.info("flow run %s crashed; it is started again", last.id)
+            _start(client, deployment.id, last)
 
 
-def _start(client: SyncPrefectClient, deployment: UUID, former: list[Any]) -> None:
-    """Start one run after the former ones, however many commands and sweeps try."""
-    last = former[0].id if former else "none"
+def _start(client: SyncPrefectClient, deployment: UUID, former: Any) -> None:
+    """Start one run after the last one, however many commands and sweeps try."""
+    last = former.id if former else "none"
     client.create_flow_run_from_deployment(
         deployment, idempotency_key=f"{deployment}-after-{last}"
     )
@@ -74,16 +76,9 @@ def _start(client: SyncPrefectClient, deployment: UUID, former: list[Any]) -> No
 
 def _runs(
     client: SyncPrefectClient, deployment: UUID, under_way: bool = False
-) -> list[Any]:
+) -> Iterator[Any]:
     """The runs of a deployment, newest first."""
-    from prefect.client.schemas.filters import FlowRunFilter
-    from prefect.client.schemas.sorting import FlowRunSort
-
     wanted: dict[str, Any] = {"deployment_id": {"any_": [deployment]}}
     if under_way:
-        final = ["COMPLETED", "FAILED", "CRASHED", "CANCELLED"]
-        wanted["state"] = {"type": {"not_any_": final}}
-    return client.read_flow_runs(
-        flow_run_filter=FlowRunFilter.model_validate(wanted),
-        sort=FlowRunSort.EXPECTED_START_TIME_DESC,
-    )
+        wanted["state"] = {"type": {"not_any_": list(OVER)}}
+    return flow_runs(client, wanted)

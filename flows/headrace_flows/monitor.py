@@ -13,11 +13,11 @@ from headrace.settings import Settings
 from headrace.state.disk import own_temporary_folder
 from headrace.state.ledger.holding import heartbeat
 from headrace.state.tracking.runs import FLOW_TAG
-from headrace_flows.events import emit
-from headrace_flows.places import Place
+from headrace_flows.events import drift_of, emit
+from headrace_flows.parameters import Place
 from headrace_flows.report import attach
 from headrace_flows.stages import RETRIED
-from headrace_flows.watching import drift_of, with_pages
+from headrace_flows.summary import with_pages
 
 
 @task(name="judge window", **RETRIED)

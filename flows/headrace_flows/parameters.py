@@ -1,20 +1,24 @@
-"""The parameters that a pipeline file sets for its flows."""
+"""The parameters that a pipeline file sets for its flows, and places among them."""
 
 from __future__ import annotations
 
 import inspect
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
-from pydantic import ConfigDict, ValidationError, create_model
+from pydantic import ConfigDict, Field, ValidationError, create_model
 
 from headrace import extensions
+from headrace.credentials import schema_pattern
 from headrace.errors import SpecError
 from headrace.spec import PipelineSpec
+from headrace.spec.checks import absolute_source
 from headrace.spec.tables import DeploySpec
-from headrace_flows.places import absolute_places
 
 _OWN = ("pipeline", "folder")  # those that a deployment gives itself
+# A path, a URI or ``library:name``. Prefect keeps the parameters of a run: it refuses
+# one with a credential in it.
+Place = Annotated[str, Field(json_schema_extra={"pattern": schema_pattern()})]
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
@@ -69,3 +73,27 @@ def _problem(hint: Any, value: Any) -> str:
 def find_flow(name: str) -> Any:
     """Prefect's flow object of a name, such as ``train``."""
     return getattr(extensions.load("flows", name), name)
+
+
+def absolute_places(
+    flow: Any, parameters: dict[str, Any], folder: Path
+) -> dict[str, Any]:
+    """Parameters whose relative paths begin in a folder, as those of ``data.source``.
+
+    A worker runs a flow in a folder of its own.
+
+    Args:
+        flow: Prefect's flow object.
+        parameters: by name.
+        folder: of the pipeline.
+
+    Raises:
+        UsageError: a place holds a credential.
+    """
+    hints = get_type_hints(flow.fn, include_extras=True)
+    return {
+        name: absolute_source(value, folder, f"The parameter {name}")
+        if hints.get(name) == Place and isinstance(value, str) and value
+        else value
+        for name, value in parameters.items()
+    }

@@ -11,6 +11,7 @@ All of this is done in the background. Importing this module does not import Pre
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 from collections import defaultdict
@@ -26,6 +27,7 @@ from headrace.state.ledger import Lease
 from headrace.state.ledger import rows as rules
 from headrace.state.ledger.holding import FLOW_RUN
 from headrace.state.ledger.leases import Leases
+from headrace_flows.client import OVER, flow_runs
 from headrace_flows.events import ledger_tag
 from headrace_flows.lasting import start_crashed_again
 
@@ -42,7 +44,6 @@ MOST = 200  # flow runs in one sweep
 LONGEST_START_SECONDS = 900.0  # of a container, as the pools' templates have it
 LONGEST_PROCESS_START_SECONDS = 300.0
 _UNDER_WAY = ("RUNNING", "CANCELLING", "PENDING")
-OVER = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
 log = logging.getLogger("headrace")
 
@@ -163,13 +164,7 @@ class _Sweep:
     def _flow_runs(
         self, wanted: dict[str, Any], flows: dict[str, Any] | None = None
     ) -> list[FlowRun]:
-        from prefect.client.schemas.filters import FlowFilter, FlowRunFilter
-
-        return self._client.read_flow_runs(
-            flow_filter=FlowFilter.model_validate(flows) if flows else None,
-            flow_run_filter=FlowRunFilter.model_validate(wanted),
-            limit=MOST,
-        )
+        return [*itertools.islice(flow_runs(self._client, wanted, flows), MOST)]
 
     def _end(self, run: FlowRun, reason: str) -> bool:
         """End a flow run and its tasks; False if its state has changed meanwhile."""

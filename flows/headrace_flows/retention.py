@@ -17,8 +17,8 @@ from headrace.retention.collection import Others
 from headrace.retention.roots import Policy
 from headrace.settings import Settings
 from headrace.state.ledger.collections import Collected
+from headrace_flows.client import OVER, flow_runs
 from headrace_flows.events import ledger_tag
-from headrace_flows.recovery import OVER
 from headrace_ops import environment, live
 from headrace_ops.prefect_errors import translate_errors
 from headrace_ops.prefect_events import delete_events
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 PREFIX = "prefect/flow-runs/"
 _EVENTS = "events of Prefect on reports"
-_PAGE = 200
 
 
 @contextlib.contextmanager
@@ -67,7 +66,7 @@ def _find(settings: Settings, policy: Policy, kept: set[str]) -> list[Collected]
     }
     newest: Counter[tuple[str, str]] = Counter()
     old = []
-    for run in _all(wanted):
+    for run in _flow_runs(wanted):
         own = str(run.flow_id), _pipeline_of(run)
         newest[own] += 1
         is_new = newest[own] <= policy.keep
@@ -83,25 +82,11 @@ def _pipeline_of(run: FlowRun) -> str:
     return str(value.get("name", "") if isinstance(value, dict) else value)
 
 
-def _all(wanted: dict[str, Any]) -> Iterator[FlowRun]:
-    """Flow runs, the newest first."""
+def _flow_runs(wanted: dict[str, Any]) -> Iterator[FlowRun]:
     from prefect.client.orchestration import get_client
-    from prefect.client.schemas.filters import FlowRunFilter
-    from prefect.client.schemas.sorting import FlowRunSort
 
-    chosen, offset = FlowRunFilter.model_validate(wanted), 0
     with get_client(sync_client=True) as client:
-        while True:
-            page = client.read_flow_runs(
-                flow_run_filter=chosen,
-                sort=FlowRunSort.EXPECTED_START_TIME_DESC,
-                limit=_PAGE,
-                offset=offset,
-            )
-            yield from page
-            if len(page) < _PAGE:
-                return
-            offset += _PAGE
+        yield from flow_runs(client, wanted)
 
 
 def _delete(items: Sequence[Collected]) -> None:

@@ -12,7 +12,7 @@ from headrace.settings import Settings
 from headrace.state.disk import own_temporary_folder
 from headrace.state.ledger.holding import heartbeat
 from headrace.use.scoring import ScoringRecord
-from headrace_flows.places import Place
+from headrace_flows.parameters import Place
 from headrace_flows.stages import RETRIED
 
 

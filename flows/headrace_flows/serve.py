@@ -20,9 +20,9 @@ from headrace.errors import DependencyError
 from headrace.serving.options import Options, with_options
 from headrace.settings import Settings
 from headrace.state.ledger.holding import heartbeat
-from headrace_flows.client import retrying_clients
 from headrace_flows.run import log_to_prefect
 from headrace_ops import guard
+from headrace_ops.prefect_inside import retrying_clients
 
 LASTING = True  # `headrace deploy` starts it, and a sweep after a crash
 GRACE_SECONDS = 6  # a worker that ends gives its flows seven

@@ -1,4 +1,4 @@
-"""The summary of a run: the JSON object that commands answer with."""
+"""The summary of a run, which commands answer with, and the links to its pages."""
 
 from __future__ import annotations
 
@@ -7,24 +7,109 @@ import math
 import time
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import Field
 
 from headrace.credentials import hide_credentials
 from headrace.errors import HeadraceError, Refusal
-from headrace.gates.supported import supported_by_first
+from headrace.evidence.repair import Repair
+from headrace.gates.supported import Supported, supported_by_first
 from headrace.planning import find_finished
-from headrace.records import EvaluationRecord, StageReport
+from headrace.records import (
+    ContractRecord,
+    Finding,
+    GateResult,
+    PrivacyRecord,
+    Record,
+    SnapshotRecord,
+    StageReport,
+    SuspectRecord,
+)
 from headrace.settings import Settings, variable
 from headrace.stages.promotion.registry import aliases_of
 from headrace_flows.run import STAGES, UNCHANGED, Run
 from headrace_ops import live
 
+if TYPE_CHECKING:
+    from headrace.monitoring.records import MonitorRecord
+
 INTERRUPTED = 130
 log = logging.getLogger("headrace")
 
 
-def conclude(run: Run, state: Any) -> tuple[dict[str, Any], int]:
+class Failure(Record):
+    """An error, as JSON."""
+
+    kind: str
+    message: str
+    action: str
+
+
+class SnapshotFacts(Record):
+    """The data of a run; ``quarantined`` by the contract, else by the decoding."""
+
+    digest: str
+    rows: dict[str, int]
+    quarantined: int
+    uri: str
+    source: str
+    attribution: str
+    notes: tuple[str, ...]
+
+
+class StoppedEarly(Record):
+    """Where a training ended before its last epoch."""
+
+    epoch: int
+    best_epoch: int
+    epochs: int
+
+
+def _if_any() -> Any:
+    """A field that is left out where there is nothing to say."""
+    return Field(default=None, exclude_if=lambda value: value is None)
+
+
+class Summary(Record):
+    """A run, as far as it has come.
+
+    Attributes:
+        metrics: those that are finite.
+        supported_gates: stricter thresholds that a first run's intervals support.
+        links: the pages of the run.
+    """
+
+    pipeline: str
+    task: str
+    status: str
+    reason: str
+    model: str
+    version: int | None
+    experiment: bool
+    overrides: tuple[str, ...]
+    aliases: tuple[str, ...] = ()
+    metrics: dict[str, float] = Field(default_factory=dict)
+    slices: dict[str, dict[str, float | None]] = Field(default_factory=dict)
+    gates: tuple[GateResult, ...] = ()
+    suspects: tuple[SuspectRecord, ...] = ()
+    supported_gates: tuple[Supported, ...] = ()
+    snapshot: SnapshotFacts | None
+    warnings: tuple[Finding, ...]
+    stages: tuple[StageReport, ...]
+    repairs: tuple[Repair, ...]
+    run_id: str | None
+    flow_run_id: str | None
+    weights_digest: str | None
+    privacy: PrivacyRecord | None = _if_any()
+    stopped_early: StoppedEarly | None = _if_any()
+    seconds: float
+    links: dict[str, str]
+    error: Failure | None = _if_any()
+
+
+def conclude(run: Run, state: Any) -> tuple[Summary, int]:
     """The summary of a run whose flow has ended, and the command's exit code.
 
     Args:
@@ -47,25 +132,25 @@ def conclude(run: Run, state: Any) -> tuple[dict[str, Any], int]:
     return failed(run, error)
 
 
-def failed(run: Run, error: HeadraceError) -> tuple[dict[str, Any], int]:
+def failed(run: Run, error: HeadraceError) -> tuple[Summary, int]:
     """The summary of a run that ended with an error, and the command's exit code."""
     log.debug(hide_credentials("".join(traceback.format_exception(error))))
     status = "refused" if isinstance(error, Refusal) else "error"
-    summary = summarise(run, status=status, reason=str(error))
-    summary["error"] = describe_error(error)
+    failure = describe_error(error)
+    summary = summarise(run, status=status, reason=str(error), error=failure)
     return summary, error.exit_code
 
 
-def describe_error(error: Exception) -> dict[str, str]:
+def describe_error(error: Exception) -> Failure:
     """The kind, message and action of an error, as JSON."""
     message, action = str(error) or type(error).__name__, ""
     if isinstance(error, HeadraceError):
         message, action = error.message, error.action
-    return {"kind": type(error).__name__, "message": message, "action": action}
+    return Failure(kind=type(error).__name__, message=message, action=action)
 
 
-def summarise(run: Run, *, status: str, reason: str) -> dict[str, Any]:
-    """The summary of a run, as far as it has come."""
+def summarise(run: Run, *, status: str, reason: str, **others: Any) -> Summary:
+    """The summary of a run, as far as it has come; `others` are fields of it."""
     done = {report.name for report in run.reports}
     why = "the run ended before it"
     skipped = [
@@ -73,32 +158,39 @@ def summarise(run: Run, *, status: str, reason: str) -> dict[str, Any]:
         for name in STAGES
         if name not in done
     ]
-    return {
-        "pipeline": run.spec.name,
-        "task": run.spec.task,
-        "status": status,
-        "reason": reason,
-        "model": run.spec.name,
+    snapshot, contract, training = run.snapshot, run.contract, run.training
+    parts = [part for part in (snapshot, contract, training, run.evaluation) if part]
+    found = [finding for part in parts for finding in part.findings]
+    fields: dict[str, Any] = {
+        **_of_evaluation(run),
+        "aliases": run.promotion.aliases if run.promotion else (),
         "version": run.version,
-        "experiment": bool(run.overrides),
-        "overrides": list(run.overrides),
-        "aliases": list(run.promotion.aliases) if run.promotion else [],
-        **_evaluation(run.evaluation),
-        "supported_gates": _supported(run),
-        **_data(run),
-        "stages": [report.model_dump() for report in [*run.reports, *skipped]],
-        "repairs": [repair.model_dump() for repair in run.repairs],
-        "run_id": run.training.run_id if run.training else None,
-        "flow_run_id": run.flow_run_id or None,
-        "weights_digest": run.training.weights_digest if run.training else None,
-        **_privacy(run),
-        **_stopped_early(run),
-        "seconds": round(time.perf_counter() - run.started, 3),
-        "links": links(run),
+        **others,
     }
+    return Summary(
+        pipeline=run.spec.name,
+        task=run.spec.task,
+        status=status,
+        reason=reason,
+        model=run.spec.name,
+        experiment=bool(run.overrides),
+        overrides=run.overrides,
+        snapshot=_of_data(snapshot, contract) if snapshot else None,
+        warnings=(*found, *run.plan.edited_law()),
+        stages=(*run.reports, *skipped),
+        repairs=tuple(run.repairs),
+        run_id=training.run_id if training else None,
+        flow_run_id=run.flow_run_id or None,
+        weights_digest=training.weights_digest if training else None,
+        privacy=training.privacy if training else None,
+        stopped_early=_stopped_early(run),
+        seconds=round(time.perf_counter() - run.started, 3),
+        links=links(run),
+        **fields,
+    )
 
 
-def finished(run: Run) -> tuple[dict[str, Any], int] | None:
+def finished(run: Run) -> tuple[Summary, int] | None:
     """The summary of a run with nothing left to do, and the command's exit code.
 
     None if a stage has work to do.
@@ -107,81 +199,67 @@ def finished(run: Run) -> tuple[dict[str, Any], int] | None:
         return _finished(run)
 
 
-def _finished(run: Run) -> tuple[dict[str, Any], int] | None:
-    last = find_finished(run.plan, register_only=run.register_only)
-    if last is None:
+def _finished(run: Run) -> tuple[Summary, int] | None:
+    ended = find_finished(run.plan, register_only=run.register_only)
+    if ended is None:
         return None
+    last = run.plan.last
     run.snapshot, run.contract = last.snapshot, last.contract
     run.training, run.evaluation = last.training, last.evaluation
     run.reports = [
         StageReport(name=name, state="cached", why=UNCHANGED, seconds=0)
         for name in STAGES
     ]
-    summary = summarise(run, status=last.status, reason=last.reason)
     aliases = aliases_of(run.spec.name, run.plan.ledger)
-    names = [name for name, number in aliases.items() if number == last.version]
-    summary |= {"version": last.version, "aliases": names}
-    return summary, int(last.status == "refused")
+    names = [name for name, number in aliases.items() if number == ended.version]
+    summary = summarise(run, **ended._asdict(), aliases=names)
+    return summary, int(ended.status == "refused")
 
 
-def _evaluation(evaluation: EvaluationRecord | None) -> dict[str, Any]:
+def _of_evaluation(run: Run) -> dict[str, Any]:
+    evaluation, plan = run.evaluation, run.plan
     if evaluation is None:
-        return {"metrics": {}, "slices": {}, "gates": [], "suspects": []}
-    return {
+        return {}
+    slices = evaluation.slices.items()
+    fields: dict[str, Any] = {
         "metrics": {k: v for k, v in evaluation.metrics.items() if math.isfinite(v)},
         "slices": {
             name: {k: v if math.isfinite(v) else None for k, v in values.items()}
-            for name, values in evaluation.slices.items()
+            for name, values in slices
         },
-        "gates": [gate.model_dump() for gate in evaluation.gates],
-        "suspects": [suspect.model_dump() for suspect in evaluation.suspects],
+        "gates": evaluation.gates,
+        "suspects": evaluation.suspects,
     }
+    if not run.overrides:
+        found = supported_by_first(run.spec, plan.folder, evaluation, plan.settings)
+        fields["supported_gates"] = found
+    return fields
 
 
-def _supported(run: Run) -> list[dict[str, Any]]:
-    """Stricter thresholds that a first run supports by its own intervals."""
-    if run.evaluation is None or run.overrides:
-        return []
-    plan = run.plan
-    found = supported_by_first(run.spec, plan.folder, run.evaluation, plan.settings)
-    return [one.model_dump() for one in found]
-
-
-def _privacy(run: Run) -> dict[str, Any]:
-    """The guarantee of a private training; nothing for any other."""
-    privacy = run.training.privacy if run.training else None
-    return {"privacy": privacy.model_dump()} if privacy else {}
-
-
-def _stopped_early(run: Run) -> dict[str, Any]:
-    """Where a training ended before its last epoch; nothing for any other."""
+def _stopped_early(run: Run) -> StoppedEarly | None:
     metrics = run.training.metrics if run.training else {}
     if "stopped_epoch" not in metrics:
-        return {}
-    names = {"epoch": "stopped_epoch", "best_epoch": "best_epoch"}
-    epochs = {key: int(metrics[name]) for key, name in names.items()}
-    return {"stopped_early": {**epochs, "epochs": run.spec.training.epochs}}
+        return None
+    return StoppedEarly(
+        epoch=int(metrics["stopped_epoch"]),
+        best_epoch=int(metrics["best_epoch"]),
+        epochs=run.spec.training.epochs,
+    )
 
 
-def _data(run: Run) -> dict[str, Any]:
-    snapshot, contract = run.snapshot, run.contract
-    results = (snapshot, contract, run.training, run.evaluation)
-    findings = [finding for part in results if part for finding in part.findings]
-    findings += run.plan.edited_law()
-    rows = contract.rows if contract else snapshot.rows if snapshot else {}
-    return {
-        "snapshot": snapshot
-        and {
-            "digest": snapshot.digest,
-            "rows": {split: rows.get(split, 0) for split in ("train", "val", "test")},
-            "quarantined": contract.quarantined if contract else snapshot.rejected,
-            "uri": snapshot.uri,
-            "source": snapshot.source,
-            "attribution": snapshot.attribution,
-            "notes": list(snapshot.notes),
-        },
-        "warnings": [finding.model_dump() for finding in findings],
-    }
+def _of_data(
+    snapshot: SnapshotRecord, contract: ContractRecord | None
+) -> SnapshotFacts:
+    rows = contract.rows if contract else snapshot.rows
+    return SnapshotFacts(
+        digest=snapshot.digest,
+        rows={split: rows.get(split, 0) for split in ("train", "val", "test")},
+        quarantined=contract.quarantined if contract else snapshot.rejected,
+        uri=snapshot.uri,
+        source=snapshot.source,
+        attribution=snapshot.attribution,
+        notes=snapshot.notes,
+    )
 
 
 def links(run: Run, *, for_page: bool = False) -> dict[str, str]:
@@ -210,6 +288,15 @@ def links(run: Run, *, for_page: bool = False) -> dict[str, str]:
         place = f"models/{run.spec.name}/versions/{run.version}"
         found["model"] = mlflow_page(settings, place)
     return found
+
+
+def with_pages(record: MonitorRecord, settings: Settings) -> MonitorRecord:
+    """The report with a link to its run in MLflow."""
+    if record.run_id is None:
+        return record
+    place = f"experiments/{record.experiment_id}/runs/{record.run_id}"
+    links = {**record.links, "mlflow": mlflow_page(settings, place)}
+    return record.model_copy(update={"links": links})
 
 
 def mlflow_page(settings: Settings, place: str) -> str:

@@ -32,11 +32,12 @@ from headrace.state.ledger.anchors import Deployments
 from headrace.state.store import Store, unpack_folder
 from headrace_flows import recovery, stages
 from headrace_flows.approval import wait_for_approval
-from headrace_flows.client import retrying_clients, untagged
+from headrace_flows.client import untagged
 from headrace_flows.events import ledger_tag
 from headrace_flows.report import publish_name, publish_report
 from headrace_flows.run import Run, current, log_to_prefect
 from headrace_ops.prefect_errors import translate_errors
+from headrace_ops.prefect_inside import retrying_clients
 
 T = TypeVar("T")
 

@@ -16,9 +16,10 @@ from headrace.state.ledger.holding import heartbeat, wait_for_collection
 from headrace.use.tuning.space import parse_search
 from headrace.use.tuning.trials import search
 from headrace_flows import stages
-from headrace_flows.client import retrying_clients, untagged
+from headrace_flows.client import untagged
 from headrace_flows.train import flow_here, new_run, run_here
 from headrace_flows.tuning import Tuning
+from headrace_ops.prefect_inside import retrying_clients
 
 current: ContextVar[Tuning] = ContextVar("headrace_tuning")
 

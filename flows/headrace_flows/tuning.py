@@ -13,7 +13,7 @@ from headrace.use.tuning.space import Space
 from headrace.use.tuning.study import Study, metric_of
 from headrace.use.tuning.trials import refuse_private, trial_table
 from headrace_flows.run import Run
-from headrace_flows.summary import finished
+from headrace_flows.summary import Summary, finished
 
 
 class Tuning:
@@ -78,7 +78,7 @@ class Tuning:
         self.best = Run(spec, plan.folder, plan.settings)
         return self.best
 
-    def find_finished(self) -> tuple[dict[str, Any], int] | None:
+    def find_finished(self) -> tuple[Summary, int] | None:
         """The summary of the best run, if trials and run have nothing left to do.
 
         Returns:
@@ -92,7 +92,7 @@ class Tuning:
             return None
         return finished(self.refit())
 
-    def answer(self, summary: dict[str, Any]) -> dict[str, Any]:
+    def answer(self, summary: Summary) -> dict[str, Any]:
         """The answer of the command.
 
         Args:
@@ -102,8 +102,8 @@ class Tuning:
         best = study.best if study else None
         answer: dict[str, Any] = {
             "pipeline": self.run.spec.name,
-            "status": summary["status"],
-            "reason": summary["reason"],
+            "status": summary.status,
+            "reason": summary.reason,
             "study": study.name if study else None,
             "metric": self.metric.name,
             "direction": "minimize" if self.metric.lower else "maximize",
@@ -114,9 +114,9 @@ class Tuning:
                 "overrides": self.space.overrides(best.point),
             },
             "trials": trial_table(study) if study else [],
-            "run": summary,
+            "run": summary.model_dump(mode="json"),
             "seconds": round(time.perf_counter() - self.run.started, 3),
         }
-        if "error" in summary:
-            answer["error"] = summary["error"]
+        if summary.error:
+            answer["error"] = summary.error.model_dump()
         return answer

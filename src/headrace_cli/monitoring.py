@@ -68,8 +68,8 @@ def monitor(  # noqa: PLR0913 (options)
     """
     from headrace.monitoring import Data, Watch, watch_window
     from headrace.monitoring.times import moment
-    from headrace_flows.events import emit_from_command
-    from headrace_flows.watching import drift_of, with_pages
+    from headrace_flows.events import drift_of, emit_from_command
+    from headrace_flows.summary import with_pages
 
     if data is not None and log:
         raise UsageError(

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from headrace.stages.workers import Workers
     from headrace.use.scoring import ScoringRecord
     from headrace_flows.run import Run
+    from headrace_flows.summary import Summary
     from headrace_ops.run_server import Server
 
 
@@ -60,10 +61,11 @@ def run(
     run = Run(spec, folder, settings, register_only=register_only)
     result = finished(run) if run.mend() else None
     summary, exit_code = result or _run_flow(run, settings)
-    answer(summary, lambda: show_summary(summary, settings), exit_code)
+    value = summary.model_dump(mode="json")
+    answer(value, lambda: show_summary(summary, settings), exit_code)
 
 
-def _run_flow(run: Run, settings: Settings) -> tuple[dict[str, Any], int]:
+def _run_flow(run: Run, settings: Settings) -> tuple[Summary, int]:
     run.look_back()
 
     def flow(server: Server) -> Any:
@@ -80,7 +82,7 @@ def with_server(
     settings: Settings,
     flow: Callable[[Server], Any],
     concluded: Callable[[], Run | None] = lambda: None,
-) -> tuple[dict[str, Any], int]:
+) -> tuple[Summary, int]:
     """Run a flow beside a Prefect server; returns the summary and the exit code.
 
     Args:
@@ -209,8 +211,8 @@ def _check_data(spec: PipelineSpec, folder: Path, settings: Settings) -> dict[st
     except Refusal as error:
         status, reason = "refused", str(error)
     summary = summarise(run, status=status, reason=reason)
-    keep = ("snapshot", "warnings", "reason", "status", "stages", "links")
-    return {name: summary[name] for name in keep}
+    keep = {"snapshot", "warnings", "reason", "status", "stages", "links"}
+    return summary.model_dump(mode="json", include=keep)
 
 
 def _check_contract(run: Run, workers: Workers) -> tuple[str, str]:
@@ -238,7 +240,7 @@ def _show_check(result: dict[str, Any]) -> None:
     if result["snapshot"]:
         rows = result["snapshot"]["rows"]
         show_text("  " + ", ".join(f"{n:,} {split}" for split, n in rows.items()))
-    show_warnings(result["warnings"])
+    show_warnings((one["check"], one["message"]) for one in result["warnings"])
     for name, link in result.get("links", {}).items():
         show_text(f"  {name}: {link}")
 

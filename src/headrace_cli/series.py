@@ -21,6 +21,7 @@ from headrace_cli.summary import show_summary
 if TYPE_CHECKING:
     from headrace.settings import Settings
     from headrace_flows.backfilling import Backfill, Runner, Task
+    from headrace_flows.summary import Summary
     from headrace_flows.tuning import Tuning
     from headrace_ops.run_server import Server
 
@@ -69,7 +70,7 @@ def tune(
     answer(value, show, exit_code)
 
 
-def _run_flow(tuning: Tuning, settings: Settings) -> tuple[dict[str, Any], int]:
+def _run_flow(tuning: Tuning, settings: Settings) -> tuple[Summary, int]:
     def flow(server: Server) -> Any:
         from headrace.backend import load_backend
 

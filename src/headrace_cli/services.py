@@ -251,27 +251,10 @@ def trigger(
 
     settings = prepared()
     name = pipelines.open_pipeline(pipeline, settings, overrides, data)[0].name
-    with connect(settings) as (client, url):
+    with connect(settings) as server:
         changes = pipelines.all_overrides(overrides, data)
-        started = start(client, name, changes, settings, flow)
-    run, pool = started.run, started.pool
-    reason = f"a worker of pool {pool} runs it"
-    if not started.has_worker:
-        reason = (
-            f"no worker of pool {pool} is there: it waits for `headrace up` or "
-            f"`headrace worker --pool {pool}`"
-        )
-    value = {
-        "pipeline": name,
-        "status": "triggered",
-        "reason": reason,
-        "run": run.name,
-        "flow_run_id": str(run.id),
-        "link": f"{url}/runs/flow-run/{run.id}",
-        "experiment": bool(started.overrides),
-        "overrides": list(started.overrides),
-    }
-    lines = [f"{name}: triggered run {run.name}; {reason}"]
-    if started.overrides:
+        started = start(server, name, changes, settings, flow)
+    lines = [f"{name}: triggered run {started.run}; {started.reason}"]
+    if started.experiment:
         lines.append(f"  experiment: it overrides {', '.join(started.overrides)}")
-    answer(value, "\n".join([*lines, f"  {value['link']}"]))
+    answer(started.model_dump(mode="json"), "\n".join([*lines, f"  {started.link}"]))

@@ -7,9 +7,8 @@ import signal
 import sys
 
 from headrace.interrupts import handle_signals
-from headrace_cli import collect_seldom, first_word
+from headrace_cli import collect_seldom, end_with, first_word, leave_at_once
 from headrace_cli.answers import INTERRUPTED, print_interrupted
-from headrace_cli.leaving import end_with, leave_at_once
 
 # Commands that import Keras or Prefect.
 _PREFORKED = {"backfill", "check", "reproduce", "run", "score", "tune"}

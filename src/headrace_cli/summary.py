@@ -2,75 +2,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from textwrap import shorten
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from headrace_cli.answers import marked, one_line, show_rows, show_text
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
     from headrace.tasks import Task
+    from headrace_flows.summary import SnapshotFacts, Summary
 
 _GROUPS_SHOWN = 10
 _COLOURS = {"promoted": "green", "unchanged": "green", "refused": "red", "error": "red"}
 
 
-def show_summary(summary: dict[str, Any], settings: Settings) -> None:
+def show_summary(summary: Summary, settings: Settings) -> None:
     """Print the summary of a run."""
     from headrace.tasks import task
 
-    status, colour = summary["status"], _COLOURS.get(summary["status"], "yellow")
-    version = f" version {summary['version']}" if summary["version"] else ""
+    status, colour = summary.status, _COLOURS.get(summary.status, "yellow")
+    version = f" version {summary.version}" if summary.version else ""
     show_text(
-        f"\n[bold]{marked(summary['pipeline'])}{version}: "
-        f"[{colour}]{status}[/][/] in {summary['seconds']:.1f} s",
+        f"\n[bold]{marked(summary.pipeline)}{version}: "
+        f"[{colour}]{status}[/][/] in {summary.seconds:.1f} s",
         markup=True,
     )
-    show_text(f"  {summary['reason']}")
-    if summary["experiment"]:
-        fields = one_line(", ".join(summary["overrides"]))
+    show_text(f"  {summary.reason}")
+    if summary.experiment:
+        fields = one_line(", ".join(summary.overrides))
         show_text(f"  experiment: it overrides {fields}")
-    for repair in summary["repairs"]:
-        version = f"{repair['model']} version {repair['version']}"
-        show_text(f"  {repair['status']}: {version}: ", end="", style="yellow")
-        show_text(repair["reason"])
-    stages = []
-    for stage in summary["stages"]:
-        seconds = f"{stage['seconds']:.1f} s" if stage["seconds"] else ""
-        is_shown = stage["why"] in summary["reason"]
-        why = "" if is_shown else shorten(one_line(stage["why"]), 100)
-        stages.append((stage["name"], stage["state"], seconds, why))
-    done = sum(stage["seconds"] for stage in summary["stages"])
-    rest = summary["seconds"] - done
+    for repair in summary.repairs:
+        version = f"{repair.model} version {repair.version}"
+        show_text(f"  {repair.status}: {version}: ", end="", style="yellow")
+        show_text(repair.reason)
+    stages: list[tuple[str, str, str, str]] = []
+    for stage in summary.stages:
+        seconds = f"{stage.seconds:.1f} s" if stage.seconds else ""
+        is_shown = stage.why in summary.reason
+        why = "" if is_shown else shorten(one_line(stage.why), 100)
+        stages.append((stage.name, stage.state, seconds, why))
+    done = sum(stage.seconds for stage in summary.stages)
+    rest = summary.seconds - done
     if done and rest >= 1:
         stages.append(("other", "", f"{rest:.1f} s", "start, servers and records"))
     show_rows(stages)
-    if privacy := summary.get("privacy"):
+    if privacy := summary.privacy:
         show_text(
-            f"  private: epsilon {privacy['epsilon']:.4g} at delta "
-            f"{privacy['delta']:.2g}, for each of {privacy['rows']:,} rows of train"
+            f"  private: epsilon {privacy.epsilon:.4g} at delta "
+            f"{privacy.delta:.2g}, for each of {privacy.rows:,} rows of train"
         )
-    if stopped := summary.get("stopped_early"):
+    if stopped := summary.stopped_early:
         show_text(
-            f"  stopped early: after epoch {stopped['epoch']} of {stopped['epochs']}; "
-            f"the model has the weights of epoch {stopped['best_epoch']}"
+            f"  stopped early: after epoch {stopped.epoch} of {stopped.epochs}; "
+            f"the model has the weights of epoch {stopped.best_epoch}"
         )
-    if summary["metrics"]:
-        learned = task(summary["task"])
-        show_text(f"  {learned.answers.figures(summary['metrics'])}", style="bold")
+    if summary.metrics:
+        learned = task(summary.task)
+        show_text(f"  {learned.answers.figures(summary.metrics)}", style="bold")
         for line in _slices(summary, learned):
             show_text(f"  {one_line(line)}")
     _show_gates(summary)
     _show_supported(summary)
-    show_warnings(summary["warnings"])
+    show_warnings((one.check, one.message) for one in summary.warnings)
     _show_suspects(summary)
-    _show_snapshot(summary["snapshot"])
-    for name, link in summary["links"].items():
+    _show_snapshot(summary.snapshot)
+    for name, link in summary.links.items():
         show_text(f"  {name}: {link}")
-    if summary["metrics"]:
-        show_text(f"  report: headrace open {one_line(summary['pipeline'])}")
-    show_where_links_open(summary["links"], settings)
+    if summary.metrics:
+        show_text(f"  report: headrace open {one_line(summary.pipeline)}")
+    show_where_links_open(summary.links, settings)
     show_text(f"  home: {settings.home.absolute()}")
 
 
@@ -82,16 +83,16 @@ def show_where_links_open(links: Mapping[str, str], settings: Settings) -> None:
         show_text("  (pages of Prefect and MLflow open after `headrace up`)")
 
 
-def show_warnings(warnings: list[dict[str, Any]]) -> None:
-    """Print the warnings of a run or a check."""
-    for warning in warnings:
-        check, message = marked(warning["check"]), marked(warning["message"])
-        show_text(f"  [yellow]warning[/] {check}: {message}", markup=True)
+def show_warnings(warnings: Iterable[tuple[str, str]]) -> None:
+    """Print the warnings of a run or a check: what was checked, and the message."""
+    for check, message in warnings:
+        text = f"  [yellow]warning[/] {marked(check)}: {marked(message)}"
+        show_text(text, markup=True)
 
 
-def _slices(summary: dict[str, Any], learned: Task) -> list[str]:
+def _slices(summary: Summary, learned: Task) -> list[str]:
     """Lines on classes and groups, which the metrics of all rows hide."""
-    slices, metrics, score = summary["slices"], summary["metrics"], learned.score
+    slices, metrics, score = summary.slices, summary.metrics, learned.score
     lines = learned.answers.highlights(metrics, slices)
     groups = [name for name in slices if name.startswith("group=")]
     if groups:
@@ -113,13 +114,11 @@ def _slices(summary: dict[str, Any], learned: Task) -> list[str]:
     return lines
 
 
-def _show_gates(summary: dict[str, Any]) -> None:
-    from headrace.records import GateResult
-
-    gates = [GateResult(**gate) for gate in summary["gates"]]
-    states = {stage["name"]: stage["state"] for stage in summary["stages"]}
-    if gates and states.get("evaluate") == "cached" and summary["version"]:
-        text = f"  gates as of the evaluation of version {summary['version']}:"
+def _show_gates(summary: Summary) -> None:
+    gates = summary.gates
+    states = {stage.name: stage.state for stage in summary.stages}
+    if gates and states.get("evaluate") == "cached" and summary.version:
+        text = f"  gates as of the evaluation of version {summary.version}:"
         show_text(text)
     names = [one_line(gate.name) for gate in gates]
     longest = max(map(len, names), default=0)
@@ -132,42 +131,42 @@ def _show_gates(summary: dict[str, Any]) -> None:
         show_text(text.rstrip(), markup=True)
 
 
-def _show_supported(summary: dict[str, Any]) -> None:
+def _show_supported(summary: Summary) -> None:
     """Print the stricter gates that a first run supports."""
     gates = [
-        f"{one_line(one['gate'])} {one['threshold']:g} (now {one['now']:g})"
-        for one in summary.get("supported_gates", ())
+        f"{one_line(one.gate)} {one.threshold:g} (now {one.now:g})"
+        for one in summary.supported_gates
     ]
     if gates:
         show_text(
             f"  its intervals support stricter gates: {', '.join(gates)}; write them: "
-            f"headrace gate {summary['pipeline']} --suggested"
+            f"headrace gate {summary.pipeline} --suggested"
         )
 
 
-def _show_suspects(summary: dict[str, Any]) -> None:
+def _show_suspects(summary: Summary) -> None:
     from headrace.records import suspects_sentence
 
-    if not (suspects := summary["suspects"]):
+    if not (suspects := summary.suspects):
         return
     first = suspects[0]
-    expected = suspects_sentence(summary["metrics"])
+    expected = suspects_sentence(summary.metrics)
     show_text(
-        f"  {expected}; first {one_line(first['name'])}: labelled "
-        f"{one_line(first['label'])}, predicted {one_line(first['likely'])}; review: "
-        f"headrace relabel {summary['pipeline']}"
+        f"  {expected}; first {one_line(first.name)}: labelled "
+        f"{one_line(first.label)}, predicted {one_line(first.likely)}; review: "
+        f"headrace relabel {summary.pipeline}"
     )
 
 
-def _show_snapshot(snapshot: dict[str, Any] | None) -> None:
+def _show_snapshot(snapshot: SnapshotFacts | None) -> None:
     if not snapshot:
         return
-    rows = ", ".join(f"{n:,} {split}" for split, n in snapshot["rows"].items())
+    rows = ", ".join(f"{n:,} {split}" for split, n in snapshot.rows.items())
     show_text(
-        f"  data: {rows}; {snapshot['quarantined']:,} in quarantine; "
-        f"snapshot {snapshot['digest'][:12]}",
+        f"  data: {rows}; {snapshot.quarantined:,} in quarantine; "
+        f"snapshot {snapshot.digest[:12]}",
     )
-    for note in snapshot["notes"]:
+    for note in snapshot.notes:
         show_text(f"  {one_line(note)}")
-    if snapshot["attribution"]:
-        show_text(f"  {snapshot['attribution']}")
+    if snapshot.attribution:
+        show_text(f"  {snapshot.attribution}")

@@ -15,25 +15,11 @@ import runpy
 from typing import Any
 
 from headrace import extensions
-from headrace.errors import IntegrityError
 from headrace.settings import Settings, variable
 from headrace.state.ledger.holding import heartbeat
+from headrace_ops.prefect_inside import read_no_results
 
 _HOLDER = "(engine)"  # so that a flow may hold a heartbeat of its own; no pipeline
-
-
-def read_no_results() -> None:
-    """Patch Prefect's client so that it refuses stored results."""
-    from prefect.results import ResultStore
-
-    async def refuse(_store: type[ResultStore], _metadata: Any) -> Any:
-        raise IntegrityError(
-            "The state of this run on Prefect's server names a stored result. Headrace "
-            "stores none, so it was not read.",
-            "Find out who set the state, and start a new run.",
-        )
-
-    setattr(ResultStore, "_from_metadata", classmethod(refuse))  # noqa: B010
 
 
 def alive() -> contextlib.AbstractContextManager[Any]:

@@ -22,9 +22,8 @@ from headrace.settings import Settings, restore_variables, variable
 from headrace.state import children
 from headrace.state.disk import full_disk, is_full
 from headrace.state.logins import new_login
-from headrace_ops import environment, guard, live
+from headrace_ops import environment, guard, live, prefect_inside
 
-DRAIN_SECONDS = 10
 RETURN_LIMIT_SECONDS = 60
 NEEDED_BYTES = 8 * 2**20  # for a new database of Prefect
 TRIGGERS = "PREFECT_SERVER_SERVICES_TRIGGERS_ENABLED"
@@ -189,27 +188,9 @@ class Server:
         if self._temporary is None:
             return
         if "prefect" in sys.modules:
-            _drain()
+            prefect_inside.drain()
         self._temporary.stop()
         os.environ.pop("PREFECT_API_URL", None)
-
-
-def _drain() -> None:
-    """Wait for a limited time until the server has received all logs and events.
-
-    Then the rest is discarded. Otherwise Prefect would wait without limit at exit, even
-    if the server is gone or its disk is full.
-    """
-    from prefect._internal.concurrency import services
-    from prefect.events.worker import EventsWorker
-    from prefect.logging.handlers import APILogWorker
-
-    for worker in (APILogWorker, EventsWorker):
-        worker.drain_all(timeout=DRAIN_SECONDS)
-    for service in list(services._active_services):
-        loop, done = service._loop, service._done_event
-        if loop is not None and done is not None and not done.is_set():
-            loop.call_soon_threadsafe(done.set)
 
 
 @contextlib.contextmanager

@@ -8,7 +8,6 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from headrace.planning.plan import remembered_code
 from headrace.stages.ingredients import closure
 from headrace.state.tracking.connection import create_database
 from headrace_ops import prefect_server
@@ -17,7 +16,7 @@ from headrace_ops import prefect_server
 def main() -> None:
     """Create the databases of Prefect and MLflow, and parse Headrace's code."""
     with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
-        with remembered_code(Path(folder)):
+        with closure.remembered(Path(folder)):
             closure.parse_all()
         create_database(Path(folder, "mlflow.db"))
         prefect_server.create_database(Path(folder, "prefect.db"))

@@ -131,14 +131,13 @@ def _patch_admission(worker: ProcessWorker, settings: Settings) -> None:
             return await _refuse(worker, flow_run, refused, task_status)
         own = {n: v for n, v in configuration.env.items() if n.startswith("PREFECT__")}
         own["PREFECT__FLOW_ENTRYPOINT"] = entrypoint
-        configuration.env = {**os.environ, **own}
         engine = [sys.executable, "-m", "headrace_ops.engine"]
-        configuration.command = shlex.join(engine)
-        configuration._command_configured = True  # as if it came from the pool
-        configuration.working_dir = None
+        job = process.ProcessJobConfiguration(command=shlex.join(engine))
+        job.prepare_for_flow_run(flow_run)
+        job.env = {**os.environ, **own}
         admitted[flow_run.id] = entrypoint
         try:
-            return await run(flow_run, configuration, task_status)
+            return await run(flow_run, job, task_status)
         finally:
             admitted.pop(flow_run.id, None)
 

@@ -6,13 +6,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.homes import Home
+from tests.waiting import until
 
 from headrace.state.ledger import Approval, Ledger
 from headrace.state.ledger.leases import Leases
@@ -40,21 +39,12 @@ def state_of_lease(home: Home) -> str:
     return lease.state if lease else ""
 
 
-def wait_until(found: Callable[[], Any], what: str, seconds: float = 600) -> Any:
-    limit = time.monotonic() + seconds
-    while time.monotonic() < limit:
-        if answer := found():
-            return answer
-        time.sleep(0.2)
-    raise AssertionError(what)
-
-
 def asked(home: Home) -> Approval:
     def waiting() -> Approval | None:
         found = ledger_of(home).waiting("blobs")
         return found[0] if found else None
 
-    request = wait_until(waiting, "nobody was asked")
+    request = until(waiting, "nobody was asked")
     assert isinstance(request, Approval)
     return request
 
@@ -71,7 +61,7 @@ def test_a_run_in_a_terminal_waits_for_an_approval_in_another(
     try:
         request = asked(wanting)
         assert (request.version, request.who) == (2, "ada@lab")
-        wait_until(lambda: state_of_lease(wanting) == "ended", "others must wait")
+        until(lambda: state_of_lease(wanting) == "ended", "others must wait")
         listed = wanting.headrace("list", "--json").json["pipelines"]
         assert [p["waiting"] for p in listed if p["name"] == "blobs"] == [
             [{"version": 2, "expires": request.expires}]
@@ -179,14 +169,6 @@ class Deployed:
         )
         found.sort(key=lambda run: run.start_time)
         return [(run.task_key.split("-")[0], run.state_name) for run in found]
-
-
-@pytest.fixture
-def client(prefect_server: str) -> Iterator[Any]:
-    from prefect.client.orchestration import get_client
-
-    with get_client(sync_client=True) as client:
-        yield client
 
 
 def test_a_suspended_run_is_approved_by_command(wanting: Home, client: Any) -> None:

@@ -26,7 +26,7 @@ class Client:
         self.resumed: list[str] = []
         self.asked: Any = None
 
-    def read_flow_runs(self, flow_run_filter: Any) -> list[Any]:
+    def read_flow_runs(self, flow_run_filter: Any, **_: Any) -> list[Any]:
         self.asked = flow_run_filter
         details = [SimpleNamespace(pause_key=key) for key in KEYS]
         states = [SimpleNamespace(state_details=one) for one in details]

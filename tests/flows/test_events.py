@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +10,6 @@ import pytest
 from headrace.errors import UsageError
 from headrace.settings import Settings
 from headrace_flows.events import ensure_notifications
-
-
-@pytest.fixture
-def client(prefect_server: str) -> Iterator[Any]:
-    from prefect.client.orchestration import get_client
-
-    with get_client(sync_client=True) as client:
-        yield client
 
 
 @pytest.fixture

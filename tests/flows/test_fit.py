@@ -32,14 +32,6 @@ def run(trained: Trained, monkeypatch: pytest.MonkeyPatch, prefect_server: str) 
 
 
 @pytest.fixture
-def client(prefect_server: str) -> Iterator[Any]:
-    from prefect.client.orchestration import get_client
-
-    with get_client(sync_client=True) as made:
-        yield made
-
-
-@pytest.fixture
 def _deployed(client: Any) -> Iterator[None]:
     from headrace_flows.deploying import apply
     from headrace_flows.deployments import Wanted

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -37,18 +37,6 @@ def window(tmp_path: Path) -> Callable[..., str]:
         return str(path)
 
     return write
-
-
-@pytest.fixture
-def client(prefect_server: str) -> Iterator[Any]:
-    from prefect.client.orchestration import get_client
-
-    with get_client(sync_client=True) as made:
-        yield made
-        for deployment in made.read_deployments():
-            made.delete_deployment(deployment.id)
-        for automation in made.read_automations():
-            made.delete_automation(automation.id)
 
 
 def drift_events(client: Any, since: datetime) -> list[dict[str, Any]]:
@@ -145,8 +133,7 @@ def test_the_flow_reports_emits_and_attaches_the_report(
 
     from headrace_flows.monitor import monitor
 
-    for name, value in after_first.environment.items():
-        monkeypatch.setenv(name, value)
+    after_first.enter(monkeypatch)
     before = datetime.now(UTC) - timedelta(seconds=1)
     state = monitor("blobs", window("good"), return_state=True)
     assert (state.is_completed(), state.name) == (True, "Ok")

@@ -14,8 +14,7 @@ from headrace.errors import HeadraceError, SpecError, UsageError
 from headrace.spec import load_spec
 from headrace.spec.tables import DeploySpec
 from headrace_flows import parameters
-from headrace_flows.parameters import check_parameters
-from headrace_flows.places import Place
+from headrace_flows.parameters import Place, check_parameters
 
 DIGITS = Path(__file__).parents[2] / "pipelines" / "digits"
 

@@ -13,17 +13,20 @@ from headrace.settings import Settings
 from headrace.spec import load_spec
 from headrace_cli.summary import show_summary
 from headrace_flows.run import Run
-from headrace_flows.summary import failed, mlflow_page
+from headrace_flows.summary import Summary, failed, mlflow_page
 
 
-def _summary(**fields: Any) -> dict[str, Any]:
-    return {
+def _summary(**fields: Any) -> Summary:
+    nothing = dict.fromkeys(
+        ("version", "snapshot", "run_id", "flow_run_id", "weights_digest")
+    )
+    values = {
         **{"pipeline": "pets", "task": "classification", "status": "refused"},
-        **{"version": None, "reason": "so", "seconds": 1.0, "stages": [], "gates": []},
-        **{"metrics": {}, "warnings": [], "snapshot": None, "links": {}},
-        **{"slices": {}, "suspects": [], "repairs": []},
-        **{"experiment": False, "overrides": [], **fields},
+        **{"model": "pets", "reason": "so", "seconds": 1.0, "stages": []},
+        **{"warnings": [], "links": {}, "repairs": [], "overrides": []},
+        **{"experiment": False, **nothing, **fields},
     }
+    return Summary.model_validate(values)
 
 
 def _printed(
@@ -71,7 +74,8 @@ def test_where_an_error_was_raised_is_shown_if_more_is_asked_for(
         assert not caplog.text
         caplog.set_level(logging.DEBUG, logger="headrace")
         summary, exit_code = failed(run, error)
-    assert (summary["error"]["message"], exit_code) == ("it failed", 2)
+    assert summary.error is not None
+    assert (summary.error.message, exit_code) == ("it failed", 2)
     assert "ZeroDivisionError" in caplog.text and __file__ in caplog.text
 
 

@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 Home = Any
-
-
-@pytest.fixture
-def client(prefect_server: str) -> Iterator[Any]:
-    from prefect.client.orchestration import get_client
-
-    with get_client(sync_client=True) as made:
-        yield made
-        for deployment in made.read_deployments():
-            made.delete_deployment(deployment.id)
 
 
 @pytest.fixture

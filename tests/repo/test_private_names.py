@@ -15,9 +15,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 SEEN = {
     "_active_services": "prefect 3.9.1",
-    "_command_configured": "prefect 3.9.1",
     "_done_event": "prefect 3.9.1",
-    "_from_metadata": "prefect 3.9.1",
     "_has_connected": "prefect 3.9.1",
     "_internal": "prefect 3.9.1",
     "_loop": "prefect 3.9.1",
@@ -60,7 +58,8 @@ DOORS = {
     "_flatten_layers": "src/headrace/backend.py",
     "_hard_delete_run": "src/headrace/state/tracking/disposal.py",
     "graph_validate": "src/headrace/stages/validation/suite.py",
-    "_has_connected": "flows/headrace_flows/client.py",
+    "_has_connected": "src/headrace_ops/prefect_inside.py",
+    "_active_services": "src/headrace_ops/prefect_inside.py",
     "f_locals": "src/headrace/interrupts.py",
     r"sys\.modules\[\w+\] = None": "src/headrace/imports.py",
     r"sys\.modules\.setdefault": "src/headrace/imports.py",
@@ -102,7 +101,6 @@ def test_what_is_replaced_is_there() -> None:
     from prefect._internal.concurrency import services
     from prefect.client.base import PrefectHttpxAsyncClient, PrefectHttpxSyncClient
     from prefect.results import ResultStore
-    from prefect.workers.process import ProcessJobConfiguration
 
     assert callable(mlflow.server._build_uvicorn_command)
     assert callable(SqlAlchemyStore._hard_delete_run)
@@ -111,8 +109,7 @@ def test_what_is_replaced_is_there() -> None:
     by_place = ["self", "configurations", "runtime_configuration"]
     assert [*inspect.signature(Validator.graph_validate).parameters] == by_place
     assert callable(SGD._get_variable_index)
-    assert callable(ResultStore._from_metadata)
+    assert callable(ResultStore.read) and callable(ResultStore.aread)
     assert hasattr(services, "_active_services")
-    assert "_command_configured" in ProcessJobConfiguration.__private_attributes__
     for client in (PrefectHttpxAsyncClient, PrefectHttpxSyncClient):
         assert "self._has_connected" in inspect.getsource(client)

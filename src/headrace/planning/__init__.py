@@ -5,7 +5,8 @@ and its code. The store has results by key. So the same work is done once, an
 interrupted run continues where it stopped, and every stage can report why it ran.
 """
 
-from headrace.planning.plan import Finished, LastResults, Plan, find_finished
+from headrace.planning.finished import find_finished
+from headrace.planning.plan import Plan
 from headrace.planning.results import Key
 
-__all__ = ["Finished", "Key", "LastResults", "Plan", "find_finished"]
+__all__ = ["Key", "Plan", "find_finished"]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,14 +15,12 @@ from headrace.data.forgotten import Forgotten
 from headrace.data.sources.identity import source_identity
 from headrace.errors import HeadraceError, UsageError
 from headrace.models import builder_name
-from headrace.models.logged.soundness.checks import find_mismatches
 from headrace.planning.results import Key, Results, ingredients_of
 from headrace.records import (
     DEFAULT_TASK,
     ContractRecord,
     EvaluationRecord,
     Finding,
-    Record,
     SnapshotRecord,
     TrainingRecord,
 )
@@ -32,17 +29,10 @@ from headrace.spec.law import Law, changes, is_unpacked, read_law
 from headrace.spec.tables import Table
 from headrace.spec.training import CHECKPOINT_FIELDS
 from headrace.stages.ingredients import closure, training_roots
-from headrace.stages.promotion import (
-    experiment_reason,
-    registered_only,
-    standing,
-    verdict,
-)
 from headrace.stages.registration import find_version
-from headrace.state.cache import user_cache
 from headrace.state.ledger.anchors import folder_of, project_of
 from headrace.state.ledger.former import earlier_attempts, find_best_former
-from headrace.state.store import Store, unpack_folder
+from headrace.state.store import unpack_folder
 from headrace.tasks import comparable, has_part, task_modules
 
 LIMITS = {"quarantine_limit", "leak_limit"}  # of the contract: they choose no rows
@@ -57,25 +47,6 @@ class LastResults:
     contract: ContractRecord | None = None
     training: TrainingRecord | None = None
     evaluation: EvaluationRecord | None = None
-
-
-@contextlib.contextmanager
-def remembered_code(home: Path) -> Iterator[None]:
-    """Remember the code that is parsed in the block, for later processes.
-
-    Not in the store: whoever writes there could hide that code has changed.
-
-    Args:
-        home: keeps it where the user has no cache folder.
-    """
-    place, key = Store(str(user_cache() or home)), f"code/{closure.dialect()}.json"
-    known: set[str] = set()
-    with contextlib.suppress(HeadraceError, OSError):  # then all is parsed again
-        known = closure.recall(place.read_json(key))
-    yield
-    if not closure.parsed().keys() <= known:
-        with contextlib.suppress(HeadraceError, OSError):
-            place.write_json(key, closure.parsed())
 
 
 class Plan(Results):
@@ -141,7 +112,7 @@ class Plan(Results):
     @cached_property
     def last(self) -> LastResults:
         """The last results, as they were at the first access."""
-        with remembered_code(self.settings.home):
+        with closure.remembered(self.settings.home):
             snapshot = self.find(self.ingest(), SnapshotRecord)
             if snapshot is None:
                 return LastResults()
@@ -322,81 +293,3 @@ def _in_any_order(rows: Iterable[Table]) -> list[dict[str, Any]]:
     """Rows of a table of the file, whose order is no part of a key."""
     dumped = (row.model_dump(mode="json") for row in rows)
     return sorted(dumped, key=lambda row: json.dumps(row, sort_keys=True))
-
-
-class Finished(Record):
-    """The records of a run that has nothing left to do."""
-
-    snapshot: SnapshotRecord
-    contract: ContractRecord
-    training: TrainingRecord
-    evaluation: EvaluationRecord
-    version: int
-    status: str
-    reason: str
-
-
-def find_finished(plan: Plan, *, register_only: bool = False) -> Finished | None:
-    """The last run's records, if nothing that they depend on has changed.
-
-    Needs neither Prefect, TensorFlow, Great Expectations nor MLflow.
-
-    Args:
-        plan: of the run.
-        register_only: whether the run promotes nothing, whatever the gates say.
-    """
-    training, evaluation = plan.last.training, plan.last.evaluation
-    if not (training and evaluation):
-        return None
-    name = plan.spec.name
-    if plan.ledger.is_unsettled(name):  # a killed run must be cleaned up first
-        return None
-    version = find_version(name, training, plan.ledger, plan.settings)
-    if version is None or find_mismatches([version], plan.settings):
-        return None
-    if not _is_judged(plan, evaluation, version.version):
-        return None
-    outcome = _outcome(plan, evaluation, version.version, register_only)
-    if outcome is None:
-        return None
-    status, reason = outcome
-    return Finished(
-        **vars(plan.last), version=version.version, status=status, reason=reason
-    )
-
-
-def _is_judged(plan: Plan, evaluation: EvaluationRecord, version: int) -> bool:
-    """Whether the ledger's last evidence under this law is of this evaluation."""
-    law = plan.law_on(plan.last.snapshot)
-    if law.project and plan.ledger.recorded(project_of(plan.spec.name)) is None:
-        return False  # the run records the project
-    same = [
-        row
-        for row in plan.ledger.evidence_of(plan.spec.name, version)
-        if row.champion_version == evaluation.champion_version
-        and row.law_digest == law.digest
-        and row.law.get("applied") == law.applied
-    ]
-    return bool(same) and same[-1].gates == evaluation.gates
-
-
-def _outcome(
-    plan: Plan, evaluation: EvaluationRecord, version: int, register_only: bool
-) -> tuple[str, str] | None:
-    name = plan.spec.name
-    champion = plan.ledger.champion(name)
-    decided = verdict(plan.spec, evaluation)
-    if decided is not None and decided.status == "refused":
-        return decided.status, decided.reason
-    number = champion.version.version if champion else None
-    law = plan.law_on(plan.last.snapshot)
-    if law.overrides:
-        return "unchanged", experiment_reason(name, version, law.changes, number)
-    if number == version:
-        return "unchanged", f"version {version} is the champion"
-    if decided is None and number != evaluation.champion_version:
-        return None  # another run has just promoted: it is judged again
-    decided = decided or standing(plan.spec, version, evaluation, plan.ledger, champion)
-    if decided is not None:
-        return "refused" if decided.status == "refused" else "unchanged", decided.reason
-    return ("unchanged", registered_only(name, version)) if register_only else None

@@ -26,9 +26,8 @@ from headrace.backend import import_backend
 from headrace.imports import load_jsonschema
 from headrace.interrupts import handle_signals
 from headrace.settings import Settings
-from headrace_cli import collect_seldom, first_word
+from headrace_cli import collect_seldom, end_with, first_word, leave_at_once
 from headrace_cli.answers import INTERRUPTED
-from headrace_cli.leaving import end_with, leave_at_once
 from headrace_cli.prefork.circumstances import (
     SECONDS,
     circumstances,

@@ -17,7 +17,7 @@ def test_a_run_is_finished_once_it_is_promoted(trained: Trained, done: Plan) -> 
     assert finished is not None
     assert (finished.status, finished.version) == ("unchanged", 2)
     assert finished.reason == "version 2 is the champion"
-    assert finished.evaluation == trained.good_evaluation
+    assert done.last.evaluation == trained.good_evaluation
 
 
 def test_a_run_that_was_refused_is_refused_again(trained: Trained, done: Plan) -> None:

@@ -8,22 +8,25 @@ on the path, such as one in development, is treated like our own code.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import importlib.util
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from headrace.errors import SpecError
+from headrace.errors import HeadraceError, SpecError
 from headrace.extensions import file_below
 from headrace.stages.ingredients import syntax
 from headrace.stages.ingredients.syntax import PACKAGE
+from headrace.state.cache import user_cache
+from headrace.state.store import Store
 
 ROOT = Path(__file__).parents[2]
 # Given here, since looking up an owner takes as long as all the rest.
@@ -182,6 +185,25 @@ def dialect() -> str:
     """A digest of the Python version and of the code that decides on digests."""
     own = Path(__file__).read_bytes() + Path(syntax.__file__).read_bytes()
     return hashlib.sha256(sys.version.encode() + own).hexdigest()[:16]
+
+
+@contextlib.contextmanager
+def remembered(home: Path) -> Iterator[None]:
+    """Remember the code that is parsed in the block, for later processes.
+
+    Not in the store: whoever writes there could hide that code has changed.
+
+    Args:
+        home: keeps it where the user has no cache folder.
+    """
+    place, key = Store(str(user_cache() or home)), f"code/{dialect()}.json"
+    known: set[str] = set()
+    with contextlib.suppress(HeadraceError, OSError):  # then all is parsed again
+        known = recall(place.read_json(key))
+    yield
+    if not parsed().keys() <= known:
+        with contextlib.suppress(HeadraceError, OSError):
+            place.write_json(key, parsed())
 
 
 @functools.cache

@@ -110,10 +110,10 @@ def answer_mismatches(
     Raises:
         DependencyError: the process crashed, or MLflow does not answer.
     """
-    from headrace.models.logged.serving_check import Request, ServingCheck
-
     if not versions:
         return []
+    from headrace.models.logged.serving_check import Request, ServingCheck
+
     tracking = Tracking(settings)
     with contextlib.ExitStack() as stack:
         requests = [

@@ -1,18 +1,26 @@
-"""A client that is new when the server is being started again waits for it."""
+"""Private parts of Prefect are still what is made of them."""
 
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+from prefect import State
 from prefect.client.base import PrefectHttpxAsyncClient, PrefectHttpxSyncClient
+from prefect.results import ResultRecordMetadata, ResultStore
+from prefect.states import Completed, Failed, get_state_exception
 
-from headrace_flows.client import retrying_clients
+from headrace.errors import IntegrityError
+from headrace_ops.prefect_inside import read_no_results, retrying_clients
 
 SECONDS_AWAY = 0.5
 
@@ -77,7 +85,9 @@ ASKING = pytest.mark.parametrize("get", [ask, ask_async])
 
 
 @ASKING
-def test_within_it_waits(url: str, get: Callable[[str], httpx.Response]) -> None:
+def test_within_it_a_new_client_waits_for_a_server(
+    url: str, get: Callable[[str], httpx.Response]
+) -> None:
     with retrying_clients():
         assert get(url).text == "true"
 
@@ -98,3 +108,55 @@ def test_outside_it_is_told_at_once(
         pass
     with pytest.raises(httpx.ConnectError):
         get(silent)
+
+
+@pytest.fixture
+def _guarded(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("read", "aread"):
+        monkeypatch.setattr(ResultStore, name, getattr(ResultStore, name))
+    read_no_results()
+
+
+@pytest.mark.parametrize("kind", [Completed, Failed])
+@pytest.mark.usefixtures("_guarded")
+def test_no_stored_result_of_a_state_is_read(
+    kind: Callable[..., State[Any]], tmp_path: Path
+) -> None:
+    (tmp_path / "result").write_text("{}")
+    stored = {"storage_key": str(tmp_path / "result"), "serializer": {"type": "pickle"}}
+    state = kind(data=ResultRecordMetadata.model_validate(stored))
+    with pytest.raises(IntegrityError, match="it was not read"):
+        state.result()
+    with pytest.raises(IntegrityError, match="it was not read"):
+        if state.is_failed():
+            get_state_exception(state)
+        else:
+            asyncio.run(state.aresult())
+
+
+STUCK = """
+import asyncio, contextlib, threading
+from prefect.logging.handlers import APILogWorker
+from headrace_ops import prefect_inside
+
+logged = threading.Event()
+
+class Stuck(APILogWorker):
+    async def _handle_batch(self, items):
+        logged.set()
+        await asyncio.sleep(600)
+
+    @contextlib.asynccontextmanager
+    async def _lifespan(self):
+        yield
+
+Stuck.instance().send({"message": "x" * 2_000_000})
+assert logged.wait(60)
+prefect_inside.DRAIN_SECONDS = 0.1
+prefect_inside.drain()
+"""
+
+
+@pytest.mark.system
+def test_a_process_ends_although_its_logs_cannot_be_sent() -> None:
+    subprocess.run([sys.executable, "-c", STUCK], check=True, timeout=120)

@@ -1,0 +1,72 @@
+"""What Prefect does not offer, by private parts of it; tests fail where these change.
+
+Nothing else in Headrace uses a private part of Prefect.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+from headrace.errors import IntegrityError
+
+DRAIN_SECONDS = 10
+_NAME = "_has_connected"  # of an HTTP client
+# The setter keeps a client's own value, so that it is there when the property is gone.
+_ALWAYS = property(
+    lambda _: True, lambda self, value: vars(self).update({_NAME: value})
+)
+
+
+@contextlib.contextmanager
+def retrying_clients() -> Iterator[None]:
+    """Let all Prefect clients here retry a refused connection, for a minute.
+
+    By default a client retries only after it has reached the server once, so that a
+    wrong address is reported at once. Within a flow the address is right, and Prefect
+    makes new clients there, which take no transport of ours. Not re-entrant.
+    """
+    from prefect.client.base import PrefectHttpxAsyncClient, PrefectHttpxSyncClient
+
+    clients = (PrefectHttpxAsyncClient, PrefectHttpxSyncClient)
+    for client in clients:
+        setattr(client, _NAME, _ALWAYS)
+    try:
+        yield
+    finally:
+        for client in clients:
+            delattr(client, _NAME)
+
+
+def read_no_results() -> None:
+    """Have Prefect refuse stored results, in this process: it would unpickle them."""
+    from prefect.results import ResultStore
+
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise IntegrityError(
+            "The state of this run on Prefect's server names a stored result. Headrace "
+            "stores none, so it was not read.",
+            "Find out who set the state, and start a new run.",
+        )
+
+    for name in ("read", "aread"):
+        setattr(ResultStore, name, refuse)
+
+
+def drain() -> None:
+    """Wait for a limited time until the server has received all logs and events.
+
+    Then the rest is discarded. Otherwise Prefect would wait without limit at exit, even
+    if the server is gone or its disk is full.
+    """
+    from prefect._internal.concurrency import services
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
+
+    for worker in (APILogWorker, EventsWorker):
+        worker.drain_all(timeout=DRAIN_SECONDS)
+    for service in list(services._active_services):
+        loop, done = service._loop, service._done_event
+        if loop is not None and done is not None and not done.is_set():
+            loop.call_soon_threadsafe(done.set)
