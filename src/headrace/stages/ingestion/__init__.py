@@ -49,6 +49,7 @@ from headrace.settings import DEFAULT_ITEM_BYTES, Settings
 from headrace.spec import DataSpec
 from headrace.stages.ingestion.chunks import raws, spill
 from headrace.stages.ingestion.found import findings_of, notes_of
+from headrace.stages.ingestion.keys import SPLITS, Keys, Split, keys_of
 from headrace.stages.ingestion.runs import (
     SHA_BYTES,
     Changes,
@@ -107,16 +108,16 @@ def ingest(  # noqa: PLR0913, what it reads and what people changed
             action = media.advice(medium, checks) or "Check the data."
             raise none_usable(checks, first, data.source, action)
         rejected = {row.split for row in decoded.rejected}
-        splits = find_splits(decoded.runs, rejected, data, learned, changes.forgotten)
+        keys = keys_of(decoded.runs, by_label=learned.labels.STRATIFIED)
+        splits = find_splits(keys, rejected, data, learned, changes.forgotten)
         present = (label for run in decoded.runs for label in run.labels)
-        groups = (group for run in decoded.runs for group in run.groups)
         target, facts = learned.labels.describe(present, data), form.model_dump()
-        target |= learned.labels.describe_groups(groups, data)
+        target |= learned.labels.describe_groups(keys.groups.distinct, data)
         description = DataDescription(medium=medium, task=task, target=target, **facts)
-        bits = prefix_bits(splits.train + splits.test, description)
+        bits = prefix_bits(len(splits.rows), description)
         folder = work / "folder"
         (folder / "items").mkdir(parents=True)
-        plan = ShardPlan(folder, tuple(decoded.runs), bits, splits, description)
+        plan = ShardPlan(folder, tuple(decoded.runs), bits, description)
         notes = [
             f"{count:,} of {decoded.items:,} items: {note}"
             for note, count in sorted(decoded.notes.items())
@@ -128,7 +129,7 @@ def ingest(  # noqa: PLR0913, what it reads and what people changed
             store,
             folder,
             description,
-            _shards(plan, data.source, workers),
+            _shards(plan, keys, splits, data.source, workers),
             [*map(splits.put, decoded.rejected)],
             source=source.uri,
             attribution=source.attribution,
@@ -137,7 +138,7 @@ def ingest(  # noqa: PLR0913, what it reads and what people changed
                 *splits.findings(decoded.scales),
                 *findings_of(decoded.found, decoded.items, form),
             ],
-            notes=[*source.notes, *splits.notes(decoded.runs), *notes],
+            notes=[*source.notes, *splits.notes(keys), *notes],
             corrections=corrections.digest if corrections else "",
         )
         return _limited(record, decoded.disputed, workers.settings)
@@ -216,12 +217,18 @@ def reading_of(data: DataSpec, medium: str, task: str) -> Reading:
     return Reading(medium, task, labelled=labelled, splits=True, **given)
 
 
-def _shards(plan: ShardPlan, source: str, workers: Workers) -> Iterator[WrittenShard]:
+def _shards(
+    plan: ShardPlan, keys: Keys, splits: Splits, source: str, workers: Workers
+) -> Iterator[WrittenShard]:
     """Write the shards, as they are asked for."""
     count = 2**plan.bits
+    heads = keys.items[:, :2].copy().view(">u2").ravel() >> (16 - plan.bits)
+    rows = splits.rows[np.argsort(heads, kind="stable")]
+    ends = np.cumsum(np.bincount(heads, minlength=count))[:-1]
     work = partial(write_shard_of, plan=plan)
+    tasks = enumerate(np.split(rows, ends))
     with Progress(source, count, "shards written") as progress:
-        for number, shard in enumerate(workers.spread(work, range(count)), start=1):
+        for number, shard in enumerate(workers.spread(work, tasks), start=1):
             yield shard
             progress.update(number)
 
@@ -238,27 +245,29 @@ class ShardPlan:
     folder: Path
     runs: tuple[Run, ...]
     bits: int
-    splits: Splits
     description: DataDescription
 
 
-def write_shard_of(number: int, plan: ShardPlan) -> WrittenShard:
+def write_shard_of(shard: tuple[int, Split], plan: ShardPlan) -> WrittenShard:
     """Gather the rows of one shard from all runs, and write it.
+
+    Args:
+        shard: its number, and the splits of its rows in the order of the runs.
 
     Raises:
         SourceError: too many items are equal.
     """
-    parts, splits, spans = [], [], []
+    number, splits = shard
+    parts, spans = [], []
     for run in plan.runs:
         span, part = _part(number, plan.bits, run)
         spans.append(span)
         parts.append(part)
-        splits.append(plan.splits.of(run.split, part))
     keys = pa.concat_tables(parts).combine_chunks()
     _check_equal(keys, plan.description)
-    split = np.concatenate(splits)
-    plan.splits.carve_val(split, _items(keys), keys["label"], keys["name"])
-    keys = keys.add_column(1, "split", pa.array(split.tolist(), pa.string()))
+    keys = keys.add_column(
+        1, "split", pa.array(np.array(SPLITS)[splits].tolist(), pa.string())
+    )
     order = sort_order(keys)
     data, module = plan.description, media.medium(plan.description.medium)
     payload = np.zeros((len(order), math.prod(data.shape)), module.DTYPE)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Sequence
 
 import numpy as np
-import pyarrow.compute as pc
 
 from headrace.data.forgotten import Forgotten
 from headrace.errors import SpecError
 from headrace.spec import DataSpec
-from headrace.stages.ingestion.runs import Run
+from headrace.stages.ingestion.keys import Keys
 
 _GROUPS_SHOWN = 10
 VAL_ROWS = 1000
@@ -23,7 +21,7 @@ _MOST_OF_VAL = 5
 
 
 def groups_of_test(
-    runs: Sequence[Run],
+    keys: Keys,
     data: DataSpec,
     fraction: float | None,
     forgotten: Forgotten,
@@ -36,7 +34,7 @@ def groups_of_test(
     as come nearest to the fraction of items.
 
     Args:
-        runs: with all items.
+        keys: of all rows.
         data: the column of the groups, and those that are declared as test.
         fraction: the share of items that go to test; None: as in the source.
         forgotten: groups that are gone, though the source has them.
@@ -47,10 +45,7 @@ def groups_of_test(
     """
     if not (data.test_groups or (apart and data.group and fraction is not None)):
         return None
-    sizes: Counter[str] = Counter()
-    for run in runs:
-        for count in pc.value_counts(run.read()["group"]).to_pylist():
-            sizes[count["values"]] += count["counts"]
+    sizes = _sizes(keys)
     missing = [group for group in data.test_groups if group not in sizes]
     for group in missing:
         if forgotten.mark_group(group) in forgotten.marks:
@@ -77,9 +72,12 @@ def groups_of_test(
     return frozenset(order[: best + 1])
 
 
-def groups_of_val(
-    runs: Sequence[Run], test: frozenset[str], *, by_label: bool
-) -> frozenset[str]:
+def _sizes(keys: Keys) -> Counter[str]:
+    counts = np.bincount(keys.groups.codes).tolist()
+    return Counter(dict(zip(keys.groups.distinct, counts, strict=True)))
+
+
+def groups_of_val(keys: Keys, test: frozenset[str]) -> frozenset[str]:
     """The groups of the val split, where the test split has groups of its own.
 
     The model has then to answer for groups that it did not learn from. So its epoch and
@@ -89,21 +87,20 @@ def groups_of_val(
     one that alone has a label, where each label is a class.
 
     Args:
-        runs: with all items.
+        keys: of all rows.
         test: the groups of test.
-        by_label: whether each label is a class, which train must keep.
 
     Returns:
         none where few groups make up train; rows of its groups are val then.
     """
-    sizes: Counter[str] = Counter()
-    classes: dict[str, set[str]] = defaultdict(set)
-    for run in runs:
-        pairs = run.read().select(["group", "label"]).group_by(["group", "label"])
-        for row in pairs.aggregate([([], "count_all")]).to_pylist():
-            if row["group"] not in test:
-                sizes[row["group"]] += row["count_all"]
-                classes[row["group"]] |= {row["label"]} if by_label else set()
+    names = keys.groups.distinct
+    sizes = Counter({g: count for g, count in _sizes(keys).items() if g not in test})
+    classes: dict[str, set[int]] = defaultdict(set)
+    if keys.labels is not None:
+        pairs = np.unique(np.stack([keys.groups.codes, keys.labels.codes]), axis=1)
+        for group, label in pairs.T.tolist():
+            if names[group] not in test:
+                classes[names[group]].add(label)
     left = Counter(label for labels in classes.values() for label in labels)
     needed = min(VAL_ROWS, sizes.total() * VAL_PERCENT // 100)
     most = min(10 * VAL_ROWS, sizes.total() // _MOST_OF_VAL)

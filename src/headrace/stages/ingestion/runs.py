@@ -55,7 +55,6 @@ class Run:
         split: "" where the source has none.
         shape: of one item.
         labels: the distinct ones, or the task's `sketch` of them.
-        groups: the distinct ones.
         unlabelled: number of rows without a label.
     """
 
@@ -64,7 +63,6 @@ class Run:
     shape: _Shape
     rows: int
     labels: frozenset[str]
-    groups: frozenset[str]
     unlabelled: int = 0
 
     def has(self, shape: _Shape, module: Medium) -> bool:
@@ -181,7 +179,6 @@ class Decoded:
                 shape=block.payload.shape[1:],
                 rows=len(block.labels),
                 labels=tasks.task(task).labels.sketch(block.labels),
-                groups=frozenset(block.groups),
                 unlabelled=len(unlabelled),
             )
         )

@@ -18,7 +18,6 @@ from tests.src.stages.ingestion.conftest import (
 
 from headrace.data.snapshots.reading import read_rejected
 from headrace.errors import SourceError
-from headrace.stages.ingestion import splitting
 from headrace.stages.ingestion.splitting import split_of
 
 
@@ -165,14 +164,3 @@ def test_a_split_named_for_some_rows_only_is_refused(run, tmp_path):
     pq.write_table(pa.table(table), tmp_path / "a.parquet")
     with pytest.raises(SourceError, match=r"split of some items and not of others"):
         run(tmp_path / "a.parquet", shape=(4, 5))
-
-
-def test_the_lowest_places_are_those_of_a_full_sort():
-    labels, rows = pa.chunked_array([["a"] * 3000]), np.arange(3000)
-    for seed in range(200):
-        shas = np.random.default_rng(seed).integers(0, 256, (3000, 32), np.uint8)
-        tails = np.sort(shas[:, -8:].copy().view(">u8").ravel())
-        first = splitting._lowest([], shas, rows[:2000], labels)
-        both = splitting._lowest(first, shas, rows[2000:], labels)
-        assert [place.tail for place in both] == tails[:1000].tolist()
-        assert splitting._lowest([], shas, rows, labels) == both

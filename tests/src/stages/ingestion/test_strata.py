@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import pickle
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,19 +13,16 @@ import pyarrow as pa
 import pytest
 
 from headrace.data.snapshots.reading import shards_of
-from headrace.media.arrow import as_binary, as_bytes, write_table
+from headrace.media.arrow import as_binary, write_table
 from headrace.records import SnapshotRecord
 from headrace.settings import Settings
 from headrace.spec import DataSpec
 from headrace.stages import ingestion
-from headrace.stages.ingestion import ingest, strata
+from headrace.stages.ingestion import ingest
+from headrace.stages.ingestion.keys import SPLITS, keys_of
 from headrace.stages.ingestion.runs import Run
 from headrace.stages.ingestion.splitting import find_splits, split_of
-from headrace.stages.ingestion.strata import (
-    find_small_classes,
-    size_of_test,
-    small_below,
-)
+from headrace.stages.ingestion.strata import size_of_test, small_below
 from headrace.state.store import Store
 from headrace.tasks import task
 
@@ -60,7 +56,7 @@ def write_runs(tmp_path: Path) -> Callable[..., list[Run]]:
             }
             write_table(path, {"item": as_binary(items.reshape(-1, 32)), **columns})
             labels = frozenset(texts["label"])
-            runs.append(Run(path, split, (), len(mine), labels, frozenset({""})))
+            runs.append(Run(path, split, (), len(mine), labels))
         return runs
 
     return write
@@ -68,32 +64,19 @@ def write_runs(tmp_path: Path) -> Callable[..., list[Run]]:
 
 @pytest.fixture
 def split(write_runs: Callable[..., list[Run]]) -> Split:
-    """The rows and their splits, as the shards' writers find them."""
+    """The rows and their splits."""
 
     def split_(
-        rows: Sequence[Row], files: int = 1, bits: int = 0, fraction: float = 0.2
+        rows: Sequence[Row], files: int = 1, fraction: float = 0.2
     ) -> list[tuple[str, str, str]]:
-        runs = write_runs(rows, files)
+        keys = keys_of(write_runs(rows, files), by_label=True)
         data = DataSpec(source="made", test_fraction=fraction)
-        splits = pickle.loads(
-            pickle.dumps(find_splits(runs, (), data, task("classification")))
-        )
-        found = []
-        table = pa.concat_tables(run.read() for run in runs)
-        heads = as_bytes(table["item"].combine_chunks())[:, 0] >> (8 - bits)
-        for shard in range(2**bits):
-            keys = table.filter(pa.array(heads == shard)).combine_chunks()
-            if not len(keys):
-                continue
-            made = splits.of("", keys)
-            items = as_bytes(keys["item"].chunk(0))
-            splits.carve_val(made, items, keys["label"], keys["name"])
-            contents = keys["name"].to_pylist(), keys["label"].to_pylist()
-            found += list(zip(*contents, made.tolist(), strict=True))
-        assert len(found) == len(rows)
-        tests = sum(of == "test" for _, _, of in found)
-        assert (splits.test, splits.train) == (tests, len(rows) - tests)
-        return sorted(found)
+        splits = find_splits(keys, (), data, task("classification"))
+        texts = keys.read(np.arange(len(rows)))
+        contents = texts["name"].to_pylist(), texts["label"].to_pylist()
+        made = [SPLITS[split] for split in splits.rows]
+        assert splits.test == made.count("test")
+        return sorted(zip(*contents, made, strict=True))
 
     return split_
 
@@ -140,15 +123,14 @@ def test_each_class_has_its_share_in_test_and_some_in_train(split: Split, seed: 
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_neither_order_nor_files_nor_shards_change_it(split: Split, seed: int):
+def test_neither_order_nor_files_change_it(split: Split, seed: int):
     draw = np.random.default_rng(seed)
     rows = rows_of({"a": 40, "b": 7, "c": 3, "d": 1, "large": 300}, seed)
     rows += [(content, "b") for content, _ in rows[::9]]  # equal items, other labels
     rows += rows[::4]  # equal rows
     plain = split(rows)
     mixed = [rows[place] for place in draw.permutation(len(rows))]
-    files, bits = int(draw.integers(2, 40)), int(draw.integers(0, 6))
-    assert split(mixed, files, bits) == plain
+    assert split(mixed, int(draw.integers(2, 40))) == plain
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -163,7 +145,7 @@ def test_equal_items_never_lie_on_both_sides(split: Split, seed: int):
     rows += [(f"{seed} other {n}", "large") for n in range(260)]
     rows += [(f"{seed} {n}", "large") for n in range(5)]
     sides = defaultdict(set)
-    for content, _, of in split(rows, files=3, bits=2):
+    for content, _, of in split(rows, files=3):
         sides[content].add(of == "test")
     assert all(len(side) == 1 for side in sides.values())
 
@@ -212,27 +194,6 @@ def test_most_items_stay_where_they_are_when_a_small_class_grows(split: Split):
     assert moved < 20 * 420 * 0.01
 
 
-def test_only_what_makes_a_class_large_is_held(
-    write_runs: Callable[..., list[Run]], monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(strata, "_WAITING", 100)
-    rows = rows_of({"large": 4000, "small": 40}, 1)
-    most = 0
-    merge = strata._Lowest.merge
-
-    def watched(self: strata._Lowest) -> None:
-        nonlocal most
-        most = max(most, self._rows)
-        merge(self)
-        most = max(most, len(self.codes))
-
-    monkeypatch.setattr(strata._Lowest, "merge", watched)
-    small = find_small_classes(write_runs(rows, files=80), 0.2)
-    assert list(small.heads) == ["small"]
-    assert len(small.heads["small"]) == 40
-    assert most <= 250 + 40 + 50 + 51
-
-
 def test_other_processes_and_other_files_give_the_same_snapshot(
     tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ):
@@ -263,7 +224,8 @@ def test_other_processes_and_other_files_give_the_same_snapshot(
 def test_a_split_of_the_source_is_left_as_it_is(write_runs: Callable[..., list[Run]]):
     runs = write_runs(rows_of({"a": 10, "b": 10}, 0), split="train")
     runs += write_runs(rows_of({"a": 3}, 1), split="test")
-    splits = find_splits(runs, (), DataSpec(source="made"), task("classification"))
-    assert len(splits.strata.labels) == 0
-    assert (splits.train, splits.test) == (20, 3)
-    assert splits.of("test", runs[1].read()).tolist() == ["test"] * 3
+    keys = keys_of(runs, by_label=True)
+    splits = find_splits(keys, (), DataSpec(source="made"), task("classification"))
+    made = Counter(SPLITS[split] for split in splits.rows)
+    assert made == {"train": 19, "val": 1, "test": 3}
+    assert (splits.rows[-3:] == SPLITS.index("test")).all()
