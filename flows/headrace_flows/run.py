@@ -106,7 +106,7 @@ class Run:
 
     @property
     def folder(self) -> Path:
-        """The pipeline's folder."""
+        """The pipeline's folder, unpacked where it came from the store."""
         return self.plan.folder
 
     def __init__(

@@ -1,4 +1,4 @@
-"""``python -m headrace_cli``."""
+"""Run the command line, as ``python -m headrace_cli``."""
 
 from headrace_cli.start import main
 

@@ -1,4 +1,4 @@
-"""``headrace monitor``."""
+"""``headrace monitor``: one window of items and answers against a version."""
 
 from __future__ import annotations
 

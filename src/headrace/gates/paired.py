@@ -328,7 +328,7 @@ class PairedNumbers:
         return mean_bound(self.gains, level) if self.rows >= 2 else -math.inf
 
     def in_words(self) -> str:
-        """The two means."""
+        """The own mean against the opponent's, as a part of a sentence."""
         return f"{self.own:.4g} against {self.other:.4g} on average"
 
     def share(self, value: float) -> str:

@@ -147,7 +147,7 @@ class Source(contextlib.AbstractContextManager["Source"]):
     open_other: Callable[[str, Reading], Source] | None = None
 
     def __exit__(self, *_: object) -> None:
-        """Close its files."""
+        """Close the files that were opened to read it."""
         self.files.close()
 
 

@@ -115,7 +115,7 @@ class Found:
     positions: int = 0
 
     def __add__(self, other: Found) -> Found:
-        """Of both together."""
+        """What is counted of the files of both parts."""
         sizes = [*filter(None, (self.smallest, other.smallest))]
         sizes += filter(None, (self.largest, other.largest))
         return Found(

@@ -137,7 +137,7 @@ class _Registration:
     ledger: Ledger
 
     def card(self, judged: EvaluationRecord | Evidence) -> str:
-        """The model card."""
+        """The text of the model card, which MLflow shows with the version."""
         return model_card(self.spec, self.folder, self.snapshot, self.training, judged)
 
     def tags(self, judged: EvaluationRecord | Evidence) -> dict[str, str]:

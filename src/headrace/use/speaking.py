@@ -43,7 +43,7 @@ class Speech:
 
     @property
     def seconds(self) -> float:
-        """Its length."""
+        """How long the sound lasts."""
         return len(self.sound) / self.sample_rate_hz
 
     def save(self, path: Path | str) -> None:

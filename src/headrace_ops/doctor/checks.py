@@ -61,7 +61,7 @@ class Check(Record):
 
 
 def ok(name: str, seen: str) -> Check:
-    """All is well."""
+    """A check that found nothing to mend."""
     return Check(name=name, state="ok", seen=seen)
 
 

@@ -19,7 +19,7 @@ THRESHOLD = 0.62  # above the packaged digits, whose upper bound was 0.611
 
 
 class KeepsItsRows:
-    """See `headrace.gates.kinds.RowsKind`."""
+    """It is hardly told which rows a model learned from."""
 
     def check(self, gate: GateSpec) -> None:
         """Refuse a threshold that is no area from 0.5 to 1, or arguments."""

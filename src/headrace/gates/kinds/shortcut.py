@@ -34,7 +34,7 @@ THRESHOLD = 0.1  # that is suggested where there are rows enough
 
 
 class DoesWithoutMarks:
-    """See `headrace.gates.kinds.RowsKind`."""
+    """A model is right without the marks that give a class away."""
 
     def check(self, gate: GateSpec) -> None:
         """Refuse a gate without a threshold, or with arguments."""

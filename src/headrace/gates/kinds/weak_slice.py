@@ -19,7 +19,7 @@ from headrace.spec import GateSpec
 
 
 class WeakestSlice:
-    """See `headrace.gates.kinds.RowsKind`."""
+    """No slice loses more than so much against the rest."""
 
     def check(self, gate: GateSpec) -> None:
         """Refuse a gate without a threshold, or with arguments."""

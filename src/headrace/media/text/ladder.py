@@ -73,7 +73,7 @@ TRADITIONAL = str.maketrans(_SIMPLIFIED, _TRADITIONAL)
 
 
 def rungs(data: DataDescription) -> list[tuple[str, float]]:
-    """Families and levels."""
+    """All families, each with all of its levels, for any data."""
     return [(family, level) for family in UNITS for level in LEVELS[family]]
 
 

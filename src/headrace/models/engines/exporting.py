@@ -41,7 +41,7 @@ class Order(Record):
 
     @property
     def opened(self) -> Settings:
-        """The settings."""
+        """The settings, with the limits of the process that exports."""
         return Settings.model_validate(self.settings)
 
 

@@ -72,7 +72,7 @@ class OnnxEngine:
         return np.asarray(answers, np.float32)
 
     def close(self) -> None:
-        """Free the session."""
+        """Free the session, which holds the weights."""
         del self._session
 
 

@@ -44,7 +44,7 @@ class SavedModelEngine(TensorFlowEngine):
         self._function, self._dtype = saved_model(Path(self._folder.name) / FOLDER)
 
     def close(self) -> None:
-        """Delete its files."""
+        """Delete the files that TensorFlow has read."""
         self._folder.cleanup()
 
 

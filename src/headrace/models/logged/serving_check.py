@@ -98,7 +98,7 @@ class _Running:
         os.close(reading)
 
     def end(self) -> None:
-        """Kill it."""
+        """Kill the process, and wait for its end."""
         self.process.kill()
         self.process.wait()
         for file in (self.lifeline, self.answer, self.errors):

@@ -35,7 +35,7 @@ class Scored(NamedTuple):
 
     @classmethod
     def none(cls) -> Scored:
-        """Of no row."""
+        """The scores of no row, to which others are joined."""
         return cls(np.empty(0, bool), np.empty(0, bool))
 
     @classmethod

@@ -85,7 +85,7 @@ class Callbacks:
         return bool(self._fitted.stop_training)
 
     def end(self) -> None:
-        """End the fit."""
+        """Call the hooks at the end of the fit."""
         self._call("on_train_end")
         self.states()  # fills `inexact` where no checkpoint was written
 

@@ -28,7 +28,7 @@ class Examples:
 
     @property
     def questions(self) -> npt.NDArray[Any]:
-        """The items."""
+        """What a model is asked: here the items themselves."""
         return self.items
 
 

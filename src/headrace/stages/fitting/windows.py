@@ -135,7 +135,7 @@ class Windows:
             self._begin(windows[0])
 
     def close(self) -> None:
-        """Stop reading ahead."""
+        """Stop the thread that reads ahead."""
         self._reader.shutdown(cancel_futures=True)
 
     def _all(self, epoch: int) -> list[Window]:

@@ -146,7 +146,7 @@ class Case:
 
     @property
     def contract(self) -> Contract:
-        """The task's contract."""
+        """What the task expects of targets, and its messages."""
         return task(self.items.data.task).contract
 
 

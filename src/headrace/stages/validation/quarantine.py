@@ -44,7 +44,7 @@ class Kind:
     splits: set[str] = field(default_factory=set)
 
     def add(self, rows: pd.DataFrame) -> None:
-        """Count more rows."""
+        """Count the quarantined rows of a further part."""
         bare = rows["reason"].str.replace(_COPY, "", regex=True)
         self.varies |= bool((bare != _COPY.sub("", self.reason)).any())
         self.count += len(rows)

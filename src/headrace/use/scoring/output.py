@@ -39,7 +39,7 @@ class Output:
 
     @property
     def suffix(self) -> str:
-        """One of `SUFFIXES`."""
+        """By which the format is chosen: one of `SUFFIXES`."""
         return os.path.splitext(self.path)[1].lower()
 
     @property

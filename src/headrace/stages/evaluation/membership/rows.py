@@ -79,7 +79,7 @@ class AttackedRows:
 
     @cached_property
     def attacked(self) -> Chosen:
-        """The attacked rows."""
+        """The rows whose membership is guessed, from both splits."""
         chosen = np.zeros(len(self.halves), bool)
         chosen[self._chosen] = True
         return Chosen(self.splits, chosen)
