@@ -30,8 +30,7 @@ SMALL_AT_ONCE = 4096
 PART_BYTES = 16 * 2**20
 _UNREAD = Problem(UNREAD, "its row could not be read")
 _FREE_BYTES = 2 * 2**30
-_FREE_OF_ONE = 64 * 2**20
-_MISFIT = Problem("form", "it cannot take the form")
+MISFIT = Problem("form", "it cannot take the form")
 
 
 class Limits(NamedTuple):
@@ -212,31 +211,6 @@ def decode_chunk(
         count = max(1, min(limit_at_once, PART_BYTES // largest))
 
 
-def decode_one(
-    item: bytes, module: Medium, form: Form, limits: Limits
-) -> Payload | Problem:
-    """Decode one file that comes by itself, under the limits of a source's files."""
-    sizes = module.sizes([item], form)
-    largest = max(sizes.item[0], sizes.unpacked[0])
-    is_bomb = sizes.unpacked[0] > max(_FREE_OF_ONE, limits.media_ratio * len(item))
-    if sizes.item[0] > limits.item_bytes or is_bomb:
-        reason = (
-            f"{largest:,.0f} bytes, decoded from {len(item):,}; at most "
-            f"{limits.item_bytes:,} are taken"
-        )
-        return Problem("too_large", reason)
-    (decoded,) = module.decode_files([item], form).items
-    return decoded
-
-
-def fit_one(item: Payload, module: Medium, shape: tuple[int, ...]) -> Payload | Problem:
-    """Bring a decoded item to a shape, ``(1, *shape)``."""
-    fitted = module.fit(item[np.newaxis], shape)
-    if fitted.kept.all():
-        return fitted.payload
-    return fitted.problem or _MISFIT
-
-
 def _array_parts(chunk: Chunk, module: Medium, form: Form) -> Iterator[Chunk]:
     """An array in parts that are small in the form, to which some media resize."""
     rows, step = len(chunk.items), len(chunk.items)
@@ -296,7 +270,7 @@ def fit(
         the items that fit, the rejected ones by row, and counts of changes.
     """
     fitted = module.fit(block.payload, shape)
-    problem = fitted.problem or _MISFIT
+    problem = fitted.problem or MISFIT
     rejected = {
         block.rows[place]: block.reject(place, problem.check, problem.reason)
         for place in np.flatnonzero(~fitted.kept).tolist()

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headrace.data.decoding import Limits, decode_one, fit_one
+from headrace.data.decoding import Limits
+from headrace.data.preparing import decode_one, fit_one
 from headrace.media.forms import Problem
 from headrace.serving.long_json import SHORT_BYTES, check_values
 from headrace.serving.replies import NO_SNIFF, HttpError, Reply, encoded

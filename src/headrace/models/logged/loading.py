@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headrace.backend import compiled, load_backend
+from headrace.data.preparing import prepare
 from headrace.errors import IntegrityError, NotFoundError
 from headrace.media.arrow import lengths
 from headrace.media.forms import Payload
-from headrace.models.logged.preparing import prepare
 from headrace.records import DataDescription
 from headrace.settings import Settings
 from headrace.tasks import asked, task

@@ -1,4 +1,4 @@
-"""Raw items as a program has them, decoded as the training data was."""
+"""Items that come by themselves, decoded as the training data was."""
 
 from __future__ import annotations
 
@@ -6,12 +6,17 @@ import os
 from pathlib import Path
 from typing import Any
 
-from headrace.data.decoding import Limits, decode_one, fit_one
+import numpy as np
+
+from headrace.data.decoding import MISFIT, Limits
 from headrace.errors import InputError
 from headrace.media import medium
 from headrace.media.forms import Payload, Problem
-from headrace.records import DataDescription
+from headrace.media.interface import Medium
+from headrace.records import DataDescription, Form
 from headrace.settings import Settings
+
+_FREE_BYTES = 64 * 2**20  # that a file may decode to, however small it is
 
 
 def prepare(item: Any, data: DataDescription, settings: Settings) -> Payload:
@@ -42,3 +47,28 @@ def prepare(item: Any, data: DataDescription, settings: Settings) -> Payload:
         )
     raw: Payload = module.raw(decoded)[0]
     return raw
+
+
+def decode_one(
+    item: bytes, module: Medium, form: Form, limits: Limits
+) -> Payload | Problem:
+    """Decode one file that comes by itself, under the limits of a source's files."""
+    sizes = module.sizes([item], form)
+    largest = max(sizes.item[0], sizes.unpacked[0])
+    is_bomb = sizes.unpacked[0] > max(_FREE_BYTES, limits.media_ratio * len(item))
+    if sizes.item[0] > limits.item_bytes or is_bomb:
+        reason = (
+            f"{largest:,.0f} bytes, decoded from {len(item):,}; at most "
+            f"{limits.item_bytes:,} are taken"
+        )
+        return Problem("too_large", reason)
+    (decoded,) = module.decode_files([item], form).items
+    return decoded
+
+
+def fit_one(item: Payload, module: Medium, shape: tuple[int, ...]) -> Payload | Problem:
+    """Bring a decoded item to a shape, ``(1, *shape)``."""
+    fitted = module.fit(item[np.newaxis], shape)
+    if fitted.kept.all():
+        return fitted.payload
+    return fitted.problem or MISFIT
