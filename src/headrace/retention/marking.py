@@ -41,11 +41,10 @@ _FOLDERS = {
     "signatures": "signatures",
     "cards": "pages of runs",
     "references": "reference models",
-    "membership": "reference models",
     "recognisers": "reference models",
 }
 _OF_MODELS = ("models", "engines", "profiles", "monitoring", "signatures")
-_MADE_AGAIN = ("references", "membership", "recognisers")
+_MADE_AGAIN = ("references", "recognisers")
 
 
 class Entry(NamedTuple):

@@ -140,7 +140,6 @@ def test_copies_and_corrections_are_without_it(many: Many, item: str) -> None:
     for some in (rows[:1], rows):
         save_corrections(anchored, Corrections(pipeline="blobs", rows=some, who="ada"))
     anchored.write("references/one.npz", b"weights")
-    anchored.write("membership/key/0.npy", b"losses")
     anchored.write("recognisers/one.keras", b"a voice")
     copies = {name for name in many.files if name.startswith("store/tracking/files/")}
     assert copies
@@ -152,7 +151,6 @@ def test_copies_and_corrections_are_without_it(many: Many, item: str) -> None:
     renewed = many.ledger.version("blobs", 1)
     assert TrackedRecord(renewed, settings, many.ledger).mismatches() == []
     assert not any(name.startswith("store/references/") for name in many.files)
-    assert not any(name.startswith("store/membership/") for name in many.files)
     assert not any(name.startswith("store/recognisers/") for name in many.files)
 
 

@@ -23,7 +23,7 @@ from headrace.state.tracking.disposal import Disposal, StoredRun
 
 # The artifacts of a training that show no item: what a repeat needs, and the law.
 KEPT_ARTIFACTS = ("pipeline", "data", "law", "golden")
-_REFERENCES = ("references/", "membership/", "recognisers/")
+_REFERENCES = ("references/", "recognisers/")
 _DIGEST_LENGTH = 16
 _SHA = 32  # bytes
 log = logging.getLogger("headrace")

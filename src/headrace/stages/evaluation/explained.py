@@ -30,7 +30,7 @@ from headrace.stages.evaluation.parts import Evaluated, Part, Trained
 from headrace.stages.evaluation.report import in_one_line
 from headrace.stages.ingredients import TAG, restore
 from headrace.stages.references import Recipe, Weights, kept_or_made
-from headrace.stages.references.seeds_and_labels import fit_seed_and_labels
+from headrace.stages.references.seeds_and_labels import OTHERS, fit_seed_and_labels
 from headrace.state.tracking import Tracking
 from headrace.tasks import Judge, task
 from headrace.tasks.forms import Context
@@ -112,7 +112,6 @@ def _references(
     """The weights of reference models; the pipeline's own code is from the run."""
     tracking, training, spec = Tracking(settings), trained.training, context.spec
     builder = builder_name(spec)
-    names = {n: f"{n}, {epochs} epochs" for n in ("other_seed", "random_labels")}
     with tempfile.TemporaryDirectory(prefix="headrace-") as place:
         folder = Path(place)
         if not builder.isidentifier() or spec.training.own_functions:
@@ -127,13 +126,17 @@ def _references(
             folder = restore(folder, tag, read).folder
         recipe = Recipe(spec, builder, folder, trained.snapshot, trained.contract)
 
-        def make() -> dict[str, Weights]:
+        @functools.cache
+        def made() -> dict[str, Weights]:
             log.info("evaluate: fitting two reference models to check the explanations")
-            made = fit_seed_and_labels(recipe, epochs)
-            return {names[name]: weights for name, weights in made.items()}
+            return fit_seed_and_labels(recipe, epochs)
 
-        kept = kept_or_made(recipe, [*names.values()], make, open_anchored(settings))
-    return {name: kept[variation] for name, variation in names.items()}
+        def make(variation: str) -> Weights:
+            return made()[variation.partition(",")[0]]
+
+        keys = recipe.keys([f"{name}, {epochs} epochs" for name in OTHERS])
+        found = [w for _, w, _ in kept_or_made(keys, make, open_anchored(settings))]
+    return dict(zip(OTHERS, found, strict=True))
 
 
 def _explain_chosen(

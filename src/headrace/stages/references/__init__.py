@@ -1,8 +1,9 @@
 """Reference models: what a recipe learns from other seeds, labels or rows.
 
 They show what a model of the same recipe has in common with the one that is judged. The
-weights of their networks are kept in the store by the recipe, the snapshot and what was
-varied, so that they are fitted once. Nothing of them is logged or registered.
+weights of their networks, or their losses, are kept in the store by the recipe, the
+snapshot and what was varied, so that they are fitted once. Nothing of them is logged or
+registered.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,12 +48,14 @@ class Recipe:
     snapshot: SnapshotRecord
     contract: ContractRecord
 
-    def digest(self, variation: str, *modules: str) -> str:
-        """sha256 of the data, the recipe, the code and a variation of it.
+    def keys(self, variations: Sequence[str], *modules: str) -> dict[str, str]:
+        """Where the store has what reference models have learned, by variation.
+
+        A key has the sha256 of the data, the recipe, the code and the variation.
 
         Args:
-            variation: what differs from the recipe, such as ``seed 2, 4 epochs``.
-            modules: the code of the variation, by name.
+            variations: what differs from the recipe, such as ``seed 2, 4 epochs``.
+            modules: the code of the variations, by name.
         """
         facts = {
             "arguments": self.spec.model.arguments,
@@ -65,41 +68,39 @@ class Recipe:
                 [*training_roots(self.spec, self.builder), *modules],
                 sorted(self.folder.glob("*.py")),
             ),
-            "variation": variation,
         }
-        text = json.dumps(facts, sort_keys=True, default=str)
-        return hashlib.sha256(text.encode()).hexdigest()
-
-    def key(self, variation: str) -> str:
-        """Where the store has the weights of a reference model."""
-        return f"{FOLDER}/{self.digest(variation)}.npz"
+        keys = {}
+        for name in variations:
+            every = {**facts, "variation": name}
+            text = json.dumps(every, sort_keys=True, default=str)
+            keys[name] = f"{FOLDER}/{hashlib.sha256(text.encode()).hexdigest()}.npz"
+        return keys
 
 
 def kept_or_made(
-    recipe: Recipe,
-    variations: Sequence[str],
-    make: Callable[[], Mapping[str, Weights]],
-    anchored: AnchoredStore,
-) -> dict[str, Weights]:
-    """The network weights of reference models, which are made if the store lacks one.
+    keys: Mapping[str, str], make: Callable[[str], Weights], anchored: AnchoredStore
+) -> Iterator[tuple[str, Weights, bool]]:
+    """What reference models have learned, such as their weights.
+
+    Each is kept as soon as it is made, so that a run that was killed goes on there.
 
     Args:
-        recipe: of all of them.
-        variations: their names.
-        make: fits all of them.
+        keys: from `Recipe.keys`.
+        make: fits the model of a variation.
         anchored: the store, whose files count only as the ledger recorded them.
+
+    Yields:
+        the variation, its arrays, and whether they were kept.
 
     Raises:
         DependencyError: the store or the ledger failed; and what ``make`` raises.
     """
-    keys = {name: recipe.key(name) for name in variations}
-    kept = {name: _unpacked(anchored.read(key)) for name, key in keys.items()}
-    known = {name: weights for name, weights in kept.items() if weights is not None}
-    if len(known) == len(keys):
-        return known
-    made = make()
-    anchored.write_all({keys[name]: _packed(made[name]) for name in variations})
-    return {name: made[name] for name in variations}
+    for name, key in keys.items():
+        kept = _unpacked(anchored.read(key))
+        weights = make(name) if kept is None else kept
+        if kept is None:
+            anchored.write(key, _packed(weights))
+        yield name, weights, kept is not None
 
 
 def _packed(weights: Weights) -> bytes:

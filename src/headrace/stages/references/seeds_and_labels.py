@@ -15,6 +15,7 @@ from headrace.stages.fitting.shards import Examples
 from headrace.stages.references import Recipe, Weights
 from headrace.tasks.forms import Example, Shards
 
+OTHERS = ("other_seed", "random_labels")
 _APART = 7_919  # from the seed of the pipeline
 
 
@@ -58,7 +59,7 @@ def fit_seed_and_labels(recipe: Recipe, epochs: int) -> dict[str, Weights]:
     fit = Fit(spec, recipe.folder, recipe.builder, data)
     begin = [value.copy() for value in fit.values()]
     weights: dict[str, Weights] = {}
-    for name in ("other_seed", "random_labels"):
+    for name in OTHERS:
         if weights:
             fit.restart(begin, Relabelled(fit.train, spec.training.seed))
         fit.run(lambda number, metrics: None)

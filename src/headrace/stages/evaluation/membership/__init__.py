@@ -26,7 +26,7 @@ from headrace.gates.rows import NOT_ASKED, Membership
 from headrace.models import builder_name
 from headrace.records import ContractRecord, Finding, SnapshotRecord
 from headrace.stages.evaluation.membership.losses import losses_of
-from headrace.stages.evaluation.membership.references import References
+from headrace.stages.evaluation.membership.references import losses_of_references
 from headrace.stages.evaluation.membership.rows import LEAST_ROWS, AttackedRows
 from headrace.stages.evaluation.parts import Part
 from headrace.stages.references import Recipe
@@ -72,7 +72,7 @@ def attack(
         return f"a model for {spec.task} shows no loss of a row in its answers"
     recipe = Recipe(spec, builder_name(spec), folder, snapshot, contract)
     try:
-        others = References(recipe, rows, anchored).losses()
+        others = losses_of_references(recipe, rows, anchored)
     except (Refusal, SpecError) as error:
         return f"a reference model could not be trained: {error.message}"
     difficulty = np.where(rows.inside, np.nan, others)
