@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 
 MEMORY = Path("/dev/shm")
-ROOM_BYTES = 6 << 30
+ROOM_BYTES = 3 << 30
 PREFIX = "headrace-tests-"
 
 
