@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import uvloop
 
-from headrace.serving.turns import take_short_turns
+from headrace.serving.server import take_short_turns
 
 
 @dataclass(frozen=True, slots=True)

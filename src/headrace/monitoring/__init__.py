@@ -22,11 +22,12 @@ from headrace.monitoring.from_log import batch_from_log, labelled_from_log
 from headrace.monitoring.history import History
 from headrace.monitoring.judging import Shadow, judge
 from headrace.monitoring.kept import kept_window
-from headrace.monitoring.known import KnownItems, note_of_labels
 from headrace.monitoring.late_labels import LateLabels, read_labels
 from headrace.monitoring.profiles import (
+    OwnItems,
     ensure_profile,
     find_profile,
+    note_of_labels,
 )
 from headrace.monitoring.records import MonitorRecord
 from headrace.monitoring.report import log_report
@@ -99,12 +100,12 @@ def watch_window(
     late, missing = _late_labels(watch, settings)
     batch = _read(watch, version, settings)
     profile = ensure_profile(version, settings)
-    known = KnownItems(version, profile, settings)
+    own = OwnItems(version, profile, settings)
     rows = len(batch) + batch.failed + batch.repeats
-    batch, repeats = known.others(batch).deduplicated()
+    batch, repeats = own.others(batch).deduplicated()
     repeats += batch.repeats
     labelled = _labelled(watch, version, batch, late, settings)
-    new_labelled = known.others(labelled)
+    new_labelled = own.others(labelled)
     if late is not None and not len(labelled):  # of a log, in which they may come
         missing = f"{none_joined(late)} that {version} answered"
     notes = *batch.notes, *note_of_labels(labelled, new_labelled)

@@ -1,11 +1,13 @@
-"""The reference profile of a version: made once, and kept in the store.
+"""What a version is compared with: its reference profile, and the items of its own.
 
+A profile is made once, and kept in the store as
 ``profiles/<sha256 of the model>.npz``; the ledger has the file's sha256, so a file that
 was changed or damaged is ignored and made again.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import tempfile
 from functools import partial
@@ -14,14 +16,17 @@ from pathlib import Path
 import numpy as np
 
 from headrace.data.anchored import AnchoredStore, open_anchored
+from headrace.data.snapshots.reading import DIGEST
 from headrace.data.snapshots.splits import SplitRows
 from headrace.drift.profile import HeldOut, Profile, make_profile
 from headrace.errors import HeadraceError, IntegrityError
 from headrace.models.logged import loading
+from headrace.monitoring.batches import Batch
 from headrace.planning.results import in_store
 from headrace.records import SnapshotRecord
 from headrace.settings import Settings
 from headrace.stages import ingredients
+from headrace.stages.evaluation.items import learned_from
 from headrace.state.ledger import Version
 from headrace.state.tracking import Tracking
 from headrace.tasks import check_asks_items
@@ -163,4 +168,47 @@ def read_held_out(snapshot: SnapshotRecord, quarantine_uri: str) -> HeldOut:
         np.concatenate(targets),
         np.array(digests, object),
         np.array(is_val, bool),
+    )
+
+
+class OwnItems:
+    """The items that a version learned from, and those that windows are compared with.
+
+    Args:
+        version: of the ledger. Where its snapshot is gone, the reference is what is
+            left.
+        profile: of it.
+        settings: where the store is.
+    """
+
+    def __init__(self, version: Version, profile: Profile, settings: Settings) -> None:
+        self._reference = set(profile.items.tolist())
+        self._snapshot = None
+        with contextlib.suppress(IntegrityError):
+            self._snapshot = snapshot_of(version, open_anchored(settings))
+
+    def others(self, batch: Batch) -> Batch:
+        """The rows of other items; those that are left out are counted as `own`."""
+        own = self._reference.intersection(batch.items.tolist())
+        if self._snapshot is not None and len(batch):
+            digests = np.array([bytes.fromhex(item) for item in batch.items], DIGEST)
+            with contextlib.suppress(IntegrityError):
+                learned = learned_from(self._snapshot, digests)
+                own |= set(batch.items[learned].tolist())
+        return batch.without(own)
+
+
+def note_of_labels(labelled: Batch, others: Batch) -> tuple[str, ...]:
+    """A note on labels that do not count, if there are any.
+
+    Args:
+        labelled: the rows with a label.
+        others: those of them whose items the version does not know.
+    """
+    known = len(set(labelled.items)) - len(set(others.items))
+    if not known:
+        return ()
+    return (
+        "items whose labels are left out, as they are in the data that the version was "
+        f"trained or evaluated on: {known:,}",
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from headrace.serving.turns import take_short_turns
+from headrace.serving.server import take_short_turns
 
 TURN = "se.slice"
 

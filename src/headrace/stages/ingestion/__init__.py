@@ -47,8 +47,7 @@ from headrace.records import (
 )
 from headrace.settings import DEFAULT_ITEM_BYTES, Settings
 from headrace.spec import DataSpec
-from headrace.stages.ingestion.chunks import raws, spill
-from headrace.stages.ingestion.found import findings_of, notes_of
+from headrace.stages.ingestion.chunks import findings_of, notes_of, raws, spill
 from headrace.stages.ingestion.keys import SPLITS, Keys, Split, keys_of
 from headrace.stages.ingestion.runs import (
     SHA_BYTES,
