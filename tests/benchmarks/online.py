@@ -20,7 +20,7 @@ import psutil
 
 from headrace.media import medium
 from headrace.models.engines import build_engine, open_engine
-from headrace.models.engines.kept import read_kept
+from headrace.models.engines.stored import read_stored
 from headrace.settings import Settings
 from headrace.state.ledger import Ledger, Version
 from headrace.state.tracking import GOLDEN_FILE, Tracking
@@ -189,7 +189,7 @@ class Online:
 
 def bare_model(online: Online) -> Path:
     """The file of the engine that the digits have, outside of its store."""
-    kept = read_kept(online.ledger.find("digits"), online.settings)
+    kept = read_stored(online.ledger.find("digits"), online.settings)
     if kept is None or kept.record.engine != "onnx":
         raise Unavailable("digits has no engine of ONNX Runtime")
     path = online.place / "bare.onnx"

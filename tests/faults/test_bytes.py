@@ -22,7 +22,7 @@ from headrace.evidence.bundling.checking import check_bundle
 from headrace.evidence.bundling.manifest import BILL, CARD, EVIDENCE, MODEL
 from headrace.evidence.repair import repair
 from headrace.evidence.verification import verify
-from headrace.models.engines.kept import EngineRecord, keep
+from headrace.models.engines.stored import EngineRecord, keep
 from headrace.settings import Settings, variable
 from headrace.state.ledger import Ledger
 from headrace.state.ledger.tables import CHAIN, CHAINED, SIGNATURES

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from headrace.errors import SourceError
 from headrace.media.chunks import UNREAD, Chunk, Source
-from headrace.media.forms import Found, Payload, Problem, Rejected, Sizes, bytes_of
+from headrace.media.forms import FileCounts, Payload, Problem, Rejected, Sizes, bytes_of
 from headrace.media.interface import Medium
 from headrace.records import Form
 from headrace.settings import DEFAULT_ITEM_BYTES, Settings
@@ -136,7 +136,7 @@ class Part:
         array: the array that the rows are from; "" for files.
         notes: counts of changes.
         encoded, unpacked: bytes of the decoded files, and of all that they decode to.
-        found: what else is counted of the files.
+        file_counts: what else is counted of the files.
         disputed: number of files that are taken or rejected by a limit of the settings
             alone.
     """
@@ -149,7 +149,7 @@ class Part:
     notes: Counter[str] = field(default_factory=Counter)
     encoded: int = 0
     unpacked: int = 0
-    found: Found = field(default_factory=Found)
+    file_counts: FileCounts = field(default_factory=FileCounts)
     disputed: int = 0
 
 
@@ -257,7 +257,7 @@ def _decode_files(
         notes=decoded.notes,
         encoded=int(bytes_of(fitting).sum()),
         unpacked=int(sizes.unpacked[usable].sum()),
-        found=decoded.found,
+        file_counts=decoded.file_counts,
     )
 
 

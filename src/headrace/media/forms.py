@@ -97,7 +97,7 @@ class Stack(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FileCounts:
     """What is counted of files, beside notes; that of two parts can be added.
 
     Attributes:
@@ -114,11 +114,11 @@ class Found:
     largest: Shape = ()
     positions: int = 0
 
-    def __add__(self, other: Found) -> Found:
+    def __add__(self, other: FileCounts) -> FileCounts:
         """What is counted of the files of both parts."""
         sizes = [*filter(None, (self.smallest, other.smallest))]
         sizes += filter(None, (self.largest, other.largest))
-        return Found(
+        return FileCounts(
             self.resized + other.resized,
             self.enlarged + other.enlarged,
             min(sizes, key=_by_values, default=()),
@@ -139,20 +139,20 @@ class Decoded:
         stacks: one of each shape, in the order of their first files.
         problems: by the places of the files, ascending.
         notes: counts of changes, such as ``read as GBK``.
-        found: what else is counted of them.
+        file_counts: what else is counted of them.
     """
 
     stacks: list[Stack]
     problems: dict[int, Problem]
     notes: Counter[str] = field(default_factory=Counter)
-    found: Found = Found()
+    file_counts: FileCounts = FileCounts()
 
     @classmethod
     def of(
         cls,
         items: Sequence[Payload | Problem],
         notes: Counter[str] | None = None,
-        found: Found = Found(),
+        file_counts: FileCounts = FileCounts(),
     ) -> Decoded:
         """From one item or problem for each file, in order."""
         shaped: dict[Shape, dict[int, Payload]] = {}
@@ -165,7 +165,7 @@ class Decoded:
         stacks = [
             Stack([*some], _stacked([*some.values()])) for some in shaped.values()
         ]
-        return cls(stacks, problems, notes or Counter(), found)
+        return cls(stacks, problems, notes or Counter(), file_counts)
 
     @property
     def items(self) -> list[Payload | Problem]:

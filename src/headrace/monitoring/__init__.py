@@ -21,7 +21,6 @@ from headrace.monitoring.from_data import Data, batch_from_data
 from headrace.monitoring.from_log import batch_from_log, labelled_from_log
 from headrace.monitoring.history import History
 from headrace.monitoring.judging import Shadow, judge
-from headrace.monitoring.kept import kept_window
 from headrace.monitoring.late_labels import LateLabels, read_labels
 from headrace.monitoring.profiles import (
     OwnItems,
@@ -33,6 +32,7 @@ from headrace.monitoring.records import MonitorRecord
 from headrace.monitoring.report import log_report
 from headrace.monitoring.results import label_facts, record_of, window_facts
 from headrace.monitoring.scores import none_joined, scores_with, with_labels
+from headrace.monitoring.stored import stored_window
 from headrace.settings import Settings
 from headrace.state.ledger import Ledger, Version
 from headrace.state.tracking import Tracking
@@ -123,7 +123,7 @@ def watch_window(
     )
     new = len(scores) - len(before)
     bound = bound_of(version, profile.facts, settings)
-    earlier = history.signs_before(kept_window(batch, "", "", None))
+    earlier = history.signs_before(stored_window(batch, "", "", None))
     shadow = _shadow(version, batch, settings)
     judged = judge(profile, batch, bound, scores, earlier, shadow)
     record = record_of(
@@ -141,7 +141,7 @@ def watch_window(
     if not watch.dry_run:
         if new or watch.labels_anew:
             history.add_scores(scores[len(before) :], anew=watch.labels_anew)
-        history.keep(kept_window(batch, record.status, record.reason, judged.sign))
+        history.keep(stored_window(batch, record.status, record.reason, judged.sign))
     try:
         return log_report(record, batch, profile, settings, tags or {})
     except DependencyError as error:  # the event does not wait for MLflow

@@ -21,7 +21,7 @@ from headrace.data.anchored import AnchoredStore, as_json
 from headrace.data.forgotten import Forgotten
 from headrace.data.snapshots.reading import DIGEST
 from headrace.drift.verdict import WINDOWS, Sign
-from headrace.monitoring.kept import KeptWindow, Span
+from headrace.monitoring.stored import Span, StoredWindow
 
 _SCORE = np.dtype([("mark", DIGEST), ("score", np.float64)])
 _MOST_READ = 500  # files of windows that their names do not tell apart
@@ -61,11 +61,11 @@ class History:
         self._anchored = anchored
         self._folder = f"monitoring/{model_digest}"
 
-    def signs_before(self, window: KeptWindow) -> list[Sign]:
+    def signs_before(self, window: StoredWindow) -> list[Sign]:
         """Signs of the latest other windows, the latest last.
 
         A window that is judged again, that has requests of the time of this one or most
-        of its items is not another window; see `KeptWindow.is_one_with`.
+        of its items is not another window; see `StoredWindow.is_one_with`.
         """
         taken = [window]
         read = 0
@@ -75,7 +75,7 @@ class History:
             if any(span.overlaps(other.span) for other in taken):
                 continue
             read += 1
-            kept = self._anchored.read_record(f"{self._folder}/{name}", KeptWindow)
+            kept = self._anchored.read_record(f"{self._folder}/{name}", StoredWindow)
             if kept is None or kept.sign is None:
                 continue
             if not any(kept.is_one_with(other) for other in taken):
@@ -88,7 +88,7 @@ class History:
             with contextlib.suppress(ValueError):
                 yield name, Span.of_name(name)
 
-    def keep(self, window: KeptWindow) -> None:
+    def keep(self, window: StoredWindow) -> None:
         """Add the judgement of a window."""
         data = as_json(window.model_dump(mode="json"))
         self._anchored.write(f"{self._folder}/{window.name}", data)

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from headrace.errors import IntegrityError
 from headrace.explanations import Verdict
 from headrace.models.engines import EngineProcess, open_engine
-from headrace.models.engines.kept import EngineRecord, open_unchecked, read_files
+from headrace.models.engines.stored import EngineRecord, open_unchecked, read_files
 from headrace.records import Record
 from headrace.serving.served import Served, open_served, served_by
 from headrace.state.frames import BrokenFrameError, Header

@@ -9,7 +9,7 @@ from logging.handlers import BufferingHandler
 
 from headrace.errors import DependencyError
 from headrace.explanations.verdict import sanity_of
-from headrace.models.engines.kept import open_and_check, read_kept
+from headrace.models.engines.stored import open_and_check, read_stored
 from headrace.serving.checking import Checked
 from headrace.settings import Settings
 from headrace.state.frames import Header
@@ -32,7 +32,7 @@ def _check(
 ) -> tuple[Header, bytes]:
     version = Version.model_validate(header["version"])
     logged.buffer.clear()
-    kept = read_kept(version, settings)
+    kept = read_stored(version, settings)
     record, shape = None, ()
     if kept is not None and (engine := open_and_check(version, kept)) is not None:
         engine.close()

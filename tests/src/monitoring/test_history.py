@@ -15,7 +15,7 @@ from headrace.drift.verdict import Sign
 from headrace.monitoring import history as module
 from headrace.monitoring.batches import Batch
 from headrace.monitoring.history import History, Scored, with_new
-from headrace.monitoring.kept import KeptWindow, sketch_of
+from headrace.monitoring.stored import StoredWindow, sketch_of
 from headrace.settings import Settings
 from headrace.state.store import Store
 
@@ -29,12 +29,12 @@ def history(settings: Settings) -> History:
     return History("d" * 64, open_anchored(settings))
 
 
-def window(number: int, sign: Sign | None = CALM, **values: Any) -> KeptWindow:
+def window(number: int, sign: Sign | None = CALM, **values: Any) -> StoredWindow:
     """A window of one item, perhaps with times or with other items."""
     when = (START + timedelta(minutes=number)).isoformat(timespec="milliseconds")
     items = values.pop("items", [number])
     digests = [hashlib.sha256(str(item).encode()).hexdigest() for item in items]
-    return KeptWindow(
+    return StoredWindow(
         when=when,
         window=hashlib.sha256("".join(digests).encode()).hexdigest(),
         items=len(digests),

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from headrace.monitoring.batches import Batch
-from headrace.monitoring.kept import KeptWindow, Span, kept_window
+from headrace.monitoring.stored import Span, StoredWindow, stored_window
 
 
-def window(first: int, last: int) -> KeptWindow:
+def window(first: int, last: int) -> StoredWindow:
     """A window of the items with these numbers."""
     names = [hashlib.sha256(str(n).encode()).hexdigest() for n in range(first, last)]
     items, outputs = np.array(names, object), np.zeros((len(names), 2), np.float32)
     batch = Batch("data", outputs, {}, items, np.full(len(items), "", object))
-    return kept_window(batch, "ok", "", None)
+    return stored_window(batch, "ok", "", None)
 
 
 def test_a_window_is_named_by_its_items_in_any_order() -> None:
@@ -26,7 +26,7 @@ def test_a_window_is_named_by_its_items_in_any_order() -> None:
         return Batch("log", outputs, {}, names, np.full(len(items), "", object))
 
     one, other = batch("a", "b"), batch("b", "a", "a")
-    kept = [kept_window(b, "ok", "", None).window for b in (one, other, batch("a"))]
+    kept = [stored_window(b, "ok", "", None).window for b in (one, other, batch("a"))]
     assert kept[0] == kept[1] != kept[2]
 
 

@@ -39,8 +39,8 @@ def test_a_challenger_is_opened_by_its_own_process_and_waits_for_no_lock(
     def fail(*_: Any) -> None:
         raise AssertionError("the server opens a challenger")
 
-    monkeypatch.setattr(building, "open_kept", fail)
-    monkeypatch.setattr(kept, "open_kept", fail)
+    monkeypatch.setattr(building, "open_stored", fail)
+    monkeypatch.setattr(kept, "open_stored", fail)
     row = Ledger(built.database_url).version("images", 1)
     with (built.home / "engines.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from headrace.media.forms import Decoded, Found, Problem
+from headrace.media.forms import Decoded, FileCounts, Problem
 from headrace.media.image import pixels
 from headrace.media.image.conversion import (
     EXIF,
@@ -75,26 +75,26 @@ def decode_files(files: Sequence[bytes], form: Form) -> Decoded:
     size than a declared shape that does not resize.
     """
     marks: list[str] = []
-    found: list[Found] = []
-    decode = functools.partial(_decode_file, form=form, marks=marks, found=found)
+    counts: list[FileCounts] = []
+    decode = functools.partial(_decode_file, form=form, marks=marks, counts=counts)
     ignore_pillows_warnings()
     if len(files) < 2 or sum(map(len, files)) < _THREADS_FROM_BYTES * len(files):
         items = list(map(decode, files))
     else:
         with ThreadPoolExecutor(max_workers=4) as pool:
             items = list(pool.map(decode, files))
-    return Decoded.of(items, Counter(marks), sum(found, Found()))
+    return Decoded.of(items, Counter(marks), sum(counts, FileCounts()))
 
 
 def _decode_file(
-    data: bytes, form: Form, marks: list[str], found: list[Found]
+    data: bytes, form: Form, marks: list[str], counts: list[FileCounts]
 ) -> pixels.Pixels | Problem:
     """Decode a file.
 
     Args:
         form: of all images.
         marks: gets what is dropped of it.
-        found: gets what is counted of it.
+        counts: gets what is counted of it.
     """
     from PIL import UnidentifiedImageError
     from PIL.Image import DecompressionBombError
@@ -104,7 +104,7 @@ def _decode_file(
     if has_too_many_pieces(data):
         return Problem("too_large", "more parts than an image has beside its pixels")
     try:
-        return _decoded(data, form, marks, found)
+        return _decoded(data, form, marks, counts)
     except UnidentifiedImageError:
         return _unknown(data)
     except DecompressionBombError as error:
@@ -114,7 +114,7 @@ def _decode_file(
 
 
 def _decoded(
-    data: bytes, form: Form, marks: list[str], found: list[Found]
+    data: bytes, form: Form, marks: list[str], counts: list[FileCounts]
 ) -> pixels.Pixels | Problem:
     from PIL import Image
 
@@ -135,7 +135,7 @@ def _decoded(
             return Problem("decode", "cut short: it has data for a part of its pixels")
         decoded = pixels_of(image, how)
         if not isinstance(decoded, Problem):
-            _note(image, full, how, marks, found)
+            _note(image, full, how, marks, counts)
         return decoded
 
 
@@ -233,7 +233,7 @@ def _note(
     full: Sides,
     how: Resizing | None,
     marks: list[str],
-    found: list[Found],
+    counts: list[FileCounts],
 ) -> None:
     """Count what is dropped of an image and whether it is resized; see `_decode_file`.
 
@@ -241,7 +241,7 @@ def _note(
     """
     sides = full if is_plain(image) else upright(image, full)
     if how is not None and how.changes(sides):
-        found.append(Found(1, int(how.enlarges(sides)), sides, sides))
+        counts.append(FileCounts(1, int(how.enlarges(sides)), sides, sides))
     if is_plain(image):
         return
     try:
@@ -249,4 +249,4 @@ def _note(
     except BROKEN:
         return
     marks += [EXIF] * exif
-    found += [Found(positions=1)] * position
+    counts += [FileCounts(positions=1)] * position

@@ -13,7 +13,7 @@ from headrace.errors import DependencyError, UsageError
 from headrace.models.engines.building import build, prepare_in_background
 from headrace.models.engines.forms import TOLERANCE, Engine
 from headrace.models.engines.hosted import EngineProcess
-from headrace.models.engines.kept import open_kept
+from headrace.models.engines.stored import open_stored
 from headrace.settings import Settings
 from headrace.state.ledger.rows import Version
 
@@ -33,7 +33,7 @@ def open_engine(version: Version, settings: Settings) -> Engine:
         DependencyError: the Keras process did not start, or the ledger does not answer.
     """
     if settings.engines != "none":
-        engine = open_kept(version, settings)
+        engine = open_stored(version, settings)
         if engine is not None:
             return engine
     return EngineProcess(version, settings)

@@ -14,9 +14,9 @@ from headrace.state.ledger.rows import Version
 
 def _open(name: str, version: Version, settings: Settings) -> Engine:
     if name != "keras" and (name or settings.engines != "none"):
-        from headrace.models.engines.kept import open_kept
+        from headrace.models.engines.stored import open_stored
 
-        engine = open_kept(version, settings)
+        engine = open_stored(version, settings)
         if engine is not None and name in ("", engine.name):
             return engine
         if name:

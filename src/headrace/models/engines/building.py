@@ -22,13 +22,13 @@ from headrace.errors import DependencyError, HeadraceError
 from headrace.home import check_present
 from headrace.models.engines import formats
 from headrace.models.engines.exporting import NO_VERDICT, REPORT, Order, content
-from headrace.models.engines.kept import (
+from headrace.models.engines.stored import (
     GOLDEN,
     Attempt,
     EngineRecord,
     is_recorded,
     keep,
-    open_kept,
+    open_stored,
     read_record,
 )
 from headrace.settings import Settings
@@ -55,7 +55,7 @@ def build(version: Version, settings: Settings) -> str:
         if record is not None and record.is_current:
             if record.engine == "keras":
                 return "keras"
-            if (engine := open_kept(version, settings)) is not None:
+            if (engine := open_stored(version, settings)) is not None:
                 engine.close()
                 return record.engine
         return _build(version, settings, possible)

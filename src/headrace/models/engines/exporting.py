@@ -14,7 +14,7 @@ from headrace.errors import HeadraceError
 from headrace.models.engines import formats
 from headrace.models.engines.files import golden_bytes, model_file
 from headrace.models.engines.forms import TOLERANCE, Golden
-from headrace.models.engines.kept import GOLDEN, Attempt, Tensor
+from headrace.models.engines.stored import GOLDEN, Attempt, Tensor
 from headrace.records import Record
 from headrace.settings import Settings
 from headrace.state.children import end_with_parent

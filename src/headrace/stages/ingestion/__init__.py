@@ -121,7 +121,7 @@ def ingest(  # noqa: PLR0913, what it reads and what people changed
             f"{count:,} of {decoded.items:,} items: {note}"
             for note, count in sorted(decoded.notes.items())
         ]
-        notes += notes_of(decoded.found, decoded.items, form)
+        notes += notes_of(decoded.file_counts, decoded.items, form)
         if corrections and corrections.rows:
             notes.append(_corrected(corrections, decoded.corrected))
         record = publish_snapshot(
@@ -135,7 +135,7 @@ def ingest(  # noqa: PLR0913, what it reads and what people changed
             findings=[
                 *source.findings,
                 *splits.findings(decoded.scales),
-                *findings_of(decoded.found, decoded.items, form),
+                *findings_of(decoded.file_counts, decoded.items, form),
             ],
             notes=[*source.notes, *splits.notes(keys), *notes],
             corrections=corrections.digest if corrections else "",

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from headrace.media.arrow import as_binary, as_bytes, read_table, write_table
 from headrace.media.chunks import Chunk
-from headrace.media.forms import Found, Shape
+from headrace.media.forms import FileCounts, Shape
 from headrace.records import Finding, Form
 
 
@@ -80,39 +80,39 @@ def rows_of(raw: Raw) -> Chunk:
     return replace(raw.chunk, items=items, **texts)
 
 
-def notes_of(found: Found, items: int, form: Form) -> list[str]:
+def notes_of(counts: FileCounts, items: int, form: Form) -> list[str]:
     """How many items were resized, and from which range of sizes."""
-    if not found.resized:
+    if not counts.resized:
         return []
     shape, mode = _size((form.shape or ())[:2]), form.options.get("resize")
     return [
-        f"{found.resized:,} of {items:,} items: resized to {shape} by {mode}, from "
-        f"{_size(found.smallest)} to {_size(found.largest)} pixels"
+        f"{counts.resized:,} of {items:,} items: resized to {shape} by {mode}, from "
+        f"{_size(counts.smallest)} to {_size(counts.largest)} pixels"
     ]
 
 
-def findings_of(found: Found, items: int, form: Form) -> list[Finding]:
+def findings_of(counts: FileCounts, items: int, form: Form) -> list[Finding]:
     """The warnings about enlarged items, and about files that say where they are from.
 
     Args:
-        found: in all files.
+        counts: in all files.
         items: number of all items.
         form: that they were brought to.
     """
     findings = []
-    if 2 * found.enlarged > items:
+    if 2 * counts.enlarged > items:
         message = (
-            f"{found.enlarged:,} of {items:,} items have less than "
+            f"{counts.enlarged:,} of {items:,} items have less than "
             f"{_size((form.shape or ())[:2])} pixels and were enlarged, which adds "
             "nothing but time: set a smaller data.shape"
         )
-        findings.append(_finding("enlarged", found.enlarged, message))
-    if found.positions:
+        findings.append(_finding("enlarged", counts.enlarged, message))
+    if counts.positions:
         message = (
-            f"{found.positions:,} files say where they were made (GPS). The position "
+            f"{counts.positions:,} files say where they were made (GPS). The position "
             "is dropped, and the files still have it."
         )
-        findings.append(_finding("personal_data", found.positions, message))
+        findings.append(_finding("personal_data", counts.positions, message))
     return findings
 
 

@@ -20,7 +20,7 @@ from headrace import media, tasks
 from headrace.data.decoding import Block, Limits, Part, decode_chunk, fit
 from headrace.data.forgotten import Forgotten
 from headrace.media.arrow import as_binary, as_bytes, digests, read_table, write_table
-from headrace.media.forms import Found, Rejected
+from headrace.media.forms import FileCounts, Rejected
 from headrace.media.interface import Medium
 from headrace.records import Form
 from headrace.stages.ingestion.chunks import Raw, rows_of
@@ -86,7 +86,7 @@ class Decoded:
         notes: changes to items, and the number of items of each.
         encoded, unpacked: bytes of files, before and after decoding.
         corrected: number of rows whose label was corrected.
-        found: what else is counted of files.
+        file_counts: what else is counted of files.
         disputed: number of files that a limit of the settings alone takes or rejects.
     """
 
@@ -100,7 +100,7 @@ class Decoded:
     encoded: int = 0
     unpacked: int = 0
     corrected: int = 0
-    found: Found = field(default_factory=Found)
+    file_counts: FileCounts = field(default_factory=FileCounts)
     disputed: int = 0
 
     def add(self, other: Decoded) -> None:
@@ -112,7 +112,7 @@ class Decoded:
         self.shapes += other.shapes
         self.notes += other.notes
         self.corrected += other.corrected
-        self.found += other.found
+        self.file_counts += other.file_counts
         self.disputed += other.disputed
         self.encoded += other.encoded
         self.unpacked += other.unpacked
@@ -237,7 +237,7 @@ def _counted(parts: Iterator[Part], decoded: Decoded) -> Iterator[Part]:
         decoded.notes += part.notes
         decoded.encoded += part.encoded
         decoded.unpacked += part.unpacked
-        decoded.found += part.found
+        decoded.file_counts += part.file_counts
         decoded.disputed += part.disputed
         for block in part.blocks:
             decoded.bytes += block.payload.nbytes

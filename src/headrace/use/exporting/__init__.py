@@ -25,7 +25,7 @@ from headrace.models.engines import TOLERANCE, formats
 from headrace.models.engines.building import attempt
 from headrace.models.engines.exporting import content
 from headrace.models.engines.forms import Golden
-from headrace.models.engines.kept import GOLDEN, Attempt, read_kept, read_record
+from headrace.models.engines.stored import GOLDEN, Attempt, read_record, read_stored
 from headrace.records import DataDescription, Record
 from headrace.settings import Settings
 from headrace.state.disk import disk_errors, fsync_path, sweep, work_prefix
@@ -128,7 +128,7 @@ def check_script() -> bytes:
 
 def kept_engine(version: Version, settings: Settings) -> Admitted | None:
     """The admitted engine of a version that is kept in the store, if there is one."""
-    kept = read_kept(version, settings)
+    kept = read_stored(version, settings)
     results = kept.record.attempts if kept else ()
     for result in results:
         if kept and result.engine == kept.record.engine and result.input:

@@ -54,7 +54,7 @@ def test_each_file_is_counted_once(kind: str) -> None:
     ]
     decoded = decode_files(files, Form(shape=None))
     assert decoded.notes == Counter({EXIF: 2})
-    assert decoded.found.positions == 1
+    assert decoded.file_counts.positions == 1
     assert all(np.array_equal(item, decoded.items[0]) for item in decoded.items)
 
 
@@ -65,18 +65,18 @@ def test_a_tiff_has_tags_of_its_own_which_are_no_exif() -> None:
     image = Image.fromarray(np.zeros((8, 8, 3), np.uint8))
     image.save(buffer, "TIFF", tiffinfo=tags)
     decoded = decode_files([encoded("TIFF"), buffer.getvalue()], Form(shape=None))
-    assert (decoded.notes, decoded.found.positions) == (Counter({EXIF: 1}), 1)
+    assert (decoded.notes, decoded.file_counts.positions) == (Counter({EXIF: 1}), 1)
 
 
 def test_a_position_may_be_in_xmp_alone() -> None:
     decoded = decode_files([encoded("JPEG", xmp=XMP)], Form(shape=None))
-    assert (decoded.notes, decoded.found.positions) == (Counter(), 1)
+    assert (decoded.notes, decoded.file_counts.positions) == (Counter(), 1)
 
 
 def test_exif_that_cannot_be_read_is_not_counted() -> None:
     data = encoded("JPEG", gps=True).replace(b"MM\0*", b"MM\xff\xff")
     decoded = decode_files([data], Form(shape=None))
-    assert decoded.found.positions == 0
+    assert decoded.file_counts.positions == 0
     assert isinstance(decoded.items[0], np.ndarray)
 
 

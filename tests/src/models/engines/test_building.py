@@ -24,7 +24,7 @@ from headrace.models.engines import (
     openvino,
     prepare_in_background,
 )
-from headrace.models.engines.kept import open_kept, read_kept, read_record
+from headrace.models.engines.stored import open_stored, read_record, read_stored
 from headrace.settings import Settings
 from headrace.state.ledger import Ledger, Version
 
@@ -147,10 +147,10 @@ def test_a_changed_file_counts_as_absent_and_is_built_anew(
     (file,) = Path(built.store).glob(f"engines/{version.model_digest}/{name}")
     before = file.read_bytes()
     file.write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
-    assert read_kept(version, built) is None
-    assert open_kept(version, built) is None
+    assert read_stored(version, built) is None
+    assert open_stored(version, built) is None
     assert build_engine(version, built) == "onnx"
-    engine = open_kept(version, built)
+    engine = open_stored(version, built)
     assert engine is not None
     engine.close()
 
@@ -160,7 +160,7 @@ def test_another_models_engine_is_not_this_ones(built: Settings) -> None:
     folder = Path(built.store) / "engines"
     theirs = (folder / other.model_digest / "record.json").read_bytes()
     (folder / version.model_digest / "record.json").write_bytes(theirs)
-    assert open_kept(version, built) is None
+    assert open_stored(version, built) is None
 
 
 @pytest.mark.parametrize("medium", ["image", "audio"])
@@ -274,7 +274,7 @@ def test_an_engine_without_its_runtime_is_not_opened(
 ) -> None:
     monkeypatch.setattr(onnx, "RUNTIME", "no-such-distribution")
     with caplog.at_level(logging.INFO):
-        assert open_kept(version_of(built, "images"), built) is None
+        assert open_stored(version_of(built, "images"), built) is None
     assert "onnx is not installed" in caplog.text
 
 
@@ -289,7 +289,7 @@ def test_an_interrupt_amid_a_runtimes_import_is_not_taken_for_its_failure(
 
     monkeypatch.setattr(onnx, "ENGINE", engine)
     with pytest.raises(KeyboardInterrupt):
-        open_kept(version_of(built, "images"), built)
+        open_stored(version_of(built, "images"), built)
 
 
 def test_the_background_builds_by_itself(registered: Settings) -> None:
@@ -299,7 +299,7 @@ def test_the_background_builds_by_itself(registered: Settings) -> None:
         if read_record(version, registered):
             break
         time.sleep(0.1)
-    engine = open_kept(version, registered)
+    engine = open_stored(version, registered)
     assert engine is not None
     answers = engine(versions.forms("image")[0])
     assert np.abs(answers - versions.expected(registered, version)).max() <= TOLERANCE

@@ -87,7 +87,7 @@ class EngineRecord(Record):
         return all(tried.get(name) == formats.libraries(name) for name in possible)
 
 
-class Kept(NamedTuple):
+class StoredEngine(NamedTuple):
     """An admitted engine: its record, and the content of its files by name."""
 
     record: EngineRecord
@@ -121,7 +121,7 @@ def is_recorded(version: Version, settings: Settings) -> bool:
     return store.is_local and store.exists(_key(version.model_digest, _RECORD))
 
 
-def read_kept(version: Version, settings: Settings) -> Kept | None:
+def read_stored(version: Version, settings: Settings) -> StoredEngine | None:
     """The admitted engine of a version; None if a file is absent, or was changed."""
     record = read_record(version, settings)
     if record is None or record.engine not in formats.ENGINES:
@@ -131,7 +131,7 @@ def read_kept(version: Version, settings: Settings) -> Kept | None:
 
 def read_files(
     version: Version, record: EngineRecord, settings: Settings
-) -> Kept | None:
+) -> StoredEngine | None:
     """The files of a version's engine; None if one is absent, or was changed."""
     store, files = Store(settings.store), {}
     for name, digest in record.files.items():
@@ -141,7 +141,7 @@ def read_files(
         if hashlib.sha256(files.get(name, b"")).hexdigest() != digest:
             log.warning("%s is gone or changed: it is ignored", store.uri(key))
             return None
-    return Kept(record, files)
+    return StoredEngine(record, files)
 
 
 def keep(
@@ -156,27 +156,27 @@ def keep(
     return record
 
 
-def open_kept(version: Version, settings: Settings) -> Engine | None:
+def open_stored(version: Version, settings: Settings) -> Engine | None:
     """The admitted engine of a version, its golden answers replayed.
 
     Returns:
-        None if none is kept, its runtime is not installed, or it answers differently
+        None if none is stored, its runtime is not installed, or it answers differently
         here; the log has the reason.
     """
-    kept = read_kept(version, settings)
-    return kept and open_and_check(version, kept)
+    stored = read_stored(version, settings)
+    return stored and open_and_check(version, stored)
 
 
-def open_and_check(version: Version, kept: Kept) -> Engine | None:
-    """Open an engine from its files and compare golden answers; see `open_kept`."""
-    name = kept.record.engine
+def open_and_check(version: Version, stored: StoredEngine) -> Engine | None:
+    """Open an engine from its files and compare golden answers; see `open_stored`."""
+    name = stored.record.engine
     if not formats.can_run(name):
         log.info("%s: %s is not installed: %s", version, name, formats.EXTRA)
         return None
     data = version.description
     try:
-        golden = kept.golden
-        engine = open_unchecked(kept, golden.outputs.shape[1:])
+        golden = stored.golden
+        engine = open_unchecked(stored, golden.outputs.shape[1:])
         difference = golden.difference(engine, data)
     except Exception as error:  # the runtimes' own are of all kinds
         if isinstance(error.__cause__, KeyboardInterrupt):  # amid an import of theirs
@@ -195,10 +195,10 @@ def open_and_check(version: Version, kept: Kept) -> Engine | None:
     return engine
 
 
-def open_unchecked(kept: Kept, shape: tuple[int, ...]) -> Engine:
+def open_unchecked(stored: StoredEngine, shape: tuple[int, ...]) -> Engine:
     """The engine of files that another process has checked; raises what it raises.
 
     Args:
         shape: of one answer.
     """
-    return formats.format_of(kept.record.engine).ENGINE(kept.files, shape, 1)
+    return formats.format_of(stored.record.engine).ENGINE(stored.files, shape, 1)

@@ -35,7 +35,7 @@ class Span(NamedTuple):
 
     @classmethod
     def of_name(cls, name: str) -> Span:
-        """The span in a name by `KeptWindow.name`; ValueError for other names."""
+        """The span in a name by `StoredWindow.name`; ValueError for other names."""
         _, window, *times = name.removesuffix(SUFFIX).split("_")
         if not times:
             return cls(window)
@@ -53,7 +53,7 @@ class Span(NamedTuple):
         return self.first <= other.last and other.first <= self.last
 
 
-class KeptWindow(Record):
+class StoredWindow(Record):
     """The judgement of one window.
 
     Attributes:
@@ -91,11 +91,11 @@ class KeptWindow(Record):
         texts = [time.strftime(_TIME) for time in times if time]
         return "_".join([self.when.replace(":", ""), window, *texts]) + SUFFIX
 
-    def is_one_with(self, other: KeptWindow) -> bool:
+    def is_one_with(self, other: StoredWindow) -> bool:
         """Whether both have most of their items, or requests of the same time."""
         return self.span.overlaps(other.span) or self._shared(other) > _MOST
 
-    def _shared(self, other: KeptWindow) -> float:
+    def _shared(self, other: StoredWindow) -> float:
         """The share of the smaller window's items that are in both, by the sketches."""
         smaller = min(self.items, other.items)
         union = sorted({*self.sketch, *other.sketch})[:_SKETCHED]
@@ -114,12 +114,12 @@ def sketch_of(items: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted({item[:_PREFIX] for item in items})[:_SKETCHED])
 
 
-def kept_window(
+def stored_window(
     batch: Batch, status: str, reason: str, sign: Sign | None
-) -> KeptWindow:
+) -> StoredWindow:
     """The record of a window that is judged now, of items by their marks."""
     items = sorted(set(batch.items.tolist()))
-    return KeptWindow(
+    return StoredWindow(
         when=utc_now(),
         window=hashlib.sha256("\n".join(items).encode()).hexdigest(),
         items=len(items),
