@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 
 class TextProbability(Answers):
-    """See `headrace.tasks.Answers`."""
-
     OUTPUT = "nats"
     ARE_SUMS = True
 
@@ -39,7 +37,6 @@ class TextProbability(Answers):
         return write
 
     def json_schema(self, data: DataDescription) -> dict[str, Any]:
-        """Three numbers."""
         number, whole = {"type": "number"}, {"type": "integer", "minimum": 1}
         return {"nats_per_character": number, "nats": number, "characters": whole}
 

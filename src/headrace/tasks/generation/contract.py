@@ -12,19 +12,15 @@ from headrace.tasks.forms import Column, Counts
 
 
 class WholeDocuments(Contract):
-    """See `headrace.tasks.Contract`."""
-
     COLUMNS: Sequence[str] = ()
     SHARED = True
 
     def expectations(self, data: DataDescription) -> list[Expectation]:
-        """Nothing of labels."""
         return []
 
     def columns(
         self, split: Column, label: Column, counts: Counts, data: DataDescription
     ) -> dict[str, Any]:
-        """None."""
         return {}
 
     def problem(

@@ -36,8 +36,6 @@ CROP = 64  # predicted characters
 
 
 class NextCharacter(Head):
-    """See `headrace.tasks.Head`."""
-
     HAS_EXAMPLES = True
 
     def output_shape(self, data: DataDescription) -> tuple[int, ...]:

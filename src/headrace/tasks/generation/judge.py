@@ -120,7 +120,6 @@ class Surprise(Judge):
         }
 
     def badness(self, outputs: Outputs, targets: Targets) -> Any:
-        """Nats per character."""
         return outputs[:, 0] / outputs[:, 1].clip(1)
 
     def caption(self, output: Any, target: Any, data: DataDescription) -> str:

@@ -15,8 +15,6 @@ from headrace.tasks.forms import Targets
 
 
 class NoLabels(Labels):
-    """See `headrace.tasks.Labels`."""
-
     STRATIFIED = False
     DTYPE = "int32"
 
@@ -26,7 +24,6 @@ class NoLabels(Labels):
             yield replace(chunk, labels=[""] * len(chunk.labels))
 
     def sketch(self, labels: Collection[str]) -> frozenset[str]:
-        """None of them."""
         return frozenset()
 
     def covers(self, train: Collection[str], val: Collection[str]) -> bool:
@@ -34,7 +31,6 @@ class NoLabels(Labels):
         return True
 
     def encode(self, labels: pa.ChunkedArray, data: DataDescription) -> Targets:
-        """Zeros."""
         return np.zeros(len(labels), self.DTYPE)
 
 

@@ -23,8 +23,6 @@ from headrace.tasks.generation.documents import (
 
 
 class Documents(Questions):
-    """See `headrace.tasks.Questions`."""
-
     DTYPE = np.dtype(np.uint8)
     CACHED = True
 
@@ -35,7 +33,6 @@ class Documents(Questions):
         groups: Sequence[str],
         data: DataDescription,
     ) -> Payload:
-        """The texts."""
         return items
 
     def raw(self, stored: Payload) -> Payload:

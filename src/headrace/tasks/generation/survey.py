@@ -30,8 +30,6 @@ LARGE_MOST_EPOCHS = 8
 
 
 class DocumentSurvey(Surveyor):
-    """See `headrace.tasks.Surveyor`."""
-
     def survey(
         self, source: str, labels: Counts, items: int, rejected: Sequence[str]
     ) -> Survey:

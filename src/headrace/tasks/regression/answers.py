@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 
 class PredictedNumber(Answers):
-    """See `headrace.tasks.Answers`."""
-
     OUTPUT = "value"
 
     def answers(self, outputs: Outputs, data: DataDescription) -> list[Any]:
@@ -25,7 +23,6 @@ class PredictedNumber(Answers):
         return [float(value) for value in outputs[:, 0]]
 
     def json_writer(self, data: DataDescription) -> Callable[[Any], str]:
-        """The number."""
 
         def write(output: Any) -> str:
             value = float(output[0])
@@ -36,13 +33,11 @@ class PredictedNumber(Answers):
         return write
 
     def json_schema(self, data: DataDescription) -> dict[str, Any]:
-        """One number."""
         return {"value": {"type": "number"}}
 
     def answer_columns(
         self, outputs: Outputs, data: DataDescription
     ) -> dict[str, pa.Array]:
-        """The number."""
         import pyarrow as pa
 
         return {"prediction": pa.array(outputs[:, 0])}
@@ -65,7 +60,6 @@ class PredictedNumber(Answers):
         )
 
     def about(self, data: DataDescription) -> str:
-        """One number."""
         return "answer one number"
 
     def highlights(self, metrics: Metrics, slices: Mapping[str, Figures]) -> list[str]:

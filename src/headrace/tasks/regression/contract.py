@@ -13,8 +13,6 @@ from headrace.tasks.regression.labels import numbers
 
 
 class FiniteNumbers(Contract):
-    """See `headrace.tasks.Contract`."""
-
     COLUMNS: Sequence[str] = ("target",)
 
     def expectations(self, data: DataDescription) -> list[Expectation]:

@@ -13,8 +13,6 @@ from headrace.tasks.user_parts import Explained
 
 
 class TheNumber(Explained):
-    """See `headrace.tasks.Explained`."""
-
     UNIT = "the number, in its unit"
 
     def chosen(self, outputs: Outputs) -> npt.NDArray[np.int32]:
@@ -24,15 +22,12 @@ class TheNumber(Explained):
     def numbers(
         self, outputs: Outputs, chosen: npt.NDArray[np.int32]
     ) -> npt.NDArray[np.float64]:
-        """The numbers."""
         return np.array(outputs[:, 0], np.float64)
 
     def tensor(self, outputs: Any, chosen: Any) -> Any:
-        """The numbers."""
         return outputs[:, 0]
 
     def words(self, output: Outputs, data: DataDescription) -> str:
-        """The number."""
         return f"{float(output[0]):.4g}"
 
 

@@ -22,10 +22,7 @@ def scale_of(network: Any) -> float:
 
 
 class OneNumber(Head):
-    """See `headrace.tasks.Head`."""
-
     def output_shape(self, data: DataDescription) -> tuple[int, ...]:
-        """One."""
         return (1,)
 
     def head(
@@ -73,7 +70,6 @@ class OneNumber(Head):
         return DELTA * keras.losses.huber(true / unit, outputs / unit)
 
     def training_scores(self, targets: Any, outputs: Any) -> Any:
-        """The absolute error."""
         from keras import ops
 
         return ops.abs(outputs[:, 0] - targets)

@@ -21,8 +21,6 @@ _POINTS = 5000  # more make a picture slow and no clearer
 
 
 class AbsoluteError(Judge):
-    """See `headrace.tasks.Judge`."""
-
     def scores(self, outputs: Outputs, targets: Targets) -> Scores:
         """The absolute error of each answer, float64 ``(n,)``."""
         return np.abs(_errors(outputs, targets))
@@ -76,7 +74,6 @@ class AbsoluteError(Judge):
         }
 
     def badness(self, outputs: Outputs, targets: Targets) -> Any:
-        """The absolute error."""
         return self.scores(outputs, targets)
 
     def caption(self, output: Any, target: Any, data: DataDescription) -> str:
@@ -91,7 +88,6 @@ class AbsoluteError(Judge):
         return too_few(len(targets))
 
     def monitored(self, outputs: Outputs, data: DataDescription) -> dict[str, Any]:
-        """The predicted number."""
         return {"prediction": outputs[:, 0].astype(np.float64)}
 
     def draw(

@@ -34,8 +34,6 @@ def numbers(labels: Sequence[str]) -> Targets:
 
 
 class Numbers(Labels):
-    """See `headrace.tasks.Labels`."""
-
     STRATIFIED = False
     DTYPE = "float32"
 

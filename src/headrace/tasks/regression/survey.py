@@ -23,8 +23,6 @@ BIAS = 0.1  # as a share of the error of always answering the median
 
 
 class NumberSurvey(Surveyor):
-    """See `headrace.tasks.Surveyor`."""
-
     def survey(
         self, source: str, labels: Counts, items: int, rejected: Sequence[str]
     ) -> Survey:

@@ -20,8 +20,6 @@ _SHOWN = 20
 
 
 class Sounds(Answers):
-    """See `headrace.tasks.Answers`."""
-
     OUTPUT = "sound"
 
     def answers(self, outputs: Outputs, data: DataDescription) -> list[Any]:

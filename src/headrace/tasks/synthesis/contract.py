@@ -28,8 +28,6 @@ def _missing(split: str, counts: Counts, texts: Sequence[str]) -> str:
 
 
 class KnownTexts(Contract):
-    """See `headrace.tasks.Contract`."""
-
     COLUMNS: Sequence[str] = ("takes",)
 
     def expectations(self, data: DataDescription) -> list[Expectation]:

@@ -31,8 +31,6 @@ Floats = npt.NDArray[np.float32]
 
 
 class Voice(Head):
-    """See `headrace.tasks.Head`."""
-
     HAS_EXAMPLES = True
 
     def output_shape(self, data: DataDescription) -> tuple[int, ...]:

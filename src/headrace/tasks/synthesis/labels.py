@@ -27,8 +27,6 @@ from headrace.tasks.synthesis.distances import STEPS, bins_of, profiles
 
 
 class Texts(Labels):
-    """See `headrace.tasks.Labels`."""
-
     STRATIFIED = True
     GROUPS_APART = False
     DTYPE = "float32"

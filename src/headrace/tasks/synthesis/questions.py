@@ -97,8 +97,6 @@ def index_of(speaker: str, data: DataDescription) -> int:
 
 
 class Spoken(Questions):
-    """See `headrace.tasks.Questions`."""
-
     DTYPE = np.dtype(np.float32)
     CACHED = False
     OF_ITEMS = False
@@ -122,11 +120,9 @@ class Spoken(Questions):
         return pack(data, labels.to_pylist(), speakers, stacked)
 
     def raw(self, payload: Payload) -> Payload:
-        """The same."""
         return payload
 
     def as_stored(self, items: Payload, data: DataDescription) -> Payload:
-        """The same."""
         return items
 
     def variants(self, payload: Payload) -> list[Payload]:

@@ -43,8 +43,6 @@ def _parted(words: Sequence[str], data: DataDescription) -> list[str]:
 
 
 class Messages(Speech):
-    """See `headrace.tasks.Speech`."""
-
     def questions(
         self, message: str, fields: Mapping[str, Any], data: DataDescription
     ) -> list[dict[str, Any]]:
@@ -79,7 +77,6 @@ class Messages(Speech):
         return np.concatenate(parts[:-1]) if parts else pause[:0]
 
     def file(self, sound: Outputs, data: DataDescription) -> bytes:
-        """See `headrace.tasks.synthesis.players.as_wav`."""
         return as_wav(sound, data.sample_rate_hz)
 
 

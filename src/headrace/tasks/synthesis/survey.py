@@ -21,8 +21,6 @@ _DIVERSITY = "diversity"  # the gate
 
 
 class TextSurvey(Surveyor):
-    """See `headrace.tasks.Surveyor`."""
-
     def survey(
         self, source: str, labels: Counts, items: int, rejected: Sequence[str]
     ) -> Survey:

@@ -92,7 +92,6 @@ class TranscriptWithConfidence(Answers):
         )
 
     def about(self, data: DataDescription) -> str:
-        """The vocabulary."""
         return f"{data.unit} {some(data.tokens, _SHOWN)}"
 
     def highlights(self, metrics: Metrics, slices: Mapping[str, Figures]) -> list[str]:

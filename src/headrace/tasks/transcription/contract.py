@@ -15,8 +15,6 @@ from headrace.tasks.transcription.labels import plain, scripts_of
 
 
 class UsableTranscripts(Contract):
-    """See `headrace.tasks.Contract`."""
-
     COLUMNS: Sequence[str] = ("transcript_words", "transcript_length", "foreign_script")
 
     def expectations(self, data: DataDescription) -> list[Expectation]:

@@ -46,8 +46,6 @@ def _edits(true: Sequence[Any], answers: Sequence[Any], outputs: Outputs) -> Sco
 
 
 class EditsPerWord(Judge):
-    """See `headrace.tasks.Judge`."""
-
     def scores(self, outputs: Outputs, targets: Targets) -> Scores:
         """The edits of each row, in words, float64 ``(n,)``; NaN for a NaN answer."""
         answers = words_of(decoding.greedy(outputs), targets)

@@ -55,8 +55,6 @@ def tokens_of(transcript: str, unit: str) -> list[str]:
 
 
 class Transcripts(Labels):
-    """See `headrace.tasks.Labels`."""
-
     STRATIFIED = False
     DTYPE = "int32"
 

@@ -25,8 +25,6 @@ _SHOWN = 12
 
 
 class TranscriptSurvey(Surveyor):
-    """See `headrace.tasks.Surveyor`."""
-
     def survey(
         self, source: str, labels: Counts, items: int, rejected: Sequence[str]
     ) -> Survey:
