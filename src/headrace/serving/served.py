@@ -87,6 +87,7 @@ class Served:
         self.waiting = 0
         self._answering = 0  # of those that wait, so many are with the engine
         self._is_retired = False
+        self._replacement: Served | None = None  # the same version, that answers now
         self._successor: asyncio.Future[Served | None] | None = None
         self._patience = 0.0  # until when requests wait for the successor
         self._worker: Worker | None = None
@@ -172,8 +173,8 @@ class Served:
             return None
         loop = asyncio.get_running_loop()
         if self._successor is None:
-            if self._is_retired:
-                return None
+            if self._is_retired:  # it failed once the other answered already
+                return self._replacement
             self._successor = loop.create_future()
             self._patience = loop.time() + RESTART_SECONDS
         with contextlib.suppress(TimeoutError):
@@ -206,7 +207,7 @@ class Served:
         Args:
             successor: the same version, if it answers from now on.
         """
-        self._is_retired = True
+        self._is_retired, self._replacement = True, successor
         if self._successor is not None and not self._successor.done():
             self._successor.set_result(successor)
         self._close_if_unused()

@@ -151,6 +151,34 @@ class Ended(Toy):
         raise DependencyError("The process ended.", "Try again.")
 
 
+class EndedLate(Ended):
+    """One whose process ends when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__(3, 0)
+        self.end = threading.Event()
+
+    def __call__(self, items: Any) -> Any:
+        self.end.wait(60)
+        return super().__call__(items)
+
+
+def test_what_fails_after_the_restart_is_answered_by_the_new_process() -> None:
+    async def ask() -> None:
+        engine, ended = Slow(), EndedLate()
+        engine.go.set()
+        served = serving(IMAGE, engine=ended, inline_rows=0)
+        other = serving(IMAGE, engine=engine, inline_rows=0)
+        site = Site(served)
+        (task,) = await _asked(served, images(1))
+        site.models.replace(site.slots["toy"], other)
+        ended.end.set()
+        assert (await task).ravel().tolist() == [1]
+        other.close()
+
+    asyncio.run(ask())
+
+
 @pytest.mark.parametrize("version", [1, 2], ids=["restart", "promotion"])
 def test_requests_wait_for_the_process_that_is_started_again(version: int) -> None:
     async def ask() -> None:
