@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from headrace.data.anchored import open_anchored
-from headrace.errors import DependencyError
+from headrace.errors import DependencyError, UsageError
 from headrace.tasks import task
 from headrace.use.tuning import space as ranges
 from headrace.use.tuning.space import parse_search
@@ -59,6 +59,12 @@ def points_of(study: Study, count: int) -> list[dict[str, Any]]:
         study.add(a_trial(number, point, math.sin(37 * number) + 2))
         found.append(point)
     return found
+
+
+def test_a_metric_of_another_task_is_refused() -> None:
+    with pytest.raises(UsageError) as refused:
+        metric_of("val_accuracy", task("regression"))
+    assert refused.value.action == "Take val_loss or val_absolute_error."
 
 
 def test_a_range_of_floats_never_ends(
