@@ -23,11 +23,10 @@ import pyarrow.parquet as pq
 
 from headrace.data.anchored import AnchoredStore, described
 from headrace.data.forgotten import Forgotten
+from headrace.data.snapshots.checking import content_digest, count_values
 from headrace.data.snapshots.reading import (
     FileFacts,
     Manifest,
-    content_digest,
-    count_values,
     read_rejected,
     read_shard,
     shards_of,

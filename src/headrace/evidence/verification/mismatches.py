@@ -11,7 +11,8 @@ from typing import Any
 
 from headrace.data.anchored import described
 from headrace.data.heads import LedgerCheck
-from headrace.data.snapshots.reading import check_snapshot, forgotten_of
+from headrace.data.snapshots.checking import check_snapshot
+from headrace.data.snapshots.reading import forgotten_of
 from headrace.errors import IntegrityError
 from headrace.evidence.reporting import card_key
 from headrace.evidence.verification.versions import (
