@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from headrace.data.anchored import AnchoredStore
+from headrace.state.anchored import AnchoredStore
 from headrace.state.ledger import Ledger
 from headrace.state.store import Store
 

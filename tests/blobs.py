@@ -20,6 +20,7 @@ from headrace.records import (
 )
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec, load_spec
+from headrace.state.home import Home
 
 R = TypeVar("R", bound=Record)
 
@@ -119,6 +120,11 @@ class Trained:
     weak_evaluation: EvaluationRecord
     good: TrainingRecord
     good_evaluation: EvaluationRecord
+
+    @property
+    def home(self) -> Home:
+        """It, opened anew."""
+        return Home(self.settings)
 
     def with_law(self, **tables: str) -> Trained:
         """The same under a pipeline file with other tables; see `write_law`."""

@@ -32,6 +32,7 @@ from headrace import extensions
 from headrace.data.sources.readers import readers
 from headrace.settings import Settings
 from headrace.state import children
+from headrace.state.home import Home as Opened
 
 # In the background of a shell, SIGINT is ignored, by the processes of tests as well.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -228,11 +229,13 @@ def _trained(
     contract = a_contract(snapshot)
     place = (folder, "mlp", snapshot, contract, settings)
     weak = train(weak_spec, *place, {"headrace.flow_run_id": "f1"})
-    seen = evaluate(weak_spec, snapshot, contract, weak, None, settings)
-    registered = register(weak_spec, weak_folder, snapshot, weak, seen, weak_settings)
-    conclude(weak_spec, seen, registered, weak_settings)
+    seen = evaluate(weak_spec, snapshot, contract, weak, None, Opened(settings))
+    registered = register(
+        weak_spec, weak_folder, snapshot, weak, seen, Opened(weak_settings)
+    )
+    conclude(weak_spec, seen, registered, Opened(weak_settings))
     good = train(spec, *place, {"headrace.flow_run_id": "f2"})
-    good_seen = evaluate(spec, snapshot, contract, good, 1, settings)
+    good_seen = evaluate(spec, snapshot, contract, good, 1, Opened(settings))
     return Trained(
         settings, spec, folder, snapshot, contract, weak, seen, good, good_seen
     )

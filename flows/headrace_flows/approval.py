@@ -50,8 +50,8 @@ def wait_for_approval(run: Run) -> None:
     """
     if run.evaluation is None or run.registration is None or run.register_only:
         return
-    settings, ledger = run.plan.settings, run.plan.ledger
-    asked = approval.ask(run.spec, run.evaluation, run.registration, settings, ledger)
+    settings = run.plan.settings
+    asked = approval.ask(run.spec, run.evaluation, run.registration, run.plan.home)
     if asked is None:
         if _was_suspended(run):  # this run ends as the decision meanwhile says
             run.began_at = run.evaluation.champion_sequence
@@ -77,7 +77,7 @@ def wait_for_approval(run: Run) -> None:
 def _wait(run: Run, request: Approval) -> None:
     while True:
         try:
-            if not approval.is_open(request, run.plan.ledger):
+            if not approval.is_open(request, run.plan.home.ledger):
                 return
         except DependencyError:
             if request.is_overdue:
@@ -87,7 +87,7 @@ def _wait(run: Run, request: Approval) -> None:
 
 def _suspend(run: Run, request: Approval) -> None:
     """Suspend the run, or act on the decision that it was resumed with."""
-    ledger = run.plan.ledger
+    ledger = run.plan.home.ledger
     form = Decision.with_initial_data(_question(run, request))
     until = datetime.fromisoformat(request.expires or request.when)
     for attempt in itertools.count():
@@ -110,15 +110,15 @@ def _suspend(run: Run, request: Approval) -> None:
             log.warning("promote: %s", error)
         else:
             break
-    user = {"user": decision.name.strip()}
-    place = (request.model, request.version, run.plan.settings.model_copy(update=user))
+    home = run.plan.home.as_user(decision.name.strip())
+    place = (request.model, request.version, home)
     reason = decision.reason.strip()
     try:
         if decision.approve:
-            approval.approve(*place, reason=reason, ledger=ledger)
+            approval.approve(*place, reason=reason)
         else:
             reason = reason or "no reason was given"
-            approval.reject(*place, reason=reason, ledger=ledger)
+            approval.reject(*place, reason=reason)
     except PromotionError as error:  # the next stage reports it
         log.warning("promote: %s", error)
 

@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from headrace import errors
-from headrace.data.anchored import open_anchored
 from headrace.data.sources.identity import source_identity
 from headrace.errors import DependencyError, HeadraceError, Refusal, UsageError
 from headrace.planning import Plan
@@ -32,6 +31,7 @@ from headrace.records import DEFAULT_TASK
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
 from headrace.stages.registration import find_version
+from headrace.state.home import Home
 from headrace.state.ledger.anchors import Deployments
 from headrace.state.store import pack_folder
 from headrace.tasks import task as task_named
@@ -122,7 +122,7 @@ class Backfill:
     ) -> None:
         self.tasks = tasks
         self.outcomes: dict[str, dict[str, Any]] = {}
-        self._store = open_anchored(settings)
+        self._store = Home(settings).anchored
         self._report = report
 
     def left(self) -> list[Task]:
@@ -259,7 +259,7 @@ class There:
         from prefect.client.orchestration import get_client
         from prefect.exceptions import ObjectNotFound
 
-        plan = Plan(task.spec, task.folder, self._settings)
+        plan = Plan(task.spec, task.folder, Home(self._settings))
         work = work_of(self._settings, f"backfill-{key}")
         with translate_errors(), get_client(sync_client=True) as client:
             try:
@@ -283,7 +283,7 @@ class There:
         known = find_attempts(client, work)
         if known and not known[-1].state.is_final():
             return known[-1]
-        folder = f"sha256:{pack_folder(task.folder, plan.store)}"
+        folder = f"sha256:{pack_folder(task.folder, plan.home.store)}"
         ledger = Deployments(self._settings.database_url)
         ledger.record({folder: task.spec.name}, self._settings.user)
         return client.create_flow_run_from_deployment(
@@ -316,8 +316,8 @@ def _outcome(plan: Plan, ended: Any) -> dict[str, Any]:
         "overrides": overrides,
     }
     if training := plan.last.training:
-        name, ledger = plan.spec.name, plan.ledger
-        version = find_version(name, training, ledger, plan.settings)
+        name, ledger = plan.spec.name, plan.home.ledger
+        version = find_version(name, training, ledger)
         outcome |= {
             "version": version.version if version else None,
             "run_id": training.run_id,

@@ -39,7 +39,7 @@ class ChampionWatch:
         from headrace.evidence.watch import Watch
 
         self._settings = settings
-        self._last: dict[str, str] = {}
+        self._last: set[str] = set()  # the repairs that have failed
         self._watch = Watch(settings)
 
     def look(self) -> list[Repair]:
@@ -49,18 +49,19 @@ class ChampionWatch:
             the repairs and problems of files that are new since the last check.
         """
         from headrace.evidence.repair import restore_lost
+        from headrace.state.home import Home
         from headrace.state.ledger import ledger_exists
 
         if self._watch.is_quiet() or not ledger_exists(self._settings.database_url):
             return []
         found = self._watch.look()  # a file is found before it is restored
-        repairs = restore_lost(self._settings)
-        new = [r for r in repairs if r.is_sound or self._last.get(r.model) != r.reason]
-        self._last = {r.model: r.reason for r in repairs if not r.is_sound}
+        repairs = restore_lost(Home(self._settings))
+        new = [repair for repair in repairs if str(repair) not in self._last]
+        self._last = {str(repair) for repair in repairs if not repair.is_sound}
         for repair in new:
             message = str(repair)
             if not repair.is_sound:
-                message += f" Run `headrace repair {repair.model}`."
+                message += f" Run `headrace repair {repair.model}/{repair.version}`."
             log.warning("%s", message)
             emit_from_command(self._settings, "lost", repair.model, message)
         for tampering in found:

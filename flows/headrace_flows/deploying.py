@@ -14,7 +14,8 @@ from headrace.errors import UsageError
 from headrace.records import Record
 from headrace.settings import Settings
 from headrace.spec import load_spec
-from headrace.state.store import Store, unpack_folder
+from headrace.state.home import Home
+from headrace.state.store import unpack_folder
 from headrace_flows.deployments import Wanted, owner_tags
 from headrace_flows.events import resource_of
 from headrace_flows.lasting import end_runs, ensure_running, lasting_flows
@@ -283,11 +284,11 @@ def trigger(
         from headrace.planning import Plan
 
         digest = str(deployed["folder"]).removeprefix("sha256:")
-        folder = unpack_folder(digest, Store(settings.store), settings.folders)
+        folder = unpack_folder(digest, Home(settings).store, settings.folders)
         source = f"data.source={json.dumps(deployed['pipeline']['data']['source'])}"
         spec = load_spec(folder, (source, *overrides), name=pipeline)
         parameters = {"pipeline": spec.model_dump(mode="json")}
-        fields = Plan(spec, folder, settings).law.overrides
+        fields = Plan(spec, folder, Home(settings)).law.overrides
     run = client.create_flow_run_from_deployment(
         deployment.id, parameters=parameters, name=pipeline
     )

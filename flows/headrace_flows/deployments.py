@@ -12,8 +12,9 @@ from headrace import extensions
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
 from headrace.spec.tables import DeploySpec, FlowSpec
+from headrace.state.home import Home
 from headrace.state.ledger.anchors import folder_of
-from headrace.state.store import Store, pack_folder
+from headrace.state.store import pack_folder
 from headrace_flows.events import DRIFT, SNAPSHOT, ledger_tag
 from headrace_flows.parameters import (
     absolute_places,
@@ -104,7 +105,7 @@ def wanted_of(
     """
     check_parameters(spec, deploy, folder)
     tags = (*owner_tags(settings), f"pipeline:{spec.name}")
-    digest = pack_folder(folder, Store(settings.store))
+    digest = pack_folder(folder, Home(settings).store)
     own = {"pipeline": spec.model_dump(mode="json"), "folder": f"sha256:{digest}"}
     wanted = []
     for flow, table in {"train": deploy, **deploy.flows}.items():

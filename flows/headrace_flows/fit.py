@@ -18,13 +18,14 @@ from prefect.runtime import deployment, flow_run
 from prefect.states import Cancelled, Cancelling, Completed
 
 from headrace import errors
-from headrace.data.anchored import AnchoredStore, open_anchored
 from headrace.errors import DependencyError, HeadraceError, UsageError
 from headrace.planning import Key
 from headrace.records import ContractRecord, Record, SnapshotRecord, TrainingRecord
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
+from headrace.state.anchored import AnchoredStore
 from headrace.state.disk import own_temporary_folder
+from headrace.state.home import Home
 from headrace.state.ledger.holding import heartbeat
 from headrace.state.store import pack_folder, unpack_folder
 from headrace_flows.client import (
@@ -95,7 +96,7 @@ def train_here(
     from headrace.stages.ingredients import machine
 
     checkpoints = Checkpoints(
-        open_anchored(run.plan.settings),  # its ledger does not wait, as the run's does
+        Home(run.plan.settings).anchored,  # its ledger does not wait, as the run's does
         key.fingerprint,
         run.spec.training,
         machine(),
@@ -150,7 +151,7 @@ def train_there(
     pool, crashes = train_pool(run), 0
     request = Request(
         spec=run.spec,
-        folder=pack_folder(run.plan.folder, run.plan.store),
+        folder=pack_folder(run.plan.folder, run.plan.home.store),
         snapshot=snapshot,
         contract=contract,
         ingredients=key.ingredients,
@@ -165,7 +166,7 @@ def train_there(
                 _cancel_too(client, run, started.id)
                 raise
             place = answer_key(key.fingerprint, started.parameters["attempt"])
-            answer = run.plan.anchored.read_record(place, Answer) or Answer()
+            answer = run.plan.home.anchored.read_record(place, Answer) or Answer()
             record = run.plan.find(key, TrainingRecord)
             if record is not None:
                 if answer.resumed:
@@ -196,7 +197,7 @@ def _ask(client: Any, run: Run, key: Key, request: Request) -> Any:
         if known and not known[-1].state.is_final():
             return known[-1]
         number = 1 + max((old.parameters["attempt"] for old in known), default=0)
-        store, body = run.plan.anchored, request.model_dump(mode="json")
+        store, body = run.plan.home.anchored, request.model_dump(mode="json")
         store.write_json(request_key(fingerprint, number), body)
         # If Prefect's database was lost, an old answer may have the same number.
         store.delete(answer_key(fingerprint, number))
@@ -243,7 +244,7 @@ def fit(pipeline: str, training: str, attempt: int = 1) -> State[Any]:
     """
     log_to_prefect()
     settings = Settings().prepare_home()
-    store, place = open_anchored(settings), answer_key(training, attempt)
+    store, place = Home(settings).anchored, answer_key(training, attempt)
     try:
         here = heartbeat(settings, str(flow_run.get_id()), pipeline)
         with own_temporary_folder(), retrying_clients(), here as holding:

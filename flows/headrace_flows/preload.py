@@ -40,7 +40,7 @@ def check_early(run: Run) -> None:
     read_readme(run.spec, run.folder)  # refuses what is not UTF-8
     if _is_of_headrace(run.plan.builder):
         _check_builder(run)
-    with run.plan.store.work_folder(""):
+    with run.plan.home.store.work_folder(""):
         pass  # refuses a store that cannot be written
 
 
@@ -106,12 +106,11 @@ def _loading(run: Run) -> Iterator[None]:
         keep_spare()  # first: the process knows what is loaded before it
     if not _is_of_headrace(run.plan.builder):
         _check_builder(run)
-    from headrace.state.tracking import Tracking
 
     load_jsonschema()
     import_mlflow()  # first: Great Expectations needs much of what it imports
     with validating(run):
-        Tracking(run.plan.settings).experiment(run.spec.name)
+        run.plan.home.tracking.experiment(run.spec.name)
         import headrace_flows.train  # noqa: F401
 
         yield

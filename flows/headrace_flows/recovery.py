@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace import extensions
 from headrace.errors import HeadraceError
+from headrace.state.home import Home
 from headrace.state.ledger import Lease
 from headrace.state.ledger import rows as rules
 from headrace.state.ledger.holding import FLOW_RUN
@@ -193,9 +194,8 @@ class _Sweep:
             self._client.set_task_run_state(task_run.id, crashed, force=True)
 
     def _end_in_mlflow(self, ended: set[str]) -> None:
-        from headrace.state.tracking import Tracking
 
-        tracking, doubtful = Tracking(self._settings), {}
+        tracking, doubtful = Home(self._settings).tracking, {}
         alive = {x.process for x in self._leases if x.is_alive(self._now)}
         for run in tracking.running():
             process = run.process

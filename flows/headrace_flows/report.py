@@ -10,11 +10,8 @@ from uuid import UUID
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactCreate
 
-from headrace.data.anchored import AnchoredStore
 from headrace.evidence.reporting import contents, log_report
 from headrace.pages import render
-from headrace.state.store import Store
-from headrace.state.tracking import Tracking
 from headrace_flows.run import Run
 from headrace_flows.summary import links
 
@@ -54,11 +51,9 @@ def publish_report(run: Run) -> None:
     the run does not depend on its report.
     """
     try:
-        settings = run.plan.settings
-        shown = contents(run, links(run, for_page=True), settings, run.plan.ledger)
+        shown = contents(run, links(run, for_page=True), run.plan.home)
         if run.promotion is not None and run.training is not None:
-            anchored = AnchoredStore(Store(settings.store), run.plan.ledger)
-            log_report(run.training.run_id, shown, Tracking(settings), anchored)
+            log_report(run.training.run_id, shown, run.plan.home)
         page = render("report.md", **shown)
         name = f"{run.spec.name}-report"
         attach(name, run.spec.description, page, run.flow_run_id)

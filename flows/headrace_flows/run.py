@@ -11,16 +11,17 @@ import time
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from datetime import datetime
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from headrace.errors import DependencyError, Refusal
-from headrace.evidence.repair import Repair, mend
+from headrace.models.logged.soundness.checks import at_stake, find_mismatches
 from headrace.planning import Key, Plan
 from headrace.records import (
     ContractRecord,
     EvaluationRecord,
+    Finding,
     PromotionRecord,
     Record,
     RegistrationRecord,
@@ -33,7 +34,8 @@ from headrace.spec import PipelineSpec
 from headrace.spec.files import fields_of, fields_of_file
 from headrace.spec.law import name_by_changes
 from headrace.state.disk import disk_errors
-from headrace.state.ledger import Ledger
+from headrace.state.home import Home
+from headrace.state.ledger import Mismatch
 from headrace.state.ledger.holding import (
     HeldLease,
     heartbeat,
@@ -44,7 +46,6 @@ from headrace.state.signing.configuration import check_keys
 
 if TYPE_CHECKING:
     from headrace.stages.beside import Beside
-    from headrace.stages.workers import Workers
 
 # Each stage, and the attribute of a run that has its result.
 STAGES = {
@@ -87,6 +88,7 @@ class Run:
     Attributes:
         snapshot, contract, training, evaluation, registration, promotion: the results
             of its stages, each None until there is one.
+        broken: what of the versions that it goes on from is not as registered.
         resumed_from: the checkpoint from which the training went on; empty if none.
         began_at: the number of the ledger's last entry when it began. The promotions
             of its version after that are its own.
@@ -120,10 +122,10 @@ class Run:
     ) -> None:
         check_keys(settings, is_wanted=spec.promotion.signed)
         self.spec = spec
-        self.plan = Plan(spec, folder, settings)
+        self.plan = Plan(spec, folder, Home(settings))
         self.register_only = register_only
         self.reports: list[StageReport] = []
-        self.repairs: list[Repair] = []
+        self.broken: list[Finding] = []
         self.started = time.perf_counter()
         self._lease = contextlib.ExitStack()
 
@@ -165,7 +167,7 @@ class Run:
         Raises:
             DependencyError: the ledger does not answer.
         """
-        killed_at = self.plan.ledger.unsettled_since(self.spec.name)
+        killed_at = self.plan.home.ledger.unsettled_since(self.spec.name)
         self._killed_at = math.inf if killed_at is None else killed_at
 
     @contextlib.contextmanager
@@ -182,7 +184,7 @@ class Run:
             # Entries since the start of a killed run count as this run's.
             self.began_at = sum(
                 datetime.fromisoformat(entry.when).timestamp() < self._killed_at
-                for entry in self.plan.ledger.history(self.spec.name)
+                for entry in self.plan.home.ledger.history(self.spec.name)
             )
             yield
 
@@ -190,7 +192,7 @@ class Run:
         lease = hold(self.plan.settings, self.spec.name, self.flow_run_id, wait=wait)
         self.holding = self._lease.enter_context(lease)
         wait_for_collection(self.plan.settings)
-        self.plan.ledger = Ledger(self.plan.settings.database_url, self.holding.lease)
+        self.plan.home = Home(self.plan.settings, self.holding.lease)
 
     @contextlib.contextmanager
     def aside(self) -> Iterator[None]:
@@ -207,20 +209,20 @@ class Run:
             yield
         self._take(wait=True)
 
-    def mend(self) -> bool:
-        """Repair the champion and the newest version if files of them are lost.
-
-        Returns:
-            whether both are sound now. After a failed repair nothing is tried again.
+    def check_versions(self) -> None:
+        """Warn if the champion or the newest version is not what was registered.
 
         Raises:
             DependencyError: MLflow, the store, a disk or the ledger failed.
         """
-        plan, leased = self.plan, self.holding is not None
-        if all(repair.is_sound for repair in self.repairs):
-            name = self.spec.name
-            self.repairs += mend(name, plan.settings, plan.ledger, is_leased=leased)
-        return all(repair.is_sound for repair in self.repairs)
+        home, before = self.plan.home, self.broken
+        self.broken = [
+            Finding(check="version", count=1, message=_broken(mismatch))
+            for mismatch in find_mismatches(at_stake(self.spec.name, home.ledger), home)
+        ]
+        for finding in self.broken:
+            if finding not in before:
+                log.warning("%s", finding.message)
 
     def check_source(self) -> None:
         """Refuse a source that cannot be opened, before waiting for a server.
@@ -243,44 +245,6 @@ class Run:
             self._report("ingest", "failed", str(error), 0.0)
             raise
 
-    def ingest(self, workers: Workers | None = None) -> SnapshotRecord:
-        """The data set as an immutable snapshot, stored or made now.
-
-        Args:
-            workers: help to decode.
-        """
-        key = self.plan.ingest()
-        if record := self.find(key, SnapshotRecord):
-            return record
-        from headrace.stages import ingestion
-
-        spec, plan = self.spec, self.plan
-        data = spec.data, spec.medium, plan.store, plan.settings, spec.task
-        changes = plan.corrections, plan.forgotten
-        return self.perform(key, partial(ingestion.ingest, *data, *changes, workers))
-
-    def validate(
-        self, snapshot: SnapshotRecord, meanwhile: Callable[[], None] = lambda: None
-    ) -> ContractRecord:
-        """The contract's verdict over a snapshot, stored or made now.
-
-        Args:
-            meanwhile: is done here while another process validates, if there is one.
-        """
-        key = self.plan.validate(snapshot)
-        if record := self.find(key, ContractRecord):
-            return record
-        from headrace.stages import validation
-
-        data = self.spec, snapshot, self.plan.store, self.plan.settings
-
-        def work() -> ContractRecord:
-            ended = self.beside.begin(partial(validation.validate, *data))
-            meanwhile()
-            return ended()
-
-        return self.perform(key, work)
-
     def find(self, key: Key, kind: type[R]) -> R | None:
         """The stored result of a stage, which is reported as cached."""
         record = self.plan.find(key, kind)
@@ -289,8 +253,11 @@ class Run:
             setattr(self, STAGES[key.stage], record)
         return record
 
-    def perform(self, key: Key, work: Callable[[], R]) -> R:
+    def perform(self, key: Key, work: Callable[[], R], *, stored: bool = True) -> R:
         """Do the work of a stage and store its result.
+
+        Args:
+            stored: whether later runs may use the result.
 
         Raises:
             DependencyError: another run has taken over meanwhile.
@@ -301,7 +268,8 @@ class Run:
         record = self.do(key.stage, why, work)
         if self.holding is not None and self.holding.is_lost:
             raise self.holding.loss()
-        self.plan.save(key, record, time.perf_counter() - started)
+        if stored:
+            self.plan.save(key, record, time.perf_counter() - started)
         return record
 
     def do(self, stage: str, why: str, work: Callable[[], R]) -> R:
@@ -329,6 +297,14 @@ class Run:
         seconds = round(seconds, 3)
         report = StageReport(name=stage, state=state, why=why, seconds=seconds)
         self.reports = [*others, report]
+
+
+def _broken(mismatch: Mismatch) -> str:
+    name = f"{mismatch.model}/{mismatch.version}"
+    return (
+        f"{name} is not what was registered: {mismatch.message} Run `headrace repair "
+        f"{name}`."
+    )
 
 
 def _give_memory_back() -> None:

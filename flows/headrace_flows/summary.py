@@ -14,9 +14,8 @@ from pydantic import Field
 
 from headrace.credentials import hide_credentials
 from headrace.errors import HeadraceError, Refusal
-from headrace.evidence.repair import Repair
 from headrace.gates.supported import Supported, supported_by_first
-from headrace.planning import find_finished
+from headrace.planning.finished import Finished, find_finished
 from headrace.records import (
     ContractRecord,
     Finding,
@@ -98,7 +97,6 @@ class Summary(Record):
     snapshot: SnapshotFacts | None
     warnings: tuple[Finding, ...]
     stages: tuple[StageReport, ...]
-    repairs: tuple[Repair, ...]
     run_id: str | None
     flow_run_id: str | None
     weights_digest: str | None
@@ -176,9 +174,8 @@ def summarise(run: Run, *, status: str, reason: str, **others: Any) -> Summary:
         experiment=bool(run.overrides),
         overrides=run.overrides,
         snapshot=_of_data(snapshot, contract) if snapshot else None,
-        warnings=(*found, *run.plan.edited_law()),
+        warnings=(*run.broken, *found, *run.plan.edited_law()),
         stages=(*run.reports, *skipped),
-        repairs=tuple(run.repairs),
         run_id=training.run_id if training else None,
         flow_run_id=run.flow_run_id or None,
         weights_digest=training.weights_digest if training else None,
@@ -193,16 +190,20 @@ def summarise(run: Run, *, status: str, reason: str, **others: Any) -> Summary:
 def finished(run: Run) -> tuple[Summary, int] | None:
     """The summary of a run with nothing left to do, and the command's exit code.
 
-    None if a stage has work to do.
+    None if a stage has work to do, or a version that it goes on from is broken.
     """
-    with run.plan.ledger.reading_once():
-        return _finished(run)
-
-
-def _finished(run: Run) -> tuple[Summary, int] | None:
-    ended = find_finished(run.plan, register_only=run.register_only)
-    if ended is None:
+    ledger = run.plan.home.ledger
+    with ledger.reading_once():
+        ended = find_finished(run.plan, register_only=run.register_only)
+    if ended is not None:
+        run.check_versions()
+    if ended is None or run.broken:
         return None
+    with ledger.reading_once():
+        return _summarise_finished(run, ended)
+
+
+def _summarise_finished(run: Run, ended: Finished) -> tuple[Summary, int]:
     last = run.plan.last
     run.snapshot, run.contract = last.snapshot, last.contract
     run.training, run.evaluation = last.training, last.evaluation
@@ -210,7 +211,7 @@ def _finished(run: Run) -> tuple[Summary, int] | None:
         StageReport(name=name, state="cached", why=UNCHANGED, seconds=0)
         for name in STAGES
     ]
-    aliases = aliases_of(run.spec.name, run.plan.ledger)
+    aliases = aliases_of(run.spec.name, run.plan.home.ledger)
     names = [name for name, number in aliases.items() if number == ended.version]
     summary = summarise(run, **ended._asdict(), aliases=names)
     return summary, int(ended.status == "refused")
@@ -252,11 +253,13 @@ def _of_data(
 ) -> SnapshotFacts:
     rows = contract.rows if contract else snapshot.rows
     return SnapshotFacts(
+        digest=snapshot.digest,
         rows={split: rows.get(split, 0) for split in ("train", "val", "test")},
         quarantined=contract.quarantined if contract else snapshot.rejected,
-        **snapshot.model_dump(
-            include={"digest", "uri", "source", "attribution", "notes"}
-        ),
+        uri=snapshot.uri,
+        source=snapshot.source,
+        attribution=snapshot.attribution,
+        notes=snapshot.notes,
     )
 
 
@@ -277,7 +280,9 @@ def links(run: Run, *, for_page: bool = False) -> dict[str, str]:
         found["prefect"] = run.flow_run_url
     if run.contract is not None:
         docs = run.contract.docs_uri
-        found["data_docs"] = Path(docs).as_uri() if run.plan.store.is_local else docs
+        found["data_docs"] = (
+            Path(docs).as_uri() if run.plan.home.store.is_local else docs
+        )
         if is_served:
             found["data_docs"] = server + live.data_docs_path(docs)
     if for_page and is_served and run.training is not None:

@@ -28,8 +28,9 @@ from headrace.spec import PipelineSpec, load_spec
 from headrace.spec.folders import find_pipeline
 from headrace.spec.training import is_own
 from headrace.state.disk import own_temporary_folder
+from headrace.state.home import Home
 from headrace.state.ledger.anchors import Deployments
-from headrace.state.store import Store, unpack_folder
+from headrace.state.store import unpack_folder
 from headrace_flows import recovery, stages
 from headrace_flows.approval import wait_for_approval
 from headrace_flows.client import untagged
@@ -62,14 +63,13 @@ def train(
         publish_name(run)
     try:
         with own_temporary_folder(), retrying_clients(), untagged(), run.alone():
-            run.mend()
             snapshot = stages.ingest(run)
             contract = stages.validate(run, snapshot)
+            run.check_versions()
             training = stages.train(run, snapshot, contract)
             evaluation = stages.evaluate(run, snapshot, contract, training)
             registration = stages.register(run, snapshot, training, evaluation)
             wait_for_approval(run)
-            run.mend()  # hours may have passed
             promotion = stages.promote(run, evaluation, registration)
             publish_report(run)
             prepare_serving(run, registration)
@@ -91,7 +91,7 @@ def train(
 def prepare_serving(run: Run, registration: RegistrationRecord) -> None:
     """Have the engine of the version built in the background, for servers."""
     if registration.version is not None:
-        version = run.plan.ledger.version(registration.model, registration.version)
+        version = run.plan.home.ledger.version(registration.model, registration.version)
         prepare_in_background(version, run.plan.settings)
 
 
@@ -107,7 +107,7 @@ def new_run(pipeline: PipelineSpec, folder: str, register_only: bool = False) ->
                 f"The folder {folder} was not deployed as that of {pipeline.name}.",
                 f"Run `headrace deploy {pipeline.name}`.",
             )
-        place = unpack_folder(digest, Store(settings.store), settings.folders)
+        place = unpack_folder(digest, Home(settings).store, settings.folders)
     elif folder and deployment.get_id() is not None:
         raise UsageError(
             f"The folder {folder} is a path, and a deployment's is in the store.",

@@ -52,7 +52,7 @@ class Tuning:
         plan = self.run.plan
         ingredients = code_state(["headrace.use.tuning.trials"])
         for spec in self._edges:
-            key = Plan(spec, plan.folder, plan.settings).train(snapshot, contract)
+            key = Plan(spec, plan.folder, plan.home).train(snapshot, contract)
             ingredients |= key.ingredients
         varied = tuple(f"spec {field}." for field in self.space.keys)
         for name in [*ingredients]:
@@ -64,7 +64,7 @@ class Tuning:
             self.metric,
             self.run.spec.training.seed,
             self.space.own_point(self.run.spec),
-            plan.anchored,
+            plan.home.anchored,
         )
         return self.study
 

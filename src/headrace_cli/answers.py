@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from headrace.settings import Settings
+    from headrace.state.home import Home
 
 VERIFY = "See `headrace verify`."
 INTERRUPTED = 130  # the exit code
@@ -53,6 +54,13 @@ def prepared(settings: Settings | None = None, **options: bool) -> Settings:
     """
     show_progress()
     return (settings or begin()).prepare_home(**options)
+
+
+def opened() -> Home:
+    """Show progress from now on, prepare the home, and open it."""
+    from headrace.state.home import Home
+
+    return Home(prepared())
 
 
 def warn_of_variables() -> None:

@@ -16,7 +16,7 @@ from headrace_cli.answers import (
     VERIFY,
     answer,
     minutes,
-    prepared,
+    opened,
     show_doubts,
     show_table,
     show_text,
@@ -188,9 +188,9 @@ def _compare_two(model: str, numbers: list[int]) -> None:
             f"Two versions are compared in detail, and {len(numbers)} were given.",
             f"Give two, such as `headrace compare {model} 1 2`.",
         )
-    settings, ledger = prepared(), pipelines.open_ledger()
-    first, second = (ledger.version(model, number) for number in numbers)
-    compared = comparison.compare(first, second, settings)
+    home = opened()
+    first, second = (home.ledger.version(model, number) for number in numbers)
+    compared = comparison.compare(first, second, home)
     answer(compared.model_dump(), lambda: _show_two(compared))
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
-from headrace.errors import NotFoundError, SpecError
+from headrace.errors import SpecError
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
@@ -68,17 +68,13 @@ def open_ledger(model: str = "") -> Ledger:
         NotFoundError: the model has no version.
     """
     from headrace.settings import Settings
-    from headrace.state.ledger import Ledger
+    from headrace.state.home import Home
 
     settings = Settings()
-    if model and not has_ledger(settings):
-        raise NotFoundError(
-            f"The model {model!r} has no version: there is no home at {settings.home}.",
-            "Go to a project, set HEADRACE_HOME, or begin with `headrace run`.",
-        )
-    ledger = Ledger(settings.prepare_home().database_url)
-    if model:
-        ledger.newest_version(model)
+    if not model:
+        return Home(settings.prepare_home()).ledger
+    ledger = Home.existing(settings, f"model {model!r}").ledger
+    ledger.newest_version(model)
     return ledger
 
 

@@ -13,14 +13,14 @@ from headrace_cli.answers import (
     VERIFY,
     answer,
     minutes,
-    prepared,
+    opened,
     show_doubts,
     show_table,
 )
 from headrace_cli.pipelines import ModelArgument, open_ledger
 
 if TYPE_CHECKING:
-    from headrace.settings import Settings
+    from headrace.state.home import Home
     from headrace.state.ledger import Entry, Ledger
 
 _SHORT = {"from_version": "from", "to_version": "to", "evidence_id": "evidence"}
@@ -51,17 +51,17 @@ def promote(
     from headrace.planning.judging import judge
     from headrace.stages.promotion.by_hand import promote_by_hand
 
-    settings = prepared()
-    by_law = partial(judge, settings)
+    home = opened()
+    by_law = partial(judge, home)
     entry, new = promote_by_hand(
-        model, version, settings, force=force, reason=reason, judge=by_law
+        model, version, home, force=force, reason=reason, judge=by_law
     )
     state = "promoted" if new else f"is the champion already: {entry}"
     if reason and not new:
         state += "; your reason is not recorded"
     if new and entry.forced:
         state = "promoted by force"
-    described = _describe(entry, settings)
+    described = _describe(entry, home)
     if described["overrides"]:
         state += f"; its run overrode {', '.join(described['overrides'])}"
     value = {
@@ -79,15 +79,15 @@ def rollback(model: ModelArgument, reason: ReasonOption = "") -> None:
     from headrace.stages.promotion.by_hand import roll_back
     from headrace_flows.events import emit_from_command
 
-    settings = prepared()
-    entry = roll_back(model, settings, reason=reason)
-    emit_from_command(settings, "rollback", model, str(entry), why=entry.why)
+    home = opened()
+    entry = roll_back(model, home, reason=reason)
+    emit_from_command(home.settings, "rollback", model, str(entry), why=entry.why)
     value = {
         "model": model,
         "status": "rolled_back",
         "version": entry.to_version,
         "reason": f"version {entry.to_version} is the champion again",
-        "entry": _describe(entry, settings),
+        "entry": _describe(entry, home),
     }
     more = f"version {entry.from_version} is not promoted again by itself"
     answer(value, f"{model}: {value['reason']}; {more}.")
@@ -127,16 +127,16 @@ def approve(
     """
     from headrace.stages.promotion import approval
 
-    settings = prepared()
-    entry, new = approval.approve(model, version, settings, reason=reason)
+    home = opened()
+    entry, new = approval.approve(model, version, home, reason=reason)
     number = entry.to_version
     outcome = f"promoted by {entry.who}" if new else f"is the champion already: {entry}"
     value = {
         "status": "promoted" if new else "unchanged",
         "reason": f"version {number} {outcome}",
-        "entry": _describe(entry, settings),
+        "entry": _describe(entry, home),
     }
-    _resume(model, number, value, settings)
+    _resume(model, number, value, home)
 
 
 def reject(
@@ -148,24 +148,21 @@ def reject(
     """
     from headrace.stages.promotion import approval
 
-    settings = prepared()
-    decision = approval.reject(model, version, settings, reason=reason)
+    home = opened()
+    decision = approval.reject(model, version, home, reason=reason)
     reason = f"version {decision.version} was {decision}"
     value = {"status": "rejected", "reason": reason}
-    _resume(model, decision.version, value, settings)
+    _resume(model, decision.version, value, home)
 
 
-def _resume(
-    model: str, version: int, value: dict[str, Any], settings: Settings
-) -> None:
+def _resume(model: str, version: int, value: dict[str, Any], home: Home) -> None:
     """Resume the runs that wait for the decision in Prefect, and answer.
 
     Those that wait in a terminal poll the ledger.
     """
-    from headrace.state.ledger import Ledger
     from headrace_ops.live import lasting_api_url
 
-    ledger, resumed = Ledger(settings.database_url), list[str]()
+    settings, ledger, resumed = home.settings, home.ledger, list[str]()
     request = ledger.request(model, version)
     if request is not None and lasting_api_url(settings):
         from headrace_flows.client import connect
@@ -187,12 +184,9 @@ def _resume(
     answer(value, "\n".join(lines))
 
 
-def _describe(entry: Entry, settings: Settings) -> dict[str, Any]:
+def _describe(entry: Entry, home: Home) -> dict[str, Any]:
     """An entry of the ledger, as every command shows it."""
-    from headrace.state.ledger import Ledger
-
-    ledger = Ledger(settings.database_url)
-    return _describe_history(entry.model, ledger)[entry.sequence]
+    return _describe_history(entry.model, home.ledger)[entry.sequence]
 
 
 def _describe_history(model: str, ledger: Ledger) -> dict[int, dict[str, Any]]:

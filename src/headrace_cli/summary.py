@@ -32,10 +32,6 @@ def show_summary(summary: Summary, settings: Settings) -> None:
     if summary.experiment:
         fields = one_line(", ".join(summary.overrides))
         show_text(f"  experiment: it overrides {fields}")
-    for repair in summary.repairs:
-        version = f"{repair.model} version {repair.version}"
-        show_text(f"  {repair.status}: {version}: ", end="", style="yellow")
-        show_text(repair.reason)
     stages: list[tuple[str, str, str, str]] = []
     for stage in summary.stages:
         seconds = f"{stage.seconds:.1f} s" if stage.seconds else ""

@@ -30,9 +30,8 @@ from headrace.evidence.reporting import REPORT
 from headrace.pages import POLICY
 from headrace.settings import Settings, variable
 from headrace.state import hosts
+from headrace.state.home import Home
 from headrace.state.logins import Login
-from headrace.state.store import Store
-from headrace.state.tracking import Tracking
 from headrace_ops import environment, live
 from headrace_ops.gate import HEADER_BYTES, Gate
 
@@ -105,10 +104,10 @@ class Pages:
         """The page at a path; None if there is none."""
         with contextlib.suppress(HeadraceError, OSError):
             if docs := _DATA_DOCS.fullmatch(path):
-                store = Store(self._settings.store)
+                store = Home(self._settings).store
                 return store.read(f"data_docs/{docs[1]}index.html")
             if report := _REPORT.fullmatch(path):
-                return Tracking(self._settings).run_file(report[1], REPORT)
+                return Home(self._settings).tracking.run_file(report[1], REPORT)
         return None
 
 

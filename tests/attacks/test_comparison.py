@@ -18,6 +18,7 @@ from tests.blobs import a_contract, blobs, write_law
 from headrace.records import EvaluationRecord, GateResult, PromotionRecord
 from headrace.settings import Settings
 from headrace.spec import load_spec
+from headrace.state.home import Home
 from headrace.state.ledger import Ledger
 
 Copy = Callable[[Path, Path], Path]
@@ -61,9 +62,9 @@ class Arena:
         training = train(spec, folder, "mlp", snapshot, contract, settings, {})
         champion = Ledger(settings.database_url).champion("blobs")
         number = champion.version.version if champion else None
-        seen = evaluate(spec, snapshot, contract, training, number, settings)
-        registered = register(spec, folder, snapshot, training, seen, settings)
-        return conclude(spec, seen, registered, settings), seen
+        seen = evaluate(spec, snapshot, contract, training, number, Home(settings))
+        registered = register(spec, folder, snapshot, training, seen, Home(settings))
+        return conclude(spec, seen, registered, Home(settings)), seen
 
     @property
     def champion(self) -> int:

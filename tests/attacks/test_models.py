@@ -25,6 +25,7 @@ from headrace.stages.promotion.approval import approve
 from headrace.stages.promotion.by_hand import promote_by_hand, roll_back
 from headrace.stages.registration import register
 from headrace.state.disk import file_digest
+from headrace.state.home import Home
 from headrace.state.ledger import Approval, Ledger, Version
 from headrace.state.tracking import GOLDEN_FILE, MODEL_FILE
 from headrace_flows.champions import ChampionWatch
@@ -77,14 +78,14 @@ class Lab:
         """End the run of version 2 as its flow does, from its kept evaluation."""
         t = self.trained
         place = (t.spec, t.folder, t.snapshot, t.good, t.good_evaluation)
-        registered = register(*place, self.settings)
-        return conclude(t.spec, t.good_evaluation, registered, self.settings)
+        registered = register(*place, Home(self.settings))
+        return conclude(t.spec, t.good_evaluation, registered, Home(self.settings))
 
 
 @pytest.fixture
 def lab(trained: Trained) -> Lab:
     t = trained
-    register(t.spec, t.folder, t.snapshot, t.good, t.good_evaluation, t.settings)
+    register(t.spec, t.folder, t.snapshot, t.good, t.good_evaluation, t.home)
     return Lab(t)
 
 
@@ -186,9 +187,9 @@ def test_no_command_promotes_what_is_not_what_was_proved(
     attack(lab, 2)
     names_the_repair = r"version 2 is not what was registered.*headrace repair blobs/2"
     with pytest.raises(IntegrityError, match=names_the_repair):
-        approve("blobs", 2, lab.settings, reason="fine")
+        approve("blobs", 2, Home(lab.settings), reason="fine")
     with pytest.raises(IntegrityError, match=names_the_repair):
-        promote_by_hand("blobs", 2, lab.settings, force=True, reason="fine")
+        promote_by_hand("blobs", 2, Home(lab.settings), force=True, reason="fine")
     assert lab.champion == 1
     assert len(lab.ledger.approvals("blobs")) == 1
 
@@ -198,10 +199,10 @@ def test_nothing_is_rolled_back_to_what_is_lost(lab: Lab) -> None:
     for attack in (delete_the_model, edit_the_golden_file):
         attack(lab, 1)
         with pytest.raises(IntegrityError, match="headrace repair blobs/1"):
-            roll_back("blobs", lab.settings, reason="slow")
+            roll_back("blobs", Home(lab.settings), reason="slow")
         assert lab.champion == 2
         assert repair("blobs/1", lab.settings).status == "restored"
-    roll_back("blobs", lab.settings, reason="slow")
+    roll_back("blobs", Home(lab.settings), reason="slow")
     assert lab.champion == 1
 
 
@@ -344,7 +345,7 @@ def test_the_watch_of_up_puts_back_what_is_lost(lab: Lab, attack: Attack) -> Non
     [done] = watch.look()
     assert done.status == "restored"
     assert watch.look() == []
-    assert list(file_mismatches(lab.version(1), lab.settings)) == []
+    assert list(file_mismatches(lab.version(1), Home(lab.settings))) == []
 
 
 def test_the_watch_of_up_says_once_what_it_cannot_put_back(

@@ -34,7 +34,7 @@ def lose_the_registry(settings: Settings) -> None:
 def register_the_good_one(trained: Trained) -> int | None:
     t = trained
     return register(
-        t.spec, t.folder, t.snapshot, t.good, t.good_evaluation, t.settings
+        t.spec, t.folder, t.snapshot, t.good, t.good_evaluation, t.home
     ).version
 
 

@@ -21,8 +21,7 @@ import pytest
 from tests.anchoring import anchored_at
 from tests.homes import Answer, Home, states
 
-from headrace.data.snapshots.checking import check_snapshot
-from headrace.data.snapshots.reading import shards_of
+from headrace.data.snapshots.reading import check_snapshot, shards_of
 from headrace.data.snapshots.splits import quarantine_name
 from headrace.planning import Plan, find_finished
 from headrace.records import SnapshotRecord
@@ -35,6 +34,7 @@ from headrace.stages.fitting.checkpoints import (
     pack,
     unpack,
 )
+from headrace.state.home import Home as Opened
 from headrace.state.ledger import Ledger
 from headrace.state.store import Store
 
@@ -77,7 +77,7 @@ def settings_of(home: Home) -> Settings:
 
 def plan_of(home: Home) -> Plan:
     folder = Path(__file__).parents[2] / "pipelines" / "digits"
-    return Plan(load_spec(folder, WEAK), folder, settings_of(home))
+    return Plan(load_spec(folder, WEAK), folder, Opened(settings_of(home)))
 
 
 def saved_of(home: Home, stage: str) -> tuple[Path, dict[str, Any]]:
@@ -140,7 +140,7 @@ def test_a_result_that_was_never_kept_is_not_taken(attacked: Home) -> None:
     settings = settings_of(attacked)
     data = weak.spec.data.model_copy(update={"test_fraction": 0.3})
     spec = weak.spec.model_copy(update={"data": data})
-    plan = Plan(spec, weak.folder, settings)
+    plan = Plan(spec, weak.folder, Opened(settings))
     shutil.copy(file, file.with_name(f"{plan.ingest().fingerprint}.json"))
     assert weak.last.snapshot is not None
     assert plan.last.snapshot is None

@@ -41,6 +41,7 @@ from headrace.stages.fitting import Fit
 from headrace.stages.fitting.data import Data, open_data
 from headrace.stages.ingestion import ingest
 from headrace.stages.validation import validate
+from headrace.state.home import Home
 from headrace.tasks import asked, task
 
 from .images import packaged
@@ -90,7 +91,7 @@ class Case:
             source = {"source": str(place / "turned.parquet")}
             data = spec.data.model_copy(update=source)
             spec = spec.model_copy(update={"data": data})
-        store = Plan(spec, folder, settings).store
+        store = Plan(spec, folder, Home(settings)).store
         snapshot = ingest(spec.data, spec.medium, store, settings, spec.task)
         contract = validate(spec, snapshot, store, settings)
         digests = SplitRows(snapshot, "test", contract.quarantine_uri).items()

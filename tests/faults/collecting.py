@@ -22,6 +22,7 @@ from headrace.models.logged.loading import load_version
 from headrace.planning import Plan
 from headrace.settings import Settings
 from headrace.spec import load_spec
+from headrace.state.home import Home
 from headrace.state.ledger import Ledger
 from headrace.state.store import Store
 from headrace.state.tracking import Tracking
@@ -45,7 +46,7 @@ def run(settings: Settings, folder: Path, number: int) -> None:
         write_blobs(data, seed=number)
     changes = (f"training.seed={number}", f"data.source='{data}'")
     spec = load_spec(folder, changes)
-    plan, store = Plan(spec, folder, settings), Store(settings.store)
+    plan, store = Plan(spec, folder, Home(settings)), Store(settings.store)
     snapshot = ingest(spec.data, spec.medium, store, settings)
     plan.save(plan.ingest(), snapshot, 0.0)
     contract = validate(spec, snapshot, store, settings)
@@ -53,10 +54,10 @@ def run(settings: Settings, folder: Path, number: int) -> None:
     training = train(spec, folder, "mlp", snapshot, contract, settings, {})
     plan.save(plan.train(snapshot, contract), training, 0.0)
     champion = plan.comparator(training)
-    seen = evaluate(spec, snapshot, contract, training, champion, settings)
+    seen = evaluate(spec, snapshot, contract, training, champion, Home(settings))
     plan.save(plan.evaluate(contract, training, champion), seen, 0.0)
-    registered = register(spec, folder, snapshot, training, seen, settings)
-    conclude(spec, seen, registered, settings, register_only=bool(number % 5))
+    registered = register(spec, folder, snapshot, training, seen, Home(settings))
+    conclude(spec, seen, registered, Home(settings), register_only=bool(number % 5))
 
 
 def command(settings: Settings, *words: str, killed_at: int = 0) -> tuple[int, Any]:

@@ -102,7 +102,7 @@ def test_nothing_is_found_where_nothing_was_changed(signed: Signed) -> None:
     found = verify(signed.settings)
     assert (found.status, found.missing) == ("ok", {}), found
     assert found.signatures.status == "checked"
-    assert (found.checked["signatures"], found.checked["cards"]) == (2, 1)
+    assert (found.checked["signatures"], found.checked["pages of runs"]) == (2, 1)
     assert found.checked["engines"] == 3
     checked = check_bundle(signed.bundle, signed.trusted)
     assert (checked.status, checked.signature) == ("ok", "valid")

@@ -17,6 +17,7 @@ from headrace.evidence import watch as watching
 from headrace.evidence.repair import repair
 from headrace.evidence.watch import Watch
 from headrace.settings import Settings
+from headrace.state.home import Home as Opened
 from headrace.state.ledger import Ledger
 from headrace.state.ledger.copies import LedgerCopy, keep_rows
 from headrace.state.store import Store
@@ -229,7 +230,7 @@ def test_a_quiet_check_reads_nothing(
     def refuse(*_: Any) -> None:
         raise AssertionError("the ledger was opened")
 
-    monkeypatch.setattr(watching, "Ledger", refuse)
+    monkeypatch.setattr(watching, "Home", refuse)
     assert watch.look() == []
     move_alias(ready)
     with pytest.raises(AssertionError, match="was opened"):
@@ -304,12 +305,12 @@ def test_a_copy_that_was_changed_restores_nothing(ready: Trained) -> None:
 
 def test_only_new_rows_are_copied(ready: Trained) -> None:
     settings = ready.settings
-    keep_rows(settings)
+    keep_rows(Opened(settings).copy)
     before = Store(settings.store).names("ledger")
-    keep_rows(settings)
+    keep_rows(Opened(settings).copy)
     assert Store(settings.store).names("ledger") == before
     Ledger(settings.database_url).anchor({"stages/a.json": "0" * 64})
-    keep_rows(settings)
+    keep_rows(Opened(settings).copy)
     assert len(Store(settings.store).names("ledger")) == len(before) + 1
 
 
@@ -322,7 +323,7 @@ def test_a_ledger_from_an_older_backup_is_seen(ready: Trained) -> None:
         connection.backup(backup)
         backup.close()
     Ledger(settings.database_url).anchor({"stages/a.json": "0" * 64})
-    keep_rows(settings)
+    keep_rows(Opened(settings).copy)
     for name in ("headrace.db-wal", "headrace.db-shm"):
         (settings.home / name).unlink(missing_ok=True)
     (settings.home / "backup.db").replace(ledger)

@@ -48,7 +48,7 @@ def request_of(run: Run, trained: Trained) -> tuple[Key, Any]:
     key = run.plan.train(trained.snapshot, trained.contract)
     return key, Request(
         spec=run.spec,
-        folder=pack_folder(run.plan.folder, run.plan.store),
+        folder=pack_folder(run.plan.folder, run.plan.home.store),
         snapshot=trained.snapshot,
         contract=trained.contract,
         ingredients=key.ingredients,
@@ -59,7 +59,7 @@ def request_of(run: Run, trained: Trained) -> tuple[Key, Any]:
 def ask(run: Run, key: Key, request: Any) -> None:
     from headrace_flows.fit import request_key
 
-    run.plan.anchored.write_json(
+    run.plan.home.anchored.write_json(
         request_key(key.fingerprint, 1), request.model_dump(mode="json")
     )
 
@@ -104,7 +104,7 @@ def test_a_worker_with_other_code_trains_nothing_and_says_what_differs(
     ask(run, other, request.model_copy(update={"ingredients": other.ingredients}))
     state = fit("blobs", other.fingerprint, return_state=True)
     assert state.is_failed()
-    saved = run.plan.store.read_json(answer_key(other.fingerprint, 1))
+    saved = run.plan.home.store.read_json(answer_key(other.fingerprint, 1))
     error = error_of(Answer.model_validate(saved))
     assert isinstance(error, UsageError)
     assert "keras 1.0 → " in error.message
@@ -165,9 +165,9 @@ def test_a_stale_answer_is_not_taken_for_the_present_attempt_s(
     key, request = request_of(run, trained)
     key = Key("train", {**key.ingredients, "input test": "stale"})
     place = answer_key(key.fingerprint, 1)
-    run.plan.store.write_json(place, Answer(resumed="old").model_dump(mode="json"))
+    run.plan.home.store.write_json(place, Answer(resumed="old").model_dump(mode="json"))
     assert _ask(client, run, key, request).parameters["attempt"] == 1
-    assert run.plan.store.read_json(place) is None
+    assert run.plan.home.store.read_json(place) is None
 
 
 @pytest.mark.usefixtures("_deployed")

@@ -92,11 +92,14 @@ def test_equal_seeds_write_equal_texts(home: Home, ran: dict[str, Any]) -> None:
     ("options", "code", "message"),
     [
         (("--prompt", "ada ☃"), 1, "has not learned these characters of the prompt"),
+        (("--prompt", "a\x07b"), 1, "the control character U+0007 at 1"),
+        (("--prompt", "a" * 2001), 1, "The prompt has 2,001 characters"),
         (
             ("--temperature", "9"),
             2,
             "The value of temperature is 9.0; expected a number from 0 to 5",
         ),
+        (("--characters", "0"), 2, "The value of characters is 0"),
     ],
 )
 def test_a_bad_request_is_refused(
@@ -152,3 +155,9 @@ def test_its_training_is_repeated_to_the_same_weights(
     home: Home, ran: dict[str, Any]
 ) -> None:
     home.assert_reproduced("notes/1")
+
+
+def test_fields_of_another_task_are_refused(home: Home, ran: dict[str, Any]) -> None:
+    answer = home.headrace("check", "notes", "--set", "training.calibrate=true")
+    assert answer.exit_code == 2
+    assert "means nothing to the task generation" in answer.err

@@ -57,6 +57,7 @@ def test_the_answer_for_people_is_two_lines(
     [
         ("nope", "x.npy", "out.csv", 2, "NotFoundError"),
         ("blobs", "nothing.npy", "out.csv", 2, "NotFoundError"),
+        ("blobs", "x.npy", "out.xlsx", 2, "UsageError"),
         ("blobs", "x.npy", "nowhere/out.csv", 2, "UsageError"),
         ("blobs", "other.npy", "out.csv", 1, "SourceError"),
     ],

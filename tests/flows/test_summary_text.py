@@ -23,7 +23,7 @@ def _summary(**fields: Any) -> Summary:
     values = {
         **{"pipeline": "pets", "task": "classification", "status": "refused"},
         **{"model": "pets", "reason": "so", "seconds": 1.0, "stages": []},
-        **{"warnings": [], "links": {}, "repairs": [], "overrides": []},
+        **{"warnings": [], "links": {}, "overrides": []},
         **{"experiment": False, **nothing, **fields},
     }
     return Summary.model_validate(values)

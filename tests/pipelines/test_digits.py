@@ -19,6 +19,7 @@ from headrace.stages.promotion import conclude
 from headrace.stages.registration import register
 from headrace.stages.training import train
 from headrace.stages.validation import validate
+from headrace.state.home import Home
 from headrace.state.store import Store
 
 pytestmark = pytest.mark.system
@@ -55,11 +56,11 @@ def test_the_packaged_digits_become_a_champion(settings: Settings) -> None:
     contract = validate(spec, snapshot, store, settings)
     assert contract.quarantined == 0
     training = train(spec, folder, "mlp", snapshot, contract, settings, {})
-    seen = evaluate(spec, snapshot, contract, training, None, settings)
+    seen = evaluate(spec, snapshot, contract, training, None, Home(settings))
     assert seen.metrics["test_accuracy"] >= 0.88
     assert [gate.reason for gate in seen.gates if not gate.passed] == []
-    registered = register(spec, folder, snapshot, training, seen, settings)
-    ended = conclude(spec, seen, registered, settings)
+    registered = register(spec, folder, snapshot, training, seen, Home(settings))
+    ended = conclude(spec, seen, registered, Home(settings))
     assert (ended.status, ended.aliases) == ("promoted", ("champion",))
     items, labels, *_ = read_split(snapshot, "test")
     told = load_champion("digits", settings).predict(items[:100])

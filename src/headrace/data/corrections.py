@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 from pydantic import Field, ValidationError
 
-from headrace.data.anchored import AnchoredStore
 from headrace.errors import IntegrityError
 from headrace.records import Record
+from headrace.state.anchored import AnchoredStore
 from headrace.state.ledger.rows import utc_now
 
 FOLDER = "corrections"

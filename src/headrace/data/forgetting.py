@@ -21,18 +21,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from headrace.data.anchored import AnchoredStore, described
 from headrace.data.forgotten import Forgotten
-from headrace.data.snapshots.checking import content_digest, count_values
 from headrace.data.snapshots.reading import (
     FileFacts,
     Manifest,
+    content_digest,
+    count_values,
+    described,
     read_rejected,
     read_shard,
     shards_of,
 )
 from headrace.errors import IntegrityError
 from headrace.records import MANIFEST, SnapshotRecord
+from headrace.state.anchored import AnchoredStore
 
 REJECTED_SPLIT = "rejected"
 log = logging.getLogger("headrace")

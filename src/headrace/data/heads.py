@@ -11,8 +11,7 @@ from typing import NamedTuple
 
 from pydantic import ValidationError
 
-from headrace.settings import Settings
-from headrace.state.ledger import Ledger
+from headrace.state.home import Home
 from headrace.state.ledger.chain import ChainReport
 from headrace.state.ledger.signatures import SignatureReport, SignedLink
 from headrace.state.signing.keys import TrustedKeys
@@ -30,9 +29,7 @@ class LedgerCheck(NamedTuple):
     problem: str
 
 
-def check_ledger(
-    settings: Settings, ledger: Ledger, trusted: TrustedKeys, head: str = ""
-) -> LedgerCheck:
+def check_ledger(home: Home, trusted: TrustedKeys, head: str = "") -> LedgerCheck:
     """Check the chain of the ledger, its signatures, and that it is not an older one.
 
     Args:
@@ -42,14 +39,17 @@ def check_ledger(
     Raises:
         DependencyError: the ledger or the store does not answer.
     """
-    chain, signatures = ledger.walk_chain(head), ledger.check_signatures(trusted)
+    chain, signatures = (
+        home.ledger.walk_chain(head),
+        home.ledger.check_signatures(trusted),
+    )
     problem = chain.problem or signatures.problem
     if trusted and not problem:
-        problem = _find_rollback(settings, ledger, trusted)
+        problem = _find_rollback(home, trusted)
     return LedgerCheck(chain, signatures, problem)
 
 
-def remember_head(settings: Settings, ledger: Ledger) -> None:
+def remember_head(home: Home) -> None:
     """Keep the last signed link, if the ledger has one.
 
     A kept link that is not in the ledger stays: it shows that the ledger is older.
@@ -57,19 +57,19 @@ def remember_head(settings: Settings, ledger: Ledger) -> None:
     Raises:
         DependencyError: the ledger or the store does not answer.
     """
-    store = Store(settings.store)
+    store = home.store
     kept, problem = _kept(store)
-    if problem or (kept is not None and not ledger.has_link(kept)):
+    if problem or (kept is not None and not home.ledger.has_link(kept)):
         log.warning("the ledger is not as it was signed: see `headrace verify`")
-    elif head := ledger.signed_head():
+    elif head := home.ledger.signed_head():
         store.write_json(KEY, head.model_dump())
 
 
-def _find_rollback(settings: Settings, ledger: Ledger, trusted: TrustedKeys) -> str:
+def _find_rollback(home: Home, trusted: TrustedKeys) -> str:
     """Why the ledger is older than the link that the store has; empty if it is not."""
-    store = Store(settings.store)
+    store = home.store
     kept, problem = _kept(store)
-    if kept is None or ledger.has_link(kept):
+    if kept is None or home.ledger.has_link(kept):
         return problem
     if not kept.is_accepted(trusted):
         return f"{store.uri(KEY)} was changed, or another key has signed it"

@@ -7,12 +7,11 @@ Keras file contains the time of saving, so equal weights give another digest.)
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import logging
 import tempfile
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -22,6 +21,7 @@ from headrace.models.logged.soundness.checks import (
     GOLDEN,
     MODEL,
     answer_mismatches,
+    at_stake,
     file_mismatches,
     find_mismatches,
     logged_model,
@@ -39,9 +39,10 @@ from headrace.records import LoggedModel, Record
 from headrace.settings import Settings
 from headrace.stages.promotion.registry import restore_registry
 from headrace.state.disk import file_digest
-from headrace.state.ledger import Ledger, Mismatch, Version
+from headrace.state.home import Home
+from headrace.state.ledger import Mismatch, Version
 from headrace.state.ledger.holding import hold
-from headrace.state.tracking import MODEL_FILE, Tracking
+from headrace.state.tracking import MODEL_FILE
 from headrace.state.tracking.artifacts import network_digest
 
 if TYPE_CHECKING:
@@ -94,15 +95,15 @@ def repair(name: str, settings: Settings) -> Repair:
     """
     from headrace.evidence.restoring import Restoring  # loads pyarrow
 
-    restoring = Restoring(settings)
-    ledger = restoring.ledger
-    version = ledger.find(name)
+    home = Home(settings)
+    restoring = Restoring(home)
+    version = home.ledger.find(name)
     restoring.restore(version)
-    mismatches = find_mismatches([version], settings, anew=True)
-    outcome = _repair(version, mismatches, settings)
-    version = ledger.version(version.model, version.version)  # it may be rebound
-    done = restoring.done + restore_registry(version, ledger, Tracking(settings))
-    if outcome.is_sound and sign_version(version, settings, ledger):
+    mismatches = find_mismatches([version], home, anew=True)
+    outcome = _repair(version, mismatches, home)
+    version = home.ledger.version(version.model, version.version)  # it may be rebound
+    done = restoring.done + restore_registry(version, home)
+    if outcome.is_sound and sign_version(version, home):
         done.append("signed its files")
     restoring.finish(version.model)
     status = outcome.status
@@ -118,43 +119,8 @@ def repair(name: str, settings: Settings) -> Repair:
     return outcome.model_copy(update=update)
 
 
-def mend(
-    model: str, settings: Settings, ledger: Ledger, *, is_leased: bool = False
-) -> list[Repair]:
-    """Repair the versions that a run of the model depends on.
-
-    These are the champion and the newest version. If they are sound, this takes
-    milliseconds and does not need MLflow.
-
-    Args:
-        model: its name.
-        settings: where things are.
-        ledger: of the run, or any other.
-        is_leased: whether it is that of a run that holds the model's lease. Otherwise
-            the lease is taken before a version is trained again.
-
-    Returns:
-        what was done for each version that was not sound.
-
-    Raises:
-        DependencyError: as above.
-    """
-    with ledger.reading_once():
-        champion, newest = ledger.champion(model), ledger.versions(model)[-1:]
-    done, leased = [], ledger if is_leased else None
-    at_stake = {version.version: version for version in newest}
-    if champion is not None:
-        at_stake[champion.version.version] = champion.version
-    for _, version in sorted(at_stake.items()):
-        if found := find_mismatches([version], settings):
-            log.warning("%s is not what was registered: %s", version, found[0].message)
-            done.append(_repair(version, found, settings, leased))
-            log.warning("%s", done[-1])
-    return done
-
-
-def restore_lost(settings: Settings) -> list[Repair]:
-    """Check all champions, and restore their lost files from the store.
+def restore_lost(home: Home) -> list[Repair]:
+    """Check champions and newest versions; restore their lost files from the store.
 
     Nothing is trained, which would take too long for a watcher.
 
@@ -164,12 +130,12 @@ def restore_lost(settings: Settings) -> list[Repair]:
     Raises:
         DependencyError: as above.
     """
-    ledger, done = Ledger(settings.database_url), []
-    for model in ledger.models():
-        champion = ledger.champion(model)
-        if champion and (found := find_mismatches([champion.version], settings)):
-            done.append(_restore(champion.version, found, settings))
-    return done
+    return [
+        _restore(version, found, home)
+        for model in home.ledger.models()
+        for version in at_stake(model, home.ledger)
+        if (found := find_mismatches([version], home))
+    ]
 
 
 def _answer(
@@ -190,34 +156,26 @@ def _sentence(done: Sequence[str]) -> str:
     return f"{text[:1].upper()}{text[1:]}." if text else ""
 
 
-def _repair(
-    version: Version,
-    mismatches: Sequence[Mismatch],
-    settings: Settings,
-    leased: Ledger | None = None,
-) -> Repair:
-    """Repair a version, with the ledger of a run that holds the lease, if any."""
+def _repair(version: Version, mismatches: Sequence[Mismatch], home: Home) -> Repair:
     if not mismatches:
         reason = "its files are the ones that were registered, and it answers as it did"
         done = []
-        if keep_copy_of(version, settings):
+        if keep_copy_of(version, home):
             done.append("copied its files into the store")
             reason += f". {_sentence(done)}"
         return _answer(version, "sound", reason, done)
-    restored = _restore(version, mismatches, settings)
+    restored = _restore(version, mismatches, home)
     if restored.is_sound or mismatches[0].what == ANSWERS:
         return restored
     log.warning("%s: training it again from its record", version)
     try:
-        return _train_again(version, settings, leased)
+        return _train_again(version, home)
     except (Refusal, UsageError) as error:
         reason = f"{restored.reason} It cannot be trained again: {error.message}"
         return _answer(version, "failed", reason, restored.done)
 
 
-def _restore(
-    version: Version, mismatches: Sequence[Mismatch], settings: Settings
-) -> Repair:
+def _restore(version: Version, mismatches: Sequence[Mismatch], home: Home) -> Repair:
     """Restore files from the store, and check the version again."""
     problems = " ".join(mismatch.message for mismatch in mismatches)
     if mismatches[0].what == ANSWERS:
@@ -226,8 +184,8 @@ def _restore(
             "those that it was trained with: run it with those, or train anew."
         )
         return _answer(version, "failed", reason)
-    done = restore(version, {mismatch.what for mismatch in mismatches}, settings)
-    left = find_mismatches([version], settings)
+    done = restore(version, {mismatch.what for mismatch in mismatches}, home)
+    left = find_mismatches([version], home)
     if not left:
         return _answer(version, "restored", f"{problems} {_sentence(done)}", done)
     outcome = "The store has no copy of it."
@@ -236,19 +194,7 @@ def _restore(
     return _answer(version, "failed", f"{problems} {outcome}", done)
 
 
-@contextlib.contextmanager
-def _leased(
-    version: Version, settings: Settings, leased: Ledger | None
-) -> Iterator[Ledger]:
-    """The ledger, with the model's lease, so that no run promotes meanwhile."""
-    if leased is not None:
-        yield leased
-        return
-    with hold(settings, version.model, f"repair-{uuid.uuid4().hex}") as holding:
-        yield Ledger(settings.database_url, holding.lease)
-
-
-def _train_again(version: Version, settings: Settings, leased: Ledger | None) -> Repair:
+def _train_again(version: Version, home: Home) -> Repair:
     """Train a version again from its record, and bind it to the new files.
 
     Raises:
@@ -258,7 +204,8 @@ def _train_again(version: Version, settings: Settings, leased: Ledger | None) ->
     """
     from headrace.evidence.reproduction import train_again
 
-    again = train_again(version.run_id, settings)[1]
+    settings = home.settings
+    again = train_again(version.run_id, home)[1]
     if again.weights_digest != version.weights_digest:
         names = ", ".join(f"{d.kind} {d.name}" for d in again.differences[:5])
         raise IntegrityError(
@@ -266,22 +213,26 @@ def _train_again(version: Version, settings: Settings, leased: Ledger | None) ->
             f"{version.weights_digest[:16]}...)"
             f"{f'; what differs from then: {names}' if names else ''}."
         )
-    with _leased(version, settings, leased) as ledger:
-        version = ledger.version(version.model, version.version)
-        lost = {mismatch.what for mismatch in file_mismatches(version, settings)}
+    flow_run = f"repair-{uuid.uuid4().hex}"
+    with hold(
+        settings, version.model, flow_run
+    ) as holding:  # no run promotes meanwhile
+        home = Home(settings, holding.lease)
+        version = home.ledger.version(version.model, version.version)
+        lost = {mismatch.what for mismatch in file_mismatches(version, home)}
         if not lost:
             return _answer(version, "restored", "Another command has repaired it.")
-        logged = _write(version, again, lost, settings)
-        details = keep_copy(logged, settings)
+        logged = _write(version, again, lost, home)
+        details = keep_copy(logged, home)
         update = {
             "model_digest": logged.model_digest,
             "details": {**version.details, **details},
         }
-        for wrong in answer_mismatches([version.model_copy(update=update)], settings):
+        for wrong in answer_mismatches([version.model_copy(update=update)], home):
             raise IntegrityError(wrong.message)
         why = "its files were lost; trained again, the weights are equal"
-        bound = bind(version, logged, why, details, settings, ledger)
-        sign_version(bound, settings, ledger)
+        bound = bind(version, logged, why, details, home)
+        sign_version(bound, home)
     done = (
         "trained it again from its record",
         "the weights are equal",
@@ -293,14 +244,14 @@ def _train_again(version: Version, settings: Settings, leased: Ledger | None) ->
 
 
 def _write(
-    version: Version, again: TrainedAgain, lost: set[str], settings: Settings
+    version: Version, again: TrainedAgain, lost: set[str], home: Home
 ) -> LoggedModel:
     """Write the lost files of a version; returns its files afterwards."""
     logged, update = logged_model(version), {}
     with tempfile.TemporaryDirectory(prefix="headrace-") as name:
         files, golden, folder = dict[str, Path](), None, Path(name) / "logged"
         if MODEL in lost:
-            Tracking(settings).save_model(again.model, logged.description, folder)
+            home.tracking.save_model(again.model, logged.description, folder)
             files = {path: folder / path for path in describe_files(folder)["files"]}
             update["model_digest"] = file_digest(files[MODEL_FILE])
             recorded = version.details.get("training", {}).get("network_digest")
@@ -312,5 +263,5 @@ def _write(
             golden = Path(name) / "golden.npz"
             golden.write_bytes(again.golden)
             update["golden_digest"] = hashlib.sha256(again.golden).hexdigest()
-        write_files(version, files, golden, settings)
+        write_files(version, files, golden, home)
     return logged.model_copy(update=update)

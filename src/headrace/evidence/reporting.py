@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from headrace.data.anchored import AnchoredStore
 from headrace.errors import (
     DependencyError,
     HeadraceError,
@@ -44,7 +43,7 @@ from headrace.spec.files import fields_of
 from headrace.spec.folders import find_pipeline
 from headrace.stages.evaluation.report import slice_tables
 from headrace.stages.ingredients import FILE
-from headrace.state.ledger import Ledger
+from headrace.state.home import Home
 from headrace.state.ledger.collections import collected_error
 from headrace.state.ledger.rows import model_of
 from headrace.state.tracking import Tracking
@@ -91,19 +90,17 @@ class Outcome(Protocol):
         """The fields of the law that it overrides."""
 
 
-def contents(
-    outcome: Outcome, links: Mapping[str, str], settings: Settings, ledger: Ledger
-) -> dict[str, Any]:
+def contents(outcome: Outcome, links: Mapping[str, str], home: Home) -> dict[str, Any]:
     """The variables of the templates of a run's reports, in HTML and in Markdown.
 
     What MLflow cannot provide is logged and left out.
     """
     compared = None
     try:
-        compared = _against_champion(outcome, settings, ledger)
+        compared = _against_champion(outcome, home)
     except HeadraceError as error:
         log.warning("the report does not compare with the champion: %s", error)
-    return describe(outcome, links, compared, Tracking(settings))
+    return describe(outcome, links, compared, home.tracking)
 
 
 def describe(
@@ -229,16 +226,14 @@ def _artifacts(outcome: Outcome, learned: Task, tracking: Tracking) -> dict[str,
     }
 
 
-def log_report(
-    run_id: str, shown: Mapping[str, Any], tracking: Tracking, anchored: AnchoredStore
-) -> None:
+def log_report(run_id: str, shown: Mapping[str, Any], home: Home) -> None:
     """Write the HTML page of a run, keep it in the store, and log it with the run."""
     page = render(REPORT, **shown).encode()
-    anchored.write(card_key(run_id), page)
+    home.anchored.write(card_key(run_id), page)
     with tempfile.TemporaryDirectory(prefix="headrace-") as place:
         (Path(place) / REPORT).write_bytes(page)
-        tracking.log_files(run_id, Path(place))
-    tracking.log_tags(run_id, {TAG: REPORT})
+        home.tracking.log_files(run_id, Path(place))
+    home.tracking.log_tags(run_id, {TAG: REPORT})
 
 
 def card_key(run_id: str) -> str:
@@ -246,16 +241,14 @@ def card_key(run_id: str) -> str:
     return f"cards/{run_id}.html"
 
 
-def _against_champion(
-    outcome: Outcome, settings: Settings, ledger: Ledger
-) -> Comparison | None:
+def _against_champion(outcome: Outcome, home: Home) -> Comparison | None:
     """How a version differs from the champion that it was compared with."""
     champion = outcome.evaluation and outcome.evaluation.champion_version
     if not champion or not outcome.version or champion == outcome.version:
         return None
     name, numbers = outcome.spec.name, (champion, outcome.version)
-    first, second = (ledger.version(name, number) for number in numbers)
-    return compare(first, second, settings)
+    first, second = (home.ledger.version(name, number) for number in numbers)
+    return compare(first, second, home)
 
 
 def _metric_rows(
@@ -304,7 +297,8 @@ def find_report(name: str, settings: Settings) -> str:
         NotFoundError: there is no such pipeline or version, or no run with a report.
         DependencyError: MLflow or the ledger does not answer.
     """
-    tracking, ledger = Tracking(settings), Ledger(settings.database_url)
+    home = Home(settings)
+    tracking, ledger = home.tracking, home.ledger
     if {"/", "@"} & set(name):
         version = ledger.find(name)
         if ledger.is_collected(version):

@@ -16,9 +16,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from headrace.data.snapshots.checking import check_snapshot
-from headrace.data.snapshots.reading import forgotten_of
-from headrace.errors import IntegrityError, NotFoundError, SpecError, UsageError
+from headrace.data.snapshots.reading import check_snapshot, forgotten_of
+from headrace.errors import IntegrityError, SpecError, UsageError
 from headrace.planning.results import in_store
 from headrace.progress import Progress
 from headrace.records import FROM_RECIPE, MANIFEST, Metrics, Record
@@ -29,9 +28,8 @@ from headrace.stages.fitting.data import open_data
 from headrace.stages.ingredients import Difference, Packed, Restored
 from headrace.stages.training import epoch_line, golden_of
 from headrace.state.disk import disk_errors
-from headrace.state.ledger import Ledger
+from headrace.state.home import Home
 from headrace.state.store import Store
-from headrace.state.tracking import Tracking
 from headrace.state.tracking.runs import MlflowRun
 from headrace.tasks import task
 
@@ -82,17 +80,9 @@ def reproduce(name: str, settings: Settings) -> Reproduction:
         DependencyError: MLflow or a disk failed.
     """
     started = time.perf_counter()
-    if settings.home.is_dir():
-        settings.prepare_home()
-    elif settings.tracking_uri == settings.home_tracking_uri:
-        raise NotFoundError(
-            f"There is no home at {settings.home}, so there is no run {name!r}.",
-            "Set HEADRACE_HOME to the home that has it.",
-        )
-    run_id = name
-    if {"@", "/"} & {*name}:
-        run_id = Ledger(settings.database_url).find(name).run_id
-    run, again = train_again(run_id, settings)
+    home = Home.existing(settings, f"run {name!r}", place=settings.tracking_uri)
+    run_id = home.ledger.find(name).run_id if {"@", "/"} & {*name} else name
+    run, again = train_again(run_id, home)
     recorded, reproduced = run.tags["headrace.weights_digest"], again.weights_digest
     same = recorded == reproduced
     return Reproduction(
@@ -125,9 +115,9 @@ class TrainedAgain:
     differences: tuple[Difference, ...]
 
 
-def train_again(run_id: str, settings: Settings) -> tuple[MlflowRun, TrainedAgain]:
+def train_again(run_id: str, home: Home) -> tuple[MlflowRun, TrainedAgain]:
     """Repeat a run's training from its record; raises what `reproduce` raises."""
-    tracking = Tracking(settings)
+    tracking = home.tracking
     run = tracking.find_run(run_id)
     _check_run(run)
     log.info("reproduce: run %s of %s", run.run_id, run.tags["headrace.pipeline"])
@@ -137,7 +127,7 @@ def train_again(run_id: str, settings: Settings) -> tuple[MlflowRun, TrainedAgai
     ):
         read = partial(tracking.run_file, run.run_id)
         recorded = ingredients.restore(Path(place), run.tags[ingredients.TAG], read)
-        return run, _train(_in_store(recorded, Store(settings.store)), settings)
+        return run, _train(_in_store(recorded, home.store), home.settings)
 
 
 def _check_run(run: MlflowRun) -> None:

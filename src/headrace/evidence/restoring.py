@@ -17,18 +17,16 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
-from headrace.data.anchored import AnchoredStore
 from headrace.data.corrections import corrections_of
 from headrace.errors import HeadraceError, IntegrityError
 from headrace.evidence.verification.versions import data_mismatch, manifest_digest
 from headrace.evidence.watch import Watch
 from headrace.models.logged.soundness.tracked import TrackedRecord
-from headrace.settings import DEFAULT_ITEM_BYTES, Settings
+from headrace.settings import DEFAULT_ITEM_BYTES
 from headrace.stages import ingredients
-from headrace.state.ledger import Ledger, Tampering, Version
-from headrace.state.ledger.copies import LedgerCopy
+from headrace.state.home import Home
+from headrace.state.ledger import Tampering, Version
 from headrace.state.store import Store
-from headrace.state.tracking import Tracking
 from headrace.state.tracking.rows import database_of
 
 _SHOWN = 5
@@ -39,9 +37,6 @@ class Restoring:
 
     Rows of the ledger are restored at once, before anything else is read from it.
 
-    Args:
-        settings: with the ledger, the store and MLflow.
-
     Attributes:
         done: the steps, in words.
         problems: why something could not be restored.
@@ -51,28 +46,26 @@ class Restoring:
         DependencyError: the ledger or the store does not answer.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, home: Home) -> None:
         self.done: list[str] = []
         self.problems: list[str] = []
-        self._settings = settings
-        self._watch = Watch(settings)
-        self.ledger = Ledger(settings.database_url)
-        self._known = self.ledger.last_tamperings()
-        self._mismatches, is_sound = self._watch.see(self.ledger)
+        self._home = home
+        self._watch = Watch(home.settings)
+        self._known = home.ledger.last_tamperings()
+        self._mismatches, is_sound = self._watch.see(home)
         if not is_sound:
             self._restore_ledger()
-            self._mismatches += self._watch.see(self.ledger)[0]
+            self._mismatches += self._watch.see(home)[0]
 
     def _restore_ledger(self) -> None:
-        copy = LedgerCopy(self._settings.database_url, Store(self._settings.store))
-        edits = copy.restore()
+        edits = self._home.copy.restore()
         rows = "; ".join(str(edit) for edit in edits[:_SHOWN])
         if edits:
             self.done.append(f"put rows of the ledger back as they were added ({rows})")
-        if problem := self.ledger.walk_chain().problem:
+        if problem := self._home.ledger.walk_chain().problem:
             raise IntegrityError(
-                f"The ledger {self._settings.database_url} cannot be restored from the "
-                f"store's copy of its rows: {problem}.",
+                f"The ledger {self._home.settings.database_url} cannot be restored "
+                f"from the store's copy of its rows: {problem}.",
                 "Restore it from a backup.",
             )
 
@@ -80,8 +73,8 @@ class Restoring:
         """Restore MLflow's rows, the run's files and the data of a version."""
         steps: Iterable[Callable[[], list[str]]] = (
             partial(self._undelete, version),
-            TrackedRecord(version, self._settings, self.ledger).restore,
-            partial(restore_data, version, self._settings, self.ledger),
+            TrackedRecord(version, self._home).restore,
+            partial(restore_data, version, self._home),
         )
         for step in steps:
             try:
@@ -90,17 +83,17 @@ class Restoring:
                 self.problems.append(str(error))
 
     def _undelete(self, version: Version) -> list[str]:
-        if database_of(self._settings):
+        if database_of(self._home.settings):
             return []  # its rows are restored
-        tracking = Tracking(self._settings)
+        tracking = self._home.tracking
         if not tracking.is_deleted(version.run_id):
             return []
         return ["undeleted its run"] if tracking.undelete(version.run_id) else []
 
     def finish(self, model: str) -> None:
         """Record what was found and what was restored, for a model and the ledger."""
-        left, _ = self._watch.see(self.ledger)
-        remaining, user = {one.subject for one in left}, self._settings.user
+        left, _ = self._watch.see(self._home)
+        remaining, user = {one.subject for one in left}, self._home.settings.user
         restored = {"action": "restored", "who": user, "why": "by headrace repair"}
         was_open = {k: s for k, s in self._known.items() if s.action == "tampered"}
         found = {one.subject: one.as_step(user) for one in self._mismatches}
@@ -114,10 +107,11 @@ class Restoring:
         self.problems += [one.message for one in left if one.model in {model, ""}]
 
     def _add(self, step: Tampering) -> None:
-        self.ledger.add_tampering(step, self.ledger.last_tamperings())
+        ledger = self._home.ledger
+        ledger.add_tampering(step, ledger.last_tamperings())
 
 
-def restore_data(version: Version, settings: Settings, ledger: Ledger) -> list[str]:
+def restore_data(version: Version, home: Home) -> list[str]:
     """Read a version's data again from its source, if its snapshot is damaged.
 
     The snapshot is made in a temporary folder. Its files replace those in the store
@@ -130,12 +124,12 @@ def restore_data(version: Version, settings: Settings, ledger: Ledger) -> list[s
         IntegrityError: the source gives other data now.
         HeadraceError: the source or the record of the run cannot be read.
     """
-    mismatch = data_mismatch(version, settings, ledger)
+    mismatch = next(data_mismatch(version, home), None)
     if mismatch is None:
         return []
     from headrace.stages.ingestion import ingest
 
-    tracking, store = Tracking(settings), Store(settings.store)
+    tracking, store = home.tracking, home.store
     key = f"snapshots/{version.snapshot_digest}"
     with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
         run = tracking.find_run(version.run_id)
@@ -145,14 +139,13 @@ def restore_data(version: Version, settings: Settings, ledger: Ledger) -> list[s
         made = Store(str(Path(folder, "store")))
         recorded = version.details.get("snapshot", {})
         used = recorded.get("corrections", "")
-        corrected = corrections_of(AnchoredStore(store, ledger), spec.name, used)
+        corrected = corrections_of(home.anchored, spec.name, used)
         limits = recorded.get("limits", {})  # the default's are not recorded
         limit = limits.get("max_item_bytes", DEFAULT_ITEM_BYTES)
-        settings = settings.limited(limit)
-        data = spec.data, spec.medium
+        data, settings = (spec.data, spec.medium), home.settings.limited(limit)
         snapshot = ingest(*data, made, settings, spec.task, corrected)
         now = snapshot.digest, snapshot.manifest_sha256
-        if now != (version.snapshot_digest, manifest_digest(version, ledger)):
+        if now != (version.snapshot_digest, manifest_digest(version, home.ledger)):
             raise IntegrityError(
                 f"{mismatch.message} Its source {spec.data.source} gives other data "
                 "now.",

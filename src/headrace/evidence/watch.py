@@ -25,18 +25,10 @@ from headrace.models.logged.soundness.checks import file_mismatches
 from headrace.models.logged.soundness.tracked import TrackedRecord
 from headrace.settings import Settings
 from headrace.stages.promotion.registry import alias_mismatch
-from headrace.state.ledger import (
-    Ledger,
-    Mismatch,
-    Tampering,
-    Version,
-    ledger_exists,
-)
+from headrace.state.home import Home
+from headrace.state.ledger import Mismatch, Tampering, Version, ledger_exists
 from headrace.state.ledger.chain import ChainReport
-from headrace.state.ledger.copies import LedgerCopy
 from headrace.state.ledger.tamperings import Subject
-from headrace.state.store import Store
-from headrace.state.tracking import Tracking
 from headrace.state.tracking.artifacts import forget_digests, paths_asked
 from headrace.state.tracking.rows import TrackingRows, database_of
 
@@ -87,20 +79,20 @@ class Watch:
         if not ledger_exists(settings.database_url):
             return []
         signature = self._sign()
-        ledger = Ledger(settings.database_url)
-        known = ledger.last_tamperings()
+        home = Home(settings)
+        known = home.ledger.last_tamperings()
         with paths_asked() as paths:
-            mismatches, is_sound = self.see(ledger)
+            mismatches, is_sound = self.see(home)
         if any(_is_new(one, known) for one in mismatches):
             time.sleep(CONFIRM_SECONDS)
             with paths_asked() as paths:
-                again, is_sound = self.see(ledger)
+                again, is_sound = self.see(home)
             mismatches = [one for one in again if one in mismatches]
             signature = None
         recorded = []
         for one in mismatches:
             if _is_new(one, known):
-                recorded += self._record(ledger, one, known)
+                recorded += self._record(one, known, home)
         subjects = {one.subject for one in mismatches}
         for last in known.values():
             # Without a sound ledger, nothing else was looked at.
@@ -109,42 +101,35 @@ class Watch:
             if last.action == "tampered" and is_over:
                 why = "it is as it was recorded again"
                 update = {"action": "settled", "who": WATCHER, "why": why}
-                ledger.add_tampering(last.model_copy(update=update), known)
+                home.ledger.add_tampering(last.model_copy(update=update), known)
         if is_sound:
-            self._keep(ledger, {one.model for one in mismatches})
+            _keep(home, {one.model for one in mismatches}, self._chain)
             if paths != self._paths:  # a new path may differ by now
                 self._paths, signature = paths, None
         self._signature = signature
         return recorded
 
-    def see(self, ledger: Ledger) -> tuple[list[Mismatch], bool]:
+    def see(self, home: Home) -> tuple[list[Mismatch], bool]:
         """What does not fit, and whether the ledger is sound.
 
         Where it is not, nothing else is looked at.
         """
-        settings = self._settings
-        copy = LedgerCopy(settings.database_url, Store(settings.store))
+        ledger = home.ledger
         report = ledger.walk_chain(since=self._chain)
         if report.problem:
-            return list(copy.mismatches(report.problem)), False
+            return list(home.copy.mismatches(report.problem)), False
         self._chain = report
         mismatches = [
             one.model_copy(update={"message": f"{one.message} {one.action}"})
-            for one in copy.mismatches()
+            for one in home.copy.mismatches()
         ]
         for model in ledger.models():
-            champion = ledger.champion(model)
-            if champion is not None:
-                of_champion = champion.version, settings, ledger
-                mismatches += _registry_mismatches(*of_champion)
-                mismatches += record_mismatches(*of_champion)
-                mismatches += file_mismatches(champion.version, settings)
-                if of_data := data_mismatch(*of_champion):
-                    mismatches.append(of_data)
+            if champion := ledger.champion(model):
+                mismatches += _of_champion(champion.version, home)
         return mismatches, True
 
     def _record(
-        self, ledger: Ledger, mismatch: Mismatch, known: dict[Subject, Tampering]
+        self, mismatch: Mismatch, known: dict[Subject, Tampering], home: Home
     ) -> list[Tampering]:
         """Add a row for something new; empty if another process has.
 
@@ -156,18 +141,7 @@ class Watch:
             is_new = mismatch not in self._reported
             self._reported.add(mismatch)
             return [row] if is_new else []
-        return [row] if ledger.add_tampering(row, known) else []
-
-    def _keep(self, ledger: Ledger, tampered: set[str]) -> None:
-        """Copy new rows of the ledger, and records of new champions, into the store."""
-        settings = self._settings
-        for model in set(ledger.models()) - tampered:
-            champion = ledger.champion(model)
-            if champion is not None:
-                TrackedRecord(champion.version, settings, ledger).keep()
-        if "" not in tampered:
-            copy = LedgerCopy(settings.database_url, Store(settings.store))
-            copy.keep(self._chain)
+        return [row] if home.ledger.add_tampering(row, known) else []
 
     def _sign(self) -> Signature | None:
         """Sizes, inodes and times of all files; None if something is not a file."""
@@ -182,22 +156,35 @@ class Watch:
         return tuple(map(_stat, [*map(Path, files), *sorted(self._paths)]))
 
 
-def _registry_mismatches(
-    version: Version, settings: Settings, ledger: Ledger
-) -> Iterator[Mismatch]:
+def _keep(home: Home, tampered: set[str], chain: ChainReport | None) -> None:
+    """Copy new rows of the ledger, and records of new champions, into the store."""
+    for model in set(home.ledger.models()) - tampered:
+        if champion := home.ledger.champion(model):
+            TrackedRecord(champion.version, home).keep()
+    if "" not in tampered:
+        home.copy.keep(chain)
+
+
+def _of_champion(version: Version, home: Home) -> Iterator[Mismatch]:
+    yield from _of_registry(version, home)
+    yield from record_mismatches(version, home)
+    yield from file_mismatches(version, home)
+    yield from data_mismatch(version, home)
+
+
+def _of_registry(version: Version, home: Home) -> Iterator[Mismatch]:
     """Whether the alias was moved; without a database also what was deleted."""
     model, number = version.model, version.version
-    url = database_of(settings)
+    url = database_of(home.settings)
     if url:
-        aliases, is_listed = TrackingRows(settings, url).aliases(model), True
+        aliases, is_listed = TrackingRows(home.settings, url).aliases(model), True
     else:
-        tracking = Tracking(settings)
-        aliases, versions = tracking.registered(model)
+        aliases, versions = home.tracking.registered(model)
         is_listed = number in versions
         if not is_listed:
             what, message = f"version {number}", f"MLflow's version {number}"
             yield Mismatch.of(version, "mlflow", what, f"{message} was deleted.")
-        if tracking.is_deleted(version.run_id):
+        if home.tracking.is_deleted(version.run_id):
             what = f"run {version.run_id}"
             message = f"MLflow's {what} of {model}/{number} was deleted."
             yield Mismatch.of(version, "mlflow", what, message)
@@ -205,7 +192,7 @@ def _registry_mismatches(
         return
     for mismatch in alias_mismatch(model, "champion", number, aliases):
         hint = ""
-        if aliases.get("champion") == ledger.history(model)[-1].from_version:
+        if aliases.get("champion") == home.ledger.history(model)[-1].from_version:
             hint = (
                 " A promotion or rollback that was killed leaves it so, too: "
                 f"`headrace repair {model}` sets it."

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
-from headrace.state.ledger import Ledger
+from headrace.state.home import Home
 from headrace.wire import Answer
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def sanity_of(
     """
     metrics: Mapping[str, float | None] = {}
     if version is not None:
-        every = Ledger(settings.database_url).evidence_of(model, version)
+        every = Home(settings).ledger.evidence_of(model, version)
         checked = [e for e in every if "occlusion_random_weights" in e.metrics]
         metrics = checked[-1].metrics if checked else {}
     return {method: verdict_of(metrics, method) for method in METHODS}

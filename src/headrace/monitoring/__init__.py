@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from headrace.data.anchored import open_anchored
 from headrace.data.forgotten import Forgotten
 from headrace.errors import DependencyError, NotFoundError
 from headrace.models.logged import loading
@@ -34,8 +33,8 @@ from headrace.monitoring.results import label_facts, record_of, window_facts
 from headrace.monitoring.scores import none_joined, scores_with, with_labels
 from headrace.monitoring.stored import stored_window
 from headrace.settings import Settings
-from headrace.state.ledger import Ledger, Version
-from headrace.state.tracking import Tracking
+from headrace.state.home import Home
+from headrace.state.ledger import Version
 from headrace.tasks.judging import is_answered
 
 __all__ = ["Data", "MonitorRecord", "Watch", "ensure_profile", "watch_window"]
@@ -93,7 +92,7 @@ def watch_window(
         IntegrityError: the model, or the snapshot that the profile needs, is gone.
         DependencyError: a place cannot be reached, or a disk is full.
     """
-    anchored = open_anchored(settings)
+    anchored = Home(settings).anchored
     version = anchored.ledger.find(watch.model)
     champion = anchored.ledger.champion(version.model)
     is_champion = champion is not None and champion.version.version == version.version
@@ -165,7 +164,7 @@ def _read(watch: Watch, version: Version, settings: Settings) -> Batch:
     if watch.data is None:
         data = version.description
         return batch_from_log(version, data, watch.rows, settings, watch.since)
-    loaded = loading.load_version(Tracking(settings), version)
+    loaded = loading.load_version(Home(settings).tracking, version)
     return batch_from_data(watch.data, loaded, watch.rows, settings)
 
 
@@ -194,7 +193,7 @@ def _shadow(version: Version, batch: Batch, settings: Settings) -> Shadow | None
         return None
     number = max(counts, key=lambda n: counts[n])
     try:
-        second = Ledger(settings.database_url).version(version.model, number)
+        second = Home(settings).ledger.version(version.model, number)
     except NotFoundError:  # the log is of another ledger
         return None
     profile = find_profile(second, settings)

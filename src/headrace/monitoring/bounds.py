@@ -9,7 +9,8 @@ from typing import Any
 from headrace.drift.profile import ProfileFacts
 from headrace.records import DataDescription
 from headrace.settings import Settings
-from headrace.state.ledger import Evidence, Ledger, Version
+from headrace.state.home import Home
+from headrace.state.ledger import Evidence, Version
 from headrace.tasks import task
 
 
@@ -39,7 +40,7 @@ def bound_of(version: Version, facts: ProfileFacts, settings: Settings) -> Bound
         facts: of its profile.
         settings: where the ledger is.
     """
-    ledger = Ledger(settings.database_url)
+    ledger = Home(settings).ledger
     evidence = ledger.standing_evidence(version.model, version.version)
     better = task(facts.description.task).higher_is_better
     gates = _of_gates(evidence, facts.description) if evidence else []

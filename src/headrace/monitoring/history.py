@@ -17,11 +17,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from headrace.data.anchored import AnchoredStore, as_json
 from headrace.data.forgotten import Forgotten
 from headrace.data.snapshots.reading import DIGEST
 from headrace.drift.verdict import WINDOWS, Sign
 from headrace.monitoring.stored import Span, StoredWindow
+from headrace.state.anchored import AnchoredStore, as_json
 
 _SCORE = np.dtype([("mark", DIGEST), ("score", np.float64)])
 _MOST_READ = 500  # files of windows that their names do not tell apart

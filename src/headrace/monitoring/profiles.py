@@ -15,8 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from headrace.data.anchored import AnchoredStore, open_anchored
-from headrace.data.snapshots.reading import DIGEST
+from headrace.data.snapshots.reading import DIGEST, recorded_snapshot
 from headrace.data.snapshots.splits import SplitRows
 from headrace.drift.profile import HeldOut, Profile, make_profile
 from headrace.errors import HeadraceError, IntegrityError
@@ -27,6 +26,8 @@ from headrace.records import SnapshotRecord
 from headrace.settings import Settings
 from headrace.stages import ingredients
 from headrace.stages.evaluation.items import learned_from
+from headrace.state.anchored import AnchoredStore
+from headrace.state.home import Home
 from headrace.state.ledger import Version
 from headrace.state.tracking import Tracking
 from headrace.tasks import check_asks_items
@@ -47,7 +48,7 @@ def find_profile(version: Version, settings: Settings) -> Profile | None:
     Raises:
         DependencyError: the store or the ledger does not answer.
     """
-    data = open_anchored(settings).read(profile_key(version))
+    data = Home(settings).anchored.read(profile_key(version))
     if data is None:
         return None
     try:
@@ -77,7 +78,7 @@ def ensure_profile(version: Version, settings: Settings) -> Profile:
     profile = find_profile(version, settings)
     if profile is not None:
         return profile
-    anchored, tracking = open_anchored(settings), Tracking(settings)
+    anchored, tracking = Home(settings).anchored, Home(settings).tracking
     snapshot = snapshot_of(version, anchored)
     held_out = read_held_out(snapshot, quarantine_of(version, anchored, tracking))
     log.info(
@@ -98,7 +99,7 @@ def snapshot_of(version: Version, anchored: AnchoredStore) -> SnapshotRecord:
     Raises:
         IntegrityError: the store does not have it.
     """
-    snapshot = anchored.snapshot(version.snapshot_digest)
+    snapshot = recorded_snapshot(anchored, version.snapshot_digest)
     if snapshot is None:
         raise IntegrityError(
             f"The snapshot of {version} is gone: "
@@ -185,7 +186,7 @@ class OwnItems:
         self._reference = set(profile.items.tolist())
         self._snapshot = None
         with contextlib.suppress(IntegrityError):
-            self._snapshot = snapshot_of(version, open_anchored(settings))
+            self._snapshot = snapshot_of(version, Home(settings).anchored)
 
     def others(self, batch: Batch) -> Batch:
         """The rows of other items; those that are left out are counted as `own`."""

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from headrace.data.anchored import open_anchored
 from headrace.drift.profile import Profile
 from headrace.errors import IntegrityError
 from headrace.monitoring.batches import Batch
@@ -18,8 +17,7 @@ from headrace.monitoring.profiles import snapshot_of
 from headrace.monitoring.records import MonitorRecord
 from headrace.pages import render
 from headrace.settings import Settings
-from headrace.state.ledger import Ledger
-from headrace.state.tracking import Tracking
+from headrace.state.home import Home
 from headrace.state.tracking.artifacts import local_path
 
 PAGE = "monitor.html"
@@ -50,7 +48,7 @@ def log_report(
     Raises:
         DependencyError: MLflow failed.
     """
-    tracking = Tracking(settings)
+    tracking = Home(settings).tracking
     name = f"monitor {datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
     own = {TAG: PAGE, VERSION_TAG: str(record.version), STATUS_TAG: record.status}
     page = render(PAGE, **_contents(record, batch, profile, settings))
@@ -74,8 +72,8 @@ def _contents(
     """The variables of the template of the page."""
     snapshot = None
     with contextlib.suppress(IntegrityError):  # then there are no reference samples
-        version = Ledger(settings.database_url).version(record.model, record.version)
-        snapshot = snapshot_of(version, open_anchored(settings))
+        version = Home(settings).ledger.version(record.model, record.version)
+        snapshot = snapshot_of(version, Home(settings).anchored)
     return {
         "title": f"{record.model}, version {record.version}: {record.status}",
         "record": record,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from headrace.models.logged.soundness.checks import find_mismatches
+from headrace.models.logged.soundness.checks import file_mismatches
 from headrace.planning.plan import Plan
 from headrace.records import EvaluationRecord
 from headrace.stages.promotion import (
@@ -38,10 +38,10 @@ def find_finished(plan: Plan, *, register_only: bool = False) -> Finished | None
     if not (training and evaluation):
         return None
     name = plan.spec.name
-    if plan.ledger.is_unsettled(name):  # a killed run must be cleaned up first
+    if plan.home.ledger.is_unsettled(name):  # a killed run must be cleaned up first
         return None
-    version = find_version(name, training, plan.ledger, plan.settings)
-    if version is None or find_mismatches([version], plan.settings):
+    version = find_version(name, training, plan.home.ledger)
+    if version is None or any(file_mismatches(version, plan.home)):
         return None
     if not _is_judged(plan, evaluation, version.version):
         return None
@@ -52,11 +52,11 @@ def find_finished(plan: Plan, *, register_only: bool = False) -> Finished | None
 def _is_judged(plan: Plan, evaluation: EvaluationRecord, version: int) -> bool:
     """Whether the ledger's last evidence under this law is of this evaluation."""
     law = plan.law_on(plan.last.snapshot)
-    if law.project and plan.ledger.recorded(project_of(plan.spec.name)) is None:
+    if law.project and plan.home.ledger.recorded(project_of(plan.spec.name)) is None:
         return False  # the run records the project
     same = [
         row
-        for row in plan.ledger.evidence_of(plan.spec.name, version)
+        for row in plan.home.ledger.evidence_of(plan.spec.name, version)
         if row.champion_version == evaluation.champion_version
         and row.law_digest == law.digest
         and row.law.get("applied") == law.applied
@@ -67,8 +67,8 @@ def _is_judged(plan: Plan, evaluation: EvaluationRecord, version: int) -> bool:
 def _outcome(
     plan: Plan, evaluation: EvaluationRecord, version: int, register_only: bool
 ) -> tuple[str, str] | None:
-    name = plan.spec.name
-    champion = plan.ledger.champion(name)
+    name, ledger = plan.spec.name, plan.home.ledger
+    champion = ledger.champion(name)
     decided = verdict(plan.spec, evaluation)
     if decided is not None and decided.status == "refused":
         return decided.status, decided.reason
@@ -80,7 +80,7 @@ def _outcome(
         return "unchanged", f"version {version} is the champion"
     if decided is None and number != evaluation.champion_version:
         return None  # another run has just promoted: it is judged again
-    decided = decided or standing(plan.spec, version, evaluation, plan.ledger, champion)
+    decided = decided or standing(plan.spec, version, evaluation, ledger, champion)
     if decided is not None:
         return "refused" if decided.status == "refused" else "unchanged", decided.reason
     return ("unchanged", registered_only(name, version)) if register_only else None

@@ -24,27 +24,26 @@ from headrace.records import (
     SnapshotRecord,
     TrainingRecord,
 )
-from headrace.settings import Settings
 from headrace.spec import PipelineSpec, load_spec
 from headrace.spec.folders import find_pipeline
 from headrace.spec.law import changes
 from headrace.stages import ingredients
 from headrace.stages.registration import as_bound, register
 from headrace.state.disk import disk_errors
-from headrace.state.ledger import Champion, Evidence, Ledger, Version
+from headrace.state.home import Home
+from headrace.state.ledger import Champion, Evidence, Version
 from headrace.state.ledger.versions import forcing
-from headrace.state.tracking import Tracking
 
 log = logging.getLogger("headrace")
 
 
-def judge(settings: Settings, version: Version, champion: Champion | None) -> Evidence:
+def judge(home: Home, version: Version, champion: Champion | None) -> Evidence:
     """The evidence for a version under the present law, which is made if there is none.
 
     If the pipeline's folder is not found, evidence under any law is accepted.
 
     Args:
-        settings: where store, ledger, MLflow and the pipelines are.
+        home: its settings say where the pipelines are.
         version: to promote.
         champion: the present one.
 
@@ -56,9 +55,9 @@ def judge(settings: Settings, version: Version, champion: Champion | None) -> Ev
     """
     now = champion.version.version if champion else None
     model, number = version.model, version.version
-    plan = _plan(model, settings)
+    plan = _plan(model, home)
     digest = plan.law.digest if plan else None
-    if known := Ledger(settings.database_url).find_evidence(model, number, now, digest):
+    if known := home.ledger.find_evidence(model, number, now, digest):
         return known
     against = f"against the champion {now}" if now else "without a champion"
     missing = f"There is no evidence for version {number} of {model} {against}"
@@ -75,14 +74,14 @@ def judge(settings: Settings, version: Version, champion: Champion | None) -> Ev
     return _judge(plan, version, snapshot, training)
 
 
-def _plan(model: str, settings: Settings) -> Plan | None:
+def _plan(model: str, home: Home) -> Plan | None:
     """The plan of the present pipeline file; None if it is not found."""
     try:
-        folder = find_pipeline(model, settings)
+        folder = find_pipeline(model, home.settings)
     except NotFoundError:
         return None
     spec = load_spec(folder)
-    return Plan(spec, folder, settings) if spec.name == model else None
+    return Plan(spec, folder, home) if spec.name == model else None
 
 
 def _records(
@@ -101,10 +100,10 @@ def _records(
         ) from None
     present = plan.with_manifest(snapshot)
     if present is None:
-        place = plan.store.uri(f"snapshots/{snapshot.digest}")
+        place = plan.home.store.uri(f"snapshots/{snapshot.digest}")
         message = f"{missing}, and its snapshot is gone or changed: {place}."
         raise _refusal(version, message)
-    return in_store(present, plan.store), as_bound(training, version)
+    return in_store(present, plan.home.store), as_bound(training, version)
 
 
 def _judge(
@@ -118,18 +117,17 @@ def _judge(
         disk_errors(str(plan.settings.home)),
         _as_trained(version, training, plan) as (spec, folder),
     ):
-        data = plan.spec, snapshot, plan.store, plan.settings
+        data = plan.spec, snapshot, plan.home.store, plan.settings
         key, check = plan.validate(snapshot), partial(validation.validate, *data)
         contract = plan.find_or_make(key, ContractRecord, check)
         comparator = plan.comparator(training)
-        inputs = spec, snapshot, contract, training, comparator, plan.settings
+        inputs = spec, snapshot, contract, training, comparator, plan.home
         key = plan.evaluate(contract, training, comparator)
         evaluate = partial(evaluation.evaluate, *inputs, folder=folder)
         records = snapshot, training, plan.find_or_make(key, EvaluationRecord, evaluate)
-        where = plan.settings, plan.ledger, plan.law
-        made = register(spec, plan.folder, *records, *where)
+        made = register(spec, plan.folder, *records, plan.home, plan.law)
     number = made.evidence_id
-    evidence = None if number is None else plan.ledger.evidence(number)
+    evidence = None if number is None else plan.home.ledger.evidence(number)
     if evidence is None:
         raise _refusal(version, f"Version {version.version}: {made.reason}.")
     return evidence
@@ -145,7 +143,7 @@ def _as_trained(
         PromotionError: the run has no record of them.
         IntegrityError: the record is damaged.
     """
-    tracking = Tracking(plan.settings)
+    tracking = plan.home.tracking
     digest = tracking.find_run(training.run_id).tags.get(ingredients.TAG, "")
     if not digest:
         raise _refusal(
@@ -172,7 +170,7 @@ def _check_law(version: Version, plan: Plan) -> None:
             f"{plan.folder} is a file of another project or folder than the one that "
             f"has judged {version.model}: {'; '.join(map(str, plan.law.changes))}.",
         )
-    own = plan.ledger.evidence_of(version.model, version.version)
+    own = plan.home.ledger.evidence_of(version.model, version.version)
     if own and all(row.experiment for row in own):
         raise _refusal(
             version,

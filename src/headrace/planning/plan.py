@@ -55,7 +55,7 @@ class Plan(Results):
     Args:
         spec: the pipeline.
         folder: its folder.
-        settings: where the store and the ledger are.
+        home: where the store and the ledger are.
     """
 
     @cached_property
@@ -74,12 +74,12 @@ class Plan(Results):
         if is_unpacked(folder, settings.folders):
             folder = self._deployed(folder.resolve())
         law = read_law(self.spec, folder, settings.project, settings.folders)
-        return law.against(self.ledger.recorded(project_of(self.spec.name)))
+        return law.against(self.home.ledger.recorded(project_of(self.spec.name)))
 
     def _deployed(self, folder: Path) -> Path:
         """The folder that the pipeline's deployment has now: it alone has the law."""
         name = self.spec.name
-        present = self.ledger.recorded(folder_of(name))
+        present = self.home.ledger.recorded(folder_of(name))
         if present is None:  # it is no deployment's, but for example a backfill's
             present = f"sha256:{folder.name}"
         if not present:
@@ -89,7 +89,7 @@ class Plan(Results):
                 f"Run `headrace deploy {name}`.",
             )
         digest = present.removeprefix("sha256:")
-        return unpack_folder(digest, self.store, self.settings.folders)
+        return unpack_folder(digest, self.home.store, self.settings.folders)
 
     def edited_law(self) -> list[Finding]:
         """A warning if the file has another law by now than when it was read."""
@@ -129,12 +129,12 @@ class Plan(Results):
     @cached_property
     def corrections(self) -> Corrections:
         """The corrected labels of the pipeline, as they were at the first access."""
-        return find_corrections(self.anchored, self.spec.name)
+        return find_corrections(self.home.anchored, self.spec.name)
 
     @property
     def forgotten(self) -> Forgotten:
         """What was forgotten in the pipeline's data, at this moment."""
-        return Forgotten.of(self.ledger, self.spec.name)
+        return Forgotten.of(self.home.ledger, self.spec.name)
 
     @property
     def builder(self) -> str:
@@ -247,13 +247,13 @@ class Plan(Results):
         This is the champion. The champion itself is compared with the version that it
         was compared with when it was promoted.
         """
-        champion = self.ledger.champion(self.spec.name)
+        champion = self.home.ledger.champion(self.spec.name)
         if champion is None:
             return None
-        own = find_version(self.spec.name, training, self.ledger, self.settings)
+        own = find_version(self.spec.name, training, self.home.ledger)
         if own is None or own.version != champion.version.version:
             return champion.version.version
-        evidence = self.ledger.standing_evidence(self.spec.name, own.version)
+        evidence = self.home.ledger.standing_evidence(self.spec.name, own.version)
         return evidence.champion_version if evidence else None
 
     def _opponents(
@@ -262,14 +262,14 @@ class Plan(Results):
         """What a comparison depends on: the opponents and the number of attempts."""
         if champion is None:
             return {"champion": "none"}
-        name, own = self.spec.name, training.identity
-        attempts, snapshot = self.ledger.attempts(name), training.snapshot_digest
+        name, own, ledger = self.spec.name, training.identity, self.home.ledger
+        attempts, snapshot = ledger.attempts(name), training.snapshot_digest
         earlier = earlier_attempts(attempts, own, champion, snapshot)
-        best = find_best_former(
-            self.ledger, name, champion, own, same=comparable
-        ).version
+        best = find_best_former(ledger, name, champion, own, same=comparable).version
         opponents = {"champion": champion} | ({"best champion": best} if best else {})
-        versions = {key: self.ledger.version(name, n) for key, n in opponents.items()}
+        versions = {
+            key: self.home.ledger.version(name, n) for key, n in opponents.items()
+        }
         return {
             **{key: f"{v.version} {v.model_digest}" for key, v in versions.items()},
             "earlier attempts": str(earlier),

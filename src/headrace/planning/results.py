@@ -8,13 +8,11 @@ import logging
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from pydantic import ValidationError
 
-from headrace.data.anchored import AnchoredStore, as_json, open_anchored
 from headrace.models.logged.soundness.checks import file_mismatches
 from headrace.records import (
     MANIFEST,
@@ -23,10 +21,10 @@ from headrace.records import (
     SnapshotRecord,
     TrainingRecord,
 )
-from headrace.settings import Settings
 from headrace.spec import PipelineSpec, law
 from headrace.stages.registration import as_bound, find_version
-from headrace.state.ledger import Ledger
+from headrace.state.anchored import as_json
+from headrace.state.home import Home
 from headrace.state.store import Store
 
 _SHOWN = 3
@@ -113,27 +111,17 @@ class Saved(Record):
 class Results:
     """The stored results of one pipeline's stages, by the keys of the stages."""
 
-    def __init__(self, spec: PipelineSpec, folder: Path, settings: Settings) -> None:
-        self.spec, self.folder, self.settings = spec, folder, settings
-        self.store = Store(settings.store)
-
-    @cached_property
-    def ledger(self) -> Ledger:
-        """The ledger of the home."""
-        return open_anchored(self.settings).ledger
-
-    @property
-    def anchored(self) -> AnchoredStore:
-        """The files of the store whose digests are in the ledger."""
-        return AnchoredStore(self.store, self.ledger)
+    def __init__(self, spec: PipelineSpec, folder: Path, home: Home) -> None:
+        self.spec, self.folder, self.home = spec, folder, home
+        self.settings = home.settings
 
     def find(self, key: Key, kind: type[R]) -> R | None:
         """The result of a stage, if the store has it."""
-        saved = self.anchored.read_record(_place(key), Saved)
+        saved = self.home.anchored.read_record(_place(key), Saved)
         if saved is None:
             return None
         try:
-            record = in_store(kind.model_validate(saved.record), self.store)
+            record = in_store(kind.model_validate(saved.record), self.home.store)
         except ValidationError:
             return None
         if isinstance(record, TrainingRecord):
@@ -141,16 +129,15 @@ class Results:
         if isinstance(record, SnapshotRecord):
             return cast(R | None, self.with_manifest(record))
         if isinstance(record, ContractRecord) and record.quarantine_uri:
-            return record if self.store.exists(_quarantine(record)) else None
+            return record if self.home.store.exists(_quarantine(record)) else None
         return record
 
     def _as_registered(self, training: TrainingRecord) -> TrainingRecord | None:
         """A training with the present files of its version; None if they are lost."""
-        name, settings = self.spec.name, self.settings
-        version = find_version(name, training, self.ledger, settings)
+        version = find_version(self.spec.name, training, self.home.ledger)
         if version is None:
             return training
-        if any(file_mismatches(version, self.settings)):
+        if any(file_mismatches(version, self.home)):
             return None
         return as_bound(training, version)
 
@@ -158,22 +145,24 @@ class Results:
         """A snapshot's record, if its manifest has the recorded digest."""
         key = f"snapshots/{record.digest}/{MANIFEST}"
         try:
-            sha256 = hashlib.sha256(self.store.read(key)).hexdigest()
+            sha256 = hashlib.sha256(self.home.store.read(key)).hexdigest()
         except FileNotFoundError:
             return None
         if sha256 == record.manifest_sha256:
             return record
-        if sha256 == self.ledger.anchors([key]).get(key):  # rows of it were forgotten
-            manifest = self.store.read_json(key)
+        if sha256 == self.home.ledger.anchors([key]).get(
+            key
+        ):  # rows of it were forgotten
+            manifest = self.home.store.read_json(key)
             update = {name: manifest[name] for name in ("rows", "rejected")}
             return record.model_copy(update={**update, "manifest_sha256": sha256})
-        uri = self.store.uri(key)
+        uri = self.home.store.uri(key)
         log.warning("%s was changed since it was recorded, so it is ignored.", uri)
         return None
 
     def forget(self, key: Key) -> None:
         """Delete a stage's result, so that it is made again."""
-        self.anchored.delete(_place(key))
+        self.home.anchored.delete(_place(key))
 
     def save(self, key: Key, record: Record, seconds: float) -> None:
         """Store the result of a stage."""
@@ -186,7 +175,7 @@ class Results:
         )
         data = as_json(saved.model_dump())
         places = _place(key), self._latest(key.stage)
-        self.anchored.write_all(dict.fromkeys(places, data), _parts(record))
+        self.home.anchored.write_all(dict.fromkeys(places, data), _parts(record))
 
     def find_or_make(self, key: Key, kind: type[R], make: Callable[[], R]) -> R:
         """The result of a stage, which is made and saved if the store lacks it."""
@@ -198,21 +187,21 @@ class Results:
 
     def why(self, key: Key) -> str:
         """Why a stage has to run: how its key differs from the last one's."""
-        latest = self.anchored.read_record(self._latest(key.stage), Saved)
+        latest = self.home.anchored.read_record(self._latest(key.stage), Saved)
         if latest is not None:
             return key.why(latest.ingredients) or "its result is gone from the store"
-        begun = self.anchored.read_json(self._begun(key.stage))
+        begun = self.home.anchored.read_json(self._begun(key.stage))
         changes = key.why(begun) if isinstance(begun, dict) else ""
         return f"since a run that did not end: {changes}" if changes else "first run"
 
     def begin(self, key: Key) -> None:
         """Note what a long stage depends on; `why` compares, where it does not end."""
-        self.anchored.write_json(self._begun(key.stage), key.ingredients)
+        self.home.anchored.write_json(self._begun(key.stage), key.ingredients)
 
     @property
     def last_snapshot(self) -> str:
         """The digest of the pipeline's last snapshot; empty if it had none."""
-        latest = self.anchored.read_record(self._latest("ingest"), Saved)
+        latest = self.home.anchored.read_record(self._latest("ingest"), Saved)
         return str(latest.record.get("digest", "")) if latest else ""
 
     def _latest(self, stage: str) -> str:

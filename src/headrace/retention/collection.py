@@ -20,21 +20,19 @@ from headrace.data.heads import check_ledger
 from headrace.errors import DependencyError, IntegrityError, UsageError
 from headrace.progress import counted
 from headrace.records import Record
-from headrace.retention.alone import alone
+from headrace.retention import alone
 from headrace.retention.marking import Marked, mark
 from headrace.retention.roots import Policy
 from headrace.serving.requests.files import root_of
 from headrace.settings import Settings
-from headrace.state.ledger import Ledger
+from headrace.state.folders import folder_of
+from headrace.state.home import Home
 from headrace.state.ledger.collections import Collected, Outdated
-from headrace.state.ledger.copies import LedgerCopy
 from headrace.state.signing.keys import trusted_keys
-from headrace.state.store import Store
 from headrace.state.tracking.disposal import Disposal
 
 ATTEMPTS = 5
 _MOST_DAYS = 36_500  # a date that lies further back may not exist
-_MARKERS = {"snapshots": "manifest.json", "models": "golden.npz"}
 
 Delete = Callable[[Sequence[Collected]], None]
 log = logging.getLogger("headrace")
@@ -116,16 +114,16 @@ def collect(
         DependencyError: another collection runs, the ledger was changed meanwhile, or
             a place does not answer.
     """
-    ledger, disposal = Ledger(settings.database_url), Disposal(settings)
-    _check_ledger(settings, ledger)
+    home, disposal = Home(settings), Disposal(settings)
+    _check_ledger(home)
     if dry_run:
-        return _result(_mark(settings, ledger, disposal, policy, others), True, None)
+        return _result(_mark(home, disposal, policy, others), True, None)
     with alone(settings, "gc"):
         for _ in range(ATTEMPTS):
-            marked = _mark(settings, ledger, disposal, policy, others)
+            marked = _mark(home, disposal, policy, others)
             with contextlib.suppress(Outdated):
-                number = _record(marked, ledger, settings, policy)
-                _delete(marked, settings, disposal, others)
+                number = _record(marked, home, policy)
+                _delete(marked, home, disposal, others)
                 return _result(marked, False, number)
     raise DependencyError(
         "The ledger was changed each time that a collection was planned.",
@@ -134,30 +132,25 @@ def collect(
     )
 
 
-def _check_ledger(settings: Settings, ledger: Ledger) -> None:
+def _check_ledger(home: Home) -> None:
     """Raise IntegrityError if the ledger cannot say what is needed.
 
     What a ledger lacks would be deleted as needed by nothing.
     """
-    if problem := check_ledger(settings, ledger, trusted_keys(settings)).problem:
+    if problem := check_ledger(home, trusted_keys(home.settings)).problem:
         raise IntegrityError(
             f"The ledger does not tell what is needed: {problem}.",
             "Nothing was deleted. See `headrace verify`.",
         )
-    copy = LedgerCopy(settings.database_url, Store(settings.store))
-    for mismatch in copy.mismatches():
+    for mismatch in home.copy.mismatches():
         raise IntegrityError(mismatch.message, mismatch.action)
 
 
 def _mark(
-    settings: Settings,
-    ledger: Ledger,
-    disposal: Disposal,
-    policy: Policy,
-    others: Others | None,
+    home: Home, disposal: Disposal, policy: Policy, others: Others | None
 ) -> Marked:
     log.info("gc: looking for what nothing needs")
-    marked = mark(settings, ledger, disposal, policy)
+    marked = mark(home, disposal, policy)
     if others is None:
         return marked
     kept = {run.flow_run_id for run in disposal.stored_runs()}
@@ -165,26 +158,23 @@ def _mark(
     return marked.with_items(others.find(kept - {""}))
 
 
-def _record(
-    marked: Marked, ledger: Ledger, settings: Settings, policy: Policy
-) -> int | None:
+def _record(marked: Marked, home: Home, policy: Policy) -> int | None:
     """Record a collection in the ledger; None if there is nothing to collect."""
     if not marked.items:
         return None
-    return ledger.record_collection(
+    return home.ledger.record_collection(
         marked.items,
         sorted(marked.files),
-        who=settings.user,
+        who=home.settings.user,
         policy={"keep": policy.keep, "older_days": policy.older_days},
         decisions=marked.decisions,
     )
 
 
 def _delete(
-    marked: Marked, settings: Settings, disposal: Disposal, others: Others | None
+    marked: Marked, home: Home, disposal: Disposal, others: Others | None
 ) -> None:
     """Delete what was recorded, in its order."""
-    store = Store(settings.store)
     elsewhere = [
         item for item in marked.items if others and item.key.startswith(others.prefix)
     ]
@@ -192,17 +182,12 @@ def _delete(
         others.delete(elsewhere)
     rest = [item for item in marked.items if item not in elsewhere]
     for item in counted(rest, "gc", "deleted"):
-        delete_one(item, marked, settings, disposal, store)
+        delete_one(item, marked, home, disposal)
 
 
-def delete_one(
-    item: Collected,
-    marked: Marked,
-    settings: Settings,
-    disposal: Disposal,
-    store: Store,
-) -> None:
+def delete_one(item: Collected, marked: Marked, home: Home, disposal: Disposal) -> None:
     """Delete one thing; it may be gone already."""
+    folder, store = home.settings.home, home.store
     place, _, rest = item.key.partition("/")
     if place == "versions":
         model, number = rest.split("/")[:2]
@@ -212,14 +197,14 @@ def delete_one(
     elif item.key in marked.models:
         disposal.delete_logged_model(marked.models[item.key])
     elif place == "requests":
-        shutil.rmtree(root_of(settings.home) / rest, ignore_errors=True)
+        shutil.rmtree(root_of(folder) / rest, ignore_errors=True)
     elif place == "logs":
-        _delete_log(settings.home.absolute() / rest)
+        _delete_log(folder.absolute() / rest)
     elif rest.endswith((".json", ".npz", ".parquet")):
         store.delete(item.key)
     else:
-        if place in _MARKERS:  # first, so that what is left counts as incomplete
-            store.delete(f"{item.key}/{_MARKERS[place]}")
+        if marker := folder_of(item.key).marker:  # first: the rest is incomplete then
+            store.delete(f"{item.key}/{marker}")
         store.delete_folder(item.key)
 
 

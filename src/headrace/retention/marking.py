@@ -17,34 +17,16 @@ from typing import Any, NamedTuple
 from headrace.retention.roots import Policy, Roots, find_roots
 from headrace.serving.requests import files as requests
 from headrace.settings import Settings
+from headrace.state.folders import FOLDERS, Owner, folder_of
+from headrace.state.home import Home
 from headrace.state.ledger import Ledger
 from headrace.state.ledger.collections import Collected, version_key
 from headrace.state.store import Store
 from headrace.state.tracking.disposal import Disposal, StoredModel, StoredRun
 
-_DIGEST_LENGTH = 16  # of a snapshot's, in the names of its quarantines and pages
 _SHARED = ("ingest", "validate")  # their records serve any pipeline with the same data
 _DAY_SECONDS = 86_400
 _LOG_DAYS = 1.0  # a log that is being written is younger
-# Kinds by folder of the store. All of them depend on runs that may be in progress.
-_FOLDERS = {
-    "snapshots": "snapshots",
-    "quarantine": "quarantines",
-    "data_docs": "data pages",
-    "checkpoints": "checkpoints",
-    "studies": "tuning",
-    "trainings": "requests and answers of other pools",
-    "models": "copies of models",
-    "engines": "engines",
-    "profiles": "profiles",
-    "monitoring": "monitoring",
-    "signatures": "signatures",
-    "cards": "pages of runs",
-    "references": "reference models",
-    "recognisers": "reference models",
-}
-_OF_MODELS = ("models", "engines", "profiles", "monitoring", "signatures")
-_MADE_AGAIN = ("references", "recognisers")
 
 
 class Entry(NamedTuple):
@@ -81,19 +63,18 @@ class Marked:
         return Marked(**values)
 
 
-def mark(
-    settings: Settings, ledger: Ledger, disposal: Disposal, policy: Policy
-) -> Marked:
+def mark(home: Home, disposal: Disposal, policy: Policy) -> Marked:
     """Plan a collection; nothing is changed.
 
     Raises:
         DependencyError: the ledger, the store or MLflow does not answer.
     """
-    decisions, store = ledger.decisions(), Store(settings.store)
+    settings, ledger, store = home.settings, home.ledger, home.store
+    decisions = ledger.decisions()
     entries = _entries(store)
     runs, models = disposal.stored_runs(), disposal.stored_models()
     anchors = ledger.anchors()
-    roots = find_roots(settings, ledger, runs, models, policy)
+    roots = find_roots(home, runs, models, policy)
     known = _known_runs(settings, ledger, store, entries)
     old_runs = {
         f"mlflow/runs/{run.run_id}": run
@@ -226,42 +207,37 @@ def _of_store(
     store: Store, entries: Mapping[str, Entry], ledger: Ledger, roots: Roots
 ) -> Iterator[Collected]:
     registered = _digests_in_ledger(ledger)
-    for folder, kind in _FOLDERS.items():
+    for folder in filter(lambda folder: folder.is_collected, FOLDERS.values()):
         for key, entry in entries.items():
             top, _, name = key.partition("/")
-            if top != folder or roots.is_young(entry.written):
+            if top != folder.name or roots.is_young(entry.written):
                 continue
-            digest = name.partition(".")[0]
-            if folder in _OF_MODELS:
+            if folder.owner == "model":
                 # A live run may have copied a model that it has not registered yet.
-                is_of_bundle = folder == "signatures"  # unless it is a version's
-                is_sure = digest in registered or (roots.is_quiet and not is_of_bundle)
-                is_kept = digest in roots.digests or not is_sure
+                is_of_bundle = folder.name == "signatures"  # unless it is a version's
+                is_sure = folder.is_of(name, registered)
+                is_sure |= roots.is_quiet and not is_of_bundle
+                is_kept = folder.is_of(name, roots.digests) or not is_sure
             else:
                 is_kept = not roots.is_quiet or _is_of_root(store, key, roots)
             if not is_kept:
-                sha256 = _sha256(digest)
-                yield Collected(kind=kind, key=key, digest=sha256, bytes=entry.bytes)
+                sha256 = _sha256(name.partition(".")[0])
+                size = entry.bytes
+                yield Collected(kind=folder.kind, key=key, digest=sha256, bytes=size)
 
 
 def _is_of_root(store: Store, key: str, roots: Roots) -> bool:
-    folder, _, name = key.partition("/")
-    if folder == "snapshots":
-        return name in roots.snapshots
-    needed = {
-        **dict.fromkeys(("checkpoints", "trainings"), roots.trainings),
-        **dict.fromkeys(_MADE_AGAIN, frozenset()),
-        "cards": roots.runs,
-    }
-    if folder in needed:
-        return name.partition(".")[0] in needed[folder]
-    if folder == "studies":
+    folder = folder_of(key)
+    if folder.owner == "study":
         study = store.read_json(key)
         return isinstance(study, dict) and study.get("run_id") in roots.runs
-    if "-" not in name:
-        return True  # the list of all data pages
-    starts = {digest[:_DIGEST_LENGTH] for digest in roots.snapshots}
-    return name[:_DIGEST_LENGTH] in starts
+    needed: dict[Owner, set[str]] = {
+        "snapshot": roots.snapshots,
+        "training": roots.trainings,
+        "run": roots.runs,
+    }
+    name = key.partition("/")[2]
+    return folder.is_list(name) or folder.is_of(name, needed.get(folder.owner, set()))
 
 
 def _sha256(name: str) -> str:

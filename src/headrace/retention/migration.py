@@ -30,7 +30,8 @@ from headrace.state.copying import (
     relocate_all,
 )
 from headrace.state.disk import disk_errors
-from headrace.state.ledger import Ledger, ledger_exists
+from headrace.state.home import Home
+from headrace.state.ledger import ledger_exists
 from headrace.state.ledger.leases import Leases, lease_busy
 from headrace.state.store import Store
 from headrace.state.tracking.artifacts import local_path
@@ -159,7 +160,7 @@ def _verified(settings: Settings, what: str) -> Verification:
 
 
 def _compare(settings: Settings, before: Verification, after: Verification) -> None:
-    head = Ledger(settings.database_url).walk_chain().head
+    head = Home(settings).ledger.walk_chain().head
     is_same = head == before.chain["head"] == after.chain["head"]
     counts = [(one.checked, one.missing) for one in (before, after)]
     if not is_same or counts[0] != counts[1]:

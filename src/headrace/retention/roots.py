@@ -17,6 +17,7 @@ from datetime import datetime
 from headrace.planning import Key
 from headrace.settings import Settings
 from headrace.stages.promotion.registry import aliases_of
+from headrace.state.home import Home
 from headrace.state.ledger import Ledger, Version
 from headrace.state.ledger.holding import COLLECTING, pipeline_of
 from headrace.state.ledger.leases import Leases
@@ -74,8 +75,7 @@ class Roots:
 
 
 def find_roots(
-    settings: Settings,
-    ledger: Ledger,
+    home: Home,
     runs: list[StoredRun],
     models: list[StoredModel],
     policy: Policy,
@@ -83,17 +83,15 @@ def find_roots(
     """The roots at this moment, and all that they need.
 
     Args:
-        settings: where the store is.
-        ledger: with versions, history and leases.
         runs: all of MLflow's, newest first.
         models: all logged models.
         policy: what else is to be kept.
     """
-    alive = _alive(settings)
+    alive, ledger = _alive(home.settings), home.ledger
     newest = time.time() - DAY_SECONDS * policy.older_days
     roots = Roots({*alive} - {""}, not alive, newest)
     roots.runs |= _newest_runs(runs, policy.keep, roots)
-    results = _last_results(Store(settings.store))
+    results = _last_results(home.store)
     roots.trainings |= results["fingerprint"]
     roots.runs |= results["run_id"]
     roots.snapshots |= results["digest"] | results["snapshot_digest"]

@@ -39,8 +39,8 @@ from headrace.serving.served import (
 from headrace.serving.server import Tls, listen, run
 from headrace.serving.watching import Builder, Watcher
 from headrace.state import children
+from headrace.state.home import Home
 from headrace.state.hosts import is_loopback, local_host, names_of, split_list
-from headrace.state.ledger import Ledger
 
 if TYPE_CHECKING:
     from headrace.serving.answered import Role
@@ -70,7 +70,7 @@ def serve(
         IntegrityError: a version's files are gone or changed.
     """
     doors, tls = _doors_of(options, settings)
-    ledger = Ledger(settings.database_url)
+    ledger = Home(settings).ledger
     wanted = list(dict.fromkeys(map(Wanted.parse, options.models)))
     rows = [one.find(ledger) for one in wanted]
     listener = listen(options.host, options.port)

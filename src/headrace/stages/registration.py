@@ -21,7 +21,6 @@ from headrace.records import (
     TrainingRecord,
     verdict,
 )
-from headrace.settings import Settings
 from headrace.spec import PipelineSpec
 from headrace.spec.files import (
     fields_of,
@@ -38,16 +37,17 @@ from headrace.spec.law import (
     recorded_changes,
 )
 from headrace.spec.training import CHECKPOINT_FIELDS
+from headrace.state.home import Home
 from headrace.state.ledger import Evidence, Ledger, Version
 from headrace.state.ledger.anchors import project_of
-from headrace.state.tracking import Tracking, version_tags
+from headrace.state.tracking import version_tags
 from headrace.tasks import task
 
 log = logging.getLogger("headrace")
 
 
 def find_version(
-    model: str, training: TrainingRecord, ledger: Ledger, settings: Settings
+    model: str, training: TrainingRecord, ledger: Ledger
 ) -> Version | None:
     """The version of a training, if it was registered."""
     return ledger.find_training(model, training.identity)
@@ -67,8 +67,7 @@ def register(  # noqa: PLR0913
     snapshot: SnapshotRecord,
     training: TrainingRecord,
     evaluation: EvaluationRecord,
-    settings: Settings,
-    ledger: Ledger | None = None,
+    home: Home,
     law: Law | None = None,
 ) -> RegistrationRecord:
     """Register a training whose serving gate passes. The operation is idempotent.
@@ -79,28 +78,28 @@ def register(  # noqa: PLR0913
     Args:
         spec: the pipeline, as it was applied.
         folder: with the pipeline's file, and its README for the model card.
-        ledger: with the lease of the run; by default that of the settings.
+        home: with the lease of the run.
         law: of the file and of the run; by default read from ``folder``.
 
     Raises:
         DependencyError: another run has taken over the lease.
         SpecError: ``law`` is not given, and the pipeline's file cannot be read.
     """
-    law = law or read_law(spec, folder, settings.project, settings.folders)
+    law = law or read_law(spec, folder, home.settings.project, home.settings.folders)
     law = law.with_limits(snapshot.limits)
     serving = [g for g in evaluation.gates if g.kind == "serving"]
     if not serving or not all(gate.passed for gate in serving):
         reason = serving[0].reason if serving else "the serving gate was not run"
         return RegistrationRecord(model=spec.name, version=None, reason=reason)
-    ledger, tracking = ledger or Ledger(settings.database_url), Tracking(settings)
-    of_run = _Registration(spec, folder, snapshot, training, settings, ledger)
-    known = find_version(spec.name, training, ledger, settings)
+    ledger, tracking = home.ledger, home.tracking
+    of_run = _Registration(spec, folder, snapshot, training, home)
+    known = find_version(spec.name, training, ledger)
     if known is None:
         ledger.check_lease()  # before MLflow has a version that the ledger refuses
-        known = of_run.add(evaluation, tracking)
+        known = of_run.add(evaluation)
     elif training.run_id != known.run_id:
         known = of_run.keep_sound(known)
-    sign_version(known, settings, ledger)
+    sign_version(known, home)
     shared = Evidence.model_fields.keys() & EvaluationRecord.model_fields.keys()
     evidence = ledger.add_evidence(
         Evidence(
@@ -115,8 +114,8 @@ def register(  # noqa: PLR0913
         )
     )
     if law.project and not law.overrides:
-        ledger.record({project_of(spec.name): law.project}, settings.user)
-    of_run.describe(known, tracking)
+        ledger.record({project_of(spec.name): law.project}, home.settings.user)
+    of_run.describe(known)
     with tempfile.TemporaryDirectory(prefix="headrace-") as place:
         file = Path(place) / f"{law.digest[:16]}.toml"
         file.write_text(law.file, encoding="utf-8")
@@ -133,8 +132,7 @@ class _Registration:
     folder: Path
     snapshot: SnapshotRecord
     training: TrainingRecord
-    settings: Settings
-    ledger: Ledger
+    home: Home
 
     def card(self, judged: EvaluationRecord | Evidence) -> str:
         """The text of the model card, which MLflow shows with the version."""
@@ -145,26 +143,26 @@ class _Registration:
         learned = task(self.training.description.task)
         return learned.result_tags(judged.metrics, judged.gates)
 
-    def add(self, evaluation: EvaluationRecord, tracking: Tracking) -> Version:
+    def add(self, evaluation: EvaluationRecord) -> Version:
         """Add a version to MLflow and to the ledger."""
-        training, name = self.training, self.spec.name
-        details = keep_copy(training, self.settings)
+        training, name, home = self.training, self.spec.name, self.home
+        details = keep_copy(training, home)
         if limit := self.spec.data.max_item_bytes:
             details["max_item_bytes"] = limit
-        number = tracking.create_version(
+        number = home.tracking.create_version(
             name,
             training.model_uri,
             training.run_id,
             {**self.tags(evaluation), **version_tags(training)},
             self.card(evaluation),
-            taken={version.version for version in self.ledger.versions(name)},
+            taken={version.version for version in home.ledger.versions(name)},
         )
-        return self.ledger.add_version(
+        return home.ledger.add_version(
             Version(
                 model=name,
                 version=number,
                 training=training.identity,
-                created_by=self.settings.user,
+                created_by=home.settings.user,
                 **training.model_dump(include=set(Version.model_fields)),
                 details={
                     "description": training.description.model_dump(mode="json"),
@@ -177,17 +175,17 @@ class _Registration:
 
     def keep_sound(self, known: Version) -> Version:
         """A version that is trained anew, bound to the new files if it lost its own."""
-        if not any(file_mismatches(known, self.settings)):
+        if not any(file_mismatches(known, self.home)):
             return known
-        training, settings = self.training, self.settings
+        training, home = self.training, self.home
         log.warning("%s is bound to the files of the run %s", known, training.run_id)
         why = f"its files were lost; the run {training.run_id} has equal weights"
-        copy = keep_copy(training, settings)
-        return bind(known, training, why, copy, settings, self.ledger)
+        return bind(known, training, why, keep_copy(training, home), home)
 
-    def describe(self, version: Version, tracking: Tracking) -> None:
+    def describe(self, version: Version) -> None:
         """Update the tags and the card of MLflow's run and version from the ledger."""
-        name, ledger = self.spec.name, self.ledger
+        name, ledger = self.spec.name, self.home.ledger
+        tracking = self.home.tracking
         standing = ledger.standing_evidence(name, version.version)
         if standing is None:
             return

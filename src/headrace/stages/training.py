@@ -43,8 +43,9 @@ from headrace.stages.fitting.checkpoints import Checkpoints
 from headrace.stages.fitting.data import Data, open_data
 from headrace.stages.fitting.privacy.loop import EPSILON
 from headrace.stages.ingredients import Packed
-from headrace.state.store import Store, pack_folder
-from headrace.state.tracking import GOLDEN_FILE, Tracking
+from headrace.state.home import Home
+from headrace.state.store import pack_folder
+from headrace.state.tracking import GOLDEN_FILE
 from headrace.tasks import task
 from headrace.tasks.forms import parts_of
 
@@ -87,7 +88,7 @@ def train(  # noqa: PLR0913
     beside = beside or Beside()
     beside.begin(pictures.load)
     strategy = _lead(spec, folder, builder, snapshot, contract, settings)
-    tracking = Tracking(settings)
+    tracking = Home(settings).tracking
     data = open_data(snapshot, contract)
     packed = Packed(spec, folder, builder, snapshot, contract)
     fit = Fit(spec, folder, builder, data, checkpoints, strategy, secret_of(settings))
@@ -174,7 +175,7 @@ def _lead(
     job = cluster.Job(
         spec=spec,
         builder=builder,
-        folder=pack_folder(folder, Store(settings.store)),
+        folder=pack_folder(folder, Home(settings).store),
         snapshot=snapshot,
         contract=contract,
     )

@@ -26,7 +26,7 @@ from typing import Any, Literal, TypeVar
 from headrace.errors import DependencyError, UsageError
 from headrace.settings import Settings
 from headrace.state import children
-from headrace.state.store import Store
+from headrace.state.home import Home
 
 # Processes take about as long to start, and slow the machine down meanwhile.
 HERE_SECONDS = 1.0
@@ -190,7 +190,7 @@ def _with_last(tasks: Iterable[T]) -> Iterator[tuple[T, bool]]:
 def _client(settings: Settings) -> Any:
     """A client of the Dask cluster."""
     address = settings.dask_address
-    if not Store(settings.store).is_local:
+    if not Home(settings).store.is_local:
         raise UsageError(
             f"HEADRACE_DASK_ADDRESS is {address}, but the store {settings.store} is no "
             "folder, and Dask's workers write into the store's folder.",

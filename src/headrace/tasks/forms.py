@@ -131,7 +131,7 @@ class Split(Shards, Protocol):
 
 
 class Kept(Protocol):
-    """Files by key, held by the ledger; see `headrace.data.anchored`."""
+    """Files by key, held by the ledger; see `headrace.state.anchored`."""
 
     def read(self, key: str) -> bytes | None:
         """The bytes of a key; None if they are absent or were changed."""

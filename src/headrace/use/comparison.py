@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from headrace.records import Record
-from headrace.settings import Settings
 from headrace.spec.files import fields_of
 from headrace.stages import ingredients
 from headrace.stages.ingredients import Restored
-from headrace.state.ledger import Ledger, Version
+from headrace.state.home import Home
+from headrace.state.ledger import Version
 from headrace.state.tracking import Tracking
 
 _DIGEST_LENGTH = 12
@@ -56,14 +56,14 @@ class Comparison(Record):
     notice: str = ""
 
 
-def compare(first: Version, second: Version, settings: Settings) -> Comparison:
+def compare(first: Version, second: Version, home: Home) -> Comparison:
     """Compare two versions of one model.
 
     Raises:
         IntegrityError: a training's record is gone or changed.
         DependencyError: the ledger or MLflow does not answer.
     """
-    ledger, tracking = Ledger(settings.database_url), Tracking(settings)
+    ledger, tracking = home.ledger, home.tracking
     both = (first, second)
     evidence = [ledger.standing_evidence(v.model, v.version) for v in both]
     metrics = [dict(proof.metrics) if proof else {} for proof in evidence]

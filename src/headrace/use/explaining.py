@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from headrace.data.anchored import open_anchored
+from headrace.data.snapshots.reading import recorded_snapshot
 from headrace.data.snapshots.rows import rows_at
 from headrace.data.snapshots.splits import SplitRows
 from headrace.data.sources.opening import open_source
@@ -26,6 +26,7 @@ from headrace.media.forms import Payload
 from headrace.models.logged.loading import LoadedModel, answers, load
 from headrace.records import DataDescription
 from headrace.state.disk import atomic_file, disk_errors
+from headrace.state.home import Home
 from headrace.state.ledger.rows import model_of
 from headrace.tasks import task
 from headrace.use.scoring.rows import decoded_rows
@@ -205,9 +206,9 @@ def _of_test_split(
     digest: str, loaded: LoadedModel, name: str, settings: Settings
 ) -> Payload:
     """The item of the test split whose sha256 begins so."""
-    anchored = open_anchored(settings)
+    anchored = Home(settings).anchored
     version = anchored.ledger.version(model_of(name), loaded.version or 0)
-    snapshot = anchored.snapshot(version.snapshot_digest)
+    snapshot = recorded_snapshot(anchored, version.snapshot_digest)
     if snapshot is None:
         raise NotFoundError(
             f"The data of {name} is no longer in the store, so that {digest} cannot "

@@ -28,7 +28,7 @@ from headrace.spec.folders import find_pipeline, pipeline_places
 from headrace.spec.pipeline import known_gates
 from headrace.spec.thresholds import check_threshold, find_gate
 from headrace.state.disk import atomic_file, disk_errors
-from headrace.state.ledger import Ledger
+from headrace.state.home import Home
 from headrace.use.checking import check_gates
 
 
@@ -188,7 +188,7 @@ def _alone(name: str, settings: Settings) -> Iterator[tuple[Gates, PipelineSpec,
 
 def _metrics(model: str, settings: Settings) -> tuple[int | None, Mapping[str, float]]:
     """The metrics of the champion, else of the newest version."""
-    ledger = Ledger(settings.database_url)
+    ledger = Home(settings).ledger
     champion = ledger.champion(model)
     try:
         found = champion.version if champion else ledger.newest_version(model)

@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace import media
-from headrace.data.anchored import open_anchored
 from headrace.data.forgotten import Forgotten
 from headrace.data.snapshots.reading import read_rejected, read_shard, shards_of
 from headrace.data.snapshots.splits import SplitRows
@@ -24,6 +23,7 @@ from headrace.settings import Settings
 from headrace.spec import DataSpec
 from headrace.stages.evaluation.shortcuts import find_marks, label_of
 from headrace.stages.ingestion import ingest, reading_of
+from headrace.state.home import Home
 from headrace.tasks import task as task_named
 from headrace.tasks.forms import Counts, Survey, some
 
@@ -79,7 +79,7 @@ def inspect(
     data = data.model_copy(
         update={key: value for key, value in chosen.items() if not getattr(data, key)}
     )
-    anchored = open_anchored(settings)
+    anchored = Home(settings).anchored
     forgotten = Forgotten.of(anchored.ledger, name)
     snapshot = ingest(data, medium, anchored.store, settings, task, forgotten=forgotten)
     manifest = f"snapshots/{snapshot.digest}/{MANIFEST}"

@@ -21,7 +21,8 @@ from headrace.models.logged.loading import LoadedModel
 from headrace.settings import Settings
 from headrace.spec.pipeline import task_names
 from headrace.state.disk import atomic_file, disk_errors
-from headrace.state.ledger import Ledger, ledger_exists
+from headrace.state.home import Home
+from headrace.state.ledger import ledger_exists
 from headrace.tasks import task
 
 SUFFIXES = (".wav", ".flac", ".ogg")
@@ -101,7 +102,7 @@ def find_speaker(settings: Settings) -> str:
     """
     names = []
     if ledger_exists(settings.database_url):
-        ledger = Ledger(settings.database_url)
+        ledger = Home(settings).ledger
         for model in ledger.models():
             champion = ledger.champion(model)
             if champion is None:

@@ -144,14 +144,15 @@ def _try_store(uri: str) -> Check:
 def check_models(settings: Settings) -> Iterator[Check]:
     """Each champion's model file, golden file and answers, in one clean process."""
     from headrace.models.logged.soundness.checks import find_mismatches
-    from headrace.state.ledger import Ledger, ledger_exists
+    from headrace.state.home import Home
+    from headrace.state.ledger import ledger_exists
 
     if not ledger_exists(settings.database_url):
         return
-    ledger = Ledger(settings.database_url)
-    entries = (ledger.champion(model) for model in ledger.models())
+    home = Home(settings)
+    entries = (home.ledger.champion(model) for model in home.ledger.models())
     champions = [champion.version for champion in entries if champion is not None]
-    mismatches = find_mismatches(champions, settings, anew=True)
+    mismatches = find_mismatches(champions, home, anew=True)
     messages = {one.model: one.message for one in reversed(mismatches)}
     for v in champions:
         name = f"model {v.model}"

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from headrace.errors import NotFoundError
-from headrace.evidence.repair import mend, repair, restore_lost
+from headrace.evidence.repair import repair, restore_lost
 from headrace.evidence.restoring import restore_data
 from headrace.evidence.verification.versions import data_mismatch
+from headrace.models.logged.soundness.checks import at_stake
+from headrace.state.home import Home
 from headrace.state.ledger import Ledger
 from headrace.state.tracking import MODEL_FILE
 
@@ -88,15 +90,27 @@ def test_the_same_weights_under_other_layers_do_not_become_the_version(
     assert ledger.version("blobs", 2) == added
 
 
-def test_what_is_sound_is_not_mended(trained: Trained) -> None:
-    ledger = Ledger(trained.settings.database_url)
-    assert mend("blobs", trained.settings, ledger) == []
-    assert mend("letters", trained.settings, ledger) == []
+def test_a_run_goes_on_from_the_champion_and_the_newest_version(
+    trained: Trained,
+) -> None:
+    ledger = trained.home.ledger
+    first = ledger.version("blobs", 1)
+    assert at_stake("blobs", ledger) == [first]
+    assert at_stake("letters", ledger) == []
+    second = ledger.add_version(
+        first.model_copy(update={"version": 2, "training": "x"})
+    )
+    third = ledger.add_version(first.model_copy(update={"version": 3, "training": "y"}))
+    assert second not in at_stake("blobs", ledger) == [first, third]
+
+
+def test_what_is_sound_is_not_restored(trained: Trained) -> None:
+    assert restore_lost(trained.home) == []
 
 
 def test_who_watches_trains_nothing(trained: Trained) -> None:
     lose_everything(trained)
-    [done] = restore_lost(trained.settings)
+    [done] = restore_lost(trained.home)
     assert done.status == "failed"
     assert "The store has no copy of it." in done.reason
     assert Ledger(trained.settings.database_url).bindings("blobs") == []
@@ -108,6 +122,6 @@ def test_data_is_read_again_under_the_limit_that_its_run_had(trained: Trained) -
     version = ledger.version("blobs", 1)
     settings = trained.settings.model_copy(update={"max_item_bytes": 10})
     shutil.rmtree(Path(trained.snapshot.uri))
-    (step,) = restore_data(version, settings, ledger)
+    (step,) = restore_data(version, Home(settings))
     assert step.endswith("it is the same")
-    assert data_mismatch(version, settings, ledger) is None
+    assert not list(data_mismatch(version, Home(settings)))

@@ -25,7 +25,7 @@ def outcome(trained: Any) -> Any:
     from headrace.stages.evaluation import evaluate
 
     place = (trained.snapshot, trained.contract)
-    judged = evaluate(trained.spec, *place, trained.weak, None, trained.settings)
+    judged = evaluate(trained.spec, *place, trained.weak, None, trained.home)
     return SimpleNamespace(
         spec=trained.spec,
         folder=trained.folder,

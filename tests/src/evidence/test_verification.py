@@ -16,6 +16,7 @@ from headrace.evidence.watch import Watch
 from headrace.stages.promotion import conclude
 from headrace.stages.promotion.by_hand import roll_back
 from headrace.stages.registration import register
+from headrace.state.home import Home as Opened
 from headrace.state.ledger import Ledger
 from headrace.state.ledger.copies import keep_rows
 from headrace.state.tracking import Tracking
@@ -36,9 +37,9 @@ def test_a_champion_by_a_wrong_verdict_is_named_until_it_is_taken_back(
         for gate in seen.gates
     )
     judged = seen.model_copy(update={"gates": gates})
-    place = (trained.folder, trained.snapshot, trained.good, judged, settings)
+    place = (trained.folder, trained.snapshot, trained.good, judged, Opened(settings))
     registered = register(spec, *place)
-    assert conclude(spec, judged, registered, settings).status == "promoted"
+    assert conclude(spec, judged, registered, Opened(settings)).status == "promoted"
     found = verify(settings)
     text = "The gate accuracy of blobs/2 is recorded as passed with 0.8555 >= 0.999"
     assert found.problem is not None
@@ -52,7 +53,7 @@ def test_a_champion_by_a_wrong_verdict_is_named_until_it_is_taken_back(
         assert f"warning: {text}" in shown
         assert "See `headrace verify`." in shown
 
-    roll_back("blobs", settings, reason="its gate was patched")
+    roll_back("blobs", Opened(settings), reason="its gate was patched")
     found = verify(settings)
     assert (found.status, found.problem) == ("ok", None)
     (warning,) = found.warnings
@@ -121,7 +122,7 @@ def test_an_older_ledger_than_its_copy_in_the_store_is_named(
     with closing(sqlite3.connect(file)) as database:
         database.execute(f"VACUUM INTO '{backup}'")
     Ledger(settings.database_url).anchor({"stages/a.json": "0" * 64})
-    keep_rows(settings)
+    keep_rows(Opened(settings).copy)
     for name in ("headrace.db-wal", "headrace.db-shm"):
         (settings.home / name).unlink(missing_ok=True)
     backup.replace(file)

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from headrace.data.anchored import open_anchored
 from headrace.data.forgotten import Forgotten
 from headrace.drift.verdict import Sign
 from headrace.monitoring import history as module
@@ -17,6 +16,7 @@ from headrace.monitoring.batches import Batch
 from headrace.monitoring.history import History, Scored, with_new
 from headrace.monitoring.stored import StoredWindow, sketch_of
 from headrace.settings import Settings
+from headrace.state.home import Home
 from headrace.state.store import Store
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -26,7 +26,7 @@ CALM = Sign(inputs_drifted=False, answers_drifted=False, drop=False)
 
 @pytest.fixture
 def history(settings: Settings) -> History:
-    return History("d" * 64, open_anchored(settings))
+    return History("d" * 64, Home(settings).anchored)
 
 
 def window(number: int, sign: Sign | None = CALM, **values: Any) -> StoredWindow:
@@ -82,7 +82,7 @@ def test_a_window_that_was_changed_in_the_store_counts_for_nothing(
     history: History, settings: Settings
 ) -> None:
     history.keep(window(1, DROP))
-    store = open_anchored(settings).store
+    store = Home(settings).anchored.store
     (key,) = [key for key in store.keys() if key.startswith("monitoring/")]
     store.write(key, store.read(key).replace(b"true", b"false"))
     assert history.signs_before(window(2)) == []
@@ -119,7 +119,7 @@ def test_other_files_in_the_folder_are_passed_over(
     history: History, settings: Settings
 ) -> None:
     history.keep(window(1, DROP))
-    store = open_anchored(settings).store
+    store = Home(settings).anchored.store
     for name in ("x.json", "~_a_b_c.json", "scores/x.npy", "scores/1-all-ab.npy"):
         store.write(f"monitoring/{'d' * 64}/{name}", b"")
     assert history.signs_before(window(2)) == [DROP]
@@ -180,14 +180,14 @@ def test_after_many_files_one_has_all_scores(
     for item in range(1, 9):
         history.add_scores(scored(history, item))
     assert kept_items(history) == list(range(1, 9))
-    store = open_anchored(settings).store
+    store = Home(settings).anchored.store
     kinds = [key.split("-")[1] for key in store.keys() if "/scores/" in key]
     assert kinds == ["new"] * 3 + ["all"] + ["new"] * 3 + ["all"]
 
 
 def test_items_are_named_by_keyed_digests(settings: Settings) -> None:
     item = hashlib.sha256(b"yes").hexdigest()
-    marker = Forgotten(key=open_anchored(settings).ledger.key())
+    marker = Forgotten(key=Home(settings).anchored.ledger.key())
     nothing = np.full(1, "", object)
     batch = Batch("log", np.zeros((1, 2)), {}, np.array([item], object), nothing)
     marked = batch.marked(marker)
@@ -202,7 +202,7 @@ def test_scores_of_forgotten_items_are_deleted(
     forgotten = Forgotten(key="00", marks=frozenset(["02" * 32]))
     assert history.take_out(forgotten) == 1
     assert kept_items(history) == [1, 3]
-    store = open_anchored(settings).store
+    store = Home(settings).anchored.store
     assert b"\2" * 32 not in b"".join(map(store.read, store.keys()))
     assert history.take_out(forgotten) == 0
 

@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 from tests.blobs import blobs
 
-from headrace.data.anchored import open_anchored
 from headrace.data.snapshots.splits import SplitRows, quarantine_name
 from headrace.errors import IntegrityError
 from headrace.monitoring import profiles
@@ -24,6 +23,7 @@ from headrace.monitoring.profiles import (
     snapshot_of,
 )
 from headrace.settings import Settings
+from headrace.state.home import Home
 from headrace.state.ledger import Version
 from headrace.state.tracking import Tracking
 
@@ -33,7 +33,7 @@ def test_a_profile_is_made_of_held_out_rows_and_kept(
 ) -> None:
     assert find_profile(version, watched) is None
     profile = ensure_profile(version, watched)
-    snapshot = snapshot_of(version, open_anchored(watched))
+    snapshot = snapshot_of(version, Home(watched).anchored)
     held_out = snapshot.rows["test"] + snapshot.rows["val"]
     assert (profile.facts.rows, len(profile.items)) == (held_out, held_out)
     assert profile.facts.model_digest == version.model_digest
@@ -56,7 +56,7 @@ def test_a_kept_profile_needs_neither_data_nor_model(
 @pytest.mark.system
 def test_a_damaged_profile_is_made_again(watched: Settings, version: Version) -> None:
     made = ensure_profile(version, watched)
-    anchored = open_anchored(watched)
+    anchored = Home(watched).anchored
     good = anchored.store.read(profile_key(version))
     anchored.store.write(profile_key(version), good[:-1] + b"x")
     assert find_profile(version, watched) is None
@@ -79,7 +79,7 @@ def test_without_its_snapshot_a_version_has_no_reference(
 def test_quarantined_rows_are_no_reference(
     watched: Settings, version: Version, tmp_path: Path
 ) -> None:
-    snapshot = snapshot_of(version, open_anchored(watched))
+    snapshot = snapshot_of(version, Home(watched).anchored)
     rows = SplitRows(snapshot, "test")
     first = next(row for row, split in enumerate(splits(snapshot)) if split == "test")
     frame = pd.DataFrame({"row": [first], "split": ["test"]})
@@ -97,7 +97,7 @@ def test_quarantined_rows_are_no_reference(
 def test_large_items_of_test_leave_room_for_val(
     watched: Settings, version: Version, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    snapshot = snapshot_of(version, open_anchored(watched))
+    snapshot = snapshot_of(version, Home(watched).anchored)
     size = read_held_out(snapshot, "").items[0].nbytes
     monkeypatch.setattr(profiles, "MOST_BYTES", size * snapshot.rows["test"] - 1)
     assert read_held_out(snapshot, "").is_val.any()
@@ -130,7 +130,7 @@ def test_the_quarantine_is_that_of_the_training(
         **{"x_test": images[test], "y_test": labels[test]},
     )
     run = after_first.headrace("run", "blobs", "--data", str(path), "--json").json
-    anchored, tracking = open_anchored(watched), Tracking(watched)
+    anchored, tracking = Home(watched).anchored, Tracking(watched)
     version = anchored.ledger.version("blobs", run["version"])
     uri = quarantine_of(version, anchored, tracking)
     assert Path(uri).is_file()
@@ -144,5 +144,5 @@ def test_without_the_record_of_its_training_the_quarantine_is_unknown(
     watched: Settings, version: Version, caplog: pytest.LogCaptureFixture
 ) -> None:
     lost = version.model_copy(update={"run_id": "0" * 32})
-    assert quarantine_of(lost, open_anchored(watched), Tracking(watched)) == ""
+    assert quarantine_of(lost, Home(watched).anchored, Tracking(watched)) == ""
     assert "rows of its quarantine are in its profile" in caplog.text

@@ -38,7 +38,7 @@ def _fresh() -> Iterator[None]:
 
 def keys_of(trained: Trained, spec: PipelineSpec | None = None) -> dict[str, Key]:
     """The key of every stage, given the trained home's records."""
-    plan = Plan(spec or trained.spec, trained.folder, trained.settings)
+    plan = Plan(spec or trained.spec, trained.folder, trained.home)
     return {
         "ingest": plan.ingest(),
         "validate": plan.validate(trained.snapshot),
@@ -59,7 +59,7 @@ def records_of(trained: Trained) -> dict[str, Record]:
 @pytest.fixture
 def done(trained: Trained) -> Plan:
     """A plan whose stages are all done."""
-    plan = Plan(trained.spec, trained.folder, trained.settings)
+    plan = Plan(trained.spec, trained.folder, trained.home)
     for name, key in keys_of(trained).items():
         plan.save(key, records_of(trained)[name], 1.5)
     return plan
@@ -75,7 +75,7 @@ def changed(trained: Trained, done: Plan) -> Changed:
             for name, values in tables
         }
         spec = trained.spec.model_copy(update=updates | fields)
-        plan = Plan(spec, trained.folder, trained.settings)
+        plan = Plan(spec, trained.folder, trained.home)
         kinds = {name: type(record) for name, record in records_of(trained).items()}
         return {
             name: plan.why(key)
@@ -89,6 +89,6 @@ def changed(trained: Trained, done: Plan) -> Changed:
 def end(trained: Trained, **changes: Any) -> PromotionRecord:
     """Register and conclude the good training."""
     seen = trained.good_evaluation.model_copy(update=changes)
-    place = (trained.folder, trained.snapshot, trained.good, seen, trained.settings)
+    place = (trained.folder, trained.snapshot, trained.good, seen, trained.home)
     registered = register(trained.spec, *place)
-    return conclude(trained.spec, seen, registered, trained.settings)
+    return conclude(trained.spec, seen, registered, trained.home)

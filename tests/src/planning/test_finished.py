@@ -37,7 +37,7 @@ def test_a_version_that_was_rolled_back_is_left_alone(
     trained: Trained, done: Plan
 ) -> None:
     end(trained)
-    roll_back("blobs", trained.settings, reason="")
+    roll_back("blobs", trained.home, reason="")
     finished = find_finished(done)
     assert finished is not None
     who = trained.settings.user
@@ -68,5 +68,5 @@ def test_a_run_whose_data_a_limit_of_the_settings_chose_promotes_nothing(
     finished = find_finished(done)
     assert finished is not None
     assert (finished.status, why in finished.reason) == ("unchanged", True)
-    evidence = done.ledger.evidence_of("blobs", 2)[-1]
+    evidence = done.home.ledger.evidence_of("blobs", 2)[-1]
     assert evidence.overrides == ("data.max_item_bytes",)

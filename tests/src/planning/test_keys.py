@@ -16,6 +16,7 @@ from headrace.records import Record
 from headrace.settings import DEFAULT_ITEM_BYTES
 from headrace.spec import PipelineSpec
 from headrace.stages.ingredients import closure
+from headrace.state.home import Home
 
 
 @pytest.mark.parametrize(
@@ -106,7 +107,7 @@ def test_new_data_is_ingested_and_all_that_follows_from_it(
     assert list(told) == ["ingest"]
     assert "source changed" in told["ingest"]
     other = trained.snapshot.model_copy(update={"digest": "0" * 64})
-    plan = Plan(trained.spec, trained.folder, trained.settings)
+    plan = Plan(trained.spec, trained.folder, trained.home)
     for key in (plan.validate(other), plan.train(other, trained.contract)):
         assert plan.find(key, Record) is None
         assert plan.why(key) == "snapshot changed"
@@ -115,14 +116,14 @@ def test_new_data_is_ingested_and_all_that_follows_from_it(
 def test_an_evaluation_depends_on_the_ladder_and_on_how_references_are_fitted(
     trained: Trained,
 ) -> None:
-    plan = Plan(trained.spec, trained.folder, trained.settings)
+    plan = Plan(trained.spec, trained.folder, trained.home)
     ingredients = plan.evaluate(trained.contract, trained.good, 1).ingredients
     assert "code headrace.media.image.ladder" in ingredients
     assert "code headrace.stages.fitting.loop" in ingredients
 
 
 def test_other_quarantined_rows_train_and_evaluate_again(trained: Trained) -> None:
-    plan = Plan(trained.spec, trained.folder, trained.settings)
+    plan = Plan(trained.spec, trained.folder, trained.home)
     other = trained.contract.model_copy(update={"quarantine_uri": "/q/other.parquet"})
     before = keys_of(trained)
     assert plan.train(trained.snapshot, other) != before["train"]
@@ -190,7 +191,7 @@ def test_the_pipelines_own_code_counts(trained: Trained, tmp_path: Path) -> None
     (tmp_path / "model.py").write_text("def build(data):\n    return 1\n")
     model = trained.spec.model.model_copy(update={"builder": "model:build"})
     spec = trained.spec.model_copy(update={"model": model})
-    plan = Plan(spec, tmp_path, trained.settings)
+    plan = Plan(spec, tmp_path, trained.home)
     before = plan.train(trained.snapshot, trained.contract)
     (tmp_path / "model.py").write_text("def build(data):\n    return 2\n")
     closure._read.cache_clear()
@@ -205,7 +206,7 @@ def test_an_importable_builder_counts(
     monkeypatch.syspath_prepend(str(tmp_path))
     model = trained.spec.model.model_copy(update={"builder": "nets_of_ours:build"})
     spec = trained.spec.model_copy(update={"model": model})
-    plan = Plan(spec, trained.folder, trained.settings)
+    plan = Plan(spec, trained.folder, trained.home)
     before = plan.train(trained.snapshot, trained.contract)
     (tmp_path / "nets_of_ours.py").write_text("def build(data):\n    return 2\n")
     closure._read.cache_clear()
@@ -250,7 +251,7 @@ def test_a_private_training_is_done_again_with_another_secret(
         settings = trained.settings.model_copy(
             update={"privacy_seed": SecretStr(secret)}
         )
-        plan = Plan(spec, trained.folder, settings)
+        plan = Plan(spec, trained.folder, Home(settings))
         keys.append(plan.train(trained.snapshot, trained.contract).ingredients)
     assert keys[0] != keys[1] != keys[2]
     assert keys[3] == keys[4], "a plain training has no secret"
@@ -261,7 +262,9 @@ def test_another_limit_of_an_item_ingests_again(trained: Trained) -> None:
     def ingest(limit: int | None, stated: int | None = None) -> Key:
         data = trained.spec.data.model_copy(update={"max_item_bytes": stated})
         spec = trained.spec.model_copy(update={"data": data})
-        return Plan(spec, trained.folder, trained.settings.limited(limit)).ingest()
+        return Plan(
+            spec, trained.folder, Home(trained.settings.limited(limit))
+        ).ingest()
 
     usual, small = ingest(None), ingest(200)
     assert ingest(DEFAULT_ITEM_BYTES) == usual

@@ -8,6 +8,7 @@ from tests.src.planning.conftest import Changed, Trained, end, keys_of, records_
 from headrace.planning import Key, Plan
 from headrace.settings import Settings
 from headrace.stages.ingredients import closure
+from headrace.state.home import Home
 from headrace.state.ledger import Ledger
 
 
@@ -17,7 +18,7 @@ def test_what_was_saved_is_found_with_all_its_ingredients(
     for name, key in keys_of(trained).items():
         record = records_of(trained)[name]
         assert done.find(key, type(record)) == record
-        saved = done.store.read_json(f"stages/{key.fingerprint}.json")
+        saved = done.home.store.read_json(f"stages/{key.fingerprint}.json")
         assert (saved["stage"], saved["pipeline"]) == (name, "blobs")
         assert (saved["ingredients"], saved["seconds"]) == (key.ingredients, 1.5)
 
@@ -27,7 +28,7 @@ def test_nothing_changed_nothing_runs(changed: Changed) -> None:
 
 
 def test_a_first_run_says_so(trained: Trained, settings: Settings) -> None:
-    plan = Plan(trained.spec, trained.folder, settings)
+    plan = Plan(trained.spec, trained.folder, Home(settings))
     assert plan.find(plan.ingest(), type(trained.snapshot)) is None
     assert plan.why(plan.ingest()) == "first run"
 
@@ -35,7 +36,7 @@ def test_a_first_run_says_so(trained: Trained, settings: Settings) -> None:
 def test_after_a_run_that_did_not_end_what_changed_since_is_said(
     trained: Trained, settings: Settings
 ) -> None:
-    plan = Plan(trained.spec, trained.folder, settings)
+    plan = Plan(trained.spec, trained.folder, Home(settings))
     key = plan.train(trained.snapshot, trained.contract)
     plan.begin(key)
     assert plan.why(key) == "first run"
@@ -50,7 +51,7 @@ def test_a_result_that_is_gone_or_damaged_is_made_again(
 ) -> None:
     for content in (b"{", b""):
         key = done.ingest()
-        done.store.write(f"stages/{key.fingerprint}.json", content)
+        done.home.store.write(f"stages/{key.fingerprint}.json", content)
         assert done.find(key, type(trained.snapshot)) is None
         assert done.why(key) == "its result is gone from the store"
 
@@ -59,7 +60,7 @@ def test_code_that_was_parsed_by_the_last_run_is_known(
     done: Plan, trained: Trained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert done.last.training == trained.good
-    again = Plan(trained.spec, trained.folder, trained.settings)
+    again = Plan(trained.spec, trained.folder, trained.home)
     closure._read.cache_clear()
     monkeypatch.setattr(closure, "_parsed", {})
     monkeypatch.setattr(closure.syntax, "parse", None)
@@ -69,7 +70,7 @@ def test_code_that_was_parsed_by_the_last_run_is_known(
 def test_a_champion_is_compared_with_what_it_was_compared_with(
     trained: Trained,
 ) -> None:
-    plan = Plan(trained.spec, trained.folder, trained.settings)
+    plan = Plan(trained.spec, trained.folder, trained.home)
     before = plan.comparator(trained.good)
     assert plan.comparator(trained.good) == 1
     end(trained)
@@ -89,7 +90,7 @@ def test_a_forgotten_result_is_made_again(trained: Trained, done: Plan) -> None:
 
 def test_a_law_that_is_edited_while_a_run_goes_on_is_said(trained: Trained) -> None:
     judged = trained.with_law(promotion='{ mode = "manual" }')
-    plan = Plan(judged.spec, judged.folder, judged.settings)
+    plan = Plan(judged.spec, judged.folder, judged.home)
     assert plan.edited_law() == []
     file = judged.folder / "pipeline.toml"
     text = file.read_text()

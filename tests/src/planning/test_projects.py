@@ -13,6 +13,7 @@ from headrace.planning import Plan, find_finished
 from headrace.planning.judging import judge
 from headrace.stages.promotion.by_hand import promote_by_hand, roll_back
 from headrace.stages.registration import register
+from headrace.state.home import Home
 from headrace.state.ledger.anchors import folder_of, project_of
 from headrace.state.store import pack_folder, unpack_folder
 
@@ -30,7 +31,7 @@ def of_project(trained: Trained, identity: str) -> Trained:
 
 
 def plan_of(trained: Trained) -> Plan:
-    return Plan(trained.spec, trained.folder, trained.settings)
+    return Plan(trained.spec, trained.folder, trained.home)
 
 
 def overrides(trained: Trained) -> tuple[str, ...]:
@@ -41,7 +42,7 @@ def registered(trained: Trained) -> int:
     plan = plan_of(trained)
     made = register(
         *(trained.spec, trained.folder, trained.snapshot, trained.good),
-        *(trained.good_evaluation, trained.settings, plan.ledger, plan.law),
+        *(trained.good_evaluation, plan.home, plan.law),
     )
     assert made.version is not None
     return made.version
@@ -57,7 +58,7 @@ def test_the_file_of_the_project_that_judged_a_model_last_is_the_law(
     assert overrides(shed) == overrides(of_project(trained, "")) == ("project",)
     assert registered(shed) == version
     assert overrides(mill) == (), "an experiment changes nothing"
-    evidence = plan_of(mill).ledger.evidence_of("blobs", version)
+    evidence = plan_of(mill).home.ledger.evidence_of("blobs", version)
     assert [row.law["project"] for row in evidence] == ["mill", "the-shed"]
     assert [row.experiment for row in evidence] == [False, True]
 
@@ -66,24 +67,22 @@ def test_a_forced_promotion_lets_another_project_judge(trained: Trained) -> None
     mill, shed = of_project(trained, "mill"), of_project(trained, "the-shed")
     registered(mill)
     version = registered(shed)
-    row = plan_of(shed).ledger.version("blobs", version)
+    row = plan_of(shed).home.ledger.version("blobs", version)
     with pytest.raises(PromotionError, match=r"another project .* mill → the-shed"):
-        judge(shed.settings, row, None)
-    promote_by_hand("blobs", version, shed.settings, force=True, reason="it moved")
+        judge(shed.home, row, None)
+    promote_by_hand("blobs", version, shed.home, force=True, reason="it moved")
     assert (overrides(shed), overrides(mill)) == ((), ("project",))
     registered(mill)
-    back = promote_by_hand(
-        "blobs", version, mill.settings, force=True, reason="moved back"
-    )
+    back = promote_by_hand("blobs", version, mill.home, force=True, reason="moved back")
     assert (overrides(shed), overrides(mill)) == (("project",), ())
     assert back[1], "though it is the champion already"
-    last = plan_of(mill).ledger.history("blobs")[-1]
+    last = plan_of(mill).home.ledger.history("blobs")[-1]
     assert (last.from_version, last.to_version, last.why) == (
         *(version, version),
         "moved back",
     )
     assert last.forced
-    rolled_back = roll_back("blobs", mill.settings, reason="that of before it")
+    rolled_back = roll_back("blobs", mill.home, reason="that of before it")
     assert rolled_back.to_version == 1
 
 
@@ -93,7 +92,7 @@ def test_a_project_without_an_id_that_took_over_judges_until_it_is_forced(
     mill, plain = of_project(trained, "mill"), of_project(trained, "")
     registered(mill)
     version = registered(plain)
-    promote_by_hand("blobs", version, plain.settings, force=True, reason="it moved")
+    promote_by_hand("blobs", version, plain.home, force=True, reason="it moved")
     third = of_project(trained, "a-third")
     assert (overrides(plain), overrides(mill)) == ((), ("project",))
     assert registered(third) == version
@@ -101,7 +100,7 @@ def test_a_project_without_an_id_that_took_over_judges_until_it_is_forced(
     assert overrides(plain) == ()
     (change,) = plan_of(third).law.changes
     assert str(change) == "project none → a-third"
-    promote_by_hand("blobs", version, third.settings, force=True, reason="moved on")
+    promote_by_hand("blobs", version, third.home, force=True, reason="moved on")
     assert (overrides(third), overrides(plain)) == ((), ("project",))
 
 
@@ -111,7 +110,7 @@ def test_an_experiment_after_a_project_without_an_id_is_finished_as_any_other(
     plain = of_project(trained, "")
     end(plain)
     for project in ("mill", ""):
-        plan_of(plain).ledger.record({project_of("blobs"): project}, "ada@lab")
+        plan_of(plain).home.ledger.record({project_of("blobs"): project}, "ada@lab")
     third = of_project(trained, "a-third")
     registered(third)
     finished = find_finished(plan_of(third))
@@ -124,27 +123,31 @@ def test_the_law_stays_with_the_project_from_which_a_version_is_forced(
 ) -> None:
     mill, shed = of_project(trained, "mill"), of_project(trained, "the-shed")
     version = registered(mill)
-    promote_by_hand("blobs", version, mill.settings, force=True, reason="the first")
+    promote_by_hand("blobs", version, mill.home, force=True, reason="the first")
     registered(shed)
     _, is_new = promote_by_hand(
-        "blobs", version, mill.settings, force=True, reason="only checking"
+        "blobs", version, mill.home, force=True, reason="only checking"
     )
     assert not is_new
     assert (overrides(shed), overrides(mill)) == (("project",), ())
     elsewhere = of_project(trained, "a-third")
-    promote_by_hand("blobs", version, elsewhere.settings, force=True, reason="why not")
+    promote_by_hand("blobs", version, elsewhere.home, force=True, reason="why not")
     assert (overrides(shed), overrides(mill)) == (("project",), ())
-    assert [e.why for e in plan_of(mill).ledger.history("blobs")][1:] == ["the first"]
+    assert [e.why for e in plan_of(mill).home.ledger.history("blobs")][1:] == [
+        "the first"
+    ]
 
 
 def test_only_the_present_folder_of_a_deployment_has_a_law(trained: Trained) -> None:
     lax, strict = of_project(trained, ""), of_project(trained, "mill")
-    store, settings = plan_of(trained).store, trained.settings
+    store, settings = plan_of(trained).home.store, trained.settings
     old, new = (pack_folder(one.folder, store) for one in (lax, strict))
-    ledger = plan_of(trained).ledger
+    ledger = plan_of(trained).home.ledger
 
     def plan(digest: str) -> Plan:
-        return Plan(lax.spec, unpack_folder(digest, store, settings.folders), settings)
+        return Plan(
+            lax.spec, unpack_folder(digest, store, settings.folders), Home(settings)
+        )
 
     assert plan(old).law.overrides == (), "never deployed"
     for digest in (old, new):
@@ -161,15 +164,15 @@ def test_a_copy_of_an_older_deployed_folder_has_no_law(
     trained: Trained, tmp_path: Path
 ) -> None:
     mill = of_project(trained, "mill")
-    store, settings = plan_of(trained).store, trained.settings
+    store, settings = plan_of(trained).home.store, trained.settings
     digest = pack_folder(mill.folder, store)
     registered(mill)
     copy = tmp_path / "elsewhere" / "blobs"
     shutil.copytree(unpack_folder(digest, store, settings.folders), copy)
     alone = settings.model_copy(update={"project": copy.parent})
-    assert Plan(mill.spec, copy, alone).law.overrides == ("project",)
+    assert Plan(mill.spec, copy, Home(alone)).law.overrides == ("project",)
     again = unpack_folder(pack_folder(copy, store), store, settings.folders)
-    assert Plan(mill.spec, again, alone).law.overrides == ("project",)
+    assert Plan(mill.spec, again, Home(alone)).law.overrides == ("project",)
 
 
 def test_a_deployed_folder_that_was_edited_has_the_law_that_was_deployed(
@@ -177,17 +180,17 @@ def test_a_deployed_folder_that_was_edited_has_the_law_that_was_deployed(
 ) -> None:
     mill = of_project(trained, "mill")
     plan, settings = plan_of(mill), trained.settings
-    digest = pack_folder(mill.folder, plan.store)
-    plan.ledger.record({folder_of("blobs"): f"sha256:{digest}"}, "ada@lab")
-    folder = unpack_folder(digest, plan.store, settings.folders)
-    present = Plan(mill.spec, folder, settings)
+    digest = pack_folder(mill.folder, plan.home.store)
+    plan.home.ledger.record({folder_of("blobs"): f"sha256:{digest}"}, "ada@lab")
+    folder = unpack_folder(digest, plan.home.store, settings.folders)
+    present = Plan(mill.spec, folder, Home(settings))
     assert present.law.overrides == ()
     text = (folder / "pipeline.toml").read_text()
     (folder / "pipeline.toml").write_text(text.replace("approval_hours", "seen_hours"))
-    assert Plan(mill.spec, folder, settings).law == present.law
+    assert Plan(mill.spec, folder, Home(settings)).law == present.law
     link = tmp_path / ("0" * 64)
     link.symlink_to(folder)
-    assert Plan(mill.spec, link, settings).law == present.law
+    assert Plan(mill.spec, link, Home(settings)).law == present.law
 
 
 def test_a_project_that_gets_an_id_is_recorded_though_nothing_else_has_changed(

@@ -10,6 +10,7 @@ from headrace.data.snapshots.splits import quarantine_name
 from headrace.planning import Plan
 from headrace.records import ContractRecord, SnapshotRecord
 from headrace.settings import Settings
+from headrace.state.home import Home
 
 Trained = Any
 
@@ -17,10 +18,10 @@ Trained = Any
 def test_a_moved_home_has_its_snapshots_and_quarantines(
     trained: Trained, tmp_path: Path
 ) -> None:
-    plan = Plan(trained.spec, trained.folder, trained.settings)
+    plan = Plan(trained.spec, trained.folder, trained.home)
     data = b"rows"
-    uri = plan.store.write(f"quarantine/q{quarantine_name(data)}", data)
-    docs = plan.store.write("data_docs/d/index.html", b"<html>")
+    uri = plan.home.store.write(f"quarantine/q{quarantine_name(data)}", data)
+    docs = plan.home.store.write("data_docs/d/index.html", b"<html>")
     contract = trained.contract.model_copy(
         update={"quarantine_uri": uri, "docs_uri": docs, "quarantined": 1}
     )
@@ -30,7 +31,7 @@ def test_a_moved_home_has_its_snapshots_and_quarantines(
     shutil.move(trained.settings.home, tmp_path / "moved")
 
     settings = Settings(project=trained.settings.project, home=tmp_path / "moved")
-    moved = Plan(trained.spec, trained.folder, settings)
+    moved = Plan(trained.spec, trained.folder, Home(settings))
     snapshot = moved.find(ingest, SnapshotRecord)
     found = moved.find(validate, ContractRecord)
     assert snapshot is not None

@@ -14,9 +14,9 @@ from tests.homes import Home
 from headrace.planning import Plan
 from headrace.records import SnapshotRecord
 from headrace.settings import Settings
+from headrace.state.home import Home as Opened
 from headrace.state.ledger import Ledger
 from headrace.state.store import Store
-from headrace.state.tracking import Tracking
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def add_version(trained: Trained, data: Path, seed: int) -> SnapshotRecord:
     settings = trained.settings
     changes = (f"training.seed={seed}", "training.epochs=1", f"data.source='{data}'")
     spec = spec_of(settings.project, *changes)
-    plan = Plan(spec, trained.folder, settings)
+    plan = Plan(spec, trained.folder, Opened(settings))
     snapshot = ingest(spec.data, "image", Store(settings.store), settings)
     plan.save(plan.ingest(), snapshot, 0.1)
     contract = a_contract(snapshot)
@@ -66,11 +66,11 @@ def add_version(trained: Trained, data: Path, seed: int) -> SnapshotRecord:
     training = train(spec, trained.folder, "mlp", snapshot, contract, settings, tags)
     plan.save(plan.train(snapshot, contract), training, 0.1)
     champion = plan.comparator(training)
-    seen = evaluate(spec, snapshot, contract, training, champion, settings)
+    seen = evaluate(spec, snapshot, contract, training, champion, Opened(settings))
     plan.save(plan.evaluate(contract, training, champion), seen, 0.1)
-    register(spec, trained.folder, snapshot, training, seen, settings)
-    project_aliases(spec.name, plan.ledger, Tracking(settings))
-    plan.anchored.write(f"references/{seed}.npz", b"weights of a reference model")
+    register(spec, trained.folder, snapshot, training, seen, Opened(settings))
+    project_aliases(spec.name, plan.home)
+    plan.home.anchored.write(f"references/{seed}.npz", b"weights of a reference model")
     return snapshot
 
 

@@ -19,7 +19,6 @@ import pytest
 from tests.blobs import blobs, spec_of, write_blobs
 from tests.src.retention.conftest import Many
 
-from headrace.data.anchored import open_anchored
 from headrace.data.corrections import (
     Correction,
     Corrections,
@@ -35,6 +34,7 @@ from headrace.retention import forgetting
 from headrace.retention.forgetting import Outcome
 from headrace.serving.requests.columns import SCHEMA
 from headrace.stages.ingestion import ingest
+from headrace.state.home import Home
 from headrace.state.ledger.holding import hold
 from headrace.state.store import Store
 from headrace.state.tracking import GOLDEN_FILE, Tracking
@@ -134,8 +134,8 @@ def test_the_golden_answers_go_on_without_it(many: Many, item: str) -> None:
 
 def test_copies_and_corrections_are_without_it(many: Many, item: str) -> None:
     version, settings = many.ledger.version("blobs", 1), many.settings
-    keep_record(version, settings, many.ledger)
-    anchored = open_anchored(settings)
+    keep_record(version, Home(settings))
+    anchored = Home(settings).anchored
     rows = Correction(item, "a", "b"), Correction("c" * 64, "a", "b")
     for some in (rows[:1], rows):
         save_corrections(anchored, Corrections(pipeline="blobs", rows=some, who="ada"))
@@ -149,7 +149,7 @@ def test_copies_and_corrections_are_without_it(many: Many, item: str) -> None:
     left = {name for name in many.files if name.startswith("store/tracking/files/")}
     assert copies - left, "pictures are gone from there, too"
     renewed = many.ledger.version("blobs", 1)
-    assert TrackedRecord(renewed, settings, many.ledger).mismatches() == []
+    assert TrackedRecord(renewed, Home(settings)).mismatches() == []
     assert not any(name.startswith("store/references/") for name in many.files)
     assert not any(name.startswith("store/recognisers/") for name in many.files)
 
@@ -223,12 +223,16 @@ def test_reports_are_gone_where_only_the_log_has_the_item(many: Many) -> None:
 
 def test_the_next_snapshot_leaves_it_out_and_says_so(many: Many, item: str) -> None:
     project = many.settings.project
-    plan = Plan(spec_of(project), project / "pipelines" / "blobs", many.settings)
+    plan = Plan(spec_of(project), project / "pipelines" / "blobs", Home(many.settings))
     key = plan.ingest().fingerprint
     many.home.headrace(*forget(item))
     assert plan.ingest().fingerprint != key
     snapshot = ingest(
-        plan.spec.data, "image", plan.store, many.settings, forgotten=plan.forgotten
+        plan.spec.data,
+        "image",
+        plan.home.store,
+        many.settings,
+        forgotten=plan.forgotten,
     )
     assert sum(snapshot.rows.values()) == sum(many.first.rows.values()) - 1
     assert any("1 of 240 items: left out" in note for note in snapshot.notes)
@@ -268,7 +272,7 @@ POINTS = [
     ("headrace.state.ledger:Ledger.begin_forgetting", "after"),
     ("headrace.retention.forgetting.places:delete_results", "before"),
     ("headrace.retention.forgetting.goldens:_write", "before"),
-    ("headrace.data.anchored:AnchoredStore.write", "before"),
+    ("headrace.state.anchored:AnchoredStore.write", "before"),
     ("headrace.data.forgetting:sweep", "before"),
     ("headrace.state.ledger:Ledger.end_forgetting", "before"),
 ]
@@ -379,8 +383,8 @@ def test_a_group_is_gone_with_all_its_items(many: Many, speakers: Path) -> None:
         "data.label=label",
         "data.group=who",
     )
-    plan = Plan(spec, project / "pipelines" / "blobs", many.settings)
-    snapshot = ingest(spec.data, "image", plan.store, many.settings)
+    plan = Plan(spec, project / "pipelines" / "blobs", Home(many.settings))
+    snapshot = ingest(spec.data, "image", plan.home.store, many.settings)
     plan.save(plan.ingest(), snapshot, 0.1)
     groups = rows_of(many, snapshot.digest)["group"].to_pylist()
     assert groups.count("person 2") == 15
@@ -393,7 +397,7 @@ def test_a_group_is_gone_with_all_its_items(many: Many, speakers: Path) -> None:
     assert sorted({*left}) == ["person 0", "person 1", "person 3"]
     assert len(left) == 45
     again = ingest(
-        spec.data, "image", plan.store, many.settings, forgotten=plan.forgotten
+        spec.data, "image", plan.home.store, many.settings, forgotten=plan.forgotten
     )
     assert sum(again.rows.values()) == 45
     another = Forgotten("other", *many.ledger.tombstones())

@@ -19,6 +19,7 @@ from tests.src.retention.conftest import Many
 from headrace.models.logged.loading import load_version
 from headrace.retention import collection
 from headrace.retention.roots import Policy
+from headrace.state.home import Home
 from headrace.state.ledger import holding
 from headrace.state.ledger.copies import keep_rows
 from headrace.state.ledger.holding import (
@@ -179,13 +180,13 @@ def test_with_an_older_or_changed_ledger_nothing_is_deleted(
 ) -> None:
     """What an older one does not know would be deleted as needed by nothing."""
     home, database = many.home, many.home.path / "headrace.db"
-    keep_rows(many.settings)
+    keep_rows(Home(many.settings).copy)
     with contextlib.closing(sqlite3.connect(database)) as connection:
         old = many.home.path / "old.db"
         connection.execute("VACUUM INTO ?", [str(old)])
     promoted = home.headrace("promote", "blobs", "4", "--force", "--reason", "it")
     assert promoted.exit_code == 0, promoted.out
-    keep_rows(many.settings)
+    keep_rows(Home(many.settings).copy)
     before = many.files
     if is_changed:
         change = "UPDATE versions SET run_id = 'x' WHERE version = 2"

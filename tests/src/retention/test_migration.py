@@ -17,6 +17,7 @@ from headrace.retention.migration import Destination, migrate
 from headrace.settings import Settings
 from headrace.stages.promotion import conclude
 from headrace.stages.registration import register
+from headrace.state.home import Home
 from headrace.state.ledger import Lease, Ledger
 from headrace.state.ledger.leases import Leases
 from headrace.state.tracking import Tracking
@@ -38,9 +39,9 @@ def promote_good(trained: Trained) -> None:
         trained.snapshot,
         trained.good,
         evaluation,
-        settings,
+        Home(settings),
     )
-    conclude(trained.spec, evaluation, registered, settings)
+    conclude(trained.spec, evaluation, registered, Home(settings))
 
 
 @pytest.fixture

@@ -76,23 +76,6 @@ def test_an_unknown_kind_of_gate_gets_the_nearest_name(
         load_spec(tmp_path, name="pools")
 
 
-@pytest.mark.parametrize(
-    ("task", "medium", "field"),
-    [
-        ("generation", "text", "calibrate"),
-        ("regression", "image", "calibrate"),
-        ("transcription", "audio", "label_smoothing"),
-    ],
-)
-def test_a_field_that_means_nothing_to_a_task_is_refused(
-    task: str, medium: str, field: str
-) -> None:
-    fields = {"name": "one", "medium": medium, "task": task, "data": {"source": "x"}}
-    value = {"calibrate": True, "label_smoothing": 0.1}[field]
-    with pytest.raises(ValueError, match=f"{field} means nothing to the task {task}"):
-        PipelineSpec.model_validate({**fields, "training": {field: value}})
-
-
 def test_only_texts_are_parted_by_a_separator() -> None:
     table = {"name": "plays", "data": {"source": "x", "separator": "\n"}}
     assert PipelineSpec.model_validate({**table, "medium": "text"}).data.separator

@@ -17,6 +17,7 @@ from headrace.records import GateResult
 from headrace.stages.evaluation import evaluate, is_logged
 from headrace.stages.promotion import conclude
 from headrace.stages.registration import register
+from headrace.state.home import Home
 from headrace.state.ledger import Ledger
 from headrace.state.tracking import MODEL_FILE, Tracking
 from headrace.tasks.classification.judge import PART
@@ -130,15 +131,20 @@ def test_a_champion_whose_file_is_gone_stays_champion(trained: Trained) -> None:
         if trained.weak.model_uri.rpartition("/")[2] in str(file):
             file.unlink()
     place = (trained.snapshot, trained.contract)
-    seen = evaluate(trained.spec, *place, trained.good, 1, settings)
+    seen = evaluate(trained.spec, *place, trained.good, 1, Home(settings))
     found = gate(seen, "champion")
     assert not found.passed
     assert "the champion, version 1: The model models:/m-" in found.reason
     assert [g.name for g in seen.gates if not g.passed] == ["champion"]
     registered = register(
-        trained.spec, trained.folder, trained.snapshot, trained.good, seen, settings
+        trained.spec,
+        trained.folder,
+        trained.snapshot,
+        trained.good,
+        seen,
+        Home(settings),
     )
-    ended = conclude(trained.spec, seen, registered, settings)
+    ended = conclude(trained.spec, seen, registered, Home(settings))
     assert ended.status == "registered"
     assert ended.reason.startswith("champion kept: the champion, version 1")
     champion = Ledger(settings.database_url).champion("blobs")
@@ -155,8 +161,8 @@ def test_damaged_data_is_not_taken_for_a_lost_model(trained: Trained) -> None:
         shard.write_bytes(b"")
     place = (trained.snapshot, trained.contract)
     with pytest.raises(IntegrityError, match="parquet is not the file"):
-        evaluate(trained.spec, *place, trained.good, None, trained.settings)
-    assert is_logged(trained.good, trained.settings)
+        evaluate(trained.spec, *place, trained.good, None, trained.home)
+    assert is_logged(trained.good, trained.home)
 
 
 def test_a_training_whose_file_is_gone_is_not_evaluated(trained: Trained) -> None:
@@ -169,9 +175,9 @@ def test_a_training_whose_file_is_gone_is_not_evaluated(trained: Trained) -> Non
             trained.contract,
             trained.good,
             None,
-            trained.settings,
+            trained.home,
         )
-    assert not is_logged(trained.good, trained.settings)
+    assert not is_logged(trained.good, trained.home)
 
 
 def test_probabilities_of_a_kept_model_do_not_move(

@@ -22,6 +22,7 @@ from headrace.records import EvaluationRecord, GateResult, PromotionRecord
 from headrace.stages.promotion import conclude, verdict
 from headrace.stages.promotion.by_hand import promote_by_hand, roll_back
 from headrace.stages.registration import register
+from headrace.state.home import Home as Opened
 from headrace.state.ledger import Ledger
 from headrace.state.store import Store
 from headrace.state.tracking import MODEL_FILE, Tracking
@@ -67,9 +68,9 @@ def end(trained: Trained) -> End:
             trained.snapshot,
             trained.good,
             evaluation,
-            law.settings,
+            law.home,
         )
-        return conclude(law.spec, evaluation, registered, law.settings, **how)
+        return conclude(law.spec, evaluation, registered, law.home, **how)
 
     return call
 
@@ -165,7 +166,7 @@ def test_a_refused_version_is_kept_and_cannot_be_promoted(
     with pytest.raises(
         PromotionError, match="Version 2 of blobs did not pass its gates: absolute"
     ):
-        promote_by_hand("blobs", 2, trained.settings, force=False, reason="")
+        promote_by_hand("blobs", 2, trained.home, force=False, reason="")
     assert champion_of(ledger) == 1
 
 
@@ -198,8 +199,8 @@ def test_an_evaluation_against_the_present_champion_holds_after_other_entries(
     other = client.create_model_version("blobs", weak.model_uri, weak.run_id)
     change = {"version": int(other.version), "training": "other"}
     ledger.add_version(ledger.version("blobs", 1).model_copy(update=change))
-    promote_by_hand("blobs", 2, settings, force=True, reason="try")
-    roll_back("blobs", settings, reason="tried")
+    promote_by_hand("blobs", 2, Opened(settings), force=True, reason="try")
+    roll_back("blobs", Opened(settings), reason="tried")
     assert ledger.sequence("blobs") == 3
     assert end().status == "promoted"
     assert champion_of(ledger) == 3
@@ -209,7 +210,7 @@ def test_a_version_that_was_rolled_back_is_not_promoted_by_itself(
     trained: Trained, end: End, ledger: Ledger
 ) -> None:
     end()
-    entry = roll_back("blobs", trained.settings, reason="it shouted")
+    entry = roll_back("blobs", trained.home, reason="it shouted")
     assert (entry.action, entry.from_version, entry.to_version) == ("rollback", 2, 1)
     assert entry.why == "it shouted"
     assert aliases(trained) == {"champion": 1, "challenger": 2}
@@ -217,7 +218,7 @@ def test_a_version_that_was_rolled_back_is_not_promoted_by_itself(
     assert (ended.status, ended.aliases) == ("registered", ("challenger",))
     assert "version 2 was rolled back by ada@lab (it shouted)" in ended.reason
     assert champion_of(ledger) == 1
-    by_hand, new = promote_by_hand("blobs", 2, trained.settings, force=False, reason="")
+    by_hand, new = promote_by_hand("blobs", 2, trained.home, force=False, reason="")
     assert (by_hand.to_version, new) == (2, True)
     assert end().status == "unchanged"
 
@@ -226,12 +227,10 @@ def test_promotion_by_hand_takes_the_newest_by_default(
     trained: Trained, end: End
 ) -> None:
     end(law=manual(trained))
-    entry, new = promote_by_hand(
-        "blobs", None, trained.settings, force=False, reason=""
-    )
+    entry, new = promote_by_hand("blobs", None, trained.home, force=False, reason="")
     assert (entry.to_version, new) == (2, True)
     assert aliases(trained) == {"champion": 2}
-    entry, new = promote_by_hand("blobs", 2, trained.settings, force=False, reason="")
+    entry, new = promote_by_hand("blobs", 2, trained.home, force=False, reason="")
     assert (entry.sequence, new) == (2, False)
 
 
@@ -248,7 +247,7 @@ def test_who_comes_second_is_told_who_made_the_champion(
         return evidence
 
     entry, new = promote_by_hand(
-        "blobs", 2, trained.settings, force=False, reason="mine", judge=judge
+        "blobs", 2, trained.home, force=False, reason="mine", judge=judge
     )
     assert (entry.who, entry.why, new) == ("eve@lab", "hurry", False)
     home = Home(trained.settings.home, trained.settings.project)
@@ -272,10 +271,10 @@ def test_a_decision_by_hand_leaves_what_repair_restores_from(
     trained: Trained, end: End, ledger: Ledger, decision: str
 ) -> None:
     settings = trained.settings
-    by_hand = partial(promote_by_hand, "blobs", 2, settings, reason="by hand")
+    by_hand = partial(promote_by_hand, "blobs", 2, trained.home, reason="by hand")
     if decision == "rollback":
         end()
-        roll_back("blobs", settings, reason="by hand")
+        roll_back("blobs", Opened(settings), reason="by hand")
     else:
         end(law=manual(trained))
         assert copied_rows(trained) < ledger.walk_chain().rows
@@ -298,8 +297,8 @@ def test_overruling_the_gates_needs_a_reason_and_is_recorded(
 ) -> None:
     end(seen(trained, a_gate("absolute", False), a_gate("serving", True)))
     with pytest.raises(UsageError, match="forced promotion needs a reason"):
-        promote_by_hand("blobs", 2, trained.settings, force=True, reason=" ")
-    entry, _ = promote_by_hand("blobs", 2, trained.settings, force=True, reason="demo")
+        promote_by_hand("blobs", 2, trained.home, force=True, reason=" ")
+    entry, _ = promote_by_hand("blobs", 2, trained.home, force=True, reason="demo")
     assert (entry.forced, entry.why) == (True, "demo")
     assert ledger.history("blobs")[-1] == entry
 
@@ -315,7 +314,7 @@ def test_what_is_not_there_cannot_be_promoted(
     trained: Trained, model: str, version: int | None, message: str
 ) -> None:
     with pytest.raises(NotFoundError, match=message):
-        promote_by_hand(model, version, trained.settings, force=False, reason="")
+        promote_by_hand(model, version, trained.home, force=False, reason="")
 
 
 def files_of(trained: Trained, record: Any) -> list[Path]:
@@ -331,7 +330,7 @@ def test_a_version_whose_file_is_gone_cannot_be_promoted(
     (file,) = files_of(trained, trained.good)
     file.unlink()
     with pytest.raises(IntegrityError, match="no longer in MLflow's artifact store"):
-        promote_by_hand("blobs", 2, trained.settings, force=False, reason="")
+        promote_by_hand("blobs", 2, trained.home, force=False, reason="")
     assert champion_of(ledger) == 1
 
 
@@ -347,14 +346,14 @@ def test_a_rollback_loads_the_old_model_first(
         file.write_bytes(file.read_bytes()[:-1])
     before = ledger.history("blobs")
     with pytest.raises(IntegrityError, match=r"no longer in|changed or damaged"):
-        roll_back("blobs", trained.settings, reason="try")
+        roll_back("blobs", trained.home, reason="try")
     assert ledger.history("blobs") == before
     assert aliases(trained) == {"champion": 2}
 
 
 def test_the_first_champion_has_nothing_to_go_back_to(trained: Trained) -> None:
     with pytest.raises(PromotionError, match="nothing to roll back to"):
-        roll_back("blobs", trained.settings, reason="")
+        roll_back("blobs", trained.home, reason="")
 
 
 def test_aliases_moved_behind_our_back_are_put_right(
@@ -367,5 +366,5 @@ def test_aliases_moved_behind_our_back_are_put_right(
     end()
     assert aliases(trained) == {"champion": 2}
     client.delete_registered_model_alias("blobs", "champion")
-    promote_by_hand("blobs", 2, trained.settings, force=False, reason="")
+    promote_by_hand("blobs", 2, trained.home, force=False, reason="")
     assert aliases(trained) == {"champion": 2}

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from scipy import special
 
-from headrace.data.anchored import open_anchored
 from headrace.stages.fitting.data import open_data
 from headrace.stages.references import Recipe, kept_or_made
 from headrace.stages.references.seeds_and_labels import (
@@ -69,7 +68,7 @@ def test_the_variation_has_another_seed_and_none_of_what_runs_beside(
 def test_weights_are_made_once_for_a_recipe_and_again_if_the_store_was_changed(
     trained: Trained,
 ) -> None:
-    anchored, recipe = open_anchored(trained.settings), recipe_of(trained)
+    anchored, recipe = trained.home.anchored, recipe_of(trained)
     calls = []
 
     def make(name: str) -> list[np.ndarray]:

@@ -32,7 +32,7 @@ def register_good(trained: Trained) -> Register:
             trained.snapshot,
             trained.good,
             evaluation or trained.good_evaluation,
-            trained.settings,
+            trained.home,
         )
 
     return call
@@ -118,7 +118,7 @@ def test_without_gates_there_is_no_passing_evidence(
         trained.snapshot,
         trained.good,
         trained.good_evaluation,
-        trained.settings,
+        trained.home,
     )
     evidence = ledger.latest_evidence("blobs", 2)
     assert evidence is not None
@@ -216,7 +216,7 @@ def test_the_same_weights_under_other_layers_are_another_version(
     other = trained.good.model_copy(update={"network_digest": "ab" * 32})
     place = (trained.spec, trained.folder, trained.snapshot, other)
     seen = trained.good_evaluation.model_copy(update={"model_digest": "cd" * 32})
-    registered = register(*place, seen, trained.settings)
+    registered = register(*place, seen, trained.home)
     assert registered.version == 3
     (evidence,) = ledger.evidence_of("blobs", 3)
     assert evidence.model_digest == "cd" * 32

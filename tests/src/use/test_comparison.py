@@ -14,7 +14,7 @@ Trained = Any
 
 def test_a_version_does_not_differ_from_itself(trained: Trained) -> None:
     version = Ledger(trained.settings.database_url).find("blobs/1")
-    found = compare(version, version, trained.settings)
+    found = compare(version, version, trained.home)
     assert (found.versions, found.differences, found.notice) == ((1, 1), (), "")
     first, second = found.metrics["test_accuracy"]
     assert first == second
@@ -24,5 +24,5 @@ def test_a_version_does_not_differ_from_itself(trained: Trained) -> None:
 def test_a_training_without_a_record_is_said_to_have_none(trained: Trained) -> None:
     version = Ledger(trained.settings.database_url).find("blobs/1")
     Tracking(trained.settings).client.delete_tag(version.run_id, f"mlflow.{TAG}")
-    found = compare(version, version, trained.settings)
+    found = compare(version, version, trained.home)
     assert "has no record of its ingredients in MLflow" in found.notice

@@ -13,7 +13,6 @@ import pytest
 from tests.blobs import spec_of
 from tests.homes import Answer, Home
 
-from headrace.data.anchored import open_anchored
 from headrace.data.corrections import find_corrections
 from headrace.data.snapshots.reading import read_shard, shards_of
 from headrace.errors import IntegrityError
@@ -21,6 +20,7 @@ from headrace.planning import Plan
 from headrace.records import SnapshotRecord
 from headrace.settings import Settings
 from headrace.stages.ingestion import ingest
+from headrace.state.home import Home as Opened
 
 LATEST = "pipelines/blobs/evaluate.json"
 
@@ -41,16 +41,16 @@ def labels_of(snapshot: SnapshotRecord) -> dict[str, str]:
 def ingested(home: Home) -> SnapshotRecord:
     """The snapshot of a new ingestion of the pipeline."""
     settings, spec = settings_of(home), spec_of(home.project)
-    plan = Plan(spec, home.project / "pipelines" / "blobs", settings)
+    plan = Plan(spec, home.project / "pipelines" / "blobs", Opened(settings))
     return ingest(
-        spec.data, spec.medium, plan.store, settings, spec.task, plan.corrections
+        spec.data, spec.medium, plan.home.store, settings, spec.task, plan.corrections
     )
 
 
 @pytest.fixture
 def suspicious(after_first: Home) -> Home:
     """A home whose last run suspects the labels of three items."""
-    anchored = open_anchored(settings_of(after_first))
+    anchored = Opened(settings_of(after_first)).anchored
     saved = anchored.read_json(LATEST)
     labels = sorted(labels_of(ingested(after_first)).items())[:3]
     saved["record"]["suspects"] = [
@@ -125,7 +125,7 @@ def test_they_can_be_repeated_and_taken_back(suspicious: Home, tmp_path: Path) -
     file = reviewed(suspicious, tmp_path / "a.csv", "accept", "skip", "")
     assert apply(suspicious, file).exit_code == 0
     assert apply(suspicious, file).json["corrected"] == 1
-    known = find_corrections(open_anchored(settings_of(suspicious)), "blobs")
+    known = find_corrections(Opened(settings_of(suspicious)).anchored, "blobs")
     assert (known.who, len(known.rows)) == ("ada@lab", 1)
     assert ingested(suspicious).digest != before.digest
     answer = suspicious.headrace("relabel", "blobs", "--withdraw", "--json").json

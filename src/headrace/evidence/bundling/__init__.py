@@ -14,16 +14,16 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from headrace.data.anchored import AnchoredStore
-from headrace.errors import IntegrityError, NotFoundError, UsageError
+from headrace.errors import IntegrityError, UsageError
 from headrace.evidence.bundling.archive import write_archive
 from headrace.evidence.bundling.manifest import MANIFEST, SIGNATURE
 from headrace.evidence.bundling.packing import Packing, sha256_of
 from headrace.records import Record
 from headrace.settings import Settings
 from headrace.stages.promotion.signed import is_wanted, require_signed
+from headrace.state.anchored import AnchoredStore
 from headrace.state.disk import atomic_file, disk_errors
-from headrace.state.ledger import Ledger
+from headrace.state.home import Home
 from headrace.state.ledger.collections import collected_error
 from headrace.state.signing.configuration import check_keys
 from headrace.state.signing.keys import SigningKey
@@ -68,17 +68,13 @@ def bundle(name: str, output: Path, settings: Settings) -> Bundled:
         DependencyError: the ledger, the store, MLflow or a disk failed.
     """
     key, _ = check_keys(settings)
-    if not settings.home.is_dir() and settings.database_url.startswith("sqlite"):
-        raise NotFoundError(
-            f"There is no home at {settings.home}, so there is no model {name!r}.",
-            "Run `headrace run` first, or set HEADRACE_HOME.",
-        )
+    home = Home.existing(settings, f"model {name!r}")
     output = output.absolute()
     if output.exists() or output.is_symlink():
         raise UsageError(f"{output} exists.", "Name a new file with --output.")
-    ledger = Ledger(settings.database_url)
+    ledger = home.ledger
     version = ledger.find(name)
-    require_signed(version, settings, ledger)
+    require_signed(version, home)
     if key is None and is_wanted(version, ledger):
         raise UsageError(
             f"The pipeline file of {version.model} wants a signature "
@@ -87,11 +83,11 @@ def bundle(name: str, output: Path, settings: Settings) -> Bundled:
         )
     if ledger.is_collected(version):
         raise collected_error(version, IntegrityError)
-    packing = Packing(version, settings, ledger)
+    packing = Packing(version, home)
     files = packing.files(is_signed=key is not None)
     folder = f"{version.model}-{version.version}"
     if key is not None:
-        files[SIGNATURE] = _signature(files, folder, key, packing.anchored)
+        files[SIGNATURE] = _signature(files, folder, key, home.anchored)
     with disk_errors(str(output.parent)), _new_file(output) as temporary:
         with temporary.open("wb") as stream:
             write_archive(stream, folder, files)

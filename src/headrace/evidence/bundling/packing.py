@@ -8,7 +8,6 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from headrace.data.anchored import AnchoredStore
 from headrace.errors import IntegrityError
 from headrace.evidence.bundling.bill import bill_of_materials
 from headrace.evidence.bundling.manifest import (
@@ -28,12 +27,12 @@ from headrace.models.engines.forms import TOLERANCE, Golden
 from headrace.models.logged.soundness.copies import copied_files, fetch_copy
 from headrace.models.logged.soundness.signing import read_signature
 from headrace.records import Record, SnapshotRecord
-from headrace.settings import Settings
 from headrace.stages import ingredients
 from headrace.stages.ingredients import Ingredients
 from headrace.stages.promotion.signed import is_wanted
-from headrace.state.ledger import Ledger, Version
-from headrace.state.store import Store
+from headrace.state.anchored import AnchoredStore
+from headrace.state.home import Home
+from headrace.state.ledger import Version
 from headrace.state.tracking import Tracking
 from headrace.tasks import asked
 from headrace.use.exporting import (
@@ -80,11 +79,9 @@ class Packing:
         engines: sha256 of the files of each engine, by name.
     """
 
-    def __init__(self, version: Version, settings: Settings, ledger: Ledger) -> None:
+    def __init__(self, version: Version, home: Home) -> None:
         self.engines: dict[str, dict[str, str]] = {}
-        self.anchored = AnchoredStore(Store(settings.store), ledger)
-        self._version, self._settings, self._ledger = version, settings, ledger
-        self._tracking = Tracking(settings)
+        self._version, self._home = version, home
 
     def files(self, *, is_signed: bool) -> dict[str, bytes]:
         """All files but the signature of the whole, by name.
@@ -96,15 +93,15 @@ class Packing:
         files = {**self._model(), **self._engine(), **self._golden()}
         record, recorded = self._record()
         files |= record
-        signature = read_signature(version, self._settings, self._ledger)
+        signature = read_signature(version, self._home)
         if signature is not None:
             files[MODEL_SIGNATURE] = signature
-        standing = self._ledger.standing_evidence(version.model, version.version)
+        standing = self._home.ledger.standing_evidence(version.model, version.version)
         snapshot = SnapshotRecord.model_validate_json(
             record[f"reproduction/{ingredients.SNAPSHOT}"]
         )
         bill = bill_of_materials(version, snapshot, recorded, standing, self.engines)
-        files[CARD] = card_page(version, self._tracking, self.anchored)
+        files[CARD] = card_page(version, self._home.tracking, self._home.anchored)
         files[EVIDENCE] = as_json(self._evidence())
         files[BILL] = as_json(bill)
         made = {MODEL_SIGNATURE: signature, SIGNATURE: is_signed}
@@ -119,7 +116,7 @@ class Packing:
             weights_digest=version.weights_digest,
             snapshot_digest=version.snapshot_digest,
             created=version.created,
-            must_be_signed=is_wanted(version, self._ledger),
+            must_be_signed=is_wanted(version, self._home.ledger),
             files=dict(sorted(facts.items())),
         )
         files[MANIFEST] = as_json(manifest.model_dump(mode="json"))
@@ -128,12 +125,12 @@ class Packing:
     def _model(self) -> dict[str, bytes]:
         with tempfile.TemporaryDirectory(prefix="headrace-") as place:
             folder = Path(place)
-            fetch_copy(self._version, folder, self._settings)
+            fetch_copy(self._version, folder, self._home.store)
             names = copied_files(self._version)
             return {f"model/{name}": (folder / name).read_bytes() for name in names}
 
     def _engine(self) -> dict[str, bytes]:
-        admitted = kept_engine(self._version, self._settings)
+        admitted = kept_engine(self._version, self._home.settings)
         if admitted is None:
             return {}
         name = admitted.result.engine
@@ -144,7 +141,7 @@ class Packing:
         """The script that replays the golden answers, and what it needs."""
         version = self._version
         description = version.description
-        golden = Golden.read(golden_bytes(version, self._settings))
+        golden = Golden.read(golden_bytes(version, self._home.settings))
         dtype = asked(description).raw(golden.items[:1]).dtype
         kind = "string" if dtype.kind in "OSU" else dtype.name
         data = replayable(golden, description, kind)
@@ -166,7 +163,7 @@ class Packing:
 
     def _record(self) -> tuple[dict[str, bytes], Ingredients]:
         """The record of the run from which it can be trained again, checked."""
-        run = self._tracking.find_run(self._version.run_id)
+        run = self._home.tracking.find_run(self._version.run_id)
         digest = run.tags.get(ingredients.TAG, "")
         if not digest:
             raise IntegrityError(
@@ -177,7 +174,7 @@ class Packing:
             seen: dict[str, bytes] = {}
 
             def read(path: str) -> bytes:
-                seen[path] = self._tracking.run_file(run.run_id, path)
+                seen[path] = self._home.tracking.run_file(run.run_id, path)
                 return seen[path]
 
             restored = ingredients.restore(Path(place), digest, read)
@@ -186,7 +183,7 @@ class Packing:
 
     def _evidence(self) -> dict[str, Any]:
         """The rows of the ledger that are about the version."""
-        ledger, version = self._ledger, self._version
+        ledger, version = self._home.ledger, self._version
         model, number = version.model, version.version
         entries = [
             entry

@@ -16,11 +16,11 @@ from typing import Any, Literal
 from pydantic import field_serializer
 
 from headrace.data.heads import check_ledger
-from headrace.errors import NotFoundError
 from headrace.evidence.verification.mismatches import Mismatches
 from headrace.records import Record
 from headrace.settings import Settings
-from headrace.state.ledger import Ledger, Mismatch
+from headrace.state.home import Home
+from headrace.state.ledger import Mismatch
 from headrace.state.ledger.signatures import SignatureReport
 from headrace.state.signing.keys import TrustedKeys, trusted_keys
 
@@ -106,20 +106,13 @@ def verify(
         DependencyError: the ledger, the store or MLflow does not answer.
     """
     started = time.perf_counter()
-    if settings.home.is_dir():
-        settings.prepare_home()
-    elif settings.database_url == f"sqlite:///{settings.home.absolute()}/headrace.db":
-        raise NotFoundError(
-            f"There is no home at {settings.home}, so there is nothing to verify.",
-            "Set HEADRACE_HOME to the right folder.",
-        )
-    ledger = Ledger(settings.database_url)
+    home = Home.existing(settings, "ledger to verify")
     if model:
-        ledger.newest_version(model)  # raises NotFoundError
+        home.ledger.newest_version(model)  # raises NotFoundError
     trusted = trusted_keys(settings) if trusted is None else trusted
     log.info("verify: the ledger")
-    check = check_ledger(settings, ledger, trusted, head)
-    mismatches = Mismatches(settings, ledger, trusted)
+    check = check_ledger(home, trusted, head)
+    mismatches = Mismatches(home, trusted)
     problem = next(mismatches.find(check, model), None)
     counts = ", ".join(f"{n:,} {kind}" for kind, n in mismatches.checked.items())
     reason = f"everything fits the ledger ({counts or 'its rows'})"

@@ -6,34 +6,28 @@ import json
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
-from headrace.data.anchored import described
 from headrace.data.heads import LedgerCheck
-from headrace.data.snapshots.checking import check_snapshot
-from headrace.data.snapshots.reading import forgotten_of
+from headrace.data.snapshots.reading import check_snapshot, described, forgotten_of
 from headrace.errors import IntegrityError
-from headrace.evidence.reporting import card_key
 from headrace.evidence.verification.versions import (
     other_mismatches,
     record_mismatches,
     signature_mismatch,
 )
 from headrace.models.logged.soundness.checks import file_mismatches
-from headrace.models.logged.soundness.signing import signature_key
 from headrace.progress import counted
 from headrace.records import MANIFEST
 from headrace.settings import Settings
 from headrace.stages.promotion.registry import registry_mismatches, unknown_to_ledger
 from headrace.state.disk import UnusableFileError
-from headrace.state.ledger import Ledger, Mismatch, Version
+from headrace.state.folders import FOLDERS, Owner, folder_of
+from headrace.state.home import Home
+from headrace.state.ledger import Mismatch, Version
 from headrace.state.ledger.collections import VERSIONS_KIND, version_key
-from headrace.state.ledger.copies import LedgerCopy
 from headrace.state.ledger.decisions import earlier_dates, wrong_verdicts
 from headrace.state.signing.keys import TrustedKeys
-from headrace.state.store import Store
-from headrace.state.tracking import Tracking
 from headrace.state.tracking.connection import tracking_errors
 
 _MEND_CHAIN = (
@@ -54,13 +48,6 @@ _MEND_VERDICT = (
     "there."
 )
 _MEND_DATA = "Run `headrace run {0}`, which reads the data again."
-_KINDS = {
-    "stages": "stage records",
-    "pipelines": "records of the last stage results",
-    "quarantine": "quarantines",
-    "tracking": "records of MLflow's entries",
-    "trainings": "requests and answers of other pools",
-}
 
 
 @dataclass
@@ -76,22 +63,13 @@ class Mismatches:
         warnings: sentences on what is no mismatch, and needs a look.
     """
 
-    settings: Settings
-    ledger: Ledger
+    home: Home
     trusted: TrustedKeys
     checked: Counter[str] = field(default_factory=Counter)
     missing: Counter[str] = field(default_factory=Counter)
     collected: Counter[str] = field(default_factory=Counter)
     forgotten: Counter[str] = field(default_factory=Counter)
     warnings: list[str] = field(default_factory=list)
-
-    @cached_property
-    def _store(self) -> Store:
-        return Store(self.settings.store)
-
-    @cached_property
-    def _tracking(self) -> Tracking:
-        return Tracking(self.settings)  # it connects to MLflow
 
     def find(self, check: LedgerCheck, model: str) -> Iterator[Mismatch]:
         """What does not fit, the ledger itself first.
@@ -103,23 +81,22 @@ class Mismatches:
         Raises:
             DependencyError: the ledger, the store or MLflow does not answer.
         """
-        url = self.settings.database_url
         if check.problem:
             action = _MEND_CHAIN if check.chain.problem else _MEND_SIGNED
-            message = f"{url}: {check.problem}."
+            message = f"{self.home.settings.database_url}: {check.problem}."
             yield Mismatch(where="ledger", message=message, action=action)
-        yield from LedgerCopy(url, self._store).mismatches()
-        models = [model] if model else self.ledger.models()
+        yield from self.home.copy.mismatches()
+        models = [model] if model else self.home.ledger.models()
         yield from self._of_decisions(models)
         if not model:
             self._count_collected(models)
         yield from self._of_store(model, models)
         for name in models:
             yield from self._of_model(name)
-        if not model and _has_own_registry(self.settings):
-            known = set(self.ledger.models())  # also of runs that began meanwhile
-            for name in self._tracking.registered_models():
-                if name not in known and not self.ledger.is_unsettled(name):
+        if not model and _has_own_registry(self.home.settings):
+            known = set(self.home.ledger.models())  # also of runs that began meanwhile
+            for name in self.home.tracking.registered_models():
+                if name not in known and not self.home.ledger.is_unsettled(name):
                     yield unknown_to_ledger("model", f"the model {name}")
 
     def _of_decisions(self, models: Collection[str]) -> Iterator[Mismatch]:
@@ -129,27 +106,27 @@ class Mismatches:
         others for good.
         """
         for model in models:
-            champion, standing = self.ledger.champion(model), None
+            champion, standing = self.home.ledger.champion(model), None
             if champion is not None:
                 number = champion.version.version
-                standing = self.ledger.standing_evidence(model, number)
-            for evidence, text in wrong_verdicts(model, self.ledger):
+                standing = self.home.ledger.standing_evidence(model, number)
+            for evidence, text in wrong_verdicts(model, self.home.ledger):
                 if evidence == standing:
                     message, action = f"{text}.", _MEND_VERDICT.format(model)
                     yield Mismatch(where="ledger", message=message, action=action)
                 self.warnings.append(text)
-            self.warnings += earlier_dates(model, self.ledger)
+            self.warnings += earlier_dates(model, self.home.ledger)
 
     def _count_collected(self, models: Collection[str]) -> None:
         """Count what was collected and has not been made again since."""
-        anchors = self.ledger.anchors()
+        anchors = self.home.ledger.anchors()
         again = {*anchors, *(key.rpartition("/")[0] for key in anchors)}
         current = {
             version_key(version)
             for model in models
-            for version in self.ledger.versions(model)
+            for version in self.home.ledger.versions(model)
         }
-        for key, item in self.ledger.collected().items():
+        for key, item in self.home.ledger.collected().items():
             is_of_version = key.startswith(f"{VERSIONS_KIND}/")
             if key in current if is_of_version else key not in again:
                 self.collected[item.kind] += 1
@@ -161,10 +138,10 @@ class Mismatches:
             model: check only its files; empty for all.
             models: whose champions must have their data.
         """
-        needed, store = self._data_of_champions(models), self._store
+        needed, store = self._data_of_champions(models), self.home.store
         for key, digest in counted(self._anchors(model).items(), "verify", "files"):
-            kind = _KINDS.get(key.partition("/")[0], key.partition("/")[0])
-            is_parsed = kind == _KINDS["stages"] or key.endswith(f"/{MANIFEST}")
+            kind, is_stage = folder_of(key).kind, key.startswith("stages/")
+            is_parsed = is_stage or key.endswith(f"/{MANIFEST}")
             try:
                 actual = self._digest(key, digest)
                 data = store.read(key, digest) if actual and is_parsed else b""
@@ -179,7 +156,7 @@ class Mismatches:
                     message = f"{place} is gone: the data of {name}, the champion."
                     yield Mismatch.of(version, "store", "snapshot", message, action)
                 continue
-            saved = _parsed(data) if kind == _KINDS["stages"] else {}
+            saved = _parsed(data) if is_stage else {}
             if model and saved and saved.get("pipeline") != model:
                 continue
             mismatches = list(self._compare(key, data, actual, digest))
@@ -193,19 +170,21 @@ class Mismatches:
         leaves what was recorded earlier, which nothing reads.
         """
         try:
-            actual = self._store.digest(key)
+            actual = self.home.store.digest(key)
         except UnusableFileError:
             raise
         except FileNotFoundError:
             return ""
-        is_earlier = actual != digest and actual in self.ledger.anchored_before(key)
+        is_earlier = actual != digest and actual in self.home.ledger.anchored_before(
+            key
+        )
         return "" if is_earlier else actual
 
     def _compare(
         self, key: str, data: bytes, actual: str, digest: str
     ) -> Iterator[Mismatch]:
         """Compare a file with its digest; a snapshot is read to the last item."""
-        uri = self._store.uri(key)
+        uri = self.home.store.uri(key)
         folder, _, name = uri.rpartition("/")
         if actual != digest:
             yield _of_file(
@@ -225,27 +204,25 @@ class Mismatches:
 
     def _anchors(self, model: str) -> dict[str, str]:
         """The sha256 of the files to check; stage records are selected by content."""
-        anchors = self.ledger.anchors()
+        anchors = self.home.ledger.anchors()
         if not model:
             return anchors
-        versions = self.ledger.versions(model)
-        snapshots = {version.snapshot_digest for version in versions}
-        models = {version.model_digest for version in versions}
-        beginnings = (
-            "stages/",
-            f"pipelines/{model}/",
-            f"backfills/{model}/",
-            *(f"snapshots/{digest}/" for digest in snapshots),
-            *(f"quarantine/{digest[:16]}-" for digest in snapshots),
-            *(f"engines/{digest}/" for digest in models),
-            *(signature_key(version) for version in versions),
-            *(card_key(version.run_id) for version in versions),
+        versions = self.home.ledger.versions(model)
+        owners: dict[Owner, set[str]] = {
+            "pipeline": {model},
+            "snapshot": {version.snapshot_digest for version in versions},
+            "model": {version.model_digest for version in versions},
+            "run": {version.run_id for version in versions},
+        }
+        own = {"stages/"}.union(
+            *(f.prefixes_of(owners.get(f.owner, ())) for f in FOLDERS.values())
         )
+        beginnings = tuple(own)
         return {key: sha for key, sha in anchors.items() if key.startswith(beginnings)}
 
     def _data_of_champions(self, models: Collection[str]) -> dict[str, Version]:
         """The manifests that must exist, each with the champion that needs it."""
-        champions = [self.ledger.champion(model) for model in models]
+        champions = [self.home.ledger.champion(model) for model in models]
         return {
             f"snapshots/{one.version.snapshot_digest}/{MANIFEST}": one.version
             for one in champions
@@ -254,32 +231,30 @@ class Mismatches:
 
     def _of_model(self, model: str) -> Iterator[Mismatch]:
         """Compare every version's files, and MLflow's entries, with the ledger."""
-        entry = self.ledger.champion(model)
+        entry = self.home.ledger.champion(model)
         champion = entry.version.version if entry else None
-        versions = self.ledger.versions(model)
+        versions = self.home.ledger.versions(model)
         for version in counted(versions, f"verify {model}", "versions"):
-            place = version, self.settings, self.ledger
-            lost = next(file_mismatches(version, self.settings, self._tracking), None)
+            lost = next(file_mismatches(version, self.home), None)
             if lost is None:
                 self.checked.update(("golden answers", "models"))
-            elif lost.is_gone and self.ledger.is_collected(version):
+            elif lost.is_gone and self.home.ledger.is_collected(version):
                 continue
             elif lost.is_gone and version.version != champion:
                 self.missing["models"] += 1
             else:
                 message = f"{model}/{version.version}: {lost.message}"
                 yield lost.model_copy(update={"message": message})
-            yield from other_mismatches(*place, self._tracking)
-            yield from signature_mismatch(*place, self.trusted)
-        for mismatch in registry_mismatches(model, self.ledger, self._tracking):
+            yield from other_mismatches(version, self.home)
+            yield from signature_mismatch(version, self.home, self.trusted)
+        for mismatch in registry_mismatches(model, self.home):
             if mismatch.is_gone and mismatch.version != champion:
                 self.missing["versions of MLflow's registry"] += 1
             else:
                 yield mismatch
         if entry is not None:
-            with tracking_errors(self.settings.tracking_uri):
-                of_record = record_mismatches(entry.version, self.settings, self.ledger)
-                mismatches = list(of_record)
+            with tracking_errors(self.home.settings.tracking_uri):
+                mismatches = list(record_mismatches(entry.version, self.home))
             yield from mismatches
 
 

@@ -22,21 +22,18 @@ from headrace.models.logged.soundness.signing import (
 )
 from headrace.models.logged.soundness.tracked import TrackedRecord
 from headrace.records import MANIFEST
-from headrace.settings import Settings
 from headrace.state.disk import UnusableFileError
+from headrace.state.home import Home
 from headrace.state.ledger import Ledger, Mismatch, Version
 from headrace.state.ledger.leases import Leases
 from headrace.state.signing.keys import TrustedKeys
-from headrace.state.store import Store
-from headrace.state.tracking import MODEL_FILE, Tracking
+from headrace.state.tracking import MODEL_FILE
 from headrace.state.tracking.artifacts import how_changed, model_places
 
 _MEND = "Somebody has written there. See who may, and run `headrace repair {}`."
 
 
-def other_mismatches(
-    version: Version, settings: Settings, ledger: Ledger, tracking: Tracking
-) -> Iterator[Mismatch]:
+def other_mismatches(version: Version, home: Home) -> Iterator[Mismatch]:
     """The files of a version beside its model that are not as recorded.
 
     Files that are gone are left out: a logged model works without them, and a copy is
@@ -45,8 +42,8 @@ def other_mismatches(
     Raises:
         DependencyError: the store or MLflow does not answer.
     """
-    name, store = f"{version.model}/{version.version}", Store(settings.store)
-    for folder in model_places(version, settings.artifacts):
+    name, store = f"{version.model}/{version.version}", home.store
+    for folder in model_places(version, home.settings.artifacts):
         for path, digest in version.details.get("files", {}).items():
             place = f"{folder}/{path}"
             if how_changed(place, digest, _size_of(place, version)) == "was changed":
@@ -66,10 +63,10 @@ def other_mismatches(
                 message = f"{error}."
             action, what = mend_copy(version), f"copy {path}"
             yield Mismatch.of(version, "store", what, message, action)
-    digest = ledger.anchors([key := card_key(version.run_id)]).get(key, "")
+    digest = home.ledger.anchors([key := card_key(version.run_id)]).get(key, "")
     try:
         if digest:
-            tracking.run_file(version.run_id, REPORT, digest)
+            home.tracking.run_file(version.run_id, REPORT, digest)
     except IntegrityError as error:
         if not isinstance(error.__cause__, NotFoundError | OSError):
             message = f"{name}: {error.message}"
@@ -83,23 +80,21 @@ def _size_of(path: str, version: Version) -> int:
 
 
 def signature_mismatch(
-    version: Version, settings: Settings, ledger: Ledger, trusted: TrustedKeys
+    version: Version, home: Home, trusted: TrustedKeys
 ) -> Iterator[Mismatch]:
     """What is wrong with the signature of a version's files; at most one.
 
     A version of the time before there was a key has none, and needs none.
     """
-    if not trusted or not ledger.anchors([signature_key(version)]):
+    if not trusted or not home.ledger.anchors([signature_key(version)]):
         return
-    if flaw := find_signature_flaw(version, settings, ledger, trusted):
+    if flaw := find_signature_flaw(version, home, trusted):
         name = f"{version.model}/{version.version}"
         action = f"See who may write there. `headrace repair {name}` signs it again."
         yield Mismatch.of(version, "store", "signature", flaw, action)
 
 
-def record_mismatches(
-    version: Version, settings: Settings, ledger: Ledger
-) -> Iterator[Mismatch]:
+def record_mismatches(version: Version, home: Home) -> Iterator[Mismatch]:
     """Where MLflow's entries and the run's files differ from what was recorded.
 
     A run that evaluates the version anew writes to its files, so they are left out
@@ -111,26 +106,23 @@ def record_mismatches(
     """
     is_busy = any(
         lease.name == version.model and lease.state != "ended"
-        for lease in Leases(settings.database_url).all()[0]
+        for lease in Leases(home.settings.database_url).all()[0]
     )
-    for mismatch in TrackedRecord(version, settings, ledger).mismatches():
+    for mismatch in TrackedRecord(version, home).mismatches():
         if not (is_busy and mismatch.what.startswith("file ")):
             yield mismatch
 
 
-def data_mismatch(
-    version: Version, settings: Settings, ledger: Ledger
-) -> Mismatch | None:
-    """What is wrong with the files of a version's snapshot; None if nothing is.
+def data_mismatch(version: Version, home: Home) -> Iterator[Mismatch]:
+    """What is wrong with the files of a version's snapshot; at most one.
 
     Raises:
         DependencyError: the store does not answer.
     """
-    store, problem = Store(settings.store), ""
+    store, recorded = home.store, manifest_digest(version, home.ledger)
     uri = store.uri(f"snapshots/{version.snapshot_digest}/{MANIFEST}")
-    recorded = manifest_digest(version, ledger)
-    if how := how_changed(uri, recorded):
-        problem = f"The data of {version}: {uri} {how}."
+    if problem := how_changed(uri, recorded):
+        problem = f"The data of {version}: {uri} {problem}."
     elif not (snapshot := find_snapshot(store, version.snapshot_digest, recorded)):
         problem = f"The data of {version}: {uri} cannot be read."
     else:
@@ -142,7 +134,8 @@ def data_mismatch(
                     break
         except IntegrityError as error:
             problem = error.message
-    return Mismatch.of(version, "store", "snapshot", problem) if problem else None
+    if problem:
+        yield Mismatch.of(version, "store", "snapshot", problem)
 
 
 def manifest_digest(version: Version, ledger: Ledger) -> str:

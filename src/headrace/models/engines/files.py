@@ -9,10 +9,10 @@ from pathlib import Path
 
 from headrace.errors import IntegrityError
 from headrace.settings import Settings
-from headrace.state.ledger import Ledger
+from headrace.state.home import Home
 from headrace.state.ledger.collections import collected_error
 from headrace.state.ledger.rows import Version
-from headrace.state.tracking import GOLDEN_FILE, MODEL_FILE, Tracking, artifacts
+from headrace.state.tracking import GOLDEN_FILE, MODEL_FILE, artifacts
 
 
 @contextlib.contextmanager
@@ -28,7 +28,7 @@ def model_file(version: Version, settings: Settings) -> Iterator[Path]:
         with _copy(version, settings) as path:
             yield path
     except IntegrityError as error:
-        if Ledger(settings.database_url).is_collected(version):
+        if Home(settings).ledger.is_collected(version):
             raise collected_error(version, IntegrityError) from error
         raise IntegrityError(f"{version}: {error.message}", mend(version)) from error
 
@@ -38,7 +38,7 @@ def _copy(version: Version, settings: Settings) -> Iterator[Path]:
     places = artifacts.model_places(version, settings.artifacts)
     data = artifacts.local_bytes(places, MODEL_FILE, version.model_digest)
     if data is None:
-        with Tracking(settings).version_file(version) as path:
+        with Home(settings).tracking.version_file(version) as path:
             yield path
         return
     with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
@@ -60,4 +60,4 @@ def golden_bytes(version: Version, settings: Settings) -> bytes:
     """
     places = artifacts.run_places(version, settings.artifacts)
     data = artifacts.local_bytes(places, GOLDEN_FILE, version.golden_digest)
-    return data or Tracking(settings).version_golden(version, GOLDEN_FILE)
+    return data or Home(settings).tracking.version_golden(version, GOLDEN_FILE)

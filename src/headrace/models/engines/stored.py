@@ -13,14 +13,13 @@ import logging
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from headrace.data.anchored import AnchoredStore
 from headrace.models.engines import formats
 from headrace.models.engines.forms import TOLERANCE, Engine, Golden
 from headrace.records import Record
 from headrace.settings import Settings
-from headrace.state.ledger import Ledger
+from headrace.state.anchored import AnchoredStore
+from headrace.state.home import Home
 from headrace.state.ledger.rows import Version
-from headrace.state.store import Store
 
 GOLDEN = "golden.npz"
 _RECORD = "record.json"
@@ -100,7 +99,7 @@ class StoredEngine(NamedTuple):
 
 
 def _anchored(settings: Settings) -> AnchoredStore:
-    return AnchoredStore(Store(settings.store), Ledger(settings.database_url))
+    return Home(settings).anchored
 
 
 def _key(digest: str, name: str) -> str:
@@ -117,7 +116,7 @@ def read_record(version: Version, settings: Settings) -> EngineRecord | None:
 
 def is_recorded(version: Version, settings: Settings) -> bool:
     """Whether a store on this machine has a record of a version's model, unchecked."""
-    store = Store(settings.store)
+    store = Home(settings).store
     return store.is_local and store.exists(_key(version.model_digest, _RECORD))
 
 
@@ -133,7 +132,7 @@ def read_files(
     version: Version, record: EngineRecord, settings: Settings
 ) -> StoredEngine | None:
     """The files of a version's engine; None if one is absent, or was changed."""
-    store, files = Store(settings.store), {}
+    store, files = Home(settings).store, {}
     for name, digest in record.files.items():
         key = _key(version.model_digest, name)
         with contextlib.suppress(FileNotFoundError):

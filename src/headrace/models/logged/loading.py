@@ -217,28 +217,20 @@ def load(name: str, settings: Settings | None = None) -> LoadedModel:
         NotFoundError: there is no such version.
         IntegrityError: its file is gone or changed.
     """
-    from headrace.state.ledger import Ledger
+    from headrace.state.home import Home
     from headrace.state.ledger.collections import collected_error
-    from headrace.state.tracking import Tracking
 
     settings = settings or Settings()
-    if settings.home.is_dir():
-        settings.prepare_home()
-    elif settings.database_url.startswith("sqlite"):
-        raise NotFoundError(
-            f"There is no home at {settings.home}, so there is no model {name!r}.",
-            "Run `headrace run` first, or set HEADRACE_HOME.",
-        )
-    ledger = Ledger(settings.database_url)
+    home = Home.existing(settings, f"model {name!r}")
     try:
-        version = ledger.find(name)
+        version = home.ledger.find(name)
     except NotFoundError as error:
         message = f"{error.message} The home is {settings.home}."
         raise NotFoundError(message, error.action) from None
     try:
-        loaded = load_version(Tracking(settings), version)
+        loaded = load_version(home.tracking, version)
     except IntegrityError as error:
-        if ledger.is_collected(version):
+        if home.ledger.is_collected(version):
             raise collected_error(version, IntegrityError) from error
         raise
     loaded.settings = settings

@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from headrace.data.anchored import AnchoredStore, open_anchored
 from headrace.data.forgetting import (
     forgotten_rows,
     items_of_group,
@@ -26,11 +25,13 @@ from headrace.data.snapshots.reading import forgotten_of
 from headrace.errors import DependencyError, NotFoundError, UsageError
 from headrace.progress import counted
 from headrace.records import SnapshotRecord
-from headrace.retention.alone import alone
+from headrace.retention import alone
 from headrace.retention.forgetting.deleting import Published, delete
 from headrace.retention.forgetting.outcome import Outcome, outcome_of
 from headrace.settings import Settings
 from headrace.spec.folders import pipeline_names
+from headrace.state.anchored import AnchoredStore
+from headrace.state.home import Home
 from headrace.state.ledger import Ledger
 from headrace.state.ledger.holding import COLLECTING
 
@@ -78,8 +79,8 @@ def forget(
             f"--item {item[:70]!r} is not the sha256 of an item.",
             "It has 64 digits 0-9 and a-f, as the column `item` of a snapshot.",
         )
-    anchored = open_anchored(settings)
-    ledger = anchored.ledger
+    home = Home(settings)
+    anchored, ledger = home.anchored, home.ledger
     _check_pipeline(pipeline, settings, ledger)
     with _alone(settings):
         snapshots = list(_snapshots(anchored))
@@ -95,7 +96,7 @@ def forget(
         if request.kind:
             marks, who = request.forgotten.marks, settings.user
             ledger.begin_forgetting(pipeline, request.kind, who, marks)
-        deleted = delete(found, anchored, settings, request.forgotten, published)
+        deleted = delete(found, home, request.forgotten, published)
         snapshots = list(_snapshots(anchored))
         for snapshot in snapshots:
             if forgotten_of(snapshot):

@@ -9,7 +9,6 @@ import logging
 from collections import Counter
 from collections.abc import Callable
 
-from headrace.data.anchored import AnchoredStore
 from headrace.data.corrections import FOLDER as CORRECTIONS
 from headrace.data.corrections import drop_items
 from headrace.data.forgetting import delete_unrecorded, take_out
@@ -21,7 +20,7 @@ from headrace.records import SnapshotRecord
 from headrace.retention.forgetting import goldens, places
 from headrace.retention.forgetting.outcome import all_versions
 from headrace.serving.requests import forgetting as requests
-from headrace.settings import Settings
+from headrace.state.home import Home
 from headrace.state.ledger import Version
 from headrace.state.tracking.disposal import Disposal
 
@@ -31,8 +30,7 @@ log = logging.getLogger("headrace")
 
 def delete(
     found: list[SnapshotRecord],
-    anchored: AnchoredStore,
-    settings: Settings,
+    home: Home,
     forgotten: Forgotten,
     published: Published | None,
 ) -> Counter[str]:
@@ -40,14 +38,13 @@ def delete(
 
     Args:
         found: the snapshots that have them.
-        anchored: the store.
-        settings: where everything else is.
         forgotten: the tombstones.
         published: deletes what flow runs have published; gets their ids, perhaps none.
 
     Returns:
         how much was deleted, by kind.
     """
+    anchored, settings = home.anchored, home.settings
     digests = {snapshot.digest for snapshot in found}
     every = all_versions(anchored.ledger)
     versions = [one for one in every if one.snapshot_digest in digests]
@@ -72,7 +69,7 @@ def delete(
         counts += published(flow_runs)
     if digests:
         counts += places.delete_results(anchored, digests)
-        counts += _delete_of_versions(versions, anchored, settings, forgotten)
+        counts += _delete_of_versions(versions, home, forgotten)
     for snapshot in counted(found, "forget", "snapshots"):
         take_out(anchored, snapshot, forgotten)
     counts += places.take_out_of_monitoring(anchored, forgotten)
@@ -82,23 +79,20 @@ def delete(
 
 
 def _delete_of_versions(
-    versions: list[Version],
-    anchored: AnchoredStore,
-    settings: Settings,
-    forgotten: Forgotten,
+    versions: list[Version], home: Home, forgotten: Forgotten
 ) -> Counter[str]:
     """Delete what is of versions, and sign and copy anew what was changed of them.
 
     Else it would count as tampered with.
     """
-    counts = places.delete_of_versions(anchored, versions)
+    digests = {version.model_digest for version in versions}
+    counts = places.delete_made(home.anchored, "model", digests)
     for version in versions:
-        taken = goldens.take_out(version, anchored, settings, forgotten)
+        taken = goldens.take_out(version, home, forgotten)
         counts["golden answers"] += taken
-    counts += places.delete_references(anchored)
-    ledger = anchored.ledger
-    now = [ledger.version(one.model, one.version) for one in versions]
+    counts += places.delete_made(home.anchored, "none", ())
+    now = [home.ledger.version(one.model, one.version) for one in versions]
     for version in now:
-        sign_version(version, settings, ledger)
-    keep_anew(now, settings, ledger)
+        sign_version(version, home)
+    keep_anew(now, home)
     return counts

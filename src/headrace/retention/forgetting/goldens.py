@@ -14,7 +14,6 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from headrace.data.anchored import AnchoredStore
 from headrace.data.forgotten import Forgotten
 from headrace.errors import IntegrityError, NotFoundError
 from headrace.media import medium
@@ -22,18 +21,17 @@ from headrace.media.arrow import digests
 from headrace.models.engines.forms import Golden
 from headrace.models.logged.loading import golden_bytes, load_version
 from headrace.models.logged.soundness.checks import logged_model
-from headrace.settings import Settings
+from headrace.state.anchored import AnchoredStore
+from headrace.state.home import Home
 from headrace.state.ledger import Version
-from headrace.state.tracking import GOLDEN_FILE, Tracking
+from headrace.state.tracking import GOLDEN_FILE
 from headrace.state.tracking.artifacts import put, run_places
 
 _SHA = 32  # bytes
 WHY = "items were forgotten in its golden answers"
 
 
-def take_out(
-    version: Version, anchored: AnchoredStore, settings: Settings, forgotten: Forgotten
-) -> int:
+def take_out(version: Version, home: Home, forgotten: Forgotten) -> int:
     """Take forgotten items out of a version's golden answers.
 
     Returns:
@@ -43,7 +41,7 @@ def take_out(
         IntegrityError: the golden file is none that the ledger has recorded.
         DependencyError: MLflow, the store or the ledger failed.
     """
-    tracking, ledger = Tracking(settings), anchored.ledger
+    tracking, anchored = home.tracking, home.anchored
     copy = f"models/{version.model_digest}/golden.npz"
     try:
         data, is_logged = tracking.run_file(version.run_id, GOLDEN_FILE), True
@@ -76,10 +74,15 @@ def take_out(
             name: getattr(version, name)
             for name in ("run_id", "model_uri", "model_digest")
         }
-        values = {**files, "golden_digest": digest, "who": settings.user, "why": WHY}
-        version = ledger.bind(version, **values, details={})
+        values = {
+            **files,
+            "golden_digest": digest,
+            "who": home.settings.user,
+            "why": WHY,
+        }
+        version = home.ledger.bind(version, **values, details={})
     if is_logged:
-        _write(version, left, settings)
+        _write(version, left, home)
     if anchored.store.exists(copy):
         anchored.store.write(copy, left)
     return int(gone.sum())
@@ -95,9 +98,9 @@ def _recorded(version: Version, anchored: AnchoredStore) -> set[str]:
     }
 
 
-def _write(version: Version, data: bytes, settings: Settings) -> None:
-    tracking = Tracking(settings)
-    place = run_places(version, settings.artifacts)[0]
+def _write(version: Version, data: bytes, home: Home) -> None:
+    tracking = home.tracking
+    place = run_places(version, home.settings.artifacts)[0]
     with contextlib.suppress(NotFoundError):
         place = tracking.run_place(version.run_id)
     with TemporaryDirectory(prefix="headrace-") as folder:

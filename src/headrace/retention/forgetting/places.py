@@ -8,23 +8,22 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from itertools import chain
 
 import numpy as np
 
-from headrace.data.anchored import AnchoredStore
 from headrace.data.forgotten import Forgotten
 from headrace.evidence.reporting import card_key
 from headrace.monitoring.history import History
 from headrace.retention.forgetting.outcome import all_versions
-from headrace.state.ledger import Version
+from headrace.state.anchored import AnchoredStore
+from headrace.state.folders import FOLDERS, Owner
 from headrace.state.store import Store
 from headrace.state.tracking.disposal import Disposal, StoredRun
 
 # The artifacts of a training that show no item: what a repeat needs, and the law.
 KEPT_ARTIFACTS = ("pipeline", "data", "law", "golden")
-_REFERENCES = ("references/", "recognisers/")
-_DIGEST_LENGTH = 16
 _SHA = 32  # bytes
 log = logging.getLogger("headrace")
 
@@ -39,16 +38,30 @@ def delete_results(anchored: AnchoredStore, snapshots: set[str]) -> Counter[str]
         if isinstance(record, dict) and snapshots & {record.get(n) for n in names}:
             anchored.delete(key)
             counts["stage results"] += 1
-    starts = {digest[:_DIGEST_LENGTH] for digest in snapshots}
-    for name in store.names("quarantine"):
-        if name[:_DIGEST_LENGTH] in starts:
-            anchored.delete(f"quarantine/{name}")
-            counts["quarantines"] += 1
-    for name in store.names("data_docs"):
-        if "-" in name and name[:_DIGEST_LENGTH] in starts:
-            store.delete_folder(f"data_docs/{name}")
-            counts["data pages"] += 1
-    return counts
+    return counts + delete_made(anchored, "snapshot", snapshots)
+
+
+def delete_made(
+    anchored: AnchoredStore, owner: Owner, owners: Collection[str]
+) -> Counter[str]:
+    """Delete what may show items, and is made again when it is needed.
+
+    Args:
+        owner: of what, by the table of folders.
+        owners: whose entries; of what any pipeline may share, all go.
+    """
+    entries, store = dict[tuple[str, str], list[str]](), anchored.store
+    for key in store.keys():
+        top, _, rest = key.partition("/")
+        name, folder = rest.partition("/")[0], FOLDERS.get(top)
+        if folder is None or folder.owner != owner or not folder.is_made_again:
+            continue
+        if folder.shows_items and (owner == "none" or folder.is_of(name, owners)):
+            entries.setdefault((folder.kind, f"{top}/{name}"), []).append(key)
+    anchored.ledger.anchor(dict.fromkeys(chain(*entries.values()), ""))
+    for _, entry in entries:
+        store.delete_folder(entry)
+    return Counter(kind for kind, _ in entries)
 
 
 def _result_keys(store: Store) -> Iterator[str]:
@@ -57,23 +70,6 @@ def _result_keys(store: Store) -> Iterator[str]:
     for pipeline in store.names("pipelines"):
         for name in store.names(f"pipelines/{pipeline}"):
             yield f"pipelines/{pipeline}/{name}"
-
-
-def delete_of_versions(
-    anchored: AnchoredStore, versions: Iterable[Version]
-) -> Counter[str]:
-    """Delete engines and profiles of versions; they are made again when needed."""
-    counts = Counter[str]()
-    for digest in {version.model_digest for version in versions}:
-        if names := anchored.store.names(f"engines/{digest}"):
-            for name in names:
-                anchored.delete(f"engines/{digest}/{name}")
-            counts["engines"] += 1
-        profile = f"profiles/{digest}.npz"
-        if anchored.store.exists(profile):
-            anchored.store.delete(profile)
-            counts["profiles"] += 1
-    return counts
 
 
 def delete_judged(store: Store, forgotten: Forgotten) -> Counter[str]:
@@ -113,14 +109,6 @@ def take_out_of_monitoring(
         taken = History(digest, anchored).take_out(forgotten)
         counts["kept scores and windows"] += taken
     return +counts
-
-
-def delete_references(anchored: AnchoredStore) -> Counter[str]:
-    """Delete reference models and what they answered; they are made again."""
-    keys = [key for key in anchored.store.keys() if key.startswith(_REFERENCES)]
-    for key in keys:
-        anchored.delete(key)
-    return +Counter({"files of reference models": len(keys)})
 
 
 def delete_pages(

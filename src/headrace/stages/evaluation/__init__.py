@@ -13,7 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from headrace.data.anchored import AnchoredStore, open_anchored
 from headrace.errors import IntegrityError
 from headrace.gates.kinds import judge_gate, serving_gate
 from headrace.gates.rows import JudgedRows
@@ -33,7 +32,6 @@ from headrace.records import (
     SnapshotRecord,
     TrainingRecord,
 )
-from headrace.settings import Settings
 from headrace.spec import PipelineSpec
 from headrace.stages.beside import Beside
 from headrace.stages.evaluation import groups, report, suspected, weak
@@ -45,6 +43,8 @@ from headrace.stages.evaluation.parts import Evaluated, Part, Parts, Trained
 from headrace.stages.evaluation.robustness import climb
 from headrace.stages.evaluation.shortcuts import cover_marks
 from headrace.stages.evaluation.unseen import group_slices, unseen_groups
+from headrace.state.anchored import AnchoredStore
+from headrace.state.home import Home
 from headrace.state.tracking import GOLDEN_FILE, Tracking
 from headrace.tasks import task
 from headrace.tasks.forms import Context
@@ -56,7 +56,7 @@ def evaluate(  # noqa: PLR0913
     contract: ContractRecord,
     training: TrainingRecord,
     comparator: int | None,
-    settings: Settings,
+    home: Home,
     beside: Beside | None = None,
     folder: Path | None = None,
 ) -> EvaluationRecord:
@@ -67,7 +67,6 @@ def evaluate(  # noqa: PLR0913
         snapshot, contract: the data; quarantined rows are left out.
         training: the model, which is loaded from MLflow by its digest.
         comparator: the version to compare with; None if there is none.
-        settings: of MLflow, the ledger and the store.
         beside: draws; by default, this process does.
         folder: of the pipeline, which may have a builder of its own, for reference
             models and second opinions.
@@ -76,7 +75,7 @@ def evaluate(  # noqa: PLR0913
         IntegrityError: the logged model, or its golden file, is gone or changed.
         DependencyError: MLflow or the disk failed.
     """
-    anchored, tracking = open_anchored(settings), Tracking(settings)
+    anchored, tracking = home.anchored, home.tracking
     sequence = anchored.ledger.sequence(spec.name)
     records = Trained(snapshot, contract, training, folder or Path())
     with (
@@ -97,11 +96,11 @@ def evaluate(  # noqa: PLR0913
         answers = ask(model, opponents.models, records.test, most, judge)
         evaluated = Evaluated(context, answers, judge, place / "pictures")
         parts = Parts(beside or Beside())
-        rows = _look(evaluated, records, settings, parts)
+        rows = _look(evaluated, records, home, parts)
         served = check.results()[0]
         parts.add(Part(_of_serving(served, training)))
         if served.difference is not None and served.difference <= SERVING_TOLERANCE:
-            mark_verified(training, settings)
+            mark_verified(training, home.settings.home)
         verdicts, digest, figures = compare(
             model, opponents, spec.gates, answers, records.test, judge
         )
@@ -149,7 +148,7 @@ def _context(
 
 
 def _look(
-    evaluated: Evaluated, records: Trained, settings: Settings, parts: Parts
+    evaluated: Evaluated, records: Trained, home: Home, parts: Parts
 ) -> JudgedRows:
     """Look at the answers from all sides; returns the rows as gates compare them."""
     context, answers, judge = evaluated.context, evaluated.answers, evaluated.judge
@@ -173,7 +172,7 @@ def _look(
     if any(g.kind == "shortcut" for g in spec.gates):
         parts.add(cover_marks(evaluated))
     if how.depth != "quick":
-        parts.add(explain(evaluated, records, settings))
+        parts.add(explain(evaluated, records, home))
     parts.add(Part(findings=judge.few_rows(spec, answers.targets, val_rows)))
     parts.add(suspected.look_for(context, judge, records, evaluated.folder))
     return rows
@@ -189,14 +188,14 @@ def _of_serving(served: ServingReport, training: TrainingRecord) -> Metrics:
     return metrics
 
 
-def is_logged(training: TrainingRecord, settings: Settings) -> bool:
+def is_logged(training: TrainingRecord, home: Home) -> bool:
     """Whether the logged files of a training exist and are unchanged.
 
     Raises:
         DependencyError: MLflow or the disk failed.
     """
     try:
-        with _logged(Tracking(settings), training):
+        with _logged(home.tracking, training):
             return True
     except IntegrityError:
         return False

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from headrace.data.anchored import AnchoredStore
+from headrace.data.snapshots.reading import recorded_snapshot
 from headrace.data.snapshots.splits import SplitRows
 from headrace.errors import IntegrityError
 from headrace.gates.champion import Opponent, Trial, champion_gate, not_compared
-from headrace.models.logged.loading import load_version
+from headrace.models.logged.loading import LoadedModel, load_version, open_model
+from headrace.models.logged.soundness.copies import fetch_model
 from headrace.records import (
     GateResult,
     Metrics,
@@ -30,11 +34,14 @@ from headrace.stages.evaluation.items import (
     compared_rows,
     look_back,
 )
+from headrace.state.anchored import AnchoredStore
 from headrace.state.ledger import Version
 from headrace.state.ledger.former import BestFormer, find_best_former
 from headrace.state.tracking import Tracking
 from headrace.tasks import Judge, comparable, difference, task
 from headrace.tasks.judging import is_answered
+
+log = logging.getLogger("headrace")
 
 
 @dataclass
@@ -78,11 +85,24 @@ class Opponents:
         if not self.note:
             self.best = self._load_best(self.champion)
 
+    def _load(self, version: Version) -> LoadedModel:
+        """Load a version; where MLflow has lost its file, from the store's copy."""
+        try:
+            return load_version(self.tracking, version)
+        except IntegrityError as lost:
+            with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
+                file = fetch_model(version, Path(folder), self.anchored.store)
+                if file is None:
+                    raise
+                log.warning("%s The store's copy is used.", lost.message)
+                uri, description = version.model_uri, version.description
+                return open_model(file, uri, description, version.version)
+
     def _load_champion(self, version: Version) -> str:
         """Load it; return why it cannot be compared with, if so."""
         name = f"the champion, version {version.version}"
         try:
-            loaded = load_version(self.tracking, version)
+            loaded = self._load(version)
         except IntegrityError as error:
             return f"{name}: {error.message}"
         own, its = self.training.description, loaded.description
@@ -104,7 +124,7 @@ class Opponents:
             if best.version is None:
                 return best
             try:
-                loaded = load_version(self.tracking, self.versions[best.version])
+                loaded = self._load(self.versions[best.version])
             except IntegrityError:
                 gone.append(best.version)
                 continue
@@ -113,7 +133,7 @@ class Opponents:
 
     def _find(self, digest: str) -> SnapshotRecord:
         """A snapshot whose manifest is as the ledger has it."""
-        snapshot = self.anchored.snapshot(digest)
+        snapshot = recorded_snapshot(self.anchored, digest)
         if snapshot is None:
             raise IntegrityError(f"The snapshot {digest} is gone.", "Restore it.")
         return snapshot

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from headrace.data.anchored import open_anchored
 from headrace.errors import IntegrityError, Refusal, UsageError
 from headrace.explanations import METHODS, Explainer, Item, verdict_of, why_not
 from headrace.explanations.parts import strongest
@@ -24,14 +23,13 @@ from headrace.records import (
     Metrics,
     TrainingRecord,
 )
-from headrace.settings import Settings
 from headrace.stages.evaluation.answers import Answers, items_at
 from headrace.stages.evaluation.parts import Evaluated, Part, Trained
 from headrace.stages.evaluation.report import in_one_line
 from headrace.stages.ingredients import TAG, restore
 from headrace.stages.references import Recipe, Weights, kept_or_made
 from headrace.stages.references.seeds_and_labels import OTHERS, fit_seed_and_labels
-from headrace.state.tracking import Tracking
+from headrace.state.home import Home
 from headrace.tasks import Judge, task
 from headrace.tasks.forms import Context
 
@@ -46,7 +44,7 @@ _RANGES = 5
 log = logging.getLogger("headrace")
 
 
-def explain(evaluated: Evaluated, trained: Trained, settings: Settings) -> Part:
+def explain(evaluated: Evaluated, trained: Trained, home: Home) -> Part:
     """Check the explanations of a model, and explain chosen answers.
 
     Two reference models are fitted for the check, once for each recipe and snapshot.
@@ -55,7 +53,6 @@ def explain(evaluated: Evaluated, trained: Trained, settings: Settings) -> Part:
     Args:
         evaluated: the evaluation.
         trained: the records of the model.
-        settings: of the store, the ledger and MLflow.
 
     Raises:
         IntegrityError: the snapshot, or the record of the training, is damaged.
@@ -82,7 +79,7 @@ def explain(evaluated: Evaluated, trained: Trained, settings: Settings) -> Part:
     if not is_full:
         epochs = min(epochs, max(_FEWEST_EPOCHS, -(-epochs // _SHARE)))
     try:
-        others = _references(context, trained, epochs, settings)
+        others = _references(context, trained, epochs, home)
     except IntegrityError:
         raise
     except (Refusal, UsageError) as error:  # also where the run has no such record
@@ -107,10 +104,10 @@ def _checked(data: DataDescription) -> int:
 
 
 def _references(
-    context: Context, trained: Trained, epochs: int, settings: Settings
+    context: Context, trained: Trained, epochs: int, home: Home
 ) -> dict[str, Weights]:
     """The weights of reference models; the pipeline's own code is from the run."""
-    tracking, training, spec = Tracking(settings), trained.training, context.spec
+    tracking, training, spec = home.tracking, trained.training, context.spec
     builder = builder_name(spec)
     with tempfile.TemporaryDirectory(prefix="headrace-") as place:
         folder = Path(place)
@@ -135,7 +132,7 @@ def _references(
             return made()[variation.partition(",")[0]]
 
         keys = recipe.keys([f"{name}, {epochs} epochs" for name in OTHERS])
-        found = [w for _, w, _ in kept_or_made(keys, make, open_anchored(settings))]
+        found = [w for _, w, _ in kept_or_made(keys, make, home.anchored)]
     return dict(zip(OTHERS, found, strict=True))
 
 

@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from headrace.data.anchored import AnchoredStore
 from headrace.errors import DependencyError
 from headrace.records import Metrics
 from headrace.spec import TrainingSpec
+from headrace.state.anchored import AnchoredStore
 
 KEPT = 2
 COST_SHARE = 0.02

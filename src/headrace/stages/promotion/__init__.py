@@ -18,15 +18,14 @@ from headrace.records import (
     PromotionRecord,
     RegistrationRecord,
 )
-from headrace.settings import Settings
 from headrace.spec import PipelineSpec
 from headrace.spec.law import Change, recorded_changes
 from headrace.stages.promotion import signed
 from headrace.stages.promotion.registry import project_aliases
+from headrace.state.home import Home
 from headrace.state.ledger import Approval, Champion, Evidence, Ledger, Version
 from headrace.state.ledger.copies import keep_rows
 from headrace.state.ledger.versions import compared_with_another
-from headrace.state.tracking import Tracking
 
 _SHOWN = 3
 
@@ -105,12 +104,11 @@ def verdict(spec: PipelineSpec, evaluation: EvaluationRecord) -> PromotionRecord
     return None
 
 
-def conclude(  # noqa: PLR0913
+def conclude(
     spec: PipelineSpec,
     evaluation: EvaluationRecord,
     registration: RegistrationRecord,
-    settings: Settings,
-    ledger: Ledger | None = None,
+    home: Home,
     *,
     began_at: int | None = None,
     register_only: bool = False,
@@ -121,8 +119,7 @@ def conclude(  # noqa: PLR0913
         spec: the pipeline, as the run applied it.
         evaluation: of the run's training.
         registration: its version and evidence.
-        settings: where the ledger and MLflow are.
-        ledger: the run's, which rejects writes once the run has lost its lease.
+        home: the run's, whose ledger rejects writes once the run has lost its lease.
         began_at: the ledger's last entry when the run began. Its version may have been
             promoted since, by an approval or by an earlier attempt of this stage. None
             if a champion of now was champion before.
@@ -132,7 +129,7 @@ def conclude(  # noqa: PLR0913
     version = registration.version
     if version is None:
         return decided or _refused(registration.reason)
-    ledger = ledger or Ledger(settings.database_url)
+    ledger = home.ledger
     evidence = evidence_of(registration, ledger)
     # Read before the history, so that a rollback in between is noticed.
     champion = ledger.champion(spec.name)
@@ -151,33 +148,31 @@ def conclude(  # noqa: PLR0913
         decided = _registered(registered_only(spec.name, version))
     if decided is None or decided.status in ("promoted", "unchanged"):
         row = ledger.version(spec.name, version)
-        decided = _refuse_unsound(row, settings) or decided
+        decided = _refuse_unsound(row, home) or decided
         if decided is None and spec.promotion.signed:
-            decided = _refuse_unsigned(row, settings, ledger)
+            decided = _refuse_unsigned(row, home)
     if decided is None:
         why = passing_gates(evaluation.gates)
-        decided = _promote(spec, version, why, evidence, settings, ledger, champion)
+        decided = _promote(spec, version, why, evidence, home, champion)
     if decided.status in ("promoted", "unchanged"):
-        aliases = keep_decision(spec.name, settings, ledger)
+        aliases = keep_decision(spec.name, home)
     else:
-        aliases = project_aliases(spec.name, ledger, Tracking(settings))
-        remember_head(settings, ledger)
+        aliases = project_aliases(spec.name, home)
+        remember_head(home)
     return decided.model_copy(update={"aliases": aliases.get(version, ())})
 
 
-def keep_decision(
-    model: str, settings: Settings, ledger: Ledger
-) -> dict[int, tuple[str, ...]]:
+def keep_decision(model: str, home: Home) -> dict[int, tuple[str, ...]]:
     """Show in MLflow who is champion, and copy what `repair` restores that from.
 
     Returns:
         MLflow's aliases by version.
     """
-    aliases = project_aliases(model, ledger, Tracking(settings))
-    if champion := ledger.champion(model):
-        keep_record(champion.version, settings, ledger)
-    keep_rows(settings)
-    remember_head(settings, ledger)
+    aliases = project_aliases(model, home)
+    if champion := home.ledger.champion(model):
+        keep_record(champion.version, home)
+    keep_rows(home.copy)
+    remember_head(home)
     return aliases
 
 
@@ -209,12 +204,12 @@ def standing(
     return None
 
 
-def _refuse_unsound(version: Version, settings: Settings) -> PromotionRecord | None:
+def _refuse_unsound(version: Version, home: Home) -> PromotionRecord | None:
     """A refusal if a version's files or answers are not those that were registered.
 
     They are checked now, since they may have changed after the evaluation.
     """
-    for mismatch in find_mismatches([version], settings):
+    for mismatch in find_mismatches([version], home):
         return _refused(
             f"version {version.version} is not what was registered: "
             f"{mismatch.message} Run `headrace repair {version.model}/"
@@ -223,11 +218,9 @@ def _refuse_unsound(version: Version, settings: Settings) -> PromotionRecord | N
     return None
 
 
-def _refuse_unsigned(
-    version: Version, settings: Settings, ledger: Ledger
-) -> PromotionRecord | None:
+def _refuse_unsigned(version: Version, home: Home) -> PromotionRecord | None:
     """A refusal if the law wants a signature that a version has not."""
-    flaw = signed.find_flaw(version, settings, ledger)
+    flaw = signed.find_flaw(version, home)
     return _refused(f"promotion.signed: {flaw}") if flaw else None
 
 
@@ -253,16 +246,15 @@ def registered_only(model: str, version: int) -> str:
     )
 
 
-def _promote(  # noqa: PLR0913
+def _promote(
     spec: PipelineSpec,
     version: int,
     why: str,
     evidence: Evidence | None,
-    settings: Settings,
-    ledger: Ledger,
+    home: Home,
     champion: Champion | None,
 ) -> PromotionRecord:
-    who = settings.user
+    ledger, who = home.ledger, home.settings.user
     if spec.promotion.mode == "approval":
         approval = ledger.approval(spec.name, version)
         if not is_approved(approval, evidence):

@@ -13,7 +13,6 @@ from datetime import UTC, datetime, timedelta
 from headrace.errors import NotFoundError, PromotionError, UsageError
 from headrace.models.logged.soundness.checks import require_sound
 from headrace.records import EvaluationRecord, RegistrationRecord
-from headrace.settings import Settings
 from headrace.spec import PipelineSpec
 from headrace.stages.promotion import (
     evidence_of,
@@ -25,6 +24,7 @@ from headrace.stages.promotion import (
     verdict,
 )
 from headrace.stages.promotion.signed import require_signed
+from headrace.state.home import Home
 from headrace.state.ledger import Approval, Entry, Ledger
 
 log = logging.getLogger("headrace")
@@ -34,13 +34,9 @@ def ask(
     spec: PipelineSpec,
     evaluation: EvaluationRecord,
     registration: RegistrationRecord,
-    settings: Settings,
-    ledger: Ledger | None = None,
+    home: Home,
 ) -> tuple[Approval, bool] | None:
     """Ask for the approval of a run's version, if nothing else is missing.
-
-    Args:
-        ledger: the run's, which rejects writes once the run has lost its lease.
 
     Returns:
         the open request, and whether it is new; None if no answer is needed, or if it
@@ -49,7 +45,7 @@ def ask(
     version, is_asked = registration.version, spec.promotion.mode == "approval"
     if version is None or not is_asked or verdict(spec, evaluation):
         return None
-    ledger = ledger or Ledger(settings.database_url)
+    ledger = home.ledger
     champion = ledger.champion(spec.name)
     evidence = evidence_of(registration, ledger)
     is_experiment = evidence is not None and evidence.experiment
@@ -67,7 +63,7 @@ def ask(
         version=version,
         step=last.step + 1 if last else 1,
         action="request",
-        who=settings.user,
+        who=home.settings.user,
         expires=(datetime.now(UTC) + hours).isoformat(timespec="milliseconds"),
         four_eyes=spec.promotion.four_eyes,
         evidence_id=number,
@@ -75,7 +71,7 @@ def ask(
     try:
         return ledger.add_approval(request), True
     except PromotionError:  # another run of the same version has asked just now
-        return ask(spec, evaluation, registration, settings, ledger)
+        return ask(spec, evaluation, registration, home)
 
 
 def is_open(request: Approval, ledger: Ledger) -> bool:
@@ -94,18 +90,12 @@ def check_eyes(request: Approval, who: str) -> None:
 
 
 def approve(
-    model: str,
-    version: int | None,
-    settings: Settings,
-    *,
-    reason: str,
-    ledger: Ledger | None = None,
+    model: str, version: int | None, home: Home, *, reason: str
 ) -> tuple[Entry, bool]:
     """Approve a version and promote it.
 
     Args:
         version: None for the one that waits.
-        ledger: of a run that was told so, as above.
 
     Returns:
         the ledger's entry of its promotion, and whether it is new.
@@ -119,12 +109,12 @@ def approve(
         IntegrityError: the version's file is gone or changed, or it answers otherwise,
             or the law wants a signature that it has not.
     """
-    ledger = ledger or Ledger(settings.database_url)
+    ledger, user = home.ledger, home.settings.user
     champion = ledger.champion(model)
     if champion is not None and version == champion.version.version:
         return champion.entry, False
     request, last = _find(model, version, ledger)
-    check_eyes(request, settings.user)
+    check_eyes(request, user)
     rolled_back = ledger.was_rolled_back(model, request.version)
     if (rolled_back or last.action == "reject") and not reason.strip():
         decision = f"rolled back by {rolled_back.who}" if rolled_back else str(last)
@@ -134,11 +124,11 @@ def approve(
         )
     row = ledger.version(model, request.version)
     evidence = evidence_to_approve(ledger, request, champion)
-    require_sound(row, settings)
-    require_signed(row, settings, ledger)
+    require_sound(row, home)
+    require_signed(row, home)
     # An approval before a rollback, or of earlier evidence, no longer counts.
     if rolled_back or not is_approved(last, evidence):
-        values = {"who": settings.user, "why": reason, "evidence_id": evidence.id}
+        values = {"who": user, "why": reason, "evidence_id": evidence.id}
         last = ledger.add_approval(last.answer("approve", **values))
     before = champion.entry.sequence if champion else 0
     entry, is_new = ledger.promote(
@@ -149,23 +139,15 @@ def approve(
         expected_sequence=before,
         evidence_id=evidence.id,
     )
-    keep_decision(model, settings, ledger)
+    keep_decision(model, home)
     return entry, is_new
 
 
-def reject(
-    model: str,
-    version: int | None,
-    settings: Settings,
-    *,
-    reason: str,
-    ledger: Ledger | None = None,
-) -> Approval:
+def reject(model: str, version: int | None, home: Home, *, reason: str) -> Approval:
     """Reject a version: no run asks for it again.
 
     Args:
         version: None for the one that waits.
-        ledger: of a run that was told so, as above.
 
     Raises:
         NotFoundError: nothing waits, or there is no such version.
@@ -174,7 +156,7 @@ def reject(
     """
     if not reason.strip():
         raise UsageError("A rejection needs a reason.", "Give it with --reason TEXT.")
-    ledger = ledger or Ledger(settings.database_url)
+    ledger, user = home.ledger, home.settings.user
     request, last = _find(model, version, ledger)
     champion = ledger.champion(model)
     if champion is not None and champion.version.version == request.version:
@@ -182,10 +164,10 @@ def reject(
             f"Version {request.version} of {model} is the champion already.",
             f"Take it back with `headrace rollback {model} --reason TEXT`.",
         )
-    check_eyes(request, settings.user)
-    values = {"who": settings.user, "why": reason, "evidence_id": last.evidence_id}
+    check_eyes(request, user)
+    values = {"who": user, "why": reason, "evidence_id": last.evidence_id}
     answer = ledger.add_approval(last.answer("reject", **values))
-    keep_decision(model, settings, ledger)
+    keep_decision(model, home)
     return answer
 
 

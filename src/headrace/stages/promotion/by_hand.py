@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 from headrace.errors import NotFoundError, PromotionError
 from headrace.models.logged.soundness.checks import require_sound
-from headrace.settings import Settings
 from headrace.spec.folders import find_pipeline
 from headrace.spec.project import project_file, project_id
 from headrace.stages.promotion import is_approved, keep_decision
 from headrace.stages.promotion.signed import require_signed
+from headrace.state.home import Home
 from headrace.state.ledger import Champion, Entry, Evidence, Ledger, Version
 from headrace.state.ledger.anchors import project_of
 
@@ -23,7 +23,7 @@ Judge = Callable[[Version, Champion | None], Evidence]
 def promote_by_hand(
     model: str,
     version: int | None,
-    settings: Settings,
+    home: Home,
     *,
     force: bool,
     reason: str,
@@ -38,7 +38,6 @@ def promote_by_hand(
     Args:
         model: its name.
         version: None for the newest.
-        settings: where the ledger and MLflow are.
         force: do without passing evidence.
         reason: why; a forced promotion needs one.
         judge: finds or makes the evidence for a version against a champion; by
@@ -53,13 +52,13 @@ def promote_by_hand(
         IntegrityError: the version's file is gone or changed, or it answers otherwise,
             or the law wants a signature that it has not.
     """
-    ledger = Ledger(settings.database_url)
+    ledger, user = home.ledger, home.settings.user
     champion = ledger.champion(model)
     before = champion.entry.sequence if champion else 0
     if version is None:
         version = ledger.newest_version(model).version
     row = ledger.version(model, version)
-    number, taken = None, _take_over(ledger, row, settings) if force else None
+    number, taken = None, _take_over(row, home) if force else None
     is_champion = champion is not None and champion.version.version == row.version
     if not force and not is_champion:
         _check_approval(ledger, row)
@@ -68,12 +67,12 @@ def promote_by_hand(
         evidence = judge(row, champion) if judge else require(model, row.version, now)
         _check_mode(ledger, evidence)
         number = evidence.id
-    require_sound(row, settings)
-    require_signed(row, settings, ledger)
+    require_sound(row, home)
+    require_signed(row, home)
     entry, is_new = ledger.promote(
         model,
         row.version,
-        who=settings.user,
+        who=user,
         why=reason,
         expected_sequence=before,
         forced=force,
@@ -82,25 +81,25 @@ def promote_by_hand(
     )
     if taken and is_new:
         project = str(taken.law.get("project", ""))
-        ledger.record({project_of(model): project}, settings.user)
+        ledger.record({project_of(model): project}, user)
         name = project or "a project without an id"
         log.warning("from now on, %s is judged by the file of %s", model, name)
-    keep_decision(model, settings, ledger)
+    keep_decision(model, home)
     return entry, is_new
 
 
-def _take_over(ledger: Ledger, row: Version, settings: Settings) -> Evidence | None:
+def _take_over(row: Version, home: Home) -> Evidence | None:
     """The last experiment with a version by this project, if another one judges it."""
     try:
-        file = project_file(find_pipeline(row.model, settings))
+        file = project_file(find_pipeline(row.model, home.settings))
     except NotFoundError:
         return None
     project = project_id(file)
-    if project == ledger.recorded(project_of(row.model)):
+    if project == home.ledger.recorded(project_of(row.model)):
         return None
     own = (
         evidence
-        for evidence in reversed(ledger.evidence_of(row.model, row.version))
+        for evidence in reversed(home.ledger.evidence_of(row.model, row.version))
         if "project" in evidence.overrides
         and evidence.law.get("project", "") == project
     )
@@ -145,7 +144,7 @@ def _check_mode(ledger: Ledger, evidence: Evidence) -> None:
         )
 
 
-def roll_back(model: str, settings: Settings, *, reason: str) -> Entry:
+def roll_back(model: str, home: Home, *, reason: str) -> Entry:
     """Return to the previous champion, after checking that its model loads.
 
     Raises:
@@ -154,12 +153,12 @@ def roll_back(model: str, settings: Settings, *, reason: str) -> Entry:
         IntegrityError: the old model is gone or changed, or it answers otherwise, or
             the law wants a signature that it has not.
     """
-    ledger = Ledger(settings.database_url)
+    ledger = home.ledger
     ledger.newest_version(model)
-    now, user = ledger.sequence(model), settings.user
+    now, user = ledger.sequence(model), home.settings.user
     target = ledger.rollback_target(model)
-    require_sound(target, settings)
-    require_signed(target, settings, ledger)
+    require_sound(target, home)
+    require_signed(target, home)
     entry = ledger.rollback(model, who=user, why=reason, expected_sequence=now)
-    keep_decision(model, settings, ledger)
+    keep_decision(model, home)
     return entry

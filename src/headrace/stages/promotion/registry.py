@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from headrace.state.home import Home
 from headrace.state.ledger import Ledger, Mismatch, Version
-from headrace.state.tracking import WEIGHTS_TAG, Tracking, version_tags
+from headrace.state.tracking import WEIGHTS_TAG, version_tags
 from headrace.state.tracking.models import RegistryVersion
 from headrace.tasks import task
 
@@ -27,11 +28,9 @@ def aliases_of(model: str, ledger: Ledger) -> dict[str, int | None]:
     return {"champion": number, "challenger": challenger}
 
 
-def project_aliases(
-    model: str, ledger: Ledger, tracking: Tracking
-) -> dict[int, tuple[str, ...]]:
+def project_aliases(model: str, home: Home) -> dict[int, tuple[str, ...]]:
     """Set MLflow's aliases as in the ledger; returns them by version."""
-    aliases = None
+    aliases, ledger, tracking = None, home.ledger, home.tracking
     while aliases != (now := aliases_of(model, ledger)):  # another may promote as well
         aliases = now
         tracking.project_aliases(model, aliases)
@@ -48,15 +47,13 @@ def _champion_tags(model: str, number: int | None, ledger: Ledger) -> dict[str, 
     return learned.result_tags(evidence.metrics, evidence.gates)
 
 
-def registry_mismatches(
-    model: str, ledger: Ledger, tracking: Tracking
-) -> Iterator[Mismatch]:
+def registry_mismatches(model: str, home: Home) -> Iterator[Mismatch]:
     """What MLflow's registry of a model has otherwise than the ledger.
 
     Raises:
         DependencyError: MLflow or the ledger does not answer.
     """
-    present, listed = tracking.registered(model)
+    ledger, (present, listed) = home.ledger, home.tracking.registered(model)
     # Read now: a run may have registered a version meanwhile.
     versions = {version.version: version for version in ledger.versions(model)}
     aliases = aliases_of(model, ledger)
@@ -138,16 +135,16 @@ def unknown_to_ledger(kind: str, named: str) -> Mismatch:
     )
 
 
-def restore_registry(version: Version, ledger: Ledger, tracking: Tracking) -> list[str]:
+def restore_registry(version: Version, home: Home) -> list[str]:
     """Correct a model's aliases and a version's tags; returns the steps done."""
     done, name = [], version.model
-    mismatches = list(registry_mismatches(name, ledger, tracking))
+    mismatches = list(registry_mismatches(name, home))
     if any(mismatch.what.startswith("alias ") for mismatch in mismatches):
-        project_aliases(name, ledger, tracking)
+        project_aliases(name, home)
         done.append("put MLflow's aliases where the ledger has them")
     tags = [mismatch for mismatch in mismatches if mismatch.what.startswith("tag ")]
     if any(mismatch.version == version.version for mismatch in tags):
-        tracking.tag_version(name, version.version, version_tags(version))
+        home.tracking.tag_version(name, version.version, version_tags(version))
         done.append("put its tags in MLflow right")
     return done
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from headrace.data.heads import check_ledger
 from headrace.errors import IntegrityError
 from headrace.models.logged.soundness.signing import find_signature_flaw
-from headrace.settings import Settings
+from headrace.state.home import Home
 from headrace.state.ledger import Ledger, Version
 from headrace.state.signing.keys import trusted_keys
 
@@ -24,24 +24,24 @@ def is_wanted(version: Version, ledger: Ledger) -> bool:
     return any(law.get("promotion", {}).get("signed") for law in laws)
 
 
-def find_flaw(version: Version, settings: Settings, ledger: Ledger) -> str:
+def find_flaw(version: Version, home: Home) -> str:
     """Why a version counts as unsigned, in one sentence; empty if it is signed.
 
     Raises:
         UsageError: a key of the settings cannot be used.
         DependencyError: the ledger or the store does not answer.
     """
-    trusted = trusted_keys(settings)
-    if problem := check_ledger(settings, ledger, trusted).problem:
+    trusted = trusted_keys(home.settings)
+    if problem := check_ledger(home, trusted).problem:
         return f"The ledger is not as it was signed: {problem}."
-    return find_signature_flaw(version, settings, ledger, trusted)
+    return find_signature_flaw(version, home, trusted)
 
 
-def require_signed(version: Version, settings: Settings, ledger: Ledger) -> None:
+def require_signed(version: Version, home: Home) -> None:
     """Raise IntegrityError if the law wants a signature and the version has none."""
-    if not is_wanted(version, ledger):
+    if not is_wanted(version, home.ledger):
         return
-    if flaw := find_flaw(version, settings, ledger):
+    if flaw := find_flaw(version, home):
         raise IntegrityError(
             f"The pipeline file of {version.model} wants a signed version "
             f"(promotion.signed). {flaw}",

@@ -21,11 +21,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from headrace.data.anchored import AnchoredStore
 from headrace.records import ContractRecord, SnapshotRecord
 from headrace.spec import PipelineSpec
 from headrace.spec.training import CHECKPOINT_FIELDS
 from headrace.stages.ingredients import closure, training_roots
+from headrace.state.anchored import AnchoredStore
 
 Weights = list[npt.NDArray[Any]]
 FOLDER = "references"

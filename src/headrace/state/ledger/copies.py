@@ -20,7 +20,6 @@ from typing import Any
 import sqlalchemy as sa
 
 from headrace.errors import HeadraceError, IntegrityError
-from headrace.settings import Settings
 from headrace.state.ledger import chain, tables
 from headrace.state.ledger.database import Database
 from headrace.state.ledger.stripped import check_copied, copied_files
@@ -273,9 +272,9 @@ def _write(connection: sa.Connection, table: sa.Table, edit: Edit) -> None:
         connection.execute(sa.update(table).where(*same).values(**edit.row))
 
 
-def keep_rows(settings: Settings) -> None:
+def keep_rows(copy: LedgerCopy) -> None:
     """Copy the ledger's new rows into the store; a failure is only logged."""
     try:
-        LedgerCopy(settings.database_url, Store(settings.store)).keep()
+        copy.keep()
     except HeadraceError as error:
         log.warning("the ledger's rows were not copied into the store: %s", error)

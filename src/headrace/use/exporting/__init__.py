@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from headrace.errors import NotFoundError, Refusal, UsageError
+from headrace.errors import Refusal, UsageError
 from headrace.models.engines import TOLERANCE, formats
 from headrace.models.engines.building import attempt
 from headrace.models.engines.exporting import content
@@ -29,7 +29,7 @@ from headrace.models.engines.stored import GOLDEN, Attempt, read_record, read_st
 from headrace.records import DataDescription, Record
 from headrace.settings import Settings
 from headrace.state.disk import disk_errors, fsync_path, sweep, work_prefix
-from headrace.state.ledger import Ledger
+from headrace.state.home import Home
 from headrace.state.ledger.rows import Version
 from headrace.tasks import asked
 from headrace.use.exporting.readme import readme
@@ -138,12 +138,7 @@ def kept_engine(version: Version, settings: Settings) -> Admitted | None:
 
 
 def _find(name: str, settings: Settings) -> Version:
-    if not settings.home.is_dir() and settings.database_url.startswith("sqlite"):
-        raise NotFoundError(
-            f"There is no home at {settings.home}, so there is no model {name!r}.",
-            "Run `headrace run` first, or set HEADRACE_HOME.",
-        )
-    return Ledger(settings.database_url).find(name)
+    return Home.existing(settings, f"model {name!r}").ledger.find(name)
 
 
 def _check_output(output: Path) -> None:

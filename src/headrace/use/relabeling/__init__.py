@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from headrace.data.anchored import AnchoredStore, open_anchored
 from headrace.data.corrections import Corrections, find_corrections, save_corrections
-from headrace.data.snapshots.reading import read_shard, shards_of
+from headrace.data.snapshots.reading import read_shard, recorded_snapshot, shards_of
 from headrace.errors import NotFoundError, UsageError
 from headrace.planning.results import Saved
 from headrace.records import (
@@ -21,7 +20,9 @@ from headrace.records import (
     suspects_sentence,
 )
 from headrace.settings import Settings
+from headrace.state.anchored import AnchoredStore
 from headrace.state.disk import atomic_file, disk_errors
+from headrace.state.home import Home
 from headrace.use.relabeling.page import review_page
 from headrace.use.relabeling.review import Decided, as_csv, decide
 
@@ -74,7 +75,7 @@ def list_suspects(
         UsageError: the file exists.
         IntegrityError: the data is gone or damaged.
     """
-    anchored = open_anchored(settings)
+    anchored = Home(settings).anchored
     evaluation = _last(anchored, pipeline)
     rows = [row for row in evaluation.suspects if row.item]
     if not rows:
@@ -108,7 +109,7 @@ def apply_review(pipeline: str, file: Path, settings: Settings) -> Applied:
         InputError: a row does not fit; the message names its line.
         IntegrityError: the data is gone or damaged.
     """
-    anchored = open_anchored(settings)
+    anchored = Home(settings).anchored
     snapshot = _snapshot(anchored, _last(anchored, pipeline).snapshot_digest)
     known = find_corrections(anchored, pipeline)
     decided: Decided = decide(file, _labels(snapshot), known, snapshot.description)
@@ -132,7 +133,7 @@ def apply_review(pipeline: str, file: Path, settings: Settings) -> Applied:
 
 def withdraw(pipeline: str, settings: Settings) -> Applied:
     """Take all corrections of a pipeline back; raises UsageError if there are none."""
-    anchored = open_anchored(settings)
+    anchored = Home(settings).anchored
     if not anchored.ledger.last_anchor_below(f"corrections/{pipeline}/"):
         raise UsageError(
             f"No label of {pipeline} was corrected.", "There is nothing to withdraw."
@@ -152,7 +153,7 @@ def _last(anchored: AnchoredStore, pipeline: str) -> EvaluationRecord:
 
 
 def _snapshot(anchored: AnchoredStore, digest: str) -> SnapshotRecord:
-    snapshot = anchored.snapshot(digest)
+    snapshot = recorded_snapshot(anchored, digest)
     if snapshot is None:
         raise NotFoundError(
             f"The snapshot {digest[:16]} of the last run is no longer in the store.",

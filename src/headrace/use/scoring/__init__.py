@@ -23,9 +23,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace import media
-from headrace.data.anchored import open_anchored
 from headrace.data.decoding import none_usable
-from headrace.data.snapshots.reading import DIGEST
+from headrace.data.snapshots.reading import DIGEST, recorded_snapshot
 from headrace.data.sources.opening import open_source
 from headrace.errors import IntegrityError, UsageError
 from headrace.media.arrow import as_hex
@@ -34,6 +33,7 @@ from headrace.media.forms import Rejected
 from headrace.models.logged import loading
 from headrace.records import Metrics, Record
 from headrace.spec.checks import check_encoding
+from headrace.state.home import Home
 from headrace.state.ledger.rows import model_of
 from headrace.tasks import asked, check_asks_items, task
 from headrace.tasks.judging import is_answered
@@ -196,9 +196,9 @@ def _warn_of_training_items(
 ) -> None:
     from headrace.stages.evaluation.items import learned_from
 
-    anchored = open_anchored(settings)
-    snapshot = anchored.snapshot(
-        anchored.ledger.version(model, version).snapshot_digest
+    anchored = Home(settings).anchored
+    snapshot = recorded_snapshot(
+        anchored, anchored.ledger.version(model, version).snapshot_digest
     )
     if snapshot is None:
         return

@@ -14,10 +14,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from headrace.data.anchored import AnchoredStore
 from headrace.errors import DependencyError, UsageError
 from headrace.records import Record
 from headrace.settings import Settings
+from headrace.state.anchored import AnchoredStore
 from headrace.tasks import Task
 from headrace.use.tuning.space import Point, Space
 

@@ -144,7 +144,7 @@ def search(
     with study.alone(plan.settings):
         if not study.is_concluded(trials):
             data = _open_data(snapshot, contract)
-            tracking, name = Tracking(plan.settings), f"tune-{study.name[:8]}"
+            tracking, name = plan.home.tracking, f"tune-{study.name[:8]}"
             wanted = study.wanted(trials)
             if wanted < trials:
                 log.info("tune: the ranges have %d points, so no more trials", wanted)

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from tests.src.evidence.reproduction.conftest import Recorded
 
-from headrace.data.anchored import open_anchored
 from headrace.errors import NotFoundError
 from headrace.evidence.reproduction import reproduce
 from headrace.records import TrainingRecord
 from headrace.stages import training
 from headrace.stages.fitting.checkpoints import Checkpoints
 from headrace.stages.ingestion import ingest
+from headrace.state.home import Home
 from headrace.state.store import Store
 from headrace.state.tracking import Tracking
 
@@ -81,7 +81,7 @@ def test_a_run_that_went_on_from_a_checkpoint_is_reproduced(
     def cut_off(*_: Any) -> str:
         raise KeyboardInterrupt
 
-    store = open_anchored(recorded.settings)
+    store = Home(recorded.settings).anchored
     with monkeypatch.context() as patch:
         patch.setattr(training, "epoch_line", cut_off)
         with pytest.raises(KeyboardInterrupt):

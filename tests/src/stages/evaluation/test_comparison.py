@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from headrace.data.anchored import AnchoredStore
 from headrace.records import DataDescription
 from headrace.stages.evaluation.comparison import Opponents
+from headrace.state.anchored import AnchoredStore
 from headrace.state.ledger import Ledger
 from headrace.state.store import Store
 from headrace.state.tracking import Tracking

@@ -30,7 +30,7 @@ def again(
 ) -> Any:
     spec = spec_of(trained.settings.project, f"evaluation.depth={depth}", *overrides)
     records = (spec, trained.snapshot, trained.contract, training)
-    return evaluate(*records, None, trained.settings)
+    return evaluate(*records, None, trained.home)
 
 
 def test_a_cheap_training_is_checked(trained: Trained) -> None:

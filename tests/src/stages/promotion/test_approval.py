@@ -17,6 +17,7 @@ from headrace.spec import PipelineSpec
 from headrace.stages.promotion import approval, conclude
 from headrace.stages.promotion.by_hand import promote_by_hand, roll_back
 from headrace.stages.registration import register
+from headrace.state.home import Home
 from headrace.state.ledger import Approval, Ledger, rows
 from headrace.state.store import Store
 from headrace.state.tracking import Tracking
@@ -47,10 +48,14 @@ class Asked:
             trained.snapshot,
             trained.good,
             trained.good_evaluation,
-            self.settings,
+            self.home,
         )
         self.ledger = Ledger(trained.settings.database_url)
         self.request, self.is_new = self.ask()
+
+    @property
+    def home(self) -> Home:
+        return self.wanting.home
 
     def ask(self) -> tuple[Approval, bool]:
         found = self.try_to_ask()
@@ -59,18 +64,18 @@ class Asked:
 
     def try_to_ask(self) -> tuple[Approval, bool] | None:
         seen = self.trained.good_evaluation
-        return approval.ask(self.spec, seen, self.registered, self.settings)
+        return approval.ask(self.spec, seen, self.registered, self.home)
 
     def end(self, began_at: int | None = 1) -> tuple[str, str]:
         """How the run ends; by default one that began with the first champion."""
         seen = self.trained.good_evaluation
         record = conclude(
-            self.spec, seen, self.registered, self.settings, began_at=began_at
+            self.spec, seen, self.registered, self.home, began_at=began_at
         )
         return record.status, record.reason
 
-    def as_user(self, name: str) -> Settings:
-        return self.settings.model_copy(update={"user": name})
+    def as_user(self, name: str) -> Home:
+        return self.home.as_user(name)
 
     @property
     def champion(self) -> int:
@@ -101,10 +106,10 @@ def test_nobody_is_asked_where_gates_fail_or_the_mode_is_another(
 ) -> None:
     asked = Asked(trained)
     failed = trained.weak_evaluation
-    again = (failed, asked.registered, asked.settings)
+    again = (failed, asked.registered, asked.home)
     assert approval.ask(wanting(trained).spec, *again) is None
     seen = trained.good_evaluation
-    assert approval.ask(trained.spec, seen, asked.registered, asked.settings) is None
+    assert approval.ask(trained.spec, seen, asked.registered, asked.home) is None
 
 
 def test_an_approval_promotes_and_says_who_and_why(asked: Asked) -> None:
@@ -160,16 +165,16 @@ def test_a_rejected_version_ends_refused_and_is_not_asked_for_again(
 def test_a_rejected_version_is_approved_with_a_reason_or_by_force(
     asked: Asked,
 ) -> None:
-    approval.reject("blobs", 2, asked.settings, reason="not now")
+    approval.reject("blobs", 2, asked.home, reason="not now")
     with pytest.raises(PromotionError, match="rejected by ada@lab"):
-        promote_by_hand("blobs", 2, asked.settings, force=False, reason="")
+        promote_by_hand("blobs", 2, asked.home, force=False, reason="")
     with pytest.raises(UsageError, match="rejected by ada@lab"):
-        approval.approve("blobs", 2, asked.settings, reason="")
-    approval.approve("blobs", 2, asked.settings, reason="now")
+        approval.approve("blobs", 2, asked.home, reason="")
+    approval.approve("blobs", 2, asked.home, reason="now")
     assert asked.champion == 2
-    roll_back("blobs", asked.settings, reason="")
+    roll_back("blobs", asked.home, reason="")
     assert asked.end()[0] == "registered"
-    entry, _ = promote_by_hand("blobs", 2, asked.settings, force=True, reason="sure")
+    entry, _ = promote_by_hand("blobs", 2, asked.home, force=True, reason="sure")
     assert (entry.forced, asked.champion) == (True, 2)
 
 
@@ -193,23 +198,23 @@ def test_a_version_that_waits_is_not_promoted_by_hand_without_force(
     asked: Asked,
 ) -> None:
     with pytest.raises(PromotionError, match="waits for approval"):
-        promote_by_hand("blobs", None, asked.settings, force=False, reason="")
-    promote_by_hand("blobs", None, asked.settings, force=True, reason="at night")
+        promote_by_hand("blobs", None, asked.home, force=False, reason="")
+    promote_by_hand("blobs", None, asked.home, force=True, reason="at night")
     assert asked.try_to_ask() is None
 
 
 def test_a_rejection_needs_a_reason_and_a_request(asked: Asked) -> None:
     with pytest.raises(UsageError, match="needs a reason"):
-        approval.reject("blobs", 2, asked.settings, reason=" ")
+        approval.reject("blobs", 2, asked.home, reason=" ")
     with pytest.raises(PromotionError, match="Nobody has asked"):
-        approval.reject("blobs", 1, asked.settings, reason="old")
+        approval.reject("blobs", 1, asked.home, reason="old")
     with pytest.raises(NotFoundError, match="no version 9"):
-        approval.approve("blobs", 9, asked.settings, reason="")
-    approval.approve("blobs", 2, asked.settings, reason="")
+        approval.approve("blobs", 9, asked.home, reason="")
+    approval.approve("blobs", 2, asked.home, reason="")
     with pytest.raises(NotFoundError, match="No version of blobs waits"):
-        approval.approve("blobs", None, asked.settings, reason="")
+        approval.approve("blobs", None, asked.home, reason="")
     with pytest.raises(PromotionError, match="is the champion already"):
-        approval.reject("blobs", 2, asked.settings, reason="too late")
+        approval.reject("blobs", 2, asked.home, reason="too late")
 
 
 def test_four_eyes_refuse_who_started_the_run(trained: Trained) -> None:
@@ -233,7 +238,7 @@ def test_who_looks_first_writes_down_that_the_time_is_over(
     later = (datetime.now(UTC) + timedelta(hours=2)).isoformat(timespec="milliseconds")
     monkeypatch.setattr(rows, "utc_now", lambda: later)
     with pytest.raises(NotFoundError, match="No version of blobs waits"):
-        approval.approve("blobs", None, asked.settings, reason="late")
+        approval.approve("blobs", None, asked.home, reason="late")
     last = asked.ledger.approvals("blobs")[-1]
     assert (last.action, last.who, last.step) == ("reject", "timeout", 2)
     status, reason = asked.end()
@@ -243,8 +248,8 @@ def test_who_looks_first_writes_down_that_the_time_is_over(
 
 
 def test_the_champion_must_be_the_one_it_was_compared_with(asked: Asked) -> None:
-    promote_by_hand("blobs", 2, asked.settings, force=True, reason="for a moment")
-    roll_back("blobs", asked.settings, reason="back")
+    promote_by_hand("blobs", 2, asked.home, force=True, reason="for a moment")
+    roll_back("blobs", asked.home, reason="back")
     asked.ledger.promote("blobs", 2, who="x", why="x", expected_sequence=3, forced=True)
     entries = asked.ledger.history("blobs")
     assert asked.champion == 2
@@ -252,7 +257,7 @@ def test_the_champion_must_be_the_one_it_was_compared_with(asked: Asked) -> None
     word = asked.request.model_copy(update={"version": 1, "evidence_id": 1})
     asked.ledger.add_approval(word)
     with pytest.raises(PromotionError, match="compared with the champion none"):
-        approval.approve("blobs", 1, asked.settings, reason="")
+        approval.approve("blobs", 1, asked.home, reason="")
     assert asked.ledger.history("blobs") == entries
     assert asked.ledger.approval("blobs", 1) == word
 
@@ -275,7 +280,7 @@ def test_of_two_answers_at_once_the_first_holds(asked: Asked) -> None:
             approval.reject("blobs", 2, user, reason="no")
         except PromotionError as error:
             return error.message
-        return user.user
+        return user.settings.user
 
     real = approval._find
     found = real("blobs", 2, asked.ledger)
@@ -292,11 +297,11 @@ def test_of_two_answers_at_once_the_first_holds(asked: Asked) -> None:
 
 def test_a_finished_run_is_answered_by_the_rejection(asked: Asked) -> None:
     trained = asked.trained
-    plan = Plan(asked.spec, asked.wanting.folder, asked.settings)
+    plan = Plan(asked.spec, asked.wanting.folder, asked.home)
     kept = (trained.snapshot, trained.contract, trained.good, trained.good_evaluation)
     vars(plan)["last"] = LastResults(*kept)
     assert find_finished(plan) is None
-    approval.reject("blobs", 2, asked.settings, reason="no")
+    approval.reject("blobs", 2, asked.home, reason="no")
     finished = find_finished(plan)
     assert finished is not None
     assert (finished.status, finished.reason) == (

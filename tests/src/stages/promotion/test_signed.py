@@ -14,6 +14,7 @@ from headrace.errors import IntegrityError
 from headrace.models.logged.soundness.signing import sign_version
 from headrace.settings import Settings
 from headrace.stages.promotion.signed import find_flaw, is_wanted, require_signed
+from headrace.state.home import Home
 from headrace.state.ledger import Ledger, Version
 from headrace.state.store import Store
 
@@ -84,11 +85,11 @@ def keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
 def test_only_the_law_of_the_file_decides(world: World) -> None:
     world.judge(signed=False)
     assert not is_wanted(world.version, world.ledger)
-    require_signed(world.version, world.settings, world.ledger)
+    require_signed(world.version, Home(world.settings))
     world.judge(signed=True)
     assert is_wanted(world.version, world.ledger)
     with pytest.raises(IntegrityError, match="wants a signed version") as raised:
-        require_signed(world.version, world.settings, world.ledger)
+        require_signed(world.version, Home(world.settings))
     assert "no key is set whose signature would count" in raised.value.message
 
 
@@ -97,32 +98,32 @@ def test_a_signed_version_counts_for_whoever_has_the_public_key(
 ) -> None:
     world.judge(signed=True)
     reader = world.with_keys(verify_key_file=keys[1])
-    unsigned = find_flaw(world.version, reader, world.ledger)
+    unsigned = find_flaw(world.version, Home(reader))
     assert unsigned == "digits version 1 is not signed."
     signer = world.with_keys(signing_key_file=keys[0])
-    assert sign_version(world.version, signer, world.ledger)
-    assert not sign_version(world.version, signer, world.ledger), "it is signed"
-    assert find_flaw(world.version, reader, world.ledger) == ""
-    require_signed(world.version, reader, world.ledger)
+    assert sign_version(world.version, Home(signer))
+    assert not sign_version(world.version, Home(signer)), "it is signed"
+    assert find_flaw(world.version, Home(reader)) == ""
+    require_signed(world.version, Home(reader))
 
 
 def test_what_is_not_as_it_was_signed_does_not_count(
     world: World, keys: tuple[Path, Path], tmp_path: Path
 ) -> None:
     signer = world.with_keys(signing_key_file=keys[0])
-    sign_version(world.version, signer, world.ledger)
+    sign_version(world.version, Home(signer))
     other = world.with_keys(verify_key_file=write_keys(tmp_path / "other")[1])
-    assert "signed by another key" in find_flaw(world.version, other, world.ledger)
+    assert "signed by another key" in find_flaw(world.version, Home(other))
     golden = {**world.version.details, "golden_digest": "f" * 64}
     changed = world.version.model_copy(update={"details": golden})
-    flaw = find_flaw(changed, signer, world.ledger)
+    flaw = find_flaw(changed, Home(signer))
     assert flaw == "digits version 1 is signed with another content of golden.npz."
     key = f"signatures/{sha(MODEL)}.sig"
     signature = world.store.read(key)
     world.store.write(key, signature.replace(b"MEUC", b"MEUD").replace(b"a", b"b"))
-    assert "is not signed" in find_flaw(world.version, signer, world.ledger)
+    assert "is not signed" in find_flaw(world.version, Home(signer))
     world.store.delete(key)
-    assert "is not signed" in find_flaw(world.version, signer, world.ledger)
+    assert "is not signed" in find_flaw(world.version, Home(signer))
 
 
 def test_a_copy_that_was_changed_is_not_signed(
@@ -131,11 +132,11 @@ def test_a_copy_that_was_changed_is_not_signed(
     world.store.write(f"{world.copy}/logged/MLmodel", b"loader_module: evil")
     signer = world.with_keys(signing_key_file=keys[0])
     with caplog.at_level("WARNING", "headrace"):
-        assert not sign_version(world.version, signer, world.ledger)
+        assert not sign_version(world.version, Home(signer))
     assert "MLmodel is gone or changed" in caplog.text
     assert not world.store.names("signatures")
 
 
 def test_without_a_key_nothing_is_signed(world: World) -> None:
-    assert not sign_version(world.version, world.settings, world.ledger)
+    assert not sign_version(world.version, Home(world.settings))
     assert not world.store.names("signatures")

@@ -15,6 +15,7 @@ from headrace.data.heads import check_ledger, remember_head
 from headrace.errors import IntegrityError, UsageError
 from headrace.settings import Settings
 from headrace.state.copying import copy_ledger
+from headrace.state.home import Home
 from headrace.state.ledger import Approval, Ledger, tables
 from headrace.state.ledger.copies import LedgerCopy
 from headrace.state.signing.keys import TrustedKeys
@@ -171,11 +172,11 @@ def test_an_older_ledger_is_found_out_by_the_store(
     settings = Settings(
         home=tmp_path, store=str(tmp_path / "s"), database_url=url_of(tmp_path)
     )
-    assert check_ledger(settings, signed, trusted).problem == ""
-    remember_head(settings, signed)
-    assert check_ledger(settings, signed, trusted).problem == ""
+    assert check_ledger(Home(settings), trusted).problem == ""
+    remember_head(Home(settings))
+    assert check_ledger(Home(settings), trusted).problem == ""
     signed.anchor({"stages/a.json": "a" * 64})
-    assert check_ledger(settings, signed, trusted).problem == ""
+    assert check_ledger(Home(settings), trusted).problem == ""
     last = "(SELECT max(number) FROM chain)"
     without_triggers(
         url_of(tmp_path),
@@ -186,14 +187,14 @@ def test_an_older_ledger_is_found_out_by_the_store(
     )
     assert signed.walk_chain().problem == ""
     assert signed.check_signatures(trusted).problem == ""
-    problem = check_ledger(settings, signed, trusted).problem
+    problem = check_ledger(Home(settings), trusted).problem
     assert "an older ledger was put in its place" in problem
     signed.anchor({"stages/b.json": "b" * 64})
-    remember_head(settings, signed)  # the later link stays
-    assert check_ledger(settings, signed, trusted).problem == problem
+    remember_head(Home(settings))  # the later link stays
+    assert check_ledger(Home(settings), trusted).problem == problem
     file = tmp_path / "s" / "heads" / "ledger.json"
     file.write_text(file.read_text().replace('"number": 7', '"number": 9'))
-    assert "was changed" in check_ledger(settings, signed, trusted).problem
+    assert "was changed" in check_ledger(Home(settings), trusted).problem
 
 
 def test_rows_that_were_cut_off_are_missed_by_their_signatures(

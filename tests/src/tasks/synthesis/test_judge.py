@@ -12,11 +12,11 @@ import pyarrow as pa
 import pytest
 from tests.src.tasks.synthesis.conftest import takes
 
-from headrace.data.anchored import AnchoredStore
 from headrace.errors import UsageError
 from headrace.media.audio.spectra import Framing, magnitudes, sounds_of
 from headrace.records import DataDescription
 from headrace.spec import EvaluationSpec
+from headrace.state.anchored import AnchoredStore
 from headrace.state.ledger import Ledger
 from headrace.state.store import Store
 from headrace.tasks.synthesis.judge import PART, Understood

@@ -137,7 +137,7 @@ def test_a_source_is_scored_under_the_limit_that_the_models_file_states(
         trained.snapshot,
         trained.good,
         trained.good_evaluation,
-        trained.settings,
+        trained.home,
     )
     place = str(out / "scores.parquet")
     record = scoring.score("blobs/2", str(arrays), place, small)

@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from headrace.data.anchored import open_anchored
 from headrace.errors import IntegrityError, Refusal, SpecError
 from headrace.planning import Plan
 from headrace.spec.files import override
@@ -46,11 +45,9 @@ def search(trained: Trained) -> Callable[..., Study]:
         plain, space = parse_search(texts or (RATE,))
         spec = override(trained.spec, (f"training.epochs={epochs}", *plain))
         given: dict[str, Any] = {"metric": LOSS, "seed": 1, "own": None}
-        study = Study(
-            {}, space, store=open_anchored(trained.settings), **{**given, **changes}
-        )
+        study = Study({}, space, store=trained.home.anchored, **{**given, **changes})
         module.search(
-            Plan(spec, trained.folder, trained.settings),
+            Plan(spec, trained.folder, trained.home),
             study,
             trials,
             trained.snapshot,

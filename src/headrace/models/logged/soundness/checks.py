@@ -13,11 +13,11 @@ from pydantic import ValidationError
 
 from headrace.errors import IntegrityError, NotFoundError
 from headrace.records import SERVING_TOLERANCE, LoggedModel
-from headrace.settings import Settings
 from headrace.state.disk import UnusableFileError, disk_errors
+from headrace.state.home import Home
 from headrace.state.ledger import Ledger, Mismatch, Version
 from headrace.state.ledger.collections import collected_error
-from headrace.state.tracking import GOLDEN_FILE, MODEL_FILE, Tracking
+from headrace.state.tracking import GOLDEN_FILE, MODEL_FILE
 from headrace.state.tracking.artifacts import digest_at, model_places, run_places
 
 _LIBRARIES = ("keras", "tensorflow", "numpy")  # other versions may answer differently
@@ -26,18 +26,22 @@ GOLDEN = "file golden"
 ANSWERS = "answers"
 
 
-def file_mismatches(
-    version: Version, settings: Settings, tracking: Tracking | None = None
-) -> Iterator[Mismatch]:
-    """Whether the model's file or the golden file is gone or changed; loads nothing.
+def at_stake(model: str, ledger: Ledger) -> list[Version]:
+    """The versions that a run of a model goes on from: its champion, and the newest."""
+    with ledger.reading_once():
+        champion, versions = ledger.champion(model), ledger.versions(model)[-1:]
+    if champion is not None and champion.version not in versions:
+        versions.insert(0, champion.version)
+    return versions
 
-    Args:
-        tracking: of the settings; by default one is opened if it is needed.
+
+def file_mismatches(version: Version, home: Home) -> Iterator[Mismatch]:
+    """Whether the model's file or the golden file is gone or changed; loads nothing.
 
     Raises:
         DependencyError: MLflow, a disk or a remote place does not answer.
     """
-    artifacts, model = settings.artifacts, version.model_digest
+    artifacts, model = home.settings.artifacts, version.model_digest
     models, runs = model_places(version, artifacts), run_places(version, artifacts)
     for what, places, path, digest, size in (
         (MODEL, models, MODEL_FILE, model, version.model_bytes),
@@ -45,12 +49,11 @@ def file_mismatches(
     ):
         if digest in (digest_at(f"{place}/{path}", size) for place in places):
             continue
-        tracking = tracking or Tracking(settings)
         try:
             if what == GOLDEN:
-                tracking.version_golden(version, path)
+                home.tracking.version_golden(version, path)
             else:
-                with tracking.version_file(version):
+                with home.tracking.version_file(version):
                     pass
         except IntegrityError as error:
             is_gone = isinstance(error.__cause__, NotFoundError | OSError)
@@ -60,7 +63,7 @@ def file_mismatches(
 
 
 def find_mismatches(
-    versions: Sequence[Version], settings: Settings, *, anew: bool = False
+    versions: Sequence[Version], home: Home, *, anew: bool = False
 ) -> list[Mismatch]:
     """What is wrong with versions: with their files, or else with their answers.
 
@@ -71,28 +74,28 @@ def find_mismatches(
     Raises:
         DependencyError: as above, or the clean process crashed.
     """
-    mismatches = [one for v in versions for one in file_mismatches(v, settings)]
+    mismatches = [one for v in versions for one in file_mismatches(v, home)]
     broken = {(one.model, one.version) for one in mismatches}
     whole = [
         version
         for version in versions
         if (version.model, version.version) not in broken
-        and (anew or not _verified(version, settings).exists())
+        and (anew or not _verified(version, home.settings.home).exists())
     ]
-    return mismatches + answer_mismatches(whole, settings)
+    return mismatches + answer_mismatches(whole, home)
 
 
-def require_sound(version: Version, settings: Settings) -> None:
+def require_sound(version: Version, home: Home) -> None:
     """Check a version's files, and its answers in a clean process.
 
     Raises:
         IntegrityError: it is not sound; names the command that repairs it.
         DependencyError: as above.
     """
-    mismatches = find_mismatches([version], settings, anew=True)
+    mismatches = find_mismatches([version], home, anew=True)
     if not mismatches:
         return
-    if Ledger(settings.database_url).is_collected(version):
+    if home.ledger.is_collected(version):
         raise collected_error(version, IntegrityError)
     raise IntegrityError(
         f"{version} is not what was registered: {mismatches[0].message}",
@@ -100,9 +103,7 @@ def require_sound(version: Version, settings: Settings) -> None:
     )
 
 
-def answer_mismatches(
-    versions: Sequence[Version], settings: Settings
-) -> list[Mismatch]:
+def answer_mismatches(versions: Sequence[Version], home: Home) -> list[Mismatch]:
     """Which versions, whose files are sound, do not give their golden answers.
 
     One clean process checks all of them.
@@ -114,13 +115,12 @@ def answer_mismatches(
         return []
     from headrace.models.logged.serving_check import Request, ServingCheck
 
-    tracking = Tracking(settings)
     with contextlib.ExitStack() as stack:
         requests = [
             Request.of(
                 logged_model(version),
-                stack.enter_context(tracking.version_file(version)),
-                tracking.version_golden(version, GOLDEN_FILE),
+                stack.enter_context(home.tracking.version_file(version)),
+                home.tracking.version_golden(version, GOLDEN_FILE),
             )
             for version in versions
         ]
@@ -137,16 +137,16 @@ def answer_mismatches(
         if message:
             mismatches.append(Mismatch.of(version, "model", ANSWERS, message))
         else:
-            mark_verified(version, settings)
+            mark_verified(version, home.settings.home)
     return mismatches
 
 
-def mark_verified(model: Version | LoggedModel, settings: Settings) -> None:
+def mark_verified(model: Version | LoggedModel, home: Path) -> None:
     """Record in the home that a model gives its golden answers with these libraries.
 
     Call it after a check in a clean process. A home that cannot be written is skipped.
     """
-    mark = _verified(model, settings)
+    mark = _verified(model, home)
     with disk_errors(str(mark.parent)):
         try:
             mark.parent.mkdir(parents=True, exist_ok=True)
@@ -174,7 +174,7 @@ def logged_model(version: Version) -> LoggedModel:
     return LoggedModel(description=description, **files)
 
 
-def _verified(model: Version | LoggedModel, settings: Settings) -> Path:
+def _verified(model: Version | LoggedModel, home: Path) -> Path:
     libraries = [f"{name} {metadata.version(name)}" for name in _LIBRARIES]
     text = "\n".join([model.model_digest, model.golden_digest, *libraries])
-    return settings.home / "verified" / hashlib.sha256(text.encode()).hexdigest()
+    return home / "verified" / hashlib.sha256(text.encode()).hexdigest()

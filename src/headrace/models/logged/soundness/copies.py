@@ -17,11 +17,11 @@ from typing import Any
 from headrace.errors import IntegrityError, NotFoundError
 from headrace.models.logged.soundness.checks import GOLDEN, MODEL, logged_model
 from headrace.records import LoggedModel
-from headrace.settings import Settings
 from headrace.state.disk import file_digest
-from headrace.state.ledger import Ledger, Version
+from headrace.state.home import Home
+from headrace.state.ledger import Version
 from headrace.state.store import Store
-from headrace.state.tracking import GOLDEN_FILE, MODEL_FILE, Tracking
+from headrace.state.tracking import GOLDEN_FILE, MODEL_FILE
 from headrace.state.tracking.artifacts import (
     digest_at,
     model_places,
@@ -35,7 +35,7 @@ _MODEL = f"{_LOGGED}/{MODEL_FILE}"
 _GOLDEN = "golden.npz"  # the marker of a complete copy
 
 
-def keep_copy(logged: LoggedModel, settings: Settings) -> dict[str, Any]:
+def keep_copy(logged: LoggedModel, home: Home) -> dict[str, Any]:
     """Copy a logged model and its golden file into the store, once.
 
     Returns:
@@ -45,7 +45,7 @@ def keep_copy(logged: LoggedModel, settings: Settings) -> dict[str, Any]:
         IntegrityError: one of them is gone or changed.
         DependencyError: MLflow or the store failed.
     """
-    tracking = Tracking(settings)
+    tracking, store, artifacts = home.tracking, home.store, home.settings.artifacts
     with tempfile.TemporaryDirectory(prefix="headrace-") as name:
         folder = Path(name)
         with tracking.model_file(logged.model_uri, logged.model_digest) as file:
@@ -56,29 +56,28 @@ def keep_copy(logged: LoggedModel, settings: Settings) -> dict[str, Any]:
         details = describe_files(source)
         files = {f"{_LOGGED}/{path}": d for path, d in details["files"].items()}
         files[_GOLDEN] = digest
-        store = Store(settings.store)
         if not _is_whole(logged.model_digest, files, store):
             _publish(source, golden, logged.model_digest, store)
         model, run = tracking.model_place(logged.model_uri), tracking.run_place(run)
         places = {"model": model, "run": run}
         return {
             "golden_digest": digest,
-            "places": {k: portable(v, settings.artifacts) for k, v in places.items()},
+            "places": {k: portable(v, artifacts) for k, v in places.items()},
             **details,
         }
 
 
-def keep_copy_of(version: Version, settings: Settings) -> bool:
+def keep_copy_of(version: Version, home: Home) -> bool:
     """Copy a sound version into the store, where it has no whole copy of it.
 
     Returns:
         whether a copy was made.
     """
     files = copied_files(version)
-    if _is_whole(version.model_digest, files, Store(settings.store)):
+    if _is_whole(version.model_digest, files, home.store):
         return False
     with contextlib.suppress(IntegrityError, NotFoundError):  # MLflow no longer has it
-        keep_copy(logged_model(version), settings)
+        keep_copy(logged_model(version), home)
         return True
     return False
 
@@ -101,21 +100,26 @@ def copied_files(version: Version) -> dict[str, str]:
     return {**files, _GOLDEN: version.golden_digest}
 
 
-def fetch_copy(version: Version, folder: Path, settings: Settings) -> None:
+def fetch_copy(version: Version, folder: Path, store: Store) -> None:
     """Write the store's copy of a version's files to a new folder, each checked.
 
     Raises:
         IntegrityError: one of them is gone or changed.
         DependencyError: the store does not answer.
     """
-    files = _fetch(version, folder, (MODEL, GOLDEN), settings)
+    files = _fetch(version, folder, (MODEL, GOLDEN), store)
     for path in copied_files(version):
         if path not in files:
-            uri = Store(settings.store).uri(copy_key(version, path))
+            uri = store.uri(copy_key(version, path))
             raise IntegrityError(
                 f"{uri} is gone or changed: it is not in the store as it was copied.",
                 mend_copy(version),
             )
+
+
+def fetch_model(version: Version, folder: Path, store: Store) -> Path | None:
+    """The store's copy of a version's Keras file in a folder; None if it is lost."""
+    return _fetch(version, folder, (MODEL,), store).get(_MODEL)
 
 
 def describe_files(folder: Path) -> dict[str, dict[str, str]]:
@@ -125,13 +129,12 @@ def describe_files(folder: Path) -> dict[str, dict[str, str]]:
     return {"files": digests}
 
 
-def restore(version: Version, parts: Collection[str], settings: Settings) -> list[str]:
+def restore(version: Version, parts: Collection[str], home: Home) -> list[str]:
     """Restore files of a version from its copy in the store.
 
     Args:
         version: its row in the ledger, as it is bound.
         parts: what to restore: `MODEL`, `GOLDEN`.
-        settings: where the store and MLflow are.
 
     Returns:
         the steps done, in words; empty if the store has no valid copy.
@@ -140,23 +143,23 @@ def restore(version: Version, parts: Collection[str], settings: Settings) -> lis
         DependencyError: MLflow, its disk or the store failed.
     """
     with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
-        files = _fetch(version, Path(folder), parts, settings)
+        files = _fetch(version, Path(folder), parts, home.store)
         golden = files.pop(_GOLDEN, None)
         if _MODEL not in files:
             files = {}
         logged = {
             path.removeprefix(f"{_LOGGED}/"): file for path, file in files.items()
         }
-        write_files(version, logged, golden, settings)
+        write_files(version, logged, golden, home)
     whole = [name for name, file in (("model", files), ("golden", golden)) if file]
     return [f"put the {name} file back from the store's copy" for name in whole]
 
 
 def _fetch(
-    version: Version, folder: Path, parts: Collection[str], settings: Settings
+    version: Version, folder: Path, parts: Collection[str], store: Store
 ) -> dict[str, Path]:
     """Write what the store has whole of a copy to a folder; the files by their path."""
-    store, files = Store(settings.store), dict[str, Path]()
+    files = dict[str, Path]()
     for path, digest in copied_files(version).items():
         if (GOLDEN if path == _GOLDEN else MODEL) not in parts:
             continue
@@ -169,10 +172,7 @@ def _fetch(
 
 
 def write_files(
-    version: Version,
-    files: Mapping[str, Path],
-    golden: Path | None,
-    settings: Settings,
+    version: Version, files: Mapping[str, Path], golden: Path | None, home: Home
 ) -> None:
     """Write local files to where MLflow has, or would have, those of a version.
 
@@ -183,18 +183,17 @@ def write_files(
         version: its row in the ledger.
         files: of the logged model, by their path in it.
         golden: the golden file.
-        settings: where MLflow is.
     """
-    tracking = Tracking(settings)
+    tracking, artifacts = home.tracking, home.settings.artifacts
     if files:
-        place = model_places(version, settings.artifacts)[0]
+        place = model_places(version, artifacts)[0]
         with contextlib.suppress(NotFoundError):  # MLflow no longer has it
             place = tracking.model_place(version.model_uri)
         for path in sorted(files, key=lambda path: path == MODEL_FILE):
             if path == MODEL_FILE or not digest_at(f"{place}/{path}"):
                 put(tracking.uri, place, path, files[path])
     if golden is not None:
-        place = run_places(version, settings.artifacts)[0]
+        place = run_places(version, artifacts)[0]
         with contextlib.suppress(NotFoundError):
             place = tracking.run_place(version.run_id)
         put(tracking.uri, place, GOLDEN_FILE, golden)
@@ -205,8 +204,7 @@ def bind(
     logged: LoggedModel,
     why: str,
     details: Mapping[str, Any],
-    settings: Settings,
-    ledger: Ledger,
+    home: Home,
 ) -> Version:
     """Bind a version to existing files, in the ledger and in MLflow's tags.
 
@@ -215,16 +213,15 @@ def bind(
         logged: the files.
         why: recorded in the ledger.
         details: as `keep_copy` returned them.
-        settings: who the user is, and where MLflow is.
-        ledger: where the binding is recorded.
 
     Returns:
         the version as it is bound afterwards.
     """
     files = {name: getattr(logged, name) for name in logged.FILES}
-    bound = ledger.bind(version, **files, who=settings.user, why=why, details=details)
+    who = home.settings.user
+    bound = home.ledger.bind(version, **files, who=who, why=why, details=details)
     tags = {"headrace.model_digest": bound.model_digest}
-    Tracking(settings).tag_version(bound.model, bound.version, tags)
+    home.tracking.tag_version(bound.model, bound.version, tags)
     return bound
 
 

@@ -17,11 +17,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from headrace.data.anchored import AnchoredStore, as_json
 from headrace.errors import HeadraceError
-from headrace.settings import Settings
-from headrace.state.ledger import Ledger, Mismatch, Version
-from headrace.state.store import Store
+from headrace.state.anchored import as_json
+from headrace.state.home import Home
+from headrace.state.ledger import Mismatch, Version
 from headrace.state.tracking import GOLDEN_FILE, MODEL_FILE
 from headrace.state.tracking.artifacts import (
     how_changed,
@@ -43,14 +42,13 @@ class TrackedRecord:
 
     Args:
         version: its row in the ledger.
-        settings: where MLflow, the store and the ledger are.
-        ledger: has the digests of records.
+        home: its ledger has the digests of records.
     """
 
-    def __init__(self, version: Version, settings: Settings, ledger: Ledger) -> None:
+    def __init__(self, version: Version, home: Home) -> None:
         self._version = version
-        self._settings = settings
-        self._anchored = AnchoredStore(Store(settings.store), ledger)
+        self._settings = settings = home.settings
+        self._anchored = home.anchored
         url = database_of(settings)
         self._rows = TrackingRows(settings, url) if url else None
         self._folder = f"{FOLDER}/{version.model}/{version.version}"
@@ -190,7 +188,7 @@ class TrackedRecord:
             put(self._settings.tracking_uri, place, path, file)
 
 
-def keep_anew(versions: Iterable[Version], settings: Settings, ledger: Ledger) -> int:
+def keep_anew(versions: Iterable[Version], home: Home) -> int:
     """Record versions again whose files Headrace has changed.
 
     Copies of files that no last record has are deleted; returns how many.
@@ -200,27 +198,27 @@ def keep_anew(versions: Iterable[Version], settings: Settings, ledger: Ledger) -
         SQLAlchemyError: MLflow's database does not answer.
     """
     for version in versions:
-        record = TrackedRecord(version, settings, ledger)
+        record = TrackedRecord(version, home)
         if record.read():
             record.keep(is_ours=True)
     needed = set()
-    for model in ledger.models():
-        for version in ledger.versions(model):
-            files = TrackedRecord(version, settings, ledger).read().get("files", {})
+    for model in home.ledger.models():
+        for version in home.ledger.versions(model):
+            files = TrackedRecord(version, home).read().get("files", {})
             needed |= {*files.values()}
-    store = Store(settings.store)
+    store = home.store
     gone = [name for name in store.names(f"{FOLDER}/files") if name not in needed]
     for name in gone:
         store.delete(f"{FOLDER}/files/{name}")
     return len(gone)
 
 
-def keep_record(version: Version, settings: Settings, ledger: Ledger) -> None:
+def keep_record(version: Version, home: Home) -> None:
     """Add the record of a version; a failure is only logged.
 
     The version is registered or promoted, and the next check makes the record.
     """
     try:
-        TrackedRecord(version, settings, ledger).keep()
+        TrackedRecord(version, home).keep()
     except (HeadraceError, sa.exc.SQLAlchemyError, OSError) as error:
         log.warning("%s: its record in MLflow was not copied: %s", version, error)

@@ -20,7 +20,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from headrace.data.anchored import AnchoredStore
 from headrace.errors import Refusal, SpecError
 from headrace.gates.rows import NOT_ASKED, Membership
 from headrace.models import builder_name
@@ -30,6 +29,7 @@ from headrace.stages.evaluation.membership.references import losses_of_reference
 from headrace.stages.evaluation.membership.rows import LEAST_ROWS, AttackedRows
 from headrace.stages.evaluation.parts import Part
 from headrace.stages.references import Recipe
+from headrace.state.anchored import AnchoredStore
 from headrace.tasks.forms import Context
 from headrace.tasks.intervals import z_of
 

@@ -10,7 +10,6 @@ import time
 import numpy as np
 import numpy.typing as npt
 
-from headrace.data.anchored import AnchoredStore
 from headrace.data.snapshots.splits import read_split
 from headrace.progress import Progress
 from headrace.stages.evaluation.membership.losses import losses_of
@@ -18,6 +17,7 @@ from headrace.stages.evaluation.membership.rows import REFERENCES, AttackedRows
 from headrace.stages.fitting import Fit
 from headrace.stages.fitting.data import Data
 from headrace.stages.references import Recipe, Weights, kept_or_made
+from headrace.state.anchored import AnchoredStore
 
 
 def losses_of_references(

@@ -24,8 +24,8 @@ from headrace.models.logged.soundness.checks import (
 from headrace.settings import Settings
 from headrace.stages.registration import register
 from headrace.state import disk
+from headrace.state.home import Home
 from headrace.state.ledger import Ledger, Version
-from headrace.state.tracking import Tracking
 
 pytestmark = pytest.mark.system
 
@@ -33,12 +33,12 @@ Trained = Any
 
 CHECK = """
 import sys
-from headrace.state.ledger import Ledger
+from headrace.state.home import Home
 from headrace.settings import Settings
 from headrace.models.logged.soundness.checks import find_mismatches
-settings = Settings()
-version = Ledger(settings.database_url).champion("blobs").version
-assert find_mismatches([version], settings) == []
+home = Home(Settings())
+version = home.ledger.champion("blobs").version
+assert find_mismatches([version], home) == []
 print({"mlflow", "tensorflow", "keras", "prefect"} & set(sys.modules))
 """
 
@@ -74,7 +74,7 @@ def test_registration_writes_down_the_files_of_a_version(
         trained.snapshot,
         trained.good,
         trained.good_evaluation,
-        trained.settings,
+        trained.home,
     )
     copies = Path(trained.settings.store) / "models"
     expected = {weak.model_digest, trained.good.model_digest}
@@ -83,26 +83,26 @@ def test_registration_writes_down_the_files_of_a_version(
 
 def test_all_mismatches_of_files_are_found(trained: Trained, champion: Version) -> None:
     settings: Settings = trained.settings
-    assert find_mismatches([champion], settings) == []
+    assert find_mismatches([champion], Home(settings)) == []
     for file in settings.home.glob("mlartifacts/**/*.keras"):
         file.write_bytes(b"")
     for file in settings.home.glob("mlartifacts/**/golden.npz"):
         file.unlink()
-    mismatches = find_mismatches([champion], settings)
+    mismatches = find_mismatches([champion], Home(settings))
     assert [mismatch.what for mismatch in mismatches] == [MODEL, GOLDEN]
     assert [mismatch.is_gone for mismatch in mismatches] == [False, True]
     with pytest.raises(IntegrityError, match="headrace repair blobs/1"):
-        require_sound(champion, settings)
+        require_sound(champion, Home(settings))
 
 
 def test_a_file_that_changes_is_read_again(trained: Trained, champion: Version) -> None:
     settings: Settings = trained.settings
-    assert list(file_mismatches(champion, settings)) == []
+    assert list(file_mismatches(champion, Home(settings))) == []
     identity = champion.model_uri.rpartition("/")[2]
     [file] = settings.home.glob(f"mlartifacts/**/{identity}/**/*.keras")
     content = file.read_bytes()
     file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-    [mismatch] = file_mismatches(champion, settings)
+    [mismatch] = file_mismatches(champion, Home(settings))
     assert mismatch.what == MODEL
 
 
@@ -120,10 +120,9 @@ def test_a_larger_file_in_the_place_of_a_model_is_refused_unread(
         return digest_of(file, length, *part)
 
     monkeypatch.setattr(disk, "digest_of", count)
-    [mismatch] = file_mismatches(champion, settings)
+    [mismatch] = file_mismatches(champion, Home(settings))
     assert "has 268,435,456 bytes, and may have" in mismatch.message
-    ledger, tracking = Ledger(settings.database_url), Tracking(settings)
-    changed = other_mismatches(champion, settings, ledger, tracking)
+    changed = other_mismatches(champion, Home(settings))
     assert [mismatch.where for mismatch in changed] == ["model", "store"]
     assert 2**28 not in read
     later = champion.model_copy(update={"model_digest": "0" * 64})
@@ -133,4 +132,4 @@ def test_a_larger_file_in_the_place_of_a_model_is_refused_unread(
 def test_several_versions_are_asked_in_one_process(
     trained: Trained, champion: Version
 ) -> None:
-    assert answer_mismatches([champion, champion], trained.settings) == []
+    assert answer_mismatches([champion, champion], trained.home) == []

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from tests.blobs import BLOBS, Trained, a_contract, spec_of
 
-from headrace.data.anchored import open_anchored
 from headrace.gates.rows import NOT_ASKED, Membership
 from headrace.records import EvaluationRecord, GateResult, TrainingRecord
 from headrace.settings import Settings
@@ -19,6 +18,7 @@ from headrace.stages.evaluation.membership import figures_of
 from headrace.stages.evaluation.parts import Part
 from headrace.stages.ingestion import ingest
 from headrace.stages.training import train
+from headrace.state.home import Home
 from headrace.state.store import Store
 
 pytestmark = pytest.mark.system
@@ -43,7 +43,7 @@ def trained_anew(trained: Trained) -> TrainingRecord:
 def attacked(trained: Trained) -> EvaluationRecord:
     spec = full(trained.settings.project)
     place = spec, trained.snapshot, trained.contract, trained_anew(trained)
-    return evaluate(*place, None, trained.settings, folder=trained.folder)
+    return evaluate(*place, None, trained.home, folder=trained.folder)
 
 
 def written(trained: Trained) -> list[str]:
@@ -69,7 +69,7 @@ def test_a_model_of_easy_rows_passes_and_references_are_fitted_once(
     shown = [r.message for r in caplog.records if "reference model " in r.message]
     assert [line.split()[2] for line in shown] == [f"{n}/8" for n in range(1, 9)]
 
-    anchored = open_anchored(trained.settings)
+    anchored = trained.home.anchored
     kept = [key for key in written(trained) if key not in before]
     kept = kept[2:]  # the first are those by which explanations are checked
     assert len(kept) == 8
@@ -87,7 +87,7 @@ def test_a_model_of_easy_rows_passes_and_references_are_fitted_once(
 def test_at_the_standard_depth_the_gate_says_what_to_set(trained: Trained) -> None:
     spec = spec_of(trained.settings.project, GATE)
     place = spec, trained.snapshot, trained.contract, trained_anew(trained)
-    record = evaluate(*place, None, trained.settings)
+    record = evaluate(*place, None, trained.home)
     gate = membership(record)
     assert (gate.passed, gate.value, gate.threshold) == (False, None, 0.62)
     assert gate.reason == (
@@ -123,7 +123,9 @@ def test_a_model_that_learned_random_labels_by_heart_is_flagged(
     contract = a_contract(snapshot)
     training = train(spec, folder, "mlp", snapshot, contract, settings, {})
 
-    record = evaluate(spec, snapshot, contract, training, None, settings, folder=folder)
+    record = evaluate(
+        spec, snapshot, contract, training, None, Home(settings), folder=folder
+    )
 
     gate = membership(record)
     assert not gate.passed

@@ -14,8 +14,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from headrace.records import MANIFEST, Record, SnapshotRecord
-from headrace.settings import Settings
+from headrace.records import Record
 from headrace.state.disk import UnusableFileError
 from headrace.state.ledger import Ledger
 from headrace.state.store import Store
@@ -78,19 +77,6 @@ class AnchoredStore:
         except ValidationError:
             return None
 
-    def snapshot(self, digest: str) -> SnapshotRecord | None:
-        """A snapshot that is checked against the manifest that the ledger recorded.
-
-        Returns:
-            None where the store does not have it.
-        """
-        from headrace.data.snapshots.reading import find_snapshot
-
-        key = f"snapshots/{digest}/{MANIFEST}"
-        return find_snapshot(
-            self.store, digest, self.ledger.anchors([key]).get(key, "")
-        )
-
     def write(self, key: str, data: bytes) -> str:
         """Record a file and write it atomically; returns its URI."""
         return self.write_all({key: data})[key]
@@ -124,24 +110,3 @@ class AnchoredStore:
 def as_json(value: Any) -> bytes:
     """A JSON value as bytes."""
     return json.dumps(value, indent=1, sort_keys=True).encode()
-
-
-def open_anchored(settings: Settings) -> AnchoredStore:
-    """The store and the ledger of the settings."""
-    return AnchoredStore(Store(settings.store), Ledger(settings.database_url))
-
-
-def described(manifest: bytes, uri: str) -> SnapshotRecord:
-    """The record of a snapshot from its manifest; raises ValueError."""
-    from headrace.data.snapshots.reading import Manifest
-
-    try:
-        facts = json.loads(manifest)
-        facts = {k: v for k, v in facts.items() if k not in Manifest.model_fields}
-        sha256 = hashlib.sha256(manifest).hexdigest()
-        return SnapshotRecord.model_validate(
-            {**facts, "uri": uri, "manifest_sha256": sha256}
-        )
-    except (AttributeError, RecursionError, ValidationError) as error:
-        reason = str(error).partition("\n")[0]
-        raise ValueError(f"the manifest is of another form: {reason}") from None

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from tests.anchoring import anchored_at
 
-from headrace.data.anchored import AnchoredStore
 from headrace.errors import DependencyError, UsageError
 from headrace.records import Finding
+from headrace.state.anchored import AnchoredStore
 
 
 @pytest.fixture

@@ -1,0 +1,100 @@
+"""The folders of a store: whose their entries are, and what may become of them.
+
+``gc``, ``forget`` and ``verify`` go by this table. An entry is what lies directly in a
+folder, a file or a folder. It is named by its owner.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+# What the name of an entry begins with: the digest of a snapshot, the sha256 of a model
+# file, the fingerprint of a training, the id of an MLflow run, or the name of a
+# pipeline. That of a study is in its file. "none" is what any pipeline may share.
+Owner = Literal["snapshot", "model", "training", "run", "study", "pipeline", "none"]
+_OF_SNAPSHOT = 16  # digits of its digest, in the names of what is made of it
+_DIGEST = re.compile(rf"[0-9a-f]{{{_OF_SNAPSHOT}}}")
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder of the store.
+
+    Attributes:
+        name: of the folder, the first part of a key.
+        kind: what its entries are, as reports count them.
+        owner: whose they are.
+        is_made_again: whether an entry is made again once it is needed.
+        shows_items: whether entries may have items of the data, or digests of them.
+        marker: the file of an entry without which the rest counts as incomplete.
+    """
+
+    name: str
+    kind: str
+    owner: Owner
+    is_made_again: bool = False
+    shows_items: bool = False
+    marker: str = ""
+
+    @property
+    def is_collected(self) -> bool:
+        """Whether `gc` deletes entries that nothing needs.
+
+        What is of a pipeline stays, and what is shared and not made again.
+        """
+        return self.owner != "pipeline" and (self.owner != "none" or self.is_made_again)
+
+    def is_of(self, entry: str, owners: Iterable[str]) -> bool:
+        """Whether an entry, by its name in the folder, is of one of these owners."""
+        if self.owner == "snapshot":
+            return entry[:_OF_SNAPSHOT] in {owner[:_OF_SNAPSHOT] for owner in owners}
+        return entry.partition(".")[0] in owners
+
+    def is_list(self, entry: str) -> bool:
+        """Whether an entry is of no snapshot, such as the list of all data pages."""
+        return self.owner == "snapshot" and not _DIGEST.match(entry)
+
+    def prefixes_of(self, owners: Iterable[str]) -> set[str]:
+        """What the keys of these owners' entries begin with."""
+        length = _OF_SNAPSHOT if self.owner == "snapshot" else None
+        end = "/" if self.owner == "pipeline" else ""
+        return {f"{self.name}/{owner[:length]}{end}" for owner in owners}
+
+
+FOLDERS = {
+    folder.name: folder
+    for folder in (
+        Folder("snapshots", "snapshots", "snapshot", marker="manifest.json"),
+        Folder("quarantine", "quarantines", "snapshot", True, True),
+        Folder("data_docs", "data pages", "snapshot", True, True),
+        Folder("checkpoints", "checkpoints", "training"),
+        Folder("studies", "tuning", "study"),
+        Folder("trainings", "requests and answers of other pools", "training"),
+        Folder("models", "copies of models", "model", marker="golden.npz"),
+        Folder("engines", "engines", "model", True, True),
+        Folder("profiles", "profiles", "model", True, True),
+        Folder("monitoring", "monitoring", "model", False, True),
+        Folder("signatures", "signatures", "model"),
+        Folder("cards", "pages of runs", "run", False, True),
+        Folder("references", "reference models", "none", True, True),
+        Folder("recognisers", "reference models", "none", True, True),
+        Folder("stages", "stage records", "none", False, True),
+        Folder("judged", "lists of judged items", "none", False, True),
+        Folder("pipelines", "records of the last stage results", "pipeline"),
+        Folder("backfills", "backfills", "pipeline"),
+        Folder("corrections", "corrected labels", "pipeline", False, True),
+        Folder("tracking", "records of MLflow's entries", "pipeline"),
+        Folder("folders", "folders of pipelines", "none"),
+        Folder("heads", "signed links", "none"),
+        Folder("ledger", "copies of the ledger's rows", "none"),
+    )
+}
+
+
+def folder_of(key: str) -> Folder:
+    """The folder of a key of the store; one that is not listed is shared and stays."""
+    name = key.partition("/")[0]
+    return FOLDERS.get(name, Folder(name, name, "none"))
