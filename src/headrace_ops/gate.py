@@ -1,11 +1,11 @@
 """The gate: an ASGI middleware that authenticates every request to an application.
 
-It checks four things on every route. The headers must not be long. The ``Host`` must be
-a name of this server, against DNS rebinding. The ``Origin`` must be the server's own or
-an allowed one, against cross-site requests. The login is sent by ``Authorization:
-Basic``, or by the session cookie that a link with the token sets; only this user's own
-browser may use the cookie. Only the health paths need no login. The gate knows neither
-Prefect nor MLflow.
+It checks four things on every route. The headers must not be long. The ``Host``, or the
+host of an absolute target, must be a name of this server, against DNS rebinding. The
+``Origin`` must be the server's own or an allowed one, against cross-site requests. The
+login is sent by ``Authorization: Basic``, or by the session cookie that a link with the
+token sets; only this user's own browser may use the cookie. Only the health paths need
+no login. The gate knows neither Prefect nor MLflow.
 
 The gate sees the connection itself. What a reverse proxy says of the one behind it,
 ``X-Forwarded-For`` and ``X-Forwarded-Proto``, is for the application only.
@@ -17,6 +17,7 @@ import asyncio
 import base64
 import hashlib
 import hmac
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -39,6 +40,7 @@ UVICORN: dict[str, Any] = {
     "proxy_headers": False,
 }
 _SAFE = {"GET", "HEAD"}
+_ABSOLUTE = re.compile(r"[^/?#]*://([^/?#]*)")
 _HINT = "Open the link that `headrace up` prints, or use the name and password in"
 _HINT += " login.json in the home."
 
@@ -131,7 +133,8 @@ class Gate:
         for name in ("host", "origin", "authorization"):
             if len(headers.getlist(name)) > 1:
                 raise HTTPException(400, f"The header {name} is there twice.")
-        host = headers.get("host", "").lower()
+        target = _ABSOLUTE.match(request["path"])  # RFC 9112, 3.2.2: its host counts
+        host = (target[1] if target else headers.get("host", "")).lower()
         if not is_own_host(host, self._hosts):
             raise HTTPException(403, "The Host header is not a name of this server.")
         origin = headers.get("origin", "").rstrip("/").lower()

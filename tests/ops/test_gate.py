@@ -267,3 +267,31 @@ def test_what_is_no_request_is_handed_on() -> None:
     made: Callable[..., Any] = Gate(app, logins=[LOGIN])
     asyncio.run(made({"type": "lifespan"}, _nothing, None))
     assert seen == ["lifespan"]
+
+
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [
+        ("/x?see=http://evil.example/", 200),
+        ("http://localhost:4200/x", 200),
+        ("http://evil.example/x", 403),
+        ("HTTPS://evil.example/x", 403),
+        ("http://localhost@evil.example/x", 403),
+    ],
+)
+def test_the_host_of_an_absolute_target_counts(target: str, status: int) -> None:
+    path = target.partition("?")[0]
+    headers = [(b"host", b"127.0.0.1"), (b"authorization", LOGIN.header.encode())]
+    scope = {"type": "http", "method": "GET", "path": path, "headers": headers}
+    scope |= {"raw_path": path.encode(), "query_string": b"", "client": ELSEWHERE}
+    seen: list[int] = []
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            seen.append(message["status"])
+
+    async def receive() -> Any:
+        return {"type": "http.request"}
+
+    asyncio.run(gate()({**scope, "scheme": "http"}, receive, send))
+    assert seen == [status]

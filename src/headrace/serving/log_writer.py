@@ -22,13 +22,14 @@ import pyarrow.compute as pc
 
 from headrace.serving.log_frames import Facts, LogTask, Part, from_frame
 from headrace.serving.requests.columns import rows_of
-from headrace.serving.requests.contents import Stream, settle_all
+from headrace.serving.requests.contents import Stream
 from headrace.serving.requests.files import Hour, expire
+from headrace.serving.requests.settling import settle_all
 from headrace.state.frames import Header
 from headrace.state.framing import END, Answer, answer_frames
 
 FLUSH_ROWS, FLUSH_BYTES = 8192, 16 * 2**20
-TIDY_SECONDS = 60.0
+_TIDY_SECONDS = 60.0
 _NICENESS = 19  # from its imports on; before, a busy server would not let it start
 log = logging.getLogger("headrace")
 
@@ -143,7 +144,7 @@ def _tidy(task: LogTask) -> None:
         for path in damaged.keys() - known:
             log.warning("%s It stays as it is.", damaged[path].message)
         known |= damaged.keys()
-        time.sleep(_next_tidying(datetime.now(UTC)))
+        time.sleep(_TIDY_SECONDS)
 
 
 def _always(work: Callable[[], None]) -> None:
@@ -153,13 +154,6 @@ def _always(work: Callable[[], None]) -> None:
     except Exception:
         log.exception("a fault in the process of the request log")
         os._exit(1)
-
-
-def _next_tidying(now: datetime) -> float:
-    """Seconds until the next one: soon, and once the hour is over."""
-    hour = now.replace(minute=0, second=35, microsecond=0)
-    left = (hour - now) % timedelta(hours=1)
-    return min(TIDY_SECONDS, left.total_seconds() or TIDY_SECONDS)
 
 
 def _begin(header: Header) -> tuple[Answer, Header]:

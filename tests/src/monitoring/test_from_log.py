@@ -14,7 +14,7 @@ from headrace.monitoring import from_log
 from headrace.monitoring.from_log import batch_from_log, labelled_from_log
 from headrace.monitoring.late_labels import LateLabels
 from headrace.serving.requests import files, reading
-from headrace.serving.requests.contents import settle_all
+from headrace.serving.requests.settling import settle_all
 from headrace.settings import Settings
 from headrace.state.ledger import Version
 

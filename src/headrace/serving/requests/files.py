@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 FOLDER = "requests"
 STREAM, PARQUET = ".arrows", ".parquet"
-_HIDDEN = "."  # of a temporary file
 
 
 class Hour(NamedTuple):
@@ -114,12 +113,3 @@ def expire(root: Path, keep_days: int, today: date | None = None) -> list[Path]:
     for folder in expired:
         shutil.rmtree(folder, ignore_errors=True)
     return expired
-
-
-def sweep_temporary(folder: Path, older_than_seconds: float) -> None:
-    """Delete a day's temporary files that a killed process has left."""
-    now = datetime.now(UTC).timestamp()
-    for path in folder.glob(f"{_HIDDEN}*{PARQUET}.*"):
-        with contextlib.suppress(FileNotFoundError):
-            if now - path.stat().st_mtime > older_than_seconds:
-                path.unlink()

@@ -11,19 +11,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from headrace.serving.requests.contents import Chooses as InTable
-from headrace.serving.requests.contents import settle
-from headrace.serving.requests.files import (
-    Hour,
-    hours,
-    models,
-    root_of,
-    sweep_temporary,
-)
+from headrace.serving.requests.files import Hour, hours, models, root_of
 from headrace.serving.requests.reading import opened
+from headrace.serving.requests.settling import Chooses as InTable
+from headrace.serving.requests.settling import settle
 from headrace.settings import Settings
 
-_STALE_SECONDS = 60.0  # a file that is being written is younger
 Chooses = Callable[[Sequence[str]], npt.NDArray[np.bool_]]
 
 
@@ -62,7 +55,6 @@ def take_out(settings: Settings, chooses: Chooses) -> dict[str, int]:
     root, counts, chosen = root_of(settings.home), Counter[str](), _in_table(chooses)
     for model in models(root):
         for hour in hours(root, model):
-            sweep_temporary(hour.folder, _STALE_SECONDS)
             counts[model] += _of_hour(hour, chosen)
     return dict(+counts)
 

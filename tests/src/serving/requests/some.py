@@ -10,9 +10,10 @@ from typing import Any
 import pyarrow as pa
 
 from headrace.serving.requests.columns import SCHEMA
-from headrace.serving.requests.contents import Stream, settle
+from headrace.serving.requests.contents import Stream
 from headrace.serving.requests.files import Hour, parquet_of, root_of
 from headrace.serving.requests.reading import Asked, read_requests
+from headrace.serving.requests.settling import settle
 from headrace.settings import Settings
 
 NOON = datetime(2026, 11, 27, 12, tzinfo=UTC)

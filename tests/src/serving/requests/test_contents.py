@@ -26,9 +26,10 @@ from tests.src.serving.requests.some import (
 )
 
 from headrace.errors import IntegrityError
-from headrace.serving.requests import contents
-from headrace.serving.requests.contents import LogFile, Stream, settle
+from headrace.serving.requests import contents, settling
+from headrace.serving.requests.contents import LogFile, Stream
 from headrace.serving.requests.files import PARQUET, parquet_of, root_of
+from headrace.serving.requests.settling import settle
 from headrace.settings import Settings
 
 LATER = NOON + timedelta(hours=2)
@@ -36,7 +37,7 @@ LATER = NOON + timedelta(hours=2)
 KILLED = """
 import os, pathlib, signal, sys
 from datetime import datetime
-from headrace.serving.requests.contents import settle_all
+from headrace.serving.requests.settling import settle_all
 
 root, name, count, when, now = sys.argv[1:]
 work, calls = getattr(pathlib.Path, name), [0]
@@ -56,7 +57,7 @@ settle_all(pathlib.Path(root), datetime.fromisoformat(now))
 
 
 def settle_all(settings: Settings, now: datetime = LATER) -> dict[Path, IntegrityError]:
-    return contents.settle_all(root_of(settings.home), now)
+    return settling.settle_all(root_of(settings.home), now)
 
 
 def full(*_: object) -> None:
@@ -159,7 +160,8 @@ def test_a_damaged_stream_is_named_and_stays(settings: Settings) -> None:
 def test_memory_is_bounded_by_groups(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(contents, "GROUP_ROWS", 10)
+    for module in (contents, settling):
+        monkeypatch.setattr(module, "GROUP_ROWS", 10)
     made = Stream(hour_of(settings), log_rows([]).schema)
     for start in range(0, 42, 6):
         made.append(log_rows(range(start, start + 6)))
@@ -208,7 +210,7 @@ def test_a_kill_loses_and_doubles_nothing(
     assert ids_of(settings) == list(range(8))
     settle_all(settings)
     assert ids_of(settings) == list(range(8))
-    assert [p.suffix for p in paths(settings) if p.name[0] != "."] == [PARQUET] * 4
+    assert [p.suffix for p in paths(settings)] == [PARQUET] * 4
 
 
 @pytest.mark.system

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from datetime import date, timedelta
 
 import pytest
 from tests.src.serving.requests.some import NOON, ids_of, paths, stream, write
 
-from headrace.serving.requests.files import expire, hours, root_of, sweep_temporary
+from headrace.serving.requests.files import expire, hours, root_of
 from headrace.settings import Settings
 
 
@@ -46,15 +45,3 @@ def test_nothing_but_days_expires(settings: Settings) -> None:
     expire(root, 1, date(2030, 1, 1))
     assert paths(settings) == []
     assert other.is_dir()
-
-
-def test_what_a_killed_process_has_left_is_deleted_later(settings: Settings) -> None:
-    path = write(settings, [1])
-    left = path.with_name(f".{path.name}.0123")
-    left.write_bytes(b"PAR1 and half of it")
-    assert ids_of(settings) == [1]
-    sweep_temporary(path.parent, older_than_seconds=3600)
-    assert left.exists(), "another process may be writing it"
-    os.utime(left, (0, 0))
-    sweep_temporary(path.parent, older_than_seconds=3600)
-    assert list(path.parent.iterdir()) == [path]

@@ -21,9 +21,10 @@ from tests.src.serving.requests.some import (
 )
 
 from headrace.errors import IntegrityError
-from headrace.serving.requests import contents, forgetting
-from headrace.serving.requests.contents import Stream, settle
+from headrace.serving.requests import contents, forgetting, settling
+from headrace.serving.requests.contents import Stream
 from headrace.serving.requests.files import Hour, parquet_of, root_of
+from headrace.serving.requests.settling import settle
 from headrace.settings import Settings
 
 
@@ -69,7 +70,7 @@ def test_rows_go_once_where_the_command_was_killed(
             killed()  # a Parquet file is replaced, none is deleted
     forgetting.take_out(settings, is_one)
     assert ids_of(settings) == [2, 3]
-    assert len([p for p in paths(settings) if p.name[0] != "."]) == 1
+    assert len(paths(settings)) == 1
 
 
 def test_what_a_killed_process_has_settled_does_not_come_back(
@@ -89,7 +90,8 @@ def test_what_a_killed_process_has_settled_does_not_come_back(
 def test_a_row_group_is_held_at_a_time(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(contents, "GROUP_ROWS", 2)
+    for module in (contents, settling):
+        monkeypatch.setattr(module, "GROUP_ROWS", 2)
     path = write(settings, [0, 1, 2, 1, 3, 1, 4, 1])
     assert pq.ParquetFile(path).num_row_groups > 3
     assert forgetting.take_out(settings, is_one) == {"digits": 4}
@@ -108,7 +110,7 @@ def test_rows_are_found_while_a_server_settles_their_files(
     def settled(hour: Hour) -> list[Path]:
         found = listed(hour)
         for later in once:
-            contents.settle_all(root_of(settings.home), later)
+            settling.settle_all(root_of(settings.home), later)
         return found
 
     monkeypatch.setattr(Hour, "files", settled)
