@@ -19,12 +19,12 @@ from headrace.errors import DependencyError, NotFoundError
 from headrace.explanations.verdict import sanity_of
 from headrace.media import medium
 from headrace.models.engines import EngineProcess
+from headrace.models.engines.batching import ROWS_AT_ONCE, Batching
 from headrace.serving.gradients import GradientsProcess
 from headrace.serving.plain import Reader
 from headrace.serving.replies import unavailable
 from headrace.serving.tensors import Tensors
 from headrace.serving.texts import TextProcess
-from headrace.serving.working import ROWS_AT_ONCE, Worker
 from headrace.tasks import task
 
 if TYPE_CHECKING:
@@ -90,9 +90,11 @@ class Served:
         self._replacement: Served | None = None  # the same version, that answers now
         self._successor: asyncio.Future[Served | None] | None = None
         self._patience = 0.0  # until when requests wait for the successor
-        self._worker: Worker | None = None
-        if not isinstance(engine, EngineProcess):
-            self._worker = Worker(engine)
+        self._queue: Batching | EngineProcess
+        if isinstance(engine, EngineProcess):
+            self._queue = engine
+        else:
+            self._queue = Batching(engine)
             self.inline_rows = _inline_rows(engine, self.tensors.some(_ROWS))
         self.texts: TextProcess | None = None
         if self.task.writes and role != "canary":
@@ -161,9 +163,7 @@ class Served:
         """The outputs, of this engine only; raises DependencyError."""
         self._answering += 1
         try:
-            if isinstance(self.engine, EngineProcess):
-                return await self.engine.answer(items)
-            return await self._worker.answer(items)  # type: ignore[union-attr]
+            return await self._queue.answer(items)
         finally:
             self._answering -= 1
 
@@ -218,8 +218,7 @@ class Served:
 
     def close(self) -> None:
         """Close the engine; waits for a process to end."""
-        if self._worker is not None:
-            self._worker.close()
+        self._queue.close()
         if self.texts is not None:
             self.texts.close()
         self.gradients.close()

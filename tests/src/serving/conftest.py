@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 from headrace.media.forms import Payload
+from headrace.models.engines.batching import Batching
 from headrace.serving.app import App
 from headrace.serving.bodies import Bodies
 from headrace.serving.doors import Doors
 from headrace.serving.metrics import Metrics
 from headrace.serving.routes import Models
 from headrace.serving.served import Served, Slot
-from headrace.serving.working import Worker
 from headrace.settings import Settings
 from headrace.state.ledger import Version
 from headrace.tasks.forms import Outputs
@@ -83,7 +83,7 @@ def serving(
     width = 3 if "target" in description else 1
     served = Served(row, Toy(width, version), "champion", Settings())
     if engine is not None:
-        served.engine, served._worker = engine, Worker(engine)
+        served.engine, served._queue = engine, Batching(engine)
     served.inline_rows = inline_rows
     return served
 

@@ -12,10 +12,10 @@ import pytest
 from tests.src.serving.conftest import IMAGE, Site, Toy, serving
 
 from headrace.errors import DependencyError, NotFoundError
+from headrace.models.engines.batching import ROWS_AT_ONCE, Batching
 from headrace.serving import served as module
 from headrace.serving.replies import HttpError
 from headrace.serving.served import WAITING_LIMIT, Wanted
-from headrace.serving.working import ROWS_AT_ONCE, Worker
 
 
 class Slow(Toy):
@@ -223,7 +223,7 @@ def test_the_process_that_is_started_again_stays_open_until_it_has_answered() ->
 
 def test_an_engine_that_was_closed_keeps_nobody_waiting() -> None:
     async def ask() -> None:
-        worker = Worker(Slow())
+        worker = Batching(Slow())
         worker.close()
         with pytest.raises(DependencyError, match="closed"):
             await worker.answer(images(1))

@@ -18,7 +18,6 @@ from headrace.tasks import asked
 from headrace.tasks.forms import Outputs
 
 TOLERANCE = 1e-5  # of an answer, from the trained model's
-MERGED = 32  # items of requests that wait for a process, which it computes at once
 LATENCY_CALLS = 30
 
 Answering = Callable[[Payload], Outputs]

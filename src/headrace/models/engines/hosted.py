@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-import collections
 import math
-import threading
-from concurrent.futures import Future
 from typing import Any
 
 import numpy as np
 
-from headrace.errors import HeadraceError
 from headrace.media.forms import Payload
 from headrace.models.engines import formats
-from headrace.models.engines.forms import MERGED, in_blocks
+from headrace.models.engines.batching import Batching
 from headrace.models.engines.frames import packed, unpacked
 from headrace.models.logged.loading import rows_at_once
 from headrace.settings import Settings
@@ -27,9 +22,8 @@ MODULE = "headrace.models.engines.answering"
 START_SECONDS = 300.0
 ANSWER_SECONDS = 60.0
 MOST_WAITING = 1024  # requests; more are refused
+MERGED = 32  # items of several requests that it computes at once
 _FLOATS, _FLOAT_BYTES = "<f4", 4
-
-_Asked = tuple[Payload, "Future[Outputs]"]
 
 
 class EngineProcess:
@@ -73,8 +67,6 @@ class EngineProcess:
         self._version, self._answer_seconds = version, answer_seconds
         self._process = FramedProcess(MODULE, self._title(), niceness=niceness)
         self.pid = self._process.pid
-        self._changed = threading.Condition()
-        self._asked: collections.deque[_Asked] = collections.deque()
         try:
             header = {
                 "version": version.model_dump(mode="json"),
@@ -91,10 +83,8 @@ class EngineProcess:
             self._process.fail("did not start")
             self._process.close()
             raise
-        self._thread = threading.Thread(
-            target=self._work, name=f"engine of {version}", daemon=True
-        )
-        self._thread.start()
+        at_once = rows_at_once(self._shape)
+        self._batching = Batching(self._exchange, min(MERGED, at_once), at_once)
 
     @property
     def failure(self) -> str:
@@ -111,65 +101,34 @@ class EngineProcess:
             DependencyError: the process has crashed, hangs or is closed, or too many
                 requests wait.
         """
-        return in_blocks(lambda rows: self._ask(rows).result(), items, self._shape)
+        self._check()
+        return self._batching(items) if len(items) else self._nothing
 
     async def answer(self, items: Payload) -> Outputs:
         """As a call, for an event loop, which is not blocked."""
-        if 0 < len(items) <= rows_at_once(self._shape):
-            return await asyncio.wrap_future(self._ask(items))
-        return await asyncio.to_thread(self, items)
+        self._check()
+        return await self._batching.answer(items) if len(items) else self._nothing
 
     def close(self) -> None:
         """End the process; requests that wait for an answer fail."""
         self._process.fail("was closed")
-        with self._changed:
-            self._changed.notify_all()
-        self._thread.join()
+        self._batching.close()
         self._process.close()
 
-    def _ask(self, items: Payload) -> Future[Outputs]:
-        future: Future[Outputs] = Future()
-        with self._changed:
-            if self.failure:
-                raise self._process.error(self.failure)
-            if len(self._asked) >= MOST_WAITING:
-                raise self._process.error(f"has {MOST_WAITING} requests waiting")
-            self._asked.append((items, future))
-            self._changed.notify()
-        return future
+    def _check(self) -> None:
+        if self.failure:
+            raise self._process.error(self.failure)
+        if self._batching.waiting >= MOST_WAITING:
+            raise self._process.error(f"has {MOST_WAITING} requests waiting")
 
-    def _work(self) -> None:
-        """Have all requests answered, in order, until it fails."""
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._asked or self.failure)
-                if self.failure:
-                    break
-                batch = _take(self._asked)
-            batch = [ask for ask in batch if ask[1].set_running_or_notify_cancel()]
-            if batch:
-                self._answer(batch)
-        for _, future in self._asked:
-            if future.set_running_or_notify_cancel():
-                future.set_exception(self._process.error(self.failure))
-        self._asked.clear()
-
-    def _answer(self, batch: list[_Asked]) -> None:
-        several = [items for items, _ in batch]
-        try:
-            items = several[0] if len(batch) == 1 else np.concatenate(several)
-            answers = self._exchange(items)
-        except HeadraceError as error:
-            for _, future in batch:
-                future.set_exception(type(error)(error.message, error.action))
-            return
-        start = 0
-        for items, future in batch:
-            future.set_result(answers[start : start + len(items)])
-            start += len(items)
+    @property
+    def _nothing(self) -> Outputs:
+        return np.empty((0, *self._shape), np.float32)
 
     def _exchange(self, items: Payload) -> Outputs:
         """Answers to at most `rows_at_once` items."""
+        if self.failure:
+            raise self._process.error(self.failure)
         shape = [len(items), *self._shape]
         header, body = self._converse(*packed(items), self._answer_seconds, shape)
         with self._process.reasons(self._answer_seconds):
@@ -192,17 +151,3 @@ class EngineProcess:
         """Send a frame and receive one with at most an array of a shape."""
         most = math.prod(shape) * _FLOAT_BYTES
         return self._process.converse(header, body, most_bytes=most, seconds=seconds)
-
-
-def _take(asked: collections.deque[_Asked]) -> list[_Asked]:
-    """The next requests that can be computed at once, in order."""
-    taken = [asked.popleft()]
-    first, rows = taken[0][0], len(taken[0][0])
-    while asked:
-        items = asked[0][0]
-        rows += len(items)
-        alike = items.dtype == first.dtype and items.shape[1:] == first.shape[1:]
-        if rows > MERGED or not alike:
-            break
-        taken.append(asked.popleft())
-    return taken
