@@ -12,8 +12,7 @@ from headrace.explanations.verdict import sanity_of
 from headrace.models.engines.stored import open_and_check, read_stored
 from headrace.serving.checking import Checked
 from headrace.settings import Settings
-from headrace.state.frames import Header
-from headrace.state.framing import Answer, answer_frames
+from headrace.state.frames import Answer, Header, answer_frames
 from headrace.state.ledger.rows import Version
 
 _MOST_NOTES = 100

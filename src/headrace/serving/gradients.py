@@ -12,8 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.media.forms import Payload
-from headrace.models.engines.frames import packed, unpacked
-from headrace.state.frames import Header
+from headrace.state.frames import Header, packed, unpacked
 from headrace.state.on_demand import OnDemand
 
 if TYPE_CHECKING:

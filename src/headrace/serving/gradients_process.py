@@ -12,11 +12,9 @@ from headrace.explanations import Explainer, Item
 from headrace.media import medium
 from headrace.media.forms import Payload
 from headrace.models.engines.files import model_file
-from headrace.models.engines.frames import packed, unpacked
 from headrace.models.logged.loading import answers, open_model
 from headrace.settings import Settings
-from headrace.state.frames import Header
-from headrace.state.framing import Answer, answer_frames
+from headrace.state.frames import Answer, Header, answer_frames, packed, unpacked
 from headrace.state.ledger.rows import Version
 from headrace.tasks import task
 

@@ -14,11 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from headrace.media.forms import Payload
-from headrace.models.engines.frames import packed, unpacked
 from headrace.records import DataDescription, Record
 from headrace.serving.answered import Answered
 from headrace.serving.requests.columns import of_request
-from headrace.state.frames import Header
+from headrace.state.frames import Header, packed, unpacked
 from headrace.tasks.forms import Outputs
 
 

@@ -25,8 +25,7 @@ from headrace.serving.requests.columns import rows_of
 from headrace.serving.requests.contents import Stream
 from headrace.serving.requests.files import Hour, expire
 from headrace.serving.requests.settling import settle_all
-from headrace.state.frames import Header
-from headrace.state.framing import END, Answer, answer_frames
+from headrace.state.frames import END, Answer, Header, answer_frames
 
 FLUSH_ROWS, FLUSH_BYTES = 8192, 16 * 2**20
 _TIDY_SECONDS = 60.0

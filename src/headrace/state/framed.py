@@ -20,7 +20,7 @@ _LAST_BYTES = 4096  # of its messages, in which the last line is looked for
 
 
 class FramedProcess:
-    """A process that runs `headrace.state.framing.answer_frames` on a socket.
+    """A process that runs `headrace.state.frames.answer_frames` on a socket.
 
     It ends with this process, however this one ends. One thread at a time talks to it;
     any may end it.
@@ -140,7 +140,7 @@ class FramedProcess:
         """Ask it nothing more, and let it end by itself.
 
         Returns:
-            its last answer, see `headrace.state.framing.answer_frames`; None if it gave
+            its last answer, see `headrace.state.frames.answer_frames`; None if it gave
             none in time.
         """
         try:

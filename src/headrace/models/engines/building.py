@@ -11,17 +11,15 @@ import fcntl
 import logging
 import os
 import signal
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from pydantic import ValidationError
-
-from headrace.errors import DependencyError, HeadraceError
+from headrace.errors import HeadraceError
 from headrace.home import check_present
 from headrace.models.engines import formats
-from headrace.models.engines.exporting import NO_VERDICT, REPORT, Order, content
+from headrace.models.engines.exporting import MODULE as EXPORTING
+from headrace.models.engines.exporting import Order, content
 from headrace.models.engines.stored import (
     GOLDEN,
     Attempt,
@@ -34,6 +32,7 @@ from headrace.models.engines.stored import (
 from headrace.settings import Settings
 from headrace.state import children
 from headrace.state.disk import open_log, shared_temporary_folder
+from headrace.state.framed import FramedProcess
 from headrace.state.ledger.rows import Version
 
 EXPORT_SECONDS = 600.0
@@ -105,61 +104,31 @@ def attempt(
             format=name,
             folder=folder,
         )
-        reason = _run(order)
+        result = _export(order)
         check_present(settings.home)  # it took seconds
-        try:
-            report = (folder.parent / REPORT).read_bytes()
-            result = Attempt.model_validate_json(report)
-        except (FileNotFoundError, ValidationError):
-            result = Attempt(engine=name, reason=reason)
         versions = formats.libraries(name)
         yield result.model_copy(update={"libraries": versions}), folder
 
 
-def _run(order: Order) -> str:
-    """Run the child; why it ended, should it have no result.
-
-    Its standard input stays open: when this process ends in any way, so does the child.
-    """
-    with tempfile.TemporaryFile() as messages:
-        child = children.start(
-            "headrace.models.engines.exporting",
-            niceness=NICENESS,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=messages,
-            process_group=0,
-        )
-        try:
-            with contextlib.suppress(BrokenPipeError):
-                child.stdin.write(order.model_dump_json().encode() + b"\n")  # type: ignore[union-attr]
-                child.stdin.flush()  # type: ignore[union-attr]
-            code = child.wait(EXPORT_SECONDS)
-        except subprocess.TimeoutExpired:  # of a busy machine: no verdict
-            raise DependencyError(
-                f"The export of {order.version} to {order.format} took more than "
-                f"{EXPORT_SECONDS:g} s.",
-                "Run the same command again.",
-            ) from None
-        finally:
-            child.kill()
-            child.wait()
-            with contextlib.suppress(BrokenPipeError):
-                child.stdin.close()  # type: ignore[union-attr]
-        last = _last_line(messages.fileno())
-    if code in (-signal.SIGKILL, -signal.SIGTERM, NO_VERDICT):
-        raise DependencyError(
-            f"The export of {order.version} to {order.format} ended with {code}{last}.",
-            "Run the same command again; with more memory, if it was killed.",
-        )
-    return f"the export ended with {code}{last}"
-
-
-def _last_line(descriptor: int) -> str:
-    size = os.fstat(descriptor).st_size
-    text = os.pread(descriptor, 4096, max(0, size - 4096)).decode(errors="replace")
-    lines = text.strip().splitlines()
-    return f": {lines[-1][:300]}" if lines else ""
+def _export(order: Order) -> Attempt:
+    """Have a child export, and wait for the result; its crash is one, too."""
+    version, name = order.version, order.format
+    process = FramedProcess(
+        EXPORTING, f"export of {version} to {name}", niceness=NICENESS
+    )
+    header = order.model_dump(mode="json")
+    try:
+        report, _ = process.converse(header, b"", most_bytes=0, seconds=EXPORT_SECONDS)
+        return Attempt.model_validate(report)
+    except HeadraceError as error:
+        if process.code not in (None, -signal.SIGKILL, -signal.SIGTERM):  # it crashed
+            return Attempt(engine=name, reason=f"the export {process.failure}")
+        if process.failure:
+            raise
+        raise process.error(f"has no result: {error.message}") from None
+    finally:
+        process.fail("is over")
+        process.close()
 
 
 @contextlib.contextmanager

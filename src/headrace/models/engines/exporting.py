@@ -1,12 +1,7 @@
-"""The process that exports a version to one format, loads it and tests it.
-
-It ends when its standard input is closed, whatever it does then.
-"""
+"""The process that exports a version to one format, loads it and tests it."""
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +12,10 @@ from headrace.models.engines.forms import TOLERANCE, Golden
 from headrace.models.engines.stored import GOLDEN, Attempt, Tensor
 from headrace.records import Record
 from headrace.settings import Settings
-from headrace.state.children import end_with_parent
-from headrace.state.disk import atomic_file
+from headrace.state.frames import Answer, Header, answer_frames
 from headrace.state.ledger.rows import Version
 
-NO_VERDICT = 77  # the exit code where the version's own files cannot be read
-REPORT = "report.json"  # beside the folder
+MODULE = "headrace.models.engines.exporting"
 _ANY_LENGTH = "its items have any length, and this format is for one length"
 
 
@@ -31,7 +24,7 @@ class Order(Record):
 
     Attributes:
         settings: where the version's files are, see `Settings.for_child`.
-        folder: for the files; beside it are the golden file and, at last, the report.
+        folder: for the files; beside it is the golden file.
     """
 
     version: Version
@@ -112,27 +105,10 @@ def _first(error: Exception) -> str:
     return f"{type(error).__name__}: {lines[0].strip()[:300] if lines else ''}"
 
 
-def main() -> None:
-    """Do what the first line of standard input orders, and write the report last."""
-    line = bytearray()
-    while not line.endswith(b"\n"):
-        part = os.read(0, 65536)
-        if not part:
-            os._exit(1)
-        line += part
-    end_with_parent()
-    order = Order.model_validate_json(bytes(line))
-    try:
-        report = export(order)
-    except HeadraceError as error:
-        sys.stderr.write(f"\n{error}\n")
-        sys.stderr.flush()
-        os._exit(NO_VERDICT)
-    with atomic_file(order.folder.parent / REPORT) as temporary:
-        temporary.write_text(report.model_dump_json(), encoding="utf-8")
-    sys.stderr.flush()
-    os._exit(0)  # taking TensorFlow down would take long
+def _begin(header: Header) -> tuple[Answer, Header]:
+    report = export(Order.model_validate(header))
+    return lambda header, body: ({}, b""), report.model_dump(mode="json")
 
 
 if __name__ == "__main__":
-    main()
+    answer_frames(_begin)

@@ -10,11 +10,10 @@ import numpy as np
 from headrace.media.forms import Payload
 from headrace.models.engines import formats
 from headrace.models.engines.batching import Batching
-from headrace.models.engines.frames import packed, unpacked
 from headrace.models.logged.loading import rows_at_once
 from headrace.settings import Settings
 from headrace.state.framed import FramedProcess
-from headrace.state.frames import BrokenFrameError, Header
+from headrace.state.frames import BrokenFrameError, Header, packed, unpacked
 from headrace.state.ledger.rows import Version
 from headrace.tasks.forms import Outputs
 

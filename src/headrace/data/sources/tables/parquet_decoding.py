@@ -21,8 +21,7 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from headrace.state.frames import Header, receive, send
-from headrace.state.framing import Answer, answer_frames
+from headrace.state.frames import Answer, Header, answer_frames, receive, send
 
 # Of an answer with several rows.
 BATCH_BYTES = 48 * 2**20
