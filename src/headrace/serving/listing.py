@@ -11,7 +11,8 @@ from headrace.explanations import why_not
 from headrace.wire import Answer
 
 if TYPE_CHECKING:
-    from headrace.serving.served import Served, Slot
+    from headrace.serving.served import Served
+    from headrace.serving.slots import Slot
 
 
 class ListedVersion(Answer):

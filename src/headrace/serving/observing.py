@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from headrace.serving.answered import Answered
     from headrace.serving.options import Options
     from headrace.serving.routes import Models
-    from headrace.serving.served import Served, Slot
+    from headrace.serving.served import Served
+    from headrace.serving.slots import Slot
     from headrace.settings import Settings
     from headrace.state.ledger import Ledger, Version
 

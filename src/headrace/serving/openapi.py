@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING
 
 from headrace import __version__
 from headrace.explanations import why_not
-from headrace.serving.explaining import Explained
-from headrace.serving.generating import Text, Wish
+from headrace.serving.explanation_route import Explained
 from headrace.serving.listing import Listed
 from headrace.serving.plain import JSON_TYPE, RAW
 from headrace.serving.protocol import Inferred
 from headrace.serving.replies import Error
+from headrace.serving.text_route import Text, Wish
 from headrace.tasks import asks_items
 from headrace.wire import Schema, schema_of
 
 if TYPE_CHECKING:
-    from headrace.serving.served import Served, Slot
+    from headrace.serving.served import Served
+    from headrace.serving.slots import Slot
 
 _COMMON = (400, 401, 403, 404, 405, 431)
 _OF_BODIES = (408, 413, 415, 422, 503)

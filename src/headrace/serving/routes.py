@@ -12,8 +12,7 @@ from headrace.errors import did_you_mean
 from headrace.serving import plain, protocol
 from headrace.serving.answered import Answered, Observer
 from headrace.serving.app import Request, Route, route, sane_id
-from headrace.serving.explaining import explain_answer
-from headrace.serving.generating import write_text
+from headrace.serving.explanation_route import explain_answer
 from headrace.serving.listing import Listed
 from headrace.serving.long_json import read_beside
 from headrace.serving.metrics import Metric
@@ -26,11 +25,13 @@ from headrace.serving.replies import (
     Reply,
     json_reply,
 )
+from headrace.serving.text_route import write_text
 
 if TYPE_CHECKING:
     from headrace.media.forms import Payload
     from headrace.serving.app import App, Handler
-    from headrace.serving.served import Served, Slot
+    from headrace.serving.served import Served
+    from headrace.serving.slots import Slot
     from headrace.tasks.forms import Outputs
 
 _SHOW = b"show=input"

@@ -29,14 +29,9 @@ from headrace.serving.metrics import Metric, Metrics
 from headrace.serving.observing import Beside, Observing
 from headrace.serving.pages import page_routes
 from headrace.serving.routes import Models
-from headrace.serving.served import (
-    Served,
-    Slot,
-    Wanted,
-    open_served,
-    return_memory,
-)
+from headrace.serving.served import Served, open_served, return_memory
 from headrace.serving.server import Tls, listen, run
+from headrace.serving.slots import Slot, Wanted
 from headrace.serving.watching import Builder, Watcher
 from headrace.state import children
 from headrace.state.home import Home

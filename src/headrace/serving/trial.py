@@ -13,7 +13,8 @@ from headrace.serving.served import WAITING_LIMIT
 if TYPE_CHECKING:
     from headrace.media.forms import Payload
     from headrace.serving.canary import Canary
-    from headrace.serving.served import Served, Slot
+    from headrace.serving.served import Served
+    from headrace.serving.slots import Slot
     from headrace.tasks.forms import Outputs
 
 ANSWER_SECONDS = 2.0  # then the champion answers

@@ -24,7 +24,8 @@ from sqlalchemy import make_url
 from headrace.errors import DependencyError, HeadraceError
 from headrace.serving.backoff import Backoff
 from headrace.serving.metrics import Metric
-from headrace.serving.served import Served, Slot
+from headrace.serving.served import Served
+from headrace.serving.slots import Slot
 from headrace.state.ledger import Ledger
 
 if TYPE_CHECKING:

@@ -18,7 +18,8 @@ from headrace.serving.bodies import Bodies
 from headrace.serving.doors import Doors
 from headrace.serving.metrics import Metrics
 from headrace.serving.routes import Models
-from headrace.serving.served import Served, Slot
+from headrace.serving.served import Served
+from headrace.serving.slots import Slot
 from headrace.settings import Settings
 from headrace.state.ledger import Version
 from headrace.tasks.forms import Outputs

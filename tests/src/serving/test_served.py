@@ -15,7 +15,8 @@ from headrace.errors import DependencyError, NotFoundError
 from headrace.models.engines.batching import ROWS_AT_ONCE, Batching
 from headrace.serving import served as module
 from headrace.serving.replies import HttpError
-from headrace.serving.served import WAITING_LIMIT, Wanted
+from headrace.serving.served import WAITING_LIMIT
+from headrace.serving.slots import Wanted
 
 
 class Slow(Toy):

@@ -21,7 +21,7 @@ from tests.src.serving.conftest import (
 
 from headrace.explanations import Verdict
 from headrace.media.forms import Payload
-from headrace.serving import explaining
+from headrace.serving import explanation_route
 from headrace.serving.served import Served
 from headrace.tasks.forms import Outputs
 
@@ -127,7 +127,9 @@ def test_a_bad_item_is_refused_as_by_the_plain_route() -> None:
 
 
 def test_a_task_without_explanations_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(explaining, "why_not", lambda data: "answers are sentences")
+    monkeypatch.setattr(
+        explanation_route, "why_not", lambda data: "answers are sentences"
+    )
     reply = explain(looking(AUDIO), bytes(160), "application/octet-stream")
     assert reply.status == 404
     assert reply.json["error"] == (
@@ -151,7 +153,7 @@ def test_a_promotion_meanwhile_closes_it_after_its_last_answer() -> None:
 
 def test_a_busy_version_answers_first() -> None:
     served = looking(IMAGE)
-    served.waiting = explaining.MOST_WAITING
+    served.waiting = explanation_route.MOST_WAITING
     reply = explain(served, bytes(16), "application/octet-stream")
     assert (reply.status, reply.headers["retry-after"]) == (503, "1")
 

@@ -18,8 +18,8 @@ from headrace.errors import InputError
 from headrace.models.logged.loading import LoadedModel
 from headrace.records import DataDescription
 from headrace.serving.app import send_rest
-from headrace.serving.generating import write_text
 from headrace.serving.replies import HttpError, Reply
+from headrace.serving.text_route import write_text
 from headrace.serving.texts_process import write_in_turn
 from headrace.use.generating import Request, TextModel
 
