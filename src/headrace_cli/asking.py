@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _SHOWN = 10
 
 
-def explain(
+def explain(  # noqa: PLR0913
     model: ModelVersionArgument,
     item: Annotated[
         str,
@@ -46,6 +46,13 @@ def explain(
         Literal["gradients", "occlusion"] | None,
         Option(help="By default the first that passed its sanity check."),
     ] = None,
+    of: Annotated[
+        str,
+        Option(
+            metavar="NAME",
+            help="The class or tag to explain; by default what the model answers.",
+        ),
+    ] = "",
     unchecked: Annotated[
         bool,
         Option(
@@ -64,6 +71,7 @@ def explain(
         is_text=text,
         output=output,
         method=method or "",
+        of=of,
         unchecked=unchecked,
     )
     status = "ok" if explanation.method else "refused"
@@ -86,7 +94,8 @@ def _show(explanation: ItemExplained, reason: str) -> None:
         show_text(reason)
         return
     sanity = explanation.sanity[explanation.method]
-    show_text(f"by {METHODS[explanation.method]}, in {explanation.unit}:")
+    of = f", of {visible(explanation.of)}" * bool(explanation.of)
+    show_text(f"by {METHODS[explanation.method]}, in {explanation.unit}{of}:")
     show_rows((f"{part.value:+.3g}", part.name) for part in explanation.parts[:_SHOWN])
     if explanation.completeness_error is not None:
         show_text(f"error of the sum: {explanation.completeness_error:.2%}")

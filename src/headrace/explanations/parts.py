@@ -45,6 +45,7 @@ class Explanation(Answer):
         description="empty where none has passed its sanity check"
     )
     unit: str
+    of: str = Field(default="", description="the class or tag that the parts are about")
     completeness_error: float | None = Field(
         default=None,
         description="of gradients: how far the parts are from adding up, as a share",

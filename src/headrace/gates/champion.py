@@ -36,7 +36,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from headrace.gates.paired import Paired, PairedNumbers, Right
+from headrace.gates.paired import Paired, PairedNumbers, Right, as_means
 from headrace.records import GateResult, Metrics
 from headrace.spec import GateSpec
 
@@ -56,12 +56,15 @@ class Opponent:
             ``(n,)``.
         answered: rows whose answer has finite numbers only, bool ``(n,)``; None for
             all. No other answer has a score, whatever the scores say.
+        weights: the denominators of the scores where they depend on the answers,
+            ``(n,)``; else None.
     """
 
     version: int
     scores: npt.NDArray[Any]
     compared: Right
     answered: Right | None = None
+    weights: npt.NDArray[Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,7 @@ class Trial:
 
     Attributes:
         scores: of the challenger, ``(n,)``: whether it is right, bool, or a number.
-        answered: as of an `Opponent`.
+        answered, weights: as of an `Opponent`.
         new: rows whose item no earlier attempt was judged on, bool ``(n,)``.
         champion: the present champion.
         best: the best former champion; None if that is the champion.
@@ -97,6 +100,7 @@ class Trial:
     higher_is_better: bool = True
     notes: tuple[str, ...] = ()
     answered: Right | None = None
+    weights: npt.NDArray[Any] | None = None
 
 
 def level_of(attempt: int, total: float) -> float:
@@ -165,6 +169,10 @@ class _Judgement:
         compared = opponent.compared & rows
         if own.dtype == bool:
             return Paired.of(own, other, compared, (has_own, has_other))
+        if self.trial.weights is not None and opponent.weights is not None:
+            rows = compared & has_own & has_other
+            ratios = (own, self.trial.weights), (other, opponent.weights)
+            own, other = as_means(*ratios, rows)
         own = np.where(has_own, own, np.nan)
         other = np.where(has_other, other, np.nan)
         higher = self.trial.higher_is_better

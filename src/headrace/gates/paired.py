@@ -204,6 +204,36 @@ def are_finite(scores: Numbers) -> Right:
     return np.asarray(np.abs(scores) <= _LARGEST, bool)
 
 
+def as_means(
+    own: tuple[Numbers, Numbers], other: tuple[Numbers, Numbers], rows: Right
+) -> tuple[Numbers, Numbers]:
+    """Scores of two models whose means are their ratios of sums.
+
+    The ratios are linearised at their common one (the delta method; W. G. Cochran,
+    Sampling Techniques, 1977, section 2.11), which is the same whichever of the two
+    answered a row. So signs can be flipped as with the scores of single rows.
+
+    Args:
+        own, other: numerators and denominators of the rows, ``(n,)`` each.
+        rows: the ones that count, bool ``(n,)``.
+
+    Returns:
+        of each row, ``(n,)``: the opponent's are all its ratio, the challenger's differ
+        from it by what the row adds to the difference. The scores themselves without
+        denominators.
+    """
+    sums = [[float(part[rows].sum()) for part in one] for one in (own, other)]
+    (top, size), (other_top, other_size) = sums
+    if not (size and other_size):
+        return own[0], other[0]
+    together = (top + other_top) / (size + other_size)
+    mine, theirs = (one[0] - together * one[1] for one in (own, other))
+    # The mean is the difference of the ratios, whatever the two sums of denominators.
+    unit = 2 * size * other_size / (size + other_size) / int(rows.sum())
+    ratio = np.full(len(mine), other_top / other_size)
+    return ratio + (mine - theirs) / unit, ratio
+
+
 @dataclass(frozen=True)
 class PairedNumbers:
     """A challenger and one opponent, on the rows that both answered.

@@ -102,6 +102,8 @@ class Reading:
         where: chooses rows of a table, such as ``lang == 'en'``; None: all rows.
         encoding: of tables and texts; None: detected.
         separator: what parts one text into several; None: a text is one item.
+        label_separator: what parts a label into several; None: a label is one, or a
+            list in JSON.
         advice: what to give in place of an unknown format; empty: what the medium says.
     """
 
@@ -115,6 +117,7 @@ class Reading:
     where: str | None = None
     encoding: str | None = None
     separator: str | None = None
+    label_separator: str | None = None
     advice: str = ""
 
     @property

@@ -111,7 +111,8 @@ def _evidence(
     profile: Profile, bound: Bound, scores: npt.NDArray[np.float64]
 ) -> LabelEvidence:
     """What the scores ``(n,)`` of all labels say about the bound."""
-    better, largest = _is_better(profile), 1.0
+    better = _is_better(profile)
+    largest = max(1.0, float(profile.scores.max()))  # of a ratio, rows may be above 1
     if not better:
         typical = float(np.quantile(profile.scores, 0.99))
         largest = max(_ROOM * bound.value, typical)

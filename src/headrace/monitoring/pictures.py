@@ -64,10 +64,10 @@ def draw_answers(reference: Sequence[Any], window: Sequence[Any]) -> str:
     """The answers of the window and of the reference, as a data URI."""
     figure = new_figure(9, 2.8)
     axes = figure.subplots()
-    if isinstance(reference[0], str):
-        _bars(axes, reference, window)
-    else:
+    if isinstance(reference[0], float):
         _panel(axes, *(np.asarray(values, float) for values in (reference, window)))
+    else:
+        _bars(axes, [*map(str, reference)], [*map(str, window)])
     axes.set_title("answers", fontsize=9)
     axes.legend(fontsize=7)
     return _as_uri(figure)

@@ -93,7 +93,9 @@ async def _explained(request: Request, served: Served) -> Reply:
     if method:
         chosen = int(explained.chosen(outputs)[0])
         item, found = await _in_turn(served, stored[0], chosen, method)
+        names = explained.names(data)
         of_map = {
+            "of": names[chosen] if names else "",
             "completeness_error": found.error if np.isfinite(found.error) else None,
             "parts": strongest(found, item.pieces, most=None),
             "map": _rows(found, item),

@@ -194,6 +194,10 @@ class PipelineSpec(tables.Table):
             modules("media")[self.medium], "IS_TEXT"
         ):
             raise ValueError(f"data.separator means nothing to {self.medium}")
+        if self.data.label_separator and not task_default(
+            self.task, "LABELS_ARE_LISTS"
+        ):
+            raise ValueError(f"data.label_separator means nothing to {self.task}")
         own = tables.fields_of(self.medium)
         for field in tables.media_fields().keys() - own.keys():
             default = type(self.data).model_fields[field].default

@@ -86,8 +86,15 @@ class _Data(Table):
         min_length=1,
         exclude_if=lambda text: text is None,
     )
+    label_separator: str | None = option(
+        None,
+        "tagging only: what parts a cell of labels into tags, such as |; without it, "
+        "cells are lists of tags",
+        min_length=1,
+        exclude_if=lambda text: text is None,
+    )
     classes: tuple[str, ...] | None = option(
-        None, "the labels; by default those in the data", min_length=2
+        None, "the labels or tags; by default those in the data", min_length=2
     )
     test_fraction: float = option(
         0.2, "share of the test split, where the source has none of its own", gt=0, lt=1

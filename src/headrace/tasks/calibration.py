@@ -7,13 +7,16 @@ Calibration of Modern Neural Networks", 2017). The likeliest answer stays the sa
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from headrace.errors import SpecError
+from headrace.pictures import INK, new_figure, save
 from headrace.records import Metrics
 from headrace.spec import TrainingSpec
 from headrace.tasks import Head
@@ -24,16 +27,22 @@ MOST = 8.0  # a temperature is between one eighth and this
 
 
 class Calibrated(Head):
-    """A head whose network ends in a softmax, which can be calibrated."""
+    """A head whose network ends in a softmax, which can be calibrated.
+
+    Attributes:
+        ACTIVATION: of the network's last layer.
+    """
+
+    ACTIVATION = "softmax"
 
     def best_temperature(self, outputs: Outputs, targets: Targets) -> float:
         """The temperature with the lowest loss; see `temperature_of`."""
         raise NotImplementedError
 
     def check_training(self, network: Any, training: TrainingSpec) -> None:
-        """Refuse to calibrate a network that does not end in a softmax layer."""
+        """Refuse to calibrate a network that ends in another layer."""
         if training.calibrate:
-            last_layer(network)
+            last_layer(network, self.ACTIVATION)
 
     def finish(
         self, network: Any, outputs: Lazy, targets: Targets, training: TrainingSpec
@@ -42,7 +51,7 @@ class Calibrated(Head):
         if not (training.calibrate and len(targets)):
             return {"temperature": 1.0}
         temperature = self.best_temperature(outputs(), targets)
-        for weight in last_layer(network).weights:
+        for weight in last_layer(network, self.ACTIVATION).weights:
             weight.assign(np.asarray(weight) / np.float32(temperature))
         return {"temperature": temperature}
 
@@ -62,8 +71,8 @@ def tempered(probabilities: Outputs, temperature: float) -> npt.NDArray[np.float
     return np.asarray(scaled / scaled.sum(axis=-1, keepdims=True))
 
 
-def last_layer(network: Any) -> Any:
-    """The network's last layer, a dense one with a softmax.
+def last_layer(network: Any, wanted: str = "softmax") -> Any:
+    """The network's last layer, a dense one with an activation, such as a softmax.
 
     Raises:
         SpecError: it is another kind of layer.
@@ -72,12 +81,12 @@ def last_layer(network: Any) -> Any:
 
     layer = network.layers[-1]
     dense = isinstance(layer, keras.layers.Dense)
-    if not dense or layer.activation is not keras.activations.softmax:
+    if not dense or layer.activation is not getattr(keras.activations, wanted):
         activation = getattr(getattr(layer, "activation", None), "__name__", "none")
         raise SpecError(
             "training.calibrate = true: the network ends in a layer "
             f"{type(layer).__name__} ({layer.name}) with the activation {activation}.",
-            "End it in one Dense layer with activation='softmax', or leave calibrate "
+            f"End it in one Dense layer with activation='{wanted}', or leave calibrate "
             "out.",
         )
     return layer
@@ -103,3 +112,51 @@ def temperature_of(loss: Callable[[float], float], **options: float) -> float:
         with_prior, bounds=(-most, most), method="bounded", options=options
     )
     return float(np.exp(best.x))
+
+
+def bins_of(
+    confidence: npt.NDArray[np.float64], right: npt.NDArray[np.bool_], bins: int
+) -> list[Metrics]:
+    """Rows, mean confidence and accuracy in equal bins of confidence ``(n,)``."""
+    index = (np.nan_to_num(confidence.clip(0, 1)) * bins).astype(int).clip(max=bins - 1)
+    return [
+        {
+            "rows": float(rows.sum()),
+            "confidence": float(confidence[rows].mean()) if rows.any() else 0.0,
+            "accuracy": float(right[rows].mean()) if rows.any() else 0.0,
+        }
+        for rows in (index == number for number in range(bins))
+    ]
+
+
+def calibration_error(bins: Sequence[Metrics]) -> float:
+    """Expected calibration error: the mean gap between accuracy and confidence.
+
+    Source: M. P. Naeini, G. F. Cooper, M. Hauskrecht, Obtaining well calibrated
+    probabilities using Bayesian binning, AAAI 2015.
+    """
+    rows = sum(b["rows"] for b in bins)
+    gaps = sum(b["rows"] * abs(b["accuracy"] - b["confidence"]) for b in bins)
+    return gaps / rows if rows else math.nan
+
+
+def draw_calibration(bins: Sequence[Mapping[str, float]], path: Path) -> None:
+    """Draw accuracy by confidence, and the number of rows in each bin."""
+    figure = new_figure(5, 5.5)
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+    upper.plot([0, 1], [0, 1], "--", color="grey", lw=1, label="perfect")
+    filled = [b for b in bins if b["rows"]]
+    confidence = [b["confidence"] for b in filled]
+    accuracy = [b["accuracy"] for b in filled]
+    upper.plot(confidence, accuracy, "o-", color=INK, label="test split")
+    upper.set(ylabel="accuracy", title="calibration")
+    upper.legend()
+    edges = np.arange(len(bins)) / len(bins)
+    rows = [b["rows"] for b in bins]
+    drawn = lower.bar(edges, rows, 0.9 / len(bins), align="edge", color=INK)
+    lower.bar_label(drawn, [f"{n:,.0f}" if n else "" for n in rows], fontsize=7)
+    lower.margins(y=0.25)
+    lower.set(xlabel="confidence", ylabel="rows")
+    for axes in (upper, lower):
+        axes.grid(alpha=0.3)
+    save(figure, path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from headrace.records import DataDescription
@@ -43,6 +43,20 @@ class Labels(Protocol):
         Notes and findings on labels are added to the source after the last chunk.
         Raises SourceError where an array or a column cannot hold targets.
         """
+
+    def suggest(self, labels: Iterable[str], data: DataSpec) -> dict[str, Any]:
+        """Fields of ``[data]`` for labels as a source has them; by default none."""
+        return {}
+
+    def strata(self, rows: Counter[str]) -> Mapping[str, str]:
+        """The class of each label, by which splits get their shares.
+
+        By default a label is its own class, and is not in the mapping.
+
+        Args:
+            rows: of each label.
+        """
+        return {}
 
     def sketch(self, labels: Collection[str]) -> frozenset[str]:
         """A subset for which `describe` and `covers` give the same as for all."""

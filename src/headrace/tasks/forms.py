@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
@@ -34,6 +35,19 @@ def some(values: Sequence[str], most: int) -> str:
     """The first values, and how many more there are."""
     more = f" and {len(values) - most:,} more" if len(values) > most else ""
     return ", ".join(values[:most]) + more
+
+
+def natural_order(labels: Iterable[str]) -> tuple[str, ...]:
+    """Labels sorted as people do: 9 before 10."""
+    labels = set(labels)
+    if all(re.fullmatch(r"-?\d+", label, re.ASCII) for label in labels):
+        return tuple(sorted(labels, key=lambda label: (int(label), label)))
+
+    def key(label: str) -> tuple[list[int | str], str]:
+        parts = re.split(r"(\d+)", label)
+        return [int(part) if part.isdecimal() else part for part in parts], label
+
+    return tuple(sorted(labels, key=key))
 
 
 def figure(metrics: Figures, name: str, form: str = ".4f") -> str:

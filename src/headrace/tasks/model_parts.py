@@ -163,9 +163,11 @@ class Judge(Protocol):
 
     Attributes:
         IS_ALONE: whether scores need no `prepared` judge, as monitoring has none.
+        WEIGHTS_VARY: whether `weights` depend on the answers, as those of F1 do.
     """
 
     IS_ALONE: bool = True
+    WEIGHTS_VARY: bool = False
 
     def check_gate(self, gate: GateSpec) -> None:
         """Check the arguments of a gate that names no kind; none are known.
@@ -199,7 +201,7 @@ class Judge(Protocol):
     def weights(self, outputs: Outputs, targets: Targets) -> Scores | None:
         """The denominators of the scores, ``(n,)``; None where all are 1.
 
-        They depend on the rows alone, and not on the model.
+        They depend on the rows alone, and not on the model, unless `WEIGHTS_VARY`.
         """
         return None
 

@@ -156,6 +156,10 @@ class Explained(Protocol):
 
     UNIT: str
 
+    def names(self, data: DataDescription) -> Sequence[str]:
+        """The possible answers in their order, such as classes; by default none."""
+        return ()
+
     def chosen(self, outputs: Outputs) -> npt.NDArray[np.int32]:
         """Which of its possible answers the model gives, ``(n,)``; else zeros."""
 

@@ -62,11 +62,11 @@ def check_gates(spec: PipelineSpec) -> None:
 
 
 def _check_class(gate: GateSpec, spec: PipelineSpec) -> None:
-    """Refuse a metric of a class that ``data.classes`` does not have."""
+    """Refuse a metric of a class or tag that ``data.classes`` does not have."""
     slice_, _, _ = gate.metric.rpartition("/")
     kind, _, name = slice_.partition("=")
     classes = spec.data.classes
-    if kind == "class" and classes and name not in classes:
+    if kind in ("class", "tag") and classes and name not in classes:
         raise SpecError(
             f"The gate {gate.name!r} has the metric {gate.metric!r}, and data.classes "
             f"has no {name!r}.",

@@ -42,7 +42,10 @@ FEWEST_EPOCHS, MOST_EPOCHS = 3, 200
 # Validation losses of few rows vary from epoch to epoch.
 LEAST_PATIENCE = 10
 LEAST_VAL_ROWS = 10
-_FIELDS = ("item", "label", "group", "where", "encoding", "separator")
+_FIELDS = (
+    *("item", "label", "group", "where", "encoding", "separator"),
+    "label_separator",
+)
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 # A model card, for the user to complete.
 _README = """# {name}

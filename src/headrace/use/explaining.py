@@ -14,7 +14,13 @@ from headrace.data.snapshots.reading import recorded_snapshot
 from headrace.data.snapshots.rows import rows_at
 from headrace.data.snapshots.splits import SplitRows
 from headrace.data.sources.opening import open_source
-from headrace.errors import NotFoundError, Refusal, SourceError, UsageError
+from headrace.errors import (
+    NotFoundError,
+    Refusal,
+    SourceError,
+    UsageError,
+    did_you_mean,
+)
 from headrace.explanations import METHODS, Explainer, Item, Verdict, why_not
 from headrace.explanations.parts import Explanation, strongest
 from headrace.explanations.showing import Shown, draw_maps
@@ -29,12 +35,14 @@ from headrace.state.disk import atomic_file, disk_errors
 from headrace.state.home import Home
 from headrace.state.ledger.rows import model_of
 from headrace.tasks import task
+from headrace.tasks.forms import some
 from headrace.use.scoring.rows import decoded_rows
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
 
 Choice = Literal["", "gradients", "occlusion"]
+_SHOWN = 20
 _DIGEST = re.compile(r"[0-9a-f]{8,64}")
 
 
@@ -59,6 +67,7 @@ def explain(  # noqa: PLR0913
     is_text: bool = False,
     output: Path | None = None,
     method: Choice = "",
+    of: str = "",
     unchecked: bool = False,
 ) -> ItemExplained:
     """Explain the answer of a version to an item.
@@ -71,12 +80,14 @@ def explain(  # noqa: PLR0913
         is_text: whether ``item`` is the text itself.
         output: a .png file for the map over the item.
         method: of `METHODS`; empty: the first that passed its check.
+        of: the class or tag that is explained; empty: what the model answers.
         unchecked: whether a method may be used that was not checked. One that failed
             never is.
 
     Raises:
         Refusal: the answers of the version are not explained.
-        UsageError: the output is no .png file in a folder, or the item is no text.
+        UsageError: the output is no .png file in a folder, the item is no text, or the
+            version has no such class or tag.
         NotFoundError: there is no such version or item.
         SourceError, InputError: the item cannot be used.
         IntegrityError: the model's file, or the snapshot, is gone or changed.
@@ -87,6 +98,7 @@ def explain(  # noqa: PLR0913
     data = loaded.description
     if reason := why_not(data):
         raise Refusal(f"{name}: not explained: {reason}.")
+    answer = _place(of, name, data) if of else None
     stored = _read_item(item, loaded, name, settings, is_text=is_text)
     module, learned = medium(data.medium), task(data.task)
     outputs = answers(loaded.model, module.raw(stored))
@@ -95,7 +107,10 @@ def explain(  # noqa: PLR0913
     chosen_method = _choose(explainer, sanity, method, unchecked=unchecked)
     words, of_map = learned.explained.words(outputs[0], data), dict[str, Any]()
     if chosen_method:
-        answer = int(learned.explained.chosen(outputs)[0])
+        if answer is None:
+            answer = int(learned.explained.chosen(outputs)[0])
+        names = learned.explained.names(data)
+        of_map["of"] = names[answer] if names else ""
         one = Item.of(stored[0], answer, data)
         found = explainer.maps([one], chosen_method)[0]
         of_map["parts"] = strongest(found, one.pieces, most=None)
@@ -118,6 +133,17 @@ def explain(  # noqa: PLR0913
         seconds=round(time.perf_counter() - started, 2),
         **of_map,
     )
+
+
+def _place(of: str, name: str, data: DataDescription) -> int:
+    """The place of a class or tag among the answers of a version."""
+    known = list(task(data.task).explained.names(data))
+    if of not in known:
+        listed = f"It has {some(known, _SHOWN)}." if known else "Leave --of out."
+        raise UsageError(
+            f"--of: {name} has no answer {of!r}.", did_you_mean(of, known, listed)
+        )
+    return known.index(of)
 
 
 def _check_output(output: Path | None) -> None:

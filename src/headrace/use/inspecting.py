@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from headrace.data.snapshots.reading import read_rejected, read_shard, shards_of
 from headrace.data.snapshots.splits import SplitRows
 from headrace.data.sources.opening import open_source
 from headrace.errors import Refusal
+from headrace.extensions import task_default
 from headrace.gates.kinds.shortcut import threshold_for
 from headrace.media import medium as medium_named
 from headrace.records import MANIFEST, Finding, SnapshotRecord
@@ -27,6 +29,7 @@ from headrace.state.home import Home
 from headrace.tasks import task as task_named
 from headrace.tasks.forms import Counts, Survey, some
 
+_LABELS = 2_000  # that are looked at, to see how they are written
 _SHOWN = 5
 
 
@@ -76,6 +79,12 @@ def inspect(
     """
     with open_source(data.source, settings, reading_of(data, medium, task)) as source:
         chosen = medium_named(medium).suggest(source.chunks)
+    if task_default(task, "LABELS_ARE_LISTS"):
+        reading = reading_of(data, medium, task)
+        with open_source(data.source, settings, reading) as source:
+            labels = (label for chunk in source.chunks for label in chunk.labels)
+            first = itertools.islice(labels, _LABELS)
+            chosen |= task_named(task).labels.suggest(first, data)
     data = data.model_copy(
         update={key: value for key, value in chosen.items() if not getattr(data, key)}
     )

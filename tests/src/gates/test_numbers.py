@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from headrace.gates.champion import Opponent, Trial, champion_gate
-from headrace.gates.paired import PairedNumbers
+from headrace.gates.paired import PairedNumbers, as_means
 from headrace.spec import GateSpec
 
 
@@ -39,6 +39,32 @@ def test_the_same_rows_give_the_same_p_value() -> None:
     own, other = chance.gamma(2, 1, 300), chance.gamma(2, 1, 300)
     first, again = (compared(own.tolist(), other.tolist()) for _ in range(2))
     assert first.p_better == again.p_better
+
+
+def test_ratios_of_sums_differ_by_the_mean_of_their_linear_parts() -> None:
+    chance = np.random.default_rng(2)
+    sizes = chance.integers(1, 6, (2, 200)).astype(np.float64)
+    tops = np.floor(chance.random((2, 200)) * (sizes + 1))
+    rows = np.arange(200) < 150
+    first, second = ((tops[n], sizes[n]) for n in range(2))
+    own, other = as_means(first, second, rows)
+    ratios = [float(t[rows].sum() / d[rows].sum()) for t, d in (first, second)]
+    assert own[rows].mean() == pytest.approx(ratios[0])
+    assert other[rows].mean() == pytest.approx(ratios[1])
+    back, _ = as_means(second, first, rows)
+    assert back - ratios[0] == pytest.approx(ratios[1] - own)
+
+
+def test_a_trial_of_ratios_tells_the_better_one_whatever_its_denominators() -> None:
+    right, some = np.full(200, 2.0), np.tile([2.0, 0.0, 1.0, 2.0], 50)
+    opponent = Opponent(1, some, np.ones(200, bool), weights=np.full(200, 3.0))
+    trial = Trial(right, np.zeros(200, bool), opponent, weights=np.full(200, 2.0))
+    gate = GateSpec.model_validate({"name": "champion", "threshold": 0.05})
+    result, metrics = champion_gate(gate, trial)
+    assert result.passed and metrics["champion_p_value"] < 0.001
+    assert "1 against 0.4167 on average" in result.reason
+    same = replace(trial, scores=some, weights=np.full(200, 3.0))
+    assert not champion_gate(gate, same)[0].passed
 
 
 def test_models_that_do_not_differ_are_neither_better_nor_worse() -> None:

@@ -76,6 +76,12 @@ def test_an_unknown_kind_of_gate_gets_the_nearest_name(
         load_spec(tmp_path, name="pools")
 
 
+def test_only_lists_of_labels_are_parted_by_a_separator() -> None:
+    data = {"source": "x", "label_separator": "|"}
+    with pytest.raises(ValueError, match=r"label_separator means nothing to class"):
+        PipelineSpec.model_validate({"name": "news", "medium": "text", "data": data})
+
+
 def test_only_texts_are_parted_by_a_separator() -> None:
     table = {"name": "plays", "data": {"source": "x", "separator": "\n"}}
     assert PipelineSpec.model_validate({**table, "medium": "text"}).data.separator

@@ -36,7 +36,7 @@ class Arguments(Record):
         by: what the rows are grouped by.
         metric: the rate that is compared; empty for the task's score. Of a
             classification also ``error`` and ``class=NAME/recall``, ``/precision`` or
-            ``/answered``.
+            ``/answered``, of a tagging ``tag=NAME/recall`` and so on.
         gap: the largest difference that is allowed, in the unit of the rate.
         confidence: of all intervals together.
         fewest: rows of a group; groups with fewer are not compared.

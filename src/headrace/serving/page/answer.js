@@ -15,7 +15,7 @@ export class Answer {
 
   use(model) {
     this.#model = model;
-    const names = model.classes ?? [];
+    const names = namesOf(model);
     const count = names.length > FEW ? BEST : names.length;
     const rows = Array.from({ length: count }, () => {
       const row = document.createElement("li");
@@ -32,19 +32,18 @@ export class Answer {
   clear() {
     this.#head("", "");
     document.querySelectorAll("#saw, [data-fact]").forEach((each) => each.replaceChildren());
-    this.#setRows(new Map((this.#model?.classes ?? []).map((name) => [name, 0])));
+    this.#setRows(new Map(namesOf(this.#model).map((name) => [name, 0])));
     this.#setStale(false);
   }
 
   show(given) {
-    const isClass = given.probabilities !== undefined;
-    const label = String(isClass ? given.label : given.transcript ?? given.value);
-    const isSure = given.confidence !== undefined ? `confidence ${percent(given.confidence)}` : "";
-    this.#head(label || "nothing", isClass ? `probability ${percent(given.probability)}` : isSure);
-    if (isClass) {
-      const classes = this.#model.classes ?? Object.keys(given.probabilities);
-      const shares = classes.map((name) => [name, given.probabilities[name] ?? 0]);
-      this.#setRows(new Map(shares), given.label);
+    const label = String(given.label ?? given.tags?.join(", ") ?? given.transcript ?? given.value);
+    let isSure = given.confidence !== undefined ? `confidence ${percent(given.confidence)}` : "";
+    if (given.probability !== undefined) isSure = `probability ${percent(given.probability)}`;
+    this.#head(label || "nothing", isSure);
+    if (given.probabilities !== undefined) {
+      const shares = namesOf(this.#model).map((name) => [name, given.probabilities[name] ?? 0]);
+      this.#setRows(new Map(shares), given.tags ?? [given.label]);
     }
     this.#facts(given);
     $("#saw").replaceChildren(...safeParts(given.input ?? ""));
@@ -99,7 +98,7 @@ export class Answer {
     this.#timer = setTimeout(() => ($("#spoken").textContent = `${label} ${sure}`), QUIET_MS);
   }
 
-  #setRows(shares, label) {
+  #setRows(shares, answered) {
     const listed = [...shares];
     if (listed.length > FEW) listed.sort((one, other) => other[1] - one[1]);
     [...$("#classes").children].forEach((row, place) => {
@@ -107,14 +106,18 @@ export class Answer {
       const [nameBox, track, shareBox] = row.children;
       nameBox.textContent = nameBox.title = name;
       track.firstChild.style.transform = `scaleX(${share})`;
-      shareBox.textContent = label === undefined ? "" : percent(share);
-      row.classList.toggle("top", name === label);
+      shareBox.textContent = answered === undefined ? "" : percent(share);
+      row.classList.toggle("top", answered?.includes(name) ?? false);
     });
   }
 
   #setStale(isStale) {
     for (const box of [$("#classes"), $(".below")]) box.classList.toggle("stale", isStale);
   }
+}
+
+function namesOf(model) {
+  return model?.classes ?? model?.tags ?? [];
 }
 
 function part(name, ...inside) {

@@ -28,20 +28,34 @@ class Scored(NamedTuple):
         scores: ``(n,)``.
         answered: which answers have finite numbers only, bool ``(n,)``. A score alone
             may not tell: an answer that is no number is just wrong.
+        weights: the denominators of the scores, ``(n,)``; None where they do not depend
+            on the answers.
     """
 
     scores: Scores
     answered: npt.NDArray[np.bool_]
+    weights: Scores | None
 
     @classmethod
     def none(cls) -> Scored:
         """The scores of no row, to which others are joined."""
-        return cls(np.empty(0, bool), np.empty(0, bool))
+        return cls(np.empty(0, bool), np.empty(0, bool), np.empty(0))
+
+    @classmethod
+    def of(cls, outputs: Outputs, targets: Targets, judge: Judge) -> Scored:
+        """The scores of answers ``(n, ...)``."""
+        weights = judge.weights(outputs, targets) if judge.WEIGHTS_VARY else None
+        return cls(judge.scores(outputs, targets), is_answered(outputs), weights)
 
     @classmethod
     def join(cls, parts: Sequence[Scored]) -> Scored:
         """The scores of all parts."""
-        return cls(*(np.concatenate(values) for values in zip(*parts, strict=True)))
+        weights = [part.weights for part in parts if part.weights is not None]
+        return cls(
+            np.concatenate([part.scores for part in parts]),
+            np.concatenate([part.answered for part in parts]),
+            np.concatenate(weights) if len(weights) == len(parts) else None,
+        )
 
 
 class Worst(NamedTuple):
@@ -129,8 +143,7 @@ def ask(
 
 def scores_of(model: Any, raw: Any, targets: Targets, judge: Judge) -> Scored:
     """The scores of a model's answers to raw questions."""
-    outputs = loading.answers(model, raw)
-    return Scored(judge.scores(outputs, targets), is_answered(outputs))
+    return Scored.of(loading.answers(model, raw), targets, judge)
 
 
 def ask_some(model: Any, rows: SplitRows) -> Iterator[Judged]:

@@ -188,15 +188,17 @@ def compare(
     compared, notes = compared_rows(archive, rows.snapshot, every, digests)
     joined = {n: Scored.join([answers.others[n], vanished.scores[n]]) for n in compared}
     others = [
-        Opponent(n, joined[n].scores, taken, joined[n].answered)
+        Opponent(n, joined[n].scores, taken, joined[n].answered, joined[n].weights)
         for n, taken in compared.items()
     ]
-    mine = Scored(answers.scores, is_answered(answers.outputs))
+    weights = answers.weights if judge.WEIGHTS_VARY else None
+    mine = Scored(answers.scores, is_answered(answers.outputs), weights)
     mine = Scored.join([mine, vanished.scores[CHALLENGER]])
     gone = np.ones(len(vanished.items), bool)
     trial = Trial(
         scores=mine.scores,
         answered=mine.answered,
+        weights=mine.weights,
         new=np.concatenate([past.new, ~gone]),
         champion=others[0],
         best=others[1] if others[1:] else None,

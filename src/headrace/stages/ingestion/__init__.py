@@ -107,7 +107,11 @@ def ingest(  # noqa: PLR0913, what it reads and what people changed
             action = media.advice(medium, checks) or "Check the data."
             raise none_usable(checks, first, data.source, action)
         rejected = {row.split for row in decoded.rejected}
-        keys = keys_of(decoded.runs, by_label=learned.labels.STRATIFIED)
+        keys = keys_of(
+            decoded.runs,
+            by_label=learned.labels.STRATIFIED,
+            strata=learned.labels.strata,
+        )
         splits = find_splits(keys, rejected, data, learned, changes.forgotten)
         present = (label for run in decoded.runs for label in run.labels)
         target, facts = learned.labels.describe(present, data), form.model_dump()
@@ -210,7 +214,8 @@ def _decode(
 
 def reading_of(data: DataSpec, medium: str, task: str) -> Reading:
     """The options for reading a source of a pipeline."""
-    fields = {"item", "label", "group", "where", "encoding", "separator"}
+    fields = {"item", "label", "group", "where", "encoding"}
+    fields |= {"separator", "label_separator"}
     given = data.model_dump(include=fields)
     labelled = tasks.task(task).labelled
     return Reading(medium, task, labelled=labelled, splits=True, **given)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -18,6 +19,8 @@ Numbers = npt.NDArray[np.int64]
 Split = npt.NDArray[np.uint8]  # of each row, as a place in `SPLITS`
 SPLITS = ("train", "val", "test")
 TRAIN, VAL, TEST = range(3)
+# See `headrace.tasks.Labels.strata`.
+Strata = Callable[[Counter[str]], Mapping[str, str]]
 
 
 class Texts(NamedTuple):
@@ -30,6 +33,15 @@ class Texts(NamedTuple):
     codes: npt.NDArray[np.int32]
     distinct: list[str]
 
+    def grouped(self, strata: Strata) -> Texts:
+        """The classes of labels; see `headrace.tasks.Labels.strata`."""
+        counts = np.bincount(self.codes, minlength=len(self.distinct)).tolist()
+        classes = strata(Counter(dict(zip(self.distinct, counts, strict=True))))
+        known: dict[str, int] = {}
+        names = (classes.get(text, text) for text in self.distinct)
+        numbers = [known.setdefault(name, len(known)) for name in names]
+        return Texts(np.array(numbers, np.int32)[self.codes], list(known))
+
 
 @dataclass(frozen=True, slots=True)
 class Keys:
@@ -37,7 +49,7 @@ class Keys:
 
     Attributes:
         items: the sha256 of each item, ``(n, 32)``.
-        labels: None where labels are no classes.
+        labels: the class of each row; None where labels are no classes.
     """
 
     runs: Sequence[Run]
@@ -62,11 +74,14 @@ class Keys:
         )
 
 
-def keys_of(runs: Sequence[Run], *, by_label: bool) -> Keys:
+def keys_of(
+    runs: Sequence[Run], *, by_label: bool, strata: Strata = lambda rows: {}
+) -> Keys:
     """The keys of all rows.
 
     Args:
-        by_label: whether labels are classes.
+        by_label: whether labels have classes.
+        strata: the classes of labels that are none themselves.
     """
     items, labels, groups = [], [], []
     of_labels: dict[str, int] = {}
@@ -81,7 +96,9 @@ def keys_of(runs: Sequence[Run], *, by_label: bool) -> Keys:
         runs,
         np.concatenate(items),
         Texts(np.concatenate(groups), list(of_groups)),
-        Texts(np.concatenate(labels), list(of_labels)) if by_label else None,
+        Texts(np.concatenate(labels), list(of_labels)).grouped(strata)
+        if by_label
+        else None,
     )
 
 

@@ -6,6 +6,7 @@ Near 0 and 1 a probability hardly changes, whatever is removed from an item.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,10 @@ class LogOdds(Explained):
     """See `headrace.tasks.Explained`."""
 
     UNIT = "log-odds of the label"
+
+    def names(self, data: DataDescription) -> Sequence[str]:
+        """The classes."""
+        return list(data.classes)
 
     def chosen(self, outputs: Outputs) -> npt.NDArray[np.int32]:
         """The likeliest class."""

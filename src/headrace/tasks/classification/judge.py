@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from headrace.pictures import INK, fonts_for, new_figure, save
+from headrace.pictures import fonts_for, new_figure, save
 from headrace.records import DataDescription, Finding, Metrics
 from headrace.spec import EvaluationSpec, GateSpec, PipelineSpec
 from headrace.tasks import Judge
-from headrace.tasks.calibration import tempered
+from headrace.tasks.calibration import (
+    bins_of,
+    calibration_error,
+    draw_calibration,
+    tempered,
+)
 from headrace.tasks.classification import suspects
 from headrace.tasks.classification.head import best_temperature
 from headrace.tasks.classification.rates import rate_of
@@ -201,27 +206,7 @@ def confusion(outputs: Outputs, targets: Targets) -> npt.NDArray[np.int64]:
 def calibration_bins(outputs: Outputs, targets: Targets, bins: int) -> list[Metrics]:
     """Rows, mean confidence and accuracy in equal bins of confidence."""
     confidence = outputs.max(axis=1).astype(np.float64)
-    right = are_right(outputs, targets)
-    index = (np.nan_to_num(confidence.clip(0, 1)) * bins).astype(int).clip(max=bins - 1)
-    return [
-        {
-            "rows": float(rows.sum()),
-            "confidence": float(confidence[rows].mean()) if rows.any() else 0.0,
-            "accuracy": float(right[rows].mean()) if rows.any() else 0.0,
-        }
-        for rows in (index == number for number in range(bins))
-    ]
-
-
-def calibration_error(bins: Sequence[Metrics]) -> float:
-    """Expected calibration error: the mean gap between accuracy and confidence.
-
-    Source: M. P. Naeini, G. F. Cooper, M. Hauskrecht, Obtaining well calibrated
-    probabilities using Bayesian binning, AAAI 2015.
-    """
-    rows = sum(b["rows"] for b in bins)
-    gaps = sum(b["rows"] * abs(b["accuracy"] - b["confidence"]) for b in bins)
-    return gaps / rows if rows else math.nan
+    return bins_of(confidence, are_right(outputs, targets), bins)
 
 
 def _few_rows_of(gate: GateSpec, labels: Targets, confidence: float) -> Finding | None:
@@ -284,28 +269,6 @@ def draw_confusion(
             colour = "white" if share[row, column] > 0.5 else "black"
             text = f"{share[row, column]:.0%}\n({counts[row, column]:,})"
             axes.text(column, row, text, ha="center", va="center", color=colour, size=7)
-    save(figure, path)
-
-
-def draw_calibration(bins: Sequence[Mapping[str, float]], path: Path) -> None:
-    """Draw accuracy by confidence, and the number of rows in each bin."""
-    figure = new_figure(5, 5.5)
-    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
-    upper.plot([0, 1], [0, 1], "--", color="grey", lw=1, label="perfect")
-    filled = [b for b in bins if b["rows"]]
-    confidence = [b["confidence"] for b in filled]
-    accuracy = [b["accuracy"] for b in filled]
-    upper.plot(confidence, accuracy, "o-", color=INK, label="test split")
-    upper.set(ylabel="accuracy", title="calibration")
-    upper.legend()
-    edges = np.arange(len(bins)) / len(bins)
-    rows = [b["rows"] for b in bins]
-    drawn = lower.bar(edges, rows, 0.9 / len(bins), align="edge", color=INK)
-    lower.bar_label(drawn, [f"{n:,.0f}" if n else "" for n in rows], fontsize=7)
-    lower.margins(y=0.25)
-    lower.set(xlabel="confidence", ylabel="rows")
-    for axes in (upper, lower):
-        axes.grid(alpha=0.3)
     save(figure, path)
 
 

@@ -5,7 +5,6 @@ They have one plain form, so that spellings of one class do not become two.
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
@@ -22,7 +21,7 @@ from headrace.records import DataDescription, Finding
 from headrace.spec import DataSpec
 from headrace.spec.tables import plain_label
 from headrace.tasks import Labels
-from headrace.tasks.forms import Targets
+from headrace.tasks.forms import Targets, natural_order
 
 # Missing values in other tools; here they are labels like others.
 _MISSING = {"na", "n/a", "#n/a", "<na>", "nan", "null", "none"}
@@ -109,19 +108,6 @@ def _findings(labels: Counter[str]) -> Iterator[Finding]:
         message = f"classes differ only by case: {examples}. Write them alike if they "
         message += "are one."
         yield Finding(check="label_case", count=len(pairs), message=message)
-
-
-def natural_order(labels: Iterable[str]) -> tuple[str, ...]:
-    """Labels sorted as people do: 9 before 10."""
-    labels = set(labels)
-    if all(re.fullmatch(r"-?\d+", label, re.ASCII) for label in labels):
-        return tuple(sorted(labels, key=lambda label: (int(label), label)))
-
-    def key(label: str) -> tuple[list[int | str], str]:
-        parts = re.split(r"(\d+)", label)
-        return [int(part) if part.isdecimal() else part for part in parts], label
-
-    return tuple(sorted(labels, key=key))
 
 
 PART = Classes()

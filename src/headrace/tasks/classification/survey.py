@@ -11,8 +11,7 @@ from headrace.errors import Refusal
 from headrace.records import Finding
 from headrace.signs import as_code, as_markdown
 from headrace.tasks import Surveyor
-from headrace.tasks.classification.labels import natural_order
-from headrace.tasks.forms import Counts, Survey, some
+from headrace.tasks.forms import Counts, Survey, natural_order, some
 
 STANDARD_ERRORS = 3
 # Of 200 epochs on 600 digits, 20 ended it after 55, and 30 after 169: the loss of 23

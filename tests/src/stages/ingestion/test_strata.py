@@ -194,6 +194,23 @@ def test_most_items_stay_where_they_are_when_a_small_class_grows(split: Split):
     assert moved < 20 * 420 * 0.01
 
 
+def test_labels_of_one_class_give_its_share_together(
+    write_runs: Callable[..., list[Run]],
+):
+    both = {"red": "colour", "blue": "colour"}
+    runs = write_runs(rows_of({"red": 5, "blue": 5, "round": 10}, 3), files=2)
+    keys = keys_of(runs, by_label=True, strata=lambda rows: both)
+    assert sorted(keys.labels.distinct) == ["colour", "round"]
+    splits = find_splits(keys, (), DataSpec(source="made"), task("classification"))
+    labels = keys.read(np.arange(20))["label"].to_pylist()
+    tested = Counter(
+        both.get(label, label)
+        for label, split in zip(labels, splits.rows, strict=True)
+        if SPLITS[split] == "test"
+    )
+    assert tested == {"colour": 2, "round": 2}
+
+
 def test_other_processes_and_other_files_give_the_same_snapshot(
     tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ):

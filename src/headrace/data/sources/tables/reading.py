@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -156,7 +158,7 @@ def labels_of(rows: pa.RecordBatch, name: str | None, where: str, first: int) ->
 
     Args:
         rows: some rows of the table.
-        name: of a column of text, numbers or truth values.
+        name: of a column of text, numbers, truth values or lists, which become JSON.
         where: the table, for messages.
         first: the number of the first row, for messages.
 
@@ -166,6 +168,10 @@ def labels_of(rows: pa.RecordBatch, name: str | None, where: str, first: int) ->
     if name is None:
         return Labels([""] * len(rows))
     column = plain(rows.column(name))
+    if pa.types.is_nested(column.type):
+        dump = partial(json.dumps, ensure_ascii=False, default=str)
+        cells = column.to_pylist()
+        return Labels(["" if cell is None else dump(cell) for cell in cells])
     if pa.types.is_floating(column.type):
         column = pc.if_else(pc.is_nan(column), None, column)
     elif not pa.types.is_integer(column.type):

@@ -13,6 +13,7 @@ from headrace.data.sources.tables.tabular import (
     ITEMS,
     LABELS,
     SPLITS,
+    TAGS,
     TRANSCRIPTS,
     Table,
     each_once,
@@ -132,7 +133,8 @@ def check_columns(table: Table, reading: Reading) -> None:
                 f"{describe_columns(kinds)}.",
                 "Name one of its columns.",
             )
-        if name is not None and key != "item" and not is_flat(kinds[name]):
+        may_be_list = key == "item" or (key == "label" and _takes_lists(reading))
+        if name is not None and not (may_be_list or is_flat(kinds[name])):
             raise SpecError(
                 f"data.{key} = {name!r}: in {where}, its cells are lists or empty; "
                 f"it has {describe_columns({name: kinds[name]})}.",
@@ -146,7 +148,14 @@ def find_label(kinds: Mapping[str, pa.DataType], reading: Reading) -> str | None
         return reading.label
     are_texts = bool(task_default(reading.task, "LABELS_ARE_TEXTS"))
     usual = (*TRANSCRIPTS * are_texts, *LABELS)
-    return find_named([name for name, kind in kinds.items() if is_flat(kind)], usual)
+    lists = _takes_lists(reading)
+    flat = [name for name, kind in kinds.items() if lists or is_flat(kind)]
+    return find_named(flat, (*TAGS * lists, *usual))
+
+
+def _takes_lists(reading: Reading) -> bool:
+    """Whether a label may be a list: of the tags of an item."""
+    return bool(task_default(reading.task, "LABELS_ARE_LISTS"))
 
 
 def is_flat(kind: pa.DataType) -> bool:

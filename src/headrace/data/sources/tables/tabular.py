@@ -35,6 +35,8 @@ TRANSCRIPTS = (
     *("transcript", "transcription", "sentence", "text", "utterance"),
     *("normalized_text", "words", "文本", "转写"),
 )
+# Of a column of lists of labels; likewise.
+TAGS = ("tags", "labels", "topics", "categories", "genres", "keywords", "标签")
 FILES = (
     *("file", "filename", "file_name", "path", "filepath", "file_path", "audio"),
     *("image", "img", "wav", "clip", "sound", "slice_file_name", "name", "id"),

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from headrace.data.sources.tables.reading import texts_of
+from headrace.data.sources.tables.reading import labels_of, texts_of
 
 CELLS = [
     b"ham",
@@ -48,3 +48,10 @@ def test_bytes_that_are_no_utf_8_are_empty_texts_and_spoil_no_others(
 )
 def test_cells_of_any_kind_are_texts(values: list[Any], texts: list[str]) -> None:
     assert texts_of(pa.array(values)) == texts
+
+
+def test_lists_of_labels_are_json_and_a_missing_one_is_empty() -> None:
+    column = pa.array([["a", "b|c"], [], None, ["你好"]])
+    rows = pa.record_batch([column], names=["tags"])
+    labels = labels_of(rows, "tags", "table.parquet", 0).texts
+    assert labels == ['["a", "b|c"]', "[]", "", '["你好"]']
