@@ -1,0 +1,205 @@
+"""Scores and metrics of tags: F1, of all tags together and of each.
+
+The score of a row is twice the number of its right tags, its weight the number of its
+tags and of those that are answered: the ratio of the sums is the micro F1. The interval
+of one tag's F1 is that of the share of right ones among the rows that have it or get it
+(E. B. Wilson, 1927), of which F1 is a function.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from headrace.pictures import INK, fonts_for, new_figure, save
+from headrace.records import DataDescription, Finding, Metrics
+from headrace.spec import EvaluationSpec, PipelineSpec
+from headrace.tasks import Judge
+from headrace.tasks.calibration import bins_of, calibration_error, draw_calibration
+from headrace.tasks.forms import Outputs, Rated, Scores, Targets, some
+from headrace.tasks.intervals import bootstrap_of_ratio, wilson_bounds, z_of
+from headrace.tasks.judging import is_answered, too_few
+
+_LEAST = 1e-7
+_DRAWN = 40
+_SHOWN = 5
+Flags = npt.NDArray[np.bool_]
+
+
+def probabilities_of(outputs: Outputs) -> Outputs:
+    """Of each tag, ``(n, tags)``."""
+    return outputs[:, : outputs.shape[1] // 2]
+
+
+def answered(outputs: Outputs) -> Flags:
+    """Which tags are answered, bool ``(n, tags)``; none of outputs with NaN."""
+    reached = probabilities_of(outputs) >= outputs[:, outputs.shape[1] // 2 :]
+    return np.asarray(reached & is_answered(outputs)[:, np.newaxis], bool)
+
+
+def constant_f1(targets: Targets) -> tuple[npt.NDArray[np.intp], float]:
+    """The tags that are best answered to all rows ``(n, tags)``, and their micro F1."""
+    sizes = targets.sum(axis=0)
+    order = np.argsort(-sizes, kind="stable")
+    answers = len(targets) * np.arange(1, len(order) + 1)
+    f1 = 2 * np.cumsum(sizes[order]) / (answers + sizes.sum())
+    return order[: int(f1.argmax()) + 1], float(f1.max())
+
+
+class TagsRight(Judge):
+    """See `headrace.tasks.Judge`."""
+
+    WEIGHTS_VARY = True
+
+    def scores(self, outputs: Outputs, targets: Targets) -> Scores:
+        """Twice the right tags, float64 ``(n,)``; NaN where a true one is unknown."""
+        right = answered(outputs) * targets.astype(np.float64)
+        return np.asarray(2 * right.sum(axis=1))
+
+    def weights(self, outputs: Outputs, targets: Targets) -> Scores:
+        """The tags of each row and those that are answered; 0 where unknown."""
+        sizes = answered(outputs) + targets.astype(np.float64)
+        return np.asarray(np.nan_to_num(sizes.sum(axis=1)))
+
+    def metrics(
+        self,
+        outputs: Outputs,
+        targets: Targets,
+        data: DataDescription,
+        evaluation: EvaluationSpec,
+    ) -> tuple[Metrics, dict[str, Metrics]]:
+        """Micro and macro F1, calibration, and each tag as a slice.
+
+        ``test_tag_f1_min`` is the F1 of the worst tag, ``test_tag_f1_low_min`` the
+        least lower end of a tag's interval; ``test_constant_f1`` is the micro F1 of
+        always giving the same tags; ``test_right_answers`` is the share of rows all of
+        whose tags are right.
+        """
+        own, given = probabilities_of(outputs).astype(np.float64), answered(outputs)
+        true, sure = targets == 1, evaluation.confidence
+        f1, low, high = f1_of_tags(given, true, sure)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            hits, size, answers = (x.sum(axis=0) for x in (given & true, true, given))
+            columns = size, hits / size, np.where(answers, hits / answers, 0.0)
+        table = np.stack([*columns, f1, low, high], axis=1).tolist()
+        names = ("rows", "recall", "precision", "f1", "f1_low", "f1_high")
+        right = np.where(true, own, 1 - own).clip(_LEAST, 1)
+        bins = bins_of(own.ravel(), true.ravel(), evaluation.calibration_bins)
+        whole = self.summary(
+            self.scores(outputs, targets), sure, self.weights(outputs, targets)
+        )
+        return {
+            "test_micro_f1": whole["f1"],
+            "test_micro_f1_low": whole["f1_low"],
+            "test_micro_f1_high": whole["f1_high"],
+            "test_macro_f1": float(f1.mean()),
+            "test_tag_f1_min": float(f1.min()),
+            "test_tag_f1_low_min": float(low.min()),
+            "test_constant_f1": constant_f1(targets)[1],
+            "test_right_answers": float((given == true).all(axis=1).mean()),
+            "test_log_loss": float(-np.log(right).mean()),
+            "test_calibration_error": calibration_error(bins),
+            "non_finite_values": float((~np.isfinite(outputs)).sum()),
+        }, {
+            f"tag={tag}": dict(zip(names, numbers, strict=True))
+            for tag, numbers in zip(data.tags, table, strict=True)
+        }
+
+    def summary(
+        self, scores: Scores, confidence: float, weights: Scores | None = None
+    ) -> Metrics:
+        """The micro F1 with its interval, by the bootstrap over rows."""
+        sizes = np.ones(len(scores)) if weights is None else weights
+        f1 = float(scores.sum() / (sizes.sum() or np.nan))
+        low, high = bootstrap_of_ratio(scores, sizes, confidence, by_counts=True)
+        rest = (scores - f1 * sizes) / (float(sizes.mean()) or 1.0)
+        deviation = float(rest.std())
+        return {"f1": f1, "f1_low": low, "f1_high": high, "f1_deviation": deviation}
+
+    def rate(
+        self, name: str, outputs: Outputs, targets: Targets, data: DataDescription
+    ) -> Rated | None:
+        """``tag=NAME/recall``, ``/precision`` or ``/answered``, its share of rows."""
+        tag, _, rate = name.removeprefix("tag=").rpartition("/")
+        if not name.startswith("tag=") or tag not in data.tags:
+            return None
+        place = data.tags.index(tag)
+        given, true = answered(outputs)[:, place], np.asarray(targets[:, place] == 1)
+        every = np.ones(len(true), bool)
+        rates = {
+            "recall": Rated(given, true),
+            "precision": Rated(true, given),
+            "answered": Rated(given, every),
+        }
+        return rates.get(rate)
+
+    def badness(self, outputs: Outputs, targets: Targets) -> Any:
+        """How far off the probabilities of the wrong tags are, together."""
+        off = np.abs(probabilities_of(outputs).astype(np.float64) - targets)
+        return np.where(answered(outputs) == targets, 0.0, off).sum(axis=1)
+
+    def caption(self, output: Any, target: Any, data: DataDescription) -> str:
+        """The true and the answered tags."""
+        given = answered(output[np.newaxis])[0]
+        true, own = (
+            some([t for t, has in zip(data.tags, row, strict=True) if has], _SHOWN)
+            for row in (target == 1, given)
+        )
+        return f"true {true or 'no tag'}\nanswered {own or 'no tag'}"
+
+    def few_rows(
+        self, spec: PipelineSpec, targets: Targets, val_rows: int
+    ) -> list[Finding]:
+        """Too few test rows to compare a challenger with a champion."""
+        return too_few(len(targets))
+
+    def monitored(self, outputs: Outputs, data: DataDescription) -> dict[str, Any]:
+        """The probability of each tag."""
+        own = probabilities_of(outputs).astype(np.float64)
+        return {f"probability of {tag}": own[:, n] for n, tag in enumerate(data.tags)}
+
+    def draw(
+        self,
+        outputs: Outputs,
+        targets: Targets,
+        data: DataDescription,
+        evaluation: EvaluationSpec,
+        folder: Path,
+    ) -> None:
+        """The F1 of each tag, and calibration."""
+        true = targets == 1
+        f1, low, high = f1_of_tags(answered(outputs), true, evaluation.confidence)
+        worst = np.argsort(f1, kind="stable")[:_DRAWN]
+        names = [f"{data.tags[n]} ({true[:, n].sum():,})" for n in worst]
+        if fonts_for("".join(data.tags))[1]:  # boxes would be drawn for some letters
+            names = [f"tag {n + 1}" for n in worst]
+        figure = new_figure(6, max(3.0, 0.25 * len(worst) + 1))
+        axes, ends = figure.subplots(), np.stack([f1 - low, high - f1])[:, worst]
+        axes.errorbar(f1[worst], names, xerr=np.maximum(ends, 0), fmt="o", color=INK)
+        axes.set(xlim=(0, 1), xlabel="F1", title="test split")
+        axes.invert_yaxis()
+        axes.grid(alpha=0.3)
+        save(figure, folder / "tags.png")
+        own = probabilities_of(outputs).astype(np.float64).ravel()
+        bins = bins_of(own, true.ravel(), evaluation.calibration_bins)
+        draw_calibration(bins, folder / "calibration.png")
+
+
+def f1_of_tags(given: Flags, true: Flags, confidence: float) -> tuple[Any, Any, Any]:
+    """F1 of each tag, and the ends of its interval, ``(tags,)`` each.
+
+    Args:
+        given, true: which tags the rows get and have, bool ``(n, tags)``.
+        confidence: of each interval.
+    """
+    rows, hits = (given | true).sum(axis=0), (given & true).sum(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ends = wilson_bounds(hits / rows, rows, z_of(confidence))
+        f1, low, high = (2 * share / (1 + share) for share in (hits / rows, *ends))
+    return f1, low, high
+
+
+PART = TagsRight()

@@ -1,0 +1,110 @@
+"""Lists of tags: how they are read, split, checked and surveyed."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from headrace.errors import Refusal
+from headrace.media.chunks import Chunk, Reading, Source
+from headrace.spec import DataSpec
+from headrace.tasks import task
+
+TAGGING = task("tagging")
+
+
+def read(
+    *labels: str, separator: str | None = None, labelled: bool = True
+) -> list[str]:
+    reading = Reading(task="tagging", labelled=labelled, label_separator=separator)
+    source = Source(kind="table", uri="a.csv", reading=reading)
+    count = len(labels)
+    chunk = Chunk(None, [b"x"] * count, list(labels), ["a.csv"] * count)
+    (taken,) = TAGGING.labels.read(iter([chunk]), source)
+    return taken.labels
+
+
+def test_lists_and_texts_are_read_alike_each_tag_once_and_in_order() -> None:
+    assert read('["b", "a", "b"]') == read("b | a|b ", separator="|") == ['["a", "b"]']
+    assert read("cafe\u0301,tea", separator=",") == ['["caf\u00e9", "tea"]']
+    assert read("one tag", "[not a list") == ['["one tag"]', '["[not a list"]']
+
+
+def test_no_tag_is_a_label_and_no_label_is_none() -> None:
+    assert read("[]", "", " ") == ["[]", "", " "]
+    assert read("", "a", separator="|") == ["[]", '["a"]']
+    assert read("", "a|b", labelled=False) == ["", "a|b"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "separator"),
+    [
+        (["a|b", "a", "c, d|a"], "|"),
+        (["a;b", "b", ""], ";"),
+        (["a, b", "b,c"], ","),
+        (['["a,b", "c"]', '["a"]'], None),
+        (["a", "b"], None),
+    ],
+)
+def test_what_parts_tags_is_found(labels: list[str], separator: str | None) -> None:
+    found = TAGGING.labels.suggest(read(*labels), DataSpec(source="x"))
+    assert found == ({"label_separator": separator} if separator else {})
+
+
+def test_the_rarest_tag_is_the_class_by_which_splits_get_their_shares() -> None:
+    rows = Counter({'["a"]': 50, '["a", "b"]': 20, '["a", "b", "c"]': 3, "[]": 9})
+    classes = TAGGING.labels.strata(rows)
+    assert classes == {'["a", "b"]': '["b"]', '["a", "b", "c"]': '["c"]'}
+    sketch = TAGGING.labels.sketch(rows)
+    assert sketch == {'["a"]', '["b"]', '["c"]'}
+    described = DataSpec(source="x", label_separator=";")
+    assert TAGGING.labels.describe(sketch, described) == {
+        "tags": ["a", "b", "c"],
+        "separator": ";",
+    }
+    assert TAGGING.labels.covers(sketch, rows.keys())
+    assert not TAGGING.labels.covers(rows.keys(), {'["a", "b"]'})
+
+
+def test_targets_say_which_tags_an_item_has(data) -> None:
+    labels = pa.chunked_array([['["a", "c"]', "[]", "b|a", '["d"]']])
+    targets = TAGGING.labels.encode(labels, data)
+    assert targets.dtype == np.float32
+    assert targets[:3].tolist() == [[1, 0, 1], [0, 0, 0], [1, 1, 0]]
+    assert np.isnan(targets[3]).all()
+    assert TAGGING.answers.known("b|a", data) and not TAGGING.answers.known("d", data)
+    assert not TAGGING.answers.known("", data)
+
+
+def test_unknown_and_empty_tags_are_named_and_rare_ones_counted(data) -> None:
+    counts = Counter({("train", '["a", "b"]'): 4, ("train", '["c"]'): 2})
+    counts["test", '["a"]'] = 3
+    split = np.array(["train", "train", "test"], object)
+    label = np.array(['["a", "b"]', '["", "x"]', '["a"]'], object)
+    columns = TAGGING.contract.columns(split, label, counts, data)
+    assert columns["unknown_tags"].tolist() == ["", "'', 'x'", ""]
+    assert columns["rows_of_rarest_tag"].tolist() == [2, 2, 0]
+    (lacks,) = TAGGING.contract.lacking(counts, data)
+    assert lacks.startswith("test holds no item with 'b', 'c'; a tag needs")
+    assert TAGGING.contract.problem("tags", "train", counts, data) == ""
+
+
+def test_a_survey_has_a_gate_above_always_giving_the_same_tags() -> None:
+    counts = Counter({("train", '["a", "b"]'): 40, ("train", '["a"]'): 40})
+    counts.update({("test", '["a", "b"]'): 10, ("test", "[]"): 10})
+    counts["train", '["Typo"]'] = 1
+    survey = TAGGING.survey.survey("x.csv", counts, 101, [])
+    assert survey.fields == {"classes": ["a", "b"]}
+    assert survey.facts["constant"]["f1"] == pytest.approx(2 / 3)
+    (gate,) = survey.gates
+    assert 2 / 3 < gate["threshold"] <= 0.834
+    assert "Left out: 'Typo'" in "\n".join(survey.head)
+    assert not survey.findings
+    single = Counter({(s, f'["{t}"]'): 9 for s in ("train", "test") for t in "ab"})
+    (finding,) = TAGGING.survey.survey("x.csv", single, 36, []).findings
+    assert "--task classification" in finding.message
+    with pytest.raises(Refusal, match=r"no two tags with .* Its tags: a"):
+        TAGGING.survey.survey("x.csv", Counter({("train", '["a"]'): 9}), 9, [])
