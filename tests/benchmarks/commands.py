@@ -48,8 +48,8 @@ def tests(bench: Bench) -> list[Row]:
             "make test: wall",
             [measured.wall_seconds / 60],
             unit="min",
-            at_least=5.0,
-            aim=4.0,
+            at_least=3.0,
+            aim=2.0,
             parts={"CPU, min": measured.cpu_seconds / 60},
             note=doubt([measured.surroundings]),
         )
