@@ -7,8 +7,11 @@ import math
 from headrace.errors import SpecError
 from headrace.spec.pipeline import KIND_GATES, GateSpec, PipelineSpec, known_gates
 
-# The last word of a metric that is a share.
-_SHARES = ("accuracy", "f1", "recall", "recall_min", "precision", "calibration_error")
+# The last words of a metric that is a share.
+_SHARES = (
+    *("accuracy", "f1", "f1_low", "f1_min", "f1_low_min"),
+    *("recall", "recall_min", "precision", "calibration_error"),
+)
 _SIGNED = "difference"
 
 

@@ -106,4 +106,4 @@ def _codes(column: pa.ChunkedArray, known: dict[str, int]) -> npt.NDArray[np.int
     """The numbers of texts; new ones are added to the known ones."""
     array = column.combine_chunks().dictionary_encode()
     numbers = [known.setdefault(t, len(known)) for t in array.dictionary.to_pylist()]
-    return np.array(numbers, np.int32).take(array.indices.to_numpy())
+    return np.asarray(np.array(numbers, np.int32)[array.indices.to_numpy()])
