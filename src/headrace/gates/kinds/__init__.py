@@ -13,9 +13,12 @@ from functools import partial
 from typing import Protocol, cast
 
 from headrace import extensions
+from headrace.errors import SpecError
 from headrace.gates.rows import JudgedRows
 from headrace.records import GateResult
 from headrace.spec import GateSpec, PipelineSpec
+
+THRESHOLD = 0.1  # of what a model may lose, that is suggested
 
 
 def absolute_gate(gate: GateSpec, metrics: Mapping[str, float]) -> GateResult:
@@ -37,6 +40,38 @@ def absolute_gate(gate: GateSpec, metrics: Mapping[str, float]) -> GateResult:
         reason="" if enough and is_finite else reason,
         compared=f"{value:.4g} {sign} {threshold:.4g}",
     )
+
+
+def held(gate: GateSpec, value: float, most: float, reason: str) -> GateResult:
+    """Hold a value of a gate's own against the most that it may be."""
+    known = math.isfinite(value)
+    return GateResult(
+        name=gate.name,
+        passed=known and value <= most,
+        value=value if known else None,
+        threshold=most,
+        reason=reason,
+        compared=f"{value:.4g} <= {most:.4g}" if known else "",
+    )
+
+
+def check_threshold(gate: GateSpec, what: str = "") -> None:
+    """Refuse a gate without a threshold, or with arguments.
+
+    Args:
+        gate: of a kind that takes a threshold alone.
+        what: it is, in words.
+
+    Raises:
+        SpecError: its fields are others.
+    """
+    if gate.threshold is None or gate.threshold < 0 or gate.arguments:
+        raise SpecError(
+            f"The gate {gate.name!r} of the kind {gate.kind} needs a threshold of 0 or "
+            f"more{what} and takes no arguments; it has threshold = {gate.threshold} "
+            f"and the arguments {gate.arguments}.",
+            f"Write for example threshold = {THRESHOLD}.",
+        )
 
 
 def serving_gate(difference: float | None, tolerance: float, error: str) -> GateResult:

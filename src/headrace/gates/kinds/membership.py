@@ -9,8 +9,10 @@ It needs ``depth = "full"`` in ``[evaluation]``::
 
 from __future__ import annotations
 
+import math
+
 from headrace.errors import SpecError
-from headrace.gates.kinds import RowsKind
+from headrace.gates.kinds import RowsKind, held
 from headrace.gates.rows import JudgedRows, Membership
 from headrace.records import GateResult
 from headrace.spec import GateSpec, PipelineSpec
@@ -45,18 +47,11 @@ class KeepsItsRows:
         """Hold the upper bound of the area against the threshold."""
         most = THRESHOLD if gate.threshold is None else gate.threshold
         found = rows.membership
-        result = GateResult(name=gate.name, passed=False, threshold=most)
         if isinstance(found, str):
             reason = f"membership inference was not measured: {found}"
-            return result.model_copy(update={"reason": reason})
-        return result.model_copy(
-            update={
-                "passed": 0 <= found.high <= most,  # as an area is
-                "value": found.high,
-                "reason": describe(found),
-                "compared": f"{found.high:.4g} <= {most:.4g}",
-            }
-        )
+            return held(gate, math.nan, most, reason)
+        area = found.high if found.high >= 0 else math.nan  # as an area is
+        return held(gate, area, most, describe(found))
 
 
 def describe(found: Membership) -> str:

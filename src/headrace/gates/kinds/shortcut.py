@@ -21,7 +21,7 @@ import math
 
 from headrace.errors import SpecError
 from headrace.gates.intervals import linear_parts
-from headrace.gates.kinds import RowsKind
+from headrace.gates.kinds import THRESHOLD, RowsKind, check_threshold, held
 from headrace.gates.kinds.robustness import drop_bound
 from headrace.gates.paired import share_at_most
 from headrace.gates.rows import JudgedRows, Marked
@@ -30,7 +30,6 @@ from headrace.records import GateResult
 from headrace.spec import GateSpec, PipelineSpec
 
 LEVEL = 0.05  # one-sided, of the bound
-THRESHOLD = 0.1  # that is suggested where there are rows enough
 
 
 class DoesWithoutMarks:
@@ -38,13 +37,7 @@ class DoesWithoutMarks:
 
     def check(self, gate: GateSpec) -> None:
         """Refuse a gate without a threshold, or with arguments."""
-        if gate.threshold is None or gate.threshold < 0 or gate.arguments:
-            raise SpecError(
-                f"The gate {gate.name!r} of the kind shortcut needs a threshold of 0 "
-                "or more, the score that may be lost, and takes no arguments; it has "
-                f"threshold = {gate.threshold} and the arguments {gate.arguments}.",
-                f"Write for example threshold = {THRESHOLD}.",
-            )
+        check_threshold(gate, ", the score that may be lost,")
 
     def check_pipeline(self, gate: GateSpec, spec: PipelineSpec) -> None:
         """Refuse a medium in which no marks are looked for."""
@@ -58,27 +51,19 @@ class DoesWithoutMarks:
     def judge_rows(self, gate: GateSpec, rows: JudgedRows) -> GateResult:
         """Hold the largest bound of the marked classes against the threshold."""
         most, found = gate.threshold or 0.0, rows.shortcuts
-        result = GateResult(name=gate.name, passed=False, threshold=most)
         if found is None:
             reason = "marks were not looked for: medium or task knows none"
-            return result.model_copy(update={"reason": reason})
+            return held(gate, math.nan, most, reason)
         if not found.marked:
-            update = {"passed": True, "reason": "no mark gives a class away"}
-            return result.model_copy(update=update)
+            reason = "no mark gives a class away"
+            return GateResult(
+                name=gate.name, passed=True, threshold=most, reason=reason
+            )
         higher = found.higher_is_better
         bounds = [loss_bound(one, higher_is_better=higher) for one in found.marked]
         worst = max(bounds, key=lambda bound: math.inf if math.isnan(bound) else bound)
-        known = math.isfinite(worst)
-        return result.model_copy(
-            update={
-                "passed": known and worst <= most,
-                "value": worst if known else None,
-                "reason": describe(
-                    found.marked[bounds.index(worst)], rows.score, worst
-                ),
-                "compared": f"{worst:.4g} <= {most:.4g}" if known else "",
-            }
-        )
+        reason = describe(found.marked[bounds.index(worst)], rows.score, worst)
+        return held(gate, worst, most, reason)
 
 
 def loss_bound(marked: Marked, *, higher_is_better: bool) -> float:

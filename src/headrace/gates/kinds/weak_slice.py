@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import math
 
-from headrace.errors import SpecError
-from headrace.gates.kinds import RowsKind
+from headrace.gates.kinds import RowsKind, check_threshold, held
 from headrace.gates.rows import JudgedRows, WeakSlice
 from headrace.records import GateResult
 from headrace.spec import GateSpec
@@ -23,13 +22,7 @@ class WeakestSlice:
 
     def check(self, gate: GateSpec) -> None:
         """Refuse a gate without a threshold, or with arguments."""
-        if gate.threshold is None or gate.threshold < 0 or gate.arguments:
-            raise SpecError(
-                f"The gate {gate.name!r} of the kind weak_slice needs a threshold of 0 "
-                f"or more and takes no arguments; it has threshold = {gate.threshold} "
-                f"and the arguments {gate.arguments}.",
-                "Write for example threshold = 0.1.",
-            )
+        check_threshold(gate)
 
     def judge_rows(self, gate: GateSpec, rows: JudgedRows) -> GateResult:
         """Hold the largest loss of a confirmed slice against the threshold."""
@@ -39,21 +32,12 @@ class WeakestSlice:
                 "weak slices were not looked for: val or test has too few rows, or "
                 "scores that are not finite"
             )
-            return GateResult(
-                name=gate.name, passed=False, threshold=most, reason=reason
-            )
+            return held(gate, math.nan, most, reason)
         worst = max(rows.weak_slices, key=_size, default=None)
-        loss = worst.loss if worst else 0.0
-        known = math.isfinite(loss)
-        return GateResult(
-            name=gate.name,
-            passed=known and loss <= most,
-            value=loss if known else None,
-            threshold=most,
-            p_value=worst.p_value if worst else None,
-            reason=describe(worst, rows.score) if worst else "no slice is weak",
-            compared=f"{loss:.4g} <= {most:.4g}" if known else "",
-        )
+        if worst is None:
+            return held(gate, 0.0, most, "no slice is weak")
+        result = held(gate, worst.loss, most, describe(worst, rows.score))
+        return result.model_copy(update={"p_value": worst.p_value})
 
 
 def _size(weak: WeakSlice) -> float:
