@@ -41,6 +41,8 @@ def test_shares_of_answers_are_compared_and_rare_ones_count_together() -> None:
 
 def test_holm_multiplies_by_what_is_left_and_keeps_the_order() -> None:
     assert holm([0.01, 0.04, 0.03, 0.5]) == pytest.approx([0.04, 0.09, 0.09, 0.5])
+    assert holm([0.01, 0.011]) == pytest.approx([0.02, 0.02])
+    assert holm([0.6, 0.7]) == [1.0, 1.0]
     assert holm([]) == []
 
 

@@ -5,7 +5,6 @@ The same rows are shifted for each rung, by the same seed in each evaluation.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -16,13 +15,14 @@ import numpy.typing as npt
 
 from headrace.data.snapshots.rows import rows_at
 from headrace.gates.rows import Robustness, RungRows
-from headrace.media import Ladder, ladder, medium
+from headrace.media import Ladder, ladder
 from headrace.media.forms import Payload
 from headrace.models.logged import loading
 from headrace.pictures import ACCENT, INK, new_figure, save
 from headrace.progress import Progress
 from headrace.records import DataDescription, Metrics
 from headrace.stages.evaluation.parts import Evaluated, Part
+from headrace.stages.evaluation.slices.conditions import rows_within
 from headrace.tasks import Judge, asked, asks_items, task
 from headrace.tasks.forms import Context, Outputs, Scores, Targets, per_weight
 
@@ -70,8 +70,7 @@ def climb(evaluated: Evaluated) -> Part:
 
 def most_rows(data: DataDescription) -> int:
     """How many rows are shifted at the standard depth, fewer where items are large."""
-    size = math.prod(data.shape) * medium(data.medium).DTYPE.itemsize
-    return min(MOST_ROWS, max(LEAST_ROWS, MOST_BYTES // size))
+    return rows_within(data, MOST_BYTES, LEAST_ROWS, MOST_ROWS)
 
 
 def _robustness(

@@ -33,7 +33,6 @@ from headrace.stages.evaluation.slices.search import (
     confirm,
     find_slices,
     fisher,
-    holm,
     overlap,
 )
 from headrace.stages.evaluation.weak import confirmed
@@ -132,13 +131,6 @@ def test_the_p_value_of_right_and_wrong_is_fishers(
 
 def rows_with(columns: Columns, right: npt.NDArray[np.bool_]) -> SliceRows:
     return SliceRows(columns, right)
-
-
-def test_the_correction_for_several_slices_is_holms() -> None:
-    assert holm([0.01, 0.02, 0.03, 0.9]) == pytest.approx([0.04, 0.06, 0.06, 0.9])
-    assert holm([0.01, 0.011]) == pytest.approx([0.02, 0.02])
-    assert holm([0.6, 0.7]) == [1.0, 1.0]
-    assert holm([]) == []
 
 
 def test_a_slice_is_confirmed_by_its_p_value_among_all_that_are_tested() -> None:

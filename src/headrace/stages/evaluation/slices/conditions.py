@@ -63,8 +63,13 @@ class Condition:
 
 def most_rows(data: DataDescription) -> int:
     """How many rows of a split are looked at, so that their columns take seconds."""
+    return rows_within(data, _MOST_BYTES, _LEAST_ROWS, _MOST_ROWS)
+
+
+def rows_within(data: DataDescription, most_bytes: int, least: int, most: int) -> int:
+    """How many items take at most so many bytes, from ``least`` to ``most``."""
     size = math.prod(data.shape) * medium(data.medium).DTYPE.itemsize
-    return min(_MOST_ROWS, max(_LEAST_ROWS, _MOST_BYTES // size))
+    return min(most, max(least, most_bytes // size))
 
 
 def columns_of(items: Payload, groups: Sequence[str], data: DataDescription) -> Columns:

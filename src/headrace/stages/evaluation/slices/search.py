@@ -11,7 +11,6 @@ the one-sided exact test of R. A. Fisher, numbers and ratios that of Welch; see
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
+from headrace.drift.samples import holm
 from headrace.gates.intervals import linear_parts, welch
 from headrace.gates.rows import WeakSlice
 from headrace.media.forms import Columns, Flags
@@ -184,13 +184,6 @@ def confirm(
             confirmed.append(replace(one, p_value=p_value))
             free &= ~one.members
     return confirmed
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """P-values in ascending order after Holm's correction for all of them."""
-    count = len(p_values)
-    each = [(count - place) * p_value for place, p_value in enumerate(p_values)]
-    return [min(1.0, value) for value in itertools.accumulate(each, max)]
 
 
 def _tested(
