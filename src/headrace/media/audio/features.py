@@ -116,10 +116,7 @@ def spec_augment(features: Any, strength: float) -> Any:
     band_warp = _warp(zero, bands, strength * 0.06, strength * 0.03)
     augmented = keras.ops.matmul(time_warp, features)
     augmented = keras.ops.matmul(augmented, keras.ops.transpose(band_warp, (0, 2, 1)))
-    slope = np.linspace(-1, 1, bands, dtype=np.float32)
-    level = _random(zero, strength * 0.10) * slope + _random(zero, strength * 0.10)
-    is_sound = keras.ops.cast(augmented > 0, "float32")  # silence stays silence
-    augmented = keras.ops.relu(augmented + keras.ops.expand_dims(level, 1) * is_sound)
+    augmented = _other_levels(augmented, zero, strength)
     frame_mask = _span_mask(zero, frames, strength * 0.25)
     band_mask = _span_mask(zero, bands, strength * 0.25)
     augmented = augmented * keras.ops.expand_dims(frame_mask, 2)
@@ -156,10 +153,7 @@ def augment_speech(features: Any, strength: float) -> Any:
     augmented = keras.ops.matmul(keras.ops.relu(1.0 - distance), features)
     tract = _warp(zero, bands, strength * VOCAL_TRACT, strength * 0.04)
     augmented = keras.ops.matmul(augmented, keras.ops.transpose(tract, (0, 2, 1)))
-    slope = np.linspace(-1, 1, bands, dtype=np.float32)
-    level = _random(zero, strength * 0.10) * slope + _random(zero, strength * 0.10)
-    is_sound = keras.ops.cast(augmented > 0, "float32")
-    augmented = keras.ops.relu(augmented + keras.ops.expand_dims(level, 1) * is_sound)
+    augmented = _other_levels(augmented, zero, strength)
     frames = keras.ops.max(places, axis=1, keepdims=True)
     for _ in range(FRAME_MASKS):
         middle = (_random(zero, 0.5) + 0.5) * frames
@@ -177,6 +171,16 @@ def _random(zero: Any, limit: float) -> Any:
 
     normal = keras.layers.GaussianNoise(1.0)(zero)
     return keras.ops.erf(normal * math.sqrt(0.5)) * limit
+
+
+def _other_levels(features: Any, zero: Any, strength: float) -> Any:
+    """Features that are louder or quieter, more so in the high bands or in the low."""
+    import keras
+
+    slope = np.linspace(-1, 1, features.shape[2], dtype=np.float32)
+    level = _random(zero, strength * 0.10) * slope + _random(zero, strength * 0.10)
+    is_sound = keras.ops.cast(features > 0, "float32")  # silence stays silence
+    return keras.ops.relu(features + keras.ops.expand_dims(level, 1) * is_sound)
 
 
 def _warp(zero: Any, size: int, stretch: float, shift: float) -> Any:
