@@ -1,31 +1,29 @@
-"""The process of a `TextProcess`: it writes texts for lines of JSON on its input.
+"""The process of a `TextProcess`: it writes texts, a frame for each of their pieces.
 
 It ends when the other end of its standard input, a socket, is closed.
 """
 
 from __future__ import annotations
 
-import json
+import contextlib
 import os
 import queue
 import socket
 import threading
 from collections.abc import Iterator
-from typing import Any
 
 from headrace.errors import HeadraceError
 from headrace.models.engines.files import model_file
 from headrace.models.logged.loading import open_model
 from headrace.settings import Settings
 from headrace.state.children import leave_signals
+from headrace.state.frames import MOST_BYTES, Header, begun, receive, send
 from headrace.state.ledger.rows import Version
 from headrace.use.generating import Request, TextModel
 
-Message = dict[str, Any]
 
-
-def open_version(start: Message) -> TextModel:
-    """The version that the first line names, with all that is compiled.
+def open_version(start: Header) -> TextModel:
+    """The version that the first frame names, with all that is compiled.
 
     Raises:
         IntegrityError: its file is gone or changed.
@@ -44,32 +42,25 @@ def main() -> None:
     """Load the version, then write all texts in turn, a piece each."""
     leave_signals()
     with socket.socket(fileno=0) as connection:
-        lines = connection.makefile("rb")
-        messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
-        start = json.loads(lines.readline())
-        threading.Thread(target=_read, args=(lines, messages), daemon=True).start()
-        try:
-            model = open_version(start)
-        except Exception as error:  # all of them are reported
-            _send(connection, {"failure": f"did not start: {error}"})
-            os._exit(1)
-        _send(connection, {"failure": ""})
+        model = begun(connection, lambda header: (open_version(header), {}))
+        messages: queue.SimpleQueue[Header] = queue.SimpleQueue()
+        reading = threading.Thread(
+            target=_read, args=(connection, messages), daemon=True
+        )
+        reading.start()
         write_in_turn(model, messages, connection)
 
 
-def _read(lines: Any, messages: queue.SimpleQueue[Message]) -> None:
-    for line in lines:
-        messages.put(json.loads(line))
+def _read(connection: socket.socket, messages: queue.SimpleQueue[Header]) -> None:
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            messages.put(receive(connection, MOST_BYTES)[0])
     os._exit(0)  # taking TensorFlow down would take long
-
-
-def _send(connection: socket.socket, message: Message) -> None:
-    connection.sendall(json.dumps(message).encode() + b"\n")
 
 
 def write_in_turn(
     model: TextModel,
-    messages: queue.SimpleQueue[Message],
+    messages: queue.SimpleQueue[Header],
     connection: socket.socket,
 ) -> None:
     """Write the texts that are asked for, until the process ends."""
@@ -86,15 +77,15 @@ def write_in_turn(
             piece = _next_piece(texts[number])
             if "text" not in piece:
                 del texts[number]
-            _send(connection, {"number": number, **piece})
+            send(connection, {"number": number, **piece})
 
 
-def _pieces(model: TextModel, message: Message) -> Iterator[str]:
+def _pieces(model: TextModel, message: Header) -> Iterator[str]:
     """As `TextModel.stream`, which refuses a prompt before the first piece."""
     yield from model.stream(Request(**message))
 
 
-def _next_piece(pieces: Iterator[str]) -> Message:
+def _next_piece(pieces: Iterator[str]) -> Header:
     try:
         return {"text": next(pieces)}
     except StopIteration:

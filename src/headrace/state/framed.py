@@ -101,6 +101,16 @@ class FramedProcess:
         """With which it ended; below 0: the signal. None while it runs."""
         return self._process.poll()
 
+    def send(self, header: Header) -> None:
+        """Send a frame that is not answered, or by `read`; raises OSError."""
+        send(self._connection, header)
+
+    def read(self) -> Header | None:
+        """The next frame that it sends by itself; None once it has ended."""
+        with contextlib.suppress(OSError, EOFError, BrokenFrameError):
+            return receive(self._connection, 0)[0]
+        return None
+
     @contextlib.contextmanager
     def reasons(self, seconds: float) -> Iterator[None]:
         """End it in a block that fails, and say why."""

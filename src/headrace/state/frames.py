@@ -18,7 +18,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +34,7 @@ MOST_BYTES = 2**40  # where the other process is trusted
 END: Header = {"ends": True}  # what is asked last, see `answer_frames`
 
 Answer = Callable[[Header, bytearray], tuple[Header, Any]]
+T = TypeVar("T")
 _TEXTS = "texts"
 
 
@@ -149,13 +150,7 @@ def _serve(
     begin: Callable[[Header], tuple[Answer, Header]],
     finishes: bool,
 ) -> None:
-    header, _ = receive(connection, MOST_BYTES)
-    try:
-        answer, figures = begin(header)
-    except Exception as error:  # all of them are reported
-        send(connection, _failure(error))
-        return
-    send(connection, figures)
+    answer = begun(connection, begin)
     while True:
         try:
             asked = receive(connection, MOST_BYTES)
@@ -164,6 +159,18 @@ def _serve(
                 send(connection, *_answer(answer, END, bytearray()))
             return
         send(connection, *_answer(answer, *asked))
+
+
+def begun(connection: socket.socket, begin: Callable[[Header], tuple[T, Header]]) -> T:
+    """What begins as the first frame says; see `answer_frames`."""
+    header, _ = receive(connection, MOST_BYTES)
+    try:
+        what, figures = begin(header)
+    except Exception as error:  # all of them are reported
+        send(connection, _failure(error))
+        os._exit(1)
+    send(connection, figures)
+    return what
 
 
 def _answer(answer: Answer, header: Header, body: bytearray) -> tuple[Header, Any]:

@@ -21,6 +21,7 @@ from headrace.serving.app import send_rest
 from headrace.serving.replies import HttpError, Reply
 from headrace.serving.text_route import write_text
 from headrace.serving.texts_process import write_in_turn
+from headrace.state.frames import receive
 from headrace.use.generating import Request, TextModel
 
 
@@ -34,8 +35,7 @@ class Process:
 
     def __init__(self, model: TextModel) -> None:
         ours, theirs = socket.socketpair()
-        ours.settimeout(60)
-        self._lines = ours.makefile("rb")
+        self._connection = ours
         self.messages: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         arguments = model, self.messages, theirs
         threading.Thread(target=write_in_turn, args=arguments, daemon=True).start()
@@ -43,7 +43,7 @@ class Process:
     def pieces(self, texts: int) -> Iterator[dict[str, Any]]:
         """What it sends until so many texts have ended."""
         while texts:
-            piece = json.loads(self._lines.readline())
+            piece = receive(self._connection, 0, 60)[0]
             texts -= "text" not in piece
             yield piece
 

@@ -23,24 +23,25 @@ from headrace.serving.texts import TextProcess
 from headrace.use.generating import Request
 
 ECHO = """
-import json, socket, time
+import socket, time
+from headrace.state.frames import begun, receive, send
 connection = socket.socket(fileno=0)
-lines = connection.makefile("rb")
-mode = json.loads(lines.readline())["settings"]
-def send(value):
-    connection.sendall(json.dumps(value).encode() + b"\\n")
-if mode == "hangs":
-    time.sleep(600)
-if mode == "crashes":
-    raise SystemExit(1)
-send({"failure": "did not start: no file" if mode == "fails" else ""})
-for line in lines:
-    wish = json.loads(line)
+def begin(header):
+    if header["settings"] == "hangs":
+        time.sleep(600)
+    if header["settings"] == "crashes":
+        raise SystemExit(1)
+    if header["settings"] == "fails":
+        raise OSError("no file")
+    return None, {}
+begun(connection, begin)
+while True:
+    wish, _ = receive(connection, 0)
     if "ends" not in wish:
         for piece in wish["prompt"]:
-            send({"number": wish["number"], "text": piece})
+            send(connection, {"number": wish["number"], "text": piece})
         if wish["prompt"] != "for ever":
-            send({"number": wish["number"]})
+            send(connection, {"number": wish["number"]})
 """
 
 Make = Callable[..., TextProcess]
@@ -97,16 +98,16 @@ def test_the_first_texts_may_be_asked_for_at_once(make: Make) -> None:
 @pytest.mark.parametrize(
     ("mode", "message"),
     [
-        ("fails", "did not start: no file"),
-        ("crashes", "ended when it was started"),
-        ("hangs", "did not start within 2 s"),
+        ("fails", "failed: OSError: no file"),
+        ("crashes", "ended with 1"),
+        ("hangs", "did not answer within 2 s"),
     ],
 )
 def test_a_process_that_does_not_start_says_why(
     make: Make, mode: str, message: str
 ) -> None:
     with pytest.raises(DependencyError, match=f"texts of notes/1 {message}"):
-        make(mode, start_seconds=2)
+        make(mode, start_seconds=2 if mode == "hangs" else 60)
 
 
 def test_a_killed_process_ends_its_texts_and_is_noticed(make: Make) -> None:
