@@ -33,6 +33,18 @@ class WeakSlice:
     p_value: float
     members: npt.NDArray[np.bool_]
 
+    def in_words(self, score: str) -> str:
+        """Its score and that of the rest.
+
+        Args:
+            score: the name of the score.
+        """
+        return (
+            f"{score.replace('_', ' ')} is {self.score:.4g} on the {self.rows:,} test "
+            f"rows with {self.name}, and {self.rest:.4g} on all others (p = "
+            f"{self.p_value:.2g})"
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class RungRows:

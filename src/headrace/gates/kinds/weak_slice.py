@@ -36,21 +36,13 @@ class WeakestSlice:
         worst = max(rows.weak_slices, key=_size, default=None)
         if worst is None:
             return held(gate, 0.0, most, "no slice is weak")
-        result = held(gate, worst.loss, most, describe(worst, rows.score))
+        result = held(gate, worst.loss, most, worst.in_words(rows.score))
         return result.model_copy(update={"p_value": worst.p_value})
 
 
 def _size(weak: WeakSlice) -> float:
     """Its loss; one that is not finite is the largest."""
     return weak.loss if math.isfinite(weak.loss) else math.inf
-
-
-def describe(weak: WeakSlice, score: str) -> str:
-    """A confirmed slice in words."""
-    return (
-        f"{score.replace('_', ' ')} is {weak.score:.4g} on the {weak.rows:,} test rows "
-        f"with {weak.name}, and {weak.rest:.4g} on all others (p = {weak.p_value:.2g})"
-    )
 
 
 KIND: RowsKind = WeakestSlice()

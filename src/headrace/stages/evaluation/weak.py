@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from headrace.data.snapshots.rows import first_rows
 from headrace.gates.far import also_without_far
-from headrace.gates.kinds.weak_slice import describe
 from headrace.gates.paired import are_finite
 from headrace.gates.rows import WeakSlice
 from headrace.media.forms import Columns
@@ -145,7 +144,7 @@ def figures_of(weak: Sequence[WeakSlice] | None, score: str) -> Part:
     }
     count = len(weak) - 1
     more = f"; {count:,} more {'slices are' if count > 1 else 'slice is'} weak"
-    message = f"{describe(weak[0], score)}{more * (count > 0)}"
+    message = f"{weak[0].in_words(score)}{more * (count > 0)}"
     finding = Finding(
         check="weak_slice", split="test", count=weak[0].rows, message=message
     )

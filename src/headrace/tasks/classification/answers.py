@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 
 class LikeliestClass(Answers):
-    """See `headrace.tasks.Answers`."""
-
     OUTPUT = "probabilities"
 
     def answers(self, outputs: Outputs, data: DataDescription) -> list[Any]:
@@ -85,7 +83,6 @@ class LikeliestClass(Answers):
         )
 
     def about(self, data: DataDescription) -> str:
-        """The classes."""
         return f"classes {', '.join(data.classes)}"
 
     def highlights(self, metrics: Metrics, slices: Mapping[str, Figures]) -> list[str]:

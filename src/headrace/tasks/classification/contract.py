@@ -35,8 +35,6 @@ def _missing(split: str, counts: Counts, classes: Sequence[str]) -> str:
 
 
 class KnownClasses(Contract):
-    """See `headrace.tasks.Contract`."""
-
     COLUMNS: Sequence[str] = ("class_share",)
 
     def expectations(self, data: DataDescription) -> list[Expectation]:

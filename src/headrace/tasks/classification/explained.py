@@ -20,16 +20,12 @@ _LEAST = 1e-30  # a probability whose logarithm is finite
 
 
 class LogOdds(Explained):
-    """See `headrace.tasks.Explained`."""
-
     UNIT = "log-odds of the label"
 
     def names(self, data: DataDescription) -> Sequence[str]:
-        """The classes."""
         return list(data.classes)
 
     def chosen(self, outputs: Outputs) -> npt.NDArray[np.int32]:
-        """The likeliest class."""
         return np.asarray(outputs.argmax(axis=1), np.int32)
 
     def numbers(

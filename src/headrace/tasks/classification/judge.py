@@ -42,8 +42,6 @@ CALIBRATION_ROWS = 50
 
 
 class RightOrWrong(Judge):
-    """See `headrace.tasks.Judge`."""
-
     def scores(self, outputs: Outputs, targets: Targets) -> Scores:
         """Whether each answer is right, bool ``(n,)``."""
         return are_right(outputs, targets)
@@ -97,7 +95,6 @@ class RightOrWrong(Judge):
     def rate(
         self, name: str, outputs: Outputs, targets: Targets, data: DataDescription
     ) -> Rated | None:
-        """See `rates.rate_of`."""
         return rate_of(name, outputs, targets, data.classes)
 
     def badness(self, outputs: Outputs, targets: Targets) -> Any:
@@ -118,7 +115,6 @@ class RightOrWrong(Judge):
         *,
         own_loss: bool = False,
     ) -> list[Suspect]:
-        """See `suspects.find_suspects`."""
         return suspects.find_suspects(parts, data.classes, second, own_loss=own_loss)
 
     def few_rows(
@@ -161,7 +157,6 @@ class RightOrWrong(Judge):
         return outputs.argmax(axis=1)
 
     def temperature(self, outputs: Outputs, targets: Targets) -> float | None:
-        """See `head.best_temperature`."""
         return best_temperature(outputs, targets)
 
     def calibrated(self, outputs: Outputs, temperature: float) -> Any:

@@ -29,8 +29,6 @@ _SHOWN = 5
 
 
 class Classes(Labels):
-    """See `headrace.tasks.Labels`."""
-
     STRATIFIED = True
     DTYPE = "int32"
 

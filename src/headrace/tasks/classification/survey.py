@@ -171,8 +171,6 @@ def rows_in_words(rows: int) -> str:
 
 
 class ClassSurvey(Surveyor):
-    """See `headrace.tasks.Surveyor`."""
-
     def survey(
         self, source: str, labels: Counts, items: int, rejected: Sequence[str]
     ) -> Survey:

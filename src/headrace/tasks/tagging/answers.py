@@ -20,8 +20,6 @@ _SHOWN = 3
 
 
 class AllThatReach(Answers):
-    """See `headrace.tasks.Answers`."""
-
     OUTPUT = "probabilities"
 
     def answers(self, outputs: Outputs, data: DataDescription) -> list[Any]:
@@ -90,7 +88,6 @@ class AllThatReach(Answers):
         )
 
     def about(self, data: DataDescription) -> str:
-        """The tags."""
         return f"tags {', '.join(data.tags)}"
 
     def highlights(self, metrics: Metrics, slices: Mapping[str, Figures]) -> list[str]:

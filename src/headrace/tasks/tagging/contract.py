@@ -17,8 +17,6 @@ _SHOWN = 10
 
 
 class KnownTags(Contract):
-    """See `headrace.tasks.Contract`."""
-
     COLUMNS: Sequence[str] = ("unknown_tags", "rows_of_rarest_tag")
 
     def expectations(self, data: DataDescription) -> list[Expectation]:

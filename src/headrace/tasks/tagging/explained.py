@@ -17,12 +17,9 @@ _LEAST = 1e-7
 
 
 class LogOddsOfATag(Explained):
-    """See `headrace.tasks.Explained`."""
-
     UNIT = "log-odds of the tag"
 
     def names(self, data: DataDescription) -> Sequence[str]:
-        """The tags."""
         return list(data.tags)
 
     def chosen(self, outputs: Outputs) -> npt.NDArray[np.int32]:
@@ -52,7 +49,6 @@ class LogOddsOfATag(Explained):
         data: DataDescription,
         random: np.random.Generator,
     ) -> npt.NDArray[np.int32]:
-        """Tags at random."""
         return random.integers(len(data.tags), size=len(chosen), dtype=np.int32)
 
     def words(self, output: Outputs, data: DataDescription) -> str:

@@ -50,8 +50,6 @@ def constant_f1(targets: Targets) -> tuple[npt.NDArray[np.intp], float]:
 
 
 class TagsRight(Judge):
-    """See `headrace.tasks.Judge`."""
-
     WEIGHTS_VARY = True
 
     def scores(self, outputs: Outputs, targets: Targets) -> Scores:

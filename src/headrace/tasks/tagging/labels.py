@@ -67,8 +67,6 @@ def rows_of_tags(split: str, counts: Counts) -> Counter[str]:
 
 
 class TagLists(Labels):
-    """See `headrace.tasks.Labels`."""
-
     STRATIFIED = True
     DTYPE = "float32"
 
@@ -129,7 +127,6 @@ class TagLists(Labels):
         return len(of_val) > 1 and of_train <= of_val
 
     def encode(self, labels: pa.ChunkedArray, data: DataDescription) -> Targets:
-        """See `matrix`."""
         return matrix(labels.to_pylist(), data)
 
     def target_shape(self, data: DataDescription) -> tuple[int, ...]:

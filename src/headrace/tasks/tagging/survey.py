@@ -23,8 +23,6 @@ _SHOWN = 10
 
 
 class TagSurvey(Surveyor):
-    """See `headrace.tasks.Surveyor`."""
-
     def survey(
         self, source: str, labels: Counts, items: int, rejected: Sequence[str]
     ) -> Survey:
