@@ -66,7 +66,7 @@ class Archive:
 
     def items(self, rows_digest: str, snapshot_digest: str) -> Items | None:
         """The sorted items of an evaluation; None where they are lost."""
-        items = self._read(rows_digest) if rows_digest else None
+        items = self._read(rows_digest)
         if items is not None:
             return items
         try:
@@ -147,8 +147,7 @@ def attempts_before(attempts: Sequence[Attempt], own: Subject) -> Sequence[Attem
 
 
 def _subject(attempt: Attempt) -> Subject:
-    rows = attempt.rows_digest or attempt.snapshot_digest
-    return attempt.training, attempt.champion_version, rows
+    return attempt.training, attempt.champion_version, attempt.rows_digest
 
 
 def _rows(attempt: Attempt) -> tuple[str, str]:

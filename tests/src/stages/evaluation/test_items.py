@@ -213,15 +213,6 @@ def test_the_items_of_a_split_are_those_of_its_rows(snapshot: SnapshotRecord) ->
     assert SplitRows(snapshot, "test").items().tolist() == sorted(shas(2, 5).tolist())
 
 
-def test_evidence_of_an_earlier_release_is_looked_up_in_its_snapshot(
-    store: Store, snapshot: SnapshotRecord
-) -> None:
-    old = attempt(1, "", snapshot_digest=snapshot.digest)
-    past = look(store, [old], shas(0, 2, 5))
-    assert past.new.tolist() == [True, False, False]
-    assert past.note == ""
-
-
 def test_it_is_known_which_vanished_items_are_not_answered_with_numbers(
     store: Store, snapshot: SnapshotRecord
 ) -> None:
