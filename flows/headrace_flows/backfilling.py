@@ -32,7 +32,7 @@ from headrace.settings import Settings
 from headrace.spec import PipelineSpec
 from headrace.stages.registration import find_version
 from headrace.state.home import Home
-from headrace.state.ledger.anchors import Deployments
+from headrace.state.ledger.files import Deployments
 from headrace.state.store import pack_folder
 from headrace.tasks import task as task_named
 from headrace_flows.client import Stopped, find_attempts, tag_of, wait_for, work_of

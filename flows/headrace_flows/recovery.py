@@ -25,7 +25,7 @@ from headrace import extensions
 from headrace.errors import HeadraceError
 from headrace.state.home import Home
 from headrace.state.ledger import Lease
-from headrace.state.ledger import rows as rules
+from headrace.state.ledger import leases as rules
 from headrace.state.ledger.holding import FLOW_RUN
 from headrace.state.ledger.leases import Leases
 from headrace_flows.client import OVER, flow_runs

@@ -16,7 +16,7 @@ from uuid import UUID
 from headrace.retention.collection import Others
 from headrace.retention.roots import Policy
 from headrace.settings import Settings
-from headrace.state.ledger.collections import Collected
+from headrace.state.ledger.disposals import Collected
 from headrace_flows.client import OVER, flow_runs
 from headrace_flows.events import ledger_tag
 from headrace_ops import environment, live

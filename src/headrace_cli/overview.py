@@ -39,8 +39,8 @@ def list_() -> None:
     """The pipelines, each with its champion and its last run."""
     from headrace.settings import Settings
     from headrace.spec.folders import pipeline_names
-    from headrace.state.ledger.anchors import Deployments
     from headrace.state.ledger.decisions import doubts
+    from headrace.state.ledger.files import Deployments
 
     settings = Settings()
     has_ledger = pipelines.has_ledger(settings)

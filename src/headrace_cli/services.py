@@ -145,7 +145,7 @@ def deploy(
     ] = None,
 ) -> None:
     """Make the deployments that the [deploy] tables describe."""
-    from headrace.state.ledger.anchors import Deployments
+    from headrace.state.ledger.files import Deployments
     from headrace_flows.client import connect
     from headrace_flows.deploying import apply
     from headrace_flows.deployments import (

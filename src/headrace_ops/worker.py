@@ -21,7 +21,7 @@ import psutil
 from headrace.errors import DependencyError, UsageError
 from headrace.interrupts import DOUBLED_SECONDS
 from headrace.settings import Settings, variable
-from headrace.state.ledger.anchors import Deployments
+from headrace.state.ledger.files import Deployments
 from headrace_ops import environment, live, pools, run_server
 
 if TYPE_CHECKING:

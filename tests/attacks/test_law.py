@@ -19,7 +19,7 @@ from tests.blobs import write_law
 from headrace.settings import Settings
 from headrace.spec import load_spec
 from headrace.state.ledger import Evidence, Ledger
-from headrace.state.ledger.anchors import Deployments
+from headrace.state.ledger.files import Deployments
 from headrace.state.tracking import Tracking
 
 Home = Any
@@ -195,7 +195,7 @@ def test_a_folder_in_the_store_that_nobody_deployed_is_not_run(
 def test_a_folder_that_was_deployed_before_has_no_law_of_its_own(
     bent: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from headrace.state.ledger.anchors import folder_of
+    from headrace.state.ledger.files import folder_of
     from headrace.state.store import Store, pack_folder
     from headrace_flows.train import train
 
@@ -501,6 +501,8 @@ def test_a_backfill_registers_and_promotes_when_asked(after: Home) -> None:
     assert (promoted.exit_code, day["status"], day["skipped"]) == (0, "promoted", False)
     assert champion_of(after) == day["version"]
     with sqlite3.connect(after.path / "headrace.db") as database:
-        (forced,) = database.execute("SELECT count(*) FROM entries WHERE forced")
+        (forced,) = database.execute(
+            "SELECT count(*) FROM events WHERE kind = 'entry' AND body ->> 'forced'"
+        )
     database.close()
     assert forced == (0,)

@@ -279,7 +279,7 @@ def test_without_a_copy_it_is_trained_again_and_bound_to_the_new_file(
     assert (binding.who, binding.model_digest) == ("ada@lab", bound.model_digest)
     assert "the weights are equal" in binding.why
     with sqlite3.connect(lab.settings.home / "headrace.db") as database:
-        query = "SELECT model_digest FROM versions WHERE version = 1"
+        query = "SELECT body ->> 'model_digest' FROM events WHERE kind = 'version'"
         assert database.execute(query).fetchone() == (lost.model_digest,)
     database.close()
     assert np.array_equal(load_champion("blobs", lab.settings)(images), answers)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.attacks.test_ledger import setting
 from tests.homes import Home, execute, rows_of
 from tests.waiting import until
 
@@ -55,7 +56,7 @@ def quiet(settings: Settings) -> bool:
     names = Store(settings.store).names("ledger")
     last = max((int(n[10:19]) for n in names), default=0)
     database = settings.home / "headrace.db"
-    return bool(last) and rows_of(database, "SELECT max(number) FROM chain") == [
+    return bool(last) and rows_of(database, "SELECT max(number) FROM events") == [
         (last,)
     ]
 
@@ -128,10 +129,12 @@ def delete_data(trained: Trained) -> str:
 def edit_ledger(trained: Trained) -> str:
     execute(
         trained.settings.home / "headrace.db",
-        "DROP TRIGGER entries_no_update",
-        "UPDATE entries SET why = 'it was the best' WHERE sequence = 1",
+        "DROP TRIGGER events_no_update",
+        setting("sqlite", "why", "it was the best", "kind = 'entry'"),
     )
-    return "row entries"
+    number = "SELECT min(number) FROM events WHERE kind = 'entry'"
+    [(entry,)] = rows_of(trained.settings.home / "headrace.db", number)
+    return f"row {entry} (entry blobs/1)"
 
 
 def run_folder(trained: Trained) -> Path:
@@ -148,9 +151,9 @@ def files_of(trained: Trained) -> dict[str, bytes]:
 
 
 def ledger_rows(settings: Settings) -> list[Any]:
-    names = ("versions", "evidence", "entries", "anchors")
-    database = settings.home / "headrace.db"
-    return [rows_of(database, f"SELECT * FROM {name}") for name in names]
+    kinds = ("version", "evidence", "entry", "anchor")
+    database, query = settings.home / "headrace.db", "SELECT * FROM events"
+    return [rows_of(database, f"{query} WHERE kind = '{kind}'") for kind in kinds]
 
 
 ATTACKS = [
@@ -199,7 +202,7 @@ def test_a_running_watch_sees_it_and_one_repair_puts_all_back(watched: Trained) 
     until(lambda: found(settings, what) == ["tampered"])
     done = repair("blobs", settings)
     assert (done.status, done.is_sound) == ("restored", True), done.reason
-    for subject in ("alias champion", "run ", "file ", "snapshot", "row entries"):
+    for subject in ("alias champion", "run ", "file ", "snapshot", "row "):
         actions = found(settings, subject)
         assert actions[0] == "tampered"
         assert "restored" in actions
@@ -269,8 +272,7 @@ def test_a_chain_that_was_written_anew_is_not_restored(ready: Trained) -> None:
     execute(
         database,
         *(f"DROP TRIGGER {name}" for (name,) in rows_of(database, triggers)),
-        "DELETE FROM chain WHERE number = (SELECT max(number) FROM chain)",
-        "DELETE FROM entries",
+        "DELETE FROM events WHERE number = (SELECT max(number) FROM events)",
     )
     with pytest.raises(IntegrityError, match="one of them was written anew"):
         LedgerCopy(settings.database_url, Store(settings.store)).restore()
@@ -282,12 +284,12 @@ def test_a_row_that_was_never_added_is_removed(ready: Trained) -> None:
     before = ledger_rows(settings)
     execute(
         database,
-        "INSERT INTO entries SELECT model, action, who, \"when\", 'planted', 2, 1, 1, "
-        "forced, evidence_id FROM entries",
+        "INSERT INTO events SELECT (SELECT max(number) + 1 FROM events), kind, model, "
+        "subject, 2, rests_on, body, digest, link FROM events WHERE kind = 'entry'",
     )
     assert ledger_rows(settings) != before
     [edit] = LedgerCopy(settings.database_url, Store(settings.store)).restore()
-    assert edit.problem == "is in no link of the chain"
+    assert edit.problem == "does not belong to the chain"
     assert ledger_rows(settings) == before
     assert Ledger(settings.database_url).walk_chain().problem == ""
 

@@ -15,7 +15,7 @@ import typer
 from rich.cells import cell_len
 
 from headrace.settings import Settings
-from headrace.state.ledger.anchors import Deployments
+from headrace.state.ledger.files import Deployments
 from headrace_cli import answers
 from headrace_cli.main import app
 

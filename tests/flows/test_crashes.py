@@ -40,6 +40,11 @@ POINTS = [
 ]
 
 
+VERSIONS = "SELECT CAST(subject AS INTEGER) FROM events WHERE kind = 'version'"
+ENTRIES = "SELECT step, body ->> 'to_version' FROM events WHERE kind = 'entry'"
+JUDGED = "SELECT DISTINCT body ->> 'version' FROM events WHERE kind = 'evidence'"
+
+
 def states(server: str, flow_run_ids: list[str]) -> dict[str, str]:
     """Of flow runs, as Prefect has them."""
     import requests
@@ -82,12 +87,9 @@ def test_a_killed_run_is_made_good_by_the_next_command(
     assert answer.json["status"] == "promoted"
     assert answer.json["aliases"] == ["champion"]
     # One version more, and the ledger is whole.
-    assert values_of(ledger, "SELECT version FROM versions") == [1, 2]
-    assert values_of(ledger, "SELECT sequence, to_version FROM entries") == [
-        (1, 1),
-        (2, 2),
-    ]
-    assert values_of(ledger, "SELECT DISTINCT version FROM evidence") == [1, 2]
+    assert values_of(ledger, VERSIONS) == [1, 2]
+    assert values_of(ledger, ENTRIES) == [(1, 1), (2, 2)]
+    assert values_of(ledger, JUDGED) == [1, 2]
     assert values_of(mlflow, "SELECT version FROM model_versions") == [1, 2]
     assert values_of(mlflow, "SELECT alias, version FROM registered_model_aliases") == [
         ("champion", 2)

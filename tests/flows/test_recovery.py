@@ -110,7 +110,7 @@ def world(settings: Settings, prefect_server: str) -> World:
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is too young to be swept."""
-    monkeypatch.setattr("headrace.state.ledger.rows.GRACE_SECONDS", -1)
+    monkeypatch.setattr("headrace.state.ledger.leases.GRACE_SECONDS", -1)
 
 
 def test_all_of_a_run_whose_process_is_gone_is_ended(world: World) -> None:
@@ -203,7 +203,7 @@ def test_what_died_before_its_lease_is_known_by_its_age(
 ) -> None:
     run, foreign = world.flow_run(), world.flow_run(tags=["headrace-of another home"])
     assert world.sweep() == [], "it may just be starting"
-    monkeypatch.setattr("headrace.state.ledger.rows.GRACE_SECONDS", -1)
+    monkeypatch.setattr("headrace.state.ledger.leases.GRACE_SECONDS", -1)
     assert world.sweep() == [run]
     assert world.state(run)[0] == "CRASHED"
     assert world.state(foreign)[0] == "RUNNING"
@@ -216,7 +216,7 @@ def test_a_run_that_has_just_ended_may_still_tell_how(
     with hold(world.settings, "blobs", run):
         pass
     assert world.sweep() == []
-    monkeypatch.setattr("headrace.state.ledger.rows.GRACE_SECONDS", -1)
+    monkeypatch.setattr("headrace.state.ledger.leases.GRACE_SECONDS", -1)
     assert world.sweep() == [run], "nobody will tell any more"
 
 
@@ -230,7 +230,7 @@ def test_a_task_that_an_ended_run_has_left_running_is_ended(
     task = world.task_run(run)
     world.sweep()
     assert world.task_state(task) == "RUNNING", "it may yet be told of"
-    monkeypatch.setattr("headrace.state.ledger.rows.GRACE_SECONDS", -1)
+    monkeypatch.setattr("headrace.state.ledger.leases.GRACE_SECONDS", -1)
     assert world.sweep() == []
     assert world.task_state(task) == "CRASHED"
 

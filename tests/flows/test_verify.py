@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from tests.attacks.test_ledger import setting
 from tests.homes import Home, execute, values_of
 
 from headrace.settings import Settings
@@ -144,14 +145,14 @@ def test_what_mlflow_says_otherwise_is_named(
 def test_a_row_of_the_ledger_that_was_changed_is_named_first(after_first: Home) -> None:
     file_of(after_first, "store/stages/*.json").write_text("{}")
     place = after_first.path / "headrace.db"
-    query = "SELECT sql FROM sqlite_master WHERE name = 'entries_no_update'"
+    query = "SELECT sql FROM sqlite_master WHERE name = 'events_no_update'"
     (trigger,) = values_of(place, query)
-    drop = "DROP TRIGGER entries_no_update"
-    execute(place, drop, "UPDATE entries SET who = 'somebody'", trigger)
+    edit = setting("sqlite", "who", "somebody", "kind = 'entry'")
+    execute(place, "DROP TRIGGER events_no_update", edit, trigger)
     answer = after_first.headrace("verify", "--json")
     assert answer.exit_code == 1
     assert answer.json["problem"]["where"] == "ledger"
-    assert 'the row ["blobs", 1] of entries' in answer.json["problem"]["what"]
+    assert "(entry blobs/1) was changed" in answer.json["problem"]["what"]
     checks = after_first.headrace("doctor", "--json").json["checks"]
     (chain,) = [check for check in checks if check["name"] == "ledger chain"]
     assert chain["state"] == "wrong"

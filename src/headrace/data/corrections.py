@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError
 from headrace.errors import IntegrityError
 from headrace.records import Record
 from headrace.state.anchored import AnchoredStore
-from headrace.state.ledger.rows import utc_now
+from headrace.state.ledger.events import utc_now
 
 FOLDER = "corrections"
 

@@ -44,7 +44,7 @@ from headrace.spec.folders import find_pipeline
 from headrace.stages.evaluation.report import slice_tables
 from headrace.stages.ingredients import FILE
 from headrace.state.home import Home
-from headrace.state.ledger.collections import collected_error
+from headrace.state.ledger.disposals import collected_error
 from headrace.state.ledger.rows import model_of
 from headrace.state.tracking import Tracking
 from headrace.state.tracking.artifacts import local_path

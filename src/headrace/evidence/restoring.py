@@ -98,7 +98,8 @@ class Restoring:
         was_open = {k: s for k, s in self._known.items() if s.action == "tampered"}
         found = {one.subject: one.as_step(user) for one in self._mismatches}
         for subject, step in {**found, **was_open}.items():
-            if step.model not in {model, ""} and not step.what.startswith("row "):
+            is_row = step.what.startswith(("row ", "chain "))
+            if step.model not in {model, ""} and not is_row:
                 continue
             if subject not in was_open:
                 self._add(step)

@@ -34,7 +34,7 @@ from headrace.state.tracking.rows import TrackingRows, database_of
 
 CONFIRM_SECONDS = 3.0  # a promotion writes to the ledger first and to MLflow next
 FULL_SECONDS = 3600.0
-_OF_CHAIN = ("ledger", "row chain ")
+_OF_CHAIN = ("ledger", "chain ")
 WATCHER = "watch"  # recorded as the one who found something
 
 Signature = tuple[tuple[int, ...], ...]

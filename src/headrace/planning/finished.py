@@ -14,7 +14,7 @@ from headrace.stages.promotion import (
     verdict,
 )
 from headrace.stages.registration import find_version
-from headrace.state.ledger.anchors import project_of
+from headrace.state.ledger.files import project_of
 
 
 class Finished(NamedTuple):

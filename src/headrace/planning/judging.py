@@ -127,7 +127,7 @@ def _judge(
         records = snapshot, training, plan.find_or_make(key, EvaluationRecord, evaluate)
         made = register(spec, plan.folder, *records, plan.home, plan.law)
     number = made.evidence_id
-    evidence = None if number is None else plan.home.ledger.evidence(number)
+    evidence = plan.home.ledger.evidence(version.model, number)
     if evidence is None:
         raise _refusal(version, f"Version {version.version}: {made.reason}.")
     return evidence

@@ -30,7 +30,7 @@ from headrace.spec.tables import Table
 from headrace.spec.training import CHECKPOINT_FIELDS
 from headrace.stages.ingredients import closure, training_roots
 from headrace.stages.registration import find_version
-from headrace.state.ledger.anchors import folder_of, project_of
+from headrace.state.ledger.files import folder_of, project_of
 from headrace.state.ledger.former import earlier_attempts, find_best_former
 from headrace.state.store import unpack_folder
 from headrace.tasks import comparable, has_part, task_modules

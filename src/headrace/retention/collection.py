@@ -27,7 +27,7 @@ from headrace.serving.requests.files import root_of
 from headrace.settings import Settings
 from headrace.state.folders import folder_of
 from headrace.state.home import Home
-from headrace.state.ledger.collections import Collected, Outdated
+from headrace.state.ledger.disposals import Collected, Outdated
 from headrace.state.signing.keys import trusted_keys
 from headrace.state.tracking.disposal import Disposal
 

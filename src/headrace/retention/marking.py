@@ -20,7 +20,7 @@ from headrace.settings import Settings
 from headrace.state.folders import FOLDERS, Owner, folder_of
 from headrace.state.home import Home
 from headrace.state.ledger import Ledger
-from headrace.state.ledger.collections import Collected, version_key
+from headrace.state.ledger.disposals import Collected, version_key
 from headrace.state.store import Store
 from headrace.state.tracking.disposal import Disposal, StoredModel, StoredRun
 
@@ -54,7 +54,7 @@ class Marked:
     roots: Roots
     runs: Mapping[str, StoredRun]
     models: Mapping[str, StoredModel]
-    decisions: tuple[int, ...]
+    decisions: int
     kept_runs: int
 
     def with_items(self, items: Iterable[Collected]) -> Marked:

@@ -32,7 +32,8 @@ from headrace.state.copying import (
 from headrace.state.disk import disk_errors
 from headrace.state.home import Home
 from headrace.state.ledger import ledger_exists
-from headrace.state.ledger.leases import Leases, lease_busy
+from headrace.state.ledger.holding import lease_busy
+from headrace.state.ledger.leases import Leases
 from headrace.state.store import Store
 from headrace.state.tracking.artifacts import local_path
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from headrace.models import builder_name
@@ -39,7 +39,7 @@ from headrace.spec.law import (
 from headrace.spec.training import CHECKPOINT_FIELDS
 from headrace.state.home import Home
 from headrace.state.ledger import Evidence, Ledger, Version
-from headrace.state.ledger.anchors import project_of
+from headrace.state.ledger.files import project_of
 from headrace.state.tracking import version_tags
 from headrace.tasks import task
 
@@ -106,8 +106,8 @@ def register(  # noqa: PLR0913
             model=spec.name,
             version=known.version,
             passed=bool(spec.gates) and all(g.passed for g in evaluation.gates),
-            # `recorded_changes` reads it
-            law={**asdict(law), "model_digest": evaluation.model_digest},
+            law={"committed": law.committed, "applied": law.applied, "file": law.file},
+            project=law.project,
             law_digest=law.digest,
             overrides=law.overrides,
             **{**evaluation.model_dump(include=shared), "run_id": training.run_id},

@@ -6,21 +6,19 @@ an interrupted copy is continued. Those of MLflow are replaced.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import sqlalchemy as sa
 
 from headrace.errors import UsageError
 from headrace.settings import Settings
-from headrace.state.ledger.anchors import CHECKPOINTS
-from headrace.state.ledger.chain import row_key
 from headrace.state.ledger.database import Database
-from headrace.state.ledger.forgetting import KEY
+from headrace.state.ledger.disposals import KEY
+from headrace.state.ledger.events import EVENTS
+from headrace.state.ledger.files import CHECKPOINTS
 from headrace.state.ledger.leases import IDENTITY
 from headrace.state.ledger.signatures import copy_signatures
-from headrace.state.ledger.tables import CHAIN, CHAINED, METADATA
 from headrace.state.tracking.connection import Connection, relocate, tracking_errors
 
 _TIMEOUT_SECONDS = 10.0
@@ -40,21 +38,14 @@ def copy_ledger(source_url: str, target_url: str) -> None:
     target = Database(target_url, _TIMEOUT_SECONDS)
     # The source is locked so that no row is added meanwhile.
     with source.locking() as reading, target.locking() as writing:
-        links = _missing_links(reading, writing)
-        rows = {
-            (table.name, row_key(table, row)): row
-            for table in CHAINED
-            for row in map(dict, reading.execute(sa.select(table)).mappings())
-        }
-        for name, group in itertools.groupby(links, lambda link: str(link["table"])):
-            values = [rows[name, link["row"]] for link in group]
-            writing.execute(sa.insert(METADATA.tables[name]), values)
-        if links:
-            writing.execute(sa.insert(CHAIN), list(links))
+        last = _last_common(reading, writing)
+        query = sa.select(EVENTS).where(EVENTS.c.number > last)
+        rows = reading.execute(query.order_by(EVENTS.c.number)).mappings()
+        for batch in rows.partitions(_BATCH):
+            writing.execute(sa.insert(EVENTS), list(map(dict, batch)))
         copy_signatures(reading, writing)
         for table in (IDENTITY, KEY, CHECKPOINTS):
             _replace(table, reading, writing)
-        _advance_sequences(writing, CHAINED)
 
 
 def _replace(table: sa.Table, reading: sa.Connection, writing: sa.Connection) -> None:
@@ -78,24 +69,23 @@ def check_ledger(source_url: str, target_url: str) -> None:
     source = Database(source_url, _TIMEOUT_SECONDS)
     target = Database(target_url, _TIMEOUT_SECONDS)
     with source.reading() as reading, target.reading() as writing:
-        _missing_links(reading, writing)
+        _last_common(reading, writing)
 
 
-def _missing_links(
-    reading: sa.Connection, writing: sa.Connection
-) -> Sequence[Mapping[str, Any]]:
-    query = sa.select(CHAIN).order_by(CHAIN.c.number)
-    links, present = (
-        list(map(dict, connection.execute(query).mappings()))
-        for connection in (reading, writing)
-    )
-    if links[: len(present)] != present:
+def _last_common(reading: sa.Connection, writing: sa.Connection) -> int:
+    """The number of the target's last row, which is the source's, too."""
+    query = sa.select(EVENTS.c.number, EVENTS.c.link).order_by(EVENTS.c.number.desc())
+    last = writing.execute(query.limit(1)).one_or_none()
+    if last is None:
+        return 0
+    same = reading.execute(query.where(EVENTS.c.number == last.number)).one_or_none()
+    if same != last:
         raise UsageError(
             f"The database {writing.engine.url.render_as_string()} has a ledger of "
             "its own.",
             "Name an empty database.",
         )
-    return links[len(present) :]
+    return int(last.number)
 
 
 def _advance_sequences(connection: sa.Connection, tables: Iterable[sa.Table]) -> None:

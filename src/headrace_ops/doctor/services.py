@@ -44,16 +44,14 @@ def _check_chain(url: str) -> Iterator[Check]:
     """Whether every row is as it was written."""
     import sqlalchemy as sa
 
-    from headrace.state.ledger import Ledger
+    from headrace.state.ledger import Ledger, ledger_exists
 
+    if not ledger_exists(url):
+        return
     parsed = sa.make_url(url)
     if parsed.get_backend_name() == "sqlite" and not parsed.query:
-        if not Path(parsed.database or "").exists():
-            return
         file = Path(parsed.database or "").absolute().as_uri()
         url = f"sqlite:///{quote(file)}?mode=ro&uri=true"
-    if Ledger.format_at(url) is None:
-        return
     name = "ledger chain"
     if problem := (report := Ledger(url).walk_chain()).problem:
         fix = "Restore the ledger from a backup, and check who can write to it."

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from tests.attacks.test_ledger import without_triggers
+from tests.attacks.test_ledger import setting, without_triggers
 
 from headrace.evidence.watch import Watch
 from headrace.settings import Settings
@@ -16,7 +16,7 @@ from headrace.state.ledger import Ledger
 
 @pytest.fixture
 def work(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Counts what SQLite does, in hundreds of its instructions."""
+    """Counts what SQLite does, in tens of its instructions."""
     done = [0]
 
     def count() -> int:
@@ -24,7 +24,7 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Any:
         return 0
 
     def begin(connection: sqlite3.Connection, _record: Any) -> None:
-        connection.set_progress_handler(count, 100)
+        connection.set_progress_handler(count, 10)
 
     sa.event.listen(sa.Engine, "connect", begin)
     yield done
@@ -53,11 +53,12 @@ def test_a_row_that_was_edited_between_two_looks_is_seen_by_the_next_full_one(
     ledger, watch = Ledger(settings.database_url), Watch(settings)
     ledger.anchor({"stages/a.json": "0" * 64, "stages/b.json": "0" * 64})
     assert watch.look() == []
-    edit = "UPDATE anchors SET digest = 'f' WHERE key = 'stages/a.json'"
-    without_triggers(settings.database_url, edit)
+    url = settings.database_url
+    edit = setting(url, "digest", "f", "subject = 'stages/a.json'")
+    without_triggers(url, edit)
     assert watch.look() == [], "only what is new was read"
     assert not watch.is_quiet(), "the hour is over"
-    assert [step.what for step in watch.look()] == ["row anchors [1]"]
+    assert [step.what for step in watch.look()] == ["row 1 (anchor stages/a.json/1)"]
 
 
 def test_a_past_that_was_written_anew_is_seen_by_the_next_look(
@@ -67,7 +68,7 @@ def test_a_past_that_was_written_anew_is_seen_by_the_next_look(
     ledger, watch = Ledger(settings.database_url), Watch(settings)
     ledger.anchor({"stages/a.json": "0" * 64})
     assert watch.look() == []
-    without_triggers(settings.database_url, "DELETE FROM anchors", "DELETE FROM chain")
+    without_triggers(settings.database_url, "DELETE FROM events")
     ledger.anchor({"stages/a.json": "1" * 64, "stages/b.json": "0" * 64})
     assert ledger.walk_chain().problem == ""
     (found,) = watch.look()

@@ -14,7 +14,7 @@ from headrace.planning.judging import judge
 from headrace.stages.promotion.by_hand import promote_by_hand, roll_back
 from headrace.stages.registration import register
 from headrace.state.home import Home
-from headrace.state.ledger.anchors import folder_of, project_of
+from headrace.state.ledger.files import folder_of, project_of
 from headrace.state.store import pack_folder, unpack_folder
 
 pytestmark = pytest.mark.system
@@ -59,7 +59,7 @@ def test_the_file_of_the_project_that_judged_a_model_last_is_the_law(
     assert registered(shed) == version
     assert overrides(mill) == (), "an experiment changes nothing"
     evidence = plan_of(mill).home.ledger.evidence_of("blobs", version)
-    assert [row.law["project"] for row in evidence] == ["mill", "the-shed"]
+    assert [row.project for row in evidence] == ["mill", "the-shed"]
     assert [row.experiment for row in evidence] == [False, True]
 
 

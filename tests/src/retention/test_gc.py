@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.attacks.test_ledger import without_triggers
+from tests.attacks.test_ledger import setting, without_triggers
 from tests.src.retention.conftest import Many
 
 from headrace.models.logged.loading import load_version
@@ -189,7 +189,7 @@ def test_with_an_older_or_changed_ledger_nothing_is_deleted(
     keep_rows(Home(many.settings).copy)
     before = many.files
     if is_changed:
-        change = "UPDATE versions SET run_id = 'x' WHERE version = 2"
+        change = setting("sqlite", "run_id", "x", "kind = 'version' AND subject = '2'")
         without_triggers(many.settings.database_url, change)
     else:
         old.replace(database)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.attacks.test_ledger import without_triggers
+from tests.attacks.test_ledger import setting, without_triggers
 from tests.homes import Home
 
 from headrace.errors import (
@@ -284,8 +284,8 @@ def test_a_decision_by_hand_leaves_what_repair_restores_from(
     assert champion is not None
     tracked = Store(settings.store).names(f"tracking/blobs/{champion.entry.to_version}")
     assert tracked
-    edit = "UPDATE entries SET who = 'eve', why = 'all is well' WHERE sequence = "
-    without_triggers(settings.database_url, f"{edit}{champion.entry.sequence}")
+    own = f"kind = 'entry' AND step = {champion.entry.sequence}"
+    without_triggers(settings.database_url, setting("sqlite", "who", "eve", own))
     assert ledger.walk_chain().problem
     repair("blobs", settings)
     assert ledger.walk_chain().problem == ""

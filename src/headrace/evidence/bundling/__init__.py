@@ -24,7 +24,7 @@ from headrace.stages.promotion.signed import is_wanted, require_signed
 from headrace.state.anchored import AnchoredStore
 from headrace.state.disk import atomic_file, disk_errors
 from headrace.state.home import Home
-from headrace.state.ledger.collections import collected_error
+from headrace.state.ledger.disposals import collected_error
 from headrace.state.signing.configuration import check_keys
 from headrace.state.signing.keys import SigningKey
 from headrace.state.signing.statements import sign_folder

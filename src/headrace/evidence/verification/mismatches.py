@@ -25,8 +25,8 @@ from headrace.state.disk import UnusableFileError
 from headrace.state.folders import FOLDERS, Owner, folder_of
 from headrace.state.home import Home
 from headrace.state.ledger import Mismatch, Version
-from headrace.state.ledger.collections import VERSIONS_KIND, version_key
 from headrace.state.ledger.decisions import earlier_dates, wrong_verdicts
+from headrace.state.ledger.disposals import VERSIONS_KIND, version_key
 from headrace.state.signing.keys import TrustedKeys
 from headrace.state.tracking.connection import tracking_errors
 

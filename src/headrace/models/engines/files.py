@@ -10,7 +10,7 @@ from pathlib import Path
 from headrace.errors import IntegrityError
 from headrace.settings import Settings
 from headrace.state.home import Home
-from headrace.state.ledger.collections import collected_error
+from headrace.state.ledger.disposals import collected_error
 from headrace.state.ledger.rows import Version
 from headrace.state.tracking import GOLDEN_FILE, MODEL_FILE, artifacts
 

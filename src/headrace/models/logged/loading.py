@@ -218,7 +218,7 @@ def load(name: str, settings: Settings | None = None) -> LoadedModel:
         IntegrityError: its file is gone or changed.
     """
     from headrace.state.home import Home
-    from headrace.state.ledger.collections import collected_error
+    from headrace.state.ledger.disposals import collected_error
 
     settings = settings or Settings()
     home = Home.existing(settings, f"model {name!r}")

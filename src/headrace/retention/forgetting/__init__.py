@@ -101,7 +101,7 @@ def forget(
         for snapshot in snapshots:
             if forgotten_of(snapshot):
                 sweep(anchored, snapshot)
-        open_ones = [one.id for one in ledger.forgettings() if not one.is_ended]
+        open_ones = ledger.open_forgettings()
         ledger.end_forgetting(open_ones, {**rows, **deleted})
         done = outcome_of(pipeline, rows, found, snapshots, ledger, request.kind)
         return done.forgotten(deleted)

@@ -37,7 +37,7 @@ def evidence_of(registration: RegistrationRecord, ledger: Ledger) -> Evidence | 
         return None
     if registration.evidence_id is None:
         return ledger.latest_evidence(model, version)
-    own = ledger.evidence(registration.evidence_id)
+    own = ledger.evidence(model, registration.evidence_id)
     if own is None or own.experiment:
         return own
     return ledger.find_evidence(model, version, own.champion_version, own.law_digest)
@@ -49,8 +49,7 @@ def evidence_to_approve(
     """The passing evidence against the present champion, by the request's law."""
     model, version = request.model, request.version
     now = champion.version.version if champion else None
-    number = request.evidence_id
-    asked = None if number is None else ledger.evidence(number)
+    asked = ledger.evidence(model, request.evidence_id)
     law = asked.law_digest if asked else None
     evidence = ledger.find_evidence(model, version, now, law)
     if evidence is None:

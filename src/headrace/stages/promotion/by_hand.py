@@ -13,7 +13,7 @@ from headrace.stages.promotion import is_approved, keep_decision
 from headrace.stages.promotion.signed import require_signed
 from headrace.state.home import Home
 from headrace.state.ledger import Champion, Entry, Evidence, Ledger, Version
-from headrace.state.ledger.anchors import project_of
+from headrace.state.ledger.files import project_of
 
 log = logging.getLogger("headrace")
 
@@ -77,12 +77,10 @@ def promote_by_hand(
         expected_sequence=before,
         forced=force,
         evidence_id=taken.id if taken else number,
-        again=taken is not None,
+        judge=taken.project if taken else None,
     )
     if taken and is_new:
-        project = str(taken.law.get("project", ""))
-        ledger.record({project_of(model): project}, user)
-        name = project or "a project without an id"
+        name = taken.project or "a project without an id"
         log.warning("from now on, %s is judged by the file of %s", model, name)
     keep_decision(model, home)
     return entry, is_new
@@ -100,8 +98,7 @@ def _take_over(row: Version, home: Home) -> Evidence | None:
     own = (
         evidence
         for evidence in reversed(home.ledger.evidence_of(row.model, row.version))
-        if "project" in evidence.overrides
-        and evidence.law.get("project", "") == project
+        if "project" in evidence.overrides and evidence.project == project
     )
     return next(own, None)
 

@@ -12,31 +12,16 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from headrace.errors import NotFoundError, PromotionError, UsageError, did_you_mean
-from headrace.state.ledger.anchors import Anchors, Recorded
-from headrace.state.ledger.chain import row_key
-from headrace.state.ledger.collections import Collections, refuse_collected
-from headrace.state.ledger.database import Condition, as_json, ledger_exists
-from headrace.state.ledger.forgetting import Forgettings
+from headrace.state.ledger.database import ledger_exists
+from headrace.state.ledger.disposals import refuse_collected
+from headrace.state.ledger.events import EVENTS
+from headrace.state.ledger.files import Fact, project_of
 from headrace.state.ledger.former import rolled_back, standing_evidence
-from headrace.state.ledger.rows import (
-    Approval,
-    Binding,
-    Champion,
-    Entry,
-    Evidence,
-    Lease,
-    Tampering,
-    Version,
-)
-from headrace.state.ledger.tables import (
-    APPROVALS,
-    BINDINGS,
-    CHAIN,
-    ENTRIES,
-    TAMPERINGS,
-)
-from headrace.state.ledger.tamperings import Mismatch, Tamperings
-from headrace.state.ledger.versions import Versions
+from headrace.state.ledger.journal import about
+from headrace.state.ledger.leases import Lease
+from headrace.state.ledger.rows import Binding, Champion, Entry, Evidence, Version
+from headrace.state.ledger.steps import Approval, Steps
+from headrace.state.ledger.tamperings import Mismatch, Tampering
 
 __all__ = [
     "Approval",
@@ -51,35 +36,15 @@ __all__ = [
     "ledger_exists",
 ]
 
-TIMEOUT = "timeout"  # recorded as the one who rejected an expired request
 Decision = Entry | Approval | Binding | Tampering
-_DECISIONS: dict[sa.Table, type[Decision]] = {
-    ENTRIES: Entry,
-    APPROVALS: Approval,
-    BINDINGS: Binding,
-    TAMPERINGS: Tampering,
-}
 
 
-class Ledger(Versions, Anchors, Recorded, Tamperings, Collections, Forgettings):
-    """The ledger in one database; threads and processes may share it.
-
-    Args:
-        url: SQLAlchemy URL of a SQLite file or a PostgreSQL database.
-        lease: of the run that writes, which waits while a server restarts; a person's
-            commands have none.
-
-    Raises:
-        UsageError: the URL is not of such a database, or the database is not a
-            ledger of this version.
-        DependencyError: the database is locked, full, read-only or unreachable,
-            or another run has taken over the lease. Every method raises it.
-    """
+class Ledger(Steps):
+    """All that the ledger in one database knows; see `Journal`."""
 
     def history(self, model: str, *, after: int = 0) -> list[Entry]:
         """Promotions and rollbacks after the entry numbered ``after``, oldest first."""
-        conditions = ENTRIES.c.model == model, ENTRIES.c.sequence > after
-        return self._database.records(Entry, ENTRIES, *conditions)
+        return self._all(Entry, about(model), EVENTS.c.step > after)
 
     def timeline(self, model: str) -> list[Decision]:
         """Entries, approvals, bindings and tamperings, in the order of their addition.
@@ -89,25 +54,17 @@ class Ledger(Versions, Anchors, Recorded, Tamperings, Collections, Forgettings):
         The hash chain has the order. Timestamps do not, since a clock may be set back.
         """
         self.waiting(model)
-        decisions: list[tuple[int, Decision]] = []
-        for table, kind in _DECISIONS.items():
-            own = table.c.model.in_([model, ""])
-            rows = self._database.rows(sa.select(table).where(own))
-            links = sa.select(CHAIN).where(CHAIN.c.table == table.name)
-            numbers = {n["row"]: n["number"] for n in self._database.rows(links)}
-            for row in rows:
-                values = {name: row[name] for name in kind.model_fields}
-                decisions.append((numbers.get(row_key(table, row), 0), kind(**values)))
-        return [decision for _, decision in sorted(decisions, key=lambda pair: pair[0])]
+        kinds = Entry, Approval, Binding, Tampering
+        return self._read(kinds, EVENTS.c.model.in_([model, ""]))
 
     def sequence(self, model: str) -> int:
         """The number of the last entry; 0 if there is none."""
-        last = self._last(model)
+        last = self._last_entry(model)
         return last.sequence if last else 0
 
     def champion(self, model: str) -> Champion | None:
         """The version in production, if any."""
-        last = self._last(model)
+        last = self._last_entry(model)
         if last is None:
             return None
         return Champion(version=self.version(model, last.to_version), entry=last)
@@ -155,7 +112,7 @@ class Ledger(Versions, Anchors, Recorded, Tamperings, Collections, Forgettings):
         expected_sequence: int,
         forced: bool = False,
         evidence_id: int | None = None,
-        again: bool = False,
+        judge: str | None = None,
     ) -> tuple[Entry, bool]:
         """Make a version the champion.
 
@@ -165,7 +122,9 @@ class Ledger(Versions, Anchors, Recorded, Tamperings, Collections, Forgettings):
             evidence_id: the evidence of the decision; by default the latest against
                 the champion. Unless ``forced``, it must have passed, must not be of an
                 experiment, and must be against the present champion.
-            again: add an entry though it is the champion already.
+            judge: the id of the project that judges the model from then on, in the
+                same transaction, also where the version is champion already; None
+                if none takes it over.
 
         Returns:
             The new entry, or the last one if the version is champion already, perhaps
@@ -181,8 +140,8 @@ class Ledger(Versions, Anchors, Recorded, Tamperings, Collections, Forgettings):
                 "A forced promotion needs a reason.", "Give it with --reason TEXT."
             )
         self.version(model, version)
-        last = self._last(model)
-        if last is not None and last.to_version == version and not again:
+        last = self._last_entry(model)
+        if last is not None and last.to_version == version and judge is None:
             return last, False
         if expected_sequence != (last.sequence if last else 0):
             raise self._conflict("promote", model, expected_sequence)
@@ -198,7 +157,10 @@ class Ledger(Versions, Anchors, Recorded, Tamperings, Collections, Forgettings):
             evidence_id=evidence_id,
         )
         proof = {"evidence_id": self._proof(entry)}
-        return self._append(entry.model_copy(update=proof))
+        fact = None
+        if judge is not None:
+            fact = Fact(name=project_of(model), value=judge, who=who)
+        return self._append(entry.model_copy(update=proof), fact)
 
     def rollback(
         self, model: str, *, who: str, why: str, expected_sequence: int
@@ -239,82 +201,20 @@ class Ledger(Versions, Anchors, Recorded, Tamperings, Collections, Forgettings):
         """
         return rolled_back(self.history(model)).get(version)
 
-    def approvals(self, model: str) -> list[Approval]:
-        """All requests and answers, oldest first."""
-        self.waiting(model)
-        return self._approvals(model)
+    def _last_entry(self, model: str) -> Entry | None:
+        return self._last(Entry, about(model))
 
-    def approval(self, model: str, version: int) -> Approval | None:
-        """The last request or answer for a version; None if there is none.
-
-        The first call after a request has expired records its rejection.
-        """
-        last = self._step(model, version)
-        return self._expire(last) if last else None
-
-    def request(self, model: str, version: int) -> Approval | None:
-        """The last request for a version, answered or not."""
-        return self._step(model, version, APPROVALS.c.action == "request")
-
-    def waiting(self, model: str) -> list[Approval]:
-        """The requests that nobody has answered yet, oldest first."""
-        last: dict[int, Approval] = {}
-        for step in self._approvals(model):
-            last.pop(step.version, None)  # sorts the versions by their last step
-            last[step.version] = step
-        steps = map(self._expire, last.values())
-        return [step for step in steps if step.action == "request"]
-
-    def add_approval(self, approval: Approval) -> Approval:
-        """Add the next request or answer for a version.
-
-        Raises:
-            PromotionError: another request or answer came first.
-        """
-        try:
-            self._database.add(APPROVALS, approval)
-        except sa.exc.IntegrityError:
-            model, version = approval.model, approval.version
-            raise PromotionError(
-                f"Version {version} of {model} was {self.approval(model, version)} "
-                "just before.",
-                f"Look at `headrace history {model}` and decide again.",
-            ) from None
-        return approval
-
-    def _last(self, model: str) -> Entry | None:
-        return self._database.last(Entry, ENTRIES, ENTRIES.c.model == model)
-
-    def _expire(self, last: Approval) -> Approval:
-        """The rejection of an expired request; any other step as it is."""
-        if not last.is_overdue:
-            return last
-        why = f"nobody answered until {last.expires}"
-        timeout = last.answer(
-            "reject", who=TIMEOUT, why=why, evidence_id=last.evidence_id
-        )
-        if not self._database.takes_rows:
-            return timeout
-        try:
-            return self.add_approval(timeout)
-        except PromotionError:  # another process has expired or answered it just now
-            return self._step(last.model, last.version) or timeout
-
-    def _approvals(self, model: str) -> list[Approval]:
-        return self._database.records(Approval, APPROVALS, APPROVALS.c.model == model)
-
-    def _step(self, model: str, version: int, *where: Condition) -> Approval | None:
-        own = APPROVALS.c.model == model, APPROVALS.c.version == version
-        return self._database.last(Approval, APPROVALS, *own, *where)
-
-    def _append(self, entry: Entry) -> tuple[Entry, bool]:
+    def _append(self, entry: Entry, fact: Fact | None = None) -> tuple[Entry, bool]:
         version = self.version(entry.model, entry.to_version)
         try:
-            with self._database.adding() as rows:
+            with self._adding() as rows:
                 refuse_collected(rows, version)
-                return Entry(**rows.add(ENTRIES, as_json(entry))), True
+                added = rows.add(entry)
+                if fact is not None:
+                    rows.add(fact)
+                return added, True
         except sa.exc.IntegrityError:
-            winner = self._last(entry.model)
+            winner = self._last_entry(entry.model)
         is_promotion = entry.action == "promote"
         if winner and is_promotion and winner.to_version == entry.to_version:
             return winner, False

@@ -1,28 +1,35 @@
-"""The hash chain of the ledger: each link is a digest of a row and the previous link.
-
-A row that is changed, removed, inserted or reordered no longer matches its link. Anyone
-who can write to the database can also recompute the chain. An external copy of the last
-link detects that too.
-"""
+"""Adding rows to the chain of the ledger, and checking it."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
-from headrace.state.ledger import tables
+from headrace.state.ledger.events import (
+    EVENTS,
+    SIGNATURES,
+    Event,
+    Key,
+    Row,
+    digest_of,
+    link_of,
+    missing_triggers,
+    name_of,
+)
 from headrace.state.ledger.signatures import sign_link
 from headrace.state.signing.keys import SigningKey
 
-Row = Mapping[str, Any]
+E = TypeVar("E", bound=Event)
 
-_BATCH = 10_000
+_BATCH = 1000
 _UNREADABLE = (TypeError, ValueError, sa.exc.OperationalError)  # not JSON, not UTF-8
+_NO_ROW = 0
+_GONE = "the link {} is gone: the chain was cut off or recomputed"
+# The kinds of rows on which decisions rest.
+DECIDING = ("version", "evidence", "entry", "approval", "binding")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +48,7 @@ class ChainReport:
 
 
 class Appender:
-    """Adds rows and their links, in one transaction that holds the ledger's lock.
+    """Adds rows at the end, in one transaction that holds the ledger's lock.
 
     Args:
         connection: of that transaction.
@@ -53,57 +60,67 @@ class Appender:
     ) -> None:
         self.connection = connection
         self._key = key
-        newest = sa.select(tables.CHAIN.c.number, tables.CHAIN.c.link)
-        newest = newest.order_by(tables.CHAIN.c.number.desc()).limit(1)
+        newest = sa.select(EVENTS.c.number, EVENTS.c.link)
+        newest = newest.order_by(EVENTS.c.number.desc()).limit(1)
         row = connection.execute(newest).one_or_none()
         self._number: int = row.number if row else 0
         self._link: str = row.link if row else ""
 
-    def add(self, table: sa.Table, values: Row) -> dict[str, Any]:
-        """Add a row and its link; raises SQLAlchemy's IntegrityError if it exists."""
-        statement = sa.insert(table).values(**values).returning(table)
-        row = dict(self.connection.execute(statement).mappings().one())
-        self.chain(table, row)
-        return row
+    def add(self, event: E) -> E:
+        """Add an event, and return it with its number.
 
-    def chain(self, table: sa.Table, row: Row) -> None:
-        """Add the link of an existing row."""
-        self._number += 1
-        entry = {
-            "number": self._number,
-            "table": table.name,
-            "row": row_key(table, row),
-            "digest": row_digest(row),
-        }
-        self._link = link_of(self._link, entry)
-        link = sa.insert(tables.CHAIN).values(**entry, link=self._link)
-        self.connection.execute(link)
+        Raises:
+            sqlalchemy.exc.IntegrityError: there is such a row, or what it rests on is
+                not there.
+        """
+        row = event.values()
+        row["step"] = row["step"] or self._next_step(row)
+        basis = event.rests_on
+        row["rests_on"] = None if basis is None else self._number_of(basis)
+        row |= {"number": self._number + 1, "digest": digest_of(row)}
+        row["link"] = link_of(self._link, row)
+        self.connection.execute(sa.insert(EVENTS), row)
+        self._number, self._link = row["number"], row["link"]
         if self._key is not None:
             signed = sign_link(self._number, self._link, self._key)
-            self.connection.execute(sa.insert(tables.SIGNATURES).values(**signed))
+            self.connection.execute(sa.insert(SIGNATURES).values(**signed))
+        return type(event).of(row)
+
+    def _next_step(self, row: Row) -> int:
+        names = ("kind", "model", "subject")
+        last = sa.select(sa.func.max(EVENTS.c.step))
+        last = last.where(*(EVENTS.c[name] == row[name] for name in names))
+        return int(self.connection.execute(last).scalar() or 0) + 1
+
+    def _number_of(self, key: Key) -> int:
+        own = [EVENTS.c[name] == value for name, value in key._asdict().items()]
+        number = self.connection.execute(sa.select(EVENTS.c.number).where(*own))
+        return number.scalar() or _NO_ROW
 
 
-def row_key(table: sa.Table, row: Row) -> str:
-    """The unique key of a row in its table, as JSON."""
-    return json.dumps([row[name] for name in tables.unique_columns(table)[0]])
-
-
-def row_digest(row: Row) -> str:
-    """sha256 over the row's values by the sorted names of their columns, as JSON."""
-    text = json.dumps(dict(row), sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def link_of(before: str, entry: Row) -> str:
-    """The link of an entry of the chain after the link ``before``."""
-    values = [entry[name] for name in ("number", "table", "row", "digest")]
-    return hashlib.sha256(json.dumps([before, *values]).encode()).hexdigest()
+def read(connection: sa.Connection, after: int = 0) -> Iterator[dict[str, Any]]:
+    """All rows after a number; of one that cannot be read only the number and kind."""
+    number = EVENTS.c.number
+    query = sa.select(EVENTS).order_by(number)
+    stream = connection.execution_options(yield_per=_BATCH)
+    try:
+        for row in stream.execute(query.where(number > after)).mappings():
+            yield dict(row)
+            after = row["number"]
+    except _UNREADABLE:
+        numbers = sa.select(number).where(number > after).order_by(number)
+        for one in connection.execute(numbers).scalars().all():
+            try:
+                row = connection.execute(query.where(number == one)).mappings().one()
+                yield dict(row)
+            except _UNREADABLE:
+                yield dict.fromkeys(EVENTS.c.keys(), "") | {"number": one}
 
 
 def walk(
     connection: sa.Connection, wanted: str = "", since: ChainReport | None = None
 ) -> ChainReport:
-    """Check the chain from its first link to its last, and every row.
+    """Check every row, from the first to the last.
 
     Args:
         connection: to the ledger's database.
@@ -111,121 +128,63 @@ def walk(
         since: of an earlier check that found nothing. Then only what was added since
             is read, and decisions; another chain up to there is noticed.
     """
-    if since is not None:
-        return _walk_on(connection, since)
-    number, link, problem = 0, "", ""
-    has_wanted = not wanted
-    rows = {table.name: digests_of(connection, table) for table in tables.CHAINED}
-    links = connection.execution_options(yield_per=_BATCH).execute(
-        sa.select(tables.CHAIN).order_by(tables.CHAIN.c.number)
-    )
-    for entry in links.mappings():
+    number, link, problem, wanted_is_there = 0, "", "", not wanted
+    if since is not None and since.rows:
+        number, link = since.rows, since.head
+        own = sa.select(EVENTS.c.link).where(EVENTS.c.number == number)
+        if connection.execute(own).scalar() != link:
+            problem = _GONE.format(link)
+        problem = problem or _find_wrong_decision(connection)
+    for row in read(connection, number):
         number += 1
-        problem = problem or _problem(dict(entry), number, link, rows)
-        link = entry["link"]
-        has_wanted = has_wanted or link == wanted
-        rows.get(entry["table"], {}).pop(entry["row"], None)
-    for name, unlinked in rows.items():
-        for key in unlinked:
-            problem = problem or f"the row {key} of {name} is in no link of the chain"
-    if not has_wanted and not problem:
-        problem = f"the link {wanted} is gone: the chain was cut off or recomputed"
-    missing = tables.missing_triggers(connection, [*tables.CHAINED, tables.CHAIN])
+        problem = problem or find_problem(row, number, link)
+        link = row["link"]
+        wanted_is_there = wanted_is_there or link == wanted
+    if not wanted_is_there and not problem:
+        problem = _GONE.format(wanted)
+    missing = missing_triggers(connection, EVENTS)
     if missing:  # a row can only be changed after its trigger was dropped
         gone = f"the trigger {missing[0]} is gone or changed"
         problem = f"{problem}; {gone}" if problem else gone
     return ChainReport(number, link, problem)
 
 
-def _walk_on(connection: sa.Connection, since: ChainReport) -> ChainReport:
-    number, link, problem = since.rows, since.head, glance(connection)
-    chain = tables.CHAIN
-    query = sa.select(chain).where(chain.c.number >= number).order_by(chain.c.number)
-    links = [*map(dict, connection.execute(query).mappings())]
-    if number and [entry["link"] for entry in links[:1]] != [link]:
-        problem = f"the link {link} is gone: the chain was cut off or recomputed"
-    for entry in links[1:] if number else links:
-        number += 1
-        table = tables.METADATA.tables.get(entry["table"])
-        row = None if table is None else row_of(connection, table, entry["row"])
-        digests = {} if row is None else {entry["row"]: row_digest(row)}
-        rows = {entry["table"]: digests}
-        problem = problem or _problem(entry, number, link, rows)
-        link = entry["link"]
-    missing = tables.missing_triggers(connection, [*tables.CHAINED, tables.CHAIN])
-    if missing and not problem:
-        problem = f"the trigger {missing[0]} is gone or changed"
-    return ChainReport(number, link, problem)
-
-
-def row_of(connection: sa.Connection, table: sa.Table, key: str) -> Row | None:
-    """The row with a unique key; None if there is none."""
-    names = tables.unique_columns(table)[0]
-    own = [table.c[n] == v for n, v in zip(names, json.loads(key), strict=True)]
-    row = connection.execute(sa.select(table).where(*own)).mappings().one_or_none()
-    return None if row is None else dict(row)
-
-
 def glance(connection: sa.Connection) -> str:
-    """The first mismatch among decisions and what they rest on; empty if all fits.
+    """The first mismatch among decisions; empty if all fits.
 
-    Each row is compared with its link, and each link with the one before. Unlike
-    `walk`, it does not read what else is in the chain.
+    Unlike `walk`, it does not read what else is in the chain.
     """
-    rows = {table.name: digests_of(connection, table) for table in tables.DECIDING}
-    chain, before = tables.CHAIN, tables.CHAIN.alias()
-    query = sa.select(chain, before.c.link.label("before")).outerjoin(
-        before, before.c.number == chain.c.number - 1
-    )
-    query = query.where(chain.c.table.in_([*rows])).order_by(chain.c.number)
-    for link in connection.execute(query).mappings():
-        if problem := _problem(dict(link), link["number"], link["before"] or "", rows):
-            return problem
-        rows[link["table"]].pop(link["row"], None)
-    for name, unlinked in rows.items():
-        for key in unlinked:
-            return f"the row {key} of {name} is in no link of the chain"
-    missing = tables.missing_triggers(connection, tables.DECIDING)
+    if problem := _find_wrong_decision(connection):
+        return problem
+    missing = missing_triggers(connection, EVENTS)
     return f"the trigger {missing[0]} is gone or changed" if missing else ""
 
 
-def digests_of(connection: sa.Connection, table: sa.Table) -> dict[str, str]:
-    """The current digest of every row of a table, by its key."""
+def _find_wrong_decision(connection: sa.Connection) -> str:
+    number, before = EVENTS.c.number, EVENTS.alias()
+    query = sa.select(EVENTS, before.c.link.label("before")).outerjoin(
+        before, before.c.number == number - 1
+    )
+    query = query.where(EVENTS.c.kind.in_(DECIDING)).order_by(number)
+    last = connection.execute(sa.select(sa.func.max(number))).scalar() or 0
+    count = sa.select(sa.func.count()).select_from(EVENTS)
     try:
-        rows = list(map(dict, connection.execute(sa.select(table)).mappings()))
-        return {row_key(table, row): row_digest(row) for row in rows}
+        rows = [*map(dict, connection.execute(query).mappings())]
+        is_readable = connection.execute(count).scalar() == last
     except _UNREADABLE:
-        return _digests_one_by_one(connection, table)
+        is_readable = False
+    if not is_readable:
+        return walk(connection).problem
+    problems = (find_problem(r, r["number"], r["before"] or "") for r in rows)
+    return next(filter(None, problems), "")
 
 
-def _digests_one_by_one(connection: sa.Connection, table: sa.Table) -> dict[str, str]:
-    """As `digests_of`; the digest of a row that cannot be read is ``unreadable``."""
-    columns = [table.c[name] for name in tables.unique_columns(table)[0]]
-    digests = {}
-    for key in connection.execute(sa.select(*columns)).mappings().all():
-        same_key = [table.c[name] == value for name, value in key.items()]
-        query = sa.select(table).where(*same_key)
-        try:
-            digest = row_digest(dict(connection.execute(query).mappings().one()))
-        except _UNREADABLE:
-            digest = "unreadable"
-        digests[row_key(table, dict(key))] = digest
-    return digests
-
-
-def _problem(
-    entry: Row, number: int, before: str, rows: Mapping[str, Mapping[str, str]]
-) -> str:
-    """The mismatch of a link; empty if there is none."""
-    if entry["number"] != number:
-        return f"link {number} of the chain is gone"
-    table, key = entry["table"], entry["row"]
-    where = f"the row {key} of {table} (link {number})"
-    if entry["link"] != link_of(before, entry):
-        return f"link {number} of the chain does not follow from the previous link"
-    digest = rows.get(table, {}).get(key)
-    if digest is None:
-        return f"{where} was removed"
-    if digest != entry["digest"]:
-        return f"{where} was changed"
+def find_problem(row: Row, number: int, before: str) -> str:
+    """Why a row is not the one with a number after a link; empty if it is."""
+    if row["number"] != number:
+        return f"the row {number} is gone"
+    if row["kind"] == "" or digest_of(row) != row["digest"]:
+        return f"the {name_of(row)} was changed"
+    if row["link"] != link_of(before, row):
+        return f"the {name_of(row)} does not follow from the row before"
     return ""

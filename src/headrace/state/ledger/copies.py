@@ -1,17 +1,17 @@
 """A copy of the ledger's rows in the store, from which an edited row is restored.
 
-The copy is a list of files ``ledger/FIRST-LAST.json``, each with the rows of some links
-of the hash chain. A file is added and never written again. The store is not trusted,
-and need not be: the links of the copy form the same hash chain. A row counts only if
-its digest is in a link, and the links only if the database's chain goes on from them.
-So nobody who can write the database alone can rewrite the chain unnoticed.
+The copy is a list of files ``ledger/FIRST-LAST.json``, each with some rows of the
+chain. A file is added and never written again. The store is not trusted, and need not
+be: the rows of the copy form the same hash chain. They count only if the database's
+chain goes on from them. So nobody who can write the database alone can rewrite the
+chain unnoticed.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from operator import itemgetter
@@ -20,17 +20,24 @@ from typing import Any
 import sqlalchemy as sa
 
 from headrace.errors import HeadraceError, IntegrityError
-from headrace.state.ledger import chain, tables
+from headrace.state.ledger import chain
 from headrace.state.ledger.database import Database
+from headrace.state.ledger.events import (
+    COPY_FOLDER,
+    EVENTS,
+    Row,
+    add_triggers,
+    digest_of,
+    drop_triggers,
+    link_of,
+    missing_triggers,
+    name_of,
+)
 from headrace.state.ledger.stripped import check_copied, copied_files
-from headrace.state.ledger.tables import COPY_FOLDER
 from headrace.state.ledger.tamperings import Mismatch
 from headrace.state.store import Store
 
-_TABLES = {table.name: table for table in tables.CHAINED}
-_ALL = {**_TABLES, tables.CHAIN.name: tables.CHAIN}
-
-Row = dict[str, Any]
+_OF_VERSION = ("version", "approval", "binding")
 log = logging.getLogger("headrace")
 
 
@@ -39,24 +46,35 @@ class Edit:
     """A row that is not as it was added.
 
     Attributes:
-        table: its name.
-        key: its unique key, as in the chain.
-        row: as it was added; None for a row that Headrace never added.
-        problem: ``was changed``, ``was removed`` or ``is in no link of the chain``.
+        row: as it was added; of one that Headrace never added, as it is.
+        problem: ``was changed``, ``was removed`` or ``does not belong to the chain``.
+        breaks_chain: whether a row that is added now would stand on it.
     """
 
-    table: str
-    key: str
-    row: Row | None = field(repr=False)
+    row: Row = field(repr=False)
     problem: str
+    breaks_chain: bool = False
 
     @property
     def model(self) -> str:
         """The model that the row is about; empty if there is none."""
-        return str((self.row or {}).get("model", ""))
+        return str(self.row["model"])
+
+    @property
+    def version(self) -> int | None:
+        """The version that the row is about, if it says so."""
+        if self.row["kind"] in _OF_VERSION:
+            return int(self.row["subject"])
+        body = self.row["body"]
+        return body.get("version") if isinstance(body, dict) else None
+
+    @property
+    def name(self) -> str:
+        """The row in words."""
+        return name_of(self.row)
 
     def __str__(self) -> str:
-        return f"the ledger's row {self.key} of {self.table} {self.problem}"
+        return f"the ledger's {self.name} {self.problem}"
 
 
 class LedgerCopy:
@@ -87,25 +105,15 @@ class LedgerCopy:
             IntegrityError: the copy is not one of this ledger.
             DependencyError: the store or the database does not answer.
         """
-        copied = len(self._copied)
         with self._database.reading() as connection:
-            newer = tables.CHAIN.c.number > copied
-            links = _rows(connection, tables.CHAIN, newer, order="number")
-            if not links or chain.walk(connection, since=checked).problem:
+            rows = list(chain.read(connection, len(self._copied)))
+            if not rows or chain.walk(connection, since=checked).problem:
                 return 0
             self._check(connection)
-            entries = [
-                {
-                    **link,
-                    "values": chain.row_of(
-                        connection, _TABLES[link["table"]], link["row"]
-                    ),
-                }
-                for link in links
-            ]
-        first, last = links[0]["number"], links[-1]["number"]
-        self._store.write_json(f"{COPY_FOLDER}/{first:09}-{last:09}.json", entries)
-        return len(entries)
+        first, last = rows[0]["number"], rows[-1]["number"]
+        text = json.dumps(rows, indent=1)  # unsorted, so that it is restored as it was
+        self._store.write(f"{COPY_FOLDER}/{first:09}-{last:09}.json", text.encode())
+        return len(rows)
 
     def mismatches(self, problem: str = "") -> Iterator[Mismatch]:
         """Whether the database goes on from the copy, or else which rows differ.
@@ -135,20 +143,22 @@ class LedgerCopy:
         for edit in edits:
             yield Mismatch(
                 where="ledger",
-                what=f"row {edit.table} {edit.key}",
+                what=f"chain {edit.name}" if edit.breaks_chain else edit.name,
                 message=f"T{str(edit)[1:]}.",
                 model=edit.model,
-                version=(edit.row or {}).get("version"),
+                version=edit.version,
             )
         if not edits:
             message = f"The ledger: {problem}."
             yield Mismatch(where="ledger", what="ledger", message=message)
 
     def _check(self, connection: sa.Connection) -> None:
-        number = tables.CHAIN.c.number
         last = len(self._copied)
-        links = _rows(connection, tables.CHAIN, number.between(last - 1, last + 1))
-        if self._copied and not _goes_on(self._copied, links):
+        own = EVENTS.c.number.between(last - 1, last + 1)
+        query = sa.select(EVENTS.c.number, EVENTS.c.digest, EVENTS.c.link).where(own)
+        present = map(dict, connection.execute(query).mappings())
+        rows = {row["number"]: row for row in present}
+        if self._copied and not _goes_on(self._copied, rows):
             raise IntegrityError(
                 f"The ledger {self._database.name} does not go on from the copy of its "
                 f"rows in {self._store.uri(COPY_FOLDER)}: one of them was written "
@@ -159,7 +169,7 @@ class LedgerCopy:
             )
 
     def restore(self) -> list[Edit]:
-        """Write edited rows and links as they were added; returns what was restored.
+        """Write edited rows as they were added; returns what was restored.
 
         The triggers that refuse changes are dropped and made again in the same
         transaction.
@@ -169,107 +179,81 @@ class LedgerCopy:
         """
         with self._database.locking() as connection:
             edits = self._edits(connection)
-            gone = tables.missing_triggers(connection, _ALL.values())
-            names = {edit.table for edit in edits}
-            names |= {table for table in _ALL if any(g.startswith(table) for g in gone)}
-            if connection.dialect.name == "sqlite":
-                connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
-            for name in names:
-                tables.drop_triggers(connection, _ALL[name])
-            for edit in sorted(edits, key=lambda edit: edit.row is not None):
-                _write(connection, _ALL[edit.table], edit)
-            for name in names:
-                tables.add_triggers(connection, _ALL[name])
+            if edits or missing_triggers(connection, EVENTS):
+                drop_triggers(connection, EVENTS)
+                for edit in edits:
+                    _write(connection, edit)
+                add_triggers(connection, EVENTS)
         return edits
 
     @cached_property
-    def _copied(self) -> list[Row]:
-        """The links and rows of the copy, as far as they form a chain."""
-        copied: list[Row] = []
-        for _, entries in copied_files(self._store):
-            copied += entries
-        link, valid = "", list[Row]()
-        for entry in sorted(copied, key=itemgetter("number")):
-            if entry["number"] <= len(valid):
+    def _copied(self) -> list[dict[str, Any]]:
+        """The rows of the copy, as far as they form a chain."""
+        copied = [row for _, rows in copied_files(self._store) for row in rows]
+        link, valid = "", list[dict[str, Any]]()
+        for row in sorted(copied, key=itemgetter("number")):
+            if row["number"] <= len(valid):
                 continue  # another process copied it at the same time
-            if entry["number"] != len(valid) + 1:
+            if chain.find_problem(row, len(valid) + 1, link):
                 break
-            link = chain.link_of(link, entry)
-            if (
-                link != entry["link"]
-                or chain.row_digest(entry["values"]) != (entry["digest"])
-            ):
-                break
-            valid.append(entry)
+            link = row["link"]
+            valid.append(row)
         return valid
 
     def _edits(self, connection: sa.Connection) -> list[Edit]:
-        copied = self._copied
-        links = _rows(connection, tables.CHAIN, order="number")
         self._check(connection)
+        present = {row["number"]: row for row in chain.read(connection)}
         edits = []
-        present = {link["number"]: link for link in links}
-        for entry in copied:
-            own = {k: v for k, v in entry.items() if k != "values"}
-            if present.get(entry["number"]) != own:
-                how = "was changed" if entry["number"] in present else "was removed"
-                edits.append(Edit(tables.CHAIN.name, f"[{entry['number']}]", own, how))
-        chained = {(n["table"], n["row"]) for n in [*copied, *links]}
-        for table in tables.CHAINED:
-            rows = {e["row"]: e["values"] for e in copied if e["table"] == table.name}
-            digests = chain.digests_of(connection, table)
-            for key, row in rows.items():
-                if key not in digests:
-                    edits.append(Edit(table.name, key, row, "was removed"))
-                elif digests[key] != chain.row_digest(row):
-                    edits.append(Edit(table.name, key, row, "was changed"))
-            edits += [
-                Edit(table.name, key, None, "is in no link of the chain")
-                for key in digests
-                if (table.name, key) not in chained
-            ]
-        return edits
+        for row in self._copied:
+            own = present.get(row["number"])
+            if own is None:
+                edits.append(Edit(row, "was removed"))
+            elif own != row:
+                edits.append(Edit(row, "was changed", own["link"] != row["link"]))
+        return [*_planted(present, len(self._copied)), *edits]
 
 
-def _goes_on(copied: Sequence[Row], links: Sequence[Row]) -> bool:
+def _planted(present: Mapping[int, Row], copied: int) -> Iterator[Edit]:
+    """The rows at the end that fit neither their digest nor the chain.
+
+    One that fits its digest or the link before may have been added by Headrace and
+    edited since. It is not removed.
+    """
+    numbers = sorted(number for number in present if number > copied)
+    for number in reversed(numbers):
+        row, before = present[number], present.get(number - 1)
+        follows = row["link"] == link_of(str((before or {}).get("link", "")), row)
+        if digest_of(row) == row["digest"] or follows:
+            return
+        yield Edit(row, "does not belong to the chain", breaks_chain=True)
+
+
+def _goes_on(copied: list[dict[str, Any]], present: Mapping[int, Row]) -> bool:
     """Whether the database's chain has the copy's last link, or goes on from it.
 
     An own last link that does not follow from the one before was edited. A copy that
     merely goes on from the database proves nothing.
     """
-    last, by_number = copied[-1], {link["number"]: link for link in links}
+    last = copied[-1]
     number = last["number"]
-    own, after = by_number.get(number), by_number.get(number + 1)
+    own, after = present.get(number), present.get(number + 1)
     if own is not None and own["link"] == last["link"]:
         return True
     if after is not None:
-        return bool(after["link"] == chain.link_of(last["link"], after))
+        return bool(after["link"] == link_of(last["link"], after))
     before = copied[-2]["link"] if copied[1:] else ""
-    same_before = not copied[1:] or by_number.get(number - 1, {}).get("link") == before
-    return own is not None and same_before and own["link"] != chain.link_of(before, own)
+    same_before = not copied[1:] or present.get(number - 1, {}).get("link") == before
+    return own is not None and same_before and own["link"] != link_of(before, own)
 
 
-def _rows(
-    connection: sa.Connection,
-    table: sa.Table,
-    *where: sa.ColumnElement[bool],
-    order: str = "",
-) -> list[Row]:
-    query = sa.select(table).where(*where)
-    if order:
-        query = query.order_by(table.c[order])
-    return [dict(row) for row in connection.execute(query).mappings()]
-
-
-def _write(connection: sa.Connection, table: sa.Table, edit: Edit) -> None:
-    names = tables.unique_columns(table)[0]
-    same = [table.c[n] == v for n, v in zip(names, json.loads(edit.key), strict=True)]
-    if edit.row is None:
-        connection.execute(sa.delete(table).where(*same))
+def _write(connection: sa.Connection, edit: Edit) -> None:
+    own = EVENTS.c.number == edit.row["number"]
+    if edit.problem == "was changed":
+        connection.execute(sa.update(EVENTS).where(own).values(**edit.row))
     elif edit.problem == "was removed":
-        connection.execute(sa.insert(table).values(**edit.row))
+        connection.execute(sa.insert(EVENTS).values(**edit.row))
     else:
-        connection.execute(sa.update(table).where(*same).values(**edit.row))
+        connection.execute(sa.delete(EVENTS).where(own))
 
 
 def keep_rows(copy: LedgerCopy) -> None:

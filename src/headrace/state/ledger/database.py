@@ -7,9 +7,9 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Iterator, Set
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -19,18 +19,14 @@ from headrace.errors import (
     IntegrityError,
     UsageError,
 )
-from headrace.records import Record
 from headrace.state.disk import full_disk
-from headrace.state.ledger.chain import Appender
 from headrace.state.ledger.engines import is_out_of_room, is_read_only, make_engine
-from headrace.state.ledger.signatures import key_for, lacks_key
-from headrace.state.ledger.tables import FORMAT, MARKER, METADATA
+from headrace.state.ledger.events import EVENTS, FORMAT, MARKER, METADATA
 
 _LOCK = 0x48454144  # an arbitrary key of PostgreSQL's advisory lock for all writes
 _PAUSE_SECONDS = 2.0
 _DAMAGE = ("no such column", "no such table", "malformed", "Could not decode to UTF-8")
 
-R = TypeVar("R", bound=Record)
 Condition = sa.ColumnElement[bool]
 log = logging.getLogger("headrace")
 
@@ -75,7 +71,6 @@ class Database:
         url: SQLAlchemy URL of a SQLite file or a PostgreSQL database.
         timeout_seconds: how long to wait for a lock or a connection.
         patience_seconds: how long to retry a server that does not answer.
-        guard: called at the start of each transaction that adds rows.
     """
 
     def __init__(
@@ -83,17 +78,15 @@ class Database:
         url: str,
         timeout_seconds: float,
         patience_seconds: float = 0.0,
-        guard: Callable[[sa.Connection], None] | None = None,
     ) -> None:
         self._timeout_seconds = timeout_seconds
         self._patience_seconds = patience_seconds
-        self._guard = guard
         self._kept = _Kept()
         self._engine = make_engine(url, timeout_seconds)
         self._is_sqlite = self._engine.dialect.name == "sqlite"
         self.name = self._engine.url.render_as_string(hide_password=True)
         file = Path(str(self._engine.url.database))
-        self._is_read_only = self._is_sqlite and is_read_only(file)
+        self.is_read_only = self._is_sqlite and is_read_only(file)
         with self.reading() as connection:
             present = tables_of(connection)
             version = format_of(connection, present)
@@ -106,45 +99,10 @@ class Database:
                 "Use the Headrace that made it, or set another HEADRACE_DATABASE_URL.",
             )
 
-    @property
-    def takes_rows(self) -> bool:
-        """Whether this process may add rows: it can write, and has a key if needed."""
-        if self._is_read_only:
-            return False
-        with self.reading() as connection:
-            return not lacks_key(connection)
-
     def rows(self, query: sa.Select[Any]) -> list[dict[str, Any]]:
         """The rows of a query, by column name."""
         with self.reading() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
-
-    def records(
-        self, kind: type[R], table: sa.Table, *where: Condition, only_last: bool = False
-    ) -> list[R]:
-        """The rows of a table as records, in the order in which they were added."""
-        order: sa.ColumnElement[Any] = table.c["id" if "id" in table.c else "sequence"]
-        query = sa.select(*(table.c[name] for name in kind.model_fields)).where(*where)
-        if only_last:
-            query, order = query.limit(1), order.desc()
-        return [kind(**row) for row in self.rows(query.order_by(order))]
-
-    def last(self, kind: type[R], table: sa.Table, *where: Condition) -> R | None:
-        """The record that was added last; None if there is none."""
-        return next(iter(self.records(kind, table, *where, only_last=True)), None)
-
-    def add(self, table: sa.Table, record: Record) -> dict[str, Any]:
-        """Add a row and return it; raises SQLAlchemy's IntegrityError if it exists."""
-        with self.adding() as rows:
-            return rows.add(table, as_json(record, {"id"}))
-
-    @contextlib.contextmanager
-    def adding(self) -> Iterator[Appender]:
-        """A transaction that adds rows to the chain."""
-        with self.locking() as connection:  # the first lock, so there is no deadlock
-            if self._guard is not None:
-                self._guard(connection)
-            yield Appender(connection, key_for(connection, self.name))
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sa.Connection]:
@@ -214,12 +172,11 @@ class Database:
             present = tables_of(connection)
             if (version := format_of(connection, present)) is not None:
                 return version
-            taken = present & set(METADATA.tables)
-            if {MARKER.name, "chain"} & present:
-                raise self._damaged(f"its table {MARKER.name} is gone or empty")
-            if taken:
+            if MARKER.name in present or _is_ours(connection, present):
+                raise self.damaged(f"its table {MARKER.name} is gone or empty")
+            if EVENTS.name in present:
                 raise UsageError(
-                    f"The database {self.name} has a table {min(taken)!r} already, "
+                    f"The database {self.name} has a table {EVENTS.name!r} already, "
                     "which is not the ledger's.",
                     "Set HEADRACE_DATABASE_URL to a database of its own.",
                 )
@@ -278,7 +235,7 @@ class Database:
         except sa.exc.IntegrityError:
             raise
         except json.JSONDecodeError as error:
-            raise self._damaged(f"a row is not valid JSON: {error}") from error
+            raise self.damaged(f"a row is not valid JSON: {error}") from error
         except sa.exc.DBAPIError as error:
             raise self._translated(error) from error
 
@@ -290,7 +247,7 @@ class Database:
         if is_transient and self._is_sqlite and is_out_of_room(file, cause):
             return full_disk(f"the ledger {file}", file)
         if any(text in str(error.orig) for text in _DAMAGE):
-            return self._damaged(cause)
+            return self.damaged(cause)
         if is_transient:
             return _no_answer(self._engine, error)
         return UsageError(
@@ -298,18 +255,13 @@ class Database:
             "Set HEADRACE_DATABASE_URL to a ledger, or restore this one.",
         )
 
-    def _damaged(self, what: str) -> IntegrityError:
+    def damaged(self, what: str) -> IntegrityError:
+        """The error for a ledger that is not as Headrace has written it."""
         return IntegrityError(
             f"The ledger {self.name} was damaged or changed: {what}.",
             "Run `headrace verify` for details. Restore the ledger from a backup, and "
             "check who can write to it.",
         )
-
-
-def as_json(record: Record, exclude: Set[str] = frozenset()) -> dict[str, Any]:
-    """A record as JSON values; a number that is not finite becomes None."""
-    values: dict[str, Any] = json.loads(record.model_dump_json(exclude=set(exclude)))
-    return values
 
 
 def _cause(error: sa.exc.DBAPIError) -> str:
@@ -319,6 +271,13 @@ def _cause(error: sa.exc.DBAPIError) -> str:
 def tables_of(connection: sa.Connection) -> set[str]:
     """The names of all tables in a database."""
     return set(sa.inspect(connection).get_table_names())
+
+
+def _is_ours(connection: sa.Connection, tables: Set[str]) -> bool:
+    if EVENTS.name not in tables:
+        return False
+    present = {one["name"] for one in sa.inspect(connection).get_columns(EVENTS.name)}
+    return present >= {"number", "digest", "link"}
 
 
 def format_of(connection: sa.Connection, tables: Set[str]) -> int | None:

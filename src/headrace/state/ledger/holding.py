@@ -15,8 +15,7 @@ from collections.abc import Iterator
 from headrace.errors import DependencyError, HeadraceError
 from headrace.interrupts import interrupt_now
 from headrace.settings import Settings
-from headrace.state.ledger.leases import Leases, lease_busy, lease_lost
-from headrace.state.ledger.rows import Lease
+from headrace.state.ledger.leases import Lease, Leases, lease_lost
 
 RENEWAL_SECONDS = 15.0
 RETRY_SECONDS = 3.0
@@ -158,6 +157,15 @@ def wait_for_collection(settings: Settings) -> None:
             log.info("`headrace gc` is run by %s: waiting for it to end", current)
         said = True
         time.sleep(POLL_SECONDS)
+
+
+def lease_busy(lease: Lease) -> DependencyError:
+    """The error for a run that does not wait for the lease."""
+    return DependencyError(
+        f"{lease.name} is busy: {lease} is running it.",
+        'Try again when that run has ended, or set deploy.when_busy = "wait".',
+        was_retried=True,
+    )
 
 
 def _acquire(settings: Settings, leases: Leases, wanted: Lease, wait: bool) -> Lease:

@@ -10,17 +10,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, Literal
 from uuid import uuid4
 
 import sqlalchemy as sa
 
 from headrace.errors import DependencyError
-from headrace.state.ledger.database import Database, as_json
-from headrace.state.ledger.rows import Lease
-from headrace.state.ledger.tables import columns
+from headrace.records import Record
+from headrace.state.ledger.database import Database
+from headrace.state.ledger.events import as_json, columns
+from headrace.state.processes import Process, this_process
 
 LIFETIME_SECONDS = 75.0
+GRACE_SECONDS = 90.0  # in which a run that has ended reports its state to Prefect
 PATIENCE_SECONDS = 60.0  # outlasts a restart of the database
 
 # Before each attempt.
@@ -37,6 +40,74 @@ LEASES = sa.Table(
     *columns(sa.Double, "acquired", "expires"),
 )
 IDENTITY = sa.Table("ledger_identity", METADATA, *columns(sa.String, "id"))
+
+
+class Lease(Record):
+    """A lease, acquired once by one run.
+
+    Attributes:
+        name: of the pipeline, or of a flow run.
+        token: the fencing token: 1, 2, 3 …
+        holder: the user who runs it.
+        host: the holder's machine.
+        pid: the id of the holder's process.
+        started: when that process began; see `Process`.
+        flow_run_id: the id of the Prefect flow run.
+        acquired: seconds since 1970 by the database's clock.
+        expires: by the same clock; when it was released, if it was.
+        state: ``lost`` if another run took it over or its run failed, until recovery
+            has cleaned up; then ``ended``.
+    """
+
+    name: str
+    token: int = 0
+    holder: str
+    host: str
+    pid: int
+    started: str
+    flow_run_id: str
+    acquired: float = 0.0
+    expires: float = 0.0
+    state: Literal["held", "lost", "ended"] = "held"
+
+    @classmethod
+    def wanted(cls, name: str, flow_run_id: str, holder: str) -> Lease:
+        """A lease of this process, not acquired yet."""
+        host, pid, started = this_process()
+        process: dict[str, Any] = {"host": host, "pid": pid, "started": started}
+        return cls(name=name, holder=holder, flow_run_id=flow_run_id, **process)
+
+    @property
+    def process(self) -> Process:
+        """The process that holds it."""
+        return Process(self.host, self.pid, self.started)
+
+    def is_same_run(self, other: Lease) -> bool:
+        """Whether both are of the same run in the same process."""
+        return (self.process, self.flow_run_id) == (other.process, other.flow_run_id)
+
+    def is_alive(self, now: float) -> bool:
+        """Whether its holder still runs.
+
+        A process on another machine, or a suspended one, counts as alive until the
+        lease expires.
+        """
+        if self.state != "held":
+            return False
+        condition = self.process.condition
+        return condition == "running" or (condition != "gone" and now < self.expires)
+
+    def may_be_alive(self, now: float) -> bool:
+        """Whether its run is alive, or ended so recently that it may still report."""
+        if self.state == "held":
+            return self.is_alive(now)
+        is_fresh = now < self.expires + GRACE_SECONDS
+        return is_fresh and self.process.condition != "gone"
+
+    def __str__(self) -> str:
+        since = datetime.fromtimestamp(self.acquired, UTC).strftime("%Y-%m-%d %H:%M:%S")
+        host = self.host.partition("#")[0]
+        return f"{self.holder} (process {self.pid} on {host}) since {since} UTC"
 
 
 class Leases:
@@ -192,14 +263,5 @@ def lease_lost(lease: Lease, winner: Lease | None) -> DependencyError:
         "in time.",
         "Nothing was registered or promoted by this run. Run the same command again "
         "to see where the other got to.",
-        was_retried=True,
-    )
-
-
-def lease_busy(lease: Lease) -> DependencyError:
-    """The error for a run that does not wait for the lease."""
-    return DependencyError(
-        f"{lease.name} is busy: {lease} is running it.",
-        'Try again when that run has ended, or set deploy.when_busy = "wait".',
         was_retried=True,
     )

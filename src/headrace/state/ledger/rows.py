@@ -1,25 +1,22 @@
-"""The rows of the ledger, as frozen records."""
+"""Versions, what is known of them, and who promoted them: events of the ledger."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
 from headrace.records import DEFAULT_TASK, DataDescription, GateResult, Record
-from headrace.state.processes import Process, this_process
-
-GRACE_SECONDS = 90.0  # in which a run that has ended reports its state to Prefect
+from headrace.state.ledger.events import Event, Key, utc_now
 
 
-def utc_now() -> str:
-    """The current time, ISO 8601 with milliseconds, UTC."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+def key_of_version(model: str, version: int) -> Key:
+    """The key of a version's row."""
+    return Key("version", model, str(version), 1)
 
 
-class Version(Record):
+class Version(Event):
     """One registered training.
 
     Attributes:
@@ -28,6 +25,10 @@ class Version(Record):
         created: ISO 8601, UTC.
         details: further facts, as JSON.
     """
+
+    KIND: ClassVar = "version"
+    SUBJECT: ClassVar = "version"
+    IS_SINGLE: ClassVar = True
 
     model: str
     version: int = Field(ge=1)
@@ -80,6 +81,40 @@ class Version(Record):
         return "binding" in self.details
 
 
+class Binding(Event):
+    """The files that hold a version's weights from now on, and the reason.
+
+    The weights stay those that were registered. A Keras file contains the time of
+    saving, so equal weights that are saved again have another digest.
+
+    Attributes:
+        step: 1, 2, 3 … without gaps in one version; the last one is valid.
+        when: ISO 8601, UTC.
+        details: override the version's details of the same names.
+    """
+
+    KIND: ClassVar = "binding"
+    SUBJECT: ClassVar = "version"
+    STEP: ClassVar = "step"
+
+    model: str
+    version: int
+    step: int = Field(ge=1)
+    run_id: str
+    model_uri: str
+    model_digest: str
+    golden_digest: str
+    who: str
+    when: str = Field(default_factory=utc_now)
+    why: str
+    details: Mapping[str, Any] = {}
+
+    @property
+    def rests_on(self) -> Key:
+        """The version."""
+        return key_of_version(self.model, self.version)
+
+
 class Evaluated(Record):
     """The evaluation of one version.
 
@@ -98,37 +133,42 @@ class Evaluated(Record):
     rows_digest: str = ""
 
 
-class Evidence(Evaluated):
+class Evidence(Evaluated, Event):
     """The verdict of the gates on one version.
 
     Attributes:
-        id: its number in the ledger; None until it is added.
+        id: 1, 2, 3 … in its model; None until it is added.
         champion_sequence: the last entry of the ledger at the evaluation.
         law: the law of the pipeline's file (``committed``), the law that was applied
-            (``applied``), the text of the file (``file``), and the sha256 of the model
-            file that was judged by it (``model_digest``).
+            (``applied``), and the text of the file (``file``).
+        project: the id of the project whose file it is; empty for one without.
+        model_digest: sha256 of the model file that was judged.
         law_digest: sha256 of the law in the pipeline's committed file.
         overrides: fields of the law that the run overrode; with any, the run is an
             experiment.
         created: ISO 8601, UTC.
     """
 
+    KIND: ClassVar = "evidence"
+    STEP: ClassVar = "id"
+
     id: int | None = None
     model: str
-    kind: Literal["gates"] = "gates"
     passed: bool
     gates: tuple[GateResult, ...]
     champion_sequence: int
     law: Mapping[str, Any] = {}
+    project: str = ""
+    model_digest: str = ""
     law_digest: str = ""
     overrides: tuple[str, ...] = ()
     run_id: str
     created: str = Field(default_factory=utc_now)
 
     @property
-    def model_digest(self) -> str:
-        """Of the file that was judged."""
-        return str(self.law.get("model_digest", ""))
+    def rests_on(self) -> Key:
+        """The version."""
+        return key_of_version(self.model, self.version)
 
     @property
     def experiment(self) -> bool:
@@ -154,7 +194,7 @@ class Evidence(Evaluated):
         )
 
 
-class Entry(Record):
+class Entry(Event):
     """One promotion or rollback.
 
     Attributes:
@@ -163,6 +203,9 @@ class Entry(Record):
         when: ISO 8601, UTC.
         forced: whether it was promoted without passing evidence.
     """
+
+    KIND: ClassVar = "entry"
+    STEP: ClassVar = "sequence"
 
     model: str
     sequence: int
@@ -175,109 +218,18 @@ class Entry(Record):
     forced: bool = False
     evidence_id: int | None = None
 
+    @property
+    def rests_on(self) -> Key:
+        """The evidence, which rests on the version; else the version."""
+        if self.evidence_id is not None:
+            return Key("evidence", self.model, "", self.evidence_id)
+        return key_of_version(self.model, self.to_version)
+
     def __str__(self) -> str:
         step = f"promoted version {self.to_version}"
         if self.action == "rollback":
             step = f"rolled back from version {self.from_version} to {self.to_version}"
         return f"{self.who} {step} at {self.when} (entry {self.sequence})"
-
-
-def model_of(name: str) -> str:
-    """The model in ``MODEL``, ``MODEL@champion`` or ``MODEL/VERSION``."""
-    return name.partition("@")[0].partition("/")[0]
-
-
-class Approval(Record):
-    """A request for approval of a version, or the answer to one.
-
-    Attributes:
-        step: 1, 2, 3 … without gaps in one version; the last one is valid.
-        who: for a request, who started the run. Names are not authenticated.
-        when: ISO 8601, UTC.
-        expires: of a request, ISO 8601, UTC; then it counts as rejected.
-        four_eyes: of a request, whether another person must answer it.
-        evidence_id: the evidence of the decision.
-    """
-
-    model: str
-    version: int
-    step: int = Field(ge=1)
-    action: Literal["request", "approve", "reject"]
-    who: str
-    when: str = Field(default_factory=utc_now)
-    why: str = ""
-    expires: str | None = None
-    four_eyes: bool = False
-    evidence_id: int | None = None
-
-    @property
-    def is_overdue(self) -> bool:
-        """Whether it is a request that has expired."""
-        return self.expires is not None and self.expires <= utc_now()
-
-    def answer(self, action: Literal["approve", "reject"], **values: Any) -> Approval:
-        """The answer to a request, with values of its other fields."""
-        values |= {"model": self.model, "version": self.version}
-        return Approval(action=action, step=self.step + 1, **values)
-
-    def __str__(self) -> str:
-        verbs = {"request": "asked for", "approve": "approved", "reject": "rejected"}
-        reason = f" ({self.why})" if self.why else ""
-        return f"{verbs[self.action]} by {self.who}{reason}"
-
-
-class Binding(Record):
-    """The files that hold a version's weights from now on, and the reason.
-
-    The weights stay those that were registered. A Keras file contains the time of
-    saving, so equal weights that are saved again have another digest.
-
-    Attributes:
-        step: 1, 2, 3 … without gaps in one version; the last one is valid.
-        when: ISO 8601, UTC.
-        details: override the version's details of the same names.
-    """
-
-    model: str
-    version: int
-    step: int = Field(ge=1)
-    run_id: str
-    model_uri: str
-    model_digest: str
-    golden_digest: str
-    who: str
-    when: str = Field(default_factory=utc_now)
-    why: str
-    details: Mapping[str, Any] = {}
-
-
-class Tampering(Record):
-    """A change behind Headrace's back that a check found, or the end of one.
-
-    Attributes:
-        model: its name; empty for the ledger as a whole.
-        what: what was changed, such as ``alias champion``.
-        version: of the model, where it is about one.
-        step: 1, 2, 3 … without gaps for what was changed; the last one is valid.
-        action: ``tampered``; ``restored``, by a repair; ``settled``, the next check
-            found it as it was recorded.
-        when: ISO 8601, UTC.
-        why: what was found, or what was done.
-    """
-
-    model: str
-    what: str
-    version: int | None = None
-    step: int = Field(default=1, ge=1)
-    action: Literal["tampered", "restored", "settled"] = "tampered"
-    who: str
-    when: str = Field(default_factory=utc_now)
-    why: str
-
-    @property
-    def subject(self) -> tuple[str, str]:
-        """The model, and what was changed."""
-        return self.model, self.what
 
 
 class Champion(Record):
@@ -287,69 +239,6 @@ class Champion(Record):
     entry: Entry
 
 
-class Lease(Record):
-    """A lease, acquired once by one run.
-
-    Attributes:
-        name: of the pipeline, or of a flow run.
-        token: the fencing token: 1, 2, 3 …
-        holder: the user who runs it.
-        host: the holder's machine.
-        pid: the id of the holder's process.
-        started: when that process began; see `Process`.
-        flow_run_id: the id of the Prefect flow run.
-        acquired: seconds since 1970 by the database's clock.
-        expires: by the same clock; when it was released, if it was.
-        state: ``lost`` if another run took it over or its run failed, until recovery
-            has cleaned up; then ``ended``.
-    """
-
-    name: str
-    token: int = 0
-    holder: str
-    host: str
-    pid: int
-    started: str
-    flow_run_id: str
-    acquired: float = 0.0
-    expires: float = 0.0
-    state: Literal["held", "lost", "ended"] = "held"
-
-    @classmethod
-    def wanted(cls, name: str, flow_run_id: str, holder: str) -> Lease:
-        """A lease of this process, not acquired yet."""
-        host, pid, started = this_process()
-        process: dict[str, Any] = {"host": host, "pid": pid, "started": started}
-        return cls(name=name, holder=holder, flow_run_id=flow_run_id, **process)
-
-    @property
-    def process(self) -> Process:
-        """The process that holds it."""
-        return Process(self.host, self.pid, self.started)
-
-    def is_same_run(self, other: Lease) -> bool:
-        """Whether both are of the same run in the same process."""
-        return (self.process, self.flow_run_id) == (other.process, other.flow_run_id)
-
-    def is_alive(self, now: float) -> bool:
-        """Whether its holder still runs.
-
-        A process on another machine, or a suspended one, counts as alive until the
-        lease expires.
-        """
-        if self.state != "held":
-            return False
-        condition = self.process.condition
-        return condition == "running" or (condition != "gone" and now < self.expires)
-
-    def may_be_alive(self, now: float) -> bool:
-        """Whether its run is alive, or ended so recently that it may still report."""
-        if self.state == "held":
-            return self.is_alive(now)
-        is_fresh = now < self.expires + GRACE_SECONDS
-        return is_fresh and self.process.condition != "gone"
-
-    def __str__(self) -> str:
-        since = datetime.fromtimestamp(self.acquired, UTC).strftime("%Y-%m-%d %H:%M:%S")
-        host = self.host.partition("#")[0]
-        return f"{self.holder} (process {self.pid} on {host}) since {since} UTC"
+def model_of(name: str) -> str:
+    """The model in ``MODEL``, ``MODEL@champion`` or ``MODEL/VERSION``."""
+    return name.partition("@")[0].partition("/")[0]

@@ -18,13 +18,15 @@ import sqlalchemy as sa
 from headrace.errors import IntegrityError, UsageError
 from headrace.records import Record
 from headrace.settings import Settings, variable
-from headrace.state.ledger.stripped import refuse_if_stripped
-from headrace.state.ledger.tables import (
-    CHAIN,
+from headrace.state.ledger.events import (
+    EVENTS,
     SIGNATURES,
     SIGNED,
+    Row,
     missing_triggers,
+    name_of,
 )
+from headrace.state.ledger.stripped import refuse_if_stripped
 from headrace.state.signing.keys import (
     SigningKey,
     TrustedKeys,
@@ -127,7 +129,7 @@ def key_for(connection: sa.Connection, name: str) -> SigningKey | None:
 
 def _covers(connection: sa.Connection, last: SignedLink, trusted: TrustedKeys) -> bool:
     """Whether the last link is signed, by a key that counts."""
-    newest = sa.select(CHAIN.c.number, CHAIN.c.link).order_by(CHAIN.c.number.desc())
+    newest = sa.select(EVENTS.c.number, EVENTS.c.link).order_by(EVENTS.c.number.desc())
     row = connection.execute(newest.limit(1)).one_or_none()
     is_last = row is not None and (row.number, row.link) == (last.number, last.link)
     return is_last and last.is_accepted(trusted)
@@ -138,7 +140,7 @@ def find_unsigned_end(connection: sa.Connection) -> str:
 
     Without a key in the settings, nothing is looked at.
     """
-    trusted, some = trusted_keys(Settings()), sa.select(CHAIN.c.number).limit(1)
+    trusted, some = trusted_keys(Settings()), sa.select(EVENTS.c.number).limit(1)
     if not trusted or connection.execute(some).first() is None:
         return ""
     last = last_signed(connection)
@@ -187,19 +189,20 @@ def check(connection: sa.Connection, trusted: TrustedKeys) -> SignatureReport:
     has_any = _is_signed(connection)
     rows = connection.execute(sa.select(SIGNATURES)).mappings() if has_any else ()
     signed = {row["number"]: SignedLink(**row) for row in rows}
-    query = sa.select(CHAIN).order_by(CHAIN.c.number)
-    links = {row["number"]: row for row in connection.execute(query).mappings()}
+    names = ("number", "kind", "model", "subject", "step", "link")
+    query = sa.select(*(EVENTS.c[name] for name in names)).order_by(EVENTS.c.number)
+    links = {row["number"]: dict(row) for row in connection.execute(query).mappings()}
     report = SignatureReport(len(signed), min(signed, default=0))
     if not trusted or not links:
         return report
     problem = _find_problem(links, signed, trusted)
-    if not problem and (gone := missing_triggers(connection, [SIGNATURES])):
+    if not problem and (gone := missing_triggers(connection, SIGNATURES)):
         problem = f"the trigger {gone[0]} is gone or changed"
     return SignatureReport(report.links, report.first, problem)
 
 
 def _find_problem(
-    links: Mapping[int, sa.RowMapping],
+    links: Mapping[int, Row],
     signed: Mapping[int, SignedLink],
     trusted: TrustedKeys,
 ) -> str:
@@ -207,7 +210,7 @@ def _find_problem(
         return "no row is signed: its signatures were removed, or it never had any"
     if max(signed) > max(links):
         return (
-            f"link {max(signed)} was signed, and the chain ends at link {max(links)}: "
+            f"row {max(signed)} was signed, and the chain ends at row {max(links)}: "
             "its last rows were removed"
         )
     every = range(min(signed), max(links) + 1)
@@ -216,13 +219,13 @@ def _find_problem(
 
 
 def _problem_of(
-    link: sa.RowMapping,
+    link: Row,
     found: SignedLink | None,
-    links: Mapping[int, sa.RowMapping],
+    links: Mapping[int, Row],
     trusted: TrustedKeys,
 ) -> str:
     """What is wrong with the signature of a link; empty if it counts."""
-    where = f"the row {link['row']} of {link['table']} (link {link['number']})"
+    where = f"the {name_of(link)}"
     if found is None:
         return f"{where} has no signature: somebody without a key has added it"
     if found.key not in trusted:
@@ -231,12 +234,12 @@ def _problem_of(
     if found.link == link["link"] and own.is_accepted(trusted):
         return ""
     if older := _signed_instead(found, links, trusted):
-        return f"{where} has the signature of link {older}, put in its place"
+        return f"{where} has the signature of row {older}, put in its place"
     return f"the signature of {where} is not of this row: one of them was changed"
 
 
 def _signed_instead(
-    found: SignedLink, links: Mapping[int, sa.RowMapping], trusted: TrustedKeys
+    found: SignedLink, links: Mapping[int, Row], trusted: TrustedKeys
 ) -> int:
     """The number of the link that a signature is of; 0 if it is of none."""
     for number, link in links.items():

@@ -14,14 +14,15 @@ import sqlalchemy as sa
 
 from headrace.errors import IntegrityError
 from headrace.settings import Settings
-from headrace.state.ledger.tables import ANCHORS, CHAIN, COPY_FOLDER
+from headrace.state.ledger.events import COPY_FOLDER, EVENTS
 from headrace.state.store import Store
 
 # Folders of the store with what only a key makes: the ledger's last signed link, and
 # statements on versions and bundles.
 _LEFT = ("heads", "signatures")
 _KEYS = tuple(f"{folder}/" for folder in _LEFT)
-_OF_LINK = [column.name for column in CHAIN.columns if column.name != "number"]
+_ANCHOR = "anchor"  # the kind of a file's digest
+_TEXTS = ("kind", "model", "subject", "digest", "link")
 
 
 def refuse_if_stripped(connection: sa.Connection, name: str) -> None:
@@ -52,12 +53,12 @@ def _traces(connection: sa.Connection, store: Store) -> Iterator[str]:
     for folder in _LEFT:
         for name in store.names(folder):
             yield f"{store.uri(f'{folder}/{name}')} shows that it was signed"
-    recorded = sa.select(ANCHORS.c.key).where(
-        sa.or_(*map(ANCHORS.c.key.startswith, _KEYS))
+    recorded = sa.select(EVENTS.c.subject).where(
+        EVENTS.c.kind == _ANCHOR, sa.or_(*map(EVENTS.c.subject.startswith, _KEYS))
     )
-    for key in connection.execute(recorded.order_by(ANCHORS.c.id)).scalars():
+    for key in connection.execute(recorded.order_by(EVENTS.c.number)).scalars():
         yield f"{key} shows that it was signed"
-    rows = connection.execute(sa.select(CHAIN.c.number, CHAIN.c.link))
+    rows = connection.execute(sa.select(EVENTS.c.number, EVENTS.c.link))
     links = {row.number: row.link for row in rows}
     for key, entries in copied_files(store):
         for entry in entries or _refuse_unread(store.uri(key)):
@@ -96,14 +97,14 @@ def _is_row(entry: Any) -> bool:
     return (
         isinstance(entry, dict)
         and isinstance(entry.get("number"), int)
-        and isinstance(entry.get("values"), dict)
-        and all(isinstance(entry.get(name), str) for name in _OF_LINK)
+        and entry.keys() == set(EVENTS.c.keys())
+        and all(isinstance(entry[name], str) for name in _TEXTS)
     )
 
 
 def _problem(entry: dict[str, Any], links: dict[int, str]) -> str:
     """What an entry of the copy shows; empty for a row of an unsigned ledger."""
-    number, key = entry["number"], entry["values"].get("key")
-    if entry["table"] == ANCHORS.name and str(key).startswith(_KEYS):
+    number, key = entry["number"], entry["subject"]
+    if entry["kind"] == _ANCHOR and key.startswith(_KEYS):
         return f"shows that it was signed: it names {key}"
     return "" if entry["link"] == links.get(number) else f"has another row {number}"

@@ -1,23 +1,50 @@
-"""What is not as the ledger recorded it, and the steps of each that the ledger has.
-
-Several processes check one ledger. Each reads the last step of what it checks before it
-looks, and adds the next one. The number of a step is unique, so only one of them does.
-"""
+"""What is not as the ledger recorded it, and the steps of each that the ledger has."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
-import sqlalchemy as sa
+from pydantic import Field
 
 from headrace.records import Record, Shown
-from headrace.state.ledger.database import Database
-from headrace.state.ledger.rows import Tampering, Version, utc_now
-from headrace.state.ledger.tables import TAMPERINGS
+from headrace.state.ledger.events import Event, utc_now
+from headrace.state.ledger.rows import Version
 
 Subject = tuple[str, str]
 Place = Literal["ledger", "store", "model", "mlflow"]
+
+
+class Tampering(Event):
+    """A change behind Headrace's back that a check found, or the end of one.
+
+    Attributes:
+        model: its name; empty for the ledger as a whole.
+        what: what was changed, such as ``alias champion``.
+        version: of the model, where it is about one.
+        step: 1, 2, 3 … without gaps for what was changed; the last one is valid.
+        action: ``tampered``; ``restored``, by a repair; ``settled``, the next check
+            found it as it was recorded.
+        when: ISO 8601, UTC.
+        why: what was found, or what was done.
+    """
+
+    KIND: ClassVar = "tampering"
+    SUBJECT: ClassVar = "what"
+    STEP: ClassVar = "step"
+
+    model: str
+    what: str
+    version: int | None = None
+    step: int = Field(default=1, ge=1)
+    action: Literal["tampered", "restored", "settled"] = "tampered"
+    who: str
+    when: str = Field(default_factory=utc_now)
+    why: str
+
+    @property
+    def subject(self) -> tuple[str, str]:
+        """The model, and what was changed."""
+        return self.model, self.what
 
 
 class Mismatch(Record):
@@ -65,42 +92,3 @@ class Mismatch(Record):
         """The step of the ledger that says that it was found."""
         own = {"model": self.model, "what": self.what, "version": self.version}
         return Tampering.model_validate({**own, "who": who, "why": self.message})
-
-
-class Tamperings:
-    """The steps of tamperings in the ledger."""
-
-    _database: Database
-
-    def tamperings(self, model: str | None = None) -> list[Tampering]:
-        """All steps, oldest first.
-
-        Args:
-            model: only its own and those of the whole ledger; None for all.
-        """
-        own = [] if model is None else [TAMPERINGS.c.model.in_([model, ""])]
-        return self._database.records(Tampering, TAMPERINGS, *own)
-
-    def last_tamperings(self) -> dict[Subject, Tampering]:
-        """The last step of everything that was ever found, by its subject."""
-        return {step.subject: step for step in self.tamperings()}
-
-    def add_tampering(
-        self, step: Tampering, known: Mapping[Subject, Tampering]
-    ) -> bool:
-        """Add the next step of a subject.
-
-        Args:
-            step: its number and its time are set here.
-            known: `last_tamperings`, read before the check.
-
-        Returns:
-            False if another process has added that step, and so reported it.
-        """
-        last = known.get(step.subject)
-        now = {"step": last.step + 1 if last else 1, "when": utc_now()}
-        try:
-            self._database.add(TAMPERINGS, step.model_copy(update=now))
-        except sa.exc.IntegrityError:
-            return False
-        return True

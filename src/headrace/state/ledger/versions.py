@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
 
 from headrace.errors import NotFoundError, PromotionError, UsageError, did_you_mean
-from headrace.state.ledger.database import Condition, Database, as_json
+from headrace.state.ledger.database import Condition
+from headrace.state.ledger.disposals import Disposals
+from headrace.state.ledger.events import EVENTS, as_json
 from headrace.state.ledger.former import Attempt, standing_evidence
-from headrace.state.ledger.leases import LEASES, PATIENCE_SECONDS, fence, now_of
-from headrace.state.ledger.rows import (
-    Binding,
-    Entry,
-    Evidence,
-    Lease,
-    Version,
-    model_of,
-)
-from headrace.state.ledger.tables import BINDINGS, EVIDENCE, VERSIONS
+from headrace.state.ledger.journal import about
+from headrace.state.ledger.leases import LEASES, Lease, now_of
+from headrace.state.ledger.rows import Binding, Entry, Evidence, Version, model_of
 
-TIMEOUT_SECONDS = 30.0  # for a lock or a connection
+_VERSIONS = EVENTS.alias()
 
 
 def forcing(model: str, version: int) -> str:
@@ -41,16 +35,8 @@ def compared_with_another(
     )
 
 
-class Versions:
+class Versions(Disposals):
     """Versions and evidence in one database."""
-
-    def __init__(self, url: str, lease: Lease | None = None) -> None:
-        guard, patience = (fence(lease), PATIENCE_SECONDS) if lease else (None, 0.0)
-        self._database = Database(url, TIMEOUT_SECONDS, patience, guard)
-
-    def reading_once(self) -> contextlib.AbstractContextManager[None]:
-        """See `Database.reading_once`."""
-        return self._database.reading_once()
 
     def unsettled_since(self, pipeline: str) -> float | None:
         """When the oldest run began that was killed and not recovered yet.
@@ -71,11 +57,6 @@ class Versions:
         """Whether the last run was killed, and no recovery has run since."""
         return self.unsettled_since(pipeline) is not None
 
-    def check_lease(self) -> None:
-        """Raise DependencyError if another run has taken over the lease."""
-        with self._database.adding():
-            pass
-
     def add_version(self, version: Version) -> Version:
         """Add a version; idempotent for the same training.
 
@@ -83,7 +64,7 @@ class Versions:
             UsageError: the number belongs to another training.
         """
         try:
-            return Version(**self._database.add(VERSIONS, version))
+            return self._add(version)
         except sa.exc.IntegrityError:
             known = self.find_training(version.model, version.training)
         if known is None:
@@ -96,10 +77,7 @@ class Versions:
 
     def version(self, model: str, version: int) -> Version:
         """One version; raises NotFoundError, naming those that are known."""
-        is_possible = version < 2**31  # what the databases can be asked for
-        if is_possible and (
-            rows := self.versions(model, VERSIONS.c.version == version)
-        ):
+        if rows := self._versions(about(model, version)):
             return rows[0]
         known = ", ".join(str(row.version) for row in self.versions(model))
         models = self.models()
@@ -111,15 +89,16 @@ class Versions:
             else did_you_mean(model, models, named),
         )
 
-    def versions(self, model: str, *where: Condition) -> list[Version]:
-        """All versions of a model, or those of some conditions, by number."""
-        query = sa.select(VERSIONS).where(VERSIONS.c.model == model, *where)
-        bindings = sa.select(BINDINGS).where(BINDINGS.c.model == model)
-        with self._database.reading() as connection:
-            steps = connection.execute(bindings.order_by(BINDINGS.c.step)).mappings()
-            last = {step["version"]: dict(step) for step in steps}
-            rows = connection.execute(query.order_by(VERSIONS.c.version)).mappings()
-            return [_as_bound(dict(row), last.get(row["version"])) for row in rows]
+    def versions(self, model: str) -> list[Version]:
+        """All versions of a model, by number."""
+        return self._versions(about(model))
+
+    def _versions(self, own: Condition) -> list[Version]:
+        rows = self._read([Version, Binding], own)
+        bindings = {row.version: row for row in rows if isinstance(row, Binding)}
+        versions = [row for row in rows if isinstance(row, Version)]
+        bound = [_as_bound(row, bindings.get(row.version)) for row in versions]
+        return sorted(bound, key=lambda version: version.version)
 
     def newest_version(self, model: str) -> Version:
         """The version with the highest number; raises NotFoundError."""
@@ -138,7 +117,10 @@ class Versions:
 
     def find_training(self, model: str, training: str) -> Version | None:
         """The version of a training, if it was registered."""
-        return next(iter(self.versions(model, VERSIONS.c.training == training)), None)
+        same = _VERSIONS.c.body["training"].as_string() == training
+        subject = sa.select(_VERSIONS.c.subject).where(_is_version(model), same)
+        is_its = EVENTS.c.subject == subject.scalar_subquery()
+        return next(iter(self._versions(about(model) & is_its)), None)
 
     def bind(self, version: Version, **values: Any) -> Version:
         """Bind a version to other files; its own row is not changed.
@@ -153,16 +135,17 @@ class Versions:
         step = int(version.details.get("binding", 0)) + 1
         row = Binding(model=version.model, version=version.version, step=step, **values)
         with contextlib.suppress(sa.exc.IntegrityError):
-            self._database.add(BINDINGS, row)
+            self._add(row)
         return self.version(version.model, version.version)
 
     def bindings(self, model: str) -> list[Binding]:
         """All bindings of a model's versions, oldest first."""
-        return self._database.records(Binding, BINDINGS, BINDINGS.c.model == model)
+        return self._all(Binding, about(model))
 
     def models(self) -> list[str]:
         """The names of all models that have a version."""
-        query = sa.select(VERSIONS.c.model).distinct().order_by(VERSIONS.c.model)
+        query = sa.select(EVENTS.c.model).where(EVENTS.c.kind == Version.KIND)
+        query = query.distinct().order_by(EVENTS.c.model)
         return [row["model"] for row in self._database.rows(query)]
 
     def add_evidence(self, evidence: Evidence) -> Evidence:
@@ -174,23 +157,21 @@ class Versions:
             NotFoundError: there is no such version.
         """
         self.version(evidence.model, evidence.version)
-        moment = {"id", "created"}
         own = self.evidence_of(evidence.model, evidence.version)
         known = [row for row in own if row.subject == evidence.subject]
-        if known and as_json(known[-1], moment) == as_json(evidence, moment):
+        moment = {"id": None, "created": ""}
+        if known and as_json(known[-1]) | moment == as_json(evidence) | moment:
             return known[-1]
-        return Evidence(**self._database.add(EVIDENCE, evidence))
+        return self._add(evidence)
 
-    def evidence(self, number: int) -> Evidence | None:
-        """The evidence with this id."""
-        return self._database.last(Evidence, EVIDENCE, EVIDENCE.c.id == number)
+    def evidence(self, model: str, number: int | None) -> Evidence | None:
+        """The evidence of a model with this id; None if there is none."""
+        return self._last(Evidence, about(model), EVENTS.c.step == (number or 0))
 
     def evidence_of(self, model: str, version: int | None = None) -> list[Evidence]:
         """All evidence for a version, or for a model, oldest first."""
-        own = EVIDENCE.c.model == model
-        if version is not None:
-            own &= EVIDENCE.c.version == version
-        return self._database.records(Evidence, EVIDENCE, own)
+        own = [] if version is None else [_is_of(model, version)]
+        return self._all(Evidence, about(model), *own)
 
     def find_evidence(
         self, model: str, version: int, champion: int | None, law: str | None = None
@@ -221,25 +202,25 @@ class Versions:
 
     def latest_evidence(self, model: str, version: int) -> Evidence | None:
         """The last evidence for a version, experiments included."""
-        own = EVIDENCE.c.model == model, EVIDENCE.c.version == version
-        return self._database.last(Evidence, EVIDENCE, *own)
+        return self._last(Evidence, about(model), _is_of(model, version))
 
     def newest_evidence(self, model: str) -> Evidence | None:
-        """The last evidence for the newest version, without experiments."""
-        table = EVIDENCE.c
-        no_experiment = sa.cast(table.overrides, sa.String) == "[]"
-        query = sa.select(EVIDENCE).where(table.model == model, no_experiment)
-        newest = query.order_by(table.version.desc(), table.id.desc()).limit(1)
-        rows = self._database.rows(newest)
-        return Evidence(**rows[0]) if rows else None
+        """The last evidence for the version that came last, without experiments."""
+        number = EVENTS.c.number
+        query = sa.select(number).where(EVENTS.c.kind == Evidence.KIND, about(model))
+        query = query.order_by(EVENTS.c.rests_on.desc(), number.desc())
+        for row in self._database.rows(query):
+            evidence = self._last(Evidence, number == row["number"])
+            if evidence is not None and not evidence.experiment:
+                return evidence
+        return None
 
     def _proof(self, entry: Entry) -> int | None:
         """The id of the evidence to promote on; raises PromotionError."""
         model, version, evidence_id = entry.model, entry.to_version, entry.evidence_id
         by_hand = forcing(model, version)
-        evidence = None if evidence_id is None else self.evidence(evidence_id)
-        about = (evidence.model, evidence.version) if evidence else None
-        if evidence_id is not None and about != (model, version):
+        evidence = self.evidence(model, evidence_id)
+        if evidence_id is not None and (not evidence or evidence.version != version):
             raise PromotionError(
                 f"Evidence {evidence_id} is not about version {version} of {model}.",
                 f"Run `headrace run {model}` to evaluate this version.",
@@ -271,27 +252,38 @@ class Versions:
 
     def attempts(self, model: str) -> list[Attempt]:
         """All evaluations of a model's versions that are evidence, oldest first."""
-        names = Attempt.model_fields.keys() - {"training"}
-        row, version = EVIDENCE.c, VERSIONS.c
-        own = (version.model == row.model) & (version.version == row.version)
-        query = (
-            sa.select(*(row[name] for name in names), version.training)
-            .join_from(EVIDENCE, VERSIONS, own)
-            .where(row.model == model)
-            .order_by(row.id)
+        names = Attempt.model_fields.keys() - {"id", "training"}
+        query = sa.select(
+            EVENTS.c.step.label("id"),
+            _VERSIONS.c.body["training"].as_string().label("training"),
+            *(EVENTS.c.body[name].label(name) for name in names),
         )
-        return [Attempt(**found) for found in self._database.rows(query)]
+        query = query.join(_VERSIONS, _VERSIONS.c.number == EVENTS.c.rests_on)
+        query = query.where(EVENTS.c.kind == Evidence.KIND, about(model))
+        rows = self._database.rows(query.order_by(EVENTS.c.step))
+        return [Attempt(**row) for row in rows]
 
 
-def _as_bound(row: Mapping[str, Any], binding: Mapping[str, Any] | None) -> Version:
+def _is_version(model: str) -> Condition:
+    return (_VERSIONS.c.kind == Version.KIND) & (_VERSIONS.c.model == model)
+
+
+def _is_of(model: str, version: int) -> Condition:
+    """That a row rests on a version."""
+    own = _is_version(model), _VERSIONS.c.subject == str(version)
+    number = sa.select(_VERSIONS.c.number).where(*own)
+    return EVENTS.c.rests_on == number.scalar_subquery()
+
+
+def _as_bound(version: Version, binding: Binding | None) -> Version:
     """A version with the files of its last binding."""
     if binding is None:
-        return Version(**row)
-    files = {name: binding[name] for name in ("run_id", "model_uri", "model_digest")}
+        return version
+    files = {n: getattr(binding, n) for n in ("run_id", "model_uri", "model_digest")}
     details = {
-        **row["details"],
-        **binding["details"],
-        "golden_digest": binding["golden_digest"],
-        "binding": binding["step"],
+        **version.details,
+        **binding.details,
+        "golden_digest": binding.golden_digest,
+        "binding": binding.step,
     }
-    return Version(**{**row, **files, "details": details})
+    return version.model_copy(update={**files, "details": details})

@@ -18,7 +18,7 @@ from headrace.stages.promotion import approval, conclude
 from headrace.stages.promotion.by_hand import promote_by_hand, roll_back
 from headrace.stages.registration import register
 from headrace.state.home import Home
-from headrace.state.ledger import Approval, Ledger, rows
+from headrace.state.ledger import Approval, Ledger, steps
 from headrace.state.store import Store
 from headrace.state.tracking import Tracking
 
@@ -236,7 +236,7 @@ def test_who_looks_first_writes_down_that_the_time_is_over(
     asked = Asked(trained, approval_hours=1)
     assert asked.ledger.waiting("blobs") == [asked.request]
     later = (datetime.now(UTC) + timedelta(hours=2)).isoformat(timespec="milliseconds")
-    monkeypatch.setattr(rows, "utc_now", lambda: later)
+    monkeypatch.setattr(steps, "utc_now", lambda: later)
     with pytest.raises(NotFoundError, match="No version of blobs waits"):
         approval.approve("blobs", None, asked.home, reason="late")
     last = asked.ledger.approvals("blobs")[-1]

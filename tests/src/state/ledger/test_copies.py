@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.attacks.test_ledger import without_triggers
+from tests.attacks.test_ledger import setting, without_triggers
 from tests.src.state.ledger.conftest import a_version, fill, url_of
 
 from headrace.state.ledger import Ledger
 from headrace.state.ledger.copies import LedgerCopy
 from headrace.state.store import Store
+
+EDIT = setting("sqlite", "run_id", "x", "kind = 'version'")
 
 
 @pytest.fixture
@@ -34,7 +36,7 @@ def test_rows_that_two_processes_have_copied_count_once(
     ledger.add_version(a_version(3))
     assert copy_of(tmp_path, store).keep() == 1
     assert len(store.names("ledger")) == 3
-    without_triggers(url_of(tmp_path), "UPDATE versions SET run_id = 'x'")
+    without_triggers(url_of(tmp_path), EDIT)
     assert len(list(copy_of(tmp_path, store).mismatches("it was changed"))) == 3
     copy_of(tmp_path, store).restore()
     assert ledger.walk_chain().problem == ""
@@ -52,6 +54,6 @@ def test_what_follows_a_damaged_file_is_copied_anew(
     store.write(f"ledger/{first}", b"[")
     rows = copy_of(tmp_path, store).keep()
     assert rows == ledger.walk_chain().rows
-    without_triggers(url_of(tmp_path), "UPDATE versions SET run_id = 'x'")
+    without_triggers(url_of(tmp_path), EDIT)
     copy_of(tmp_path, store).restore()
     assert [row.run_id for row in ledger.versions("digits")] == ["run1", "run2"]

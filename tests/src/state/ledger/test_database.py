@@ -13,13 +13,21 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy
-from tests.src.state.ledger.conftest import WHO, a_version, fill, promote, url_of
+from tests.src.state.ledger.conftest import (
+    WHO,
+    a_version,
+    fill,
+    promote,
+    some_evidence,
+    url_of,
+)
 
 import headrace.state.ledger
 from headrace.errors import DependencyError, HeadraceError, UsageError
-from headrace.state.ledger import Entry, Ledger
+from headrace.state.ledger import Approval, Entry, Ledger
 from headrace.state.ledger.database import Database
-from headrace.state.ledger.tables import ENTRIES
+from headrace.state.ledger.disposals import Collected, Forgotten, Tombstone
+from headrace.state.ledger.events import Event
 
 
 def test_the_password_is_never_shown(tmp_path: Path) -> None:
@@ -51,17 +59,17 @@ def test_a_missing_driver_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_ledger_of_another_format_is_refused(ledger: Ledger, tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "headrace.db") as connection:
-        connection.execute("UPDATE ledger_format SET format = 3")
+        connection.execute("UPDATE ledger_format SET format = 4")
     connection.close()
-    with pytest.raises(UsageError, match="has format 3; this version reads format 2"):
+    with pytest.raises(UsageError, match="has format 4; this version reads format 3"):
         Ledger(url_of(tmp_path))
 
 
 def test_a_database_with_tables_of_others_is_refused(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "headrace.db") as connection:
-        connection.execute("CREATE TABLE versions (name TEXT)")
+        connection.execute("CREATE TABLE events (name TEXT)")
     connection.close()
-    with pytest.raises(UsageError, match="has a table 'versions' already"):
+    with pytest.raises(UsageError, match="has a table 'events' already"):
         Ledger(url_of(tmp_path))
 
 
@@ -96,7 +104,37 @@ def test_sqlite_writes_ahead_and_enforces_foreign_keys(
         why="",
     )
     with pytest.raises(sqlalchemy.exc.IntegrityError, match="FOREIGN KEY"):
-        Database(url_of(tmp_path), 30.0).add(ENTRIES, entry)
+        ledger._add(entry)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        some_evidence(7),
+        Approval(model="digits", version=7, step=1, action="request", who=WHO),
+        Approval(
+            model="digits",
+            version=1,
+            step=1,
+            action="request",
+            who=WHO,
+            evidence_id=9,
+        ),
+        Tombstone(mark="f" * 64, forgetting=1),
+        Forgotten(forgetting=1, counts={}),
+        Collected(kind="engines", key="engines/x", collection=1),
+    ],
+    ids=lambda event: event.KIND,
+)
+def test_what_rests_on_no_row_is_refused_by_the_database(
+    url: str, event: Event
+) -> None:
+    ledger = Ledger(url)
+    fill(ledger, 1)
+    before = ledger.walk_chain()
+    with pytest.raises(sqlalchemy.exc.IntegrityError, match=r"(?i)foreign key"):
+        ledger._add(event)
+    assert ledger.walk_chain() == before
 
 
 def numbers_of(ledger: Ledger) -> list[int]:
@@ -166,7 +204,7 @@ def test_such_reads_are_those_of_one_thread(ledger: Ledger) -> None:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("headrace.state.ledger.versions.TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr("headrace.state.ledger.journal.TIMEOUT_SECONDS", 0.1)
 
 
 @pytest.mark.usefixtures("impatient")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.attacks.test_ledger import without_triggers
+from tests.attacks.test_ledger import setting, without_triggers
 from tests.src.state.ledger.conftest import (
     SERVED,
     a_version,
@@ -121,7 +121,7 @@ def test_an_entry_whose_date_is_none_is_named(
     fill(made, 1, 2)
     promote(made, 1)
     promote(made, 2)
-    without_triggers(url, f"UPDATE entries SET \"when\" = '{when}' WHERE sequence = 2")
+    without_triggers(url, setting(url, "when", when, "kind = 'entry' AND step = 2"))
     assert [*earlier_dates("digits", made)] == [
         f"Entry 2 of digits has the date {when!r}"
     ]
@@ -149,15 +149,17 @@ def test_an_entry_that_is_dated_before_the_one_above_is_named(
     assert [*earlier_dates("digits", made)] == []
     without_triggers(
         url,
-        "UPDATE entries SET \"when\" = '2020-01-01T00:00:00+00:00' WHERE sequence = 2",
+        setting(
+            url, "when", "2020-01-01T00:00:00+00:00", "kind = 'entry' AND step = 2"
+        ),
     )
     (found,) = earlier_dates("digits", made)
     assert found.startswith(
         "Entry 2 of digits is dated 2020-01-01T00:00:00+00:00, before entry 1 ("
     )
     assert doubts(made, "digits") == [
-        'The ledger is not as it was written: the row ["digits", 2] of entries '
-        f"(link {made.walk_chain().rows}) was changed",
+        "The ledger is not as it was written: the row "
+        f"{made.walk_chain().rows} (entry digits/2) was changed",
         found,
     ]
 
@@ -165,13 +167,13 @@ def test_an_entry_that_is_dated_before_the_one_above_is_named(
 @pytest.mark.parametrize(
     ("statement", "problem"),
     [
-        ("UPDATE evidence SET passed = 0 WHERE id = 1", "was changed"),
-        ("DELETE FROM entries", "was removed"),
-        ("UPDATE chain SET link = 'x' WHERE number = 1", "does not follow from"),
+        (setting("sqlite", "passed", False, "kind = 'evidence'"), "was changed"),
+        ("DELETE FROM events WHERE kind = 'entry'", "the row 4 is gone"),
+        ("UPDATE events SET link = 'x' WHERE number = 1", "does not follow from"),
         (
-            "INSERT INTO entries SELECT model, action, who, \"when\", 'planted', 2, 1, "
-            "1, forced, evidence_id FROM entries",
-            "is in no link of the chain",
+            "INSERT INTO events SELECT 6, kind, model, subject, 2, rests_on, body, "
+            "digest, link FROM events WHERE kind = 'entry'",
+            "(entry digits/2) was changed",
         ),
     ],
 )
@@ -181,6 +183,7 @@ def test_a_glance_sees_what_was_written_past_headrace(
     fill(ledger, 1)
     ledger.anchor({"stages/a.json": "a" * 64})
     promote(ledger, 1)
+    ledger.anchor({"stages/b.json": "b" * 64})
     assert ledger.glance() == ""
     url = f"sqlite:///{tmp_path}/headrace.db"
     assert ledger_exists(url)

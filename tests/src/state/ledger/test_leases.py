@@ -137,7 +137,7 @@ def test_a_lease_cannot_be_taken_within_a_transaction_that_it_fences(url: str) -
         taken.append(time.monotonic())
 
     with ledger._database.writing() as connection:
-        ledger._database._guard(connection)  # type: ignore[misc]
+        ledger._guard(connection)  # type: ignore[misc]
         thread = threading.Thread(target=take_over)
         thread.start()
         time.sleep(0.3)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import random
 import threading
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.attacks.test_ledger import run
 from tests.src.state.ledger.conftest import (
     WHO,
     a_version,
@@ -17,10 +19,12 @@ from tests.src.state.ledger.conftest import (
     promote,
     roll_back,
     some_evidence,
+    url_of,
 )
 
 from headrace.errors import NotFoundError, PromotionError, UsageError
 from headrace.state.ledger import Entry, Ledger
+from headrace.state.ledger.files import project_of
 
 # Promotion
 
@@ -236,6 +240,23 @@ def test_a_promotion_decided_on_a_later_entry_leaves_no_gap(ledger: Ledger) -> N
     with pytest.raises(PromotionError, match="on entry 5, but the last entry is 0"):
         promote(ledger, 1, expected_sequence=5)
     assert ledger.history("digits") == []
+
+
+def test_a_forced_take_over_is_recorded_whole_or_not_at_all(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    fill(ledger, 1, 2)
+    refuse = "BEGIN SELECT RAISE(ABORT, 'no facts'); END"
+    condition = "BEFORE INSERT ON events WHEN NEW.kind = 'fact'"
+    run(url_of(tmp_path), f"CREATE TRIGGER no_facts {condition} {refuse}")
+    force: Any = {"forced": True, "why": "it is ours now", "judge": "the-shed"}
+    with pytest.raises(PromotionError):
+        promote(ledger, 1, **force)
+    assert ledger.history("digits") == []
+    run(url_of(tmp_path), "DROP TRIGGER no_facts")
+    promote(ledger, 1, **force)
+    assert ledger.recorded(project_of("digits")) == "the-shed"
+    assert promote(ledger, 1, **force).sequence == 2, "also the champion, once more"
 
 
 # Rollback

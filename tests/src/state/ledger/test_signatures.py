@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from tests.attacks.test_ledger import without_triggers
+from tests.attacks.test_ledger import setting, without_triggers
 from tests.signing import trust, write_keys
 from tests.src.state.ledger.conftest import a_version, fill, promote, url_of
 
@@ -16,8 +16,9 @@ from headrace.errors import IntegrityError, UsageError
 from headrace.settings import Settings
 from headrace.state.copying import copy_ledger
 from headrace.state.home import Home
-from headrace.state.ledger import Approval, Ledger, tables
+from headrace.state.ledger import Approval, Ledger, events
 from headrace.state.ledger.copies import LedgerCopy
+from headrace.state.ledger.events import EVENTS
 from headrace.state.signing.keys import TrustedKeys
 from headrace.state.store import Store
 
@@ -102,26 +103,26 @@ def test_only_a_key_that_trusts_the_last_one_adds_a_row(
     ("statement", "problem"),
     [
         (
-            "DELETE FROM signatures WHERE number = (SELECT max(number) FROM chain)",
-            'the row ["digits", 1] of entries (link 7) has no signature',
+            "DELETE FROM signatures WHERE number = (SELECT max(number) FROM events)",
+            "the row 7 (entry digits/1) has no signature",
         ),
         (
             "UPDATE signatures SET (key, signature, link) = (SELECT key, signature, "
             "link FROM signatures WHERE number = 2) WHERE number = 5",
-            "(link 5) has the signature of link 2, put in its place",
+            "(evidence digits/3) has the signature of row 2, put in its place",
         ),
         (
             "UPDATE signatures SET signature = (SELECT signature FROM signatures "
             "WHERE number = 2) WHERE number = 5",
-            "(link 5) has the signature of link 2, put in its place",
+            "(evidence digits/3) has the signature of row 2, put in its place",
         ),
         (
             "UPDATE signatures SET signature = 'MEUC' WHERE number = 3",
-            "(link 3) is not of this row: one of them was changed",
+            "of the row 3 (version digits/2/1) is not of this row",
         ),
         (
             f"UPDATE signatures SET key = '{'e' * 64}' WHERE number = 4",
-            "(link 4) is signed by another key, eeeeeeeeeeee...",
+            "the row 4 (evidence digits/2) is signed by another key, eeeeeeeeeeee...",
         ),
         ("DELETE FROM signatures", "no row is signed"),
     ],
@@ -155,14 +156,14 @@ def test_a_row_that_somebody_adds_without_the_key_is_found_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The chain is computed as by us: the copy is made without the signatures."""
-    from headrace.state.ledger import database
+    from headrace.state.ledger import journal
 
-    monkeypatch.setattr(database, "key_for", lambda *_: None)
+    monkeypatch.setattr(journal, "key_for", lambda *_: None)
     promote(signed, 2)
     monkeypatch.undo()
     assert signed.walk_chain().problem == ""
     problem = signed.check_signatures(trusted).problem
-    assert 'the row ["digits", 2] of entries' in problem
+    assert "the row 8 (entry digits/2)" in problem
     assert "somebody without a key has added it" in problem
 
 
@@ -177,13 +178,11 @@ def test_an_older_ledger_is_found_out_by_the_store(
     assert check_ledger(Home(settings), trusted).problem == ""
     signed.anchor({"stages/a.json": "a" * 64})
     assert check_ledger(Home(settings), trusted).problem == ""
-    last = "(SELECT max(number) FROM chain)"
+    last = "(SELECT max(number) FROM events)"
     without_triggers(
         url_of(tmp_path),
-        "DELETE FROM entries",
-        "DELETE FROM anchors",
         f"DELETE FROM signatures WHERE number >= {last} - 1",
-        f"DELETE FROM chain WHERE number >= {last} - 1",
+        f"DELETE FROM events WHERE number >= {last} - 1",
     )
     assert signed.walk_chain().problem == ""
     assert signed.check_signatures(trusted).problem == ""
@@ -200,12 +199,10 @@ def test_an_older_ledger_is_found_out_by_the_store(
 def test_rows_that_were_cut_off_are_missed_by_their_signatures(
     signed: Ledger, tmp_path: Path, trusted: TrustedKeys
 ) -> None:
-    last = "(SELECT max(number) FROM chain)"
-    statements = ("DELETE FROM entries", f"DELETE FROM chain WHERE number = {last}")
-    without_triggers(url_of(tmp_path), *statements)
+    without_triggers(url_of(tmp_path), "DELETE FROM events WHERE kind = 'entry'")
     problem = signed.check_signatures(trusted).problem
     assert problem == (
-        "link 7 was signed, and the chain ends at link 6: its last rows were removed"
+        "row 7 was signed, and the chain ends at row 6: its last rows were removed"
     )
 
 
@@ -262,20 +259,18 @@ def test_signatures_of_either_database_are_never_changed(
 
 def strip(folder: Path) -> Ledger:
     """Take all signatures away, rewrite who promoted, and chain all rows anew."""
-    from headrace.state.ledger import chain
-
     url = url_of(folder)
-    without_triggers(url, "UPDATE entries SET who = 'eve', why = 'all is well'")
+    own = "kind = 'entry'"
+    without_triggers(url, setting(url, "who", "eve", own), setting(url, "why", "", own))
     engine, statements, before = sa.create_engine(url), list[str](), ""
     with engine.begin() as connection:
-        digests = {t.name: chain.digests_of(connection, t) for t in tables.CHAINED}
-        query = sa.select(tables.CHAIN).order_by(tables.CHAIN.c.number)
-        for link in connection.execute(query).mappings():
-            digest = digests[link["table"]][link["row"]]
-            before = chain.link_of(before, {**link, "digest": digest})
+        query = sa.select(EVENTS).order_by(EVENTS.c.number)
+        for number, row in enumerate(connection.execute(query).mappings(), start=1):
+            digest = events.digest_of(row)
+            before = events.link_of(before, {"number": number, "digest": digest})
             statements.append(
-                f"UPDATE chain SET digest = '{digest}', link = '{before}' "
-                f"WHERE number = {link['number']}"
+                f"UPDATE events SET number = {number}, digest = '{digest}', "
+                f"link = '{before}' WHERE number = {row['number']}"
             )
     without_triggers(url, *statements)
     with engine.begin() as connection:
@@ -315,8 +310,7 @@ def test_a_copy_of_the_rows_shows_that_a_ledger_was_signed(
     monkeypatch.setenv("HEADRACE_STORE", str(tmp_path / "s"))
     signed.anchor({"signatures/m.sig": "a" * 64})
     LedgerCopy(url_of(tmp_path), Store(str(tmp_path / "s"))).keep()
-    without_triggers(url_of(tmp_path), "DELETE FROM anchors")
-    without_triggers(url_of(tmp_path), "DELETE FROM chain WHERE \"table\" = 'anchors'")
+    without_triggers(url_of(tmp_path), "DELETE FROM events WHERE kind = 'anchor'")
     stripped = strip(tmp_path)
     rows = stripped.walk_chain()
     assert rows.problem == ""
@@ -360,7 +354,7 @@ def test_a_copy_that_names_a_signature_shows_that_its_ledger_was_signed(
     monkeypatch.setenv("HEADRACE_STORE", str(tmp_path / "s"))
     signed.anchor({"signatures/m.sig": "a" * 64})
     LedgerCopy(url_of(tmp_path), Store(str(tmp_path / "s"))).keep()
-    without_triggers(url_of(tmp_path), "DELETE FROM anchors")
+    without_triggers(url_of(tmp_path), "DELETE FROM events WHERE kind = 'anchor'")
     engine = sa.create_engine(url_of(tmp_path))
     with engine.begin() as connection:
         connection.exec_driver_sql("DROP TABLE signatures")
@@ -393,8 +387,8 @@ def test_a_signature_that_does_not_cover_the_last_row_allows_no_other(
     head = stripped.walk_chain().head
     row = first if kept == "an old one" else {**last, "link": head, "signature": "AA=="}
     with engine.begin() as connection:
-        tables.SIGNED.create_all(connection)
-        connection.execute(sa.insert(tables.SIGNATURES), [row])
+        events.SIGNED.create_all(connection)
+        connection.execute(sa.insert(events.SIGNATURES), [row])
     engine.dispose()
     before = stripped.walk_chain()
     assert Ledger(url_of(tmp_path)).glance() == "its last row is not signed"

@@ -127,8 +127,8 @@ def test_evidence_is_found_by_opponent_and_law(ledger: Ledger) -> None:
     ]
     added = [ledger.add_evidence(some_evidence(1, **kind)) for kind in kinds]
     assert ledger.evidence_of("digits", 1) == ledger.evidence_of("digits") == added
-    assert ledger.evidence(3) == added[2]
-    assert ledger.evidence(9) is None
+    assert ledger.evidence("digits", 3) == added[2]
+    assert ledger.evidence("digits", 9) is None
     assert ledger.find_evidence("digits", 1, None) == added[0]
     assert ledger.find_evidence("digits", 1, 2) == added[2]
     assert ledger.find_evidence("digits", 1, 2, "a") == added[1]

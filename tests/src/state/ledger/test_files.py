@@ -8,16 +8,17 @@ import pytest
 import sqlalchemy as sa
 
 from headrace.state.ledger import Ledger
-from headrace.state.ledger.anchors import Deployments, Recorded
 from headrace.state.ledger.database import Database
-from headrace.state.ledger.tables import DEPLOYMENTS
+from headrace.state.ledger.events import EVENTS
+from headrace.state.ledger.files import Deployments, Files
 
 
 def rows(url: str) -> list[tuple[str, str, str]]:
     engine = sa.create_engine(url)
+    query = sa.select(EVENTS.c.subject, EVENTS.c.body).where(EVENTS.c.kind == "fact")
     with engine.connect() as connection:
-        found = connection.execute(sa.select(DEPLOYMENTS).order_by(DEPLOYMENTS.c.id))
-        return [(row.name, row.entrypoint, row.who) for row in found]
+        found = connection.execute(query.order_by(EVENTS.c.number))
+        return [(name, body["value"], body["who"]) for name, body in found]
 
 
 def test_a_folder_is_not_one_with_a_similar_name(ledger: Ledger) -> None:
@@ -48,7 +49,7 @@ def test_a_deployment_is_recorded_once_changed_and_withdrawn(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("kind", [Deployments, Ledger])
 def test_many_facts_are_recorded_over_two_connections(
-    kind: type[Recorded], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: type[Files], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = f"sqlite:///{tmp_path}/headrace.db"
     opened, connect = list[int](), Database._connect

@@ -1,0 +1,140 @@
+"""The events of one ledger: added at its end, read by kind, checked as a chain."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+
+from headrace.state.ledger.chain import Appender, ChainReport, glance, walk
+from headrace.state.ledger.database import Condition, Database
+from headrace.state.ledger.events import EVENTS, Event
+from headrace.state.ledger.leases import PATIENCE_SECONDS, Lease, fence
+from headrace.state.ledger.signatures import (
+    SignatureReport,
+    SignedLink,
+    check,
+    find_unsigned_end,
+    key_for,
+    lacks_key,
+    last_signed,
+)
+from headrace.state.signing.keys import TrustedKeys
+
+TIMEOUT_SECONDS = 30.0  # for a lock or a connection
+
+E = TypeVar("E", bound=Event)
+
+
+class Journal:
+    """The events in one database; threads and processes may share it.
+
+    Args:
+        url: SQLAlchemy URL of a SQLite file or a PostgreSQL database.
+        lease: of the run that writes, which waits while a server restarts; a person's
+            commands have none.
+
+    Raises:
+        UsageError: the URL is not of such a database, or the database is not a
+            ledger of this version.
+        DependencyError: the database is locked, full, read-only or unreachable,
+            or another run has taken over the lease. Every method raises it.
+    """
+
+    def __init__(self, url: str, lease: Lease | None = None) -> None:
+        patience = PATIENCE_SECONDS if lease else 0.0
+        self._database = Database(url, TIMEOUT_SECONDS, patience)
+        self._guard = fence(lease) if lease else None
+
+    def reading_once(self) -> contextlib.AbstractContextManager[None]:
+        """See `Database.reading_once`."""
+        return self._database.reading_once()
+
+    def check_lease(self) -> None:
+        """Raise DependencyError if another run has taken over the lease."""
+        with self._adding():
+            pass
+
+    def walk_chain(
+        self, link: str = "", since: ChainReport | None = None
+    ) -> ChainReport:
+        """Check every row against the chain; see `chain.walk`."""
+        with self._database.reading() as connection:
+            return walk(connection, link, since)
+
+    def glance(self) -> str:
+        """The first mismatch of decisions with the chain; see `chain.glance`."""
+        with self._database.reading() as connection:
+            return glance(connection) or find_unsigned_end(connection)
+
+    def check_signatures(self, trusted: TrustedKeys) -> SignatureReport:
+        """Check that the links of the chain are signed; see `signatures.check`."""
+        with self._database.reading() as connection:
+            return check(connection, trusted)
+
+    def signed_head(self) -> SignedLink | None:
+        """The last link that is signed, with its signature, unchecked."""
+        with self._database.reading() as connection:
+            return last_signed(connection)
+
+    def has_link(self, link: SignedLink) -> bool:
+        """Whether the chain has a link at its number."""
+        own = EVENTS.c.number == link.number, EVENTS.c.link == link.link
+        return bool(self._database.rows(sa.select(EVENTS.c.number).where(*own)))
+
+    @property
+    def _takes_rows(self) -> bool:
+        """Whether this process may add rows: it can write, and has a key if needed."""
+        if self._database.is_read_only:
+            return False
+        with self._database.reading() as connection:
+            return not lacks_key(connection)
+
+    @contextlib.contextmanager
+    def _adding(self) -> Iterator[Appender]:
+        """A transaction that adds events, all or none."""
+        with self._database.locking() as connection:  # the first lock: no deadlock
+            if self._guard is not None:
+                self._guard(connection)
+            yield Appender(connection, key_for(connection, self._database.name))
+
+    def _add(self, event: E) -> E:
+        """Add one event; raises SQLAlchemy's IntegrityError if there is such a row."""
+        with self._adding() as rows:
+            return rows.add(event)
+
+    def _read(
+        self, kinds: Sequence[type[Event]], *where: Condition, last: bool = False
+    ) -> list[Any]:
+        """The events of some kinds, in the order in which they were added.
+
+        Args:
+            kinds: as which they are read.
+            where: further conditions.
+            last: whether only the last one is read.
+        """
+        by_name, number = {kind.KIND: kind for kind in kinds}, EVENTS.c.number
+        query = sa.select(EVENTS).where(EVENTS.c.kind.in_(by_name), *where)
+        query = query.order_by(number.desc() if last else number)
+        rows = self._database.rows(query.limit(1) if last else query)
+        try:
+            return [by_name[row["kind"]].of(row) for row in rows]
+        except (TypeError, ValueError) as error:
+            reason = str(error).partition("\n")[0]
+            raise self._database.damaged(f"a row has another form: {reason}") from error
+
+    def _all(self, kind: type[E], *where: Condition) -> list[E]:
+        """The events of one kind."""
+        return self._read([kind], *where)
+
+    def _last(self, kind: type[E], *where: Condition) -> E | None:
+        """The event of a kind that was added last; None if there is none."""
+        return next(iter(self._read([kind], *where, last=True)), None)
+
+
+def about(model: str, subject: Any = None) -> Condition:
+    """That a row is about a model, and a subject if one is given."""
+    own = EVENTS.c.model == model
+    return own if subject is None else own & (EVENTS.c.subject == str(subject))
