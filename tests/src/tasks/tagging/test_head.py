@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -59,6 +61,9 @@ def test_the_saved_model_has_the_thresholds(data: DataDescription, tmp_path) -> 
     outputs = np.asarray(made(items))
     chosen = thresholds_of(outputs[:, :3], targets)
     assert outputs[:, 3:] == pytest.approx(np.tile(chosen, (60, 1)), abs=1e-6)
+    private = TrainingSpec.model_validate({"privacy": {"epsilon": 8.0}})
+    same, _ = HEAD.complete(begun, replace(fitting, training=private), None, Val)
+    assert same is begun  # the rows of val decide on nothing
     made.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
     assert np.asarray(loaded(items)) == pytest.approx(outputs)

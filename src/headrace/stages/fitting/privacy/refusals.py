@@ -33,7 +33,7 @@ def check_data(spec: PipelineSpec) -> None:
             "Leave privacy out, or learn a classification.",
         )
     declared = task(spec.task).labels.describe((), spec.data)
-    missing = [name for name, value in declared.items() if not value]
+    missing = [] if all(declared.values()) else ["classes"]
     if spec.data.shape is None and spec.medium == "image":
         missing.append("shape")
     if missing:

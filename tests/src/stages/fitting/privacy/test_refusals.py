@@ -63,13 +63,14 @@ def spec_of(**tables: Any) -> PipelineSpec:
     return PipelineSpec.model_validate({**given, **tables})
 
 
-def test_data_that_are_not_declared_are_refused() -> None:
+@pytest.mark.parametrize("task", ["classification", "tagging"])
+def test_data_that_are_not_declared_are_refused(task: str) -> None:
     declared = {"source": "s", "shape": [4, 4, 1], "classes": ["a", "b"]}
-    check_data(spec_of(data=declared))
+    check_data(spec_of(task=task, data=declared))
     for field in ("classes", "shape"):
         rest = {k: v for k, v in declared.items() if k != field}
         with pytest.raises(SpecError, match=rf"data\.{field} is not declared"):
-            check_data(spec_of(data=rest))
+            check_data(spec_of(task=task, data=rest))
 
 
 @pytest.mark.parametrize("task", ["regression", "generation"])
