@@ -26,7 +26,7 @@ from headrace.data.corrections import (
     save_corrections,
 )
 from headrace.data.forgotten import Forgotten
-from headrace.models.engines.forms import Golden
+from headrace.models.logged.golden import Golden
 from headrace.models.logged.soundness.tracked import TrackedRecord, keep_record
 from headrace.planning import Plan
 from headrace.records import MANIFEST

@@ -23,7 +23,8 @@ from headrace.evidence.bundling.manifest import (
 )
 from headrace.evidence.reporting import REPORT, card_key
 from headrace.models.engines.files import golden_bytes
-from headrace.models.engines.forms import TOLERANCE, Golden
+from headrace.models.engines.forms import TOLERANCE
+from headrace.models.logged.golden import Golden
 from headrace.models.logged.soundness.copies import copied_files, fetch_copy
 from headrace.models.logged.soundness.signing import read_signature
 from headrace.records import Record, SnapshotRecord

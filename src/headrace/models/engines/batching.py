@@ -18,7 +18,7 @@ import numpy as np
 
 from headrace.errors import DependencyError
 from headrace.media.forms import Payload
-from headrace.models.engines.forms import Answering
+from headrace.models.logged.golden import Answering
 from headrace.tasks.forms import Outputs
 
 ROWS_AT_ONCE = 64  # in a server: others wait meanwhile

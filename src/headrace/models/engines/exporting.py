@@ -8,8 +8,9 @@ from typing import Any
 from headrace.errors import HeadraceError
 from headrace.models.engines import formats
 from headrace.models.engines.files import golden_bytes, model_file
-from headrace.models.engines.forms import TOLERANCE, Golden
+from headrace.models.engines.forms import TOLERANCE
 from headrace.models.engines.stored import GOLDEN, Attempt, Tensor
+from headrace.models.logged.golden import Golden
 from headrace.records import Record
 from headrace.settings import Settings
 from headrace.state.frames import Answer, Header, answer_frames

@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from headrace.models.engines import formats
-from headrace.models.engines.forms import TOLERANCE, Engine, Golden
+from headrace.models.engines.forms import TOLERANCE, Engine
+from headrace.models.logged.golden import Golden
 from headrace.records import Record
 from headrace.settings import Settings
 from headrace.state.anchored import AnchoredStore

@@ -10,14 +10,11 @@ from __future__ import annotations
 import contextlib
 import gc
 import hashlib
-import io
 import os
 import signal
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
@@ -27,11 +24,11 @@ from pydantic import TypeAdapter
 
 from headrace.backend import import_backend, load_backend
 from headrace.errors import DependencyError, IntegrityError
-from headrace.models.logged.loading import largest_difference, open_model
+from headrace.models.logged.golden import Golden
+from headrace.models.logged.loading import open_model
 from headrace.records import LoggedModel, Record
 from headrace.state import children
 from headrace.state.tracking import GOLDEN_FILE
-from headrace.tasks import asked
 
 MODULE = "headrace.models.logged.serving_check"
 LATENCY_CALLS = 50
@@ -58,7 +55,7 @@ class ServingReport(Record):
 
     Attributes:
         difference: the largest difference of an answer from the golden outputs, over
-            all forms in which items may be given; see `largest_difference`.
+            all forms in which items may be given; see `Golden`.
         latency_ms: median of warm calls with one item, milliseconds.
         error: why nothing could be measured; empty if it was.
     """
@@ -202,28 +199,15 @@ def measure(request: Request) -> ServingReport:
         return ServingReport(error=error)
     if hashlib.sha256(request.model.read_bytes()).hexdigest() != training.model_digest:
         return ServingReport(error=f"the file of {training.model_uri} was changed")
-    with np.load(io.BytesIO(golden), allow_pickle=False) as arrays:
-        items, outputs = arrays["items"], arrays["outputs"]
     try:
         model = open_model(request.model, training.model_uri, training.description)
+        given = Golden.read(golden)
     except IntegrityError as refusal:
         return ServingReport(error=refusal.message)
-    questions = asked(training.description)
-    answers = [model(form) for form in questions.variants(items)]
-    seconds = []
-    for number in range(LATENCY_CALLS + 5):
-        row = number % len(items)
-        item = questions.raw(items[row : row + 1])
-        started = time.perf_counter()
-        model(item)
-        seconds.append(time.perf_counter() - started)
-    difference = max(
-        largest_difference(a, outputs, training.description) for a in answers
-    )
-    if not np.isfinite(difference):
+    measured = given.measure(model, training.description, LATENCY_CALLS)
+    if not np.isfinite(measured.difference):
         return ServingReport(error="the model's answers are not all finite")
-    latency_ms = statistics.median(seconds[5:]) * 1000
-    return ServingReport(difference=difference, latency_ms=latency_ms)
+    return ServingReport(**measured._asdict())
 
 
 def main() -> None:

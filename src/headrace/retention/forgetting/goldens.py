@@ -18,7 +18,7 @@ from headrace.data.forgotten import Forgotten
 from headrace.errors import IntegrityError, NotFoundError
 from headrace.media import medium
 from headrace.media.arrow import digests
-from headrace.models.engines.forms import Golden
+from headrace.models.logged.golden import Golden
 from headrace.models.logged.loading import golden_bytes, load_version
 from headrace.models.logged.soundness.checks import logged_model
 from headrace.state.anchored import AnchoredStore

@@ -24,8 +24,8 @@ from headrace.errors import Refusal, UsageError
 from headrace.models.engines import TOLERANCE, formats
 from headrace.models.engines.building import attempt
 from headrace.models.engines.exporting import content
-from headrace.models.engines.forms import Golden
 from headrace.models.engines.stored import GOLDEN, Attempt, read_record, read_stored
+from headrace.models.logged.golden import Golden
 from headrace.records import DataDescription, Record
 from headrace.settings import Settings
 from headrace.state.disk import disk_errors, fsync_path, sweep, work_prefix
