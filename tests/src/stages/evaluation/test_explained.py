@@ -14,6 +14,7 @@ from headrace.explanations import verdict_of
 from headrace.records import TrainingRecord
 from headrace.stages.evaluation import evaluate, explained
 from headrace.stages.evaluation.answers import Answers, Worst, items_at
+from headrace.stages.evaluation.membership.rows import REFERENCES
 from headrace.state.store import Store
 from headrace.tasks import task
 
@@ -54,7 +55,8 @@ def test_a_long_training_is_checked_at_full_depth_alone(trained: Trained) -> Non
     assert not any("other_seed" in name for name in again(trained, slow).metrics)
     seen = again(trained, slow, depth="full").metrics
     assert verdict_of(seen, "occlusion").status == "passed"
-    assert len(Store(trained.settings.store).names("references")) == 2
+    kept = Store(trained.settings.store).names("references")
+    assert len(kept) == 2 + REFERENCES  # those of the attack, at full depth
 
 
 def test_a_quick_evaluation_explains_and_shifts_nothing(trained: Trained) -> None:
