@@ -35,8 +35,8 @@ MAGIC = b"PAR1"
 _SAMPLE_BYTES = 64 * 2**20
 # Each row becomes at least a digest.
 _ROW_BYTES = 32
-# The memory for decoding, as a multiple of the limit on one row.
-_MEMORY = 8
+# The memory for decoding: a multiple of the limit on one row, and at least so much.
+_MEMORY, _LEAST_MEMORY = 8, 64 * 2**20
 _SECONDS = 300.0
 _SLACK = 2**24  # of an answer, beyond its rows
 _FEWER = 16
@@ -115,7 +115,7 @@ class _Guarded:
                 ARROW_DEFAULT_MEMORY_POOL="system",  # others reserve far more
             )
             self._made_for = made_for
-            begin = {"memory_bytes": _MEMORY * most_bytes}
+            begin = {"memory_bytes": _memory(most_bytes)}
             self._process.converse(begin, b"", most_bytes=0, seconds=_SECONDS)
         return self._process
 
@@ -178,7 +178,7 @@ def read_facts(file: File, settings: Settings) -> Facts:
     except _TooLargeError:
         raise SourceError(
             f"{file.where} is a damaged Parquet file, or has a footer that takes over "
-            f"{_MEMORY * settings.max_file_bytes:,} bytes of memory.",
+            f"{_memory(settings.max_file_bytes):,} bytes of memory.",
             "Download or make it again.",
         ) from None
 
@@ -263,10 +263,15 @@ class ParquetTable:
         return LimitError(
             f"{self.where} cannot be decoded at row {row:,} (columns "
             f"{', '.join(columns)}): it is damaged, or the row has over {most:,} "
-            f"bytes, or decoding it takes over {_MEMORY * most:,} bytes of memory.",
+            f"bytes, or decoding it takes over {_memory(most):,} bytes of memory.",
             "Take the row out of the data, or write the table again with smaller row "
             "groups, such as row_group_size=1000, or raise HEADRACE_MAX_FILE_BYTES.",
         )
+
+
+def _memory(most_bytes: int) -> int:
+    """The memory for decoding rows of so many bytes at most."""
+    return max(_LEAST_MEMORY, _MEMORY * most_bytes)
 
 
 def _is_flat(kind: pa.DataType) -> bool:

@@ -41,12 +41,12 @@ def _send(number):
 
 
 def test_rows_are_few_where_one_value_takes_the_memory_of_all(write):
-    columns = {"text": _same("a" * 2**18, 300), "n": range(300)}
+    columns = {"text": _same("a" * 2**19, 300), "n": range(300)}
     table = ParquetTable(write(pa.table(columns), row_group_size=70), SETTINGS)
     some = list(table.read(["n", "text"]))
     assert _cells(some) == list(range(300))
-    assert max(rows.batch.nbytes for rows in some) < 8 * 4 * 2**20
-    assert {len(cell) for cell in _cells(some[:2], "text")} == {2**18}
+    assert max(rows.batch.nbytes for rows in some) <= BATCH_BYTES
+    assert {len(cell) for cell in _cells(some[:2], "text")} == {2**19}
 
 
 def test_a_row_that_is_too_large_is_named(write):
@@ -63,8 +63,13 @@ def test_a_list_of_few_bytes_and_many_values_is_not_decoded(write):
     values = pa.array([0], pa.uint8()).take(pa.array([0] * 9_000_000, pa.int32()))
     cells = pa.ListArray.from_arrays(pa.array([0, len(values)], pa.int32()), values)
     table = ParquetTable(write(pa.table({"image": cells})), SETTINGS)
-    with pytest.raises(SourceError, match=r"row 0 \(columns image\).*33,554,432 bytes"):
+    with pytest.raises(SourceError, match=r"row 0 \(columns image\).*67,108,864 bytes"):
         list(table.read(["image"]))
+
+
+def test_a_low_limit_on_rows_leaves_memory_for_small_ones(write):
+    table = ParquetTable(write(pa.table({"n": range(9)})), Settings(max_file_bytes=99))
+    assert _cells(table.read(["n"])) == list(range(9))
 
 
 def test_too_many_columns_are_refused(write):
