@@ -23,7 +23,7 @@ from headrace.data.decoding import (
     none_usable,
 )
 from headrace.data.sources.opening import open_source
-from headrace.media import chunks, image, text
+from headrace.media import chunks, medium
 from headrace.media.arrow import digests
 from headrace.media.chunks import Chunk, Reading
 from headrace.media.forms import Rejected
@@ -44,7 +44,7 @@ def png(array: Any) -> bytes:
 
 def parts_of(place: Path, *, labelled: bool = False) -> list[Part]:
     with open_source(str(place), Settings(), Reading(labelled=labelled)) as source:
-        return list(decode(source, image, Form(shape=SHAPE), LIMITS))
+        return list(decode(source, medium("image"), Form(shape=SHAPE), LIMITS))
 
 
 def test_files_keep_their_rows_whatever_becomes_of_them(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_what_does_not_fit_keeps_its_row(tmp_path: Path) -> None:
     for name, data in (("a", png(RED)), ("b", png(GREY))):
         (tmp_path / "0" / name).write_bytes(data)
     (part,) = parts_of(tmp_path, labelled=True)
-    red, grey = (fit(block, image, SHAPE) for block in part.blocks)
+    red, grey = (fit(block, medium("image"), SHAPE) for block in part.blocks)
     assert (red[0].names, red[0].payload.shape) == ([], (0, *SHAPE))
     sha = hashlib.sha256(RED.tobytes()).hexdigest()
     reason = "a coloured image; 1 channel is the form"
@@ -98,7 +98,7 @@ def test_rows_that_could_not_be_read_are_not_called_empty(
     monkeypatch.setattr(decoding, "_FILES_AT_FIRST", 2)
     items = [b"hi", b"", b"", b"ho"]
     chunk = Chunk(None, items, [""] * 4, list("abcd"), unread=[2])
-    parts = list(decode_chunk(chunk, text, Form(shape=(4,)), "here", LIMITS))
+    parts = list(decode_chunk(chunk, medium("text"), Form(shape=(4,)), "here", LIMITS))
     reasons = {r.name: (r.check, r.reason) for p in parts for r in p.rejected.values()}
     assert reasons == {
         "b": ("empty", "it is empty"),
@@ -130,7 +130,7 @@ def test_parts_of_an_array_have_the_scale_of_the_whole(
 
 
 def test_the_digest_of_an_item_is_that_of_its_decoded_bytes() -> None:
-    assert digests(np.stack([GREY, GREY + 1]), image) == (
+    assert digests(np.stack([GREY, GREY + 1]), medium("image")) == (
         hashlib.sha256(bytes(range(6))).digest()
         + hashlib.sha256(bytes(range(1, 7))).digest()
     )

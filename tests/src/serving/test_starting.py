@@ -13,7 +13,7 @@ import psutil
 import pytest
 from tests.src.serving.conftest import IMAGE, Site, a_row, serving
 
-from headrace.models.engines import building, kept
+from headrace.models.engines import building, stored
 from headrace.serving.log import MODULE
 from headrace.serving.metrics import Metrics
 from headrace.serving.observing import Beside, Observing
@@ -40,7 +40,7 @@ def test_a_challenger_is_opened_by_its_own_process_and_waits_for_no_lock(
         raise AssertionError("the server opens a challenger")
 
     monkeypatch.setattr(building, "open_stored", fail)
-    monkeypatch.setattr(kept, "open_stored", fail)
+    monkeypatch.setattr(stored, "open_stored", fail)
     row = Ledger(built.database_url).version("images", 1)
     with (built.home / "engines.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
