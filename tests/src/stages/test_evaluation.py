@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -125,11 +127,29 @@ def test_the_most_confident_mistakes_are_drawn_where_there_are_any(
         assert ("pictures/mistakes.png" in files) is drawn
 
 
-def test_a_champion_whose_file_is_gone_stays_champion(trained: Trained) -> None:
-    tracking, settings = Tracking(trained.settings), trained.settings
-    for file in settings.home.glob(f"mlartifacts/**/{MODEL_FILE}"):
+def lose_champion(trained: Trained) -> None:
+    for file in trained.settings.home.glob(f"mlartifacts/**/{MODEL_FILE}"):
         if trained.weak.model_uri.rpartition("/")[2] in str(file):
             file.unlink()
+
+
+def test_a_champion_whose_file_is_gone_is_compared_with_by_its_copy(
+    trained: Trained, caplog: pytest.LogCaptureFixture
+) -> None:
+    place = (trained.snapshot, trained.contract)
+    whole = evaluate(trained.spec, *place, trained.good, 1, trained.home)
+    lose_champion(trained)
+    seen = evaluate(trained.spec, *place, trained.good, 1, trained.home)
+    assert gate(seen, "champion") == gate(whole, "champion")
+    assert "The store's copy is used." in caplog.text
+
+
+def test_a_champion_whose_file_and_copy_are_gone_stays_champion(
+    trained: Trained,
+) -> None:
+    tracking, settings = Tracking(trained.settings), trained.settings
+    lose_champion(trained)
+    shutil.rmtree(Path(settings.store, "models", trained.weak.model_digest))
     place = (trained.snapshot, trained.contract)
     seen = evaluate(trained.spec, *place, trained.good, 1, Home(settings))
     found = gate(seen, "champion")
