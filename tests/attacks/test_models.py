@@ -357,4 +357,4 @@ def test_the_watch_of_up_says_once_what_it_cannot_put_back(
     with caplog.at_level(logging.WARNING, "headrace"):
         assert [done.status for done in watch.look()] == ["failed"]
         assert watch.look() == []
-    assert caplog.text.count("Run `headrace repair blobs`") == 1
+    assert caplog.text.count("Run `headrace repair blobs/1`") == 1
