@@ -178,6 +178,8 @@ class Watcher:
             if known is None or known[0] != sequence or not is_well:
                 champion = ledger.champion(slot.model)
                 row = champion.version if champion is not None else None
+                if champion is not None:  # perhaps a later one by now
+                    sequence = champion.entry.sequence
                 if row is not None and (known is None or known[0] != sequence):
                     self._retries.pop((slot.model, row.version), None)
                 self._champions[slot.model] = known = sequence, row

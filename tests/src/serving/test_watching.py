@@ -150,6 +150,25 @@ def test_a_version_that_does_not_load_leaves_the_former_one(house: House) -> Non
     assert house.watcher.failures["toy"] == house.opened.count(2) - 1
 
 
+def test_a_promotion_between_two_questions_to_the_ledger_is_tried_once(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "PAUSES_SECONDS", (1000.0, 1000.0))
+    house.broken, sequence, looks = {2}, Ledger.sequence, []
+
+    def promoted_meanwhile(ledger: Ledger, model: str) -> int:
+        number = sequence(ledger, model)
+        looks.append(number)
+        if len(looks) == 1:
+            house.promote(2)
+        return number
+
+    monkeypatch.setattr(house.watcher, "_open_ledger", lambda: house.ledger)
+    monkeypatch.setattr(Ledger, "sequence", promoted_meanwhile)
+    house.run(lambda: house.slot.failure, lambda: len(looks) > 5)
+    assert house.opened == [2]
+
+
 def test_a_later_promotion_does_not_wait_for_the_one_that_failed(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
