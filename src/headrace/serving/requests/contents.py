@@ -19,11 +19,8 @@ from pyarrow import ipc
 
 from headrace.errors import IntegrityError
 from headrace.home import PRIVATE_FILE, make_private
-from headrace.serving.requests.files import (
-    PARQUET,
-    Hour,
-    parquet_of,
-)
+from headrace.serving.requests.columns import SCHEMA
+from headrace.serving.requests.files import PARQUET, Hour, parquet_of
 from headrace.state.disk import fsync_path
 
 GROUP_ROWS, GROUP_BYTES = 65_536, 32 * 2**20  # that are held at once
@@ -118,8 +115,9 @@ class LogFile:
             columns: to read, of those that it has; None: all.
 
         Raises:
-            IntegrityError: it is damaged. A last batch of a stream that was written in
-                part is left out: its process writes it right now, or was killed.
+            IntegrityError: it is damaged, or of no log. A last batch of a stream that
+                was written in part is left out: its process writes it right now, or was
+                killed.
         """
         self.stream.seek(0)
         read = _of_parquet if self.path.suffix == PARQUET else _of_stream
@@ -137,6 +135,7 @@ class LogFile:
 
 def _of_parquet(stream: IO[bytes], columns: Sequence[str] | None) -> Iterator[pa.Table]:
     file = pq.ParquetFile(stream)
+    _check(file.schema_arrow)
     names = columns and [name for name in columns if name in file.schema_arrow.names]
     for group in range(file.num_row_groups):
         table = file.read_row_group(group, names, use_threads=False)
@@ -167,6 +166,7 @@ def _batches(
     source = _Source(stream)
     try:
         reader = ipc.open_stream(source)
+        _check(reader.schema)
         if columns is not None:
             names = reader.schema.names
             chosen = [names.index(name) for name in columns if name in names]
@@ -183,6 +183,13 @@ def _batches(
         raise
     if source.left:
         raise pa.ArrowInvalid(f"its last {source.left:,} bytes are no batch")
+
+
+def _check(schema: pa.Schema) -> None:
+    """Raise ArrowInvalid where a file lacks a column that each file of a log has."""
+    for field in SCHEMA:
+        if field.name not in schema.names or schema.field(field.name) != field:
+            raise pa.ArrowInvalid(f"it has no column {field.name} of {field.type}")
 
 
 class _Source:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from typing import NamedTuple
 
 FOLDER = "requests"
 STREAM, PARQUET = ".arrows", ".parquet"
+_NAME = re.compile(r"([01][0-9]|2[0-3])-.*\.(arrows|parquet)", re.DOTALL)
 
 
 class Hour(NamedTuple):
@@ -71,10 +73,12 @@ def hours(root: Path, model: str) -> list[Hour]:
 def _files_of_day(folder: Path) -> Iterator[tuple[Hour, Path]]:
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         day = datetime.fromisoformat(folder.name).replace(tzinfo=UTC)
-        for name in sorted(os.listdir(folder)):
-            hour, dash, _ = name.partition("-")
-            if dash and name.endswith((STREAM, PARQUET)) and hour.isdecimal():
-                yield Hour(folder, day + timedelta(hours=int(hour))), folder / name
+        with os.scandir(folder) as found:
+            # A pipe would be waited for, and a link leads anywhere.
+            names = sorted(e.name for e in found if e.is_file(follow_symlinks=False))
+        for name in names:
+            if match := _NAME.fullmatch(name):
+                yield Hour(folder, day.replace(hour=int(match[1]))), folder / name
 
 
 def days(folder: Path) -> Iterator[tuple[Path, date]]:
@@ -82,7 +86,9 @@ def days(folder: Path) -> Iterator[tuple[Path, date]]:
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         for name in sorted(os.listdir(folder)):
             with contextlib.suppress(ValueError):
-                yield folder / name, date.fromisoformat(name)
+                day = date.fromisoformat(name)
+                if day < date.max:  # whose end is no moment
+                    yield folder / name, day
 
 
 def models(root: Path) -> list[str]:
