@@ -316,10 +316,11 @@ def file(tmp_path: Path) -> str:
     [
         "UPDATE events SET body = '[1, 2' WHERE number = 4",
         "UPDATE events SET body = 'null' WHERE number = 4",
+        f"UPDATE events SET body = '{'[' * 100_000}' WHERE number = 4",
         "UPDATE events SET body = CAST(x'ff00' AS TEXT) WHERE number = 4",
         "UPDATE events SET digest = CAST(x'ff00' AS TEXT) WHERE number = 4",
     ],
-    ids=["no JSON", "no object", "no text", "no text for a digest"],
+    ids=["no JSON", "no object", "too deep", "no text", "no text for a digest"],
 )
 def test_a_row_that_cannot_be_read_is_named(file: str, statement: str) -> None:
     without_triggers(file, statement)

@@ -25,7 +25,8 @@ from headrace.state.signing.keys import SigningKey
 E = TypeVar("E", bound=Event)
 
 _BATCH = 1000
-_UNREADABLE = (TypeError, ValueError, sa.exc.OperationalError)  # not JSON, not UTF-8
+# Of what is not JSON or not UTF-8, or is nested without end.
+_UNREADABLE = (TypeError, ValueError, RecursionError, sa.exc.OperationalError)
 _NO_ROW = 0
 _GONE = "the link {} is gone: the chain was cut off or recomputed"
 # The kinds of rows on which decisions rest.

@@ -234,7 +234,7 @@ class Database:
             yield
         except sa.exc.IntegrityError:
             raise
-        except json.JSONDecodeError as error:
+        except (json.JSONDecodeError, RecursionError) as error:
             raise self.damaged(f"a row is not valid JSON: {error}") from error
         except sa.exc.DBAPIError as error:
             raise self._translated(error) from error
