@@ -20,6 +20,7 @@ from headrace.tasks import Labels
 from headrace.tasks.forms import Counts, Targets, natural_order
 
 SEPARATORS = "|;,"
+_NOT_A_NUMBER = {"Infinity": "inf", "-Infinity": "-inf"}  # NaN is an empty cell
 
 
 def tags_of(label: str, separator: str | None = None) -> list[str]:
@@ -31,8 +32,8 @@ def tags_of(label: str, separator: str | None = None) -> list[str]:
     """
     parts: list[Any] = [label]
     if label.startswith("["):
-        with contextlib.suppress(ValueError):
-            parts = json.loads(label)
+        with contextlib.suppress(ValueError, RecursionError):
+            parts = json.loads(label, parse_int=str, parse_constant=_NOT_A_NUMBER.get)
     texts = ["" if part is None else str(part) for part in parts]
     if separator:
         texts = [tag for text in texts for tag in text.split(separator)]

@@ -33,6 +33,16 @@ def test_lists_and_texts_are_read_alike_each_tag_once_and_in_order() -> None:
     assert read("one tag", "[not a list") == ['["one tag"]', '["[not a list"]']
 
 
+def test_what_is_no_list_of_tags_is_one_tag_whatever_it_holds() -> None:
+    deep, number = "[" * 100_000, "9" * 5000
+    assert read(deep) == [f'["{deep}"]']
+    assert read(f'["a", {number}, -Infinity]') == [f'["-inf", "{number}", "a"]']
+
+
+def test_an_empty_cell_among_tags_is_an_empty_tag() -> None:
+    assert read('["a", NaN]') == read('["a", null]') == read('["a", ""]')
+
+
 def test_no_tag_is_a_label_and_no_label_is_none() -> None:
     assert read("[]", "", " ") == ["[]", "", " "]
     assert read("", "a", separator="|") == ["[]", '["a"]']
