@@ -79,8 +79,8 @@ class Store:
         return call() if self.is_local else ask(self.uri(key), call)
 
     def _find(self, key: str, call: Callable[[], T]) -> T | None:
-        """As `_ask`; None if there is no such key."""
-        with contextlib.suppress(FileNotFoundError):
+        """As `_ask`; None if there is no such key, or a file where its folder was."""
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             return self._ask(key, call)
         return None
 

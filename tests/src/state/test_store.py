@@ -32,6 +32,22 @@ def files_of(store: Store) -> list[str]:
     return sorted(p.relative_to(root).as_posix() for p in root.rglob("*"))
 
 
+def test_a_file_in_the_place_of_a_folder_is_absence_until_something_is_written(
+    store: Store,
+) -> None:
+    root = Path(store.root)
+    root.parent.mkdir(exist_ok=True)
+    for place, action in ((root, store.names), (root / "models", store.exists)):
+        place.write_bytes(b"no folder")
+        assert not action("models/a/b")
+        assert store.read_json("models/a/b") is None
+        store.delete("models/a/b")
+        with pytest.raises(UsageError, match=r"cannot be written.*Move it away"):
+            store.write("models/a/b", b"")
+        place.unlink()
+        root.mkdir(exist_ok=True)
+
+
 def test_what_is_written_is_read(store: Store) -> None:
     assert not store.exists("a/b")
     assert store.write("a/b", b"\x00\xff") == str(Path(store.root) / "a/b")

@@ -35,6 +35,7 @@ from headrace.state.tracking.retries import retry_connections
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+_DAMAGE = ("malformed", "file is not a database")
 _DEFAULTS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
@@ -131,6 +132,12 @@ def tracking_errors(uri: str) -> Iterator[None]:
             raise UsageError(
                 f"MLFLOW_TRACKING_URI is {uri!r}, which is no URI of MLflow's.",
                 "Give http://HOST:PORT, or sqlite:////FOLDER/mlflow.db.",
+            ) from error
+        if file != uri and any(sign in text for sign in _DAMAGE):
+            raise DependencyError(
+                f"MLflow at {uri} failed: {text}.",
+                "Restore that file from a backup. If there is none, move it away: "
+                "champions go on working from the ledger and their files.",
             ) from error
         if "Max retries exceeded" in text:
             text = "it cannot be reached"

@@ -8,6 +8,7 @@ Paths of artifacts are relative to the settings' artifacts, so a home can be mov
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -20,6 +21,7 @@ from headrace.state.ledger.rows import Version
 from headrace.state.ledger.tamperings import Mismatch
 from headrace.state.logins import login_of
 from headrace.state.tracking.artifacts import HOME
+from headrace.state.tracking.connection import import_mlflow, tracking_errors
 
 Row = dict[str, Any]
 Rows = dict[str, list[Row]]
@@ -145,8 +147,15 @@ class TrackingRows:
                 done[f"put its {what} in MLflow back as it was recorded"] = None
         return list(done)
 
-    def _connect(self) -> Any:
-        return sa.create_engine(self._url, poolclass=sa.NullPool).begin()
+    @contextlib.contextmanager
+    def _connect(self) -> Iterator[sa.Connection]:
+        try:
+            with sa.create_engine(self._url, poolclass=sa.NullPool).begin() as opened:
+                yield opened
+        except sa.exc.SQLAlchemyError:
+            import_mlflow()
+            with tracking_errors(self._url):
+                raise
 
     def _read(
         self,

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 
+from headrace.errors import DependencyError
+from headrace.settings import Settings
 from headrace.state.ledger import Ledger
 from headrace.state.tracking import Tracking
 from headrace.state.tracking.connection import relocate
@@ -30,3 +34,11 @@ def test_rows_stay_as_they_were_where_artifacts_go_to_object_storage(
     assert rows.mismatches(version, recorded) == []
     [run] = rows.read(version)["runs"]
     assert run["artifact_uri"].startswith("{artifacts}/blobs/")
+
+
+def test_a_damaged_database_is_named_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").write_bytes(b"not a database at all" * 100)
+    settings = Settings(project=tmp_path, home=tmp_path)
+    rows = TrackingRows(settings, database_of(settings))
+    with pytest.raises(DependencyError, match=r"mlflow\.db failed.*from a backup"):
+        rows.aliases("digits")
