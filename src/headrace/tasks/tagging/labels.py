@@ -30,11 +30,13 @@ def tags_of(label: str, separator: str | None = None) -> list[str]:
         label: a list in JSON, or text.
         separator: what parts a text into tags; None: it is one tag.
     """
-    parts: list[Any] = [label]
+    texts = [label]
     if label.startswith("["):
         with contextlib.suppress(ValueError, RecursionError):
             parts = json.loads(label, parse_int=str, parse_constant=_NOT_A_NUMBER.get)
-    texts = ["" if part is None else str(part) for part in parts]
+            listed = ["" if part is None else str(part) for part in parts]
+            "".join(listed).encode()  # half a character cannot be stored
+            texts = listed
     if separator:
         texts = [tag for text in texts for tag in text.split(separator)]
     return sorted(set(map(plain_label, texts))) if label.strip() else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 
 import numpy as np
@@ -41,6 +42,12 @@ def test_what_is_no_list_of_tags_is_one_tag_whatever_it_holds() -> None:
 
 def test_an_empty_cell_among_tags_is_an_empty_tag() -> None:
     assert read('["a", NaN]') == read('["a", null]') == read('["a", ""]')
+
+
+def test_a_list_with_half_a_character_is_one_tag_as_it_is_written() -> None:
+    (taken,) = read(label := '["\\ud800"]')
+    assert json.loads(taken) == [label]
+    assert pa.array([taken]).to_pylist() == [taken]
 
 
 def test_no_tag_is_a_label_and_no_label_is_none() -> None:
