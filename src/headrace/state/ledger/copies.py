@@ -175,16 +175,29 @@ class LedgerCopy:
         transaction.
 
         Raises:
-            IntegrityError: the copy is not one of this ledger.
+            IntegrityError: the copy is not one of this ledger, or a row that does not
+                belong there has the place of one.
         """
         with self._database.locking() as connection:
             edits = self._edits(connection)
             if edits or missing_triggers(connection, EVENTS):
                 drop_triggers(connection, EVENTS)
                 for edit in edits:
-                    _write(connection, edit)
+                    _set_aside(connection, edit)
+                for edit in edits:
+                    self._write(connection, edit)
                 add_triggers(connection, EVENTS)
         return edits
+
+    def _write(self, connection: sa.Connection, edit: Edit) -> None:
+        try:
+            _write(connection, edit)
+        except sa.exc.IntegrityError as error:
+            raise IntegrityError(
+                f"The ledger {self._database.name} cannot be restored from the store's "
+                f"copy of its rows: {edit}, and another row has its place.",
+                "Restore it from a backup.",
+            ) from error
 
     @cached_property
     def _copied(self) -> list[dict[str, Any]]:
@@ -244,6 +257,14 @@ def _goes_on(copied: list[dict[str, Any]], present: Mapping[int, Row]) -> bool:
     before = copied[-2]["link"] if copied[1:] else ""
     same_before = not copied[1:] or present.get(number - 1, {}).get("link") == before
     return own is not None and same_before and own["link"] != link_of(before, own)
+
+
+def _set_aside(connection: sa.Connection, edit: Edit) -> None:
+    """Let a changed row be in nobody's way: rows may have been exchanged."""
+    if edit.problem == "was changed":
+        number = edit.row["number"]
+        own = sa.update(EVENTS).where(EVENTS.c.number == number)
+        connection.execute(own.values(kind="", step=-number))
 
 
 def _write(connection: sa.Connection, edit: Edit) -> None:

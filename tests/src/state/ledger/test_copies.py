@@ -8,6 +8,7 @@ import pytest
 from tests.attacks.test_ledger import setting, without_triggers
 from tests.src.state.ledger.conftest import a_version, fill, url_of
 
+from headrace.errors import IntegrityError
 from headrace.state.ledger import Ledger
 from headrace.state.ledger.copies import LedgerCopy
 from headrace.state.store import Store
@@ -57,3 +58,42 @@ def test_what_follows_a_damaged_file_is_copied_anew(
     without_triggers(url_of(tmp_path), EDIT)
     copy_of(tmp_path, store).restore()
     assert [row.run_id for row in ledger.versions("digits")] == ["run1", "run2"]
+
+
+EXCHANGES = [
+    (
+        "UPDATE events SET step = -step WHERE kind = 'evidence' AND step < 3",
+        "UPDATE events SET step = 3 + step WHERE kind = 'evidence' AND step < 0",
+    ),
+    (
+        "UPDATE events SET body = json_set(body, '$.training', subject) "
+        "WHERE kind = 'version'",
+        "UPDATE events SET body = json_set(body, '$.training', 't' || (3 - subject)) "
+        "WHERE kind = 'version'",
+    ),
+]
+
+
+@pytest.mark.parametrize("statements", EXCHANGES)
+def test_rows_that_were_exchanged_are_put_back(
+    ledger: Ledger, tmp_path: Path, store: Store, statements: tuple[str, ...]
+) -> None:
+    fill(ledger, 1, 2)
+    copy_of(tmp_path, store).keep()
+    before = ledger.evidence_of("digits"), ledger.versions("digits")
+    without_triggers(url_of(tmp_path), *statements)
+    assert (ledger.evidence_of("digits"), ledger.versions("digits")) != before
+    copy_of(tmp_path, store).restore()
+    assert ledger.walk_chain().problem == ""
+    assert (ledger.evidence_of("digits"), ledger.versions("digits")) == before
+
+
+def test_a_row_whose_place_another_one_has_is_named(
+    ledger: Ledger, tmp_path: Path, store: Store
+) -> None:
+    fill(ledger, 1, 2)
+    copy_of(tmp_path, store).keep()
+    moved = "UPDATE events SET number = 99 WHERE kind = 'evidence' AND step = 1"
+    without_triggers(url_of(tmp_path), moved)
+    with pytest.raises(IntegrityError, match="evidence digits/1.*was removed"):
+        copy_of(tmp_path, store).restore()
