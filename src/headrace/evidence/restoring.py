@@ -51,11 +51,11 @@ class Restoring:
         self.problems: list[str] = []
         self._home = home
         self._watch = Watch(home.settings)
-        self._known = home.ledger.last_tamperings()
         self._mismatches, is_sound = self._watch.see(home)
         if not is_sound:
             self._restore_ledger()
             self._mismatches += self._watch.see(home)[0]
+        self._known = home.ledger.last_tamperings()
 
     def _restore_ledger(self) -> None:
         edits = self._home.copy.restore()
