@@ -7,8 +7,8 @@ fit becomes a row of the ledger, once.
 
 A quiet check asks for the size, the inode and the times of some files, and reads
 nothing. It is quiet while they are as at the last check, for an hour at most; then
-every file and every row of the ledger is read again. In between, a check reads the
-decisions in the ledger, and of other rows those that were added since the last one.
+every file and every row of the ledger is read again. In between, a check reads of the
+ledger's digests of files only those that were added since the last one.
 What is not a local file, such as PostgreSQL, S3 or MLflow's server, is asked at every
 check.
 """

@@ -61,6 +61,20 @@ def test_a_row_that_was_edited_between_two_looks_is_seen_by_the_next_full_one(
     assert [step.what for step in watch.look()] == ["row 1 (anchor stages/a.json/1)"]
 
 
+def test_a_decision_that_was_made_something_else_is_seen_by_the_next_look(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("headrace.evidence.watch.CONFIRM_SECONDS", 0.0)
+    ledger, watch = Ledger(settings.database_url), Watch(settings)
+    ledger.record({"project of digits": "ada's"}, "ada")
+    ledger.anchor({"stages/a.json": "0" * 64})
+    assert watch.look() == []
+    disguise = "UPDATE events SET kind = 'anchor', body = '{}' WHERE kind = 'fact'"
+    without_triggers(settings.database_url, disguise)
+    (found,) = watch.look()
+    assert "project of digits" in found.why
+
+
 def test_a_past_that_was_written_anew_is_seen_by_the_next_look(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

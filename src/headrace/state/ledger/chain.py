@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -31,6 +32,7 @@ _NO_ROW = 0
 _GONE = "the link {} is gone: the chain was cut off or recomputed"
 # The kinds of rows on which decisions rest.
 DECIDING = ("version", "evidence", "entry", "approval", "binding")
+_DIGEST = "anchor"  # of a file: nearly all rows of a long history
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +43,13 @@ class ChainReport:
         rows: number of rows in the chain.
         head: the last link; empty if there is no row.
         problem: the first mismatch; empty if there is none.
+        others: number of rows beside the digests of files, which every check reads.
     """
 
     rows: int
     head: str
     problem: str = ""
+    others: int = 0
 
 
 class Appender:
@@ -126,20 +130,22 @@ def walk(
     Args:
         connection: to the ledger's database.
         wanted: an earlier last link that the chain must still contain, or empty.
-        since: of an earlier check that found nothing. Then only what was added since
-            is read, and decisions; another chain up to there is noticed.
+        since: of an earlier check that found nothing. Then of the digests of files only
+            those that were added since are read; another chain up to there is noticed.
     """
     number, link, problem, wanted_is_there = 0, "", "", not wanted
+    others = 0
     if since is not None and since.rows:
-        number, link = since.rows, since.head
+        number, link, others = since.rows, since.head, since.others
         own = sa.select(EVENTS.c.link).where(EVENTS.c.number == number)
         if connection.execute(own).scalar() != link:
             problem = _GONE.format(link)
-        problem = problem or _find_wrong_decision(connection)
+        problem = problem or _find_wrong_other(connection, since)
     for row in read(connection, number):
         number += 1
         problem = problem or find_problem(row, number, link)
         link = row["link"]
+        others += row["kind"] != _DIGEST
         wanted_is_there = wanted_is_there or link == wanted
     if not wanted_is_there and not problem:
         problem = _GONE.format(wanted)
@@ -147,34 +153,47 @@ def walk(
     if missing:  # a row can only be changed after its trigger was dropped
         gone = f"the trigger {missing[0]} is gone or changed"
         problem = f"{problem}; {gone}" if problem else gone
-    return ChainReport(number, link, problem)
+    return ChainReport(number, link, problem, others)
 
 
 def glance(connection: sa.Connection) -> str:
-    """The first mismatch among decisions; empty if all fits.
+    """The first mismatch beside the digests of files; empty if all fits.
 
-    Unlike `walk`, it does not read what else is in the chain.
+    Unlike `walk`, it does not read these.
     """
-    if problem := _find_wrong_decision(connection):
+    if problem := _find_wrong_other(connection):
         return problem
     missing = missing_triggers(connection, EVENTS)
     return f"the trigger {missing[0]} is gone or changed" if missing else ""
 
 
-def _find_wrong_decision(connection: sa.Connection) -> str:
-    number, before = EVENTS.c.number, EVENTS.alias()
+def _find_wrong_other(
+    connection: sa.Connection, since: ChainReport | None = None
+) -> str:
+    """The first mismatch of rows that are no digests of files.
+
+    A row that was made one is noticed if its model is left, or ``since`` has counted
+    it.
+    """
+    number, kind, before = EVENTS.c.number, EVENTS.c.kind, EVENTS.alias()
     query = sa.select(EVENTS, before.c.link.label("before")).outerjoin(
         before, before.c.number == number - 1
     )
-    query = query.where(EVENTS.c.kind.in_(DECIDING)).order_by(number)
+    # Each part is a range of the index of kinds and models.
+    has_model = (kind == _DIGEST) & (EVENTS.c.model > "")
+    query = query.where((kind < _DIGEST) | (kind > _DIGEST) | has_model)
     last = connection.execute(sa.select(sa.func.max(number))).scalar() or 0
     count = sa.select(sa.func.count()).select_from(EVENTS)
     try:
         rows = [*map(dict, connection.execute(query).mappings())]
-        is_readable = connection.execute(count).scalar() == last
+        rows.sort(key=itemgetter("number"))  # in SQL it would not use the index
+        is_whole = connection.execute(count).scalar() == last
     except _UNREADABLE:
-        is_readable = False
-    if not is_readable:
+        return walk(connection).problem
+    if since is not None:
+        known = [row for row in rows if row["number"] <= since.rows]
+        is_whole &= len(known) == since.others
+    if not is_whole:
         return walk(connection).problem
     problems = (find_problem(r, r["number"], r["before"] or "") for r in rows)
     return next(filter(None, problems), "")

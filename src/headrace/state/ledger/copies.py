@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -38,6 +39,7 @@ from headrace.state.ledger.tamperings import Mismatch
 from headrace.state.store import Store
 
 _OF_VERSION = ("version", "approval", "binding")
+_NUMBER = re.compile(r"[0-9]{1,9}")
 log = logging.getLogger("headrace")
 
 
@@ -62,11 +64,11 @@ class Edit:
 
     @property
     def version(self) -> int | None:
-        """The version that the row is about, if it says so."""
-        if self.row["kind"] in _OF_VERSION:
-            return int(self.row["subject"])
-        body = self.row["body"]
-        return body.get("version") if isinstance(body, dict) else None
+        """The version that the row is about, if it says so; it may say anything."""
+        number, body = self.row["subject"], self.row["body"]
+        if self.row["kind"] not in _OF_VERSION:
+            number = body.get("version") if isinstance(body, dict) else None
+        return int(number) if _NUMBER.fullmatch(str(number)) else None
 
     @property
     def name(self) -> str:

@@ -149,17 +149,21 @@ def utc_now() -> str:
 
 
 def digest_of(row: Row) -> str:
-    """sha256 over what a row says, as JSON with sorted names."""
+    """sha256 over what a row says, as JSON with sorted names.
+
+    SQLite takes values of any type; no row of ours has one that JSON lacks.
+    """
     names = ("kind", "model", "subject", "step", "rests_on", "body")
     values = {name: row[name] for name in names}
-    text = json.dumps(values, sort_keys=True, separators=(",", ":"))
+    form: dict[str, Any] = {"sort_keys": True, "separators": (",", ":")}
+    text = json.dumps(values, default=repr, **form)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def link_of(before: str, row: Row) -> str:
     """The link of a row after the link ``before``."""
     values = [before, row["number"], row["digest"]]
-    return hashlib.sha256(json.dumps(values).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(values, default=repr).encode()).hexdigest()
 
 
 def name_of(row: Row) -> str:

@@ -65,7 +65,7 @@ class Journal:
             return walk(connection, link, since)
 
     def glance(self) -> str:
-        """The first mismatch of decisions with the chain; see `chain.glance`."""
+        """The first mismatch but of digests of files; see `chain.glance`."""
         with self._database.reading() as connection:
             return glance(connection) or find_unsigned_end(connection)
 

@@ -95,5 +95,46 @@ def test_a_row_whose_place_another_one_has_is_named(
     copy_of(tmp_path, store).keep()
     moved = "UPDATE events SET number = 99 WHERE kind = 'evidence' AND step = 1"
     without_triggers(url_of(tmp_path), moved)
-    with pytest.raises(IntegrityError, match="evidence digits/1.*was removed"):
+    with pytest.raises(IntegrityError, match=r"evidence digits/1.*was removed"):
         copy_of(tmp_path, store).restore()
+
+
+@pytest.mark.parametrize(
+    ("kind", "subject", "body"),
+    [
+        ("version", "x", "{}"),
+        ("version", "1" * 5000, "{}"),
+        ("evidence", "", '{"version": "x"}'),
+    ],
+)
+def test_a_planted_row_of_another_form_is_found_and_taken_away(
+    ledger: Ledger, tmp_path: Path, store: Store, kind: str, subject: str, body: str
+) -> None:
+    fill(ledger, 1)
+    copy_of(tmp_path, store).keep()
+    values = f"9, '{kind}', 'digits', '{subject}', 9, '{body}', '', ''"
+    names = "number, kind, model, subject, step, body, digest, link"
+    plant = f"INSERT INTO events ({names}) VALUES ({values})"
+    without_triggers(url_of(tmp_path), plant)
+    copy = copy_of(tmp_path, store)
+    (found,) = copy.mismatches(ledger.walk_chain().problem)
+    assert (found.model, found.version) == ("digits", None)
+    copy.restore()
+    assert ledger.walk_chain().problem == ""
+
+
+@pytest.mark.parametrize("column", ["kind", "model", "subject", "step", "link", "body"])
+@pytest.mark.parametrize("value", ["x'ff'", "'x'", "'[" + "[" * 100_000 + "'"])
+def test_a_row_with_values_of_another_kind_is_found_and_put_back(
+    ledger: Ledger, tmp_path: Path, store: Store, column: str, value: str
+) -> None:
+    fill(ledger, 1, 2)
+    copy_of(tmp_path, store).keep()
+    before = ledger.walk_chain()
+    edit = f"UPDATE events SET {column} = {value} WHERE number = 4"
+    without_triggers(url_of(tmp_path), edit)
+    problem = ledger.walk_chain().problem
+    assert ledger.glance()
+    assert list(copy_of(tmp_path, store).mismatches(problem))
+    copy_of(tmp_path, store).restore()
+    assert ledger.walk_chain() == before
