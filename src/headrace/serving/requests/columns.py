@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -64,9 +65,15 @@ def _digests(items: Items) -> list[str]:
 
 
 def _answers(items: Items) -> list[str]:
-    """Labels, numbers and texts; empty for an array, such as a sound."""
+    """Labels, numbers and texts, lists in JSON; empty for an array, such as a sound."""
     answers = task(items.data.task).answers.answers(items.outputs, items.data)
-    return ["" if isinstance(a, np.ndarray) else str(a) for a in answers]
+    return [_as_text(answer) for answer in answers]
+
+
+def _as_text(answer: Any) -> str:
+    if isinstance(answer, list):
+        return json.dumps(answer, ensure_ascii=False)
+    return "" if isinstance(answer, np.ndarray) else str(answer)
 
 
 def _outputs(items: Items) -> pa.Array:

@@ -52,6 +52,15 @@ def test_a_row_is_what_was_asked_and_answered(kind: DataDescription) -> None:
         assert row["answer"] == kind.classes[answered.outputs[0].argmax()]
 
 
+def test_tags_are_a_list_in_json_as_scores_have_them() -> None:
+    target = {"tags": ["it's", "b", "c"]}
+    kind = IMAGES.model_copy(update={"task": "tagging", "target": target})
+    outputs = np.array([[0.9, 0.8, 0.1, 0.5, 0.5, 0.5]], np.float32)
+    answered = an_answer(kind=kind, outputs=outputs)
+    (answer,) = rows(answered)["answer"].to_pylist()
+    assert json.loads(answer) == ["it's", "b"]
+
+
 @by_kind
 def test_the_item_is_the_digest_that_a_snapshot_has(kind: DataDescription) -> None:
     items = given(kind, 5)
