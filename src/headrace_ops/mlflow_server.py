@@ -26,12 +26,12 @@ from starlette.responses import HTMLResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from headrace.errors import HeadraceError, UsageError
-from headrace.evidence.reporting import REPORT
 from headrace.pages import POLICY
 from headrace.settings import Settings, variable
 from headrace.state import hosts
 from headrace.state.home import Home
 from headrace.state.logins import Login
+from headrace.state.tracking import REPORT_FILE
 from headrace_ops import environment, live
 from headrace_ops.gate import HEADER_BYTES, Gate
 
@@ -107,7 +107,7 @@ class Pages:
                 store = Home(self._settings).store
                 return store.read(f"data_docs/{docs[1]}index.html")
             if report := _REPORT.fullmatch(path):
-                return Home(self._settings).tracking.run_file(report[1], REPORT)
+                return Home(self._settings).tracking.run_file(report[1], REPORT_FILE)
         return None
 
 

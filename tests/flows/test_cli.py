@@ -155,8 +155,8 @@ def test_a_pipeline_is_checked_without_its_data(home: Home) -> None:
         ),
         (["promote", "blobs", "one"], "Invalid value for 'VERSION': .*integer"),
         (["promote", "nothing"], "The model 'nothing' has no version"),
-        (["history", "nothing"], "The model 'nothing' has no version"),
-        (["compare", "nothing"], "The model 'nothing' has no version"),
+        (["history", "nothing"], "There is no home at .*no model 'nothing'"),
+        (["compare", "nothing"], "There is no home at .*no model 'nothing'"),
     ],
 )
 def test_a_mistake_is_one_object_and_exit_2(

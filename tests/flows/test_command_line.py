@@ -155,7 +155,7 @@ def test_list_has_the_pipelines_of_the_project_first(home: Home) -> None:
 def test_a_model_where_there_is_no_home_makes_none(home: Home, command: str) -> None:
     answer = home.headrace(command, "digitz", "--json")
     assert answer.exit_code == 2
-    assert "there is no home" in answer.json["reason"]
+    assert "There is no home" in answer.json["reason"]
     assert not home.path.exists()
 
 

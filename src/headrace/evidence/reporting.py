@@ -43,15 +43,15 @@ from headrace.spec.files import fields_of
 from headrace.spec.folders import find_pipeline
 from headrace.stages.evaluation.report import slice_tables
 from headrace.stages.ingredients import FILE
+from headrace.state.folders import card_key
 from headrace.state.home import Home
 from headrace.state.ledger.disposals import collected_error
 from headrace.state.ledger.rows import model_of
-from headrace.state.tracking import Tracking
+from headrace.state.tracking import REPORT_FILE, Tracking
 from headrace.state.tracking.artifacts import local_path
 from headrace.tasks import Task, task
 from headrace.use.comparison import Comparison, compare
 
-REPORT = "report.html"
 TAG = "headrace.report"
 _CURVES = "Loss and score by epoch; the model has the weights of the epoch marked."
 _LADDER = (
@@ -228,17 +228,12 @@ def _artifacts(outcome: Outcome, learned: Task, tracking: Tracking) -> dict[str,
 
 def log_report(run_id: str, shown: Mapping[str, Any], home: Home) -> None:
     """Write the HTML page of a run, keep it in the store, and log it with the run."""
-    page = render(REPORT, **shown).encode()
+    page = render(REPORT_FILE, **shown).encode()
     home.anchored.write(card_key(run_id), page)
     with tempfile.TemporaryDirectory(prefix="headrace-") as place:
-        (Path(place) / REPORT).write_bytes(page)
+        (Path(place) / REPORT_FILE).write_bytes(page)
         home.tracking.log_files(run_id, Path(place))
-    home.tracking.log_tags(run_id, {TAG: REPORT})
-
-
-def card_key(run_id: str) -> str:
-    """The key in the store of a run's page."""
-    return f"cards/{run_id}.html"
+    home.tracking.log_tags(run_id, {TAG: REPORT_FILE})
 
 
 def _against_champion(outcome: Outcome, home: Home) -> Comparison | None:
@@ -306,7 +301,7 @@ def find_report(name: str, settings: Settings) -> str:
         run_id = version.run_id
     else:
         run_id = tracking.newest_run(name, TAG)
-    if not run_id or not [*_existing(tracking, run_id, [REPORT])]:
+    if not run_id or not [*_existing(tracking, run_id, [REPORT_FILE])]:
         model = model_of(name)
         if model not in ledger.models():
             find_pipeline(model, settings)
@@ -314,5 +309,5 @@ def find_report(name: str, settings: Settings) -> str:
             f"{name} has no report.",
             f"Run `headrace run {model}`: a run that trains ends with one.",
         )
-    place = f"{tracking.run_place(run_id)}/{REPORT}"
+    place = f"{tracking.run_place(run_id)}/{REPORT_FILE}"
     return str(local_path(place) or place)

@@ -98,3 +98,8 @@ def folder_of(key: str) -> Folder:
     """The folder of a key of the store; one that is not listed is shared and stays."""
     name = key.partition("/")[0]
     return FOLDERS.get(name, Folder(name, name, "none"))
+
+
+def card_key(run_id: str) -> str:
+    """The key in the store of a run's page."""
+    return f"cards/{run_id}.html"

@@ -21,7 +21,6 @@ from headrace.evidence.bundling.manifest import (
     Manifest,
     as_json,
 )
-from headrace.evidence.reporting import REPORT, card_key
 from headrace.models.engines.files import golden_bytes
 from headrace.models.engines.forms import TOLERANCE
 from headrace.models.logged.golden import Golden
@@ -32,9 +31,10 @@ from headrace.stages import ingredients
 from headrace.stages.ingredients import Ingredients
 from headrace.stages.promotion.signed import is_wanted
 from headrace.state.anchored import AnchoredStore
+from headrace.state.folders import card_key
 from headrace.state.home import Home
 from headrace.state.ledger import Version
-from headrace.state.tracking import Tracking
+from headrace.state.tracking import REPORT_FILE, Tracking
 from headrace.tasks import asked
 from headrace.use.exporting import (
     CHECK,
@@ -210,7 +210,7 @@ def card_page(version: Version, tracking: Tracking, anchored: AnchoredStore) -> 
         IntegrityError: there is none.
     """
     page = anchored.read(card_key(version.run_id))
-    return page if page is not None else tracking.run_file(version.run_id, REPORT)
+    return page if page is not None else tracking.run_file(version.run_id, REPORT_FILE)
 
 
 def sha256_of(data: bytes) -> str:

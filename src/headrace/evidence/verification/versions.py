@@ -10,7 +10,6 @@ from collections.abc import Iterator
 
 from headrace.data.snapshots.reading import find_snapshot, shards_of
 from headrace.errors import IntegrityError, NotFoundError
-from headrace.evidence.reporting import REPORT, card_key
 from headrace.models.logged.soundness.copies import (
     copied_files,
     copy_key,
@@ -23,11 +22,12 @@ from headrace.models.logged.soundness.signing import (
 from headrace.models.logged.soundness.tracked import TrackedRecord
 from headrace.records import MANIFEST
 from headrace.state.disk import UnusableFileError
+from headrace.state.folders import card_key
 from headrace.state.home import Home
 from headrace.state.ledger import Ledger, Mismatch, Version
 from headrace.state.ledger.leases import Leases
 from headrace.state.signing.keys import TrustedKeys
-from headrace.state.tracking import MODEL_FILE
+from headrace.state.tracking import MODEL_FILE, REPORT_FILE
 from headrace.state.tracking.artifacts import how_changed, model_places
 
 _MEND = "Somebody has written there. See who may, and run `headrace repair {}`."
@@ -66,12 +66,12 @@ def other_mismatches(version: Version, home: Home) -> Iterator[Mismatch]:
     digest = home.ledger.anchors([key := card_key(version.run_id)]).get(key, "")
     try:
         if digest:
-            home.tracking.run_file(version.run_id, REPORT, digest)
+            home.tracking.run_file(version.run_id, REPORT_FILE, digest)
     except IntegrityError as error:
         if not isinstance(error.__cause__, NotFoundError | OSError):
             message = f"{name}: {error.message}"
             action = f"The store has it as it was: {store.uri(key)}."
-            yield Mismatch.of(version, "mlflow", f"file {REPORT}", message, action)
+            yield Mismatch.of(version, "mlflow", f"file {REPORT_FILE}", message, action)
 
 
 def _size_of(path: str, version: Version) -> int:

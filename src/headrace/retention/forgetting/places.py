@@ -14,11 +14,10 @@ from itertools import chain
 import numpy as np
 
 from headrace.data.forgotten import Forgotten
-from headrace.evidence.reporting import card_key
 from headrace.monitoring.history import History
 from headrace.retention.forgetting.outcome import all_versions
 from headrace.state.anchored import AnchoredStore
-from headrace.state.folders import FOLDERS, Owner
+from headrace.state.folders import FOLDERS, Owner, card_key
 from headrace.state.store import Store
 from headrace.state.tracking.disposal import Disposal, StoredRun
 

@@ -3,9 +3,17 @@
 from headrace.state.tracking.models import (
     GOLDEN_FILE,
     MODEL_FILE,
+    REPORT_FILE,
     WEIGHTS_TAG,
     Tracking,
     version_tags,
 )
 
-__all__ = ["GOLDEN_FILE", "MODEL_FILE", "WEIGHTS_TAG", "Tracking", "version_tags"]
+__all__ = [
+    "GOLDEN_FILE",
+    "MODEL_FILE",
+    "REPORT_FILE",
+    "WEIGHTS_TAG",
+    "Tracking",
+    "version_tags",
+]

@@ -28,6 +28,7 @@ from headrace.state.tracking.runs import Runs
 
 MODEL_FILE = "data/model.keras"  # of a logged model
 GOLDEN_FILE = "golden/golden.npz"  # of its run
+REPORT_FILE = "report.html"  # of its run
 
 WEIGHTS_TAG = "headrace.weights_digest"  # of a version
 

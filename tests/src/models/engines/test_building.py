@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shutil
@@ -63,8 +64,9 @@ def exporter_of(pid: int) -> psutil.Process:
     """The child of a process that exports, once it works."""
     for _ in range(600):
         for child in psutil.Process(pid).children():
-            if "headrace.models.engines.exporting" in child.cmdline():
-                return child
+            with contextlib.suppress(psutil.ZombieProcess):  # of another test
+                if "headrace.models.engines.exporting" in child.cmdline():
+                    return child
         time.sleep(0.05)
     raise AssertionError("nothing exports")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -238,8 +239,9 @@ def test_a_process_that_answers_anything_else_is_ended(
         finally:
             engine.close()
     assert "images version 1" in caught.value.message
-    mine = psutil.Process().children()
-    assert not [child for child in mine if "impostor" in " ".join(child.cmdline())]
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.ZombieProcess):  # of another test
+            assert "impostor" not in " ".join(child.cmdline())
 
 
 def test_a_changed_model_is_not_served(registered: Settings) -> None:

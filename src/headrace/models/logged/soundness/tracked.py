@@ -19,9 +19,10 @@ import sqlalchemy as sa
 
 from headrace.errors import HeadraceError
 from headrace.state.anchored import as_json
+from headrace.state.folders import card_key
 from headrace.state.home import Home
 from headrace.state.ledger import Mismatch, Version
-from headrace.state.tracking import GOLDEN_FILE, MODEL_FILE
+from headrace.state.tracking import GOLDEN_FILE, MODEL_FILE, REPORT_FILE
 from headrace.state.tracking.artifacts import (
     how_changed,
     local_path,
@@ -161,7 +162,10 @@ class TrackedRecord:
         """(folder, path, digest) of the files of the run and of the logged model.
 
         Without the model's file and the golden file, which are checked by themselves.
+        The report is that of the last run that trained the version or promoted it.
         """
+        card = card_key(self._version.run_id)
+        report = self._anchored.ledger.anchors([card]).get(card)
         artifacts = self._settings.artifacts
         details = self._version.details.get("files", {})
         for places, files in (
@@ -170,12 +174,19 @@ class TrackedRecord:
         ):
             if local_path(places[0]) is not None:
                 for path, digest in files.items():
-                    if path not in {MODEL_FILE, GOLDEN_FILE}:
+                    if path == REPORT_FILE:
+                        yield places[0], path, report or digest
+                    elif path not in {MODEL_FILE, GOLDEN_FILE}:
                         yield places[0], path, digest
 
     def _from_copy(self, path: str) -> bytes:
-        """A file of the logged model from the copy that was made at registration."""
+        """A file of the logged model from the copy that was made at registration.
+
+        Or the run's report, from that of its page.
+        """
         key = f"models/{self._version.model_digest}/logged/{path}"
+        if path == REPORT_FILE:
+            key = card_key(self._version.run_id)
         try:
             return self._anchored.store.read(key)
         except FileNotFoundError:
