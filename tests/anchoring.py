@@ -1,7 +1,5 @@
 """A store with a ledger of its own, for tests of what is kept in it."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from headrace.state.anchored import AnchoredStore
@@ -9,7 +7,7 @@ from headrace.state.ledger import Ledger
 from headrace.state.store import Store
 
 
-def anchored_at(place: Path | str) -> AnchoredStore:
+def anchored_at(place):
     """The store in a folder, which is made, and its ledger beside it."""
     Path(place).mkdir(parents=True, exist_ok=True)
     ledger = Path(f"{place}.db").absolute()

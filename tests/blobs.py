@@ -6,10 +6,8 @@ import re
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from headrace.records import (
     ContractRecord,
@@ -21,9 +19,6 @@ from headrace.records import (
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec, load_spec
 from headrace.state.home import Home
-
-R = TypeVar("R", bound=Record)
-
 
 BLOBS = """
 description = "Three classes of 8 x 8 images: a bright band above, in the middle, below"
@@ -44,9 +39,7 @@ gates = [
 WEAK = ("training.learning_rate=1e-5", "training.epochs=1")
 
 
-def blobs(
-    rows: int, seed: int = 0
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+def blobs(rows, seed=0):
     """Images ``(rows, 8, 8)`` and labels 0, 1, 2 in turn, easy to tell apart."""
     labels = np.arange(rows) % 3
     images = np.random.default_rng(seed).integers(0, 90, (rows, 8, 8), np.uint8)
@@ -55,7 +48,7 @@ def blobs(
     return images, labels
 
 
-def write_blobs(path: Path, train: int = 180, test: int = 60, seed: int = 0) -> Path:
+def write_blobs(path, train=180, test=60, seed=0):
     """Blobs in the layout of Keras's ``mnist.npz``."""
     images, labels = blobs(train + test, seed)
     np.savez(
@@ -68,7 +61,7 @@ def write_blobs(path: Path, train: int = 180, test: int = 60, seed: int = 0) -> 
     return path
 
 
-def copy_home(source: Path, target: Path) -> Path:
+def copy_home(source, target):
     """A copy of a home, as `cp` makes it; what servers had in it stays behind."""
     shutil.copytree(
         source, target, ignore=shutil.ignore_patterns("prefect", "*.log", "up.json")
@@ -76,7 +69,7 @@ def copy_home(source: Path, target: Path) -> Path:
     return target
 
 
-def spec_of(project: Path, *overrides: str, folder: Path | None = None) -> PipelineSpec:
+def spec_of(project, *overrides, folder=None):
     """The spec of ``blobs``, its source made absolute; by the law of another folder."""
     own = project / "pipelines" / "blobs"
     return load_spec(
@@ -84,7 +77,7 @@ def spec_of(project: Path, *overrides: str, folder: Path | None = None) -> Pipel
     )
 
 
-def write_law(project: Path, folder: Path, **tables: str) -> Path:
+def write_law(project, folder, **tables):
     """A folder with the file of ``blobs``, some of its tables replaced by others.
 
     Args:
@@ -122,11 +115,11 @@ class Trained:
     good_evaluation: EvaluationRecord
 
     @property
-    def home(self) -> Home:
+    def home(self):
         """It, opened anew."""
         return Home(self.settings)
 
-    def with_law(self, **tables: str) -> Trained:
+    def with_law(self, **tables):
         """The same under a pipeline file with other tables; see `write_law`."""
         place = self.settings.home.parent / "laws" / str(hash(tuple(tables.items())))
         folder = write_law(self.settings.project, place / "pipelines/blobs", **tables)
@@ -134,7 +127,7 @@ class Trained:
         settings = self.settings.model_copy(update={"project": place})
         return replace(self, settings=settings, spec=spec, folder=folder)
 
-    def moved(self, home: Path) -> Trained:
+    def moved(self, home):
         """The same in a copy of the home."""
         from mlflow.tracking._tracking_service import utils
 
@@ -143,11 +136,11 @@ class Trained:
         # MLflow would go on to write files of a run where the former home is.
         utils._artifact_repos_cache.clear()
 
-        def move(record: R) -> R:
+        def move(record):
             text = record.model_dump_json().replace(old, str(home))
             return type(record).model_validate_json(text)
 
-        values: dict[str, Any] = {
+        values = {
             name: move(value) if isinstance(value, Record) else value
             for name, value in vars(self).items()
         }
@@ -157,7 +150,7 @@ class Trained:
         return Trained(**values)
 
 
-def a_contract(snapshot: SnapshotRecord) -> ContractRecord:
+def a_contract(snapshot):
     """A verdict that finds no fault."""
     return ContractRecord(
         snapshot_digest=snapshot.digest,

@@ -1,7 +1,5 @@
 """A tiny pipeline, and homes: fresh ones, and copies of one with two trainings."""
 
-from __future__ import annotations
-
 import fcntl
 import importlib
 import logging
@@ -9,7 +7,6 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import absl.logging
@@ -44,20 +41,20 @@ _OWN_BASE = pytest.StashKey[Path]()
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_configure(config: pytest.Config) -> None:
+def pytest_configure(config):
     """Give the session a folder of its own; the processes of one share it."""
     if config.option.basetemp is None:
         config.stash[_OWN_BASE] = config.option.basetemp = new_base()
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+def pytest_sessionfinish(session, exitstatus):
     """After a failure, what the tests wrote stays until the next session."""
     if exitstatus == 0 and _OWN_BASE in session.config.stash:
         shutil.rmtree(session.config.stash[_OWN_BASE], ignore_errors=True)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(items):
     """Mark what runs whole commands; one such run stays among the quick tests."""
     for item in items:
         folder = item.path.relative_to(Path(__file__).parent).parts[0]
@@ -65,9 +62,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("system")
 
 
-def made_once(
-    tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]
-) -> Path:
+def made_once(tmp_path_factory, name, make):
     """A folder that the first of the test processes to ask for it makes, for all."""
     base = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
@@ -84,7 +79,7 @@ def made_once(
 
 
 @pytest.fixture(autouse=True)
-def _log_as_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+def _log_as_at_the_start(monkeypatch):
     """A flow in this process sets up the log; no other test is to see that."""
     logger = logging.getLogger("headrace")
     monkeypatch.setattr(logger, "handlers", [])
@@ -95,7 +90,7 @@ def _log_as_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _environment() -> Iterator[None]:
+def _environment():
     """No setting of the machine reaches a test; libraries stay quiet and offline."""
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
@@ -111,22 +106,22 @@ def _environment() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _warm_processes() -> Iterator[None]:
+def _warm_processes():
     with warm_processes():
         yield
 
 
 @pytest.fixture
-def cold(monkeypatch: pytest.MonkeyPatch) -> None:
+def cold(monkeypatch):
     """Processes of ours start as users have them, imports included."""
     monkeypatch.setattr(children, "start", COLD)
 
 
 @pytest.fixture(scope="session")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def project(tmp_path_factory):
     """A project with the pipeline ``blobs`` and its data."""
 
-    def make(root: Path) -> None:
+    def make(root):
         folder = root / "pipelines" / "blobs"
         folder.mkdir(parents=True)
         (folder / "pipeline.toml").write_text(BLOBS)
@@ -136,18 +131,16 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def extend(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[..., str]]:
+def extend(tmp_path, monkeypatch):
     """Adds to an installed package ``tidepool`` a module and its entry point."""
     place = tmp_path / "site"
     info = place / "tidepool-0.1.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Name: tidepool\nVersion: 0.1\n")
     (place / "tidepool").mkdir()
-    points: dict[str, list[str]] = {}
+    points = {}
 
-    def forget() -> None:
+    def forget():
         importlib.invalidate_caches()
         for cached in (extensions.modules, extensions.added, extensions.path_of):
             cached.cache_clear()
@@ -157,7 +150,7 @@ def extend(
         for name in [n for n in sys.modules if n.partition(".")[0] == "tidepool"]:
             del sys.modules[name]
 
-    def add(kind: str, name: str, code: str | None = None, value: str = "") -> str:
+    def add(kind, name, code=None, value=""):
         module = f"tidepool.{name}"
         if code is not None:
             (place / "tidepool" / f"{name}.py").write_text(code)
@@ -174,18 +167,18 @@ def extend(
 
 
 @pytest.fixture(scope="session")
-def mlflow_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def mlflow_database(tmp_path_factory):
     """An empty MLflow database; making one takes seconds, copying it none."""
     from headrace.state.tracking import Tracking
 
-    def make(home: Path) -> None:
+    def make(home):
         Tracking(Settings(project=home, home=home))
 
     return made_once(tmp_path_factory, "mlflow", make) / "mlflow.db"
 
 
 @pytest.fixture
-def settings(tmp_path: Path, project: Path, mlflow_database: Path) -> Settings:
+def settings(tmp_path, project, mlflow_database):
     """The settings of an empty home."""
     made = Settings(project=project, home=tmp_path / "home", user="ada@lab")
     made.prepare_home()
@@ -194,21 +187,19 @@ def settings(tmp_path: Path, project: Path, mlflow_database: Path) -> Settings:
 
 
 @pytest.fixture(scope="session")
-def copy_of() -> Callable[[Path, Path], Path]:
+def copy_of():
     """`copy_home`, for tests."""
     return copy_home
 
 
 @pytest.fixture(scope="session")
-def write_data() -> Callable[..., Path]:
+def write_data():
     """`write_blobs`, for tests."""
     return write_blobs
 
 
 @pytest.fixture(scope="session")
-def _trained(
-    project: Path, mlflow_database: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Trained:
+def _trained(project, mlflow_database, tmp_path_factory):
     from headrace.stages.evaluation import evaluate
     from headrace.stages.ingestion import ingest
     from headrace.stages.promotion import conclude
@@ -242,13 +233,13 @@ def _trained(
 
 
 @pytest.fixture
-def trained(_trained: Trained, tmp_path: Path) -> Trained:
+def trained(_trained, tmp_path):
     """A copy of the home with two trainings, to do with as a test likes."""
     return _trained.moved(tmp_path / "trained")
 
 
 @pytest.fixture(scope="session")
-def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def prefect_server(tmp_path_factory):
     """One Prefect server for all runs inside this process."""
     from headrace_ops.run_server import TemporaryServer, configure
 
@@ -277,18 +268,16 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def home(tmp_path: Path, project: Path) -> Home:
+def home(tmp_path, project):
     """An empty home."""
     return Home(tmp_path / "home", project)
 
 
 @pytest.fixture(scope="session")
-def first(
-    tmp_path_factory: pytest.TempPathFactory, project: Path, mlflow_database: Path
-) -> tuple[Home, Answer]:
+def first(tmp_path_factory, project, mlflow_database):
     """A home after its first run: a process of its own, with a temporary server."""
 
-    def make(place: Path) -> None:
+    def make(place):
         home = Home(place / "home", project)
         Settings(project=project, home=home.path).prepare_home()
         shutil.copy(mlflow_database, home.path / "mlflow.db")
@@ -304,22 +293,13 @@ def first(
 
 
 @pytest.fixture
-def after_first(
-    first: tuple[Home, Answer],
-    copy_of: Callable[[Path, Path], Path],
-    tmp_path: Path,
-) -> Home:
+def after_first(first, copy_of, tmp_path):
     """A copy of the home after its first run."""
     return Home(copy_of(first[0].path, tmp_path / "home"), first[0].project)
 
 
 @pytest.fixture(scope="session")
-def second(
-    first: tuple[Home, Answer],
-    prefect_server: str,
-    copy_of: Callable[[Path, Path], Path],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> tuple[Home, Answer]:
+def second(first, prefect_server, copy_of, tmp_path_factory):
     """A home after a second run, with another seed."""
     place = tmp_path_factory.mktemp("second") / "home"
     home = Home(copy_of(first[0].path, place), first[0].project)
@@ -327,10 +307,6 @@ def second(
 
 
 @pytest.fixture
-def after_second(
-    second: tuple[Home, Answer],
-    copy_of: Callable[[Path, Path], Path],
-    tmp_path: Path,
-) -> Home:
+def after_second(second, copy_of, tmp_path):
     """A copy of the home after its second run."""
     return Home(copy_of(second[0].path, tmp_path / "home"), second[0].project)

@@ -14,14 +14,11 @@ import subprocess
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from tests.blobs import write_law
 
-from headrace.models.logged.loading import LoadedModel, open_model
-from headrace.records import LoggedModel
-from headrace.settings import Settings
+from headrace.models.logged.loading import open_model
 from headrace.state.tracking import Tracking
 from headrace_ops.environment import CLIENT_VARIABLES
 
@@ -37,10 +34,10 @@ class Answer:
     err: str
 
     @property
-    def json(self) -> dict[str, Any]:
+    def json(self):
         """The one object on standard output; anything else there is a failure."""
         assert self.out.count("\n") == 1, self.out + self.err
-        found: dict[str, Any] = json.loads(self.out)
+        found = json.loads(self.out)
         assert isinstance(found, dict)
         return found
 
@@ -53,25 +50,25 @@ class Home:
     project: Path
 
     @classmethod
-    def of_project(cls, project: Path, mlflow_database: Path) -> Home:
+    def of_project(cls, project, mlflow_database):
         """An empty home in a project, with an MLflow database that is made already."""
         home = cls(project / "home", project)
         home.path.mkdir()
         shutil.copy(mlflow_database, home.path / "mlflow.db")
         return home
 
-    def enter(self, patch: pytest.MonkeyPatch) -> None:
+    def enter(self, patch):
         """Have flows of this process work in it."""
         for name, value in self.environment.items():
             patch.setenv(name, value)
 
-    def with_law(self, place: Path, **tables: str) -> Home:
+    def with_law(self, place, **tables):
         """The same home under a pipeline file with other tables; see `write_law`."""
         write_law(self.project, place / "pipelines" / "blobs", **tables)
         return replace(self, project=place)
 
     @property
-    def environment(self) -> dict[str, str]:
+    def environment(self):
         """Of a command that works in it."""
         return {
             "HEADRACE_HOME": str(self.path),
@@ -79,7 +76,7 @@ class Home:
             "HEADRACE_USER": "ada@lab",
         }
 
-    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+    def start(self, *arguments, **environment):
         """Start the real command, with a Prefect server of its own."""
         inherited = {
             k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")
@@ -95,13 +92,13 @@ class Home:
             text=True,
         )
 
-    def assert_reproduced(self, version: str) -> None:
+    def assert_reproduced(self, version):
         """The training of a version, repeated, ends with the same weights."""
         answer = self.headrace("reproduce", version, "--json")
         assert answer.exit_code == 0, answer.err
         assert answer.json["status"] == "same"
 
-    def headrace(self, *arguments: str) -> Answer:
+    def headrace(self, *arguments):
         """Run a command in this process: the same code, without the start-up."""
         from mlflow.tracking._tracking_service import utils
 
@@ -112,7 +109,7 @@ class Home:
         out, err = io.StringIO(), io.StringIO()
         numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
         handlers = {number: signal.getsignal(number) for number in numbers}
-        exit_code: Any = None
+        exit_code = None
         with pytest.MonkeyPatch.context() as patch:
             self.enter(patch)
             patch.setattr(sys, "argv", ["headrace", *arguments])
@@ -129,7 +126,7 @@ class Home:
         return Answer(exit_code, out.getvalue(), err.getvalue())
 
 
-def rows_of(database: Path, query: str) -> list[tuple[Any, ...]]:
+def rows_of(database, query):
     connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True)
     try:
         return connection.execute(query).fetchall()
@@ -137,12 +134,12 @@ def rows_of(database: Path, query: str) -> list[tuple[Any, ...]]:
         connection.close()
 
 
-def values_of(database: Path, query: str) -> list[Any]:
+def values_of(database, query):
     """The rows of a query, each as its only value if it has one."""
     return [row[0] if len(row) == 1 else row for row in rows_of(database, query)]
 
 
-def execute(database: Path, *statements: str) -> None:
+def execute(database, *statements):
     """Change a database that others may use, in one transaction."""
     with contextlib.closing(sqlite3.connect(database, timeout=30)) as connection:
         with connection:
@@ -150,7 +147,7 @@ def execute(database: Path, *statements: str) -> None:
                 connection.execute(statement)
 
 
-def mlflow_runs(home: Home) -> list[tuple[str, str]]:
+def mlflow_runs(home):
     """(id, status) of every MLflow run of a home; none where it has no database."""
     database = home.path / "mlflow.db"
     if not database.exists():
@@ -158,11 +155,11 @@ def mlflow_runs(home: Home) -> list[tuple[str, str]]:
     return rows_of(database, "SELECT run_uuid, status FROM runs ORDER BY start_time")
 
 
-def states(answer: dict[str, Any]) -> dict[str, str]:
+def states(answer):
     return {stage["name"]: stage["state"] for stage in answer["stages"]}
 
 
-def open_logged(settings: Settings, record: LoggedModel) -> LoadedModel:
+def open_logged(settings, record):
     """The logged model of a training, by the digest of its file."""
     tracking = Tracking(settings)
     with tracking.model_file(record.model_uri, record.model_digest) as path:

@@ -5,8 +5,6 @@ memory. pytest's own folder lies below one that all sessions share, and each tha
 takes the right to enter it from a PostgreSQL that another runs, as another user.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 import tempfile
@@ -19,7 +17,7 @@ ROOM_BYTES = 3 << 30
 PREFIX = "headrace-tests-"
 
 
-def new_base() -> Path:
+def new_base():
     """The folder of this session; those of sessions that have ended go."""
     parent = MEMORY if has_room(MEMORY) else Path(tempfile.gettempdir())
     for place in (MEMORY, parent):
@@ -29,7 +27,7 @@ def new_base() -> Path:
     return parent / f"{PREFIX}{os.getpid()}"
 
 
-def has_room(place: Path) -> bool:
+def has_room(place):
     """Whether a folder in memory takes what tests write, and runs what they install."""
     try:
         about = os.statvfs(place)

@@ -1,43 +1,39 @@
 """Keys for signatures, in files of their own."""
 
-from __future__ import annotations
-
 import os
-from pathlib import Path
-from typing import Any
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from headrace.settings import Settings
-from headrace.state.signing.keys import TrustedKeys, trusted_keys
+from headrace.state.signing.keys import trusted_keys
 
 
-def private_pem(key: Any, password: bytes = b"") -> bytes:
+def private_pem(key, password=b""):
     """A private key, PEM."""
-    encryption: Any = serialization.NoEncryption()
+    encryption = serialization.NoEncryption()
     if password:
         encryption = serialization.BestAvailableEncryption(password)
     kind = serialization.PrivateFormat.PKCS8
-    pem: bytes = key.private_bytes(serialization.Encoding.PEM, kind, encryption)
+    pem = key.private_bytes(serialization.Encoding.PEM, kind, encryption)
     return pem
 
 
-def public_pem(key: Any) -> bytes:
+def public_pem(key):
     """The public key of a private one, PEM."""
     kind = serialization.PublicFormat.SubjectPublicKeyInfo
-    pem: bytes = key.public_key().public_bytes(serialization.Encoding.PEM, kind)
+    pem = key.public_key().public_bytes(serialization.Encoding.PEM, kind)
     return pem
 
 
-def write_private(path: Path, data: bytes, mode: int = 0o600) -> Path:
+def write_private(path, data, mode=0o600):
     """A file with a mode of its own."""
     path.write_bytes(data)
     os.chmod(path, mode)
     return path
 
 
-def write_keys(folder: Path, name: str = "key") -> tuple[Path, Path]:
+def write_keys(folder, name="key"):
     """A new private key and its public key, in files."""
     key = ec.generate_private_key(ec.SECP256R1())
     folder.mkdir(parents=True, exist_ok=True)
@@ -47,7 +43,7 @@ def write_keys(folder: Path, name: str = "key") -> tuple[Path, Path]:
     return private, public
 
 
-def trust(*public: Path) -> TrustedKeys:
+def trust(*public):
     """The public keys in files."""
     text = "".join(path.read_text() for path in public)
     return trusted_keys(Settings(verify_key=text))

@@ -4,8 +4,6 @@ Formats are base64, zip (so npz and Keras), gzip, PNG, Parquet and the cells of 
 whose files are searched as raw bytes, too: free pages and the write-ahead log.
 """
 
-from __future__ import annotations
-
 import base64
 import contextlib
 import gzip
@@ -14,8 +12,6 @@ import re
 import sqlite3
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -25,7 +21,7 @@ _BASE64 = re.compile(rb"(?:[A-Za-z0-9+/]|\\/){32,}={0,2}")
 _DEEPEST = 4
 
 
-def traces(root: Path, needles: Mapping[str, bytes]) -> dict[str, set[str]]:
+def traces(root, needles):
     """The names of the needles that each file below a folder has, by its path."""
     found = {}
     for path in sorted(root.rglob("*")):
@@ -38,13 +34,13 @@ def traces(root: Path, needles: Mapping[str, bytes]) -> dict[str, set[str]]:
     return found
 
 
-def _of(data: bytes, needles: Mapping[str, bytes]) -> Iterator[str]:
+def _of(data, needles):
     for name, needle in needles.items():
         if needle in data:
             yield name
 
 
-def _cells(path: Path) -> Iterator[bytes]:
+def _cells(path):
     """What a SQLite database has in its cells; a long one is in parts in its file."""
     if path.open("rb").read(15) != b"SQLite format 3":
         return
@@ -57,7 +53,7 @@ def _cells(path: Path) -> Iterator[bytes]:
                 yield from (c if isinstance(c, bytes) else str(c).encode() for c in row)
 
 
-def _parts(data: bytes, depth: int = 0) -> Iterator[bytes]:
+def _parts(data, depth=0):
     """Bytes, and all that is packed into them."""
     yield data
     if depth == _DEEPEST:
@@ -66,7 +62,7 @@ def _parts(data: bytes, depth: int = 0) -> Iterator[bytes]:
         yield from _parts(inner, depth + 1)
 
 
-def _unpacked(data: bytes) -> Iterator[bytes]:
+def _unpacked(data):
     stream = io.BytesIO(data)
     if data[:4] == b"PK\x03\x04":
         with zipfile.ZipFile(stream) as archive:

@@ -1,10 +1,6 @@
 """Registered versions of small models, one of each medium, without MLflow."""
 
-from __future__ import annotations
-
 import hashlib
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -13,7 +9,6 @@ from headrace.backend import load_backend
 from headrace.media import medium
 from headrace.models.logged.loading import golden_bytes
 from headrace.records import DataDescription
-from headrace.settings import Settings
 from headrace.state.ledger import Ledger, Version
 from headrace.state.tracking import GOLDEN_FILE, MODEL_FILE, artifacts
 
@@ -28,7 +23,7 @@ DESCRIPTIONS = {
 TEXTS = ("the sea is deep", "海水很深", "a green hill", "naïve café 🙂", "the old city")
 
 
-def items(name: str) -> Any:
+def items(name):
     """Sixteen items of a medium in stored form."""
     rng = np.random.default_rng(0)
     if name == "image":
@@ -39,7 +34,7 @@ def items(name: str) -> Any:
     return np.frombuffer(b"".join(rows), np.uint8).reshape(-1, 40)
 
 
-def model(name: str, scale: float = 1.0) -> Any:
+def model(name, scale=1.0):
     """A model of a medium that has learned nothing; its answers times ``scale``."""
     load_backend()
     import keras
@@ -47,7 +42,7 @@ def model(name: str, scale: float = 1.0) -> Any:
     keras.utils.set_random_seed(0)
     data = DESCRIPTIONS[name]
     family = {"image": "mlp", "text": "text_cnn", "audio": "audio_cnn"}[name]
-    arguments: dict[str, Any] = {"max_tokens": 60} if name == "text" else {}
+    arguments = {"max_tokens": 60} if name == "text" else {}
     before, network = models.build(family, data, arguments)
     if name == "text":
         before.layers[-1].adapt(list(TEXTS))
@@ -57,13 +52,7 @@ def model(name: str, scale: float = 1.0) -> Any:
     return models.compose(data, before, network)
 
 
-def register(
-    settings: Settings,
-    name: str,
-    medium_name: str,
-    network: Any,
-    described: DataDescription | None = None,
-) -> Version:
+def register(settings, name, medium_name, network, described=None):
     """Write a model's two files where MLflow would, and add it to the ledger."""
     description = described or DESCRIPTIONS[medium_name]
     root = artifacts.local_path(settings.artifacts)
@@ -92,17 +81,17 @@ def register(
     return Ledger(settings.database_url).add_version(version)
 
 
-def digest(path: Path) -> str:
+def digest(path):
     """sha256 of a file."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def forms(name: str) -> list[Any]:
+def forms(name):
     """The items of a medium in each form that a model takes."""
     return medium(name).variants(items(name))
 
 
-def expected(settings: Settings, version: Version) -> Any:
+def expected(settings, version):
     """The golden outputs of a version."""
     (place, *_) = artifacts.run_places(version, settings.artifacts)
     folder = artifacts.local_path(place)

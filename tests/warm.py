@@ -7,8 +7,6 @@ process of the serving gate. Importing takes five seconds of a processor each ti
 own, and import the main module of the tests first.
 """
 
-from __future__ import annotations
-
 import array
 import contextlib
 import json
@@ -22,9 +20,7 @@ import sys
 import tempfile
 import threading
 import traceback
-from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, NoReturn
 
 import pytest
 
@@ -47,16 +43,16 @@ _PATH = (str(Path(__file__).resolve().parents[1]), *sys.path)
 class Forker:
     """The process that forks them, which starts with the first."""
 
-    def __init__(self) -> None:
-        self._ours: socket.socket | None = None
+    def __init__(self):
+        self._ours = None
 
-    def __call__(self, module: str, *arguments: str, **options: Any) -> Any:
+    def __call__(self, module, *arguments, **options):
         """Start a process of a module, as `children.start` does."""
         if module not in MODULES:
             return COLD(module, *arguments, **options)
         return Forked(self._connection(), [module, *arguments], **options)
 
-    def _connection(self) -> socket.socket:
+    def _connection(self):
         if self._ours is None:
             self._ours, theirs = socket.socketpair()
             with theirs:
@@ -70,7 +66,7 @@ class Forker:
                 )
         return self._ours
 
-    def close(self) -> None:
+    def close(self):
         if self._ours is not None:
             self._ours.close()
 
@@ -78,11 +74,9 @@ class Forker:
 class Forked(children.Forked):
     """One of them, which tells its pid and its exit code through a pipe."""
 
-    def __init__(
-        self, forker: socket.socket, argv: list[str], niceness: int = 0, **options: Any
-    ) -> None:
-        self.returncode: int | None = None
-        self.stdin: IO[bytes] | None = None
+    def __init__(self, forker, argv, niceness=0, **options):
+        self.returncode = None
+        self.stdin = None
         order = {
             "argv": argv,
             "environment": options.get("env") or dict(os.environ),
@@ -113,20 +107,20 @@ class Forked(children.Forked):
             forker.sendmsg([b"f"], [rights])
         self.pid = self._read()
 
-    def _read(self) -> int:
+    def _read(self):
         (number,) = _NUMBER.unpack(os.read(self._ended, _NUMBER.size))
         return int(number)
 
-    def _code(self) -> int:
+    def _code(self):
         return self._read()
 
-    def _send(self, number: int) -> None:
+    def _send(self, number):
         with contextlib.suppress(ProcessLookupError):  # it is no child of this process
             super()._send(number)
 
 
 @contextlib.contextmanager
-def warm_processes() -> Iterator[None]:
+def warm_processes():
     """A `Forker` starts our processes in this block."""
     forker = Forker()
     with pytest.MonkeyPatch.context() as patch:
@@ -135,7 +129,7 @@ def warm_processes() -> Iterator[None]:
     forker.close()
 
 
-def main() -> None:
+def main():
     """Fork a process for each message, whose descriptors it gets."""
     from headrace.backend import import_backend
 
@@ -153,7 +147,7 @@ def main() -> None:
                 os.close(descriptor)
 
 
-def _fork_and_wait(descriptors: list[int]) -> NoReturn:
+def _fork_and_wait(descriptors):
     """Fork it, and tell how it ended: whoever asked is not its parent."""
     *streams, told, order = descriptors
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -171,7 +165,7 @@ def _fork_and_wait(descriptors: list[int]) -> NoReturn:
     os._exit(0)
 
 
-def _run(order: dict[str, Any], streams: list[int]) -> NoReturn:
+def _run(order, streams):
     """What a forked process does: it runs its module as a program."""
     code = 1
     try:

@@ -1,7 +1,5 @@
 """Files that are small and decode to far more than a machine has."""
 
-from __future__ import annotations
-
 import bz2
 import gzip
 import io
@@ -10,47 +8,42 @@ import lzma
 import struct
 import tarfile
 import zipfile
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-Make = Callable[[Path], Path]
 
-
-def _write(folder: Path, table: pa.Table) -> Path:
+def _write(folder, table):
     path = folder / "data.parquet"
     options = {"compression": "zstd", "write_statistics": False, "store_schema": False}
     pq.write_table(table, path, row_group_size=2**30, data_page_size=2**30, **options)
     return path
 
 
-def _same(value: Any, rows: int) -> pa.Array:
+def _same(value, rows):
     """One value in all rows, which is stored once."""
     places = pa.array(np.zeros(rows, np.int8))
     return pa.DictionaryArray.from_arrays(places, pa.array([value]))
 
 
-def _labels(rows: int) -> pa.Array:
+def _labels(rows):
     return pa.array(["a", "b"] * (rows // 2))
 
 
-def long_value(folder: Path) -> Path:
+def long_value(folder):
     """5 kB: one text of 50 MB in 100 rows, 5 GB."""
     text = _same("ab " * (50_000_000 // 3), 100)
     return _write(folder, pa.table({"text": text, "label": _labels(100)}))
 
 
-def long_image(folder: Path) -> Path:
+def long_image(folder):
     """5 kB: one image of 50 MB in 100 rows, 5 GB."""
     image = _same(b"\x89PNG" * (50_000_000 // 4), 100)
     return _write(folder, pa.table({"image": image, "label": _labels(100)}))
 
 
-def lists(folder: Path) -> Path:
+def lists(folder):
     """460 bytes: one row of 200 million zeros."""
     count = 200_000_000
     values = pa.array(np.zeros(count, np.uint8))
@@ -58,13 +51,13 @@ def lists(folder: Path) -> Path:
     return _write(folder, pa.table({"image": image, "label": ["a"]}))
 
 
-def many_rows(folder: Path) -> Path:
+def many_rows(folder):
     """60 kB: 16 million rows of one short text."""
     text, label = (_same(value, 2**24) for value in ("hello", "a"))
     return _write(folder, pa.table({"text": text, "label": label}))
 
 
-def rows_after_rows(folder: Path) -> Path:
+def rows_after_rows(folder):
     """Short texts, and behind them 300 that take 8 MB each."""
     path = folder / "data.parquet"
     schema = pa.schema({"text": pa.string(), "label": pa.string()})
@@ -79,7 +72,7 @@ def rows_after_rows(folder: Path) -> Path:
     return path
 
 
-def wide_parquet(folder: Path) -> Path:
+def wide_parquet(folder):
     """20,000 columns."""
     names = [f"c{number}" for number in range(19_998)]
     cells = pa.array(["some text", "another"])
@@ -87,7 +80,7 @@ def wide_parquet(folder: Path) -> Path:
     return _write(folder, pa.table(columns))
 
 
-def wide_csv(folder: Path) -> Path:
+def wide_csv(folder):
     """20,000 columns."""
     path = folder / "data.csv"
     header = ",".join([*(f"c{number}" for number in range(19_998)), "text", "label"])
@@ -96,7 +89,7 @@ def wide_csv(folder: Path) -> Path:
     return path
 
 
-def many_keys(folder: Path) -> Path:
+def many_keys(folder):
     """JSON lines, each with a key of its own."""
     path = folder / "data.jsonl"
     objects = ({"text": "a", "label": "b", f"k{row}": row} for row in range(30_000))
@@ -104,7 +97,7 @@ def many_keys(folder: Path) -> Path:
     return path
 
 
-def _png(pixels: np.ndarray[Any, Any] | tuple[int, int]) -> bytes:
+def _png(pixels):
     from PIL import Image
 
     is_size = isinstance(pixels, tuple)
@@ -114,7 +107,7 @@ def _png(pixels: np.ndarray[Any, Any] | tuple[int, int]) -> bytes:
     return buffer.getvalue()
 
 
-def _behind_small(folder: Path, side: int, count: int) -> Path:
+def _behind_small(folder, side, count):
     chance = np.random.default_rng(0)
     for row in range(60):
         path = folder / "data" / "ab"[row % 2] / f"{row:03}.png"
@@ -126,17 +119,17 @@ def _behind_small(folder: Path, side: int, count: int) -> Path:
     return folder / "data"
 
 
-def images(folder: Path) -> Path:
+def images(folder):
     """150 images of 7,000 x 7,000 behind 60 small ones: 7 MB, decoded 7.4 GB."""
     return _behind_small(folder, 7000, 150)
 
 
-def smaller_images(folder: Path) -> Path:
+def smaller_images(folder):
     """The same, of a size of which single ones are taken: 3.8 GB."""
     return _behind_small(folder, 5700, 120)
 
 
-def equal_images(folder: Path) -> Path:
+def equal_images(folder):
     """60 equal images of 5,700 x 5,700, each of which could be taken."""
     rows, columns = np.ogrid[:5700, :5700]
     pixels = ((rows // 3 + columns // 5) % 251).astype(np.uint8)
@@ -148,7 +141,7 @@ def equal_images(folder: Path) -> Path:
     return folder / "data"
 
 
-def sounds(folder: Path) -> Path:
+def sounds(folder):
     """48 FLAC files of silence: 3 MB, decoded 3.2 GB."""
     import soundfile
 
@@ -162,23 +155,23 @@ def sounds(folder: Path) -> Path:
     return folder / "data"
 
 
-def _npz(folder: Path, **arrays: Any) -> Path:
+def _npz(folder, **arrays):
     np.savez(folder / "data.npz", **arrays)
     return folder / "data.npz"
 
 
-def wide_row(folder: Path) -> Path:
+def wide_row(folder):
     """One image of 40 MB in a row."""
     return _npz(folder, x=np.zeros((1, 4000, 10_000), np.uint8), y=np.zeros(1))
 
 
-def wide_labels(folder: Path) -> Path:
+def wide_labels(folder):
     """Labels of ten million characters each."""
     labels = np.array(["a" * 10_000_000, "b"])
     return _npz(folder, x=np.zeros((2, 4, 4), np.uint8), y=labels)
 
 
-def quotes(folder: Path) -> Path:
+def quotes(folder):
     """One row of a CSV that goes on for 8 million lines, packed."""
     path = folder / "data.csv.gz"
     text = 'text,label\nhello,a\nyou,b\n"' + '","\n' * 8_000_000
@@ -186,14 +179,14 @@ def quotes(folder: Path) -> Path:
     return path
 
 
-def packed(folder: Path) -> Path:
+def packed(folder):
     """A hundred megabytes of CSV in a few bytes."""
     path = folder / "data.csv.bz2"
     path.write_bytes(bz2.compress(b"text,label\n" + b"hello you,a\n" * 2**23, 1))
     return path
 
 
-def dictionary_of_xz(folder: Path) -> Path:
+def dictionary_of_xz(folder):
     """An xz file that asks for a dictionary of 1.5 GB."""
     filters = [{"id": lzma.FILTER_LZMA2, "preset": 0, "dict_size": 1536 * 2**20}]
     packer = lzma.LZMACompressor(lzma.FORMAT_XZ, filters=filters)
@@ -203,7 +196,7 @@ def dictionary_of_xz(folder: Path) -> Path:
     return path
 
 
-def long_name(folder: Path) -> Path:
+def long_name(folder):
     """A tar whose one member has a name of 600 MB, packed."""
     info = tarfile.TarInfo("././@LongLink")
     info.type, info.size = tarfile.GNUTYPE_LONGNAME, 600 * 2**20
@@ -220,7 +213,7 @@ def long_name(folder: Path) -> Path:
     return path
 
 
-def members(folder: Path) -> Path:
+def members(folder):
     """A zip of which a member unpacks to a gigabyte."""
     path = folder / "data.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
@@ -230,7 +223,7 @@ def members(folder: Path) -> Path:
     return path
 
 
-def _promising_less(folder: Path, method: int) -> Path:
+def _promising_less(folder, method):
     """A zip of one member of 1.9 GB that is said to have 100,000 bytes."""
     path = folder / "data.zip"
     with zipfile.ZipFile(path, "w", method) as archive:
@@ -245,12 +238,12 @@ def _promising_less(folder: Path, method: int) -> Path:
     return path
 
 
-def zip_of_bzip2(folder: Path) -> Path:
+def zip_of_bzip2(folder):
     """1.5 kB, which are unpacked in one piece."""
     return _promising_less(folder, zipfile.ZIP_BZIP2)
 
 
-def idx(folder: Path) -> Path:
+def idx(folder):
     """An IDX file whose header promises 65,535 x 65,535."""
     for split in ("train", "t10k"):
         header = struct.pack(">BBBB3I", 0, 0, 8, 3, 1, 65_535, 65_535)
@@ -260,7 +253,7 @@ def idx(folder: Path) -> Path:
     return folder
 
 
-def scans(folder: Path) -> Path:
+def scans(folder):
     """JPEG files of 5,000 scans each over 12 million pixels."""
     from PIL import Image
 
@@ -277,7 +270,7 @@ def scans(folder: Path) -> Path:
     return folder / "data"
 
 
-def texts(folder: Path) -> Path:
+def texts(folder):
     """Texts of 200 MB, empty but for their size."""
     for row in range(6):
         path = folder / "data" / "ab"[row % 2] / f"{row}.txt"

@@ -1,7 +1,5 @@
 """A real browser for the tests: headless Chromium, driven over its DevTools socket."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os
@@ -9,12 +7,9 @@ import shutil
 import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import connect
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 OPTIONS = (
@@ -32,13 +27,13 @@ class Browser:
         events: all that the browser told by itself, in order.
     """
 
-    def __init__(self, socket: ClientConnection) -> None:
+    def __init__(self, socket):
         self._socket = socket
         self._last = 0
-        self._statuses: list[tuple[str, int]] = []
-        self.events: list[dict[str, Any]] = []
+        self._statuses = []
+        self.events = []
 
-    def call(self, method: str, **parameters: Any) -> dict[str, Any]:
+    def call(self, method, **parameters):
         """Call a method of the DevTools protocol."""
         self._last += 1
         call = {"id": self._last, "method": method, "params": parameters}
@@ -52,21 +47,21 @@ class Browser:
                 self._statuses.append((response["url"], response["status"]))
             if answer.get("id") == self._last:
                 assert "error" not in answer, answer
-                result: dict[str, Any] = answer["result"]
+                result = answer["result"]
                 return result
 
-    def statuses(self) -> list[tuple[str, int]]:
+    def statuses(self):
         """The address and status of each answer since the last call of this."""
         self.run("1")
         found, self._statuses = self._statuses, []
         return found
 
-    def open(self, url: str) -> None:
+    def open(self, url):
         """Open a page and wait until it has loaded."""
         self.call("Page.navigate", url=url)
         self.until("document.readyState === 'complete'")
 
-    def run(self, script: str) -> Any:
+    def run(self, script):
         """The value of a script in the page; a promise is waited for."""
         answer = self.call(
             "Runtime.evaluate",
@@ -77,7 +72,7 @@ class Browser:
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
-    def until(self, script: str, seconds: float = 60) -> None:
+    def until(self, script, seconds=60):
         """Wait until a script's value is true, in whatever page there is by then."""
         limit = time.monotonic() + seconds
         while True:
@@ -89,7 +84,7 @@ class Browser:
 
 
 @contextlib.contextmanager
-def chromium(profile: Path, *options: str) -> Iterator[Browser]:
+def chromium(profile, *options):
     """Start the browser with a new profile; the test is skipped where there is none."""
     program = next(filter(None, map(shutil.which, NAMES)), None)
     if program is None:
@@ -118,7 +113,7 @@ def chromium(profile: Path, *options: str) -> Iterator[Browser]:
             process.wait()
 
 
-def _page_of(profile: Path) -> str:
+def _page_of(profile):
     limit = time.monotonic() + 60
     while True:
         with contextlib.suppress(OSError, ValueError, StopIteration):

@@ -1,7 +1,5 @@
 """The command line as in tests of flows, for those who attack it."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys
@@ -10,15 +8,13 @@ import time
 import httpx
 import pytest
 
-from headrace.settings import Settings
-
 
 @pytest.fixture(scope="session", autouse=True)
-def _prefect_is_configured(prefect_server: str) -> None:
+def _prefect_is_configured(prefect_server):
     """Prefect reads its settings once: those of the tests, before routers are asked."""
 
 
-def headrace(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
+def headrace(settings, *arguments):
     """The real command in a home."""
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
     places = {
@@ -40,7 +36,7 @@ def headrace(settings: Settings, *arguments: str) -> subprocess.CompletedProcess
 class Patient(httpx.HTTPTransport):
     """Asks again while Prefect answers that SQLite is locked, as its clients do."""
 
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
+    def handle_request(self, request):
         limit = time.monotonic() + 120
         while True:
             answer = super().handle_request(request)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 HEALTH = {"/api/health", "/api/ready", "/health"}
@@ -21,14 +19,14 @@ class Route:
     path: str
 
 
-def of_prefect() -> list[Route]:
+def of_prefect():
     """Every route of Prefect's server, those of its pages and its health too."""
     from prefect.server.api.server import create_app
 
     return sorted(set(_walk(create_app().routes, "")))
 
 
-def of_mlflow() -> list[Route]:
+def of_mlflow():
     """Every route of MLflow's server: FastAPI's and those of the Flask app in it."""
     import mlflow.server
     from mlflow.server.fastapi_app import app
@@ -41,7 +39,7 @@ def of_mlflow() -> list[Route]:
     return sorted({*flask, *_walk(app.routes, "")})
 
 
-def _walk(routes: Any, above: str) -> Iterator[Route]:
+def _walk(routes, above):
     for route in routes:
         contexts = getattr(route, "effective_route_contexts", None)
         if contexts is not None:  # of a router that FastAPI keeps whole
@@ -61,6 +59,6 @@ def _walk(routes: Any, above: str) -> Iterator[Route]:
             yield Route("GET", _fill(path or "/"))
 
 
-def _fill(path: str) -> str:
+def _fill(path):
     """A path with something in place of its parameters, in either notation."""
     return re.sub(r"\{[^}]*\}|<[^>]*>", _FILLED, path)

@@ -1,7 +1,5 @@
 """Another user of this machine: code that runs with a second user's rights."""
 
-from __future__ import annotations
-
 import base64
 import encodings.idna  # noqa: F401 he cannot read it, and http.client wants it
 import http.client
@@ -10,8 +8,6 @@ import multiprocessing
 import os
 import secrets
 import socket
-from collections.abc import Callable
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -25,7 +21,7 @@ _WS = {
 }
 
 
-def as_stranger(work: Callable[..., Any], *arguments: Any) -> Any:
+def as_stranger(work, *arguments):
     """What a function returns to another user; skipped where nobody can become one."""
     if os.geteuid() != 0:
         pytest.skip("becoming another user of this machine needs root")
@@ -43,7 +39,7 @@ def as_stranger(work: Callable[..., Any], *arguments: Any) -> Any:
     return found
 
 
-def _become_and_do(there: Any, work: Callable[..., Any], arguments: Any) -> None:
+def _become_and_do(there, work, arguments):
     try:
         os.setgroups([])
         os.setgid(NOBODY)
@@ -54,9 +50,7 @@ def _become_and_do(there: Any, work: Callable[..., Any], arguments: Any) -> None
         there.send(("raised", repr(error)))
 
 
-def statuses(
-    server: str, routes: list[tuple[str, str]], headers: dict[str, str] | None = None
-) -> dict[tuple[str, str], int]:
+def statuses(server, routes, headers=None):
     """The status that each route answers with; ``WS`` opens a WebSocket."""
     place = urlsplit(server)
     found = {}
@@ -78,7 +72,7 @@ def statuses(
     return found
 
 
-def opened(paths: list[str]) -> list[str]:
+def opened(paths):
     """Those of some files, folders and sockets that can be read or connected to."""
     got = []
     for path in paths:
@@ -97,7 +91,7 @@ def opened(paths: list[str]) -> list[str]:
     return got
 
 
-def listening_ports() -> list[int]:
+def listening_ports():
     """The TCP ports of this machine's loopback that answer, as anyone can see."""
     ports = set()
     with open("/proc/net/tcp", encoding="ascii") as table:

@@ -4,18 +4,15 @@ What they take is measured from outside, of all processes together. Time is that
 computing, which another load on the machine leaves as it is.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from tests.attacks import bombs
-from tests.attacks.watching import Watched, watch
+from tests.attacks.watching import watch
 
 MEMORY_BYTES = 2 * 10**9
 CPU_SECONDS = 60
@@ -26,7 +23,7 @@ gates = [{{ name = "finite" }}]
 """
 
 
-def _check(medium: str, data: Path, folder: Path) -> tuple[Watched, dict[str, Any]]:
+def _check(medium, data, folder):
     """``headrace check`` in a project of its own."""
     pipeline = folder / "project" / "pipelines" / "hostile"
     pipeline.mkdir(parents=True)
@@ -82,7 +79,7 @@ def test_other_bombs(medium, make, reason, tmp_path):
     _refused(medium, make, reason, tmp_path)
 
 
-def _refused(medium: str, make: bombs.Make, reason: str, folder: Path) -> None:
+def _refused(medium, make, reason, folder):
     (folder / "source").mkdir()
     watched, answer = _check(medium, make(folder / "source"), folder)
     assert watched.code == 1, (watched.code, watched.errors[-1000:])

@@ -7,7 +7,6 @@ those of a home. Each attack worked when another digest of the data made it "new
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,13 +14,10 @@ import numpy as np
 import pytest
 from tests.blobs import a_contract, blobs, write_law
 
-from headrace.records import EvaluationRecord, GateResult, PromotionRecord
 from headrace.settings import Settings
 from headrace.spec import load_spec
 from headrace.state.home import Home
 from headrace.state.ledger import Ledger
-
-Copy = Callable[[Path, Path], Path]
 
 
 @dataclass(frozen=True)
@@ -32,7 +28,7 @@ class Arena:
     data: Path
     folder: Path
 
-    def write(self, name: str, train: slice, test: slice, *copies: int) -> Path:
+    def write(self, name, train, test, *copies):
         """A data set of rows of one pool; ``copies`` of it are in test once more."""
         images, labels = blobs(4000, seed=3)
         tested = [*range(4000)[test], *copies]
@@ -45,7 +41,7 @@ class Arena:
         )
         return self.data / name
 
-    def fight(self, data: Path, seed: int) -> tuple[PromotionRecord, EvaluationRecord]:
+    def fight(self, data, seed):
         """Train with a seed on a data set, and let the gates decide."""
         from headrace.stages.evaluation import evaluate
         from headrace.stages.ingestion import ingest
@@ -67,21 +63,19 @@ class Arena:
         return conclude(spec, seen, registered, Home(settings)), seen
 
     @property
-    def champion(self) -> int:
+    def champion(self):
         """The version that is champion."""
         found = Ledger(self.settings.database_url).champion("blobs")
         assert found is not None
         return found.version.version
 
 
-def gate(seen: EvaluationRecord) -> GateResult:
+def gate(seen):
     return next(gate for gate in seen.gates if gate.kind == "champion")
 
 
 @pytest.fixture(scope="module")
-def _arena(
-    project: Path, mlflow_database: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Arena:
+def _arena(project, mlflow_database, tmp_path_factory):
     root = tmp_path_factory.mktemp("arena")
     settings = Settings(project=project, home=root / "home", user="ada@lab")
     settings.prepare_home()
@@ -95,16 +89,14 @@ def _arena(
 
 
 @pytest.fixture
-def arena(_arena: Arena, copy_of: Copy, tmp_path: Path) -> Arena:
+def arena(_arena, copy_of, tmp_path):
     """A copy of a home with one champion, which has 60 of 60 rows right."""
     home = copy_of(_arena.settings.home, tmp_path / "home")
     settings = Settings(project=_arena.settings.project, home=home, user="eve@lab")
     return Arena(settings, tmp_path, _arena.folder)
 
 
-def test_data_sets_that_differ_by_a_row_do_not_pass_the_crown_around(
-    arena: Arena,
-) -> None:
+def test_data_sets_that_differ_by_a_row_do_not_pass_the_crown_around(arena):
     one = arena.write("one.npz", slice(0, 180), slice(200, 261))
     other = arena.write("other.npz", slice(0, 180), slice(199, 260))
     for seed, data in enumerate((one, other, one), start=2):
@@ -116,7 +108,7 @@ def test_data_sets_that_differ_by_a_row_do_not_pass_the_crown_around(
     assert arena.champion == 1
 
 
-def test_ten_new_rows_without_a_difference_prove_nothing(arena: Arena) -> None:
+def test_ten_new_rows_without_a_difference_prove_nothing(arena):
     ended, seen = arena.fight(
         arena.write("few.npz", slice(0, 180), slice(300, 310)), seed=2
     )
@@ -125,14 +117,14 @@ def test_ten_new_rows_without_a_difference_prove_nothing(arena: Arena) -> None:
     assert "on 70 test items (10 of them new, 60 of them no longer" in gate(seen).reason
 
 
-def test_one_new_row_copied_a_thousand_times_is_one_item(arena: Arena) -> None:
+def test_one_new_row_copied_a_thousand_times_is_one_item(arena):
     copied = arena.write("copied.npz", slice(0, 180), slice(200, 260), *[300] * 1000)
     ended, seen = arena.fight(copied, seed=2)
     assert ended.status == "registered"
     assert (seen.metrics["new_items"], seen.metrics["compared_items"]) == (1, 61)
 
 
-def test_another_split_of_known_rows_gives_no_new_ones(arena: Arena) -> None:
+def test_another_split_of_known_rows_gives_no_new_ones(arena):
     """A row that the champion learned from is no test of it."""
     swapped = arena.write("swapped.npz", slice(180, 400), slice(0, 240))
     ended, seen = arena.fight(swapped, seed=2)
@@ -142,7 +134,7 @@ def test_another_split_of_known_rows_gives_no_new_ones(arena: Arena) -> None:
     assert "no test item is left to compare with version 1" in gate(seen).reason
 
 
-def test_forgetting_what_was_judged_makes_nothing_new(arena: Arena) -> None:
+def test_forgetting_what_was_judged_makes_nothing_new(arena):
     store = Path(arena.settings.store)
     for file in (store / "judged").iterdir():
         file.unlink()
@@ -159,7 +151,7 @@ def test_forgetting_what_was_judged_makes_nothing_new(arena: Arena) -> None:
     )
 
 
-def test_enough_new_rows_show_no_worse_once(arena: Arena) -> None:
+def test_enough_new_rows_show_no_worse_once(arena):
     fresh = arena.write("fresh.npz", slice(0, 180), slice(1000, 2000))
     ended, seen = arena.fight(fresh, seed=2)
     assert ended.status == "promoted"
@@ -172,8 +164,8 @@ def test_enough_new_rows_show_no_worse_once(arena: Arena) -> None:
 
 
 def test_without_the_rows_that_it_lost_a_challenger_is_no_better(
-    project: Path, mlflow_database: Path, tmp_path: Path
-) -> None:
+    project, mlflow_database, tmp_path
+):
     """They are answered again from the snapshot in which they were judged."""
     settings = Settings(project=tmp_path, home=tmp_path / "home", user="eve@lab")
     settings.prepare_home()
@@ -183,7 +175,7 @@ def test_without_the_rows_that_it_lost_a_challenger_is_no_better(
     arena = Arena(settings, tmp_path, folder)
     images, labels = faint_blobs(800)
 
-    def write(name: str, rows: np.ndarray) -> Path:
+    def write(name, rows):
         tested = {"x_test": images[200:][rows], "y_test": labels[200:][rows]}
         place = tmp_path / name
         np.savez(place, x_train=images[:200], y_train=labels[:200], **tested)
@@ -207,7 +199,7 @@ def test_without_the_rows_that_it_lost_a_challenger_is_no_better(
     assert f"{lost.sum()} of them no longer in the data" in gate(again).reason
 
 
-def faint_blobs(rows: int) -> tuple[np.ndarray, np.ndarray]:
+def faint_blobs(rows):
     """Blobs that are hard to tell apart, so that two trainings differ on many rows."""
     random, labels = np.random.default_rng(1), np.arange(rows) % 3
     images = random.integers(0, 200, (rows, 8, 8)).astype(np.uint8)
@@ -216,9 +208,7 @@ def faint_blobs(rows: int) -> tuple[np.ndarray, np.ndarray]:
     return images, labels
 
 
-def right(
-    arena: Arena, version: int, images: np.ndarray, labels: np.ndarray
-) -> np.ndarray:
+def right(arena, version, images, labels):
     """Which rows a registered version has right."""
     from headrace.models.logged.loading import load_version
     from headrace.state.tracking import Tracking
@@ -226,5 +216,5 @@ def right(
     row = Ledger(arena.settings.database_url).version("blobs", version)
     model = load_version(Tracking(arena.settings), row)
     given = np.asarray(model(images[..., None]))
-    found: np.ndarray = given.argmax(axis=1) == labels
+    found = given.argmax(axis=1) == labels
     return found

@@ -1,7 +1,5 @@
 """Attack: a credential in the URL of a source, to be found later in what is kept."""
 
-from __future__ import annotations
-
 import http.server
 import json
 import os
@@ -10,9 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 from tests.attacks.conftest import Patient
@@ -116,7 +111,7 @@ WITHOUT = [
 
 
 @pytest.mark.parametrize("uri", WITH_CREDENTIAL.values(), ids=WITH_CREDENTIAL)
-def test_a_credential_is_seen_and_hidden(uri: str) -> None:
+def test_a_credential_is_seen_and_hidden(uri):
     assert find_credential(uri)
     assert CANARY not in find_credential(uri)
     assert CANARY not in credential_advice(uri)
@@ -130,7 +125,7 @@ def test_a_credential_is_seen_and_hidden(uri: str) -> None:
     assert "%" in uri or not re.search(schema_pattern(), uri)
 
 
-def test_the_advice_is_about_the_url_that_holds_the_credential() -> None:
+def test_the_advice_is_about_the_url_that_holds_the_credential():
     for uri, beginning in {
         f"zip://x.csv::https://ada:{CANARY}@host/x.zip": "https://host/",
         f"zip://x.csv::s3://key:{CANARY}@bucket/x.zip": "s3://bucket/",
@@ -142,7 +137,7 @@ def test_the_advice_is_about_the_url_that_holds_the_credential() -> None:
 
 
 @pytest.mark.parametrize("uri", WITHOUT)
-def test_what_holds_none_is_left_alone(uri: str) -> None:
+def test_what_holds_none_is_left_alone(uri):
     assert find_credential(uri) == ""
     assert hide_credentials(uri) == uri
     assert re.search(schema_pattern(), uri)
@@ -153,14 +148,14 @@ def test_what_holds_none_is_left_alone(uri: str) -> None:
     "uri",
     [f"https://h/x?token=a {CANARY}", f"s3://k:a {CANARY}@b", f"s3://k:a'{CANARY}@b"],
 )
-def test_blanks_and_quotes_are_hidden_in_a_whole_url(uri: str) -> None:
+def test_blanks_and_quotes_are_hidden_in_a_whole_url(uri):
     assert find_credential(uri)
     for text in (uri, f"reading {uri!r} failed"):
         assert CANARY not in hide_credentials(text)
 
 
 @pytest.mark.parametrize("end", ["", f"ada:{CANARY}@host"])
-def test_many_nested_urls_are_looked_through_at_once(end: str) -> None:
+def test_many_nested_urls_are_looked_through_at_once(end):
     text = "https://" * 20_000 + end
     started = time.monotonic()
     assert bool(find_credential(text)) == bool(end)
@@ -168,7 +163,7 @@ def test_many_nested_urls_are_looked_through_at_once(end: str) -> None:
     assert time.monotonic() - started < 5, "it took 55 s"
 
 
-def test_a_long_text_is_looked_through_at_once() -> None:
+def test_a_long_text_is_looked_through_at_once():
     text = "A" * 90_000 + f" https://ada:{CANARY}@host/" + "%41" * 30_000
     started = time.monotonic()
     assert find_credential(text)
@@ -176,7 +171,7 @@ def test_a_long_text_is_looked_through_at_once() -> None:
     assert time.monotonic() - started < 5, "it took 40 s"
 
 
-def hits(*places: Path) -> list[str]:
+def hits(*places):
     """The files below some folders that have the canary in their bytes."""
     return [
         str(file)
@@ -186,7 +181,7 @@ def hits(*places: Path) -> list[str]:
     ]
 
 
-def commands(uri: str, output: Path) -> list[list[str]]:
+def commands(uri, output):
     """All the ways in which a command is given a source."""
     quoted = json.dumps(uri)
     return [
@@ -213,9 +208,7 @@ def commands(uri: str, output: Path) -> list[list[str]]:
 @pytest.mark.parametrize(
     "kind", ["userinfo", "token", "presigned", "s3 keys", "s3 secret with a slash"]
 )
-def test_no_command_keeps_or_says_a_credential(
-    kind: str, home: Home, tmp_path: Path
-) -> None:
+def test_no_command_keeps_or_says_a_credential(kind, home, tmp_path):
     for arguments in commands(WITH_CREDENTIAL[kind], tmp_path):
         answer = home.headrace(*arguments, "--json")
         assert answer.exit_code == 2, (arguments, answer)
@@ -226,7 +219,7 @@ def test_no_command_keeps_or_says_a_credential(
     assert not (home.path / "prefect").exists(), "nothing was started"
 
 
-def test_the_answer_says_where_a_credential_belongs(home: Home) -> None:
+def test_the_answer_says_where_a_credential_belongs(home):
     answer = home.headrace("check", "blobs", "--data", WITH_CREDENTIAL["s3 keys"])
     assert "AWS_ACCESS_KEY_ID" in answer.err
     answer = home.headrace("check", "blobs", "--data", WITH_CREDENTIAL["presigned"])
@@ -235,7 +228,7 @@ def test_the_answer_says_where_a_credential_belongs(home: Home) -> None:
     assert "HEADRACE_STORAGE_OPTIONS" in answer.err
 
 
-def test_a_pipeline_file_with_a_credential_is_refused(tmp_path: Path) -> None:
+def test_a_pipeline_file_with_a_credential_is_refused(tmp_path):
     folder = tmp_path / "pipelines" / "leaky"
     folder.mkdir(parents=True)
     text = f'medium = "image"\n[data]\nsource = "{WITH_CREDENTIAL["token"]}"\n'
@@ -253,13 +246,13 @@ def test_a_pipeline_file_with_a_credential_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "uri", ["s3://K:canary-7Hq2@b/x", "https://h/x?sig=canary-7Hq2"]
 )
-def test_the_store_is_not_given_by_a_credential(uri: str) -> None:
+def test_the_store_is_not_given_by_a_credential(uri):
     with pytest.raises(UsageError, match="holds a credential") as raised:
         Store(uri)
     assert CANARY not in str(raised.value)
 
 
-def test_prefect_refuses_it_before_it_keeps_anything(prefect_server: str) -> None:
+def test_prefect_refuses_it_before_it_keeps_anything(prefect_server):
     """The form and the API hold a run's parameters against the deployment's schema."""
     import httpx
     from prefect.utilities.callables import parameter_schema
@@ -290,7 +283,7 @@ def test_prefect_refuses_it_before_it_keeps_anything(prefect_server: str) -> Non
             runs = f"/deployments/{deployed['id']}/create_flow_run"
             for kind in ("userinfo", "token", "s3 keys", "presigned"):
                 uri = WITH_CREDENTIAL[kind]
-                given: dict[str, Any] = json.loads(json.dumps(parameters))
+                given = json.loads(json.dumps(parameters))
                 if "pipeline" in given:
                     given["pipeline"]["data"] = {"source": uri}
                 else:
@@ -309,13 +302,13 @@ class _Guarded(http.server.BaseHTTPRequestHandler):
 
     body = b""
 
-    def do_HEAD(self) -> None:
+    def do_HEAD(self):
         self._answer(with_body=False)
 
-    def do_GET(self) -> None:
+    def do_GET(self):
         self._answer(with_body=True)
 
-    def _answer(self, *, with_body: bool) -> None:
+    def _answer(self, *, with_body):
         by_header = self.headers.get("Authorization") == f"Bearer {CANARY}"
         if not by_header and f"token={CANARY}" not in self.path:
             self.send_error(403)
@@ -335,12 +328,12 @@ class _Guarded(http.server.BaseHTTPRequestHandler):
         if with_body:
             self.wfile.write(body)
 
-    def log_message(self, *_: Any) -> None:
+    def log_message(self, *_):
         pass
 
 
 @pytest.fixture
-def guarded(tmp_path: Path) -> Iterator[str]:
+def guarded(tmp_path):
     """The URL of a file that only who has the canary gets."""
     _Guarded.body = write_blobs(tmp_path / "served.npz").read_bytes()
     (tmp_path / "served.npz").unlink()
@@ -353,7 +346,7 @@ def guarded(tmp_path: Path) -> Iterator[str]:
     thread.join()
 
 
-def options_for(url: str, how: dict[str, Any]) -> str:
+def options_for(url, how):
     return json.dumps({url.rpartition("/")[0] + "/": how})
 
 
@@ -365,9 +358,7 @@ def options_for(url: str, how: dict[str, Any]) -> str:
     ],
     ids=["headers", "params"],
 )
-def test_storage_options_open_what_a_credential_opens(
-    guarded: str, how: dict[str, Any], tmp_path: Path
-) -> None:
+def test_storage_options_open_what_a_credential_opens(guarded, how, tmp_path):
     home = {"project": tmp_path, "home": tmp_path / "home"}
     settings = Settings(**home, storage_options=options_for(guarded, how))
     with open_source(guarded, settings) as source:
@@ -378,14 +369,14 @@ def test_storage_options_open_what_a_credential_opens(
 
 
 def test_a_run_with_storage_options_keeps_none(
-    guarded: str,
-    home: Home,
-    prefect_server: str,
-    mlflow_database: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-) -> None:
+    guarded,
+    home,
+    prefect_server,
+    mlflow_database,
+    tmp_path_factory,
+    monkeypatch,
+    tmp_path,
+):
     """Home, output, both databases and all that is said: no hit, where it was used."""
     settings = Settings(project=home.project, home=home.path)
     settings.prepare_home()
@@ -410,8 +401,8 @@ def test_a_run_with_storage_options_keeps_none(
 
 @pytest.mark.integration
 def test_a_whole_run_with_storage_options_keeps_none(
-    guarded: str, home: Home, mlflow_database: Path, tmp_path: Path
-) -> None:
+    guarded, home, mlflow_database, tmp_path
+):
     """Home, output, both databases and all that is said: no hit, where it was used."""
     settings = Settings(project=home.project, home=home.path)
     settings.prepare_home()
@@ -436,7 +427,7 @@ def test_a_whole_run_with_storage_options_keeps_none(
     assert hits(tmp_path, home.project) == []
 
 
-def test_options_of_one_host_are_not_given_to_another(tmp_path: Path) -> None:
+def test_options_of_one_host_are_not_given_to_another(tmp_path):
     table = {
         "https": {"headers": {"a": "all"}},
         "https://data.example": {"headers": {"a": "one"}},
@@ -445,7 +436,7 @@ def test_options_of_one_host_are_not_given_to_another(tmp_path: Path) -> None:
     }
     settings = Settings(project=tmp_path, storage_options=json.dumps(table))
 
-    def options(uri: str) -> Any:
+    def options(uri):
         return storage_options(uri, settings)
 
     assert options("https://data.example/x")["headers"] == {"a": "one"}
@@ -460,16 +451,14 @@ def test_options_of_one_host_are_not_given_to_another(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text", [f'{{"s3": "{CANARY}"', f'["{CANARY}"]', f'{{"s3": "{CANARY}"}}']
 )
-def test_a_wrong_setting_is_told_without_its_text(text: str, tmp_path: Path) -> None:
+def test_a_wrong_setting_is_told_without_its_text(text, tmp_path):
     settings = Settings(project=tmp_path, storage_options=text)
     with pytest.raises(UsageError, match="HEADRACE_STORAGE_OPTIONS") as raised:
         storage_options("s3://bucket/x", settings)
     assert CANARY not in str(raised.value)
 
 
-def test_the_page_of_a_server_that_is_reached_with_a_login_is_kept_without_it(
-    tmp_path: Path,
-) -> None:
+def test_the_page_of_a_server_that_is_reached_with_a_login_is_kept_without_it(tmp_path):
     done = subprocess.run(
         [
             sys.executable,

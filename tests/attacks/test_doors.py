@@ -1,24 +1,20 @@
 """Prefect and MLflow let nobody in who does not show the login, on any route."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import os
 import socket
 import sys
 import tempfile
-from collections.abc import Iterator
 from functools import cache
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import httpx
 import psutil
 import pytest
 from tests.attacks import routes, stranger
-from tests.integration.conftest import Services, down, inherited, up
+from tests.integration.conftest import down, inherited, up
 
 from headrace.settings import Settings
 from headrace.state import hosts
@@ -32,18 +28,18 @@ CLOSED = {401, 403}
 
 
 @cache
-def all_routes() -> list[routes.Route]:
+def all_routes():
     return [*routes.of_prefect(), *routes.of_mlflow()]
 
 
-async def ask(gate: Gate, route: routes.Route, headers: dict[str, str]) -> int:
+async def ask(gate, route, headers):
     """The status of an answer; 200 means that the application behind was reached."""
-    sent: list[Any] = []
+    sent = []
 
-    async def receive() -> dict[str, Any]:
+    async def receive():
         return {"type": "http.request", "body": b"", "more_body": False}
 
-    async def send(message: Any) -> None:
+    async def send(message):
         sent.append(message)
 
     scope = {
@@ -62,20 +58,20 @@ async def ask(gate: Gate, route: routes.Route, headers: dict[str, str]) -> int:
     return int(sent[0].get("status", 200))
 
 
-def statuses(headers: dict[str, str]) -> dict[routes.Route, int]:
-    async def behind(_scope: Any, _receive: Any, send: Any) -> None:
+def statuses(headers):
+    async def behind(_scope, _receive, send):
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
     gate = Gate(behind, logins=[LOGIN], health=routes.HEALTH)
 
-    async def all_of_them() -> dict[routes.Route, int]:
+    async def all_of_them():
         return {route: await ask(gate, route, headers) for route in all_routes()}
 
     return asyncio.run(all_of_them())
 
 
-def open_ones(found: dict[routes.Route, int]) -> set[str]:
+def open_ones(found):
     return {f"{r.method} {r.path}" for r, status in found.items() if status == 200}
 
 
@@ -102,34 +98,32 @@ SHOWN = {"Authorization": LOGIN.header}
     ],
     ids=lambda value: str(sorted(value)) if isinstance(value, set) else str(value),
 )
-def test_no_route_but_health_is_open(
-    headers: dict[str, str], is_open: set[str]
-) -> None:
+def test_no_route_but_health_is_open(headers, is_open):
     found = statuses(headers)
     assert len(found) > 600
     assert open_ones(found) == is_open
     assert {status for status in found.values() if status != 200} <= CLOSED
 
 
-def test_who_shows_the_login_is_let_in_everywhere() -> None:
+def test_who_shows_the_login_is_let_in_everywhere():
     assert set(statuses({"Host": OURS, **SHOWN}).values()) == {200}
 
 
 @pytest.fixture(scope="module")
-def services(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def services(project, tmp_path_factory):
     """A home with its servers and workers."""
     started = up(tmp_path_factory.mktemp("doors") / "home", project)
     yield started
     down(started)
 
 
-def pairs(found: list[routes.Route]) -> list[tuple[str, str]]:
+def pairs(found):
     return [(route.method, route.path) for route in found]
 
 
 @pytest.mark.integration
 @pytest.mark.parametrize("name", ["prefect", "mlflow"])
-def test_a_second_user_gets_in_nowhere(services: Services, name: str) -> None:
+def test_a_second_user_gets_in_nowhere(services, name):
     wanted = pairs(getattr(routes, f"of_{name}")())
     server = services.links[name]
     found = stranger.as_stranger(stranger.statuses, server, wanted)
@@ -145,7 +139,7 @@ def test_a_second_user_gets_in_nowhere(services: Services, name: str) -> None:
 
 
 @pytest.mark.integration
-def test_a_second_user_finds_the_login_nowhere(services: Services) -> None:
+def test_a_second_user_finds_the_login_nowhere(services):
     secret = services.environment["MLFLOW_TRACKING_PASSWORD"]
     path = services.home / LOGIN_FILE
     assert path.stat().st_mode & 0o777 == 0o600
@@ -161,9 +155,7 @@ def test_a_second_user_finds_the_login_nowhere(services: Services) -> None:
 
 @pytest.mark.integration
 @pytest.mark.parametrize("name", ["prefect", "mlflow"])
-def test_a_second_user_does_not_get_in_with_our_cookie(
-    services: Services, name: str
-) -> None:
+def test_a_second_user_does_not_get_in_with_our_cookie(services, name):
     login = read_login(services.home)
     assert login is not None
     with httpx.Client(timeout=60) as client:
@@ -182,7 +174,7 @@ def test_a_second_user_does_not_get_in_with_our_cookie(
 
 
 @contextlib.contextmanager
-def prefect_at(host: str, home: Path) -> Iterator[int]:
+def prefect_at(host, home):
     """The port of a server of Prefect that listens at an address."""
     port = live.free_port(host=host)
     variables = {
@@ -203,7 +195,7 @@ def prefect_at(host: str, home: Path) -> Iterator[int]:
         guard.stop(server)
 
 
-def hang_up(host: str, port: int, cookie: str) -> None:
+def hang_up(host, port, cookie):
     """Request a new tag, and do not wait for the answer."""
     body = b'{"name": "theirs"}'
     lines = ["POST /api/tags/ HTTP/1.1", f"Host: localhost:{port}", f"Cookie: {cookie}"]
@@ -216,9 +208,7 @@ def hang_up(host: str, port: int, cookie: str) -> None:
 
 @pytest.mark.integration
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "::"])
-def test_our_cookie_is_of_no_use_to_a_second_user_at_any_address(
-    host: str, tmp_path: Path
-) -> None:
+def test_our_cookie_is_of_no_use_to_a_second_user_at_any_address(host, tmp_path):
     """Nor with what a proxy would send, nor for what needs no answer."""
     page = [("GET", "/api/admin/version")]
     interfaces = psutil.net_if_addrs().values()
@@ -242,7 +232,7 @@ def test_our_cookie_is_of_no_use_to_a_second_user_at_any_address(
 
 
 @pytest.mark.integration
-def test_endless_headers_are_not_kept(tmp_path: Path) -> None:
+def test_endless_headers_are_not_kept(tmp_path):
     with prefect_at("127.0.0.1", tmp_path) as port:
         with socket.create_connection(("127.0.0.1", port)) as connection:
             connection.settimeout(60)
@@ -258,9 +248,7 @@ def test_endless_headers_are_not_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.integration
-def test_artifacts_are_written_below_the_home_alone(
-    services: Services, tmp_path: Path
-) -> None:
+def test_artifacts_are_written_below_the_home_alone(services, tmp_path):
     url, headers = services.links["mlflow"], services.authorization
     proxy = f"{url}/api/2.0/mlflow-artifacts/artifacts"
     below = services.home / "mlartifacts"
@@ -300,7 +288,7 @@ def test_artifacts_are_written_below_the_home_alone(
     assert not list(services.home.parent.glob("out"))
 
 
-def test_a_second_user_gets_nothing_of_a_runs_temporary_server(tmp_path: Path) -> None:
+def test_a_second_user_gets_nothing_of_a_runs_temporary_server(tmp_path):
     from headrace_ops.run_server import TemporaryServer, configure
 
     before = dict(os.environ)
@@ -332,9 +320,7 @@ def test_a_second_user_gets_nothing_of_a_runs_temporary_server(tmp_path: Path) -
 
 
 @pytest.mark.integration
-def test_a_second_user_reaches_no_postgresql(
-    project: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_a_second_user_reaches_no_postgresql(project, tmp_path_factory):
     with tempfile.TemporaryDirectory(
         prefix="headrace-", ignore_cleanup_errors=True
     ) as place:

@@ -1,9 +1,5 @@
 """A gate that is edited while the model is trained is judged as it was before."""
 
-from __future__ import annotations
-
-from pathlib import Path
-
 from tests.blobs import write_law
 from tests.homes import Home
 
@@ -27,8 +23,8 @@ STRICT = "[{ name = 'recall', metric = 'test_accuracy', threshold = 0.999 }]"
 
 
 def test_the_law_at_the_start_judges_and_the_summary_says_so(
-    home: Home, tmp_path: Path, prefect_server: str
-) -> None:
+    home, tmp_path, prefect_server
+):
     project = tmp_path / "project"
     folder = project / "pipelines" / "blobs"
     gates = STRICT.replace("threshold", "direction = 'min', threshold")

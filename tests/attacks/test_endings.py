@@ -1,7 +1,5 @@
 """Attack: a run is ended from outside: what does it leave, and what says it runs?"""
 
-from __future__ import annotations
-
 import fcntl
 import json
 import os
@@ -14,11 +12,10 @@ import sys
 import termios
 import time
 import tomllib
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.homes import Home, rows_of
+from tests.homes import rows_of
 
 from headrace.settings import Settings
 from headrace.state.disk import own_temporary_folder, sweep_temporary
@@ -29,14 +26,14 @@ SECONDS = 240.0
 
 
 @pytest.fixture
-def prepared(home: Home, mlflow_database: Path) -> Home:
+def prepared(home, mlflow_database):
     """An empty home whose MLflow database is made."""
     Settings(project=home.project, home=home.path).prepare_home()
     (home.path / "mlflow.db").write_bytes(mlflow_database.read_bytes())
     return home
 
 
-def wait_for(condition: Callable[[], bool], what: str) -> None:
+def wait_for(condition, what):
     limit = time.monotonic() + SECONDS
     while not condition():
         assert time.monotonic() < limit, what
@@ -46,11 +43,11 @@ def wait_for(condition: Callable[[], bool], what: str) -> None:
 class Terminal:
     """A process in the foreground of a terminal of its own."""
 
-    def __init__(self, home: Home, *arguments: str) -> None:
+    def __init__(self, home, *arguments):
         self.master, slave = pty.openpty()
         self.seen = ""
 
-        def take_the_terminal() -> None:
+        def take_the_terminal():
             signal.signal(signal.SIGHUP, signal.SIG_DFL)  # not as under nohup
             os.setsid()
             fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
@@ -69,18 +66,18 @@ class Terminal:
         )
         os.close(slave)
 
-    def shows(self, text: str) -> bool:
+    def shows(self, text):
         assert self.process.poll() is None, self.seen
         if select.select([self.master], [], [], 0.1)[0]:
             self.seen += os.read(self.master, 65536).decode(errors="replace")
         return text in self.seen
 
-    def close(self) -> None:
+    def close(self):
         """The window is closed: the kernel hangs up."""
         os.close(self.master)
 
 
-def test_a_closed_terminal_leaves_nothing_that_still_runs(prepared: Home) -> None:
+def test_a_closed_terminal_leaves_nothing_that_still_runs(prepared):
     terminal = Terminal(prepared, "run", "blobs", "--set", "training.epochs=10000")
     try:
         wait_for(lambda: terminal.shows("epoch 1/10000"), "the first epoch")
@@ -98,9 +95,7 @@ def test_a_closed_terminal_leaves_nothing_that_still_runs(prepared: Home) -> Non
     assert ("RUNNING",) not in tasks
 
 
-def test_under_nohup_a_closed_terminal_changes_nothing(
-    home: Home, tmp_path: Path
-) -> None:
+def test_under_nohup_a_closed_terminal_changes_nothing(home, tmp_path):
     code = (
         "import os, signal, sys\n"
         "signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
@@ -122,13 +117,11 @@ def test_under_nohup_a_closed_terminal_changes_nothing(
     assert (ran.returncode, ran.stdout) == (0, "went on\n"), ran.stderr
 
 
-def files_below(folder: Path) -> list[str]:
+def files_below(folder):
     return sorted(str(path) for path in folder.rglob("*") if path.is_file())
 
 
-def test_what_a_killed_run_leaves_in_the_temporary_folder_is_swept(
-    prepared: Home, tmp_path: Path
-) -> None:
+def test_what_a_killed_run_leaves_in_the_temporary_folder_is_swept(prepared, tmp_path):
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     environment = {"TMPDIR": str(temporary)}
@@ -155,7 +148,7 @@ def test_what_a_killed_run_leaves_in_the_temporary_folder_is_swept(
 
 
 @pytest.fixture
-def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def temporary(tmp_path, monkeypatch):
     """A folder for temporary files, for this process too."""
     place = tmp_path / "temporary"
     place.mkdir()
@@ -164,7 +157,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     yield place
 
 
-def test_temporary_files_of_a_block_are_in_one_private_folder(temporary: Path) -> None:
+def test_temporary_files_of_a_block_are_in_one_private_folder(temporary):
     import tempfile
 
     with own_temporary_folder():
@@ -181,9 +174,7 @@ def test_temporary_files_of_a_block_are_in_one_private_folder(temporary: Path) -
     assert tempfile.gettempdir() == os.environ["TMPDIR"] == str(temporary)
 
 
-def test_only_folders_of_dead_processes_of_this_user_are_swept(
-    temporary: Path, tmp_path: Path
-) -> None:
+def test_only_folders_of_dead_processes_of_this_user_are_swept(temporary, tmp_path):
     dead = re.sub(r"/\d+/", "/4194303/", str(this_process()))
     victim = tmp_path / "victim"
     victim.mkdir()
@@ -213,7 +204,7 @@ def test_only_folders_of_dead_processes_of_this_user_are_swept(
 
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", "<&- >&- 2>&-"])
-def test_a_command_runs_with_closed_streams(closed: str, tmp_path: Path) -> None:
+def test_a_command_runs_with_closed_streams(closed, tmp_path):
     command = f'exec "$0" -m headrace_cli list --json {closed}'
     ran = subprocess.run(
         ["sh", "-c", command, sys.executable],
@@ -226,9 +217,7 @@ def test_a_command_runs_with_closed_streams(closed: str, tmp_path: Path) -> None
     assert bool(ran.stdout) == (closed in {"2>&-", "<&-"})
 
 
-def test_an_interrupt_while_the_command_is_still_imported_is_told(
-    tmp_path: Path,
-) -> None:
+def test_an_interrupt_while_the_command_is_still_imported_is_told(tmp_path):
     """The last module to be imported interrupts, as a user would."""
     code = (
         "import os, signal, sys\n"

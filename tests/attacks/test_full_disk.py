@@ -1,16 +1,11 @@
 """Attack: the disk fills in the middle of a run."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 from tests.homes import Home
@@ -22,30 +17,30 @@ BUSY_FACTOR = 4
 class SmallDisk:
     """A file system of its own, which can be filled and kept full."""
 
-    def __init__(self, place: Path) -> None:
+    def __init__(self, place):
         self.place = place
         self._filler = place / "filler"
-        self._keeper: threading.Thread | None = None
+        self._keeper = None
         self._is_released = threading.Event()
 
-    def fill(self) -> None:
+    def fill(self):
         """Leave no byte on it, nor let any be won back."""
         self._write()
         self._keeper = threading.Thread(target=self._keep, daemon=True)
         self._keeper.start()
 
-    def _keep(self) -> None:
+    def _keep(self):
         while not self._is_released.wait(0.05):
             self._write()
 
-    def _write(self) -> None:
+    def _write(self):
         with contextlib.suppress(OSError), self._filler.open("ab", buffering=0) as file:
             for size in (2**20, 2**14, 2**12):
                 with contextlib.suppress(OSError):
                     while file.write(b"\0" * size):
                         pass
 
-    def release(self) -> None:
+    def release(self):
         """Make room again."""
         self._is_released.set()
         if self._keeper is not None:
@@ -54,7 +49,7 @@ class SmallDisk:
 
 
 @pytest.fixture
-def disk(tmp_path: Path) -> Iterator[SmallDisk]:
+def disk(tmp_path):
     """64 MiB in memory."""
     place = tmp_path / "disk"
     place.mkdir()
@@ -67,9 +62,7 @@ def disk(tmp_path: Path) -> Iterator[SmallDisk]:
     subprocess.run(["umount", "-l", str(place)], check=True)
 
 
-def run_until_full(
-    disk: SmallDisk, home: Home, trigger: str, *arguments: str
-) -> tuple[int, dict[str, Any], str, float]:
+def run_until_full(disk, home, trigger, *arguments):
     """Run; fill the disk when a line has the trigger.
 
     Returns:
@@ -90,7 +83,7 @@ def run_until_full(
     return code, json.loads(out), log, time.monotonic() - filled
 
 
-def check(code: int, answer: dict[str, Any], log: str, seconds: float) -> None:
+def check(code, answer, log, seconds):
     assert code == 3, (answer, log)
     assert answer["status"] == "error"
     assert "disk is full" in answer["reason"], answer["reason"]
@@ -100,14 +93,12 @@ def check(code: int, answer: dict[str, Any], log: str, seconds: float) -> None:
 
 
 @pytest.fixture
-def small(disk: SmallDisk, project: Path) -> Home:
+def small(disk, project):
     """A home on the small disk."""
     return Home(disk.place / "home", project)
 
 
-def test_a_disk_that_fills_during_ingest_is_told_and_the_run_goes_on_later(
-    disk: SmallDisk, small: Home
-) -> None:
+def test_a_disk_that_fills_during_ingest_is_told_and_the_run_goes_on_later(disk, small):
     code, answer, log, seconds = run_until_full(disk, small, "ingest: ")
     check(code, answer, log, seconds)
     assert str(small.path) in answer["reason"]
@@ -131,17 +122,13 @@ def test_a_disk_that_fills_during_ingest_is_told_and_the_run_goes_on_later(
     ],
     ids=["train", "checkpoints", "evaluate", "register"],
 )
-def test_a_disk_that_fills_later_is_told_as_well(
-    disk: SmallDisk, small: Home, trigger: str, arguments: list[str]
-) -> None:
+def test_a_disk_that_fills_later_is_told_as_well(disk, small, trigger, arguments):
     check(*run_until_full(disk, small, trigger, *arguments))
 
 
 @pytest.mark.integration
 @pytest.mark.parametrize("free_kib", [64, 1024, 2560, 4096])
-def test_a_disk_with_no_room_for_the_databases_is_told(
-    free_kib: int, disk: SmallDisk, small: Home
-) -> None:
+def test_a_disk_with_no_room_for_the_databases_is_told(free_kib, disk, small):
     """MLflow's takes one MiB, Prefect's three."""
     used = 64 * 1024 - free_kib
     (disk.place / "used").write_bytes(b"\0" * 1024 * used)

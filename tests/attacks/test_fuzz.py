@@ -1,7 +1,5 @@
 """Some damaged files for every reader: each is read, refused or set aside."""
 
-from __future__ import annotations
-
 import pytest
 from tests.attacks.fuzz.running import Report, distinct, fuzz
 from tests.attacks.fuzz.seeds import all_seeds
@@ -11,7 +9,7 @@ SEEDS = {seed.name: seed for seed in all_seeds()}
 
 
 @pytest.mark.parametrize("name", SEEDS)
-def test_no_damaged_file_ends_a_reader(name: str) -> None:
+def test_no_damaged_file_ends_a_reader(name):
     report = Report()
     fuzz(range(MUTANTS), report, [SEEDS[name]])
     assert [(one.seed, one.number, one.what) for one in report.findings] == []
@@ -20,7 +18,7 @@ def test_no_damaged_file_ends_a_reader(name: str) -> None:
     assert any("read" in outcome for outcome in report.outcomes[name])
 
 
-def test_findings_of_one_kind_are_told_once() -> None:
+def test_findings_of_one_kind_are_told_once():
     from tests.attacks.fuzz.running import Finding
 
     some = [

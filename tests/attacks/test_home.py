@@ -9,7 +9,6 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,11 +29,11 @@ _CAPBSET_DROP, _DAC_OVERRIDE = 24, 1
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="another user needs root")
 
 
-def mode(path: Path) -> int:
+def mode(path):
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def as_nobody(*command: str) -> subprocess.CompletedProcess[str]:
+def as_nobody(*command):
     return subprocess.run(
         command,
         check=False,
@@ -48,7 +47,7 @@ def as_nobody(*command: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture
-def public(tmp_path: Path) -> Iterator[Path]:
+def public(tmp_path):
     """A folder that every user can get to."""
     above = [path for path in tmp_path.parents if path.stat().st_uid == os.geteuid()]
     before = {path: mode(path) for path in (tmp_path, *above)}
@@ -59,7 +58,7 @@ def public(tmp_path: Path) -> Iterator[Path]:
         path.chmod(found)
 
 
-def test_a_new_home_is_its_owners_alone(home: Home) -> None:
+def test_a_new_home_is_its_owners_alone(home):
     old = os.umask(0)
     try:
         settings = Settings(project=home.project, home=home.path)
@@ -74,9 +73,7 @@ def test_a_new_home_is_its_owners_alone(home: Home) -> None:
     assert mode(home.path / "mlartifacts") == 0o700
 
 
-def test_nobody_else_writes_to_a_folder_that_is_made_above_a_store(
-    tmp_path: Path,
-) -> None:
+def test_nobody_else_writes_to_a_folder_that_is_made_above_a_store(tmp_path):
     old = os.umask(0)
     try:
         Store(str(tmp_path / "data" / "team" / "store")).write("stages/a.json", b"{}")
@@ -87,9 +84,7 @@ def test_nobody_else_writes_to_a_folder_that_is_made_above_a_store(
 
 
 @pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
-def test_what_is_no_file_in_the_place_of_the_homes_format_is_named(
-    home: Home, kind: str
-) -> None:
+def test_what_is_no_file_in_the_place_of_the_homes_format_is_named(home, kind):
     home.path.mkdir(mode=0o700)
     marker = home.path / "format"
     if kind == "pipe":
@@ -105,9 +100,7 @@ def test_what_is_no_file_in_the_place_of_the_homes_format_is_named(
 
 @pytest.mark.parametrize("command", ["list", "verify", "doctor"])
 @pytest.mark.parametrize("name", ["mlflow.db", "up.lock", "prefect/prefect.db"])
-def test_a_pipe_in_a_home_is_named_and_not_opened(
-    home: Home, name: str, command: str
-) -> None:
+def test_a_pipe_in_a_home_is_named_and_not_opened(home, name, command):
     settings = Settings(project=home.project, home=home.path).prepare_home()
     Ledger(settings.database_url)
     (home.path / "prefect").mkdir()
@@ -120,9 +113,7 @@ def test_a_pipe_in_a_home_is_named_and_not_opened(
 
 
 @pytest.mark.parametrize("kind", ["pipe", "folder", "link"])
-def test_what_is_no_file_in_the_place_of_a_log_is_not_opened(
-    tmp_path: Path, kind: str
-) -> None:
+def test_what_is_no_file_in_the_place_of_a_log_is_not_opened(tmp_path, kind):
     log = tmp_path / "engines.log"
     if kind == "pipe":
         os.mkfifo(log)
@@ -135,7 +126,7 @@ def test_what_is_no_file_in_the_place_of_a_log_is_not_opened(
     assert [path.name for path in tmp_path.iterdir()] == ["engines.log"]
 
 
-def test_a_log_is_written_on_or_begun_anew(tmp_path: Path) -> None:
+def test_a_log_is_written_on_or_begun_anew(tmp_path):
     for is_new, text in ((False, "ab"), (False, "abab"), (True, "ab")):
         with open_log(tmp_path / "x.log", is_new=is_new) as log:
             log.write(b"ab")
@@ -144,17 +135,15 @@ def test_a_log_is_written_on_or_begun_anew(tmp_path: Path) -> None:
 
 
 def test_a_folder_in_the_place_of_mlflows_database_is_named_at_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    tmp_path, monkeypatch
+):
     (tmp_path / "other.db").mkdir()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'other.db'}")
     with pytest.raises(UsageError, match=r"other\.db is not a regular file"):
         follow_home(Settings(home=tmp_path / "home"))
 
 
-def test_a_home_that_was_open_is_closed_and_the_user_is_told_once(
-    home: Home,
-) -> None:
+def test_a_home_that_was_open_is_closed_and_the_user_is_told_once(home):
     settings = Settings(project=home.project, home=home.path)
     settings.prepare_home()
     Ledger(settings.database_url)
@@ -199,9 +188,7 @@ def test_where_postgres_must_pass_through_nothing_else_can_be_read(
 
 
 @pytest.mark.parametrize("found", [0o711, 0o755])
-def test_a_database_that_starts_is_not_locked_out_of_the_home(
-    tmp_path: Path, found: int
-) -> None:
+def test_a_database_that_starts_is_not_locked_out_of_the_home(tmp_path, found):
     """Its package opens the folders above it until it runs; a command may come then."""
     home = tmp_path / "home"
     settings = Settings(project=tmp_path, home=home)
@@ -234,7 +221,7 @@ def test_a_home_of_another_user_is_not_taken_because_it_lies_there(
     assert "belongs to another user" in caplog.text, "and that is said"
 
 
-def unable_to_write() -> None:
+def unable_to_write():
     """In a child before it starts: root, too, may not write what it may not write."""
     if os.geteuid() == 0:
         libc = ctypes.CDLL(None, use_errno=True)
@@ -242,7 +229,7 @@ def unable_to_write() -> None:
             raise OSError(ctypes.get_errno(), "prctl")
 
 
-def read_only(home: Home, *arguments: str) -> Answer:
+def read_only(home, *arguments):
     """Run a command that cannot write to a home."""
     ran = subprocess.run(
         [sys.executable, "-m", "headrace_cli", *arguments],
@@ -258,7 +245,7 @@ def read_only(home: Home, *arguments: str) -> Answer:
 
 
 @pytest.fixture
-def frozen(after_first: Home) -> Iterator[Home]:
+def frozen(after_first):
     """A home after a run, which nobody can write any more."""
     everything = [*after_first.path.rglob("*"), after_first.path]
     for path in everything:
@@ -268,9 +255,7 @@ def frozen(after_first: Home) -> Iterator[Home]:
         path.chmod(mode(path) | 0o200)
 
 
-def test_a_home_that_cannot_be_written_can_be_read(
-    frozen: Home, tmp_path: Path
-) -> None:
+def test_a_home_that_cannot_be_written_can_be_read(frozen, tmp_path):
     history = read_only(frozen, "history", "blobs", "--json")
     assert [e["to"] for e in history.json["history"]] == [1], history.err
     listed = read_only(frozen, "list", "--json").json["pipelines"]
@@ -296,9 +281,7 @@ def test_a_home_that_cannot_be_written_can_be_read(
         assert refused.json["reason"]
 
 
-def test_a_ledger_with_writes_that_wait_can_be_read_where_it_is_read_only(
-    home: Home,
-) -> None:
+def test_a_ledger_with_writes_that_wait_can_be_read_where_it_is_read_only(home):
     """As a process that was killed leaves it: a log beside it, and no index of that."""
     settings = Settings(project=home.project, home=home.path)
     settings.prepare_home()

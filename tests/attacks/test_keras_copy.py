@@ -1,9 +1,5 @@
 """A file in Keras's folder that is not the one that Keras publishes."""
 
-from __future__ import annotations
-
-from pathlib import Path
-
 import numpy as np
 import pytest
 from tests.homes import Home
@@ -19,7 +15,7 @@ SHA256 = "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"
 
 
 @pytest.fixture
-def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def copy(tmp_path, monkeypatch):
     """Where Keras keeps its file; nothing is there yet."""
     monkeypatch.setenv("HOME", str(tmp_path))
     path = tmp_path / ".keras" / "datasets" / "mnist.npz"
@@ -27,7 +23,7 @@ def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def plant(path: Path) -> Path:
+def plant(path):
     """MNIST's layout, and another content."""
     images = np.random.default_rng(0).integers(0, 256, (40, 28, 28), np.uint8)
     digits = np.arange(40) % 10
@@ -41,7 +37,7 @@ def plant(path: Path) -> Path:
     return path
 
 
-def test_another_file_is_refused_by_name(copy: Path, tmp_path: Path) -> None:
+def test_another_file_is_refused_by_name(copy, tmp_path):
     home = Home(tmp_path / "home", tmp_path)
     folder = tmp_path / "pipelines" / "digits"
     folder.mkdir(parents=True)
@@ -58,7 +54,7 @@ def test_another_file_is_refused_by_name(copy: Path, tmp_path: Path) -> None:
     assert f"name your own file with --data {copy}" in told
 
 
-def test_a_huge_file_is_refused_unread(copy: Path, tmp_path: Path) -> None:
+def test_a_huge_file_is_refused_unread(copy, tmp_path):
     with copy.open("wb") as file:
         file.truncate(2**40)
     with (
@@ -71,9 +67,7 @@ def test_a_huge_file_is_refused_unread(copy: Path, tmp_path: Path) -> None:
         pass
 
 
-def test_the_file_that_was_checked_is_the_file_that_is_read(
-    copy: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_file_that_was_checked_is_the_file_that_is_read(copy, monkeypatch):
     good = plant(copy).read_bytes()
     give_mnist(monkeypatch, good)
     with Source(kind="", uri="keras:mnist") as source:

@@ -1,10 +1,6 @@
 """Attack: a few items, each as large as is allowed; what is held of them?"""
 
-from __future__ import annotations
-
 import tracemalloc
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
@@ -15,7 +11,7 @@ from headrace.stages.validation.dataset import _joined
 SIDE, COUNT = 512, 24
 
 
-def _peak_bytes(action: Callable[[], Any]) -> int:
+def _peak_bytes(action):
     """What is allocated at most by an action, beyond what was there."""
     tracemalloc.start()
     try:
@@ -26,7 +22,7 @@ def _peak_bytes(action: Callable[[], Any]) -> int:
         tracemalloc.stop()
 
 
-def test_large_images_are_looked_at_as_a_whole_without_a_copy_of_them() -> None:
+def test_large_images_are_looked_at_as_a_whole_without_a_copy_of_them():
     payload = np.zeros((COUNT, SIDE, SIDE, 3), np.uint8)
     splits = ["train"] * (COUNT - 2) + ["test"] * 2
     data = DataDescription(medium="image", shape=(SIDE, SIDE, 3), classes=("a", "b"))
@@ -34,8 +30,8 @@ def test_large_images_are_looked_at_as_a_whole_without_a_copy_of_them() -> None:
     assert told < payload.nbytes // 2
 
 
-def test_a_sample_is_joined_part_by_part() -> None:
-    def join() -> None:
+def test_a_sample_is_joined_part_by_part():
+    def join():
         parts = [np.full((2, SIDE, SIDE, 3), part, np.uint8) for part in range(COUNT)]
         joined = _joined(parts)
         assert parts == []

@@ -3,14 +3,10 @@
 The home's first champion is version 1 of ``blobs``, trained with seed 1.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +14,7 @@ from tests.blobs import write_law
 
 from headrace.settings import Settings
 from headrace.spec import load_spec
-from headrace.state.ledger import Evidence, Ledger
+from headrace.state.ledger import Ledger
 from headrace.state.ledger.files import Deployments
 from headrace.state.tracking import Tracking
 
@@ -29,37 +25,32 @@ MEAN = "expectation = 'expect_column_mean_to_be_between', column = 'mean'"
 OTHER = ("--set", "training.seed=2")
 
 
-def ledger_of(home: Home) -> Ledger:
+def ledger_of(home):
     return Ledger(f"sqlite:///{home.path}/headrace.db")
 
 
-def champion_of(home: Home) -> int:
+def champion_of(home):
     champion = ledger_of(home).champion("blobs")
     assert champion is not None
     return champion.version.version
 
 
-def tracking_of(home: Home) -> Tracking:
+def tracking_of(home):
     return Tracking(Settings(project=home.project, home=home.path))
 
 
-def evidence_of(home: Home, version: int) -> list[Evidence]:
+def evidence_of(home, version):
     return ledger_of(home).evidence_of("blobs", version)
 
 
-def run(home: Home, *arguments: str) -> dict[str, Any]:
+def run(home, *arguments):
     answer = home.headrace("run", "blobs", *arguments, "--json")
-    found: dict[str, Any] = answer.json
+    found = answer.json
     return {**found, "exit": answer.exit_code}
 
 
 @pytest.fixture(scope="module")
-def strict(
-    first: Any,
-    prefect_server: str,
-    copy_of: Callable[[Path, Path], Path],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Home:
+def strict(first, prefect_server, copy_of, tmp_path_factory):
     """A home whose file leaves promotions to people; seed 2 is registered there."""
     place = tmp_path_factory.mktemp("strict")
     home = replace(first[0], path=copy_of(first[0].path, place / "home"))
@@ -71,7 +62,7 @@ def strict(
 
 
 @pytest.fixture
-def bent(strict: Home, copy_of: Callable[[Path, Path], Path], tmp_path: Path) -> Home:
+def bent(strict, copy_of, tmp_path):
     """A copy of that home."""
     return replace(strict, path=copy_of(strict.path, tmp_path / "home"))
 
@@ -97,9 +88,7 @@ def bent(strict: Home, copy_of: Callable[[Path, Path], Path], tmp_path: Path) ->
         ),
     ],
 )
-def test_an_override_of_the_law_promotes_nothing(
-    bent: Home, project: Path, override: str, field: str, words: str
-) -> None:
+def test_an_override_of_the_law_promotes_nothing(bent, project, override, field, words):
     source = str(project / "pipelines" / "blobs" / "blobs.npz")
     override = override.replace("'blobs.npz'", repr(source))
     bends = ["--set", "promotion.mode=auto", "--set", override]
@@ -119,7 +108,7 @@ def test_an_override_of_the_law_promotes_nothing(
     ).read_text(encoding="utf-8")
 
 
-def test_an_experiment_with_the_champion_says_that_it_stays_it(bent: Home) -> None:
+def test_an_experiment_with_the_champion_says_that_it_stays_it(bent):
     for _ in ("judged", "answered from what is there"):
         answer = run(bent, "--set", "promotion.mode=auto")
         assert answer["experiment"] is True
@@ -128,20 +117,20 @@ def test_an_experiment_with_the_champion_says_that_it_stays_it(bent: Home) -> No
         )
 
 
-def test_gates_that_hold_still_refuse_in_an_experiment(bent: Home) -> None:
+def test_gates_that_hold_still_refuse_in_an_experiment(bent):
     answer = run(bent, *OTHER, "--set", "gates=[{name='accuracy', threshold=1.1}]")
     assert (answer["exit"], answer["status"]) == (1, "refused")
     assert (answer["experiment"], answer["overrides"]) == (True, ["gates"])
 
 
-def test_an_override_that_says_what_the_file_says_is_none(bent: Home) -> None:
+def test_an_override_that_says_what_the_file_says_is_none(bent):
     same = ("promotion.mode=manual", "gates=[{name='accuracy', threshold=0.50}]")
     answer = run(bent, *OTHER, *(word for text in same for word in ("--set", text)))
     assert (answer["exit"], answer["status"]) == (0, "unchanged")
     assert (answer["experiment"], answer["overrides"]) == (False, [])
 
 
-def test_data_that_a_run_is_given_overrides_nothing(bent: Home, project: Path) -> None:
+def test_data_that_a_run_is_given_overrides_nothing(bent, project):
     source = project / "pipelines" / "blobs" / "blobs.npz"
     for words in (("--data", str(source)), ("--set", f"data.source={source}")):
         answer = run(bent, *OTHER, *words)
@@ -149,9 +138,7 @@ def test_data_that_a_run_is_given_overrides_nothing(bent: Home, project: Path) -
 
 
 @pytest.mark.parametrize("how", ["named", "by its place", "packed"])
-def test_a_spec_from_prefects_form_is_held_against_the_file(
-    bent: Home, monkeypatch: pytest.MonkeyPatch, how: str
-) -> None:
+def test_a_spec_from_prefects_form_is_held_against_the_file(bent, monkeypatch, how):
     """As a trigger or the form sends it: the whole spec, and a folder."""
     from headrace.state.store import Store, pack_folder
     from headrace_flows.train import train
@@ -176,8 +163,8 @@ def test_a_spec_from_prefects_form_is_held_against_the_file(
 
 
 def test_a_folder_in_the_store_that_nobody_deployed_is_not_run(
-    bent: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+    bent, monkeypatch, tmp_path
+):
     """Who may write to the store and start runs would bring code, and a law."""
     from headrace.state.store import Store, pack_folder
     from headrace_flows.train import train
@@ -193,8 +180,8 @@ def test_a_folder_in_the_store_that_nobody_deployed_is_not_run(
 
 
 def test_a_folder_that_was_deployed_before_has_no_law_of_its_own(
-    bent: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+    bent, monkeypatch, tmp_path
+):
     from headrace.state.ledger.files import folder_of
     from headrace.state.store import Store, pack_folder
     from headrace_flows.train import train
@@ -214,7 +201,7 @@ def test_a_folder_that_was_deployed_before_has_no_law_of_its_own(
     assert champion_of(bent) == 1
 
 
-def test_the_file_of_another_project_is_not_the_law(bent: Home, tmp_path: Path) -> None:
+def test_the_file_of_another_project_is_not_the_law(bent, tmp_path):
     mill = bent.with_law(tmp_path / "mill", gates=EASY, promotion='{ mode = "manual" }')
     (tmp_path / "mill" / "headrace.toml").write_text("id = 'mill-1a2b'\n")
     assert run(mill, *OTHER)["overrides"] == []
@@ -230,9 +217,7 @@ def test_the_file_of_another_project_is_not_the_law(bent: Home, tmp_path: Path) 
     assert run(weaker, *OTHER)["overrides"] == []
 
 
-def test_another_pipeline_under_this_name_is_no_way_round(
-    bent: Home, tmp_path: Path
-) -> None:
+def test_another_pipeline_under_this_name_is_no_way_round(bent, tmp_path):
     place = bent.project / "pipelines" / "lax"
     place.mkdir(exist_ok=True)
     text = (bent.project / "pipelines" / "blobs" / "pipeline.toml").read_text()
@@ -247,9 +232,7 @@ def test_another_pipeline_under_this_name_is_no_way_round(
 
 
 @pytest.mark.parametrize("called", ["blobs", "0" * 64], ids=["alike", "like a digest"])
-def test_a_copy_of_the_pipeline_elsewhere_has_no_law_of_its_own(
-    bent: Home, tmp_path: Path, called: str
-) -> None:
+def test_a_copy_of_the_pipeline_elsewhere_has_no_law_of_its_own(bent, tmp_path, called):
     own = bent.project / "pipelines" / "blobs" / "pipeline.toml"
     place = tmp_path / called
     place.mkdir()
@@ -264,12 +247,7 @@ def test_a_copy_of_the_pipeline_elsewhere_has_no_law_of_its_own(
 
 
 @pytest.fixture(scope="module")
-def experiment(
-    first: Any,
-    prefect_server: str,
-    copy_of: Callable[[Path, Path], Path],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Home:
+def experiment(first, prefect_server, copy_of, tmp_path_factory):
     """A home where version 2 is of an experiment alone."""
     place = tmp_path_factory.mktemp("experiment") / "home"
     home = replace(first[0], path=copy_of(first[0].path, place))
@@ -280,8 +258,8 @@ def experiment(
 
 
 def test_an_experiment_becomes_champion_by_force_and_with_a_reason_alone(
-    experiment: Home, copy_of: Callable[[Path, Path], Path], tmp_path: Path
-) -> None:
+    experiment, copy_of, tmp_path
+):
     home = replace(experiment, path=copy_of(experiment.path, tmp_path / "home"))
     refused = home.headrace("promote", "blobs", "2", "--json")
     assert refused.exit_code == 1
@@ -303,7 +281,7 @@ def test_an_experiment_becomes_champion_by_force_and_with_a_reason_alone(
     assert "forced: for the fair; overrides gates.accuracy.threshold 0.9 → 0.5" in text
 
 
-def test_mlflow_says_what_an_experiment_overrode(experiment: Home) -> None:
+def test_mlflow_says_what_an_experiment_overrode(experiment):
     tracking = tracking_of(experiment)
     made = tracking.client.get_model_version("blobs", "2")
     evidence = evidence_of(experiment, 2)[-1]
@@ -320,8 +298,8 @@ def test_mlflow_says_what_an_experiment_overrode(experiment: Home) -> None:
 
 
 def test_a_regular_run_of_the_same_training_has_evidence_of_its_own(
-    experiment: Home, copy_of: Callable[[Path, Path], Path], tmp_path: Path
-) -> None:
+    experiment, copy_of, tmp_path
+):
     home = replace(experiment, path=copy_of(experiment.path, tmp_path / "home"))
     answer = run(home, *OTHER)
     assert (answer["status"], answer["experiment"]) == ("registered", False)
@@ -330,12 +308,7 @@ def test_a_regular_run_of_the_same_training_has_evidence_of_its_own(
 
 
 @pytest.fixture(scope="module")
-def followed(
-    first: Any,
-    prefect_server: str,
-    copy_of: Callable[[Path, Path], Path],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Home:
+def followed(first, prefect_server, copy_of, tmp_path_factory):
     """A home where the file was changed, and version 2 promoted under the new law."""
     place = tmp_path_factory.mktemp("followed")
     home = replace(first[0], path=copy_of(first[0].path, place / "home"))
@@ -346,14 +319,12 @@ def followed(
 
 
 @pytest.fixture
-def after(
-    followed: Home, copy_of: Callable[[Path, Path], Path], tmp_path: Path
-) -> Home:
+def after(followed, copy_of, tmp_path):
     """A copy of that home."""
     return replace(followed, path=copy_of(followed.path, tmp_path / "home"))
 
 
-def test_a_change_of_the_file_is_shown_as_a_change_of_law(followed: Home) -> None:
+def test_a_change_of_the_file_is_shown_as_a_change_of_law(followed):
     entry = followed.headrace("history", "blobs", "--json").json["history"][-1]
     assert entry["overrides"] == []
     changes = {c["field"]: (c["from"], c["to"]) for c in entry["law_changes"]}
@@ -365,7 +336,7 @@ def test_a_change_of_the_file_is_shown_as_a_change_of_law(followed: Home) -> Non
     assert "Change of law since version 1: gates.accuracy.threshold 0.9 → 0.5" in card
 
 
-def test_an_old_spec_again_takes_no_verdict_away(after: Home, tmp_path: Path) -> None:
+def test_an_old_spec_again_takes_no_verdict_away(after, tmp_path):
     home = after.with_law(tmp_path / "project", gates=BEATEN)
     before = evidence_of(home, 1)
     answer = run(home)
@@ -390,7 +361,7 @@ def test_an_old_spec_again_takes_no_verdict_away(after: Home, tmp_path: Path) ->
     assert champion_of(home) == 2
 
 
-def test_a_former_champion_comes_back_on_its_evidence(after: Home) -> None:
+def test_a_former_champion_comes_back_on_its_evidence(after):
     assert after.headrace("rollback", "blobs", "--json").exit_code == 0
     said = after.headrace("promote", "blobs", "2", "--json")
     assert (said.exit_code, said.json["status"]) == (0, "promoted"), said.err
@@ -399,7 +370,7 @@ def test_a_former_champion_comes_back_on_its_evidence(after: Home) -> None:
     assert (again.exit_code, again.json["status"]) == (0, "unchanged")
 
 
-def test_a_promotion_makes_the_evidence_that_it_lacks(after: Home) -> None:
+def test_a_promotion_makes_the_evidence_that_it_lacks(after):
     """Version 1 was never judged against version 2, nor under the law of now."""
     said = after.headrace("promote", "blobs", "1", "--json")
     assert (said.exit_code, said.json["status"]) == (0, "promoted"), said.err
@@ -410,7 +381,7 @@ def test_a_promotion_makes_the_evidence_that_it_lacks(after: Home) -> None:
     assert champion_of(after) == 1
 
 
-def test_evidence_under_another_law_does_not_count(after: Home, tmp_path: Path) -> None:
+def test_evidence_under_another_law_does_not_count(after, tmp_path):
     """Version 2 passed under the easy law; the file has the champion's gate again."""
     home = after.with_law(tmp_path / "project", gates=BEATEN)
     assert home.headrace("rollback", "blobs", "--json").exit_code == 0
@@ -421,9 +392,7 @@ def test_evidence_under_another_law_does_not_count(after: Home, tmp_path: Path) 
     assert [row.passed for row in evidence_of(home, 2)] == [True, False]
 
 
-def test_without_its_snapshot_a_version_is_promoted_by_force_alone(
-    after: Home, tmp_path: Path
-) -> None:
+def test_without_its_snapshot_a_version_is_promoted_by_force_alone(after, tmp_path):
     home = after.with_law(tmp_path / "project", gates=BEATEN)
     shutil.rmtree(home.path / "store" / "snapshots")
     said = home.headrace("promote", "blobs", "1", "--json")
@@ -434,9 +403,7 @@ def test_without_its_snapshot_a_version_is_promoted_by_force_alone(
     assert home.headrace("promote", "blobs", "1", *forced).exit_code == 0
 
 
-def test_rows_that_another_law_chose_are_no_evidence(
-    after: Home, tmp_path: Path
-) -> None:
+def test_rows_that_another_law_chose_are_no_evidence(after, tmp_path):
     file = after.project / "pipelines" / "blobs" / "pipeline.toml"
     place = tmp_path / "project" / "pipelines" / "blobs"
     place.mkdir(parents=True)
@@ -449,9 +416,7 @@ def test_rows_that_another_law_chose_are_no_evidence(
     assert champion_of(home) == 2
 
 
-def test_an_approval_that_the_law_wants_is_not_stepped_over(
-    after: Home, tmp_path: Path
-) -> None:
+def test_an_approval_that_the_law_wants_is_not_stepped_over(after, tmp_path):
     mode = '{ mode = "approval", four_eyes = true }'
     home = after.with_law(tmp_path / "project", gates=EASY, promotion=mode)
     said = home.headrace("promote", "blobs", "1", "--json")
@@ -460,7 +425,7 @@ def test_an_approval_that_the_law_wants_is_not_stepped_over(
     assert champion_of(home) == 2
 
 
-def test_a_run_that_only_registers_promotes_nothing(after: Home) -> None:
+def test_a_run_that_only_registers_promotes_nothing(after):
     arguments = ("--set", "training.seed=3", "--register-only")
     answer = run(after, *arguments)
     assert (answer["exit"], answer["status"]) == (0, "registered")
@@ -473,9 +438,7 @@ def test_a_run_that_only_registers_promotes_nothing(after: Home) -> None:
     assert champion_of(after) == 3
 
 
-def test_a_run_that_changed_nothing_does_not_say_promoted(
-    after: Home, project: Path, tmp_path: Path
-) -> None:
+def test_a_run_that_changed_nothing_does_not_say_promoted(after, project, tmp_path):
     copy = shutil.copy(project / "pipelines" / "blobs" / "blobs.npz", tmp_path)
     os.utime(copy, (1, 1))
     answer = run(after, *OTHER, "--data", str(copy))
@@ -486,7 +449,7 @@ def test_a_run_that_changed_nothing_does_not_say_promoted(
 
 
 @pytest.mark.integration
-def test_a_backfill_registers_and_promotes_when_asked(after: Home) -> None:
+def test_a_backfill_registers_and_promotes_when_asked(after):
     command = (
         *("backfill", "blobs", "--from", "2026-01-30", "--to", "2026-01-30"),
         *("--set", "description=day {date}", "--set", "training.seed=4"),

@@ -1,13 +1,10 @@
 """The ledger's rows stay as they were written, and who changes them is found out."""
 
-from __future__ import annotations
-
 import json
 import os
 import re
 import sqlite3
 import stat
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -58,7 +55,7 @@ STATEMENTS = {
 }
 
 
-def setting(url: str, field: str, value: object, where: str) -> str:  # noqa: F811
+def setting(url, field, value, where):  # noqa: F811
     """The statement that sets a field of the body of rows."""
     text = json.dumps(value)
     if url.startswith("sqlite"):
@@ -69,7 +66,7 @@ def setting(url: str, field: str, value: object, where: str) -> str:  # noqa: F8
 
 
 @pytest.fixture
-def ledger(url: str) -> Ledger:  # noqa: F811
+def ledger(url):  # noqa: F811
     """A ledger with a row of every kind."""
     made = Ledger(url)
     fill(made, 1, 2, 3)
@@ -93,7 +90,7 @@ def ledger(url: str) -> Ledger:  # noqa: F811
     return made
 
 
-def run(url: str, *statements: str) -> None:  # noqa: F811
+def run(url, *statements):  # noqa: F811
     engine = sa.create_engine(url)
     with engine.begin() as connection:
         for statement in statements:
@@ -102,7 +99,7 @@ def run(url: str, *statements: str) -> None:  # noqa: F811
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_row_is_changed_or_removed(ledger: Ledger, url: str, kind: str) -> None:  # noqa: F811
+def test_no_row_is_changed_or_removed(ledger, url, kind):  # noqa: F811
     own = f"kind = '{kind}' AND step = 1"
     before = ledger.walk_chain()
     assert before.problem == ""
@@ -112,9 +109,7 @@ def test_no_row_is_changed_or_removed(ledger: Ledger, url: str, kind: str) -> No
     assert ledger.walk_chain() == before
 
 
-def test_a_row_of_another_number_and_step_does_not_replace_a_training(
-    tmp_path: Path,
-) -> None:
+def test_a_row_of_another_number_and_step_does_not_replace_a_training(tmp_path):
     place = f"sqlite:///{tmp_path}/ledger.db"
     ledger = Ledger(place)
     fill(ledger, 1)
@@ -127,7 +122,7 @@ def test_a_row_of_another_number_and_step_does_not_replace_a_training(
         )
 
 
-def test_every_kind_of_row_is_attacked(ledger: Ledger, url: str) -> None:  # noqa: F811
+def test_every_kind_of_row_is_attacked(ledger, url):  # noqa: F811
     engine = sa.create_engine(url)
     with engine.connect() as connection:
         kinds = set(connection.execute(sa.select(EVENTS.c.kind)).scalars())
@@ -135,7 +130,7 @@ def test_every_kind_of_row_is_attacked(ledger: Ledger, url: str) -> None:  # noq
     assert kinds == set(KINDS)
 
 
-def without_triggers(url: str, *statements: str) -> None:  # noqa: F811
+def without_triggers(url, *statements):  # noqa: F811
     """What somebody does who may write the database and drops the triggers first."""
     engine = sa.create_engine(url)
     with engine.begin() as connection:
@@ -156,7 +151,7 @@ def without_triggers(url: str, *statements: str) -> None:  # noqa: F811
     engine.dispose()
 
 
-def link(number: int) -> str:
+def link(number):
     return f"(SELECT link FROM events WHERE number = {number})"
 
 
@@ -229,11 +224,11 @@ PUT_IN = (
     ],
 )
 def test_who_changes_a_row_is_found_out(
-    ledger: Ledger,
-    url: str,  # noqa: F811
-    edit: str | tuple[str, object, str],
-    problem: str,
-) -> None:
+    ledger,
+    url,  # noqa: F811
+    edit,
+    problem,
+):
     rows = ledger.walk_chain().rows
     statement = edit if isinstance(edit, str) else setting(url, *edit)
     without_triggers(url, statement)
@@ -242,7 +237,7 @@ def test_who_changes_a_row_is_found_out(
     assert re.search(problem, report.problem), report.problem
 
 
-def test_triggers_that_are_gone_are_missed(ledger: Ledger, url: str) -> None:  # noqa: F811
+def test_triggers_that_are_gone_are_missed(ledger, url):  # noqa: F811
     if url.startswith("sqlite"):
         run(url, 'DROP TRIGGER "events_no_delete"')
         expected = "the trigger events_no_delete is gone or changed"
@@ -252,7 +247,7 @@ def test_triggers_that_are_gone_are_missed(ledger: Ledger, url: str) -> None:  #
     assert ledger.walk_chain().problem == expected
 
 
-def test_a_trigger_that_does_nothing_any_more_is_missed(tmp_path: Path) -> None:
+def test_a_trigger_that_does_nothing_any_more_is_missed(tmp_path):
     place = f"sqlite:///{tmp_path}/ledger.db"
     ledger = Ledger(place)
     run(
@@ -264,9 +259,7 @@ def test_a_trigger_that_does_nothing_any_more_is_missed(tmp_path: Path) -> None:
     assert "events_no_update" in ledger.walk_chain().problem
 
 
-def test_the_file_of_the_ledger_is_ours_alone(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_the_file_of_the_ledger_is_ours_alone(tmp_path, caplog):
     file = tmp_path / "headrace.db"
     before = os.umask(0)
     try:
@@ -288,9 +281,9 @@ def test_the_file_of_the_ledger_is_ours_alone(
 
 
 def test_the_row_is_named_although_the_triggers_are_gone_too(
-    ledger: Ledger,
-    url: str,  # noqa: F811
-) -> None:
+    ledger,
+    url,  # noqa: F811
+):
     without_triggers(url, setting(url, "why", "x", ENTRY))
     if url.startswith("sqlite"):
         run(url, 'DROP TRIGGER "events_no_update"')
@@ -302,7 +295,7 @@ def test_the_row_is_named_although_the_triggers_are_gone_too(
 
 
 @pytest.fixture
-def file(tmp_path: Path) -> str:
+def file(tmp_path):
     """A ledger in a file, with rows."""
     place = f"sqlite:///{tmp_path}/ledger.db"
     made = Ledger(place)
@@ -322,7 +315,7 @@ def file(tmp_path: Path) -> str:
     ],
     ids=["no JSON", "no object", "too deep", "no text", "no text for a digest"],
 )
-def test_a_row_that_cannot_be_read_is_named(file: str, statement: str) -> None:
+def test_a_row_that_cannot_be_read_is_named(file, statement):
     without_triggers(file, statement)
     ledger = Ledger(file)
     assert re.search(r"the row 4.* was changed", ledger.walk_chain().problem)
@@ -339,27 +332,25 @@ def test_a_row_that_cannot_be_read_is_named(file: str, statement: str) -> None:
         ("DROP TABLE ledger_format", IntegrityError, "its table ledger_format"),
     ],
 )
-def test_a_marker_that_was_changed_makes_no_new_ledger(
-    file: str, statement: str, error: type[Exception], message: str
-) -> None:
+def test_a_marker_that_was_changed_makes_no_new_ledger(file, statement, error, message):
     run(file, statement)
     with pytest.raises(error, match=message):
         Ledger(file)
 
 
-def test_a_table_that_is_gone_is_not_made_anew(file: str) -> None:
+def test_a_table_that_is_gone_is_not_made_anew(file):
     run(file, "DROP TABLE events")
     with pytest.raises(IntegrityError, match="no such table: events"):
         Ledger(file).walk_chain()
 
 
-def test_a_column_that_is_gone_is_no_outage(file: str) -> None:
+def test_a_column_that_is_gone_is_no_outage(file):
     run(file, "ALTER TABLE events RENAME COLUMN body TO text")
     with pytest.raises(IntegrityError, match="no such column"):
         Ledger(file).history("digits")
 
 
-def test_a_file_that_lost_its_end_is_damaged(file: str) -> None:
+def test_a_file_that_lost_its_end_is_damaged(file):
     run(file, "PRAGMA wal_checkpoint(TRUNCATE)")
     database = file.removeprefix("sqlite:///")
     os.truncate(database, os.path.getsize(database) // 2)
@@ -368,9 +359,9 @@ def test_a_file_that_lost_its_end_is_damaged(file: str) -> None:
 
 
 def test_a_tail_that_was_cut_off_is_missed_by_who_kept_the_last_link(
-    ledger: Ledger,
-    url: str,  # noqa: F811
-) -> None:
+    ledger,
+    url,  # noqa: F811
+):
     """Nothing that is left of the ledger tells."""
     kept = ledger.walk_chain().head
     assert ledger.walk_chain(kept).problem == ""

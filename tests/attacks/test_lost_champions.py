@@ -1,10 +1,7 @@
 """A run on a champion whose model is lost says so, and a repair brings it back."""
 
-from __future__ import annotations
-
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +18,7 @@ Trained = Any
 
 
 @pytest.fixture(scope="module")
-def _ran(
-    tmp_path_factory: pytest.TempPathFactory, project: Path, mlflow_database: Path
-) -> Settings:
+def _ran(tmp_path_factory, project, mlflow_database):
     """A home after a real run of ``blobs``."""
     home = tmp_path_factory.mktemp("ran") / "home"
     settings = Settings(project=project, home=home, user="ada@lab")
@@ -35,9 +30,7 @@ def _ran(
 
 
 @pytest.fixture
-def ran(
-    _ran: Settings, copy_of: Callable[[Path, Path], Path], tmp_path: Path
-) -> Settings:
+def ran(_ran, copy_of, tmp_path):
     """A copy of that home."""
     home = copy_of(_ran.home, tmp_path / "home")
     return _ran.model_copy(
@@ -46,12 +39,12 @@ def ran(
     )
 
 
-def only_model(settings: Settings) -> Path:
+def only_model(settings):
     [file] = settings.home.glob(f"mlartifacts/blobs/models/*/artifacts/{MODEL_FILE}")
     return file
 
 
-def lose_for_good(settings: Settings) -> str:
+def lose_for_good(settings):
     """Leave no model, no copy and no record to train from; gives its run in MLflow."""
     run_id = Ledger(settings.database_url).version("blobs", 1).run_id
     shutil.rmtree(Path(settings.store) / "models")
@@ -60,31 +53,27 @@ def lose_for_good(settings: Settings) -> str:
     return run_id
 
 
-def run(settings: Settings, *arguments: str) -> dict[str, Any]:
+def run(settings, *arguments):
     """The answer of ``headrace run``, which did not fail."""
     answer = headrace(settings, "run", "blobs", *arguments, "--json")
     assert answer.returncode == 0, answer.stderr + answer.stdout
-    found: dict[str, Any] = json.loads(answer.stdout)
+    found = json.loads(answer.stdout)
     return found
 
 
-def repair(settings: Settings) -> dict[str, Any]:
+def repair(settings):
     """The answer of ``headrace repair``."""
-    found: dict[str, Any] = json.loads(
-        headrace(settings, "repair", "blobs/1", "--json").stdout
-    )
+    found = json.loads(headrace(settings, "repair", "blobs/1", "--json").stdout)
     return found
 
 
-def warnings(answer: dict[str, Any]) -> list[str]:
+def warnings(answer):
     """What a run says of versions that are not as registered."""
     return [w["message"] for w in answer["warnings"] if w["check"] == "version"]
 
 
 @pytest.mark.integration
-def test_a_run_compares_with_a_lost_champion_and_a_repair_restores_it(
-    ran: Settings,
-) -> None:
+def test_a_run_compares_with_a_lost_champion_and_a_repair_restores_it(ran):
     """The store has a copy: the run uses it, and changes nothing of the champion."""
     model = only_model(ran)
     before = model.read_bytes()
@@ -105,9 +94,7 @@ def test_a_run_compares_with_a_lost_champion_and_a_repair_restores_it(
 
 
 @pytest.mark.integration
-def test_a_lost_champion_is_trained_again_and_the_new_file_is_judged(
-    ran: Settings,
-) -> None:
+def test_a_lost_champion_is_trained_again_and_the_new_file_is_judged(ran):
     model = only_model(ran)
     shutil.rmtree(Path(ran.store) / "models")
     model.write_bytes(b"not a model")
@@ -123,9 +110,7 @@ def test_a_lost_champion_is_trained_again_and_the_new_file_is_judged(
 
 
 @pytest.mark.integration
-def test_a_champion_that_only_a_new_training_can_replace_is_bound_to_it(
-    ran: Settings,
-) -> None:
+def test_a_champion_that_only_a_new_training_can_replace_is_bound_to_it(ran):
     """Neither a copy nor a record to train from: equal weights are the same version."""
     run_id = lose_for_good(ran)
     answer = run(ran)
@@ -139,9 +124,7 @@ def test_a_champion_that_only_a_new_training_can_replace_is_bound_to_it(
 
 
 @pytest.mark.integration
-def test_a_run_on_a_champion_that_nothing_can_bring_back_says_so(
-    ran: Settings,
-) -> None:
+def test_a_run_on_a_champion_that_nothing_can_bring_back_says_so(ran):
     """The weights are others now, so the champion stays lost and is never replaced."""
     lose_for_good(ran)
     answer = run(ran, "--set", "training.seed=9")

@@ -19,14 +19,13 @@ from headrace.errors import IntegrityError
 from headrace.evidence.repair import repair
 from headrace.models.logged.loading import load_champion
 from headrace.models.logged.soundness.checks import file_mismatches
-from headrace.settings import Settings
 from headrace.stages.promotion import conclude
 from headrace.stages.promotion.approval import approve
 from headrace.stages.promotion.by_hand import promote_by_hand, roll_back
 from headrace.stages.registration import register
 from headrace.state.disk import file_digest
 from headrace.state.home import Home
-from headrace.state.ledger import Approval, Ledger, Version
+from headrace.state.ledger import Approval, Ledger
 from headrace.state.tracking import GOLDEN_FILE, MODEL_FILE
 from headrace_flows.champions import ChampionWatch
 from headrace_ops.doctor.checks import check_models
@@ -41,40 +40,40 @@ class Lab:
     trained: Trained
 
     @property
-    def settings(self) -> Settings:
-        settings: Settings = self.trained.settings
+    def settings(self):
+        settings = self.trained.settings
         return settings
 
     @property
-    def ledger(self) -> Ledger:
+    def ledger(self):
         return Ledger(self.settings.database_url)
 
-    def version(self, number: int) -> Version:
+    def version(self, number):
         return self.ledger.version("blobs", number)
 
-    def model(self, number: int) -> Path:
+    def model(self, number):
         """The model file of a version."""
         identity = self.version(number).model_uri.rpartition("/")[2]
         artifacts = self.settings.home / "mlartifacts" / "blobs" / "models"
         return artifacts / identity / "artifacts" / MODEL_FILE
 
-    def golden(self, number: int) -> Path:
+    def golden(self, number):
         """The golden file of a version."""
         run_id = self.version(number).run_id
         artifacts = self.settings.home / "mlartifacts" / "blobs"
         return artifacts / run_id / "artifacts" / GOLDEN_FILE
 
-    def copy(self, number: int) -> Path:
+    def copy(self, number):
         """The copy of a version's files in the store."""
         return Path(self.settings.store) / "models" / self.version(number).model_digest
 
     @property
-    def champion(self) -> int:
+    def champion(self):
         champion = self.ledger.champion("blobs")
         assert champion is not None
         return champion.version.version
 
-    def conclude(self) -> Any:
+    def conclude(self):
         """End the run of version 2 as its flow does, from its kept evaluation."""
         t = self.trained
         place = (t.spec, t.folder, t.snapshot, t.good, t.good_evaluation)
@@ -83,7 +82,7 @@ class Lab:
 
 
 @pytest.fixture
-def lab(trained: Trained) -> Lab:
+def lab(trained):
     t = trained
     register(t.spec, t.folder, t.snapshot, t.good, t.good_evaluation, t.home)
     return Lab(t)
@@ -92,28 +91,28 @@ def lab(trained: Trained) -> Lab:
 Attack = Callable[[Lab, int], None]
 
 
-def delete_the_model(lab: Lab, number: int) -> None:
+def delete_the_model(lab, number):
     lab.model(number).unlink()
 
 
-def delete_all_of_the_model(lab: Lab, number: int) -> None:
+def delete_all_of_the_model(lab, number):
     shutil.rmtree(lab.model(number).parents[1])
 
 
-def truncate_the_model(lab: Lab, number: int) -> None:
+def truncate_the_model(lab, number):
     file = lab.model(number)
     file.write_bytes(file.read_bytes()[:1000])
 
 
-def put_another_model_there(lab: Lab, number: int) -> None:
+def put_another_model_there(lab, number):
     shutil.copyfile(lab.model(3 - number), lab.model(number))
 
 
-def delete_the_golden_file(lab: Lab, number: int) -> None:
+def delete_the_golden_file(lab, number):
     lab.golden(number).unlink()
 
 
-def edit_the_golden_file(lab: Lab, number: int) -> None:
+def edit_the_golden_file(lab, number):
     with np.load(lab.golden(number)) as arrays:
         np.savez(
             lab.golden(number),
@@ -144,9 +143,7 @@ def test_a_version_that_lost_its_files_is_not_promoted_by_a_run(
     assert lab.champion == 1
 
 
-def test_answers_are_asked_for_where_nobody_has_seen_them_yet(
-    trained: Trained,
-) -> None:
+def test_answers_are_asked_for_where_nobody_has_seen_them_yet(trained):
     """A kept evaluation that says so is no proof that the model answers as it did."""
     t, lab = trained, Lab(trained)
     golden = next(t.settings.home.glob(f"mlartifacts/*/{t.good.run_id}/**/*.npz"))
@@ -161,7 +158,7 @@ def test_answers_are_asked_for_where_nobody_has_seen_them_yet(
     assert lab.champion == 1
 
 
-def test_a_run_does_not_call_a_lost_champion_the_champion(lab: Lab) -> None:
+def test_a_run_does_not_call_a_lost_champion_the_champion(lab):
     assert lab.conclude().status == "promoted"
     delete_the_model(lab, 2)
     ended = lab.conclude()
@@ -170,9 +167,7 @@ def test_a_run_does_not_call_a_lost_champion_the_champion(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("attack", [delete_the_model, edit_the_golden_file])
-def test_no_command_promotes_what_is_not_what_was_proved(
-    lab: Lab, attack: Attack
-) -> None:
+def test_no_command_promotes_what_is_not_what_was_proved(lab, attack):
     lab.ledger.add_approval(
         Approval(
             model="blobs",
@@ -194,7 +189,7 @@ def test_no_command_promotes_what_is_not_what_was_proved(
     assert len(lab.ledger.approvals("blobs")) == 1
 
 
-def test_nothing_is_rolled_back_to_what_is_lost(lab: Lab) -> None:
+def test_nothing_is_rolled_back_to_what_is_lost(lab):
     assert lab.conclude().status == "promoted"
     for attack in (delete_the_model, edit_the_golden_file):
         attack(lab, 1)
@@ -220,7 +215,7 @@ def test_repair_restores_from_the_copy_of_the_store(lab: Lab, attack: Attack) ->
     assert lab.ledger.bindings("blobs") == []
 
 
-def test_repair_leaves_a_sound_version_as_it_is(lab: Lab) -> None:
+def test_repair_leaves_a_sound_version_as_it_is(lab):
     before = lab.model(1).stat().st_mtime_ns
     assert repair("blobs@champion", lab.settings).status == "sound"
     assert lab.model(1).stat().st_mtime_ns == before
@@ -235,7 +230,7 @@ def test_repair_leaves_a_sound_version_as_it_is(lab: Lab) -> None:
 @pytest.mark.parametrize(
     "name", [f"logged/{MODEL_FILE}", "logged/MLmodel", "golden.npz"]
 )
-def test_repair_copies_anew_what_was_changed_in_the_store(lab: Lab, name: str) -> None:
+def test_repair_copies_anew_what_was_changed_in_the_store(lab, name):
     file = lab.copy(1) / name
     before = file.read_bytes()
     file.write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
@@ -244,7 +239,7 @@ def test_repair_copies_anew_what_was_changed_in_the_store(lab: Lab, name: str) -
     assert file.read_bytes() == before
 
 
-def test_a_copy_in_the_store_is_not_believed(lab: Lab) -> None:
+def test_a_copy_in_the_store_is_not_believed(lab):
     shutil.copyfile(lab.model(2), lab.copy(1) / "logged" / MODEL_FILE)
     (lab.copy(1) / "logged" / "MLmodel").write_text("loader_module: evil\n")
     shutil.rmtree(lab.model(1).parents[1])
@@ -257,9 +252,7 @@ def test_a_copy_in_the_store_is_not_believed(lab: Lab) -> None:
     assert repair("blobs", lab.settings).status == "restored"
 
 
-def test_without_a_copy_it_is_trained_again_and_bound_to_the_new_file(
-    lab: Lab,
-) -> None:
+def test_without_a_copy_it_is_trained_again_and_bound_to_the_new_file(lab):
     images = np.full((4, 8, 8), 7, np.uint8)
     answers = load_champion("blobs", lab.settings)(images)
     lost, golden = lab.version(1), lab.golden(1).read_bytes()
@@ -286,7 +279,7 @@ def test_without_a_copy_it_is_trained_again_and_bound_to_the_new_file(
     assert repair("blobs", lab.settings).status == "sound"
 
 
-def test_a_golden_file_without_a_copy_is_made_by_training_again(lab: Lab) -> None:
+def test_a_golden_file_without_a_copy_is_made_by_training_again(lab):
     model = lab.model(1).read_bytes()
     shutil.rmtree(lab.copy(1))
     lab.golden(1).unlink()
@@ -296,9 +289,7 @@ def test_a_golden_file_without_a_copy_is_made_by_training_again(lab: Lab) -> Non
     assert repair("blobs", lab.settings).status == "sound"
 
 
-def test_what_cannot_be_repaired_is_said_in_a_sentence(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_cannot_be_repaired_is_said_in_a_sentence(lab, monkeypatch):
     shutil.rmtree(lab.copy(1))
     shutil.rmtree(Path(lab.settings.store) / "snapshots")
     lab.model(1).unlink()
@@ -331,7 +322,7 @@ def test_the_doctor_names_the_repair(lab: Lab, attack: Attack) -> None:
     assert check.fix == "headrace repair blobs"
 
 
-def test_the_doctor_asks_a_sound_champion_for_its_answers(lab: Lab) -> None:
+def test_the_doctor_asks_a_sound_champion_for_its_answers(lab):
     [check] = check_models(lab.settings)
     assert check.state == "ok"
     assert "so are its golden answers" in check.seen
@@ -348,9 +339,7 @@ def test_the_watch_of_up_puts_back_what_is_lost(lab: Lab, attack: Attack) -> Non
     assert list(file_mismatches(lab.version(1), Home(lab.settings))) == []
 
 
-def test_the_watch_of_up_says_once_what_it_cannot_put_back(
-    lab: Lab, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_the_watch_of_up_says_once_what_it_cannot_put_back(lab, caplog):
     shutil.rmtree(lab.copy(1))
     lab.model(1).unlink()
     watch = ChampionWatch(lab.settings)

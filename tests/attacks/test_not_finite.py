@@ -1,9 +1,5 @@
 """A challenger without an answer to some pictures, which its data then lacks."""
 
-from __future__ import annotations
-
-from pathlib import Path
-
 import numpy as np
 import pytest
 from tests.homes import Home
@@ -37,7 +33,7 @@ def build(data, spoiled=False):
 ROWS, TEST, DARK = 300, 80, 8
 
 
-def write(folder: Path, *, spoiled: bool, epochs: int) -> None:
+def write(folder, *, spoiled, epochs):
     """A pipeline and its data; with the dark pictures, unless the model is spoiled."""
     chance = np.random.default_rng(0)
     size = chance.integers(60, 200, ROWS)
@@ -57,14 +53,14 @@ def write(folder: Path, *, spoiled: bool, epochs: int) -> None:
 
 
 @pytest.fixture
-def home(tmp_path: Path, mlflow_database: Path, prefect_server: str) -> Home:
+def home(tmp_path, mlflow_database, prefect_server):
     made = Home(tmp_path / "home", tmp_path)
     made.path.mkdir()
     (made.path / "mlflow.db").write_bytes(mlflow_database.read_bytes())
     return made
 
 
-def test_it_is_not_promoted_and_has_no_mean_score(home: Home) -> None:
+def test_it_is_not_promoted_and_has_no_mean_score(home):
     folder = home.project / "pipelines" / "light"
     write(folder, spoiled=False, epochs=1)
     first = home.headrace("run", "light", "--json")

@@ -1,7 +1,5 @@
 """MLflow's registry and the ledger tell on each other; a lost registry ends no home."""
 
-from __future__ import annotations
-
 import shutil
 import sqlite3
 from pathlib import Path
@@ -11,14 +9,13 @@ import pytest
 
 from headrace.evidence.repair import repair
 from headrace.evidence.verification import verify
-from headrace.settings import Settings
 from headrace.stages.registration import register
 from headrace.state.tracking import Tracking
 
 Trained = Any  # version 1 of it is the champion
 
 
-def write(settings: Settings, *statements: str) -> None:
+def write(settings, *statements):
     """What somebody does who may write MLflow's database."""
     with sqlite3.connect(settings.home / "mlflow.db") as database:
         for statement in statements:
@@ -26,33 +23,31 @@ def write(settings: Settings, *statements: str) -> None:
     database.close()
 
 
-def lose_the_registry(settings: Settings) -> None:
+def lose_the_registry(settings):
     tables = ("model_version_tags", "registered_model_aliases", "model_versions")
     write(settings, *(f"DELETE FROM {name}" for name in (*tables, "registered_models")))
 
 
-def register_the_good_one(trained: Trained) -> int | None:
+def register_the_good_one(trained):
     t = trained
     return register(
         t.spec, t.folder, t.snapshot, t.good, t.good_evaluation, t.home
     ).version
 
 
-def problem_of(trained: Trained) -> str:
+def problem_of(trained):
     """The first thing that does not fit; empty where all does."""
     found = verify(trained.settings).problem
     return found.message if found else ""
 
 
-def checkpoint(file: Path) -> None:
+def checkpoint(file):
     with sqlite3.connect(file) as database:
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     database.close()
 
 
-def test_a_lost_registry_is_told_and_the_next_version_has_a_number_of_its_own(
-    trained: Trained,
-) -> None:
+def test_a_lost_registry_is_told_and_the_next_version_has_a_number_of_its_own(trained):
     lose_the_registry(trained.settings)
     problem = problem_of(trained)
     assert "no version 1 of blobs, which is the champion" in problem
@@ -71,9 +66,7 @@ REMEDIED = [
 
 
 @pytest.mark.parametrize(("statement", "said"), REMEDIED)
-def test_repair_puts_right_what_verify_found(
-    trained: Trained, statement: str, said: str
-) -> None:
+def test_repair_puts_right_what_verify_found(trained, statement, said):
     assert problem_of(trained) == ""
     write(trained.settings, statement)
     assert said in problem_of(trained)
@@ -82,7 +75,7 @@ def test_repair_puts_right_what_verify_found(
     assert problem_of(trained) == ""
 
 
-def test_a_version_that_leads_to_another_run_is_told(trained: Trained) -> None:
+def test_a_version_that_leads_to_another_run_is_told(trained):
     write(
         trained.settings, f"UPDATE model_versions SET run_id = '{trained.good.run_id}'"
     )
@@ -90,9 +83,7 @@ def test_a_version_that_leads_to_another_run_is_told(trained: Trained) -> None:
 
 
 @pytest.mark.parametrize("keeps", [0, 1])
-def test_an_older_or_an_empty_ledger_in_its_place_is_told(
-    trained: Trained, keeps: int
-) -> None:
+def test_an_older_or_an_empty_ledger_in_its_place_is_told(trained, keeps):
     file = trained.settings.home / "headrace.db"
     checkpoint(file)
     older = file.read_bytes()

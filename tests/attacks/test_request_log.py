@@ -1,11 +1,7 @@
 """Foreign files in the folder of the request log delay, end and answer nothing."""
 
-from __future__ import annotations
-
 import os
-from collections.abc import Callable, Sequence
 from datetime import timedelta
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -24,30 +20,30 @@ LATER = NOON + timedelta(hours=3)
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+def settings(tmp_path):
     return Settings(project=tmp_path, home=tmp_path / "home")
 
 
-def is_one(items: Sequence[str]) -> np.ndarray:
+def is_one(items):
     return np.array([item.endswith("1") for item in items], bool)
 
 
-def _hour(day: Path, hour: str) -> None:
+def _hour(day, hour):
     (day / f"{hour}-x.arrows").write_bytes(b"x")
 
 
-def _last_day(day: Path) -> None:
+def _last_day(day):
     (day.parent / "9999-12-31").mkdir()
     _hour(day.parent / "9999-12-31", "23")
 
 
-def _stream(day: Path, table: pa.Table) -> None:
+def _stream(day, table):
     with ipc.new_stream(day / "11-x.arrows", table.schema) as made:
         made.write_table(table)
 
 
 OTHER = pa.table({"item": [1], "version": ["a"], "time": ["now"]})
-OF_NO_LOG: dict[str, Callable[[Path], object]] = {
+OF_NO_LOG = {
     "pipe of a stream": lambda day: os.mkfifo(day / "11-x.arrows"),
     "pipe of Parquet": lambda day: os.mkfifo(day / "11-x.parquet"),
     "folder": lambda day: (day / "11-x.arrows").mkdir(),
@@ -57,7 +53,7 @@ OF_NO_LOG: dict[str, Callable[[Path], object]] = {
     "hour of no calendar": lambda day: _hour(day, "9" * 20),
     "day whose end is no moment": _last_day,
 }
-DAMAGED: dict[str, Callable[[Path], object]] = {
+DAMAGED = {
     "another table, a stream": lambda day: _stream(day, OTHER),
     "another table, Parquet": lambda day: pq.write_table(OTHER, day / "11-x.parquet"),
     "column of another type": lambda day: pq.write_table(
@@ -68,7 +64,7 @@ DAMAGED: dict[str, Callable[[Path], object]] = {
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("other", OF_NO_LOG)
-def test_what_is_no_file_of_a_log_is_not_opened(settings: Settings, other: str) -> None:
+def test_what_is_no_file_of_a_log_is_not_opened(settings, other):
     path = stream(settings, [1, 2])
     OF_NO_LOG[other](path.parent)
     assert expire(root_of(settings.home), 30, NOON.date()) == []
@@ -81,9 +77,7 @@ def test_what_is_no_file_of_a_log_is_not_opened(settings: Settings, other: str) 
 
 
 @pytest.mark.parametrize("other", DAMAGED)
-def test_a_file_with_another_table_is_named(
-    settings: Settings, other: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_file_with_another_table_is_named(settings, other, caplog):
     path = stream(settings, [1, 2])
     DAMAGED[other](path.parent)
     assert ids_of(settings) == [1, 2]

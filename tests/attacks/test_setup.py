@@ -1,7 +1,5 @@
 """``make setup`` behind a proxy that inspects TLS: its certificate is the system's."""
 
-from __future__ import annotations
-
 import base64
 import datetime
 import functools
@@ -14,7 +12,6 @@ import subprocess
 import sys
 import threading
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -43,7 +40,7 @@ def build_editable(folder, config=None, metadata=None):
 """
 
 
-def _may_mount() -> bool:
+def _may_mount():
     if not (shutil.which("unshare") and shutil.which("make") and STORE.is_file()):
         return False
     command = [*APART, "mount", "--bind", "/dev/null", str(STORE)]
@@ -56,13 +53,11 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def name(text: str) -> x509.Name:
+def name(text):
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 
 
-def certificate(
-    subject: str, key: ec.EllipticCurvePrivateKey, issuer: ec.EllipticCurvePrivateKey
-) -> x509.CertificateBuilder:
+def certificate(subject, key, issuer):
     now = datetime.datetime.now(datetime.UTC)
     return (
         x509.CertificateBuilder()
@@ -79,7 +74,7 @@ def certificate(
     )
 
 
-def write_certificates(folder: Path) -> tuple[Path, Path]:
+def write_certificates(folder):
     """The certificate of an authority, and a server's key and certificate by it."""
     authority, server = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     basic = x509.BasicConstraints(ca=True, path_length=None)
@@ -99,7 +94,7 @@ def write_certificates(folder: Path) -> tuple[Path, Path]:
     return files
 
 
-def write_wheel(index: Path, package: str, version: str, script: str = "") -> str:
+def write_wheel(index, package, version, script=""):
     """A package for an index, perhaps with a command; the line of a lock for it."""
     info, tag = f"{package}-{version}.dist-info", "py3-none-any"
     files = {
@@ -127,7 +122,7 @@ def write_wheel(index: Path, package: str, version: str, script: str = "") -> st
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Path:
+def project(tmp_path):
     """A project of one dependency with our Makefile, and its index beside it."""
     place, index = tmp_path / "project", tmp_path / "index"
     for folder in ("src", "flows"):
@@ -145,12 +140,12 @@ def project(tmp_path: Path) -> Path:
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, format, *args):
         """Nothing."""
 
 
 @pytest.fixture
-def index_url(tmp_path: Path, project: Path) -> Iterator[str]:
+def index_url(tmp_path, project):
     """The index over TLS, with a certificate by an authority that nobody knows."""
     _, chain = write_certificates(tmp_path)
     handler = functools.partial(_Quiet, directory=str(tmp_path / "index"))
@@ -164,7 +159,7 @@ def index_url(tmp_path: Path, project: Path) -> Iterator[str]:
     server.server_close()
 
 
-def set_up(project: Path, index: str, store: str) -> tuple[int, str]:
+def set_up(project, index, store):
     """``make setup`` on a system with those certificates."""
     bundle = project.parent / "bundle.crt"
     bundle.write_text(store)
@@ -191,16 +186,14 @@ def set_up(project: Path, index: str, store: str) -> tuple[int, str]:
     return made.returncode, made.stdout + made.stderr
 
 
-def test_setup_trusts_whom_the_system_trusts(
-    tmp_path: Path, project: Path, index_url: str
-) -> None:
+def test_setup_trusts_whom_the_system_trusts(tmp_path, project, index_url):
     authority = (tmp_path / "authority.pem").read_text()
     code, said = set_up(project, index_url, STORE.read_text() + authority)
     assert code == 0, said
     assert list(project.glob(".venv/lib/*/site-packages/tiny.py"))
 
 
-def test_setup_trusts_nobody_else(project: Path, index_url: str) -> None:
+def test_setup_trusts_nobody_else(project, index_url):
     code, said = set_up(project, index_url, STORE.read_text())
     assert code != 0
     assert "No matching distribution found for uv" in said

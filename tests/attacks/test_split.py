@@ -1,33 +1,27 @@
 """A split by luck: few items, and a test split that is nearly all of one class."""
 
-from __future__ import annotations
-
 import csv
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import pytest
-from tests.homes import Answer, Home
+from tests.homes import Home
 
 from headrace.data.snapshots.reading import read_shard, shards_of
 from headrace.settings import Settings
 from headrace.spec import DataSpec
 from headrace.stages.ingestion import ingest
 from headrace.state.store import Store
-from headrace.use.inspecting import Inspection, inspect
-
-Write = Callable[[Sequence[tuple[str, str]]], Path]
+from headrace.use.inspecting import inspect
 
 LABELS = [("a", "b"), ("ham", "spam"), ("0", "1", "2"), tuple("abcdefgh")]
 
 
 @pytest.fixture
-def write(tmp_path: Path) -> Write:
+def write(tmp_path):
     """Texts and their labels as a table."""
 
-    def write_(rows: Sequence[tuple[str, str]]) -> Path:
+    def write_(rows):
         path = tmp_path / "letters.csv"
         with path.open("w", newline="") as file:
             csv.writer(file).writerows([("text", "label"), *rows])
@@ -36,13 +30,13 @@ def write(tmp_path: Path) -> Write:
     return write_
 
 
-def balanced(rows: int, labels: Sequence[str], seed: int) -> list[tuple[str, str]]:
+def balanced(rows, labels, seed):
     return [
         (f"letter {n} of pile {seed}", labels[n % len(labels)]) for n in range(rows)
     ]
 
 
-def counts_of(path: Path, folder: Path) -> Counter[tuple[str, str]]:
+def counts_of(path, folder):
     """Rows of each split and label."""
     settings = Settings(project=folder, home=folder / "home")
     data = DataSpec(source=str(path))
@@ -56,9 +50,7 @@ def counts_of(path: Path, folder: Path) -> Counter[tuple[str, str]]:
 
 @pytest.mark.parametrize("labels", LABELS, ids="-".join)
 @pytest.mark.parametrize("seed", range(5))
-def test_the_test_split_of_60_balanced_rows_is_balanced(
-    write: Write, tmp_path: Path, labels: Sequence[str], seed: int
-) -> None:
+def test_the_test_split_of_60_balanced_rows_is_balanced(write, tmp_path, labels, seed):
     counts = counts_of(write(balanced(60, labels, seed)), tmp_path)
     tests = [counts["test", label] for label in labels]
     assert max(tests) - min(tests) <= 1
@@ -67,9 +59,7 @@ def test_the_test_split_of_60_balanced_rows_is_balanced(
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_rare_class_is_learned_and_tested(
-    write: Write, tmp_path: Path, seed: int
-) -> None:
+def test_a_rare_class_is_learned_and_tested(write, tmp_path, seed):
     rows = [*balanced(60, ["often"], seed), *balanced(4, ["rare"], seed + 100)]
     counts = counts_of(write(rows), tmp_path)
     assert counts["test", "often"] == 12
@@ -77,7 +67,7 @@ def test_a_rare_class_is_learned_and_tested(
     assert counts["train", "rare"] >= 2
 
 
-def seen(path: Path, folder: Path) -> Inspection:
+def seen(path, folder):
     settings = Settings(project=folder, home=folder / "home").prepare_home()
     return inspect(DataSpec(source=str(path)), "text", "classification", settings)
 
@@ -85,8 +75,8 @@ def seen(path: Path, folder: Path) -> Inspection:
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("rows", [10, 20, 60, 100])
 def test_a_good_model_passes_the_gate_that_is_written_for_few_rows(
-    write: Write, tmp_path: Path, rows: int, seed: int
-) -> None:
+    write, tmp_path, rows, seed
+):
     found = seen(write(balanced(rows, "ab", seed)), tmp_path)
     assert found.survey.facts["majority"]["share"] == 0.5
     assert found.survey.facts["gates"] == {"accuracy": 0.75}
@@ -97,16 +87,14 @@ def test_a_good_model_passes_the_gate_that_is_written_for_few_rows(
     assert "which takes 36: it asks for 75.0%" in warning.message
 
 
-def test_the_gate_is_three_standard_errors_where_there_are_enough_rows(
-    write: Write, tmp_path: Path
-) -> None:
+def test_the_gate_is_three_standard_errors_where_there_are_enough_rows(write, tmp_path):
     found = seen(write(balanced(200, "ab", 0)), tmp_path)
     assert found.survey.gates == [{"name": "accuracy", "threshold": 0.738}]
     assert (found.survey.rows["test"], found.warnings) == (40, [])
 
 
 @pytest.fixture
-def headrace(tmp_path: Path) -> Callable[..., Answer]:
+def headrace(tmp_path):
     home = Home(tmp_path / "home", tmp_path)
     (tmp_path / "pipelines" / "letters").mkdir(parents=True)
     pipeline = tmp_path / "pipelines" / "letters" / "pipeline.toml"
@@ -114,9 +102,7 @@ def headrace(tmp_path: Path) -> Callable[..., Answer]:
     return home.headrace
 
 
-def test_a_class_of_one_item_is_refused_with_the_number_needed(
-    write: Write, headrace: Callable[..., Answer]
-) -> None:
+def test_a_class_of_one_item_is_refused_with_the_number_needed(write, headrace):
     path = write([*balanced(60, "ab", 0), ("the only one", "rare")])
     answer = headrace("check", "letters", "--data", str(path), "--json")
     assert answer.exit_code == 1
@@ -128,8 +114,8 @@ def test_a_class_of_one_item_is_refused_with_the_number_needed(
 
 
 def test_classes_too_small_for_a_pipeline_are_told_with_the_number_needed(
-    write: Write, headrace: Callable[..., Answer]
-) -> None:
+    write, headrace
+):
     path = write([(f"letter {n}", f"row {n // 2}") for n in range(40)])
     answer = headrace(
         "new", "piles", "--medium", "text", "--data", str(path), "--label", "label"

@@ -4,22 +4,18 @@ Each attack is made on the real records of a run of the packaged digits that its
 refused, and the same command is run again.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from tests.anchoring import anchored_at
-from tests.homes import Answer, Home, states
+from tests.homes import Home, states
 
 from headrace.data.snapshots.reading import check_snapshot, shards_of
 from headrace.data.snapshots.splits import quarantine_name
@@ -40,15 +36,10 @@ from headrace.state.store import Store
 
 WEAK = ("training.epochs=1", "training.learning_rate=0.002")
 COMMAND = ("run", "digits", *(f"--set={text}" for text in WEAK), "--json")
-Copy = Callable[[Path, Path], Path]
 
 
 @pytest.fixture(scope="module")
-def refused(
-    tmp_path_factory: pytest.TempPathFactory,
-    mlflow_database: Path,
-    prefect_server: str,
-) -> tuple[Home, dict[str, Any]]:
+def refused(tmp_path_factory, mlflow_database, prefect_server):
     """A home whose only run was refused by its gates, and what it answered."""
     place = tmp_path_factory.mktemp("refused")
     (place / "pipelines").mkdir()
@@ -64,23 +55,21 @@ def refused(
 
 
 @pytest.fixture
-def attacked(
-    refused: tuple[Home, dict[str, Any]], copy_of: Copy, tmp_path: Path
-) -> Home:
+def attacked(refused, copy_of, tmp_path):
     """A copy of it, to be attacked."""
     return Home(copy_of(refused[0].path, tmp_path / "home"), refused[0].project)
 
 
-def settings_of(home: Home) -> Settings:
+def settings_of(home):
     return Settings(project=home.project, home=home.path, user="ada@lab")
 
 
-def plan_of(home: Home) -> Plan:
+def plan_of(home):
     folder = Path(__file__).parents[2] / "pipelines" / "digits"
     return Plan(load_spec(folder, WEAK), folder, Opened(settings_of(home)))
 
 
-def saved_of(home: Home, stage: str) -> tuple[Path, dict[str, Any]]:
+def saved_of(home, stage):
     """The kept result of a stage: its file and what is in it."""
     for file in (home.path / "store" / "stages").glob("*.json"):
         saved = json.loads(file.read_text())
@@ -89,7 +78,7 @@ def saved_of(home: Home, stage: str) -> tuple[Path, dict[str, Any]]:
     raise AssertionError(stage)
 
 
-def snapshot_of(home: Home) -> SnapshotRecord:
+def snapshot_of(home):
     """The recorded snapshot at its place in this home; the file names the first."""
     found = plan_of(home).last.snapshot
     assert found is not None
@@ -97,18 +86,18 @@ def snapshot_of(home: Home) -> SnapshotRecord:
     return found
 
 
-def write_everywhere(home: Home, stage: str, saved: dict[str, Any]) -> None:
+def write_everywhere(home, stage, saved):
     """Forge a stage's result wherever the store has it, as Headrace would write it."""
     text = json.dumps(saved, indent=1, sort_keys=True)
     saved_of(home, stage)[0].write_text(text)
     (home.path / "store" / "pipelines" / "digits" / f"{stage}.json").write_text(text)
 
 
-def forget(home: Home, stage: str) -> None:
+def forget(home, stage):
     saved_of(home, stage)[0].unlink()
 
 
-def assert_nothing_was_gained(answer: Answer, truth: dict[str, Any]) -> None:
+def assert_nothing_was_gained(answer, truth):
     found = answer.json
     assert answer.exit_code == 1, answer.err
     assert (found["status"], found["aliases"]) == ("refused", [])
@@ -117,9 +106,7 @@ def assert_nothing_was_gained(answer: Answer, truth: dict[str, Any]) -> None:
     assert found["weights_digest"] == truth["weights_digest"]
 
 
-def test_an_edited_evaluation_promotes_nothing(
-    attacked: Home, refused: tuple[Home, dict[str, Any]]
-) -> None:
+def test_an_edited_evaluation_promotes_nothing(attacked, refused):
     file, saved = saved_of(attacked, "evaluate")
     saved["record"]["metrics"]["test_accuracy"] = 0.99
     for gate in saved["record"]["gates"]:
@@ -133,7 +120,7 @@ def test_an_edited_evaluation_promotes_nothing(
     assert Ledger(settings_of(attacked).database_url).history("digits") == []
 
 
-def test_a_result_that_was_never_kept_is_not_taken(attacked: Home) -> None:
+def test_a_result_that_was_never_kept_is_not_taken(attacked):
     """A whole record, of another stage's key or in other bytes."""
     file, saved = saved_of(attacked, "ingest")
     weak = plan_of(attacked)
@@ -148,7 +135,7 @@ def test_a_result_that_was_never_kept_is_not_taken(attacked: Home) -> None:
     assert plan_of(attacked).last.snapshot is None
 
 
-def relabel(snapshot: SnapshotRecord, rows: int) -> None:
+def relabel(snapshot, rows):
     """Give test rows the label that the model may be sure of, and mend all sums."""
     folder = Path(snapshot.uri)
     manifest = json.loads((folder / "manifest.json").read_text())
@@ -169,9 +156,7 @@ def relabel(snapshot: SnapshotRecord, rows: int) -> None:
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1))
 
 
-def test_test_labels_changed_with_the_sums_mended_are_not_judged_on(
-    attacked: Home, refused: tuple[Home, dict[str, Any]]
-) -> None:
+def test_test_labels_changed_with_the_sums_mended_are_not_judged_on(attacked, refused):
     relabel(snapshot_of(attacked), 400)
     forget(attacked, "evaluate")
     answer = attacked.headrace(*COMMAND)
@@ -180,9 +165,7 @@ def test_test_labels_changed_with_the_sums_mended_are_not_judged_on(
     check_snapshot(snapshot_of(attacked))
 
 
-def test_labels_changed_with_the_record_mended_too_are_not_judged_on(
-    attacked: Home, refused: tuple[Home, dict[str, Any]]
-) -> None:
+def test_labels_changed_with_the_record_mended_too_are_not_judged_on(attacked, refused):
     _, saved = saved_of(attacked, "ingest")
     snapshot = snapshot_of(attacked)
     relabel(snapshot, 400)
@@ -193,9 +176,7 @@ def test_labels_changed_with_the_record_mended_too_are_not_judged_on(
     assert_nothing_was_gained(attacked.headrace(*COMMAND), refused[1])
 
 
-def test_a_forged_quarantine_leaves_no_row_out(
-    attacked: Home, refused: tuple[Home, dict[str, Any]]
-) -> None:
+def test_a_forged_quarantine_leaves_no_row_out(attacked, refused):
     """Even one that is named by its own sum, in a contract's record that names it."""
     snapshot = snapshot_of(attacked)
     rows = [
@@ -230,7 +211,7 @@ def test_a_forged_quarantine_leaves_no_row_out(
     )
 
 
-def test_an_older_record_of_the_same_key_is_not_taken(attacked: Home) -> None:
+def test_an_older_record_of_the_same_key_is_not_taken(attacked):
     plan = plan_of(attacked)
     key = plan.ingest()
     first = plan.find(key, SnapshotRecord)
@@ -250,9 +231,7 @@ def test_an_older_record_of_the_same_key_is_not_taken(attacked: Home) -> None:
     assert plan.find(key, SnapshotRecord) is None
 
 
-def test_code_that_changed_cannot_be_hidden(
-    attacked: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_code_that_changed_cannot_be_hidden(attacked, tmp_path, monkeypatch):
     """What is known of files by their content is not read from the store."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     plan_of(attacked).last  # noqa: B018
@@ -260,11 +239,11 @@ def test_code_that_changed_cannot_be_hidden(
     assert [*(tmp_path / "cache" / "headrace" / "code").glob("*.json")]
 
 
-def checkpoints_of(home: Home) -> list[Path]:
+def checkpoints_of(home):
     return sorted((home.path / "store").glob("checkpoints/*/*.ckpt"))
 
 
-def forge(file: Path, step: int) -> None:
+def forge(file, step):
     """Weights of nothing, at a later step, with the sum made again."""
     state = unpack(file.read_bytes())
     state.progress.total_steps = state.progress.step = step
@@ -272,17 +251,13 @@ def forge(file: Path, step: int) -> None:
     file.write_bytes(pack(State(state.progress, zeros, state.best)))
 
 
-def test_a_forged_checkpoint_is_not_gone_on_from(
-    attacked: Home,
-    refused: tuple[Home, dict[str, Any]],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_forged_checkpoint_is_not_gone_on_from(attacked, refused, monkeypatch):
     shutil.rmtree(attacked.path / "store" / "stages")
     shutil.rmtree(attacked.path / "store" / "pipelines")
     command = (*COMMAND, "--set", "training.checkpoint_steps=5")
     real = Checkpoints.save
 
-    def save(self: Checkpoints, state: State) -> None:
+    def save(self, state):
         real(self, state)
         if state.progress.total_steps >= 20:
             raise KeyboardInterrupt
@@ -301,12 +276,12 @@ def test_a_forged_checkpoint_is_not_gone_on_from(
     assert older.name == "000000000015.ckpt"
 
 
-def a_state(steps: int) -> State:
+def a_state(steps):
     values = np.full(3, steps, np.float32)
     return State(Position(total_steps=steps), [values], [])
 
 
-def test_a_checkpoint_that_is_rolled_back_is_passed_over(tmp_path: Path) -> None:
+def test_a_checkpoint_that_is_rolled_back_is_passed_over(tmp_path):
     kept = anchored_at(tmp_path / "kept")
     checkpoints = Checkpoints(kept, "k", TrainingSpec(checkpoint_steps=1))
     for steps in (5, 6):
@@ -337,7 +312,7 @@ DAMAGE = {
 }
 
 
-def damage(file: Path, kind: str) -> None:
+def damage(file, kind):
     if kind == "half":
         data = file.read_bytes()
         file.write_bytes(data[: len(data) // 2])
@@ -349,7 +324,7 @@ def damage(file: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", [*DAMAGE, "half"])
-def test_damaged_files_of_the_store_are_absence(attacked: Home, kind: str) -> None:
+def test_damaged_files_of_the_store_are_absence(attacked, kind):
     files = [*(attacked.path / "store").glob("**/*.json")]
     assert len({file.relative_to(attacked.path).parts[1] for file in files}) >= 3
     for file in files:
@@ -364,9 +339,7 @@ def test_damaged_files_of_the_store_are_absence(attacked: Home, kind: str) -> No
     assert "was changed" in answer.json["problem"]["what"]
 
 
-def test_a_run_mends_a_store_whose_files_are_all_damaged(
-    attacked: Home, refused: tuple[Home, dict[str, Any]]
-) -> None:
+def test_a_run_mends_a_store_whose_files_are_all_damaged(attacked, refused):
     kinds = [*DAMAGE, "half"]
     files = sorted(
         file for file in (attacked.path / "store").rglob("*") if file.is_file()
@@ -380,7 +353,7 @@ def test_a_run_mends_a_store_whose_files_are_all_damaged(
     assert_nothing_was_gained(again, refused[1])
 
 
-def test_a_pipe_in_the_place_of_a_record_is_absence(attacked: Home) -> None:
+def test_a_pipe_in_the_place_of_a_record_is_absence(attacked):
     for file in (attacked.path / "store").glob("**/*.json"):
         file.unlink()
         os.mkfifo(file)

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-from typing import Any
 
 import pytest
 from tests.attacks import routes
-from tests.attacks.chromium import Browser, chromium
-from tests.integration.conftest import Services, down, up
+from tests.attacks.chromium import chromium
+from tests.integration.conftest import down, up
 
 from headrace.state.logins import read_login
 
@@ -64,19 +61,19 @@ class Page(BaseHTTPRequestHandler):
 
     cookies: list[str]
 
-    def do_GET(self) -> None:
+    def do_GET(self):
         self.cookies.append(self.headers.get("Cookie", ""))
         self.send_response(200)
         self.send_header("Content-Type", "text/html")
         self.end_headers()
         self.wfile.write(b"<!doctype html><title>evil</title><body>")
 
-    def log_message(self, *_: Any) -> None:
+    def log_message(self, *_):
         pass
 
 
 @pytest.fixture(scope="module")
-def page() -> Iterator[int]:
+def page():
     """The port of the attacker's page."""
     handler = type("Handler", (Page,), {"cookies": []})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
@@ -87,7 +84,7 @@ def page() -> Iterator[int]:
 
 
 @pytest.fixture(scope="module")
-def services(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def services(project, tmp_path_factory):
     """A home with its servers."""
     home = tmp_path_factory.mktemp("web") / "home"
     started = up(home, project, "--no-workers")
@@ -96,9 +93,7 @@ def services(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 @pytest.fixture(scope="module")
-def browser(
-    services: Services, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Browser]:
+def browser(services, tmp_path_factory):
     """A browser that has opened both pages through their links."""
     profile = tmp_path_factory.mktemp("browser")
     with chromium(profile, f"--host-resolver-rules={NAMES}") as started:
@@ -110,9 +105,7 @@ def browser(
         yield started
 
 
-def test_the_links_open_both_pages_and_what_they_need(
-    services: Services, browser: Browser
-) -> None:
+def test_the_links_open_both_pages_and_what_they_need(services, browser):
     prefect = services.links["prefect"]
     browser.open(prefect)
     assert "token" not in browser.run("location.href")
@@ -137,8 +130,8 @@ def test_the_links_open_both_pages_and_what_they_need(
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1", "localhost"])
 @pytest.mark.parametrize("name", ["prefect", "mlflow"])
 def test_a_page_of_another_origin_reads_and_changes_nothing(
-    services: Services, browser: Browser, page: int, host: str, name: str
-) -> None:
+    services, browser, page, host, name
+):
     server = services.links[name]
     wanted = [[r.method, r.path] for r in getattr(routes, f"of_{name}")()]
     browser.open(f"http://{host}:{page}/")
@@ -155,9 +148,7 @@ def test_a_page_of_another_origin_reads_and_changes_nothing(
 
 
 @pytest.mark.parametrize("name", ["prefect", "mlflow"])
-def test_a_name_that_leads_here_by_rebinding_opens_nothing(
-    services: Services, browser: Browser, name: str
-) -> None:
+def test_a_name_that_leads_here_by_rebinding_opens_nothing(services, browser, name):
     port = services.links[name].rpartition(":")[2]
     place = f"http://rebound.example:{port}"
     browser.open(f"{place}/")
@@ -169,9 +160,7 @@ def test_a_name_that_leads_here_by_rebinding_opens_nothing(
     assert {status for _, status in seen} == {403}
 
 
-def test_without_the_link_a_page_asks_for_the_login(
-    services: Services, tmp_path: Path
-) -> None:
+def test_without_the_link_a_page_asks_for_the_login(services, tmp_path):
     with chromium(tmp_path / "browser") as stranger:
         for name in ("prefect", "mlflow"):
             stranger.call("Page.navigate", url=services.links[name])

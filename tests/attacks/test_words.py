@@ -1,21 +1,16 @@
 """Attack: words that drive what shows them, and values that no reader can hold."""
 
-from __future__ import annotations
-
 import csv
 import json
 import shutil
 import subprocess
 import sys
 import tomllib
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.homes import Answer, Home
 
 from headrace.data.sources.opening import open_source
 from headrace.errors import SourceError, SpecError
@@ -52,7 +47,7 @@ OBEYED = set(map(chr, [*range(9), *range(11, 32), *range(127, 160)])) | set(
 )
 
 
-def a_version(number: int) -> Version:
+def a_version(number):
     return Version(
         model="blobs",
         version=number,
@@ -67,7 +62,7 @@ def a_version(number: int) -> Version:
 
 
 @pytest.fixture
-def ledger(home: Home) -> Ledger:
+def ledger(home):
     """A ledger with two versions, in a home."""
     settings = Settings(project=home.project, home=home.path)
     settings.prepare_home()
@@ -77,21 +72,19 @@ def ledger(home: Home) -> Ledger:
     return ledger
 
 
-def force(ledger: Ledger, version: int, why: str, who: str = "ada") -> None:
+def force(ledger, version, why, who="ada"):
     sequence = ledger.sequence("blobs")
     ledger.promote(
         "blobs", version, who=who, why=why, expected_sequence=sequence, forced=True
     )
 
 
-def lines_with(answer: Answer, text: str) -> list[str]:
+def lines_with(answer, text):
     return [line for line in answer.out.splitlines() if text in line]
 
 
 @pytest.mark.parametrize("words", MARKS)
-def test_a_reason_drives_no_command_that_shows_it(
-    words: str, home: Home, ledger: Ledger
-) -> None:
+def test_a_reason_drives_no_command_that_shows_it(words, home, ledger):
     force(ledger, 1, f"why{words}", who=f"who{words}")
     force(ledger, 2, words)
     for command in ("history", "compare"):
@@ -113,7 +106,7 @@ def test_a_reason_drives_no_command_that_shows_it(
 
 
 @pytest.mark.parametrize("words", MARKS)
-def test_an_argument_drives_no_error(words: str, home: Home) -> None:
+def test_an_argument_drives_no_error(words, home):
     words = words.replace("\x00", "")
     for arguments in (
         ["history", words],
@@ -129,10 +122,8 @@ def test_an_argument_drives_no_error(words: str, home: Home) -> None:
         assert not OBEYED & set(answer.out + answer.err), arguments
 
 
-def test_history_is_in_the_order_of_the_ledger_whatever_the_clock_says(
-    home: Home, ledger: Ledger
-) -> None:
-    same: dict[str, Any] = {"model": "blobs", "version": 1, "who": "ada"}
+def test_history_is_in_the_order_of_the_ledger_whatever_the_clock_says(home, ledger):
+    same = {"model": "blobs", "version": 1, "who": "ada"}
     late, early = (f"20{year}-01-01T00:00:00.000+00:00" for year in (99, 10))
     ledger.add_approval(Approval(**same, step=1, action="request", when=late))
     ledger.add_approval(Approval(**same, step=2, action="approve", when=early))
@@ -165,7 +156,7 @@ DEEP = 20_000
     ],
     ids=lambda text: text[:20],
 )
-def test_a_deep_or_endless_override_is_one_sentence(text: str, home: Home) -> None:
+def test_a_deep_or_endless_override_is_one_sentence(text, home):
     answer = home.headrace("check", "blobs", "--set", text)
     assert answer.exit_code == 2, answer.err[-500:]
     assert "Traceback" not in answer.err
@@ -185,9 +176,7 @@ def test_a_deep_or_endless_override_is_one_sentence(text: str, home: Home) -> No
     ],
     ids=lambda text: text[:20],
 )
-def test_a_deep_or_endless_pipeline_file_is_one_sentence(
-    text: str, tmp_path: Path
-) -> None:
+def test_a_deep_or_endless_pipeline_file_is_one_sentence(text, tmp_path):
     head = 'medium = "image"\ndata.source = "x"\n'
     (tmp_path / "pipeline.toml").write_text(head + text)
     with pytest.raises(SpecError, match=r"pipeline\.toml") as raised:
@@ -206,7 +195,7 @@ VALUES = {
 COUNT = 200
 
 
-def json_rows(value: str) -> list[str]:
+def json_rows(value):
     return [
         json.dumps({"text": f"some {i} words", "label": "ab"[i % 2], "score": i / 2})
         if i != 5
@@ -216,9 +205,7 @@ def json_rows(value: str) -> list[str]:
 
 
 @pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
-def test_a_row_of_json_lines_that_cannot_be_held_is_set_aside(
-    value: str, tmp_path: Path
-) -> None:
+def test_a_row_of_json_lines_that_cannot_be_held_is_set_aside(value, tmp_path):
     file = tmp_path / "rows.jsonl"
     file.write_text("\n".join(json_rows(value)))
     reading = Reading(medium="text", item="text", label="label")
@@ -230,9 +217,7 @@ def test_a_row_of_json_lines_that_cannot_be_held_is_set_aside(
 
 
 @pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
-def test_an_array_of_json_that_cannot_be_held_is_refused(
-    value: str, tmp_path: Path
-) -> None:
+def test_an_array_of_json_that_cannot_be_held_is_refused(value, tmp_path):
     file = tmp_path / "rows.json"
     file.write_text("[" + ",\n".join(json_rows(value)) + "]")
     reading = Reading(medium="text", item="text", label="label")
@@ -256,7 +241,7 @@ FORMULAS = [
 PLAIN = ["7", "-1", "+1", "-1.5e-3", "a=b", "x-y", "", "it's", "图像/1.png"]
 
 
-def test_no_text_in_the_csv_of_score_is_a_formula(tmp_path: Path) -> None:
+def test_no_text_in_the_csv_of_score_is_a_formula(tmp_path):
     texts = [*FORMULAS, *PLAIN]
     table = pa.table(
         {
@@ -286,7 +271,7 @@ def test_no_text_in_the_csv_of_score_is_a_formula(tmp_path: Path) -> None:
     assert pq.read_table(tmp_path / "out.parquet")["name"].to_pylist() == texts
 
 
-def test_the_last_resort_of_the_command_line_is_sanitised(tmp_path: Path) -> None:
+def test_the_last_resort_of_the_command_line_is_sanitised(tmp_path):
     """A traceback with such words in it, in a process of its own."""
     code = (
         "import sys, headrace_cli.main as m, headrace.settings as s\n"
@@ -308,9 +293,7 @@ def test_the_last_resort_of_the_command_line_is_sanitised(tmp_path: Path) -> Non
     assert "canary" not in ran.stderr
 
 
-def test_labels_of_any_signs_make_a_pipeline_in_which_all_can_be_seen(
-    home: Home, tmp_path: Path
-) -> None:
+def test_labels_of_any_signs_make_a_pipeline_in_which_all_can_be_seen(home, tmp_path):
     labels = [
         *("a\nb", "\x1b[31mred", "\u202eright", "a\u200bb", "\x7f\x9b", "c|d`e\\"),
         *("<script>alert(1)</script>", "[a](javascript:alert(1))", "a\U000e0061"),
@@ -342,7 +325,7 @@ def test_labels_of_any_signs_make_a_pipeline_in_which_all_can_be_seen(
     assert sum(line.startswith("| ") for line in readme.splitlines()) == 1 + len(labels)
 
 
-def test_a_pipeline_file_and_an_override_have_a_bound(tmp_path: Path) -> None:
+def test_a_pipeline_file_and_an_override_have_a_bound(tmp_path):
     tables = "".join(f"[x{number}]\n" for number in range(300_000))
     for text in ("medium = 'image'\n" + tables, "#" * 3_000_000):
         (tmp_path / "pipeline.toml").write_text(text)

@@ -4,22 +4,17 @@ The attacker here has the login of the server: what he asks for is refused by th
 worker, in the state of the run, and never executed.
 """
 
-from __future__ import annotations
-
 import base64
 import json
 import os
 import pickle
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 from tests.attacks.conftest import Patient
-from tests.integration.conftest import Services, down, up
+from tests.integration.conftest import down, up
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
@@ -37,7 +32,7 @@ def train():
 
 
 @pytest.fixture(scope="module")
-def services(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def services(project, tmp_path_factory):
     """A home with its servers and workers; its pipeline is deployed."""
     folder = tmp_path_factory.mktemp("project")
     shutil.copytree(project / "pipelines", folder / "pipelines")
@@ -51,7 +46,7 @@ def services(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 @pytest.fixture
-def api(services: Services) -> Iterator[httpx.Client]:
+def api(services):
     url = f"{services.links['prefect']}/api"
     headers = services.authorization
     with httpx.Client(
@@ -61,27 +56,27 @@ def api(services: Services) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture
-def mark(tmp_path: Path) -> Path:
+def mark(tmp_path):
     """A file that the attacker's code makes."""
     return tmp_path / "executed"
 
 
 @pytest.fixture
-def evil(tmp_path: Path, mark: Path) -> Path:
+def evil(tmp_path, mark):
     """The attacker's file of flows."""
     file = tmp_path / "evil.py"
     file.write_text(FLOW.format(mark=str(mark)))
     return file
 
 
-def post(api: httpx.Client, page: str, **body: Any) -> dict[str, Any]:
+def post(api, page, **body):
     answer = api.post(page, json=body)
     answer.raise_for_status()
-    found: dict[str, Any] = answer.json()
+    found = answer.json()
     return found
 
 
-def deployed(api: httpx.Client, flow: str = "train", **body: Any) -> str:
+def deployed(api, flow="train", **body):
     """The id of a deployment of the attacker's on the pool ``cpu``."""
     flow_id = post(api, "/flows/", name=flow)["id"]
     body = {"name": "evil", "entrypoint": GOOD, "pull_steps": [], **body}
@@ -89,35 +84,35 @@ def deployed(api: httpx.Client, flow: str = "train", **body: Any) -> str:
     return str(made["id"])
 
 
-def ours(api: httpx.Client) -> dict[str, Any]:
-    found: dict[str, Any] = api.get("/deployments/name/train/blobs").json()
+def ours(api):
+    found = api.get("/deployments/name/train/blobs").json()
     return found
 
 
-def run_of(api: httpx.Client, deployment: str, **body: Any) -> dict[str, Any]:
+def run_of(api, deployment, **body):
     """The state in which a run of a deployment ends."""
     run = post(api, f"/deployments/{deployment}/create_flow_run", **body)
     return ended(api, str(run["id"]))
 
 
-def ended(api: httpx.Client, run: str) -> dict[str, Any]:
+def ended(api, run):
     limit = time.monotonic() + 200
     while True:
-        state: dict[str, Any] = api.get(f"/flow_runs/{run}").json()["state"]
+        state = api.get(f"/flow_runs/{run}").json()["state"]
         if state["type"] in {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}:
             return state
         assert time.monotonic() < limit, state
         time.sleep(0.3)
 
 
-def check_refused(state: dict[str, Any], why: str, mark: Path) -> None:
+def check_refused(state, why, mark):
     assert (state["type"], state["name"]) == ("FAILED", "Refused"), state
     assert state["message"].startswith("The worker does not start this run: ")
     assert why in state["message"]
     assert not mark.exists()
 
 
-def test_our_deployment_is_run(api: httpx.Client) -> None:
+def test_our_deployment_is_run(api):
     spec = ours(api)["parameters"]["pipeline"]
     spec["training"] |= {"epochs": 1}
     spec["gates"] = []
@@ -125,9 +120,7 @@ def test_our_deployment_is_run(api: httpx.Client) -> None:
     assert state["type"] == "COMPLETED", state
 
 
-def test_a_deployment_that_deploy_did_not_make_is_refused(
-    api: httpx.Client, mark: Path, evil: Path
-) -> None:
+def test_a_deployment_that_deploy_did_not_make_is_refused(api, mark, evil):
     made = deployed(api, entrypoint=f"{evil}:train")
     check_refused(run_of(api, made), "is not recorded", mark)
     made = deployed(api, entrypoint="evil.py:train", path=str(evil.parent))
@@ -138,7 +131,7 @@ def test_a_deployment_that_deploy_did_not_make_is_refused(
     check_refused(run_of(api, deployed(api)), "is not recorded", mark)
 
 
-def test_a_run_without_a_deployment_is_refused(api: httpx.Client, mark: Path) -> None:
+def test_a_run_without_a_deployment_is_refused(api, mark):
     flow = post(api, "/flows/", name="train")["id"]
     body = {"flow_id": flow, "work_queue_name": "default", "work_pool_name": "cpu"}
     run = post(api, "/flow_runs/", **body, state={"type": "SCHEDULED"})
@@ -167,13 +160,8 @@ def test_a_run_without_a_deployment_is_refused(api: httpx.Client, mark: Path) ->
     ids=["file", "module", "path", "step"],
 )
 def test_our_deployment_that_another_changed_is_refused(
-    services: Services,
-    api: httpx.Client,
-    mark: Path,
-    evil: Path,
-    change: Callable[[Path], dict[str, Any]],
-    why: str,
-) -> None:
+    services, api, mark, evil, change, why
+):
     found = ours(api)
     body = {"entrypoint": GOOD, "pull_steps": [], **change(evil)}
     try:
@@ -194,9 +182,7 @@ def test_our_deployment_that_another_changed_is_refused(
     ],
     ids=lambda variables: next(iter(variables)),
 )
-def test_a_deployment_or_a_run_sets_no_job_variable(
-    api: httpx.Client, mark: Path, variables: dict[str, Any]
-) -> None:
+def test_a_deployment_or_a_run_sets_no_job_variable(api, mark, variables):
     body = {"job_variables": variables}
     with pytest.raises(httpx.HTTPStatusError, match=r"409|422"):
         deployed(api, **body)
@@ -226,7 +212,7 @@ def test_a_deployment_or_a_run_sets_no_job_variable(
         api.patch("/work_pools/cpu", json=body).raise_for_status()
 
 
-def test_a_pool_has_no_say_in_the_command(api: httpx.Client, mark: Path) -> None:
+def test_a_pool_has_no_say_in_the_command(api, mark):
     closed = api.get("/work_pools/cpu").json()["base_job_template"]
     for fixed, why in (
         ({"command": f"touch {mark}"}, "a command"),
@@ -249,9 +235,7 @@ def test_a_pool_has_no_say_in_the_command(api: httpx.Client, mark: Path) -> None
             api.patch("/work_pools/cpu", json=body).raise_for_status()
 
 
-def test_a_pipelines_folder_comes_from_the_store_alone(
-    api: httpx.Client, mark: Path, tmp_path: Path
-) -> None:
+def test_a_pipelines_folder_comes_from_the_store_alone(api, mark, tmp_path):
     (tmp_path / "model.py").write_text(f"open({str(mark)!r}, 'w')\n")
     spec = ours(api)["parameters"]["pipeline"]
     spec["model"]["builder"] = "model:build"
@@ -270,9 +254,7 @@ def test_a_pipelines_folder_comes_from_the_store_alone(
     ],
     ids=["path", "above", "installed"],
 )
-def test_a_trigger_chooses_no_code_as_the_builder(
-    api: httpx.Client, mark: Path, tmp_path: Path, builder: str, why: str
-) -> None:
+def test_a_trigger_chooses_no_code_as_the_builder(api, mark, tmp_path, builder, why):
     (tmp_path / "model.py").write_text(f"open({str(mark)!r}, 'w')\n")
     given = ours(api)["parameters"]
     given["pipeline"]["model"]["builder"] = builder.format(folder=tmp_path)
@@ -281,7 +263,7 @@ def test_a_trigger_chooses_no_code_as_the_builder(
     assert not mark.exists()
 
 
-def test_a_trigger_chooses_no_code_for_the_training(api: httpx.Client) -> None:
+def test_a_trigger_chooses_no_code_for_the_training(api):
     given = ours(api)["parameters"]
     given["pipeline"]["training"]["optimizer"] = {"name": "subprocess:Popen"}
     state = run_of(api, ours(api)["id"], parameters=given)
@@ -289,7 +271,7 @@ def test_a_trigger_chooses_no_code_for_the_training(api: httpx.Client) -> None:
     assert "'subprocess:Popen' is not what the file of blobs says" in state["message"]
 
 
-def pending(api: httpx.Client) -> str:
+def pending(api):
     """A run of our deployment that the worker has admitted and is just starting."""
     run = post(api, f"/deployments/{ours(api)['id']}/create_flow_run")
     limit = time.monotonic() + 60
@@ -299,9 +281,7 @@ def pending(api: httpx.Client) -> str:
     return str(run["id"])
 
 
-def test_parameters_that_change_after_the_admission_lead_nowhere(
-    api: httpx.Client, mark: Path, tmp_path: Path
-) -> None:
+def test_parameters_that_change_after_the_admission_lead_nowhere(api, mark, tmp_path):
     (tmp_path / "model.py").write_text(f"open({str(mark)!r}, 'w')\n")
     (tmp_path / "pipeline.toml").write_text(
         "medium = 'image'\ndata.source = 'x.npz'\nmodel.builder = 'model:build'\n"
@@ -320,16 +300,16 @@ def test_parameters_that_change_after_the_admission_lead_nowhere(
 class Touch:
     """Makes a file when it is unpickled."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path):
         self.path = path
 
-    def __reduce__(self) -> tuple[Any, tuple[str]]:
+    def __reduce__(self):
         return os.system, (f"touch {self.path}",)
 
 
 def test_a_result_that_the_server_tells_of_is_not_unpickled(
-    services: Services, api: httpx.Client, mark: Path, tmp_path: Path
-) -> None:
+    services, api, mark, tmp_path
+):
     metadata = {
         "storage_key": str(tmp_path / "result"),
         "serializer": {"type": "pickle"},

@@ -6,9 +6,7 @@ import contextlib
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import psutil
 
@@ -36,9 +34,7 @@ class Watched:
     errors: str
 
 
-def watch(
-    command: Sequence[str], folder: Path, environment: Mapping[str, str]
-) -> Watched:
+def watch(command, folder, environment):
     """Run a command to its end, or until it takes far too much."""
     with (folder / "out").open("w+b") as out, (folder / "err").open("w+b") as err:
         process = subprocess.Popen(
@@ -60,14 +56,14 @@ def watch(
 class _Watcher(threading.Thread):
     """Looks at a process and at those that it started, until it has ended."""
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, process):
         super().__init__(daemon=True)
         self.peak = 0
-        self.cpu: dict[int, float] = {}
+        self.cpu = {}
         self._command = process
         self._process = psutil.Process(process.pid)
 
-    def run(self) -> None:
+    def run(self):
         started = time.monotonic()
         while self._command.returncode is None:
             total = sum(self._sizes())
@@ -79,13 +75,13 @@ class _Watcher(threading.Thread):
                         one.kill()
             time.sleep(_BETWEEN_SECONDS)
 
-    def _family(self) -> list[psutil.Process]:
+    def _family(self):
         try:
             return [*self._process.children(recursive=True), self._process]
         except psutil.Error:
             return []
 
-    def _sizes(self) -> Iterator[int]:
+    def _sizes(self):
         for one in self._family():
             with contextlib.suppress(psutil.Error):
                 times = one.cpu_times()

@@ -4,8 +4,6 @@
 object. Each fifth run of a pipeline is promoted; each tenth has data of its own.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import os
@@ -14,7 +12,6 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from tests.blobs import BLOBS, write_blobs
 
@@ -32,7 +29,7 @@ GC = ("gc", "--keep", "1", "--older", "0", "--json")
 GATES = "gates = [{ name = 'finite' }]\n"
 
 
-def run(settings: Settings, folder: Path, number: int) -> None:
+def run(settings, folder, number):
     """One run by its stages, without Prefect."""
     from headrace.stages.evaluation import evaluate
     from headrace.stages.ingestion import ingest
@@ -60,7 +57,7 @@ def run(settings: Settings, folder: Path, number: int) -> None:
     conclude(spec, seen, registered, Home(settings), register_only=bool(number % 5))
 
 
-def command(settings: Settings, *words: str, killed_at: int = 0) -> tuple[int, Any]:
+def command(settings, *words, killed_at=0):
     """The exit code and the answer of a command, or of one that kills itself."""
     program = ["-m", "headrace_cli"]
     if killed_at:
@@ -80,7 +77,7 @@ def command(settings: Settings, *words: str, killed_at: int = 0) -> tuple[int, A
     return done.returncode, json.loads(done.stdout) if done.stdout else None
 
 
-def problems(settings: Settings) -> list[str]:
+def problems(settings):
     """What of the versions in the history no longer verifies or loads."""
     code, answer = command(settings, "verify", "--json")
     found = [] if code == 0 and not answer["missing"] else [json.dumps(answer)]
@@ -94,7 +91,7 @@ def problems(settings: Settings) -> list[str]:
     return found
 
 
-def main() -> None:
+def main():
     parser = argparse.ArgumentParser()
     for name, default in (("runs", 50), ("pipelines", 3), ("kills", 20)):
         parser.add_argument(f"--{name}", type=int, default=default)

@@ -1,7 +1,5 @@
 """Object storage that can be broken, and servers, for tests of runs in it."""
 
-from __future__ import annotations
-
 from tests.faults.storage import (  # noqa: F401
     moto_url,
     place,

@@ -21,8 +21,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
 from urllib.parse import urlsplit
 
 LATE_SECONDS = 2.0
@@ -50,12 +48,12 @@ class Request:
 Plan = Callable[[Request], str]
 
 
-def never(_request: Request) -> str:
+def never(_request):
     """A plan by which nothing breaks."""
     return ""
 
 
-def every(number: int, *faults: str) -> Plan:
+def every(number, *faults):
     """A plan that breaks each so-many-th request, in turn by each of the faults."""
     turns = itertools.cycle(faults)
     return lambda request: next(turns) if request.number % number == 0 else ""
@@ -73,17 +71,17 @@ class FaultProxy:
         requests: all that came, and what became of each.
     """
 
-    def __init__(self, upstream: str, plan: Plan = never) -> None:
+    def __init__(self, upstream, plan=never):
         self.plan = plan
         self.upstream = urlsplit(upstream).netloc
-        self.requests: list[tuple[Request, str]] = []
+        self.requests = []
         self.closed = threading.Event()
         self._lock = threading.Lock()
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.proxy = self
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
 
-    def note(self, method: str, path: str) -> str:
+    def note(self, method, path):
         """Note a request; what is to become of it."""
         with self._lock:
             request = Request(len(self.requests) + 1, method, path)
@@ -91,16 +89,11 @@ class FaultProxy:
             self.requests.append((request, fault))
             return fault
 
-    def __enter__(self) -> Self:
+    def __enter__(self):
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind, error, trace):
         self.closed.set()
         self._server.shutdown()
         self._server.server_close()
@@ -116,7 +109,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: _Server
 
-    def _pass(self) -> None:
+    def _pass(self):
         body = self._body()
         proxy = self.server.proxy
         fault = proxy.note(self.command, self.path)
@@ -141,7 +134,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = do_PATCH = _pass
 
-    def _body(self) -> bytes:
+    def _body(self):
         if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
             return self.rfile.read(int(self.headers.get("Content-Length", 0)))
         body = b""
@@ -152,7 +145,7 @@ class _Handler(BaseHTTPRequestHandler):
             pass
         return body
 
-    def _forward(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
+    def _forward(self, body):
         connection = http.client.HTTPConnection(self.server.proxy.upstream, timeout=60)
         connection.putrequest(
             self.command, self.path, skip_host=True, skip_accept_encoding=True
@@ -168,13 +161,7 @@ class _Handler(BaseHTTPRequestHandler):
         connection.close()
         return answer.status, headers, content
 
-    def _send(
-        self,
-        status: int,
-        headers: list[tuple[str, str]],
-        body: bytes,
-        sent: int | None = None,
-    ) -> None:
+    def _send(self, status, headers, body, sent=None):
         self.send_response_only(status)
         length = str(len(body))
         for name, value in headers:
@@ -187,5 +174,5 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(body[:sent])
 
-    def log_message(self, *_arguments: Any) -> None:
+    def log_message(self, *_arguments):
         """Say nothing."""

@@ -4,8 +4,6 @@ Each attempt is a promotion or a rollback, decided on the last entry. One in ten
 made by a child that is killed in the middle, wherever that is.
 """
 
-from __future__ import annotations
-
 import json
 import multiprocessing
 import os
@@ -20,7 +18,7 @@ from headrace.state.ledger import Ledger
 MODEL = "blobs"
 
 
-def attempt(ledger: Ledger, label: str, choice: random.Random, versions: int) -> str:
+def attempt(ledger, label, choice, versions):
     """``won``, ``lost`` where another came first, or ``unknown`` as when killed."""
     sequence = ledger.sequence(MODEL)
     try:
@@ -40,12 +38,12 @@ def attempt(ledger: Ledger, label: str, choice: random.Random, versions: int) ->
     return "won" if entry.who == label else "lost"
 
 
-def race(url: str, process: int, count: int) -> dict[str, list[str]]:
+def race(url, process, count):
     """What became of the attempts of one process, by their labels."""
     choice = random.Random(process)
     ledger = Ledger(url)
     versions = len(ledger.versions(MODEL))
-    said: dict[str, list[str]] = {"won": [], "lost": [], "unknown": []}
+    said = {"won": [], "lost": [], "unknown": []}
     for number in range(count):
         label = f"{process}-{number}"
         if choice.random() >= 0.1:
@@ -63,7 +61,7 @@ def race(url: str, process: int, count: int) -> dict[str, list[str]]:
     return said
 
 
-def main() -> None:
+def main():
     url, processes, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     tasks = [(url, number, count) for number in range(processes)]
     with multiprocessing.get_context("fork").Pool(processes) as pool:

@@ -7,7 +7,6 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,7 @@ class Storage:
     prefix: str = "team"
 
     @property
-    def environment(self) -> dict[str, str]:
+    def environment(self):
         """Of a command that keeps everything there."""
         return {
             **KEYS,
@@ -37,7 +36,7 @@ class Storage:
             "HEADRACE_STORE": f"s3://{BUCKET}/{self.prefix}",
         }
 
-    def keys(self) -> list[str]:
+    def keys(self):
         """All keys, with what is before them."""
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET)
         return [o["Key"] for page in pages for o in page.get("Contents", ())]
@@ -52,7 +51,7 @@ class Place:
     environment: dict[str, str] = field(default_factory=dict)
     seconds: float = 240
 
-    def headrace(self, *arguments: str, **environment: str) -> dict[str, Any]:
+    def headrace(self, *arguments, **environment):
         """What a command answers, with its exit code and what it wrote."""
         inherited = {
             name: value
@@ -77,12 +76,12 @@ class Place:
             check=False,
         )
         assert "Traceback" not in done.stderr, done.stderr
-        answer: dict[str, Any] = json.loads(done.stdout)
+        answer = json.loads(done.stdout)
         return {**answer, "exit": done.returncode, "told": done.stdout + done.stderr}
 
 
 @pytest.fixture(scope="session")
-def moto_url() -> Iterator[str]:
+def moto_url():
     from moto.server import ThreadedMotoServer
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
@@ -94,7 +93,7 @@ def moto_url() -> Iterator[str]:
 
 
 @pytest.fixture
-def storage(moto_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Storage]:
+def storage(moto_url, monkeypatch):
     import boto3
     import requests
     from s3fs import S3FileSystem
@@ -117,14 +116,12 @@ def storage(moto_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Storage]
 
 
 @pytest.fixture
-def place(tmp_path: Path, project: Path, storage: Storage) -> Place:
+def place(tmp_path, project, storage):
     return Place(tmp_path / "home", project, storage.environment)
 
 
 @pytest.fixture(scope="session")
-def run_on_a_disk(
-    tmp_path_factory: pytest.TempPathFactory, project: Path
-) -> dict[str, Any]:
+def run_on_a_disk(tmp_path_factory, project):
     """What a run answers whose store is a folder."""
     return Place(tmp_path_factory.mktemp("local") / "home", project).headrace(
         "run", "blobs"

@@ -8,12 +8,10 @@ from __future__ import annotations
 import contextlib
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.homes import Home
 from tests.signing import trust, write_keys
 
 from headrace.errors import IntegrityError
@@ -57,11 +55,7 @@ class Signed:
 
 
 @pytest.fixture(scope="module")
-def signed(
-    first: tuple[Home, object],
-    copy_of: Callable[[Path, Path], Path],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Signed]:
+def signed(first, copy_of, tmp_path_factory):
     place = tmp_path_factory.mktemp("signed")
     private, public = write_keys(place)
     project, home = first[0].project, copy_of(first[0].path, place / "home")
@@ -78,14 +72,14 @@ def signed(
         yield Signed(settings, output, trust(public))
 
 
-def places(size: int) -> list[int]:
+def places(size):
     """Places of a file: the first and the last byte, and others between."""
     step = max(1, (size - 1) // max(1, PLACES - 1))
     return sorted({*range(0, size, step), size - 1})[-PLACES:] if size else []
 
 
 @contextlib.contextmanager
-def flipped(file: Path, place: int) -> Iterator[None]:
+def flipped(file, place):
     """A file with one bit changed, until the block ends."""
     data = file.read_bytes()
     changed = bytearray(data)
@@ -97,7 +91,7 @@ def flipped(file: Path, place: int) -> Iterator[None]:
         file.write_bytes(data)
 
 
-def test_nothing_is_found_where_nothing_was_changed(signed: Signed) -> None:
+def test_nothing_is_found_where_nothing_was_changed(signed):
     found = verify(signed.settings)
     assert (found.status, found.missing) == ("ok", {}), found
     assert found.signatures.status == "checked"
@@ -109,7 +103,7 @@ def test_nothing_is_found_where_nothing_was_changed(signed: Signed) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_changed_byte_of_a_file_is_found(signed: Signed, kind: str) -> None:
+def test_a_changed_byte_of_a_file_is_found(signed, kind):
     file = sorted(signed.settings.home.glob(KINDS[kind]))[0]
     for place in places(file.stat().st_size):
         with flipped(file, place):
@@ -120,9 +114,7 @@ def test_a_changed_byte_of_a_file_is_found(signed: Signed, kind: str) -> None:
 
 
 @pytest.mark.parametrize("name", [MODEL, CARD, BILL, EVIDENCE, "golden.npz"])
-def test_a_changed_byte_of_a_file_in_a_bundle_is_found(
-    signed: Signed, name: str
-) -> None:
+def test_a_changed_byte_of_a_file_in_a_bundle_is_found(signed, name):
     data = signed.bundle.read_bytes()
     first = data.index(f"blobs-1/{name}\0".encode()) + 512
     size = int(data[first - 512 + 124 :][:11], 8)
@@ -133,16 +125,16 @@ def test_a_changed_byte_of_a_file_in_a_bundle_is_found(
         assert name in found.reason
 
 
-def test_a_changed_byte_anywhere_in_a_bundle_is_found(signed: Signed) -> None:
+def test_a_changed_byte_anywhere_in_a_bundle_is_found(signed):
     for place in places(signed.bundle.stat().st_size):
         with flipped(signed.bundle, place):
             assert check_bundle(signed.bundle, signed.trusted).status == "broken"
 
 
-def places_of(database: Path, table: str) -> list[int]:
+def places_of(database, table):
     """Places of the rows of a table in the file of a database."""
     data = database.read_bytes()
-    found: list[int] = []
+    found = []
     with contextlib.closing(
         sqlite3.connect(f"file:{database}?mode=ro", uri=True)
     ) as db:
@@ -159,9 +151,7 @@ TABLES = ["events", "signatures"]
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_a_changed_byte_of_a_row_is_found(
-    signed: Signed, tmp_path: Path, table: str
-) -> None:
+def test_a_changed_byte_of_a_row_is_found(signed, tmp_path, table):
     source = signed.settings.home / "headrace.db"
     with contextlib.closing(sqlite3.connect(source)) as database:
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)")

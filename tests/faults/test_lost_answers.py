@@ -1,21 +1,16 @@
 """MLflow's server does what it is asked, and the answer is lost: nothing is twice."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import requests
 from tests.faults.proxy import FaultProxy, never
-from tests.faults.storage import BUCKET, Storage
+from tests.faults.storage import BUCKET
 
 from headrace.errors import DependencyError, IntegrityError
 from headrace.records import DataDescription
-from headrace.settings import Settings
 from headrace.state.tracking import Tracking
 
 pytestmark = pytest.mark.integration
@@ -24,12 +19,7 @@ START_SECONDS = 120
 
 
 @pytest.fixture
-def server(
-    storage: Storage,
-    tmp_path: Path,
-    mlflow_database: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[FaultProxy]:
+def server(storage, tmp_path, mlflow_database, monkeypatch):
     """An MLflow server whose artifacts are in object storage, behind a proxy."""
     from headrace_ops.live import free_port
 
@@ -62,15 +52,13 @@ def server(
     process.wait(30)
 
 
-def test_runs_and_versions_are_made_once(
-    server: FaultProxy, storage: Storage, settings: Settings
-) -> None:
+def test_runs_and_versions_are_made_once(server, storage, settings):
     import keras
 
     tracking = Tracking(settings)
-    broken: set[str] = set()
+    broken = set()
 
-    def lose_each_first(path: str) -> str:
+    def lose_each_first(path):
         kind = path.partition("?")[0]
         makes = kind.endswith(("runs/create", "model-versions/create"))
         if not makes or kind in broken:

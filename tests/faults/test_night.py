@@ -1,7 +1,5 @@
 """A bad night: all pipelines at once, while workers, servers and storage fail."""
 
-from __future__ import annotations
-
 import logging
 import os
 import random
@@ -9,15 +7,11 @@ import shutil
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
 
 import httpx
 import psutil
 import pytest
 from tests.faults.proxy import every
-from tests.faults.storage import Storage
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1500)]
 
@@ -32,19 +26,11 @@ DEPLOY = '\n[deploy]\ntrain_pool = "gpu"\n'
 UNDER_WAY = ["SCHEDULED", "PENDING", "RUNNING", "CANCELLING", "PAUSED"]
 ENDED = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 
-Services = Any
 log = logging.getLogger(__name__)
 
 
 @pytest.fixture
-def services(
-    project: Path,
-    tmp_path: Path,
-    storage: Storage,
-    new_home: Callable[[], Path],
-    start_up: Callable[..., Services],
-    take_down: Callable[..., Any],
-) -> Iterator[Services]:
+def services(project, tmp_path, storage, new_home, start_up, take_down):
     """All servers and workers on object storage that fails now and then."""
     root = tmp_path / "project"
     for name in pipelines():
@@ -58,19 +44,19 @@ def services(
     take_down(started)
 
 
-def pipelines() -> list[str]:
+def pipelines():
     return [f"blobs_{number}" for number in range(PIPELINES)]
 
 
 class Api:
     """Prefect's; waits while its server is being started again."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services):
         self._client = httpx.Client(
             base_url=f"{services.links['prefect']}/api", headers=services.authorization
         )
 
-    def __call__(self, path: str, body: Any = None) -> Any:
+    def __call__(self, path, body=None):
         limit = time.monotonic() + 120
         while True:
             try:
@@ -82,7 +68,7 @@ class Api:
                 assert time.monotonic() < limit, "the server did not come back"
                 time.sleep(0.5)
 
-    def start(self, pipeline: str, seed: int, key: str) -> str:
+    def start(self, pipeline, seed, key):
         """Start a run of a deployment, once for each key: its id."""
         deployment = self(f"/deployments/name/train/{pipeline}")
         spec = deployment["parameters"]["pipeline"]
@@ -93,7 +79,7 @@ class Api:
         )
         return str(run["id"])
 
-    def wait(self, runs: list[str], seconds: float) -> dict[str, dict[str, Any]]:
+    def wait(self, runs, seconds):
         """Their states, once all have ended."""
         limit = time.monotonic() + seconds
         while True:
@@ -103,7 +89,7 @@ class Api:
             assert time.monotonic() < limit, states
             time.sleep(1)
 
-    def under_way(self) -> list[str]:
+    def under_way(self):
         """What says that it is, or waits for what will not come."""
         wanted = {"state": {"type": {"any_": UNDER_WAY}}}
         found = self("/flow_runs/filter", {"flow_runs": wanted})
@@ -114,19 +100,19 @@ class Api:
 class Killer(threading.Thread):
     """Kills each victim some times, at moments and in an order that the seed gives."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home):
         super().__init__(daemon=True)
-        self.killed: Counter[str] = Counter()
+        self.killed = Counter()
         self._home = str(home)
 
-    def run(self) -> None:
+    def run(self):
         choice = random.Random(SEED)
         for victim in choice.sample(VICTIMS * KILLS, KILLS * len(VICTIMS)):
             time.sleep(choice.uniform(4, 16))
             while not self._kill(victim):  # it is being started again
                 time.sleep(0.2)
 
-    def _kill(self, part: str) -> bool:
+    def _kill(self, part):
         before = self.killed[part]
         for process in psutil.process_iter():
             try:
@@ -140,7 +126,7 @@ class Killer(threading.Thread):
         return self.killed[part] > before
 
 
-def mlflow(services: Services, path: str, **body: Any) -> dict[str, Any]:
+def mlflow(services, path, **body):
     url = f"{services.links['mlflow']}/api/2.0/mlflow/{path}"
     answer = httpx.request(
         "POST" if body else "GET",
@@ -149,11 +135,11 @@ def mlflow(services: Services, path: str, **body: Any) -> dict[str, Any]:
         headers=services.authorization,
     )
     answer.raise_for_status()
-    found: dict[str, Any] = answer.json()
+    found = answer.json()
     return found
 
 
-def running_in_mlflow(services: Services) -> list[str]:
+def running_in_mlflow(services):
     known = mlflow(services, "experiments/search", max_results=100)["experiments"]
     ids = [experiment["experiment_id"] for experiment in known]
     found = mlflow(services, "runs/search", experiment_ids=ids, max_results=1000)
@@ -161,7 +147,7 @@ def running_in_mlflow(services: Services) -> list[str]:
     return [run["run_id"] for run in told if run["status"] in {"RUNNING", "SCHEDULED"}]
 
 
-def test_every_run_ends_as_it_should(services: Services, storage: Storage) -> None:
+def test_every_run_ends_as_it_should(services, storage):
     log.warning("NIGHT=%s", SEED)
     code, answer = services.headrace("deploy")
     assert code == 0, answer
@@ -198,7 +184,7 @@ def test_every_run_ends_as_it_should(services: Services, storage: Storage) -> No
     assert {fault for _, fault in storage.proxy.requests} >= {"busy", "lost", "cut"}
 
 
-def check_ledger(services: Services, name: str) -> tuple[str, ...]:
+def check_ledger(services, name):
     """One version for each training, one order, one champion; the weights."""
     _, compared = services.headrace("compare", name)
     versions = {version["version"]: version for version in compared["versions"]}

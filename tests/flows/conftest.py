@@ -1,15 +1,10 @@
 """What tests of flows share: a client of their Prefect server."""
 
-from __future__ import annotations
-
-from collections.abc import Iterator
-from typing import Any
-
 import pytest
 
 
 @pytest.fixture
-def client(prefect_server: str) -> Iterator[Any]:
+def client(prefect_server):
     """A client; no deployment and no automation is left behind."""
     from prefect.client.orchestration import get_client
 

@@ -3,16 +3,13 @@
 ``after:3`` kills at the third call.
 """
 
-from __future__ import annotations
-
 import importlib
 import os
 import signal
 import sys
-from typing import Any
 
 
-def main() -> None:
+def main():
     place, (when, _, count) = sys.argv[1], sys.argv[2].partition(":")
     left = int(count or 1)
     del sys.argv[1:3]
@@ -23,7 +20,7 @@ def main() -> None:
         owner = getattr(owner, part)
     work = getattr(owner, name)
 
-    def killed(*arguments: Any, **named: Any) -> Any:
+    def killed(*arguments, **named):
         nonlocal left
         left -= 1
         result = work(*arguments, **named) if left or when == "after" else None

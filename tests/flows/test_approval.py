@@ -1,16 +1,11 @@
 """A run that waits for a person: in a terminal, and suspended in Prefect."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
-from typing import Any
 
 import pytest
-from tests.homes import Home
 from tests.waiting import until
 
 from headrace.state.ledger import Approval, Ledger
@@ -24,23 +19,23 @@ USER = {"HEADRACE_USER": "grace@lab"}
 
 
 @pytest.fixture
-def wanting(after_first: Home, tmp_path: Path) -> Home:
+def wanting(after_first, tmp_path):
     """A home after its first run, whose pipeline file now wants an approval."""
     mode = '{ mode = "approval" }'
     return after_first.with_law(tmp_path / "project", gates=GATES, promotion=mode)
 
 
-def ledger_of(home: Home) -> Ledger:
+def ledger_of(home):
     return Ledger(f"sqlite:///{home.path}/headrace.db")
 
 
-def state_of_lease(home: Home) -> str:
+def state_of_lease(home):
     lease = Leases(f"sqlite:///{home.path}/headrace.db").current("blobs")
     return lease.state if lease else ""
 
 
-def asked(home: Home) -> Approval:
-    def waiting() -> Approval | None:
+def asked(home):
+    def waiting():
         found = ledger_of(home).waiting("blobs")
         return found[0] if found else None
 
@@ -49,14 +44,12 @@ def asked(home: Home) -> Approval:
     return request
 
 
-def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+def ended(process):
     out, err = process.communicate(timeout=600)
     return process.returncode, out, err
 
 
-def test_a_run_in_a_terminal_waits_for_an_approval_in_another(
-    wanting: Home,
-) -> None:
+def test_a_run_in_a_terminal_waits_for_an_approval_in_another(wanting):
     process = wanting.start(*ARGUMENTS)
     try:
         request = asked(wanting)
@@ -81,9 +74,7 @@ def test_a_run_in_a_terminal_waits_for_an_approval_in_another(
     assert [a["action"] for a in history["approvals"]] == ["request", "approve"]
 
 
-def test_ctrl_c_leaves_the_request_open_and_the_next_run_finds_it(
-    wanting: Home,
-) -> None:
+def test_ctrl_c_leaves_the_request_open_and_the_next_run_finds_it(wanting):
     process = wanting.start(*ARGUMENTS)
     try:
         request = asked(wanting)
@@ -122,7 +113,7 @@ def test_ctrl_c_leaves_the_request_open_and_the_next_run_finds_it(
 class Deployed:
     """A run of a deployment, whose processes are started here instead of a worker."""
 
-    def __init__(self, home: Home, client: Any, *overrides: str) -> None:
+    def __init__(self, home, client, *overrides):
         from headrace.spec import load_spec
 
         self.home, self.client = home, client
@@ -140,7 +131,7 @@ class Deployed:
             deployment, parameters={"pipeline": spec.model_dump(mode="json")}
         ).id
 
-    def go(self) -> str:
+    def go(self):
         """One process, as a worker starts it; the name of the state it ends in."""
         inherited = {**os.environ, **self.home.environment}
         subprocess.run(
@@ -154,16 +145,16 @@ class Deployed:
         return str(self.state.name)
 
     @property
-    def state(self) -> Any:
+    def state(self):
         return self.client.read_flow_run(self.id).state
 
-    def answer(self, **form: Any) -> Any:
+    def answer(self, **form):
         return self.client.resume_flow_run(self.id, run_input=form)
 
-    def tasks(self) -> list[tuple[str, str]]:
+    def tasks(self):
         from prefect.client.schemas.filters import FlowRunFilter
 
-        only: Any = {"id": {"any_": [str(self.id)]}}
+        only = {"id": {"any_": [str(self.id)]}}
         found = self.client.read_task_runs(
             flow_run_filter=FlowRunFilter.model_validate(only)
         )
@@ -171,14 +162,14 @@ class Deployed:
         return [(run.task_key.split("-")[0], run.state_name) for run in found]
 
 
-def test_a_suspended_run_is_approved_by_command(wanting: Home, client: Any) -> None:
+def test_a_suspended_run_is_approved_by_command(wanting, client):
     run = Deployed(wanting, client, "training.seed=2")
     assert run.go() == "Suspended"
     request = asked(wanting)
     said = wanting.headrace("approve", "blobs", "--reason", "good", "--json").json
     assert (said["status"], said["resumed"]) == ("promoted", [str(run.id)])
     assert run.state.is_scheduled()
-    assert ledger_of(wanting).champion("blobs").version.version == 2  # type: ignore[union-attr]
+    assert ledger_of(wanting).champion("blobs").version.version == 2
     assert run.go() == "Promoted", run.message
     assert "approved by ada@lab (good)" in run.state.message
     assert run.tasks()[-6:-2] == [
@@ -189,7 +180,7 @@ def test_a_suspended_run_is_approved_by_command(wanting: Home, client: Any) -> N
     assert [w.action for w in words] == ["request", "approve"]
 
 
-def test_a_suspended_run_is_rejected_by_the_form(wanting: Home, client: Any) -> None:
+def test_a_suspended_run_is_rejected_by_the_form(wanting, client):
     run = Deployed(wanting, client, "training.seed=2")
     assert run.go() == "Suspended"
     assert run.answer(approve=False).status.value == "REJECT"  # who are you?
@@ -204,8 +195,8 @@ def test_a_suspended_run_is_rejected_by_the_form(wanting: Home, client: Any) -> 
 
 
 def test_the_form_asks_again_where_two_pairs_of_eyes_are_wanted(
-    wanting: Home, client: Any, tmp_path: Path
-) -> None:
+    wanting, client, tmp_path
+):
     strict = '{ mode = "approval", four_eyes = true }'
     wanting = wanting.with_law(tmp_path / "strict", gates=GATES, promotion=strict)
     run = Deployed(wanting, client, "training.seed=2")
@@ -219,14 +210,12 @@ def test_the_form_asks_again_where_two_pairs_of_eyes_are_wanted(
     assert (entry.who, entry.to_version) == ("grace@lab", 2)
 
 
-def test_the_page_has_the_report_before_anyone_is_asked(
-    wanting: Home, client: Any
-) -> None:
+def test_the_page_has_the_report_before_anyone_is_asked(wanting, client):
     from prefect.client.schemas.filters import ArtifactFilter
 
     run = Deployed(wanting, client, "training.seed=2")
     assert run.go() == "Suspended"
-    only: Any = {"flow_run_id": {"any_": [str(run.id)]}}
+    only = {"flow_run_id": {"any_": [str(run.id)]}}
     found = {
         artifact.key: artifact
         for artifact in client.read_artifacts(

@@ -1,11 +1,7 @@
 """A decision resumes the runs of its own model and ledger only."""
 
-from __future__ import annotations
-
 from types import SimpleNamespace
-from typing import Any
 
-from headrace.settings import Settings
 from headrace.state.ledger import Approval, Ledger
 from headrace_flows.approval import resume_waiting
 from headrace_flows.events import ledger_tag
@@ -22,26 +18,26 @@ KEYS = (
 class Client:
     """What is asked of Prefect's client, and what it was told."""
 
-    def __init__(self) -> None:
-        self.resumed: list[str] = []
-        self.asked: Any = None
+    def __init__(self):
+        self.resumed = []
+        self.asked = None
 
-    def read_flow_runs(self, flow_run_filter: Any, **_: Any) -> list[Any]:
+    def read_flow_runs(self, flow_run_filter, **_):
         self.asked = flow_run_filter
         details = [SimpleNamespace(pause_key=key) for key in KEYS]
         states = [SimpleNamespace(state_details=one) for one in details]
         pairs = zip(KEYS, states, strict=True)
         return [SimpleNamespace(id=key, state=state) for key, state in pairs]
 
-    def resume_flow_run(self, flow_run_id: str, run_input: Any) -> None:
+    def resume_flow_run(self, flow_run_id, run_input):
         self.resumed.append(flow_run_id)
 
 
-def test_a_name_that_ends_in_numbers_is_not_another_models(settings: Settings) -> None:
+def test_a_name_that_ends_in_numbers_is_not_another_models(settings):
     client, ledger = Client(), Ledger(settings.database_url)
     request = Approval(
         model="digits", version=1, step=1, action="request", who="ada", evidence_id=1
     )
-    resume_waiting(client, request, ledger, settings)  # type: ignore[arg-type]
+    resume_waiting(client, request, ledger, settings)
     assert client.resumed == [KEYS[0], KEYS[3]]
     assert client.asked.tags.all_ == [ledger_tag(settings)]

@@ -1,18 +1,13 @@
 """``headrace backfill``: a range of dates, each done once."""
 
-from __future__ import annotations
-
 import shutil
 import signal
-from collections.abc import Callable
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from headrace.errors import DependencyError, UsageError
-from headrace.settings import Settings
 from headrace.spec import load_spec
 from headrace.spec.tables import FlowSpec
 from headrace_cli.series import _conclude, _runner, _task
@@ -23,7 +18,7 @@ QUICK = ("--set", "training.epochs=1", "--set", "gates=[]")
 DAYS = ("--from", "2026-01-30", "--to", "2026-02-01")
 
 
-def test_days_weeks_and_months_include_both_ends() -> None:
+def test_days_weeks_and_months_include_both_ends():
     first = date(2026, 1, 30)
     days = list(dates(first, date(2026, 2, 1), "day"))
     assert days == [date(2026, 1, 30), date(2026, 1, 31), date(2026, 2, 1)]
@@ -37,13 +32,13 @@ def test_days_weeks_and_months_include_both_ends() -> None:
     assert list(dates(date(2025, 12, 31), date(2026, 1, 31), "month"))[1].year == 2026
 
 
-def test_the_last_date_that_there_is_ends_the_range() -> None:
+def test_the_last_date_that_there_is_ends_the_range():
     end = date(9999, 12, 31)
     assert [*dates(date(9999, 12, 30), end, "day")] == [date(9999, 12, 30), end]
     assert [*dates(date(9999, 11, 30), end, "month")][-1] == date(9999, 12, 30)
 
 
-def test_runs_that_would_all_be_the_same_are_refused() -> None:
+def test_runs_that_would_all_be_the_same_are_refused():
     said = fill_in(["data.source=/data/{date}.npz"], date(2026, 1, 5))
     assert said == ["data.source=/data/2026-01-05.npz"]
     with pytest.raises(UsageError, match="would be the same"):
@@ -58,18 +53,14 @@ def test_runs_that_would_all_be_the_same_are_refused() -> None:
         (("--from", "2026-02-01", "--to", "2026-02-01", "--set", "x.y={date}"), "x"),
     ],
 )
-def test_a_wrong_range_or_field_is_told_before_anything_runs(
-    home: Home, arguments: tuple[str, ...], said: str
-) -> None:
+def test_a_wrong_range_or_field_is_told_before_anything_runs(home, arguments, said):
     answer = home.headrace("backfill", "blobs", *arguments, "--json")
     assert answer.exit_code == 2
     assert said in answer.json["reason"]
 
 
 @pytest.fixture
-def by_date(
-    home: Home, mlflow_database: Path, write_data: Callable[..., Path], tmp_path: Path
-) -> str:
+def by_date(home, mlflow_database, write_data, tmp_path):
     """Data of three days; what stands for it in an override."""
     home.path.mkdir()
     (home.path / "format").write_text("1\n")
@@ -81,8 +72,8 @@ def by_date(
 
 @pytest.mark.integration
 def test_what_is_done_is_not_done_again_and_one_failure_stops_no_other(
-    home: Home, by_date: str, prefect_server: str, tmp_path: Path
-) -> None:
+    home, by_date, prefect_server, tmp_path
+):
     missing = tmp_path / "2026-01-31.npz"
     missing.rename(tmp_path / "away.npz")
     command = ("backfill", "blobs", *DAYS, "--set", by_date, *QUICK)
@@ -101,9 +92,7 @@ def test_what_is_done_is_not_done_again_and_one_failure_stops_no_other(
 
 
 @pytest.mark.integration
-def test_an_interrupted_one_goes_on_where_it_stopped(
-    home: Home, by_date: str, prefect_server: str
-) -> None:
+def test_an_interrupted_one_goes_on_where_it_stopped(home, by_date, prefect_server):
     command = ("backfill", "blobs", *DAYS, "--set", by_date, *QUICK, "--json")
     process = home.start(*command, PREFECT_API_URL=prefect_server)
     assert process.stderr is not None
@@ -121,7 +110,7 @@ def test_an_interrupted_one_goes_on_where_it_stopped(
     assert not answer.json["runs"][2]["skipped"]
 
 
-def a_task(settings: Settings, project: Path, day: str, *overrides: str) -> Task:
+def a_task(settings, project, day, *overrides):
     folder = project / "pipelines" / "blobs"
     source = f"data.source={str(folder / 'blobs.npz')!r}"
     spec = load_spec(folder, (source, *overrides))
@@ -131,24 +120,22 @@ def a_task(settings: Settings, project: Path, day: str, *overrides: str) -> Task
 class Failing:
     """Runs all dates but the first."""
 
-    def run(self, task: Task, key: str) -> dict[str, Any]:
+    def run(self, task, key):
         if task.date == "2026-01-30":
             raise DependencyError("The Prefect server does not answer.", "Start it.")
         return {"status": "registered", "reason": "", "exit_code": 0}
 
-    def stop(self) -> None:
+    def stop(self):
         raise AssertionError("nothing was interrupted")
 
 
-def test_a_request_that_fails_ends_its_own_date_only(
-    settings: Settings, project: Path
-) -> None:
+def test_a_request_that_fails_ends_its_own_date_only(settings, project):
     days = ("2026-01-30", "2026-01-31")
     tasks = [
         a_task(settings, project, day, f"training.seed={number}")
         for number, day in enumerate(days)
     ]
-    told: list[dict[str, Any]] = []
+    told = []
     work = Backfill(tasks, settings, told.append)
     work.run(work.left(), Failing(), 1)
     answer, exit_code = _conclude(work, is_interrupted=False)
@@ -159,8 +146,8 @@ def test_a_request_that_fails_ends_its_own_date_only(
 
 
 def test_a_run_that_a_signal_has_ended_is_to_be_tried_again(
-    settings: Settings, project: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    settings, project, monkeypatch
+):
     kill = "#!/bin/sh\nkill -9 $$\n"
     python = settings.home / "python"
     python.write_text(kill)
@@ -172,8 +159,8 @@ def test_a_run_that_a_signal_has_ended_is_to_be_tried_again(
 
 
 def test_a_deployed_one_waits_for_its_turn_and_is_not_refused(
-    settings: Settings, project: Path, tmp_path: Path
-) -> None:
+    settings, project, tmp_path
+):
     folder = tmp_path / "project" / "pipelines" / "blobs"
     shutil.copytree(project / "pipelines" / "blobs", folder)
     toml = folder / "pipeline.toml"
@@ -186,9 +173,7 @@ def test_a_deployed_one_waits_for_its_turn_and_is_not_refused(
     assert "deploy.when_busy=wait" in task.arguments
 
 
-def test_no_more_run_at_once_than_the_deployment_takes(
-    settings: Settings, prefect_server: str
-) -> None:
+def test_no_more_run_at_once_than_the_deployment_takes(settings, prefect_server):
     from prefect.client.orchestration import get_client
 
     from headrace_flows.deploying import apply

@@ -1,12 +1,9 @@
 """Two runs of one pipeline at once: one works, the other waits or is refused."""
 
-from __future__ import annotations
-
 import json
-from typing import Any
 
 import pytest
-from tests.homes import Home, execute, values_of
+from tests.homes import execute, values_of
 
 from headrace.settings import Settings
 from headrace.state.ledger.holding import hold
@@ -21,9 +18,7 @@ VERSIONS = "SELECT CAST(subject AS INTEGER) FROM events WHERE kind = 'version'"
 ENTRIES = "SELECT step FROM events WHERE kind = 'entry'"
 
 
-def test_of_two_equal_runs_at_once_one_trains(
-    after_first: Home, prefect_server: str
-) -> None:
+def test_of_two_equal_runs_at_once_one_trains(after_first, prefect_server):
     ledger = after_first.path / "headrace.db"
     both = [
         after_first.start(*CHANGED, PREFECT_API_URL=prefect_server) for _ in range(2)
@@ -43,9 +38,7 @@ def test_of_two_equal_runs_at_once_one_trains(
     assert runs == ["FINISHED", "FINISHED"]
 
 
-def test_a_run_is_refused_where_the_pipeline_says_so(
-    after_first: Home, prefect_server: str
-) -> None:
+def test_a_run_is_refused_where_the_pipeline_says_so(after_first, prefect_server):
     settings = Settings(
         project=after_first.project, home=after_first.path, user="bob@lab"
     )
@@ -61,8 +54,8 @@ def test_a_run_is_refused_where_the_pipeline_says_so(
 
 
 def test_a_run_that_has_lost_its_lease_registers_nothing(
-    after_first: Home, prefect_server: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    after_first, prefect_server, monkeypatch
+):
     from headrace.stages import registration
     from headrace.state.ledger.leases import Leases
 
@@ -70,7 +63,7 @@ def test_a_run_that_has_lost_its_lease_registers_nothing(
     leases = Leases(f"sqlite:///{ledger}")
     register = registration.register
 
-    def lose(*arguments: Any) -> Any:
+    def lose(*arguments):
         execute(ledger, "UPDATE leases SET started = 'an earlier boot-17'")
         with hold(
             Settings(project=after_first.project, home=after_first.path, user="bob"),

@@ -1,9 +1,6 @@
 """A running watch sees what is changed behind its back; a repair puts it back."""
 
-from __future__ import annotations
-
 import sqlite3
-from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -17,7 +14,6 @@ from headrace.errors import IntegrityError
 from headrace.evidence import watch as watching
 from headrace.evidence.repair import repair
 from headrace.evidence.watch import Watch
-from headrace.settings import Settings
 from headrace.state.home import Home as Opened
 from headrace.state.ledger import Ledger
 from headrace.state.ledger.copies import LedgerCopy, keep_rows
@@ -41,7 +37,7 @@ MLFLOW = (
 
 
 @pytest.fixture
-def watched(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> Iterator[Trained]:
+def watched(trained, monkeypatch):
     """A home whose watch runs, every 0.2 seconds, and has looked once."""
     monkeypatch.setattr(watching, "CONFIRM_SECONDS", 0.1)
     settings = trained.settings.model_copy(update={"watch_seconds": 0.2})
@@ -51,7 +47,7 @@ def watched(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> Iterator[Train
         yield trained
 
 
-def quiet(settings: Settings) -> bool:
+def quiet(settings):
     """Whether the ledger and its copy are complete."""
     names = Store(settings.store).names("ledger")
     last = max((int(n[10:19]) for n in names), default=0)
@@ -61,32 +57,32 @@ def quiet(settings: Settings) -> bool:
     ]
 
 
-def found(settings: Settings, what: str) -> list[str]:
+def found(settings, what):
     """The actions that the ledger has for what was changed."""
     steps = Ledger(settings.database_url).tamperings("blobs")
     return [step.action for step in steps if step.what.startswith(what)]
 
 
-def mlflow_rows(settings: Settings) -> list[Any]:
+def mlflow_rows(settings):
     return [rows_of(settings.home / "mlflow.db", query) for query in MLFLOW]
 
 
-def move_alias(trained: Trained) -> str:
+def move_alias(trained):
     Tracking(trained.settings).client.delete_registered_model_alias("blobs", "champion")
     return "alias champion"
 
 
-def delete_version(trained: Trained) -> str:
+def delete_version(trained):
     Tracking(trained.settings).client.delete_model_version("blobs", "1")
     return "version 1"
 
 
-def delete_run(trained: Trained) -> str:
+def delete_run(trained):
     Tracking(trained.settings).client.delete_run(trained.weak.run_id)
     return f"run {trained.weak.run_id}"
 
 
-def delete_run_for_good(trained: Trained) -> str:
+def delete_run_for_good(trained):
     run = trained.weak.run_id
     tables = ("metrics", "latest_metrics", "params", "tags", "runs")
     execute(
@@ -96,7 +92,7 @@ def delete_run_for_good(trained: Trained) -> str:
     return f"run {run}"
 
 
-def change_metric(trained: Trained) -> str:
+def change_metric(trained):
     run = trained.weak.run_id
     execute(
         trained.settings.home / "mlflow.db",
@@ -108,25 +104,25 @@ def change_metric(trained: Trained) -> str:
     return f"run {run}"
 
 
-def delete_evidence(trained: Trained) -> str:
+def delete_evidence(trained):
     [file] = run_folder(trained).glob("evaluation/report.json")
     file.unlink()
     return "file evaluation/report.json"
 
 
-def change_evidence(trained: Trained) -> str:
+def change_evidence(trained):
     [file] = run_folder(trained).glob("evaluation/report.json")
     file.write_bytes(file.read_bytes().replace(b"0", b"1"))
     return "file evaluation/report.json"
 
 
-def delete_data(trained: Trained) -> str:
+def delete_data(trained):
     [file] = Path(trained.settings.store).glob("snapshots/*/items/0000.parquet")
     file.unlink()
     return "snapshot"
 
 
-def edit_ledger(trained: Trained) -> str:
+def edit_ledger(trained):
     execute(
         trained.settings.home / "headrace.db",
         "DROP TRIGGER events_no_update",
@@ -137,12 +133,12 @@ def edit_ledger(trained: Trained) -> str:
     return f"row {entry} (entry blobs/1)"
 
 
-def run_folder(trained: Trained) -> Path:
+def run_folder(trained):
     home, run = trained.settings.home, trained.weak.run_id
     return Path(home / "mlartifacts" / "blobs" / run / "artifacts")
 
 
-def files_of(trained: Trained) -> dict[str, bytes]:
+def files_of(trained):
     """Every file of the artifacts, and of the snapshots."""
     home, store = trained.settings.home, Path(trained.settings.store)
     roots = [home / "mlartifacts", store / "snapshots"]
@@ -150,7 +146,7 @@ def files_of(trained: Trained) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in paths}
 
 
-def ledger_rows(settings: Settings) -> list[Any]:
+def ledger_rows(settings):
     kinds = ("version", "evidence", "entry", "anchor")
     database, query = settings.home / "headrace.db", "SELECT * FROM events"
     return [rows_of(database, f"{query} WHERE kind = '{kind}'") for kind in kinds]
@@ -170,7 +166,7 @@ ATTACKS = [
 
 
 @pytest.fixture
-def ready(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> Trained:
+def ready(trained, monkeypatch):
     """A home that a watch has looked at before."""
     monkeypatch.setattr(watching, "CONFIRM_SECONDS", 0.0)
     Tracking(trained.settings)
@@ -179,7 +175,7 @@ def ready(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> Trained:
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_each_is_seen_once(ready: Trained, attack: Callable[[Trained], str]) -> None:
+def test_each_is_seen_once(ready, attack):
     """Also by several watches of one ledger."""
     first, second = Watch(ready.settings), Watch(ready.settings)
     assert first.look() == second.look() == []
@@ -191,7 +187,7 @@ def test_each_is_seen_once(ready: Trained, attack: Callable[[Trained], str]) -> 
     assert found(ready.settings, what) == ["tampered"]
 
 
-def test_a_running_watch_sees_it_and_one_repair_puts_all_back(watched: Trained) -> None:
+def test_a_running_watch_sees_it_and_one_repair_puts_all_back(watched):
     settings = watched.settings
     before = mlflow_rows(settings), files_of(watched), ledger_rows(settings)
     attacks = move_alias, delete_run_for_good, change_evidence, delete_data
@@ -212,7 +208,7 @@ def test_a_running_watch_sees_it_and_one_repair_puts_all_back(watched: Trained) 
     assert Ledger(settings.database_url).walk_chain().problem == ""
 
 
-def test_a_version_that_was_deleted_in_mlflow_comes_back(ready: Trained) -> None:
+def test_a_version_that_was_deleted_in_mlflow_comes_back(ready):
     settings = ready.settings
     [before] = rows_of(settings.home / "mlflow.db", "SELECT * FROM model_versions")
     delete_version(ready)
@@ -223,14 +219,12 @@ def test_a_version_that_was_deleted_in_mlflow_comes_back(ready: Trained) -> None
     assert client.get_registered_model("blobs").aliases == {"champion": 1}
 
 
-def test_a_quiet_check_reads_nothing(
-    ready: Trained, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_quiet_check_reads_nothing(ready, monkeypatch):
     watch = ChampionWatch(ready.settings)
     for _ in range(3):
         watch.look()
 
-    def refuse(*_: Any) -> None:
+    def refuse(*_):
         raise AssertionError("the ledger was opened")
 
     monkeypatch.setattr(watching, "Home", refuse)
@@ -240,7 +234,7 @@ def test_a_quiet_check_reads_nothing(
         watch.look()
 
 
-def test_a_file_that_was_restored_is_settled(ready: Trained) -> None:
+def test_a_file_that_was_restored_is_settled(ready):
     watch = ChampionWatch(ready.settings)
     [model] = [
         file
@@ -253,7 +247,7 @@ def test_a_file_that_was_restored_is_settled(ready: Trained) -> None:
     assert found(ready.settings, "file model") == ["tampered", "settled"]
 
 
-def test_the_history_has_it(ready: Trained) -> None:
+def test_the_history_has_it(ready):
     move_alias(ready)
     Watch(ready.settings).look()
     home = Home(ready.settings.home, ready.settings.project)
@@ -264,7 +258,7 @@ def test_the_history_has_it(ready: Trained) -> None:
     assert "alias champion: MLflow's alias" in home.headrace("history", "blobs").out
 
 
-def test_a_chain_that_was_written_anew_is_not_restored(ready: Trained) -> None:
+def test_a_chain_that_was_written_anew_is_not_restored(ready):
     """Its rows and links fit each other, but not the copy in the store."""
     settings = ready.settings
     database = settings.home / "headrace.db"
@@ -278,7 +272,7 @@ def test_a_chain_that_was_written_anew_is_not_restored(ready: Trained) -> None:
         LedgerCopy(settings.database_url, Store(settings.store)).restore()
 
 
-def test_a_row_that_was_never_added_is_removed(ready: Trained) -> None:
+def test_a_row_that_was_never_added_is_removed(ready):
     settings = ready.settings
     database = settings.home / "headrace.db"
     before = ledger_rows(settings)
@@ -294,7 +288,7 @@ def test_a_row_that_was_never_added_is_removed(ready: Trained) -> None:
     assert Ledger(settings.database_url).walk_chain().problem == ""
 
 
-def test_a_copy_that_was_changed_restores_nothing(ready: Trained) -> None:
+def test_a_copy_that_was_changed_restores_nothing(ready):
     settings = ready.settings
     for copy in Path(settings.store, "ledger").glob("*.json"):
         copy.write_text(copy.read_text().replace("ada@lab", "eve@lab"))
@@ -305,7 +299,7 @@ def test_a_copy_that_was_changed_restores_nothing(ready: Trained) -> None:
         repair("blobs", settings)
 
 
-def test_only_new_rows_are_copied(ready: Trained) -> None:
+def test_only_new_rows_are_copied(ready):
     settings = ready.settings
     keep_rows(Opened(settings).copy)
     before = Store(settings.store).names("ledger")
@@ -316,7 +310,7 @@ def test_only_new_rows_are_copied(ready: Trained) -> None:
     assert len(Store(settings.store).names("ledger")) == len(before) + 1
 
 
-def test_a_ledger_from_an_older_backup_is_seen(ready: Trained) -> None:
+def test_a_ledger_from_an_older_backup_is_seen(ready):
     """It is sound in itself, and ends before the copy does."""
     settings = ready.settings
     ledger = settings.home / "headrace.db"

@@ -1,11 +1,8 @@
 """The other commands, and what every command does with a mistake."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +11,7 @@ Home = Any
 Answer = Any
 
 
-def test_a_version_is_promoted_by_hand_and_rolled_back(after_second: Home) -> None:
+def test_a_version_is_promoted_by_hand_and_rolled_back(after_second):
     home = after_second
     refused = home.headrace("promote", "blobs", "2", "--json")
     assert refused.exit_code == 1
@@ -57,7 +54,7 @@ def test_a_version_is_promoted_by_hand_and_rolled_back(after_second: Home) -> No
     assert home.headrace("list", "--json").json["pipelines"][0]["champion"] == 1
 
 
-def test_versions_are_compared_side_by_side(second: tuple[Home, Answer]) -> None:
+def test_versions_are_compared_side_by_side(second):
     answer = second[0].headrace("compare", "blobs", "--json")
     assert answer.exit_code == 0
     assert answer.json["champion"] == 1
@@ -71,7 +68,7 @@ def test_versions_are_compared_side_by_side(second: tuple[Home, Answer]) -> None
     assert "failed: champion" in text.out
 
 
-def test_one_metric_is_compared_if_asked(second: tuple[Home, Answer]) -> None:
+def test_one_metric_is_compared_if_asked(second):
     text = second[0].headrace("compare", "blobs", "--metric", "test_macro_f1")
     assert "test macro f1" in text.out
     assert "accuracy" not in text.out
@@ -80,7 +77,7 @@ def test_one_metric_is_compared_if_asked(second: tuple[Home, Answer]) -> None:
     assert "test_macro_f1" in wrong.err
 
 
-def test_two_versions_are_compared_in_detail(second: tuple[Home, Answer]) -> None:
+def test_two_versions_are_compared_in_detail(second):
     found = second[0].headrace("compare", "blobs", "1", "2", "--json").json
     assert found["versions"] == [1, 2]
     assert found["failed_gates"] == [[], ["champion"]]
@@ -95,7 +92,7 @@ def test_two_versions_are_compared_in_detail(second: tuple[Home, Answer]) -> Non
     assert (only_one.exit_code, "1 were given" in only_one.err) == (2, True)
 
 
-def test_pipelines_are_listed_with_their_champion(second: tuple[Home, Answer]) -> None:
+def test_pipelines_are_listed_with_their_champion(second):
     answer = second[0].headrace("list", "--json")
     assert answer.exit_code == 0
     listed = {row["name"]: row for row in answer.json["pipelines"]}
@@ -106,14 +103,14 @@ def test_pipelines_are_listed_with_their_champion(second: tuple[Home, Answer]) -
     assert f"home: {second[0].path}" in text.out
 
 
-def test_history_is_a_table_for_people(second: tuple[Home, Answer]) -> None:
+def test_history_is_a_table_for_people(second):
     answer = second[0].headrace("history", "blobs")
     assert answer.exit_code == 0
     assert "promote" in answer.out
     assert "ada@lab" in answer.out
 
 
-def test_a_pipeline_is_checked_without_its_data(home: Home) -> None:
+def test_a_pipeline_is_checked_without_its_data(home):
     answer = home.headrace("check", "blobs", "--json")
     assert answer.exit_code == 0
     assert answer.json["pipeline"] == "blobs"
@@ -159,9 +156,7 @@ def test_a_pipeline_is_checked_without_its_data(home: Home) -> None:
         (["compare", "nothing"], "There is no home at .*no model 'nothing'"),
     ],
 )
-def test_a_mistake_is_one_object_and_exit_2(
-    home: Home, arguments: list[str], message: str
-) -> None:
+def test_a_mistake_is_one_object_and_exit_2(home, arguments, message):
     answer = home.headrace(*arguments, "--json")
     assert answer.exit_code == 2, answer.err
     assert answer.json["status"] == "error"
@@ -170,7 +165,7 @@ def test_a_mistake_is_one_object_and_exit_2(
     assert "Traceback" not in answer.err
 
 
-def test_a_mistake_is_text_on_standard_error_for_people(home: Home) -> None:
+def test_a_mistake_is_text_on_standard_error_for_people(home):
     answer = home.headrace("run", "blobz")
     assert (answer.exit_code, answer.out) == (2, "")
     assert answer.err.startswith("headrace: There is no pipeline 'blobz'.")
@@ -180,7 +175,7 @@ def test_a_mistake_is_text_on_standard_error_for_people(home: Home) -> None:
     "command",
     [["run", "blobs"], ["history", "blobs"], ["promote", "blobs"], ["list"]],
 )
-def test_a_home_of_another_format_is_refused(home: Home, command: list[str]) -> None:
+def test_a_home_of_another_format_is_refused(home, command):
     home.path.mkdir()
     (home.path / "format").write_text("0\n")
     answer = home.headrace(*command, "--json")
@@ -188,7 +183,7 @@ def test_a_home_of_another_format_is_refused(home: Home, command: list[str]) -> 
     assert "has format '0'; this version reads format '1'" in answer.json["reason"]
 
 
-def test_a_pipeline_file_with_a_mistake_is_named(home: Home, tmp_path: Path) -> None:
+def test_a_pipeline_file_with_a_mistake_is_named(home, tmp_path):
     folder = tmp_path / "mine"
     folder.mkdir()
     (folder / "pipeline.toml").write_text(
@@ -200,7 +195,7 @@ def test_a_pipeline_file_with_a_mistake_is_named(home: Home, tmp_path: Path) -> 
     assert "Did you mean training?" in answer.json["reason"]
 
 
-def test_help_and_check_import_nothing_heavy(home: Home) -> None:
+def test_help_and_check_import_nothing_heavy(home):
     code = (
         "import sys\n"
         "from headrace_cli.main import main\n"

@@ -1,13 +1,10 @@
 """What every command has: help, version, loudness, completion, tables that fit."""
 
-from __future__ import annotations
-
 import io
 import os
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,25 +17,23 @@ from headrace_cli import answers
 from headrace_cli.main import app
 
 Home = Any
-COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+COMMANDS = typer.main.get_command(app).commands
 
 
-def test_the_version_is_printed(home: Home) -> None:
+def test_the_version_is_printed(home):
     answer = home.headrace("--version")
     assert (answer.exit_code, answer.out) == (0, "headrace 0.1.0\n")
 
 
 @pytest.mark.parametrize("words", [[], *([name] for name in COMMANDS)])
-def test_h_is_help_everywhere(home: Home, words: list[str]) -> None:
+def test_h_is_help_everywhere(home, words):
     answer = home.headrace(*words, "-h")
     assert answer.exit_code == 0
     assert answer.out == home.headrace(*words, "--help").out
     assert all(option in answer.out for option in ("--quiet", "--verbose", "-h"))
 
 
-def test_no_summary_is_cut_at_80_columns(
-    home: Home, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_summary_is_cut_at_80_columns(home, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     panels = home.headrace("-h").out.partition("Train:\n")[2].split("\n\n")
     assert len(panels) == 5
@@ -48,7 +43,7 @@ def test_no_summary_is_cut_at_80_columns(
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_metavars_are_in_capitals(home: Home, name: str) -> None:
+def test_metavars_are_in_capitals(home, name):
     usage, _, options = home.headrace(name, "--help").out.partition("\n")
     assert usage.split()[3:] == [word.upper() for word in usage.split()[3:]]
     assert "<str>" not in options
@@ -56,7 +51,7 @@ def test_metavars_are_in_capitals(home: Home, name: str) -> None:
 
 
 @pytest.mark.parametrize("words", [("-q", "check"), ("check", "--quiet")])
-def test_quiet_shows_no_progress(home: Home, words: tuple[str, ...]) -> None:
+def test_quiet_shows_no_progress(home, words):
     data = ("blobs", "--data", "--json")
     quiet = home.headrace(*words, *data)
     assert (quiet.json["status"], quiet.err) == ("ok", "")
@@ -65,16 +60,14 @@ def test_quiet_shows_no_progress(home: Home, words: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize("words", [("-v", "check"), ("check", "--verbose")])
-def test_verbose_shows_where_an_error_was_raised(
-    home: Home, words: tuple[str, ...]
-) -> None:
+def test_verbose_shows_where_an_error_was_raised(home, words):
     assert "Traceback" not in home.headrace("check", "nothing").err
     answer = home.headrace(*words, "nothing", "--json")
     assert "find_pipeline" in answer.err
     assert answer.json["error"]["kind"] == "NotFoundError"
 
 
-def completions(words: str, home: Home) -> set[str]:
+def completions(words, home):
     done = subprocess.run(
         [sys.executable, "-m", "headrace_cli"],
         env={
@@ -91,7 +84,7 @@ def completions(words: str, home: Home) -> set[str]:
     return set(done.stdout.split())
 
 
-def test_a_shell_completes_commands_and_pipelines(home: Home) -> None:
+def test_a_shell_completes_commands_and_pipelines(home):
     assert completions("headrace re", home) == {
         "reject",
         "relabel",
@@ -103,7 +96,7 @@ def test_a_shell_completes_commands_and_pipelines(home: Home) -> None:
 
 
 @pytest.fixture
-def narrow(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+def narrow(monkeypatch):
     """A terminal of 80 columns."""
     out = io.StringIO()
     made = answers.console()
@@ -112,7 +105,7 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     return out
 
 
-def test_a_table_leaves_out_what_has_no_room(narrow: io.StringIO) -> None:
+def test_a_table_leaves_out_what_has_no_room(narrow):
     columns = ["name", "empty", "first", "second", "why"]
     rows = [["x" * 20, None, "y" * 20, "z" * 30, "a word " * 20]]
     order = ["second", "first", "name"]
@@ -124,16 +117,14 @@ def test_a_table_leaves_out_what_has_no_room(narrow: io.StringIO) -> None:
     assert " ".join(line[44:].strip() for line in lines[1:-1]) == rows[0][-1].strip()
 
 
-def test_a_table_with_room_is_whole(narrow: io.StringIO) -> None:
+def test_a_table_with_room_is_whole(narrow):
     answers.show_table(["a", "b"], [[1, None], [2, "x"]], wraps="b")
     assert [line.rstrip() for line in narrow.getvalue().splitlines()] == [
         *("a  b", "1", "2  x")
     ]
 
 
-def test_list_says_where_there_is_no_project(
-    tmp_path: Path, home: Home, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_list_says_where_there_is_no_project(tmp_path, home, monkeypatch):
     bare = replace(
         home, path=tmp_path / "bare" / ".headrace", project=tmp_path / "bare"
     )
@@ -145,14 +136,14 @@ def test_list_says_where_there_is_no_project(
     assert "There is no project" in bare.headrace("list", "--json").json["notice"]
 
 
-def test_list_has_the_pipelines_of_the_project_first(home: Home) -> None:
+def test_list_has_the_pipelines_of_the_project_first(home):
     own, _, rest = home.headrace("list").out.partition("comes with Headrace:\n")
     assert "\nblobs" in own
     assert "\ndigits" in rest
 
 
 @pytest.mark.parametrize("command", ["compare", "history"])
-def test_a_model_where_there_is_no_home_makes_none(home: Home, command: str) -> None:
+def test_a_model_where_there_is_no_home_makes_none(home, command):
     answer = home.headrace(command, "digitz", "--json")
     assert answer.exit_code == 2
     assert "There is no home" in answer.json["reason"]
@@ -167,9 +158,7 @@ def test_a_model_where_there_is_no_home_makes_none(home: Home, command: str) -> 
         (("export", "blobs", "--format", "foo"), "See `headrace export --help`."),
     ],
 )
-def test_a_wrong_value_names_the_help_of_its_command(
-    home: Home, words: tuple[str, ...], message: str
-) -> None:
+def test_a_wrong_value_names_the_help_of_its_command(home, words, message):
     answer = home.headrace(*words, "--json")
     assert answer.exit_code == 2
     assert answer.json["reason"].endswith(f". {message}"), answer.json["reason"]
@@ -193,16 +182,14 @@ def test_a_wrong_value_names_the_help_of_its_command(
         ("promote", "blobs", "99999999999999999999"),
     ],
 )
-def test_what_is_not_there_or_out_of_range_is_a_mistake_of_usage(
-    first: Any, words: tuple[str, ...]
-) -> None:
+def test_what_is_not_there_or_out_of_range_is_a_mistake_of_usage(first, words):
     answer = first[0].headrace(*words, "--json")
     assert (answer.exit_code, answer.json["status"]) == (2, "error"), answer.out
     assert "headrace history nope" not in answer.json["reason"]
     assert "headrace run nope" not in answer.json["reason"]
 
 
-def test_list_says_that_there_is_no_home_yet(home: Home) -> None:
+def test_list_says_that_there_is_no_home_yet(home):
     assert f"home: none yet; the first run makes {home.path}" in (
         home.headrace("list").out
     )
@@ -210,9 +197,7 @@ def test_list_says_that_there_is_no_home_yet(home: Home) -> None:
 
 
 @pytest.mark.parametrize("is_deployed", [False, True])
-def test_list_shows_the_schedule_of_a_deployment_alone(
-    home: Home, tmp_path: Path, is_deployed: bool
-) -> None:
+def test_list_shows_the_schedule_of_a_deployment_alone(home, tmp_path, is_deployed):
     home = home.with_law(tmp_path / "project", deploy='{ cron = "0 3 * * *" }')
     settings = Settings(home=home.path, project=home.project)
     settings.prepare_home()
@@ -224,9 +209,7 @@ def test_list_shows_the_schedule_of_a_deployment_alone(
     assert ("not deployed" in blobs) is not is_deployed
 
 
-def test_a_variable_that_is_no_setting_is_warned_of(
-    home: Home, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_variable_that_is_no_setting_is_warned_of(home, monkeypatch):
     monkeypatch.setenv("HEADRACE_MAX_BYTE", "5")
     message = "HEADRACE_MAX_BYTE is not a setting, and has no effect."
     message += " Did you mean HEADRACE_MAX_BYTES?"

@@ -1,7 +1,5 @@
 """Killed at the worst moments: the next command ends as it should, and all is whole."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess
@@ -9,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.homes import Home, values_of
+from tests.homes import values_of
 
 from headrace_ops.environment import prefect_authorization
 
@@ -45,7 +43,7 @@ ENTRIES = "SELECT step, body ->> 'to_version' FROM events WHERE kind = 'entry'"
 JUDGED = "SELECT DISTINCT body ->> 'version' FROM events WHERE kind = 'evidence'"
 
 
-def states(server: str, flow_run_ids: list[str]) -> dict[str, str]:
+def states(server, flow_run_ids):
     """Of flow runs, as Prefect has them."""
     import requests
 
@@ -58,7 +56,7 @@ def states(server: str, flow_run_ids: list[str]) -> dict[str, str]:
     return {run["id"]: run["state_type"] for run in found}
 
 
-def killed_run(home: Home, server: str, place: str, when: str) -> None:
+def killed_run(home, server, place, when):
     script = Path(__file__).with_name("killed.py")
     process = subprocess.run(
         [sys.executable, str(script), place, when, *CHANGED],
@@ -74,8 +72,8 @@ def killed_run(home: Home, server: str, place: str, when: str) -> None:
 
 @pytest.mark.parametrize(("place", "when"), POINTS)
 def test_a_killed_run_is_made_good_by_the_next_command(
-    after_first: Home, prefect_server: str, tmp_path: Path, place: str, when: str
-) -> None:
+    after_first, prefect_server, tmp_path, place, when
+):
     after_first = after_first.with_law(tmp_path / "project", gates=GATES)
     ledger, mlflow = after_first.path / "headrace.db", after_first.path / "mlflow.db"
     killed_run(after_first, prefect_server, place, when)

@@ -1,7 +1,5 @@
 """``headrace deploy`` on a real Prefect server."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from datetime import UTC, datetime, timedelta
@@ -20,7 +18,7 @@ train_pool = "gpu"
 
 
 @pytest.fixture
-def place(home: Home, project: Path, tmp_path: Path, prefect_server: str) -> Home:
+def place(home, project, tmp_path, prefect_server):
     """A home whose project has the pipeline ``blobs`` with a [deploy] table."""
     copied = tmp_path / "project"
     shutil.copytree(project, copied)
@@ -29,22 +27,20 @@ def place(home: Home, project: Path, tmp_path: Path, prefect_server: str) -> Hom
 
 
 @pytest.fixture(autouse=True)
-def _clean(client: Any) -> None:
+def _clean(client):
     """Every test uses the client, which leaves nothing behind."""
 
 
-def write(project: Path, table: str) -> None:
+def write(project, table):
     path = project / "pipelines" / "blobs" / "pipeline.toml"
     path.write_text(path.read_text().partition("\n[deploy]")[0] + table)
 
 
-def states(answer: Any) -> dict[str, str]:
+def states(answer):
     return {one["name"]: one["state"] for one in answer.json["deployments"]}
 
 
-def test_a_table_becomes_deployments_with_pools_and_a_schedule(
-    place: Home, client: Any
-) -> None:
+def test_a_table_becomes_deployments_with_pools_and_a_schedule(place, client):
     answer = place.headrace("deploy", "--json")
     assert answer.exit_code == 0, answer.err
     assert states(answer) == {"train/blobs": "created", "fit/blobs": "created"}
@@ -64,7 +60,7 @@ def test_a_table_becomes_deployments_with_pools_and_a_schedule(
     assert {client.read_work_pool(pool).type for pool in ("cpu", "gpu")} == {"process"}
 
 
-def test_a_pipelines_name_may_have_hyphens(place: Home, client: Any) -> None:
+def test_a_pipelines_name_may_have_hyphens(place, client):
     folder = place.project / "pipelines"
     (folder / "blobs").rename(folder / "more-blobs")
     answer = place.headrace("deploy", "--json")
@@ -76,9 +72,7 @@ def test_a_pipelines_name_may_have_hyphens(place: Home, client: Any) -> None:
     assert train.parameters["pipeline"]["name"] == "more-blobs"
 
 
-def test_the_server_refuses_a_value_that_the_spec_would_refuse(
-    place: Home, client: Any
-) -> None:
+def test_the_server_refuses_a_value_that_the_spec_would_refuse(place, client):
     from prefect.exceptions import PrefectHTTPStatusError
 
     place.headrace("deploy", "--json")
@@ -93,9 +87,7 @@ def test_the_server_refuses_a_value_that_the_spec_would_refuse(
     assert run.parameters["folder"].startswith("sha256:")
 
 
-def test_deploying_again_changes_nothing_until_the_file_does(
-    place: Home, client: Any
-) -> None:
+def test_deploying_again_changes_nothing_until_the_file_does(place, client):
     place.headrace("deploy", "--json")
     first = client.read_deployment_by_name("train/blobs")
     assert set(states(place.headrace("deploy", "--json")).values()) == {"unchanged"}
@@ -111,9 +103,7 @@ def test_deploying_again_changes_nothing_until_the_file_does(
 
 
 @pytest.mark.parametrize("named", [["blobs"], []])
-def test_removing_the_table_removes_the_deployment(
-    place: Home, client: Any, named: list[str]
-) -> None:
+def test_removing_the_table_removes_the_deployment(place, client, named):
     place.headrace("deploy", "--json")
     write(place.project, "")
     removed = {"train/blobs": "removed", "fit/blobs": "removed"}
@@ -122,8 +112,8 @@ def test_removing_the_table_removes_the_deployment(
 
 
 def test_removing_the_folder_removes_the_deployment_and_no_other_project_s(
-    place: Home, client: Any, project: Path, tmp_path: Path
-) -> None:
+    place, client, project, tmp_path
+):
     other = type(place)(tmp_path / "other_home", tmp_path / "other")
     shutil.copytree(project / "pipelines" / "blobs", other.project / "pipelines/spots")
     toml = other.project / "pipelines" / "spots" / "pipeline.toml"
@@ -139,8 +129,8 @@ def test_removing_the_folder_removes_the_deployment_and_no_other_project_s(
 
 
 def test_a_deployment_of_the_same_name_of_another_project_is_left_alone(
-    place: Home, client: Any, tmp_path: Path
-) -> None:
+    place, client, tmp_path
+):
     assert place.headrace("deploy", "--json").exit_code == 0
     before = client.read_deployment_by_name("train/blobs")
     write(place.project, DEPLOY + "paused = true\n")
@@ -152,16 +142,14 @@ def test_a_deployment_of_the_same_name_of_another_project_is_left_alone(
     assert client.read_deployment_by_name("train/blobs").updated == before.updated
 
 
-def test_a_pipeline_without_a_table_is_told_what_to_add(place: Home) -> None:
+def test_a_pipeline_without_a_table_is_told_what_to_add(place):
     write(place.project, "")
     answer = place.headrace("deploy", "blobs", "--json")
     assert answer.exit_code == 2
     assert "[deploy]\ncron = " in answer.json["error"]["action"]
 
 
-def test_without_a_server_that_lasts_it_says_how_to_start_one(
-    place: Home, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_a_server_that_lasts_it_says_how_to_start_one(place, monkeypatch):
     monkeypatch.delenv("PREFECT_API_URL")
     answer = place.headrace("deploy", "--json")
     assert answer.exit_code == 2
@@ -169,15 +157,15 @@ def test_without_a_server_that_lasts_it_says_how_to_start_one(
 
 
 def test_a_name_that_is_no_pipelines_is_told_before_a_server_is_asked(
-    place: Home, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    place, monkeypatch
+):
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
     answer = place.headrace("deploy", "blob", "--json")
     assert answer.exit_code == 2
     assert "blobs" in answer.json["error"]["action"]
 
 
-def test_a_run_that_is_late_survives_a_redeploy(place: Home, client: Any) -> None:
+def test_a_run_that_is_late_survives_a_redeploy(place, client):
     from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterDeploymentId
 
     place.headrace("deploy", "--json")
@@ -194,7 +182,7 @@ def test_a_run_that_is_late_survives_a_redeploy(place: Home, client: Any) -> Non
     )
     of_train = FlowRunFilter(deployment_id=FlowRunFilterDeploymentId(any_=[train.id]))
 
-    def due() -> list[Any]:
+    def due():
         runs = client.read_flow_runs(flow_run_filter=of_train)
         now = datetime.now(UTC)
         return sorted(run.id for run in runs if run.expected_start_time <= now)
@@ -206,9 +194,7 @@ def test_a_run_that_is_late_survives_a_redeploy(place: Home, client: Any) -> Non
     assert due() == before
 
 
-def test_events_make_one_automation_that_stays_as_long_as_it_is_right(
-    place: Home, client: Any
-) -> None:
+def test_events_make_one_automation_that_stays_as_long_as_it_is_right(place, client):
     table = "\n[deploy]\non_drift = true\ncooldown_minutes = 30\n"
     write(place.project, table)
     place.headrace("deploy", "--json")
@@ -235,7 +221,7 @@ def test_events_make_one_automation_that_stays_as_long_as_it_is_right(
     assert client.read_automations_by_name("train/blobs on events") == []
 
 
-def test_list_shows_the_schedule(place: Home) -> None:
+def test_list_shows_the_schedule(place):
     found = {p["name"]: p for p in place.headrace("list", "--json").json["pipelines"]}
     assert found["blobs"]["schedule"] == "0 3 * * * Asia/Shanghai"
 
@@ -253,9 +239,7 @@ parameters = { ranges = ["training.learning_rate=log(1e-3,1)"] }
 """
 
 
-def test_other_flows_are_deployed_and_triggered_with_their_parameters(
-    place: Home, client: Any
-) -> None:
+def test_other_flows_are_deployed_and_triggered_with_their_parameters(place, client):
     write(place.project, FLOWS)
     answer = place.headrace("deploy", "--json")
     assert answer.exit_code == 0, answer.err
@@ -318,25 +302,21 @@ def test_other_flows_are_deployed_and_triggered_with_their_parameters(
     ],
 )
 @pytest.mark.parametrize("command", [("check", "blobs"), ("deploy",)])
-def test_a_flow_that_does_not_fit_is_refused(
-    place: Home, table: str, reason: str, command: tuple[str, ...]
-) -> None:
+def test_a_flow_that_does_not_fit_is_refused(place, table, reason, command):
     write(place.project, f"\n[deploy]\n{table}\n")
     answer = place.headrace(*command, "--json")
     assert answer.exit_code == 2
     assert reason in answer.json["reason"]
 
 
-def test_a_flow_that_lasts_is_started_once_and_anew_after_a_change(
-    place: Home, client: Any
-) -> None:
+def test_a_flow_that_lasts_is_started_once_and_anew_after_a_change(place, client):
     from prefect.states import Cancelled
 
     from headrace_flows.lasting import start_crashed_again
 
     table = "\n[deploy]\n[deploy.flows.serve]\nparameters = {{ port = {} }}\n"
 
-    def runs() -> list[str]:
+    def runs():
         of_it = [run for run in client.read_flow_runs() if run.deployment_id == serve]
         found = sorted(of_it, key=lambda run: run.created)
         return [run.state.type.value for run in found]

@@ -1,19 +1,13 @@
 """The automations that tell a block: made, kept, changed and removed."""
 
-from __future__ import annotations
-
-from pathlib import Path
-from typing import Any
-
 import pytest
 
 from headrace.errors import UsageError
-from headrace.settings import Settings
 from headrace_flows.events import ensure_notifications
 
 
 @pytest.fixture
-def block(prefect_server: str) -> str:
+def block(prefect_server):
     from prefect.blocks.notifications import CustomWebhookNotificationBlock
 
     webhook = CustomWebhookNotificationBlock(name="team", url="http://127.0.0.1:9/")
@@ -21,17 +15,15 @@ def block(prefect_server: str) -> str:
     return "custom-webhook/team"
 
 
-def ours(client: Any) -> list[Any]:
+def ours(client):
     return [a for a in client.read_automations() if a.name.startswith("headrace-")]
 
 
-def settings_of(settings: Settings, block: str) -> Settings:
+def settings_of(settings, block):
     return settings.model_copy(update={"notify": block})
 
 
-def test_automations_are_made_once_and_go_with_the_setting(
-    client: Any, block: str, settings: Settings
-) -> None:
+def test_automations_are_made_once_and_go_with_the_setting(client, block, settings):
     told = settings_of(settings, block)
     assert ensure_notifications(client, told) == block
     first = ours(client)
@@ -54,8 +46,8 @@ def test_automations_are_made_once_and_go_with_the_setting(
 
 
 def test_the_automations_of_another_ledger_stay_as_they_are(
-    client: Any, block: str, settings: Settings, tmp_path: Path
-) -> None:
+    client, block, settings, tmp_path
+):
     other = settings.model_copy(
         update={"notify": block, "database_url": f"sqlite:///{tmp_path}/other.db"}
     )
@@ -68,7 +60,7 @@ def test_the_automations_of_another_ledger_stay_as_they_are(
     ensure_notifications(client, other.model_copy(update={"notify": ""}))
 
 
-def test_a_block_that_is_not_there_is_named(client: Any, settings: Settings) -> None:
+def test_a_block_that_is_not_there_is_named(client, settings):
     for block in ("slack-webhook/nobody", "team", "custom-webhook/"):
         with pytest.raises(UsageError, match="has no such block"):
             ensure_notifications(client, settings_of(settings, block))

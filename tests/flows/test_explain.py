@@ -1,18 +1,15 @@
 """``headrace explain`` as a user has it."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 from tests.blobs import blobs
-from tests.homes import Answer, Home
+from tests.homes import Home
 from tests.src.serving.conftest import Site
 
 from headrace.data.snapshots.splits import SplitRows
@@ -26,9 +23,7 @@ from headrace.state.ledger import Ledger
 
 
 @pytest.fixture(scope="module")
-def explained(
-    tmp_path_factory: pytest.TempPathFactory, project: Path, prefect_server: str
-) -> tuple[Home, Answer]:
+def explained(tmp_path_factory, project, prefect_server):
     """A home after a run that has checked its explanations."""
     place = tmp_path_factory.mktemp("explained")
     home = Home(place / "home", project)
@@ -37,16 +32,14 @@ def explained(
 
 
 @pytest.fixture
-def picture(tmp_path: Path) -> Path:
+def picture(tmp_path):
     """A blob of class 1: a bright band in rows 4 and 5 of 8."""
     pixels = blobs(2, seed=9)[0][1]
     Image.fromarray(pixels).save(tmp_path / "one.png")
     return tmp_path / "one.png"
 
 
-def test_a_file_is_explained_and_its_map_drawn(
-    explained: tuple[Home, Answer], picture: Path, tmp_path: Path
-) -> None:
+def test_a_file_is_explained_and_its_map_drawn(explained, picture, tmp_path):
     home, _ = explained
     output = tmp_path / "map.png"
     arguments = ("explain", "blobs", str(picture), "--output", str(output))
@@ -72,9 +65,7 @@ def test_a_file_is_explained_and_its_map_drawn(
     assert "sanity check passed: rank correlation" in text
 
 
-def test_both_methods_can_be_chosen_and_gradients_add_up(
-    explained: tuple[Home, Answer], picture: Path
-) -> None:
+def test_both_methods_can_be_chosen_and_gradients_add_up(explained, picture):
     options = ("explain", "blobs@champion", str(picture), "--json", "--method")
     gradients = explained[0].headrace(*options, "gradients").json
     occlusion = explained[0].headrace(*options, "occlusion").json
@@ -85,9 +76,7 @@ def test_both_methods_can_be_chosen_and_gradients_add_up(
     }
 
 
-def test_an_item_of_the_test_split_is_found_by_its_digest(
-    explained: tuple[Home, Answer],
-) -> None:
+def test_an_item_of_the_test_split_is_found_by_its_digest(explained):
     from headrace.data.snapshots.reading import find_snapshot
     from headrace.state.store import Store
 
@@ -115,12 +104,8 @@ def test_an_item_of_the_test_split_is_found_by_its_digest(
     ],
 )
 def test_bad_input_is_refused_in_one_sentence(
-    explained: tuple[Home, Answer],
-    picture: Path,
-    options: tuple[str, ...],
-    code: int,
-    message: str,
-) -> None:
+    explained, picture, options, code, message
+):
     (picture.parent / "two").mkdir()
     for name in ("a.png", "b.png"):
         (picture.parent / "two" / name).write_bytes(picture.read_bytes())
@@ -134,11 +119,8 @@ def test_bad_input_is_refused_in_one_sentence(
 
 
 def test_a_version_that_was_not_checked_says_so_and_shows_nothing(
-    explained: tuple[Home, Answer],
-    picture: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+    explained, picture, tmp_path, monkeypatch
+):
     real = verdict.verdict_of
     monkeypatch.setattr(verdict, "verdict_of", lambda metrics, m: real({}, m))
     output = tmp_path / "map.png"
@@ -157,8 +139,8 @@ def test_a_version_that_was_not_checked_says_so_and_shows_nothing(
 
 
 def test_a_method_that_failed_is_not_used_even_if_asked_for(
-    explained: tuple[Home, Answer], picture: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    explained, picture, monkeypatch
+):
     real = verdict.verdict_of
     bad = {f"occlusion_{name}": 0.9 for name in ("random_weights", "random_labels")}
     bad["occlusion_other_seed"] = 0.9
@@ -169,9 +151,7 @@ def test_a_method_that_failed_is_not_used_even_if_asked_for(
     assert "too much like those of a model with random weights" in answer.json["reason"]
 
 
-def test_the_maps_of_chosen_rows_and_the_ladder_are_in_mlflow(
-    explained: tuple[Home, Answer],
-) -> None:
+def test_the_maps_of_chosen_rows_and_the_ladder_are_in_mlflow(explained):
     home, run = explained
     (place,) = home.path.glob(f"mlartifacts/*/{run.json['run_id']}/artifacts/pictures")
     files = {file.name: file.read_bytes() for file in place.iterdir()}
@@ -185,9 +165,7 @@ def test_the_maps_of_chosen_rows_and_the_ladder_are_in_mlflow(
 
 
 @pytest.mark.parametrize("passed", ["occlusion", "gradients"])
-def test_a_server_explains_by_what_has_passed(
-    explained: tuple[Home, Answer], picture: Path, passed: str
-) -> None:
+def test_a_server_explains_by_what_has_passed(explained, picture, passed):
     home, _ = explained
     settings = Settings(project=home.project, home=home.path)
     row = Ledger(settings.database_url).version("blobs", 1)
@@ -214,9 +192,7 @@ def test_a_server_explains_by_what_has_passed(
     assert error is None if passed == "occlusion" else error < 0.01
 
 
-def test_gradients_whose_process_is_killed_are_an_error_once(
-    explained: tuple[Home, Answer],
-) -> None:
+def test_gradients_whose_process_is_killed_are_an_error_once(explained):
     home, _ = explained
     settings = Settings(project=home.project, home=home.path)
     gradients = GradientsProcess(
@@ -237,10 +213,8 @@ def test_gradients_whose_process_is_killed_are_an_error_once(
 
 
 def test_a_damaged_model_explains_nothing_and_it_is_told_how_to_repair_it(
-    explained: tuple[Home, Answer],
-    copy_of: Callable[[Path, Path], Path],
-    tmp_path: Path,
-) -> None:
+    explained, copy_of, tmp_path
+):
     home = Home(copy_of(explained[0].path, tmp_path / "home"), explained[0].project)
     settings = Settings(project=home.project, home=home.path)
     version = Ledger(settings.database_url).version("blobs", 1)
@@ -255,9 +229,7 @@ def test_a_damaged_model_explains_nothing_and_it_is_told_how_to_repair_it(
     gradients.close()
 
 
-def test_the_report_says_that_the_methods_passed(
-    explained: tuple[Home, Answer], copy_of: Callable[[Path, Path], Path]
-) -> None:
+def test_the_report_says_that_the_methods_passed(explained, copy_of):
     place = explained[0].headrace("open", "blobs", "--json").json["report"]
     page = Path(place).read_text(encoding="utf-8")
     assert "<h2>Explanations</h2>" in page
@@ -265,9 +237,7 @@ def test_the_report_says_that_the_methods_passed(
     assert "Which parts speak for an answer (red) and against it (blue)" in page
 
 
-def test_the_weights_of_the_run_are_what_they_were(
-    explained: tuple[Home, Answer],
-) -> None:
+def test_the_weights_of_the_run_are_what_they_were(explained):
     """Reference models are fitted after the model, and leave no trace in it."""
     run = explained[1].json
     assert run["metrics"]["occlusion_other_seed"] >= 0.5

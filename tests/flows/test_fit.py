@@ -1,9 +1,5 @@
 """The training that another pool does: what is asked for, and what comes back."""
 
-from __future__ import annotations
-
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,7 +19,7 @@ Trained = Any
 
 
 @pytest.fixture
-def run(trained: Trained, monkeypatch: pytest.MonkeyPatch, prefect_server: str) -> Run:
+def run(trained, monkeypatch, prefect_server):
     """A run whose training has not been done."""
     monkeypatch.setenv("HEADRACE_HOME", str(trained.settings.home))
     monkeypatch.setenv("HEADRACE_PROJECT", str(trained.settings.project))
@@ -32,7 +28,7 @@ def run(trained: Trained, monkeypatch: pytest.MonkeyPatch, prefect_server: str) 
 
 
 @pytest.fixture
-def _deployed(client: Any) -> Iterator[None]:
+def _deployed(client):
     from headrace_flows.deploying import apply
     from headrace_flows.deployments import Wanted
 
@@ -42,7 +38,7 @@ def _deployed(client: Any) -> Iterator[None]:
     apply(client, [], ["t"], None)
 
 
-def request_of(run: Run, trained: Trained) -> tuple[Key, Any]:
+def request_of(run, trained):
     from headrace_flows.fit import Request
 
     key = run.plan.train(trained.snapshot, trained.contract)
@@ -56,7 +52,7 @@ def request_of(run: Run, trained: Trained) -> tuple[Key, Any]:
     )
 
 
-def ask(run: Run, key: Key, request: Any) -> None:
+def ask(run, key, request):
     from headrace_flows.fit import request_key
 
     run.plan.home.anchored.write_json(
@@ -64,9 +60,7 @@ def ask(run: Run, key: Key, request: Any) -> None:
     )
 
 
-def test_what_a_run_made_that_was_replaced_is_not_kept(
-    run: Run, trained: Trained
-) -> None:
+def test_what_a_run_made_that_was_replaced_is_not_kept(run, trained):
     key, record = run.plan.train(trained.snapshot, trained.contract), trained.good
     with heartbeat(run.plan.settings, "another flow run") as holding:
         run.holding = holding
@@ -76,9 +70,7 @@ def test_what_a_run_made_that_was_replaced_is_not_kept(
         assert run.plan.find(key, TrainingRecord) is None
 
 
-def test_the_record_lies_where_the_stage_looks_for_it(
-    run: Run, trained: Trained
-) -> None:
+def test_the_record_lies_where_the_stage_looks_for_it(run, trained):
     from headrace.state.tracking import Tracking
     from headrace_flows.fit import fit
 
@@ -94,9 +86,7 @@ def test_the_record_lies_where_the_stage_looks_for_it(
     assert tags["headrace.flow_run_id"] not in ("", "parent")
 
 
-def test_a_worker_with_other_code_trains_nothing_and_says_what_differs(
-    run: Run, trained: Trained
-) -> None:
+def test_a_worker_with_other_code_trains_nothing_and_says_what_differs(run, trained):
     from headrace_flows.fit import Answer, answer_key, error_of, fit
 
     key, request = request_of(run, trained)
@@ -111,9 +101,7 @@ def test_a_worker_with_other_code_trains_nothing_and_says_what_differs(
     assert "same Headrace" in error.action
 
 
-def test_a_worker_with_another_store_says_so(
-    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_worker_with_another_store_says_so(run, monkeypatch, tmp_path):
     from headrace_flows.fit import fit
 
     monkeypatch.setenv("HEADRACE_STORE", str(tmp_path / "elsewhere"))
@@ -121,7 +109,7 @@ def test_a_worker_with_another_store_says_so(
         fit("blobs", "0" * 64)
 
 
-def test_an_error_crosses_with_its_type_its_words_and_its_exit_code() -> None:
+def test_an_error_crosses_with_its_type_its_words_and_its_exit_code():
     from headrace_flows.fit import Answer, error_of
     from headrace_flows.summary import describe_error
 
@@ -139,8 +127,8 @@ def test_an_error_crosses_with_its_type_its_words_and_its_exit_code() -> None:
 @pytest.mark.usefixtures("_deployed")
 @pytest.mark.parametrize("ending", ["Failed", "Crashed", "Cancelled", "Completed"])
 def test_what_is_under_way_is_joined_and_what_has_ended_is_begun_anew(
-    run: Run, trained: Trained, client: Any, ending: str
-) -> None:
+    run, trained, client, ending
+):
     from prefect import states
 
     from headrace_flows.fit import _ask
@@ -157,9 +145,7 @@ def test_what_is_under_way_is_joined_and_what_has_ended_is_begun_anew(
 
 
 @pytest.mark.usefixtures("_deployed")
-def test_a_stale_answer_is_not_taken_for_the_present_attempt_s(
-    run: Run, trained: Trained, client: Any
-) -> None:
+def test_a_stale_answer_is_not_taken_for_the_present_attempt_s(run, trained, client):
     from headrace_flows.fit import Answer, _ask, answer_key
 
     key, request = request_of(run, trained)
@@ -172,8 +158,8 @@ def test_a_stale_answer_is_not_taken_for_the_present_attempt_s(
 
 @pytest.mark.usefixtures("_deployed")
 def test_the_same_training_of_another_ledger_is_not_waited_for(
-    run: Run, trained: Trained, client: Any, tmp_path: Path
-) -> None:
+    run, trained, client, tmp_path
+):
     from headrace_flows.fit import _ask
 
     key, request = request_of(run, trained)

@@ -1,7 +1,5 @@
 """``headrace forget`` leaves no trace of a text in a whole home, Prefect's included."""
 
-from __future__ import annotations
-
 import csv
 import hashlib
 import json
@@ -10,14 +8,12 @@ import sqlite3
 import time
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import pytest
 from tests.homes import Home, rows_of
 from tests.traces import traces
 
-from headrace.settings import Settings
 from headrace_flows.report import attach
 from headrace_flows.retention import delete_published
 
@@ -38,7 +34,7 @@ gates = [{ name = "accuracy", threshold = 0.5 }]
 """
 
 
-def write_notes(path: Path, rows: int, one: str, seed: int) -> Path:
+def write_notes(path, rows, one, seed):
     """Notes of both labels, and one more that is good."""
     draw = random.Random(seed)
     places = ["house", "road", "river", "town", "field", "garden"]
@@ -52,7 +48,7 @@ def write_notes(path: Path, rows: int, one: str, seed: int) -> Path:
     return path
 
 
-def needles(text: str) -> dict[str, bytes]:
+def needles(text):
     """What would tell of a text: itself, a word that is only in it, and its digest."""
     sha256 = hashlib.sha256(text.encode())
     return {
@@ -65,7 +61,7 @@ def needles(text: str) -> dict[str, bytes]:
 
 
 @pytest.fixture
-def notes(tmp_path: Path) -> Home:
+def notes(tmp_path):
     """A home that has learned from a text, and was monitored on another with a label.
 
     Its report in Prefect shows the text, as those of an older Headrace do.
@@ -91,17 +87,15 @@ def notes(tmp_path: Path) -> Home:
     return home
 
 
-def done(home: Home, *words: str) -> dict[str, Any]:
+def done(home, *words):
     process = home.start(*words, "--json")
     out, err = process.communicate(timeout=600)
     assert process.returncode == 0, err
-    answer: dict[str, Any] = json.loads(out)
+    answer = json.loads(out)
     return answer
 
 
-def test_neither_a_learned_text_nor_one_that_was_asked_leaves_a_trace(
-    notes: Home,
-) -> None:
+def test_neither_a_learned_text_nor_one_that_was_asked_leaves_a_trace(notes):
     database = notes.path / "prefect" / "prefect.db"
     before = traces(notes.path, needles(LEARNED))
     assert "text" in before["prefect/prefect.db"]
@@ -126,9 +120,7 @@ def test_neither_a_learned_text_nor_one_that_was_asked_leaves_a_trace(
     assert done(notes, "verify")["forgotten"] == {"train": 1}
 
 
-def test_a_server_elsewhere_keeps_no_new_copy(
-    prefect_server: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_server_elsewhere_keeps_no_new_copy(prefect_server, settings, monkeypatch):
     from prefect.client.orchestration import get_client
 
     # Else the server's database would be the home's.
@@ -151,9 +143,7 @@ def test_a_server_elsewhere_keeps_no_new_copy(
     assert +deleted == {"reports in Prefect": 2}
 
 
-def events_of(
-    client: Any, run: str, action: str, tries: int = 240
-) -> list[dict[str, Any]]:
+def events_of(client, run, action, tries=240):
     """The events on the report of a flow run; it takes seconds until one is stored."""
     chosen = {
         "event": {"name": [f"prefect.artifact-collection.{action}"]},

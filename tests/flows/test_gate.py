@@ -1,9 +1,5 @@
 """``headrace gate`` on the command line: what it answers, writes and refuses."""
 
-from __future__ import annotations
-
-from pathlib import Path
-
 import pytest
 from tests.homes import Home
 
@@ -20,7 +16,7 @@ threshold = 0.1
 
 
 @pytest.fixture
-def pets(tmp_path: Path) -> tuple[Home, Path]:
+def pets(tmp_path):
     """A project without a run, and its pipeline file."""
     file = tmp_path / "pipelines" / "pets" / "pipeline.toml"
     file.parent.mkdir(parents=True)
@@ -30,7 +26,7 @@ def pets(tmp_path: Path) -> tuple[Home, Path]:
     return home, file
 
 
-def test_a_threshold_is_written_and_answered(pets: tuple[Home, Path]) -> None:
+def test_a_threshold_is_written_and_answered(pets):
     home, file = pets
     answer = home.headrace("gate", "pets", "accuracy", "0.95", "--json")
     assert answer.exit_code == 0, answer.err
@@ -56,8 +52,8 @@ def test_a_threshold_is_written_and_answered(pets: tuple[Home, Path]) -> None:
     ],
 )
 def test_a_mistake_is_refused_and_nothing_is_written(
-    pets: tuple[Home, Path], arguments: list[str], exit_code: int, message: str
-) -> None:
+    pets, arguments, exit_code, message
+):
     home, file = pets
     answer = home.headrace("gate", "pets", *arguments, "--json")
     assert answer.exit_code == exit_code

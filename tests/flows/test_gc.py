@@ -1,13 +1,8 @@
 """``headrace gc`` and flow runs in Prefect."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import pytest
 import requests
 from tests.blobs import WEAK
-from tests.homes import Home
 
 from headrace.settings import Settings
 from headrace_flows.events import ledger_tag
@@ -18,7 +13,7 @@ PAGE = 200  # that Prefect answers with at most
 pytestmark = pytest.mark.integration
 
 
-def ask(server: str, what: str, wanted: dict[str, Any]) -> list[dict[str, Any]]:
+def ask(server, what, wanted):
     """What Prefect's API finds."""
     answer = requests.post(
         f"{server}/{what}/filter",
@@ -26,13 +21,11 @@ def ask(server: str, what: str, wanted: dict[str, Any]) -> list[dict[str, Any]]:
         headers=prefect_authorization(),
         timeout=600,
     )
-    found: list[dict[str, Any]] = answer.json()
+    found = answer.json()
     return found
 
 
-def test_old_flow_runs_go_with_their_tasks_and_reports(
-    after_second: Home, prefect_server: str
-) -> None:
+def test_old_flow_runs_go_with_their_tasks_and_reports(after_second, prefect_server):
     weak = [word for text in WEAK for word in ("--set", text)]
     runs = [
         after_second.headrace(

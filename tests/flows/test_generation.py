@@ -1,11 +1,7 @@
 """Texts learned from one long text: all commands."""
 
-from __future__ import annotations
-
 import csv
 import re
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,10 +13,10 @@ SMALL = {"units": 24, "width": 12, "places": 512, "max_tokens": 40}
 EPOCHS = 6
 
 
-def notes(count: int, seed: int) -> list[str]:
+def notes(count, seed):
     chance = np.random.default_rng(seed)
 
-    def one() -> str:
+    def one():
         lines = [
             " ".join(chance.choice(words) for words in (NAMES, VERBS, THINGS))
             for _ in range(chance.integers(2, 6))
@@ -31,7 +27,7 @@ def notes(count: int, seed: int) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory, mlflow_database: Path) -> Home:
+def home(tmp_path_factory, mlflow_database):
     """A project with one text of many notes, which blank lines part."""
     project = tmp_path_factory.mktemp("generation")
     made = Home.of_project(project, mlflow_database)
@@ -41,7 +37,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, mlflow_database: Path) -> Hom
 
 
 @pytest.fixture(scope="module")
-def ran(home: Home, prefect_server: str) -> dict[str, Any]:
+def ran(home, prefect_server):
     """The first run of a pipeline that `headrace new` made, for a small network."""
     options = ("--medium", "text", "--task", "generation", "--data", "notes.txt")
     made = home.headrace("new", "notes", *options, "--json")
@@ -65,7 +61,7 @@ def ran(home: Home, prefect_server: str) -> dict[str, Any]:
     return answer.json
 
 
-def test_a_run_beats_the_n_gram_model_and_is_promoted(ran: dict[str, Any]) -> None:
+def test_a_run_beats_the_n_gram_model_and_is_promoted(ran):
     assert ran["status"] == "promoted", ran["reason"]
     metrics = ran["metrics"]
     assert metrics["baseline_difference_high"] < 0
@@ -75,7 +71,7 @@ def test_a_run_beats_the_n_gram_model_and_is_promoted(ran: dict[str, Any]) -> No
     assert ran["snapshot"]["rows"]["train"] > 250
 
 
-def test_equal_seeds_write_equal_texts(home: Home, ran: dict[str, Any]) -> None:
+def test_equal_seeds_write_equal_texts(home, ran):
     options = ("--prompt", "ada ", "--lines", "2", "--temperature", "0.5")
     texts = [
         home.headrace("generate", "notes", *options, "--seed", seed, "--json").json
@@ -102,16 +98,14 @@ def test_equal_seeds_write_equal_texts(home: Home, ran: dict[str, Any]) -> None:
         (("--characters", "0"), 2, "The value of characters is 0"),
     ],
 )
-def test_a_bad_request_is_refused(
-    home: Home, ran: dict[str, Any], options: tuple[str, ...], code: int, message: str
-) -> None:
+def test_a_bad_request_is_refused(home, ran, options, code, message):
     answer = home.headrace("generate", "notes", *options)
     assert answer.exit_code == code
     assert message in answer.err
     assert not answer.out
 
 
-def test_texts_are_scored_by_their_probability(home: Home, ran: dict[str, Any]) -> None:
+def test_texts_are_scored_by_their_probability(home, ran):
     likely, unlikely = "ada sees tea\nbob has rye\n1", "eeeee aaa eeeee aaa eeeee"
     folder = home.project / "asked"
     folder.mkdir()
@@ -125,7 +119,7 @@ def test_texts_are_scored_by_their_probability(home: Home, ran: dict[str, Any]) 
     assert 2 * float(one["nats_per_character"]) < float(other["nats_per_character"])
 
 
-def test_the_network_is_mixed_with_n_grams(home: Home, ran: dict[str, Any]) -> None:
+def test_the_network_is_mixed_with_n_grams(home, ran):
     from headrace.settings import Settings
     from headrace.state.tracking import Tracking
 
@@ -136,7 +130,7 @@ def test_the_network_is_mixed_with_n_grams(home: Home, ran: dict[str, Any]) -> N
     assert logged["ngram_share"] > 0.05
 
 
-def test_samples_and_pictures_are_in_mlflow(home: Home, ran: dict[str, Any]) -> None:
+def test_samples_and_pictures_are_in_mlflow(home, ran):
     from headrace.settings import Settings
     from headrace.state.tracking import Tracking
 
@@ -151,13 +145,11 @@ def test_samples_and_pictures_are_in_mlflow(home: Home, ran: dict[str, Any]) -> 
     assert texts[1] != texts[-2]  # it has learned
 
 
-def test_its_training_is_repeated_to_the_same_weights(
-    home: Home, ran: dict[str, Any]
-) -> None:
+def test_its_training_is_repeated_to_the_same_weights(home, ran):
     home.assert_reproduced("notes/1")
 
 
-def test_fields_of_another_task_are_refused(home: Home, ran: dict[str, Any]) -> None:
+def test_fields_of_another_task_are_refused(home, ran):
     answer = home.headrace("check", "notes", "--set", "training.calibrate=true")
     assert answer.exit_code == 2
     assert "means nothing to the task generation" in answer.err

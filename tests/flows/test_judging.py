@@ -1,11 +1,5 @@
 """A version that is judged anew is described as it was trained."""
 
-from __future__ import annotations
-
-from pathlib import Path
-
-from tests.homes import Home
-
 from headrace.settings import Settings
 from headrace.state.tracking import Tracking
 
@@ -18,9 +12,7 @@ OTHER = (
 )
 
 
-def test_its_card_and_its_checks_are_of_its_own_recipe(
-    after_first: Home, tmp_path: Path
-) -> None:
+def test_its_card_and_its_checks_are_of_its_own_recipe(after_first, tmp_path):
     changes = [word for text in OTHER for word in ("--set", text)]
     trained = after_first.headrace(
         "run", "blobs", *changes, "--register-only", "--json"

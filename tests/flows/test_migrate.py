@@ -1,23 +1,18 @@
 """``headrace migrate`` and ``headrace init`` as a user has them."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-from tests.homes import Home, states
+from tests.homes import states
 
 from headrace.settings import Settings
 from headrace_ops import postgres
 
 
-def test_a_moved_home_says_where_it_is_and_runs_there(
-    after_first: Home, tmp_path: Path
-) -> None:
+def test_a_moved_home_says_where_it_is_and_runs_there(after_first, tmp_path):
     place = tmp_path / "elsewhere"
     ready = after_first.headrace("migrate", "--to", str(place), "--check", "--json")
     assert (ready.exit_code, ready.json["status"]) == (0, "ready")
@@ -41,15 +36,13 @@ def test_a_moved_home_says_where_it_is_and_runs_there(
         (["--postgres", "--to", "place"], "Leave --to"),
     ],
 )
-def test_what_cannot_be_moved_is_refused(
-    after_first: Home, arguments: list[str], message: str
-) -> None:
+def test_what_cannot_be_moved_is_refused(after_first, arguments, message):
     answer = after_first.headrace("migrate", *arguments, "--json")
     assert answer.exit_code == 2
     assert message in answer.json["reason"]
 
 
-def test_a_home_of_sqlite_files_goes_to_its_own_postgresql(after_first: Home) -> None:
+def test_a_home_of_sqlite_files_goes_to_its_own_postgresql(after_first):
     home = after_first.path
     refused = after_first.headrace("up", "--postgres", "--json")
     assert refused.exit_code == 2
@@ -80,7 +73,7 @@ def test_a_home_of_sqlite_files_goes_to_its_own_postgresql(after_first: Home) ->
         keeper.wait(300)
 
 
-def test_a_project_is_begun(home: Home, tmp_path: Path) -> None:
+def test_a_project_is_begun(home, tmp_path):
     answer = home.headrace("init", str(tmp_path / "mill"))
     assert answer.exit_code == 0
     assert f"next: cd {tmp_path / 'mill'} && headrace run digits" in answer.out

@@ -1,10 +1,7 @@
 """``headrace monitor`` as a user has it, the flow, its deployment and its event."""
 
-from __future__ import annotations
-
 import shutil
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -26,10 +23,10 @@ parameters = { since = "24h", rows = 500 }
 
 
 @pytest.fixture
-def window(tmp_path: Path) -> Callable[..., str]:
+def window(tmp_path):
     """Writes new blobs, of whose labels some are wrong."""
 
-    def write(name: str, wrong: int = 0, seed: int = 77) -> str:
+    def write(name, wrong=0, seed=77):
         images, labels = blobs(150, seed)
         labels[:wrong] = (labels[:wrong] + 1) % 3
         path = tmp_path / f"{name}.npz"
@@ -39,7 +36,7 @@ def window(tmp_path: Path) -> Callable[..., str]:
     return write
 
 
-def drift_events(client: Any, since: datetime) -> list[dict[str, Any]]:
+def drift_events(client, since):
     """The payloads of the events of drift; it takes a moment until one is stored."""
     body = {
         "filter": {
@@ -59,9 +56,7 @@ def drift_events(client: Any, since: datetime) -> list[dict[str, Any]]:
     return [event["payload"] for event in events]
 
 
-def test_a_window_like_the_reference_is_ok(
-    after_first: Home, window: Callable[..., str]
-) -> None:
+def test_a_window_like_the_reference_is_ok(after_first, window):
     answer = after_first.headrace("monitor", "blobs", "--data", window("w"), "--json")
     assert answer.exit_code == 0, answer.err
     value = answer.json
@@ -79,12 +74,7 @@ def test_a_window_like_the_reference_is_ok(
     assert "accuracy by 150 labels" in text
 
 
-def test_lost_performance_ends_with_1_and_an_event(
-    after_first: Home,
-    window: Callable[..., str],
-    client: Any,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_lost_performance_ends_with_1_and_an_event(after_first, window, client, caplog):
     before = datetime.now(UTC) - timedelta(seconds=1)
     arguments = ("monitor", "blobs", "--data", window("bad", 60))
     assert after_first.headrace(*arguments, "--dry-run").exit_code == 1
@@ -98,7 +88,7 @@ def test_lost_performance_ends_with_1_and_an_event(
     assert payload["page"] == answer.json["links"]["mlflow"]
 
 
-def test_without_requests_there_are_too_few_items(after_first: Home) -> None:
+def test_without_requests_there_are_too_few_items(after_first):
     answer = after_first.headrace("monitor", "blobs", "--since", "24h", "--json")
     assert (answer.exit_code, answer.json["status"]) == (0, "too few")
     assert answer.json["window"]["source"] == "log"
@@ -115,19 +105,14 @@ def test_without_requests_there_are_too_few_items(after_first: Home) -> None:
         (("blobs", "--labels", "nothing.csv"), 2, "NotFoundError"),
     ],
 )
-def test_a_mistake_has_its_exit_code(
-    first: tuple[Home, Any], arguments: tuple[str, ...], exit_code: int, kind: str
-) -> None:
+def test_a_mistake_has_its_exit_code(first, arguments, exit_code, kind):
     answer = first[0].headrace("monitor", *arguments, "--json")
     assert (answer.exit_code, answer.json["error"]["kind"]) == (exit_code, kind)
 
 
 def test_the_flow_reports_emits_and_attaches_the_report(
-    after_first: Home,
-    window: Callable[..., str],
-    client: Any,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+    after_first, window, client, monkeypatch
+):
     from prefect.client.schemas.filters import ArtifactFilter
     from prefect.events.worker import EventsWorker
 
@@ -154,8 +139,8 @@ def test_the_flow_reports_emits_and_attaches_the_report(
 
 
 def test_the_flow_is_deployed_with_a_schedule_and_starts_retraining(
-    home: Home, project: Path, tmp_path: Path, client: Any
-) -> None:
+    home, project, tmp_path, client
+):
     copied = tmp_path / "project"
     shutil.copytree(project, copied)
     path = copied / "pipelines" / "blobs" / "pipeline.toml"

@@ -1,7 +1,5 @@
 """``headrace new``: a pipeline for data that nobody has seen, and its first run."""
 
-from __future__ import annotations
-
 import csv
 import tomllib
 import wave
@@ -19,13 +17,13 @@ THINGS = {
 
 
 @pytest.fixture
-def home(tmp_path: Path, mlflow_database: Path) -> Home:
+def home(tmp_path, mlflow_database):
     """An empty home in a project without pipelines."""
     return Home.of_project(tmp_path, mlflow_database)
 
 
 @pytest.fixture
-def table(tmp_path: Path) -> Path:
+def table(tmp_path):
     """Sentences about fruit and about tools by twelve authors, tab-separated."""
     path = tmp_path / "things.tsv"
     rng = np.random.default_rng(0)
@@ -41,7 +39,7 @@ def table(tmp_path: Path) -> Path:
     return path
 
 
-def write_tone(path: Path, hertz: float, seed: int) -> None:
+def write_tone(path, hertz, seed):
     rng = np.random.default_rng(seed)
     seconds = np.arange(4000) / 8000
     sound = np.sin(2 * np.pi * hertz * rng.uniform(0.8, 1.2) * seconds)
@@ -57,8 +55,8 @@ def write_tone(path: Path, hertz: float, seed: int) -> None:
 
 @pytest.mark.integration
 def test_texts_of_a_table_become_a_champion_without_an_edit(
-    home: Home, table: Path, prefect_server: str
-) -> None:
+    home, table, prefect_server
+):
     said = ["--label", "kind", "--group", "author", "--where", "lang == 'en'"]
     answer = home.headrace(
         "new", "things", "--medium", "text", "--data", str(table), *said, "--json"
@@ -104,9 +102,7 @@ def test_texts_of_a_table_become_a_champion_without_an_edit(
 
 
 @pytest.mark.integration
-def test_sounds_in_folders_become_a_champion_without_an_edit(
-    home: Home, prefect_server: str
-) -> None:
+def test_sounds_in_folders_become_a_champion_without_an_edit(home, prefect_server):
     for number in range(60):
         place = home.project / "sounds"
         write_tone(place / "low" / f"{number}.wav", 300, number)
@@ -133,9 +129,7 @@ def test_sounds_in_folders_become_a_champion_without_an_edit(
     )
 
 
-def test_the_answer_for_people_says_what_was_taken_for_what(
-    home: Home, table: Path
-) -> None:
+def test_the_answer_for_people_says_what_was_taken_for_what(home, table):
     answer = home.headrace("new", "things", "--medium", "text", "--data", str(table))
     assert answer.exit_code == 1
     # No column has a name that labels have.
@@ -167,18 +161,14 @@ def test_the_answer_for_people_says_what_was_taken_for_what(
         (["good", "--medium", "video", "--data", "x.csv"], "video"),
     ],
 )
-def test_a_mistake_is_told_and_nothing_is_written(
-    home: Home, arguments: list[str], message: str
-) -> None:
+def test_a_mistake_is_told_and_nothing_is_written(home, arguments, message):
     answer = home.headrace("new", *arguments)
     assert answer.exit_code == 2
     assert message in answer.err
     assert not (home.project / "pipelines").exists()
 
 
-def test_encoding_and_separator_are_taken_and_written(
-    home: Home, tmp_path: Path
-) -> None:
+def test_encoding_and_separator_are_taken_and_written(home, tmp_path):
     path = tmp_path / "notes.txt"
     notes = [f"\u4eca\u65e5\u306f {number}\nend" for number in range(60)]
     path.write_text("\n--\n".join(notes), encoding="shift_jis")
@@ -193,7 +183,7 @@ def test_encoding_and_separator_are_taken_and_written(
     assert (data["encoding"], data["separator"]) == ("shift_jis", "\n--\n")
 
 
-def test_data_that_a_run_will_refuse_is_told(home: Home, tmp_path: Path) -> None:
+def test_data_that_a_run_will_refuse_is_told(home, tmp_path):
     path = tmp_path / "empty.csv"
     rows = [
         f"row {n} of text,{'ab'[n % 2]}" if n % 5 else f",{'ab'[n % 2]}"
@@ -209,7 +199,7 @@ def test_data_that_a_run_will_refuse_is_told(home: Home, tmp_path: Path) -> None
     assert "20 of 100 rows (20.0%)" in warning["message"]
 
 
-def test_a_single_class_is_refused(home: Home, tmp_path: Path) -> None:
+def test_a_single_class_is_refused(home, tmp_path):
     path = tmp_path / "one.csv"
     path.write_text("text,label\n" + "".join(f"row {n},a\n" for n in range(50)))
     answer = home.headrace("new", "one", "--medium", "text", "--data", str(path))

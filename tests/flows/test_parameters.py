@@ -10,7 +10,7 @@ import pytest
 from prefect import flow
 from pydantic import Field
 
-from headrace.errors import HeadraceError, SpecError, UsageError
+from headrace.errors import SpecError, UsageError
 from headrace.spec import load_spec
 from headrace.spec.tables import DeploySpec
 from headrace_flows import parameters
@@ -20,7 +20,7 @@ DIGITS = Path(__file__).parents[2] / "pipelines" / "digits"
 
 
 @flow
-def added(  # type: ignore[no-untyped-def]  # as somebody may write one
+def added(  # as somebody may write one
     pipeline: dict[str, Any],
     folder: str,
     plain,
@@ -32,7 +32,7 @@ def added(  # type: ignore[no-untyped-def]  # as somebody may write one
     """Do nothing."""
 
 
-def check(monkeypatch: pytest.MonkeyPatch, **values: Any) -> None:
+def check(monkeypatch, **values):
     monkeypatch.setattr(parameters, "find_flow", {"score": added}.get)
     table = {"flows": {"score": {"parameters": values}}}
     check_parameters(load_spec(DIGITS), DeploySpec.model_validate(table), DIGITS)
@@ -41,9 +41,7 @@ def check(monkeypatch: pytest.MonkeyPatch, **values: Any) -> None:
 @pytest.mark.parametrize(
     "values", [{"plain": [1]}, {"few": 3}, {"array": None}, {"place": "s3://inbox/x"}]
 )
-def test_what_fits_is_taken(
-    monkeypatch: pytest.MonkeyPatch, values: dict[str, Any]
-) -> None:
+def test_what_fits_is_taken(monkeypatch, values):
     check(monkeypatch, **values)
 
 
@@ -59,12 +57,7 @@ def test_what_fits_is_taken(
         ({"place": "s3://a:hunter2@inbox/x"}, UsageError, "holds a credential"),
     ],
 )
-def test_what_does_not_fit_is_told(
-    monkeypatch: pytest.MonkeyPatch,
-    values: dict[str, Any],
-    kind: type[HeadraceError],
-    said: str,
-) -> None:
+def test_what_does_not_fit_is_told(monkeypatch, values, kind, said):
     with pytest.raises(kind) as caught:
         check(monkeypatch, **values)
     told = f"{caught.value.message} {caught.value.action}"

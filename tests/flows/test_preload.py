@@ -1,14 +1,8 @@
 """What can be refused before anything is trained is refused then."""
 
-from __future__ import annotations
-
-from pathlib import Path
-from typing import Any
-
 import pytest
 
 from headrace.errors import SpecError, UsageError
-from headrace.settings import Settings
 from headrace.spec import load_spec
 from headrace_flows.preload import check_early
 from headrace_flows.run import Run
@@ -17,9 +11,7 @@ FAIR = 'gates=[{name="fair", kind="ratio"}]'
 MESSAGE = "The gate 'fair' of the kind ratio needs a threshold and the argument to"
 
 
-def test_a_run_refuses_a_gate_that_does_not_fit_its_kind(
-    settings: Settings, project: Path
-) -> None:
+def test_a_run_refuses_a_gate_that_does_not_fit_its_kind(settings, project):
     folder = project / "pipelines" / "blobs"
     source = f"data.source={str(folder / 'blobs.npz')!r}"
     run = Run(load_spec(folder, (source, FAIR)), folder, settings)
@@ -27,9 +19,7 @@ def test_a_run_refuses_a_gate_that_does_not_fit_its_kind(
         check_early(run)
 
 
-def test_a_run_refuses_a_store_that_cannot_be_written(
-    settings: Settings, project: Path, tmp_path: Path
-) -> None:
+def test_a_run_refuses_a_store_that_cannot_be_written(settings, project, tmp_path):
     folder = project / "pipelines" / "blobs"
     source = f"data.source={str(folder / 'blobs.npz')!r}"
     (tmp_path / "file").write_text("")
@@ -39,7 +29,7 @@ def test_a_run_refuses_a_store_that_cannot_be_written(
         check_early(run)
 
 
-def test_check_refuses_a_gate_that_does_not_fit_its_kind(home: Any) -> None:
+def test_check_refuses_a_gate_that_does_not_fit_its_kind(home):
     answer = home.headrace("check", "blobs", "--set", FAIR, "--json")
     assert answer.exit_code == 2
     assert answer.json["error"]["message"].startswith(MESSAGE)

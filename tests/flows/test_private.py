@@ -1,7 +1,5 @@
 """A private training of the packaged digits by the command line."""
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path
@@ -23,15 +21,13 @@ PRIVATE = (
 SECRET = "only the test knows this, and no record"
 
 
-def place(tmp_path: Path) -> Home:
+def place(tmp_path):
     project = tmp_path / "project"
     project.mkdir()
     return Home(tmp_path / "home", project)
 
 
-def test_the_packaged_digits_are_learned_privately(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_packaged_digits_are_learned_privately(tmp_path, monkeypatch):
     home = place(tmp_path)
     monkeypatch.setenv("HEADRACE_PRIVACY_SEED", SECRET)
     process = home.start("run", "digits", *PRIVATE, "--json")
@@ -64,7 +60,7 @@ def test_the_packaged_digits_are_learned_privately(
     assert "follow from a secret that is not known here" in without.err
 
 
-def test_a_network_that_cannot_be_private_is_refused_at_once(tmp_path: Path) -> None:
+def test_a_network_that_cannot_be_private_is_refused_at_once(tmp_path):
     answer = place(tmp_path).headrace(
         "check", "digits", *PRIVATE, "--set", "model.builder=cnn"
     )

@@ -1,18 +1,13 @@
 """What says that it runs and does not is ended; what runs is left alone."""
 
-from __future__ import annotations
-
 import asyncio
 import time
-from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
 from headrace import extensions
-from headrace.settings import Settings
 from headrace.state.ledger import Lease
 from headrace.state.ledger.holding import heartbeat, hold
 from headrace.state.ledger.leases import Leases
@@ -26,7 +21,7 @@ ELSEWHERE = {"host": "elsewhere"}
 class World:
     """One home, its MLflow, and the Prefect server that other homes use as well."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings):
         from headrace_flows.events import ledger_tag
 
         self.settings = settings
@@ -34,9 +29,7 @@ class World:
         self.tags = [ledger_tag(settings)]
         self.tracking = Tracking(settings)
 
-    def flow_run(
-        self, state: Any = None, tags: list[str] | None = None, flow: Any = None
-    ) -> str:
+    def flow_run(self, state=None, tags=None, flow=None):
         """A flow run that says it is running."""
         from prefect.client.orchestration import get_client
         from prefect.states import Running
@@ -52,7 +45,7 @@ class World:
             )
         return str(run.id)
 
-    def task_run(self, flow_run_id: str) -> str:
+    def task_run(self, flow_run_id):
         from prefect.client.orchestration import get_client
         from prefect.states import Running
 
@@ -64,20 +57,20 @@ class World:
             )
         return str(run.id)
 
-    def lease(self, flow_run_id: str, name: str = "blobs", **changes: Any) -> Lease:
+    def lease(self, flow_run_id, name="blobs", **changes):
         wanted = Lease.wanted(name, flow_run_id, "ada@lab").model_copy(update=changes)
         taken = self.leases.acquire(wanted)
         assert taken.is_same_run(wanted)
         return taken
 
-    def mlflow_run(self, flow_run_id: str, lease: Lease | None = None) -> str:
+    def mlflow_run(self, flow_run_id, lease=None):
         tags = {"headrace.flow_run_id": flow_run_id}
         if lease is not None:
             tags["headrace.process"] = str(lease.process)
         experiment = self.tracking.experiment("blobs")
         return str(self.tracking.client.create_run(experiment, tags=tags).info.run_id)
 
-    def state(self, flow_run_id: str) -> tuple[str, str]:
+    def state(self, flow_run_id):
         from prefect.client.orchestration import get_client
 
         with get_client(sync_client=True) as client:
@@ -85,7 +78,7 @@ class World:
         assert state is not None
         return state.type.value, state.message or ""
 
-    def task_state(self, task_run_id: str) -> str:
+    def task_state(self, task_run_id):
         from prefect.client.orchestration import get_client
 
         with get_client(sync_client=True) as client:
@@ -93,27 +86,27 @@ class World:
         assert state is not None
         return str(state.type.value)
 
-    def status(self, run_id: str) -> str:
+    def status(self, run_id):
         return str(self.tracking.client.get_run(run_id).info.status)
 
-    def sweep(self) -> list[str]:
+    def sweep(self):
         from headrace_flows import recovery
 
         return recovery.sweep(self.settings)
 
 
 @pytest.fixture
-def world(settings: Settings, prefect_server: str) -> World:
+def world(settings, prefect_server):
     return World(settings)
 
 
 @pytest.fixture
-def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def at_once(monkeypatch):
     """Nothing is too young to be swept."""
     monkeypatch.setattr("headrace.state.ledger.leases.GRACE_SECONDS", -1)
 
 
-def test_all_of_a_run_whose_process_is_gone_is_ended(world: World) -> None:
+def test_all_of_a_run_whose_process_is_gone_is_ended(world):
     run = world.flow_run(tags=[])
     task = world.task_run(run)
     lease = world.lease(run, **GONE)
@@ -128,7 +121,7 @@ def test_all_of_a_run_whose_process_is_gone_is_ended(world: World) -> None:
     assert world.sweep() == []
 
 
-def test_a_run_that_was_being_cancelled_is_cancelled(world: World) -> None:
+def test_a_run_that_was_being_cancelled_is_cancelled(world):
     from prefect.states import Cancelling
 
     run = world.flow_run(Cancelling())
@@ -146,9 +139,7 @@ def audit():
 """
 
 
-def test_a_flow_of_another_package_that_died_is_ended(
-    world: World, at_once: None, extend: Callable[..., str]
-) -> None:
+def test_a_flow_of_another_package_that_died_is_ended(world, at_once, extend):
     extend("flows", "audit", AUDIT)
     audit = extensions.load("flows", "audit").audit
     dead, alive, unknown = (world.flow_run(flow=audit) for _ in range(3))
@@ -160,8 +151,8 @@ def test_a_flow_of_another_package_that_died_is_ended(
 
 
 def test_a_worker_records_that_a_flow_of_another_package_is_alive(
-    world: World, extend: Callable[..., str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+    world, extend, monkeypatch
+):
     extend("flows", "audit", AUDIT)
     monkeypatch.setenv("HEADRACE_HOME", str(world.settings.home))
     monkeypatch.setenv("PREFECT__FLOW_RUN_ID", "one")
@@ -175,7 +166,7 @@ def test_a_worker_records_that_a_flow_of_another_package_is_alive(
         assert sorted(x.name for x in held) == sorted([*names, "flow-run/one"])
 
 
-def test_a_healthy_run_is_never_touched(world: World, at_once: None) -> None:
+def test_a_healthy_run_is_never_touched(world, at_once):
     here, elsewhere, waiting = (world.flow_run() for _ in range(3))
     far = world.lease(elsewhere, "others", **ELSEWHERE)
     with (
@@ -188,7 +179,7 @@ def test_a_healthy_run_is_never_touched(world: World, at_once: None) -> None:
         assert {world.status(run) for run in runs} == {"RUNNING"}
 
 
-def test_a_run_elsewhere_has_until_its_lease_expires(world: World) -> None:
+def test_a_run_elsewhere_has_until_its_lease_expires(world):
     run = world.flow_run()
     mlflow_run = world.mlflow_run(run, world.lease(run, **ELSEWHERE))
     assert world.sweep() == []
@@ -198,9 +189,7 @@ def test_a_run_elsewhere_has_until_its_lease_expires(world: World) -> None:
     assert world.status(mlflow_run) == "KILLED"
 
 
-def test_what_died_before_its_lease_is_known_by_its_age(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_died_before_its_lease_is_known_by_its_age(world, monkeypatch):
     run, foreign = world.flow_run(), world.flow_run(tags=["headrace-of another home"])
     assert world.sweep() == [], "it may just be starting"
     monkeypatch.setattr("headrace.state.ledger.leases.GRACE_SECONDS", -1)
@@ -209,9 +198,7 @@ def test_what_died_before_its_lease_is_known_by_its_age(
     assert world.state(foreign)[0] == "RUNNING"
 
 
-def test_a_run_that_has_just_ended_may_still_tell_how(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_that_has_just_ended_may_still_tell_how(world, monkeypatch):
     run = world.flow_run()
     with hold(world.settings, "blobs", run):
         pass
@@ -220,9 +207,7 @@ def test_a_run_that_has_just_ended_may_still_tell_how(
     assert world.sweep() == [run], "nobody will tell any more"
 
 
-def test_a_task_that_an_ended_run_has_left_running_is_ended(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_task_that_an_ended_run_has_left_running_is_ended(world, monkeypatch):
     """A flow that is told to end says so; of its task it may say nothing any more."""
     from prefect.states import Crashed
 
@@ -236,14 +221,14 @@ def test_a_task_that_an_ended_run_has_left_running_is_ended(
 
 
 @pytest.fixture
-def pool() -> Iterator[Callable[[str], str]]:
+def pool():
     """Makes a work pool of a type, with no worker yet."""
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.actions import WorkPoolCreate
 
-    made: list[str] = []
+    made = []
 
-    def make(kind: str) -> str:
+    def make(kind):
         made.append(f"{kind}-{uuid4().hex[:8]}")
         with get_client(sync_client=True) as client:
             client.create_work_pool(WorkPoolCreate(name=made[-1], type=kind))
@@ -255,7 +240,7 @@ def pool() -> Iterator[Callable[[str], str]]:
             client.delete_work_pool(name)
 
 
-def taken(world: World, pool: str, infrastructure: str | None = None) -> str:
+def taken(world, pool, infrastructure=None):
     """A run that a worker of the pool has taken; Prefect's own write a bare id."""
     from prefect.client.orchestration import get_client
     from prefect.states import Pending
@@ -275,20 +260,18 @@ def taken(world: World, pool: str, infrastructure: str | None = None) -> str:
     return str(run.id)
 
 
-def heard_of(pool: str) -> None:
+def heard_of(pool):
     """A worker of the pool says that it lives."""
     from prefect.client.orchestration import get_client
 
-    async def say() -> None:
+    async def say():
         async with get_client() as client:
             await client.send_worker_heartbeat(pool, f"worker {uuid4().hex[:4]}", 30)
 
     asyncio.run(say())
 
 
-def test_a_run_whose_worker_was_killed_before_it_began_is_ended(
-    world: World, at_once: None, pool: Callable[[str], str]
-) -> None:
+def test_a_run_whose_worker_was_killed_before_it_began_is_ended(world, at_once, pool):
     cpu = pool("process")
     runs = {taken(world, cpu), taken(world, cpu, str(2**22 + 1))}
     heard_of(cpu)  # the next one, which knows nothing of them
@@ -297,11 +280,8 @@ def test_a_run_whose_worker_was_killed_before_it_began_is_ended(
 
 
 def test_a_run_that_a_worker_is_starting_is_left_alone(
-    world: World,
-    at_once: None,
-    pool: Callable[[str], str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+    world, at_once, pool, monkeypatch
+):
     cpu = pool("process")
     heard_of(cpu)
     run = taken(world, cpu, "17")
@@ -311,19 +291,14 @@ def test_a_run_that_a_worker_is_starting_is_left_alone(
     assert world.sweep() == [run], "another worker than its own may have been heard of"
 
 
-def test_a_container_may_wait_for_its_place(
-    world: World,
-    at_once: None,
-    pool: Callable[[str], str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_container_may_wait_for_its_place(world, at_once, pool, monkeypatch):
     run = taken(world, pool("kubernetes"), "cluster:headrace:job-1")
     assert world.sweep() == []
     monkeypatch.setattr("headrace_flows.recovery.LONGEST_START_SECONDS", -1)
     assert world.sweep() == [run]
 
 
-def test_an_mlflow_run_that_its_run_left_behind_is_ended(world: World) -> None:
+def test_an_mlflow_run_that_its_run_left_behind_is_ended(world):
     """MLflow could not be told of the end; the flow run itself has ended."""
     with pytest.raises(ValueError, match="bad"), hold(world.settings, "blobs", "f"):
         raise ValueError("bad")
@@ -335,7 +310,7 @@ def test_an_mlflow_run_that_its_run_left_behind_is_ended(world: World) -> None:
 
 
 @contextmanager
-def rewritten(world: World, **values: Any) -> Iterator[None]:
+def rewritten(world, **values):
     """The ledger's leases say something else, as if time had passed."""
     import sqlalchemy as sa
 
@@ -348,9 +323,7 @@ def rewritten(world: World, **values: Any) -> Iterator[None]:
     engine.dispose()
 
 
-def test_old_leases_are_forgotten_but_the_count_is_kept(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_old_leases_are_forgotten_but_the_count_is_kept(world, monkeypatch):
     monkeypatch.setattr("headrace_flows.recovery.MEMORY_SECONDS", -1)
     for run in ("one", "two"):
         with hold(world.settings, "blobs", run), heartbeat(world.settings, run):
@@ -359,16 +332,14 @@ def test_old_leases_are_forgotten_but_the_count_is_kept(
     assert [(r.name, r.token) for r in world.leases.all()[0]] == [("blobs", 2)]
 
 
-def test_sweeping_goes_on_when_a_server_does_not_answer(
-    world: World, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_sweeping_goes_on_when_a_server_does_not_answer(world, caplog, monkeypatch):
     from headrace_flows import recovery
 
     monkeypatch.setattr(recovery, "SWEEP_SECONDS", 0.05)
-    answers: list[Any] = [ConnectionError("no route"), []]
-    done: list[Any] = []
+    answers = [ConnectionError("no route"), []]
+    done = []
 
-    def sweep(settings: Settings) -> list[str]:
+    def sweep(settings):
         done.append(answers.pop(0) if answers else [])
         if isinstance(done[-1], Exception):
             raise done[-1]

@@ -1,17 +1,13 @@
 """``headrace run`` that is refused or cannot go on: what it says and what it spares."""
 
-from __future__ import annotations
-
-from pathlib import Path
-
 import numpy as np
 import pytest
-from tests.homes import STAGES, Answer, Home, mlflow_runs, states
+from tests.homes import STAGES, mlflow_runs, states
 
 
 def test_a_gate_that_fails_refuses_and_keeps_the_evidence(
-    after_first: Home, prefect_server: str, tmp_path: Path
-) -> None:
+    after_first, prefect_server, tmp_path
+):
     gates = "[{ name = 'accuracy', threshold = 1.1 }, { name = 'champion' }]"
     after_first = after_first.with_law(tmp_path / "project", gates=gates)
     said = ("--set", "training.seed=3", "--json")
@@ -32,8 +28,8 @@ def test_a_gate_that_fails_refuses_and_keeps_the_evidence(
 
 @pytest.mark.parametrize("fault", ["cut short", "one class in test"])
 def test_bad_data_is_refused_before_any_training(
-    home: Home, prefect_server: str, project: Path, tmp_path: Path, fault: str
-) -> None:
+    home, prefect_server, project, tmp_path, fault
+):
     place, good = tmp_path / "bad.npz", project / "pipelines" / "blobs" / "blobs.npz"
     if fault == "cut short":
         place.write_bytes(good.read_bytes()[:-300])
@@ -68,9 +64,7 @@ def test_bad_data_is_refused_before_any_training(
     assert mlflow_runs(home) == []
 
 
-def test_a_refusal_is_printed_once(
-    home: Home, prefect_server: str, tmp_path: Path
-) -> None:
+def test_a_refusal_is_printed_once(home, prefect_server, tmp_path):
     place = tmp_path / "bad.npz"
     place.write_bytes(b"nothing known")
     answer = home.headrace("run", "blobs", "--data", str(place))
@@ -81,20 +75,15 @@ def test_a_refusal_is_printed_once(
 @pytest.mark.parametrize(
     ("place", "exit_code"), [("http://127.0.0.1:9/a.npz", 3), ("/nowhere/a.npz", 2)]
 )
-def test_a_server_that_does_not_answer_may_be_tried_again(
-    home: Home, place: str, exit_code: int
-) -> None:
+def test_a_server_that_does_not_answer_may_be_tried_again(home, place, exit_code):
     answer = home.headrace("run", "blobs", "--data", place, "--json")
     assert answer.exit_code == exit_code
     assert place in answer.json["reason"]
 
 
 def test_an_mlflow_that_does_not_answer_is_told_and_can_be_retried(
-    first: tuple[Home, Answer],
-    after_first: Home,
-    prefect_server: str,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+    first, after_first, prefect_server, monkeypatch
+):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     answer = after_first.headrace("run", "blobs", "--set", "training.seed=9", "--json")
     assert answer.exit_code == 3
@@ -104,9 +93,7 @@ def test_an_mlflow_that_does_not_answer_is_told_and_can_be_retried(
     assert mlflow_runs(after_first) == [(first[1].json["run_id"], "FINISHED")]
 
 
-def test_a_prefect_that_does_not_answer_is_told(
-    home: Home, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_prefect_that_does_not_answer_is_told(home, monkeypatch):
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
     answer = home.headrace("run", "blobs", "--json")
     assert answer.exit_code == 3
@@ -115,9 +102,7 @@ def test_a_prefect_that_does_not_answer_is_told(
     )
 
 
-def test_a_builder_that_is_not_there_is_told_before_any_work(
-    home: Home, prefect_server: str
-) -> None:
+def test_a_builder_that_is_not_there_is_told_before_any_work(home, prefect_server):
     answer = home.headrace("run", "blobs", "--set", "model.builder=cn", "--json")
     assert answer.exit_code == 2
     assert "Did you mean cnn?" in answer.json["reason"]

@@ -1,13 +1,9 @@
 """A number learned from images, texts and sounds: all commands, by one folder."""
 
-from __future__ import annotations
-
 import csv
 import io
 import tomllib
 import wave
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,14 +13,14 @@ from PIL import Image
 from tests.homes import Home
 
 
-def as_png(pixels: np.ndarray) -> bytes:
+def as_png(pixels):
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG")
     return buffer.getvalue()
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory, mlflow_database: Path) -> Home:
+def home(tmp_path_factory, mlflow_database):
     """A project with 480 small images and where each is brightest."""
     project = tmp_path_factory.mktemp("regression")
     made = Home.of_project(project, mlflow_database)
@@ -43,7 +39,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, mlflow_database: Path) -> Hom
 
 
 @pytest.fixture(scope="module")
-def ran(home: Home, prefect_server: str) -> dict[str, Any]:
+def ran(home, prefect_server):
     """The first run of a pipeline that `headrace new` made."""
     options = ("--medium", "image", "--task", "regression", "--label", "place")
     data = ("--data", "places.parquet", "--json")
@@ -58,9 +54,7 @@ def ran(home: Home, prefect_server: str) -> dict[str, Any]:
 FEW = ("--set", "training.epochs=30")
 
 
-def test_the_file_says_the_task_and_gates_in_the_unit_of_the_data(
-    home: Home, ran: dict[str, Any]
-) -> None:
+def test_the_file_says_the_task_and_gates_in_the_unit_of_the_data(home, ran):
     text = (home.project / "pipelines" / "places" / "pipeline.toml").read_text()
     written = tomllib.loads(text)
     assert written["task"] == "regression"
@@ -71,7 +65,7 @@ def test_the_file_says_the_task_and_gates_in_the_unit_of_the_data(
     assert "would be wrong" in text or "is wrong by" in text
 
 
-def test_a_run_learns_the_number_and_is_promoted(ran: dict[str, Any]) -> None:
+def test_a_run_learns_the_number_and_is_promoted(ran):
     assert ran["status"] == "promoted", ran["reason"]
     metrics = ran["metrics"]
     assert metrics["test_median_absolute_error"] < 0.5
@@ -81,7 +75,7 @@ def test_a_run_learns_the_number_and_is_promoted(ran: dict[str, Any]) -> None:
     assert len([name for name in ran["slices"] if name.startswith("range=")]) == 5
 
 
-def test_its_pictures_are_in_mlflow(home: Home, ran: dict[str, Any]) -> None:
+def test_its_pictures_are_in_mlflow(home, ran):
     from headrace.settings import Settings
     from headrace.state.tracking import Tracking
 
@@ -91,7 +85,7 @@ def test_its_pictures_are_in_mlflow(home: Home, ran: dict[str, Any]) -> None:
         assert data[:4] == b"\x89PNG"
 
 
-def test_the_champion_answers_with_numbers(home: Home, ran: dict[str, Any]) -> None:
+def test_the_champion_answers_with_numbers(home, ran):
     from headrace import load_champion
     from headrace.settings import Settings
 
@@ -103,7 +97,7 @@ def test_the_champion_answers_with_numbers(home: Home, ran: dict[str, Any]) -> N
     assert low < high
 
 
-def test_a_source_is_scored_with_its_error(home: Home, ran: dict[str, Any]) -> None:
+def test_a_source_is_scored_with_its_error(home, ran):
     places = ("places.parquet", "out.csv", "--label", "place")
     answer = home.headrace("score", "places", *places, "--json")
     assert answer.exit_code == 0, answer.err
@@ -115,9 +109,7 @@ def test_a_source_is_scored_with_its_error(home: Home, ran: dict[str, Any]) -> N
     assert np.mean(off) == pytest.approx(answer.json["absolute_error"], rel=1e-4)
 
 
-def test_a_worse_challenger_is_kept_back_then_promoted_and_rolled_back(
-    home: Home, ran: dict[str, Any]
-) -> None:
+def test_a_worse_challenger_is_kept_back_then_promoted_and_rolled_back(home, ran):
     worse = ("--set", "training.epochs=1", "--set", "training.seed=2")
     second = home.headrace("run", "places", *worse, "--register-only", "--json")
     assert second.json["version"] == 2, second.err
@@ -135,13 +127,11 @@ def test_a_worse_challenger_is_kept_back_then_promoted_and_rolled_back(
     assert found["test_median_absolute_error"] < 0.5
 
 
-def test_its_training_is_repeated_to_the_same_weights(
-    home: Home, ran: dict[str, Any]
-) -> None:
+def test_its_training_is_repeated_to_the_same_weights(home, ran):
     home.assert_reproduced("places/1")
 
 
-def test_a_search_seeks_the_lowest_error(home: Home, ran: dict[str, Any]) -> None:
+def test_a_search_seeks_the_lowest_error(home, ran):
     ranges = ("--set", "training.learning_rate=choice(0.01,0.05)")
     metric = ("--trials", "2", "--metric", "val_absolute_error", "--json")
     few = ("--set", "training.epochs=3")
@@ -153,20 +143,20 @@ def test_a_search_seeks_the_lowest_error(home: Home, ran: dict[str, Any]) -> Non
     assert found["best"]["value"] == min(values)
 
 
-def test_a_metric_of_another_task_is_refused(home: Home, ran: dict[str, Any]) -> None:
+def test_a_metric_of_another_task_is_refused(home, ran):
     ranges = ("--set", "training.learning_rate=choice(0.01,0.05)")
     answer = home.headrace("tune", "places", *ranges, "--metric", "val_accuracy")
     assert answer.exit_code == 2
     assert "Take val_loss or val_absolute_error" in answer.err
 
 
-def test_fields_of_another_task_are_refused(home: Home, ran: dict[str, Any]) -> None:
+def test_fields_of_another_task_are_refused(home, ran):
     answer = home.headrace("check", "places", "--set", "training.calibrate=true")
     assert answer.exit_code == 2
     assert "training.calibrate means nothing to the task regression" in answer.err
 
 
-def test_labels_that_are_no_numbers_are_set_aside(tmp_path: Path) -> None:
+def test_labels_that_are_no_numbers_are_set_aside(tmp_path):
     from headrace.settings import Settings
     from headrace.spec import PipelineSpec
     from headrace.stages.ingestion import ingest
@@ -194,9 +184,7 @@ def test_labels_that_are_no_numbers_are_set_aside(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("medium", ["text", "audio"])
-def test_new_and_check_take_numbers_of_other_media(
-    medium: str, tmp_path: Path, mlflow_database: Path
-) -> None:
+def test_new_and_check_take_numbers_of_other_media(medium, tmp_path, mlflow_database):
     home = Home(tmp_path / "home", tmp_path)
     home.path.mkdir()
     options = ["--label", "size"]
@@ -215,7 +203,7 @@ def test_new_and_check_take_numbers_of_other_media(
     assert checked.exit_code == 0, checked.err
 
 
-def write_tones(folder: Path) -> None:
+def write_tones(folder):
     """Tones, and a table that has the pitch of each."""
     folder.mkdir()
     chance = np.random.default_rng(1)

@@ -1,13 +1,9 @@
 """``headrace reproduce`` as a user has it."""
 
-from __future__ import annotations
-
 import logging
 import shutil
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 import headrace
 
@@ -15,9 +11,7 @@ Home = Any
 Answer = Any
 
 
-def test_the_champion_is_reproduced(
-    first: tuple[Home, Answer], after_first: Home, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_champion_is_reproduced(first, after_first, monkeypatch):
     ran = first[1].json
     # A flow before this may have set up the log.
     monkeypatch.setattr(logging.getLogger("headrace"), "handlers", [])
@@ -46,8 +40,8 @@ def test_the_champion_is_reproduced(
 
 
 def test_weights_that_other_code_gives_are_told_with_that_code(
-    first: tuple[Home, Answer], after_first: Home, tmp_path: Path
-) -> None:
+    first, after_first, tmp_path
+):
     copy = tmp_path / "other" / "headrace"
     shutil.copytree(Path(headrace.__file__).parent, copy)
     recipe = copy / "stages" / "fitting" / "recipe.py"
@@ -68,16 +62,14 @@ def test_weights_that_other_code_gives_are_told_with_that_code(
     assert "reproduced  " in out
 
 
-def test_a_run_that_is_not_there_is_one_object_and_exit_2(after_first: Home) -> None:
+def test_a_run_that_is_not_there_is_one_object_and_exit_2(after_first):
     answer = after_first.headrace("reproduce", "abc", "--json")
     assert answer.exit_code == 2
     assert answer.json["status"] == "error"
     assert answer.json["error"]["kind"] == "NotFoundError"
 
 
-def test_a_record_that_was_changed_is_refused(
-    first: tuple[Home, Answer], after_first: Home
-) -> None:
+def test_a_record_that_was_changed_is_refused(first, after_first):
     run_id = first[1].json["run_id"]
     (spec,) = after_first.path.glob(f"mlartifacts/*/{run_id}/artifacts/pipeline/spec.*")
     spec.write_text(spec.read_text().replace('"seed": 1', '"seed": 2'))

@@ -1,10 +1,7 @@
 """A training that is killed goes on in the middle of an epoch, to the same weights."""
 
-from __future__ import annotations
-
 import shutil
 import time
-from pathlib import Path
 
 import requests
 from tests.homes import Home, mlflow_runs, rows_of
@@ -16,8 +13,8 @@ OFTEN = ("--set", "training.checkpoint_steps=7")
 
 
 def test_a_killed_run_goes_on_from_its_last_checkpoint(
-    after_first: Home, mlflow_database: Path, prefect_server: str
-) -> None:
+    after_first, mlflow_database, prefect_server
+):
     run = ("run", "blobs", "--json", *CHANGED)
     process = after_first.start(*run, *OFTEN, PREFECT_API_URL=prefect_server)
     checkpoints = after_first.path / "store" / "checkpoints"

@@ -1,25 +1,19 @@
 """``headrace run``, end to end: its answers, and what it leaves behind."""
 
-from __future__ import annotations
-
 import json
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlparse
 
 import psutil
 import pytest
-from tests.homes import STAGES, Answer, Home, mlflow_runs, rows_of, states
+from tests.homes import STAGES, mlflow_runs, rows_of, states
 
 
-def test_the_first_run_promotes_and_answers_with_one_object(
-    first: tuple[Home, Answer],
-) -> None:
+def test_the_first_run_promotes_and_answers_with_one_object(first):
     answer = first[1].json
     assert first[1].exit_code == 0
     assert (answer["pipeline"], answer["model"]) == ("blobs", "blobs")
@@ -29,7 +23,7 @@ def test_the_first_run_promotes_and_answers_with_one_object(
     assert "epoch 3/3" in first[1].err
 
 
-def test_the_answer_has_every_field_of_the_contract(first: tuple[Home, Answer]) -> None:
+def test_the_answer_has_every_field_of_the_contract(first):
     answer = first[1].json
     kinds = {
         "pipeline": str,
@@ -75,9 +69,7 @@ def test_the_answer_has_every_field_of_the_contract(first: tuple[Home, Answer]) 
     assert all(stage["seconds"] >= 0 for stage in answer["stages"])
 
 
-def test_the_runs_of_prefect_and_mlflow_name_each_other(
-    first: tuple[Home, Answer],
-) -> None:
+def test_the_runs_of_prefect_and_mlflow_name_each_other(first):
     home, answer = first[0], first[1].json
     assert mlflow_runs(home) == [(answer["run_id"], "FINISHED")]
     tags = dict(rows_of(home.path / "mlflow.db", "SELECT key, value FROM tags"))
@@ -90,9 +82,7 @@ def test_the_runs_of_prefect_and_mlflow_name_each_other(
     assert "<html" in docs.read_text().lower()
 
 
-def test_prefect_keeps_the_flow_its_stages_and_its_spec(
-    first: tuple[Home, Answer],
-) -> None:
+def test_prefect_keeps_the_flow_its_stages_and_its_spec(first):
     database = first[0].path / "prefect" / "prefect.db"
     ((name, kind, state, parameters),) = rows_of(
         database, "SELECT name, state_type, state_name, parameters FROM flow_run"
@@ -107,7 +97,7 @@ def test_prefect_keeps_the_flow_its_stages_and_its_spec(
     assert {kind for _, kind in tasks} == {"COMPLETED"}
 
 
-def test_no_server_outlives_its_run(first: tuple[Home, Answer]) -> None:
+def test_no_server_outlives_its_run(first):
     home = str(first[0].path)
     left = [
         process.pid
@@ -118,9 +108,7 @@ def test_no_server_outlives_its_run(first: tuple[Home, Answer]) -> None:
 
 
 @pytest.mark.parametrize("options", [["--json"], []])
-def test_the_second_run_is_unchanged_and_imports_nothing_heavy(
-    first: tuple[Home, Answer], options: list[str]
-) -> None:
+def test_the_second_run_is_unchanged_and_imports_nothing_heavy(first, options):
     code = (
         "import sys, json\n"
         "from headrace_cli.main import main\n"
@@ -155,7 +143,7 @@ def test_the_second_run_is_unchanged_and_imports_nothing_heavy(
     assert set(answer) == set(before)
 
 
-def test_people_get_a_page_of_text(first: tuple[Home, Answer]) -> None:
+def test_people_get_a_page_of_text(first):
     answer = first[0].headrace("run", "blobs")
     assert answer.exit_code == 0
     for text in (
@@ -169,9 +157,7 @@ def test_people_get_a_page_of_text(first: tuple[Home, Answer]) -> None:
         assert text in answer.out
 
 
-def test_a_run_has_a_report_that_needs_no_other_file(
-    first: tuple[Home, Answer],
-) -> None:
+def test_a_run_has_a_report_that_needs_no_other_file(first):
     home, answer = first[0], first[1].json
     opened = home.headrace("open", "blobs", "--json")
     assert opened.exit_code == 0
@@ -198,7 +184,7 @@ def test_a_run_has_a_report_that_needs_no_other_file(
     assert home.headrace("open", "blobs").out.strip() == str(report)
 
 
-def test_what_has_no_report_is_named(first: tuple[Home, Answer]) -> None:
+def test_what_has_no_report_is_named(first):
     missing = first[0].headrace("open", "nothing", "--json")
     assert missing.exit_code == 2
     assert "There is no pipeline 'nothing'." in missing.json["reason"]
@@ -207,9 +193,7 @@ def test_what_has_no_report_is_named(first: tuple[Home, Answer]) -> None:
 
 
 @pytest.mark.system
-def test_another_seed_is_registered_and_the_champion_kept(
-    second: tuple[Home, Answer],
-) -> None:
+def test_another_seed_is_registered_and_the_champion_kept(second):
     home, answer = second[0], second[1].json
     assert second[1].exit_code == 0
     assert (answer["status"], answer["version"]) == ("registered", 2)
@@ -230,9 +214,7 @@ def test_another_seed_is_registered_and_the_champion_kept(
 
 
 @pytest.mark.system
-def test_a_run_whose_champion_was_kept_is_unchanged_when_repeated(
-    second: tuple[Home, Answer],
-) -> None:
+def test_a_run_whose_champion_was_kept_is_unchanged_when_repeated(second):
     again = second[0].headrace("run", "blobs", "--set", "training.seed=2", "--json")
     assert again.exit_code == 0
     assert (again.json["status"], again.json["version"]) == ("unchanged", 2)
@@ -242,11 +224,8 @@ def test_a_run_whose_champion_was_kept_is_unchanged_when_repeated(
 
 @pytest.mark.system
 def test_a_model_no_worse_on_enough_new_items_is_promoted(
-    after_first: Home,
-    prefect_server: str,
-    tmp_path: Path,
-    write_data: Callable[..., Path],
-) -> None:
+    after_first, prefect_server, tmp_path, write_data
+):
     newer = write_data(tmp_path / "newer.npz", train=240, test=1000, seed=7)
     answer = after_first.headrace("run", "blobs", "--data", str(newer), "--json")
     found = answer.json
@@ -262,11 +241,8 @@ def test_a_model_no_worse_on_enough_new_items_is_promoted(
 
 @pytest.mark.system
 def test_too_few_new_items_do_not_show_that_a_model_is_no_worse(
-    after_first: Home,
-    prefect_server: str,
-    tmp_path: Path,
-    write_data: Callable[..., Path],
-) -> None:
+    after_first, prefect_server, tmp_path, write_data
+):
     newer = write_data(tmp_path / "newer.npz", train=240, test=90, seed=7)
     answer = after_first.headrace("run", "blobs", "--data", str(newer), "--json")
     found = answer.json
@@ -276,9 +252,7 @@ def test_too_few_new_items_do_not_show_that_a_model_is_no_worse(
 
 
 @pytest.mark.system
-def test_without_gates_a_version_is_only_registered(
-    after_first: Home, prefect_server: str
-) -> None:
+def test_without_gates_a_version_is_only_registered(after_first, prefect_server):
     answer = after_first.headrace("run", "blobs", "--set", "gates=[]", "--json")
     found = answer.json
     assert answer.exit_code == 0
@@ -291,9 +265,7 @@ def test_without_gates_a_version_is_only_registered(
 
 
 @pytest.mark.system
-def test_check_ingests_and_validates_without_training(
-    home: Home, project: Path
-) -> None:
+def test_check_ingests_and_validates_without_training(home, project):
     answer = home.headrace("check", "blobs", "--data", "default", "--json")
     found = answer.json
     assert answer.exit_code == 0
@@ -312,9 +284,9 @@ def test_check_ingests_and_validates_without_training(
 
 @pytest.mark.system
 def test_a_page_that_cannot_be_made_does_not_fail_the_run(
-    after_first: Home, prefect_server: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def broken(**_: Any) -> Any:
+    after_first, prefect_server, monkeypatch
+):
+    def broken(**_):
         raise ConnectionError("no route")
 
     monkeypatch.setattr("headrace_flows.report.get_client", broken)

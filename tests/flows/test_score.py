@@ -1,7 +1,5 @@
 """``headrace score`` as a user has it, and the flow for schedules."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,7 @@ Home = Any
 Answer = Any
 
 
-def test_the_command_scores_a_batch(first: tuple[Home, Answer], tmp_path: Path) -> None:
+def test_the_command_scores_a_batch(first, tmp_path):
     home, run = first
     source, output = home.project / "pipelines/blobs/blobs.npz", tmp_path / "out.csv"
     answer = home.headrace("score", "blobs", str(source), str(output), "--json")
@@ -39,9 +37,7 @@ def test_the_command_scores_a_batch(first: tuple[Home, Answer], tmp_path: Path) 
     assert set(rows["data_digest"]) == {said["data_digest"]}
 
 
-def test_the_answer_for_people_is_two_lines(
-    first: tuple[Home, Answer], tmp_path: Path
-) -> None:
+def test_the_answer_for_people_is_two_lines(first, tmp_path):
     home, _ = first
     np.save(tmp_path / "x.npy", np.zeros((3, 8, 8), np.uint8))
     output = tmp_path / "out.parquet"
@@ -63,14 +59,8 @@ def test_the_answer_for_people_is_two_lines(
     ],
 )
 def test_a_mistake_has_its_exit_code(
-    first: tuple[Home, Answer],
-    tmp_path: Path,
-    model: str,
-    source: str,
-    output: str,
-    exit_code: int,
-    kind: str,
-) -> None:
+    first, tmp_path, model, source, output, exit_code, kind
+):
     np.save(tmp_path / "x.npy", np.zeros((3, 8, 8), np.uint8))
     np.save(tmp_path / "other.npy", np.zeros((3, 9, 9), np.uint8))
     places = (str(tmp_path / source), str(tmp_path / output))
@@ -80,11 +70,8 @@ def test_a_mistake_has_its_exit_code(
 
 
 def test_the_flow_does_what_the_command_does(
-    first: tuple[Home, Answer],
-    prefect_server: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+    first, prefect_server, tmp_path, monkeypatch
+):
     from headrace_flows.score import score
 
     first[0].enter(monkeypatch)
@@ -97,12 +84,7 @@ def test_the_flow_does_what_the_command_does(
     assert len(pd.read_parquet(places[1])) == 3
 
 
-def test_a_refused_flow_has_failed(
-    first: tuple[Home, Answer],
-    prefect_server: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_refused_flow_has_failed(first, prefect_server, tmp_path, monkeypatch):
     from headrace.errors import SourceError
     from headrace_flows.score import score
 

@@ -1,17 +1,12 @@
 """Runs that are interrupted or killed leave nothing that still runs."""
 
-from __future__ import annotations
-
 import signal
-import subprocess
 import threading
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import psutil
 import pytest
-from tests.homes import Home, values_of
+from tests.homes import values_of
 
 LONG = ("run", "blobs", "--json", "--set", "training.epochs=10000")
 
@@ -19,17 +14,17 @@ LONG = ("run", "blobs", "--json", "--set", "training.epochs=10000")
 class Watched:
     """A process whose standard error is read as it comes."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, process):
         self.process = process
-        self.lines: list[str] = []
+        self.lines = []
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
-    def _read(self) -> None:
+    def _read(self):
         assert self.process.stderr is not None
         self.lines.extend(iter(self.process.stderr.readline, ""))
 
-    def wait_for(self, text: str, seconds: float = 600) -> None:
+    def wait_for(self, text, seconds=600):
         """Wait until it says something."""
         limit = time.monotonic() + seconds
         while not any(text in line for line in self.lines):
@@ -39,7 +34,7 @@ class Watched:
 
 
 @pytest.fixture
-def started(home: Home, mlflow_database: Path) -> Iterator[Watched]:
+def started(home, mlflow_database):
     """A long run in a process of its own, with a temporary server."""
     home.path.mkdir()
     (home.path / "mlflow.db").write_bytes(mlflow_database.read_bytes())
@@ -49,16 +44,14 @@ def started(home: Home, mlflow_database: Path) -> Iterator[Watched]:
     watched.process.wait()
 
 
-def wait_until_gone(processes: list[psutil.Process]) -> list[psutil.Process]:
+def wait_until_gone(processes):
     """Those that are still there after a while."""
     _, alive = psutil.wait_procs(processes, timeout=600)
     return list(alive)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_during_training_cancels_everywhere(
-    home: Home, started: Watched, number: signal.Signals
-) -> None:
+def test_an_interrupt_during_training_cancels_everywhere(home, started, number):
     started.wait_for("epoch 1/10000")
     children = psutil.Process(started.process.pid).children(recursive=True)
     started.process.send_signal(number)
@@ -79,7 +72,7 @@ def test_an_interrupt_during_training_cancels_everywhere(
     assert {stage["state"] for stage in again["stages"][:2]} == {"cached"}
 
 
-def test_a_killed_run_leaves_no_server(started: Watched) -> None:
+def test_a_killed_run_leaves_no_server(started):
     started.wait_for("ingest: first run")
     children = psutil.Process(started.process.pid).children(recursive=True)
     servers = [

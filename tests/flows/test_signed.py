@@ -1,9 +1,5 @@
 """Runs, promotions and bundles with signatures, by the command line."""
 
-from __future__ import annotations
-
-from pathlib import Path
-
 import pytest
 from tests.homes import Home
 from tests.signing import write_keys
@@ -12,8 +8,8 @@ pytest.importorskip("model_signing")
 
 
 def test_only_a_signed_version_is_promoted_where_the_law_says_so(
-    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    home, tmp_path, monkeypatch
+):
     strict = home.with_law(tmp_path / "strict", promotion="{ signed = true }")
     for command in (["run", "blobs"], ["check", "blobs"]):
         refused = strict.headrace(*command, "--json")
@@ -69,8 +65,8 @@ def test_only_a_signed_version_is_promoted_where_the_law_says_so(
 
 
 def test_a_key_that_cannot_be_used_is_reported_before_anything_starts(
-    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    home, tmp_path, monkeypatch
+):
     private, _ = write_keys(tmp_path)
     private.chmod(0o644)
     monkeypatch.setenv("HEADRACE_SIGNING_KEY_FILE", str(private))
@@ -81,7 +77,7 @@ def test_a_key_that_cannot_be_used_is_reported_before_anything_starts(
     assert not (home.path / "headrace.db").exists()
 
 
-def test_an_unsigned_bundle_says_so(after_first: Home, tmp_path: Path) -> None:
+def test_an_unsigned_bundle_says_so(after_first, tmp_path):
     output = tmp_path / "blobs.tar"
     packed = after_first.headrace("bundle", "blobs/1", "--output", str(output))
     assert packed.exit_code == 0, packed.out + packed.err

@@ -1,10 +1,6 @@
 """The summary as text: what it quotes is printed as it is."""
 
-from __future__ import annotations
-
 import logging
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,7 +12,7 @@ from headrace_flows.run import Run
 from headrace_flows.summary import Summary, failed, mlflow_page
 
 
-def _summary(**fields: Any) -> Summary:
+def _summary(**fields):
     nothing = dict.fromkeys(
         ("version", "snapshot", "run_id", "flow_run_id", "weights_digest")
     )
@@ -29,17 +25,13 @@ def _summary(**fields: Any) -> Summary:
     return Summary.model_validate(values)
 
 
-def _printed(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], **fields: Any
-) -> list[str]:
+def _printed(tmp_path, capsys, **fields):
     settings = Settings(project=tmp_path, home=tmp_path / "home")
     show_summary(_summary(**fields), settings)
     return capsys.readouterr().out.splitlines()
 
 
-def test_brackets_and_missing_numbers_do_not_break_the_summary(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_brackets_and_missing_numbers_do_not_break_the_summary(tmp_path, capsys):
     text = "[Errno 28] no room in [/tmp/x]"
     stage = {"name": "train", "state": "failed", "seconds": 1.0, "why": text}
     gate = {"name": "size", "passed": False, "value": None, "threshold": 1.0}
@@ -52,9 +44,7 @@ def test_brackets_and_missing_numbers_do_not_break_the_summary(
     assert "log loss unknown" in printed
 
 
-def test_unseen_groups_have_their_confidence_in_the_summary(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_unseen_groups_have_their_confidence_in_the_summary(tmp_path, capsys):
     unseen = {"accuracy": 0.663, "confidence": 0.774, "right": 0.663}
     metrics = {"test_accuracy": 0.7, "test_accuracy_low": 0.6, "test_accuracy_high": 1}
     fields = {"metrics": metrics, "slices": {"groups=unseen": unseen}}
@@ -63,8 +53,8 @@ def test_unseen_groups_have_their_confidence_in_the_summary(
 
 
 def test_where_an_error_was_raised_is_shown_if_more_is_asked_for(
-    settings: Settings, project: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+    settings, project, caplog
+):
     folder = project / "pipelines" / "blobs"
     run = Run(load_spec(folder), folder, settings)
     try:
@@ -79,9 +69,7 @@ def test_where_an_error_was_raised_is_shown_if_more_is_asked_for(
     assert "ZeroDivisionError" in caplog.text and __file__ in caplog.text
 
 
-def test_gates_are_aligned_and_no_line_ends_with_blanks(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_gates_are_aligned_and_no_line_ends_with_blanks(tmp_path, capsys):
     gates = [
         {"name": "accuracy", "passed": True, "value": 0.9253, "threshold": 0.88},
         {"name": "size", "passed": False, "value": 300.0, "threshold": 100.0},
@@ -98,9 +86,7 @@ def test_gates_are_aligned_and_no_line_ends_with_blanks(
     assert [line for line in lines if line != line.rstrip()] == []
 
 
-def test_an_unchanged_run_says_of_which_evaluation_its_gates_are(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_unchanged_run_says_of_which_evaluation_its_gates_are(tmp_path, capsys):
     gate = {"name": "champion", "passed": True, "value": None, "threshold": 0.05}
     stage = {"name": "evaluate", "state": "cached", "seconds": 0.0, "why": ""}
     fields = {"status": "unchanged", "version": 1, "stages": [stage]}
@@ -109,9 +95,7 @@ def test_an_unchanged_run_says_of_which_evaluation_its_gates_are(
     assert lines[place + 1].startswith("  gate champion")
 
 
-def test_the_time_that_no_stage_took_has_a_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_time_that_no_stage_took_has_a_line(tmp_path, capsys):
     stage = {"name": "train", "state": "completed", "seconds": 37.5, "why": ""}
     lines = _printed(tmp_path, capsys, stages=[stage], seconds=70.0)
     (other,) = [line for line in lines if "start, servers and records" in line]
@@ -119,8 +103,8 @@ def test_the_time_that_no_stage_took_has_a_line(
 
 
 def test_links_are_those_of_a_browser_where_it_reaches_mlflow_elsewhere(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    tmp_path, monkeypatch
+):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow:5000")
     settings = Settings(project=tmp_path, home=tmp_path / "home")
     assert mlflow_page(settings, "x").startswith("http://mlflow:5000/#/x?")
@@ -132,9 +116,7 @@ def test_links_are_those_of_a_browser_where_it_reaches_mlflow_elsewhere(
         Settings(project=tmp_path)
 
 
-def test_an_early_stop_is_said_with_its_epochs(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_early_stop_is_said_with_its_epochs(tmp_path, capsys):
     stopped = {"epoch": 55, "best_epoch": 35, "epochs": 200}
     printed = _printed(tmp_path, capsys, stopped_early=stopped)
     line = "  stopped early: after epoch 55 of 200; the model has the weights of "
@@ -143,8 +125,8 @@ def test_an_early_stop_is_said_with_its_epochs(
 
 
 def test_the_gates_that_a_first_run_supports_are_said_with_the_command(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+    tmp_path, capsys
+):
     gate = {"gate": "accuracy", "threshold": 0.9692, "now": 0.225, "value": 1.0}
     printed = "\n".join(_printed(tmp_path, capsys, supported_gates=[gate]))
     assert "accuracy 0.9692 (now 0.225)" in printed

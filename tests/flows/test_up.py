@@ -1,10 +1,7 @@
 """`up` and `worker` refuse at once what they cannot do; a home says what it needs."""
 
-from __future__ import annotations
-
 import json
 import socket
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,16 +14,14 @@ from headrace_ops.servers import own_postgres_is_used, public_link
 Home = Any
 
 
-def test_an_address_that_others_reach_is_refused_without_passwords(home: Home) -> None:
+def test_an_address_that_others_reach_is_refused_without_passwords(home):
     answer = home.headrace("up", "--host", "0.0.0.0", "--json")
     assert (answer.exit_code, answer.json["error"]["kind"]) == (2, "UsageError")
     assert "PREFECT_SERVER_API_AUTH_STRING" in answer.json["reason"]
     assert not list(home.path.glob("*.log")), "nothing was started"
 
 
-def test_a_worker_without_a_server_says_how_to_have_one(
-    home: Home, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_worker_without_a_server_says_how_to_have_one(home, monkeypatch):
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
     answer = home.headrace("worker", "--pool", "cpu", "--json")
     assert (answer.exit_code, answer.json["error"]["kind"]) == (2, "UsageError")
@@ -37,7 +32,7 @@ def test_a_worker_without_a_server_says_how_to_have_one(
 
 
 @pytest.fixture
-def postgres_home(tmp_path: Path) -> Path:
+def postgres_home(tmp_path):
     """A home whose PostgreSQL is down."""
     home = tmp_path / "home"
     Settings(project=tmp_path, home=home).prepare_home()
@@ -45,9 +40,7 @@ def postgres_home(tmp_path: Path) -> Path:
     return home
 
 
-def test_a_home_with_postgresql_finds_it_and_no_file_instead(
-    postgres_home: Path, tmp_path: Path
-) -> None:
+def test_a_home_with_postgresql_finds_it_and_no_file_instead(postgres_home, tmp_path):
     settings = Settings(project=tmp_path, home=postgres_home)
     place = f"postgresql+psycopg2://postgres@/{{}}?host={tmp_path}"
     assert settings.database_url == place.format("headrace")
@@ -63,8 +56,8 @@ def test_a_home_with_postgresql_finds_it_and_no_file_instead(
 
 
 def test_what_the_user_sets_wins_over_the_homes_postgresql(
-    postgres_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    postgres_home, tmp_path, monkeypatch
+):
     monkeypatch.setenv("HEADRACE_DATABASE_URL", "sqlite:////elsewhere.db")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow:5000")
     settings = Settings(project=tmp_path, home=postgres_home)
@@ -73,9 +66,7 @@ def test_what_the_user_sets_wins_over_the_homes_postgresql(
     settings.prepare_home()  # nothing of it is needed
 
 
-def test_a_postgresql_is_started_unless_all_is_placed_elsewhere(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_postgresql_is_started_unless_all_is_placed_elsewhere(monkeypatch):
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
     assert own_postgres_is_used()
     monkeypatch.setenv("HEADRACE_DATABASE_URL", "postgresql://db/headrace")
@@ -90,7 +81,7 @@ def test_a_postgresql_is_started_unless_all_is_placed_elsewhere(
     assert not own_postgres_is_used()
 
 
-def test_a_link_names_the_machine_for_others() -> None:
+def test_a_link_names_the_machine_for_others():
     link = "http://127.0.0.1:4200"
     assert public_link(link, "127.0.0.1") == link
     assert public_link(link, "0.0.0.0") == f"http://{socket.getfqdn()}:4200"
@@ -110,9 +101,7 @@ def test_a_link_names_the_machine_for_others() -> None:
         ("CREATE TABLE trgm (x int)", False),
     ],
 )
-def test_only_trigrams_are_left_out_of_prefects_migrations(
-    statement: str, is_left_out: bool
-) -> None:
+def test_only_trigrams_are_left_out_of_prefects_migrations(statement, is_left_out):
     made, parameters = leave_out_trigrams(None, None, statement, (1,), None, False)
     assert (made, parameters) == (
         ("SELECT 1", ()) if is_left_out else (statement, (1,))

@@ -1,24 +1,21 @@
 """``headrace verify``: what fits after a run, and the first thing that does not."""
 
-from __future__ import annotations
-
 import re
 import shutil
-from pathlib import Path
 
 import pytest
 from tests.attacks.test_ledger import setting
-from tests.homes import Home, execute, values_of
+from tests.homes import execute, values_of
 
 from headrace.settings import Settings
 from headrace.state.ledger import Ledger
 
 
-def settings_of(home: Home) -> Settings:
+def settings_of(home):
     return Settings(project=home.project, home=home.path, user="ada@lab")
 
 
-def test_after_a_run_everything_fits(after_first: Home) -> None:
+def test_after_a_run_everything_fits(after_first):
     answer = after_first.headrace("verify", "--json")
     assert answer.exit_code == 0, answer.out
     found = answer.json
@@ -40,19 +37,19 @@ def test_after_a_run_everything_fits(after_first: Home) -> None:
     assert "everything fits the ledger" in page.out
 
 
-def test_an_unknown_model_is_a_mistake(after_first: Home) -> None:
+def test_an_unknown_model_is_a_mistake(after_first):
     answer = after_first.headrace("verify", "nobody", "--json")
     assert answer.exit_code == 2
     assert "Known models: blobs" in answer.json["reason"]
 
 
-def test_a_home_that_is_not_there_is_not_made(home: Home) -> None:
+def test_a_home_that_is_not_there_is_not_made(home):
     answer = home.headrace("verify", "--json")
     assert answer.exit_code == 2
     assert not home.path.exists()
 
 
-def file_of(home: Home, pattern: str) -> Path:
+def file_of(home, pattern):
     found = sorted(home.path.glob(pattern))
     assert len(found) == 1 or not pattern.startswith("mlartifacts"), found
     return found[0]
@@ -73,9 +70,7 @@ def file_of(home: Home, pattern: str) -> Path:
         ),
     ],
 )
-def test_a_file_with_one_other_byte_is_named(
-    after_first: Home, pattern: str, where: str, what: str
-) -> None:
+def test_a_file_with_one_other_byte_is_named(after_first, pattern, where, what):
     file = file_of(after_first, pattern)
     data = bytearray(file.read_bytes())
     data[len(data) // 2] ^= 1
@@ -88,9 +83,7 @@ def test_a_file_with_one_other_byte_is_named(
     assert problem["action"]
 
 
-def test_a_file_that_a_killed_run_has_not_replaced_is_absent(
-    after_first: Home,
-) -> None:
+def test_a_file_that_a_killed_run_has_not_replaced_is_absent(after_first):
     """It was recorded before it was to be written; a champion must have its data."""
     ledger = Ledger(f"sqlite:///{after_first.path}/headrace.db")
     name = file_of(after_first, "store/pipelines/*/train.json").parent.name
@@ -104,9 +97,7 @@ def test_a_file_that_a_killed_run_has_not_replaced_is_absent(
     assert "the data of blobs/1, the champion" in problem["what"]
 
 
-def test_what_is_absent_is_counted_and_a_champion_must_have_its_own(
-    after_first: Home,
-) -> None:
+def test_what_is_absent_is_counted_and_a_champion_must_have_its_own(after_first):
     shutil.rmtree(after_first.path / "store" / "stages")
     answer = after_first.headrace("verify", "--json")
     assert answer.exit_code == 0
@@ -132,9 +123,7 @@ def test_what_is_absent_is_counted_and_a_champion_must_have_its_own(
         ),
     ],
 )
-def test_what_mlflow_says_otherwise_is_named(
-    after_first: Home, statement: str, what: str
-) -> None:
+def test_what_mlflow_says_otherwise_is_named(after_first, statement, what):
     execute(after_first.path / "mlflow.db", statement)
     answer = after_first.headrace("verify", "--json")
     assert answer.exit_code == 1
@@ -142,7 +131,7 @@ def test_what_mlflow_says_otherwise_is_named(
     assert what in answer.json["problem"]["what"]
 
 
-def test_a_row_of_the_ledger_that_was_changed_is_named_first(after_first: Home) -> None:
+def test_a_row_of_the_ledger_that_was_changed_is_named_first(after_first):
     file_of(after_first, "store/stages/*.json").write_text("{}")
     place = after_first.path / "headrace.db"
     query = "SELECT sql FROM sqlite_master WHERE name = 'events_no_update'"

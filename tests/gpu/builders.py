@@ -4,11 +4,8 @@
 computes, and of each builder the losses of its epochs and how well it tells classes.
 """
 
-from __future__ import annotations
-
 import json
 import sys
-from typing import Any
 
 import numpy as np
 
@@ -22,13 +19,13 @@ SOUNDS = DataDescription(
 )
 
 
-def images(labels: Any) -> Any:
+def images(labels):
     """Images of three brightnesses, uint8."""
     items = np.random.default_rng(0).integers(0, 80, (len(labels), 16, 16, 1), np.uint8)
     return items + (labels * 80).astype(np.uint8)[:, None, None, None]
 
 
-def sounds(labels: Any) -> Any:
+def sounds(labels):
     """Tones of three pitches, float32."""
     seconds = np.arange(4000) / 8000
     pitches = np.array([300, 900, 2000])[labels][:, None]
@@ -36,7 +33,7 @@ def sounds(labels: Any) -> Any:
     return (0.5 * np.sin(2 * np.pi * pitches * seconds) + noise).astype(np.float32)
 
 
-def fitted(builder: str, data: DataDescription, make: Any) -> dict[str, Any]:
+def fitted(builder, data, make):
     """A builder's network, fitted to items of three classes.
 
     Texts are left out: only TensorFlow splits them.

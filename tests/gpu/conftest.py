@@ -1,16 +1,12 @@
 """Runs on a GPU through Keras on JAX, each in a process of its own."""
 
-from __future__ import annotations
-
 import importlib.util
 import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,14 +14,14 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def on_gpu() -> Callable[[str], Any]:
+def on_gpu():
     """Run a module of this folder; gives its answer."""
     if not importlib.util.find_spec("jax"):
         pytest.skip("JAX is not installed")
     if not shutil.which("nvidia-smi"):
         pytest.skip("no NVIDIA GPU is here")
 
-    def run(module: str) -> Any:
+    def run(module):
         done = subprocess.run(
             [sys.executable, "-m", f"tests.gpu.{module}"],
             check=False,

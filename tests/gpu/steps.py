@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable
 from statistics import median
 from typing import Any
 
@@ -33,10 +32,9 @@ RECIPE = TrainingSpec()
 STEPS, REPEATS = 200, 7
 
 # Of a state, the items and the targets of all steps: the next state, and the losses.
-Steps = Callable[[Any, Any, Any], tuple[Any, Any]]
 
 
-def batches() -> tuple[Any, Any]:
+def batches():
     """Noisy images of ten patterns, ``(steps, rows, 28, 28, 1)``, and their classes."""
     random = np.random.default_rng(0)
     patterns = random.uniform(0, 1, (10, 28, 28, 1))
@@ -46,17 +44,17 @@ def batches() -> tuple[Any, Any]:
     return jnp.asarray(items, jnp.float32), jnp.asarray(labels, jnp.int32)
 
 
-def through_keras(network: Any, precision: str) -> tuple[Any, Steps]:
+def through_keras(network, precision):
     """The state before the first step, and all steps as one program."""
     head = task(DIGITS.task).head
     optimizer = make_optimizer(RECIPE, STEPS)
     optimizer.build(network.trainable_variables)
 
-    def loss_of(weights: Any, others: Any, batch: Any, truth: Any) -> Any:
+    def loss_of(weights, others, batch, truth):
         outputs, others = network.stateless_call(weights, others, batch, training=True)
         return head.losses(network, truth, outputs, RECIPE).mean(), others
 
-    def step(state: Any, given: Any) -> Any:
+    def step(state, given):
         weights, others, slots = state
         of = jax.value_and_grad(loss_of, has_aux=True)
         (loss, others), gradients = of(weights, others, *given)
@@ -73,12 +71,12 @@ def through_keras(network: Any, precision: str) -> tuple[Any, Steps]:
     return tuple([v.value for v in part] for part in parts), steps
 
 
-def plain(network: Any, precision: str) -> tuple[Any, Steps]:
+def plain(network, precision):
     """The same by hand."""
     dtype = jnp.bfloat16 if precision == MIXED else jnp.float32
     weights = [v.value for v in network.trainable_variables]
 
-    def loss_of(weights: Any, batch: Any, truth: Any) -> Any:
+    def loss_of(weights, batch, truth):
         hidden = batch.reshape(len(batch), -1)
         pairs = list(zip(weights[::2], weights[1::2], strict=True))
         for kernel, bias in pairs[:-1]:
@@ -89,7 +87,7 @@ def plain(network: Any, precision: str) -> tuple[Any, Steps]:
         chosen = jax.nn.log_softmax(logits)[jnp.arange(len(truth)), truth]
         return -chosen.mean()
 
-    def step(state: Any, given: Any) -> Any:
+    def step(state, given):
         weights, momentums, number = state
         loss, gradients = jax.value_and_grad(loss_of)(weights, *given)
         rate = RECIPE.learning_rate / (1 + RECIPE.decay * number)
@@ -106,7 +104,7 @@ def plain(network: Any, precision: str) -> tuple[Any, Steps]:
     return (weights, [jnp.zeros_like(w) for w in weights], jnp.float32(0)), steps
 
 
-def measured(state: Any, steps: Steps, given: tuple[Any, Any]) -> dict[str, Any]:
+def measured(state, steps, given):
     """The losses of all steps, and the median time of one in microseconds."""
     losses = np.asarray(steps(state, *given)[1])  # compiles
     times = []
@@ -117,9 +115,9 @@ def measured(state: Any, steps: Steps, given: tuple[Any, Any]) -> dict[str, Any]
     return {"losses": losses.tolist(), "us": 1e6 * median(times) / STEPS}
 
 
-def main() -> None:
+def main():
     """Measure both ways in both precisions."""
-    found: dict[str, Any] = {"platform": jax.devices()[0].platform}
+    found = {"platform": jax.devices()[0].platform}
     keras.utils.set_random_seed(RECIPE.seed)
     _, network = models.build("mlp", DIGITS, {})
     given = batches()

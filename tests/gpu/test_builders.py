@@ -1,15 +1,11 @@
 """The model builders on a GPU, on another Keras backend than training uses."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import pytest
 
 from headrace import models
 
 
-def test_the_builders_learn_on_a_gpu_under_jax(on_gpu: Any) -> None:
+def test_the_builders_learn_on_a_gpu_under_jax(on_gpu):
     answer = on_gpu("builders")
     names = models.builder_names("image") + models.builder_names("audio")
     assert list(answer["builders"]) == names

@@ -1,9 +1,5 @@
 """The training step on a GPU, through Keras on JAX and in plain JAX."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import pytest
 
 from headrace.stages.fitting.precision import FLOAT32, MIXED
@@ -12,7 +8,7 @@ from headrace.stages.fitting.precision import FLOAT32, MIXED
 DISTANCES = {FLOAT32: 0.01, MIXED: 0.05}
 
 
-def test_a_step_through_keras_is_that_of_plain_jax(on_gpu: Any) -> None:
+def test_a_step_through_keras_is_that_of_plain_jax(on_gpu):
     answer = on_gpu("steps")
     for precision, most in DISTANCES.items():
         keras, plain = (answer[precision][way]["losses"] for way in ("keras", "plain"))

@@ -10,10 +10,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -28,7 +26,7 @@ OURS = ("HEADRACE_", "MLFLOW_", "PREFECT_")
 UP_SECONDS = 180
 
 
-def inherited() -> dict[str, str]:
+def inherited():
     """The environment of the machine without settings of ours."""
     return {k: v for k, v in os.environ.items() if not k.startswith(OURS)}
 
@@ -54,20 +52,18 @@ class Services:
     variables: dict[str, str] = field(default_factory=dict)
 
     @property
-    def authorization(self) -> dict[str, str]:
+    def authorization(self):
         """The header that lets a client in at its Prefect and its MLflow."""
         login = self.environment["PREFECT_API_AUTH_STRING"].encode()
         return {"Authorization": "Basic " + base64.b64encode(login).decode()}
 
-    def start(self, *arguments: str, **variables: str) -> subprocess.Popen[str]:
+    def start(self, *arguments, **variables):
         """Start a command in this home; it finds the servers by itself."""
         return start(
             self.home, self.project, *arguments, **{**self.variables, **variables}
         )
 
-    def headrace(
-        self, *arguments: str, timeout: float = 240, **variables: str
-    ) -> tuple[int, dict[str, Any]]:
+    def headrace(self, *arguments, timeout=240, **variables):
         """Run a command with ``--json``: its exit code and its one object."""
         process = self.start(*arguments, "--json", **variables)
         try:
@@ -75,13 +71,11 @@ class Services:
         finally:
             process.kill()
         assert out.count("\n") == 1, out + err
-        answer: dict[str, Any] = json.loads(out)
+        answer = json.loads(out)
         return process.returncode, answer
 
 
-def start(
-    home: Path, project: Path, *arguments: str, **variables: str
-) -> subprocess.Popen[str]:
+def start(home, project, *arguments, **variables):
     """Start a command of a home, as from a shell without settings of ours."""
     places = {"HEADRACE_HOME": str(home), "HEADRACE_PROJECT": str(project)}
     return subprocess.Popen(
@@ -94,7 +88,7 @@ def start(
     )
 
 
-def up(home: Path, project: Path, *arguments: str, **variables: str) -> Services:
+def up(home, project, *arguments, **variables):
     """Start `headrace up` and wait for all of it."""
     process = start(home, project, "up", *arguments, "--json", **variables)
     assert process.stdout is not None
@@ -110,7 +104,7 @@ def up(home: Path, project: Path, *arguments: str, **variables: str) -> Services
     )
 
 
-def down(services: Services, number: int = signal.SIGINT) -> tuple[int, str]:
+def down(services, number=signal.SIGINT):
     """End it: its exit code, and what it said on standard error."""
     children = psutil.Process(services.process.pid).children(recursive=True)
     services.process.send_signal(number)
@@ -125,25 +119,25 @@ def down(services: Services, number: int = signal.SIGINT) -> tuple[int, str]:
 
 
 @pytest.fixture(scope="session")
-def start_command() -> Callable[..., subprocess.Popen[str]]:
+def start_command():
     """`start`, for tests."""
     return start
 
 
 @pytest.fixture(scope="session")
-def start_up() -> Callable[..., Services]:
+def start_up():
     """`up`, for tests that end it themselves with `take_down`."""
     return up
 
 
 @pytest.fixture(scope="session")
-def take_down() -> Callable[..., tuple[int, str]]:
+def take_down():
     """`down`, for tests."""
     return down
 
 
 @pytest.fixture(scope="session")
-def new_home() -> Iterator[Callable[[], Path]]:
+def new_home():
     """Makes homes for a PostgreSQL: not below pytest's folder.
 
     Root's PostgreSQL runs as another user, and each pytest that begins closes that
@@ -151,7 +145,7 @@ def new_home() -> Iterator[Callable[[], Path]]:
     """
     with contextlib.ExitStack() as stack:
 
-        def make() -> Path:
+        def make():
             folder = tempfile.TemporaryDirectory(
                 prefix="headrace-", ignore_cleanup_errors=True
             )
@@ -161,7 +155,7 @@ def new_home() -> Iterator[Callable[[], Path]]:
 
 
 @pytest.fixture(scope="session")
-def services(project: Path, new_home: Callable[[], Path]) -> Iterator[Services]:
+def services(project, new_home):
     """One home with PostgreSQL, Prefect, MLflow and both workers, for all tests.
 
     A test that breaks something in it puts it right again, or has a home of its own.

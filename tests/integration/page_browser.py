@@ -1,15 +1,10 @@
 """What a user does with the page to try a model, and what there is to see then."""
 
-from __future__ import annotations
-
 import itertools
 import time
-from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
-from tests.attacks.chromium import Browser
 
 MICROPHONE = (
     "--use-fake-ui-for-media-stream",
@@ -30,7 +25,7 @@ NOTE = "document.querySelector('#note').textContent"
 BARS = "[...document.querySelectorAll('#classes .bar')].map(b => b.style.transform)"
 
 
-def hosts(browser: Browser) -> set[str]:
+def hosts(browser):
     """The hosts that were asked for anything."""
     return {
         urlsplit(event["params"]["request"]["url"]).netloc
@@ -39,9 +34,9 @@ def hosts(browser: Browser) -> set[str]:
     }
 
 
-def complaints(browser: Browser) -> list[Any]:
+def complaints(browser):
     """Errors in the console: of scripts, the network and the security policy."""
-    found: list[Any] = []
+    found = []
     for event in browser.events:
         told = event["params"]
         if event["method"] == "Log.entryAdded" and told["entry"]["level"] == "error":
@@ -53,7 +48,7 @@ def complaints(browser: Browser) -> list[Any]:
     return found
 
 
-def most_at_once(browser: Browser) -> int:
+def most_at_once(browser):
     """The most predictions that were asked for at one time; there must be some."""
     open_, most = set(), 0
     for event in browser.events:
@@ -67,21 +62,21 @@ def most_at_once(browser: Browser) -> int:
     return most
 
 
-def mouse(browser: Browser, kind: str, x: float, y: float) -> None:
+def mouse(browser, kind, x, y):
     button = {"button": "left", "buttons": 1, "clickCount": 1}
     browser.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, **button)
 
 
-def box_of(browser: Browser, selector: str) -> list[float]:
+def box_of(browser, selector):
     """Left, top, width and height of an element on the screen."""
-    found: list[float] = browser.run(
+    found = browser.run(
         f"(() => {{ const box = document.querySelector({selector!r})"
         ".getBoundingClientRect(); return [box.x, box.y, box.width, box.height]; })()"
     )
     return found
 
 
-def draw(browser: Browser, points: list[tuple[float, float]]) -> list[list[str]]:
+def draw(browser, points):
     """Draw a line with the mouse: the bars while it is drawn."""
     left, top, width, height = box_of(browser, ".pad canvas")
     places = [(left + x * width, top + y * height) for x, y in points]
@@ -96,7 +91,7 @@ def draw(browser: Browser, points: list[tuple[float, float]]) -> list[list[str]]
     return seen
 
 
-def choose(browser: Browser, medium: str, path: Path) -> None:
+def choose(browser, medium, path):
     """Choose a file by the button of a medium."""
     root = browser.call("DOM.getDocument")["root"]["nodeId"]
     selector = f"[data-medium={medium}] [type=file]"
@@ -104,24 +99,24 @@ def choose(browser: Browser, medium: str, path: Path) -> None:
     browser.call("DOM.setFileInputFiles", nodeId=node, files=[str(path)])
 
 
-def drop(browser: Browser, path: Path) -> None:
+def drop(browser, path):
     """Drop a file on the page."""
     data = {"items": [], "files": [str(path)], "dragOperationsMask": 1}
     for kind in ("dragEnter", "dragOver", "drop"):
         browser.call("Input.dispatchDragEvent", type=kind, x=200, y=300, data=data)
 
 
-def type_(browser: Browser, text: str) -> None:
+def type_(browser, text):
     browser.run("document.querySelector('#text').focus()")
     browser.call("Input.insertText", text=text)
 
 
-def fact(browser: Browser, name: str) -> str:
+def fact(browser, name):
     found = browser.run(f"document.querySelector('[data-fact={name}]').textContent")
     return str(found)
 
 
-def seen_pixels(browser: Browser) -> Any:
+def seen_pixels(browser):
     """What the model saw, ``(height, width, 4)``."""
     browser.until("document.querySelector('#saw img')?.naturalWidth > 0")
     width, height, values = browser.run(

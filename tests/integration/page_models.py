@@ -1,18 +1,13 @@
 """A home with a small model of each kind, for the page that tries them."""
 
-from __future__ import annotations
-
 import io
 import json
-from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 import soundfile
 from PIL import Image
-from tests.homes import Home
 
 RATE_HZ = 8000
 PITCHES_HZ = {"low": 220.0, "high": 1500.0}
@@ -42,7 +37,7 @@ gates = [{ name = "finite" }]
 """
 
 
-def tone(label: str, seconds: float = 0.5, seed: int = 0) -> npt.NDArray[np.float32]:
+def tone(label, seconds=0.5, seed=0):
     """A tone of about the pitch that a label stands for, with a little noise."""
     chance = np.random.default_rng(seed)
     times = np.arange(round(seconds * RATE_HZ)) / RATE_HZ
@@ -53,21 +48,21 @@ def tone(label: str, seconds: float = 0.5, seed: int = 0) -> npt.NDArray[np.floa
     return (wave + chance.normal(0, 0.01, len(times))).astype(np.float32)
 
 
-def as_wav(sound: npt.NDArray[np.float32], kind: str = "WAV") -> bytes:
+def as_wav(sound, kind="WAV"):
     """A sound as a file."""
     file = io.BytesIO()
     soundfile.write(file, sound, RATE_HZ, format=kind)
     return file.getvalue()
 
 
-def as_png(pixels: npt.NDArray[np.uint8]) -> bytes:
+def as_png(pixels):
     """An image as a file."""
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG")
     return file.getvalue()
 
 
-def write_data(pipelines: Path) -> None:
+def write_data(pipelines):
     """Write the pipelines and their data."""
     chance = np.random.default_rng(0)
     for name, text in (("tones", TONES), ("reviews", REVIEWS), ("glow", GLOW)):
@@ -95,7 +90,7 @@ def write_data(pipelines: Path) -> None:
     (pipelines / "reviews" / "reviews.csv").write_text("\n".join(lines) + "\n")
 
 
-def train(home: Home) -> None:
+def train(home):
     """Train and promote one model of each kind."""
     write_data(home.project / "pipelines")
     for name in MODELS:

@@ -1,14 +1,9 @@
 """Approval and notifications with a real server, real workers and a real webhook."""
 
-from __future__ import annotations
-
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-from typing import Any
 
 import pytest
 from tests.waiting import until
@@ -29,18 +24,18 @@ pool = "cpu"
 
 
 @pytest.fixture
-def told() -> Iterator[tuple[str, list[dict[str, str]]]]:
+def told():
     """The address of a webhook, and what it was sent."""
-    messages: list[dict[str, str]] = []
+    messages = []
 
     class Webhook(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
+        def do_POST(self):
             length = int(self.headers["Content-Length"])
             messages.append(json.loads(self.rfile.read(length)))
             self.send_response(204)
             self.end_headers()
 
-        def log_message(self, *_: Any) -> None:
+        def log_message(self, *_):
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Webhook)
@@ -53,10 +48,10 @@ def told() -> Iterator[tuple[str, list[dict[str, str]]]]:
 
 
 @pytest.fixture
-def own_project(project: Path, tmp_path: Path) -> Callable[..., Path]:
+def own_project(project, tmp_path):
     """A project with one deployed pipeline that wants approval."""
 
-    def make(name: str, threshold: float = 0.5, hours: float = 24) -> Path:
+    def make(name, threshold=0.5, hours=24):
         folder = tmp_path / "pipelines" / name
         folder.mkdir(parents=True)
         source = str(project / "pipelines" / "blobs" / "blobs.npz")
@@ -70,7 +65,7 @@ def own_project(project: Path, tmp_path: Path) -> Callable[..., Path]:
 class Prefect:
     """Prefect's API of the services."""
 
-    def __init__(self, services: Any) -> None:
+    def __init__(self, services):
         import httpx
 
         self.http = httpx.Client(
@@ -79,22 +74,22 @@ class Prefect:
             timeout=30,
         )
 
-    def start(self, pipeline: str) -> str:
+    def start(self, pipeline):
         found = self.http.get(f"/deployments/name/train/{pipeline}").json()
         run = self.http.post(f"/deployments/{found['id']}/create_flow_run", json={})
         return str(run.json()["id"])
 
-    def run(self, identity: str) -> dict[str, Any]:
-        found: dict[str, Any] = self.http.get(f"/flow_runs/{identity}").json()
+    def run(self, identity):
+        found = self.http.get(f"/flow_runs/{identity}").json()
         return found
 
-    def wait(self, identity: str, *states: str) -> dict[str, Any]:
-        def reached() -> dict[str, Any] | None:
+    def wait(self, identity, *states):
+        def reached():
             run = self.run(identity)
             return run if run["state_name"] in states else None
 
         try:
-            found: dict[str, Any] = until(reached, "")
+            found = until(reached, "")
         except AssertionError:
             state = self.run(identity)["state"]
             logs = self.http.post(
@@ -105,7 +100,7 @@ class Prefect:
             pytest.fail(f"{state['name']}: {state['message']}\n{said}")
         return found
 
-    def stages(self, identity: str) -> list[tuple[str, str]]:
+    def stages(self, identity):
         """The task runs of a run, as they began: stage and state."""
         runs = self.http.post(
             "/task_runs/filter",
@@ -117,7 +112,7 @@ class Prefect:
         runs.sort(key=lambda run: run["start_time"])
         return [(run["name"].split("-")[0], run["state_name"]) for run in runs]
 
-    def make_webhook(self, url: str) -> str:
+    def make_webhook(self, url):
         types = "/block_types/slug/custom-webhook"
         kind = self.http.get(types).json()["id"]
         schema = self.http.post(
@@ -143,8 +138,8 @@ class Prefect:
 
 
 def test_a_worker_suspends_a_run_and_goes_on_with_it_after_the_approval(
-    services: Any, own_project: Callable[..., Path]
-) -> None:
+    services, own_project
+):
     place = {"HEADRACE_PROJECT": str(own_project("wanting"))}
     code, answer = services.headrace("deploy", **place)
     assert code == 0, answer
@@ -164,11 +159,8 @@ def test_a_worker_suspends_a_run_and_goes_on_with_it_after_the_approval(
 
 
 def test_a_suspended_run_survives_a_restart_of_everything(
-    own_project: Callable[..., Path],
-    new_home: Callable[[], Path],
-    start_up: Callable[..., Any],
-    take_down: Callable[..., Any],
-) -> None:
+    own_project, new_home, start_up, take_down
+):
     late_hours = 60 / 3600
     own_project("late", hours=late_hours)
     home, place = new_home(), own_project("wanting")
@@ -220,10 +212,8 @@ def test_a_suspended_run_survives_a_restart_of_everything(
 
 
 def test_a_webhook_is_told_of_requests_refusals_rollbacks_and_failures(
-    services: Any,
-    own_project: Callable[..., Path],
-    told: tuple[str, list[dict[str, str]]],
-) -> None:
+    services, own_project, told
+):
     url, messages = told
     prefect = Prefect(services)
     block = prefect.make_webhook(url)
@@ -232,14 +222,14 @@ def test_a_webhook_is_told_of_requests_refusals_rollbacks_and_failures(
     code, answer = services.headrace("deploy", **place)
     assert (code, answer["notify"]) == (0, block)
 
-    def said(*words: str) -> dict[str, str]:
-        def found() -> dict[str, str] | None:
+    def said(*words):
+        def found():
             for message in [*messages]:
                 if all(word in " ".join(message.values()) for word in words):
                     return message
             return None
 
-        message: dict[str, str] = until(found, f"{words} not in {messages}", 60)
+        message = until(found, f"{words} not in {messages}", 60)
         return message
 
     try:

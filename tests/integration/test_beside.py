@@ -1,16 +1,11 @@
 """Log, shadow and canary beside a real server: what happens to them, nobody notices."""
 
-from __future__ import annotations
-
 import json
 import os
 import re
 import signal
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -30,15 +25,15 @@ WRITER, ENGINE = "log_writer", "engines.answering"
 class Load:
     """Clients that ask all the time, until the block ends."""
 
-    def __init__(self, server: Serving, clients: int = 2) -> None:
+    def __init__(self, server, clients=2):
         self._server, self._end = server, threading.Event()
         self._threads = [
             threading.Thread(target=self._ask, args=(n,)) for n in range(clients)
         ]
-        self.versions: dict[str, str] = {}
-        self.failures: list[Any] = []
+        self.versions = {}
+        self.failures = []
 
-    def _ask(self, number: int) -> None:
+    def _ask(self, number):
         connection = self._server.connect()
         count = 0
         while not self._end.is_set():
@@ -57,23 +52,19 @@ class Load:
                 connection = self._server.connect()
         connection.close()
 
-    def __enter__(self) -> Load:
+    def __enter__(self):
         for thread in self._threads:
             thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *_):
         self._end.set()
         for thread in self._threads:
             thread.join()
 
 
 @pytest.fixture
-def home(
-    second: tuple[Home, Any],
-    copy_of: Callable[[Path, Path], Path],
-    tmp_path: Path,
-) -> Home:
+def home(second, copy_of, tmp_path):
     """A home whose champion is version 1 of two."""
     home = Home(copy_of(second[0].path, tmp_path / "home"), second[0].project)
     ledger = Ledger(Settings(project=home.project, home=home.path).database_url)
@@ -91,11 +82,11 @@ def home(
 
 
 @pytest.fixture
-def start(home: Home) -> Iterator[Callable[..., Serving]]:
+def start(home):
     """Starts servers of the champion, and ends them."""
-    servers: list[Serving] = []
+    servers = []
 
-    def begin(*arguments: str) -> Serving:
+    def begin(*arguments):
         servers.append(Serving(home, *arguments))
         return servers[-1]
 
@@ -107,13 +98,13 @@ def start(home: Home) -> Iterator[Callable[..., Serving]]:
             assert "Traceback" not in err
 
 
-def metrics(server: Serving) -> dict[str, float]:
+def metrics(server):
     text = server.send("GET", "/metrics")[2].decode()
     lines = re.findall(r"^headrace_([^# ]+) (\S+)$", text, re.MULTILINE)
     return {name: float(value) for name, value in lines}
 
 
-def value(server: Serving, name: str, *parts: str) -> float:
+def value(server, name, *parts):
     found = [
         number
         for full, number in metrics(server).items()
@@ -122,28 +113,24 @@ def value(server: Serving, name: str, *parts: str) -> float:
     return sum(found)
 
 
-def child(server: Serving, module: str) -> psutil.Process:
+def child(server, module):
     """The newest child of the server that runs a module."""
 
-    def look() -> psutil.Process | None:
+    def look():
         children = psutil.Process(server.process.pid).children()
         own = [c for c in children if any(module in word for word in c.cmdline())]
         return max(own, key=lambda c: c.create_time(), default=None)
 
-    found: psutil.Process = until(look)
+    found = until(look)
     return found
 
 
-def rows_of(server: Serving) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = request_table(
-        Asked("blobs"), server.settings
-    ).to_pylist()
+def rows_of(server):
+    rows = request_table(Asked("blobs"), server.settings).to_pylist()
     return rows
 
 
-def test_each_request_is_in_the_log_once_the_server_has_ended(
-    start: Callable[..., Serving],
-) -> None:
+def test_each_request_is_in_the_log_once_the_server_has_ended(start):
     server = start("--log-inputs")
     with Load(server) as load:
         until(lambda: len(load.versions) > 300)
@@ -159,7 +146,7 @@ def test_each_request_is_in_the_log_once_the_server_has_ended(
         assert path.stat().st_mode & 0o077 == 0, path
 
 
-def test_a_log_can_be_left_out(start: Callable[..., Serving], monkeypatch: Any) -> None:
+def test_a_log_can_be_left_out(start, monkeypatch):
     monkeypatch.setenv("HEADRACE_REQUEST_LOG_DAYS", "0")
     server = start()
     assert server.version == 1
@@ -167,9 +154,7 @@ def test_a_log_can_be_left_out(start: Callable[..., Serving], monkeypatch: Any) 
     assert not (server.settings.home / "requests").exists()
 
 
-def test_nobody_notices_that_the_writer_is_killed(
-    start: Callable[..., Serving],
-) -> None:
+def test_nobody_notices_that_the_writer_is_killed(start):
     server = start()
     with Load(server) as load:
         until(lambda: value(server, "log_rows_total", "written") > 0)
@@ -184,9 +169,7 @@ def test_nobody_notices_that_the_writer_is_killed(
     assert len(ids) == len(set(ids)) == len(load.versions) - lost
 
 
-def test_nobody_notices_that_the_shadow_is_killed_or_hangs(
-    start: Callable[..., Serving],
-) -> None:
+def test_nobody_notices_that_the_shadow_is_killed_or_hangs(start):
     server = start("--shadow", "blobs/2")
     until(lambda: value(server, "shadow_up") == 1)
     with Load(server) as load:
@@ -209,9 +192,7 @@ def test_nobody_notices_that_the_shadow_is_killed_or_hangs(
     assert own <= set(load.versions)
 
 
-def test_a_canary_gets_its_share_and_ends_when_it_is_killed(
-    start: Callable[..., Serving],
-) -> None:
+def test_a_canary_gets_its_share_and_ends_when_it_is_killed(start):
     server = start("--canary", "30%")
     (model,) = server.get("/models")["models"]
     assert model["canary"] == {"version": 2, "share": 0.3}
@@ -236,9 +217,7 @@ def test_a_canary_gets_its_share_and_ends_when_it_is_killed(
     assert again.version == 1
 
 
-def test_a_canary_that_is_promoted_is_one_no_more(
-    start: Callable[..., Serving],
-) -> None:
+def test_a_canary_that_is_promoted_is_one_no_more(start):
     server = start("--canary", "blobs/2:50%")
     with Load(server) as load:
         until(lambda: {"1", "2"} <= set(load.versions.values()))
@@ -261,9 +240,7 @@ def test_a_canary_that_is_promoted_is_one_no_more(
         (("--shadow", "blobs/9"), "There is no version 9 of blobs"),
     ],
 )
-def test_what_cannot_run_beside_is_refused(
-    home: Home, arguments: tuple[str, ...], message: str
-) -> None:
+def test_what_cannot_run_beside_is_refused(home, arguments, message):
     process = home.start("serve", "blobs", "--port", "0", "--json", *arguments)
     out, err = process.communicate(timeout=120)
     assert process.returncode == 2, err
@@ -271,9 +248,7 @@ def test_what_cannot_run_beside_is_refused(
     assert "Traceback" not in err
 
 
-def test_the_server_ends_with_all_of_its_processes(
-    start: Callable[..., Serving],
-) -> None:
+def test_the_server_ends_with_all_of_its_processes(start):
     server = start("--shadow", "blobs/2", "--canary", "10%")
     until(lambda: value(server, "shadow_up") == 1)
     children = psutil.Process(server.process.pid).children(recursive=True)

@@ -1,14 +1,9 @@
 """Deployed pipelines on real workers: what they run, where, and how often."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
 
 import httpx
 import psutil
@@ -16,7 +11,6 @@ import pytest
 
 pytestmark = pytest.mark.integration
 
-Services = Any
 MODEL = '''
 """A builder of the pipeline's own."""
 
@@ -32,7 +26,7 @@ DEPLOY = '\nmodel.builder = "model:build"\n[deploy]\n'
 
 
 @pytest.fixture
-def place(project: Path, tmp_path: Path) -> Path:
+def place(project, tmp_path):
     """A project with the pipeline ``spots``, which no worker has a folder of."""
     folder = tmp_path / "elsewhere" / "pipelines" / "spots"
     shutil.copytree(project / "pipelines" / "blobs", folder)
@@ -40,14 +34,14 @@ def place(project: Path, tmp_path: Path) -> Path:
     return tmp_path / "elsewhere"
 
 
-def write(place: Path, *lines: str) -> None:
+def write(place, *lines):
     path = place / "pipelines" / "spots" / "pipeline.toml"
     text = path.read_text().partition("\nmodel.builder")[0]
     path.write_text(text + DEPLOY + "\n".join(lines) + "\n")
 
 
 @pytest.fixture
-def api(services: Services) -> Iterator[httpx.Client]:
+def api(services):
     with httpx.Client(
         base_url=f"{services.links['prefect']}/api",
         headers=services.authorization,
@@ -57,16 +51,14 @@ def api(services: Services) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture
-def deploy(
-    services: Services, place: Path, api: httpx.Client
-) -> Iterator[Callable[..., dict[str, Any]]]:
+def deploy(services, place, api):
     """Deploys ``spots`` with lines of its table; gives ``train/spots``."""
 
-    def made(*lines: str) -> dict[str, Any]:
+    def made(*lines):
         write(place, *lines)
         code, answer = services.headrace("deploy", HEADRACE_PROJECT=str(place))
         assert code == 0, answer
-        found: dict[str, Any] = api.get("/deployments/name/train/spots").json()
+        found = api.get("/deployments/name/train/spots").json()
         return found
 
     yield made
@@ -76,7 +68,7 @@ def deploy(
     assert not api.post("/deployments/filter", json={}).json()
 
 
-def start(api: httpx.Client, deployment: dict[str, Any], **training: Any) -> str:
+def start(api, deployment, **training):
     spec = deployment["parameters"]["pipeline"]
     spec["training"].update(training)
     answer = api.post(
@@ -87,24 +79,24 @@ def start(api: httpx.Client, deployment: dict[str, Any], **training: Any) -> str
     return str(answer.json()["id"])
 
 
-def ended(api: httpx.Client, flow_run: str, seconds: float = 200) -> dict[str, Any]:
+def ended(api, flow_run, seconds=200):
     limit = time.monotonic() + seconds
     while time.monotonic() < limit:
-        state: dict[str, Any] = api.get(f"/flow_runs/{flow_run}").json()["state"]
+        state = api.get(f"/flow_runs/{flow_run}").json()["state"]
         if state["type"] in {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}:
             return state
         time.sleep(0.5)
     pytest.fail(f"still {state['name']}")
 
 
-def runs_of(api: httpx.Client, deployment: str) -> list[dict[str, Any]]:
+def runs_of(api, deployment):
     name = f"/deployments/name/{deployment}"
     wanted = {"deployments": {"id": {"any_": [api.get(name).json()["id"]]}}}
-    found: list[dict[str, Any]] = api.post("/flow_runs/filter", json=wanted).json()
+    found = api.post("/flow_runs/filter", json=wanted).json()
     return found
 
 
-def log_of(api: httpx.Client, flow_run: str, last: str) -> list[str]:
+def log_of(api, flow_run, last):
     """What Prefect's page of a run shows of ours; it comes a moment after the end."""
     wanted = {"logs": {"flow_run_id": {"any_": [flow_run]}}, "limit": 200}
     limit = time.monotonic() + 20
@@ -117,19 +109,14 @@ def log_of(api: httpx.Client, flow_run: str, last: str) -> list[str]:
         time.sleep(0.5)
 
 
-def weights(services: Services, model: str = "spots") -> list[str]:
+def weights(services, model="spots"):
     _, answer = services.headrace("compare", model)
     return [version["weights_digest"] for version in answer["versions"]]
 
 
 def test_a_run_on_two_pools_gives_the_model_that_a_run_here_gives(
-    services: Services,
-    deploy: Callable[..., dict[str, Any]],
-    api: httpx.Client,
-    place: Path,
-    start_command: Callable[..., Any],
-    tmp_path: Path,
-) -> None:
+    services, deploy, api, place, start_command, tmp_path
+):
     deployment = deploy('train_pool = "gpu"')
     flow_run = start(api, deployment)
     state = ended(api, flow_run)
@@ -150,7 +137,7 @@ def test_a_run_on_two_pools_gives_the_model_that_a_run_here_gives(
     assert [out.partition('"weights_digest": "')[2][:64]] == weights(services)
 
 
-def fit_process(flow_run: str) -> psutil.Process | None:
+def fit_process(flow_run):
     for process in psutil.process_iter():
         try:
             if process.environ().get("PREFECT__FLOW_RUN_ID") == flow_run:
@@ -160,9 +147,7 @@ def fit_process(flow_run: str) -> psutil.Process | None:
     return None
 
 
-def test_a_training_that_is_killed_on_its_pool_goes_on_there(
-    deploy: Callable[..., dict[str, Any]], api: httpx.Client, services: Services
-) -> None:
+def test_a_training_that_is_killed_on_its_pool_goes_on_there(deploy, api, services):
     deployment = deploy('train_pool = "gpu"')
     before = len(runs_of(api, "fit/spots"))
     flow_run = start(api, deployment, epochs=3000, seed=3, checkpoint_seconds=0.5)
@@ -186,9 +171,7 @@ def test_a_training_that_is_killed_on_its_pool_goes_on_there(
     assert told["Completed"].startswith("Went on from epoch ")
 
 
-def test_what_the_training_refuses_there_is_what_it_would_say_here(
-    deploy: Callable[..., dict[str, Any]], api: httpx.Client
-) -> None:
+def test_what_the_training_refuses_there_is_what_it_would_say_here(deploy, api):
     deployment = deploy('train_pool = "gpu"')
     deployment["parameters"]["pipeline"]["model"]["arguments"] = {"hiden": [3]}
     state = ended(api, start(api, deployment))
@@ -196,9 +179,7 @@ def test_what_the_training_refuses_there_is_what_it_would_say_here(
     assert "SpecError: model.arguments.hiden" in state["message"]
 
 
-def test_a_thousand_events_start_one_run(
-    deploy: Callable[..., dict[str, Any]], api: httpx.Client
-) -> None:
+def test_a_thousand_events_start_one_run(deploy, api):
     deployment = deploy('pool = "idle"', "on_drift = true")
     event = {
         "event": "headrace.drift",
@@ -207,7 +188,7 @@ def test_a_thousand_events_start_one_run(
         "payload": {},
     }
 
-    def emit(number: int) -> None:
+    def emit(number):
         from datetime import UTC, datetime
         from uuid import uuid4
 
@@ -232,13 +213,8 @@ def test_a_thousand_events_start_one_run(
 
 
 def test_a_backfill_runs_on_the_workers_and_does_nothing_twice(
-    services: Services,
-    deploy: Callable[..., dict[str, Any]],
-    api: httpx.Client,
-    place: Path,
-    write_data: Callable[..., Path],
-    tmp_path: Path,
-) -> None:
+    services, deploy, api, place, write_data, tmp_path
+):
     deploy("concurrency = 2")
     for number, day in enumerate(["2026-03-31", "2026-04-30"]):
         write_data(tmp_path / f"{day}.npz", seed=20 + number)

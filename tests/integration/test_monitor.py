@@ -1,8 +1,5 @@
 """``headrace monitor`` on the packaged digits: which shifts it sees, and their cost."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +17,11 @@ WINDOW = 300
 Answer = dict[str, Any]
 
 
-def as_pixels(values: Any) -> Any:
+def as_pixels(values):
     return np.clip(values, 0, 255).astype(np.uint8)
 
 
-SHIFTS: dict[str, Callable[[Any], Any]] = {
+SHIFTS = {
     "none": lambda x: x,
     "noise": lambda x: as_pixels(x + np.random.default_rng(3).normal(0, 25, x.shape)),
     "blur": lambda x: as_pixels(
@@ -38,17 +35,17 @@ SHIFTS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def data() -> tuple[Any, Any]:
+def data():
     images, labels = mnist_data()
     order = np.random.default_rng(1).permutation(len(images))
     return images.reshape(-1, 28, 28).astype(np.uint8)[order], labels[order]
 
 
 @pytest.fixture(scope="session")
-def digits(tmp_path_factory: pytest.TempPathFactory) -> Home:
+def digits(tmp_path_factory):
     """A home with ``digits``, trained without the rows of the windows."""
 
-    def make(place: Path) -> None:
+    def make(place):
         images, labels = data()
         train = slice(2 * WINDOW, None)
         np.savez(place / "train.npz", x=images[train], y=labels[train])
@@ -62,10 +59,8 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 
 @pytest.fixture
-def monitor(digits: Home, tmp_path: Path) -> Callable[..., Answer]:
-    def monitor(
-        shift: str, labels: Any = None, start: int = 0, code: int = 0
-    ) -> Answer:
+def monitor(digits, tmp_path):
+    def monitor(shift, labels=None, start=0, code=0):
         images, path = data()[0][start : start + WINDOW], tmp_path / "window.npz"
         arrays = {"x": SHIFTS[shift](images)}
         if labels is not None:
@@ -81,11 +76,11 @@ def monitor(digits: Home, tmp_path: Path) -> Callable[..., Answer]:
     return monitor
 
 
-def drifted(answer: Answer, subject: str) -> set[str]:
+def drifted(answer, subject):
     return {s["column"] for s in answer[subject] if s["severity"] != "none"}
 
 
-def test_rows_like_those_of_the_training_are_ok(monitor: Callable[..., Answer]) -> None:
+def test_rows_like_those_of_the_training_are_ok(monitor):
     answer = monitor("none", start=WINDOW)
     assert answer["status"] == "ok"
     assert drifted(answer, "inputs") == drifted(answer, "answers") == set()
@@ -96,21 +91,19 @@ def test_rows_like_those_of_the_training_are_ok(monitor: Callable[..., Answer]) 
 
 
 @pytest.mark.parametrize("shift", ["noise", "blur", "rotation"])
-def test_a_shift_is_seen_in_the_inputs(
-    monitor: Callable[..., Answer], shift: str
-) -> None:
+def test_a_shift_is_seen_in_the_inputs(monitor, shift):
     answer = monitor(shift)
     assert answer["status"] in {"warning", "drift"}
     assert drifted(answer, "inputs")
 
 
-def test_darker_images_only_warn(monitor: Callable[..., Answer]) -> None:
+def test_darker_images_only_warn(monitor):
     answer = monitor("darker")
     assert (answer["status"], answer["event"]) == ("warning", False)
     assert {"maximum", "mean"} <= drifted(answer, "inputs")
 
 
-def test_images_that_moved_cannot_be_estimated(monitor: Callable[..., Answer]) -> None:
+def test_images_that_moved_cannot_be_estimated(monitor):
     answer = monitor("moved")
     assert answer["status"] == "drift"
     assert drifted(answer, "answers")
@@ -118,7 +111,7 @@ def test_images_that_moved_cannot_be_estimated(monitor: Callable[..., Answer]) -
     assert "estimates hold up to" in answer["estimate"]["reason"]
 
 
-def test_labels_show_ten_points_below_the_bound(monitor: Callable[..., Answer]) -> None:
+def test_labels_show_ten_points_below_the_bound(monitor):
     truth = data()[1][:WINDOW].copy()
     truth[: WINDOW // 6] = (truth[: WINDOW // 6] + 1) % 10
     answer = monitor("none", truth, code=1)

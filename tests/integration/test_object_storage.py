@@ -1,17 +1,14 @@
 """Everything in object storage: the same outcome as on a disk, faults or not."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import os
 import shutil
 import time
-from typing import Any
 
 import pytest
 from tests.faults.proxy import Request, every, never
-from tests.faults.storage import BUCKET, Place, Storage
+from tests.faults.storage import BUCKET
 
 from headrace.errors import DependencyError, UsageError
 from headrace.evidence.verification import verify
@@ -26,9 +23,7 @@ from headrace.state.tracking.artifacts import UNUSABLE, digest_at
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 
-def test_all_commands_work_on_it_as_on_a_disk(
-    place: Place, storage: Storage, run_on_a_disk: dict[str, Any]
-) -> None:
+def test_all_commands_work_on_it_as_on_a_disk(place, storage, run_on_a_disk):
     checked = place.headrace("check", "blobs", "--data", "default")
     assert checked["exit"] == 0, checked["told"]
     ran = place.headrace("run", "blobs")
@@ -60,7 +55,7 @@ def test_all_commands_work_on_it_as_on_a_disk(
     assert repeated["status"] == "same", repeated["told"]
 
 
-def test_a_home_goes_there(trained: Any, storage: Storage) -> None:
+def test_a_home_goes_there(trained, storage):
     store = f"s3://{BUCKET}/{storage.prefix}"
     storage.client.put_object(Bucket=BUCKET, Key="team/theirs", Body=b"x")
     with pytest.raises(UsageError, match="team/theirs is there, and is not"):
@@ -91,13 +86,7 @@ def test_a_home_goes_there(trained: Any, storage: Storage) -> None:
         ),
     ],
 )
-def test_a_wrong_bucket_or_key_is_named(
-    place: Place,
-    storage: Storage,
-    variables: dict[str, str],
-    fault: str,
-    named: list[str],
-) -> None:
+def test_a_wrong_bucket_or_key_is_named(place, storage, variables, fault, named):
     storage.proxy.plan = lambda request: fault
     ran = place.headrace("run", "blobs", AWS_EC2_METADATA_DISABLED="true", **variables)
     assert ran["exit"] == 2, ran["told"]
@@ -108,15 +97,15 @@ def test_a_wrong_bucket_or_key_is_named(
 
 
 @pytest.fixture
-def store(storage: Storage) -> Store:
+def store(storage):
     return Store(f"s3://{BUCKET}/x")
 
 
-def requests_of(storage: Storage, since: int = 0) -> list[str]:
+def requests_of(storage, since=0):
     return [request.method for request, _ in storage.proxy.requests[since:]]
 
 
-def test_each_call_is_one_request(storage: Storage, store: Store) -> None:
+def test_each_call_is_one_request(storage, store):
     store.write("a/b", b"\x00\xff")
     assert store.read("a/b") == b"\x00\xff"
     assert store.exists("a/b")
@@ -125,7 +114,7 @@ def test_each_call_is_one_request(storage: Storage, store: Store) -> None:
     assert requests_of(storage) == ["PUT", "GET", "HEAD", "GET", "DELETE"]
 
 
-def test_nothing_is_remembered(storage: Storage, store: Store) -> None:
+def test_nothing_is_remembered(storage, store):
     store.write("a/b", b"x")
     assert store.names("a") == ["b"]
     storage.client.put_object(Bucket=BUCKET, Key="x/a/c", Body=b"y")
@@ -138,7 +127,7 @@ def test_nothing_is_remembered(storage: Storage, store: Store) -> None:
     assert store.names("a") == []
 
 
-def test_the_marker_of_a_folder_comes_last(storage: Storage, store: Store) -> None:
+def test_the_marker_of_a_folder_comes_last(storage, store):
     storage.proxy.plan = lambda r: "busy" if r.path.endswith("/sub/file") else ""
     with (
         pytest.MonkeyPatch.context() as patch,
@@ -153,7 +142,7 @@ def test_the_marker_of_a_folder_comes_last(storage: Storage, store: Store) -> No
     assert store.read("whole/sub/file") == b"file"
 
 
-def fill(store: Store) -> None:
+def fill(store):
     with store.new_folder("whole", "marker") as folder:
         (folder / "sub").mkdir()
         (folder / "sub" / "file").write_text("file")
@@ -162,13 +151,11 @@ def fill(store: Store) -> None:
 
 @pytest.mark.parametrize("fault", ["busy", "lost", "cut"])
 @pytest.mark.parametrize("call", ["write", "read", "exists", "names", "delete"])
-def test_a_call_that_failed_twice_is_made_again(
-    storage: Storage, store: Store, call: str, fault: str
-) -> None:
+def test_a_call_that_failed_twice_is_made_again(storage, store, call, fault):
     store.write("a/b", bytes(100_000))
     since = len(storage.proxy.requests)
     storage.proxy.plan = lambda r: fault if r.number <= since + 2 else ""
-    calls: dict[str, Any] = {
+    calls = {
         "write": lambda: store.write("a/b", bytes(100_000)),
         "read": lambda: store.read("a/b"),
         "exists": lambda: store.exists("a/b"),
@@ -182,9 +169,7 @@ def test_a_call_that_failed_twice_is_made_again(
     assert store.exists("a/b") == (call != "delete")
 
 
-def test_a_call_that_hangs_ends(
-    storage: Storage, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_call_that_hangs_ends(storage, monkeypatch):
     monkeypatch.setattr(remote, "READ_SECONDS", 1)
     monkeypatch.setattr(remote, "LIMIT_SECONDS", 3.0)
     storage.proxy.plan = lambda request: "hang"
@@ -196,32 +181,28 @@ def test_a_call_that_hangs_ends(
     assert len(storage.proxy.requests) >= 2
 
 
-def test_what_would_come_again_is_not_tried_again(
-    storage: Storage, store: Store
-) -> None:
+def test_what_would_come_again_is_not_tried_again(storage, store):
     storage.proxy.plan = lambda request: "refuse"
     with pytest.raises(UsageError, match="InvalidAccessKeyId"):
         store.write("a", b"")
     assert len(storage.proxy.requests) == 1
 
 
-def test_of_two_equal_folders_the_first_stays(store: Store) -> None:
+def test_of_two_equal_folders_the_first_stays(store):
     for text in ("first", "second"):
         with store.new_folder("made", "marker") as folder:
             (folder / "marker").write_text(text)
     assert store.read("made/marker") == b"first"
 
 
-def test_large_objects_pass_whole(storage: Storage, store: Store) -> None:
+def test_large_objects_pass_whole(storage, store):
     storage.proxy.plan = every(2, "cut", "lost", "busy")
     data = os.urandom(8 * 2**20)
     store.write("large", data)
     assert io.BytesIO(store.read("large")).getvalue() == data
 
 
-def test_objects_beyond_their_limit_are_not_read(
-    storage: Storage, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_objects_beyond_their_limit_are_not_read(storage, store, monkeypatch):
     monkeypatch.setattr(objects, "READ_AT_MOST", 2**20)
     data = os.urandom(2**20 + 1)
     store.write("empty", b"")
@@ -241,7 +222,7 @@ def test_objects_beyond_their_limit_are_not_read(
     assert requests_of(storage, before) == ["HEAD"]
 
 
-def test_a_request_is_noted(storage: Storage, store: Store) -> None:
+def test_a_request_is_noted(storage, store):
     store.write("key", b"")
     request, fault = storage.proxy.requests[0]
     assert isinstance(request, Request)

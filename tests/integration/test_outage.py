@@ -1,15 +1,10 @@
 """The home's PostgreSQL fails in the middle of a run, which ends well all the same."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
 
 import httpx
 import psutil
@@ -18,7 +13,6 @@ from tests.blobs import write_law
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
-Services = Any
 STOPPED_SECONDS = 30
 GATES = "[{ name = 'accuracy', threshold = 0.5 }]"
 
@@ -26,41 +20,41 @@ GATES = "[{ name = 'accuracy', threshold = 0.5 }]"
 class Running:
     """`headrace run`, whose words are read as they come."""
 
-    def __init__(self, services: Services, project: Path, seed: int) -> None:
+    def __init__(self, services, project, seed):
         settings = (f"training.seed={seed}", "training.epochs=400")
         words = [word for setting in settings for word in ("--set", setting)]
         self.process = services.start(
             "run", "blobs", "--json", *words, HEADRACE_PROJECT=str(project)
         )
-        self.lines: list[str] = []
+        self.lines = []
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
-    def _read(self) -> None:
+    def _read(self):
         self.lines.extend(iter(self.process.stderr.readline, ""))
 
-    def wait_for(self, text: str, seconds: float = 120) -> None:
+    def wait_for(self, text, seconds=120):
         limit = time.monotonic() + seconds
         while not any(text in line for line in [*self.lines]):
             assert self.process.poll() is None, "".join(self.lines)
             assert time.monotonic() < limit, "".join(self.lines)
             time.sleep(0.02)
 
-    def answer(self) -> dict[str, Any]:
+    def answer(self):
         out = self.process.stdout.read()
         code = self.process.wait(timeout=60)
         self._reader.join(10)
         assert code == 0, out + "".join(self.lines)
-        found: dict[str, Any] = json.loads(out)
+        found = json.loads(out)
         return found
 
 
 @pytest.fixture
-def start_run(services: Services, tmp_path: Path) -> Iterator[Callable[[int], Running]]:
+def start_run(services, tmp_path):
     started = []
     write_law(services.project, tmp_path / "pipelines" / "blobs", gates=GATES)
 
-    def make(seed: int) -> Running:
+    def make(seed):
         started.append(Running(services, tmp_path, seed))
         return started[-1]
 
@@ -70,7 +64,7 @@ def start_run(services: Services, tmp_path: Path) -> Iterator[Callable[[int], Ru
     wait_until_back(services)
 
 
-def wait_until_back(services: Services) -> None:
+def wait_until_back(services):
     """The database answers again: a command that begins meanwhile is told to retry."""
     limit = time.monotonic() + 60
     while services.headrace("history", "blobs")[0] not in {0, 2}:
@@ -78,12 +72,12 @@ def wait_until_back(services: Services) -> None:
         time.sleep(0.5)
 
 
-def postmaster(services: Services) -> psutil.Process:
+def postmaster(services):
     mark = services.home / "postgres" / "postmaster.pid"
     return psutil.Process(int(mark.read_text().splitlines()[0]))
 
 
-def check(services: Services, answer: dict[str, Any]) -> None:
+def check(services, answer):
     """The run is in Prefect, MLflow and the ledger, once and as it ended."""
     assert answer["status"] == "promoted", answer
     with httpx.Client(
@@ -116,18 +110,14 @@ def check(services: Services, answer: dict[str, Any]) -> None:
     [("epoch 20/", 21), ("register: ", 22)],
     ids=["train", "register"],
 )
-def test_a_run_outlives_a_kill_of_the_database(
-    services: Services, start_run: Callable[[int], Running], moment: str, seed: int
-) -> None:
+def test_a_run_outlives_a_kill_of_the_database(services, start_run, moment, seed):
     run = start_run(seed)
     run.wait_for(moment)
     postmaster(services).kill()
     check(services, run.answer())
 
 
-def test_a_run_outlives_a_database_that_does_not_answer(
-    services: Services, start_run: Callable[[int], Running]
-) -> None:
+def test_a_run_outlives_a_database_that_does_not_answer(services, start_run):
     run = start_run(23)
     run.wait_for("epoch 20/")
     first = postmaster(services)

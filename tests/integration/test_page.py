@@ -1,19 +1,15 @@
 """The page to try a model, in a real browser before a real server."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import signal
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
 from PIL import Image
-from tests.attacks.chromium import Browser, chromium
+from tests.attacks.chromium import chromium
 from tests.homes import Home
 from tests.integration.page_browser import (
     BARS,
@@ -54,7 +50,7 @@ REDDEST = """
 
 
 @contextlib.contextmanager
-def serving(home: Home, *options: str) -> Iterator[str]:
+def serving(home, *options):
     """A server of all models: where it is."""
     process = home.start("serve", *MODELS, "--port", "0", *options, "--json")
     assert process.stdout is not None
@@ -68,7 +64,7 @@ def serving(home: Home, *options: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+def home(tmp_path_factory):
     project = tmp_path_factory.mktemp("page")
     made = Home(project / "home", project)
     train(made)
@@ -76,13 +72,13 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 
 @pytest.fixture(scope="module")
-def url(home: Home) -> Iterator[str]:
+def url(home):
     with serving(home) as found:
         yield found
 
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+def browser(tmp_path_factory):
     """A browser whose microphone hears a high tone between two silences."""
     place = tmp_path_factory.mktemp("browser")
     silence = np.zeros(RATE_HZ // 4, np.float32)
@@ -96,11 +92,11 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 
 @pytest.fixture
-def opened(browser: Browser, url: str) -> Iterator[Callable[[str], Browser]]:
+def opened(browser, url):
     """Opens the page with a model; afterwards it has caused no trouble."""
     browser.events.clear()
 
-    def open_(model: str) -> Browser:
+    def open_(model):
         browser.open("about:blank")
         browser.open(f"{url}/#{model}")
         browser.until(f"document.querySelector('#model').value === '{model}'")
@@ -113,10 +109,7 @@ def opened(browser: Browser, url: str) -> Iterator[Callable[[str], Browser]]:
     assert complaints(browser) == []
 
 
-Opened = Callable[[str], Browser]
-
-
-def test_the_classes_move_while_a_digit_is_drawn(opened: Opened) -> None:
+def test_the_classes_move_while_a_digit_is_drawn(opened):
     browser = opened("digits")
     seen = draw(browser, ONE)
     browser.until(f"{LABEL} === '1'")
@@ -134,7 +127,7 @@ def test_the_classes_move_while_a_digit_is_drawn(opened: Opened) -> None:
     assert len(edge) > 0, "grey where a stroke covers a part of a pixel"
 
 
-def test_it_shows_which_strokes_speak_for_a_digit(opened: Opened) -> None:
+def test_it_shows_which_strokes_speak_for_a_digit(opened):
     browser = opened("digits")
     assert browser.run(f"{WHY}.querySelector('button').disabled")
     draw(browser, ONE)
@@ -153,9 +146,7 @@ def test_it_shows_which_strokes_speak_for_a_digit(opened: Opened) -> None:
     assert browser.run(f"{WHY}.querySelector('canvas')") is None
 
 
-def test_a_number_is_explained_or_it_says_why_not(
-    opened: Opened, tmp_path: Path
-) -> None:
+def test_a_number_is_explained_or_it_says_why_not(opened, tmp_path):
     browser = opened("glow")
     (tmp_path / "red.png").write_bytes(as_png(np.full((8, 8, 3), 200, np.uint8)))
     drop(browser, tmp_path / "red.png")
@@ -169,7 +160,7 @@ def test_a_number_is_explained_or_it_says_why_not(
     )
 
 
-def test_a_drawing_is_inverted_and_cleared(opened: Opened) -> None:
+def test_a_drawing_is_inverted_and_cleared(opened):
     browser = opened("digits")
     draw(browser, ONE)
     browser.until(f"{LABEL} === '1'")
@@ -182,7 +173,7 @@ def test_a_drawing_is_inverted_and_cleared(opened: Opened) -> None:
     assert browser.run("document.querySelector('#saw').childElementCount") == 0
 
 
-def test_a_finger_draws_and_does_not_scroll(opened: Opened) -> None:
+def test_a_finger_draws_and_does_not_scroll(opened):
     browser = opened("digits")
     left, top, width, height = box_of(browser, ".pad canvas")
     browser.call("Emulation.setTouchEmulationEnabled", enabled=True)
@@ -202,9 +193,7 @@ def test_a_finger_draws_and_does_not_scroll(opened: Opened) -> None:
 
 
 @pytest.mark.parametrize("way", ["drop", "choose", "paste"])
-def test_an_image_of_the_models_size_arrives_as_it_is(
-    opened: Opened, tmp_path: Path, way: str
-) -> None:
+def test_an_image_of_the_models_size_arrives_as_it_is(opened, tmp_path, way):
     chance = np.random.default_rng(0)
     pixels = chance.integers(0, 256, (28, 28), np.uint8)
     Image.fromarray(pixels).save(tmp_path / "noise.png")
@@ -227,8 +216,8 @@ def test_an_image_of_the_models_size_arrives_as_it_is(
 
 
 def test_a_large_photo_is_scaled_without_aliasing_and_the_page_says_so(
-    opened: Opened, tmp_path: Path
-) -> None:
+    opened, tmp_path
+):
     photo = np.zeros((1200, 1600, 3), np.uint8)
     photo[:, 800:] = (255, 0, 0)
     photo[:600:2] = 255  # lines of one pixel: grey from afar
@@ -246,7 +235,7 @@ def test_a_large_photo_is_scaled_without_aliasing_and_the_page_says_so(
     assert pixels[20, 24] == 76, "the lightness of red"
 
 
-def test_a_number_in_a_coloured_image(opened: Opened, tmp_path: Path) -> None:
+def test_a_number_in_a_coloured_image(opened, tmp_path):
     browser = opened("glow")
     values = []
     for red in (40, 220):
@@ -263,7 +252,7 @@ def test_a_number_in_a_coloured_image(opened: Opened, tmp_path: Path) -> None:
     assert browser.run(BARS) == []
 
 
-def test_the_answer_follows_a_text(opened: Opened) -> None:
+def test_the_answer_follows_a_text(opened):
     browser = opened("reviews")
     type_(browser, "the room was lovely and the staff was friendly")
     browser.until(f"{LABEL} === 'good'")
@@ -282,9 +271,7 @@ def test_the_answer_follows_a_text(opened: Opened) -> None:
 
 @pytest.mark.parametrize("kind", ["WAV", "FLAC", "OGG", "MP3"])
 @pytest.mark.parametrize("label", ["low", "high"])
-def test_a_sound_file_is_heard(
-    opened: Opened, tmp_path: Path, kind: str, label: str
-) -> None:
+def test_a_sound_file_is_heard(opened, tmp_path, kind, label):
     path = tmp_path / f"sound.{kind.lower()}"
     path.write_bytes(as_wav(tone(label, 0.6, seed=3), kind))
     browser = opened("tones")
@@ -295,9 +282,7 @@ def test_a_sound_file_is_heard(
     browser.until("document.querySelector('[data-medium=audio] audio').duration > 0.4")
 
 
-def test_a_sound_that_only_the_browser_reads_is_sent_as_wav(
-    opened: Opened, tmp_path: Path
-) -> None:
+def test_a_sound_that_only_the_browser_reads_is_sent_as_wav(opened, tmp_path):
     path = tmp_path / "sound.mp3"
     path.write_bytes(bytes(100) + as_wav(tone("high", 0.6, seed=3), "MP3"))
     browser = opened("tones")
@@ -306,7 +291,7 @@ def test_a_sound_that_only_the_browser_reads_is_sent_as_wav(
     assert "decoded in this page" in browser.run(NOTE)
 
 
-def test_what_the_microphone_hears_is_sent_as_wav(opened: Opened) -> None:
+def test_what_the_microphone_hears_is_sent_as_wav(opened):
     browser = opened("tones")
     browser.run("document.querySelector('[data-do=record]').click()")
     browser.until("document.querySelector('[data-do=record]').textContent === 'Stop'")
@@ -318,9 +303,7 @@ def test_what_the_microphone_hears_is_sent_as_wav(opened: Opened) -> None:
     browser.until("document.querySelector('[data-medium=audio] audio').duration > 0.4")
 
 
-def test_without_a_safe_address_the_page_explains_why_it_cannot_record(
-    browser: Browser, url: str
-) -> None:
+def test_without_a_safe_address_the_page_explains_why_it_cannot_record(browser, url):
     source = "Object.defineProperty(navigator, 'mediaDevices', {value: undefined});"
     added = browser.call("Page.addScriptToEvaluateOnNewDocument", source=source)
     try:
@@ -332,9 +315,7 @@ def test_without_a_safe_address_the_page_explains_why_it_cannot_record(
         browser.call("Page.removeScriptToEvaluateOnNewDocument", **added)
 
 
-def test_refusals_of_the_server_are_shown_in_words(
-    browser: Browser, url: str, tmp_path: Path
-) -> None:
+def test_refusals_of_the_server_are_shown_in_words(browser, url, tmp_path):
     browser.open("about:blank")
     browser.open(f"{url}/#digits")
     browser.until("document.querySelector('#model').value === 'digits'")
@@ -349,9 +330,7 @@ def test_refusals_of_the_server_are_shown_in_words(
     assert browser.run("document.querySelector('#verdict').className") == ""
 
 
-def test_a_busy_server_is_asked_again_for_the_latest_only(
-    browser: Browser, url: str
-) -> None:
+def test_a_busy_server_is_asked_again_for_the_latest_only(browser, url):
     browser.open("about:blank")
     browser.open(f"{url}/#reviews")
     browser.until("document.querySelector('#model').value === 'reviews'")
@@ -377,7 +356,7 @@ def test_a_busy_server_is_asked_again_for_the_latest_only(
     assert browser.run("window.bodies") == [first, f"{first} and noisy and rude"]
 
 
-def test_html_from_the_server_is_taken_as_data(browser: Browser, url: str) -> None:
+def test_html_from_the_server_is_taken_as_data(browser, url):
     browser.open(f"{url}/#reviews")
     browser.until("document.querySelector('#model').value === 'reviews'")
     shown = browser.run(
@@ -407,7 +386,7 @@ def test_html_from_the_server_is_taken_as_data(browser: Browser, url: str) -> No
     assert browser.run("window.hit") is None
 
 
-def test_of_many_classes_the_likeliest_are_shown(browser: Browser, url: str) -> None:
+def test_of_many_classes_the_likeliest_are_shown(browser, url):
     browser.open(url)
     browser.until("document.querySelector('#model').value === 'digits'")
     shown = browser.run(
@@ -426,14 +405,14 @@ def test_of_many_classes_the_likeliest_are_shown(browser: Browser, url: str) -> 
     assert shown == [f"class {place}" for place in range(19, 11, -1)]
 
 
-def test_the_policy_keeps_the_page_from_other_hosts(browser: Browser, url: str) -> None:
+def test_the_policy_keeps_the_page_from_other_hosts(browser, url):
     browser.open(url)
     asked = "fetch('http://127.0.0.2:9/').then(() => 'yes', () => 'no')"
     assert browser.run(asked) == "no"
     assert any("connect-src" in each for each in browser.run("window.violations"))
 
 
-def test_a_screen_of_360_pixels_is_enough(opened: Opened) -> None:
+def test_a_screen_of_360_pixels_is_enough(opened):
     browser = opened(MODELS[0])
     size = {"width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": True}
     browser.call("Emulation.setDeviceMetricsOverride", **size)
@@ -451,7 +430,7 @@ def test_a_screen_of_360_pixels_is_enough(opened: Opened) -> None:
         browser.call("Emulation.clearDeviceMetricsOverride")
 
 
-def test_everything_has_a_name_and_takes_the_focus(opened: Opened) -> None:
+def test_everything_has_a_name_and_takes_the_focus(opened):
     browser = opened("digits")
     browser.call("Accessibility.enable")
     nodes = browser.call("Accessibility.getFullAXTree")["nodes"]
@@ -473,9 +452,7 @@ def test_everything_has_a_name_and_takes_the_focus(opened: Opened) -> None:
     assert focused[:5] == ["model", "clear", "invert", "file", "summary"]
 
 
-def test_the_token_is_asked_for_and_kept_in_the_tab(
-    browser: Browser, home: Home, tmp_path: Path
-) -> None:
+def test_the_token_is_asked_for_and_kept_in_the_tab(browser, home, tmp_path):
     file = tmp_path / "token"
     file.write_text(TOKEN)
     file.chmod(0o600)
@@ -500,7 +477,7 @@ def test_the_token_is_asked_for_and_kept_in_the_tab(
         assert not browser.run(asks)
 
 
-def test_a_server_that_is_gone_is_said_to_be(browser: Browser, home: Home) -> None:
+def test_a_server_that_is_gone_is_said_to_be(browser, home):
     with serving(home) as url:
         browser.open(f"{url}/#reviews")
         browser.until("document.querySelector('#model').value === 'reviews'")

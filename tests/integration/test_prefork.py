@@ -1,15 +1,11 @@
 """Commands while `headrace up` runs: forked from a process that has imported all."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -19,20 +15,13 @@ from headrace_cli.prefork.circumstances import socket_at
 
 pytestmark = pytest.mark.integration
 
-Services = Any
 LONG = ("--set", "training.epochs=10000", "--set", "gates=[]")
 QUICK = ("--set", "training.epochs=1", "--set", "gates=[]")
 SERVER = "headrace_cli.prefork.server"
 
 
 @pytest.fixture(scope="module")
-def running(
-    project: Path,
-    new_home: Callable[[], Path],
-    start_up: Callable[..., Services],
-    take_down: Callable[..., tuple[int, str]],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Services]:
+def running(project, new_home, start_up, take_down, tmp_path_factory):
     """A home with its servers; PYTHONPATH has a folder that tests write into."""
     code = str(tmp_path_factory.mktemp("code"))
     started = start_up(new_home(), project, "--no-workers", PYTHONPATH=code)
@@ -41,25 +30,25 @@ def running(
         take_down(started)
 
 
-def server_of(services: Services) -> psutil.Process:
+def server_of(services):
     guards = psutil.Process(services.process.pid).children()
     (guard,) = (guard for guard in guards if SERVER in guard.cmdline())
     (server,) = guard.children()
     return server
 
 
-def fork_of(services: Services) -> psutil.Process:
+def fork_of(services):
     """The process that runs the command which was started last."""
     forks = until(server_of(services).children)
     return max(forks, key=lambda fork: fork.create_time())
 
 
-def log_of(services: Services) -> str:
-    text: str = (services.home / "prefork.log").read_text()
+def log_of(services):
+    text = (services.home / "prefork.log").read_text()
     return text
 
 
-def line_of(process: subprocess.Popen[str], part: str) -> str:
+def line_of(process, part):
     """Read standard error up to a line."""
     assert process.stderr is not None
     seen = []
@@ -70,7 +59,7 @@ def line_of(process: subprocess.Popen[str], part: str) -> str:
     pytest.fail("".join(seen))
 
 
-def test_a_run_is_forked_and_gives_its_answer(running: Services) -> None:
+def test_a_run_is_forked_and_gives_its_answer(running):
     process = running.start("run", "blobs", *QUICK, "--json")
     fork = fork_of(running)
     assert fork.username() == psutil.Process().username()
@@ -82,7 +71,7 @@ def test_a_run_is_forked_and_gives_its_answer(running: Services) -> None:
     assert not fork.is_running()
 
 
-def test_its_exit_codes_are_those_of_the_command(running: Services) -> None:
+def test_its_exit_codes_are_those_of_the_command(running):
     code, answer = running.headrace("run", "blobs", "--set", "gates.accuracy.min=2")
     assert (code, answer["status"]) == (2, "error")
     code, answer = running.headrace("run", "blobs", "--data", "missing.parquet")
@@ -93,7 +82,7 @@ def test_its_exit_codes_are_those_of_the_command(running: Services) -> None:
     assert process.returncode == 2
 
 
-def test_ctrl_c_ends_it_with_a_checkpoint(running: Services) -> None:
+def test_ctrl_c_ends_it_with_a_checkpoint(running):
     process = running.start("run", "blobs", *LONG)
     line_of(process, "epoch 1/10000")
     fork = fork_of(running)
@@ -104,7 +93,7 @@ def test_ctrl_c_ends_it_with_a_checkpoint(running: Services) -> None:
     assert not fork.is_running()
 
 
-def test_it_is_killed_with_its_command(running: Services) -> None:
+def test_it_is_killed_with_its_command(running):
     process = running.start("run", "blobs", *LONG)
     line_of(process, "train: ")
     fork = fork_of(running)
@@ -114,7 +103,7 @@ def test_it_is_killed_with_its_command(running: Services) -> None:
     assert psutil.wait_procs(below, timeout=30)[1] == []
 
 
-def test_a_command_whose_fork_was_killed_says_so(running: Services) -> None:
+def test_a_command_whose_fork_was_killed_says_so(running):
     process = running.start("run", "blobs", *LONG)
     line_of(process, "train: ")
     fork_of(running).kill()
@@ -122,7 +111,7 @@ def test_a_command_whose_fork_was_killed_says_so(running: Services) -> None:
     assert process.returncode == -signal.SIGKILL
 
 
-def test_a_command_in_other_circumstances_runs_by_itself(running: Services) -> None:
+def test_a_command_in_other_circumstances_runs_by_itself(running):
     process = running.start("run", "blobs", *LONG, OMP_NUM_THREADS="1")
     line_of(process, "train: ")
     assert server_of(running).children() == []
@@ -133,7 +122,7 @@ def test_a_command_in_other_circumstances_runs_by_itself(running: Services) -> N
 
 
 @pytest.mark.parametrize("words", [b"{}", b"no JSON", b'{"circumstances": 1}'])
-def test_what_is_no_request_is_closed(running: Services, words: bytes) -> None:
+def test_what_is_no_request_is_closed(running, words):
     before = server_of(running)
     with socket_at(running.home) as (connection, address):
         connection.connect(address)
@@ -143,9 +132,7 @@ def test_what_is_no_request_is_closed(running: Services, words: bytes) -> None:
     assert (code, server_of(running)) == (0, before)
 
 
-def test_it_has_the_variables_and_the_folder_of_its_command(
-    running: Services, tmp_path: Path
-) -> None:
+def test_it_has_the_variables_and_the_folder_of_its_command(running, tmp_path):
     (tmp_path / "here").mkdir()
     code = (
         "import os, sys; os.chdir('here'); os.umask(0o027)\n"
@@ -165,7 +152,7 @@ def test_it_has_the_variables_and_the_folder_of_its_command(
     assert "There is no pipeline 'x'" in answer.stderr
 
 
-def test_changed_code_is_imported_anew(running: Services) -> None:
+def test_changed_code_is_imported_anew(running):
     server = server_of(running)
     before = server.memory_info().rss
     assert before > 200e6
@@ -175,7 +162,7 @@ def test_changed_code_is_imported_anew(running: Services) -> None:
     until(lambda: server.memory_info().rss < before / 2)  # it has begun again
     until(lambda: server.memory_info().rss > before * 0.9)
 
-    def is_forked() -> bool:
+    def is_forked():
         process = running.start("run", "blobs", *LONG)
         line_of(process, "train: ")
         has_fork = bool(server.children())
@@ -186,7 +173,7 @@ def test_changed_code_is_imported_anew(running: Services) -> None:
     until(is_forked)
 
 
-def test_a_run_goes_on_when_the_servers_end(running: Services) -> None:
+def test_a_run_goes_on_when_the_servers_end(running):
     process = running.start("run", "blobs", *LONG)
     line_of(process, "train: ")
     fork = fork_of(running)

@@ -1,32 +1,18 @@
 """All of production at once: databases, servers, pools, object storage, a clock."""
 
-from __future__ import annotations
-
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
-from tests.faults.storage import Storage
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
 
-Services = Any
 DEPLOY = '\n[deploy]\ncron = "* * * * *"\ntrain_pool = "gpu"\n'
 
 
 @pytest.fixture
-def services(
-    project: Path,
-    tmp_path: Path,
-    storage: Storage,
-    new_home: Callable[[], Path],
-    start_up: Callable[..., Services],
-    take_down: Callable[..., Any],
-) -> Iterator[Services]:
+def services(project, tmp_path, storage, new_home, start_up, take_down):
     """All of it, with a project whose ``blobs`` runs every minute."""
     place = tmp_path / "project"
     shutil.copytree(project, place)
@@ -37,7 +23,7 @@ def services(
     take_down(started)
 
 
-def ended_by_the_clock(api: httpx.Client, flow: str) -> dict[str, Any]:
+def ended_by_the_clock(api, flow):
     """The first run of a flow that has ended, whoever started it."""
     wanted = {
         "flows": {"name": {"any_": [flow]}},
@@ -48,15 +34,15 @@ def ended_by_the_clock(api: httpx.Client, flow: str) -> dict[str, Any]:
     while time.monotonic() < limit:
         found = api.post("/flow_runs/filter", json=wanted).json()
         if found and found[0]["state_type"] != "RUNNING":
-            first: dict[str, Any] = found[0]
+            first = found[0]
             return first
         time.sleep(0.5)
     pytest.fail(f"no run of {flow} ended")
 
 
 def test_a_scheduled_run_gives_the_model_that_a_run_here_gives(
-    services: Services, storage: Storage, run_on_a_disk: dict[str, Any]
-) -> None:
+    services, storage, run_on_a_disk
+):
     code, answer = services.headrace("deploy")
     assert code == 0, answer
     with httpx.Client(

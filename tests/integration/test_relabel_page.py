@@ -1,14 +1,10 @@
 """The page of a review in a real browser: keys decide, and the file is saved."""
 
-from __future__ import annotations
-
 import csv
 import io
-from pathlib import Path
 
 import pytest
 from tests.attacks.chromium import chromium
-from tests.homes import Home
 from tests.src.use.test_relabeling import apply, reviewed, suspicious
 
 __all__ = ["suspicious"]
@@ -19,9 +15,7 @@ KEY = (
 )
 
 
-def test_keys_decide_and_the_saved_file_is_applied(
-    suspicious: Home, tmp_path: Path
-) -> None:
+def test_keys_decide_and_the_saved_file_is_applied(suspicious, tmp_path):
     listed = reviewed(suspicious, tmp_path / "list.csv", "accept", "keep", "skip")
     page = tmp_path / "list.html"
     answer = suspicious.headrace(

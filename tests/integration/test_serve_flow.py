@@ -1,14 +1,9 @@
 """``headrace serve`` as a deployed flow, which a worker keeps running."""
 
-from __future__ import annotations
-
 import shutil
 import signal
 import socket
 import time
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import httpx
 import psutil
@@ -19,10 +14,8 @@ from headrace_flows.recovery import SWEEP_SECONDS
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
-Services = Any
 
-
-def free_port() -> int:
+def free_port():
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
@@ -31,7 +24,7 @@ def free_port() -> int:
 class Deployed:
     """A project whose pipeline ``spots`` is served by the pool ``serving``."""
 
-    def __init__(self, services: Services, project: Path) -> None:
+    def __init__(self, services, project):
         self.services, self.project = services, project
         self.http = httpx.Client(
             base_url=f"{services.links['prefect']}/api",
@@ -41,7 +34,7 @@ class Deployed:
         toml = project / "pipelines" / "spots" / "pipeline.toml"
         self._text, self._toml = toml.read_text(), toml
 
-    def deploy(self, port: int | None, more: str = "") -> dict[str, str]:
+    def deploy(self, port, more=""):
         """Deploy the pipeline with the flow, or without it; the states by name."""
         table = "\n[deploy]\n"
         if port is not None:
@@ -54,24 +47,22 @@ class Deployed:
         assert code == 0, answer
         return {row["name"]: row["state"] for row in answer["deployments"]}
 
-    def runs(self) -> list[dict[str, Any]]:
+    def runs(self):
         """The runs of the flow, oldest first; also after its deployment was removed."""
         wanted = {"flows": {"name": {"any_": ["serve"]}}}
-        found: list[dict[str, Any]] = self.http.post(
-            "/flow_runs/filter", json=wanted
-        ).json()
+        found = self.http.post("/flow_runs/filter", json=wanted).json()
         return sorted(found, key=lambda run: run["created"])
 
-    def states(self) -> list[str]:
+    def states(self):
         return [run["state"]["type"] for run in self.runs()]
 
-    def said(self, run: str) -> list[str]:
+    def said(self, run):
         wanted = {"logs": {"flow_run_id": {"any_": [run]}}, "limit": 200}
         lines = self.http.post("/logs/filter", json=wanted).json()
         return [line["message"] for line in lines]
 
 
-def answers(port: int) -> bool:
+def answers(port):
     try:
         url = f"http://127.0.0.1:{port}/v2/health/ready"
         return httpx.get(url, timeout=2).is_success
@@ -79,7 +70,7 @@ def answers(port: int) -> bool:
         return False
 
 
-def server_of(port: int) -> psutil.Process:
+def server_of(port):
     for process in psutil.process_iter():
         try:
             line = process.cmdline()
@@ -91,7 +82,7 @@ def server_of(port: int) -> psutil.Process:
 
 
 @pytest.fixture
-def deployed(services: Services, project: Path, tmp_path: Path) -> Iterator[Deployed]:
+def deployed(services, project, tmp_path):
     folder = tmp_path / "own" / "pipelines" / "spots"
     shutil.copytree(project / "pipelines" / "blobs", folder)
     place = str(tmp_path / "own")
@@ -113,9 +104,7 @@ def deployed(services: Services, project: Path, tmp_path: Path) -> Iterator[Depl
         worker.communicate()
 
 
-def test_a_deployed_server_is_started_once_and_again_after_a_crash(
-    deployed: Deployed,
-) -> None:
+def test_a_deployed_server_is_started_once_and_again_after_a_crash(deployed):
     port = free_port()
     assert deployed.deploy(port)["serve/spots"] == "created"
     until(lambda: answers(port), "it does not serve")
@@ -157,9 +146,7 @@ def test_a_deployed_server_is_started_once_and_again_after_a_crash(
     until(lambda: not answers(other), "it still serves without its deployment")
 
 
-def test_a_server_that_cannot_start_says_why_and_is_not_tried_again(
-    deployed: Deployed,
-) -> None:
+def test_a_server_that_cannot_start_says_why_and_is_not_tried_again(deployed):
     before = len(deployed.runs())
     deployed.deploy(free_port(), ", models = ['nothing']")
     until(lambda: "FAILED" in deployed.states()[before:], "it does not fail")

@@ -1,12 +1,7 @@
 """A flow or its worker is told to end in the middle of a training."""
 
-from __future__ import annotations
-
 import json
 import shutil
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
 
 import httpx
 import psutil
@@ -17,13 +12,12 @@ from headrace.state.ledger.leases import Leases
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
-Services = Any
 DEPLOY = "\n[deploy]\npool = 'leaving'\n"
 ENDED = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 
 
 @pytest.fixture
-def place(project: Path, tmp_path: Path) -> Path:
+def place(project, tmp_path):
     """A project whose one pipeline is run by the pool ``leaving``."""
     folder = tmp_path / "own" / "pipelines" / "leaves"
     shutil.copytree(project / "pipelines" / "blobs", folder)
@@ -33,11 +27,11 @@ def place(project: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def start_worker(services: Services) -> Iterator[Callable[[], Any]]:
+def start_worker(services):
     """Starts a worker that nobody starts again."""
     started = []
 
-    def make() -> Any:
+    def make():
         process = services.start("worker", "--pool=leaving", "--json")
         started.append(process)
         assert json.loads(process.stdout.readline())["status"] == "up"
@@ -52,7 +46,7 @@ def start_worker(services: Services) -> Iterator[Callable[[], Any]]:
 class Runs:
     """Runs of a deployment, by Prefect's API."""
 
-    def __init__(self, services: Services, seed: int) -> None:
+    def __init__(self, services, seed):
         self.http = httpx.Client(
             base_url=f"{services.links['prefect']}/api", headers=services.authorization
         )
@@ -64,24 +58,24 @@ class Runs:
             "checkpoint_seconds": 0.5,
         }
 
-    def start(self) -> str:
+    def start(self):
         answer = self.http.post(
             f"/deployments/{self.deployment['id']}/create_flow_run",
             json={"parameters": {"pipeline": self.spec}},
         )
         return str(answer.json()["id"])
 
-    def state(self, run: str) -> dict[str, Any]:
-        found: dict[str, Any] = self.http.get(f"/flow_runs/{run}").json()["state"]
+    def state(self, run):
+        found = self.http.get(f"/flow_runs/{run}").json()["state"]
         return found
 
-    def said(self, run: str) -> list[str]:
+    def said(self, run):
         wanted = {"logs": {"flow_run_id": {"any_": [run]}}, "limit": 200}
         lines = self.http.post("/logs/filter", json=wanted).json()
         return [line["message"] for line in lines]
 
 
-def process_of(run: str) -> psutil.Process:
+def process_of(run):
     for process in psutil.process_iter():
         try:
             if process.environ().get("PREFECT__FLOW_RUN_ID") == run:
@@ -93,11 +87,8 @@ def process_of(run: str) -> psutil.Process:
 
 @pytest.mark.parametrize("told", ["flow", "worker"])
 def test_what_is_told_to_end_keeps_its_checkpoint_and_tells_the_truth(
-    services: Services,
-    place: Path,
-    start_worker: Callable[[], Any],
-    told: str,
-) -> None:
+    services, place, start_worker, told
+):
     code, answer = services.headrace("deploy", HEADRACE_PROJECT=str(place))
     assert code == 0, answer
     worker = start_worker()
@@ -106,7 +97,7 @@ def test_what_is_told_to_end_keeps_its_checkpoint_and_tells_the_truth(
     before = set(folder.glob("*/*"))
     run = runs.start()
 
-    def begun() -> bool:
+    def begun():
         assert runs.state(run)["type"] not in ENDED, runs.state(run)
         return bool(set(folder.glob("*/*")) - before)
 

@@ -1,29 +1,22 @@
 """A worker and its flow are killed outright: soon nothing says that it still runs."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil
 import signal
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from headrace.state.ledger import Lease
 from headrace.state.ledger.leases import Leases
 
 pytestmark = pytest.mark.integration
 
-Services = Any
 LIMIT_SECONDS = 180
 
 
-def until(met: Callable[[], Any], seconds: float = LIMIT_SECONDS) -> Any:
+def until(met, seconds=LIMIT_SECONDS):
     limit = time.monotonic() + seconds
     while not (found := met()):
         assert time.monotonic() < limit
@@ -31,7 +24,7 @@ def until(met: Callable[[], Any], seconds: float = LIMIT_SECONDS) -> Any:
     return found
 
 
-def ask(services: Services, url: str, body: Any = None) -> Any:
+def ask(services, url, body=None):
     data = None if body is None else json.dumps(body).encode()
     headers = {"Content-Type": "application/json", **services.authorization}
     request = urllib.request.Request(url, data, headers)
@@ -40,7 +33,7 @@ def ask(services: Services, url: str, body: Any = None) -> Any:
 
 
 @pytest.fixture
-def place(project: Path, tmp_path: Path) -> Path:
+def place(project, tmp_path):
     """A project whose one pipeline is run by the pool ``doomed``."""
     folder = tmp_path / "own" / "pipelines" / "doomed"
     shutil.copytree(project / "pipelines" / "blobs", folder)
@@ -49,7 +42,7 @@ def place(project: Path, tmp_path: Path) -> Path:
     return tmp_path / "own"
 
 
-def start_run(services: Services, place: Path) -> str:
+def start_run(services, place):
     """A long run through a deployment of the pool ``doomed``: its id."""
     code, answer = services.headrace("deploy", HEADRACE_PROJECT=str(place))
     assert code == 0, answer
@@ -62,7 +55,7 @@ def start_run(services: Services, place: Path) -> str:
     return str(run["id"])
 
 
-def mlflow_statuses(services: Services, flow_run_id: str) -> list[str]:
+def mlflow_statuses(services, flow_run_id):
     mlflow = f"{services.links['mlflow']}/api/2.0/mlflow"
     page = f"{mlflow}/experiments/search"
     known = ask(services, page, {"max_results": 100})["experiments"]
@@ -75,7 +68,7 @@ def mlflow_statuses(services: Services, flow_run_id: str) -> list[str]:
 
 
 @pytest.fixture
-def worker(services: Services) -> Iterator[Any]:
+def worker(services):
     """A worker of a pool of its own, which nobody starts again."""
     process = services.start("worker", "--pool=doomed", "--json")
     yield process
@@ -83,19 +76,17 @@ def worker(services: Services) -> Iterator[Any]:
     process.communicate()
 
 
-def test_a_killed_worker_leaves_nothing_that_says_it_runs(
-    services: Services, place: Path, worker: Any
-) -> None:
+def test_a_killed_worker_leaves_nothing_that_says_it_runs(services, place, worker):
     assert json.loads(worker.stdout.readline())["status"] == "up"
     run = start_run(services, place)
     leases = Leases(services.environment["HEADRACE_DATABASE_URL"])
 
-    def held() -> Lease | None:
+    def held():
         return next((row for row in leases.all()[0] if row.flow_run_id == run), None)
 
     state = f"{services.environment['PREFECT_API_URL']}/flow_runs/{run}"
 
-    def begun() -> Lease | None:
+    def begun():
         now = ask(services, state)["state"]
         assert now["type"] in {"SCHEDULED", "PENDING", "RUNNING"}, now
         return held()

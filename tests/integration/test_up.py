@@ -1,7 +1,5 @@
 """`headrace up`: all servers and workers of a home, found, kept, and taken down."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os
@@ -9,20 +7,16 @@ import signal
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 
 pytestmark = pytest.mark.integration
 
-Services = Any
 QUICK = ("--set", "training.epochs=1", "--set", "gates=[]")
 
 
-def processes_of(home: Path) -> list[psutil.Process]:
+def processes_of(home):
     """All that has this home on its command line or in its environment."""
     found = []
     for process in psutil.process_iter():
@@ -36,7 +30,7 @@ def processes_of(home: Path) -> list[psutil.Process]:
     return found
 
 
-def those(home: Path, part: str) -> list[psutil.Process]:
+def those(home, part):
     """The processes of a home, no guards, with something on the command line."""
     found = []
     for process in processes_of(home):
@@ -47,20 +41,20 @@ def those(home: Path, part: str) -> list[psutil.Process]:
     return found
 
 
-def until(met: Callable[[], bool], seconds: float = 60) -> None:
+def until(met, seconds=60):
     limit = time.monotonic() + seconds
     while not met():
         assert time.monotonic() < limit
         time.sleep(0.1)
 
 
-def get(url: str, headers: dict[str, str] | None = None) -> Any:
+def get(url, headers=None):
     request = urllib.request.Request(url, headers=headers or {})
     with urllib.request.urlopen(request, timeout=10) as answer:
         return json.load(answer)
 
 
-def test_all_of_it_answers_and_is_found(services: Services) -> None:
+def test_all_of_it_answers_and_is_found(services):
     assert set(services.links) == {"prefect", "mlflow", "postgres"}
     assert services.links["postgres"].startswith("postgresql://postgres@/headrace")
     told = services.environment
@@ -83,7 +77,7 @@ def test_all_of_it_answers_and_is_found(services: Services) -> None:
     assert seen["ledger"]["seen"].startswith("PostgreSQL 18")
 
 
-def test_a_run_finds_the_databases_by_itself(services: Services) -> None:
+def test_a_run_finds_the_databases_by_itself(services):
     code, answer = services.headrace("run", "blobs", *QUICK)
     assert (code, answer["status"]) == (0, "registered"), answer
     assert answer["links"]["mlflow"].startswith(services.links["mlflow"])
@@ -97,18 +91,18 @@ def test_a_run_finds_the_databases_by_itself(services: Services) -> None:
     assert (code, mine["versions"]) == (0, answer["version"])
 
 
-def test_a_second_one_says_that_it_is_running(services: Services) -> None:
+def test_a_second_one_says_that_it_is_running(services):
     code, answer = services.headrace("up", "--postgres")
     assert (code, answer["error"]["kind"]) == (2, "UsageError")
     assert services.links["prefect"] in answer["reason"]
 
 
-def test_a_database_that_is_killed_is_started_again(services: Services) -> None:
+def test_a_database_that_is_killed_is_started_again(services):
     mark = services.home / "postgres" / "postmaster.pid"
     before = mark.read_text().splitlines()[0]
     os.kill(int(before), signal.SIGKILL)
 
-    def is_back() -> bool:
+    def is_back():
         return mark.exists() and mark.read_text().splitlines()[0] != before
 
     until(is_back)
@@ -119,21 +113,14 @@ def test_a_database_that_is_killed_is_started_again(services: Services) -> None:
 @pytest.mark.parametrize(
     "part", ["prefect_server", "mlflow_server server", "--pool gpu"]
 )
-def test_a_server_or_worker_that_is_killed_is_started_again(
-    services: Services, part: str
-) -> None:
+def test_a_server_or_worker_that_is_killed_is_started_again(services, part):
     (killed,) = those(services.home, part)
     killed.kill()
     until(lambda: killed not in (found := those(services.home, part)) and bool(found))
     until(lambda: services.headrace("doctor")[0] == 0)
 
 
-def test_nothing_is_left_and_the_state_is_kept(
-    project: Path,
-    new_home: Callable[[], Path],
-    start_up: Callable[..., Services],
-    take_down: Callable[..., tuple[int, str]],
-) -> None:
+def test_nothing_is_left_and_the_state_is_kept(project, new_home, start_up, take_down):
     home = new_home()
     first = start_up(home, project, "--postgres", "--no-workers")
     assert not [p for p in processes_of(home) if "worker" in p.cmdline()]
@@ -164,18 +151,14 @@ def test_nothing_is_left_and_the_state_is_kept(
     assert "database system is shut down" in last
 
 
-def test_a_home_with_its_state_in_files_is_not_hidden(
-    project: Path, settings: Any, start_command: Callable[..., Any]
-) -> None:
+def test_a_home_with_its_state_in_files_is_not_hidden(project, settings, start_command):
     process = start_command(settings.home, project, "up", "--postgres", "--json")
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 2
     assert "mlflow.db" in json.loads(out)["reason"]
 
 
-def test_a_worker_hands_on_places_and_no_secret(
-    services: Services,
-) -> None:
+def test_a_worker_hands_on_places_and_no_secret(services):
     (worker,) = those(services.home, "--pool cpu")
     environment = worker.environ()
     assert environment["HEADRACE_HOME"] == str(services.home)
@@ -185,11 +168,8 @@ def test_a_worker_hands_on_places_and_no_secret(
 
 
 def test_a_password_is_asked_for_and_written_nowhere(
-    project: Path,
-    new_home: Callable[[], Path],
-    start_up: Callable[..., Services],
-    take_down: Callable[..., tuple[int, str]],
-) -> None:
+    project, new_home, start_up, take_down
+):
     home = new_home()
     secret = "ada:canary-of-prefect"
     locked = start_up(home, project, PREFECT_SERVER_API_AUTH_STRING=secret)
@@ -215,12 +195,8 @@ def test_a_password_is_asked_for_and_written_nowhere(
 
 
 def test_a_start_that_is_interrupted_can_be_made_again(
-    project: Path,
-    new_home: Callable[[], Path],
-    start_command: Callable[..., Any],
-    start_up: Callable[..., Services],
-    take_down: Callable[..., tuple[int, str]],
-) -> None:
+    project, new_home, start_command, start_up, take_down
+):
     home = new_home()
     process = start_command(home, project, "up", "--postgres", "--json")
     until((home / "postgres.new").exists)  # in the middle of making the database

@@ -1,15 +1,10 @@
 """A worker: what it runs, what it hands on, and how it ends."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import shutil
 import signal
 import urllib.request
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -17,7 +12,6 @@ from tests.waiting import until
 
 pytestmark = pytest.mark.integration
 
-Services = Any
 
 DEPLOY = "\n[deploy]\npool = 'trial'\n"
 
@@ -25,17 +19,17 @@ DEPLOY = "\n[deploy]\npool = 'trial'\n"
 class Api:
     """Prefect's, for what has no command of ours."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services):
         self.url = services.environment["PREFECT_API_URL"]
         self._headers = {"Content-Type": "application/json", **services.authorization}
 
-    def __call__(self, path: str, body: Any = None) -> Any:
+    def __call__(self, path, body=None):
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.url + path, data, self._headers)
         with urllib.request.urlopen(request, timeout=20) as answer:
             return json.load(answer)
 
-    def start(self, deployment: str) -> str:
+    def start(self, deployment):
         """Run a deployment for a long time: the run's id."""
         found = self(f"/deployments/name/{deployment}")
         spec = found["parameters"]["pipeline"]
@@ -44,12 +38,12 @@ class Api:
         run = self(f"/deployments/{found['id']}/create_flow_run", body)
         return str(run["id"])
 
-    def state(self, run: str) -> str:
+    def state(self, run):
         return str(self(f"/flow_runs/{run}")["state"]["type"])
 
 
 @pytest.fixture
-def place(project: Path, tmp_path: Path) -> Path:
+def place(project, tmp_path):
     """A project whose one pipeline is run by the pool ``trial``."""
     folder = tmp_path / "own" / "pipelines" / "tried"
     shutil.copytree(project / "pipelines" / "blobs", folder)
@@ -58,18 +52,18 @@ def place(project: Path, tmp_path: Path) -> Path:
     return tmp_path / "own"
 
 
-def environment_of(run: str) -> dict[str, str]:
+def environment_of(run):
     """That of the process which executes a flow run; empty before there is one."""
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            environment: dict[str, str] = process.environ()
+            environment = process.environ()
             if environment.get("PREFECT__FLOW_RUN_ID") == run:
                 return environment
     return {}
 
 
 @pytest.fixture
-def worker(services: Services) -> Iterator[Any]:
+def worker(services):
     """A worker of a pool of its own, with secrets in its environment."""
     process = services.start(
         "worker",
@@ -86,8 +80,8 @@ def worker(services: Services) -> Iterator[Any]:
 
 
 def test_a_flow_is_given_places_and_no_secret_and_ends_with_its_worker(
-    services: Services, worker: Any, place: Path
-) -> None:
+    services, worker, place
+):
     told = json.loads(worker.stdout.readline())
     assert (told["status"], told["pool"]) == ("up", "trial")
     api = Api(services)
@@ -110,9 +104,7 @@ def test_a_flow_is_given_places_and_no_secret_and_ends_with_its_worker(
     assert api.state(run) == "CRASHED", "told, and not left as running"
 
 
-def test_a_pool_that_is_not_of_processes_is_left_to_prefects_worker(
-    services: Services,
-) -> None:
+def test_a_pool_that_is_not_of_processes_is_left_to_prefects_worker(services):
     Api(services)("/work_pools/", {"name": "cluster", "type": "kubernetes"})
     code, answer = services.headrace("worker", "--pool", "cluster")
     assert (code, answer["error"]["kind"]) == (2, "UsageError")

@@ -1,11 +1,8 @@
 """A flow is given what it may need, and nobody is let in unasked."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -38,8 +35,8 @@ NEEDED = {
 
 
 def test_a_flow_is_handed_what_it_needs_and_no_secret_of_a_server(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    tmp_path, monkeypatch
+):
     settings = Settings(project=tmp_path, home=tmp_path / "home")
     for name, value in {**SECRETS, **NEEDED}.items():
         monkeypatch.setenv(name, value)
@@ -50,9 +47,7 @@ def test_a_flow_is_handed_what_it_needs_and_no_secret_of_a_server(
     assert found["HEADRACE_PROJECT"] == str(tmp_path)
 
 
-def test_further_variables_are_handed_on_by_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_further_variables_are_handed_on_by_name(tmp_path, monkeypatch):
     settings = Settings(
         project=tmp_path,
         home=tmp_path,
@@ -66,15 +61,13 @@ def test_further_variables_are_handed_on_by_name(
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
-def test_loopback_needs_no_password(host: str) -> None:
+def test_loopback_needs_no_password(host):
     assert is_loopback(host)
     require_passwords(host)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.3", "trainer.lab"])
-def test_a_wider_address_is_refused_without_passwords(
-    host: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_wider_address_is_refused_without_passwords(host, monkeypatch):
     with pytest.raises(UsageError) as refused:
         require_passwords(host)
     assert "PREFECT_SERVER_API_AUTH_STRING" in str(refused.value)
@@ -95,9 +88,7 @@ def test_a_wider_address_is_refused_without_passwords(
 
 
 @pytest.mark.system
-def test_mlflow_is_reached_by_its_names_and_by_none_that_begins_like_them(
-    tmp_path: Path,
-) -> None:
+def test_mlflow_is_reached_by_its_names_and_by_none_that_begins_like_them(tmp_path):
     from mlflow.server.security_utils import is_allowed_host_header
 
     settings = Settings(project=tmp_path, home=tmp_path)
@@ -119,8 +110,8 @@ def test_mlflow_is_reached_by_its_names_and_by_none_that_begins_like_them(
     ],
 )
 def test_a_variable_that_prefect_refuses_is_told_in_a_sentence(
-    variable: str, value: str, told: str, tmp_path: Path
-) -> None:
+    variable, value, told, tmp_path
+):
     code = (
         "import sys\n"
         "try: import prefect\n"

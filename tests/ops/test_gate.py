@@ -1,11 +1,6 @@
 """The gate: what it lets through, and how it answers what it does not."""
 
-from __future__ import annotations
-
 import asyncio
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -18,29 +13,22 @@ LOGIN = Login("headrace", "canary")
 BASE = "http://127.0.0.1:4200"
 
 
-async def behind(scope: Any, _receive: Any, send: Any) -> None:
+async def behind(scope, _receive, send):
     headers = [(b"access-control-allow-origin", b"*"), (b"x-path", b"behind")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": scope["path"].encode()})
 
 
-def gate(**changes: Any) -> Gate:
+def gate(**changes):
     return Gate(behind, **{"logins": [LOGIN], "health": ("/health",), **changes})
 
 
 ELSEWHERE = ("10.0.0.9", 5)  # another machine: whose process it is cannot be asked
 
 
-def ask(
-    gate: Gate,
-    path: str,
-    method: str = "GET",
-    base: str = BASE,
-    client: tuple[str, int] = ELSEWHERE,
-    **headers: str,
-) -> httpx.Response:
-    async def answer() -> httpx.Response:
-        transport = httpx.ASGITransport(app=gate, client=client)  # type: ignore[arg-type]
+def ask(gate, path, method="GET", base=BASE, client=ELSEWHERE, **headers):
+    async def answer():
+        transport = httpx.ASGITransport(app=gate, client=client)
         async with httpx.AsyncClient(transport=transport, base_url=base) as asking:
             given = {name.replace("_", "-"): value for name, value in headers.items()}
             return await asking.request(method, path, headers=given)
@@ -48,12 +36,12 @@ def ask(
     return asyncio.run(answer())
 
 
-def cookie_of(made: Gate) -> str:
+def cookie_of(made):
     answer = ask(made, f"/login?token={LOGIN.derive('link')}")
     return answer.headers["set-cookie"].partition(";")[0]
 
 
-def test_the_link_sets_a_cookie_that_no_script_reads_and_leads_on() -> None:
+def test_the_link_sets_a_cookie_that_no_script_reads_and_leads_on():
     token = LOGIN.derive("link")
     answer = ask(gate(), f"/login?token={token}&next=/runs")
     assert (answer.status_code, answer.headers["location"]) == (303, "/runs")
@@ -67,9 +55,7 @@ def test_the_link_sets_a_cookie_that_no_script_reads_and_leads_on() -> None:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "::ffff:127.0.0.1", "127.8.8.8"])
-def test_a_forwarded_header_does_not_make_a_connection_another_machines(
-    host: str,
-) -> None:
+def test_a_forwarded_header_does_not_make_a_connection_another_machines(host):
     cookie = cookie_of(gate())
     gone = (host, 5)
     for forged in ({}, {"x_forwarded_for": "10.0.0.9"}, {"x_forwarded_for": "::2"}):
@@ -78,8 +64,8 @@ def test_a_forwarded_header_does_not_make_a_connection_another_machines(
 
 
 def test_only_a_cookie_alone_has_the_owner_of_a_connection_looked_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    tmp_path, monkeypatch
+):
     cookie, own = cookie_of(gate()), ("127.0.0.1", 5)
     monkeypatch.setattr(hosts, "_TABLES", (tmp_path,))  # it cannot be read
     assert ask(gate(), "/x", client=own).status_code == 401
@@ -90,35 +76,35 @@ def test_only_a_cookie_alone_has_the_owner_of_a_connection_looked_up(
         ask(gate(), "/x", client=own, cookie=cookie)
 
 
-def test_the_application_gets_what_a_proxy_says_of_the_client() -> None:
-    seen: list[Any] = []
+def test_the_application_gets_what_a_proxy_says_of_the_client():
+    seen = []
 
-    async def app(scope: Any, receive: Any, send: Any) -> None:
+    async def app(scope, receive, send):
         seen.append((scope["client"][0], scope["scheme"]))
         await behind(scope, receive, send)
 
     given = {"x_forwarded_for": "10.0.0.9", "x_forwarded_proto": "https"}
     proxy = {"client": ("127.0.0.1", 5), "authorization": LOGIN.header}
-    ask(Gate(app, logins=[LOGIN]), "/x", **proxy, **given)  # type: ignore[arg-type]
+    ask(Gate(app, logins=[LOGIN]), "/x", **proxy, **given)
     assert seen == [("10.0.0.9", "https")]
 
 
 @pytest.mark.parametrize(
     "target", ["//evil.example", "/\\evil.example", "https://evil.example", "", "/\r\n"]
 )
-def test_the_link_leads_nowhere_else(target: str) -> None:
+def test_the_link_leads_nowhere_else(target):
     path = httpx.URL("/login", params={"token": LOGIN.derive("link"), "next": target})
     assert ask(gate(), str(path)).headers["location"] == "/"
 
 
 @pytest.mark.parametrize("token", ["x", LOGIN.password, LOGIN.derive("session"), "é"])
-def test_another_token_opens_nothing(token: str) -> None:
+def test_another_token_opens_nothing(token):
     answer = ask(gate(), str(httpx.URL("/login", params={"token": token})))
     assert (answer.status_code, "set-cookie" in answer.headers) == (403, False)
     assert "headrace up" in answer.json()["message"]
 
 
-def test_a_link_of_another_site_may_lead_to_a_page_and_to_nothing_else() -> None:
+def test_a_link_of_another_site_may_lead_to_a_page_and_to_nothing_else():
     shown = {"authorization": LOGIN.header, "sec_fetch_site": "cross-site"}
     page = {"sec_fetch_mode": "navigate", "sec_fetch_dest": "document"}
     assert ask(gate(), "/x", **shown, **page).status_code == 200
@@ -129,19 +115,19 @@ def test_a_link_of_another_site_may_lead_to_a_page_and_to_nothing_else() -> None
     assert ask(gate(), "/x", **shown, **image).status_code == 403
 
 
-def test_an_origin_that_is_no_url_is_refused() -> None:
+def test_an_origin_that_is_no_url_is_refused():
     answer = ask(gate(), "/x", authorization=LOGIN.header, origin="http://[::1")
     assert answer.status_code == 403
 
 
-def test_a_browser_that_showed_the_password_gets_the_cookie_for_what_cannot() -> None:
+def test_a_browser_that_showed_the_password_gets_the_cookie_for_what_cannot():
     page = {"sec_fetch_mode": "navigate", "sec_fetch_dest": "document"}
     answer = ask(gate(), "/x", authorization=LOGIN.header, **page)
     assert "headrace-" in answer.headers["set-cookie"]
     assert "set-cookie" not in ask(gate(), "/x", authorization=LOGIN.header).headers
 
 
-def test_who_is_not_let_in_is_asked_and_told_where_the_login_is() -> None:
+def test_who_is_not_let_in_is_asked_and_told_where_the_login_is():
     answer = ask(gate(), "/x")
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"].startswith("Basic ")
@@ -149,7 +135,7 @@ def test_who_is_not_let_in_is_asked_and_told_where_the_login_is() -> None:
     assert "x-path" not in answer.headers
 
 
-def test_no_answer_is_meant_for_every_origin_or_for_a_foreign_frame() -> None:
+def test_no_answer_is_meant_for_every_origin_or_for_a_foreign_frame():
     answer = ask(gate(), "/x", authorization=LOGIN.header, origin=BASE)
     assert answer.status_code == 200
     assert "access-control-allow-origin" not in answer.headers
@@ -158,7 +144,7 @@ def test_no_answer_is_meant_for_every_origin_or_for_a_foreign_frame() -> None:
     assert policy == "connect-src 'self' data: blob:; frame-ancestors 'self'"
 
 
-def test_a_listed_origin_may_ask_and_first_what_it_may_send() -> None:
+def test_a_listed_origin_may_ask_and_first_what_it_may_send():
     listed = gate(origins=["https://ml.example.org/", "*"])
     origin = {"origin": "https://ml.example.org"}
     cross = {**origin, "sec_fetch_site": "cross-site"}
@@ -194,7 +180,7 @@ def test_a_listed_origin_may_ask_and_first_what_it_may_send() -> None:
         ("", 403),
     ],
 )
-def test_only_names_of_the_server_are_answered(host: str, status: int) -> None:
+def test_only_names_of_the_server_are_answered(host, status):
     named = gate(hosts=["ml.example.org"])
     for path in ("/x", "/health"):
         answer = ask(named, path, host=host, authorization=LOGIN.header)
@@ -202,17 +188,17 @@ def test_only_names_of_the_server_are_answered(host: str, status: int) -> None:
 
 
 @pytest.mark.parametrize("path", ["/healthy", "/x/health", "/health/", "//health"])
-def test_what_resembles_health_is_not_open(path: str) -> None:
+def test_what_resembles_health_is_not_open(path):
     assert ask(gate(), "/health").status_code == 200
     assert ask(gate(), "/health", "POST").status_code == 401
     assert ask(gate(), path, base=f"{BASE}/").status_code == 401
 
 
 @pytest.mark.parametrize("name", ["host", "origin", "authorization"])
-def test_a_header_that_decides_is_there_once(name: str) -> None:
-    sent: list[Any] = []
+def test_a_header_that_decides_is_there_once(name):
+    sent = []
 
-    async def send(message: Any) -> None:
+    async def send(message):
         sent.append(message)
 
     values = {"host": "127.0.0.1", "authorization": LOGIN.header, "origin": BASE}
@@ -224,7 +210,7 @@ def test_a_header_that_decides_is_there_once(name: str) -> None:
     assert sent[0]["status"] == 400
 
 
-def test_long_headers_are_not_compared_with_the_login() -> None:
+def test_long_headers_are_not_compared_with_the_login():
     login = {"authorization": LOGIN.header}
     assert ask(gate(), "/x", **login, x_long="x" * 70_000).status_code == 431
     assert ask(gate(), "/health", x_long="x" * 70_000).status_code == 431
@@ -234,7 +220,7 @@ def test_long_headers_are_not_compared_with_the_login() -> None:
     assert ask(gate(), f"/{long}", **login, x_long=long).status_code == 431
 
 
-async def _nothing() -> dict[str, Any]:
+async def _nothing():
     return {"type": "http.disconnect"}
 
 
@@ -242,12 +228,12 @@ async def _nothing() -> dict[str, Any]:
     "header",
     ["", "Basic", "Basic ?", "Basic /w==", "Bearer canary", "basic", "Digest x"],
 )
-def test_an_odd_authorization_is_none(header: str) -> None:
+def test_an_odd_authorization_is_none(header):
     assert ask(gate(), "/x", authorization=header).status_code == 401
 
 
-def test_an_application_with_users_of_its_own_is_asked_about_them() -> None:
-    def is_user(login: Login) -> bool:
+def test_an_application_with_users_of_its_own_is_asked_about_them():
+    def is_user(login):
         return login == Login("ada", "right")
 
     users = gate(logins=[], is_user=is_user)
@@ -258,13 +244,13 @@ def test_an_application_with_users_of_its_own_is_asked_about_them() -> None:
     assert ask(users, "/login?token=").status_code == 401
 
 
-def test_what_is_no_request_is_handed_on() -> None:
-    seen: list[str] = []
+def test_what_is_no_request_is_handed_on():
+    seen = []
 
-    async def app(scope: Any, *_: Any) -> None:
+    async def app(scope, *_):
         seen.append(scope["type"])
 
-    made: Callable[..., Any] = Gate(app, logins=[LOGIN])
+    made = Gate(app, logins=[LOGIN])
     asyncio.run(made({"type": "lifespan"}, _nothing, None))
     assert seen == ["lifespan"]
 
@@ -279,18 +265,18 @@ def test_what_is_no_request_is_handed_on() -> None:
         ("http://localhost@evil.example/x", 403),
     ],
 )
-def test_the_host_of_an_absolute_target_counts(target: str, status: int) -> None:
+def test_the_host_of_an_absolute_target_counts(target, status):
     path = target.partition("?")[0]
     headers = [(b"host", b"127.0.0.1"), (b"authorization", LOGIN.header.encode())]
     scope = {"type": "http", "method": "GET", "path": path, "headers": headers}
     scope |= {"raw_path": path.encode(), "query_string": b"", "client": ELSEWHERE}
-    seen: list[int] = []
+    seen = []
 
-    async def send(message: Any) -> None:
+    async def send(message):
         if message["type"] == "http.response.start":
             seen.append(message["status"])
 
-    async def receive() -> Any:
+    async def receive():
         return {"type": "http.request"}
 
     asyncio.run(gate()({**scope, "scheme": "http"}, receive, send))

@@ -1,10 +1,7 @@
 """A home's servers are found while someone keeps them, and only then."""
 
-from __future__ import annotations
-
 import os
 import subprocess
-from pathlib import Path
 
 import psutil
 import pytest
@@ -18,13 +15,13 @@ LINKS = {"prefect": "http://127.0.0.1:1", "mlflow": "http://127.0.0.1:2"}
 
 
 @pytest.fixture
-def empty(tmp_path: Path) -> Settings:
+def empty(tmp_path):
     made = Settings(project=tmp_path, home=tmp_path / "home")
     made.prepare_home()
     return made
 
 
-def test_addresses_are_found_as_long_as_they_are_kept(empty: Settings) -> None:
+def test_addresses_are_found_as_long_as_they_are_kept(empty):
     with only_one(empty):
         assert live_links(empty) == {}
         write_links(empty, LINKS, ())
@@ -32,14 +29,14 @@ def test_addresses_are_found_as_long_as_they_are_kept(empty: Settings) -> None:
     assert live_links(empty) == {}
 
 
-def test_addresses_of_one_that_was_killed_are_nobodys(empty: Settings) -> None:
+def test_addresses_of_one_that_was_killed_are_nobodys(empty):
     write_links(empty, LINKS, ())
     assert live_links(empty) == {}
     with only_one(empty):
         assert live_links(empty) == {}, "the old addresses are gone"
 
 
-def test_a_second_one_is_refused_with_the_addresses(empty: Settings) -> None:
+def test_a_second_one_is_refused_with_the_addresses(empty):
     with only_one(empty):
         write_links(empty, LINKS, ())
         with pytest.raises(UsageError, match=r"already: http://127\.0\.0\.1:1 and"):
@@ -48,7 +45,7 @@ def test_a_second_one_is_refused_with_the_addresses(empty: Settings) -> None:
         assert live_links(empty), "the first one is not disturbed"
 
 
-def test_the_end_of_a_long_log_is_read(tmp_path: Path) -> None:
+def test_the_end_of_a_long_log_is_read(tmp_path):
     log = tmp_path / "server.log"
     assert live.last_line(log) == "no message"
     with log.open("wb") as file:
@@ -59,8 +56,8 @@ def test_the_end_of_a_long_log_is_read(tmp_path: Path) -> None:
 
 
 def test_a_server_that_soon_answers_costs_no_look_at_all_processes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    tmp_path, monkeypatch
+):
     looks = []
     children = psutil.Process.children
     monkeypatch.setattr(
@@ -82,7 +79,7 @@ def test_a_server_that_soon_answers_costs_no_look_at_all_processes(
             server.kill()
 
 
-def test_a_port_that_is_taken_gives_another() -> None:
+def test_a_port_that_is_taken_gives_another():
     import socket
 
     with socket.socket() as taken:

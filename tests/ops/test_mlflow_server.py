@@ -1,9 +1,6 @@
 """MLflow's server: where artifacts may go, and whom it is asked about."""
 
-from __future__ import annotations
-
 import shutil
-from pathlib import Path
 
 import pytest
 
@@ -35,17 +32,17 @@ ROOT = "file:///home/ada/.headrace/mlartifacts"
         ("http://elsewhere/", False),
     ],
 )
-def test_artifacts_go_below_the_root_alone(location: str, is_allowed: bool) -> None:
+def test_artifacts_go_below_the_root_alone(location, is_allowed):
     assert is_below(location, ROOT) is is_allowed
 
 
-def test_a_root_in_a_bucket_has_places_in_it() -> None:
+def test_a_root_in_a_bucket_has_places_in_it():
     assert is_below("s3://bucket/mlartifacts/digits", "s3://bucket/mlartifacts")
     assert not is_below("s3://other/mlartifacts/digits", "s3://bucket/mlartifacts")
 
 
 @pytest.fixture
-def unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
+def unchanged(monkeypatch):
     """Puts back what `create_app` replaces in MLflow, which other tests use as well."""
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
@@ -54,11 +51,8 @@ def unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_experiment_has_its_artifacts_below_the_root(
-    unchanged: None,
-    monkeypatch: pytest.MonkeyPatch,
-    mlflow_database: Path,
-    tmp_path: Path,
-) -> None:
+    unchanged, monkeypatch, mlflow_database, tmp_path
+):
     from mlflow.exceptions import MlflowException
     from mlflow.server.constants import ARTIFACT_ROOT_ENV_VAR
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
@@ -76,21 +70,17 @@ def test_an_experiment_has_its_artifacts_below_the_root(
     assert store.create_experiment("good", artifact_location=f"{ROOT}/x", tags=[])
 
 
-def test_without_a_login_nothing_is_served(
-    unchanged: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_a_login_nothing_is_served(unchanged, monkeypatch):
     for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(UsageError, match="MLFLOW_TRACKING_PASSWORD"):
         create_app()
 
 
-def test_who_was_right_is_not_asked_about_for_a_minute(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    asked: list[str] = []
+def test_who_was_right_is_not_asked_about_for_a_minute(monkeypatch):
+    asked = []
 
-    def ask(user: str, password: str) -> bool:
+    def ask(user, password):
         asked.append(user)
         return password == "right"
 

@@ -1,10 +1,6 @@
 """Headrace's own pages, beside those of MLflow."""
 
-from __future__ import annotations
-
 import asyncio
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,25 +12,25 @@ from headrace_ops.mlflow_server import Pages
 NAME = "0123456789abcdef-0123456789abcdef"
 
 
-async def other(scope: Any, receive: Any, send: Any) -> None:
+async def other(scope, receive, send):
     await send({"type": "http.response.start", "status": 299, "headers": []})
     await send({"type": "http.response.body", "body": b"other"})
 
 
-def get(settings: Settings, path: str, method: str = "GET") -> tuple[Any, bytes]:
+def get(settings, path, method="GET"):
     """The status and headers, and the body, of an answer."""
-    sent: list[Any] = []
+    sent = []
 
-    async def send(message: Any) -> None:
+    async def send(message):
         sent.append(message)
 
     scope = {"type": "http", "method": method, "path": path, "headers": []}
-    asyncio.run(Pages(other, settings)(scope, None, send))  # type: ignore[arg-type]
+    asyncio.run(Pages(other, settings)(scope, None, send))
     return sent[0], sent[1]["body"]
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+def settings(tmp_path):
     """A home with one page of checks, and the index."""
     settings = Settings(project=tmp_path, home=tmp_path / "home")
     store = Store(settings.store)
@@ -44,7 +40,7 @@ def settings(tmp_path: Path) -> Settings:
     return settings
 
 
-def test_the_data_docs_and_their_index_are_served(settings: Settings) -> None:
+def test_the_data_docs_and_their_index_are_served(settings):
     path = live.data_docs_path(f"/anywhere/data_docs/{NAME}/index.html")
     start, page = get(settings, path)
     headers = dict(start["headers"])
@@ -67,21 +63,19 @@ def test_the_data_docs_and_their_index_are_served(settings: Settings) -> None:
         f"/headrace/reports/{'0' * 32}",
     ],
 )
-def test_nothing_else_is_served(settings: Settings, path: str) -> None:
+def test_nothing_else_is_served(settings, path):
     start, body = get(settings, path)
 
     assert start["status"] == 404
     assert b"secret" not in body
 
 
-def test_other_paths_and_methods_are_not_ours(settings: Settings) -> None:
+def test_other_paths_and_methods_are_not_ours(settings):
     assert get(settings, "/api/2.0/x")[0]["status"] == 299
     assert get(settings, live.DATA_DOCS, "POST")[0]["status"] == 404
 
 
-def test_pages_are_not_served_by_another_mlflow(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_pages_are_not_served_by_another_mlflow(settings, monkeypatch):
     assert live.are_pages_served(settings)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://mlflow.example")
     assert not live.are_pages_served(settings)

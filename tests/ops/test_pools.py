@@ -1,9 +1,5 @@
 """What a worker starts: only what is recorded, and only as it is recorded."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import pytest
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.responses import DeploymentResponse
@@ -17,16 +13,16 @@ RECORDED = {"train/digits": GOOD}
 PACKED = "sha256:" + "0" * 64
 
 
-def run(**values: Any) -> FlowRun:
+def run(**values):
     return FlowRun.model_validate({"flow_id": ID, **values})
 
 
-def deployment(**values: Any) -> DeploymentResponse:
+def deployment(**values):
     found = {"name": "digits", "flow_id": ID, "entrypoint": GOOD, "pull_steps": []}
     return DeploymentResponse.model_validate({**found, **values})
 
 
-def test_a_recorded_deployment_is_started() -> None:
+def test_a_recorded_deployment_is_started():
     given = {"folder": PACKED, "pipeline": {}}
     for template in (PROCESS_TEMPLATE, ProcessWorker.get_default_base_job_template()):
         found = admit(run(parameters=given), deployment(), "train", template, RECORDED)
@@ -47,9 +43,7 @@ def test_a_recorded_deployment_is_started() -> None:
     ],
     ids=str,
 )
-def test_a_deployment_that_is_not_as_recorded_is_refused(
-    changes: dict[str, Any], why: str
-) -> None:
+def test_a_deployment_that_is_not_as_recorded_is_refused(changes, why):
     with pytest.raises(NotAdmitted, match=why) as refused:
         admit(run(), deployment(**changes), "train", {}, RECORDED)
     assert "headrace deploy" in refused.value.action
@@ -64,12 +58,12 @@ def test_a_deployment_that_is_not_as_recorded_is_refused(
     ],
     ids=str,
 )
-def test_a_run_that_asks_for_more_is_refused(values: dict[str, Any], why: str) -> None:
+def test_a_run_that_asks_for_more_is_refused(values, why):
     with pytest.raises(NotAdmitted, match=why):
         admit(run(**values), deployment(), "train", {}, RECORDED)
 
 
-def test_a_run_of_nothing_or_of_another_flow_is_refused() -> None:
+def test_a_run_of_nothing_or_of_another_flow_is_refused():
     with pytest.raises(NotAdmitted, match="has no deployment"):
         admit(run(), None, "train", {}, RECORDED)
     with pytest.raises(NotAdmitted, match="fit/digits is not recorded"):
@@ -92,6 +86,6 @@ def test_a_run_of_nothing_or_of_another_flow_is_refused() -> None:
     ],
     ids=str,
 )
-def test_a_pool_that_has_a_say_is_refused(template: dict[str, Any], why: str) -> None:
+def test_a_pool_that_has_a_say_is_refused(template, why):
     with pytest.raises(NotAdmitted, match=f"pool's template sets {why}"):
         admit(run(), deployment(), "train", template, RECORDED)

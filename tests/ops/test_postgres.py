@@ -1,7 +1,5 @@
 """The home's own PostgreSQL: it ends with its keeper, and answers when it can."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal
@@ -10,8 +8,6 @@ import stat
 import subprocess
 import sys
 import threading
-from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -26,12 +22,12 @@ from headrace_ops import postgres
 pytestmark = pytest.mark.system
 
 
-def start(home: Path) -> subprocess.Popen[bytes]:
+def start(home):
     home.mkdir(exist_ok=True)
     return subprocess.Popen([sys.executable, "-m", postgres.__name__, str(home)])
 
 
-def is_running(home: Path) -> bool:
+def is_running(home):
     return any(
         str(home / POSTGRES_FOLDER) in (process.info["cmdline"] or ())
         for process in psutil.process_iter(["name", "cmdline"])
@@ -39,7 +35,7 @@ def is_running(home: Path) -> bool:
     )
 
 
-def test_it_answers_and_ends_with_its_keeper(tmp_path: Path) -> None:
+def test_it_answers_and_ends_with_its_keeper(tmp_path):
     home = tmp_path / "home"
     assert not postgres.is_ready(Settings(project=tmp_path, home=home))
     keeper = start(home)
@@ -53,9 +49,7 @@ def test_it_answers_and_ends_with_its_keeper(tmp_path: Path) -> None:
     assert not postgres.is_ready(Settings(project=tmp_path, home=home))
 
 
-def test_one_that_is_told_to_end_while_it_starts_leaves_no_database(
-    tmp_path: Path,
-) -> None:
+def test_one_that_is_told_to_end_while_it_starts_leaves_no_database(tmp_path):
     home = tmp_path / "home"
     keeper = start(home)
     mark = home / POSTGRES_FOLDER / "postmaster.pid"
@@ -71,9 +65,7 @@ def test_one_that_is_told_to_end_while_it_starts_leaves_no_database(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root starts it as another user")
-def test_two_that_start_at_once_leave_the_folders_above_unreadable(
-    tmp_path: Path,
-) -> None:
+def test_two_that_start_at_once_leave_the_folders_above_unreadable(tmp_path):
     above = tmp_path / "above"
     homes = [above / name for name in ("one", "two")]
     for home in homes:
@@ -81,7 +73,7 @@ def test_two_that_start_at_once_leave_the_folders_above_unreadable(
     above.chmod(0o700)
     entered, may_end = threading.Event(), threading.Event()
 
-    def start_as_the_package_does() -> None:
+    def start_as_the_package_does():
         with postgres._only_traversable(homes[0] / "database"):
             above.chmod(0o755)
             entered.set()
@@ -98,9 +90,7 @@ def test_two_that_start_at_once_leave_the_folders_above_unreadable(
     assert stat.S_IMODE(above.stat().st_mode) == 0o711
 
 
-def test_a_database_that_listens_and_is_still_starting_is_not_ready(
-    tmp_path: Path,
-) -> None:
+def test_a_database_that_listens_and_is_still_starting_is_not_ready(tmp_path):
     """As after a crash: the socket is there, and who connects is sent away."""
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(tmp_path / ".s.PGSQL.5432"))
@@ -108,7 +98,7 @@ def test_a_database_that_listens_and_is_still_starting_is_not_ready(
         socket_folder = json.dumps({"socket": str(tmp_path)})
         (tmp_path / POSTGRES_FILE).write_text(socket_folder)
 
-        def send_away() -> None:
+        def send_away():
             connection, _ = listening.accept()
             with connection:
                 connection.recv(1024)
@@ -122,14 +112,14 @@ def test_a_database_that_listens_and_is_still_starting_is_not_ready(
         assert not thread.is_alive()
 
 
-def impatient(*args: Any, timeout: int | None = None, **more: Any) -> str:
+def impatient(*args, timeout=None, **more):
     """The package's `pgexec`, with 2 s where it waits for 10."""
     return pgexec(*args, timeout=timeout and 2, **more)
 
 
 def test_one_that_recovers_for_longer_than_its_package_waits_is_started(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    tmp_path, monkeypatch
+):
     server = postgres_server.get_server(
         tmp_path / "slow", cleanup_mode="stop", start=False
     )

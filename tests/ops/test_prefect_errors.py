@@ -1,9 +1,6 @@
 """What Prefect's client raises becomes an error that says what to do."""
 
-from __future__ import annotations
-
 import json
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
 from typing import Any
@@ -27,9 +24,7 @@ ADDRESS = "http://prefect:4200/api"
         (503, DependencyError, "answers 503"),
     ],
 )
-def test_a_status_is_a_usage_error_or_one_to_try_again(
-    monkeypatch: pytest.MonkeyPatch, status: int, kind: type[Exception], said: str
-) -> None:
+def test_a_status_is_a_usage_error_or_one_to_try_again(monkeypatch, status, kind, said):
     monkeypatch.setenv("PREFECT_API_URL", ADDRESS)
     request = httpx.Request("GET", ADDRESS)
     answer = httpx.Response(status, text="no such field", request=request)
@@ -38,7 +33,7 @@ def test_a_status_is_a_usage_error_or_one_to_try_again(
     assert ADDRESS in str(caught.value)
 
 
-def test_no_answer_is_to_be_tried_again() -> None:
+def test_no_answer_is_to_be_tried_again():
     with pytest.raises(DependencyError, match="does not answer"), translate_errors():
         raise httpx.ConnectError("refused")
 
@@ -47,11 +42,11 @@ DAY = ("--from", "2026-01-30", "--to", "2026-01-30", "--set", "description=day {
 
 
 @pytest.fixture
-def closed_server() -> Iterator[str]:
+def closed_server():
     """A Prefect server's address that is well and lets nobody in."""
 
     class Closed(BaseHTTPRequestHandler):
-        def answer(self) -> None:
+        def answer(self):
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
             self.send_response(200 if self.path.endswith("/health") else 401)
             self.send_header("Content-Type", "application/json")
@@ -60,7 +55,7 @@ def closed_server() -> Iterator[str]:
 
         do_GET = do_POST = answer
 
-        def log_message(self, *_: Any) -> None:
+        def log_message(self, *_):
             pass
 
     server = HTTPServer(("127.0.0.1", 0), Closed)
@@ -81,9 +76,7 @@ def closed_server() -> Iterator[str]:
     ],
     ids=lambda command: command[0],
 )
-def test_a_missing_login_is_exit_2_and_names_the_variable(
-    home: Home, closed_server: str, command: tuple[str, ...]
-) -> None:
+def test_a_missing_login_is_exit_2_and_names_the_variable(home, closed_server, command):
     process = home.start(*command, PREFECT_API_URL=closed_server)
     _, err = process.communicate(timeout=600)
     assert process.returncode == 2, err

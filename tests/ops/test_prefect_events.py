@@ -1,12 +1,9 @@
 """Reports leave Prefect's database: events, free pages and log."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import shutil
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +11,6 @@ import sqlalchemy as sa
 
 from headrace.databases import POSTGRES_FOLDER, postgres_url
 from headrace.errors import DependencyError
-from headrace.settings import Settings
 from headrace_ops import postgres, prefect_events
 from headrace_ops.prefect_events import delete_events
 
@@ -29,7 +25,7 @@ CREATE TABLE artifact_collection (id TEXT PRIMARY KEY, data TEXT);
 
 
 @pytest.fixture
-def database(settings: Settings) -> Iterator[sqlite3.Connection]:
+def database(settings):
     """Prefect's tables in a home, as far as they matter, in use by a server."""
     folder = settings.home / "prefect"
     folder.mkdir()
@@ -48,18 +44,15 @@ def database(settings: Settings) -> Iterator[sqlite3.Connection]:
         yield opened
 
 
-def held(settings: Settings) -> bytes:
+def held(settings):
     """All bytes of the database's files."""
     files = sorted(Path(settings.home, "prefect").iterdir())
     return b"".join(file.read_bytes() for file in files)
 
 
 def test_events_on_reports_are_gone_also_from_free_pages(
-    settings: Settings,
-    database: sqlite3.Connection,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+    settings, database, tmp_path, monkeypatch
+):
     assert SECRET[:999].encode() in held(settings)
     other = tmp_path / "other" / "prefect.db"
     other.parent.mkdir()
@@ -75,8 +68,8 @@ def test_events_on_reports_are_gone_also_from_free_pages(
 
 
 def test_a_database_that_somebody_reads_is_said_to_be_in_use(
-    settings: Settings, database: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    settings, database, monkeypatch
+):
     monkeypatch.setattr(prefect_events, "_WAIT_SECONDS", 0)
     database.execute("BEGIN")
     database.execute("SELECT * FROM events").fetchone()
@@ -88,7 +81,7 @@ def test_a_database_that_somebody_reads_is_said_to_be_in_use(
 
 
 @pytest.mark.system
-def test_a_home_with_postgresql_is_cleaned_alike(settings: Settings) -> None:
+def test_a_home_with_postgresql_is_cleaned_alike(settings):
     with postgres.migration_target(settings) as socket:
         postgres._record(settings.home, socket)
         engine = sa.create_engine(postgres_url(socket, "prefect"))
@@ -105,7 +98,7 @@ def test_a_home_with_postgresql_is_cleaned_alike(settings: Settings) -> None:
         assert SECRET[:99].encode() not in b"".join(files)
 
 
-def test_a_home_without_prefect_has_no_events(settings: Settings) -> None:
+def test_a_home_without_prefect_has_no_events(settings):
     assert delete_events(settings) == 0
     (settings.home / "prefect").mkdir()
     sqlite3.connect(settings.home / "prefect" / "prefect.db").close()

@@ -7,14 +7,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
-from prefect import State
 from prefect.client.base import PrefectHttpxAsyncClient, PrefectHttpxSyncClient
 from prefect.results import ResultRecordMetadata, ResultStore
 from prefect.states import Completed, Failed, get_state_exception
@@ -28,35 +25,35 @@ SECONDS_AWAY = 0.5
 class Late(HTTPServer):
     """A server at a port of its own, at which nobody listens before it is activated."""
 
-    def __init__(self) -> None:
+    def __init__(self):
         super().__init__(("127.0.0.1", 0), Healthy, bind_and_activate=False)
         self.server_bind()
         self.url = f"http://127.0.0.1:{self.server_port}/health"
 
 
 class Healthy(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
+    def do_GET(self):
         self.send_response(200)
         self.end_headers()
         self.wfile.write(b"true")
 
-    def log_message(self, *_: object) -> None:
+    def log_message(self, *_):
         pass
 
 
 @pytest.fixture
-def silent() -> Iterator[str]:
+def silent():
     """The address of a server that does not listen."""
     with Late() as server:
         yield server.url
 
 
 @pytest.fixture
-def url() -> Iterator[str]:
+def url():
     """The address of a server that listens a moment later."""
     with Late() as server:
 
-        def serve() -> None:
+        def serve():
             time.sleep(SECONDS_AWAY)
             server.server_activate()
             server.serve_forever()
@@ -68,13 +65,13 @@ def url() -> Iterator[str]:
         thread.join()
 
 
-def ask(url: str) -> httpx.Response:
+def ask(url):
     with PrefectHttpxSyncClient() as client:
         return client.get(url)
 
 
-def ask_async(url: str) -> httpx.Response:
-    async def get() -> httpx.Response:
+def ask_async(url):
+    async def get():
         async with PrefectHttpxAsyncClient() as client:
             return await client.get(url)
 
@@ -92,7 +89,7 @@ def test_within_it_a_new_client_waits_for_a_server(
         assert get(url).text == "true"
 
 
-def test_a_client_made_within_it_is_of_use_afterwards(url: str) -> None:
+def test_a_client_made_within_it_is_of_use_afterwards(url):
     with retrying_clients():
         client = PrefectHttpxSyncClient()
         assert client.get(url).text == "true"
@@ -111,7 +108,7 @@ def test_outside_it_is_told_at_once(
 
 
 @pytest.fixture
-def _guarded(monkeypatch: pytest.MonkeyPatch) -> None:
+def _guarded(monkeypatch):
     for name in ("read", "aread"):
         monkeypatch.setattr(ResultStore, name, getattr(ResultStore, name))
     read_no_results()
@@ -119,9 +116,7 @@ def _guarded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("kind", [Completed, Failed])
 @pytest.mark.usefixtures("_guarded")
-def test_no_stored_result_of_a_state_is_read(
-    kind: Callable[..., State[Any]], tmp_path: Path
-) -> None:
+def test_no_stored_result_of_a_state_is_read(kind, tmp_path):
     (tmp_path / "result").write_text("{}")
     stored = {"storage_key": str(tmp_path / "result"), "serializer": {"type": "pickle"}}
     state = kind(data=ResultRecordMetadata.model_validate(stored))
@@ -158,5 +153,5 @@ prefect_inside.drain()
 
 
 @pytest.mark.system
-def test_a_process_ends_although_its_logs_cannot_be_sent() -> None:
+def test_a_process_ends_although_its_logs_cannot_be_sent():
     subprocess.run([sys.executable, "-c", STUCK], check=True, timeout=120)

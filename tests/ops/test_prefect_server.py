@@ -1,32 +1,29 @@
 """Tests of the database that Prefect's server finds in a new home."""
 
-from __future__ import annotations
-
 import sqlite3
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 
 from headrace_ops import prefect_server
 
 
-def tables(path: Path) -> set[str]:
+def tables(path):
     with closing(sqlite3.connect(path)) as connection:
         found = connection.execute("SELECT name FROM sqlite_master")
         return {str(name) for (name,) in found}
 
 
 @pytest.fixture(autouse=True)
-def without_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def without_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 @pytest.mark.system
 @pytest.mark.parametrize("name", ["SERVER", "API"])
 def test_only_the_new_database_is_migrated_whatever_is_configured(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    name, tmp_path, monkeypatch
+):
     """A configured database may be that of production."""
     other = tmp_path / "other.db"
     variable = f"PREFECT_{name}_DATABASE_CONNECTION_URL"

@@ -1,14 +1,11 @@
 """What ends by itself is started again, and nothing outlives whoever keeps it."""
 
-from __future__ import annotations
-
 import os
 import signal
 import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,7 +27,7 @@ class Server:
     The file is there before a number is in it, so a number is what makes it ready.
     """
 
-    def __init__(self, folder: Path, name: str, then: str) -> None:
+    def __init__(self, folder, name, then):
         self.file = folder / f"{name}.processes"
         self.service = Service(
             name=name,
@@ -41,7 +38,7 @@ class Server:
         )
 
     @property
-    def processes(self) -> list[int]:
+    def processes(self):
         """All of its processes that have told their number, the last one last."""
         text = self.file.read_text() if self.file.exists() else ""
         return [int(number) for number in text.split(" ")[:-1]]
@@ -51,16 +48,16 @@ STAYS = "time.sleep(600)"
 
 
 @pytest.fixture
-def lock(tmp_path: Path) -> Iterator[int]:
+def lock(tmp_path):
     with (tmp_path / "lock").open("wb") as file:
         yield file.fileno()
 
 
-def watch(supervisor: Supervisor) -> list[Exception]:
+def watch(supervisor):
     """Watch in the background; what it raises is put into the list."""
-    raised: list[Exception] = []
+    raised = []
 
-    def look() -> None:
+    def look():
         try:
             supervisor.watch()
         except DependencyError as error:
@@ -70,9 +67,7 @@ def watch(supervisor: Supervisor) -> list[Exception]:
     return raised
 
 
-def test_a_killed_server_is_started_again(
-    tmp_path: Path, lock: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_killed_server_is_started_again(tmp_path, lock, monkeypatch):
     monkeypatch.setattr("headrace_ops.supervisor.PAUSES", (0.0, 0.0))
     server = Server(tmp_path, "one", STAYS)
     supervisor = Supervisor(lock)
@@ -89,8 +84,8 @@ def test_a_killed_server_is_started_again(
 
 @pytest.mark.system
 def test_what_ends_again_and_again_is_given_up_with_its_last_words(
-    tmp_path: Path, lock: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    tmp_path, lock, monkeypatch
+):
     monkeypatch.setattr("headrace_ops.supervisor.PAUSES", (0.0, 0.0))
     full = tmp_path / "full"
     waits = f'exec("while not os.path.exists({str(full)!r}): time.sleep(.01)");'
@@ -105,9 +100,7 @@ def test_what_ends_again_and_again_is_given_up_with_its_last_words(
     assert len(server.processes) == 3
 
 
-def test_a_server_that_does_not_start_is_told_with_its_last_words(
-    tmp_path: Path, lock: int
-) -> None:
+def test_a_server_that_does_not_start_is_told_with_its_last_words(tmp_path, lock):
     server = Server(tmp_path, "one", "")
     command = [sys.executable, "-c", "import sys; sys.exit('port taken')"]
     service = Service("one", command, {}, server.service.log, lambda: False)
@@ -123,13 +116,8 @@ def test_a_server_that_does_not_start_is_told_with_its_last_words(
     ("free_seconds", "limit", "needed"), [(600.0, 1.0, 0.2), (0.0, 4.0, 10.0)]
 )
 def test_a_server_without_a_processor_has_more_time_and_is_told_as_such(
-    free_seconds: float,
-    limit: float,
-    needed: float,
-    tmp_path: Path,
-    lock: int,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+    free_seconds, limit, needed, tmp_path, lock, monkeypatch
+):
     """Its start takes some time of a processor, of which it gets a small part."""
     monkeypatch.setattr(live, "START_LIMIT_SECONDS", limit)
     monkeypatch.setattr(live, "STARVED_LIMIT_SECONDS", free_seconds)
@@ -159,9 +147,7 @@ def test_a_server_without_a_processor_has_more_time_and_is_told_as_such(
             other.wait()
 
 
-def test_workers_end_before_servers_and_the_database_last(
-    tmp_path: Path, lock: int
-) -> None:
+def test_workers_end_before_servers_and_the_database_last(tmp_path, lock):
     order = tmp_path / "order"
     end = (
         "import signal; signal.signal(15, lambda *_: (time.sleep(.2), "
@@ -189,8 +175,8 @@ FORK = "guard.fork('work', lambda: os.execv(sys.argv[1], sys.argv[1:]), os.devnu
 @pytest.mark.parametrize("guarded", [COMMAND, FORK], ids=["command", "fork"])
 @pytest.mark.parametrize("victim", ["parent", "guard"])
 def test_what_is_guarded_ends_when_its_parent_or_its_guard_is_killed(
-    tmp_path: Path, victim: str, guarded: str
-) -> None:
+    tmp_path, victim, guarded
+):
     if sys.platform != "linux" and (victim == "guard" or guarded == FORK):
         pytest.skip("only Linux tells a process that its parent is gone")
     server = Server(tmp_path, "one", STAYS)
@@ -214,7 +200,7 @@ def test_what_is_guarded_ends_when_its_parent_or_its_guard_is_killed(
         parent.wait()
 
 
-def test_a_fork_that_ignores_the_end_of_its_block_is_killed(tmp_path: Path) -> None:
+def test_a_fork_that_ignores_the_end_of_its_block_is_killed(tmp_path):
     code = (
         "import os, signal, time; from headrace_ops import guard\n"
         "guard.GRACE_SECONDS = 0.2\n"
@@ -235,7 +221,7 @@ def test_a_fork_that_ignores_the_end_of_its_block_is_killed(tmp_path: Path) -> N
     assert (ended.stdout.strip(), ended.stderr) == (str(-signal.SIGKILL), "")
 
 
-def test_what_a_command_started_goes_with_it(tmp_path: Path) -> None:
+def test_what_a_command_started_goes_with_it(tmp_path):
     inner = Server(tmp_path, "inner", STAYS)
     start = f"subprocess.Popen({inner.service.command!r})"
     waits = 'exec("while not (file.is_file() and file.read_text()): time.sleep(.01)")'
@@ -250,16 +236,14 @@ def test_what_a_command_started_goes_with_it(tmp_path: Path) -> None:
     guard.stop(guarded)
 
 
-def _runs(process: int) -> bool:
+def _runs(process):
     try:
         return psutil.Process(process).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
 
 
-def test_another_server_at_its_port_is_not_taken_for_it(
-    tmp_path: Path, lock: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_another_server_at_its_port_is_not_taken_for_it(tmp_path, lock, monkeypatch):
     monkeypatch.setattr(live, "START_LIMIT_SECONDS", 1.0)
     mute = Server(tmp_path, "mute", STAYS).service
     speaks = Server(

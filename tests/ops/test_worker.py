@@ -1,7 +1,5 @@
 """How a worker ends."""
 
-from __future__ import annotations
-
 import signal
 import subprocess
 import sys
@@ -48,12 +46,10 @@ asyncio.run(work())
         (1.0, 300, 2, "it did not end within 1 s"),  # as GNU timeout sends it
     ],
 )
-def test_a_worker_whose_server_does_not_answer_ends(
-    seconds: float, doubled: float, signals: int, why: str
-) -> None:
+def test_a_worker_whose_server_does_not_answer_ends(seconds, doubled, signals, why):
     command = [sys.executable, "-c", WORKER, str(seconds), str(doubled)]
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command, **streams) as process:  # type: ignore[call-overload]
+    with subprocess.Popen(command, **streams) as process:
         try:
             assert process.stdout.readline() == "flow\n"
             (flow,) = psutil.Process(process.pid).children()

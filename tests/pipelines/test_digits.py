@@ -1,7 +1,5 @@
 """The shipped pipelines: what their files promise, on the data that they name."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest
@@ -11,7 +9,6 @@ from headrace.extensions import task_default
 from headrace.models import builder_name, check_arguments, find_builder
 from headrace.models.logged.loading import load_champion
 from headrace.records import DataDescription
-from headrace.settings import Settings
 from headrace.spec import load_spec
 from headrace.stages.evaluation import evaluate
 from headrace.stages.ingestion import ingest
@@ -29,9 +26,7 @@ PIPELINES = sorted(folder.parent for folder in PLACE.glob("*/pipeline.toml"))
 
 
 @pytest.mark.parametrize("folder", PIPELINES, ids=lambda folder: folder.name)
-def test_a_shipped_pipeline_opens_with_its_command_and_can_be_built(
-    folder: Path,
-) -> None:
+def test_a_shipped_pipeline_opens_with_its_command_and_can_be_built(folder):
     text = (folder / "pipeline.toml").read_text()
     assert text.startswith(f"# headrace run {folder.name}\n")
     spec = load_spec(folder)
@@ -43,7 +38,7 @@ def test_a_shipped_pipeline_opens_with_its_command_and_can_be_built(
     assert gates & set(task_default(spec.task, "DEFAULT_GATES"))
 
 
-def test_the_packaged_digits_become_a_champion(settings: Settings) -> None:
+def test_the_packaged_digits_become_a_champion(settings):
     """All stages as plain functions of records, on the data that needs no download."""
     folder = PLACE / "digits"
     spec, store = load_spec(folder), Store(settings.store)

@@ -1,9 +1,6 @@
 """What the shipped pipelines and ``headrace new`` reach on whole, real data sets."""
 
-from __future__ import annotations
-
 from pathlib import Path
-from typing import Any
 
 import pytest
 from tests.faults.storage import Place
@@ -23,7 +20,7 @@ pytestmark = [
 ]
 
 
-def headrace(place: Path, *arguments: str) -> dict[str, Any]:
+def headrace(place, *arguments):
     """What a command answers in a project of its own, beside the data sets."""
     data = {"HEADRACE_DATA": str(DATA)}
     answer = Place(place / "home", place, data, 1700).headrace(*arguments)
@@ -31,7 +28,7 @@ def headrace(place: Path, *arguments: str) -> dict[str, Any]:
     return answer
 
 
-def reached(answer: dict[str, Any], floor: float) -> None:
+def reached(answer, floor):
     """A champion, and at least so accurate on the test split."""
     assert answer["status"] == "promoted", answer["reason"]
     assert answer["metrics"]["test_accuracy"] >= floor
@@ -40,9 +37,7 @@ def reached(answer: dict[str, Any], floor: float) -> None:
 @pytest.mark.parametrize(
     ("name", "floor"), [("messages", 0.976), ("topics", 0.69), ("spoken_digits", 0.97)]
 )
-def test_a_shipped_pipeline_makes_a_champion_of_its_data(
-    tmp_path: Path, name: str, floor: float
-) -> None:
+def test_a_shipped_pipeline_makes_a_champion_of_its_data(tmp_path, name, floor):
     answer = headrace(tmp_path, "run", name)
     reached(answer, floor)
     checks = {warning["check"] for warning in answer["warnings"]}
@@ -61,16 +56,14 @@ def test_a_shipped_pipeline_makes_a_champion_of_its_data(
     ],
     ids=["clinc150", "sib200-zh", "sib200-en", "poems", "spoken-digits", "mnist"],
 )
-def test_a_drafted_pipeline_runs_as_it_stands(
-    tmp_path: Path, medium: str, data: str, options: tuple[str, ...], floor: float
-) -> None:
+def test_a_drafted_pipeline_runs_as_it_stands(tmp_path, medium, data, options, floor):
     headrace(
         tmp_path, "new", "mine", f"--medium={medium}", f"--data={DATA / data}", *options
     )
     reached(headrace(tmp_path, "run", "mine"), floor)
 
 
-def test_a_speaker_who_was_never_heard_is_understood(tmp_path: Path) -> None:
+def test_a_speaker_who_was_never_heard_is_understood(tmp_path):
     place = f"--data={DATA / FSDD}"
     headrace(tmp_path, "new", "mine", "--medium=audio", place, "--group=speaker")
     file = tmp_path / "pipelines" / "mine" / "pipeline.toml"

@@ -33,18 +33,18 @@ class Block:
     text: str
     note: tuple[str, str]
 
-    def __str__(self) -> str:
+    def __str__(self):
         return f"{name_of(self.page)}:{self.line}"
 
 
-def name_of(page: Path) -> str:
+def name_of(page):
     """A page's path in the repository."""
     return page.relative_to(ROOT).as_posix()
 
 
-def blocks_of(page: Path) -> list[Block]:
+def blocks_of(page):
     """The fenced blocks of a page, in order."""
-    found: list[Block] = []
+    found = []
     lines = page.read_text(encoding="utf-8").splitlines()
     start = 0
     for number, line in enumerate(lines, 1):
@@ -68,24 +68,24 @@ def blocks_of(page: Path) -> list[Block]:
     return found
 
 
-def prose_of(page: Path) -> str:
+def prose_of(page):
     """A page without its fenced blocks."""
     text = page.read_text(encoding="utf-8")
     return re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
 
 
-def inline_code_of(page: Path) -> list[str]:
+def inline_code_of(page):
     """The code in the sentences of a page."""
     return re.findall(r"`([^`\n]+)`", prose_of(page))
 
 
-def links_of(page: Path) -> list[str]:
+def links_of(page):
     """The targets of links and pictures that are in the repository."""
     links = re.findall(r"\]\(([^)\s]+)\)", prose_of(page))
     return [link for link in links if "://" not in link]
 
 
-def anchors_of(page: Path) -> set[str]:
+def anchors_of(page):
     """What a link to a page may name after ``#``: headings and labels."""
     text = prose_of(page)
     headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)

@@ -1,14 +1,12 @@
 """An environment of its own, with this one's packages and a wheel."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 import venv
 from pathlib import Path
 
 
-def install(wheel: Path, environment: Path) -> Path:
+def install(wheel, environment):
     """Install a wheel into a new environment, offline; returns its Python.
 
     The wheel's own packages come before those of the same name here.

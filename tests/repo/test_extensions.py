@@ -1,13 +1,10 @@
 """The package of the page on extensions, and a medium: each works without an edit."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -163,7 +160,7 @@ parameters = { depth = 2 }
 """
 
 
-def write_waves(folder: Path) -> None:
+def write_waves(folder):
     chance = np.random.default_rng(1)
     for number in range(240):
         slope = (number % 3 - 1) * 20
@@ -173,7 +170,7 @@ def write_waves(folder: Path) -> None:
         place.joinpath(f"{number}.series").write_text(" ".join(map(str, values)))
 
 
-def write_data(path: Path) -> None:
+def write_data(path):
     chance = np.random.default_rng(0)
     lines = ["RASTER 6"]
     for number in range(240):
@@ -184,7 +181,7 @@ def write_data(path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def python(tmp_path_factory):
     """An environment of its own, which sees this one's packages and the new wheel."""
     place = tmp_path_factory.mktemp("extension")
     source = place / "source"
@@ -211,10 +208,10 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def headrace(python: Path, tmp_path: Path) -> Run:
+def headrace(python, tmp_path):
     """The command of that environment, in a project of its own."""
 
-    def run(*words: str, server: bool = False) -> dict[str, Any]:
+    def run(*words, server=False):
         environment = {
             k: v for k, v in os.environ.items() if server or "PREFECT" not in k
         }
@@ -229,21 +226,21 @@ def headrace(python: Path, tmp_path: Path) -> Run:
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
-        answer: dict[str, Any] = json.loads(done.stdout)
+        answer = json.loads(done.stdout)
         return answer
 
     return run
 
 
-def write_pipeline(project: Path, name: str, text: str) -> None:
+def write_pipeline(project, name, text):
     folder = project / "pipelines" / name
     folder.mkdir(parents=True)
     (folder / "pipeline.toml").write_text(text)
 
 
 def test_a_pipeline_runs_with_a_family_a_reader_and_a_gate_of_a_wheel(
-    headrace: Run, tmp_path: Path
-) -> None:
+    headrace, tmp_path
+):
     write_pipeline(tmp_path, "pools", PIPELINE)
     write_data(tmp_path / "pipelines" / "pools" / "pools.raster")
     assert "patches was built on items" in headrace("check", "pools")["reason"]
@@ -253,7 +250,7 @@ def test_a_pipeline_runs_with_a_family_a_reader_and_a_gate_of_a_wheel(
     assert gates["even"] is True
 
 
-def test_a_pipeline_runs_on_a_medium_of_a_wheel(headrace: Run, tmp_path: Path) -> None:
+def test_a_pipeline_runs_on_a_medium_of_a_wheel(headrace, tmp_path):
     write_waves(tmp_path / "waves")
     drafted = headrace("new", "drafted", "--medium", "series", "--data", "waves")
     assert drafted["data"]["points"] == 12
@@ -266,8 +263,8 @@ def test_a_pipeline_runs_on_a_medium_of_a_wheel(headrace: Run, tmp_path: Path) -
 
 
 def test_a_flow_of_a_wheel_is_deployed_and_triggered(
-    headrace: Run, tmp_path: Path, prefect_server: str
-) -> None:
+    headrace, tmp_path, prefect_server
+):
     write_waves(tmp_path / "waves")
     text = WAVES.replace("waves", str(tmp_path / "waves"))
     write_pipeline(tmp_path, "waves", text)
@@ -287,7 +284,7 @@ def test_a_flow_of_a_wheel_is_deployed_and_triggered(
     assert run.parameters["folder"].startswith("sha256:")
 
 
-def test_without_the_package_the_family_is_unknown(tmp_path: Path) -> None:
+def test_without_the_package_the_family_is_unknown(tmp_path):
     write_pipeline(tmp_path, "pools", PIPELINE)
     done = subprocess.run(
         [sys.executable, "-m", "headrace_cli", "check", "pools"],

@@ -1,7 +1,5 @@
 """Imports are free: what a process loads before it has anything to do."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys
@@ -16,7 +14,7 @@ WORKS_ON_DATA = {*HEAVY, "numpy", "pyarrow", "sqlalchemy", "fsspec"}
 LOADED = "print(json.dumps(sorted({n.split('.')[0] for n in sys.modules})))"
 
 
-def loaded_by(code: str) -> set[str]:
+def loaded_by(code):
     """The packages that a process has loaded after running ``code``."""
     script = f"import json, sys\n{code}\n{LOADED}"
     done = subprocess.run(
@@ -25,7 +23,7 @@ def loaded_by(code: str) -> set[str]:
     return set(json.loads(done.stdout.splitlines()[-1]))
 
 
-def command(*arguments: str) -> str:
+def command(*arguments):
     """Code that runs the command line and goes on."""
     return f"""
 import contextlib
@@ -36,13 +34,13 @@ with contextlib.suppress(SystemExit):
 """
 
 
-def test_importing_headrace_loads_nothing_heavy() -> None:
+def test_importing_headrace_loads_nothing_heavy():
     loaded = loaded_by("import headrace")
     assert "headrace" in loaded
     assert not loaded & {*WORKS_ON_DATA, "pydantic", "typer"}
 
 
-def test_no_module_of_the_work_loads_a_heavy_library() -> None:
+def test_no_module_of_the_work_loads_a_heavy_library():
     loaded = loaded_by(
         "import headrace, importlib, pkgutil\n"
         "for module in pkgutil.walk_packages(headrace.__path__, 'headrace.'):\n"
@@ -53,21 +51,17 @@ def test_no_module_of_the_work_loads_a_heavy_library() -> None:
 
 
 @pytest.mark.parametrize("arguments", [("--help",), ("check", "digits")])
-def test_a_command_that_touches_no_data_loads_no_library_for_it(
-    arguments: tuple[str, ...],
-) -> None:
+def test_a_command_that_touches_no_data_loads_no_library_for_it(arguments):
     loaded = loaded_by(command(*arguments))
     assert "typer" in loaded
     assert not loaded & WORKS_ON_DATA
 
 
-def test_help_loads_no_settings() -> None:
+def test_help_loads_no_settings():
     assert "pydantic" not in loaded_by(command("--help"))
 
 
-def test_listing_loads_only_the_ledger(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> None:
+def test_listing_loads_only_the_ledger(tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
     place = f"import os; os.environ['HEADRACE_HOME'] = {str(home)!r}"
     loaded = loaded_by(place + command("list", "--json"))
@@ -75,7 +69,7 @@ def test_listing_loads_only_the_ledger(
     assert not loaded & (WORKS_ON_DATA - {"sqlalchemy"})
 
 
-def test_finding_deployments_loads_no_plan_of_a_run() -> None:
+def test_finding_deployments_loads_no_plan_of_a_run():
     """A backfill looks for them, and plans nothing."""
     done = subprocess.run(
         [

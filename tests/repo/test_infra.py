@@ -1,14 +1,11 @@
 """``infra/``: compose file and images are valid, pinned, and keep no secret."""
 
-from __future__ import annotations
-
 import json
 import os
 import re
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -20,7 +17,7 @@ INFRA = ROOT / "infra"
 COMPOSE = INFRA / "compose.yaml"
 DOCKERFILE = (INFRA / "images" / "Dockerfile").read_text(encoding="utf-8")
 PRODUCT = yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))
-SERVICES: dict[str, dict[str, Any]] = PRODUCT["services"]
+SERVICES = PRODUCT["services"]
 PRESET = {"MLFLOW_PORT", "PREFECT_PORT", "SERVE_MODELS", "SERVE_PORT"}
 PRESET |= {"SERVE_TOKEN_FILE", "SERVE_CERT_FILE", "SERVE_KEY_FILE"}
 PUBLIC = {"PREFECT_PUBLIC_URL", "MLFLOW_PUBLIC_URL"}
@@ -57,7 +54,7 @@ PASSWORDS = ("HEADRACE_DB_PASSWORD", "MLFLOW_DB_PASSWORD", "PREFECT_DB_PASSWORD"
 OURS = {*PASSWORDS, "MLFLOW_USER_PASSWORD"}
 
 
-def environments() -> dict[str, dict[str, str]]:
+def environments():
     """Every place of ``infra/`` that sets variables, with what it sets."""
     found = {
         f"compose {name}": service["environment"]
@@ -85,7 +82,7 @@ def environments() -> dict[str, dict[str, str]]:
     return found
 
 
-def is_read(name: str) -> bool:
+def is_read(name):
     """Whether the product or one of its libraries knows a variable."""
     if name.startswith("HEADRACE_") and name not in OURS:
         return name.removeprefix("HEADRACE_").lower() in Settings.model_fields
@@ -105,17 +102,17 @@ def is_read(name: str) -> bool:
 
 
 @pytest.mark.parametrize("place", environments())
-def test_a_variable_that_is_set_is_read_by_somebody(place: str) -> None:
+def test_a_variable_that_is_set_is_read_by_somebody(place):
     unread = [name for name in environments()[place] if not is_read(name)]
     assert unread == []
 
 
-def test_a_variable_that_nobody_reads_would_be_noticed() -> None:
+def test_a_variable_that_nobody_reads_would_be_noticed():
     for name in ("HEADRACE_STOER", "PREFECT_API_ADRESS", "MLFLOW_TRAKING_URI", "AWS_X"):
         assert not is_read(name), name
 
 
-def compose_command() -> list[str]:
+def compose_command():
     """Docker's compose, as a program of its own or as a part of `docker`."""
     if shutil.which("docker-compose"):
         return ["docker-compose"]
@@ -126,9 +123,7 @@ def compose_command() -> list[str]:
     pytest.skip("no docker-compose here (Debian: apt-get install docker-compose)")
 
 
-def compose_config(
-    values: dict[str, str], tmp_path: Path, *arguments: str
-) -> subprocess.CompletedProcess[str]:
+def compose_config(values, tmp_path, *arguments):
     """What compose makes of the file with these secrets."""
     file = tmp_path / "env"
     file.write_text("".join(f"{name}={value}\n" for name, value in values.items()))
@@ -143,14 +138,14 @@ def compose_config(
     )
 
 
-def example() -> dict[str, str]:
+def example():
     """The variables of ``.env.example``."""
     text = (INFRA / ".env.example").read_text(encoding="utf-8")
     rows = [row for row in text.splitlines() if row and not row.startswith("#")]
     return dict(row.split("=", 1) for row in rows)
 
 
-def test_compose_takes_the_file_with_every_profile(tmp_path: Path) -> None:
+def test_compose_takes_the_file_with_every_profile(tmp_path):
     values = {
         name: value or f"value{number}x"
         for number, (name, value) in enumerate(example().items())
@@ -173,7 +168,7 @@ def test_compose_takes_the_file_with_every_profile(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", sorted({*example()} - OPTIONAL))
-def test_compose_refuses_to_start_without_a_secret(name: str, tmp_path: Path) -> None:
+def test_compose_refuses_to_start_without_a_secret(name, tmp_path):
     values = dict.fromkeys(example(), "value")
     del values[name]
     done = compose_config(values, tmp_path, "config", "--quiet")
@@ -181,7 +176,7 @@ def test_compose_refuses_to_start_without_a_secret(name: str, tmp_path: Path) ->
     assert name in done.stderr
 
 
-def test_a_flow_in_a_container_of_its_own_is_not_asked_for_a_workers_page() -> None:
+def test_a_flow_in_a_container_of_its_own_is_not_asked_for_a_workers_page():
     """Docker would call it unhealthy; the workers of compose have a check."""
     stages = re.split(r"^FROM ", DOCKERFILE, flags=re.MULTILINE)
     workers = [s for s in stages if s.split("\n")[0].endswith(("worker", "cpu", "gpu"))]
@@ -191,7 +186,7 @@ def test_a_flow_in_a_container_of_its_own_is_not_asked_for_a_workers_page() -> N
         assert ":8080/health" in SERVICES[name]["healthcheck"]["test"][-1]
 
 
-def test_links_are_those_that_a_browser_can_open() -> None:
+def test_links_are_those_that_a_browser_can_open():
     for name in ("worker-cpu", "worker-gpu", "cli"):
         variables = SERVICES[name]["environment"]
         for url, port in (("PREFECT_UI_URL", 4200), ("HEADRACE_MLFLOW_UI_URL", 5000)):
@@ -199,7 +194,7 @@ def test_links_are_those_that_a_browser_can_open() -> None:
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_a_service_says_how_it_lives(name: str) -> None:
+def test_a_service_says_how_it_lives(name):
     service = SERVICES[name]
     assert service["restart"] == {
         "cli": "no",
@@ -217,7 +212,7 @@ def test_a_service_says_how_it_lives(name: str) -> None:
         assert service["cap_drop"] == ["ALL"]
 
 
-def test_nothing_says_latest_or_names_a_secret() -> None:
+def test_nothing_says_latest_or_names_a_secret():
     for path in INFRA.rglob("*"):
         if not path.is_file() or path.suffix == ".pyc" or path.name == ".env":
             continue
@@ -229,14 +224,14 @@ def test_nothing_says_latest_or_names_a_secret() -> None:
 
 
 @pytest.mark.parametrize("place", environments())
-def test_a_secret_comes_from_outside(place: str) -> None:
+def test_a_secret_comes_from_outside(place):
     for name, value in environments()[place].items():
         if SECRET.search(name) and not name.endswith(("_SECRET_NAME", "_SECRET_KEY")):
             assert value.startswith("${") or "admin:${" in value, name
             assert place.startswith("compose "), name
 
 
-def test_the_example_has_no_value_and_is_what_compose_asks_for() -> None:
+def test_the_example_has_no_value_and_is_what_compose_asks_for():
     asked = set(re.findall(r"\$\{(\w+)", COMPOSE.read_text(encoding="utf-8")))
     assert set(example()) == asked
     filled = {name for name, value in example().items() if value}
@@ -244,7 +239,7 @@ def test_the_example_has_no_value_and_is_what_compose_asks_for() -> None:
     assert not any(SECRET.search(name) for name in OPTIONAL)
 
 
-def test_a_read_only_service_has_its_configuration_from_files() -> None:
+def test_a_read_only_service_has_its_configuration_from_files():
     """Compose cannot put content into a container whose root is read-only."""
     sources = {**PRODUCT["configs"], **PRODUCT["secrets"]}
     given = 0
@@ -258,9 +253,7 @@ def test_a_read_only_service_has_its_configuration_from_files() -> None:
     assert (INFRA / PRODUCT["configs"]["mlflow"]["file"]).is_file()
 
 
-def test_a_worker_has_no_secret_of_a_server_nor_the_server_of_models_of_prefect() -> (
-    None
-):
+def test_a_worker_has_no_secret_of_a_server_nor_the_server_of_models_of_prefect():
     for name in ("worker-cpu", "worker-gpu", "cli", "serve"):
         secrets = {
             secret

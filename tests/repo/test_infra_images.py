@@ -1,13 +1,10 @@
 """``infra/images/``: the images have what the lock says, and run without rights."""
 
-from __future__ import annotations
-
 import os
 import re
 from importlib.metadata import requires, version
 from pathlib import Path
 
-import pytest
 import yaml
 from packaging.requirements import Requirement
 
@@ -20,7 +17,7 @@ DOCKERFILE = (INFRA / "images" / "Dockerfile").read_text(encoding="utf-8")
 SERVICES = yaml.safe_load((INFRA / "compose.yaml").read_text("utf-8"))["services"]
 
 
-def test_every_image_is_an_exact_version_of_the_lock() -> None:
+def test_every_image_is_an_exact_version_of_the_lock():
     images = {name: service["image"] for name, service in SERVICES.items()}
     own = f"headrace:{version('headrace')}-"
     for name, image in images.items():
@@ -43,7 +40,7 @@ def test_every_image_is_an_exact_version_of_the_lock() -> None:
     assert all(re.fullmatch(r"python:3\.12\.\d+-slim-\w+", base) for base in outside)
 
 
-def test_the_images_run_as_nobody_in_particular() -> None:
+def test_the_images_run_as_nobody_in_particular():
     final = DOCKERFILE.split(" AS base\n")[1]
     assert re.findall(r"^USER (.*)", final, re.MULTILINE) == ["10001:10001"]
     assert not re.search(r"^(ARG|ADD)\b", DOCKERFILE, re.MULTILINE)
@@ -55,9 +52,7 @@ def test_the_images_run_as_nobody_in_particular() -> None:
         )
 
 
-def test_an_image_tells_prefect_what_a_command_would(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_an_image_tells_prefect_what_a_command_would(monkeypatch, tmp_path):
     for name in [name for name in os.environ if name.startswith("PREFECT_")]:
         monkeypatch.delenv(name)
     with monkeypatch.context() as patch:
@@ -71,7 +66,7 @@ def test_an_image_tells_prefect_what_a_command_would(
     assert "PREFECT_CLIENT_RETRY_EXTRA_CODES" in told
 
 
-def test_the_images_own_lock_is_what_the_extras_ask_for() -> None:
+def test_the_images_own_lock_is_what_the_extras_ask_for():
     text = (INFRA / "images" / "images.lock").read_text(encoding="utf-8")
     rows = re.findall(r"^([\w.-]+)==(\S+)(.*(?:\n .*)*)", text, re.MULTILINE)
     pinned = {name: number for name, number, _ in rows}

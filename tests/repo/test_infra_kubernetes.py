@@ -1,12 +1,9 @@
 """``infra/kubernetes/`` and ``infra/pools/``: Kubernetes and Prefect take them."""
 
-from __future__ import annotations
-
 import copy
 import json
 import runpy
 from pathlib import Path
-from typing import Any
 
 import kubernetes_validate
 import pytest
@@ -19,7 +16,7 @@ RELEASES = ("1.31", "1.34", "1.37")
 JOB = json.loads((INFRA / "pools" / "gpu-kubernetes.json").read_text(encoding="utf-8"))
 
 
-def manifests() -> dict[str, dict[str, Any]]:
+def manifests():
     """Each manifest, by kind and name."""
     return {
         f"{document['kind']} {document['metadata']['name']}": document
@@ -33,7 +30,7 @@ MANIFESTS = manifests()
 DEPLOYMENTS = {n: m for n, m in MANIFESTS.items() if m["kind"] == "Deployment"}
 
 
-def job_of(values: dict[str, Any]) -> dict[str, Any]:
+def job_of(values):
     """The Kubernetes job that Prefect makes of the template."""
     from prefect.utilities.templating import apply_values
 
@@ -42,7 +39,7 @@ def job_of(values: dict[str, Any]) -> dict[str, Any]:
         name: row["default"] for name, row in properties.items() if "default" in row
     }
     made = apply_values(copy.deepcopy(JOB["job_configuration"]), {**known, **values})
-    manifest: dict[str, Any] = made["job_manifest"]
+    manifest = made["job_manifest"]
     # What Prefect's Kubernetes worker adds itself.
     container = manifest["spec"]["template"]["spec"]["containers"][0]
     container["env"] = [{"name": "PREFECT_API_URL", "value": "http://x/api"}]
@@ -50,7 +47,7 @@ def job_of(values: dict[str, Any]) -> dict[str, Any]:
     return manifest
 
 
-def pods() -> dict[str, dict[str, Any]]:
+def pods():
     """The template of each pod, those of runs included."""
     found = {name: m["spec"]["template"] for name, m in DEPLOYMENTS.items()}
     return found | {"run": JOB["job_configuration"]["job_manifest"]["spec"]["template"]}
@@ -58,19 +55,19 @@ def pods() -> dict[str, dict[str, Any]]:
 
 @pytest.mark.parametrize("release", RELEASES)
 @pytest.mark.parametrize("name", MANIFESTS)
-def test_kubernetes_knows_every_field(name: str, release: str) -> None:
+def test_kubernetes_knows_every_field(name, release):
     kubernetes_validate.validate(MANIFESTS[name], release, strict=True)
     assert MANIFESTS[name]["kind"] != "Secret"
 
 
-def test_a_field_that_kubernetes_does_not_know_would_be_noticed() -> None:
+def test_a_field_that_kubernetes_does_not_know_would_be_noticed():
     broken = copy.deepcopy(MANIFESTS["Deployment worker-gpu"])
     broken["spec"]["template"]["spec"]["contaniers"] = []
     with pytest.raises(kubernetes_validate.ValidationError):
         kubernetes_validate.validate(broken, RELEASES[-1], strict=True)
 
 
-def test_kustomize_lists_every_file_and_image() -> None:
+def test_kustomize_lists_every_file_and_image():
     text = (FOLDER / "kustomization.yaml").read_text(encoding="utf-8")
     kustomization = yaml.safe_load(text)
     files = {path.name for path in FOLDER.glob("*.yaml")} - {"kustomization.yaml"}
@@ -86,7 +83,7 @@ def test_kustomize_lists_every_file_and_image() -> None:
             assert manifest["metadata"]["namespace"] == "headrace", name
 
 
-def test_links_are_those_that_a_browser_can_open() -> None:
+def test_links_are_those_that_a_browser_can_open():
     settings = MANIFESTS["ConfigMap headrace-client"]["data"]
     values = (FOLDER / "values" / "prefect-server.yaml").read_text(encoding="utf-8")
     page = yaml.safe_load(values)["server"]["uiConfig"]["prefectUiApiUrl"]
@@ -98,7 +95,7 @@ def test_links_are_those_that_a_browser_can_open() -> None:
 
 
 @pytest.mark.parametrize("name", pods())
-def test_a_pod_has_no_rights_and_has_limits(name: str) -> None:
+def test_a_pod_has_no_rights_and_has_limits(name):
     spec = pods()[name]["spec"]
     assert spec["automountServiceAccountToken"] is False
     assert f"ServiceAccount {spec['serviceAccountName']}" in MANIFESTS
@@ -121,7 +118,7 @@ def test_a_pod_has_no_rights_and_has_limits(name: str) -> None:
     assert mounted == {volume["name"] for volume in spec["volumes"]}
 
 
-def test_only_a_pod_that_takes_a_gpu_goes_to_a_node_with_one() -> None:
+def test_only_a_pod_that_takes_a_gpu_goes_to_a_node_with_one():
     for name, template in pods().items():
         spec = template["spec"]
         (container,) = spec["containers"]
@@ -134,7 +131,7 @@ def test_only_a_pod_that_takes_a_gpu_goes_to_a_node_with_one() -> None:
         )
 
 
-def test_what_selects_a_pod_finds_one() -> None:
+def test_what_selects_a_pod_finds_one():
     labels = [template["metadata"]["labels"] for template in pods().values()]
     # Those of Prefect's charts.
     labels += [{"app.kubernetes.io/name": f"prefect-{x}"} for x in ("server", "worker")]
@@ -143,9 +140,9 @@ def test_what_selects_a_pod_finds_one() -> None:
             assert any(selector.items() <= own.items() for own in labels), name
 
 
-def selectors(node: Any) -> list[dict[str, str]]:
+def selectors(node):
     """All that a manifest selects pods with, each as labels."""
-    found: list[dict[str, str]] = []
+    found = []
     if isinstance(node, list):
         return [row for part in node for row in selectors(part)]
     if not isinstance(node, dict):
@@ -164,7 +161,7 @@ def selectors(node: Any) -> list[dict[str, str]]:
     return found
 
 
-def test_the_rest_of_the_cluster_is_shut_out() -> None:
+def test_the_rest_of_the_cluster_is_shut_out():
     deny = MANIFESTS["NetworkPolicy default-deny"]["spec"]
     assert deny == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
     for name, manifest in MANIFESTS.items():
@@ -172,7 +169,7 @@ def test_the_rest_of_the_cluster_is_shut_out() -> None:
             assert rule["from"], name
 
 
-def test_the_templates_are_made_from_prefects_own() -> None:
+def test_the_templates_are_made_from_prefects_own():
     made = runpy.run_path(str(INFRA / "pools" / "make.py"))
     assert {path.stem for path in POOLS} == set(made["TEMPLATES"])
     for path in POOLS:
@@ -183,7 +180,7 @@ def test_the_templates_are_made_from_prefects_own() -> None:
 
 
 @pytest.mark.parametrize("path", POOLS, ids=lambda path: path.stem)
-def test_prefect_takes_the_template(path: Path) -> None:
+def test_prefect_takes_the_template(path):
     from prefect.server.schemas.actions import WorkPoolCreate
     from prefect.utilities.schema_tools import is_valid_schema, validate
     from prefect.utilities.templating import find_placeholders
@@ -220,9 +217,7 @@ def test_prefect_takes_the_template(path: Path) -> None:
     ],
     ids=str,
 )
-def test_a_deployment_cannot_set_what_is_not_listed(
-    path: Path, values: dict[str, Any]
-) -> None:
+def test_a_deployment_cannot_set_what_is_not_listed(path, values):
     from prefect.utilities.schema_tools import validate
 
     schema = json.loads(path.read_text(encoding="utf-8"))["variables"]
@@ -232,7 +227,7 @@ def test_a_deployment_cannot_set_what_is_not_listed(
 
 
 @pytest.mark.parametrize("gpus", [1, 2])
-def test_the_job_of_a_run_is_one_that_kubernetes_knows(gpus: int) -> None:
+def test_the_job_of_a_run_is_one_that_kubernetes_knows(gpus):
     job = job_of({"gpus": gpus})
     for release in RELEASES:
         kubernetes_validate.validate(job, release, strict=True)

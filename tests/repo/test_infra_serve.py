@@ -1,11 +1,8 @@
 """``headrace serve`` in ``infra/``: compose, Kubernetes and KServe run the same."""
 
-from __future__ import annotations
-
 import copy
 import shlex
 from pathlib import Path
-from typing import Any
 
 import kubernetes_validate
 import pytest
@@ -18,7 +15,7 @@ KSERVE = FOLDER / "kserve"
 PORT = 8080
 
 
-def documents(path: Path) -> dict[str, dict[str, Any]]:
+def documents(path):
     text = path.read_text(encoding="utf-8")
     return {one["kind"]: one for one in yaml.safe_load_all(text)}
 
@@ -41,14 +38,14 @@ COMMANDS = {
 }
 
 
-def serve_command() -> Any:
+def serve_command():
     from headrace_cli.main import app
 
-    return get_command(app).commands["serve"]  # type: ignore[attr-defined]
+    return get_command(app).commands["serve"]
 
 
 @pytest.mark.parametrize("place", COMMANDS)
-def test_the_command_takes_the_options(place: str) -> None:
+def test_the_command_takes_the_options(place):
     program, _, *arguments = COMMANDS[place]
     assert program == "headrace"
     context = serve_command().make_context("serve", list(arguments))
@@ -58,7 +55,7 @@ def test_the_command_takes_the_options(place: str) -> None:
     assert all(values[name] for name in ("token_file", "tls_cert", "tls_key"))
 
 
-def paths() -> dict[str, str]:
+def paths():
     """The paths by which the server's health is asked for."""
     probes = ("startupProbe", "readinessProbe", "livenessProbe")
     found = {probe: CONTAINER[probe]["httpGet"]["path"] for probe in probes}
@@ -67,7 +64,7 @@ def paths() -> dict[str, str]:
 
 
 @pytest.mark.parametrize("place", paths())
-def test_health_is_a_route_that_needs_no_token(place: str) -> None:
+def test_health_is_a_route_that_needs_no_token(place):
     from headrace.serving.app import App
     from headrace.serving.bodies import Bodies
     from headrace.serving.doors import Doors
@@ -79,7 +76,7 @@ def test_health_is_a_route_that_needs_no_token(place: str) -> None:
     assert app.routes[paths()[place]].is_open
 
 
-def test_a_probe_speaks_tls_and_is_let_in_by_its_host() -> None:
+def test_a_probe_speaks_tls_and_is_let_in_by_its_host():
     from headrace.serving.doors import Doors
 
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
@@ -90,7 +87,7 @@ def test_a_probe_speaks_tls_and_is_let_in_by_its_host() -> None:
     assert SERVICE["healthcheck"]["test"][-1].startswith("https://127.0.0.1:")
 
 
-def test_the_ports_agree() -> None:
+def test_the_ports_agree():
     assert SERVICE["ports"] == ["127.0.0.1:${SERVE_PORT:-8080}:8080"]
     assert CONTAINER["ports"] == [{"name": "https", "containerPort": PORT}]
     (port,) = MANIFESTS["Service"]["spec"]["ports"]
@@ -99,7 +96,7 @@ def test_the_ports_agree() -> None:
     assert rule["ports"] == [{"protocol": "TCP", "port": PORT}]
 
 
-def test_what_is_selected_is_there() -> None:
+def test_what_is_selected_is_there():
     target = MANIFESTS["HorizontalPodAutoscaler"]["spec"]["scaleTargetRef"]
     assert target["name"] == MANIFESTS["Deployment"]["metadata"]["name"]
     assert "replicas" not in MANIFESTS["Deployment"]["spec"]
@@ -112,7 +109,7 @@ def test_what_is_selected_is_there() -> None:
     assert not MANIFESTS["Service"]["spec"]["selector"].items() <= theirs.items()
 
 
-def test_it_has_no_login_of_prefect() -> None:
+def test_it_has_no_login_of_prefect():
     names = {row["name"] for row in CONTAINER["env"]}
     assert names == {
         "PGPASSWORD",
@@ -126,7 +123,7 @@ def test_it_has_no_login_of_prefect() -> None:
     assert rule["ports"] == [{"protocol": "TCP", "port": 5000}]
 
 
-def test_kserve_runs_the_container_of_the_deployment() -> None:
+def test_kserve_runs_the_container_of_the_deployment():
     theirs, ours = copy.deepcopy(KSERVE_CONTAINER), copy.deepcopy(CONTAINER)
     # The name and the variable that KServe looks for, and the name of its Service.
     assert theirs.pop("name") == "kserve-container"
@@ -145,7 +142,7 @@ def test_kserve_runs_the_container_of_the_deployment() -> None:
 
 
 @pytest.mark.parametrize("release", ["1.31", "1.34", "1.37"])
-def test_the_pod_that_kserve_makes_is_one_that_kubernetes_knows(release: str) -> None:
+def test_the_pod_that_kserve_makes_is_one_that_kubernetes_knows(release):
     own = {"minReplicas", "maxReplicas", "scaleMetric", "scaleTarget", "labels"}
     predictor = INFERENCE["spec"]["predictor"]
     pod = {

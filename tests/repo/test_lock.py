@@ -1,7 +1,5 @@
 """``requirements.lock`` is complete, hash-pinned, and tied to no package index."""
 
-from __future__ import annotations
-
 import tomllib
 from pathlib import Path
 
@@ -11,7 +9,7 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def locked() -> dict[str, tuple[Requirement, str]]:
+def locked():
     """Each package's requirement and the text that follows it."""
     found = {}
     text = (ROOT / "requirements.lock").read_text(encoding="utf-8")
@@ -23,13 +21,13 @@ def locked() -> dict[str, tuple[Requirement, str]]:
     return found
 
 
-def direct() -> list[str]:
+def direct():
     """What ``pyproject.toml`` asks for, the tools included."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     return [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
 
 
-def test_every_package_is_pinned_with_its_hashes() -> None:
+def test_every_package_is_pinned_with_its_hashes():
     packages = locked()
     assert len(packages) > 100
     for name, (requirement, hashes) in packages.items():
@@ -37,7 +35,7 @@ def test_every_package_is_pinned_with_its_hashes() -> None:
         assert hashes.startswith("sha256:"), name
 
 
-def test_no_place_to_download_from_is_named() -> None:
+def test_no_place_to_download_from_is_named():
     text = (ROOT / "requirements.lock").read_text(encoding="utf-8")
     assert "://" not in text
     assert "--index-url" not in text
@@ -45,7 +43,7 @@ def test_no_place_to_download_from_is_named() -> None:
 
 
 @pytest.mark.parametrize("said", direct(), ids=lambda said: Requirement(said).name)
-def test_a_direct_dependency_is_locked_within_its_bounds(said: str) -> None:
+def test_a_direct_dependency_is_locked_within_its_bounds(said):
     wanted = Requirement(said)
     versions = [
         next(iter(requirement.specifier)).version

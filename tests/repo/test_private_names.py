@@ -4,8 +4,6 @@ They may change with any release. When a version here is no longer the installed
 look at the name again, run the tests beside it, and write the new version down.
 """
 
-from __future__ import annotations
-
 import re
 from importlib import metadata
 from pathlib import Path
@@ -37,7 +35,7 @@ _USES = (
 )
 
 
-def test_every_private_name_is_listed() -> None:
+def test_every_private_name_is_listed():
     used = set()
     for folder in ("src", "flows"):
         for path in sorted((ROOT / folder).rglob("*.py")):
@@ -48,7 +46,7 @@ def test_every_private_name_is_listed() -> None:
 
 
 @pytest.mark.parametrize("seen", sorted(set(SEEN.values())))
-def test_the_installed_version_is_the_one_in_which_they_were_seen(seen: str) -> None:
+def test_the_installed_version_is_the_one_in_which_they_were_seen(seen):
     name, version = seen.split()
     assert metadata.version(name) == version, [n for n in SEEN if SEEN[n] == seen]
 
@@ -67,7 +65,7 @@ DOORS = {
 
 
 @pytest.mark.parametrize("pattern", DOORS)
-def test_one_module_has_the_door(pattern: str) -> None:
+def test_one_module_has_the_door(pattern):
     alone = {"src/headrace/use/exporting/check.py"}  # runs where Headrace is not
     users = {
         str(path.relative_to(ROOT))
@@ -78,7 +76,7 @@ def test_one_module_has_the_door(pattern: str) -> None:
     assert users - alone == {DOORS[pattern]}
 
 
-def test_keras_lists_a_layer_before_the_layers_in_it() -> None:
+def test_keras_lists_a_layer_before_the_layers_in_it():
     import keras
 
     from headrace.backend import layers_of
@@ -90,7 +88,7 @@ def test_keras_lists_a_layer_before_the_layers_in_it() -> None:
     assert set(names[1:]) >= {"inner", inner.layers[0].name, "last"}
 
 
-def test_what_is_replaced_is_there() -> None:
+def test_what_is_replaced_is_there():
     import inspect
 
     import mlflow.server

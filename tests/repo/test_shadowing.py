@@ -5,10 +5,7 @@ such a comprehension, as Pydantic does when it completes a model at its first us
 (python/cpython#128396).
 """
 
-from __future__ import annotations
-
 import ast
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,7 +16,7 @@ SCOPE = FUNCTION | ast.GeneratorExp
 INLINED = ast.ListComp | ast.SetComp | ast.DictComp
 
 
-def shadowing(tree: ast.AST) -> Iterator[tuple[int, str]]:
+def shadowing(tree):
     """The line and the name of each."""
     for function in ast.walk(tree):
         if not isinstance(function, FUNCTION):
@@ -36,7 +33,7 @@ def shadowing(tree: ast.AST) -> Iterator[tuple[int, str]]:
                 yield from ((node.lineno, name) for name in taken & bound & captured)
 
 
-def own(function: ast.AST) -> Iterator[ast.AST]:
+def own(function):
     """The nodes of a function, without those in nested ones."""
     for child in ast.iter_child_nodes(function):
         yield child
@@ -44,7 +41,7 @@ def own(function: ast.AST) -> Iterator[ast.AST]:
             yield from own(child)
 
 
-def read_from_outside(scope: ast.AST) -> set[str]:
+def read_from_outside(scope):
     """Names that a nested function reads and does not bind."""
     nodes = list(ast.walk(scope))
     if isinstance(scope, ast.GeneratorExp):  # what it goes through is read outside
@@ -53,7 +50,7 @@ def read_from_outside(scope: ast.AST) -> set[str]:
     return names(nodes, ast.Load) - names(nodes, ast.Store)
 
 
-def names(nodes: list[ast.AST], how: type[ast.expr_context]) -> set[str]:
+def names(nodes, how):
     """Of variables that are read or bound; arguments are bound."""
     found = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, how)}
     if how is ast.Store:
@@ -62,7 +59,7 @@ def names(nodes: list[ast.AST], how: type[ast.expr_context]) -> set[str]:
 
 
 @pytest.mark.parametrize("folder", ["src", "flows"])
-def test_no_comprehension_shadows_what_a_nested_function_reads(folder: str) -> None:
+def test_no_comprehension_shadows_what_a_nested_function_reads(folder):
     found = [
         (str(path.relative_to(ROOT)), *found)
         for path in sorted((ROOT / folder).rglob("*.py"))
@@ -71,7 +68,7 @@ def test_no_comprehension_shadows_what_a_nested_function_reads(folder: str) -> N
     assert found == []
 
 
-def test_what_crashes_is_found() -> None:
+def test_what_crashes_is_found():
     code = """
 def crashes(rows, row):
     total = sum(row for _ in rows)

@@ -1,12 +1,8 @@
 """No library reports home, unless the user's own environment says so."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 from unittest import mock
 
 import pytest
@@ -15,7 +11,7 @@ from headrace.settings import Settings
 
 
 @pytest.fixture(autouse=True)
-def _bare_environment() -> Iterator[None]:
+def _bare_environment():
     with mock.patch.dict(os.environ):
         for name in list(os.environ):
             if (
@@ -26,7 +22,7 @@ def _bare_environment() -> Iterator[None]:
         yield
 
 
-def test_prefect_sends_nothing(tmp_path: Path) -> None:
+def test_prefect_sends_nothing(tmp_path):
     from prefect.settings import Settings as PrefectSettings
 
     from headrace_ops.run_server import configure
@@ -39,7 +35,7 @@ def test_prefect_sends_nothing(tmp_path: Path) -> None:
     assert os.environ["DO_NOT_TRACK"] == "1"
 
 
-def test_mlflow_sends_nothing(settings: Settings) -> None:
+def test_mlflow_sends_nothing(settings):
     from mlflow.environment_variables import MLFLOW_DISABLE_TELEMETRY
 
     from headrace.state.tracking import Tracking
@@ -49,14 +45,14 @@ def test_mlflow_sends_nothing(settings: Settings) -> None:
     assert MLFLOW_DISABLE_TELEMETRY.get() is True
 
 
-def test_great_expectations_sends_nothing() -> None:
+def test_great_expectations_sends_nothing():
     from headrace.stages.validation import suite
 
     with suite.session("blobs", "0" * 64):
         assert os.environ["GX_ANALYTICS_ENABLED"] == "False"
 
 
-def test_what_the_user_set_is_kept(tmp_path: Path) -> None:
+def test_what_the_user_set_is_kept(tmp_path):
     from headrace_ops.run_server import configure
 
     os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "true"
@@ -65,7 +61,7 @@ def test_what_the_user_set_is_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.system
-def test_openvino_sends_nothing_when_a_model_is_converted(tmp_path: Path) -> None:
+def test_openvino_sends_nothing_when_a_model_is_converted(tmp_path):
     code = (
         "import pathlib, sys\n"
         "from headrace.backend import load_backend\n"

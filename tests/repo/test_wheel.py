@@ -1,14 +1,11 @@
 """What is in the wheel that people install."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess
 import zipfile
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hatchling import build
@@ -20,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def wheel(tmp_path_factory):
     """A wheel built from this tree."""
     folder = tmp_path_factory.mktemp("wheel")
     with pytest.MonkeyPatch.context() as patch:
@@ -29,13 +26,13 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def names(wheel: Path) -> set[str]:
+def names(wheel):
     """The names of the files in it."""
     with zipfile.ZipFile(wheel) as archive:
         return set(archive.namelist())
 
 
-def test_the_wheel_holds_every_module(names: set[str]) -> None:
+def test_the_wheel_holds_every_module(names):
     for root in (ROOT / "src", ROOT / "flows"):
         modules = {str(path.relative_to(root)) for path in root.rglob("*.py")}
         assert modules
@@ -43,7 +40,7 @@ def test_the_wheel_holds_every_module(names: set[str]) -> None:
     assert "headrace/py.typed" in names
 
 
-def test_the_wheel_holds_the_pipelines(names: set[str]) -> None:
+def test_the_wheel_holds_the_pipelines(names):
     files = {
         f"headrace/{path.relative_to(ROOT)}"
         for path in (ROOT / "pipelines").rglob("*")
@@ -53,14 +50,14 @@ def test_the_wheel_holds_the_pipelines(names: set[str]) -> None:
     assert files <= names
 
 
-def test_the_wheel_holds_nothing_else(names: set[str]) -> None:
+def test_the_wheel_holds_nothing_else(names):
     tops = {name.split("/", maxsplit=1)[0] for name in names}
     about = f"headrace-{metadata.version('headrace')}.dist-info"
     assert tops == {"headrace", "headrace_cli", "headrace_flows", "headrace_ops", about}
     assert f"{about}/licenses/LICENSE" in names
 
 
-def test_the_wheel_holds_the_data_that_comes_with_headrace(names: set[str]) -> None:
+def test_the_wheel_holds_the_data_that_comes_with_headrace(names):
     place = "headrace/data/sources/catalog/packed"
     for name in ("sms-spam.parquet", "few-spoken-digits.parquet", "README.md"):
         assert f"{place}/{name}" in names
@@ -68,21 +65,19 @@ def test_the_wheel_holds_the_data_that_comes_with_headrace(names: set[str]) -> N
     assert sum(path.stat().st_size for path in files) < 2 << 20
 
 
-def test_the_wheel_holds_the_page_to_try_a_model(names: set[str]) -> None:
+def test_the_wheel_holds_the_page_to_try_a_model(names):
     folder = ROOT / "src" / "headrace" / "serving" / "page"
     files = {str(path.relative_to(ROOT / "src")) for path in folder.iterdir()}
     assert "headrace/serving/page/index.html" in files
     assert files <= names
 
 
-def test_the_installed_wheel_makes_a_project_and_runs_it(
-    wheel: Path, tmp_path: Path
-) -> None:
+def test_the_installed_wheel_makes_a_project_and_runs_it(wheel, tmp_path):
     command = install(wheel, tmp_path / "env").with_name("headrace")
     ours = ("HEADRACE_", "PREFECT_", "MLFLOW_", "PYTHONPATH")
     environment = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
 
-    def headrace(*arguments: str, folder: Path) -> dict[str, Any]:
+    def headrace(*arguments, folder):
         done = subprocess.run(
             [str(command), *arguments, "--json"],
             cwd=folder,
@@ -93,7 +88,7 @@ def test_the_installed_wheel_makes_a_project_and_runs_it(
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
-        answer: dict[str, Any] = json.loads(done.stdout)
+        answer = json.loads(done.stdout)
         return answer
 
     project = tmp_path / "project"

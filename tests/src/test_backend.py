@@ -1,14 +1,11 @@
 """Keras on TensorFlow, with or without what it takes of other libraries."""
 
-from __future__ import annotations
-
 import gc
 import json
 import subprocess
 import sys
 import weakref
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +14,7 @@ from headrace.backend import compiled, load_backend
 
 
 @pytest.mark.system
-def test_alone_it_leaves_other_libraries_out_and_hides_none() -> None:
+def test_alone_it_leaves_other_libraries_out_and_hides_none():
     code = (
         "import sys, json\n"
         "from headrace.backend import load_backend\n"
@@ -36,14 +33,14 @@ def test_alone_it_leaves_other_libraries_out_and_hides_none() -> None:
     assert done.stderr == ""
 
 
-def test_a_compiled_model_answers_as_predict_does_and_is_not_kept() -> None:
+def test_a_compiled_model_answers_as_predict_does_and_is_not_kept():
     load_backend()
     import keras
 
-    class Counted(keras.layers.Dense):  # type: ignore[misc]
+    class Counted(keras.layers.Dense):
         calls = 0
 
-        def call(self, inputs: Any) -> Any:
+        def call(self, inputs):
             Counted.calls += 1
             return super().call(inputs)
 
@@ -67,7 +64,7 @@ def test_a_compiled_model_answers_as_predict_does_and_is_not_kept() -> None:
     assert known() is None
 
 
-def test_threads_share_a_compiled_model() -> None:
+def test_threads_share_a_compiled_model():
     load_backend()
     import keras
 

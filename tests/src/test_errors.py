@@ -1,7 +1,5 @@
 """The exception tree: what is told, and which exit code goes with it."""
 
-from __future__ import annotations
-
 import inspect
 import pickle
 
@@ -24,16 +22,14 @@ EXIT_CODES = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_error_says_what_was_seen_and_what_to_do(
-    kind: type[HeadraceError],
-) -> None:
+def test_every_error_says_what_was_seen_and_what_to_do(kind):
     error = kind("Row 3 is blue.", "Paint it.")
     assert (error.message, error.action) == ("Row 3 is blue.", "Paint it.")
     assert str(error) == "Row 3 is blue. Paint it."
     assert error.exit_code == EXIT_CODES.get(kind.__name__, 1)
 
 
-def test_the_tree_is_drawn_in_full() -> None:
+def test_the_tree_is_drawn_in_full():
     drawn = errors.__doc__ or ""
     assert [kind.__name__ for kind in KINDS if kind.__name__ not in drawn] == []
 
@@ -50,13 +46,13 @@ def test_the_tree_is_drawn_in_full() -> None:
         ("s3://bucket/key", "s3://bucket/key"),
     ],
 )
-def test_no_error_holds_the_password_of_a_url(text: str, shown: str) -> None:
+def test_no_error_holds_the_password_of_a_url(text, shown):
     error = HeadraceError(text, text)
     assert error.message.startswith(shown)
     assert str(error).count(shown) == 2
 
 
-def test_an_error_crosses_to_another_process_whole() -> None:
+def test_an_error_crosses_to_another_process_whole():
     error = DependencyError("It is away.", "Wait.", was_retried=True)
     copy = pickle.loads(pickle.dumps(error))
     assert (copy.message, copy.action) == (error.message, error.action)

@@ -1,36 +1,28 @@
 """What packages add is found, and a fault of theirs is called theirs."""
 
-from __future__ import annotations
-
 import importlib
 import importlib.metadata
 import re
 import shutil
 import sys
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from headrace import extensions
 from headrace.errors import SourceError, SpecError, UsageError
 
-Extend = Callable[..., str]
-
 
 @pytest.mark.parametrize(
     "code", ['MEDIUM = "text"', 'MEDIUM: str = "text"', 'MEDIUM = ""; MEDIUM = "text"']
 )
-def test_a_constant_is_read_from_any_assignment(extend: Extend, code: str) -> None:
+def test_a_constant_is_read_from_any_assignment(extend, code):
     module = extend("models", "patches", f"raise ValueError\n{code}\n")
     assert extensions.constant(module, "MEDIUM", '"image"') == "text"
     assert extensions.constant(module, "HEAD") is None
 
 
 @pytest.mark.parametrize("code", ["dict(epochs=4)", "[4]", "{[]: 4}"])
-def test_a_constant_that_is_not_a_literal_of_its_type_is_refused(
-    extend: Extend, code: str
-) -> None:
+def test_a_constant_that_is_not_a_literal_of_its_type_is_refused(extend, code):
     module = extend("models", "patches", f"RECIPE = {code}\n")
     message = (
         'tidepool.patches: RECIPE must be a literal, such as {"epochs": 4}; '
@@ -40,19 +32,19 @@ def test_a_constant_that_is_not_a_literal_of_its_type_is_refused(
         extensions.constant(module, "RECIPE", '{"epochs": 4}')
 
 
-def test_a_required_constant_that_is_missing_is_named(extend: Extend) -> None:
+def test_a_required_constant_that_is_missing_is_named(extend):
     module = extend("models", "patches", "MEDIUM: str\n")
     with pytest.raises(SpecError, match=r"MEDIUM must be a literal.*it is missing"):
         extensions.constant(module, "MEDIUM", '"image"')
 
 
-def test_a_module_that_is_not_python_is_named_with_the_line(extend: Extend) -> None:
+def test_a_module_that_is_not_python_is_named_with_the_line(extend):
     module = extend("models", "patches", "import os\nMEDIUM =\n")
     with pytest.raises(SpecError, match=r"patches\.py, line 2: invalid syntax"):
         extensions.constant(module, "MEDIUM")
 
 
-def test_an_entry_point_without_a_module_names_the_package(extend: Extend) -> None:
+def test_an_entry_point_without_a_module_names_the_package(extend):
     extend("models", "ghost")
     message = (
         "The package tidepool 0.1 declares ghost = tidepool.ghost in headrace.models, "
@@ -64,7 +56,7 @@ def test_an_entry_point_without_a_module_names_the_package(extend: Extend) -> No
         extensions.path_of("nowhere")
 
 
-def test_an_entry_point_of_an_object_is_refused(extend: Extend) -> None:
+def test_an_entry_point_of_an_object_is_refused(extend):
     extend("gates", "spread", "KIND = 1\n", value="tidepool.spread:KIND")
     message = "declares spread = tidepool.spread:KIND in headrace.gates, and it must"
     with pytest.raises(UsageError, match=f"{message} name a module: tidepool.spread"):
@@ -80,18 +72,14 @@ def test_an_entry_point_of_an_object_is_refused(extend: Extend) -> None:
         ("x = 1", "AttributeError: module 'tidepool.patches' has no attribute 'build'"),
     ],
 )
-def test_a_package_that_cannot_be_imported_is_at_fault(
-    extend: Extend, code: str, problem: str
-) -> None:
+def test_a_package_that_cannot_be_imported_is_at_fault(extend, code, problem):
     extend("models", "patches", code)
     message = f"The model family patches (tidepool.patches) failed: {problem}"
     with pytest.raises(UsageError, match=re.escape(message)):
         extensions.load("models", "patches")
 
 
-def test_an_error_of_headrace_and_one_of_what_ships_stay_what_they_are(
-    extend: Extend,
-) -> None:
+def test_an_error_of_headrace_and_one_of_what_ships_stay_what_they_are(extend):
     extend("gates", "spread", "KIND = 1\n")
     with pytest.raises(SourceError), extensions.blamed("gates", "spread"):
         raise SourceError("damaged")
@@ -118,8 +106,8 @@ OTHERS = "[console_scripts]\nx = y:z\n"
     ],
 )
 def test_entry_points_are_those_that_the_standard_library_finds(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str]
-) -> None:
+    tmp_path, monkeypatch, files
+):
     for name, points in files.items():
         folder = tmp_path / name
         folder.mkdir(parents=True)

@@ -1,21 +1,16 @@
 """What is left out while other people's packages are imported."""
 
-from __future__ import annotations
-
 import importlib
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
 from headrace.imports import hidden, put_off
 
 
-def test_a_hidden_module_appears_to_be_missing_and_comes_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_hidden_module_appears_to_be_missing_and_comes_back(tmp_path, monkeypatch):
     (tmp_path / "slow_to_import.py").write_text("")
     monkeypatch.syspath_prepend(str(tmp_path))
     with hidden(["slow_to_import"]), pytest.raises(ImportError):
@@ -26,8 +21,8 @@ def test_a_hidden_module_appears_to_be_missing_and_comes_back(
 
 
 def test_a_package_that_is_put_off_is_imported_when_it_is_used(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+    tmp_path, monkeypatch, capsys
+):
     folder = tmp_path / "late"
     folder.mkdir()
     (folder / "__init__.py").write_text("print('imported')\nHOUR = 12\n")
@@ -48,9 +43,7 @@ def test_a_package_that_is_put_off_is_imported_when_it_is_used(
         del sys.modules[name]
 
 
-def test_a_grammar_of_uris_is_not_compiled_where_it_is_installed(
-    tmp_path: Path,
-) -> None:
+def test_a_grammar_of_uris_is_not_compiled_where_it_is_installed(tmp_path):
     (tmp_path / "rfc3987_syntax.py").write_text("print('compiled')")
     code = (
         "from headrace.imports import load_jsonschema; load_jsonschema()\n"
@@ -58,7 +51,7 @@ def test_a_grammar_of_uris_is_not_compiled_where_it_is_installed(
     )
     environment = {"PYTHONPATH": str(tmp_path)}
 
-    def printed(code: str) -> str:
+    def printed(code):
         command = [sys.executable, "-c", code]
         return subprocess.check_output(command, env=environment, text=True)
 

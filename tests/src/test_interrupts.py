@@ -1,7 +1,5 @@
 """A signal that finds the main thread in logging does not leave its lock held."""
 
-from __future__ import annotations
-
 import logging
 import os
 import signal
@@ -9,8 +7,6 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
-from types import FrameType
 
 import pytest
 
@@ -43,11 +39,11 @@ os._exit(0)  # the other thread has the lock, which an orderly exit would wait f
 """
 
 
-def frame_of_logging() -> FrameType:
-    frame: FrameType | None = None
+def frame_of_logging():
+    frame = None
 
     class Seeing(logging.Filter):
-        def filter(self, record: logging.LogRecord) -> bool:
+        def filter(self, record):
             nonlocal frame
             frame = sys._getframe(1)  # of logging itself
             return False
@@ -59,10 +55,8 @@ def frame_of_logging() -> FrameType:
     return frame
 
 
-def test_a_frame_of_logging_is_left_alone_and_interrupted_later(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    sent: list[tuple[int, int]] = []
+def test_a_frame_of_logging_is_left_alone_and_interrupted_later(monkeypatch):
+    sent = []
     monkeypatch.setattr(os, "kill", lambda *given: sent.append(given))
     interrupts.interrupt(signal.SIGTERM, frame_of_logging())
     for _ in range(500):
@@ -73,11 +67,11 @@ def test_a_frame_of_logging_is_left_alone_and_interrupted_later(
 
 
 def test_it_is_left_alone_where_the_second_signal_finds_the_handler_of_the_first(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    sent: list[int] = []
+    monkeypatch,
+):
+    sent = []
 
-    def send_again(number: int) -> None:
+    def send_again(number):
         sent.append(number)
         if len(sent) == 1:
             interrupts.interrupt(number, sys._getframe())
@@ -87,13 +81,13 @@ def test_it_is_left_alone_where_the_second_signal_finds_the_handler_of_the_first
     assert sent == [signal.SIGINT] * 2
 
 
-def test_any_other_frame_is_interrupted_at_once() -> None:
+def test_any_other_frame_is_interrupted_at_once():
     with pytest.raises(KeyboardInterrupt):
         interrupts.interrupt(signal.SIGINT, sys._getframe())
 
 
 @pytest.mark.parametrize("after", [0.01, 0.03, 0.05])
-def test_the_lock_is_free_after_an_interrupt_amid_logging(after: float) -> None:
+def test_the_lock_is_free_after_an_interrupt_amid_logging(after):
     for _ in range(4):
         process = subprocess.Popen(
             [sys.executable, "-c", LOGS], stdout=subprocess.PIPE, text=True
@@ -106,7 +100,7 @@ def test_the_lock_is_free_after_an_interrupt_amid_logging(after: float) -> None:
         assert out == "True\n"
 
 
-def test_a_first_signal_waits_and_a_second_does_not() -> None:
+def test_a_first_signal_waits_and_a_second_does_not():
     with interrupts.deferred() as deferral:
         assert interrupts.is_ours_or_default(signal.getsignal(signal.SIGINT))
         signal.raise_signal(signal.SIGINT)
@@ -117,8 +111,8 @@ def test_a_first_signal_waits_and_a_second_does_not() -> None:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_a_termination_that_is_sent_twice_at_once_counts_once() -> None:
-    got: list[int] = []
+def test_a_termination_that_is_sent_twice_at_once_counts_once():
+    got = []
     mine = signal.signal(signal.SIGTERM, lambda number, _: got.append(number))
     try:
         with interrupts.deferred() as deferral:
@@ -132,7 +126,7 @@ def test_a_termination_that_is_sent_twice_at_once_counts_once() -> None:
         signal.signal(signal.SIGTERM, mine)
 
 
-def test_what_waits_comes_at_the_latest_as_the_block_ends() -> None:
+def test_what_waits_comes_at_the_latest_as_the_block_ends():
     done = []
     with pytest.raises(KeyboardInterrupt), interrupts.deferred():
         signal.raise_signal(signal.SIGINT)
@@ -140,8 +134,8 @@ def test_what_waits_comes_at_the_latest_as_the_block_ends() -> None:
     assert done == ["all"]
 
 
-def test_what_waits_means_what_it_meant_before() -> None:
-    got: list[int] = []
+def test_what_waits_means_what_it_meant_before():
+    got = []
     mine = signal.signal(signal.SIGTERM, lambda number, _: got.append(number))
     try:
         with interrupts.deferred() as deferral:
@@ -153,7 +147,7 @@ def test_what_waits_means_what_it_meant_before() -> None:
         signal.signal(signal.SIGTERM, mine)
 
 
-def test_what_is_critical_is_not_interrupted_from_elsewhere() -> None:
+def test_what_is_critical_is_not_interrupted_from_elsewhere():
     main = threading.main_thread()
     with interrupts.deferred(is_critical=True):
         assert not interrupts.interrupt_now(main)
@@ -166,7 +160,7 @@ def test_what_is_critical_is_not_interrupted_from_elsewhere() -> None:
         raise AssertionError("went on")
 
 
-def test_a_handler_of_somebody_elses_is_left_alone() -> None:
+def test_a_handler_of_somebody_elses_is_left_alone():
     mine = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         with interrupts.deferred():
@@ -193,7 +187,7 @@ except KeyboardInterrupt:
 """
 
 
-def test_a_signal_amid_garbage_collection_is_not_lost() -> None:
+def test_a_signal_amid_garbage_collection_is_not_lost():
     run = subprocess.run(
         [sys.executable, "-c", COLLECTS], capture_output=True, text=True, check=True
     )
@@ -217,9 +211,7 @@ main.main()
 @pytest.mark.parametrize(
     "app", ["handled", "lambda *_, **__: exec('raise KeyboardInterrupt')"]
 )
-def test_a_signal_amid_executed_text_ends_a_command_with_130(
-    tmp_path: Path, app: str
-) -> None:
+def test_a_signal_amid_executed_text_ends_a_command_with_130(tmp_path, app):
     """Python would end `python -m` by SIGINT."""
     (tmp_path / "interrupted.py").write_text(MODULE.format(app=app))
     command = [sys.executable, "-m", "interrupted"]

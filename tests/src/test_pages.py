@@ -1,13 +1,11 @@
 """Pages need no network, run nothing, and escape what they are given."""
 
-from __future__ import annotations
-
 import html
 
 from headrace.pages import POLICY, render
 
 
-def test_what_goes_into_a_page_is_escaped_but_not_an_items_html() -> None:
+def test_what_goes_into_a_page_is_escaped_but_not_an_items_html():
     listed = {
         "heads": ["<h>"],
         "rows": [{"item": "<bdi>text</bdi>", "cells": ["<script>1</script>"]}],
@@ -22,7 +20,7 @@ def test_what_goes_into_a_page_is_escaped_but_not_an_items_html() -> None:
     assert "<script" not in page
 
 
-def test_a_readme_is_shown_as_it_is_meant_and_runs_nothing() -> None:
+def test_a_readme_is_shown_as_it_is_meant_and_runs_nothing():
     from headrace.pages import _from_markdown
 
     page = _from_markdown(
@@ -36,7 +34,7 @@ def test_a_readme_is_shown_as_it_is_meant_and_runs_nothing() -> None:
     assert 'href="javascript' not in page
 
 
-def test_a_page_forbids_all_that_is_not_in_it() -> None:
+def test_a_page_forbids_all_that_is_not_in_it():
     page = html.unescape(render("checks_index.html", title="Checks", pages=[]))
 
     assert f'content="{POLICY}"' in page

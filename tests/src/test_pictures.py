@@ -1,10 +1,6 @@
 """Pictures are written as PNG for the plain and the odd case."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,16 +18,14 @@ from headrace.pictures import (
 )
 from headrace.records import DataDescription
 
-IsPicture = Callable[[Path], bool]
-
 
 @pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+def drawn(monkeypatch):
     """The figures that are saved, in their order."""
-    saved: list[Figure] = []
+    saved = []
     save = Figure.savefig
 
-    def remember(figure: Figure, *arguments: object, **named: object) -> None:
+    def remember(figure, *arguments, **named):
         saved.append(figure)
         save(figure, *arguments, **named)
 
@@ -40,9 +34,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
 
 
 @pytest.mark.filterwarnings("error")
-def test_letters_are_drawn_by_an_installed_font_that_has_them(
-    tmp_path: Path, is_picture: IsPicture
-) -> None:
+def test_letters_are_drawn_by_an_installed_font_that_has_them(tmp_path, is_picture):
     text = "a\u20dd"  # a circle around a letter, in STIXGeneral of matplotlib alone
     fonts, missing = fonts_for(text)
     assert fonts[0] == "DejaVu Sans"
@@ -55,9 +47,7 @@ def test_letters_are_drawn_by_an_installed_font_that_has_them(
     assert is_picture(tmp_path / "text.png")
 
 
-def test_the_face_that_is_drawn_is_looked_into_however_fonts_are_listed(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_the_face_that_is_drawn_is_looked_into_however_fonts_are_listed(monkeypatch):
     listed = font_manager.fontManager.ttflist
     families = ("DejaVu Sans", "STIXGeneral")
     faces = [entry for entry in listed if entry.name in families]
@@ -68,20 +58,18 @@ def test_the_face_that_is_drawn_is_looked_into_however_fonts_are_listed(
         assert fonts_for(letter) == (["STIXGeneral"], set())
 
 
-def test_a_letter_of_no_font_is_named() -> None:
+def test_a_letter_of_no_font_is_named():
     assert fonts_for("a\U0010fffd") == (["DejaVu Sans"], {"\U0010fffd"})
 
 
-def test_curves_of_one_epoch_without_val(tmp_path: Path, is_picture: IsPicture) -> None:
+def test_curves_of_one_epoch_without_val(tmp_path, is_picture):
     epochs = [{"train_loss": 1.0, "train_accuracy": 0.5}]
     draw_curves(epochs, "accuracy", 1, tmp_path / "curves.png")
     assert is_picture(tmp_path / "curves.png")
 
 
 @pytest.mark.parametrize(("count", "channels"), [(1, 1), (7, 3)])
-def test_mistakes_of_grey_and_coloured_samples(
-    tmp_path: Path, is_picture: IsPicture, count: int, channels: int
-) -> None:
+def test_mistakes_of_grey_and_coloured_samples(tmp_path, is_picture, count, channels):
     samples = np.random.default_rng(0).integers(
         0, 256, (count, 8, 8, channels), np.uint8
     )
@@ -94,9 +82,7 @@ def test_mistakes_of_grey_and_coloured_samples(
     assert is_picture(tmp_path / "mistakes.png")
 
 
-def test_curves_mark_the_epoch_that_was_kept(
-    tmp_path: Path, drawn: list[Figure]
-) -> None:
+def test_curves_mark_the_epoch_that_was_kept(tmp_path, drawn):
     epochs = [{"train_loss": 1 / n, "val_loss": abs(n - 2)} for n in (1, 2, 3)]
 
     draw_curves(epochs, "accuracy", 2, tmp_path / "curves.png")
@@ -106,9 +92,7 @@ def test_curves_mark_the_epoch_that_was_kept(
     assert drawn[0].axes[0].lines[2].get_xdata() == [2, 2]
 
 
-def test_trials_have_axes_of_integers_and_of_choices_in_their_order(
-    tmp_path: Path, drawn: list[Figure]
-) -> None:
+def test_trials_have_axes_of_integers_and_of_choices_in_their_order(tmp_path, drawn):
     kinds = ("pruned", "adam", 3, [64, 32]), ("completed", "sgd", 5, [8])
     trials = [
         {

@@ -1,7 +1,5 @@
 """Progress: a line now and then, few lines for many epochs, bars on a terminal."""
 
-from __future__ import annotations
-
 import os
 import pty
 import subprocess
@@ -34,9 +32,7 @@ print("the end")
     ("total", "lines"),
     [(3, [1, 2, 3]), (20, [*range(1, 21)]), (200, [1, *range(10, 201, 10)])],
 )
-def test_many_steps_have_few_lines(
-    caplog: pytest.LogCaptureFixture, total: int, lines: list[int]
-) -> None:
+def test_many_steps_have_few_lines(caplog, total, lines):
     with (
         caplog.at_level("INFO", "headrace"),
         Progress("epoch", total, is_listed=True) as shown,
@@ -47,9 +43,7 @@ def test_many_steps_have_few_lines(
 
 
 @pytest.mark.parametrize("seconds", [3, 8, 10])
-def test_the_last_line_is_complete_or_there_is_none(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, seconds: int
-) -> None:
+def test_the_last_line_is_complete_or_there_is_none(caplog, monkeypatch, seconds):
     now = [0.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
     with caplog.at_level("INFO", "headrace"), Progress("score", unit="items") as shown:
@@ -61,9 +55,7 @@ def test_the_last_line_is_complete_or_there_is_none(
     assert len(caplog.messages) == len(set(caplog.messages))
 
 
-def test_lines_are_rarer_the_longer_it_takes(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_lines_are_rarer_the_longer_it_takes(caplog, monkeypatch):
     now = [0.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
     with caplog.at_level("INFO", "headrace"), Progress("copy", unit="items") as shown:
@@ -74,16 +66,14 @@ def test_lines_are_rarer_the_longer_it_takes(
     assert 40 < len(caplog.messages) < 60
 
 
-def test_items_are_counted_as_they_are_done(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_items_are_counted_as_they_are_done(caplog, monkeypatch):
     monkeypatch.setattr(progress, "SECONDS_BETWEEN", 0)
     with caplog.at_level("INFO", "headrace"):
         assert list(counted(["a", "b"], "verify", "files")) == ["a", "b"]
     assert caplog.messages == ["verify: 1 of 2 files", "verify: 2 of 2 files"]
 
 
-def run_on_a_terminal(*arguments: str) -> str:
+def run_on_a_terminal(*arguments):
     master, slave = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, *arguments],
@@ -106,7 +96,7 @@ def run_on_a_terminal(*arguments: str) -> str:
     return text.decode()
 
 
-def test_a_terminal_shows_bars_and_lines_above_them() -> None:
+def test_a_terminal_shows_bars_and_lines_above_them():
     text = run_on_a_terminal("-c", BARS)
     assert "━" in text
     assert "40/40" in text
@@ -115,7 +105,7 @@ def test_a_terminal_shows_bars_and_lines_above_them() -> None:
     assert text.rstrip().endswith("the end")
 
 
-def test_without_a_terminal_rich_is_not_loaded() -> None:
+def test_without_a_terminal_rich_is_not_loaded():
     code = BARS + "import sys; assert 'rich.progress' not in sys.modules"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False

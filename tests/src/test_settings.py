@@ -1,14 +1,10 @@
 """Where things are: the environment and the home."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil
 import stat
 import subprocess
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -16,9 +12,7 @@ from headrace.errors import UsageError
 from headrace.settings import Settings, find_project
 
 
-def test_the_project_is_the_nearest_folder_with_pipelines_or_a_home(
-    tmp_path: Path,
-) -> None:
+def test_the_project_is_the_nearest_folder_with_pipelines_or_a_home(tmp_path):
     (tmp_path / "a" / "pipelines").mkdir(parents=True)
     (tmp_path / "a" / "b" / ".headrace").mkdir(parents=True)
     (tmp_path / "a" / "b" / "c").mkdir()
@@ -27,7 +21,7 @@ def test_the_project_is_the_nearest_folder_with_pipelines_or_a_home(
     assert find_project(tmp_path / "a" / "b" / "c") == tmp_path / "a"
 
 
-def test_everything_lives_in_the_home_unless_told_otherwise(tmp_path: Path) -> None:
+def test_everything_lives_in_the_home_unless_told_otherwise(tmp_path):
     settings = Settings(project=tmp_path)
     home = tmp_path / ".headrace"
     assert settings.home == home
@@ -36,9 +30,7 @@ def test_everything_lives_in_the_home_unless_told_otherwise(tmp_path: Path) -> N
     assert settings.tracking_uri == f"sqlite:///{home}/mlflow.db"
 
 
-def test_each_place_follows_its_variable(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_place_follows_its_variable(tmp_path, monkeypatch):
     monkeypatch.setenv("HEADRACE_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("HEADRACE_STORE", "s3://bucket/store")
     monkeypatch.setenv("HEADRACE_DATABASE_URL", "postgresql://db/headrace")
@@ -52,7 +44,7 @@ def test_each_place_follows_its_variable(
     assert settings.tracking_uri == "http://mlflow:5000"
 
 
-def test_a_copied_home_does_not_use_the_postgresql_of_the_other(tmp_path: Path) -> None:
+def test_a_copied_home_does_not_use_the_postgresql_of_the_other(tmp_path):
     home, copy = tmp_path / "home", tmp_path / "copy"
     home.mkdir()
     recorded = {"socket": "/tmp/sockets", "home": str(home)}
@@ -64,16 +56,14 @@ def test_a_copied_home_does_not_use_the_postgresql_of_the_other(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("name", ["job%2Fx", "what?"])
-def test_a_path_that_no_url_can_have_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_path_that_no_url_can_have_is_refused(tmp_path, name):
     settings = Settings(project=tmp_path, home=tmp_path / name / "home")
     with pytest.raises(UsageError, match=r"has % or \? in its path"):
         settings.prepare_home()
     assert not (tmp_path / name).exists()
 
 
-def test_a_variable_without_a_value_is_not_set(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_variable_without_a_value_is_not_set(tmp_path, monkeypatch):
     for name in ("HOME", "STORE", "USER", "DATA", "WATCH_SECONDS"):
         monkeypatch.setenv(f"HEADRACE_{name}", "")
     settings = Settings(project=tmp_path)
@@ -83,7 +73,7 @@ def test_a_variable_without_a_value_is_not_set(
     assert settings.data is None
 
 
-def test_a_folder_of_other_files_does_not_become_a_home(tmp_path: Path) -> None:
+def test_a_folder_of_other_files_does_not_become_a_home(tmp_path):
     shared = tmp_path / "shared"
     shared.mkdir(mode=0o755)
     (shared / "theirs.txt").touch()
@@ -97,7 +87,7 @@ def test_a_folder_of_other_files_does_not_become_a_home(tmp_path: Path) -> None:
     assert stat.S_IMODE(shared.stat().st_mode) == 0o700
 
 
-def test_preparing_a_home_twice_changes_nothing(tmp_path: Path) -> None:
+def test_preparing_a_home_twice_changes_nothing(tmp_path):
     settings = Settings(project=tmp_path)
     assert settings.prepare_home().home == tmp_path / ".headrace"
     assert settings.prepare_home() is settings
@@ -105,7 +95,7 @@ def test_preparing_a_home_twice_changes_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("found", ["0", "2", "something else"])
-def test_a_home_of_another_format_is_refused(tmp_path: Path, found: str) -> None:
+def test_a_home_of_another_format_is_refused(tmp_path, found):
     settings = Settings(project=tmp_path)
     settings.prepare_home()
     (settings.home / "format").write_text(found)
@@ -113,7 +103,7 @@ def test_a_home_of_another_format_is_refused(tmp_path: Path, found: str) -> None
         settings.prepare_home()
 
 
-def test_a_home_with_a_ledger_but_no_format_is_refused(tmp_path: Path) -> None:
+def test_a_home_with_a_ledger_but_no_format_is_refused(tmp_path):
     settings = Settings(project=tmp_path)
     settings.home.mkdir()
     (settings.home / "headrace.db").write_bytes(b"a ledger of an early release")
@@ -121,7 +111,7 @@ def test_a_home_with_a_ledger_but_no_format_is_refused(tmp_path: Path) -> None:
         settings.prepare_home()
 
 
-def test_a_format_that_is_no_text_is_refused(tmp_path: Path) -> None:
+def test_a_format_that_is_no_text_is_refused(tmp_path):
     settings = Settings(project=tmp_path)
     settings.home.mkdir()
     (settings.home / "format").write_bytes(b"\xff\xfe1")
@@ -129,7 +119,7 @@ def test_a_format_that_is_no_text_is_refused(tmp_path: Path) -> None:
         settings.prepare_home()
 
 
-def test_a_home_that_is_a_file_is_refused(tmp_path: Path) -> None:
+def test_a_home_that_is_a_file_is_refused(tmp_path):
     (tmp_path / "file").touch()
     for home in (tmp_path / "file", tmp_path / "file" / "home"):
         with pytest.raises(UsageError, match="cannot be written"):
@@ -137,7 +127,7 @@ def test_a_home_that_is_a_file_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def read_only(tmp_path: Path) -> Iterator[Path]:
+def read_only(tmp_path):
     """A folder that cannot be written, for root neither."""
     folder = tmp_path / "read_only"
     folder.mkdir()
@@ -153,7 +143,7 @@ def read_only(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(folder)], check=True)
 
 
-def test_a_home_that_cannot_be_written_is_refused(read_only: Path) -> None:
+def test_a_home_that_cannot_be_written_is_refused(read_only):
     settings = Settings(project=read_only, home=read_only / "home")
     with pytest.raises(UsageError, match=r"home .* cannot be written.*HEADRACE_HOME"):
         settings.prepare_home()
@@ -168,16 +158,14 @@ def test_a_home_that_cannot_be_written_is_refused(read_only: Path) -> None:
     ],
 )
 def test_a_value_that_a_setting_does_not_take_is_named(
-    monkeypatch: pytest.MonkeyPatch, name: str, value: str, reason: str
-) -> None:
+    monkeypatch, name, value, reason
+):
     monkeypatch.setenv(f"HEADRACE_{name}", value)
     with pytest.raises(UsageError, match=f"HEADRACE_{name} is '{value}': .*{reason}"):
         Settings()
 
 
-def test_a_privacy_seed_that_could_be_guessed_is_refused_and_not_shown(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_privacy_seed_that_could_be_guessed_is_refused_and_not_shown(monkeypatch):
     monkeypatch.setenv("HEADRACE_PRIVACY_SEED", "hunter2")
     with pytest.raises(UsageError, match="SEED is not shown: it has fewer") as refused:
         Settings()
@@ -191,9 +179,7 @@ def test_a_privacy_seed_that_could_be_guessed_is_refused_and_not_shown(
     assert Settings().privacy_fingerprint == ""
 
 
-def test_a_variable_that_is_no_setting_is_named_with_the_one_that_is_meant(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_variable_that_is_no_setting_is_named_with_the_one_that_is_meant(monkeypatch):
     monkeypatch.setenv("HEADRACE_MAX_BYTE", "5")
     monkeypatch.setenv("HEADRACE_QQZZ", "1")
     monkeypatch.setenv("HEADRACE_STOER", "")

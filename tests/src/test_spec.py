@@ -1,11 +1,7 @@
 """A pipeline file and its overrides: what is taken, and what each error says."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,16 +14,14 @@ SMALL = 'medium = "image"\n[data]\nsource = "somewhere"\n'
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(tmp_path):
     made = tmp_path / "letters"
     made.mkdir()
     (made / "pipeline.toml").write_text(SMALL)
     return made
 
 
-def test_a_short_file_gets_the_articles_recipe_and_the_folders_name(
-    folder: Path,
-) -> None:
+def test_a_short_file_gets_the_articles_recipe_and_the_folders_name(folder):
     spec = load_spec(folder)
     training = spec.training
     assert spec.name == "letters"
@@ -50,17 +44,17 @@ def test_a_short_file_gets_the_articles_recipe_and_the_folders_name(
         ("description=", ["description"], ""),
     ],
 )
-def test_an_override_is_toml_else_a_string(text: str, keys: Any, value: Any) -> None:
+def test_an_override_is_toml_else_a_string(text, keys, value):
     assert parse_override(text) == (keys, value)
 
 
 @pytest.mark.parametrize("text", ["training.epochs", "=3", "training.=3", ""])
-def test_an_override_without_key_or_value_is_refused(text: str) -> None:
+def test_an_override_without_key_or_value_is_refused(text):
     with pytest.raises(SpecError, match="is not KEY=VALUE"):
         parse_override(text)
 
 
-def test_overrides_change_only_what_they_name(folder: Path) -> None:
+def test_overrides_change_only_what_they_name(folder):
     spec = load_spec(folder, ("training.epochs=3", "model.arguments.units=7"))
     assert spec.training.epochs == 3
     assert spec.training.batch_size == 128
@@ -94,9 +88,7 @@ def test_overrides_change_only_what_they_name(folder: Path) -> None:
         ("contract=[{column='mean'}]", "contract.0.expectation is missing"),
     ],
 )
-def test_a_wrong_override_is_named_with_what_is_right(
-    folder: Path, override: str, message: str
-) -> None:
+def test_a_wrong_override_is_named_with_what_is_right(folder, override, message):
     with pytest.raises(SpecError, match=message) as caught:
         load_spec(folder, (override,))
     assert override.split("=", maxsplit=1)[0] in str(caught.value) or "--set" in str(
@@ -114,16 +106,14 @@ def test_a_wrong_override_is_named_with_what_is_right(
         ("a = 1\na = 2\n", "is not valid TOML"),
     ],
 )
-def test_a_wrong_file_is_named_with_what_is_right(
-    folder: Path, text: str, message: str
-) -> None:
+def test_a_wrong_file_is_named_with_what_is_right(folder, text, message):
     (folder / "pipeline.toml").write_text(text)
     with pytest.raises(SpecError, match=message) as caught:
         load_spec(folder)
     assert str(folder) in str(caught.value)
 
 
-def test_a_file_that_is_not_utf8_is_refused_at_its_byte(folder: Path) -> None:
+def test_a_file_that_is_not_utf8_is_refused_at_its_byte(folder):
     (folder / "pipeline.toml").write_bytes(
         b'description = "caf\xe9"\n' + SMALL.encode()
     )
@@ -131,12 +121,12 @@ def test_a_file_that_is_not_utf8_is_refused_at_its_byte(folder: Path) -> None:
         load_spec(folder)
 
 
-def test_a_folder_without_a_pipeline_is_not_found(tmp_path: Path) -> None:
+def test_a_folder_without_a_pipeline_is_not_found(tmp_path):
     with pytest.raises(NotFoundError, match=r"holds no pipeline\.toml"):
         load_spec(tmp_path)
 
 
-def test_all_problems_are_told_at_once(folder: Path) -> None:
+def test_all_problems_are_told_at_once(folder):
     with pytest.raises(SpecError) as caught:
         load_spec(folder, ("training.epochs=0", "training.batch_size=0"))
     assert "training.epochs = 0" in str(caught.value)
@@ -166,8 +156,8 @@ def test_all_problems_are_told_at_once(folder: Path) -> None:
     ],
 )
 def test_a_gate_knows_its_metric_direction_and_threshold(
-    values: dict[str, Any], metric: str, direction: str, threshold: float
-) -> None:
+    values, metric, direction, threshold
+):
     spec = {"name": "a", "medium": "image", "data": {"source": "b"}}
     (gate,) = PipelineSpec.model_validate({**spec, "gates": [values]}).gates
     assert (gate.metric, gate.direction, gate.threshold) == (
@@ -177,14 +167,12 @@ def test_a_gate_knows_its_metric_direction_and_threshold(
     )
 
 
-def test_no_gates_named_means_the_default_ones_and_an_empty_list_means_none(
-    folder: Path,
-) -> None:
+def test_no_gates_named_means_the_default_ones_and_an_empty_list_means_none(folder):
     assert load_spec(folder).gates == default_gates()
     assert load_spec(folder, ("gates=[]",)).gates == ()
 
 
-def test_an_encoding_is_known_and_no_law_where_there_is_none(folder: Path) -> None:
+def test_an_encoding_is_known_and_no_law_where_there_is_none(folder):
     spec = load_spec(folder, ('data.encoding="koi8-r"',))
     assert spec.data.model_dump()["encoding"] == "koi8-r"
     assert "encoding" not in load_spec(folder).data.model_dump()
@@ -193,23 +181,23 @@ def test_an_encoding_is_known_and_no_law_where_there_is_none(folder: Path) -> No
             load_spec(folder, (f'data.encoding="{name}"',))
 
 
-def test_class_numbers_are_labels(folder: Path) -> None:
+def test_class_numbers_are_labels(folder):
     assert load_spec(folder, ("data.classes=[0, 1]",)).data.classes == ("0", "1")
     plain = load_spec(folder, ('data.classes=[" a", "cafe\u0301"]',)).data.classes
     assert plain == ("a", "caf\u00e9")
 
 
-def test_a_spec_cannot_be_changed_and_survives_json(folder: Path) -> None:
+def test_a_spec_cannot_be_changed_and_survives_json(folder):
     spec = load_spec(
         folder, ("contract=[{expectation='e',column='mean',min_value=1}]",)
     )
     assert spec.contract[0].arguments == {"column": "mean", "min_value": 1}
     assert PipelineSpec.model_validate_json(spec.model_dump_json()) == spec
     with pytest.raises(ValueError, match="frozen"):
-        spec.name = "other"  # type: ignore[misc]
+        spec.name = "other"
 
 
-def test_reading_a_spec_imports_nothing_heavy(folder: Path) -> None:
+def test_reading_a_spec_imports_nothing_heavy(folder):
     code = (
         "import sys, pathlib; from headrace.spec import load_spec;"
         f"load_spec(pathlib.Path({str(folder)!r}));"
@@ -229,9 +217,7 @@ def test_reading_a_spec_imports_nothing_heavy(folder: Path) -> None:
         ('gates=[{name="accuracy", threshold=inf}]', "finite number"),
     ],
 )
-def test_gates_that_cannot_be_kept_are_refused(
-    tmp_path: Path, gates: str, told: str
-) -> None:
+def test_gates_that_cannot_be_kept_are_refused(tmp_path, gates, told):
     folder = tmp_path / "pets"
     folder.mkdir()
     (folder / "pipeline.toml").write_text('medium = "image"\n[data]\nsource = "x"\n')

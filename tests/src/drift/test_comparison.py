@@ -1,25 +1,22 @@
 """Equal windows seldom alarm; shifted ones do, and say by which columns."""
 
-from __future__ import annotations
-
 import dataclasses
 
 import numpy as np
 import pytest
-from tests.src.drift.conftest import Digits, chosen
+from tests.src.drift.conftest import chosen
 
 from headrace.drift.comparison import compare
-from headrace.drift.profile import Profile
 from headrace.drift.windows import Window
 from headrace.errors import InputError
 
 
-def _drawn(seed: int, count: int = 200) -> np.ndarray:
+def _drawn(seed, count=200):
     return np.random.default_rng(seed).permutation(np.arange(1000, 2000))[:count]
 
 
 @pytest.mark.system
-def test_windows_without_a_shift_seldom_alarm(digits: Digits, profile: Profile) -> None:
+def test_windows_without_a_shift_seldom_alarm(digits, profile):
     # The reference is drawn anew each time, as the error rate is that of both samples.
     every = digits.window(np.arange(2000))
     alarms = 0
@@ -46,9 +43,7 @@ def test_windows_without_a_shift_seldom_alarm(digits: Digits, profile: Profile) 
         ("brightness", 0.8, "maximum"),
     ],
 )
-def test_shifts_are_found_in_200_items(
-    digits: Digits, profile: Profile, family: str, level: float, column: str
-) -> None:
+def test_shifts_are_found_in_200_items(digits, profile, family, level, column):
     found = [
         compare(profile, digits.window(_drawn(seed), family, level))
         for seed in range(10)
@@ -59,16 +54,14 @@ def test_shifts_are_found_in_200_items(
     assert column in names
 
 
-def test_inverted_images_drift_strongly_in_both(
-    digits: Digits, profile: Profile
-) -> None:
+def test_inverted_images_drift_strongly_in_both(digits, profile):
     result = compare(profile, digits.window(_drawn(0), "inversion", 1))
 
     assert (result.severity("inputs"), result.severity("answers")) == ("strong",) * 2
     assert result.in_words().startswith("inputs: strong drift (")
 
 
-def test_few_items_are_not_tested(digits: Digits, profile: Profile) -> None:
+def test_few_items_are_not_tested(digits, profile):
     result = compare(profile, digits.window(_drawn(0, 19), "inversion", 1))
 
     assert result.tests == ()
@@ -76,9 +69,7 @@ def test_few_items_are_not_tested(digits: Digits, profile: Profile) -> None:
     assert "19 items are too few" in result.in_words()
 
 
-def test_a_window_without_columns_is_judged_by_answers(
-    digits: Digits, profile: Profile
-) -> None:
+def test_a_window_without_columns_is_judged_by_answers(digits, profile):
     outputs = digits.window(_drawn(0), "inversion", 1).outputs
 
     result = compare(profile, Window({}, outputs))
@@ -87,6 +78,6 @@ def test_a_window_without_columns_is_judged_by_answers(
     assert result.severity() == "strong"
 
 
-def test_columns_of_another_length_are_refused() -> None:
+def test_columns_of_another_length_are_refused():
     with pytest.raises(InputError, match="3 outputs and 2 values of mean"):
         Window({"mean": np.zeros(2)}, np.zeros((3, 2), np.float32))

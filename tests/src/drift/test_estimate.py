@@ -1,15 +1,12 @@
 """Estimates are right where they are given, also for families that the ladder lacks."""
 
-from __future__ import annotations
-
 import dataclasses
 
 import numpy as np
 import pytest
-from tests.src.drift.conftest import Digits
 
 from headrace.drift.estimate import estimate, limit_of
-from headrace.drift.profile import Profile, ProfileFacts
+from headrace.drift.profile import ProfileFacts
 from headrace.errors import InputError
 from headrace.records import DataDescription
 
@@ -28,9 +25,7 @@ SHIFTS = ("shift right", "shift down")
         ("shift right", 1, SHIFTS),
     ],
 )
-def test_mild_shifts_are_estimated(
-    digits: Digits, profile: Profile, family: str, level: float, without: tuple[str]
-) -> None:
+def test_mild_shifts_are_estimated(digits, profile, family, level, without):
     truth = digits.accuracy(family, level)
     for left_out in ((), without):
         found = estimate(
@@ -52,9 +47,7 @@ def test_mild_shifts_are_estimated(
         ("inversion", 1, ("inversion",)),
     ],
 )
-def test_shifts_past_the_ladder_are_not(
-    digits: Digits, profile: Profile, family: str, level: float, without: tuple[str]
-) -> None:
+def test_shifts_past_the_ladder_are_not(digits, profile, family, level, without):
     window = digits.window(WINDOW, family, level)
     for left_out in ((), without):
         found = estimate(profile, window, without=left_out)
@@ -66,9 +59,7 @@ def test_shifts_past_the_ladder_are_not(
     assert found.resembles.startswith(family)
 
 
-def test_rungs_that_lie_much_nearer_do_not_excuse_a_window(
-    digits: Digits, profile: Profile
-) -> None:
+def test_rungs_that_lie_much_nearer_do_not_excuse_a_window(digits, profile):
     found = estimate(profile, digits.window(WINDOW, "inversion", 1))
     facts = profile.facts
     inverted, *others = sorted(facts.rungs, key=lambda rung: -rung.distance)
@@ -79,9 +70,7 @@ def test_rungs_that_lie_much_nearer_do_not_excuse_a_window(
     assert found.likely_drop
 
 
-def test_darker_images_cost_nothing_and_are_not_said_to(
-    digits: Digits, profile: Profile
-) -> None:
+def test_darker_images_cost_nothing_and_are_not_said_to(digits, profile):
     found = estimate(profile, digits.window(WINDOW, "brightness", 0.8))
 
     assert not found.likely_drop
@@ -90,8 +79,8 @@ def test_darker_images_cost_nothing_and_are_not_said_to(
 
 @pytest.mark.parametrize(("family", "level"), [("noise", 25), ("shift right", 1)])
 def test_the_error_of_the_rung_that_a_window_resembles_is_subtracted(
-    digits: Digits, profile: Profile, family: str, level: float
-) -> None:
+    digits, profile, family, level
+):
     truth = digits.accuracy(family, level)
     found = estimate(profile, digits.window(WINDOW, family, level))
     facts = profile.facts
@@ -104,7 +93,7 @@ def test_the_error_of_the_rung_that_a_window_resembles_is_subtracted(
     assert abs(found.value - truth) < abs(promised - truth)
 
 
-def test_the_limit_lies_below_the_first_rung_that_is_wrong(profile: Profile) -> None:
+def test_the_limit_lies_below_the_first_rung_that_is_wrong(profile):
     limit = limit_of(profile.facts)
     facts = profile.facts
     errors = {
@@ -116,9 +105,7 @@ def test_the_limit_lies_below_the_first_rung_that_is_wrong(profile: Profile) -> 
     assert errors[min(at for at in errors if at > limit)] > 0.05
 
 
-def test_a_shadow_that_agrees_as_usual_narrows_nothing_and_is_named(
-    digits: Digits, profile: Profile
-) -> None:
+def test_a_shadow_that_agrees_as_usual_narrows_nothing_and_is_named(digits, profile):
     window = digits.window(WINDOW)
 
     found = estimate(profile, window, shadow=profile, shadow_outputs=window.outputs)
@@ -127,9 +114,7 @@ def test_a_shadow_that_agrees_as_usual_narrows_nothing_and_is_named(
     assert found.agreement == 1.0
 
 
-def test_a_shadow_that_disagrees_forbids_an_estimate(
-    digits: Digits, profile: Profile
-) -> None:
+def test_a_shadow_that_disagrees_forbids_an_estimate(digits, profile):
     window = digits.window(WINDOW)
     other = np.roll(window.outputs, 1, axis=1)
 
@@ -141,14 +126,14 @@ def test_a_shadow_that_disagrees_forbids_an_estimate(
         estimate(profile, window, shadow=profile, shadow_outputs=other[:5])
 
 
-def test_few_items_are_not_estimated(digits: Digits, profile: Profile) -> None:
+def test_few_items_are_not_estimated(digits, profile):
     found = estimate(profile, digits.window(WINDOW[:49]))
 
     assert (found.value, found.likely_drop) == (None, False)
     assert found.reason == "49 items are too few; 50 are needed"
 
 
-def test_a_regression_has_no_estimate(profile: Profile) -> None:
+def test_a_regression_has_no_estimate(profile):
     data = DataDescription(medium="image", shape=(28, 28, 1), task="regression")
     facts = profile.facts.model_dump() | {"description": data, "temperature": None}
     facts = ProfileFacts.model_validate(facts | {"estimated": None, "rungs": ()})
@@ -164,7 +149,7 @@ def test_a_regression_has_no_estimate(profile: Profile) -> None:
     assert found.distance == 1.0
 
 
-def _window(profile: Profile):
+def _window(profile):
     from headrace.drift.windows import Window
 
     return Window(profile.columns, profile.outputs)

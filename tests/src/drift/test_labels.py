@@ -1,7 +1,5 @@
 """Labels show a loss soon, and none that there is not, however often one looks."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 
@@ -9,7 +7,7 @@ from headrace.drift.labels import judge_labels
 from headrace.errors import InputError
 
 
-def _needed(mean: float, labels: int, runs: int) -> np.ndarray:
+def _needed(mean, labels, runs):
     random = np.random.default_rng(1)
     results = [
         judge_labels((random.random(labels) < mean).astype(float), 0.9).labels_needed
@@ -18,21 +16,21 @@ def _needed(mean: float, labels: int, runs: int) -> np.ndarray:
     return np.array([np.inf if needed is None else needed for needed in results])
 
 
-def test_ten_points_below_the_bound_are_shown_by_70_labels() -> None:
+def test_ten_points_below_the_bound_are_shown_by_70_labels():
     needed = _needed(0.8, 600, 200)
 
     assert np.median(needed) <= 70
     assert np.quantile(needed, 0.9) <= 180
 
 
-def test_a_kept_bound_is_seldom_said_to_be_broken() -> None:
+def test_a_kept_bound_is_seldom_said_to_be_broken():
     alarms = int(np.isfinite(_needed(0.9, 500, 200)).sum())
 
     # Ville's bound is 10 of 200; 18 happen in 1 of 100 draws at exactly that.
     assert alarms < 18
 
 
-def test_the_evidence_is_a_fair_game_at_the_bound() -> None:
+def test_the_evidence_is_a_fair_game_at_the_bound():
     """The expected capital is 1, by enumeration of all outcomes of 8 labels."""
     total = 0.0
     for outcome in range(2**8):
@@ -43,7 +41,7 @@ def test_the_evidence_is_a_fair_game_at_the_bound() -> None:
     assert total == pytest.approx(1.0)
 
 
-def test_scores_between_bets_are_fair_too() -> None:
+def test_scores_between_bets_are_fair_too():
     values, chances = np.array([0.5, 1.0]), np.array([0.4, 0.6])
     total = sum(
         chances[a] * chances[b] * judge_labels(values[[a, b]], 0.8).e_value
@@ -54,7 +52,7 @@ def test_scores_between_bets_are_fair_too() -> None:
     assert total == pytest.approx(1.0)
 
 
-def test_a_loss_stays_shown() -> None:
+def test_a_loss_stays_shown():
     scores = np.array([0.0] * 10 + [1.0] * 500)
 
     result = judge_labels(scores, 0.9)
@@ -65,7 +63,7 @@ def test_a_loss_stays_shown() -> None:
     assert result.e_value < 20
 
 
-def test_errors_are_judged_from_above() -> None:
+def test_errors_are_judged_from_above():
     random = np.random.default_rng(0)
     errors = random.exponential(2.0, 400)
 
@@ -77,7 +75,7 @@ def test_errors_are_judged_from_above() -> None:
     assert broken.score == pytest.approx(np.minimum(errors, 10).mean())
 
 
-def test_the_interval_covers_the_mean() -> None:
+def test_the_interval_covers_the_mean():
     random = np.random.default_rng(2)
     covered = 0
     for _ in range(40):
@@ -88,7 +86,7 @@ def test_the_interval_covers_the_mean() -> None:
     assert judge_labels(np.ones(50), 0.9).high == 1.0
 
 
-def test_no_labels_show_nothing() -> None:
+def test_no_labels_show_nothing():
     result = judge_labels(np.array([]), 0.9)
 
     assert (result.labels, result.score, result.e_value) == (0, None, 1.0)
@@ -103,14 +101,12 @@ def test_no_labels_show_nothing() -> None:
         ([1.0], 1.0, "bound 1 is not between 0 and"),
     ],
 )
-def test_what_is_no_score_or_bound_is_refused(
-    scores: list[float], bound: float, message: str
-) -> None:
+def test_what_is_no_score_or_bound_is_refused(scores, bound, message):
     with pytest.raises(InputError, match=message):
         judge_labels(np.array(scores), bound)
 
 
-def test_a_loss_after_many_good_labels_is_shown_soon() -> None:
+def test_a_loss_after_many_good_labels_is_shown_soon():
     random = np.random.default_rng(5)
     needed = []
     for _ in range(20):

@@ -1,7 +1,5 @@
 """A profile holds what windows are compared with, and survives being stored."""
 
-from __future__ import annotations
-
 import dataclasses
 import io
 
@@ -16,7 +14,7 @@ from headrace.errors import InputError, IntegrityError
 from headrace.media import ladder
 
 
-def test_a_stored_profile_is_the_same(profile: Profile) -> None:
+def test_a_stored_profile_is_the_same(profile):
     data = profile.to_bytes()
     again = Profile.from_bytes(data)
 
@@ -29,7 +27,7 @@ def test_a_stored_profile_is_the_same(profile: Profile) -> None:
         assert all(file[name].dtype.kind in "SUbfiu" for name in file.files)
 
 
-def test_a_profile_of_images_has_all_rungs_of_the_ladder(profile: Profile) -> None:
+def test_a_profile_of_images_has_all_rungs_of_the_ladder(profile):
     facts, steps = profile.facts, ladder("image")
 
     assert [(r.family, r.level) for r in facts.rungs] == steps.rungs(DATA)
@@ -42,9 +40,7 @@ def test_a_profile_of_images_has_all_rungs_of_the_ladder(profile: Profile) -> No
     assert "inverted" not in profile.columns
 
 
-def test_each_item_is_in_the_reference_once_and_test_comes_first(
-    digits: Digits,
-) -> None:
+def test_each_item_is_in_the_reference_once_and_test_comes_first(digits):
     rows = np.array([0, 1, 1, 2, 5])
 
     profile = make_profile(digits.answer, digits.held_out(rows), DATA, "")
@@ -54,8 +50,8 @@ def test_each_item_is_in_the_reference_once_and_test_comes_first(
 
 
 def test_the_temperature_is_that_of_val_where_the_reference_has_none(
-    digits: Digits, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    digits, monkeypatch
+):
     monkeypatch.setattr(module, "REFERENCE_ROWS", 300)
     rows = digits.rows
     of_val = np.flatnonzero(rows.is_val)[:100]
@@ -75,7 +71,7 @@ def test_the_temperature_is_that_of_val_where_the_reference_has_none(
     assert not set(profile.items.tolist()) & set(rows.digests[of_val].tolist())
 
 
-def test_no_rows_are_refused(digits: Digits) -> None:
+def test_no_rows_are_refused(digits):
     nothing = digits.held_out(np.array([], np.int64))
 
     with pytest.raises(InputError, match="no held-out rows"):
@@ -83,7 +79,7 @@ def test_no_rows_are_refused(digits: Digits) -> None:
 
 
 @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 and nothing more", None])
-def test_what_is_no_profile_is_refused(profile: Profile, damage: bytes | None) -> None:
+def test_what_is_no_profile_is_refused(profile, damage):
     data = profile.to_bytes()[:-200] if damage is None else damage
 
     with pytest.raises(IntegrityError, match="reference profile"):

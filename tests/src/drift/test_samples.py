@@ -1,7 +1,5 @@
 """Two samples of the same distribution seldom differ, and never by correction."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 
@@ -9,16 +7,16 @@ from headrace.drift.distances import EnergyDistance, ks_distance
 from headrace.drift.samples import holm, same_distribution, same_shares
 
 
-def test_the_distance_of_two_samples_is_the_largest_step_between_them() -> None:
+def test_the_distance_of_two_samples_is_the_largest_step_between_them():
     assert ks_distance(np.array([1, 2, 3, 4]), np.array([3, 4, 5, 6])) == 0.5
     assert ks_distance(np.array([1, 1, 2]), np.array([1, 1, 2])) == 0.0
 
 
-def test_a_column_with_one_value_is_not_tested() -> None:
+def test_a_column_with_one_value_is_not_tested():
     assert same_distribution(np.ones(5), np.ones(7)) is None
 
 
-def test_flags_are_tested_exactly() -> None:
+def test_flags_are_tested_exactly():
     # All 3 against none of 3: 2 of the 20 equally likely arrangements.
     result = same_distribution(np.ones(3, bool), np.zeros(3, bool))
 
@@ -27,7 +25,7 @@ def test_flags_are_tested_exactly() -> None:
     assert result.p_value == pytest.approx(0.1)
 
 
-def test_shares_of_answers_are_compared_and_rare_ones_count_together() -> None:
+def test_shares_of_answers_are_compared_and_rare_ones_count_together():
     first = np.repeat([0, 1, 2, 3], [500, 490, 6, 4])
     second = np.repeat([0, 1, 2, 3], [50, 140, 6, 4])
 
@@ -39,14 +37,14 @@ def test_shares_of_answers_are_compared_and_rare_ones_count_together() -> None:
     assert same_shares(np.zeros(100, np.int64), np.zeros(9, np.int64)) is None
 
 
-def test_holm_multiplies_by_what_is_left_and_keeps_the_order() -> None:
+def test_holm_multiplies_by_what_is_left_and_keeps_the_order():
     assert holm([0.01, 0.04, 0.03, 0.5]) == pytest.approx([0.04, 0.09, 0.09, 0.5])
     assert holm([0.01, 0.011]) == pytest.approx([0.02, 0.02])
     assert holm([0.6, 0.7]) == [1.0, 1.0]
     assert holm([]) == []
 
 
-def test_the_energy_distance_has_no_bias() -> None:
+def test_the_energy_distance_has_no_bias():
     random = np.random.default_rng(0)
     distances = [
         EnergyDistance(random.random((300, 3)))(random.random((60, 3)))[0]
@@ -57,7 +55,7 @@ def test_the_energy_distance_has_no_bias() -> None:
     assert min(distances) < 0
 
 
-def test_the_energy_distance_of_two_points_is_twice_theirs() -> None:
+def test_the_energy_distance_of_two_points_is_twice_theirs():
     reference, sample = np.zeros((4, 2)), np.tile([3.0, 4.0], (5, 1))
 
     assert EnergyDistance(reference)(sample) == (10.0, 0.0)

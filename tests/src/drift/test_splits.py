@@ -1,10 +1,8 @@
 """Splits that differ are told; equal ones are not, nor trifles, nor other speakers."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
-from tests.src.drift.conftest import Digits, chosen
+from tests.src.drift.conftest import chosen
 
 from headrace.drift.splits import differences
 
@@ -19,9 +17,7 @@ TRAIN, TEST = np.arange(1500), np.arange(1500, 2000)
         ("shift down", 2, "centre_row"),
     ],
 )
-def test_a_darker_noisier_or_moved_test_split_is_told(
-    digits: Digits, family: str, level: float, column: str
-) -> None:
+def test_a_darker_noisier_or_moved_test_split_is_told(digits, family, level, column):
     train, test = digits.window(TRAIN), digits.window(TEST, family, level)
 
     found = differences(train.columns, test.columns)
@@ -30,7 +26,7 @@ def test_a_darker_noisier_or_moved_test_split_is_told(
     assert f"{found[0].column} " in found[0].in_words()
 
 
-def test_equal_splits_do_not_differ(digits: Digits) -> None:
+def test_equal_splits_do_not_differ(digits):
     every = digits.window(np.arange(2000))
     for seed in range(50):
         order = np.random.default_rng(seed).permutation(2000)
@@ -39,7 +35,7 @@ def test_equal_splits_do_not_differ(digits: Digits) -> None:
         assert differences(train.columns, test.columns) == []
 
 
-def test_a_significant_trifle_is_not_told() -> None:
+def test_a_significant_trifle_is_not_told():
     random = np.random.default_rng(0)
     train, test = random.normal(0, 1, 10_000), random.normal(0.2, 1, 10_000)
 
@@ -48,7 +44,7 @@ def test_a_significant_trifle_is_not_told() -> None:
     assert found.p_value < 1e-9
 
 
-def test_each_group_counts_once() -> None:
+def test_each_group_counts_once():
     random = np.random.default_rng(0)
     level = np.repeat(random.normal(0, 1, 6), 100)
     values = level + random.normal(0, 0.1, 600)
@@ -59,7 +55,7 @@ def test_each_group_counts_once() -> None:
     assert differences(train, test, (speakers[:400], speakers[400:])) == []
 
 
-def test_many_groups_are_told() -> None:
+def test_many_groups_are_told():
     random = np.random.default_rng(0)
     names = [f"{n}" for n in range(200)]
     train, test = {"rms": random.normal(0, 1, 100)}, {"rms": random.normal(2, 1, 100)}

@@ -1,28 +1,22 @@
 """Drift of inputs warns; an event needs labels, or two windows with a drop."""
 
-from __future__ import annotations
-
 import numpy as np
-from tests.src.drift.conftest import Digits
 
 from headrace.drift.comparison import compare
 from headrace.drift.estimate import estimate
 from headrace.drift.labels import judge_labels
-from headrace.drift.profile import Profile
-from headrace.drift.verdict import Sign, Verdict, judge_window
+from headrace.drift.verdict import Sign, judge_window
 
 CALM = Sign(inputs_drifted=False, answers_drifted=False, drop=False)
 
 
-def _judged(
-    digits: Digits, profile: Profile, shift: tuple[str, float], earlier=(), labels=None
-) -> Verdict:
+def _judged(digits, profile, shift, earlier=(), labels=None):
     window = digits.window(np.arange(1000, 1500), *shift)
     compared, estimated = compare(profile, window), estimate(profile, window)
     return judge_window(compared, estimated, labels, earlier)
 
 
-def test_an_equal_window_says_nothing(digits: Digits, profile: Profile) -> None:
+def test_an_equal_window_says_nothing(digits, profile):
     verdict = _judged(digits, profile, ("", 0))
 
     assert (verdict.level, verdict.emit) == ("none", False)
@@ -30,8 +24,8 @@ def test_an_equal_window_says_nothing(digits: Digits, profile: Profile) -> None:
     assert "the score is estimated as 0.8" in verdict.reason
 
 
-def test_darker_images_warn_however_often(digits: Digits, profile: Profile) -> None:
-    signs: list[Sign] = []
+def test_darker_images_warn_however_often(digits, profile):
+    signs = []
     for _ in range(4):
         verdict = _judged(digits, profile, ("brightness", 0.8), signs)
         signs.append(verdict.sign)
@@ -39,9 +33,7 @@ def test_darker_images_warn_however_often(digits: Digits, profile: Profile) -> N
         assert (verdict.level, verdict.emit) == ("warning", False)
 
 
-def test_a_drop_in_two_of_three_windows_is_an_event(
-    digits: Digits, profile: Profile
-) -> None:
+def test_a_drop_in_two_of_three_windows_is_an_event(digits, profile):
     shift = ("shift right", 3)
     first = _judged(digits, profile, shift)
     second = _judged(digits, profile, shift, [first.sign, CALM])
@@ -55,7 +47,7 @@ def test_a_drop_in_two_of_three_windows_is_an_event(
     assert not calm.emit
 
 
-def test_labels_are_an_event_by_themselves(digits: Digits, profile: Profile) -> None:
+def test_labels_are_an_event_by_themselves(digits, profile):
     labels = judge_labels(np.zeros(20), 0.8)
 
     verdict = _judged(digits, profile, ("", 0), labels=labels)

@@ -1,9 +1,6 @@
 """What the page of a run says of groups that its model did not learn from."""
 
-from __future__ import annotations
-
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
@@ -13,9 +10,7 @@ from headrace.records import VAL_APART
 UNSEEN = {"rows": 870.0, "word_error_rate": 0.1658, "confidence": 0.774, "right": 0.663}
 
 
-def outcome(
-    slices: dict[str, Any], metrics: dict[str, float], task: str = "transcription"
-) -> Any:
+def outcome(slices, metrics, task="transcription"):
     return SimpleNamespace(
         spec=SimpleNamespace(
             task=task,
@@ -33,9 +28,7 @@ def outcome(
         ({}, "groups that it learned from, so it promises too much of others."),
     ],
 )
-def test_unseen_groups_have_their_score_and_their_confidence(
-    metrics: dict[str, float], where: str
-) -> None:
+def test_unseen_groups_have_their_score_and_their_confidence(metrics, where):
     said = group_sentences(outcome({"groups=unseen": UNSEEN}, metrics))
     assert said == [
         "Of groups (speaker) that it did not learn from, the test split has 870 rows: "
@@ -44,17 +37,17 @@ def test_unseen_groups_have_their_score_and_their_confidence(
     ]
 
 
-def test_of_known_groups_alone_it_says_that_others_were_not_measured() -> None:
+def test_of_known_groups_alone_it_says_that_others_were_not_measured():
     [said] = group_sentences(outcome({"groups=seen": UNSEEN}, {}))
     assert "no other groups (speaker) than train" in said
     assert "test_groups in [data]" in said
 
 
-def test_without_groups_nothing_is_said() -> None:
+def test_without_groups_nothing_is_said():
     assert group_sentences(outcome({}, {})) == []
 
 
-def test_an_answer_without_confidence_is_told_by_its_score_alone() -> None:
+def test_an_answer_without_confidence_is_told_by_its_score_alone():
     unseen = {"rows": 9.0, "absolute_error": 0.5}
     [said] = group_sentences(outcome({"groups=unseen": unseen}, {}, "regression"))
     assert said.endswith("the test split has 9 rows: absolute error 0.5.")

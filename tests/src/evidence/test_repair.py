@@ -1,7 +1,5 @@
 """Which version is repaired, and when training it again is no way."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 from typing import Any
@@ -22,7 +20,7 @@ pytestmark = pytest.mark.system
 Trained = Any
 
 
-def lose_everything(trained: Trained) -> None:
+def lose_everything(trained):
     """The files of all versions, and their copies."""
     for file in trained.settings.home.glob(f"mlartifacts/**/{MODEL_FILE}"):
         file.unlink()
@@ -30,9 +28,7 @@ def lose_everything(trained: Trained) -> None:
 
 
 @pytest.mark.parametrize("name", ["blobs", "blobs@champion", "blobs/1"])
-def test_a_version_is_named_by_its_model_or_its_number(
-    trained: Trained, name: str
-) -> None:
+def test_a_version_is_named_by_its_model_or_its_number(trained, name):
     ledger = Ledger(trained.settings.database_url)
     assert ledger.find(name).version == 1
 
@@ -47,14 +43,12 @@ def test_a_version_is_named_by_its_model_or_its_number(
         ("blobs/7", r"no version 7 of blobs"),
     ],
 )
-def test_a_version_that_is_not_there_is_not_repaired(
-    trained: Trained, name: str, message: str
-) -> None:
+def test_a_version_that_is_not_there_is_not_repaired(trained, name, message):
     with pytest.raises(NotFoundError, match=message):
         repair(name, trained.settings)
 
 
-def test_other_weights_do_not_become_the_version(trained: Trained) -> None:
+def test_other_weights_do_not_become_the_version(trained):
     """The registered weights are those of another training: this one is not it."""
     ledger = Ledger(trained.settings.database_url)
     version = ledger.version("blobs", 1)
@@ -74,9 +68,7 @@ def test_other_weights_do_not_become_the_version(trained: Trained) -> None:
     assert ledger.version("blobs", 1) == bound
 
 
-def test_the_same_weights_under_other_layers_do_not_become_the_version(
-    trained: Trained,
-) -> None:
+def test_the_same_weights_under_other_layers_do_not_become_the_version(trained):
     ledger = Ledger(trained.settings.database_url)
     version = ledger.version("blobs", 1)
     training = {**version.details["training"], "network_digest": "ab" * 32}
@@ -90,9 +82,7 @@ def test_the_same_weights_under_other_layers_do_not_become_the_version(
     assert ledger.version("blobs", 2) == added
 
 
-def test_a_run_goes_on_from_the_champion_and_the_newest_version(
-    trained: Trained,
-) -> None:
+def test_a_run_goes_on_from_the_champion_and_the_newest_version(trained):
     ledger = trained.home.ledger
     first = ledger.version("blobs", 1)
     assert at_stake("blobs", ledger) == [first]
@@ -104,11 +94,11 @@ def test_a_run_goes_on_from_the_champion_and_the_newest_version(
     assert second not in at_stake("blobs", ledger) == [first, third]
 
 
-def test_what_is_sound_is_not_restored(trained: Trained) -> None:
+def test_what_is_sound_is_not_restored(trained):
     assert restore_lost(trained.home) == []
 
 
-def test_who_watches_trains_nothing(trained: Trained) -> None:
+def test_who_watches_trains_nothing(trained):
     lose_everything(trained)
     [done] = restore_lost(trained.home)
     assert done.status == "failed"
@@ -116,7 +106,7 @@ def test_who_watches_trains_nothing(trained: Trained) -> None:
     assert Ledger(trained.settings.database_url).bindings("blobs") == []
 
 
-def test_data_is_read_again_under_the_limit_that_its_run_had(trained: Trained) -> None:
+def test_data_is_read_again_under_the_limit_that_its_run_had(trained):
     """And not under this machine's, which would set every item aside."""
     ledger = Ledger(trained.settings.database_url)
     version = ledger.version("blobs", 1)

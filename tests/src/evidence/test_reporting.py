@@ -1,11 +1,8 @@
 """The report of a run: its tables, and what it says against a champion."""
 
-from __future__ import annotations
-
 import html
 import re
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
@@ -20,7 +17,7 @@ pytestmark = pytest.mark.system
 LINKS = {"mlflow": "http://127.0.0.1:5000/#/x"}
 
 
-def outcome(trained: Any) -> Any:
+def outcome(trained):
     """The end of a run whose reason holds what a page must escape."""
     from headrace.stages.evaluation import evaluate
 
@@ -51,7 +48,7 @@ COMPARED = Comparison(
 )
 
 
-def test_a_report_has_verdict_tables_pictures_changes_and_recipe(trained: Any) -> None:
+def test_a_report_has_verdict_tables_pictures_changes_and_recipe(trained):
     shown = describe(outcome(trained), LINKS, COMPARED, Tracking(trained.settings))
 
     page = render("report.html", **shown)
@@ -85,7 +82,7 @@ def test_a_report_has_verdict_tables_pictures_changes_and_recipe(trained: Any) -
     assert not re.search(r"src=\"(?!data:)|<link|url\(", page)
 
 
-def test_without_a_champion_it_says_so(trained: Any) -> None:
+def test_without_a_champion_it_says_so(trained):
     shown = describe(outcome(trained), LINKS, None, Tracking(trained.settings))
 
     assert "There was no other champion to compare with." in render(
@@ -93,7 +90,7 @@ def test_without_a_champion_it_says_so(trained: Any) -> None:
     )
 
 
-def test_the_same_report_as_markdown_escapes_what_it_shows(trained: Any) -> None:
+def test_the_same_report_as_markdown_escapes_what_it_shows(trained):
     shown = describe(outcome(trained), LINKS, COMPARED, Tracking(trained.settings))
 
     text = render("report.md", **shown)
@@ -107,7 +104,7 @@ def test_the_same_report_as_markdown_escapes_what_it_shows(trained: Any) -> None
     assert "\n\n\n\n" not in text
 
 
-def test_the_markdown_holds_numbers_and_no_item_group_or_name(trained: Any) -> None:
+def test_the_markdown_holds_numbers_and_no_item_group_or_name(trained):
     shown = describe(outcome(trained), LINKS, COMPARED, Tracking(trained.settings))
     finding = Finding(check="near", split="test", count=7, message="anna.png: hello")
     quoted = {"slices": {"group": [{"group": "anna", "rows": 7}]}}
@@ -120,9 +117,7 @@ def test_the_markdown_holds_numbers_and_no_item_group_or_name(trained: Any) -> N
     assert not re.search("anna|hello|data:image|Mistakes", text)
 
 
-def test_a_run_that_was_refused_early_has_a_report_of_what_there_is(
-    trained: Any,
-) -> None:
+def test_a_run_that_was_refused_early_has_a_report_of_what_there_is(trained):
     failed = StageReport(name="validate", state="failed", why="7 | 9", seconds=0)
     missing = ("contract", "training", "evaluation", "promotion", "version")
     begun = SimpleNamespace(

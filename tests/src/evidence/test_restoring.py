@@ -1,18 +1,13 @@
 """Rows of the ledger are put back before anything is read from it."""
 
-from __future__ import annotations
-
 from tests.attacks.test_ledger import without_triggers
 
 from headrace.evidence.restoring import Restoring
-from headrace.settings import Settings
 from headrace.state.home import Home
 from headrace.state.ledger import Mismatch
 
 
-def test_what_checks_have_found_is_put_back_where_it_cannot_be_read(
-    settings: Settings,
-) -> None:
+def test_what_checks_have_found_is_put_back_where_it_cannot_be_read(settings):
     home = Home(settings)
     found = Mismatch(where="ledger", what="row 1", message="It was changed.")
     home.ledger.add_tampering(found.as_step("ada"), {})

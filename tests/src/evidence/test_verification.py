@@ -1,7 +1,5 @@
 """What `verify` finds that the champion's files and aliases do not show."""
 
-from __future__ import annotations
-
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -26,9 +24,7 @@ pytestmark = pytest.mark.system
 Trained = Any
 
 
-def test_a_champion_by_a_wrong_verdict_is_named_until_it_is_taken_back(
-    trained: Trained,
-) -> None:
+def test_a_champion_by_a_wrong_verdict_is_named_until_it_is_taken_back(trained):
     """A gate was patched, and said that 0.8555 is at least 0.999."""
     settings, spec, seen = trained.settings, trained.spec, trained.good_evaluation
     wrong = {"value": 0.8555, "threshold": 0.999, "compared": "0.8555 >= 0.999"}
@@ -78,7 +74,7 @@ EDITS = [
 
 
 @pytest.fixture
-def recorded(trained: Trained) -> Trained:
+def recorded(trained):
     """A home that has a record of what MLflow has of its champion."""
     Tracking(trained.settings)  # the home was moved: MLflow's paths follow
     assert Watch(trained.settings).look() == []
@@ -88,8 +84,8 @@ def recorded(trained: Trained) -> Trained:
 
 @pytest.mark.parametrize(("statement", "what"), EDITS)
 def test_what_mlflow_has_of_the_champion_is_compared_with_its_record(
-    recorded: Trained, statement: str, what: str
-) -> None:
+    recorded, statement, what
+):
     settings = recorded.settings
     with closing(sqlite3.connect(settings.home / "mlflow.db")) as database, database:
         changed = database.execute(statement.format(run=recorded.weak.run_id))
@@ -102,9 +98,7 @@ def test_what_mlflow_has_of_the_champion_is_compared_with_its_record(
     assert verify(settings).status == "ok"
 
 
-def test_a_file_of_the_champions_run_is_compared_with_its_record(
-    recorded: Trained,
-) -> None:
+def test_a_file_of_the_champions_run_is_compared_with_its_record(recorded):
     run = f"mlartifacts/blobs/{recorded.weak.run_id}/artifacts"
     [file] = Path(recorded.settings.home / run).glob("evaluation/report.json")
     file.unlink()
@@ -113,9 +107,7 @@ def test_a_file_of_the_champions_run_is_compared_with_its_record(
     )
 
 
-def test_an_older_ledger_than_its_copy_in_the_store_is_named(
-    recorded: Trained,
-) -> None:
+def test_an_older_ledger_than_its_copy_in_the_store_is_named(recorded):
     """It is sound in itself, and ends before the copy does."""
     settings = recorded.settings
     file, backup = settings.home / "headrace.db", settings.home / "backup.db"

@@ -1,29 +1,23 @@
 """What a look of the watch costs where the ledger has a long history."""
 
-from __future__ import annotations
-
-import sqlite3
-from typing import Any
-
 import pytest
 import sqlalchemy as sa
 from tests.attacks.test_ledger import setting, without_triggers
 
 from headrace.evidence.watch import Watch
-from headrace.settings import Settings
 from headrace.state.ledger import Ledger
 
 
 @pytest.fixture
-def work(monkeypatch: pytest.MonkeyPatch) -> Any:
+def work(monkeypatch):
     """Counts what SQLite does, in tens of its instructions."""
     done = [0]
 
-    def count() -> int:
+    def count():
         done[0] += 1
         return 0
 
-    def begin(connection: sqlite3.Connection, _record: Any) -> None:
+    def begin(connection, _record):
         connection.set_progress_handler(count, 10)
 
     sa.event.listen(sa.Engine, "connect", begin)
@@ -31,7 +25,7 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Any:
     sa.event.remove(sa.Engine, "connect", begin)
 
 
-def test_a_look_reads_only_what_is_new(settings: Settings, work: list[int]) -> None:
+def test_a_look_reads_only_what_is_new(settings, work):
     ledger, watch = Ledger(settings.database_url), Watch(settings)
     cost = []
     for history in (10, 3000):
@@ -47,8 +41,8 @@ def test_a_look_reads_only_what_is_new(settings: Settings, work: list[int]) -> N
 
 
 def test_a_row_that_was_edited_between_two_looks_is_seen_by_the_next_full_one(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    settings, monkeypatch
+):
     monkeypatch.setattr("headrace.evidence.watch.CONFIRM_SECONDS", 0.0)
     ledger, watch = Ledger(settings.database_url), Watch(settings)
     ledger.anchor({"stages/a.json": "0" * 64, "stages/b.json": "0" * 64})
@@ -62,8 +56,8 @@ def test_a_row_that_was_edited_between_two_looks_is_seen_by_the_next_full_one(
 
 
 def test_a_decision_that_was_made_something_else_is_seen_by_the_next_look(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    settings, monkeypatch
+):
     monkeypatch.setattr("headrace.evidence.watch.CONFIRM_SECONDS", 0.0)
     ledger, watch = Ledger(settings.database_url), Watch(settings)
     ledger.record({"project of digits": "ada's"}, "ada")
@@ -75,9 +69,7 @@ def test_a_decision_that_was_made_something_else_is_seen_by_the_next_look(
     assert "project of digits" in found.why
 
 
-def test_a_past_that_was_written_anew_is_seen_by_the_next_look(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_past_that_was_written_anew_is_seen_by_the_next_look(settings, monkeypatch):
     monkeypatch.setattr("headrace.evidence.watch.CONFIRM_SECONDS", 0.0)
     ledger, watch = Ledger(settings.database_url), Watch(settings)
     ledger.anchor({"stages/a.json": "0" * 64})

@@ -1,9 +1,5 @@
 """Small Keras models whose explanations are known."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import numpy as np
 import pytest
 
@@ -16,7 +12,7 @@ IMAGES = DataDescription(
 WEIGHTS = np.random.default_rng(5).normal(0, 1, (16, 2)).astype(np.float32)
 
 
-def linear() -> Any:
+def linear():
     """Logits that are linear in the pixels: 16 weights for each of two classes."""
     load_backend()
     import keras
@@ -37,25 +33,25 @@ def linear() -> Any:
 
 
 @pytest.fixture
-def model() -> Any:
+def model():
     """`linear`."""
     return linear()
 
 
 @pytest.fixture
-def images() -> DataDescription:
+def images():
     """The description of its data."""
     return IMAGES
 
 
 @pytest.fixture
-def weights() -> Any:
+def weights():
     """Of its dense layer, ``(16, 2)``."""
     return WEIGHTS
 
 
 @pytest.fixture
-def pixels() -> Any:
+def pixels():
     """Three images with a black border, uint8 ``(3, 4, 4, 1)``."""
     drawn = np.zeros((3, 4, 4, 1), np.uint8)
     drawn[:, 1:3, 1:3] = np.random.default_rng(1).integers(50, 255, (3, 2, 2, 1))

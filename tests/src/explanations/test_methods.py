@@ -37,9 +37,7 @@ def test_a_linear_model_has_its_weights_times_the_pixels(
             assert np.array_equal(found.present, item.item[..., 0] > 0)
 
 
-def test_gradients_add_up_to_what_the_item_changes(
-    model: Any, images: Any, pixels: Any
-) -> None:
+def test_gradients_add_up_to_what_the_item_changes(model, images, pixels):
     items = [Item.of(item, 1, images) for item in pixels]
     explained = task("classification").explained
     chosen = np.ones(3, np.int32)
@@ -50,7 +48,7 @@ def test_gradients_add_up_to_what_the_item_changes(
     assert max(one.error for one in found) < 1e-4
 
 
-def of_the_sum(rise: Any) -> Gradients:
+def of_the_sum(rise):
     """Gradients of a model whose first probability is a function of all pixels' sum."""
     load_backend()
     import keras
@@ -69,7 +67,7 @@ BRIGHT = np.full((1, 4, 4, 1), 255, np.float32)
 WAY = (BRIGHT, np.zeros_like(BRIGHT), np.zeros(1, np.int32))
 
 
-def test_the_error_of_completeness_shows_a_path_with_a_jump() -> None:
+def test_the_error_of_completeness_shows_a_path_with_a_jump():
     """Gradients of a step are 0, so that nothing of the change is in their sum."""
     from keras import ops
 
@@ -77,7 +75,7 @@ def test_the_error_of_completeness_shows_a_path_with_a_jump() -> None:
     assert gradients(*WAY).errors == pytest.approx([1.0])
 
 
-def test_a_steep_path_gets_more_steps() -> None:
+def test_a_steep_path_gets_more_steps():
     from keras import ops
 
     gradients = of_the_sum(lambda share: ops.sigmoid(300 * (share - 0.3)))
@@ -89,7 +87,7 @@ def test_a_steep_path_gets_more_steps() -> None:
     assert fine.values[0].sum() == pytest.approx(wanted, rel=0.005)
 
 
-def test_a_model_of_another_form_has_occlusion_alone(images: Any, pixels: Any) -> None:
+def test_a_model_of_another_form_has_occlusion_alone(images, pixels):
     load_backend()
     import keras
 
@@ -116,7 +114,7 @@ WORDS = ["free", "prize", "lunch", "today", "won", "see"]
 
 @pytest.mark.system
 @pytest.mark.parametrize("family", ["bag_of_ngrams", "text_cnn", "transformer"])
-def test_words_that_a_text_model_has_learned_stand_out(family: str) -> None:
+def test_words_that_a_text_model_has_learned_stand_out(family):
     """Spam is what has the word "prize"; both methods find it, and add up."""
     load_backend()
     import keras
@@ -147,7 +145,7 @@ def test_words_that_a_text_model_has_learned_stand_out(family: str) -> None:
     assert explainer.maps([item], "gradients")[0].error < 0.01
 
 
-def test_a_sound_is_explained_by_time_and_frequency() -> None:
+def test_a_sound_is_explained_by_time_and_frequency():
     """A network that adds up the features of one corner is explained by that corner."""
     load_backend()
     import keras
@@ -170,7 +168,7 @@ def test_a_sound_is_explained_by_time_and_frequency() -> None:
     assert explainer.maps([item], "gradients")[0].error < 1e-4
 
 
-def test_places_are_summed_over_the_bounds_of_pieces(images: Any, pixels: Any) -> None:
+def test_places_are_summed_over_the_bounds_of_pieces(images, pixels):
     values = np.arange(16.0).reshape(4, 4)
     pieces = Item.of(pixels[0], 0, images).pieces
     halves = np.array([0, 0.5, 1])
@@ -179,7 +177,7 @@ def test_places_are_summed_over_the_bounds_of_pieces(images: Any, pixels: Any) -
     assert present.tolist() == [[False, False], [True, True]]
 
 
-def test_parts_are_named_and_sorted_by_strength(images: Any, pixels: Any) -> None:
+def test_parts_are_named_and_sorted_by_strength(images, pixels):
     pieces = Item.of(pixels[0], 0, images).pieces
     values = np.zeros((4, 4))
     values[1, 1], values[2, 1], values[0, 0] = 1.0, -2.0, 9.0  # the last is background
@@ -191,6 +189,6 @@ def test_parts_are_named_and_sorted_by_strength(images: Any, pixels: Any) -> Non
 
 
 @pytest.mark.parametrize("name", ["transcription", "generation", "synthesis"])
-def test_other_tasks_are_not_explained(name: str) -> None:
+def test_other_tasks_are_not_explained(name):
     data = DataDescription(medium="text", task=name, shape=(64,))
     assert why_not(data) == f"the answers of a {name} are not explained"

@@ -1,9 +1,5 @@
 """The sanity check, and the verdict on it."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import numpy as np
 import pytest
 from scipy import stats
@@ -29,7 +25,7 @@ GOOD = {
 }
 
 
-def test_the_rank_correlation_is_that_of_scipy() -> None:
+def test_the_rank_correlation_is_that_of_scipy():
     random = np.random.default_rng(0)
     for _ in range(20):
         one, other = random.integers(0, 6, (2, 30)).astype(float)  # with ties
@@ -38,7 +34,7 @@ def test_the_rank_correlation_is_that_of_scipy() -> None:
     assert rank_correlation(np.ones(5), np.arange(5.0)) == 0
 
 
-def test_only_places_that_hold_something_are_compared() -> None:
+def test_only_places_that_hold_something_are_compared():
     ours = np.array([[1.0, 2, 3, 4, 100, -100]])
     theirs = np.array([[1.0, 2, 3, 4, -100, 100]])
     present = np.array([[True] * 4 + [False] * 2])
@@ -47,7 +43,7 @@ def test_only_places_that_hold_something_are_compared() -> None:
     assert np.isnan(likeness([Map(ours, few)], [Map(theirs, few)]))
 
 
-def test_a_network_has_its_own_weights_again(model: Any) -> None:
+def test_a_network_has_its_own_weights_again(model):
     network = model.layers[-1]
     before = network.get_weights()
     with pytest.raises(RuntimeError, match="amid"):
@@ -58,8 +54,8 @@ def test_a_network_has_its_own_weights_again(model: Any) -> None:
 
 
 def test_equal_weights_are_wholly_alike_and_opposite_ones_wholly_unlike(
-    model: Any, images: Any, pixels: Any, weights: Any
-) -> None:
+    model, images, pixels, weights
+):
     network = model.layers[-1]
     own = network.get_weights()
     others = {"other_seed": own, "random_labels": [-w for w in own]}
@@ -100,15 +96,13 @@ def test_equal_weights_are_wholly_alike_and_opposite_ones_wholly_unlike(
         ("occlusion", {"occlusion_other_seed": None}, "unchecked", "not checked"),
     ],
 )
-def test_the_verdict_is_by_the_bounds(
-    method: str, change: dict[str, float | None], status: str, reason: str
-) -> None:
+def test_the_verdict_is_by_the_bounds(method, change, status, reason):
     verdict = verdict_of({**GOOD, **change}, method)
     assert verdict.status == status
     assert reason in verdict.reason
 
 
-def test_a_page_says_which_methods_are_shown_and_why_one_is_not() -> None:
+def test_a_page_says_which_methods_are_shown_and_why_one_is_not():
     shown, hidden = sentences({**GOOD, "occlusion_random_weights": 0.4})
     assert shown.startswith("Integrated gradients passed the sanity check: ")
     assert hidden.startswith(

@@ -1,18 +1,15 @@
 """Each gate passes and fails, and a missing number never passes."""
 
-from __future__ import annotations
-
 import math
-from typing import Any
 
 import pytest
 
 from headrace.gates.kinds import absolute_gate, serving_gate
-from headrace.spec import GateSpec, PipelineSpec
+from headrace.spec import PipelineSpec
 from headrace.spec.pipeline import known_gates
 
 
-def a_gate(name: str, **values: Any) -> GateSpec:
+def a_gate(name, **values):
     """A gate of a pipeline file, which knows what its task says of it."""
     spec = PipelineSpec.model_validate(
         {
@@ -38,8 +35,8 @@ def a_gate(name: str, **values: Any) -> GateSpec:
     ],
 )
 def test_an_absolute_gate_holds_a_metric_against_its_bound(
-    name: str, threshold: float, good: float, bad: float, word: str
-) -> None:
+    name, threshold, good, bad, word
+):
     gate = a_gate(name, threshold=threshold)
     passed = absolute_gate(gate, {gate.metric: good})
     assert (passed.passed, passed.value, passed.threshold) == (True, good, threshold)
@@ -56,7 +53,7 @@ def test_an_absolute_gate_holds_a_metric_against_its_bound(
 @pytest.mark.parametrize(
     "name", [n for n in known_gates("classification") if n != "champion"]
 )
-def test_a_missing_metric_and_one_that_is_not_a_number_fail(name: str) -> None:
+def test_a_missing_metric_and_one_that_is_not_a_number_fail(name):
     gate = a_gate(name, threshold=0.5)
     missing = absolute_gate(gate, {})
     assert (missing.passed, missing.value, missing.compared) == (False, None, "")
@@ -66,7 +63,7 @@ def test_a_missing_metric_and_one_that_is_not_a_number_fail(name: str) -> None:
     assert "is not a number" in nan.reason
 
 
-def test_an_infinite_loss_fails_and_stays_json() -> None:
+def test_an_infinite_loss_fails_and_stays_json():
     gate = a_gate("loss", metric="test_log_loss", direction="max", threshold=1)
     found = absolute_gate(gate, {"test_log_loss": math.inf})
     assert (found.passed, found.value) == (False, None)
@@ -84,13 +81,13 @@ def test_an_infinite_loss_fails_and_stays_json() -> None:
     ],
 )
 def test_the_serving_gate_needs_the_same_answers_from_a_clean_process(
-    difference: float, error: str, passed: bool, reason: str
-) -> None:
+    difference, error, passed, reason
+):
     found = serving_gate(difference, 1e-5, error)
     assert (found.passed, found.kind) == (passed, "serving")
     assert reason in found.reason
 
 
-def test_an_infinite_value_passes_no_gate() -> None:
+def test_an_infinite_value_passes_no_gate():
     gate = a_gate("score", metric="score", direction="min", threshold=1)
     assert not absolute_gate(gate, {"score": math.inf}).passed

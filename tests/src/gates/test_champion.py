@@ -1,11 +1,8 @@
 """The champion's policy: what it decides, and how often it errs, by simulation."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import re
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +16,6 @@ from headrace.gates.champion import (
     not_compared,
 )
 from headrace.gates.paired import Paired, enough_items
-from headrace.records import GateResult
 from headrace.spec import GateSpec
 
 CHAMPION = GateSpec.model_validate({"name": "champion"})
@@ -27,14 +23,12 @@ LEVEL, MARGIN = 0.05, 0.005
 Rows = npt.NDArray[np.bool_]
 
 
-def opponent(right: Rows, version: int = 1, compared: Rows | None = None) -> Opponent:
+def opponent(right, version=1, compared=None):
     every = np.ones(len(right), bool)
     return Opponent(version, right, every if compared is None else compared)
 
 
-def against(
-    rows: int, better: int = 0, worse: int = 0, *, new: int = 0, **values: Any
-) -> tuple[GateResult, dict[str, float]]:
+def against(rows, better=0, worse=0, *, new=0, **values):
     """A trial of so many rows; the first ``new`` items are new ones.
 
     Rows that differ are the last ones, so that they are old if any is.
@@ -48,19 +42,19 @@ def against(
     )
 
 
-def test_without_a_champion_there_is_nothing_to_beat() -> None:
+def test_without_a_champion_there_is_nothing_to_beat():
     found = not_compared(CHAMPION)
     assert found.passed
     assert found.reason == "there is no champion yet"
 
 
-def test_a_champion_that_cannot_be_compared_with_stays() -> None:
+def test_a_champion_that_cannot_be_compared_with_stays():
     found = not_compared(CHAMPION, "its file is gone")
     assert not found.passed
     assert found.reason == "its file is gone"
 
 
-def test_the_shares_of_all_attempts_add_up_to_the_level() -> None:
+def test_the_shares_of_all_attempts_add_up_to_the_level():
     shares = [level_of(attempt, LEVEL) for attempt in range(1, 100_001)]
     assert shares == sorted(shares, reverse=True)
     assert LEVEL * 0.9999 < sum(shares) < LEVEL
@@ -80,16 +74,14 @@ def test_the_shares_of_all_attempts_add_up_to_the_level() -> None:
         (0.005, 0.0, np.inf),
     ],
 )
-def test_enough_items_are_those_that_can_show_no_worse(
-    margin: float, level: float, rows: float
-) -> None:
+def test_enough_items_are_those_that_can_show_no_worse(margin, level, rows):
     assert enough_items(margin, level) == rows
     if np.isfinite(rows) and level < 0.5:
         assert Paired(int(rows), 0, 0).lower_bound(level) > -margin
         assert Paired(int(rows) - 1, 0, 0).lower_bound(level) <= -margin
 
 
-def test_on_items_judged_before_it_must_be_significantly_better() -> None:
+def test_on_items_judged_before_it_must_be_significantly_better():
     found, metrics = against(1017, 25, 10, attempt=2)
     assert found.passed
     assert found.kind == "champion"
@@ -107,7 +99,7 @@ def test_on_items_judged_before_it_must_be_significantly_better() -> None:
     }
 
 
-def test_a_difference_by_chance_leaves_the_champion() -> None:
+def test_a_difference_by_chance_leaves_the_champion():
     found, _ = against(1017, 13, 11)
     assert not found.passed
     assert found.reason.startswith("not significantly better than version 1 on 1,017 ")
@@ -115,12 +107,12 @@ def test_a_difference_by_chance_leaves_the_champion() -> None:
 
 
 @pytest.mark.parametrize(("attempt", "passed"), [(1, True), (2, True), (3, False)])
-def test_later_attempts_on_the_same_items_need_more(attempt: int, passed: bool) -> None:
+def test_later_attempts_on_the_same_items_need_more(attempt, passed):
     found, _ = against(1017, 25, 10, attempt=attempt)
     assert (found.passed, found.threshold) == (passed, level_of(attempt, LEVEL))
 
 
-def test_on_enough_new_items_no_worse_is_enough() -> None:
+def test_on_enough_new_items_no_worse_is_enough():
     found, metrics = against(1200, new=1200)
     assert found.passed
     assert found.threshold == -MARGIN
@@ -135,7 +127,7 @@ def test_on_enough_new_items_no_worse_is_enough() -> None:
 
 
 @pytest.mark.parametrize(("new", "passed"), [(786, False), (787, True)])
-def test_too_few_new_items_do_not_judge_alone(new: int, passed: bool) -> None:
+def test_too_few_new_items_do_not_judge_alone(new, passed):
     found, metrics = against(5000, new=new)
     assert found.passed is passed
     assert ("attempt_on_new_items" in metrics) is passed
@@ -144,18 +136,18 @@ def test_too_few_new_items_do_not_judge_alone(new: int, passed: bool) -> None:
         assert "on 5,000 test items (786 of them new)" in found.reason
 
 
-def test_ten_equal_answers_show_nothing() -> None:
+def test_ten_equal_answers_show_nothing():
     """A bound of width zero would say that nothing can be lost."""
     assert not against(10, new=10)[0].passed
 
 
-def test_many_attempts_on_new_items_share_the_level_too() -> None:
+def test_many_attempts_on_new_items_share_the_level_too():
     assert against(1000, new=1000, attempt_on_new=2)[0].passed
     assert not against(1000, new=1000, attempt_on_new=3)[0].passed
     assert against(1800, new=1800, attempt_on_new=20)[0].passed
 
 
-def test_new_items_that_show_too_little_say_so() -> None:
+def test_new_items_that_show_too_little_say_so():
     found, _ = against(1000, 20, 25, new=1000)
     assert not found.passed
     assert found.reason.startswith(
@@ -165,9 +157,7 @@ def test_new_items_that_show_too_little_say_so() -> None:
     assert "and not significantly better than version 1 on 1,000 test" in found.reason
 
 
-def test_significantly_better_on_all_items_is_enough_where_new_ones_show_little() -> (
-    None
-):
+def test_significantly_better_on_all_items_is_enough_where_new_ones_show_little():
     challenger, champion = np.ones(6000, bool), np.ones(6000, bool)
     champion[:40] = False
     challenger[1000:1020] = False  # 20 new items worse, 20 better, and 20 old ones
@@ -179,7 +169,7 @@ def test_significantly_better_on_all_items_is_enough_where_new_ones_show_little(
     assert "significantly better than version 1 on 6,000" in found.reason
 
 
-def test_the_attack_by_alternating_data_is_refused() -> None:
+def test_the_attack_by_alternating_data_is_refused():
     """One new row among 10,000, 152 rows lost and none won: it was promoted once."""
     found, _ = against(10_000, 0, 152, new=1)
     assert not found.passed
@@ -188,14 +178,14 @@ def test_the_attack_by_alternating_data_is_refused() -> None:
     )
 
 
-def test_easy_new_items_do_not_hide_what_is_lost_on_old_ones() -> None:
+def test_easy_new_items_do_not_hide_what_is_lost_on_old_ones():
     found, _ = against(10_000, 0, 152, new=5000)
     assert not found.passed
     assert "significantly worse than version 1 on 10,000 test items" in found.reason
     assert re.fullmatch(r"p\(worse\) \S+e-\d+ >= 0.05", found.compared)
 
 
-def test_it_must_hold_against_the_best_former_champion_as_well() -> None:
+def test_it_must_hold_against_the_best_former_champion_as_well():
     rows = 20_000
     champion, best = np.ones(rows, bool), np.ones(rows, bool)
     challenger = np.ones(rows, bool)
@@ -215,7 +205,7 @@ def test_it_must_hold_against_the_best_former_champion_as_well() -> None:
     assert metrics["best_p_value"] == 1
 
 
-def test_both_are_named_where_it_holds_against_both() -> None:
+def test_both_are_named_where_it_holds_against_both():
     rows = np.ones(2000, bool)
     trial = Trial(rows, rows, opponent(rows, 7), opponent(rows, 3))
     found, _ = champion_gate(CHAMPION, trial)
@@ -224,7 +214,7 @@ def test_both_are_named_where_it_holds_against_both() -> None:
     assert "and than version 3, the best former champion, on 2,000" in found.reason
 
 
-def test_rows_that_a_model_learned_from_do_not_count() -> None:
+def test_rows_that_a_model_learned_from_do_not_count():
     challenger, champion = np.ones(100, bool), np.ones(100, bool)
     champion[:50] = False
     half = np.arange(100) >= 50
@@ -241,7 +231,7 @@ def test_rows_that_a_model_learned_from_do_not_count() -> None:
     assert "no test item is left to compare with version 1" in nothing.reason
 
 
-def test_rows_that_left_the_data_count_for_being_better_alone() -> None:
+def test_rows_that_left_the_data_count_for_being_better_alone():
     """Else whoever leaves out the rows that a challenger lost makes it better."""
     challenger, champion = np.ones(1017, bool), np.ones(1017, bool)
     champion[:13] = challenger[13:24] = False
@@ -265,9 +255,7 @@ def test_rows_that_left_the_data_count_for_being_better_alone() -> None:
 @pytest.mark.parametrize("gone", [0, 8])
 @pytest.mark.parametrize("new", [False, True])
 @pytest.mark.parametrize("kind", [bool, float])
-def test_a_challenger_with_an_answer_that_is_no_number_is_not_promoted(
-    kind: type, gone: int, new: bool
-) -> None:
+def test_a_challenger_with_an_answer_that_is_no_number_is_not_promoted(kind, gone, new):
     """Whatever its score says, and whatever was right besides."""
     rows = 1_000
     champion, answered = np.ones(rows, kind), np.arange(rows) < rows - 8
@@ -288,9 +276,7 @@ def test_a_challenger_with_an_answer_that_is_no_number_is_not_promoted(
 
 
 @pytest.mark.parametrize("kind", [bool, float])
-def test_items_that_neither_model_answers_with_numbers_show_nothing(
-    kind: type,
-) -> None:
+def test_items_that_neither_model_answers_with_numbers_show_nothing(kind):
     rows, answered = 1_000, np.arange(1_000) < 40
     scores, every = np.ones(rows, kind), np.ones(rows, bool)
     scores[~answered] = np.nan if kind is float else False
@@ -309,7 +295,7 @@ def test_items_that_neither_model_answers_with_numbers_show_nothing(
     assert found.reason.endswith("or neither has a finite score")
 
 
-def test_rows_that_left_the_data_do_not_stand_against_no_worse() -> None:
+def test_rows_that_left_the_data_do_not_stand_against_no_worse():
     """Data that was replaced may have changed what is asked."""
     rows = np.arange(1100)
     challenger, champion, vanished = rows < 1000, rows >= 0, rows >= 1000
@@ -319,20 +305,18 @@ def test_rows_that_left_the_data_do_not_stand_against_no_worse() -> None:
     assert found.reason.startswith("no worse than version 1 on 1,000 new test items")
 
 
-def test_what_weakens_a_comparison_is_said() -> None:
+def test_what_weakens_a_comparison_is_said():
     found, _ = against(100, 20, notes=("the training data of version 1 is gone",))
     assert found.passed
     assert found.reason.endswith("; the training data of version 1 is gone")
 
 
 @functools.cache
-def p_better(better: int, worse: int) -> float:
+def p_better(better, worse):
     return Paired(better + worse, better, worse).p_better
 
 
-def equal_challengers(
-    random: np.random.Generator, rows: int, hard: float, count: int
-) -> tuple[Rows, Rows]:
+def equal_challengers(random, rows, hard, count):
     """A champion ``(rows,)`` and equal challengers ``(count, rows)``.
 
     All have the easy items right, and each hard one with a chance of its own, so that
@@ -343,9 +327,7 @@ def equal_challengers(
 
 
 @pytest.mark.parametrize(("rows", "hard"), [(300, 0.3), (1000, 0.1), (1000, 0.5)])
-def test_of_20_equal_challengers_5_percent_at_most_are_promoted(
-    rows: int, hard: float
-) -> None:
+def test_of_20_equal_challengers_5_percent_at_most_are_promoted(rows, hard):
     """All fight the same champion on the same items: the champion may be unlucky."""
     random, worlds, attempts = np.random.default_rng(13), 3000, 20
     false, false_when_divided = 0, 0
@@ -363,7 +345,7 @@ def test_of_20_equal_challengers_5_percent_at_most_are_promoted(
     assert false_when_divided / worlds > LEVEL + 3 * error
 
 
-def test_the_gate_decides_as_the_simulation_does() -> None:
+def test_the_gate_decides_as_the_simulation_does():
     random = np.random.default_rng(5)
     decisions = set()
     for _ in range(60):
@@ -388,16 +370,16 @@ class Race:
     champion it fights.
     """
 
-    def __init__(self, random: np.random.Generator, rows: int, hard: float) -> None:
+    def __init__(self, random, rows, hard):
         self.random, self.rows, self.hard = random, rows, hard
 
-    def answers(self, losses: list[float]) -> list[Rows]:
+    def answers(self, losses):
         """Which rows models have right whose accuracies are so far below the best."""
         hard = self.random.random(self.rows) < self.hard
         chances = [np.where(hard, 0.6 - loss / self.hard, 1.0) for loss in losses]
         return [self.random.random(self.rows) < chance for chance in chances]
 
-    def loss_after(self, attempts: int, step: float, *, careful: bool = True) -> float:
+    def loss_after(self, attempts, step, *, careful=True):
         """What the last champion has lost against the best there was.
 
         Args:
@@ -428,20 +410,18 @@ class Race:
     ("rows", "hard", "step"),
     [(1000, 0.01, 0.001), (5000, 0.02, 0.0005), (5000, 0.02, 0.0025)],
 )
-def test_a_thousand_promotions_lose_one_margin_at_most(
-    rows: int, hard: float, step: float
-) -> None:
+def test_a_thousand_promotions_lose_one_margin_at_most(rows, hard, step):
     random, worlds = np.random.default_rng(1), 5
     losses = [Race(random, rows, hard).loss_after(1000, step) for _ in range(worlds)]
     assert max(losses) <= MARGIN + 1e-9
 
 
-def test_without_the_best_former_champion_losses_would_add_up() -> None:
+def test_without_the_best_former_champion_losses_would_add_up():
     race = Race(np.random.default_rng(1), 5000, 0.02)
     assert race.loss_after(400, 0.0005, careful=False) > MARGIN
 
 
-def test_a_thousand_alternations_change_nothing() -> None:
+def test_a_thousand_alternations_change_nothing():
     """Two data sets that differ by one row: after the first two no item is new."""
     random, rows = np.random.default_rng(3), 2000
     shared = random.random(rows + 1) < 0.99

@@ -1,9 +1,6 @@
 """When groups are called unfair, and how often that is wrong."""
 
-from __future__ import annotations
-
 import math
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,12 +15,11 @@ from headrace.gates.fairness import (
 )
 from headrace.gates.kinds import check_gate, judge_gate
 from headrace.gates.rows import JudgedRows
-from headrace.records import GateResult
 from headrace.spec import GateSpec
 from headrace.tasks.forms import Rated
 
 
-def right(**counts: tuple[int, int]) -> tuple[Any, list[str]]:
+def right(**counts):
     """Rows of groups, of which the first ones are right: ``ann=(right, rows)``."""
     scores, groups = [], []
     for name, (some, rows) in counts.items():
@@ -32,18 +28,18 @@ def right(**counts: tuple[int, int]) -> tuple[Any, list[str]]:
     return np.array(scores), groups
 
 
-def judged(rows: JudgedRows, **arguments: Any) -> GateResult:
+def judged(rows, **arguments):
     gate = GateSpec.model_validate({"name": "fairness", "arguments": arguments})
     check_gate(gate)
     return judge_gate(gate, {}, rows)
 
 
-def rows_of(**counts: tuple[int, int]) -> JudgedRows:
+def rows_of(**counts):
     scores, groups = right(**counts)
     return JudgedRows("accuracy", scores, None, groups)
 
 
-def test_difference_and_ratio_are_fairlearns() -> None:
+def test_difference_and_ratio_are_fairlearns():
     """``MetricFrame.difference()`` and ``.ratio()``: 0.9, 0.6 and 0.75 by hand."""
     found = compare_groups(*right(ann=(36, 40), bob=(24, 40), cy=(30, 40)))
     rates = found.groups.rates.tolist()
@@ -58,14 +54,14 @@ def test_difference_and_ratio_are_fairlearns() -> None:
 
 
 @pytest.mark.parametrize("place", [0, 1, 2])
-def test_a_rate_that_is_not_a_number_leaves_no_difference(place: int) -> None:
+def test_a_rate_that_is_not_a_number_leaves_no_difference(place):
     rates = [0.9, 0.9]
     rates.insert(place, math.nan)
     assert math.isnan(group_difference(rates))
     assert math.isnan(group_ratio(rates))
 
 
-def test_pairs_are_ordered_by_what_is_shown_of_them() -> None:
+def test_pairs_are_ordered_by_what_is_shown_of_them():
     found = compare_groups(*right(a=(980, 1000), b=(880, 1000), c=(24, 30)))
     first, second, third = found.pairs()
     assert (first.higher, first.lower, first.rows) == ("a", "b", (1000, 1000))
@@ -79,7 +75,7 @@ def test_pairs_are_ordered_by_what_is_shown_of_them() -> None:
     assert len(found.pairs(1)) == 1
 
 
-def test_intervals_are_those_of_all_pairs_together() -> None:
+def test_intervals_are_those_of_all_pairs_together():
     """Three pairs share the 5 %; two groups have it alone."""
     two = compare_groups(*right(a=(90, 100), b=(80, 100)))
     three = compare_groups(*right(a=(90, 100), b=(80, 100), c=(85, 100)))
@@ -93,24 +89,24 @@ def test_intervals_are_those_of_all_pairs_together() -> None:
     ("gap", "verdict"),
     [(0.05, "unfair"), (0.1, "not shown"), (0.2, "fair")],
 )
-def test_the_gap_decides(gap: float, verdict: str) -> None:
+def test_the_gap_decides(gap, verdict):
     found = compare_groups(*right(a=(970, 1000), b=(870, 1000)))
     assert found.verdict(gap) == verdict
 
 
-def test_small_groups_cannot_be_told() -> None:
+def test_small_groups_cannot_be_told():
     found = compare_groups(*right(a=(29, 29), b=(100, 100)))
     assert found.verdict(0.0) == "cannot tell"
     assert (found.few, found.pairs(), found.widest()) == ({"a": 29}, [], None)
 
 
-def test_rows_without_a_group_are_not_compared() -> None:
+def test_rows_without_a_group_are_not_compared():
     assert [*rows_of_groups(["", "a", "", "b", "a"])] == ["a", "b"]
     assert rows_of_groups(["", "a", "", "b", "a"])["a"].tolist() == [1, 4]
     assert rows_of_groups([]) == {}
 
 
-def test_groups_beyond_the_most_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_groups_beyond_the_most_are_counted(monkeypatch):
     monkeypatch.setattr(module, "MOST", 2)
     found = compare_groups(*right(a=(30, 40), b=(30, 50), c=(30, 60)))
     assert (found.groups.names, found.left_out) == (("b", "c"), 1)
@@ -118,9 +114,7 @@ def test_groups_beyond_the_most_are_counted(monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.parametrize("sizes", [[100] * 10, [30, 50, 80, 100, 150, 200, 300, 400]])
 @pytest.mark.parametrize("share", [0.8, 0.95, 0.98])
-def test_equal_groups_are_called_unfair_in_at_most_5_percent(
-    sizes: list[int], share: float
-) -> None:
+def test_equal_groups_are_called_unfair_in_at_most_5_percent(sizes, share):
     """With a gap of 0, so that any difference that is shown is a false one."""
     random = np.random.default_rng(int(100 * share) + len(sizes))
     groups = [f"g{k}" for k, size in enumerate(sizes) for _ in range(size)]
@@ -133,9 +127,7 @@ def test_equal_groups_are_called_unfair_in_at_most_5_percent(
 
 
 @pytest.mark.parametrize("sizes", [[50] * 10, [1000] * 9 + [30]])
-def test_equal_groups_of_skewed_errors_are_called_unfair_in_at_most_5_percent(
-    sizes: list[int],
-) -> None:
+def test_equal_groups_of_skewed_errors_are_called_unfair_in_at_most_5_percent(sizes):
     random = np.random.default_rng(7)
     groups = [f"g{k}" for k, size in enumerate(sizes) for _ in range(size)]
     unfair = sum(
@@ -146,7 +138,7 @@ def test_equal_groups_of_skewed_errors_are_called_unfair_in_at_most_5_percent(
     assert unfair <= 5
 
 
-def test_an_unfair_gate_names_the_groups_their_rows_rates_and_interval() -> None:
+def test_an_unfair_gate_names_the_groups_their_rows_rates_and_interval():
     result = judged(
         rows_of(ann=(970, 1000), bob=(870, 1000), cy=(20, 20)), gap=0.05, by="group"
     )
@@ -173,14 +165,12 @@ def test_an_unfair_gate_names_the_groups_their_rows_rates_and_interval() -> None
         ({"gap": 0.05, "metric": "error"}, False),
     ],
 )
-def test_what_is_not_shown_fails_only_where_the_gate_says_so(
-    arguments: dict[str, Any], passed: bool
-) -> None:
+def test_what_is_not_shown_fails_only_where_the_gate_says_so(arguments, passed):
     rows = rows_of(a=(970, 1000), b=(870, 1000))
     assert judged(rows, **arguments).passed is passed
 
 
-def test_one_small_group_fails_a_gate_that_has_to_tell_of_all() -> None:
+def test_one_small_group_fails_a_gate_that_has_to_tell_of_all():
     rows = rows_of(a=(970, 1000), b=(970, 1000), c=(9, 10))
     assert judged(rows, gap=0.1).passed
     result = judged(rows, gap=0.1, cannot_tell="fail")
@@ -188,7 +178,7 @@ def test_one_small_group_fails_a_gate_that_has_to_tell_of_all() -> None:
     assert "fewer than 30 rows (cannot_tell is fail): c (10)" in result.reason
 
 
-def test_another_rate_is_of_the_rows_that_it_is_about() -> None:
+def test_another_rate_is_of_the_rows_that_it_is_about():
     scores, groups = right(a=(100, 100), b=(100, 100))
     about = np.tile([True, False], 100)
     success = np.array([g == "a" for g in groups])
@@ -202,7 +192,7 @@ def test_another_rate_is_of_the_rows_that_it_is_about() -> None:
     assert missing.reason == "the task has no rate 'class=ham/recall' of its rows"
 
 
-def test_numbers_and_ratios_are_compared_in_their_unit() -> None:
+def test_numbers_and_ratios_are_compared_in_their_unit():
     random = np.random.default_rng(0)
     groups = ["a", "b"] * 300
     wrong = random.poisson(np.tile([1.0, 3.0], 300)).astype(float)
@@ -221,13 +211,13 @@ def test_numbers_and_ratios_are_compared_in_their_unit() -> None:
         (JudgedRows("error", np.full(99, np.nan), None, ["a"] * 99), "not finite"),
     ],
 )
-def test_nothing_to_compare_never_passes(rows: JudgedRows, reason: str) -> None:
+def test_nothing_to_compare_never_passes(rows, reason):
     result = judged(rows, gap=1)
     assert not result.passed
     assert reason in result.reason
 
 
-def test_rows_that_are_not_known_never_pass() -> None:
+def test_rows_that_are_not_known_never_pass():
     gate = GateSpec.model_validate({"name": "fairness", "arguments": {"gap": 1}})
     result = judge_gate(gate, {})
     assert (result.passed, result.reason) == (
@@ -246,15 +236,13 @@ def test_rows_that_are_not_known_never_pass() -> None:
         ({"threshold": 0.1}, r"no threshold; it has threshold = 0\.1"),
     ],
 )
-def test_a_gate_whose_arguments_do_not_fit_is_refused(
-    values: dict[str, Any], problem: str
-) -> None:
+def test_a_gate_whose_arguments_do_not_fit_is_refused(values, problem):
     gate = GateSpec.model_validate({"name": "fairness", **values})
     with pytest.raises(SpecError, match=problem):
         check_gate(gate)
 
 
-def test_a_gate_of_that_name_with_a_metric_is_a_bound_as_before() -> None:
+def test_a_gate_of_that_name_with_a_metric_is_a_bound_as_before():
     plain = {"name": "fairness", "metric": "group=a/accuracy", "threshold": 0.9}
     assert GateSpec.model_validate(plain).kind == ""
     assert GateSpec.model_validate({"name": "fairness"}).kind == "fairness"
@@ -262,9 +250,7 @@ def test_a_gate_of_that_name_with_a_metric_is_a_bound_as_before() -> None:
 
 @pytest.mark.parametrize("place", ["scores", "weights"])
 @pytest.mark.parametrize("value", [1e39, np.nan, np.inf])
-def test_numbers_that_no_float32_holds_compare_no_groups(
-    place: str, value: float
-) -> None:
+def test_numbers_that_no_float32_holds_compare_no_groups(place, value):
     numbers = {"scores": np.repeat([0.1, 3.1], 100), "weights": np.ones(200)}
     numbers[place][7] = value
     groups = ["a"] * 100 + ["b"] * 100
@@ -277,7 +263,7 @@ def test_numbers_that_no_float32_holds_compare_no_groups(
 
 @pytest.mark.parametrize("huge", [1e37, -1e37, 1e4])
 @pytest.mark.parametrize("rows", [1, 5])
-def test_a_few_huge_numbers_hide_no_difference(huge: float, rows: int) -> None:
+def test_a_few_huge_numbers_hide_no_difference(huge, rows):
     scores = np.random.default_rng(1).gamma(2, 1, 400) * np.repeat([1, 3], 200)
     scores[:rows] = huge
     groups = ["a"] * 200 + ["b"] * 200
@@ -288,7 +274,7 @@ def test_a_few_huge_numbers_hide_no_difference(huge: float, rows: int) -> None:
     assert result.reason.startswith("groups are not treated alike")
 
 
-def test_far_numbers_that_make_the_difference_count_as_they_are() -> None:
+def test_far_numbers_that_make_the_difference_count_as_they_are():
     """Answers are exact or wrong, and wrong ones are far beyond the others."""
     scores = np.full(400, 0.001)
     scores[:15] = 5.0

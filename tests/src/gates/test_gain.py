@@ -1,7 +1,5 @@
 """A champion whose challengers must gain something: another seed is not enough."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from pydantic import ValidationError
@@ -14,7 +12,7 @@ ASKED = GateSpec.model_validate({"name": "champion", "arguments": {"gain": 0.01}
 PLAIN = GateSpec.model_validate({"name": "champion"})
 
 
-def trial(gain: float, rows: int = 1_000) -> Trial:
+def trial(gain, rows=1_000):
     """A challenger that is better by a share, on rows that were judged before."""
     chance = np.random.default_rng(5)
     other = chance.gamma(20, 0.1, rows)
@@ -24,7 +22,7 @@ def trial(gain: float, rows: int = 1_000) -> Trial:
     return Trial(own, ~every, opponent, higher_is_better=False)
 
 
-def test_a_challenger_is_promoted_for_more_than_the_gain_only() -> None:
+def test_a_challenger_is_promoted_for_more_than_the_gain_only():
     small, large = trial(0.006), trial(0.02)
     assert champion_gate(PLAIN, small)[0].passed
     refused, promoted = champion_gate(ASKED, small)[0], champion_gate(ASKED, large)[0]
@@ -36,7 +34,7 @@ def test_a_challenger_is_promoted_for_more_than_the_gain_only() -> None:
     assert promoted.compared.endswith("> 0.01")
 
 
-def test_a_gain_of_right_answers_is_a_share_of_the_items() -> None:
+def test_a_gain_of_right_answers_is_a_share_of_the_items():
     right, other = np.ones(4_000, bool), np.ones(4_000, bool)
     other[:60] = False  # 1.5 %
     every = np.ones(4_000, bool)
@@ -48,17 +46,17 @@ def test_a_gain_of_right_answers_is_a_share_of_the_items() -> None:
 
 
 @pytest.mark.parametrize("value", [-0.1, 1, "0.01", True])
-def test_a_gain_is_a_share(value: object) -> None:
+def test_a_gain_is_a_share(value):
     with pytest.raises(ValidationError, match="gain is"):
         GateSpec.model_validate({"name": "champion", "arguments": {"gain": value}})
 
 
-def test_no_other_argument_is_taken() -> None:
+def test_no_other_argument_is_taken():
     with pytest.raises(ValidationError, match="takes gain, not gains"):
         GateSpec.model_validate({"name": "champion", "arguments": {"gains": 0.1}})
 
 
-def replaced(chance: np.random.Generator, gain: float, count: int = 20) -> int:
+def replaced(chance, gain, count=20):
     """How many of so many retrainings replace the champion; only seeds differ.
 
     It counts those whose bound is above the gain, which every promotion needs.
@@ -74,7 +72,7 @@ def replaced(chance: np.random.Generator, gain: float, count: int = 20) -> int:
     return promotions
 
 
-def test_of_twenty_retrainings_at_most_one_replaces_the_champion() -> None:
+def test_of_twenty_retrainings_at_most_one_replaces_the_champion():
     chance = np.random.default_rng(7)
     asked = [replaced(chance, 0.01) for _ in range(400)]
     plain = [replaced(chance, 0.0) for _ in range(400)]

@@ -1,23 +1,17 @@
 """Intervals of differences: published figures, and how often they hold the truth."""
 
-from __future__ import annotations
-
 import itertools
 import math
-from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from scipy import stats
 
 from headrace.gates.intervals import Groups, linear_parts, wilson
 from headrace.tasks.intervals import wilson_interval
 
-Draw = Callable[[np.random.Generator, int], npt.NDArray[np.float64]]
 
-
-def shares(*counts: tuple[int, int]) -> Groups:
+def shares(*counts):
     rows = np.array([n for _, n in counts], float)
     rates = np.array([right / n for right, n in counts])
     return Groups(tuple("abcdefgh"[: len(counts)]), rows, rates)
@@ -33,23 +27,21 @@ def shares(*counts: tuple[int, int]) -> Groups:
         ((10, 10), (0, 20), 0.6791, 1.0),
     ],
 )
-def test_intervals_of_shares_are_those_that_newcombe_published(
-    one: tuple[int, int], other: tuple[int, int], low: float, high: float
-) -> None:
+def test_intervals_of_shares_are_those_that_newcombe_published(one, other, low, high):
     """Table II of the paper, method 10."""
     lows, highs = shares(one, other).differences(0.05)
     assert (lows[0, 1], highs[0, 1]) == pytest.approx((low, high), abs=5e-5)
     assert (lows[1, 0], highs[1, 0]) == pytest.approx((-high, -low), abs=5e-5)
 
 
-def test_the_interval_of_one_share_is_wilsons() -> None:
+def test_the_interval_of_one_share_is_wilsons():
     low, high = wilson(np.array([0.9]), np.array([40.0]), 0.05)
     assert (low[0], high[0]) == pytest.approx(wilson_interval(36, 40, 0.95))
     lows, highs = shares((36, 40)).intervals(0.05)
     assert (lows[0], highs[0]) == (low[0], high[0])
 
 
-def coverage(n: int, p: float, m: int, q: float, level: float) -> float:
+def coverage(n, p, m, q, level):
     """The chance that the interval holds the true difference, over all outcomes."""
     first, second = np.arange(n + 1), np.arange(m + 1)
     chance, other = stats.binom.pmf(first, n, p), stats.binom.pmf(second, m, q)
@@ -62,7 +54,7 @@ def coverage(n: int, p: float, m: int, q: float, level: float) -> float:
     return float((chance[first][:, None] * other[second] * holds).sum())
 
 
-def test_intervals_of_shares_hold_the_truth_as_often_as_they_say() -> None:
+def test_intervals_of_shares_hold_the_truth_as_often_as_they_say():
     """From 30 to 1,000 rows and shares of 0.8 to 0.98: at least 94.4 % at 95 %."""
     sizes, rates = (30, 50, 100, 300, 1000), (0.8, 0.9, 0.95, 0.98)
     least = min(
@@ -73,7 +65,7 @@ def test_intervals_of_shares_hold_the_truth_as_often_as_they_say() -> None:
     assert 0.944 < least < 0.95
 
 
-def of_numbers(*parts: npt.NDArray[np.float64]) -> Groups:
+def of_numbers(*parts):
     ends = np.cumsum([0, *map(len, parts)])
     rows = {
         str(k): np.arange(a, b) for k, (a, b) in enumerate(itertools.pairwise(ends))
@@ -81,7 +73,7 @@ def of_numbers(*parts: npt.NDArray[np.float64]) -> Groups:
     return Groups.of(np.concatenate(parts), rows)
 
 
-def test_intervals_of_means_are_welchs_where_variances_are_alike() -> None:
+def test_intervals_of_means_are_welchs_where_variances_are_alike():
     random = np.random.default_rng(0)
     one, other = random.normal(0, 1, 40), random.normal(0.3, 1, 40)
     other = other.mean() + (other - other.mean()) * one.std() / other.std()
@@ -90,13 +82,13 @@ def test_intervals_of_means_are_welchs_where_variances_are_alike() -> None:
     assert (lows[0, 1], highs[0, 1]) == pytest.approx((exact.low, exact.high))
 
 
-def test_a_group_that_varies_less_by_chance_has_the_variance_of_all() -> None:
+def test_a_group_that_varies_less_by_chance_has_the_variance_of_all():
     groups = of_numbers(np.array([0.0, 2.0, 0.0, 2.0]), np.ones(4))
     assert groups.variances is not None
     assert groups.variances.tolist() == pytest.approx([4 / 3, 2 / 3])
 
 
-SKEWED: dict[str, Draw] = {
+SKEWED = {
     "half-normal": lambda random, n: np.abs(random.normal(size=n)),
     "exponential": lambda random, n: random.exponential(size=n),
     "lognormal": lambda random, n: random.lognormal(sigma=1, size=n),
@@ -105,9 +97,7 @@ SKEWED: dict[str, Draw] = {
 
 @pytest.mark.parametrize("draw", SKEWED.values(), ids=[*SKEWED])
 @pytest.mark.parametrize(("n", "m"), [(30, 30), (30, 1000), (100, 300)])
-def test_intervals_of_errors_hold_the_truth_however_skewed(
-    draw: Draw, n: int, m: int
-) -> None:
+def test_intervals_of_errors_hold_the_truth_however_skewed(draw, n, m):
     random, held = np.random.default_rng(n + m), 0
     for _ in range(500):
         lows, highs = of_numbers(draw(random, n), draw(random, m)).differences(0.05)
@@ -115,15 +105,13 @@ def test_intervals_of_errors_hold_the_truth_however_skewed(
     assert held / 500 >= 0.94
 
 
-def word_errors(
-    random: np.random.Generator, n: int
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def word_errors(random, n):
     """Wrong words and words of sentences, half of which have nearly no error."""
     words = random.poisson(8, n) + 1
     return random.binomial(words, random.beta(0.5, 4.5, n)).astype(float), words * 1.0
 
 
-def test_the_variance_of_a_ratio_is_that_of_the_delta_method() -> None:
+def test_the_variance_of_a_ratio_is_that_of_the_delta_method():
     random = np.random.default_rng(2)
     drawn = np.array(
         [
@@ -137,7 +125,7 @@ def test_the_variance_of_a_ratio_is_that_of_the_delta_method() -> None:
     assert parts.mean() == pytest.approx(wrong.sum() / words.sum())
 
 
-def test_intervals_of_word_error_rates_hold_the_truth() -> None:
+def test_intervals_of_word_error_rates_hold_the_truth():
     random, held = np.random.default_rng(3), 0
     for _ in range(500):
         wrong, words = word_errors(random, 330)
@@ -147,7 +135,7 @@ def test_intervals_of_word_error_rates_hold_the_truth() -> None:
     assert held / 500 >= 0.94
 
 
-def test_the_interval_of_one_mean_is_students() -> None:
+def test_the_interval_of_one_mean_is_students():
     values = np.array([1.0, 2.0, 3.0, 6.0])
     lows, highs = of_numbers(values).intervals(0.05)
     half = stats.t.ppf(0.975, 3) * values.std(ddof=1) / math.sqrt(4)

@@ -1,11 +1,7 @@
 """A kind of gate is checked before training, and its faults are its package's."""
 
-from __future__ import annotations
-
 import math
 import re
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +12,6 @@ from headrace.gates.rows import JudgedRows, WeakSlice
 from headrace.records import GateResult
 from headrace.spec import GateSpec
 
-Extend = Callable[..., str]
 SPREAD = """
 from headrace.errors import SpecError
 
@@ -34,15 +29,15 @@ KIND = Spread()
 """
 
 
-def spread(extend: Extend, judge: str = "pass") -> None:
+def spread(extend, judge="pass"):
     extend("gates", "spread", SPREAD.replace("JUDGE", judge))
 
 
-def gate_of(kind: str = "spread", **values: Any) -> GateSpec:
+def gate_of(kind="spread", **values):
     return GateSpec.model_validate({"name": "even", "kind": kind, **values})
 
 
-def test_a_kind_refuses_a_gate_whose_arguments_do_not_fit(extend: Extend) -> None:
+def test_a_kind_refuses_a_gate_whose_arguments_do_not_fit(extend):
     spread(extend)
     check_gate(gate_of(arguments={"most": 0.1}))
     with pytest.raises(SpecError, match=r"The gate even needs arguments\.most"):
@@ -57,9 +52,7 @@ def test_a_kind_refuses_a_gate_whose_arguments_do_not_fit(extend: Extend) -> Non
         ("class KIND:\n    def judge(self, gate, metrics): ...", "missing a required"),
     ],
 )
-def test_a_module_without_a_kind_that_judges_is_refused(
-    extend: Extend, code: str, problem: str
-) -> None:
+def test_a_module_without_a_kind_that_judges_is_refused(extend, code, problem):
     extend("gates", "spread", code)
     message = rf"The gate kind spread \(tidepool\.spread\) failed: .*{problem}"
     with pytest.raises(UsageError, match=message):
@@ -73,9 +66,7 @@ def test_a_module_without_a_kind_that_judges_is_refused(
         ("return True", "TypeError: judge returned True, and not a GateResult."),
     ],
 )
-def test_a_kind_that_fails_names_its_package_and_line(
-    extend: Extend, judge: str, problem: str
-) -> None:
+def test_a_kind_that_fails_names_its_package_and_line(extend, judge, problem):
     spread(extend, judge)
     message = f"The gate kind spread (tidepool.spread) failed: {problem}"
     with pytest.raises(UsageError, match=re.escape(message)) as raised:
@@ -84,7 +75,7 @@ def test_a_kind_that_fails_names_its_package_and_line(
     assert raised.value.exit_code == 2
 
 
-def test_a_ratio_is_held_against_its_bound() -> None:
+def test_a_ratio_is_held_against_its_bound():
     gate = gate_of("ratio", metric="low", threshold=0.9, arguments={"to": "all"})
     check_gate(gate)
     assert judge_gate(gate, {"low": 0.9, "all": 1.0}).passed
@@ -93,7 +84,7 @@ def test_a_ratio_is_held_against_its_bound() -> None:
     assert judge_gate(gate, {"low": 1.0}).reason == "there is no metric all"
 
 
-def test_a_ratio_to_an_infinite_metric_does_not_pass() -> None:
+def test_a_ratio_to_an_infinite_metric_does_not_pass():
     gate = gate_of(
         "ratio", metric="low", threshold=0.9, direction="max", arguments={"to": "all"}
     )
@@ -105,22 +96,20 @@ def test_a_ratio_to_an_infinite_metric_does_not_pass() -> None:
     "values",
     [{"arguments": {"to": "all"}}, {"threshold": 1}, {"arguments": {"too": "all"}}],
 )
-def test_a_ratio_without_a_bound_or_another_metric_is_refused(
-    values: dict[str, Any],
-) -> None:
+def test_a_ratio_without_a_bound_or_another_metric_is_refused(values):
     message = r"'even' of the kind ratio needs a threshold and the argument to"
     with pytest.raises(SpecError, match=message):
         check_gate(gate_of("ratio", **values))
 
 
-def test_what_a_kind_compared_is_shown_without_a_sign_where_it_does_not_say() -> None:
+def test_what_a_kind_compared_is_shown_without_a_sign_where_it_does_not_say():
     gate = GateResult(name="spread", passed=True, value=0.08, threshold=0.1)
     assert (gate.compared, gate.figures) == ("", "0.08, threshold 0.1")
     assert gate.model_copy(update={"compared": "0.08 <= 0.1"}).figures == "0.08 <= 0.1"
     assert gate.model_copy(update={"value": None}).figures == ""
 
 
-def weak(name: str, loss: float) -> WeakSlice:
+def weak(name, loss):
     return WeakSlice(name, 1200, 0.9 - loss, 0.9, loss, 0.001, np.ones(2, bool))
 
 
@@ -154,9 +143,7 @@ def weak(name: str, loss: float) -> WeakSlice:
         ),
     ],
 )
-def test_the_weakest_slice_is_held_against_its_bound(
-    slices: list[WeakSlice] | None, passed: bool, reason: str
-) -> None:
+def test_the_weakest_slice_is_held_against_its_bound(slices, passed, reason):
     gate = GateSpec.model_validate({"name": "weak_slice", "threshold": 0.1})
     check_gate(gate)
     rows = JudgedRows("accuracy", np.ones(2, bool), None, [], weak_slices=slices)
@@ -167,13 +154,13 @@ def test_the_weakest_slice_is_held_against_its_bound(
 @pytest.mark.parametrize(
     "values", [{}, {"threshold": -1}, {"threshold": 1, "arguments": {"top": 1}}]
 )
-def test_a_gate_on_weak_slices_needs_a_threshold_alone(values: dict[str, Any]) -> None:
+def test_a_gate_on_weak_slices_needs_a_threshold_alone(values):
     gate = GateSpec.model_validate({"name": "weak_slice", **values})
     with pytest.raises(SpecError, match="needs a threshold of 0 or more and takes no"):
         check_gate(gate)
 
 
-def test_a_kind_may_judge_the_rows(extend: Extend) -> None:
+def test_a_kind_may_judge_the_rows(extend):
     judge = "return GateResult(name=gate.name, passed=rows.score == 'accuracy')"
     code = SPREAD.replace("judge(self, gate, metrics)", "judge_rows(self, gate, rows)")
     code = f"from headrace.records import GateResult\n{code.replace('JUDGE', judge)}"
@@ -185,9 +172,7 @@ def test_a_kind_may_judge_the_rows(extend: Extend) -> None:
 
 
 @pytest.mark.parametrize("value", ["float('nan')", "float('inf')"])
-def test_a_kind_does_not_pass_with_a_value_that_is_not_finite(
-    extend: Extend, value: str
-) -> None:
+def test_a_kind_does_not_pass_with_a_value_that_is_not_finite(extend, value):
     judge = f"return GateResult(name=gate.name, passed=True, value={value})"
     code = f"from headrace.records import GateResult\n{SPREAD.replace('JUDGE', judge)}"
     extend("gates", "spread", code)

@@ -1,27 +1,22 @@
 """The gate on membership inference holds the upper bound against its threshold."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import numpy as np
 import pytest
 
 from headrace.errors import SpecError
 from headrace.gates.kinds import check_gate, judge_gate
 from headrace.gates.rows import JudgedRows, Membership
-from headrace.records import GateResult
 from headrace.spec import GateSpec
 
 
-def judged(found: Membership | str, **values: Any) -> GateResult:
+def judged(found, **values):
     gate = GateSpec.model_validate({"name": "membership", **values})
     check_gate(gate)
     rows = JudgedRows("accuracy", np.ones(2, bool), None, [], membership=found)
     return judge_gate(gate, {}, rows)
 
 
-def test_the_upper_bound_is_held_against_the_threshold() -> None:
+def test_the_upper_bound_is_held_against_the_threshold():
     found = Membership(0.594, 0.576, 0.611, 0.033, 3784, 1017)
     result = judged(found)
     assert (result.passed, result.value, result.threshold) == (True, 0.611, 0.62)
@@ -34,15 +29,15 @@ def test_the_upper_bound_is_held_against_the_threshold() -> None:
     assert not judged(found, threshold=0.6).passed
 
 
-def test_few_rows_do_not_pass_for_want_of_evidence() -> None:
+def test_few_rows_do_not_pass_for_want_of_evidence():
     assert not judged(Membership(0.5, 0.3, 0.7, None, 20, 20)).passed
 
 
-def test_what_is_no_area_does_not_pass() -> None:
+def test_what_is_no_area_does_not_pass():
     assert not judged(Membership(0.5, 0.3, -1e308, None, 200, 200)).passed
 
 
-def test_what_was_not_measured_fails_with_its_reason() -> None:
+def test_what_was_not_measured_fails_with_its_reason():
     result = judged("why")
     assert (result.passed, result.value) == (False, None)
     assert result.reason == "membership inference was not measured: why"
@@ -51,6 +46,6 @@ def test_what_was_not_measured_fails_with_its_reason() -> None:
 @pytest.mark.parametrize(
     "values", [{"threshold": 0.4}, {"threshold": 2}, {"arguments": {"most": 0.6}}]
 )
-def test_other_fields_are_refused(values: dict[str, Any]) -> None:
+def test_other_fields_are_refused(values):
     with pytest.raises(SpecError, match="takes a threshold from"):
         judged("", **values)

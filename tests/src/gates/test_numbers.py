@@ -1,7 +1,5 @@
 """The comparison of two models by a number for each row, and its error rates."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from dataclasses import replace
@@ -14,13 +12,13 @@ from headrace.gates.paired import PairedNumbers, as_means
 from headrace.spec import GateSpec
 
 
-def compared(own: list[float], other: list[float], *, higher: bool = False):
+def compared(own, other, *, higher=False):
     mine, theirs = np.array(own), np.array(other)
     rows = np.ones(len(mine), bool)
     return PairedNumbers.of(mine, theirs, rows, higher_is_better=higher)
 
 
-def test_the_p_value_is_that_of_all_changes_of_sign() -> None:
+def test_the_p_value_is_that_of_all_changes_of_sign():
     gains = [3.0, 1.0, 2.0, -1.5, 0.5, 2.5, -0.25, 1.25]
     found = compared([5 - gain for gain in gains], [5.0] * len(gains))
     sums = [
@@ -34,14 +32,14 @@ def test_the_p_value_is_that_of_all_changes_of_sign() -> None:
     )
 
 
-def test_the_same_rows_give_the_same_p_value() -> None:
+def test_the_same_rows_give_the_same_p_value():
     chance = np.random.default_rng(1)
     own, other = chance.gamma(2, 1, 300), chance.gamma(2, 1, 300)
     first, again = (compared(own.tolist(), other.tolist()) for _ in range(2))
     assert first.p_better == again.p_better
 
 
-def test_ratios_of_sums_differ_by_the_mean_of_their_linear_parts() -> None:
+def test_ratios_of_sums_differ_by_the_mean_of_their_linear_parts():
     chance = np.random.default_rng(2)
     sizes = chance.integers(1, 6, (2, 200)).astype(np.float64)
     tops = np.floor(chance.random((2, 200)) * (sizes + 1))
@@ -55,7 +53,7 @@ def test_ratios_of_sums_differ_by_the_mean_of_their_linear_parts() -> None:
     assert back - ratios[0] == pytest.approx(ratios[1] - own)
 
 
-def test_a_trial_of_ratios_tells_the_better_one_whatever_its_denominators() -> None:
+def test_a_trial_of_ratios_tells_the_better_one_whatever_its_denominators():
     right, some = np.full(200, 2.0), np.tile([2.0, 0.0, 1.0, 2.0], 50)
     opponent = Opponent(1, some, np.ones(200, bool), weights=np.full(200, 3.0))
     trial = Trial(right, np.zeros(200, bool), opponent, weights=np.full(200, 2.0))
@@ -67,25 +65,25 @@ def test_a_trial_of_ratios_tells_the_better_one_whatever_its_denominators() -> N
     assert not champion_gate(gate, same)[0].passed
 
 
-def test_models_that_do_not_differ_are_neither_better_nor_worse() -> None:
+def test_models_that_do_not_differ_are_neither_better_nor_worse():
     found = compared([1.0, 2.0], [1.0, 2.0])
     assert (found.p_better, found.p_worse) == (1.0, 1.0)
 
 
-def test_lower_errors_are_better_unless_higher_scores_are() -> None:
+def test_lower_errors_are_better_unless_higher_scores_are():
     low, high = [1.0] * 60, [2.0] * 60
     assert compared(low, high).p_better < 0.001
     assert compared(low, high, higher=True).p_worse < 0.001
 
 
-def test_gains_are_shares_of_the_opponents_mean() -> None:
+def test_gains_are_shares_of_the_opponents_mean():
     found = compared([1.0] * 50 + [3.0] * 50, [2.0] * 50 + [4.0] * 50)
     assert found.gains.mean() == pytest.approx(1 / 3)
     assert (found.own, found.other, found.rows) == (2.0, 3.0, 100)
     assert found.in_words() == "2 against 3 on average"
 
 
-def test_rows_that_nobody_can_answer_count_as_lost() -> None:
+def test_rows_that_nobody_can_answer_count_as_lost():
     found = compared([1.0] * 60, [2.0] * 60).with_lost(3)
     assert found.rows == 63
     assert found.gains[-3:].tolist() == [-0.5] * 3
@@ -95,9 +93,7 @@ LOST = [math.nan, math.inf, -math.inf, 1e39]
 
 
 @pytest.mark.parametrize("lost", LOST)
-def test_a_score_that_is_not_finite_loses_its_row_by_the_largest_difference(
-    lost: float,
-) -> None:
+def test_a_score_that_is_not_finite_loses_its_row_by_the_largest_difference(lost):
     found = compared([1.0] * 60 + [lost], [2.0] * 60 + [2.0])
     assert found.gains.tolist() == [0.5] * 60 + [-0.5]
     assert (found.own, found.other, found.lost, found.rows) == (1.0, 2.0, 1, 61)
@@ -110,7 +106,7 @@ def test_a_score_that_is_not_finite_loses_its_row_by_the_largest_difference(
     assert (nothing.gains.tolist(), nothing.lost) == ([-1.0], 1)
 
 
-def test_a_very_large_finite_loss_is_no_gain() -> None:
+def test_a_very_large_finite_loss_is_no_gain():
     """Its share of a small mean is more than a float32 holds."""
     found = compared([1.0] * 299 + [3e38], [1.9] * 299 + [1e-3])
     assert found.p_better > 0.4
@@ -120,9 +116,7 @@ def test_a_very_large_finite_loss_is_no_gain() -> None:
 @pytest.mark.parametrize("lost", LOST)
 @pytest.mark.parametrize("gone", [0, 5])
 @pytest.mark.parametrize("new", [False, True])
-def test_no_challenger_without_a_finite_score_is_promoted(
-    lost: float, gone: int, new: bool
-) -> None:
+def test_no_challenger_without_a_finite_score_is_promoted(lost, gone, new):
     """300 rows, of which some vanished; the challenger is far better on all others."""
     chance = np.random.default_rng(45)
     other = chance.gamma(2, 1, 300)
@@ -143,9 +137,7 @@ HUGE = [1e37, -1e37, 1e12]
 
 @pytest.mark.parametrize("huge", HUGE)
 @pytest.mark.parametrize("gone", [1, 100])
-def test_a_huge_answer_to_a_vanished_row_is_lost_where_new_rows_decide(
-    huge: float, gone: int
-) -> None:
+def test_a_huge_answer_to_a_vanished_row_is_lost_where_new_rows_decide(huge, gone):
     other = np.random.default_rng(45).gamma(2, 1, 400)
     own = other * 0.5
     own[-gone:] = huge
@@ -159,9 +151,7 @@ def test_a_huge_answer_to_a_vanished_row_is_lost_where_new_rows_decide(
 
 @pytest.mark.parametrize("huge", HUGE)
 @pytest.mark.parametrize("new", [False, True])
-def test_a_champion_with_a_huge_error_is_replaced_by_a_better_model_alone(
-    huge: float, new: bool
-) -> None:
+def test_a_champion_with_a_huge_error_is_replaced_by_a_better_model_alone(huge, new):
     other = np.random.default_rng(45).gamma(2, 1, 400)
     better, worse = other * 0.9, other * 1.3
     other[7] = huge
@@ -171,14 +161,14 @@ def test_a_champion_with_a_huge_error_is_replaced_by_a_better_model_alone(
     assert "significantly worse" in result.reason
 
 
-def test_large_scores_are_compared_as_they_are() -> None:
+def test_large_scores_are_compared_as_they_are():
     own, other = [1.0] * 99 + [1e6], [2.0] * 99 + [0.0]
     found = compared(own, other)
     assert found.lost == 0
     assert found.gains[-1] == -1e6 / 1.98
 
 
-def test_a_best_former_champion_has_finite_scores_where_a_challenger_has_none() -> None:
+def test_a_best_former_champion_has_finite_scores_where_a_challenger_has_none():
     other = np.full(300, 2.0)
     own = np.where(np.arange(300) == 7, math.nan, 1.0)
     champion = np.where(np.arange(300) == 7, math.nan, 2.0)
@@ -189,7 +179,7 @@ def test_a_best_former_champion_has_finite_scores_where_a_challenger_has_none() 
     assert "where version 2, the best former champion, has one" in result.reason
 
 
-def test_a_champion_without_finite_scores_can_be_replaced() -> None:
+def test_a_champion_without_finite_scores_can_be_replaced():
     other = np.random.default_rng(45).gamma(2, 1, 300)
     own = other * 0.9
     other[::10] = math.nan
@@ -198,7 +188,7 @@ def test_a_champion_without_finite_scores_can_be_replaced() -> None:
     assert result.passed, result.reason
 
 
-def test_few_rows_show_nothing() -> None:
+def test_few_rows_show_nothing():
     assert not compared([1.0] * 49, [1.0] * 49).enough(0.02, 0.05)
     assert compared([1.0] * 50, [1.0] * 50).enough(0.02, 0.05)
     assert not compared([1.0] * 50, [1.0] * 50).enough(0.0, 0.05)
@@ -206,9 +196,7 @@ def test_few_rows_show_nothing() -> None:
 
 
 @pytest.mark.parametrize("rows", [50, 400])
-def test_equal_models_are_called_better_as_often_as_the_level_says(
-    rows: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_equal_models_are_called_better_as_often_as_the_level_says(rows, monkeypatch):
     """500 pairs of equal models with skewed errors; 5 % and three standard errors."""
     monkeypatch.setattr("headrace.gates.paired.LEAST_FLIPS", 999)
     monkeypatch.setattr("headrace.gates.paired.MOST_FLIPS", 999)
@@ -225,8 +213,8 @@ def test_equal_models_are_called_better_as_often_as_the_level_says(
 
 @pytest.mark.parametrize(("rows", "most"), [(50, 0.2), (400, 0.065)])
 def test_models_with_equal_means_and_other_shapes_need_many_rows(
-    rows: int, most: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    rows, most, monkeypatch
+):
     """Log-normal against normal errors of one mean, first attempts on old items."""
     monkeypatch.setattr("headrace.gates.paired.LEAST_FLIPS", 999)
     monkeypatch.setattr("headrace.gates.paired.MOST_FLIPS", 999)
@@ -241,9 +229,7 @@ def test_models_with_equal_means_and_other_shapes_need_many_rows(
 
 
 @pytest.mark.parametrize("level", [0.05, 0.0194])
-def test_the_bound_lies_above_the_truth_as_often_as_the_level_says(
-    level: float,
-) -> None:
+def test_the_bound_lies_above_the_truth_as_often_as_the_level_says(level):
     """2,000 challengers that are 10 % worse on average, skewed gains, 200 rows."""
     chance = np.random.default_rng(5)
     missed = 0
@@ -254,7 +240,7 @@ def test_the_bound_lies_above_the_truth_as_often_as_the_level_says(
     assert missed / 2000 <= level + 3 * math.sqrt(level * (1 - level) / 2000)
 
 
-def trial(own: np.ndarray, other: np.ndarray, new: bool) -> Trial:
+def trial(own, other, new):
     rows = np.ones(len(own), bool)
     return Trial(
         scores=own,
@@ -264,11 +250,11 @@ def trial(own: np.ndarray, other: np.ndarray, new: bool) -> Trial:
     )
 
 
-def gate(**fields: float) -> GateSpec:
+def gate(**fields):
     return GateSpec.model_validate({"name": "champion", **fields})
 
 
-def test_a_challenger_with_lower_errors_becomes_champion() -> None:
+def test_a_challenger_with_lower_errors_becomes_champion():
     chance = np.random.default_rng(2)
     other = chance.gamma(2, 2, 400)
     result, metrics = champion_gate(gate(), trial(other * 0.8, other, new=False))
@@ -277,7 +263,7 @@ def test_a_challenger_with_lower_errors_becomes_champion() -> None:
     assert metrics["compared_items"] == 400
 
 
-def test_a_few_rows_of_the_best_former_champion_show_nothing() -> None:
+def test_a_few_rows_of_the_best_former_champion_show_nothing():
     chance = np.random.default_rng(4)
     other = chance.gamma(2, 2, 400)
     own = np.abs(other + chance.normal(0, 0.05, 400))
@@ -289,14 +275,14 @@ def test_a_few_rows_of_the_best_former_champion_show_nothing() -> None:
     assert "attempt_on_new_items" not in metrics
 
 
-def test_a_challenger_with_higher_errors_does_not() -> None:
+def test_a_challenger_with_higher_errors_does_not():
     other = np.random.default_rng(2).gamma(2, 2, 400)
     result, _ = champion_gate(gate(margin=0.05), trial(other * 1.2, other, new=True))
     assert not result.passed
     assert result.reason.startswith("significantly worse than version 3 on 400 new")
 
 
-def test_an_equal_challenger_takes_over_on_new_items_only() -> None:
+def test_an_equal_challenger_takes_over_on_new_items_only():
     chance = np.random.default_rng(3)
     other = chance.gamma(2, 2, 2000)
     own = np.abs(other + chance.normal(0, 0.05, 2000))

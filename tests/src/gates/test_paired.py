@@ -1,10 +1,7 @@
 """The exact test and the bound of two models on the same rows, by hand-made counts."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +12,7 @@ from headrace.gates.paired import Paired
 LEVEL = 0.05
 
 
-def test_rows_are_counted_where_they_are_compared() -> None:
+def test_rows_are_counted_where_they_are_compared():
     challenger = np.array([True, True, False, False, True])
     champion = np.array([True, False, True, False, False])
     everywhere = np.ones(5, bool)
@@ -35,17 +32,17 @@ def test_rows_are_counted_where_they_are_compared() -> None:
         (1, 1, 3 / 4),
     ],
 )
-def test_the_exact_mcnemar_p_value(better: int, worse: int, p_value: float) -> None:
+def test_the_exact_mcnemar_p_value(better, worse, p_value):
     rows = 10 + better + worse
     assert Paired(rows, better, worse).p_better == pytest.approx(p_value)
     assert Paired(rows, worse, better).p_worse == pytest.approx(p_value)
 
 
-def test_many_disagreements_do_not_overflow() -> None:
+def test_many_disagreements_do_not_overflow():
     assert Paired(10**7, 10**6, 10**6).p_better == pytest.approx(0.5, abs=1e-3)
 
 
-def test_the_score_bound_is_where_tangos_statistic_is_the_normal_quantile() -> None:
+def test_the_score_bound_is_where_tangos_statistic_is_the_normal_quantile():
     """Tango (1998), with his restricted estimate written out a second time."""
     rows, better, worse = 1000, 30, 20
     bound = Paired(rows, better, worse).lower_bound(LEVEL)
@@ -60,7 +57,7 @@ def test_the_score_bound_is_where_tangos_statistic_is_the_normal_quantile() -> N
 
 
 @pytest.mark.parametrize("rows", [1, 10, 100, 597, 598, 10_000])
-def test_where_no_row_differs_the_bound_has_its_exact_width(rows: int) -> None:
+def test_where_no_row_differs_the_bound_has_its_exact_width(rows):
     """Ten equal answers say little: the bound is that of 0 out of n, by Clopper."""
     bound = Paired(rows, 0, 0).lower_bound(LEVEL)
     assert bound == pytest.approx(-(1 - LEVEL ** (1 / rows)))
@@ -68,13 +65,13 @@ def test_where_no_row_differs_the_bound_has_its_exact_width(rows: int) -> None:
     assert (bound > -0.5) is (rows > 4)
 
 
-def test_no_rows_bound_nothing() -> None:
+def test_no_rows_bound_nothing():
     found = Paired(0, 0, 0)
     assert (found.lower_bound(LEVEL), found.p_better, found.p_worse) == (-1, 1, 1)
     assert math.isnan(found.difference)
 
 
-def test_rows_that_speak_against_it_lower_the_bound_and_rows_for_it_do_not() -> None:
+def test_rows_that_speak_against_it_lower_the_bound_and_rows_for_it_do_not():
     against = [Paired(1000, 0, worse).lower_bound(LEVEL) for worse in range(6)]
     assert against == sorted(against, reverse=True)
     assert against[2] == pytest.approx(-stats.beta.ppf(0.95, 3, 998))  # of 2 of 1,000
@@ -91,9 +88,7 @@ def test_rows_that_speak_against_it_lower_the_bound_and_rows_for_it_do_not() -> 
 @pytest.mark.parametrize("level", [0.05, 0.0194, 0.001])
 @pytest.mark.parametrize("rows", [600, 787, 2000])
 @pytest.mark.parametrize("share", [0.0, 0.0005, 0.002, 0.01])
-def test_a_model_worse_by_the_margin_passes_at_most_at_the_level(
-    rows: int, share: float, level: float
-) -> None:
+def test_a_model_worse_by_the_margin_passes_at_most_at_the_level(rows, share, level):
     """Every outcome is enumerated, so the rate is exact and no simulation.
 
     Args:
@@ -114,7 +109,7 @@ def test_a_model_worse_by_the_margin_passes_at_most_at_the_level(
     assert passing <= level * 1.02
 
 
-def _least_better(counts: Paired, margin: float, level: float) -> int | None:
+def _least_better(counts, margin, level):
     """The fewest rows better that show "no worse"; the bound grows with them."""
     low, high = 0, counts.better + 1
     while low < high:
@@ -127,6 +122,6 @@ def _least_better(counts: Paired, margin: float, level: float) -> int | None:
     return low if low <= counts.better else None
 
 
-def test_the_bound_is_a_plain_number() -> None:
-    found: Any = Paired(100, 3, 2).lower_bound(LEVEL)
+def test_the_bound_is_a_plain_number():
+    found = Paired(100, 3, 2).lower_bound(LEVEL)
     assert type(found) is float

@@ -1,38 +1,30 @@
 """The gate on a rung passes a model that does not keep its limit in 5 % of cases."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from headrace.errors import SpecError
 from headrace.gates.kinds import check_gate, judge_gate
 from headrace.gates.kinds.robustness import drop_bound, score_bound
 from headrace.gates.rows import JudgedRows, Robustness, RungRows
-from headrace.records import GateResult
 from headrace.spec import GateSpec
 
 LEVEL = 0.05
 
 
-def rung(scores: Any, weights: Any = None, level: float = 25.0) -> RungRows:
+def rung(scores, weights=None, level=25.0):
     return RungRows("noise", level, np.asarray(scores), weights, None)
 
 
-def right(count: int, rows: int) -> npt.NDArray[np.bool_]:
+def right(count, rows):
     return np.arange(rows) < count
 
 
-def gate_of(**arguments: Any) -> GateSpec:
+def gate_of(**arguments):
     return GateSpec.model_validate({"name": "robustness", "arguments": arguments})
 
 
-def judged(
-    gate: GateSpec, after: RungRows, before: RungRows, higher: bool = True
-) -> GateResult:
+def judged(gate, after, before, higher=True):
     found = Robustness(before, [after, rung(after.scores, level=50)], higher)
     rows = JudgedRows(
         "accuracy", before.scores, None, [""] * len(before.scores), robustness=found
@@ -41,7 +33,7 @@ def judged(
     return judge_gate(gate, {}, rows)
 
 
-def test_a_score_is_held_against_its_exact_bound() -> None:
+def test_a_score_is_held_against_its_exact_bound():
     """With 18 of 20 right, the bound of Clopper and Pearson is 0.7174 (5 %)."""
     after, before = rung(right(18, 20)), rung(right(20, 20))
     result = judged(gate_of(rung="noise 25", score=0.71), after, before)
@@ -55,7 +47,7 @@ def test_a_score_is_held_against_its_exact_bound() -> None:
     assert not judged(gate_of(rung="noise 25", score=0.72), after, before).passed
 
 
-def test_a_drop_is_held_against_the_bound_of_pairs() -> None:
+def test_a_drop_is_held_against_the_bound_of_pairs():
     after, before = rung(right(97, 100)), rung(right(99, 100))
     result = judged(gate_of(rung="noise 25", drop=0.08), after, before)
     assert result.passed
@@ -65,7 +57,7 @@ def test_a_drop_is_held_against_the_bound_of_pairs() -> None:
     assert not judged(gate_of(rung="noise 25", drop=0.05), after, before).passed
 
 
-def test_an_error_must_not_be_above_its_limit() -> None:
+def test_an_error_must_not_be_above_its_limit():
     errors = np.linspace(0.5, 1.5, 101)
     gate = gate_of(rung="noise 25", score=1.1)
     result = judged(gate, rung(errors), rung(errors - 0.2), higher=False)
@@ -85,12 +77,12 @@ def test_an_error_must_not_be_above_its_limit() -> None:
         ("hum 1", "there is no rung 'hum 1'; the families are noise"),
     ],
 )
-def test_an_unknown_rung_never_passes(name: str, message: str) -> None:
+def test_an_unknown_rung_never_passes(name, message):
     result = judged(gate_of(rung=name, drop=1), rung(right(9, 9)), rung(right(9, 9)))
     assert (result.passed, result.reason) == (False, message)
 
 
-def test_scores_that_are_not_finite_or_not_there_never_pass() -> None:
+def test_scores_that_are_not_finite_or_not_there_never_pass():
     broken = rung(np.array([0.1, np.nan, 0.2]))
     gate = gate_of(rung="noise 25", score=9)
     assert "not finite" in judged(gate, broken, broken, higher=False).reason
@@ -112,7 +104,7 @@ def test_scores_that_are_not_finite_or_not_there_never_pass() -> None:
 
 @pytest.mark.parametrize("size", [1e39, -1e39, 1e308, -1e308, np.nan, np.inf, -1.0])
 @pytest.mark.parametrize("limit", ["drop", "score"])
-def test_weights_that_are_no_sizes_never_pass(size: float, limit: str) -> None:
+def test_weights_that_are_no_sizes_never_pass(size, limit):
     errors, weights = np.full(60, 0.9), np.ones(60)
     other = weights.copy()
     other[0] = size
@@ -135,7 +127,7 @@ def test_weights_that_are_no_sizes_never_pass(size: float, limit: str) -> None:
         ({"threshold": 0.1}, "it has threshold = 0.1, and takes none"),
     ],
 )
-def test_other_arguments_are_refused(values: dict[str, Any], message: str) -> None:
+def test_other_arguments_are_refused(values, message):
     gate = GateSpec.model_validate({"name": "robustness", **values})
     with pytest.raises(SpecError, match=message):
         check_gate(gate)
@@ -143,9 +135,7 @@ def test_other_arguments_are_refused(values: dict[str, Any], message: str) -> No
 
 @pytest.mark.parametrize("rows", [50, 200, 500])
 @pytest.mark.parametrize("limit", [0.7, 0.9, 0.97])
-def test_a_model_at_the_limit_passes_in_at_most_5_percent(
-    rows: int, limit: float
-) -> None:
+def test_a_model_at_the_limit_passes_in_at_most_5_percent(rows, limit):
     """Enumerated over all numbers of right answers."""
     from scipy.stats import binom
 
@@ -160,8 +150,8 @@ def test_a_model_at_the_limit_passes_in_at_most_5_percent(
 @pytest.mark.parametrize("rows", [100, 500])
 @pytest.mark.parametrize(("drop", "gained"), [(0.02, 0.03), (0.05, 0.0), (0.1, 0.03)])
 def test_a_model_that_loses_as_much_as_the_limit_passes_in_about_5_percent(
-    rows: int, drop: float, gained: float
-) -> None:
+    rows, drop, gained
+):
     random, draws = np.random.default_rng(0), 2000
     shares = [drop + gained, gained, 1 - drop - 2 * gained]
     passed = 0
@@ -177,7 +167,7 @@ def test_a_model_that_loses_as_much_as_the_limit_passes_in_about_5_percent(
 @pytest.mark.parametrize(
     ("name", "most"), [("normal", 0.065), ("exponential", 0.09), ("lognormal", 0.125)]
 )
-def test_skewed_errors_pass_more_often_and_how_often(name: str, most: float) -> None:
+def test_skewed_errors_pass_more_often_and_how_often(name, most):
     """Errors that are rarely large look certain where no large one was drawn."""
     random, draws, rows = np.random.default_rng(0), 2000, 200
     draw = {
@@ -192,7 +182,7 @@ def test_skewed_errors_pass_more_often_and_how_often(name: str, most: float) -> 
     assert np.mean(np.array(bounds) <= mean[name]) <= most
 
 
-def test_a_word_error_rate_passes_in_about_5_percent() -> None:
+def test_a_word_error_rate_passes_in_about_5_percent():
     random, draws, passed = np.random.default_rng(0), 1000, 0
     for _ in range(draws):
         words = random.integers(2, 9, 200).astype(float)

@@ -1,9 +1,6 @@
 """Thresholds that the intervals of an evaluation support."""
 
-from __future__ import annotations
-
 import math
-from typing import Any
 
 import pytest
 
@@ -27,12 +24,12 @@ ERROR = {
 }
 
 
-def of(metrics: dict[str, float] = METRICS, **gate: Any) -> list[float]:
+def of(metrics=METRICS, **gate):
     found = supported([GateSpec.model_validate(gate)], metrics)
     return [one.threshold for one in found]
 
 
-def test_it_is_the_end_of_the_interval_away_from_the_metric() -> None:
+def test_it_is_the_end_of_the_interval_away_from_the_metric():
     (found,) = supported(
         [GateSpec.model_validate({**ACCURACY, "threshold": 0.225})], METRICS
     )
@@ -45,18 +42,18 @@ def test_it_is_the_end_of_the_interval_away_from_the_metric() -> None:
     assert of(**ERROR, threshold=21.65) == [7.07]
 
 
-def test_a_gate_that_is_as_strict_already_is_left_alone() -> None:
+def test_a_gate_that_is_as_strict_already_is_left_alone():
     assert of(**ACCURACY, threshold=0.98) == []
     assert of(**ACCURACY, threshold=0.9692) == []
     assert of(**ERROR, threshold=7.0) == []
 
 
 @pytest.mark.parametrize("end", [math.nan, math.inf])
-def test_nothing_rests_on_an_interval_that_is_not_finite(end: float) -> None:
+def test_nothing_rests_on_an_interval_that_is_not_finite(end):
     assert of({"test_accuracy_low": end}, **ACCURACY, threshold=0.1) == []
 
 
-def test_a_metric_without_an_interval_and_a_kind_support_nothing() -> None:
+def test_a_metric_without_an_interval_and_a_kind_support_nothing():
     assert of(name="size") == []
     assert of(name="champion") == []
     assert of(name="weak_slice", threshold=0.5) == []

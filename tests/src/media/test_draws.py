@@ -1,19 +1,17 @@
 """Random numbers of rows: uniform, and of each row alone."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from headrace.backend import load_backend
 from headrace.media.draws import uniform
 
 
-def drawn(keys: list[int], count: int, first: int = 0) -> np.ndarray:
+def drawn(keys, count, first=0):
     load_backend()
     return np.asarray(uniform(np.array(keys, np.int64), count, first))
 
 
-def test_they_are_uniform_and_independent() -> None:
+def test_they_are_uniform_and_independent():
     keys = np.random.default_rng(0).integers(2**32, size=4_000).tolist()
     values = drawn(keys, 9)
     assert values.dtype == np.float32
@@ -25,7 +23,7 @@ def test_they_are_uniform_and_independent() -> None:
     assert np.abs(among).max() < 0.06
 
 
-def test_they_do_not_depend_on_the_other_rows() -> None:
+def test_they_do_not_depend_on_the_other_rows():
     together = drawn([3, 2**32 - 1, 5], 4)
     np.testing.assert_array_equal(together[1:2], drawn([2**32 - 1], 4))
     np.testing.assert_array_equal(together[:, 2:], drawn([3, 2**32 - 1, 5], 2, first=2))

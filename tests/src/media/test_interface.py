@@ -1,9 +1,6 @@
 """A medium of the least code: what it does not provide has defaults that work."""
 
-from __future__ import annotations
-
 from collections import Counter
-from typing import Any
 
 import numpy as np
 import pytest
@@ -24,35 +21,35 @@ class Pairs(Medium):
     DTYPE = np.dtype(np.int16)
     DEFAULT_BUILDER = BEST_BUILDER = "line"
 
-    def form_of(self, data: Any) -> Form:
+    def form_of(self, data):
         return Form(shape=(2,))
 
-    def decode_array(self, array: Any, *_: Any) -> tuple[Any, str]:
+    def decode_array(self, array, *_):
         return array, ""
 
-    def sizes(self, files: Any, form: Any) -> Sizes:
+    def sizes(self, files, form):
         return Sizes.of([4] * len(files), [4] * len(files))
 
-    def decode_files(self, files: Any, form: Any) -> Decoded:
+    def decode_files(self, files, form):
         return Decoded.of([np.frombuffer(data, np.int16) for data in files])
 
-    def fit(self, payload: Any, shape: Any) -> Fitted:
+    def fit(self, payload, shape):
         return Fitted(payload, np.ones(len(payload), bool), None)
 
-    def columns(self, payload: Any, labels: Any, data: Any) -> dict[str, Any]:
+    def columns(self, payload, labels, data):
         return {"fingerprint": payload.sum(axis=1).astype(np.uint64)}
 
-    def check_input(self, x: Any, data: Any) -> Any:
+    def check_input(self, x, data):
         return np.asarray(x)
 
-    def preprocessing(self, data: Any) -> Any:
+    def preprocessing(self, data):
         return None
 
-    def as_html(self, sample: Any, data: Any) -> str:
+    def as_html(self, sample, data):
         return str(sample)
 
 
-def test_items_are_stored_and_read_again_without_a_line_for_it() -> None:
+def test_items_are_stored_and_read_again_without_a_line_for_it():
     pairs = Pairs()
     column = pairs.as_column(ITEMS)
     np.testing.assert_array_equal(pairs.from_column(column, (2,)), ITEMS)
@@ -61,7 +58,7 @@ def test_items_are_stored_and_read_again_without_a_line_for_it() -> None:
     assert pairs.usual_shape(Counter({(2,): 3, (9,): 1}), Form()) == (2,)
 
 
-def test_copies_are_equal_items_and_nothing_else_is_shared() -> None:
+def test_copies_are_equal_items_and_nothing_else_is_shared():
     pairs, others = Pairs(), ITEMS[[2, 1, 1]]
     assert pairs.alike(ITEMS, others, DATA).tolist() == [True, True, False]
     assert pairs.difference(ITEMS, others, DATA).tolist() == [0, 0, np.inf]
@@ -70,7 +67,7 @@ def test_copies_are_equal_items_and_nothing_else_is_shared() -> None:
     assert none.shares(np.empty(0, np.uint64)).tolist() == [0, 0, 0]
 
 
-def test_what_a_medium_cannot_do_is_left_out() -> None:
+def test_what_a_medium_cannot_do_is_left_out():
     pairs = Pairs()
     assert pairs.long_form(DATA) is None
     assert pairs.slice_columns(ITEMS) == pairs.set_columns(ITEMS, "", "", DATA) == {}
@@ -79,16 +76,16 @@ def test_what_a_medium_cannot_do_is_left_out() -> None:
     assert problem == Problem("unreadable", "float is no path and no bytes")
 
 
-def test_a_medium_that_lacks_a_method_is_refused_by_its_name() -> None:
+def test_a_medium_that_lacks_a_method_is_refused_by_its_name():
     class Half(Pairs):
         fit = Medium.fit
 
     with pytest.raises(TypeError, match=r"abstract method '?fit"):
-        Half()  # type: ignore[abstract]
+        Half()
 
 
 @pytest.mark.parametrize("name", ["audio", "image", "text"])
-def test_what_is_read_without_an_import_is_what_the_object_has(name: str) -> None:
+def test_what_is_read_without_an_import_is_what_the_object_has(name):
     module = extensions.modules("media")[name]
     for constant in ("IS_TEXT", "DEFAULT_BUILDER"):
         read = extensions.constant(module, constant) or False

@@ -1,9 +1,6 @@
 """Every ladder changes items in its families, keeps their form, and is repeatable."""
 
-from __future__ import annotations
-
 import io
-from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +16,7 @@ TEXT = DataDescription(medium="text", shape=(128,))
 SOUND = DataDescription(medium="audio", shape=(4000,), sample_rate_hz=8000)
 
 
-def _items(data: DataDescription) -> np.ndarray:
+def _items(data):
     random = np.random.default_rng(0)
     if data.medium == "text":
         encoded = [text.encode().ljust(128, b"\0") for text in TEXTS]
@@ -32,7 +29,7 @@ def _items(data: DataDescription) -> np.ndarray:
 
 
 @pytest.mark.parametrize("data", [IMAGE, TEXT, SOUND], ids=lambda data: data.medium)
-def test_each_rung_changes_items_and_keeps_their_form(data: DataDescription) -> None:
+def test_each_rung_changes_items_and_keeps_their_form(data):
     steps, items = ladder(data.medium), _items(data)
     assert steps is not None
     before, module = items.copy(), medium(data.medium)
@@ -59,7 +56,7 @@ def test_each_rung_changes_items_and_keeps_their_form(data: DataDescription) -> 
         steps.shifted(items, "magic", 1, data, np.random.default_rng(0))
 
 
-def test_an_image_moves_by_whole_pixels_and_its_edge_goes_on() -> None:
+def test_an_image_moves_by_whole_pixels_and_its_edge_goes_on():
     image = np.arange(16, dtype=np.uint8).reshape(1, 4, 4, 1)
     data = DataDescription(medium="image", shape=(4, 4, 1))
     random = np.random.default_rng(0)
@@ -69,7 +66,7 @@ def test_an_image_moves_by_whole_pixels_and_its_edge_goes_on() -> None:
     assert moved[0, :, :, 0].tolist()[0] == [0, 0, 1, 2]
 
 
-def test_a_text_of_utf_8_is_read_as_latin_1() -> None:
+def test_a_text_of_utf_8_is_read_as_latin_1():
     items = _items(TEXT)
 
     shifted = ladder("text").shifted(
@@ -79,7 +76,7 @@ def test_a_text_of_utf_8_is_read_as_latin_1() -> None:
     assert medium("text").raw(shifted)[0] == "Win a Â£100 prize now"
 
 
-def test_noise_is_as_loud_as_its_level_says() -> None:
+def test_noise_is_as_loud_as_its_level_says():
     items = _items(SOUND)
 
     noisy = ladder("audio").shifted(items, "noise", 20, SOUND, np.random.default_rng(0))
@@ -90,13 +87,13 @@ def test_noise_is_as_loud_as_its_level_says() -> None:
     assert (noisy[:, 3000:] == 0).all()
 
 
-def climb(items: np.ndarray, data: DataDescription, family: str, level: float) -> Any:
+def climb(items, data, family, level):
     return ladder(data.medium).shifted(
         items, family, level, data, np.random.default_rng(0)
     )
 
 
-def test_an_image_of_one_colour_survives_jpeg_and_a_pattern_does_not() -> None:
+def test_an_image_of_one_colour_survives_jpeg_and_a_pattern_does_not():
     plain = np.full((1, 16, 16, 3), 90, np.uint8)
     data = DataDescription(medium="image", shape=(16, 16, 3))
     assert np.abs(climb(plain, data, "jpeg", 75).astype(int) - 90).max() <= 1
@@ -110,9 +107,7 @@ def test_an_image_of_one_colour_survives_jpeg_and_a_pattern_does_not() -> None:
 
 
 @pytest.mark.parametrize("shape", [(28, 28, 1), (16, 12, 3), (30, 33, 3)])
-def test_each_image_is_the_jpeg_that_it_would_be_alone(
-    shape: tuple[int, int, int],
-) -> None:
+def test_each_image_is_the_jpeg_that_it_would_be_alone(shape):
     waves = np.sin(np.arange(5 * np.prod(shape)) ** 1.1 / 40).reshape(5, *shape)
     items = (120 + 90 * waves).astype(np.uint8)
     data = DataDescription(medium="image", shape=shape)
@@ -127,7 +122,7 @@ def test_each_image_is_the_jpeg_that_it_would_be_alone(
         assert np.abs(together[0] - saved).mean() < 2
 
 
-def test_texts_are_as_an_input_method_would_write_them() -> None:
+def test_texts_are_as_an_input_method_would_write_them():
     items = _items(TEXT)
 
     wide, old, short = (
@@ -147,7 +142,7 @@ def test_texts_are_as_an_input_method_would_write_them() -> None:
         assert all(letter in rest for letter in new)  # in their order
 
 
-def test_traditional_forms_are_in_the_code_of_taiwan_and_not_of_the_mainland() -> None:
+def test_traditional_forms_are_in_the_code_of_taiwan_and_not_of_the_mainland():
     assert len(TRADITIONAL) == len(set(TRADITIONAL.values())) == 441
     for simplified, traditional in TRADITIONAL.items():
         chr(simplified).encode("gb2312")
@@ -156,19 +151,19 @@ def test_traditional_forms_are_in_the_code_of_taiwan_and_not_of_the_mainland() -
             chr(traditional).encode("gb2312")
 
 
-def tone(hertz: float) -> np.ndarray:
+def tone(hertz):
     sound = np.sin(2 * np.pi * hertz * np.arange(4000) / 8000)
     return (9000 * sound).astype(np.int16)[None]
 
 
-def loudest(sound: np.ndarray) -> float:
+def loudest(sound):
     """The frequency with the most power, by steps of 4 Hz."""
     power = np.abs(np.fft.rfft(sound[0, 500:2500].astype(float)))
     return float(power.argmax() * 4)
 
 
 @pytest.mark.parametrize("semitones", [-4, -1, 2, 4, 12])
-def test_pitch_moves_a_tone_by_semitones_and_keeps_its_length(semitones: float) -> None:
+def test_pitch_moves_a_tone_by_semitones_and_keeps_its_length(semitones):
     items = tone(440)
     items[:, 3200:] = 0
 
@@ -180,14 +175,14 @@ def test_pitch_moves_a_tone_by_semitones_and_keeps_its_length(semitones: float) 
     assert 0.7 < level < 1.3
 
 
-def test_a_high_pass_takes_low_tones_and_keeps_high_ones() -> None:
+def test_a_high_pass_takes_low_tones_and_keeps_high_ones():
     for hertz, kept in ((100, False), (2000, True)):
         passed = climb(tone(hertz), SOUND, "high-pass", 0.2).astype(float)
         assert (passed.std() > 0.9 * tone(hertz).std()) == kept
         assert (passed.std() < 0.1 * tone(hertz).std()) != kept
 
 
-def test_mu_law_of_8_bits_is_as_good_as_a_telephone() -> None:
+def test_mu_law_of_8_bits_is_as_good_as_a_telephone():
     """G.711 has a ratio of signal to noise of about 38 dB for loud tones."""
     noise = [climb(tone(440), SOUND, "mu-law", b) - tone(440.0) for b in (8, 4)]
     ratios = [20 * np.log10(tone(440).std() / part.std()) for part in noise]

@@ -1,9 +1,5 @@
 """The convolutional family for sounds, on tones made here."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import numpy as np
 import pytest
 
@@ -19,7 +15,7 @@ LARGE = DataDescription(
 )
 
 
-def tones(count: int = 16) -> tuple[Any, Any]:
+def tones(count=16):
     """Low and high tones in a little noise, ``(count, 2000)``, and their labels."""
     labels = np.arange(count) % 2
     hertz = np.where(labels, 1200, 400) + np.arange(count)
@@ -28,7 +24,7 @@ def tones(count: int = 16) -> tuple[Any, Any]:
     return (0.3 * sounds).astype(np.float32), labels
 
 
-def test_features_are_levels_below_the_loudest_whatever_the_gain() -> None:
+def test_features_are_levels_below_the_loudest_whatever_the_gain():
     model = preprocessing(SHORT)
     sounds, _ = tones()
     features = np.asarray(model(sounds))
@@ -40,7 +36,7 @@ def test_features_are_levels_below_the_loudest_whatever_the_gain() -> None:
     assert (bands[::2] < bands[1::2].min()).all()
 
 
-def test_features_of_a_clip_do_not_depend_on_the_clips_beside_it() -> None:
+def test_features_of_a_clip_do_not_depend_on_the_clips_beside_it():
     model = preprocessing(SHORT)
     sounds, _ = tones(2)
     sounds[0] /= 1000
@@ -48,19 +44,19 @@ def test_features_of_a_clip_do_not_depend_on_the_clips_beside_it() -> None:
     assert np.asarray(model(sounds))[:1] == pytest.approx(alone, abs=1e-5)
 
 
-def test_silence_is_zero() -> None:
+def test_silence_is_zero():
     assert not np.asarray(preprocessing(SHORT)(np.zeros((1, 2000), np.float32))).any()
 
 
 @pytest.mark.parametrize("samples", (8000, 8063, 8064, 8191))
-def test_features_have_the_frames_that_they_say(samples: int) -> None:
+def test_features_have_the_frames_that_they_say(samples):
     model = preprocessing(SHORT.model_copy(update={"shape": (samples,)}))
     given = model(np.zeros((1, samples), np.float32))
     assert given.shape[1:] == model.output_shape[1:]
     assert given.shape[1:] == (1 + samples // 128, 40)
 
 
-def test_features_scale_with_rate_and_length() -> None:
+def test_features_scale_with_rate_and_length():
     assert preprocessing(SHORT).output_shape == (None, 16, 40)
     assert preprocessing(LARGE).output_shape == (None, 201, 64)
 
@@ -72,12 +68,12 @@ def test_features_scale_with_rate_and_length() -> None:
         ({"sample_rate_hz": 0}, "need a sample rate"),
     ],
 )
-def test_what_has_no_features_is_refused(change: Any, message: str) -> None:
+def test_what_has_no_features_is_refused(change, message):
     with pytest.raises(ValueError, match=message):
         build(SHORT.model_copy(update=change))
 
 
-def test_training_varies_features_and_nothing_else_does() -> None:
+def test_training_varies_features_and_nothing_else_does():
     import keras
 
     features = keras.Input((16, 40))

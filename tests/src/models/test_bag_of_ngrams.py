@@ -1,9 +1,5 @@
 """The bag of n-grams learns from strings of any script and survives saving."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import numpy as np
 import pytest
 
@@ -24,7 +20,7 @@ LABELS = np.array([0, 0, 1, 1, 2, 2], np.int32)
 SMALL = {"max_tokens": 600, "dropout": 0.0}
 
 
-def learn(preprocessing: Any, texts: list[str]) -> None:
+def learn(preprocessing, texts):
     import keras
 
     for layer in preprocessing.layers:
@@ -33,7 +29,7 @@ def learn(preprocessing: Any, texts: list[str]) -> None:
                 layer.adapt(texts)
 
 
-def built(**arguments: Any) -> tuple[Any, Any]:
+def built(**arguments):
     import keras
 
     keras.utils.set_random_seed(0)
@@ -42,13 +38,13 @@ def built(**arguments: Any) -> tuple[Any, Any]:
     return preprocessing, network
 
 
-def ids_of(preprocessing: Any, texts: list[str]) -> Any:
+def ids_of(preprocessing, texts):
     import keras
 
     return preprocessing(keras.ops.convert_to_tensor(texts, dtype="string"))
 
 
-def fit(network: Any, ids: Any) -> Any:
+def fit(network, ids):
     import keras
 
     sgd = keras.optimizers.SGD(0.1, momentum=0.9, nesterov=True)
@@ -56,7 +52,7 @@ def fit(network: Any, ids: Any) -> Any:
     return network.fit(ids, LABELS, epochs=8, verbose=0).history["loss"]
 
 
-def test_texts_without_a_known_ngram_get_the_same_finite_answer() -> None:
+def test_texts_without_a_known_ngram_get_the_same_finite_answer():
     preprocessing, network = built()
     fit(network, ids_of(preprocessing, TEXTS))
     given = np.asarray(network(ids_of(preprocessing, ["", "ΩΩ"])))
@@ -64,7 +60,7 @@ def test_texts_without_a_known_ngram_get_the_same_finite_answer() -> None:
     assert given[0] == pytest.approx(given[1])
 
 
-def test_a_block_has_length_one_however_often_an_ngram_repeats() -> None:
+def test_a_block_has_length_one_however_often_an_ngram_repeats():
     from headrace.models.bag_of_ngrams import _length
 
     ids = np.array([[2, 2, 2, 600, 0, 1]], np.int32)
@@ -79,18 +75,18 @@ def test_a_block_has_length_one_however_often_an_ngram_repeats() -> None:
     "arguments",
     [{"character_orders": []}, {"character_orders": [0]}, {"longest_words": -1}],
 )
-def test_numbers_that_are_no_lengths_are_refused(arguments: dict[str, Any]) -> None:
+def test_numbers_that_are_no_lengths_are_refused(arguments):
     with pytest.raises(SpecError, match="must name one length or more, each 1 or more"):
         built(**arguments)
 
 
-def test_texts_without_blanks_are_no_problem() -> None:
+def test_texts_without_blanks_are_no_problem():
     preprocessing, _network = models.build("bag_of_ngrams", DATA, SMALL)
     learn(preprocessing, ["海水很深了", "青山高高的"])
     assert np.asarray(ids_of(preprocessing, ["海水"])).any()
 
 
-def test_short_ngrams_do_not_reach_from_one_word_into_the_next() -> None:
+def test_short_ngrams_do_not_reach_from_one_word_into_the_next():
     preprocessing, _network = built(character_orders=[3], longest_words=0)
     (ids,) = np.asarray(ids_of(preprocessing, ["the sea"]))
     texts = ["the", "he ", "e s", " se", "sea"]
@@ -98,7 +94,7 @@ def test_short_ngrams_do_not_reach_from_one_word_into_the_next() -> None:
     assert not ids[len(texts) :].any()
 
 
-def test_long_ngrams_tell_phrases() -> None:
+def test_long_ngrams_tell_phrases():
     preprocessing, _network = built(character_orders=[5], longest_words=0)
     (ids,) = np.asarray(ids_of(preprocessing, ["the sea"]))
     assert [bool(i) for i in ids[:4]] == [True, True, True, False]
@@ -113,9 +109,7 @@ def test_long_ngrams_tell_phrases() -> None:
         ("海", 0.5, 0.5),
     ],
 )
-def test_what_ngrams_count_follows_from_how_far_blanks_are_apart(
-    text: str, high: float, low: float
-) -> None:
+def test_what_ngrams_count_follows_from_how_far_blanks_are_apart(text, high, low):
     from headrace.models.bag_of_ngrams import _shares
 
     long = [" " not in text[i + 1 : i + 3] for i in range(len(text) - 3)]

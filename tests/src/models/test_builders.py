@@ -1,10 +1,5 @@
 """Every model family does what a builder must, and wrong builders are told so."""
 
-from __future__ import annotations
-
-from pathlib import Path
-from typing import Any
-
 import pytest
 
 from headrace import models
@@ -43,12 +38,12 @@ number = 3
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(tmp_path):
     (tmp_path / "model.py").write_text(OWN)
     return tmp_path
 
 
-def test_families_are_the_files_of_the_folder() -> None:
+def test_families_are_the_files_of_the_folder():
     assert builder_names("image") == ["cnn", "mlp", "resnet"]
     families = ["bag_of_ngrams", "text_cnn", "transformer"]
     assert builder_names("text", "vector") == families
@@ -59,7 +54,7 @@ def test_families_are_the_files_of_the_folder() -> None:
     assert builder_names("smell") == []
 
 
-def test_a_family_of_another_medium_is_refused() -> None:
+def test_a_family_of_another_medium_is_refused():
     spec = PipelineSpec.model_validate(
         {
             "name": "words",
@@ -73,7 +68,7 @@ def test_a_family_of_another_medium_is_refused() -> None:
         builder_name(spec)
 
 
-def test_a_family_brings_its_own_recipe_which_the_file_can_change() -> None:
+def test_a_family_brings_its_own_recipe_which_the_file_can_change():
     file = {"name": "words", "medium": "text", "data": {"source": "x"}}
     file["training"] = {"epochs": 3}
     recipe = PipelineSpec.model_validate(file).training
@@ -83,7 +78,7 @@ def test_a_family_brings_its_own_recipe_which_the_file_can_change() -> None:
     assert (recipe.epochs, recipe.schedule, recipe.batch_size) == (3, "constant", 128)
 
 
-def test_arguments_reach_the_builder() -> None:
+def test_arguments_reach_the_builder():
     _, network = models.build("mlp", COLOUR, {"hidden": [7], "dropout": 0.5})
     assert [w.shape for w in network.get_weights()] == [(192, 7), (7,), (7, 3), (3,)]
     assert "Dropout" in [type(layer).__name__ for layer in network.layers]
@@ -91,12 +86,12 @@ def test_arguments_reach_the_builder() -> None:
     assert network.get_weights()[0].shape == (3, 3, 3, 5)
 
 
-def test_a_function_in_the_pipelines_folder_is_a_builder(folder: Path) -> None:
+def test_a_function_in_the_pipelines_folder_is_a_builder(folder):
     _, network = models.build("model:build", COLOUR, {"units": 9}, folder)
     assert network.get_weights()[0].shape == (192, 9)
 
 
-def test_an_importable_function_is_a_builder() -> None:
+def test_an_importable_function_is_a_builder():
     assert find_builder("headrace.models.cnn:build") is find_builder("cnn")
     assert find_builder("headrace.models.cnn.build") is find_builder("cnn")
 
@@ -114,20 +109,18 @@ def test_an_importable_function_is_a_builder() -> None:
         ("a-b", "names no function.*Write module:function"),
     ],
 )
-def test_a_builder_that_is_not_there_is_told(
-    folder: Path, name: str, message: str
-) -> None:
+def test_a_builder_that_is_not_there_is_told(folder, name, message):
     with pytest.raises(SpecError, match=message):
         find_builder(name, folder)
 
 
-def test_a_builder_whose_file_is_no_python_is_told(folder: Path) -> None:
+def test_a_builder_whose_file_is_no_python_is_told(folder):
     (folder / "model.py").write_text("def build(:\n")
     with pytest.raises(SpecError, match="cannot be imported: invalid syntax"):
         find_builder("model:build", folder)
 
 
-def test_a_builder_whose_file_fails_is_told(folder: Path) -> None:
+def test_a_builder_whose_file_fails_is_told(folder):
     (folder / "model.py").write_text("1 / 0\n")
     with pytest.raises(SpecError, match="cannot be imported: division by zero"):
         find_builder("model:build", folder)
@@ -153,25 +146,19 @@ def loss(targets, outputs):
 """
 
 
-def test_a_file_of_ones_own_may_have_dataclasses_with_annotations_as_text(
-    tmp_path: Path,
-) -> None:
+def test_a_file_of_ones_own_may_have_dataclasses_with_annotations_as_text(tmp_path):
     (tmp_path / "model.py").write_text(DATACLASS)
     assert find_builder("model:build", tmp_path)(None).units == 4
 
 
-def test_a_file_of_ones_own_is_executed_once_for_all_its_functions(
-    tmp_path: Path,
-) -> None:
+def test_a_file_of_ones_own_is_executed_once_for_all_its_functions(tmp_path):
     (tmp_path / "model.py").write_text(DATACLASS)
     build = find_builder("model:build", tmp_path)
     loss = find_function("training.loss", "model:loss", tmp_path)
     assert build.__globals__ is loss.__globals__
 
 
-def test_a_changed_file_and_one_of_another_folder_are_modules_of_their_own(
-    tmp_path: Path,
-) -> None:
+def test_a_changed_file_and_one_of_another_folder_are_modules_of_their_own(tmp_path):
     found = []
     for name, units in (("a", 4), ("b", 5), ("b", 66)):
         folder = tmp_path / name
@@ -182,7 +169,7 @@ def test_a_changed_file_and_one_of_another_folder_are_modules_of_their_own(
     assert [build(None).units for build in found] == [4, 5, 66]
 
 
-def test_a_file_that_failed_is_executed_again(tmp_path: Path) -> None:
+def test_a_file_that_failed_is_executed_again(tmp_path):
     text = f"import pathlib\npathlib.Path({str(tmp_path / 'there')!r}).read_text()\n"
     (tmp_path / "model.py").write_text(text + DATACLASS.replace("from __future", "#"))
     with pytest.raises(SpecError, match="cannot be imported"):
@@ -191,7 +178,7 @@ def test_a_file_that_failed_is_executed_again(tmp_path: Path) -> None:
     assert find_builder("model:build", tmp_path)(None).units == 4
 
 
-def test_an_argument_that_is_not_taken_is_answered_with_the_nearest() -> None:
+def test_an_argument_that_is_not_taken_is_answered_with_the_nearest():
     builder = find_builder("mlp")
     check_arguments("mlp", builder, {"hidden": [3]})
     with pytest.raises(SpecError, match=r"arguments.hiden.*Did you mean hidden?"):
@@ -200,7 +187,7 @@ def test_an_argument_that_is_not_taken_is_answered_with_the_nearest() -> None:
         check_arguments("mlp", builder, {"zzzz": 3})
 
 
-def test_a_builder_that_takes_anything_is_asked_nothing() -> None:
+def test_a_builder_that_takes_anything_is_asked_nothing():
     check_arguments("own", lambda data, **rest: (data, rest), {"zzzz": 3})
 
 
@@ -217,14 +204,12 @@ def test_a_builder_that_takes_anything_is_asked_nothing() -> None:
         ("mlp", {"hidden": 3}, "The builder mlp failed on items of shape"),
     ],
 )
-def test_a_builder_that_does_not_fit_is_told(
-    folder: Path, name: str, arguments: dict[str, Any], message: str
-) -> None:
+def test_a_builder_that_does_not_fit_is_told(folder, name, arguments, message):
     with pytest.raises(SpecError, match=message):
         models.build(name, COLOUR, arguments, folder)
 
 
 @pytest.mark.parametrize("name", ["{}/model:build", "../model:build"])
-def test_a_builder_is_not_found_by_a_path(folder: Path, name: str) -> None:
+def test_a_builder_is_not_found_by_a_path(folder, name):
     with pytest.raises(SpecError, match="is a path"):
         find_builder(name.format(folder), folder / "pipeline")

@@ -1,9 +1,5 @@
 """The convolutional family: images move in training alone, and large ones cost less."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import numpy as np
 import pytest
 
@@ -12,16 +8,16 @@ from headrace.models.cnn import augment, first_stride
 from headrace.records import DataDescription
 
 
-def data_of(shape: tuple[int, int, int]) -> DataDescription:
+def data_of(shape):
     return DataDescription(medium="image", shape=shape, classes=("a", "b", "c"))
 
 
-def images_of(shape: tuple[int, int, int], count: int = 6) -> Any:
+def images_of(shape, count=6):
     items = np.random.default_rng(0).integers(0, 256, (count, *shape), np.uint8)
     return items.astype(np.float32)
 
 
-def mover(shape: tuple[int, int, int], shift: float, zoom: float) -> Any:
+def mover(shape, shift, zoom):
     import keras
 
     keras.utils.set_random_seed(0)
@@ -30,14 +26,14 @@ def mover(shape: tuple[int, int, int], shift: float, zoom: float) -> Any:
 
 
 @pytest.mark.parametrize("shape", [(28, 28, 1), (17, 30, 3), (1, 1, 1)])
-def test_images_stay_as_they_are_outside_training(shape: tuple[int, int, int]) -> None:
+def test_images_stay_as_they_are_outside_training(shape):
     images = images_of(shape)
     model = mover(shape, 0.1, 0.2)
     assert np.array_equal(np.asarray(model(images)), images)
     assert np.array_equal(np.asarray(model(images, training=False)), images)
 
 
-def test_each_image_of_a_batch_moves_otherwise_and_each_time() -> None:
+def test_each_image_of_a_batch_moves_otherwise_and_each_time():
     images = np.repeat(images_of((8, 8, 1), 1), 5, axis=0)
     model = mover((8, 8, 1), 0.2, 0.1)
     first = np.asarray(model(images, training=True))
@@ -47,7 +43,7 @@ def test_each_image_of_a_batch_moves_otherwise_and_each_time() -> None:
     assert not np.array_equal(first, second)
 
 
-def test_a_shift_is_no_farther_than_told() -> None:
+def test_a_shift_is_no_farther_than_told():
     dot = np.zeros((400, 21, 31, 1), np.float32)
     dot[:, 10, 15] = 1
     given = np.asarray(mover((21, 31, 1), 0.1, 0.0)(dot, training=True))[..., 0]
@@ -60,7 +56,7 @@ def test_a_shift_is_no_farther_than_told() -> None:
 
 
 @pytest.mark.system
-def test_a_zoom_is_about_the_middle_and_no_greater_than_told() -> None:
+def test_a_zoom_is_about_the_middle_and_no_greater_than_told():
     edge = np.zeros((400, 41, 41, 1), np.float32)
     edge[:, 10:31, 10:31] = 1
     given = np.asarray(mover((41, 41, 1), 0.0, 0.2)(edge, training=True))[..., 0]
@@ -70,7 +66,7 @@ def test_a_zoom_is_about_the_middle_and_no_greater_than_told() -> None:
     assert 25 < sides.max() < 21 / 0.8 + 0.5
 
 
-def test_nothing_is_added_where_images_are_not_to_move() -> None:
+def test_nothing_is_added_where_images_are_not_to_move():
     import keras
 
     inputs = keras.Input((8, 8, 1))
@@ -87,11 +83,11 @@ def test_nothing_is_added_where_images_are_not_to_move() -> None:
         ((128, 128, 3), 4),
     ],
 )
-def test_large_images_are_strided_over(shape: tuple[int, ...], stride: int) -> None:
+def test_large_images_are_strided_over(shape, stride):
     assert first_stride(shape) == stride
 
 
-def test_a_few_steps_with_moving_images_lower_the_loss() -> None:
+def test_a_few_steps_with_moving_images_lower_the_loss():
     import keras
 
     keras.utils.set_random_seed(0)

@@ -1,9 +1,5 @@
 """The recurrent family for sounds: what it must tell is an order."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import numpy as np
 import pytest
 
@@ -16,7 +12,7 @@ SHORT = DataDescription(
 )
 
 
-def sweeps(count: int = 16) -> tuple[Any, Any]:
+def sweeps(count=16):
     """A low and a high tone in either order, ``(count, 2000)``, and the labels."""
     labels = np.arange(count) % 2
     time = np.arange(1000) / 8000
@@ -29,7 +25,7 @@ def sweeps(count: int = 16) -> tuple[Any, Any]:
 
 
 @pytest.mark.system
-def test_a_few_steps_tell_orders_apart() -> None:
+def test_a_few_steps_tell_orders_apart():
     import keras
 
     keras.utils.set_random_seed(0)
@@ -42,6 +38,6 @@ def test_a_few_steps_tell_orders_apart() -> None:
     assert losses[-1] < losses[0] / 2
 
 
-def test_a_clip_too_short_is_refused() -> None:
+def test_a_clip_too_short_is_refused():
     with pytest.raises(ValueError, match="is too short: at least 257 are needed"):
         build(SHORT.model_copy(update={"shape": (100,)}))

@@ -1,9 +1,5 @@
 """The family for sequences of words, on tones made here."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import numpy as np
 import pytest
 
@@ -20,12 +16,12 @@ DATA = DataDescription(
 )
 
 
-def features(rows: int = 4, frames: int = 120) -> Any:
+def features(rows=4, frames=120):
     random = np.random.default_rng(0)
     return random.uniform(0.2, 1, (rows, frames, 40)).astype(np.float32)
 
 
-def test_it_gives_a_step_for_four_frames() -> None:
+def test_it_gives_a_step_for_four_frames():
     prepared, body = build(DATA, filters=8, units=6)
     assert prepared.output_shape == (None, 126, 40)
     assert body.output_shape == (None, None, 12)
@@ -33,7 +29,7 @@ def test_it_gives_a_step_for_four_frames() -> None:
         assert body(features(frames=frames)).shape == (4, frames // 4, 12)
 
 
-def test_characters_get_three_steps_for_four_frames() -> None:
+def test_characters_get_three_steps_for_four_frames():
     target = {**DATA.target, "unit": "characters"}
     data = DATA.model_copy(update={"target": target})
     _, body = build(data, filters=8, units=6)
@@ -42,21 +38,21 @@ def test_characters_get_three_steps_for_four_frames() -> None:
     assert body(features(frames=120)).shape == (4, 60, 6)
 
 
-def test_its_hop_does_not_grow_with_the_length() -> None:
+def test_its_hop_does_not_grow_with_the_length():
     long = DATA.model_copy(update={"shape": (80_000,)})
     assert build(long)[0].output_shape == (None, 626, 40)
 
 
-def test_it_has_three_hundred_thousand_weights() -> None:
+def test_it_has_three_hundred_thousand_weights():
     assert 200_000 < build(DATA)[1].count_params() < 400_000
 
 
-def test_units_must_be_divisible() -> None:
+def test_units_must_be_divisible():
     with pytest.raises(ValueError, match="2 x 5 units cannot be divided among 3"):
         build(DATA, units=5, labels_per_step=3)
 
 
-def test_it_saves_and_loads_in_safe_mode(tmp_path: Any) -> None:
+def test_it_saves_and_loads_in_safe_mode(tmp_path):
     import keras
 
     _, body = build(DATA, filters=8, units=6)
@@ -66,7 +62,7 @@ def test_it_saves_and_loads_in_safe_mode(tmp_path: Any) -> None:
     assert np.asarray(loaded(x)) == pytest.approx(np.asarray(body(x)), abs=1e-5)
 
 
-def test_augmentation_is_of_training_only_and_keeps_padding_silent() -> None:
+def test_augmentation_is_of_training_only_and_keeps_padding_silent():
     import keras
 
     inputs = keras.Input((None, 40))
@@ -81,7 +77,7 @@ def test_augmentation_is_of_training_only_and_keeps_padding_silent() -> None:
     assert np.abs(varied[:, 100:]).mean() < 0.05
 
 
-def test_the_tempo_changes_and_no_frame_at_the_begin_is_lost() -> None:
+def test_the_tempo_changes_and_no_frame_at_the_begin_is_lost():
     import keras
 
     inputs = keras.Input((None, 40))

@@ -3,11 +3,6 @@
 What is special to a family has tests of its own.
 """
 
-from __future__ import annotations
-
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pytest
 
@@ -29,7 +24,7 @@ TEXT = DataDescription(medium="text", shape=(24,), classes=CLASSES)
 AUDIO = DataDescription(
     medium="audio", shape=(2000,), sample_rate_hz=8000, classes=CLASSES[:2]
 )
-SMALL: dict[str, dict[str, Any]] = {
+SMALL = {
     "mlp": {},
     "cnn": {},
     "resnet": {"filters": [8, 16]},
@@ -42,16 +37,16 @@ SMALL: dict[str, dict[str, Any]] = {
 LARGE_IMAGES = [(5, 40, 3), (28, 28, 1), (128, 96, 3)]
 
 
-def image(*shape: int) -> DataDescription:
+def image(*shape):
     return DataDescription(medium="image", shape=shape, classes=CLASSES)
 
 
-def data_of(name: str) -> DataDescription:
+def data_of(name):
     (medium,) = [m for m in ("image", "text", "audio") if name in builder_names(m)]
     return {"image": image(8, 8, 3), "text": TEXT, "audio": AUDIO}[medium]
 
 
-def items_of(data: DataDescription) -> tuple[Any, Any]:
+def items_of(data):
     """Items as a model takes them, that can be told apart, and their labels."""
     import keras
 
@@ -70,7 +65,7 @@ def items_of(data: DataDescription) -> tuple[Any, Any]:
     return np.where(labels[:, None], rises, falls).astype(np.float32), labels
 
 
-def build(name: str, data: DataDescription, **arguments: Any) -> tuple[Any, Any]:
+def build(name, data, **arguments):
     import keras
 
     keras.utils.set_random_seed(0)
@@ -82,7 +77,7 @@ def build(name: str, data: DataDescription, **arguments: Any) -> tuple[Any, Any]
     return preprocessing, network
 
 
-def test_every_family_of_the_vector_tasks_is_here() -> None:
+def test_every_family_of_the_vector_tasks_is_here():
     by_medium = [builder_names(m, "vector") for m in ("image", "text", "audio")]
     assert sorted(SMALL) == sorted(name for names in by_medium for name in names)
 
@@ -98,9 +93,7 @@ def test_every_family_of_the_vector_tasks_is_here() -> None:
         ],
     ],
 )
-def test_answers_are_probabilities_and_survive_saving(
-    name: str, data: DataDescription, tmp_path: Path
-) -> None:
+def test_answers_are_probabilities_and_survive_saving(name, data, tmp_path):
     import keras
 
     model = models.compose(data, *build(name, data))
@@ -115,7 +108,7 @@ def test_answers_are_probabilities_and_survive_saving(
 
 @pytest.mark.system
 @pytest.mark.parametrize("name", SMALL)
-def test_a_few_steps_lower_the_loss(name: str) -> None:
+def test_a_few_steps_lower_the_loss(name):
     import keras
 
     data = data_of(name)
@@ -139,14 +132,14 @@ def test_a_few_steps_lower_the_loss(name: str) -> None:
         *[(name, (1,)) for name in ("bag_of_ngrams", "text_cnn", "transformer")],
     ],
 )
-def test_the_smallest_items_are_no_problem(name: str, shape: tuple[int, ...]) -> None:
+def test_the_smallest_items_are_no_problem(name, shape):
     data = data_of(name).model_copy(update={"shape": shape})
     _preprocessing, network = models.build(name, data, SMALL[name])
     assert network.output_shape == (None, 3)
 
 
 @pytest.mark.parametrize("name", ["bag_of_ngrams", "text_cnn", "transformer"])
-def test_an_empty_text_gets_a_finite_answer(name: str) -> None:
+def test_an_empty_text_gets_a_finite_answer(name):
     import keras
 
     model = models.compose(TEXT, *build(name, TEXT))
@@ -163,8 +156,6 @@ def test_an_empty_text_gets_a_finite_answer(name: str) -> None:
         ("transformer", {"heads": 3}, "units must be a multiple of heads: 16 and"),
     ],
 )
-def test_arguments_that_do_not_fit_are_refused(
-    name: str, arguments: dict[str, Any], message: str
-) -> None:
+def test_arguments_that_do_not_fit_are_refused(name, arguments, message):
     with pytest.raises(SpecError, match=message):
         build(name, TEXT, **arguments)

@@ -9,7 +9,6 @@ three such layers follow each other forward and three backward: 6 * 28 * 2**-23 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +30,7 @@ class Textbook:
 
     weights: list[Float]  # W1, b1, W2, b2, W3, b3
 
-    def forward(self, pixels: Float) -> tuple[list[Float], Float]:
+    def forward(self, pixels):
         """The activation of each layer, the input first, and the probabilities."""
         w1, b1, w2, b2, w3, b3 = self.weights
         a0 = pixels.reshape(len(pixels), -1) / 255
@@ -41,12 +40,12 @@ class Textbook:
         e = np.exp(z - z.max(axis=1, keepdims=True))
         return [a0, a1, a2], e / e.sum(axis=1, keepdims=True)
 
-    def loss(self, pixels: Float, labels: npt.NDArray[np.int32]) -> float:
+    def loss(self, pixels, labels):
         """The mean of -log p of the true class."""
         _, p = self.forward(pixels)
         return float(-np.log(p[np.arange(len(labels)), labels]).mean())
 
-    def gradients(self, pixels: Float, labels: npt.NDArray[np.int32]) -> list[Float]:
+    def gradients(self, pixels, labels):
         """The loss's derivative by each weight, back through the layers."""
         (a0, a1, a2), p = self.forward(pixels)
         _, _, w2, _, w3, _ = self.weights
@@ -58,14 +57,14 @@ class Textbook:
 
 
 @pytest.fixture(scope="module")
-def batch() -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]:
+def batch():
     random = np.random.default_rng(5)
     pixels = random.integers(0, 256, (32, 28, 28, 1)).astype(np.float32)
     return pixels, random.integers(0, 10, 32, np.int32)
 
 
 @pytest.fixture(scope="module")
-def shipped() -> tuple[Any, Any]:
+def shipped():
     """(pre-processing, network) with float32 weights of a seed."""
     import keras
 
@@ -74,17 +73,17 @@ def shipped() -> tuple[Any, Any]:
 
 
 @pytest.fixture(scope="module")
-def textbook(shipped: tuple[Any, Any]) -> Textbook:
+def textbook(shipped):
     return Textbook([w.astype(np.float64) for w in shipped[1].get_weights()])
 
 
-def close(keras_says: Any, textbook_says: Any) -> bool:
+def close(keras_says, textbook_says):
     got, expected = np.asarray(keras_says, np.float64), np.asarray(textbook_says)
     assert got.shape == expected.shape
     return bool(np.abs(got - expected).max() <= TOLERANCE * np.abs(expected).max())
 
 
-def keras_gradients(shipped: tuple[Any, Any], batch: Any) -> tuple[float, list[Any]]:
+def keras_gradients(shipped, batch):
     import keras
     import tensorflow as tf
 
@@ -99,23 +98,19 @@ def keras_gradients(shipped: tuple[Any, Any], batch: Any) -> tuple[float, list[A
     )
 
 
-def test_the_shipped_network_has_the_articles_shape(shipped: tuple[Any, Any]) -> None:
+def test_the_shipped_network_has_the_articles_shape(shipped):
     shapes = [w.shape for w in shipped[1].get_weights()]
     assert shapes == [(784, 512), (512,), (512, 512), (512,), (512, 10), (10,)]
     assert shipped[1].count_params() == 669_706
 
 
-def test_the_forward_pass(
-    shipped: tuple[Any, Any], textbook: Textbook, batch: Any
-) -> None:
+def test_the_forward_pass(shipped, textbook, batch):
     preprocessing, network = shipped
     _, expected = textbook.forward(batch[0].astype(np.float64))
     assert close(network(preprocessing(batch[0])), expected)
 
 
-def test_the_loss_and_its_gradients(
-    shipped: tuple[Any, Any], textbook: Textbook, batch: Any
-) -> None:
+def test_the_loss_and_its_gradients(shipped, textbook, batch):
     pixels, labels = batch[0].astype(np.float64), batch[1]
     loss, gradients = keras_gradients(shipped, batch)
     assert loss == pytest.approx(textbook.loss(pixels, labels), rel=TOLERANCE)
@@ -126,9 +121,7 @@ def test_the_loss_and_its_gradients(
 
 
 @pytest.mark.system
-def test_the_textbooks_gradients_are_slopes_of_its_loss(
-    textbook: Textbook, batch: Any
-) -> None:
+def test_the_textbooks_gradients_are_slopes_of_its_loss(textbook, batch):
     """The formulas themselves, by central differences."""
     pixels, labels = batch[0].astype(np.float64), batch[1]
     gradients = textbook.gradients(pixels, labels)
@@ -145,7 +138,7 @@ def test_the_textbooks_gradients_are_slopes_of_its_loss(
 
 
 @pytest.mark.parametrize("nesterov", [True, False])
-def test_steps_of_sgd_with_momentum_and_decay(nesterov: bool) -> None:
+def test_steps_of_sgd_with_momentum_and_decay(nesterov):
     import keras
 
     spec = TrainingSpec(learning_rate=0.1, momentum=0.9, nesterov=nesterov, decay=0.5)
@@ -163,8 +156,8 @@ def test_steps_of_sgd_with_momentum_and_decay(nesterov: bool) -> None:
 
 
 def test_one_step_of_the_shipped_recipe_on_the_shipped_network(
-    textbook: Textbook, shipped: tuple[Any, Any], batch: Any
-) -> None:
+    textbook, shipped, batch
+):
     import keras
 
     network = keras.models.clone_model(shipped[1])

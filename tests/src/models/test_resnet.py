@@ -1,9 +1,6 @@
 """The residual family: its form, any size of image, and what it refuses."""
 
-from __future__ import annotations
-
 from collections import Counter
-from typing import Any
 
 import pytest
 
@@ -13,11 +10,11 @@ from headrace.models.resnet import build
 from headrace.records import DataDescription
 
 
-def data_of(shape: tuple[int, int, int]) -> DataDescription:
+def data_of(shape):
     return DataDescription(medium="image", shape=shape, classes=("a", "b", "c"))
 
 
-def test_arguments_say_how_many_stages_and_blocks() -> None:
+def test_arguments_say_how_many_stages_and_blocks():
     _, network = models.build(
         "resnet", data_of((16, 16, 3)), {"filters": [4, 8], "blocks": 2}
     )
@@ -34,7 +31,7 @@ def test_arguments_say_how_many_stages_and_blocks() -> None:
 
 
 @pytest.mark.parametrize("arguments", [{"filters": []}, {"blocks": 0}])
-def test_a_network_without_blocks_is_refused(arguments: dict[str, Any]) -> None:
+def test_a_network_without_blocks_is_refused(arguments):
     message = "at least one stage, with at least one block: received filters="
     with pytest.raises(ValueError, match=message):
         build(data_of((8, 8, 1)), **arguments)

@@ -1,10 +1,6 @@
 """The voice: it learns, answers the length that is asked for, and survives saving."""
 
-from __future__ import annotations
-
-from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +8,6 @@ import pytest
 from tests.src.tasks.synthesis.conftest import SAMPLES, data, takes
 
 from headrace import models
-from headrace.records import DataDescription
 from headrace.spec import TrainingSpec
 from headrace.tasks.forms import Fitting
 from headrace.tasks.synthesis.distances import lengths
@@ -25,14 +20,14 @@ SMALL = {"width": 16, "dilations": [1, 2]}
 
 
 @pytest.fixture(scope="module")
-def built(data: DataDescription) -> tuple[Any, Any]:
+def built(data):
     import keras
 
     keras.utils.set_random_seed(1)
     return models.build("speech_vae", data, SMALL)
 
 
-def examples(data: DataDescription, built: tuple[Any, Any]) -> np.ndarray:
+def examples(data, built):
     """Eight takes with their questions, as the network is fitted to them."""
     sounds, keys = takes(2)
     items = (sounds * 32767).astype(np.int16)
@@ -45,9 +40,7 @@ def examples(data: DataDescription, built: tuple[Any, Any]) -> np.ndarray:
 
 
 @pytest.mark.system
-def test_the_loss_falls_in_a_few_steps(
-    data: DataDescription, built: tuple[Any, Any]
-) -> None:
+def test_the_loss_falls_in_a_few_steps(data, built):
     import keras
 
     network = keras.models.clone_model(built[1])
@@ -60,9 +53,7 @@ def test_the_loss_falls_in_a_few_steps(
     assert losses[-1] < 0.8 * losses[0]
 
 
-def test_the_length_and_the_noise_are_as_asked(
-    data: DataDescription, built: tuple[Any, Any]
-) -> None:
+def test_the_length_and_the_noise_are_as_asked(data, built):
     model = models.compose(data, *built)
     asked = [
         {"text": "down", "speaker": "low", "seconds": 0.25},
@@ -77,9 +68,7 @@ def test_the_length_and_the_noise_are_as_asked(
     assert lengths(sounds) == pytest.approx([2000, 3200, 2000], abs=8)
 
 
-def test_answers_survive_saving_and_do_not_depend_on_the_batch(
-    data: DataDescription, built: tuple[Any, Any], tmp_path: Path
-) -> None:
+def test_answers_survive_saving_and_do_not_depend_on_the_batch(data, built, tmp_path):
     import keras
 
     model = models.compose(data, *built)
@@ -93,9 +82,7 @@ def test_answers_survive_saving_and_do_not_depend_on_the_batch(
     assert np.abs(alone - given).max() < 1e-4
 
 
-def test_a_text_that_is_shorter_has_states_for_its_own_characters_only(
-    data: DataDescription, built: tuple[Any, Any]
-) -> None:
+def test_a_text_that_is_shorter_has_states_for_its_own_characters_only(data, built):
     """What follows the text is padding: its values do not change the answer."""
     voice = built[1].get_layer("voice")
     question = QUESTIONS.check_input({"text": "down"}, data)

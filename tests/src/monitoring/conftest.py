@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from pathlib import Path
-from typing import Any
+from datetime import timedelta
 
 import numpy as np
 import pyarrow as pa
@@ -28,7 +25,7 @@ SEED = 77
 
 
 @pytest.fixture
-def watched(after_first: Any) -> Settings:
+def watched(after_first):
     """The settings of the home."""
     return Settings(
         project=after_first.project, home=after_first.path, user="ada@lab"
@@ -36,17 +33,15 @@ def watched(after_first: Any) -> Settings:
 
 
 @pytest.fixture
-def version(watched: Settings) -> Version:
+def version(watched):
     return Ledger(watched.database_url).find("blobs")
 
 
 @pytest.fixture
-def write_window(tmp_path: Path) -> Callable[..., Path]:
+def write_window(tmp_path):
     """Writes new blobs with their labels, perhaps changed, as an npz file."""
 
-    def write(
-        name: str, rows: int = 120, seed: int = SEED, shift: Any = None, wrong: int = 0
-    ) -> Path:
+    def write(name, rows=120, seed=SEED, shift=None, wrong=0):
         images, labels = blobs(rows, seed)
         labels[:wrong] = (labels[:wrong] + 1) % 3
         path = tmp_path / f"{name}.npz"
@@ -65,17 +60,17 @@ class LoggedRequests:
 
     def write(
         self,
-        images: Any,
-        start: datetime,
+        images,
+        start,
         *,
-        seconds: float = 1.0,
-        role: str = "champion",
-        version: int = 0,
-        inputs: bool = False,
-        outputs: Any = None,
-        ids: Any = None,
-        are_logged: bool = True,
-    ) -> list[str]:
+        seconds=1.0,
+        role="champion",
+        version=0,
+        inputs=False,
+        outputs=None,
+        ids=None,
+        are_logged=True,
+    ):
         """Write one request for each image; returns their ids.
 
         Their outputs are null unless they are logged.
@@ -113,5 +108,5 @@ class LoggedRequests:
 
 
 @pytest.fixture
-def requests(watched: Settings, version: Version) -> LoggedRequests:
+def requests(watched, version):
     return LoggedRequests(watched, version)

@@ -1,13 +1,11 @@
 """Rows of a batch."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from headrace.monitoring.batches import Batch
 
 
-def test_the_first_row_of_each_item_is_kept() -> None:
+def test_the_first_row_of_each_item_is_kept():
     items = np.array(["b", "a", "b", "c", "a"], object)
     numbers = np.arange(5, dtype=np.float32)
     labels = np.array(["0", "1", "", "", ""], object)

@@ -1,28 +1,23 @@
 """The bound on a version's mean score."""
 
-from __future__ import annotations
-
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
 from headrace.monitoring import bounds
 from headrace.monitoring.bounds import bound_of
 from headrace.records import DataDescription
-from headrace.settings import Settings
-from headrace.state.ledger import Version
 
 CLASSES = {"classes": ["a", "b"]}
 
 
-def facts(task: str = "classification") -> Any:
+def facts(task="classification"):
     target = CLASSES if task == "classification" else {}
     data = DataDescription(medium="image", task=task, shape=(2, 2, 1), target=target)
     return SimpleNamespace(description=data, low=0.7, high=1.5)
 
 
-def gate(metric: str, threshold: float | None, direction: str = "min") -> Any:
+def gate(metric, threshold, direction="min"):
     return {
         "name": metric,
         "metric": metric,
@@ -31,25 +26,19 @@ def gate(metric: str, threshold: float | None, direction: str = "min") -> Any:
     }
 
 
-def of_gates(
-    *gates: Any, task: str = "classification", **metrics: float
-) -> list[float]:
+def of_gates(*gates, task="classification", **metrics):
     law = {"committed": {"gates": gates}}
-    evidence: Any = SimpleNamespace(law=law, metrics=metrics, version=3)
+    evidence = SimpleNamespace(law=law, metrics=metrics, version=3)
     found = bounds._of_gates(evidence, facts(task).description)
     return [bound.value for bound in found]
 
 
-def test_the_gate_on_the_mean_score_is_the_bound(
-    watched: Settings, version: Version
-) -> None:
+def test_the_gate_on_the_mean_score_is_the_bound(watched, version):
     bound = bound_of(version, facts(), watched)
     assert (bound.value, bound.origin) == (0.9, "the gate accuracy of version 1")
 
 
-def test_without_evidence_it_is_the_interval_on_held_out_rows(
-    watched: Settings, version: Version
-) -> None:
+def test_without_evidence_it_is_the_interval_on_held_out_rows(watched, version):
     other = version.model_copy(update={"model": "others"})
     assert bound_of(other, facts(), watched).value == 0.7
     assert bound_of(other, facts("regression"), watched).value == 1.5
@@ -64,11 +53,11 @@ def test_without_evidence_it_is_the_interval_on_held_out_rows(
         {**gate("test_accuracy", 0.9), "kind": "ratio"},
     ],
 )
-def test_other_gates_are_no_bound(other: Any) -> None:
+def test_other_gates_are_no_bound(other):
     assert of_gates(other, gate("test_accuracy", 0.8)) == [0.8]
 
 
-def test_a_relative_error_counts_with_its_unit() -> None:
+def test_a_relative_error_counts_with_its_unit():
     gates = (
         gate("test_relative_error", 0.9, "max"),
         gate("test_mean_absolute_error", 4.0, "max"),

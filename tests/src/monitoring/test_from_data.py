@@ -1,10 +1,6 @@
 """Windows of data."""
 
-from __future__ import annotations
-
 import hashlib
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -12,20 +8,19 @@ from PIL import Image
 from tests.blobs import blobs
 
 from headrace.errors import SourceError
-from headrace.models.logged.loading import LoadedModel, load_champion
+from headrace.models.logged.loading import load_champion
 from headrace.monitoring import from_data
 from headrace.monitoring.from_data import Data, batch_from_data
-from headrace.settings import Settings
 
 
 @pytest.fixture
-def loaded(watched: Settings) -> LoadedModel:
+def loaded(watched):
     return load_champion("blobs", watched)
 
 
 def test_the_last_rows_are_answered_with_their_labels(
-    write_window: Any, loaded: LoadedModel, watched: Settings, monkeypatch: Any
-) -> None:
+    write_window, loaded, watched, monkeypatch
+):
     monkeypatch.setattr(from_data, "_ROWS_AT_ONCE", 16)
     images, labels = blobs(100, 3)
     path = write_window("all", 100, 3)
@@ -40,9 +35,7 @@ def test_the_last_rows_are_answered_with_their_labels(
     assert np.allclose(batch.columns["mean"], last.mean(axis=(1, 2, 3)))
 
 
-def test_items_in_memory_are_bounded(
-    write_window: Any, loaded: LoadedModel, watched: Settings, monkeypatch: Any
-) -> None:
+def test_items_in_memory_are_bounded(write_window, loaded, watched, monkeypatch):
     monkeypatch.setattr(from_data, "_ROWS_AT_ONCE", 16)
     monkeypatch.setattr(from_data, "MOST_BYTES", 32 * 64)
     batch = batch_from_data(Data(str(write_window("all", 100))), loaded, 90, watched)
@@ -50,9 +43,7 @@ def test_items_in_memory_are_bounded(
     assert f"{100 - len(batch)} earlier rows of the source were left out" in batch.notes
 
 
-def test_items_that_cannot_be_decoded_are_counted(
-    loaded: LoadedModel, watched: Settings, tmp_path: Path
-) -> None:
+def test_items_that_cannot_be_decoded_are_counted(loaded, watched, tmp_path):
     folder = tmp_path / "images"
     folder.mkdir()
     for number, image in enumerate(blobs(5)[0]):

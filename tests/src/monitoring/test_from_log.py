@@ -1,9 +1,6 @@
 """Windows of the request log."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,24 +12,20 @@ from headrace.monitoring.from_log import batch_from_log, labelled_from_log
 from headrace.monitoring.late_labels import LateLabels
 from headrace.serving.requests import files, reading
 from headrace.serving.requests.settling import settle_all
-from headrace.settings import Settings
-from headrace.state.ledger import Version
 
 START = datetime(2026, 3, 1, 10, 59, 30, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 
 
-def images(rows: int, seed: int = 5) -> Any:
+def images(rows, seed=5):
     return blobs(rows, seed)[0]
 
 
-def window(version: Version, settings: Settings, rows: int = 1000, **more: Any) -> Any:
+def window(version, settings, rows=1000, **more):
     return batch_from_log(version, version.description, rows, settings, **more)
 
 
-def test_the_newest_rows_are_taken_over_several_hours(
-    requests: Any, version: Version, watched: Settings
-) -> None:
+def test_the_newest_rows_are_taken_over_several_hours(requests, version, watched):
     old = requests.write(images(30, 1), START - 5 * HOUR)
     new = requests.write(images(20, 2), START)
     batch = window(version, watched, rows=25)
@@ -47,9 +40,7 @@ def test_the_newest_rows_are_taken_over_several_hours(
     assert np.allclose(batch.columns["mean"][-20:], expected["mean"])
 
 
-def test_an_item_that_is_asked_all_the_time_hides_no_others(
-    requests: Any, version: Version, watched: Settings
-) -> None:
+def test_an_item_that_is_asked_all_the_time_hides_no_others(requests, version, watched):
     old = requests.write(images(10, 1), START - 5 * HOUR)
     probes = np.repeat(images(1, 2), 50, axis=0)
     asked = requests.write(images(10, 3), START - 2 * HOUR)
@@ -62,8 +53,8 @@ def test_an_item_that_is_asked_all_the_time_hides_no_others(
 
 @pytest.mark.parametrize("least", [0, 10_000])
 def test_repeated_items_before_the_window_are_none_of_it(
-    requests: Any, version: Version, watched: Settings, monkeypatch: Any, least: int
-) -> None:
+    requests, version, watched, monkeypatch, least
+):
     monkeypatch.setattr(from_log, "_LEAST_HELD", least)
     probes = np.repeat(images(1, 2), 100, axis=0)
     requests.write(probes, START.replace(minute=0))
@@ -75,9 +66,7 @@ def test_repeated_items_before_the_window_are_none_of_it(
     assert window(version, watched, rows=12).repeats == 104
 
 
-def test_what_is_tried_by_hand_does_not_count(
-    requests: Any, version: Version, watched: Settings
-) -> None:
+def test_what_is_tried_by_hand_does_not_count(requests, version, watched):
     tried = requests.write(images(10, 1), START, role="try")
     asked = requests.write(images(4, 2), START)
     assert window(version, watched).ids["request_id"].tolist() == asked
@@ -86,9 +75,7 @@ def test_what_is_tried_by_hand_does_not_count(
     assert labelled.ids["request_id"].tolist() == asked
 
 
-def test_rows_before_a_time_are_left_out(
-    requests: Any, version: Version, watched: Settings
-) -> None:
+def test_rows_before_a_time_are_left_out(requests, version, watched):
     requests.write(images(30), START - 5 * HOUR)
     new = requests.write(images(10, 2), START)
     late = window(version, watched, since=START + timedelta(seconds=4))
@@ -96,17 +83,13 @@ def test_rows_before_a_time_are_left_out(
     assert len(window(version, watched, since=START + HOUR)) == 0
 
 
-def test_rows_of_other_versions_are_left_out(
-    requests: Any, version: Version, watched: Settings
-) -> None:
+def test_rows_of_other_versions_are_left_out(requests, version, watched):
     requests.write(images(10), START, version=7, outputs=np.full((10, 3), 0.1))
     own = requests.write(images(4), START, role="canary")
     assert window(version, watched).ids["request_id"].tolist() == own
 
 
-def test_a_busy_hour_is_read_in_bounded_memory(
-    requests: Any, version: Version, watched: Settings, monkeypatch: Any
-) -> None:
+def test_a_busy_hour_is_read_in_bounded_memory(requests, version, watched, monkeypatch):
     monkeypatch.setattr(from_log, "_LEAST_HELD", 0)
     outputs = np.full((40, 3), 0.1)
     for part in (3, 0, 2, 1):  # files of an hour are in no order
@@ -118,9 +101,7 @@ def test_a_busy_hour_is_read_in_bounded_memory(
     assert batch.ids["request_id"].tolist() == expected
 
 
-def test_inputs_are_at_hand_where_they_were_logged(
-    requests: Any, version: Version, watched: Settings
-) -> None:
+def test_inputs_are_at_hand_where_they_were_logged(requests, version, watched):
     requests.write(images(6), START, inputs=True)
     batch = window(version, watched)
     assert np.array_equal(batch.inputs, images(6)[..., np.newaxis])
@@ -128,9 +109,7 @@ def test_inputs_are_at_hand_where_they_were_logged(
     assert window(version, watched).inputs is None
 
 
-def test_what_ran_in_shadow_is_joined_by_request(
-    requests: Any, version: Version, watched: Settings
-) -> None:
+def test_what_ran_in_shadow_is_joined_by_request(requests, version, watched):
     ids = requests.write(images(5), START)
     other = np.eye(3, dtype=np.float32)[[0, 1, 2]]
     requests.write(
@@ -142,8 +121,8 @@ def test_what_ran_in_shadow_is_joined_by_request(
 
 
 def test_requests_with_one_id_are_joined_with_their_own_shadows(
-    requests: Any, version: Version, watched: Settings
-) -> None:
+    requests, version, watched
+):
     ids, other = ["same"] * 3, np.eye(3, dtype=np.float32)
     requests.write(images(3), START, ids=ids)
     requests.write(images(3), START, role="shadow", version=2, outputs=other, ids=ids)
@@ -151,8 +130,8 @@ def test_requests_with_one_id_are_joined_with_their_own_shadows(
 
 
 def test_a_shadow_with_answers_of_another_shape_is_left_out(
-    requests: Any, version: Version, watched: Settings, caplog: Any
-) -> None:
+    requests, version, watched, caplog
+):
     ids = requests.write(images(5), START)
     answers = {2: np.eye(3), 3: np.ones((3, 4)), 4: np.ones((3, 1))}
     for number, outputs in answers.items():
@@ -167,8 +146,8 @@ def test_a_shadow_with_answers_of_another_shape_is_left_out(
 
 
 def test_one_file_may_have_shadows_with_answers_of_different_shapes(
-    requests: Any, version: Version, watched: Settings
-) -> None:
+    requests, version, watched
+):
     ids = requests.write(images(4), START)
     for number, width in ((2, 3), (3, 4)):
         outputs = np.full((4, width), 0.5)
@@ -179,14 +158,12 @@ def test_one_file_may_have_shadows_with_answers_of_different_shapes(
 
 
 @pytest.mark.system
-def test_each_hour_is_looked_up_once(
-    requests: Any, version: Version, watched: Settings, monkeypatch: Any
-) -> None:
+def test_each_hour_is_looked_up_once(requests, version, watched, monkeypatch):
     for hour in range(6):
         requests.write(images(3, hour), START - hour * HOUR)
     listed = list[str]()
 
-    def hours(root: Any, model: str) -> Any:
+    def hours(root, model):
         listed.append(model)
         return files.hours(root, model)
 
@@ -196,8 +173,8 @@ def test_each_hour_is_looked_up_once(
 
 
 def test_all_labelled_requests_of_a_version_are_found_by_time(
-    requests: Any, version: Version, watched: Settings
-) -> None:
+    requests, version, watched
+):
     old = requests.write(images(10, 1), START - 9 * HOUR)
     new = requests.write(images(10, 2), START)
     labels = {old[3]: "1", new[0]: "2", "other": "0"}
@@ -211,8 +188,8 @@ def test_all_labelled_requests_of_a_version_are_found_by_time(
 
 
 def test_answers_that_are_too_large_for_the_log_are_left_out_and_noted(
-    requests: Any, version: Version, watched: Settings
-) -> None:
+    requests, version, watched
+):
     whole = requests.write(images(4), START)
     requests.write(images(3, 2), START + HOUR, are_logged=False)
     batch = window(version, watched)
@@ -222,6 +199,6 @@ def test_answers_that_are_too_large_for_the_log_are_left_out_and_noted(
     assert (len(none), none.notes) == (0, batch.notes)
 
 
-def test_without_a_log_the_window_is_empty(version: Version, watched: Settings) -> None:
+def test_without_a_log_the_window_is_empty(version, watched):
     batch = window(version, watched)
     assert (len(batch), batch.first, batch.source) == (0, None, "log")

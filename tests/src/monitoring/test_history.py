@@ -1,10 +1,7 @@
 """Windows and labels that are kept for later windows."""
 
-from __future__ import annotations
-
 import hashlib
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,9 +10,8 @@ from headrace.data.forgotten import Forgotten
 from headrace.drift.verdict import Sign
 from headrace.monitoring import history as module
 from headrace.monitoring.batches import Batch
-from headrace.monitoring.history import History, Scored, with_new
+from headrace.monitoring.history import History, with_new
 from headrace.monitoring.stored import StoredWindow, sketch_of
-from headrace.settings import Settings
 from headrace.state.home import Home
 from headrace.state.store import Store
 
@@ -25,11 +21,11 @@ CALM = Sign(inputs_drifted=False, answers_drifted=False, drop=False)
 
 
 @pytest.fixture
-def history(settings: Settings) -> History:
+def history(settings):
     return History("d" * 64, Home(settings).anchored)
 
 
-def window(number: int, sign: Sign | None = CALM, **values: Any) -> StoredWindow:
+def window(number, sign=CALM, **values):
     """A window of one item, perhaps with times or with other items."""
     when = (START + timedelta(minutes=number)).isoformat(timespec="milliseconds")
     items = values.pop("items", [number])
@@ -46,25 +42,25 @@ def window(number: int, sign: Sign | None = CALM, **values: Any) -> StoredWindow
     )
 
 
-def hours(first: int, last: int) -> dict[str, str]:
+def hours(first, last):
     ends = (START + timedelta(hours=first), START + timedelta(hours=last))
     return {"first": ends[0].isoformat(), "last": ends[1].isoformat()}
 
 
-def test_the_signs_of_the_two_windows_before_are_found(history: History) -> None:
+def test_the_signs_of_the_two_windows_before_are_found(history):
     for number, sign in enumerate([DROP, CALM, DROP]):
         history.keep(window(number, sign))
     assert history.signs_before(window(9)) == [CALM, DROP]
 
 
-def test_a_window_that_is_judged_again_is_no_other_window(history: History) -> None:
+def test_a_window_that_is_judged_again_is_no_other_window(history):
     history.keep(window(1, DROP))
     history.keep(window(1, DROP).model_copy(update={"when": START.isoformat()}))
     assert history.signs_before(window(1)) == []
     assert history.signs_before(window(2)) == [DROP]
 
 
-def test_windows_with_common_requests_count_once(history: History) -> None:
+def test_windows_with_common_requests_count_once(history):
     history.keep(window(1, DROP, **hours(0, 4)))
     history.keep(window(2, DROP, **hours(3, 6)))
     history.keep(window(3, DROP, **hours(5, 8)))
@@ -72,15 +68,13 @@ def test_windows_with_common_requests_count_once(history: History) -> None:
     assert history.signs_before(window(4, **hours(9, 9))) == [DROP, DROP]
 
 
-def test_windows_with_too_few_items_do_not_count(history: History) -> None:
+def test_windows_with_too_few_items_do_not_count(history):
     history.keep(window(1, DROP))
     history.keep(window(2, None))
     assert history.signs_before(window(3)) == [DROP]
 
 
-def test_a_window_that_was_changed_in_the_store_counts_for_nothing(
-    history: History, settings: Settings
-) -> None:
+def test_a_window_that_was_changed_in_the_store_counts_for_nothing(history, settings):
     history.keep(window(1, DROP))
     store = Home(settings).anchored.store
     (key,) = [key for key in store.keys() if key.startswith("monitoring/")]
@@ -88,7 +82,7 @@ def test_a_window_that_was_changed_in_the_store_counts_for_nothing(
     assert history.signs_before(window(2)) == []
 
 
-def test_windows_that_share_most_items_count_once(history: History) -> None:
+def test_windows_that_share_most_items_count_once(history):
     history.keep(window(1, DROP, items=range(100)))
     history.keep(window(2, DROP, items=range(10, 110)))
     assert history.signs_before(window(3, items=range(200, 300))) == [DROP]
@@ -96,9 +90,7 @@ def test_windows_that_share_most_items_count_once(history: History) -> None:
 
 
 @pytest.mark.system
-def test_any_number_of_overlapping_windows_hides_no_earlier_one(
-    history: History,
-) -> None:
+def test_any_number_of_overlapping_windows_hides_no_earlier_one(history):
     history.keep(window(0, DROP, **hours(0, 1)))
     history.keep(window(1, CALM, **hours(2, 3)))
     for number in range(2, 80):
@@ -106,18 +98,14 @@ def test_any_number_of_overlapping_windows_hides_no_earlier_one(
     assert history.signs_before(window(99, **hours(5, 29))) == [DROP, CALM]
 
 
-def test_the_look_back_is_bounded(
-    history: History, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_look_back_is_bounded(history, monkeypatch):
     monkeypatch.setattr(module, "_MOST_READ", 3)
     for number in range(5):
         history.keep(window(number, DROP if number < 2 else None))
     assert history.signs_before(window(9)) == []
 
 
-def test_other_files_in_the_folder_are_passed_over(
-    history: History, settings: Settings
-) -> None:
+def test_other_files_in_the_folder_are_passed_over(history, settings):
     history.keep(window(1, DROP))
     store = Home(settings).anchored.store
     for name in ("x.json", "~_a_b_c.json", "scores/x.npy", "scores/1-all-ab.npy"):
@@ -126,18 +114,18 @@ def test_other_files_in_the_folder_are_passed_over(
     assert len(history.scores()) == 0
 
 
-def scored(history: History, *items: int, score: float = 1.0) -> Scored:
+def scored(history, *items, score=1.0):
     """New scores of items, by their numbers."""
     names = np.array([f"{item:02x}" * 32 for item in items], object)
     before = history.scores()
     return with_new(before, names, np.full(len(items), score))[len(before) :]
 
 
-def kept_items(history: History) -> list[int]:
+def kept_items(history):
     return [item[0] for item in history.scores()["mark"].tolist()]
 
 
-def test_scores_are_kept_in_their_order_each_item_once(history: History) -> None:
+def test_scores_are_kept_in_their_order_each_item_once(history):
     history.add_scores(scored(history, 10, 11, 10))
     history.add_scores(scored(history, 11, 9, 10, score=0.5))
     assert kept_items(history) == [10, 11, 9]
@@ -146,9 +134,7 @@ def test_scores_are_kept_in_their_order_each_item_once(history: History) -> None
     assert kept_items(history) == []
 
 
-def test_a_process_that_is_killed_loses_no_earlier_scores(
-    history: History, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_process_that_is_killed_loses_no_earlier_scores(history, monkeypatch):
     history.add_scores(scored(history, 1, 2))
     with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
         killed.setattr(Store, "write", _killed)  # the ledger has its row already
@@ -158,13 +144,11 @@ def test_a_process_that_is_killed_loses_no_earlier_scores(
     assert kept_items(history) == [1, 2, 3]
 
 
-def _killed(*_: Any) -> str:
+def _killed(*_):
     raise KeyboardInterrupt
 
 
-def test_two_processes_at_once_both_add_their_scores(
-    history: History, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_two_processes_at_once_both_add_their_scores(history, monkeypatch):
     both = [scored(history, 1, 2), scored(history, 2, 3)]
     with monkeypatch.context() as at_once:
         at_once.setattr(history, "_parts", list)
@@ -173,9 +157,7 @@ def test_two_processes_at_once_both_add_their_scores(
     assert sorted(kept_items(history)) == [1, 2, 3]
 
 
-def test_after_many_files_one_has_all_scores(
-    history: History, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_after_many_files_one_has_all_scores(history, settings, monkeypatch):
     monkeypatch.setattr(module, "_MOST_PARTS", 3)
     for item in range(1, 9):
         history.add_scores(scored(history, item))
@@ -185,7 +167,7 @@ def test_after_many_files_one_has_all_scores(
     assert kinds == ["new"] * 3 + ["all"] + ["new"] * 3 + ["all"]
 
 
-def test_items_are_named_by_keyed_digests(settings: Settings) -> None:
+def test_items_are_named_by_keyed_digests(settings):
     item = hashlib.sha256(b"yes").hexdigest()
     marker = Forgotten(key=Home(settings).anchored.ledger.key())
     nothing = np.full(1, "", object)
@@ -194,9 +176,7 @@ def test_items_are_named_by_keyed_digests(settings: Settings) -> None:
     assert marked.items.tolist() == [marker.mark_item(item)] != [item]
 
 
-def test_scores_of_forgotten_items_are_deleted(
-    history: History, settings: Settings
-) -> None:
+def test_scores_of_forgotten_items_are_deleted(history, settings):
     for item in (1, 2, 3):
         history.add_scores(scored(history, item))
     forgotten = Forgotten(key="00", marks=frozenset(["02" * 32]))
@@ -207,9 +187,7 @@ def test_scores_of_forgotten_items_are_deleted(
     assert history.take_out(forgotten) == 0
 
 
-def test_forgetting_reads_each_file_of_scores_once(
-    history: History, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_forgetting_reads_each_file_of_scores_once(history, monkeypatch):
     for item in (1, 2, 3):
         history.add_scores(scored(history, item))
     read, read_of = [], Store.read

@@ -1,9 +1,6 @@
 """An event takes labels, or drift with an estimated drop in two windows."""
 
-from __future__ import annotations
-
 import hashlib
-from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +9,7 @@ from headrace.drift.profile import Profile, ProfileFacts, Rung
 from headrace.drift.verdict import Sign
 from headrace.monitoring.batches import Batch
 from headrace.monitoring.bounds import Bound
-from headrace.monitoring.history import Scored, with_new
+from headrace.monitoring.history import with_new
 from headrace.monitoring.judging import judge
 from headrace.monitoring.scores import scores_with
 from headrace.records import DataDescription
@@ -23,18 +20,18 @@ DATA = DataDescription(medium="image", shape=(4, 4, 1), target={"classes": ["a",
 DROP = Sign(inputs_drifted=False, answers_drifted=True, drop=True)
 
 
-def confident(low: float, high: float) -> Any:
+def confident(low, high):
     sure = np.linspace(low, high, ROWS, dtype=np.float32)
     return np.stack([sure, 1 - sure], axis=1)
 
 
-def digests(start: int = 0) -> Any:
+def digests(start=0):
     texts = [str(n).encode() for n in range(start, start + ROWS)]
     return np.array([hashlib.sha256(text).hexdigest() for text in texts], object)
 
 
 @pytest.fixture
-def profile() -> Profile:
+def profile():
     """Of a version with an accuracy of 0.9, which its answers promise."""
     rung = Rung(
         family="noise", level=1, distance=2, columns={}, score=0.9, estimated=0.9
@@ -55,20 +52,20 @@ def profile() -> Profile:
 
 
 @pytest.fixture
-def batch() -> Batch:
+def batch():
     """A window whose answers promise an accuracy of 0.84."""
     nothing = np.full(ROWS, "", object)
     return Batch("log", confident(0.76, 0.92), {}, digests(), nothing)
 
 
-def scores(start: int, right: int, wrong: int = 0) -> Scored:
+def scores(start, right, wrong=0):
     """Scores of items; those of the window begin at 0."""
     values = np.repeat([1.0, 0.0], [right, wrong])
     nothing = np.empty(0, [("mark", "S32"), ("score", np.float64)])
     return with_new(nothing, digests(start)[: len(values)], values)
 
 
-def test_an_answer_that_is_not_finite_has_the_worst_score() -> None:
+def test_an_answer_that_is_not_finite_has_the_worst_score():
     """The rows: a right answer, one of NaN, and one of NaN whose label is unknown."""
     number = DataDescription(medium="image", shape=(4, 4, 1), task="regression")
     outputs = np.array([[1.5], [np.nan], [np.nan]], np.float32)
@@ -81,7 +78,7 @@ def test_an_answer_that_is_not_finite_has_the_worst_score() -> None:
     assert scores_with(nothing, batch, DATA, "x")["score"].tolist() == [1.0, 0.0]
 
 
-def test_errors_without_bound_show_a_loss_and_have_no_mean(profile: Profile) -> None:
+def test_errors_without_bound_show_a_loss_and_have_no_mean(profile):
     number = DataDescription(medium="image", shape=(4, 4, 1), task="regression")
     facts = profile.facts.model_copy(update={"description": number})
     errors = np.full(ROWS, 0.1)
@@ -94,9 +91,7 @@ def test_errors_without_bound_show_a_loss_and_have_no_mean(profile: Profile) -> 
     assert judged.evidence.score == pytest.approx(0.25)  # errors count up to 0.4
 
 
-def test_one_answer_that_is_not_finite_breaks_a_bound_of_errors(
-    profile: Profile,
-) -> None:
+def test_one_answer_that_is_not_finite_breaks_a_bound_of_errors(profile):
     number = DataDescription(medium="image", shape=(4, 4, 1), task="regression")
     facts = profile.facts.model_copy(update={"description": number})
     errors = np.full(ROWS, 0.1)
@@ -107,9 +102,7 @@ def test_one_answer_that_is_not_finite_breaks_a_bound_of_errors(
     assert judged.status == "degraded"
 
 
-def test_one_estimate_below_the_bound_is_no_event(
-    profile: Profile, batch: Batch
-) -> None:
+def test_one_estimate_below_the_bound_is_no_event(profile, batch):
     judged = judge(profile, batch, BOUND, scores(0, 0))
     assert judged.estimate.high < BOUND.value
     assert (judged.status, judged.event) == ("drift", False)
@@ -118,9 +111,7 @@ def test_one_estimate_below_the_bound_is_no_event(
     assert "in 2 of the last 2 windows" in again.reason
 
 
-def test_labels_of_the_window_silence_its_estimate(
-    profile: Profile, batch: Batch
-) -> None:
+def test_labels_of_the_window_silence_its_estimate(profile, batch):
     judged = judge(profile, batch, BOUND, scores(0, 45, 5), [DROP, DROP])
     assert (judged.status, judged.event, judged.sign.drop) == ("warning", False, False)
     assert "50 labels of this window keep the bound" in judged.reason
@@ -135,13 +126,11 @@ def test_labels_of_the_window_silence_its_estimate(
         (ROWS, 60, 0),  # of other windows
     ],
 )
-def test_other_labels_do_not(
-    profile: Profile, batch: Batch, start: int, right: int, wrong: int
-) -> None:
+def test_other_labels_do_not(profile, batch, start, right, wrong):
     judged = judge(profile, batch, BOUND, scores(start, right, wrong), [DROP])
     assert (judged.status, judged.event) == ("drift", True)
 
 
-def test_labels_that_show_a_loss_are_an_event(profile: Profile, batch: Batch) -> None:
+def test_labels_that_show_a_loss_are_an_event(profile, batch):
     judged = judge(profile, batch, BOUND, scores(ROWS, 10, 40))
     assert (judged.status, judged.event) == ("degraded", True)

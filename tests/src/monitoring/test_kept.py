@@ -1,17 +1,15 @@
 """Which windows count as one."""
 
-from __future__ import annotations
-
 import hashlib
 
 import numpy as np
 import pytest
 
 from headrace.monitoring.batches import Batch
-from headrace.monitoring.stored import Span, StoredWindow, stored_window
+from headrace.monitoring.stored import Span, stored_window
 
 
-def window(first: int, last: int) -> StoredWindow:
+def window(first, last):
     """A window of the items with these numbers."""
     names = [hashlib.sha256(str(n).encode()).hexdigest() for n in range(first, last)]
     items, outputs = np.array(names, object), np.zeros((len(names), 2), np.float32)
@@ -19,8 +17,8 @@ def window(first: int, last: int) -> StoredWindow:
     return stored_window(batch, "ok", "", None)
 
 
-def test_a_window_is_named_by_its_items_in_any_order() -> None:
-    def batch(*items: str) -> Batch:
+def test_a_window_is_named_by_its_items_in_any_order():
+    def batch(*items):
         names = np.array(items, object)
         outputs = np.zeros((len(items), 2), np.float32)
         return Batch("log", outputs, {}, names, np.full(len(items), "", object))
@@ -43,14 +41,12 @@ def test_a_window_is_named_by_its_items_in_any_order() -> None:
         ((0, 0), (0, 50), False),
     ],
 )
-def test_windows_with_most_items_in_common_are_one(
-    one: tuple[int, int], other: tuple[int, int], is_one: bool
-) -> None:
+def test_windows_with_most_items_in_common_are_one(one, other, is_one):
     assert window(*one).is_one_with(window(*other)) is is_one
     assert window(*other).is_one_with(window(*one)) is is_one
 
 
-def test_a_name_tells_items_and_times() -> None:
+def test_a_name_tells_items_and_times():
     times = {
         "first": "2026-03-01T10:00:00.5+00:00",
         "last": "2026-03-01T12:00:00+01:00",

@@ -1,10 +1,7 @@
 """The reference profile: made once, kept by digest, made again if it is damaged."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,15 +19,11 @@ from headrace.monitoring.profiles import (
     read_held_out,
     snapshot_of,
 )
-from headrace.settings import Settings
 from headrace.state.home import Home
-from headrace.state.ledger import Version
 from headrace.state.tracking import Tracking
 
 
-def test_a_profile_is_made_of_held_out_rows_and_kept(
-    watched: Settings, version: Version
-) -> None:
+def test_a_profile_is_made_of_held_out_rows_and_kept(watched, version):
     assert find_profile(version, watched) is None
     profile = ensure_profile(version, watched)
     snapshot = snapshot_of(version, Home(watched).anchored)
@@ -42,9 +35,7 @@ def test_a_profile_is_made_of_held_out_rows_and_kept(
     assert not {item.hex() for item in train.tolist()} & set(profile.items.tolist())
 
 
-def test_a_kept_profile_needs_neither_data_nor_model(
-    watched: Settings, version: Version
-) -> None:
+def test_a_kept_profile_needs_neither_data_nor_model(watched, version):
     made = ensure_profile(version, watched)
     shutil.rmtree(Path(watched.store) / "snapshots")
     shutil.rmtree(watched.home / "mlartifacts")
@@ -54,7 +45,7 @@ def test_a_kept_profile_needs_neither_data_nor_model(
 
 
 @pytest.mark.system
-def test_a_damaged_profile_is_made_again(watched: Settings, version: Version) -> None:
+def test_a_damaged_profile_is_made_again(watched, version):
     made = ensure_profile(version, watched)
     anchored = Home(watched).anchored
     good = anchored.store.read(profile_key(version))
@@ -68,17 +59,13 @@ def test_a_damaged_profile_is_made_again(watched: Settings, version: Version) ->
     assert ensure_profile(version, watched).facts == made.facts
 
 
-def test_without_its_snapshot_a_version_has_no_reference(
-    watched: Settings, version: Version
-) -> None:
+def test_without_its_snapshot_a_version_has_no_reference(watched, version):
     shutil.rmtree(Path(watched.store) / "snapshots")
     with pytest.raises(IntegrityError, match="The snapshot of blobs version 1 is gone"):
         ensure_profile(version, watched)
 
 
-def test_quarantined_rows_are_no_reference(
-    watched: Settings, version: Version, tmp_path: Path
-) -> None:
+def test_quarantined_rows_are_no_reference(watched, version, tmp_path):
     snapshot = snapshot_of(version, Home(watched).anchored)
     rows = SplitRows(snapshot, "test")
     first = next(row for row, split in enumerate(splits(snapshot)) if split == "test")
@@ -94,16 +81,14 @@ def test_quarantined_rows_are_no_reference(
     assert everything.is_val.sum() == snapshot.rows["val"]
 
 
-def test_large_items_of_test_leave_room_for_val(
-    watched: Settings, version: Version, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_large_items_of_test_leave_room_for_val(watched, version, monkeypatch):
     snapshot = snapshot_of(version, Home(watched).anchored)
     size = read_held_out(snapshot, "").items[0].nbytes
     monkeypatch.setattr(profiles, "MOST_BYTES", size * snapshot.rows["test"] - 1)
     assert read_held_out(snapshot, "").is_val.any()
 
 
-def splits(snapshot: Any) -> list[str]:
+def splits(snapshot):
     from headrace.data.snapshots.reading import read_shard, shards_of
 
     return [
@@ -115,11 +100,8 @@ def splits(snapshot: Any) -> list[str]:
 
 @pytest.mark.system
 def test_the_quarantine_is_that_of_the_training(
-    after_first: Any,
-    watched: Settings,
-    prefect_server: str,
-    tmp_path: Path,
-) -> None:
+    after_first, watched, prefect_server, tmp_path
+):
     images, labels = blobs(240)
     images[239] = images[236]  # copies in one split are set aside
     path = tmp_path / "copies.npz"
@@ -141,8 +123,8 @@ def test_the_quarantine_is_that_of_the_training(
 
 
 def test_without_the_record_of_its_training_the_quarantine_is_unknown(
-    watched: Settings, version: Version, caplog: pytest.LogCaptureFixture
-) -> None:
+    watched, version, caplog
+):
     lost = version.model_copy(update={"run_id": "0" * 32})
     assert quarantine_of(lost, Home(watched).anchored, Tracking(watched)) == ""
     assert "rows of its quarantine are in its profile" in caplog.text

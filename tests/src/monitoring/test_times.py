@@ -1,7 +1,5 @@
 """Times as users give them."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 
 import pytest
@@ -22,13 +20,13 @@ NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
         ("2026-01-31T12:00+02:00", datetime(2026, 1, 31, 10, tzinfo=UTC)),
     ],
 )
-def test_a_time_is_an_age_a_date_or_a_moment(text: str, expected: datetime) -> None:
+def test_a_time_is_an_age_a_date_or_a_moment(text, expected):
     assert moment(text, NOW) == expected
 
 
 @pytest.mark.parametrize(
     "text", ["yesterday", "", "24", "-3h", "999999w", "2026-13-01"]
 )
-def test_what_is_no_time_is_refused(text: str) -> None:
+def test_what_is_no_time_is_refused(text):
     with pytest.raises(UsageError, match="is not a time"):
         moment(text, NOW)

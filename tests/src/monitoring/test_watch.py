@@ -1,12 +1,9 @@
 """A window from its rows to the report."""
 
-from __future__ import annotations
-
 import json
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,8 +12,7 @@ from tests.blobs import blobs
 from tests.homes import rows_of
 
 from headrace.errors import InputError, NotFoundError
-from headrace.monitoring import Data, MonitorRecord, Watch, watch_window
-from headrace.settings import Settings
+from headrace.monitoring import Data, Watch, watch_window
 from headrace.state.ledger import Ledger
 
 pytestmark = pytest.mark.system
@@ -24,27 +20,25 @@ pytestmark = pytest.mark.system
 START = datetime(2026, 3, 1, 10, tzinfo=UTC)
 
 
-def lowered(images: Any) -> Any:
+def lowered(images):
     """Three pixels down, as on the ladder, where a third of the answers is wrong."""
     return np.concatenate([*[images[:, :1]] * 3, images[:, :-3]], axis=1)
 
 
-def darker(images: Any) -> Any:
+def darker(images):
     return (images * 0.9).astype(np.uint8)
 
 
 @pytest.fixture
-def watch(watched: Settings) -> Any:
-    def watch(path: Path | None = None, **options: Any) -> MonitorRecord:
+def watch(watched):
+    def watch(path=None, **options):
         data = Data(str(path)) if path else None
         return watch_window(Watch("blobs", data, **options), watched)
 
     return watch
 
 
-def test_a_window_like_the_reference_is_ok(
-    watch: Any, write_window: Any, watched: Settings
-) -> None:
+def test_a_window_like_the_reference_is_ok(watch, write_window, watched):
     record = watch(write_window("plain", 150))
     assert (record.status, record.event, record.rows) == ("ok", False, 150)
     assert record.drifted == ()
@@ -73,7 +67,7 @@ def test_a_window_like_the_reference_is_ok(
     assert (tags["monitor"], tags["mlflow.headrace.monitor"]) == ("ok", "monitor.html")
 
 
-def test_lost_performance_is_shown_by_labels(watch: Any, write_window: Any) -> None:
+def test_lost_performance_is_shown_by_labels(watch, write_window):
     first = watch(write_window("wrong", 150, wrong=60))
     assert (first.status, first.event) == ("degraded", True)
     assert "break" in first.reason
@@ -87,9 +81,7 @@ def test_lost_performance_is_shown_by_labels(watch: Any, write_window: Any) -> N
     assert (anew.status, anew.labelled.labels, anew.labelled.new) == ("ok", 150, 150)
 
 
-def test_the_loss_of_a_former_champion_is_no_event(
-    watched: Settings, write_window: Any
-) -> None:
+def test_the_loss_of_a_former_champion_is_no_event(watched, write_window):
     ledger = Ledger(watched.database_url)
     first = ledger.version("blobs", 1)
     ledger.add_version(first.model_copy(update={"version": 2, "training": "another"}))
@@ -101,10 +93,8 @@ def test_the_loss_of_a_former_champion_is_no_event(
     assert (record.status, record.event) == ("degraded", False)
 
 
-def test_drift_with_a_drop_is_an_event_in_the_second_window(
-    watch: Any, tmp_path: Path
-) -> None:
-    def window(name: str, seed: int) -> Path:
+def test_drift_with_a_drop_is_an_event_in_the_second_window(watch, tmp_path):
+    def window(name, seed):
         path = tmp_path / f"{name}.npy"
         np.save(path, lowered(blobs(150, seed)[0]))
         return path
@@ -117,7 +107,7 @@ def test_drift_with_a_drop_is_an_event_in_the_second_window(
     assert "2 of the last 2 windows" in records[3].reason
 
 
-def test_a_window_of_its_own_data_has_too_few_items(watch: Any, project: Path) -> None:
+def test_a_window_of_its_own_data_has_too_few_items(watch, project):
     record = watch(project / "pipelines" / "blobs" / "blobs.npz")
     assert (record.status, record.rows, record.event) == ("too few", 0, False)
     assert record.window.own == 240
@@ -126,9 +116,7 @@ def test_a_window_of_its_own_data_has_too_few_items(watch: Any, project: Path) -
     assert not record.estimate.valid
 
 
-def test_a_log_is_judged_with_late_labels(
-    watch: Any, requests: Any, tmp_path: Path
-) -> None:
+def test_a_log_is_judged_with_late_labels(watch, requests, tmp_path):
     assert watch().status == "too few"
     images, truth = blobs(160, 12)
     early = requests.write(images[:80], START)
@@ -165,8 +153,8 @@ def test_a_log_is_judged_with_late_labels(
 
 
 def test_labels_that_are_not_there_yet_are_noted_on_a_schedule(
-    watch: Any, requests: Any, tmp_path: Path
-) -> None:
+    watch, requests, tmp_path
+):
     requests.write(blobs(60, 12)[0], START)
     labels = tmp_path / "labels.csv"
     with pytest.raises(NotFoundError, match=r"labels\.csv"):
@@ -179,9 +167,7 @@ def test_labels_that_are_not_there_yet_are_noted_on_a_schedule(
     assert "None of the 0 labels" in " ".join(watch(labels=str(labels)).notes)
 
 
-def test_labels_of_none_of_the_data_are_refused(
-    watch: Any, write_window: Any, tmp_path: Path
-) -> None:
+def test_labels_of_none_of_the_data_are_refused(watch, write_window, tmp_path):
     labels = tmp_path / "labels.csv"
     labels.write_text("name,label\nnobody,1\n")
     with pytest.raises(
@@ -190,9 +176,7 @@ def test_labels_of_none_of_the_data_are_refused(
         watch(write_window("plain", 60), labels=str(labels))
 
 
-def test_a_log_of_known_items_with_a_shadow_has_too_few(
-    watch: Any, requests: Any, project: Path
-) -> None:
+def test_a_log_of_known_items_with_a_shadow_has_too_few(watch, requests, project):
     known = np.load(project / "pipelines" / "blobs" / "blobs.npz")
     images = known["x_test"][:60]
     ids = requests.write(images, START)
@@ -204,8 +188,8 @@ def test_a_log_of_known_items_with_a_shadow_has_too_few(
 
 
 def test_labels_of_known_items_are_left_out_and_noted(
-    watch: Any, requests: Any, project: Path, tmp_path: Path
-) -> None:
+    watch, requests, project, tmp_path
+):
     known = np.load(project / "pipelines" / "blobs" / "blobs.npz")
     images, truth = blobs(60, 12)
     ids = requests.write(np.concatenate([images, known["x_test"][:2]]), START)
@@ -221,9 +205,7 @@ def test_labels_of_known_items_are_left_out_and_noted(
     assert watch().notes == ()
 
 
-def test_labels_that_are_no_classes_are_refused(
-    watch: Any, write_window: Any, tmp_path: Path
-) -> None:
+def test_labels_that_are_no_classes_are_refused(watch, write_window, tmp_path):
     path, labels = write_window("plain", 60), tmp_path / "labels.csv"
     names = [f"x_test[{n}]" for n in range(60)]
     pd.DataFrame({"name": names, "label": "cat"}).to_csv(labels, index=False)
@@ -233,7 +215,7 @@ def test_labels_that_are_no_classes_are_refused(
         watch(path, labels=str(labels))
 
 
-def test_drift_alone_warns(watch: Any, write_window: Any) -> None:
+def test_drift_alone_warns(watch, write_window):
     record = watch(write_window("dark", 200, shift=darker))
     assert "mean" in {shift.column for shift in record.drifted}
     assert (record.status, record.event) == ("warning", False)

@@ -1,27 +1,21 @@
 """A plan whose stages are all done, and what would run after a change."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from headrace.planning import Key, Plan
-from headrace.records import PromotionRecord, Record
-from headrace.spec import PipelineSpec
+from headrace.planning import Plan
 from headrace.stages.ingredients import closure
 from headrace.stages.promotion import conclude
 from headrace.stages.registration import register
 
 Trained = Any
-Changed = Callable[..., dict[str, str]]
 
 
 @pytest.fixture(autouse=True)
-def _fresh() -> Iterator[None]:
+def _fresh():
     """A process reads each file once; a test edits them."""
-    caches: Any = (
+    caches = (
         closure._module_path,
         closure._origin,
         closure._own_modules,
@@ -36,7 +30,7 @@ def _fresh() -> Iterator[None]:
         cache.cache_clear()
 
 
-def keys_of(trained: Trained, spec: PipelineSpec | None = None) -> dict[str, Key]:
+def keys_of(trained, spec=None):
     """The key of every stage, given the trained home's records."""
     plan = Plan(spec or trained.spec, trained.folder, trained.home)
     return {
@@ -47,7 +41,7 @@ def keys_of(trained: Trained, spec: PipelineSpec | None = None) -> dict[str, Key
     }
 
 
-def records_of(trained: Trained) -> dict[str, Record]:
+def records_of(trained):
     return {
         "ingest": trained.snapshot,
         "validate": trained.contract,
@@ -57,7 +51,7 @@ def records_of(trained: Trained) -> dict[str, Record]:
 
 
 @pytest.fixture
-def done(trained: Trained) -> Plan:
+def done(trained):
     """A plan whose stages are all done."""
     plan = Plan(trained.spec, trained.folder, trained.home)
     for name, key in keys_of(trained).items():
@@ -66,10 +60,10 @@ def done(trained: Trained) -> Plan:
 
 
 @pytest.fixture
-def changed(trained: Trained, done: Plan) -> Changed:
+def changed(trained, done):
     """The stages that would run, with what each says: why."""
 
-    def which(*tables: tuple[str, dict[str, Any]], **fields: Any) -> dict[str, str]:
+    def which(*tables, **fields):
         updates = {
             name: getattr(trained.spec, name).model_copy(update=values)
             for name, values in tables
@@ -86,7 +80,7 @@ def changed(trained: Trained, done: Plan) -> Changed:
     return which
 
 
-def end(trained: Trained, **changes: Any) -> PromotionRecord:
+def end(trained, **changes):
     """Register and conclude the good training."""
     seen = trained.good_evaluation.model_copy(update=changes)
     place = (trained.folder, trained.snapshot, trained.good, seen, trained.home)

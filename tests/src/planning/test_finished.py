@@ -1,16 +1,14 @@
 """A run that has come to its end is not begun again."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
-from tests.src.planning.conftest import Trained, end, keys_of
+from tests.src.planning.conftest import end, keys_of
 
-from headrace.planning import Plan, find_finished
+from headrace.planning import find_finished
 from headrace.stages.promotion.by_hand import roll_back
 
 
-def test_a_run_is_finished_once_it_is_promoted(trained: Trained, done: Plan) -> None:
+def test_a_run_is_finished_once_it_is_promoted(trained, done):
     assert find_finished(done) is None
     end(trained)
     finished = find_finished(done)
@@ -20,7 +18,7 @@ def test_a_run_is_finished_once_it_is_promoted(trained: Trained, done: Plan) -> 
     assert done.last.evaluation == trained.good_evaluation
 
 
-def test_a_run_that_was_refused_is_refused_again(trained: Trained, done: Plan) -> None:
+def test_a_run_that_was_refused_is_refused_again(trained, done):
     failed = trained.good_evaluation.gates[0].model_copy(
         update={"passed": False, "reason": "too low"}
     )
@@ -33,9 +31,7 @@ def test_a_run_that_was_refused_is_refused_again(trained: Trained, done: Plan) -
     assert (finished.status, finished.reason) == ("refused", "accuracy: too low")
 
 
-def test_a_version_that_was_rolled_back_is_left_alone(
-    trained: Trained, done: Plan
-) -> None:
+def test_a_version_that_was_rolled_back_is_left_alone(trained, done):
     end(trained)
     roll_back("blobs", trained.home, reason="")
     finished = find_finished(done)
@@ -45,9 +41,7 @@ def test_a_version_that_was_rolled_back_is_left_alone(
     assert finished.reason == reason
 
 
-def test_a_version_that_others_overtook_meanwhile_is_judged_again(
-    trained: Trained, done: Plan
-) -> None:
+def test_a_version_that_others_overtook_meanwhile_is_judged_again(trained, done):
     """Its comparison is with a champion that is none any more."""
     seen = trained.good_evaluation.model_copy(update={"champion_version": 7})
     done.save(keys_of(trained)["evaluate"], seen, 1)
@@ -56,9 +50,7 @@ def test_a_version_that_others_overtook_meanwhile_is_judged_again(
     assert find_finished(done, register_only=True) is None
 
 
-def test_a_run_whose_data_a_limit_of_the_settings_chose_promotes_nothing(
-    trained: Trained, done: Plan
-) -> None:
+def test_a_run_whose_data_a_limit_of_the_settings_chose_promotes_nothing(trained, done):
     snapshot = trained.snapshot.model_copy(update={"limits": {"max_item_bytes": 200}})
     done.save(keys_of(trained)["ingest"], snapshot, 1)
     ended = end(replace(trained, snapshot=snapshot))

@@ -1,14 +1,9 @@
 """Which stages have work to do after which change, and what they say of it."""
 
-from __future__ import annotations
-
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pytest
 from pydantic import SecretStr
-from tests.src.planning.conftest import Changed, Trained, keys_of
+from tests.src.planning.conftest import keys_of
 
 from headrace.planning import Plan
 from headrace.planning.results import Key, ingredients_of
@@ -40,13 +35,13 @@ from headrace.state.home import Home
     ],
 )
 def test_a_changed_field_runs_only_the_stage_that_it_is_for(
-    changed: Changed, table: str, values: dict[str, Any], whys: dict[str, str]
-) -> None:
+    changed, table, values, whys
+):
     """Later stages run too where the stage's record comes out differently."""
     assert changed((table, values)) == whys
 
 
-def test_gates_contract_and_description(changed: Changed, trained: Trained) -> None:
+def test_gates_contract_and_description(changed, trained):
     told = changed(gates=trained.spec.gates[:1])
     assert list(told) == ["evaluate"]
     assert told["evaluate"].startswith("gates.")
@@ -63,8 +58,8 @@ def test_gates_contract_and_description(changed: Changed, trained: Trained) -> N
     assert changed(description="other words") == {}
 
 
-def test_the_field_of_a_gate_that_changed_is_named() -> None:
-    def key(most: float) -> Key:
+def test_the_field_of_a_gate_that_changed_is_named():
+    def key(most):
         gates = [
             {"name": "accuracy", "metric": "x", "direction": "min", "threshold": 0.5},
             {"name": "even", "metric": "even", "direction": "max", "threshold": None},
@@ -78,7 +73,7 @@ def test_the_field_of_a_gate_that_changed_is_named() -> None:
     assert "gates.even even by spread → none" in without
 
 
-def test_the_order_of_gates_changes_nothing(changed: Changed, trained: Trained) -> None:
+def test_the_order_of_gates_changes_nothing(changed, trained):
     assert len(trained.spec.gates) > 1
     assert changed(gates=trained.spec.gates[::-1]) == {}
     gates = [{"name": name, "threshold": None} for name in "ab"]
@@ -89,7 +84,7 @@ def test_the_order_of_gates_changes_nothing(changed: Changed, trained: Trained) 
     assert keys[0].why(keys[1].ingredients) == "gates changed"
 
 
-def test_another_builder_is_named(changed: Changed) -> None:
+def test_another_builder_is_named(changed):
     told = changed(("model", {"builder": "cnn"}))
     assert list(told) == ["train"]
     assert 'model.builder "mlp" → "cnn"' in told["train"]
@@ -97,9 +92,7 @@ def test_another_builder_is_named(changed: Changed) -> None:
     assert changed(("model", {"builder": "mlp"})) == {}, "the medium's own, by its name"
 
 
-def test_new_data_is_ingested_and_all_that_follows_from_it(
-    trained: Trained, changed: Changed, tmp_path: Path
-) -> None:
+def test_new_data_is_ingested_and_all_that_follows_from_it(trained, changed, tmp_path):
     place = tmp_path / "blobs.npz"
     with np.load(trained.folder / "blobs.npz") as arrays:
         np.savez(place, **arrays)
@@ -113,16 +106,14 @@ def test_new_data_is_ingested_and_all_that_follows_from_it(
         assert plan.why(key) == "snapshot changed"
 
 
-def test_an_evaluation_depends_on_the_ladder_and_on_how_references_are_fitted(
-    trained: Trained,
-) -> None:
+def test_an_evaluation_depends_on_the_ladder_and_on_how_references_are_fitted(trained):
     plan = Plan(trained.spec, trained.folder, trained.home)
     ingredients = plan.evaluate(trained.contract, trained.good, 1).ingredients
     assert "code headrace.media.image.ladder" in ingredients
     assert "code headrace.stages.fitting.loop" in ingredients
 
 
-def test_other_quarantined_rows_train_and_evaluate_again(trained: Trained) -> None:
+def test_other_quarantined_rows_train_and_evaluate_again(trained):
     plan = Plan(trained.spec, trained.folder, trained.home)
     other = trained.contract.model_copy(update={"quarantine_uri": "/q/other.parquet"})
     before = keys_of(trained)
@@ -130,9 +121,7 @@ def test_other_quarantined_rows_train_and_evaluate_again(trained: Trained) -> No
     assert plan.evaluate(other, trained.good, 1) != before["evaluate"]
 
 
-def edit(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, module: str, code: str
-) -> None:
+def edit(monkeypatch, tmp_path, module, code):
     """Add code to a module of the package, as the closure sees it."""
     found = closure._module_path(module)
     assert found is not None
@@ -144,16 +133,12 @@ def edit(
     )
 
 
-def test_an_edited_helper_runs_what_uses_it(
-    changed: Changed, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_an_edited_helper_runs_what_uses_it(changed, monkeypatch, tmp_path):
     edit(monkeypatch, tmp_path, "headrace.stages.training", "\nGOLDEN_ROWS = 2\n")
     assert changed() == {"train": "code of headrace.stages.training"}
 
 
-def test_evaluations_fit_reference_models(
-    changed: Changed, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_evaluations_fit_reference_models(changed, monkeypatch, tmp_path):
     edit(
         monkeypatch, tmp_path, "headrace.stages.fitting", "\nSTEPS_PER_EXECUTION = 2\n"
     )
@@ -161,24 +146,18 @@ def test_evaluations_fit_reference_models(
     assert changed() == {"train": why, "evaluate": why}
 
 
-def test_an_edited_helper_of_two_stages_runs_both(
-    changed: Changed, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_an_edited_helper_of_two_stages_runs_both(changed, monkeypatch, tmp_path):
     edit(monkeypatch, tmp_path, "headrace.models.logged.loading", "\nBLOCK = 2\n")
     why = "code of headrace.models.logged.loading"
     assert changed() == {"train": why, "evaluate": why}
 
 
-def test_an_edited_comment_runs_nothing(
-    changed: Changed, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_an_edited_comment_runs_nothing(changed, monkeypatch, tmp_path):
     edit(monkeypatch, tmp_path, "headrace.stages.fitting", "\n# A thought.\n")
     assert changed() == {}
 
 
-def test_another_keras_runs_what_computes_with_it(
-    changed: Changed, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_another_keras_runs_what_computes_with_it(changed, monkeypatch):
     versions = closure.installed()
     now = versions["keras"]
     monkeypatch.setattr(closure, "installed", lambda: {**versions, "keras": "99.0"})
@@ -187,7 +166,7 @@ def test_another_keras_runs_what_computes_with_it(
     assert changed() == {"train": why, "evaluate": why}
 
 
-def test_the_pipelines_own_code_counts(trained: Trained, tmp_path: Path) -> None:
+def test_the_pipelines_own_code_counts(trained, tmp_path):
     (tmp_path / "model.py").write_text("def build(data):\n    return 1\n")
     model = trained.spec.model.model_copy(update={"builder": "model:build"})
     spec = trained.spec.model_copy(update={"model": model})
@@ -199,9 +178,7 @@ def test_the_pipelines_own_code_counts(trained: Trained, tmp_path: Path) -> None
     assert before.ingredients["code model.py"] != after.ingredients["code model.py"]
 
 
-def test_an_importable_builder_counts(
-    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_importable_builder_counts(trained, tmp_path, monkeypatch):
     (tmp_path / "nets_of_ours.py").write_text("def build(data):\n    return 1\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     model = trained.spec.model.model_copy(update={"builder": "nets_of_ours:build"})
@@ -215,16 +192,14 @@ def test_an_importable_builder_counts(
     assert changed == {"code nets_of_ours"}
 
 
-def test_many_changes_are_told_in_short(changed: Changed) -> None:
+def test_many_changes_are_told_in_short(changed):
     values = {"epochs": 9, "seed": 9, "batch_size": 9, "momentum": 0.1, "decay": 0.1}
     told = changed(("training", values))["train"]
     assert told.count("→") == 3
     assert told.endswith(" and 2 more")
 
 
-def test_the_order_of_classes_is_part_of_a_training(
-    trained: Trained, done: Plan
-) -> None:
+def test_the_order_of_classes_is_part_of_a_training(trained, done):
     form = trained.snapshot.description
     target = {"classes": list(form.classes[::-1])}
     turned = trained.snapshot.model_copy(
@@ -233,9 +208,7 @@ def test_the_order_of_classes_is_part_of_a_training(
     assert done.train(turned, trained.contract) != keys_of(trained)["train"]
 
 
-def test_a_private_training_is_done_again_with_another_secret(
-    trained: Trained,
-) -> None:
+def test_a_private_training_is_done_again_with_another_secret(trained):
     privacy = {"privacy": {"epsilon": 8.0}}
     fields = trained.spec.model_dump(exclude_unset=True)
     fields["training"] = {**fields["training"], **privacy}
@@ -258,8 +231,8 @@ def test_a_private_training_is_done_again_with_another_secret(
     assert "a" * 32 not in str(keys)
 
 
-def test_another_limit_of_an_item_ingests_again(trained: Trained) -> None:
-    def ingest(limit: int | None, stated: int | None = None) -> Key:
+def test_another_limit_of_an_item_ingests_again(trained):
+    def ingest(limit, stated=None):
         data = trained.spec.data.model_copy(update={"max_item_bytes": stated})
         spec = trained.spec.model_copy(update={"data": data})
         return Plan(

@@ -1,20 +1,14 @@
 """What was done is found again; a champion is compared with what it was."""
 
-from __future__ import annotations
-
-import pytest
-from tests.src.planning.conftest import Changed, Trained, end, keys_of, records_of
+from tests.src.planning.conftest import end, keys_of, records_of
 
 from headrace.planning import Key, Plan
-from headrace.settings import Settings
 from headrace.stages.ingredients import closure
 from headrace.state.home import Home
 from headrace.state.ledger import Ledger
 
 
-def test_what_was_saved_is_found_with_all_its_ingredients(
-    trained: Trained, done: Plan
-) -> None:
+def test_what_was_saved_is_found_with_all_its_ingredients(trained, done):
     for name, key in keys_of(trained).items():
         record = records_of(trained)[name]
         assert done.find(key, type(record)) == record
@@ -23,19 +17,17 @@ def test_what_was_saved_is_found_with_all_its_ingredients(
         assert (saved["ingredients"], saved["seconds"]) == (key.ingredients, 1.5)
 
 
-def test_nothing_changed_nothing_runs(changed: Changed) -> None:
+def test_nothing_changed_nothing_runs(changed):
     assert changed() == {}
 
 
-def test_a_first_run_says_so(trained: Trained, settings: Settings) -> None:
+def test_a_first_run_says_so(trained, settings):
     plan = Plan(trained.spec, trained.folder, Home(settings))
     assert plan.find(plan.ingest(), type(trained.snapshot)) is None
     assert plan.why(plan.ingest()) == "first run"
 
 
-def test_after_a_run_that_did_not_end_what_changed_since_is_said(
-    trained: Trained, settings: Settings
-) -> None:
+def test_after_a_run_that_did_not_end_what_changed_since_is_said(trained, settings):
     plan = Plan(trained.spec, trained.folder, Home(settings))
     key = plan.train(trained.snapshot, trained.contract)
     plan.begin(key)
@@ -46,9 +38,7 @@ def test_after_a_run_that_did_not_end_what_changed_since_is_said(
     )
 
 
-def test_a_result_that_is_gone_or_damaged_is_made_again(
-    trained: Trained, done: Plan
-) -> None:
+def test_a_result_that_is_gone_or_damaged_is_made_again(trained, done):
     for content in (b"{", b""):
         key = done.ingest()
         done.home.store.write(f"stages/{key.fingerprint}.json", content)
@@ -56,9 +46,7 @@ def test_a_result_that_is_gone_or_damaged_is_made_again(
         assert done.why(key) == "its result is gone from the store"
 
 
-def test_code_that_was_parsed_by_the_last_run_is_known(
-    done: Plan, trained: Trained, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_code_that_was_parsed_by_the_last_run_is_known(done, trained, monkeypatch):
     assert done.last.training == trained.good
     again = Plan(trained.spec, trained.folder, trained.home)
     closure._read.cache_clear()
@@ -67,9 +55,7 @@ def test_code_that_was_parsed_by_the_last_run_is_known(
     assert again.last == done.last
 
 
-def test_a_champion_is_compared_with_what_it_was_compared_with(
-    trained: Trained,
-) -> None:
+def test_a_champion_is_compared_with_what_it_was_compared_with(trained):
     plan = Plan(trained.spec, trained.folder, trained.home)
     before = plan.comparator(trained.good)
     assert plan.comparator(trained.good) == 1
@@ -82,13 +68,13 @@ def test_a_champion_is_compared_with_what_it_was_compared_with(
     assert plan.comparator(trained.good) == before
 
 
-def test_a_forgotten_result_is_made_again(trained: Trained, done: Plan) -> None:
+def test_a_forgotten_result_is_made_again(trained, done):
     key = keys_of(trained)["train"]
     done.forget(key)
     assert done.find(key, type(trained.good)) is None
 
 
-def test_a_law_that_is_edited_while_a_run_goes_on_is_said(trained: Trained) -> None:
+def test_a_law_that_is_edited_while_a_run_goes_on_is_said(trained):
     judged = trained.with_law(promotion='{ mode = "manual" }')
     plan = Plan(judged.spec, judged.folder, judged.home)
     assert plan.edited_law() == []

@@ -1,12 +1,9 @@
 """Whose pipeline file is the law of a run."""
 
-from __future__ import annotations
-
 import shutil
-from pathlib import Path
 
 import pytest
-from tests.src.planning.conftest import Trained, end
+from tests.src.planning.conftest import end
 
 from headrace.errors import PromotionError, UsageError
 from headrace.planning import Plan, find_finished
@@ -20,7 +17,7 @@ from headrace.state.store import pack_folder, unpack_folder
 pytestmark = pytest.mark.system
 
 
-def of_project(trained: Trained, identity: str) -> Trained:
+def of_project(trained, identity):
     """The same under the file of a project with an id; empty: without one."""
     # Each has a folder and a law of its own.
     promotion = f"{{ approval_hours = {len(identity) + 1} }}"
@@ -30,15 +27,15 @@ def of_project(trained: Trained, identity: str) -> Trained:
     return own
 
 
-def plan_of(trained: Trained) -> Plan:
+def plan_of(trained):
     return Plan(trained.spec, trained.folder, trained.home)
 
 
-def overrides(trained: Trained) -> tuple[str, ...]:
+def overrides(trained):
     return plan_of(trained).law.overrides
 
 
-def registered(trained: Trained) -> int:
+def registered(trained):
     plan = plan_of(trained)
     made = register(
         *(trained.spec, trained.folder, trained.snapshot, trained.good),
@@ -48,9 +45,7 @@ def registered(trained: Trained) -> int:
     return made.version
 
 
-def test_the_file_of_the_project_that_judged_a_model_last_is_the_law(
-    trained: Trained,
-) -> None:
+def test_the_file_of_the_project_that_judged_a_model_last_is_the_law(trained):
     mill, shed = of_project(trained, "mill"), of_project(trained, "the-shed")
     assert overrides(mill) == (), "no project is known yet"
     version = registered(mill)
@@ -63,7 +58,7 @@ def test_the_file_of_the_project_that_judged_a_model_last_is_the_law(
     assert [row.experiment for row in evidence] == [False, True]
 
 
-def test_a_forced_promotion_lets_another_project_judge(trained: Trained) -> None:
+def test_a_forced_promotion_lets_another_project_judge(trained):
     mill, shed = of_project(trained, "mill"), of_project(trained, "the-shed")
     registered(mill)
     version = registered(shed)
@@ -86,9 +81,7 @@ def test_a_forced_promotion_lets_another_project_judge(trained: Trained) -> None
     assert rolled_back.to_version == 1
 
 
-def test_a_project_without_an_id_that_took_over_judges_until_it_is_forced(
-    trained: Trained,
-) -> None:
+def test_a_project_without_an_id_that_took_over_judges_until_it_is_forced(trained):
     mill, plain = of_project(trained, "mill"), of_project(trained, "")
     registered(mill)
     version = registered(plain)
@@ -105,8 +98,8 @@ def test_a_project_without_an_id_that_took_over_judges_until_it_is_forced(
 
 
 def test_an_experiment_after_a_project_without_an_id_is_finished_as_any_other(
-    trained: Trained, done: Plan
-) -> None:
+    trained, done
+):
     plain = of_project(trained, "")
     end(plain)
     for project in ("mill", ""):
@@ -118,9 +111,7 @@ def test_an_experiment_after_a_project_without_an_id_is_finished_as_any_other(
     assert "makes this project's file its law" in finished.reason
 
 
-def test_the_law_stays_with_the_project_from_which_a_version_is_forced(
-    trained: Trained,
-) -> None:
+def test_the_law_stays_with_the_project_from_which_a_version_is_forced(trained):
     mill, shed = of_project(trained, "mill"), of_project(trained, "the-shed")
     version = registered(mill)
     promote_by_hand("blobs", version, mill.home, force=True, reason="the first")
@@ -138,13 +129,13 @@ def test_the_law_stays_with_the_project_from_which_a_version_is_forced(
     ]
 
 
-def test_only_the_present_folder_of_a_deployment_has_a_law(trained: Trained) -> None:
+def test_only_the_present_folder_of_a_deployment_has_a_law(trained):
     lax, strict = of_project(trained, ""), of_project(trained, "mill")
     store, settings = plan_of(trained).home.store, trained.settings
     old, new = (pack_folder(one.folder, store) for one in (lax, strict))
     ledger = plan_of(trained).home.ledger
 
-    def plan(digest: str) -> Plan:
+    def plan(digest):
         return Plan(
             lax.spec, unpack_folder(digest, store, settings.folders), Home(settings)
         )
@@ -160,9 +151,7 @@ def test_only_the_present_folder_of_a_deployment_has_a_law(trained: Trained) -> 
         _ = plan(old).law
 
 
-def test_a_copy_of_an_older_deployed_folder_has_no_law(
-    trained: Trained, tmp_path: Path
-) -> None:
+def test_a_copy_of_an_older_deployed_folder_has_no_law(trained, tmp_path):
     mill = of_project(trained, "mill")
     store, settings = plan_of(trained).home.store, trained.settings
     digest = pack_folder(mill.folder, store)
@@ -176,8 +165,8 @@ def test_a_copy_of_an_older_deployed_folder_has_no_law(
 
 
 def test_a_deployed_folder_that_was_edited_has_the_law_that_was_deployed(
-    trained: Trained, tmp_path: Path
-) -> None:
+    trained, tmp_path
+):
     mill = of_project(trained, "mill")
     plan, settings = plan_of(mill), trained.settings
     digest = pack_folder(mill.folder, plan.home.store)
@@ -194,8 +183,8 @@ def test_a_deployed_folder_that_was_edited_has_the_law_that_was_deployed(
 
 
 def test_a_project_that_gets_an_id_is_recorded_though_nothing_else_has_changed(
-    trained: Trained, done: Plan
-) -> None:
+    trained, done
+):
     mill = of_project(trained, "")
     end(mill)
     assert find_finished(plan_of(mill)) is not None

@@ -1,7 +1,5 @@
 """`headrace.planning.results`: what is kept is read where the home is now."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 from typing import Any
@@ -15,9 +13,7 @@ from headrace.state.home import Home
 Trained = Any
 
 
-def test_a_moved_home_has_its_snapshots_and_quarantines(
-    trained: Trained, tmp_path: Path
-) -> None:
+def test_a_moved_home_has_its_snapshots_and_quarantines(trained, tmp_path):
     plan = Plan(trained.spec, trained.folder, trained.home)
     data = b"rows"
     uri = plan.home.store.write(f"quarantine/q{quarantine_name(data)}", data)

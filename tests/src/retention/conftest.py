@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
-from tests.blobs import Trained, a_contract, spec_of, write_blobs
+from tests.blobs import a_contract, spec_of, write_blobs
 from tests.homes import Home
 
 from headrace.planning import Plan
@@ -29,11 +27,11 @@ class Many:
     other: SnapshotRecord
 
     @property
-    def ledger(self) -> Ledger:
+    def ledger(self):
         return Ledger(self.settings.database_url)
 
     @property
-    def files(self) -> dict[str, bytes]:
+    def files(self):
         """The content of all files of store and artifacts, by path."""
         return {
             path.relative_to(self.settings.home).as_posix(): path.read_bytes()
@@ -43,7 +41,7 @@ class Many:
         }
 
 
-def add_version(trained: Trained, data: Path, seed: int) -> SnapshotRecord:
+def add_version(trained, data, seed):
     """Ingest, train for an epoch, evaluate and register, with the stages' results.
 
     A full evaluation would have left reference models; a file stands for them.
@@ -75,7 +73,7 @@ def add_version(trained: Trained, data: Path, seed: int) -> SnapshotRecord:
 
 
 @pytest.fixture(scope="session")
-def _many(_trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Many:
+def _many(_trained, tmp_path_factory):
     place = tmp_path_factory.mktemp("many")
     trained = _trained.moved(place / "home")
     data = write_blobs(place / "other.npz", seed=7)
@@ -88,7 +86,7 @@ def _many(_trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Many:
 
 
 @pytest.fixture
-def many(_many: Many, tmp_path: Path, copy_of: Callable[[Path, Path], Path]) -> Many:
+def many(_many, tmp_path, copy_of):
     """A copy of that home."""
     home = Home(copy_of(_many.home.path, tmp_path / "home"), _many.home.project)
     settings = Settings(project=home.project, home=home.path, user="ada@lab")
@@ -96,6 +94,6 @@ def many(_many: Many, tmp_path: Path, copy_of: Callable[[Path, Path], Path]) -> 
 
 
 @pytest.fixture(autouse=True)
-def _no_prefect(many: Many) -> None:
+def _no_prefect(many):
     """None of these homes has a Prefect."""
     shutil.rmtree(many.home.path / "prefect", ignore_errors=True)

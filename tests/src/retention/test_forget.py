@@ -1,23 +1,18 @@
 """``headrace forget``: items are gone from data, logs, pages and golden answers."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from tests.blobs import blobs, spec_of, write_blobs
-from tests.src.retention.conftest import Many
 
 from headrace.data.corrections import (
     Correction,
@@ -31,7 +26,6 @@ from headrace.models.logged.soundness.tracked import TrackedRecord, keep_record
 from headrace.planning import Plan
 from headrace.records import MANIFEST
 from headrace.retention import forgetting
-from headrace.retention.forgetting import Outcome
 from headrace.serving.requests.columns import SCHEMA
 from headrace.stages.ingestion import ingest
 from headrace.state.home import Home
@@ -46,7 +40,7 @@ pytestmark = pytest.mark.system
 KILLED = Path(__file__).parents[2] / "flows" / "killed.py"
 
 
-def rows_of(many: Many, digest: str) -> pa.Table:
+def rows_of(many, digest):
     """All rows of a stored snapshot."""
     folder = Path(many.settings.store) / "snapshots" / digest
     return pa.concat_tables(
@@ -56,7 +50,7 @@ def rows_of(many: Many, digest: str) -> pa.Table:
 
 
 @pytest.fixture
-def item(many: Many) -> str:
+def item(many):
     """An item of train of the champion's data, which its golden answers show."""
     data = Tracking(many.settings).run_file(
         many.ledger.version("blobs", 1).run_id, GOLDEN_FILE
@@ -64,10 +58,10 @@ def item(many: Many) -> str:
     return hashlib.sha256(Golden.read(data).items[2].tobytes()).hexdigest()
 
 
-def write_log(path: Path, items: list[str]) -> None:
+def write_log(path, items):
     """Write a file of a request log."""
     names, count = ("model", "role", "answer", "engine", "request_id"), len(items)
-    columns: dict[str, Any] = {name: ["x"] * count for name in names}
+    columns = {name: ["x"] * count for name in names}
     columns |= {"item": items, "row": [0] * count, "version": [1] * count}
     table = pa.table(
         {
@@ -78,11 +72,11 @@ def write_log(path: Path, items: list[str]) -> None:
     pq.write_table(table, path)
 
 
-def forget(item: str) -> tuple[str, ...]:
+def forget(item):
     return ("forget", "blobs", "--item", item, "--yes", "--json")
 
 
-def check_forgotten(many: Many, item: str) -> None:
+def check_forgotten(many, item):
     """Nothing in the home names or shows the item, and all that is left is whole."""
     assert item not in rows_of(many, many.first.digest)["item"].to_pylist()
     for path, content in many.files.items():
@@ -95,7 +89,7 @@ def check_forgotten(many: Many, item: str) -> None:
     assert many.ledger.open_forgettings() == []
 
 
-def test_an_item_is_gone_from_all_that_shows_it(many: Many, item: str) -> None:
+def test_an_item_is_gone_from_all_that_shows_it(many, item):
     before = rows_of(many, many.first.digest)
     assert item in before["item"].to_pylist()
     pages = [name for name in many.files if "/pictures/" in name]
@@ -118,7 +112,7 @@ def test_an_item_is_gone_from_all_that_shows_it(many: Many, item: str) -> None:
     assert left == [name for name in pages if any(run in name for run in others)]
 
 
-def test_the_golden_answers_go_on_without_it(many: Many, item: str) -> None:
+def test_the_golden_answers_go_on_without_it(many, item):
     before = many.ledger.version("blobs", 1)
     many.home.headrace(*forget(item))
     version = many.ledger.version("blobs", 1)
@@ -132,7 +126,7 @@ def test_the_golden_answers_go_on_without_it(many: Many, item: str) -> None:
     assert "items were forgotten in its golden answers" in lines
 
 
-def test_copies_and_corrections_are_without_it(many: Many, item: str) -> None:
+def test_copies_and_corrections_are_without_it(many, item):
     version, settings = many.ledger.version("blobs", 1), many.settings
     keep_record(version, Home(settings))
     anchored = Home(settings).anchored
@@ -154,9 +148,7 @@ def test_copies_and_corrections_are_without_it(many: Many, item: str) -> None:
     assert not any(name.startswith("store/recognisers/") for name in many.files)
 
 
-def test_golden_answers_are_without_it_where_only_the_copy_is_left(
-    many: Many, item: str
-) -> None:
+def test_golden_answers_are_without_it_where_only_the_copy_is_left(many, item):
     version, settings = many.ledger.version("blobs", 1), many.settings
     for path in settings.home.glob("mlartifacts/**/golden.npz"):
         path.unlink()
@@ -168,9 +160,7 @@ def test_golden_answers_are_without_it_where_only_the_copy_is_left(
     assert shas and item not in shas
 
 
-def test_what_a_new_pipeline_was_drafted_from_is_of_the_ledger(
-    many: Many, item: str
-) -> None:
+def test_what_a_new_pipeline_was_drafted_from_is_of_the_ledger(many, item):
     many.home.headrace(*forget(item))
     source = spec_of(many.settings.project).data.source
     drafted = many.home.headrace(
@@ -184,8 +174,8 @@ def test_what_a_new_pipeline_was_drafted_from_is_of_the_ledger(
 
 
 def test_snapshots_that_killed_runs_have_left_are_deleted_if_they_may_have_the_item(
-    many: Many, item: str, caplog: pytest.LogCaptureFixture
-) -> None:
+    many, item, caplog
+):
     snapshots = Path(many.settings.store) / "snapshots"
     first = snapshots / many.first.digest
     with_item, torn, damaged = (snapshots / (letter * 64) for letter in "abc")
@@ -205,7 +195,7 @@ def test_snapshots_that_killed_runs_have_left_are_deleted_if_they_may_have_the_i
     assert f"{damaged} cannot be read" in answer.err + caplog.text
 
 
-def test_reports_are_gone_where_only_the_log_has_the_item(many: Many) -> None:
+def test_reports_are_gone_where_only_the_log_has_the_item(many):
     logged = "d" * 64
     day = many.home.path / "requests" / "blobs" / "2999-01-01"
     day.mkdir(parents=True)
@@ -221,7 +211,7 @@ def test_reports_are_gone_where_only_the_log_has_the_item(many: Many) -> None:
     assert not any(logged.encode() in content for content in many.files.values())
 
 
-def test_the_next_snapshot_leaves_it_out_and_says_so(many: Many, item: str) -> None:
+def test_the_next_snapshot_leaves_it_out_and_says_so(many, item):
     project = many.settings.project
     plan = Plan(spec_of(project), project / "pipelines" / "blobs", Home(many.settings))
     key = plan.ingest().fingerprint
@@ -238,16 +228,14 @@ def test_the_next_snapshot_leaves_it_out_and_says_so(many: Many, item: str) -> N
     assert any("1 of 240 items: left out" in note for note in snapshot.notes)
 
 
-def test_a_run_on_such_data_is_not_said_to_be_reproducible(
-    many: Many, item: str
-) -> None:
+def test_a_run_on_such_data_is_not_said_to_be_reproducible(many, item):
     many.home.headrace(*forget(item))
     answer = many.home.headrace("reproduce", "blobs/4", "--json")
     assert answer.exit_code == 2
     assert "1 rows of the run's data were forgotten" in answer.json["reason"]
 
 
-def test_the_tombstone_does_not_reveal_the_item(many: Many, item: str) -> None:
+def test_the_tombstone_does_not_reveal_the_item(many, item):
     many.home.headrace(*forget(item))
     forgotten = Forgotten.of(many.ledger, "blobs")
     assert forgotten.marks == {forgotten.mark_item(item)}
@@ -258,7 +246,7 @@ def test_the_tombstone_does_not_reveal_the_item(many: Many, item: str) -> None:
     assert many.ledger.walk_chain().problem == ""
 
 
-def test_rows_of_request_logs_are_taken_out(many: Many, item: str) -> None:
+def test_rows_of_request_logs_are_taken_out(many, item):
     day = many.home.path / "requests" / "blobs" / "2999-01-01"
     day.mkdir(parents=True)
     write_log(day / "00-a.parquet", [item, "b" * 64, item])
@@ -286,8 +274,8 @@ POINTS = [
     ],
 )
 def test_a_killed_command_is_ended_by_the_next_which_need_not_know_the_item(
-    many: Many, item: str, place: str, when: str
-) -> None:
+    many, item, place, when
+):
     process = subprocess.run(
         [sys.executable, str(KILLED), place, when, *forget(item)],
         env={**os.environ, **many.home.environment},
@@ -304,17 +292,17 @@ def test_a_killed_command_is_ended_by_the_next_which_need_not_know_the_item(
     check_forgotten(many, item)
 
 
-def test_what_no_snapshot_has_is_said_to_be_found_nowhere(many: Many) -> None:
+def test_what_no_snapshot_has_is_said_to_be_found_nowhere(many):
     answer = many.home.headrace(*forget("a" * 64))
     assert answer.exit_code == 0
     assert answer.json["reason"].startswith("no stored snapshot has this item (see")
     assert answer.json["versions"] == []
 
 
-def test_what_is_not_confirmed_changes_nothing(many: Many, item: str) -> None:
+def test_what_is_not_confirmed_changes_nothing(many, item):
     before, asked = many.files, []
 
-    def decline(outcome: Outcome) -> bool:
+    def decline(outcome):
         asked.append(outcome)
         return False
 
@@ -335,18 +323,14 @@ def test_what_is_not_confirmed_changes_nothing(many: Many, item: str) -> None:
         (("--item", "a" * 64), 2, "Add --yes"),
     ],
 )
-def test_bad_words_are_refused(
-    many: Many, words: tuple[str, ...], code: int, text: str
-) -> None:
+def test_bad_words_are_refused(many, words, code, text):
     answer = many.home.headrace("forget", "blobs", *words, "--json")
     assert answer.exit_code == code
     assert text in answer.json["reason"]
     assert many.ledger.forgettings() == []
 
 
-def test_nothing_is_forgotten_under_a_run_or_of_an_unknown_pipeline(
-    many: Many, item: str
-) -> None:
+def test_nothing_is_forgotten_under_a_run_or_of_an_unknown_pipeline(many, item):
     with hold(many.settings, "blobs", "run-1"):
         answer = many.home.headrace(*forget(item))
     assert answer.exit_code == 3
@@ -358,7 +342,7 @@ def test_nothing_is_forgotten_under_a_run_or_of_an_unknown_pipeline(
 
 
 @pytest.fixture
-def speakers(many: Many, tmp_path: Path) -> Iterator[Path]:
+def speakers(many, tmp_path):
     """Blobs in a table whose rows are of four people, one of whom is in val, too."""
     from PIL import Image
 
@@ -374,7 +358,7 @@ def speakers(many: Many, tmp_path: Path) -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-def test_a_group_is_gone_with_all_its_items(many: Many, speakers: Path) -> None:
+def test_a_group_is_gone_with_all_its_items(many, speakers):
     project = many.settings.project
     spec = spec_of(
         project,

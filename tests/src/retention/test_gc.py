@@ -1,7 +1,5 @@
 """``headrace gc``: what nothing needs is deleted, and all that is needed stays."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import signal
@@ -10,11 +8,9 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from tests.attacks.test_ledger import setting, without_triggers
-from tests.src.retention.conftest import Many
 
 from headrace.models.logged.loading import load_version
 from headrace.retention import collection
@@ -36,11 +32,11 @@ ALL = ("gc", "--keep", "1", "--older", "0", "--json")
 KILLED = Path(__file__).parents[2] / "flows" / "killed.py"
 
 
-def collected(answer: dict[str, Any]) -> dict[str, int]:
+def collected(answer):
     return {one["kind"]: one["count"] for one in answer["collected"]}
 
 
-def check_needed(many: Many) -> None:
+def check_needed(many):
     """What is needed is whole: the champion, the newest version, and their data."""
     answer = many.home.headrace("verify", "--json")
     assert answer.exit_code == 0, answer.out
@@ -53,7 +49,7 @@ def check_needed(many: Many) -> None:
         assert repaired.json["status"] == "sound", repaired.out
 
 
-def check_rest_is_gone(many: Many) -> None:
+def check_rest_is_gone(many):
     for number in (2, 3):
         version = many.ledger.version("blobs", number)
         assert many.ledger.is_collected(version)
@@ -63,7 +59,7 @@ def check_rest_is_gone(many: Many) -> None:
     assert {*Tracking(many.settings).registered("blobs")[1]} == {1, 4}
 
 
-def test_by_default_what_is_young_is_kept(many: Many) -> None:
+def test_by_default_what_is_young_is_kept(many):
     before = many.files
     answer = many.home.headrace("gc", "--json")
     assert (answer.exit_code, answer.json["collected"]) == (0, [])
@@ -72,7 +68,7 @@ def test_by_default_what_is_young_is_kept(many: Many) -> None:
     assert many.ledger.collections() == []
 
 
-def test_a_dry_run_says_what_a_run_then_deletes(many: Many) -> None:
+def test_a_dry_run_says_what_a_run_then_deletes(many):
     before = many.files
     planned = many.home.headrace(*ALL, "--dry-run").json
     assert many.files == before
@@ -101,9 +97,7 @@ def test_a_dry_run_says_what_a_run_then_deletes(many: Many) -> None:
     check_rest_is_gone(many)
 
 
-def test_each_collection_is_a_row_of_the_chain_and_verify_counts_it(
-    many: Many,
-) -> None:
+def test_each_collection_is_a_row_of_the_chain_and_verify_counts_it(many):
     head = many.ledger.walk_chain().head
     done = many.home.headrace(*ALL).json
     (row,) = many.ledger.collections()
@@ -129,9 +123,7 @@ def test_each_collection_is_a_row_of_the_chain_and_verify_counts_it(
     ],
     ids=lambda command: command[0],
 )
-def test_whatever_needs_a_collected_version_says_so(
-    many: Many, command: tuple[str, ...]
-) -> None:
+def test_whatever_needs_a_collected_version_says_so(many, command):
     many.home.headrace(*ALL)
     answer = many.home.headrace(*command, "--json")
     assert answer.exit_code == 1
@@ -154,9 +146,7 @@ POINTS = [
         *(pytest.param(*p, marks=pytest.mark.integration) for p in POINTS[1:]),
     ],
 )
-def test_a_killed_collection_loses_nothing_and_the_next_one_ends_it(
-    many: Many, place: str, when: str
-) -> None:
+def test_a_killed_collection_loses_nothing_and_the_next_one_ends_it(many, place, when):
     process = subprocess.run(
         [sys.executable, str(KILLED), place, when, *ALL],
         env={**os.environ, **many.home.environment},
@@ -175,9 +165,7 @@ def test_a_killed_collection_loses_nothing_and_the_next_one_ends_it(
 
 
 @pytest.mark.parametrize("is_changed", [False, True])
-def test_with_an_older_or_changed_ledger_nothing_is_deleted(
-    many: Many, is_changed: bool
-) -> None:
+def test_with_an_older_or_changed_ledger_nothing_is_deleted(many, is_changed):
     """What an older one does not know would be deleted as needed by nothing."""
     home, database = many.home, many.home.path / "headrace.db"
     keep_rows(Home(many.settings).copy)
@@ -201,7 +189,7 @@ def test_with_an_older_or_changed_ledger_nothing_is_deleted(
     assert many.files == before
 
 
-def test_what_a_run_in_progress_may_use_is_kept(many: Many) -> None:
+def test_what_a_run_in_progress_may_use_is_kept(many):
     before = many.files
     with hold(many.settings, "blobs", "run-1"):
         answer = many.home.headrace(*ALL).json
@@ -222,15 +210,15 @@ def test_what_a_run_in_progress_may_use_is_kept(many: Many) -> None:
 
 
 def test_a_run_waits_for_a_collection_and_two_collections_do_not_overlap(
-    many: Many, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    many, monkeypatch
+):
     waited = []
     with hold(many.settings, COLLECTING, "gc-1") as held:
         other = many.home.headrace(*ALL)
         assert other.exit_code == 3
         assert "Another `headrace gc`" in other.json["reason"]
 
-        def sleep(seconds: float) -> None:
+        def sleep(seconds):
             waited.append(seconds)
             held.close(succeeded=True)
 
@@ -239,12 +227,10 @@ def test_a_run_waits_for_a_collection_and_two_collections_do_not_overlap(
     assert len(waited) == 1
 
 
-def test_a_version_promoted_after_the_marking_is_kept(
-    many: Many, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_version_promoted_after_the_marking_is_kept(many, monkeypatch):
     mark, calls = collection.mark, []
 
-    def promoted_meanwhile(*arguments: Any) -> Any:
+    def promoted_meanwhile(*arguments):
         marked = mark(*arguments)
         if not calls:
             many.ledger.promote(
@@ -262,9 +248,7 @@ def test_a_version_promoted_after_the_marking_is_kept(
     assert many.home.headrace("verify", "--json").json["missing"] == {}
 
 
-def test_runs_of_other_ledgers_are_not_collected(
-    many: Many, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_runs_of_other_ledgers_are_not_collected(many, monkeypatch):
     """MLflow may be shared; only runs that this ledger or store names are ours."""
     uri = f"sqlite:///{many.home.path}/mlflow.db?timeout=9"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
@@ -275,15 +259,13 @@ def test_runs_of_other_ledgers_are_not_collected(
 @pytest.mark.parametrize(
     "words", [("--keep", "0"), ("--older", "-1"), ("--older", "1000000")]
 )
-def test_a_policy_that_keeps_too_little_is_refused(
-    many: Many, words: tuple[str, str]
-) -> None:
+def test_a_policy_that_keeps_too_little_is_refused(many, words):
     answer = many.home.headrace("gc", *words, "--json")
     assert answer.exit_code == 2
     assert "Keep at least 1 run" in answer.json["reason"]
 
 
-def test_a_day_of_the_log_is_as_old_as_its_last_request(many: Many) -> None:
+def test_a_day_of_the_log_is_as_old_as_its_last_request(many):
     log = many.home.path / "requests" / "blobs"
     for days in (2, 3):
         day = (datetime.now(UTC) - timedelta(days=days)).date().isoformat()
@@ -295,7 +277,7 @@ def test_a_day_of_the_log_is_as_old_as_its_last_request(many: Many) -> None:
     ]
 
 
-def test_old_request_logs_are_collected_and_todays_is_not(many: Many) -> None:
+def test_old_request_logs_are_collected_and_todays_is_not(many):
     log = many.home.path / "requests" / "blobs"
     for day in ("2020-01-02", "2999-01-01"):
         (log / day).mkdir(parents=True)
@@ -305,7 +287,7 @@ def test_old_request_logs_are_collected_and_todays_is_not(many: Many) -> None:
     assert [path.name for path in log.iterdir()] == ["2999-01-01"]
 
 
-def test_the_log_of_a_quiet_server_is_emptied_and_written_on(many: Many) -> None:
+def test_the_log_of_a_quiet_server_is_emptied_and_written_on(many):
     long_ago = 1_000_000_000
     current, former = (many.home.path / name for name in ("p.log", "p.log.1"))
     former.write_text("former")

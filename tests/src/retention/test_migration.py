@@ -1,11 +1,8 @@
 """`headrace.retention.migration`: a home in other places, whole or not at all."""
 
-from __future__ import annotations
-
 import socket
 import sqlite3
 import uuid
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,11 +24,11 @@ pytestmark = pytest.mark.system
 Trained = Any
 
 
-def settings_at(trained: Trained, home: Path) -> Settings:
+def settings_at(trained, home):
     return Settings(project=trained.settings.project, home=home, user="ada@lab")
 
 
-def promote_good(trained: Trained) -> None:
+def promote_good(trained):
     evaluation, settings = trained.good_evaluation, trained.settings
     registered = register(
         trained.spec,
@@ -45,7 +42,7 @@ def promote_good(trained: Trained) -> None:
 
 
 @pytest.fixture
-def databases(postgres: str) -> Destination:
+def databases(postgres):
     """Two empty databases of a PostgreSQL."""
     suffix = uuid.uuid4().hex  # MLflow remembers which databases have its tables
     names = (f"ledger_{suffix}", f"mlflow_{suffix}")
@@ -63,9 +60,7 @@ def databases(postgres: str) -> Destination:
 
 
 @pytest.mark.parametrize("name", ["home", "a höme #1; +2"])
-def test_a_home_goes_to_another_folder(
-    trained: Trained, tmp_path: Path, name: str
-) -> None:
+def test_a_home_goes_to_another_folder(trained, tmp_path, name):
     before = verify(trained.settings)
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(trained.settings.home / "prefork.sock"))  # of an `up`
@@ -85,9 +80,7 @@ def test_a_home_goes_to_another_folder(
 
 
 @pytest.mark.parametrize("way", ["migrate", "mv"])
-def test_a_moved_home_writes_nothing_to_the_old_place(
-    trained: Trained, tmp_path: Path, way: str
-) -> None:
+def test_a_moved_home_writes_nothing_to_the_old_place(trained, tmp_path, way):
     old, place = trained.settings.home, tmp_path / "elsewhere"
     if way == "mv":
         old.rename(place)
@@ -115,8 +108,8 @@ def test_a_moved_home_writes_nothing_to_the_old_place(
 
 
 def test_the_databases_go_to_postgresql_and_are_written_there(
-    trained: Trained, databases: Destination, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    trained, databases, monkeypatch
+):
     ready = migrate(trained.settings, databases, only_check=True)
     assert ready.status == "ready"
     head = Ledger(trained.settings.database_url).walk_chain().head
@@ -143,18 +136,14 @@ def test_the_databases_go_to_postgresql_and_are_written_there(
     assert ledger.walk_chain().problem == ""
 
 
-def test_a_database_with_a_ledger_of_its_own_is_refused(
-    trained: Trained, databases: Destination
-) -> None:
+def test_a_database_with_a_ledger_of_its_own_is_refused(trained, databases):
     Ledger(databases.database_url).anchor({"theirs": "0" * 64})
     for only_check in (True, False):
         with pytest.raises(UsageError, match="has a ledger of its own"):
             migrate(trained.settings, databases, only_check=only_check)
 
 
-def test_an_mlflow_with_runs_of_its_own_is_refused(
-    trained: Trained, databases: Destination, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_mlflow_with_runs_of_its_own_is_refused(trained, databases, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", databases.tracking_uri)
         Tracking(trained.settings).experiment("theirs")
@@ -162,7 +151,7 @@ def test_an_mlflow_with_runs_of_its_own_is_refused(
         migrate(trained.settings, databases)
 
 
-def test_what_is_no_new_place_is_refused(trained: Trained, tmp_path: Path) -> None:
+def test_what_is_no_new_place_is_refused(trained, tmp_path):
     home = trained.settings.home
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").touch()
@@ -177,17 +166,13 @@ def test_what_is_no_new_place_is_refused(trained: Trained, tmp_path: Path) -> No
             migrate(trained.settings, destination)
 
 
-def test_a_home_in_which_something_runs_is_not_moved(
-    trained: Trained, tmp_path: Path
-) -> None:
+def test_a_home_in_which_something_runs_is_not_moved(trained, tmp_path):
     Leases(trained.settings.database_url).acquire(Lease.wanted("blobs", "f1", "ada"))
     with pytest.raises(DependencyError, match="blobs is busy"):
         migrate(trained.settings, Destination(home=tmp_path / "new"))
 
 
-def test_a_home_that_does_not_fit_its_ledger_is_not_moved(
-    trained: Trained, tmp_path: Path
-) -> None:
+def test_a_home_that_does_not_fit_its_ledger_is_not_moved(trained, tmp_path):
     for file in trained.settings.home.glob("mlartifacts/**/model.keras"):
         file.write_bytes(file.read_bytes() + b" ")
     with pytest.raises(IntegrityError, match="is not as recorded: blobs/1"):
@@ -195,9 +180,7 @@ def test_a_home_that_does_not_fit_its_ledger_is_not_moved(
     assert not (tmp_path / "new").exists()
 
 
-def test_what_an_interrupted_one_left_is_replaced(
-    trained: Trained, tmp_path: Path
-) -> None:
+def test_what_an_interrupted_one_left_is_replaced(trained, tmp_path):
     left = tmp_path / ".new.migrating"
     (left / "store" / "stages").mkdir(parents=True)
     (left / "store" / "stages" / "half.json").write_text("{")

@@ -1,15 +1,12 @@
 """Answered requests of small models of each medium, for tests."""
 
-from __future__ import annotations
-
 import time
-from typing import Any
 
 import numpy as np
 
 from headrace.media import medium
 from headrace.records import DataDescription
-from headrace.serving.answered import Answered, Role
+from headrace.serving.answered import Answered
 
 IMAGES = DataDescription(
     medium="image", shape=(8, 8, 1), target={"classes": ["one", "three", "nine"]}
@@ -27,7 +24,7 @@ SOUNDS = DataDescription(
 NOON_US = 1_800_000_000_000_000 // 3_600_000_000 * 3_600_000_000
 
 
-def given(kind: DataDescription, count: int = 1, seed: int = 0) -> Any:
+def given(kind, count=1, seed=0):
     """Items as a user gives them."""
     random = np.random.default_rng(seed)
     if kind.medium == "text":
@@ -39,19 +36,19 @@ def given(kind: DataDescription, count: int = 1, seed: int = 0) -> Any:
 
 
 def an_answer(
-    request_id: str = "r0",
-    kind: DataDescription = IMAGES,
+    request_id="r0",
+    kind=IMAGES,
     *,
-    count: int = 1,
-    time_us: int | None = None,
-    model: str = "digits",
-    version: int = 2,
-    role: Role = "champion",
-    outputs: Any = None,
-    items: Any = None,
-    seed: int = 0,
-    latency_ms: float = 1.5,
-) -> Answered:
+    count=1,
+    time_us=None,
+    model="digits",
+    version=2,
+    role="champion",
+    outputs=None,
+    items=None,
+    seed=0,
+    latency_ms=1.5,
+):
     """One answered request."""
     if items is None:
         items = given(kind, count, seed)

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 
-from headrace.media.forms import Payload
 from headrace.models.engines.batching import Batching
 from headrace.serving.app import App
 from headrace.serving.bodies import Bodies
@@ -22,7 +19,6 @@ from headrace.serving.served import Served
 from headrace.serving.slots import Slot
 from headrace.settings import Settings
 from headrace.state.ledger import Version
-from headrace.tasks.forms import Outputs
 
 CLASSES = {"target": {"classes": ["cat", "dog", 'a "fox" %']}}
 IMAGE = {"medium": "image", "shape": [4, 4, 1], **CLASSES}
@@ -32,7 +28,6 @@ NUMBER = {"medium": "image", "shape": [4, 4, 1], "task": "regression"}
 
 
 # By name, or pairs as they are sent.
-Headers = dict[str, str] | list[tuple[bytes, bytes]] | tuple[()]
 
 
 class Toy:
@@ -40,22 +35,22 @@ class Toy:
 
     name = "toy"
 
-    def __init__(self, width: int, favourite: int) -> None:
+    def __init__(self, width, favourite):
         self.width, self.favourite = width, favourite
-        self.rows: list[int] = []
+        self.rows = []
         self.is_closed = False
 
-    def __call__(self, items: Payload) -> Outputs:
+    def __call__(self, items):
         self.rows.append(len(items))
         outputs = np.full((len(items), self.width), 0.25, np.float32)
         outputs[:, self.favourite % self.width] = 0.5
         return outputs
 
-    def close(self) -> None:
+    def close(self):
         self.is_closed = True
 
 
-def a_row(model: str, version: int, description: dict[str, Any]) -> Version:
+def a_row(model, version, description):
     """A version's row in the ledger."""
     return Version(
         model=model,
@@ -71,14 +66,7 @@ def a_row(model: str, version: int, description: dict[str, Any]) -> Version:
     )
 
 
-def serving(
-    description: dict[str, Any],
-    version: int = 1,
-    *,
-    model: str = "toy",
-    engine: Any = None,
-    inline_rows: int = 64,
-) -> Served:
+def serving(description, version=1, *, model="toy", engine=None, inline_rows=64):
     """A version with a toy engine."""
     row = a_row(model, version, description)
     width = 3 if "target" in description else 1
@@ -97,17 +85,15 @@ class Reply(NamedTuple):
     body: bytes
 
     @property
-    def json(self) -> Any:
+    def json(self):
         return json.loads(self.body)
 
 
 class Site:
     """An application with some models, and a client of it."""
 
-    def __init__(
-        self, *several: Served, doors: Doors | None = None, bodies: Bodies | None = None
-    ) -> None:
-        self.slots: dict[str, Slot] = {}
+    def __init__(self, *several, doors=None, bodies=None):
+        self.slots = {}
         for served in several:
             slot = self.slots.setdefault(served.model, Slot(served.model))
             if slot.current is None:
@@ -118,14 +104,7 @@ class Site:
         self.app = App(doors or Doors(), bodies, Metrics())
         self.models = Models(self.app, list(self.slots.values()))
 
-    async def send(
-        self,
-        method: str,
-        path: str,
-        parts: Sequence[bytes] = (b"",),
-        headers: Headers = (),
-        receive: Callable[[], Awaitable[Any]] | None = None,
-    ) -> Reply:
+    async def send(self, method, path, parts=(b"",), headers=(), receive=None):
         """Send a request whose body comes in parts."""
         path, _, query = path.partition("?")
         if not isinstance(headers, list):
@@ -139,15 +118,15 @@ class Site:
             "headers": headers,
         }
         left = list(parts)
-        sent: list[Any] = []
+        sent = []
 
-        async def give() -> Any:
+        async def give():
             if not left:
                 return {"type": "http.disconnect"}
             body = left.pop(0)
             return {"type": "http.request", "body": body, "more_body": bool(left)}
 
-        async def take(message: Any) -> None:
+        async def take(message):
             sent.append(message)
 
         await self.app(scope, receive or give, take)
@@ -158,23 +137,17 @@ class Site:
         assert named["content-length"] == str(len(body))
         return Reply(sent[0]["status"], named, body)
 
-    def ask(
-        self,
-        method: str,
-        path: str,
-        body: bytes | dict[str, Any] = b"",
-        headers: Headers = (),
-    ) -> Reply:
+    def ask(self, method, path, body=b"", headers=()):
         """Send a request whose body comes at once."""
         data = json.dumps(body).encode() if isinstance(body, dict) else body
         return asyncio.run(self.send(method, path, (data,), headers))
 
-    def predict(self, body: bytes, kind: str, query: str = "") -> Reply:
+    def predict(self, body, kind, query=""):
         """Ask the plain route of the model ``toy``."""
         path = f"/models/toy/predict{query}"
         return self.ask("POST", path, body, {"content-type": kind})
 
-    def infer(self, body: bytes | dict[str, Any], length: int | None = None) -> Reply:
+    def infer(self, body, length=None):
         """Ask the model ``toy`` for inference."""
         named = (
             {} if length is None else {"inference-header-content-length": f"{length}"}
@@ -183,6 +156,6 @@ class Site:
 
 
 @pytest.fixture(autouse=True)
-def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _own_home(tmp_path, monkeypatch):
     monkeypatch.setenv("HEADRACE_HOME", str(tmp_path / "home"))
     yield

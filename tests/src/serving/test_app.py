@@ -1,9 +1,6 @@
 """Routes, refusals, observers, and what is counted."""
 
-from __future__ import annotations
-
 import asyncio
-from typing import Any
 
 import pytest
 from tests.src.serving.conftest import IMAGE, TEXT, Site, Toy, serving
@@ -14,12 +11,12 @@ RAW = {"content-type": "application/octet-stream"}
 PATH = "/models/toy/predict"
 
 
-def two() -> Site:
+def two():
     """Two models, one of them with a pinned version."""
     return Site(serving(IMAGE, 2), serving(IMAGE, 1), serving(TEXT, model="words"))
 
 
-def test_each_loaded_version_can_be_named() -> None:
+def test_each_loaded_version_can_be_named():
     site = two()
     for path, version in (
         (PATH, "2"),
@@ -56,9 +53,7 @@ def test_each_loaded_version_can_be_named() -> None:
         ("BREW", "/v2", 405, "BREW"),
     ],
 )
-def test_what_is_not_there_is_said(
-    method: str, path: str, status: int, words: str
-) -> None:
+def test_what_is_not_there_is_said(method, path, status, words):
     reply = two().ask(method, path)
     assert (reply.status, list(reply.json)) == (status, ["error"])
     assert words in reply.json["error"]
@@ -66,7 +61,7 @@ def test_what_is_not_there_is_said(
         assert reply.headers["allow"] in reply.json["error"]
 
 
-def test_the_models_are_listed() -> None:
+def test_the_models_are_listed():
     site = two()
     site.slots["toy"].pinned[1].role = "pinned"
     models = site.ask("GET", "/models").json["models"]
@@ -83,7 +78,7 @@ def test_the_models_are_listed() -> None:
     assert models[0]["shape"] == [4, 4, 1] and "sample_rate_hz" not in models[0]
 
 
-def test_observers_know_of_each_answer() -> None:
+def test_observers_know_of_each_answer():
     site, seen = two(), list[Answered]()
     site.models.observers.append(seen.append)
     named = {**RAW, "x-request-id": "r7"}
@@ -97,7 +92,7 @@ def test_observers_know_of_each_answer() -> None:
     assert 0 < answered.latency_ms < 10_000
 
 
-def test_observers_know_what_somebody_tries() -> None:
+def test_observers_know_what_somebody_tries():
     site, seen = two(), list[Answered]()
     site.models.observers.append(seen.append)
     assert site.ask("POST", f"{PATH}?show=input", bytes(16), RAW).status == 200
@@ -106,7 +101,7 @@ def test_observers_know_what_somebody_tries() -> None:
     assert site.ask("POST", f"{PATH}?show=input", bytes(16), RAW).status == 200
 
 
-def test_another_version_may_be_chosen_by_the_id() -> None:
+def test_another_version_may_be_chosen_by_the_id():
     site = two()
     slot = site.slots["toy"]
     slot.choose = lambda request_id: slot.pinned[1] if request_id == "canary" else None
@@ -116,9 +111,9 @@ def test_another_version_may_be_chosen_by_the_id() -> None:
         assert reply.headers["x-model-version"] == version
 
 
-def test_a_version_whose_process_has_ended_is_not_ready() -> None:
+def test_a_version_whose_process_has_ended_is_not_ready():
     site = two()
-    site.slots["toy"].pinned[1].engine.failure = "ended with -9"  # type: ignore[attr-defined]
+    site.slots["toy"].pinned[1].engine.failure = "ended with -9"
     path = "/v2/models/toy/versions/{}/ready"
     ended, well = (site.ask("GET", path.format(version)) for version in (1, 2))
     assert (well.status, well.json) == (200, {"name": "toy", "ready": True})
@@ -126,15 +121,15 @@ def test_a_version_whose_process_has_ended_is_not_ready() -> None:
     assert ended.headers["retry-after"] == "1"
 
 
-def test_a_question_about_a_model_chooses_nothing() -> None:
+def test_a_question_about_a_model_chooses_nothing():
     site, asked = two(), list[str]()
-    site.slots["toy"].choose = asked.append  # type: ignore[assignment]
+    site.slots["toy"].choose = asked.append
     for path in ("/v2/models/toy", "/v2/models/toy/ready"):
         assert site.ask("GET", path).status == 200
     assert asked == []
 
 
-def test_ready_says_what_is_wrong() -> None:
+def test_ready_says_what_is_wrong():
     site = two()
     assert site.ask("GET", "/v2/health/ready").json == {"ready": True}
     slot = site.slots["toy"]
@@ -155,9 +150,9 @@ def test_ready_says_what_is_wrong() -> None:
     assert site.ask("POST", PATH, bytes(16), RAW).status == 503
 
 
-def test_a_fault_is_counted_and_tells_nothing(caplog: Any) -> None:
+def test_a_fault_is_counted_and_tells_nothing(caplog):
     class Faulty(Toy):
-        def __call__(self, items: Any) -> Any:
+        def __call__(self, items):
             raise RuntimeError("secret")
 
     site = Site(serving(IMAGE, engine=Faulty(3, 0)))
@@ -166,7 +161,7 @@ def test_a_fault_is_counted_and_tells_nothing(caplog: Any) -> None:
     assert site.app.metrics.faults == 1 and "secret" in caplog.text
 
 
-def test_metrics_count_requests_by_version_and_status() -> None:
+def test_metrics_count_requests_by_version_and_status():
     site = two()
     for size in (16, 16, 15):
         site.ask("POST", PATH, bytes(size), RAW)
@@ -188,14 +183,14 @@ def test_metrics_count_requests_by_version_and_status() -> None:
     assert len({line.rpartition(" ")[0] for line in samples}) == len(samples)
 
 
-def test_a_websocket_is_refused() -> None:
-    sent: list[Any] = []
+def test_a_websocket_is_refused():
+    sent = []
 
-    async def ask() -> None:
-        async def receive() -> Any:
+    async def ask():
+        async def receive():
             return {"type": "websocket.connect"}
 
-        async def send(message: Any) -> None:
+        async def send(message):
             sent.append(message["type"])
 
         await two().app({"type": "websocket", "path": "/"}, receive, send)

@@ -1,9 +1,7 @@
-from __future__ import annotations
-
 from headrace.serving.backoff import Backoff
 
 
-def test_the_wait_doubles_up_to_a_minute_and_starts_again_after_one() -> None:
+def test_the_wait_doubles_up_to_a_minute_and_starts_again_after_one():
     now = [0.0]
     backoff = Backoff(clock=lambda: now[0])
     assert backoff.is_over
@@ -25,13 +23,13 @@ def test_the_wait_doubles_up_to_a_minute_and_starts_again_after_one() -> None:
     assert backoff.failed() == 0.5
 
 
-def test_a_start_that_fails_counts_as_no_restart() -> None:
+def test_a_start_that_fails_counts_as_no_restart():
     now = [0.0]
     backoff = Backoff(clock=lambda: now[0])
     assert [backoff.failed() for _ in range(3)] == [0.5, 1, 2]
     assert backoff.restarts == 0
 
 
-def test_the_first_and_the_longest_wait_can_be_given() -> None:
+def test_the_first_and_the_longest_wait_can_be_given():
     backoff = Backoff(2.0, 5.0, clock=lambda: 0.0)
     assert [backoff.failed() for _ in range(4)] == [2.0, 4.0, 5.0, 5.0]

@@ -1,14 +1,11 @@
 """Bodies are bounded in size, in time and in memory of all together."""
 
-from __future__ import annotations
-
 import asyncio
-from typing import Any
 
 import pytest
-from tests.src.serving.conftest import IMAGE, Reply, Site, serving
+from tests.src.serving.conftest import IMAGE, Site, serving
 
-from headrace.serving.app import Request, route
+from headrace.serving.app import route
 from headrace.serving.bodies import Bodies
 from headrace.serving.replies import HttpError
 
@@ -16,20 +13,20 @@ PATH = "/models/toy/predict"
 RAW = {"content-type": "application/octet-stream"}
 
 
-def site(**limits: Any) -> Site:
+def site(**limits):
     return Site(serving(IMAGE), bodies=Bodies(**{"limit": 1000, **limits}))
 
 
-def test_a_body_may_come_in_parts() -> None:
+def test_a_body_may_come_in_parts():
     reply = asyncio.run(site().send("POST", PATH, [b"ab"] * 8, RAW))
     assert reply.status == 200
 
 
-def test_a_declared_length_over_the_limit_is_refused_unread() -> None:
+def test_a_declared_length_over_the_limit_is_refused_unread():
     named = {**RAW, "content-length": "123456789"}
     taken = []
 
-    async def receive() -> Any:
+    async def receive():
         taken.append(1)
         return {"type": "http.disconnect"}
 
@@ -39,14 +36,14 @@ def test_a_declared_length_over_the_limit_is_refused_unread() -> None:
     assert len(taken) == 1  # after the reply
 
 
-def test_an_endless_body_is_refused_as_soon_as_it_is_over_the_limit() -> None:
+def test_an_endless_body_is_refused_as_soon_as_it_is_over_the_limit():
     taken = []
 
-    async def receive() -> Any:
+    async def receive():
         taken.append(1)
         return {"type": "http.request", "body": bytes(300), "more_body": True}
 
-    async def ask() -> Reply:
+    async def ask():
         bounded = site()
         asking = asyncio.ensure_future(bounded.send("POST", PATH, (), RAW, receive))
         done, _ = await asyncio.wait([asking], timeout=10)
@@ -60,15 +57,15 @@ def test_an_endless_body_is_refused_as_soon_as_it_is_over_the_limit() -> None:
     assert reply.status == 413 and len(taken) == 4
 
 
-async def _no_more(receive: Any) -> None:
+async def _no_more(receive):
     pass
 
 
-def test_a_slow_body_is_ended() -> None:
-    async def receive() -> Any:
+def test_a_slow_body_is_ended():
+    async def receive():
         await asyncio.sleep(60)
 
-    async def ask() -> Reply:
+    async def ask():
         bounded = site(seconds=0.05)
         asking = asyncio.ensure_future(bounded.send("POST", PATH, (), RAW, receive))
         loop = asyncio.get_running_loop()
@@ -83,12 +80,12 @@ def test_a_slow_body_is_ended() -> None:
     assert reply.status == 408 and reply.headers["connection"] == "close"
 
 
-def test_all_bodies_together_are_bounded() -> None:
-    async def ask() -> tuple[Reply, int]:
+def test_all_bodies_together_are_bounded():
+    async def ask():
         bounded = site(total=1500)
         first = asyncio.Event()
 
-        async def slowly() -> Any:
+        async def slowly():
             if not first.is_set():
                 first.set()
                 return {"type": "http.request", "body": bytes(900), "more_body": True}
@@ -111,10 +108,10 @@ def test_all_bodies_together_are_bounded() -> None:
 
 
 @pytest.mark.parametrize("parts", [[bytes(16)], [bytes(8), bytes(8)]])
-def test_a_body_is_held_until_its_request_is_answered(parts: list[bytes]) -> None:
+def test_a_body_is_held_until_its_request_is_answered(parts):
     bounded, held = site(), list[int]()
 
-    async def waits(request: Request) -> Any:
+    async def waits(request):
         held.append(bounded.app.bodies.held)
         raise HttpError(503, "no answer")
 
@@ -123,6 +120,6 @@ def test_a_body_is_held_until_its_request_is_answered(parts: list[bytes]) -> Non
     assert (held, bounded.app.bodies.held) == ([16], 0)
 
 
-def test_a_client_that_has_gone_gets_nothing() -> None:
+def test_a_client_that_has_gone_gets_nothing():
     with pytest.raises(ConnectionError):
         asyncio.run(site().send("POST", PATH, (), RAW))

@@ -1,14 +1,9 @@
 """The canary: which version it is, what it gets, and when it ends."""
 
-from __future__ import annotations
-
 import json
 import logging
 import stat
 import time
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -31,17 +26,11 @@ ITEMS = an_answer().items
 A_NINE = np.array([[0.1, 0.1, 0.8]], np.float32)
 
 
-def a_canary(home: Path, share: float = 0.5, version: int = 3) -> Canary:
+def a_canary(home, share=0.5, version=3):
     return Canary("digits", version, share, home)
 
 
-def ask(
-    canary: Canary,
-    count: int,
-    *,
-    outputs: Callable[[int], np.ndarray] | None = None,
-    start: int = 0,
-) -> int:
+def ask(canary, count, *, outputs=None, start=0):
     """Answer requests as the server does; how many went to the canary."""
     taken = 0
     for number in range(start, start + count):
@@ -56,11 +45,11 @@ def ask(
     return taken
 
 
-def marker_of(home: Path, version: int = 3) -> Path:
+def marker_of(home, version=3):
     return home / "canaries" / f"digits-{version}.json"
 
 
-def wait_for(path: Path) -> None:
+def wait_for(path):
     deadline = time.monotonic() + 30
     while not path.exists():
         assert time.monotonic() < deadline
@@ -77,26 +66,26 @@ def wait_for(path: Path) -> None:
         ("digits/3:10%", 0.1, "digits/3"),
     ],
 )
-def test_a_share_may_name_a_version(text: str, share: float, name: str) -> None:
+def test_a_share_may_name_a_version(text, share, name):
     wanted = CanaryWanted.parse(text)
     assert wanted.share == pytest.approx(share)
     assert wanted.name == name
 
 
 @pytest.mark.parametrize("text", ["", "5", "0.05", "five%", "-5%", "digits/3", ":5%"])
-def test_what_is_no_share_is_refused(text: str) -> None:
+def test_what_is_no_share_is_refused(text):
     with pytest.raises(UsageError, match=r"is no share of requests.*--canary 5%"):
         CanaryWanted.parse(text)
 
 
 @pytest.mark.parametrize("text", ["0%", "100%", "250%", "digits:0%"])
-def test_none_and_all_are_no_canary(text: str) -> None:
+def test_none_and_all_are_no_canary(text):
     with pytest.raises(UsageError, match=r"not between 0% and 100%"):
         CanaryWanted.parse(text)
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
+def ledger(tmp_path):
     """Of digits with versions 1 to 3, all fit to answer, and of messages version 1."""
     ledger = Ledger(f"sqlite:///{tmp_path}/headrace.db")
     for model, number in [("digits", 1), ("digits", 2), ("digits", 3), ("messages", 1)]:
@@ -105,30 +94,26 @@ def ledger(tmp_path: Path) -> Ledger:
     return ledger
 
 
-def judged(
-    ledger: Ledger, number: int, kind: str, *, passed: bool, **more: Any
-) -> None:
+def judged(ledger, number, kind, *, passed, **more):
     """Add another version of digits with one gate."""
     gate = GateResult(name=f"by {kind}", passed=passed, kind=kind)
     ledger.add_version(a_row("digits", number, IMAGE))
     ledger.add_evidence(some_evidence(number, passed=passed, gates=(gate,), **more))
 
 
-def found(text: str, ledger: Ledger) -> list[str]:
+def found(text, ledger):
     current = {"digits": 2, "messages": 1}
     rows = CanaryWanted.parse(text).find(current, ledger)
     return [f"{row.model}/{row.version}" for row in rows]
 
 
-def test_without_a_name_it_is_the_newest_version_after_what_answers(
-    ledger: Ledger,
-) -> None:
+def test_without_a_name_it_is_the_newest_version_after_what_answers(ledger):
     assert found("5%", ledger) == ["digits/3"]
     assert found("digits:5%", ledger) == ["digits/3"]
     assert found("digits/1:5%", ledger) == ["digits/1"]
 
 
-def test_without_a_name_it_is_fit_to_answer(ledger: Ledger) -> None:
+def test_without_a_name_it_is_fit_to_answer(ledger):
     judged(ledger, 4, "champion", passed=False)
     judged(ledger, 5, "absolute", passed=False)
     judged(ledger, 6, "absolute", passed=True, overrides=("gates",))
@@ -143,7 +128,7 @@ def test_without_a_name_it_is_fit_to_answer(ledger: Ledger) -> None:
         CanaryWanted.parse("5%").find(current, ledger)
 
 
-def test_without_a_name_it_is_none_that_was_rolled_back(ledger: Ledger) -> None:
+def test_without_a_name_it_is_none_that_was_rolled_back(ledger):
     who = {"who": "ada", "why": "a test"}
     for number in (2, 3):
         now = ledger.sequence("digits")
@@ -153,7 +138,7 @@ def test_without_a_name_it_is_none_that_was_rolled_back(ledger: Ledger) -> None:
         found("digits:5%", ledger)
 
 
-def test_a_canary_that_there_is_not(ledger: Ledger) -> None:
+def test_a_canary_that_there_is_not(ledger):
     with pytest.raises(UsageError, match=r"There is no newer version than messages/1"):
         found("messages:5%", ledger)
     with pytest.raises(UsageError, match=r"names 'sounds'; served are digits, mess"):
@@ -165,7 +150,7 @@ def test_a_canary_that_there_is_not(ledger: Ledger) -> None:
 
 
 @pytest.mark.parametrize("share", [0.01, 0.05, 0.5])
-def test_it_gets_its_share(tmp_path: Path, share: float) -> None:
+def test_it_gets_its_share(tmp_path, share):
     canary, count = a_canary(tmp_path, share), 20_000
     taken = sum(canary.takes(f"r{number}") for number in range(count))
     assert abs(taken / count - share) < 4 * (share * (1 - share) / count) ** 0.5
@@ -176,7 +161,7 @@ def test_it_gets_its_share(tmp_path: Path, share: float) -> None:
     ]
 
 
-def test_a_canary_that_answers_alike_goes_on(tmp_path: Path) -> None:
+def test_a_canary_that_answers_alike_goes_on(tmp_path):
     canary = a_canary(tmp_path)
     taken = ask(canary, 5000)
     assert canary.ended == ""
@@ -185,9 +170,7 @@ def test_a_canary_that_answers_alike_goes_on(tmp_path: Path) -> None:
     assert canary.status() == {"version": 3, "share": 0.5}
 
 
-def test_a_canary_that_answers_otherwise_is_ended_and_stays_so(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_canary_that_answers_otherwise_is_ended_and_stays_so(tmp_path, caplog):
     canary, calls = a_canary(tmp_path), []
     canary.on_end = lambda: calls.append(1)
     with caplog.at_level(logging.WARNING):
@@ -210,7 +193,7 @@ def test_a_canary_that_answers_otherwise_is_ended_and_stays_so(
     assert a_canary(tmp_path).ended == ""
 
 
-def test_failures_end_it(tmp_path: Path) -> None:
+def test_failures_end_it(tmp_path):
     canary = a_canary(tmp_path)
     for number in range(MOST_FAILURES):
         assert canary.ended == ""
@@ -221,7 +204,7 @@ def test_failures_end_it(tmp_path: Path) -> None:
     assert json.loads(marker_of(tmp_path).read_text())["reason"] == canary.ended
 
 
-def test_an_answer_that_is_not_finite_is_a_failure(tmp_path: Path) -> None:
+def test_an_answer_that_is_not_finite_is_a_failure(tmp_path):
     canary = a_canary(tmp_path)
     canary.check(A_NINE)
     for value in (np.nan, np.inf):
@@ -229,7 +212,7 @@ def test_an_answer_that_is_not_finite_is_a_failure(tmp_path: Path) -> None:
             canary.check(np.array([[0.0, value]], np.float32))
 
 
-def test_being_busy_is_no_failure_but_is_compared(tmp_path: Path) -> None:
+def test_being_busy_is_no_failure_but_is_compared(tmp_path):
     canary = a_canary(tmp_path)
     for number in range(WARM_UP * 6):
         name = f"r{number}"
@@ -243,7 +226,7 @@ def test_being_busy_is_no_failure_but_is_compared(tmp_path: Path) -> None:
     assert canary.ended.startswith("its answers differ: another answer in 100.0%")
 
 
-def test_a_request_that_names_a_version_is_not_compared(tmp_path: Path) -> None:
+def test_a_request_that_names_a_version_is_not_compared(tmp_path):
     canary = a_canary(tmp_path)
     ask(canary, 1000)
     before = list(canary._tally.requests)
@@ -253,7 +236,7 @@ def test_a_request_that_names_a_version_is_not_compared(tmp_path: Path) -> None:
     assert canary._tally.requests == before
 
 
-def test_a_request_that_is_sent_again_is_compared_once(tmp_path: Path) -> None:
+def test_a_request_that_is_sent_again_is_compared_once(tmp_path):
     canary = a_canary(tmp_path)
     ask(canary, 1000)
     before = list(canary._tally.requests)
@@ -261,7 +244,7 @@ def test_a_request_that_is_sent_again_is_compared_once(tmp_path: Path) -> None:
     assert canary._tally.requests == before
 
 
-def test_a_probe_that_sends_one_item_shows_nothing(tmp_path: Path) -> None:
+def test_a_probe_that_sends_one_item_shows_nothing(tmp_path):
     canary = a_canary(tmp_path)
     ask(canary, 1000)
     before = list(canary._tally.requests)
@@ -274,7 +257,7 @@ def test_a_probe_that_sends_one_item_shows_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.system
-def test_memory_is_bounded(tmp_path: Path) -> None:
+def test_memory_is_bounded(tmp_path):
     canary = a_canary(tmp_path)
     for number in range(2 * _RECENT):
         canary.takes(f"r{number}")  # and each request is refused, for its body
@@ -282,7 +265,7 @@ def test_memory_is_bounded(tmp_path: Path) -> None:
     assert len(canary._pending) <= _RECENT + 1
 
 
-def test_the_comparison_begins_anew_with_another_champion(tmp_path: Path) -> None:
+def test_the_comparison_begins_anew_with_another_champion(tmp_path):
     canary = a_canary(tmp_path)
     ask(canary, 1000)
     assert canary._tally._names
@@ -298,9 +281,7 @@ def test_the_comparison_begins_anew_with_another_champion(tmp_path: Path) -> Non
     ("champion", "reason"),
     [(3, "it is the champion"), (4, "version 4 is the champion")],
 )
-def test_it_ends_when_it_or_a_newer_version_is_promoted(
-    tmp_path: Path, champion: int, reason: str
-) -> None:
+def test_it_ends_when_it_or_a_newer_version_is_promoted(tmp_path, champion, reason):
     canary = a_canary(tmp_path)
     canary.champion_is(champion)
     assert canary.ended == reason
@@ -308,15 +289,13 @@ def test_it_ends_when_it_or_a_newer_version_is_promoted(
     assert not marker_of(tmp_path).exists(), "it may be a canary again"
 
 
-def test_a_marker_that_cannot_be_read_keeps_it_ended(tmp_path: Path) -> None:
+def test_a_marker_that_cannot_be_read_keeps_it_ended(tmp_path):
     marker_of(tmp_path).parent.mkdir()
     marker_of(tmp_path).write_text("{")
     assert a_canary(tmp_path).ended.startswith("the reason cannot be read (ended at an")
 
 
-def test_an_end_that_cannot_be_written_is_logged(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_an_end_that_cannot_be_written_is_logged(tmp_path, caplog):
     (tmp_path / "canaries").write_text("no folder")
     canary = a_canary(tmp_path)
     with caplog.at_level(logging.WARNING):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,32 +15,29 @@ from tests import versions
 from headrace.errors import DependencyError
 from headrace.records import Record
 from headrace.serving.checking import Checks
-from headrace.settings import Settings
-from headrace.state.ledger import Ledger, Version
+from headrace.state.ledger import Ledger
 
 pytestmark = pytest.mark.system
 
 
-def images(settings: Settings) -> Version:
+def images(settings):
     return Ledger(settings.database_url).version("images", 1)
 
 
-def pid_of(checks: Checks) -> int:
+def pid_of(checks):
     process = checks._process._process
     assert process is not None
     return process.pid
 
 
 @pytest.fixture
-def checks(built: Settings) -> Iterator[Checks]:
+def checks(built):
     made = Checks(built)
     yield made
     made.close()
 
 
-def test_a_checked_engine_answers_in_this_process(
-    built: Settings, checks: Checks
-) -> None:
+def test_a_checked_engine_answers_in_this_process(built, checks):
     version = images(built)
     expected = versions.expected(built, version)
     pids = set()
@@ -58,9 +54,7 @@ def test_a_checked_engine_answers_in_this_process(
     assert os.getsid(pid) == os.getsid(0), "its low priority is towards this process"
 
 
-def test_a_changed_engine_is_not_opened_and_the_log_says_why(
-    built: Settings, checks: Checks, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_changed_engine_is_not_opened_and_the_log_says_why(built, checks, caplog):
     (file,) = Path(built.store).glob(f"engines/{images(built).model_digest}/*.onnx")
     file.write_bytes(file.read_bytes()[:-1] + b"\0")
     served = checks.open(images(built), "champion")
@@ -69,9 +63,7 @@ def test_a_changed_engine_is_not_opened_and_the_log_says_why(
     served.close()
 
 
-def test_an_answer_of_another_release_is_an_error_once(
-    built: Settings, checks: Checks, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_answer_of_another_release_is_an_error_once(built, checks, monkeypatch):
     class Other(Record):
         """What another release answers."""
 
@@ -84,7 +76,7 @@ def test_an_answer_of_another_release_is_an_error_once(
     checks.open(images(built), "champion").close()
 
 
-def test_a_process_that_dies_is_an_error_once(built: Settings, checks: Checks) -> None:
+def test_a_process_that_dies_is_an_error_once(built, checks):
     version = images(built)
     checks.open(version, "champion").close()
     os.kill(pid_of(checks), signal.SIGKILL)
@@ -93,9 +85,7 @@ def test_a_process_that_dies_is_an_error_once(built: Settings, checks: Checks) -
     checks.open(version, "champion").close()
 
 
-def test_the_process_ends_after_some_quiet_time(
-    built: Settings, checks: Checks, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_process_ends_after_some_quiet_time(built, checks, monkeypatch):
     checks.open(images(built), "champion").close()
     pid = pid_of(checks)
     monkeypatch.setattr(checks._process, "_quiet_seconds", 0.1)
@@ -108,8 +98,8 @@ def test_the_process_ends_after_some_quiet_time(
 
 
 def test_it_ends_as_well_after_an_error_that_it_has_reported(
-    built: Settings, checks: Checks, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    built, checks, monkeypatch
+):
     monkeypatch.setattr(checks._process, "_quiet_seconds", 0.1)
     broken = images(built).model_copy(update={"details": {}})
     with pytest.raises(DependencyError, match="process that checks versions failed"):
@@ -120,9 +110,7 @@ def test_it_ends_as_well_after_an_error_that_it_has_reported(
         time.sleep(0.05)
 
 
-def test_without_engines_keras_answers_and_nothing_else_is_started(
-    built: Settings,
-) -> None:
+def test_without_engines_keras_answers_and_nothing_else_is_started(built):
     checks = Checks(built.model_copy(update={"engines": "none"}))
     served = checks.open(images(built), "champion")
     assert served.engine.name == "keras"
@@ -130,7 +118,7 @@ def test_without_engines_keras_answers_and_nothing_else_is_started(
     served.close()
 
 
-def test_after_its_end_nothing_is_started(built: Settings, checks: Checks) -> None:
+def test_after_its_end_nothing_is_started(built, checks):
     checks.open(images(built), "champion").close()
     checks.close()
     with pytest.raises(

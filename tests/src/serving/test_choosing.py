@@ -1,7 +1,5 @@
 """Which requests a version gets: by their ids, evenly and always the same."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from scipy.stats import kstest
@@ -23,7 +21,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_fractions_are_uniform_for_all_kinds_of_ids(name: str) -> None:
+def test_fractions_are_uniform_for_all_kinds_of_ids(name):
     make = KINDS[name]
     fractions = np.array([fraction_of(make(number)) for number in range(20_000)])
     assert kstest(fractions, "uniform").pvalue > 1e-3
@@ -34,18 +32,18 @@ def test_fractions_are_uniform_for_all_kinds_of_ids(name: str) -> None:
         assert abs((fractions < share).mean() - share) < error
 
 
-def test_an_id_has_the_same_fraction_everywhere() -> None:
+def test_an_id_has_the_same_fraction_everywhere():
     assert fraction_of("r-1") == fraction_of("r-1") == pytest.approx(0.4906, abs=1e-4)
 
 
-def test_two_versions_get_independent_requests() -> None:
+def test_two_versions_get_independent_requests():
     ids = [f"r{number}" for number in range(20_000)]
     one, other = (np.array([fraction_of(i, s) for i in ids]) for s in (b"2", b"3"))
     both = ((one < 0.1) & (other < 0.1)).mean()
     assert abs(both - 0.01) < 0.003
 
 
-def test_a_version_that_takes_other_items_is_refused() -> None:
+def test_a_version_that_takes_other_items_is_refused():
     assert answers_same_requests(IMAGES, IMAGES.model_copy())
     check_same_requests("digits/3", IMAGES, "digits/2", IMAGES.model_copy())
     larger = IMAGES.model_copy(update={"shape": (28, 28, 1)})

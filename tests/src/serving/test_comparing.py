@@ -1,22 +1,18 @@
 """The canary's test: its error rate, its power, and that it is a martingale."""
 
-from __future__ import annotations
-
 import itertools
 import math
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from headrace.serving.canary import LEVEL, MARGIN, REVIEW_EVERY
 from headrace.serving.comparing import is_shown, log_evidence, log_wealth
 
-Floats = npt.NDArray[np.float64]
 TENTHS = np.full(10, 0.1)
 
 
-def moved(size: float, *, to: int = 0, of: int = 1) -> Floats:
+def moved(size, *, to=0, of=1):
     """Shares of ten answers, of which one has got some of another."""
     shares = TENTHS.copy()
     shares[to] += size
@@ -24,14 +20,7 @@ def moved(size: float, *, to: int = 0, of: int = 1) -> Floats:
     return shares
 
 
-def ends(
-    champion: Floats,
-    canary: Floats,
-    share: float,
-    runs: int,
-    requests: int,
-    seed: int = 1,
-) -> Floats:
+def ends(champion, canary, share, runs, requests, seed=1):
     """The requests after which each run was ended, ``(runs,)``; inf if it was not."""
     random = np.random.default_rng(seed)
     counts = np.zeros((2, runs, len(champion)))
@@ -53,7 +42,7 @@ def ends(
 @pytest.mark.system
 @pytest.mark.parametrize("share", [0.01, 0.05, 0.5])
 @pytest.mark.parametrize("size", [0.0, MARGIN], ids=["equal", "at the margin"])
-def test_a_canary_within_the_margin_is_rarely_ended(share: float, size: float) -> None:
+def test_a_canary_within_the_margin_is_rarely_ended(share, size):
     runs = 1000
     alarms = np.isfinite(ends(TENTHS, moved(size), share, runs, 20_000)).mean()
     assert alarms <= LEVEL + 3 * math.sqrt(LEVEL * (1 - LEVEL) / runs)
@@ -69,13 +58,13 @@ def test_a_canary_within_the_margin_is_rarely_ended(share: float, size: float) -
     ],
     ids=["one answer", "one has vanished", "half have vanished"],
 )
-def test_a_canary_that_answers_otherwise_is_ended(canary: Floats, most: int) -> None:
+def test_a_canary_that_answers_otherwise_is_ended(canary, most):
     ended = ends(TENTHS, canary, 0.05, 200, most)
     assert np.isfinite(ended).mean() >= 0.95
     assert np.median(ended) < most
 
 
-def test_requests_that_change_with_time_do_not_matter() -> None:
+def test_requests_that_change_with_time_do_not_matter():
     """Both are asked for ones at first, and for nines later."""
     random = np.random.default_rng(3)
     runs, share, alarms = 400, 0.05, np.zeros(400, bool)
@@ -95,7 +84,7 @@ def test_requests_that_change_with_time_do_not_matter() -> None:
 
 @pytest.mark.parametrize("difference", [-0.3, 0.0, MARGIN, 0.4])
 @pytest.mark.parametrize("share", [0.05, 0.5])
-def test_a_bet_is_fair_at_the_margin(share: float, difference: float) -> None:
+def test_a_bet_is_fair_at_the_margin(share, difference):
     """By enumeration of one request: the mean wealth is at most 1 within the margin."""
     of_champion = 0.45
     of_canary = of_champion + difference
@@ -121,7 +110,7 @@ def test_a_bet_is_fair_at_the_margin(share: float, difference: float) -> None:
         assert up == pytest.approx(1)
 
 
-def test_nothing_is_shown_before_there_is_anything() -> None:
+def test_nothing_is_shown_before_there_is_anything():
     zeros = np.zeros(3)
     wealth = log_wealth(zeros, zeros, 0.0, 0.0, zeros, 0.05, MARGIN)
     assert wealth.shape == (2, 3)

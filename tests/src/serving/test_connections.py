@@ -1,9 +1,6 @@
 """Connections: headers are bounded, whatever comes before them."""
 
-from __future__ import annotations
-
 import asyncio
-from typing import Any
 
 import pytest
 import uvicorn
@@ -16,7 +13,7 @@ from headrace.serving.replies import HttpError
 GET = b"GET / HTTP/1.1\r\nhost: localhost\r\n"
 
 
-async def _app(scope: Any, receive: Any, send: Any) -> None:
+async def _app(scope, receive, send):
     if scope["path"] == "/doors":
         try:
             headers = Doors().headers_of(scope["headers"])
@@ -33,10 +30,10 @@ async def _app(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": b"ok"})
 
 
-def statuses(*parts: bytes, count: int) -> list[bytes]:
+def statuses(*parts, count):
     """The statuses of the answers to what is sent in parts, by one connection."""
 
-    async def ask() -> list[bytes]:
+    async def ask():
         config = uvicorn.Config(_app, http=Connection, ws="none", lifespan="off")
         config.load()
         state = ServerState()
@@ -66,14 +63,14 @@ def statuses(*parts: bytes, count: int) -> list[bytes]:
     return asyncio.run(ask())
 
 
-def test_the_body_of_a_request_is_not_the_header_of_the_next_one() -> None:
+def test_the_body_of_a_request_is_not_the_header_of_the_next_one():
     size = HEADER_BYTES + 40_000
     post = b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n" % size
     last = bytes(size) + GET[:20]
     assert statuses(post, last, GET[20:] + b"\r\n", count=2) == [b"200", b"200"]
 
 
-def test_headers_that_do_not_end_are_refused() -> None:
+def test_headers_that_do_not_end_are_refused():
     line = b"x-a: " + b"a" * 8000 + b"\r\n"
     fewest = 1 + HEADER_BYTES // len(line)
     assert statuses(GET, *[line] * fewest, count=1) == [b"431"]
@@ -92,6 +89,6 @@ def test_headers_that_do_not_end_are_refused() -> None:
         (b"http://localhost@evil.com/doors", b"403"),
     ],
 )
-def test_the_host_of_an_absolute_target_counts(target: bytes, expected: bytes) -> None:
+def test_the_host_of_an_absolute_target_counts(target, expected):
     request = b"GET %s HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n" % target
     assert statuses(request, count=1) == [expected]

@@ -1,9 +1,5 @@
 """Foreign hosts, foreign pages and requests without the token stay outside."""
 
-from __future__ import annotations
-
-from pathlib import Path
-
 import pytest
 from tests.src.serving.conftest import IMAGE, Site, serving
 
@@ -13,8 +9,8 @@ from headrace.serving.doors import Doors, read_token
 TOKEN = "0123456789abcdef0123456789abcdef"
 
 
-def status(headers: dict[str, str], path: str = "/models", **doors: object) -> int:
-    site = Site(serving(IMAGE), doors=Doors(**doors))  # type: ignore[arg-type]
+def status(headers, path="/models", **doors):
+    site = Site(serving(IMAGE), doors=Doors(**doors))
     for _ in range(2):  # the second time from what is known
         reply = site.ask("GET", path, headers=headers)
     return reply.status
@@ -37,12 +33,12 @@ def status(headers: dict[str, str], path: str = "/models", **doors: object) -> i
         ("localhost@evil.example", 403),
     ],
 )
-def test_the_host_is_a_name_of_the_server(host: str, expected: int) -> None:
+def test_the_host_is_a_name_of_the_server(host, expected):
     assert status({"host": host}, hosts=["models.example"]) == expected
 
 
 @pytest.mark.parametrize("path", ["/models/x/predict", "/models/toy/versions/9/ready"])
-def test_what_there_is_not_is_said_to_those_who_may_know(path: str) -> None:
+def test_what_there_is_not_is_said_to_those_who_may_know(path):
     foreign = {"host": "evil.example"}
     assert status(foreign, path) == 403
     assert status({"host": "localhost"}, path, token=TOKEN) == 401
@@ -72,13 +68,11 @@ def test_what_there_is_not_is_said_to_those_who_may_know(path: str) -> None:
         ),
     ],
 )
-def test_only_the_servers_own_pages_use_it(
-    headers: dict[str, str], expected: int
-) -> None:
+def test_only_the_servers_own_pages_use_it(headers, expected):
     assert status({"host": "localhost:8080", **headers}) == expected
 
 
-def test_only_a_page_is_visited_from_another_site() -> None:
+def test_only_a_page_is_visited_from_another_site():
     visit = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}
     headers = {"host": "localhost", "sec-fetch-dest": "document", **visit}
     raw = {**headers, "content-type": "application/octet-stream"}
@@ -98,18 +92,18 @@ def test_only_a_page_is_visited_from_another_site() -> None:
         ("", 401),
     ],
 )
-def test_a_request_needs_the_token(header: str, expected: int) -> None:
+def test_a_request_needs_the_token(header, expected):
     assert status({"authorization": header}, token=TOKEN) == expected
 
 
-def test_health_needs_no_token() -> None:
+def test_health_needs_no_token():
     for path in ("/v2/health/live", "/v2/health/ready"):
         assert status({}, path, token=TOKEN) == 200
     for path in ("/metrics", "/openapi.json", "/v2", "/v2/models/toy"):
         assert status({}, path, token=TOKEN) == 401
 
 
-def test_a_header_that_is_there_twice_is_refused() -> None:
+def test_a_header_that_is_there_twice_is_refused():
     site = Site(serving(IMAGE))
     for name in (b"host", b"content-type", b"authorization", b"origin"):
         pairs = [(b"host", b"localhost"), (name, b"a"), (name, b"b")]
@@ -119,7 +113,7 @@ def test_a_header_that_is_there_twice_is_refused() -> None:
     assert site.ask("GET", "/models", headers=pairs).status == 200
 
 
-def test_the_token_is_read_from_a_private_file(tmp_path: Path) -> None:
+def test_the_token_is_read_from_a_private_file(tmp_path):
     file = tmp_path / "token"
     with pytest.raises(UsageError, match="cannot be read"):
         read_token(file)

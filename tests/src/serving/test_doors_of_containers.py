@@ -1,10 +1,7 @@
 """The token and the names of a server that runs in a container."""
 
-from __future__ import annotations
-
 import os
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,7 +18,7 @@ USER = 10001
 
 
 @pytest.fixture
-def secret() -> Iterator[Path]:
+def secret():
     """A file of root's and of the pod's group, read by a process of the pod's user."""
     if os.geteuid() != 0:
         pytest.skip("only root can become another user")
@@ -40,9 +37,7 @@ def secret() -> Iterator[Path]:
 
 
 @pytest.mark.parametrize(("mode", "is_taken"), [(0o440, True), (0o444, False)])
-def test_a_mounted_secret_is_roots_and_readable_by_the_group(
-    secret: Path, mode: int, is_taken: bool
-) -> None:
+def test_a_mounted_secret_is_roots_and_readable_by_the_group(secret, mode, is_taken):
     os.seteuid(0)
     secret.chmod(mode)
     os.seteuid(USER)
@@ -53,7 +48,7 @@ def test_a_mounted_secret_is_roots_and_readable_by_the_group(
             read_token(secret)
 
 
-def test_a_file_of_ones_own_is_not_for_the_group(tmp_path: Path) -> None:
+def test_a_file_of_ones_own_is_not_for_the_group(tmp_path):
     file = tmp_path / "token"
     file.write_text(TOKEN, encoding="ascii")
     file.chmod(0o440)
@@ -61,7 +56,7 @@ def test_a_file_of_ones_own_is_not_for_the_group(tmp_path: Path) -> None:
         read_token(file)
 
 
-def test_the_names_of_a_proxy_are_let_in() -> None:
+def test_the_names_of_a_proxy_are_let_in():
     settings = Settings(serve_hosts="models.example.com, serve.headrace.svc")
     doors, _ = _doors_of(Options(["digits"]), settings)
     for name in (b"models.example.com", b"serve.headrace.svc:443", b"localhost:8080"):

@@ -1,9 +1,6 @@
 """The route that explains an answer, with engines that look at one place."""
 
-from __future__ import annotations
-
 import asyncio
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,17 +10,12 @@ from tests.src.serving.conftest import (
     IMAGE,
     NUMBER,
     TEXT,
-    Headers,
-    Reply,
     Site,
     serving,
 )
 
 from headrace.explanations import Verdict
-from headrace.media.forms import Payload
 from headrace.serving import explanation_route
-from headrace.serving.served import Served
-from headrace.tasks.forms import Outputs
 
 PASSED = {
     method: Verdict(status="passed", reason="it was measured")
@@ -38,10 +30,10 @@ class Looks:
 
     name = "looks"
 
-    def __init__(self) -> None:
-        self.rows: list[int] = []
+    def __init__(self):
+        self.rows = []
 
-    def __call__(self, items: Payload) -> Outputs:
+    def __call__(self, items):
         self.rows.append(len(items))
         if items.dtype == object:
             seen = np.array([float("milk" in text) for text in items.ravel()])
@@ -50,22 +42,22 @@ class Looks:
         sure = (0.1 + 0.8 * seen).astype(np.float32)
         return np.stack([sure, 0.9 - sure, np.full_like(sure, 0.1)], axis=1)
 
-    def close(self) -> None:
+    def close(self):
         pass
 
 
-def looking(description: dict[str, Any]) -> Served:
+def looking(description):
     served = serving(description, engine=Looks())
     served.sanity = PASSED
     return served
 
 
-def explain(served: Served, body: bytes, kind: str) -> Reply:
-    headers: Headers = {"content-type": kind}
+def explain(served, body, kind):
+    headers = {"content-type": kind}
     return Site(served).ask("POST", "/models/toy/explain", body, headers)
 
 
-def test_the_patch_that_decides_is_the_strongest() -> None:
+def test_the_patch_that_decides_is_the_strongest():
     served = looking(LARGE)
     pixels = np.zeros((32, 32), np.uint8)
     pixels[0, 0] = pixels[20, 20] = 255
@@ -82,21 +74,21 @@ def test_the_patch_that_decides_is_the_strongest() -> None:
     assert sum(value is not None for value in values) == 2
 
 
-def test_words_are_in_their_order() -> None:
+def test_words_are_in_their_order():
     given = explain(looking(TEXT), b"give milk now", "text/plain").json
     assert [place["name"] for place in given["map"][0]] == ["give", "milk", "now"]
     assert given["parts"][0]["name"] == "milk"
 
 
-def test_it_asks_in_small_parts() -> None:
+def test_it_asks_in_small_parts():
     served = looking({**TEXT, "shape": [640]})
     assert explain(served, b"give milk " * 60, "text/plain").json["map"]
-    rows = served.engine.rows  # type: ignore[attr-defined]
+    rows = served.engine.rows
     assert max(rows) <= 64 < sum(rows)
 
 
 @pytest.mark.parametrize("status", ["failed", "unchecked"])
-def test_a_method_that_has_not_passed_is_not_used(status: Any) -> None:
+def test_a_method_that_has_not_passed_is_not_used(status):
     served = looking(IMAGE)
     failed = Verdict(status=status, reason="it depends on the seed")
     served.sanity = dict.fromkeys(PASSED, failed)
@@ -106,12 +98,12 @@ def test_a_method_that_has_not_passed_is_not_used(status: Any) -> None:
     assert given["answer"]["label"]
 
 
-def test_what_was_not_checked_is_the_default() -> None:
+def test_what_was_not_checked_is_the_default():
     given = explain(serving(IMAGE), bytes(16), "application/octet-stream").json
     assert given["sanity"]["occlusion"]["status"] == "unchecked"
 
 
-def test_numbers_are_explained_too() -> None:
+def test_numbers_are_explained_too():
     served = serving(NUMBER)
     served.sanity = PASSED
     body = bytes([9]) * 16
@@ -120,13 +112,13 @@ def test_numbers_are_explained_too() -> None:
     assert all(part["value"] == 0 for part in given["parts"])
 
 
-def test_a_bad_item_is_refused_as_by_the_plain_route() -> None:
+def test_a_bad_item_is_refused_as_by_the_plain_route():
     reply = explain(looking(IMAGE), bytes(15), "application/octet-stream")
     assert reply.status == 422
     assert explain(looking(IMAGE), bytes(16), "text/plain").status == 415
 
 
-def test_a_task_without_explanations_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_task_without_explanations_says_so(monkeypatch):
     monkeypatch.setattr(
         explanation_route, "why_not", lambda data: "answers are sentences"
     )
@@ -137,9 +129,9 @@ def test_a_task_without_explanations_says_so(monkeypatch: pytest.MonkeyPatch) ->
     )
 
 
-def test_a_promotion_meanwhile_closes_it_after_its_last_answer() -> None:
+def test_a_promotion_meanwhile_closes_it_after_its_last_answer():
     class Retiring(Looks):
-        def __call__(self, items: Payload) -> Outputs:
+        def __call__(self, items):
             if not self.rows:
                 served.retire()
             return super().__call__(items)
@@ -151,20 +143,20 @@ def test_a_promotion_meanwhile_closes_it_after_its_last_answer() -> None:
     assert reply.json["parts"]
 
 
-def test_a_busy_version_answers_first() -> None:
+def test_a_busy_version_answers_first():
     served = looking(IMAGE)
     served.waiting = explanation_route.MOST_WAITING
     reply = explain(served, bytes(16), "application/octet-stream")
     assert (reply.status, reply.headers["retry-after"]) == (503, "1")
 
 
-def test_several_are_explained_in_turn_and_others_answered_meanwhile() -> None:
+def test_several_are_explained_in_turn_and_others_answered_meanwhile():
     served = looking(LARGE)
     site = Site(served)
-    kind: Headers = {"content-type": "application/octet-stream"}
+    kind = {"content-type": "application/octet-stream"}
     body = (NOISE,)
 
-    async def ask() -> list[Reply]:
+    async def ask():
         paths = ("explain", "explain", "predict")
         asked = (site.send("POST", f"/models/toy/{p}", body, kind) for p in paths)
         return await asyncio.gather(*asked)

@@ -1,15 +1,11 @@
 """The log of a server, with its real process, which may be killed, hang, or fail."""
 
-from __future__ import annotations
-
 import logging
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -28,21 +24,20 @@ from headrace.settings import Settings
 pytestmark = pytest.mark.system
 
 START_US = time.time_ns() // 1000  # rows of long ago are deleted
-MakeLog = Callable[..., RequestLog]
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+def settings(tmp_path):
     return Settings(project=tmp_path, home=tmp_path / "home")
 
 
 @pytest.fixture
-def make_log(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeLog]:
+def make_log(settings, monkeypatch):
     """Starts logs, and closes them at the end, however busy the machine is."""
     monkeypatch.setattr(module, "_END_SECONDS", 300.0)
-    logs: list[RequestLog] = []
+    logs = []
 
-    def make(*, with_inputs: bool = False) -> RequestLog:
+    def make(*, with_inputs=False):
         root = root_of(settings.home)
         task = LogTask(
             root=root, keep_days=30, with_inputs=with_inputs, flush_seconds=0.3
@@ -55,19 +50,19 @@ def make_log(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ma
         log.close()
 
 
-def until(condition: Callable[[], object], seconds: float = 60) -> None:
+def until(condition, seconds=60):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
 
-def ids_of(settings: Settings, model: str = "digits") -> list[str]:
+def ids_of(settings, model="digits"):
     table = request_table(Asked(model), settings)
     return [str(value) for value in table["request_id"].to_pylist()]
 
 
-def is_gone(pid: int) -> bool:
+def is_gone(pid):
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -75,9 +70,7 @@ def is_gone(pid: int) -> bool:
     return False
 
 
-def test_all_requests_are_on_the_disk_once_the_process_has_ended(
-    settings: Settings, make_log: MakeLog
-) -> None:
+def test_all_requests_are_on_the_disk_once_the_process_has_ended(settings, make_log):
     log = make_log()
     for number in range(1000):
         log(an_answer(f"i{number}", IMAGES, time_us=START_US + number))
@@ -100,7 +93,7 @@ def test_all_requests_are_on_the_disk_once_the_process_has_ended(
     assert len(list(root_of(settings.home).rglob("*.arrows"))) == 3
 
 
-def test_versions_and_roles_share_a_file(settings: Settings, make_log: MakeLog) -> None:
+def test_versions_and_roles_share_a_file(settings, make_log):
     log = make_log(with_inputs=True)
     log(an_answer("a", version=1, time_us=START_US + 1))
     log(an_answer("a", version=2, role="shadow", time_us=START_US + 2))
@@ -112,9 +105,7 @@ def test_versions_and_roles_share_a_file(settings: Settings, make_log: MakeLog) 
     assert table["input"].null_count == 0
 
 
-def test_rows_are_written_after_seconds_without_an_end(
-    settings: Settings, make_log: MakeLog
-) -> None:
+def test_rows_are_written_after_seconds_without_an_end(settings, make_log):
     log = make_log()
     log(an_answer("a"))
     until(lambda: log.counts.written == 1)
@@ -122,9 +113,7 @@ def test_rows_are_written_after_seconds_without_an_end(
     assert log.counts.sent == 0
 
 
-def test_a_row_that_cannot_be_sent_does_not_end_the_log(
-    settings: Settings, make_log: MakeLog, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_row_that_cannot_be_sent_does_not_end_the_log(settings, make_log, caplog):
     log = make_log()
     log(an_answer("bad")._replace(outputs=np.array([["no number"]])))
     log(an_answer("good"))
@@ -135,8 +124,8 @@ def test_a_row_that_cannot_be_sent_does_not_end_the_log(
 
 
 def test_a_killed_process_is_replaced_and_its_rows_are_counted(
-    settings: Settings, make_log: MakeLog, caplog: pytest.LogCaptureFixture
-) -> None:
+    settings, make_log, caplog
+):
     log, kills, asked = make_log(), 0, 0
     until(lambda: log.pid)
     with caplog.at_level(logging.WARNING):
@@ -166,9 +155,7 @@ def test_a_killed_process_is_replaced_and_its_rows_are_counted(
     assert "ended with -9" in caplog.text
 
 
-def test_the_process_ends_with_the_server_and_writes_what_it_has(
-    settings: Settings, tmp_path: Path
-) -> None:
+def test_the_process_ends_with_the_server_and_writes_what_it_has(settings, tmp_path):
     code = (
         "import os, sys, time, pathlib\n"
         "from tests.src.serving.asked import an_answer\n"
@@ -191,9 +178,7 @@ def test_the_process_ends_with_the_server_and_writes_what_it_has(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_for_the_whole_group_does_not_end_it(
-    settings: Settings, make_log: MakeLog, number: signal.Signals
-) -> None:
+def test_a_signal_for_the_whole_group_does_not_end_it(settings, make_log, number):
     log = make_log()
     log(an_answer("a", time_us=START_US + 1))
     until(lambda: log.counts.written == 1)
@@ -205,9 +190,7 @@ def test_a_signal_for_the_whole_group_does_not_end_it(
     assert log.pid == pid
 
 
-def test_a_process_that_hangs_is_replaced(
-    settings: Settings, make_log: MakeLog, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_process_that_hangs_is_replaced(settings, make_log, monkeypatch):
     monkeypatch.setattr(module, "_SEND_SECONDS", 2.0)
     monkeypatch.setattr(module, "_PART_BYTES", 2**16)
     log = make_log()
@@ -225,8 +208,8 @@ def test_a_process_that_hangs_is_replaced(
 
 
 def test_a_process_that_hangs_does_not_keep_the_server_from_ending(
-    make_log: MakeLog, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    make_log, monkeypatch
+):
     monkeypatch.setattr(module, "_END_SECONDS", 0.5)
     log = make_log()
     until(lambda: log.pid)
@@ -240,9 +223,7 @@ def test_a_process_that_hangs_does_not_keep_the_server_from_ending(
     assert log.counts.ended == 60_000
 
 
-def test_the_queue_is_bounded_in_rows_and_bytes(
-    make_log: MakeLog, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_queue_is_bounded_in_rows_and_bytes(make_log, monkeypatch):
     monkeypatch.setattr(module, "_TURN_SECONDS", 3600)
     log = make_log()
     for _ in range(10):
@@ -259,9 +240,7 @@ def test_the_queue_is_bounded_in_rows_and_bytes(
     assert waiting * (large.items.nbytes / 1000 + 512) <= module.MOST_BYTES
 
 
-def test_a_full_disk_loses_rows_with_one_message(
-    settings: Settings, make_log: MakeLog, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_full_disk_loses_rows_with_one_message(settings, make_log, capfd):
     root = root_of(settings.home)
     root.parent.mkdir()
     root.write_text("no folder can be made here")
@@ -283,11 +262,8 @@ def test_a_full_disk_loses_rows_with_one_message(
 
 
 def test_a_process_that_cannot_start_is_tried_again(
-    settings: Settings,
-    make_log: MakeLog,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+    settings, make_log, monkeypatch, caplog
+):
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     with caplog.at_level(logging.WARNING):
         log = make_log()
@@ -298,9 +274,7 @@ def test_a_process_that_cannot_start_is_tried_again(
     assert log.counts.ended == 0
 
 
-def test_a_process_that_fails_is_not_started_all_the_time(
-    make_log: MakeLog, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_process_that_fails_is_not_started_all_the_time(make_log, monkeypatch):
     monkeypatch.setattr(module, "MODULE", "headrace.nothing")
     log = make_log()
     log(an_answer("a"))
@@ -308,7 +282,7 @@ def test_a_process_that_fails_is_not_started_all_the_time(
     assert 1 <= log.counts.restarts <= 3
 
 
-def test_the_server_side_loads_no_heavy_library(tmp_path: Path) -> None:
+def test_the_server_side_loads_no_heavy_library(tmp_path):
     code = (
         "import pathlib, sys, time\n"
         "import numpy as np\n"
@@ -341,8 +315,8 @@ def test_the_server_side_loads_no_heavy_library(tmp_path: Path) -> None:
 
 
 def test_a_version_whose_rows_cannot_be_made_does_not_take_others_with_it(
-    settings: Settings, caplog: pytest.LogCaptureFixture
-) -> None:
+    settings, caplog
+):
     writer = Writer(LogTask(root=root_of(settings.home), keep_days=7))
     bad = an_answer(
         "bad",
@@ -361,7 +335,7 @@ def test_a_version_whose_rows_cannot_be_made_does_not_take_others_with_it(
     assert caplog.text.count("the rows of bad are not logged") == 1
 
 
-def test_the_queue_counts_outputs() -> None:
+def test_the_queue_counts_outputs():
     waiting = Waiting(10, 100_000)
     for _ in range(3):
         waiting.put(an_answer(outputs=np.zeros((1, 12_000))))

@@ -1,12 +1,9 @@
 """Long JSON: in short steps, in a bounded memory, and with the values that it has."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import threading
 import tracemalloc
-from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +24,7 @@ from headrace.serving.replies import HttpError
 MEGABYTES = 2**20
 
 
-def request(data: str, rows: int = 1, **more: Any) -> bytes:
+def request(data, rows=1, **more):
     """A request for answers to images of 4 x 4, with data as JSON."""
     tensor = {"name": "image", "datatype": "UINT8", "shape": [rows, 4, 4, 1]}
     whole = json.dumps({**more, "inputs": [{**tensor, "data": "DATA"}]})
@@ -36,9 +33,7 @@ def request(data: str, rows: int = 1, **more: Any) -> bytes:
 
 @pytest.mark.parametrize("element", ["[]", "[[]]", "{}", "[1,1,1]", "1", "1.5", '""'])
 @pytest.mark.parametrize("inside", ["[{}]", "[[{}]]", '{{"data":[{}]}}'])
-def test_what_no_shape_allows_is_refused_before_it_is_built(
-    element: str, inside: str
-) -> None:
+def test_what_no_shape_allows_is_refused_before_it_is_built(element, inside):
     site = Site(serving(IMAGE))
     many = ",".join([element] * (2 * MEGABYTES // (len(element) + 1)))
     body = request(inside.format(many))
@@ -53,7 +48,7 @@ def test_what_no_shape_allows_is_refused_before_it_is_built(
 
 
 @pytest.mark.parametrize("shape", [(3000, 4, 4, 1), (48000,)])
-def test_the_numbers_of_many_items_are_those_of_the_json(shape: tuple[int]) -> None:
+def test_the_numbers_of_many_items_are_those_of_the_json(shape):
     values = np.random.default_rng(0).integers(0, 256, shape)
     body = request(json.dumps(values.tolist(), indent=1), 3000)
     skeleton, numbers = cut_numbers(body)
@@ -86,16 +81,14 @@ def test_the_numbers_of_many_items_are_those_of_the_json(shape: tuple[int]) -> N
         (lambda text: "[" * 40_000 + "]" * 40_000, "nested too deep"),
     ],
 )
-def test_long_data_that_is_wrong_is_refused_as_short_is(
-    change: Any, words: str
-) -> None:
+def test_long_data_that_is_wrong_is_refused_as_short_is(change, words):
     data = change("[" + ",".join(["7"] * 48_000) + "]")
     reply = Site(serving(IMAGE)).infer(request(data, 3000))
     assert (reply.status, list(reply.json)) == (400, ["error"])
     assert words in reply.json["error"]
 
 
-def test_data_elsewhere_is_not_taken_for_the_inputs() -> None:
+def test_data_elsewhere_is_not_taken_for_the_inputs():
     long = list(range(MOST_VALUES // 2)) * 4
     body = request("[" + ",".join("7" * 16) + "]", parameters={"data": long})
     assert Site(serving(IMAGE)).infer(body).status == 200
@@ -104,7 +97,7 @@ def test_data_elsewhere_is_not_taken_for_the_inputs() -> None:
     assert (reply.status, "10,000 values" in reply.json["error"]) == (400, True)
 
 
-def test_a_long_text_has_as_many_commas_as_it_likes() -> None:
+def test_a_long_text_has_as_many_commas_as_it_likes():
     text = '[{,"\\' * 20_000
     for value in ({"text": text}, [text, text]):
         assert parse_json(json.dumps(value).encode()) == value
@@ -114,22 +107,22 @@ def test_a_long_text_has_as_many_commas_as_it_likes() -> None:
 
 
 @pytest.mark.parametrize("coding", ["utf-8", "utf-16", "utf-32"])
-def test_many_values_are_refused_in_any_coding(coding: str) -> None:
+def test_many_values_are_refused_in_any_coding(coding):
     body = f'["\u2200", {"[]," * MOST_VALUES}1]'.encode(coding)
     with pytest.raises(HttpError, match=r"10,000 values|not UTF-8") as refused:
         check_values(body)
     assert refused.value.reply.status == 400
 
 
-def test_a_list_without_end_is_no_list() -> None:
+def test_a_list_without_end_is_no_list():
     with pytest.raises(HttpError, match="does not end"):
         Numbers(b"[[1, 2]", 0)
 
 
-def test_long_bodies_are_read_beside_the_event_loop() -> None:
+def test_long_bodies_are_read_beside_the_event_loop():
     served = serving(IMAGE)
 
-    async def readers(size: int) -> tuple[int, int]:
+    async def readers(size):
         loop = threading.get_ident()
         async with read_beside(served, b" " * size, threading.get_ident) as reader:
             assert bool(served.waiting) == (size > SHORT_BYTES)  # it stays open
@@ -142,11 +135,11 @@ def test_long_bodies_are_read_beside_the_event_loop() -> None:
     assert not served.waiting
 
 
-def test_short_requests_are_answered_at_once_while_a_long_body_is_read() -> None:
+def test_short_requests_are_answered_at_once_while_a_long_body_is_read():
     served = serving(IMAGE, inline_rows=1)
     body = b" " * (SHORT_BYTES + 1)
 
-    async def answer_beside() -> Any:
+    async def answer_beside():
         async with read_beside(served, body, lambda: None):
             return served.answer_now(np.zeros((1, 4, 4, 1), np.uint8))
 

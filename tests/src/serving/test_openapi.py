@@ -44,7 +44,7 @@ def test_replies_are_those_of_the_document(case: Any) -> None:
     assert SITE.app.metrics.faults == 0
 
 
-def test_there_is_an_operation_for_each_version() -> None:
+def test_there_is_an_operation_for_each_version():
     paths = SITE.ask("GET", "/openapi.json").json["paths"]
     for path in (
         "/models/toy/predict",
@@ -65,7 +65,7 @@ def test_there_is_an_operation_for_each_version() -> None:
         ("sounds", ["audio/*", "application/ogg", "application/octet-stream"]),
     ],
 )
-def test_the_document_has_what_each_model_takes(model: str, kinds: list[str]) -> None:
+def test_the_document_has_what_each_model_takes(model, kinds):
     paths = SITE.ask("GET", "/openapi.json").json["paths"]
     body = paths[f"/models/{model}/predict"]["post"]["requestBody"]
     assert list(body["content"]) == kinds

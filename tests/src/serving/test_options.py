@@ -1,9 +1,6 @@
 """The options of a server: one declaration for the command and the flow."""
 
-from __future__ import annotations
-
 from pathlib import Path
-from typing import Any
 
 import typer
 
@@ -11,16 +8,16 @@ from headrace import extensions
 from headrace.serving.options import Options
 
 
-def parsed(arguments: list[str]) -> Options:
+def parsed(arguments):
     """The options that the command takes from its arguments."""
     from headrace_cli.main import app
 
-    command: Any = typer.main.get_command(app)
+    command = typer.main.get_command(app)
     context = command.get_command(None, "serve").make_context("serve", arguments)
     return Options(**{name: context.params[name] for name in Options._fields})
 
 
-def test_the_command_reads_what_the_flow_asks_of_it() -> None:
+def test_the_command_reads_what_the_flow_asks_of_it():
     for options in (
         Options(["digits"]),
         Options(["--a", "b/2"], port=9000, log_inputs=True),
@@ -29,7 +26,7 @@ def test_the_command_reads_what_the_flow_asks_of_it() -> None:
         assert parsed(options.arguments()) == options
 
 
-def test_the_flow_checks_and_describes_each_option() -> None:
+def test_the_flow_checks_and_describes_each_option():
     from headrace_flows.serve import serve
 
     assert "serve" in extensions.modules("flows")

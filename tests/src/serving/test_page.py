@@ -1,7 +1,5 @@
 """The files of the page to try a model, without a browser."""
 
-from __future__ import annotations
-
 import asyncio
 import re
 from importlib import resources
@@ -16,7 +14,7 @@ FILES = {
 XML = "http://www.w3.org/2000/svg"  # a name, which nothing loads
 
 
-def test_every_file_that_the_page_names_is_served() -> None:
+def test_every_file_that_the_page_names_is_served():
     named = {
         name
         for text in FILES.values()
@@ -36,14 +34,14 @@ def test_every_file_that_the_page_names_is_served() -> None:
     assert {f"/page/{name}" for name in FILES} | {"/"} == set(page_routes())
 
 
-def test_the_page_names_no_other_host() -> None:
+def test_the_page_names_no_other_host():
     for name, text in FILES.items():
         assert re.findall(r"(?:https?:)?//[\w.]+\.\w+", text.replace(XML, "")) == [], (
             name
         )
 
 
-def test_nothing_is_inline_that_the_policy_forbids() -> None:
+def test_nothing_is_inline_that_the_policy_forbids():
     html = FILES["index.html"]
     assert "<style" not in html
     assert re.findall(r"\s(?:style|on\w+)=", html) == []
@@ -52,7 +50,7 @@ def test_nothing_is_inline_that_the_policy_forbids() -> None:
         assert "innerHTML" not in text, name
 
 
-def test_the_page_and_its_parts_need_no_token_and_have_the_policy() -> None:
+def test_the_page_and_its_parts_need_no_token_and_have_the_policy():
     for path, route in page_routes().items():
         assert route.is_open
         reply = asyncio.run(route.handlers["GET"](Request.__new__(Request)))

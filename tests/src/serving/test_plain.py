@@ -1,10 +1,7 @@
 """The plain route: what people have becomes an item, or is refused."""
 
-from __future__ import annotations
-
 import io
 import wave
-from typing import Any
 
 import numpy as np
 import pytest
@@ -33,24 +30,24 @@ class Echo:
 
     name = "toy"
 
-    def __init__(self) -> None:
-        self.items: list[Any] = []
+    def __init__(self):
+        self.items = []
 
-    def __call__(self, items: Any) -> Any:
+    def __call__(self, items):
         self.items.append(items)
         return np.repeat(np.float32([[0.5, 0.3, 0.2]]), len(items), axis=0)
 
-    def close(self) -> None:
+    def close(self):
         pass
 
 
-def picture(pixels: Any, kind: str = "PNG") -> bytes:
+def picture(pixels, kind="PNG"):
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, kind)
     return file.getvalue()
 
 
-def sound(samples: Any, rate: int) -> bytes:
+def sound(samples, rate):
     file = io.BytesIO()
     with wave.open(file, "wb") as writer:
         writer.setnchannels(1)
@@ -60,7 +57,7 @@ def sound(samples: Any, rate: int) -> bytes:
     return file.getvalue()
 
 
-def test_an_answer_is_what_people_read() -> None:
+def test_an_answer_is_what_people_read():
     reply = Site(serving(IMAGE, 2)).predict(bytes(16), RAW)
     assert reply.status == 200
     assert reply.headers["x-model-version"] == "2"
@@ -74,13 +71,13 @@ def test_an_answer_is_what_people_read() -> None:
     }
 
 
-def test_a_regression_answers_a_value() -> None:
+def test_a_regression_answers_a_value():
     answer = Site(serving(NUMBER)).predict(bytes(16), RAW).json
     assert answer["value"] == 0.5 and "label" not in answer
 
 
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "GIF"])
-def test_a_picture_is_the_same_as_its_pixels(kind: str) -> None:
+def test_a_picture_is_the_same_as_its_pixels(kind):
     engine = Echo()
     site = Site(serving(IMAGE, engine=engine))
     pixels = np.arange(0, 160, 10, np.uint8).reshape(4, 4)
@@ -92,24 +89,24 @@ def test_a_picture_is_the_same_as_its_pixels(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", [RAW.title(), f"{RAW}; charset=binary"])
-def test_the_name_of_a_media_type_may_have_parameters(kind: str) -> None:
+def test_the_name_of_a_media_type_may_have_parameters(kind):
     assert Site(serving(IMAGE)).predict(bytes(16), kind).status == 200
 
 
-def test_a_coded_body_is_refused() -> None:
+def test_a_coded_body_is_refused():
     coded = {"content-type": "image/png", "content-encoding": "gzip"}
     reply = Site(serving(IMAGE)).ask("POST", "/models/toy/predict", b"x", coded)
     assert (reply.status, "'gzip'" in reply.json["error"]) == (415, True)
 
 
 @pytest.mark.parametrize("coding", ["identity", "Identity", ""])
-def test_a_body_may_say_that_it_is_not_coded(coding: str) -> None:
+def test_a_body_may_say_that_it_is_not_coded(coding):
     plain = {"content-type": RAW, "content-encoding": coding}
     reply = Site(serving(IMAGE)).ask("POST", "/models/toy/predict", bytes(16), plain)
     assert reply.status == 200
 
 
-def test_a_sound_is_resampled_and_padded_as_in_training() -> None:
+def test_a_sound_is_resampled_and_padded_as_in_training():
     engine = Echo()
     site = Site(serving(AUDIO, engine=engine))
     tone = 9000 * np.sin(np.arange(100) / 5)
@@ -123,7 +120,7 @@ def test_a_sound_is_resampled_and_padded_as_in_training() -> None:
     assert np.array_equal(raw[0, :50], short / np.float32(2**15))
 
 
-def test_texts_come_as_they_are_or_in_json() -> None:
+def test_texts_come_as_they_are_or_in_json():
     engine = Echo()
     site = Site(serving(TEXT, engine=engine))
     text = "你好，明天见。好的。"
@@ -136,7 +133,7 @@ def test_texts_come_as_they_are_or_in_json() -> None:
     assert [items.tolist() for items in engine.items] == [[text]] * 4
 
 
-def test_what_the_model_saw_is_shown() -> None:
+def test_what_the_model_saw_is_shown():
     site = Site(serving(IMAGE), serving(TEXT, model="words"))
     shown = site.predict(bytes(16), RAW, "?show=input").json["input"]
     assert shown.startswith('<img src="data:image/png;base64,')
@@ -180,16 +177,14 @@ def test_what_the_model_saw_is_shown() -> None:
         (TEXT, b'"text"', "application/json", 422, "wanted"),
     ],
 )
-def test_what_is_no_item_is_refused(
-    description: dict[str, Any], body: bytes, kind: str, status: int, words: str
-) -> None:
+def test_what_is_no_item_is_refused(description, body, kind, status, words):
     reply = Site(serving(description)).predict(body, kind)
     assert (reply.status, list(reply.json)) == (status, ["error"]), reply.body
     assert words in reply.json["error"]
 
 
 @pytest.mark.system
-def test_a_bomb_is_refused_by_its_header() -> None:
+def test_a_bomb_is_refused_by_its_header():
     large = {**IMAGE, "shape": [20_000, 20_000, 1]}
     bomb = picture(np.zeros((1, 1), np.uint8))
     bomb = bomb[:16] + (20_000).to_bytes(4) * 2 + bomb[24:]
@@ -197,10 +192,10 @@ def test_a_bomb_is_refused_by_its_header() -> None:
     assert reply.status == 422 and "400,000,000 bytes" in reply.json["error"]
 
 
-def test_the_id_of_a_request_is_taken_if_it_is_sane() -> None:
+def test_the_id_of_a_request_is_taken_if_it_is_sane():
     site = Site(serving(IMAGE))
 
-    def id_of(own: str) -> str:
+    def id_of(own):
         named = {"content-type": RAW, "x-request-id": own}
         reply = site.ask("POST", "/models/toy/predict", bytes(16), named)
         assert reply.json["request_id"] == reply.headers["x-request-id"]
@@ -226,21 +221,19 @@ class Hears:
 
     name = "toy"
 
-    def __call__(self, items: Any) -> Any:
+    def __call__(self, items):
         outputs = np.zeros((len(items), 3, 2), np.float32)
         outputs[:, :, 1] = 1
         outputs[items.any(axis=1), 1] = [1, 0]
         return outputs
 
-    def close(self) -> None:
+    def close(self):
         pass
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(0.5, 1), (2.5, 3), (60, 60)])
 @pytest.mark.parametrize("kind", ["audio/wav", RAW])
-def test_a_long_recording_is_answered_in_parts(
-    seconds: float, words: int, kind: str
-) -> None:
+def test_a_long_recording_is_answered_in_parts(seconds, words, kind):
     quiet = np.arange(round(seconds * 8000)) % 8000 > 6800
     samples = np.where(quiet, 0, 9000).astype(np.int16)
     samples[-1] = 9000
@@ -259,9 +252,7 @@ def test_a_long_recording_is_answered_in_parts(
         (2400, 1000, "2,400 s of 1 channels at 1,000 Hz; at most 600 s"),
     ],
 )
-def test_a_recording_of_minutes_is_refused(
-    seconds: int, rate: int, reason: str
-) -> None:
+def test_a_recording_of_minutes_is_refused(seconds, rate, reason):
     site = Site(serving(SPEECH, engine=Hears()))
     body = sound(np.full(seconds * rate, 9000, np.int16), rate)
     reply = site.predict(body, "audio/wav")
@@ -269,7 +260,7 @@ def test_a_recording_of_minutes_is_refused(
     assert reply.json["error"].startswith(f"too_long: {reason}")
 
 
-def test_a_list_of_models_says_how_long_a_recording_may_be() -> None:
+def test_a_list_of_models_says_how_long_a_recording_may_be():
     site = Site(serving(SPEECH, engine=Hears()), serving(AUDIO, model="other"))
     speech, other = site.ask("GET", "/models").json["models"]
     assert speech["longest_input"] == 480_000
@@ -284,7 +275,7 @@ PHOTO = {
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
-def test_a_picture_of_any_size_is_what_training_made_of_it(kind: str) -> None:
+def test_a_picture_of_any_size_is_what_training_made_of_it(kind):
     engine = Echo()
     site = Site(serving(PHOTO, engine=engine))
     rng = np.random.default_rng(2)
@@ -307,9 +298,7 @@ def test_a_picture_of_any_size_is_what_training_made_of_it(kind: str) -> None:
     )
 
 
-def test_a_picture_that_is_decoded_to_too_much_is_refused(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_picture_that_is_decoded_to_too_much_is_refused(monkeypatch):
     site = Site(serving(PHOTO))
     file = picture(np.zeros((6000, 7000), np.uint8))
     assert site.predict(file, "image/png").status == 200
@@ -319,14 +308,14 @@ def test_a_picture_that_is_decoded_to_too_much_is_refused(
     )
 
 
-def test_a_page_is_told_that_the_server_resizes() -> None:
+def test_a_page_is_told_that_the_server_resizes():
     (listed,) = Site(serving(PHOTO)).ask("GET", "/models").json["models"]
     assert listed["options"] == {"resize": "crop", "filter": "bicubic"}
     (listed,) = Site(serving(IMAGE)).ask("GET", "/models").json["models"]
     assert "options" not in listed
 
 
-def test_an_item_is_taken_up_to_the_limit_that_the_models_file_states() -> None:
+def test_an_item_is_taken_up_to_the_limit_that_the_models_file_states():
     row = a_row("toy", 1, {**IMAGE, "shape": [4, 4, 3]})
     stated = row.model_copy(update={"details": {**row.details, "max_item_bytes": 48}})
     small = Settings(max_item_bytes=47)

@@ -1,11 +1,8 @@
 """The Open Inference Protocol: what is answered, and what is refused."""
 
-from __future__ import annotations
-
 import json
 import struct
 import tracemalloc
-from typing import Any
 
 import numpy as np
 import pytest
@@ -27,12 +24,12 @@ IMAGES = {"inputs": [{**PIXELS, "data": [7] * 16}]}
 TEXTS = {"name": "text", "datatype": "BYTES", "shape": [2]}
 
 
-def with_input(**changes: Any) -> dict[str, Any]:
+def with_input(**changes):
     """A request for an answer to an image, with changes of its input."""
     return {"inputs": [{**IMAGES["inputs"][0], **changes}]}
 
 
-def test_an_answer_names_the_version_and_repeats_the_id() -> None:
+def test_an_answer_names_the_version_and_repeats_the_id():
     reply = Site(serving(IMAGE, 2)).infer({"id": "a1", **IMAGES})
     assert reply.status == 200
     assert reply.headers["x-model-version"] == "2"
@@ -64,8 +61,8 @@ def test_an_answer_names_the_version_and_repeats_the_id() -> None:
     ],
 )
 def test_the_log_and_the_header_have_the_id_of_the_body_unless_there_is_another(
-    own: str, header: dict[str, str], logged: str
-) -> None:
+    own, header, logged
+):
     site, seen = Site(serving(IMAGE)), list[Answered]()
     site.models.observers.append(seen.append)
     body = {"id": own, **IMAGES}
@@ -77,12 +74,12 @@ def test_the_log_and_the_header_have_the_id_of_the_body_unless_there_is_another(
     assert in_log == logged or (not logged and in_log not in ("", own))
 
 
-def test_a_regression_answers_a_value() -> None:
+def test_a_regression_answers_a_value():
     output = Site(serving(NUMBER)).infer(IMAGES).json["outputs"][0]
     assert (output["name"], output["shape"], output["data"]) == ("value", [1, 1], [0.5])
 
 
-def test_fewer_items_are_taken_where_answers_are_large() -> None:
+def test_fewer_items_are_taken_where_answers_are_large():
     classes = {"target": {"classes": [str(number) for number in range(2**12)]}}
     served = serving({**IMAGE, **classes}, engine=Toy(2**12, 0))
     assert served.tensors.limit == 1024
@@ -91,14 +88,14 @@ def test_fewer_items_are_taken_where_answers_are_large() -> None:
 
 
 @pytest.mark.parametrize("nested", [False, True])
-def test_data_is_flat_or_nested(nested: bool) -> None:
+def test_data_is_flat_or_nested(nested):
     data = np.arange(32).reshape(2, 4, 4, 1)
     values = data.tolist() if nested else data.ravel().tolist()
     request = with_input(shape=[2, 4, 4, 1], data=values)
     assert Site(serving(IMAGE)).infer(request).json["outputs"][0]["shape"] == [2, 3]
 
 
-def test_tensors_are_binary_in_both_directions() -> None:
+def test_tensors_are_binary_in_both_directions():
     parameters = {"binary_data_size": 16}
     tensor = {**PIXELS, "parameters": parameters}
     request = {"inputs": [tensor], "parameters": {"binary_data_output": True}}
@@ -111,19 +108,19 @@ def test_tensors_are_binary_in_both_directions() -> None:
     assert np.frombuffer(reply.body[count:], "<f4").tolist() == [0.25, 0.5, 0.25]
 
 
-def test_a_tensor_alone_is_not_taken() -> None:
+def test_a_tensor_alone_is_not_taken():
     reply = Site(serving(IMAGE)).infer(bytes(16), 0)
     assert (reply.status, "a tensor alone" in reply.json["error"]) == (400, True)
 
 
-def test_one_output_may_differ_from_the_rest() -> None:
+def test_one_output_may_differ_from_the_rest():
     wanted = [{"name": "probabilities", "parameters": {"binary_data": False}}]
     whole = {"parameters": {"binary_data_output": True}, "outputs": wanted}
     reply = Site(serving(IMAGE)).infer(IMAGES | whole)
     assert reply.json["outputs"][0]["data"] == [0.25, 0.5, 0.25]
 
 
-def test_the_one_output_is_named_once() -> None:
+def test_the_one_output_is_named_once():
     wanted = [{"name": "probabilities"}, {"name": "other"}]
     reply = Site(serving(IMAGE)).infer({**IMAGES, "outputs": wanted})
     assert reply.status == 400
@@ -143,13 +140,13 @@ def test_the_one_output_is_named_once() -> None:
         ("text/xml", 415),
     ],
 )
-def test_a_request_for_inference_is_no_file(kind: str, status: int) -> None:
+def test_a_request_for_inference_is_no_file(kind, status):
     named = {"content-type": kind}
     path = "/v2/models/toy/infer"
     assert Site(serving(IMAGE)).ask("POST", path, IMAGES, named).status == status
 
 
-def test_texts_are_strings_or_bytes_after_their_lengths() -> None:
+def test_texts_are_strings_or_bytes_after_their_lengths():
     site = Site(serving(TEXT))
     texts = ["hello", "grüß dich"]
     reply = site.infer({"inputs": [{**TEXTS, "data": texts}]})
@@ -165,7 +162,7 @@ def test_texts_are_strings_or_bytes_after_their_lengths() -> None:
     assert site.infer(head + tail[:-1], len(head)).status == 400
 
 
-def test_a_long_string_among_numbers_takes_no_memory() -> None:
+def test_a_long_string_among_numbers_takes_no_memory():
     body = with_input(data=[0] * 3000 + ["x" * 200_000], shape=[1, 4, 4, 1])
     site = Site(serving(IMAGE))
     tracemalloc.start()
@@ -176,7 +173,7 @@ def test_a_long_string_among_numbers_takes_no_memory() -> None:
         tracemalloc.stop()
 
 
-def test_sounds_are_floats_or_samples() -> None:
+def test_sounds_are_floats_or_samples():
     site = Site(serving(AUDIO))
     sound = {"name": "audio", "shape": [1, 80]}
     floats = {**sound, "datatype": "FP32", "data": [0.5] * 80}
@@ -223,9 +220,7 @@ def test_sounds_are_floats_or_samples() -> None:
         ({"parameters": []}, 400, "parameters"),
     ],
 )
-def test_an_input_that_does_not_fit_is_refused(
-    change: dict[str, Any], status: int, words: str
-) -> None:
+def test_an_input_that_does_not_fit_is_refused(change, status, words):
     reply = Site(serving(IMAGE)).infer(with_input(**change))
     assert (reply.status, list(reply.json)) == (status, ["error"]), reply.body
     assert words in reply.json["error"]
@@ -257,16 +252,14 @@ def test_an_input_that_does_not_fit_is_refused(
         ),
     ],
 )
-def test_a_request_that_is_not_of_the_protocol_is_refused(
-    body: bytes, words: str
-) -> None:
+def test_a_request_that_is_not_of_the_protocol_is_refused(body, words):
     reply = Site(serving(IMAGE)).infer(body)
     assert (reply.status, list(reply.json)) == (400, ["error"]), reply.body
     assert words in reply.json["error"]
 
 
 @pytest.mark.parametrize("length", ["x", "-1", "1" * 30, "99999"])
-def test_a_wrong_length_of_the_header_is_refused(length: str) -> None:
+def test_a_wrong_length_of_the_header_is_refused(length):
     named = {"inference-header-content-length": length}
     reply = Site(serving(IMAGE)).ask("POST", "/v2/models/toy/infer", IMAGES, named)
     assert reply.status == 400
@@ -274,13 +267,13 @@ def test_a_wrong_length_of_the_header_is_refused(length: str) -> None:
     assert "b'" not in reply.json["error"]
 
 
-def test_bytes_after_the_json_must_belong_to_an_input() -> None:
+def test_bytes_after_the_json_must_belong_to_an_input():
     head = json.dumps(IMAGES).encode()
     reply = Site(serving(IMAGE)).infer(head + b"more", len(head))
     assert reply.status == 400 and "4 bytes follow" in reply.json["error"]
 
 
-def test_bad_texts_are_refused() -> None:
+def test_bad_texts_are_refused():
     site = Site(serving(TEXT))
     for data, status in (
         (["fine", ""], 422),
@@ -293,14 +286,14 @@ def test_bad_texts_are_refused() -> None:
         assert (reply.status, list(reply.json)) == (status, ["error"]), data
 
 
-def test_an_answer_that_is_not_finite_is_no_answer() -> None:
+def test_an_answer_that_is_not_finite_is_no_answer():
     class Broken:
         name = "toy"
 
-        def __call__(self, items: Any) -> Any:
+        def __call__(self, items):
             return np.full((len(items), 3), np.nan, np.float32)
 
-        def close(self) -> None:
+        def close(self):
             pass
 
     site = Site(serving(IMAGE, engine=Broken()))
@@ -308,8 +301,8 @@ def test_an_answer_that_is_not_finite_is_no_answer() -> None:
     assert site.predict(bytes(16), "application/octet-stream").status == 422
 
 
-def test_metadata_says_what_to_send() -> None:
-    def metadata(description: dict[str, Any]) -> Any:
+def test_metadata_says_what_to_send():
+    def metadata(description):
         return Site(serving(description)).ask("GET", "/v2/models/toy").json
 
     assert metadata(IMAGE) == {

@@ -1,11 +1,8 @@
 """A version answers in the event loop or in a thread, in order, and is closed last."""
 
-from __future__ import annotations
-
 import asyncio
 import threading
 import time
-from typing import Any
 
 import numpy as np
 import pytest
@@ -22,30 +19,30 @@ from headrace.serving.slots import Wanted
 class Slow(Toy):
     """Answers with the first pixel of each item, once it is let go."""
 
-    def __init__(self) -> None:
+    def __init__(self):
         super().__init__(1, 0)
         self.go = threading.Event()
 
-    def __call__(self, items: Any) -> Any:
+    def __call__(self, items):
         assert self.go.wait(10)
         self.rows.append(len(items))
         return items.reshape(len(items), -1)[:, :1].astype(np.float32)
 
 
-def images(*firsts: int) -> Any:
+def images(*firsts):
     items = np.zeros((len(firsts), 4, 4, 1), np.uint8)
     items[:, 0, 0, 0] = firsts
     return items
 
 
-async def _asked(served: Any, *several: Any) -> list[Any]:
+async def _asked(served, *several):
     tasks = [asyncio.ensure_future(served.answer(items)) for items in several]
     await asyncio.sleep(0.05)
     return tasks
 
 
-def test_what_queues_is_answered_together_and_each_gets_its_own() -> None:
-    async def ask() -> None:
+def test_what_queues_is_answered_together_and_each_gets_its_own():
+    async def ask():
         engine = Slow()
         served = serving(IMAGE, engine=engine, inline_rows=0)
         tasks = await _asked(served, images(1), images(2, 3), images(4))
@@ -60,13 +57,13 @@ def test_what_queues_is_answered_together_and_each_gets_its_own() -> None:
     asyncio.run(ask())
 
 
-def test_a_large_request_lets_others_pass_between_its_parts() -> None:
-    async def ask() -> None:
+def test_a_large_request_lets_others_pass_between_its_parts():
+    async def ask():
         engine = Slow()
         served = serving(IMAGE, engine=engine, inline_rows=0)
         large = images(*[number % 256 for number in range(3 * ROWS_AT_ONCE + 5)])
         first, second = await _asked(served, large, images(9))
-        order: list[str] = []
+        order = []
         first.add_done_callback(lambda _: order.append("large"))
         second.add_done_callback(lambda _: order.append("small"))
         engine.go.set()
@@ -80,8 +77,8 @@ def test_a_large_request_lets_others_pass_between_its_parts() -> None:
     asyncio.run(ask())
 
 
-def test_items_of_two_types_are_answered_apart() -> None:
-    async def ask() -> None:
+def test_items_of_two_types_are_answered_apart():
+    async def ask():
         engine = Slow()
         served = serving(IMAGE, engine=engine, inline_rows=0)
         floats = images(7).astype(np.float32) + np.float32(0.5)
@@ -94,8 +91,8 @@ def test_items_of_two_types_are_answered_apart() -> None:
     asyncio.run(ask())
 
 
-def test_the_queue_is_bounded() -> None:
-    async def ask() -> None:
+def test_the_queue_is_bounded():
+    async def ask():
         engine = Slow()
         served = serving(IMAGE, engine=engine, inline_rows=0)
         tasks = await _asked(served, *[images(1)] * WAITING_LIMIT)
@@ -110,12 +107,12 @@ def test_the_queue_is_bounded() -> None:
     asyncio.run(ask())
 
 
-def test_an_engine_is_called_by_one_thread_at_a_time() -> None:
-    async def ask() -> None:
+def test_an_engine_is_called_by_one_thread_at_a_time():
+    async def ask():
         engine = Slow()
         served = serving(IMAGE, engine=engine)
         engine.go.set()
-        assert served.answer_now(images(3)).tolist() == [[3.0]]  # type: ignore[union-attr]
+        assert served.answer_now(images(3)).tolist() == [[3.0]]
         assert served.answer_now(images(*range(65))) is None
         engine.go.clear()
         tasks = await _asked(served, images(1))
@@ -127,12 +124,12 @@ def test_an_engine_is_called_by_one_thread_at_a_time() -> None:
     asyncio.run(ask())
 
 
-def test_an_engines_failure_is_that_of_its_requests() -> None:
+def test_an_engines_failure_is_that_of_its_requests():
     class Failing(Toy):
-        def __call__(self, items: Any) -> Any:
+        def __call__(self, items):
             raise ValueError("no")
 
-    async def ask() -> None:
+    async def ask():
         served = serving(IMAGE, engine=Failing(3, 0), inline_rows=0)
         for _ in range(2):
             with pytest.raises(ValueError, match="no"):
@@ -148,24 +145,24 @@ class Ended(Toy):
 
     failure = "ended with -9"
 
-    def __call__(self, items: Any) -> Any:
+    def __call__(self, items):
         raise DependencyError("The process ended.", "Try again.")
 
 
 class EndedLate(Ended):
     """One whose process ends when it is told to."""
 
-    def __init__(self) -> None:
+    def __init__(self):
         super().__init__(3, 0)
         self.end = threading.Event()
 
-    def __call__(self, items: Any) -> Any:
+    def __call__(self, items):
         self.end.wait(60)
         return super().__call__(items)
 
 
-def test_what_fails_after_the_restart_is_answered_by_the_new_process() -> None:
-    async def ask() -> None:
+def test_what_fails_after_the_restart_is_answered_by_the_new_process():
+    async def ask():
         engine, ended = Slow(), EndedLate()
         engine.go.set()
         served = serving(IMAGE, engine=ended, inline_rows=0)
@@ -181,8 +178,8 @@ def test_what_fails_after_the_restart_is_answered_by_the_new_process() -> None:
 
 
 @pytest.mark.parametrize("version", [1, 2], ids=["restart", "promotion"])
-def test_requests_wait_for_the_process_that_is_started_again(version: int) -> None:
-    async def ask() -> None:
+def test_requests_wait_for_the_process_that_is_started_again(version):
+    async def ask():
         engine = Slow()
         engine.go.set()
         served = serving(IMAGE, engine=Ended(3, 0), inline_rows=0)
@@ -193,17 +190,17 @@ def test_requests_wait_for_the_process_that_is_started_again(version: int) -> No
         site.models.replace(site.slots["toy"], other)
         answers = await asyncio.gather(*tasks, return_exceptions=True)
         if version == 1:
-            assert [a.ravel().tolist() for a in answers] == [[1], [2]]  # type: ignore[union-attr]
+            assert [a.ravel().tolist() for a in answers] == [[1], [2]]
         else:
-            assert [a.status for a in answers] == [503, 503]  # type: ignore[union-attr]
+            assert [a.status for a in answers] == [503, 503]
         assert served.waiting == 0
         other.close()
 
     asyncio.run(ask())
 
 
-def test_the_process_that_is_started_again_stays_open_until_it_has_answered() -> None:
-    async def ask() -> None:
+def test_the_process_that_is_started_again_stays_open_until_it_has_answered():
+    async def ask():
         engine = Slow()
         served = serving(IMAGE, engine=Ended(3, 0), inline_rows=0)
         other = serving(IMAGE, 1, engine=engine, inline_rows=0)
@@ -222,8 +219,8 @@ def test_the_process_that_is_started_again_stays_open_until_it_has_answered() ->
     asyncio.run(ask())
 
 
-def test_an_engine_that_was_closed_keeps_nobody_waiting() -> None:
-    async def ask() -> None:
+def test_an_engine_that_was_closed_keeps_nobody_waiting():
+    async def ask():
         worker = Batching(Slow())
         worker.close()
         with pytest.raises(DependencyError, match="closed"):
@@ -232,12 +229,10 @@ def test_an_engine_that_was_closed_keeps_nobody_waiting() -> None:
     asyncio.run(ask())
 
 
-def test_nobody_waits_long_for_a_process_that_does_not_start(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_nobody_waits_long_for_a_process_that_does_not_start(monkeypatch):
     monkeypatch.setattr(module, "RESTART_SECONDS", 0.2)
 
-    async def ask() -> None:
+    async def ask():
         served = serving(IMAGE, engine=Ended(3, 0), inline_rows=0)
         for most in (5.0, 0.15):  # the second comes when the time is over
             began = time.monotonic()
@@ -250,8 +245,8 @@ def test_nobody_waits_long_for_a_process_that_does_not_start(
     asyncio.run(ask())
 
 
-def test_a_retired_version_is_closed_after_its_last_answer() -> None:
-    async def ask() -> None:
+def test_a_retired_version_is_closed_after_its_last_answer():
+    async def ask():
         engine = Slow()
         served = serving(IMAGE, engine=engine, inline_rows=0)
         tasks = await _asked(served, images(5))
@@ -269,7 +264,7 @@ def test_a_retired_version_is_closed_after_its_last_answer() -> None:
     asyncio.run(ask())
 
 
-def test_an_unused_version_is_closed_when_it_is_retired() -> None:
+def test_an_unused_version_is_closed_when_it_is_retired():
     served = serving(IMAGE, engine=(engine := Toy(3, 0)))
     served.retire()
     limit = time.monotonic() + 10
@@ -278,7 +273,7 @@ def test_an_unused_version_is_closed_when_it_is_retired() -> None:
         time.sleep(0.01)
 
 
-def test_names_of_models() -> None:
+def test_names_of_models():
     assert Wanted.parse("digits") == Wanted.parse("digits@champion") == ("digits", None)
     assert Wanted.parse("digits/3") == ("digits", 3)
     for name in ("", "/3", "digits/", "digits/x", "digits@best", "@champion"):

@@ -1,27 +1,19 @@
 """The shadow: it answers copies, and nobody notices what happens to it."""
 
-from __future__ import annotations
-
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from tests.src.serving.asked import IMAGES, SOUNDS, an_answer
 
 from headrace.errors import DependencyError
-from headrace.records import DataDescription
 from headrace.serving import shadow as module
-from headrace.serving.answered import Answered
 from headrace.serving.choosing import fraction_of
 from headrace.serving.shadow import Shadow
 
 NINE = np.array([0.1, 0.1, 0.8], np.float32)
-Outputs = npt.NDArray[np.float32]
 
 
 class Toy:
@@ -29,36 +21,34 @@ class Toy:
 
     name = "toy"
 
-    def __init__(self, output: Outputs = NINE) -> None:
+    def __init__(self, output=NINE):
         self.output = output
-        self.calls: list[int] = []
-        self.before: Callable[[], object] = lambda: None
+        self.calls = []
+        self.before = lambda: None
         self.closed = threading.Event()
 
-    def __call__(self, items: npt.NDArray[Any]) -> Outputs:
+    def __call__(self, items):
         self.calls.append(len(items))
         self.before()
         if self.closed.is_set():
             raise DependencyError("The process was closed.", "Start it.")
         return np.tile(self.output, (len(items), 1))
 
-    def close(self) -> None:
+    def close(self):
         self.closed.set()
 
 
 class World:
     """Shadows, their engines in the order of their starts, and what they answered."""
 
-    def __init__(self) -> None:
-        self.engines: list[Toy] = []
-        self.seen: list[Answered] = []
-        self.shadows: list[Shadow] = []
-        self.open: Callable[[], Toy] = Toy
+    def __init__(self):
+        self.engines = []
+        self.seen = []
+        self.shadows = []
+        self.open = Toy
 
-    def start(
-        self, description: DataDescription = IMAGES, share: float = 1.0
-    ) -> Shadow:
-        def open_engine() -> Toy:
+    def start(self, description=IMAGES, share=1.0):
+        def open_engine():
             engine = self.open()
             self.engines.append(engine)
             return engine
@@ -69,21 +59,21 @@ class World:
 
 
 @pytest.fixture
-def world() -> Iterator[World]:
+def world():
     world = World()
     yield world
     for shadow in world.shadows:
         shadow.close()
 
 
-def until(condition: Callable[[], object], seconds: float = 30) -> None:
+def until(condition, seconds=30):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.005)
 
 
-def test_its_answers_have_the_ids_of_the_requests(world: World) -> None:
+def test_its_answers_have_the_ids_of_the_requests(world):
     shadow = world.start()
     until(lambda: shadow.is_running)
     asked = [an_answer(f"r{i}", seed=i, count=1 + i % 3) for i in range(30)]
@@ -104,7 +94,7 @@ def test_its_answers_have_the_ids_of_the_requests(world: World) -> None:
     assert max(world.engines[0].calls) > 3, "those that wait are answered together"
 
 
-def test_numbers_are_compared_by_their_difference(world: World) -> None:
+def test_numbers_are_compared_by_their_difference(world):
     world.open = lambda: Toy(np.array([2.0], np.float32))
     shadow = world.start(SOUNDS)
     until(lambda: shadow.is_running)
@@ -116,7 +106,7 @@ def test_numbers_are_compared_by_their_difference(world: World) -> None:
 
 
 @pytest.mark.parametrize("role", ["canary", "shadow"])
-def test_only_what_the_champion_answered_is_copied(world: World, role: Any) -> None:
+def test_only_what_the_champion_answered_is_copied(world, role):
     shadow = world.start()
     until(lambda: shadow.is_running)
     shadow(an_answer("a", role=role))
@@ -126,7 +116,7 @@ def test_only_what_the_champion_answered_is_copied(world: World, role: Any) -> N
     assert [answered.request_id for answered in world.seen] == ["c"]
 
 
-def test_what_named_a_version_is_not_copied(world: World) -> None:
+def test_what_named_a_version_is_not_copied(world):
     shadow = world.start()
     until(lambda: shadow.is_running)
     shadow(an_answer("a", role="pinned")._replace(is_named=True))
@@ -136,7 +126,7 @@ def test_what_named_a_version_is_not_copied(world: World) -> None:
     assert [answered.request_id for answered in world.seen] == ["c"]
 
 
-def test_sounds_that_it_speaks_are_not_compared(world: World) -> None:
+def test_sounds_that_it_speaks_are_not_compared(world):
     world.open = lambda: Toy(np.array([0.5, 0.5, 0], np.float32))
     speaks = SOUNDS.model_copy(update={"task": "synthesis"})
     shadow = world.start(speaks)
@@ -148,7 +138,7 @@ def test_sounds_that_it_speaks_are_not_compared(world: World) -> None:
     assert counts.agreement is None and counts.difference is None
 
 
-def test_a_share_of_the_requests_is_copied_by_their_ids(world: World) -> None:
+def test_a_share_of_the_requests_is_copied_by_their_ids(world):
     shadow = world.start(share=0.1)
     until(lambda: shadow.is_running)
     ids = [f"r{number}" for number in range(2000)]
@@ -161,7 +151,7 @@ def test_a_share_of_the_requests_is_copied_by_their_ids(world: World) -> None:
     assert shadow.counts.dropped == 0
 
 
-def test_copies_of_other_items_are_dropped(world: World) -> None:
+def test_copies_of_other_items_are_dropped(world):
     shadow = world.start()
     until(lambda: shadow.is_running)
     larger = IMAGES.model_copy(update={"shape": (9, 9, 1)})
@@ -171,7 +161,7 @@ def test_copies_of_other_items_are_dropped(world: World) -> None:
     assert shadow.counts.dropped == 1
 
 
-def test_a_shadow_that_hangs_holds_nobody_up(world: World) -> None:
+def test_a_shadow_that_hangs_holds_nobody_up(world):
     shadow = world.start()
     until(lambda: world.engines)
     world.engines[0].before = world.engines[0].closed.wait
@@ -184,7 +174,7 @@ def test_a_shadow_that_hangs_holds_nobody_up(world: World) -> None:
     assert world.engines[0].closed.is_set()
 
 
-def test_large_items_are_bounded_in_bytes(world: World) -> None:
+def test_large_items_are_bounded_in_bytes(world):
     world.open = lambda: Toy(np.array([2.0], np.float32))
     shadow = world.start(SOUNDS)
     until(lambda: world.engines)
@@ -197,9 +187,7 @@ def test_large_items_are_bounded_in_bytes(world: World) -> None:
     assert shadow.counts.dropped == 1000
 
 
-def test_a_shadow_that_fails_is_started_again(
-    world: World, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_shadow_that_fails_is_started_again(world, caplog):
     shadow = world.start()
     until(lambda: world.engines)
     world.engines[0].before = world.engines[0].close
@@ -216,7 +204,7 @@ def test_a_shadow_that_fails_is_started_again(
     assert message in caplog.text
 
 
-def test_a_shadow_that_answers_nonsense_is_started_again(world: World) -> None:
+def test_a_shadow_that_answers_nonsense_is_started_again(world):
     shadow = world.start()
     until(lambda: world.engines)
     world.engines[0].output = np.zeros((2, 2, 2), np.float32)
@@ -228,10 +216,10 @@ def test_a_shadow_that_answers_nonsense_is_started_again(world: World) -> None:
     assert (shadow.counts.answered, shadow.counts.dropped) == (1, 1)
 
 
-def test_copies_are_dropped_while_it_starts(world: World) -> None:
+def test_copies_are_dropped_while_it_starts(world):
     go = threading.Event()
 
-    def slow() -> Toy:
+    def slow():
         go.wait()
         return Toy()
 
@@ -246,10 +234,10 @@ def test_copies_are_dropped_while_it_starts(world: World) -> None:
 
 
 @pytest.mark.system
-def test_a_shadow_that_does_not_start_is_tried_again(world: World) -> None:
+def test_a_shadow_that_does_not_start_is_tried_again(world):
     failures = iter([DependencyError("There is no memory.", "Add some."), OSError(12)])
 
-    def fail() -> Toy:
+    def fail():
         for error in failures:
             raise error
         return Toy()
@@ -262,10 +250,10 @@ def test_a_shadow_that_does_not_start_is_tried_again(world: World) -> None:
     until(lambda: world.seen)
 
 
-def test_it_ends_while_it_starts(world: World) -> None:
+def test_it_ends_while_it_starts(world):
     began, go = threading.Event(), threading.Event()
 
-    def slow() -> Toy:
+    def slow():
         began.set()
         go.wait()
         return Toy()

@@ -1,13 +1,10 @@
 """What runs beside the answering versions starts without touching the server."""
 
-from __future__ import annotations
-
 import fcntl
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -27,16 +24,16 @@ from headrace.state.framed import FramedProcess
 from headrace.state.ledger import Ledger
 
 
-def observed(home: Path, beside: Beside) -> Observing:
+def observed(home, beside):
     settings = Settings(home=home, request_log_days=0)
     toy = serving(IMAGE, version=2)
     return Observing(beside, settings, lambda _: toy.engine, lambda _: toy)
 
 
 def test_a_challenger_is_opened_by_its_own_process_and_waits_for_no_lock(
-    built: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(*_: Any) -> None:
+    built, monkeypatch
+):
+    def fail(*_):
         raise AssertionError("the server opens a challenger")
 
     monkeypatch.setattr(building, "open_stored", fail)
@@ -51,7 +48,7 @@ def test_a_challenger_is_opened_by_its_own_process_and_waits_for_no_lock(
     engine.close()
 
 
-def test_the_memory_of_processes_beside_the_server_is_told(tmp_path: Path) -> None:
+def test_the_memory_of_processes_beside_the_server_is_told(tmp_path):
     metrics, logs = Metrics(), list[FramedProcess]()
     alone = observed(tmp_path, Beside(None, [], 0.0))
     metrics.sources.append(process_metrics)
@@ -73,9 +70,7 @@ def test_the_memory_of_processes_beside_the_server_is_told(tmp_path: Path) -> No
     assert description_of([], "http://here", alone)["processes"] == []
 
 
-def test_the_canary_and_the_shadow_are_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_canary_and_the_shadow_are_named(tmp_path, monkeypatch):
     rows = [a_row("toy", number, IMAGE) for number in (2, 3)]
     observing = observed(tmp_path, Beside(rows[1], rows[:1], 0.05))
     (tmp_path / "canaries").mkdir()
@@ -105,7 +100,7 @@ with without_pandas(of_texts=True):
 
 
 @pytest.mark.system
-def test_the_first_explanation_of_a_text_is_given_without_pandas() -> None:
+def test_the_first_explanation_of_a_text_is_given_without_pandas():
     """pyarrow fails where it looks for pandas for the first time."""
     root = Path(__file__).parents[3]
     done = subprocess.run(

@@ -1,10 +1,5 @@
 """Events of answers: classes, numbers, and answers that come late."""
 
-from __future__ import annotations
-
-from collections.abc import Sequence
-from typing import Any
-
 import numpy as np
 import pytest
 
@@ -15,7 +10,7 @@ from headrace.serving.tally import OTHER, WARM_UP, Tally, countable
 LEVEL = 0.01
 
 
-def warm(tally: Tally, answers: Sequence[float | str], latency_ms: float = 1.0) -> None:
+def warm(tally, answers, latency_ms=1.0):
     for number in range(WARM_UP):
         assert not tally._names
         answer = answers[number % len(answers)]
@@ -24,7 +19,7 @@ def warm(tally: Tally, answers: Sequence[float | str], latency_ms: float = 1.0) 
     assert tally.requests == [0, 0]
 
 
-def test_nothing_counts_during_the_warm_up() -> None:
+def test_nothing_counts_during_the_warm_up():
     tally = Tally(0.5, 0.05)
     for _ in range(500):
         assert not tally.add("0", 1.0, is_canary=True)
@@ -35,7 +30,7 @@ def test_nothing_counts_during_the_warm_up() -> None:
     assert tally.log_evidence() == 0
 
 
-def test_equal_answers_are_no_evidence() -> None:
+def test_equal_answers_are_no_evidence():
     tally = Tally(0.5, 0.05)
     warm(tally, ["0", "1"])
     for number in range(2000):
@@ -44,7 +39,7 @@ def test_equal_answers_are_no_evidence() -> None:
     assert tally.log_evidence() < 1
 
 
-def test_another_answer_is_shown_and_told() -> None:
+def test_another_answer_is_shown_and_told():
     tally = Tally(0.5, 0.05)
     warm(tally, ["0", "1"])
     for number in range(400):
@@ -59,7 +54,7 @@ def test_another_answer_is_shown_and_told() -> None:
     }
 
 
-def test_an_answer_that_the_champion_did_not_give_first_is_another_one() -> None:
+def test_an_answer_that_the_champion_did_not_give_first_is_another_one():
     tally = Tally(0.5, 0.05)
     warm(tally, ["0"])
     for _ in range(300):
@@ -68,7 +63,7 @@ def test_an_answer_that_the_champion_did_not_give_first_is_another_one() -> None
     assert is_shown(tally.log_evidence(), LEVEL)
 
 
-def test_many_classes_are_told_apart_by_the_commonest() -> None:
+def test_many_classes_are_told_apart_by_the_commonest():
     tally = Tally(0.5, 0.05)
     warm(tally, [str(i) for i in range(0, 1000, 7)])
     for number in range(300):
@@ -78,7 +73,7 @@ def test_many_classes_are_told_apart_by_the_commonest() -> None:
     assert "the answer 0" in tally.in_words() or "another answer" in tally.in_words()
 
 
-def test_numbers_are_compared_by_the_champions_tenths() -> None:
+def test_numbers_are_compared_by_the_champions_tenths():
     random = np.random.default_rng(0)
     same, shifted = Tally(0.5, 0.05), Tally(0.5, 0.05)
     first = [value for value in random.normal(10, 2, WARM_UP)]
@@ -93,7 +88,7 @@ def test_numbers_are_compared_by_the_champions_tenths() -> None:
     assert "an answer of " in shifted.in_words()
 
 
-def test_answers_that_are_not_finite_hide_no_difference() -> None:
+def test_answers_that_are_not_finite_hide_no_difference():
     """One of NaN among the champion's first, and a canary that gives many."""
     data = DataDescription(medium="image", shape=(1,), task="regression")
     number = countable(np.float32([[np.nan]]), data)
@@ -111,7 +106,7 @@ def test_answers_that_are_not_finite_hide_no_difference() -> None:
     assert OTHER in tally.in_words()
 
 
-def test_a_constant_number_has_one_place() -> None:
+def test_a_constant_number_has_one_place():
     tally = Tally(0.5, 0.05)
     warm(tally, [1.0])
     for _ in range(200):
@@ -124,9 +119,7 @@ def test_a_constant_number_has_one_place() -> None:
     ("champion_ms", "canary_ms", "is_ended"),
     [(1.0, 15.0, False), (1.0, 60.0, True), (60.0, 1.0, False), (30.0, 55.0, False)],
 )
-def test_a_slow_canary_is_shown(
-    champion_ms: float, canary_ms: float, is_ended: bool
-) -> None:
+def test_a_slow_canary_is_shown(champion_ms, canary_ms, is_ended):
     tally = Tally(0.5, 0.05)
     warm(tally, ["0", "1"], champion_ms)
     for number in range(1000):
@@ -138,7 +131,7 @@ def test_a_slow_canary_is_shown(
         assert tally.in_words().startswith("an answer after 20 ms in 100.0% of 1,000")
 
 
-def test_requests_that_the_canary_fails_are_another_answer() -> None:
+def test_requests_that_the_canary_fails_are_another_answer():
     tally = Tally(0.5, 0.05)
     warm(tally, ["0", "1"])
     for number in range(600):
@@ -148,13 +141,13 @@ def test_requests_that_the_canary_fails_are_another_answer() -> None:
     assert tally.requests == [600, 600]
 
 
-def of(task: str, **more: Any) -> DataDescription:
+def of(task, **more):
     return DataDescription(
         medium="audio", task=task, shape=(8,), sample_rate_hz=8, **more
     )
 
 
-def test_the_answers_of_each_task_can_be_counted() -> None:
+def test_the_answers_of_each_task_can_be_counted():
     classes = of("classification", target={"classes": ["b", "a"]})
     assert countable(np.array([[0.2, 0.8]], np.float32), classes) == "a"
     assert countable(np.array([[3.5]], np.float32), of("regression")) == 3.5

@@ -1,24 +1,19 @@
 """The route that writes texts, and the process that writes them."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import queue
 import socket
 import threading
-from collections.abc import AsyncIterator, Iterator
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from tests.src.tasks.generation.models import DATA, a_model
 
 from headrace.errors import InputError
 from headrace.models.logged.loading import LoadedModel
-from headrace.records import DataDescription
 from headrace.serving.app import send_rest
-from headrace.serving.replies import HttpError, Reply
+from headrace.serving.replies import HttpError
 from headrace.serving.text_route import write_text
 from headrace.serving.texts_process import write_in_turn
 from headrace.state.frames import receive
@@ -26,21 +21,21 @@ from headrace.use.generating import Request, TextModel
 
 
 @pytest.fixture(scope="module")
-def model() -> TextModel:
+def model():
     return TextModel(LoadedModel(a_model("gru_lm")[2], DATA, 3), "notes")
 
 
 class Process:
     """`write_in_turn` in a thread, and the other end of its socket."""
 
-    def __init__(self, model: TextModel) -> None:
+    def __init__(self, model):
         ours, theirs = socket.socketpair()
         self._connection = ours
-        self.messages: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self.messages = queue.SimpleQueue()
         arguments = model, self.messages, theirs
         threading.Thread(target=write_in_turn, args=arguments, daemon=True).start()
 
-    def pieces(self, texts: int) -> Iterator[dict[str, Any]]:
+    def pieces(self, texts):
         """What it sends until so many texts have ended."""
         while texts:
             piece = receive(self._connection, 0, 60)[0]
@@ -49,9 +44,7 @@ class Process:
 
 
 @pytest.mark.system
-def test_texts_are_written_in_turn_and_none_depends_on_another(
-    model: TextModel,
-) -> None:
+def test_texts_are_written_in_turn_and_none_depends_on_another(model):
     process = Process(model)
     wishes = [{"prompt": "he", "characters": 60, "seed": seed} for seed in (1, 2, 3)]
     for number, wish in enumerate(wishes):
@@ -66,7 +59,7 @@ def test_texts_are_written_in_turn_and_none_depends_on_another(
     assert order[:3] == [0, 1, 2]
 
 
-def test_a_refusal_ends_one_text_and_not_the_process(model: TextModel) -> None:
+def test_a_refusal_ends_one_text_and_not_the_process(model):
     process = Process(model)
     process.messages.put({"number": 1, "prompt": "☃", "seed": 1})
     (refused,) = process.pieces(1)
@@ -75,8 +68,8 @@ def test_a_refusal_ends_one_text_and_not_the_process(model: TextModel) -> None:
     assert [*process.pieces(1)][-1] == {"number": 2}
 
 
-def _served(model: TextModel, description: DataDescription = DATA) -> Any:
-    async def write(wish: Request) -> AsyncIterator[str]:
+def _served(model, description=DATA):
+    async def write(wish):
         for piece in model.stream(wish):
             yield piece
 
@@ -91,7 +84,7 @@ def _served(model: TextModel, description: DataDescription = DATA) -> Any:
 
 
 @pytest.mark.system
-def test_a_masked_prompt_is_given_back_as_the_model_read_it() -> None:
+def test_a_masked_prompt_is_given_back_as_the_model_read_it():
     data = DATA.model_copy(update={"mask": ("email",)})
     network = a_model("gru_lm", "to <EMAIL>: hello")[2]
     model = TextModel(LoadedModel(network, data, 3), "notes")
@@ -101,30 +94,30 @@ def test_a_masked_prompt_is_given_back_as_the_model_read_it() -> None:
     assert text == model.write(Request(**wish))
 
 
-def _ask(served: Any, body: Any) -> Reply:
+def _ask(served, body):
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    request: Any = SimpleNamespace(body=data, id="one")
+    request = SimpleNamespace(body=data, id="one")
     return asyncio.run(write_text(request, served))
 
 
-def _sent(served: Any, body: Any, *, leaves_after: int = 10**6) -> bytes:
+def _sent(served, body, *, leaves_after=10**6):
     """What a client gets in pieces, who may leave after some of them."""
-    parts: list[bytes] = []
+    parts = []
 
-    async def ask() -> None:
+    async def ask():
         gone = asyncio.Event()
 
-        async def send(message: Any) -> None:
+        async def send(message):
             parts.append(message["body"])
             if len(parts) >= leaves_after:
                 gone.set()
             await asyncio.sleep(0)
 
-        async def receive() -> Any:
+        async def receive():
             await gone.wait()
             return {"type": "http.disconnect"}
 
-        request: Any = SimpleNamespace(body=json.dumps(body).encode(), id="one")
+        request = SimpleNamespace(body=json.dumps(body).encode(), id="one")
         reply = await write_text(request, served)
         assert reply.rest is not None
         await send_rest(reply.body, reply.rest, receive, send)
@@ -133,7 +126,7 @@ def _sent(served: Any, body: Any, *, leaves_after: int = 10**6) -> bytes:
     return b"".join(parts)
 
 
-def test_a_text_is_the_same_whole_and_in_pieces(model: TextModel) -> None:
+def test_a_text_is_the_same_whole_and_in_pieces(model):
     served, wish = _served(model), {"prompt": "he", "seed": 5, "characters": 80}
     whole = _ask(served, wish)
     answer = json.loads(whole.body)
@@ -150,7 +143,7 @@ def test_a_text_is_the_same_whole_and_in_pieces(model: TextModel) -> None:
     assert values[-1]["characters"] == len(text) - 2
 
 
-def test_a_client_that_leaves_gets_no_more(model: TextModel) -> None:
+def test_a_client_that_leaves_gets_no_more(model):
     wish = {"seed": 5, "characters": 20_000, "stream": True}
     few = _sent(_served(model), wish, leaves_after=2)
     assert few.count(b"event: text") <= 2
@@ -163,9 +156,7 @@ def test_a_client_that_leaves_gets_no_more(model: TextModel) -> None:
         (b"[]", 400, "wanted is an object"),
     ],
 )
-def test_a_bad_request_is_refused(
-    model: TextModel, body: Any, status: int, message: str
-) -> None:
+def test_a_bad_request_is_refused(model, body, status, message):
     with pytest.raises(HttpError, match=message) as refused:
         _ask(_served(model), body)
     assert refused.value.status == status
@@ -180,14 +171,14 @@ def test_a_bad_request_is_refused(
         ({"seed": -1}, "value of seed is -1"),
     ],
 )
-def test_a_wrong_field_is_named(model: TextModel, body: Any, message: str) -> None:
+def test_a_wrong_field_is_named(model, body, message):
     with pytest.raises(InputError, match=message):
         _ask(_served(model), body)
 
 
-def test_a_model_that_writes_no_texts_has_no_such_route() -> None:
+def test_a_model_that_writes_no_texts_has_no_such_route():
     description = SimpleNamespace(task="classification")
-    served: Any = SimpleNamespace(texts=None, description=description)
+    served = SimpleNamespace(texts=None, description=description)
     with pytest.raises(HttpError, match="writes no texts") as refused:
         _ask(served, {})
     assert refused.value.status == 404

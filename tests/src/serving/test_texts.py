@@ -1,15 +1,10 @@
 """The server's side of the process that writes texts, with one that only echoes."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -44,35 +39,33 @@ while True:
             send(connection, {"number": wish["number"]})
 """
 
-Make = Callable[..., TextProcess]
-
 
 class Given:
     """A version, or settings, as they are sent to the process."""
 
-    def __init__(self, value: str) -> None:
+    def __init__(self, value):
         self._value = value
 
-    def __str__(self) -> str:
+    def __str__(self):
         return "notes/1"
 
-    def model_dump(self, mode: str) -> str:
+    def model_dump(self, mode):
         return self._value
 
-    def for_child(self) -> str:
+    def for_child(self):
         return self._value
 
 
 @pytest.fixture
-def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
+def make(tmp_path, monkeypatch):
     (tmp_path / "echo_of_texts.py").write_text(ECHO)
     path = os.pathsep.join([str(tmp_path), *sys.path])
     monkeypatch.setenv("PYTHONPATH", path)
     monkeypatch.setattr(module, "MODULE", "echo_of_texts")
     made = list[TextProcess]()
 
-    def start(mode: str = "", **options: Any) -> TextProcess:
-        given: Any = Given(mode)
+    def start(mode="", **options):
+        given = Given(mode)
         made.append(TextProcess(given, given, **options))
         return made[-1]
 
@@ -81,14 +74,14 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
         process.close()
 
 
-async def written(process: Any, prompt: str) -> str:
+async def written(process, prompt):
     return "".join([piece async for piece in process.stream(Request(prompt=prompt))])
 
 
-def test_the_first_texts_may_be_asked_for_at_once(make: Make) -> None:
+def test_the_first_texts_may_be_asked_for_at_once(make):
     process = make()
 
-    async def ask() -> list[str]:
+    async def ask():
         return await asyncio.gather(*(written(process, f"text {n}") for n in range(9)))
 
     assert uvloop.run(ask()) == [f"text {n}" for n in range(9)]
@@ -103,19 +96,17 @@ def test_the_first_texts_may_be_asked_for_at_once(make: Make) -> None:
         ("hangs", "did not answer within 2 s"),
     ],
 )
-def test_a_process_that_does_not_start_says_why(
-    make: Make, mode: str, message: str
-) -> None:
+def test_a_process_that_does_not_start_says_why(make, mode, message):
     with pytest.raises(DependencyError, match=f"texts of notes/1 {message}"):
         make(mode, start_seconds=2 if mode == "hangs" else 60)
 
 
-def test_a_killed_process_ends_its_texts_and_is_noticed(make: Make) -> None:
+def test_a_killed_process_ends_its_texts_and_is_noticed(make):
     uvloop.run(asyncio.sleep(0))  # it keeps some files open
     process = make()
     files = psutil.Process().num_fds()
 
-    async def ask() -> None:
+    async def ask():
         endless = asyncio.ensure_future(written(process, "for ever"))
         await asyncio.sleep(0.2)
         assert not process.failure
@@ -132,7 +123,7 @@ def test_a_killed_process_ends_its_texts_and_is_noticed(make: Make) -> None:
     assert psutil.Process().num_fds() < files
 
 
-def test_a_process_that_is_killed_before_its_first_text_is_noticed(make: Make) -> None:
+def test_a_process_that_is_killed_before_its_first_text_is_noticed(make):
     process = make()
     os.kill(process.pid, signal.SIGKILL)
     limit = time.monotonic() + 10
@@ -141,15 +132,15 @@ def test_a_process_that_is_killed_before_its_first_text_is_noticed(make: Make) -
         time.sleep(0.01)
 
 
-def test_texts_wait_for_the_process_that_is_started_again(make: Make) -> None:
-    async def ask() -> None:
+def test_texts_wait_for_the_process_that_is_started_again(make):
+    async def ask():
         served, other = (serving(IMAGE, engine=Toy(3, 0)) for _ in range(2))
         served.texts, other.texts = make(), make()
         os.kill(served.texts.pid, signal.SIGKILL)
         while not served.failure:
             await asyncio.sleep(0.01)
 
-        async def write() -> str:
+        async def write():
             wish = Request(prompt="again")
             return "".join([piece async for piece in served.write_text(wish)])
 

@@ -1,27 +1,18 @@
 """A canary in the application: what it does not answer, the champion does."""
 
-from __future__ import annotations
-
 import asyncio
 import threading
 import time
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from tests.src.serving.conftest import IMAGE, Site, Toy, serving
 
 from headrace.errors import DependencyError
-from headrace.media.forms import Payload
 from headrace.records import DataDescription
 from headrace.serving import trial as module
-from headrace.serving.answered import Answered
 from headrace.serving.canary import MOST_FAILURES, Canary
-from headrace.serving.served import Served
 from headrace.serving.trial import Trial
-from headrace.tasks.forms import Outputs
 
 RAW = {"content-type": "application/octet-stream"}
 PATH = "/models/toy/predict"
@@ -31,17 +22,17 @@ ITEM = bytes(16)
 class Failing(Toy):
     """An engine that does what a test wants before it answers."""
 
-    def __init__(self, before: Callable[[], object]) -> None:
+    def __init__(self, before):
         super().__init__(3, 2)
         self.before = before
 
-    def __call__(self, items: Payload) -> Outputs:
+    def __call__(self, items):
         self.before()
         return super().__call__(items)
 
 
-def raises(error: Exception) -> Callable[[], object]:
-    def before() -> None:
+def raises(error):
+    def before():
         raise error
 
     return before
@@ -50,7 +41,7 @@ def raises(error: Exception) -> Callable[[], object]:
 class Case:
     """A site with version 1 and a canary, version 2, that gets half of the requests."""
 
-    def __init__(self, home: Path, engine: Toy | None = None) -> None:
+    def __init__(self, home, engine=None):
         self.champion = serving(IMAGE, 1)
         self.engine = engine or Toy(3, 2)
         self.served = serving(IMAGE, 2, engine=self.engine)
@@ -59,11 +50,11 @@ class Case:
         self.slot = self.site.slots["toy"]
         self.canary = Canary("toy", 2, 0.5, home)
         self.trial = Trial(self.slot, self.canary, self.served)
-        self.seen: list[Answered] = []
+        self.seen = []
         self.site.models.observers += [self.canary, self.seen.append]
         self.site.models.replaced.append(self.trial.replaced)
 
-    async def answers(self, count: int, path: str = PATH) -> list[int]:
+    async def answers(self, count, path=PATH):
         """The versions that answered some requests, which all succeed."""
         versions = []
         for number in range(count):
@@ -74,22 +65,22 @@ class Case:
             versions.append(reply.json["version"])
         return versions
 
-    def ask(self, count: int, path: str = PATH) -> list[int]:
+    def ask(self, count, path=PATH):
         """As `answers`, without an event loop."""
         return asyncio.run(self.answers(count, path))
 
     @property
-    def listed(self) -> dict[str, Any]:
+    def listed(self):
         (model,) = self.site.ask("GET", "/models").json["models"]
         return dict(model["canary"])
 
 
 @pytest.fixture
-def case(tmp_path: Path) -> Case:
+def case(tmp_path):
     return Case(tmp_path)
 
 
-def test_the_hash_of_the_id_decides_what_answers(case: Case) -> None:
+def test_the_hash_of_the_id_decides_what_answers(case):
     versions = case.ask(200)
     expected = [2 if case.canary.takes(f"r{n}") else 1 for n in range(200)]
     assert versions == expected
@@ -102,7 +93,7 @@ def test_the_hash_of_the_id_decides_what_answers(case: Case) -> None:
     assert case.canary.answered == 2 * versions.count(2)
 
 
-def test_the_metrics_have_the_canary_while_it_gets_requests(case: Case) -> None:
+def test_the_metrics_have_the_canary_while_it_gets_requests(case):
     own = 'headrace_engine_info{model="toy",version="2",engine="toy",role="canary"} 1'
     waiting = 'headrace_waiting{model="toy",version="2"} 3'
     case.served.waiting = 2
@@ -115,7 +106,7 @@ def test_the_metrics_have_the_canary_while_it_gets_requests(case: Case) -> None:
     assert own not in case.site.ask("GET", "/metrics").body.decode()
 
 
-def test_inference_has_a_canary_too(case: Case) -> None:
+def test_inference_has_a_canary_too(case):
     names = []
     for number in range(40):
         tensor = {"name": "image", "datatype": "UINT8", "shape": [1, 4, 4, 1]}
@@ -128,7 +119,7 @@ def test_inference_has_a_canary_too(case: Case) -> None:
     assert names == ["2" if case.canary.takes(f"r{n}") else "1" for n in range(40)]
 
 
-def test_a_version_that_is_named_answers(case: Case) -> None:
+def test_a_version_that_is_named_answers(case):
     case.ask(1, "/models/toy/versions/1/predict")
     path = "/models/toy/versions/2/predict"
     assert case.site.ask("POST", path, ITEM, RAW).status == 404
@@ -142,9 +133,7 @@ def test_a_version_that_is_named_answers(case: Case) -> None:
     ],
     ids=["fault", "crash"],
 )
-def test_failures_are_answered_by_the_champion_and_end_it(
-    tmp_path: Path, error: Exception, reason: str
-) -> None:
+def test_failures_are_answered_by_the_champion_and_end_it(tmp_path, error, reason):
     case = Case(tmp_path, Failing(raises(error)))
     assert case.ask(60) == [1] * 60
     assert case.canary.failures == MOST_FAILURES
@@ -154,9 +143,9 @@ def test_failures_are_answered_by_the_champion_and_end_it(
     assert case.site.app.metrics.faults == 0
 
 
-def test_an_answer_that_is_not_finite_is_the_champions(tmp_path: Path) -> None:
+def test_an_answer_that_is_not_finite_is_the_champions(tmp_path):
     class Nan(Toy):
-        def __call__(self, items: Payload) -> Outputs:
+        def __call__(self, items):
             return np.full((len(items), 3), np.nan, np.float32)
 
     case = Case(tmp_path, Nan(3, 2))
@@ -164,14 +153,12 @@ def test_an_answer_that_is_not_finite_is_the_champions(tmp_path: Path) -> None:
     assert "not finite" in case.canary.ended
 
 
-def test_a_canary_that_hangs_is_not_waited_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_canary_that_hangs_is_not_waited_for(tmp_path, monkeypatch):
     go = threading.Event()
     monkeypatch.setattr(module, "ANSWER_SECONDS", 0.05)
     case = Case(tmp_path, Failing(go.wait))
 
-    async def ask() -> list[int]:
+    async def ask():
         try:
             return await case.answers(60)
         finally:
@@ -182,9 +169,7 @@ def test_a_canary_that_hangs_is_not_waited_for(
     assert "no answer within 0.05 s" in case.canary.ended
 
 
-def test_a_canary_without_time_is_no_failure(
-    case: Case, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_canary_without_time_is_no_failure(case, monkeypatch):
     monkeypatch.setattr(module, "WAITING_LIMIT", 0)
     assert case.ask(60) == [1] * 60
     assert case.canary.failures == 0
@@ -192,7 +177,7 @@ def test_a_canary_without_time_is_no_failure(
     assert case.canary.ended == ""
 
 
-def test_its_engine_is_closed_when_it_is_ended(case: Case) -> None:
+def test_its_engine_is_closed_when_it_is_ended(case):
     case.canary.end("a test")
     deadline = time.monotonic() + 30
     while not case.engine.is_closed:
@@ -202,7 +187,7 @@ def test_its_engine_is_closed_when_it_is_ended(case: Case) -> None:
     assert case.slot.choose is None
 
 
-def test_a_canary_that_did_not_load_gets_nothing(tmp_path: Path) -> None:
+def test_a_canary_that_did_not_load_gets_nothing(tmp_path):
     site = Site(serving(IMAGE, 1))
     canary = Canary("toy", 2, 0.5, tmp_path)
     canary.end("it does not load: a test", is_remembered=False)
@@ -212,20 +197,20 @@ def test_a_canary_that_did_not_load_gets_nothing(tmp_path: Path) -> None:
     assert model["canary"]["ended"] == "it does not load: a test"
 
 
-def replace(case: Case, served: Served) -> None:
-    async def swap() -> None:
+def replace(case, served):
+    async def swap():
         case.site.models.replace(case.slot, served)
 
     asyncio.run(swap())
 
 
-def test_another_champion_begins_the_comparison_anew(case: Case) -> None:
+def test_another_champion_begins_the_comparison_anew(case):
     replace(case, serving(IMAGE, 1))
     assert case.canary.ended == ""
     assert 2 in case.ask(20)
 
 
-def test_its_promotion_ends_it(case: Case) -> None:
+def test_its_promotion_ends_it(case):
     replace(case, serving(IMAGE, 2))
     assert case.canary.ended == "it is the champion"
     assert "canary" not in case.site.ask("GET", "/models").json["models"][0]
@@ -233,14 +218,14 @@ def test_its_promotion_ends_it(case: Case) -> None:
     assert [a.role for a in case.seen] == ["champion"] * 20
 
 
-def test_one_that_was_ended_and_promoted_all_the_same_is_not_listed(case: Case) -> None:
+def test_one_that_was_ended_and_promoted_all_the_same_is_not_listed(case):
     case.canary.end("a test", is_remembered=False)
     assert case.listed == {"version": 2, "ended": "a test"}
     replace(case, serving(IMAGE, 2))
     assert "canary" not in case.site.ask("GET", "/models").json["models"][0]
 
 
-def test_a_champion_with_other_answers_ends_it(case: Case) -> None:
+def test_a_champion_with_other_answers_ends_it(case):
     other = {**IMAGE, "target": {"classes": ["cat", "dog", "owl"]}}
     assert DataDescription.model_validate({"task": "classification", **other})
     replace(case, serving(other, 3))

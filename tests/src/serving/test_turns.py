@@ -1,7 +1,5 @@
 """A thread asks for short turns."""
 
-from __future__ import annotations
-
 import os
 import platform
 import sys
@@ -15,13 +13,13 @@ from headrace.serving.server import take_short_turns
 TURN = "se.slice"
 
 
-def turn() -> str:
+def turn():
     """Nanoseconds that a turn of this thread lasts."""
     lines = Path("/proc/thread-self/sched").read_text().splitlines()
     return next(line.rpartition(":")[2].strip() for line in lines if TURN in line)
 
 
-def has_turns() -> bool:
+def has_turns():
     """Whether this is Linux 6.12 or newer, and tells how long turns are."""
     file = Path("/proc/self/sched")
     if sys.platform != "linux" or not file.exists() or TURN not in file.read_text():
@@ -31,10 +29,10 @@ def has_turns() -> bool:
 
 
 @pytest.mark.skipif(not has_turns(), reason="this kernel has no turns to ask for")
-def test_a_thread_asks_for_short_turns_for_itself_alone() -> None:
+def test_a_thread_asks_for_short_turns_for_itself_alone():
     usual, own = turn(), os.getpriority(os.PRIO_PROCESS, 0)
 
-    def seen() -> tuple[str, str, int]:
+    def seen():
         take_short_turns()
         with ThreadPoolExecutor(1) as other:
             after = other.submit(turn).result()

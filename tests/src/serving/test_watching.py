@@ -1,20 +1,14 @@
 """A promotion reaches the server; what does not load, or no ledger, harms nothing."""
 
-from __future__ import annotations
-
 import asyncio
 import time
-from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
 
 import pytest
 from tests.src.serving.conftest import IMAGE, Site, Toy, a_row, serving
 
 from headrace.errors import IntegrityError
 from headrace.serving import watching
-from headrace.serving.served import Served
 from headrace.serving.watching import Builder, Watcher
 from headrace.state.ledger import Ledger
 
@@ -22,15 +16,15 @@ from headrace.state.ledger import Ledger
 class House:
     """A ledger with three versions, and a server that follows its champion."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder):
         self.file = folder / "ledger.db"
         self.ledger = Ledger(f"sqlite:///{self.file}")
         for number in (1, 2, 3):
             self.ledger.add_version(a_row("toy", number, IMAGE))
         self.promote(1)
-        self.broken: set[int] = set()
-        self.opened: list[int] = []
-        self.built: list[int] = []
+        self.broken = set()
+        self.opened = []
+        self.built = []
         self.admitted = "onnx"
         self.site = Site(serving(IMAGE, 1))
         self.slot = self.site.slots["toy"]
@@ -44,17 +38,17 @@ class House:
         )
         self.site.models.notices.append(self.watcher.notice)
 
-    def open(self, row: Any, role: str) -> Served:
+    def open(self, row, role):
         self.opened.append(row.version)
         if row.version in self.broken:
             raise IntegrityError("its file was changed")
         return serving(IMAGE, row.version)
 
-    def build(self, row: Any) -> str:
+    def build(self, row):
         self.built.append(row.version)
         return self.admitted
 
-    def promote(self, version: int) -> None:
+    def promote(self, version):
         last = self.ledger.sequence("toy")
         self.ledger.promote(
             "toy",
@@ -66,14 +60,14 @@ class House:
         )
 
     @property
-    def version(self) -> int:
+    def version(self):
         assert self.slot.current is not None
         return self.slot.current.version
 
-    def run(self, *steps: Callable[[], Any]) -> None:
+    def run(self, *steps):
         """Watch, and wait after each step until it gives something true."""
 
-        async def watch() -> None:
+        async def watch():
             self.watcher.start()
             try:
                 for step in steps:
@@ -88,23 +82,23 @@ class House:
 
 
 @pytest.fixture
-def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
+def house(tmp_path, monkeypatch):
     monkeypatch.setattr(watching, "POLL_SECONDS", 0.02)
     monkeypatch.setattr(watching, "PAUSES_SECONDS", (0.1, 300.0))
     return House(tmp_path)
 
 
-def once(call: Callable[[], Any]) -> Callable[[], bool]:
+def once(call):
     """A step that is done at once."""
 
-    def step() -> bool:
+    def step():
         call()
         return True
 
     return step
 
 
-def test_a_promotion_and_a_rollback_reach_the_server(house: House) -> None:
+def test_a_promotion_and_a_rollback_reach_the_server(house):
     first = house.slot.current
     assert first is not None and isinstance(first.engine, Toy)
     engine = first.engine
@@ -120,8 +114,8 @@ def test_a_promotion_and_a_rollback_reach_the_server(house: House) -> None:
     assert house.watcher.swaps["toy"] == 2 and house.opened == [2, 1]
 
 
-def test_nothing_is_opened_while_nothing_changes(house: House) -> None:
-    looked: list[int] = []
+def test_nothing_is_opened_while_nothing_changes(house):
+    looked = []
     sequence = Ledger.sequence
 
     with pytest.MonkeyPatch.context() as patch:
@@ -132,10 +126,10 @@ def test_nothing_is_opened_while_nothing_changes(house: House) -> None:
     assert house.opened == []
 
 
-def test_a_version_that_does_not_load_leaves_the_former_one(house: House) -> None:
+def test_a_version_that_does_not_load_leaves_the_former_one(house):
     house.broken = {2}
 
-    def ready() -> Any:
+    def ready():
         return house.slot.failure == "version 2 does not load"
 
     house.run(
@@ -151,12 +145,12 @@ def test_a_version_that_does_not_load_leaves_the_former_one(house: House) -> Non
 
 
 def test_a_promotion_between_two_questions_to_the_ledger_is_tried_once(
-    house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    house, monkeypatch
+):
     monkeypatch.setattr(watching, "PAUSES_SECONDS", (1000.0, 1000.0))
     house.broken, sequence, looks = {2}, Ledger.sequence, []
 
-    def promoted_meanwhile(ledger: Ledger, model: str) -> int:
+    def promoted_meanwhile(ledger, model):
         number = sequence(ledger, model)
         looks.append(number)
         if len(looks) == 1:
@@ -169,9 +163,7 @@ def test_a_promotion_between_two_questions_to_the_ledger_is_tried_once(
     assert house.opened == [2]
 
 
-def test_a_later_promotion_does_not_wait_for_the_one_that_failed(
-    house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_later_promotion_does_not_wait_for_the_one_that_failed(house, monkeypatch):
     monkeypatch.setattr(watching, "PAUSES_SECONDS", (1000.0, 1000.0))
     house.broken = {2}
     house.run(
@@ -183,7 +175,7 @@ def test_a_later_promotion_does_not_wait_for_the_one_that_failed(
     assert house.opened == [2, 3] and house.slot.failure == ""
 
 
-def test_a_rollback_of_a_failed_promotion_ends_the_failure(house: House) -> None:
+def test_a_rollback_of_a_failed_promotion_ends_the_failure(house):
     house.broken = {2}
     house.run(
         once(lambda: house.promote(2)),
@@ -196,7 +188,7 @@ def test_a_rollback_of_a_failed_promotion_ends_the_failure(house: House) -> None
     assert house.version == 1
 
 
-def test_without_its_ledger_the_server_says_so_and_serves(house: House) -> None:
+def test_without_its_ledger_the_server_says_so_and_serves(house):
     away = house.file.with_suffix(".away")
     house.run(
         once(lambda: house.file.rename(away)),
@@ -209,7 +201,7 @@ def test_without_its_ledger_the_server_says_so_and_serves(house: House) -> None:
     assert lines["ledger_up"] == [({}, 0.0)]
 
 
-def test_the_ledger_is_watched_again_when_it_is_back(house: House) -> None:
+def test_the_ledger_is_watched_again_when_it_is_back(house):
     away = house.file.with_suffix(".away")
     house.run(
         once(lambda: house.file.rename(away)),
@@ -221,14 +213,12 @@ def test_the_ledger_is_watched_again_when_it_is_back(house: House) -> None:
     )
 
 
-def test_an_engine_that_has_ended_is_opened_again(
-    house: House, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_an_engine_that_has_ended_is_opened_again(house, caplog):
     @contextmanager
-    def ended() -> Iterator[None]:
+    def ended():
         current = house.slot.current
         assert current is not None
-        current.engine.failure = "ended with -9"  # type: ignore[attr-defined]
+        current.engine.failure = "ended with -9"
         yield
 
     first = house.slot.current
@@ -238,15 +228,15 @@ def test_an_engine_that_has_ended_is_opened_again(
     assert "version 1 is opened again: its process ended with -9" in caplog.text
 
 
-def test_a_pinned_version_is_opened_again_as_well(house: House) -> None:
+def test_a_pinned_version_is_opened_again_as_well(house):
     pinned = serving(IMAGE, 3)
     pinned.role = "pinned"
     house.slot.pinned[3] = pinned
-    pinned.engine.failure = "ended with -9"  # type: ignore[attr-defined]
+    pinned.engine.failure = "ended with -9"
 
-    def role(row: Any, role: str) -> Served:
+    def role(row, role):
         served = House.open(house, row, role)
-        served.role = role  # type: ignore[assignment]
+        served.role = role
         return served
 
     house.watcher._open = role
@@ -254,15 +244,13 @@ def test_a_pinned_version_is_opened_again_as_well(house: House) -> None:
     assert house.version == 1 and house.slot.pinned[3].role == "pinned"
 
 
-def ends(served: Served | None) -> Callable[[], bool]:
+def ends(served):
     """A step: the process of a version ends."""
     assert served is not None
     return once(lambda: setattr(served.engine, "failure", "ended with -9"))
 
 
-def test_what_has_ended_is_opened_again_while_a_newer_version_does_not_load(
-    house: House,
-) -> None:
+def test_what_has_ended_is_opened_again_while_a_newer_version_does_not_load(house):
     house.broken = {2}
     first = house.slot.current
     house.run(
@@ -275,7 +263,7 @@ def test_what_has_ended_is_opened_again_while_a_newer_version_does_not_load(
     assert house.slot.failure == "version 2 does not load"
 
 
-def test_what_has_ended_is_opened_again_without_the_ledger(house: House) -> None:
+def test_what_has_ended_is_opened_again_without_the_ledger(house):
     away, first = house.file.with_suffix(".away"), house.slot.current
     assert first is not None
     first.sanity = {}
@@ -286,18 +274,18 @@ def test_what_has_ended_is_opened_again_without_the_ledger(house: House) -> None
         lambda: house.slot.current is not first,
     )
     assert house.version == 1
-    assert house.slot.current.sanity == {}, "as it was before"  # type: ignore[union-attr]
+    assert house.slot.current.sanity == {}, "as it was before"
 
 
 def test_a_pinned_version_that_does_not_load_is_tried_less_and_less_often(
-    house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    house, monkeypatch
+):
     monkeypatch.setattr(watching, "PAUSES_SECONDS", (1000.0, 1000.0))
     pinned = serving(IMAGE, 3)
     pinned.role = "pinned"
     house.slot.pinned[3] = pinned
     house.broken = {3}
-    looked: list[int] = []
+    looked = []
     sequence = Ledger.sequence
     monkeypatch.setattr(
         Ledger, "sequence", lambda *a: (looked.append(1), sequence(*a))[1]
@@ -312,26 +300,26 @@ def test_a_pinned_version_that_does_not_load_is_tried_less_and_less_often(
     assert house.slot.failure == "version 3 does not load"
 
 
-def test_an_engine_is_taken_once_it_loads(house: House) -> None:
+def test_an_engine_is_taken_once_it_loads(house):
     assert house.slot.current is not None
     house.slot.current.engine.name = "keras"
     house.broken = {1}
     house.run(
         lambda: house.opened,
         once(house.broken.clear),
-        lambda: house.slot.current.engine.name == "toy",  # type: ignore[union-attr]
+        lambda: house.slot.current.engine.name == "toy",
     )
     assert house.built == [1]
 
 
-def test_keras_answers_until_an_engine_is_built(house: House) -> None:
+def test_keras_answers_until_an_engine_is_built(house):
     assert house.slot.current is not None
     house.slot.current.engine.name = "keras"
-    house.run(lambda: house.slot.current.engine.name == "toy")  # type: ignore[union-attr]
+    house.run(lambda: house.slot.current.engine.name == "toy")
     assert (house.built, house.opened, house.version) == ([1], [1], 1)
 
 
-def test_keras_answers_on_where_no_engine_is_admitted(house: House) -> None:
+def test_keras_answers_on_where_no_engine_is_admitted(house):
     house.admitted = "keras"
     first = house.slot.current
     assert first is not None
@@ -341,10 +329,8 @@ def test_keras_answers_on_where_no_engine_is_admitted(house: House) -> None:
     assert (house.built, house.opened) == ([1], [])
 
 
-def test_the_end_of_the_server_amid_an_opening_is_no_failure(
-    house: House, caplog: pytest.LogCaptureFixture
-) -> None:
-    def interrupted(row: Any, role: str) -> Served:
+def test_the_end_of_the_server_amid_an_opening_is_no_failure(house, caplog):
+    def interrupted(row, role):
         house.watcher.stop()
         raise IntegrityError("its process was closed")
 
@@ -356,12 +342,10 @@ def test_the_end_of_the_server_amid_an_opening_is_no_failure(
     assert "does not load" not in caplog.text
 
 
-def test_a_fault_of_a_swap_does_not_end_the_watch(
-    house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_fault_of_a_swap_does_not_end_the_watch(house, monkeypatch):
     replace, faults = house.site.models.replace, []
 
-    def fails_once(slot: Any, served: Served) -> None:
+    def fails_once(slot, served):
         if not faults:
             faults.append(served.version)
             raise RuntimeError("can't start new thread")

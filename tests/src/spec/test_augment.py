@@ -1,10 +1,5 @@
 """``[training.augment]``: what it may say of which medium and task."""
 
-from __future__ import annotations
-
-from pathlib import Path
-from typing import Any
-
 import pytest
 
 from headrace.errors import SpecError
@@ -16,14 +11,14 @@ from headrace.stages.ingredients import training_roots
 FLIP = "training.augment.flip=horizontal"
 
 
-def load(tmp_path: Path, medium: str, *overrides: str) -> Any:
+def load(tmp_path, medium, *overrides):
     (tmp_path / "pipeline.toml").write_text(
         f'name = "own"\nmedium = "{medium}"\n[data]\nsource = "somewhere"\n'
     )
     return load_spec(tmp_path, overrides)
 
 
-def test_fields_that_are_set_are_recorded_and_no_others(tmp_path: Path) -> None:
+def test_fields_that_are_set_are_recorded_and_no_others(tmp_path):
     spec = load(tmp_path, "image", FLIP, "training.augment.crop=0.1")
     assert spec.training.model_dump()["augment"] == {"flip": "horizontal", "crop": 0.1}
     fields = fields_of(spec)
@@ -32,7 +27,7 @@ def test_fields_that_are_set_are_recorded_and_no_others(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("table", [None, {}, {"crop": 0.0}])
-def test_an_empty_table_is_none_and_in_no_key(table: Any) -> None:
+def test_an_empty_table_is_none_and_in_no_key(table):
     spec = TrainingSpec.model_validate({"augment": table} if table is not None else {})
     assert spec.augment is None
     assert "augment" not in spec.model_dump()
@@ -71,14 +66,12 @@ def test_an_empty_table_is_none_and_in_no_key(table: Any) -> None:
         ),
     ],
 )
-def test_what_does_not_fit_is_refused(
-    tmp_path: Path, medium: str, overrides: list[str], message: str
-) -> None:
+def test_what_does_not_fit_is_refused(tmp_path, medium, overrides, message):
     with pytest.raises(SpecError, match=message):
         load(tmp_path, medium, *overrides)
 
 
-def test_numbers_may_be_learned_of_images_that_are_cropped(tmp_path: Path) -> None:
+def test_numbers_may_be_learned_of_images_that_are_cropped(tmp_path):
     load(tmp_path, "image", "task=regression", "training.augment.crop=0.1")
 
 
@@ -93,9 +86,7 @@ def test_numbers_may_be_learned_of_images_that_are_cropped(tmp_path: Path) -> No
         ("audio", "transcription", set()),
     ],
 )
-def test_what_is_suggested_suits_medium_and_task(
-    tmp_path: Path, medium: str, task: str, fields: set[str]
-) -> None:
+def test_what_is_suggested_suits_medium_and_task(tmp_path, medium, task, fields):
     usual = suggested(medium, task)
     assert usual.keys() == fields
     overrides = [f"training.augment.{name}={value}" for name, value in usual.items()]
@@ -105,7 +96,7 @@ def test_what_is_suggested_suits_medium_and_task(
 
 @pytest.mark.parametrize("overrides", [(), (FLIP,)])
 def test_the_code_that_changes_items_is_in_the_key_where_it_is_used(
-    tmp_path: Path, overrides: tuple[str, ...]
-) -> None:
+    tmp_path, overrides
+):
     roots = training_roots(load(tmp_path, "image", *overrides), "cnn")
     assert ("headrace.media.image.augmentation" in roots) == bool(overrides)

@@ -1,14 +1,10 @@
 """The ``[deploy]`` table: what it takes and how it refuses."""
 
-from __future__ import annotations
-
-from pathlib import Path
-
 import pytest
 from prefect.client.schemas.schedules import CronSchedule
 
 from headrace.errors import SpecError
-from headrace.spec import PipelineSpec, load_spec
+from headrace.spec import load_spec
 
 CRONS = [
     "0 3 * * *",
@@ -19,21 +15,21 @@ CRONS = [
 ]
 
 
-def read(folder: Path, *lines: str) -> PipelineSpec:
+def read(folder, *lines):
     text = ['medium = "image"', 'data.source = "x.npz"', "[deploy]", *lines]
     (folder / "pipeline.toml").write_text("\n".join(text))
     return load_spec(folder)
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(tmp_path):
     made = tmp_path / "digits"
     made.mkdir()
     return made
 
 
 @pytest.mark.parametrize("cron", CRONS)
-def test_a_schedule_is_taken_that_prefect_takes(folder: Path, cron: str) -> None:
+def test_a_schedule_is_taken_that_prefect_takes(folder, cron):
     deploy = read(folder, f'cron = "{cron}"').deploy
     assert deploy is not None
     assert CronSchedule(cron=deploy.cron, timezone=deploy.timezone).cron == cron
@@ -52,15 +48,13 @@ def test_a_schedule_is_taken_that_prefect_takes(folder: Path, cron: str) -> None
         ("R * * * *", "the minute 'R'"),
     ],
 )
-def test_a_schedule_that_is_none_is_refused_by_its_field(
-    folder: Path, cron: str, said: str
-) -> None:
+def test_a_schedule_that_is_none_is_refused_by_its_field(folder, cron, said):
     with pytest.raises(SpecError, match=r"deploy\.cron = ") as refusal:
         read(folder, f'cron = "{cron}"')
     assert said in str(refusal.value)
 
 
-def test_an_unknown_time_zone_is_refused_with_the_nearest(folder: Path) -> None:
+def test_an_unknown_time_zone_is_refused_with_the_nearest(folder):
     assert read(folder, 'timezone = "Asia/Shanghai"').deploy is not None
     with pytest.raises(
         SpecError, match=r"no such time zone\. Did you mean Europe/Berlin"
@@ -68,6 +62,6 @@ def test_an_unknown_time_zone_is_refused_with_the_nearest(folder: Path) -> None:
         read(folder, 'timezone = "Europe/Berlim"')
 
 
-def test_training_needs_a_pool_that_is_not_the_flows_own(folder: Path) -> None:
+def test_training_needs_a_pool_that_is_not_the_flows_own(folder):
     with pytest.raises(SpecError, match="leave it out"):
         read(folder, 'pool = "gpu"', 'train_pool = "gpu"')

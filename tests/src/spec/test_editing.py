@@ -1,7 +1,5 @@
 """A threshold is written into a pipeline file, and all else stays as it is."""
 
-from __future__ import annotations
-
 import difflib
 import tomllib
 
@@ -34,7 +32,7 @@ cron = "0 6 * * *"
 """
 
 
-def changes(before: str, after: str) -> list[str]:
+def changes(before, after):
     lines = difflib.ndiff(before.splitlines(True), after.splitlines(True))
     return [line for line in lines if line[0] in "+-"]
 
@@ -53,7 +51,7 @@ def changes(before: str, after: str) -> list[str]:
         (2, ["- threshold=3\n", "+ threshold=0.5  # headrace gate: why\n"]),
     ],
 )
-def test_one_line_changes_and_the_comments_stay(place: int, changed: list[str]) -> None:
+def test_one_line_changes_and_the_comments_stay(place, changed):
     after = set_threshold(FILE, place, 0.5, "why")
     assert changes(FILE, after) == changed
     expected = tomllib.loads(FILE)
@@ -61,7 +59,7 @@ def test_one_line_changes_and_the_comments_stay(place: int, changed: list[str]) 
     assert tomllib.loads(after) == expected
 
 
-def test_its_own_comment_is_replaced_and_not_piled_up() -> None:
+def test_its_own_comment_is_replaced_and_not_piled_up():
     once = set_threshold(FILE, 0, 0.5, "why")
     twice = set_threshold(once, 0, 0.6, "again")
     assert "why" not in twice
@@ -69,7 +67,7 @@ def test_its_own_comment_is_replaced_and_not_piled_up() -> None:
     assert set_threshold(twice, 0, 0.5, "why") == once
 
 
-def test_line_ends_of_another_system_stay() -> None:
+def test_line_ends_of_another_system_stay():
     windows = FILE.replace("\n", "\r\n")
     for place in range(3):
         after = set_threshold(windows, place, 0.5, "why")
@@ -78,7 +76,7 @@ def test_line_ends_of_another_system_stay() -> None:
     assert added == add_gates(FILE, [("latency", 5)]).replace("\n", "\r\n")
 
 
-def test_a_gate_is_added_behind_the_others_with_the_arguments_of_the_last() -> None:
+def test_a_gate_is_added_behind_the_others_with_the_arguments_of_the_last():
     after = add_gates(FILE, [("latency", 5.0)])
     added = '\n[[gates]]\nname = "latency"\nthreshold = 5  # headrace gate: added\n'
     above = "\n# When it runs.\n"
@@ -89,7 +87,7 @@ def test_a_gate_is_added_behind_the_others_with_the_arguments_of_the_last() -> N
 
 
 @pytest.mark.parametrize("text", ['medium = "image"', 'a = 1\n\n[data]\nb = "c"\n\n\n'])
-def test_a_file_without_gates_gets_them_at_its_end(text: str) -> None:
+def test_a_file_without_gates_gets_them_at_its_end(text):
     after = add_gates(text, [("accuracy", 0.5), ("finite", None)])
     assert after.startswith(text.rstrip())
     assert after.endswith('\n\n[[gates]]\nname = "finite"\n')
@@ -98,5 +96,5 @@ def test_a_file_without_gates_gets_them_at_its_end(text: str) -> None:
 
 
 @pytest.mark.parametrize("value", [0.9692, 5.0, 1e-7, 1e22, -0.25, 0.1 + 0.2])
-def test_a_number_is_written_as_it_is(value: float) -> None:
+def test_a_number_is_written_as_it_is(value):
     assert tomllib.loads(f"value = {as_toml(value)}")["value"] == value

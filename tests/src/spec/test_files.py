@@ -1,9 +1,6 @@
 """Runs are named by the fields that differ."""
 
-from __future__ import annotations
-
 import shutil
-from pathlib import Path
 
 import pytest
 
@@ -25,7 +22,7 @@ threshold = 0.9
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(tmp_path):
     place = tmp_path / "digits"
     place.mkdir()
     (place / "pipeline.toml").write_text(FILE)
@@ -51,14 +48,12 @@ def folder(tmp_path: Path) -> Path:
         ),
     ],
 )
-def test_a_run_is_named_by_what_it_overrides(
-    folder: Path, overrides: tuple[str, ...], name: str
-) -> None:
+def test_a_run_is_named_by_what_it_overrides(folder, overrides, name):
     spec = load_spec(folder, overrides)
     assert name_by_changes("mlp", fields_of_file(spec, folder), fields_of(spec)) == name
 
 
-def test_the_source_of_the_file_is_no_override(folder: Path, tmp_path: Path) -> None:
+def test_the_source_of_the_file_is_no_override(folder, tmp_path):
     """Also where a worker has a copy of the folder."""
     source = f"data.source={tmp_path}/digits/digits.npz"
     copy = shutil.copytree(folder, tmp_path / "5f2d")
@@ -67,20 +62,20 @@ def test_the_source_of_the_file_is_no_override(folder: Path, tmp_path: Path) -> 
         assert fields_of_file(spec, place) == fields_of(spec)
 
 
-def test_a_builder_is_named_once(folder: Path) -> None:
+def test_a_builder_is_named_once(folder):
     spec = load_spec(folder, ("model.builder=cnn",))
     before = fields_of_file(spec, folder)
     assert "builder" not in name_by_changes("cnn", before, fields_of(spec))
     assert " builder=cnn" in name_by_changes("digits", before, fields_of(spec))
 
 
-def test_a_file_that_cannot_be_read_differs_in_nothing(folder: Path) -> None:
+def test_a_file_that_cannot_be_read_differs_in_nothing(folder):
     spec = load_spec(folder)
     (folder / "pipeline.toml").write_text("epochs = ")
     assert fields_of_file(spec, folder) == fields_of(spec)
 
 
-def test_changes_say_what_was_and_what_is(folder: Path) -> None:
+def test_changes_say_what_was_and_what_is(folder):
     before = fields_of(load_spec(folder))
     after = fields_of(load_spec(folder, ("training.epochs=30",)))
     assert [str(change) for change in changes_of_fields(before, after)] == [
@@ -88,7 +83,7 @@ def test_changes_say_what_was_and_what_is(folder: Path) -> None:
     ]
 
 
-def test_a_rule_on_several_fields_names_them_and_shows_no_table(folder: Path) -> None:
+def test_a_rule_on_several_fields_names_them_and_shows_no_table(folder):
     with pytest.raises(SpecError) as raised:
         load_spec(folder, ("training.ngrams=3", "training.epochs=2"))
     assert str(raised.value).splitlines()[0] == (
@@ -102,13 +97,13 @@ def test_a_rule_on_several_fields_names_them_and_shows_no_table(folder: Path) ->
     assert str(raised.value).startswith(f"{file}: training.ngrams means nothing")
 
 
-def test_a_file_may_begin_with_a_mark_of_its_encoding(tmp_path: Path) -> None:
+def test_a_file_may_begin_with_a_mark_of_its_encoding(tmp_path):
     text = 'medium = "image"\n[data]\nsource = "x"\n'
     (tmp_path / "pipeline.toml").write_text(text, encoding="utf-8-sig")
     assert load_spec(tmp_path).medium == "image"
 
 
-def test_a_readme_that_is_no_text_is_named(tmp_path: Path) -> None:
+def test_a_readme_that_is_no_text_is_named(tmp_path):
     text = 'medium = "image"\n[data]\nsource = "x"\n'
     (tmp_path / "pipeline.toml").write_text(text)
     (tmp_path / "README.md").write_bytes(b"Caf\xe9 reviews.")

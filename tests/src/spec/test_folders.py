@@ -1,9 +1,5 @@
 """Pipelines are found by name and by path."""
 
-from __future__ import annotations
-
-from pathlib import Path
-
 import pytest
 
 from headrace.errors import NotFoundError
@@ -11,14 +7,14 @@ from headrace.settings import Settings
 from headrace.spec.folders import find_pipeline, pipeline_names, pipeline_places
 
 
-def make_pipeline(place: Path, name: str) -> Path:
+def make_pipeline(place, name):
     folder = place / name
     folder.mkdir(parents=True)
     (folder / "pipeline.toml").write_text('medium = "image"\n[data]\nsource = "x"\n')
     return folder
 
 
-def test_a_pipeline_is_found_by_name_nearest_place_first(tmp_path: Path) -> None:
+def test_a_pipeline_is_found_by_name_nearest_place_first(tmp_path):
     own = make_pipeline(tmp_path / "pipelines", "digits")
     settings = Settings(project=tmp_path)
     assert pipeline_places(settings)[0] == tmp_path / "pipelines"
@@ -26,9 +22,7 @@ def test_a_pipeline_is_found_by_name_nearest_place_first(tmp_path: Path) -> None
     assert pipeline_names(settings)["digits"] == own
 
 
-def test_a_pipeline_is_found_by_path(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_pipeline_is_found_by_path(tmp_path, monkeypatch):
     folder = make_pipeline(tmp_path / "elsewhere", "letters")
     settings = Settings(project=tmp_path)
     assert find_pipeline(str(folder), settings) == folder
@@ -36,12 +30,12 @@ def test_a_pipeline_is_found_by_path(
     assert find_pipeline(".", settings) == folder
 
 
-def test_the_shipped_pipeline_is_found_from_anywhere(tmp_path: Path) -> None:
+def test_the_shipped_pipeline_is_found_from_anywhere(tmp_path):
     found = find_pipeline("digits", Settings(project=tmp_path))
     assert (found / "pipeline.toml").is_file()
 
 
-def test_a_typo_in_a_name_is_answered_with_the_nearest(tmp_path: Path) -> None:
+def test_a_typo_in_a_name_is_answered_with_the_nearest(tmp_path):
     make_pipeline(tmp_path / "pipelines", "letters")
     settings = Settings(project=tmp_path)
     with pytest.raises(

@@ -1,9 +1,6 @@
 """What is law, what overrides it, and how two laws differ, in words."""
 
-from __future__ import annotations
-
 from dataclasses import asdict
-from pathlib import Path
 
 import pytest
 
@@ -33,19 +30,19 @@ name = "finite"
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(tmp_path):
     place = tmp_path / "shapes"
     place.mkdir()
     (place / "pipeline.toml").write_text(FILE)
     return place
 
 
-def changed(folder: Path, *overrides: str) -> list[str]:
+def changed(folder, *overrides):
     law = read_law(load_spec(folder, overrides), folder, folder, folder)
     return [str(change) for change in law.changes]
 
 
-def test_a_run_of_the_file_as_it_is_overrides_nothing(folder: Path) -> None:
+def test_a_run_of_the_file_as_it_is_overrides_nothing(folder):
     law = read_law(load_spec(folder), folder, folder, folder)
     assert (law.overrides, law.changes) == ((), ())
     assert law.file == FILE
@@ -87,8 +84,8 @@ def test_a_run_of_the_file_as_it_is_overrides_nothing(folder: Path) -> None:
     ],
 )
 def test_an_override_of_the_law_is_named_with_what_was_and_is(
-    folder: Path, override: str, fields: list[str], words: list[str] | None
-) -> None:
+    folder, override, fields, words
+):
     law = read_law(load_spec(folder, (override,)), folder, folder, folder)
     assert list(law.overrides) == fields
     assert words is None or changed(folder, override) == words
@@ -108,11 +105,11 @@ def test_an_override_of_the_law_is_named_with_what_was_and_is(
         "promotion.mode=auto",
     ],
 )
-def test_what_is_no_law_or_equal_overrides_nothing(folder: Path, override: str) -> None:
+def test_what_is_no_law_or_equal_overrides_nothing(folder, override):
     assert changed(folder, override) == []
 
 
-def test_a_spec_that_came_as_json_is_the_same_law(folder: Path) -> None:
+def test_a_spec_that_came_as_json_is_the_same_law(folder):
     sent = load_spec(folder).model_dump_json()
     assert (
         read_law(
@@ -122,18 +119,14 @@ def test_a_spec_that_came_as_json_is_the_same_law(folder: Path) -> None:
     )
 
 
-def test_a_folder_from_the_store_is_called_by_its_digest(
-    folder: Path, tmp_path: Path
-) -> None:
+def test_a_folder_from_the_store_is_called_by_its_digest(folder, tmp_path):
     spec = load_spec(folder)
     unpacked = tmp_path / ("0" * 64)
     folder.rename(unpacked)
     assert read_law(spec, unpacked, tmp_path / "project", tmp_path).overrides == ()
 
 
-def test_a_copy_elsewhere_has_no_law_of_its_own_whatever_it_is_called(
-    folder: Path, tmp_path: Path
-) -> None:
+def test_a_copy_elsewhere_has_no_law_of_its_own_whatever_it_is_called(folder, tmp_path):
     spec = load_spec(folder)
     own = tmp_path / "project" / "pipelines" / spec.name
     own.mkdir(parents=True)
@@ -151,7 +144,7 @@ def test_a_copy_elsewhere_has_no_law_of_its_own_whatever_it_is_called(
     assert law.overrides == ("gates",)
 
 
-def test_the_digest_is_of_what_the_file_means(folder: Path) -> None:
+def test_the_digest_is_of_what_the_file_means(folder):
     before = read_law(load_spec(folder), folder, folder, folder).digest
     file = folder / "pipeline.toml"
     gates = FILE[FILE.index("[[gates]]") :]
@@ -162,7 +155,7 @@ def test_the_digest_is_of_what_the_file_means(folder: Path) -> None:
     assert read_law(load_spec(folder), folder, folder, folder).digest != before
 
 
-def test_two_files_differ_by_gate_and_field(folder: Path) -> None:
+def test_two_files_differ_by_gate_and_field(folder):
     before = law_of(load_spec(folder))
     after = law_of(load_spec(folder, ("gates=[{name='accuracy', threshold=0.8}]",)))
     (first, second) = changes(before, after)
@@ -176,17 +169,17 @@ def test_two_files_differ_by_gate_and_field(folder: Path) -> None:
     assert changes({}, after) == changes(before, {}) == ()
 
 
-def test_a_gate_without_a_threshold_is_told_by_its_kind(folder: Path) -> None:
+def test_a_gate_without_a_threshold_is_told_by_its_kind(folder):
     gate = '[{name="fair", kind="ratio", metric="low", arguments={to="all"}}]'
     assert "gates.fair none → low by ratio" in changed(folder, f"gates={gate}")
 
 
-def test_without_a_file_there_is_no_law(folder: Path, tmp_path: Path) -> None:
+def test_without_a_file_there_is_no_law(folder, tmp_path):
     with pytest.raises(NotFoundError, match=r"holds no pipeline\.toml"):
         read_law(load_spec(folder), tmp_path, tmp_path, tmp_path)
 
 
-def test_the_file_of_another_project_overrides_the_law(folder: Path) -> None:
+def test_the_file_of_another_project_overrides_the_law(folder):
     law = read_law(load_spec(folder), folder, folder, folder)
     assert law.against(None) is law
     assert law.against("") is law
@@ -202,7 +195,7 @@ def test_the_file_of_another_project_overrides_the_law(folder: Path) -> None:
     assert law.against(None) is law
 
 
-def test_a_limit_that_chose_the_data_overrides_the_law(folder: Path) -> None:
+def test_a_limit_that_chose_the_data_overrides_the_law(folder):
     law = read_law(load_spec(folder), folder, folder, folder)
     assert law.with_limits({}) is law
     limited = law.with_limits({"max_item_bytes": 200})
@@ -210,7 +203,7 @@ def test_a_limit_that_chose_the_data_overrides_the_law(folder: Path) -> None:
     assert limited.digest == law.digest
 
 
-def test_another_folder_of_a_project_has_no_law_of_its_own(tmp_path: Path) -> None:
+def test_another_folder_of_a_project_has_no_law_of_its_own(tmp_path):
     """Also where the command runs elsewhere and was given the folder's path."""
     project = tmp_path / "mill"
     own, other = project / "pipelines" / "shapes", project / "drafts" / "shapes"

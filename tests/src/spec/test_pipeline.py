@@ -1,18 +1,12 @@
 """What families of packages and gates say is checked, and called their own."""
 
-from __future__ import annotations
-
 import re
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from headrace.errors import SpecError
 from headrace.spec import PipelineSpec, load_spec
 from headrace.spec.pipeline import least_steps
-
-Extend = Callable[..., str]
 
 FILE = """
 medium = "image"
@@ -21,14 +15,14 @@ gates = [{ name = "finite" }, { name = "even", kind = "spred" }]
 """
 
 
-def spec_of(**tables: object) -> PipelineSpec:
+def spec_of(**tables):
     table = {"name": "pools", "medium": "image", "data": {"source": "x"}}
     return PipelineSpec.model_validate(
         {**table, "model": {"builder": "patches"}, **tables}
     )
 
 
-def test_an_annotated_recipe_of_a_package_is_applied(extend: Extend) -> None:
+def test_an_annotated_recipe_of_a_package_is_applied(extend):
     code = 'MEDIUM: str = "image"\nRECIPE: dict[str, object] = {"epochs": 4}\n'
     extend("models", "patches", code)
     assert spec_of().training.epochs == 4
@@ -43,9 +37,7 @@ def test_an_annotated_recipe_of_a_package_is_applied(extend: Extend) -> None:
         ({"epochs": 0}, "RECIPE has epochs = 0: Input should be greater"),
     ],
 )
-def test_a_wrong_recipe_is_a_fault_of_its_module(
-    extend: Extend, recipe: dict[str, object], message: str
-) -> None:
+def test_a_wrong_recipe_is_a_fault_of_its_module(extend, recipe, message):
     extend("models", "patches", f'MEDIUM = "image"\nRECIPE = {recipe}\n')
     with pytest.raises(SpecError, match=re.escape(f"tidepool.patches: {message}")):
         spec_of()
@@ -54,17 +46,13 @@ def test_a_wrong_recipe_is_a_fault_of_its_module(
 @pytest.mark.parametrize(
     ("code", "name"), [("RECIPE = {}", "MEDIUM"), ('MEDIUM = "image"', "RECIPE")]
 )
-def test_a_family_without_what_it_must_have_is_refused(
-    extend: Extend, code: str, name: str
-) -> None:
+def test_a_family_without_what_it_must_have_is_refused(extend, code, name):
     extend("models", "patches", f"{code}\n")
     with pytest.raises(SpecError, match=f"{name} must be a literal.*it is missing"):
         spec_of()
 
 
-def test_an_unknown_kind_of_gate_gets_the_nearest_name(
-    extend: Extend, tmp_path: Path
-) -> None:
+def test_an_unknown_kind_of_gate_gets_the_nearest_name(extend, tmp_path):
     extend("gates", "spread")
     (tmp_path / "pipeline.toml").write_text(FILE)
     message = (
@@ -76,20 +64,20 @@ def test_an_unknown_kind_of_gate_gets_the_nearest_name(
         load_spec(tmp_path, name="pools")
 
 
-def test_only_lists_of_labels_are_parted_by_a_separator() -> None:
+def test_only_lists_of_labels_are_parted_by_a_separator():
     data = {"source": "x", "label_separator": "|"}
     with pytest.raises(ValueError, match=r"label_separator means nothing to class"):
         PipelineSpec.model_validate({"name": "news", "medium": "text", "data": data})
 
 
-def test_only_texts_are_parted_by_a_separator() -> None:
+def test_only_texts_are_parted_by_a_separator():
     table = {"name": "plays", "data": {"source": "x", "separator": "\n"}}
     assert PipelineSpec.model_validate({**table, "medium": "text"}).data.separator
     with pytest.raises(ValueError, match=r"data.separator means nothing to audio"):
         PipelineSpec.model_validate({**table, "medium": "audio"})
 
 
-def test_only_images_are_resized_and_who_does_not_has_the_digests_of_before() -> None:
+def test_only_images_are_resized_and_who_does_not_has_the_digests_of_before():
     table = {"name": "photos", "data": {"source": "x"}}
     plain = PipelineSpec.model_validate({**table, "medium": "image"})
     assert "resize" not in plain.model_dump_json()

@@ -1,9 +1,5 @@
 """Which project a pipeline's folder is of."""
 
-from __future__ import annotations
-
-from pathlib import Path
-
 import pytest
 
 from headrace.errors import SpecError
@@ -16,14 +12,14 @@ from headrace.spec.project import (
 
 
 @pytest.fixture
-def mill(tmp_path: Path) -> Path:
+def mill(tmp_path):
     """A project with one pipeline."""
     (tmp_path / "a mill" / "pipelines" / "bands").mkdir(parents=True)
     write_project(tmp_path / "a mill")
     return tmp_path / "a mill"
 
 
-def test_an_id_has_the_projects_name_and_is_written_once(mill: Path) -> None:
+def test_an_id_has_the_projects_name_and_is_written_once(mill):
     identity = project_id(mill / PROJECT_FILE)
     assert identity.startswith("a-mill-")
     assert len(identity) == len("a-mill-") + 8
@@ -31,7 +27,7 @@ def test_an_id_has_the_projects_name_and_is_written_once(mill: Path) -> None:
     assert project_id(mill / PROJECT_FILE) == identity
 
 
-def test_a_folder_is_of_the_nearest_project_above_it(mill: Path) -> None:
+def test_a_folder_is_of_the_nearest_project_above_it(mill):
     own = mill / PROJECT_FILE
     assert project_file(mill / "pipelines" / "bands") == own
     beside = mill / "tries" / "bands"
@@ -43,7 +39,7 @@ def test_a_folder_is_of_the_nearest_project_above_it(mill: Path) -> None:
     assert project_id(None) == ""
 
 
-def test_a_folder_from_the_store_has_the_file_in_it(mill: Path) -> None:
+def test_a_folder_from_the_store_has_the_file_in_it(mill):
     folder = mill / ".headrace" / "folders" / "0"
     folder.mkdir(parents=True)
     assert project_file(folder, is_packed=True) is None
@@ -51,7 +47,7 @@ def test_a_folder_from_the_store_has_the_file_in_it(mill: Path) -> None:
     assert project_id(project_file(folder, is_packed=True)) == "other"
 
 
-def test_a_copy_of_a_folder_from_the_store_is_of_no_project(tmp_path: Path) -> None:
+def test_a_copy_of_a_folder_from_the_store_is_of_no_project(tmp_path):
     copy = tmp_path / "bands"
     copy.mkdir()
     (copy / PROJECT_FILE).write_text("id = 'other'\n")
@@ -67,9 +63,7 @@ def test_a_copy_of_a_folder_from_the_store_is_of_no_project(tmp_path: Path) -> N
         ("id = 'mill'\nname = 'mill'\n", "the key name"),
     ],
 )
-def test_a_file_without_a_valid_id_is_refused(
-    mill: Path, text: str, wrong: str
-) -> None:
+def test_a_file_without_a_valid_id_is_refused(mill, text, wrong):
     (mill / PROJECT_FILE).write_text(text)
     with pytest.raises(SpecError, match=rf"headrace\.toml has {wrong}\. It takes one"):
         project_id(mill / PROJECT_FILE)

@@ -1,7 +1,5 @@
 """Thresholds that make no sense are refused."""
 
-from __future__ import annotations
-
 import pytest
 
 from headrace.errors import SpecError
@@ -10,7 +8,7 @@ from headrace.spec.thresholds import check_threshold
 
 
 @pytest.mark.parametrize("gate", ["f1", "macro_f1", "tag_floor", "sport"])
-def test_an_f1_or_an_end_of_its_interval_is_a_share(gate: str) -> None:
+def test_an_f1_or_an_end_of_its_interval_is_a_share(gate):
     own = {"name": "sport", "metric": "tag=sport/f1_low", "threshold": 0.5}
     table = {"name": "news", "medium": "text", "task": "tagging", "gates": [own]}
     spec = PipelineSpec.model_validate({**table, "data": {"source": "x"}})

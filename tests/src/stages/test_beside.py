@@ -1,7 +1,5 @@
 """A call in a process beside this one: its result, its errors, its end."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess
@@ -9,7 +7,6 @@ import sys
 import threading
 import time
 from functools import partial
-from pathlib import Path
 
 import psutil
 import pytest
@@ -20,23 +17,23 @@ from headrace.stages.beside import Beside, beside
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="it forks")
 
 
-def nothing() -> None:
+def nothing():
     pass
 
 
-def refuse() -> None:
+def refuse():
     raise SpecError("The field is wrong.", "Mend it.")
 
 
-def hang() -> None:
+def hang():
     time.sleep(600)
 
 
-def kill_itself() -> None:
+def kill_itself():
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def raise_what_has_no_pickle() -> None:
+def raise_what_has_no_pickle():
     class Own(Exception):
         pass
 
@@ -44,20 +41,20 @@ def raise_what_has_no_pickle() -> None:
 
 
 @pytest.fixture
-def alone() -> None:
+def alone():
     if threading.active_count() > 1:
         pytest.skip("other tests have left threads, with which nothing is forked")
 
 
 @pytest.mark.usefixtures("alone")
-def test_calls_are_done_by_the_other_process_one_after_the_other() -> None:
+def test_calls_are_done_by_the_other_process_one_after_the_other():
     with beside(nothing) as call:
         first, second = call.begin(os.getpid), call.begin(os.getpid)
         assert second() == first() == first() != os.getpid()
 
 
 @pytest.mark.usefixtures("alone")
-def test_it_works_while_this_process_does(tmp_path: Path) -> None:
+def test_it_works_while_this_process_does(tmp_path):
     with beside() as call:
         written = call.begin(partial((tmp_path / "picture").write_text, "drawn"))
         deadline = time.monotonic() + 60
@@ -67,7 +64,7 @@ def test_it_works_while_this_process_does(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("alone")
-def test_more_is_sent_and_answered_than_a_pipe_holds() -> None:
+def test_more_is_sent_and_answered_than_a_pipe_holds():
     much = bytes(10_000_000)
     with beside() as call:
         results = [call.begin(partial(bytes, much)) for _ in range(3)]
@@ -75,7 +72,7 @@ def test_more_is_sent_and_answered_than_a_pipe_holds() -> None:
 
 
 @pytest.mark.usefixtures("alone")
-def test_an_error_keeps_its_kind_and_what_to_do() -> None:
+def test_an_error_keeps_its_kind_and_what_to_do():
     with beside(nothing) as call, pytest.raises(SpecError) as caught:
         call(refuse)
     assert (caught.value.message, caught.value.action) == (
@@ -85,20 +82,20 @@ def test_an_error_keeps_its_kind_and_what_to_do() -> None:
 
 
 @pytest.mark.usefixtures("alone")
-def test_an_error_that_cannot_be_sent_keeps_its_message() -> None:
+def test_an_error_that_cannot_be_sent_keeps_its_message():
     with beside(nothing) as call:
         with pytest.raises(RuntimeError, match="Own: what the user's code said"):
             call(raise_what_has_no_pickle)
 
 
 @pytest.mark.usefixtures("alone")
-def test_a_process_that_is_killed_in_its_work_is_no_verdict() -> None:
+def test_a_process_that_is_killed_in_its_work_is_no_verdict():
     with beside(nothing) as call, pytest.raises(DependencyError, match="in the middle"):
         call(kill_itself)
 
 
 @pytest.mark.usefixtures("alone")
-def test_what_was_killed_before_its_call_is_replaced_by_this_process() -> None:
+def test_what_was_killed_before_its_call_is_replaced_by_this_process():
     before = psutil.Process().children()  # such as the tracker of multiprocessing
     with beside(nothing) as call:
         (child,) = {*psutil.Process().children()} - {*before}
@@ -108,14 +105,14 @@ def test_what_was_killed_before_its_call_is_replaced_by_this_process() -> None:
 
 
 @pytest.mark.usefixtures("alone")
-def test_work_without_a_pickle_is_done_here() -> None:
+def test_work_without_a_pickle_is_done_here():
     with beside(nothing) as call:
         assert call(lambda: -os.getpid()) == -os.getpid()
         assert call(os.getpid) != os.getpid()
 
 
 @pytest.mark.usefixtures("alone")
-def test_the_process_ends_with_the_block_even_if_it_hangs() -> None:
+def test_the_process_ends_with_the_block_even_if_it_hangs():
     started, before = time.monotonic(), psutil.Process().children()
     with beside(hang):
         (child,) = {*psutil.Process().children()} - {*before}
@@ -124,7 +121,7 @@ def test_the_process_ends_with_the_block_even_if_it_hangs() -> None:
 
 
 @pytest.mark.system
-def test_the_process_ends_when_this_one_is_killed() -> None:
+def test_the_process_ends_when_this_one_is_killed():
     code = (
         "import time, psutil\n"
         "from headrace.stages.beside import beside\n"
@@ -140,7 +137,7 @@ def test_the_process_ends_when_this_one_is_killed() -> None:
     child.wait(60)
 
 
-def test_where_other_threads_run_nothing_is_forked() -> None:
+def test_where_other_threads_run_nothing_is_forked():
     done = threading.Event()
     thread = threading.Thread(target=done.wait)
     thread.start()
@@ -152,8 +149,8 @@ def test_where_other_threads_run_nothing_is_forked() -> None:
         thread.join()
 
 
-def test_without_a_process_a_call_is_done_here_when_it_is_asked_for() -> None:
-    done: list[bool] = []
+def test_without_a_process_a_call_is_done_here_when_it_is_asked_for():
+    done = []
     result = Beside().begin(lambda: done.append(True))
     assert not done
     result()

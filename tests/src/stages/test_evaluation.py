@@ -1,7 +1,5 @@
 """What an evaluation measures, beside the champion on the same rows."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from pathlib import Path
@@ -15,7 +13,6 @@ from headrace.data.snapshots.splits import read_split
 from headrace.errors import IntegrityError
 from headrace.models.logged import loading
 from headrace.models.logged.loading import answers
-from headrace.records import GateResult
 from headrace.stages.evaluation import evaluate, is_logged
 from headrace.stages.promotion import conclude
 from headrace.stages.registration import register
@@ -27,14 +24,12 @@ from headrace.tasks.classification.judge import PART
 Trained = Any
 
 
-def gate(record: Any, name: str) -> GateResult:
-    found: GateResult = next(g for g in record.gates if g.name == name)
+def gate(record, name):
+    found = next(g for g in record.gates if g.name == name)
     return found
 
 
-def test_the_metrics_are_those_of_the_logged_model_on_the_test_rows(
-    trained: Trained,
-) -> None:
+def test_the_metrics_are_those_of_the_logged_model_on_the_test_rows(trained):
     items, labels, *_ = read_split(trained.snapshot, "test")
     for record, seen in (
         (trained.weak, trained.weak_evaluation),
@@ -52,21 +47,21 @@ def test_the_metrics_are_those_of_the_logged_model_on_the_test_rows(
         assert seen.metrics["latency_ms"] > 0
 
 
-def test_easy_classes_are_told_apart(trained: Trained) -> None:
+def test_easy_classes_are_told_apart(trained):
     metrics = trained.good_evaluation.metrics
     assert metrics["test_accuracy"] == 1
     assert metrics["test_class_recall_min"] == 1
     assert metrics["test_macro_f1"] == 1
 
 
-def test_without_a_champion_the_gate_says_so(trained: Trained) -> None:
+def test_without_a_champion_the_gate_says_so(trained):
     seen = trained.weak_evaluation
     assert (seen.champion_version, seen.champion_sequence) == (None, 0)
     assert gate(seen, "champion").reason == "there is no champion yet"
     assert gate(seen, "serving").passed
 
 
-def test_the_champion_is_measured_on_the_same_rows(trained: Trained) -> None:
+def test_the_champion_is_measured_on_the_same_rows(trained):
     """The weak one has a third right, the good one all: 40 rows better, none worse."""
     seen = trained.good_evaluation
     found = gate(seen, "champion")
@@ -79,12 +74,12 @@ def test_the_champion_is_measured_on_the_same_rows(trained: Trained) -> None:
     assert (seen.metrics["compared_items"], seen.metrics["new_items"]) == (60, 0)
 
 
-def test_every_gate_of_the_spec_and_the_serving_gate_answer(trained: Trained) -> None:
+def test_every_gate_of_the_spec_and_the_serving_gate_answer(trained):
     names = [g.name for g in trained.good_evaluation.gates]
     assert names == ["accuracy", "finite", "latency", "champion", "serving"]
 
 
-def test_the_run_gets_metrics_verdicts_and_a_report(trained: Trained) -> None:
+def test_the_run_gets_metrics_verdicts_and_a_report(trained):
     tracking = Tracking(trained.settings)
     data = tracking.client.get_run(trained.good.run_id).data
     assert data.metrics["test_accuracy"] == 1
@@ -98,7 +93,7 @@ def test_the_run_gets_metrics_verdicts_and_a_report(trained: Trained) -> None:
     assert report["gates"][0]["name"] == "accuracy"
 
 
-def test_metrics_of_classes_are_a_table_of_the_run(trained: Trained) -> None:
+def test_metrics_of_classes_are_a_table_of_the_run(trained):
     tracking = Tracking(trained.settings)
     file = tracking.run_file(trained.good.run_id, "evaluation/class.json")
     table = json.loads(file)
@@ -111,31 +106,27 @@ def test_metrics_of_classes_are_a_table_of_the_run(trained: Trained) -> None:
     ]
 
 
-def test_the_logged_model_has_the_metrics_of_the_test_split(trained: Trained) -> None:
+def test_the_logged_model_has_the_metrics_of_the_test_split(trained):
     client = Tracking(trained.settings).client
     model = client.get_logged_model(trained.good.model_uri.rpartition("/")[2])
     metrics = {metric.key: metric.value for metric in model.metrics}
     assert metrics["test_accuracy"] == 1
 
 
-def test_the_most_confident_mistakes_are_drawn_where_there_are_any(
-    trained: Trained,
-) -> None:
+def test_the_most_confident_mistakes_are_drawn_where_there_are_any(trained):
     client = Tracking(trained.settings).client
     for record, drawn in ((trained.weak, True), (trained.good, False)):
         files = [f.path for f in client.list_artifacts(record.run_id, "pictures")]
         assert ("pictures/mistakes.png" in files) is drawn
 
 
-def lose_champion(trained: Trained) -> None:
+def lose_champion(trained):
     for file in trained.settings.home.glob(f"mlartifacts/**/{MODEL_FILE}"):
         if trained.weak.model_uri.rpartition("/")[2] in str(file):
             file.unlink()
 
 
-def test_a_champion_whose_file_is_gone_is_compared_with_by_its_copy(
-    trained: Trained, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_champion_whose_file_is_gone_is_compared_with_by_its_copy(trained, caplog):
     place = (trained.snapshot, trained.contract)
     whole = evaluate(trained.spec, *place, trained.good, 1, trained.home)
     lose_champion(trained)
@@ -144,9 +135,7 @@ def test_a_champion_whose_file_is_gone_is_compared_with_by_its_copy(
     assert "The store's copy is used." in caplog.text
 
 
-def test_a_champion_whose_file_and_copy_are_gone_stays_champion(
-    trained: Trained,
-) -> None:
+def test_a_champion_whose_file_and_copy_are_gone_stays_champion(trained):
     tracking, settings = Tracking(trained.settings), trained.settings
     lose_champion(trained)
     shutil.rmtree(Path(settings.store, "models", trained.weak.model_digest))
@@ -176,7 +165,7 @@ def test_a_champion_whose_file_and_copy_are_gone_stays_champion(
     }
 
 
-def test_damaged_data_is_not_taken_for_a_lost_model(trained: Trained) -> None:
+def test_damaged_data_is_not_taken_for_a_lost_model(trained):
     for shard in trained.settings.home.glob("store/snapshots/*/items/*.parquet"):
         shard.write_bytes(b"")
     place = (trained.snapshot, trained.contract)
@@ -185,7 +174,7 @@ def test_damaged_data_is_not_taken_for_a_lost_model(trained: Trained) -> None:
     assert is_logged(trained.good, trained.home)
 
 
-def test_a_training_whose_file_is_gone_is_not_evaluated(trained: Trained) -> None:
+def test_a_training_whose_file_is_gone_is_not_evaluated(trained):
     for file in trained.settings.home.glob(f"mlartifacts/**/{MODEL_FILE}"):
         file.write_bytes(b"")
     with pytest.raises(IntegrityError, match="the file was changed or damaged"):
@@ -200,9 +189,7 @@ def test_a_training_whose_file_is_gone_is_not_evaluated(trained: Trained) -> Non
     assert not is_logged(trained.good, trained.home)
 
 
-def test_probabilities_of_a_kept_model_do_not_move(
-    trained: Trained, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_probabilities_of_a_kept_model_do_not_move(trained, monkeypatch):
     model = open_logged(trained.settings, trained.good)
     items = read_split(trained.snapshot, "test")[0]
     at_once = answers(model.model, items)

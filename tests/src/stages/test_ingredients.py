@@ -1,10 +1,7 @@
 """What decides the weights is recorded in full, and compared by name."""
 
-from __future__ import annotations
-
 import importlib.metadata
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -34,7 +31,7 @@ PLAIN = {
 }
 
 
-def test_every_distribution_is_listed_with_its_version() -> None:
+def test_every_distribution_is_listed_with_its_version():
     found = dict(text.split("==") for text in distributions())
     assert list(found) == sorted(found)
     for name in ("keras", "numpy", "great-expectations", "pydantic-core"):
@@ -42,9 +39,7 @@ def test_every_distribution_is_listed_with_its_version() -> None:
     assert len(found) >= 100
 
 
-def test_the_machine_is_described_and_so_are_settings_of_libraries(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_the_machine_is_described_and_so_are_settings_of_libraries(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setenv("A_SECRET", "s3cret")
     found = machine()
@@ -54,14 +49,14 @@ def test_the_machine_is_described_and_so_are_settings_of_libraries(
     assert "s3cret" not in str(found)
 
 
-def test_equal_ingredients_do_not_differ() -> None:
+def test_equal_ingredients_do_not_differ():
     one = Ingredients.model_validate(PLAIN)
     assert (
         differences(one, Ingredients.model_validate_json(one.model_dump_json())) == ()
     )
 
 
-def test_a_difference_has_its_kind_its_name_and_both_values() -> None:
+def test_a_difference_has_its_kind_its_name_and_both_values():
     changed = {
         **PLAIN,
         "code": {"code headrace.stages.fitting": "bb", "version keras": "3.16.0"},
@@ -83,7 +78,7 @@ def test_a_difference_has_its_kind_its_name_and_both_values() -> None:
 
 
 @pytest.fixture
-def packed(trained: Trained, tmp_path: Path) -> Packed:
+def packed(trained, tmp_path):
     folder = tmp_path / "pipeline"
     (folder / "blocks").mkdir(parents=True)
     for name in ("model.py", "sizes.py", "blocks/__init__.py", "blocks/wide.py"):
@@ -96,9 +91,7 @@ def packed(trained: Trained, tmp_path: Path) -> Packed:
     return made
 
 
-def test_code_is_packed_as_it_was_when_the_training_began(
-    packed: Packed, tmp_path: Path
-) -> None:
+def test_code_is_packed_as_it_was_when_the_training_began(packed, tmp_path):
     tags = packed.write(tmp_path / "run", {"device": "cpu"})
     files = {
         file.relative_to(tmp_path / "run").as_posix()
@@ -120,9 +113,7 @@ def test_code_is_packed_as_it_was_when_the_training_began(
     assert set(tags) == {"headrace.ingredients", "headrace.lock"}
 
 
-def test_a_record_is_brought_back_as_it_was_written(
-    packed: Packed, trained: Trained, tmp_path: Path
-) -> None:
+def test_a_record_is_brought_back_as_it_was_written(packed, trained, tmp_path):
     run = tmp_path / "run"
     tag = packed.write(run, {"device": "cpu", "threads": 2})["headrace.ingredients"]
     found = restore(tmp_path / "back", tag, lambda path: (run / path).read_bytes())
@@ -132,9 +123,7 @@ def test_a_record_is_brought_back_as_it_was_written(
     assert (found.folder / "model.py").read_text() == "# model.py\n"
 
 
-def test_nothing_is_brought_back_that_the_tag_does_not_vouch_for(
-    packed: Packed, tmp_path: Path
-) -> None:
+def test_nothing_is_brought_back_that_the_tag_does_not_vouch_for(packed, tmp_path):
     run = tmp_path / "run"
     packed.write(run, {})
     with pytest.raises(IntegrityError, match="Nothing of it was used"):

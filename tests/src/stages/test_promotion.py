@@ -1,10 +1,6 @@
 """How a run ends, and promotion and rollback by hand."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +14,7 @@ from headrace.errors import (
     UsageError,
 )
 from headrace.evidence.repair import repair
-from headrace.records import EvaluationRecord, GateResult, PromotionRecord
+from headrace.records import GateResult, PromotionRecord
 from headrace.stages.promotion import conclude, verdict
 from headrace.stages.promotion.by_hand import promote_by_hand, roll_back
 from headrace.stages.registration import register
@@ -30,37 +26,30 @@ from headrace.state.tracking import MODEL_FILE, Tracking
 pytestmark = pytest.mark.system
 
 Trained = Any
-End = Callable[..., PromotionRecord]
 
 
 @pytest.fixture
-def ledger(trained: Trained) -> Ledger:
+def ledger(trained):
     return Ledger(trained.settings.database_url)
 
 
-def a_gate(kind: str, passed: bool) -> GateResult:
+def a_gate(kind, passed):
     return GateResult.model_validate(
         {"name": kind, "kind": kind, "passed": passed, "reason": f"{kind} says so"}
     )
 
 
-def seen(trained: Trained, *gates: GateResult) -> EvaluationRecord:
+def seen(trained, *gates):
     """The good training's evaluation with other gates."""
-    found: EvaluationRecord = trained.good_evaluation.model_copy(
-        update={"gates": gates}
-    )
+    found = trained.good_evaluation.model_copy(update={"gates": gates})
     return found
 
 
 @pytest.fixture
-def end(trained: Trained) -> End:
+def end(trained):
     """Register and conclude the good training."""
 
-    def call(
-        evaluation: EvaluationRecord | None = None,
-        law: Trained | None = None,
-        **how: Any,
-    ) -> PromotionRecord:
+    def call(evaluation=None, law=None, **how):
         law, evaluation = law or trained, evaluation or trained.good_evaluation
         registered = register(
             law.spec,
@@ -75,17 +64,17 @@ def end(trained: Trained) -> End:
     return call
 
 
-def manual(trained: Trained) -> Trained:
+def manual(trained):
     """The same under a pipeline file that leaves promotions to people."""
     return trained.with_law(promotion='{ mode = "manual" }')
 
 
-def aliases(trained: Trained) -> dict[str, int]:
+def aliases(trained):
     model = Tracking(trained.settings).client.get_registered_model("blobs")
     return {name: int(version) for name, version in model.aliases.items()}
 
 
-def champion_of(ledger: Ledger) -> int | None:
+def champion_of(ledger):
     champion = ledger.champion("blobs")
     return champion.version.version if champion else None
 
@@ -104,9 +93,7 @@ def champion_of(ledger: Ledger) -> int | None:
         ),
     ],
 )
-def test_failed_gates_decide(
-    trained: Trained, failed: list[str], status: str, reason: str
-) -> None:
+def test_failed_gates_decide(trained, failed, status, reason):
     kinds = ("absolute", "champion", "serving")
     gates = [a_gate(kind, kind not in failed) for kind in kinds]
     decided = verdict(trained.spec, seen(trained, *gates))
@@ -114,13 +101,11 @@ def test_failed_gates_decide(
     assert (decided.status, decided.reason) == (status, reason)
 
 
-def test_gates_that_hold_leave_it_to_the_ledger(trained: Trained) -> None:
+def test_gates_that_hold_leave_it_to_the_ledger(trained):
     assert verdict(trained.spec, trained.good_evaluation) is None
 
 
-def test_without_gates_or_by_hand_a_version_is_only_registered(
-    trained: Trained,
-) -> None:
+def test_without_gates_or_by_hand_a_version_is_only_registered(trained):
     serving = seen(trained, a_gate("serving", True))
     bare = trained.spec.model_copy(update={"gates": ()})
     decided = verdict(bare, serving)
@@ -130,9 +115,7 @@ def test_without_gates_or_by_hand_a_version_is_only_registered(
     assert (decided.status, "manual" in decided.reason) == ("registered", True)
 
 
-def test_a_better_model_is_promoted_with_its_evidence(
-    trained: Trained, end: End, ledger: Ledger
-) -> None:
+def test_a_better_model_is_promoted_with_its_evidence(trained, end, ledger):
     ended = end()
     assert (ended.status, ended.aliases) == ("promoted", ("champion",))
     entry = ledger.history("blobs")[-1]
@@ -145,9 +128,7 @@ def test_a_better_model_is_promoted_with_its_evidence(
     assert aliases(trained) == {"champion": 2}
 
 
-def test_promoting_the_champion_again_is_a_success_and_no_entry(
-    end: End, ledger: Ledger
-) -> None:
+def test_promoting_the_champion_again_is_a_success_and_no_entry(end, ledger):
     end()
     again = end()
     assert again.status == "unchanged"
@@ -156,9 +137,7 @@ def test_promoting_the_champion_again_is_a_success_and_no_entry(
     assert ledger.sequence("blobs") == 2
 
 
-def test_a_refused_version_is_kept_and_cannot_be_promoted(
-    trained: Trained, end: End, ledger: Ledger
-) -> None:
+def test_a_refused_version_is_kept_and_cannot_be_promoted(trained, end, ledger):
     ended = end(seen(trained, a_gate("absolute", False), a_gate("serving", True)))
     assert (ended.status, ended.aliases) == ("refused", ())
     assert aliases(trained) == {"champion": 1}
@@ -171,16 +150,14 @@ def test_a_refused_version_is_kept_and_cannot_be_promoted(
 
 
 def test_a_training_that_does_not_serve_is_refused_without_a_version(
-    trained: Trained, end: End, ledger: Ledger
-) -> None:
+    trained, end, ledger
+):
     ended = end(seen(trained, a_gate("serving", False)))
     assert (ended.status, ended.aliases) == ("refused", ())
     assert [v.version for v in ledger.versions("blobs")] == [1]
 
 
-def test_a_champion_that_changed_meanwhile_is_kept(
-    trained: Trained, end: End, ledger: Ledger
-) -> None:
+def test_a_champion_that_changed_meanwhile_is_kept(trained, end, ledger):
     """The evaluation was against version 1; version 2 was promoted in the meantime."""
     end(law=manual(trained))
     old = trained.good_evaluation.model_copy(update={"champion_version": None})
@@ -191,8 +168,8 @@ def test_a_champion_that_changed_meanwhile_is_kept(
 
 
 def test_an_evaluation_against_the_present_champion_holds_after_other_entries(
-    trained: Trained, end: End, ledger: Ledger
-) -> None:
+    trained, end, ledger
+):
     """Another version came and went: the comparison is still with the champion."""
     weak, settings = trained.weak, trained.settings
     client = Tracking(settings).client
@@ -206,9 +183,7 @@ def test_an_evaluation_against_the_present_champion_holds_after_other_entries(
     assert champion_of(ledger) == 3
 
 
-def test_a_version_that_was_rolled_back_is_not_promoted_by_itself(
-    trained: Trained, end: End, ledger: Ledger
-) -> None:
+def test_a_version_that_was_rolled_back_is_not_promoted_by_itself(trained, end, ledger):
     end()
     entry = roll_back("blobs", trained.home, reason="it shouted")
     assert (entry.action, entry.from_version, entry.to_version) == ("rollback", 2, 1)
@@ -223,9 +198,7 @@ def test_a_version_that_was_rolled_back_is_not_promoted_by_itself(
     assert end().status == "unchanged"
 
 
-def test_promotion_by_hand_takes_the_newest_by_default(
-    trained: Trained, end: End
-) -> None:
+def test_promotion_by_hand_takes_the_newest_by_default(trained, end):
     end(law=manual(trained))
     entry, new = promote_by_hand("blobs", None, trained.home, force=False, reason="")
     assert (entry.to_version, new) == (2, True)
@@ -234,14 +207,12 @@ def test_promotion_by_hand_takes_the_newest_by_default(
     assert (entry.sequence, new) == (2, False)
 
 
-def test_who_comes_second_is_told_who_made_the_champion(
-    trained: Trained, end: End, ledger: Ledger
-) -> None:
+def test_who_comes_second_is_told_who_made_the_champion(trained, end, ledger):
     """Somebody forces the same version while it is judged for another."""
     end(law=manual(trained))
     evidence = ledger.latest_evidence("blobs", 2)
 
-    def judge(*_: Any) -> Any:
+    def judge(*_):
         who = {"who": "eve@lab", "why": "hurry", "expected_sequence": 1}
         ledger.promote("blobs", 2, forced=True, **who)
         return evidence
@@ -260,7 +231,7 @@ def test_who_comes_second_is_told_who_made_the_champion(
     )
 
 
-def copied_rows(trained: Trained) -> int:
+def copied_rows(trained):
     """The last link of the ledger whose row the store has a copy of."""
     names = Store(trained.settings.store).names("ledger")
     return max((int(name[10:19]) for name in names), default=0)
@@ -268,8 +239,8 @@ def copied_rows(trained: Trained) -> int:
 
 @pytest.mark.parametrize("decision", ["promote", "force", "rollback"])
 def test_a_decision_by_hand_leaves_what_repair_restores_from(
-    trained: Trained, end: End, ledger: Ledger, decision: str
-) -> None:
+    trained, end, ledger, decision
+):
     settings = trained.settings
     by_hand = partial(promote_by_hand, "blobs", 2, trained.home, reason="by hand")
     if decision == "rollback":
@@ -292,9 +263,7 @@ def test_a_decision_by_hand_leaves_what_repair_restores_from(
     assert ledger.history("blobs")[-1] == champion.entry
 
 
-def test_overruling_the_gates_needs_a_reason_and_is_recorded(
-    trained: Trained, end: End, ledger: Ledger
-) -> None:
+def test_overruling_the_gates_needs_a_reason_and_is_recorded(trained, end, ledger):
     end(seen(trained, a_gate("absolute", False), a_gate("serving", True)))
     with pytest.raises(UsageError, match="forced promotion needs a reason"):
         promote_by_hand("blobs", 2, trained.home, force=True, reason=" ")
@@ -310,22 +279,18 @@ def test_overruling_the_gates_needs_a_reason_and_is_recorded(
         ("blobs", 7, "no version 7 of blobs.*Known versions: 1"),
     ],
 )
-def test_what_is_not_there_cannot_be_promoted(
-    trained: Trained, model: str, version: int | None, message: str
-) -> None:
+def test_what_is_not_there_cannot_be_promoted(trained, model, version, message):
     with pytest.raises(NotFoundError, match=message):
         promote_by_hand(model, version, trained.home, force=False, reason="")
 
 
-def files_of(trained: Trained, record: Any) -> list[Path]:
+def files_of(trained, record):
     model_id = record.model_uri.rpartition("/")[2]
     found = trained.settings.home.glob(f"mlartifacts/**/{model_id}/**/{MODEL_FILE}")
     return list(found)
 
 
-def test_a_version_whose_file_is_gone_cannot_be_promoted(
-    trained: Trained, end: End, ledger: Ledger
-) -> None:
+def test_a_version_whose_file_is_gone_cannot_be_promoted(trained, end, ledger):
     end(law=manual(trained))
     (file,) = files_of(trained, trained.good)
     file.unlink()
@@ -335,9 +300,7 @@ def test_a_version_whose_file_is_gone_cannot_be_promoted(
 
 
 @pytest.mark.parametrize("damage", ["gone", "changed"])
-def test_a_rollback_loads_the_old_model_first(
-    trained: Trained, end: End, ledger: Ledger, damage: str
-) -> None:
+def test_a_rollback_loads_the_old_model_first(trained, end, ledger, damage):
     end()
     (file,) = files_of(trained, trained.weak)
     if damage == "gone":
@@ -351,14 +314,12 @@ def test_a_rollback_loads_the_old_model_first(
     assert aliases(trained) == {"champion": 2}
 
 
-def test_the_first_champion_has_nothing_to_go_back_to(trained: Trained) -> None:
+def test_the_first_champion_has_nothing_to_go_back_to(trained):
     with pytest.raises(PromotionError, match="nothing to roll back to"):
         roll_back("blobs", trained.home, reason="")
 
 
-def test_aliases_moved_behind_our_back_are_put_right(
-    trained: Trained, end: End
-) -> None:
+def test_aliases_moved_behind_our_back_are_put_right(trained, end):
     client = Tracking(trained.settings).client
     end()
     client.set_registered_model_alias("blobs", "champion", "1")

@@ -1,7 +1,5 @@
 """Reference models: fitted once for a recipe and a snapshot."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -20,16 +18,14 @@ Trained = Any
 NAMES = ("other_seed", "random_labels")
 
 
-def recipe_of(trained: Trained, **training: Any) -> Recipe:
+def recipe_of(trained, **training):
     recipe = trained.spec.training.model_copy(update=training)
     spec = trained.spec.model_copy(update={"training": recipe})
     return Recipe(spec, "mlp", trained.folder, trained.snapshot, trained.contract)
 
 
 @pytest.mark.system
-def test_both_models_begin_alike_and_only_one_learns_the_labels(
-    trained: Trained,
-) -> None:
+def test_both_models_begin_alike_and_only_one_learns_the_labels(trained):
     weights = fit_seed_and_labels(recipe_of(trained, learning_rate=1e-7), 1)
     assert weights.keys() == set(NAMES)
     for seed, labels in zip(*(weights[name] for name in NAMES), strict=True):
@@ -46,7 +42,7 @@ def test_both_models_begin_alike_and_only_one_learns_the_labels(
     assert sure["random_labels"] < 0.5
 
 
-def test_labels_are_those_of_the_shard_in_another_order(trained: Trained) -> None:
+def test_labels_are_those_of_the_shard_in_another_order(trained):
     shards = open_data(trained.snapshot, trained.contract).train
     rows, other = shards.read(0), Relabelled(shards, 3).read(0)
     assert np.array_equal(rows.items, other.items)
@@ -55,9 +51,7 @@ def test_labels_are_those_of_the_shard_in_another_order(trained: Trained) -> Non
     assert np.array_equal(other.targets, Relabelled(shards, 3).read(0).targets)
 
 
-def test_the_variation_has_another_seed_and_none_of_what_runs_beside(
-    trained: Trained,
-) -> None:
+def test_the_variation_has_another_seed_and_none_of_what_runs_beside(trained):
     spec = recipe_of(trained, patience=3, devices=2, callbacks=("mine:stop",)).spec
     recipe = varied(spec, 2).training
     assert recipe.seed != spec.training.seed
@@ -65,17 +59,15 @@ def test_the_variation_has_another_seed_and_none_of_what_runs_beside(
     assert recipe.callbacks == ()
 
 
-def test_weights_are_made_once_for_a_recipe_and_again_if_the_store_was_changed(
-    trained: Trained,
-) -> None:
+def test_weights_are_made_once_for_a_recipe_and_again_if_the_store_was_changed(trained):
     anchored, recipe = trained.home.anchored, recipe_of(trained)
     calls = []
 
-    def make(name: str) -> list[np.ndarray]:
+    def make(name):
         calls.append(name)
         return [np.arange(3.0), np.ones((2, 2), np.float32)] if name == "a" else []
 
-    def weights(recipe: Recipe) -> dict[str, list[np.ndarray]]:
+    def weights(recipe):
         made = kept_or_made(recipe.keys(["a", "b"]), make, anchored)
         return {name: arrays for name, arrays, _ in made}
 

@@ -1,31 +1,27 @@
 """One version per different training, with the evidence for it."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from headrace.records import EvaluationRecord, GateResult, RegistrationRecord
+from headrace.records import GateResult, RegistrationRecord
 from headrace.stages.registration import model_card, register
 from headrace.state.ledger import Ledger
 from headrace.state.tracking import Tracking
 
 Trained = Any
-Register = Callable[..., RegistrationRecord]
 
 
 @pytest.fixture
-def ledger(trained: Trained) -> Ledger:
+def ledger(trained):
     return Ledger(trained.settings.database_url)
 
 
 @pytest.fixture
-def register_good(trained: Trained) -> Register:
+def register_good(trained):
     """Register the good training, by default with its own evaluation."""
 
-    def call(evaluation: EvaluationRecord | None = None) -> RegistrationRecord:
+    def call(evaluation=None):
         return register(
             trained.spec,
             trained.folder,
@@ -38,7 +34,7 @@ def register_good(trained: Trained) -> Register:
     return call
 
 
-def with_gate(evaluation: EvaluationRecord, **changes: Any) -> EvaluationRecord:
+def with_gate(evaluation, **changes):
     """The evaluation with one gate changed, found by its name."""
     gates = tuple(
         gate.model_copy(update=changes) if gate.name == changes["name"] else gate
@@ -47,15 +43,13 @@ def with_gate(evaluation: EvaluationRecord, **changes: Any) -> EvaluationRecord:
     return evaluation.model_copy(update={"gates": gates})
 
 
-def versions_in_mlflow(trained: Trained) -> list[int]:
+def versions_in_mlflow(trained):
     client = Tracking(trained.settings).client
     found = client.search_model_versions("name='blobs'")
     return sorted(int(version.version) for version in found)
 
 
-def test_a_training_becomes_a_version_with_its_evidence(
-    trained: Trained, register_good: Register, ledger: Ledger
-) -> None:
+def test_a_training_becomes_a_version_with_its_evidence(trained, register_good, ledger):
     assert register_good() == RegistrationRecord(
         model="blobs", version=2, evidence_id=2
     )
@@ -75,9 +69,7 @@ def test_a_training_becomes_a_version_with_its_evidence(
     assert (made.tags["test_accuracy"], made.tags["verdict"]) == ("1", "passed")
 
 
-def test_registering_again_changes_nothing(
-    trained: Trained, register_good: Register, ledger: Ledger
-) -> None:
+def test_registering_again_changes_nothing(trained, register_good, ledger):
     first, evidence = register_good(), ledger.latest_evidence("blobs", 2)
     assert register_good() == first
     assert versions_in_mlflow(trained) == [1, 2]
@@ -85,9 +77,7 @@ def test_registering_again_changes_nothing(
     assert ledger.latest_evidence("blobs", 2) == evidence
 
 
-def test_a_version_that_only_mlflow_has_is_taken_over(
-    trained: Trained, register_good: Register, ledger: Ledger
-) -> None:
+def test_a_version_that_only_mlflow_has_is_taken_over(trained, register_good, ledger):
     """As after a crash between the registry and the ledger."""
     Tracking(trained.settings).create_version(
         "blobs", trained.good.model_uri, trained.good.run_id, {}, ""
@@ -96,9 +86,7 @@ def test_a_version_that_only_mlflow_has_is_taken_over(
     assert versions_in_mlflow(trained) == [1, 2]
 
 
-def test_failed_gates_are_kept_as_evidence(
-    trained: Trained, register_good: Register, ledger: Ledger
-) -> None:
+def test_failed_gates_are_kept_as_evidence(trained, register_good, ledger):
     failed = with_gate(
         trained.good_evaluation, name="accuracy", passed=False, reason="too low"
     )
@@ -109,9 +97,7 @@ def test_failed_gates_are_kept_as_evidence(
     assert [g.reason for g in evidence.gates if not g.passed] == ["too low"]
 
 
-def test_without_gates_there_is_no_passing_evidence(
-    trained: Trained, ledger: Ledger
-) -> None:
+def test_without_gates_there_is_no_passing_evidence(trained, ledger):
     register(
         trained.spec.model_copy(update={"gates": ()}),
         trained.folder,
@@ -127,8 +113,8 @@ def test_without_gates_there_is_no_passing_evidence(
 
 @pytest.mark.parametrize("gates", ["failed", "none"])
 def test_a_training_that_does_not_serve_is_not_registered(
-    trained: Trained, register_good: Register, ledger: Ledger, gates: str
-) -> None:
+    trained, register_good, ledger, gates
+):
     seen = trained.good_evaluation
     if gates == "failed":
         seen = with_gate(seen, name="serving", passed=False, reason="it crashed")
@@ -144,7 +130,7 @@ def test_a_training_that_does_not_serve_is_not_registered(
     assert [v.version for v in ledger.versions("blobs")] == [1]
 
 
-def test_the_card_tells_figures_data_and_gates(trained: Trained) -> None:
+def test_the_card_tells_figures_data_and_gates(trained):
     seen = with_gate(
         trained.good_evaluation, name="accuracy", passed=False, reason="too low"
     )
@@ -162,7 +148,7 @@ def test_the_card_tells_figures_data_and_gates(trained: Trained) -> None:
     assert made.description.startswith("Three classes of 8 x 8 images")
 
 
-def test_the_pipelines_readme_opens_the_card(trained: Trained, tmp_path: Any) -> None:
+def test_the_pipelines_readme_opens_the_card(trained, tmp_path):
     (tmp_path / "README.md").write_text(
         "# Bands\n\nThree bands.\n\n## Model\n\nTen epochs.\n\n## Limits\n\nMany.\n"
     )
@@ -175,9 +161,7 @@ def test_the_pipelines_readme_opens_the_card(trained: Trained, tmp_path: Any) ->
     assert card.endswith("## Limits\n\nMany.\n")
 
 
-def test_the_card_says_that_a_training_stopped_early(
-    trained: Trained, tmp_path: Any
-) -> None:
+def test_the_card_says_that_a_training_stopped_early(trained, tmp_path):
     (tmp_path / "pipeline.toml").write_text(
         'medium = "image"\n[data]\nsource = "x.npz"\n'
     )
@@ -189,7 +173,7 @@ def test_the_card_says_that_a_training_stopped_early(
     assert "- Trained for 2 of 3 epochs, as it stopped early; it has the" in card
 
 
-def test_the_card_names_what_the_run_overrode(trained: Trained, tmp_path: Any) -> None:
+def test_the_card_names_what_the_run_overrode(trained, tmp_path):
     training = trained.spec.training.model_copy(update={"epochs": 30})
     spec = trained.spec.model_copy(update={"training": training})
     file = 'medium = "image"\n[data]\nsource = "x.npz"\n[training]\nepochs = 10\n'
@@ -201,7 +185,7 @@ def test_the_card_names_what_the_run_overrode(trained: Trained, tmp_path: Any) -
     assert "- Not as in the pipeline's file: training.epochs 10 → 30" in card
 
 
-def test_a_training_is_known_by_weights_data_and_layers(trained: Trained) -> None:
+def test_a_training_is_known_by_weights_data_and_layers(trained):
     good = trained.good
     assert good.model_copy(update={"run_id": "another"}).identity == good.identity
     assert trained.weak.identity != good.identity
@@ -210,8 +194,8 @@ def test_a_training_is_known_by_weights_data_and_layers(trained: Trained) -> Non
 
 
 def test_the_same_weights_under_other_layers_are_another_version(
-    trained: Trained, register_good: Register, ledger: Ledger
-) -> None:
+    trained, register_good, ledger
+):
     assert register_good().version == 2
     other = trained.good.model_copy(update={"network_digest": "ab" * 32})
     place = (trained.spec, trained.folder, trained.snapshot, other)

@@ -1,11 +1,8 @@
 """One training is one MLflow run, and that run says all about it."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import json
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +12,7 @@ import pytest
 from tests.anchoring import anchored_at
 
 from headrace.errors import IntegrityError, SpecError
-from headrace.records import PrivacyRecord, TrainingRecord
+from headrace.records import PrivacyRecord
 from headrace.stages import training
 from headrace.stages.fitting import loop
 from headrace.stages.fitting.checkpoints import Checkpoints
@@ -28,10 +25,10 @@ Trained = Any
 
 
 @pytest.fixture
-def train(trained: Trained) -> Callable[..., TrainingRecord]:
+def train(trained):
     """Train again in the home, with changes to the recipe."""
 
-    def again(tags: dict[str, str] | None = None, **recipe: Any) -> TrainingRecord:
+    def again(tags=None, **recipe):
         changed = trained.spec.training.model_copy(update=recipe)
         return training.train(
             trained.spec.model_copy(update={"training": changed}),
@@ -46,20 +43,20 @@ def train(trained: Trained) -> Callable[..., TrainingRecord]:
     return again
 
 
-def runs_of(trained: Trained) -> list[Any]:
+def runs_of(trained):
     """All MLflow runs of the home, newest first."""
     client = Tracking(trained.settings).client
     experiments = [e.experiment_id for e in client.search_experiments()]
     return list(client.search_runs(experiments))
 
 
-def test_two_trainings_are_two_finished_runs(trained: Trained) -> None:
+def test_two_trainings_are_two_finished_runs(trained):
     runs = {run.info.run_id: run for run in runs_of(trained)}
     assert set(runs) == {trained.weak.run_id, trained.good.run_id}
     assert {run.info.status for run in runs.values()} == {"FINISHED"}
 
 
-def test_the_run_has_the_whole_spec_as_parameters(trained: Trained) -> None:
+def test_the_run_has_the_whole_spec_as_parameters(trained):
     params = Tracking(trained.settings).client.get_run(trained.good.run_id).data.params
     assert params["training.epochs"] == "3"
     assert params["training.learning_rate"] == "0.05"
@@ -70,7 +67,7 @@ def test_the_run_has_the_whole_spec_as_parameters(trained: Trained) -> None:
     assert params["name"] == "blobs"
 
 
-def test_the_run_has_the_metrics_of_every_epoch(trained: Trained) -> None:
+def test_the_run_has_the_metrics_of_every_epoch(trained):
     client = Tracking(trained.settings).client
     for name in ("train_loss", "train_accuracy", "val_loss", "val_accuracy"):
         history = client.get_metric_history(trained.good.run_id, name)
@@ -79,7 +76,7 @@ def test_the_run_has_the_metrics_of_every_epoch(trained: Trained) -> None:
     assert losses[2].value < losses[0].value
 
 
-def test_the_run_names_its_data_its_weights_and_its_flow(trained: Trained) -> None:
+def test_the_run_names_its_data_its_weights_and_its_flow(trained):
     tracking = Tracking(trained.settings)
     run = tracking.client.get_run(trained.good.run_id)
     (data,) = run.inputs.dataset_inputs
@@ -93,7 +90,7 @@ def test_the_run_names_its_data_its_weights_and_its_flow(trained: Trained) -> No
     assert tags["devices"] == "1 x cpu"
 
 
-def test_people_see_few_tags_and_who_made_the_run_of_what(trained: Trained) -> None:
+def test_people_see_few_tags_and_who_made_the_run_of_what(trained):
     run = Tracking(trained.settings).client.get_run(trained.good.run_id)
     assert {k for k in run.data.tags if not k.startswith("mlflow.")} == {
         "devices",
@@ -105,9 +102,7 @@ def test_people_see_few_tags_and_who_made_the_run_of_what(trained: Trained) -> N
     assert experiment.tags["mlflow.note.content"] == trained.spec.description
 
 
-def test_the_run_has_pictures_data_pipeline_and_golden_answers(
-    trained: Trained,
-) -> None:
+def test_the_run_has_pictures_data_pipeline_and_golden_answers(trained):
     tracking = Tracking(trained.settings)
     files = [
         file.path
@@ -134,7 +129,7 @@ def test_the_run_has_pictures_data_pipeline_and_golden_answers(
     assert snapshot["digest"] == trained.snapshot.digest
 
 
-def test_the_record_names_the_logged_file(trained: Trained) -> None:
+def test_the_record_names_the_logged_file(trained):
     tracking = Tracking(trained.settings)
     with tracking.model_file(trained.good.model_uri, trained.good.model_digest) as file:
         assert file_digest(file) == trained.good.model_digest
@@ -143,7 +138,7 @@ def test_the_record_names_the_logged_file(trained: Trained) -> None:
     assert trained.good.metrics["val_accuracy"] == 1
 
 
-def test_the_logged_model_has_a_signature_and_holds_no_pickle(trained: Trained) -> None:
+def test_the_logged_model_has_a_signature_and_holds_no_pickle(trained):
     client = Tracking(trained.settings).client
     logged = client.get_logged_model(trained.good.model_uri.rpartition("/")[2])
     place = Path(logged.artifact_location.removeprefix("file://"))
@@ -155,9 +150,7 @@ def test_the_logged_model_has_a_signature_and_holds_no_pickle(trained: Trained) 
     assert "keras" in (place / "requirements.txt").read_text()
 
 
-def test_the_same_seed_data_and_recipe_give_the_same_weights(
-    trained: Trained, train: Callable[..., TrainingRecord]
-) -> None:
+def test_the_same_seed_data_and_recipe_give_the_same_weights(trained, train):
     again = train()
     assert again.weights_digest == trained.good.weights_digest
     assert again.run_id != trained.good.run_id
@@ -165,18 +158,18 @@ def test_the_same_seed_data_and_recipe_give_the_same_weights(
 
 
 def test_a_training_that_goes_on_says_from_which_run_and_has_all_epochs(
-    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    trained, tmp_path, monkeypatch
+):
     recipe = trained.spec.training.model_copy(update={"checkpoint_steps": 1})
     spec = trained.spec.model_copy(update={"training": recipe})
 
-    def train_on(kept: Checkpoints) -> TrainingRecord:
+    def train_on(kept):
         given = (spec, trained.folder, "mlp", trained.snapshot, trained.contract)
         return training.train(*given, trained.settings, {}, kept)
 
     real = Checkpoints.save
 
-    def save_twice_and_die(self: Checkpoints, state: Any) -> None:
+    def save_twice_and_die(self, state):
         real(self, state)
         if state.progress.epoch == 2:
             raise KeyboardInterrupt
@@ -200,13 +193,9 @@ def test_a_training_that_goes_on_says_from_which_run_and_has_all_epochs(
     [(RuntimeError("no more memory"), "FAILED"), (KeyboardInterrupt(), "KILLED")],
 )
 def test_whatever_ends_a_training_ends_its_run(
-    trained: Trained,
-    train: Callable[..., TrainingRecord],
-    monkeypatch: pytest.MonkeyPatch,
-    error: BaseException,
-    status: str,
-) -> None:
-    def break_off(*_args: Any) -> Any:
+    trained, train, monkeypatch, error, status
+):
+    def break_off(*_args):
         raise error
 
     monkeypatch.setattr(loop.Loop, "_validate", break_off)
@@ -215,7 +204,7 @@ def test_whatever_ends_a_training_ends_its_run(
     assert [run.info.status for run in runs_of(trained)] == [status] + ["FINISHED"] * 2
 
 
-def test_a_builder_that_does_not_fit_starts_no_run(trained: Trained) -> None:
+def test_a_builder_that_does_not_fit_starts_no_run(trained):
     changed = trained.spec.model.model_copy(update={"arguments": {"hidden": ["many"]}})
     with pytest.raises(SpecError, match="The builder mlp failed"):
         training.train(
@@ -230,9 +219,7 @@ def test_a_builder_that_does_not_fit_starts_no_run(trained: Trained) -> None:
     assert len(runs_of(trained)) == 2
 
 
-def test_a_damaged_snapshot_starts_no_run(
-    trained: Trained, train: Callable[..., TrainingRecord]
-) -> None:
+def test_a_damaged_snapshot_starts_no_run(trained, train):
     shard = Path(trained.snapshot.uri, "items", "0000.parquet")
     shard.write_bytes(shard.read_bytes()[:-1])
     with pytest.raises(IntegrityError, match="not the file that was written"):
@@ -241,14 +228,12 @@ def test_a_damaged_snapshot_starts_no_run(
 
 
 @pytest.mark.parametrize(("delta", "warned"), [(1 / 400, True), (0.01 / 400, False)])
-def test_a_delta_that_lets_one_row_be_published_is_warned_of(
-    delta: float, warned: bool
-) -> None:
+def test_a_delta_that_lets_one_row_be_published_is_warned_of(delta, warned):
     record = PrivacyRecord(
         epsilon=8, delta=delta, noise=1, clip=1, rate=0.1, rows=400, steps=9, seed="ab"
     )
     fitted = SimpleNamespace(privacy=record)
-    findings = training._privacy_findings(fitted)  # type: ignore[arg-type]
+    findings = training._privacy_findings(fitted)
     assert [finding.check for finding in findings] == ["privacy"] * warned
     if warned:
         assert "delta is 0.0025, and train has 400 rows" in findings[0].message

@@ -1,7 +1,5 @@
 """Work is spread over processes, in order, and leaves none behind."""
 
-from __future__ import annotations
-
 import math
 import os
 import signal
@@ -10,10 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, wait
-from pathlib import Path
-from typing import Any
+from concurrent.futures import ProcessPoolExecutor, wait
 
 import psutil
 import pytest
@@ -29,7 +24,7 @@ pytestmark = pytest.mark.system
 PROCESS = "__import__('os').getpid()"
 
 
-def meeting(folder: Path, processes: int) -> str:
+def meeting(folder, processes):
     """A task that ends once so many processes have begun it; it gives its own."""
     folder.mkdir()
     return (
@@ -41,24 +36,24 @@ def meeting(folder: Path, processes: int) -> str:
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+def settings(tmp_path):
     return Settings(project=tmp_path)
 
 
 @pytest.fixture
-def helped(monkeypatch: pytest.MonkeyPatch) -> None:
+def helped(monkeypatch):
     """Others help from the first task on."""
     monkeypatch.setattr(workers, "HERE_SECONDS", 0.0)
 
 
-def spread(work: Any, tasks: Iterable[Any], settings: Settings) -> Iterator[Any]:
+def spread(work, tasks, settings):
     with Workers(settings) as several:
         if not workers.HERE_SECONDS and several._works and several._helpers:
             wake(several)
         yield from several.spread(work, tasks)
 
 
-def wake(several: Workers) -> None:
+def wake(several):
     """Wait until a helper is awake."""
     limit = time.monotonic() + 60
     while not several._has_help(eval):
@@ -66,17 +61,15 @@ def wake(several: Workers) -> None:
         time.sleep(0.01)
 
 
-def test_a_moment_of_work_is_done_here(settings: Settings) -> None:
+def test_a_moment_of_work_is_done_here(settings):
     assert set(spread(eval, [PROCESS] * 100, settings)) == {os.getpid()}
 
 
-def test_after_a_moment_the_same_others_help(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_after_a_moment_the_same_others_help(settings, monkeypatch):
     monkeypatch.setattr(workers, "processors", lambda: 2)
     slow = f"(__import__('time').sleep({HERE_SECONDS / 2}), {PROCESS})[1]"
 
-    def tasks(several: Workers) -> Iterator[str]:
+    def tasks(several):
         yield from (slow, slow, PROCESS)  # one is asked for ahead
         wake(several)
         yield from (PROCESS, PROCESS)
@@ -92,17 +85,15 @@ def test_after_a_moment_the_same_others_help(
 
 
 @pytest.mark.usefixtures("helped")
-def test_a_single_processor_does_all_of_it_here(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_single_processor_does_all_of_it_here(settings, monkeypatch):
     monkeypatch.setattr(workers, "processors", lambda: 1)
     assert set(spread(eval, [PROCESS] * 10, settings)) == {os.getpid()}
 
 
 @pytest.mark.usefixtures("helped")
 def test_while_others_have_enough_to_do_this_process_works_as_well(
-    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    settings, tmp_path, monkeypatch
+):
     monkeypatch.setattr(workers, "processors", lambda: 2)
     found = set(spread(eval, [meeting(tmp_path / "met", 2)] * 12, settings))
     assert os.getpid() in found
@@ -110,22 +101,22 @@ def test_while_others_have_enough_to_do_this_process_works_as_well(
 
 
 @pytest.mark.usefixtures("helped")
-def test_results_come_in_the_order_of_the_tasks(settings: Settings) -> None:
+def test_results_come_in_the_order_of_the_tasks(settings):
     tasks = [f"(__import__('time').sleep({s % 3 / 20}), {s})[1]" for s in range(12)]
     assert list(spread(eval, tasks, settings)) == list(range(12))
 
 
 @pytest.mark.usefixtures("helped")
 def test_many_tasks_are_done_in_as_many_processes_as_there_are_processors(
-    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    settings, tmp_path, monkeypatch
+):
     monkeypatch.setattr(workers, "processors", lambda: 3)
     found = set(spread(eval, [meeting(tmp_path / "met", 3)] * 12, settings))
     assert len(found) == 3
     assert not any(map(psutil.pid_exists, found - {os.getpid()}))
 
 
-def test_an_error_passes_and_drops_the_rest(settings: Settings, tmp_path: Path) -> None:
+def test_an_error_passes_and_drops_the_rest(settings, tmp_path):
     places = [str(tmp_path / str(number)) for number in range(1, 100)]
     with pytest.raises(FileExistsError):
         list(spread(os.mkdir, [str(tmp_path), *places], settings))
@@ -134,17 +125,17 @@ def test_an_error_passes_and_drops_the_rest(settings: Settings, tmp_path: Path) 
 
 @pytest.mark.usefixtures("helped")
 def test_an_error_of_another_process_passes_and_drops_the_rest(
-    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    settings, tmp_path, monkeypatch
+):
     monkeypatch.setattr(workers, "processors", lambda: 2)
-    begun: list[Future[Any]] = []
+    begun = []
     submit = ProcessPoolExecutor.submit
 
-    def kept(*given: Any) -> Future[Any]:
+    def kept(*given):
         begun.append(submit(*given))
         return begun[-1]
 
-    def tasks() -> Iterator[str]:
+    def tasks():
         yield from ("1 / 0", "0")  # one is asked for ahead
         wait(begun)
         yield from (f"__import__('os').mkdir('{tmp_path}/{n}')" for n in range(50))
@@ -155,10 +146,8 @@ def test_an_error_of_another_process_passes_and_drops_the_rest(
     assert not list(tmp_path.iterdir())
 
 
-def test_an_error_of_making_a_task_comes_after_the_task_before_it(
-    settings: Settings,
-) -> None:
-    def tasks() -> Iterator[int]:
+def test_an_error_of_making_a_task_comes_after_the_task_before_it(settings):
+    def tasks():
         yield from (1, 4)
         raise LookupError
 
@@ -168,10 +157,10 @@ def test_an_error_of_making_a_task_comes_after_the_task_before_it(
         next(results)
 
 
-def test_tasks_are_made_beside_the_work(settings: Settings) -> None:
-    made: list[int] = []
+def test_tasks_are_made_beside_the_work(settings):
+    made = []
 
-    def tasks() -> Iterator[int]:
+    def tasks():
         for number in range(1000):
             made.append(number)
             yield number
@@ -180,20 +169,18 @@ def test_tasks_are_made_beside_the_work(settings: Settings) -> None:
     assert made == []
     assert next(results) == 0
     assert len(made) < 1000
-    results.close()  # type: ignore[attr-defined]
+    results.close()
     assert len(made) < 1000
 
 
 @pytest.mark.usefixtures("helped")
-def test_a_worker_that_is_killed_can_be_tried_again(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_worker_that_is_killed_can_be_tried_again(settings, monkeypatch):
     monkeypatch.setattr(workers, "processors", lambda: 2)
     with pytest.raises(DependencyError, match=r"worker process ended .* memory"):
         list(spread(eval, [*["__import__('os')._exit(9)"] * 2, "0"], settings))
 
 
-def test_forked_helpers_help_soon_and_end_with_the_block(tmp_path: Path) -> None:
+def test_forked_helpers_help_soon_and_end_with_the_block(tmp_path):
     code = f"""
 import pathlib, time
 from headrace.settings import Settings
@@ -217,7 +204,7 @@ for _ in range(2):
         assert lines.split()[-1] != "False"
 
 
-def test_without_room_for_helpers_the_work_is_done_here(tmp_path: Path) -> None:
+def test_without_room_for_helpers_the_work_is_done_here(tmp_path):
     code = f"""
 import os, pathlib
 from headrace.settings import Settings
@@ -245,7 +232,7 @@ with workers.Workers(Settings(project=pathlib.Path({str(tmp_path)!r}))) as sever
     assert len(set(done.stdout.split())) == 1
 
 
-def test_a_process_with_threads_is_not_forked(settings: Settings) -> None:
+def test_a_process_with_threads_is_not_forked(settings):
     ended = threading.Event()
     threading.Thread(target=ended.wait, daemon=True).start()
     with Workers(settings) as several:
@@ -255,7 +242,7 @@ def test_a_process_with_threads_is_not_forked(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize("how", ["None", "several.fork()"])
-def test_workers_end_when_their_parent_is_killed(tmp_path: Path, how: str) -> None:
+def test_workers_end_when_their_parent_is_killed(tmp_path, how):
     code = f"""
 import pathlib, sys, time
 from headrace.settings import Settings
@@ -292,14 +279,14 @@ if __name__ == "__main__":
     assert not any(map(_runs, found))
 
 
-def _runs(process: int) -> bool:
+def _runs(process):
     try:
         return psutil.Process(process).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
 
 
-def _on_dask(folder: Path, address: str, **values: str) -> list[float]:
+def _on_dask(folder, address, **values):
     settings = Settings(project=folder, dask_address=address, **values)
     return list(spread(math.sqrt, [1, 4, 9, 16, 25], settings))
 
@@ -307,13 +294,13 @@ def _on_dask(folder: Path, address: str, **values: str) -> list[float]:
 class GoneScheduler:
     """Dask's client, which may see by itself that it has nobody to ask."""
 
-    def __init__(self, error: Exception, status: str) -> None:
+    def __init__(self, error, status):
         self.error, self.status = error, status
 
-    def ncores(self) -> dict[str, int]:
+    def ncores(self):
         raise self.error
 
-    def close(self) -> None:
+    def close(self):
         self.status = "closed"
 
 
@@ -326,12 +313,8 @@ class GoneScheduler:
     ],
 )
 def test_a_dask_scheduler_that_vanishes_is_told_in_one_line(
-    error: Exception,
-    status: str,
-    lines: int,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+    error, status, lines, monkeypatch, caplog
+):
     monkeypatch.setattr(workers, "LOOK_SECONDS", 0.001)
     monkeypatch.setattr(workers, "WITHOUT_WORKERS_SECONDS", 0.05)
     client = GoneScheduler(error, status)
@@ -341,26 +324,24 @@ def test_a_dask_scheduler_that_vanishes_is_told_in_one_line(
     assert len(told) == lines
 
 
-def test_dask_that_is_not_installed_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_dask_that_is_not_installed_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(UsageError, match=r"not installed.* Install headrace\[dask\]"):
         _on_dask(tmp_path, "tcp://127.0.0.1:8786")
 
 
-def test_a_store_that_is_no_folder_is_not_shared_with_dask(tmp_path: Path) -> None:
+def test_a_store_that_is_no_folder_is_not_shared_with_dask(tmp_path):
     with pytest.raises(UsageError, match=r"the store memory://store is no folder"):
         _on_dask(tmp_path, "tcp://127.0.0.1:8786", store="memory://store")
 
 
-def test_a_dask_address_must_be_one(tmp_path: Path) -> None:
+def test_a_dask_address_must_be_one(tmp_path):
     pytest.importorskip("distributed")
     with pytest.raises(UsageError, match=r"'here', which is no address: .*port"):
         _on_dask(tmp_path, "here")
 
 
-def test_a_dask_scheduler_that_is_away_can_be_tried_again(tmp_path: Path) -> None:
+def test_a_dask_scheduler_that_is_away_can_be_tried_again(tmp_path):
     dask = pytest.importorskip("dask")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -370,7 +351,7 @@ def test_a_dask_scheduler_that_is_away_can_be_tried_again(tmp_path: Path) -> Non
             _on_dask(tmp_path, address)
 
 
-def test_a_dask_cluster_without_workers_can_be_tried_again(tmp_path: Path) -> None:
+def test_a_dask_cluster_without_workers_can_be_tried_again(tmp_path):
     distributed = pytest.importorskip("distributed")
     with distributed.LocalCluster(n_workers=0, dashboard_address=None) as cluster:
         with pytest.raises(DependencyError, match=r"has no workers"):
@@ -378,8 +359,8 @@ def test_a_dask_cluster_without_workers_can_be_tried_again(tmp_path: Path) -> No
 
 
 def test_a_dask_cluster_that_loses_its_workers_is_not_waited_for_without_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+    tmp_path, monkeypatch, caplog
+):
     distributed = pytest.importorskip("distributed")
     monkeypatch.setattr(workers, "LOOK_SECONDS", 0.1)
     monkeypatch.setattr(workers, "WITHOUT_WORKERS_SECONDS", 1.0)
@@ -392,7 +373,7 @@ def test_a_dask_cluster_that_loses_its_workers_is_not_waited_for_without_end(
     assert "has no workers; waiting 1 s" in caplog.text
 
 
-def test_a_dask_cluster_does_the_work(tmp_path: Path) -> None:
+def test_a_dask_cluster_does_the_work(tmp_path):
     distributed = pytest.importorskip("distributed")
     patience = {"distributed.scheduler.allowed-failures": 0}
     with (

@@ -7,14 +7,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from headrace.state import children
 
 
-def printed(folder: Path, *arguments: str, **options: Any) -> str:
+def printed(folder, *arguments, **options):
     (folder / "some.py").write_text(
         "import os, sys, time\n"
         "sys.stdin.read()\n"
@@ -31,7 +30,7 @@ def printed(folder: Path, *arguments: str, **options: Any) -> str:
     return child.communicate()[0].decode()
 
 
-def test_a_process_has_at_least_its_niceness(tmp_path: Path) -> None:
+def test_a_process_has_at_least_its_niceness(tmp_path):
     own = os.getpriority(os.PRIO_PROCESS, 0)
     assert printed(tmp_path, "one", "two") == f"{own} one two\n"
     assert printed(tmp_path, niceness=own + 1) == f"{own + 1}\n"
@@ -41,7 +40,7 @@ def test_a_process_has_at_least_its_niceness(tmp_path: Path) -> None:
 @pytest.mark.skipif(
     not Path("/proc/self/autogroup").exists(), reason="sessions have no priority here"
 )
-def test_a_session_has_the_niceness_too(tmp_path: Path) -> None:
+def test_a_session_has_the_niceness_too(tmp_path):
     (tmp_path / "lasting.py").write_text("import sys; sys.stdin.read()\n")
     path = os.pathsep.join([str(tmp_path), *sys.path])
     ours = Path("/proc/self/autogroup").read_text()
@@ -62,10 +61,10 @@ def test_a_session_has_the_niceness_too(tmp_path: Path) -> None:
     assert Path("/proc/self/autogroup").read_text() == ours
 
 
-def test_processes_that_run_are_listed_by_their_modules(tmp_path: Path) -> None:
+def test_processes_that_run_are_listed_by_their_modules(tmp_path):
     (tmp_path / "lasting.py").write_text("import sys; sys.stdin.read()\n")
     path = os.pathsep.join([str(tmp_path), *sys.path])
-    options: dict[str, Any] = {"stdin": subprocess.PIPE}
+    options = {"stdin": subprocess.PIPE}
     options["env"] = {**os.environ, "PYTHONPATH": path}
     running = [children.start("lasting", **options) for _ in range(2)]
     for left in (2, 1, 0):
@@ -89,7 +88,7 @@ def fork(work, **options):
 """
 
 
-def forked(code: str, folder: Path) -> tuple[str, str]:
+def forked(code, folder):
     """What a process prints that forks, and what its forks print."""
     script, out = folder / "script.py", folder / "out"
     script.write_text(FORK + code)

@@ -1,9 +1,5 @@
 """A ledger that is copied stays the same ledger."""
 
-from __future__ import annotations
-
-from pathlib import Path
-
 from tests.src.state.ledger.conftest import a_version, fill
 
 from headrace.state.copying import copy_ledger
@@ -11,7 +7,7 @@ from headrace.state.ledger import Ledger
 from headrace.state.ledger.leases import Leases
 
 
-def test_a_copy_has_the_rows_and_the_identity(tmp_path: Path) -> None:
+def test_a_copy_has_the_rows_and_the_identity(tmp_path):
     source, target = (f"sqlite:///{tmp_path}/{name}.db" for name in ("old", "new"))
     fill(Ledger(source), 1, 2)
     identity = Leases(source).identity()
@@ -23,9 +19,7 @@ def test_a_copy_has_the_rows_and_the_identity(tmp_path: Path) -> None:
     assert len(Ledger(target).versions("digits")) == 3
 
 
-def test_a_ledger_that_nobody_has_asked_for_its_identity_is_copied(
-    tmp_path: Path,
-) -> None:
+def test_a_ledger_that_nobody_has_asked_for_its_identity_is_copied(tmp_path):
     source, target = (f"sqlite:///{tmp_path}/{name}.db" for name in ("old", "new"))
     fill(Ledger(source), 1)
     copy_ledger(source, target)

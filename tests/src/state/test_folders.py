@@ -1,7 +1,5 @@
 """Whose the entries of the store's folders are."""
 
-from __future__ import annotations
-
 import pytest
 
 from headrace.state.folders import FOLDERS, folder_of
@@ -10,7 +8,7 @@ DIGEST = "0123456789abcdef" * 4
 
 
 @pytest.mark.parametrize("name", ["snapshots", "quarantine", "data_docs"])
-def test_what_is_made_of_a_snapshot_is_named_by_it(name: str) -> None:
+def test_what_is_made_of_a_snapshot_is_named_by_it(name):
     folder = FOLDERS[name]
     assert folder.is_of(f"{DIGEST[:16]}-blobs.parquet", [DIGEST])
     assert not folder.is_of(f"{'f' * 16}-blobs.parquet", [DIGEST])
@@ -19,18 +17,18 @@ def test_what_is_made_of_a_snapshot_is_named_by_it(name: str) -> None:
     assert folder.prefixes_of([DIGEST]) == {f"{name}/{DIGEST[:16]}"}
 
 
-def test_what_is_of_a_model_is_named_by_its_file() -> None:
+def test_what_is_of_a_model_is_named_by_its_file():
     assert FOLDERS["profiles"].is_of(f"{DIGEST}.npz", [DIGEST])
     assert FOLDERS["engines"].is_of(DIGEST, [DIGEST])
     assert not FOLDERS["engines"].is_of(DIGEST, ["f" * 64])
 
 
-def test_what_is_of_a_pipeline_stays() -> None:
+def test_what_is_of_a_pipeline_stays():
     kept = {folder.name for folder in FOLDERS.values() if not folder.is_collected}
     assert {"pipelines", "backfills", "tracking", "corrections", "judged"} < kept
     assert FOLDERS["pipelines"].prefixes_of(["blobs"]) == {"pipelines/blobs/"}
 
 
-def test_a_folder_that_is_not_listed_stays() -> None:
+def test_a_folder_that_is_not_listed_stays():
     unknown = folder_of("of-a-package/file")
     assert (unknown.kind, unknown.is_collected) == ("of-a-package", False)

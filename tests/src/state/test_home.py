@@ -1,9 +1,5 @@
 """An opened home: what is opened when, and where there is none."""
 
-from __future__ import annotations
-
-from pathlib import Path
-
 import pytest
 
 from headrace.errors import NotFoundError
@@ -12,24 +8,24 @@ from headrace.state.home import Home
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+def settings(tmp_path):
     return Settings(project=tmp_path, home=tmp_path / "home", user="ada@lab")
 
 
-def test_a_home_that_is_only_read_is_not_made(settings: Settings) -> None:
+def test_a_home_that_is_only_read_is_not_made(settings):
     with pytest.raises(NotFoundError, match=r"no home at .*home, so there is no model"):
         Home.existing(settings, "model 'digits'")
     assert not settings.home.exists()
 
 
-def test_a_ledger_elsewhere_needs_no_home(settings: Settings, tmp_path: Path) -> None:
+def test_a_ledger_elsewhere_needs_no_home(settings, tmp_path):
     elsewhere = {"database_url": f"sqlite:///{tmp_path}/ledger.db"}
     home = Home.existing(settings.model_copy(update=elsewhere), "model 'digits'")
     assert home.ledger.models() == []
     assert not settings.home.exists()
 
 
-def test_what_is_not_used_is_not_opened(settings: Settings) -> None:
+def test_what_is_not_used_is_not_opened(settings):
     settings.prepare_home()
     home = Home.existing(settings, "model 'digits'")
     before = sorted(path.name for path in settings.home.iterdir())
@@ -38,7 +34,7 @@ def test_what_is_not_used_is_not_opened(settings: Settings) -> None:
     assert now == {"store"}
 
 
-def test_all_parts_share_a_ledger(settings: Settings) -> None:
+def test_all_parts_share_a_ledger(settings):
     home = Home(settings.prepare_home())
     home.anchored.write("stages/a.json", b"{}")
     assert [*home.ledger.anchors()] == ["stages/a.json"]
@@ -46,7 +42,7 @@ def test_all_parts_share_a_ledger(settings: Settings) -> None:
     assert home.copy.keep() == 1
 
 
-def test_what_another_decides_is_recorded_under_their_name(settings: Settings) -> None:
+def test_what_another_decides_is_recorded_under_their_name(settings):
     home = Home(settings.prepare_home())
     assert home.as_user("grace@lab").settings.user == "grace@lab"
     assert home.settings.user == "ada@lab"

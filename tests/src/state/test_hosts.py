@@ -1,20 +1,15 @@
 """Whose connection it is, on loopback."""
 
-from __future__ import annotations
-
 import os
 import socket
 import struct
-from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from pathlib import Path
 
 import psutil
 import pytest
 
 from headrace.state import hosts
 from headrace.state.hosts import (
-    Address,
     is_loopback,
     is_own_host,
     is_same_user,
@@ -27,7 +22,7 @@ from headrace.state.hosts import (
 @pytest.mark.parametrize(
     ("listen", "to"), [("127.0.0.1", "127.0.0.1"), ("::1", "::1"), ("::", "127.0.0.1")]
 )
-def test_a_connection_of_ours_is_known(listen: str, to: str) -> None:
+def test_a_connection_of_ours_is_known(listen, to):
     family = socket.AF_INET6 if ":" in listen else socket.AF_INET
     with socket.socket(family) as server:
         try:
@@ -38,7 +33,7 @@ def test_a_connection_of_ours_is_known(listen: str, to: str) -> None:
             pytest.skip(f"{listen} cannot be listened on here")
         server.listen()
         with socket.create_connection((to, server.getsockname()[1])) as client:
-            ends: tuple[Address, Address] = (
+            ends = (
                 client.getsockname()[:2],
                 client.getpeername()[:2],
             )
@@ -50,7 +45,7 @@ def test_a_connection_of_ours_is_known(listen: str, to: str) -> None:
 
 
 @contextmanager
-def connection(host: str, port: int = 0) -> Iterator[tuple[socket.socket, Address]]:
+def connection(host, port=0):
     """The client's end of a connection to an address of this machine, and the server's.
 
     The server takes the connection, and never closes it first.
@@ -63,7 +58,7 @@ def connection(host: str, port: int = 0) -> Iterator[tuple[socket.socket, Addres
             yield client, server.getsockname()
 
 
-def test_who_has_closed_the_connection_is_not_taken_for_root() -> None:
+def test_who_has_closed_the_connection_is_not_taken_for_root():
     """Linux's table names root as the owner of what nobody owns any more."""
     with connection("127.0.0.1") as (client, server):
         own = client.getsockname()
@@ -73,7 +68,7 @@ def test_who_has_closed_the_connection_is_not_taken_for_root() -> None:
         assert not is_same_user(own, server)
 
 
-def addresses() -> list[str]:
+def addresses():
     """Addresses of this machine that others can reach."""
     interfaces = psutil.net_if_addrs().values()
     found = [a.address for each in interfaces for a in each]
@@ -81,7 +76,7 @@ def addresses() -> list[str]:
 
 
 @pytest.mark.skipif(not addresses(), reason="no address but loopback")
-def test_an_address_of_this_machine_is_not_another_machine() -> None:
+def test_an_address_of_this_machine_is_not_another_machine():
     with connection(addresses()[0]) as (client, server):
         own = client.getsockname()
         assert own[0] == server[0]
@@ -94,7 +89,7 @@ def test_an_address_of_this_machine_is_not_another_machine() -> None:
         assert not is_same_user(own, server)
 
 
-def test_an_address_that_is_mapped_into_ipv6_is_the_address() -> None:
+def test_an_address_that_is_mapped_into_ipv6_is_the_address():
     assert is_loopback("::ffff:127.0.0.1")
     assert not is_loopback("::ffff:10.0.0.9")
     with connection("127.0.0.1") as (client, server):
@@ -105,9 +100,7 @@ def test_an_address_that_is_mapped_into_ipv6_is_the_address() -> None:
         assert is_same_user(("fe80::2%eth9", 5), server)
 
 
-def test_what_is_not_on_this_machine_is_not_asked_about(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_not_on_this_machine_is_not_asked_about(tmp_path, monkeypatch):
     monkeypatch.setattr(hosts, "_TABLES", (tmp_path,))  # it cannot be read
     server = ("10.0.0.1", 80)
     assert is_same_user(("10.0.0.9", 5), server)
@@ -120,12 +113,12 @@ def test_what_is_not_on_this_machine_is_not_asked_about(
 @pytest.mark.parametrize(
     "host", ["127.0.0.1%evil.com", "127.0.0.1%", "[::1%evil]:1", "[::ffff:127.0.0.1%a]"]
 )
-def test_an_address_with_a_zone_is_not_this_machine(host: str) -> None:
+def test_an_address_with_a_zone_is_not_this_machine(host):
     assert not is_own_host(host, set())
     assert not is_loopback(host.partition("]")[0].strip("["))
 
 
-def test_a_link_local_address_has_a_zone_for_sockets_alone() -> None:
+def test_a_link_local_address_has_a_zone_for_sockets_alone():
     assert plain_address("fe80::1%eth0") == "fe80::1"
     names = names_of("fe80::1%eth0")
     assert is_own_host("[fe80::1]:80", names)

@@ -1,11 +1,8 @@
 """A home's login: made once, for its owner's eyes, and shown to its servers alone."""
 
-from __future__ import annotations
-
 import fcntl
 import json
 import threading
-from pathlib import Path
 
 import pytest
 
@@ -25,7 +22,7 @@ from headrace.state.logins import (
 LINK = "http://127.0.0.1:4200"
 
 
-def test_it_is_made_once_and_only_its_owner_can_read_it(tmp_path: Path) -> None:
+def test_it_is_made_once_and_only_its_owner_can_read_it(tmp_path):
     assert read_login(tmp_path) is None
     login = ensure_login(tmp_path)
     assert (tmp_path / LOGIN_FILE).stat().st_mode & 0o777 == 0o600
@@ -33,15 +30,15 @@ def test_it_is_made_once_and_only_its_owner_can_read_it(tmp_path: Path) -> None:
     assert len(login.password) >= 40
 
 
-def test_one_that_others_could_have_read_is_replaced(tmp_path: Path) -> None:
+def test_one_that_others_could_have_read_is_replaced(tmp_path):
     known = ensure_login(tmp_path)
     (tmp_path / LOGIN_FILE).chmod(0o644)
     assert ensure_login(tmp_path) != known
     assert (tmp_path / LOGIN_FILE).stat().st_mode & 0o777 == 0o600
 
 
-def test_several_that_make_it_at_once_have_the_same(tmp_path: Path) -> None:
-    found: list[Login] = []
+def test_several_that_make_it_at_once_have_the_same(tmp_path):
+    found = []
     threads = [
         threading.Thread(target=lambda: found.append(ensure_login(tmp_path)))
         for _ in range(8)
@@ -55,14 +52,14 @@ def test_several_that_make_it_at_once_have_the_same(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "[1, 2]", '{"user": "headrace"}', "{"])
-def test_a_damaged_file_says_what_to_do(tmp_path: Path, text: str) -> None:
+def test_a_damaged_file_says_what_to_do(tmp_path, text):
     (tmp_path / LOGIN_FILE).write_text(text)
     with pytest.raises(UsageError, match=LOGIN_FILE) as refused:
         read_login(tmp_path)
     assert "Delete" in refused.value.action
 
 
-def test_what_is_derived_or_shown_does_not_tell_the_password() -> None:
+def test_what_is_derived_or_shown_does_not_tell_the_password():
     login = new_login()
     assert login.password not in repr(login)
     link, session = login.derive("link"), login.derive("session")
@@ -72,18 +69,18 @@ def test_what_is_derived_or_shown_does_not_tell_the_password() -> None:
     assert new_login().derive("link") != link
 
 
-def test_a_name_may_have_any_password() -> None:
+def test_a_name_may_have_any_password():
     login = Login.parse("ada:a:b")
     assert (login.user, login.password, login.text) == ("ada", "a:b", "ada:a:b")
     assert login.header == "Basic YWRhOmE6Yg=="
 
 
-def live(home: Path, own: str) -> None:
+def live(home, own):
     links = {"prefect": LINK, "mlflow": "http://127.0.0.1:5000", OWN: own}
     (home / LIVE_FILE).write_text(json.dumps(links))
 
 
-def test_only_a_live_server_of_the_home_is_shown_the_login(tmp_path: Path) -> None:
+def test_only_a_live_server_of_the_home_is_shown_the_login(tmp_path):
     login = ensure_login(tmp_path)
     live(tmp_path, "prefect")
     assert login_of(tmp_path, f"{LINK}/api") is None, "nobody holds the lock"

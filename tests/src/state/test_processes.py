@@ -1,12 +1,9 @@
 """A process is known by what no other has: its host, its id there and its start."""
 
-from __future__ import annotations
-
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -15,37 +12,35 @@ from headrace.state.processes import Process, this_process
 
 
 @pytest.fixture
-def sleeper() -> Iterator[subprocess.Popen[bytes]]:
+def sleeper():
     process = subprocess.Popen(["sleep", "60"])
     yield process
     process.kill()
     process.wait()
 
 
-def of(process: subprocess.Popen[bytes]) -> Process:
+def of(process):
     """Another process, as it would write itself down."""
     from headrace.state.processes import _look_up
 
     return Process(this_process().host, process.pid, _look_up(process.pid)[0])
 
 
-def wait_for(process: Process, condition: str) -> None:
+def wait_for(process, condition):
     limit = time.monotonic() + 600
     while process.condition != condition:
         assert time.monotonic() < limit, process.condition
         time.sleep(0.01)
 
 
-def test_a_process_comes_back_from_its_text() -> None:
+def test_a_process_comes_back_from_its_text():
     assert Process.parse(str(this_process())) == this_process()
     assert Process.parse("a/b#c/12/start") == Process("a/b#c", 12, "start")
     assert Process.parse("12/3") is None
     assert Process.parse("") is None
 
 
-def test_the_condition_of_a_process_follows_it(
-    sleeper: subprocess.Popen[bytes],
-) -> None:
+def test_the_condition_of_a_process_follows_it(sleeper):
     process = of(sleeper)
     assert this_process().condition == "running"
     assert process.condition == "running"
@@ -57,15 +52,13 @@ def test_the_condition_of_a_process_follows_it(
     wait_for(process, "gone")  # though nobody has asked for its exit code yet
 
 
-def test_another_process_with_the_same_id_is_not_it() -> None:
+def test_another_process_with_the_same_id_is_not_it():
     earlier = this_process()._replace(started="an earlier boot-17")
     assert earlier.condition == "gone"
 
 
-def test_a_machine_of_the_same_name_is_another_host(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def named(machine: bytes) -> str:
+def test_a_machine_of_the_same_name_is_another_host(monkeypatch):
+    def named(machine):
         monkeypatch.setattr(processes.Path, "read_bytes", lambda _: machine)
         return processes.this_host.__wrapped__()
 
@@ -77,5 +70,5 @@ def test_a_machine_of_the_same_name_is_another_host(
     assert "one" not in one.partition("#")[2], "a machine's id is nobody's business"
 
 
-def test_nothing_is_known_of_another_host() -> None:
+def test_nothing_is_known_of_another_host():
     assert this_process()._replace(host="elsewhere").condition == "unknown"

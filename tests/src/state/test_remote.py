@@ -1,10 +1,7 @@
 """Which URIs are paths, as fsspec would read them."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -20,16 +17,16 @@ OTHERS = ["s3://bucket/a", "file:///data", "file:data", "data:,x", "zip::file://
 
 
 @pytest.mark.parametrize("uri", PATHS)
-def test_a_path_is_what_fsspec_makes_of_it(uri: str) -> None:
+def test_a_path_is_what_fsspec_makes_of_it(uri):
     assert local_path(uri) == (connect(uri, attempts=1)[1].rstrip("/") or "/")
 
 
 @pytest.mark.parametrize("uri", OTHERS)
-def test_what_may_have_a_protocol_is_left_to_fsspec(uri: str) -> None:
+def test_what_may_have_a_protocol_is_left_to_fsspec(uri):
     assert local_path(uri) is None
 
 
-def test_a_store_of_a_path_and_of_its_uri_are_the_same(tmp_path: Path) -> None:
+def test_a_store_of_a_path_and_of_its_uri_are_the_same(tmp_path):
     by_path, by_uri = Store(str(tmp_path)), Store(f"file://{tmp_path}")
     assert by_path.is_local
     assert by_uri.is_local
@@ -47,12 +44,12 @@ def test_a_store_of_a_path_and_of_its_uri_are_the_same(tmp_path: Path) -> None:
             store.read("a")
 
 
-def test_what_holds_a_credential_is_no_store() -> None:
+def test_what_holds_a_credential_is_no_store():
     with pytest.raises(UsageError, match="credential"):
         Store("https://user:secret@example.org/store")
 
 
-def test_a_local_store_is_read_without_fsspec(tmp_path: Path) -> None:
+def test_a_local_store_is_read_without_fsspec(tmp_path):
     code = (
         "import sys; from headrace.state.store import Store;"
         "store = Store(sys.argv[1]); store.write('a', b'1'); store.read('a');"
@@ -62,7 +59,7 @@ def test_a_local_store_is_read_without_fsspec(tmp_path: Path) -> None:
     subprocess.run(command, check=True)
 
 
-def test_a_file_where_the_store_has_to_be_is_named(tmp_path: Path) -> None:
+def test_a_file_where_the_store_has_to_be_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     store = Store(str(tmp_path / "file" / "store"))
     with pytest.raises(UsageError, match=r"cannot be written: .*/file\)"):
@@ -74,7 +71,7 @@ def test_a_file_where_the_store_has_to_be_is_named(tmp_path: Path) -> None:
         pass
 
 
-def test_a_broken_link_in_the_place_of_a_folder_is_deleted(tmp_path: Path) -> None:
+def test_a_broken_link_in_the_place_of_a_folder_is_deleted(tmp_path):
     link = tmp_path / "snapshots"
     link.symlink_to(tmp_path / "nowhere")
     store = Store(str(tmp_path))

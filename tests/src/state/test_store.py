@@ -1,14 +1,11 @@
 """Bytes are written whole or not at all."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,19 +19,17 @@ from headrace.state.store import Store
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
+def store(tmp_path):
     return Store(str(tmp_path / "store"))
 
 
-def files_of(store: Store) -> list[str]:
+def files_of(store):
     """Every file below the store, hidden ones too."""
     root = Path(store.root)
     return sorted(p.relative_to(root).as_posix() for p in root.rglob("*"))
 
 
-def test_a_file_in_the_place_of_a_folder_is_absence_until_something_is_written(
-    store: Store,
-) -> None:
+def test_a_file_in_the_place_of_a_folder_is_absence_until_something_is_written(store):
     root = Path(store.root)
     root.parent.mkdir(exist_ok=True)
     for place, action in ((root, store.names), (root / "models", store.exists)):
@@ -48,7 +43,7 @@ def test_a_file_in_the_place_of_a_folder_is_absence_until_something_is_written(
         root.mkdir(exist_ok=True)
 
 
-def test_what_is_written_is_read(store: Store) -> None:
+def test_what_is_written_is_read(store):
     assert not store.exists("a/b")
     assert store.write("a/b", b"\x00\xff") == str(Path(store.root) / "a/b")
     assert store.exists("a/b")
@@ -58,7 +53,7 @@ def test_what_is_written_is_read(store: Store) -> None:
     assert files_of(store) == ["a", "a/b"]
 
 
-def test_json_that_is_absent_or_damaged_is_none(store: Store) -> None:
+def test_json_that_is_absent_or_damaged_is_none(store):
     assert store.read_json("x.json") is None
     store.write_json("x.json", {"b": 1, "a": [2]})
     assert store.read_json("x.json") == {"a": [2], "b": 1}
@@ -66,7 +61,7 @@ def test_json_that_is_absent_or_damaged_is_none(store: Store) -> None:
     assert store.read_json("x.json") is None
 
 
-def test_a_remote_store_works_alike() -> None:
+def test_a_remote_store_works_alike():
     store = Store("memory://somewhere/store")
     assert store.uri("k") == "memory:///somewhere/store/k"
     store.write_json("k", 1)
@@ -79,7 +74,7 @@ def test_a_remote_store_works_alike() -> None:
     assert store.read("folder/marker") == b"m"
 
 
-def test_a_folder_appears_when_it_is_whole(store: Store) -> None:
+def test_a_folder_appears_when_it_is_whole(store):
     with store.new_folder("snapshots/x", "marker") as folder:
         (folder / "sub").mkdir()
         (folder / "sub" / "file").write_text("content")
@@ -95,16 +90,14 @@ def test_a_folder_appears_when_it_is_whole(store: Store) -> None:
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
-def test_a_folder_interrupted_half_way_leaves_nothing(
-    store: Store, error: type[BaseException]
-) -> None:
+def test_a_folder_interrupted_half_way_leaves_nothing(store, error):
     with pytest.raises(error), store.new_folder("snapshots/x", "marker") as folder:
         (folder / "file").write_text("half")
         raise error
     assert files_of(store) == ["snapshots"]
 
 
-def test_the_first_of_two_equal_folders_stays(store: Store) -> None:
+def test_the_first_of_two_equal_folders_stays(store):
     for content in ("first", "second"):
         with store.new_folder("x", "marker") as folder:
             (folder / "marker").write_text(content)
@@ -112,7 +105,7 @@ def test_the_first_of_two_equal_folders_stays(store: Store) -> None:
     assert files_of(store) == ["x", "x/marker"]
 
 
-def test_the_work_of_a_process_that_was_killed_is_swept_away(store: Store) -> None:
+def test_the_work_of_a_process_that_was_killed_is_swept_away(store):
     code = (
         "import os, signal, sys; from headrace.state.store import Store\n"
         "with Store(sys.argv[1]).work_folder('snapshots') as work:\n"
@@ -127,8 +120,8 @@ def test_the_work_of_a_process_that_was_killed_is_swept_away(store: Store) -> No
 
 
 def test_a_process_with_the_number_of_the_killed_one_does_not_keep_its_work(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    store, monkeypatch
+):
     earlier = this_process()._replace(started="an earlier boot-17")
     with monkeypatch.context() as patched:
         patched.setattr("headrace.state.disk.this_process", lambda: earlier)
@@ -141,12 +134,10 @@ def test_a_process_with_the_number_of_the_killed_one_does_not_keep_its_work(
     assert not left.exists()
 
 
-def test_a_write_interrupted_half_way_leaves_the_old_content(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_write_interrupted_half_way_leaves_the_old_content(store, monkeypatch):
     store.write("key", b"old")
 
-    def interrupt(_descriptor: int) -> None:
+    def interrupt(_descriptor):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(os, "fsync", interrupt)
@@ -157,7 +148,7 @@ def test_a_write_interrupted_half_way_leaves_the_old_content(
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def small_disk(tmp_path):
     """A disk of 128 KiB."""
     place = tmp_path / "disk"
     place.mkdir()
@@ -171,7 +162,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(place)], check=True)
 
 
-def test_a_full_disk_is_named_and_leaves_nothing(small_disk: Path) -> None:
+def test_a_full_disk_is_named_and_leaves_nothing(small_disk):
     store = Store(str(small_disk / "store"))
     store.write("small", b"fits")
     full = r"Writing to .*store failed: No space left on device \(\d+ MiB free\)"
@@ -185,12 +176,12 @@ def test_a_full_disk_is_named_and_leaves_nothing(small_disk: Path) -> None:
     assert files_of(store) == ["small"]
 
 
-def test_an_error_that_is_not_the_disks_stays_what_it_is() -> None:
+def test_an_error_that_is_not_the_disks_stays_what_it_is():
     with pytest.raises(FileNotFoundError), disk_errors("/somewhere"):
         raise FileNotFoundError(2, "gone")
 
 
-def test_a_folder_without_its_marker_is_replaced(tmp_path: Path) -> None:
+def test_a_folder_without_its_marker_is_replaced(tmp_path):
     store = Store(str(tmp_path / "store"))
     for text in ("old", "new"):
         with store.new_folder("made", "whole") as folder:
@@ -201,7 +192,7 @@ def test_a_folder_without_its_marker_is_replaced(tmp_path: Path) -> None:
     assert store.read("made/whole") == b"last"
 
 
-def test_what_is_deleted_is_gone_and_may_be_deleted_again(tmp_path: Path) -> None:
+def test_what_is_deleted_is_gone_and_may_be_deleted_again(tmp_path):
     store = Store(str(tmp_path / "store"))
     store.write("key", b"x")
     store.delete("key")
@@ -212,33 +203,33 @@ def test_what_is_deleted_is_gone_and_may_be_deleted_again(tmp_path: Path) -> Non
 class Answers:
     """A remote call that fails so many times, then answers."""
 
-    def __init__(self, *errors: Exception) -> None:
+    def __init__(self, *errors):
         self.errors = [*errors]
         self.calls = 0
 
-    def __call__(self) -> str:
+    def __call__(self):
         self.calls += 1
         if self.errors:
             raise self.errors.pop(0)
         return "answer"
 
 
-def of_s3(code: str, status: int, kind: type[OSError] = OSError) -> OSError:
+def of_s3(code, status, kind=OSError):
     """An error as s3fs raises it."""
     error, cause = kind(code), Exception(code)
     metadata = {"HTTPStatusCode": status}
-    cause.response = {"Error": {"Code": code}, "ResponseMetadata": metadata}  # type: ignore[attr-defined]
+    cause.response = {"Error": {"Code": code}, "ResponseMetadata": metadata}
     error.__cause__ = cause
     return error
 
 
 @pytest.fixture
-def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+def pauses(monkeypatch):
     """The pauses between calls; none of them is waited for."""
-    made: list[float] = []
+    made = []
     mine, sleep = threading.get_ident(), time.sleep
 
-    def pause(seconds: float) -> None:
+    def pause(seconds):
         if threading.get_ident() == mine:
             made.append(seconds)
         else:  # of a library
@@ -258,9 +249,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         TimeoutError(),
     ],
 )
-def test_a_remote_call_is_made_again_where_that_may_help(
-    error: Exception, pauses: list[float]
-) -> None:
+def test_a_remote_call_is_made_again_where_that_may_help(error, pauses):
     call = Answers(*[error] * 8)
     assert ask("s3://b/k", call) == "answer"
     assert len(pauses) == 8
@@ -281,17 +270,15 @@ def test_a_remote_call_is_made_again_where_that_may_help(
     ],
 )
 def test_a_remote_call_is_not_made_again_where_that_helps_nobody(
-    error: Exception, kind: type[Exception], told: str, pauses: list[float]
-) -> None:
+    error, kind, told, pauses
+):
     call = Answers(error)
     with pytest.raises(kind, match=told):
         ask("s3://b/k", call)
     assert (call.calls, pauses) == (1, [])
 
 
-def test_a_store_that_stays_away_is_named(
-    monkeypatch: pytest.MonkeyPatch, pauses: list[float]
-) -> None:
+def test_a_store_that_stays_away_is_named(monkeypatch, pauses):
     monkeypatch.setattr("headrace.state.remote.LIMIT_SECONDS", 3.0)
     call = Answers(*[of_s3("SlowDown", 503)] * 99)
     with pytest.raises(DependencyError, match=r"s3://b/k .*503 SlowDown") as caught:
@@ -300,12 +287,12 @@ def test_a_store_that_stays_away_is_named(
     assert 1 < call.calls < 10
 
 
-def test_an_unknown_protocol_is_told() -> None:
+def test_an_unknown_protocol_is_told():
     with pytest.raises(UsageError, match="nowhere://x"):
         Store("nowhere://x/y")
 
 
-def test_a_file_that_has_no_end_is_not_read(tmp_path: Path) -> None:
+def test_a_file_that_has_no_end_is_not_read(tmp_path):
     store = Store(str(tmp_path))
     (tmp_path / "loop").symlink_to("loop")
     (tmp_path / "endless").symlink_to("/proc/self/pagemap")
@@ -316,9 +303,7 @@ def test_a_file_that_has_no_end_is_not_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("place", ["a disk", "memory://records/store"])
-def test_a_record_beyond_its_limit_is_not_even_hashed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
-) -> None:
+def test_a_record_beyond_its_limit_is_not_even_hashed(tmp_path, monkeypatch, place):
     for module in (disk, objects):
         monkeypatch.setattr(module, "READ_AT_MOST", 8)
     store = Store(str(tmp_path) if place == "a disk" else place)
@@ -332,15 +317,13 @@ def test_a_record_beyond_its_limit_is_not_even_hashed(
             read("record.json")
 
 
-def test_a_remote_file_beyond_its_limit_is_not_read(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_remote_file_beyond_its_limit_is_not_read(monkeypatch):
     monkeypatch.setattr(objects, "READ_AT_MOST", 8)
     monkeypatch.setattr(disk, "LARGEST", 64)
     store, taken = Store("memory://bounded/store"), list[int]()
     cat = store.fs.cat_file
 
-    def cat_file(path: str, **limits: int) -> bytes:
+    def cat_file(path, **limits):
         taken.append(len(found := cat(path, **limits)))
         return bytes(found)
 

@@ -1,7 +1,5 @@
 """A pipeline's folder in the store, and back."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest
@@ -11,12 +9,12 @@ from headrace.state.store import Store, pack_folder, pipeline_files, unpack_fold
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
+def store(tmp_path):
     return Store(str(tmp_path / "store"))
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(tmp_path):
     made = tmp_path / "digits"
     made.mkdir()
     (made / "pipeline.toml").write_text('medium = "image"\n')
@@ -28,9 +26,7 @@ def folder(tmp_path: Path) -> Path:
     return made
 
 
-def test_what_comes_back_is_what_went_in_and_no_data(
-    folder: Path, store: Store, tmp_path: Path
-) -> None:
+def test_what_comes_back_is_what_went_in_and_no_data(folder, store, tmp_path):
     back = unpack_folder(pack_folder(folder, store), store, tmp_path / "work")
     assert pipeline_files(back) == pipeline_files(folder)
     assert sorted(path.name for path in back.iterdir()) == [
@@ -40,9 +36,7 @@ def test_what_comes_back_is_what_went_in_and_no_data(
     ]
 
 
-def test_an_edit_is_another_digest_and_both_can_be_had(
-    folder: Path, store: Store, tmp_path: Path
-) -> None:
+def test_an_edit_is_another_digest_and_both_can_be_had(folder, store, tmp_path):
     before = pack_folder(folder, store)
     (folder / "model.py").write_text("def build(data): return 1\n")
     after = pack_folder(folder, store)
@@ -54,8 +48,8 @@ def test_an_edit_is_another_digest_and_both_can_be_had(
 
 
 def test_changed_bytes_in_the_store_are_refused_and_nothing_is_written(
-    folder: Path, store: Store, tmp_path: Path
-) -> None:
+    folder, store, tmp_path
+):
     digest = pack_folder(folder, store)
     path = Path(store.path(f"folders/{digest}.json"))
     path.write_bytes(path.read_bytes().replace(b"def build", b"def bui1d"))
@@ -65,8 +59,8 @@ def test_changed_bytes_in_the_store_are_refused_and_nothing_is_written(
 
 
 def test_a_folder_that_was_edited_on_the_worker_is_brought_back_anew(
-    folder: Path, store: Store, tmp_path: Path
-) -> None:
+    folder, store, tmp_path
+):
     digest = pack_folder(folder, store)
     back = unpack_folder(digest, store, tmp_path / "work")
     (back / "model.py").write_text("import os\n")
@@ -76,12 +70,12 @@ def test_a_folder_that_was_edited_on_the_worker_is_brought_back_anew(
     assert pipeline_files(again) == pipeline_files(folder)
 
 
-def test_another_store_says_what_to_do(store: Store, tmp_path: Path) -> None:
+def test_another_store_says_what_to_do(store, tmp_path):
     with pytest.raises(NotFoundError, match="HEADRACE_STORE"):
         unpack_folder("0" * 64, store, tmp_path)
 
 
-def test_a_name_that_leads_outside_is_refused(store: Store, tmp_path: Path) -> None:
+def test_a_name_that_leads_outside_is_refused(store, tmp_path):
     import hashlib
 
     data = b'{"../outside.py": ""}'

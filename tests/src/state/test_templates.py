@@ -1,11 +1,7 @@
 """Tests of the databases that are copied from templates."""
 
-from __future__ import annotations
-
 import sqlite3
 from contextlib import closing
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,7 +11,7 @@ from headrace.state.tracking.connection import create_database, import_mlflow
 
 
 @pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def cache(tmp_path, monkeypatch):
     """The folder of the templates, empty."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path / "cache" / "headrace" / "templates"
@@ -24,22 +20,22 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 class Library:
     """A library with one table, which counts how often it has migrated."""
 
-    def __init__(self) -> None:
+    def __init__(self):
         self.migrations = 0
 
-    def migrate(self, path: Path) -> None:
+    def migrate(self, path):
         """Create the table."""
         self.migrations += 1
         with closing(sqlite3.connect(path)) as connection:
             connection.execute("CREATE TABLE runs (id)")
 
 
-def tables(path: Path) -> list[Any]:
+def tables(path):
     with closing(sqlite3.connect(path)) as connection:
         return connection.execute("SELECT name FROM sqlite_master").fetchall()
 
 
-def test_the_second_database_is_copied_from_the_first(tmp_path: Path) -> None:
+def test_the_second_database_is_copied_from_the_first(tmp_path):
     library = Library()
     for name in ("a.db", "b.db"):
         new_database(tmp_path / name, "mlflow", library.migrate)
@@ -48,15 +44,13 @@ def test_the_second_database_is_copied_from_the_first(tmp_path: Path) -> None:
     assert (tmp_path / "b.db").stat().st_mode & 0o077 == 0
 
 
-def test_a_database_that_exists_is_left_alone(tmp_path: Path) -> None:
+def test_a_database_that_exists_is_left_alone(tmp_path):
     (tmp_path / "a.db").write_bytes(b"a user's")
     new_database(tmp_path / "a.db", "mlflow", Library().migrate)
     assert (tmp_path / "a.db").read_bytes() == b"a user's"
 
 
-def test_the_template_has_no_rows_of_the_home_that_it_was_made_for(
-    tmp_path: Path,
-) -> None:
+def test_the_template_has_no_rows_of_the_home_that_it_was_made_for(tmp_path):
     library = Library()
     new_database(tmp_path / "a.db", "mlflow", library.migrate)
     with closing(sqlite3.connect(tmp_path / "a.db")) as connection, connection:
@@ -66,7 +60,7 @@ def test_the_template_has_no_rows_of_the_home_that_it_was_made_for(
         assert connection.execute("SELECT * FROM runs").fetchall() == []
 
 
-def test_a_damaged_template_is_made_anew(tmp_path: Path, cache: Path) -> None:
+def test_a_damaged_template_is_made_anew(tmp_path, cache):
     library = Library()
     new_database(tmp_path / "a.db", "mlflow", library.migrate)
     (file,) = cache.glob("mlflow-*.db")
@@ -78,9 +72,7 @@ def test_a_damaged_template_is_made_anew(tmp_path: Path, cache: Path) -> None:
     assert len(list(cache.iterdir())) == 1
 
 
-def test_another_version_of_the_library_has_another_template(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_another_version_of_the_library_has_another_template(tmp_path, monkeypatch):
     library = Library()
     new_database(tmp_path / "a.db", "mlflow", library.migrate)
     monkeypatch.setattr(templates, "version", lambda _name: "99.0")
@@ -88,9 +80,7 @@ def test_another_version_of_the_library_has_another_template(
     assert library.migrations == 2
 
 
-def test_a_folder_that_others_can_change_is_not_used(
-    tmp_path: Path, cache: Path
-) -> None:
+def test_a_folder_that_others_can_change_is_not_used(tmp_path, cache):
     library = Library()
     cache.mkdir(parents=True)
     cache.chmod(0o777)
@@ -100,9 +90,7 @@ def test_a_folder_that_others_can_change_is_not_used(
     assert list(cache.iterdir()) == []
 
 
-def test_a_cache_that_others_can_change_is_not_used(
-    tmp_path: Path, cache: Path
-) -> None:
+def test_a_cache_that_others_can_change_is_not_used(tmp_path, cache):
     """They could put another folder in the place of the one in it."""
     library = Library()
     new_database(tmp_path / "a.db", "mlflow", library.migrate)
@@ -112,9 +100,7 @@ def test_a_cache_that_others_can_change_is_not_used(
 
 
 @pytest.mark.system
-def test_mlflow_finds_its_tables_in_a_copy_and_nothing_of_the_maker(
-    tmp_path: Path, cache: Path
-) -> None:
+def test_mlflow_finds_its_tables_in_a_copy_and_nothing_of_the_maker(tmp_path, cache):
     for name in ("a.db", "b.db"):
         create_database(tmp_path / name)
     (template,) = cache.glob("mlflow-*.db")
@@ -124,7 +110,7 @@ def test_mlflow_finds_its_tables_in_a_copy_and_nothing_of_the_maker(
     assert [found.name for found in client.search_experiments()] == ["Default"]
 
 
-def test_the_folder_is_only_the_users(tmp_path: Path, cache: Path) -> None:
+def test_the_folder_is_only_the_users(tmp_path, cache):
     new_database(tmp_path / "a.db", "mlflow", Library().migrate)
     for folder in (cache, cache.parent):
         assert folder.stat().st_mode & 0o777 == 0o700
@@ -132,9 +118,7 @@ def test_the_folder_is_only_the_users(tmp_path: Path, cache: Path) -> None:
     assert file.stat().st_mode & 0o777 == 0o600
 
 
-def test_without_a_cache_folder_each_database_is_migrated(
-    tmp_path: Path, cache: Path
-) -> None:
+def test_without_a_cache_folder_each_database_is_migrated(tmp_path, cache):
     cache.parent.mkdir(parents=True)
     cache.write_text("not a folder")
     library = Library()
@@ -144,10 +128,8 @@ def test_without_a_cache_folder_each_database_is_migrated(
     assert library.migrations == 2
 
 
-def test_a_migration_that_fails_leaves_no_database_and_no_template(
-    tmp_path: Path, cache: Path
-) -> None:
-    def fail(path: Path) -> None:
+def test_a_migration_that_fails_leaves_no_database_and_no_template(tmp_path, cache):
+    def fail(path):
         path.write_bytes(b"half")
         raise RuntimeError("killed")
 

@@ -1,17 +1,13 @@
 """The door to MLflow: what fails is told, and homes do not mix."""
 
-from __future__ import annotations
-
 import logging
 import os
 import signal
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -38,25 +34,21 @@ from headrace.state.tracking.connection import tracking_errors
 Trained = Any
 
 
-def test_a_second_home_does_not_follow_the_first(
-    settings: Settings, tmp_path: Path
-) -> None:
+def test_a_second_home_does_not_follow_the_first(settings, tmp_path):
     Tracking(settings)
     other = Settings(project=settings.project, home=tmp_path / "other")
     assert other.tracking_uri == f"sqlite:///{tmp_path}/other/mlflow.db"
     assert "MLFLOW_TRACKING_URI" not in os.environ
 
 
-def artifact_roots(database: Path) -> set[str]:
+def artifact_roots(database):
     """The folders of all experiments with artifacts of their own."""
     with closing(sqlite3.connect(database)) as connection:
         rows = connection.execute("SELECT artifact_location FROM experiments")
         return {str(place).rpartition("/")[0] for (place,) in rows if "file:" in place}
 
 
-def test_artifacts_keep_the_name_of_their_home_until_it_has_moved(
-    settings: Settings, tmp_path: Path
-) -> None:
+def test_artifacts_keep_the_name_of_their_home_until_it_has_moved(settings, tmp_path):
     """Two processes that know one home by two names would change each other's URIs."""
     home, link, moved = settings.home, tmp_path / "link", tmp_path / "moved"
     Tracking(settings).experiment("blobs")
@@ -81,17 +73,13 @@ def test_artifacts_keep_the_name_of_their_home_until_it_has_moved(
     assert artifact_roots(moved / "mlflow.db") == {now.artifacts}
 
 
-def test_an_address_that_was_given_stays(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_address_that_was_given_stays(settings, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{settings.home}/mlflow.db")
     Tracking(settings)
     assert os.environ["MLFLOW_TRACKING_URI"] == f"sqlite:///{settings.home}/mlflow.db"
 
 
-def test_an_experiment_is_made_once_and_keeps_its_files_in_the_home(
-    settings: Settings,
-) -> None:
+def test_an_experiment_is_made_once_and_keeps_its_files_in_the_home(settings):
     tracking = Tracking(settings)
     first = tracking.experiment("blobs")
     assert tracking.experiment("blobs") == first
@@ -104,9 +92,7 @@ def test_an_experiment_is_made_once_and_keeps_its_files_in_the_home(
     ("error", "status"),
     [(None, "FINISHED"), (ValueError("x"), "FAILED"), (KeyboardInterrupt(), "KILLED")],
 )
-def test_a_run_ends_with_its_block(
-    settings: Settings, error: BaseException | None, status: str
-) -> None:
+def test_a_run_ends_with_its_block(settings, error, status):
     tracking = Tracking(settings)
     ids = []
     try:
@@ -131,9 +117,7 @@ def test_a_run_ends_with_its_block(
     ],
 )
 @pytest.mark.parametrize("tag", ["mlflow.headrace.process", "headrace.process"])
-def test_the_next_run_ends_one_whose_process_was_killed(
-    settings: Settings, changes: dict[str, Any], status: str, tag: str
-) -> None:
+def test_the_next_run_ends_one_whose_process_was_killed(settings, changes, status, tag):
     tracking = Tracking(settings)
     process = str(this_process()._replace(**changes))
     experiment = tracking.experiment("blobs")
@@ -143,7 +127,7 @@ def test_the_next_run_ends_one_whose_process_was_killed(
         assert tracking.client.get_run(orphan).info.status == status
 
 
-def test_a_run_that_has_ended_by_itself_was_not_killed(settings: Settings) -> None:
+def test_a_run_that_has_ended_by_itself_was_not_killed(settings):
     """It was found to be running a moment before its process was found to be gone."""
     tracking = Tracking(settings)
     with tracking.run("blobs", "a run", {}) as (run_id, _):
@@ -152,9 +136,7 @@ def test_a_run_that_has_ended_by_itself_was_not_killed(settings: Settings) -> No
     assert tracking.client.get_run(run_id).info.status == "FINISHED"
 
 
-def test_a_run_that_cannot_be_made_active_is_failed_and_not_left_running(
-    settings: Settings,
-) -> None:
+def test_a_run_that_cannot_be_made_active_is_failed_and_not_left_running(settings):
     tracking = Tracking(settings)
     with (
         tracking.run("blobs", "outer", {}),
@@ -170,11 +152,11 @@ def test_a_run_that_cannot_be_made_active_is_failed_and_not_left_running(
 
 
 @pytest.mark.system
-def test_a_run_measures_its_machine(settings: Settings) -> None:
+def test_a_run_measures_its_machine(settings):
     tracking = Tracking(settings)
     with tracking.run("blobs", "a run", {}) as (run_id, _):
         deadline = time.monotonic() + 600
-        found: dict[str, float] = {}
+        found = {}
         while not found and time.monotonic() < deadline:
             time.sleep(0.1)
             found = tracking.client.get_run(run_id).data.metrics
@@ -182,7 +164,7 @@ def test_a_run_measures_its_machine(settings: Settings) -> None:
     assert "system/system_memory_usage_megabytes" in found
 
 
-def test_long_and_nested_parameters_are_logged(settings: Settings) -> None:
+def test_long_and_nested_parameters_are_logged(settings):
     tracking = Tracking(settings)
     with tracking.run("blobs", "a run", {}) as (run_id, _):
         tracking.log_params(
@@ -197,9 +179,7 @@ def test_long_and_nested_parameters_are_logged(settings: Settings) -> None:
 
 
 @pytest.mark.system
-def test_a_server_that_does_not_answer_is_told_soon(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_server_that_does_not_answer_is_told_soon(tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     tracking = Tracking(Settings(project=tmp_path))
     with pytest.raises(
@@ -211,11 +191,11 @@ def test_a_server_that_does_not_answer_is_told_soon(
 
 
 @contextmanager
-def mlflow_server(seen: list[str]) -> Iterator[int]:
+def mlflow_server(seen):
     """A server of MLflow without experiments: its port. It notes who asks."""
 
     class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
+        def do_POST(self):
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
             seen.append(self.headers.get("Authorization", ""))
             self.send_response(200)
@@ -225,7 +205,7 @@ def mlflow_server(seen: list[str]) -> Iterator[int]:
 
         do_GET = do_POST
 
-        def log_message(self, *_: Any) -> None:
+        def log_message(self, *_):
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
@@ -234,9 +214,7 @@ def mlflow_server(seen: list[str]) -> Iterator[int]:
         server.shutdown()
 
 
-def test_each_server_gets_its_own_login_and_the_environment_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_server_gets_its_own_login_and_the_environment_none(tmp_path, monkeypatch):
     for name in ("USERNAME", "PASSWORD", "TOKEN"):
         monkeypatch.delenv(f"MLFLOW_TRACKING_{name}", raising=False)
     first, second, third = list[str](), list[str](), list[str]()
@@ -258,15 +236,13 @@ def test_each_server_gets_its_own_login_and_the_environment_none(
     assert "MLFLOW_TRACKING_PASSWORD" not in os.environ
 
 
-def test_a_uri_that_is_none_is_a_mistake(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_uri_that_is_none_is_a_mistake(settings, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "foo")
     with pytest.raises(UsageError, match="MLFLOW_TRACKING_URI is 'foo'"):
         Tracking(settings).experiment("blobs")
 
 
-def test_a_locked_database_is_told(settings: Settings) -> None:
+def test_a_locked_database_is_told(settings):
     """MLflow waits 20 s for a lock, then this comes; the test does not wait."""
     place = settings.home / "mlflow.db"
     engine = sqlalchemy.create_engine(f"sqlite:///{place}?timeout=0.1")
@@ -293,14 +269,14 @@ def test_a_locked_database_is_told(settings: Settings) -> None:
         engine.dispose()
 
 
-def test_a_database_that_is_none_is_told(tmp_path: Path) -> None:
+def test_a_database_that_is_none_is_told(tmp_path):
     settings = Settings(project=tmp_path, home=tmp_path)
     (tmp_path / "mlflow.db").write_bytes(b"not a database at all" * 100)
     with pytest.raises(DependencyError, match=r"not a database.*from a backup"):
         Tracking(settings)
 
 
-def test_a_database_of_an_older_mlflow_is_told(settings: Settings) -> None:
+def test_a_database_of_an_older_mlflow_is_told(settings):
     with sqlite3.connect(settings.home / "mlflow.db") as database:
         database.execute("UPDATE alembic_version SET version_num = 'bd07f7e963c5'")
     database.close()
@@ -310,13 +286,13 @@ def test_a_database_of_an_older_mlflow_is_told(settings: Settings) -> None:
         Tracking(settings).experiment("blobs")
 
 
-def test_what_does_not_exist_is_not_found(settings: Settings) -> None:
+def test_what_does_not_exist_is_not_found(settings):
     tracking = Tracking(settings)
     with pytest.raises(NotFoundError, match="MLflow at"), tracking_errors(tracking.uri):
         tracking.client.get_run("0" * 32)
 
 
-def test_a_model_file_that_was_changed_is_refused(trained: Trained) -> None:
+def test_a_model_file_that_was_changed_is_refused(trained):
     tracking = Tracking(trained.settings)
     uri, digest = trained.good.model_uri, trained.good.model_digest
     changed = "0" * 64
@@ -331,12 +307,12 @@ def test_a_model_file_that_was_changed_is_refused(trained: Trained) -> None:
 
 
 def test_a_logged_model_that_cannot_be_read_back_is_a_failure_of_mlflow(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    settings, monkeypatch
+):
     import keras
     import mlflow.keras
 
-    def lose(*_: Any, **__: Any) -> str:
+    def lose(*_, **__):
         raise MlflowException("the connection was lost")
 
     logged = SimpleNamespace(model_uri="models:/m-1")
@@ -349,7 +325,7 @@ def test_a_logged_model_that_cannot_be_read_back_is_a_failure_of_mlflow(
         Tracking(settings).log_model(model, data, "x", {}, 0)
 
 
-def test_a_model_that_is_gone_is_told(trained: Trained) -> None:
+def test_a_model_that_is_gone_is_told(trained):
     tracking = Tracking(trained.settings)
     with (
         pytest.raises(IntegrityError, match="no longer in MLflow's artifact store"),
@@ -358,13 +334,13 @@ def test_a_model_that_is_gone_is_told(trained: Trained) -> None:
         raise AssertionError
 
 
-def test_an_artifact_that_is_gone_is_told(trained: Trained) -> None:
+def test_an_artifact_that_is_gone_is_told(trained):
     tracking = Tracking(trained.settings)
     with pytest.raises(IntegrityError, match=r"The artifact golden/x.npz of the run"):
         tracking.run_file(trained.good.run_id, "golden/x.npz")
 
 
-def test_a_version_is_made_once_however_often_asked(trained: Trained) -> None:
+def test_a_version_is_made_once_however_often_asked(trained):
     tracking = Tracking(trained.settings)
     ask = ("blobs", trained.good.model_uri, trained.good.run_id, {"colour": "blue"})
     first = tracking.create_version(*ask, "the card")
@@ -375,10 +351,8 @@ def test_a_version_is_made_once_however_often_asked(trained: Trained) -> None:
 
 
 def test_an_alias_of_a_version_that_mlflow_lost_is_only_warned_of(
-    trained: Trained,
-    caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+    trained, caplog, monkeypatch
+):
     logger = logging.getLogger("headrace")  # flows before this may have set it up
     monkeypatch.setattr(logger, "handlers", [caplog.handler])
     monkeypatch.setattr(logger, "level", logging.WARNING)
@@ -387,7 +361,7 @@ def test_an_alias_of_a_version_that_mlflow_lost_is_only_warned_of(
     assert "the alias champion of blobs" in caplog.text
 
 
-def test_aliases_are_put_where_they_belong(trained: Trained) -> None:
+def test_aliases_are_put_where_they_belong(trained):
     tracking = Tracking(trained.settings)
     tracking.project_aliases("blobs", {"champion": None, "challenger": 1})
     assert tracking.client.get_registered_model("blobs").aliases == {"challenger": 1}
@@ -395,7 +369,7 @@ def test_aliases_are_put_where_they_belong(trained: Trained) -> None:
     assert tracking.client.get_registered_model("blobs").aliases == {"champion": 1}
 
 
-def test_names_that_mlflow_would_refuse_are_made_plain(settings: Settings) -> None:
+def test_names_that_mlflow_would_refuse_are_made_plain(settings):
     tracking = Tracking(settings)
     with tracking.run("blobs", "a run", {}) as (run_id, _):
         tracking.log_metrics(run_id, {"class/C++/recall": 1.0})
@@ -408,10 +382,8 @@ def test_names_that_mlflow_would_refuse_are_made_plain(settings: Settings) -> No
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_waits_until_mlflow_has_answered(
-    number: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    done: list[str] = []
+def test_an_interrupt_waits_until_mlflow_has_answered(number, monkeypatch):
+    done = []
     monkeypatch.setattr(interrupts, "DOUBLED_SECONDS", 0.0)  # of SIGTERM alone
     before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
     for each in before:
@@ -432,15 +404,15 @@ def test_an_interrupt_waits_until_mlflow_has_answered(
             signal.signal(each, handler)
 
 
-def test_a_termination_means_what_it_meant_before() -> None:
+def test_a_termination_means_what_it_meant_before():
     class Ended(BaseException):
         pass
 
-    def end(number: int, frame: Any) -> None:
+    def end(number, frame):
         told.append((number, frame is not None))
         raise Ended
 
-    told: list[Any] = []
+    told = []
     before = signal.signal(signal.SIGTERM, end)
     try:
         with pytest.raises(Ended), tracking_errors("sqlite:///x"):
@@ -452,7 +424,7 @@ def test_a_termination_means_what_it_meant_before() -> None:
     assert told == ["wrote all", (signal.SIGTERM, True)]
 
 
-def test_lists_of_rows_are_parameters_of_their_own_and_others_are_one() -> None:
+def test_lists_of_rows_are_parameters_of_their_own_and_others_are_one():
     rows = [{"name": "size", "threshold": 3}, {"expectation": "x"}]
     assert dict(flatten({"gates": rows})) == {
         "gates.size.threshold": "3",

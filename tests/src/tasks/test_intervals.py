@@ -1,7 +1,5 @@
 """Intervals of ratios, against the formula of a mean and against simulation."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
@@ -15,7 +13,7 @@ from headrace.tasks.intervals import (
 )
 
 
-def test_with_equal_denominators_it_is_the_interval_of_a_mean() -> None:
+def test_with_equal_denominators_it_is_the_interval_of_a_mean():
     values, ones = np.array([1.0, 2.0, 4.0, 9.0]), np.ones(4)
     error = values.std(ddof=1) / 2
     assert deviation_of_ratio(values, ones) == pytest.approx(error)
@@ -24,7 +22,7 @@ def test_with_equal_denominators_it_is_the_interval_of_a_mean() -> None:
     assert math.isnan(deviation_of_ratio(values[:1], ones[:1]))
 
 
-def test_both_intervals_hold_the_ratio_as_often_as_they_say() -> None:
+def test_both_intervals_hold_the_ratio_as_often_as_they_say():
     source = np.random.default_rng(0)
     within = np.zeros(2)
     for _ in range(200):
@@ -38,15 +36,15 @@ def test_both_intervals_hold_the_ratio_as_often_as_they_say() -> None:
 
 @pytest.mark.parametrize("by_counts", [False, True])
 def test_the_bootstrap_draws_the_same_each_time_in_blocks_of_any_size(
-    by_counts: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    by_counts, monkeypatch
+):
     values, sizes = np.arange(50.0), np.arange(1.0, 51.0)
     first = bootstrap_of_ratio(values, sizes, 0.95, by_counts=by_counts)
     monkeypatch.setattr(intervals, "_DRAWN", 700)
     assert first == bootstrap_of_ratio(values, sizes, 0.95, by_counts=by_counts)
 
 
-def test_one_row_and_nothing_counted_have_no_bootstrap() -> None:
+def test_one_row_and_nothing_counted_have_no_bootstrap():
     for numerators, denominators in (([2.0], [3.0]), ([1.0, 2.0], [0.0, 0.0])):
         found = bootstrap_of_ratio(np.array(numerators), np.array(denominators), 0.95)
         assert all(map(math.isnan, found))

@@ -1,20 +1,18 @@
 """What the judges of several tasks share."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 
 from headrace.tasks.judging import ENOUGH_ROWS, ranges_of, share_of, too_few
 
 
-def test_a_share_has_its_wilson_interval() -> None:
+def test_a_share_has_its_wilson_interval():
     metrics = share_of("heard", np.arange(10) < 8, 0.95)
     assert list(metrics) == ["heard", "heard_low", "heard_high"]
     assert [*metrics.values()] == pytest.approx([0.8, 0.490162, 0.943318], abs=1e-6)
 
 
-def test_too_few_rows_are_told_with_the_number_needed() -> None:
+def test_too_few_rows_are_told_with_the_number_needed():
     (finding,) = too_few(34, "recordings")
     assert (finding.check, finding.split, finding.count) == ("few_rows", "test", 34)
     assert finding.message == (
@@ -34,8 +32,6 @@ def test_too_few_rows_are_told_with_the_number_needed() -> None:
         ([], []),
     ],
 )
-def test_ranges_part_no_rows_with_one_number(
-    values: list[int], ranges: list[list[int]]
-) -> None:
+def test_ranges_part_no_rows_with_one_number(values, ranges):
     found = ranges_of(np.array(values, float), 2)
     assert [rows.tolist() for rows in found] == ranges

@@ -1,9 +1,5 @@
 """The loss of a row by a saved model's answers, of each task that shows it."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import numpy as np
 import pytest
 
@@ -14,7 +10,7 @@ from headrace.tasks.transcription import decoding
 PLAIN = TrainingSpec()
 
 
-def composed(*layers: Any) -> Any:
+def composed(*layers):
     """A saved model's form: pre-processing, and then a network."""
     import keras
 
@@ -24,7 +20,7 @@ def composed(*layers: Any) -> Any:
     return keras.Model(raw, network(pre(raw)))
 
 
-def test_of_a_classification_it_is_the_cross_entropy() -> None:
+def test_of_a_classification_it_is_the_cross_entropy():
     import keras
 
     model = composed(keras.layers.Dense(3, activation="softmax"))
@@ -36,7 +32,7 @@ def test_of_a_classification_it_is_the_cross_entropy() -> None:
     assert losses == pytest.approx([-np.log(0.5), -np.log(0.1)], rel=1e-5)
 
 
-def test_of_a_regression_it_is_in_deviations_of_the_targets() -> None:
+def test_of_a_regression_it_is_in_deviations_of_the_targets():
     """An error of one deviation is 0.95 with a delta of a tenth of one."""
     import keras
 
@@ -48,7 +44,7 @@ def test_of_a_regression_it_is_in_deviations_of_the_targets() -> None:
     assert losses == pytest.approx([0, 0.1 * (10 - 0.5)], abs=1e-5)
 
 
-def test_of_a_transcription_it_is_that_of_the_whole_transcript() -> None:
+def test_of_a_transcription_it_is_that_of_the_whole_transcript():
     import keras
 
     model = composed(keras.layers.Dense(3, activation="softmax"))
@@ -60,13 +56,13 @@ def test_of_a_transcription_it_is_that_of_the_whole_transcript() -> None:
     assert losses == pytest.approx(-likelihood, rel=1e-4)
 
 
-def test_of_a_generation_it_is_the_nats_of_a_document() -> None:
+def test_of_a_generation_it_is_the_nats_of_a_document():
     outputs = np.array([[64.0, 10], [128.0, 50]], np.float32)
     losses = task("generation").head.row_losses(composed(), outputs, np.zeros(2), PLAIN)
     assert losses.tolist() == [1, 2]
 
 
-def test_sounds_of_a_synthesis_do_not_show_it() -> None:
+def test_sounds_of_a_synthesis_do_not_show_it():
     outputs = np.zeros((2, 10), np.float32)
     head = task("synthesis").head
     assert head.row_losses(composed(), outputs, np.zeros(2), PLAIN) is None

@@ -6,9 +6,7 @@ import ast
 import inspect
 import json
 import textwrap
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -51,10 +49,10 @@ LABELS = {
 
 
 @pytest.fixture(scope="module")
-def network(request: pytest.FixtureRequest):
+def network(request):
     """The description and a network of a task, on eight images."""
 
-    def make(name: str):
+    def make(name):
         from headrace import models
         from headrace.backend import load_backend
 
@@ -76,19 +74,19 @@ def _data():
     return DataSpec(source="x.npz")
 
 
-def targets(name: str, data: DataDescription):
+def targets(name, data):
     import pyarrow as pa
 
     return tasks.task(name).labels.encode(pa.chunked_array([LABELS[name]]), data)
 
 
-def parts_of(name: str) -> list[str]:
+def parts_of(name):
     modules = {module.rpartition(".")[2] for module in tasks.task_modules(name)}
     speaks = ["speech"] * tasks.task(name).speaks
     return [*PARTS, *modules & {"questions"}, *speaks]
 
 
-def has_default(method: Callable[..., Any]) -> bool:
+def has_default(method):
     """Whether it does more than to say what it is for; else each task has its own."""
     (definition,) = ast.parse(textwrap.dedent(inspect.getsource(method))).body
     assert isinstance(definition, ast.FunctionDef)
@@ -98,7 +96,7 @@ def has_default(method: Callable[..., Any]) -> bool:
 @pytest.mark.parametrize(
     ("name", "part"), [(name, part) for name in task_names() for part in parts_of(name)]
 )
-def test_each_part_has_all_that_its_protocol_lists(name: str, part: str) -> None:
+def test_each_part_has_all_that_its_protocol_lists(name, part):
     found = getattr(tasks.task(name), part)
     protocol = {**PARTS, **OPTIONAL}[part]
     for member, listed in inspect.getmembers(protocol, inspect.isfunction):
@@ -131,7 +129,7 @@ def test_what_it_has_no_use_for_are_fields_of_the_spec(name: str) -> None:
         assert (field in unused_fields(name)) != (name == "generation")
 
 
-def test_each_vector_task_has_labels_here() -> None:
+def test_each_vector_task_has_labels_here():
     vector = {name for name in task_names() if tasks.task(name).takes == "vector"}
     assert LABELS.keys() == vector
 
@@ -210,7 +208,7 @@ def test_an_answer_is_written_as_its_schema_says(name: str) -> None:
         task.answers.json_writer(data)(output)
 
 
-def test_what_pads_transcripts_keeps_no_models_from_a_comparison() -> None:
+def test_what_pads_transcripts_keeps_no_models_from_a_comparison():
     def described(**target):
         return DataDescription(
             medium="audio", task="transcription", shape=(8000,), target=target

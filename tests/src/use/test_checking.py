@@ -1,10 +1,6 @@
 """A builder is tried before there is data."""
 
-from __future__ import annotations
-
 import re
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -32,12 +28,12 @@ def build(data, units=4):
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(tmp_path):
     (tmp_path / "model.py").write_text(MODEL)
     return tmp_path
 
 
-def spec_of(builder: str = "model:build", **data: object) -> PipelineSpec:
+def spec_of(builder="model:build", **data):
     arguments = {"units": data.pop("units", 4)} if ":" in builder else {}
     return PipelineSpec.model_validate(
         {
@@ -50,32 +46,30 @@ def spec_of(builder: str = "model:build", **data: object) -> PipelineSpec:
     )
 
 
-def test_a_builder_is_built_on_declared_data(folder: Path) -> None:
+def test_a_builder_is_built_on_declared_data(folder):
     spec = spec_of(shape=(8, 8, 1), classes=("a", "b"))
     weights = 64 * 4 + 4 + 4 * 2 + 2
     assert f"shape (8, 8, 1): {weights} weights" in check_builder(spec, folder)
 
 
 @pytest.mark.parametrize("data", [{}, {"shape": (8, 8, 1)}, {"classes": ("a", "b")}])
-def test_a_builder_is_imported_where_less_is_declared(
-    folder: Path, data: dict[str, object]
-) -> None:
+def test_a_builder_is_imported_where_less_is_declared(folder, data):
     assert "imported, not built" in check_builder(spec_of(**data), folder)
 
 
-def test_a_builder_that_fails_is_told(folder: Path) -> None:
+def test_a_builder_that_fails_is_told(folder):
     spec = spec_of(shape=(8, 8, 1), classes=("a", "b"), units=-1)
     with pytest.raises(SpecError, match=r"failed on items of shape.*units are below 0"):
         check_builder(spec, folder)
 
 
-def test_a_file_that_cannot_be_imported_is_told(folder: Path) -> None:
+def test_a_file_that_cannot_be_imported_is_told(folder):
     (folder / "model.py").write_text("import nothing_of_this_name")
     with pytest.raises(SpecError, match="cannot be imported: No module named"):
         check_builder(spec_of(), folder)
 
 
-def test_a_family_is_not_built(folder: Path) -> None:
+def test_a_family_is_not_built(folder):
     assert check_builder(spec_of("cnn"), folder) == ""
 
 
@@ -99,9 +93,7 @@ BODY = (
 ADVICE = 'or set YIELDS = "vector" in its module, if the task is to add the head.'
 
 
-def test_a_family_of_a_package_is_built(
-    extend: Callable[..., str], folder: Path
-) -> None:
+def test_a_family_of_a_package_is_built(extend, folder):
     extend("models", "patches", PATCHES)
     declared = spec_of("patches", shape=(8, 8, 1), classes=("a", "b"))
     weights = 4 * 4 * 4 + 4 + 16 * 2 + 2
@@ -121,13 +113,8 @@ def test_a_family_of_a_package_is_built(
     ],
 )
 def test_a_family_of_a_package_that_does_not_fit_is_refused(
-    extend: Callable[..., str],
-    folder: Path,
-    task: str,
-    line: str,
-    instead: str,
-    message: str,
-) -> None:
+    extend, folder, task, line, instead, message
+):
     extend("models", "patches", PATCHES.replace(line, instead))
     labels = {} if task == "regression" else {"classes": ("a", "b")}
     spec = spec_of("patches", shape=(8, 8, 1), task=task, **labels)
@@ -135,9 +122,7 @@ def test_a_family_of_a_package_that_does_not_fit_is_refused(
         check_builder(spec, folder)
 
 
-def test_a_builder_of_the_pipeline_may_leave_the_head_to_the_task(
-    folder: Path,
-) -> None:
+def test_a_builder_of_the_pipeline_may_leave_the_head_to_the_task(folder):
     (folder / "model.py").write_text(PATCHES)
     assert "102 weights" in check_builder(
         spec_of(shape=(8, 8, 1), classes=("a", "b")), folder
@@ -152,7 +137,7 @@ def own(learning_rate):
 """
 
 
-def test_what_training_names_is_made(folder: Path) -> None:
+def test_what_training_names_is_made(folder):
     (folder / "optimizer.py").write_text(OPTIMIZER)
     plain = spec_of("cnn")
     assert check_training(plain, folder) == ""
@@ -176,8 +161,8 @@ def test_what_training_names_is_made(folder: Path) -> None:
     ],
 )
 def test_a_form_that_no_item_can_have_is_told_without_data(
-    folder: Path, medium: str, data: dict[str, object], problem: str
-) -> None:
+    folder, medium, data, problem
+):
     fields = {"name": "some", "medium": medium, "data": {"source": "x", **data}}
     with pytest.raises(SpecError, match=problem):
         check_builder(PipelineSpec.model_validate(fields), folder)

@@ -1,9 +1,5 @@
 """Gates that no model could pass are refused before anything is trained."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import pytest
 
 from headrace.errors import SpecError
@@ -11,18 +7,18 @@ from headrace.spec import PipelineSpec
 from headrace.use.checking import check_gates
 
 
-def spec_of(gate: dict[str, Any], **tables: Any) -> PipelineSpec:
+def spec_of(gate, **tables):
     fields = {"name": "one", "medium": "image", "data": {"source": "x"}, **tables}
     return PipelineSpec.model_validate({**fields, "gates": [gate]})
 
 
-def robust(rung: str, **tables: Any) -> PipelineSpec:
+def robust(rung, **tables):
     arguments = {"rung": rung, "drop": 0.05}
     return spec_of({"name": "robustness", "arguments": arguments}, **tables)
 
 
 @pytest.mark.parametrize("rung", ["noise 25", "blur 0.7", "blur 2.4"])
-def test_a_rung_of_the_ladder_is_taken(rung: str) -> None:
+def test_a_rung_of_the_ladder_is_taken(rung):
     check_gates(robust(rung))  # the levels of blur grow with the images
 
 
@@ -36,21 +32,21 @@ def test_a_rung_of_the_ladder_is_taken(rung: str) -> None:
         ("noise 25", "text", "typos LEVEL"),
     ],
 )
-def test_another_rung_is_refused(rung: str, medium: str, known: str) -> None:
+def test_another_rung_is_refused(rung, medium, known):
     with pytest.raises(SpecError, match=f"rung '{rung}', which the ladder") as caught:
         check_gates(robust(rung, medium=medium))
     assert known in caught.value.action
 
 
 @pytest.mark.parametrize("depth", ["quick", "standard"])
-def test_a_gate_on_membership_needs_that_it_is_measured(depth: str) -> None:
+def test_a_gate_on_membership_needs_that_it_is_measured(depth):
     gate = {"name": "membership"}
     with pytest.raises(SpecError, match=f'needs evaluation.depth = "full".*"{depth}"'):
         check_gates(spec_of(gate, evaluation={"depth": depth}))
     check_gates(spec_of(gate, evaluation={"depth": "full"}))
 
 
-def test_a_gate_on_a_class_that_is_not_declared_is_refused() -> None:
+def test_a_gate_on_a_class_that_is_not_declared_is_refused():
     gate = {"name": "spam", "metric": "class=spma/f1", "threshold": 0.9}
     data = {"source": "x", "classes": ["ham", "spam"]}
     with pytest.raises(SpecError, match="no 'spma'") as caught:

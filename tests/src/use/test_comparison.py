@@ -1,7 +1,5 @@
 """Two versions differ by what they are made of and by how they do."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from headrace.stages.ingredients import TAG
@@ -12,7 +10,7 @@ from headrace.use.comparison import compare
 Trained = Any
 
 
-def test_a_version_does_not_differ_from_itself(trained: Trained) -> None:
+def test_a_version_does_not_differ_from_itself(trained):
     version = Ledger(trained.settings.database_url).find("blobs/1")
     found = compare(version, version, trained.home)
     assert (found.versions, found.differences, found.notice) == ((1, 1), (), "")
@@ -21,7 +19,7 @@ def test_a_version_does_not_differ_from_itself(trained: Trained) -> None:
     assert first is not None
 
 
-def test_a_training_without_a_record_is_said_to_have_none(trained: Trained) -> None:
+def test_a_training_without_a_record_is_said_to_have_none(trained):
     version = Ledger(trained.settings.database_url).find("blobs/1")
     Tracking(trained.settings).client.delete_tag(version.run_id, f"mlflow.{TAG}")
     found = compare(version, version, trained.home)

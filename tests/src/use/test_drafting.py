@@ -1,10 +1,6 @@
 """What a pipeline that is made from its data says."""
 
-from __future__ import annotations
-
 import tomllib
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -33,23 +29,23 @@ RECIPE = TrainingSpec(epochs=15, batch_size=32)
         (10_000_000, 3),
     ],
 )
-def test_few_rows_get_more_epochs_and_many_get_fewer(rows: int, epochs: int) -> None:
+def test_few_rows_get_more_epochs_and_many_get_fewer(rows, epochs):
     assert epochs_for(RECIPE, rows, 300) == epochs
 
 
-def test_a_task_may_know_after_how_many_epochs_its_data_is_known_by_heart() -> None:
+def test_a_task_may_know_after_how_many_epochs_its_data_is_known_by_heart():
     assert epochs_for(RECIPE, 320, 3_000) == 200
     assert epochs_for(RECIPE, 320, 3_000, most_epochs=16) == 16
 
 
 @pytest.mark.parametrize("epochs", [1, 2])
-def test_a_recipe_that_is_short_stays_short(epochs: int) -> None:
+def test_a_recipe_that_is_short_stays_short(epochs):
     recipe = TrainingSpec(epochs=epochs, batch_size=32)
     assert epochs_for(recipe, 10_000_000, 300) == 0
 
 
 @pytest.mark.parametrize("family", builder_names())
-def test_every_family_says_how_many_steps_it_needs(family: str) -> None:
+def test_every_family_says_how_many_steps_it_needs(family):
     assert 100 <= least_steps(family) <= 10_000
 
 
@@ -62,15 +58,15 @@ def test_every_family_says_how_many_steps_it_needs(family: str) -> None:
     ],
 )
 def test_a_task_without_a_family_for_the_medium_is_refused_before_the_data_is_read(
-    tmp_path: Path, medium: str, task: str, families: str
-) -> None:
+    tmp_path, medium, task, families
+):
     settings = Settings(home=tmp_path / "home", project=tmp_path)
     with pytest.raises(UsageError, match=families):
         draft("it", medium, task, DataSpec(source="nowhere"), settings)
     assert not list(tmp_path.iterdir())
 
 
-def test_a_separator_is_for_texts(tmp_path: Path) -> None:
+def test_a_separator_is_for_texts(tmp_path):
     (tmp_path / "home").mkdir()
     settings = Settings(home=tmp_path / "home", project=tmp_path)
     data = DataSpec(source="nowhere", separator="-")
@@ -78,9 +74,7 @@ def test_a_separator_is_for_texts(tmp_path: Path) -> None:
         draft("it", "image", "classification", data, settings)
 
 
-def test_few_images_are_cropped_and_more_augmentation_is_in_comments(
-    tmp_path: Path,
-) -> None:
+def test_few_images_are_cropped_and_more_augmentation_is_in_comments(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (60, 8, 8, 1), np.uint8)
     np.savez(tmp_path / "some.npz", images=pixels, labels=np.arange(60) % 2)
     (tmp_path / "home").mkdir()
@@ -109,19 +103,17 @@ def test_few_images_are_cropped_and_more_augmentation_is_in_comments(
         ("audio", "classification", 600),
     ],
 )
-def test_other_augmentation_is_offered_in_comments_alone(
-    medium: str, task: str, rows: int
-) -> None:
+def test_other_augmentation_is_offered_in_comments_alone(medium, task, rows):
     lines = "\n".join(_augmentation(medium, task, rows)).strip().splitlines()
     assert "# [training.augment]" in lines
     assert all(line.startswith("# ") for line in lines)
 
 
-def test_nothing_is_offered_where_all_of_it_is_refused() -> None:
+def test_nothing_is_offered_where_all_of_it_is_refused():
     assert not [*_augmentation("text", "generation", 600)]
 
 
-def write_images(folder: Path, rows: int, *, marked: bool = False) -> None:
+def write_images(folder, rows, *, marked=False):
     """Grey noise, dark and light by class; light images may have a white corner."""
     random = np.random.default_rng(0)
     for row in range(rows):
@@ -133,7 +125,7 @@ def write_images(folder: Path, rows: int, *, marked: bool = False) -> None:
         Image.fromarray(pixels.astype(np.uint8)).save(folder / name / f"{row}.png")
 
 
-def drafted(tmp_path: Path) -> tuple[dict[str, Any], list[str]]:
+def drafted(tmp_path):
     """The pipeline file of images in a folder, and the checks that warn."""
     settings = Settings(home=tmp_path / "home", project=tmp_path).prepare_home()
     data = DataSpec(source=str(tmp_path / "images"))
@@ -142,16 +134,14 @@ def drafted(tmp_path: Path) -> tuple[dict[str, Any], list[str]]:
     return written, [finding.check for finding in inspection.warnings]
 
 
-def test_epochs_are_a_limit_where_validation_rows_can_end_a_training(
-    tmp_path: Path,
-) -> None:
+def test_epochs_are_a_limit_where_validation_rows_can_end_a_training(tmp_path):
     write_images(tmp_path / "images", 300)
     written, _ = drafted(tmp_path)
     del written["training"]["augment"]
     assert written["training"] == {"epochs": 200, "patience": 20}
 
 
-def test_of_a_few_validation_rows_none_ends_a_training(tmp_path: Path) -> None:
+def test_of_a_few_validation_rows_none_ends_a_training(tmp_path):
     write_images(tmp_path / "images", 100)
     written, _ = drafted(tmp_path)
     del written["training"]["augment"]
@@ -161,13 +151,11 @@ def test_of_a_few_validation_rows_none_ends_a_training(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("epochs", "patience"), [(200, 20), (130, 13), (53, 10), (3, 10)]
 )
-def test_patience_is_a_share_of_the_epochs(epochs: int, patience: int) -> None:
+def test_patience_is_a_share_of_the_epochs(epochs, patience):
     assert patience_for(epochs, 0.1) == patience
 
 
-def test_a_mark_that_gives_a_class_away_brings_the_gate_shortcut(
-    tmp_path: Path,
-) -> None:
+def test_a_mark_that_gives_a_class_away_brings_the_gate_shortcut(tmp_path):
     write_images(tmp_path / "images", 300, marked=True)
     written, checks = drafted(tmp_path)
     gates = {gate["name"]: gate.get("threshold") for gate in written["gates"]}
@@ -177,9 +165,7 @@ def test_a_mark_that_gives_a_class_away_brings_the_gate_shortcut(
     assert "# A mark gives 'light' away, hence the gate shortcut.\n" in file.read_text()
 
 
-def test_a_mark_of_a_number_brings_a_threshold_in_the_unit_of_the_numbers(
-    tmp_path: Path,
-) -> None:
+def test_a_mark_of_a_number_brings_a_threshold_in_the_unit_of_the_numbers(tmp_path):
     write_images(tmp_path / "images", 300, marked=True)
     rows = ["file,years"]
     for place, file in enumerate(sorted((tmp_path / "images").glob("*/*.png"))):
@@ -195,14 +181,14 @@ def test_a_mark_of_a_number_brings_a_threshold_in_the_unit_of_the_numbers(
     assert 0.1 * constant <= gates["shortcut"] < 0.25 * constant
 
 
-def test_without_a_mark_there_is_no_such_gate(tmp_path: Path) -> None:
+def test_without_a_mark_there_is_no_such_gate(tmp_path):
     write_images(tmp_path / "images", 300)
     written, checks = drafted(tmp_path)
     assert "shortcut" not in {gate["name"] for gate in written["gates"]}
     assert "class_mark" not in checks
 
 
-def write_photos(folder: Path, sizes: list[tuple[int, int]]) -> Path:
+def write_photos(folder, sizes):
     rng = np.random.default_rng(1)
     for place, size in enumerate(sizes):
         path = folder / "ab"[place % 2] / f"{place:03}.jpg"
@@ -212,7 +198,7 @@ def write_photos(folder: Path, sizes: list[tuple[int, int]]) -> Path:
     return folder
 
 
-def test_photos_of_many_sizes_get_a_shape_and_are_resized(tmp_path: Path) -> None:
+def test_photos_of_many_sizes_get_a_shape_and_are_resized(tmp_path):
     sizes = [(100 + 4 * place, 75 + 3 * place) for place in range(40)]
     data = DataSpec(source=str(write_photos(tmp_path / "photos", sizes)))
     settings = Settings(home=tmp_path / "home", project=tmp_path)
@@ -227,7 +213,7 @@ def test_photos_of_many_sizes_get_a_shape_and_are_resized(tmp_path: Path) -> Non
     )
 
 
-def test_images_of_one_small_size_are_not_resized(tmp_path: Path) -> None:
+def test_images_of_one_small_size_are_not_resized(tmp_path):
     data = DataSpec(source=str(write_photos(tmp_path / "tiles", [(30, 20)] * 40)))
     settings = Settings(home=tmp_path / "home", project=tmp_path)
     settings.prepare_home()
@@ -237,9 +223,7 @@ def test_images_of_one_small_size_are_not_resized(tmp_path: Path) -> None:
     assert inspection.snapshot.notes == ()
 
 
-def test_where_most_rows_cannot_be_used_that_is_said_and_not_the_labels(
-    tmp_path: Path,
-) -> None:
+def test_where_most_rows_cannot_be_used_that_is_said_and_not_the_labels(tmp_path):
     photos = write_photos(tmp_path / "photos", [(80, 60)] * 40)
     for path in sorted(photos.rglob("*.jpg"))[3:]:
         path.write_bytes(path.read_bytes()[:-200])

@@ -1,10 +1,6 @@
 """What cannot be explained is told."""
 
-from __future__ import annotations
-
 import io
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,9 +13,7 @@ from headrace.use.explaining import explain
 
 
 @pytest.mark.parametrize(("rows", "count"), [(0, "no item"), (2, "more than one item")])
-def test_a_source_has_one_item(
-    _trained: Any, tmp_path: Path, rows: int, count: str
-) -> None:
+def test_a_source_has_one_item(_trained, tmp_path, rows, count):
     file = io.BytesIO()
     Image.fromarray(np.zeros((8, 8), np.uint8)).save(file, "PNG")
     images = pa.array([file.getvalue()] * rows, pa.binary())

@@ -1,7 +1,5 @@
 """An export is whole, gives the golden answers, and needs nothing of Headrace."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess
@@ -17,7 +15,6 @@ from tests.src.tasks.generation.models import DATA, a_model
 from headrace.backend import load_backend
 from headrace.errors import NotFoundError, Refusal, UsageError
 from headrace.models.engines import savedmodel
-from headrace.settings import Settings
 from headrace.state.ledger import Ledger
 from headrace.use.exporting import export
 
@@ -30,7 +27,7 @@ FILES = {
 }
 
 
-def check(folder: Path) -> subprocess.CompletedProcess[str]:
+def check(folder):
     """Run the script that came with an export, without Headrace in its path."""
     done = subprocess.run(
         [sys.executable, "-I", str(folder / "check.py")],
@@ -54,8 +51,8 @@ def check(folder: Path) -> subprocess.CompletedProcess[str]:
     ],
 )
 def test_others_get_the_golden_answers_of_an_export(
-    built: Settings, tmp_path: Path, model: str, format_name: str, dtype: str
-) -> None:
+    built, tmp_path, model, format_name, dtype
+):
     output = tmp_path / "below" / "out"
     exported = export(f"{model}/1", format_name, output, built)
     assert exported.difference <= 1e-5
@@ -87,7 +84,7 @@ def test_others_get_the_golden_answers_of_an_export(
 
 
 @pytest.fixture
-def writer(settings: Settings) -> Settings:
+def writer(settings):
     """A registered language model."""
     load_backend()
     _, _, network = a_model("gru_lm")
@@ -95,9 +92,7 @@ def writer(settings: Settings) -> Settings:
     return settings
 
 
-def test_a_language_model_is_exported_for_texts_of_any_length(
-    writer: Settings, tmp_path: Path
-) -> None:
+def test_a_language_model_is_exported_for_texts_of_any_length(writer, tmp_path):
     output = tmp_path / "out"
     assert export("plays/1", "savedmodel", output, writer).difference <= 1e-5
     readme = (output / "README.txt").read_text()
@@ -109,16 +104,14 @@ def test_a_language_model_is_exported_for_texts_of_any_length(
 
 @pytest.mark.parametrize("format_name", ["onnx", "openvino"])
 def test_a_language_model_is_no_engine_and_that_is_said_in_words(
-    writer: Settings, tmp_path: Path, format_name: str
-) -> None:
+    writer, tmp_path, format_name
+):
     with pytest.raises(Refusal, match="its items have any length") as refused:
         export("plays/1", format_name, tmp_path / "out", writer)
     assert "Try --format savedmodel." in str(refused.value)
 
 
-def test_the_script_tells_a_changed_file_and_other_answers(
-    built: Settings, tmp_path: Path
-) -> None:
+def test_the_script_tells_a_changed_file_and_other_answers(built, tmp_path):
     output = tmp_path / "out"
     export("images/1", "onnx", output, built)
     golden = output / "golden.npz"
@@ -147,14 +140,14 @@ def test_the_script_tells_a_changed_file_and_other_answers(
     ],
 )
 def test_an_export_that_does_not_give_the_answers_is_refused(
-    built: Settings, tmp_path: Path, model: str, format_name: str, reason: str
-) -> None:
+    built, tmp_path, model, format_name, reason
+):
     with pytest.raises(Refusal, match=f"{model} version 1 .* {format_name}.*{reason}"):
         export(f"{model}/1", format_name, tmp_path / "out", built)
     assert not [path for path in tmp_path.iterdir() if path != built.home]
 
 
-def test_a_folder_with_files_is_not_touched(built: Settings, tmp_path: Path) -> None:
+def test_a_folder_with_files_is_not_touched(built, tmp_path):
     output = tmp_path / "out"
     output.mkdir()
     export("images/1", "onnx", output, built)  # an empty one is
@@ -169,9 +162,7 @@ def test_a_folder_with_files_is_not_touched(built: Settings, tmp_path: Path) -> 
             export("images/1", "onnx", parent / "new", built)
 
 
-def test_what_is_missing_is_named(
-    built: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_missing_is_named(built, tmp_path, monkeypatch):
     with pytest.raises(NotFoundError, match="no version 2 of images"):
         export("images/2", "onnx", tmp_path / "out", built)
     nowhere = built.model_copy(update={"home": tmp_path / "nowhere"})
@@ -182,9 +173,7 @@ def test_what_is_missing_is_named(
         export("images/1", "savedmodel", tmp_path / "out", built)
 
 
-def test_the_command_answers_in_words_and_in_json(
-    built: Settings, tmp_path: Path, project: Path
-) -> None:
+def test_the_command_answers_in_words_and_in_json(built, tmp_path, project):
     home = Home(built.home, project)
     arguments = ("export", "images/1", "--format", "onnx", "--output")
     told = home.headrace(*arguments, str(tmp_path / "one"))

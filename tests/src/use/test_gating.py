@@ -1,14 +1,10 @@
 """``headrace gate``: thresholds from the champion's intervals, and by hand."""
 
-from __future__ import annotations
-
 import os
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
-from tests.blobs import Trained
 
 from headrace.errors import HeadraceError, Refusal, SpecError, UsageError
 from headrace.gates.supported import supported_by_first
@@ -37,7 +33,7 @@ name = "champion"
 """
 
 
-def write(project: Path, text: str = HEAD + GATES) -> Path:
+def write(project, text=HEAD + GATES):
     file = project / "pipelines" / "blobs" / "pipeline.toml"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(text.encode())
@@ -45,27 +41,25 @@ def write(project: Path, text: str = HEAD + GATES) -> Path:
 
 
 @pytest.fixture
-def alone(tmp_path: Path) -> Settings:
+def alone(tmp_path):
     """A project without a run."""
     write(tmp_path)
     return Settings(project=tmp_path, home=tmp_path / "home").prepare_home()
 
 
 @pytest.fixture
-def settings(trained: Trained, tmp_path: Path) -> Settings:
+def settings(trained, tmp_path):
     """A project whose pipeline has a champion."""
     project = tmp_path / "own"
     write(project)
     return Settings(project=project, home=trained.settings.home)
 
 
-def file_of(settings: Settings) -> Path:
+def file_of(settings):
     return settings.project / "pipelines" / "blobs" / "pipeline.toml"
 
 
-def test_the_champions_interval_is_written_into_the_file(
-    settings: Settings, trained: Trained
-) -> None:
+def test_the_champions_interval_is_written_into_the_file(settings, trained):
     low = trained.weak_evaluation.metrics["test_accuracy_low"]
     listed = list_gates("blobs", settings)
     assert listed.version == 1
@@ -87,15 +81,13 @@ def test_the_champions_interval_is_written_into_the_file(
         apply_supported("blobs", "", settings)
 
 
-def test_one_gate_alone_can_be_suggested(settings: Settings) -> None:
+def test_one_gate_alone_can_be_suggested(settings):
     with pytest.raises(Refusal, match="no stricter threshold for the gate 'champion'"):
         apply_supported("blobs", "champion", settings)
     assert apply_supported("blobs", "accuracy", settings).changed[0].name == "accuracy"
 
 
-def test_a_first_run_says_what_it_supports(
-    settings: Settings, trained: Trained
-) -> None:
+def test_a_first_run_says_what_it_supports(settings, trained):
     folder, spec = file_of(settings).parent, trained.spec
     gates = tuple(
         gate.model_copy(update={"threshold": 0.1})
@@ -112,13 +104,13 @@ def test_a_first_run_says_what_it_supports(
     assert not supported_by_first(spec, folder, second, settings)
 
 
-def test_without_a_version_nothing_is_suggested(alone: Settings) -> None:
+def test_without_a_version_nothing_is_suggested(alone):
     assert list_gates("blobs", alone).version is None
     with pytest.raises(Refusal, match="has no version whose interval"):
         apply_supported("blobs", "", alone)
 
 
-def test_a_threshold_by_hand_and_a_gate_that_is_new(alone: Settings) -> None:
+def test_a_threshold_by_hand_and_a_gate_that_is_new(alone):
     change_gate("blobs", "accuracy", 0.95, alone)
     change_gate("blobs", "champion", 0.01, alone)
     added = change_gate("blobs", "shortcut", 0.1, alone)
@@ -133,7 +125,7 @@ def test_a_threshold_by_hand_and_a_gate_that_is_new(alone: Settings) -> None:
     ]
 
 
-def test_the_default_gates_stay_where_a_file_names_none(alone: Settings) -> None:
+def test_the_default_gates_stay_where_a_file_names_none(alone):
     write(alone.project, HEAD)
     before = {gate.name for gate in list_gates("blobs", alone).gates}
     change_gate("blobs", "accuracy", 0.95, alone)
@@ -158,8 +150,8 @@ def test_the_default_gates_stay_where_a_file_names_none(alone: Settings) -> None
     ],
 )
 def test_a_threshold_that_makes_no_sense_is_refused_and_nothing_is_written(
-    alone: Settings, gate: str, threshold: float, message: str
-) -> None:
+    alone, gate, threshold, message
+):
     with pytest.raises(HeadraceError, match=message) as caught:
         change_gate("blobs", gate, threshold, alone)
     assert caught.value.exit_code == 2
@@ -173,7 +165,7 @@ def test_a_threshold_that_makes_no_sense_is_refused_and_nothing_is_written(
         'gates = [\n  { name = "accuracy", threshold = 0.1 },\n]\n',
     ],
 )
-def test_gates_in_one_list_are_left_to_a_person(alone: Settings, gates: str) -> None:
+def test_gates_in_one_list_are_left_to_a_person(alone, gates):
     text = gates + HEAD
     write(alone.project, text)
     with pytest.raises(SpecError, match=r"by hand: accuracy: 0\.95"):
@@ -183,7 +175,7 @@ def test_gates_in_one_list_are_left_to_a_person(alone: Settings, gates: str) -> 
     assert file_of(alone).read_text() == text
 
 
-def test_a_table_in_a_text_of_many_lines_is_no_gate(alone: Settings) -> None:
+def test_a_table_in_a_text_of_many_lines_is_no_gate(alone):
     text = 'description = """\n[[gates]]\nthreshold = 3\n"""\n' + HEAD + GATES
     write(alone.project, text)
     with pytest.raises(SpecError, match="Write these thresholds by hand"):
@@ -191,7 +183,7 @@ def test_a_table_in_a_text_of_many_lines_is_no_gate(alone: Settings) -> None:
     assert file_of(alone).read_text() == text
 
 
-def test_a_link_stays_one_and_the_mode_is_kept(alone: Settings) -> None:
+def test_a_link_stays_one_and_the_mode_is_kept(alone):
     file = file_of(alone)
     real = file.rename(alone.project / "real.toml")
     real.chmod(0o640)
@@ -202,7 +194,7 @@ def test_a_link_stays_one_and_the_mode_is_kept(alone: Settings) -> None:
     assert os.stat(real).st_mode & 0o777 == 0o640
 
 
-def test_a_pipeline_that_comes_with_headrace_is_not_changed(alone: Settings) -> None:
+def test_a_pipeline_that_comes_with_headrace_is_not_changed(alone):
     with pytest.raises(UsageError, match="digits comes with Headrace"):
         change_gate("digits", "accuracy", 0.9, alone)
     bundled = find_pipeline("digits", alone) / "pipeline.toml"
@@ -212,7 +204,7 @@ def test_a_pipeline_that_comes_with_headrace_is_not_changed(alone: Settings) -> 
         change_gate("blobs", "accuracy", 0.9, alone)
 
 
-def test_of_changes_at_once_none_is_lost(alone: Settings) -> None:
+def test_of_changes_at_once_none_is_lost(alone):
     changes = [("accuracy", 0.95), ("champion", 0.01), ("shortcut", 0.1)]
     with ThreadPoolExecutor(len(changes)) as pool:
         tries = [pool.submit(change_gate, "blobs", *one, alone) for one in changes]

@@ -1,9 +1,5 @@
 """Requests for texts, and texts of a model."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import pytest
 from tests.src.tasks.generation.models import DATA, a_model
 
@@ -14,7 +10,7 @@ from headrace.use.generating import Request, TextModel, _first_lines
 
 
 @pytest.fixture(scope="module")
-def model() -> TextModel:
+def model():
     return TextModel(LoadedModel(a_model("gru_lm")[2], DATA, 3), "notes")
 
 
@@ -36,14 +32,12 @@ def model() -> TextModel:
         ({"temperature": 5.1}, "temperature is 5.1"),
     ],
 )
-def test_a_bad_request_is_refused(wishes: dict[str, Any], message: str) -> None:
+def test_a_bad_request_is_refused(wishes, message):
     with pytest.raises(InputError, match=message):
         Request(**wishes)
 
 
-def test_a_text_begins_with_its_prompt_and_follows_from_the_seed(
-    model: TextModel,
-) -> None:
+def test_a_text_begins_with_its_prompt_and_follows_from_the_seed(model):
     request = Request(prompt="he", characters=40, temperature=1.0, seed=5)
     text = model.write(request)
     assert text == model.write(request)
@@ -55,8 +49,8 @@ def test_a_text_begins_with_its_prompt_and_follows_from_the_seed(
     )
 
 
-def test_a_text_does_not_end_before_it_has_its_lines(model: TextModel) -> None:
-    def write(lines: int) -> str:
+def test_a_text_does_not_end_before_it_has_its_lines(model):
+    def write(lines):
         return model.write(
             Request(prompt="he", characters=2_000, lines=lines, temperature=1.0, seed=5)
         )
@@ -66,23 +60,21 @@ def test_a_text_does_not_end_before_it_has_its_lines(model: TextModel) -> None:
     assert write(5).startswith(write(1))
 
 
-def test_line_ends_of_a_prompt_are_those_of_train(model: TextModel) -> None:
+def test_line_ends_of_a_prompt_are_those_of_train(model):
     assert model.prompt_of(Request(prompt="hello\r\nt\r")) == "hello\nt\n"
     with pytest.raises(InputError, match="has not learned"):
         model.prompt_of(Request(prompt="x"))
 
 
 @pytest.mark.parametrize("size", [1, 2, 100])
-def test_lines_are_counted_over_pieces(size: int) -> None:
+def test_lines_are_counted_over_pieces(size):
     text = "one\ntwo\n\nfour\nfive"
     pieces = [text[start : start + size] for start in range(0, len(text), size)]
     for lines, expected in ((1, "one"), (2, "one\ntwo"), (3, "one\ntwo\n"), (9, text)):
         assert "".join(_first_lines(iter(pieces), lines)) == expected
 
 
-def test_personal_data_leaves_in_whole_lines_and_masked(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_personal_data_leaves_in_whole_lines_and_masked(monkeypatch):
     data = DATA.model_copy(update={"mask": ("email",)})
     model = TextModel(LoadedModel(a_model("gru_lm")[2], data, 3), "notes")
     pieces = ["write to a@b", ".org or", "\nto c@d.com", " now\nx@", "y.net"]
@@ -104,8 +96,8 @@ def test_personal_data_leaves_in_whole_lines_and_masked(
     ],
 )
 def test_personal_data_that_the_prompt_begins_is_masked(
-    monkeypatch: pytest.MonkeyPatch, prompt: str, pieces: list[str], given: list[str]
-) -> None:
+    monkeypatch, prompt, pieces, given
+):
     data = DATA.model_copy(update={"mask": ("email",)})
     model = TextModel(LoadedModel(a_model("gru_lm")[2], data, 3), "notes")
     monkeypatch.setattr(
@@ -114,7 +106,7 @@ def test_personal_data_that_the_prompt_begins_is_masked(
     assert [*model.stream(Request(prompt=prompt, seed=1))] == given
 
 
-def test_a_masked_prompt_that_cannot_be_read_is_refused_for_its_personal_data() -> None:
+def test_a_masked_prompt_that_cannot_be_read_is_refused_for_its_personal_data():
     data = DATA.model_copy(update={"mask": ("email", "phone")})
     model = TextModel(LoadedModel(a_model("gru_lm")[2], data, 3), "notes")
     said = r"has personal data \(email\), which is masked .* 'to <EMAIL>'"
@@ -123,7 +115,7 @@ def test_a_masked_prompt_that_cannot_be_read_is_refused_for_its_personal_data() 
     assert "Leave the personal data out." in str(refused.value)
 
 
-def test_a_model_of_another_task_is_refused() -> None:
+def test_a_model_of_another_task_is_refused():
     data = DataDescription(medium="text", shape=(64,), classes=("a", "b"))
     with pytest.raises(UsageError, match="a model for classification, which writes no"):
         TextModel(LoadedModel(None, data, 1), "spam")

@@ -1,9 +1,5 @@
 """`headrace.use.projects`: a project to begin with."""
 
-from __future__ import annotations
-
-from pathlib import Path
-
 import pytest
 
 from headrace.errors import NotFoundError, UsageError
@@ -12,7 +8,7 @@ from headrace.spec.project import project_file, project_id
 from headrace.use.projects import create_project
 
 
-def test_a_project_has_its_own_pipeline(tmp_path: Path) -> None:
+def test_a_project_has_its_own_pipeline(tmp_path):
     settings = Settings(project=tmp_path)
     pipeline = create_project(tmp_path / "new" / "one", "digits", settings)
     assert pipeline == tmp_path / "new" / "one" / "pipelines" / "digits"
@@ -26,20 +22,20 @@ def test_a_project_has_its_own_pipeline(tmp_path: Path) -> None:
     assert project_id(project_file(pipeline)).startswith("one-")
 
 
-def test_a_git_repository_without_files_becomes_a_project(tmp_path: Path) -> None:
+def test_a_git_repository_without_files_becomes_a_project(tmp_path):
     (tmp_path / ".git").mkdir()
     create_project(tmp_path, "messages", Settings(project=tmp_path))
     assert (tmp_path / "pipelines" / "messages" / "pipeline.toml").is_file()
 
 
-def test_a_folder_with_other_files_becomes_a_project(tmp_path: Path) -> None:
+def test_a_folder_with_other_files_becomes_a_project(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     create_project(tmp_path, "digits", Settings(project=tmp_path))
     assert (tmp_path / "notes.txt").read_text() == "mine"
     assert (tmp_path / "pipelines" / "digits" / "pipeline.toml").is_file()
 
 
-def test_nothing_is_overwritten(tmp_path: Path) -> None:
+def test_nothing_is_overwritten(tmp_path):
     (tmp_path / "README.md").write_text("mine")
     with pytest.raises(UsageError, match=r"already has README\.md.*init FOLDER"):
         create_project(tmp_path, "digits", Settings(project=tmp_path))
@@ -48,7 +44,7 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
 
 
-def test_an_unknown_example_is_named(tmp_path: Path) -> None:
+def test_an_unknown_example_is_named(tmp_path):
     with pytest.raises(NotFoundError, match="Did you mean digits"):
         create_project(tmp_path / "new", "digit", Settings(project=tmp_path))
     assert not (tmp_path / "new").exists()

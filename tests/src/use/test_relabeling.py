@@ -1,23 +1,17 @@
 """A list of suspected labels, its review, and what the next ingestion makes of it."""
 
-from __future__ import annotations
-
 import csv
 import json
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from tests.blobs import spec_of
-from tests.homes import Answer, Home
 
 from headrace.data.corrections import find_corrections
 from headrace.data.snapshots.reading import read_shard, shards_of
 from headrace.errors import IntegrityError
 from headrace.planning import Plan
-from headrace.records import SnapshotRecord
 from headrace.settings import Settings
 from headrace.stages.ingestion import ingest
 from headrace.state.home import Home as Opened
@@ -25,12 +19,12 @@ from headrace.state.home import Home as Opened
 LATEST = "pipelines/blobs/evaluate.json"
 
 
-def settings_of(home: Home) -> Settings:
+def settings_of(home):
     return Settings(project=home.project, home=home.path, user="ada@lab")
 
 
-def labels_of(snapshot: SnapshotRecord) -> dict[str, str]:
-    labels: dict[str, str] = {}
+def labels_of(snapshot):
+    labels = {}
     for shard in shards_of(snapshot):
         table = read_shard(snapshot, shard, ["item", "label"])
         items, given = table["item"].to_pylist(), table["label"].to_pylist()
@@ -38,7 +32,7 @@ def labels_of(snapshot: SnapshotRecord) -> dict[str, str]:
     return labels
 
 
-def ingested(home: Home) -> SnapshotRecord:
+def ingested(home):
     """The snapshot of a new ingestion of the pipeline."""
     settings, spec = settings_of(home), spec_of(home.project)
     plan = Plan(spec, home.project / "pipelines" / "blobs", Opened(settings))
@@ -48,7 +42,7 @@ def ingested(home: Home) -> SnapshotRecord:
 
 
 @pytest.fixture
-def suspicious(after_first: Home) -> Home:
+def suspicious(after_first):
     """A home whose last run suspects the labels of three items."""
     anchored = Opened(settings_of(after_first)).anchored
     saved = anchored.read_json(LATEST)
@@ -69,7 +63,7 @@ def suspicious(after_first: Home) -> Home:
     return after_first
 
 
-def reviewed(home: Home, file: Path, *decisions: str, **changed: str) -> Path:
+def reviewed(home, file, *decisions, **changed):
     """A reviewed list: decisions by row, and other values of the last row."""
     answer = home.headrace("relabel", "blobs", "--output", str(file), "--json")
     assert answer.exit_code == 0, answer.err
@@ -84,11 +78,11 @@ def reviewed(home: Home, file: Path, *decisions: str, **changed: str) -> Path:
     return file
 
 
-def apply(home: Home, file: Path) -> Answer:
+def apply(home, file):
     return home.headrace("relabel", "blobs", "--apply", str(file), "--json")
 
 
-def test_the_list_names_items_and_no_formula(suspicious: Home, tmp_path: Path) -> None:
+def test_the_list_names_items_and_no_formula(suspicious, tmp_path):
     file = tmp_path / "list.csv"
     answer = suspicious.headrace("relabel", "blobs", "--output", str(file), "--json")
     assert answer.json["count"] == 3
@@ -100,9 +94,7 @@ def test_the_list_names_items_and_no_formula(suspicious: Home, tmp_path: Path) -
     assert (again.exit_code, "is there already" in again.out) == (2, True)
 
 
-def test_accepted_corrections_are_in_the_next_snapshot(
-    suspicious: Home, tmp_path: Path
-) -> None:
+def test_accepted_corrections_are_in_the_next_snapshot(suspicious, tmp_path):
     before = ingested(suspicious)
     file = reviewed(suspicious, tmp_path / "a.csv", "accept", "keep", "accept")
     answer = apply(suspicious, file).json
@@ -120,7 +112,7 @@ def test_accepted_corrections_are_in_the_next_snapshot(
     assert Counter(after.rows) == Counter(before.rows)
 
 
-def test_they_can_be_repeated_and_taken_back(suspicious: Home, tmp_path: Path) -> None:
+def test_they_can_be_repeated_and_taken_back(suspicious, tmp_path):
     before = ingested(suspicious)
     file = reviewed(suspicious, tmp_path / "a.csv", "accept", "skip", "")
     assert apply(suspicious, file).exit_code == 0
@@ -142,9 +134,7 @@ def test_they_can_be_repeated_and_taken_back(suspicious: Home, tmp_path: Path) -
         ({"decision": "yes"}, "line 4: the decision 'yes' is unknown"),
     ],
 )
-def test_a_row_that_does_not_fit_is_named(
-    suspicious: Home, tmp_path: Path, changed: dict[str, str], message: str
-) -> None:
+def test_a_row_that_does_not_fit_is_named(suspicious, tmp_path, changed, message):
     file = reviewed(suspicious, tmp_path / "a.csv", *["accept"] * 3, **changed)
     answer = apply(suspicious, file)
     assert answer.exit_code == 1
@@ -160,22 +150,14 @@ def test_a_row_that_does_not_fit_is_named(
         (lambda file: None, 2, "cannot be read: No such file"),
     ],
 )
-def test_a_file_of_another_form_is_refused(
-    suspicious: Home,
-    tmp_path: Path,
-    write: Callable[[Path], Any],
-    code: int,
-    message: str,
-) -> None:
+def test_a_file_of_another_form_is_refused(suspicious, tmp_path, write, code, message):
     file = tmp_path / "a.csv"
     write(file)
     answer = apply(suspicious, file)
     assert (answer.exit_code, message in answer.out) == (code, True)
 
 
-def test_corrections_that_were_changed_in_the_store_stop_a_run(
-    suspicious: Home, tmp_path: Path
-) -> None:
+def test_corrections_that_were_changed_in_the_store_stop_a_run(suspicious, tmp_path):
     file = reviewed(suspicious, tmp_path / "a.csv", "accept", "keep", "keep")
     assert apply(suspicious, file).exit_code == 0
     [kept] = Path(settings_of(suspicious).store, "corrections").glob("*/*.json")
@@ -184,9 +166,7 @@ def test_corrections_that_were_changed_in_the_store_stop_a_run(
         ingested(suspicious)
 
 
-def test_the_page_shows_the_items_and_loads_nothing(
-    suspicious: Home, tmp_path: Path
-) -> None:
+def test_the_page_shows_the_items_and_loads_nothing(suspicious, tmp_path):
     file = tmp_path / "list.html"
     answer = suspicious.headrace(
         "relabel", "blobs", "--page", "--output", str(file), "--json"
@@ -198,7 +178,7 @@ def test_the_page_shows_the_items_and_loads_nothing(
     assert "http" not in page.replace("http-equiv", "")
 
 
-def test_a_pipeline_without_suspects_says_so(after_first: Home, tmp_path: Path) -> None:
+def test_a_pipeline_without_suspects_says_so(after_first, tmp_path):
     file = str(tmp_path / "list.csv")
     answer = after_first.headrace("relabel", "blobs", "--output", file, "--json")
     assert answer.exit_code == 0

@@ -1,10 +1,5 @@
 """Which model says a message that names none."""
 
-from __future__ import annotations
-
-from pathlib import Path
-from typing import Any
-
 import pytest
 from tests.src.state.ledger.conftest import WHO, a_version
 
@@ -14,14 +9,14 @@ from headrace.state.ledger import Ledger
 from headrace.use.speaking import find_speaker
 
 SPEAKS = {"description": {"task": "synthesis"}}
-OTHERS: dict[str, dict[str, Any]] = {
+OTHERS = {
     "digits": {"description": {"medium": "image"}},
     "old": {},
     "foreign": {"description": {"task": "of_an_uninstalled_package"}},
 }
 
 
-def a_home(folder: Path, champions: dict[str, Any]) -> Settings:
+def a_home(folder, champions):
     folder.mkdir(exist_ok=True)
     settings = Settings(home=folder, project=folder)
     ledger = Ledger(settings.database_url)
@@ -33,13 +28,13 @@ def a_home(folder: Path, champions: dict[str, Any]) -> Settings:
     return settings
 
 
-def test_the_only_champion_that_speaks_is_found(tmp_path: Path) -> None:
+def test_the_only_champion_that_speaks_is_found(tmp_path):
     settings = a_home(tmp_path, {**OTHERS, "voice": SPEAKS})
     Ledger(settings.database_url).add_version(a_version(1, "newer", details=SPEAKS))
     assert find_speaker(settings) == "voice"
 
 
-def test_none_and_several_are_refused(tmp_path: Path) -> None:
+def test_none_and_several_are_refused(tmp_path):
     with pytest.raises(NotFoundError, match="no champion that speaks"):
         find_speaker(Settings(home=tmp_path / "new", project=tmp_path))
     with pytest.raises(NotFoundError, match="no champion that speaks"):

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +13,7 @@ import pytest
 
 from headrace.data.snapshots.splits import quarantine_name
 from headrace.media.forms import Rejected
-from headrace.records import DataDescription, SnapshotRecord
+from headrace.records import DataDescription
 from headrace.state.store import Store
 
 DESCRIPTION = DataDescription(medium="image", shape=(2, 3, 1), classes=("a", "b"))
@@ -34,11 +32,11 @@ class Items:
     label: list[str]
     name: list[str]
 
-    def sha(self) -> list[str]:
+    def sha(self):
         return [hashlib.sha256(item.tobytes()).hexdigest() for item in self.payload]
 
 
-def some_items(order: Sequence[int] = range(8), prefix: str = "") -> Items:
+def some_items(order=range(8), prefix=""):
     rows = list(order)
     return Items(
         payload=PIXELS[rows],
@@ -48,31 +46,23 @@ def some_items(order: Sequence[int] = range(8), prefix: str = "") -> Items:
     )
 
 
-Write = Callable[..., SnapshotRecord]
-
-
 @pytest.fixture
-def write(store: Store, write_snapshot: Write) -> Write:
+def write(store, write_snapshot):
     """Write items to the store, or to another one."""
 
-    def _write(
-        items: Items,
-        rejected: Sequence[Rejected] = (),
-        description: DataDescription = DESCRIPTION,
-        store: Store = store,
-    ) -> SnapshotRecord:
+    def _write(items, rejected=(), description=DESCRIPTION, store=store):
         columns = {"split": items.split, "label": items.label, "name": items.name}
         return write_snapshot(store, description, items.payload, columns, rejected)
 
     return _write
 
 
-def read_items(record: SnapshotRecord) -> pa.Table:
+def read_items(record):
     """All rows in hash order."""
     return pq.read_table(f"{record.uri}/items")
 
 
-def quarantine(folder: Path, rows: dict[int, str]) -> str:
+def quarantine(folder, rows):
     """A quarantine of rows with their splits."""
     made = folder / "made"
     # A row of -1 is an item that was rejected before it had one.
@@ -83,5 +73,5 @@ def quarantine(folder: Path, rows: dict[int, str]) -> str:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
+def store(tmp_path):
     return Store(str(tmp_path))

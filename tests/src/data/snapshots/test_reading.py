@@ -1,7 +1,5 @@
 """A snapshot is read whole or by column, and damage is noticed."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from pathlib import Path
@@ -12,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from tests.src.data.snapshots.conftest import BAD, Write, read_items, some_items
+from tests.src.data.snapshots.conftest import BAD, read_items, some_items
 
 from headrace.data.snapshots.reading import (
     check_snapshot,
@@ -22,10 +20,9 @@ from headrace.data.snapshots.reading import (
 )
 from headrace.data.snapshots.splits import read_split
 from headrace.errors import IntegrityError
-from headrace.records import SnapshotRecord
 
 
-def test_pandas_reads_the_items_in_one_line(write: Write) -> None:
+def test_pandas_reads_the_items_in_one_line(write):
     record = write(some_items())
     frame = pd.read_parquet(f"{record.uri}/items")
     assert list(frame.columns) == ["item", "split", "label", "name", "group", "image"]
@@ -35,14 +32,14 @@ def test_pandas_reads_the_items_in_one_line(write: Write) -> None:
     assert np.frombuffer(first, np.uint8).tolist() == [0, 1, 2, 3, 4, 5]
 
 
-def test_a_shard_is_read_whole_or_by_column(write: Write) -> None:
+def test_a_shard_is_read_whole_or_by_column(write):
     record = write(some_items())
     (shard,) = shards_of(record)
     assert read_shard(record, shard).equals(read_items(record))
     assert read_shard(record, shard, ["label"]).column_names == ["label"]
 
 
-def test_an_older_format_is_not_guessed_at(write: Write) -> None:
+def test_an_older_format_is_not_guessed_at(write):
     record = write(some_items())
     place = Path(record.uri, "manifest.json")
     place.write_text(place.read_text().replace('"format": 4', '"format": 1'))
@@ -51,7 +48,7 @@ def test_an_older_format_is_not_guessed_at(write: Write) -> None:
 
 
 @pytest.mark.parametrize("damage", ["byte", "short", "gone", "manifest", "no manifest"])
-def test_a_damaged_snapshot_is_noticed(write: Write, damage: str) -> None:
+def test_a_damaged_snapshot_is_noticed(write, damage):
     record = write(some_items())
     shard = Path(record.uri, "items", "0000.parquet")
     manifest = Path(record.uri, "manifest.json")
@@ -74,7 +71,7 @@ def test_a_damaged_snapshot_is_noticed(write: Write, damage: str) -> None:
 
 
 @pytest.mark.parametrize("damage", ["byte", "gone", "not in the manifest"])
-def test_damaged_rejected_items_are_noticed(write: Write, damage: str) -> None:
+def test_damaged_rejected_items_are_noticed(write, damage):
     record = write(some_items(), [BAD])
     place = Path(record.uri, "rejected.parquet")
     manifest = Path(record.uri, "manifest.json")
@@ -92,7 +89,7 @@ def test_damaged_rejected_items_are_noticed(write: Write, damage: str) -> None:
         read_rejected(record)
 
 
-def forged(record: SnapshotRecord, field: str) -> SnapshotRecord:
+def forged(record, field):
     """The record of a snapshot in which all sums were made again."""
     folder = Path(record.uri)
     name = "rejected.parquet" if field == "reason" else "items/0000.parquet"
@@ -127,7 +124,7 @@ FIELDS = ["label", "split", "group", "item", "reason", "image"]
 
 
 @pytest.mark.parametrize("field", FIELDS)
-def test_every_change_is_found_out(write: Write, field: str) -> None:
+def test_every_change_is_found_out(write, field):
     record = write(some_items(), [BAD])
     check_snapshot(record)
     with pytest.raises(IntegrityError, match="not the one that its name says"):
@@ -135,9 +132,7 @@ def test_every_change_is_found_out(write: Write, field: str) -> None:
 
 
 @pytest.mark.parametrize("field", FIELDS)
-def test_a_reader_sees_that_the_manifest_is_not_the_recorded_one(
-    write: Write, field: str
-) -> None:
+def test_a_reader_sees_that_the_manifest_is_not_the_recorded_one(write, field):
     record = write(some_items(), [BAD])
     forged(record, field)
     with pytest.raises(IntegrityError, match=r"manifest\.json is not the one"):
@@ -145,7 +140,7 @@ def test_a_reader_sees_that_the_manifest_is_not_the_recorded_one(
 
 
 @pytest.mark.parametrize("field", FIELDS)
-def test_ingesting_again_replaces_what_was_forged(write: Write, field: str) -> None:
+def test_ingesting_again_replaces_what_was_forged(write, field):
     record = write(some_items(), [BAD])
     forged(record, field)
     again = write(some_items(), [BAD])
@@ -153,7 +148,7 @@ def test_ingesting_again_replaces_what_was_forged(write: Write, field: str) -> N
     check_snapshot(again)
 
 
-def test_other_bytes_of_the_same_rows_are_kept(write: Write) -> None:
+def test_other_bytes_of_the_same_rows_are_kept(write):
     """As another version of a library would write them."""
     record = write(some_items())
     folder = Path(record.uri)
@@ -171,12 +166,12 @@ def test_other_bytes_of_the_same_rows_are_kept(write: Write) -> None:
     assert len(read_split(again, "train")[0]) == 4
 
 
-def test_a_manifest_does_not_say_where_it_lies(write: Write) -> None:
+def test_a_manifest_does_not_say_where_it_lies(write):
     record = write(some_items())
     assert record.uri not in Path(record.uri, "manifest.json").read_text()
 
 
-def test_a_number_of_rows_that_is_not_so_is_found_out(write: Write) -> None:
+def test_a_number_of_rows_that_is_not_so_is_found_out(write):
     record = write(some_items())
     place = Path(record.uri, "manifest.json")
     text = place.read_text().replace('"val": 1', '"val": 2', 1)

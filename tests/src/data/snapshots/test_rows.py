@@ -1,7 +1,5 @@
 """Rows of several shards: the first, and those of some places."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from headrace.data.snapshots.rows import Rows, first_rows, rows_at
@@ -12,11 +10,11 @@ SIZES = (3, 0, 4)
 class Some:
     """Rows 0 to 6 in shards of 3, 0 and 4; it remembers which were read."""
 
-    def __init__(self) -> None:
+    def __init__(self):
         self.counts = np.array(SIZES)
-        self.opened: list[int] = []
+        self.opened = []
 
-    def read(self, shard: int) -> Rows:
+    def read(self, shard):
         self.opened.append(shard)
         first = sum(SIZES[:shard])
         numbers = np.arange(first, first + SIZES[shard])
@@ -24,7 +22,7 @@ class Some:
         return Rows(numbers, 10 * numbers, names, [""] * len(names), numbers)
 
 
-def test_the_first_rows_end_within_a_shard_and_no_other_is_read() -> None:
+def test_the_first_rows_end_within_a_shard_and_no_other_is_read():
     rows = Some()
     parts = [part.items.tolist() for part in first_rows(rows, 5)]
     assert parts == [[0, 1, 2], [3, 4]]
@@ -32,11 +30,11 @@ def test_the_first_rows_end_within_a_shard_and_no_other_is_read() -> None:
     assert rows.opened == [0, 2, 0]
 
 
-def test_more_rows_than_there_are_give_all() -> None:
+def test_more_rows_than_there_are_give_all():
     assert sum(len(part.items) for part in first_rows(Some(), 99)) == sum(SIZES)
 
 
-def test_rows_of_some_places_come_in_order_each_once() -> None:
+def test_rows_of_some_places_come_in_order_each_once():
     rows = Some()
     found = [
         (p.tolist(), r.targets.tolist(), r.names) for p, r in rows_at(rows, [4, 3])
@@ -47,6 +45,6 @@ def test_rows_of_some_places_come_in_order_each_once() -> None:
     assert not list(rows_at(rows, []))
 
 
-def test_a_question_that_is_the_item_stays_so() -> None:
+def test_a_question_that_is_the_item_stays_so():
     (part,) = [part for _, part in rows_at(Some(), [0])]
     assert part.questions is part.items

@@ -1,7 +1,5 @@
 """A split is read in hash order, without the rows that are in quarantine."""
 
-from __future__ import annotations
-
 import hashlib
 import shutil
 from pathlib import Path
@@ -10,7 +8,6 @@ import numpy as np
 import pytest
 from tests.src.data.snapshots.conftest import (
     PIXELS,
-    Write,
     quarantine,
     read_items,
     some_items,
@@ -26,7 +23,7 @@ from headrace.data.snapshots.splits import (
 from headrace.errors import IntegrityError
 
 
-def test_a_split_is_read_in_hash_order_as_arrays(write: Write) -> None:
+def test_a_split_is_read_in_hash_order_as_arrays(write):
     items, labels, names, *_ = read_split(write(some_items()), "train")
     assert (items.dtype, items.shape) == (np.uint8, (4, 2, 3, 1))
     assert labels.dtype == np.int32
@@ -38,7 +35,7 @@ def test_a_split_is_read_in_hash_order_as_arrays(write: Write) -> None:
     assert digests == sorted(digests)
 
 
-def test_quarantined_rows_are_left_out(write: Write, tmp_path: Path) -> None:
+def test_quarantined_rows_are_left_out(write, tmp_path):
     record = write(some_items())
     names = read_items(record)["name"].to_pylist()
     place = quarantine(tmp_path, {names.index("2.png"): "train"})
@@ -48,14 +45,12 @@ def test_quarantined_rows_are_left_out(write: Write, tmp_path: Path) -> None:
     assert sorted(test) == ["5.png", "6.png", "7.png"]
 
 
-def test_a_split_without_rows_is_empty(write: Write) -> None:
+def test_a_split_without_rows_is_empty(write):
     items, labels, names, *_ = read_split(write(some_items(range(4))), "val")
     assert (items.shape, labels.shape, names) == ((0, 2, 3, 1), (0,), [])
 
 
-def test_the_rows_of_a_split_are_read_shard_by_shard(
-    write: Write, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_the_rows_of_a_split_are_read_shard_by_shard(write, monkeypatch, tmp_path):
     monkeypatch.setattr(writing, "ROWS_PER_SHARD", 3)
     record = write(some_items())
     every = read_items(record).to_pylist()
@@ -76,7 +71,7 @@ def test_the_rows_of_a_split_are_read_shard_by_shard(
         assert names == [item["name"] for item in kept if item != every[left_out]]
 
 
-def test_counting_reads_no_shard(write: Write) -> None:
+def test_counting_reads_no_shard(write):
     record = write(some_items())
     Path(record.uri, "items", "0000.parquet").unlink()
     rows = SplitRows(record, "test")
@@ -85,7 +80,7 @@ def test_counting_reads_no_shard(write: Write) -> None:
         rows.read(0)
 
 
-def test_a_quarantine_of_other_data_is_noticed(write: Write, tmp_path: Path) -> None:
+def test_a_quarantine_of_other_data_is_noticed(write, tmp_path):
     record = write(some_items())
     row = read_items(record)["split"].to_pylist().index("test")
     rows = SplitRows(record, "train", quarantine(tmp_path, {row: "train"}))
@@ -95,14 +90,14 @@ def test_a_quarantine_of_other_data_is_noticed(write: Write, tmp_path: Path) -> 
         SplitRows(record, "train", str(tmp_path / "gone.parquet"))
 
 
-def test_a_label_that_is_no_class_has_no_index(write: Write) -> None:
+def test_a_label_that_is_no_class_has_no_index(write):
     items = some_items()
     items.label[0] = "z"
     _, labels, names, *_ = read_split(write(items), "train")
     assert labels[names.index("0.png")] == -1
 
 
-def test_rows_of_a_split_are_given_in_order(tmp_path: Path) -> None:
+def test_rows_of_a_split_are_given_in_order(tmp_path):
     uri = quarantine(tmp_path, {5: "test", 2: "test", 3: "train"})
     assert quarantined_rows(uri, "test").tolist() == [2, 5]
     assert quarantined_rows(uri, "val").tolist() == []
@@ -110,7 +105,7 @@ def test_rows_of_a_split_are_given_in_order(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["another", "cut", "no name", "gone", "a folder"])
-def test_any_other_file_is_refused(tmp_path: Path, damage: str) -> None:
+def test_any_other_file_is_refused(tmp_path, damage):
     place = Path(quarantine(tmp_path, {1: "test"}))
     if damage == "another":
         other = Path(quarantine(tmp_path / "..", {2: "test"}))
@@ -129,7 +124,7 @@ def test_any_other_file_is_refused(tmp_path: Path, damage: str) -> None:
         read_quarantine(str(place))
 
 
-def test_the_groups_of_a_split_are_read_once(write: Write) -> None:
+def test_the_groups_of_a_split_are_read_once(write):
     record = write(some_items())
     rows = SplitRows(record, "train")
     groups = rows.groups()

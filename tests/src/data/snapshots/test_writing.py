@@ -1,7 +1,5 @@
 """A snapshot is its content: one name for it, written whole or not at all."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from dataclasses import astuple
@@ -14,7 +12,6 @@ from tests.src.data.snapshots.conftest import (
     BAD,
     DESCRIPTION,
     PIXELS,
-    Write,
     read_items,
     some_items,
 )
@@ -26,12 +23,12 @@ from headrace.records import DataDescription
 from headrace.state.store import Store
 
 
-def test_the_digest_is_of_the_content_not_of_order_or_name(write: Write) -> None:
+def test_the_digest_is_of_the_content_not_of_order_or_name(write):
     shuffled = some_items([7, 3, 5, 0, 1, 2, 6, 4], prefix="other/")
     assert write(shuffled).digest == write(some_items()).digest
 
 
-def test_the_digest_is_over_the_sorted_rows(write: Write) -> None:
+def test_the_digest_is_over_the_sorted_rows(write):
     record = write(some_items(), [BAD])
     lines = sorted(
         f"{row['item']} {row['split']} {row['label']}\n"
@@ -44,8 +41,8 @@ def test_the_digest_is_over_the_sorted_rows(write: Write) -> None:
 
 
 def test_the_digest_does_not_depend_on_the_number_of_shards(
-    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    write, tmp_path, monkeypatch
+):
     plain = write(some_items())
     monkeypatch.setattr(writing, "BYTES_PER_SHARD", 12)
     record = write(some_items(), store=Store(str(tmp_path / "other")))
@@ -53,7 +50,7 @@ def test_the_digest_does_not_depend_on_the_number_of_shards(
     assert record.digest == plain.digest
 
 
-def test_a_label_cannot_look_like_another_row(write: Write) -> None:
+def test_a_label_cannot_look_like_another_row(write):
     two = some_items()
     two.label = ["a"] * 8
     sha = two.sha()
@@ -69,7 +66,7 @@ def test_a_label_cannot_look_like_another_row(write: Write) -> None:
 @pytest.mark.parametrize(
     "field", ["pixel", "split", "label", "rejected", "shape", "row"]
 )
-def test_any_change_of_content_gives_another_digest(write: Write, field: str) -> None:
+def test_any_change_of_content_gives_another_digest(write, field):
     items, description = some_items(), DESCRIPTION
     plain = write(items).digest
     if field == "pixel":
@@ -88,7 +85,7 @@ def test_any_change_of_content_gives_another_digest(write: Write, field: str) ->
     assert write(items, rejected, description).digest != plain
 
 
-def test_the_record_counts_each_split(store: Store, write: Write) -> None:
+def test_the_record_counts_each_split(store, write):
     record = write(some_items(), [BAD])
     assert record.rows == {"train": 4, "val": 1, "test": 3}
     assert record.rejected == 1
@@ -106,7 +103,7 @@ def test_the_record_counts_each_split(store: Store, write: Write) -> None:
     ]
 
 
-def test_writing_the_same_content_again_writes_nothing(write: Write) -> None:
+def test_writing_the_same_content_again_writes_nothing(write):
     record = write(some_items())
     before = {p: p.stat().st_mtime_ns for p in Path(record.uri).rglob("*")}
     again = write(some_items(range(7, -1, -1)))
@@ -114,9 +111,7 @@ def test_writing_the_same_content_again_writes_nothing(write: Write) -> None:
     assert {p: p.stat().st_mtime_ns for p in Path(record.uri).rglob("*")} == before
 
 
-def test_many_rows_go_to_shards_by_hash(
-    write: Write, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_many_rows_go_to_shards_by_hash(write, monkeypatch):
     monkeypatch.setattr(writing, "ROWS_PER_SHARD", 3)
     record = write(some_items())
     shards = sorted(p.name for p in Path(record.uri, "items").iterdir())
@@ -127,9 +122,7 @@ def test_many_rows_go_to_shards_by_hash(
     assert len(read_split(record, "train")[0]) == 4
 
 
-def test_wide_items_are_written_some_at_a_time(
-    write: Write, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_wide_items_are_written_some_at_a_time(write, monkeypatch):
     monkeypatch.setattr(writing, "_GROUP_BYTES", 3 * PIXELS[0].nbytes)
     record = write(some_items())
     (shard,) = Path(record.uri, "items").iterdir()
@@ -138,14 +131,14 @@ def test_wide_items_are_written_some_at_a_time(
 
 
 @pytest.mark.parametrize("text", ['{"format": 1}', "{"])
-def test_writing_again_replaces_an_older_format(write: Write, text: str) -> None:
+def test_writing_again_replaces_an_older_format(write, text):
     record = write(some_items())
     Path(record.uri, "manifest.json").write_text(text)
     assert write(some_items()) == record
     assert len(read_split(record, "train")[0]) == 4
 
 
-def test_the_manifest_tells_all_about_the_snapshot(write: Write) -> None:
+def test_the_manifest_tells_all_about_the_snapshot(write):
     record = write(some_items())
     manifest = json.loads(Path(record.uri, "manifest.json").read_text())
     assert manifest["digest"] == record.digest
@@ -154,10 +147,8 @@ def test_the_manifest_tells_all_about_the_snapshot(write: Write) -> None:
     assert facts["splits"] == {"train": 4, "val": 1, "test": 3}
 
 
-def test_a_write_that_is_cut_off_leaves_no_snapshot(
-    store: Store, write: Write, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def interrupt(*_args: object, **_kwargs: object) -> None:
+def test_a_write_that_is_cut_off_leaves_no_snapshot(store, write, monkeypatch):
+    def interrupt(*_args, **_kwargs):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(pq, "write_table", interrupt)

@@ -11,10 +11,7 @@ import tarfile
 import threading
 import time
 import zipfile
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -25,59 +22,57 @@ from headrace.data.sources.catalog.named import Edition, Entry
 from headrace.data.sources.catalog.pinned import Pin
 from headrace.data.sources.opening import open_source
 from headrace.errors import DependencyError
-from headrace.media.chunks import Chunk, Reading, Source
+from headrace.media.chunks import Reading, Source
 from headrace.settings import Settings
 
 GOOD = b"ham\tyes\n"
-
-Read = Callable[..., tuple[Source, list[Chunk]]]
 
 
 class Make:
     """Writes files below one folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder):
         self.folder = folder
         self.images = np.random.default_rng(1).integers(0, 256, (6, 4, 3), np.uint8)
         self.labels = np.array([0, 1, 2, 0, 1, 2], np.uint8)
 
-    def file(self, name: str, data: bytes) -> Path:
+    def file(self, name, data):
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
         return path
 
-    def npz(self, name: str = "data.npz", **arrays: Any) -> Path:
+    def npz(self, name="data.npz", **arrays):
         buffer = io.BytesIO()
         np.savez(buffer, **arrays)
         return self.file(name, buffer.getvalue())
 
-    def npy(self, header: dict[str, Any], data: bytes, name: str = "x.npy") -> Path:
+    def npy(self, header, data, name="x.npy"):
         """An npz whose one member says `header` and holds `data`."""
         buffer = io.BytesIO()
         np.lib.format.write_array_header_1_0(buffer, header)
         return self.zip({name: buffer.getvalue() + data, "y.npy": b""}, "data.npz")
 
-    def idx(self, name: str, array: Any, *, data: bytes | None = None) -> Path:
+    def idx(self, name, array, *, data=None):
         """An IDX file of bytes; gzip where its name says so."""
         body = array.astype(np.uint8).tobytes() if data is None else data
         header = struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape)
         whole = header + body
         return self.file(name, gzip.compress(whole) if name.endswith(".gz") else whole)
 
-    def mnist(self, folder: str = "mnist", *, suffix: str = "") -> Path:
+    def mnist(self, folder="mnist", *, suffix=""):
         """The four IDX files: 4 train rows and 2 test rows."""
         for split, rows in (("train", slice(0, 4)), ("t10k", slice(4, 6))):
             self.idx(f"{folder}/{split}-images-idx3-ubyte{suffix}", self.images[rows])
             self.idx(f"{folder}/{split}-labels-idx1-ubyte{suffix}", self.labels[rows])
         return self.folder / folder
 
-    def png(self, array: Any) -> bytes:
+    def png(self, array):
         buffer = io.BytesIO()
         Image.fromarray(array).save(buffer, "PNG")
         return buffer.getvalue()
 
-    def members(self, prefix: str = "") -> dict[str, bytes]:
+    def members(self, prefix=""):
         return {
             f"{prefix}{label}/{row}.png": self.png(image)
             for row, (image, label) in enumerate(
@@ -85,23 +80,21 @@ class Make:
             )
         }
 
-    def tree(self, members: dict[str, bytes], folder: str = "images") -> Path:
+    def tree(self, members, folder="images"):
         for name, data in members.items():
             self.file(f"{folder}/{name}", data)
         return self.folder / folder
 
-    def zip(self, members: dict[Any, bytes], name: str = "data.zip") -> Path:
+    def zip(self, members, name="data.zip"):
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
             for member, data in members.items():
                 archive.writestr(member, data)
         return self.file(name, buffer.getvalue())
 
-    def tar(
-        self, members: dict[Any, bytes], mode: str = "w", name: str = "data.tar"
-    ) -> Path:
+    def tar(self, members, mode="w", name="data.tar"):
         buffer = io.BytesIO()
-        with tarfile.open(fileobj=buffer, mode=mode) as archive:  # type: ignore[call-overload]
+        with tarfile.open(fileobj=buffer, mode=mode) as archive:
             for member, data in members.items():
                 info = member
                 if isinstance(member, str):
@@ -112,20 +105,20 @@ class Make:
 
 
 @pytest.fixture
-def make(tmp_path: Path) -> Make:
+def make(tmp_path):
     return Make(tmp_path)
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+def settings(tmp_path):
     return Settings(project=tmp_path)
 
 
 @pytest.fixture
-def read(settings: Settings) -> Read:
+def read(settings):
     """Opens a source and reads all of it."""
 
-    def _read(uri: Any, **options: Any) -> tuple[Source, list[Chunk]]:
+    def _read(uri, **options):
         known = {field.name for field in fields(Reading)}
         reading = Reading(**{key: options[key] for key in options if key in known})
         limits = {key: options[key] for key in options if key not in known}
@@ -136,11 +129,11 @@ def read(settings: Settings) -> Read:
     return _read
 
 
-def sha(data: bytes) -> str:
+def sha(data):
     return hashlib.sha256(data).hexdigest()
 
 
-def zipped(members: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
+def zipped(members, method=zipfile.ZIP_DEFLATED):
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", method) as archive:
         for name, data in members.items():
@@ -159,13 +152,13 @@ class Reply:
 class Upstream:
     """A server that stands in for where data comes from."""
 
-    def __init__(self) -> None:
-        self.replies: dict[str, Reply] = {}
-        self.asked: list[str] = []
+    def __init__(self):
+        self.replies = {}
+        self.asked = []
         owner = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
+            def do_GET(self):
                 owner.asked.append(self.path)
                 reply = owner.replies.get(self.path, Reply(b"", 404))
                 time.sleep(reply.delay)
@@ -177,7 +170,7 @@ class Upstream:
                 self.end_headers()
                 self.wfile.write(reply.data)
 
-            def log_message(self, *_: object) -> None:
+            def log_message(self, *_):
                 pass
 
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -185,18 +178,18 @@ class Upstream:
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
         self._thread.start()
 
-    def give(self, path: str, data: bytes, **facts: object) -> str:
-        self.replies[path] = Reply(data, **facts)  # type: ignore[arg-type]
+    def give(self, path, data, **facts):
+        self.replies[path] = Reply(data, **facts)
         return self.url + path
 
-    def stop(self) -> None:
+    def stop(self):
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Upstream]:
+def server(monkeypatch):
     monkeypatch.setenv("no_proxy", "*")
     running = Upstream()
     yield running
@@ -204,17 +197,17 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Upstream]:
 
 
 @pytest.fixture
-def copies(tmp_path: Path, settings: Settings) -> Settings:
+def copies(tmp_path, settings):
     """Settings whose HEADRACE_DATA is a folder without anything in it."""
     (tmp_path / "copies").mkdir()
     return settings.model_copy(update={"data": tmp_path / "copies"})
 
 
-def pin(data: bytes, url: str = "", **facts: str) -> Pin:
+def pin(data, url="", **facts):
     return Pin(size=len(data), sha256=sha(data), url=url, **facts)
 
 
-def entry(*editions: dict[str, Pin], table: str = "", limit: int = 1000) -> Entry:
+def entry(*editions, table="", limit=1000):
     """An entry; of its editions, the last one needs a table made."""
     *others, last = editions
     return Entry(
@@ -232,7 +225,7 @@ def entry(*editions: dict[str, Pin], table: str = "", limit: int = 1000) -> Entr
     )
 
 
-def opened(one: Entry, settings: Settings) -> tuple[Source, Any]:
+def opened(one, settings):
     """The source, and its file, or its tree of several."""
     source = Source(kind="", uri=one.uri)
     with source, pytest.MonkeyPatch.context() as patch:
@@ -240,7 +233,7 @@ def opened(one: Entry, settings: Settings) -> tuple[Source, Any]:
         return source, catalog.open_entry(source, settings)
 
 
-def give_mnist(monkeypatch: pytest.MonkeyPatch, data: bytes, url: str = "") -> None:
+def give_mnist(monkeypatch, data, url=""):
     """Have ``keras:mnist`` be other bytes, from another place."""
     real = catalog.entries()["mnist"]
     edition = Edition(files={"mnist.npz": pin(data, url)})
@@ -249,11 +242,11 @@ def give_mnist(monkeypatch: pytest.MonkeyPatch, data: bytes, url: str = "") -> N
     monkeypatch.setattr(catalog, "entries", lambda: known)
 
 
-def kept(settings: Settings) -> list[str]:
+def kept(settings):
     return sorted(path.name for path in (settings.home / "data").rglob("*.*"))
 
 
-def failure(one: Entry, settings: Settings) -> str:
+def failure(one, settings):
     with pytest.raises(DependencyError, match=r"catalog:letters: no copy is") as seen:
         opened(one, settings)
     assert seen.value.exit_code == 3

@@ -1,7 +1,5 @@
 """The archive of a bundle: one form only, of which every byte counts."""
 
-from __future__ import annotations
-
 import io
 import tarfile
 
@@ -13,17 +11,17 @@ from headrace.evidence.bundling.archive import read_archive, write_archive
 FILES = {"b/two.json": b"{}\n", "a.txt": b"x" * 512, "empty": b""}
 
 
-def written(files: dict[str, bytes] = FILES, folder: str = "digits-3") -> bytes:
+def written(files=FILES, folder="digits-3"):
     stream = io.BytesIO()
     write_archive(stream, folder, files)
     return stream.getvalue()
 
 
-def content(data: bytes) -> dict[str, bytes]:
+def content(data):
     return {m.name: m.read(1024) for m in read_archive(io.BytesIO(data))}
 
 
-def test_what_is_written_is_read_and_tar_reads_it_too() -> None:
+def test_what_is_written_is_read_and_tar_reads_it_too():
     data = written()
     assert content(data) == FILES
     assert data == written(dict(reversed(FILES.items())))
@@ -33,7 +31,7 @@ def test_what_is_written_is_read_and_tar_reads_it_too() -> None:
         assert all(member.isreg() and member.mtime == 0 for member in tar)
 
 
-def test_members_that_are_not_read_are_skipped_and_hashed() -> None:
+def test_members_that_are_not_read_are_skipped_and_hashed():
     members = list(read_archive(io.BytesIO(written())))
     assert [(m.name, m.size) for m in members] == [
         ("a.txt", 512),
@@ -43,7 +41,7 @@ def test_members_that_are_not_read_are_skipped_and_hashed() -> None:
     assert all(len(m.sha256) == 64 for m in members)
 
 
-def test_every_byte_outside_of_the_files_counts() -> None:
+def test_every_byte_outside_of_the_files_counts():
     """Those of headers, of padding and of the end; content is compared by digest."""
     data = written()
     for place in range(len(data)):
@@ -57,17 +55,17 @@ def test_every_byte_outside_of_the_files_counts() -> None:
 
 
 @pytest.mark.parametrize("length", [0, 1, 511, 512, 700, 1024, -1, -512, -1024])
-def test_an_archive_that_lost_its_end_is_refused(length: int) -> None:
+def test_an_archive_that_lost_its_end_is_refused(length):
     with pytest.raises(IntegrityError, match="not as `headrace bundle` wrote it"):
         content(written()[:length])
 
 
-def test_bytes_after_the_end_are_refused() -> None:
+def test_bytes_after_the_end_are_refused():
     with pytest.raises(IntegrityError, match="after its end"):
         content(written() + b"\0")
 
 
-def tar_with(**values: object) -> bytes:
+def tar_with(**values):
     """An archive of the library with one member of other kind."""
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w", format=tarfile.USTAR_FORMAT) as tar:
@@ -93,23 +91,23 @@ def tar_with(**values: object) -> bytes:
         {"mtime": 9},
     ],
 )
-def test_other_members_are_refused(values: dict[str, object]) -> None:
+def test_other_members_are_refused(values):
     with pytest.raises(IntegrityError, match="not as `headrace bundle` wrote it"):
         content(tar_with(**values))
 
 
-def test_a_file_of_another_kind_is_refused() -> None:
+def test_a_file_of_another_kind_is_refused():
     for data in (b"PK\3\4" + bytes(600), b"\x1f\x8b" + bytes(600), b"a" * 4096):
         with pytest.raises(IntegrityError, match="the header at its beginning"):
             content(data)
 
 
-def test_a_member_that_is_too_large_to_parse_is_refused() -> None:
+def test_a_member_that_is_too_large_to_parse_is_refused():
     members = read_archive(io.BytesIO(written({"manifest.json": b"x" * 2000})))
     with pytest.raises(IntegrityError, match="has 2,000 bytes; at most 1,024"):
         next(members).read(1024)
 
 
-def test_a_name_that_the_format_cannot_hold_is_refused() -> None:
+def test_a_name_that_the_format_cannot_hold_is_refused():
     with pytest.raises(UsageError, match="cannot be in a bundle"):
         written({"x" * 300: b""})

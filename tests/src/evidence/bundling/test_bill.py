@@ -1,10 +1,7 @@
 """The bill of materials, against the official schema of CycloneDX."""
 
-from __future__ import annotations
-
 import json
 from importlib import metadata
-from typing import Any
 
 import pytest
 
@@ -16,7 +13,7 @@ from headrace.state.ledger import Evidence, Version
 validation = pytest.importorskip("cyclonedx.validation.json")
 
 
-def bill(source: str = "catalog:sms-spam", **changes: Any) -> dict[str, Any]:
+def bill(source="catalog:sms-spam", **changes):
     description = DataDescription(medium="text", shape=(40,), classes=("ham", "spam"))
     snapshot = SnapshotRecord(
         uri="/store/snapshots/s",
@@ -66,7 +63,7 @@ def bill(source: str = "catalog:sms-spam", **changes: Any) -> dict[str, Any]:
         created_by="ada@lab",
         created="2026-01-02T03:04:05.678+00:00",
     )
-    values: dict[str, Any] = {"evidence": evidence, **changes}
+    values = {"evidence": evidence, **changes}
     engines = {"onnx": {"model.onnx": "a" * 64}}
     return bill_of_materials(
         version, snapshot, ingredients, values["evidence"], engines
@@ -74,7 +71,7 @@ def bill(source: str = "catalog:sms-spam", **changes: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("changes", [{}, {"evidence": None}])
-def test_it_fits_the_official_schema(changes: dict[str, Any]) -> None:
+def test_it_fits_the_official_schema(changes):
     from cyclonedx.schema import SchemaVersion
 
     validator = validation.JsonStrictValidator(SchemaVersion.V1_6)
@@ -84,7 +81,7 @@ def test_it_fits_the_official_schema(changes: dict[str, Any]) -> None:
     assert validator.validate_str(wrong) is not None
 
 
-def test_it_has_the_model_its_data_and_its_libraries() -> None:
+def test_it_has_the_model_its_data_and_its_libraries():
     made = bill()
     model = made["metadata"]["component"]
     assert (model["name"], model["version"]) == ("messages", "3")
@@ -107,6 +104,6 @@ def test_it_has_the_model_its_data_and_its_libraries() -> None:
     assert set(made["dependencies"][0]["dependsOn"]) == refs
 
 
-def test_equal_records_have_equal_bills() -> None:
+def test_equal_records_have_equal_bills():
     assert bill() == bill()
     assert "licenses" not in bill("/data/own.csv")["components"][0]

@@ -5,17 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from headrace.data.snapshots.splits import quarantine_name
-from headrace.evidence.reproduction import Reproduction, reproduce
+from headrace.evidence.reproduction import reproduce
 from headrace.records import ContractRecord, SnapshotRecord, TrainingRecord
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec, load_spec
@@ -65,15 +63,15 @@ class Recorded:
     contract: ContractRecord
     run: TrainingRecord
 
-    def artifact(self, path: str) -> Path:
+    def artifact(self, path):
         artifacts = self.settings.home / "mlartifacts" / "own" / self.run.run_id
         return artifacts / "artifacts" / path
 
-    def tag(self, **values: str) -> None:
+    def tag(self, **values):
         tags = {f"headrace.{name}": value for name, value in values.items()}
         Tracking(self.settings).log_tags(self.run.run_id, tags)
 
-    def rewrite(self, change: Callable[[dict[str, Any]], None]) -> None:
+    def rewrite(self, change):
         """Let the record say something else, and its tag vouch for that."""
         file = self.artifact("pipeline/ingredients.json")
         record = json.loads(file.read_bytes())
@@ -81,11 +79,11 @@ class Recorded:
         file.write_text(json.dumps(record))
         self.tag(ingredients=hashlib.sha256(file.read_bytes()).hexdigest())
 
-    def again(self) -> Reproduction:
+    def again(self):
         return reproduce(self.run.run_id, self.settings)
 
 
-def _set_aside(snapshot: SnapshotRecord, store: Store) -> str:
+def _set_aside(snapshot, store):
     """A quarantine of one row of train."""
     items = pq.read_table(f"{snapshot.uri}/items")
     splits = items["split"].to_pylist()
@@ -97,11 +95,7 @@ def _set_aside(snapshot: SnapshotRecord, store: Store) -> str:
 
 
 @pytest.fixture(scope="session")
-def _recorded(
-    tmp_path_factory: pytest.TempPathFactory,
-    mlflow_database: Path,
-    write_data: Callable[..., Path],
-) -> Recorded:
+def _recorded(tmp_path_factory, mlflow_database, write_data):
     project = tmp_path_factory.mktemp("own")
     folder = project / "pipelines" / "own"
     folder.mkdir(parents=True)
@@ -128,9 +122,7 @@ def _recorded(
 
 
 @pytest.fixture
-def recorded(
-    _recorded: Recorded, copy_of: Callable[[Path, Path], Path], tmp_path: Path
-) -> Recorded:
+def recorded(_recorded, copy_of, tmp_path):
     """A copy of the home, to do with as a test likes."""
     home = copy_of(_recorded.settings.home, tmp_path / "home")
     project = _recorded.settings.project

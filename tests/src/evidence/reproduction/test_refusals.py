@@ -1,11 +1,8 @@
 """A run that is not there, or whose record cannot be trusted, is not trained again."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest
-from tests.src.evidence.reproduction.conftest import Recorded
 
 from headrace.errors import IntegrityError, NotFoundError, UsageError
 from headrace.evidence.reproduction import reproduce
@@ -24,26 +21,24 @@ from headrace.state.tracking import Tracking
         ("own/1", "no version 1 of own"),
     ],
 )
-def test_a_run_that_is_not_there_is_said(
-    recorded: Recorded, name: str, message: str
-) -> None:
+def test_a_run_that_is_not_there_is_said(recorded, name, message):
     with pytest.raises(NotFoundError, match=message):
         reproduce(name, recorded.settings)
 
 
-def test_no_home_is_made_to_find_nothing(tmp_path: Path) -> None:
+def test_no_home_is_made_to_find_nothing(tmp_path):
     settings = Settings(project=tmp_path, home=tmp_path / "home")
     with pytest.raises(NotFoundError, match="There is no home"):
         reproduce("abc", settings)
     assert not settings.home.exists()
 
 
-def test_what_cannot_be_reproduced_says_why(recorded: Recorded) -> None:
+def test_what_cannot_be_reproduced_says_why(recorded):
     client = Tracking(recorded.settings).client
     experiment = client.get_run(recorded.run.run_id).info.experiment_id
     run_id = client.create_run(experiment).info.run_id
 
-    def refused() -> str:
+    def refused():
         with pytest.raises(UsageError) as caught:
             reproduce(run_id, recorded.settings)
         return str(caught.value)
@@ -67,8 +62,8 @@ def test_what_cannot_be_reproduced_says_why(recorded: Recorded) -> None:
     ],
 )
 def test_a_file_that_was_changed_is_refused_and_nothing_imported(
-    recorded: Recorded, path: str, tmp_path: Path
-) -> None:
+    recorded, path, tmp_path
+):
     planted = f"open({str(tmp_path / 'was-here')!r}, 'w').close()\n"
     file = recorded.artifact(path)
     changed = planted if file.suffix == ".py" else " "
@@ -79,7 +74,7 @@ def test_a_file_that_was_changed_is_refused_and_nothing_imported(
 
 
 @pytest.mark.system
-def test_a_file_that_was_added_is_not_used(recorded: Recorded, tmp_path: Path) -> None:
+def test_a_file_that_was_added_is_not_used(recorded, tmp_path):
     planted = f"open({str(tmp_path / 'was-here')!r}, 'w').close()\n"
     recorded.artifact("pipeline/os.py").write_text(planted)
     recorded.artifact("pipeline/keras.py").write_text(planted)
@@ -88,7 +83,7 @@ def test_a_file_that_was_added_is_not_used(recorded: Recorded, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("path", ["pipeline/ingredients.json", "pipeline/model.py"])
-def test_a_file_that_is_gone_is_said(recorded: Recorded, path: str) -> None:
+def test_a_file_that_is_gone_is_said(recorded, path):
     recorded.artifact(path).unlink()
     with pytest.raises(IntegrityError, match=rf"artifact {path} .* is gone"):
         recorded.again()
@@ -104,9 +99,7 @@ def test_a_file_that_is_gone_is_said(recorded: Recorded, path: str) -> None:
         ("quarantine/one-row-*.parquet", b"PAR1", "The quarantine .* was written"),
     ],
 )
-def test_data_that_is_gone_or_damaged_is_named(
-    recorded: Recorded, place: str, damage: bytes | None, message: str
-) -> None:
+def test_data_that_is_gone_or_damaged_is_named(recorded, place, damage, message):
     (file,) = Path(recorded.settings.store).glob(place)
     if damage is None:
         file.unlink()
@@ -116,21 +109,21 @@ def test_data_that_is_gone_or_damaged_is_named(
         recorded.again()
 
 
-def test_a_record_of_another_form_is_not_guessed_at(recorded: Recorded) -> None:
+def test_a_record_of_another_form_is_not_guessed_at(recorded):
     recorded.rewrite(lambda record: record.update(format=2))
     with pytest.raises(UsageError, match=r"not of this version's form.*format"):
         recorded.again()
 
 
-def test_a_record_names_no_file_outside_of_it(recorded: Recorded) -> None:
+def test_a_record_names_no_file_outside_of_it(recorded):
     recorded.rewrite(lambda record: record["files"].update({"../x": "0" * 64}))
     with pytest.raises(IntegrityError, match=r"a file outside: \.\./x"):
         recorded.again()
 
 
 def test_a_builder_that_cannot_be_imported_comes_with_what_differs(
-    recorded: Recorded, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    recorded, monkeypatch
+):
     recorded.rewrite(lambda record: record["distributions"].append("dropped==1.0"))
     monkeypatch.setenv("HIDDEN_IN_TEST", "many")
     with pytest.raises(UsageError, match=r"cannot be trained again .*lock dropped"):

@@ -1,19 +1,14 @@
 """A run is trained again from its record alone, and what differs is named."""
 
-from __future__ import annotations
-
 import hashlib
 import shutil
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pytest
-from tests.src.evidence.reproduction.conftest import Recorded
 
 from headrace.errors import NotFoundError
 from headrace.evidence.reproduction import reproduce
-from headrace.records import TrainingRecord
 from headrace.stages import training
 from headrace.stages.fitting.checkpoints import Checkpoints
 from headrace.stages.ingestion import ingest
@@ -24,7 +19,7 @@ from headrace.state.tracking import Tracking
 pytestmark = pytest.mark.system
 
 
-def content_of(home: Path) -> dict[str, str]:
+def content_of(home):
     """Every file of a home, by its digest."""
     return {
         str(file.relative_to(home)): hashlib.sha256(file.read_bytes()).hexdigest()
@@ -33,7 +28,7 @@ def content_of(home: Path) -> dict[str, str]:
     }
 
 
-def test_the_same_ingredients_give_the_same_weights(recorded: Recorded) -> None:
+def test_the_same_ingredients_give_the_same_weights(recorded):
     before = content_of(recorded.settings.home)
     answer = recorded.again()
     assert answer.status == "same"
@@ -47,7 +42,7 @@ def test_the_same_ingredients_give_the_same_weights(recorded: Recorded) -> None:
     assert content_of(recorded.settings.home) == before, "a repeat leaves no trace"
 
 
-def test_the_pipelines_present_folder_does_not_count(recorded: Recorded) -> None:
+def test_the_pipelines_present_folder_does_not_count(recorded):
     aside = recorded.folder.with_name("aside")
     shutil.copytree(recorded.folder, aside)
     try:
@@ -60,13 +55,11 @@ def test_the_pipelines_present_folder_does_not_count(recorded: Recorded) -> None
         aside.rename(recorded.folder)
 
 
-def test_a_run_that_went_on_from_a_checkpoint_is_reproduced(
-    recorded: Recorded, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_that_went_on_from_a_checkpoint_is_reproduced(recorded, monkeypatch):
     recipe = recorded.spec.training.model_copy(update={"checkpoint_steps": 5})
     spec = recorded.spec.model_copy(update={"training": recipe})
 
-    def train(checkpoints: Checkpoints) -> TrainingRecord:
+    def train(checkpoints):
         return training.train(
             spec,
             recorded.folder,
@@ -78,7 +71,7 @@ def test_a_run_that_went_on_from_a_checkpoint_is_reproduced(
             checkpoints,
         )
 
-    def cut_off(*_: Any) -> str:
+    def cut_off(*_):
         raise KeyboardInterrupt
 
     store = Home(recorded.settings).anchored
@@ -93,7 +86,7 @@ def test_a_run_that_went_on_from_a_checkpoint_is_reproduced(
     assert reproduce(resumed.run_id, recorded.settings).status == "same"
 
 
-def test_a_run_is_found_by_how_its_id_begins(recorded: Recorded) -> None:
+def test_a_run_is_found_by_how_its_id_begins(recorded):
     run_id = recorded.run.run_id
     assert reproduce(run_id[:8], recorded.settings).run_id == run_id
     client = Tracking(recorded.settings).client
@@ -104,14 +97,14 @@ def test_a_run_is_found_by_how_its_id_begins(recorded: Recorded) -> None:
         reproduce(begin, recorded.settings)
 
 
-def test_data_that_was_ingested_again_will_do(recorded: Recorded) -> None:
+def test_data_that_was_ingested_again_will_do(recorded):
     shutil.rmtree(Path(recorded.settings.store, "snapshots"))
     store = Store(recorded.settings.store)
     ingest(recorded.spec.data, "image", store, recorded.settings)
     assert recorded.again().status == "same"
 
 
-def _another_time(record: dict[str, Any]) -> None:
+def _another_time(record):
     record["code"]["code headrace.stages.fitting.loop"] = "0123456789abcdef"
     record["python"] = "CPython 3.10.1"
     record["distributions"] = [
@@ -134,7 +127,7 @@ DIFFERENCES = [
 ]
 
 
-def test_differences_that_did_not_matter_are_told(recorded: Recorded) -> None:
+def test_differences_that_did_not_matter_are_told(recorded):
     recorded.rewrite(_another_time)
     answer = recorded.again()
     assert answer.status == "same"
@@ -146,7 +139,7 @@ def test_differences_that_did_not_matter_are_told(recorded: Recorded) -> None:
     )
 
 
-def test_weights_that_differ_come_with_what_differs(recorded: Recorded) -> None:
+def test_weights_that_differ_come_with_what_differs(recorded):
     recorded.rewrite(_another_time)
     recorded.tag(weights_digest="ab" * 32)
     answer = recorded.again()
@@ -165,25 +158,21 @@ def test_weights_that_differ_come_with_what_differs(recorded: Recorded) -> None:
     assert found["lock", "rich"][0] == ""
 
 
-def test_a_training_is_compiled_as_it_was_then(recorded: Recorded) -> None:
+def test_a_training_is_compiled_as_it_was_then(recorded):
     recorded.rewrite(lambda record: record["execution"].update(xla=True))
     assert ("device", "xla") not in {
         (d.kind, d.name) for d in recorded.again().differences
     }
 
 
-def test_what_is_not_recorded_is_not_passed_over(
-    recorded: Recorded, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_not_recorded_is_not_passed_over(recorded, monkeypatch):
     monkeypatch.setenv("HIDDEN_IN_TEST", "13")
     answer = recorded.again()
     assert (answer.status, answer.differences) == ("different", ())
     assert "no recorded ingredient does" in answer.reason
 
 
-def test_a_setting_of_a_library_is_an_ingredient(
-    recorded: Recorded, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_setting_of_a_library_is_an_ingredient(recorded, monkeypatch):
     monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")  # too late to change a number
     (difference,) = recorded.again().differences
     assert (difference.kind, difference.name) == ("device", "TF_ENABLE_ONEDNN_OPTS")

@@ -1,9 +1,5 @@
 """Augmentation of sounds: shift, gain and mask of samples and of spectra."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import numpy as np
 import pytest
 
@@ -14,19 +10,19 @@ KEYS = np.arange(64, dtype=np.int64) * 7919
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _backend() -> None:
+def _backend():
     load_backend()
 
 
-def augmented(items: np.ndarray, **fields: Any) -> np.ndarray:
+def augmented(items, **fields):
     return np.asarray(augment(items, KEYS, fields))
 
 
-def spectra(frames: int = 20, bands: int = 8) -> np.ndarray:
+def spectra(frames=20, bands=8):
     return np.full((len(KEYS), frames, bands), 0.5, np.float32)
 
 
-def test_a_shift_moves_the_sound_either_way_and_leaves_silence() -> None:
+def test_a_shift_moves_the_sound_either_way_and_leaves_silence():
     clicks = np.zeros((64, 20), np.float32)
     clicks[:, 10] = 1
     moved = augmented(clicks, shift=0.2)
@@ -37,13 +33,13 @@ def test_a_shift_moves_the_sound_either_way_and_leaves_silence() -> None:
     np.testing.assert_array_equal(of_spectra, moved[:, :, None].repeat(3, 2))
 
 
-def test_a_gain_of_samples_is_a_factor() -> None:
+def test_a_gain_of_samples_is_a_factor():
     factors = augmented(np.full((64, 5), 0.1, np.float32), gain=6)[:, 0] / 0.1
     assert 1 / 2 < factors.min() < 0.6
     assert 1.7 < factors.max() < 2
 
 
-def test_a_gain_of_spectra_raises_what_is_not_silent() -> None:
+def test_a_gain_of_spectra_raises_what_is_not_silent():
     items = spectra()
     items[:, :, 0] = 0
     after = augmented(items, gain=8)
@@ -56,7 +52,7 @@ def test_a_gain_of_spectra_raises_what_is_not_silent() -> None:
     assert 0.57 < levels.max() <= 0.6
 
 
-def test_a_mask_silences_one_span_of_frames_and_one_of_bands() -> None:
+def test_a_mask_silences_one_span_of_frames_and_one_of_bands():
     after = augmented(spectra(), mask=0.5)
     for one in after == 0:
         frames, bands = one.all(axis=1), one.all(axis=0)

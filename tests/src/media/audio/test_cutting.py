@@ -1,7 +1,5 @@
 """Long recordings that are cut at quiet places."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 
@@ -18,7 +16,7 @@ DATA = DataDescription(
 )
 
 
-def bursts(count: int, seconds: float = 0.5, pause: float = 0.2) -> np.ndarray:
+def bursts(count, seconds=0.5, pause=0.2):
     """Loud bursts with quiet noise between them, int16."""
     random = np.random.default_rng(0)
     loud = random.normal(0, 5000, (count, round(seconds * RATE)))
@@ -26,7 +24,7 @@ def bursts(count: int, seconds: float = 0.5, pause: float = 0.2) -> np.ndarray:
     return np.concatenate([loud, quiet], axis=1).ravel().astype(np.int16)
 
 
-def test_parts_are_the_sound_and_no_burst_is_cut() -> None:
+def test_parts_are_the_sound_and_no_burst_is_cut():
     sound = bursts(20)
     pieces = cut(sound, 2 * RATE, RATE)
     assert (np.concatenate(pieces) == sound).all()
@@ -39,13 +37,13 @@ def test_parts_are_the_sound_and_no_burst_is_cut() -> None:
 
 
 @pytest.mark.parametrize("length", [1, 15_999, 16_000])
-def test_what_fits_is_not_cut(length: int) -> None:
+def test_what_fits_is_not_cut(length):
     assert [len(part) for part in cut(np.ones(length, np.int16), 16_000, RATE)] == [
         length
     ]
 
 
-def test_a_sound_without_a_quiet_place_is_cut_all_the_same() -> None:
+def test_a_sound_without_a_quiet_place_is_cut_all_the_same():
     for sound in (np.zeros(50_000, np.int16), np.full(50_000, 9000, np.int16)):
         pieces = cut(sound, 16_000, RATE)
         assert sum(map(len, pieces)) == 50_000
@@ -53,7 +51,7 @@ def test_a_sound_without_a_quiet_place_is_cut_all_the_same() -> None:
         assert len(pieces) <= 8
 
 
-def test_parts_are_padded_to_the_length_of_the_model() -> None:
+def test_parts_are_padded_to_the_length_of_the_model():
     rows = parts(np.pad(bursts(10), (0, 9000)), DATA)
     assert isinstance(rows, np.ndarray)
     assert (rows.dtype, rows.shape[1]) == (np.int16, 16_000)
@@ -64,7 +62,7 @@ def test_parts_are_padded_to_the_length_of_the_model() -> None:
         assert short.shape == (1, 16_000)
 
 
-def test_a_minute_is_taken_and_no_more() -> None:
+def test_a_minute_is_taken_and_no_more():
     assert long_form(DATA).shape == (60 * RATE + 1,)
     minute = np.tile(bursts(1), 200)[: MOST_SECONDS * RATE]
     minute[-1] = 1

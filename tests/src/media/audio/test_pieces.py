@@ -1,7 +1,5 @@
 """Parts of a sound by time and frequency."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -14,7 +12,7 @@ RATE = 8_000
 DATA = DataDescription(medium="audio", shape=(RATE,), sample_rate_hz=RATE)
 
 
-def two_tones() -> np.ndarray:
+def two_tones():
     """300 Hz in the first half of 0.8 s, then 2,500 Hz; padded to 1 s."""
     time = np.arange(RATE) / RATE
     hertz = np.where(time < 0.4, 300, 2_500)
@@ -22,11 +20,11 @@ def two_tones() -> np.ndarray:
     return sound.astype(np.int16)
 
 
-def band_of(hertz: float) -> int:
+def band_of(hertz):
     return int(np.searchsorted(band_edges(RATE), hertz)) - 1
 
 
-def test_the_parts_add_up_to_the_sound() -> None:
+def test_the_parts_add_up_to_the_sound():
     sound = two_tones()
     pieces = audio.pieces(sound, DATA)
     assert pieces.shape == (TIMES, BANDS)
@@ -35,7 +33,7 @@ def test_the_parts_add_up_to_the_sound() -> None:
     assert np.abs(total - sound).max() <= TIMES * BANDS / 2  # each is rounded
 
 
-def test_parts_of_the_tones_are_present_and_those_in_the_padding_do_not_exist() -> None:
+def test_parts_of_the_tones_are_present_and_those_in_the_padding_do_not_exist():
     pieces = audio.pieces(two_tones(), DATA)
     power = two_tones().astype(float)
     loud = np.zeros(pieces.shape, bool)
@@ -50,7 +48,7 @@ def test_parts_of_the_tones_are_present_and_those_in_the_padding_do_not_exist() 
     assert pieces.names[0] == f"0.00 to 0.10 s, 0 to {band_edges(RATE)[1]:,.0f} Hz"
 
 
-def test_a_removed_part_is_silent_there_and_the_rest_stays() -> None:
+def test_a_removed_part_is_silent_there_and_the_rest_stays():
     sound = two_tones()
     number = 1 * BANDS + band_of(300)  # 0.1 to 0.2 s
     removed = audio.pieces(sound, DATA).without([number])[0]
@@ -60,20 +58,20 @@ def test_a_removed_part_is_silent_there_and_the_rest_stays() -> None:
     assert np.abs(removed[beside].astype(int) - sound[beside]).max() <= 1
 
 
-def test_silence_has_no_part_that_is_present() -> None:
+def test_silence_has_no_part_that_is_present():
     silence = np.zeros(RATE, np.int16)
     assert not audio.pieces(silence, DATA).present.any()
     assert not audio.absent(two_tones(), DATA).any()
 
 
-def test_bands_reach_from_zero_to_half_the_rate() -> None:
+def test_bands_reach_from_zero_to_half_the_rate():
     edges = band_edges(48_000)
     assert edges[0] == 0
     assert edges[-1] == 24_000
     assert (np.diff(edges) > 0).all()
 
 
-def test_a_map_lies_over_the_spectrogram() -> None:
+def test_a_map_lies_over_the_spectrogram():
     axes = Figure().add_axes((0, 0, 1, 1))
     audio.draw_map(axes, two_tones(), np.ones((TIMES, BANDS)), DATA)
     (mesh,) = axes.collections

@@ -1,7 +1,5 @@
 """Spectra of sounds, and sounds from them."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 
@@ -14,13 +12,13 @@ DATA = DataDescription(medium="audio", shape=(4000,), sample_rate_hz=RATE)
 FRAMING = Framing.of(DATA)
 
 
-def tone(hertz: float, amplitude: float = 0.5) -> np.ndarray:
+def tone(hertz, amplitude=0.5):
     """A sine ``(1, 4000)``."""
     time = np.arange(4000) / RATE
     return amplitude * np.sin(2 * np.pi * hertz * time, dtype=np.float32)[np.newaxis]
 
 
-def test_a_window_is_about_32_ms_at_every_rate() -> None:
+def test_a_window_is_about_32_ms_at_every_rate():
     assert (FRAMING.window, FRAMING.hop, FRAMING.frames) == (256, 64, 64)
     assert FRAMING.bins == 129
     assert FRAMING.frame_seconds == 0.008
@@ -29,12 +27,12 @@ def test_a_window_is_about_32_ms_at_every_rate() -> None:
         assert Framing.of(form).window == window
 
 
-def test_a_sound_shorter_than_a_window_is_refused() -> None:
+def test_a_sound_shorter_than_a_window_is_refused():
     with pytest.raises(ValueError, match="at least a window of 256 samples"):
         Framing.of(DATA.model_copy(update={"shape": (200,)}))
 
 
-def test_a_sine_has_half_of_its_amplitude_in_its_bin() -> None:
+def test_a_sine_has_half_of_its_amplitude_in_its_bin():
     spectrum = magnitudes(tone(1000), FRAMING)
     assert spectrum.shape == (1, 64, 129)
     assert spectrum.dtype == np.float32
@@ -43,12 +41,12 @@ def test_a_sine_has_half_of_its_amplitude_in_its_bin() -> None:
     assert middle.max() == pytest.approx(0.25, rel=0.01)
 
 
-def test_frames_of_a_length() -> None:
+def test_frames_of_a_length():
     counted = FRAMING.frames_in(np.array([0, 1, 64, 65, 99_999]))
     assert counted.tolist() == [1, 1, 1, 2, 64]
 
 
-def test_the_sound_of_a_spectrum_has_that_spectrum() -> None:
+def test_the_sound_of_a_spectrum_has_that_spectrum():
     load_backend()
     time = np.arange(4000) / RATE
     falling = 0.3 * np.sin(2 * np.pi * (900 - 500 * time) * time, dtype=np.float32)
@@ -61,7 +59,7 @@ def test_the_sound_of_a_spectrum_has_that_spectrum() -> None:
     assert error < 0.2
 
 
-def test_the_same_spectrum_gives_the_same_sound() -> None:
+def test_the_same_spectrum_gives_the_same_sound():
     load_backend()
     wanted = magnitudes(tone(440), FRAMING)
     first, second = (np.asarray(sounds_of(wanted, FRAMING)) for _ in range(2))

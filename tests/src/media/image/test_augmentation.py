@@ -1,9 +1,5 @@
 """Augmentation of images: what each field does to pixels."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import numpy as np
 import pytest
 
@@ -14,21 +10,21 @@ KEYS = np.arange(64, dtype=np.int64) * 7919
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _backend() -> None:
+def _backend():
     load_backend()
 
 
-def images(channels: int = 3, size: int = 9) -> np.ndarray:
+def images(channels=3, size=9):
     shape = (len(KEYS), size, size, channels)
     return np.random.default_rng(1).uniform(0, 255, shape).astype(np.float32)
 
 
-def augmented(items: np.ndarray, **fields: Any) -> np.ndarray:
+def augmented(items, **fields):
     return np.asarray(augment(items, KEYS, fields))
 
 
 @pytest.mark.parametrize(("flip", "axis"), [("horizontal", 1), ("vertical", 0)])
-def test_a_flip_mirrors_about_one_image_in_two(flip: str, axis: int) -> None:
+def test_a_flip_mirrors_about_one_image_in_two(flip, axis):
     before = images()
     after = augmented(before, flip=flip)
     mirrored = [
@@ -40,14 +36,14 @@ def test_a_flip_mirrors_about_one_image_in_two(flip: str, axis: int) -> None:
     assert all(same ^ np.array(mirrored))
 
 
-def test_both_flips_are_drawn_apart() -> None:
+def test_both_flips_are_drawn_apart():
     corners = np.zeros((64, 2, 2, 1), np.float32)
     corners[:, 0, 0] = 1
     found = augmented(corners, flip="both").reshape(64, 4).argmax(axis=1)
     assert set(found) == {0, 1, 2, 3}
 
 
-def test_a_crop_is_a_part_of_the_image_at_a_random_place() -> None:
+def test_a_crop_is_a_part_of_the_image_at_a_random_place():
     ramp = np.broadcast_to(
         np.arange(9, dtype=np.float32)[None, :, None, None], (64, 9, 9, 1)
     )
@@ -65,7 +61,7 @@ def test_a_crop_is_a_part_of_the_image_at_a_random_place() -> None:
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_colour_changes_each_image_a_little_and_stays_in_range(channels: int) -> None:
+def test_colour_changes_each_image_a_little_and_stays_in_range(channels):
     before = images(channels)
     after = augmented(before, colour=0.2)
     change = np.abs(after - before).mean(axis=(1, 2, 3))
@@ -75,5 +71,5 @@ def test_colour_changes_each_image_a_little_and_stays_in_range(channels: int) ->
     assert after.max() <= 255
 
 
-def test_without_a_field_nothing_changes() -> None:
+def test_without_a_field_nothing_changes():
     np.testing.assert_array_equal(augmented(images()), images())

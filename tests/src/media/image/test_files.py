@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import io
 import re
 import threading
@@ -172,7 +170,7 @@ KINDS = [
 ]
 
 
-def _file_of(kind: str, mode: str, options: dict) -> bytes:
+def _file_of(kind, mode, options):
     buffer = io.BytesIO()
     Image.linear_gradient("L").resize((21, 13)).convert(mode).save(
         buffer, kind, **options
@@ -221,7 +219,7 @@ def test_one_file_is_decoded_without_threads(monkeypatch):
     assert _one(_encoded(noise)).shape == (300, 300, 3)
 
 
-def _claiming(data: bytes, height: int, width: int) -> bytes:
+def _claiming(data, height, width):
     """A JPEG whose header says another size."""
     place = re.search(rb"\xff[\xc0\xc2]", data).end() + 3
     sides = height.to_bytes(2) + width.to_bytes(2)

@@ -1,10 +1,7 @@
 """EXIF and positions in image files: counted, and nowhere in the pixels."""
 
-from __future__ import annotations
-
 import io
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +11,6 @@ from PIL.TiffImagePlugin import IFDRational, ImageFileDirectory_v2
 from headrace.media.image.conversion import EXIF
 from headrace.media.image.files import decode_files
 from headrace.records import Form
-from headrace.settings import Settings
 from headrace.spec import DataSpec
 from headrace.stages.ingestion import ingest
 from headrace.state.store import Store
@@ -27,9 +23,7 @@ XMP = (
 )
 
 
-def encoded(
-    kind: str, *, exif: bool = False, gps: bool = False, xmp: bytes = b""
-) -> bytes:
+def encoded(kind, *, exif=False, gps=False, xmp=b""):
     """An image file with some metadata."""
     image = Image.fromarray(np.full((8, 8, 3), (200, 10, 90), np.uint8))
     tags = Image.Exif()
@@ -46,7 +40,7 @@ def encoded(
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
-def test_each_file_is_counted_once(kind: str) -> None:
+def test_each_file_is_counted_once(kind):
     files = [
         encoded(kind),
         encoded(kind, exif=True),
@@ -58,7 +52,7 @@ def test_each_file_is_counted_once(kind: str) -> None:
     assert all(np.array_equal(item, decoded.items[0]) for item in decoded.items)
 
 
-def test_a_tiff_has_tags_of_its_own_which_are_no_exif() -> None:
+def test_a_tiff_has_tags_of_its_own_which_are_no_exif():
     buffer, place = io.BytesIO(), (IFDRational(48), IFDRational(12), IFDRational(30))
     tags = ImageFileDirectory_v2()
     tags[34853] = {1: "N", 2: place}
@@ -68,19 +62,19 @@ def test_a_tiff_has_tags_of_its_own_which_are_no_exif() -> None:
     assert (decoded.notes, decoded.file_counts.positions) == (Counter({EXIF: 1}), 1)
 
 
-def test_a_position_may_be_in_xmp_alone() -> None:
+def test_a_position_may_be_in_xmp_alone():
     decoded = decode_files([encoded("JPEG", xmp=XMP)], Form(shape=None))
     assert (decoded.notes, decoded.file_counts.positions) == (Counter(), 1)
 
 
-def test_exif_that_cannot_be_read_is_not_counted() -> None:
+def test_exif_that_cannot_be_read_is_not_counted():
     data = encoded("JPEG", gps=True).replace(b"MM\0*", b"MM\xff\xff")
     decoded = decode_files([data], Form(shape=None))
     assert decoded.file_counts.positions == 0
     assert isinstance(decoded.items[0], np.ndarray)
 
 
-def test_the_ingestion_warns_of_positions(settings: Settings, tmp_path: Path) -> None:
+def test_the_ingestion_warns_of_positions(settings, tmp_path):
     for number in range(12):
         folder = tmp_path / "images" / "ab"[number % 2]
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,5 @@
 """Patches of an image."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -12,13 +10,13 @@ from headrace.records import DataDescription
 DATA = DataDescription(medium="image", shape=(28, 28, 1))
 
 
-def drawn() -> np.ndarray:
+def drawn():
     item = np.full((28, 28, 1), 9, np.uint8)
     item[5, 6] = 200  # row 6, column 7: in the second patch of both axes
     return item
 
 
-def test_the_background_is_the_colour_of_the_border() -> None:
+def test_the_background_is_the_colour_of_the_border():
     assert (image.absent(drawn(), DATA) == 9).all()
     coloured = np.zeros((4, 5, 3), np.uint8)
     coloured[...] = (1, 2, 3)
@@ -26,7 +24,7 @@ def test_the_background_is_the_colour_of_the_border() -> None:
     assert image.absent(coloured, DATA)[2, 2].tolist() == [1, 2, 3]
 
 
-def test_a_removed_patch_becomes_background_and_the_rest_stays() -> None:
+def test_a_removed_patch_becomes_background_and_the_rest_stays():
     item = drawn()
     pieces = image.pieces(item, DATA)
     assert pieces.shape == (7, 7)
@@ -38,14 +36,14 @@ def test_a_removed_patch_becomes_background_and_the_rest_stays() -> None:
     assert item[5, 6, 0] == 200  # what was given is not changed
 
 
-def test_small_images_have_a_patch_for_each_pixel() -> None:
+def test_small_images_have_a_patch_for_each_pixel():
     item = np.arange(6, dtype=np.uint8).reshape(2, 3, 1)
     data = DataDescription(medium="image", shape=(2, 3, 1))
     assert image.pieces(item, data).shape == (2, 3)
 
 
 @pytest.mark.parametrize(("size", "count"), [(8, 4), (28, 7), (30, 6), (32, 7)])
-def test_patches_are_of_about_one_size(size: int, count: int) -> None:
+def test_patches_are_of_about_one_size(size, count):
     data = DataDescription(medium="image", shape=(size, 1, 1))
     item = np.zeros((size, 1, 1), np.uint8)
     names = image.pieces(item, data).names
@@ -56,7 +54,7 @@ def test_patches_are_of_about_one_size(size: int, count: int) -> None:
     assert max(heights) - min(heights) <= 1
 
 
-def test_a_map_lies_over_the_whole_image_red_where_it_is_positive() -> None:
+def test_a_map_lies_over_the_whole_image_red_where_it_is_positive():
     axes = Figure().add_subplot()
     values = np.zeros((7, 7))
     values[1, 1], values[6, 6] = 2.0, -1.0

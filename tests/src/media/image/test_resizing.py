@@ -1,7 +1,5 @@
 """Images of any size: the table of outcomes in docs/guides/own-data.md, row by row."""
 
-from __future__ import annotations
-
 import io
 import struct
 import zlib
@@ -36,29 +34,29 @@ STORED = {  # how a camera stores the upright scene, by the orientation
 }
 
 
-def form(mode: str = "crop", shape: tuple[int, ...] = (48, 64, 3)) -> Form:
+def form(mode="crop", shape=(48, 64, 3)):
     return image.form_of(DataSpec(source="x", shape=shape, resize=mode))
 
 
-def encoded(picture: Image.Image, kind: str = "PNG", **options: object) -> bytes:
+def encoded(picture, kind="PNG", **options):
     buffer = io.BytesIO()
     picture.save(buffer, kind, **options)
     return buffer.getvalue()
 
 
-def one(data: bytes, form: Form) -> np.ndarray | Problem:
+def one(data, form):
     (item,) = decode_files([data], form).items
     return item
 
 
-def corners(item: np.ndarray) -> list[list[int]]:
+def corners(item):
     height, width = item.shape[:2]
     places = ((1, 1), (1, -2), (-2, 1), (-2, -2))
     assert height > 4 < width
     return [item[place].tolist() for place in places]
 
 
-def exif(orientation: int) -> Image.Exif:
+def exif(orientation):
     tags = Image.Exif()
     tags[0x0112] = orientation
     return tags
@@ -67,9 +65,7 @@ def exif(orientation: int) -> Image.Exif:
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("mode", MODES)
-def test_every_orientation_is_shown_upright(
-    mode: str, orientation: int, kind: str
-) -> None:
+def test_every_orientation_is_shown_upright(mode, orientation, kind):
     turn = STORED[orientation]
     stored = SCENE if turn is None else SCENE.transpose(turn)
     lossless = {"WEBP": {"lossless": True}, "JPEG": {"quality": 95}}.get(kind, {})
@@ -82,7 +78,7 @@ def test_every_orientation_is_shown_upright(
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
-def test_all_modes_of_pixels_are_resized(mode: str) -> None:
+def test_all_modes_of_pixels_are_resized(mode):
     grey = Image.linear_gradient("L").resize((300, 200))
     picture = grey.convert(mode)
     if mode == "I;16":
@@ -95,7 +91,7 @@ def test_all_modes_of_pixels_are_resized(mode: str) -> None:
         assert np.abs(down - np.linspace(0, 255, 48)).max() <= 6
 
 
-def test_16_bits_do_not_wrap_around_where_the_filter_overshoots() -> None:
+def test_16_bits_do_not_wrap_around_where_the_filter_overshoots():
     edge = np.zeros((64, 64), np.uint16)
     edge[:, 32:] = 65535
     item = one(encoded(Image.fromarray(edge)), form(shape=(40, 40, 1)))
@@ -104,7 +100,7 @@ def test_16_bits_do_not_wrap_around_where_the_filter_overshoots() -> None:
     assert item[:, -16:].min() > 215
 
 
-def test_what_is_transparent_becomes_white_without_a_dark_rim() -> None:
+def test_what_is_transparent_becomes_white_without_a_dark_rim():
     rgba = np.zeros((200, 200, 4), np.uint8)  # transparent black
     rgba[:, :100] = (200, 0, 0, 255)
     item = one(encoded(Image.fromarray(rgba)), form(shape=(50, 50, 3)))
@@ -114,7 +110,7 @@ def test_what_is_transparent_becomes_white_without_a_dark_rim() -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_an_image_of_the_shape_stays_as_it_is(mode: str) -> None:
+def test_an_image_of_the_shape_stays_as_it_is(mode):
     rng = np.random.default_rng(1)
     colours = rng.integers(0, 256, (48, 64, 3), np.uint8)
     data = encoded(Image.fromarray(colours))
@@ -123,21 +119,21 @@ def test_an_image_of_the_shape_stays_as_it_is(mode: str) -> None:
     assert decoded.file_counts == FileCounts()
 
 
-def test_crop_keeps_the_middle_pad_the_whole_and_stretch_squeezes_it() -> None:
+def test_crop_keeps_the_middle_pad_the_whole_and_stretch_squeezes_it():
     bands = np.zeros((100, 300, 3), np.uint8)  # red, green, blue
     for place in range(3):
         bands[:, 100 * place : 100 * place + 100, place] = 255
     data, square = encoded(Image.fromarray(bands)), (60, 60, 3)
     crop, pad, stretch = (one(data, form(mode, square)) for mode in MODES)
-    assert crop[:, 3:-3, 1].min() == 255  # type: ignore[index]
-    assert pad[:18].max() == pad[-18:].max() == 0  # type: ignore[index]
-    assert pad[30, [5, 30, 55]].argmax(axis=1).tolist() == [0, 1, 2]  # type: ignore[index]
-    assert stretch[5, [5, 30, 55]].argmax(axis=1).tolist() == [0, 1, 2]  # type: ignore[index]
+    assert crop[:, 3:-3, 1].min() == 255
+    assert pad[:18].max() == pad[-18:].max() == 0
+    assert pad[30, [5, 30, 55]].argmax(axis=1).tolist() == [0, 1, 2]
+    assert stretch[5, [5, 30, 55]].argmax(axis=1).tolist() == [0, 1, 2]
 
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("size", [(1, 1), (60_000, 2), (2, 60_000), (30_000, 70)])
-def test_images_of_extreme_sides_are_taken(mode: str, size: tuple[int, int]) -> None:
+def test_images_of_extreme_sides_are_taken(mode, size):
     data = encoded(Image.new("RGB", size, (9, 99, 199)), "JPEG")
     item = one(data, form(mode, (64, 64, 3)))
     assert isinstance(item, np.ndarray)
@@ -166,13 +162,13 @@ FRAMES = [Image.fromarray(COLOURS), Image.fromarray(COLOURS[::-1])]
         ),
     ],
 )
-def test_what_cannot_be_taken_says_why(data: bytes, problem: str) -> None:
+def test_what_cannot_be_taken_says_why(data, problem):
     found = one(data, form())
     assert isinstance(found, Problem)
     assert f"{found.check}: {found.reason}".startswith(problem)
 
 
-def test_of_several_pictures_in_a_jpeg_the_first_is_taken() -> None:
+def test_of_several_pictures_in_a_jpeg_the_first_is_taken():
     other = Image.new("RGB", (800, 600))
     data = encoded(SCENE, "MPO", save_all=True, append_images=[other])
     item = one(data, form())
@@ -180,7 +176,7 @@ def test_of_several_pictures_in_a_jpeg_the_first_is_taken() -> None:
     assert item[1, 1, 0] > 200
 
 
-def test_pixels_count_as_they_are_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pixels_count_as_they_are_decoded(monkeypatch):
     plain, slow = encoded(SCENE, "JPEG"), encoded(SCENE, "JPEG", progressive=True)
     monkeypatch.setattr(pixels, "PIXEL_LIMIT", 600 * 800 // 4)
     assert isinstance(one(plain, form()), np.ndarray)
@@ -190,7 +186,7 @@ def test_pixels_count_as_they_are_decoded(monkeypatch: pytest.MonkeyPatch) -> No
         )
 
 
-def test_passes_over_all_pixels_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_passes_over_all_pixels_are_bounded(monkeypatch):
     data = encoded(SCENE, "JPEG", progressive=True)
     monkeypatch.setattr("headrace.media.image.files._PASSES_LIMIT", 3 * 600 * 800)
     problem = one(data, form())
@@ -198,7 +194,7 @@ def test_passes_over_all_pixels_are_bounded(monkeypatch: pytest.MonkeyPatch) -> 
     assert problem.reason.endswith("scans; at most 3 are taken")
 
 
-def test_what_is_kept_is_an_images_size_and_what_is_decoded_is_held() -> None:
+def test_what_is_kept_is_an_images_size_and_what_is_decoded_is_held():
     jpeg, png = encoded(SCENE.resize((4000, 3000)), "JPEG"), encoded(SCENE)
     unpacked, kept = image.sizes([jpeg, png, b""], form("pad"))
     assert kept.tolist() == [48 * 64 * 3] * 2 + [0]
@@ -207,16 +203,16 @@ def test_what_is_kept_is_an_images_size_and_what_is_decoded_is_held() -> None:
 
 @pytest.mark.system
 @pytest.mark.parametrize("mode", MODES)
-def test_a_photo_is_much_the_same_at_any_scale_of_its_file(mode: str) -> None:
+def test_a_photo_is_much_the_same_at_any_scale_of_its_file(mode):
     rng = np.random.default_rng(3)
     rough = Image.fromarray(rng.integers(0, 256, (12, 16, 3), np.uint8))
     large = rough.resize((1600, 1200), Image.Resampling.BICUBIC)
     jpeg, png = encoded(large, "JPEG", quality=95), encoded(large)
     first, second = one(jpeg, form(mode)), one(png, form(mode))
-    assert np.abs(first.astype(int) - second).mean() < 1.5  # type: ignore[union-attr]
+    assert np.abs(first.astype(int) - second).mean() < 1.5
 
 
-def test_the_sizes_that_were_resized_are_counted() -> None:
+def test_the_sizes_that_were_resized_are_counted():
     sizes = [(64, 48), (4000, 3000), (200, 150), (32, 48)]
     files = [encoded(Image.new("RGB", size), "JPEG") for size in sizes]
     files.append(encoded(Image.new("RGB", (200, 150)), "JPEG", exif=exif(6)))
@@ -235,15 +231,13 @@ def test_the_sizes_that_were_resized_are_counted() -> None:
         ("crop", (100, 100), False),
     ],
 )
-def test_an_image_is_enlarged_where_it_has_too_few_pixels(
-    mode: str, sides: tuple[int, int], enlarges: bool
-) -> None:
+def test_an_image_is_enlarged_where_it_has_too_few_pixels(mode, sides, enlarges):
     assert Resizing(mode, 64, 64).enlarges(Sides(*sides)) is enlarges
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("mode", MODES)
-def test_arrays_are_resized_as_files_are(mode: str, channels: int) -> None:
+def test_arrays_are_resized_as_files_are(mode, channels):
     rng = np.random.default_rng(5)
     array = rng.integers(0, 256, (3, 90, 70, channels), np.uint8)
     names = [f"x[{place}]" for place in range(3)]
@@ -252,18 +246,18 @@ def test_arrays_are_resized_as_files_are(mode: str, channels: int) -> None:
     assert np.array_equal(resized, np.stack(decode_files(files, form(mode)).items))
 
 
-def test_a_form_says_how_it_resizes_and_with_which_filter() -> None:
+def test_a_form_says_how_it_resizes_and_with_which_filter():
     assert form("pad").options == {"resize": "pad", "filter": "bicubic"}
     plain = image.form_of(DataSpec(source="x", shape=(48, 64, 3)))
     assert plain == Form(shape=(48, 64, 3))
 
 
-def test_to_resize_needs_a_shape() -> None:
+def test_to_resize_needs_a_shape():
     with pytest.raises(SpecError, match="and there is no data"):
         image.form_of(DataSpec(source="x", resize="crop"))
 
 
-def of_many_parts(kind: str) -> bytes:
+def of_many_parts(kind):
     """An image file of 4 MB that is nearly all metadata, in the smallest parts."""
     picture = Image.new("P", (64, 64))
     data = encoded(picture.convert("RGB") if kind == "JPEG" else picture, kind)
@@ -277,9 +271,7 @@ def of_many_parts(kind: str) -> bytes:
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF"])
-def test_files_of_very_many_parts_are_not_opened(
-    kind: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_files_of_very_many_parts_are_not_opened(kind, monkeypatch):
     data = of_many_parts(kind)
     monkeypatch.delattr(Image, "open")
     problem = one(data, form())
@@ -288,7 +280,7 @@ def test_files_of_very_many_parts_are_not_opened(
     assert problem.reason.startswith("more parts than an image has")
 
 
-def test_an_animated_or_empty_image_is_not_prepared() -> None:
+def test_an_animated_or_empty_image_is_not_prepared():
     frames = [Image.new("L", (8, 8), grey) for grey in (0, 200)]
     data = io.BytesIO()
     frames[0].save(data, "GIF", save_all=True, append_images=frames[1:])

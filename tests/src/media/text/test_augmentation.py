@@ -1,7 +1,5 @@
 """Augmentation of texts: tokens become the unknown one, or 0."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 
@@ -12,11 +10,11 @@ KEYS = np.arange(200, dtype=np.int64) * 7919
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _backend() -> None:
+def _backend():
     load_backend()
 
 
-def test_tokens_become_unknown_and_padding_stays() -> None:
+def test_tokens_become_unknown_and_padding_stays():
     ids = np.tile(np.array([5, 9, 1, 7, 0, 0], np.int32), (200, 1))
     after = np.asarray(augment(ids, KEYS, {"token_drop": 0.25}))
     assert after.dtype == np.int32
@@ -27,7 +25,7 @@ def test_tokens_become_unknown_and_padding_stays() -> None:
 
 
 @pytest.mark.parametrize("shape", [(40,), (40, 3)])
-def test_numbers_of_tokens_become_zero(shape: tuple[int, ...]) -> None:
+def test_numbers_of_tokens_become_zero(shape):
     after = np.asarray(
         augment(np.full((200, *shape), 2.0, np.float32), KEYS, {"token_drop": 0.25})
     )

@@ -1,7 +1,5 @@
 """What the contract can say of texts."""
 
-from __future__ import annotations
-
 import importlib
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Encoding damage."""
 
-from __future__ import annotations
-
 import pytest
 
 CHINESE = [

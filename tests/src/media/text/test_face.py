@@ -1,7 +1,5 @@
 """Texts as people read them."""
 
-from __future__ import annotations
-
 import pyarrow as pa
 
 from headrace.media.text import MEDIUM as text
@@ -10,7 +8,7 @@ from headrace.records import DataDescription
 DATA = DataDescription(medium="text", shape=(512,), classes=("a", "b"))
 
 
-def shown(words: str) -> str:
+def shown(words):
     (sample,) = text.from_column(pa.array([words]), (8192,))
     return text.as_html(sample, DATA)
 

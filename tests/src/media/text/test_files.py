@@ -1,7 +1,5 @@
 """Encodings are found, and texts are changed as little as possible."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 

@@ -1,7 +1,5 @@
 """Texts that name their own class."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """Languages, and texts that are unlike the rest."""
 
-from __future__ import annotations
-
 import pytest
 
 ENGLISH = "I will see you at the station when the train is there"

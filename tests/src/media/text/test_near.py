@@ -1,7 +1,5 @@
 """Texts that are nearly the same."""
 
-from __future__ import annotations
-
 import numpy as np
 import pyarrow as pa
 import pytest

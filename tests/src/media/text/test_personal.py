@@ -1,7 +1,5 @@
 """Personal data in texts."""
 
-from __future__ import annotations
-
 import pyarrow as pa
 import pytest
 

@@ -1,7 +1,5 @@
 """Words and characters of a text."""
 
-from __future__ import annotations
-
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -15,7 +13,7 @@ from headrace.records import DataDescription
 DATA = DataDescription(medium="text", shape=(256,))
 
 
-def stored(value: str) -> np.ndarray:
+def stored(value):
     return from_column(pa.array([value]), DATA.shape)[0]
 
 
@@ -30,13 +28,11 @@ def stored(value: str) -> np.ndarray:
         ("word", ["word"]),
     ],
 )
-def test_words_are_pieces_or_characters_where_no_blanks_divide_words(
-    value: str, pieces: list[str]
-) -> None:
+def test_words_are_pieces_or_characters_where_no_blanks_divide_words(value, pieces):
     assert list(text.pieces(stored(value), DATA).names) == pieces
 
 
-def test_a_removed_word_is_cut_out_with_the_blanks_after_it() -> None:
+def test_a_removed_word_is_cut_out_with_the_blanks_after_it():
     pieces = text.pieces(stored("one two  three"), DATA)
     assert text.raw(pieces.without([0, 1, 2])).tolist() == [
         "two  three",
@@ -47,19 +43,19 @@ def test_a_removed_word_is_cut_out_with_the_blanks_after_it() -> None:
     assert text.raw(glued.without([1])).tolist() == ["月x"]
 
 
-def test_the_only_word_leaves_an_empty_text() -> None:
+def test_the_only_word_leaves_an_empty_text():
     pieces = text.pieces(stored("word"), DATA)
     assert text.raw(pieces.without([0])).tolist() == [""]
     assert not text.absent(stored("word"), DATA).any()
 
 
-def test_a_replaced_word_keeps_its_length() -> None:
+def test_a_replaced_word_keeps_its_length():
     replaced = text.pieces(stored("ab cde"), DATA).replaced
     assert replaced is not None
     assert replaced("0").tolist() == ["00 cde", "ab 000"]
 
 
-def test_a_long_text_has_few_pieces_that_cover_all_words() -> None:
+def test_a_long_text_has_few_pieces_that_cover_all_words():
     words = [f"w{number}" for number in range(200)]
     spans = spans_of(" ".join(words))
     assert len(spans) == MOST
@@ -67,7 +63,7 @@ def test_a_long_text_has_few_pieces_that_cover_all_words() -> None:
     assert " ".join(value[start:end] for start, end in spans) == value
 
 
-def test_a_map_colours_words_by_their_values() -> None:
+def test_a_map_colours_words_by_their_values():
     axes = Figure().add_subplot()
     values = np.array([[1.0, -0.5, 0.0]])
     text.draw_map(axes, stored("free the cat"), values, DATA)
@@ -78,7 +74,7 @@ def test_a_map_colours_words_by_their_values() -> None:
     assert words["cat"][:3] == (1, 1, 1)
 
 
-def test_a_text_without_room_ends_in_dots() -> None:
+def test_a_text_without_room_ends_in_dots():
     axes = Figure().add_subplot()
     item = from_column(pa.array(["long " * 400]), (2048,))[0]
     data = DataDescription(medium="text", shape=(2048,))

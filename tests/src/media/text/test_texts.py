@@ -1,7 +1,5 @@
 """The form of texts, and what a model is called with."""
 
-from __future__ import annotations
-
 from collections import Counter
 
 import numpy as np

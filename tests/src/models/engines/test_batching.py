@@ -1,10 +1,7 @@
 """The queue of what answers: nobody is left waiting, and each gets its own."""
 
-from __future__ import annotations
-
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,10 +13,10 @@ from headrace.models.engines.batching import Batching
 class Slow:
     """Doubles items, once it may."""
 
-    def __init__(self) -> None:
+    def __init__(self):
         self.go, self.rows = threading.Event(), list[int]()
 
-    def __call__(self, items: Any) -> Any:
+    def __call__(self, items):
         self.go.wait(10)
         self.rows.append(len(items))
         if items.min() < 0:
@@ -27,7 +24,7 @@ class Slow:
         return 2.0 * items
 
 
-def test_what_waits_when_it_is_closed_is_answered_and_nothing_more_is() -> None:
+def test_what_waits_when_it_is_closed_is_answered_and_nothing_more_is():
     slow = Slow()
     batching = Batching(slow, merged=4, at_once=10)
     with ThreadPoolExecutor(4) as threads:
@@ -46,7 +43,7 @@ def test_what_waits_when_it_is_closed_is_answered_and_nothing_more_is() -> None:
         batching(np.arange(3))
 
 
-def test_an_error_is_of_the_requests_that_were_answered_together() -> None:
+def test_an_error_is_of_the_requests_that_were_answered_together():
     slow = Slow()
     slow.go.set()
     batching = Batching(slow)

@@ -1,7 +1,5 @@
 """An engine is kept only if it gives the golden answers, whole or not at all."""
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import os
@@ -26,8 +24,7 @@ from headrace.models.engines import (
     prepare_in_background,
 )
 from headrace.models.engines.stored import open_stored, read_record, read_stored
-from headrace.settings import Settings
-from headrace.state.ledger import Ledger, Version
+from headrace.state.ledger import Ledger
 
 pytestmark = pytest.mark.system
 
@@ -41,15 +38,15 @@ print(build_engine(Ledger(settings.database_url).version("images", 1), settings)
 """
 
 
-def version_of(settings: Settings, model: str) -> Version:
+def version_of(settings, model):
     return Ledger(settings.database_url).version(model, 1)
 
 
-def kept_files(settings: Settings) -> list[Path]:
+def kept_files(settings):
     return sorted(Path(settings.store).glob("engines/*/*"))
 
 
-def building(settings: Settings) -> subprocess.Popen[str]:
+def building(settings):
     """Another process that builds the engine of images."""
     places = {"HEADRACE_HOME": str(settings.home), "HEADRACE_ENGINES": "auto"}
     return subprocess.Popen(
@@ -60,7 +57,7 @@ def building(settings: Settings) -> subprocess.Popen[str]:
     )
 
 
-def exporter_of(pid: int) -> psutil.Process:
+def exporter_of(pid):
     """The child of a process that exports, once it works."""
     for _ in range(600):
         for child in psutil.Process(pid).children():
@@ -71,7 +68,7 @@ def exporter_of(pid: int) -> psutil.Process:
     raise AssertionError("nothing exports")
 
 
-def has_gone(pid: int) -> bool:
+def has_gone(pid):
     for _ in range(200):
         if not psutil.pid_exists(pid):
             return True
@@ -82,7 +79,7 @@ def has_gone(pid: int) -> bool:
 
 
 @pytest.fixture
-def no_more_exports(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_more_exports(monkeypatch):
     """A process that were started now would end at once, without a result."""
     monkeypatch.setattr(sys, "executable", "/bin/false")
 
@@ -97,8 +94,8 @@ def no_more_exports(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 @pytest.mark.usefixtures("no_more_exports")
 def test_each_medium_has_the_first_engine_that_gives_its_answers(
-    built: Settings, model: str, engine: str, tried: list[str]
-) -> None:
+    built, model, engine, tried
+):
     version = version_of(built, model)
     record = read_record(version, built)
     assert record is not None
@@ -114,7 +111,7 @@ def test_each_medium_has_the_first_engine_that_gives_its_answers(
     assert build_engine(version, built) == engine  # known, without an export
 
 
-def test_an_engine_whose_answers_differ_is_not_admitted(registered: Settings) -> None:
+def test_an_engine_whose_answers_differ_is_not_admitted(registered):
     version = version_of(registered, "wild")
     assert build_engine(version, registered) == "keras"
     record = read_record(version, registered)
@@ -127,9 +124,7 @@ def test_an_engine_whose_answers_differ_is_not_admitted(registered: Settings) ->
         assert attempt.difference > TOLERANCE
 
 
-def test_what_was_refused_is_tried_again_with_other_libraries(
-    built: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_was_refused_is_tried_again_with_other_libraries(built, monkeypatch):
     version = version_of(built, "texts")
     record = read_record(version, built)
     assert record is not None
@@ -142,9 +137,7 @@ def test_what_was_refused_is_tried_again_with_other_libraries(
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "golden.npz", "record.json"])
-def test_a_changed_file_counts_as_absent_and_is_built_anew(
-    built: Settings, name: str
-) -> None:
+def test_a_changed_file_counts_as_absent_and_is_built_anew(built, name):
     version = version_of(built, "images")
     (file,) = Path(built.store).glob(f"engines/{version.model_digest}/{name}")
     before = file.read_bytes()
@@ -157,7 +150,7 @@ def test_a_changed_file_counts_as_absent_and_is_built_anew(
     engine.close()
 
 
-def test_another_models_engine_is_not_this_ones(built: Settings) -> None:
+def test_another_models_engine_is_not_this_ones(built):
     version, other = version_of(built, "images"), version_of(built, "audios")
     folder = Path(built.store) / "engines"
     theirs = (folder / other.model_digest / "record.json").read_bytes()
@@ -166,7 +159,7 @@ def test_another_models_engine_is_not_this_ones(built: Settings) -> None:
 
 
 @pytest.mark.parametrize("medium", ["image", "audio"])
-def test_a_kept_engine_answers_without_tensorflow(built: Settings, medium: str) -> None:
+def test_a_kept_engine_answers_without_tensorflow(built, medium):
     script = f"""
 import sys
 import numpy as np
@@ -203,7 +196,7 @@ print(engine.name, sorted(heavy & set(sys.modules)))
     assert done.stdout == f"{name} []\n", done.stderr
 
 
-def test_a_killed_builder_leaves_nothing(registered: Settings) -> None:
+def test_a_killed_builder_leaves_nothing(registered):
     builder = building(registered)
     exporter = exporter_of(builder.pid)
     builder.kill()
@@ -212,9 +205,7 @@ def test_a_killed_builder_leaves_nothing(registered: Settings) -> None:
     assert kept_files(registered) == []
 
 
-def test_a_home_that_is_deleted_meanwhile_can_be_made_anew(
-    registered: Settings,
-) -> None:
+def test_a_home_that_is_deleted_meanwhile_can_be_made_anew(registered):
     version = version_of(registered, "images")
     shutil.rmtree(registered.home)
     registered.home.mkdir(0o700)  # as where files are made while others are deleted
@@ -223,9 +214,7 @@ def test_a_home_that_is_deleted_meanwhile_can_be_made_anew(
 
 
 @pytest.mark.usefixtures("cold")
-def test_a_killed_export_is_no_verdict(
-    registered: Settings, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_killed_export_is_no_verdict(registered, caplog):
     version, found = version_of(registered, "images"), []
     thread = threading.Thread(
         target=lambda: found.append(build_engine(version, registered))
@@ -238,7 +227,7 @@ def test_a_killed_export_is_no_verdict(
     assert kept_files(registered) == []
 
 
-def test_of_two_builders_one_builds(registered: Settings) -> None:
+def test_of_two_builders_one_builds(registered):
     builders = [building(registered), building(registered)]
     assert [one.communicate()[0] for one in builders] == ["onnx\n", "onnx\n"]
     files = kept_files(registered)
@@ -249,7 +238,7 @@ def test_of_two_builders_one_builds(registered: Settings) -> None:
     assert sum(key.startswith("engines/") for key in rows) == 3
 
 
-def test_nothing_is_built_where_engines_are_off(registered: Settings) -> None:
+def test_nothing_is_built_where_engines_are_off(registered):
     off = registered.model_copy(update={"engines": "none"})
     version = version_of(registered, "images")
     assert build_engine(version, off) == "keras"
@@ -259,10 +248,8 @@ def test_nothing_is_built_where_engines_are_off(registered: Settings) -> None:
 
 
 def test_without_the_extra_nothing_is_built_and_the_log_says_so(
-    registered: Settings,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+    registered, monkeypatch, caplog
+):
     for module in (onnx, openvino):
         monkeypatch.setattr(module, "RUNTIME", "no-such-distribution")
     with caplog.at_level(logging.INFO):
@@ -271,9 +258,7 @@ def test_without_the_extra_nothing_is_built_and_the_log_says_so(
     assert kept_files(registered) == []
 
 
-def test_an_engine_without_its_runtime_is_not_opened(
-    built: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_an_engine_without_its_runtime_is_not_opened(built, monkeypatch, caplog):
     monkeypatch.setattr(onnx, "RUNTIME", "no-such-distribution")
     with caplog.at_level(logging.INFO):
         assert open_stored(version_of(built, "images"), built) is None
@@ -281,9 +266,9 @@ def test_an_engine_without_its_runtime_is_not_opened(
 
 
 def test_an_interrupt_amid_a_runtimes_import_is_not_taken_for_its_failure(
-    built: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def engine(*_: object) -> None:
+    built, monkeypatch
+):
+    def engine(*_):
         try:
             raise KeyboardInterrupt
         except KeyboardInterrupt as interrupt:  # as pybind11 reports it
@@ -294,7 +279,7 @@ def test_an_interrupt_amid_a_runtimes_import_is_not_taken_for_its_failure(
         open_stored(version_of(built, "images"), built)
 
 
-def test_the_background_builds_by_itself(registered: Settings) -> None:
+def test_the_background_builds_by_itself(registered):
     version = version_of(registered, "images")
     prepare_in_background(version, registered)
     for _ in range(1200):

@@ -1,7 +1,5 @@
 """An engine in a process of its own: right answers in order, or one clear error."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import os
@@ -9,9 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import psutil
@@ -21,8 +16,7 @@ from tests import versions
 from headrace.errors import DependencyError, IntegrityError
 from headrace.models.engines import EngineProcess, open_engine
 from headrace.models.logged.loading import BLOCK
-from headrace.settings import Settings
-from headrace.state.ledger import Ledger, Version
+from headrace.state.ledger import Ledger
 from headrace.state.tracking import MODEL_FILE, artifacts
 
 pytestmark = pytest.mark.system
@@ -45,16 +39,16 @@ connection.recv(10_000_000)
 """
 
 
-def version_of(settings: Settings, model: str) -> Version:
+def version_of(settings, model):
     return Ledger(settings.database_url).version(model, 1)
 
 
 @pytest.fixture
-def opened(registered: Settings) -> Iterator[Callable[..., EngineProcess]]:
+def opened(registered):
     """Opens the process of a version; all of them are closed at the end."""
-    engines: list[EngineProcess] = []
+    engines = []
 
-    def make(model: str, **options: Any) -> EngineProcess:
+    def make(model, **options):
         version = version_of(registered, model)
         engines.append(EngineProcess(version, registered, **options))
         return engines[-1]
@@ -66,8 +60,8 @@ def opened(registered: Settings) -> Iterator[Callable[..., EngineProcess]]:
 
 @pytest.mark.parametrize("medium", ["image", "text", "audio"])
 def test_keras_answers_any_number_of_items_as_it_did_in_training(
-    registered: Settings, opened: Callable[..., EngineProcess], medium: str
-) -> None:
+    registered, opened, medium
+):
     engine = opened(f"{medium}s")
     expected = versions.expected(registered, version_of(registered, f"{medium}s"))
     assert engine.name == "keras"
@@ -85,13 +79,11 @@ def test_keras_answers_any_number_of_items_as_it_did_in_training(
     assert "tensorflow" in _loaded(engine.pid)
 
 
-def _loaded(pid: int) -> str:
+def _loaded(pid):
     return " ".join(entry.path for entry in psutil.Process(pid).memory_maps())
 
 
-def test_texts_of_any_script_arrive_as_they_were_sent(
-    opened: Callable[..., EngineProcess], registered: Settings
-) -> None:
+def test_texts_of_any_script_arrive_as_they_were_sent(opened, registered):
     from headrace.models.logged.loading import load_version
     from headrace.state.tracking import Tracking
 
@@ -101,14 +93,12 @@ def test_texts_of_any_script_arrive_as_they_were_sent(
     assert np.abs(opened("texts")(texts) - here(list(texts))).max() <= 1e-6
 
 
-def test_outstanding_requests_are_answered_each_with_its_own(
-    opened: Callable[..., EngineProcess], registered: Settings
-) -> None:
+def test_outstanding_requests_are_answered_each_with_its_own(opened, registered):
     engine = opened("images")
     expected = versions.expected(registered, version_of(registered, "images"))
     pixels, floats = versions.forms("image")
 
-    async def ask() -> list[Any]:
+    async def ask():
         sizes = [1 + n % 5 for n in range(200)]
         asked = [
             engine.answer((pixels if n % 3 else floats)[n % 11 : n % 11 + size])
@@ -128,16 +118,14 @@ def test_outstanding_requests_are_answered_each_with_its_own(
         assert np.abs(given - own).max() <= 1e-5
 
 
-def test_a_request_that_is_given_up_disturbs_no_other(
-    opened: Callable[..., EngineProcess], registered: Settings
-) -> None:
+def test_a_request_that_is_given_up_disturbs_no_other(opened, registered):
     engine = opened("images")
     (pixels, _), expected = (
         versions.forms("image"),
         versions.expected(registered, version_of(registered, "images")),
     )
 
-    async def ask() -> Any:
+    async def ask():
         asked = [asyncio.ensure_future(engine.answer(pixels)) for _ in range(20)]
         await asyncio.sleep(0)
         for task in asked[::2]:
@@ -151,12 +139,10 @@ def test_a_request_that_is_given_up_disturbs_no_other(
             assert isinstance(given, asyncio.CancelledError)
 
 
-def test_a_crash_fails_what_waits_and_what_comes_later(
-    opened: Callable[..., EngineProcess],
-) -> None:
+def test_a_crash_fails_what_waits_and_what_comes_later(opened):
     engine, (pixels, _) = opened("images"), versions.forms("image")
 
-    async def ask() -> Any:
+    async def ask():
         os.kill(engine.pid, signal.SIGSTOP)
         asked = [asyncio.ensure_future(engine.answer(pixels)) for _ in range(5)]
         await asyncio.sleep(0.1)
@@ -172,9 +158,7 @@ def test_a_crash_fails_what_waits_and_what_comes_later(
     assert "ended with -9" in engine.failure
 
 
-def test_a_process_that_hangs_is_ended(
-    opened: Callable[..., EngineProcess],
-) -> None:
+def test_a_process_that_hangs_is_ended(opened):
     engine, (pixels, _) = opened("images", answer_seconds=0.5), versions.forms("image")
     os.kill(engine.pid, signal.SIGSTOP)
     with pytest.raises(DependencyError, match=r"did not answer within 0\.5 s"):
@@ -182,7 +166,7 @@ def test_a_process_that_hangs_is_ended(
     assert not psutil.pid_exists(engine.pid)
 
 
-def test_a_closed_engine_says_so(opened: Callable[..., EngineProcess]) -> None:
+def test_a_closed_engine_says_so(opened):
     engine = opened("images")
     engine.close()
     assert not psutil.pid_exists(engine.pid)
@@ -220,12 +204,8 @@ def test_a_closed_engine_says_so(opened: Callable[..., EngineProcess]) -> None:
     ],
 )
 def test_a_process_that_answers_anything_else_is_ended(
-    registered: Settings,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    code: str,
-    message: str,
-) -> None:
+    registered, tmp_path, monkeypatch, code, message
+):
     impostor = tmp_path / "impostor"
     text = IMPOSTOR.replace("{python}", sys.executable).replace("{code}", code)
     impostor.write_text(text)
@@ -244,7 +224,7 @@ def test_a_process_that_answers_anything_else_is_ended(
             assert "impostor" not in " ".join(child.cmdline())
 
 
-def test_a_changed_model_is_not_served(registered: Settings) -> None:
+def test_a_changed_model_is_not_served(registered):
     version = version_of(registered, "images")
     (place, *_) = artifacts.model_places(version, registered.artifacts)
     folder = artifacts.local_path(place)
@@ -255,7 +235,7 @@ def test_a_changed_model_is_not_served(registered: Settings) -> None:
         EngineProcess(version, registered)
 
 
-def test_a_model_with_other_answers_is_not_served(registered: Settings) -> None:
+def test_a_model_with_other_answers_is_not_served(registered):
     """The golden answers of another model, as if they were this one's."""
     images, wild = (version_of(registered, name) for name in ("images", "wild"))
     other = images.model_copy(
@@ -283,9 +263,7 @@ time.sleep(600)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_it_ends_with_the_process_that_started_it(
-    registered: Settings, number: signal.Signals
-) -> None:
+def test_it_ends_with_the_process_that_started_it(registered, number):
     parent = subprocess.Popen(
         [sys.executable, "-c", PARENT],
         env={**os.environ, "HEADRACE_HOME": str(registered.home)},
@@ -309,7 +287,7 @@ def test_it_ends_with_the_process_that_started_it(
 
 
 @pytest.mark.usefixtures("cold")
-def test_a_kept_engine_can_have_a_process_too(built: Settings) -> None:
+def test_a_kept_engine_can_have_a_process_too(built):
     version = version_of(built, "images")
     engine = EngineProcess(version, built, "onnx")
     try:
@@ -324,16 +302,14 @@ def test_a_kept_engine_can_have_a_process_too(built: Settings) -> None:
 
 
 @pytest.mark.parametrize(("engines", "name"), [("auto", "onnx"), ("none", "keras")])
-def test_the_process_finds_its_engine_itself(
-    built: Settings, engines: str, name: str
-) -> None:
+def test_the_process_finds_its_engine_itself(built, engines, name):
     settings = built.model_copy(update={"engines": engines})
     engine = EngineProcess(version_of(built, "images"), settings, "")
     assert engine.name == name
     engine.close()
 
 
-def test_without_a_kept_engine_keras_answers(registered: Settings) -> None:
+def test_without_a_kept_engine_keras_answers(registered):
     engine = open_engine(version_of(registered, "images"), registered)
     assert engine.name == "keras"
     engine.close()

@@ -1,9 +1,5 @@
 """Items of any length are answered in order of length, with little padding."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import numpy as np
 import pytest
 
@@ -12,7 +8,7 @@ from headrace.records import DataDescription
 
 
 @pytest.fixture(scope="module")
-def model() -> Any:
+def model():
     """The sum of each row, and the width that it was given with."""
     import keras
     from keras import ops
@@ -23,9 +19,7 @@ def model() -> Any:
     return keras.Model(row, ops.cast(ops.stack([total, width], 1), "float32"))
 
 
-def test_answers_are_in_the_order_of_the_items(
-    model: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_answers_are_in_the_order_of_the_items(model, monkeypatch):
     monkeypatch.setattr(loading, "VALUES", 40)
     source = np.random.default_rng(0)
     sizes = source.integers(1, 30, 50)
@@ -41,21 +35,19 @@ def test_answers_are_in_the_order_of_the_items(
         assert together * width <= 40 or sizes[widths == width].max() == width
 
 
-def test_one_longer_than_a_batch_is_answered_alone(
-    model: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_longer_than_a_batch_is_answered_alone(model, monkeypatch):
     monkeypatch.setattr(loading, "VALUES", 4)
     rows = np.array([[1] * 9, [1, 1] + [0] * 7, [0] * 9], np.int32)
     assert loading.outputs(model, rows).tolist() == [[9, 9], [2, 2], [0, 2]]
     assert loading.outputs(model, rows[:0]).shape == (0, 2)
 
 
-def test_differences_of_large_sums_are_relative_and_those_of_others_absolute() -> None:
+def test_differences_of_large_sums_are_relative_and_those_of_others_absolute():
     golden = np.array([[1000, 0.5]], np.float32)
     sums = DataDescription(medium="text", task="generation", shape=(8,))
     numbers = DataDescription(medium="image", task="regression", shape=(2, 2, 1))
 
-    def difference(given: Any, data: DataDescription = sums) -> float:
+    def difference(given, data=sums):
         return loading.largest_difference(given, golden, data)
 
     assert difference(golden) == difference(golden, numbers) == 0

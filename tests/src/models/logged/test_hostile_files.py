@@ -1,12 +1,7 @@
 """A model file that Keras cannot read is refused, whatever Keras raises."""
 
-from __future__ import annotations
-
 import json
 import zipfile
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import pytest
 from tests import versions
@@ -16,13 +11,13 @@ from headrace.models.logged.loading import open_model
 
 
 @pytest.fixture(scope="module")
-def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def sound(tmp_path_factory):
     path = tmp_path_factory.mktemp("sound") / "model.keras"
     versions.model("image").save(path)
     return path
 
 
-def wrapped_torch(layers: Any) -> None:
+def wrapped_torch(layers):
     """Its class imports torch, or would unpickle."""
     layers["config"]["layers"][1] |= {
         "module": "keras.layers",
@@ -31,11 +26,11 @@ def wrapped_torch(layers: Any) -> None:
     }
 
 
-def lost_layer(layers: Any) -> None:
+def lost_layer(layers):
     layers["config"]["input_layers"] = [["nowhere", 0, 0]]
 
 
-def endless_outputs(layers: Any) -> None:
+def endless_outputs(layers):
     layers["config"]["output_layers"] = "nowhere"
 
 
@@ -47,9 +42,7 @@ def endless_outputs(layers: Any) -> None:
         (endless_outputs, "maximum recursion depth exceeded"),
     ],
 )
-def test_it_is_refused_with_a_sentence(
-    sound: Path, tmp_path: Path, change: Callable[[Any], None], why: str
-) -> None:
+def test_it_is_refused_with_a_sentence(sound, tmp_path, change, why):
     hostile = tmp_path / "model.keras"
     with zipfile.ZipFile(sound) as good, zipfile.ZipFile(hostile, "w") as bad:
         for name in good.namelist():

@@ -1,7 +1,5 @@
 """Answers a block at a time are those of all at once."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 
@@ -11,7 +9,7 @@ from headrace.models.logged.loading import answers
 
 
 @pytest.mark.parametrize("rows", [0, 1, 3, 4, 8, 10])
-def test_every_row_is_answered_once(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_row_is_answered_once(rows, monkeypatch):
     load_backend()
     import keras
 
@@ -24,7 +22,7 @@ def test_every_row_is_answered_once(rows: int, monkeypatch: pytest.MonkeyPatch) 
     assert np.array_equal(given, items * 2.0)
 
 
-def test_fewer_items_with_large_answers_are_computed_at_once() -> None:
+def test_fewer_items_with_large_answers_are_computed_at_once():
     assert loading.rows_at_once((10,)) == 1024
     assert loading.rows_at_once((None, 11)) == 1024
     assert loading.rows_at_once((8000,)) == 262

@@ -1,10 +1,7 @@
 """A loaded model answers raw items, guesses nothing, and is the one that was logged."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +12,7 @@ from tests.homes import open_logged
 import headrace
 from headrace.data.snapshots.splits import read_split
 from headrace.errors import InputError, IntegrityError, NotFoundError
-from headrace.models.logged.loading import LoadedModel, load_champion
+from headrace.models.logged.loading import load_champion
 from headrace.records import SERVING_TOLERANCE, DataDescription
 from headrace.settings import Settings
 from headrace.state.disk import file_digest
@@ -26,25 +23,23 @@ Trained = Any
 
 
 @pytest.fixture
-def good(trained: Trained) -> LoadedModel:
+def good(trained):
     record = trained.good
     return open_logged(trained.settings, record)
 
 
-def images(trained: Trained, count: int = 6) -> Any:
+def images(trained, count=6):
     return read_split(trained.snapshot, "test")[0][:count]
 
 
-def logged_file(trained: Trained) -> Path:
+def logged_file(trained):
     """The Keras file of the good training, in MLflow's store."""
     model_id = trained.good.model_uri.rpartition("/")[2]
     logged = Tracking(trained.settings).client.get_logged_model(model_id)
     return Path(logged.artifact_location.removeprefix("file://")) / MODEL_FILE
 
 
-def test_bytes_and_floats_of_0_to_255_have_the_same_answer(
-    good: LoadedModel, trained: Trained
-) -> None:
+def test_bytes_and_floats_of_0_to_255_have_the_same_answer(good, trained):
     items = images(trained)
     given = good(items)
     assert (given.dtype, given.shape) == (np.float32, (6, 3))
@@ -52,9 +47,7 @@ def test_bytes_and_floats_of_0_to_255_have_the_same_answer(
     assert np.abs(good(items.astype(np.float32)) - given).max() <= SERVING_TOLERANCE
 
 
-def test_one_image_and_images_without_a_channel_axis_are_taken(
-    good: LoadedModel, trained: Trained
-) -> None:
+def test_one_image_and_images_without_a_channel_axis_are_taken(good, trained):
     items = images(trained)
     given = good(items)
     for x in (items[0], items[0, :, :, 0]):
@@ -62,7 +55,7 @@ def test_one_image_and_images_without_a_channel_axis_are_taken(
     assert np.abs(good(items[..., 0]) - given).max() <= SERVING_TOLERANCE
 
 
-def test_predictions_are_labels(good: LoadedModel, trained: Trained) -> None:
+def test_predictions_are_labels(good, trained):
     items, labels, *_ = read_split(trained.snapshot, "test")
     assert good.classes == ("0", "1", "2")
     assert good.predict(items) == [str(label) for label in labels]
@@ -95,41 +88,37 @@ def test_predictions_are_labels(good: LoadedModel, trained: Trained) -> None:
         (np.full((1, 8, 8), 0.5, np.float32), "looks scaled to 0..1"),
     ],
 )
-def test_what_must_be_guessed_about_is_refused(
-    good: LoadedModel, x: Any, message: str
-) -> None:
+def test_what_must_be_guessed_about_is_refused(good, x, message):
     with pytest.raises(InputError, match=message):
         good(x)
 
 
-def test_black_images_as_floats_are_taken(good: LoadedModel) -> None:
+def test_black_images_as_floats_are_taken(good):
     black = np.zeros((2, 8, 8, 1), np.uint8)
     assert np.array_equal(good(black), good(black.astype(np.float32)))
 
 
-def test_the_champion_is_what_the_ledger_says(trained: Trained) -> None:
+def test_the_champion_is_what_the_ledger_says(trained):
     champion = load_champion("blobs", trained.settings)
     assert champion.version == 1
     assert champion.description == trained.weak.description
 
 
-def test_the_package_offers_the_champion_of_the_home(
-    trained: Trained, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_package_offers_the_champion_of_the_home(trained, monkeypatch):
     monkeypatch.setenv("HEADRACE_HOME", str(trained.settings.home))
     assert headrace.load_champion("blobs").version == 1
     with pytest.raises(AttributeError, match="no attribute 'load_challenger'"):
         _ = headrace.load_challenger
 
 
-def test_a_model_without_a_champion_is_told(settings: Settings) -> None:
+def test_a_model_without_a_champion_is_told(settings):
     with pytest.raises(
         NotFoundError, match=r"'blobs' has no champion. The home is /.*headrace run"
     ):
         load_champion("blobs", settings)
 
 
-def test_one_changed_byte_is_noticed(trained: Trained) -> None:
+def test_one_changed_byte_is_noticed(trained):
     file = logged_file(trained)
     data = bytearray(file.read_bytes())
     data[len(data) // 2] ^= 1
@@ -140,7 +129,7 @@ def test_one_changed_byte_is_noticed(trained: Trained) -> None:
 
 
 @pytest.fixture
-def lambda_file(tmp_path: Path) -> Iterator[Path]:
+def lambda_file(tmp_path):
     """A Keras file with code in it."""
     import keras
 
@@ -151,8 +140,8 @@ def lambda_file(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.mark.parametrize("kind", ["lambda", "cut short", "not a zip"])
 def test_a_file_that_is_no_safe_model_is_refused_even_with_its_digest(
-    trained: Trained, lambda_file: Path, kind: str
-) -> None:
+    trained, lambda_file, kind
+):
     file = logged_file(trained)
     data = file.read_bytes()
     file.write_bytes(
@@ -169,9 +158,7 @@ def test_a_file_that_is_no_safe_model_is_refused_even_with_its_digest(
         open_logged(trained.settings, changed)
 
 
-def test_nothing_of_the_model_folder_but_the_keras_file_is_used(
-    trained: Trained,
-) -> None:
+def test_nothing_of_the_model_folder_but_the_keras_file_is_used(trained):
     """MLflow's own loader would run what ``MLmodel`` names."""
     place = logged_file(trained).parents[1]
     (place / "MLmodel").write_text(
@@ -181,7 +168,7 @@ def test_nothing_of_the_model_folder_but_the_keras_file_is_used(
     assert model(images(trained)).shape == (6, 3)
 
 
-def test_importing_the_package_is_free() -> None:
+def test_importing_the_package_is_free():
     code = (
         "import sys, headrace; print({'tensorflow', 'keras', 'mlflow', 'numpy'}"
         " & set(sys.modules))"
@@ -192,14 +179,14 @@ def test_importing_the_package_is_free() -> None:
     assert done.stdout.strip() == "set()"
 
 
-def test_a_description_in_the_ledger_is_the_trainings(trained: Trained) -> None:
+def test_a_description_in_the_ledger_is_the_trainings(trained):
     champion = Ledger(trained.settings.database_url).champion("blobs")
     assert champion is not None
     told = champion.version.details["description"]
     assert DataDescription.model_validate(told) == trained.weak.description
 
 
-def test_without_a_home_there_is_no_champion_and_none_is_made(tmp_path: Path) -> None:
+def test_without_a_home_there_is_no_champion_and_none_is_made(tmp_path):
     settings = Settings(project=tmp_path, home=tmp_path / "home")
     with pytest.raises(NotFoundError, match="There is no home at"):
         load_champion("digits", settings)

@@ -1,7 +1,5 @@
 """A clean process answers as the trained model did, or says what is wrong."""
 
-from __future__ import annotations
-
 import os
 import re
 import signal
@@ -30,7 +28,7 @@ pytestmark = [pytest.mark.system, pytest.mark.usefixtures("cold")]
 
 
 @pytest.fixture
-def request_(trained: Trained, tmp_path: Path) -> Request:
+def request_(trained, tmp_path):
     """The good training with its two files."""
     tracking = Tracking(trained.settings)
     request = Request(
@@ -45,7 +43,7 @@ def request_(trained: Trained, tmp_path: Path) -> Request:
     return request
 
 
-def test_a_model_measured_beside_its_golden_answers_agrees(request_: Request) -> None:
+def test_a_model_measured_beside_its_golden_answers_agrees(request_):
     report = measure(request_)
     assert report.difference is not None
     assert report.difference <= SERVING_TOLERANCE
@@ -54,9 +52,7 @@ def test_a_model_measured_beside_its_golden_answers_agrees(request_: Request) ->
     assert report.error == ""
 
 
-def test_golden_answers_of_another_model_are_seen(
-    request_: Request, trained: Trained
-) -> None:
+def test_golden_answers_of_another_model_are_seen(request_, trained):
     weak = trained.weak
     golden = Tracking(trained.settings).run_file(weak.run_id, GOLDEN_FILE)
     request_.golden.write_bytes(golden)
@@ -76,15 +72,15 @@ def test_golden_answers_of_another_model_are_seen(
         ("model", r"the file of models:/m-.* was changed"),
     ],
 )
-def test_a_changed_file_is_reported(request_: Request, name: str, error: str) -> None:
-    file: Path = getattr(request_, name)
+def test_a_changed_file_is_reported(request_, name, error):
+    file = getattr(request_, name)
     file.write_bytes(file.read_bytes() + b"\0")
     report = measure(request_)
     assert report.difference is None
     assert re.search(error, report.error)
 
 
-def test_the_clean_process_reports_what_is_wrong(request_: Request) -> None:
+def test_the_clean_process_reports_what_is_wrong(request_):
     """A good one was checked in the same way when the home was made."""
     request_.golden.write_bytes(request_.golden.read_bytes() + b"\0")
     with ServingCheck([request_]) as started:
@@ -93,16 +89,14 @@ def test_the_clean_process_reports_what_is_wrong(request_: Request) -> None:
     assert report.difference is None
 
 
-def test_a_crash_is_no_verdict(request_: Request) -> None:
+def test_a_crash_is_no_verdict(request_):
     with ServingCheck([request_]) as started:
         os.kill(started._running.process.pid, signal.SIGKILL)
         with pytest.raises(DependencyError, match="ended with -9: no message"):
             started.results()
 
 
-def test_a_process_that_hangs_is_no_verdict(
-    request_: Request, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_process_that_hangs_is_no_verdict(request_, monkeypatch):
     monkeypatch.setattr(serving_check, "TIMEOUT_SECONDS", 0.5)
     with ServingCheck([request_]) as started:
         os.kill(started._running.process.pid, signal.SIGSTOP)
@@ -111,7 +105,7 @@ def test_a_process_that_hangs_is_no_verdict(
     assert started._running.process.returncode == -signal.SIGKILL
 
 
-def test_a_check_that_is_left_leaves_no_process(request_: Request) -> None:
+def test_a_check_that_is_left_leaves_no_process(request_):
     with ServingCheck([request_]) as started:
         process = started._running.process.pid
     with pytest.raises(ProcessLookupError):
@@ -133,7 +127,7 @@ FORKED = pytest.param("keep_spare(); ", id="forked")
 NEW = pytest.param("", id="new")
 
 
-def start(code: str, request: Request) -> subprocess.Popen[str]:
+def start(code, request):
     """A process that runs code after `PROCESS`."""
     process = subprocess.Popen(
         [sys.executable, "-c", PROCESS + code],
@@ -147,7 +141,7 @@ def start(code: str, request: Request) -> subprocess.Popen[str]:
     return process
 
 
-def output(code: str, request: Request) -> list[str]:
+def output(code, request):
     process = start(code, request)
     assert process.stdout is not None
     with process.stdout as out:
@@ -156,7 +150,7 @@ def output(code: str, request: Request) -> list[str]:
     return lines
 
 
-def test_a_spare_process_answers_once_and_then_a_new_one(request_: Request) -> None:
+def test_a_spare_process_answers_once_and_then_a_new_one(request_):
     code = (
         "keep_spare()\n"
         "for _ in range(2):\n"
@@ -170,7 +164,7 @@ def test_a_spare_process_answers_once_and_then_a_new_one(request_: Request) -> N
         assert ServingReport.model_validate_json(report).difference == 0
 
 
-def test_a_spare_process_does_not_know_what_came_after_it(request_: Request) -> None:
+def test_a_spare_process_does_not_know_what_came_after_it(request_):
     """As a server does not: an object of the pipeline's own code is not registered."""
     code = (
         "keep_spare(); import keras\n"
@@ -180,9 +174,7 @@ def test_a_spare_process_does_not_know_what_came_after_it(request_: Request) -> 
     assert output(code, request_) == [""]
 
 
-def test_a_spare_process_that_was_killed_while_it_waited_is_replaced(
-    request_: Request,
-) -> None:
+def test_a_spare_process_that_was_killed_while_it_waited_is_replaced(request_):
     code = (
         "import signal\n"
         "keep_spare(); spare = serving_check._spares[0].process\n"
@@ -192,7 +184,7 @@ def test_a_spare_process_that_was_killed_while_it_waited_is_replaced(
     assert output(code, request_) == ["0.0"]
 
 
-def test_a_spare_process_holds_no_file_of_the_other(request_: Request) -> None:
+def test_a_spare_process_holds_no_file_of_the_other(request_):
     """Else a guarded server would not see that its run was killed."""
     code = (
         "reading, writing = os.pipe(); keep_spare(); os.close(writing)\n"
@@ -201,7 +193,7 @@ def test_a_spare_process_holds_no_file_of_the_other(request_: Request) -> None:
     assert output(code, request_) == ["b'' None"]
 
 
-def test_a_spare_process_is_waited_for_among_many_files(request_: Request) -> None:
+def test_a_spare_process_is_waited_for_among_many_files(request_):
     code = (
         "import resource\n"
         "hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]\n"
@@ -214,7 +206,7 @@ def test_a_spare_process_is_waited_for_among_many_files(request_: Request) -> No
 
 
 @pytest.mark.parametrize("before", [FORKED, NEW])
-def test_it_ends_when_its_parent_is_killed(request_: Request, before: str) -> None:
+def test_it_ends_when_its_parent_is_killed(request_, before):
     """Held up by a named pipe in place of its model, it would wait for ever."""
     request_.model.unlink()
     os.mkfifo(request_.model)
@@ -222,7 +214,7 @@ def test_it_ends_when_its_parent_is_killed(request_: Request, before: str) -> No
     _kill_and_wait(start(before + code, request_))
 
 
-def test_a_spare_process_ends_when_its_parent_is_killed(request_: Request) -> None:
+def test_a_spare_process_ends_when_its_parent_is_killed(request_):
     code = "keep_spare(); print(serving_check._spares[0].process.pid, flush=True); "
     _kill_and_wait(start(code + "time.sleep(600)", request_))
 
@@ -234,9 +226,7 @@ def test_a_spare_process_ends_when_its_parent_is_killed(request_: Request) -> No
         (signal.SIGSTOP, "did not answer within 0.5 s"),
     ],
 )
-def test_a_spare_process_that_fails_is_no_verdict(
-    request_: Request, number: signal.Signals, says: str
-) -> None:
+def test_a_spare_process_that_fails_is_no_verdict(request_, number, says):
     code = (
         "serving_check.TIMEOUT_SECONDS = 0.5; keep_spare(); started = check()\n"
         f"os.kill(started._running.process.pid, {int(number)})\n"
@@ -250,7 +240,7 @@ def test_a_spare_process_that_fails_is_no_verdict(
     assert code_of_process == "-9"
 
 
-def _kill_and_wait(parent: subprocess.Popen[str]) -> None:
+def _kill_and_wait(parent):
     """Kill a process that prints the number of its own, which must end as well."""
     assert parent.stdout is not None
     process = int(parent.stdout.readline())
@@ -263,7 +253,7 @@ def _kill_and_wait(parent: subprocess.Popen[str]) -> None:
     assert not _runs(process)
 
 
-def _runs(process: int) -> bool:
+def _runs(process):
     try:
         state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
     except FileNotFoundError:

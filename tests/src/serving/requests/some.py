@@ -1,11 +1,6 @@
 """Rows of a log, and what is in one."""
 
-from __future__ import annotations
-
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
@@ -14,12 +9,11 @@ from headrace.serving.requests.contents import Stream
 from headrace.serving.requests.files import Hour, parquet_of, root_of
 from headrace.serving.requests.reading import Asked, read_requests
 from headrace.serving.requests.settling import settle
-from headrace.settings import Settings
 
 NOON = datetime(2026, 11, 27, 12, tzinfo=UTC)
 
 
-def log_rows(ids: Sequence[int], start: datetime = NOON, **values: Any) -> pa.Table:
+def log_rows(ids, start=NOON, **values):
     """A row a second for each number, which is its request id too."""
     rows = [
         {
@@ -41,18 +35,12 @@ def log_rows(ids: Sequence[int], start: datetime = NOON, **values: Any) -> pa.Ta
     return pa.Table.from_pylist(rows, SCHEMA)
 
 
-def hour_of(settings: Settings, model: str = "digits", start: datetime = NOON) -> Hour:
+def hour_of(settings, model="digits", start=NOON):
     """An hour of a log."""
     return Hour.of(root_of(settings.home), model, start)
 
 
-def stream(
-    settings: Settings,
-    ids: Sequence[int],
-    start: datetime = NOON,
-    model: str = "digits",
-    **values: Any,
-) -> Path:
+def stream(settings, ids, start=NOON, model="digits", **values):
     """Write a stream of such rows, in two parts if it has several."""
     table = log_rows(ids, start, model=model, **values)
     made = Stream(hour_of(settings, model, start), table.schema)
@@ -61,19 +49,19 @@ def stream(
     return made.path
 
 
-def write(settings: Settings, ids: Sequence[int], *args: Any, **options: Any) -> Path:
+def write(settings, ids, *args, **options):
     """Write a Parquet file of such rows."""
     path = stream(settings, ids, *args, **options)
     settle(path)
     return parquet_of(path)
 
 
-def ids_of(settings: Settings, model: str = "digits", **asked: Any) -> list[int]:
+def ids_of(settings, model="digits", **asked):
     """The request ids of a log, sorted."""
     tables = read_requests(Asked(model, **asked), settings)
     return sorted(int(i) for t in tables for i in t["request_id"].to_pylist())
 
 
-def paths(settings: Settings) -> list[Path]:
+def paths(settings):
     """All files of the logs, also hidden ones."""
     return sorted(p for p in root_of(settings.home).rglob("*") if p.is_file())

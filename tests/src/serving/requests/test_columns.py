@@ -21,7 +21,6 @@ from headrace.media import medium
 from headrace.media.arrow import digests
 from headrace.media.forms import Problem
 from headrace.records import DataDescription
-from headrace.serving.answered import Answered
 from headrace.serving.log_frames import Facts, Part, from_frame, to_frame
 from headrace.serving.requests.columns import INPUT, SCHEMA, rows_of
 from headrace.serving.requests.reading import column_names
@@ -30,7 +29,7 @@ KINDS = [IMAGES, TEXTS, SOUNDS]
 by_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.medium)
 
 
-def rows(*requests: Answered, with_inputs: bool = False) -> pa.Table:
+def rows(*requests, with_inputs=False):
     facts = Facts.of(requests[0], requests[0].description.model_dump_json())
     header, data = to_frame(facts, Part.of(requests))
     facts, part = from_frame(json.loads(json.dumps(header)), bytearray(data))
@@ -52,7 +51,7 @@ def test_a_row_is_what_was_asked_and_answered(kind: DataDescription) -> None:
         assert row["answer"] == kind.classes[answered.outputs[0].argmax()]
 
 
-def test_tags_are_a_list_in_json_as_scores_have_them() -> None:
+def test_tags_are_a_list_in_json_as_scores_have_them():
     target = {"tags": ["it's", "b", "c"]}
     kind = IMAGES.model_copy(update={"task": "tagging", "target": target})
     outputs = np.array([[0.9, 0.8, 0.1, 0.5, 0.5, 0.5]], np.float32)
@@ -80,7 +79,7 @@ def test_the_item_is_the_digest_that_a_snapshot_has(kind: DataDescription) -> No
     assert rows(an_answer(kind=kind, items=items))["item"].to_pylist() == expected
 
 
-def _transcribed(steps: int) -> Answered:
+def _transcribed(steps):
     """Two answers that are a matrix each, of steps and three probabilities."""
     target = {"tokens": ["one", "two"], "unit": "words"}
     kind = SOUNDS.model_copy(update={"task": "transcription", "target": target})
@@ -90,7 +89,7 @@ def _transcribed(steps: int) -> Answered:
     return an_answer(kind=kind, count=2, outputs=outputs)
 
 
-def test_an_answer_may_be_a_matrix() -> None:
+def test_an_answer_may_be_a_matrix():
     answered = _transcribed(20)
     table = rows(answered)
     assert table["answer"].to_pylist() == ["two one", "two"]
@@ -98,20 +97,20 @@ def test_an_answer_may_be_a_matrix() -> None:
     assert table["outputs"].to_pylist() == flat
 
 
-def test_the_values_of_a_large_answer_are_not_logged() -> None:
+def test_the_values_of_a_large_answer_are_not_logged():
     table = rows(_transcribed(400))
     assert table["answer"].to_pylist() == ["two one", "two"]
     assert table["outputs"].null_count == 2
 
 
-def test_an_image_of_floats_is_the_same_item() -> None:
+def test_an_image_of_floats_is_the_same_item():
     items = given(IMAGES, 3)
     tables = [rows(an_answer(items=x)) for x in (items, items.astype(np.float32))]
     assert tables[0]["item"] == tables[1]["item"]
     assert tables[0]["column_mean"] == tables[1]["column_mean"]
 
 
-def test_padding_is_not_part_of_a_sound() -> None:
+def test_padding_is_not_part_of_a_sound():
     sound = given(SOUNDS)[0, :300]
     expected = np.rint(sound * 2**15).astype("<i2").tobytes()
     assert rows(an_answer(kind=SOUNDS, items=sound))["item"].to_pylist() == [
@@ -134,7 +133,7 @@ def test_a_row_does_not_depend_on_those_beside_it(kind: DataDescription) -> None
     assert reverse.take(list(range(39, -1, -1))).to_pylist() == together.to_pylist()
 
 
-def test_each_item_of_a_request_has_a_row() -> None:
+def test_each_item_of_a_request_has_a_row():
     table = rows(an_answer("a", count=3), an_answer("b", count=1), an_answer("c"))
     assert table["request_id"].to_pylist() == ["a", "a", "a", "b", "c"]
     assert table["row"].to_pylist() == [0, 1, 2, 0, 0]
@@ -149,9 +148,7 @@ def test_each_item_of_a_request_has_a_row() -> None:
     ],
     ids=["image", "text", "audio"],
 )
-def test_the_columns_are_numbers_of_one_item(
-    kind: DataDescription, some: set[str]
-) -> None:
+def test_the_columns_are_numbers_of_one_item(kind, some):
     table = rows(an_answer(kind=kind))
     names = set(column_names(table.schema))
     assert some <= names
@@ -176,7 +173,7 @@ def test_inputs_are_only_there_where_they_were_asked_for(kind: DataDescription) 
     np.testing.assert_array_equal(module.as_stored(request.items, kind), stored)
 
 
-def test_texts_are_masked_wherever_they_are_kept() -> None:
+def test_texts_are_masked_wherever_they_are_kept():
     text = "write to ada.lovelace@lab.org at nine"
     table = rows(an_answer(kind=TEXTS, items=[text]), with_inputs=True)
     (kept,) = table[INPUT].to_pylist()

@@ -1,7 +1,5 @@
 """Streams become Parquet: no row is lost or counted twice, whoever is killed."""
 
-from __future__ import annotations
-
 import errno
 import fcntl
 import os
@@ -9,8 +7,7 @@ import stat
 import subprocess
 import sys
 import threading
-from datetime import datetime, timedelta
-from pathlib import Path
+from datetime import timedelta
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -25,12 +22,10 @@ from tests.src.serving.requests.some import (
     write,
 )
 
-from headrace.errors import IntegrityError
 from headrace.serving.requests import contents, settling
 from headrace.serving.requests.contents import LogFile, Stream
 from headrace.serving.requests.files import PARQUET, parquet_of, root_of
 from headrace.serving.requests.settling import settle
-from headrace.settings import Settings
 
 LATER = NOON + timedelta(hours=2)
 # The process kills itself at the COUNTth call of a function of pathlib.
@@ -56,15 +51,15 @@ settle_all(pathlib.Path(root), datetime.fromisoformat(now))
 """
 
 
-def settle_all(settings: Settings, now: datetime = LATER) -> dict[Path, IntegrityError]:
+def settle_all(settings, now=LATER):
     return settling.settle_all(root_of(settings.home), now)
 
 
-def full(*_: object) -> None:
+def full(*_):
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
-def test_only_the_owner_can_read_the_log(settings: Settings) -> None:
+def test_only_the_owner_can_read_the_log(settings):
     os.umask(0o022)
     for path in (stream(settings, [1]), write(settings, [2])):
         day = ("requests", "digits", "2026-11-27")
@@ -75,7 +70,7 @@ def test_only_the_owner_can_read_the_log(settings: Settings) -> None:
             assert stat.S_IMODE(folder.stat().st_mode) == 0o700, folder
 
 
-def test_rows_are_in_a_stream_as_soon_as_they_are_appended(settings: Settings) -> None:
+def test_rows_are_in_a_stream_as_soon_as_they_are_appended(settings):
     made = Stream(hour_of(settings), log_rows([]).schema)
     for number in range(5):
         assert made.append(log_rows([number, number + 10]))
@@ -84,7 +79,7 @@ def test_rows_are_in_a_stream_as_soon_as_they_are_appended(settings: Settings) -
     assert len(pa.ipc.open_stream(made.path.read_bytes()).read_all()) == 10
 
 
-def test_an_hour_that_is_over_becomes_parquet_once(settings: Settings) -> None:
+def test_an_hour_that_is_over_becomes_parquet_once(settings):
     for model in ("digits", "messages"):
         stream(settings, [1, 2], model=model)
     stream(settings, [3])
@@ -98,7 +93,7 @@ def test_an_hour_that_is_over_becomes_parquet_once(settings: Settings) -> None:
     assert current.exists(), "its last rows may be on their way"
 
 
-def test_late_rows_begin_another_stream(settings: Settings) -> None:
+def test_late_rows_begin_another_stream(settings):
     made = Stream(hour_of(settings), log_rows([]).schema)
     assert made.append(log_rows([1]))
     settle_all(settings)
@@ -108,9 +103,7 @@ def test_late_rows_begin_another_stream(settings: Settings) -> None:
     assert ids_of(settings) == [1, 2]
 
 
-def test_nobody_appends_to_a_stream_that_another_process_works_on(
-    settings: Settings,
-) -> None:
+def test_nobody_appends_to_a_stream_that_another_process_works_on(settings):
     made = Stream(hour_of(settings), log_rows([]).schema)
     assert made.append(log_rows([1]))
     with made.path.open("rb") as file:
@@ -124,9 +117,7 @@ def test_nobody_appends_to_a_stream_that_another_process_works_on(
 
 
 @pytest.mark.parametrize("written", [3, 8, 100, -300, -1])
-def test_a_batch_that_was_written_in_part_is_left_out(
-    settings: Settings, written: int
-) -> None:
+def test_a_batch_that_was_written_in_part_is_left_out(settings, written):
     made = Stream(hour_of(settings), log_rows([]).schema)
     assert made.append(log_rows([1]))
     first = made.path.read_bytes()
@@ -143,7 +134,7 @@ def test_a_batch_that_was_written_in_part_is_left_out(
     assert paths(settings) == []
 
 
-def test_a_damaged_stream_is_named_and_stays(settings: Settings) -> None:
+def test_a_damaged_stream_is_named_and_stays(settings):
     path = stream(settings, [1, 2])
     whole = path.read_bytes()
     stream(settings, [3])
@@ -157,9 +148,7 @@ def test_a_damaged_stream_is_named_and_stays(settings: Settings) -> None:
     assert [p.suffix for p in paths(settings)].count(PARQUET) == 1
 
 
-def test_memory_is_bounded_by_groups(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_memory_is_bounded_by_groups(settings, monkeypatch):
     for module in (contents, settling):
         monkeypatch.setattr(module, "GROUP_ROWS", 10)
     made = Stream(hour_of(settings), log_rows([]).schema)
@@ -172,9 +161,7 @@ def test_memory_is_bounded_by_groups(
     assert ids_of(settings) == list(range(42))
 
 
-def test_a_full_disk_leaves_the_rows_that_were_there(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_leaves_the_rows_that_were_there(settings, monkeypatch):
     made = Stream(hour_of(settings), log_rows([]).schema)
     assert made.append(log_rows([1]))
     other = Stream(hour_of(settings), log_rows([]).schema)
@@ -198,9 +185,7 @@ def test_a_full_disk_leaves_the_rows_that_were_there(
 @pytest.mark.parametrize(
     ("name", "count"), [("replace", 1), ("unlink", 1), ("unlink", 2), ("unlink", 3)]
 )
-def test_a_kill_loses_and_doubles_nothing(
-    settings: Settings, name: str, count: int, when: str
-) -> None:
+def test_a_kill_loses_and_doubles_nothing(settings, name, count, when):
     for number in range(4):
         stream(settings, [2 * number, 2 * number + 1])
     arguments = [str(root_of(settings.home)), name, str(count), when]
@@ -214,12 +199,10 @@ def test_a_kill_loses_and_doubles_nothing(
 
 
 @pytest.mark.system
-def test_readers_see_each_row_once_while_streams_are_settled(
-    settings: Settings,
-) -> None:
+def test_readers_see_each_row_once_while_streams_are_settled(settings):
     end, failures = threading.Event(), list[BaseException]()
 
-    def work() -> None:
+    def work():
         try:
             while not end.is_set():
                 settle_all(settings)

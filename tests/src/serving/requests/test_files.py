@@ -1,17 +1,14 @@
 """Files of the log: they are listed by hours, and kept for some days."""
 
-from __future__ import annotations
-
 from datetime import date, timedelta
 
 import pytest
 from tests.src.serving.requests.some import NOON, ids_of, paths, stream, write
 
 from headrace.serving.requests.files import expire, hours, root_of
-from headrace.settings import Settings
 
 
-def test_hours_are_listed_with_their_files(settings: Settings) -> None:
+def test_hours_are_listed_with_their_files(settings):
     second = write(settings, [1], NOON + timedelta(hours=13))
     first = write(settings, [2], NOON)
     (first.parent / "notes.txt").write_text("not of the log")
@@ -24,7 +21,7 @@ def test_hours_are_listed_with_their_files(settings: Settings) -> None:
 
 @pytest.mark.system
 @pytest.mark.parametrize("keep_days", [1, 2, 30])
-def test_days_are_kept_for_some_days(settings: Settings, keep_days: int) -> None:
+def test_days_are_kept_for_some_days(settings, keep_days):
     today = NOON.date()
     for age in range(35):
         stream(settings, [age], NOON - timedelta(days=age))
@@ -36,7 +33,7 @@ def test_days_are_kept_for_some_days(settings: Settings, keep_days: int) -> None
     assert expire(root_of(settings.home), keep_days, today) == []
 
 
-def test_nothing_but_days_expires(settings: Settings) -> None:
+def test_nothing_but_days_expires(settings):
     root = root_of(settings.home)
     assert expire(root, 1) == [], "there is no log yet"
     write(settings, [1])

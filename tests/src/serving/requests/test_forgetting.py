@@ -1,9 +1,6 @@
 """Rows leave the log, once, however often the command was killed."""
 
-from __future__ import annotations
-
 import shutil
-from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -25,18 +22,17 @@ from headrace.serving.requests import contents, forgetting, settling
 from headrace.serving.requests.contents import Stream
 from headrace.serving.requests.files import Hour, parquet_of, root_of
 from headrace.serving.requests.settling import settle
-from headrace.settings import Settings
 
 
-def is_one(items: Sequence[str]) -> np.ndarray:
+def is_one(items):
     return np.array([int(item, 16) == 1 for item in items])
 
 
-def killed(*_: object, **__: object) -> None:
+def killed(*_, **__):
     raise KeyboardInterrupt
 
 
-def test_only_the_rows_of_the_item_go(settings: Settings) -> None:
+def test_only_the_rows_of_the_item_go(settings):
     stream(settings, [1, 2, 1])
     write(settings, [1], NOON + timedelta(hours=1))
     others = [write(settings, [3]), stream(settings, [4])]
@@ -49,7 +45,7 @@ def test_only_the_rows_of_the_item_go(settings: Settings) -> None:
     assert forgetting.take_out(settings, is_one) == {}
 
 
-def test_a_server_goes_on_in_another_stream(settings: Settings) -> None:
+def test_a_server_goes_on_in_another_stream(settings):
     made = Stream(hour_of(settings), log_rows([]).schema)
     made.append(log_rows([1, 2]))
     assert forgetting.take_out(settings, is_one) == {"digits": 1}
@@ -59,9 +55,7 @@ def test_a_server_goes_on_in_another_stream(settings: Settings) -> None:
 
 @pytest.mark.parametrize("kind", [stream, write])
 @pytest.mark.parametrize("name", ["unlink", "replace"])
-def test_rows_go_once_where_the_command_was_killed(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch, kind: type, name: str
-) -> None:
+def test_rows_go_once_where_the_command_was_killed(settings, monkeypatch, kind, name):
     kind(settings, [1, 2, 3])
     with monkeypatch.context() as patch:
         patch.setattr(Path, name, killed)
@@ -73,9 +67,7 @@ def test_rows_go_once_where_the_command_was_killed(
     assert len(paths(settings)) == 1
 
 
-def test_what_a_killed_process_has_settled_does_not_come_back(
-    settings: Settings,
-) -> None:
+def test_what_a_killed_process_has_settled_does_not_come_back(settings):
     path = stream(settings, [1, 2])
     kept = path.with_suffix(".kept")
     shutil.copy(path, kept)
@@ -87,9 +79,7 @@ def test_what_a_killed_process_has_settled_does_not_come_back(
     assert paths(settings) == [parquet_of(path)]
 
 
-def test_a_row_group_is_held_at_a_time(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_row_group_is_held_at_a_time(settings, monkeypatch):
     for module in (contents, settling):
         monkeypatch.setattr(module, "GROUP_ROWS", 2)
     path = write(settings, [0, 1, 2, 1, 3, 1, 4, 1])
@@ -99,15 +89,13 @@ def test_a_row_group_is_held_at_a_time(
 
 
 @pytest.mark.parametrize("work", [forgetting.count, forgetting.take_out])
-def test_rows_are_found_while_a_server_settles_their_files(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch, work: type
-) -> None:
+def test_rows_are_found_while_a_server_settles_their_files(settings, monkeypatch, work):
     for items in ([1, 2], [1], [3]):
         stream(settings, items)
 
     listed, once = Hour.files, iter([NOON + timedelta(hours=2)])
 
-    def settled(hour: Hour) -> list[Path]:
+    def settled(hour):
         found = listed(hour)
         for later in once:
             settling.settle_all(root_of(settings.home), later)
@@ -118,7 +106,7 @@ def test_rows_are_found_while_a_server_settles_their_files(
 
 
 @pytest.mark.parametrize("kind", [stream, write])
-def test_a_file_that_cannot_be_read_is_named(settings: Settings, kind: type) -> None:
+def test_a_file_that_cannot_be_read_is_named(settings, kind):
     path = kind(settings, [1, 2])
     data = path.read_bytes()
     path.write_bytes(data[: len(data) // 2] + b"\xff" * (len(data) // 2))
@@ -128,7 +116,7 @@ def test_a_file_that_cannot_be_read_is_named(settings: Settings, kind: type) -> 
         forgetting.count(settings, is_one)
 
 
-def test_a_file_with_damaged_rows_is_named(settings: Settings) -> None:
+def test_a_file_with_damaged_rows_is_named(settings):
     path = write(settings, [1])
     data = bytearray(path.read_bytes())
     file = pq.ParquetFile(path)

@@ -1,10 +1,7 @@
 """Reading the log: which rows, and beside processes that write and delete."""
 
-from __future__ import annotations
-
 import logging
 from datetime import timedelta
-from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -15,10 +12,9 @@ from headrace.serving.requests import logged_models, read_requests, request_tabl
 from headrace.serving.requests.columns import SCHEMA
 from headrace.serving.requests.files import Hour
 from headrace.serving.requests.reading import Asked
-from headrace.settings import Settings
 
 
-def test_rows_are_chosen_by_version_role_and_time(settings: Settings) -> None:
+def test_rows_are_chosen_by_version_role_and_time(settings):
     stream(settings, [1, 2])
     write(settings, [3], version=3, role="canary")
     write(settings, [4], version=3, role="shadow")
@@ -36,7 +32,7 @@ def test_rows_are_chosen_by_version_role_and_time(settings: Settings) -> None:
     assert logged_models(settings) == ["digits", "messages"]
 
 
-def test_a_moment_has_a_time_zone_of_its_own(settings: Settings) -> None:
+def test_a_moment_has_a_time_zone_of_its_own(settings):
     from datetime import timezone
 
     write(settings, [1, 2])
@@ -44,7 +40,7 @@ def test_a_moment_has_a_time_zone_of_its_own(settings: Settings) -> None:
     assert ids_of(settings, since=local) == [2]
 
 
-def test_a_table_is_sorted_by_time(settings: Settings) -> None:
+def test_a_table_is_sorted_by_time(settings):
     write(settings, [9, 3])
     write(settings, [7, 5])
     table = request_table(Asked("digits"), settings)
@@ -54,13 +50,13 @@ def test_a_table_is_sorted_by_time(settings: Settings) -> None:
     assert only["request_id"].to_pylist() == ["3", "5", "7", "9"]
 
 
-def test_without_rows_a_table_has_its_columns(settings: Settings) -> None:
+def test_without_rows_a_table_has_its_columns(settings):
     assert request_table(Asked("digits"), settings).schema == SCHEMA
     some = request_table(Asked("digits", columns=["item"]), settings)
     assert some.schema.names == ["item"]
 
 
-def test_a_column_that_some_files_lack_is_null_there(settings: Settings) -> None:
+def test_a_column_that_some_files_lack_is_null_there(settings):
     write(settings, [1])
     path = write(settings, [2])
     table = pa.parquet.read_table(path).append_column("input", [[b"x"]])
@@ -69,9 +65,7 @@ def test_a_column_that_some_files_lack_is_null_there(settings: Settings) -> None
     assert both["input"].to_pylist() == [None, b"x"]
 
 
-def test_a_damaged_file_is_left_out_with_a_warning(
-    settings: Settings, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_damaged_file_is_left_out_with_a_warning(settings, caplog):
     write(settings, [1])
     write(settings, [2]).write_bytes(b"PAR1 and no more")
     torn = stream(settings, [2])
@@ -87,12 +81,12 @@ def test_a_damaged_file_is_left_out_with_a_warning(
 
 
 def test_files_that_go_while_they_are_opened_are_looked_for_again(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    settings, monkeypatch
+):
     gone, write_once = write(settings, [1]), iter([1])
     listed = Hour.paths
 
-    def slow(self: Hour) -> list[Path]:
+    def slow(self):
         paths = listed(self)
         for number in write_once:  # another process replaces the file right now
             gone.unlink()
@@ -103,16 +97,14 @@ def test_files_that_go_while_they_are_opened_are_looked_for_again(
     assert ids_of(settings) == [1, 2]
 
 
-def test_files_that_always_go_are_an_error(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_files_that_always_go_are_an_error(settings, monkeypatch):
     path = write(settings, [1])
     monkeypatch.setattr(Hour, "paths", lambda _: [path.with_name("12-gone.parquet")])
     with pytest.raises(DependencyError, match=r"2026-11-27 were replaced 20 times"):
         ids_of(settings)
 
 
-def test_rows_can_be_read_while_their_day_is_deleted(settings: Settings) -> None:
+def test_rows_can_be_read_while_their_day_is_deleted(settings):
     import shutil
 
     path = write(settings, [1])

@@ -1,7 +1,5 @@
 """Which champions a training is compared with, and why one is not."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 
@@ -18,10 +16,10 @@ Trained = Any
 
 
 @pytest.fixture
-def opponents(trained: Trained) -> Any:
+def opponents(trained):
     """The opponents of the good training, described otherwise; the weak is champion."""
 
-    def load(**changes: Any) -> Opponents:
+    def load(**changes):
         settings = trained.settings
         old = trained.good.description
         described = DataDescription.model_validate({**old.model_dump(), **changes})
@@ -33,7 +31,7 @@ def opponents(trained: Trained) -> Any:
     return load
 
 
-def test_a_champion_of_the_same_data_is_compared_with(opponents: Any) -> None:
+def test_a_champion_of_the_same_data_is_compared_with(opponents):
     found = opponents()
     assert (found.note, list(found.models)) == ("", [1])
 
@@ -52,8 +50,8 @@ def test_a_champion_of_the_same_data_is_compared_with(opponents: Any) -> None:
     ],
 )
 def test_a_champion_of_other_data_is_not_and_the_field_is_named(
-    opponents: Any, changes: dict[str, Any], said: str
-) -> None:
+    opponents, changes, said
+):
     found = opponents(**changes)
     assert not found.models
     assert found.note.startswith("the champion, version 1, differs in ")

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -14,7 +13,7 @@ import pytest
 from headrace.data.snapshots.splits import SplitRows
 from headrace.gates.kinds import judge_gate
 from headrace.gates.rows import JudgedRows, WeakSlice
-from headrace.records import DataDescription, SnapshotRecord
+from headrace.records import DataDescription
 from headrace.spec import GateSpec, PipelineSpec
 from headrace.stages.beside import Beside
 from headrace.stages.evaluation import groups
@@ -31,10 +30,9 @@ from headrace.tasks.forms import Context
 TARGET = {"classes": ["dark", "light"]}
 DATA = DataDescription(medium="image", shape=(4, 4, 1), target=TARGET)
 JUDGE = task("classification").judge
-Write = Callable[..., SnapshotRecord]
 
 
-def snapshot_of(write: Write, store: Store, rows: int, wrong: float) -> SnapshotRecord:
+def snapshot_of(write, store, rows, wrong):
     """Images of noise; those with a white corner have wrong labels, and are theo's.
 
     The model below says light where the first pixel is above 127.
@@ -55,7 +53,7 @@ def snapshot_of(write: Write, store: Store, rows: int, wrong: float) -> Snapshot
     return write(store, DATA, images, columns)
 
 
-def first_pixel() -> Any:
+def first_pixel():
     """A Keras model that looks at the first pixel alone."""
     import keras
 
@@ -72,11 +70,11 @@ def first_pixel() -> Any:
 class Undrawn(Beside):
     """Keeps what is to be drawn."""
 
-    def __init__(self) -> None:
+    def __init__(self):
         super().__init__()
-        self.drawings: list[Callable[[], object]] = []
+        self.drawings = []
 
-    def begin(self, work: Callable[[], Any]) -> Callable[[], Any]:
+    def begin(self, work):
         self.drawings.append(work)
         return work
 
@@ -87,7 +85,7 @@ class Details(NamedTuple):
     drawings: list[Callable[[], object]]
 
 
-def look(snapshot: SnapshotRecord, store: Store, folder: Path) -> Details:
+def look(snapshot, store, folder):
     spec = PipelineSpec.model_validate(
         {"name": "some", "medium": "image", "data": {"source": "somewhere"}}
     )
@@ -106,19 +104,17 @@ def look(snapshot: SnapshotRecord, store: Store, folder: Path) -> Details:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("pictures")
 
 
 @pytest.fixture(scope="module")
-def weak(write_snapshot: Write, folder: Path) -> Details:
+def weak(write_snapshot, folder):
     store = Store(str(folder / "store"))
     return look(snapshot_of(write_snapshot, store, 1200, 0.4), store, folder)
 
 
-def test_the_planted_slice_and_the_groups_are_in_metrics_slices_and_warnings(
-    weak: Details,
-) -> None:
+def test_the_planted_slice_and_the_groups_are_in_metrics_slices_and_warnings(weak):
     (name,) = [name for name in weak.part.slices if name.startswith("weak_slice=")]
     assert name in {"weak_slice=maximum > 249", "weak_slice=group = theo"}
     found, pair = weak.part.slices[name], weak.part.slices["pair=ann, theo"]
@@ -140,7 +136,7 @@ def test_the_planted_slice_and_the_groups_are_in_metrics_slices_and_warnings(
     assert f"on the 150 test rows with {name.partition('=')[2]}" in finding.message
 
 
-def test_gates_judge_the_rows_and_the_slices(weak: Details) -> None:
+def test_gates_judge_the_rows_and_the_slices(weak):
     fair = GateSpec.model_validate({"name": "fairness", "arguments": {"gap": 0.1}})
     result = judge_gate(fair, {}, weak.rows)
     assert not result.passed
@@ -153,9 +149,7 @@ def test_gates_judge_the_rows_and_the_slices(weak: Details) -> None:
         assert judge_gate(gate, {}, weak.rows).passed is passed
 
 
-def test_groups_and_bad_answers_are_drawn(
-    weak: Details, folder: Path, is_picture: Callable[[Path], bool]
-) -> None:
+def test_groups_and_bad_answers_are_drawn(weak, folder, is_picture):
     for draw in weak.drawings:
         draw()
     assert is_picture(folder / "groups.png")
@@ -169,7 +163,7 @@ def test_groups_and_bad_answers_are_drawn(
         assert answer.startswith("true ")
 
 
-def test_clean_data_has_no_weak_slice(write_snapshot: Write, tmp_path: Path) -> None:
+def test_clean_data_has_no_weak_slice(write_snapshot, tmp_path):
     store = Store(str(tmp_path / "store"))
     details = look(snapshot_of(write_snapshot, store, 400, 0), store, tmp_path)
     assert details.part.metrics == {
@@ -181,20 +175,20 @@ def test_clean_data_has_no_weak_slice(write_snapshot: Write, tmp_path: Path) -> 
     assert not details.part.findings
 
 
-def test_too_few_rows_are_not_looked_at(write_snapshot: Write, tmp_path: Path) -> None:
+def test_too_few_rows_are_not_looked_at(write_snapshot, tmp_path):
     store = Store(str(tmp_path / "store"))
     details = look(snapshot_of(write_snapshot, store, 60, 0), store, tmp_path)
     assert (details.part.metrics, details.part.slices) == ({}, {})
     assert details.rows.weak_slices is None
 
 
-def test_an_item_counts_once_in_its_group() -> None:
+def test_an_item_counts_once_in_its_group():
     items = np.array([b"a" * 32, b"b" * 32, b"a" * 32, b"a" * 32], "S32")
     once = items_once(items, ["ann", "ann", "bob", "ann"])
     assert once.tolist() == [True, True, True, False]
 
 
-def test_no_slices_that_were_looked_for_are_metrics() -> None:
+def test_no_slices_that_were_looked_for_are_metrics():
     metrics = {"weak_slices": 0.0, "weak_slice_loss": 0.0}
     assert figures_of([], "accuracy") == Part(metrics, rows={"weak_slices": []})
     assert figures_of(None, "accuracy") == Part(rows={"weak_slices": None})
@@ -204,9 +198,7 @@ def test_no_slices_that_were_looked_for_are_metrics() -> None:
     ("count", "ending"),
     [(1, "(p = 0.01)"), (2, "; 1 more slice is weak"), (3, "; 2 more slices are weak")],
 )
-def test_a_warning_names_the_surest_slice_and_counts_the_others(
-    count: int, ending: str
-) -> None:
+def test_a_warning_names_the_surest_slice_and_counts_the_others(count, ending):
     one = WeakSlice("dark", 30, 0.7, 0.9, 0.2, 0.01, np.ones(1, bool))
     worse = WeakSlice("short", 30, 0.6, 0.9, 0.3, 0.02, np.ones(1, bool))
     part = figures_of([one, worse, worse][:count], "accuracy")
@@ -216,7 +208,7 @@ def test_a_warning_names_the_surest_slice_and_counts_the_others(
     assert part.metrics["weak_slice_loss"] == (0.3 if count > 1 else 0.2)
 
 
-def test_one_group_is_not_drawn(tmp_path: Path) -> None:
+def test_one_group_is_not_drawn(tmp_path):
     group = {"rows": 9.0, "accuracy": 0.9, "accuracy_low": 0.8, "accuracy_high": 1.0}
     draw_groups(
         {"group=ann": group, "class=1": {}}, "accuracy", 0.9, tmp_path / "x.png"

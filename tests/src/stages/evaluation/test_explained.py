@@ -1,7 +1,5 @@
 """Explanations of an evaluation: the check, and what is drawn."""
 
-from __future__ import annotations
-
 import logging
 from typing import Any
 
@@ -11,7 +9,6 @@ from tests.blobs import WEAK, spec_of
 
 from headrace.errors import Refusal
 from headrace.explanations import verdict_of
-from headrace.records import TrainingRecord
 from headrace.stages.evaluation import evaluate, explained
 from headrace.stages.evaluation.answers import Answers, Worst, items_at
 from headrace.stages.evaluation.membership.rows import REFERENCES
@@ -23,33 +20,26 @@ pytestmark = pytest.mark.system
 Trained = Any
 
 
-def again(
-    trained: Trained,
-    training: TrainingRecord,
-    *overrides: str,
-    depth: str = "standard",
-) -> Any:
+def again(trained, training, *overrides, depth="standard"):
     spec = spec_of(trained.settings.project, f"evaluation.depth={depth}", *overrides)
     records = (spec, trained.snapshot, trained.contract, training)
     return evaluate(*records, None, trained.home)
 
 
-def test_a_cheap_training_is_checked(trained: Trained) -> None:
+def test_a_cheap_training_is_checked(trained):
     metrics = again(trained, trained.good).metrics
     assert verdict_of(metrics, "occlusion").status == "passed"
     assert metrics["gradients_completeness_error"] < 0.01
 
 
-def test_maps_of_a_model_that_has_learned_nothing_fail_the_check(
-    trained: Trained,
-) -> None:
+def test_maps_of_a_model_that_has_learned_nothing_fail_the_check(trained):
     metrics = again(trained, trained.weak, *WEAK).metrics
     assert verdict_of(metrics, "gradients").status == "failed"
     assert verdict_of(metrics, "occlusion").status == "failed"
 
 
 @pytest.mark.system
-def test_a_long_training_is_checked_at_full_depth_alone(trained: Trained) -> None:
+def test_a_long_training_is_checked_at_full_depth_alone(trained):
     metrics = {**trained.good.metrics, "epoch_cpu_seconds": 60.0}
     slow = trained.good.model_copy(update={"metrics": metrics})
     assert not any("other_seed" in name for name in again(trained, slow).metrics)
@@ -59,7 +49,7 @@ def test_a_long_training_is_checked_at_full_depth_alone(trained: Trained) -> Non
     assert len(kept) == 2 + REFERENCES  # those of the attack, at full depth
 
 
-def test_a_quick_evaluation_explains_and_shifts_nothing(trained: Trained) -> None:
+def test_a_quick_evaluation_explains_and_shifts_nothing(trained):
     seen = again(trained, trained.good, depth="quick")
     assert verdict_of(seen.metrics, "occlusion").status == "unchecked"
     assert not any(name.startswith("rung=") for name in seen.slices)
@@ -70,9 +60,9 @@ def test_a_quick_evaluation_explains_and_shifts_nothing(trained: Trained) -> Non
 
 
 def test_reference_models_that_cannot_be_fitted_only_leave_it_unchecked(
-    trained: Trained, monkeypatch: pytest.MonkeyPatch, caplog: Any
-) -> None:
-    def diverge(recipe: Any, epochs: int) -> Any:
+    trained, monkeypatch, caplog
+):
+    def diverge(recipe, epochs):
         raise Refusal("Training diverged.", "Lower training.learning_rate.")
 
     monkeypatch.setattr(explained, "fit_seed_and_labels", diverge)
@@ -83,12 +73,12 @@ def test_reference_models_that_cannot_be_fitted_only_leave_it_unchecked(
     assert "explanations are not checked: Training diverged." in caplog.text
 
 
-def made(outputs: Any, targets: Any) -> Answers:
+def made(outputs, targets):
     nothing = Worst(*(np.empty((0, 1)) for _ in range(4)))
     return Answers(targets, outputs, np.ones(len(targets)), {}, [], nothing)
 
 
-def test_a_typical_row_is_right_and_of_the_middle_confidence() -> None:
+def test_a_typical_row_is_right_and_of_the_middle_confidence():
     outputs = np.array(
         [[0.9, 0.1], [0.8, 0.2], [0.6, 0.4], [0.99, 0.01], [0.3, 0.7]], np.float32
     )
@@ -97,14 +87,14 @@ def test_a_typical_row_is_right_and_of_the_middle_confidence() -> None:
     assert rows == [1, 4]
 
 
-def test_typical_numbers_are_of_all_ranges() -> None:
+def test_typical_numbers_are_of_all_ranges():
     outputs = np.arange(50, dtype=np.float32)[:, np.newaxis]
     answers = made(outputs, np.arange(50) + 0.5)
     rows = explained.typical_rows(answers, task("regression").judge)
     assert [row // 10 for row in rows] == [0, 1, 2, 3, 4]
 
 
-def test_items_are_found_by_their_numbers(trained: Trained) -> None:
+def test_items_are_found_by_their_numbers(trained):
     from headrace.data.snapshots.splits import SplitRows, read_split
 
     rows = SplitRows(trained.snapshot, "test")

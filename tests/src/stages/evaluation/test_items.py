@@ -1,24 +1,17 @@
 """Which items count as new, how attempts are counted, and what was learned from."""
 
-from __future__ import annotations
-
 import hashlib
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from headrace.data.snapshots.reading import DIGEST, find_snapshot
 from headrace.data.snapshots.splits import SplitRows
 from headrace.errors import IntegrityError
-from headrace.records import DataDescription, SnapshotRecord
+from headrace.records import DataDescription
 from headrace.stages.evaluation import items as items_module
 from headrace.stages.evaluation.items import (
     Archive,
-    Past,
     answer_again,
     attempts_before,
     learned_from,
@@ -32,17 +25,17 @@ GRAY = DataDescription(medium="image", shape=(2, 2, 1), classes=("0", "1"))
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
+def store(tmp_path):
     return Store(str(tmp_path / "store"))
 
 
-def items(*numbers: int) -> npt.NDArray[np.bytes_]:
+def items(*numbers):
     data = b"".join(hashlib.sha256(bytes([number])).digest() for number in numbers)
     return np.frombuffer(data, DIGEST)
 
 
-def attempt(number: int, rows: str, **values: Any) -> Attempt:
-    plain: dict[str, Any] = {
+def attempt(number, rows, **values):
+    plain = {
         "id": number,
         "version": number,
         "training": f"w{number}",
@@ -55,10 +48,10 @@ def attempt(number: int, rows: str, **values: Any) -> Attempt:
     return Attempt(**plain | values)
 
 
-def archive_of(store: Store) -> Archive:
+def archive_of(store):
     """The items in a store, with its snapshots."""
 
-    def find(digest: str) -> SnapshotRecord:
+    def find(digest):
         snapshot = find_snapshot(store, digest)
         if snapshot is None:
             raise IntegrityError("gone", "Restore it.")
@@ -67,23 +60,17 @@ def archive_of(store: Store) -> Archive:
     return Archive(store, find)
 
 
-def keep_items(store: Store, items: npt.NDArray[np.bytes_]) -> str:
+def keep_items(store, items):
     return archive_of(store).keep(items)
 
 
-def look(
-    store: Store,
-    attempts: list[Attempt],
-    judged: npt.NDArray[np.bytes_],
-    training: str = "mine",
-    since: int = 99,
-) -> Past:
+def look(store, attempts, judged, training="mine", since=99):
     archive = archive_of(store)
     own = (training, 1, archive.keep(judged))
     return look_back(archive, attempts_before(attempts, own), judged, since)
 
 
-def test_items_are_kept_once_sorted_and_by_their_digest(store: Store) -> None:
+def test_items_are_kept_once_sorted_and_by_their_digest(store):
     digest = keep_items(store, items(3, 1, 2, 1))
     assert digest == keep_items(store, items(1, 2, 3))
     data = store.read(f"judged/{digest}.bin")
@@ -96,7 +83,7 @@ def test_items_are_kept_once_sorted_and_by_their_digest(store: Store) -> None:
     assert store.read(f"judged/{digest}.bin") == data
 
 
-def test_an_item_is_new_if_no_attempt_was_judged_on_it(store: Store) -> None:
+def test_an_item_is_new_if_no_attempt_was_judged_on_it(store):
     attempts = [
         attempt(1, keep_items(store, items(1, 2))),
         attempt(2, keep_items(store, items(2, 3))),
@@ -106,7 +93,7 @@ def test_an_item_is_new_if_no_attempt_was_judged_on_it(store: Store) -> None:
     assert (past.attempt, past.note) == (2, "")
 
 
-def test_attempts_count_where_their_items_are_judged_again(store: Store) -> None:
+def test_attempts_count_where_their_items_are_judged_again(store):
     first = keep_items(store, items(1, 2))
     other = keep_items(store, items(8, 9))
     attempts = [
@@ -120,7 +107,7 @@ def test_attempts_count_where_their_items_are_judged_again(store: Store) -> None
     assert look(store, attempts, items(5)).attempt == 1
 
 
-def test_all_attempts_count_since_the_best_champion_was_promoted(store: Store) -> None:
+def test_all_attempts_count_since_the_best_champion_was_promoted(store):
     """Else each of many small new data sets would be a first attempt."""
     attempts = [attempt(n, keep_items(store, items(n))) for n in range(1, 6)]
     assert look(store, attempts, items(77), since=99).attempt == 1
@@ -128,7 +115,7 @@ def test_all_attempts_count_since_the_best_champion_was_promoted(store: Store) -
     assert look(store, attempts, items(77), since=0).attempt == 5
 
 
-def test_the_same_comparison_again_is_no_new_attempt(store: Store) -> None:
+def test_the_same_comparison_again_is_no_new_attempt(store):
     rows = keep_items(store, items(1, 2))
     attempts = [attempt(1, rows), attempt(2, rows), attempt(3, rows), attempt(4, rows)]
     assert look(store, attempts, items(1, 2), training="w3").attempt == 2
@@ -136,9 +123,7 @@ def test_the_same_comparison_again_is_no_new_attempt(store: Store) -> None:
     assert look(store, repeated, items(1, 2)).attempt == 4
 
 
-def test_the_same_weights_on_other_rows_or_against_another_champion_are_one(
-    store: Store,
-) -> None:
+def test_the_same_weights_on_other_rows_or_against_another_champion_are_one(store):
     """A row left out here and there would else be a try for nothing."""
     whole, less = keep_items(store, items(1, 2)), keep_items(store, items(1))
     attempts = [
@@ -149,7 +134,7 @@ def test_the_same_weights_on_other_rows_or_against_another_champion_are_one(
     assert look(store, attempts, items(1, 2)).attempt == 4
 
 
-def test_an_evaluation_done_again_sees_only_what_came_before_it(store: Store) -> None:
+def test_an_evaluation_done_again_sees_only_what_came_before_it(store):
     rows, more = keep_items(store, items(1, 2)), keep_items(store, items(1, 2, 3))
     attempts = [attempt(1, rows), attempt(2, more), attempt(3, more)]
     past = look(store, attempts, items(1, 2, 3), training="w2")
@@ -157,9 +142,7 @@ def test_an_evaluation_done_again_sees_only_what_came_before_it(store: Store) ->
     assert past.attempt == 1
 
 
-def test_only_attempts_that_new_items_judged_share_the_level_on_new_ones(
-    store: Store,
-) -> None:
+def test_only_attempts_that_new_items_judged_share_the_level_on_new_ones(store):
     judged = {"attempt_on_new_items": 1.0}
     rows = [keep_items(store, items(number)) for number in range(6)]
     attempts = [
@@ -173,7 +156,7 @@ def test_only_attempts_that_new_items_judged_share_the_level_on_new_ones(
 
 
 @pytest.mark.parametrize("damage", ["gone", "changed", "cut"])
-def test_without_the_items_of_an_attempt_none_is_new(store: Store, damage: str) -> None:
+def test_without_the_items_of_an_attempt_none_is_new(store, damage):
     rows = keep_items(store, items(1, 2))
     key = f"judged/{rows}.bin"
     if damage == "gone":
@@ -189,9 +172,7 @@ def test_without_the_items_of_an_attempt_none_is_new(store: Store, damage: str) 
 
 
 @pytest.fixture
-def snapshot(
-    store: Store, write_snapshot: Callable[..., SnapshotRecord]
-) -> SnapshotRecord:
+def snapshot(store, write_snapshot):
     """Six images; two of each split."""
     payload = np.arange(24, dtype=np.uint8).reshape(6, 2, 2, 1)
     columns = {
@@ -199,23 +180,23 @@ def snapshot(
         "label": ["0", "1"] * 3,
         "name": [str(number) for number in range(6)],
     }
-    made: SnapshotRecord = write_snapshot(store, GRAY, payload, columns)
+    made = write_snapshot(store, GRAY, payload, columns)
     return made
 
 
-def shas(*rows: int) -> npt.NDArray[np.bytes_]:
+def shas(*rows):
     payload = np.arange(24, dtype=np.uint8).reshape(6, 4)
     found = [hashlib.sha256(payload[row].tobytes()).digest() for row in rows]
     return np.frombuffer(b"".join(found), DIGEST)
 
 
-def test_the_items_of_a_split_are_those_of_its_rows(snapshot: SnapshotRecord) -> None:
+def test_the_items_of_a_split_are_those_of_its_rows(snapshot):
     assert SplitRows(snapshot, "test").items().tolist() == sorted(shas(2, 5).tolist())
 
 
 def test_it_is_known_which_vanished_items_are_not_answered_with_numbers(
-    store: Store, snapshot: SnapshotRecord
-) -> None:
+    store, snapshot
+):
     """A wrong answer and none have one score in a classification."""
     import keras
 
@@ -237,8 +218,8 @@ def test_it_is_known_which_vanished_items_are_not_answered_with_numbers(
 
 @pytest.mark.parametrize("fillers", ["old items", "vanished items"])
 def test_no_number_of_later_attempts_pushes_vanished_items_out(
-    store: Store, snapshot: SnapshotRecord, fillers: str
-) -> None:
+    store, snapshot, fillers
+):
     first = attempt(1, keep_items(store, shas(2, 5)), snapshot_digest=snapshot.digest)
     later = [
         attempt(
@@ -256,8 +237,8 @@ def test_no_number_of_later_attempts_pushes_vanished_items_out(
 
 
 def test_vanished_items_beyond_the_limit_count_as_unanswered(
-    store: Store, snapshot: SnapshotRecord, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    store, snapshot, monkeypatch
+):
     monkeypatch.setattr(items_module, "ROWS", 1)
     once = attempt(1, keep_items(store, shas(2, 5)), snapshot_digest=snapshot.digest)
     judge = task("classification").judge
@@ -265,15 +246,13 @@ def test_vanished_items_beyond_the_limit_count_as_unanswered(
     assert (len(found.items), found.unanswered) == (1, 1)
 
 
-def test_what_a_model_learned_from_is_in_train_or_val(snapshot: SnapshotRecord) -> None:
+def test_what_a_model_learned_from_is_in_train_or_val(snapshot):
     given = np.concatenate([shas(0, 1, 2, 3, 4, 5), items(1)])
     learned = learned_from(snapshot, given)
     assert learned.tolist() == [True, True, False, True, True, False, False]
 
 
-def test_a_snapshot_is_held_against_what_the_ledger_has_of_it(
-    store: Store, snapshot: SnapshotRecord
-) -> None:
+def test_a_snapshot_is_held_against_what_the_ledger_has_of_it(store, snapshot):
     assert find_snapshot(store, "0000") is None
     sha256 = hashlib.sha256(
         store.read(f"snapshots/{snapshot.digest}/manifest.json")

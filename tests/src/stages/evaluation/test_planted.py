@@ -1,7 +1,5 @@
 """Labels that were changed on purpose, in train, in test or in both."""
 
-from __future__ import annotations
-
 import itertools
 
 import numpy as np
@@ -10,9 +8,6 @@ from tests.benchmarks.labels import (
     KINDS,
     NONE,
     WHERE,
-    Array,
-    Found,
-    Model,
     Rows,
     suspects_of,
 )
@@ -21,7 +16,7 @@ CLASSES, WIDTH, ROWS = 4, 6, 4000
 SETTINGS = (*itertools.product(KINDS, WHERE), NONE)
 
 
-def clouds() -> Rows:
+def clouds():
     """A cloud of points for each class; those of one group are elsewhere."""
     random = np.random.default_rng(5)
     labels, group = random.integers(0, CLASSES, ROWS), random.random(ROWS) < 0.25
@@ -31,12 +26,12 @@ def clouds() -> Rows:
     return Rows(np.column_stack([both, group, np.ones(ROWS)]), labels, group)
 
 
-def logistic(features: Array, labels: Array, seed: int) -> Model:
+def logistic(features, labels, seed):
     """Multinomial logistic regression, by some steps of gradient descent."""
     target = np.eye(CLASSES)[labels]
     weights = np.zeros((features.shape[1], CLASSES))
 
-    def answers(asked: Array) -> Array:
+    def answers(asked):
         odds = asked @ weights
         odds = np.exp(odds - odds.max(axis=1, keepdims=True))
         return np.asarray(odds / odds.sum(axis=1, keepdims=True))
@@ -48,24 +43,20 @@ def logistic(features: Array, labels: Array, seed: int) -> Model:
 
 
 @pytest.fixture(scope="module")
-def found() -> dict[tuple[str, str], list[Found]]:
+def found():
     rows = clouds()
     return {case: suspects_of(rows, *case, 0, logistic) for case in SETTINGS}
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_labels_of_test_are_listed_only_where_they_were_changed(
-    found: dict[tuple[str, str], list[Found]], kind: str
-) -> None:
+def test_labels_of_test_are_listed_only_where_they_were_changed(found, kind):
     assert not [f for f in found[kind, "train"] if f.split == "test"]
     assert not found[NONE]
     [changed] = [f for f in found[kind, "test"] if f.split == "test"]
     assert changed.wrong > changed.listed / 2
 
 
-def test_the_intervals_have_the_number_of_wrong_labels(
-    found: dict[tuple[str, str], list[Found]],
-) -> None:
+def test_the_intervals_have_the_number_of_wrong_labels(found):
     listed = [f for of_case in found.values() for f in of_case]
     assert len(listed) >= 6
     assert sum(f.is_covered for f in listed) >= 0.9 * len(listed)

@@ -1,11 +1,6 @@
 """Test rows on the rungs of a ladder: numbers, a picture and rows for gates."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +10,7 @@ from headrace.gates.kinds import judge_gate
 from headrace.gates.rows import JudgedRows
 from headrace.media import ladder
 from headrace.models.logged.loading import answers as answers_of
-from headrace.records import DataDescription, SnapshotRecord
+from headrace.records import DataDescription
 from headrace.spec import GateSpec, PipelineSpec
 from headrace.stages.evaluation import robustness
 from headrace.stages.evaluation.answers import ask
@@ -29,16 +24,15 @@ DATA = DataDescription(
     medium="image", shape=(8, 8, 1), target={"classes": ["dark", "light"]}
 )
 JUDGE = task("classification").judge
-Write = Callable[..., SnapshotRecord]
 ROWS = 700
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def place(tmp_path_factory):
     return tmp_path_factory.mktemp("ladder")
 
 
-def write(make: Write, store: Store, images: Any) -> SnapshotRecord:
+def write(make, store, images):
     rows = len(images)
     light = images.mean(axis=(1, 2, 3)) > 127
     columns = {
@@ -50,14 +44,14 @@ def write(make: Write, store: Store, images: Any) -> SnapshotRecord:
 
 
 @pytest.fixture(scope="module")
-def snapshot(write_snapshot: Write, place: Path) -> SnapshotRecord:
+def snapshot(write_snapshot, place):
     random = np.random.default_rng(0)
     images = random.integers(0, 60, (ROWS, 8, 8, 1), np.uint8)
     images += random.integers(0, 190, (ROWS, 1, 1, 1), np.uint8)
     return write(write_snapshot, Store(str(place / "store")), images)
 
 
-def brightness() -> Any:
+def brightness():
     """A Keras model that says light where the mean is above 127."""
     import keras
 
@@ -70,7 +64,7 @@ def brightness() -> Any:
     return model
 
 
-def context_of(snapshot: SnapshotRecord, place: Path, depth: str) -> Context:
+def context_of(snapshot, place, depth):
     spec = PipelineSpec.model_validate(
         {
             "name": "some",
@@ -85,19 +79,19 @@ def context_of(snapshot: SnapshotRecord, place: Path, depth: str) -> Context:
     return Context(model, spec, DATA, snapshot.digest, "", *splits, store, place)
 
 
-def climbed(context: Context, place: Path) -> Part:
+def climbed(context, place):
     answers = ask(context.model, {}, context.test, 0, JUDGE)
     return climb(Evaluated(context, answers, JUDGE, place))
 
 
 @pytest.fixture(scope="module")
-def standard(snapshot: SnapshotRecord, place: Path) -> Part:
+def standard(snapshot, place):
     return climbed(context_of(snapshot, place, "standard"), place)
 
 
 def test_a_rung_has_the_score_of_the_same_rows_after_its_shift(
-    standard: Part, snapshot: SnapshotRecord, place: Path
-) -> None:
+    standard, snapshot, place
+):
     context = context_of(snapshot, place, "standard")
     parts = list(context.test)
     items = np.concatenate([part.items for part in parts])[:500]
@@ -120,8 +114,8 @@ def test_a_rung_has_the_score_of_the_same_rows_after_its_shift(
     assert standard.slices["rung=brightness 0.6"]["accuracy"] < 0.9
 
 
-def test_the_metrics_are_means_over_families(standard: Part) -> None:
-    families: dict[str, list[float]] = {}
+def test_the_metrics_are_means_over_families(standard):
+    families = {}
     for name, numbers in standard.slices.items():
         family = name.removeprefix("rung=").rpartition(" ")[0]
         families.setdefault(family, []).append(numbers["accuracy"])
@@ -132,8 +126,8 @@ def test_the_metrics_are_means_over_families(standard: Part) -> None:
 
 
 def test_full_depth_takes_all_rows_and_any_block_gives_the_same(
-    snapshot: SnapshotRecord, place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    snapshot, place, monkeypatch
+):
     context = context_of(snapshot, place, "full")
     whole = climbed(context, place)
     monkeypatch.setattr(robustness, "_BLOCK_BYTES", 4096)
@@ -145,7 +139,7 @@ def test_full_depth_takes_all_rows_and_any_block_gives_the_same(
         assert parts.slices[name] == pytest.approx(numbers)
 
 
-def test_the_gate_judges_the_rows(standard: Part) -> None:
+def test_the_gate_judges_the_rows(standard):
     rows = JudgedRows("accuracy", np.ones(9, bool), None, [], **standard.rows)
     for rung, passed in (("noise 5", True), ("brightness 0.4", False)):
         arguments = {"rung": rung, "drop": 0.05}
@@ -153,17 +147,13 @@ def test_the_gate_judges_the_rows(standard: Part) -> None:
         assert judge_gate(gate, {}, rows).passed is passed
 
 
-def test_the_ladder_is_a_picture(
-    standard: Part, place: Path, is_picture: Callable[[Path], bool]
-) -> None:
+def test_the_ladder_is_a_picture(standard, place, is_picture):
     (draw,) = standard.drawings
     draw()
     assert is_picture(place / "robustness.png")
 
 
-def test_rungs_that_change_no_item_are_left_out(
-    write_snapshot: Write, tmp_path: Path
-) -> None:
+def test_rungs_that_change_no_item_are_left_out(write_snapshot, tmp_path):
     levels = np.arange(0, 250, dtype=np.uint8).reshape(-1, 1, 1, 1)
     plain = np.broadcast_to(levels, (250, 8, 8, 1)).copy()
     snapshot = write(write_snapshot, Store(str(tmp_path / "store")), plain)
@@ -173,8 +163,8 @@ def test_rungs_that_change_no_item_are_left_out(
     assert not {"rung=blur", "rung=shift right", "rung=contrast"} & families
 
 
-def test_large_items_are_fewer() -> None:
-    def rows(*shape: int) -> int:
+def test_large_items_are_fewer():
+    def rows(*shape):
         return most_rows(DATA.model_copy(update={"shape": shape}))
 
     assert rows(28, 28, 1) == 500
@@ -182,15 +172,13 @@ def test_large_items_are_fewer() -> None:
     assert rows(224, 224, 3) == 50
 
 
-def test_a_medium_without_a_ladder_has_none(
-    snapshot: SnapshotRecord, place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_medium_without_a_ladder_has_none(snapshot, place, monkeypatch):
     monkeypatch.setattr(robustness, "ladder", lambda _: None)
     found = climbed(context_of(snapshot, place, "standard"), place)
     assert found == Part()
 
 
-def test_a_language_model_has_none(snapshot: SnapshotRecord, place: Path) -> None:
+def test_a_language_model_has_none(snapshot, place):
     context = context_of(snapshot, place, "standard")
     answers = ask(context.model, {}, context.test, 0, JUDGE)
     writing = replace(context, data=DATA.model_copy(update={"task": "generation"}))

@@ -1,12 +1,7 @@
 """Models of test rows: what they learn from, and when there are none."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import numpy as np
 import pytest
-from tests import blobs
 
 from headrace.stages.evaluation import parts
 from headrace.stages.evaluation.second import SecondOpinion
@@ -15,7 +10,7 @@ from headrace.tasks.forms import Judged
 pytestmark = pytest.mark.system
 
 
-def opinion(trained: blobs.Trained, **changed: Any) -> SecondOpinion:
+def opinion(trained, **changed):
     """A second opinion on labels of ``blobs``, by a recipe that learns from few rows.
 
     Args:
@@ -29,7 +24,7 @@ def opinion(trained: blobs.Trained, **changed: Any) -> SecondOpinion:
     return SecondOpinion(spec, parts.Trained(*place))
 
 
-def part_of(trained: blobs.Trained, split: str) -> Judged:
+def part_of(trained, split):
     """All rows of a split, in one part."""
     place = trained.snapshot, trained.contract, trained.good, trained.folder
     rows = getattr(parts.Trained(*place), split)
@@ -41,9 +36,7 @@ def part_of(trained: blobs.Trained, split: str) -> Judged:
 
 
 @pytest.mark.parametrize("split", ["test", "val"])
-def test_it_learns_from_test_alone_and_answers_rows_that_it_did_not_see(
-    trained: blobs.Trained, split: str
-) -> None:
+def test_it_learns_from_test_alone_and_answers_rows_that_it_did_not_see(trained, split):
     part = part_of(trained, split)
     second = opinion(trained)
     answers = second(part)
@@ -52,9 +45,7 @@ def test_it_learns_from_test_alone_and_answers_rows_that_it_did_not_see(
     assert not second.findings
 
 
-def test_each_test_row_is_answered_by_the_model_of_the_other_half(
-    trained: blobs.Trained,
-) -> None:
+def test_each_test_row_is_answered_by_the_model_of_the_other_half(trained):
     part, second = part_of(trained, "test"), opinion(trained, epochs=1)
     whole, count = second(part), len(part.items) // 2
     assert whole is not None
@@ -64,9 +55,7 @@ def test_each_test_row_is_answered_by_the_model_of_the_other_half(
     np.testing.assert_allclose(second(tail), whole[count:], atol=1e-6)
 
 
-def test_models_that_take_long_are_fitted_only_at_full_depth(
-    trained: blobs.Trained,
-) -> None:
+def test_models_that_take_long_are_fitted_only_at_full_depth(trained):
     part = part_of(trained, "test")
     slow = trained.good.model_copy(
         update={"metrics": {**trained.good.metrics, "epoch_cpu_seconds": 3600.0}}
@@ -83,7 +72,7 @@ def test_models_that_take_long_are_fitted_only_at_full_depth(
     assert SecondOpinion(spec, parts.Trained(*place))(part) is not None
 
 
-def test_a_training_that_fails_is_no_second_opinion(trained: blobs.Trained) -> None:
+def test_a_training_that_fails_is_no_second_opinion(trained):
     second = opinion(trained, learning_rate=1e30)
     assert second(part_of(trained, "test")) is None
     assert "could not be fitted" in second.findings[0].message

@@ -1,18 +1,12 @@
 """Test rows without the mark that gives their class away."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pytest
 
 from headrace.data.snapshots.splits import SplitRows
 from headrace.gates.kinds import judge_gate
 from headrace.gates.rows import JudgedRows
-from headrace.records import DataDescription, GateResult, SnapshotRecord
+from headrace.records import DataDescription
 from headrace.spec import GateSpec, PipelineSpec
 from headrace.stages.evaluation.answers import ask
 from headrace.stages.evaluation.parts import Evaluated
@@ -28,7 +22,7 @@ JUDGE = task("classification").judge
 GATE = GateSpec.model_validate({"name": "shortcut", "threshold": 0.1})
 
 
-def images_of(rows: int, marked: bool) -> tuple[Any, list[str]]:
+def images_of(rows, marked):
     """Dark and light images; light ones may have a bright corner."""
     random = np.random.default_rng(0)
     light = np.arange(rows) % 2 == 1
@@ -40,12 +34,10 @@ def images_of(rows: int, marked: bool) -> tuple[Any, list[str]]:
 
 
 @pytest.fixture(scope="module")
-def snapshots(
-    write_snapshot: Callable[..., SnapshotRecord], tmp_path_factory: Any
-) -> dict[bool, SnapshotRecord]:
+def snapshots(write_snapshot, tmp_path_factory):
     """Without a mark, and with one."""
 
-    def make(marked: bool) -> SnapshotRecord:
+    def make(marked):
         images, labels = images_of(600, marked)
         columns = {
             "split": ["train"] * 400 + ["test"] * 200,
@@ -58,7 +50,7 @@ def snapshots(
     return {marked: make(marked) for marked in (False, True)}
 
 
-def model_of(weights: Any, threshold: float) -> Any:
+def model_of(weights, threshold):
     """A Keras model that says light where a weighted sum is above a threshold."""
     import keras
 
@@ -71,21 +63,19 @@ def model_of(weights: Any, threshold: float) -> Any:
     return model
 
 
-def by_brightness() -> Any:
+def by_brightness():
     """Right whatever the corner is."""
     return model_of(np.full((8, 8), 0.002), 100)
 
 
-def by_corner() -> Any:
+def by_corner():
     """Right by the mark alone."""
     weights = np.zeros((8, 8))
     weights[:2, :2] = 0.01
     return model_of(weights, 230)
 
 
-def judged(
-    snapshot: SnapshotRecord, model: Any, place: Path
-) -> tuple[GateResult, dict[str, Any]]:
+def judged(snapshot, model, place):
     spec = {"name": "some", "medium": "image", "data": {"source": "somewhere"}}
     splits = (SplitRows(snapshot, split) for split in ("train", "val", "test"))
     store = Store(str(place / "store"))
@@ -97,34 +87,26 @@ def judged(
     return judge_gate(GATE, {}, rows), dict(part.slices)
 
 
-def test_a_model_that_looks_at_the_mark_alone_is_refused(
-    snapshots: dict[bool, SnapshotRecord], tmp_path: Path
-) -> None:
+def test_a_model_that_looks_at_the_mark_alone_is_refused(snapshots, tmp_path):
     result, slices = judged(snapshots[True], by_corner(), tmp_path)
     assert not result.passed
     assert "test rows of 'light' is 1, and 0 without the mark" in result.reason
     assert slices == {"mark=light": {"rows": 100.0, "accuracy": 1.0, "covered": 0.0}}
 
 
-def test_a_model_that_does_without_the_mark_passes(
-    snapshots: dict[bool, SnapshotRecord], tmp_path: Path
-) -> None:
+def test_a_model_that_does_without_the_mark_passes(snapshots, tmp_path):
     result, slices = judged(snapshots[True], by_brightness(), tmp_path)
     assert result.passed, result.reason
     assert slices["mark=light"]["covered"] == 1
 
 
-def test_without_a_mark_any_model_passes(
-    snapshots: dict[bool, SnapshotRecord], tmp_path: Path
-) -> None:
+def test_without_a_mark_any_model_passes(snapshots, tmp_path):
     result, slices = judged(snapshots[False], by_corner(), tmp_path)
     assert (result.passed, slices) == (True, {})
     assert result.reason == "no mark gives a class away"
 
 
-def test_the_mark_is_found_with_a_margin_and_nothing_else(
-    snapshots: dict[bool, SnapshotRecord],
-) -> None:
+def test_the_mark_is_found_with_a_margin_and_nothing_else(snapshots):
     sample = find_marks(SplitRows(snapshots[True], "train"), DATA)
     assert sample is not None
     assert {*sample.marks} == {1}

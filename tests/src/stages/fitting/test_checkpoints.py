@@ -1,11 +1,8 @@
 """A fit that was cut off goes on, and ends with the same weights."""
 
-from __future__ import annotations
-
 import signal
 import threading
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +14,6 @@ from headrace.interrupts import interrupt_now
 from headrace.spec import TrainingSpec
 from headrace.stages.fitting import loop
 from headrace.stages.fitting.checkpoints import Checkpoints, Position, State
-from headrace.stages.fitting.data import Data
 from headrace.state.store import Store
 
 pytestmark = pytest.mark.system
@@ -32,20 +28,20 @@ class Killed(BaseException):
     """As if the process had been."""
 
 
-def checkpoints(store: Path, **spec: Any) -> Checkpoints:
+def checkpoints(store, **spec):
     training = TrainingSpec.model_validate({"checkpoint_steps": 1} | spec)
     return Checkpoints(anchored_at(store), "abc", training)
 
 
-def files(store: Path) -> list[Path]:
+def files(store):
     return sorted((store / "checkpoints" / "abc").glob("*.ckpt"))
 
 
-def kill_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
+def kill_after(monkeypatch, steps):
     """End the fit once so many steps are done and saved."""
     real = Checkpoints.save
 
-    def save(self: Checkpoints, state: State) -> None:
+    def save(self, state):
         real(self, state)
         if state.progress.total_steps >= steps:
             raise Killed
@@ -53,10 +49,10 @@ def kill_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
     monkeypatch.setattr(Checkpoints, "save", save)
 
 
-def in_windows(monkeypatch: pytest.MonkeyPatch, make: Any) -> Data:
+def in_windows(monkeypatch, make):
     """Data that takes several windows an epoch."""
     monkeypatch.setattr("headrace.stages.fitting.execution.WINDOW_BYTES", 16 * 30)
-    made: Data = make(70, 10, [14, 20, 16, 20])
+    made = make(70, 10, [14, 20, 16, 20])
     return made
 
 
@@ -73,15 +69,8 @@ def in_windows(monkeypatch: pytest.MonkeyPatch, make: Any) -> Data:
     ],
 )
 def test_a_killed_fit_ends_with_the_weights_of_one_that_was_not(
-    fit: Any,
-    make_data: Any,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    builder: str,
-    changes: dict[str, Any],
-    steps: int,
-    windows: bool,
-) -> None:
+    fit, make_data, tmp_path, monkeypatch, builder, changes, steps, windows
+):
     data = in_windows(monkeypatch, make_data) if windows else make_data(50)
     changes = {"epochs": 3, **changes}
     unbroken, told = fit(builder, data, **changes)
@@ -100,9 +89,7 @@ def test_a_killed_fit_ends_with_the_weights_of_one_that_was_not(
     assert told_again == told
 
 
-def test_a_fit_compiled_by_xla_goes_on_exactly(
-    fit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, use_xla: Any
-) -> None:
+def test_a_fit_compiled_by_xla_goes_on_exactly(fit, tmp_path, monkeypatch, use_xla):
     use_xla()
     monkeypatch.setitem(ARGUMENTS, "mlp", {"hidden": [8], "dropout": 0.3})
     unbroken, _ = fit("mlp", epochs=3)
@@ -115,9 +102,7 @@ def test_a_fit_compiled_by_xla_goes_on_exactly(
     assert went_on.weights_digest == unbroken.weights_digest
 
 
-def test_killed_again_and_again(
-    fit: Any, make_data: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_killed_again_and_again(fit, make_data, tmp_path, monkeypatch):
     unbroken, _ = fit(epochs=3)
     for steps in (2, 5, 9):
         with monkeypatch.context() as patch:
@@ -129,14 +114,12 @@ def test_killed_again_and_again(
 
 
 @pytest.mark.parametrize("steps", [3, 4])
-def test_an_interrupted_fit_has_saved_what_it_did(
-    fit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int
-) -> None:
+def test_an_interrupted_fit_has_saved_what_it_did(fit, tmp_path, monkeypatch, steps):
     monkeypatch.setattr("headrace.stages.fitting.execution.STEPS_PER_CALL", 1)
     rarely = {"checkpoint_seconds": 0, "checkpoint_steps": 0}
     unbroken, _ = fit(epochs=3)
 
-    def send(_: Checkpoints, total_steps: int) -> bool:
+    def send(_, total_steps):
         if total_steps == steps - 1:
             signal.raise_signal(signal.SIGINT)
         return False
@@ -153,15 +136,13 @@ def test_an_interrupted_fit_has_saved_what_it_did(
     assert went_on.weights_digest == unbroken.weights_digest
 
 
-def test_without_checkpoints_an_interrupt_ends_a_fit_as_well(fit: Any) -> None:
+def test_without_checkpoints_an_interrupt_ends_a_fit_as_well(fit):
     with pytest.raises(KeyboardInterrupt):
         fit(epochs=99, stop=lambda *_: signal.raise_signal(signal.SIGINT))
 
 
-def test_a_fit_whose_lease_is_lost_ends_at_once_and_saves_nothing(
-    fit: Any, tmp_path: Path
-) -> None:
-    def lose(*_: Any) -> None:
+def test_a_fit_whose_lease_is_lost_ends_at_once_and_saves_nothing(fit, tmp_path):
+    def lose(*_):
         assert interrupt_now(threading.main_thread())
         raise AssertionError("went on")
 
@@ -171,22 +152,22 @@ def test_a_fit_whose_lease_is_lost_ends_at_once_and_saves_nothing(
     assert files(tmp_path) == []
 
 
-def test_checkpoints_change_nothing(fit: Any, tmp_path: Path) -> None:
+def test_checkpoints_change_nothing(fit, tmp_path):
     plain, _ = fit()
     saving, _ = fit(checkpoints=checkpoints(tmp_path, checkpoint_steps=3))
     assert saving.weights_digest == plain.weights_digest
     assert [int(file.stem) for file in files(tmp_path)] == [3, 6]
 
 
-def state(steps: int, size: int = 3) -> State:
+def state(steps, size=3):
     values = np.full(size, steps, np.float32)
     return State(Position(total_steps=steps), [values, np.arange(2)], [values])
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "other"])
 def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: str
-) -> None:
+    tmp_path, caplog, damage
+):
     for steps in (5, 6):
         checkpoints(tmp_path).save(state(steps))
     newest = files(tmp_path)[-1]
@@ -204,18 +185,14 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(
 
 
 @pytest.mark.parametrize(("size", "weights"), [(4, 1), (3, 2)])
-def test_a_checkpoint_of_another_network_is_passed_over(
-    tmp_path: Path, size: int, weights: int
-) -> None:
+def test_a_checkpoint_of_another_network_is_passed_over(tmp_path, size, weights):
     checkpoints(tmp_path).save(state(5))
     again = checkpoints(tmp_path)
     assert again.load(state(0, size).variables, weights, {}) is None
     assert again.resumed is None
 
 
-def test_a_checkpoint_that_was_computed_otherwise_is_passed_over(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_checkpoint_that_was_computed_otherwise_is_passed_over(tmp_path, caplog):
     made = state(5)
     made.progress.made_on = {"threads": 1, "cpu": "a"}
     checkpoints(tmp_path).save(made)
@@ -225,9 +202,7 @@ def test_a_checkpoint_that_was_computed_otherwise_is_passed_over(
     assert checkpoints(tmp_path).load(made.variables, 1, made.progress.made_on)
 
 
-def test_on_another_number_of_threads_a_fit_begins_anew(
-    fit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_on_another_number_of_threads_a_fit_begins_anew(fit, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         kill_after(patch, 2)
         with pytest.raises(Killed):
@@ -238,13 +213,11 @@ def test_on_another_number_of_threads_a_fit_begins_anew(
     assert again.resumed is None
 
 
-def test_an_equal_training_may_clear_while_this_one_saves(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_equal_training_may_clear_while_this_one_saves(tmp_path, monkeypatch):
     mine, other = checkpoints(tmp_path), checkpoints(tmp_path)
     real = Path.replace
 
-    def cleared(self: Path, target: Path) -> Path:
+    def cleared(self, target):
         other.clear()
         return real(self, target)
 
@@ -256,7 +229,7 @@ def test_an_equal_training_may_clear_while_this_one_saves(
     assert [int(file.stem) for file in files(tmp_path)] == [6]
 
 
-def test_with_all_checkpoints_damaged_it_begins_anew(fit: Any, tmp_path: Path) -> None:
+def test_with_all_checkpoints_damaged_it_begins_anew(fit, tmp_path):
     unbroken, _ = fit()
     fit(checkpoints=checkpoints(tmp_path))
     for file in files(tmp_path):
@@ -265,9 +238,7 @@ def test_with_all_checkpoints_damaged_it_begins_anew(fit: Any, tmp_path: Path) -
     assert again.weights_digest == unbroken.weights_digest
 
 
-def test_a_fit_that_was_done_is_not_done_again(
-    fit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_fit_that_was_done_is_not_done_again(fit, tmp_path, monkeypatch):
     done, told = fit(checkpoints=checkpoints(tmp_path))
     monkeypatch.setattr(loop.Loop, "_run_window", None)
     again, told_again = fit(checkpoints=checkpoints(tmp_path))
@@ -275,9 +246,7 @@ def test_a_fit_that_was_done_is_not_done_again(
     assert told_again == told
 
 
-def test_only_the_two_newest_stay_and_none_after_clearing(
-    fit: Any, tmp_path: Path
-) -> None:
+def test_only_the_two_newest_stay_and_none_after_clearing(fit, tmp_path):
     kept = checkpoints(tmp_path)
     fit(checkpoints=kept)
     assert [int(file.stem) for file in files(tmp_path)] == [7, 8]
@@ -287,8 +256,8 @@ def test_only_the_two_newest_stay_and_none_after_clearing(
 
 
 def test_by_time_they_are_written_as_often_as_asked_but_cost_little(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    tmp_path, monkeypatch
+):
     now = [100.0]
     monkeypatch.setattr(
         "headrace.stages.fitting.checkpoints.time.monotonic", lambda: now[0]
@@ -300,7 +269,7 @@ def test_by_time_they_are_written_as_often_as_asked_but_cost_little(
     assert timed.is_due(2)
     real = Store.write
 
-    def slow(self: Store, key: str, data: bytes) -> str:
+    def slow(self, key, data):
         now[0] += 2
         return real(self, key, data)
 
@@ -312,17 +281,15 @@ def test_by_time_they_are_written_as_often_as_asked_but_cost_little(
     assert timed.is_due(3)
 
 
-def test_no_time_and_no_steps_means_none(tmp_path: Path) -> None:
+def test_no_time_and_no_steps_means_none(tmp_path):
     never = checkpoints(tmp_path, checkpoint_steps=0, checkpoint_seconds=0)
     assert not any(never.is_due(step) for step in range(100))
 
 
-def test_a_full_disk_is_told_as_such(
-    fit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_is_told_as_such(fit, tmp_path, monkeypatch):
     import errno
 
-    def full(*_args: Any) -> None:
+    def full(*_args):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
@@ -330,9 +297,7 @@ def test_a_full_disk_is_told_as_such(
         fit(checkpoints=checkpoints(tmp_path))
 
 
-def test_a_training_of_many_checkpoints_adds_a_bounded_number_of_rows(
-    tmp_path: Path,
-) -> None:
+def test_a_training_of_many_checkpoints_adds_a_bounded_number_of_rows(tmp_path):
     """A day's training writes thousands; only the last ones count."""
     kept, ledger = checkpoints(tmp_path / "s"), anchored_at(tmp_path / "s").ledger
     rows = dict[int, int]()

@@ -8,9 +8,8 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -30,10 +29,10 @@ processes = pytest.mark.integration
 
 
 @pytest.fixture
-def given(tmp_path: Path, write_snapshot: Any) -> Given:
+def given(tmp_path, write_snapshot):
     """A file for the chief, with a snapshot of 160 rows to train on."""
 
-    def write(checkpoints: str = "", dropout: float = 0, **changes: Any) -> Path:
+    def write(checkpoints="", dropout=0, **changes):
         rows = examples(200)
         split = ["train"] * 160 + ["val"] * 20 + ["test"] * 20
         columns = {
@@ -59,15 +58,13 @@ def given(tmp_path: Path, write_snapshot: Any) -> Given:
     return write
 
 
-def free_port() -> int:
+def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
-def start(
-    module: str, *arguments: str, store: Path, config: str = ""
-) -> subprocess.Popen[str]:
+def start(module, *arguments, store, config=""):
     environment = {k: v for k, v in os.environ.items() if k != "TF_CONFIG"}
     return subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
@@ -82,7 +79,7 @@ def start(
 
 
 @contextlib.contextmanager
-def two(file: Path) -> Iterator[tuple[subprocess.Popen[str], subprocess.Popen[str]]]:
+def two(file):
     """A chief and a worker; both are gone afterwards."""
     workers = [f"127.0.0.1:{free_port()}" for _ in range(2)]
     configs = [
@@ -105,10 +102,10 @@ def two(file: Path) -> Iterator[tuple[subprocess.Popen[str], subprocess.Popen[st
             process.communicate()
 
 
-def answer(process: subprocess.Popen[str], code: int = 0) -> dict[str, Any]:
+def answer(process, code=0):
     out, err = process.communicate(timeout=600)
     assert process.returncode == code, err[-3000:]
-    last: dict[str, Any] = json.loads(out.splitlines()[-1])
+    last = json.loads(out.splitlines()[-1])
     return last
 
 
@@ -172,15 +169,13 @@ def test_a_killed_process_does_not_keep_the_other_waiting(
         '{"cluster": {"worker": "127.0.0.1:1"}}',
     ],
 )
-def test_a_cluster_that_cannot_be_read_is_said_so(
-    monkeypatch: pytest.MonkeyPatch, config: str
-) -> None:
+def test_a_cluster_that_cannot_be_read_is_said_so(monkeypatch, config):
     monkeypatch.setenv("TF_CONFIG", config)
     with pytest.raises(UsageError, match="TF_CONFIG cannot be read"):
         cluster.has_peers()
 
 
-def test_one_machine_is_no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_machine_is_no_cluster(monkeypatch):
     monkeypatch.delenv("TF_CONFIG", raising=False)
     assert not cluster.has_peers()
     alone = {"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 0}}
@@ -188,9 +183,7 @@ def test_one_machine_is_no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not cluster.has_peers()
 
 
-def test_a_worker_that_does_not_come_is_named(
-    given: Given, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_worker_that_does_not_come_is_named(given, monkeypatch):
     gone = f"127.0.0.1:{free_port()}"
     config = {
         "cluster": {"chief": ["127.0.0.1:1"], "worker": [gone]},

@@ -1,14 +1,11 @@
 """Several devices give what one gives; what fails on a device is said in words."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +22,7 @@ AUGMENTED = {"augment": {"flip": "both", "crop": 0.3, "colour": 0.2, "mixup": 0.
 UNEVEN = {"batch_size": 17, "epochs": 2}  # 17 rows on 2 and on 3 devices
 
 
-def fits(cpus: int, *given: dict[str, Any]) -> list[dict[str, Any]]:
+def fits(cpus, *given):
     module = "tests.src.stages.fitting.several"
     done = subprocess.run(
         [sys.executable, "-m", module, str(cpus), json.dumps(given)],
@@ -37,16 +34,16 @@ def fits(cpus: int, *given: dict[str, Any]) -> list[dict[str, Any]]:
         timeout=600,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    results: list[dict[str, Any]] = json.loads(done.stdout.splitlines()[-1])
+    results = json.loads(done.stdout.splitlines()[-1])
     return results
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+def results(tmp_path_factory):
     """All that is fitted, each number of devices in a process of its own."""
     place = str(tmp_path_factory.mktemp("checkpoints"))
     random = {"builder": "mlp-dropout", "recipe": UNEVEN | {"devices": 2}}
-    named: dict[str, dict[str, Any]] = {
+    named = {
         f"{builder} {optimizer} {devices}": {
             "builder": builder,
             "recipe": UNEVEN | {"devices": devices, "optimizer": optimizer},
@@ -71,22 +68,20 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
     }
     for name in ("cut off", "gone on"):
         named[name]["recipe"] = random["recipe"] | {"checkpoint_steps": 2}
-    found: dict[str, dict[str, Any]] = {}
+    found = {}
     for cpus in (2, 3):
         here = {k: v for k, v in named.items() if cpus == min(3, max(2, devices_of(v)))}
         found |= dict(zip(here, fits(cpus, *here.values()), strict=True))
     return found
 
 
-def devices_of(given: dict[str, Any]) -> int:
+def devices_of(given):
     return int(given["recipe"]["devices"])
 
 
 @pytest.mark.parametrize("devices", [2, 3])
 @pytest.mark.parametrize("kind", ["mlp sgd", "mlp adam", "cnn sgd", "augmented"])
-def test_several_devices_give_what_one_gives(
-    results: dict[str, Any], kind: str, devices: int
-) -> None:
+def test_several_devices_give_what_one_gives(results, kind, devices):
     one, several = results[f"{kind} 1"], results[f"{kind} {devices}"]
     assert np.allclose(one["weights"], several["weights"], rtol=0, atol=1e-5)
     for then, now in zip(one["epochs"], several["epochs"], strict=True):
@@ -94,7 +89,7 @@ def test_several_devices_give_what_one_gives(
     assert one["config"] == several["config"]
 
 
-def test_how_they_worked_together_is_recorded(results: dict[str, Any]) -> None:
+def test_how_they_worked_together_is_recorded(results):
     one, two = (results[f"mlp sgd {n}"]["execution"] for n in (1, 2))
     assert (one["strategy"], one["devices"], one["replicas"]) == ("", "1 x cpu", 1)
     assert (two["strategy"], two["devices"], two["replicas"]) == (
@@ -105,38 +100,34 @@ def test_how_they_worked_together_is_recorded(results: dict[str, Any]) -> None:
     assert one["batch_size"] == two["batch_size"] == 17
 
 
-def test_each_device_drops_other_activations_and_a_repeat_the_same(
-    results: dict[str, Any],
-) -> None:
+def test_each_device_drops_other_activations_and_a_repeat_the_same(results):
     first, again = results["random"], results["random again"]
     assert first["digest"] == again["digest"]
     assert first["seeds"]
     assert all(len({*seeds}) == 2 for seeds in first["seeds"])
 
 
-def test_a_fit_on_several_devices_goes_on_exactly(results: dict[str, Any]) -> None:
+def test_a_fit_on_several_devices_goes_on_exactly(results):
     assert len(results["cut off"]["epochs"]) == 1
     assert results["gone on"]["resumed"]
     assert results["gone on"]["digest"] == results["random"]["digest"]
     assert results["gone on"]["epochs"] == results["random"]["epochs"]
 
 
-def test_more_devices_than_there_are_or_than_rows_are_refused(
-    results: dict[str, Any],
-) -> None:
+def test_more_devices_than_there_are_or_than_rows_are_refused(results):
     many, few = results["too many"], results["too few rows"]
     assert (many["error"], few["error"]) == ("SpecError", "SpecError")
     assert "training.devices is 4, but TensorFlow sees no GPU here" in many["says"]
     assert "A batch has 2 rows, but 3 devices are to share it" in few["says"]
 
 
-def test_a_machine_without_gpus_says_so_when_asked_for_several() -> None:
+def test_a_machine_without_gpus_says_so_when_asked_for_several():
     load_backend()
     with pytest.raises(SpecError, match=r"training\.devices is 2, but .* no GPU"):
         Fit(recipe(devices=2), Path(), "mlp", data())
 
 
-def test_a_device_that_is_out_of_memory_says_what_to_lower(tmp_path: Path) -> None:
+def test_a_device_that_is_out_of_memory_says_what_to_lower(tmp_path):
     (tmp_path / "huge.py").write_text(
         "import keras\n"
         "def build(data, **_):\n"
@@ -155,7 +146,7 @@ def test_a_device_that_is_out_of_memory_says_what_to_lower(tmp_path: Path) -> No
         huge.run(lambda _number, _metrics: None)
 
 
-def test_a_fit_that_fails_leaves_the_network_as_it_was() -> None:
+def test_a_fit_that_fails_leaves_the_network_as_it_was():
     import keras
 
     from headrace.stages.fitting.tracing import whole_batches

@@ -1,29 +1,18 @@
 """How steps are computed follows from the spec, the rows and the device."""
 
-from __future__ import annotations
-
 import math
-from collections.abc import Sequence
 from dataclasses import asdict, replace
-from typing import Any
 
 from headrace.spec import TrainingSpec
 from headrace.stages.fitting.execution import (
     LEAST_XLA_STEPS,
     MOST_XLA_PRODUCTS,
     WINDOW_BYTES,
-    Execution,
     plan_execution,
 )
 
 
-def plan(
-    batch: int,
-    rows: int,
-    shape: tuple[int, ...] = (28, 28, 1),
-    layers: Sequence[Any] = (),
-    **spec: Any,
-) -> Execution:
+def plan(batch, rows, shape=(28, 28, 1), layers=(), **spec):
     import keras
     import tensorflow as tf
 
@@ -36,7 +25,7 @@ def plan(
     return plan_execution(recipe, network, rows, *sizes)
 
 
-def test_the_execution_follows_from_spec_and_rows() -> None:
+def test_the_execution_follows_from_spec_and_rows():
     small = plan(16, 50)
     assert (small.batch_size, small.steps_per_epoch, small.steps_per_execution) == (
         16,
@@ -48,20 +37,20 @@ def test_the_execution_follows_from_spec_and_rows() -> None:
     assert small == plan(16, 50)
 
 
-def test_large_items_come_in_fewer_steps_and_rows_at_a_time() -> None:
+def test_large_items_come_in_fewer_steps_and_rows_at_a_time():
     large = plan(64, 10_000, (512, 512, 3))
     assert large.steps_per_execution == 1
     assert large.window_rows * 512 * 512 * 3 <= 2**26
     assert plan(4096, 10_000, (512, 512, 3)).window_rows == 4096
 
 
-def _dense(*more: Any) -> list[Any]:
+def _dense(*more):
     from keras import layers
 
     return [layers.Flatten(), layers.Dense(512), layers.Dense(512), *more]
 
 
-def test_a_cpu_compiles_long_trainings_of_dense_networks_with_xla() -> None:
+def test_a_cpu_compiles_long_trainings_of_dense_networks_with_xla():
     from keras import layers
 
     long = 100 * LEAST_XLA_STEPS
@@ -80,7 +69,7 @@ def test_a_cpu_compiles_long_trainings_of_dense_networks_with_xla() -> None:
         assert not plan(100, long, epochs=1, layers=other).xla
 
 
-def test_xla_compiles_no_large_steps() -> None:
+def test_xla_compiles_no_large_steps():
     weights = 784 * 512 + 512 + 512 * 512 + 512
     most = MOST_XLA_PRODUCTS // weights
     for rows, gains in ((most, True), (most + 1, False)):
@@ -88,7 +77,7 @@ def test_xla_compiles_no_large_steps() -> None:
         assert plan(rows, long, epochs=1, layers=_dense()).xla is gains
 
 
-def test_a_training_is_made_again_as_it_was_compiled() -> None:
+def test_a_training_is_made_again_as_it_was_compiled():
     planned = plan(100, 100 * LEAST_XLA_STEPS, epochs=1, layers=_dense())
     then = asdict(planned)
     assert planned.repeating({}) == planned

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from headrace import models
@@ -18,7 +15,7 @@ from headrace.records import DataDescription
 from headrace.spec import TrainingSpec
 from headrace.stages.fitting import data as features
 from headrace.stages.fitting import shards
-from headrace.stages.fitting.data import Data, Inputs, inputs_of
+from headrace.stages.fitting.data import Data, inputs_of
 from headrace.stages.fitting.shards import Examples
 from headrace.tasks.forms import Fitting
 
@@ -27,7 +24,7 @@ pytestmark = pytest.mark.system
 TEXTS = DataDescription(medium="text", shape=(16,), classes=("a", "b"))
 
 
-def as_rows(texts: list[str]) -> npt.NDArray[np.uint8]:
+def as_rows(texts):
     rows = np.zeros((len(texts), 16), np.uint8)
     for row, text in zip(rows, texts, strict=True):
         data = text.encode()
@@ -43,21 +40,21 @@ class Counted:
     reads: list[int] = field(default_factory=list)
 
     @property
-    def counts(self) -> npt.NDArray[np.int64]:
+    def counts(self):
         return np.array([len(part) for part in self.parts], np.int64)
 
-    def read(self, shard: int) -> Examples:
+    def read(self, shard):
         self.reads.append(shard)
         part = self.parts[shard]
         return Examples(as_rows(part), np.zeros(len(part), np.int32))
 
 
-def texts() -> Data:
+def texts():
     val = Examples(as_rows(["red"]), np.zeros(1, np.int32))
     return Data(TEXTS, Counted([["red blue", "blue"], ["blue green"]]), val)
 
 
-def fitted_to(data: Data, preprocessing: Any) -> Inputs:
+def fitted_to(data, preprocessing):
     import keras
 
     prepared = preprocessing.outputs[0]
@@ -67,7 +64,7 @@ def fitted_to(data: Data, preprocessing: Any) -> Inputs:
     return inputs_of(data, fitting)
 
 
-def test_a_vectoriser_learns_the_train_split_and_gives_ids_once() -> None:
+def test_a_vectoriser_learns_the_train_split_and_gives_ids_once():
     import keras
 
     raw = keras.Input((), dtype="string")
@@ -94,8 +91,8 @@ def test_a_vectoriser_learns_the_train_split_and_gives_ids_once() -> None:
     ],
 )
 def test_prepared_shards_of_several_windows_are_prepared_once(
-    prepared: int, kept: int, reads: list[int], monkeypatch: pytest.MonkeyPatch
-) -> None:
+    prepared, kept, reads, monkeypatch
+):
     import keras
 
     monkeypatch.setattr(features, "PREPARED_BYTES", prepared)
@@ -106,14 +103,14 @@ def test_prepared_shards_of_several_windows_are_prepared_once(
     )
     split = texts()
     inputs = fitted_to(split, keras.Model(raw, words(raw)))
-    split.train.reads.clear()  # type: ignore[attr-defined]
+    split.train.reads.clear()
     for _ in range(2):
         assert inputs.train.read(0).items.tolist() == [[2, 3, 0], [3, 0, 0]]
         assert inputs.train.read(1).items.tolist() == [[3, 1, 0]]
-    assert split.train.reads == reads  # type: ignore[attr-defined]
+    assert split.train.reads == reads
 
 
-def test_a_layer_that_was_given_its_vocabulary_keeps_it() -> None:
+def test_a_layer_that_was_given_its_vocabulary_keeps_it():
     import keras
 
     raw = keras.Input((), dtype="string")
@@ -125,7 +122,7 @@ def test_a_layer_that_was_given_its_vocabulary_keeps_it() -> None:
     assert inputs.train.read(1).items.tolist() == [[1, 2]]
 
 
-def test_a_layer_behind_another_learns_what_reaches_it() -> None:
+def test_a_layer_behind_another_learns_what_reaches_it():
     import keras
 
     raw = keras.Input((), dtype="string")
@@ -140,9 +137,7 @@ def test_a_layer_behind_another_learns_what_reaches_it() -> None:
 
 
 @pytest.mark.parametrize("family", builder_names("text", "vector"))
-def test_texts_of_several_lines_give_a_model_that_can_be_saved(
-    family: str, tmp_path: Path
-) -> None:
+def test_texts_of_several_lines_give_a_model_that_can_be_saved(family, tmp_path):
     import keras
 
     lines = [
@@ -160,7 +155,7 @@ def test_texts_of_several_lines_give_a_model_that_can_be_saved(
     np.testing.assert_array_equal(answers(loaded, asked), answers(model, asked))
 
 
-def test_a_pre_processing_of_no_fixed_shape_is_refused() -> None:
+def test_a_pre_processing_of_no_fixed_shape_is_refused():
     import keras
 
     raw = keras.Input((), dtype="string")

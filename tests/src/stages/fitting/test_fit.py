@@ -1,9 +1,6 @@
 """Fitting: sameness by seed, which epoch is kept, and when it must stop."""
 
-from __future__ import annotations
-
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -23,26 +20,22 @@ SMALL = DataDescription(medium="image", shape=(4, 4, 1), classes=("dark", "brigh
 
 
 @pytest.mark.parametrize("builder", ["mlp", "cnn"])
-def test_the_same_seed_gives_the_same_weights(fit: Any, builder: str) -> None:
+def test_the_same_seed_gives_the_same_weights(fit, builder):
     assert fit(builder)[0].weights_digest == fit(builder)[0].weights_digest
 
 
-def test_another_seed_gives_other_weights(fit: Any) -> None:
+def test_another_seed_gives_other_weights(fit):
     assert fit()[0].weights_digest != fit(seed=4)[0].weights_digest
 
 
-def test_how_many_steps_run_at_once_changes_nothing(
-    fit: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_how_many_steps_run_at_once_changes_nothing(fit, monkeypatch):
     plain, _ = fit("cnn")
     monkeypatch.setattr("headrace.stages.fitting.execution.STEPS_PER_CALL", 1)
     assert fit("cnn")[0].weights_digest == plain.weights_digest
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-def test_xla_gives_the_same_weights_but_for_rounding(
-    fit: Any, use_xla: Any, optimizer: str
-) -> None:
+def test_xla_gives_the_same_weights_but_for_rounding(fit, use_xla, optimizer):
     plain, _ = fit("mlp", optimizer=optimizer)
     use_xla()
     compiled, _ = fit("mlp", optimizer=optimizer)
@@ -52,8 +45,8 @@ def test_xla_gives_the_same_weights_but_for_rounding(
 
 
 def test_how_many_steps_are_one_program_of_xla_changes_nothing(
-    fit: Any, use_xla: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    fit, use_xla, monkeypatch
+):
     use_xla()
     monkeypatch.setitem(ARGUMENTS, "mlp", {"hidden": [8], "dropout": 0.3})
     plain, _ = fit("mlp")
@@ -66,8 +59,8 @@ def test_how_many_steps_are_one_program_of_xla_changes_nothing(
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 def test_steps_that_are_one_program_give_the_bits_of_one_program_each(
-    fit: Any, use_xla: Any, monkeypatch: pytest.MonkeyPatch, optimizer: str
-) -> None:
+    fit, use_xla, monkeypatch, optimizer
+):
     use_xla()
     together, _ = fit("mlp", optimizer=optimizer)
     # As with pre-processing that XLA may not compile.
@@ -78,9 +71,7 @@ def test_steps_that_are_one_program_give_the_bits_of_one_program_each(
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-def test_the_loss_falls_and_the_classes_are_learned(
-    fit: Any, make_data: Any, optimizer: str
-) -> None:
+def test_the_loss_falls_and_the_classes_are_learned(fit, make_data, optimizer):
     fitted, epochs = fit("cnn", optimizer=optimizer, epochs=12, learning_rate=0.01)
     assert [e["epoch"] for e in epochs] == list(range(1, 13))
     assert epochs[-1]["train_loss"] < epochs[0]["train_loss"]
@@ -89,7 +80,7 @@ def test_the_loss_falls_and_the_classes_are_learned(
     assert right.mean() >= 0.95
 
 
-def test_the_data_is_read_while_the_steps_are_compiled(make_data: Any) -> None:
+def test_the_data_is_read_while_the_steps_are_compiled(make_data):
     data = make_data(200, 40, [20] * 10)
     begun = Fit(recipe("cnn"), Path("."), "cnn", data)._loop._windows._read
     assert begun is not None
@@ -97,9 +88,7 @@ def test_the_data_is_read_while_the_steps_are_compiled(make_data: Any) -> None:
     assert sorted(data.train.read_) == [*range(10)]
 
 
-def test_data_in_windows_is_learned_as_well(
-    fit: Any, make_data: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_data_in_windows_is_learned_as_well(fit, make_data, monkeypatch):
     monkeypatch.setattr("headrace.stages.fitting.execution.WINDOW_BYTES", 16 * 50)
     data = make_data(200, 40, [20] * 10)
     _, epochs = fit("cnn", data, epochs=8, learning_rate=0.01)
@@ -107,15 +96,13 @@ def test_data_in_windows_is_learned_as_well(
     assert epochs[-1]["val_accuracy"] >= 0.95
 
 
-def test_data_in_one_window_is_read_once(fit: Any, make_data: Any) -> None:
+def test_data_in_one_window_is_read_once(fit, make_data):
     data = make_data(60, 10, [20, 20, 20])
     fit("mlp", data, epochs=3)
     assert data.train.read_ == [0, 1, 2]
 
 
-def test_the_epoch_with_the_lowest_validation_loss_is_kept(
-    fit: Any, make_data: Any
-) -> None:
+def test_the_epoch_with_the_lowest_validation_loss_is_kept(fit, make_data):
     data = make_data()
     fitted, epochs = fit("mlp", data, epochs=4, learning_rate=1.0, momentum=0.0)
     losses = [e["val_loss"] for e in epochs]
@@ -125,9 +112,7 @@ def test_the_epoch_with_the_lowest_validation_loss_is_kept(
     assert -np.log(true).mean() == pytest.approx(min(losses), rel=1e-5)
 
 
-def test_without_validation_rows_the_last_epoch_is_kept(
-    fit: Any, make_data: Any
-) -> None:
+def test_without_validation_rows_the_last_epoch_is_kept(fit, make_data):
     fitted, epochs = fit("mlp", make_data(50, 0))
     assert fitted.best_epoch == 2
     assert set(epochs[0]) == {
@@ -139,10 +124,8 @@ def test_without_validation_rows_the_last_epoch_is_kept(
     }
 
 
-def test_a_loss_that_is_not_finite_stops_the_training_at_its_epoch(
-    fit: Any, tmp_path: Path
-) -> None:
-    seen: list[int] = []
+def test_a_loss_that_is_not_finite_stops_the_training_at_its_epoch(fit, tmp_path):
+    seen = []
     with pytest.raises(
         Refusal, match=r"diverged: the loss of epoch \d+ is (nan|inf)\..*learning_rate"
     ) as caught:
@@ -158,15 +141,15 @@ def test_a_loss_that_is_not_finite_stops_the_training_at_its_epoch(
     assert f"epoch {len(seen) + 1} is" in str(caught.value)
 
 
-def test_what_an_epoch_raises_ends_the_fit(fit: Any) -> None:
-    def stop(number: int, _metrics: Any) -> None:
+def test_what_an_epoch_raises_ends_the_fit(fit):
+    def stop(number, _metrics):
         raise StopIteration(number)
 
     with pytest.raises(StopIteration, match="1"):
         fit(stop=stop)
 
 
-def test_the_rate_falls_by_decay_or_stays() -> None:
+def test_the_rate_falls_by_decay_or_stays():
     falling = make_optimizer(TrainingSpec(decay=0.5, learning_rate=0.1), 10)
     assert float(falling.learning_rate) == pytest.approx(0.1)
     falling.iterations.assign(2)
@@ -184,7 +167,7 @@ def test_the_rate_falls_by_decay_or_stays() -> None:
     assert type(adam).__name__ == "Adam"
 
 
-def test_the_digest_of_weights_sees_path_shape_and_value() -> None:
+def test_the_digest_of_weights_sees_path_shape_and_value():
     import keras
 
     keras.utils.set_random_seed(0)

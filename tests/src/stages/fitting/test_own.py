@@ -1,10 +1,5 @@
 """A Keras user's loss, metrics, optimizer, schedule and callbacks."""
 
-from __future__ import annotations
-
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pytest
 from tests.src.stages.fitting.test_checkpoints import (
@@ -71,19 +66,17 @@ CONSTANT = {"decay": 0}
 
 
 @pytest.fixture(autouse=True)
-def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def own(tmp_path, monkeypatch):
     (tmp_path / "own.py").write_text(OWN)
     monkeypatch.chdir(tmp_path)  # the fits' pipeline folder is "."
 
 
-def plateau(**arguments: Any) -> dict[str, Any]:
+def plateau(**arguments):
     callback = {"name": "ReduceLROnPlateau", "patience": 1, "min_delta": 10.0}
     return {"callbacks": [callback | arguments], **CONSTANT}
 
 
-def test_patience_ends_a_fit_and_restores_its_best_epoch(
-    fit: Any, make_data: Any
-) -> None:
+def test_patience_ends_a_fit_and_restores_its_best_epoch(fit, make_data):
     data, wild = make_data(), {"learning_rate": 1.0, "momentum": 0.0}
     fitted, epochs = fit("mlp", data, epochs=30, patience=2, **wild)
     losses = [epoch["val_loss"] for epoch in epochs]
@@ -98,14 +91,12 @@ def test_patience_ends_a_fit_and_restores_its_best_epoch(
     assert "stopped_epoch" not in until.metrics, "all its epochs were trained"
 
 
-def test_patience_without_validation_rows_is_refused(fit: Any, make_data: Any) -> None:
+def test_patience_without_validation_rows_is_refused(fit, make_data):
     with pytest.raises(SpecError, match=r"training\.patience = 2, .*no validation"):
         fit("mlp", make_data(50, 0), patience=2)
 
 
-def test_an_own_loss_is_what_is_fitted_and_what_the_best_epoch_is_chosen_by(
-    fit: Any,
-) -> None:
+def test_an_own_loss_is_what_is_fitted_and_what_the_best_epoch_is_chosen_by(fit):
     _, plain = fit("mlp", loss="categorical_crossentropy", epochs=1)
     _, halved = fit("mlp", loss="own:halved", epochs=1, learning_rate=0.1)
     assert plain[0]["train_loss"] > halved[0]["train_loss"] > 0
@@ -116,15 +107,13 @@ def test_an_own_loss_is_what_is_fitted_and_what_the_best_epoch_is_chosen_by(
 @pytest.mark.parametrize(
     "loss", ["CategoricalCrossentropy", "SparseCategoricalCrossentropy"]
 )
-def test_kerass_crossentropies_take_the_classes_and_are_the_tasks_own(
-    fit: Any, loss: str
-) -> None:
+def test_kerass_crossentropies_take_the_classes_and_are_the_tasks_own(fit, loss):
     (_, task), (_, keras) = fit("mlp"), fit("mlp", loss=loss)
     assert keras[-1]["val_loss"] == pytest.approx(task[-1]["val_loss"], rel=1e-4)
     assert keras[-1]["train_loss"] == pytest.approx(task[-1]["train_loss"], rel=1e-4)
 
 
-def test_metrics_are_measured_on_the_validation_split(fit: Any) -> None:
+def test_metrics_are_measured_on_the_validation_split(fit):
     names = [
         "own:highest",
         {"name": "TopKCategoricalAccuracy", "k": 2},
@@ -156,37 +145,35 @@ def test_metrics_are_measured_on_the_validation_split(fit: Any) -> None:
         ({"callbacks": ["own:optimizer"]}, "cannot be made"),
     ],
 )
-def test_what_cannot_be_used_is_refused_in_one_sentence(
-    fit: Any, changes: dict[str, Any], message: str
-) -> None:
+def test_what_cannot_be_used_is_refused_in_one_sentence(fit, changes, message):
     with pytest.raises(SpecError, match=message):
         fit("mlp", **changes)
 
 
-def test_an_own_optimizer_gets_the_learning_rate_and_its_arguments(fit: Any) -> None:
+def test_an_own_optimizer_gets_the_learning_rate_and_its_arguments(fit):
     own = {"name": "own:optimizer", "momentum": 0.9}
     mine, _ = fit("mlp", optimizer=own, nesterov=False)
     assert mine.weights_digest == fit("mlp", nesterov=False)[0].weights_digest
 
 
-def test_a_plateau_lowers_the_rate(fit: Any) -> None:
+def test_a_plateau_lowers_the_rate(fit):
     lowered, _ = fit("mlp", epochs=4, **plateau(factor=0.1))
     assert lowered.weights_digest != fit("mlp", epochs=4, **CONSTANT)[0].weights_digest
     patient, _ = fit("mlp", epochs=4, **plateau(factor=0.1, patience=4))
     assert patient.weights_digest == fit("mlp", epochs=4, **CONSTANT)[0].weights_digest
 
 
-def test_a_callback_that_fails_is_named(fit: Any) -> None:
+def test_a_callback_that_fails_is_named(fit):
     failed = r"The callback Failing failed in on_epoch_end: KeyError: 'val_f1'"
     with pytest.raises(Refusal, match=failed):
         fit("mlp", callbacks=["own:Failing"], **CONSTANT)
 
 
-def test_a_callback_can_end_the_fit(fit: Any) -> None:
+def test_a_callback_can_end_the_fit(fit):
     assert len(fit("mlp", epochs=9, callbacks=["own:Counter"], **CONSTANT)[1]) == 3
 
 
-RESUMED: dict[str, dict[str, Any]] = {
+RESUMED = {
     "patience": {"epochs": 30, "patience": 2, "learning_rate": 1.0, "momentum": 0.0},
     "loss and metric": {"loss": "Dice", "metrics": ["mse"], "learning_rate": 0.5},
     "plateau": plateau(factor=0.3, cooldown=1),
@@ -209,8 +196,8 @@ RESUMED: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("changes", RESUMED.values(), ids=RESUMED)
 def test_a_killed_fit_with_own_things_ends_with_the_same_weights(
-    fit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
-) -> None:
+    fit, tmp_path, monkeypatch, changes
+):
     changes = {"epochs": 4, **changes}
     unbroken, told = fit(**changes)
     for steps in (6, 8):  # within the second epoch, and as it ends
@@ -224,7 +211,7 @@ def test_a_killed_fit_with_own_things_ends_with_the_same_weights(
     assert [e["val_loss"] for e in told_again] == [e["val_loss"] for e in told]
 
 
-def test_what_a_checkpoint_does_not_hold_is_named(fit: Any, tmp_path: Path) -> None:
+def test_what_a_checkpoint_does_not_hold_is_named(fit, tmp_path):
     callbacks = ["own:Tracker", "own:Counter"]
     saved = checkpoints(tmp_path)
     fitted, _ = fit(checkpoints=saved, callbacks=callbacks, **CONSTANT)

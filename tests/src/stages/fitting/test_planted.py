@@ -1,7 +1,5 @@
 """Examples of no row among those of the rows."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from headrace.stages.fitting.shards import Examples, Planted
@@ -12,12 +10,12 @@ class Shards:
 
     counts = np.array([0, 2, 1])
 
-    def read(self, shard: int) -> Examples:
+    def read(self, shard):
         count = int(self.counts[shard])
         return Examples(np.full((count, 3), shard), np.zeros(count, np.int32))
 
 
-def test_they_are_in_the_first_shard_that_has_rows() -> None:
+def test_they_are_in_the_first_shard_that_has_rows():
     planted = Planted(Shards(), Examples(np.full((4, 3), 9), np.ones(4, np.int32)))
     assert planted.counts.tolist() == [0, 6, 1]
     first = planted.read(1)

@@ -1,9 +1,6 @@
 """Mixed precision: what computes in bfloat16, when, and what stays as it was."""
 
-from __future__ import annotations
-
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -41,7 +38,7 @@ FAMILIES = [n for n in models.builder_names() if family_yields(n) in KINDS]
 
 
 @pytest.mark.system
-def test_a_fit_in_mixed_precision_learns_the_same_but_for_rounding(fit: Any) -> None:
+def test_a_fit_in_mixed_precision_learns_the_same_but_for_rounding(fit):
     plain, _ = fit("cnn", epochs=4)
     mixed, _ = fit("cnn", epochs=4, precision=MIXED)
     assert (plain.execution.precision, mixed.execution.precision) == (FLOAT32, MIXED)
@@ -54,7 +51,7 @@ def test_a_fit_in_mixed_precision_learns_the_same_but_for_rounding(fit: Any) -> 
 
 
 @pytest.mark.system
-def test_a_model_is_saved_as_if_it_had_been_fitted_in_float32(fit: Any) -> None:
+def test_a_model_is_saved_as_if_it_had_been_fitted_in_float32(fit):
     plain, mixed = fit("cnn")[0].model, fit("cnn", precision=MIXED)[0].model
     assert mixed.to_json() == plain.to_json()
     assert {weight.dtype for weight in mixed.weights} == {"float32"}
@@ -62,7 +59,7 @@ def test_a_model_is_saved_as_if_it_had_been_fitted_in_float32(fit: Any) -> None:
 
 @pytest.mark.system
 @pytest.mark.parametrize("name", FAMILIES)
-def test_each_family_is_traced_with_products_in_bfloat16(name: str) -> None:
+def test_each_family_is_traced_with_products_in_bfloat16(name):
     import tensorflow as tf
 
     is_speech = family_yields(name) == "sequence"
@@ -81,14 +78,14 @@ def test_each_family_is_traced_with_products_in_bfloat16(name: str) -> None:
     assert _products(_traced(network, items)) == {"float32"}
 
 
-def _traced(network: Any, items: Any) -> Any:
+def _traced(network, items):
     import tensorflow as tf
 
     traced = tf.function(lambda x: network(x, training=True), autograph=False)
     return traced.get_concrete_function(tf.TensorSpec.from_tensor(items))
 
 
-def _products(traced: Any) -> set[str]:
+def _products(traced):
     """The dtypes that are multiplied by a kernel."""
     kinds = {"BatchMatMulV2", "Conv2D", "Einsum", "MatMul"}
     operations = traced.graph.get_operations()
@@ -116,13 +113,8 @@ def _products(traced: Any) -> set[str]:
     ],
 )
 def test_the_precision_follows_from_recipe_and_device(
-    monkeypatch: pytest.MonkeyPatch,
-    device: str,
-    capability: tuple[int, int] | None,
-    spec: dict[str, Any],
-    name: str,
-    chosen: str,
-) -> None:
+    monkeypatch, device, capability, spec, name, chosen
+):
     import tensorflow as tf
 
     details = {"compute_capability": capability} if capability else {}
@@ -137,9 +129,7 @@ def test_the_precision_follows_from_recipe_and_device(
     assert choose_precision(recipe, task(name).head, device, one) == chosen
 
 
-def test_a_policy_that_the_users_code_has_set_is_told(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_policy_that_the_users_code_has_set_is_told(monkeypatch):
     import keras
 
     policy = keras.dtype_policies.get("mixed_float16")

@@ -1,11 +1,7 @@
 """What the process does beside a fit must not change what it learns."""
 
-from __future__ import annotations
-
 import random
 import threading
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
@@ -13,11 +9,11 @@ from headrace.stages.fitting import seeded
 
 
 @pytest.fixture
-def draws_beside() -> Iterator[None]:
+def draws_beside():
     """Another thread draws random numbers, as one that waits between retries."""
     ended = threading.Event()
 
-    def draw() -> None:
+    def draw():
         while not ended.wait(1e-4):
             random.random()
             random.randint(1, 9)
@@ -30,20 +26,18 @@ def draws_beside() -> Iterator[None]:
 
 
 @pytest.fixture
-def quiet(fit: Any) -> str:
+def quiet(fit):
     """The weights where nothing else draws."""
-    digest: str = fit("mlp")[0].weights_digest
+    digest = fit("mlp")[0].weights_digest
     return digest
 
 
 @pytest.mark.system
-def test_what_another_thread_draws_changes_no_weights(
-    quiet: str, draws_beside: None, fit: Any
-) -> None:
+def test_what_another_thread_draws_changes_no_weights(quiet, draws_beside, fit):
     assert fit("mlp")[0].weights_digest == quiet
 
 
-def test_the_generator_of_the_process_is_given_back() -> None:
+def test_the_generator_of_the_process_is_given_back():
     before = random.randint
     with pytest.raises(ValueError, match="no"), seeded(1):
         assert random.randint is not before
@@ -51,7 +45,7 @@ def test_the_generator_of_the_process_is_given_back() -> None:
     assert random.randint is before
 
 
-def test_the_draws_are_those_of_the_seed() -> None:
+def test_the_draws_are_those_of_the_seed():
     expected = random.Random(7)
     with seeded(7):
         assert random.randint(1, 10**9) == expected.randint(1, 10**9)

@@ -1,9 +1,6 @@
 """A network that takes any number of steps: batches are cut, and a fit resumes."""
 
-from __future__ import annotations
-
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -30,7 +27,7 @@ DATA = DataDescription(
 )
 
 
-def examples(rows: int, seed: int) -> Examples:
+def examples(rows, seed):
     """One or two tones, int16, and what they are."""
     import pyarrow as pa
 
@@ -47,7 +44,7 @@ def examples(rows: int, seed: int) -> Examples:
     return Examples(items, targets)
 
 
-def fit(checkpoints: Checkpoints | None = None, **changes: Any) -> Any:
+def fit(checkpoints=None, **changes):
     recipe = {"epochs": 3, "batch_size": 8, "learning_rate": 0.01, "seed": 3}
     spec = PipelineSpec.model_validate(
         {
@@ -64,13 +61,13 @@ def fit(checkpoints: Checkpoints | None = None, **changes: Any) -> Any:
     return Fit(spec, Path(), "ctc_crnn", data, checkpoints)
 
 
-def test_batches_are_cut_to_their_longest_row(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batches_are_cut_to_their_longest_row(monkeypatch):
     import keras
 
-    seen: list[Any] = []
+    seen = []
     real = keras.layers.Conv1D.call
 
-    def call(self: Any, inputs: Any) -> Any:
+    def call(self, inputs):
         if inputs.shape[-1] == 40:
             seen.append(inputs.shape[1])
         return real(self, inputs)
@@ -80,24 +77,24 @@ def test_batches_are_cut_to_their_longest_row(monkeypatch: pytest.MonkeyPatch) -
     assert None in seen  # the compiled step takes any number
 
 
-def test_the_loss_falls_and_the_weights_are_the_same_again() -> None:
+def test_the_loss_falls_and_the_weights_are_the_same_again():
     one, other = (fit().run(lambda *_: None) for _ in range(2))
     losses = [epoch["train_loss"] for epoch in one.epochs]
     assert losses[-1] < losses[0]
     assert one.weights_digest == other.weights_digest
 
 
-def test_an_interrupted_fit_ends_with_the_same_weights(tmp_path: Path) -> None:
+def test_an_interrupted_fit_ends_with_the_same_weights(tmp_path):
     whole = fit().run(lambda *_: None)
 
     class Interrupt(Exception):
         pass
 
-    def stop(epoch: int, metrics: Any) -> None:
+    def stop(epoch, metrics):
         if epoch == 2:
             raise Interrupt
 
-    def checkpoints() -> Checkpoints:
+    def checkpoints():
         spec = TrainingSpec(checkpoint_steps=2)
         return Checkpoints(anchored_at(tmp_path), "fit", spec)
 

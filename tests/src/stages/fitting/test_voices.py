@@ -1,9 +1,6 @@
 """A network that is fitted to examples of its own, here voices: a fit resumes."""
 
-from __future__ import annotations
-
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +9,6 @@ from tests.anchoring import anchored_at
 from tests.src.tasks.synthesis.conftest import data, takes
 
 from headrace.data.snapshots.rows import Rows
-from headrace.records import DataDescription
 from headrace.spec import PipelineSpec, TrainingSpec
 from headrace.stages.fitting import Fit
 from headrace.stages.fitting.checkpoints import Checkpoints
@@ -24,7 +20,7 @@ pytestmark = pytest.mark.system
 __all__ = ["data"]
 
 
-def rows(count: int, first: int, data: DataDescription) -> Rows:
+def rows(count, first, data):
     """``count`` takes of each text and speaker, as rows of a snapshot."""
     sounds, keys = takes(count, first)
     items = (sounds * 32767).astype(np.int16)
@@ -38,19 +34,19 @@ def rows(count: int, first: int, data: DataDescription) -> Rows:
 class OneShard:
     """All rows in one shard."""
 
-    def __init__(self, rows: Rows) -> None:
+    def __init__(self, rows):
         self.rows, self.counts = rows, np.array([len(rows.items)])
 
-    def read(self, shard: int) -> Rows:
+    def read(self, shard):
         return self.rows
 
 
 @pytest.fixture(scope="module")
-def voices(data: DataDescription) -> Data:
+def voices(data):
     return Data(data, OneShard(rows(5, 0, data)), rows(1, 50, data))
 
 
-def fit(voices: Data, checkpoints: Checkpoints | None = None, **changes: Any) -> Any:
+def fit(voices, checkpoints=None, **changes):
     recipe = {"epochs": 3, "batch_size": 5, "seed": 3, **changes}
     spec = PipelineSpec.model_validate(
         {
@@ -65,9 +61,7 @@ def fit(voices: Data, checkpoints: Checkpoints | None = None, **changes: Any) ->
     return Fit(spec, Path(), "speech_vae", voices, checkpoints)
 
 
-def test_an_interrupted_fit_ends_with_the_same_weights(
-    voices: Data, tmp_path: Path
-) -> None:
+def test_an_interrupted_fit_ends_with_the_same_weights(voices, tmp_path):
     whole = fit(voices).run(lambda *_: None)
     assert whole.epochs[-1]["train_loss"] < whole.epochs[0]["train_loss"]
     assert {"train_distance_db", "val_distance_db"} <= whole.epochs[0].keys()
@@ -75,11 +69,11 @@ def test_an_interrupted_fit_ends_with_the_same_weights(
     class Interrupt(Exception):
         pass
 
-    def stop(epoch: int, metrics: Any) -> None:
+    def stop(epoch, metrics):
         if epoch == 2:
             raise Interrupt
 
-    def checkpoints() -> Checkpoints:
+    def checkpoints():
         spec = TrainingSpec(checkpoint_steps=3)
         return Checkpoints(anchored_at(tmp_path), "fit", spec)
 

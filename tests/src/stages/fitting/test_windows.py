@@ -1,7 +1,5 @@
 """The order of an epoch: every row once, from (seed, epoch) alone."""
 
-from __future__ import annotations
-
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -9,7 +7,6 @@ import numpy as np
 import pytest
 
 from headrace.stages.fitting.windows import (
-    Window,
     Windows,
     steps_of_window,
     windows_of_epoch,
@@ -18,7 +15,7 @@ from headrace.stages.fitting.windows import (
 SHARDS = np.array([10, 12, 0, 9, 11, 10, 3], np.int64)
 
 
-def rows_of(windows: list[Window], batch: int, seed: int = 1, epoch: int = 0) -> list:
+def rows_of(windows, batch, seed=1, epoch=0):
     """(shard, row in it) of each step's rows, the steps of all windows in turn."""
     steps = []
     for window in windows:
@@ -29,9 +26,7 @@ def rows_of(windows: list[Window], batch: int, seed: int = 1, epoch: int = 0) ->
 
 
 @pytest.mark.parametrize(("rows", "batch"), [(12, 4), (10, 4), (3, 3), (1, 1), (7, 2)])
-def test_a_window_takes_every_row_once_in_steps_of_one_shape(
-    rows: int, batch: int
-) -> None:
+def test_a_window_takes_every_row_once_in_steps_of_one_shape(rows, batch):
     (window,) = windows_of_epoch(np.array([rows]), 100, batch, 1, 0)
     order = steps_of_window(window, batch, 1, 0)
     steps = -(-rows // batch)
@@ -42,7 +37,7 @@ def test_a_window_takes_every_row_once_in_steps_of_one_shape(
 
 
 @pytest.mark.parametrize("window_rows", [1, 12, 25, 1000])
-def test_the_windows_of_an_epoch_take_every_row(window_rows: int) -> None:
+def test_the_windows_of_an_epoch_take_every_row(window_rows):
     windows = windows_of_epoch(SHARDS, window_rows, 4, seed=1, epoch=0)
     every = {(s, row) for s, count in enumerate(SHARDS) for row in range(count)}
     steps = rows_of(windows, 4)
@@ -53,14 +48,14 @@ def test_the_windows_of_an_epoch_take_every_row(window_rows: int) -> None:
     assert len(steps) == sum(window.steps for window in windows)
 
 
-def test_a_window_holds_about_as_many_rows_as_fit() -> None:
+def test_a_window_holds_about_as_many_rows_as_fit():
     counts = np.full(61, 1000, np.int64)
     windows = windows_of_epoch(counts, 4_000, 128, 1, 0)
     assert max(window.rows for window in windows) <= 4_000
     assert min(window.rows for window in windows) >= 3_000
 
 
-def test_data_of_one_window_is_shuffled_as_a_whole() -> None:
+def test_data_of_one_window_is_shuffled_as_a_whole():
     (window,) = windows_of_epoch(SHARDS, 1000, 55, seed=1, epoch=0)
     assert window.shards == tuple(range(len(SHARDS)))
     (step,) = rows_of([window], 55)
@@ -68,8 +63,8 @@ def test_data_of_one_window_is_shuffled_as_a_whole() -> None:
     assert len(set(firsts)) >= 4
 
 
-def test_the_order_is_of_seed_and_epoch_alone() -> None:
-    def order(seed: int, epoch: int) -> list:
+def test_the_order_is_of_seed_and_epoch_alone():
+    def order(seed, epoch):
         windows = windows_of_epoch(SHARDS, 25, 4, seed, epoch)
         return rows_of(windows, 4, seed, epoch)
 
@@ -79,7 +74,7 @@ def test_the_order_is_of_seed_and_epoch_alone() -> None:
     assert order(2, 0) != plain
 
 
-def test_shards_come_together_anew_in_each_epoch() -> None:
+def test_shards_come_together_anew_in_each_epoch():
     dealt = {
         frozenset(w.shards for w in windows_of_epoch(SHARDS, 25, 4, 1, epoch))
         for epoch in range(6)
@@ -87,7 +82,7 @@ def test_shards_come_together_anew_in_each_epoch() -> None:
     assert len(dealt) == 6
 
 
-def test_rows_of_one_length_share_a_step_and_short_ones_come_first() -> None:
+def test_rows_of_one_length_share_a_step_and_short_ones_come_first():
     (window,) = windows_of_epoch(np.array([200]), 1000, 16, 1, 0)
     lengths = np.random.default_rng(0).permutation(np.arange(200)) + 50
     spreads = []
@@ -106,7 +101,7 @@ def test_rows_of_one_length_share_a_step_and_short_ones_come_first() -> None:
     assert not np.array_equal(other, steps)
 
 
-def test_the_steps_of_an_epoch_are_those_of_all_its_windows() -> None:
+def test_the_steps_of_an_epoch_are_those_of_all_its_windows():
     inputs = SimpleNamespace(train=SimpleNamespace(counts=SHARDS))
     execution = SimpleNamespace(window_rows=25, batch_size=8)
     windows = Windows(cast(Any, inputs), cast(Any, execution), seed=1)

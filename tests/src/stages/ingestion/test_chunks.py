@@ -1,14 +1,10 @@
 """A chunk comes back from its file as it was."""
 
-from __future__ import annotations
-
-from pathlib import Path
-
 from headrace.media.chunks import Chunk
 from headrace.stages.ingestion.chunks import raws, rows_of, spill
 
 
-def test_a_chunk_keeps_what_could_not_be_read(tmp_path: Path) -> None:
+def test_a_chunk_keeps_what_could_not_be_read(tmp_path):
     items, names = [b"a", b"", b"c"], ["t[0]", "t[1]", "t[2]"]
     chunk = Chunk("train", items, ["x"] * 3, names, groups=["g"] * 3, unread=[1])
     (raw,) = raws([chunk], tmp_path)

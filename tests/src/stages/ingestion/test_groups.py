@@ -1,13 +1,8 @@
 """Splits that keep groups together."""
 
-from __future__ import annotations
-
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -15,14 +10,12 @@ from pydantic import ValidationError
 from headrace.data.forgotten import Forgotten
 from headrace.data.snapshots.reading import read_shard, shards_of
 from headrace.errors import SpecError
-from headrace.records import SnapshotRecord
-from headrace.settings import Settings
 from headrace.spec import DataSpec
 from headrace.stages.ingestion import ingest
 from headrace.state.store import Store
 
 
-def rows_of(snapshot: SnapshotRecord) -> list[dict[str, Any]]:
+def rows_of(snapshot):
     return [
         row
         for shard in shards_of(snapshot)
@@ -31,10 +24,10 @@ def rows_of(snapshot: SnapshotRecord) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def write(tmp_path: Path) -> Callable[..., Path]:
+def write(tmp_path):
     """JSON lines of short texts by some authors, ten of each."""
 
-    def write_(authors: int, split: bool = False) -> Path:
+    def write_(authors, split=False):
         path = tmp_path / "texts.jsonl"
         lines = []
         for number in range(authors * 10):
@@ -52,14 +45,12 @@ def write(tmp_path: Path) -> Callable[..., Path]:
     return write_
 
 
-def made(path: Path, settings: Settings, **fields: Any) -> SnapshotRecord:
+def made(path, settings, **fields):
     data = DataSpec(source=str(path), **fields)
     return ingest(data, "text", Store(settings.store), settings)
 
 
-def test_a_group_is_in_train_or_in_test(
-    write: Callable[..., Path], settings: Settings
-) -> None:
+def test_a_group_is_in_train_or_in_test(write, settings):
     snapshot = made(write(20), settings, group="author")
     tested = {r["group"] for r in rows_of(snapshot) if r["split"] == "test"}
     others = {r["group"] for r in rows_of(snapshot) if r["split"] != "test"}
@@ -67,17 +58,13 @@ def test_a_group_is_in_train_or_in_test(
     assert snapshot.rows["test"] == 40  # a fifth of 200
 
 
-def test_of_few_groups_at_least_one_is_tested_and_one_is_not(
-    write: Callable[..., Path], settings: Settings
-) -> None:
+def test_of_few_groups_at_least_one_is_tested_and_one_is_not(write, settings):
     snapshot = made(write(2), settings, group="author")
     assert snapshot.rows["test"] == 10
     assert made(write(2), settings, group="author").digest == snapshot.digest
 
 
-def test_named_groups_are_the_test_split_whatever_the_source_says(
-    write: Callable[..., Path], settings: Settings
-) -> None:
+def test_named_groups_are_the_test_split_whatever_the_source_says(write, settings):
     path = write(4, split=True)
     named = {"group": "author", "test_groups": ("author 2",)}
     snapshot = made(path, settings, **named)
@@ -86,9 +73,7 @@ def test_named_groups_are_the_test_split_whatever_the_source_says(
     assert snapshot.rows["test"] == 10
 
 
-def test_a_split_of_the_source_stays_beside_groups(
-    write: Callable[..., Path], settings: Settings
-) -> None:
+def test_a_split_of_the_source_stays_beside_groups(write, settings):
     snapshot = made(write(4, split=True), settings, group="author")
     assert snapshot.rows["test"] == 8
     assert {row["group"] for row in rows_of(snapshot)} == {
@@ -96,17 +81,13 @@ def test_a_split_of_the_source_stays_beside_groups(
     }
 
 
-def test_groups_change_the_digest(
-    write: Callable[..., Path], settings: Settings
-) -> None:
+def test_groups_change_the_digest(write, settings):
     path = write(4, split=True)
     grouped = made(path, settings, group="author")
     assert grouped.digest != made(path, settings).digest
 
 
-def test_an_unknown_group_or_a_single_one_is_refused(
-    write: Callable[..., Path], settings: Settings
-) -> None:
+def test_an_unknown_group_or_a_single_one_is_refused(write, settings):
     path = write(3)
     with pytest.raises(SpecError, match=r"no group 'eve'.*author 0, author 1"):
         made(path, settings, group="author", test_groups=("eve",))
@@ -116,13 +97,11 @@ def test_an_unknown_group_or_a_single_one_is_refused(
         made(write(1), settings, group="author")
 
 
-def test_a_forgotten_group_of_test_is_to_be_taken_out(
-    write: Callable[..., Path], settings: Settings
-) -> None:
+def test_a_forgotten_group_of_test_is_to_be_taken_out(write, settings):
     key = Forgotten("people", "ab" * 32)
     forgotten = replace(key, marks=frozenset({key.mark_group("author 1")}))
 
-    def ingest_(*groups: str) -> SnapshotRecord:
+    def ingest_(*groups):
         data = DataSpec(source=str(path), group="author", test_groups=groups)
         store = Store(settings.store)
         return ingest(data, "text", store, settings, forgotten=forgotten)
@@ -144,24 +123,20 @@ def test_a_forgotten_group_of_test_is_to_be_taken_out(
         {"group": "author", "test_groups": ("author 0", "author 1", "author 2")},
     ],
 )
-def test_a_large_test_split_that_was_asked_for_is_no_finding(
-    write: Callable[..., Path], settings: Settings, chosen: dict[str, Any]
-) -> None:
+def test_a_large_test_split_that_was_asked_for_is_no_finding(write, settings, chosen):
     record = made(write(4), settings, **chosen)
     assert record.rows["test"] > 20
     assert not record.findings
 
 
-def groups_by_split(snapshot: SnapshotRecord) -> dict[str, set[str]]:
-    groups: dict[str, set[str]] = {"train": set(), "val": set(), "test": set()}
+def groups_by_split(snapshot):
+    groups = {"train": set(), "val": set(), "test": set()}
     for row in rows_of(snapshot):
         groups[row["split"]].add(row["group"])
     return groups
 
 
-def test_val_has_groups_of_its_own_where_test_has_them(
-    write: Callable[..., Path], settings: Settings
-) -> None:
+def test_val_has_groups_of_its_own_where_test_has_them(write, settings):
     """A temperature that is chosen on known voices promises too much of others."""
     snapshot = made(write(20), settings, group="author")
     groups = groups_by_split(snapshot)
@@ -171,9 +146,7 @@ def test_val_has_groups_of_its_own_where_test_has_them(
 
 
 @pytest.mark.parametrize(("authors", "is_apart"), [(6, True), (5, False)])
-def test_of_few_groups_none_is_given_up_for_val(
-    write: Callable[..., Path], settings: Settings, authors: int, is_apart: bool
-) -> None:
+def test_of_few_groups_none_is_given_up_for_val(write, settings, authors, is_apart):
     """One of five groups of train is a fifth of it; one of four would be more."""
     path = write(authors)
     named = {"group": "author", "test_groups": ("author 0",)}
@@ -182,16 +155,12 @@ def test_of_few_groups_none_is_given_up_for_val(
     assert groups["val"].isdisjoint(groups["train"]) is is_apart
 
 
-def test_rows_of_known_groups_are_val_where_test_has_known_groups(
-    write: Callable[..., Path], settings: Settings
-) -> None:
+def test_rows_of_known_groups_are_val_where_test_has_known_groups(write, settings):
     groups = groups_by_split(made(write(20, split=True), settings, group="author"))
     assert groups["val"] <= groups["train"]
 
 
-def test_a_group_that_alone_has_a_class_stays_in_train(
-    tmp_path: Path, settings: Settings
-) -> None:
+def test_a_group_that_alone_has_a_class_stays_in_train(tmp_path, settings):
     first, second, *_ = authors = sorted(map(str, range(12)), key=by_hash)
     lines = [
         {"text": f"{author} {number}", "label": label, "author": author}
@@ -205,5 +174,5 @@ def test_a_group_that_alone_has_a_class_stays_in_train(
     assert groups_by_split(snapshot)["val"] == {second}
 
 
-def by_hash(group: str) -> bytes:
+def by_hash(group):
     return hashlib.sha256(group.encode()).digest()

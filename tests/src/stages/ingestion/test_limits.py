@@ -1,12 +1,7 @@
 """A limit of the settings that decides which items are in a snapshot is recorded."""
 
-from __future__ import annotations
-
-from pathlib import Path
-
 import pytest
 
-from headrace.records import SnapshotRecord
 from headrace.settings import DEFAULT_ITEM_BYTES, Settings
 from headrace.spec import DataSpec
 from headrace.stages.ingestion import ingest
@@ -16,7 +11,7 @@ LONG = 300
 
 
 @pytest.fixture
-def texts(tmp_path: Path) -> Path:
+def texts(tmp_path):
     """Thirty short texts and ten long ones, of two labels."""
     lines = ["label,text"]
     for row in range(40):
@@ -27,15 +22,13 @@ def texts(tmp_path: Path) -> Path:
     return path
 
 
-def ingested(
-    source: Path, limit: int = DEFAULT_ITEM_BYTES, stated: int | None = None
-) -> SnapshotRecord:
+def ingested(source, limit=DEFAULT_ITEM_BYTES, stated=None):
     settings = Settings(project=source.parent, max_item_bytes=limit)
     data = DataSpec(source=str(source), max_item_bytes=stated)
     return ingest(data, "text", Store(str(source.parent / "store")), settings)
 
 
-def test_a_limit_that_sets_items_aside_is_in_the_record(texts: Path) -> None:
+def test_a_limit_that_sets_items_aside_is_in_the_record(texts):
     record = ingested(texts, 100)
     assert (record.rejected, record.limits) == (10, {"max_item_bytes": 100})
     (finding,) = [finding for finding in record.findings if finding.check == "limit"]
@@ -45,7 +38,7 @@ def test_a_limit_that_sets_items_aside_is_in_the_record(texts: Path) -> None:
 
 
 @pytest.mark.parametrize("limit", [DEFAULT_ITEM_BYTES, 10_000])
-def test_a_limit_that_decides_on_no_item_is_not(texts: Path, limit: int) -> None:
+def test_a_limit_that_decides_on_no_item_is_not(texts, limit):
     record = ingested(texts, limit)
     assert (record.rejected, record.limits) == (0, {})
     assert "limit" not in {finding.check for finding in record.findings}
@@ -53,14 +46,14 @@ def test_a_limit_that_decides_on_no_item_is_not(texts: Path, limit: int) -> None
 
 
 def test_a_limit_that_takes_what_the_default_rejects_is_in_the_record(
-    texts: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    texts, monkeypatch
+):
     monkeypatch.setattr("headrace.data.decoding.DEFAULT_ITEM_BYTES", 100)
     record = ingested(texts, 10_000)
     assert (record.rejected, record.limits) == (0, {"max_item_bytes": 10_000})
 
 
-def test_a_limit_of_the_file_is_law_whatever_the_settings_say(texts: Path) -> None:
+def test_a_limit_of_the_file_is_law_whatever_the_settings_say(texts):
     stated = ingested(texts, stated=100)
     assert (stated.rejected, stated.limits) == (10, {})
     assert ingested(texts, 50, stated=100) == stated

@@ -1,21 +1,11 @@
 """A long ingestion is heard of."""
 
-from __future__ import annotations
-
-from pathlib import Path
-
-import pytest
-from tests.src.stages.ingestion.conftest import Run, write_npz
+from tests.src.stages.ingestion.conftest import write_npz
 
 from headrace import progress
 
 
-def test_a_long_ingestion_says_how_far_it_is(
-    run: Run,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_a_long_ingestion_says_how_far_it_is(run, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(progress, "SECONDS_BETWEEN", 0)
     with caplog.at_level("INFO", "headrace"):
         run(write_npz(tmp_path / "a.npz"))

@@ -1,15 +1,11 @@
 """Photos of many sizes become a snapshot of one shape; without it, they are counted."""
 
-from __future__ import annotations
-
 import io
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
-from tests.src.stages.ingestion.conftest import Run, read_items
+from tests.src.stages.ingestion.conftest import read_items
 
 from headrace.errors import SourceError
 from headrace.media.image.files import decode_files
@@ -22,7 +18,7 @@ from headrace.state.store import Store
 SHAPE = (32, 32, 3)
 
 
-def write_photos(folder: Path, sizes: list[tuple[int, int]], classes: int = 2) -> Path:
+def write_photos(folder, sizes, classes=2):
     rng = np.random.default_rng(len(sizes))
     for place, size in enumerate(sizes):
         path = folder / "abcdef"[place % classes] / f"{place:03}.jpg"
@@ -33,12 +29,12 @@ def write_photos(folder: Path, sizes: list[tuple[int, int]], classes: int = 2) -
 
 
 @pytest.fixture
-def photos(tmp_path: Path) -> Path:
+def photos(tmp_path):
     sizes = [(40 + 8 * place, 30 + 6 * place) for place in range(40)]
     return write_photos(tmp_path / "photos", sizes)
 
 
-def test_all_sizes_become_items_of_the_shape(run: Run, photos: Path) -> None:
+def test_all_sizes_become_items_of_the_shape(run, photos):
     record = run(photos, shape=SHAPE, resize="crop")
     assert (sum(record.rows.values()), record.rejected) == (40, 0)
     assert record.description.shape == SHAPE
@@ -51,14 +47,12 @@ def test_all_sizes_become_items_of_the_shape(run: Run, photos: Path) -> None:
     files = [path.read_bytes() for path in sorted(photos.rglob("*.jpg"))]
     data = DataSpec(source="x", shape=SHAPE, resize="crop")
     expected = decode_files(files, form_of(data)).items
-    assert stored == {item.tobytes() for item in expected}  # type: ignore[union-attr]
+    assert stored == {item.tobytes() for item in expected}
 
 
-def test_the_mode_is_part_of_the_digest_where_no_pixel_differs(
-    run: Run, tmp_path: Path
-) -> None:
+def test_the_mode_is_part_of_the_digest_where_no_pixel_differs(run, tmp_path):
     folder = write_photos(tmp_path / "photos", [(32, 32)] * 12)
-    modes: list[dict[str, Any]] = [{}, {"resize": "crop"}, {"resize": "pad"}]
+    modes = [{}, {"resize": "crop"}, {"resize": "pad"}]
     records = [run(folder, shape=SHAPE, **mode) for mode in modes]
     assert len({record.digest for record in records}) == 3
     items = [sorted(read_items(r, ["item"])["item"].to_pylist()) for r in records]
@@ -66,7 +60,7 @@ def test_the_mode_is_part_of_the_digest_where_no_pixel_differs(
     assert not any("resized" in note for record in records for note in record.notes)
 
 
-def test_more_than_half_enlarged_is_a_warning(run: Run, tmp_path: Path) -> None:
+def test_more_than_half_enlarged_is_a_warning(run, tmp_path):
     small, large = [(20, 16)] * 13, [(90, 70)] * 12
     record = run(write_photos(tmp_path / "a", small + large), shape=SHAPE, resize="pad")
     [finding] = record.findings
@@ -76,9 +70,7 @@ def test_more_than_half_enlarged_is_a_warning(run: Run, tmp_path: Path) -> None:
     assert run(even, shape=SHAPE, resize="pad").findings == ()
 
 
-def test_arrays_are_resized_in_small_parts(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_arrays_are_resized_in_small_parts(run, tmp_path, monkeypatch):
     monkeypatch.setattr("headrace.data.decoding.PART_BYTES", 7 * 32 * 32 * 3)
     x = np.random.default_rng(1).integers(0, 256, (30, 9, 12), np.uint8)
     np.savez(tmp_path / "x.npz", x=x, y=np.arange(30) % 2)
@@ -86,7 +78,7 @@ def test_arrays_are_resized_in_small_parts(
     assert (sum(record.rows.values()), record.rejected) == (30, 0)
 
 
-def test_the_limit_of_an_item_counts_what_is_kept(tmp_path: Path) -> None:
+def test_the_limit_of_an_item_counts_what_is_kept(tmp_path):
     folder = write_photos(tmp_path / "photos", [(200, 150)] * 12)
     settings = Settings(project=tmp_path, max_item_bytes=32 * 32 * 3)
     store = Store(str(tmp_path / "store"))
@@ -96,7 +88,7 @@ def test_the_limit_of_an_item_counts_what_is_kept(tmp_path: Path) -> None:
         ingest(DataSpec(source=str(folder)), "image", store, settings)
 
 
-def test_an_image_of_nothing_is_still_a_bomb(tmp_path: Path) -> None:
+def test_an_image_of_nothing_is_still_a_bomb(tmp_path):
     folder = write_photos(tmp_path / "photos", [(90, 90)] * 4)
     buffer = io.BytesIO()
     Image.new("L", (7000, 6000)).save(buffer, "PNG")
@@ -108,8 +100,6 @@ def test_an_image_of_nothing_is_still_a_bomb(tmp_path: Path) -> None:
         ingest(data, "image", store, settings)
 
 
-def test_without_it_other_sizes_are_counted_and_the_field_is_named(
-    run: Run, photos: Path
-) -> None:
+def test_without_it_other_sizes_are_counted_and_the_field_is_named(run, photos):
     with pytest.raises(SourceError, match=r"\(size: 40\).*data\.resize = .crop."):
         run(photos, shape=SHAPE)

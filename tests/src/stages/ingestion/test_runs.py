@@ -1,20 +1,15 @@
 """Much data goes through many runs and shards, in little memory and on little disk."""
 
-from __future__ import annotations
-
 import gc
 import shutil
 import subprocess
 import time
 import tracemalloc
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from tests.src.stages.ingestion.conftest import (
-    Run,
     X,
     Y,
     png,
@@ -27,7 +22,6 @@ from headrace.data.snapshots.reading import check_snapshot, shards_of
 from headrace.data.snapshots.splits import read_split
 from headrace.errors import DependencyError
 from headrace.media.arrow import digests
-from headrace.records import SnapshotRecord
 from headrace.settings import Settings
 from headrace.spec import DataSpec
 from headrace.stages.ingestion import ingest
@@ -36,7 +30,7 @@ from headrace.state.store import Store
 
 
 @pytest.fixture
-def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+def small_parts(monkeypatch):
     """Makes little data much: many parts, runs and shards, in several processes."""
     monkeypatch.setattr("headrace.stages.workers.HERE_SECONDS", 0)
     monkeypatch.setattr("headrace.media.chunks.CHUNK_ROWS", 7)
@@ -44,17 +38,17 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("headrace.data.snapshots.writing.ROWS_PER_SHARD", 20)
 
 
-def _rows_of(record: SnapshotRecord) -> list[dict[str, Any]]:
+def _rows_of(record):
     items = read_items(record, ["item", "split", "label", "image"])
-    rows: list[dict[str, Any]] = items.to_pylist()
+    rows = items.to_pylist()
     return rows
 
 
 @pytest.mark.system
 @pytest.mark.parametrize("form", ["split", "one", "files", "mixed", "declared"])
 def test_much_data_becomes_the_same_snapshot_in_many_parts(
-    run: Run, tmp_path: Path, form: str, request: pytest.FixtureRequest
-) -> None:
+    run, tmp_path, form, request
+):
     declared = {"shape": (4, 5, 3)} if form == "declared" else {}
     if form == "split":
         source = write_npz(tmp_path / "a.npz", (X / 255).astype(np.float32))
@@ -82,9 +76,7 @@ def test_much_data_becomes_the_same_snapshot_in_many_parts(
     assert sha == sorted(sha)
 
 
-def test_equal_items_are_in_one_shard(
-    run: Run, tmp_path: Path, small_parts: None
-) -> None:
+def test_equal_items_are_in_one_shard(run, tmp_path, small_parts):
     np.savez(tmp_path / "a.npz", x_train=X * 0, y_train=Y, x_test=X[:1], y_test=Y[:1])
     record = run(tmp_path / "a.npz")
     rows = [shard.rows for shard in shards_of(record)]
@@ -94,16 +86,16 @@ def test_equal_items_are_in_one_shard(
 
 
 def test_items_are_worked_on_in_several_processes(
-    run: Run, tmp_path: Path, small_parts: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    run, tmp_path, small_parts, monkeypatch
+):
     has_help, here = Workers._has_help, []
 
-    def wait_for_help(workers: Workers, work: Any) -> bool:
+    def wait_for_help(workers, work):
         while not has_help(workers, work):
             time.sleep(0.01)
         return True
 
-    def counted(payload: Any, module: Any) -> Any:
+    def counted(payload, module):
         here.append(len(payload))
         return digests(payload, module)
 
@@ -115,9 +107,7 @@ def test_items_are_worked_on_in_several_processes(
 
 
 @pytest.mark.system
-def test_memory_does_not_grow_with_the_data(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_memory_does_not_grow_with_the_data(run, tmp_path, monkeypatch):
     monkeypatch.setattr("headrace.media.chunks.CHUNK_BYTES", 2**20)
     monkeypatch.setattr("headrace.stages.ingestion.runs.RUN_BYTES", 2**20)
     monkeypatch.setattr("headrace.data.snapshots.writing.BYTES_PER_SHARD", 2**20)
@@ -143,9 +133,7 @@ def test_memory_does_not_grow_with_the_data(
 @pytest.mark.system
 @pytest.mark.parametrize("size", ["64k", "200k", "450k", "800k"])
 @pytest.mark.parametrize("parts", ["few", "many"])
-def test_a_disk_that_fills_up_leaves_nothing(
-    tmp_path: Path, size: str, parts: str, request: pytest.FixtureRequest
-) -> None:
+def test_a_disk_that_fills_up_leaves_nothing(tmp_path, size, parts, request):
     if parts == "many":
         request.getfixturevalue("small_parts")
     place = tmp_path / "disk"

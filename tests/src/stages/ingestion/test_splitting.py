@@ -1,7 +1,5 @@
 """Rows are split by their content, so that a split never changes."""
 
-from __future__ import annotations
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq

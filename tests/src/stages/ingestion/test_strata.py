@@ -1,12 +1,8 @@
 """A class with few items gives its share of them to test, whatever the hashes are."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -14,8 +10,6 @@ import pytest
 
 from headrace.data.snapshots.reading import shards_of
 from headrace.media.arrow import as_binary, write_table
-from headrace.records import SnapshotRecord
-from headrace.settings import Settings
 from headrace.spec import DataSpec
 from headrace.stages import ingestion
 from headrace.stages.ingestion import ingest
@@ -27,18 +21,17 @@ from headrace.state.store import Store
 from headrace.tasks import task
 
 Row = tuple[str, str]  # content, label
-Split = Callable[..., list[tuple[str, str, str]]]
 
 
-def sha(content: str) -> bytes:
+def sha(content):
     return hashlib.sha256(content.encode()).digest()
 
 
 @pytest.fixture
-def write_runs(tmp_path: Path) -> Callable[..., list[Run]]:
+def write_runs(tmp_path):
     """Rows in some files, each sorted by item as decoding leaves them."""
 
-    def write(rows: Sequence[Row], files: int = 1, split: str = "") -> list[Run]:
+    def write(rows, files=1, split=""):
         runs = []
         for number in range(min(files, len(rows))):
             mine = sorted(
@@ -63,12 +56,10 @@ def write_runs(tmp_path: Path) -> Callable[..., list[Run]]:
 
 
 @pytest.fixture
-def split(write_runs: Callable[..., list[Run]]) -> Split:
+def split(write_runs):
     """The rows and their splits."""
 
-    def split_(
-        rows: Sequence[Row], files: int = 1, fraction: float = 0.2
-    ) -> list[tuple[str, str, str]]:
+    def split_(rows, files=1, fraction=0.2):
         keys = keys_of(write_runs(rows, files), by_label=True)
         data = DataSpec(source="made", test_fraction=fraction)
         splits = find_splits(keys, (), data, task("classification"))
@@ -81,12 +72,12 @@ def split(write_runs: Callable[..., list[Run]]) -> Split:
     return split_
 
 
-def rows_of(sizes: dict[str, int], seed: int) -> list[Row]:
+def rows_of(sizes, seed):
     return [(f"{seed} {c} {n}", c) for c, size in sizes.items() for n in range(size)]
 
 
-def of_classes(found: list[tuple[str, str, str]]) -> dict[str, Counter[str]]:
-    counts: dict[str, Counter[str]] = defaultdict(Counter)
+def of_classes(found):
+    counts = defaultdict(Counter)
     for _, label, of in found:
         counts[label][of] += 1
     return counts
@@ -101,7 +92,7 @@ def test_how_few_items_are_few():
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_each_class_has_its_share_in_test_and_some_in_train(split: Split, seed: int):
+def test_each_class_has_its_share_in_test_and_some_in_train(split, seed):
     draw = np.random.default_rng(seed)
     fraction = float(draw.choice([0.05, 0.1, 0.2, 0.3, 0.5]))
     sizes = {
@@ -123,7 +114,7 @@ def test_each_class_has_its_share_in_test_and_some_in_train(split: Split, seed: 
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_neither_order_nor_files_change_it(split: Split, seed: int):
+def test_neither_order_nor_files_change_it(split, seed):
     draw = np.random.default_rng(seed)
     rows = rows_of({"a": 40, "b": 7, "c": 3, "d": 1, "large": 300}, seed)
     rows += [(content, "b") for content, _ in rows[::9]]  # equal items, other labels
@@ -134,7 +125,7 @@ def test_neither_order_nor_files_change_it(split: Split, seed: int):
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_equal_items_never_lie_on_both_sides(split: Split, seed: int):
+def test_equal_items_never_lie_on_both_sides(split, seed):
     draw = np.random.default_rng(seed)
     names = ["a", "b", "c"]
     rows = [
@@ -150,7 +141,7 @@ def test_equal_items_never_lie_on_both_sides(split: Split, seed: int):
     assert all(len(side) == 1 for side in sides.values())
 
 
-def test_items_of_several_labels_are_split_by_the_threshold(split: Split):
+def test_items_of_several_labels_are_split_by_the_threshold(split):
     both = [(f"both {n}", label) for n in range(50) for label in "ab"]
     found = split([*both, *rows_of({"a": 10, "b": 10}, 0)])
     for content, _, of in found:
@@ -164,7 +155,7 @@ def test_items_of_several_labels_are_split_by_the_threshold(split: Split):
     }
 
 
-def test_a_large_class_is_split_by_the_threshold_beside_a_small_one(split: Split):
+def test_a_large_class_is_split_by_the_threshold_beside_a_small_one(split):
     rows = rows_of({"large": 300, "small": 10}, 0)
     found = split(rows)
     larges = {content: of for content, label, of in found if label == "large"}
@@ -177,14 +168,14 @@ def test_a_large_class_is_split_by_the_threshold_beside_a_small_one(split: Split
     }
 
 
-def test_the_items_of_lowest_rank_are_test_and_those_after_them_val(split: Split):
+def test_the_items_of_lowest_rank_are_test_and_those_after_them_val(split):
     found = split(rows_of({"a": 100, "b": 100}, 0))
     for label in "ab":
         order = sorted((sha(c), of) for c, of_label, of in found if of_label == label)
         assert [of for _, of in order] == ["test"] * 20 + ["val"] * 4 + ["train"] * 76
 
 
-def test_most_items_stay_where_they_are_when_a_small_class_grows(split: Split):
+def test_most_items_stay_where_they_are_when_a_small_class_grows(split):
     moved = 0
     for seed in range(20):
         rows = rows_of({"a": 220, "b": 220}, seed)
@@ -194,9 +185,7 @@ def test_most_items_stay_where_they_are_when_a_small_class_grows(split: Split):
     assert moved < 20 * 420 * 0.01
 
 
-def test_labels_of_one_class_give_its_share_together(
-    write_runs: Callable[..., list[Run]],
-):
+def test_labels_of_one_class_give_its_share_together(write_runs):
     both = {"red": "colour", "blue": "colour"}
     runs = write_runs(rows_of({"red": 5, "blue": 5, "round": 10}, 3), files=2)
     keys = keys_of(runs, by_label=True, strata=lambda rows: both)
@@ -212,7 +201,7 @@ def test_labels_of_one_class_give_its_share_together(
 
 
 def test_other_processes_and_other_files_give_the_same_snapshot(
-    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    tmp_path, settings, monkeypatch
 ):
     rows = [
         json.dumps({"text": f"letter {n} of {'abc'[n % 3]}", "label": "abc"[n % 3]})
@@ -225,7 +214,7 @@ def test_other_processes_and_other_files_give_the_same_snapshot(
         part.parent.mkdir(parents=True, exist_ok=True)
         part.write_text(row["text"])
 
-    def made(name: str, bits: int) -> SnapshotRecord:
+    def made(name, bits):
         monkeypatch.setattr(ingestion, "prefix_bits", lambda *_: bits)
         store = Store(str(tmp_path / f"store {bits}"))
         source = str(tmp_path / name)
@@ -238,7 +227,7 @@ def test_other_processes_and_other_files_give_the_same_snapshot(
     assert plain.digest == several.digest == made("parts", 2).digest
 
 
-def test_a_split_of_the_source_is_left_as_it_is(write_runs: Callable[..., list[Run]]):
+def test_a_split_of_the_source_is_left_as_it_is(write_runs):
     runs = write_runs(rows_of({"a": 10, "b": 10}, 0), split="train")
     runs += write_runs(rows_of({"a": 3}, 1), split="test")
     keys = keys_of(runs, by_label=True)

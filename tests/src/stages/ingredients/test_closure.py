@@ -1,11 +1,6 @@
 """What code a stage depends on: prose does not count, helpers and versions do."""
 
-from __future__ import annotations
-
 import importlib.metadata
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any, NoReturn
 
 import pytest
 
@@ -13,7 +8,7 @@ from headrace.errors import SpecError
 from headrace.stages.ingredients import closure
 from headrace.stages.ingredients.closure import code_state
 
-CACHES: Any = (
+CACHES = (
     closure._module_path,
     closure._origin,
     closure._own_modules,
@@ -34,7 +29,7 @@ def build(x):
 
 
 @pytest.fixture(autouse=True)
-def _fresh() -> Iterator[None]:
+def _fresh():
     """A process reads each file once; a test edits them."""
     for cache in CACHES:
         cache.cache_clear()
@@ -44,8 +39,8 @@ def _fresh() -> Iterator[None]:
 
 
 @pytest.fixture
-def state_of(tmp_path: Path) -> Callable[[str], dict[str, str]]:
-    def state(code: str) -> dict[str, str]:
+def state_of(tmp_path):
+    def state(code):
         closure._read.cache_clear()
         (tmp_path / "model.py").write_text(code)
         return code_state([], [tmp_path / "model.py"])
@@ -77,8 +72,8 @@ def state_of(tmp_path: Path) -> Callable[[str], dict[str, str]]:
     ],
 )
 def test_comments_docstrings_layout_and_the_order_of_imports_change_nothing(
-    state_of: Callable[[str], dict[str, str]], old: str, new: str
-) -> None:
+    state_of, old, new
+):
     assert old in CODE
     assert state_of(CODE.replace(old, new)) == state_of(CODE)
 
@@ -92,21 +87,17 @@ def test_comments_docstrings_layout_and_the_order_of_imports_change_nothing(
         ("import json", "import headrace.errors"),
     ],
 )
-def test_code_counts(
-    state_of: Callable[[str], dict[str, str]], old: str, new: str
-) -> None:
+def test_code_counts(state_of, old, new):
     assert state_of(CODE.replace(old, new)) != state_of(CODE)
 
 
-def test_a_text_that_is_no_docstring_counts(
-    state_of: Callable[[str], dict[str, str]],
-) -> None:
+def test_a_text_that_is_no_docstring_counts(state_of):
     assert state_of("def f():\n    return 'a'\n") != state_of(
         "def f():\n    return 'b'\n"
     )
 
 
-def copy_of_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def copy_of_package(tmp_path, monkeypatch):
     """Three modules in place of the package's own."""
     modules = {
         "training": "def f():\n    from headrace import fitting\n    import keras\n"
@@ -122,9 +113,7 @@ def copy_of_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_the_closure_follows_imports_inside_functions(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_closure_follows_imports_inside_functions(tmp_path, monkeypatch):
     copy_of_package(tmp_path, monkeypatch)
     state = code_state(["headrace.training"])
     assert set(state) == {
@@ -136,9 +125,7 @@ def test_the_closure_follows_imports_inside_functions(
     assert state["version keras"] == importlib.metadata.version("keras")
 
 
-def test_an_edited_helper_changes_what_uses_it_and_nothing_else(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_edited_helper_changes_what_uses_it_and_nothing_else(tmp_path, monkeypatch):
     package = copy_of_package(tmp_path, monkeypatch)
     before = (
         code_state(["headrace.training"]),
@@ -155,7 +142,7 @@ def test_an_edited_helper_changes_what_uses_it_and_nothing_else(
     assert after[1] == before[1]
 
 
-def test_the_training_stage_depends_on_what_fits_and_stores() -> None:
+def test_the_training_stage_depends_on_what_fits_and_stores():
     state = code_state(["headrace.stages.training", "headrace.models.mlp"])
     assert {
         "code headrace.stages.fitting",
@@ -172,13 +159,13 @@ def test_the_training_stage_depends_on_what_fits_and_stores() -> None:
     assert "version prefect" not in state
 
 
-def test_a_stage_does_not_depend_on_what_the_package_offers_to_others() -> None:
+def test_a_stage_does_not_depend_on_what_the_package_offers_to_others():
     assert "code headrace.models.logged.loading" not in code_state(
         ["headrace.stages.ingestion"]
     )
 
 
-def a_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def a_package(tmp_path, monkeypatch):
     """A package on the path that is worked on."""
     folder = tmp_path / "ours"
     folder.mkdir()
@@ -190,9 +177,7 @@ def a_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_a_package_that_is_worked_on_counts_like_our_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_package_that_is_worked_on_counts_like_our_own(tmp_path, monkeypatch):
     folder = a_package(tmp_path, monkeypatch)
     before = code_state(["ours.nets"])
     assert {"code ours.nets", "code ours.layers", "code ours.deep"} <= set(before)
@@ -204,9 +189,7 @@ def test_a_package_that_is_worked_on_counts_like_our_own(
     assert changed == {"code ours.deep"}
 
 
-def test_an_installed_package_counts_by_its_version(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_installed_package_counts_by_its_version(tmp_path, monkeypatch):
     place = tmp_path / "site-packages"
     place.mkdir()
     a_package(place, monkeypatch)
@@ -218,15 +201,13 @@ def test_an_installed_package_counts_by_its_version(
     closure.installed.cache_clear()
 
 
-def test_a_package_that_is_not_there_is_left_out(tmp_path: Path) -> None:
+def test_a_package_that_is_not_there_is_left_out(tmp_path):
     (tmp_path / "model.py").write_text("import no_such_package\nimport keras\n")
     state = code_state([], [tmp_path / "model.py"])
     assert set(state) == {"code model.py", "version keras"}
 
 
-def test_what_was_parsed_once_is_not_parsed_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_was_parsed_once_is_not_parsed_again(tmp_path, monkeypatch):
     copy_of_package(tmp_path, monkeypatch)
     before = code_state(["headrace.stages.training"])
     known = closure.parsed()
@@ -237,13 +218,13 @@ def test_what_was_parsed_once_is_not_parsed_again(
     assert code_state(["headrace.stages.training"]) == before
 
 
-def test_a_distribution_is_found_by_the_name_that_is_imported() -> None:
+def test_a_distribution_is_found_by_the_name_that_is_imported():
     state = code_state(["headrace.stages.validation", "headrace.media.image"])
     versions = {name for name in state if name.startswith("version")}
     assert {"version great_expectations", "version PIL"} <= versions
 
 
-def test_a_file_that_is_no_python_is_told_with_its_line(tmp_path: Path) -> None:
+def test_a_file_that_is_no_python_is_told_with_its_line(tmp_path):
     path = tmp_path / "model.py"
     path.write_text("x = 1\ndef build(:\n")
     with pytest.raises(SpecError, match=r"model\.py, line 2"):
@@ -251,11 +232,11 @@ def test_a_file_that_is_no_python_is_told_with_its_line(tmp_path: Path) -> None:
 
 
 def test_the_versions_of_all_that_headrace_imports_are_found_without_a_search(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+    monkeypatch,
+):
     """A search through the files of all packages takes longer than all the rest."""
 
-    def search() -> NoReturn:
+    def search():
         raise AssertionError("an import's package was searched for")
 
     monkeypatch.setattr(importlib.metadata, "packages_distributions", search)
@@ -286,12 +267,12 @@ def test_the_versions_of_all_that_headrace_imports_are_found_without_a_search(
     ids=["two meanings", "assigned as well", "of a class"],
 )
 def test_the_place_of_an_import_counts_where_its_name_has_another_meaning(
-    state_of: Callable[[str], dict[str, str]], one: str, other: str
-) -> None:
+    state_of, one, other
+):
     assert state_of(one) != state_of(other)
 
 
-def test_an_import_for_another_file_counts(tmp_path: Path) -> None:
+def test_an_import_for_another_file_counts(tmp_path):
     files = [tmp_path / "model.py", tmp_path / "helper.py"]
     files[0].write_text("from helper import f\ndef build():\n    return f(1)\n")
     files[1].write_text("from math import sin as f\n")
@@ -303,9 +284,7 @@ def test_an_import_for_another_file_counts(tmp_path: Path) -> None:
     }
 
 
-def test_an_unused_import_of_our_own_modules_is_not_followed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unused_import_of_our_own_modules_is_not_followed(tmp_path, monkeypatch):
     package = copy_of_package(tmp_path, monkeypatch)
     before = code_state(["headrace.fitting"])
     unused = "from headrace.pictures import draw\nimport headrace.training\n"

@@ -1,7 +1,5 @@
 """Approval: asked for, given, refused, forgotten, and what stands against it."""
 
-from __future__ import annotations
-
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,14 +9,10 @@ import pytest
 from headrace.errors import NotFoundError, PromotionError, UsageError
 from headrace.planning import Plan, find_finished
 from headrace.planning.plan import LastResults
-from headrace.records import RegistrationRecord
-from headrace.settings import Settings
-from headrace.spec import PipelineSpec
 from headrace.stages.promotion import approval, conclude
 from headrace.stages.promotion.by_hand import promote_by_hand, roll_back
 from headrace.stages.registration import register
-from headrace.state.home import Home
-from headrace.state.ledger import Approval, Ledger, steps
+from headrace.state.ledger import Ledger, steps
 from headrace.state.store import Store
 from headrace.state.tracking import Tracking
 
@@ -27,7 +21,7 @@ pytestmark = pytest.mark.system
 Trained = Any
 
 
-def wanting(trained: Trained, **fields: Any) -> Trained:
+def wanting(trained, **fields):
     """The same under a pipeline file that wants an approval."""
     values = {"mode": '"approval"', **{k: str(v).lower() for k, v in fields.items()}}
     table = ", ".join(f"{name} = {value}" for name, value in values.items())
@@ -37,12 +31,12 @@ def wanting(trained: Trained, **fields: Any) -> Trained:
 class Asked:
     """The good training, registered, with a request for its approval."""
 
-    def __init__(self, trained: Trained, **fields: Any) -> None:
+    def __init__(self, trained, **fields):
         self.trained = trained
         self.wanting = wanting(trained, **fields)
-        self.settings: Settings = self.wanting.settings
-        self.spec: PipelineSpec = self.wanting.spec
-        self.registered: RegistrationRecord = register(
+        self.settings = self.wanting.settings
+        self.spec = self.wanting.spec
+        self.registered = register(
             self.spec,
             self.wanting.folder,
             trained.snapshot,
@@ -54,19 +48,19 @@ class Asked:
         self.request, self.is_new = self.ask()
 
     @property
-    def home(self) -> Home:
+    def home(self):
         return self.wanting.home
 
-    def ask(self) -> tuple[Approval, bool]:
+    def ask(self):
         found = self.try_to_ask()
         assert found is not None
         return found
 
-    def try_to_ask(self) -> tuple[Approval, bool] | None:
+    def try_to_ask(self):
         seen = self.trained.good_evaluation
         return approval.ask(self.spec, seen, self.registered, self.home)
 
-    def end(self, began_at: int | None = 1) -> tuple[str, str]:
+    def end(self, began_at=1):
         """How the run ends; by default one that began with the first champion."""
         seen = self.trained.good_evaluation
         record = conclude(
@@ -74,26 +68,26 @@ class Asked:
         )
         return record.status, record.reason
 
-    def as_user(self, name: str) -> Home:
+    def as_user(self, name):
         return self.home.as_user(name)
 
     @property
-    def champion(self) -> int:
+    def champion(self):
         champion = self.ledger.champion("blobs")
         assert champion is not None
         return champion.version.version
 
 
 @pytest.fixture
-def asked(trained: Trained) -> Asked:
+def asked(trained):
     return Asked(trained)
 
 
-def test_a_version_whose_gates_hold_is_asked_for_once(asked: Asked) -> None:
+def test_a_version_whose_gates_hold_is_asked_for_once(asked):
     request = asked.request
     assert (request.version, request.who, request.step) == (2, "ada@lab", 1)
     assert asked.is_new
-    assert request.evidence_id == asked.ledger.latest_evidence("blobs", 2).id  # type: ignore[union-attr]
+    assert request.evidence_id == asked.ledger.latest_evidence("blobs", 2).id
     assert asked.ask() == (request, False)
     assert asked.ledger.waiting("blobs") == [request]
     status, reason = asked.end()
@@ -101,9 +95,7 @@ def test_a_version_whose_gates_hold_is_asked_for_once(asked: Asked) -> None:
     assert "headrace approve blobs 2" in reason
 
 
-def test_nobody_is_asked_where_gates_fail_or_the_mode_is_another(
-    trained: Trained,
-) -> None:
+def test_nobody_is_asked_where_gates_fail_or_the_mode_is_another(trained):
     asked = Asked(trained)
     failed = trained.weak_evaluation
     again = (failed, asked.registered, asked.home)
@@ -112,7 +104,7 @@ def test_nobody_is_asked_where_gates_fail_or_the_mode_is_another(
     assert approval.ask(trained.spec, seen, asked.registered, asked.home) is None
 
 
-def test_an_approval_promotes_and_says_who_and_why(asked: Asked) -> None:
+def test_an_approval_promotes_and_says_who_and_why(asked):
     grace = asked.as_user("grace@lab")
     entry, new = approval.approve("blobs", None, grace, reason="looks good")
     assert (entry.to_version, entry.who, new) == (2, "grace@lab", True)
@@ -128,10 +120,8 @@ def test_an_approval_promotes_and_says_who_and_why(asked: Asked) -> None:
     assert approval.approve("blobs", 2, grace, reason="") == (entry, False)
 
 
-def test_an_approval_that_was_cut_off_is_promoted_by_the_next_run(
-    asked: Asked, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def killed(*_: Any, **__: Any) -> None:
+def test_an_approval_that_was_cut_off_is_promoted_by_the_next_run(asked, monkeypatch):
+    def killed(*_, **__):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -146,9 +136,7 @@ def test_an_approval_that_was_cut_off_is_promoted_by_the_next_run(
     assert asked.ledger.history("blobs")[-1].who == "grace@lab"
 
 
-def test_a_rejected_version_ends_refused_and_is_not_asked_for_again(
-    asked: Asked,
-) -> None:
+def test_a_rejected_version_ends_refused_and_is_not_asked_for_again(asked):
     approval.reject("blobs", 2, asked.as_user("grace@lab"), reason="confuses 3 and 5")
     copied = Store(asked.settings.store).names("ledger")
     assert max(int(name[10:19]) for name in copied) == asked.ledger.walk_chain().rows
@@ -162,9 +150,7 @@ def test_a_rejected_version_ends_refused_and_is_not_asked_for_again(
     assert asked.end()[0] == "refused"
 
 
-def test_a_rejected_version_is_approved_with_a_reason_or_by_force(
-    asked: Asked,
-) -> None:
+def test_a_rejected_version_is_approved_with_a_reason_or_by_force(asked):
     approval.reject("blobs", 2, asked.home, reason="not now")
     with pytest.raises(PromotionError, match="rejected by ada@lab"):
         promote_by_hand("blobs", 2, asked.home, force=False, reason="")
@@ -178,7 +164,7 @@ def test_a_rejected_version_is_approved_with_a_reason_or_by_force(
     assert (entry.forced, asked.champion) == (True, 2)
 
 
-def test_after_a_rollback_the_old_word_promotes_nothing(asked: Asked) -> None:
+def test_after_a_rollback_the_old_word_promotes_nothing(asked):
     approval.approve("blobs", 2, asked.as_user("grace@lab"), reason="looks good")
     roll_back("blobs", asked.as_user("joan@lab"), reason="it was slow")
     eve = asked.as_user("eve@lab")
@@ -194,16 +180,14 @@ def test_after_a_rollback_the_old_word_promotes_nothing(asked: Asked) -> None:
     assert words[-2:] == [("approve", "grace@lab"), ("approve", "eve@lab")]
 
 
-def test_a_version_that_waits_is_not_promoted_by_hand_without_force(
-    asked: Asked,
-) -> None:
+def test_a_version_that_waits_is_not_promoted_by_hand_without_force(asked):
     with pytest.raises(PromotionError, match="waits for approval"):
         promote_by_hand("blobs", None, asked.home, force=False, reason="")
     promote_by_hand("blobs", None, asked.home, force=True, reason="at night")
     assert asked.try_to_ask() is None
 
 
-def test_a_rejection_needs_a_reason_and_a_request(asked: Asked) -> None:
+def test_a_rejection_needs_a_reason_and_a_request(asked):
     with pytest.raises(UsageError, match="needs a reason"):
         approval.reject("blobs", 2, asked.home, reason=" ")
     with pytest.raises(PromotionError, match="Nobody has asked"):
@@ -217,7 +201,7 @@ def test_a_rejection_needs_a_reason_and_a_request(asked: Asked) -> None:
         approval.reject("blobs", 2, asked.home, reason="too late")
 
 
-def test_four_eyes_refuse_who_started_the_run(trained: Trained) -> None:
+def test_four_eyes_refuse_who_started_the_run(trained):
     asked = Asked(trained, four_eyes=True)
     for name in ("ada@lab", " Ada@LAB"):
         user = asked.as_user(name)
@@ -230,9 +214,7 @@ def test_four_eyes_refuse_who_started_the_run(trained: Trained) -> None:
     assert asked.champion == 2
 
 
-def test_who_looks_first_writes_down_that_the_time_is_over(
-    trained: Trained, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_who_looks_first_writes_down_that_the_time_is_over(trained, monkeypatch):
     asked = Asked(trained, approval_hours=1)
     assert asked.ledger.waiting("blobs") == [asked.request]
     later = (datetime.now(UTC) + timedelta(hours=2)).isoformat(timespec="milliseconds")
@@ -247,7 +229,7 @@ def test_who_looks_first_writes_down_that_the_time_is_over(
     assert len(asked.ledger.approvals("blobs")) == 2
 
 
-def test_the_champion_must_be_the_one_it_was_compared_with(asked: Asked) -> None:
+def test_the_champion_must_be_the_one_it_was_compared_with(asked):
     promote_by_hand("blobs", 2, asked.home, force=True, reason="for a moment")
     roll_back("blobs", asked.home, reason="back")
     asked.ledger.promote("blobs", 2, who="x", why="x", expected_sequence=3, forced=True)
@@ -262,7 +244,7 @@ def test_the_champion_must_be_the_one_it_was_compared_with(asked: Asked) -> None
     assert asked.ledger.approval("blobs", 1) == word
 
 
-def test_new_evidence_is_asked_for_anew(asked: Asked) -> None:
+def test_new_evidence_is_asked_for_anew(asked):
     old = asked.ledger.latest_evidence("blobs", 2)
     assert old is not None
     metrics = {**old.metrics, "test_accuracy": 0.5}
@@ -273,8 +255,8 @@ def test_new_evidence_is_asked_for_anew(asked: Asked) -> None:
     assert asked.ledger.waiting("blobs") == [request]
 
 
-def test_of_two_answers_at_once_the_first_holds(asked: Asked) -> None:
-    def answer(number: int) -> str:
+def test_of_two_answers_at_once_the_first_holds(asked):
+    def answer(number):
         user = asked.as_user(f"user{number}")
         try:
             approval.reject("blobs", 2, user, reason="no")
@@ -295,7 +277,7 @@ def test_of_two_answers_at_once_the_first_holds(asked: Asked) -> None:
     assert all(f"was rejected by {winner} (no) just before" in s for s in lost)
 
 
-def test_a_finished_run_is_answered_by_the_rejection(asked: Asked) -> None:
+def test_a_finished_run_is_answered_by_the_rejection(asked):
     trained = asked.trained
     plan = Plan(asked.spec, asked.wanting.folder, asked.home)
     kept = (trained.snapshot, trained.contract, trained.good, trained.good_evaluation)

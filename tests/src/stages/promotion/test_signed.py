@@ -1,10 +1,6 @@
 """Promotion where the law wants a signature: what counts as signed, and what not."""
 
-from __future__ import annotations
-
 import hashlib
-from pathlib import Path
-from typing import Any
 
 import pytest
 from tests.signing import write_keys
@@ -23,19 +19,19 @@ MODEL, GOLDEN, OTHER = b"weights", b"answers", b"flavors: {}"
 
 
 @pytest.fixture(autouse=True)
-def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _home(tmp_path, monkeypatch):
     """The store that is asked before a first signature is not the checkout's."""
     monkeypatch.setenv("HEADRACE_HOME", str(tmp_path / "home"))
 
 
-def sha(data: bytes) -> str:
+def sha(data):
     return hashlib.sha256(data).hexdigest()
 
 
 class World:
     """A version whose files have a copy in the store."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder):
         self.settings = Settings(project=folder, home=folder / "home")
         (folder / "home").mkdir()
         self.store = Store(self.settings.store)
@@ -60,29 +56,29 @@ class World:
             )
         )
 
-    def with_keys(self, **values: Any) -> Settings:
+    def with_keys(self, **values):
         texts = {name: str(value) for name, value in values.items()}
         return self.settings.model_copy(update=texts)
 
-    def judge(self, *, signed: bool) -> None:
+    def judge(self, *, signed):
         law = {"committed": {"promotion": {"signed": True} if signed else {}}}
         self.ledger.add_evidence(some_evidence(1, law=law))
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
+def world(tmp_path):
     return World(tmp_path)
 
 
 @pytest.fixture
-def keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
+def keys(tmp_path, monkeypatch):
     """Keys; the private one signs the ledger from now on."""
     private, public = write_keys(tmp_path / "keys")
     monkeypatch.setenv("HEADRACE_SIGNING_KEY_FILE", str(private))
     return private, public
 
 
-def test_only_the_law_of_the_file_decides(world: World) -> None:
+def test_only_the_law_of_the_file_decides(world):
     world.judge(signed=False)
     assert not is_wanted(world.version, world.ledger)
     require_signed(world.version, Home(world.settings))
@@ -93,9 +89,7 @@ def test_only_the_law_of_the_file_decides(world: World) -> None:
     assert "no key is set whose signature would count" in raised.value.message
 
 
-def test_a_signed_version_counts_for_whoever_has_the_public_key(
-    world: World, keys: tuple[Path, Path]
-) -> None:
+def test_a_signed_version_counts_for_whoever_has_the_public_key(world, keys):
     world.judge(signed=True)
     reader = world.with_keys(verify_key_file=keys[1])
     unsigned = find_flaw(world.version, Home(reader))
@@ -107,9 +101,7 @@ def test_a_signed_version_counts_for_whoever_has_the_public_key(
     require_signed(world.version, Home(reader))
 
 
-def test_what_is_not_as_it_was_signed_does_not_count(
-    world: World, keys: tuple[Path, Path], tmp_path: Path
-) -> None:
+def test_what_is_not_as_it_was_signed_does_not_count(world, keys, tmp_path):
     signer = world.with_keys(signing_key_file=keys[0])
     sign_version(world.version, Home(signer))
     other = world.with_keys(verify_key_file=write_keys(tmp_path / "other")[1])
@@ -126,9 +118,7 @@ def test_what_is_not_as_it_was_signed_does_not_count(
     assert "is not signed" in find_flaw(world.version, Home(signer))
 
 
-def test_a_copy_that_was_changed_is_not_signed(
-    world: World, keys: tuple[Path, Path], caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_copy_that_was_changed_is_not_signed(world, keys, caplog):
     world.store.write(f"{world.copy}/logged/MLmodel", b"loader_module: evil")
     signer = world.with_keys(signing_key_file=keys[0])
     with caplog.at_level("WARNING", "headrace"):
@@ -137,6 +127,6 @@ def test_a_copy_that_was_changed_is_not_signed(
     assert not world.store.names("signatures")
 
 
-def test_without_a_key_nothing_is_signed(world: World) -> None:
+def test_without_a_key_nothing_is_signed(world):
     assert not sign_version(world.version, Home(world.settings))
     assert not world.store.names("signatures")

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from headrace.media.forms import Rejected
-from headrace.records import ContractRecord, DataDescription, Finding, SnapshotRecord
+from headrace.records import ContractRecord, DataDescription, Finding
 from headrace.settings import Settings
 from headrace.spec import DataSpec, PipelineSpec
 from headrace.stages.ingestion import ingest
@@ -40,16 +38,13 @@ class Data:
 
 
 Check = Callable[..., ContractRecord]
-CheckTexts = Callable[[Sequence[str]], ContractRecord]
 
 
 @pytest.fixture
-def check(tmp_path: Path, write_snapshot: Callable[..., SnapshotRecord]) -> Check:
+def check(tmp_path, write_snapshot):
     """Write the data as a snapshot and validate it."""
 
-    def run(
-        data: Data, contract: Sequence[dict[str, Any]] = (), **limits: Any
-    ) -> ContractRecord:
+    def run(data, contract=(), **limits):
         store = Store(str(tmp_path))
         spec = PipelineSpec.model_validate(
             {
@@ -77,10 +72,10 @@ def check(tmp_path: Path, write_snapshot: Callable[..., SnapshotRecord]) -> Chec
 
 
 @pytest.fixture
-def check_texts(tmp_path: Path) -> CheckTexts:
+def check_texts(tmp_path):
     """Ingest texts of two classes in turn, and validate them."""
 
-    def run(texts: Sequence[str]) -> ContractRecord:
+    def run(texts):
         store, settings = Store(str(tmp_path)), Settings(project=tmp_path)
         rows = [{"text": t, "label": "ab"[n % 2]} for n, t in enumerate(texts)]
         file = tmp_path / "texts.jsonl"
@@ -92,11 +87,11 @@ def check_texts(tmp_path: Path) -> CheckTexts:
     return run
 
 
-def quarantine(record: ContractRecord) -> dict[str, tuple[str, str]]:
+def quarantine(record):
     """Check and reason of each name in quarantine."""
     rows = pq.read_table(record.quarantine_uri).to_pylist()
     return {row["name"]: (row["check"], row["reason"]) for row in rows}
 
 
-def expectation(name: str, **arguments: Any) -> list[dict[str, Any]]:
+def expectation(name, **arguments):
     return [{"expectation": f"expect_{name}", **arguments}]

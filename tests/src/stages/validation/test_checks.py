@@ -1,13 +1,8 @@
 """Each row of a contract holds once and breaks once."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import pytest
 from tests.src.stages.validation.conftest import (
     SPLITS,
-    Check,
     Data,
     expectation,
     quarantine,
@@ -16,9 +11,7 @@ from tests.src.stages.validation.conftest import (
 from headrace.errors import ContractError, SpecError
 
 
-def test_a_failing_row_of_the_contract_is_set_aside_under_its_name(
-    check: Check,
-) -> None:
+def test_a_failing_row_of_the_contract_is_set_aside_under_its_name(check):
     data = Data()
     data.pixels[5] = 255
     data.pixels[5, 0, 0] = 254
@@ -34,7 +27,7 @@ def test_a_failing_row_of_the_contract_is_set_aside_under_its_name(
     }
 
 
-def test_mostly_is_honoured(check: Check) -> None:
+def test_mostly_is_honoured(check):
     data = Data()
     data.pixels[5, :, :] = 255
     data.pixels[5, 0, 0] = 254
@@ -46,7 +39,7 @@ def test_mostly_is_honoured(check: Check) -> None:
     assert (record.results[-1].passed, record.results[-1].unexpected) == (True, 1)
 
 
-def test_a_split_of_the_contract_is_all_that_is_looked_at(check: Check) -> None:
+def test_a_split_of_the_contract_is_all_that_is_looked_at(check):
     data = Data()
     data.pixels[5] = 255
     data.pixels[5, 0, 0] = 254
@@ -60,20 +53,20 @@ def test_a_split_of_the_contract_is_all_that_is_looked_at(check: Check) -> None:
     assert record.results[-1].observed == "test: 0 of 32 rows"
 
 
-def test_a_failing_aggregate_of_the_contract_is_refused(check: Check) -> None:
+def test_a_failing_aggregate_of_the_contract_is_refused(check):
     rule = expectation("column_mean_to_be_between", column="mean", max_value=3)
 
     with pytest.raises(ContractError, match=r"contract\[0\].*mean.*: observed 12"):
         check(Data(), rule)
 
 
-def test_a_holding_aggregate_of_the_contract_passes(check: Check) -> None:
+def test_a_holding_aggregate_of_the_contract_passes(check):
     rule = expectation("column_mean_to_be_between", column="mean", max_value=200)
 
     assert check(Data(), rule).results[-1].passed
 
 
-def test_a_contract_row_of_low_severity_only_warns(check: Check) -> None:
+def test_a_contract_row_of_low_severity_only_warns(check):
     mean = {"column": "mean", "max_value": 3, "severity": "warning"}
 
     record = check(Data(), expectation("column_mean_to_be_between", **mean))
@@ -83,7 +76,7 @@ def test_a_contract_row_of_low_severity_only_warns(check: Check) -> None:
     assert "observed 12" in finding.message
 
 
-def test_a_contract_row_that_sees_no_values_is_refused(check: Check) -> None:
+def test_a_contract_row_that_sees_no_values_is_refused(check):
     data = Data(split=["train" if split == "val" else split for split in SPLITS])
     rule = {"column": "mean", "min_value": 0, "split": "val"}
 
@@ -128,8 +121,6 @@ def test_a_contract_row_that_sees_no_values_is_refused(check: Check) -> None:
         ),
     ],
 )
-def test_a_contract_row_that_cannot_be_asked_is_a_spec_error(
-    check: Check, rule: dict[str, Any], message: str
-) -> None:
+def test_a_contract_row_that_cannot_be_asked_is_a_spec_error(check, rule, message):
     with pytest.raises(SpecError, match=message):
         check(Data(), [rule])

@@ -1,22 +1,20 @@
 """The page of the checks: one for equal outcomes, small, linked, without a network."""
 
-from __future__ import annotations
-
 import html
 import re
 from pathlib import Path
 
 import pytest
-from tests.src.stages.validation.conftest import Check, Data, expectation
+from tests.src.stages.validation.conftest import Data, expectation
 
 from headrace.errors import ContractError
 
 
-def index_of(page: Path) -> str:
+def index_of(page):
     return (page.parent.parent / "index.html").read_text()
 
 
-def test_equal_outcomes_share_their_page(check: Check, tmp_path: Path) -> None:
+def test_equal_outcomes_share_their_page(check, tmp_path):
     first, again = check(Data()), check(Data())
     other = check(Data(), expectation("column_to_exist", column="mean"))
 
@@ -24,7 +22,7 @@ def test_equal_outcomes_share_their_page(check: Check, tmp_path: Path) -> None:
     assert index_of(Path(first.docs_uri)).count("/index.html") == 2
 
 
-def test_a_page_is_small_and_names_the_blamed_rows(check: Check) -> None:
+def test_a_page_is_small_and_names_the_blamed_rows(check):
     data = Data()
     data.pixels[7] = 0
 
@@ -39,7 +37,7 @@ def test_a_page_is_small_and_names_the_blamed_rows(check: Check) -> None:
     assert re.search(r"\b0 of \d+ rows fail\b", text)
 
 
-def test_built_in_checks_are_worded_as_sentences(check: Check) -> None:
+def test_built_in_checks_are_worded_as_sentences(check):
     bounds = {"column": "mean", "max_value": 900, "split": "test"}
     page = Path(
         check(Data(), expectation("column_mean_to_be_between", **bounds)).docs_uri
@@ -54,7 +52,7 @@ def test_built_in_checks_are_worded_as_sentences(check: Check) -> None:
     assert "If split ==" not in text
 
 
-def test_nothing_on_a_page_asks_a_network_or_runs(check: Check) -> None:
+def test_nothing_on_a_page_asks_a_network_or_runs(check):
     page = Path(check(Data()).docs_uri)
 
     for text in (page.read_text(), index_of(page)):
@@ -62,7 +60,7 @@ def test_nothing_on_a_page_asks_a_network_or_runs(check: Check) -> None:
         assert "default-src 'none'" in html.unescape(text)
 
 
-def test_the_page_and_the_index_have_the_verdict(check: Check) -> None:
+def test_the_page_and_the_index_have_the_verdict(check):
     kept = Path(check(Data()).docs_uri)
     with pytest.raises(ContractError) as refused:
         check(Data(), expectation("table_row_count_to_be_between", min_value=10**6))

@@ -1,13 +1,8 @@
 """Rows that can be blamed are set aside, each with its reason."""
 
-from __future__ import annotations
-
-from pathlib import Path
-
 import pandas as pd
 import pyarrow.parquet as pq
-import pytest
-from tests.src.stages.validation.conftest import Check, Data, quarantine
+from tests.src.stages.validation.conftest import Data, quarantine
 
 from headrace.data.snapshots.splits import read_split
 from headrace.media.forms import Rejected
@@ -15,7 +10,7 @@ from headrace.records import DataDescription, Finding, SnapshotRecord
 from headrace.stages.validation import quarantine as quarantine_module
 
 
-def test_unreadable_items_are_set_aside_with_their_own_reason(check: Check) -> None:
+def test_unreadable_items_are_set_aside_with_their_own_reason(check):
     broken = Rejected("ab", "train", "cat", "broken.png", "decode", "cut short")
 
     record = check(Data(rejected=[broken]))
@@ -34,7 +29,7 @@ def test_unreadable_items_are_set_aside_with_their_own_reason(check: Check) -> N
     assert (readable.passed, readable.observed) == (False, "1 of 101 rows")
 
 
-def test_an_unknown_label_is_set_aside(check: Check) -> None:
+def test_an_unknown_label_is_set_aside(check):
     data = Data()
     data.label[3] = "cow"
 
@@ -46,7 +41,7 @@ def test_an_unknown_label_is_set_aside(check: Check) -> None:
     assert [finding.check for finding in record.findings] == ["label"]
 
 
-def test_blank_images_are_set_aside_and_are_no_copies(check: Check) -> None:
+def test_blank_images_are_set_aside_and_are_no_copies(check):
     data = Data()
     data.pixels[[0, 1, 99]] = 7
 
@@ -58,7 +53,7 @@ def test_blank_images_are_set_aside_and_are_no_copies(check: Check) -> None:
     assert [(f.check, f.split, f.count) for f in record.findings] == [("blank", "", 3)]
 
 
-def test_the_first_of_equal_items_is_kept(check: Check) -> None:
+def test_the_first_of_equal_items_is_kept(check):
     data = Data()
     data.pixels[[2, 4]] = data.pixels[0]
     data.pixels[99] = data.pixels[97]
@@ -74,14 +69,14 @@ def test_the_first_of_equal_items_is_kept(check: Check) -> None:
     assert record.rows == {"train": 58, "val": 8, "test": 31}
 
 
-def test_equal_items_in_train_and_val_keep_the_one_in_train(check: Check) -> None:
+def test_equal_items_in_train_and_val_keep_the_one_in_train(check):
     data = Data()
     data.pixels[60] = data.pixels[0]
 
     assert list(quarantine(check(data))) == ["60.png"]
 
 
-def test_equal_items_under_two_labels_are_all_set_aside(check: Check) -> None:
+def test_equal_items_under_two_labels_are_all_set_aside(check):
     data = Data()
     data.pixels[[1, 3]] = data.pixels[0]
 
@@ -95,7 +90,7 @@ def test_equal_items_under_two_labels_are_all_set_aside(check: Check) -> None:
     assert "an equal item is kept" in quarantine(record)["3.png"][1]
 
 
-def test_below_the_limit_the_train_copy_of_a_leak_is_set_aside(check: Check) -> None:
+def test_below_the_limit_the_train_copy_of_a_leak_is_set_aside(check):
     data = Data()
     data.pixels[68] = data.pixels[0]
 
@@ -110,16 +105,14 @@ def test_below_the_limit_the_train_copy_of_a_leak_is_set_aside(check: Check) -> 
     assert record.rows == {"train": 59, "val": 8, "test": 32}
 
 
-def test_the_quarantine_limit_itself_is_absorbed(check: Check) -> None:
+def test_the_quarantine_limit_itself_is_absorbed(check):
     data = Data()
     data.pixels[:5] = 0
 
     assert check(data).quarantined == 5
 
 
-def test_quarantined_rows_are_places_in_the_snapshot(
-    check: Check, tmp_path: Path
-) -> None:
+def test_quarantined_rows_are_places_in_the_snapshot(check, tmp_path):
     data = Data()
     data.pixels[1] = 0
     data.pixels[2] = data.pixels[0]
@@ -134,9 +127,7 @@ def test_quarantined_rows_are_places_in_the_snapshot(
     assert [names[row] for row in table["row"].to_pylist()] == table["name"].to_pylist()
 
 
-def test_many_unreadable_items_are_set_aside_in_order(
-    check: Check, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_many_unreadable_items_are_set_aside_in_order(check, monkeypatch):
     monkeypatch.setattr(quarantine_module, "_BLOCK", 2)
     broken = [
         Rejected(f"{i:02d}", "train", "cat", f"broken{i}.png", "decode", "cut short")
@@ -155,7 +146,7 @@ def test_many_unreadable_items_are_set_aside_in_order(
     )
 
 
-def test_read_split_gives_what_is_left(check: Check, tmp_path: Path) -> None:
+def test_read_split_gives_what_is_left(check, tmp_path):
     data = Data()
     data.pixels[1] = 0
 
@@ -176,7 +167,7 @@ def test_read_split_gives_what_is_left(check: Check, tmp_path: Path) -> None:
     assert "1.png" not in names
 
 
-def test_reasons_that_differ_in_what_they_quote_are_one_kind() -> None:
+def test_reasons_that_differ_in_what_they_quote_are_one_kind():
     blamed = pd.DataFrame(
         {
             "row": -1,

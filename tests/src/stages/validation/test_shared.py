@@ -1,14 +1,9 @@
 """Test items that are in train in part, through ingestion and the contract."""
 
-from __future__ import annotations
-
-from pathlib import Path
-
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from headrace.settings import Settings
 from headrace.spec import PipelineSpec
 from headrace.stages.ingestion import ingest
 from headrace.stages.validation import validate
@@ -19,18 +14,18 @@ LINES = [
 ]
 
 
-def poem(*numbers: int) -> str:
+def poem(*numbers):
     return "，".join(LINES[number] for number in numbers) + "。"
 
 
-def a_spec(source: Path, task: str = "generation") -> PipelineSpec:
+def a_spec(source, task="generation"):
     data = {"source": str(source), "quarantine_limit": 0.5}
     values = {"name": "poems", "medium": "text", "task": task, "data": data}
     return PipelineSpec.model_validate(values)
 
 
 @pytest.fixture
-def source(tmp_path: Path) -> Path:
+def source(tmp_path):
     train = [poem(4 * n, 4 * n + 1, 4 * n + 2, 4 * n + 3) for n in range(5)]
     test = [poem(0, 1, 22, 23), poem(0, 24, 25, 26), poem(27, 28, 29, 30)]
     table = {
@@ -42,9 +37,7 @@ def source(tmp_path: Path) -> Path:
     return tmp_path / "poems.parquet"
 
 
-def test_half_of_a_document_in_train_sets_it_aside(
-    source: Path, settings: Settings
-) -> None:
+def test_half_of_a_document_in_train_sets_it_aside(source, settings):
     spec, store = a_spec(source), Store(settings.store)
     snapshot = ingest(spec.data, spec.medium, store, settings, spec.task)
     record = validate(spec, snapshot, store, settings)
@@ -55,7 +48,7 @@ def test_half_of_a_document_in_train_sets_it_aside(
     assert "poems.parquet[5]" in finding.message
 
 
-def test_other_tasks_do_not_ask(source: Path, settings: Settings) -> None:
+def test_other_tasks_do_not_ask(source, settings):
     spec, store = a_spec(source, "classification"), Store(settings.store)
     snapshot = ingest(spec.data, spec.medium, store, settings, spec.task)
     record = validate(spec, snapshot, store, settings)

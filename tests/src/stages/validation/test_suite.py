@@ -2,16 +2,13 @@
 
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from headrace.stages.validation import checks, docs, suite
-from headrace.stages.validation.checks import Outcome
 from headrace.stages.validation.tables import FrameTable, with_duplicates
 from headrace.state.store import Store
 
@@ -19,16 +16,16 @@ from headrace.state.store import Store
 class Watched(FrameTable):
     """A table that remembers which columns were read."""
 
-    def __init__(self, frame: pd.DataFrame) -> None:
+    def __init__(self, frame):
         super().__init__(frame)
-        self.seen: list[list[str]] = []
+        self.seen = []
 
-    def read(self, columns: Sequence[str]) -> pd.DataFrame:
+    def read(self, columns):
         self.seen.append(list(columns))
         return super().read(columns)
 
 
-def frame(**columns: Any) -> pd.DataFrame:
+def frame(**columns):
     """Three readable rows with one column changed."""
     rows = {
         "row": [0, 1, 2],
@@ -42,7 +39,7 @@ def frame(**columns: Any) -> pd.DataFrame:
     return with_duplicates(pd.DataFrame({**rows, **columns}))
 
 
-def ask(table: pd.DataFrame | FrameTable, name: str, **arguments: Any) -> Outcome:
+def ask(table, name, **arguments):
     split = arguments.pop("split", "")
     table = FrameTable(table) if isinstance(table, pd.DataFrame) else table
     check = checks.Check("asked", f"expect_{name}", arguments, split=split)
@@ -52,7 +49,7 @@ def ask(table: pd.DataFrame | FrameTable, name: str, **arguments: Any) -> Outcom
 
 
 @pytest.mark.system
-def test_the_clients_of_clouds_are_not_loaded_and_can_be_later() -> None:
+def test_the_clients_of_clouds_are_not_loaded_and_can_be_later():
     code = (
         "import sys\n"
         "from headrace.stages.validation import suite\n"
@@ -64,7 +61,7 @@ def test_the_clients_of_clouds_are_not_loaded_and_can_be_later() -> None:
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
-def test_a_value_that_is_not_finite_is_seen(value: float) -> None:
+def test_a_value_that_is_not_finite_is_seen(value):
     table = frame(mean=[1.0, value, 3.0])
 
     outcome = ask(
@@ -89,15 +86,13 @@ def test_a_value_that_is_not_finite_is_seen(value: float) -> None:
     ],
 )
 @pytest.mark.parametrize("rows", [0, 3])
-def test_no_expectation_passes_on_nothing(
-    name: str, arguments: dict[str, Any], rows: int
-) -> None:
+def test_no_expectation_passes_on_nothing(name, arguments, rows):
     table = frame().head(rows).assign(mean=np.full(rows, np.nan))
 
     assert not ask(table, name, column="mean", **arguments).passed
 
 
-def test_the_values_of_another_split_do_not_answer() -> None:
+def test_the_values_of_another_split_do_not_answer():
     table = frame(mean=[1.0, 2.0, np.nan])
     sum_of = {"column": "mean", "min_value": 0}
 
@@ -133,16 +128,14 @@ def test_the_values_of_another_split_do_not_answer() -> None:
         ("table_column_count_to_equal", {"value": len(frame().columns)}, []),
     ],
 )
-def test_only_the_columns_that_are_named_are_read(
-    name: str, arguments: dict[str, Any], read: list[str]
-) -> None:
+def test_only_the_columns_that_are_named_are_read(name, arguments, read):
     table = Watched(frame())
 
     assert ask(table, name, **arguments).passed
     assert table.seen == [read]
 
 
-def test_a_row_is_judged_among_all_the_others() -> None:
+def test_a_row_is_judged_among_all_the_others():
     outcome = ask(
         frame(mean=[1.0, 2.0, 1.0]), "column_values_to_be_unique", column="mean"
     )
@@ -150,7 +143,7 @@ def test_a_row_is_judged_among_all_the_others() -> None:
     assert (outcome.passed, outcome.rows.tolist()) == (False, [0, 2])
 
 
-def test_what_is_asked_of_distinct_values_is_observed() -> None:
+def test_what_is_asked_of_distinct_values_is_observed():
     outcome = ask(
         frame(),
         "column_distinct_values_to_equal_set",
@@ -164,7 +157,7 @@ def test_what_is_asked_of_distinct_values_is_observed() -> None:
     )
 
 
-def test_an_answer_in_numpy_is_written_to_a_page(tmp_path: Path) -> None:
+def test_an_answer_in_numpy_is_written_to_a_page(tmp_path):
     ranges = {"quantiles": [0.5], "value_ranges": [[0, 9]]}
     name = "expect_column_quantile_values_to_be_between"
     check = checks.Check("median", name, {"column": "mean", "quantile_ranges": ranges})
@@ -178,10 +171,10 @@ def test_an_answer_in_numpy_is_written_to_a_page(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def page(tmp_path: Path) -> Any:
+def page(tmp_path):
     """Ask, and read the page of the answers."""
 
-    def read(table: pd.DataFrame, check: checks.Check) -> str:
+    def read(table, check):
         with suite.session("pets", "0" * 64) as session:
             session.run("items", FrameTable(table), [check])
             page = Path(session.publish(Store(str(tmp_path)), (), 0))
@@ -190,16 +183,14 @@ def page(tmp_path: Path) -> Any:
     return read
 
 
-def test_a_page_says_that_nothing_did_not_pass(page: Any) -> None:
+def test_a_page_says_that_nothing_did_not_pass(page):
     arguments = {"column": "mean", "min_value": 0}
     check = checks.Check("mean", "expect_column_values_to_be_between", arguments)
 
     assert ">failed</td>" in page(frame().head(0), check)
 
 
-def test_a_page_shows_some_of_many_rows_and_counts_them_all(
-    page: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_page_shows_some_of_many_rows_and_counts_them_all(page, monkeypatch):
     monkeypatch.setattr(docs, "_ROWS", 2)
     check = checks.Check("label", "expect_column_values_to_be_null", {"column": "item"})
     table = frame(name=["first.png", "second.png", "third.png"])

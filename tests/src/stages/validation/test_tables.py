@@ -1,6 +1,5 @@
 """The item table of many shards is that of one."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,24 +10,21 @@ import pytest
 from headrace.data.snapshots import writing
 from headrace.data.snapshots.reading import shards_of
 from headrace.errors import IntegrityError
-from headrace.records import DataDescription, SnapshotRecord
+from headrace.records import DataDescription
 from headrace.settings import Settings
 from headrace.stages import workers
-from headrace.stages.validation.tables import ItemTable, item_table
+from headrace.stages.validation.tables import item_table
 from headrace.state.store import Store
 
 CLASSES = ("cat", "dog")
 ROWS = 100
 
-Write = Callable[..., SnapshotRecord]
-Describe = Callable[..., ItemTable]
-
 
 @pytest.fixture
-def snapshot(tmp_path: Path, write_snapshot: Write) -> Write:
+def snapshot(tmp_path, write_snapshot):
     """100 images of 4 x 4 with some copies, in one shard or in several."""
 
-    def write(shards: int = 1) -> SnapshotRecord:
+    def write(shards=1):
         pixels = np.random.default_rng(0).integers(0, 256, (ROWS, 4, 4, 1), np.uint8)
         pixels[[3, 5, 80]] = pixels[0]
         pixels[[9, 90]] = 7
@@ -50,10 +46,8 @@ def snapshot(tmp_path: Path, write_snapshot: Write) -> Write:
 
 
 @pytest.fixture
-def described(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> Describe:
-    def describe(record: SnapshotRecord, seconds: float = 60) -> ItemTable:
+def described(tmp_path_factory, monkeypatch):
+    def describe(record, seconds=60):
         monkeypatch.setattr(workers, "HERE_SECONDS", seconds)
         folder = tmp_path_factory.mktemp("described")
         return item_table(record, folder, Settings(project=folder))
@@ -61,9 +55,7 @@ def described(
     return describe
 
 
-def test_many_shards_make_the_table_of_one(
-    snapshot: Write, described: Describe
-) -> None:
+def test_many_shards_make_the_table_of_one(snapshot, described):
     one, many = described(snapshot(1)), described(snapshot(8))
 
     assert (len(one.bounds), len(many.bounds)) == (2, 9)
@@ -73,9 +65,7 @@ def test_many_shards_make_the_table_of_one(
     pd.testing.assert_frame_equal(many.read(many.columns), one.read(one.columns))
 
 
-def test_shards_may_be_described_in_other_processes(
-    snapshot: Write, described: Describe
-) -> None:
+def test_shards_may_be_described_in_other_processes(snapshot, described):
     record = snapshot(4)
     here, there = described(record), described(record, seconds=0)
 
@@ -83,7 +73,7 @@ def test_shards_may_be_described_in_other_processes(
     pd.testing.assert_frame_equal(there.read(columns), here.read(columns))
 
 
-def test_rows_are_those_of_the_snapshot(snapshot: Write, described: Describe) -> None:
+def test_rows_are_those_of_the_snapshot(snapshot, described):
     record = snapshot(2)
     frame = described(record).read(["row", "name", "split", "label", "item"])
 
@@ -93,9 +83,7 @@ def test_rows_are_those_of_the_snapshot(snapshot: Write, described: Describe) ->
         assert frame[column].tolist() == items[column].to_pylist()
 
 
-def test_types_are_those_that_a_contract_can_name(
-    snapshot: Write, described: Describe
-) -> None:
+def test_types_are_those_that_a_contract_can_name(snapshot, described):
     table = described(snapshot(2))
 
     types = table.read(table.columns).dtypes.astype(str).to_dict()
@@ -108,9 +96,7 @@ def test_types_are_those_that_a_contract_can_name(
     assert types == {**text, **real, **truth, **whole, "fingerprint": "uint64"}
 
 
-def test_the_share_of_a_class_is_of_the_whole_split(
-    snapshot: Write, described: Describe
-) -> None:
+def test_the_share_of_a_class_is_of_the_whole_split(snapshot, described):
     frame = described(snapshot(8)).read(["class_share", "split", "label"])
 
     of_train = frame[frame["split"] == "train"].groupby("label")["class_share"]
@@ -122,9 +108,7 @@ def test_the_share_of_a_class_is_of_the_whole_split(
     }
 
 
-def test_picked_rows_come_from_their_shards(
-    snapshot: Write, described: Describe
-) -> None:
+def test_picked_rows_come_from_their_shards(snapshot, described):
     table = described(snapshot(8))
     every = table.read(["row", "mean", "class_share"])
     rows = np.array([0, 7, 50, 99])
@@ -135,7 +119,7 @@ def test_picked_rows_come_from_their_shards(
     assert table.pick(rows[:0], ["mean"]).columns.tolist() == ["mean"]
 
 
-def test_a_shard_is_a_part_of_the_table(snapshot: Write, described: Describe) -> None:
+def test_a_shard_is_a_part_of_the_table(snapshot, described):
     table = described(snapshot(4))
     columns = ["name", "class_share", "row"]
 
@@ -144,7 +128,7 @@ def test_a_shard_is_a_part_of_the_table(snapshot: Write, described: Describe) ->
     pd.testing.assert_frame_equal(pd.concat(parts), table.read(columns))
 
 
-def test_a_damaged_shard_is_noticed(snapshot: Write, described: Describe) -> None:
+def test_a_damaged_shard_is_noticed(snapshot, described):
     record = snapshot(4)
     with (Path(record.uri) / shards_of(record)[2].name).open("r+b") as file:
         file.write(b"X")

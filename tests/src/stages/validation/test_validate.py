@@ -1,13 +1,10 @@
 """A small snapshot is judged as a whole, in however many shards it lies."""
 
-from __future__ import annotations
-
 import shutil
-from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from tests.src.stages.validation.conftest import Check, Data, expectation
+from tests.src.stages.validation.conftest import Data, expectation
 
 from headrace.data.snapshots import writing
 from headrace.errors import ContractError
@@ -16,7 +13,7 @@ from headrace.records import ContractRecord
 from headrace.stages import workers
 
 
-def test_clean_data_passes_every_check_without_a_finding(check: Check) -> None:
+def test_clean_data_passes_every_check_without_a_finding(check):
     record = check(Data())
 
     assert record.rows == {"train": 60, "val": 8, "test": 32}
@@ -30,9 +27,7 @@ def test_clean_data_passes_every_check_without_a_finding(check: Check) -> None:
     assert ContractRecord.model_validate_json(record.model_dump_json()) == record
 
 
-def test_many_shards_give_the_verdict_of_one(
-    check: Check, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_many_shards_give_the_verdict_of_one(check, tmp_path, monkeypatch):
     data = Data(rejected=[Rejected("ab", "train", "cat", "broken.png", "decode", "x")])
     data.pixels[[2, 4, 70]] = data.pixels[0]
     data.pixels[[8, 90]] = 7
@@ -54,7 +49,7 @@ def test_many_shards_give_the_verdict_of_one(
     assert many.model_copy(update=place) == one.model_copy(update=place)
 
 
-def test_nothing_is_left_of_the_work(check: Check, tmp_path: Path) -> None:
+def test_nothing_is_left_of_the_work(check, tmp_path):
     data = Data()
     check(data)
     data.pixels[:50] = 0

@@ -1,14 +1,11 @@
 """What refuses a data set, what is only a finding, and what is neither."""
 
-from __future__ import annotations
-
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from tests.src.stages.validation.conftest import Check, CheckTexts, Data, expectation
+from tests.src.stages.validation.conftest import Data, expectation
 
 from headrace.errors import ContractError
 from headrace.media.forms import Rejected
@@ -16,7 +13,7 @@ from headrace.records import Finding
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
-def test_a_split_without_items_is_refused(check: Check, split: str) -> None:
+def test_a_split_without_items_is_refused(check, split):
     data = Data(split=["test" if split == "train" else "train"] * 100)
 
     with pytest.raises(ContractError, match=f"- {split} holds no readable item"):
@@ -25,7 +22,7 @@ def test_a_split_without_items_is_refused(check: Check, split: str) -> None:
         )
 
 
-def test_an_empty_table_is_refused(check: Check) -> None:
+def test_an_empty_table_is_refused(check):
     data = Data(pixels=np.empty((0, 4, 4, 1), np.uint8), label=[], split=[])
 
     with pytest.raises(ContractError, match="train holds no readable item") as error:
@@ -34,7 +31,7 @@ def test_an_empty_table_is_refused(check: Check) -> None:
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
-def test_a_class_missing_from_a_split_is_refused(check: Check, split: str) -> None:
+def test_a_class_missing_from_a_split_is_refused(check, split):
     data = Data()
     pairs = zip(data.split, data.label, strict=True)
     left = sum(of != split and label == "dog" for of, label in pairs)
@@ -51,12 +48,12 @@ def test_a_class_missing_from_a_split_is_refused(check: Check, split: str) -> No
         check(data)
 
 
-def test_data_of_a_single_class_is_refused(check: Check) -> None:
+def test_data_of_a_single_class_is_refused(check):
     with pytest.raises(ContractError, match="all items are of one class, cat"):
         check(Data(label=["cat"] * 100))
 
 
-def test_a_small_class_is_a_finding(check: Check) -> None:
+def test_a_small_class_is_a_finding(check):
     data = Data()
     data.label = ["dog" if row in {0, 1, 90} else "cat" for row in range(100)]
 
@@ -73,7 +70,7 @@ def test_a_small_class_is_a_finding(check: Check) -> None:
     assert record.quarantined == 0
 
 
-def test_rows_that_the_source_has_told_of_are_told_once(check: Check) -> None:
+def test_rows_that_the_source_has_told_of_are_told_once(check):
     unread = Rejected("ab", "train", "", "a.csv[3]", "ragged_rows", "not read")
     told = Finding(check="ragged_rows", count=1, message="line 4: no cells")
 
@@ -82,14 +79,14 @@ def test_rows_that_the_source_has_told_of_are_told_once(check: Check) -> None:
     assert (record.findings, record.quarantined) == ((), 1)
 
 
-def test_a_class_of_a_tenth_of_the_mean_is_no_finding(check: Check) -> None:
+def test_a_class_of_a_tenth_of_the_mean_is_no_finding(check):
     data = Data()
     data.label = ["dog" if row in {0, 1, 2, 90} else "cat" for row in range(100)]
 
     assert check(data).findings == ()
 
 
-def test_test_items_that_are_also_in_train_are_refused(check: Check) -> None:
+def test_test_items_that_are_also_in_train_are_refused(check):
     data = Data()
     data.pixels[[68, 70]] = data.pixels[[0, 2]]
 
@@ -102,7 +99,7 @@ def test_test_items_that_are_also_in_train_are_refused(check: Check) -> None:
     assert "set aside" not in error.value.message
 
 
-def test_differently_scaled_splits_are_one_finding(check: Check) -> None:
+def test_differently_scaled_splits_are_one_finding(check):
     data = Data()
     data.pixels[68:] //= 50
 
@@ -112,7 +109,7 @@ def test_differently_scaled_splits_are_one_finding(check: Check) -> None:
     assert "are they scaled alike?" in finding.message
 
 
-def test_a_darker_test_split_is_one_finding(check: Check) -> None:
+def test_a_darker_test_split_is_one_finding(check):
     data = Data()
     data.pixels[68:] //= 3
 
@@ -122,14 +119,14 @@ def test_a_darker_test_split_is_one_finding(check: Check) -> None:
     assert "the test split differs from train: border 126.2 in" in finding.message
 
 
-def test_a_slightly_darker_test_split_is_no_finding(check: Check) -> None:
+def test_a_slightly_darker_test_split_is_no_finding(check):
     data = Data()
     data.pixels[68:] = (data.pixels[68:] * 0.97).astype(np.uint8)
 
     assert check(data).findings == ()
 
 
-def test_no_warning_hides_another_of_the_same_check(check_texts: CheckTexts) -> None:
+def test_no_warning_hides_another_of_the_same_check(check_texts):
     texts = [f"A letter about the {n}th of many houses" for n in range(100)]
     texts[5:25] = [f"\u200b{text}" for text in texts[5:25]]
     texts[30] += "\x07"
@@ -149,9 +146,7 @@ def test_no_warning_hides_another_of_the_same_check(check_texts: CheckTexts) -> 
     ]
 
 
-def test_a_warning_that_names_no_other_rows_is_told_once(
-    check_texts: CheckTexts,
-) -> None:
+def test_a_warning_that_names_no_other_rows_is_told_once(check_texts):
     texts = [f"A letter about the {n}th of many houses" for n in range(100)]
     texts[7] = "Привет всем, это письмо о доме"
 
@@ -161,13 +156,13 @@ def test_a_warning_that_names_no_other_rows_is_told_once(
     assert finding.message.endswith("its script is unlike the rest")
 
 
-def test_the_verdict_does_not_depend_on_what_ingestion_found(check: Check) -> None:
+def test_the_verdict_does_not_depend_on_what_ingestion_found(check):
     known = Finding(check="scale", split="test", count=1, message="0..1 in test")
 
     assert check(Data(findings=[known])).findings == ()
 
 
-def test_nothing_beyond_the_quarantine_limit_is_absorbed(check: Check) -> None:
+def test_nothing_beyond_the_quarantine_limit_is_absorbed(check):
     data = Data()
     data.pixels[:4] = 0
     data.label[10] = data.label[12] = "cow"
@@ -188,7 +183,7 @@ def test_nothing_beyond_the_quarantine_limit_is_absorbed(check: Check) -> None:
     assert pq.read_metadata(rows.split(". ")[0]).num_rows == 6
 
 
-def test_a_class_emptied_by_the_quarantine_is_refused(check: Check) -> None:
+def test_a_class_emptied_by_the_quarantine_is_refused(check):
     data = Data(label=["cat"] * 100)
     data.label[0] = data.label[68] = "dog"
     data.pixels[68] = 0
@@ -197,14 +192,14 @@ def test_a_class_emptied_by_the_quarantine_is_refused(check: Check) -> None:
         check(data)
 
 
-def _rejected(reasons: Sequence[str]) -> list[Rejected]:
+def _rejected(reasons):
     return [
         Rejected(f"{i:02d}", "train", "cat", f"{i}.wav", "header", reason)
         for i, reason in enumerate(reasons)
     ]
 
 
-def test_rows_that_are_set_aside_are_told_reason_by_reason(check: Check) -> None:
+def test_rows_that_are_set_aside_are_told_reason_by_reason(check):
     reasons = ["0 channels", "it is cut short", "it is cut short"]
 
     findings = check(Data(rejected=_rejected(reasons))).findings
@@ -215,7 +210,7 @@ def test_rows_that_are_set_aside_are_told_reason_by_reason(check: Check) -> None
     ]
 
 
-def test_reasons_that_differ_in_details_are_one(check: Check) -> None:
+def test_reasons_that_differ_in_details_are_one(check):
     data = Data(
         rejected=_rejected(["it has 5 of 16,000 frames", "it has 7 of 90 frames"])
     )
@@ -229,7 +224,7 @@ def test_reasons_that_differ_in_details_are_one(check: Check) -> None:
     assert ": for instance its label is none of the classes (label " in label
 
 
-def test_of_many_reasons_the_most_frequent_are_told(check: Check) -> None:
+def test_of_many_reasons_the_most_frequent_are_told(check):
     reasons = [f"it lacks {what}" for what in "abcdefghij"] + ["it is cut short"]
     data = Data(rejected=_rejected(reasons * 2 + reasons[-1:]))
 
@@ -246,9 +241,7 @@ def test_of_many_reasons_the_most_frequent_are_told(check: Check) -> None:
         check(data)
 
 
-def test_where_sizes_are_the_reason_they_come_first_and_resize_is_named(
-    check: Check,
-) -> None:
+def test_where_sizes_are_the_reason_they_come_first_and_resize_is_named(check):
     data = Data(label=["cat"] * 100)
     data.rejected = [
         Rejected(

@@ -1,31 +1,26 @@
 """A ledger of the model digits, and runs that want leases."""
 
-from __future__ import annotations
-
-from pathlib import Path
-from typing import Any
-
 import pytest
 import sqlalchemy as sa
 
 from headrace.records import GateResult
-from headrace.state.ledger import Entry, Evidence, Lease, Ledger, Version
+from headrace.state.ledger import Evidence, Lease, Ledger, Version
 from headrace.state.ledger.leases import LEASES, LIFETIME_SECONDS
 
 WHO = "ada@lab"
 
 
-def url_of(folder: Path) -> str:
+def url_of(folder):
     return f"sqlite:///{folder}/headrace.db"
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
+def ledger(tmp_path):
     return Ledger(url_of(tmp_path))
 
 
-def a_version(number: int, model: str = "digits", **changes: Any) -> Version:
-    values: dict[str, Any] = {
+def a_version(number, model="digits", **changes):
+    values = {
         "model": model,
         "version": number,
         "training": f"t{number}",
@@ -50,8 +45,8 @@ ROW = {
 }
 
 
-def some_evidence(number: int, *, passed: bool = True, **changes: Any) -> Evidence:
-    values: dict[str, Any] = {
+def some_evidence(number, *, passed=True, **changes):
+    values = {
         "model": "digits",
         "version": number,
         "passed": passed,
@@ -69,7 +64,7 @@ def some_evidence(number: int, *, passed: bool = True, **changes: Any) -> Eviden
     return Evidence(**values | changes)
 
 
-def fill(ledger: Ledger, *numbers: int, others: tuple[int, ...] = ()) -> None:
+def fill(ledger, *numbers, others=()):
     """Register versions, each with passing evidence: numbered as they are, without a
     champion; then against each of the rest and of the others as champion."""
     for number in numbers:
@@ -80,34 +75,34 @@ def fill(ledger: Ledger, *numbers: int, others: tuple[int, ...] = ()) -> None:
             ledger.add_evidence(some_evidence(number, champion_version=champion))
 
 
-def promote(ledger: Ledger, number: int, **changes: Any) -> Entry:
-    values: dict[str, Any] = {"who": WHO, "why": ""}
+def promote(ledger, number, **changes):
+    values = {"who": WHO, "why": ""}
     values["expected_sequence"] = ledger.sequence("digits")
     return ledger.promote("digits", number, **values | changes)[0]
 
 
-def roll_back(ledger: Ledger, **changes: Any) -> Entry:
-    values: dict[str, Any] = {"who": WHO, "why": ""}
+def roll_back(ledger, **changes):
+    values = {"who": WHO, "why": ""}
     values["expected_sequence"] = ledger.sequence("digits")
     return ledger.rollback("digits", **values | changes)
 
 
-def champion(ledger: Ledger) -> int | None:
+def champion(ledger):
     found = ledger.champion("digits")
     return found.version.version if found else None
 
 
-def assert_is_a_line(history: list[Entry]) -> None:
+def assert_is_a_line(history):
     assert [entry.sequence for entry in history] == list(range(1, len(history) + 1))
     before = [None, *(entry.to_version for entry in history)]
     assert [entry.from_version for entry in history] == before[:-1]
 
 
-def wanted(run: str, **changes: Any) -> Lease:
+def wanted(run, **changes):
     return Lease.wanted("blobs", run, "ada@lab").model_copy(update=changes)
 
 
-def expire(url: str) -> None:
+def expire(url):
     """As if the holder had not renewed its lease in time."""
     engine = sa.create_engine(url)
     with engine.begin() as connection:

@@ -1,7 +1,5 @@
 """Every row has its link, and is the same when it comes back from the database."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +20,7 @@ ODD = {
 }
 
 
-def rows_of(url: str) -> list[dict[str, object]]:
+def rows_of(url):
     engine = sa.create_engine(url)
     with engine.connect() as connection:
         rows = connection.execute(sa.select(EVENTS).order_by(EVENTS.c.number))
@@ -31,7 +29,7 @@ def rows_of(url: str) -> list[dict[str, object]]:
     return found
 
 
-def test_rows_of_all_kinds_come_back_as_they_were_chained(url: str) -> None:
+def test_rows_of_all_kinds_come_back_as_they_were_chained(url):
     ledger = Ledger(url)
     ledger.add_version(a_version(1, details=ODD))
     gate = GateResult(name="é", passed=False, value=1e-300, p_value=None)
@@ -46,7 +44,7 @@ def test_rows_of_all_kinds_come_back_as_they_were_chained(url: str) -> None:
     assert again.version("digits", 1).details == ODD
 
 
-def test_a_link_is_over_its_row_and_the_link_before(url: str) -> None:
+def test_a_link_is_over_its_row_and_the_link_before(url):
     ledger = Ledger(url)
     fill(ledger, 1)
     promote(ledger, 1)
@@ -62,7 +60,7 @@ def test_a_link_is_over_its_row_and_the_link_before(url: str) -> None:
     assert ledger.walk_chain().head == row["link"]
 
 
-def test_a_row_that_is_refused_leaves_no_link(url: str) -> None:
+def test_a_row_that_is_refused_leaves_no_link(url):
     ledger = Ledger(url)
     fill(ledger, 1)
     before = ledger.walk_chain()
@@ -71,13 +69,13 @@ def test_a_row_that_is_refused_leaves_no_link(url: str) -> None:
 
 
 @pytest.mark.parametrize("check", ["glance", "walk"])
-def test_what_is_added_during_a_check_is_no_tampering(url: str, check: str) -> None:
+def test_what_is_added_during_a_check_is_no_tampering(url, check):
     ledger = Ledger(url)
     fill(ledger, 1)
     promote(ledger, 1)
     others = iter([Ledger(url)])
 
-    def add_more(_: object, __: object, statement: str, *___: object) -> None:
+    def add_more(_, __, statement, *___):
         if "FROM events" not in statement:
             return
         for other in others:  # once: between this query and the next
@@ -94,10 +92,10 @@ def test_what_is_added_during_a_check_is_no_tampering(url: str, check: str) -> N
     assert ledger.walk_chain().rows == 7
 
 
-def test_many_writers_make_one_chain(url: str) -> None:
+def test_many_writers_make_one_chain(url):
     Ledger(url)
 
-    def write(writer: int) -> None:
+    def write(writer):
         ledger = Ledger(url)
         for turn in range(10):
             ledger.anchor({f"{writer}/{turn}": "d", f"shared/{turn}": str(writer)})
@@ -110,7 +108,7 @@ def test_many_writers_make_one_chain(url: str) -> None:
     assert [row["number"] for row in rows_of(url)] == [*range(1, report.rows + 1)]
 
 
-def test_the_last_anchor_of_a_key_holds(url: str) -> None:
+def test_the_last_anchor_of_a_key_holds(url):
     ledger = Ledger(url)
     ledger.anchor({"a": "1", "b": "2"})
     ledger.anchor({"a": "1"})

@@ -1,15 +1,10 @@
 """The copy of the ledger's rows: complete also after two processes have copied."""
 
-from __future__ import annotations
-
-from pathlib import Path
-
 import pytest
 from tests.attacks.test_ledger import setting, without_triggers
 from tests.src.state.ledger.conftest import a_version, fill, url_of
 
 from headrace.errors import IntegrityError
-from headrace.state.ledger import Ledger
 from headrace.state.ledger.copies import LedgerCopy
 from headrace.state.store import Store
 
@@ -17,17 +12,17 @@ EDIT = setting("sqlite", "run_id", "x", "kind = 'version'")
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
+def store(tmp_path):
     return Store(str(tmp_path / "store"))
 
 
-def copy_of(tmp_path: Path, store: Store) -> LedgerCopy:
+def copy_of(tmp_path, store):
     return LedgerCopy(url_of(tmp_path), store)
 
 
 def test_rows_that_two_processes_have_copied_count_once(
-    ledger: Ledger, tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    ledger, tmp_path, store, monkeypatch
+):
     fill(ledger, 1)
     with monkeypatch.context() as patch:
         patch.setattr(LedgerCopy, "_copied", [])  # both begin at once
@@ -44,9 +39,7 @@ def test_rows_that_two_processes_have_copied_count_once(
     assert [row.run_id for row in ledger.versions("digits")] == ["run1", "run2", "run3"]
 
 
-def test_what_follows_a_damaged_file_is_copied_anew(
-    ledger: Ledger, tmp_path: Path, store: Store
-) -> None:
+def test_what_follows_a_damaged_file_is_copied_anew(ledger, tmp_path, store):
     fill(ledger, 1)
     copy_of(tmp_path, store).keep()
     ledger.add_version(a_version(2))
@@ -75,9 +68,7 @@ EXCHANGES = [
 
 
 @pytest.mark.parametrize("statements", EXCHANGES)
-def test_rows_that_were_exchanged_are_put_back(
-    ledger: Ledger, tmp_path: Path, store: Store, statements: tuple[str, ...]
-) -> None:
+def test_rows_that_were_exchanged_are_put_back(ledger, tmp_path, store, statements):
     fill(ledger, 1, 2)
     copy_of(tmp_path, store).keep()
     before = ledger.evidence_of("digits"), ledger.versions("digits")
@@ -88,9 +79,7 @@ def test_rows_that_were_exchanged_are_put_back(
     assert (ledger.evidence_of("digits"), ledger.versions("digits")) == before
 
 
-def test_a_row_whose_place_another_one_has_is_named(
-    ledger: Ledger, tmp_path: Path, store: Store
-) -> None:
+def test_a_row_whose_place_another_one_has_is_named(ledger, tmp_path, store):
     fill(ledger, 1, 2)
     copy_of(tmp_path, store).keep()
     moved = "UPDATE events SET number = 99 WHERE kind = 'evidence' AND step = 1"
@@ -108,8 +97,8 @@ def test_a_row_whose_place_another_one_has_is_named(
     ],
 )
 def test_a_planted_row_of_another_form_is_found_and_taken_away(
-    ledger: Ledger, tmp_path: Path, store: Store, kind: str, subject: str, body: str
-) -> None:
+    ledger, tmp_path, store, kind, subject, body
+):
     fill(ledger, 1)
     copy_of(tmp_path, store).keep()
     values = f"9, '{kind}', 'digits', '{subject}', 9, '{body}', '', ''"
@@ -126,8 +115,8 @@ def test_a_planted_row_of_another_form_is_found_and_taken_away(
 @pytest.mark.parametrize("column", ["kind", "model", "subject", "step", "link", "body"])
 @pytest.mark.parametrize("value", ["x'ff'", "'x'", "'[" + "[" * 100_000 + "'"])
 def test_a_row_with_values_of_another_kind_is_found_and_put_back(
-    ledger: Ledger, tmp_path: Path, store: Store, column: str, value: str
-) -> None:
+    ledger, tmp_path, store, column, value
+):
     fill(ledger, 1, 2)
     copy_of(tmp_path, store).keep()
     before = ledger.walk_chain()

@@ -1,13 +1,10 @@
 """Databases that can serve as a ledger, and what happens when one cannot."""
 
-from __future__ import annotations
-
 import json
 import re
 import resource
 import sqlite3
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -27,10 +24,9 @@ from headrace.errors import DependencyError, HeadraceError, UsageError
 from headrace.state.ledger import Approval, Entry, Ledger
 from headrace.state.ledger.database import Database
 from headrace.state.ledger.disposals import Collected, Forgotten, Tombstone
-from headrace.state.ledger.events import Event
 
 
-def test_the_password_is_never_shown(tmp_path: Path) -> None:
+def test_the_password_is_never_shown(tmp_path):
     with pytest.raises(HeadraceError) as caught:
         Ledger("mysql://user:secret@host/name")
     assert "secret" not in str(caught.value)
@@ -46,18 +42,18 @@ def test_the_password_is_never_shown(tmp_path: Path) -> None:
         ("sqlite:///:memory:", "in memory"),
     ],
 )
-def test_another_kind_of_database_is_refused(url: str, message: str) -> None:
+def test_another_kind_of_database_is_refused(url, message):
     with pytest.raises(UsageError, match=message):
         Ledger(url)
 
 
-def test_a_missing_driver_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_driver_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "psycopg2", None)
     with pytest.raises(UsageError, match="needs the Python package 'psycopg2'"):
         Ledger("postgresql+psycopg2://host/name")
 
 
-def test_a_ledger_of_another_format_is_refused(ledger: Ledger, tmp_path: Path) -> None:
+def test_a_ledger_of_another_format_is_refused(ledger, tmp_path):
     with sqlite3.connect(tmp_path / "headrace.db") as connection:
         connection.execute("UPDATE ledger_format SET format = 4")
     connection.close()
@@ -65,7 +61,7 @@ def test_a_ledger_of_another_format_is_refused(ledger: Ledger, tmp_path: Path) -
         Ledger(url_of(tmp_path))
 
 
-def test_a_database_with_tables_of_others_is_refused(tmp_path: Path) -> None:
+def test_a_database_with_tables_of_others_is_refused(tmp_path):
     with sqlite3.connect(tmp_path / "headrace.db") as connection:
         connection.execute("CREATE TABLE events (name TEXT)")
     connection.close()
@@ -73,24 +69,20 @@ def test_a_database_with_tables_of_others_is_refused(tmp_path: Path) -> None:
         Ledger(url_of(tmp_path))
 
 
-def test_a_file_that_is_not_a_database_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database_is_refused(tmp_path):
     (tmp_path / "headrace.db").write_bytes(b"not a database, " * 64)
     with pytest.raises(UsageError, match="used as a ledger: file is not a database"):
         Ledger(url_of(tmp_path))
 
 
-def test_an_open_ledger_is_kept_when_opened_again(
-    ledger: Ledger, tmp_path: Path
-) -> None:
+def test_an_open_ledger_is_kept_when_opened_again(ledger, tmp_path):
     fill(ledger, 1)
     promote(ledger, 1)
     again = Ledger(url_of(tmp_path))
     assert again.history("digits") == ledger.history("digits")
 
 
-def test_sqlite_writes_ahead_and_enforces_foreign_keys(
-    ledger: Ledger, tmp_path: Path
-) -> None:
+def test_sqlite_writes_ahead_and_enforces_foreign_keys(ledger, tmp_path):
     with sqlite3.connect(tmp_path / "headrace.db") as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     connection.close()
@@ -126,9 +118,7 @@ def test_sqlite_writes_ahead_and_enforces_foreign_keys(
     ],
     ids=lambda event: event.KIND,
 )
-def test_what_rests_on_no_row_is_refused_by_the_database(
-    url: str, event: Event
-) -> None:
+def test_what_rests_on_no_row_is_refused_by_the_database(url, event):
     ledger = Ledger(url)
     fill(ledger, 1)
     before = ledger.walk_chain()
@@ -137,15 +127,15 @@ def test_what_rests_on_no_row_is_refused_by_the_database(
     assert ledger.walk_chain() == before
 
 
-def numbers_of(ledger: Ledger) -> list[int]:
+def numbers_of(ledger):
     return [version.version for version in ledger.versions("digits")]
 
 
 def test_many_reads_can_be_one_transaction_over_one_connection(
-    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    ledger, tmp_path, monkeypatch
+):
     fill(ledger, 1)
-    opened: list[str] = []
+    opened = []
     connect = Database._connect
     monkeypatch.setattr(
         Database, "_connect", lambda self: (opened.append(self.name), connect(self))[1]
@@ -160,7 +150,7 @@ def test_many_reads_can_be_one_transaction_over_one_connection(
     assert numbers_of(ledger) == [1, 2]
 
 
-def test_what_is_written_among_such_reads_is_read(ledger: Ledger) -> None:
+def test_what_is_written_among_such_reads_is_read(ledger):
     fill(ledger, 1)
     with ledger.reading_once():
         assert numbers_of(ledger) == [1]
@@ -168,7 +158,7 @@ def test_what_is_written_among_such_reads_is_read(ledger: Ledger) -> None:
         assert numbers_of(ledger) == [1, 2]
 
 
-def test_a_failed_read_does_not_disturb_those_after_it(ledger: Ledger) -> None:
+def test_a_failed_read_does_not_disturb_those_after_it(ledger):
     fill(ledger, 1)
     with ledger.reading_once():
         with pytest.raises(HeadraceError, match="no such table"):
@@ -176,14 +166,12 @@ def test_a_failed_read_does_not_disturb_those_after_it(ledger: Ledger) -> None:
         assert numbers_of(ledger) == [1]
 
 
-def test_what_fails_among_such_reads_is_not_blamed_on_the_ledger(
-    ledger: Ledger,
-) -> None:
+def test_what_fails_among_such_reads_is_not_blamed_on_the_ledger(ledger):
     with pytest.raises(json.JSONDecodeError), ledger.reading_once():
         json.loads("{nope")
 
 
-def test_such_reads_within_such_reads_are_part_of_them(ledger: Ledger) -> None:
+def test_such_reads_within_such_reads_are_part_of_them(ledger):
     fill(ledger, 1)
     with ledger.reading_once():
         kept = ledger._database._kept.connection
@@ -193,7 +181,7 @@ def test_such_reads_within_such_reads_are_part_of_them(ledger: Ledger) -> None:
     assert ledger._database._kept.connection is None
 
 
-def test_such_reads_are_those_of_one_thread(ledger: Ledger) -> None:
+def test_such_reads_are_those_of_one_thread(ledger):
     fill(ledger, 1)
     with ledger.reading_once(), ThreadPoolExecutor(1) as other:
         assert numbers_of(ledger) == [1]
@@ -203,12 +191,12 @@ def test_such_reads_are_those_of_one_thread(ledger: Ledger) -> None:
 
 
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+def impatient(monkeypatch):
     monkeypatch.setattr("headrace.state.ledger.journal.TIMEOUT_SECONDS", 0.1)
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_locked_database_is_safe_to_retry(ledger: Ledger, tmp_path: Path) -> None:
+def test_a_locked_database_is_safe_to_retry(ledger, tmp_path):
     impatient = Ledger(url_of(tmp_path))
     fill(impatient, 1)
     other = sqlite3.connect(tmp_path / "headrace.db", isolation_level=None)
@@ -223,7 +211,7 @@ def test_a_locked_database_is_safe_to_retry(ledger: Ledger, tmp_path: Path) -> N
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_new_database_that_stays_locked_is_safe_to_retry(tmp_path: Path) -> None:
+def test_a_new_database_that_stays_locked_is_safe_to_retry(tmp_path):
     other = sqlite3.connect(tmp_path / "headrace.db", isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
     with pytest.raises(DependencyError, match=r"database is locked.*safe to retry"):
@@ -233,14 +221,12 @@ def test_a_new_database_that_stays_locked_is_safe_to_retry(tmp_path: Path) -> No
     assert Ledger(url_of(tmp_path)).models() == []
 
 
-def test_a_folder_that_is_missing_is_safe_to_retry(tmp_path: Path) -> None:
+def test_a_folder_that_is_missing_is_safe_to_retry(tmp_path):
     with pytest.raises(DependencyError, match="unable to open database file"):
         Ledger(url_of(tmp_path / "missing"))
 
 
-def test_a_read_only_database_can_be_read_and_not_written(
-    ledger: Ledger, tmp_path: Path
-) -> None:
+def test_a_read_only_database_can_be_read_and_not_written(ledger, tmp_path):
     fill(ledger, 1)
     frozen = Ledger(f"sqlite:///file:{tmp_path}/headrace.db?mode=ro&uri=true")
     assert frozen.models() == ["digits"]
@@ -249,7 +235,7 @@ def test_a_read_only_database_can_be_read_and_not_written(
 
 
 @pytest.fixture
-def full_disk() -> Iterator[None]:
+def full_disk():
     """No file of this process may grow past 256 KiB."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (256 * 1024, hard))
@@ -258,16 +244,14 @@ def full_disk() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("full_disk")
-def test_a_full_disk_is_safe_to_retry_and_leaves_nothing_half_written(
-    ledger: Ledger,
-) -> None:
+def test_a_full_disk_is_safe_to_retry_and_leaves_nothing_half_written(ledger):
     with pytest.raises(DependencyError, match=r"did not answer: .*safe to retry"):
         for number in range(1, 2000):
             ledger.add_version(a_version(number, details={"text": "x" * 500}))
     assert ledger.versions("digits")[-1].details == {"text": "x" * 500}
 
 
-def test_the_code_never_changes_or_removes_a_row() -> None:
+def test_the_code_never_changes_or_removes_a_row():
     folder = Path(headrace.state.ledger.__file__).parent
     paths = sorted(folder.glob("*.py"))
     assert folder / "copies.py" in paths, "restores rows that were edited"

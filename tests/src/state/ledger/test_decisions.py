@@ -1,10 +1,5 @@
 """Recorded decisions that contradict themselves, or are not as they were added."""
 
-from __future__ import annotations
-
-from pathlib import Path
-from typing import Any
-
 import pytest
 from tests.attacks.test_ledger import setting, without_triggers
 from tests.src.state.ledger.conftest import (
@@ -26,19 +21,19 @@ ACCURACY = {"name": "accuracy", "metric": "test_accuracy", "threshold": 0.9}
 GAIN = {**CHAMPION, "arguments": {"gain": 0.01}}
 
 
-def a_gate(value: float, bound: float, sign: str = ">=", **changes: Any) -> GateResult:
+def a_gate(value, bound, sign=">=", **changes):
     fields = {"name": "accuracy", "passed": True, "value": value, "threshold": bound}
     fields["compared"] = f"{value:.4g} {sign} {bound:.4g}"
     return GateResult.model_validate(fields | changes)
 
 
-def law_of(**row: Any) -> dict[str, Any]:
+def law_of(**row):
     """A law of one gate."""
     row = {"name": "it", "direction": "min", "margin": 0.005, **row}
     return {"applied": {"gates": [row]}}
 
 
-def judged(ledger: Ledger, gate: GateResult, **changes: Any) -> list[str]:
+def judged(ledger, gate, **changes):
     """What is said of a version with this gate, and with that of serving."""
     law = law_of(name=gate.name, kind="of-a-package")  # whose words count
     fields = {"gates": (gate, SERVED), "law": law} | changes
@@ -62,9 +57,7 @@ def judged(ledger: Ledger, gate: GateResult, **changes: Any) -> list[str]:
         ),
     ],
 )
-def test_a_gate_that_passed_against_its_own_numbers_is_named(
-    ledger: Ledger, gate: GateResult, numbers: str
-) -> None:
+def test_a_gate_that_passed_against_its_own_numbers_is_named(ledger, gate, numbers):
     assert judged(ledger, gate) == [
         f"The gate {gate.name} of digits/1 is recorded as passed with {numbers} "
         "(evidence 1)"
@@ -81,11 +74,11 @@ def test_a_gate_that_passed_against_its_own_numbers_is_named(
         a_gate(0.5, 0.1, compared="0.5 is well above 0.1"),
     ],
 )
-def test_other_gates_are_not(ledger: Ledger, gate: GateResult) -> None:
+def test_other_gates_are_not(ledger, gate):
     assert judged(ledger, gate, passed=gate.passed) == []
 
 
-def test_evidence_that_passed_with_a_gate_that_failed_is_named(ledger: Ledger) -> None:
+def test_evidence_that_passed_with_a_gate_that_failed_is_named(ledger):
     (found,) = judged(ledger, a_gate(0.31, 0.9, passed=False))
     assert found == (
         "The evidence 1 of digits/1 is recorded as passed, and its gate accuracy as "
@@ -93,7 +86,7 @@ def test_evidence_that_passed_with_a_gate_that_failed_is_named(ledger: Ledger) -
     )
 
 
-def test_evidence_without_a_gate_of_its_law_is_named(ledger: Ledger) -> None:
+def test_evidence_without_a_gate_of_its_law_is_named(ledger):
     rows = [
         {"name": name, "metric": f"test_{name}", "direction": "min", "threshold": 0.9}
         for name in ("accuracy", "latency")
@@ -103,9 +96,7 @@ def test_evidence_without_a_gate_of_its_law_is_named(ledger: Ledger) -> None:
 
 
 @pytest.mark.parametrize("gates", [None, 7, ["accuracy"], [{"threshold": 0.9}]])
-def test_a_law_whose_gates_are_no_tables_ends_no_look(
-    ledger: Ledger, gates: Any
-) -> None:
+def test_a_law_whose_gates_are_no_tables_ends_no_look(ledger, gates):
     judged(ledger, a_gate(0.95, 0.9), law={"applied": {"gates": gates}})
     ledger.add_evidence(some_evidence(1, law={"applied": gates}, run_id="run2"))
     found = doubts(ledger, "digits")
@@ -114,9 +105,7 @@ def test_a_law_whose_gates_are_no_tables_ends_no_look(
 
 
 @pytest.mark.parametrize("when", ["yesterday", "2026-11-30T16:44:00", ""])
-def test_an_entry_whose_date_is_none_is_named(
-    ledger: Ledger, url: str, when: str
-) -> None:
+def test_an_entry_whose_date_is_none_is_named(ledger, url, when):
     made = Ledger(url)
     fill(made, 1, 2)
     promote(made, 1)
@@ -129,8 +118,8 @@ def test_an_entry_whose_date_is_none_is_named(
 
 @pytest.mark.parametrize(("value", "named"), [(0.98, True), (0.999, False)])
 def test_a_value_is_held_against_the_law_whatever_was_said_to_be_compared(
-    ledger: Ledger, value: float, named: bool
-) -> None:
+    ledger, value, named
+):
     law = law_of(name="accuracy", metric="test_accuracy", threshold=0.99)
     gate = a_gate(value, 0.99, compared="0.98 ≥ 0.9")
     found = judged(ledger, gate, law=law, metrics={"test_accuracy": value})
@@ -139,9 +128,7 @@ def test_a_value_is_held_against_the_law_whatever_was_said_to_be_compared(
         assert "passed with 0.98 >= 0.99" in found[0]
 
 
-def test_an_entry_that_is_dated_before_the_one_above_is_named(
-    ledger: Ledger, url: str
-) -> None:
+def test_an_entry_that_is_dated_before_the_one_above_is_named(ledger, url):
     made = Ledger(url)
     fill(made, 1, 2)
     promote(made, 1)
@@ -178,8 +165,8 @@ def test_an_entry_that_is_dated_before_the_one_above_is_named(
     ],
 )
 def test_a_glance_sees_what_was_written_past_headrace(
-    ledger: Ledger, tmp_path: Path, statement: str, problem: str
-) -> None:
+    ledger, tmp_path, statement, problem
+):
     fill(ledger, 1)
     ledger.anchor({"stages/a.json": "a" * 64})
     promote(ledger, 1)
@@ -205,8 +192,8 @@ FORGED = [
 
 @pytest.mark.parametrize(("row", "value", "threshold"), FORGED)
 def test_a_threshold_that_is_not_that_of_the_law_is_named(
-    ledger: Ledger, row: dict[str, Any], value: float, threshold: float
-) -> None:
+    ledger, row, value, threshold
+):
     row = {"name": "it", "direction": "max", **row}
     law = {"applied": {"gates": [row]}}
     gate = a_gate(value, threshold, "<=", name=row["name"])
@@ -243,8 +230,8 @@ OF_METRICS = [
 @pytest.mark.parametrize("is_known", [True, False])
 @pytest.mark.parametrize(("row", "name", "measured"), OF_METRICS)
 def test_a_value_that_is_not_the_measured_one_is_named(
-    ledger: Ledger, row: dict[str, Any], name: str, measured: float, is_known: bool
-) -> None:
+    ledger, row, name, measured, is_known
+):
     row = {"name": "it", "direction": "max", "margin": 0.005, **row}
     gate = a_gate(0.01, 0.5, "<=", name=row["name"], p_value=0.01)
     metrics = MEASURED if is_known else {"champion_p_value": None, "whole": 3.0}
@@ -254,7 +241,7 @@ def test_a_value_that_is_not_the_measured_one_is_named(
     assert f"passed with 0.01, and its evidence has {known}" in found
 
 
-def test_a_slice_whose_metrics_are_not_recorded_may_be_any(ledger: Ledger) -> None:
+def test_a_slice_whose_metrics_are_not_recorded_may_be_any(ledger):
     row = {"name": "it", "direction": "max", "kind": "ratio", "metric": "group=a/f1"}
     law = {"applied": {"gates": [{**row, "arguments": {"to": "test_f1"}}]}}
     gate = a_gate(0.01, 0.5, "<=", name="it")
@@ -279,8 +266,8 @@ def test_a_slice_whose_metrics_are_not_recorded_may_be_any(ledger: Ledger) -> No
 )
 @pytest.mark.parametrize("is_named", [True, False])
 def test_a_gate_is_of_the_kind_that_the_law_has_by_its_name(
-    ledger: Ledger, gate: GateResult, numbers: str, is_named: bool
-) -> None:
+    ledger, gate, numbers, is_named
+):
     rows = [{**ACCURACY, "direction": "min"}, {**CHAMPION, "margin": 0.005}]
     if is_named and gate.name == "serving":  # by no law that a file can have
         rows.append({**ACCURACY, "name": "serving", "threshold": 0.0})
@@ -290,9 +277,7 @@ def test_a_gate_is_of_the_kind_that_the_law_has_by_its_name(
     assert any(f"passed with {numbers}" in one for one in found)
 
 
-def test_a_serving_gate_whose_difference_was_not_measured_is_named(
-    ledger: Ledger,
-) -> None:
+def test_a_serving_gate_whose_difference_was_not_measured_is_named(ledger):
     ledger.add_version(a_version(1))
     ledger.add_evidence(some_evidence(1, metrics={"test_accuracy": 0.9}))
     (found,) = wrong_verdicts("digits", ledger)
@@ -310,8 +295,8 @@ def test_a_serving_gate_whose_difference_was_not_measured_is_named(
     ],
 )
 def test_a_champion_is_judged_by_no_milder_bound_than_the_law_has(
-    ledger: Ledger, compared: str, threshold: float, named: bool
-) -> None:
+    ledger, compared, threshold, named
+):
     row = {"name": "champion", "threshold": 0.05, "margin": 0.005}
     fields = {"name": "champion", "kind": "champion", "compared": compared}
     gate = a_gate(0.01, threshold, p_value=0.01, **fields)
@@ -319,7 +304,7 @@ def test_a_champion_is_judged_by_no_milder_bound_than_the_law_has(
     assert bool(found) == named
 
 
-def test_a_sign_that_is_turned_is_no_way_round(ledger: Ledger) -> None:
+def test_a_sign_that_is_turned_is_no_way_round(ledger):
     row = {"name": "it", "kind": "fairness", "arguments": {"gap": 0.05}}
     gate = a_gate(0.3, 0.05, ">=", name="it")
     assert judged(ledger, gate, law={"applied": {"gates": [row]}})
@@ -327,9 +312,7 @@ def test_a_sign_that_is_turned_is_no_way_round(ledger: Ledger) -> None:
 
 @pytest.mark.parametrize("odd", [None, "much", [], {"a": 1}, True])
 @pytest.mark.parametrize("kind", ["", "fairness", "ratio", "champion"])
-def test_a_gate_of_a_law_of_another_form_ends_no_look(
-    ledger: Ledger, kind: str, odd: Any
-) -> None:
+def test_a_gate_of_a_law_of_another_form_ends_no_look(ledger, kind, odd):
     row = {"kind": kind, "metric": odd, "threshold": odd, "margin": odd}
     row["name"] = "champion" if kind == "champion" else "it"
     gate = a_gate(0.2, 0.3, compared="p(better) 0.2 < 0.3", name=row["name"])
@@ -396,8 +379,8 @@ def test_a_gate_of_a_law_of_another_form_ends_no_look(
     ],
 )
 def test_a_verdict_that_does_not_follow_from_the_record_is_named(
-    ledger: Ledger, row: dict[str, Any], numbers: dict[str, Any], said: str
-) -> None:
+    ledger, row, numbers, said
+):
     gate = GateResult(name=row.get("name", "it"), passed=True, **numbers)
     changes = {"law": law_of(**row), "metrics": {"test_accuracy": None}}
     (found,) = judged(ledger, gate, **changes, champion_version=1)
@@ -422,9 +405,7 @@ def test_a_verdict_that_does_not_follow_from_the_record_is_named(
         ({"kind": "of-a-package"}, {}, 1),
     ],
 )
-def test_a_verdict_that_follows_from_the_record_is_not(
-    ledger: Ledger, row: dict[str, Any], numbers: dict[str, Any], champion: int | None
-) -> None:
+def test_a_verdict_that_follows_from_the_record_is_not(ledger, row, numbers, champion):
     gate = GateResult(name=row.get("name", "it"), passed=True, **numbers)
     changes = {"law": law_of(**row), "metrics": {}, "champion_version": champion}
     assert judged(ledger, gate, **changes) == []
@@ -436,8 +417,8 @@ def test_a_verdict_that_follows_from_the_record_is_not(
     [(0.01, 0.0194, "compared items"), (0.02, -0.005, "new items")],
 )
 def test_a_champion_by_a_comparison_of_no_items_is_named(
-    ledger: Ledger, value: float, threshold: float, items: str, count: float | None
-) -> None:
+    ledger, value, threshold, items, count
+):
     gate = a_gate(value, threshold, name="champion", p_value=0.01, compared="")
     fields = {"law": law_of(**CHAMPION), "champion_version": 1}
     metrics = {items.replace(" ", "_"): count}
@@ -447,16 +428,14 @@ def test_a_champion_by_a_comparison_of_no_items_is_named(
 
 @pytest.mark.parametrize("direction", [None, "up", 7])
 @pytest.mark.parametrize("kind", ["", "ratio"])
-def test_a_law_of_another_direction_lets_no_gate_pass(
-    ledger: Ledger, kind: str, direction: object
-) -> None:
+def test_a_law_of_another_direction_lets_no_gate_pass(ledger, kind, direction):
     law = law_of(**{**ACCURACY, "kind": kind, "direction": direction})
     gate, metrics = a_gate(0.1, 0.9, "<="), {"test_accuracy": 0.1}
     (found,) = judged(ledger, gate, law=law, metrics=metrics)
     assert f"passed with the direction {direction!r} of its law" in found
 
 
-def test_evidence_that_passed_by_no_law_is_named(ledger: Ledger) -> None:
+def test_evidence_that_passed_by_no_law_is_named(ledger):
     (found,) = judged(ledger, a_gate(0.95, 0.9), law={})
     assert found.endswith("is recorded as passed, and has no gates of a law")
 
@@ -472,8 +451,8 @@ def test_evidence_that_passed_by_no_law_is_named(ledger: Ledger) -> None:
     ],
 )
 def test_overrides_that_do_not_follow_from_the_laws_are_named(
-    ledger: Ledger, recorded: tuple[str, ...], before: float | None, fields: str
-) -> None:
+    ledger, recorded, before, fields
+):
     applied = law_of(**ACCURACY)["applied"]
     row = {**applied["gates"][0], "threshold": before}
     law = {"applied": applied, "committed": {"gates": [row] if before else [7]}}
@@ -486,9 +465,7 @@ def test_overrides_that_do_not_follow_from_the_laws_are_named(
         assert f"with the overrides {names}, and its laws differ in {fields}" in one
 
 
-def test_evidence_whose_answers_were_not_checked_in_a_clean_process_is_named(
-    ledger: Ledger,
-) -> None:
+def test_evidence_whose_answers_were_not_checked_in_a_clean_process_is_named(ledger):
     gate, metrics = a_gate(0.95, 0.9), {"test_accuracy": 0.95}
     bare = {"law": law_of(**ACCURACY), "gates": (gate,), "metrics": metrics}
     (found,) = judged(ledger, gate, **bare)

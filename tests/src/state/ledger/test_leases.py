@@ -1,12 +1,9 @@
 """Who holds a lease, and what one who has lost it can no longer write."""
 
-from __future__ import annotations
-
 import contextlib
 import sqlite3
 import threading
 import time
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -23,7 +20,7 @@ GONE = {"started": "an earlier boot-17"}
 # Taking
 
 
-def test_a_lease_counts_up_with_each_taking(url: str) -> None:
+def test_a_lease_counts_up_with_each_taking(url):
     leases = Leases(url)
     first = leases.acquire(wanted("one"))
     assert (first.token, first.flow_run_id, first.holder) == (1, "one", "ada@lab")
@@ -33,7 +30,7 @@ def test_a_lease_counts_up_with_each_taking(url: str) -> None:
     assert leases.acquire(wanted("two")).token == 2
 
 
-def test_a_lease_of_a_living_holder_is_not_taken(url: str) -> None:
+def test_a_lease_of_a_living_holder_is_not_taken(url):
     leases = Leases(url)
     first = leases.acquire(wanted("one"))
     assert leases.acquire(wanted("two")) == first
@@ -49,9 +46,7 @@ def test_a_lease_of_a_living_holder_is_not_taken(url: str) -> None:
         pytest.param({}, True, False, id="runs here, whatever the clock says"),
     ],
 )
-def test_whose_lease_is_replaced(
-    url: str, changes: dict[str, str], expired: bool, is_replaced: bool
-) -> None:
+def test_whose_lease_is_replaced(url, changes, expired, is_replaced):
     leases = Leases(url)
     first = leases.acquire(wanted("one", **changes))
     if expired:
@@ -67,7 +62,7 @@ def test_whose_lease_is_replaced(
         assert leases.all()[0] == rows
 
 
-def test_a_renewed_lease_lasts(url: str) -> None:
+def test_a_renewed_lease_lasts(url):
     leases = Leases(url)
     first = leases.acquire(wanted("one", **ELSEWHERE))
     expire(url)
@@ -75,12 +70,12 @@ def test_a_renewed_lease_lasts(url: str) -> None:
     assert leases.acquire(wanted("two")).flow_run_id == "one"
 
 
-def test_of_many_that_want_a_lease_one_gets_it(url: str) -> None:
+def test_of_many_that_want_a_lease_one_gets_it(url):
     Leases(url)
     start = threading.Barrier(8)
-    taken: list[Lease] = []
+    taken = []
 
-    def take(number: int) -> None:
+    def take(number):
         leases = Leases(url)
         start.wait()
         taken.append(leases.acquire(wanted(f"run {number}")))
@@ -95,7 +90,7 @@ def test_of_many_that_want_a_lease_one_gets_it(url: str) -> None:
     assert {lease.token for lease in taken} == {1}
 
 
-def test_an_old_ledger_gets_the_table_and_keeps_its_format(url: str) -> None:
+def test_an_old_ledger_gets_the_table_and_keeps_its_format(url):
     ledger = Ledger(url)
     ledger.add_version(a_version(1, model="blobs"))
     leases = Leases(url)
@@ -107,7 +102,7 @@ def test_an_old_ledger_gets_the_table_and_keeps_its_format(url: str) -> None:
 # Fencing
 
 
-def test_what_a_replaced_run_writes_is_refused(url: str) -> None:
+def test_what_a_replaced_run_writes_is_refused(url):
     leases = Leases(url)
     Ledger(url)
     first = leases.acquire(wanted("one", **ELSEWHERE))
@@ -125,19 +120,19 @@ def test_what_a_replaced_run_writes_is_refused(url: str) -> None:
     assert [v.version for v in current.versions("blobs")] == [1, 2]
 
 
-def test_a_lease_cannot_be_taken_within_a_transaction_that_it_fences(url: str) -> None:
+def test_a_lease_cannot_be_taken_within_a_transaction_that_it_fences(url):
     """Else an entry could be added after another run has begun."""
     leases = Leases(url)
     ledger = Ledger(url, lease=leases.acquire(wanted("one", **ELSEWHERE)))
     expire(url)
-    taken: list[float] = []
+    taken = []
 
-    def take_over() -> None:
+    def take_over():
         leases.acquire(wanted("two"))
         taken.append(time.monotonic())
 
     with ledger._database.writing() as connection:
-        ledger._guard(connection)  # type: ignore[misc]
+        ledger._guard(connection)
         thread = threading.Thread(target=take_over)
         thread.start()
         time.sleep(0.3)
@@ -148,11 +143,11 @@ def test_a_lease_cannot_be_taken_within_a_transaction_that_it_fences(url: str) -
 
 
 def test_a_lease_that_the_database_rejects_is_not_tried_without_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    done: list[str] = []
+    tmp_path, monkeypatch
+):
+    done = []
 
-    def note(_: object, __: object, statement: str, *___: object) -> None:
+    def note(_, __, statement, *___):
         done.extend(["insert"] * statement.startswith("INSERT INTO leases"))
 
     monkeypatch.setattr("headrace.state.ledger.leases._PAUSES_SECONDS", (0.01, 0.02))

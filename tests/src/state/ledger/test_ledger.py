@@ -1,12 +1,8 @@
 """The champion is what the last entry says; a promotion needs proof and comes next."""
 
-from __future__ import annotations
-
 import random
 import threading
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 import pytest
 from tests.attacks.test_ledger import run
@@ -29,14 +25,14 @@ from headrace.state.ledger.files import project_of
 # Promotion
 
 
-def test_an_empty_ledger_has_no_champion(ledger: Ledger) -> None:
+def test_an_empty_ledger_has_no_champion(ledger):
     fill(ledger, 1)
     assert ledger.champion("digits") is None
     assert ledger.sequence("digits") == 0
     assert ledger.history("digits") == []
 
 
-def test_a_promotion_is_the_next_entry_and_names_the_champion(ledger: Ledger) -> None:
+def test_a_promotion_is_the_next_entry_and_names_the_champion(ledger):
     fill(ledger, 1, 2)
     first = promote(ledger, 1, why="first")
     second = promote(ledger, 2, why="better", evidence_id=4)
@@ -61,7 +57,7 @@ def test_a_promotion_is_the_next_entry_and_names_the_champion(ledger: Ledger) ->
     assert ledger.history("digits", after=1) == [second]
 
 
-def test_promoting_the_champion_again_changes_nothing(ledger: Ledger) -> None:
+def test_promoting_the_champion_again_changes_nothing(ledger):
     fill(ledger, 1)
     entry = promote(ledger, 1, who="bob@lab")
     assert promote(ledger, 1) == entry
@@ -69,14 +65,14 @@ def test_promoting_the_champion_again_changes_nothing(ledger: Ledger) -> None:
     assert ledger.history("digits") == [entry]
 
 
-def test_of_many_who_promote_one_version_one_is_told_that_he_did(url: str) -> None:
+def test_of_many_who_promote_one_version_one_is_told_that_he_did(url):
     fill(Ledger(url), 1)
     start = threading.Barrier(8)
-    told: list[tuple[Entry, bool]] = []
+    told = []
 
-    def force(number: int) -> None:
+    def force(number):
         ledger = Ledger(url)
-        how: Any = {"who": f"user {number}", "why": f"reason {number}", "forced": True}
+        how = {"who": f"user {number}", "why": f"reason {number}", "forced": True}
         start.wait()
         told.append(ledger.promote("digits", 1, expected_sequence=0, **how))
 
@@ -90,7 +86,7 @@ def test_of_many_who_promote_one_version_one_is_told_that_he_did(url: str) -> No
     assert sorted(is_new for _, is_new in told) == [False] * 7 + [True]
 
 
-def test_each_model_counts_its_own_entries(ledger: Ledger) -> None:
+def test_each_model_counts_its_own_entries(ledger):
     fill(ledger, 1, 2)
     ledger.add_version(a_version(1, model="letters"))
     ledger.add_evidence(some_evidence(1, model="letters"))
@@ -101,20 +97,20 @@ def test_each_model_counts_its_own_entries(ledger: Ledger) -> None:
     assert champion(ledger) == 2
 
 
-def test_an_unknown_version_is_not_promoted(ledger: Ledger) -> None:
+def test_an_unknown_version_is_not_promoted(ledger):
     fill(ledger, 1)
     with pytest.raises(NotFoundError, match=r"no version 2 of digits.*versions: 1\."):
         promote(ledger, 2)
 
 
-def test_a_version_without_evidence_is_not_promoted(ledger: Ledger) -> None:
+def test_a_version_without_evidence_is_not_promoted(ledger):
     ledger.add_version(a_version(1))
     with pytest.raises(PromotionError, match=r"no evidence for version 1.*--force"):
         promote(ledger, 1)
     assert ledger.sequence("digits") == 0
 
 
-def test_passing_evidence_for_another_version_does_not_count(ledger: Ledger) -> None:
+def test_passing_evidence_for_another_version_does_not_count(ledger):
     fill(ledger, 1)
     ledger.add_version(a_version(2))
     with pytest.raises(PromotionError, match="no evidence for version 2 of digits"):
@@ -123,7 +119,7 @@ def test_passing_evidence_for_another_version_does_not_count(ledger: Ledger) -> 
         promote(ledger, 2, evidence_id=1, forced=True, why="try")
 
 
-def test_only_the_latest_evidence_counts(ledger: Ledger) -> None:
+def test_only_the_latest_evidence_counts(ledger):
     fill(ledger, 1)
     ledger.add_evidence(some_evidence(1, passed=False))
     with pytest.raises(PromotionError, match="did not pass its gates: accuracy"):
@@ -132,7 +128,7 @@ def test_only_the_latest_evidence_counts(ledger: Ledger) -> None:
     assert promote(ledger, 1).evidence_id == 3
 
 
-def test_evidence_counts_against_the_champion_that_it_names(ledger: Ledger) -> None:
+def test_evidence_counts_against_the_champion_that_it_names(ledger):
     for number in (1, 2, 3):
         ledger.add_version(a_version(number))
         ledger.add_evidence(some_evidence(number))
@@ -152,7 +148,7 @@ def test_evidence_counts_against_the_champion_that_it_names(ledger: Ledger) -> N
     assert champion(ledger) == 1
 
 
-def test_evidence_of_an_experiment_promotes_by_force_alone(ledger: Ledger) -> None:
+def test_evidence_of_an_experiment_promotes_by_force_alone(ledger):
     ledger.add_version(a_version(1))
     ledger.add_evidence(some_evidence(1, overrides=("gates", "promotion.mode")))
     with pytest.raises(PromotionError, match=r"no evidence for version 1.*--force"):
@@ -163,7 +159,7 @@ def test_evidence_of_an_experiment_promotes_by_force_alone(ledger: Ledger) -> No
     assert (entry.forced, entry.evidence_id) == (True, 1)
 
 
-def test_evidence_under_another_law_is_beside_the_first(ledger: Ledger) -> None:
+def test_evidence_under_another_law_is_beside_the_first(ledger):
     fill(ledger, 1)
     other = ledger.add_evidence(some_evidence(1, passed=False, law_digest="b"))
     with pytest.raises(PromotionError, match="did not pass its gates"):
@@ -171,14 +167,14 @@ def test_evidence_under_another_law_is_beside_the_first(ledger: Ledger) -> None:
     assert promote(ledger, 1, evidence_id=1).evidence_id == 1
 
 
-def test_evidence_without_gates_says_so(ledger: Ledger) -> None:
+def test_evidence_without_gates_says_so(ledger):
     ledger.add_version(a_version(1))
     ledger.add_evidence(some_evidence(1, passed=False, gates=()))
     with pytest.raises(PromotionError, match="its gates: there were none"):
         promote(ledger, 1)
 
 
-def test_a_forced_promotion_is_recorded_as_such(ledger: Ledger) -> None:
+def test_a_forced_promotion_is_recorded_as_such(ledger):
     ledger.add_version(a_version(1))
     entry = promote(ledger, 1, forced=True, why="the demo is today")
     assert (entry.forced, entry.why) == (True, "the demo is today")
@@ -186,15 +182,15 @@ def test_a_forced_promotion_is_recorded_as_such(ledger: Ledger) -> None:
     assert champion(ledger) == 1
 
 
-def test_a_forced_promotion_names_the_evidence_it_overrules(ledger: Ledger) -> None:
+def test_a_forced_promotion_names_the_evidence_it_overrules(ledger):
     ledger.add_version(a_version(1))
     ledger.add_evidence(some_evidence(1, passed=False))
     assert promote(ledger, 1, forced=True, why="known").evidence_id == 1
 
 
 def test_a_forced_promotion_is_not_on_an_experiment_where_there_is_other_evidence(
-    ledger: Ledger,
-) -> None:
+    ledger,
+):
     ledger.add_version(a_version(1))
     ledger.add_evidence(some_evidence(1))
     ledger.add_evidence(some_evidence(1, overrides=("gates",)))
@@ -202,26 +198,26 @@ def test_a_forced_promotion_is_not_on_an_experiment_where_there_is_other_evidenc
 
 
 @pytest.mark.parametrize("name", ["digits/1", "digits@champion"])
-def test_a_version_in_place_of_a_name_is_told(ledger: Ledger, name: str) -> None:
+def test_a_version_in_place_of_a_name_is_told(ledger, name):
     ledger.add_version(a_version(1))
     with pytest.raises(NotFoundError, match="'digits' is its whole name"):
         ledger.newest_version(name)
 
 
-def test_what_is_no_number_is_no_version(ledger: Ledger) -> None:
+def test_what_is_no_number_is_no_version(ledger):
     ledger.add_version(a_version(1))
     with pytest.raises(NotFoundError, match=r"'x' is no version of digits.* digits/1"):
         ledger.find("digits/x")
 
 
 @pytest.mark.parametrize("why", ["", "  \n"])
-def test_a_forced_promotion_needs_a_reason(ledger: Ledger, why: str) -> None:
+def test_a_forced_promotion_needs_a_reason(ledger, why):
     fill(ledger, 1)
     with pytest.raises(UsageError, match=r"needs a reason.*--reason"):
         promote(ledger, 1, forced=True, why=why)
 
 
-def test_a_stale_promotion_hears_who_came_first(ledger: Ledger) -> None:
+def test_a_stale_promotion_hears_who_came_first(ledger):
     fill(ledger, 1, 2, 3)
     promote(ledger, 1, who="bob@lab")
     promote(ledger, 2, who="eve@lab")
@@ -235,21 +231,19 @@ def test_a_stale_promotion_hears_who_came_first(ledger: Ledger) -> None:
     assert ledger.sequence("digits") == 2
 
 
-def test_a_promotion_decided_on_a_later_entry_leaves_no_gap(ledger: Ledger) -> None:
+def test_a_promotion_decided_on_a_later_entry_leaves_no_gap(ledger):
     fill(ledger, 1)
     with pytest.raises(PromotionError, match="on entry 5, but the last entry is 0"):
         promote(ledger, 1, expected_sequence=5)
     assert ledger.history("digits") == []
 
 
-def test_a_forced_take_over_is_recorded_whole_or_not_at_all(
-    ledger: Ledger, tmp_path: Path
-) -> None:
+def test_a_forced_take_over_is_recorded_whole_or_not_at_all(ledger, tmp_path):
     fill(ledger, 1, 2)
     refuse = "BEGIN SELECT RAISE(ABORT, 'no facts'); END"
     condition = "BEFORE INSERT ON events WHEN NEW.kind = 'fact'"
     run(url_of(tmp_path), f"CREATE TRIGGER no_facts {condition} {refuse}")
-    force: Any = {"forced": True, "why": "it is ours now", "judge": "the-shed"}
+    force = {"forced": True, "why": "it is ours now", "judge": "the-shed"}
     with pytest.raises(PromotionError):
         promote(ledger, 1, **force)
     assert ledger.history("digits") == []
@@ -262,7 +256,7 @@ def test_a_forced_take_over_is_recorded_whole_or_not_at_all(
 # Rollback
 
 
-def test_a_rollback_walks_back_one_promotion_at_a_time(ledger: Ledger) -> None:
+def test_a_rollback_walks_back_one_promotion_at_a_time(ledger):
     fill(ledger, 1, 2, 3)
     for number in (1, 2, 3):
         promote(ledger, number)
@@ -291,9 +285,7 @@ def test_a_rollback_walks_back_one_promotion_at_a_time(ledger: Ledger) -> None:
     assert ledger.sequence("digits") == 5
 
 
-def test_a_rollback_returns_to_what_was_champion_before_the_promotion(
-    ledger: Ledger,
-) -> None:
+def test_a_rollback_returns_to_what_was_champion_before_the_promotion(ledger):
     fill(ledger, 1, 2, 3, 4)
     for number in (1, 2, 3):
         promote(ledger, number)
@@ -302,14 +294,14 @@ def test_a_rollback_returns_to_what_was_champion_before_the_promotion(
     assert [roll_back(ledger).to_version for _ in range(2)] == [2, 1]
 
 
-def test_a_version_promoted_twice_is_walked_back_twice(ledger: Ledger) -> None:
+def test_a_version_promoted_twice_is_walked_back_twice(ledger):
     fill(ledger, 1, 2)
     for number in (1, 2, 1):
         promote(ledger, number)
     assert [roll_back(ledger).to_version for _ in range(2)] == [2, 1]
 
 
-def test_without_a_champion_there_is_nothing_to_roll_back_to(ledger: Ledger) -> None:
+def test_without_a_champion_there_is_nothing_to_roll_back_to(ledger):
     fill(ledger, 1)
     with pytest.raises(PromotionError, match="digits has had no champion"):
         roll_back(ledger)
@@ -317,7 +309,7 @@ def test_without_a_champion_there_is_nothing_to_roll_back_to(ledger: Ledger) -> 
         ledger.rollback_target("letters")
 
 
-def test_a_stale_rollback_hears_who_came_first(ledger: Ledger) -> None:
+def test_a_stale_rollback_hears_who_came_first(ledger):
     fill(ledger, 1, 2)
     promote(ledger, 1)
     promote(ledger, 2)
@@ -330,9 +322,7 @@ def test_a_stale_rollback_hears_who_came_first(ledger: Ledger) -> None:
         roll_back(ledger, expected_sequence=2)
 
 
-def test_a_rolled_back_version_is_known_until_it_is_promoted_again(
-    ledger: Ledger,
-) -> None:
+def test_a_rolled_back_version_is_known_until_it_is_promoted_again(ledger):
     fill(ledger, 1, 2)
     promote(ledger, 1)
     promote(ledger, 2)
@@ -352,11 +342,11 @@ def test_a_rolled_back_version_is_known_until_it_is_promoted_again(
 class Model:
     """What a ledger of versions 1..4 (passing), 5 (failing), 6 (unproved) does."""
 
-    def __init__(self) -> None:
-        self.champions: list[int] = []
+    def __init__(self):
+        self.champions = []
         self.sequence = 0
 
-    def promote(self, number: int, forced: bool, expected: int) -> bool:
+    def promote(self, number, forced, expected):
         if self.champions[-1:] == [number]:
             return True
         allowed = (forced or number < 5) and expected == self.sequence
@@ -365,7 +355,7 @@ class Model:
             self.sequence += 1
         return allowed
 
-    def roll_back(self, expected: int) -> bool:
+    def roll_back(self, expected):
         allowed = len(self.champions) > 1 and expected == self.sequence
         if allowed:
             self.champions.pop()
@@ -374,7 +364,7 @@ class Model:
 
 
 @pytest.mark.system
-def test_300_random_operations_agree_with_the_rules(ledger: Ledger) -> None:
+def test_300_random_operations_agree_with_the_rules(ledger):
     fill(ledger, 1, 2, 3, 4, others=(5, 6))
     ledger.add_version(a_version(5))
     ledger.add_evidence(some_evidence(5, passed=False))

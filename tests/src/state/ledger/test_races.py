@@ -1,14 +1,10 @@
 """Of several that decide at once one wins, and the others hear of it."""
 
-from __future__ import annotations
-
 import multiprocessing
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 from tests.src.state.ledger.conftest import (
@@ -22,12 +18,12 @@ from tests.src.state.ledger.conftest import (
 )
 
 from headrace.errors import PromotionError
-from headrace.state.ledger import Entry, Ledger, Version
+from headrace.state.ledger import Ledger
 
 pytestmark = pytest.mark.system
 
 
-def won(attempt: Callable[[], Entry], starting: threading.Barrier) -> bool:
+def won(attempt, starting):
     """Whether the attempt won; a loser must have been told that it lost."""
     starting.wait(600)
     try:
@@ -39,7 +35,7 @@ def won(attempt: Callable[[], Entry], starting: threading.Barrier) -> bool:
     return True
 
 
-def test_two_promotions_at_once_have_one_winner_1000_times(ledger: Ledger) -> None:
+def test_two_promotions_at_once_have_one_winner_1000_times(ledger):
     fill(ledger, 1, 2, 3, 4)
     starting = threading.Barrier(2)
     with ThreadPoolExecutor(2) as pool:
@@ -56,11 +52,11 @@ def test_two_promotions_at_once_have_one_winner_1000_times(ledger: Ledger) -> No
     assert_is_a_line(ledger.history("digits"))
 
 
-def test_two_promotions_of_one_version_at_once_are_one(ledger: Ledger) -> None:
+def test_two_promotions_of_one_version_at_once_are_one(ledger):
     fill(ledger, 1, 2)
     starting = threading.Barrier(2)
 
-    def attempt(sequence: int) -> Entry:
+    def attempt(sequence):
         starting.wait(600)
         return promote(ledger, sequence % 2 + 1, expected_sequence=sequence)
 
@@ -71,7 +67,7 @@ def test_two_promotions_of_one_version_at_once_are_one(ledger: Ledger) -> None:
     assert ledger.sequence("digits") == 20
 
 
-def test_a_promotion_and_a_rollback_at_once_have_one_winner(ledger: Ledger) -> None:
+def test_a_promotion_and_a_rollback_at_once_have_one_winner(ledger):
     fill(ledger, 1, 2, 3, 4)
     promote(ledger, 1)
     starting = threading.Barrier(2)
@@ -92,7 +88,7 @@ def test_a_promotion_and_a_rollback_at_once_have_one_winner(ledger: Ledger) -> N
     assert_is_a_line(ledger.history("digits"))
 
 
-def _open_and_race(url: str, rank: int, rounds: int, starting: Any, wins: Any) -> None:
+def _open_and_race(url, rank, rounds, starting, wins):
     starting.wait(600)
     ledger = Ledger(url)
     fill(ledger, *range(1, 9))
@@ -105,8 +101,8 @@ def _open_and_race(url: str, rank: int, rounds: int, starting: Any, wins: Any) -
 
 
 def test_processes_that_open_a_new_ledger_and_race_have_one_winner_each_round(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    tmp_path, monkeypatch
+):
     monkeypatch.syspath_prepend(Path(__file__).parents[4])  # they import this module
     rounds, context = 20, multiprocessing.get_context("spawn")
     starting, wins = context.Barrier(4), context.Queue()
@@ -128,10 +124,10 @@ def test_processes_that_open_a_new_ledger_and_race_have_one_winner_each_round(
     assert_is_a_line(history)
 
 
-def test_threads_that_open_a_new_ledger_at_once_make_one(tmp_path: Path) -> None:
+def test_threads_that_open_a_new_ledger_at_once_make_one(tmp_path):
     starting = threading.Barrier(8)
 
-    def attempt(number: int) -> Version:
+    def attempt(number):
         starting.wait(600)
         return Ledger(url_of(tmp_path)).add_version(a_version(number))
 

@@ -1,9 +1,6 @@
 """Signatures of the ledger's rows: what they find out, and who may add rows."""
 
-from __future__ import annotations
-
 import os
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -26,13 +23,13 @@ KEY = "HEADRACE_SIGNING_KEY_FILE"
 
 
 @pytest.fixture(autouse=True)
-def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _home(tmp_path, monkeypatch):
     """The store that is asked before a first signature is not the checkout's."""
     monkeypatch.setenv("HEADRACE_HOME", str(tmp_path / "home"))
 
 
 @pytest.fixture
-def public(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def public(tmp_path, monkeypatch):
     """The public key of the key that signs from now on."""
     private, public = write_keys(tmp_path / "keys")
     monkeypatch.setenv(KEY, str(private))
@@ -40,27 +37,25 @@ def public(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def trusted(public: Path) -> TrustedKeys:
+def trusted(public):
     return trust(public)
 
 
 @pytest.fixture
-def signed(ledger: Ledger, trusted: TrustedKeys) -> Ledger:
+def signed(ledger, trusted):
     """A ledger with signed rows."""
     fill(ledger, 1, 2)
     promote(ledger, 1)
     return ledger
 
 
-def test_each_row_is_signed(signed: Ledger, trusted: TrustedKeys) -> None:
+def test_each_row_is_signed(signed, trusted):
     report = signed.check_signatures(trusted)
     assert (report.first, report.links) == (1, signed.walk_chain().rows)
     assert report.problem == ""
 
 
-def test_rows_before_the_first_key_are_covered(
-    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_rows_before_the_first_key_are_covered(ledger, tmp_path, monkeypatch):
     fill(ledger, 1)
     before = ledger.walk_chain().rows
     private, public = write_keys(tmp_path)
@@ -72,8 +67,8 @@ def test_rows_before_the_first_key_are_covered(
 
 
 def test_without_a_key_nobody_adds_a_row_to_a_signed_ledger(
-    signed: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    signed, tmp_path, monkeypatch
+):
     rows = signed.walk_chain().rows
     monkeypatch.delenv(KEY)
     with pytest.raises(UsageError, match=r"is signed, and no signing key is set here"):
@@ -84,8 +79,8 @@ def test_without_a_key_nobody_adds_a_row_to_a_signed_ledger(
 
 
 def test_only_a_key_that_trusts_the_last_one_adds_a_row(
-    signed: Ledger, public: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    signed, public, tmp_path, monkeypatch
+):
     rows = signed.walk_chain().rows
     own, _ = write_keys(tmp_path / "others")
     monkeypatch.setenv(KEY, str(own))
@@ -128,16 +123,16 @@ def test_only_a_key_that_trusts_the_last_one_adds_a_row(
     ],
 )
 def test_who_tampers_with_signatures_is_found_out(
-    signed: Ledger, tmp_path: Path, trusted: TrustedKeys, statement: str, problem: str
-) -> None:
+    signed, tmp_path, trusted, statement, problem
+):
     without_triggers(url_of(tmp_path), statement)
     assert signed.walk_chain().problem == ""
     assert problem in signed.check_signatures(trusted).problem
 
 
 def test_a_ledger_that_another_key_has_signed_anew_is_found_out(
-    trusted: TrustedKeys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    trusted, tmp_path, monkeypatch
+):
     """Its chain is whole, and so are its signatures: those of another key."""
     private, public = write_keys(tmp_path / "other")
     monkeypatch.setenv(KEY, str(private))
@@ -150,11 +145,8 @@ def test_a_ledger_that_another_key_has_signed_anew_is_found_out(
 
 
 def test_a_row_that_somebody_adds_without_the_key_is_found_out(
-    signed: Ledger,
-    tmp_path: Path,
-    trusted: TrustedKeys,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+    signed, tmp_path, trusted, monkeypatch
+):
     """The chain is computed as by us: the copy is made without the signatures."""
     from headrace.state.ledger import journal
 
@@ -167,9 +159,7 @@ def test_a_row_that_somebody_adds_without_the_key_is_found_out(
     assert "somebody without a key has added it" in problem
 
 
-def test_an_older_ledger_is_found_out_by_the_store(
-    signed: Ledger, tmp_path: Path, trusted: TrustedKeys
-) -> None:
+def test_an_older_ledger_is_found_out_by_the_store(signed, tmp_path, trusted):
     settings = Settings(
         home=tmp_path, store=str(tmp_path / "s"), database_url=url_of(tmp_path)
     )
@@ -197,8 +187,8 @@ def test_an_older_ledger_is_found_out_by_the_store(
 
 
 def test_rows_that_were_cut_off_are_missed_by_their_signatures(
-    signed: Ledger, tmp_path: Path, trusted: TrustedKeys
-) -> None:
+    signed, tmp_path, trusted
+):
     without_triggers(url_of(tmp_path), "DELETE FROM events WHERE kind = 'entry'")
     problem = signed.check_signatures(trusted).problem
     assert problem == (
@@ -206,9 +196,7 @@ def test_rows_that_were_cut_off_are_missed_by_their_signatures(
     )
 
 
-def test_a_copy_has_the_signatures(
-    signed: Ledger, tmp_path: Path, trusted: TrustedKeys
-) -> None:
+def test_a_copy_has_the_signatures(signed, tmp_path, trusted):
     (tmp_path / "copy").mkdir()
     copy_ledger(url_of(tmp_path), url_of(tmp_path / "copy"))
     copied = Ledger(url_of(tmp_path / "copy"))
@@ -218,8 +206,8 @@ def test_a_copy_has_the_signatures(
 
 
 def test_without_a_key_a_request_that_has_expired_is_read_all_the_same(
-    signed: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    signed, tmp_path, monkeypatch
+):
     """Reading records the rejection, where rows can be added."""
     signed.add_approval(
         Approval(
@@ -239,9 +227,7 @@ def test_without_a_key_a_request_that_has_expired_is_read_all_the_same(
     assert signed.walk_chain().rows == rows
 
 
-def test_signatures_of_either_database_are_never_changed(
-    url: str, trusted: TrustedKeys
-) -> None:
+def test_signatures_of_either_database_are_never_changed(url, trusted):
     made = Ledger(url)
     fill(made, 1, 2)
     promote(made, 1)
@@ -257,7 +243,7 @@ def test_signatures_of_either_database_are_never_changed(
     engine.dispose()
 
 
-def strip(folder: Path) -> Ledger:
+def strip(folder):
     """Take all signatures away, rewrite who promoted, and chain all rows anew."""
     url = url_of(folder)
     own = "kind = 'entry'"
@@ -284,8 +270,8 @@ def strip(folder: Path) -> Ledger:
     ["heads/ledger.json", "signatures/m.sig", "signatures/bundle-1-k.sig", "anchor"],
 )
 def test_a_ledger_whose_signatures_were_taken_away_gets_no_first_one(
-    signed: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: str
-) -> None:
+    signed, tmp_path, monkeypatch, left
+):
     monkeypatch.setenv("HEADRACE_STORE", str(tmp_path / "s"))
     if left == "anchor":
         signed.anchor({"signatures/m.sig": "a" * 64})
@@ -305,8 +291,8 @@ def test_a_ledger_whose_signatures_were_taken_away_gets_no_first_one(
 
 
 def test_a_copy_of_the_rows_shows_that_a_ledger_was_signed(
-    signed: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    signed, tmp_path, monkeypatch
+):
     monkeypatch.setenv("HEADRACE_STORE", str(tmp_path / "s"))
     signed.anchor({"signatures/m.sig": "a" * 64})
     LedgerCopy(url_of(tmp_path), Store(str(tmp_path / "s"))).keep()
@@ -323,8 +309,8 @@ def test_a_copy_of_the_rows_shows_that_a_ledger_was_signed(
 
 @pytest.mark.parametrize("damaged", [b"[{", b"{}", b"[]", b'[{"number": 1}]', None])
 def test_a_copy_that_cannot_be_read_allows_no_first_signature(
-    signed: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damaged: bytes
-) -> None:
+    signed, tmp_path, monkeypatch, damaged
+):
     monkeypatch.setenv("HEADRACE_STORE", str(tmp_path / "s"))
     store = Store(str(tmp_path / "s"))
     copy = LedgerCopy(url_of(tmp_path), store)
@@ -349,8 +335,8 @@ def test_a_copy_that_cannot_be_read_allows_no_first_signature(
 
 
 def test_a_copy_that_names_a_signature_shows_that_its_ledger_was_signed(
-    signed: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    signed, tmp_path, monkeypatch
+):
     monkeypatch.setenv("HEADRACE_STORE", str(tmp_path / "s"))
     signed.anchor({"signatures/m.sig": "a" * 64})
     LedgerCopy(url_of(tmp_path), Store(str(tmp_path / "s"))).keep()
@@ -363,9 +349,7 @@ def test_a_copy_that_names_a_signature_shows_that_its_ledger_was_signed(
         promote(Ledger(url_of(tmp_path)), 2)
 
 
-def test_the_first_signature_of_a_home_needs_nothing(
-    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_first_signature_of_a_home_needs_nothing(ledger, tmp_path, monkeypatch):
     monkeypatch.setenv("HEADRACE_STORE", str(tmp_path / "s"))
     fill(ledger, 1)
     LedgerCopy(url_of(tmp_path), Store(str(tmp_path / "s"))).keep()
@@ -377,8 +361,8 @@ def test_the_first_signature_of_a_home_needs_nothing(
 
 @pytest.mark.parametrize("kept", ["a forged one", "an old one"])
 def test_a_signature_that_does_not_cover_the_last_row_allows_no_other(
-    signed: Ledger, tmp_path: Path, public: Path, kept: str
-) -> None:
+    signed, tmp_path, public, kept
+):
     engine = sa.create_engine(url_of(tmp_path))
     with engine.connect() as connection:
         rows = list(connection.exec_driver_sql("SELECT * FROM signatures").mappings())

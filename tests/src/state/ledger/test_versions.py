@@ -3,22 +3,18 @@
 A version may get other files; its row stays, and the last binding counts.
 """
 
-from __future__ import annotations
-
 import math
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
 
 import pytest
 from tests.src.state.ledger.conftest import a_version, fill, promote, some_evidence
 
 from headrace.errors import NotFoundError, UsageError
 from headrace.records import GateResult
-from headrace.state.ledger import Ledger, Version, ledger_exists
+from headrace.state.ledger import Ledger, ledger_exists
 
 
-def test_a_version_comes_back_as_it_was_added(ledger: Ledger) -> None:
+def test_a_version_comes_back_as_it_was_added(ledger):
     added = ledger.add_version(a_version(3, details={"seed": 7, "device": ["cpu"]}))
     assert ledger.version("digits", 3) == added
     assert added == a_version(
@@ -26,27 +22,27 @@ def test_a_version_comes_back_as_it_was_added(ledger: Ledger) -> None:
     )
 
 
-def test_a_version_is_dated_now_in_utc(ledger: Ledger) -> None:
+def test_a_version_is_dated_now_in_utc(ledger):
     created = datetime.fromisoformat(ledger.add_version(a_version(1)).created)
     assert created.utcoffset() == timedelta(0)
     assert abs(datetime.now(UTC) - created) < timedelta(minutes=5)
 
 
-def test_the_same_training_again_gives_the_row_that_is_there(ledger: Ledger) -> None:
+def test_the_same_training_again_gives_the_row_that_is_there(ledger):
     first = ledger.add_version(a_version(1))
     again = ledger.add_version(a_version(2, training="t1", run_id="another"))
     assert again == first
     assert ledger.versions("digits") == [first]
 
 
-def test_a_number_that_holds_another_training_is_refused(ledger: Ledger) -> None:
+def test_a_number_that_holds_another_training_is_refused(ledger):
     ledger.add_version(a_version(1))
     with pytest.raises(UsageError, match="another training as version 1 of digits"):
         ledger.add_version(a_version(1, training="other"))
     assert [row.training for row in ledger.versions("digits")] == ["t1"]
 
 
-def test_two_models_may_hold_the_same_training_and_number(ledger: Ledger) -> None:
+def test_two_models_may_hold_the_same_training_and_number(ledger):
     ledger.add_version(a_version(1))
     ledger.add_version(a_version(1, model="letters"))
     assert ledger.models() == ["digits", "letters"]
@@ -54,7 +50,7 @@ def test_two_models_may_hold_the_same_training_and_number(ledger: Ledger) -> Non
 
 
 @pytest.mark.parametrize("number", [2, 2**31, 10**20])
-def test_a_version_that_there_is_not_is_told(ledger: Ledger, number: int) -> None:
+def test_a_version_that_there_is_not_is_told(ledger, number):
     fill(ledger, 1)
     with pytest.raises(NotFoundError, match=f"no version {number} of digits"):
         ledger.version("digits", number)
@@ -62,24 +58,24 @@ def test_a_version_that_there_is_not_is_told(ledger: Ledger, number: int) -> Non
         ledger.find(f"digits/{number}")
 
 
-def test_looking_for_a_ledger_creates_nothing(tmp_path: Path) -> None:
+def test_looking_for_a_ledger_creates_nothing(tmp_path):
     assert not ledger_exists(f"sqlite:///{tmp_path}/headrace.db")
     assert not [*tmp_path.iterdir()]
 
 
-def test_versions_are_listed_by_number(ledger: Ledger) -> None:
+def test_versions_are_listed_by_number(ledger):
     fill(ledger, 10, 2, 1)
     assert [row.version for row in ledger.versions("digits")] == [1, 2, 10]
 
 
-def test_a_training_is_found_by_its_fingerprint(ledger: Ledger) -> None:
+def test_a_training_is_found_by_its_fingerprint(ledger):
     added = ledger.add_version(a_version(1))
     assert ledger.find_training("digits", "t1") == added
     assert ledger.find_training("digits", "t2") is None
     assert ledger.find_training("letters", "t1") is None
 
 
-def test_an_unknown_version_names_the_known_ones(ledger: Ledger) -> None:
+def test_an_unknown_version_names_the_known_ones(ledger):
     fill(ledger, 1, 2)
     with pytest.raises(
         NotFoundError, match=r"no version 9 of digits.*versions: 1, 2\."
@@ -88,17 +84,13 @@ def test_an_unknown_version_names_the_known_ones(ledger: Ledger) -> None:
 
 
 @pytest.mark.parametrize(("known", "named"), [((), "none"), ((1,), "digits")])
-def test_an_unknown_model_names_the_known_ones(
-    ledger: Ledger, known: tuple[int, ...], named: str
-) -> None:
+def test_an_unknown_model_names_the_known_ones(ledger, known, named):
     fill(ledger, *known)
     with pytest.raises(NotFoundError, match=f"1 of letters. Known models: {named}"):
         ledger.version("letters", 1)
 
 
-def test_the_latest_evidence_is_the_last_for_exactly_that_version(
-    ledger: Ledger,
-) -> None:
+def test_the_latest_evidence_is_the_last_for_exactly_that_version(ledger):
     fill(ledger, 1, 2)
     failed = ledger.add_evidence(some_evidence(1, passed=False, champion_version=2))
     assert ledger.latest_evidence("digits", 1) == failed
@@ -109,7 +101,7 @@ def test_the_latest_evidence_is_the_last_for_exactly_that_version(
     assert ledger.latest_evidence("letters", 1) is None
 
 
-def test_the_same_evidence_again_is_not_added_twice(ledger: Ledger) -> None:
+def test_the_same_evidence_again_is_not_added_twice(ledger):
     ledger.add_version(a_version(1))
     first = ledger.add_evidence(some_evidence(1, metrics={"loss": math.nan}))
     again = ledger.add_evidence(some_evidence(1, metrics={"loss": math.nan}))
@@ -117,7 +109,7 @@ def test_the_same_evidence_again_is_not_added_twice(ledger: Ledger) -> None:
     assert (first.id, again.id, other.id) == (1, 1, 2)
 
 
-def test_evidence_is_found_by_opponent_and_law(ledger: Ledger) -> None:
+def test_evidence_is_found_by_opponent_and_law(ledger):
     ledger.add_version(a_version(1))
     kinds = [
         {"champion_version": None, "law_digest": "a"},
@@ -136,9 +128,7 @@ def test_evidence_is_found_by_opponent_and_law(ledger: Ledger) -> None:
     assert ledger.latest_evidence("digits", 1) == added[3]
 
 
-def test_what_was_found_before_against_another_is_not_added_again(
-    ledger: Ledger,
-) -> None:
+def test_what_was_found_before_against_another_is_not_added_again(ledger):
     ledger.add_version(a_version(1))
     first = ledger.add_evidence(some_evidence(1))
     other = ledger.add_evidence(some_evidence(1, passed=False, champion_version=2))
@@ -147,9 +137,7 @@ def test_what_was_found_before_against_another_is_not_added_again(
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_a_metric_that_is_not_finite_is_kept_as_none(
-    ledger: Ledger, value: float
-) -> None:
+def test_a_metric_that_is_not_finite_is_kept_as_none(ledger, value):
     ledger.add_version(a_version(1))
     gate = GateResult(name="finite", passed=False, value=value)
     added = ledger.add_evidence(
@@ -159,13 +147,13 @@ def test_a_metric_that_is_not_finite_is_kept_as_none(
     assert added.gates == (GateResult(name="finite", passed=False, value=None),)
 
 
-def test_evidence_for_an_unknown_version_is_refused(ledger: Ledger) -> None:
+def test_evidence_for_an_unknown_version_is_refused(ledger):
     with pytest.raises(NotFoundError, match="no version 1 of digits"):
         ledger.add_evidence(some_evidence(1))
 
 
-def bind(ledger: Ledger, version: Version, digest: str, **changes: Any) -> Version:
-    values: dict[str, Any] = {
+def bind(ledger, version, digest, **changes):
+    values = {
         "run_id": version.run_id,
         "model_uri": version.model_uri,
         "model_digest": digest,
@@ -176,7 +164,7 @@ def bind(ledger: Ledger, version: Version, digest: str, **changes: Any) -> Versi
     return ledger.bind(version, **values | changes)
 
 
-def test_a_bound_version_has_the_files_of_its_last_binding(url: str) -> None:
+def test_a_bound_version_has_the_files_of_its_last_binding(url):
     ledger = Ledger(url)
     first = ledger.add_version(a_version(1, details={"seed": 7, "places": {"a": "b"}}))
     ledger.add_version(a_version(2))
@@ -194,7 +182,7 @@ def test_a_bound_version_has_the_files_of_its_last_binding(url: str) -> None:
     assert [row.step for row in ledger.bindings("digits")] == [1, 2]
 
 
-def test_of_two_bindings_decided_at_once_the_first_counts(url: str) -> None:
+def test_of_two_bindings_decided_at_once_the_first_counts(url):
     ledger = Ledger(url)
     version = ledger.add_version(a_version(1))
     first = bind(ledger, version, "e" * 64)
@@ -202,7 +190,7 @@ def test_of_two_bindings_decided_at_once_the_first_counts(url: str) -> None:
     assert [row.model_digest for row in ledger.bindings("digits")] == ["e" * 64]
 
 
-def test_the_champion_is_what_it_is_bound_to(ledger: Ledger) -> None:
+def test_the_champion_is_what_it_is_bound_to(ledger):
     version = ledger.add_version(a_version(1))
     ledger.add_evidence(some_evidence(1))
     promote(ledger, 1)
@@ -212,7 +200,7 @@ def test_the_champion_is_what_it_is_bound_to(ledger: Ledger) -> None:
     assert champion.version.model_digest == "e" * 64
 
 
-def test_whether_there_is_a_ledger_is_asked_without_making_one(url: str) -> None:
+def test_whether_there_is_a_ledger_is_asked_without_making_one(url):
     assert not ledger_exists(url)
     assert not ledger_exists(url)
     Ledger(url)

@@ -1,11 +1,7 @@
 """Keys that are used, and those that are refused in one sentence."""
 
-from __future__ import annotations
-
 import base64
 import itertools
-from pathlib import Path
-from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -20,16 +16,16 @@ from headrace.state.signing.keys import signing_key, trusted_keys
 P256 = ec.generate_private_key(ec.SECP256R1())
 
 
-def test_no_key_is_set_by_default() -> None:
+def test_no_key_is_set_by_default():
     assert check_keys(Settings())[0] is None
     assert not trusted_keys(Settings())
 
 
 @pytest.mark.parametrize("form", ["file", "text", "one line"])
-def test_a_key_signs_and_its_own_signature_counts(tmp_path: Path, form: str) -> None:
+def test_a_key_signs_and_its_own_signature_counts(tmp_path, form):
     private, public = write_keys(tmp_path)
     text = private.read_text()
-    values: dict[str, Any] = {"signing_key_file": str(private)}
+    values = {"signing_key_file": str(private)}
     if form != "file":
         shown = text if form == "text" else text.replace("\n", "\\n")
         values = {"signing_key": shown}
@@ -45,7 +41,7 @@ def test_a_key_signs_and_its_own_signature_counts(tmp_path: Path, form: str) -> 
     assert not trusted.accept("0" * 64, signature, b"a row")
 
 
-def test_another_spelling_of_a_signature_does_not_count(tmp_path: Path) -> None:
+def test_another_spelling_of_a_signature_does_not_count(tmp_path):
     private, public = write_keys(tmp_path)
     settings = Settings(signing_key_file=str(private))
     key = signing_key(settings)
@@ -61,7 +57,7 @@ def test_another_spelling_of_a_signature_does_not_count(tmp_path: Path) -> None:
     assert not trusted.accept(key.id, other, data)
 
 
-def test_keys_of_others_count_beside_ones_own(tmp_path: Path) -> None:
+def test_keys_of_others_count_beside_ones_own(tmp_path):
     own, _ = write_keys(tmp_path, "own")
     _, first = write_keys(tmp_path, "first")
     _, second = write_keys(tmp_path, "second")
@@ -89,9 +85,7 @@ DAMAGED = private_pem(P256)[:-60] + b"\n-----END PRIVATE KEY-----\n"
         pytest.param(b"", 0o600, "is not a private key", id="empty"),
     ],
 )
-def test_a_key_that_cannot_be_used_is_refused(
-    tmp_path: Path, data: bytes, mode: int, message: str
-) -> None:
+def test_a_key_that_cannot_be_used_is_refused(tmp_path, data, mode, message):
     file = write_private(tmp_path / "key.pem", data, mode)
     with pytest.raises(UsageError, match=message) as raised:
         signing_key(Settings(signing_key_file=str(file)))
@@ -104,12 +98,12 @@ def test_a_key_that_cannot_be_used_is_refused(
         assert_has_no_key(str(raised.value), data)
 
 
-def assert_has_no_key(text: str, data: bytes) -> None:
+def assert_has_no_key(text, data):
     lines = [line for line in data.decode().splitlines() if len(line) > 40]
     assert not [line for line in lines if line in text]
 
 
-def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_none_is_refused(tmp_path):
     with pytest.raises(UsageError, match="cannot be read: No such file"):
         signing_key(Settings(signing_key_file=str(tmp_path / "absent")))
     with pytest.raises(UsageError, match="cannot be read: Is a directory"):
@@ -120,7 +114,7 @@ def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
     assert_has_no_key(str(raised.value), text.encode())
 
 
-def test_the_private_key_is_in_no_text_of_the_settings() -> None:
+def test_the_private_key_is_in_no_text_of_the_settings():
     text = private_pem(P256).decode()
     settings = Settings(signing_key=text)
     for shown in (repr(settings), settings.model_dump_json(), str(settings)):
@@ -137,15 +131,13 @@ def test_the_private_key_is_in_no_text_of_the_settings() -> None:
         (b"nothing", "no public key in PEM, or a damaged"),
     ],
 )
-def test_a_public_key_that_cannot_be_used_is_refused(data: bytes, message: str) -> None:
+def test_a_public_key_that_cannot_be_used_is_refused(data, message):
     with pytest.raises(UsageError, match=message) as raised:
         trusted_keys(Settings(verify_key=data.decode()))
     assert_has_no_key(str(raised.value), data)
 
 
-def test_what_a_run_needs_is_said_before_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_a_run_needs_is_said_before_it(tmp_path, monkeypatch):
     with pytest.raises(UsageError, match=r"promotion.signed is true, but no key"):
         check_keys(Settings(), is_wanted=True)
     private, public = write_keys(tmp_path)

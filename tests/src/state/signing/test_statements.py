@@ -1,20 +1,17 @@
 """Signed statements on files, made by the library and read without it."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from tests.signing import trust, write_keys
 
 from headrace.errors import IntegrityError
 from headrace.settings import Settings
-from headrace.state.signing.keys import SigningKey, signing_key
+from headrace.state.signing.keys import signing_key
 from headrace.state.signing.statements import key_of, sign_folder, signed_files
 
 pytest.importorskip("model_signing")
@@ -22,7 +19,7 @@ FILES = {"data/model.keras": b"weights", "golden.npz": b"answers"}
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory):
     made = tmp_path_factory.mktemp("signed") / "digits-3"
     for name, data in FILES.items():
         (made / name).parent.mkdir(parents=True, exist_ok=True)
@@ -31,24 +28,22 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def keys(tmp_path_factory):
     return write_keys(tmp_path_factory.mktemp("keys"))
 
 
 @pytest.fixture(scope="module")
-def signature(folder: Path, keys: tuple[Path, Path]) -> bytes:
+def signature(folder, keys):
     return sign_folder(folder, opened(keys[0]))
 
 
-def opened(file: Path) -> SigningKey:
+def opened(file):
     key = signing_key(Settings(signing_key_file=str(file)))
     assert key is not None
     return key
 
 
-def test_a_statement_has_the_digest_of_each_file(
-    signature: bytes, keys: tuple[Path, Path]
-) -> None:
+def test_a_statement_has_the_digest_of_each_file(signature, keys):
     wanted = {name: hashlib.sha256(data).hexdigest() for name, data in FILES.items()}
     assert signed_files(signature, trust(keys[1]), "it") == wanted
     assert key_of(signature) == opened(keys[0]).id
@@ -56,13 +51,11 @@ def test_a_statement_has_the_digest_of_each_file(
 
 
 @pytest.mark.system
-def test_the_command_line_of_the_library_accepts_it(
-    signature: bytes, folder: Path, keys: tuple[Path, Path], tmp_path: Path
-) -> None:
+def test_the_command_line_of_the_library_accepts_it(signature, folder, keys, tmp_path):
     file = tmp_path / "model.sig"
     file.write_bytes(signature)
 
-    def verify() -> subprocess.CompletedProcess[str]:
+    def verify():
         words = [sys.executable, "-m", "model_signing", "verify", "key", str(folder)]
         words += ["--signature", str(file), "--public_key", str(keys[1])]
         return subprocess.run(words, capture_output=True, text=True, check=False)
@@ -74,15 +67,13 @@ def test_the_command_line_of_the_library_accepts_it(
     (folder / "golden.npz").write_bytes(FILES["golden.npz"])
 
 
-def test_the_statement_of_another_key_says_so(signature: bytes, tmp_path: Path) -> None:
+def test_the_statement_of_another_key_says_so(signature, tmp_path):
     _, other = write_keys(tmp_path)
     with pytest.raises(IntegrityError, match="it is signed by another key, "):
         signed_files(signature, trust(other), "it")
 
 
-def test_a_statement_that_was_changed_says_so(
-    signature: bytes, keys: tuple[Path, Path]
-) -> None:
+def test_a_statement_that_was_changed_says_so(signature, keys):
     bundle = json.loads(signature)
     payload = base64.b64decode(bundle["dsseEnvelope"]["payload"])
     changed = payload.replace(b"golden.npz", b"golden.npy")
@@ -92,8 +83,6 @@ def test_a_statement_that_was_changed_says_so(
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b"[]", b'{"dsseEnvelope": 1}', b"\xff"])
-def test_a_file_that_is_no_statement_says_so(
-    data: bytes, keys: tuple[Path, Path]
-) -> None:
+def test_a_file_that_is_no_statement_says_so(data, keys):
     with pytest.raises(IntegrityError, match="The signature of it is damaged"):
         signed_files(data, trust(keys[1]), "it")

@@ -1,10 +1,5 @@
 """The digest of a Keras file's layers: the same for each saving, not for others."""
 
-from __future__ import annotations
-
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pytest
 from tests import versions
@@ -14,7 +9,7 @@ from headrace.stages.fitting import weights_digest
 from headrace.state.tracking.artifacts import network_digest
 
 
-def saved(path: Path, scale: float = 1.0) -> tuple[Any, str]:
+def saved(path, scale=1.0):
     """A model that is built anew and saved, and the digest of its layers."""
     load_backend()
     import keras
@@ -26,7 +21,7 @@ def saved(path: Path, scale: float = 1.0) -> tuple[Any, str]:
 
 
 @pytest.mark.system
-def test_it_follows_from_the_layers_alone(tmp_path: Path) -> None:
+def test_it_follows_from_the_layers_alone(tmp_path):
     first, digest = saved(tmp_path / "a.keras")
     again, same = saved(tmp_path / "b.keras")
     turned, other = saved(tmp_path / "c.keras", scale=-1)

@@ -1,8 +1,5 @@
 """MLflow's rows of a version, where its artifacts have moved."""
 
-from __future__ import annotations
-
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,9 +15,7 @@ from headrace.state.tracking.rows import TrackingRows, database_of
 Trained = Any
 
 
-def test_rows_stay_as_they_were_where_artifacts_go_to_object_storage(
-    trained: Trained,
-) -> None:
+def test_rows_stay_as_they_were_where_artifacts_go_to_object_storage(trained):
     settings = trained.settings
     Tracking(settings)  # the home was moved: MLflow's paths follow
     version = Ledger(settings.database_url).version("blobs", 1)
@@ -36,7 +31,7 @@ def test_rows_stay_as_they_were_where_artifacts_go_to_object_storage(
     assert run["artifact_uri"].startswith("{artifacts}/blobs/")
 
 
-def test_a_damaged_database_is_named_with_what_to_do(tmp_path: Path) -> None:
+def test_a_damaged_database_is_named_with_what_to_do(tmp_path):
     (tmp_path / "mlflow.db").write_bytes(b"not a database at all" * 100)
     settings = Settings(project=tmp_path, home=tmp_path)
     rows = TrackingRows(settings, database_of(settings))

@@ -1,11 +1,6 @@
 """Metrics, findings and pictures of a classification, against numbers by hand."""
 
-from __future__ import annotations
-
 import math
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -42,24 +37,24 @@ DATA = DataDescription(medium="image", shape=(1,), classes=("a", "b", "c"))
 TENTHS = EvaluationSpec(confidence=0.95, calibration_bins=10)
 
 
-def test_the_wilson_interval_of_eight_of_ten() -> None:
+def test_the_wilson_interval_of_eight_of_ten():
     # centre (0.8 + z²/20) / (1 + z²/10), z = 1.959964
     low, high = wilson_interval(8, 10, 0.95)
     assert low == pytest.approx(0.490162, abs=1e-6)
     assert high == pytest.approx(0.943318, abs=1e-6)
 
 
-def test_the_wilson_interval_stays_between_nothing_and_all() -> None:
+def test_the_wilson_interval_stays_between_nothing_and_all():
     assert wilson_interval(0, 10, 0.95) == pytest.approx((0, 0.277533), abs=1e-6)
     assert wilson_interval(10, 10, 0.95) == pytest.approx((0.722467, 1), abs=1e-6)
     assert all(math.isnan(bound) for bound in wilson_interval(0, 0, 0.95))
 
 
-def test_confusion_counts_true_by_predicted() -> None:
+def test_confusion_counts_true_by_predicted():
     assert confusion(GIVEN, LABELS).tolist() == [[1, 0, 1], [1, 1, 0], [0, 0, 1]]
 
 
-def test_calibration_is_the_mean_gap_of_accuracy_and_confidence() -> None:
+def test_calibration_is_the_mean_gap_of_accuracy_and_confidence():
     bins = calibration_bins(GIVEN, LABELS, 2)
     # All confidences are at least 0.5: (0.85 + 0.75 + 0.65 + 0.95 + 0.55) / 5.
     assert bins[0] == {"rows": 0.0, "confidence": 0.0, "accuracy": 0.0}
@@ -70,16 +65,16 @@ def test_calibration_is_the_mean_gap_of_accuracy_and_confidence() -> None:
     assert tenths == pytest.approx(0.33)
 
 
-def test_full_confidence_falls_in_the_last_bin() -> None:
+def test_full_confidence_falls_in_the_last_bin():
     bins = calibration_bins(np.array([[1, 0]], np.float32), np.array([0], np.int32), 10)
     assert [b["rows"] for b in bins] == [0.0] * 9 + [1.0]
 
 
-def test_no_rows_have_no_calibration_error() -> None:
+def test_no_rows_have_no_calibration_error():
     assert math.isnan(calibration_error([]))
 
 
-def test_classification_metrics_by_hand() -> None:
+def test_classification_metrics_by_hand():
     metrics, slices = PART.metrics(GIVEN, LABELS, DATA, TENTHS)
     assert metrics["test_accuracy"] == 3 / 5
     losses = -np.log([0.85, 0.75, 0.25, 0.95, 0.25])
@@ -100,13 +95,13 @@ def test_classification_metrics_by_hand() -> None:
     )
 
 
-def test_a_class_without_rows_has_no_recall_and_no_floor() -> None:
+def test_a_class_without_rows_has_no_recall_and_no_floor():
     metrics, slices = PART.metrics(GIVEN[:2], LABELS[:2], DATA, TENTHS)
     assert math.isnan(slices["class=c"]["recall"])
     assert math.isnan(metrics["test_class_recall_min"])
 
 
-def test_values_that_are_not_finite_are_counted() -> None:
+def test_values_that_are_not_finite_are_counted():
     given = GIVEN.copy()
     given[0, 1], given[3, 2] = np.nan, np.inf
     metrics, _ = PART.metrics(given, LABELS, DATA, TENTHS)
@@ -114,7 +109,7 @@ def test_values_that_are_not_finite_are_counted() -> None:
     assert math.isnan(metrics["test_calibration_error"])
 
 
-def spec_of(threshold: float, calibrate: bool = False, **gate: Any) -> PipelineSpec:
+def spec_of(threshold, calibrate=False, **gate):
     return PipelineSpec.model_validate(
         {
             "name": "letters",
@@ -127,14 +122,12 @@ def spec_of(threshold: float, calibrate: bool = False, **gate: Any) -> PipelineS
     )
 
 
-def labels_of(*sizes: int) -> Any:
+def labels_of(*sizes):
     return np.repeat(np.arange(len(sizes)), sizes).astype(np.int32)
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
-def test_a_gate_needs_the_rows_at_which_its_interval_clears_the_majority(
-    share: float,
-) -> None:
+def test_a_gate_needs_the_rows_at_which_its_interval_clears_the_majority(share):
     threshold = (1 + share) / 2
     needed = rows_of_gate(threshold, share, 0.95)
     z = 1.959963984540054
@@ -143,13 +136,13 @@ def test_a_gate_needs_the_rows_at_which_its_interval_clears_the_majority(
         assert bool(score > z) is clear
 
 
-def test_the_interval_of_a_model_that_just_passes_clears_the_majority() -> None:
+def test_the_interval_of_a_model_that_just_passes_clears_the_majority():
     needed = rows_of_gate(0.75, 0.5, 0.95)
     assert needed == 16
     assert wilson_interval(12, 16, 0.95)[0] > 0.5 > wilson_interval(9, 12, 0.95)[0]
 
 
-def test_a_gate_on_too_few_rows_is_told_with_the_number_needed() -> None:
+def test_a_gate_on_too_few_rows_is_told_with_the_number_needed():
     (finding,) = PART.few_rows(spec_of(0.75), labels_of(6, 6), 100)
     assert (finding.check, finding.split, finding.count) == ("few_rows", "test", 12)
     assert finding.message == (
@@ -160,12 +153,12 @@ def test_a_gate_on_too_few_rows_is_told_with_the_number_needed() -> None:
     assert PART.few_rows(spec_of(0.75), labels_of(8, 8), 100) == []
 
 
-def test_a_gate_below_the_majority_is_no_matter_of_rows() -> None:
+def test_a_gate_below_the_majority_is_no_matter_of_rows():
     assert PART.few_rows(spec_of(0.5), labels_of(6, 6), 100) == []
     assert PART.few_rows(spec_of(0.9, direction="max"), labels_of(6, 6), 100) == []
 
 
-def test_a_calibration_by_too_few_rows_is_told_with_the_number_needed() -> None:
+def test_a_calibration_by_too_few_rows_is_told_with_the_number_needed():
     (finding,) = PART.few_rows(spec_of(0.5, calibrate=True), labels_of(50, 50), 2)
     assert (finding.check, finding.split, finding.count) == ("few_rows", "val", 2)
     assert finding.message == (
@@ -176,13 +169,8 @@ def test_a_calibration_by_too_few_rows_is_told_with_the_number_needed() -> None:
     assert PART.few_rows(spec_of(0.5, calibrate=False), labels_of(50, 50), 2) == []
 
 
-IsPicture = Callable[[Path], bool]
-
-
 @pytest.mark.parametrize("classes", [2, 40])
-def test_confusion_of_few_and_many_classes(
-    tmp_path: Path, is_picture: IsPicture, classes: int
-) -> None:
+def test_confusion_of_few_and_many_classes(tmp_path, is_picture, classes):
     counts = np.diag(np.arange(classes))  # the first class has no rows
     names = [f"class {number}" for number in range(classes)]
     draw_confusion(counts, names, tmp_path / "confusion.png")
@@ -191,9 +179,9 @@ def test_confusion_of_few_and_many_classes(
 
 @pytest.mark.filterwarnings("error")
 def test_classes_whose_letters_no_font_has_are_numbered(
-    tmp_path: Path, is_picture: IsPicture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    saved: list[Figure] = []
+    tmp_path, is_picture, monkeypatch
+):
+    saved = []
     save = Figure.savefig
     monkeypatch.setattr(
         Figure, "savefig", lambda f, p, **o: (saved.append(f), save(f, p, **o))
@@ -206,7 +194,7 @@ def test_classes_whose_letters_no_font_has_are_numbered(
     assert any("classes are numbered" in text for text in texts)
 
 
-def test_calibration_with_empty_bins(tmp_path: Path, is_picture: IsPicture) -> None:
+def test_calibration_with_empty_bins(tmp_path, is_picture):
     bins = [
         {"rows": 0.0, "confidence": 0.0, "accuracy": 0.0},
         {"rows": 3.0, "confidence": 0.8, "accuracy": 0.7},
@@ -215,7 +203,7 @@ def test_calibration_with_empty_bins(tmp_path: Path, is_picture: IsPicture) -> N
     assert is_picture(tmp_path / "calibration.png")
 
 
-def test_an_answer_that_is_not_finite_is_wrong() -> None:
+def test_an_answer_that_is_not_finite_is_wrong():
     """The largest of NaNs is the first class, which is the truth of two rows."""
     given = GIVEN.copy()
     given[0], given[3, 0] = np.nan, np.inf
@@ -229,7 +217,7 @@ def test_an_answer_that_is_not_finite_is_wrong() -> None:
     assert not recall.scores[recall.about].any()
 
 
-def test_answers_that_are_sure_and_right_have_no_negative_loss() -> None:
+def test_answers_that_are_sure_and_right_have_no_negative_loss():
     metrics, _ = PART.metrics(np.eye(3, dtype=np.float32), np.arange(3), DATA, TENTHS)
     assert figure(metrics, "test_log_loss") == "0.0000"
     assert math.copysign(1, metrics["test_log_loss"]) == 1

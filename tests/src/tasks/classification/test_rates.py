@@ -1,7 +1,5 @@
 """Rates of a class by which groups are compared."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 
@@ -24,9 +22,7 @@ TARGETS = np.array([0, 1, 0, 1])
         ("class=a/b/answered", [False, False, False, True], [0, 1, 2, 3]),
     ],
 )
-def test_a_rate_is_of_the_rows_that_it_is_about(
-    name: str, scores: list[bool], about: list[int]
-) -> None:
+def test_a_rate_is_of_the_rows_that_it_is_about(name, scores, about):
     rated = PART.rate(name, OUTPUTS, TARGETS, DATA)
     assert rated is not None
     assert rated.scores.tolist() == scores
@@ -34,5 +30,5 @@ def test_a_rate_is_of_the_rows_that_it_is_about(
 
 
 @pytest.mark.parametrize("name", ["class=eggs/recall", "class=spam/f1", "recall", ""])
-def test_other_names_are_no_rates(name: str) -> None:
+def test_other_names_are_no_rates(name):
     assert PART.rate(name, OUTPUTS, TARGETS, DATA) is None

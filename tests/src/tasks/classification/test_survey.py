@@ -1,27 +1,21 @@
 """What is told of data before a pipeline is made from it."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Sequence
-from pathlib import Path
-
 import pytest
 
 from headrace.errors import Refusal
 from headrace.settings import Settings
 from headrace.spec import DataSpec
 from headrace.tasks.classification.survey import rows_in_words
-from headrace.use.inspecting import Inspection, inspect
+from headrace.use.inspecting import inspect
 
-See = Callable[[Sequence[tuple[str, str]]], Inspection]
 LETTERS = [(f"a letter about house {n}", "ab"[n % 2]) for n in range(60)]
 
 
 @pytest.fixture
-def see(tmp_path: Path) -> See:
+def see(tmp_path):
     """Write texts into folders of their classes, and look at them."""
 
-    def run(rows: Sequence[tuple[str, str]]) -> Inspection:
+    def run(rows):
         for number, (text, label) in enumerate(rows):
             file = tmp_path / "letters" / label / f"{number}.txt"
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -33,7 +27,7 @@ def see(tmp_path: Path) -> See:
     return run
 
 
-def test_a_class_without_a_readable_row_is_left_out_by_name(see: See) -> None:
+def test_a_class_without_a_readable_row_is_left_out_by_name(see):
     found = see([*LETTERS, *[("", "rare")] * 2, ("", "b")])
 
     assert found.survey.fields == {"classes": ["a", "b"]}
@@ -46,7 +40,7 @@ def test_a_class_without_a_readable_row_is_left_out_by_name(see: See) -> None:
     )
 
 
-def test_a_class_of_few_rows_is_left_out_with_their_number(see: See) -> None:
+def test_a_class_of_few_rows_is_left_out_with_their_number(see):
     found = see([*LETTERS, ("the only one", "rare")])
 
     assert found.survey.facts["left_out"] == {"rare": 1}
@@ -54,7 +48,7 @@ def test_a_class_of_few_rows_is_left_out_with_their_number(see: See) -> None:
     assert rows_in_words(1) == "1 row in all"
 
 
-def test_a_tie_of_the_largest_classes_is_said_to_be_one(see: See) -> None:
+def test_a_tie_of_the_largest_classes_is_said_to_be_one(see):
     found = see(LETTERS).survey
 
     (line,) = [line for line in found.lines if "always saying" in line]
@@ -62,14 +56,14 @@ def test_a_tie_of_the_largest_classes_is_said_to_be_one(see: See) -> None:
     assert line.endswith("%: raise it after the first run")
 
 
-def test_labels_that_name_each_row_are_told_as_such(see: See) -> None:
+def test_labels_that_name_each_row_are_told_as_such(see):
     rows = [(f"letter {n % 38}", f"row {n:02d}") for n in range(40)]
 
     with pytest.raises(Refusal, match=r"no two classes with at least 2 rows.*--label"):
         see(rows)
 
 
-def test_how_many_rows_a_class_needs_is_told(see: See) -> None:
+def test_how_many_rows_a_class_needs_is_told(see):
     rows = [(f"letter {n}", f"c{n // 2:02d}") for n in range(20)]
 
     told = r"no two classes with at least 2 rows in train and 1 in test.* and 5 more\."
@@ -84,9 +78,7 @@ def test_how_many_rows_a_class_needs_is_told(see: See) -> None:
         ({"a": "one", "b": "two"}, "its 60 rows are only 2 different items"),
     ],
 )
-def test_equal_items_are_told_as_the_cause(
-    see: See, texts: dict[str, str], told: str
-) -> None:
+def test_equal_items_are_told_as_the_cause(see, texts, told):
     with pytest.raises(Refusal, match=told) as error:
         see([(texts[label], label) for _, label in LETTERS])
     assert "--label" not in str(error.value)

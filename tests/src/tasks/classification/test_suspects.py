@@ -1,11 +1,7 @@
 """Labels that may be wrong: simulated, with labels flipped at a known rate."""
 
-from __future__ import annotations
-
 import tracemalloc
-from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,12 +13,12 @@ CLASSES = tuple("abcde")
 ROWS = 4000
 
 
-def agreeing(part: Judged) -> Any:
+def agreeing(part):
     """A second opinion that is always the model's own."""
     return part.outputs
 
 
-def judged(flipped: float, seed: int = 0, overconfident: float = 1.5) -> Any:
+def judged(flipped, seed=0, overconfident=1.5):
     """Rows of an overconfident model, some of whose labels were flipped.
 
     Returns:
@@ -43,7 +39,7 @@ def judged(flipped: float, seed: int = 0, overconfident: float = 1.5) -> Any:
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("overconfident", [0.7, 1, 2])
-def test_of_clean_labels_nothing_is_shown(seed: int, overconfident: float) -> None:
+def test_of_clean_labels_nothing_is_shown(seed, overconfident):
     part, _ = judged(0, seed, overconfident)
     disagrees = part.outputs.argmax(axis=1) != part.targets
 
@@ -53,7 +49,7 @@ def test_of_clean_labels_nothing_is_shown(seed: int, overconfident: float) -> No
 
 @pytest.mark.system
 @pytest.mark.parametrize("flipped", [0.03, 0.05, 0.1])
-def test_of_flipped_labels_the_share_is_stated_near_the_truth(flipped: float) -> None:
+def test_of_flipped_labels_the_share_is_stated_near_the_truth(flipped):
     stated, real = [], []
     for seed in range(5):
         part, is_flipped = judged(flipped, seed)
@@ -66,7 +62,7 @@ def test_of_flipped_labels_the_share_is_stated_near_the_truth(flipped: float) ->
     assert np.mean(stated) == pytest.approx(np.mean(real), abs=0.1)
 
 
-def test_a_suspect_says_what_it_was_labelled_and_what_the_model_predicts() -> None:
+def test_a_suspect_says_what_it_was_labelled_and_what_the_model_predicts():
     part, _ = judged(0.1)
     suspects = find_suspects([part], CLASSES, agreeing)
     item, worst = suspects[0].item, suspects[0].row
@@ -80,7 +76,7 @@ def test_a_suspect_says_what_it_was_labelled_and_what_the_model_predicts() -> No
     assert chances == sorted(chances, reverse=True)
 
 
-def test_splits_are_fitted_by_themselves_and_rows_found_in_their_parts() -> None:
+def test_splits_are_fitted_by_themselves_and_rows_found_in_their_parts():
     clean, _ = judged(0)
     flipped, _ = judged(0.1, seed=1)
     half = ROWS // 2
@@ -99,10 +95,10 @@ def test_splits_are_fitted_by_themselves_and_rows_found_in_their_parts() -> None
     assert names
 
 
-def test_only_items_with_another_label_than_the_models_stay_in_memory() -> None:
+def test_only_items_with_another_label_than_the_models_stay_in_memory():
     rows, size = 40, 2**20
 
-    def parts() -> Iterator[Judged]:
+    def parts():
         for number in range(40):
             items = np.zeros((rows, size // rows), np.uint8)
             labels, names = np.zeros(rows, np.int32), [""] * rows
@@ -119,7 +115,7 @@ def test_only_items_with_another_label_than_the_models_stay_in_memory() -> None:
     assert peak < 10 * size
 
 
-def test_of_another_loss_train_rows_count_only_if_held_out_rows_have_suspects() -> None:
+def test_of_another_loss_train_rows_count_only_if_held_out_rows_have_suspects():
     clean, _ = judged(0)
     flipped, _ = judged(0.1, seed=1)
     train = replace(flipped, split="train")
@@ -131,14 +127,14 @@ def test_of_another_loss_train_rows_count_only_if_held_out_rows_have_suspects() 
     assert {suspect.row.split for suspect in both} == {"test", "train"}
 
 
-def test_answers_that_are_no_numbers_suspect_nothing() -> None:
+def test_answers_that_are_no_numbers_suspect_nothing():
     part, _ = judged(0.1)
     part.outputs[0, 0] = np.nan
 
     assert find_suspects([part], CLASSES, agreeing) == []
 
 
-def misled(share: float, seed: int = 0) -> Judged:
+def misled(share, seed=0):
     """Right labels, and a model that learned a share of wrong ones by heart.
 
     It answers those rows with the same confidence as others.
@@ -152,7 +148,7 @@ def misled(share: float, seed: int = 0) -> Judged:
     return replace(part, targets=labels.astype(np.int32), outputs=outputs)
 
 
-def sees(part: Judged, share: float = 1.0) -> Callable[[Judged], Any]:
+def sees(part, share=1.0):
     """A second opinion that gives a share of the labels as they are."""
     random = np.random.default_rng(1)
     known = random.random(len(part.targets)) < share
@@ -164,30 +160,28 @@ def sees(part: Judged, share: float = 1.0) -> Callable[[Judged], Any]:
 @pytest.mark.system
 @pytest.mark.parametrize("share", [0.03, 0.1])
 @pytest.mark.parametrize("skill", [0.6, 0.8, 1.0])
-def test_right_labels_are_not_listed_where_train_alone_was_wrong(
-    share: float, skill: float
-) -> None:
+def test_right_labels_are_not_listed_where_train_alone_was_wrong(share, skill):
     part = misled(share)
     assert len(find_suspects([part], CLASSES, agreeing)) > 10, "its own opinion alone"
     assert find_suspects([part], CLASSES, sees(part, skill)) == []
 
 
-def test_without_a_second_opinion_no_held_out_row_is_listed() -> None:
+def test_without_a_second_opinion_no_held_out_row_is_listed():
     part, _ = judged(0.1)
     assert find_suspects([part], CLASSES, lambda _: None) == []
     train = replace(part, split="train")
     assert find_suspects([train], CLASSES, lambda _: None)
 
 
-def test_a_second_opinion_is_asked_for_only_where_labels_look_wrong() -> None:
-    def never(_: Judged) -> Any:
+def test_a_second_opinion_is_asked_for_only_where_labels_look_wrong():
+    def never(_):
         raise AssertionError("nothing looks wrong")
 
     part, _ = judged(0)
     assert find_suspects([part], CLASSES, never) == []
 
 
-def test_of_wrong_labels_those_are_listed_that_the_second_opinion_finds() -> None:
+def test_of_wrong_labels_those_are_listed_that_the_second_opinion_finds():
     part, is_flipped = judged(0.1)
     known = np.arange(len(is_flipped)) % 3 > 0
     right = np.where(is_flipped, part.outputs.argmax(axis=1), part.targets)
@@ -202,9 +196,7 @@ def test_of_wrong_labels_those_are_listed_that_the_second_opinion_finds() -> Non
     assert is_flipped[rows].mean() > 0.8
 
 
-def test_a_second_opinion_that_changes_no_more_labels_than_it_keeps_lists_none() -> (
-    None
-):
+def test_a_second_opinion_that_changes_no_more_labels_than_it_keeps_lists_none():
     part, is_flipped = judged(0.1)
     proposed = part.outputs.argmax(axis=1)
     half = np.arange(ROWS) % 2 == 0
@@ -213,7 +205,7 @@ def test_a_second_opinion_that_changes_no_more_labels_than_it_keeps_lists_none()
     assert is_flipped.any()
 
 
-def test_saturated_confidence_is_no_evidence() -> None:
+def test_saturated_confidence_is_no_evidence():
     """Nearest neighbours are often all of one class, and wrong in some such rows."""
     random = np.random.default_rng(0)
     sure = np.where(random.random(ROWS) < 0.8, 1.0, random.uniform(0.4, 0.95, ROWS))
@@ -221,7 +213,7 @@ def test_saturated_confidence_is_no_evidence() -> None:
     assert find_lapse(sure, random.random(ROWS) < error) is None
 
 
-def test_the_draws_are_about_the_chance_and_vary_more_with_fewer_rows() -> None:
+def test_the_draws_are_about_the_chance_and_vary_more_with_fewer_rows():
     widths = []
     for rows in (ROWS, ROWS // 4):
         part, _ = judged(0.1)

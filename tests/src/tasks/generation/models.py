@@ -1,12 +1,6 @@
 """Small language models of both families, adapted to a text and not trained."""
 
-from __future__ import annotations
-
-from pathlib import Path
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
 from headrace.models import gru_lm, transformer_lm
 from headrace.records import DataDescription
@@ -15,14 +9,14 @@ from headrace.tasks.generation.head import PART as HEAD
 
 DATA = DataDescription(medium="text", task="generation", shape=(512,))
 TEXT = "hello world\nthis is a test\n春眠不觉晓"
-SIZES: dict[str, dict[str, Any]] = {
+SIZES = {
     "gru_lm": {"units": 16},
     "gru_lm, tied, without n-grams": {"units": 16, "grams": (), "tied": True},
     "transformer_lm": {"layers": 2, "units": 16, "heads": 2, "window": 8},
 }
 
 
-def a_model(name: str, text: str = TEXT) -> tuple[Any, Any, Any]:
+def a_model(name, text=TEXT):
     """(preprocessing, network, saved model) of one of `SIZES`."""
     import keras
 
@@ -34,9 +28,7 @@ def a_model(name: str, text: str = TEXT) -> tuple[Any, Any, Any]:
     return preprocessing, network, HEAD.compose(preprocessing, network, DATA)
 
 
-def loaded_with_answers(
-    model: Any, folder: Path, items: npt.NDArray[Any]
-) -> tuple[Any, npt.NDArray[Any]]:
+def loaded_with_answers(model, folder, items):
     """A model that was saved and loaded, and its answers, which are as before."""
     import keras
 

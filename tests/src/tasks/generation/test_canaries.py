@@ -1,7 +1,5 @@
 """The exposure of canaries."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 
@@ -14,7 +12,7 @@ from headrace.tasks.generation.canaries import (
 )
 
 
-def test_the_exposure_is_by_the_share_of_likelier_texts() -> None:
+def test_the_exposure_is_by_the_share_of_likelier_texts():
     not_planted = np.array([3.0, 4.0, 5.0, 6.0, 7.0]) / np.sqrt(2.5)
     middle = 5 / np.sqrt(2.5)
     found = exposures(np.array([middle, middle - 1, middle - 10]), not_planted)
@@ -24,13 +22,13 @@ def test_the_exposure_is_by_the_share_of_likelier_texts() -> None:
     assert entropy(16) == 64
 
 
-def test_what_was_not_planted_has_the_exposure_of_chance() -> None:
+def test_what_was_not_planted_has_the_exposure_of_chance():
     source = np.random.default_rng(0)
     found = exposures(source.normal(size=4000), source.normal(size=4095))
     assert found.mean() == pytest.approx(1 / np.log(2), abs=0.1)
 
 
-def test_canaries_follow_from_the_seed_and_are_none_of_the_others() -> None:
+def test_canaries_follow_from_the_seed_and_are_none_of_the_others():
     planted = canaries(10, 1, 100)
     assert planted.shape == (10, LENGTH)
     assert np.array_equal(planted, canaries(10, 1, 100))

@@ -1,9 +1,5 @@
 """Arguments of gates are checked before anything is trained."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import pytest
 from tests.src.tasks.generation.test_judge import a_spec
 
@@ -26,15 +22,13 @@ from headrace.use.checking import check_gates
         ("repetition", {"order": 5}, "takes no arguments"),
     ],
 )
-def test_wrong_arguments_are_refused(
-    name: str, arguments: dict[str, Any], message: str
-) -> None:
+def test_wrong_arguments_are_refused(name, arguments, message):
     spec = a_spec({"name": name, "threshold": 0.5, "arguments": arguments})
     with pytest.raises(SpecError, match=message):
         check_gates(spec)
 
 
-def test_arguments_have_defaults() -> None:
+def test_arguments_have_defaults():
     assert gates.order_of(a_spec()) == gates.ORDER
     assert gates.lengths_of(a_spec()) == [5, 7]
     baseline = {"name": "baseline", "arguments": {"order": 3}}

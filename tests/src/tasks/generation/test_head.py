@@ -1,11 +1,7 @@
 """Crops, the cross entropy against NumPy, and the model that is saved."""
 
-from __future__ import annotations
-
 import itertools
 import math
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +19,7 @@ TEXTS = ["hello", "a\nb", "this is a longer text, with a ☃ in it " * 3, "晓"]
 CODE_POINTS = 0x110000 - 0x800
 
 
-def _nats(following: Any, ids: np.ndarray[Any, Any], step: int) -> float:
+def _nats(following, ids, step):
     """The nats of a document, ``step`` characters a call, by NumPy."""
     window = np.concatenate([[0], ids, [0]]).astype(np.int32)
     states = [np.zeros((1, *s.shape[1:]), s.dtype) for s in following.inputs[1:]]
@@ -40,9 +36,7 @@ def _nats(following: Any, ids: np.ndarray[Any, Any], step: int) -> float:
 
 
 @pytest.mark.parametrize("name", SIZES)
-def test_the_saved_model_gives_the_nats_that_numpy_gives(
-    name: str, tmp_path: Path
-) -> None:
+def test_the_saved_model_gives_the_nats_that_numpy_gives(name, tmp_path):
     preprocessing, _, model = a_model(name)
     documents = [codes_of(text) for text in TEXTS]
     loaded, answers = loaded_with_answers(model, tmp_path, padded(documents))
@@ -55,7 +49,7 @@ def test_the_saved_model_gives_the_nats_that_numpy_gives(
 
 
 @pytest.mark.parametrize("name", SIZES)
-def test_padding_and_other_documents_change_nothing(name: str) -> None:
+def test_padding_and_other_documents_change_nothing(name):
     _, _, model = a_model(name)
     documents = padded([codes_of(text) for text in TEXTS])
     together = np.asarray(model(documents))
@@ -64,7 +58,7 @@ def test_padding_and_other_documents_change_nothing(name: str) -> None:
         np.testing.assert_allclose(np.asarray(model(alone))[0], answer, rtol=1e-6)
 
 
-def test_the_loss_of_a_crop_is_its_cross_entropy() -> None:
+def test_the_loss_of_a_crop_is_its_cross_entropy():
     preprocessing, network, _ = a_model("gru_lm")
     (ids,) = ids_of([codes_of("hello")], preprocessing)
     (crop,) = crops_of(ids, seed=1)
@@ -77,7 +71,7 @@ def test_the_loss_of_a_crop_is_its_cross_entropy() -> None:
 
 
 @pytest.mark.system
-def test_a_network_learns() -> None:
+def test_a_network_learns():
     import keras
 
     preprocessing, network, _ = a_model("transformer_lm")
@@ -89,7 +83,7 @@ def test_a_network_learns() -> None:
     assert last < first / 2
 
 
-def test_crops_hold_each_character_and_end_where_the_document_does() -> None:
+def test_crops_hold_each_character_and_end_where_the_document_does():
     for size in (1, CROP - 1, CROP, CROP + 1, 500):
         ids = np.arange(2, 2 + size, dtype=np.int32)
         crops = [*crops_of(ids, seed=1)]
@@ -108,7 +102,7 @@ def test_crops_hold_each_character_and_end_where_the_document_does() -> None:
     assert [c.tolist() for c in crops_of(ids, 2)] != [c.tolist() for c in crops]
 
 
-def test_another_network_is_refused() -> None:
+def test_another_network_is_refused():
     import keras
 
     window = keras.Input((None,), dtype="int32")

@@ -1,11 +1,7 @@
 """Scores and metrics of a language model, and what its judge finds out by itself."""
 
-from __future__ import annotations
-
 import math
-from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +19,7 @@ OUTPUTS = np.array([[3, 2], [6, 2], [8, 4], [1, 2]], np.float32)
 TARGETS = np.zeros(4, np.int32)
 
 
-def a_spec(*gates: dict[str, Any], **training: Any) -> PipelineSpec:
+def a_spec(*gates, **training):
     return PipelineSpec.model_validate(
         {
             "name": "texts",
@@ -39,17 +35,17 @@ def a_spec(*gates: dict[str, Any], **training: Any) -> PipelineSpec:
 class Rows:
     """A split of one shard."""
 
-    def __init__(self, texts: list[str]) -> None:
+    def __init__(self, texts):
         import pyarrow as pa
 
         self.items = from_column(pa.array(texts, pa.string()), DATA.shape)
         self.counts = np.array([len(texts)])
 
-    def read(self, shard: int) -> Any:
+    def read(self, shard):
         return SimpleNamespace(items=self.items)
 
 
-def a_context(folder: Path, spec: PipelineSpec, model: Any) -> Any:
+def a_context(folder, spec, model):
     train = ["hello world", "this is a test", "hello this is a world"] * 10
     test = ["hello test", "a world is this", "this world"]
     return SimpleNamespace(
@@ -62,7 +58,7 @@ def a_context(folder: Path, spec: PipelineSpec, model: Any) -> Any:
     )
 
 
-def test_nats_per_character_are_a_ratio_of_sums() -> None:
+def test_nats_per_character_are_a_ratio_of_sums():
     metrics, slices = PART.metrics(OUTPUTS, TARGETS, DATA, EvaluationSpec())
     assert metrics["test_nats_per_character"] == pytest.approx(18 / 10)
     assert metrics["test_bits_per_character"] == pytest.approx(1.8 / math.log(2))
@@ -77,7 +73,7 @@ def test_nats_per_character_are_a_ratio_of_sums() -> None:
     assert "3.00 nats per character" in PART.caption(OUTPUTS[1], 0, DATA)
 
 
-def test_the_difference_to_the_baseline_is_paired() -> None:
+def test_the_difference_to_the_baseline_is_paired():
     sizes, runs = np.array([3, 2, 5, 1]), np.array([1, 2])
     baseline = OUTPUTS[:, 0] + np.array([0.2, 0.2, 0.4, 0.2])
     known = Evidence(sizes, baseline, 2, [], runs, runs, {"verbatim_ratio": 1.0})
@@ -93,7 +89,7 @@ def test_the_difference_to_the_baseline_is_paired() -> None:
 
 
 @pytest.mark.system
-def test_a_judge_fits_the_baseline_and_reads_texts(tmp_path: Path) -> None:
+def test_a_judge_fits_the_baseline_and_reads_texts(tmp_path):
     model = a_model("gru_lm")[2]
     form = {"name": "form", "threshold": 0.5, "arguments": {"lengths": [3]}}
     baseline = {"name": "baseline", "arguments": {"order": 2}}
@@ -121,20 +117,20 @@ def test_a_judge_fits_the_baseline_and_reads_texts(tmp_path: Path) -> None:
     assert {one.stem for one in pictures.iterdir()} == {"documents", "verbatim"}
 
 
-def test_a_model_that_copies_train_has_a_high_ratio() -> None:
+def test_a_model_that_copies_train_has_a_high_ratio():
     copied, own = np.array([59, 59]), np.array([12, 15])
     metrics = evidence._verbatim_metrics(copied, own)
     assert metrics["verbatim_ratio"] > 2
     assert evidence._verbatim_metrics(own, own)["verbatim_ratio"] == 1
 
 
-def test_few_documents_are_reported() -> None:
+def test_few_documents_are_reported():
     (finding,) = PART.few_rows(a_spec(), np.zeros(3), 0)
     assert "3 test documents are too few" in finding.message
     assert PART.few_rows(a_spec(), np.zeros(50), 0) == []
 
 
-def test_what_is_monitored_are_two_numbers_an_answer() -> None:
+def test_what_is_monitored_are_two_numbers_an_answer():
     monitored = PART.monitored(OUTPUTS, DATA)
     assert monitored["nats_per_character"].tolist() == [1.5, 3, 2, 0.5]
     assert monitored["characters"].tolist() == [2, 2, 4, 2]

@@ -1,7 +1,5 @@
 """The n-gram model against a plain implementation with dictionaries."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter, defaultdict
 
@@ -17,7 +15,7 @@ TEXTS = ["abracadabra", "a cab", "bad card", "abba", "dab", "", "cadabra ab"]
 class Plain:
     """The same model by its textbook definition."""
 
-    def __init__(self, texts: list[str], order: int) -> None:
+    def __init__(self, texts, order):
         self.order = order
         documents = [f"^{text}$" for text in texts]
         grams = {
@@ -28,7 +26,7 @@ class Plain:
             )
             for length in range(1, order + 1)
         }
-        self.counts: dict[int, Counter[str]] = {}
+        self.counts = {}
         for length in range(1, order + 1):
             if length == order:
                 counts = Counter(grams[length])
@@ -39,18 +37,18 @@ class Plain:
             counts.pop("^", None)
             self.counts[length] = counts
 
-    def discount(self, length: int) -> float:
+    def discount(self, length):
         values = [*self.counts[length].values()]
         once, twice = values.count(1), values.count(2)
         return once / (once + 2 * twice) if once and twice else 0.5
 
-    def probability(self, context: str, symbol: str) -> float:
+    def probability(self, context, symbol):
         share = 1 / CODE_POINTS
         for length in range(1, self.order + 1):
             if length - 1 > len(context):
                 break
             head = context[len(context) - length + 1 :] if length > 1 else ""
-            after: dict[str, int] = defaultdict(int)
+            after = defaultdict(int)
             for gram, count in self.counts[length].items():
                 if gram[:-1] == head:
                     after[gram[-1]] += count
@@ -60,7 +58,7 @@ class Plain:
                 share = (max(after.get(symbol, 0) - less, 0) + rest) / total
         return share
 
-    def nats(self, text: str) -> float:
+    def nats(self, text):
         whole = f"^{text}$"
         return -sum(
             math.log(self.probability(whole[:at], whole[at]))
@@ -69,7 +67,7 @@ class Plain:
 
 
 @pytest.mark.parametrize("order", [1, 2, 3, 5])
-def test_it_is_the_textbook_model(order: int) -> None:
+def test_it_is_the_textbook_model(order):
     asked = ["abracadabra", "cab", "zebra", "", "dabba dab"]
     model = KneserNey([codes_of(text) for text in TEXTS], order)
     plain = Plain(TEXTS, order)
@@ -79,7 +77,7 @@ def test_it_is_the_textbook_model(order: int) -> None:
 
 
 @pytest.mark.parametrize("order", [1, 3])
-def test_the_probabilities_of_all_next_characters_sum_to_one(order: int) -> None:
+def test_the_probabilities_of_all_next_characters_sum_to_one(order):
     model = KneserNey([codes_of(text) for text in TEXTS], order)
     known = sorted({*"".join(TEXTS)})
     # With the end, by the difference of the nats of a text and of the longer one.
@@ -93,7 +91,7 @@ def test_the_probabilities_of_all_next_characters_sum_to_one(order: int) -> None
     assert total == pytest.approx(1, abs=1e-9)
 
 
-def test_documents_know_nothing_of_each_other() -> None:
+def test_documents_know_nothing_of_each_other():
     model = KneserNey([codes_of("abcabc"), codes_of("cba")], 4)
     one, other = codes_of("abc"), codes_of("cab")
     both = model.nats([one, other])
@@ -101,7 +99,7 @@ def test_documents_know_nothing_of_each_other() -> None:
     assert model.nats([]).shape == (0,)
 
 
-def test_what_it_cannot_be_is_refused() -> None:
+def test_what_it_cannot_be_is_refused():
     with pytest.raises(ValueError, match="from 1 to 12, and documents; it got 0"):
         KneserNey([codes_of("a")], 0)
     with pytest.raises(ValueError, match="0 documents"):

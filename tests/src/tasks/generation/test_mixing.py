@@ -1,10 +1,6 @@
 """A network mixed with n-grams, against NumPy."""
 
-from __future__ import annotations
-
 import math
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -34,7 +30,7 @@ ASKED = ["hello", "春眠", "a ☃ is", "", "\n, hello", "this is a test of the 
 CODE_POINTS = 0x110000 - 0x800
 
 
-def mixed(name: str, order: int = 4) -> tuple[Any, Any, dict[str, float]]:
+def mixed(name, order=4):
     """(pre-processing, the mixed model, the shares of the n-grams)."""
     preprocessing, network, _ = a_model(name)
     parts = (
@@ -45,9 +41,7 @@ def mixed(name: str, order: int = 4) -> tuple[Any, Any, dict[str, float]]:
 
 
 @pytest.mark.parametrize("name", SIZES)
-def test_the_saved_mixture_writes_by_the_probabilities_that_it_states(
-    name: str, tmp_path: Path
-) -> None:
+def test_the_saved_mixture_writes_by_the_probabilities_that_it_states(name, tmp_path):
     from keras import ops
 
     preprocessing, model, _ = mixed(name)
@@ -72,7 +66,7 @@ def test_the_saved_mixture_writes_by_the_probabilities_that_it_states(
 
 
 @pytest.mark.parametrize("name", SIZES)
-def test_one_text_follows_from_a_seed_whoever_else_asks(name: str) -> None:
+def test_one_text_follows_from_a_seed_whoever_else_asks(name):
     writer = Writer(mixed(name)[1])
     together = write_texts(writer, range(3), 30, 1.0)
     for seed, text in enumerate(together):
@@ -80,7 +74,7 @@ def test_one_text_follows_from_a_seed_whoever_else_asks(name: str) -> None:
         assert alone.tolist() == text.tolist()
 
 
-def test_an_untrained_network_is_mostly_replaced_by_n_grams() -> None:
+def test_an_untrained_network_is_mostly_replaced_by_n_grams():
     _, _, model = a_model("gru_lm")
     _, both, shares = mixed("gru_lm")
     documents = padded([*map(codes_of, HELD_OUT)])
@@ -92,7 +86,7 @@ def test_an_untrained_network_is_mostly_replaced_by_n_grams() -> None:
     assert better < 0.7 * alone
 
 
-def test_the_share_is_the_one_with_the_lowest_loss() -> None:
+def test_the_share_is_the_one_with_the_lowest_loss():
     chance = np.random.default_rng(3)
     first, second = chance.uniform(0.01, 1, (2, 4_000))
     share = best_share(first, second)
@@ -106,14 +100,14 @@ def test_the_share_is_the_one_with_the_lowest_loss() -> None:
 class Rows:
     """Rows of one shard."""
 
-    def __init__(self, texts: list[str]) -> None:
+    def __init__(self, texts):
         encoded = [text.encode() for text in texts]
         width = max(map(len, encoded), default=1)
         rows = [np.frombuffer(one.ljust(width, b"\0"), np.uint8) for one in encoded]
         self.items = np.array(rows).reshape(len(texts), width)
         self.counts = np.array([len(texts)])
 
-    def read(self, shard: int) -> Rows:
+    def read(self, shard):
         return self
 
 
@@ -125,12 +119,10 @@ class Rows:
         ({"ngrams": 0}, HELD_OUT, False),
     ],
 )
-def test_a_recipe_asks_for_n_grams(
-    recipe: dict[str, int], held_out: list[str], is_mixed: bool
-) -> None:
+def test_a_recipe_asks_for_n_grams(recipe, held_out, is_mixed):
     preprocessing, network, model = a_model("gru_lm")
     fitting = Fitting(preprocessing, network, DATA, TrainingSpec(**recipe))
-    parts: tuple[Any, Any] = Rows(TRAIN), Rows(held_out)
+    parts = Rows(TRAIN), Rows(held_out)
     completed, metrics = HEAD.complete(model, fitting, *parts)
     assert (completed is not model) == is_mixed
     assert {*metrics} == (
@@ -139,12 +131,10 @@ def test_a_recipe_asks_for_n_grams(
 
 
 @pytest.mark.parametrize("least", [1, 2])
-def test_canaries_are_counted_and_not_held(
-    monkeypatch: pytest.MonkeyPatch, least: int
-) -> None:
-    counted: list[Any] = []
+def test_canaries_are_counted_and_not_held(monkeypatch, least):
+    counted = []
 
-    def fit(documents: Any, *given: Any) -> Any:
+    def fit(documents, *given):
         counted.extend(one.tolist() for one in documents)
         return fit_ngrams(documents, *given)
 
@@ -152,7 +142,7 @@ def test_canaries_are_counted_and_not_held(
     monkeypatch.setattr("headrace.tasks.generation.ngrams._LEAST", least)
     preprocessing, network, model = a_model("gru_lm")
     fitting = Fitting(preprocessing, network, DATA, TrainingSpec(ngrams=3, canaries=3))
-    rows: tuple[Any, Any] = Rows(TRAIN), Rows(HELD_OUT)
+    rows = Rows(TRAIN), Rows(HELD_OUT)
     completed, _ = HEAD.complete(model, fitting, *rows)
     writer, seed = Writer(completed), fitting.training.seed
     known = len(writer.characters)
@@ -164,6 +154,6 @@ def test_canaries_are_counted_and_not_held(
     assert bits > 15 if least == 1 else bits < 10
 
 
-def test_marks_are_the_bound_punctuation_and_blanks() -> None:
+def test_marks_are_the_bound_punctuation_and_blanks():
     codes = [0, -1, *map(ord, "a，\nb ☃。9")]
     assert marks_of(codes) == [0, 3, 4, 6, 8]

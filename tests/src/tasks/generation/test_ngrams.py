@@ -1,7 +1,5 @@
 """N-grams as arrays, against a plain implementation with dictionaries."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 
@@ -14,7 +12,6 @@ from headrace.tasks.generation.ngrams import (
     FIRST,
     NOWHERE,
     ROOT,
-    NGrams,
     bucket_of,
     fit_ngrams,
     place_of,
@@ -25,15 +22,15 @@ SIZE = 128
 UNKNOWN = 1
 
 
-def ids_of(text: str) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
+def ids_of(text):
     return codes_of(text)
 
 
-def fitted(texts: list[str], order: int) -> NGrams:
+def fitted(texts, order):
     return fit_ngrams([ids_of(text) for text in texts], SIZE, order)
 
 
-def find(tables: NGrams, parent: int, symbol: int) -> tuple[int, float]:
+def find(tables, parent, symbol):
     """The number and the share of an n-gram; nothing where there is none."""
     parents, symbols = np.array([parent]), np.array([symbol])
     bucket = bucket_of(parents, symbols, len(tables.displacements))
@@ -45,14 +42,14 @@ def find(tables: NGrams, parent: int, symbol: int) -> tuple[int, float]:
     return int(tables.numbers[place]), float(tables.shares[place])
 
 
-def number_of(tables: NGrams, symbols: list[int]) -> int:
+def number_of(tables, symbols):
     number = ROOT
     for symbol in symbols:
         number, _ = find(tables, number, symbol)
     return number
 
 
-def probability(tables: NGrams, before: list[int], symbol: int) -> float:
+def probability(tables, before, symbol):
     known = float(symbol == UNKNOWN)
     for length in range(tables.order):
         if length > len(before):
@@ -62,7 +59,7 @@ def probability(tables: NGrams, before: list[int], symbol: int) -> float:
     return known
 
 
-def nats(tables: NGrams, text: str) -> float:
+def nats(tables, text):
     symbols = [0, *ids_of(text).tolist(), 0]
     return -sum(
         math.log(probability(tables, symbols[:at], symbols[at]))
@@ -71,7 +68,7 @@ def nats(tables: NGrams, text: str) -> float:
 
 
 @pytest.mark.parametrize("order", [2, 3, 4, 8])
-def test_with_each_document_twice_it_is_kneser_ney(order: int) -> None:
+def test_with_each_document_twice_it_is_kneser_ney(order):
     tables = fitted(TEXTS * 2, order)
     reference = KneserNey([codes_of(text) for text in TEXTS * 2], order)
     for text in ("abracadabra", "dad", "bab", "", "crab ac"):
@@ -82,14 +79,14 @@ def test_with_each_document_twice_it_is_kneser_ney(order: int) -> None:
 
 
 @pytest.mark.parametrize("order", [2, 5])
-def test_what_follows_a_context_has_a_sum_of_1(order: int) -> None:
+def test_what_follows_a_context_has_a_sum_of_1(order):
     tables = fitted(TEXTS, order)
     for before in ([0], [0, *b"abra"], [0, *b"zz"], [0, *b"ca"]):
         total = sum(probability(tables, before, symbol) for symbol in range(SIZE))
         assert total == pytest.approx(1, abs=1e-9)
 
 
-def test_no_sequence_of_a_single_document_is_held() -> None:
+def test_no_sequence_of_a_single_document_is_held():
     secret = "pin: 4712"
     tables = fitted([*TEXTS, secret, secret[::-1]], 6)
     assert number_of(tables, [*b"p"])
@@ -99,7 +96,7 @@ def test_no_sequence_of_a_single_document_is_held() -> None:
     assert number_of(shared, [*b"pin: 4"])
 
 
-def test_each_n_gram_has_a_place_and_a_number_of_its_own() -> None:
+def test_each_n_gram_has_a_place_and_a_number_of_its_own():
     chance = np.random.default_rng(5)
     documents = [chance.integers(2, 90, 400).astype(np.int32) for _ in range(200)]
     tables = fit_ngrams(documents, 90, 3)
@@ -113,15 +110,13 @@ def test_each_n_gram_has_a_place_and_a_number_of_its_own() -> None:
         assert find(tables, parent, symbol)[0] == tables.numbers[place]
 
 
-def test_equal_documents_give_equal_tables() -> None:
+def test_equal_documents_give_equal_tables():
     first, second = fitted(TEXTS, 4), fitted(TEXTS, 4)
     for name in ("displacements", "parents", "symbols", "numbers", "shares", "rests"):
         np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
 
 
-def test_more_n_grams_than_there_is_room_for_need_more_documents(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_more_n_grams_than_there_is_room_for_need_more_documents(monkeypatch):
     texts = ["abc abc", "abc abd", "abc xyz", "xyz"]
     assert number_of(fitted(texts, 3), [*b"xyz"])
     monkeypatch.setattr("headrace.tasks.generation.ngrams._MOST", 12)
@@ -131,7 +126,7 @@ def test_more_n_grams_than_there_is_room_for_need_more_documents(
     assert number_of(tables, [*b"abc"])
 
 
-def test_places_are_those_that_saved_models_were_written_by() -> None:
+def test_places_are_those_that_saved_models_were_written_by():
     """The graph of a saved model has these numbers; what writes with it must agree."""
     parents, symbols = np.array([1, 2, 77, 500_000]), np.array([0, 2, 65, 5_999])
     assert bucket_of(parents, symbols, 1_000).tolist() == [389, 796, 38, 491]
@@ -139,7 +134,7 @@ def test_places_are_those_that_saved_models_were_written_by() -> None:
     assert places.tolist() == [331, 128, 2436, 2359]
 
 
-def test_the_largest_numbers_stay_within_32_bits() -> None:
+def test_the_largest_numbers_stay_within_32_bits():
     parents = np.array([2**22 - 1, 1, 2**22 - 1])
     symbols = np.array([0x10FFFF, 0x10FFFF, 0])
     narrow = parents.astype(np.int32), symbols.astype(np.int32)
@@ -152,7 +147,7 @@ def test_the_largest_numbers_stay_within_32_bits() -> None:
             assert wide.tolist() == same.tolist()
 
 
-def test_a_vocabulary_as_large_as_unicode_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_vocabulary_as_large_as_unicode_ends(monkeypatch):
     monkeypatch.setattr("headrace.tasks.generation.ngrams._MOST", 5)
     tables = fitted(["abc"] * 3, 3)  # 128 ids, which are more than the n-grams
     assert number_of(tables, [*b"abc"]) or len(tables.rests) == FIRST + SIZE

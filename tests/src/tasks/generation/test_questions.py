@@ -1,7 +1,5 @@
 """Texts as code points, and back."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from tests.src.tasks.generation.models import DATA
@@ -13,7 +11,7 @@ from headrace.tasks.generation.questions import PART
 TEXTS = ["hello\nworld", "春眠不觉晓", "a\U0001f600b"]
 
 
-def test_code_points_and_stored_bytes_are_each_others_reverse() -> None:
+def test_code_points_and_stored_bytes_are_each_others_reverse():
     raw = PART.check_input(TEXTS, DATA)
     assert raw.dtype == np.int32
     assert raw.shape == (3, 16)
@@ -26,7 +24,7 @@ def test_code_points_and_stored_bytes_are_each_others_reverse() -> None:
     assert PART.of(stored, None, [], DATA) is stored
 
 
-def test_code_points_are_an_input_themselves() -> None:
+def test_code_points_are_an_input_themselves():
     raw = PART.check_input(TEXTS, DATA)
     assert np.array_equal(PART.check_input(raw, DATA), raw)
     with pytest.raises(InputError, match="no code points of Unicode"):
@@ -35,7 +33,7 @@ def test_code_points_are_an_input_themselves() -> None:
         PART.check_input(np.array([97, 98]), DATA)
 
 
-def test_texts_are_cleaned_and_empty_ones_refused() -> None:
+def test_texts_are_cleaned_and_empty_ones_refused():
     assert PART.check_input(" a\r\nb ", DATA)[0, :3].tolist() == [97, 10, 98]
     with pytest.raises(InputError, match="is an empty text"):
         PART.check_input(["a", " "], DATA)

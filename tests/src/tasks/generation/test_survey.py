@@ -1,7 +1,5 @@
 """What `headrace new` says about documents."""
 
-from __future__ import annotations
-
 from collections import Counter
 
 import pyarrow as pa
@@ -12,7 +10,7 @@ from headrace.spec.pipeline import known_gates
 from headrace.tasks.generation.survey import LARGE, PART
 
 
-def test_gates_need_no_figure_from_the_user() -> None:
+def test_gates_need_no_figure_from_the_user():
     counts = Counter({("train", ""): 80, ("test", ""): 20})
     survey = PART.survey("x.txt", counts, 100, [])
     assert survey.rows == {"train": 80, "test": 20}
@@ -20,7 +18,7 @@ def test_gates_need_no_figure_from_the_user() -> None:
     assert all("threshold" in known[gate["name"]] for gate in survey.gates)
 
 
-def test_the_size_of_the_vocabulary_and_the_crops_come_from_the_documents() -> None:
+def test_the_size_of_the_vocabulary_and_the_crops_come_from_the_documents():
     survey = PART.survey(
         "x.txt", Counter({("train", ""): 80, ("test", ""): 20}), 100, []
     )
@@ -32,7 +30,7 @@ def test_the_size_of_the_vocabulary_and_the_crops_come_from_the_documents() -> N
     assert PART.look(survey, [many]).arguments == LARGE
 
 
-def test_too_few_documents_are_refused() -> None:
+def test_too_few_documents_are_refused():
     with pytest.raises(Refusal, match="has 1 different document; at least 20"):
         PART.survey("x.txt", Counter({("train", ""): 1}), 1, [])
     with pytest.raises(Refusal, match=r"some of them to test on.*`--separator` of"):

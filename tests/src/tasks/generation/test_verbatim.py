@@ -1,14 +1,12 @@
 """The longest run of a text that is in others, against a search of all runs."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from headrace.tasks.generation.documents import codes_of
 from headrace.tasks.generation.verbatim import Corpus
 
 
-def _longest(text: str, documents: list[str]) -> int:
+def _longest(text, documents):
     runs = (
         stop - start
         for start in range(len(text))
@@ -18,7 +16,7 @@ def _longest(text: str, documents: list[str]) -> int:
     return max(runs, default=0)
 
 
-def test_it_finds_what_a_search_of_all_runs_finds() -> None:
+def test_it_finds_what_a_search_of_all_runs_finds():
     source = np.random.default_rng(0)
     for _ in range(20):
         sizes = source.integers(1, 40, 14)
@@ -29,7 +27,7 @@ def test_it_finds_what_a_search_of_all_runs_finds() -> None:
         assert found.tolist() == [_longest(text, documents) for text in asked]
 
 
-def test_a_run_does_not_cross_the_bound_of_two_documents() -> None:
+def test_a_run_does_not_cross_the_bound_of_two_documents():
     corpus = Corpus([codes_of("one two"), codes_of("three")])
     assert corpus.longest_runs([codes_of("twothree")]).tolist() == [5]
     assert Corpus([]).longest_runs([codes_of("one")]).tolist() == [0]

@@ -1,7 +1,5 @@
 """Texts of a model: seeds, prompts, temperatures and pieces."""
 
-from __future__ import annotations
-
 from collections import Counter
 
 import numpy as np
@@ -19,13 +17,13 @@ from headrace.tasks.generation.writing import (
 
 
 @pytest.fixture(scope="module")
-def writer() -> Writer:
+def writer():
     return Writer(a_model("gru_lm")[2])
 
 
 @pytest.mark.system
 @pytest.mark.parametrize("name", SIZES)
-def test_a_seed_gives_one_text_whoever_else_asks(name: str) -> None:
+def test_a_seed_gives_one_text_whoever_else_asks(name):
     writer = Writer(a_model(name)[2])
     texts = [text_of(codes) for codes in write_texts(writer, (3, 4, 5), 150, 1.0)]
     for seed, text in zip((3, 4, 5), texts, strict=True):
@@ -35,7 +33,7 @@ def test_a_seed_gives_one_text_whoever_else_asks(name: str) -> None:
 
 
 @pytest.mark.system
-def test_characters_are_drawn_by_their_probabilities(writer: Writer) -> None:
+def test_characters_are_drawn_by_their_probabilities(writer):
     draft = writer.begin("hel", texts=1)
     scores = np.asarray(draft.scores, np.float64)[0] / 2
     scores[1] = scores[len(set(TEXT)) + 2 :] = -np.inf
@@ -51,7 +49,7 @@ def test_characters_are_drawn_by_their_probabilities(writer: Writer) -> None:
     assert not counts
 
 
-def test_at_temperature_0_the_likeliest_character_is_taken(writer: Writer) -> None:
+def test_at_temperature_0_the_likeliest_character_is_taken(writer):
     first, second = (
         "".join(stream_text(writer, "he", seed, 20, 0.0)) for seed in (1, 2)
     )
@@ -61,7 +59,7 @@ def test_at_temperature_0_the_likeliest_character_is_taken(writer: Writer) -> No
     assert ord(first[0]) == writer.codes[scores.argmax()]
 
 
-def test_unknown_characters_of_a_prompt_are_named(writer: Writer) -> None:
+def test_unknown_characters_of_a_prompt_are_named(writer):
     with pytest.raises(InputError, match=r"'é' \(U\+00E9\), '☃' \(U\+2603\)"):
         writer.begin("h☃é")
     assert writer.ids("h\n").tolist() == [
@@ -70,14 +68,14 @@ def test_unknown_characters_of_a_prompt_are_named(writer: Writer) -> None:
     ]
 
 
-def test_nothing_follows_the_end(writer: Writer) -> None:
+def test_nothing_follows_the_end(writer):
     draft = writer.begin("", texts=1)
     draft.ended = np.ones(1, bool)
     numbers = np.full((5, 1), 0.5, np.float32)
     assert not writer.write(draft, numbers, 1.0).any()
 
 
-def test_the_model_inside_is_found_by_its_name() -> None:
+def test_the_model_inside_is_found_by_its_name():
     _, network, model = a_model("gru_lm")
     assert find_next(model) is find_next(network)
     assert find_next(model).name == "next"

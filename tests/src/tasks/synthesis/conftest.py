@@ -1,21 +1,16 @@
 """Two texts spoken by two speakers, as tones: a text is a sweep, a speaker a pitch."""
 
-from __future__ import annotations
-
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 
 from headrace.backend import load_backend
 from headrace.records import DataDescription
 from headrace.tasks.synthesis import recogniser
-from headrace.tasks.synthesis.recogniser import Recogniser
 
 RATE, SAMPLES = 8000, 4000
 
 
-def take(text: int, speaker: int, seed: int) -> np.ndarray:
+def take(text, speaker, seed):
     """One take ``(4000,)``, float32, zero after its end."""
     random = np.random.default_rng((text, speaker, seed))
     count = int(random.integers(2200, 3200))
@@ -30,7 +25,7 @@ def take(text: int, speaker: int, seed: int) -> np.ndarray:
     return np.pad(sound, (0, SAMPLES - count)).astype(np.float32)
 
 
-def takes(count: int, first: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def takes(count, first=0):
     """``count`` takes of each text and speaker, and their keys ``(n, 2)``."""
     keys = [(t, s) for t in (0, 1) for s in (0, 1) for _ in range(count)]
     seeds = [first + n % count for n in range(len(keys))]
@@ -39,7 +34,7 @@ def takes(count: int, first: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.fixture(scope="session")
-def data() -> DataDescription:
+def data():
     return DataDescription(
         medium="audio",
         task="synthesis",
@@ -55,7 +50,7 @@ def data() -> DataDescription:
 
 
 @pytest.fixture(scope="session")
-def quick() -> Iterator[None]:
+def quick():
     """A recogniser that is small and soon trained."""
     before = dict(recogniser.RECIPE)
     recogniser.RECIPE |= {"filters": [8, 16], "steps": 200, "augment": 0.3}
@@ -64,6 +59,6 @@ def quick() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def trained(data: DataDescription, quick: None) -> Recogniser:
+def trained(data, quick):
     load_backend()
     return recogniser.train_recogniser(*takes(8), data)

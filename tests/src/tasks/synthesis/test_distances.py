@@ -1,14 +1,11 @@
 """Distances between sounds: copies are near, takes are not."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from tests.src.tasks.synthesis.conftest import take, takes
 
 from headrace.backend import load_backend
 from headrace.media.audio.spectra import Framing, magnitudes, sounds_of
-from headrace.records import DataDescription
 from headrace.tasks.synthesis.distances import (
     STEPS,
     distances,
@@ -20,12 +17,12 @@ from headrace.tasks.synthesis.distances import (
 )
 
 
-def test_a_length_reaches_to_the_last_sample_that_is_not_zero() -> None:
+def test_a_length_reaches_to_the_last_sample_that_is_not_zero():
     sounds = np.array([[0, 1, 0, 2, 0], [0, 0, 0, 0, 0], [1, 1, 1, 1, 1]], np.float32)
     assert lengths(sounds).tolist() == [4, 1, 5]
 
 
-def test_a_profile_is_relative_to_the_loudest_value(data: DataDescription) -> None:
+def test_a_profile_is_relative_to_the_loudest_value(data):
     framing = Framing.of(data)
     sound = take(0, 0, 1)[np.newaxis]
     same = profiles(np.concatenate([sound, sound / 3]), framing)
@@ -35,14 +32,14 @@ def test_a_profile_is_relative_to_the_loudest_value(data: DataDescription) -> No
     assert pairwise(same[:1], same[1:])[0] == pytest.approx(0, abs=1e-3)
 
 
-def test_the_distance_of_known_profiles() -> None:
+def test_the_distance_of_known_profiles():
     one = np.zeros((2, 3, 4), np.float32)
     other = np.stack([np.full((3, 4), 2.0), np.zeros((3, 4))]).astype(np.float32)
     assert distances(one, other).tolist() == [[2, 0], [2, 0]]
     assert pairwise(one, other).tolist() == [2, 0]
 
 
-def test_a_copy_is_near_and_another_take_is_not(data: DataDescription) -> None:
+def test_a_copy_is_near_and_another_take_is_not(data):
     load_backend()
     framing = Framing.of(data)
     sounds, _ = takes(4)
@@ -55,13 +52,13 @@ def test_a_copy_is_near_and_another_take_is_not(data: DataDescription) -> None:
     assert others.min() > 3
 
 
-def test_averages_vary_less_over_time_than_takes(data: DataDescription) -> None:
+def test_averages_vary_less_over_time_than_takes(data):
     sounds, _ = takes(8)
     every = profiles(sounds, Framing.of(data))
     average = every.mean(axis=0, keepdims=True)
     assert global_variance(average).mean() < 0.8 * global_variance(every).mean()
 
 
-def test_frames_are_stretched_by_interpolation() -> None:
+def test_frames_are_stretched_by_interpolation():
     frames = np.array([[0.0], [2.0]], np.float32)
     assert stretched(frames, 5)[:, 0].tolist() == [0, 0.5, 1, 1.5, 2]

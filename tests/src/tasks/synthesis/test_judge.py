@@ -1,10 +1,7 @@
 """The judge: takes pass, copies, averages and swapped voices are told."""
 
-from __future__ import annotations
-
 import json
 import pickle
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,12 +11,11 @@ from tests.src.tasks.synthesis.conftest import takes
 
 from headrace.errors import UsageError
 from headrace.media.audio.spectra import Framing, magnitudes, sounds_of
-from headrace.records import DataDescription
 from headrace.spec import EvaluationSpec
 from headrace.state.anchored import AnchoredStore
 from headrace.state.ledger import Ledger
 from headrace.state.store import Store
-from headrace.tasks.synthesis.judge import PART, Understood
+from headrace.tasks.synthesis.judge import PART
 from headrace.tasks.synthesis.labels import PART as LABELS
 from headrace.tasks.synthesis.measures import keys_of
 
@@ -29,12 +25,12 @@ HOW = EvaluationSpec()
 class Split(list[SimpleNamespace]):
     """Rows of a split in memory, in two parts, one of them empty."""
 
-    def items(self) -> np.ndarray:
+    def items(self):
         every = b"".join(part.items.tobytes() for part in self)
         return np.array([every[:32]], "S32")
 
 
-def rows(count: int, first: int, data: DataDescription) -> Split:
+def rows(count, first, data):
     sounds, keys = takes(count, first)
     items = (sounds * 32767).astype(np.int16)
     labels = pa.chunked_array([[data.texts[text] for text, _ in keys]])
@@ -45,9 +41,7 @@ def rows(count: int, first: int, data: DataDescription) -> Split:
 
 
 @pytest.fixture(scope="module")
-def context(
-    data: DataDescription, quick: None, tmp_path_factory: pytest.TempPathFactory
-) -> SimpleNamespace:
+def context(data, quick, tmp_path_factory):
     folder = tmp_path_factory.mktemp("judge")
     return SimpleNamespace(
         data=data,
@@ -61,34 +55,30 @@ def context(
 
 
 @pytest.fixture(scope="module")
-def judge(context: SimpleNamespace) -> Understood:
+def judge(context):
     return PART.prepared(context)
 
 
 @pytest.fixture(scope="module")
-def targets(context: SimpleNamespace) -> np.ndarray:
+def targets(context):
     return context.test[0].targets
 
 
-def vocoded(sounds: np.ndarray, data: DataDescription) -> np.ndarray:
+def vocoded(sounds, data):
     framing = Framing.of(data)
     made = np.array(np.asarray(sounds_of(magnitudes(sounds, framing), framing)))
     made[sounds == 0] = 0
     return made
 
 
-def test_a_recogniser_is_trained_once_for_a_data_set(
-    context: SimpleNamespace, judge: Understood
-) -> None:
+def test_a_recogniser_is_trained_once_for_a_data_set(context, judge):
     (name,) = context.store.store.names("recognisers")
     file = context.store.read(f"recognisers/{name}")
     assert PART.prepared(context).recogniser.file == file == judge.recogniser.file
 
 
 @pytest.mark.system
-def test_a_recogniser_that_was_changed_in_the_store_is_trained_again(
-    context: SimpleNamespace, judge: Understood
-) -> None:
+def test_a_recogniser_that_was_changed_in_the_store_is_trained_again(context, judge):
     (name,) = context.store.store.names("recognisers")
     key, file = f"recognisers/{name}", judge.recogniser.file
     forged = file.replace(b"PK", b"KP", 1)
@@ -97,9 +87,7 @@ def test_a_recogniser_that_was_changed_in_the_store_is_trained_again(
     assert context.store.read(key) not in (None, forged)
 
 
-def test_other_takes_are_understood_new_and_different(
-    judge: Understood, targets: np.ndarray, data: DataDescription
-) -> None:
+def test_other_takes_are_understood_new_and_different(judge, targets, data):
     answers, _ = takes(3, first=500)
     scores = judge.scores(answers, targets)
     assert scores.dtype == bool
@@ -117,9 +105,7 @@ def test_other_takes_are_understood_new_and_different(
 
 
 @pytest.mark.system
-def test_copies_of_recordings_of_train_are_told(
-    judge: Understood, targets: np.ndarray, data: DataDescription
-) -> None:
+def test_copies_of_recordings_of_train_are_told(judge, targets, data):
     answers, _ = takes(3, first=500)
     sounds, _ = takes(8)
     for seed in range(10):  # one copy in each, and other takes beside it
@@ -130,17 +116,13 @@ def test_copies_of_recordings_of_train_are_told(
         assert metrics["test_nearest_train_db"] < 3
 
 
-def test_one_take_for_all_is_not_diverse(
-    judge: Understood, targets: np.ndarray, data: DataDescription
-) -> None:
+def test_one_take_for_all_is_not_diverse(judge, targets, data):
     answers = np.repeat(takes(3, first=500)[0][::3], 3, axis=0)
     metrics, _ = judge.metrics(answers, targets, data, HOW)
     assert metrics["test_diversity_db"] == pytest.approx(0, abs=0.1)
 
 
-def test_another_voice_is_wrong_and_shown(
-    judge: Understood, targets: np.ndarray, data: DataDescription
-) -> None:
+def test_another_voice_is_wrong_and_shown(judge, targets, data):
     sounds, keys = takes(3, first=500)
     swapped = sounds[np.lexsort((1 - keys[:, 1], keys[:, 0]))]
     metrics, _ = judge.metrics(swapped, targets, data, HOW)
@@ -153,18 +135,14 @@ def test_another_voice_is_wrong_and_shown(
     assert caption.startswith("asked for down high\nheard as ")
 
 
-def test_answers_that_are_not_finite_are_counted(
-    judge: Understood, targets: np.ndarray, data: DataDescription
-) -> None:
+def test_answers_that_are_not_finite_are_counted(judge, targets, data):
     answers = takes(3, first=500)[0].copy()
     answers[0, :7] = np.nan
     metrics, _ = judge.metrics(answers, targets, data, HOW)
     assert metrics["non_finite_values"] == 7
 
 
-def test_an_answer_that_is_not_finite_is_not_understood(
-    judge: Understood, targets: np.ndarray, data: DataDescription
-) -> None:
+def test_an_answer_that_is_not_finite_is_not_understood(judge, targets, data):
     answers = takes(3, first=500)[0].copy()
     answers[:, 0] = np.nan  # what is left of each is understood
     assert not judge.scores(answers, targets).any()
@@ -173,8 +151,8 @@ def test_an_answer_that_is_not_finite_is_not_understood(
 
 
 def test_pictures_and_players_are_drawn_where_there_is_no_model(
-    judge: Understood, targets: np.ndarray, data: DataDescription, tmp_path: Path
-) -> None:
+    judge, targets, data, tmp_path
+):
     answers, _ = takes(3, first=500)
     judge.scores(answers, targets)
     sent = pickle.loads(pickle.dumps(judge))  # to the process that draws
@@ -189,12 +167,12 @@ def test_pictures_and_players_are_drawn_where_there_is_no_model(
     assert page.count("data:audio/wav;base64,") == 4
 
 
-def test_without_a_recogniser_nothing_is_judged(targets: np.ndarray) -> None:
+def test_without_a_recogniser_nothing_is_judged(targets):
     with pytest.raises(UsageError, match="judged by a recogniser of its data"):
         PART.scores(np.zeros((len(targets), 4000), np.float32), targets)
 
 
-def test_length_and_level_are_monitored(data: DataDescription) -> None:
+def test_length_and_level_are_monitored(data):
     sounds = np.zeros((2, 4000), np.float32)
     sounds[0, :2000], sounds[1, :800] = 0.1, 1
     watched = PART.monitored(sounds, data)
@@ -202,5 +180,5 @@ def test_length_and_level_are_monitored(data: DataDescription) -> None:
     assert watched["level"] == pytest.approx([-20, 0], abs=1e-3)
 
 
-def test_keys_are_whole_numbers(targets: np.ndarray) -> None:
+def test_keys_are_whole_numbers(targets):
     assert keys_of(targets).dtype == np.int64

@@ -1,20 +1,17 @@
 """Texts and speakers as facts of the data, and as targets."""
 
-from __future__ import annotations
-
 import numpy as np
 import pyarrow as pa
 from tests.src.tasks.synthesis.conftest import takes
 
 from headrace.media.audio.spectra import Framing
-from headrace.records import DataDescription
 from headrace.spec import DataSpec
 from headrace.tasks.synthesis.distances import profiles
 from headrace.tasks.synthesis.labels import PART
 from headrace.tasks.synthesis.measures import keys_of, profiles_of
 
 
-def test_the_facts_are_sorted_and_json() -> None:
+def test_the_facts_are_sorted_and_json():
     spec = DataSpec(source="x.parquet")
     assert PART.describe(["up", "down", "up", ""], spec) == {
         "texts": ["down", "up"],
@@ -25,9 +22,7 @@ def test_the_facts_are_sorted_and_json() -> None:
     assert PART.describe_groups([], spec) == {"speakers": [""]}
 
 
-def test_a_target_has_the_text_the_speaker_and_the_profile(
-    data: DataDescription,
-) -> None:
+def test_a_target_has_the_text_the_speaker_and_the_profile(data):
     sounds, keys = takes(1)
     items = (sounds * 32767).astype(np.int16)
     labels = pa.chunked_array([[data.texts[text] for text, _ in keys]])
@@ -40,7 +35,7 @@ def test_a_target_has_the_text_the_speaker_and_the_profile(
     assert np.array_equal(profiles_of(targets, data), real)
 
 
-def test_unknown_texts_and_speakers_have_no_index(data: DataDescription) -> None:
+def test_unknown_texts_and_speakers_have_no_index(data):
     items = np.zeros((1, 4000), np.int16)
     labels = pa.chunked_array([["left"]])
     targets = PART.targets(items, labels, ["nobody"], data)

@@ -1,20 +1,17 @@
 """The numbers by which answers are judged, on arrays counted by hand."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
 import pytest
 
-from headrace.records import DataDescription
 from headrace.tasks.synthesis import measures
 
 KEYS = np.array([[0, 0], [0, 0], [1, 1], [1, 0]])
 HEARD = np.array([[0, 0], [0, 1], [1, 1], [0, 0]])
 
 
-def test_text_and_speaker_are_counted_apart_and_together() -> None:
+def test_text_and_speaker_are_counted_apart_and_together():
     metrics = measures.heard_metrics(HEARD, KEYS, 0.95)
     assert metrics["test_text_accuracy"] == 0.75
     assert metrics["test_speaker_accuracy"] == 0.75
@@ -22,7 +19,7 @@ def test_text_and_speaker_are_counted_apart_and_together() -> None:
     assert metrics["test_recognised_low"] < 0.5 < metrics["test_recognised_high"]
 
 
-def test_each_text_is_a_slice(data: DataDescription) -> None:
+def test_each_text_is_a_slice(data):
     slices = measures.slices_of(HEARD, KEYS, data)
     assert slices == {
         "text=down": {"rows": 2, "text_accuracy": 1, "speaker_accuracy": 0.5},
@@ -30,19 +27,19 @@ def test_each_text_is_a_slice(data: DataDescription) -> None:
     }
 
 
-def test_diversity_is_of_takes_of_one_text_and_speaker() -> None:
+def test_diversity_is_of_takes_of_one_text_and_speaker():
     profiles = np.array([[[0.0]], [[3.0]], [[50.0]], [[90.0]]], np.float32)
     assert measures.diversity(profiles, KEYS) == 3
     assert math.isnan(measures.diversity(profiles[1:], KEYS[1:]))
 
 
-def test_the_nearest_recording_of_train() -> None:
+def test_the_nearest_recording_of_train():
     train = np.array([[[0.0]], [[10.0]]], np.float32)
     own = np.array([[[1.0]], [[6.0]]], np.float32)
     assert measures.nearest(own, train).tolist() == [1, 4]
 
 
-def test_the_comparison_with_averages_is_by_pairs() -> None:
+def test_the_comparison_with_averages_is_by_pairs():
     of_templates = {(0, 0): (0, 0), (1, 1): (0, 1), (1, 0): (1, 0)}
     metrics = measures.template_metrics(HEARD, KEYS, of_templates)
     # Rows: both right, the average alone, the model alone, the average alone.
@@ -53,5 +50,5 @@ def test_the_comparison_with_averages_is_by_pairs() -> None:
     assert metrics["template_p_value"] == pytest.approx(1.0)
 
 
-def test_rows_without_an_average_are_not_compared() -> None:
+def test_rows_without_an_average_are_not_compared():
     assert measures.template_metrics(HEARD, KEYS, {}) == {}

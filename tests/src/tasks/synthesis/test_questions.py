@@ -1,27 +1,20 @@
 """Questions: packed from rows, and checked where a user asks."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from headrace.errors import InputError
-from headrace.records import DataDescription
 from headrace.tasks.synthesis.questions import NOISE, PART, Layout
 
 Q = Layout(0, 1, slice(2, 10), slice(10, 18), 18)
 
 
-def test_the_layout(data: DataDescription) -> None:
+def test_the_layout(data):
     assert Layout.of(data) == Q
 
 
-def test_rows_ask_for_their_text_and_speaker_with_noise_of_their_item(
-    data: DataDescription,
-) -> None:
+def test_rows_ask_for_their_text_and_speaker_with_noise_of_their_item(data):
     items = np.arange(3 * 4000, dtype=np.int16).reshape(3, 4000)
     labels, groups = ["down", "up we go", "down"], ["low", "high", "low"]
     asked = PART.of(items, pa.chunked_array([labels]), groups, data)
@@ -37,7 +30,7 @@ def test_rows_ask_for_their_text_and_speaker_with_noise_of_their_item(
     assert np.array_equal(again[::-1], asked)
 
 
-def test_a_data_set_without_speakers_has_one_voice(data: DataDescription) -> None:
+def test_a_data_set_without_speakers_has_one_voice(data):
     alone = data.model_copy(update={"target": {**data.target, "speakers": [""]}})
     asked = PART.of(
         np.zeros((1, 4000), np.int16), pa.chunked_array([["down"]]), [], alone
@@ -46,8 +39,8 @@ def test_a_data_set_without_speakers_has_one_voice(data: DataDescription) -> Non
     assert PART.check_input("down", alone)[0, Q.speaker] == 0
 
 
-def test_a_seed_is_a_take_and_variation_scales_its_noise(data: DataDescription) -> None:
-    def noise(**fields: Any) -> np.ndarray:
+def test_a_seed_is_a_take_and_variation_scales_its_noise(data):
+    def noise(**fields):
         return PART.check_input({"text": "down", **fields}, data)[0, Q.noise]
 
     assert np.array_equal(noise(seed=3), noise(seed=3))
@@ -57,7 +50,7 @@ def test_a_seed_is_a_take_and_variation_scales_its_noise(data: DataDescription) 
     assert noise().shape == (NOISE,)
 
 
-def test_a_list_is_one_question_each(data: DataDescription) -> None:
+def test_a_list_is_one_question_each(data):
     asked = PART.check_input(["down", {"text": " up we go ", "seconds": 0.25}], data)
     assert asked[:, Q.seconds].tolist() == [0, 0.25]
     assert np.array_equal(PART.check_input(asked, data), asked)
@@ -83,6 +76,6 @@ def test_a_list_is_one_question_each(data: DataDescription) -> None:
         (np.full((1, 18), 5, np.float32), "does not take"),
     ],
 )
-def test_what_it_does_not_take(data: DataDescription, asked: Any, reason: str) -> None:
+def test_what_it_does_not_take(data, asked, reason):
     with pytest.raises(InputError, match=reason):
         PART.check_input(asked, data)

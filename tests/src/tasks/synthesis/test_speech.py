@@ -1,20 +1,13 @@
 """Messages are split into known texts, and answers joined with pauses."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import numpy as np
 import pytest
 
 from headrace.errors import InputError
-from headrace.records import DataDescription
 from headrace.tasks.synthesis.speech import PART, PAUSE_SECONDS
 
 
-def test_the_longest_text_that_fits_is_taken_and_seeds_differ(
-    data: DataDescription,
-) -> None:
+def test_the_longest_text_that_fits_is_taken_and_seeds_differ(data):
     asked = PART.questions(" down up  we go down ", {"seed": 5, "speaker": "low"}, data)
     assert [one["text"] for one in asked] == ["down", "up we go", "down"]
     assert [one["seed"] for one in asked] == [5, 6, 7]
@@ -31,8 +24,8 @@ def test_the_longest_text_that_fits_is_taken_and_seeds_differ(
     ],
 )
 def test_a_shorter_text_is_taken_where_the_longest_leaves_what_none_fits(
-    data: DataDescription, message: str, texts: list[str]
-) -> None:
+    data, message, texts
+):
     known = ["a", "a b", "b c", "d a"]
     target = {**data.target, "texts": known}
     data = data.model_copy(update={"target": target})
@@ -51,18 +44,18 @@ def test_a_shorter_text_is_taken_where_the_longest_leaves_what_none_fits(
         ("down " * 501, "501 texts; at most 500"),
     ],
 )
-def test_what_it_cannot_say(data: DataDescription, message: str, reason: str) -> None:
+def test_what_it_cannot_say(data, message, reason):
     with pytest.raises(InputError, match=reason):
         PART.questions(message, {}, data)
 
 
 @pytest.mark.parametrize("seed", ["7", 1.5, True, None, -1])
-def test_a_seed_is_a_whole_number(data: DataDescription, seed: Any) -> None:
+def test_a_seed_is_a_whole_number(data, seed):
     with pytest.raises(InputError, match="expected a whole number from 0"):
         PART.questions("down down", {"seed": seed}, data)
 
 
-def test_answers_are_joined_with_pauses(data: DataDescription) -> None:
+def test_answers_are_joined_with_pauses(data):
     outputs = np.zeros((2, 4000), np.float32)
     outputs[0, :10] = outputs[1, :20] = 0.5
     pause = round(PAUSE_SECONDS * data.sample_rate_hz)

@@ -1,14 +1,11 @@
 """What `headrace new` finds out from the texts of recordings."""
 
-from __future__ import annotations
-
 from collections import Counter
 
-from headrace.tasks.forms import Survey
 from headrace.tasks.synthesis.survey import PART
 
 
-def surveyed(takes_in_test: int) -> Survey:
+def surveyed(takes_in_test):
     """Of two texts by ten speakers: so many takes of each in test, and one in train."""
     rows = Counter[tuple[str, str, str]]()
     for text in ("on", "off"):
@@ -22,15 +19,13 @@ def surveyed(takes_in_test: int) -> Survey:
     return PART.count_groups(survey, rows)
 
 
-def test_takes_of_one_text_and_speaker_make_a_gate_on_their_diversity() -> None:
+def test_takes_of_one_text_and_speaker_make_a_gate_on_their_diversity():
     survey = surveyed(takes_in_test=2)
     assert "diversity" in [gate["name"] for gate in survey.gates]
     assert not survey.findings
 
 
-def test_without_two_takes_in_test_their_diversity_is_no_gate_and_that_is_said() -> (
-    None
-):
+def test_without_two_takes_in_test_their_diversity_is_no_gate_and_that_is_said():
     survey = surveyed(takes_in_test=1)
     assert "diversity" not in [gate["name"] for gate in survey.gates]
     assert survey.facts["gates"].keys() == {g["name"] for g in survey.gates}

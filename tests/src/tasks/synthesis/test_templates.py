@@ -1,20 +1,15 @@
 """The baseline: averages of takes."""
 
-from __future__ import annotations
-
 import numpy as np
 from tests.src.tasks.synthesis.conftest import takes
 
 from headrace.backend import load_backend
 from headrace.media.audio.spectra import Framing
-from headrace.records import DataDescription
 from headrace.tasks.synthesis.distances import distances, lengths, profiles
 from headrace.tasks.synthesis.templates import Templates
 
 
-def test_an_average_has_the_mean_length_and_is_nearest_to_its_own_takes(
-    data: DataDescription,
-) -> None:
+def test_an_average_has_the_mean_length_and_is_nearest_to_its_own_takes(data):
     load_backend()
     sounds, keys = takes(6)
     named = [(int(text), int(speaker)) for text, speaker in keys]

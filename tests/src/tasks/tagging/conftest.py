@@ -1,12 +1,10 @@
-from __future__ import annotations
-
 import pytest
 
 from headrace.records import DataDescription
 
 
 @pytest.fixture
-def data() -> DataDescription:
+def data():
     """Images with up to three tags."""
     target = {"tags": ["a", "b", "c"], "separator": "|"}
     return DataDescription(

@@ -1,14 +1,11 @@
 """Thresholds of tags, and the model that has them."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from headrace.errors import SpecError
-from headrace.records import DataDescription
 from headrace.spec import TrainingSpec
 from headrace.tasks import task
 from headrace.tasks.forms import Fitting
@@ -17,31 +14,31 @@ from headrace.tasks.tagging.head import thresholds_of
 HEAD = task("tagging").head
 
 
-def test_a_threshold_has_the_highest_f1_of_its_tag() -> None:
+def test_a_threshold_has_the_highest_f1_of_its_tag():
     random = np.random.default_rng(0)
     true = random.random((300, 1)) < 0.2
     own = np.clip(0.2 * true + 0.5 * random.random((300, 1)), 0, 1)
     (at,) = thresholds_of(own.astype(np.float32), true.astype(np.float32))
 
-    def f1(threshold: float) -> float:
+    def f1(threshold):
         given = own >= threshold
         return float(2 * (given & true).sum() / (given.sum() + true.sum()))
 
     assert f1(at) == max(f1(each) for each in np.linspace(0, 1, 501))
 
 
-def test_of_equal_thresholds_that_nearest_to_half_is_taken() -> None:
+def test_of_equal_thresholds_that_nearest_to_half_is_taken():
     own = np.array([[0.9]] * 6 + [[0.1]] * 6, np.float32)
     true = np.array([[1]] * 6 + [[0]] * 6, np.float32)
     assert thresholds_of(own, true) == [pytest.approx(0.5)]
 
 
-def test_a_tag_with_few_rows_of_val_keeps_half() -> None:
+def test_a_tag_with_few_rows_of_val_keeps_half():
     own = np.linspace(0, 1, 20, dtype=np.float32)[:, np.newaxis]
     assert thresholds_of(own, (own > 0.9).astype(np.float32)) == [0.5]
 
 
-def test_the_saved_model_has_the_thresholds(data: DataDescription, tmp_path) -> None:
+def test_the_saved_model_has_the_thresholds(data, tmp_path):
     import keras
 
     from headrace import models
@@ -71,9 +68,7 @@ def test_the_saved_model_has_the_thresholds(data: DataDescription, tmp_path) -> 
     assert names[0] == names[1]
 
 
-def test_calibration_needs_sigmoids_and_finds_a_temperature(
-    data: DataDescription,
-) -> None:
+def test_calibration_needs_sigmoids_and_finds_a_temperature(data):
     import keras
 
     inputs = keras.Input((4,))

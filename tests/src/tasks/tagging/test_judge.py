@@ -1,13 +1,10 @@
 """F1 of all tags and of each, and the error rates of what is decided by it."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 
 from headrace.gates import paired
 from headrace.gates.champion import Opponent, Trial, champion_gate
-from headrace.records import DataDescription
 from headrace.spec import EvaluationSpec, GateSpec
 from headrace.tasks import task
 from headrace.tasks.tagging.judge import f1_of_tags
@@ -20,7 +17,7 @@ HALVES = np.full((4, 3), 0.5)
 OUTPUTS = np.concatenate([GIVEN, HALVES], axis=1).astype(np.float32)
 
 
-def test_the_score_is_twice_the_right_tags_of_those_given_and_true() -> None:
+def test_the_score_is_twice_the_right_tags_of_those_given_and_true():
     assert JUDGE.scores(OUTPUTS, TRUE).tolist() == [2, 0, 2, 2]
     assert JUDGE.weights(OUTPUTS, TRUE).tolist() == [3, 0, 3, 2]
     unknown = np.full((4, 3), np.nan, np.float32)
@@ -30,7 +27,7 @@ def test_the_score_is_twice_the_right_tags_of_those_given_and_true() -> None:
     assert not JUDGE.scores(lost, TRUE).any()
 
 
-def test_metrics_of_all_tags_and_of_each(data: DataDescription) -> None:
+def test_metrics_of_all_tags_and_of_each(data):
     metrics, slices = JUDGE.metrics(OUTPUTS, TRUE, data, EvaluationSpec())
     assert metrics["test_micro_f1"] == pytest.approx(6 / 8)
     assert metrics["test_macro_f1"] == pytest.approx((2 / 3 + 2 / 3 + 1) / 3)
@@ -46,7 +43,7 @@ def test_metrics_of_all_tags_and_of_each(data: DataDescription) -> None:
     )
 
 
-def test_rates_of_a_tag_compare_groups(data: DataDescription) -> None:
+def test_rates_of_a_tag_compare_groups(data):
     recall = JUDGE.rate("tag=b/recall", OUTPUTS, TRUE, data)
     assert recall.scores[recall.about].tolist() == [False, True]
     precision = JUDGE.rate("tag=a/precision", OUTPUTS, TRUE, data)
@@ -55,7 +52,7 @@ def test_rates_of_a_tag_compare_groups(data: DataDescription) -> None:
     assert JUDGE.rate("class=a/recall", OUTPUTS, TRUE, data) is None
 
 
-def test_answers_are_the_tags_that_reach_their_thresholds(data) -> None:
+def test_answers_are_the_tags_that_reach_their_thresholds(data):
     assert TAGGING.answers.answers(OUTPUTS, data) == [["a"], [], ["a", "b"], ["c"]]
     columns = TAGGING.answers.answer_columns(OUTPUTS, data)
     assert columns["tags"].to_pylist() == ['["a"]', "[]", '["a", "b"]', '["c"]']
@@ -63,7 +60,7 @@ def test_answers_are_the_tags_that_reach_their_thresholds(data) -> None:
     assert JUDGE.badness(OUTPUTS, TRUE) == pytest.approx([0.6, 0, 0.8, 0])
 
 
-def test_the_surest_tag_is_explained(data: DataDescription) -> None:
+def test_the_surest_tag_is_explained(data):
     chosen = EXPLAINED.chosen(OUTPUTS)
     assert [EXPLAINED.names(data)[n] for n in chosen] == ["a", "b", "b", "c"]
     numbers = EXPLAINED.numbers(OUTPUTS, chosen)
@@ -76,9 +73,7 @@ def test_the_surest_tag_is_explained(data: DataDescription) -> None:
 @pytest.mark.system
 @pytest.mark.parametrize("rows", [40, 200, 1000])
 @pytest.mark.parametrize("f1", [0.6, 0.9])
-def test_a_gate_on_the_lower_end_passes_a_tag_below_it_in_5_percent_at_most(
-    rows: int, f1: float
-) -> None:
+def test_a_gate_on_the_lower_end_passes_a_tag_below_it_in_5_percent_at_most(rows, f1):
     """A gate at the true F1; the interval is of 95 %, so that 2.5 % are expected."""
     random, draws = np.random.default_rng(0), 4_000
     share = f1 / (2 - f1)  # of right ones, among the rows that have or get the tag
@@ -96,8 +91,8 @@ CAREFUL, GENEROUS = (0.2, 0.06 / 0.7), (0.1, 0.105 / 0.7)
 @pytest.mark.system
 @pytest.mark.parametrize("other", [CAREFUL, GENEROUS])
 def test_models_of_equal_f1_are_called_better_in_a_share_of_the_level(
-    monkeypatch: pytest.MonkeyPatch, other: tuple[float, float]
-) -> None:
+    monkeypatch, other
+):
     """Exact for models that are alike; here one also gives a tenth more tags."""
     monkeypatch.setattr(paired, "MOST_FLIPS", 999)
     monkeypatch.setattr(paired, "LEAST_FLIPS", 999)

@@ -1,7 +1,5 @@
 """Lists of tags: how they are read, split, checked and surveyed."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 
@@ -17,9 +15,7 @@ from headrace.tasks import task
 TAGGING = task("tagging")
 
 
-def read(
-    *labels: str, separator: str | None = None, labelled: bool = True
-) -> list[str]:
+def read(*labels, separator=None, labelled=True):
     reading = Reading(task="tagging", labelled=labelled, label_separator=separator)
     source = Source(kind="table", uri="a.csv", reading=reading)
     count = len(labels)
@@ -28,29 +24,29 @@ def read(
     return taken.labels
 
 
-def test_lists_and_texts_are_read_alike_each_tag_once_and_in_order() -> None:
+def test_lists_and_texts_are_read_alike_each_tag_once_and_in_order():
     assert read('["b", "a", "b"]') == read("b | a|b ", separator="|") == ['["a", "b"]']
     assert read("cafe\u0301,tea", separator=",") == ['["caf\u00e9", "tea"]']
     assert read("one tag", "[not a list") == ['["one tag"]', '["[not a list"]']
 
 
-def test_what_is_no_list_of_tags_is_one_tag_whatever_it_holds() -> None:
+def test_what_is_no_list_of_tags_is_one_tag_whatever_it_holds():
     deep, number = "[" * 100_000, "9" * 5000
     assert read(deep) == [f'["{deep}"]']
     assert read(f'["a", {number}, -Infinity]') == [f'["-inf", "{number}", "a"]']
 
 
-def test_an_empty_cell_among_tags_is_an_empty_tag() -> None:
+def test_an_empty_cell_among_tags_is_an_empty_tag():
     assert read('["a", NaN]') == read('["a", null]') == read('["a", ""]')
 
 
-def test_a_list_with_half_a_character_is_one_tag_as_it_is_written() -> None:
+def test_a_list_with_half_a_character_is_one_tag_as_it_is_written():
     (taken,) = read(label := '["\\ud800"]')
     assert json.loads(taken) == [label]
     assert pa.array([taken]).to_pylist() == [taken]
 
 
-def test_no_tag_is_a_label_and_no_label_is_none() -> None:
+def test_no_tag_is_a_label_and_no_label_is_none():
     assert read("[]", "", " ") == ["[]", "", " "]
     assert read("", "a", separator="|") == ["[]", '["a"]']
     assert read("", "a|b", labelled=False) == ["", "a|b"]
@@ -66,12 +62,12 @@ def test_no_tag_is_a_label_and_no_label_is_none() -> None:
         (["a", "b"], None),
     ],
 )
-def test_what_parts_tags_is_found(labels: list[str], separator: str | None) -> None:
+def test_what_parts_tags_is_found(labels, separator):
     found = TAGGING.labels.suggest(read(*labels), DataSpec(source="x"))
     assert found == ({"label_separator": separator} if separator else {})
 
 
-def test_the_rarest_tag_is_the_class_by_which_splits_get_their_shares() -> None:
+def test_the_rarest_tag_is_the_class_by_which_splits_get_their_shares():
     rows = Counter({'["a"]': 50, '["a", "b"]': 20, '["a", "b", "c"]': 3, "[]": 9})
     classes = TAGGING.labels.strata(rows)
     assert classes == {'["a", "b"]': '["b"]', '["a", "b", "c"]': '["c"]'}
@@ -86,7 +82,7 @@ def test_the_rarest_tag_is_the_class_by_which_splits_get_their_shares() -> None:
     assert not TAGGING.labels.covers(rows.keys(), {'["a", "b"]'})
 
 
-def test_targets_say_which_tags_an_item_has(data) -> None:
+def test_targets_say_which_tags_an_item_has(data):
     labels = pa.chunked_array([['["a", "c"]', "[]", "b|a", '["d"]']])
     targets = TAGGING.labels.encode(labels, data)
     assert targets.dtype == np.float32
@@ -96,7 +92,7 @@ def test_targets_say_which_tags_an_item_has(data) -> None:
     assert not TAGGING.answers.known("", data)
 
 
-def test_unknown_and_empty_tags_are_named_and_rare_ones_counted(data) -> None:
+def test_unknown_and_empty_tags_are_named_and_rare_ones_counted(data):
     counts = Counter({("train", '["a", "b"]'): 4, ("train", '["c"]'): 2})
     counts["test", '["a"]'] = 3
     split = np.array(["train", "train", "test"], object)
@@ -109,7 +105,7 @@ def test_unknown_and_empty_tags_are_named_and_rare_ones_counted(data) -> None:
     assert TAGGING.contract.problem("tags", "train", counts, data) == ""
 
 
-def test_a_survey_has_a_gate_above_always_giving_the_same_tags() -> None:
+def test_a_survey_has_a_gate_above_always_giving_the_same_tags():
     counts = Counter({("train", '["a", "b"]'): 40, ("train", '["a"]'): 40})
     counts.update({("test", '["a", "b"]'): 10, ("test", "[]"): 10})
     counts["train", '["Typo"]'] = 1

@@ -1,10 +1,5 @@
 """A vocabulary of words and one of characters, and answers that spell transcripts."""
 
-from __future__ import annotations
-
-from collections.abc import Sequence
-from typing import Any
-
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -16,7 +11,7 @@ from headrace.tasks.transcription.labels import PART as LABELS
 WORDS = ["one", "two", "one two", "two one two"]
 
 
-def described(transcripts: Sequence[str]) -> DataDescription:
+def described(transcripts):
     """The description of sounds with these transcripts."""
     target = LABELS.describe(transcripts, DataSpec(source="x"))
     return DataDescription(
@@ -28,13 +23,11 @@ def described(transcripts: Sequence[str]) -> DataDescription:
     )
 
 
-def encoded(transcripts: Sequence[str], data: DataDescription) -> Any:
+def encoded(transcripts, data):
     return LABELS.encode(pa.chunked_array([pa.array(transcripts, pa.string())]), data)
 
 
-def spelled(
-    transcripts: Sequence[str], data: DataDescription, sure: float = 0.9
-) -> Any:
+def spelled(transcripts, data, sure=0.9):
     """Outputs whose likeliest paths are transcripts, float32 ``(n, steps, width)``."""
     tokens = {token: number for number, token in enumerate(data.tokens)}
     blank, steps = len(tokens), 2 * data.longest + 3
@@ -49,12 +42,12 @@ def spelled(
 
 
 @pytest.fixture
-def words() -> DataDescription:
+def words():
     return described(WORDS)
 
 
 @pytest.fixture
-def characters() -> DataDescription:
+def characters():
     return described(
         [f"word{chr(97 + n // 26)}{chr(97 + n % 26)} a" for n in range(80)]
     )

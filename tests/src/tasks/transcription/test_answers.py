@@ -1,7 +1,5 @@
 """Transcripts as JSON, as columns and in words."""
 
-from __future__ import annotations
-
 import json
 
 import numpy as np
@@ -14,7 +12,7 @@ from headrace.tasks.transcription.answers import PART
 HEARD = ["two one two", "", "one"]
 
 
-def test_json_has_the_transcript_and_its_confidence(words) -> None:
+def test_json_has_the_transcript_and_its_confidence(words):
     write, outputs = PART.json_writer(words), spelled(HEARD, words)
     told = [json.loads(f"{{{write(output)}}}") for output in outputs]
     assert [row["transcript"] for row in told] == HEARD
@@ -23,7 +21,7 @@ def test_json_has_the_transcript_and_its_confidence(words) -> None:
     assert set(told[0]) == set(PART.json_schema(words))
 
 
-def test_parts_are_joined_to_one_transcript(words) -> None:
+def test_parts_are_joined_to_one_transcript(words):
     outputs = spelled(["one two", "two two", "one"], words)
     outputs[0, :2], outputs[0, 2:] = outputs[0, 2:4].copy(), outputs[0, 1].copy()
     joined = PART.join(outputs)
@@ -38,34 +36,34 @@ def test_parts_are_joined_to_one_transcript(words) -> None:
     )
 
 
-def test_a_word_at_the_border_of_two_parts_is_two_words(words) -> None:
+def test_a_word_at_the_border_of_two_parts_is_two_words(words):
     ends = np.full((2, 3, 3), 0.05, np.float32)
     ends[:, :, 0] = 0.9
     told = json.loads(f"{{{PART.json_writer(words)(PART.join(ends))}}}")
     assert told["transcript"] == "one one"
 
 
-def test_an_answer_that_is_not_finite_is_refused(words) -> None:
+def test_an_answer_that_is_not_finite_is_refused(words):
     outputs = spelled(HEARD, words)
     outputs[0, 1, 1] = np.inf
     with pytest.raises(FloatingPointError):
         PART.json_writer(words)(outputs[0])
 
 
-def test_columns_and_answers_are_transcripts(words) -> None:
+def test_columns_and_answers_are_transcripts(words):
     outputs = spelled(HEARD, words)
     columns = PART.answer_columns(outputs, words)
     assert columns["transcript"].to_pylist() == HEARD == PART.answers(outputs, words)
     assert len(columns["confidence"]) == 3
 
 
-def test_known_are_transcripts_of_the_vocabulary(words, characters) -> None:
+def test_known_are_transcripts_of_the_vocabulary(words, characters):
     assert PART.known("two two", words)
     assert not PART.known("three", words)
     assert PART.known("draw a", characters)
 
 
-def test_figures_and_highlights_are_rates() -> None:
+def test_figures_and_highlights_are_rates():
     metrics = {"test_word_error_rate": 0.05, "test_word_error_rate_low": 0.04}
     assert "test word error rate 0.0500 (0.0400 to unknown)" in PART.figures(metrics)
     slices = {

@@ -1,7 +1,5 @@
 """What the contract sets aside of transcripts."""
 
-from __future__ import annotations
-
 from collections import Counter
 
 import numpy as np
@@ -10,7 +8,7 @@ from tests.src.tasks.transcription.conftest import described
 from headrace.tasks.transcription.contract import PART
 
 
-def test_empty_transcripts_and_other_scripts_are_told_apart() -> None:
+def test_empty_transcripts_and_other_scripts_are_told_apart():
     data = described([f"ja {number}" for number in range(40)])
     labels = np.array(["ja 1", "", "да", "3 1 4", "ja  nein"], object)
     split = np.array(["train"] * 5, object)
@@ -21,14 +19,14 @@ def test_empty_transcripts_and_other_scripts_are_told_apart() -> None:
     assert set(columns) == set(PART.COLUMNS)
 
 
-def test_expectations_name_the_columns(words) -> None:
+def test_expectations_name_the_columns(words):
     checks = {e.check: e for e in PART.expectations(words)}
     assert set(checks) == {"label", "foreign_script", "transcripts", "cut_short"}
     assert not any(e.warns for e in checks.values())
     assert checks["foreign_script"].reason == "its transcript is not in latin"
 
 
-def test_a_recording_that_fills_the_shape_was_cut(words) -> None:
+def test_a_recording_that_fills_the_shape_was_cut(words):
     checks = {e.check: e for e in PART.expectations(words)}
     most = checks["cut_short"].arguments["max_value"]
     assert 7999 / 8000 <= most < 1
@@ -37,7 +35,7 @@ def test_a_recording_that_fills_the_shape_was_cut(words) -> None:
     assert "cut_short" not in {e.check for e in PART.expectations(pictures)}
 
 
-def test_a_split_without_rows_is_lacking(words) -> None:
+def test_a_split_without_rows_is_lacking(words):
     assert PART.lacking(Counter({("train", ""): 3}), words) == [
         "test holds no item with a transcript"
     ]

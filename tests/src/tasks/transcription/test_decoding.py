@@ -1,7 +1,5 @@
 """Decoding, probabilities and edits, against all paths and a plain table."""
 
-from __future__ import annotations
-
 import itertools
 
 import numpy as np
@@ -20,14 +18,14 @@ from headrace.tasks.transcription.decoding import (
 )
 
 
-def collapsed(path: tuple[int, ...], blank: int) -> list[int]:
+def collapsed(path, blank):
     """A path without repeats and blanks, as the definition says."""
     merged = [index for index, _ in itertools.groupby(path)]
     return [index for index in merged if index != blank]
 
 
 @pytest.mark.parametrize("target", [[0, 0], [0, 1], [1, -1], [-1, -1], [1, 1]])
-def test_the_probability_is_the_sum_over_all_paths(target: list[int]) -> None:
+def test_the_probability_is_the_sum_over_all_paths(target):
     random = np.random.default_rng(0)
     outputs = random.dirichlet(np.ones(3), (4, 5)).astype(np.float32)
     true = [index for index in target if index >= 0]
@@ -42,19 +40,19 @@ def test_the_probability_is_the_sum_over_all_paths(target: list[int]) -> None:
     assert found == pytest.approx(wanted, rel=1e-6)
 
 
-def test_a_transcript_that_needs_more_steps_has_no_path() -> None:
+def test_a_transcript_that_needs_more_steps_has_no_path():
     outputs = np.full((1, 3, 2), 0.5, np.float32)
     assert log_likelihood(outputs, np.array([[0, 0, 0]])) == -np.inf
     assert np.isfinite(log_likelihood(outputs, np.array([[0, 0, -1]]))).all()
 
 
-def test_long_rows_do_not_underflow() -> None:
+def test_long_rows_do_not_underflow():
     outputs = np.full((1, 5000, 3), 1 / 3, np.float32)
     value = log_likelihood(outputs, np.array([[0, 1]]))[0]
     assert -5000 * np.log(3) < value < 0
 
 
-def test_a_row_has_the_same_probability_beside_a_much_longer_one() -> None:
+def test_a_row_has_the_same_probability_beside_a_much_longer_one():
     random = np.random.default_rng(0)
     outputs = random.dirichlet(np.ones(5), (2, 2000)).astype(np.float32)
     targets = np.full((2, 900), -1)
@@ -65,12 +63,12 @@ def test_a_row_has_the_same_probability_beside_a_much_longer_one() -> None:
     assert log_likelihood(outputs, targets)[0] == pytest.approx(alone[0], rel=1e-9)
 
 
-def test_greedy_merges_repeats_and_drops_blanks() -> None:
+def test_greedy_merges_repeats_and_drops_blanks():
     paths = np.array([[2, 0, 0, 2, 0, 1], [2, 2, 2, 2, 2, 2]])
     assert greedy(np.eye(3, dtype=np.float32)[paths]) == [[0, 0, 1], []]
 
 
-def test_texts_are_spelled(words, characters) -> None:
+def test_texts_are_spelled(words, characters):
     assert texts(spelled(["two one two", "one"], words), words) == [
         "two one two",
         "one",
@@ -80,13 +78,13 @@ def test_texts_are_spelled(words, characters) -> None:
     assert text_of([0, 7], words) == "one \ufffd"
 
 
-def test_confidence_is_a_probability_that_grows_with_that_of_the_steps(words) -> None:
+def test_confidence_is_a_probability_that_grows_with_that_of_the_steps(words):
     low, high = (confidences(spelled(["one two"], words, p))[0] for p in (0.7, 0.99))
     assert 0 < low < high < 1
     assert high > 0.9
 
 
-def plain_distance(one: list[int], other: list[int]) -> int:
+def plain_distance(one, other):
     table = list(range(len(other) + 1))
     for row, left in enumerate(one, start=1):
         before, table[0] = table[0], row
@@ -97,7 +95,7 @@ def plain_distance(one: list[int], other: list[int]) -> int:
     return table[-1]
 
 
-def test_edits_are_those_of_the_plain_table() -> None:
+def test_edits_are_those_of_the_plain_table():
     random = np.random.default_rng(0)
     pairs = [
         [random.integers(0, 3, random.integers(0, 8)).tolist() for _ in range(200)]
@@ -112,7 +110,7 @@ def test_edits_are_those_of_the_plain_table() -> None:
     assert [[e.true for e in row if e.true] for row in aligned] == named[0]
 
 
-def test_an_alignment_names_each_edit() -> None:
+def test_an_alignment_names_each_edit():
     edits = align("a b c".split(), "a x c d".split())
     assert edits == [
         Edit("a", "a"),

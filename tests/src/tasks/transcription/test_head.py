@@ -1,9 +1,5 @@
 """The CTC loss, against the forward algorithm, and the temperature."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import numpy as np
 import pytest
 from tests.src.tasks.transcription.conftest import described, encoded, spelled
@@ -19,11 +15,11 @@ RECIPE = TrainingSpec()
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _backend() -> None:
+def _backend():
     load_backend()
 
 
-def made(rows: int = 6, steps: int = 9) -> tuple[Any, Any]:
+def made(rows=6, steps=9):
     """Random outputs of three words and the blank, and targets of 1 to 3 words."""
     random = np.random.default_rng(1)
     outputs = random.dirichlet(np.ones(4), (rows, steps)).astype(np.float32)
@@ -34,9 +30,7 @@ def made(rows: int = 6, steps: int = 9) -> tuple[Any, Any]:
 
 
 @pytest.mark.parametrize("has_gpu", [False, True])
-def test_the_loss_is_that_of_the_forward_algorithm(
-    has_gpu: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_loss_is_that_of_the_forward_algorithm(has_gpu, monkeypatch):
     """The sparse kernel and `keras.ops.ctc_loss` give one loss."""
     monkeypatch.setattr(backend, "has_gpu", lambda: has_gpu)
     outputs, targets = made()
@@ -46,7 +40,7 @@ def test_the_loss_is_that_of_the_forward_algorithm(
     assert losses == pytest.approx(wanted, rel=1e-4)
 
 
-def test_both_losses_have_one_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_both_losses_have_one_gradient(monkeypatch):
     import tensorflow as tf
 
     outputs, targets = made()
@@ -62,7 +56,7 @@ def test_both_losses_have_one_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
     assert gradients[0] == pytest.approx(gradients[1], abs=1e-4)
 
 
-def test_a_transcript_that_is_too_long_for_the_steps_has_no_gradient() -> None:
+def test_a_transcript_that_is_too_long_for_the_steps_has_no_gradient():
     import tensorflow as tf
 
     logits = tf.Variable(np.zeros((1, 2, 4), np.float32))
@@ -72,7 +66,7 @@ def test_a_transcript_that_is_too_long_for_the_steps_has_no_gradient() -> None:
     assert not np.asarray(tape.gradient(loss, logits)).any()
 
 
-def test_training_scores_bound_the_error_rate(words) -> None:
+def test_training_scores_bound_the_error_rate(words):
     said = ["one two", "one", "two one two"]
     targets = encoded(said, words)
     right = PART.training_scores(targets, spelled(said, words))
@@ -81,7 +75,7 @@ def test_training_scores_bound_the_error_rate(words) -> None:
     assert np.asarray(off) == pytest.approx([0.5, 0, 2 / 3])
 
 
-def test_validation_counts_words_and_nats(words, characters) -> None:
+def test_validation_counts_words_and_nats(words, characters):
     said = ["one two", "one"]
     found = PART.validation_metrics(
         None, spelled(["one one", "one"], words), encoded(said, words)
@@ -97,7 +91,7 @@ def test_validation_counts_words_and_nats(words, characters) -> None:
     assert found["val_loss"] > 0
 
 
-def test_the_temperature_makes_confidence_as_high_as_the_share_of_right_rows() -> None:
+def test_the_temperature_makes_confidence_as_high_as_the_share_of_right_rows():
     """Of answers that are far too sure, and wrong every fifth time."""
     data = described(["one", "two"])
     truth = ["one" if row % 2 else "two" for row in range(100)]
@@ -115,7 +109,7 @@ def test_the_temperature_makes_confidence_as_high_as_the_share_of_right_rows() -
     assert after > before + 1
 
 
-def test_calibration_divides_the_logits_and_keeps_the_transcripts(words) -> None:
+def test_calibration_divides_the_logits_and_keeps_the_transcripts(words):
     import keras
 
     steps = keras.Input((9, 5))
@@ -142,9 +136,7 @@ def test_calibration_divides_the_logits_and_keeps_the_transcripts(words) -> None
         ((2, 3), "gives 2 steps, and the longest transcript has 3 words"),
     ],
 )
-def test_a_network_of_another_shape_is_refused(
-    words, shape: tuple[int, ...], message: str
-) -> None:
+def test_a_network_of_another_shape_is_refused(words, shape, message):
     import keras
 
     items = keras.Input(shape)

@@ -1,9 +1,5 @@
 """Word and character error rates, their intervals, captions and pictures."""
 
-from __future__ import annotations
-
-from pathlib import Path
-
 import numpy as np
 import pytest
 from tests.src.tasks.transcription.conftest import encoded, spelled
@@ -16,20 +12,20 @@ SAID = ["one two", "one", "two one two", "two"]
 HEARD = ["one two", "two", "two two", "two"]
 
 
-def test_scores_are_edits_and_weights_are_words(words) -> None:
+def test_scores_are_edits_and_weights_are_words(words):
     outputs, targets = spelled(HEARD, words), encoded(SAID, words)
     assert PART.scores(outputs, targets).tolist() == [0, 1, 1, 0]
     assert PART.weights(outputs, targets).tolist() == [2, 1, 3, 1]
 
 
-def test_edits_are_of_words_where_characters_are_learned(characters) -> None:
+def test_edits_are_of_words_where_characters_are_learned(characters):
     outputs = spelled(["wordab a", "wordaa"], characters)
     targets = encoded(["wordaa a", "wordaa a"], characters)
     assert PART.scores(outputs, targets).tolist() == [1, 1]
     assert PART.weights(outputs, targets).tolist() == [2, 2]
 
 
-def test_metrics_are_sums_of_edits_by_sums_of_words(words) -> None:
+def test_metrics_are_sums_of_edits_by_sums_of_words(words):
     outputs, targets = spelled(HEARD, words), encoded(SAID, words)
     metrics, slices = PART.metrics(outputs, targets, words, EvaluationSpec())
     assert metrics["test_word_error_rate"] == pytest.approx(2 / 7)
@@ -47,14 +43,14 @@ def test_metrics_are_sums_of_edits_by_sums_of_words(words) -> None:
     assert summary["word_error_rate"] == pytest.approx(2 / 7)
 
 
-def test_no_finite_answer_is_counted(words) -> None:
+def test_no_finite_answer_is_counted(words):
     outputs = spelled(HEARD, words)
     outputs[0] = np.nan
     metrics, _ = PART.metrics(outputs, encoded(SAID, words), words, EvaluationSpec())
     assert metrics["non_finite_values"] == outputs[0].size
 
 
-def test_an_answer_that_is_not_finite_has_no_score_and_is_shown(words) -> None:
+def test_an_answer_that_is_not_finite_has_no_score_and_is_shown(words):
     """Without that, a row of NaN would be heard as the first word."""
     said = ["one", "two"]
     outputs, targets = spelled(said, words), encoded(said, words)
@@ -69,7 +65,7 @@ def test_an_answer_that_is_not_finite_has_no_score_and_is_shown(words) -> None:
 
 
 @pytest.mark.system
-def test_the_bootstrap_covers_the_true_rate() -> None:
+def test_the_bootstrap_covers_the_true_rate():
     """At 90 %, of rows of 1 to 7 words that are wrong one time in ten."""
     random, covered = np.random.default_rng(0), 0
     for _ in range(100):
@@ -81,7 +77,7 @@ def test_the_bootstrap_covers_the_true_rate() -> None:
 
 
 @pytest.mark.system
-def test_the_deviation_is_that_of_the_rate() -> None:
+def test_the_deviation_is_that_of_the_rate():
     random = np.random.default_rng(0)
     rates, deviations = [], []
     for _ in range(300):
@@ -93,7 +89,7 @@ def test_the_deviation_is_that_of_the_rate() -> None:
     assert np.mean(deviations) == pytest.approx(np.std(rates), rel=0.15)
 
 
-def test_worse_answers_have_more_edits_and_then_more_confidence(words) -> None:
+def test_worse_answers_have_more_edits_and_then_more_confidence(words):
     outputs = np.concatenate(
         [
             spelled(["one two", "two", "one"], words),
@@ -106,7 +102,7 @@ def test_worse_answers_have_more_edits_and_then_more_confidence(words) -> None:
     assert badness[2] == 0
 
 
-def test_a_caption_marks_each_edit(words) -> None:
+def test_a_caption_marks_each_edit(words):
     (output,) = spelled(["one one two"], words)
     (target,) = encoded(["two one"], words)
     caption = PART.caption(output, target, words)
@@ -116,7 +112,7 @@ def test_a_caption_marks_each_edit(words) -> None:
     assert "heard: nothing" in PART.caption(silent, target, words)
 
 
-def test_monitored_numbers_are_few(words) -> None:
+def test_monitored_numbers_are_few(words):
     numbers = PART.monitored(spelled(HEARD, words), words)
     assert numbers["words"].tolist() == [2, 1, 2, 1]
     assert numbers["blank share"].tolist() == [7 / 9, 8 / 9, 7 / 9, 8 / 9]
@@ -124,7 +120,7 @@ def test_monitored_numbers_are_few(words) -> None:
 
 
 @pytest.mark.parametrize("heard", [HEARD, SAID])
-def test_each_picture_is_drawn(words, tmp_path: Path, heard: list[str]) -> None:
+def test_each_picture_is_drawn(words, tmp_path, heard):
     outputs, targets = spelled(heard, words), encoded(SAID, words)
     PART.draw(outputs, targets, words, EvaluationSpec(), tmp_path)
     drawn = {path.stem: path.read_bytes() for path in tmp_path.iterdir()}
@@ -132,7 +128,7 @@ def test_each_picture_is_drawn(words, tmp_path: Path, heard: list[str]) -> None:
     assert all(data.startswith(b"\x89PNG") for data in drawn.values())
 
 
-def test_what_is_right_follows_from_the_scores_without_another_decoding(words) -> None:
+def test_what_is_right_follows_from_the_scores_without_another_decoding(words):
     certain = PART.certainty(spelled(HEARD, words), np.array([0.0, 1.0, 2.0, 0.0]))
     assert certain.right.tolist() == [True, False, False, True]
     assert certain.promised.shape == (4,)

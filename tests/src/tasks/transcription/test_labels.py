@@ -1,7 +1,5 @@
 """Transcripts as indices in a vocabulary of words or of characters."""
 
-from __future__ import annotations
-
 import numpy as np
 from tests.src.tasks.transcription.conftest import WORDS, described, encoded
 
@@ -16,7 +14,7 @@ from headrace.tasks.transcription.labels import (
 )
 
 
-def test_transcripts_have_single_blanks_and_one_form() -> None:
+def test_transcripts_have_single_blanks_and_one_form():
     chunk = Chunk(None, [b""] * 3, [" one  two ", "cafe\u0301", "one"], ["a", "b", "c"])
     source = Source(kind="table", uri="x")
     (read,) = PART.read(iter([chunk]), source)
@@ -27,7 +25,7 @@ def test_transcripts_have_single_blanks_and_one_form() -> None:
     ]
 
 
-def test_few_words_are_the_vocabulary(words) -> None:
+def test_few_words_are_the_vocabulary(words):
     assert (words.unit, words.tokens, words.longest) == ("words", ("one", "two"), 3)
     targets = encoded(["two one two", "one", "three"], words)
     assert targets.dtype == np.int32
@@ -35,7 +33,7 @@ def test_few_words_are_the_vocabulary(words) -> None:
     assert PART.target_shape(words) == (4,)
 
 
-def test_many_words_are_spelled(characters) -> None:
+def test_many_words_are_spelled(characters):
     assert characters.unit == "characters"
     assert characters.tokens[0] == " "
     targets = encoded(["worda a"], characters)
@@ -45,13 +43,13 @@ def test_many_words_are_spelled(characters) -> None:
     assert [len(word) for word in words_of([row], targets)[0]] == [5, 1]
 
 
-def test_a_word_more_than_the_limit_spells_all() -> None:
+def test_a_word_more_than_the_limit_spells_all():
     few = [f"w{number}" for number in range(MOST_WORDS)]
     assert described(few).unit == "words"
     assert described([*few, "more"]).unit == "characters"
 
 
-def test_a_sketch_describes_as_all_transcripts_do() -> None:
+def test_a_sketch_describes_as_all_transcripts_do():
     random = np.random.default_rng(0)
     known = [f"w{number}" for number in range(40)]
     latin = [" ".join(random.choice(known, random.integers(1, 9))) for _ in range(3000)]
@@ -62,7 +60,7 @@ def test_a_sketch_describes_as_all_transcripts_do() -> None:
     assert described(sorted(PART.sketch([*latin, *rare]))).scripts == ("latin",)
 
 
-def test_a_rare_script_is_not_of_the_vocabulary() -> None:
+def test_a_rare_script_is_not_of_the_vocabulary():
     data = described([*(f"ja nein {n}" for n in range(40)), "да нет"])
     assert data.scripts == ("latin",)
     assert "да" not in data.tokens
@@ -70,10 +68,10 @@ def test_a_rare_script_is_not_of_the_vocabulary() -> None:
     assert mixed.scripts == ("cyrillic", "latin")
 
 
-def test_scripts_are_those_of_most_letters() -> None:
+def test_scripts_are_those_of_most_letters():
     texts = ["one", "3 1 4", "", "да α", "きょうは天気"]
     assert scripts_of(texts) == ["latin", "", "", "cyrillic", "han"]
 
 
-def test_plain_keeps_case_and_marks() -> None:
+def test_plain_keeps_case_and_marks():
     assert plain("\tOne,\n two! ") == "One, two!"

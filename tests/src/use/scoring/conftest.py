@@ -1,70 +1,62 @@
 """Forty images, as arrays and as files, and their scores by the champion."""
 
-from __future__ import annotations
-
 import hashlib
 import io
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pytest
 from PIL import Image
 
-from headrace.models.logged.loading import LoadedModel, load_champion
+from headrace.models.logged.loading import load_champion
 from headrace.use import scoring
-from headrace.use.scoring import ScoringRecord
 
 Trained = Any
-Images = npt.NDArray[np.uint8]
-Score = Callable[..., tuple[ScoringRecord, pd.DataFrame]]
 
 CHANCES = ["probability_0", "probability_1", "probability_2"]
 COLUMNS = ["name", "item", "label", "probability", *CHANCES]
 COLUMNS += ["model", "version", "data_digest", "error"]
-X: Images = np.random.default_rng(7).integers(0, 256, (40, 8, 8), np.uint8)
+X = np.random.default_rng(7).integers(0, 256, (40, 8, 8), np.uint8)
 
 
-def read(uri: Any) -> pd.DataFrame:
+def read(uri):
     reader = pd.read_csv if str(uri).endswith(".csv") else pd.read_parquet
-    frame: pd.DataFrame = reader(str(uri))
+    frame = reader(str(uri))
     return frame
 
 
-def png(array: Images) -> bytes:
+def png(array):
     buffer = io.BytesIO()
     Image.fromarray(array).save(buffer, "PNG")
     return buffer.getvalue()
 
 
-def sha(data: bytes) -> str:
+def sha(data):
     return hashlib.sha256(data).hexdigest()
 
 
-def left_in(folder: Path) -> list[str]:
+def left_in(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
 @pytest.fixture
-def out(tmp_path: Path) -> Path:
+def out(tmp_path):
     folder = tmp_path / "out"
     folder.mkdir()
     return folder
 
 
 @pytest.fixture
-def champion(_trained: Trained) -> LoadedModel:
+def champion(_trained):
     return load_champion("blobs", _trained.settings)
 
 
 @pytest.fixture
-def score(_trained: Trained, out: Path) -> Score:
+def score(_trained, out):
     """Scores a source; returns the record and the output, by default Parquet."""
 
-    def _score(source: Any, output: Any = None) -> tuple[ScoringRecord, pd.DataFrame]:
+    def _score(source, output=None):
         place = output or out / "scores.parquet"
         record = scoring.score("blobs", str(source), str(place), _trained.settings)
         return record, read(place)
@@ -73,13 +65,13 @@ def score(_trained: Trained, out: Path) -> Score:
 
 
 @pytest.fixture
-def arrays(tmp_path: Path) -> Path:
+def arrays(tmp_path):
     np.savez(tmp_path / "x.npz", x=X)
     return tmp_path / "x.npz"
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(tmp_path):
     """40 images, and among them three that cannot be scored."""
     images = tmp_path / "images"
     images.mkdir()

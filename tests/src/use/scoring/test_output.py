@@ -1,25 +1,21 @@
 """An output is written whole where it may be, and never over the input."""
 
-from __future__ import annotations
-
 import errno
 import os
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import fsspec
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.src.use.scoring.conftest import Score, X, left_in, png
+from tests.src.use.scoring.conftest import X, left_in, png
 
 from headrace.errors import DependencyError, UsageError
 
 
-def test_csv_and_parquet_say_the_same(score: Score, folder: Path, out: Path) -> None:
+def test_csv_and_parquet_say_the_same(score, folder, out):
     record, table = score(folder)
     again, text = score(folder, out / "scores.csv")
     assert again.data_digest == record.data_digest
@@ -34,9 +30,7 @@ def test_csv_and_parquet_say_the_same(score: Score, folder: Path, out: Path) -> 
             assert read_back.tolist() == said.tolist(), name
 
 
-def test_an_output_of_yesterday_is_replaced(
-    score: Score, arrays: Path, out: Path
-) -> None:
+def test_an_output_of_yesterday_is_replaced(score, arrays, out):
     (out / "scores.csv").write_text("of yesterday")
     assert len(score(arrays, out / "scores.csv")[1]) == 40
     assert left_in(out) == ["scores.csv"]
@@ -55,8 +49,8 @@ def test_an_output_of_yesterday_is_replaced(
     ],
 )
 def test_a_place_that_is_no_output_is_refused(
-    score: Score, folder: Path, out: Path, tmp_path: Path, output: str, seen: str
-) -> None:
+    score, folder, out, tmp_path, output, seen
+):
     (out / "folder.csv").mkdir()
     place = output if "://" in output else tmp_path / output
     with pytest.raises(UsageError, match=seen):
@@ -64,9 +58,7 @@ def test_a_place_that_is_no_output_is_refused(
 
 
 @pytest.mark.parametrize("link", [os.symlink, os.link])
-def test_the_input_is_never_written_to(
-    score: Score, tmp_path: Path, link: Callable[[Path, Path], None]
-) -> None:
+def test_the_input_is_never_written_to(score, tmp_path, link):
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"image": [png(X[0])]}), path)
     before = path.read_bytes()
@@ -77,12 +69,10 @@ def test_the_input_is_never_written_to(
     assert path.read_bytes() == before
 
 
-def test_a_folder_that_may_not_be_written_to(
-    score: Score, arrays: Path, out: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_that_may_not_be_written_to(score, arrays, out, monkeypatch):
     make = tempfile.mkdtemp
 
-    def refuse(suffix: Any, prefix: Any, place: Any) -> str:
+    def refuse(suffix, prefix, place):
         if place == str(out):
             raise PermissionError(errno.EACCES, "Permission denied")
         return make(suffix, prefix, place)
@@ -92,10 +82,8 @@ def test_a_folder_that_may_not_be_written_to(
         score(arrays)
 
 
-def test_a_full_disk_leaves_no_output(
-    score: Score, arrays: Path, out: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(_: int) -> None:
+def test_a_full_disk_leaves_no_output(score, arrays, out, monkeypatch):
+    def full(_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
@@ -104,7 +92,7 @@ def test_a_full_disk_leaves_no_output(
     assert left_in(out) == []
 
 
-def test_input_and_output_may_be_behind_uris(score: Score, arrays: Path) -> None:
+def test_input_and_output_may_be_behind_uris(score, arrays):
     memory = fsspec.filesystem("memory")
     root = f"/{arrays.parent.name}"
     memory.pipe_file(f"{root}/x.npz", arrays.read_bytes())
@@ -118,11 +106,11 @@ def test_input_and_output_may_be_behind_uris(score: Score, arrays: Path) -> None
 
 
 def test_an_output_that_cannot_be_reached_can_be_tried_again(
-    score: Score, arrays: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    score, arrays, monkeypatch
+):
     memory = fsspec.filesystem("memory")
 
-    def unreachable(*_: Any, **__: Any) -> None:
+    def unreachable(*_, **__):
         raise RuntimeError("no route to host")
 
     monkeypatch.setattr(type(memory), "mv", unreachable)

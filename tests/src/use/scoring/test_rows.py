@@ -1,22 +1,16 @@
 """Rows are cut into blocks, and each says what is known of it or is wrong with it."""
 
-from __future__ import annotations
-
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.src.use.scoring.conftest import CHANCES, COLUMNS, Score, X, png, sha
+from tests.src.use.scoring.conftest import CHANCES, COLUMNS, X, png, sha
 
 from headrace.data.sources.opening import open_source
 from headrace.errors import SourceError
 from headrace.media.chunks import Reading
 from headrace.media.image.files import decode_files
-from headrace.models.logged.loading import LoadedModel
 from headrace.records import DataDescription
 from headrace.settings import Settings
 from headrace.stages.registration import register
@@ -27,21 +21,15 @@ from headrace.use.scoring.rows import decoded_rows
 @pytest.mark.system
 @pytest.mark.parametrize("size", [1, 7, 39, 40])
 def test_probabilities_do_not_depend_on_the_block(
-    score: Score,
-    arrays: Path,
-    champion: LoadedModel,
-    size: int,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+    score, arrays, champion, size, monkeypatch
+):
     monkeypatch.setattr(scoring, "ROWS_AT_ONCE", size)
     _, rows = score(arrays)
     assert np.allclose(rows[CHANCES].to_numpy(), champion(X), rtol=0, atol=1e-6)
     assert rows["name"].tolist() == [f"x[{row}]" for row in range(40)]
 
 
-def test_what_cannot_be_decoded_is_a_row_with_the_reason(
-    score: Score, folder: Path, champion: LoadedModel
-) -> None:
+def test_what_cannot_be_decoded_is_a_row_with_the_reason(score, folder, champion):
     record, rows = score(folder)
     assert (record.rows, record.scored, record.failed) == (43, 40, 3)
     assert rows["name"].tolist() == sorted(rows["name"])
@@ -58,9 +46,7 @@ def test_what_cannot_be_decoded_is_a_row_with_the_reason(
     assert np.allclose(good[CHANCES].to_numpy(), champion(X), rtol=0, atol=1e-6)
 
 
-def test_known_labels_are_shown_and_counted(
-    score: Score, tmp_path: Path, champion: LoadedModel
-) -> None:
+def test_known_labels_are_shown_and_counted(score, tmp_path, champion):
     right = champion.predict(X)
     labels = np.array([int(label) for label in right])
     labels[:10] = (labels[:10] + 1) % 3
@@ -71,9 +57,7 @@ def test_known_labels_are_shown_and_counted(
     assert rows["true_label"].tolist() == [str(label) for label in labels]
 
 
-def test_accuracy_is_over_the_rows_whose_label_is_known(
-    score: Score, tmp_path: Path, champion: LoadedModel
-) -> None:
+def test_accuracy_is_over_the_rows_whose_label_is_known(score, tmp_path, champion):
     (right,) = champion.predict(X[:1])
     images = [png(X[0]), png(X[0]), png(X[1]), b"broken"]
     table = {"image": images, "label": [right, "none of them", None, right]}
@@ -85,9 +69,7 @@ def test_accuracy_is_over_the_rows_whose_label_is_known(
     assert truth.tolist() == table["label"]
 
 
-def test_a_folder_is_a_label_only_where_it_is_a_class(
-    score: Score, tmp_path: Path, champion: LoadedModel
-) -> None:
+def test_a_folder_is_a_label_only_where_it_is_a_class(score, tmp_path, champion):
     (right,) = champion.predict(X[:1])
     for name in (right, "march"):
         (tmp_path / "images" / name).mkdir(parents=True)
@@ -99,15 +81,13 @@ def test_a_folder_is_a_label_only_where_it_is_a_class(
     assert pd.isna(known["march/a.png"])
 
 
-def test_rows_are_split_into_bounded_pieces(
-    score: Score, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_rows_are_split_into_bounded_pieces(score, folder, monkeypatch):
     whole = score(folder)[1]
     monkeypatch.setattr(scoring, "ROWS_AT_ONCE", 6)
     pd.testing.assert_frame_equal(score(folder)[1], whole, rtol=0, atol=1e-6)
 
 
-def test_images_of_any_size_are_what_training_made_of_them(tmp_path: Path) -> None:
+def test_images_of_any_size_are_what_training_made_of_them(tmp_path):
     options = {"resize": "pad", "filter": "bicubic"}
     target = {"classes": ["a", "b"]}
     data = DataDescription(
@@ -127,8 +107,8 @@ def test_images_of_any_size_are_what_training_made_of_them(tmp_path: Path) -> No
 
 
 def test_a_source_is_scored_under_the_limit_that_the_models_file_states(
-    trained: Any, arrays: Path, out: Path
-) -> None:
+    trained, arrays, out
+):
     small = trained.settings.model_copy(update={"max_item_bytes": 10})
     data = trained.spec.data.model_copy(update={"max_item_bytes": 64})
     register(

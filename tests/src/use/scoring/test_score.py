@@ -1,18 +1,13 @@
 """A batch is scored as the champion would, whole or not at all."""
 
-from __future__ import annotations
-
 import hashlib
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
 from tests.src.use.scoring.conftest import (
     CHANCES,
     COLUMNS,
-    Score,
-    Trained,
     X,
     left_in,
     png,
@@ -26,15 +21,12 @@ from headrace.errors import (
     SpecError,
     UsageError,
 )
-from headrace.models.logged.loading import LoadedModel
 from headrace.tasks import task
 from headrace.use import scoring
 from headrace.use.scoring import ScoredColumns
 
 
-def test_a_row_says_what_where_by_whom_and_of_what(
-    score: Score, arrays: Path, champion: LoadedModel
-) -> None:
+def test_a_row_says_what_where_by_whom_and_of_what(score, arrays, champion):
     record, rows = score(arrays)
     assert list(rows.columns) == COLUMNS
     assert rows["name"].tolist() == [f"x[{row}]" for row in range(40)]
@@ -49,7 +41,7 @@ def test_a_row_says_what_where_by_whom_and_of_what(
     assert rows["error"].isna().all()
 
 
-def test_the_record_counts_the_rows(score: Score, arrays: Path, out: Path) -> None:
+def test_the_record_counts_the_rows(score, arrays, out):
     record, _ = score(arrays)
     assert record.model_dump(exclude={"data_digest", "seconds"}) == {
         "model": "blobs",
@@ -64,9 +56,7 @@ def test_the_record_counts_the_rows(score: Score, arrays: Path, out: Path) -> No
     assert left_in(out) == ["scores.parquet"]
 
 
-def test_what_the_source_shows_of_itself_is_told(
-    score: Score, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_what_the_source_shows_of_itself_is_told(score, tmp_path, caplog):
     folder = tmp_path / "images"
     folder.mkdir()
     for number in range(3):
@@ -80,9 +70,7 @@ def test_what_the_source_shows_of_itself_is_told(
 
 
 @pytest.mark.system
-def test_the_digest_is_of_the_items_in_any_order_and_form(
-    score: Score, tmp_path: Path
-) -> None:
+def test_the_digest_is_of_the_items_in_any_order_and_form(score, tmp_path):
     np.savez(tmp_path / "x.npz", x=X[:5])
     np.save(tmp_path / "turned.npy", X[:5][::-1] / 255)
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
@@ -98,9 +86,7 @@ def test_the_digest_is_of_the_items_in_any_order_and_form(
     assert score(tmp_path / "x.npy")[0].data_digest != expected
 
 
-def test_one_image_is_a_batch_of_one(
-    score: Score, tmp_path: Path, champion: LoadedModel
-) -> None:
+def test_one_image_is_a_batch_of_one(score, tmp_path, champion):
     (tmp_path / "one.png").write_bytes(png(X[3]))
     record, rows = score(tmp_path / "one.png")
     assert record.rows == 1
@@ -108,16 +94,14 @@ def test_one_image_is_a_batch_of_one(
     assert rows["label"].tolist() == champion.predict(X[3])
 
 
-def test_a_snapshot_can_be_scored(score: Score, _trained: Trained) -> None:
+def test_a_snapshot_can_be_scored(score, _trained):
     snapshot = _trained.snapshot
     record, rows = score(f"{snapshot.uri}/items")
     assert record.rows == sum(snapshot.rows.values())
     assert set(rows["true_label"]) == {"0", "1", "2"}
 
 
-def test_nothing_that_can_be_scored_leaves_no_output(
-    score: Score, tmp_path: Path, out: Path
-) -> None:
+def test_nothing_that_can_be_scored_leaves_no_output(score, tmp_path, out):
     (tmp_path / "images").mkdir()
     for name in ("a.png", "b.png"):
         (tmp_path / "images" / name).write_bytes(png(np.zeros((9, 8), np.uint8)))
@@ -131,31 +115,25 @@ def test_nothing_that_can_be_scored_leaves_no_output(
     assert (out / "scores.parquet").read_bytes() == b"of yesterday"
 
 
-def test_a_source_damaged_midway_leaves_no_output(
-    score: Score, tmp_path: Path, out: Path
-) -> None:
+def test_a_source_damaged_midway_leaves_no_output(score, tmp_path, out):
     np.savez(tmp_path / "x.npz", x_train=X, x_test=np.full((2, 8, 8), np.nan))
     with pytest.raises(SourceError, match=r"x_test\[0\] has the pixel value nan"):
         score(tmp_path / "x.npz")
     assert left_in(out) == []
 
 
-def test_without_a_champion_there_is_no_score(
-    _trained: Trained, arrays: Path, out: Path
-) -> None:
+def test_without_a_champion_there_is_no_score(_trained, arrays, out):
     with pytest.raises(NotFoundError, match=r"'nope' has no champion"):
         scoring.score("nope", str(arrays), str(out / "a.csv"), _trained.settings)
     assert left_in(out) == []
 
 
-def test_a_missing_source_is_named(score: Score, tmp_path: Path) -> None:
+def test_a_missing_source_is_named(score, tmp_path):
     with pytest.raises(NotFoundError, match=r"There is no data at .*nowhere"):
         score(tmp_path / "nowhere")
 
 
-def test_a_champion_that_was_changed_scores_nothing(
-    trained: Trained, arrays: Path, out: Path
-) -> None:
+def test_a_champion_that_was_changed_scores_nothing(trained, arrays, out):
     for path in trained.settings.home.rglob("*.keras"):
         path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(HeadraceError, match=r"model") as caught:
@@ -164,9 +142,7 @@ def test_a_champion_that_was_changed_scores_nothing(
     assert left_in(out) == []
 
 
-def test_labels_that_the_model_cannot_give_judge_nothing(
-    score: Score, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_labels_that_the_model_cannot_give_judge_nothing(score, tmp_path, caplog):
     for name, labels in (("none", ["cat"] * 40), ("some", ["cat"] * 39 + ["0"])):
         np.savez(tmp_path / f"{name}.npz", x=X, y=np.array(labels))
     assert score(tmp_path / "none.npz")[0].metrics == {}
@@ -174,26 +150,22 @@ def test_labels_that_the_model_cannot_give_judge_nothing(
     assert score(tmp_path / "some.npz")[0].metrics["accuracy"] <= 1 / 40
 
 
-def test_progress_counts_items(
-    _trained: Trained, folder: Path, out: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_progress_counts_items(_trained, folder, out, monkeypatch):
     monkeypatch.setattr(scoring, "ROWS_AT_ONCE", 20)
-    seen: list[int] = []  # the first files are few, until their size is known
+    seen = []  # the first files are few, until their size is known
     place = str(out / "scores.csv")
     scoring.score("blobs", str(folder), place, _trained.settings, seen.append)
     assert seen == [8, 28, 43]
 
 
-def test_items_of_the_training_data_are_warned_of(
-    score: Score, _trained: Trained, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_items_of_the_training_data_are_warned_of(score, _trained, caplog):
     score(_trained.folder / "blobs.npz")
     rows = _trained.snapshot.rows
     seen = rows["train"] + rows["val"]
     assert f"{seen} of these items were in its training data" in caplog.text
 
 
-def test_any_version_is_scored(_trained: Trained, arrays: Path, out: Path) -> None:
+def test_any_version_is_scored(_trained, arrays, out):
     place = str(out / "a.csv")
     record = scoring.score("blobs/1", str(arrays), place, _trained.settings)
     assert (record.model, record.version) == ("blobs", 1)
@@ -211,13 +183,8 @@ def test_any_version_is_scored(_trained: Trained, arrays: Path, out: Path) -> No
     ],
 )
 def test_columns_that_cannot_be_had_are_refused(
-    _trained: Trained,
-    arrays: Path,
-    out: Path,
-    columns: ScoredColumns,
-    error: type[HeadraceError],
-    message: str,
-) -> None:
+    _trained, arrays, out, columns, error, message
+):
     place = str(out / "a.csv")
     with pytest.raises(error, match=message):
         scoring.score("blobs", str(arrays), place, _trained.settings, columns=columns)
@@ -225,12 +192,12 @@ def test_columns_that_cannot_be_had_are_refused(
 
 
 def test_a_mean_is_by_the_sum_of_the_weights_also_where_it_is_below_1(
-    score: Score, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    score, tmp_path, monkeypatch
+):
     np.savez(tmp_path / "y.npz", x=X, y=np.arange(40) % 3)
     plain = score(tmp_path / "y.npz")[0].metrics["accuracy"]
 
-    def weights(outputs: np.ndarray, _targets: np.ndarray) -> np.ndarray:
+    def weights(outputs, _targets):
         return np.full(len(outputs), 0.01)
 
     monkeypatch.setattr(task("classification").judge, "weights", weights)

@@ -1,32 +1,27 @@
 """A space: its ranges, what the spec and its builder allow, and points as text."""
 
-from __future__ import annotations
-
-from pathlib import Path
-from typing import Any
-
 import pytest
 
 from headrace.errors import SpecError, UsageError
 from headrace.spec import load_spec
-from headrace.use.tuning.space import Space, parse_dimension, parse_search
+from headrace.use.tuning.space import parse_dimension, parse_search
 
 RATE = "training.learning_rate=log(1e-4,1)"
 OPTIMIZER = "training.optimizer=choice(sgd,adam)"
 
 
-def space_of(*texts: str) -> Space:
+def space_of(*texts):
     """The space of some ranges."""
     return parse_search(texts)[1]
 
 
-def test_no_range_at_all_is_a_usage_error_with_an_example() -> None:
+def test_no_range_at_all_is_a_usage_error_with_an_example():
     example = r'--set "training\.learning_rate=log\(1e-4,1\)"'
     with pytest.raises(UsageError, match=example):
         parse_search(["training.epochs=3"])
 
 
-def test_plain_values_are_told_from_ranges() -> None:
+def test_plain_values_are_told_from_ranges():
     texts = ["gates=[]", RATE, 'description="log(1,2)"']
     plain, space = parse_search(texts)
     assert plain == [texts[0], texts[2]]
@@ -34,7 +29,7 @@ def test_plain_values_are_told_from_ranges() -> None:
 
 
 @pytest.mark.parametrize("other", ["training.learning_rate=0.1", RATE])
-def test_a_field_is_given_once(other: str) -> None:
+def test_a_field_is_given_once(other):
     with pytest.raises(SpecError, match="learning_rate: it is given twice"):
         parse_search([other, RATE])
 
@@ -56,22 +51,20 @@ def test_a_field_is_given_once(other: str) -> None:
         ("data.test_fraction=uniform(0.1,0.3)", "cannot be searched"),
     ],
 )
-def test_what_the_spec_would_refuse_is_refused_before_any_work(
-    project: Path, text: str, message: str
-) -> None:
+def test_what_the_spec_would_refuse_is_refused_before_any_work(project, text, message):
     folder = project / "pipelines" / "blobs"
     with pytest.raises(SpecError, match=message):
         space_of(text).check(load_spec(folder), folder)
 
 
-def test_a_builder_must_take_the_arguments_of_all_trials(project: Path) -> None:
+def test_a_builder_must_take_the_arguments_of_all_trials(project):
     folder = project / "pipelines" / "blobs"
     space = space_of("model.builder=choice(mlp,cnn)", RATE)
     with pytest.raises(SpecError, match="cnn takes no such argument"):
         space.check(load_spec(folder), folder)
 
 
-def test_a_point_is_a_spec_as_run_would_read_it(project: Path) -> None:
+def test_a_point_is_a_spec_as_run_would_read_it(project):
     folder = project / "pipelines" / "blobs"
     space = space_of(RATE, OPTIMIZER, "model.arguments.hidden=choice([16],[8,8])")
     point = space.rounded(
@@ -108,9 +101,7 @@ def test_a_point_is_a_spec_as_run_would_read_it(project: Path) -> None:
         (("model.arguments.depth=int(1,3)", RATE), None),
     ],
 )
-def test_the_file_itself_is_a_point_where_the_space_holds_it(
-    project: Path, texts: tuple[str, ...], point: Any
-) -> None:
+def test_the_file_itself_is_a_point_where_the_space_holds_it(project, texts, point):
     spec = load_spec(project / "pipelines" / "blobs")
     assert space_of(*texts).own_point(spec) == point
 
@@ -130,7 +121,7 @@ def test_the_file_itself_is_a_point_where_the_space_holds_it(
         ('model.builder=choice("mlp","a,b")', "choice", ('"mlp"', '"a,b"')),
     ],
 )
-def test_a_range_is_read(text: str, kind: str, options: tuple[str, ...]) -> None:
+def test_a_range_is_read(text, kind, options):
     dimension = parse_dimension(text)
     assert dimension is not None
     assert dimension.key == text.partition("=")[0].strip()
@@ -141,7 +132,7 @@ def test_a_range_is_read(text: str, kind: str, options: tuple[str, ...]) -> None
 @pytest.mark.parametrize(
     "text", ["training.epochs=3", "gates=[]", 'description="log(1,2)"', "a=b", "a=b c"]
 )
-def test_a_plain_value_is_no_range(text: str) -> None:
+def test_a_plain_value_is_no_range(text):
     assert parse_dimension(text) is None
 
 
@@ -163,7 +154,7 @@ def test_a_plain_value_is_no_range(text: str) -> None:
         ("choice(1,1)", "a value is given twice"),
     ],
 )
-def test_a_range_that_is_none_is_refused(value: str, message: str) -> None:
+def test_a_range_that_is_none_is_refused(value, message):
     with pytest.raises(SpecError, match=message):
         parse_dimension(f"training.learning_rate={value}")
 
@@ -182,9 +173,7 @@ def test_a_range_that_is_none_is_refused(value: str, message: str) -> None:
         ("a=choice(x,y)", "x", "x"),
     ],
 )
-def test_a_value_has_the_digits_that_its_range_needs(
-    text: str, value: Any, rounded: Any
-) -> None:
+def test_a_value_has_the_digits_that_its_range_needs(text, value, rounded):
     dimension = parse_dimension(text)
     assert dimension is not None
     assert dimension.rounded(value) == rounded

@@ -1,13 +1,10 @@
 """A study: what is tried next, and what is kept."""
 
-from __future__ import annotations
-
 import itertools
 import json
 import math
 import subprocess
 import sys
-from typing import Any
 
 import pytest
 
@@ -25,18 +22,16 @@ LOSS, ACCURACY = (
 )
 
 
-def a_study(settings: Any, *texts: str, **changes: Any) -> Study:
+def a_study(settings, *texts, **changes):
     """A study in a home that does not know its data."""
     space = parse_search(texts or (RATE,))[1]
-    given: dict[str, Any] = {"metric": LOSS, "seed": 1, "own": None, **changes}
+    given = {"metric": LOSS, "seed": 1, "own": None, **changes}
     return Study({}, space, store=Home(settings).anchored, **given)
 
 
-def a_trial(
-    number: int, point: dict[str, Any], value: float | None, **changes: Any
-) -> Trial:
+def a_trial(number, point, value, **changes):
     """A completed trial of two epochs."""
-    facts: dict[str, Any] = {
+    facts = {
         "number": number,
         "state": "completed",
         "point": point,
@@ -50,7 +45,7 @@ def a_trial(
     return Trial(**facts)
 
 
-def points_of(study: Study, count: int) -> list[dict[str, Any]]:
+def points_of(study, count):
     """The next points, as if each trial had ended with the same outcome."""
     found = []
     for _ in range(count):
@@ -61,24 +56,22 @@ def points_of(study: Study, count: int) -> list[dict[str, Any]]:
     return found
 
 
-def test_a_range_of_floats_never_ends(
-    settings: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_range_of_floats_never_ends(settings, monkeypatch):
     monkeypatch.setattr(ranges, "POINTS", 2)
     study = a_study(settings, "training.momentum=uniform(0.5,0.9)")
     points = points_of(study, 12)
     assert len({point["training.momentum"] for point in points}) == 12
 
 
-def test_the_own_point_is_tried_first(settings: Any) -> None:
-    own: dict[str, Any] = {"training.learning_rate": 0.0123456}
+def test_the_own_point_is_tried_first(settings):
+    own = {"training.learning_rate": 0.0123456}
     study = a_study(settings, own=own)
     first, second = points_of(study, 2)
     assert first == own
     assert second != own
 
 
-def test_the_first_trials_are_spread_over_the_range(settings: Any) -> None:
+def test_the_first_trials_are_spread_over_the_range(settings):
     for seed in range(5):
         study = a_study(settings, seed=seed)
         rates = [float(p["training.learning_rate"]) for p in points_of(study, 5)]
@@ -88,7 +81,7 @@ def test_the_first_trials_are_spread_over_the_range(settings: Any) -> None:
         assert min(gaps[1:-1]) > 0.3
 
 
-def test_the_same_seed_suggests_the_same_also_after_a_cut(settings: Any) -> None:
+def test_the_same_seed_suggests_the_same_also_after_a_cut(settings):
     texts = (RATE, OPTIMIZER, "training.batch_size=int(16,512)")
     whole = points_of(a_study(settings, *texts), 14)
     assert len({json.dumps(point) for point in whole}) == 14
@@ -102,7 +95,7 @@ def test_the_same_seed_suggests_the_same_also_after_a_cut(settings: Any) -> None
     assert points_of(a_study(settings, *texts, seed=2), 6) != whole[:6]
 
 
-def test_what_a_trial_depends_on_names_the_study(settings: Any) -> None:
+def test_what_a_trial_depends_on_names_the_study(settings):
     study = a_study(settings)
     name = study.name
     assert a_study(settings).name == name
@@ -115,7 +108,7 @@ def test_what_a_trial_depends_on_names_the_study(settings: Any) -> None:
     assert len(others | {name}) == 5
 
 
-def test_no_point_is_tried_twice_and_a_finite_space_ends(settings: Any) -> None:
+def test_no_point_is_tried_twice_and_a_finite_space_ends(settings):
     texts = (OPTIMIZER, "training.batch_size=int(1,3)")
     study = a_study(settings, *texts)
     assert study.wanted(20) == 6
@@ -124,7 +117,7 @@ def test_no_point_is_tried_twice_and_a_finite_space_ends(settings: Any) -> None:
     assert sorted(points, key=str) == sorted(study.space.points(), key=str)
 
 
-def test_the_best_is_the_lowest_loss_or_the_highest_accuracy(settings: Any) -> None:
+def test_the_best_is_the_lowest_loss_or_the_highest_accuracy(settings):
     for metric, number in ((LOSS, 2), (ACCURACY, 3)):
         study = a_study(settings, metric=metric)
         assert study.best is None
@@ -137,7 +130,7 @@ def test_the_best_is_the_lowest_loss_or_the_highest_accuracy(settings: Any) -> N
         assert study.best.number == number
 
 
-def test_a_worse_trial_is_told_to_stop_and_a_better_one_is_not(settings: Any) -> None:
+def test_a_worse_trial_is_told_to_stop_and_a_better_one_is_not(settings):
     study = a_study(settings)
     points_of(study, 8)
     _, trial = study.ask()
@@ -150,7 +143,7 @@ def test_a_worse_trial_is_told_to_stop_and_a_better_one_is_not(settings: Any) ->
     assert not trial.should_prune()
 
 
-def test_the_sampler_learns_from_a_failure(settings: Any) -> None:
+def test_the_sampler_learns_from_a_failure(settings):
     low, high = 0, 0
     study = a_study(settings, "training.learning_rate=uniform(0.1,10)")
     for number in range(1, 31):
@@ -166,7 +159,7 @@ def test_the_sampler_learns_from_a_failure(settings: Any) -> None:
     assert low > high
 
 
-def test_a_second_process_is_told_to_wait(settings: Any) -> None:
+def test_a_second_process_is_told_to_wait(settings):
     study = a_study(settings)
     code = f"""
 import fcntl, sys

@@ -1,13 +1,10 @@
 """The trials of a search: each one's run, what ends one, and where a search goes on."""
 
-from __future__ import annotations
-
 import csv
 import gc
 import io
 import json
 import math
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +14,6 @@ from headrace.errors import IntegrityError, Refusal, SpecError
 from headrace.planning import Plan
 from headrace.spec.files import override
 from headrace.stages import fitting
-from headrace.stages.fitting.checkpoints import Checkpoints
 from headrace.stages.fitting.shards import Examples
 from headrace.state.store import Store
 from headrace.state.tracking import Tracking
@@ -38,13 +34,13 @@ LOSS, ACCURACY = (
 
 
 @pytest.fixture
-def search(trained: Trained) -> Callable[..., Study]:
+def search(trained):
     """Search in a home that has the data; gives the study."""
 
-    def run(*texts: str, trials: int = 3, epochs: int = 2, **changes: Any) -> Study:
+    def run(*texts, trials=3, epochs=2, **changes):
         plain, space = parse_search(texts or (RATE,))
         spec = override(trained.spec, (f"training.epochs={epochs}", *plain))
-        given: dict[str, Any] = {"metric": LOSS, "seed": 1, "own": None}
+        given = {"metric": LOSS, "seed": 1, "own": None}
         study = Study({}, space, store=trained.home.anchored, **{**given, **changes})
         module.search(
             Plan(spec, trained.folder, trained.home),
@@ -59,7 +55,7 @@ def search(trained: Trained) -> Callable[..., Study]:
     return run
 
 
-def runs_below(trained: Trained, run_id: str) -> list[Any]:
+def runs_below(trained, run_id):
     """The runs below a run, the first one first."""
     client = Tracking(trained.settings).client
     found = client.search_runs(
@@ -69,9 +65,7 @@ def runs_below(trained: Trained, run_id: str) -> list[Any]:
     return sorted(found, key=lambda run: int(run.data.tags["mlflow.headrace.trial"]))
 
 
-def test_each_trial_is_a_run_below_that_of_the_study(
-    trained: Trained, search: Callable[..., Study]
-) -> None:
+def test_each_trial_is_a_run_below_that_of_the_study(trained, search):
     study = search(RATE, OPTIMIZER)
     client = Tracking(trained.settings).client
     parent = client.get_run(study.run_id)
@@ -97,9 +91,7 @@ def test_each_trial_is_a_run_below_that_of_the_study(
         assert 0 < trial.fit_seconds <= trial.seconds
 
 
-def test_the_run_of_the_study_has_the_best_a_picture_and_the_trials(
-    trained: Trained, search: Callable[..., Study]
-) -> None:
+def test_the_run_of_the_study_has_the_best_a_picture_and_the_trials(trained, search):
     study = search(RATE, OPTIMIZER)
     tracking = Tracking(trained.settings)
     parent = tracking.client.get_run(study.run_id)
@@ -122,21 +114,21 @@ def test_the_run_of_the_study_has_the_best_a_picture_and_the_trials(
 
 
 @pytest.fixture
-def around_fit(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Checkpoints]]:
+def around_fit(monkeypatch):
     """Put a function around each fit; gives the checkpoints of each, as it begins.
 
     The function gets which fit it is (from 1), what runs it, and its on_epoch.
     """
 
-    def put(around: Callable[..., Any]) -> list[Checkpoints]:
-        fits: list[Checkpoints] = []
+    def put(around):
+        fits = []
 
         class Fit(fitting.Fit):
-            def __init__(self, *arguments: Any) -> None:
+            def __init__(self, *arguments):
                 fits.append(arguments[-1])
                 super().__init__(*arguments)
 
-            def run(self, on_epoch: Any) -> Any:
+            def run(self, on_epoch):
                 return around(len(fits), super().run, on_epoch)
 
         monkeypatch.setattr(module, "Fit", Fit)
@@ -145,23 +137,19 @@ def around_fit(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Checkpoint
     return put
 
 
-def test_the_same_search_again_trains_nothing(
-    search: Callable[..., Study], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_same_search_again_trains_nothing(search, monkeypatch):
     study = search()
     monkeypatch.setattr(module, "Fit", None)
     assert search().trials == study.trials
     assert search(trials=2).trials == study.trials
 
 
-def test_a_search_that_was_cut_off_goes_on_in_its_run(
-    trained: Trained, search: Callable[..., Study], around_fit: Callable[..., Any]
-) -> None:
+def test_a_search_that_was_cut_off_goes_on_in_its_run(trained, search, around_fit):
     whole = search(trials=4)
     store = Store(trained.settings.store)
     store.delete(f"studies/{whole.name}.json")
 
-    def stop_the_third(fit: int, run: Any, on_epoch: Any) -> Any:
+    def stop_the_third(fit, run, on_epoch):
         if fit == 3:
             raise KeyboardInterrupt
         return run(on_epoch)
@@ -181,15 +169,15 @@ def test_a_search_that_was_cut_off_goes_on_in_its_run(
 
 
 def test_a_trial_that_was_cut_off_goes_on_at_its_last_checkpoint(
-    trained: Trained, search: Callable[..., Study], around_fit: Callable[..., Any]
-) -> None:
+    trained, search, around_fit
+):
     texts = (RATE, "training.checkpoint_steps=5")
     given = {"trials": 2, "epochs": 3}
     whole = search(*texts, **given)
     Store(trained.settings.store).delete(f"studies/{whole.name}.json")
 
-    def stop_the_second(fit: int, run: Any, on_epoch: Any) -> Any:
-        def stop(number: int, metrics: Any) -> None:
+    def stop_the_second(fit, run, on_epoch):
+        def stop(number, metrics):
             on_epoch(number, metrics)
             if fit == 2 and number == 2:
                 raise KeyboardInterrupt
@@ -206,7 +194,7 @@ def test_a_trial_that_was_cut_off_goes_on_at_its_last_checkpoint(
     assert not [*trained.settings.home.glob("store/checkpoints/**/*.ckpt")]
 
 
-def test_more_trials_go_on_where_fewer_stopped(search: Callable[..., Study]) -> None:
+def test_more_trials_go_on_where_fewer_stopped(search):
     three = search()
     five = search(trials=5)
     assert five.trials[:3] == three.trials
@@ -219,12 +207,9 @@ def test_more_trials_go_on_where_fewer_stopped(search: Callable[..., Study]) -> 
     [Refusal("Training diverged."), SpecError("The builder failed."), MemoryError()],
 )
 def test_a_trial_that_fails_counts_and_the_search_goes_on(
-    trained: Trained,
-    search: Callable[..., Study],
-    around_fit: Callable[..., Any],
-    error: Exception,
-) -> None:
-    def fail_the_first(fit: int, run: Any, on_epoch: Any) -> Any:
+    trained, search, around_fit, error
+):
+    def fail_the_first(fit, run, on_epoch):
         if fit == 1:
             raise error
         return run(on_epoch)
@@ -238,8 +223,8 @@ def test_a_trial_that_fails_counts_and_the_search_goes_on(
     assert statuses == ["FAILED", "FINISHED", "FINISHED"]
 
 
-def test_a_trial_leaves_no_graph_behind(search: Callable[..., Study]) -> None:
-    def graphs() -> int:
+def test_a_trial_leaves_no_graph_behind(search):
+    def graphs():
         gc.collect()
         return sum(type(o).__name__ == "FuncGraph" for o in gc.get_objects())
 
@@ -249,10 +234,8 @@ def test_a_trial_leaves_no_graph_behind(search: Callable[..., Study]) -> None:
     assert graphs() <= before
 
 
-def test_damaged_data_ends_the_search(
-    search: Callable[..., Study], around_fit: Callable[..., Any]
-) -> None:
-    def fail(*_: Any) -> None:
+def test_damaged_data_ends_the_search(search, around_fit):
+    def fail(*_):
         raise IntegrityError("The shard is damaged.")
 
     around_fit(fail)
@@ -260,10 +243,8 @@ def test_damaged_data_ends_the_search(
         search()
 
 
-def test_a_search_in_which_every_trial_fails_is_refused(
-    search: Callable[..., Study], around_fit: Callable[..., Any]
-) -> None:
-    def fail(*_: Any) -> None:
+def test_a_search_in_which_every_trial_fails_is_refused(search, around_fit):
+    def fail(*_):
         raise Refusal("Training diverged: the loss is nan.")
 
     around_fit(fail)
@@ -271,10 +252,8 @@ def test_a_search_in_which_every_trial_fails_is_refused(
         search()
 
 
-def test_a_metric_that_is_not_a_number_fails_its_trial(
-    search: Callable[..., Study], around_fit: Callable[..., Any]
-) -> None:
-    def break_the_first(fit: int, run: Any, on_epoch: Any) -> Any:
+def test_a_metric_that_is_not_a_number_fails_its_trial(search, around_fit):
+    def break_the_first(fit, run, on_epoch):
         broken = {"val_loss": math.nan} if fit == 1 else {}
         return run(lambda number, m: on_epoch(number, {**m, **broken}))
 
@@ -284,10 +263,8 @@ def test_a_metric_that_is_not_a_number_fails_its_trial(
     assert study.trials[0].curve == ()
 
 
-def test_a_trial_that_others_outdo_is_pruned(
-    trained: Trained, search: Callable[..., Study], around_fit: Callable[..., Any]
-) -> None:
-    def spoil_the_last(fit: int, run: Any, on_epoch: Any) -> Any:
+def test_a_trial_that_others_outdo_is_pruned(trained, search, around_fit):
+    def spoil_the_last(fit, run, on_epoch):
         worse = {"val_loss": 1e3} if fit == 7 else {}
         return run(lambda number, m: on_epoch(number, {**m, **worse}))
 
@@ -301,12 +278,12 @@ def test_a_trial_that_others_outdo_is_pruned(
 
 
 def test_the_accuracy_of_a_trial_is_that_of_the_weights_that_are_kept(
-    search: Callable[..., Study], around_fit: Callable[..., Any]
-) -> None:
+    search, around_fit
+):
     told = iter([(0.7, 0.1), (0.8, 0.2)])
 
-    def two_epochs(_: int, run: Any, on_epoch: Any) -> Any:
-        def tell(number: int, metrics: Any) -> None:
+    def two_epochs(_, run, on_epoch):
+        def tell(number, metrics):
             accuracy, loss = next(told)
             on_epoch(number, {**metrics, "val_accuracy": accuracy, "val_loss": loss})
 
@@ -318,9 +295,7 @@ def test_the_accuracy_of_a_trial_is_that_of_the_weights_that_are_kept(
     assert trial.value == 0.7
 
 
-def test_data_without_validation_rows_is_refused(
-    search: Callable[..., Study], monkeypatch: pytest.MonkeyPatch, trained: Trained
-) -> None:
+def test_data_without_validation_rows_is_refused(search, monkeypatch, trained):
     data = module.open_data(trained.snapshot, trained.contract)
     empty = replace(data, val=Examples(data.val.items[:0], data.val.targets[:0]))
     monkeypatch.setattr(module, "open_data", lambda *_: empty)

@@ -1,14 +1,10 @@
 """What is listed can be had: from a local copy, or downloaded, checked and kept."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest
 from tests.src.data.sources.conftest import (
     GOOD,
-    Make,
-    Upstream,
     entry,
     failure,
     kept,
@@ -18,7 +14,7 @@ from tests.src.data.sources.conftest import (
 
 from headrace.data.sources.catalog import named as catalog
 from headrace.data.sources.catalog import tables
-from headrace.data.sources.catalog.named import Entry, entries, find_entry
+from headrace.data.sources.catalog.named import entries, find_entry
 from headrace.data.sources.identity import source_identity
 from headrace.data.sources.opening import open_source
 from headrace.errors import NotFoundError, UsageError
@@ -26,11 +22,11 @@ from headrace.media.chunks import Reading
 from headrace.settings import Settings
 
 
-def _size(one: Entry) -> int:
+def _size(one):
     return sum(file.size for file in one.editions[-1].files.values())
 
 
-def test_what_is_listed_can_be_had_and_used() -> None:
+def test_what_is_listed_can_be_had_and_used():
     assert list(entries()) == [
         *("sms-spam", "sib200", "tiny-shakespeare", "tang-poems"),
         *("free-spoken-digits", "few-spoken-digits", "mnist"),
@@ -51,9 +47,7 @@ def test_what_is_listed_can_be_had_and_used() -> None:
     ("name", "medium", "rows"),
     [("sms-spam", "text", 5_574), ("few-spoken-digits", "audio", 480)],
 )
-def test_what_comes_with_headrace_needs_no_network(
-    name: str, medium: str, rows: int, settings: Settings
-) -> None:
+def test_what_comes_with_headrace_needs_no_network(name, medium, rows, settings):
     reading = Reading(medium=medium, label="label")
     with open_source(f"catalog:{name}", settings, reading) as source:
         chunks = list(source.chunks)
@@ -63,7 +57,7 @@ def test_what_comes_with_headrace_needs_no_network(
     assert not (settings.home / "data").exists()
 
 
-def test_a_download_is_checked_and_kept(server: Upstream, settings: Settings) -> None:
+def test_a_download_is_checked_and_kept(server, settings):
     one = entry({"a.tsv": pin(GOOD, server.give("/a", GOOD))})
     source, file = opened(one, settings)
     assert file.read() == GOOD
@@ -74,9 +68,7 @@ def test_a_download_is_checked_and_kept(server: Upstream, settings: Settings) ->
     assert server.asked == ["/a"]
 
 
-def test_only_files_that_are_not_there_are_fetched(
-    server: Upstream, settings: Settings
-) -> None:
+def test_only_files_that_are_not_there_are_fetched(server, settings):
     names = {name: f"{name}!".encode() for name in ("a.tsv", "b.tsv")}
     first = entry({"a.tsv": pin(names["a.tsv"], server.give("/a", names["a.tsv"]))})
     opened(first, settings)
@@ -88,9 +80,7 @@ def test_only_files_that_are_not_there_are_fetched(
     assert server.asked == ["/a", "/b"]
 
 
-def test_a_kept_file_that_was_damaged_is_fetched_again(
-    server: Upstream, settings: Settings
-) -> None:
+def test_a_kept_file_that_was_damaged_is_fetched_again(server, settings):
     one = entry({"a.tsv": pin(GOOD, server.give("/a", GOOD))})
     opened(one, settings)
     (settings.home / "data" / "letters" / "a.tsv").write_bytes(b"x")
@@ -100,7 +90,7 @@ def test_a_kept_file_that_was_damaged_is_fetched_again(
     assert opened(one, settings)[0].findings == []
 
 
-def test_offline_it_says_what_to_do(server: Upstream, settings: Settings) -> None:
+def test_offline_it_says_what_to_do(server, settings):
     server.stop()
     one = entry({"a.parquet": pin(GOOD)}, {"a.tsv": pin(GOOD, f"{server.url}/a")})
     text = failure(one, settings)
@@ -109,9 +99,7 @@ def test_offline_it_says_what_to_do(server: Upstream, settings: Settings) -> Non
     assert "--data PATH" in text
 
 
-def test_the_preferred_edition_is_taken(
-    server: Upstream, copies: Settings, make: Make
-) -> None:
+def test_the_preferred_edition_is_taken(server, copies, make):
     files = {"first.tsv": b"first\n", "b.tsv": b"b\n", "c.tsv": b"c\n"}
     first, b, c = (pin(data, f"{server.url}/none") for data in files.values())
     one = entry({"first.tsv": first}, {"b.tsv": b, "c.tsv": c})
@@ -124,7 +112,7 @@ def test_the_preferred_edition_is_taken(
     assert opened(one, copies)[1].read() == b"first\n"
 
 
-def test_unknown_names() -> None:
+def test_unknown_names():
     with pytest.raises(NotFoundError, match=r"catalog:SMS-spm. Did you mean .*sms-sp"):
         find_entry("catalog:SMS-spm")
     with pytest.raises(NotFoundError, match=r"Known are catalog:sms-spam, catalog:sib"):
@@ -133,7 +121,7 @@ def test_unknown_names() -> None:
         source_identity("catalog:qqq")
 
 
-def test_the_variable_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_variable_is_read(monkeypatch):
     monkeypatch.setenv("HEADRACE_DATA", "/data")
     assert Settings().data == Path("/data")
     monkeypatch.setenv("HEADRACE_DATA", "")
@@ -141,8 +129,8 @@ def test_the_variable_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_identity_follows_local_copies_and_not_downloads(
-    server: Upstream, copies: Settings, make: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    server, copies, make, monkeypatch
+):
     one = entry({"a.tsv": pin(GOOD, server.give("/a", GOOD))})
     monkeypatch.setattr(catalog, "find_entry", lambda uri: one)
     nothing = catalog.identity(one.uri, copies)
@@ -163,9 +151,7 @@ def test_identity_follows_local_copies_and_not_downloads(
     assert server.asked == ["/a"]
 
 
-def test_a_home_that_cannot_be_written(
-    server: Upstream, settings: Settings, make: Make
-) -> None:
+def test_a_home_that_cannot_be_written(server, settings, make):
     one = entry({"a.tsv": pin(GOOD, server.give("/a", GOOD))})
     settings.home.mkdir()
     (settings.home / "data").write_bytes(b"")

@@ -1,18 +1,12 @@
 """A file is known by its digest: of local copies the right one is used."""
 
-from __future__ import annotations
-
 import io
 import zipfile
-from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 from tests.src.data.sources.conftest import (
     GOOD,
-    Make,
-    Upstream,
     entry,
     failure,
     kept,
@@ -24,20 +18,14 @@ from tests.src.data.sources.conftest import (
 
 from headrace.data.sources.catalog import named as catalog
 from headrace.data.sources.catalog import pinned, tables
-from headrace.data.sources.catalog.named import Entry
 from headrace.data.sources.catalog.pinned import Pin
 from headrace.data.sources.identity import source_identity
 from headrace.data.sources.opening import open_source
-from headrace.data.sources.places.files import File
-from headrace.data.sources.places.trees import FileTree
 from headrace.errors import NotFoundError, SourceError
 from headrace.media.chunks import Source
-from headrace.settings import Settings
 
 
-def test_a_local_copy_is_used_wherever_it_lies_below(
-    server: Upstream, copies: Settings, make: Make
-) -> None:
+def test_a_local_copy_is_used_wherever_it_lies_below(server, copies, make):
     one = entry({"a.tsv": pin(GOOD, server.give("/a", GOOD))})
     for folder in ("copies", "copies/text", "copies/text/letters"):
         settings = copies.model_copy(update={"data": make.folder / folder})
@@ -48,9 +36,7 @@ def test_a_local_copy_is_used_wherever_it_lies_below(
     assert server.asked == []
 
 
-def test_a_copy_of_another_digest_is_told_and_not_used(
-    server: Upstream, copies: Settings, make: Make
-) -> None:
+def test_a_copy_of_another_digest_is_told_and_not_used(server, copies, make):
     one = entry({"a.tsv": pin(GOOD)}, {"b.tsv": pin(GOOD, server.give("/b", GOOD))})
     bad = make.file("copies/a.tsv", b"ham\tno!\n")
     source, file = opened(one, copies)
@@ -60,9 +46,7 @@ def test_a_copy_of_another_digest_is_told_and_not_used(
     assert f"{bad} has sha256: {sha(bad.read_bytes())}, not" in finding.message
 
 
-def test_a_right_copy_beside_a_wrong_one_is_no_news(
-    copies: Settings, make: Make
-) -> None:
+def test_a_right_copy_beside_a_wrong_one_is_no_news(copies, make):
     make.file("copies/z/a.tsv", GOOD)
     make.file("copies/z/z/a.tsv", b"x")
     make.file("copies/.trash/a.tsv", b"y")
@@ -72,9 +56,7 @@ def test_a_right_copy_beside_a_wrong_one_is_no_news(
     assert source.findings == []
 
 
-def test_a_failure_tells_of_copies_that_were_not_used(
-    server: Upstream, copies: Settings, make: Make
-) -> None:
+def test_a_failure_tells_of_copies_that_were_not_used(server, copies, make):
     one = entry({"a.tsv": pin(GOOD, f"{server.url}/none")})
     path = make.file("copies/a.tsv", b"x" * 1001)
     text = failure(one, copies)
@@ -82,7 +64,7 @@ def test_a_failure_tells_of_copies_that_were_not_used(
     assert f"({path} has 1,001 bytes, over 1,000)" in text
 
 
-def test_a_member_of_a_zip(server: Upstream, settings: Settings) -> None:
+def test_a_member_of_a_zip(server, settings):
     url = server.give("/a.zip", zipped({"readme": b"", "a.tsv": GOOD}))
     _, file = opened(entry({"a.tsv": pin(GOOD, url, member="a.tsv")}), settings)
     assert file.read() == GOOD
@@ -98,16 +80,12 @@ def test_a_member_of_a_zip(server: Upstream, settings: Settings) -> None:
         (b"<html>Please log in</html>", "what came begins as a zip archive, but"),
     ],
 )
-def test_a_zip_without_the_file(
-    server: Upstream, settings: Settings, data: bytes, seen: str
-) -> None:
+def test_a_zip_without_the_file(server, settings, data, seen):
     url = server.give("/a.zip", data)
     assert seen in failure(entry({"a.tsv": pin(GOOD, url, member="a.tsv")}), settings)
 
 
-def test_where_local_copies_are_said_to_be(
-    settings: Settings, tmp_path: Path, make: Make
-) -> None:
+def test_where_local_copies_are_said_to_be(settings, tmp_path, make):
     nowhere = settings.model_copy(update={"data": tmp_path / "nowhere"})
     with pytest.raises(NotFoundError, match=r"HEADRACE_DATA is .*nowhere, and there"):
         open_source("catalog:sms-spam", nowhere)
@@ -126,7 +104,7 @@ SOUNDS = {
 }
 
 
-def sounds(url: str = "") -> Entry:
+def sounds(url=""):
     # By hand: the sorted lines of names and digests.
     lines = (
         f"recordings/0_bob_4.wav {sha(b'RIFF0')}\n"
@@ -138,7 +116,7 @@ def sounds(url: str = "") -> Entry:
     return entry({"recordings.zip": file}, table="spoken_digits")
 
 
-def check_sounds(tree: FileTree) -> None:
+def check_sounds(tree):
     names = ["metadata.parquet", *sorted(SOUNDS)]
     assert sorted(tree.files) == names
     for name, data in SOUNDS.items():
@@ -162,9 +140,7 @@ def check_sounds(tree: FileTree) -> None:
     ]
 
 
-def test_the_contents_of_a_zip_are_packed_anew(
-    server: Upstream, settings: Settings
-) -> None:
+def test_the_contents_of_a_zip_are_packed_anew(server, settings):
     inside = {f"sounds-26eb9aa/{name}": data for name, data in SOUNDS.items()}
     url = server.give("/zip", zipped({"sounds-26eb9aa/README.md": b"", **inside}))
     check_sounds(opened(sounds(url), settings)[1])
@@ -176,14 +152,12 @@ def test_the_contents_of_a_zip_are_packed_anew(
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED])
-def test_a_local_zip_is_known_by_its_contents(
-    copies: Settings, make: Make, monkeypatch: pytest.MonkeyPatch, method: int
-) -> None:
+def test_a_local_zip_is_known_by_its_contents(copies, make, monkeypatch, method):
     make.file("copies/recordings.zip", zipped(SOUNDS, method))
     monkeypatch.setattr(catalog, "find_entry", lambda uri: sounds())
     source = Source(kind="", uri="catalog:letters")
     with source:
-        tree: Any = catalog.open_entry(source, copies)
+        tree = catalog.open_entry(source, copies)
         check_sounds(tree)
         assert tree.files["recordings/0_bob_4.wav"].read() == b"RIFF0"
 
@@ -197,21 +171,17 @@ def test_a_local_zip_is_known_by_its_contents(
         (b"text", "cannot be used: it begins as a zip archive, but"),
     ],
 )
-def test_a_zip_of_other_contents_is_not_used(
-    server: Upstream, copies: Settings, make: Make, data: bytes, seen: str
-) -> None:
+def test_a_zip_of_other_contents_is_not_used(server, copies, make, data, seen):
     make.file("copies/recordings.zip", data)
     assert seen in failure(sounds(f"{server.url}/none"), copies)
 
 
-def rows(file: File) -> list[dict[str, object]]:
-    found: list[dict[str, object]] = pq.read_table(io.BytesIO(file.read())).to_pylist()
+def rows(file):
+    found = pq.read_table(io.BytesIO(file.read())).to_pylist()
     return found
 
 
-def test_messages_have_a_split_by_the_digest_of_the_text(
-    copies: Settings, make: Make
-) -> None:
+def test_messages_have_a_split_by_the_digest_of_the_text(copies, make):
     data = "ham\tyes\tand “no”\u2028\nspam\tg\n".encode()
     make.file("copies/SMSSpamCollection", data)
     _, file = opened(entry({"SMSSpamCollection": pin(data)}, table="sms_spam"), copies)
@@ -230,9 +200,7 @@ def test_messages_have_a_split_by_the_digest_of_the_text(
     assert table["split"].to_pylist() == ["test"]
 
 
-def test_sentences_are_of_the_language_and_split_of_their_file(
-    copies: Settings, make: Make
-) -> None:
+def test_sentences_are_of_the_language_and_split_of_their_file(copies, make):
     head = "index_id\tcategory\ttext\n"
     files = {
         "eng_Latn.dev.tsv": f'{head}7\tsports\t"He said ""no"" twice."\n'.encode(),

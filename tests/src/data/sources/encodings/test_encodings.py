@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import io
 
 import numpy as np
@@ -48,7 +46,7 @@ JAPANESE = "今日は天気がとても良いので、散歩に行きました�
 TRADITIONAL = "標籤,內容\n好評,這個飯店的服務很好，下次還會來住。\n"
 
 
-def _found(data: bytes) -> encodings.Encoding:
+def _found(data):
     return find_encoding(File("x", len(data), lambda: io.BytesIO(data)))
 
 

@@ -1,9 +1,6 @@
 """Documents of long texts."""
 
-from __future__ import annotations
-
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -15,7 +12,7 @@ from headrace.settings import Settings
 READING = Reading("text", "generation", labelled=False, separator="\n\n")
 
 
-def _documents(source: Path, reading: Reading = READING) -> list[tuple[str, bytes]]:
+def _documents(source, reading=READING):
     with open_source(str(source), Settings(), reading) as opened:
         chunks = list(opened.chunks)
     return [
@@ -23,7 +20,7 @@ def _documents(source: Path, reading: Reading = READING) -> list[tuple[str, byte
     ]
 
 
-def test_a_text_is_parted_and_blank_documents_are_left_out(tmp_path: Path) -> None:
+def test_a_text_is_parted_and_blank_documents_are_left_out(tmp_path):
     source = tmp_path / "plays.txt"
     source.write_bytes(b"One.\r\nMore.\r\n\r\nTwo.\n\n \n\nThree.\n")
     assert _documents(source) == [
@@ -33,13 +30,13 @@ def test_a_text_is_parted_and_blank_documents_are_left_out(tmp_path: Path) -> No
     ]
 
 
-def test_the_texts_of_a_folder_are_each_parted(tmp_path: Path) -> None:
+def test_the_texts_of_a_folder_are_each_parted(tmp_path):
     for name in "ab":
         (tmp_path / f"{name}.txt").write_text(f"{name}1\n\n{name}2")
     assert [item for _, item in _documents(tmp_path)] == [b"a1", b"a2", b"b1", b"b2"]
 
 
-def test_a_text_in_another_encoding_is_parted_too(tmp_path: Path) -> None:
+def test_a_text_in_another_encoding_is_parted_too(tmp_path):
     source = tmp_path / "poems.txt"
     for encoding in ("utf-16", "gb18030"):
         source.write_text("春眠不觉晓。\n\n处处闻啼鸟。", encoding=encoding)
@@ -47,21 +44,21 @@ def test_a_text_in_another_encoding_is_parted_too(tmp_path: Path) -> None:
         assert texts == ["春眠不觉晓。", "处处闻啼鸟。"]
 
 
-def test_texts_without_documents_do_not_hide_the_separator(tmp_path: Path) -> None:
+def test_texts_without_documents_do_not_hide_the_separator(tmp_path):
     for name in "abcd":
         (tmp_path / f"{name}.txt").write_text(" ")
     (tmp_path / "e.txt").write_text("One.\n\nTwo.")
     assert [item for _, item in _documents(tmp_path)] == [b"One.", b"Two."]
 
 
-def test_a_separator_that_no_text_has_is_refused(tmp_path: Path) -> None:
+def test_a_separator_that_no_text_has_is_refused(tmp_path):
     source = tmp_path / "plays.txt"
     source.write_text("One.\nTwo.")
     with pytest.raises(SourceError, match=r"No text of .* has the separator '\\n\\n'"):
         _documents(source)
 
 
-def test_many_documents_come_in_several_chunks(tmp_path: Path) -> None:
+def test_many_documents_come_in_several_chunks(tmp_path):
     source = tmp_path / "long.txt"
     source.write_text("\n\n".join(map(str, range(70_000))))
     with open_source(str(source), Settings(), READING) as opened:
@@ -71,7 +68,7 @@ def test_many_documents_come_in_several_chunks(tmp_path: Path) -> None:
     assert opened.notes == ["1 text parted at '\\n\\n' into 70,000 documents."]
 
 
-def test_a_separator_may_have_the_line_ends_of_the_text(tmp_path: Path) -> None:
+def test_a_separator_may_have_the_line_ends_of_the_text(tmp_path):
     source = tmp_path / "plays.txt"
     source.write_bytes(b"One.\r\n\r\nTwo.")
     reading = replace(READING, separator="\r\n\r\n")

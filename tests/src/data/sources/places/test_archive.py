@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import gzip
 import io
 import stat
@@ -15,14 +13,14 @@ from headrace.errors import SourceError
 TAR_MODES = ["w", "w:gz", "w:bz2", "w:xz"]
 
 
-def _link(name: str, mode: int) -> zipfile.ZipInfo:
+def _link(name, mode):
     info = zipfile.ZipInfo(name)
     info.create_system = 3
     info.external_attr = (mode | 0o777) << 16
     return info
 
 
-def _entry(name: str, kind: bytes, target: str = "") -> tarfile.TarInfo:
+def _entry(name, kind, target=""):
     info = tarfile.TarInfo(name)
     info.type = kind
     info.linkname = target

@@ -1,7 +1,5 @@
 """What comes from the network is taken whole and within limits, or not at all."""
 
-from __future__ import annotations
-
 import logging
 
 import httpx
@@ -9,7 +7,6 @@ import pytest
 from tests.src.data.sources.conftest import (
     GOOD,
     Reply,
-    Upstream,
     entry,
     failure,
     kept,
@@ -22,7 +19,6 @@ from headrace import progress
 from headrace.data.sources.places import downloads
 from headrace.data.sources.places.downloads import DownloadError, check_redirect
 from headrace.errors import DependencyError
-from headrace.settings import Settings
 
 
 @pytest.mark.parametrize(
@@ -48,9 +44,7 @@ from headrace.settings import Settings
         (Reply(b"", 302, {"Location": "https://["}), "Invalid IPv6 URL"),
     ],
 )
-def test_what_is_not_the_file_is_not_kept(
-    server: Upstream, settings: Settings, reply: Reply, seen: str
-) -> None:
+def test_what_is_not_the_file_is_not_kept(server, settings, reply, seen):
     server.replies["/a"] = reply
     one = entry({"a.tsv": pin(GOOD, f"{server.url}/a")})
     with pytest.raises(DependencyError, match=f"downloading http.*/a failed: .*{seen}"):
@@ -58,9 +52,7 @@ def test_what_is_not_the_file_is_not_kept(
     assert kept(settings) == []
 
 
-def test_a_reply_in_pieces_that_is_cut_short(
-    server: Upstream, settings: Settings
-) -> None:
+def test_a_reply_in_pieces_that_is_cut_short(server, settings):
     chunked = {"Content-Length": "", "Transfer-Encoding": "chunked"}
     # The server speaks HTTP/1.0, and the client reads pieces all the same.
     url = server.give("/a", b"8\r\n" + GOOD + b"\r\n4\r\nab", headers=chunked)
@@ -69,7 +61,7 @@ def test_a_reply_in_pieces_that_is_cut_short(
     assert opened(entry({"a": pin(GOOD, url)}), settings)[1].read() == GOOD
 
 
-def test_only_a_redirect_to_https_is_followed() -> None:
+def test_only_a_redirect_to_https_is_followed():
     request = httpx.Request("GET", "http://example.org/a")
     for target in ("https://example.org/b", "//example.org/b"):
         headers = {"Location": target}
@@ -81,9 +73,7 @@ def test_only_a_redirect_to_https_is_followed() -> None:
             check_redirect(answer)
 
 
-def test_silence_and_slowness_end_a_download(
-    server: Upstream, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_silence_and_slowness_end_a_download(server, settings, monkeypatch):
     one = entry({"a": pin(GOOD, server.give("/a", GOOD, delay=0.5))})
     monkeypatch.setattr(downloads, "SILENCE_SECONDS", 0.05)
     assert "failed: timed out" in failure(one, settings)
@@ -93,12 +83,7 @@ def test_silence_and_slowness_end_a_download(
     assert "8 bytes came in 0 s" in failure(one, settings)
 
 
-def test_a_download_tells_how_far_it_is(
-    server: Upstream,
-    settings: Settings,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_a_download_tells_how_far_it_is(server, settings, monkeypatch, caplog):
     one = entry({"a.tsv": pin(GOOD, server.give("/a", GOOD))})
     monkeypatch.setattr(progress, "SECONDS_BETWEEN", 0)
     with caplog.at_level(logging.INFO, "headrace"):

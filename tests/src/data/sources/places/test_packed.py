@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import lzma
 
 import pytest
@@ -13,12 +11,12 @@ TEXT = b"a line, and another one\n" * 20_000
 LARGE = [{"id": lzma.FILTER_LZMA2, "preset": 0, "dict_size": 512 * 2**20}]
 
 
-def _xz(data: bytes, filters=None) -> bytes:
+def _xz(data, filters=None):
     packer = lzma.LZMACompressor(lzma.FORMAT_XZ, filters=filters)
     return packer.compress(data) + packer.flush()
 
 
-def _read(data: bytes) -> bytes:
+def _read(data):
     with unpacked(in_memory("a.xz", data), Settings()).open() as stream:
         return stream.read()
 

@@ -11,7 +11,7 @@ from headrace.data.sources.places import trees
 from headrace.errors import SourceError
 
 
-def answer_to(name: str) -> str:
+def answer_to(name):
     try:
         return trees.relative_name(name, "data")
     except SourceError as error:
@@ -28,5 +28,5 @@ def test_a_plain_name_is_what_all_checks_make_of_it(name: str) -> None:
         assert fast == answer_to(name)
 
 
-def test_a_usual_name_is_plain() -> None:
+def test_a_usual_name_is_plain():
     assert trees._PLAIN.fullmatch("train/7 of 9/00012-a_b.png")

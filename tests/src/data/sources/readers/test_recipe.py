@@ -1,7 +1,5 @@
 """Recipes: recordings that are joined from the clips of another source."""
 
-from __future__ import annotations
-
 import io
 import os
 
@@ -40,7 +38,7 @@ clips = [2, 2]
 """
 
 
-def clip(hertz: float, level: float) -> bytes:
+def clip(hertz, level):
     places = np.arange(1600) / RATE
     buffer = io.BytesIO()
     sound = level * np.sin(2 * np.pi * hertz * places)
@@ -66,7 +64,7 @@ def recipe(make, clips):
     return make.file("recipe.toml", RECIPE.format(source=clips.name).encode())
 
 
-def heard(file: bytes) -> tuple[str, set[int], float]:
+def heard(file):
     """The letters of a recording, the takes of its tones, and its level."""
     (sound,) = decode_files([file], Form(sample_rate_hz=RATE)).items
     used = np.flatnonzero(np.abs(sound) > 200)
@@ -84,7 +82,7 @@ def heard(file: bytes) -> tuple[str, set[int], float]:
 
 def test_a_recording_is_what_its_transcript_says_by_one_speaker_of_one_split(
     recipe, read
-) -> None:
+):
     source, chunks = read(recipe, medium="audio", group="speaker")
     assert source.kind == "table"
     rows = [
@@ -109,7 +107,7 @@ def test_a_recording_is_what_its_transcript_says_by_one_speaker_of_one_split(
 
 def test_the_same_recipe_is_the_same_data_and_more_rows_leave_the_first(
     recipe, make, read, clips
-) -> None:
+):
     def items(path):
         return [item for chunk in read(path, medium="audio")[1] for item in chunk.items]
 
@@ -122,7 +120,7 @@ def test_the_same_recipe_is_the_same_data_and_more_rows_leave_the_first(
     assert items(other) != before
 
 
-def test_rows_have_groups_only_where_they_are_asked_for(recipe, read) -> None:
+def test_rows_have_groups_only_where_they_are_asked_for(recipe, read):
     _, chunks = read(recipe, medium="audio")
     assert [chunk.groups for chunk in chunks] == [[], []]
     with pytest.raises(SpecError, match=r"data.group = 'voice'.* It has 'speaker'"):
@@ -144,9 +142,7 @@ def test_rows_have_groups_only_where_they_are_asked_for(recipe, read) -> None:
         ("= 1.5", "= 0.2", "no 2 clips were found that are not longer than 0.2 s"),
     ],
 )
-def test_a_wrong_recipe_is_refused_with_the_field(
-    make, read, clips, old: str, new: str, message: str
-) -> None:
+def test_a_wrong_recipe_is_refused_with_the_field(make, read, clips, old, new, message):
     text = RECIPE.format(source=clips).replace(old, new)
     if new == "= 0.2":
         text = text.replace("[1, 4]", "[2, 2]")
@@ -155,7 +151,7 @@ def test_a_wrong_recipe_is_refused_with_the_field(
     assert message in str(seen.value)
 
 
-def test_clips_without_splits_are_split_by_their_hash(make, read) -> None:
+def test_clips_without_splits_are_split_by_their_hash(make, read):
     names = [(name, take) for name in HERTZ for take in range(10)]
     files = {f"{n}/{take}.wav": clip(HERTZ[n] + 4 * take, 0.5) for n, take in names}
     source = make.tree(files, "unsplit")
@@ -163,7 +159,7 @@ def test_clips_without_splits_are_split_by_their_hash(make, read) -> None:
     text = text.replace("[1, 4]", "[1, 1]").replace("[2, 2]", "[1, 1]")
     text = text.replace("count = 20", "count = 200").replace("count = 7", "count = 50")
     _, chunks = read(make.file("r.toml", text.encode()), medium="audio")
-    sounds: dict[str, set[bytes]] = {"train": set(), "test": set()}
+    sounds = {"train": set(), "test": set()}
     for chunk in chunks:
         for item in chunk.items:
             (sound,) = decode_files([item], Form(sample_rate_hz=RATE)).items
@@ -172,13 +168,13 @@ def test_clips_without_splits_are_split_by_their_hash(make, read) -> None:
     assert 20 <= len(sounds["train"]) <= 28
 
 
-def test_a_recipe_of_a_recipe_is_refused(make, read, recipe) -> None:
+def test_a_recipe_of_a_recipe_is_refused(make, read, recipe):
     nested = make.file("nested.toml", RECIPE.format(source=recipe).encode())
     with pytest.raises(SourceError, match="is a recipe, too"):
         read(nested, medium="audio")
 
 
-def test_other_media_and_other_files_are_no_recipes(make, read, recipe) -> None:
+def test_other_media_and_other_files_are_no_recipes(make, read, recipe):
     with pytest.raises(SourceError, match="this pipeline's medium is image"):
         read(recipe, medium="image")
     table = make.file("texts.csv", b"text,label\nclips,a\nrows,b\n")
@@ -186,7 +182,7 @@ def test_other_media_and_other_files_are_no_recipes(make, read, recipe) -> None:
     assert source.kind == "table"
 
 
-def test_the_identity_changes_with_the_clips(recipe, clips) -> None:
+def test_the_identity_changes_with_the_clips(recipe, clips):
     before = source_identity(str(recipe))
     assert source_identity(str(recipe)) == before
     changed = clips / "a_ann_0.wav"
@@ -207,7 +203,5 @@ def test_the_identity_changes_with_the_clips(recipe, clips) -> None:
         ("/data/clips", "s3://bucket/r.toml", "/data/clips"),
     ],
 )
-def test_a_relative_source_lies_beside_its_recipe(
-    source: str, recipe: str, found: str
-) -> None:
+def test_a_relative_source_lies_beside_its_recipe(source, recipe, found):
     assert beside(source, recipe) == found

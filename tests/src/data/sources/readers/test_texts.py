@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import gzip
 import json
 
@@ -306,7 +304,7 @@ def test_a_limit_chooses_no_table(make, read):
         read(folder, medium="text", max_columns=3)
 
 
-def _rows(head: bytes, rows: int) -> bytes:
+def _rows(head, rows):
     lines = [b"words %d here\t%s\n" % (n, (b"a", b"b")[n % 2]) for n in range(rows)]
     return head + b"".join(lines)
 

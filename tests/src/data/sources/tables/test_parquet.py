@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import os
 import signal
 
@@ -27,7 +25,7 @@ def write(tmp_path):
     return write
 
 
-def _same(value, rows: int) -> pa.Array:
+def _same(value, rows):
     """One value in all rows, which is stored once."""
     return pa.DictionaryArray.from_arrays(pa.array([0] * rows), pa.array([value]))
 

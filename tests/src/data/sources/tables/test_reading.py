@@ -1,9 +1,6 @@
 """Columns of tables as texts."""
 
-from __future__ import annotations
-
 from itertools import product
-from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -21,7 +18,7 @@ CELLS = [
 ]
 
 
-def as_text(cell: bytes | None) -> str:
+def as_text(cell):
     try:
         return (cell or b"").decode()
     except UnicodeDecodeError:
@@ -30,9 +27,7 @@ def as_text(cell: bytes | None) -> str:
 
 @pytest.mark.parametrize("pair", product(CELLS, CELLS))
 @pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary()])
-def test_bytes_that_are_no_utf_8_are_empty_texts_and_spoil_no_others(
-    pair: tuple[bytes | None, ...], kind: pa.DataType
-) -> None:
+def test_bytes_that_are_no_utf_8_are_empty_texts_and_spoil_no_others(pair, kind):
     column = pa.array(pair, kind)
     assert texts_of(column) == [as_text(cell) for cell in pair]
     assert texts_of(column.dictionary_encode()) == [as_text(cell) for cell in pair]
@@ -46,11 +41,11 @@ def test_bytes_that_are_no_utf_8_are_empty_texts_and_spoil_no_others(
         ([True, False], ["true", "false"]),
     ],
 )
-def test_cells_of_any_kind_are_texts(values: list[Any], texts: list[str]) -> None:
+def test_cells_of_any_kind_are_texts(values, texts):
     assert texts_of(pa.array(values)) == texts
 
 
-def test_lists_of_labels_are_json_and_a_missing_one_is_empty() -> None:
+def test_lists_of_labels_are_json_and_a_missing_one_is_empty():
     column = pa.array([["a", "b|c"], [], None, ["你好"]])
     rows = pa.record_batch([column], names=["tags"])
     labels = labels_of(rows, "tags", "table.parquet", 0).texts

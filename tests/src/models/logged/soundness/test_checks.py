@@ -1,7 +1,5 @@
 """A version is sound if its files have their digests and it answers as it did."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys
@@ -21,11 +19,10 @@ from headrace.models.logged.soundness.checks import (
     logged_model,
     require_sound,
 )
-from headrace.settings import Settings
 from headrace.stages.registration import register
 from headrace.state import disk
 from headrace.state.home import Home
-from headrace.state.ledger import Ledger, Version
+from headrace.state.ledger import Ledger
 
 pytestmark = pytest.mark.system
 
@@ -44,13 +41,13 @@ print({"mlflow", "tensorflow", "keras", "prefect"} & set(sys.modules))
 
 
 @pytest.fixture
-def champion(trained: Trained) -> Version:
+def champion(trained):
     return Ledger(trained.settings.database_url).version("blobs", 1)
 
 
 def test_a_sound_champion_is_checked_without_a_heavy_library(
-    trained: Trained, champion: Version, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    trained, champion, monkeypatch
+):
     monkeypatch.setenv("HEADRACE_HOME", str(trained.settings.home))
     monkeypatch.setenv("HEADRACE_PROJECT", str(trained.settings.project))
     answer = subprocess.run(
@@ -59,9 +56,7 @@ def test_a_sound_champion_is_checked_without_a_heavy_library(
     assert answer.stdout == "set()\n", answer.stderr
 
 
-def test_registration_writes_down_the_files_of_a_version(
-    trained: Trained, champion: Version
-) -> None:
+def test_registration_writes_down_the_files_of_a_version(trained, champion):
     weak = trained.weak
     assert champion.golden_digest == weak.golden_digest
     assert champion.details["files"]["data/model.keras"] == weak.model_digest
@@ -81,8 +76,8 @@ def test_registration_writes_down_the_files_of_a_version(
     assert {path.name for path in copies.iterdir()} == expected
 
 
-def test_all_mismatches_of_files_are_found(trained: Trained, champion: Version) -> None:
-    settings: Settings = trained.settings
+def test_all_mismatches_of_files_are_found(trained, champion):
+    settings = trained.settings
     assert find_mismatches([champion], Home(settings)) == []
     for file in settings.home.glob("mlartifacts/**/*.keras"):
         file.write_bytes(b"")
@@ -95,8 +90,8 @@ def test_all_mismatches_of_files_are_found(trained: Trained, champion: Version) 
         require_sound(champion, Home(settings))
 
 
-def test_a_file_that_changes_is_read_again(trained: Trained, champion: Version) -> None:
-    settings: Settings = trained.settings
+def test_a_file_that_changes_is_read_again(trained, champion):
+    settings = trained.settings
     assert list(file_mismatches(champion, Home(settings))) == []
     identity = champion.model_uri.rpartition("/")[2]
     [file] = settings.home.glob(f"mlartifacts/**/{identity}/**/*.keras")
@@ -107,15 +102,15 @@ def test_a_file_that_changes_is_read_again(trained: Trained, champion: Version) 
 
 
 def test_a_larger_file_in_the_place_of_a_model_is_refused_unread(
-    trained: Trained, champion: Version, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settings: Settings = trained.settings
+    trained, champion, monkeypatch
+):
+    settings = trained.settings
     assert champion.model_bytes == trained.weak.model_bytes > 0
     for file in settings.home.glob("**/model.keras"):
         os.truncate(file, 2**28)  # it takes no room
     read, digest_of = list[int](), disk.digest_of
 
-    def count(file: Any, length: int, *part: int) -> str:
+    def count(file, length, *part):
         read.append(length)
         return digest_of(file, length, *part)
 
@@ -129,7 +124,5 @@ def test_a_larger_file_in_the_place_of_a_model_is_refused_unread(
     assert later.model_bytes == 0, "the file of a repair has a size of its own"
 
 
-def test_several_versions_are_asked_in_one_process(
-    trained: Trained, champion: Version
-) -> None:
+def test_several_versions_are_asked_in_one_process(trained, champion):
     assert answer_mismatches([champion, champion], trained.home) == []

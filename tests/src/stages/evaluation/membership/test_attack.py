@@ -1,18 +1,14 @@
 """Attacks of real models: one that learned by heart, and one that did not."""
 
-from __future__ import annotations
-
 import logging
 from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.blobs import BLOBS, Trained, a_contract, spec_of
+from tests.blobs import BLOBS, a_contract, spec_of
 
 from headrace.gates.rows import NOT_ASKED, Membership
-from headrace.records import EvaluationRecord, GateResult, TrainingRecord
-from headrace.settings import Settings
-from headrace.spec import PipelineSpec, load_spec
+from headrace.spec import load_spec
 from headrace.stages.evaluation import evaluate
 from headrace.stages.evaluation.membership import figures_of
 from headrace.stages.evaluation.parts import Part
@@ -26,36 +22,34 @@ pytestmark = pytest.mark.system
 GATE = "gates=[{name = 'membership'}]"
 
 
-def full(project: Path, *overrides: str) -> PipelineSpec:
+def full(project, *overrides):
     return spec_of(project, "evaluation.depth=full", GATE, *overrides)
 
 
-def membership(record: EvaluationRecord) -> GateResult:
+def membership(record):
     return next(gate for gate in record.gates if gate.name == "membership")
 
 
-def trained_anew(trained: Trained) -> TrainingRecord:
+def trained_anew(trained):
     """A run of its own: evaluations of the shared one would show in other tests."""
     place = trained.folder, "mlp", trained.snapshot, trained.contract
     return train(trained.spec, *place, trained.settings, {})
 
 
-def attacked(trained: Trained) -> EvaluationRecord:
+def attacked(trained):
     spec = full(trained.settings.project)
     place = spec, trained.snapshot, trained.contract, trained_anew(trained)
     return evaluate(*place, None, trained.home, folder=trained.folder)
 
 
-def written(trained: Trained) -> list[str]:
+def written(trained):
     """What is kept of reference models, oldest first."""
     folder = Path(trained.settings.store) / "references"
     files = sorted(folder.glob("*.npz"), key=lambda file: file.stat().st_mtime_ns)
     return [f"references/{file.name}" for file in files]
 
 
-def test_a_model_of_easy_rows_passes_and_references_are_fitted_once(
-    trained: Trained, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_model_of_easy_rows_passes_and_references_are_fitted_once(trained, caplog):
     caplog.set_level(logging.INFO, "headrace")
     before = written(trained)
     record = attacked(trained)
@@ -84,7 +78,7 @@ def test_a_model_of_easy_rows_passes_and_references_are_fitted_once(
     assert "is not the file that the ledger recorded" in caplog.text
 
 
-def test_at_the_standard_depth_the_gate_says_what_to_set(trained: Trained) -> None:
+def test_at_the_standard_depth_the_gate_says_what_to_set(trained):
     spec = spec_of(trained.settings.project, GATE)
     place = spec, trained.snapshot, trained.contract, trained_anew(trained)
     record = evaluate(*place, None, trained.home)
@@ -97,9 +91,7 @@ def test_at_the_standard_depth_the_gate_says_what_to_set(trained: Trained) -> No
     assert not record.findings
 
 
-def test_a_model_that_learned_random_labels_by_heart_is_flagged(
-    settings: Settings, tmp_path: Path
-) -> None:
+def test_a_model_that_learned_random_labels_by_heart_is_flagged(settings, tmp_path):
     """Nothing can be learned of them but the rows themselves."""
     folder = tmp_path / "pipelines" / "noise"
     folder.mkdir(parents=True)
@@ -134,7 +126,7 @@ def test_a_model_that_learned_random_labels_by_heart_is_flagged(
     assert "finds" in gate.reason
 
 
-def test_what_was_not_measured_is_a_warning_where_it_was_asked_for() -> None:
+def test_what_was_not_measured_is_a_warning_where_it_was_asked_for():
     part = figures_of("a model for synthesis shows no loss")
     (finding,) = part.findings
     assert (part.metrics, finding.check) == ({}, "membership")

@@ -1,15 +1,10 @@
 """Halves of the rows, and the rows that are attacked."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from headrace.data.snapshots.splits import SplitRows
-from headrace.records import DataDescription, SnapshotRecord
+from headrace.records import DataDescription
 from headrace.stages.evaluation.membership import rows as module
 from headrace.stages.evaluation.membership.rows import REFERENCES, AttackedRows
 from headrace.state.store import Store
@@ -20,13 +15,10 @@ DATA = DataDescription(
 
 
 @pytest.fixture(scope="module")
-def splits(
-    write_snapshot: Callable[..., SnapshotRecord],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> tuple[SplitRows, SplitRows]:
+def splits(write_snapshot, tmp_path_factory):
     """300 rows of train and 100 of test; two items of train are also in test, and one
     item is twice in train."""
-    place: Path = tmp_path_factory.mktemp("rows")
+    place = tmp_path_factory.mktemp("rows")
     images = np.random.default_rng(0).integers(0, 255, (400, 4, 4, 1), np.uint8)
     images[300], images[301], images[9] = images[0], images[1], images[8]
     columns = {
@@ -38,9 +30,7 @@ def splits(
     return SplitRows(snapshot, "train"), SplitRows(snapshot, "test")
 
 
-def test_each_item_is_in_half_of_the_halves(
-    splits: tuple[SplitRows, SplitRows],
-) -> None:
+def test_each_item_is_in_half_of_the_halves(splits):
     rows = AttackedRows(*splits)
     assert rows.halves.shape == (400, REFERENCES)
     assert (rows.halves.sum(axis=1) == REFERENCES // 2).all()
@@ -54,7 +44,7 @@ def test_each_item_is_in_half_of_the_halves(
     np.testing.assert_array_equal(rows.halves, again.halves)
 
 
-def test_a_half_has_the_rows_that_it_says(splits: tuple[SplitRows, SplitRows]) -> None:
+def test_a_half_has_the_rows_that_it_says(splits):
     rows = AttackedRows(*splits)
     half = rows.half(3)
     names = [
@@ -69,9 +59,7 @@ def test_a_half_has_the_rows_that_it_says(splits: tuple[SplitRows, SplitRows]) -
     assert len(part.items) == len(part.groups) == half.counts[first]
 
 
-def test_an_item_is_attacked_once_and_not_if_it_is_in_both_splits(
-    splits: tuple[SplitRows, SplitRows],
-) -> None:
+def test_an_item_is_attacked_once_and_not_if_it_is_in_both_splits(splits):
     rows = AttackedRows(*splits)
     assert (len(rows), int(rows.is_member.sum())) == (297 + 98, 297)
     shards = rows.attacked
@@ -83,9 +71,7 @@ def test_an_item_is_attacked_once_and_not_if_it_is_in_both_splits(
     assert rows.is_enough
 
 
-def test_large_splits_are_sampled(
-    splits: tuple[SplitRows, SplitRows], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_large_splits_are_sampled(splits, monkeypatch):
     monkeypatch.setattr(module, "MOST_ROWS", 50)
     rows = AttackedRows(*splits)
     assert 45 <= int(rows.is_member.sum()) <= 50

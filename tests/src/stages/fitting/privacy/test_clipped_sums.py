@@ -12,13 +12,13 @@ from headrace.stages.fitting.privacy import ghost, rowwise
 ROWS, CLASSES = 24, 3
 
 
-def losses(network: Any, targets: Any, outputs: Any) -> Any:
+def losses(network, targets, outputs):
     import keras
 
     return keras.losses.sparse_categorical_crossentropy(targets, outputs)
 
 
-def dense(activation: str = "relu") -> Any:
+def dense(activation="relu"):
     import keras
 
     keras.utils.set_random_seed(1)
@@ -35,7 +35,7 @@ def dense(activation: str = "relu") -> Any:
     )
 
 
-def convolution() -> Any:
+def convolution():
     import keras
 
     keras.utils.set_random_seed(1)
@@ -51,7 +51,7 @@ def convolution() -> Any:
     )
 
 
-def batch(scale: float = 1.0) -> tuple[Any, Any, Any]:
+def batch(scale=1.0):
     import tensorflow as tf
 
     generator = np.random.default_rng(0)
@@ -61,7 +61,7 @@ def batch(scale: float = 1.0) -> tuple[Any, Any, Any]:
     return tf.constant(items), tf.constant(targets), tf.constant(mask)
 
 
-def one_by_one(network: Any, clip: float, items: Any, targets: Any, mask: Any) -> Any:
+def one_by_one(network, clip, items, targets, mask):
     """The sum, from a tape for each row; also the norm of each row's gradient."""
     import tensorflow as tf
 
@@ -79,7 +79,7 @@ def one_by_one(network: Any, clip: float, items: Any, targets: Any, mask: Any) -
     return sums, norms
 
 
-def norm_of(sums: Any) -> float:
+def norm_of(sums):
     return float(np.sqrt(sum((np.asarray(s, np.float64) ** 2).sum() for s in sums)))
 
 
@@ -92,7 +92,7 @@ def norm_of(sums: Any) -> float:
         pytest.param(rowwise, convolution, id="a convolution"),
     ],
 )
-def test_the_sum_is_that_of_each_rows_clipped_gradient(way: Any, make: Any) -> None:
+def test_the_sum_is_that_of_each_rows_clipped_gradient(way, make):
     import tensorflow as tf
 
     network, given = make(), batch()
@@ -100,7 +100,7 @@ def test_the_sum_is_that_of_each_rows_clipped_gradient(way: Any, make: Any) -> N
     clip = float(np.median(norms))
     expected, _ = one_by_one(network, clip, *given)
 
-    @tf.function(autograph=False)  # type: ignore[untyped-decorator]
+    @tf.function(autograph=False)
     def compiled(items: Any, targets: Any, mask: Any) -> Any:
         return way.clipped_sum(network, losses, clip, items, targets, mask)
 
@@ -112,7 +112,7 @@ def test_the_sum_is_that_of_each_rows_clipped_gradient(way: Any, make: Any) -> N
 
 
 @pytest.mark.system
-def test_rows_in_several_chunks_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_in_several_chunks_give_the_same(monkeypatch):
     network, given = convolution(), batch()
     whole, _, outputs = rowwise.clipped_sum(network, losses, 0.5, *given)
     monkeypatch.setattr(rowwise, "MEMORY_BYTES", 5 * 4 * network.count_params())
@@ -126,7 +126,7 @@ def test_rows_in_several_chunks_give_the_same(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.system
 @pytest.mark.parametrize("way", [ghost, rowwise])
 @pytest.mark.parametrize("size", [1.0, 1e6, np.inf, np.nan])
-def test_no_row_changes_the_sum_by_more_than_the_clip(way: Any, size: float) -> None:
+def test_no_row_changes_the_sum_by_more_than_the_clip(way, size):
     import tensorflow as tf
 
     network, clip = dense(), 0.3
@@ -143,7 +143,7 @@ def test_no_row_changes_the_sum_by_more_than_the_clip(way: Any, size: float) -> 
     assert change > 0 or size != 1.0
 
 
-def test_random_layers_draw_another_mask_for_each_row_and_pass() -> None:
+def test_random_layers_draw_another_mask_for_each_row_and_pass():
     import keras
     import tensorflow as tf
 
@@ -154,7 +154,7 @@ def test_random_layers_draw_another_mask_for_each_row_and_pass() -> None:
     items, targets = tf.ones((4, 50)), tf.zeros(4, tf.int32)
     given = items, targets, tf.ones(4)
 
-    def squares(_: Any, __: Any, outputs: Any) -> Any:
+    def squares(_, __, outputs):
         return tf.reduce_sum(tf.square(outputs), 1)
 
     outputs = [rowwise.clipped_sum(network, squares, 1.0, *given)[2] for _ in range(2)]
@@ -162,7 +162,7 @@ def test_random_layers_draw_another_mask_for_each_row_and_pass() -> None:
     assert len(masks) == 8
 
 
-def test_ghost_norms_suit_dense_layers_that_are_called_once() -> None:
+def test_ghost_norms_suit_dense_layers_that_are_called_once():
     import keras
 
     layers = keras.layers

@@ -1,7 +1,5 @@
 """The noise is Gaussian, up to its tails, and follows from its seed alone."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from scipy import stats
@@ -10,11 +8,11 @@ from headrace.stages.fitting.privacy.steps import gaussian
 
 
 @pytest.fixture(scope="module")
-def noise() -> np.ndarray:
+def noise():
     return np.asarray(gaussian((1_000, 1_001), np.array([3, 9], np.int64), 2.0))
 
 
-def test_the_noise_is_gaussian(noise: np.ndarray) -> None:
+def test_the_noise_is_gaussian(noise):
     assert noise.shape == (1_000, 1_001)
     assert noise.dtype == np.float32
     values = noise.ravel() / 2.0
@@ -26,7 +24,7 @@ def test_the_noise_is_gaussian(noise: np.ndarray) -> None:
         assert abs(found - expected) < 4.5 * np.sqrt(expected)
 
 
-def test_values_do_not_depend_on_each_other(noise: np.ndarray) -> None:
+def test_values_do_not_depend_on_each_other(noise):
     values = noise.ravel()
     half = len(values) // 2
     for one, other in (
@@ -39,7 +37,7 @@ def test_values_do_not_depend_on_each_other(noise: np.ndarray) -> None:
         assert abs(correlation) < 4.5 / np.sqrt(size)
 
 
-def test_the_noise_follows_from_its_seed() -> None:
+def test_the_noise_follows_from_its_seed():
     seeds = [np.array(seed, np.int64) for seed in ((1, 2), (1, 2), (1, 3), (2, 2))]
     one, same, *others = [np.asarray(gaussian((7,), seed, 1.0)) for seed in seeds]
     assert one.tolist() == same.tolist()

@@ -1,16 +1,11 @@
 """Private fits: noise, budget, exact resume, and what a fit depends on."""
 
-from __future__ import annotations
-
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pytest
 from tests.anchoring import anchored_at
 
 from headrace.spec import TrainingSpec
-from headrace.stages.fitting.checkpoints import Checkpoints, State
+from headrace.stages.fitting.checkpoints import Checkpoints
 from headrace.stages.fitting.data import Data
 from headrace.stages.fitting.privacy import plan
 
@@ -23,19 +18,19 @@ class Killed(BaseException):
     """As if the process had been."""
 
 
-def weights(fitted: Any) -> list[np.ndarray]:
+def weights(fitted):
     return [np.asarray(weight) for weight in fitted.model.trainable_weights]
 
 
-def checkpoints(store: Path) -> Checkpoints:
+def checkpoints(store):
     training = TrainingSpec.model_validate({"checkpoint_steps": 1})
     return Checkpoints(anchored_at(store), "abc", training)
 
 
-def kill_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
+def kill_after(monkeypatch, steps):
     real = Checkpoints.save
 
-    def save(self: Checkpoints, state: State) -> None:
+    def save(self, state):
         real(self, state)
         if state.progress.total_steps >= steps:
             raise Killed
@@ -43,9 +38,7 @@ def kill_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
     monkeypatch.setattr(Checkpoints, "save", save)
 
 
-def test_a_private_fit_learns_and_reports_what_it_spent(
-    private_fit: Any, make_data: Any
-) -> None:
+def test_a_private_fit_learns_and_reports_what_it_spent(private_fit, make_data):
     data = make_data(400, 40)
     fitted, epochs = private_fit({"epsilon": 8.0}, data, epochs=6, learning_rate=0.1)
     assert epochs[-1]["val_accuracy"] >= 0.9
@@ -59,9 +52,7 @@ def test_a_private_fit_learns_and_reports_what_it_spent(
     assert fitted.best_epoch == 6, "not the best by rows of val"
 
 
-def test_equal_fits_are_equal_and_another_secret_gives_other_weights(
-    private_fit: Any,
-) -> None:
+def test_equal_fits_are_equal_and_another_secret_gives_other_weights(private_fit):
     first, again = private_fit()[0], private_fit()[0]
     other, public = private_fit(secret="x" * 32)[0], private_fit(secret="")[0]
     assert first.weights_digest == again.weights_digest
@@ -73,7 +64,7 @@ def test_equal_fits_are_equal_and_another_secret_gives_other_weights(
     assert public.facts["privacy_seed"] == "recipe"
 
 
-def test_other_data_get_other_noise(private_fit: Any, make_data: Any) -> None:
+def test_other_data_get_other_noise(private_fit, make_data):
     """Else the difference of two models would reveal the row that differs."""
     data = make_data(100)
     moved = [
@@ -85,9 +76,7 @@ def test_other_data_get_other_noise(private_fit: Any, make_data: Any) -> None:
     assert abs(np.corrcoef(moved[0].ravel(), moved[1].ravel())[0, 1]) < 0.4
 
 
-def test_the_noise_has_the_deviation_of_the_plan(
-    private_fit: Any, make_data: Any
-) -> None:
+def test_the_noise_has_the_deviation_of_the_plan(private_fit, make_data):
     changes = {"epochs": 1, "momentum": 0.0, "nesterov": False, "decay": 0.0}
     data = make_data(16)  # one step, which samples every row
     one = private_fit({"noise": 1_000.0, "clip": 0.5}, data, **changes)[0]
@@ -101,12 +90,8 @@ def test_the_noise_has_the_deviation_of_the_plan(
 @pytest.mark.parametrize("steps", [1, 7, 9])
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 def test_a_killed_private_fit_ends_with_the_same_weights(
-    private_fit: Any,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    steps: int,
-    optimizer: str,
-) -> None:
+    private_fit, tmp_path, monkeypatch, steps, optimizer
+):
     unbroken, told = private_fit(optimizer=optimizer)
     with monkeypatch.context() as patch:
         kill_after(patch, steps)
@@ -123,9 +108,7 @@ def test_a_killed_private_fit_ends_with_the_same_weights(
     assert told_again == told
 
 
-def test_a_fit_does_not_go_on_with_another_secret(
-    private_fit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_fit_does_not_go_on_with_another_secret(private_fit, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         kill_after(patch, 3)
         with pytest.raises(Killed):
@@ -136,9 +119,7 @@ def test_a_fit_does_not_go_on_with_another_secret(
     assert fitted.weights_digest == private_fit(secret="y" * 32)[0].weights_digest
 
 
-def test_samples_in_several_passes_give_the_same_weights(
-    private_fit: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_samples_in_several_passes_give_the_same_weights(private_fit, monkeypatch):
     whole, _ = private_fit(dropout=0.0)
     monkeypatch.setattr(plan, "padded_size", lambda rows, rate: 8)
     parts, _ = private_fit(dropout=0.0)
@@ -146,26 +127,20 @@ def test_samples_in_several_passes_give_the_same_weights(
         np.testing.assert_allclose(one, other, atol=1e-6)
 
 
-def test_how_many_steps_run_at_once_changes_nothing(
-    private_fit: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_how_many_steps_run_at_once_changes_nothing(private_fit, monkeypatch):
     plain, _ = private_fit()
     monkeypatch.setattr("headrace.stages.fitting.execution.STEPS_PER_CALL", 1)
     assert private_fit()[0].weights_digest == plain.weights_digest
 
 
-def test_rows_in_shards_are_sampled_as_a_whole(
-    private_fit: Any, make_data: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_rows_in_shards_are_sampled_as_a_whole(private_fit, make_data, monkeypatch):
     whole, _ = private_fit(on=make_data(100))
     monkeypatch.setattr("headrace.stages.fitting.execution.WINDOW_BYTES", 16 * 20)
     shards, _ = private_fit(on=make_data(100, 10, [40, 25, 35]))
     assert shards.weights_digest == whole.weights_digest
 
 
-def test_a_fit_stops_when_its_budget_is_spent(
-    private_fit: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_fit_stops_when_its_budget_is_spent(private_fit, monkeypatch):
     """As where a checkpoint or a plan is of a later release."""
     monkeypatch.setattr(plan, "noise_for", lambda epsilon, *_: 0.8)
     spent = private_fit({"noise": 0.8}, epochs=4)[1]
@@ -176,7 +151,7 @@ def test_a_fit_stops_when_its_budget_is_spent(
     assert fitted.privacy.steps == 2 * 7
 
 
-def test_a_given_noise_and_delta_are_used(private_fit: Any) -> None:
+def test_a_given_noise_and_delta_are_used(private_fit):
     record = private_fit({"noise": 2.0, "delta": 1e-3, "clip": 0.5}, epochs=1)[
         0
     ].privacy

@@ -1,9 +1,6 @@
 """What cannot be private is refused in one sentence, before anything is spent."""
 
-from __future__ import annotations
-
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -30,20 +27,20 @@ from headrace.use.tuning.trials import refuse_private
         ("precision", "mixed_bfloat16"),
     ],
 )
-def test_a_recipe_that_cannot_be_private_is_refused(field: str, value: Any) -> None:
+def test_a_recipe_that_cannot_be_private_is_refused(field, value):
     pattern = f"privacy and {field} exclude each other: .*leave out {field}"
     with pytest.raises(ValidationError, match=pattern):
         private_spec(**{field: value})
 
 
 @pytest.mark.parametrize("privacy", [{}, {"clip": 1.0}, {"epsilon": 1.0, "noise": 1.0}])
-def test_either_epsilon_or_noise_is_given(privacy: dict[str, Any]) -> None:
+def test_either_epsilon_or_noise_is_given(privacy):
     with pytest.raises(ValidationError, match="give epsilon or noise, and not both"):
         private_spec(privacy)
 
 
-def test_what_a_family_calibrates_by_default_a_private_training_does_not() -> None:
-    tables: dict[str, Any] = {"name": "calls", "medium": "audio"}
+def test_what_a_family_calibrates_by_default_a_private_training_does_not():
+    tables = {"name": "calls", "medium": "audio"}
     tables |= {"data": {"source": "s"}, "model": {"builder": "crnn"}}
     assert PipelineSpec.model_validate(tables).training.calibrate
     private = {**tables, "training": {"privacy": {"epsilon": 1.0}}}
@@ -52,19 +49,19 @@ def test_what_a_family_calibrates_by_default_a_private_training_does_not() -> No
     assert not spec.training.keeps_best_epoch
 
 
-def test_a_plain_recipe_has_no_trace_of_privacy() -> None:
+def test_a_plain_recipe_has_no_trace_of_privacy():
     """So that the keys of what was trained before stay the same."""
     tables = {"name": "a", "medium": "image", "data": {"source": "s"}}
     assert "privacy" not in PipelineSpec.model_validate(tables).training.model_dump()
 
 
-def spec_of(**tables: Any) -> PipelineSpec:
+def spec_of(**tables):
     given = private_spec().model_dump(exclude_unset=True)
     return PipelineSpec.model_validate({**given, **tables})
 
 
 @pytest.mark.parametrize("task", ["classification", "tagging"])
-def test_data_that_are_not_declared_are_refused(task: str) -> None:
+def test_data_that_are_not_declared_are_refused(task):
     declared = {"source": "s", "shape": [4, 4, 1], "classes": ["a", "b"]}
     check_data(spec_of(task=task, data=declared))
     for field in ("classes", "shape"):
@@ -74,7 +71,7 @@ def test_data_that_are_not_declared_are_refused(task: str) -> None:
 
 
 @pytest.mark.parametrize("task", ["regression", "generation"])
-def test_a_task_whose_rows_are_not_apart_is_refused(task: str) -> None:
+def test_a_task_whose_rows_are_not_apart_is_refused(task):
     tables = {"name": "a", "task": task, "data": {"source": "s"}}
     medium = {"regression": "image", "generation": "text"}[task]
     tables |= {"medium": medium, "training": {"privacy": {"noise": 1.0}}}
@@ -82,7 +79,7 @@ def test_a_task_whose_rows_are_not_apart_is_refused(task: str) -> None:
         check_data(PipelineSpec.model_validate(tables))
 
 
-def network_of(*layers: Any) -> tuple[Any, Any]:
+def network_of(*layers):
     import keras
 
     given = keras.Input((4,))
@@ -90,11 +87,11 @@ def network_of(*layers: Any) -> tuple[Any, Any]:
     return keras.Sequential([given]), keras.Sequential([given, *layers, last])
 
 
-def test_layers_that_mix_rows_or_add_losses_are_refused() -> None:
+def test_layers_that_mix_rows_or_add_losses_are_refused():
     import keras
 
     class Adds(keras.layers.Layer):
-        def call(self, inputs: Any) -> Any:
+        def call(self, inputs):
             self.add_loss(keras.ops.sum(inputs))
             return inputs
 
@@ -109,7 +106,7 @@ def test_layers_that_mix_rows_or_add_losses_are_refused() -> None:
             check_network(*network_of(layer))
 
 
-def test_preprocessing_that_learns_is_refused_unless_it_was_given_its_numbers() -> None:
+def test_preprocessing_that_learns_is_refused_unless_it_was_given_its_numbers():
     import keras
 
     _, network = network_of()
@@ -123,27 +120,25 @@ def test_preprocessing_that_learns_is_refused_unless_it_was_given_its_numbers() 
             check_network(preprocessing, network)
 
 
-def test_a_train_split_that_does_not_fit_is_refused(
-    private_fit: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_train_split_that_does_not_fit_is_refused(private_fit, monkeypatch):
     monkeypatch.setattr(refusals, "MOST_BYTES", 1_000)
     with pytest.raises(Refusal, match=r"train has 0\.0 GiB, and each step samples"):
         private_fit()
 
 
-def test_a_check_builds_the_network() -> None:
+def test_a_check_builds_the_network():
     assert "can be trained privately" in check_privacy(private_spec(), Path("."))
     model = {"builder": "cnn", "arguments": {"filters": [4], "units": 8}}
     with pytest.raises(SpecError, match="BatchNormalization"):
         check_privacy(spec_of(model=model), Path("."))
 
 
-def test_a_search_is_refused() -> None:
+def test_a_search_is_refused():
     with pytest.raises(UsageError, match="each trial of a search would spend epsilon"):
         refuse_private(private_spec())
 
 
-def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_is_named(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UsageError, match="needs dp-accounting, which is not installed"):
         check_privacy(private_spec(), Path("."))

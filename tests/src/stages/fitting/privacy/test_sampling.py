@@ -1,7 +1,5 @@
 """Every row is in a step with one probability, whatever else is in it."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from headrace.stages.fitting.privacy.sampling import (
@@ -16,7 +14,7 @@ SAMPLER = Sampler(KEY, 60, 0.2, 24)
 STEPS = 4_000
 
 
-def included(sampler: Sampler, steps: int) -> np.ndarray:
+def included(sampler, steps):
     """Which rows are in each step, bool ``(steps, rows)``."""
     found = np.zeros((steps, sampler.rows), bool)
     for step in range(steps):
@@ -25,7 +23,7 @@ def included(sampler: Sampler, steps: int) -> np.ndarray:
     return found
 
 
-def test_rows_are_included_independently_with_one_probability() -> None:
+def test_rows_are_included_independently_with_one_probability():
     found = included(SAMPLER, STEPS)
     deviation = np.sqrt(0.2 * 0.8 / STEPS)
     assert np.abs(found.mean(axis=0) - 0.2).max() < 4.5 * deviation
@@ -39,7 +37,7 @@ def test_rows_are_included_independently_with_one_probability() -> None:
     assert sizes.max() > 20
 
 
-def test_a_large_sample_takes_several_passes_and_loses_no_row() -> None:
+def test_a_large_sample_takes_several_passes_and_loses_no_row():
     small = Sampler(KEY, 60, 0.2, 5)
     for step in range(50):
         one, several = SAMPLER.sample(step), small.sample(step)
@@ -50,7 +48,7 @@ def test_a_large_sample_takes_several_passes_and_loses_no_row() -> None:
         assert len(several) == max(1, -(-len(rows) // 5))
 
 
-def test_a_sample_rarely_exceeds_the_padded_size() -> None:
+def test_a_sample_rarely_exceeds_the_padded_size():
     size = padded_size(3_600, 128 / 3_600)
     assert 128 < size < 200
     sampler = Sampler(KEY, 3_600, 128 / 3_600, size)
@@ -58,19 +56,19 @@ def test_a_sample_rarely_exceeds_the_padded_size() -> None:
     assert padded_size(10, 1.0) == 10
 
 
-def test_an_empty_sample_is_a_pass_of_padding() -> None:
+def test_an_empty_sample_is_a_pass_of_padding():
     rare = Sampler(KEY, 5, 1e-9, 8)
     assert rare.sample(0).tolist() == [[PADDING] * 8]
 
 
-def test_any_step_is_reached_without_the_steps_before() -> None:
+def test_any_step_is_reached_without_the_steps_before():
     assert SAMPLER.sample(700).tolist() == SAMPLER.sample(700).tolist()
     assert SAMPLER.noise_seeds(700, 2).tolist() == SAMPLER.noise_seeds(700, 2).tolist()
     assert SAMPLER.sample(700).tolist() != SAMPLER.sample(701).tolist()
     assert SAMPLER.noise_seeds(700, 2).tolist() != SAMPLER.noise_seeds(701, 2).tolist()
 
 
-def test_a_key_depends_on_the_secret_and_on_every_fact() -> None:
+def test_a_key_depends_on_the_secret_and_on_every_fact():
     facts = {"data": "abc", "training": "x"}
     keys = {
         derive_key("one", facts),
