@@ -62,9 +62,8 @@ def check_parameters(spec: PipelineSpec, deploy: DeploySpec, folder: Path) -> No
 def _problem(hint: Any, value: Any) -> str:
     """Why a value is none of a type; empty if it is one."""
     config = ConfigDict(arbitrary_types_allowed=True)
-    typed = create_model("typed", __config__=config, value=(hint, ...))
     try:
-        typed(value=value)
+        create_model("typed", __config__=config, value=(hint, ...))(value=value)
     except ValidationError as error:
         return str(error.errors()[0]["msg"])
     return ""

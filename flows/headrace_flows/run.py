@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -46,6 +46,7 @@ from headrace.state.signing.configuration import check_keys
 
 if TYPE_CHECKING:
     from headrace.stages.beside import Beside
+    from headrace.stages.workers import Workers
 
 # Each stage, and the attribute of a run that has its result.
 STAGES = {
@@ -244,6 +245,44 @@ class Run:
         except Refusal as error:
             self._report("ingest", "failed", str(error), 0.0)
             raise
+
+    def ingest(self, workers: Workers | None = None) -> SnapshotRecord:
+        """The data set as an immutable snapshot, stored or made now.
+
+        Args:
+            workers: help to decode.
+        """
+        key = self.plan.ingest()
+        if record := self.find(key, SnapshotRecord):
+            return record
+        from headrace.stages import ingestion
+
+        spec, plan = self.spec, self.plan
+        data = (spec.data, spec.medium, plan.home.store, plan.settings, spec.task)
+        changes = plan.corrections, plan.forgotten
+        return self.perform(key, partial(ingestion.ingest, *data, *changes, workers))
+
+    def validate(
+        self, snapshot: SnapshotRecord, meanwhile: Callable[[], None] = lambda: None
+    ) -> ContractRecord:
+        """The contract's verdict over a snapshot, stored or made now.
+
+        Args:
+            meanwhile: is done here while another process validates, if there is one.
+        """
+        key = self.plan.validate(snapshot)
+        if record := self.find(key, ContractRecord):
+            return record
+        from headrace.stages import validation
+
+        data = self.spec, snapshot, self.plan.home.store, self.plan.settings
+
+        def work() -> ContractRecord:
+            ended = self.beside.begin(partial(validation.validate, *data))
+            meanwhile()
+            return ended()
+
+        return self.perform(key, work)
 
     def find(self, key: Key, kind: type[R]) -> R | None:
         """The stored result of a stage, which is reported as cached."""

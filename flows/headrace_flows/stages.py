@@ -6,8 +6,6 @@ unpickles. Only failures of dependencies are retried; a failed check would fail 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from typing import Any, TypeVar, cast
 
 from prefect import State, task
@@ -15,7 +13,6 @@ from prefect.cache_policies import NO_CACHE
 from prefect.states import Completed
 
 from headrace.errors import DependencyError, IntegrityError
-from headrace.planning import Key
 from headrace.records import (
     ContractRecord,
     EvaluationRecord,
@@ -47,54 +44,30 @@ RETRIED: Any = {
 }
 
 
-def _cached(run: Run, key: Key, kind: type[R]) -> R | None:
-    """A stored result as `_in_state`; None if there is none."""
-    record = run.find(key, kind)
-    return record and _in_state(record)
-
-
 def _in_state(record: R) -> R:
     """A stored result in the state Cached, which Prefect unwraps."""
     return cast(R, Completed(name="Cached", data=record))
 
 
+def _as_found(run: Run, record: R) -> R:
+    """The result of the run's last stage, in the state Cached if it was stored."""
+    return _in_state(record) if run.reports[-1].state == "cached" else record
+
+
 @task(name="ingest", task_run_name="ingest {run.title}", **RETRIED)
 def ingest(run: Run) -> SnapshotRecord:
     """The data set as an immutable snapshot."""
-    key = run.plan.ingest()
-    if cached := _cached(run, key, SnapshotRecord):
-        return cached
-    from headrace.stages import ingestion
-
-    spec, plan, before = run.spec, run.plan, run.plan.last_snapshot
-    record = run.perform(
-        key,
-        lambda: ingestion.ingest(
-            *(spec.data, spec.medium, plan.home.store, plan.settings, spec.task),
-            *(plan.corrections, plan.forgotten),
-        ),
-    )
-    emit_snapshot(run, record, before)
-    return record
+    before = run.plan.last_snapshot
+    record = run.ingest()
+    if run.reports[-1].state != "cached":
+        emit_snapshot(run, record, before)
+    return _as_found(run, record)
 
 
 @task(name="validate", task_run_name="validate {run.title}", **_ONCE)
 def validate(run: Run, snapshot: SnapshotRecord) -> ContractRecord:
-    """The contract's verdict over the snapshot."""
-    key = run.plan.validate(snapshot)
-    if cached := _cached(run, key, ContractRecord):
-        return cached
-    from headrace.stages import validation
-
-    data = run.spec, snapshot, run.plan.home.store, run.plan.settings
-    work = partial(validation.validate, *data)
-    return run.perform(key, lambda: _meanwhile(run.beside.begin(work)))
-
-
-def _meanwhile(ended: Callable[[], R]) -> R:
-    """Load what the next stages need while the other process works."""
-    load_rest()
-    return ended()
+    """The contract's verdict over the snapshot; meanwhile, the rest is loaded."""
+    return _as_found(run, run.validate(snapshot, load_rest))
 
 
 @task(name="train", task_run_name="train {run.title}", **_ONCE)
@@ -148,8 +121,8 @@ def evaluate(
     """Metrics and gates, compared with the champion's on the same rows."""
     comparator = run.plan.comparator(training)
     key = run.plan.evaluate(contract, training, comparator)
-    if cached := _cached(run, key, EvaluationRecord):
-        return cached
+    if record := run.find(key, EvaluationRecord):
+        return _in_state(record)
     from headrace.stages import evaluation
 
     try:

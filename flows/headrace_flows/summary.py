@@ -253,13 +253,11 @@ def _of_data(
 ) -> SnapshotFacts:
     rows = contract.rows if contract else snapshot.rows
     return SnapshotFacts(
-        digest=snapshot.digest,
         rows={split: rows.get(split, 0) for split in ("train", "val", "test")},
         quarantined=contract.quarantined if contract else snapshot.rejected,
-        uri=snapshot.uri,
-        source=snapshot.source,
-        attribution=snapshot.attribution,
-        notes=snapshot.notes,
+        **snapshot.model_dump(
+            include={"digest", "uri", "source", "attribution", "notes"}
+        ),
     )
 
 

@@ -7,7 +7,6 @@ import logging
 import sys
 import uuid
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,7 +24,6 @@ from headrace_cli.summary import show_summary, show_warnings
 if TYPE_CHECKING:
     from headrace.settings import Settings
     from headrace.spec import PipelineSpec
-    from headrace.stages.workers import Workers
     from headrace.use.scoring import ScoringRecord
     from headrace_flows.run import Run
     from headrace_flows.summary import Summary
@@ -206,30 +204,13 @@ def _check_data(spec: PipelineSpec, folder: Path, settings: Settings) -> dict[st
     try:
         with validating(run), decoding(run) as workers, alive:
             wait_for_collection(settings)
-            status, reason = _check_contract(run, workers)
+            run.validate(run.ingest(workers))
+            status, reason = "ok", "the data keeps its contract"
     except Refusal as error:
         status, reason = "refused", str(error)
     summary = summarise(run, status=status, reason=reason)
     keep = {"snapshot", "warnings", "reason", "status", "stages", "links"}
     return summary.model_dump(mode="json", include=keep)
-
-
-def _check_contract(run: Run, workers: Workers) -> tuple[str, str]:
-    """Ingest and validate, unless the results are stored; raises Refusal."""
-    from headrace.records import ContractRecord, SnapshotRecord
-    from headrace.stages import ingestion, validation
-
-    spec, plan = run.spec, run.plan
-    key, data = plan.ingest(), (spec.data, spec.medium, plan.home.store, plan.settings)
-    changes = plan.corrections, plan.forgotten
-    ingest = partial(ingestion.ingest, *data, spec.task, *changes, workers)
-    snapshot = run.find(key, SnapshotRecord) or run.perform(key, ingest)
-    key = plan.validate(snapshot)
-    if run.find(key, ContractRecord) is None:
-        judged = spec, snapshot, plan.home.store, plan.settings
-        validate = partial(validation.validate, *judged)
-        run.perform(key, partial(run.beside, validate))
-    return "ok", "the data keeps its contract"
 
 
 def _show_check(result: dict[str, Any]) -> None:

@@ -17,7 +17,8 @@ import pytest
 from tests.anchoring import anchored_at
 from tests.homes import Home, states
 
-from headrace.data.snapshots.reading import check_snapshot, shards_of
+from headrace.data.snapshots.checking import check_snapshot
+from headrace.data.snapshots.reading import shards_of
 from headrace.data.snapshots.splits import quarantine_name
 from headrace.planning import Plan, find_finished
 from headrace.records import SnapshotRecord

@@ -44,7 +44,6 @@ def test_a_threshold_is_written_and_answered(pets):
     ("arguments", "exit_code", "message"),
     [
         (["accuracy", "95"], 2, "Did you mean 0.95?"),
-        (["acuracy", "0.9"], 2, "It has accuracy;"),
         (["accuracy"], 2, "without a value"),
         (["accuracy", "0.9", "--suggested"], 2, "exclude each other"),
         (["accuracy", "high"], 2, "VALUE"),

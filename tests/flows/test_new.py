@@ -197,11 +197,3 @@ def test_data_that_a_run_will_refuse_is_told(home, tmp_path):
         one for one in answer.json["warnings"] if one["check"] == "quarantine_limit"
     ]
     assert "20 of 100 rows (20.0%)" in warning["message"]
-
-
-def test_a_single_class_is_refused(home, tmp_path):
-    path = tmp_path / "one.csv"
-    path.write_text("text,label\n" + "".join(f"row {n},a\n" for n in range(50)))
-    answer = home.headrace("new", "one", "--medium", "text", "--data", str(path))
-    assert answer.exit_code == 1
-    assert "no two classes" in answer.err

@@ -143,19 +143,6 @@ def test_a_search_seeks_the_lowest_error(home, ran):
     assert found["best"]["value"] == min(values)
 
 
-def test_a_metric_of_another_task_is_refused(home, ran):
-    ranges = ("--set", "training.learning_rate=choice(0.01,0.05)")
-    answer = home.headrace("tune", "places", *ranges, "--metric", "val_accuracy")
-    assert answer.exit_code == 2
-    assert "Take val_loss or val_absolute_error" in answer.err
-
-
-def test_fields_of_another_task_are_refused(home, ran):
-    answer = home.headrace("check", "places", "--set", "training.calibrate=true")
-    assert answer.exit_code == 2
-    assert "training.calibrate means nothing to the task regression" in answer.err
-
-
 def test_labels_that_are_no_numbers_are_set_aside(tmp_path):
     from headrace.settings import Settings
     from headrace.spec import PipelineSpec

@@ -53,7 +53,6 @@ def test_the_answer_for_people_is_two_lines(first, tmp_path):
     [
         ("nope", "x.npy", "out.csv", 2, "NotFoundError"),
         ("blobs", "nothing.npy", "out.csv", 2, "NotFoundError"),
-        ("blobs", "x.npy", "out.xlsx", 2, "UsageError"),
         ("blobs", "x.npy", "nowhere/out.csv", 2, "UsageError"),
         ("blobs", "other.npy", "out.csv", 1, "SourceError"),
     ],

@@ -145,12 +145,6 @@ def test_its_training_is_repeated_to_the_same_weights(home, ran):
     home.assert_reproduced("words/1")
 
 
-def test_fields_of_another_task_are_refused(home, ran):
-    answer = home.headrace("check", "words", "--set", "training.label_smoothing=0.1")
-    assert answer.exit_code == 2
-    assert "means nothing to the task transcription" in answer.err
-
-
 def test_long_recordings_are_scored_in_parts(home, ran):
     folder = home.project / "long"
     folder.mkdir()

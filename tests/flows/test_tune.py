@@ -142,10 +142,7 @@ def test_the_flow_runs_from_its_parameters_alone(tuned, monkeypatch):
     ("arguments", "kind", "message"),
     [
         ((), "UsageError", 'Give one: --set "training.learning_rate=log(1e-4,1)"'),
-        (("--set", "training.epochs=3"), "UsageError", "no --set has a range"),
-        (("--set", "training.learning_rate=lg(1,2)"), "SpecError", "Did you mean log("),
         (("--set", "training.learning_rat=log(1,2)"), "SpecError", "Did you mean"),
-        (("--set", "training.learning_rate=log(1,20)"), "SpecError", "equal to 10"),
         (("--set", RATE, "--trials", "0"), "UsageError", "--trials"),
         (("--set", RATE, "--metric", "loss"), "UsageError", "--metric"),
     ],

@@ -22,11 +22,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from headrace.data.forgotten import Forgotten
+from headrace.data.snapshots.checking import content_digest, count_values
 from headrace.data.snapshots.reading import (
     FileFacts,
     Manifest,
-    content_digest,
-    count_values,
     described,
     read_rejected,
     read_shard,

@@ -16,7 +16,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from headrace.data.snapshots.reading import check_snapshot, forgotten_of
+from headrace.data.snapshots.checking import check_snapshot
+from headrace.data.snapshots.reading import forgotten_of
 from headrace.errors import IntegrityError, SpecError, UsageError
 from headrace.planning.results import in_store
 from headrace.progress import Progress

@@ -70,6 +70,21 @@ def test_only_lists_of_labels_are_parted_by_a_separator():
         PipelineSpec.model_validate({"name": "news", "medium": "text", "data": data})
 
 
+@pytest.mark.parametrize(
+    ("task", "medium", "field"),
+    [
+        ("generation", "text", "calibrate"),
+        ("regression", "image", "calibrate"),
+        ("transcription", "audio", "label_smoothing"),
+    ],
+)
+def test_a_field_that_means_nothing_to_a_task_is_refused(task, medium, field):
+    fields = {"name": "one", "medium": medium, "task": task, "data": {"source": "x"}}
+    value = {"calibrate": True, "label_smoothing": 0.1}[field]
+    with pytest.raises(ValueError, match=f"{field} means nothing to the task {task}"):
+        PipelineSpec.model_validate({**fields, "training": {field: value}})
+
+
 def test_only_texts_are_parted_by_a_separator():
     table = {"name": "plays", "data": {"source": "x", "separator": "\n"}}
     assert PipelineSpec.model_validate({**table, "medium": "text"}).data.separator

@@ -17,17 +17,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from headrace.data.snapshots.reading import (
-    FORMAT,
-    REJECTED,
-    FileFacts,
-    Manifest,
+from headrace.data.snapshots.checking import (
     content_of,
     count_values,
     find_same,
     form_line,
     rejected_lines,
 )
+from headrace.data.snapshots.reading import FORMAT, REJECTED, FileFacts, Manifest
 from headrace.errors import IntegrityError
 from headrace.media import medium
 from headrace.media.arrow import as_bytes, as_hex

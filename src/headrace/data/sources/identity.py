@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from headrace.data.sources.places import uris as places
-from headrace.data.sources.recipes import is_recipe
-from headrace.data.sources.tables.suffixes import folder_of
+from headrace.data.sources.places.trees import folder_of, is_recipe
 from headrace.settings import Settings
 
 
@@ -41,7 +40,7 @@ def _named_by(uri: str, settings: Settings) -> list[str]:
     """What a recipe names; the code of recipes is loaded for them alone."""
     if not is_recipe(uri):
         return []
-    from headrace.data.sources.recipes.definition import sources_of
+    from headrace.data.sources.recipes import sources_of
 
     return sources_of(uri, settings)
 

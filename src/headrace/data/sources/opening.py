@@ -14,7 +14,7 @@ from headrace.data.sources.places import uris as places
 from headrace.data.sources.places.archive import is_tar, is_zip, tar_tree, zip_tree
 from headrace.data.sources.places.files import File, local_file
 from headrace.data.sources.places.packed import unpacked_head
-from headrace.data.sources.places.trees import FileTree
+from headrace.data.sources.places.trees import FileTree, table_suffix
 from headrace.data.sources.readers import readers
 from headrace.data.sources.tables.formats import (
     AS_CSV,
@@ -23,7 +23,6 @@ from headrace.data.sources.tables.formats import (
     open_table,
     refuse_others,
 )
-from headrace.data.sources.tables.suffixes import table_suffix
 from headrace.errors import NotFoundError, SourceError, SpecError
 from headrace.extensions import task_default
 from headrace.media import medium

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from headrace.data.heads import LedgerCheck
-from headrace.data.snapshots.reading import check_snapshot, described, forgotten_of
+from headrace.data.snapshots.checking import check_snapshot
+from headrace.data.snapshots.reading import described, forgotten_of
 from headrace.errors import IntegrityError
 from headrace.evidence.verification.versions import (
     other_mismatches,

@@ -10,32 +10,18 @@ each shard from all runs.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-
-import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from headrace import media, tasks
 from headrace.data.corrections import Corrections
 from headrace.data.decoding import Limits, check_media_ratio, none_usable
 from headrace.data.forgotten import Forgotten
-from headrace.data.snapshots.writing import (
-    WrittenShard,
-    prefix_bits,
-    publish_snapshot,
-    sort_order,
-    write_shard,
-)
+from headrace.data.snapshots.writing import prefix_bits, publish_snapshot
 from headrace.data.sources.opening import open_source
 from headrace.errors import SourceError
-from headrace.media.arrow import as_bytes
 from headrace.media.chunks import Reading, Source
 from headrace.progress import Progress
 from headrace.records import (
@@ -48,22 +34,18 @@ from headrace.records import (
 from headrace.settings import DEFAULT_ITEM_BYTES, Settings
 from headrace.spec import DataSpec
 from headrace.stages.ingestion.chunks import findings_of, notes_of, raws, spill
-from headrace.stages.ingestion.keys import SPLITS, Keys, Split, keys_of
+from headrace.stages.ingestion.keys import keys_of
 from headrace.stages.ingestion.runs import (
-    SHA_BYTES,
     Changes,
     Decoded,
-    Run,
+    Plan,
     bring_to,
     decode_to_runs,
 )
-from headrace.stages.ingestion.splitting import Splits, find_splits
+from headrace.stages.ingestion.shards import ShardPlan, write_shards
+from headrace.stages.ingestion.splitting import find_splits
 from headrace.stages.workers import Workers
 from headrace.state.store import Store
-
-# Equal items lie in one shard, which is in memory as a whole. 100,000 empty images of
-# 28 x 28 take 78 MB.
-EQUAL_BYTES_LIMIT = 256 * 2**20
 
 
 def ingest(  # noqa: PLR0913, what it reads and what people changed
@@ -132,7 +114,7 @@ def ingest(  # noqa: PLR0913, what it reads and what people changed
             store,
             folder,
             description,
-            _shards(plan, keys, splits, data.source, workers),
+            write_shards(plan, keys, splits, data.source, workers),
             [*map(splits.put, decoded.rejected)],
             source=source.uri,
             attribution=source.attribution,
@@ -185,8 +167,8 @@ def _decode(
     settings = workers.settings.limited(data.max_item_bytes)
     limits = Limits.of(settings, data.max_item_bytes)
     form = media.form_of(data, medium)
-    given = medium, task, form, data.source, limits
-    decode = partial(decode_to_runs, *given, changes)
+    plan = Plan(medium, task, form, data.source, limits, changes)
+    decode = partial(decode_to_runs, plan)
     with (
         open_source(data.source, settings, reading_of(data, medium, task)) as source,
         Progress(data.source, unit="items decoded") as progress,
@@ -206,10 +188,10 @@ def _decode(
     # Runs that were written before the shape was known are written again.
     odd = [run for run in decoded.runs if not run.has(shape, module)]
     decoded.runs = [run for run in decoded.runs if run.has(shape, module)]
-    bring = partial(bring_to, medium, task, shape, changes)
-    for part in workers.spread(bring, odd):
+    form = form.model_copy(update={"shape": shape})
+    for part in workers.spread(partial(bring_to, replace(plan, form=form)), odd):
         decoded.add(part)
-    return source, form.model_copy(update={"shape": shape}), decoded
+    return source, form, decoded
 
 
 def reading_of(data: DataSpec, medium: str, task: str) -> Reading:
@@ -219,104 +201,3 @@ def reading_of(data: DataSpec, medium: str, task: str) -> Reading:
     given = data.model_dump(include=fields)
     labelled = tasks.task(task).labelled
     return Reading(medium, task, labelled=labelled, splits=True, **given)
-
-
-def _shards(
-    plan: ShardPlan, keys: Keys, splits: Splits, source: str, workers: Workers
-) -> Iterator[WrittenShard]:
-    """Write the shards, as they are asked for."""
-    count = 2**plan.bits
-    heads = keys.items[:, :2].copy().view(">u2").ravel() >> (16 - plan.bits)
-    rows = splits.rows[np.argsort(heads, kind="stable")]
-    ends = np.cumsum(np.bincount(heads, minlength=count))[:-1]
-    work = partial(write_shard_of, plan=plan)
-    tasks = enumerate(np.split(rows, ends))
-    with Progress(source, count, "shards written") as progress:
-        for number, shard in enumerate(workers.spread(work, tasks), start=1):
-            yield shard
-            progress.update(number)
-
-
-@dataclass(frozen=True, slots=True)
-class ShardPlan:
-    """The common input of all shards.
-
-    Attributes:
-        folder: of the snapshot.
-        bits: of an item's sha256 that are the number of its shard.
-    """
-
-    folder: Path
-    runs: tuple[Run, ...]
-    bits: int
-    description: DataDescription
-
-
-def write_shard_of(shard: tuple[int, Split], plan: ShardPlan) -> WrittenShard:
-    """Gather the rows of one shard from all runs, and write it.
-
-    Args:
-        shard: its number, and the splits of its rows in the order of the runs.
-
-    Raises:
-        SourceError: too many items are equal.
-    """
-    number, splits = shard
-    parts, spans = [], []
-    for run in plan.runs:
-        span, part = _part(number, plan.bits, run)
-        spans.append(span)
-        parts.append(part)
-    keys = pa.concat_tables(parts).combine_chunks()
-    _check_equal(keys, plan.description)
-    keys = keys.add_column(
-        1, "split", pa.array(np.array(SPLITS)[splits].tolist(), pa.string())
-    )
-    order = sort_order(keys)
-    data, module = plan.description, media.medium(plan.description.medium)
-    payload = np.zeros((len(order), math.prod(data.shape)), module.DTYPE)
-    places, done = np.argsort(order), 0
-    for run, span in zip(plan.runs, spans, strict=True):
-        part = as_bytes(run.read()["payload"].chunk(0))[span].view(module.DTYPE)
-        payload[places[done : done + len(part)], : part.shape[1]] = part
-        done += len(part)
-    rows = keys.take(pa.array(order))
-    items = module.as_column(payload.reshape(-1, *data.shape))
-    rows = rows.append_column(data.medium, items)
-    return write_shard(plan.folder, number, rows, data)
-
-
-def _check_equal(keys: pa.Table, data: DataDescription) -> None:
-    """Raise SourceError where equal items, which share a shard, are too many bytes."""
-    width = math.prod(data.shape) * media.medium(data.medium).DTYPE.itemsize
-    if len(keys) * width <= EQUAL_BYTES_LIMIT:
-        return
-    counts = pc.value_counts(keys["item"])
-    count = pc.max(counts.field("counts")).as_py()
-    if count * width > EQUAL_BYTES_LIMIT:
-        place = pc.index(counts.field("counts"), count).as_py()
-        row = pc.index(keys["item"], counts.field("values")[place]).as_py()
-        raise SourceError(
-            f"{count:,} items of {width:,} bytes are equal to {keys['name'][row]}; of "
-            f"equal ones, at most {EQUAL_BYTES_LIMIT:,} bytes are taken.",
-            "Keep one of them.",
-        )
-
-
-def _part(number: int, bits: int, run: Run) -> tuple[slice, pa.Table]:
-    """The span of a shard's rows in a run, and these rows without their payload.
-
-    Rows are copied, here and below, so that only one run is mapped at a time.
-    """
-    table = run.read().select(["item", "label", "name", "group"])
-    items = _items(table).view(f"S{SHA_BYTES}").ravel()
-    ends = [0, len(items)]
-    for end, head in enumerate((number, number + 1)):
-        if head < 2**bits:
-            first = (head << (16 - bits)).to_bytes(2, "big")
-            ends[end] = int(np.searchsorted(items, np.bytes_(first)))
-    return slice(*ends), table.take(pa.array(np.arange(*ends)))
-
-
-def _items(rows: pa.Table) -> npt.NDArray[np.uint8]:
-    return as_bytes(rows["item"].chunk(0))

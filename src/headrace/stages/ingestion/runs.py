@@ -46,6 +46,26 @@ class Changes:
 
 
 @dataclass(frozen=True, slots=True)
+class Plan:
+    """What is the same for all items of a data set.
+
+    Attributes:
+        medium, task: packages in ``headrace.media`` and ``headrace.tasks``.
+        form: of all items, as far as it is known.
+        where: the source, for messages.
+        limits: larger items are rejected.
+        changes: by people.
+    """
+
+    medium: str
+    task: str
+    form: Form
+    where: str
+    limits: Limits
+    changes: Changes
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """A file of items, and a summary of it.
 
@@ -129,27 +149,20 @@ class Decoded:
             pairs = zip(self.rejected, mask, strict=True)
             self.rejected = [row for row, is_gone in pairs if not is_gone]
 
-    def add_run(
-        self,
-        path: Path,
-        block: Block,
-        medium: str,
-        task: str,
-        shape: _Shape | None,
-        changes: Changes,
-    ) -> None:
+    def add_run(self, path: Path, block: Block, plan: Plan) -> None:
         """Write a block as a run, without items of another shape or without a label.
 
         Forgotten items are left out, and counted.
         """
-        module = media.medium(medium)
+        module, labels = media.medium(plan.medium), tasks.task(plan.task).labels
+        shape, changes = plan.form.shape, plan.changes
         if shape is not None:
             block, misfits, notes = fit(block, module, shape)
             self.notes += notes
             self.rejected += misfits.values()
         blank = {label for label in {*block.labels} if not label.strip()}
         labelled = np.array([label not in blank for label in block.labels], bool)
-        labelled |= not tasks.task(task).labelled
+        labelled |= not tasks.task(plan.task).labelled
         unlabelled = np.flatnonzero(~labelled).tolist()
         if shape is not None:
             empty = "label", "the label is empty"
@@ -178,7 +191,7 @@ class Decoded:
                 block.split,
                 shape=block.payload.shape[1:],
                 rows=len(block.labels),
-                labels=tasks.task(task).labels.sketch(block.labels),
+                labels=labels.sketch(block.labels),
                 unlabelled=len(unlabelled),
             )
         )
@@ -197,34 +210,21 @@ class Decoded:
         return replace(block, labels=corrected)
 
 
-def decode_to_runs(  # noqa: PLR0913
-    medium: str,
-    task: str,
-    form: Form,
-    where: str,
-    limits: Limits,
-    changes: Changes,
-    raw: Raw,
-) -> Decoded:
+def decode_to_runs(plan: Plan, raw: Raw) -> Decoded:
     """Decode a chunk to runs.
 
     Args:
-        medium: a package in ``headrace.media``.
-        task: a package in ``headrace.tasks``.
-        form: of all items, as far as it is known.
-        where: the source, for messages.
-        limits: larger items are rejected.
-        changes: by people.
         raw: if it is in a file, that is deleted.
 
     Raises:
         SourceError: an array is not one of the medium.
     """
     decoded = Decoded()
-    parts = decode_chunk(rows_of(raw), media.medium(medium), form, where, limits)
+    module = media.medium(plan.medium)
+    parts = decode_chunk(rows_of(raw), module, plan.form, plan.where, plan.limits)
     for number, blocks in enumerate(_gathered(_counted(parts, decoded))):
         path = raw.path.with_suffix(f".{number}")
-        decoded.add_run(path, _joined(blocks), medium, task, form.shape, changes)
+        decoded.add_run(path, _joined(blocks), plan)
     if raw.is_spilled:  # not before: a cluster may begin a task again
         raw.path.unlink()
     return decoded
@@ -278,28 +278,23 @@ def _joined(blocks: list[Block]) -> Block:
     )
 
 
-def bring_to(
-    medium: str, task: str, shape: _Shape, changes: Changes, run: Run
-) -> Decoded:
+def bring_to(plan: Plan, run: Run) -> Decoded:
     """Write a run again with all items in one shape; others are rejected.
 
     Args:
-        medium: a package in ``headrace.media``.
-        task: a package in ``headrace.tasks``.
-        shape: of all items.
-        changes: by people.
+        plan: with the shape.
         run: its file is deleted.
 
     Returns:
         the new run, unless it is empty, and the rejected items.
     """
-    table, module = run.read(), media.medium(medium)
+    table, module = run.read(), media.medium(plan.medium)
     items = as_bytes(table["payload"].chunk(0)).view(module.DTYPE)
     items = items.reshape(-1, *run.shape)
     label, name, group = (table[n].to_pylist() for n in ("label", "name", "group"))
     block = Block(items, run.split, label, name, group, list(range(run.rows)))
     decoded = Decoded()
     path = run.path.with_name(f"{run.path.name}.again")
-    decoded.add_run(path, block, medium, task, shape, changes)
+    decoded.add_run(path, block, plan)
     run.path.unlink()
     return decoded

@@ -18,7 +18,8 @@ from tests.src.stages.ingestion.conftest import (
     write_pngs,
 )
 
-from headrace.data.snapshots.reading import check_snapshot, shards_of
+from headrace.data.snapshots.checking import check_snapshot
+from headrace.data.snapshots.reading import shards_of
 from headrace.data.snapshots.splits import read_split
 from headrace.errors import DependencyError
 from headrace.media.arrow import digests

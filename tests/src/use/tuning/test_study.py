@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from headrace.errors import DependencyError
+from headrace.errors import DependencyError, UsageError
 from headrace.state.home import Home
 from headrace.tasks import task
 from headrace.use.tuning import space as ranges
@@ -54,6 +54,12 @@ def points_of(study, count):
         study.add(a_trial(number, point, math.sin(37 * number) + 2))
         found.append(point)
     return found
+
+
+def test_a_metric_of_another_task_is_refused():
+    with pytest.raises(UsageError) as refused:
+        metric_of("val_accuracy", task("regression"))
+    assert refused.value.action == "Take val_loss or val_absolute_error."
 
 
 def test_a_range_of_floats_never_ends(settings, monkeypatch):

@@ -1,4 +1,4 @@
-"""Trees of files with safe relative names, in the cheapest order for reading."""
+"""Trees of files with safe relative names, and what the names of files say."""
 
 from __future__ import annotations
 
@@ -12,6 +12,11 @@ from headrace.errors import SourceError
 from headrace.media import medium as medium_named
 from headrace.records import Finding
 
+# Of equal tables in several formats, the first of these is read.
+SUFFIXES = (".parquet", ".jsonl", ".ndjson", ".csv", ".tsv", ".tab", ".json")
+_TABLE = re.compile(
+    rf"({'|'.join(map(re.escape, SUFFIXES))})(\.gz|\.bz2|\.xz)*\Z", re.ASCII | re.I
+)
 _NAME_LIMIT = 1024
 _NOTE = re.compile(
     r"\.(md|rst|txt)$"
@@ -140,3 +145,33 @@ def name_findings(
         return []
     message = f"{where}: {len(names):,} {what}, such as {names[0]}."
     return [Finding(check=check, count=len(names), message=message)]
+
+
+def is_recipe(uri: str) -> bool:
+    """Whether a source is the file of a recipe."""
+    return uri.lower().endswith(".toml")
+
+
+def table_suffix(name: str) -> str:
+    """The suffix of a table's format in a name; empty for other names."""
+    match = _TABLE.search(name)
+    return match[1].lower() if match else ""
+
+
+def folder_of(uri: str, medium: str) -> str:
+    """The folder of a table whose rows name files beside it; empty for other URIs.
+
+    Texts are in their tables, and Parquet may hold the items of any medium.
+    """
+    suffix = table_suffix(uri)
+    if not suffix or suffix == SUFFIXES[0] or "::" in uri or not medium:
+        return ""
+    if medium_named(medium).IS_TEXT:
+        return ""
+    place, slash, _ = uri.rpartition("/")
+    return place or slash or "."
+
+
+def stem_of(name: str) -> str:
+    """The name of a table without its format's suffixes."""
+    return _TABLE.sub("", name)

@@ -6,37 +6,39 @@ unlisted files are reported.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
 
 import pyarrow as pa
 
 from headrace.data.sources.places.archive import tar_tree, zip_tree
 from headrace.data.sources.places.files import File
-from headrace.data.sources.places.packed import unpacked
 from headrace.data.sources.places.trees import (
+    SUFFIXES,
     FileTree,
+    folder_of,
     is_item,
-    is_medium,
     name_findings,
+    table_suffix,
 )
 from headrace.data.sources.places.uris import open_path
 from headrace.data.sources.readers.folder import FileRow, file_chunks, has_classes
 from headrace.data.sources.tables import reading as tables
 from headrace.data.sources.tables.delimited import no_table
 from headrace.data.sources.tables.formats import open_table
-from headrace.data.sources.tables.roles import (
-    Roles,
-    check_columns,
-    describe_roles,
-    roles_beside,
+from headrace.data.sources.tables.listing import (
+    Index,
+    Listing,
+    find_listing,
+    may_name_files,
+    missing_files,
+    plain_path,
 )
-from headrace.data.sources.tables.suffixes import SUFFIXES, folder_of, table_suffix
-from headrace.data.sources.tables.tabular import FILES, Table, each_once, find_named
+from headrace.data.sources.tables.roles import (
+    describe_roles,
+)
+from headrace.data.sources.tables.tabular import Table, each_once
 from headrace.data.sources.tables.where import parse_where
 from headrace.errors import HeadraceError, LimitError, SourceError
-from headrace.media import medium as medium_named
 from headrace.media.chunks import Chunk, Reading, Source, split_in_name
 from headrace.records import Finding
 from headrace.settings import Settings
@@ -45,66 +47,8 @@ RANK = 50
 _TARS = (".tar", ".tgz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz")
 # With more tables, they are no metadata, but for example one beside each file.
 _MAX_TABLES = 20
-_ENOUGH = 0.5
 _JSON = ".json"  # what describes a data set is often beside it
 _MISNAMED = "Put the files beside the table, or correct their names in it."
-_HEAD = 2**20
-_CELLS = re.compile(r"[,;|\t\r\n\"]+")
-_Find = Callable[[str], str | None]
-
-
-class _Index:
-    """Finds the files of a folder and of archives by their names in a table.
-
-    Args:
-        trees: the folder and the archives; of equal names, the first counts.
-    """
-
-    def __init__(self, trees: Sequence[FileTree]) -> None:
-        self._trees: dict[str, FileTree] = {}
-        for tree in trees:
-            for name in tree.files:
-                if not table_suffix(name):
-                    self._trees.setdefault(name, tree)
-        self.places = {name: place for place, name in enumerate(self._trees)}
-        self._by_base = _unique((name.rpartition("/")[2], name) for name in self.places)
-        self._by_stem = _unique(
-            (base.rpartition(".")[0] or base, name)
-            for base, name in self._by_base.items()
-            if name
-        )
-
-    def file(self, name: str) -> File:
-        """A file by its full name."""
-        return self._trees[name].files[name]
-
-    def ways(self, table: str) -> list[_Find]:
-        """Functions that find a file by a cell of a table, the strictest one first."""
-        folder = table.rpartition("/")[0]
-        known, base, stem = self.places, self._by_base, self._by_stem
-        return [
-            lambda cell: cell if cell in known else None,
-            lambda cell: f"{folder}/{cell}" if f"{folder}/{cell}" in known else None,
-            lambda cell: base.get(cell.rpartition("/")[2]),
-            lambda cell: stem.get(cell.rpartition("/")[2]),
-        ]
-
-
-def _unique(pairs: Iterable[tuple[str, str]]) -> dict[str, str | None]:
-    """The name for each key; None for a key with several names."""
-    names: dict[str, str | None] = {}
-    for key, name in pairs:
-        names[key] = None if key in names else name
-    return names
-
-
-class _Listing(NamedTuple):
-    """A table that names files in the column of its items; ``find`` finds a file."""
-
-    name: str
-    table: Table
-    roles: Roles
-    find: _Find
 
 
 def read(
@@ -137,15 +81,15 @@ def read(
     names = sorted(names, key=lambda name: (SUFFIXES.index(table_suffix(name)), name))
     if not names or len(names) > _MAX_TABLES:
         return None
-    index = _Index([data, *_archives(data, source, settings)])
+    index = Index([data, *_archives(data, source, settings)])
     opened, unread = _open_tables(data, names, reading, settings)
-    listings: list[_Listing] = []
+    listings: list[Listing] = []
     missing: list[Finding] = []
     errors = [*unread.values()]
     idle = [no_table(data.files[n].where) for n in names if n not in {*opened, *unread}]
     for name, (table, sample) in opened.items():
         try:
-            listing = _listing(name, table, sample, index, reading)
+            listing = find_listing(name, table, sample, index, reading)
         except LimitError:
             raise
         except SourceError as error:
@@ -153,25 +97,27 @@ def read(
             continue
         if listing is not None:
             listings.append(listing)
-        elif found := _missing_files(name, table, index, reading):
+        elif found := missing_files(name, table, index, reading):
             missing += found
         else:
             idle.append(SourceError(f"{table.where} names no files of the folder.", ""))
     errors += [SourceError(finding.message, _MISNAMED) for finding in missing]
     if listings:
-        _refuse(
-            unread,
-            lambda name: (
-                table_suffix(name) != _JSON or isinstance(unread[name], LimitError)
-            ),
+        _raise_first(
+            error
+            for name, error in unread.items()
+            if table_suffix(name) != _JSON or isinstance(error, LimitError)
         )
         source.kind = "listed"
         source.findings += unread_tables([*errors, *idle])
         return _read_files(listings, index, source, settings, data.where)
     if errors and not has_classes(data, reading.medium):
         raise errors[0]
-    limited = {n: error for n, error in unread.items() if isinstance(error, LimitError)}
-    _refuse(limited, lambda name: _may_name_files(data, name, index, settings))
+    _raise_first(
+        error
+        for name, error in unread.items()
+        if isinstance(error, LimitError) and may_name_files(data, name, index, settings)
+    )
     source.findings += [*unread_tables([*unread.values()]), *missing]
     return None
 
@@ -191,24 +137,9 @@ def _open_tables(
     return opened, unread
 
 
-def _refuse(
-    unread: Mapping[str, SourceError], is_refused: Callable[[str], bool]
-) -> None:
-    """Raise the error of the first table whose name is refused, if there is one."""
-    for name, error in unread.items():
-        if is_refused(name):
-            raise error
-
-
-def _may_name_files(
-    tree: FileTree, name: str, index: _Index, settings: Settings
-) -> bool:
-    """Whether a table over a limit begins as one that names files, or is binary."""
-    head = unpacked(tree.files[name], settings).head(_HEAD)
-    cells = set(map(_plain_path, _CELLS.split(head.decode("utf-8", "replace"))))
-    words = [cell for cell in cells if not cell.isdigit()]
-    ways = index.ways(name)
-    return b"\0" in head or any(find(word) for word in words for find in ways)
+def _raise_first(errors: Iterable[SourceError]) -> None:
+    for error in errors:
+        raise error
 
 
 def unread_tables(errors: Sequence[HeadraceError]) -> list[Finding]:
@@ -253,65 +184,9 @@ def _archives(tree: FileTree, source: Source, settings: Settings) -> Iterator[Fi
             yield tar_tree(tree.files[name], settings, source.files)
 
 
-def _listing(
-    name: str, table: Table, sample: pa.Table, index: _Index, reading: Reading
-) -> _Listing | None:
-    """The column of which at least half of the values name files, and how."""
-    columns = list(sample.column_names)
-    if reading.item is not None:
-        columns = [reading.item] if reading.item in columns else []
-    elif first := find_named(columns, FILES):
-        columns = each_once([first, *columns])
-    for column in columns:
-        cells = _distinct_paths(sample, column)
-        for find in index.ways(name):
-            hits = sum(find(cell) is not None for cell in cells)
-            if hits and hits >= _ENOUGH * len(cells):
-                check_columns(table, reading)
-                roles = roles_beside(column, table, sample, reading)
-                return _Listing(name, table, roles, find)
-    return None
-
-
-def _distinct_paths(sample: pa.Table, column: str) -> set[str]:
-    """The paths in a column; empty where values recur, as each file has one row."""
-    texts = tables.texts_of(sample.column(column).combine_chunks())
-    cells = {_plain_path(cell) for cell in texts if cell}
-    return cells if 2 * len(cells) >= len(texts) else set()
-
-
-def _plain_path(cell: str) -> str:
-    """A path of a table in the form of the names of a tree."""
-    path = cell.strip().replace("\\", "/")
-    return "/".join(part for part in path.split("/") if part not in ("", "."))
-
-
-def _missing_files(
-    name: str, table: Table, index: _Index, reading: Reading
-) -> list[Finding]:
-    """A finding for a table that names files of which most are missing."""
-    if medium_named(reading.medium).IS_TEXT:
-        return []
-    sample = table.sample()
-    for column in sample.column_names:
-        cells = _distinct_paths(sample, column)
-        files = [cell for cell in cells if is_medium(cell, reading.medium)]
-        ways = index.ways(name)
-        missing = [cell for cell in files if not any(find(cell) for find in ways)]
-        if missing and len(files) >= _ENOUGH * len(cells):
-            message = (
-                f"{table.where} was not read: of the {len(files):,} files that were "
-                f"looked up from its column {column}, {len(missing):,} are not there, "
-                f"such as {min(missing)}."
-            )
-            count = len(missing)
-            return [Finding(check="missing_files", count=count, message=message)]
-    return []
-
-
 def _read_files(
-    listings: Sequence[_Listing],
-    index: _Index,
+    listings: Sequence[Listing],
+    index: Index,
     source: Source,
     settings: Settings,
     where: str,
@@ -356,7 +231,7 @@ def _read_files(
     return file_chunks(taken, index.file, source, settings, not_whole)
 
 
-def _rows_of(listing: _Listing, reading: Reading) -> tuple[list[FileRow], str]:
+def _rows_of(listing: Listing, reading: Reading) -> tuple[list[FileRow], str]:
     """The rows of a table, and the first label that is a number and not an integer."""
     table, roles = listing.table, listing.roles
     condition = parse_where(reading.where, table.kinds, table.where)
@@ -374,7 +249,7 @@ def _rows_of(listing: _Listing, reading: Reading) -> tuple[list[FileRow], str]:
         is_taken = tables.select(rows, condition).tolist()
         for row, cell in enumerate(cells):
             name = cell or f"{listing.name}[{len(listed)}]"
-            path = listing.find(_plain_path(cell)) if cell else None
+            path = listing.find(plain_path(cell)) if cell else None
             facts = (splits[row], labels.texts[row], name, path, groups[row])
             listed.append(FileRow(*facts, row in rows.bad, is_taken[row]))
     return listed, not_whole

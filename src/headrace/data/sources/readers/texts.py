@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from headrace.data.sources.places.files import File
-from headrace.data.sources.places.trees import FileTree, is_item, is_medium, is_note
+from headrace.data.sources.places.trees import (
+    SUFFIXES,
+    FileTree,
+    is_item,
+    is_medium,
+    is_note,
+    stem_of,
+    table_suffix,
+)
 from headrace.data.sources.readers import folder, listed
 from headrace.data.sources.tables.delimited import DelimitedTable, no_table
 from headrace.data.sources.tables.formats import open_table
 from headrace.data.sources.tables.reading import Part, part_of_texts, read_parts
 from headrace.data.sources.tables.roles import describe_roles, find_roles
-from headrace.data.sources.tables.suffixes import SUFFIXES, stem_of, table_suffix
 from headrace.data.sources.tables.tabular import ITEMS, LABELS, Table, find_named
 from headrace.errors import HeadraceError, LimitError, SourceError, SpecError
 from headrace.media import medium as medium_named

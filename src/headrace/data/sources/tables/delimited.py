@@ -16,6 +16,7 @@ import pyarrow as pa
 from headrace.data.sources.encodings.detection import Encoding
 from headrace.data.sources.encodings.lines import lines_of, open_text
 from headrace.data.sources.places.files import File
+from headrace.data.sources.places.trees import table_suffix
 from headrace.data.sources.tables.dialects import (
     LEAST_SHARE,
     SURE_SHARE,
@@ -33,7 +34,6 @@ from headrace.data.sources.tables.strays import (
     pattern_of,
     separate_rows,
 )
-from headrace.data.sources.tables.suffixes import table_suffix
 from headrace.data.sources.tables.tabular import (
     ITEMS,
     Rows,

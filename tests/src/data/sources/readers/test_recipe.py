@@ -8,7 +8,7 @@ import pytest
 import soundfile
 
 from headrace.data.sources.identity import source_identity
-from headrace.data.sources.recipes.definition import beside
+from headrace.data.sources.recipes import beside
 from headrace.errors import SourceError, SpecError
 from headrace.media.audio.files import decode_files
 from headrace.records import Form

@@ -35,8 +35,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from headrace.data.sources.places import uris as places
 from headrace.data.sources.places.files import File
-from headrace.data.sources.places.trees import FileTree
-from headrace.data.sources.recipes import is_recipe
+from headrace.data.sources.places.trees import FileTree, is_recipe
 from headrace.errors import SourceError, did_you_mean
 from headrace.settings import Settings
 from headrace.spec.checks import absolute_source
