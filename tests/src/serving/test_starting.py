@@ -91,7 +91,7 @@ def test_the_canary_and_the_shadow_are_named(tmp_path, monkeypatch):
 FIRST = """
 import sys
 from headrace.serving.starting import without_pandas
-from tests.src.serving.test_explaining import TEXT, explain, looking
+from tests.src.serving.test_explanation_route import TEXT, explain, looking
 
 with without_pandas(of_texts=True):
     print(explain(looking(TEXT), b"give milk now", "text/plain").status)

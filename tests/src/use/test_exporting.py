@@ -165,7 +165,9 @@ def test_a_folder_with_files_is_not_touched(built, tmp_path):
 def test_what_is_missing_is_named(built, tmp_path, monkeypatch):
     with pytest.raises(NotFoundError, match="no version 2 of images"):
         export("images/2", "onnx", tmp_path / "out", built)
-    nowhere = built.model_copy(update={"home": tmp_path / "nowhere"})
+    home = tmp_path / "nowhere"
+    places = {"home": home, "database_url": f"sqlite:///{home}/headrace.db"}
+    nowhere = built.model_copy(update=places)
     with pytest.raises(NotFoundError, match="There is no home"):
         export("images", "onnx", tmp_path / "out", nowhere)
     monkeypatch.setattr(savedmodel, "RUNTIME", "no-such-distribution")
