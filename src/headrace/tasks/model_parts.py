@@ -164,10 +164,12 @@ class Judge(Protocol):
     Attributes:
         IS_ALONE: whether scores need no `prepared` judge, as monitoring has none.
         WEIGHTS_VARY: whether `weights` depend on the answers, as those of F1 do.
+        THINGS: what the rows of a split are, in words.
     """
 
     IS_ALONE: bool = True
     WEIGHTS_VARY: bool = False
+    THINGS: str = "rows"
 
     def check_gate(self, gate: GateSpec) -> None:
         """Check the arguments of a gate that names no kind; none are known.
@@ -271,7 +273,14 @@ class Judge(Protocol):
     def few_rows(
         self, spec: PipelineSpec, targets: Targets, val_rows: int
     ) -> list[Finding]:
-        """Decisions of the spec that rest on too few rows."""
+        """Decisions of the spec that rest on too few rows.
+
+        By default the comparison with a champion, of which ``THINGS`` says what the
+        rows are.
+        """
+        from headrace.tasks.judging import too_few
+
+        return too_few(len(targets), self.THINGS)
 
     def monitored(self, outputs: Outputs, data: DataDescription) -> dict[str, Any]:
         """Numbers of each answer whose distribution is monitored, ``(n,)`` each."""

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headrace.records import DataDescription, Finding, Metrics
-from headrace.spec import EvaluationSpec, GateSpec, PipelineSpec
+from headrace.records import DataDescription, Metrics
+from headrace.spec import EvaluationSpec, GateSpec
 from headrace.tasks import Judge
 from headrace.tasks.forms import Outputs, Scores, Targets
 from headrace.tasks.generation import evidence, gates, pictures, samples
@@ -20,7 +20,7 @@ from headrace.tasks.intervals import (
     deviation_of_ratio,
     interval_of_ratio,
 )
-from headrace.tasks.judging import ranges_of, too_few
+from headrace.tasks.judging import ranges_of
 
 if TYPE_CHECKING:
     from headrace.tasks.forms import Context
@@ -34,6 +34,8 @@ class Surprise(Judge):
     Args:
         evidence: on the judged model; None before `prepared`.
     """
+
+    THINGS = "documents"
 
     def __init__(self, evidence: Evidence | None = None) -> None:
         self._evidence = evidence
@@ -128,12 +130,6 @@ class Surprise(Judge):
         return (
             f"{nats / max(count, 1):.2f} nats per character\n({count:.0f} characters)"
         )
-
-    def few_rows(
-        self, spec: PipelineSpec, targets: Targets, val_rows: int
-    ) -> list[Finding]:
-        """Too few test documents to compare a challenger with a champion."""
-        return too_few(len(targets), "documents")
 
     def monitored(self, outputs: Outputs, data: DataDescription) -> dict[str, Any]:
         """Nats per character, and characters."""

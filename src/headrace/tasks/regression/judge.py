@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from headrace.pictures import ACCENT, INK, new_figure, save
-from headrace.records import DataDescription, Finding, Metrics
-from headrace.spec import EvaluationSpec, PipelineSpec
+from headrace.records import DataDescription, Metrics
+from headrace.spec import EvaluationSpec
 from headrace.tasks import Judge
 from headrace.tasks.forms import Outputs, Scores, Targets
 from headrace.tasks.intervals import interval_of_mean
-from headrace.tasks.judging import ranges_of, too_few
+from headrace.tasks.judging import ranges_of
 
 RANGES = 5  # of the targets, with equal numbers of rows
 _POINTS = 5000  # more make a picture slow and no clearer
@@ -80,12 +80,6 @@ class AbsoluteError(Judge):
         """The true number, the prediction and the error."""
         numbers = f"true {target:.4g}, predicted {output[0]:.4g}"
         return f"{numbers}\n(off by {output[0] - target:+.4g})"
-
-    def few_rows(
-        self, spec: PipelineSpec, targets: Targets, val_rows: int
-    ) -> list[Finding]:
-        """Too few test rows to compare a challenger with a champion."""
-        return too_few(len(targets))
 
     def monitored(self, outputs: Outputs, data: DataDescription) -> dict[str, Any]:
         return {"prediction": outputs[:, 0].astype(np.float64)}

@@ -18,11 +18,11 @@ import numpy as np
 from headrace.errors import UsageError
 from headrace.media import medium
 from headrace.media.audio.spectra import Framing
-from headrace.records import DataDescription, Finding, Metrics
-from headrace.spec import EvaluationSpec, PipelineSpec
+from headrace.records import DataDescription, Metrics
+from headrace.spec import EvaluationSpec
 from headrace.tasks import Judge
 from headrace.tasks.forms import Context, Outputs, Scores, Targets
-from headrace.tasks.judging import is_answered, share_of, too_few
+from headrace.tasks.judging import is_answered, share_of
 from headrace.tasks.synthesis import measures, pictures, players
 from headrace.tasks.synthesis.distances import Floats, lengths, profiles
 from headrace.tasks.synthesis.measures import keys_of, profiles_of
@@ -165,12 +165,6 @@ class Understood(Judge):
         keys = (*keys_of(target[np.newaxis]), *heard)
         asked, understood = (players.name_of(key, data) for key in keys)
         return f"asked for {asked}\nheard as {understood}"
-
-    def few_rows(
-        self, spec: PipelineSpec, targets: Targets, val_rows: int
-    ) -> list[Finding]:
-        """Too few test rows to compare a challenger with a champion."""
-        return too_few(len(targets))
 
     def monitored(self, outputs: Outputs, data: DataDescription) -> dict[str, Any]:
         """The length in seconds, and the level in decibels of full scale."""

@@ -15,13 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.pictures import INK, fonts_for, new_figure, save
-from headrace.records import DataDescription, Finding, Metrics
-from headrace.spec import EvaluationSpec, PipelineSpec
+from headrace.records import DataDescription, Metrics
+from headrace.spec import EvaluationSpec
 from headrace.tasks import Judge
 from headrace.tasks.calibration import bins_of, calibration_error, draw_calibration
 from headrace.tasks.forms import Outputs, Rated, Scores, Targets, some
 from headrace.tasks.intervals import bootstrap_of_ratio, wilson_bounds, z_of
-from headrace.tasks.judging import is_answered, too_few
+from headrace.tasks.judging import is_answered
 
 _LEAST = 1e-7
 _DRAWN = 40
@@ -147,12 +147,6 @@ class TagsRight(Judge):
             for row in (target == 1, given)
         )
         return f"true {true or 'no tag'}\nanswered {own or 'no tag'}"
-
-    def few_rows(
-        self, spec: PipelineSpec, targets: Targets, val_rows: int
-    ) -> list[Finding]:
-        """Too few test rows to compare a challenger with a champion."""
-        return too_few(len(targets))
 
     def monitored(self, outputs: Outputs, data: DataDescription) -> dict[str, Any]:
         """The probability of each tag."""

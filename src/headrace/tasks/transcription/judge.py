@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from headrace.records import DataDescription, Finding, Metrics
-from headrace.spec import EvaluationSpec, PipelineSpec
+from headrace.records import DataDescription, Metrics
+from headrace.spec import EvaluationSpec
 from headrace.tasks import Judge
 from headrace.tasks.forms import Certainty, Outputs, Scores, Targets
 from headrace.tasks.intervals import bootstrap_of_ratio
-from headrace.tasks.judging import is_answered, ranges_of, too_few
+from headrace.tasks.judging import is_answered, ranges_of
 from headrace.tasks.transcription import decoding, pictures
 from headrace.tasks.transcription.labels import sequences, words_of
 
@@ -46,6 +46,8 @@ def _edits(true: Sequence[Any], answers: Sequence[Any], outputs: Outputs) -> Sco
 
 
 class EditsPerWord(Judge):
+    THINGS = "recordings"
+
     def scores(self, outputs: Outputs, targets: Targets) -> Scores:
         """The edits of each row, in words, float64 ``(n,)``; NaN for a NaN answer."""
         answers = words_of(decoding.greedy(outputs), targets)
@@ -129,12 +131,6 @@ class EditsPerWord(Judge):
         edits = decoding.align(true.split(), answer.split())
         marked = " ".join(map(_marked, edits))
         return f"said: {true}\nheard: {answer or 'nothing'} ({sure:.0%}); {marked}"
-
-    def few_rows(
-        self, spec: PipelineSpec, targets: Targets, val_rows: int
-    ) -> list[Finding]:
-        """Too few test rows to compare a challenger with a champion."""
-        return too_few(len(targets), "recordings")
 
     def monitored(self, outputs: Outputs, data: DataDescription) -> dict[str, Any]:
         """Words, confidence, and the share of steps that are blank."""
