@@ -33,7 +33,7 @@ from headrace.spec import PipelineSpec
 from headrace.stages.registration import find_version
 from headrace.state.home import Home
 from headrace.state.ledger.files import Deployments
-from headrace.state.store import pack_folder
+from headrace.state.packing import pack_folder
 from headrace.tasks import task as task_named
 from headrace_flows.client import Stopped, find_attempts, tag_of, wait_for, work_of
 from headrace_ops.prefect_errors import translate_errors

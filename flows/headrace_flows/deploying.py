@@ -15,7 +15,7 @@ from headrace.records import Record
 from headrace.settings import Settings
 from headrace.spec import load_spec
 from headrace.state.home import Home
-from headrace.state.store import unpack_folder
+from headrace.state.packing import unpack_folder
 from headrace_flows.deployments import Wanted, owner_tags
 from headrace_flows.events import resource_of
 from headrace_flows.lasting import end_runs, ensure_running, lasting_flows

@@ -14,7 +14,7 @@ from headrace.spec import PipelineSpec
 from headrace.spec.tables import DeploySpec, FlowSpec
 from headrace.state.home import Home
 from headrace.state.ledger.files import folder_of
-from headrace.state.store import pack_folder
+from headrace.state.packing import pack_folder
 from headrace_flows.events import DRIFT, SNAPSHOT, ledger_tag
 from headrace_flows.parameters import (
     absolute_places,

@@ -30,7 +30,7 @@ from headrace.spec.training import is_own
 from headrace.state.disk import own_temporary_folder
 from headrace.state.home import Home
 from headrace.state.ledger.files import Deployments
-from headrace.state.store import unpack_folder
+from headrace.state.packing import unpack_folder
 from headrace_flows import recovery, stages
 from headrace_flows.approval import wait_for_approval
 from headrace_flows.client import untagged

@@ -140,7 +140,8 @@ def test_data_that_a_run_is_given_overrides_nothing(bent, project):
 @pytest.mark.parametrize("how", ["named", "by its place", "packed"])
 def test_a_spec_from_prefects_form_is_held_against_the_file(bent, monkeypatch, how):
     """As a trigger or the form sends it: the whole spec, and a folder."""
-    from headrace.state.store import Store, pack_folder
+    from headrace.state.packing import pack_folder
+    from headrace.state.store import Store
     from headrace_flows.train import train
 
     for name, value in bent.environment.items():
@@ -166,7 +167,8 @@ def test_a_folder_in_the_store_that_nobody_deployed_is_not_run(
     bent, monkeypatch, tmp_path
 ):
     """Who may write to the store and start runs would bring code, and a law."""
-    from headrace.state.store import Store, pack_folder
+    from headrace.state.packing import pack_folder
+    from headrace.state.store import Store
     from headrace_flows.train import train
 
     for name, value in bent.environment.items():
@@ -183,7 +185,8 @@ def test_a_folder_that_was_deployed_before_has_no_law_of_its_own(
     bent, monkeypatch, tmp_path
 ):
     from headrace.state.ledger.files import folder_of
-    from headrace.state.store import Store, pack_folder
+    from headrace.state.packing import pack_folder
+    from headrace.state.store import Store
     from headrace_flows.train import train
 
     for name, value in bent.environment.items():

@@ -10,7 +10,7 @@ from headrace.records import TrainingRecord
 from headrace.spec.files import override
 from headrace.spec.tables import FlowSpec
 from headrace.state.ledger.holding import heartbeat
-from headrace.state.store import pack_folder
+from headrace.state.packing import pack_folder
 from headrace_flows.run import Run
 
 pytestmark = pytest.mark.integration

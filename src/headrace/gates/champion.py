@@ -36,7 +36,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from headrace.gates.paired import Paired, PairedNumbers, Right, as_means
+from headrace.gates.paired import Paired, Right
+from headrace.gates.paired_numbers import PairedNumbers, as_means
 from headrace.records import GateResult, Metrics
 from headrace.spec import GateSpec
 

@@ -32,7 +32,7 @@ from headrace.stages.ingredients import closure, training_roots
 from headrace.stages.registration import find_version
 from headrace.state.ledger.files import folder_of, project_of
 from headrace.state.ledger.former import earlier_attempts, find_best_former
-from headrace.state.store import unpack_folder
+from headrace.state.packing import unpack_folder
 from headrace.tasks import comparable, has_part, task_modules
 
 LIMITS = {"quarantine_limit", "leak_limit"}  # of the contract: they choose no rows

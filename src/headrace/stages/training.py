@@ -44,7 +44,7 @@ from headrace.stages.fitting.data import Data, open_data
 from headrace.stages.fitting.privacy.loop import EPSILON
 from headrace.stages.ingredients import Packed
 from headrace.state.home import Home
-from headrace.state.store import pack_folder
+from headrace.state.packing import pack_folder
 from headrace.state.tracking import GOLDEN_FILE
 from headrace.tasks import task
 from headrace.tasks.forms import parts_of

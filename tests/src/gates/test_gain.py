@@ -5,7 +5,7 @@ import pytest
 from pydantic import ValidationError
 
 from headrace.gates.champion import Opponent, Trial, champion_gate, level_of
-from headrace.gates.paired import PairedNumbers
+from headrace.gates.paired_numbers import PairedNumbers
 from headrace.spec import GateSpec
 
 ASKED = GateSpec.model_validate({"name": "champion", "arguments": {"gain": 0.01}})

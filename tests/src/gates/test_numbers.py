@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from headrace.gates.champion import Opponent, Trial, champion_gate
-from headrace.gates.paired import PairedNumbers, as_means
+from headrace.gates.paired_numbers import PairedNumbers, as_means
 from headrace.spec import GateSpec
 
 
@@ -198,8 +198,8 @@ def test_few_rows_show_nothing():
 @pytest.mark.parametrize("rows", [50, 400])
 def test_equal_models_are_called_better_as_often_as_the_level_says(rows, monkeypatch):
     """500 pairs of equal models with skewed errors; 5 % and three standard errors."""
-    monkeypatch.setattr("headrace.gates.paired.LEAST_FLIPS", 999)
-    monkeypatch.setattr("headrace.gates.paired.MOST_FLIPS", 999)
+    monkeypatch.setattr("headrace.gates.paired_numbers.LEAST_FLIPS", 999)
+    monkeypatch.setattr("headrace.gates.paired_numbers.MOST_FLIPS", 999)
     chance = np.random.default_rng(rows)
     called = sum(
         compared(
@@ -216,8 +216,8 @@ def test_models_with_equal_means_and_other_shapes_need_many_rows(
     rows, most, monkeypatch
 ):
     """Log-normal against normal errors of one mean, first attempts on old items."""
-    monkeypatch.setattr("headrace.gates.paired.LEAST_FLIPS", 999)
-    monkeypatch.setattr("headrace.gates.paired.MOST_FLIPS", 999)
+    monkeypatch.setattr("headrace.gates.paired_numbers.LEAST_FLIPS", 999)
+    monkeypatch.setattr("headrace.gates.paired_numbers.MOST_FLIPS", 999)
     chance = np.random.default_rng(rows)
     mean = math.exp(0.5)
     promoted = 0

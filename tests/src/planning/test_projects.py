@@ -12,7 +12,7 @@ from headrace.stages.promotion.by_hand import promote_by_hand, roll_back
 from headrace.stages.registration import register
 from headrace.state.home import Home
 from headrace.state.ledger.files import folder_of, project_of
-from headrace.state.store import pack_folder, unpack_folder
+from headrace.state.packing import pack_folder, unpack_folder
 
 pytestmark = pytest.mark.system
 

@@ -20,7 +20,7 @@ from headrace.errors import SpecError
 from headrace.gates.fairness import FEWEST, Fairness, Verdict, compare_groups
 from headrace.gates.far import also_without_far
 from headrace.gates.kinds import RowsKind
-from headrace.gates.paired import are_finite
+from headrace.gates.paired_numbers import are_finite
 from headrace.gates.rows import JudgedRows
 from headrace.records import GateResult, Record
 from headrace.spec import GateSpec

@@ -22,7 +22,8 @@ from pydantic import Field, ValidationError, model_validator
 from headrace.errors import SpecError
 from headrace.gates.intervals import Numbers, linear_parts
 from headrace.gates.kinds import RowsKind
-from headrace.gates.paired import Paired, are_finite, mean_bound, share_at_most
+from headrace.gates.paired import Paired, share_at_most
+from headrace.gates.paired_numbers import are_finite, mean_bound
 from headrace.gates.rows import JudgedRows, Robustness, RungRows
 from headrace.media import ladder
 from headrace.records import GateResult, Record

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from headrace.data.snapshots.rows import first_rows
 from headrace.gates.far import also_without_far
-from headrace.gates.paired import are_finite
+from headrace.gates.paired_numbers import are_finite
 from headrace.gates.rows import WeakSlice
 from headrace.media.forms import Columns
 from headrace.models.logged import loading

@@ -36,7 +36,7 @@ class Job(Record):
     """The input of a fit on several machines.
 
     Attributes:
-        folder: of the pipeline, as `headrace.state.store.pack_folder` names it.
+        folder: of the pipeline, as `headrace.state.packing.pack_folder` names it.
         versions: of packages that must be equal on all machines.
     """
 

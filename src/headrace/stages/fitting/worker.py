@@ -16,7 +16,8 @@ from headrace.errors import HeadraceError
 from headrace.settings import Settings
 from headrace.stages.fitting import Fit, cluster
 from headrace.stages.fitting.data import open_data
-from headrace.state.store import Store, unpack_folder
+from headrace.state.packing import unpack_folder
+from headrace.state.store import Store
 
 log = logging.getLogger("headrace")
 

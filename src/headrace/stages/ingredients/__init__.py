@@ -24,7 +24,7 @@ from headrace.records import ContractRecord, Record, SnapshotRecord
 from headrace.settings import variable
 from headrace.spec import PipelineSpec
 from headrace.stages.ingredients.closure import code_state, installed, normal_name
-from headrace.state.store import pipeline_files
+from headrace.state.packing import pipeline_files
 from headrace.tasks import task_modules
 
 # Environment variables of libraries that can change the last bits of a sum.

@@ -20,7 +20,8 @@ from headrace.spec import PipelineSpec
 from headrace.stages.fitting import Fit, cluster
 from headrace.stages.fitting.checkpoints import Checkpoints
 from headrace.stages.fitting.data import open_data
-from headrace.state.store import Store, pack_folder
+from headrace.state.packing import pack_folder
+from headrace.state.store import Store
 
 
 def tell(**facts):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from headrace.gates import paired
+from headrace.gates import paired_numbers
 from headrace.gates.champion import Opponent, Trial, champion_gate
 from headrace.spec import EvaluationSpec, GateSpec
 from headrace.tasks import task
@@ -94,8 +94,8 @@ def test_models_of_equal_f1_are_called_better_in_a_share_of_the_level(
     monkeypatch, other
 ):
     """Exact for models that are alike; here one also gives a tenth more tags."""
-    monkeypatch.setattr(paired, "MOST_FLIPS", 999)
-    monkeypatch.setattr(paired, "LEAST_FLIPS", 999)
+    monkeypatch.setattr(paired_numbers, "MOST_FLIPS", 999)
+    monkeypatch.setattr(paired_numbers, "LEAST_FLIPS", 999)
     random, draws, every = np.random.default_rng(1), 1_000, np.ones(200, bool)
     gate, better = GateSpec.model_validate({"name": "champion", "threshold": 0.5}), 0
     for _ in range(draws):

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from headrace.errors import IntegrityError, NotFoundError
-from headrace.state.store import Store, pack_folder, pipeline_files, unpack_folder
+from headrace.state.packing import pack_folder, pipeline_files, unpack_folder
+from headrace.state.store import Store
 
 
 @pytest.fixture

@@ -1,0 +1,114 @@
+"""Pipeline folders in the store, by their digest.
+
+A worker without the folder downloads it and checks its digest. So a deployment runs the
+files that were deployed, even if the folder is edited later.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from pathlib import Path, PurePath
+
+from headrace.errors import IntegrityError, NotFoundError
+from headrace.spec.project import PROJECT_FILE, project_file
+from headrace.state.store import Store
+
+_SUFFIXES = {".toml", ".py", ".md"}  # of the files of a pipeline
+
+
+def pipeline_files(folder: Path) -> dict[str, bytes]:
+    """The content of a folder's ``.toml``, ``.py`` and ``.md`` files, by name.
+
+    Subfolders are excluded, since no builder can import from them.
+    """
+    return {
+        file.name: file.read_bytes()
+        for file in sorted(folder.iterdir())
+        if file.suffix in _SUFFIXES and file.is_file()
+    }
+
+
+def pack_folder(folder: Path, store: Store) -> str:
+    """Write a pipeline's files to the store; returns the sha256 of the packed files.
+
+    The file with the id of its project is among them. One in the folder itself counts
+    only if the folder is from the store, which its digest as its name proves.
+
+    Raises:
+        DependencyError: the store cannot be written.
+    """
+    data = _pack(files := pipeline_files(folder))
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != folder.name:
+        files.pop(PROJECT_FILE, None)
+        if project := project_file(folder):
+            files[PROJECT_FILE] = project.read_bytes()
+        data = _pack(files)
+        digest = hashlib.sha256(data).hexdigest()
+    if not store.exists(_key(digest)):
+        store.write(_key(digest), data)
+    return digest
+
+
+def unpack_folder(digest: str, store: Store, parent: Path) -> Path:
+    """Copy a pipeline's files from the store into a local folder.
+
+    Args:
+        digest: the digest that `pack_folder` returned.
+        parent: a local folder. The files are written to ``parent/digest``, which is
+            reused while its content has that digest.
+
+    Raises:
+        NotFoundError: the store has no files of this digest.
+        IntegrityError: the files in the store do not have this digest.
+    """
+    target = parent / digest
+    if target.is_dir():
+        present = _pack(pipeline_files(target))
+        if hashlib.sha256(present).hexdigest() == digest:
+            return target
+    try:
+        data = store.read(_key(digest))
+    except FileNotFoundError:
+        raise NotFoundError(
+            f"The store {store.root} has no pipeline folder {digest[:16]}.",
+            "Deploy the pipeline again, with the same HEADRACE_STORE as this worker.",
+        ) from None
+    if hashlib.sha256(data).hexdigest() != digest:
+        raise IntegrityError(
+            f"{store.uri(_key(digest))} does not have the digest in its name: it was "
+            "changed or damaged. It was not used.",
+            "Delete it, and deploy the pipeline again.",
+        )
+    parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".new-", dir=parent) as work:
+        folder = Path(work) / digest
+        folder.mkdir()
+        for name, text in json.loads(data).items():
+            if name != PurePath(name).name:
+                raise IntegrityError(
+                    f"{store.uri(_key(digest))} has the file name {name!r}, which "
+                    "escapes the pipeline's folder.",
+                    "Delete it, and deploy the pipeline again.",
+                )
+            (folder / name).write_bytes(text.encode("utf-8", "surrogateescape"))
+        shutil.rmtree(target, ignore_errors=True)
+        try:
+            folder.rename(target)
+        except OSError:  # another process has unpacked it
+            if not target.is_dir():
+                raise
+    return target
+
+
+def _pack(files: dict[str, bytes]) -> bytes:
+    """Files as one JSON object; bytes that are not UTF-8 are preserved."""
+    text = {n: data.decode("utf-8", "surrogateescape") for n, data in files.items()}
+    return json.dumps(text, sort_keys=True).encode()
+
+
+def _key(digest: str) -> str:
+    return f"folders/{digest}.json"
