@@ -36,7 +36,8 @@ def tags_of(label: str, separator: str | None = None) -> list[str]:
             parts = json.loads(label, parse_int=str, parse_constant=_NOT_A_NUMBER.get)
             listed = ["" if part is None else str(part) for part in parts]
             "".join(listed).encode()  # half a character cannot be stored
-            texts = listed
+            if not any(isinstance(part, list | dict) for part in parts):
+                texts = listed
     if separator:
         texts = [tag for text in texts for tag in text.split(separator)]
     return sorted(set(map(plain_label, texts))) if label.strip() else []

@@ -46,6 +46,11 @@ def test_a_list_with_half_a_character_is_one_tag_as_it_is_written():
     assert pa.array([taken]).to_pylist() == [taken]
 
 
+def test_a_list_that_holds_more_than_texts_is_one_tag_as_it_is_written():
+    for label in ('["a", ["b"]]', '["a", {"b": 1}]'):
+        assert [json.loads(taken) for taken in read(label)] == [[label]]
+
+
 def test_no_tag_is_a_label_and_no_label_is_none():
     assert read("[]", "", " ") == ["[]", "", " "]
     assert read("", "a", separator="|") == ["[]", '["a"]']
