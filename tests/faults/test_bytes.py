@@ -61,6 +61,7 @@ def signed(first, copy_of, tmp_path_factory):
     project, home = first[0].project, copy_of(first[0].path, place / "home")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HEADRACE_SIGNING_KEY_FILE", str(private))
+        patch.setenv("HEADRACE_HOME", str(home))
         settings = Settings(project=project, home=home, user="ada@lab")
         version = Ledger(settings.database_url).find("blobs/1")
         files = {"model.onnx": bytes(range(256)) * 9, "golden.npz": b"answers"}

@@ -75,7 +75,7 @@ def test_a_window_like_the_reference_is_ok(after_first, window):
 
 
 def test_lost_performance_ends_with_1_and_an_event(after_first, window, client, caplog):
-    before = datetime.now(UTC) - timedelta(seconds=1)
+    before = datetime.now(UTC)
     arguments = ("monitor", "blobs", "--data", window("bad", 60))
     assert after_first.headrace(*arguments, "--dry-run").exit_code == 1
     answer = after_first.headrace(*arguments, "--json")
@@ -119,7 +119,7 @@ def test_the_flow_reports_emits_and_attaches_the_report(
     from headrace_flows.monitor import monitor
 
     after_first.enter(monkeypatch)
-    before = datetime.now(UTC) - timedelta(seconds=1)
+    before = datetime.now(UTC)
     state = monitor("blobs", window("good"), return_state=True)
     assert (state.is_completed(), state.name) == (True, "Ok")
     state = monitor("blobs", window("bad", 60, seed=5), return_state=True)

@@ -9,15 +9,17 @@ and counted.
 from __future__ import annotations
 
 import logging
+import tempfile
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from headrace.errors import DependencyError
 from headrace.records import DataDescription
 from headrace.serving.answered import Answered
 from headrace.serving.backoff import Backoff
-from headrace.serving.log_frames import Facts, LogTask, Part, to_frame
+from headrace.serving.log_frames import Facts, LogTask, Part, mapped, to_frame
 from headrace.serving.waiting import Waiting
 from headrace.state.framed import FramedProcess
 from headrace.state.frames import Header
@@ -63,27 +65,38 @@ class _Process(FramedProcess):
 
     Attributes:
         sent: rows that it was sent.
-        written, lost: rows that it has written, and could not write, as it said last.
     """
 
     def __init__(self) -> None:
+        self.sent = 0
+        self._file = tempfile.NamedTemporaryFile()
+        self._file.write(bytes(16))
+        self._file.flush()
+        self._counts = mapped(Path(self._file.name))
         super().__init__(
             MODULE, "process of the request log", niceness=_NICENESS, logs=True
         )
-        self.sent = self.written = self.lost = 0
+
+    @property
+    def written(self) -> int:
+        """Rows that it has written."""
+        return int(self._counts[0])
+
+    @property
+    def lost(self) -> int:
+        """Rows that it could not write."""
+        return int(self._counts[1])
 
     def start(self, task: LogTask) -> None:
         """Wait until it takes rows; raises DependencyError."""
+        task = task.model_copy(update={"counts": Path(self._file.name)})
         header = task.model_dump(mode="json")
         self.converse(header, b"", most_bytes=0, seconds=_START_SECONDS)
+        self._file.close()  # both have mapped it
 
-    def send(self, header: Header, body: bytes = b"") -> None:
-        """Send a frame with rows, or an empty one; raises DependencyError."""
-        self.take(self.converse(header, body, most_bytes=0, seconds=_SEND_SECONDS)[0])
-
-    def take(self, report: Header) -> None:
-        """Take note of what it has written."""
-        self.written, self.lost = int(report["written"]), int(report["lost"])
+    def add(self, header: Header, body: bytes) -> None:
+        """Send a frame with rows; raises DependencyError."""
+        self.converse(header, body, most_bytes=0, seconds=_SEND_SECONDS)
 
 
 class RequestLog:
@@ -143,8 +156,7 @@ class RequestLog:
         self._is_sent.set()
         self._ended += self._waiting.rows
         if (process := self._process) is not None:
-            if (report := process.finish(_END_SECONDS)) is not None:
-                process.take(report)
+            if process.finish(_END_SECONDS):
                 self._forget(process)
             process.close()
 
@@ -160,8 +172,6 @@ class RequestLog:
             try:
                 while self._waiting.rows:
                     self._send(process)
-                if process.sent > process.written + process.lost:
-                    process.send({})
             except DependencyError:
                 self._lose(process)
 
@@ -177,7 +187,7 @@ class RequestLog:
                 process.sent -= _rows(requests)
                 self._ended += _rows(requests)
             else:
-                process.send(*frame)
+                process.add(*frame)
 
     def _start(self) -> None:
         try:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from headrace.media.forms import Payload
 from headrace.records import DataDescription, Record
@@ -29,12 +30,22 @@ class LogTask(Record):
         keep_days: that days are kept for; see `headrace.serving.requests.files.expire`.
         with_inputs: whether items themselves are kept.
         flush_seconds: after which rows are written, at the latest.
+        counts: the file that both processes map, see `mapped`.
     """
 
     root: Path
     keep_days: int
     with_inputs: bool = False
     flush_seconds: float = 2.0
+    counts: Path | None = None
+
+
+def mapped(counts: Path) -> npt.NDArray[np.int64]:
+    """The numbers of rows that were written and that were lost, int64 ``(2,)``.
+
+    They are in a file of 16 bytes, since a process that is killed reports nothing.
+    """
+    return np.memmap(counts, np.int64, "r+")
 
 
 class Facts(NamedTuple):

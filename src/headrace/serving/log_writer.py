@@ -1,7 +1,7 @@
 """The process that writes the request log, so that no request waits for a disk.
 
-It appends the rows of the frames that it gets every few seconds, and answers each frame
-with the number of rows that it has written. When the server has ended, in any way, it
+It appends the rows of the frames that it gets every few seconds, and counts them in a
+file that the server has mapped. When the server has ended, in any way, it
 writes what it has, and ends.
 """
 
@@ -17,10 +17,11 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.serving.log_frames import Facts, LogTask, Part, from_frame
+from headrace.serving.log_frames import Facts, LogTask, Part, from_frame, mapped
 from headrace.serving.requests.columns import rows_of
 from headrace.serving.requests.contents import Stream
 from headrace.serving.requests.files import Hour, expire
@@ -36,12 +37,15 @@ log = logging.getLogger("headrace")
 class Writer:
     """Gathers rows, and writes them; threads may share it.
 
+    Args:
+        task: where and how they are kept.
+
     Attributes:
-        written, lost: rows that are on the disk, and that could not be written there.
+        counts: rows that were written, and that could not be, int64 ``(2,)``.
     """
 
     def __init__(self, task: LogTask) -> None:
-        self.written = self.lost = 0
+        self.counts = mapped(task.counts) if task.counts else np.zeros(2, np.int64)
         self._task = task
         self._lock = threading.Lock()
         self._waiting: dict[Facts, list[Part]] = defaultdict(list)
@@ -51,12 +55,12 @@ class Writer:
         self._failed = set[Facts]()
 
     def answer(self, header: Header, body: bytearray) -> tuple[Header, bytes]:
-        """Take the rows of a frame, if it has some; the number of those written."""
+        """Take the rows of a frame."""
         if header == END:
             self.flush()
-        elif header:
+        else:
             self.add(header, body)
-        return {"written": self.written, "lost": self.lost}, b""
+        return {}, b""
 
     def add(self, header: Header, body: bytearray) -> None:
         """Add the rows of a frame; write where enough are waiting."""
@@ -88,7 +92,7 @@ class Writer:
             with_inputs = self._task.with_inputs
             rows = rows_of(*part, facts.data(), with_inputs=with_inputs)
         except Exception:  # of a task or a medium: other versions' rows are kept
-            self.lost += len(part.items)
+            self.counts[1] += len(part.items)
             if facts not in self._failed:
                 log.exception("the rows of %s are not logged", facts.model)
             self._failed.add(facts)
@@ -106,7 +110,7 @@ class Writer:
                 stream = Stream(hour, schema)
             self._streams[hour, schema] = stream
         except OSError as error:
-            self.lost += len(table)
+            self.counts[1] += len(table)
             if not self._is_failing:
                 log.warning(
                     "the request log in %s cannot be written, and its rows are lost "
@@ -116,7 +120,7 @@ class Writer:
                 )
             self._is_failing = True
         else:
-            self.written += len(table)
+            self.counts[0] += len(table)
             if self._is_failing:
                 log.warning("the request log is written again")
             self._is_failing = False

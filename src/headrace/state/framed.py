@@ -146,20 +146,18 @@ class FramedProcess:
             self._connection.shutdown(socket.SHUT_RDWR)  # wakes who waits for it
         self._process.wait()
 
-    def finish(self, seconds: float) -> Header | None:
-        """Ask it nothing more, and let it end by itself.
+    def finish(self, seconds: float) -> bool:
+        """Ask it nothing more, and let it end by itself; whether it did so in time.
 
-        Returns:
-            its last answer, see `headrace.state.frames.answer_frames`; None if it gave
-            none in time.
+        What it still does is said at `headrace.state.frames.answer_frames`.
         """
         try:
             self._connection.shutdown(socket.SHUT_WR)
-            header, _ = receive(self._connection, 0, seconds)
+            receive(self._connection, 0, seconds)
             self._process.wait(seconds)
         except (OSError, EOFError, BrokenFrameError, subprocess.TimeoutExpired):
-            return None
-        return header
+            return False
+        return True
 
     def close(self) -> None:
         """Close what is left after `fail` or `finish`, once nobody talks to it."""
