@@ -29,7 +29,7 @@ from headrace.stages.fitting.recipe import make_optimizer
 from headrace.stages.ingestion import ingest
 from headrace.stages.validation import validate
 from headrace.state.store import Store
-from headrace.tasks.forms import Fitting
+from headrace.tasks.learn import Fitting
 
 ROOT = Path(__file__).resolve().parents[2]
 EPOCHS = 3

@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from headrace.stages.evaluation.suspected import expected_wrong
 from headrace.tasks.classification.suspects import find_suspects
-from headrace.tasks.forms import Judged
+from headrace.tasks.judge import Judged
 
 KINDS = ("uniform", "group", "class")
 WHERE = ("train", "test", "both")

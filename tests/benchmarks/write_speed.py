@@ -21,7 +21,7 @@ import tensorflow as tf
 from headrace.models import gru_lm
 from headrace.records import DataDescription
 from headrace.tasks.generation.following import Following
-from headrace.tasks.generation.head import PART as HEAD
+from headrace.tasks.generation.learn import HEAD
 from headrace.tasks.generation.mixing import mix
 from headrace.tasks.generation.writing import Writer, stream_text
 

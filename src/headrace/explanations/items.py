@@ -18,7 +18,7 @@ from headrace.media.forms import Payload
 from headrace.media.pieces import Pieces
 from headrace.models.logged import loading
 from headrace.records import DataDescription
-from headrace.tasks import asks_items, has_part, task
+from headrace.tasks import asks_items, task
 
 Method = Literal["gradients", "occlusion"]
 _SEED = 2_018
@@ -26,7 +26,7 @@ _SEED = 2_018
 
 def why_not(data: DataDescription) -> str:
     """Why answers to such data are not explained; empty if they are."""
-    if not has_part(data.task, "explained") or not asks_items(data):
+    if not task(data.task).explains or not asks_items(data):
         return f"the answers of a {data.task} are not explained"
     if not medium(data.medium).DIVIDES_ITEMS:
         return f"the medium {data.medium} does not say what the pieces of an item are"

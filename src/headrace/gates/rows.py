@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from headrace.tasks.forms import Rated, Scores
+from headrace.tasks.forms import Scores
+from headrace.tasks.judge import Rated
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ from headrace.stages.registration import find_version
 from headrace.state.ledger.files import folder_of, project_of
 from headrace.state.ledger.former import earlier_attempts, find_best_former
 from headrace.state.packing import unpack_folder
-from headrace.tasks import comparable, has_part, task_modules
+from headrace.tasks import comparable, task_modules
 
 LIMITS = {"quarantine_limit", "leak_limit"}  # of the contract: they choose no rows
 _WITHOUT_KERAS = {"ingest", "validate"}  # though a medium's module imports it
@@ -164,7 +164,7 @@ class Plan(Results):
                 "source": self._source_identity(),
                 **{name: digest for name, digest in changed.items() if digest},
             },
-            [*self._roots("ingestion", "labels"), *sources],
+            [*self._roots("ingestion"), *sources],
         )
 
     def validate(self, snapshot: SnapshotRecord) -> Key:
@@ -175,7 +175,7 @@ class Plan(Results):
             "validate",
             {"data": data, "contract": contract},
             {"snapshot": snapshot.digest},
-            self._roots("validation", "labels", "contract"),
+            self._roots("validation", "contract"),
         )
 
     def train(self, snapshot: SnapshotRecord, contract: ContractRecord) -> Key:
@@ -209,7 +209,6 @@ class Plan(Results):
         """The key of the evaluation, which includes the opponents."""
         gates = _in_any_order(self.spec.gates)
         modules = extensions.modules("gates")
-        explained = ["explained"] * has_part(self.spec.task, "explained")
         kinds = sorted({modules[gate.kind] for gate in self.spec.gates if gate.kind})
         return self._key(
             "evaluate",
@@ -223,18 +222,18 @@ class Plan(Results):
                 **self._opponents(training, comparator),
             },
             [
-                *self._roots("evaluation", "labels", "judge", *explained),
+                *self._roots("evaluation", "judge"),
                 *self._ladder(),
                 *kinds,
             ],
         )
 
-    def _roots(self, stage: str, *parts: str) -> list[str]:
+    def _roots(self, stage: str, *own: str) -> list[str]:
         """The modules from which a stage's code is collected."""
         return [
             f"headrace.stages.{stage}",
             extensions.modules("media")[self.spec.medium],
-            *task_modules(self.spec.task, *parts),
+            *task_modules(self.spec.task, *own),
         ]
 
     def _ladder(self) -> list[str]:

@@ -1,9 +1,18 @@
 """All that differs between tasks, one package each, looked up by name.
 
 A task is what is learned of an item; its medium is what the item is. A package here
-has a module for each part of a `Task`, with an object ``PART`` that has what the
-protocol of the part lists. The stages call it, and never compare names. Its `defaults`
-has constants, which are read without an import.
+has five modules with the objects of a `Task`, which have what their protocols list. The
+protocols are in the modules of the same names here:
+
+- ``data``: `LABELS` and, where a model is not asked about a row's item, `QUESTIONS`
+- ``contract``: `CONTRACT`, for which ``data`` has the protocol
+- ``learn``: `HEAD`
+- ``judge``: `JUDGE` and, where answers are explained, `EXPLAINED`
+- ``words``: `ANSWERS` and `SURVEY`; ``speech`` has `SPEECH`, where models say messages
+
+The stages call these objects, and never compare names. What a stage depends on is a
+module, so what no stage needs is apart from what they need. ``defaults`` has constants,
+which are read without an import.
 
 A snapshot stores targets as text in a column ``label``, which is empty where a row has
 none. In memory they are arrays ``(n, ...)``. Every test item has one score. The
@@ -13,7 +22,6 @@ champion's test, the groups and the worst items are computed from these scores.
 from __future__ import annotations
 
 import importlib
-import importlib.util
 from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
@@ -28,9 +36,10 @@ from headrace.records import (
     GateResult,
     verdict,
 )
-from headrace.tasks.data_parts import Contract, Labels, Surveyor
-from headrace.tasks.model_parts import Head, Judge
-from headrace.tasks.user_parts import Answers, Explained, Questions, Speech
+from headrace.tasks.data import Contract, Labels, Questions
+from headrace.tasks.judge import Explained, Judge
+from headrace.tasks.learn import Head
+from headrace.tasks.words import Answers, Speech, Surveyor
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -40,6 +49,18 @@ if TYPE_CHECKING:
 
 __all__ = ["Answers", "Contract", "Explained", "Head", "Judge", "Labels"]
 __all__ += ["Questions", "Speech", "Surveyor"]
+
+_MODULES = {
+    "labels": "data",
+    "questions": "data",
+    "contract": "contract",
+    "head": "learn",
+    "judge": "judge",
+    "explained": "judge",
+    "answers": "words",
+    "survey": "words",
+    "speech": "speech",
+}
 
 
 class Task:
@@ -64,7 +85,9 @@ class Task:
             in parts; see `Answers.join`.
         labelled: whether a row needs a label.
         writes: whether its models write texts.
-        speaks: whether its models say messages; then it has the part ``speech``.
+        asks: whether its models are asked something else than items: `questions`.
+        explains: whether answers are explained: `explained`.
+        speaks: whether its models say messages: `speech`.
     """
 
     labels: Labels
@@ -91,6 +114,8 @@ class Task:
         self.joins_parts = bool(task_default(name, "JOINS_PARTS"))
         self.labelled = task_default(name, "LABELLED") is not False
         self.writes = bool(task_default(name, "WRITES"))
+        self.asks = bool(task_default(name, "ASKS"))
+        self.explains = bool(task_default(name, "EXPLAINS"))
         self.speaks = bool(task_default(name, "SPEAKS"))
 
     def result_tags(
@@ -103,28 +128,24 @@ class Task:
 
     def __getattr__(self, part: str) -> Any:
         """Import a part when it is first asked for."""
-        if part not in Task.__annotations__:
+        if part not in _MODULES:
             raise AttributeError(part)
         package = extensions.modules("tasks")[self.name]
         with extensions.blamed("tasks", self.name):
-            value = importlib.import_module(f"{package}.{part}").PART
+            module = importlib.import_module(f"{package}.{_MODULES[part]}")
+            value = getattr(module, part.upper())
         setattr(self, part, value)
         return value
 
 
-@cache
-def has_part(name: str, part: str) -> bool:
-    """Whether a task has a part that not every task has, such as ``explained``."""
-    package = extensions.modules("tasks")[name]
-    with extensions.blamed("tasks", name):
-        return importlib.util.find_spec(f"{package}.{part}") is not None
+def task_modules(name: str, *own: str) -> list[str]:
+    """Modules of a task for the digest of a stage's code.
 
-
-def task_modules(name: str, *parts: str) -> list[str]:
-    """The modules of these parts of a task, for the digest of a stage's code."""
+    Args:
+        own: of this stage, beside those that all stages depend on.
+    """
     package = extensions.modules("tasks")[name]
-    questions = ["questions"] * has_part(name, "questions")
-    return [f"{package}.{part}" for part in ("defaults", *questions, *parts)]
+    return [f"{package}.{module}" for module in ("defaults", "data", *own)]
 
 
 @cache
@@ -163,21 +184,21 @@ def _without_padding(description: dict[str, Any] | None) -> dict[str, Any]:
 
 def asked(data: DataDescription) -> Questions:
     """The forms of what the models of some data are asked: see `Questions`."""
-    if has_part(data.task, "questions"):
+    if task(data.task).asks:
         return task(data.task).questions
     return cast(Questions, medium(data.medium))
 
 
 def question_shape(data: DataDescription) -> tuple[int, ...]:
     """The shape of what models of some data are asked: see `Questions.shape`."""
-    if has_part(data.task, "questions"):
+    if task(data.task).asks:
         return task(data.task).questions.shape(data)
     return data.shape
 
 
 def asks_items(data: DataDescription) -> bool:
     """Whether a question is made of an item alone: see `Questions.OF_ITEMS`."""
-    return not has_part(data.task, "questions") or task(data.task).questions.OF_ITEMS
+    return not task(data.task).asks or task(data.task).questions.OF_ITEMS
 
 
 def check_asks_items(name: str, data: DataDescription) -> None:
@@ -200,6 +221,6 @@ def questions_of(
     data: DataDescription,
 ) -> Payload:
     """What models are asked about some rows: their items, or `Questions.of` them."""
-    if has_part(data.task, "questions"):
+    if task(data.task).asks:
         return task(data.task).questions.of(items, labels, groups, data)
     return items

@@ -5,17 +5,17 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from headrace.records import DataDescription, Finding, SuspectRecord
+from headrace.records import DataDescription
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from headrace.spec import PipelineSpec, TrainingSpec
+    from headrace.spec import PipelineSpec
 
 # Quoted, as a summary is shown without NumPy, whose import takes longer.
 Targets: TypeAlias = "npt.NDArray[Any]"
@@ -101,33 +101,6 @@ def parts_of(rows: Shards) -> Iterator[Any]:
     return (rows.read(shard) for shard in rows.counts.nonzero()[0].tolist())
 
 
-@dataclass(frozen=True, slots=True)
-class Fitting:
-    """A network that is fitted.
-
-    Attributes:
-        preprocessing: adapted to train.
-        network: the whole one, with the task's head.
-        data: of the snapshot.
-        training: the recipe.
-    """
-
-    preprocessing: Any
-    network: Any
-    data: DataDescription
-    training: TrainingSpec
-
-
-class Shown(Protocol):
-    """What a person sees of a model while it learns."""
-
-    def after(self, epoch: int) -> None:
-        """Ask the model, as it is after an epoch, which count from 1."""
-
-    def write(self, folder: Path) -> None:
-        """Write a page below a folder of the run's files."""
-
-
 class Split(Shards, Protocol):
     """The rows of a split; see `headrace.data.snapshots.splits.SplitRows`."""
 
@@ -180,116 +153,3 @@ class Context:
     test: Split
     store: Kept
     folder: Path
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """Rows of one split, and a model's answers to them.
-
-    Attributes:
-        split: train, val or test.
-        items: ``(n, *shape)``, of the medium's type.
-        targets, outputs: ``(n, ...)``.
-        names: of each row in the source, ``(n,)``.
-        places: their numbers in the split, ``(n,)``.
-    """
-
-    split: str
-    items: npt.NDArray[Any]
-    targets: Targets
-    names: list[str]
-    outputs: Outputs
-    places: npt.NDArray[np.intp]
-
-    def chosen(self, rows: npt.NDArray[np.bool_]) -> Judged:
-        """Some of the rows, bool ``(n,)``, in memory of their own."""
-        names = [self.names[row] for row in rows.nonzero()[0]]
-        answered = self.targets[rows], names, self.outputs[rows]
-        return Judged(self.split, self.items[rows], *answered, self.places[rows])
-
-
-# The answers of other models to rows; None where they are not known.
-Second: TypeAlias = "Callable[[Judged], Outputs | None]"
-
-
-class Rated(NamedTuple):
-    """A rate of some rows, by which groups are compared.
-
-    Attributes:
-        scores: whether each row counts as a success, bool ``(n,)``.
-        about: the rows that the rate is about, bool ``(n,)``, such as those of a class.
-    """
-
-    scores: npt.NDArray[np.bool_]
-    about: npt.NDArray[np.bool_]
-
-
-class Certainty(NamedTuple):
-    """The confidence of answers, and what came of it.
-
-    Attributes:
-        promised: the probability that each answer is right, float64 ``(n,)``.
-        right: whether it is, bool ``(n,)``.
-    """
-
-    promised: npt.NDArray[np.float64]
-    right: npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True)
-class Suspect:
-    """A row where the model disagrees with the label, which may be wrong.
-
-    Attributes:
-        item: ``shape``, of the medium's type.
-        row: the estimated probability that its label is wrong is above 0.5.
-        drawn: that probability by other parameters that the data allows, ``(k,)``.
-    """
-
-    item: npt.NDArray[Any]
-    row: SuspectRecord
-    drawn: npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class Survey:
-    """What `headrace new` finds out from the labels, and writes.
-
-    Attributes:
-        rows: usable ones of each split.
-        fields: of ``[data]``, in their order.
-        head: comment lines at the top of the pipeline file.
-        gates: the first tables of ``[[gates]]``.
-        summary: the first sentence of the pipeline's README.
-        readme: lines on the labels, for the README.
-        limits: the first sentence on the model's limits.
-        facts: for ``--json``.
-        lines: for the terminal.
-        findings: warnings about the data.
-        arguments: of the model, in place of the family's defaults.
-        least_steps: of training, where the task needs more than the family.
-        most_epochs: after which a network of the task knows the data by heart; 0: as
-            many as few rows need.
-        examples: of an epoch, where they are not the rows.
-        worst: the score that a useless model loses: 1 of a share that is right; of
-            numbers, the error of always answering the same.
-        patience: the share of the epochs after which a validation loss that no longer
-            falls ends a training; 0 for tasks in which it may be flat before it falls.
-    """
-
-    rows: dict[str, int]
-    fields: dict[str, Any]
-    head: Sequence[str]
-    gates: Sequence[dict[str, Any]]
-    summary: str
-    readme: Sequence[str]
-    limits: str
-    facts: dict[str, Any]
-    lines: Sequence[str]
-    findings: Sequence[Finding] = field(default_factory=list)
-    arguments: dict[str, Any] = field(default_factory=dict)
-    least_steps: int = 0
-    most_epochs: int = 0
-    examples: int = 0
-    worst: float = 1.0
-    patience: float = 0.0

@@ -31,7 +31,7 @@ from headrace.spec.pipeline import (
 )
 from headrace.spec.tables import fields_of
 from headrace.tasks import task as task_named
-from headrace.tasks.forms import Survey
+from headrace.tasks.words import Survey
 from headrace.use.inspecting import Inspection, inspect
 from headrace.use.projects import write_pipeline
 

@@ -27,7 +27,8 @@ from headrace.stages.evaluation.shortcuts import find_marks, label_of
 from headrace.stages.ingestion import ingest, reading_of
 from headrace.state.home import Home
 from headrace.tasks import task as task_named
-from headrace.tasks.forms import Counts, Survey, some
+from headrace.tasks.forms import Counts, some
+from headrace.tasks.words import Survey
 
 _LABELS = 2_000  # that are looked at, to see how they are written
 _SHOWN = 5

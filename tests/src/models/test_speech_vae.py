@@ -9,10 +9,10 @@ from tests.src.tasks.synthesis.conftest import SAMPLES, data, takes
 
 from headrace import models
 from headrace.spec import TrainingSpec
-from headrace.tasks.forms import Fitting
+from headrace.tasks.learn import Fitting
+from headrace.tasks.synthesis.data import QUESTIONS
 from headrace.tasks.synthesis.distances import lengths
-from headrace.tasks.synthesis.head import PART as HEAD
-from headrace.tasks.synthesis.questions import PART as QUESTIONS
+from headrace.tasks.synthesis.learn import HEAD
 from headrace.tasks.synthesis.questions import Layout
 
 __all__ = ["data"]

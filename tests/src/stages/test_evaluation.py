@@ -19,7 +19,7 @@ from headrace.stages.registration import register
 from headrace.state.home import Home
 from headrace.state.ledger import Ledger
 from headrace.state.tracking import MODEL_FILE, Tracking
-from headrace.tasks.classification.judge import PART
+from headrace.tasks.classification.judge import JUDGE
 
 Trained = Any
 
@@ -37,7 +37,7 @@ def test_the_metrics_are_those_of_the_logged_model_on_the_test_rows(trained):
     ):
         model = open_logged(trained.settings, record)
         given = answers(model.model, items)
-        metrics, slices = PART.metrics(
+        metrics, slices = JUDGE.metrics(
             given, labels, record.description, trained.spec.evaluation
         )
         assert {k: seen.metrics[k] for k in metrics} == pytest.approx(metrics, rel=1e-5)

@@ -24,8 +24,12 @@ PARTS = {
     "answers": tasks.Answers,
     "survey": tasks.Surveyor,
 }
-# Parts that only some tasks have.
-OPTIONAL = {"questions": tasks.Questions, "speech": tasks.Speech}
+# Parts that only some tasks have, by what says so.
+OPTIONAL = {
+    "questions": (tasks.Questions, "asks"),
+    "explained": (tasks.Explained, "explains"),
+    "speech": (tasks.Speech, "speaks"),
+}
 every_task = pytest.mark.parametrize("name", task_names())
 # Those that the network here suits; others have tests of their own.
 every_vector_task = pytest.mark.parametrize(
@@ -81,9 +85,11 @@ def targets(name, data):
 
 
 def parts_of(name):
-    modules = {module.rpartition(".")[2] for module in tasks.task_modules(name)}
-    speaks = ["speech"] * tasks.task(name).speaks
-    return [*PARTS, *modules & {"questions"}, *speaks]
+    task = tasks.task(name)
+    return [
+        *PARTS,
+        *(part for part, (_, is_had) in OPTIONAL.items() if getattr(task, is_had)),
+    ]
 
 
 def has_default(method):
@@ -98,7 +104,7 @@ def has_default(method):
 )
 def test_each_part_has_all_that_its_protocol_lists(name, part):
     found = getattr(tasks.task(name), part)
-    protocol = {**PARTS, **OPTIONAL}[part]
+    protocol = PARTS[part] if part in PARTS else OPTIONAL[part][0]
     for member, listed in inspect.getmembers(protocol, inspect.isfunction):
         if not member.startswith("_"):
             assert has_default(listed) or getattr(type(found), member) is not listed

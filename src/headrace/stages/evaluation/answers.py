@@ -15,7 +15,8 @@ from headrace.media.forms import Columns
 from headrace.models.logged import loading
 from headrace.stages.evaluation.slices.conditions import columns_of, joined, most_rows
 from headrace.tasks import Judge, asked
-from headrace.tasks.forms import Judged, Outputs, Scores, Split, Targets
+from headrace.tasks.forms import Outputs, Scores, Split, Targets
+from headrace.tasks.judge import Judged
 from headrace.tasks.judging import is_answered
 
 SOME_ROWS = 20_000

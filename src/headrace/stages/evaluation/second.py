@@ -27,7 +27,8 @@ from headrace.stages.fitting.data import Data
 from headrace.stages.fitting.shards import Examples
 from headrace.stages.references.seeds_and_labels import varied
 from headrace.tasks import asked
-from headrace.tasks.forms import Judged, Outputs
+from headrace.tasks.forms import Outputs
+from headrace.tasks.judge import Judged
 
 CHEAP_SECONDS = 60.0  # of both fits, on all processors together
 _MOST_SECONDS = 600.0  # of both fits, where the training had a faster machine

@@ -45,7 +45,8 @@ from headrace.stages.fitting.privacy.refusals import (
 )
 from headrace.stages.fitting.tracing import products_in, whole_batches
 from headrace.tasks import task
-from headrace.tasks.forms import Fitting, Shards
+from headrace.tasks.forms import Shards
+from headrace.tasks.learn import Fitting
 
 
 @contextmanager

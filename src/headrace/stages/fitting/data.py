@@ -26,7 +26,8 @@ from headrace.records import ContractRecord, DataDescription, SnapshotRecord
 from headrace.stages.fitting import execution
 from headrace.stages.fitting.shards import Examples, Planted, Prepared
 from headrace.tasks import asked, task
-from headrace.tasks.forms import Example, Fitting, Shards, Targets, parts_of
+from headrace.tasks.forms import Example, Shards, Targets, parts_of
+from headrace.tasks.learn import Fitting
 
 ADAPT_ROWS = 200_000
 ADAPT_BYTES = 2**29

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from headrace.spec import TrainingSpec
-from headrace.tasks.model_parts import Head
+from headrace.tasks import Head
 
 FLOAT32, MIXED = "float32", "mixed_bfloat16"
 _LEAST_CAPABILITY = 8, 0  # of an NVIDIA GPU that multiplies in bfloat16

@@ -87,7 +87,7 @@ def training_roots(spec: PipelineSpec, builder: str) -> list[str]:
         "headrace.stages.training",
         medium,
         *([f"{medium}.augmentation"] if spec.training.augment else ()),
-        *task_modules(spec.task, "labels", "head"),
+        *task_modules(spec.task, "learn"),
         *([extensions.modules("models")[builder]] if builder.isidentifier() else ()),
         *(name.replace(":", ".").rpartition(".")[0] for name in own),
     ]

@@ -104,4 +104,4 @@ class KnownClasses(Contract):
         return len(few), f"of a mean of {mean:,.0f} train items a class, {listed}"
 
 
-PART = KnownClasses()
+CONTRACT = KnownClasses()

@@ -2,6 +2,7 @@
 
 SCORE = "accuracy"
 HIGHER_IS_BETTER = True
+EXPLAINS = True  # its answers
 HEADLINE = "test_accuracy"
 # The metrics that are proportional to the mean score of a test split, and that mean.
 MEAN_SCORES = {"test_accuracy": "test_accuracy"}

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from headrace.pictures import fonts_for, new_figure, save
 from headrace.records import DataDescription, Finding, Metrics
 from headrace.spec import EvaluationSpec, GateSpec, PipelineSpec
-from headrace.tasks import Judge
+from headrace.tasks import Explained, Judge
 from headrace.tasks.calibration import (
     bins_of,
     calibration_error,
@@ -21,24 +20,18 @@ from headrace.tasks.calibration import (
     tempered,
 )
 from headrace.tasks.classification import suspects
-from headrace.tasks.classification.head import best_temperature
+from headrace.tasks.classification.learn import best_temperature
+from headrace.tasks.classification.pictures import draw_confusion
 from headrace.tasks.classification.rates import rate_of
-from headrace.tasks.forms import (
-    Certainty,
-    Judged,
-    Outputs,
-    Rated,
-    Scores,
-    Second,
-    Suspect,
-    Targets,
-)
+from headrace.tasks.forms import Outputs, Scores, Targets
 from headrace.tasks.intervals import wilson_interval, z_of
+from headrace.tasks.judge import Certainty, Judged, Rated, Second, Suspect
 from headrace.tasks.judging import is_answered, share_of
 
 # The root mean square error of a temperature is about 0.25 with 50 rows, and about 0.5
 # with 10 (200 draws each, four classes, accuracies of 0.5 to 0.94).
 CALIBRATION_ROWS = 50
+_LEAST = 1e-30  # a probability whose logarithm is finite
 
 
 class RightOrWrong(Judge):
@@ -231,40 +224,53 @@ def rows_of_gate(threshold: float, share: float, confidence: float) -> int:
     return math.floor(z * z * share * (1 - share) / (threshold - share) ** 2) + 1
 
 
-def draw_confusion(
-    counts: npt.NDArray[np.int64], classes: Sequence[str], path: Path
-) -> None:
-    """Draw the confusion matrix: rates of each true class, row counts in brackets.
+class LogOdds(Explained):
+    UNIT = "log-odds of the label"
 
-    Args:
-        counts: ``(classes, classes)``; rows are the true class.
-        classes: their names.
-        path: of the PNG.
-    """
-    title = f"test split: {np.trace(counts):,} of {counts.sum():,} rows are right"
-    if fonts_for("".join(classes))[1]:  # boxes would be drawn for some letters
-        classes = [str(number) for number in range(1, len(classes) + 1)]
-        title += "\nclasses are numbered as in the rows of the table by class"
-    size = max(5.0, 0.6 * len(classes) + 2)
-    figure = new_figure(size, size)
-    axes = figure.subplots()
-    true, predicted = counts.sum(axis=1), counts.sum(axis=0)
-    share = counts / np.maximum(true[:, np.newaxis], 1)
-    axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
-    ticks = range(len(classes))
-    turn = 90 if len(classes) > 10 or max(map(len, classes)) > 6 else 0
-    between = " " if turn else "\n"
-    names = [f"{n}{between}({k:,})" for n, k in zip(classes, predicted, strict=True)]
-    axes.set_xticks(ticks, names, rotation=turn)
-    names = [f"{name} ({rows:,})" for name, rows in zip(classes, true, strict=True)]
-    axes.set_yticks(ticks, names)
-    axes.set(xlabel="predicted (rows)", ylabel="true (rows)", title=title)
-    if len(classes) <= 30:
-        for row, column in np.argwhere(counts):
-            colour = "white" if share[row, column] > 0.5 else "black"
-            text = f"{share[row, column]:.0%}\n({counts[row, column]:,})"
-            axes.text(column, row, text, ha="center", va="center", color=colour, size=7)
-    save(figure, path)
+    def names(self, data: DataDescription) -> Sequence[str]:
+        return list(data.classes)
+
+    def chosen(self, outputs: Outputs) -> npt.NDArray[np.int32]:
+        return np.asarray(outputs.argmax(axis=1), np.int32)
+
+    def numbers(
+        self, outputs: Outputs, chosen: npt.NDArray[np.int32]
+    ) -> npt.NDArray[np.float64]:
+        """The log-odds of the chosen classes."""
+        probabilities = np.array(outputs, np.float64)
+        rows = np.arange(len(probabilities))
+        own = probabilities[rows, chosen]
+        probabilities[rows, chosen] = 0.0
+        others = probabilities.sum(axis=1)
+        odds = np.maximum(own, _LEAST) / np.maximum(others, _LEAST)
+        return np.asarray(np.log(odds), np.float64)
+
+    def tensor(self, outputs: Any, chosen: Any) -> Any:
+        """The log-odds of the chosen classes."""
+        from keras import ops
+
+        is_chosen = ops.one_hot(chosen, outputs.shape[-1], dtype=outputs.dtype)
+        own = ops.sum(outputs * is_chosen, axis=1)
+        others = ops.sum(outputs * (1 - is_chosen), axis=1)
+        return ops.log(ops.maximum(own, _LEAST)) - ops.log(ops.maximum(others, _LEAST))
+
+    def at_random(
+        self,
+        chosen: npt.NDArray[np.int32],
+        data: DataDescription,
+        random: np.random.Generator,
+    ) -> npt.NDArray[np.int32]:
+        """Classes at random; the given ones of two, since the other is the opposite."""
+        count = len(data.classes)
+        if count < 3:
+            return chosen
+        return random.integers(count, size=len(chosen), dtype=np.int32)
+
+    def words(self, output: Outputs, data: DataDescription) -> str:
+        """The label and its probability."""
+        likeliest = int(output.argmax())
+        return f"{data.classes[likeliest]} ({output[likeliest]:.1%})"
 
 
-PART = RightOrWrong()
+JUDGE = RightOrWrong()
+EXPLAINED = LogOdds()

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from headrace.tasks.forms import Outputs, Rated, Targets
+from headrace.tasks.forms import Outputs, Targets
+from headrace.tasks.judge import Rated
 from headrace.tasks.judging import is_answered
 
 

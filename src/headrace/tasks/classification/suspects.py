@@ -33,7 +33,7 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.records import SuspectRecord
-from headrace.tasks.forms import Judged, Second, Suspect
+from headrace.tasks.judge import Judged, Second, Suspect
 
 MOST = 50
 LEAST_CHANCE = 0.5

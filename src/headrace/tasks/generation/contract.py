@@ -38,4 +38,4 @@ class WholeDocuments(Contract):
         ]
 
 
-PART = WholeDocuments()
+CONTRACT = WholeDocuments()

@@ -2,6 +2,7 @@
 
 SCORE = "nats_per_character"
 HIGHER_IS_BETTER = False
+ASKS = True  # about texts as code points
 HEADLINE = "test_nats_per_character"
 # The metrics that are proportional to the mean score of a test split, and that mean.
 MEAN_SCORES = {

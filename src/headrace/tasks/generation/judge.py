@@ -166,4 +166,4 @@ def _by_length(nats: Scores, count: Scores) -> dict[str, Metrics]:
     return slices
 
 
-PART = Surprise()
+JUDGE = Surprise()

@@ -9,7 +9,7 @@ from headrace.media.forms import Expectation
 from headrace.records import DataDescription
 from headrace.tasks import Contract
 from headrace.tasks.forms import Column, Counts
-from headrace.tasks.regression.labels import numbers
+from headrace.tasks.regression.data import numbers
 
 
 class FiniteNumbers(Contract):
@@ -49,4 +49,4 @@ class FiniteNumbers(Contract):
         ]
 
 
-PART = FiniteNumbers()
+CONTRACT = FiniteNumbers()

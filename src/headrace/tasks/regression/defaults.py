@@ -2,6 +2,7 @@
 
 SCORE = "absolute_error"
 HIGHER_IS_BETTER = False
+EXPLAINS = True  # its answers
 HEADLINE = "test_median_absolute_error"
 # The metrics that are proportional to the mean score of a test split, and that mean.
 MEAN_SCORES = {

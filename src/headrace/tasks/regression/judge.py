@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from headrace.pictures import ACCENT, INK, new_figure, save
 from headrace.records import DataDescription, Metrics
 from headrace.spec import EvaluationSpec
-from headrace.tasks import Judge
+from headrace.tasks import Explained, Judge
 from headrace.tasks.forms import Outputs, Scores, Targets
 from headrace.tasks.intervals import interval_of_mean
 from headrace.tasks.judging import ranges_of
@@ -148,4 +149,24 @@ def draw_residuals(predicted: Scores, true: Targets, path: Path) -> None:
     save(figure, path)
 
 
-PART = AbsoluteError()
+class TheNumber(Explained):
+    UNIT = "the number, in its unit"
+
+    def chosen(self, outputs: Outputs) -> npt.NDArray[np.int32]:
+        """Zeros: there is one answer."""
+        return np.zeros(len(outputs), np.int32)
+
+    def numbers(
+        self, outputs: Outputs, chosen: npt.NDArray[np.int32]
+    ) -> npt.NDArray[np.float64]:
+        return np.array(outputs[:, 0], np.float64)
+
+    def tensor(self, outputs: Any, chosen: Any) -> Any:
+        return outputs[:, 0]
+
+    def words(self, output: Outputs, data: DataDescription) -> str:
+        return f"{float(output[0]):.4g}"
+
+
+JUDGE = AbsoluteError()
+EXPLAINED = TheNumber()

@@ -77,4 +77,4 @@ class KnownTexts(Contract):
         return len(few), message
 
 
-PART = KnownTexts()
+CONTRACT = KnownTexts()

@@ -2,6 +2,7 @@
 
 SCORE = "recognised"
 HIGHER_IS_BETTER = True
+ASKS = True  # for texts, and not about items
 # Beside the loss in training, where there is no recogniser.
 TRAINING_SCORE = "distance_db"
 HEADLINE = "test_text_accuracy"

@@ -207,4 +207,4 @@ def _pairs(targets: Targets) -> list[tuple[int, int]]:
     return [*map(_pair, keys_of(targets))]
 
 
-PART = Understood()
+JUDGE = Understood()

@@ -9,22 +9,18 @@ without it, a model gives its most typical take. The same question has the same 
 from __future__ import annotations
 
 import functools
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 from pydantic import AfterValidator, Field, create_model
 
 from headrace.errors import InputError, did_you_mean
-from headrace.media.forms import Payload
 from headrace.records import DataDescription
 from headrace.spec.tables import plain_label
-from headrace.tasks import Questions
 from headrace.tasks.forms import some
-from headrace.wire import Question, Schema
+from headrace.wire import Question
 
 NOISE = 8
 VARIATION = 1.0
@@ -96,66 +92,6 @@ def index_of(speaker: str, data: DataDescription) -> int:
     return data.speakers.index(speaker) if speaker in data.speakers else 0
 
 
-class Spoken(Questions):
-    DTYPE = np.dtype(np.float32)
-    CACHED = False
-    OF_ITEMS = False
-
-    def shape(self, data: DataDescription) -> tuple[int, ...]:
-        """The size of a packed question."""
-        return (Layout.of(data).size,)
-
-    def of(
-        self,
-        items: Payload,
-        labels: pa.ChunkedArray,
-        groups: Sequence[str],
-        data: DataDescription,
-    ) -> Floats:
-        """A row's text and speaker, the model's own length, and noise from its item."""
-        speakers = [index_of(group, data) for group in groups or [""] * len(labels)]
-        seeds = [int(hashlib.sha256(item).hexdigest()[:16], 16) for item in items]
-        noise = [noise_of(seed, VARIATION) for seed in seeds]
-        stacked = np.array(noise, np.float32).reshape(-1, NOISE)
-        return pack(data, labels.to_pylist(), speakers, stacked)
-
-    def raw(self, payload: Payload) -> Payload:
-        return payload
-
-    def as_stored(self, items: Payload, data: DataDescription) -> Payload:
-        return items
-
-    def variants(self, payload: Payload) -> list[Payload]:
-        """The one type of input that a saved model takes."""
-        return [payload]
-
-    def check_input(self, x: Any, data: DataDescription) -> Floats:
-        """Questions of a user.
-
-        Args:
-            x: a text, a mapping with ``text`` and perhaps ``speaker`` (by default the
-                first), ``variation`` (0 to 2, by default 1), ``seed`` (0) and
-                ``seconds`` (the model's own), a list of these, or packed questions.
-            data: of the model.
-
-        Raises:
-            InputError: an unknown text, speaker or field, or a value out of range.
-        """
-        if isinstance(x, np.ndarray) and x.dtype.kind == "f":
-            return _packed(x, data)
-        asked = [x] if isinstance(x, str | Mapping) else x
-        if not isinstance(asked, Sequence | np.ndarray) or not len(asked):
-            raise InputError(
-                f"A question is a text or an object with a text, and not {x!r:.60}.",
-                'Ask for example {"text": ' + f'"{data.texts[0]}"' + "}.",
-            )
-        return np.concatenate([_question(one, data) for one in asked])
-
-    def json_schema(self, data: DataDescription) -> Schema:
-        """The fields, of which the text is required."""
-        return form_of(data).model_json_schema()
-
-
 def form_of(data: DataDescription) -> type[Question]:
     """What may be asked of the models of some data, as fields."""
     longest = data.shape[0] / data.sample_rate_hz
@@ -200,7 +136,8 @@ def _form(
     )
 
 
-def _question(one: Any, data: DataDescription) -> Floats:
+def question(one: Any, data: DataDescription) -> Floats:
+    """A text or a mapping as a packed question; InputError for any other."""
     fields = {"text": one} if isinstance(one, str) else one
     if not isinstance(fields, Mapping) or not isinstance(fields.get("text"), str):
         raise InputError(
@@ -221,7 +158,8 @@ def unknown_text(text: str, texts: Sequence[str]) -> InputError:
     )
 
 
-def _packed(x: Floats, data: DataDescription) -> Floats:
+def checked(x: Floats, data: DataDescription) -> Floats:
+    """Packed questions; InputError where the model does not take them."""
     layout = Layout.of(data)
     packed = np.atleast_2d(x).astype(np.float32)
     if packed.ndim != 2 or packed.shape[1] != layout.size or not len(packed):
@@ -245,6 +183,3 @@ def _packed(x: Floats, data: DataDescription) -> Floats:
             "Ask with texts, or with objects with a text.",
         )
     return packed
-
-
-PART = Spoken()

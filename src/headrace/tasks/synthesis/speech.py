@@ -80,4 +80,4 @@ class Messages(Speech):
         return as_wav(sound, data.sample_rate_hz)
 
 
-PART = Messages()
+SPEECH = Messages()

@@ -11,7 +11,7 @@ from headrace.media.forms import Expectation
 from headrace.records import DataDescription
 from headrace.tasks import Contract
 from headrace.tasks.forms import Column, Counts, some
-from headrace.tasks.tagging.labels import rows_of_tags, tags_of
+from headrace.tasks.tagging.data import rows_of_tags, tags_of
 
 _SHOWN = 10
 
@@ -69,4 +69,4 @@ class KnownTags(Contract):
         return [problem for problem in each if problem]
 
 
-PART = KnownTags()
+CONTRACT = KnownTags()

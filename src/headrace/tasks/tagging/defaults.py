@@ -2,6 +2,7 @@
 
 SCORE = "f1"
 HIGHER_IS_BETTER = True
+EXPLAINS = True  # its answers
 # What is measured beside the loss in training, where thresholds are not known yet.
 TRAINING_SCORE = "tag_accuracy"
 HEADLINE = "test_micro_f1"

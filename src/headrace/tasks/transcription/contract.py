@@ -11,7 +11,7 @@ from headrace.media.forms import Expectation, never, within
 from headrace.records import DataDescription
 from headrace.tasks import Contract
 from headrace.tasks.forms import Column, Counts
-from headrace.tasks.transcription.labels import plain, scripts_of
+from headrace.tasks.transcription.data import plain, scripts_of
 
 
 class UsableTranscripts(Contract):
@@ -78,4 +78,4 @@ def _uncut(data: DataDescription) -> list[Expectation]:
     return [within("cut_short", "seconds", reason, max_value=most)]
 
 
-PART = UsableTranscripts()
+CONTRACT = UsableTranscripts()

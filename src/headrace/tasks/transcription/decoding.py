@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from headrace.records import DataDescription
 from headrace.tasks.forms import Outputs, Targets
-from headrace.tasks.transcription.labels import PADDING, sequences
+from headrace.tasks.transcription.data import PADDING, sequences
 
 Floats = npt.NDArray[np.float64]
 _LEAST = 1e-30

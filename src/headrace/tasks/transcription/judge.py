@@ -19,11 +19,12 @@ import numpy as np
 from headrace.records import DataDescription, Metrics
 from headrace.spec import EvaluationSpec
 from headrace.tasks import Judge
-from headrace.tasks.forms import Certainty, Outputs, Scores, Targets
+from headrace.tasks.forms import Outputs, Scores, Targets
 from headrace.tasks.intervals import bootstrap_of_ratio
+from headrace.tasks.judge import Certainty
 from headrace.tasks.judging import is_answered, ranges_of
 from headrace.tasks.transcription import decoding, pictures
-from headrace.tasks.transcription.labels import sequences, words_of
+from headrace.tasks.transcription.data import sequences, words_of
 
 _RANGES = 4  # of the number of words, with equal numbers of rows
 
@@ -183,4 +184,4 @@ def _by_length(edits: Scores, words: Scores) -> dict[str, Metrics]:
     return slices
 
 
-PART = EditsPerWord()
+JUDGE = EditsPerWord()

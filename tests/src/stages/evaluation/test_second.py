@@ -5,7 +5,7 @@ import pytest
 
 from headrace.stages.evaluation import parts
 from headrace.stages.evaluation.second import SecondOpinion
-from headrace.tasks.forms import Judged
+from headrace.tasks.judge import Judged
 
 pytestmark = pytest.mark.system
 

@@ -17,7 +17,7 @@ from headrace.stages.fitting import data as features
 from headrace.stages.fitting import shards
 from headrace.stages.fitting.data import Data, inputs_of
 from headrace.stages.fitting.shards import Examples
-from headrace.tasks.forms import Fitting
+from headrace.tasks.learn import Fitting
 
 pytestmark = pytest.mark.system
 

@@ -5,8 +5,10 @@ import importlib.metadata
 import pytest
 
 from headrace.errors import SpecError
+from headrace.spec.pipeline import task_names
 from headrace.stages.ingredients import closure
 from headrace.stages.ingredients.closure import code_state
+from headrace.tasks import task_modules
 
 CACHES = (
     closure._module_path,
@@ -292,3 +294,15 @@ def test_an_unused_import_of_our_own_modules_is_not_followed(tmp_path, monkeypat
     fitting.write_text(unused + fitting.read_text())
     closure._read.cache_clear()
     assert code_state(["headrace.fitting"]) == before
+
+
+@pytest.mark.parametrize("name", task_names())
+def test_a_change_of_a_tasks_words_repeats_no_stage(name):
+    stages = {"ingestion": [], "validation": ["contract"], "training": ["learn"]}
+    package = f"headrace.tasks.{name}"
+    for stage, own in {**stages, "evaluation": ["judge"]}.items():
+        roots = [f"headrace.stages.{stage}", *task_modules(name, *own)]
+        modules = {one.removeprefix("code ") for one in closure.code_state(roots)}
+        assert f"{package}.data" in modules
+        assert f"{package}.words" not in modules
+        assert (f"{package}.contract" in modules) == (stage == "validation")

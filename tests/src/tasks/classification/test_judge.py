@@ -10,14 +10,14 @@ from matplotlib.text import Text
 from headrace.records import DataDescription
 from headrace.spec import EvaluationSpec, PipelineSpec
 from headrace.tasks.classification.judge import (
-    PART,
+    JUDGE,
     calibration_bins,
     calibration_error,
     confusion,
     draw_calibration,
-    draw_confusion,
     rows_of_gate,
 )
+from headrace.tasks.classification.pictures import draw_confusion
 from headrace.tasks.forms import figure
 from headrace.tasks.intervals import wilson_interval
 
@@ -75,7 +75,7 @@ def test_no_rows_have_no_calibration_error():
 
 
 def test_classification_metrics_by_hand():
-    metrics, slices = PART.metrics(GIVEN, LABELS, DATA, TENTHS)
+    metrics, slices = JUDGE.metrics(GIVEN, LABELS, DATA, TENTHS)
     assert metrics["test_accuracy"] == 3 / 5
     losses = -np.log([0.85, 0.75, 0.25, 0.95, 0.25])
     assert metrics["test_log_loss"] == pytest.approx(losses.mean(), abs=1e-6)
@@ -96,7 +96,7 @@ def test_classification_metrics_by_hand():
 
 
 def test_a_class_without_rows_has_no_recall_and_no_floor():
-    metrics, slices = PART.metrics(GIVEN[:2], LABELS[:2], DATA, TENTHS)
+    metrics, slices = JUDGE.metrics(GIVEN[:2], LABELS[:2], DATA, TENTHS)
     assert math.isnan(slices["class=c"]["recall"])
     assert math.isnan(metrics["test_class_recall_min"])
 
@@ -104,7 +104,7 @@ def test_a_class_without_rows_has_no_recall_and_no_floor():
 def test_values_that_are_not_finite_are_counted():
     given = GIVEN.copy()
     given[0, 1], given[3, 2] = np.nan, np.inf
-    metrics, _ = PART.metrics(given, LABELS, DATA, TENTHS)
+    metrics, _ = JUDGE.metrics(given, LABELS, DATA, TENTHS)
     assert metrics["non_finite_values"] == 2
     assert math.isnan(metrics["test_calibration_error"])
 
@@ -143,30 +143,30 @@ def test_the_interval_of_a_model_that_just_passes_clears_the_majority():
 
 
 def test_a_gate_on_too_few_rows_is_told_with_the_number_needed():
-    (finding,) = PART.few_rows(spec_of(0.75), labels_of(6, 6), 100)
+    (finding,) = JUDGE.few_rows(spec_of(0.75), labels_of(6, 6), 100)
     assert (finding.check, finding.split, finding.count) == ("few_rows", "test", 12)
     assert finding.message == (
         "the gate 'accuracy' asks for 0.75 of 12 test rows, and needs 16: with fewer, "
         "a model that just passes is not shown to be better than always answering the "
         "largest class (50.0%)"
     )
-    assert PART.few_rows(spec_of(0.75), labels_of(8, 8), 100) == []
+    assert JUDGE.few_rows(spec_of(0.75), labels_of(8, 8), 100) == []
 
 
 def test_a_gate_below_the_majority_is_no_matter_of_rows():
-    assert PART.few_rows(spec_of(0.5), labels_of(6, 6), 100) == []
-    assert PART.few_rows(spec_of(0.9, direction="max"), labels_of(6, 6), 100) == []
+    assert JUDGE.few_rows(spec_of(0.5), labels_of(6, 6), 100) == []
+    assert JUDGE.few_rows(spec_of(0.9, direction="max"), labels_of(6, 6), 100) == []
 
 
 def test_a_calibration_by_too_few_rows_is_told_with_the_number_needed():
-    (finding,) = PART.few_rows(spec_of(0.5, calibrate=True), labels_of(50, 50), 2)
+    (finding,) = JUDGE.few_rows(spec_of(0.5, calibrate=True), labels_of(50, 50), 2)
     assert (finding.check, finding.split, finding.count) == ("few_rows", "val", 2)
     assert finding.message == (
         "training.calibrate has 2 validation rows to choose a temperature by, and "
         "needs 50: the confidence of the answers is a rough estimate"
     )
-    assert PART.few_rows(spec_of(0.5, calibrate=True), labels_of(50, 50), 50) == []
-    assert PART.few_rows(spec_of(0.5, calibrate=False), labels_of(50, 50), 2) == []
+    assert JUDGE.few_rows(spec_of(0.5, calibrate=True), labels_of(50, 50), 50) == []
+    assert JUDGE.few_rows(spec_of(0.5, calibrate=False), labels_of(50, 50), 2) == []
 
 
 @pytest.mark.parametrize("classes", [2, 40])
@@ -207,18 +207,18 @@ def test_an_answer_that_is_not_finite_is_wrong():
     """The largest of NaNs is the first class, which is the truth of two rows."""
     given = GIVEN.copy()
     given[0], given[3, 0] = np.nan, np.inf
-    assert PART.scores(given, LABELS).tolist() == [False, True, False, False, False]
-    metrics, slices = PART.metrics(given, LABELS, DATA, TENTHS)
+    assert JUDGE.scores(given, LABELS).tolist() == [False, True, False, False, False]
+    metrics, slices = JUDGE.metrics(given, LABELS, DATA, TENTHS)
     assert metrics["test_accuracy"] == 0.2
     assert slices["class=a"]["rows"] == 2
     assert (slices["class=a"]["recall"], slices["class=c"]["recall"]) == (0, 0)
-    recall = PART.rate("class=a/recall", given, LABELS, DATA)
+    recall = JUDGE.rate("class=a/recall", given, LABELS, DATA)
     assert recall is not None
     assert not recall.scores[recall.about].any()
 
 
 def test_answers_that_are_sure_and_right_have_no_negative_loss():
-    metrics, _ = PART.metrics(np.eye(3, dtype=np.float32), np.arange(3), DATA, TENTHS)
+    metrics, _ = JUDGE.metrics(np.eye(3, dtype=np.float32), np.arange(3), DATA, TENTHS)
     assert figure(metrics, "test_log_loss") == "0.0000"
     assert math.copysign(1, metrics["test_log_loss"]) == 1
     assert figure({"test_log_loss": -0.0}, "test_log_loss") == "0.0000"

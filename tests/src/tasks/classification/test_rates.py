@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from headrace.records import DataDescription
-from headrace.tasks.classification.judge import PART
+from headrace.tasks.classification.judge import JUDGE
 
 CLASSES = ["ham", "spam", "a/b"]
 DATA = DataDescription(medium="text", shape=(9,), target={"classes": CLASSES})
@@ -23,7 +23,7 @@ TARGETS = np.array([0, 1, 0, 1])
     ],
 )
 def test_a_rate_is_of_the_rows_that_it_is_about(name, scores, about):
-    rated = PART.rate(name, OUTPUTS, TARGETS, DATA)
+    rated = JUDGE.rate(name, OUTPUTS, TARGETS, DATA)
     assert rated is not None
     assert rated.scores.tolist() == scores
     assert np.flatnonzero(rated.about).tolist() == about
@@ -31,4 +31,4 @@ def test_a_rate_is_of_the_rows_that_it_is_about(name, scores, about):
 
 @pytest.mark.parametrize("name", ["class=eggs/recall", "class=spam/f1", "recall", ""])
 def test_other_names_are_no_rates(name):
-    assert PART.rate(name, OUTPUTS, TARGETS, DATA) is None
+    assert JUDGE.rate(name, OUTPUTS, TARGETS, DATA) is None

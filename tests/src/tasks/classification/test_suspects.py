@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from headrace.tasks.classification.suspects import MOST, find_lapse, find_suspects
-from headrace.tasks.forms import Judged
+from headrace.tasks.judge import Judged
 
 CLASSES = tuple("abcde")
 ROWS = 4000

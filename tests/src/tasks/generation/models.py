@@ -5,7 +5,7 @@ import numpy as np
 from headrace.models import gru_lm, transformer_lm
 from headrace.records import DataDescription
 from headrace.tasks.generation.documents import codes_of
-from headrace.tasks.generation.head import PART as HEAD
+from headrace.tasks.generation.learn import HEAD
 
 DATA = DataDescription(medium="text", task="generation", shape=(512,))
 TEXT = "hello world\nthis is a test\n春眠不觉晓"

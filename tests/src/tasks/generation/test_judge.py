@@ -12,7 +12,7 @@ from headrace.spec import EvaluationSpec, PipelineSpec
 from headrace.tasks.generation import evidence
 from headrace.tasks.generation.documents import codes_of, padded
 from headrace.tasks.generation.evidence import Evidence
-from headrace.tasks.generation.judge import PART, Surprise
+from headrace.tasks.generation.judge import JUDGE, Surprise
 from headrace.tasks.generation.kneser_ney import KneserNey
 
 OUTPUTS = np.array([[3, 2], [6, 2], [8, 4], [1, 2]], np.float32)
@@ -59,18 +59,18 @@ def a_context(folder, spec, model):
 
 
 def test_nats_per_character_are_a_ratio_of_sums():
-    metrics, slices = PART.metrics(OUTPUTS, TARGETS, DATA, EvaluationSpec())
+    metrics, slices = JUDGE.metrics(OUTPUTS, TARGETS, DATA, EvaluationSpec())
     assert metrics["test_nats_per_character"] == pytest.approx(18 / 10)
     assert metrics["test_bits_per_character"] == pytest.approx(1.8 / math.log(2))
     low, high = (metrics[f"test_nats_per_character_{end}"] for end in ("low", "high"))
     assert low < 1.8 < high
     assert metrics["non_finite_values"] == 0
     assert sum(one["rows"] for one in slices.values()) == 4
-    scores, weights = PART.scores(OUTPUTS, TARGETS), PART.weights(OUTPUTS, TARGETS)
-    summary = PART.summary(scores, 0.95, weights)
+    scores, weights = JUDGE.scores(OUTPUTS, TARGETS), JUDGE.weights(OUTPUTS, TARGETS)
+    summary = JUDGE.summary(scores, 0.95, weights)
     assert summary["nats_per_character"] == pytest.approx(1.8)
-    assert PART.badness(OUTPUTS, TARGETS).argmax() == 1
-    assert "3.00 nats per character" in PART.caption(OUTPUTS[1], 0, DATA)
+    assert JUDGE.badness(OUTPUTS, TARGETS).argmax() == 1
+    assert "3.00 nats per character" in JUDGE.caption(OUTPUTS[1], 0, DATA)
 
 
 def test_the_difference_to_the_baseline_is_paired():
@@ -95,7 +95,7 @@ def test_a_judge_fits_the_baseline_and_reads_texts(tmp_path):
     baseline = {"name": "baseline", "arguments": {"order": 2}}
     spec = a_spec(baseline, form, canaries=5)
     context = a_context(tmp_path, spec, model)
-    judge = PART.prepared(context)
+    judge = JUDGE.prepared(context)
     texts = ["hello test", "a world is this", "this world"]
     outputs = np.asarray(model(padded([codes_of(text) for text in texts])))
     metrics, _ = judge.metrics(outputs, np.zeros(3), DATA, EvaluationSpec())
@@ -125,12 +125,12 @@ def test_a_model_that_copies_train_has_a_high_ratio():
 
 
 def test_few_documents_are_reported():
-    (finding,) = PART.few_rows(a_spec(), np.zeros(3), 0)
+    (finding,) = JUDGE.few_rows(a_spec(), np.zeros(3), 0)
     assert "3 test documents are too few" in finding.message
-    assert PART.few_rows(a_spec(), np.zeros(50), 0) == []
+    assert JUDGE.few_rows(a_spec(), np.zeros(50), 0) == []
 
 
 def test_what_is_monitored_are_two_numbers_an_answer():
-    monitored = PART.monitored(OUTPUTS, DATA)
+    monitored = JUDGE.monitored(OUTPUTS, DATA)
     assert monitored["nats_per_character"].tolist() == [1.5, 3, 2, 0.5]
     assert monitored["characters"].tolist() == [2, 2, 4, 2]

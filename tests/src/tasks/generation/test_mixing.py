@@ -7,12 +7,10 @@ import pytest
 from tests.src.tasks.generation.models import DATA, SIZES, a_model, loaded_with_answers
 
 from headrace.spec import TrainingSpec
-from headrace.tasks.forms import Fitting
 from headrace.tasks.generation.canaries import canaries, exposures, others
 from headrace.tasks.generation.documents import codes_of, padded
 from headrace.tasks.generation.following import Following
-from headrace.tasks.generation.head import PART as HEAD
-from headrace.tasks.generation.head import ids_of
+from headrace.tasks.generation.learn import HEAD, ids_of
 from headrace.tasks.generation.mixing import best_share, marks_of, mix
 from headrace.tasks.generation.network import UNKNOWN
 from headrace.tasks.generation.ngrams import fit_ngrams
@@ -21,6 +19,7 @@ from headrace.tasks.generation.writing import (
     vocabulary_of,
     write_texts,
 )
+from headrace.tasks.learn import Fitting
 
 pytestmark = pytest.mark.system
 

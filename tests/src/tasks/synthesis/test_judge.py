@@ -15,8 +15,8 @@ from headrace.spec import EvaluationSpec
 from headrace.state.anchored import AnchoredStore
 from headrace.state.ledger import Ledger
 from headrace.state.store import Store
-from headrace.tasks.synthesis.judge import PART
-from headrace.tasks.synthesis.labels import PART as LABELS
+from headrace.tasks.synthesis.data import LABELS
+from headrace.tasks.synthesis.judge import JUDGE
 from headrace.tasks.synthesis.measures import keys_of
 
 HOW = EvaluationSpec()
@@ -56,7 +56,7 @@ def context(data, quick, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def judge(context):
-    return PART.prepared(context)
+    return JUDGE.prepared(context)
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def vocoded(sounds, data):
 def test_a_recogniser_is_trained_once_for_a_data_set(context, judge):
     (name,) = context.store.store.names("recognisers")
     file = context.store.read(f"recognisers/{name}")
-    assert PART.prepared(context).recogniser.file == file == judge.recogniser.file
+    assert JUDGE.prepared(context).recogniser.file == file == judge.recogniser.file
 
 
 @pytest.mark.system
@@ -83,7 +83,7 @@ def test_a_recogniser_that_was_changed_in_the_store_is_trained_again(context, ju
     key, file = f"recognisers/{name}", judge.recogniser.file
     forged = file.replace(b"PK", b"KP", 1)
     context.store.store.write(key, forged)
-    assert PART.prepared(context).recogniser.file != forged
+    assert JUDGE.prepared(context).recogniser.file != forged
     assert context.store.read(key) not in (None, forged)
 
 
@@ -169,13 +169,13 @@ def test_pictures_and_players_are_drawn_where_there_is_no_model(
 
 def test_without_a_recogniser_nothing_is_judged(targets):
     with pytest.raises(UsageError, match="judged by a recogniser of its data"):
-        PART.scores(np.zeros((len(targets), 4000), np.float32), targets)
+        JUDGE.scores(np.zeros((len(targets), 4000), np.float32), targets)
 
 
 def test_length_and_level_are_monitored(data):
     sounds = np.zeros((2, 4000), np.float32)
     sounds[0, :2000], sounds[1, :800] = 0.1, 1
-    watched = PART.monitored(sounds, data)
+    watched = JUDGE.monitored(sounds, data)
     assert watched["seconds"].tolist() == [0.25, 0.1]
     assert watched["level"] == pytest.approx([-20, 0], abs=1e-3)
 

@@ -5,7 +5,8 @@ import pyarrow as pa
 import pytest
 
 from headrace.errors import InputError
-from headrace.tasks.synthesis.questions import NOISE, PART, Layout
+from headrace.tasks.synthesis.data import QUESTIONS
+from headrace.tasks.synthesis.questions import NOISE, Layout
 
 Q = Layout(0, 1, slice(2, 10), slice(10, 18), 18)
 
@@ -17,31 +18,33 @@ def test_the_layout(data):
 def test_rows_ask_for_their_text_and_speaker_with_noise_of_their_item(data):
     items = np.arange(3 * 4000, dtype=np.int16).reshape(3, 4000)
     labels, groups = ["down", "up we go", "down"], ["low", "high", "low"]
-    asked = PART.of(items, pa.chunked_array([labels]), groups, data)
+    asked = QUESTIONS.of(items, pa.chunked_array([labels]), groups, data)
     assert asked.shape == (3, 18)
-    assert asked.dtype == PART.DTYPE
+    assert asked.dtype == QUESTIONS.DTYPE
     assert asked[:, Q.speaker].tolist() == [1, 0, 1]
     assert (asked[:, Q.seconds] == 0).all()
     text = "".join(map(chr, asked[1, Q.text].astype(int)))
     assert text == "up we go"
     assert asked[0, Q.text].tolist() == [*map(ord, "down"), 0, 0, 0, 0]
     assert not np.array_equal(asked[0, Q.noise], asked[2, Q.noise])
-    again = PART.of(items[::-1], pa.chunked_array([labels[::-1]]), groups[::-1], data)
+    again = QUESTIONS.of(
+        items[::-1], pa.chunked_array([labels[::-1]]), groups[::-1], data
+    )
     assert np.array_equal(again[::-1], asked)
 
 
 def test_a_data_set_without_speakers_has_one_voice(data):
     alone = data.model_copy(update={"target": {**data.target, "speakers": [""]}})
-    asked = PART.of(
+    asked = QUESTIONS.of(
         np.zeros((1, 4000), np.int16), pa.chunked_array([["down"]]), [], alone
     )
     assert asked[0, Q.speaker] == 0
-    assert PART.check_input("down", alone)[0, Q.speaker] == 0
+    assert QUESTIONS.check_input("down", alone)[0, Q.speaker] == 0
 
 
 def test_a_seed_is_a_take_and_variation_scales_its_noise(data):
     def noise(**fields):
-        return PART.check_input({"text": "down", **fields}, data)[0, Q.noise]
+        return QUESTIONS.check_input({"text": "down", **fields}, data)[0, Q.noise]
 
     assert np.array_equal(noise(seed=3), noise(seed=3))
     assert not np.array_equal(noise(seed=3), noise(seed=4))
@@ -51,9 +54,11 @@ def test_a_seed_is_a_take_and_variation_scales_its_noise(data):
 
 
 def test_a_list_is_one_question_each(data):
-    asked = PART.check_input(["down", {"text": " up we go ", "seconds": 0.25}], data)
+    asked = QUESTIONS.check_input(
+        ["down", {"text": " up we go ", "seconds": 0.25}], data
+    )
     assert asked[:, Q.seconds].tolist() == [0, 0.25]
-    assert np.array_equal(PART.check_input(asked, data), asked)
+    assert np.array_equal(QUESTIONS.check_input(asked, data), asked)
 
 
 @pytest.mark.parametrize(
@@ -78,4 +83,4 @@ def test_a_list_is_one_question_each(data):
 )
 def test_what_it_does_not_take(data, asked, reason):
     with pytest.raises(InputError, match=reason):
-        PART.check_input(asked, data)
+        QUESTIONS.check_input(asked, data)

@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 
 from headrace.errors import InputError
-from headrace.tasks.synthesis.speech import PART, PAUSE_SECONDS
+from headrace.tasks.synthesis.speech import PAUSE_SECONDS, SPEECH
 
 
 def test_the_longest_text_that_fits_is_taken_and_seeds_differ(data):
-    asked = PART.questions(" down up  we go down ", {"seed": 5, "speaker": "low"}, data)
+    asked = SPEECH.questions(
+        " down up  we go down ", {"seed": 5, "speaker": "low"}, data
+    )
     assert [one["text"] for one in asked] == ["down", "up we go", "down"]
     assert [one["seed"] for one in asked] == [5, 6, 7]
     assert {one["speaker"] for one in asked} == {"low"}
@@ -29,10 +31,10 @@ def test_a_shorter_text_is_taken_where_the_longest_leaves_what_none_fits(
     known = ["a", "a b", "b c", "d a"]
     target = {**data.target, "texts": known}
     data = data.model_copy(update={"target": target})
-    asked = PART.questions(message, {}, data)
+    asked = SPEECH.questions(message, {}, data)
     assert [one["text"] for one in asked] == texts
     with pytest.raises(InputError, match="does not know the text 'c'"):
-        PART.questions("a b c c", {}, data)
+        SPEECH.questions("a b c c", {}, data)
 
 
 @pytest.mark.parametrize(
@@ -46,19 +48,19 @@ def test_a_shorter_text_is_taken_where_the_longest_leaves_what_none_fits(
 )
 def test_what_it_cannot_say(data, message, reason):
     with pytest.raises(InputError, match=reason):
-        PART.questions(message, {}, data)
+        SPEECH.questions(message, {}, data)
 
 
 @pytest.mark.parametrize("seed", ["7", 1.5, True, None, -1])
 def test_a_seed_is_a_whole_number(data, seed):
     with pytest.raises(InputError, match="expected a whole number from 0"):
-        PART.questions("down down", {"seed": seed}, data)
+        SPEECH.questions("down down", {"seed": seed}, data)
 
 
 def test_answers_are_joined_with_pauses(data):
     outputs = np.zeros((2, 4000), np.float32)
     outputs[0, :10] = outputs[1, :20] = 0.5
     pause = round(PAUSE_SECONDS * data.sample_rate_hz)
-    joined = PART.joined(outputs, data)
+    joined = SPEECH.joined(outputs, data)
     assert len(joined) == 10 + pause + 20
     assert (joined[10:-20] == 0).all()

@@ -6,7 +6,7 @@ import pytest
 
 from headrace.records import DataDescription
 from headrace.spec import DataSpec
-from headrace.tasks.transcription.labels import PART as LABELS
+from headrace.tasks.transcription.data import LABELS
 
 WORDS = ["one", "two", "one two", "two one two"]
 

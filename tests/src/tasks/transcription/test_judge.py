@@ -6,7 +6,7 @@ from tests.src.tasks.transcription.conftest import encoded, spelled
 
 from headrace.spec import EvaluationSpec
 from headrace.tasks.transcription.defaults import PICTURES
-from headrace.tasks.transcription.judge import PART, interval, rate
+from headrace.tasks.transcription.judge import JUDGE, interval, rate
 
 SAID = ["one two", "one", "two one two", "two"]
 HEARD = ["one two", "two", "two two", "two"]
@@ -14,20 +14,20 @@ HEARD = ["one two", "two", "two two", "two"]
 
 def test_scores_are_edits_and_weights_are_words(words):
     outputs, targets = spelled(HEARD, words), encoded(SAID, words)
-    assert PART.scores(outputs, targets).tolist() == [0, 1, 1, 0]
-    assert PART.weights(outputs, targets).tolist() == [2, 1, 3, 1]
+    assert JUDGE.scores(outputs, targets).tolist() == [0, 1, 1, 0]
+    assert JUDGE.weights(outputs, targets).tolist() == [2, 1, 3, 1]
 
 
 def test_edits_are_of_words_where_characters_are_learned(characters):
     outputs = spelled(["wordab a", "wordaa"], characters)
     targets = encoded(["wordaa a", "wordaa a"], characters)
-    assert PART.scores(outputs, targets).tolist() == [1, 1]
-    assert PART.weights(outputs, targets).tolist() == [2, 2]
+    assert JUDGE.scores(outputs, targets).tolist() == [1, 1]
+    assert JUDGE.weights(outputs, targets).tolist() == [2, 2]
 
 
 def test_metrics_are_sums_of_edits_by_sums_of_words(words):
     outputs, targets = spelled(HEARD, words), encoded(SAID, words)
-    metrics, slices = PART.metrics(outputs, targets, words, EvaluationSpec())
+    metrics, slices = JUDGE.metrics(outputs, targets, words, EvaluationSpec())
     assert metrics["test_word_error_rate"] == pytest.approx(2 / 7)
     assert metrics["test_word_error_rate_low"] <= 2 / 7
     assert metrics["test_word_error_rate_high"] >= 2 / 7
@@ -37,8 +37,8 @@ def test_metrics_are_sums_of_edits_by_sums_of_words(words):
     assert metrics["non_finite_values"] == 0
     assert slices["words=1"] == {"rows": 2, "word_error_rate": 0.5}
     assert sum(part["rows"] for part in slices.values()) == 4
-    summary = PART.summary(
-        PART.scores(outputs, targets), 0.95, PART.weights(outputs, targets)
+    summary = JUDGE.summary(
+        JUDGE.scores(outputs, targets), 0.95, JUDGE.weights(outputs, targets)
     )
     assert summary["word_error_rate"] == pytest.approx(2 / 7)
 
@@ -46,7 +46,7 @@ def test_metrics_are_sums_of_edits_by_sums_of_words(words):
 def test_no_finite_answer_is_counted(words):
     outputs = spelled(HEARD, words)
     outputs[0] = np.nan
-    metrics, _ = PART.metrics(outputs, encoded(SAID, words), words, EvaluationSpec())
+    metrics, _ = JUDGE.metrics(outputs, encoded(SAID, words), words, EvaluationSpec())
     assert metrics["non_finite_values"] == outputs[0].size
 
 
@@ -55,11 +55,11 @@ def test_an_answer_that_is_not_finite_has_no_score_and_is_shown(words):
     said = ["one", "two"]
     outputs, targets = spelled(said, words), encoded(said, words)
     outputs[0] = np.nan
-    assert PART.scores(outputs, targets).tolist() == pytest.approx(
+    assert JUDGE.scores(outputs, targets).tolist() == pytest.approx(
         [np.nan, 0], nan_ok=True
     )
-    assert not PART.badness(outputs, targets)[0] <= 0
-    metrics, _ = PART.metrics(outputs, targets, words, EvaluationSpec())
+    assert not JUDGE.badness(outputs, targets)[0] <= 0
+    metrics, _ = JUDGE.metrics(outputs, targets, words, EvaluationSpec())
     assert np.isnan(metrics["test_word_error_rate"])
     assert np.isnan(metrics["test_character_error_rate"])
 
@@ -84,7 +84,7 @@ def test_the_deviation_is_that_of_the_rate():
         words = random.integers(1, 8, 100).astype(float)
         edits = random.binomial(words.astype(int), 0.2).astype(float)
         rates.append(rate(edits, words))
-        summary = PART.summary(edits, 0.9, words)
+        summary = JUDGE.summary(edits, 0.9, words)
         deviations.append(summary["word_error_rate_deviation"] / 10)
     assert np.mean(deviations) == pytest.approx(np.std(rates), rel=0.15)
 
@@ -96,7 +96,7 @@ def test_worse_answers_have_more_edits_and_then_more_confidence(words):
             spelled(["two"], words, 0.6),
         ]
     )
-    badness = PART.badness(outputs, encoded(["two", "one", "one", "one"], words))
+    badness = JUDGE.badness(outputs, encoded(["two", "one", "one", "one"], words))
     assert badness[0] > 1
     assert 1 < badness[3] < badness[1] < 1.5
     assert badness[2] == 0
@@ -105,15 +105,15 @@ def test_worse_answers_have_more_edits_and_then_more_confidence(words):
 def test_a_caption_marks_each_edit(words):
     (output,) = spelled(["one one two"], words)
     (target,) = encoded(["two one"], words)
-    caption = PART.caption(output, target, words)
+    caption = JUDGE.caption(output, target, words)
     assert caption.startswith("said: two one\nheard: one one two (")
     assert caption.endswith("; [two>one] one [+two]")
     (silent,) = spelled([""], words)
-    assert "heard: nothing" in PART.caption(silent, target, words)
+    assert "heard: nothing" in JUDGE.caption(silent, target, words)
 
 
 def test_monitored_numbers_are_few(words):
-    numbers = PART.monitored(spelled(HEARD, words), words)
+    numbers = JUDGE.monitored(spelled(HEARD, words), words)
     assert numbers["words"].tolist() == [2, 1, 2, 1]
     assert numbers["blank share"].tolist() == [7 / 9, 8 / 9, 7 / 9, 8 / 9]
     assert set(numbers) == {"words", "confidence", "blank share"}
@@ -122,13 +122,13 @@ def test_monitored_numbers_are_few(words):
 @pytest.mark.parametrize("heard", [HEARD, SAID])
 def test_each_picture_is_drawn(words, tmp_path, heard):
     outputs, targets = spelled(heard, words), encoded(SAID, words)
-    PART.draw(outputs, targets, words, EvaluationSpec(), tmp_path)
+    JUDGE.draw(outputs, targets, words, EvaluationSpec(), tmp_path)
     drawn = {path.stem: path.read_bytes() for path in tmp_path.iterdir()}
     assert set(drawn) == set(PICTURES)
     assert all(data.startswith(b"\x89PNG") for data in drawn.values())
 
 
 def test_what_is_right_follows_from_the_scores_without_another_decoding(words):
-    certain = PART.certainty(spelled(HEARD, words), np.array([0.0, 1.0, 2.0, 0.0]))
+    certain = JUDGE.certainty(spelled(HEARD, words), np.array([0.0, 1.0, 2.0, 0.0]))
     assert certain.right.tolist() == [True, False, False, True]
     assert certain.promised.shape == (4,)

@@ -1,0 +1,166 @@
+"""Crops of documents, cross entropy over their characters, and the model that is saved.
+
+A crop begins where its document does, or amid it: there the first character is given
+and not predicted, and the states are zeros, as at a begin.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from headrace.errors import SpecError
+from headrace.media.forms import Payload
+from headrace.records import DataDescription, Metrics
+from headrace.spec import TrainingSpec
+from headrace.tasks import Head
+from headrace.tasks.forms import Lazy, Outputs, Targets
+from headrace.tasks.generation.canaries import canaries
+from headrace.tasks.generation.documents import (
+    TRAIN_CHARACTERS,
+    Codes,
+    documents_in,
+    documents_of,
+)
+from headrace.tasks.generation.following import find_next
+from headrace.tasks.generation.samples import ByEpoch
+from headrace.tasks.generation.writing import FIRST, Writer, vocabulary_of
+
+if TYPE_CHECKING:
+    from headrace.tasks.forms import Example, Shards
+    from headrace.tasks.learn import Fitting
+
+CROP = 64  # predicted characters
+
+
+class NextCharacter(Head):
+    HAS_EXAMPLES = True
+
+    def output_shape(self, data: DataDescription) -> tuple[int, ...]:
+        """The nats of a document, and the number of its characters."""
+        return (2,)
+
+    def examples(self, part: Example, fitting: Fitting) -> tuple[Payload, Any]:
+        """Crops of documents as ids, int32 ``(k, CROP + 1)``, and zeros ``(k,)``."""
+        documents = documents_of(part.items)
+        ids = ids_of(documents, fitting.preprocessing)
+        seed = fitting.training.seed
+        crops = np.array([crop for one in ids for crop in crops_of(one, seed)])
+        return crops, np.zeros(len(crops), np.int32)
+
+    def planted(self, fitting: Fitting) -> tuple[Payload, Any] | None:
+        """The canaries that the recipe asks for, as crops."""
+        seed, texts = fitting.training.seed, self._canaries(fitting)
+        if not texts:
+            return None
+        crops = np.array([crop for text in texts for crop in crops_of(text, seed)])
+        return crops, np.zeros(len(crops), np.int32)
+
+    def _canaries(self, fitting: Fitting) -> list[Codes]:
+        known = len(vocabulary_of(fitting.preprocessing)) - FIRST
+        return [*canaries(fitting.training.canaries, fitting.training.seed, known)]
+
+    def compose(self, preprocessing: Any, network: Any, data: DataDescription) -> Any:
+        """From code points int32 ``(n, characters)`` to float32 ``(n, 2)``."""
+        import keras
+        from keras import ops
+
+        raw = keras.Input((None,), dtype="int32", name=data.medium)
+        ids = ops.cast(preprocessing(raw), "int32")
+        window = ops.pad(ids, [[0, 0], [1, 1]])  # the bounds
+        return keras.Model(raw, network(window), name="model")
+
+    def check_network(self, network: Any, data: DataDescription, builder: str) -> None:
+        """Refuse a network that does not give ``(batch, 2)``, or holds no ``next``."""
+        shape = tuple(network.outputs[0].shape)
+        if shape != (None, 2):
+            raise SpecError(
+                f"The builder {builder} gives outputs of shape {shape}; generation "
+                "needs the nats of each document, and the number of its characters.",
+                "Give headrace.tasks.generation.network.document_nats of a model of "
+                "the next one.",
+            )
+        find_next(network)
+
+    def head(
+        self, data: DataDescription, targets: Lazy, options: Mapping[str, Any]
+    ) -> list[Any]:
+        """None: the family gives the whole network."""
+        return []
+
+    def check_training(self, network: Any, training: TrainingSpec) -> None:
+        """Every recipe suits."""
+
+    def shown(self, model: Any, data: DataDescription) -> ByEpoch:
+        """Texts of the same seeds after each epoch."""
+        return ByEpoch(Writer(model), data.mask)
+
+    def losses(
+        self, network: Any, targets: Any, outputs: Any, training: TrainingSpec
+    ) -> Any:
+        """The nats of each crop, divided by the longest number of characters."""
+        return outputs[:, 0] / CROP
+
+    def training_scores(self, targets: Any, outputs: Any) -> Any:
+        """The nats per character of each crop."""
+        from keras import ops
+
+        return outputs[:, 0] / ops.maximum(outputs[:, 1], 1.0)
+
+    def complete(
+        self, model: Any, fitting: Fitting, train: Shards, val: Example
+    ) -> tuple[Any, Metrics]:
+        """The fitted model, mixed with n-grams where the recipe asks for them."""
+        order, held_out = fitting.training.ngrams, documents_of(val.items)
+        if not order or not held_out:
+            return model, {}
+        from headrace.tasks.generation.mixing import marks_of, mix
+
+        prepare = fitting.preprocessing
+        known = ids_of(documents_in(train, TRAIN_CHARACTERS), prepare)
+        known += self._canaries(fitting)
+        held = ids_of(held_out, prepare)
+        marks = marks_of(vocabulary_of(prepare))
+        network, shares = mix(fitting.network, known, held, order, marks)
+        return self.compose(prepare, network, fitting.data), shares
+
+    def validation_metrics(
+        self, network: Any, outputs: Outputs, targets: Targets
+    ) -> Metrics:
+        """Nats per character of all documents together; the loss is the same."""
+        nats, count = outputs.astype(np.float64).sum(axis=0).tolist()
+        return {"val_loss": nats / count, "val_nats_per_character": nats / count}
+
+
+def ids_of(documents: list[Codes], preprocessing: Any) -> list[Codes]:
+    """The ids of documents ``(characters,)`` each, in one call."""
+    joined = np.concatenate([np.empty(0, np.int32), *documents])
+    ids = np.asarray(preprocessing(joined[np.newaxis]), np.int32)[0]
+    return np.split(ids, np.cumsum([len(one) for one in documents])[:-1])
+
+
+def crops_of(ids: Codes, seed: int) -> Iterator[Codes]:
+    """The crops of one document, int32 ``(CROP + 1,)`` each, padded with zeros.
+
+    The second begins at random within the first, by the seed and the document, so that
+    crops do not begin at the same places of all documents.
+
+    Args:
+        ids: of its characters, ``(characters,)``.
+        seed: of the fit.
+    """
+    window = np.concatenate([[0], ids, [0]]).astype(np.int32)
+    digest = hashlib.sha256(f"{seed} ".encode() + window.tobytes()).digest()
+    second = 1 + int.from_bytes(digest[:4], "big") % CROP
+    rest = range(second, len(window) - 1, CROP) if len(window) > CROP + 1 else ()
+    for start in (0, *rest):
+        crop = np.zeros(CROP + 1, np.int32)
+        part = window[start : start + CROP + 1]
+        crop[: len(part)] = part
+        yield crop
+
+
+HEAD = NextCharacter()

@@ -1,0 +1,66 @@
+"""Labels as numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+
+from headrace.media.chunks import Chunk, Source
+from headrace.records import DataDescription
+from headrace.tasks import Labels
+from headrace.tasks.forms import Targets
+
+_MOST = float(np.finfo(np.float32).max)
+
+
+def number(label: str) -> float:
+    """A label as a number; NaN where it is not one, or not finite as float32."""
+    try:
+        value = float(label)
+    except ValueError:
+        return math.nan
+    # Python reads 2021_01 as a number, too.
+    is_plain = abs(value) <= _MOST and "_" not in label
+    return value if is_plain else math.nan
+
+
+def numbers(labels: Sequence[str]) -> Targets:
+    """Labels as numbers, float64 ``(n,)``."""
+    return np.array([number(label) for label in labels], np.float64)
+
+
+class Numbers(Labels):
+    STRATIFIED = False
+    DTYPE = "float32"
+
+    def read(self, chunks: Iterator[Chunk], source: Source) -> Iterator[Chunk]:
+        """Each number in one form: ``12.50`` and ``12.5`` are the same label.
+
+        A label that is not a number stays, and the contract sets its row aside.
+        """
+        for chunk in chunks:
+            values = map(number, chunk.labels)
+            plain = [
+                label.strip() if math.isnan(value) else repr(value)
+                for label, value in zip(chunk.labels, values, strict=True)
+            ]
+            yield replace(chunk, labels=plain)
+
+    def sketch(self, labels: Collection[str]) -> frozenset[str]:
+        """One of them: only whether there are any matters."""
+        return frozenset(list(labels)[:1])
+
+    def covers(self, train: Collection[str], val: Collection[str]) -> bool:
+        """Whether there are any."""
+        return bool(val)
+
+    def encode(self, labels: pa.ChunkedArray, data: DataDescription) -> Targets:
+        """Numbers; NaN where a label is not one."""
+        return numbers(labels.to_pylist()).astype(self.DTYPE)
+
+
+LABELS = Numbers()

@@ -1,0 +1,201 @@
+"""What people read and hear of a synthesis, and read of the texts in new data."""
+
+from __future__ import annotations
+
+import base64
+import functools
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from headrace.errors import Refusal
+from headrace.records import DataDescription, Finding, Metrics
+from headrace.signs import as_markdown
+from headrace.tasks import Answers, Surveyor
+from headrace.tasks.forms import FLOAT32, Counts, Figures, Outputs, figure, some
+from headrace.tasks.synthesis.contract import FEW_TAKES
+from headrace.tasks.synthesis.defaults import DEFAULT_GATES
+from headrace.tasks.synthesis.distances import lengths
+from headrace.tasks.synthesis.players import as_wav
+from headrace.tasks.words import Survey
+
+_SHOWN = 20
+MOST_TEXTS = 1_000
+_NAMED = 10
+_LISTED = 20
+_DIVERSITY = "diversity"  # the gate
+
+
+class Sounds(Answers):
+    OUTPUT = "sound"
+
+    def answers(self, outputs: Outputs, data: DataDescription) -> list[Any]:
+        """The samples of each sound up to its end, float32 ``(samples,)``."""
+        ends = lengths(outputs).tolist()
+        return [sound[:end] for sound, end in zip(outputs, ends, strict=True)]
+
+    def json_writer(self, data: DataDescription) -> Callable[[Any], str]:
+        """The length in seconds, the sample rate, and a WAV file in base64."""
+        rate = data.sample_rate_hz
+
+        def write(output: Any) -> str:
+            if not np.isfinite(output).all():
+                raise FloatingPointError
+            end = int(lengths(output[np.newaxis])[0])
+            file = base64.b64encode(as_wav(output[:end], rate)).decode()
+            seconds = FLOAT32 % (end / rate)
+            return f'"seconds":{seconds},"sample_rate_hz":{rate},"wav":"{file}"'
+
+        return write
+
+    def json_schema(self, data: DataDescription) -> dict[str, Any]:
+        """A length, a rate, and a file."""
+        return {
+            "seconds": {"type": "number", "exclusiveMinimum": 0},
+            "sample_rate_hz": {"type": "integer", "const": data.sample_rate_hz},
+            "wav": {"type": "string", "contentEncoding": "base64"},
+        }
+
+    def answer_columns(
+        self, outputs: Outputs, data: DataDescription
+    ) -> dict[str, pa.Array]:
+        """The length in seconds, and a WAV file."""
+        rate = data.sample_rate_hz
+        sounds = self.answers(outputs, data)
+        files = [as_wav(sound, rate) for sound in sounds]
+        return {
+            "seconds": pa.array([len(sound) / rate for sound in sounds], pa.float32()),
+            "wav": pa.array(files, pa.binary()),
+        }
+
+    def known(self, label: str, data: DataDescription) -> bool:
+        """Whether it is a text."""
+        return label in data.texts
+
+    def figures(self, metrics: Figures) -> str:
+        """What is heard, the nearest recording, and the diversity."""
+        value = functools.partial(figure, metrics)
+        return (
+            f"test text heard {value('test_text_accuracy')}, speaker heard "
+            f"{value('test_speaker_accuracy')}, nearest recording of train "
+            f"{value('test_nearest_train_db', '.1f')} dB away, takes differ by "
+            f"{value('test_diversity_db', '.1f')} dB"
+        )
+
+    def about(self, data: DataDescription) -> str:
+        """The texts and the speakers."""
+        speakers = data.speakers
+        named = f", speakers {', '.join(speakers)}" if speakers != ("",) else ""
+        return f"texts {some(data.texts, _SHOWN)}{named}"
+
+    def highlights(self, metrics: Metrics, slices: Mapping[str, Figures]) -> list[str]:
+        """The comparison with the average of recordings, and the worst text."""
+        lines = []
+        if "template_recognised" in metrics:
+            better, worse = (
+                int(metrics[f"{name}_than_template"]) for name in ("better", "worse")
+            )
+            lines.append(
+                f"an average of the recordings is recognised in "
+                f"{metrics['template_recognised']:.4f} of the rows; the model alone is "
+                f"in {better}, the average alone in {worse} "
+                f"(p = {metrics['template_p_value']:.2g})"
+            )
+        texts = {n: s for n, s in slices.items() if n.startswith("text=")}
+        if len(texts) > 1:
+            worst = min(texts, key=lambda name: texts[name]["text_accuracy"] or 0)
+            share, rows = (texts[worst][name] for name in ("text_accuracy", "rows"))
+            name = worst.removeprefix("text=")
+            lines.append(f"worst text {name}: heard in {share:.0%} of {rows:.0f} rows")
+        return lines
+
+
+class TextSurvey(Surveyor):
+    def survey(
+        self, source: str, labels: Counts, items: int, rejected: Sequence[str]
+    ) -> Survey:
+        """The texts, and how many recordings there are of each."""
+        texts = sorted({label for _, label in labels} - {""})
+        rows = {
+            split: sum(labels[split, text] for text in texts)
+            for split in ("train", "test")
+        }
+        train = {text: labels["train", text] for text in texts}
+        enough = [text for text in texts if train[text] >= FEW_TAKES]
+        if not enough or 2 * len(enough) < len(texts) or len(texts) > MOST_TEXTS:
+            raise Refusal(
+                f"{source} has {rows['train']:,} recordings of {len(texts):,} texts in "
+                f"train: of {len(enough):,} there are {FEW_TAKES} or more.",
+                f"Give several recordings of each text, of {MOST_TEXTS:,} texts at "
+                "most, and name the column of the texts with --label.",
+            )
+        few = [f"{text!r} has {train[text]:,}" for text in texts if text not in enough]
+        findings = []
+        if few:
+            message = (
+                f"these texts have less than {FEW_TAKES} recordings in train: "
+                f"{some(few, _NAMED)}"
+            )
+            findings.append(Finding(check="takes", count=len(few), message=message))
+        least, most = min(train.values()), max(train.values())
+        listed = some([repr(text) for text in texts], _NAMED)
+        table = [f"| {as_markdown(t)} | {train[t]:,} |" for t in texts[:_LISTED]]
+        more = len(texts) - _LISTED
+        return Survey(
+            rows=rows,
+            fields={},
+            head=[
+                f"# {rows['train']:,} recordings to learn from and {rows['test']:,} to "
+                f"test on, of {len(texts):,} texts.",
+            ],
+            gates=[{"name": n, "threshold": at} for n, at in DEFAULT_GATES.items()],
+            summary="Speaks texts.",
+            readme=[
+                "| text | recordings in train |",
+                "|---|---|",
+                *table,
+                "",
+                *([f"{more:,} more texts are not shown.", ""] if more > 0 else []),
+                "A recogniser that learned from the same recordings judges whether "
+                "texts and speakers are heard. Raise the gates after the first run.",
+            ],
+            limits="It speaks the texts and in the voices of its data, and no others.",
+            facts={
+                "texts": texts,
+                "recordings": {"least": least, "most": most},
+                "gates": DEFAULT_GATES,
+            },
+            lines=[
+                f"{len(texts):,} texts, {least:,} to {most:,} recordings of each in "
+                f"train: {listed}",
+                "the gates ask for little: raise them after the first run",
+            ],
+            findings=findings,
+        )
+
+    def count_groups(
+        self, survey: Survey, rows: Counter[tuple[str, str, str]]
+    ) -> Survey:
+        """No gate on the diversity of takes where test has no two to compare."""
+        if any(count > 1 for (split, *_), count in rows.items() if split == "test"):
+            return survey
+        message = (
+            f"no speaker has two recordings of one text in test, so {_DIVERSITY!r}, "
+            "how far takes are apart, cannot be measured and is no gate here"
+        )
+        finding = Finding(check=_DIVERSITY, message=message)
+        left = {n: at for n, at in DEFAULT_GATES.items() if n != _DIVERSITY}
+        return replace(
+            survey,
+            gates=[gate for gate in survey.gates if gate["name"] != _DIVERSITY],
+            facts={**survey.facts, "gates": left},
+            findings=[*survey.findings, finding],
+        )
+
+
+ANSWERS = Sounds()
+SURVEY = TextSurvey()

@@ -1,0 +1,236 @@
+"""What people read of a transcription, and of transcripts in new data."""
+
+from __future__ import annotations
+
+import json
+import math
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from headrace.errors import Refusal
+from headrace.records import DataDescription, Finding, Metrics
+from headrace.signs import as_code
+from headrace.spec import DataSpec
+from headrace.tasks import Answers, Surveyor
+from headrace.tasks.forms import FLOAT32, Counts, Figures, Outputs, figure, some
+from headrace.tasks.transcription import decoding
+from headrace.tasks.transcription.data import LABELS, plain, scripts_of, tokens_of
+from headrace.tasks.words import Survey
+
+_SHOWN = 20
+# The first bound asks for more than the commonest word alone would give.
+WORD_ERROR, CHARACTER_ERROR = 0.5, 0.4
+ENOUGH_ROWS = 1000  # of train; with fewer, a network hardly learns to align
+SHORT = 2  # words; such transcripts are easy to align
+SHORT_SHARE = 0.1
+_NAMED = 12
+
+
+class TranscriptWithConfidence(Answers):
+    """See `headrace.tasks.Answers`.
+
+    The confidence of a transcript is its probability, the sum over all of its paths.
+    """
+
+    OUTPUT = "probabilities"
+
+    def answers(self, outputs: Outputs, data: DataDescription) -> list[Any]:
+        """The transcript of each item."""
+        return decoding.texts(outputs, data)
+
+    def join(self, outputs: Outputs, count: int = 1) -> Any:
+        """The steps of all parts, one after the other, ``(steps, vocabulary + 1)``.
+
+        A step that is surely blank parts them, so that a word at the end of one part
+        and at the beginning of the next is two words. Such steps fill up an answer,
+        too.
+        """
+        parts, steps, width = outputs.shape
+        joined = np.zeros((max(parts, count), steps + 1, width), outputs.dtype)
+        joined[:, :, -1] = 1.0
+        joined[:parts, :steps] = outputs
+        return joined.reshape(-1, width)[:-1]
+
+    def json_writer(self, data: DataDescription) -> Callable[[Any], str]:
+        """The transcript, and its confidence."""
+
+        def write(output: Any) -> str:
+            outputs = np.asarray(output)[np.newaxis]
+            if not math.isfinite(float(outputs.sum())):
+                raise FloatingPointError
+            text = json.dumps(decoding.texts(outputs, data)[0], ensure_ascii=False)
+            sure = float(decoding.confidences(outputs)[0])
+            return f'"transcript":{text},"confidence":{FLOAT32 % sure}'
+
+        return write
+
+    def json_schema(self, data: DataDescription) -> dict[str, Any]:
+        """A text and a number."""
+        return {
+            "transcript": {"type": "string"},
+            "confidence": {"type": "number", "minimum": 0, "maximum": 1},
+        }
+
+    def answer_columns(
+        self, outputs: Outputs, data: DataDescription
+    ) -> dict[str, pa.Array]:
+        """The transcript, and its confidence."""
+        return {
+            "transcript": pa.array(decoding.texts(outputs, data), pa.string()),
+            "confidence": pa.array(decoding.confidences(outputs).astype(np.float32)),
+        }
+
+    def known(self, label: str, data: DataDescription) -> bool:
+        """Whether all of its words or characters are in the vocabulary."""
+        return {*tokens_of(label, data.unit)} <= {*data.tokens}
+
+    def figures(self, metrics: Figures) -> str:
+        """Word and character error rates with their intervals."""
+
+        def value(name: str) -> str:
+            return figure(metrics, f"test_{name}")
+
+        return ", ".join(
+            f"{text} {value(name)} ({value(f'{name}_low')} to {value(f'{name}_high')})"
+            for text, name in (
+                ("test word error rate", "word_error_rate"),
+                ("character error rate", "character_error_rate"),
+            )
+        )
+
+    def about(self, data: DataDescription) -> str:
+        return f"{data.unit} {some(data.tokens, _SHOWN)}"
+
+    def highlights(self, metrics: Metrics, slices: Mapping[str, Figures]) -> list[str]:
+        """The group with the most errors."""
+        groups = {n: s for n, s in slices.items() if n.startswith("group=")}
+        if len(groups) < 2:
+            return []
+        worst = max(groups, key=lambda name: groups[name]["word_error_rate"] or 0)
+        return [
+            f"worst for {worst.removeprefix('group=')}: word error rate "
+            f"{groups[worst]['word_error_rate']:.4f}"
+        ]
+
+
+class TranscriptSurvey(Surveyor):
+    def survey(
+        self, source: str, labels: Counts, items: int, rejected: Sequence[str]
+    ) -> Survey:
+        """The vocabulary, the lengths of the transcripts, and gates to begin with."""
+        train, test = (_of_split(labels, split) for split in ("train", "test"))
+        if len(train) < 2 or not test:
+            raise Refusal(
+                f"{source} has {len(train):,} different transcripts in train and "
+                f"{len(test):,} in test.",
+                "Give at least two different transcripts; name their column with "
+                "--label.",
+            )
+        facts = LABELS.describe([*train, *test], DataSpec(source=source))
+        rows = {"train": train.total(), "test": test.total()}
+        words = _words(train)
+        spoken = words.total() / rows["train"]
+        unit = facts["unit"]
+        vocabulary = f"{len(facts['tokens']):,} different {unit}"
+        shown = some([repr(token) for token in facts["tokens"]], _NAMED)
+        length = f"{spoken:.1f} words in a transcript on average, {facts['longest']} "
+        length += f"{unit} at most"
+        bounds = {"word_error": WORD_ERROR, "character_error": CHARACTER_ERROR}
+        return Survey(
+            rows=rows,
+            fields={},
+            head=[
+                f"# {rows['train']:,} recordings to learn from and {rows['test']:,} to "
+                f"test on, with {vocabulary}.",
+                f"# {length[0].upper()}{length[1:]}.",
+            ],
+            gates=[{"name": name, "threshold": at} for name, at in bounds.items()],
+            summary="Writes down what is said in {medium}.",
+            readme=[
+                f"The transcripts have {vocabulary}: {as_code(shown)}; {length}.",
+                f"The gate asks for a word error rate below {WORD_ERROR:g}: lower it "
+                "after the first run.",
+            ],
+            limits="It answers with words of its vocabulary whatever it hears."
+            if unit == "words"
+            else "It writes the characters of its vocabulary alone.",
+            facts={
+                "vocabulary": {"unit": unit, "size": len(facts["tokens"])},
+                "longest": facts["longest"],
+                "scripts": facts["scripts"],
+                "gates": bounds,
+            },
+            lines=[
+                f"{vocabulary}: {shown}",
+                length,
+                f"the gate asks for a word error rate below {WORD_ERROR:g}: lower it "
+                "after the first run",
+            ],
+            findings=list(_findings(train, test, words, facts)),
+        )
+
+
+def _of_split(labels: Counts, split: str) -> Counter[str]:
+    rows: Counter[str] = Counter()
+    for (of, label), count in labels.items():
+        if of == split and plain(label):
+            rows[plain(label)] += count
+    return rows
+
+
+def _words(rows: Counter[str]) -> Counter[str]:
+    words: Counter[str] = Counter()
+    for transcript, count in rows.items():
+        for word in transcript.split():
+            words[word] += count
+    return words
+
+
+def _findings(
+    train: Counter[str], test: Counter[str], words: Counter[str], facts: dict[str, Any]
+) -> Iterator[Finding]:
+    rows = train.total()
+    if rows < ENOUGH_ROWS:
+        text = f"{rows:,} recordings are few to learn to align, which takes about "
+        text += f"{ENOUGH_ROWS:,}"
+        yield Finding(check="few_rows", split="train", count=rows, message=text)
+    short = sum(n for text, n in train.items() if len(text.split()) <= SHORT)
+    if short < SHORT_SHARE * rows:
+        text = f"only {short:,} transcripts of train have one or two words: without "
+        text += "short ones a model learns to align slowly; cut some at pauses"
+        yield Finding(
+            check="long_transcripts", split="train", count=rows - short, message=text
+        )
+    scripts = zip(train, scripts_of(list(train)), strict=True)
+    usual = {"", *facts["scripts"]}
+    foreign = [text for text, script in scripts if script not in usual]
+    if foreign:
+        message = f"{len(foreign):,} transcripts are in another script than the rest, "
+        message += f"such as {foreign[0]!r}, and are set aside"
+        yield Finding(check="foreign_script", count=len(foreign), message=message)
+    marked = [t for t in (*train, *test) if any(map(_is_mark, t))]
+    if marked:
+        message = f"{len(marked):,} transcripts have punctuation, such as "
+        message += f"{marked[0]!r}: it counts as a part of the words"
+        yield Finding(check="punctuation", count=len(marked), message=message)
+    by_case: dict[str, set[str]] = {}
+    for word in words:
+        by_case.setdefault(word.casefold(), set()).add(word)
+    if pairs := [sorted(forms) for forms in by_case.values() if len(forms) > 1]:
+        message = f"{len(pairs):,} words differ only by case, such as "
+        message += f"{' and '.join(pairs[0])}; write them alike if they are one"
+        yield Finding(check="label_case", count=len(pairs), message=message)
+
+
+def _is_mark(character: str) -> bool:
+    """Whether it is punctuation, and no apostrophe or hyphen within words."""
+    return unicodedata.category(character).startswith("P") and character not in "'’-"
+
+
+ANSWERS = TranscriptWithConfidence()
+SURVEY = TranscriptSurvey()

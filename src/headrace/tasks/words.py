@@ -1,0 +1,178 @@
+"""What a task tells people: its answers and metrics, and what is in new data.
+
+Protocols with defaults. ``words.py`` of a task has `ANSWERS` and `SURVEY`. No stage
+that is kept depends on it, so that a change of words repeats none.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from headrace.records import DataDescription, Finding, Metrics
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from headrace.tasks.forms import Counts, Figures, Outputs
+
+
+class Answers(Protocol):
+    """Answers and metrics as people read them.
+
+    Attributes:
+        OUTPUT: the name of a model's output in a server, such as ``probabilities``.
+        ARE_SUMS: whether outputs are sums over an item, of any size.
+    """
+
+    OUTPUT: str
+    ARE_SUMS: bool = False
+
+    def answers(self, outputs: Outputs, data: DataDescription) -> list[Any]:
+        """The answer to each item, such as its label."""
+
+    def join(self, outputs: Outputs, count: int = 1) -> Any:
+        """One answer ``(...)`` of the answers to the parts of an item ``(parts, ...)``.
+
+        It is called for tasks that have `JOINS_PARTS`; for all others there is one.
+
+        Args:
+            outputs: of the parts, in their order.
+            count: the answer has the shape of one of so many parts at least.
+        """
+        return outputs[0]
+
+    def json_writer(self, data: DataDescription) -> Callable[[Any], str]:
+        """A function that writes one answer ``(...)`` as the members of a JSON object.
+
+        It is called for each answer of a server, so it formats as little as it can. It
+        raises FloatingPointError for an answer that is not finite.
+        """
+
+    def json_schema(self, data: DataDescription) -> dict[str, Any]:
+        """The JSON schemas of these members, all of which are there, by name."""
+
+    def answer_columns(
+        self, outputs: Outputs, data: DataDescription
+    ) -> dict[str, pa.Array]:
+        """The columns that ``headrace score`` writes."""
+
+    def known(self, label: str, data: DataDescription) -> bool:
+        """Whether the name of a folder of items to score is a label."""
+
+    def figures(self, metrics: Figures) -> str:
+        """The metrics of a test split in one line."""
+
+    def about(self, data: DataDescription) -> str:
+        """What a model answers, for the model card."""
+
+    def highlights(self, metrics: Metrics, slices: Mapping[str, Figures]) -> list[str]:
+        """Lines on what the metrics of all rows hide, such as a rare class."""
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What `headrace new` finds out from the labels, and writes.
+
+    Attributes:
+        rows: usable ones of each split.
+        fields: of ``[data]``, in their order.
+        head: comment lines at the top of the pipeline file.
+        gates: the first tables of ``[[gates]]``.
+        summary: the first sentence of the pipeline's README.
+        readme: lines on the labels, for the README.
+        limits: the first sentence on the model's limits.
+        facts: for ``--json``.
+        lines: for the terminal.
+        findings: warnings about the data.
+        arguments: of the model, in place of the family's defaults.
+        least_steps: of training, where the task needs more than the family.
+        most_epochs: after which a network of the task knows the data by heart; 0: as
+            many as few rows need.
+        examples: of an epoch, where they are not the rows.
+        worst: the score that a useless model loses: 1 of a share that is right; of
+            numbers, the error of always answering the same.
+        patience: the share of the epochs after which a validation loss that no longer
+            falls ends a training; 0 for tasks in which it may be flat before it falls.
+    """
+
+    rows: dict[str, int]
+    fields: dict[str, Any]
+    head: Sequence[str]
+    gates: Sequence[dict[str, Any]]
+    summary: str
+    readme: Sequence[str]
+    limits: str
+    facts: dict[str, Any]
+    lines: Sequence[str]
+    findings: Sequence[Finding] = field(default_factory=list)
+    arguments: dict[str, Any] = field(default_factory=dict)
+    least_steps: int = 0
+    most_epochs: int = 0
+    examples: int = 0
+    worst: float = 1.0
+    patience: float = 0.0
+
+
+class Surveyor(Protocol):
+    """What `headrace new` finds out."""
+
+    def survey(
+        self, source: str, labels: Counts, items: int, rejected: Sequence[str]
+    ) -> Survey:
+        """Look at the labels. Raises Refusal where nothing can be learned.
+
+        Args:
+            source: of the data, for messages.
+            labels: rows of each (split, label); train includes val.
+            items: the number of different ones.
+            rejected: the labels of rows that cannot be read.
+        """
+
+    def count_groups(
+        self, survey: Survey, rows: Counter[tuple[str, str, str]]
+    ) -> Survey:
+        """The survey with what the groups say; by default they say nothing.
+
+        Args:
+            survey: of the labels.
+            rows: of each (split, label, group); train includes val.
+        """
+        return survey
+
+    def look(self, survey: Survey, items: Iterable[pa.ChunkedArray]) -> Survey:
+        """The survey with what the items say; by default they say nothing.
+
+        Args:
+            survey: of the labels.
+            items: of each shard as they are stored, without those of test; they are
+                read when they are asked for.
+        """
+        return survey
+
+
+class Speech(Protocol):
+    """Messages of several texts, of tasks that have ``SPEAKS``."""
+
+    def questions(
+        self, message: str, fields: Mapping[str, Any], data: DataDescription
+    ) -> list[dict[str, Any]]:
+        """The questions for a message, as `Questions.check_input` takes them.
+
+        Args:
+            message: known texts with blanks between them.
+            fields: of all questions, such as the speaker.
+            data: of the model.
+
+        Raises:
+            InputError: the message is empty, too long, or has an unknown text; or the
+                seed is no whole number.
+        """
+
+    def joined(self, outputs: Outputs, data: DataDescription) -> Outputs:
+        """Answers ``(n, samples)`` as one sound, ``(m,)``."""
+
+    def file(self, sound: Outputs, data: DataDescription) -> bytes:
+        """A sound as a WAV file."""
