@@ -6,11 +6,19 @@ another machine.
 
 from __future__ import annotations
 
+import json
 import operator
 from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
 from headrace.credentials import hide_credentials
 
@@ -57,6 +65,12 @@ class Form(Record):
     sample_rate_hz: int = 0
     mask: tuple[str, ...] = ()
     options: dict[str, Any] = Field(default_factory=dict, exclude_if=operator.not_)
+
+    @field_validator("options", "target", check_fields=False)
+    @classmethod
+    def _in_the_order_of_the_store(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """As they are read again, so that keys are the same before and after."""
+        return dict(json.loads(json.dumps(values, sort_keys=True)))
 
 
 class DataDescription(Form):

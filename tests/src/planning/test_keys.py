@@ -7,10 +7,11 @@ from tests.src.planning.conftest import keys_of
 
 from headrace.planning import Plan
 from headrace.planning.results import Key, ingredients_of
-from headrace.records import Record
+from headrace.records import DataDescription, Record, SnapshotRecord
 from headrace.settings import DEFAULT_ITEM_BYTES
 from headrace.spec import PipelineSpec
 from headrace.stages.ingredients import closure
+from headrace.state.anchored import as_json
 from headrace.state.home import Home
 
 
@@ -206,6 +207,19 @@ def test_the_order_of_classes_is_part_of_a_training(trained, done):
         update={"description": form.model_copy(update={"target": target})}
     )
     assert done.train(turned, trained.contract) != keys_of(trained)["train"]
+
+
+@pytest.mark.parametrize("field", ["options", "target"])
+def test_a_form_of_several_values_is_the_same_when_it_is_read_again(
+    trained, done, field
+):
+    values = {"tags": ["a", "b"], "separator": "|", "at": {"wide": 2, "high": 1}}
+    fields = trained.snapshot.description.model_dump()
+    form = DataDescription.model_validate({**fields, field: values})
+    made = trained.snapshot.model_copy(update={"description": form})
+    stored = SnapshotRecord.model_validate_json(as_json(made.model_dump(mode="json")))
+    first, second = [done.train(each, trained.contract) for each in (made, stored)]
+    assert first == second, "a second run would train again"
 
 
 def test_a_private_training_is_done_again_with_another_secret(trained):
