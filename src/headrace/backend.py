@@ -123,8 +123,8 @@ def _traced(model: Any) -> Compute:
 
     first = model.inputs[0]
     spec = tf.TensorSpec((None, *first.shape[1:]), first.dtype)
-    known = weakref.ref(model)  # else the model would be kept by what is kept for it
-    traced = tf.function(lambda x: known()(x, training=False), autograph=False)  # type: ignore[misc]
+    ref = weakref.ref(model)  # else the model would be kept by what is kept for it
+    traced = tf.function(lambda x: ref()(x, training=False), autograph=False)  # type: ignore[misc]
     function = traced.get_concrete_function(spec)
     # TensorFlow converts whole numbers in a third of the time of NumPy.
     return lambda items: np.asarray(function(tf.cast(tf.constant(items), spec.dtype)))

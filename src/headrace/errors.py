@@ -108,13 +108,13 @@ class DependencyError(HeadraceError):
 
 
 def did_you_mean(
-    name: str, known: Iterable[str], default: str, cutoff: float = 0.5, prefix: str = ""
+    name: str, names: Iterable[str], default: str, cutoff: float = 0.5, prefix: str = ""
 ) -> str:
-    """The action for an unknown name: the nearest known one, else ``default``.
+    """The action for an unknown name: the nearest of the names, else ``default``.
 
     Args:
         cutoff: the required similarity, from 0 to 1.
         prefix: of the suggested name, such as ``training.``.
     """
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)
+    near = difflib.get_close_matches(name, list(names), n=1, cutoff=cutoff)
     return f"Did you mean {prefix}{near[0]}?" if near else default

@@ -66,20 +66,20 @@ def modules(kind: Kind) -> dict[str, str]:
     """
     place = _PLACES[kind].package
     folder = path_of(place).parent
-    found = {
+    by_name = {
         one.name: f"{place}.{one.name}"
         for one in pkgutil.iter_modules([str(folder)])
         if one.ispkg == (kind in _FOLDERS)
         and (kind != "flows" or _has_flow(folder / f"{one.name}.py", one.name))
     }
     for point in added()[kind]:
-        if found.setdefault(point.name, point.value) != point.value:
+        if by_name.setdefault(point.name, point.value) != point.value:
             raise UsageError(
                 f"Two packages add {point.name!r} to headrace.{kind}: "
-                f"{found[point.name]} and {point.value}.",
+                f"{by_name[point.name]} and {point.value}.",
                 "Uninstall one of them, or rename its entry point.",
             )
-    return dict(sorted(found.items()))
+    return dict(sorted(by_name.items()))
 
 
 @functools.cache
@@ -225,9 +225,9 @@ def constant(module: str, name: str, example: str = "") -> Any:
     """
     value = _assigned(module).get(name)
     with contextlib.suppress(ValueError, TypeError):  # of what is not a literal
-        found = ast.literal_eval(value) if value else None
-        if not example or type(found) is type(ast.literal_eval(example)):
-            return found
+        literal = ast.literal_eval(value) if value else None
+        if not example or type(literal) is type(ast.literal_eval(example)):
+            return literal
     raise SpecError(
         f"{module}: {name} must be a literal{', such as ' * bool(example)}{example}; "
         f"it is {ast.unparse(value) if value else 'missing'}."

@@ -172,11 +172,11 @@ def draw_trials(
     grid = np.atleast_1d(figure.subplots(rows, columns, sharey=True)).ravel()
     for axes in grid[len(fields) + 1 :]:
         axes.axis("off")
-    known = [trial for trial in trials if trial["value"] is not None]
+    scored = [trial for trial in trials if trial["value"] is not None]
     for axes, (name, scale) in zip(grid[1:], fields.items(), strict=False):
-        _prepare_axis(axes, name, scale, [t["overrides"][name] for t in known])
+        _prepare_axis(axes, name, scale, [t["overrides"][name] for t in scored])
     for state, colour in (("pruned", "#b0b7c0"), ("completed", INK)):
-        group = [trial for trial in known if trial["state"] == state]
+        group = [trial for trial in scored if trial["state"] == state]
         values = [trial["value"] for trial in group]
         numbers = [trial["number"] for trial in group]
         grid[0].scatter(numbers, values, s=18, color=colour, label=state)
@@ -184,7 +184,7 @@ def draw_trials(
             x = [trial["overrides"][name] for trial in group]
             is_choice = not isinstance(scale, str)
             axes.scatter([*map(str, x)] if is_choice else x, values, 18, colour)
-    done = [trial for trial in known if trial["state"] == "completed"]
+    done = [trial for trial in scored if trial["state"] == "completed"]
     best = np.minimum if lower else np.maximum
     so_far = best.accumulate([trial["value"] for trial in done])
     numbers = [trial["number"] for trial in done]

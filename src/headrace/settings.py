@@ -245,13 +245,13 @@ class Settings(BaseModel):
     @classmethod
     def unknown_variables(cls) -> list[Finding]:
         """Variables that are set and named like settings, and are none."""
-        known = [name.upper() for name in cls.model_fields]
+        names = [name.upper() for name in cls.model_fields]
         findings = []
         for set_name, value in sorted(os.environ.items()):
             name = set_name.removeprefix(_PREFIX)
-            if name in (set_name, *known, _OF_COMPOSE) or not value:
+            if name in (set_name, *names, _OF_COMPOSE) or not value:
                 continue
-            near = did_you_mean(name, known, "Leave it out.", prefix=_PREFIX)
+            near = did_you_mean(name, names, "Leave it out.", prefix=_PREFIX)
             message = f"{set_name} is not a setting, and has no effect. {near}"
             findings.append(Finding(check="setting", count=1, message=message))
         return findings

@@ -92,9 +92,9 @@ def corrections_of(
     """The corrections with a digest, also if they no longer count."""
     folder = f"{FOLDER}/{pipeline}"
     for name in anchored.store.names(folder) if digest else ():
-        known = anchored.read_record(f"{folder}/{name}", Corrections)
-        if known is not None and known.digest == digest:
-            return known
+        corrections = anchored.read_record(f"{folder}/{name}", Corrections)
+        if corrections is not None and corrections.digest == digest:
+            return corrections
     return None
 
 
@@ -118,20 +118,20 @@ def drop_items(
     folder, last = f"{FOLDER}/{pipeline}", find_corrections(anchored, pipeline)
     old = {}
     for name in anchored.store.names(folder):
-        known = anchored.read_record(f"{folder}/{name}", Corrections)
-        if known is None or any(is_gone([row.item for row in known.rows])):
+        earlier = anchored.read_record(f"{folder}/{name}", Corrections)
+        if earlier is None or any(is_gone([row.item for row in earlier.rows])):
             old[f"{folder}/{name}"] = ""
     if not old:
         return 0
     gone = is_gone([row.item for row in last.rows])
-    kept = [row for row, out in zip(last.rows, gone, strict=True) if not out]
-    data = _as_bytes(last.model_copy(update={"rows": tuple(kept)}))
+    rows = [row for row, out in zip(last.rows, gone, strict=True) if not out]
+    data = _as_bytes(last.model_copy(update={"rows": tuple(rows)}))
     # The last record counts, so that it is added with the withdrawal of the others.
     key = f"{folder}/{_name_of(data)}"
     anchored.write_all({key: data}, {**old, key: ""})
     for name in old.keys() - {key}:
         anchored.store.delete(name)
-    return len(last.rows) - len(kept)
+    return len(last.rows) - len(rows)
 
 
 def _as_bytes(corrections: Corrections) -> bytes:

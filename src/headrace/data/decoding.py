@@ -273,9 +273,9 @@ def fit(
     problem = fitted.problem or MISFIT
     rejected = {
         block.rows[place]: block.reject(place, problem.check, problem.reason)
-        for place in np.flatnonzero(~fitted.kept).tolist()
+        for place in np.flatnonzero(~fitted.valid).tolist()
     }
-    fitting = block.at(np.flatnonzero(fitted.kept).tolist(), fitted.payload)
+    fitting = block.at(np.flatnonzero(fitted.valid).tolist(), fitted.payload)
     return fitting, rejected, fitted.notes
 
 

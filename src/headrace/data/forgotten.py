@@ -63,8 +63,8 @@ class Forgotten:
 
         if not self.marks:
             return np.zeros(len([*digests]), bool)
-        found = (self.mark_item(digest) in self.marks for digest in digests)
-        return np.fromiter(found, bool)
+        forgotten = (self.mark_item(digest) in self.marks for digest in digests)
+        return np.fromiter(forgotten, bool)
 
     def has_rows(
         self, digests: Sequence[str], groups: Sequence[str]
@@ -72,9 +72,9 @@ class Forgotten:
         """Whether each row is forgotten, as an item or by its group, bool ``(n,)``."""
         import numpy as np
 
-        found = self.has_items(digests)
+        forgotten = self.has_items(digests)
         if not self.marks:
-            return found
-        known = {g: self.mark_group(g) in self.marks for g in {*groups} - {""}}
-        found |= np.fromiter((known.get(g, False) for g in groups), bool)
-        return found
+            return forgotten
+        by_group = {g: self.mark_group(g) in self.marks for g in {*groups} - {""}}
+        forgotten |= np.fromiter((by_group.get(g, False) for g in groups), bool)
+        return forgotten

@@ -58,8 +58,8 @@ def remember_head(home: Home) -> None:
         DependencyError: the ledger or the store does not answer.
     """
     store = home.store
-    kept, problem = _kept(store)
-    if problem or (kept is not None and not home.ledger.has_link(kept)):
+    link, problem = _kept(store)
+    if problem or (link is not None and not home.ledger.has_link(link)):
         log.warning("the ledger is not as it was signed: see `headrace verify`")
     elif head := home.ledger.signed_head():
         store.write_json(KEY, head.model_dump())
@@ -68,13 +68,13 @@ def remember_head(home: Home) -> None:
 def _find_rollback(home: Home, trusted: TrustedKeys) -> str:
     """Why the ledger is older than the link that the store has; empty if it is not."""
     store = home.store
-    kept, problem = _kept(store)
-    if kept is None or home.ledger.has_link(kept):
+    link, problem = _kept(store)
+    if link is None or home.ledger.has_link(link):
         return problem
-    if not kept.is_accepted(trusted):
+    if not link.is_accepted(trusted):
         return f"{store.uri(KEY)} was changed, or another key has signed it"
     return (
-        f"link {kept.number}, which was signed and is kept in {store.uri(KEY)}, is not "
+        f"link {link.number}, which was signed and is kept in {store.uri(KEY)}, is not "
         "in its chain: an older ledger was put in its place"
     )
 

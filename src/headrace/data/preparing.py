@@ -69,6 +69,6 @@ def decode_one(
 def fit_one(item: Payload, module: Medium, shape: tuple[int, ...]) -> Payload | Problem:
     """Bring a decoded item to a shape, ``(1, *shape)``."""
     fitted = module.fit(item[np.newaxis], shape)
-    if fitted.kept.all():
+    if fitted.valid.all():
         return fitted.payload
     return fitted.problem or MISFIT

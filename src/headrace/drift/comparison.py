@@ -89,10 +89,10 @@ class Comparison(Record):
         for subject in ("inputs", "answers"):
             drifted = self.drifted(subject)
             names = some([test.name for test in drifted], 3)
-            found = (
+            drift = (
                 f"{self.severity(subject)} drift ({names})" if drifted else "no drift"
             )
-            parts.append(f"{subject}: {found}")
+            parts.append(f"{subject}: {drift}")
         return f"{', '.join(parts)} in {self.items:,} items"
 
 

@@ -80,10 +80,10 @@ def judge_labels(
             higher is better; or the bound is not between 0 and the largest.
     """
     values = _unit_scores(np.asarray(scores, np.float64), bound, largest)
-    kept = bound / largest
+    limit = bound / largest
     if not higher_is_better:
-        values, kept = 1 - values, 1 - kept
-    paths = _log_evidence(values, kept)
+        values, limit = 1 - values, 1 - limit
+    paths = _log_evidence(values, limit)
     crossed = np.flatnonzero(paths >= -np.log(alpha))
     low, high = _interval(values, alpha) if len(values) else (None, None)
     mean = float(values.mean()) if len(values) else None
@@ -122,19 +122,19 @@ def _unit_scores(scores: _Floats, bound: float, largest: float) -> _Floats:
     return np.asarray(np.minimum(scores / largest, 1.0), np.float64)
 
 
-def _bets(kept: npt.ArrayLike, sign: int) -> _Floats:
-    """Bets that a mean lies below (1) or above (-1) what is kept, ``(..., bets)``.
+def _bets(limit: npt.ArrayLike, sign: int) -> _Floats:
+    """Bets that a mean lies below (1) or above (-1) a limit, ``(..., bets)``.
 
     A bet is the best one for some mean, whose log-odds lie 0.3 to 2.6 farther. For a
     bound of 0.90 these are means from 0.87 to 0.40.
     """
-    means = np.asarray(kept, np.float64)[..., np.newaxis]
+    means = np.asarray(limit, np.float64)[..., np.newaxis]
     odds = np.log(means / (1 - means)) - sign * _STEPS
     other = 1 / (1 + np.exp(-odds))
     return np.asarray((means - other) / (means * (1 - means)), np.float64)
 
 
-def _log_evidence(values: _Floats, kept: float) -> _Floats:
+def _log_evidence(values: _Floats, limit: float) -> _Floats:
     """The log of the mean capital of all bets after each score, ``(n,)``.
 
     Most of each stake is bet from the first score on. The rest is bet from later ones
@@ -145,8 +145,8 @@ def _log_evidence(values: _Floats, kept: float) -> _Floats:
     later = np.log(_LATER) - np.log(count[:-1]) - np.log(count[1:])
     stakes = np.concatenate([np.log([1 - _LATER]), later])[: len(values)]
     kept_back = np.log(_LATER / count)
-    for row, bet in zip(capital, _bets(kept, 1), strict=True):
-        path = np.cumsum(np.log1p(-bet * (values - kept)))
+    for row, bet in zip(capital, _bets(limit, 1), strict=True):
+        path = np.cumsum(np.log1p(-bet * (values - limit)))
         before = np.concatenate([[0.0], path])[: len(values)]
         begun = path + np.logaddexp.accumulate(stakes - before)
         np.logaddexp(begun, kept_back, out=row)

@@ -79,7 +79,7 @@ def differences(
     adjusted = dict(
         zip(results, holm([r.p_value for r in results.values()]), strict=True)
     )
-    found = [
+    different = [
         Difference(
             column=column,
             effect=result.effect,
@@ -90,7 +90,7 @@ def differences(
         for column, result in results.items()
         if adjusted[column] < alpha and result.effect >= least_effect
     ]
-    return sorted(found, key=lambda difference: (-difference.effect, difference.column))
+    return sorted(different, key=lambda one: (-one.effect, one.column))
 
 
 def _one_each(values: npt.NDArray[Any], groups: Sequence[str]) -> npt.NDArray[Any]:

@@ -48,15 +48,15 @@ def privacy_sentences(outcome: Outcome) -> list[str]:
 
 def _personal(outcome: Outcome) -> Iterator[str]:
     records = (outcome.snapshot, outcome.contract)
-    found = [
+    messages = [
         finding.message
         for record in records
         if record
         for finding in record.findings
         if finding.check == "personal_data"
     ]
-    yield from (f"Personal data: {message.rstrip('.')}." for message in found)
-    if not found:
+    yield from (f"Personal data: {message.rstrip('.')}." for message in messages)
+    if not messages:
         yield "The contract found no personal data of the kinds that it knows."
     if outcome.training and outcome.training.description.mask:
         kinds = ", ".join(outcome.training.description.mask)
@@ -79,11 +79,11 @@ def _membership(metrics: Metrics) -> str:
 def group_sentences(outcome: Outcome) -> list[str]:
     """What groups get that the model did not learn from, such as other speakers."""
     evaluation, training = outcome.evaluation, outcome.spec.training
-    seen, unseen = (
+    seen_groups, unseen = (
         evaluation.slices.get(f"groups={kind}") if evaluation else None
         for kind in ("seen", "unseen")
     )
-    if evaluation is None or not (seen or unseen):
+    if evaluation is None or not (seen_groups or unseen):
         return []
     column = outcome.spec.data.group
     if unseen is None:

@@ -131,10 +131,10 @@ def restore_lost(home: Home) -> list[Repair]:
         DependencyError: as above.
     """
     return [
-        _restore(version, found, home)
+        _restore(version, mismatches, home)
         for model in home.ledger.models()
         for version in at_stake(model, home.ledger)
-        if (found := find_mismatches([version], home))
+        if (mismatches := find_mismatches([version], home))
     ]
 
 

@@ -96,8 +96,8 @@ class Restoring:
         remaining, user = {one.subject for one in left}, self._home.settings.user
         restored = {"action": "restored", "who": user, "why": "by headrace repair"}
         was_open = {k: s for k, s in self._known.items() if s.action == "tampered"}
-        found = {one.subject: one.as_step(user) for one in self._mismatches}
-        for subject, step in {**found, **was_open}.items():
+        steps = {one.subject: one.as_step(user) for one in self._mismatches}
+        for subject, step in {**steps, **was_open}.items():
             is_row = step.what.startswith(("row ", "chain "))
             if step.model not in {model, ""} and not is_row:
                 continue

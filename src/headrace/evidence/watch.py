@@ -80,10 +80,10 @@ class Watch:
             return []
         signature = self._sign()
         home = Home(settings)
-        known = home.ledger.last_tamperings()
+        latest = home.ledger.last_tamperings()
         with paths_asked() as paths:
             mismatches, is_sound = self.see(home)
-        if any(_is_new(one, known) for one in mismatches):
+        if any(_is_new(one, latest) for one in mismatches):
             time.sleep(CONFIRM_SECONDS)
             with paths_asked() as paths:
                 again, is_sound = self.see(home)
@@ -91,17 +91,17 @@ class Watch:
             signature = None
         recorded = []
         for one in mismatches:
-            if _is_new(one, known):
-                recorded += self._record(one, known, home)
+            if _is_new(one, latest):
+                recorded += self._record(one, latest, home)
         subjects = {one.subject for one in mismatches}
-        for last in known.values():
+        for last in latest.values():
             # Without a sound ledger, nothing else was looked at.
             is_checked = is_sound or last.model == ""
             is_over = is_checked and last.subject not in subjects
             if last.action == "tampered" and is_over:
                 why = "it is as it was recorded again"
                 update = {"action": "settled", "who": WATCHER, "why": why}
-                home.ledger.add_tampering(last.model_copy(update=update), known)
+                home.ledger.add_tampering(last.model_copy(update=update), latest)
         if is_sound:
             _keep(home, {one.model for one in mismatches}, self._chain)
             if paths != self._paths:  # a new path may differ by now
@@ -129,7 +129,7 @@ class Watch:
         return mismatches, True
 
     def _record(
-        self, mismatch: Mismatch, known: dict[Subject, Tampering], home: Home
+        self, mismatch: Mismatch, latest: dict[Subject, Tampering], home: Home
     ) -> list[Tampering]:
         """Add a row for something new; empty if another process has.
 
@@ -141,7 +141,7 @@ class Watch:
             is_new = mismatch not in self._reported
             self._reported.add(mismatch)
             return [row] if is_new else []
-        return [row] if home.ledger.add_tampering(row, known) else []
+        return [row] if home.ledger.add_tampering(row, latest) else []
 
     def _sign(self) -> Signature | None:
         """Sizes, inodes and times of all files; None if something is not a file."""
@@ -200,8 +200,8 @@ def _of_registry(version: Version, home: Home) -> Iterator[Mismatch]:
         yield mismatch.model_copy(update={"message": f"{mismatch.message}{hint}"})
 
 
-def _is_new(mismatch: Mismatch, known: Mapping[Subject, Tampering]) -> bool:
-    last = known.get(mismatch.subject)
+def _is_new(mismatch: Mismatch, latest: Mapping[Subject, Tampering]) -> bool:
+    last = latest.get(mismatch.subject)
     return last is None or last.action != "tampered" or last.why != mismatch.message
 
 

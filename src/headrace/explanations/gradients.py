@@ -154,17 +154,17 @@ class Gradients:
             chosen: the answer to explain for each, ``(n,)``.
             refine: whether items with a `LARGE_ERROR` get `MORE_STEPS`.
         """
-        found = self._integrate(items, absent, chosen, STEPS)
+        attributions = self._integrate(items, absent, chosen, STEPS)
         for steps in MORE_STEPS if refine else ():
-            rough = np.flatnonzero(~(found.errors <= LARGE_ERROR))
+            rough = np.flatnonzero(~(attributions.errors <= LARGE_ERROR))
             if not len(rough):
                 break
             given = items[rough], absent[rough], chosen[rough]
             better = self._integrate(*given, steps)
-            found.errors[rough] = better.errors
-            for values, others in zip(found.values, better.values, strict=True):
+            attributions.errors[rough] = better.errors
+            for values, others in zip(attributions.values, better.values, strict=True):
                 values[rough] = others
-        return found
+        return attributions
 
     def _integrate(
         self,

@@ -136,11 +136,11 @@ class Explainer:
         raw = module.raw(stored)
         chosen = np.array([item.chosen for item in items], np.int32)
         given = raw, module.raw(empty), chosen
-        found = self._gradients(*given, refine=refine)
+        attributions = self._gradients(*given, refine=refine)
         maps = []
         for row, item in enumerate(items):
-            values = [own[row] for own in found.values]
-            differs = [own[row] for own in found.differs]
+            values = [own[row] for own in attributions.values]
+            differs = [own[row] for own in attributions.differs]
             if self._gradients.tokens:
                 if item.shares is None:
                     item.shares = shares_of(
@@ -152,5 +152,5 @@ class Explainer:
                 places = of_tokens(values, differs, item.shares, item.pieces)
             else:
                 places = of_places(values[0], differs[0], item.pieces)
-            maps.append(Map(*places, float(found.errors[row])))
+            maps.append(Map(*places, float(attributions.errors[row])))
         return maps

@@ -58,8 +58,8 @@ def occlusion(
     whole = np.zeros(len(questions))
     for rows, numbers, items in _batches(questions):
         chosen = np.array([questions[row].chosen for row in rows], np.int32)
-        found = explained.numbers(answer(raw(items)), chosen)
-        for row, number, value in zip(rows, numbers, found.tolist(), strict=True):
+        outputs = explained.numbers(answer(raw(items)), chosen)
+        for row, number, value in zip(rows, numbers, outputs.tolist(), strict=True):
             if number is None:  # it comes before its pieces
                 whole[row] = value
             else:

@@ -47,24 +47,24 @@ def verdict_of(metrics: Mapping[str, float | None], method: str) -> Verdict:
         method: of `METHODS`.
     """
     values = {name: metrics.get(f"{method}_{name}") for name in OTHERS}
-    known = {name: value for name, value in values.items() if value is not None}
-    if len(known) < len(OTHERS):
+    measured = {name: value for name, value in values.items() if value is not None}
+    if len(measured) < len(OTHERS):
         return Verdict(
             status="unchecked",
             reason="maps were not checked: that takes two more trainings, which a run "
             'makes where they take seconds, and with evaluation.depth = "full" in any '
             'case; never with "quick", or where training protects privacy',
         )
-    alike = ", ".join(f"{known[n]:.2f} for {words}" for n, words in OTHERS.items())
+    alike = ", ".join(f"{measured[n]:.2f} for {words}" for n, words in OTHERS.items())
     figures = f"rank correlation with maps of other models {alike}"
     for name in ("random_weights", "random_labels"):
-        if not known[name] <= MOST_ALIKE:
+        if not measured[name] <= MOST_ALIKE:
             return Verdict(
                 status="failed",
                 reason=f"maps by {METHODS[method]} are too much like those of a model "
                 f"with {OTHERS[name]} ({figures}; at most {MOST_ALIKE:g} is allowed)",
             )
-    if not known["other_seed"] >= LEAST_ALIKE:
+    if not measured["other_seed"] >= LEAST_ALIKE:
         return Verdict(
             status="failed",
             reason=f"maps by {METHODS[method]} depend on the seed of training "

@@ -42,17 +42,17 @@ def supported(
 
     A gate whose metric has no interval, or that is as strict already, is left out.
     """
-    found = []
+    proposals = []
     for gate in gates:
         bound, now = _bound(gate, metrics), gate.threshold
         if bound is None or now is None:
             continue
         if bound > now if gate.direction == "min" else bound < now:
             value = metrics.get(gate.metric, math.nan)
-            found.append(
+            proposals.append(
                 Supported(gate=gate.name, threshold=bound, now=now, value=value)
             )
-    return found
+    return proposals
 
 
 def supported_by_first(

@@ -113,8 +113,8 @@ def _signature(
     A signature has a random part, so a new one would be another file.
     """
     place = f"signatures/bundle-{sha256_of(files[MANIFEST])}-{key.id[:16]}.sig"
-    if known := anchored.read(place):
-        return known
+    if stored := anchored.read(place):
+        return stored
     with tempfile.TemporaryDirectory(prefix="headrace-") as temporary:
         root = Path(temporary) / folder
         for name, data in files.items():

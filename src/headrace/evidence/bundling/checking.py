@@ -167,12 +167,12 @@ def _check_content(manifest: Manifest, texts: dict[str, bytes]) -> None:
             )
     try:
         version = json.loads(texts[EVIDENCE])["version"]
-        seen = tuple(version[name] for name in ("model", "version", "model_digest"))
+        identity = tuple(version[name] for name in ("model", "version", "model_digest"))
         component = json.loads(texts[BILL])["metadata"]["component"]
         hashes = [entry["content"] for entry in component["hashes"]]
     except (KeyError, TypeError, ValueError, RecursionError):
         raise IntegrityError(f"{EVIDENCE} or {BILL} cannot be read.", _AGAIN) from None
-    if seen != (manifest.model, manifest.version, manifest.model_digest):
+    if identity != (manifest.model, manifest.version, manifest.model_digest):
         raise IntegrityError(f"{EVIDENCE} is of another version.", _AGAIN)
     if hashes != [manifest.model_digest]:
         raise IntegrityError(f"{BILL} is of another model.", _AGAIN)

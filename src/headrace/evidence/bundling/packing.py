@@ -172,14 +172,14 @@ class Packing:
                 "Train again; the new version can be bundled.",
             )
         with tempfile.TemporaryDirectory(prefix="headrace-") as place:
-            seen: dict[str, bytes] = {}
+            contents: dict[str, bytes] = {}
 
             def read(path: str) -> bytes:
-                seen[path] = self._home.tracking.run_file(run.run_id, path)
-                return seen[path]
+                contents[path] = self._home.tracking.run_file(run.run_id, path)
+                return contents[path]
 
             restored = ingredients.restore(Path(place), digest, read)
-        files = {f"reproduction/{path}": data for path, data in seen.items()}
+        files = {f"reproduction/{path}": data for path, data in contents.items()}
         return files, restored.ingredients
 
     def _evidence(self) -> dict[str, Any]:

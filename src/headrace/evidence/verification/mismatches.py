@@ -95,9 +95,10 @@ class Mismatches:
         for name in models:
             yield from self._of_model(name)
         if not model and _has_own_registry(self.home.settings):
-            known = set(self.home.ledger.models())  # also of runs that began meanwhile
+            # Also of runs that began meanwhile.
+            in_ledger = set(self.home.ledger.models())
             for name in self.home.tracking.registered_models():
-                if name not in known and not self.home.ledger.is_unsettled(name):
+                if name not in in_ledger and not self.home.ledger.is_unsettled(name):
                     yield unknown_to_ledger("model", f"the model {name}")
 
     def _of_decisions(self, models: Collection[str]) -> Iterator[Mismatch]:

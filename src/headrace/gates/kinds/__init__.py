@@ -44,14 +44,14 @@ def absolute_gate(gate: GateSpec, metrics: Mapping[str, float]) -> GateResult:
 
 def held(gate: GateSpec, value: float, most: float, reason: str) -> GateResult:
     """Hold a value of a gate's own against the most that it may be."""
-    known = math.isfinite(value)
+    is_finite = math.isfinite(value)
     return GateResult(
         name=gate.name,
-        passed=known and value <= most,
-        value=value if known else None,
+        passed=is_finite and value <= most,
+        value=value if is_finite else None,
         threshold=most,
         reason=reason,
-        compared=f"{value:.4g} <= {most:.4g}" if known else "",
+        compared=f"{value:.4g} <= {most:.4g}" if is_finite else "",
     )
 
 

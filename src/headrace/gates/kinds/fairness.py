@@ -79,14 +79,14 @@ class GroupsAlike:
         if not all(are_finite(part).all() for part in numbers):
             reason = "the scores of some rows are not finite"
             return judged.model_copy(update={"reason": reason})
-        found = _compared(scores, groups, weights, asked)
-        verdict = found.verdict(asked.gap)
+        fairness = _compared(scores, groups, weights, asked)
+        verdict = fairness.verdict(asked.gap)
         undecided = {"cannot tell": asked.cannot_tell, "not shown": asked.not_shown}
         passed = undecided.get(verdict, "pass") == "pass" and verdict != "unfair"
-        has_few = bool(found.few or found.left_out)
+        has_few = bool(fairness.few or fairness.left_out)
         passed = passed and not (has_few and asked.cannot_tell == "fail")
         name = (asked.metric or rows.score).replace("_", " ")
-        low = max(float(found.low.max()), 0.0) if found.count else None
+        low = max(float(fairness.low.max()), 0.0) if fairness.count else None
         if low is not None and not math.isfinite(low):
             reason = "the scores of some rows are too large to compare groups"
             return judged.model_copy(update={"reason": reason})
@@ -94,7 +94,7 @@ class GroupsAlike:
             update={
                 "passed": passed,
                 "value": low,
-                "reason": describe(found, name, asked, verdict),
+                "reason": describe(fairness, name, asked, verdict),
                 "compared": "" if low is None else f"{low:.4g} <= {asked.gap:.4g}",
             }
         )
@@ -106,12 +106,12 @@ def _compared(
     """The groups compared; without far scores where these hide that they differ."""
     each = also_without_far(scores)
     confidence = 1 - (1 - asked.confidence) / len(each)
-    found = [
+    results = [
         compare_groups(one, groups, weights, confidence=confidence, fewest=asked.fewest)
         for one in each
     ]
-    unfair = (one for one in found if one.verdict(asked.gap) == "unfair")
-    return next(unfair, found[0])
+    unfair = (one for one in results if one.verdict(asked.gap) == "unfair")
+    return next(unfair, results[0])
 
 
 def _arguments(gate: GateSpec) -> Arguments:
@@ -126,10 +126,10 @@ def _arguments(gate: GateSpec) -> Arguments:
     except ValidationError as error:
         wrong = error.errors()[0]
         field = ".".join(map(str, ("arguments", *wrong["loc"])))
-        known = ", ".join(Arguments.model_fields)
+        names = ", ".join(Arguments.model_fields)
         raise SpecError(
             f"The gate {gate.name!r} of the kind fairness has {field}: {wrong['msg']}.",
-            f"Its arguments are {known}; gap is required.",
+            f"Its arguments are {names}; gap is required.",
         ) from None
 
 
@@ -149,7 +149,7 @@ def _rate(
     return rated.scores[about], [groups[row] for row in about], None
 
 
-def describe(found: Fairness, name: str, asked: Arguments, verdict: Verdict) -> str:
+def describe(fairness: Fairness, name: str, asked: Arguments, verdict: Verdict) -> str:
     """The verdict, the groups that decide it, and those that are not compared."""
     texts = {
         "unfair": "groups are not treated alike",
@@ -157,26 +157,26 @@ def describe(found: Fairness, name: str, asked: Arguments, verdict: Verdict) -> 
         "not shown": f"whether all groups are within {asked.gap:g} is not shown",
         "cannot tell": f"fewer than two groups have {asked.fewest} rows",
     }
-    first = found.pairs(1) if verdict == "unfair" else [found.widest()]
+    first = fairness.pairs(1) if verdict == "unfair" else [fairness.widest()]
     text = texts[verdict]
     if first and (pair := first[0]):
-        together = f" for all {found.count} pairs together" * (found.count > 1)
+        together = f" for all {fairness.count} pairs together" * (fairness.count > 1)
         text += (
             f": {name} is {pair.rates[0]:.4g} for {pair.higher} (n = {pair.rows[0]:,}) "
             f"and {pair.rates[1]:.4g} for {pair.lower} (n = {pair.rows[1]:,}), a "
             f"difference of {pair.difference:.4g} ({pair.low:.4g} to {pair.high:.4g} "
             f"at {100 * asked.confidence:g} %{together})"
         )
-    if found.few:
-        names = [f"{name} ({n})" for name, n in sorted(found.few.items())]
+    if fairness.few:
+        names = [f"{name} ({n})" for name, n in sorted(fairness.few.items())]
         more = f" and {len(names) - _SHOWN:,} more" * (len(names) > _SHOWN)
         text += (
             f"; not compared, with fewer than {asked.fewest} rows"
             f"{' (cannot_tell is fail)' * (asked.cannot_tell == 'fail')}: "
             f"{', '.join(names[:_SHOWN])}{more}"
         )
-    if found.left_out:
-        text += f"; {found.left_out:,} of the smallest groups are not compared"
+    if fairness.left_out:
+        text += f"; {fairness.left_out:,} of the smallest groups are not compared"
     return text
 
 

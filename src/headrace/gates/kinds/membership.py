@@ -46,25 +46,25 @@ class KeepsItsRows:
     def judge_rows(self, gate: GateSpec, rows: JudgedRows) -> GateResult:
         """Hold the upper bound of the area against the threshold."""
         most = THRESHOLD if gate.threshold is None else gate.threshold
-        found = rows.membership
-        if isinstance(found, str):
-            reason = f"membership inference was not measured: {found}"
+        membership = rows.membership
+        if isinstance(membership, str):
+            reason = f"membership inference was not measured: {membership}"
             return held(gate, math.nan, most, reason)
-        area = found.high if found.high >= 0 else math.nan  # as an area is
-        return held(gate, area, most, describe(found))
+        area = membership.high if membership.high >= 0 else math.nan  # as an area is
+        return held(gate, area, most, describe(membership))
 
 
-def describe(found: Membership) -> str:
+def describe(attack: Membership) -> str:
     """The area and the rate in words."""
     text = (
         "given one row that the model learned from and one that it did not, an "
-        f"attacker tells which is which with a chance of {found.auc:.3f} "
-        f"({found.low:.3f} to {found.high:.3f}, from {found.members:,} and "
-        f"{found.others:,} rows)"
+        f"attacker tells which is which with a chance of {attack.auc:.3f} "
+        f"({attack.low:.3f} to {attack.high:.3f}, from {attack.members:,} and "
+        f"{attack.others:,} rows)"
     )
-    if found.hits is None:
+    if attack.hits is None:
         return text
-    return f"{text}, and finds {found.hits:.1%} of the former with 1 % of false alarms"
+    return f"{text}, and finds {attack.hits:.1%} of the former with 1 % of false alarms"
 
 
 KIND: RowsKind = KeepsItsRows()

@@ -75,47 +75,47 @@ class KeepsItsScore:
         levels = [f"{family} {one:g}" for one in steps.LEVELS.get(family, ())]
         if family in steps.UNITS and (rung in levels or not levels):
             return  # the levels of some families depend on the data
-        known = levels or [f"{name} LEVEL" for name in steps.UNITS]
+        rungs = levels or [f"{name} LEVEL" for name in steps.UNITS]
         raise SpecError(
             f"The gate {gate.name!r} has the rung {rung!r}, which the ladder of the "
             f"medium {spec.medium} does not have.",
-            f"There are {', '.join(known)}.",
+            f"There are {', '.join(rungs)}.",
         )
 
     def judge_rows(self, gate: GateSpec, rows: JudgedRows) -> GateResult:
         """Pass only where the bound keeps the limit."""
-        asked, found = _arguments(gate), rows.robustness
+        asked, measured = _arguments(gate), rows.robustness
         limit = asked.limit
         result = GateResult(name=gate.name, passed=False, threshold=limit)
-        if found is None or not found.rungs:
+        if measured is None or not measured.rungs:
             reason = "no robustness ladder was measured: medium or task has none"
             return result.model_copy(update={"reason": reason})
-        rung = next((r for r in found.rungs if r.name == asked.rung), None)
+        rung = next((r for r in measured.rungs if r.name == asked.rung), None)
         if rung is None:
-            return result.model_copy(update={"reason": _unknown(asked.rung, found)})
+            return result.model_copy(update={"reason": _unknown(asked.rung, measured)})
         sides = {f"on {rung.name}": rung}
         if asked.drop is not None:
-            sides["without it"] = found.clean
+            sides["without it"] = measured.clean
         for where, side in sides.items():
             if not _are_sound(side):
                 reason = f"the scores of some rows {where} are not finite"
                 if are_finite(side.scores).all():
                     reason = f"the weights of the rows {where} are no sizes"
                 return result.model_copy(update={"reason": reason})
-        level, higher = 1 - asked.confidence, found.higher_is_better
+        level, higher = 1 - asked.confidence, measured.higher_is_better
         if asked.drop is None:
             bound = score_bound(rung, level, higher_is_better=higher)
-            kept, sign = (bound >= limit, ">=") if higher else (bound <= limit, "<=")
+            holds, sign = (bound >= limit, ">=") if higher else (bound <= limit, "<=")
         else:
-            bound = drop_bound(rung, found.clean, level, higher_is_better=higher)
-            kept, sign = bound <= limit, "<="
-        reason = describe(rung, found, rows.score, asked, bound)
-        known = math.isfinite(bound)
+            bound = drop_bound(rung, measured.clean, level, higher_is_better=higher)
+            holds, sign = bound <= limit, "<="
+        reason = describe(rung, measured, rows.score, asked, bound)
+        is_finite = math.isfinite(bound)
         update: dict[str, Any] = {
-            "passed": bool(kept) and known,
-            "value": bound if known else None,
+            "passed": bool(holds) and is_finite,
+            "value": bound if is_finite else None,
             "reason": reason,
-            "compared": f"{bound:.4g} {sign} {limit:.4g}" if known else "",
+            "compared": f"{bound:.4g} {sign} {limit:.4g}" if is_finite else "",
         }
         return result.model_copy(update=update)
 
@@ -136,10 +136,10 @@ def _arguments(gate: GateSpec) -> Arguments:
     )
 
 
-def _unknown(name: str, found: Robustness) -> str:
+def _unknown(name: str, measured: Robustness) -> str:
     family = name.rpartition(" ")[0]
-    near = [r.name for r in found.rungs if r.family == family]
-    names = near or [*dict.fromkeys(r.family for r in found.rungs)]
+    near = [r.name for r in measured.rungs if r.family == family]
+    names = near or [*dict.fromkeys(r.family for r in measured.rungs)]
     kind = "its rungs are" if near else "the families are"
     return f"there is no rung {name!r}; {kind} {', '.join(names)}"
 
@@ -210,14 +210,14 @@ def _mean_bound(values: Numbers, level: float) -> float:
 
 
 def describe(
-    rung: RungRows, found: Robustness, score: str, asked: Arguments, bound: float
+    rung: RungRows, measured: Robustness, score: str, asked: Arguments, bound: float
 ) -> str:
     """The scores on a rung and without it, and the bound, in words."""
     after, before = (
-        float(linear_parts(r.scores, r.weights).mean()) for r in (rung, found.clean)
+        float(linear_parts(r.scores, r.weights).mean()) for r in (rung, measured.clean)
     )
     what = "loss" if asked.drop is not None else score.replace("_", " ")
-    word = "least" if asked.drop is None and found.higher_is_better else "most"
+    word = "least" if asked.drop is None and measured.higher_is_better else "most"
     return (
         f"{score.replace('_', ' ')} is {after:.4g} on {rung.name}, and {before:.4g} on "
         f"the same {len(rung.scores):,} test rows as they are; at "

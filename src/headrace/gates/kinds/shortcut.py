@@ -50,19 +50,19 @@ class DoesWithoutMarks:
 
     def judge_rows(self, gate: GateSpec, rows: JudgedRows) -> GateResult:
         """Hold the largest bound of the marked classes against the threshold."""
-        most, found = gate.threshold or 0.0, rows.shortcuts
-        if found is None:
+        most, shortcuts = gate.threshold or 0.0, rows.shortcuts
+        if shortcuts is None:
             reason = "marks were not looked for: medium or task knows none"
             return held(gate, math.nan, most, reason)
-        if not found.marked:
+        if not shortcuts.marked:
             reason = "no mark gives a class away"
             return GateResult(
                 name=gate.name, passed=True, threshold=most, reason=reason
             )
-        higher = found.higher_is_better
-        bounds = [loss_bound(one, higher_is_better=higher) for one in found.marked]
+        higher = shortcuts.higher_is_better
+        bounds = [loss_bound(one, higher_is_better=higher) for one in shortcuts.marked]
         worst = max(bounds, key=lambda bound: math.inf if math.isnan(bound) else bound)
-        reason = describe(found.marked[bounds.index(worst)], rows.score, worst)
+        reason = describe(shortcuts.marked[bounds.index(worst)], rows.score, worst)
         return held(gate, worst, most, reason)
 
 

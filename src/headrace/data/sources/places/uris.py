@@ -206,11 +206,11 @@ def _facts(uri: str, settings: Settings) -> Iterable[str]:
 
 
 def _local_facts(place: Path, settings: Settings) -> Iterator[str]:
-    found: Iterable[tuple[str, os.stat_result]] = [(".", place.stat())]
+    entries: Iterable[tuple[str, os.stat_result]] = [(".", place.stat())]
     if place.is_dir():
         files = walk(place, settings.home)
-        found = ((name, entry.stat(follow_symlinks=False)) for name, entry in files)
-    for name, status in found:
+        entries = ((name, entry.stat(follow_symlinks=False)) for name, entry in files)
+    for name, status in entries:
         times = f"{status.st_mtime_ns} {status.st_ctime_ns}"
         yield f"{name} {status.st_size} {times} {status.st_ino}"
 
@@ -220,10 +220,10 @@ def _remote_facts(fs: Any, path: str) -> list[str]:
     info = fs.info(path)
     if info["type"] != "directory":
         return [fs.ukey(path), _remote_fact(info)]
-    found = fs.find(path, detail=True).items()
+    files = fs.find(path, detail=True).items()
     return sorted(
         _remote_fact(info)
-        for full, info in found
+        for full, info in files
         if not is_junk(full.removeprefix(path).lstrip("/"))
     )
 

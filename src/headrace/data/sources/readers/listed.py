@@ -97,8 +97,8 @@ def read(
             continue
         if listing is not None:
             listings.append(listing)
-        elif found := missing_files(name, table, index, reading):
-            missing += found
+        elif findings := missing_files(name, table, index, reading):
+            missing += findings
         else:
             idle.append(SourceError(f"{table.where} names no files of the folder.", ""))
     errors += [SourceError(finding.message, _MISNAMED) for finding in missing]
@@ -164,15 +164,15 @@ def _read_table(
         for name in tree.files
         if name == table or not table_suffix(name)
     }
-    known = len(source.findings)
+    start = len(source.findings)
     chunks = read(FileTree(folder, files), b"", source, settings)
-    found = source.findings[known:]
+    findings = source.findings[start:]
     if chunks is None:
-        missing = [one.message for one in found if one.check == "missing_files"]
+        missing = [one.message for one in findings if one.check == "missing_files"]
         if missing:
             raise SourceError(missing[0], _MISNAMED)
         return None
-    source.findings[known:] = [one for one in found if one.check != "unlisted_files"]
+    source.findings[start:] = [one for one in findings if one.check != "unlisted_files"]
     return chunks
 
 
@@ -197,26 +197,26 @@ def _read_files(
     """
     reading = source.reading
     rows: list[FileRow] = []
-    known: set[str] = set()
+    listed: set[str] = set()
     not_whole = ""
     for listing in listings:
         of_table, first_not_whole = _rows_of(listing, reading)
         not_whole = not_whole or first_not_whole
         names = {row.path for row in of_table if row.path is not None}
-        if known and names <= known:
+        if listed and names <= listed:
             source.notes.append(f"{listing.name}: not read, as its files are known.")
             continue
         table, roles = listing.table, listing.roles
         source.findings.extend(table.findings)
         about = describe_roles(files=roles.item, labels=roles.label, splits=roles.split)
         source.notes.append(f"{listing.name}: {table.format}; {about}")
-        known |= names
+        listed |= names
         rows += of_table
     missing = [row.name for row in rows if row.path is None and not row.is_unread]
     unlisted = [
         name
         for name in index.places
-        if name not in known and is_item(name, reading.medium)
+        if name not in listed and is_item(name, reading.medium)
     ]
     what = "rows name files that are not there"
     source.findings += name_findings("missing_files", where, what, missing)

@@ -74,12 +74,12 @@ def _check_columns(reading: Reading, recipe: Recipe, where: str) -> None:
     for key in ("item", "label", "group", "where"):
         value = getattr(reading, key)
         if value is not None and value != own.get(key):
-            known = (
+            hint = (
                 f" It has {own['group']!r}." if own["group"] and key == "group" else ""
             )
             raise SpecError(
                 f"data.{key} = {value!r}: {where} is a recipe, and its recordings have "
-                f"no such column.{known}",
+                f"no such column.{hint}",
                 f"Leave it out, or name it in [clips] of {where}.",
             )
 
@@ -154,11 +154,11 @@ class _Row:
         how, rate = self.recipe.recordings, self.recipe.clips.sample_rate_hz
         key = [how.seed, SPLITS.index(self.rows.split) << 48 | self.number]
         random = np.random.Generator(np.random.Philox(key=np.array(key, np.uint64)))
-        known = sorted(self.clips)
+        classes = sorted(self.clips)
         least, most = self.rows.clips
         count = int(random.integers(least, most + 1))
         for attempt in range(_ATTEMPTS):
-            labels = [known[n] for n in random.integers(len(known), size=count)]
+            labels = [classes[n] for n in random.integers(len(classes), size=count)]
             chosen = [
                 self.clips[label][int(random.integers(len(self.clips[label])))]
                 for label in labels

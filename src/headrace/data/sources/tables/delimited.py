@@ -212,10 +212,10 @@ def open_delimited(
     skipped, delimiter = 0, ""
     if separator := _SEPARATOR.match(sample):
         skipped, delimiter, sample = 1, separator[1], sample[separator.end() :]
-    found = find_dialect(sample, is_whole, file.where, share, delimiter)
-    if found is None:
+    detected = find_dialect(sample, is_whole, file.where, share, delimiter)
+    if detected is None:
         return _one_column(file, encoding, sample, skipped, reading)
-    dialect, rows = found
+    dialect, rows = detected
     check_width(file.where, dialect.width, max_columns)
     named = {reading.item, reading.label, reading.group}
     named.update(re.findall(r"\w+", reading.where or ""))

@@ -237,8 +237,8 @@ def has_header(rows: Sequence[list[str]], requested: Set[str | None]) -> bool:
     if any(cell and cell in column for cell, column in pairs):
         return False
     are_files = any(map(is_list_of_files, zip(first, *others, strict=True)))
-    known = are_files or not KNOWN_NAMES.isdisjoint(names)
-    if known or requested & set(filter(None, first)):
+    is_header = are_files or not KNOWN_NAMES.isdisjoint(names)
+    if is_header or requested & set(filter(None, first)):
         return True
     if any(_NUMBER.fullmatch(cell) for cell in first):
         return False

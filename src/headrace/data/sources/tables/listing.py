@@ -53,10 +53,10 @@ class Index:
     def ways(self, table: str) -> list[_Find]:
         """Functions that find a file by a cell of a table, the strictest one first."""
         folder = table.rpartition("/")[0]
-        known, base, stem = self.places, self._by_base, self._by_stem
+        places, base, stem = self.places, self._by_base, self._by_stem
         return [
-            lambda cell: cell if cell in known else None,
-            lambda cell: f"{folder}/{cell}" if f"{folder}/{cell}" in known else None,
+            lambda cell: cell if cell in places else None,
+            lambda cell: f"{folder}/{cell}" if f"{folder}/{cell}" in places else None,
             lambda cell: base.get(cell.rpartition("/")[2]),
             lambda cell: stem.get(cell.rpartition("/")[2]),
         ]

@@ -140,13 +140,13 @@ _guarded = _Guarded()
 @contextlib.contextmanager
 def _opened(file: File, settings: Settings) -> Iterator[_Ask]:
     """What answers about a Parquet file, in its block."""
-    known = {"number": next(_numbers), "size": file.size, "path": file.path}
+    about_file = {"number": next(_numbers), "size": file.size, "path": file.path}
     most = settings.max_file_bytes
     with file.open() as stream:
         decoder = Decoder(lambda *_: stream) if file.is_pinned else None
 
         def ask(header: Header) -> tuple[Header, Any]:
-            header |= {**known, "most": most}
+            header |= {**about_file, "most": most}
             if decoder is not None:
                 answer, body = decoder.answer(header)
             else:
