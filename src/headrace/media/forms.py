@@ -73,13 +73,13 @@ class Fitted:
 
     Attributes:
         payload: ``(k, *shape)``, the items that fit.
-        kept: bool ``(n,)``, which items those are.
+        valid: bool ``(n,)``, which items those are.
         problem: of all other items; None where there are none.
         notes: counts of changes, such as ``cut to 1 s``.
     """
 
     payload: Payload
-    kept: Flags
+    valid: Flags
     problem: Problem | None
     notes: Counter[str] = field(default_factory=Counter)
 
@@ -243,13 +243,13 @@ class Passages:
     rows: Counts
     whole: Counts
 
-    def shares(self, known: npt.NDArray[np.uint64]) -> npt.NDArray[np.float64]:
-        """The share of each item that is in parts with a known key, ``(n,)``.
+    def shares(self, others: npt.NDArray[np.uint64]) -> npt.NDArray[np.float64]:
+        """The share of each item that is in parts with a key of others, ``(n,)``.
 
         Args:
-            known: sorted keys.
+            others: sorted keys.
         """
-        places = np.minimum(np.searchsorted(known, self.keys), max(len(known) - 1, 0))
-        found = known[places] == self.keys if len(known) else self.keys != self.keys
-        sums = np.bincount(self.rows[found], self.sizes[found], len(self.whole))
+        places = np.minimum(np.searchsorted(others, self.keys), max(len(others) - 1, 0))
+        same = others[places] == self.keys if len(others) else self.keys != self.keys
+        sums = np.bincount(self.rows[same], self.sizes[same], len(self.whole))
         return np.asarray(sums / np.maximum(self.whole, 1))

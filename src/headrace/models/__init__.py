@@ -66,10 +66,10 @@ def builder_name(spec: PipelineSpec) -> str:
         problem += f'and {spec.task} takes "{takes}"'
     else:
         return name
-    known = ", ".join(builder_names(spec.medium, takes)) or "none"
+    families = ", ".join(builder_names(spec.medium, takes)) or "none"
     raise SpecError(
         f"model.builder = {name!r} {problem}.",
-        f"Families for {spec.task} of {spec.medium}: {known}.",
+        f"Families for {spec.task} of {spec.medium}: {families}.",
     )
 
 
@@ -87,10 +87,10 @@ def find_builder(name: str, folder: Path | None = None) -> Builder:
     if not name.isidentifier():
         return find_function("model.builder", name, folder)
     if name not in builder_names():
-        known = f"Families: {', '.join(builder_names())}."
+        families = f"Families: {', '.join(builder_names())}."
         raise SpecError(
             f"model.builder = {name!r}: there is no such model family.",
-            did_you_mean(name, builder_names(), known, cutoff=0.4),
+            did_you_mean(name, builder_names(), families, cutoff=0.4),
         )
     return extensions.load("models", name).build  # type: ignore[no-any-return]
 

@@ -196,8 +196,8 @@ def _block(ids: Any, tokens: int, units: int, dropout: float) -> Any:
     import keras
     from keras import ops
 
-    known = ops.cast(ids >= FIRST_TOKEN, "float32")
-    weights = known * ops.log(ops.cast(ids, "float32") + 1.0)
+    mask = ops.cast(ids >= FIRST_TOKEN, "float32")
+    weights = mask * ops.log(ops.cast(ids, "float32") + 1.0)
     weights = weights / ops.maximum(_length(ids, weights), 1.0)
     weights = keras.layers.Dropout(dropout)(weights)
     rows = keras.layers.Embedding(tokens, units, embeddings_initializer="zeros")(ids)

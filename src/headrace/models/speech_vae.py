@@ -84,9 +84,9 @@ def build(
     question, flat = example[:, : layout.size], example[:, layout.size :]
     frames = keras.layers.Reshape((framing.frames, framing.bins))(flat)
     mean, spread = usual(question)
-    found, log_spread = encoded(frames, question, data)
-    normal = keras.layers.GaussianNoise(1.0)(ops.zeros_like(found))
-    offset, scale = (found - mean) / spread, ops.exp(log_spread) / spread
+    posterior_mean, log_spread = encoded(frames, question, data)
+    normal = keras.layers.GaussianNoise(1.0)(ops.zeros_like(posterior_mean))
+    offset, scale = (posterior_mean - mean) / spread, ops.exp(log_spread) / spread
     noise = offset + scale * normal
     before, after = question[:, : layout.noise.start], question[:, layout.noise.stop :]
     spoken, seconds = speak(ops.concatenate([before, noise, after], axis=1))

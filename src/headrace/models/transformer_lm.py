@@ -100,8 +100,8 @@ def build(  # noqa: PLR0913, a family's arguments are what a pipeline may set
     own: list[Any] = []
     for number in range(layers):
         start = 2 * number * units
-        kept = cache[:, :, start : start + 2 * units]
-        vectors, fresh = _layer(vectors, kept, reach, heads, dropout / 5)
+        cached = cache[:, :, start : start + 2 * units]
+        vectors, fresh = _layer(vectors, cached, reach, heads, dropout / 5)
         own.append(fresh)
     vectors = keras.layers.LayerNormalization()(vectors)
     features = ops.concatenate([vectors, *tables], axis=-1)
@@ -153,13 +153,13 @@ class _Reach:
 
 
 def _layer(
-    vectors: Any, kept: Any, reach: _Reach, heads: int, dropout: float
+    vectors: Any, cached: Any, reach: _Reach, heads: int, dropout: float
 ) -> tuple[Any, Any]:
     """Attention, then two dense layers, each with a residual connection.
 
     Args:
         vectors: ``(batch, length, units)``.
-        kept: keys and values of earlier positions, ``(batch, window, 2 * units)``.
+        cached: keys and values of earlier positions, ``(batch, window, 2 * units)``.
         reach: of the attention.
         heads: of the attention.
         dropout: share of each part's outputs dropped.
@@ -176,7 +176,7 @@ def _layer(
     query = _turned(_split(together[:, :, :units], heads), reach)
     key = _turned(_split(together[:, :, units : 2 * units], heads), reach)
     fresh = ops.concatenate([_merge(key, units), together[:, :, 2 * units :]], axis=-1)
-    every = ops.concatenate([kept, fresh], axis=1)
+    every = ops.concatenate([cached, fresh], axis=1)
     keys, values = (
         _split(every[:, :, :units], heads),
         _split(every[:, :, units:], heads),

@@ -54,14 +54,14 @@ def batch_from_log(
         settings: of the home with the log.
         since: the earliest time, with a time zone; None: any.
     """
-    newest, seen, repeats = list[pa.Table](), set[str](), list[pa.Table]()
+    newest, items, repeats = list[pa.Table](), set[str](), list[pa.Table]()
     asked = Asked(version.model, version.version, None, since)
     for tables in hours_backwards(asked, settings):
-        if len(seen) >= most_rows:
+        if len(items) >= most_rows:
             break
-        table, again = _newest(tables, most_rows - len(seen), seen)
+        table, again = _newest(tables, most_rows - len(items), items)
         newest.append(table)
-        seen.update(table["item"].to_pylist())
+        items.update(table["item"].to_pylist())
         repeats.append(again)
     table = (
         pa.concat_tables(newest[::-1], promote_options="default") if newest else None
@@ -70,7 +70,7 @@ def batch_from_log(
         return _empty(data)
     batch = _batch(table, data)
     others = pa.concat_tables(repeats)
-    if len(seen) >= most_rows:  # what is before the window is none of it
+    if len(items) >= most_rows:  # what is before the window is none of it
         others = others.filter(pc.field("time") >= table["time"][0])
     batch = replace(batch, repeats=len(others))
     return _with_shadows(version, batch, settings) if len(batch) else batch
@@ -87,15 +87,15 @@ def labelled_from_log(
     What somebody tried by hand does not count.
     """
     asked = Asked(version.model, version.version, columns=_KEYS)
-    found = list[pa.Table]()
+    tables = list[pa.Table]()
     keys = pa.array(labels.labels, pa.string())
     for table in map(_not_tried, read_requests(asked, settings)):
         if labels.key == "item":
             wanted = pc.is_in(table["item"], keys)
         else:
             wanted = pc.is_in(pa.array(_request_keys(table), pa.string()), keys)
-        found.append(table.filter(wanted))
-    table = pa.concat_tables(found, promote_options="default") if found else None
+        tables.append(table.filter(wanted))
+    table = pa.concat_tables(tables, promote_options="default") if tables else None
     if table is None or not len(table):
         return _empty(data)
     batch = _batch(table.sort_by("time"), data)
@@ -107,14 +107,14 @@ def _not_tried(table: pa.Table) -> pa.Table:
 
 
 def _newest(
-    tables: Iterator[pa.Table], most: int, seen: Collection[str]
+    tables: Iterator[pa.Table], most: int, excluded: Collection[str]
 ) -> tuple[pa.Table, pa.Table]:
     """The newest rows of tables by time, each item once, a bounded number at once.
 
     Args:
         tables: of one hour.
         most: the number of rows.
-        seen: items that do not count.
+        excluded: items that do not count.
 
     Returns:
         the rows, and the times of others whose item is in a newer row.
@@ -123,22 +123,22 @@ def _newest(
     for table in map(_not_tried, tables):
         held.append(table)
         if sum(map(len, held)) > max(_SLACK * most, _LEAST_HELD):
-            last, again = _last(held, most, seen)
+            last, again = _last(held, most, excluded)
             held = [last]
             repeats.append(again)
-    last, again = _last(held, most, seen)
+    last, again = _last(held, most, excluded)
     return last, pa.concat_tables([*repeats, again])
 
 
 def _last(
-    tables: list[pa.Table], most: int, seen: Collection[str]
+    tables: list[pa.Table], most: int, excluded: Collection[str]
 ) -> tuple[pa.Table, pa.Table]:
     table = pa.concat_tables(tables, promote_options="default").sort_by("time")
     newest, repeats = dict[str, int](), list[int]()
     for place, item in reversed(list(enumerate(table["item"].to_pylist()))):
         if len(newest) == most:
             break
-        if item in newest or item in seen:
+        if item in newest or item in excluded:
             repeats.append(place)
         else:
             newest[item] = place

@@ -75,11 +75,11 @@ class History:
             if any(span.overlaps(other.span) for other in taken):
                 continue
             read += 1
-            kept = self._anchored.read_record(f"{self._folder}/{name}", StoredWindow)
-            if kept is None or kept.sign is None:
+            stored = self._anchored.read_record(f"{self._folder}/{name}", StoredWindow)
+            if stored is None or stored.sign is None:
                 continue
-            if not any(kept.is_one_with(other) for other in taken):
-                taken.append(kept)
+            if not any(stored.is_one_with(other) for other in taken):
+                taken.append(stored)
         return [one.sign for one in taken[:0:-1] if one.sign]
 
     def _windows(self) -> Iterator[tuple[str, Span]]:
@@ -95,7 +95,7 @@ class History:
 
     def scores(self) -> Scored:
         """All scores so far, ``(n,)`` of mark and score, in their order."""
-        found = list[Scored]()
+        parts = list[Scored]()
         for part in reversed(self._parts()):
             data = self._anchored.read(f"{self._folder}/scores/{part.name}")
             if data is None:
@@ -103,10 +103,10 @@ class History:
             scores: Scored = np.load(io.BytesIO(data), allow_pickle=False)
             if scores.dtype != _SCORE:
                 continue
-            found.append(scores)
+            parts.append(scores)
             if part.kind == _ALL:
                 break
-        return _first_of_each(np.concatenate([np.empty(0, _SCORE), *found[::-1]]))
+        return _first_of_each(np.concatenate([np.empty(0, _SCORE), *parts[::-1]]))
 
     def add_scores(self, scores: Scored, *, anew: bool = False) -> None:
         """Add scores of items that have none yet.
@@ -148,8 +148,8 @@ class History:
     def _parts(self) -> list[_Part]:
         """The files of scores in the order of writing."""
         names = self._anchored.store.names(f"{self._folder}/scores")
-        found = filter(None, map(_PART.fullmatch, names))
-        return [_Part(int(name[1]), name[2], name[3]) for name in found]
+        matches = filter(None, map(_PART.fullmatch, names))
+        return [_Part(int(name[1]), name[2], name[3]) for name in matches]
 
 
 def _are_forgotten(scores: Scored, forgotten: Forgotten) -> npt.NDArray[np.bool_]:

@@ -52,10 +52,10 @@ class LateLabels:
         """
         keys = batch.items if self.key == "item" else batch.ids.get(self.key)
         if keys is None:
-            known = ", ".join(["item", *batch.ids])
+            names = ", ".join(["item", *batch.ids])
             raise InputError(
                 f"The labels in {self.source} belong to a {self.key}, which the rows "
-                f"of {batch.source} do not have; they have {known}.",
+                f"of {batch.source} do not have; they have {names}.",
                 FORM,
             )
         return np.array([self.labels.get(key, "") for key in keys], object)

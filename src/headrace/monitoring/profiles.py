@@ -206,10 +206,10 @@ def note_of_labels(labelled: Batch, others: Batch) -> tuple[str, ...]:
         labelled: the rows with a label.
         others: those of them whose items the version does not know.
     """
-    known = len(set(labelled.items)) - len(set(others.items))
-    if not known:
+    left_out = len(set(labelled.items)) - len(set(others.items))
+    if not left_out:
         return ()
     return (
         "items whose labels are left out, as they are in the data that the version was "
-        f"trained or evaluated on: {known:,}",
+        f"trained or evaluated on: {left_out:,}",
     )

@@ -62,8 +62,8 @@ def log_report(
         tracking.log_metrics(run_id, record.metrics)
     where = f"{tracking.run_place(run_id)}/{PAGE}"
     links = {"report": str(local_path(where) or where)}
-    found = {"run_id": run_id, "experiment_id": experiment_id, "links": links}
-    return record.model_copy(update=found)
+    update = {"run_id": run_id, "experiment_id": experiment_id, "links": links}
+    return record.model_copy(update=update)
 
 
 def _contents(

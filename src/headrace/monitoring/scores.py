@@ -55,8 +55,8 @@ def scores_with(
     """
     learned = task(data.task)
     texts = [_as_known(text, learned.answers, data) for text in labelled.labels]
-    known = np.array([learned.answers.known(text, data) for text in texts], bool)
-    if texts and not known.any():
+    valid = np.array([learned.answers.known(text, data) for text in texts], bool)
+    if texts and not valid.any():
         raise InputError(
             f"None of the {len(texts):,} labels of {source} is an answer of the model, "
             f"such as {texts[0]!r}; it has {learned.answers.about(data)}.",
@@ -67,7 +67,7 @@ def scores_with(
     judge, outputs = learned.judge, labelled.outputs
     weights = judge.weights(outputs, targets)
     scores = per_weight(judge.scores(outputs, targets), weights)
-    lost = known & ~is_answered(outputs)
+    lost = valid & ~is_answered(outputs)
     scores[lost] = 0.0 if learned.higher_is_better else np.inf
     counts = np.isfinite(scores) | lost
     return with_new(before, labelled.items[counts], scores[counts])

@@ -57,8 +57,8 @@ def judge(home: Home, version: Version, champion: Champion | None) -> Evidence:
     model, number = version.model, version.version
     plan = _plan(model, home)
     digest = plan.law.digest if plan else None
-    if known := home.ledger.find_evidence(model, number, now, digest):
-        return known
+    if evidence := home.ledger.find_evidence(model, number, now, digest):
+        return evidence
     against = f"against the champion {now}" if now else "without a champion"
     missing = f"There is no evidence for version {number} of {model} {against}"
     if plan is None:

@@ -153,9 +153,9 @@ def _mark(
     marked = mark(home, disposal, policy)
     if others is None:
         return marked
-    kept = {run.flow_run_id for run in disposal.stored_runs()}
-    kept -= {run.flow_run_id for run in marked.runs.values()}
-    return marked.with_items(others.find(kept - {""}))
+    flow_runs = {run.flow_run_id for run in disposal.stored_runs()}
+    flow_runs -= {run.flow_run_id for run in marked.runs.values()}
+    return marked.with_items(others.find(flow_runs - {""}))
 
 
 def _record(marked: Marked, home: Home, policy: Policy) -> int | None:
@@ -227,7 +227,7 @@ def _result(marked: Marked, dry_run: bool, number: int | None) -> Collection:
         for kind, count in counts.items()
     )
     total, roots = sizes.total(), marked.roots
-    kept: dict[str, Any] = {
+    retained: dict[str, Any] = {
         "versions": len(roots.versions),
         "MLflow runs": marked.kept_runs,
         "snapshots": len(roots.snapshots - {""}),
@@ -243,7 +243,7 @@ def _result(marked: Marked, dry_run: bool, number: int | None) -> Collection:
     return Collection(
         dry_run=dry_run,
         collected=kinds,
-        kept=kept,
+        kept=retained,
         in_progress=tuple(sorted(roots.in_progress)),
         bytes=total,
         number=number,

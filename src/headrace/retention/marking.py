@@ -75,14 +75,14 @@ def mark(home: Home, disposal: Disposal, policy: Policy) -> Marked:
     runs, models = disposal.stored_runs(), disposal.stored_models()
     anchors = ledger.anchors()
     roots = find_roots(home, runs, models, policy)
-    known = _known_runs(settings, ledger, store, entries)
+    own_runs = _known_runs(settings, ledger, store, entries)
     old_runs = {
         f"mlflow/runs/{run.run_id}": run
         for run in runs
         if run.run_id not in roots.runs
         and not roots.is_young(run.ended or run.began)
         and run.experiment not in roots.in_progress
-        and (known is None or {run.run_id, run.parent} & known)
+        and (own_runs is None or {run.run_id, run.parent} & own_runs)
     }
     gone = {run.run_id for run in old_runs.values()}
     present = {run.run_id for run in runs}
@@ -90,7 +90,7 @@ def mark(home: Home, disposal: Disposal, policy: Policy) -> Marked:
         f"mlflow/models/{model.model_id}": model
         for model in models
         if model.model_id not in roots.models
-        and (model.run_id in gone or (known is None and model.run_id not in present))
+        and (model.run_id in gone or (own_runs is None and model.run_id not in present))
         and not roots.is_young(model.began)
     }
     items = [
@@ -141,14 +141,14 @@ def _known_runs(
     """
     if settings.tracking_uri == settings.home_tracking_uri:
         return None
-    known = {row.run_id for model in ledger.models() for row in ledger.versions(model)}
+    runs = {row.run_id for model in ledger.models() for row in ledger.versions(model)}
     for key in entries:
         top = key.partition("/")[0]
         if top in ("stages", "studies"):
             saved = store.read_json(key)
             record = saved.get("record", saved) if isinstance(saved, dict) else {}
-            known.add(str(record.get("run_id", "")))
-    return known - {""}
+            runs.add(str(record.get("run_id", "")))
+    return runs - {""}
 
 
 def _versions(ledger: Ledger, disposal: Disposal, roots: Roots) -> Iterator[Collected]:
@@ -195,9 +195,9 @@ def _is_needed(saved: Mapping[str, Any], roots: Roots) -> bool:
 
 
 def _of_mlflow(
-    kind: str, found: Mapping[str, StoredRun | StoredModel], disposal: Disposal
+    kind: str, old: Mapping[str, StoredRun | StoredModel], disposal: Disposal
 ) -> Iterator[Collected]:
-    for key, one in found.items():
+    for key, one in old.items():
         size = disposal.artifact_bytes(one.place)
         digest = one.digest if isinstance(one, StoredRun) else ""
         yield Collected(kind=kind, key=key, digest=digest, bytes=size)

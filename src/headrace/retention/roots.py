@@ -127,16 +127,16 @@ def _alive(settings: Settings) -> set[str]:
 
 def _newest_runs(runs: Iterable[StoredRun], keep: int, roots: Roots) -> set[str]:
     """The newest trainings and the newest other runs of each model, and young ones."""
-    kept: defaultdict[tuple[str, bool], set[str]] = defaultdict(set)
+    newest: defaultdict[tuple[str, bool], set[str]] = defaultdict(set)
     young = set()
     for run in runs:
-        own = kept[run.experiment, run.is_training]
+        own = newest[run.experiment, run.is_training]
         if not run.parent and len(own) < keep:
             own.add(run.run_id)
         is_young = roots.is_young(run.ended or run.began)
         if is_young or run.experiment in roots.in_progress:
             young.add(run.run_id)
-    return young.union(*kept.values())
+    return young.union(*newest.values())
 
 
 def _needed_versions(model: str, ledger: Ledger, policy: Policy) -> set[int]:
@@ -173,14 +173,14 @@ def _keep_version(version: Version, ledger: Ledger, roots: Roots) -> None:
 def _last_results(store: Store) -> dict[str, set[str]]:
     """What the last results of all pipelines refer to, by the name of the field."""
     fields = ("run_id", "digest", "snapshot_digest", "fingerprint")
-    found: dict[str, set[str]] = {name: set() for name in fields}
+    results: dict[str, set[str]] = {name: set() for name in fields}
     for pipeline in store.names("pipelines"):
         for name in store.names(f"pipelines/{pipeline}"):
             saved = store.read_json(f"pipelines/{pipeline}/{name}")
             record = saved.get("record") if isinstance(saved, dict) else None
             if name == BEGUN and isinstance(saved, dict):
                 record = {"fingerprint": Key("train", saved).fingerprint}
-            for field_name, values in found.items():
+            for field_name, values in results.items():
                 if isinstance(record, dict) and field_name in record:
                     values.add(str(record[field_name]))
-    return found
+    return results

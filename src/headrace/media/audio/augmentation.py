@@ -43,8 +43,8 @@ def _shift(items: Any, shares: Any) -> Any:
     places = ops.clip(moved, 0, steps - 1)
     is_inside = ops.cast(ops.equal(moved, places), items.dtype)
     more = (-1, steps, *(1 for _ in items.shape[2:]))
-    found = ops.take_along_axis(items, ops.reshape(places, more), axis=1)
-    return found * ops.reshape(is_inside, more)
+    shifted = ops.take_along_axis(items, ops.reshape(places, more), axis=1)
+    return shifted * ops.reshape(is_inside, more)
 
 
 def _amplify(items: Any, decibels: Any) -> Any:

@@ -44,8 +44,8 @@ def decode_object(item: Any, form: Form) -> pixels.Pixels | Problem:
     if not isinstance(item, Image.Image):
         array = np.asarray(item)
         if array.dtype != np.uint8 or array.ndim not in (2, 3) or not array.size:
-            seen = f"{array.dtype} of the shape {list(array.shape)}"
-            return Problem("mode", f"{seen}; uint8 (height, width, channels) is needed")
+            kind = f"{array.dtype} of the shape {list(array.shape)}"
+            return Problem("mode", f"{kind}; uint8 (height, width, channels) is needed")
         array = array[..., 0] if array.shape[2:] == (1,) else array
         try:
             item = Image.fromarray(array)

@@ -151,8 +151,8 @@ def ignore_pillows_warnings() -> None:
     `warnings.catch_warnings` around a call is not for threads: what one of them saves,
     another one has changed.
     """
-    known = (getattr(entry[3], "pattern", "") for entry in warnings.filters)
-    if _PILLOW not in known:
+    patterns = (getattr(entry[3], "pattern", "") for entry in warnings.filters)
+    if _PILLOW not in patterns:
         warnings.filterwarnings("ignore", module=_PILLOW)
 
 
@@ -190,5 +190,5 @@ def sizes(files: Sequence[bytes], form: Form) -> Sizes:
     unpacked = [header.decoded_bytes(how) if header else 0 for header in headers]
     if how is None or form.shape is None:
         return Sizes.of(unpacked, unpacked)
-    kept = how.height * how.width * form.shape[2]
-    return Sizes.of(unpacked, [kept if header else 0 for header in headers])
+    resized = how.height * how.width * form.shape[2]
+    return Sizes.of(unpacked, [resized if header else 0 for header in headers])

@@ -72,13 +72,13 @@ def marks(payload: Pixels, labels: Labels) -> dict[Any, Flags]:
     from scipy.ndimage import binary_dilation
 
     step, (height, width) = _step(payload), payload.shape[1:3]
-    found = {}
+    marked = {}
     for label, apart in _apart(positions(payload), labels):
         if apart.max() > GIVEN_AWAY:
             whole = np.kron(apart >= _PART_OF_IT, np.ones((step, step), bool))
             wide = binary_dilation(whole[:height, :width], np.ones((3, 3)), step)
-            found[label] = np.asarray(wide, bool)
-    return found
+            marked[label] = np.asarray(wide, bool)
+    return marked
 
 
 def cover(payload: Pixels, mark: Flags, others: Pixels) -> Pixels:

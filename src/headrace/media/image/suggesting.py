@@ -38,9 +38,9 @@ def suggest(chunks: Iterable[Chunk]) -> dict[str, Any]:
     for chunk in chunks:
         if not isinstance(chunk.items, list):
             return {}
-        known = ((header_of(data), data) for data in chunk.items)
         some: list[bytes] = []
-        for header, data in known:
+        for data in chunk.items:
+            header = header_of(data)
             if header is None or not min(header.sides):
                 continue
             count = sizes.total()

@@ -120,8 +120,8 @@ def _one(text: str, family: str, level: float, random: np.random.Generator) -> s
             for word, draw in zip(words, draws, strict=True)
         ]
     elif family == "dropped words":
-        kept = zip(words, draws, strict=True)
-        parts = [word for word, draw in kept if draw >= level] or words[:1]
+        pairs = zip(words, draws, strict=True)
+        parts = [word for word, draw in pairs if draw >= level] or words[:1]
     else:
         parts = words[: max(1, round(level * len(words)))]
     return joint.join(parts)

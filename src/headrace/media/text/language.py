@@ -101,13 +101,13 @@ def _by_stop_words(column: pa.Array) -> Payload:
     text = pc.replace_substring(pc.utf8_lower(beginning), "\u2019", "'")
     words = pc.split_pattern_regex(text, _BREAKS)
     rows = np.asarray(pc.list_parent_indices(words))
-    known, uses = _stop_words()
-    places = np.asarray(pc.fill_null(pc.index_in(words.flatten(), known), len(known)))
+    vocab, uses = _stop_words()
+    places = np.asarray(pc.fill_null(pc.index_in(words.flatten(), vocab), len(vocab)))
     counted = np.bincount(rows, minlength=len(column))
-    stop_words = np.bincount(rows[places < len(known)], minlength=len(column))
+    stop_words = np.bincount(rows[places < len(vocab)], minlength=len(column))
     # Each word counts once in a text.
-    keys = np.unique(rows * (len(known) + 1) + places)
-    rows, places = np.divmod(keys, len(known) + 1)
+    keys = np.unique(rows * (len(vocab) + 1) + places)
+    rows, places = np.divmod(keys, len(vocab) + 1)
     chosen = (rows[used] for used in uses[places].T)
     hits = np.stack([np.bincount(some, minlength=len(column)) for some in chosen], 1)
     top, second = np.partition(hits, -2, axis=1)[:, [-1, -2]].T
@@ -122,11 +122,11 @@ def _by_stop_words(column: pa.Array) -> Payload:
 def _stop_words() -> tuple[pa.Array, Flags]:
     """The words, and which languages use them, ``(words + 1, languages)``."""
     split = {name: words.split() for name, words in _STOP_WORDS.items()}
-    known = sorted({word for words in split.values() for word in words})
-    uses = np.zeros((len(known) + 1, len(split)), bool)
+    vocab = sorted({word for words in split.values() for word in words})
+    uses = np.zeros((len(vocab) + 1, len(split)), bool)
     for place, words in enumerate(split.values()):
-        uses[[known.index(word) for word in words], place] = True
-    return pa.array(known), uses
+        uses[[vocab.index(word) for word in words], place] = True
+    return pa.array(vocab), uses
 
 
 def foreign(languages: Payload) -> Counts:
@@ -137,19 +137,19 @@ def foreign(languages: Payload) -> Counts:
     """
     none = np.zeros(len(languages), np.int64)
     sizes = Counter(sorted(languages[languages != ""].astype(str).tolist()))
-    known = sizes.total()
-    if not known:
+    total = sizes.total()
+    if not total:
         return none
     western = {"latin", "unknown", *_LANGUAGES}
     # Texts in an uncertain Western language count as the commonest.
     certain = [name for name in sizes if name != "latin"]
     main = max(certain, key=sizes.__getitem__, default="latin")
     main_names = {main, "latin"} if main in western else {main}
-    if sum(sizes[name] for name in main_names) < _MAIN * known:
+    if sum(sizes[name] for name in main_names) < _MAIN * total:
         return none
     limits = {name: _FEW if name in western else _FEW_FAR for name in sizes}
     rare = [
-        name for name in sizes.keys() - main_names if sizes[name] < limits[name] * known
+        name for name in sizes.keys() - main_names if sizes[name] < limits[name] * total
     ]
     in_other_script = [name for name in rare if name not in western]
     is_rare = np.isin(languages, rare).astype(np.int64)

@@ -76,10 +76,10 @@ def decode_array(
 
 def fit(payload: Texts, shape: Shape) -> Fitted:
     """Pad or cut texts ``(n, bytes)``; a character is never cut in two."""
-    kept = np.ones(len(payload), bool)
+    valid = np.ones(len(payload), bool)
     missing = shape[0] - payload.shape[1]
     if missing >= 0:
-        return Fitted(np.pad(payload, ((0, 0), (0, missing))), kept, None)
+        return Fitted(np.pad(payload, ((0, 0), (0, missing))), valid, None)
     short = payload[:, : shape[0]].copy()
     following = payload[:, shape[0]]
     # Where the cut is within a character, its first bytes are removed too.
@@ -90,7 +90,7 @@ def fit(payload: Texts, shape: Shape) -> Fitted:
         torn = torn[~leads]
     cut = np.count_nonzero(following)
     notes = Counter({note_of_cut(shape[0]): cut} if cut else {})
-    return Fitted(short, kept, None, notes)
+    return Fitted(short, valid, None, notes)
 
 
 def lengths_of(payload: Texts) -> Counts:

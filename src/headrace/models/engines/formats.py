@@ -57,10 +57,10 @@ def libraries(name: str) -> dict[str, str]:
 
 
 def _versions(names: tuple[str, ...]) -> dict[str, str]:
-    found = {}
+    versions = {}
     for name in names:
         try:
-            found[name] = metadata.version(name)
+            versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return versions

@@ -85,34 +85,34 @@ def forget(
     with _alone(settings):
         snapshots = list(_snapshots(anchored))
         request = _request(pipeline, item, group, anchored, snapshots)
-        rows, found = Counter[str](), list[SnapshotRecord]()
+        rows, affected = Counter[str](), list[SnapshotRecord]()
         for snapshot in counted(snapshots, "forget", "snapshots searched"):
             if counts := forgotten_rows(snapshot, request.forgotten):
                 rows.update(counts)
-                found.append(snapshot)
-        outcome = outcome_of(pipeline, rows, found, snapshots, ledger, request.kind)
+                affected.append(snapshot)
+        outcome = outcome_of(pipeline, rows, affected, snapshots, ledger, request.kind)
         if not confirm(outcome):
             return outcome
         if request.kind:
             marks, who = request.forgotten.marks, settings.user
             ledger.begin_forgetting(pipeline, request.kind, who, marks)
-        deleted = delete(found, home, request.forgotten, published)
+        deleted = delete(affected, home, request.forgotten, published)
         snapshots = list(_snapshots(anchored))
         for snapshot in snapshots:
             if forgotten_of(snapshot):
                 sweep(anchored, snapshot)
         open_ones = ledger.open_forgettings()
         ledger.end_forgetting(open_ones, {**rows, **deleted})
-        done = outcome_of(pipeline, rows, found, snapshots, ledger, request.kind)
+        done = outcome_of(pipeline, rows, affected, snapshots, ledger, request.kind)
         return done.forgotten(deleted)
 
 
 def _check_pipeline(pipeline: str, settings: Settings, ledger: Ledger) -> None:
-    known = {*ledger.models(), *pipeline_names(settings)}
-    if pipeline not in known:
-        names = ", ".join(sorted(known)) or "none"
+    names = {*ledger.models(), *pipeline_names(settings)}
+    if pipeline not in names:
+        listed = ", ".join(sorted(names)) or "none"
         raise NotFoundError(
-            f"There is no pipeline {pipeline!r}.", f"Known pipelines: {names}."
+            f"There is no pipeline {pipeline!r}.", f"Known pipelines: {listed}."
         )
 
 
@@ -149,10 +149,10 @@ def _request(
 ) -> _Request:
     """What is to be forgotten, together with all that was before."""
     ledger = anchored.ledger
-    known = replace(Forgotten.of(ledger, pipeline), key=ledger.key())
-    marks = known.marks
+    forgotten = replace(Forgotten.of(ledger, pipeline), key=ledger.key())
+    marks = forgotten.marks
     if item:
-        marks |= {known.mark_item(item)}
+        marks |= {forgotten.mark_item(item)}
     if group:
         own = _digests_of(pipeline, anchored)
         items = {
@@ -161,22 +161,22 @@ def _request(
             if snapshot.digest in own
             for digest in items_of_group(snapshot, group)
         }
-        marks |= {known.mark_group(group), *map(known.mark_item, items)}
+        marks |= {forgotten.mark_group(group), *map(forgotten.mark_item, items)}
     kind: Literal["item", "group", ""] = "item" if item else "group" if group else ""
     # In stored snapshots a group is found by its items: another pipeline's group of
     # the same name may be something else.
-    return _Request(kind, replace(known, pipeline="", marks=marks))
+    return _Request(kind, replace(forgotten, pipeline="", marks=marks))
 
 
 def _digests_of(pipeline: str, anchored: AnchoredStore) -> set[str]:
     """The digests of all snapshots that a pipeline has made."""
-    store, found = anchored.store, set[str]()
+    store, digests = anchored.store, set[str]()
     keys = [f"stages/{name}" for name in store.names("stages")]
     for key in (*keys, f"pipelines/{pipeline}/ingest.json"):
         saved = store.read_json(key)
         if isinstance(saved, dict) and saved.get("pipeline") == pipeline:
             record = saved.get("record") or {}
             names = ("digest", "snapshot_digest")
-            found |= {str(record[name]) for name in names if record.get(name)}
+            digests |= {str(record[name]) for name in names if record.get(name)}
     versions = anchored.ledger.versions(pipeline)
-    return found | {version.snapshot_digest for version in versions}
+    return digests | {version.snapshot_digest for version in versions}

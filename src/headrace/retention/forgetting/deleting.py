@@ -29,7 +29,7 @@ log = logging.getLogger("headrace")
 
 
 def delete(
-    found: list[SnapshotRecord],
+    affected: list[SnapshotRecord],
     home: Home,
     forgotten: Forgotten,
     published: Published | None,
@@ -37,7 +37,7 @@ def delete(
     """Delete what shows forgotten items.
 
     Args:
-        found: the snapshots that have them.
+        affected: the snapshots that have them.
         forgotten: the tombstones.
         published: deletes what flow runs have published; gets their ids, perhaps none.
 
@@ -45,7 +45,7 @@ def delete(
         how much was deleted, by kind.
     """
     anchored, settings = home.anchored, home.settings
-    digests = {snapshot.digest for snapshot in found}
+    digests = {snapshot.digest for snapshot in affected}
     every = all_versions(anchored.ledger)
     versions = [one for one in every if one.snapshot_digest in digests]
     left = delete_unrecorded(anchored, forgotten)
@@ -70,7 +70,7 @@ def delete(
     if digests:
         counts += places.delete_results(anchored, digests)
         counts += _delete_of_versions(versions, home, forgotten)
-    for snapshot in counted(found, "forget", "snapshots"):
+    for snapshot in counted(affected, "forget", "snapshots"):
         take_out(anchored, snapshot, forgotten)
     counts += places.take_out_of_monitoring(anchored, forgotten)
     taken_out = requests.take_out(settings, forgotten.has_items)

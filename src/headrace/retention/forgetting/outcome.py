@@ -63,7 +63,7 @@ class Outcome(Record):
 def outcome_of(
     pipeline: str,
     rows: Counter[str],
-    found: list[SnapshotRecord],
+    affected: list[SnapshotRecord],
     snapshots: list[SnapshotRecord],
     ledger: Ledger,
     kind: Literal["item", "group", ""] = "",
@@ -73,7 +73,7 @@ def outcome_of(
     Args:
         pipeline: its name.
         rows: by split, how many were found.
-        found: the snapshots that have them.
+        affected: the snapshots that have them.
         snapshots: all of the store.
         ledger: with all versions.
         kind: what was asked for; empty where only earlier commands are ended.
@@ -82,7 +82,7 @@ def outcome_of(
     versions = []
     for version in all_versions(ledger):
         digest = version.snapshot_digest
-        is_found = any(one.digest == digest for one in found)
+        is_found = any(one.digest == digest for one in affected)
         if splits := gone.get(digest, set()) or ({"?"} if is_found else set()):
             champion = ledger.champion(version.model)
             versions.append(
@@ -94,8 +94,8 @@ def outcome_of(
                     and champion.version.version == version.version,
                 )
             )
-    reason = f"{_count(rows.total(), 'row')} of {_count(len(found), 'snapshot')}"
-    if kind and not found:
+    reason = f"{_count(rows.total(), 'row')} of {_count(len(affected), 'snapshot')}"
+    if kind and not affected:
         reason = (
             f"no stored snapshot has this {kind} (see whether it is spelled as there); "
             "later ones leave it out"
@@ -104,7 +104,7 @@ def outcome_of(
         pipeline=pipeline,
         status="declined",
         rows=dict(rows),
-        snapshots=tuple(one.digest for one in found),
+        snapshots=tuple(one.digest for one in affected),
         versions=tuple(versions),
         reason=reason,
     )

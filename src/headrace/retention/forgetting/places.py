@@ -129,12 +129,12 @@ def delete_pages(
     counts = Counter[str]()
     for run in runs:
         if run.snapshot in snapshots:
-            kept: tuple[str, ...] = KEPT_ARTIFACTS
+            spared: tuple[str, ...] = KEPT_ARTIFACTS
             if anchored.store.exists(page := card_key(run.run_id)):
                 anchored.delete(page)
         elif run.experiment in models and not run.is_training:
-            kept = ()
+            spared = ()
         else:
             continue
-        counts["pages and pictures"] += disposal.delete_artifacts_but(run, kept)
+        counts["pages and pictures"] += disposal.delete_artifacts_but(run, spared)
     return +counts

@@ -70,7 +70,7 @@ def test_fit_pads_and_cuts_and_says_what_was_lost():
     assert shorter.payload.tolist() == [[1, 2], [4, 0]]
     assert shorter.notes == Counter({"cut to 2 samples": 1})
     assert not longer.notes
-    assert all(fitted.kept.all() for fitted in (longer, same, shorter))
+    assert all(fitted.valid.all() for fitted in (longer, same, shorter))
 
 
 def test_a_column_holds_the_samples():

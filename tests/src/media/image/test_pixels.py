@@ -162,12 +162,12 @@ def test_fit_makes_grey_of_grey_and_colours_of_grey():
 def test_fit_sets_coloured_rows_apart_where_one_channel_is_declared():
     mixed = np.stack([np.repeat(COLOURS[0][..., :1], 3, 2), COLOURS[1]])
     fitted = pixels.fit(mixed, (4, 6, 1))
-    assert fitted.kept.tolist() == [True, False]
+    assert fitted.valid.tolist() == [True, False]
     assert fitted.payload.shape == (1, 4, 6, 1)
     assert fitted.problem.check == "channels"
 
 
 def test_fit_never_resizes():
     fitted = pixels.fit(GREY[..., None], (8, 8, 1))
-    assert not fitted.kept.any()
+    assert not fitted.valid.any()
     assert fitted.problem == Problem("size", "4 x 3 pixels; 8 x 8 is the form")

@@ -52,7 +52,7 @@ def test_fit_pads():
 
     assert fitted.payload.shape == (4, 20)
     assert text.raw(fitted.payload).tolist() == TEXTS
-    assert fitted.kept.all()
+    assert fitted.valid.all()
     assert not fitted.notes
 
 

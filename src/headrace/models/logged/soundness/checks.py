@@ -58,8 +58,8 @@ def file_mismatches(version: Version, home: Home) -> Iterator[Mismatch]:
         except IntegrityError as error:
             is_gone = isinstance(error.__cause__, NotFoundError | OSError)
             is_gone = is_gone and not isinstance(error.__cause__, UnusableFileError)
-            found = Mismatch.of(version, "model", what, error.message, error.action)
-            yield found.model_copy(update={"is_gone": is_gone})
+            mismatch = Mismatch.of(version, "model", what, error.message, error.action)
+            yield mismatch.model_copy(update={"is_gone": is_gone})
 
 
 def find_mismatches(

@@ -95,20 +95,20 @@ class TrackedRecord:
 
         Files may change when the version is evaluated anew, which adds evidence.
         """
-        record, found = self.read(), list[Mismatch]()
+        record, mismatches = self.read(), list[Mismatch]()
         if not record:
-            return found
+            return mismatches
         version = self._version
         if self._rows is not None:
-            found += self._rows.mismatches(version, record["rows"])
+            mismatches += self._rows.mismatches(version, record["rows"])
         is_judged_anew = record["evidence"] != self._evidence()
         for place, path, digest in self._recorded_files(record):
             how = how_changed(f"{place}/{path}", digest)
             if not how or (how == "was changed" and is_judged_anew):
                 continue
             message = f"The file {path} of {version} {how} ({place})."
-            found.append(Mismatch.of(version, "mlflow", f"file {path}", message))
-        return found
+            mismatches.append(Mismatch.of(version, "mlflow", f"file {path}", message))
+        return mismatches
 
     def restore(self) -> list[str]:
         """Write rows and files back as they were recorded; returns the steps done."""
