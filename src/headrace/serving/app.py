@@ -154,17 +154,17 @@ class App:
         self.doors.check(
             method, headers, needs_token=listed is None or not listed.is_open
         )
-        found = listed or self._find(path)
-        handler = found.handlers.get(method)
+        route = listed or self._find(path)
+        handler = route.handlers.get(method)
         if handler is None:
-            allowed = ", ".join(sorted(found.handlers))
+            allowed = ", ".join(sorted(route.handlers))
             message = f"The method is {method[:20]}; allowed: {allowed}."
             raise HttpError(405, message, [(b"allow", allowed.encode())])
         if method == "POST":
             coding = headers.get(b"content-encoding", b"")
             if coding.lower() not in (b"", b"identity"):
-                seen = coding[:100].decode("latin-1")
-                message = f"The Content-Encoding is {seen!r}; send the body without."
+                shown = coding[:100].decode("latin-1")
+                message = f"The Content-Encoding is {shown!r}; send the body without."
                 raise HttpError(415, message)
             length = headers.get(b"content-length")
             request.body = await self.bodies.read(receive, length)
@@ -192,11 +192,11 @@ class App:
         return f"{self._prefix}{self._count:08x}"
 
     def _find(self, path: str) -> Route:
-        found = self.find(path.split("/")) if self.find is not None else None
-        if found is None:
+        route = self.find(path.split("/")) if self.find is not None else None
+        if route is None:
             hint = did_you_mean(path[:200], self.routes, "See /openapi.json.")
             raise HttpError(404, f"There is nothing at {path[:200]!r}. {hint}")
-        return found
+        return route
 
     async def _metrics(self, request: Request) -> Reply:
         return Reply(200, [CONTENT_TYPE, NO_STORE], self.metrics.text().encode())

@@ -100,13 +100,13 @@ class CanaryWanted(NamedTuple):
                 )
             return [row]
         chosen = [model] if model else list(current)
-        found, unfit = [], dict[str, str]()
+        canaries, unfit = [], dict[str, str]()
         for one in chosen:
             newer = [v for v in ledger.versions(one) if v.version > current[one]]
             unfit |= {f"{one}/{v.version}": _why_not(v, ledger) for v in newer}
             fit = [v for v in newer if not unfit[f"{one}/{v.version}"]]
-            found += fit[-1:]
-        if not found:
+            canaries += fit[-1:]
+        if not canaries:
             versions = ", ".join(f"{one}/{current[one]}" for one in chosen)
             because = "; ".join(f"{name} {why}" for name, why in unfit.items())
             problem = f"There is no newer version than {versions}."
@@ -116,7 +116,7 @@ class CanaryWanted(NamedTuple):
                 problem,
                 "Train one, or name a version: --canary MODEL/VERSION:5%.",
             )
-        return found
+        return canaries
 
 
 def _why_not(row: Version, ledger: Ledger) -> str:
@@ -324,8 +324,8 @@ def _remember(marker: Path, text: str) -> None:
 def _ending(marker: Path) -> str:
     """Why a canary was ended before; empty if it was not."""
     try:
-        told = json.loads(marker.read_text(encoding="utf-8"))
-        reason, when = str(told["reason"]), str(told["when"])
+        ending = json.loads(marker.read_text(encoding="utf-8"))
+        reason, when = str(ending["reason"]), str(ending["when"])
     except (FileNotFoundError, NotADirectoryError):
         return ""
     except (OSError, ValueError, KeyError, TypeError):

@@ -101,13 +101,13 @@ class Checks:
     def _open(
         self, row: Version, record: EngineRecord, shape: tuple[int, ...]
     ) -> Engine:
-        kept = read_files(row, record, self._settings)
-        if kept is None:
+        files = read_files(row, record, self._settings)
+        if files is None:
             raise IntegrityError(
                 f"The files of the engine of {row} have just changed.",
                 "They are read again in some seconds.",
             )
-        return open_unchecked(kept, shape)
+        return open_unchecked(files, shape)
 
     def close(self) -> None:
         """End the process, if there is one."""

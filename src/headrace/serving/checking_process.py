@@ -31,11 +31,11 @@ def _check(
 ) -> tuple[Header, bytes]:
     version = Version.model_validate(header["version"])
     logged.buffer.clear()
-    kept = read_stored(version, settings)
+    stored = read_stored(version, settings)
     record, shape = None, ()
-    if kept is not None and (engine := open_and_check(version, kept)) is not None:
+    if stored is not None and (engine := open_and_check(version, stored)) is not None:
         engine.close()
-        record, shape = kept.record, kept.golden.outputs.shape[1:]
+        record, shape = stored.record, stored.golden.outputs.shape[1:]
     sanity = None
     with contextlib.suppress(DependencyError):
         sanity = sanity_of(version.model, version.version, settings)

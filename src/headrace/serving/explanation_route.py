@@ -92,13 +92,13 @@ async def _explained(request: Request, served: Served) -> Reply:
     of_map: dict[str, Any] = {}
     if method:
         chosen = int(explained.chosen(outputs)[0])
-        item, found = await _in_turn(served, stored[0], chosen, method)
+        item, map_ = await _in_turn(served, stored[0], chosen, method)
         names = explained.names(data)
         of_map = {
             "of": names[chosen] if names else "",
-            "completeness_error": found.error if np.isfinite(found.error) else None,
-            "parts": strongest(found, item.pieces, most=None),
-            "map": _rows(found, item),
+            "completeness_error": map_.error if np.isfinite(map_.error) else None,
+            "parts": strongest(map_, item.pieces, most=None),
+            "map": _rows(map_, item),
         }
     value = Explained(
         model=served.model,
@@ -157,16 +157,16 @@ def _occluded(served: Served, item: Item, loop: asyncio.AbstractEventLoop) -> Ma
     return occluded(answer, [item], served.description)[0]
 
 
-def _rows(found: Map, item: Item) -> list[list[Place]]:
+def _rows(map_: Map, item: Item) -> list[list[Place]]:
     """The rows of a map: the piece in each place, and its value where there is one."""
-    height, width = found.values.shape
-    is_of_pieces = found.values.shape == item.pieces.shape
-    names, values = item.pieces.names, found.values.tolist()
+    height, width = map_.values.shape
+    is_of_pieces = map_.values.shape == item.pieces.shape
+    names, values = item.pieces.names, map_.values.tolist()
     return [
         [
             Place(
                 name=names[row * width + column] if is_of_pieces else "",
-                value=values[row][column] if found.present[row, column] else None,
+                value=values[row][column] if map_.present[row, column] else None,
             )
             for column in range(width)
         ]

@@ -44,8 +44,8 @@ class Gradients:
         outputs = answers(self._model, medium(data.medium).raw(stored[np.newaxis]))
         chosen = int(task(data.task).explained.chosen(outputs)[0])
         item = Item.of(stored, chosen, data)
-        found = self._explainer.maps([item], "gradients")[0]
-        return np.where(found.present, found.values, np.nan), found.error
+        map_ = self._explainer.maps([item], "gradients")[0]
+        return np.where(map_.present, map_.values, np.nan), map_.error
 
 
 def _begin(start: Header) -> tuple[Answer, Header]:

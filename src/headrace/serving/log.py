@@ -232,13 +232,13 @@ class RequestLog:
         return groups
 
     def _json(self, description: DataDescription) -> str:
-        known = self._descriptions.get(id(description))
-        if known is None:
+        cached = self._descriptions.get(id(description))
+        if cached is None:
             if len(self._descriptions) >= _MOST_DESCRIPTIONS:
                 self._descriptions.clear()
-            known = description, description.model_dump_json()
-            self._descriptions[id(description)] = known
-        return known[1]
+            cached = description, description.model_dump_json()
+            self._descriptions[id(description)] = cached
+        return cached[1]
 
 
 def _rows(requests: Sequence[Answered]) -> int:

@@ -134,7 +134,7 @@ def _flush(writer: Writer, seconds: float) -> None:
 
 def _tidy(task: LogTask) -> None:
     """Settle streams of hours that are over, and delete expired days, now and then."""
-    known, is_failing = set[Path](), False
+    reported, is_failing = set[Path](), False
     while True:
         try:
             expire(task.root, task.keep_days)
@@ -144,9 +144,9 @@ def _tidy(task: LogTask) -> None:
             if not is_failing:
                 log.warning("streams of the request log are not settled: %s", error)
             damaged, is_failing = {}, True
-        for path in damaged.keys() - known:
+        for path in damaged.keys() - reported:
             log.warning("%s It stays as it is.", damaged[path].message)
-        known |= damaged.keys()
+        reported |= damaged.keys()
         time.sleep(_TIDY_SECONDS)
 
 

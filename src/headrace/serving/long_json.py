@@ -119,8 +119,8 @@ class Numbers:
             piece = self._body[self.start + begin : self.start + stop]
             if odd := piece.translate(None, _NUMBERS):
                 place = piece.index(odd[:1])
-                seen = piece[place : place + 20].decode("latin-1")
-                raise HttpError(400, f"data has {seen!r}; {wanted}.")
+                shown = piece[place : place + 20].decode("latin-1")
+                raise HttpError(400, f"data has {shown!r}; {wanted}.")
             if piece.count(b",") + piece.count(b"[") > most:
                 raise HttpError(400, f"An item in data has too many values; {wanted}.")
             yield self._parsed(piece, begin)
@@ -133,8 +133,8 @@ class Numbers:
         last = len(self._is_border) - 1
         if place >= last:
             return last
-        found = place + int(self._is_border[place:].argmax())
-        return found if self._is_border[found] else last
+        border = place + int(self._is_border[place:].argmax())
+        return border if self._is_border[border] else last
 
     def _parsed(self, piece: bytes, begin: int) -> list[Any]:
         is_missing = begin > 1 and not piece.strip()  # after a comma

@@ -95,7 +95,7 @@ class Reader:
             raise HttpError(
                 415, f"There is no Content-Type; give one of {', '.join(self.types)}."
             )
-        if not any(_is_of(kind, known) for known in self.types):
+        if not any(_is_of(kind, taken) for taken in self.types):
             raise HttpError(
                 415,
                 f"The Content-Type is {kind[:100]!r}; this model takes "
@@ -161,9 +161,9 @@ class Reader:
         return fit_one(item, self._medium, self._data.shape)
 
 
-def _is_of(kind: str, known: str) -> bool:
-    """Whether a media type is a known one, such as ``image/*``."""
-    return kind == known or (known.endswith("/*") and kind.startswith(known[:-1]))
+def _is_of(kind: str, taken: str) -> bool:
+    """Whether a media type is one that is taken, such as ``image/*``."""
+    return kind == taken or (taken.endswith("/*") and kind.startswith(taken[:-1]))
 
 
 def json_object(body: bytes) -> dict[str, Any]:

@@ -79,9 +79,9 @@ def parse(
     """
     kind = media_type.partition(b";")[0].strip().lower()
     if kind.startswith(_FILES) or kind.endswith((b"/xml", b"+xml")):
-        seen = media_type[:100].decode("latin-1")
+        shown = media_type[:100].decode("latin-1")
         raise HttpError(
-            415, f"The Content-Type is {seen!r}; wanted is application/json."
+            415, f"The Content-Type is {shown!r}; wanted is application/json."
         )
     tail = memoryview(b"")
     if length is not None:
@@ -120,8 +120,8 @@ def parse(
 
 def _whole(text: bytes, name: str) -> int:
     if not text.isdigit() or len(text) > 12:
-        seen = text[:20].decode("latin-1")
-        raise HttpError(400, f"{name} is {seen!r}; wanted is a whole number.")
+        shown = text[:20].decode("latin-1")
+        raise HttpError(400, f"{name} is {shown!r}; wanted is a whole number.")
     return int(text)
 
 

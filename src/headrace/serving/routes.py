@@ -106,17 +106,17 @@ class Models:
         model = parts[start + 1]
         slot = self.slots.get(model)
         if slot is None:
-            known = f"Models here: {', '.join(self.slots)}."
-            hint = did_you_mean(model[:100], self.slots, known)
+            listed = f"Models here: {', '.join(self.slots)}."
+            hint = did_you_mean(model[:100], self.slots, listed)
             raise HttpError(404, f"There is no model {model[:100]!r}. {hint}")
         if parts[start + 2 : start + 3] != ["versions"] or len(parts) < start + 4:
             return None
         number = parts[start + 3]
         version = next((v for v in slot.versions if str(v) == number), None)
         if version is None:
-            known = ", ".join(map(str, sorted(slot.versions)))
+            loaded = ", ".join(map(str, sorted(slot.versions)))
             message = f"Version {number[:20]!r} of {model} is not loaded; loaded: "
-            raise HttpError(404, f"{message}{known or 'none'}.")
+            raise HttpError(404, f"{message}{loaded or 'none'}.")
         pattern = "/".join([*parts[: start + 1], "{}", *parts[start + 4 :]])
         return self._routes(slot, version).get(pattern)
 
@@ -143,13 +143,12 @@ class Models:
         media_type = request.headers.get(b"content-type", b"")
         show = request.query == _SHOW
         if request.query and not show:
-            seen = request.query[:60].decode("latin-1")
-            raise HttpError(400, f"The query is {seen!r}; show=input is known.")
+            shown = request.query[:60].decode("latin-1")
+            raise HttpError(400, f"The query is {shown!r}; show=input is known.")
         body = request.body
         read = partial(served.reader.read, media_type, body)
         is_slow = served.reader.resizes
-        async with read_beside(served, body, read, is_slow=is_slow) as found:
-            payload, items = found
+        async with read_beside(served, body, read, is_slow=is_slow) as (payload, items):
             served, outputs = await _outputs(request, slot, served, items)
         whole = payload if len(payload) == 1 else payload.reshape(1, -1)  # of parts
         html = served.reader.as_html(whole[0]) if show else None

@@ -193,12 +193,12 @@ class Shadow:
 
     def _is_same(self, description: DataDescription) -> bool:
         """Whether the version that answered takes the same items."""
-        known = self._same.get(id(description))
-        if known is None:
+        cached = self._same.get(id(description))
+        if cached is None:
             self._same.clear()  # there is one, until a promotion
-            known = description, answers_same_requests(self.description, description)
-            self._same[id(description)] = known
-        return known[1]
+            cached = description, answers_same_requests(self.description, description)
+            self._same[id(description)] = cached
+        return cached[1]
 
     def _compare(self, copies: Sequence[Answered], outputs: Outputs) -> None:
         kind, data = task(self.description.task), self.description

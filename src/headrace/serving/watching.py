@@ -173,21 +173,21 @@ class Watcher:
         try:
             ledger = self._open_ledger()
             sequence = ledger.sequence(slot.model)
-            known = self._champions.get(slot.model)
+            cached = self._champions.get(slot.model)
             is_well = not slot.failures and not (slot.current and slot.current.failure)
-            if known is None or known[0] != sequence or not is_well:
+            if cached is None or cached[0] != sequence or not is_well:
                 champion = ledger.champion(slot.model)
                 row = champion.version if champion is not None else None
                 if champion is not None:  # perhaps a later one by now
                     sequence = champion.entry.sequence
-                if row is not None and (known is None or known[0] != sequence):
+                if row is not None and (cached is None or cached[0] != sequence):
                     self._retries.pop((slot.model, row.version), None)
-                self._champions[slot.model] = known = sequence, row
+                self._champions[slot.model] = cached = sequence, row
         except Exception as error:  # the watch goes on, whatever the ledger does
             self._note_ledger(str(error))
             return None
         self._note_ledger("")
-        return known[1]
+        return cached[1]
 
     def _open_ledger(self) -> Ledger:
         url = make_url(self._url)

@@ -185,7 +185,7 @@ def check_timezone(name: str) -> str:
     try:
         zoneinfo.ZoneInfo(name)
     except (KeyError, ValueError, OSError):
-        known = zoneinfo.available_timezones()
-        hint = did_you_mean(name, known, "Write one such as Europe/Paris")
+        zones = zoneinfo.available_timezones()
+        hint = did_you_mean(name, zones, "Write one such as Europe/Paris")
         raise ValueError(f"there is no such time zone. {hint}") from None
     return name

@@ -41,7 +41,7 @@ def find_pipeline(name: str, settings: Settings) -> Path:
     names = pipeline_names(settings)
     if name in names:
         return names[name]
-    known = f"Known pipelines: {', '.join(sorted(names)) or 'none'}."
+    listed = f"Known pipelines: {', '.join(sorted(names)) or 'none'}."
     raise NotFoundError(
-        f"There is no pipeline {name!r}.", did_you_mean(name, names, known, cutoff=0.4)
+        f"There is no pipeline {name!r}.", did_you_mean(name, names, listed, cutoff=0.4)
     )

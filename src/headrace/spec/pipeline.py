@@ -88,20 +88,20 @@ class GateSpec(tables.Table):
         if not isinstance(values, dict):
             return values
         name = str(values.get("name"))
-        known = COMMON_GATES.get(name, {})
+        usual = COMMON_GATES.get(name, {})
         if not values.get("metric"):
-            known = KIND_GATES.get(name, known)
-        return {"metric": values.get("name", ""), "direction": "min", **known, **values}
+            usual = KIND_GATES.get(name, usual)
+        return {"metric": values.get("name", ""), "direction": "min", **usual, **values}
 
     @field_validator("kind")
     @classmethod
     def _kind_is_known(cls, kind: str) -> str:
-        known = modules("gates")
-        if kind and kind not in known:
-            near = did_you_mean(kind, known, "")
+        kinds = modules("gates")
+        if kind and kind not in kinds:
+            near = did_you_mean(kind, kinds, "")
             raise ValueError(
                 f"there is no such kind of gate. {near}{' ' * bool(near)}Known: "
-                f"{', '.join(known)}. A kind from a package needs that package "
+                f"{', '.join(kinds)}. A kind from a package needs that package "
                 "installed"
             )
         return kind
@@ -174,9 +174,9 @@ class PipelineSpec(tables.Table):
     @field_validator("medium", "task")
     @classmethod
     def _is_known(cls, name: str, info: ValidationInfo) -> str:
-        known = media_names() if info.field_name == "medium" else task_names()
-        if name not in known:
-            raise ValueError(f"expected one of {', '.join(known)}")
+        names = media_names() if info.field_name == "medium" else task_names()
+        if name not in names:
+            raise ValueError(f"expected one of {', '.join(names)}")
         return name
 
     @model_validator(mode="after")
@@ -270,11 +270,11 @@ def known_gates(task: str) -> dict[str, dict[str, Any]]:
 
 def default_gates(task: str = DEFAULT_TASK) -> tuple[GateSpec, ...]:
     """The gates of a pipeline whose file names none."""
-    known = known_gates(task)
+    gates = known_gates(task)
     for name, threshold in task_default(task, "DEFAULT_GATES").items():
-        known[name] = {**known[name], "threshold": threshold}
+        gates[name] = {**gates[name], "threshold": threshold}
     names = (*task_default(task, "DEFAULT_GATES"), *COMMON_GATES)
-    return tuple(GateSpec.model_validate({"name": n, **known[n]}) for n in names)
+    return tuple(GateSpec.model_validate({"name": n, **gates[n]}) for n in names)
 
 
 def family_yields(builder: str) -> str:
@@ -292,11 +292,11 @@ def _gates_of(task: str, values: dict[str, Any]) -> Any:
     """The gates with the metrics and directions that the task knows."""
     if "gates" not in values:
         return default_gates(task)
-    known, gates = known_gates(task), values["gates"]
+    defaults, gates = known_gates(task), values["gates"]
     if not isinstance(gates, list | tuple):
         return gates  # pydantic rejects them
     return [
-        {**known.get(str(gate.get("name")), {}), **gate}
+        {**defaults.get(str(gate.get("name")), {}), **gate}
         if isinstance(gate, dict)
         else gate
         for gate in gates

@@ -286,10 +286,10 @@ class DeploySpec(FlowSpec):
     @classmethod
     def _flows_are_known(cls, flows: dict[str, FlowSpec]) -> dict[str, FlowSpec]:
         own = ("train", "fit")  # [deploy] itself deploys these
-        known = [name for name in extensions.modules("flows") if name not in own]
+        names = [name for name in extensions.modules("flows") if name not in own]
         for name in flows:
-            if name not in known:
-                raise ValueError(f"{name!r} is not one of {', '.join(known)}")
+            if name not in names:
+                raise ValueError(f"{name!r} is not one of {', '.join(names)}")
         return flows
 
     @model_validator(mode="after")

@@ -22,10 +22,10 @@ def find_gate(spec: PipelineSpec, name: str) -> GateSpec | None:
         SpecError: no gate has that name; the message says which there are.
     """
     own = {gate.name: gate for gate in spec.gates}
-    known = {**known_gates(spec.task), **KIND_GATES}
-    if name in own or name in known:
+    standard = {**known_gates(spec.task), **KIND_GATES}
+    if name in own or name in standard:
         return own.get(name)
-    others = ", ".join(other for other in known if other not in own)
+    others = ", ".join(other for other in standard if other not in own)
     raise SpecError(
         f"The pipeline {spec.name} has no gate {name!r}.",
         f"It has {', '.join(own) or 'none'}; headrace gate can add {others}. A gate "
@@ -40,9 +40,9 @@ def check_threshold(spec: PipelineSpec, name: str, threshold: float) -> None:
         SpecError: it makes no sense for the metric, or no gate has that name.
     """
     own = find_gate(spec, name)
-    known = known_gates(spec.task).get(name, {})
-    metric = own.metric if own else str(known.get("metric", ""))
-    least = (own.direction if own else known.get("direction")) == "min"
+    standard = known_gates(spec.task).get(name, {})
+    metric = own.metric if own else str(standard.get("metric", ""))
+    least = (own.direction if own else standard.get("direction")) == "min"
     problem = ""
     if not math.isfinite(threshold):
         problem = "it is not a finite number"

@@ -66,14 +66,14 @@ def keras_name(kind: str, name: str) -> tuple[str, str]:
     exact = _ALIASES.get(name, name)
     if exact in names:
         return _MODULES[kind], exact
-    lower = {known.lower(): known for known in reversed(names)}
+    lower = {cased.lower(): cased for cased in reversed(names)}
     if exact.lower() in lower:
         return _MODULES[kind], lower[exact.lower()]
     near = difflib.get_close_matches(name.lower(), lower, n=3, cutoff=0.5)
-    known = ", ".join([lower[match] for match in near] or names)
+    nearest = ", ".join([lower[match] for match in near] or names)
     hint = "near it" if near else "it has"
     raise ValueError(
-        f"{_MODULES[kind]} has no such name; {hint}: {known}; a function of your own "
+        f"{_MODULES[kind]} has no such name; {hint}: {nearest}; a function of your own "
         "is module:function"
     )
 

@@ -93,18 +93,18 @@ def register(  # noqa: PLR0913
         return RegistrationRecord(model=spec.name, version=None, reason=reason)
     ledger, tracking = home.ledger, home.tracking
     of_run = _Registration(spec, folder, snapshot, training, home)
-    known = find_version(spec.name, training, ledger)
-    if known is None:
+    version = find_version(spec.name, training, ledger)
+    if version is None:
         ledger.check_lease()  # before MLflow has a version that the ledger refuses
-        known = of_run.add(evaluation)
-    elif training.run_id != known.run_id:
-        known = of_run.keep_sound(known)
-    sign_version(known, home)
+        version = of_run.add(evaluation)
+    elif training.run_id != version.run_id:
+        version = of_run.keep_sound(version)
+    sign_version(version, home)
     shared = Evidence.model_fields.keys() & EvaluationRecord.model_fields.keys()
     evidence = ledger.add_evidence(
         Evidence(
             model=spec.name,
-            version=known.version,
+            version=version.version,
             passed=bool(spec.gates) and all(g.passed for g in evaluation.gates),
             law={"committed": law.committed, "applied": law.applied, "file": law.file},
             project=law.project,
@@ -115,12 +115,12 @@ def register(  # noqa: PLR0913
     )
     if law.project and not law.overrides:
         ledger.record({project_of(spec.name): law.project}, home.settings.user)
-    of_run.describe(known)
+    of_run.describe(version)
     with tempfile.TemporaryDirectory(prefix="headrace-") as place:
         file = Path(place) / f"{law.digest[:16]}.toml"
         file.write_text(law.file, encoding="utf-8")
         tracking.log_files(training.run_id, Path(place), "law")
-    number = known.version
+    number = version.version
     return RegistrationRecord(model=spec.name, version=number, evidence_id=evidence.id)
 
 
@@ -173,14 +173,14 @@ class _Registration:
             )
         )
 
-    def keep_sound(self, known: Version) -> Version:
+    def keep_sound(self, version: Version) -> Version:
         """A version that is trained anew, bound to the new files if it lost its own."""
-        if not any(file_mismatches(known, self.home)):
-            return known
+        if not any(file_mismatches(version, self.home)):
+            return version
         training, home = self.training, self.home
-        log.warning("%s is bound to the files of the run %s", known, training.run_id)
+        log.warning("%s is bound to the files of the run %s", version, training.run_id)
         why = f"its files were lost; the run {training.run_id} has equal weights"
-        return bind(known, training, why, keep_copy(training, home), home)
+        return bind(version, training, why, keep_copy(training, home), home)
 
     def describe(self, version: Version) -> None:
         """Update the tags and the card of MLflow's run and version from the ledger."""

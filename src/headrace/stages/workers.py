@@ -250,20 +250,20 @@ def _watch_workers(client: Any, address: str, ended: threading.Event) -> None:
 
     Dask would wait for a worker without end.
     """
-    seen = time.monotonic()
-    is_told = False
+    last_seen = time.monotonic()
+    is_warned = False
     while not ended.wait(LOOK_SECONDS):
         now = time.monotonic()
         has_workers = _has_workers(client)
         if ended.is_set() or client.status in {"closing", "closed"}:
             return
         if has_workers:
-            seen, is_told = now, False
-        elif not is_told:
+            last_seen, is_warned = now, False
+        elif not is_warned:
             message = "the Dask scheduler %s has no workers; waiting %g s for one"
             log.warning(message, address, WITHOUT_WORKERS_SECONDS)
-            is_told = True
-        if now - seen >= WITHOUT_WORKERS_SECONDS:
+            is_warned = True
+        if now - last_seen >= WITHOUT_WORKERS_SECONDS:
             client.close()  # cancels its tasks
             return
 

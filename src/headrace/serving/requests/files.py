@@ -49,9 +49,9 @@ class Hour(NamedTuple):
 
     def paths(self) -> list[Path]:
         """Its files without the streams that are Parquet files already."""
-        found = self.files()
-        known = {path for path in found if path.suffix == PARQUET}
-        return [p for p in found if p in known or parquet_of(p) not in known]
+        files = self.files()
+        settled = {path for path in files if path.suffix == PARQUET}
+        return [p for p in files if p in settled or parquet_of(p) not in settled]
 
 
 def parquet_of(stream: Path) -> Path:
@@ -66,16 +66,16 @@ def root_of(home: Path) -> Path:
 
 def hours(root: Path, model: str) -> list[Hour]:
     """The hours of a model that have files, oldest first."""
-    found = [h for folder, _ in days(root / model) for h, _ in _files_of_day(folder)]
-    return list(dict.fromkeys(found))
+    every = [h for folder, _ in days(root / model) for h, _ in _files_of_day(folder)]
+    return list(dict.fromkeys(every))
 
 
 def _files_of_day(folder: Path) -> Iterator[tuple[Hour, Path]]:
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         day = datetime.fromisoformat(folder.name).replace(tzinfo=UTC)
-        with os.scandir(folder) as found:
+        with os.scandir(folder) as entries:
             # A pipe would be waited for, and a link leads anywhere.
-            names = sorted(e.name for e in found if e.is_file(follow_symlinks=False))
+            names = sorted(e.name for e in entries if e.is_file(follow_symlinks=False))
         for name in names:
             if match := _NAME.fullmatch(name):
                 yield Hour(folder, day.replace(hour=int(match[1]))), folder / name

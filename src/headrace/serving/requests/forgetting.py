@@ -61,12 +61,12 @@ def take_out(settings: Settings, chooses: Chooses) -> dict[str, int]:
 
 def _of_hour(hour: Hour, chosen: InTable) -> int:
     """Take rows out of all files of an hour; how many."""
-    rows, known = 0, set[Path]()
-    while left := [path for path in hour.files() if path not in known]:
+    rows, done = 0, set[Path]()
+    while left := [path for path in hour.files() if path not in done]:
         for path in left:
             with contextlib.suppress(FileNotFoundError):  # a server has settled it
                 rows += settle(path, chosen)
-        known.update(left)
+        done.update(left)
     return rows
 
 

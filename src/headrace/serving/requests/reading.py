@@ -151,12 +151,12 @@ def opened(hour: Hour, stack: contextlib.ExitStack) -> list[LogFile]:
     for _ in range(_TRIES):
         files = contextlib.ExitStack()
         try:
-            found = [files.enter_context(LogFile(path)) for path in hour.paths()]
+            log_files = [files.enter_context(LogFile(path)) for path in hour.paths()]
         except FileNotFoundError:
             files.close()
             continue
         stack.push(files)
-        return found
+        return log_files
     raise DependencyError(
         f"The files of the request log in {hour.folder} were replaced {_TRIES} times "
         "while they were opened.",

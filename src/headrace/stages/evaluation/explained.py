@@ -132,8 +132,8 @@ def _references(
             return made()[variation.partition(",")[0]]
 
         keys = recipe.keys([f"{name}, {epochs} epochs" for name in OTHERS])
-        found = [w for _, w, _ in kept_or_made(keys, make, home.anchored)]
-    return dict(zip(OTHERS, found, strict=True))
+        weights = [w for _, w, _ in kept_or_made(keys, make, home.anchored)]
+    return dict(zip(OTHERS, weights, strict=True))
 
 
 def _explain_chosen(

@@ -57,12 +57,12 @@ def compare(
     if not any(rows.groups):
         return Part(drawings=drawings)
     confidence = evaluated.context.spec.evaluation.confidence
-    found = compare_groups(
+    fairness = compare_groups(
         rows.scores, rows.groups, rows.weights, confidence=confidence
     )
-    if not found.count:
+    if not fairness.count:
         return Part(drawings=drawings)
-    rates = found.groups.rates.tolist()
+    rates = fairness.groups.rates.tolist()
     metrics = {
         "group_difference": group_difference(rates),
         "group_ratio": group_ratio(rates),
@@ -74,7 +74,7 @@ def compare(
             "difference_low": pair.low,
             "difference_high": pair.high,
         }
-        for pair in found.pairs(_PAIRS)
+        for pair in fairness.pairs(_PAIRS)
     }
     return Part(metrics, pairs, drawings=drawings)
 

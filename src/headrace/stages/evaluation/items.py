@@ -121,12 +121,12 @@ def look_back(
     lost = set[int]()
     for rows in dict.fromkeys((a.rows_digest, a.snapshot_digest) for a in earlier):
         judged = archive.items(*rows)
-        known = np.ones(len(items), bool) if judged is None else is_among(items, judged)
+        again = np.ones(len(items), bool) if judged is None else is_among(items, judged)
         if judged is None:
             lost |= {a.version for a in earlier if _rows(a) == rows}
-        if known.any():
+        if again.any():
             overlapping.add(rows)
-            new &= ~known
+            new &= ~again
     compared = [a for a in earlier if a.champion_version is not None]
     counted = {_subject(a) for a in compared if a.id > since or _rows(a) in overlapping}
     recent = [a for a in compared if a.id > since]
@@ -210,20 +210,20 @@ def compared_rows(
         IntegrityError: the challenger's snapshot is gone or damaged.
     """
     own, notes = learned_from(snapshot, items), []
-    known = {snapshot.digest: own}
+    learned = {snapshot.digest: own}
     for version, digest in opponents.items():
-        if digest in known:
+        if digest in learned:
             continue
         try:
-            known[digest] = learned_from(archive.find(digest), items)
+            learned[digest] = learned_from(archive.find(digest), items)
         except IntegrityError:
-            known[digest] = np.zeros(len(items), bool)
+            learned[digest] = np.zeros(len(items), bool)
             notes.append(
                 f"the data that version {version} learned from is no longer in the "
                 "store, so its training items could not be left out; this favours it"
             )
     alone = _firsts(items) & ~own  # a row copied many times is one item
-    return {v: alone & ~known[digest] for v, digest in opponents.items()}, notes
+    return {v: alone & ~learned[digest] for v, digest in opponents.items()}, notes
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +263,7 @@ def answer_again(
     taken = [np.empty(0, DIGEST)]
     scores: dict[int, list[Scored]] = {n: [Scored.none()] for n in models}
     vanished = _vanished(archive, attempts, items)
-    by_size = sorted(vanished.items(), key=lambda found: -len(found[1]))
+    by_size = sorted(vanished.items(), key=lambda pair: -len(pair[1]))
     left = ROWS
     for digest, all_of_it in by_size[:SNAPSHOTS]:
         wanted = all_of_it[:left]
@@ -282,16 +282,16 @@ def _vanished(
     archive: Archive, attempts: Sequence[Attempt], items: Items
 ) -> dict[str, Items]:
     """Each item of the attempts that is not among ``items``, by its newest snapshot."""
-    present, known = np.unique(items), set[bytes]()
-    found: dict[str, list[bytes]] = {}
+    present, assigned = np.unique(items), set[bytes]()
+    newest: dict[str, list[bytes]] = {}
     for rows_digest, digest in dict.fromkeys(_rows(a) for a in attempts[::-1]):
         judged = archive.items(rows_digest, digest)
         if judged is None:
             continue
-        gone = set(judged[~is_among(judged, present)].tolist()) - known
-        known |= gone
-        found.setdefault(digest, []).extend(gone)
-    return {digest: np.array(sorted(gone), DIGEST) for digest, gone in found.items()}
+        gone = set(judged[~is_among(judged, present)].tolist()) - assigned
+        assigned |= gone
+        newest.setdefault(digest, []).extend(gone)
+    return {digest: np.array(sorted(gone), DIGEST) for digest, gone in newest.items()}
 
 
 def _answered_rows(

@@ -47,13 +47,13 @@ def climb(evaluated: Evaluated) -> Part:
         return Part()
     once = np.flatnonzero(evaluated.once)
     rows = once if spec.depth == "full" else once[: most_rows(data)]
-    found = _robustness(evaluated, steps, rows)
+    robustness = _robustness(evaluated, steps, rows)
     summary = partial(_summary, judge, score, spec.confidence)
-    slices = {f"rung={rung.name}": summary(rung) for rung in found.rungs}
+    slices = {f"rung={rung.name}": summary(rung) for rung in robustness.rungs}
     if not slices:
-        return Part(rows={"robustness": found})
+        return Part(rows={"robustness": robustness})
     by_family: dict[str, list[float]] = {}
-    for rung in found.rungs:
+    for rung in robustness.rungs:
         mean = slices[f"rung={rung.name}"][score]
         by_family.setdefault(rung.family, []).append(mean)
     means = [float(np.mean(scores)) for scores in by_family.values()]
@@ -61,11 +61,11 @@ def climb(evaluated: Evaluated) -> Part:
         "robustness_rows": float(len(rows)),
         f"robustness_{score}": float(np.mean(means)),
     }
-    named = {rung.name: (rung.family, rung.level) for rung in found.rungs}
+    named = {rung.name: (rung.family, rung.level) for rung in robustness.rungs}
     table = {named[name.removeprefix("rung=")]: s for name, s in slices.items()}
-    clean, path = summary(found.clean), evaluated.folder / "robustness.png"
+    clean, path = summary(robustness.clean), evaluated.folder / "robustness.png"
     draw = partial(draw_ladder, table, clean, score, dict(steps.UNITS), path)
-    return Part(metrics, slices, drawings=[draw], rows={"robustness": found})
+    return Part(metrics, slices, drawings=[draw], rows={"robustness": robustness})
 
 
 def most_rows(data: DataDescription) -> int:
@@ -136,8 +136,8 @@ def _confidence(judge: Judge, outputs: Outputs) -> npt.NDArray[np.float64] | Non
 
 
 def _mean(parts: Sequence[npt.NDArray[np.float64] | None]) -> float | None:
-    known = [part for part in parts if part is not None]
-    return float(np.concatenate(known).mean()) if known else None
+    present = [part for part in parts if part is not None]
+    return float(np.concatenate(present).mean()) if present else None
 
 
 def joined_rows(family: str, level: float, parts: Sequence[Answered]) -> RungRows:

@@ -57,12 +57,12 @@ def find(
     splits = list(splits)
     data = splits[0].snapshot.description
     parts = (part for rows in splits for part in ask_some(model, rows))
-    found = judge.suspects(parts, data, second, own_loss=own_loss)
+    suspects = judge.suspects(parts, data, second, own_loss=own_loss)
     module = medium(data.medium)
-    items = [digests(suspect.item[np.newaxis], module).hex() for suspect in found]
+    items = [digests(suspect.item[np.newaxis], module).hex() for suspect in suspects]
     return [
         replace(suspect, row=suspect.row.model_copy(update={"item": item}))
-        for suspect, item in zip(found, items, strict=True)
+        for suspect, item in zip(suspects, items, strict=True)
     ]
 
 

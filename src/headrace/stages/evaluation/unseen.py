@@ -38,9 +38,9 @@ def group_slices(
     groups = answers.groups
     if not any(groups):
         return {}
-    seen, names = train(), np.array(groups, object)
-    known = np.array([group in seen for group in groups], bool)
-    rows = {"groups=seen": known, "groups=unseen": ~known}
+    in_train, names = train(), np.array(groups, object)
+    is_seen = np.array([group in in_train for group in groups], bool)
+    rows = {"groups=seen": is_seen, "groups=unseen": ~is_seen}
     for group, _ in Counter(groups).most_common(SHOWN):
         rows[f"group={group}"] = names == group
     scores, weights = answers.scores, answers.weights
@@ -77,26 +77,26 @@ def unseen_groups(
         score: the name of the score.
         val_score, val_rows: of the val split; None where it has groups of its own.
     """
-    unseen, seen = slices.get("groups=unseen"), slices.get("groups=seen")
+    unseen, others = slices.get("groups=unseen"), slices.get("groups=seen")
     if unseen is None:
         return {}, []
-    if seen is None and val_score is not None and val_rows:
-        seen = {"rows": float(val_rows), score: val_score}
+    if others is None and val_score is not None and val_rows:
+        others = {"rows": float(val_rows), score: val_score}
     metrics, findings = {f"test_{score}_unseen_groups": unseen[score]}, []
-    if seen is not None:
-        metrics[f"{score}_seen_groups"] = seen[score]
-        findings += _different(unseen, seen, score)
+    if others is not None:
+        metrics[f"{score}_seen_groups"] = others[score]
+        findings += _different(unseen, others, score)
     return metrics, findings + _overconfident(unseen)
 
 
-def _different(unseen: Metrics, seen: Metrics, score: str) -> list[Finding]:
-    p_value = _equal(unseen, seen, score)
+def _different(unseen: Metrics, others: Metrics, score: str) -> list[Finding]:
+    p_value = _equal(unseen, others, score)
     if p_value >= LEVEL:
         return []
     message = (
         f"{score.replace('_', ' ')} is {unseen[score]:.4f} on groups that are not in "
-        f"train ({unseen['rows']:,.0f} rows) and {seen[score]:.4f} on those that are "
-        f"({seen['rows']:,.0f} rows): more than chance among rows explains (p = "
+        f"train ({unseen['rows']:,.0f} rows) and {others[score]:.4f} on those that are "
+        f"({others['rows']:,.0f} rows): more than chance among rows explains (p = "
         f"{p_value:.2g}); single groups may differ as much"
     )
     rows = int(unseen["rows"])

@@ -60,8 +60,8 @@ def _weak_slices(evaluated: Evaluated) -> list[WeakSlice] | None:
         return None
     level = 1 - context.spec.evaluation.confidence
     higher = task(context.data.task).higher_is_better
-    found = confirmed(of_val, of_test, level, higher_is_better=higher)
-    return [_of_all(one, rows, len(once)) for one in found]
+    slices = confirmed(of_val, of_test, level, higher_is_better=higher)
+    return [_of_all(one, rows, len(once)) for one in slices]
 
 
 def confirmed(
@@ -81,7 +81,7 @@ def confirmed(
     pairs = [(val[0], test[0])]
     if len(val) + len(test) > 2:
         pairs.append((val[-1], test[-1]))
-    found: dict[str, WeakSlice] = {}
+    by_name: dict[str, WeakSlice] = {}
     for scores, own in pairs[::-1]:
         with np.errstate(over="ignore", invalid="ignore"):  # of far scores
             slices = find_slices(
@@ -89,8 +89,8 @@ def confirmed(
             )
         rows, part = replace(of_test, scores=own), level / len(pairs)
         shown = confirm(slices, rows, part, higher_is_better=higher_is_better)
-        found = {one.name: one for one in shown} | found
-    return [*found.values()]
+        by_name = {one.name: one for one in shown} | by_name
+    return [*by_name.values()]
 
 
 def _is_enough(rows: SliceRows) -> bool:

@@ -76,8 +76,8 @@ class Setup:
     def variables(self) -> list[Any]:
         """Those of the model, and of the network's parts that are not in it."""
         own = list(self.model.variables)
-        known = set(map(id, own))
-        return own + [v for v in self.network.variables if id(v) not in known]
+        ids = set(map(id, own))
+        return own + [v for v in self.network.variables if id(v) not in ids]
 
     @property
     def facts(self) -> dict[str, Any]:

@@ -47,5 +47,5 @@ def _multiply_bfloat16(strategy: Any) -> bool:
     count = len(strategy.extended.worker_devices) if is_shared else 1
     gpus = tf.config.list_physical_devices("GPU")[:count]
     details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
-    found = [detail.get("compute_capability", (0, 0)) for detail in details]
-    return bool(found) and min(found) >= _LEAST_CAPABILITY
+    capabilities = [detail.get("compute_capability", (0, 0)) for detail in details]
+    return bool(capabilities) and min(capabilities) >= _LEAST_CAPABILITY

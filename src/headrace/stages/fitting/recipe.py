@@ -68,8 +68,8 @@ def make_measure(kind: str, choice: str | Named, folder: Path) -> Any:
 def _find(kind: str, name: str, folder: Path) -> Any:
     if is_own(name):
         return find_function(f"training.{kind}", name, folder)
-    module, known = keras_name(kind, name)
-    return getattr(importlib.import_module(module), known)
+    module, attribute = keras_name(kind, name)
+    return getattr(importlib.import_module(module), attribute)
 
 
 class Objective:
@@ -236,11 +236,11 @@ def variables_of(optimizer: Any) -> list[Any]:
     import keras
 
     listed = list(optimizer.variables)
-    known = set(map(id, listed))
+    ids = set(map(id, listed))
     return listed + [
         value
         for name, value in sorted(vars(optimizer).items())
-        if isinstance(value, keras.Variable) and id(value) not in known
+        if isinstance(value, keras.Variable) and id(value) not in ids
     ]
 
 

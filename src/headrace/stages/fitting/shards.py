@@ -68,10 +68,10 @@ class Prepared:
             return self._kept[shard]
         examples = self._prepare(self._shards.read(shard))
         if self._room:
-            kept = Examples(_smaller(examples.items), examples.targets)
-            if kept.items.nbytes <= self._room:
-                self._room -= kept.items.nbytes
-                self._kept[shard] = kept
+            smaller = Examples(_smaller(examples.items), examples.targets)
+            if smaller.items.nbytes <= self._room:
+                self._room -= smaller.items.nbytes
+                self._kept[shard] = smaller
         return examples
 
 

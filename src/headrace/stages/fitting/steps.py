@@ -136,9 +136,9 @@ def _as_one_program(setup: Setup, step: Step) -> Any:
 
     def gathered(values: Any, rows: Any) -> Any:
         """The values of each step, for ``most`` steps: each shape is compiled anew."""
-        found, shape = tf.gather(values, rows), values.shape[1:]
+        chosen, shape = tf.gather(values, rows), values.shape[1:]
         missing = [[0, most - tf.shape(rows)[0]], [0, 0], *([0, 0] for _ in shape)]
-        return tf.ensure_shape(tf.pad(found, missing), (most, rows.shape[1], *shape))
+        return tf.ensure_shape(tf.pad(chosen, missing), (most, rows.shape[1], *shape))
 
     def run(items: Any, targets: Any, rows: Any, *keys: Any) -> Any:
         steps = tf.shape(rows)[0]

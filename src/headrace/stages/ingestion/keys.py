@@ -37,10 +37,10 @@ class Texts(NamedTuple):
         """The classes of labels; see `headrace.tasks.Labels.strata`."""
         counts = np.bincount(self.codes, minlength=len(self.distinct)).tolist()
         classes = strata(Counter(dict(zip(self.distinct, counts, strict=True))))
-        known: dict[str, int] = {}
+        codes: dict[str, int] = {}
         names = (classes.get(text, text) for text in self.distinct)
-        numbers = [known.setdefault(name, len(known)) for name in names]
-        return Texts(np.array(numbers, np.int32)[self.codes], list(known))
+        numbers = [codes.setdefault(name, len(codes)) for name in names]
+        return Texts(np.array(numbers, np.int32)[self.codes], list(codes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +102,8 @@ def keys_of(
     )
 
 
-def _codes(column: pa.ChunkedArray, known: dict[str, int]) -> npt.NDArray[np.int32]:
+def _codes(column: pa.ChunkedArray, codes: dict[str, int]) -> npt.NDArray[np.int32]:
     """The numbers of texts; new ones are added to the known ones."""
     array = column.combine_chunks().dictionary_encode()
-    numbers = [known.setdefault(t, len(known)) for t in array.dictionary.to_pylist()]
+    numbers = [codes.setdefault(t, len(codes)) for t in array.dictionary.to_pylist()]
     return np.asarray(np.array(numbers, np.int32)[array.indices.to_numpy()])

@@ -94,15 +94,15 @@ def _module_path(name: str) -> Path | None:
 @functools.cache
 def _own_modules() -> dict[str, str]:
     """The files of Headrace's modules; listing all is faster than finding each."""
-    found: dict[str, str] = {}
+    paths: dict[str, str] = {}
     for folder, folders, files in os.walk(ROOT):
         folders[:] = [name for name in folders if name != "__pycache__"]
         package = PACKAGE + folder.removeprefix(str(ROOT)).replace(os.sep, ".")
         for file in files:
             if file.endswith(".py"):
                 name = f"{package}.{file[:-3]}".removesuffix(".__init__")
-                found.setdefault(name, os.path.join(folder, file))
-    return found
+                paths.setdefault(name, os.path.join(folder, file))
+    return paths
 
 
 @functools.cache
@@ -163,17 +163,17 @@ def parsed() -> dict[str, tuple[str, list[str]]]:
     return {key: _parsed[key] for key in _used & _parsed.keys()}
 
 
-def recall(known: Any) -> set[str]:
+def recall(stored: Any) -> set[str]:
     """Use the `parsed` of another process with the same `dialect`.
 
     Args:
-        known: its JSON; ignored where it has another form.
+        stored: its JSON; ignored where it has another form.
 
     Returns:
         the keys that are used.
     """
     try:
-        taken = _KNOWN.validate_python(known)
+        taken = _KNOWN.validate_python(stored)
     except ValidationError:
         return set()
     _parsed.update(taken)
@@ -197,11 +197,11 @@ def remembered(home: Path) -> Iterator[None]:
         home: keeps it where the user has no cache folder.
     """
     place, key = Store(str(user_cache() or home)), f"code/{dialect()}.json"
-    known: set[str] = set()
+    stored: set[str] = set()
     with contextlib.suppress(HeadraceError, OSError):  # then all is parsed again
-        known = recall(place.read_json(key))
+        stored = recall(place.read_json(key))
     yield
-    if not parsed().keys() <= known:
+    if not parsed().keys() <= stored:
         with contextlib.suppress(HeadraceError, OSError):
             place.write_json(key, parsed())
 
@@ -227,9 +227,9 @@ def normal_name(name: str) -> str:
 
 @functools.cache
 def _version(top: str) -> str | None:
-    known = installed().get(normal_name(_DISTRIBUTIONS.get(top, top)))
-    if known or _origin(top) is None or _place(top):
-        return known
+    version = installed().get(normal_name(_DISTRIBUTIONS.get(top, top)))
+    if version or _origin(top) is None or _place(top):
+        return version
     import importlib.metadata
 
     owners = importlib.metadata.packages_distributions().get(top, ())

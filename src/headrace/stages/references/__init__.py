@@ -96,11 +96,11 @@ def kept_or_made(
         DependencyError: the store or the ledger failed; and what ``make`` raises.
     """
     for name, key in keys.items():
-        kept = _unpacked(anchored.read(key))
-        weights = make(name) if kept is None else kept
-        if kept is None:
+        stored = _unpacked(anchored.read(key))
+        weights = make(name) if stored is None else stored
+        if stored is None:
             anchored.write(key, _packed(weights))
-        yield name, weights, kept is not None
+        yield name, weights, stored is not None
 
 
 def _packed(weights: Weights) -> bytes:

@@ -241,12 +241,12 @@ def _kind(kind: Kind) -> str:
 
 def findings_of(case: Case, at_ingestion: Iterable[Finding]) -> list[Finding]:
     """The warnings of a data set that is accepted, without those of ingestion."""
-    known = {finding.check for finding in at_ingestion}
+    reported = {finding.check for finding in at_ingestion}
     failed = [o for o in case.outcomes if o.check.warns and not o.passed]
     return [_warning(case, outcome) for outcome in _with_news(failed)] + [
         finding
         for check, kinds in case.quarantine.kinds.items()
-        if check not in known
+        if check not in reported
         for finding in _set_aside(check, kinds.values(), case.quarantine.uri)
     ]
 

@@ -88,9 +88,9 @@ def near_copies(
             are at most 1.
         most: the number of pairs to compare, the nearest first; None: all.
     """
-    known = fingerprints != 0
-    test = np.flatnonzero(known & (splits == "test"))
-    train = np.flatnonzero(known & ((splits == "train") | (splits == "val")))
+    valid = fingerprints != 0
+    test = np.flatnonzero(valid & (splits == "test"))
+    train = np.flatnonzero(valid & ((splits == "train") | (splits == "val")))
     codes = _nearest(fingerprints[test], fingerprints[train])
     # By rank, then by distance: the likeliest pair of each item comes first.
     rank, item = np.nonzero(codes.T != _NONE)

@@ -40,7 +40,7 @@ def shared_passages(snapshot: SnapshotRecord) -> dict[str, npt.NDArray[np.float6
     module = medium(data.medium)
     if not task(data.task).contract.SHARED:
         return {}
-    known, pending = np.empty(0, np.uint64), []
+    keys, pending = np.empty(0, np.uint64), []
     tests: list[tuple[Flags, Passages]] = []
     for shard in shards_of(snapshot):
         table = read_shard(snapshot, shard, ["split", data.medium])
@@ -49,11 +49,11 @@ def shared_passages(snapshot: SnapshotRecord) -> dict[str, npt.NDArray[np.float6
         tests.append((test, module.passages(payload[test])))
         pending.append(np.unique(module.passages(payload[~test]).keys))
         if len(pending) == _PENDING:
-            known, pending = np.unique(np.concatenate([known, *pending])), []
-    known = np.unique(np.concatenate([known, *pending]))
+            keys, pending = np.unique(np.concatenate([keys, *pending])), []
+    keys = np.unique(np.concatenate([keys, *pending]))
     shares = np.zeros(sum(len(test) for test, _ in tests))
     rows = np.flatnonzero(np.concatenate([test for test, _ in tests]))
-    shares[rows] = np.concatenate([own.shares(known) for _, own in tests])
+    shares[rows] = np.concatenate([own.shares(keys) for _, own in tests])
     return {COLUMN: shares}
 
 

@@ -76,32 +76,32 @@ def attack(
     except (Refusal, SpecError) as error:
         return f"a reference model could not be trained: {error.message}"
     difficulty = np.where(rows.inside, np.nan, others)
-    known = np.nanmean(difficulty, axis=1) - own
-    if not np.isfinite(known).all():
+    scores = np.nanmean(difficulty, axis=1) - own
+    if not np.isfinite(scores).all():
         return "the losses of some rows are not finite"
-    members, strangers = known[rows.is_member], known[~rows.is_member]
+    members, strangers = scores[rows.is_member], scores[~rows.is_member]
     auc, low, high = auc_interval(members, strangers, spec.evaluation.confidence)
     hits = hits_at(members, strangers, FALSE_ALARMS)
     return Membership(auc, low, high, hits, len(members), len(strangers))
 
 
-def figures_of(found: Membership | str) -> Part:
+def figures_of(membership: Membership | str) -> Part:
     """The metrics of an attack, or a warning where it was asked for and failed."""
-    rows = {"membership": found}
-    if isinstance(found, str):
-        if found == NOT_ASKED:
+    rows = {"membership": membership}
+    if isinstance(membership, str):
+        if membership == NOT_ASKED:
             return Part()
-        log.warning("evaluate: membership inference was not measured: %s", found)
-        message = f"membership inference was not measured: {found}"
+        log.warning("evaluate: membership inference was not measured: %s", membership)
+        message = f"membership inference was not measured: {membership}"
         findings = [Finding(check="membership", message=message)]
         return Part(findings=findings, rows=rows)
     metrics = {
-        "membership_auc": found.auc,
-        "membership_auc_low": found.low,
-        "membership_auc_high": found.high,
+        "membership_auc": membership.auc,
+        "membership_auc_low": membership.low,
+        "membership_auc_high": membership.high,
     }
-    if found.hits is not None:
-        metrics["membership_tpr_at_1pct"] = found.hits
+    if membership.hits is not None:
+        metrics["membership_tpr_at_1pct"] = membership.hits
     return Part(metrics, rows=rows)
 
 

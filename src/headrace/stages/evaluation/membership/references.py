@@ -43,9 +43,9 @@ def losses_of_references(
 
     with Progress("reference model", REFERENCES, is_listed=True) as progress:
         started = time.monotonic()
-        for _, (losses,), kept in kept_or_made(keys, make, anchored):
+        for _, (losses,), is_stored in kept_or_made(keys, make, anchored):
             columns.append(losses)
-            detail = "kept" if kept else f"{time.monotonic() - started:.1f} s"
+            detail = "kept" if is_stored else f"{time.monotonic() - started:.1f} s"
             progress.update(len(columns), detail)
             started = time.monotonic()
     return np.stack(columns, axis=1)

@@ -190,12 +190,12 @@ def _tested(
     slices: Sequence[Slice], rows: SliceRows, *, higher_is_better: bool
 ) -> Iterator[WeakSlice]:
     sign = 1 if higher_is_better else -1
-    for found in slices:
-        members = rows.members(found)
+    for conditions in slices:
+        members = rows.members(conditions)
         p_value = _p_value(rows, members, higher_is_better=higher_is_better)
         if math.isfinite(p_value):
             own, rest = (_rate(rows, part) for part in (members, ~members))
-            name, loss = " and ".join(map(str, found)), sign * (rest - own)
+            name, loss = " and ".join(map(str, conditions)), sign * (rest - own)
             count = int(members.sum())
             yield WeakSlice(name, count, own, rest, loss, p_value, members)
 
@@ -229,8 +229,8 @@ def fisher(right: Flags, members: Flags) -> float:
     from scipy.special import gammaln
 
     rows, wrong, inside = len(right), int((~right).sum()), int(members.sum())
-    seen = int((~right & members).sum())
-    k = np.arange(seen, min(wrong, inside) + 1)
+    observed = int((~right & members).sum())
+    k = np.arange(observed, min(wrong, inside) + 1)
 
     def ways(n: npt.ArrayLike, r: npt.ArrayLike) -> _Floats:
         n, r = np.asarray(n), np.asarray(r)
