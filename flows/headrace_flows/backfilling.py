@@ -280,9 +280,9 @@ class There:
         self._stopping.set()
 
     def _start(self, client: Any, task: Task, plan: Plan, work: str) -> Any:
-        known = find_attempts(client, work)
-        if known and not known[-1].state.is_final():
-            return known[-1]
+        attempts = find_attempts(client, work)
+        if attempts and not attempts[-1].state.is_final():
+            return attempts[-1]
         folder = f"sha256:{pack_folder(task.folder, plan.home.store)}"
         ledger = Deployments(self._settings.database_url)
         ledger.record({folder: task.spec.name}, self._settings.user)
@@ -296,7 +296,7 @@ class There:
             name=f"{task.spec.name} {task.date}",
             tags=[tag_of(work)],
             # Attempts may have been deleted meanwhile: their number says nothing.
-            idempotency_key=f"{work}-after-{known[-1].id if known else 'none'}",
+            idempotency_key=f"{work}-after-{attempts[-1].id if attempts else 'none'}",
         )
 
 

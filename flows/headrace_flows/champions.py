@@ -54,7 +54,7 @@ class ChampionWatch:
 
         if self._watch.is_quiet() or not ledger_exists(self._settings.database_url):
             return []
-        found = self._watch.look()  # a file is found before it is restored
+        tamperings = self._watch.look()  # a file is found before it is restored
         repairs = restore_lost(Home(self._settings))
         new = [repair for repair in repairs if str(repair) not in self._last]
         self._last = {str(repair) for repair in repairs if not repair.is_sound}
@@ -64,7 +64,7 @@ class ChampionWatch:
                 message += f" Run `headrace repair {repair.model}/{repair.version}`."
             log.warning("%s", message)
             emit_from_command(self._settings, "lost", repair.model, message)
-        for tampering in found:
+        for tampering in tamperings:
             if tampering.what not in _REPAIRED:
                 self._report(tampering)
         return new

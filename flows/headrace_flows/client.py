@@ -82,8 +82,8 @@ def work_of(settings: Settings, fingerprint: str) -> str:
 
 def find_attempts(client: Any, work: str) -> list[Any]:
     """All flow runs for some work, oldest first."""
-    found = flow_runs(client, {"tags": {"all_": [tag_of(work)]}})
-    return sorted(found, key=lambda run: run.created)
+    runs = flow_runs(client, {"tags": {"all_": [tag_of(work)]}})
+    return sorted(runs, key=lambda run: run.created)
 
 
 def flow_runs(

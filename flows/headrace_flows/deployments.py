@@ -109,12 +109,12 @@ def wanted_of(
     own = {"pipeline": spec.model_dump(mode="json"), "folder": f"sha256:{digest}"}
     wanted = []
     for flow, table in {"train": deploy, **deploy.flows}.items():
-        found = find_flow(flow)
-        taken = inspect.signature(found.fn).parameters
+        loaded = find_flow(flow)
+        taken = inspect.signature(loaded.fn).parameters
         parameters = {name: value for name, value in own.items() if name in taken}
         if "model" in taken:
             parameters["model"] = spec.name
-        parameters |= absolute_places(found, table.parameters, folder)
+        parameters |= absolute_places(loaded, table.parameters, folder)
         wanted.append(
             Wanted(flow, spec.name, spec.description, table, tags, parameters)
         )

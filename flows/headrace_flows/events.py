@@ -156,11 +156,11 @@ def ensure_notifications(client: SyncPrefectClient, settings: Settings) -> str:
     if settings.notify:
         wanted = _automations(_find_block(client, settings.notify), ledger)
     for name, automation in itertools.zip_longest(names, wanted):
-        known = client.read_automations_by_name(name)
-        for old in known[1 if automation else 0 :]:
+        existing = client.read_automations_by_name(name)
+        for old in existing[1 if automation else 0 :]:
             client.delete_automation(old.id)
-        if automation and known:
-            client.update_automation(known[0].id, automation)
+        if automation and existing:
+            client.update_automation(existing[0].id, automation)
         elif automation:
             client.create_automation(automation)
     return settings.notify

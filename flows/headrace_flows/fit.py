@@ -193,10 +193,10 @@ def _ask(client: Any, run: Run, key: Key, request: Request) -> Any:
     name, fingerprint = f"fit/{run.spec.name}", key.fingerprint
     work = work_of(run.plan.settings, fingerprint)
     with translate_errors():
-        known = find_attempts(client, work)
-        if known and not known[-1].state.is_final():
-            return known[-1]
-        number = 1 + max((old.parameters["attempt"] for old in known), default=0)
+        attempts = find_attempts(client, work)
+        if attempts and not attempts[-1].state.is_final():
+            return attempts[-1]
+        number = 1 + max((old.parameters["attempt"] for old in attempts), default=0)
         store, body = run.plan.home.anchored, request.model_dump(mode="json")
         store.write_json(request_key(fingerprint, number), body)
         # If Prefect's database was lost, an old answer may have the same number.

@@ -25,8 +25,8 @@ log = logging.getLogger("headrace")
 
 def lasting_flows() -> list[str]:
     """The names of the flows that last."""
-    found = extensions.modules("flows")
-    return [n for n, module in found.items() if extensions.constant(module, "LASTING")]
+    flows = extensions.modules("flows")
+    return [n for n, module in flows.items() if extensions.constant(module, "LASTING")]
 
 
 def ensure_running(client: SyncPrefectClient, deployment: UUID, changed: bool) -> None:

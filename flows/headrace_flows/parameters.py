@@ -37,8 +37,8 @@ def check_parameters(spec: PipelineSpec, deploy: DeploySpec, folder: Path) -> No
     for flow, table in {"train": deploy, **deploy.flows}.items():
         if not table.parameters:  # Prefect takes a second to load
             continue
-        found = find_flow(flow)
-        every = inspect.signature(found.fn).parameters.values()
+        loaded = find_flow(flow)
+        every = inspect.signature(loaded.fn).parameters.values()
         taken = [p.name for p in every if p.kind in _NAMED and p.name not in _OWN]
         for name in table.parameters:
             if name not in taken:
@@ -47,8 +47,8 @@ def check_parameters(spec: PipelineSpec, deploy: DeploySpec, folder: Path) -> No
                     "set.",
                     f"Its parameters are: {', '.join(taken) or 'none'}.",
                 )
-        absolute_places(found, table.parameters, folder)
-        hints = get_type_hints(found.fn, include_extras=True)
+        absolute_places(loaded, table.parameters, folder)
+        hints = get_type_hints(loaded.fn, include_extras=True)
         for name, value in table.parameters.items():
             if problem := _problem(hints.get(name, Any), value):
                 key = "parameters" if flow == "train" else f"flows.{flow}.parameters"

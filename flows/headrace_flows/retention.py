@@ -47,7 +47,7 @@ def old_flow_runs(settings: Settings, policy: Policy) -> Iterator[Others | None]
         return
     with server_for_run(settings) as server, translate_errors():
         server.wait()
-        yield Others(lambda kept: _find(settings, policy, kept), _delete, PREFIX)
+        yield Others(lambda needed: _find(settings, policy, needed), _delete, PREFIX)
 
 
 def _has_prefect(settings: Settings) -> bool:
@@ -57,7 +57,7 @@ def _has_prefect(settings: Settings) -> bool:
     return bool(configured or live.lasting_api_url(settings) or database.is_file())
 
 
-def _find(settings: Settings, policy: Policy, kept: set[str]) -> list[Collected]:
+def _find(settings: Settings, policy: Policy, needed: set[str]) -> list[Collected]:
     """Ended flow runs that are old, not among the newest, and of no kept MLflow run."""
     limit = datetime.now(UTC) - timedelta(days=policy.older_days)
     wanted: dict[str, Any] = {
@@ -71,7 +71,7 @@ def _find(settings: Settings, policy: Policy, kept: set[str]) -> list[Collected]
         newest[own] += 1
         is_new = newest[own] <= policy.keep
         is_young = run.end_time is None or run.end_time > limit
-        if not (is_new or is_young or str(run.id) in kept or run.parent_task_run_id):
+        if not (is_new or is_young or str(run.id) in needed or run.parent_task_run_id):
             old.append(Collected(kind="Prefect runs", key=f"{PREFIX}{run.id}"))
     return old
 

@@ -158,7 +158,7 @@ def summarise(run: Run, *, status: str, reason: str, **others: Any) -> Summary:
     ]
     snapshot, contract, training = run.snapshot, run.contract, run.training
     parts = [part for part in (snapshot, contract, training, run.evaluation) if part]
-    found = [finding for part in parts for finding in part.findings]
+    findings = [finding for part in parts for finding in part.findings]
     fields: dict[str, Any] = {
         **_of_evaluation(run),
         "aliases": run.promotion.aliases if run.promotion else (),
@@ -174,7 +174,7 @@ def summarise(run: Run, *, status: str, reason: str, **others: Any) -> Summary:
         experiment=bool(run.overrides),
         overrides=run.overrides,
         snapshot=_of_data(snapshot, contract) if snapshot else None,
-        warnings=(*run.broken, *found, *run.plan.edited_law()),
+        warnings=(*run.broken, *findings, *run.plan.edited_law()),
         stages=(*run.reports, *skipped),
         run_id=training.run_id if training else None,
         flow_run_id=run.flow_run_id or None,
@@ -232,8 +232,8 @@ def _of_evaluation(run: Run) -> dict[str, Any]:
         "suspects": evaluation.suspects,
     }
     if not run.overrides:
-        found = supported_by_first(run.spec, plan.folder, evaluation, plan.settings)
-        fields["supported_gates"] = found
+        supported = supported_by_first(run.spec, plan.folder, evaluation, plan.settings)
+        fields["supported_gates"] = supported
     return fields
 
 
@@ -267,28 +267,28 @@ def links(run: Run, *, for_page: bool = False) -> dict[str, str]:
     Args:
         for_page: whether a page shows them, where ``file:`` links cannot be opened.
     """
-    settings, found = run.plan.settings, dict[str, str]()
+    settings, pages = run.plan.settings, dict[str, str]()
     is_live = for_page or "mlflow" in live.live_links(settings)
     is_served = is_live and live.are_pages_served(settings)
     server = mlflow_url(settings)
     if run.training is not None:
         place = f"experiments/{run.training.experiment_id}/runs/{run.training.run_id}"
-        found["mlflow"] = mlflow_page(settings, place)
+        pages["mlflow"] = mlflow_page(settings, place)
     if run.flow_run_url:
-        found["prefect"] = run.flow_run_url
+        pages["prefect"] = run.flow_run_url
     if run.contract is not None:
         docs = run.contract.docs_uri
-        found["data_docs"] = (
+        pages["data_docs"] = (
             Path(docs).as_uri() if run.plan.home.store.is_local else docs
         )
         if is_served:
-            found["data_docs"] = server + live.data_docs_path(docs)
+            pages["data_docs"] = server + live.data_docs_path(docs)
     if for_page and is_served and run.training is not None:
-        found["report"] = server + live.report_path(run.training.run_id)
+        pages["report"] = server + live.report_path(run.training.run_id)
     if for_page and run.version:
         place = f"models/{run.spec.name}/versions/{run.version}"
-        found["model"] = mlflow_page(settings, place)
-    return found
+        pages["model"] = mlflow_page(settings, place)
+    return pages
 
 
 def with_pages(record: MonitorRecord, settings: Settings) -> MonitorRecord:

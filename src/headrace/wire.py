@@ -77,16 +77,16 @@ def checked(form: type[Open], values: dict[str, Any]) -> Any:
 
 def _refusal(schema: Schema, error: ValidationError) -> InputError:
     """What to say of the first value that is wrong."""
-    wrong, known = error.errors()[0], schema["properties"]
+    wrong, fields = error.errors()[0], schema["properties"]
     parts = (f"[{p}]" if isinstance(p, int) else f".{p}" for p in wrong["loc"])
     name = "".join(parts)[1:]
     if wrong["type"] == "extra_forbidden":
-        hint = did_you_mean(name[:_SHOWN], known, f"Known: {', '.join(known)}.")
+        hint = did_you_mean(name[:_SHOWN], fields, f"Known: {', '.join(fields)}.")
         return InputError(f"There is no field {name[:_SHOWN]!r}.", hint)
     if wrong["type"] == "missing":
         return InputError(f"The field {name} is missing.")
     message = f"The value of {name} is {reprlib.repr(wrong['input'])}"
-    about = known.get(name, {})
+    about = fields.get(name, {})
     if wrong["type"] == "model_type":
         return InputError(f"{message}; expected an object.")
     if about.get("type") not in _KINDS:

@@ -214,11 +214,11 @@ def _version_rows(model: str, ledger: Ledger) -> Iterator[dict[str, Any]]:
 
     champion = ledger.champion(model)
     number = champion.version.version if champion else None
-    known, entries = ledger.evidence_of(model), ledger.history(model)
+    all_evidence, entries = ledger.evidence_of(model), ledger.history(model)
     for version in ledger.versions(model):
-        evidence = standing_evidence(known, entries, version.version)
+        evidence = standing_evidence(all_evidence, entries, version.version)
         gates = evidence.gates if evidence else ()
-        own = [row for row in known if row.version == version.version]
+        own = [row for row in all_evidence if row.version == version.version]
         yield {
             "version": version.version,
             "champion": version.version == number,
@@ -241,12 +241,12 @@ def _metrics_to_show(
     """The metrics of the table, and the heads of their columns."""
     if not asked:
         return {**_task_of(newest).shown, "latency_ms": "latency ms"}
-    known = sorted({name for row in rows for name in row["metrics"]})
+    names = sorted({name for row in rows for name in row["metrics"]})
     for name in asked:
-        if name not in known:
+        if name not in names:
             raise UsageError(
                 f"--metric {name}: no version of {newest.model} has this metric.",
-                f"Name one of: {', '.join(known)}.",
+                f"Name one of: {', '.join(names)}.",
             )
     return {name: name.replace("_", " ") for name in asked}
 

@@ -51,8 +51,8 @@ def _show_collected(done: Collection) -> None:
     ]
     if rows:
         show_rows(rows)
-    kept = ", ".join(f"{count:,} {kind}" for kind, count in done.kept.items())
-    show_text(f"  kept: {kept}")
+    counts = ", ".join(f"{count:,} {kind}" for kind, count in done.kept.items())
+    show_text(f"  kept: {counts}")
 
 
 def forget(

@@ -139,9 +139,9 @@ def check(
     from headrace.state.signing.configuration import check_keys
 
     settings = Settings()
-    known = pipeline_names(settings)
-    packaged = {n for n in known if pipelines.is_packaged(known[n], settings)}
-    every = sorted(known, key=lambda name: (name in packaged, name))
+    folders = pipeline_names(settings)
+    packaged = {n for n in folders if pipelines.is_packaged(folders[n], settings)}
+    every = sorted(folders, key=lambda name: (name in packaged, name))
     names = [pipeline] if pipeline else every
     source = None if data == "default" else data
     results: list[dict[str, Any]] = []

@@ -133,9 +133,9 @@ def _show_checks(checks: list[Check]) -> None:
     width = max([17, *(len(check.name) + 2 for check in checks)])
     for check in checks:
         state = f"[{_COLOURS[check.state]}]{check.state:<12}[/]"
-        seen = marked(f"{check.name:<{width}}{check.seen}")
+        line = marked(f"{check.name:<{width}}{check.seen}")
         fix = f"[bold]  ->  {marked(check.fix)}[/]" if check.fix else ""
-        show_text(f"{state}{seen}{fix}", markup=True)
+        show_text(f"{state}{line}{fix}", markup=True)
 
 
 def deploy(
@@ -196,9 +196,9 @@ def _opened(
     from headrace.spec.folders import pipeline_names
 
     own = settings.project / "pipelines"
-    known = pipeline_names(settings)
-    mine = [name for name, folder in known.items() if folder.parent == own]
-    names = [pipeline] if pipeline else sorted(mine or known)
+    folders = pipeline_names(settings)
+    mine = [name for name, folder in folders.items() if folder.parent == own]
+    names = [pipeline] if pipeline else sorted(mine or folders)
     return [pipelines.open_pipeline(name, settings, None, None) for name in names]
 
 

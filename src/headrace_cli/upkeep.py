@@ -70,9 +70,9 @@ def verify(
     if _is_file(name):
         from headrace.evidence.bundling.checking import check_bundle
 
-        found = check_bundle(Path(name), trusted)
-        text = f"bundle  {found.status}\n  {found.reason}"
-        answer(found.model_dump(mode="json"), text, int(found.status != "ok"))
+        bundle = check_bundle(Path(name), trusted)
+        text = f"bundle  {bundle.status}\n  {bundle.reason}"
+        answer(bundle.model_dump(mode="json"), text, int(bundle.status != "ok"))
         return
     result = verification.verify(settings, name, head, trusted)
     value, exit_code = result.model_dump(mode="json"), int(result.status != "ok")
@@ -101,14 +101,14 @@ def _show_verification(result: Verification) -> None:
 
 
 def _signatures(result: Verification) -> str:
-    found = result.signatures
-    if found.status == "unsigned":
+    signatures = result.signatures
+    if signatures.status == "unsigned":
         return "none"
-    keys = ", ".join(f"{key[:12]}..." for key in found.keys)
-    seen = f"of {found.links:,} rows, from row {found.first} on"
-    if found.status == "checked":
-        return f"{seen}, by {keys}"
-    return f"{seen}; not checked, as no key is set"
+    keys = ", ".join(f"{key[:12]}..." for key in signatures.keys)
+    rows = f"of {signatures.links:,} rows, from row {signatures.first} on"
+    if signatures.status == "checked":
+        return f"{rows}, by {keys}"
+    return f"{rows}; not checked, as no key is set"
 
 
 def reproduce(

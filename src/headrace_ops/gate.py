@@ -171,7 +171,7 @@ class Gate:
     async def _check_login(self, request: HTTPConnection) -> None:
         login = _basic(request.headers.get("authorization", ""))
         if login is not None:
-            if any([_same(login.text, known.text) for known in self._logins]):
+            if any([_same(login.text, accepted.text) for accepted in self._logins]):
                 return
         cookies = cookie_parser("; ".join(request.headers.getlist("cookie")))
         session = cookies.get(self._cookie)

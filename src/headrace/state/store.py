@@ -154,8 +154,8 @@ class Store:
 
     def sizes(self) -> Iterator[tuple[str, int, float]]:
         """Every key with its bytes and the time of writing, seconds since 1970."""
-        found = self._find("", lambda: self.fs.find(self.root, detail=True)) or {}
-        for path, facts in sorted(found.items()):
+        entries = self._find("", lambda: self.fs.find(self.root, detail=True)) or {}
+        for path, facts in sorted(entries.items()):
             key = str(path)[len(self.root) + 1 :]
             if "/." not in f"/{key}":
                 written = facts.get("mtime", facts.get("LastModified", 0.0))

@@ -112,12 +112,12 @@ def explain(  # noqa: PLR0913
         names = learned.explained.names(data)
         of_map["of"] = names[answer] if names else ""
         one = Item.of(stored[0], answer, data)
-        found = explainer.maps([one], chosen_method)[0]
-        of_map["parts"] = strongest(found, one.pieces, most=None)
+        map_ = explainer.maps([one], chosen_method)[0]
+        of_map["parts"] = strongest(map_, one.pieces, most=None)
         if chosen_method == "gradients":
-            of_map["completeness_error"] = found.error
+            of_map["completeness_error"] = map_.error
         if output is not None:
-            maps = {METHODS[chosen_method]: found.values}
+            maps = {METHODS[chosen_method]: map_.values}
             _draw(Shown("answer", words, stored[0], maps, ()), data, output)
     write = learned.answers.json_writer(data)
     return ItemExplained(
@@ -137,13 +137,13 @@ def explain(  # noqa: PLR0913
 
 def _place(of: str, name: str, data: DataDescription) -> int:
     """The place of a class or tag among the answers of a version."""
-    known = list(task(data.task).explained.names(data))
-    if of not in known:
-        listed = f"It has {some(known, _SHOWN)}." if known else "Leave --of out."
+    names = list(task(data.task).explained.names(data))
+    if of not in names:
+        listed = f"It has {some(names, _SHOWN)}." if names else "Leave --of out."
         raise UsageError(
-            f"--of: {name} has no answer {of!r}.", did_you_mean(of, known, listed)
+            f"--of: {name} has no answer {of!r}.", did_you_mean(of, names, listed)
         )
-    return known.index(of)
+    return names.index(of)
 
 
 def _check_output(output: Path | None) -> None:

@@ -146,13 +146,13 @@ def _read(name: str, settings: Settings) -> tuple[Gates, PipelineSpec, Path]:
     folder = find_pipeline(name, settings)
     spec = load_spec(folder)
     version, metrics = _metrics(spec.name, settings)
-    found = {one.gate: one.threshold for one in supported(spec.gates, metrics)}
+    thresholds = {one.gate: one.threshold for one in supported(spec.gates, metrics)}
     facts = tuple(
         GateFacts(
             name=gate.name,
             threshold=gate.threshold,
             value=metrics.get(gate.metric),
-            supported=found.get(gate.name),
+            supported=thresholds.get(gate.name),
         )
         for gate in spec.gates
     )
@@ -191,12 +191,12 @@ def _metrics(model: str, settings: Settings) -> tuple[int | None, Mapping[str, f
     ledger = Home(settings).ledger
     champion = ledger.champion(model)
     try:
-        found = champion.version if champion else ledger.newest_version(model)
+        version = champion.version if champion else ledger.newest_version(model)
     except NotFoundError:
         return None, {}
-    evidence = ledger.standing_evidence(model, found.version)
+    evidence = ledger.standing_evidence(model, version.version)
     metrics = evidence.metrics if evidence else {}
-    return found.version, {k: v for k, v in metrics.items() if v is not None}
+    return version.version, {k: v for k, v in metrics.items() if v is not None}
 
 
 def _write(
@@ -235,11 +235,11 @@ def _write(
 
 def _defaults(spec: PipelineSpec, wanted: Mapping[str, float]) -> list[dict[str, Any]]:
     """The gates of a file that names none, as rows: a row of its own ends them all."""
-    known = known_gates(spec.task)
+    standard = known_gates(spec.task)
     rows: list[dict[str, Any]] = []
     for gate in spec.gates:
         threshold = wanted.get(gate.name, gate.threshold)
-        is_known = known.get(gate.name, {}).get("threshold") == threshold
+        is_known = standard.get(gate.name, {}).get("threshold") == threshold
         own = {} if is_known else {"threshold": threshold}
         rows.append({"name": gate.name, **own})
     return rows

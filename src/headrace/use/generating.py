@@ -126,14 +126,14 @@ class TextModel:
         Raises:
             InputError: the model does not know one of its characters.
         """
-        text, found = as_read(request.prompt, self._kinds)
+        text, kinds = as_read(request.prompt, self._kinds)
         try:
             self._writer.ids(text)
         except InputError as error:
-            if not found:
+            if not kinds:
                 raise
             raise InputError(
-                f"The prompt has personal data ({', '.join(found)}), which is masked "
+                f"The prompt has personal data ({', '.join(kinds)}), which is masked "
                 f"before the model reads it: {text[:_SHOWN]!r}. {error.message}",
                 "Leave the personal data out.",
             ) from None

@@ -143,12 +143,12 @@ def _load() -> None:
 def _code() -> dict[str, tuple[int, int]]:
     """When the loaded code was last changed: Headrace's files, others by folder."""
     modules = [m for name, m in sys.modules.items() if name.startswith("headrace")]
-    found = {}
+    states = {}
     for path in (*(module.__file__ or "" for module in modules), *sys.path):
         with contextlib.suppress(OSError):
             state = os.stat(path)
-            found[path] = (state.st_mtime_ns, state.st_size)
-    return found
+            states[path] = (state.st_mtime_ns, state.st_size)
+    return states
 
 
 def serve() -> tuple[Request, Mapping[str, str]]:

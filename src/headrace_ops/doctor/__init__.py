@@ -49,8 +49,8 @@ def examine(settings: Settings) -> list[Check]:
     def run_check(name: str) -> None:
         rows = list[Check]()
         try:
-            found = CHECKS[name](settings)
-            rows.extend([found] if isinstance(found, Check) else found)
+            result = CHECKS[name](settings)
+            rows.extend([result] if isinstance(result, Check) else result)
         except DependencyError as error:
             rows.append(unreachable(name, error.message, error.action))
         except HeadraceError as error:

@@ -60,24 +60,24 @@ class Check(Record):
     fix: Shown = ""
 
 
-def ok(name: str, seen: str) -> Check:
+def ok(name: str, text: str) -> Check:
     """A check that found nothing to mend."""
-    return Check(name=name, state="ok", seen=seen)
+    return Check(name=name, state="ok", seen=text)
 
 
-def hint(name: str, seen: str, fix: str = "") -> Check:
+def hint(name: str, text: str, fix: str = "") -> Check:
     """Works, but could be better."""
-    return Check(name=name, state="hint", seen=seen, fix=fix)
+    return Check(name=name, state="hint", seen=text, fix=fix)
 
 
-def wrong(name: str, seen: str, fix: str) -> Check:
+def wrong(name: str, text: str, fix: str) -> Check:
     """Configured wrongly, or damaged."""
-    return Check(name=name, state="wrong", seen=seen, fix=fix)
+    return Check(name=name, state="wrong", seen=text, fix=fix)
 
 
-def unreachable(name: str, seen: str, fix: str) -> Check:
+def unreachable(name: str, text: str, fix: str) -> Check:
     """Configured, and does not answer."""
-    return Check(name=name, state="unreachable", seen=seen, fix=fix)
+    return Check(name=name, state="unreachable", seen=text, fix=fix)
 
 
 def is_writable(folder: Path) -> bool:
@@ -169,13 +169,13 @@ def check_extensions(_: Settings) -> Iterator[Check]:
     for kind, points in extensions.added().items():
         for point in points:
             package = point.dist and f"{point.dist.name} {point.dist.version}"
-            name, seen = f"{kind} {point.name}", f"{point.value} of {package}"
+            name, origin = f"{kind} {point.name}", f"{point.value} of {package}"
             try:
                 extensions.load(kind, point.name)
             except HeadraceError as error:
-                yield wrong(name, f"{seen}: {error.message}", error.action)
+                yield wrong(name, f"{origin}: {error.message}", error.action)
             else:
-                yield ok(name, seen)
+                yield ok(name, origin)
 
 
 def check_pipelines(settings: Settings) -> Iterator[Check]:
@@ -184,8 +184,8 @@ def check_pipelines(settings: Settings) -> Iterator[Check]:
         try:
             load_spec(folder)
         except HeadraceError as error:
-            seen, fix = error.message.partition("\n")[0], error.action
-            yield wrong(f"pipeline {name}", seen, fix or f"headrace check {name}")
+            message, fix = error.message.partition("\n")[0], error.action
+            yield wrong(f"pipeline {name}", message, fix or f"headrace check {name}")
 
 
 def check_versions(_: Settings) -> list[Check]:
@@ -240,9 +240,9 @@ def check_signing(settings: Settings) -> Check:
         return wrong("signing", error.message, error.action)
     if not trusted:
         return ok("signing", "no key is set: nothing is signed or checked")
-    seen = f"signs with the key {named(key.id)}" if key else "signs nothing"
+    signing = f"signs with the key {named(key.id)}" if key else "signs nothing"
     accepted = ", ".join(map(named, trusted.ids))
-    return ok("signing", f"{seen}; signatures of {accepted} count")
+    return ok("signing", f"{signing}; signatures of {accepted} count")
 
 
 def check_bytecode(_: Settings) -> Check:

@@ -91,12 +91,12 @@ class Ledger(Steps):
         champion = self.champion(model)
         if champion is None or (at and alias != "champion"):
             models = self.models()
-            known = f"Known models: {', '.join(models) or 'none'}."
+            listed = f"Known models: {', '.join(models) or 'none'}."
             first = "Name MODEL, MODEL@champion or MODEL/VERSION, or run `headrace run "
-            first += f"{model}` first. {known}"
+            first += f"{model}` first. {listed}"
             raise NotFoundError(
                 f"The model {model!r} has no {alias or 'champion'}.",
-                did_you_mean(model, models, known)
+                did_you_mean(model, models, listed)
                 if models and model not in models
                 else first,
             )

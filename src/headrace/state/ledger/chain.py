@@ -191,8 +191,8 @@ def _find_wrong_other(
     except _UNREADABLE:
         return walk(connection).problem
     if since is not None:
-        known = [row for row in rows if row["number"] <= since.rows]
-        is_whole &= len(known) == since.others
+        earlier = [row for row in rows if row["number"] <= since.rows]
+        is_whole &= len(earlier) == since.others
     if not is_whole:
         return walk(connection).problem
     problems = (find_problem(r, r["number"], r["before"] or "") for r in rows)

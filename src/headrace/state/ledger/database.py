@@ -107,14 +107,14 @@ class Database:
     @contextlib.contextmanager
     def reading(self) -> Iterator[sa.Connection]:
         """A transaction that only reads, all of it from the same moment."""
-        kept = self._kept.connection
-        if kept is None:
+        held = self._kept.connection
+        if held is None:
             with self._transaction(writes=False) as connection:
                 yield connection
             return
         with self._translate_errors():
             try:
-                yield kept
+                yield held
             except sa.exc.SQLAlchemyError:
                 self._let_go()
                 raise
@@ -139,10 +139,10 @@ class Database:
             self._let_go()
 
     def _let_go(self) -> None:
-        kept, self._kept.connection = self._kept.connection, None
-        if kept is not None:
+        held, self._kept.connection = self._kept.connection, None
+        if held is not None:
             with contextlib.suppress(sa.exc.SQLAlchemyError):
-                kept.close()
+                held.close()
 
     def writing(self) -> contextlib.AbstractContextManager[sa.Connection]:
         """A transaction that is committed at the end of the block."""

@@ -26,11 +26,11 @@ def doubts(ledger: Ledger, *models: str) -> list[str]:
         DependencyError: the ledger does not answer.
     """
     problem = ledger.glance()
-    found = [f"The ledger is not as it was written: {problem}"] if problem else []
+    sentences = [f"The ledger is not as it was written: {problem}"] if problem else []
     for model in models:
-        found += [wrong.text for wrong in wrong_verdicts(model, ledger)]
-        found += earlier_dates(model, ledger)
-    return found
+        sentences += [wrong.text for wrong in wrong_verdicts(model, ledger)]
+        sentences += earlier_dates(model, ledger)
+    return sentences
 
 
 class WrongVerdict(NamedTuple):

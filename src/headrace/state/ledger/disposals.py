@@ -229,8 +229,8 @@ class Disposals(Files):
         request = Forgetting(pipeline=pipeline, kind=kind, who=who, salt=salt)
         with self._adding() as rows:
             number = rows.add(request).id or 0
-            known = sa.select(EVENTS.c.subject).where(EVENTS.c.kind == Tombstone.KIND)
-            present = set(rows.connection.execute(known).scalars())
+            query = sa.select(EVENTS.c.subject).where(EVENTS.c.kind == Tombstone.KIND)
+            present = set(rows.connection.execute(query).scalars())
             for mark in sorted({*marks} - present):
                 rows.add(Tombstone(mark=mark, forgetting=number))
             return number

@@ -81,9 +81,9 @@ class Files(Journal):
                 does not answer.
         """
         with self._adding() as rows:
-            known = _latest(rows.connection, Anchor, digests)
+            latest = _latest(rows.connection, Anchor, digests)
             for key, digest in digests.items():
-                step, before = known.get(key, (0, ""))
+                step, before = latest.get(key, (0, ""))
                 if before != digest:
                     rows.add(Anchor(key=key, step=step + 1, digest=digest))
 
@@ -120,9 +120,9 @@ class Files(Journal):
             who: the user who records them.
         """
         with self._database.reading() as connection:
-            known = _latest(connection, Fact, facts)
+            latest = _latest(connection, Fact, facts)
         none = 0, ""
-        changed = {n: one for n, one in facts.items() if known.get(n, none)[1] != one}
+        changed = {n: one for n, one in facts.items() if latest.get(n, none)[1] != one}
         if not changed:
             return
         with self._adding() as rows:

@@ -89,8 +89,8 @@ def find_best_former(
         DependencyError: the ledger does not answer.
     """
     entries, attempts = ledger.history(model), ledger.attempts(model)
-    known = {row.version: row for row in ledger.versions(model)}
-    data = known[champion].details.get("description")
+    versions = {row.version: row for row in ledger.versions(model)}
+    data = versions[champion].details.get("description")
     promotions = [n for n, entry in enumerate(entries) if entry.to_version == champion]
     history = entries[: promotions[-1] + 1] if promotions else entries
     excluded = rolled_back(history).keys() | set(gone)
@@ -100,11 +100,11 @@ def find_best_former(
         version = entry.to_version
         if entry.action != "promote" or version in excluded:
             continue
-        if not same(known[version].details.get("description"), data):
+        if not same(versions[version].details.get("description"), data):
             continue
         if best is None or _is_better(version, best, entry, attempts):
             best, since = version, entry.evidence_id or 0
-    if best is None or best == champion or known[best].training == training:
+    if best is None or best == champion or versions[best].training == training:
         return BestFormer(None, since)
     return BestFormer(best, since)
 

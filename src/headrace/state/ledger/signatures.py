@@ -220,31 +220,31 @@ def _find_problem(
 
 def _problem_of(
     link: Row,
-    found: SignedLink | None,
+    signed: SignedLink | None,
     links: Mapping[int, Row],
     trusted: TrustedKeys,
 ) -> str:
     """What is wrong with the signature of a link; empty if it counts."""
     where = f"the {name_of(link)}"
-    if found is None:
+    if signed is None:
         return f"{where} has no signature: somebody without a key has added it"
-    if found.key not in trusted:
-        return f"{where} is signed by another key, {named(found.key)}"
-    own = found.model_copy(update={"link": link["link"]})
-    if found.link == link["link"] and own.is_accepted(trusted):
+    if signed.key not in trusted:
+        return f"{where} is signed by another key, {named(signed.key)}"
+    own = signed.model_copy(update={"link": link["link"]})
+    if signed.link == link["link"] and own.is_accepted(trusted):
         return ""
-    if older := _signed_instead(found, links, trusted):
+    if older := _signed_instead(signed, links, trusted):
         return f"{where} has the signature of row {older}, put in its place"
     return f"the signature of {where} is not of this row: one of them was changed"
 
 
 def _signed_instead(
-    found: SignedLink, links: Mapping[int, Row], trusted: TrustedKeys
+    signed: SignedLink, links: Mapping[int, Row], trusted: TrustedKeys
 ) -> int:
     """The number of the link that a signature is of; 0 if it is of none."""
     for number, link in links.items():
         other = {"number": number, "link": link["link"]}
-        if found.model_copy(update=other).is_accepted(trusted):
+        if signed.model_copy(update=other).is_accepted(trusted):
             return number
     return 0
 

@@ -150,18 +150,18 @@ class Steps(Versions):
         return {step.subject: step for step in self.tamperings()}
 
     def add_tampering(
-        self, step: Tampering, known: Mapping[Subject, Tampering]
+        self, step: Tampering, latest: Mapping[Subject, Tampering]
     ) -> bool:
         """Add the next step of a subject.
 
         Args:
             step: its number and its time are set here.
-            known: `last_tamperings`, read before the check.
+            latest: `last_tamperings`, read before the check.
 
         Returns:
             False if another process has added that step, and so reported it.
         """
-        last = known.get(step.subject)
+        last = latest.get(step.subject)
         now = {"step": last.step + 1 if last else 1, "when": utc_now()}
         try:
             self._add(step.model_copy(update=now))

@@ -37,10 +37,10 @@ def refuse_if_stripped(connection: sa.Connection, name: str) -> None:
             cannot be read.
     """
     store = Store(Settings().store)
-    if found := next(_traces(connection, store), ""):
+    if trace := next(_traces(connection, store), ""):
         folders = map(store.uri, (*_LEFT, COPY_FOLDER))
         raise IntegrityError(
-            f"The ledger {name} has no signature, and {found}: its signatures were "
+            f"The ledger {name} has no signature, and {trace}: its signatures were "
             "taken away, or another ledger was put in its place. Nothing was changed.",
             "Restore the ledger from a backup, and change who may write to its "
             "database. If this ledger is the right one, move the folders "

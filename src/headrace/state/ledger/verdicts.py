@@ -107,15 +107,15 @@ def _judged(gate: GateResult, row: Row | None, evidence: Evidence) -> str:
 
 def _of_kind(gate: GateResult, row: Row, evidence: Evidence) -> str:
     """Hold a value against the bound of the law, which must be the recorded one."""
-    known, arguments = _KINDS[str(row.get("kind") or "")], _arguments(row)
-    if known.sign == _BY_DIRECTION and row.get("direction") not in ("min", "max"):
+    kind, arguments = _KINDS[str(row.get("kind") or "")], _arguments(row)
+    if kind.sign == _BY_DIRECTION and row.get("direction") not in ("min", "max"):
         return f"the direction {row.get('direction')!r:.20} of its law"
-    may_lack = known.may_lack and arguments.get("cannot_tell", "pass") == "pass"
+    may_lack = kind.may_lack and arguments.get("cannot_tell", "pass") == "pass"
     if not (may_lack and gate.value is None and gate.threshold is not None):
-        sign = _sign_of(row, known, evidence)
+        sign = _sign_of(row, kind, evidence)
         if problem := _against(gate, sign, gate.threshold):
             return problem
-    stated = (_number(arguments.get(name)) for name in known.arguments)
+    stated = (_number(arguments.get(name)) for name in kind.arguments)
     bound = _number(row.get("threshold"))
     bound = next((one for one in stated if one is not None), bound)
     return "" if bound is None else _other_bound(gate, bound, "its law")
@@ -181,18 +181,18 @@ def _arguments(row: Row) -> Row:
     return arguments if isinstance(arguments, dict) else {}
 
 
-def _sign_of(row: Row, known: _Kind, evidence: Evidence) -> str:
+def _sign_of(row: Row, kind: _Kind, evidence: Evidence) -> str:
     """The sign of what is compared; empty if it is of a task that is not installed."""
     is_least = row.get("direction") == "min"
-    if known.sign == _BY_TASK:
+    if kind.sign == _BY_TASK:
         name = str(evidence.law["applied"].get("task", DEFAULT_TASK))
         if _number(_arguments(row).get("drop")) is not None:
             return "<="
         if name not in modules("tasks"):
             return ""
         is_least = bool(task_default(name, "HIGHER_IS_BETTER"))
-    elif known.sign != _BY_DIRECTION:
-        return known.sign
+    elif kind.sign != _BY_DIRECTION:
+        return kind.sign
     return ">=" if is_least else "<="
 
 

@@ -66,26 +66,26 @@ class Versions(Disposals):
         try:
             return self._add(version)
         except sa.exc.IntegrityError:
-            known = self.find_training(version.model, version.training)
-        if known is None:
+            recorded = self.find_training(version.model, version.training)
+        if recorded is None:
             raise UsageError(
                 f"The ledger {self._database.name} has another training as version "
                 f"{version.version} of {version.model}.",
                 "Set HEADRACE_DATABASE_URL to the ledger of this model registry.",
             )
-        return known
+        return recorded
 
     def version(self, model: str, version: int) -> Version:
         """One version; raises NotFoundError, naming those that are known."""
         if rows := self._versions(about(model, version)):
             return rows[0]
-        known = ", ".join(str(row.version) for row in self.versions(model))
+        listed = ", ".join(str(row.version) for row in self.versions(model))
         models = self.models()
         named = f"Known models: {', '.join(models) or 'none'}."
         raise NotFoundError(
             f"There is no version {version} of {model}.",
-            f"Known versions: {known}."
-            if known
+            f"Known versions: {listed}."
+            if listed
             else did_you_mean(model, models, named),
         )
 
@@ -158,10 +158,10 @@ class Versions(Disposals):
         """
         self.version(evidence.model, evidence.version)
         own = self.evidence_of(evidence.model, evidence.version)
-        known = [row for row in own if row.subject == evidence.subject]
+        earlier = [row for row in own if row.subject == evidence.subject]
         moment = {"id": None, "created": ""}
-        if known and as_json(known[-1]) | moment == as_json(evidence) | moment:
-            return known[-1]
+        if earlier and as_json(earlier[-1]) | moment == as_json(evidence) | moment:
+            return earlier[-1]
         return self._add(evidence)
 
     def evidence(self, model: str, number: int | None) -> Evidence | None:

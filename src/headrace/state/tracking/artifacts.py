@@ -259,8 +259,8 @@ def network_digest(file: Path | io.BytesIO) -> str:
         layers = opened.read("config.json")
     shared: dict[bytes, bytes] = {}  # what layers share is named by its address
 
-    def number(found: re.Match[bytes]) -> bytes:
-        return shared.setdefault(found[0], b'"shared": %d' % len(shared))
+    def number(match: re.Match[bytes]) -> bytes:
+        return shared.setdefault(match[0], b'"shared": %d' % len(shared))
 
     return hashlib.sha256(_SHARED.sub(number, layers)).hexdigest()
 

@@ -106,9 +106,9 @@ def tracking_errors(uri: str) -> Iterator[None]:
             f"Install it in the environment of Headrace: pip install {error.name}.",
         ) from error
     except Exception as error:
-        known = (MlflowException, requests.RequestException, sa.exc.SQLAlchemyError)
+        expected = (MlflowException, requests.RequestException, sa.exc.SQLAlchemyError)
         is_of_s3 = type(error).__module__.partition(".")[0] in {"boto3", "botocore"}
-        if not (isinstance(error, known) or is_of_s3):
+        if not (isinstance(error, expected) or is_of_s3):
             raise
         lines = str(error).strip().splitlines() or [type(error).__name__]
         text = re.sub(r"^\([\w.]+\) ", "", lines[0]).rstrip(".")[:300]  # no driver

@@ -74,11 +74,11 @@ class Disposal(Tracking):
             for ids in _parts([*names]):
                 page = None
                 while True:
-                    found = self.client.search_runs(
+                    results = self.client.search_runs(
                         ids, "", ViewType.ALL, _PAGE, page_token=page
                     )
-                    runs += [_as_stored(run, names) for run in found if _is_ours(run)]
-                    if not (page := found.token):
+                    runs += [_as_stored(run, names) for run in results if _is_ours(run)]
+                    if not (page := results.token):
                         break
         return sorted(runs, key=lambda run: run.began, reverse=True)
 
@@ -90,7 +90,7 @@ class Disposal(Tracking):
             for ids in _parts([*names]):
                 page = None
                 while True:
-                    found = self.client.search_logged_models(
+                    results = self.client.search_logged_models(
                         ids, max_results=50, page_token=page
                     )
                     models += [
@@ -101,9 +101,9 @@ class Disposal(Tracking):
                             model.creation_timestamp / 1000,
                             str(model.artifact_location),
                         )
-                        for model in found
+                        for model in results
                     ]
-                    if not (page := found.token):
+                    if not (page := results.token):
                         break
         return models
 
@@ -125,16 +125,16 @@ class Disposal(Tracking):
             if rows := self._rows():
                 rows._hard_delete_run(run.run_id)
 
-    def delete_artifacts_but(self, run: StoredRun, kept: Collection[str]) -> int:
+    def delete_artifacts_but(self, run: StoredRun, spared: Collection[str]) -> int:
         """Delete a run's artifacts except some folders; returns how many were deleted.
 
         Args:
-            kept: names of files and folders at the top that stay.
+            spared: names of files and folders at the top that stay.
         """
         with tracking_errors(self.uri):
             repository = self._repository(run.place)
             paths = [file.path for file in repository.list_artifacts(None)]
-            paths = [path for path in paths if path not in kept]
+            paths = [path for path in paths if path not in spared]
             for path in paths:
                 repository.delete_artifacts(path)
         return len(paths)
@@ -154,8 +154,8 @@ class Disposal(Tracking):
 
     def _experiments(self) -> dict[str, str]:
         with tracking_errors(self.uri):
-            found = self.client.search_experiments(max_results=50_000)
-        return {one.experiment_id: one.name for one in found}
+            experiments = self.client.search_experiments(max_results=50_000)
+        return {one.experiment_id: one.name for one in experiments}
 
     def _repository(self, place: str) -> Any:
         import_mlflow()

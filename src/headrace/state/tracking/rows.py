@@ -173,8 +173,8 @@ class TrackingRows:
             query = sa.select(table).where(
                 *(table.c[c] == v for c, v in wanted.items())
             )
-            found = connection.execute(query.order_by(*key)).mappings()
-            return [self._relative(dict(row)) for row in found]
+            mappings = connection.execute(query.order_by(*key)).mappings()
+            return [self._relative(dict(row)) for row in mappings]
 
         run, model = version.run_id, version.model_uri.rpartition("/")[2]
         for name in _OF_RUN:

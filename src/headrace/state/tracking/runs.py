@@ -91,9 +91,9 @@ class Runs(logs.Logs):
             about: its description.
         """
         with tracking_errors(self.uri):
-            known = self.client.get_experiment_by_name(name)
-            number = known.experiment_id if known else self._create_experiment(name)
-            if about and about != (known.tags if known else {}).get(NOTE_TAG):
+            stored = self.client.get_experiment_by_name(name)
+            number = stored.experiment_id if stored else self._create_experiment(name)
+            if about and about != (stored.tags if stored else {}).get(NOTE_TAG):
                 self.client.set_experiment_tag(number, NOTE_TAG, about)
         return str(number)
 
@@ -104,10 +104,10 @@ class Runs(logs.Logs):
         try:
             return self.client.create_experiment(name, location, _EXPERIMENT_TAGS)
         except MlflowException:  # another process may have created it
-            known = self.client.get_experiment_by_name(name)
-            if known is None:
+            stored = self.client.get_experiment_by_name(name)
+            if stored is None:
                 raise
-            return str(known.experiment_id)
+            return str(stored.experiment_id)
 
     @contextlib.contextmanager
     def run(
@@ -259,19 +259,19 @@ class Runs(logs.Logs):
                 f"MLflow at {self.uri} has no run {prefix!r}.",
                 "Name the id of a run, or a prefix of it.",
             )
-        known = ", ".join(run.info.run_id for run in runs)
+        ids = ", ".join(run.info.run_id for run in runs)
         raise NotFoundError(
-            f"Several runs begin with {prefix!r}, such as {known}.",
+            f"Several runs begin with {prefix!r}, such as {ids}.",
             "Name more of the id.",
         )
 
     def newest_run(self, experiment: str, tag: str) -> str:
         """The id of an experiment's newest run with a tag; empty if there is none."""
         with tracking_errors(self.uri):
-            known = self.client.get_experiment_by_name(experiment)
+            stored = self.client.get_experiment_by_name(experiment)
             (name,) = logs.to_mlflow_tags({tag: ""})
             query = f"tags.`{name}` != ''"
-            runs = known and self._search([known.experiment_id], query)
+            runs = stored and self._search([stored.experiment_id], query)
         return str(runs[0].info.run_id) if runs else ""
 
     def params_of_last(self, experiment: str, name: str) -> dict[str, str]:

@@ -128,12 +128,12 @@ def check_script() -> bytes:
 
 def kept_engine(version: Version, settings: Settings) -> Admitted | None:
     """The admitted engine of a version that is kept in the store, if there is one."""
-    kept = read_stored(version, settings)
-    results = kept.record.attempts if kept else ()
+    stored = read_stored(version, settings)
+    results = stored.record.attempts if stored else ()
     for result in results:
-        if kept and result.engine == kept.record.engine and result.input:
-            files = {n: data for n, data in kept.files.items() if n != GOLDEN}
-            return Admitted(result, files, kept.golden)
+        if stored and result.engine == stored.record.engine and result.input:
+            files = {n: data for n, data in stored.files.items() if n != GOLDEN}
+            return Admitted(result, files, stored.golden)
     return None
 
 
@@ -152,13 +152,13 @@ def _check_output(output: Path) -> None:
 def _admitted(version: Version, name: str, settings: Settings) -> Admitted:
     """The kept engine, if it is of this format; else a new export of this version."""
     record = read_record(version, settings)
-    known = {tried.engine: tried for tried in record.attempts} if record else {}
-    result = known.get(name)
+    attempts = {tried.engine: tried for tried in record.attempts} if record else {}
+    result = attempts.get(name)
     if result and result.reason and result.libraries == formats.libraries(name):
         raise _refusal(version, result)
-    kept = kept_engine(version, settings)
-    if kept and kept.result.engine == name:
-        return kept
+    stored = kept_engine(version, settings)
+    if stored and stored.result.engine == name:
+        return stored
     with attempt(version, settings, name) as (result, folder):
         if result.reason:
             raise _refusal(version, result)

@@ -85,10 +85,10 @@ def problem(facts: dict[str, Any]) -> str:
 def main() -> None:
     """Check, say what is wrong, and end with the exit code."""
     facts = json.loads((HERE / "model.json").read_text(encoding="utf-8"))
-    found = problem(facts)
-    if found:
-        sys.stderr.write(f"failed: {found}\n")
-    sys.exit(bool(found))
+    fault = problem(facts)
+    if fault:
+        sys.stderr.write(f"failed: {fault}\n")
+    sys.exit(bool(fault))
 
 
 if __name__ == "__main__":

@@ -111,15 +111,15 @@ def apply_review(pipeline: str, file: Path, settings: Settings) -> Applied:
     """
     anchored = Home(settings).anchored
     snapshot = _snapshot(anchored, _last(anchored, pipeline).snapshot_digest)
-    known = find_corrections(anchored, pipeline)
-    decided: Decided = decide(file, _labels(snapshot), known, snapshot.description)
+    earlier = find_corrections(anchored, pipeline)
+    decided: Decided = decide(file, _labels(snapshot), earlier, snapshot.description)
     if not decided.rows:
         raise UsageError(
             f"{file} accepts no correction ({decided.counts.get('', 0)} rows are not "
             "decided).",
             "Write accept, keep or skip into the column decision.",
         )
-    corrections = known.with_rows(decided.rows, settings.user)
+    corrections = earlier.with_rows(decided.rows, settings.user)
     save_corrections(anchored, corrections)
     counts = {name or "undecided": n for name, n in decided.counts.items()}
     return Applied(

@@ -52,7 +52,7 @@ def cells_of(row: SuspectRecord) -> list[str]:
 def decide(
     file: Path,
     labels: Mapping[str, set[str]],
-    known: Corrections,
+    earlier: Corrections,
     data: DataDescription,
 ) -> Decided:
     """Read a reviewed file, and check every row.
@@ -60,14 +60,14 @@ def decide(
     Args:
         file: CSV in UTF-8, with at least the columns `NEEDED`.
         labels: the labels of each item in the snapshot, by its sha256.
-        known: the corrections until now; a row may repeat one.
+        earlier: the corrections until now; a row may repeat one.
         data: the description of the snapshot.
 
     Raises:
         NotFoundError: there is no such file.
         InputError: it is not such a file, or a row does not fit.
     """
-    decided, applied = Decided(), known.labels()
+    decided, applied = Decided(), earlier.labels()
     classes = set(data.target.get("classes", ()))
     for line, row in _rows(file):
         where = f"{file}, line {line}"

@@ -161,16 +161,16 @@ def score(
                 raise none_usable(scoring.failed, scoring.first_failed, source, action)
             constants = {"model": name, "version": loaded.version}
             constants["data_digest"] = digest = scoring.digest()
-            write_output(spool, target, constants, has_labels=scoring.known > 0)
+            write_output(spool, target, constants, has_labels=scoring.judged > 0)
     metrics = {}
-    if scoring.known and not scoring.has_answers:
+    if scoring.judged and not scoring.has_answers:
         log.warning(
             "score: none of the %s labels is an answer of the model, which has %s: the "
             "answers are not judged by them.",
-            f"{scoring.known:,}",
+            f"{scoring.judged:,}",
             task(data.task).answers.about(data),
         )
-    elif scoring.known:
+    elif scoring.judged:
         mean = scoring.score_sum / (scoring.weight_sum or 1)
         metrics = {task(data.task).score: mean} if math.isfinite(mean) else {}
         if not metrics:
@@ -203,12 +203,12 @@ def _warn_of_training_items(
     if snapshot is None:
         return
     with contextlib.suppress(IntegrityError):  # it cannot be known any more
-        seen = int(learned_from(snapshot, np.frombuffer(bytes(shas), DIGEST)).sum())
-        if seen:
+        count = int(learned_from(snapshot, np.frombuffer(bytes(shas), DIGEST)).sum())
+        if count:
             log.warning(
                 "score: %s of these items were in its training data, so that its "
                 "answers to them are better than to new ones.",
-                f"{seen:,}",
+                f"{count:,}",
             )
 
 
@@ -221,7 +221,7 @@ class _Scoring:
     shas: bytearray = field(default_factory=bytearray)
     failed: Counter[str] = field(default_factory=Counter)
     first_failed: Rejected | None = None
-    known: int = 0
+    judged: int = 0
     has_answers: bool = False  # whether a label is one that the model can give
     score_sum: float = 0.0
     weight_sum: float = 0.0
@@ -289,18 +289,18 @@ class _Scoring:
         failed = np.zeros(len(rows.names), bool)
         failed[list(rows.rejected)] = True
         truth = pa.array(rows.labels, pa.string())
-        known = np.asarray(pc.not_equal(truth, "")) & ~failed
-        labels = pa.chunked_array([truth.filter(pa.array(known))])
+        is_labelled = np.asarray(pc.not_equal(truth, "")) & ~failed
+        labels = pa.chunked_array([truth.filter(pa.array(is_labelled))])
         self.has_answers = self.has_answers or any(
             learned.answers.known(label, data) for label in labels.unique().to_pylist()
         )
         targets = learned.labels.encode(labels, data)
-        scores = learned.judge.scores(outputs[known], targets)
-        weights = learned.judge.weights(outputs[known], targets)
-        is_number = ~(np.isnan(scores) & is_answered(outputs[known]))
+        scores = learned.judge.scores(outputs[is_labelled], targets)
+        weights = learned.judge.weights(outputs[is_labelled], targets)
+        is_number = ~(np.isnan(scores) & is_answered(outputs[is_labelled]))
         scores = scores[is_number]
         shas = rows.digests(module)
-        self.known += len(scores)
+        self.judged += len(scores)
         self.weight_sum += (
             len(scores) if weights is None else float(weights[is_number].sum())
         )
@@ -314,14 +314,14 @@ class _Scoring:
             mask = pa.array(failed)
             for name, column in answers.items():
                 answers[name] = pc.if_else(mask, pa.scalar(None, column.type), column)
-        kept: dict[str, pa.Array] = {}
+        copied: dict[str, pa.Array] = {}
         if self.columns.id is not None:
-            kept["id"] = pa.array(rows.ids, pa.string())
+            copied["id"] = pa.array(rows.ids, pa.string())
         if self.columns.keep_text:
-            kept["text"] = module.as_column(rows.payload)
+            copied["text"] = module.as_column(rows.payload)
         return pa.table(
             {
-                **kept,
+                **copied,
                 "name": pa.array(rows.names, pa.string()),
                 "item": as_hex(shas),
                 **answers,

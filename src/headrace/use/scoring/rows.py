@@ -77,10 +77,10 @@ class Rows:
 
     def digests(self, module: Medium) -> bytearray:
         """The sha256 of each item, 32 bytes: of its decoded bytes, else of its file."""
-        found = bytearray(digests(self.payload, module))
+        shas = bytearray(digests(self.payload, module))
         for row, why in self.rejected.items():
-            found[row * _SHA : (row + 1) * _SHA] = bytes.fromhex(why.item)
-        return found
+            shas[row * _SHA : (row + 1) * _SHA] = bytes.fromhex(why.item)
+        return shas
 
     def errors(self) -> pa.Array:
         """Why an item could not be decoded; null where it could."""

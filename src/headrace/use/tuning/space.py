@@ -138,10 +138,10 @@ def parse_dimension(text: str) -> Dimension | None:
     kind, options = call[1], _split(call[2])
     if kind not in EXAMPLES:
         near = difflib.get_close_matches(kind.lower(), EXAMPLES, n=1, cutoff=0.3)
-        known = f"Ranges: {', '.join(EXAMPLES.values())}. Put text in quotes."
+        ranges = f"Ranges: {', '.join(EXAMPLES.values())}. Put text in quotes."
         raise SpecError(
             f"--set {text}: there is no range {kind!r}.",
-            f"Did you mean {EXAMPLES[near[0]]}?" if near else known,
+            f"Did you mean {EXAMPLES[near[0]]}?" if near else ranges,
         )
     dimension = Dimension(".".join(keys), cast(Kind, kind), options)
     if fault := _fault(dimension):

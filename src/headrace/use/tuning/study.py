@@ -46,11 +46,11 @@ def metric_of(name: str, learned: Task) -> Metric:
         UsageError: the task has no such metric.
     """
     score = f"val_{learned.score}"
-    known = [LOSS, score] if learned.training_score == learned.score else [LOSS]
-    if name not in known:
+    names = [LOSS, score] if learned.training_score == learned.score else [LOSS]
+    if name not in names:
         raise UsageError(
             f"--metric {name}: a {learned.name} has no such metric.",
-            f"Take {' or '.join(known)}.",
+            f"Take {' or '.join(names)}.",
         )
     return Metric(name, name == LOSS or not learned.higher_is_better)
 

@@ -200,13 +200,13 @@ def _without_new_gradients() -> Iterator[None]:
     """
     from tensorflow.python.framework import ops
 
-    known = getattr(getattr(ops, "gradient_registry", None), "_registry", {})
-    before = set(known)
+    registry = getattr(getattr(ops, "gradient_registry", None), "_registry", {})
+    before = set(registry)
     try:
         yield
     finally:
-        for name in set(known) - before:
-            del known[name]
+        for name in set(registry) - before:
+            del registry[name]
 
 
 def _checkpoints(study: Study, number: int, spec: PipelineSpec) -> Checkpoints:
