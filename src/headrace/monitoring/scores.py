@@ -54,8 +54,8 @@ def scores_with(
         InputError: none of the labels is one that the task knows.
     """
     learned = task(data.task)
-    texts = [_as_known(text, learned.answers, data) for text in labelled.labels]
-    valid = np.array([learned.answers.known(text, data) for text in texts], bool)
+    texts = [_as_label(text, learned.answers, data) for text in labelled.labels]
+    valid = np.array([learned.answers.is_label(text, data) for text in texts], bool)
     if texts and not valid.any():
         raise InputError(
             f"None of the {len(texts):,} labels of {source} is an answer of the model, "
@@ -73,9 +73,7 @@ def scores_with(
     return with_new(before, labelled.items[counts], scores[counts])
 
 
-def _as_known(text: str, answers: Answers, data: DataDescription) -> str:
+def _as_label(text: str, answers: Answers, data: DataDescription) -> str:
     """A label; without the ``.0`` of a column of whole numbers with gaps."""
-    whole = text.removesuffix(".0")
-    return (
-        text if answers.known(text, data) or not answers.known(whole, data) else whole
-    )
+    is_label, whole = answers.is_label, text.removesuffix(".0")
+    return text if is_label(text, data) or not is_label(whole, data) else whole

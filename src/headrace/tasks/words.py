@@ -59,7 +59,7 @@ class Answers(Protocol):
     ) -> dict[str, pa.Array]:
         """The columns that ``headrace score`` writes."""
 
-    def known(self, label: str, data: DataDescription) -> bool:
+    def is_label(self, label: str, data: DataDescription) -> bool:
         """Whether the name of a folder of items to score is a label."""
 
     def figures(self, metrics: Figures) -> str:

@@ -87,7 +87,7 @@ class LikeliestClass(Answers):
             columns[f"probability_{name}"] = pa.array(outputs[:, index])
         return columns
 
-    def known(self, label: str, data: DataDescription) -> bool:
+    def is_label(self, label: str, data: DataDescription) -> bool:
         """Whether it is a class."""
         return label in data.classes
 

@@ -71,7 +71,7 @@ class TextProbability(Answers):
             "characters": pa.array(count),
         }
 
-    def known(self, label: str, data: DataDescription) -> bool:
+    def is_label(self, label: str, data: DataDescription) -> bool:
         """No folder is named after a label: there are none."""
         return False
 

@@ -54,7 +54,7 @@ class PredictedNumber(Answers):
 
         return {"prediction": pa.array(outputs[:, 0])}
 
-    def known(self, label: str, data: DataDescription) -> bool:
+    def is_label(self, label: str, data: DataDescription) -> bool:
         """Whether it is a number."""
         return not math.isnan(number(label))
 

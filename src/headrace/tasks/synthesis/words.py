@@ -72,7 +72,7 @@ class Sounds(Answers):
             "wav": pa.array(files, pa.binary()),
         }
 
-    def known(self, label: str, data: DataDescription) -> bool:
+    def is_label(self, label: str, data: DataDescription) -> bool:
         """Whether it is a text."""
         return label in data.texts
 

@@ -88,7 +88,7 @@ class AllThatReach(Answers):
             columns[f"probability_{name}"] = pa.array(outputs[:, index])
         return columns
 
-    def known(self, label: str, data: DataDescription) -> bool:
+    def is_label(self, label: str, data: DataDescription) -> bool:
         """Whether all of its tags are known."""
         tags = tags_of(label, data.target.get("separator"))
         return bool(label) and set(tags) <= set(data.tags)

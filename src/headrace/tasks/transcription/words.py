@@ -85,7 +85,7 @@ class TranscriptWithConfidence(Answers):
             "confidence": pa.array(decoding.confidences(outputs).astype(np.float32)),
         }
 
-    def known(self, label: str, data: DataDescription) -> bool:
+    def is_label(self, label: str, data: DataDescription) -> bool:
         """Whether all of its words or characters are in the vocabulary."""
         return {*tokens_of(label, data.unit)} <= {*data.tokens}
 

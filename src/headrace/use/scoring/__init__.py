@@ -161,16 +161,16 @@ def score(
                 raise none_usable(scoring.failed, scoring.first_failed, source, action)
             constants = {"model": name, "version": loaded.version}
             constants["data_digest"] = digest = scoring.digest()
-            write_output(spool, target, constants, has_labels=scoring.judged > 0)
+            write_output(spool, target, constants, has_labels=scoring.labelled > 0)
     metrics = {}
-    if scoring.judged and not scoring.has_answers:
+    if scoring.labelled and not scoring.has_answers:
         log.warning(
             "score: none of the %s labels is an answer of the model, which has %s: the "
             "answers are not judged by them.",
-            f"{scoring.judged:,}",
+            f"{scoring.labelled:,}",
             task(data.task).answers.about(data),
         )
-    elif scoring.judged:
+    elif scoring.labelled:
         mean = scoring.score_sum / (scoring.weight_sum or 1)
         metrics = {task(data.task).score: mean} if math.isfinite(mean) else {}
         if not metrics:
@@ -221,7 +221,7 @@ class _Scoring:
     shas: bytearray = field(default_factory=bytearray)
     failed: Counter[str] = field(default_factory=Counter)
     first_failed: Rejected | None = None
-    judged: int = 0
+    labelled: int = 0
     has_answers: bool = False  # whether a label is one that the model can give
     score_sum: float = 0.0
     weight_sum: float = 0.0
@@ -292,7 +292,7 @@ class _Scoring:
         is_labelled = np.asarray(pc.not_equal(truth, "")) & ~failed
         labels = pa.chunked_array([truth.filter(pa.array(is_labelled))])
         self.has_answers = self.has_answers or any(
-            learned.answers.known(label, data) for label in labels.unique().to_pylist()
+            learned.answers.is_label(x, data) for x in labels.unique().to_pylist()
         )
         targets = learned.labels.encode(labels, data)
         scores = learned.judge.scores(outputs[is_labelled], targets)
@@ -300,7 +300,7 @@ class _Scoring:
         is_number = ~(np.isnan(scores) & is_answered(outputs[is_labelled]))
         scores = scores[is_number]
         shas = rows.digests(module)
-        self.judged += len(scores)
+        self.labelled += len(scores)
         self.weight_sum += (
             len(scores) if weights is None else float(weights[is_number].sum())
         )

@@ -122,8 +122,8 @@ def decoded_rows(
         for some in rows_of(part, module, form.shape or data.shape).cut(size):
             rows = with_parts(some, module.parts, data) if long else some
             if source.kind == "folder":  # not each folder is named after a label
-                known = learned.answers.known
-                labels = [x if known(x, data) else "" for x in rows.labels]
+                is_label = learned.answers.is_label
+                labels = [x if is_label(x, data) else "" for x in rows.labels]
                 rows = replace(rows, labels=labels)
             yield rows
 

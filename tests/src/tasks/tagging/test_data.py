@@ -93,8 +93,9 @@ def test_targets_say_which_tags_an_item_has(data):
     assert targets.dtype == np.float32
     assert targets[:3].tolist() == [[1, 0, 1], [0, 0, 0], [1, 1, 0]]
     assert np.isnan(targets[3]).all()
-    assert TAGGING.answers.known("b|a", data) and not TAGGING.answers.known("d", data)
-    assert not TAGGING.answers.known("", data)
+    assert TAGGING.answers.is_label("b|a", data)
+    assert not TAGGING.answers.is_label("d", data)
+    assert not TAGGING.answers.is_label("", data)
 
 
 def test_unknown_and_empty_tags_are_named_and_rare_ones_counted(data):

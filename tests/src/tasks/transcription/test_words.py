@@ -60,9 +60,9 @@ def test_columns_and_answers_are_transcripts(words):
 
 
 def test_known_are_transcripts_of_the_vocabulary(words, characters):
-    assert ANSWERS.known("two two", words)
-    assert not ANSWERS.known("three", words)
-    assert ANSWERS.known("draw a", characters)
+    assert ANSWERS.is_label("two two", words)
+    assert not ANSWERS.is_label("three", words)
+    assert ANSWERS.is_label("draw a", characters)
 
 
 def test_figures_and_highlights_are_rates():
