@@ -90,7 +90,7 @@ def fill_in(overrides: Sequence[str], day: date) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class BackfillTask:
     """The run of one date.
 
     Attributes:
@@ -116,7 +116,7 @@ class Backfill:
 
     def __init__(
         self,
-        tasks: Sequence[Task],
+        tasks: Sequence[BackfillTask],
         settings: Settings,
         report: Callable[[dict[str, Any]], None],
     ) -> None:
@@ -125,7 +125,7 @@ class Backfill:
         self._store = Home(settings).anchored
         self._report = report
 
-    def left(self) -> list[Task]:
+    def left(self) -> list[BackfillTask]:
         """The tasks that are not done yet. Sets the outcomes of the others."""
         tasks = []
         for task in self.tasks:
@@ -136,7 +136,7 @@ class Backfill:
                 tasks.append(task)
         return tasks
 
-    def run(self, tasks: Sequence[Task], runner: Runner, at_once: int) -> None:
+    def run(self, tasks: Sequence[BackfillTask], runner: Runner, at_once: int) -> None:
         """Run tasks, the oldest first, a number of them at once, each in a thread.
 
         Raises:
@@ -152,7 +152,7 @@ class Backfill:
                 runner.stop()
                 raise
 
-    def _run_one(self, task: Task, runner: Runner) -> None:
+    def _run_one(self, task: BackfillTask, runner: Runner) -> None:
         outcome: dict[str, Any] = {"date": task.date}
         try:
             key = self._key(task)
@@ -168,7 +168,7 @@ class Backfill:
         self.outcomes[task.date] = {**outcome, "skipped": False}
         self._report(self.outcomes[task.date])
 
-    def _key(self, task: Task) -> str:
+    def _key(self, task: BackfillTask) -> str:
         """A digest of the spec, the folder, and the source's identity if it has one."""
         identity = ""
         with contextlib.suppress(HeadraceError):  # the run itself reports it
@@ -179,7 +179,7 @@ class Backfill:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _place(task: Task, key: str) -> str:
+def _place(task: BackfillTask, key: str) -> str:
     return f"backfills/{task.spec.name}/{key}.json"
 
 
@@ -193,7 +193,7 @@ class Here:
         self._running: set[subprocess.Popen[str]] = set()
         self._is_stopping = False
 
-    def run(self, task: Task, key: str) -> dict[str, Any]:
+    def run(self, task: BackfillTask, key: str) -> dict[str, Any]:
         """Run a task; returns the main fields of its answer, and its exit code."""
         process = subprocess.Popen(  # noqa: S603
             [
@@ -249,7 +249,7 @@ class There:
         self._settings = settings
         self._stopping = threading.Event()
 
-    def run(self, task: Task, key: str) -> dict[str, Any]:
+    def run(self, task: BackfillTask, key: str) -> dict[str, Any]:
         """Run a task, or wait for its running flow run.
 
         Raises:
@@ -279,7 +279,7 @@ class There:
         """Stop waiting. Runs that workers have started go on."""
         self._stopping.set()
 
-    def _start(self, client: Any, task: Task, plan: Plan, work: str) -> Any:
+    def _start(self, client: Any, task: BackfillTask, plan: Plan, work: str) -> Any:
         attempts = find_attempts(client, work)
         if attempts and not attempts[-1].state.is_final():
             return attempts[-1]

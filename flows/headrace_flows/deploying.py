@@ -16,7 +16,7 @@ from headrace.settings import Settings
 from headrace.spec import load_spec
 from headrace.state.home import Home
 from headrace.state.packing import unpack_folder
-from headrace_flows.deployments import Wanted, owner_tags
+from headrace_flows.deployments import WantedDeployment, owner_tags
 from headrace_flows.events import resource_of
 from headrace_flows.lasting import end_runs, ensure_running, lasting_flows
 from headrace_flows.parameters import find_flow
@@ -36,12 +36,12 @@ class Applied:
     name: str
     state: Literal["created", "updated", "unchanged", "removed"]
     id: str
-    wanted: Wanted | None
+    wanted: WantedDeployment | None
 
 
 def apply(
     client: Any,
-    wanted: Sequence[Wanted],
+    wanted: Sequence[WantedDeployment],
     owner: list[str],
     pipelines: Collection[str] | None,
 ) -> list[Applied]:
@@ -87,7 +87,7 @@ def find_deployments(client: Any, tags: list[str]) -> dict[str, Any]:
     }
 
 
-def _find(client: Any, wanted: Wanted, owner: list[str]) -> Any:
+def _find(client: Any, wanted: WantedDeployment, owner: list[str]) -> Any:
     """The deployment that has a wanted one's name, or None; it must be ours."""
     from prefect.exceptions import ObjectNotFound
 
@@ -106,7 +106,7 @@ def _find(client: Any, wanted: Wanted, owner: list[str]) -> Any:
     return old
 
 
-def _apply_one(client: Any, wanted: Wanted, old: Any) -> Applied:
+def _apply_one(client: Any, wanted: WantedDeployment, old: Any) -> Applied:
     body = _body(wanted)
     new = SimpleNamespace(**body)
     limit = old.global_concurrency_limit if old else None
@@ -131,7 +131,7 @@ def _apply_one(client: Any, wanted: Wanted, old: Any) -> Applied:
     return Applied(wanted.name, state, str(identity), wanted)  # type: ignore[arg-type]
 
 
-def _body(wanted: Wanted) -> dict[str, Any]:
+def _body(wanted: WantedDeployment) -> dict[str, Any]:
     from prefect.client.schemas.actions import DeploymentScheduleCreate
     from prefect.client.schemas.objects import ConcurrencyOptions
     from prefect.client.schemas.schedules import CronSchedule
@@ -181,7 +181,7 @@ def _facts(deployment: Any, limit: int | None) -> Any:
     return json.loads(json.dumps(facts, default=str))
 
 
-def _apply_automation(client: Any, wanted: Wanted, deployment: UUID) -> None:
+def _apply_automation(client: Any, wanted: WantedDeployment, deployment: UUID) -> None:
     """Create, change or delete the automation by which events start a deployment.
 
     One that is as it should be stays, so that its cool-down goes on. A reactive trigger

@@ -24,7 +24,7 @@ from headrace_flows.parameters import (
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WantedDeployment:
     """One deployment as it should be.
 
     Attributes:
@@ -72,7 +72,7 @@ def owner_tags(settings: Settings) -> list[str]:
     return [ledger_tag(settings), f"project:{settings.project.resolve().name}"]
 
 
-def recorded_of(wanted: Sequence[Wanted]) -> dict[str, str]:
+def recorded_of(wanted: Sequence[WantedDeployment]) -> dict[str, str]:
     """What the ledger records: the deployments, and the folders that they name."""
     owners = {one.parameters.get("folder", ""): one.pipeline for one in wanted}
     folders = {folder: pipeline for folder, pipeline in owners.items() if folder}
@@ -89,7 +89,7 @@ def withdrawn_of(removed: Sequence[str]) -> dict[str, str]:
 
 def wanted_of(
     spec: PipelineSpec, deploy: DeploySpec, folder: Path, settings: Settings
-) -> list[Wanted]:
+) -> list[WantedDeployment]:
     """The deployments of a pipeline, whose folder is packed into the store.
 
     Args:
@@ -116,10 +116,10 @@ def wanted_of(
             parameters["model"] = spec.name
         parameters |= absolute_places(loaded, table.parameters, folder)
         wanted.append(
-            Wanted(flow, spec.name, spec.description, table, tags, parameters)
+            WantedDeployment(flow, spec.name, spec.description, table, tags, parameters)
         )
     if deploy.train_pool:
         about = f"The training of {spec.name}; train/{spec.name} starts it."
         table = FlowSpec(pool=deploy.train_pool)
-        wanted.append(Wanted("fit", spec.name, about, table, tags))
+        wanted.append(WantedDeployment("fit", spec.name, about, table, tags))
     return wanted

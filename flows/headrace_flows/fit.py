@@ -19,7 +19,7 @@ from prefect.states import Cancelled, Cancelling, Completed
 
 from headrace import errors
 from headrace.errors import DependencyError, HeadraceError, UsageError
-from headrace.planning import Key
+from headrace.planning import StageKey
 from headrace.records import ContractRecord, Record, SnapshotRecord, TrainingRecord
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
@@ -44,7 +44,7 @@ CRASHES = 3
 log = logging.getLogger("headrace")
 
 
-class Request(Record):
+class TrainingRequest(Record):
     """What is to be trained.
 
     Attributes:
@@ -61,7 +61,7 @@ class Request(Record):
     tags: dict[str, str]
 
 
-class Answer(Record):
+class TrainingAnswer(Record):
     """The outcome of a training, as JSON: errors are not unpickled.
 
     Attributes:
@@ -85,7 +85,7 @@ def answer_key(fingerprint: str, attempt: int) -> str:
 
 def train_here(
     run: Run,
-    key: Key,
+    key: StageKey,
     snapshot: SnapshotRecord,
     contract: ContractRecord,
     tags: Mapping[str, str],
@@ -133,7 +133,7 @@ def train_pool(run: Run) -> str:
 
 def train_there(
     run: Run,
-    key: Key,
+    key: StageKey,
     snapshot: SnapshotRecord,
     contract: ContractRecord,
     tags: Mapping[str, str],
@@ -149,7 +149,7 @@ def train_there(
     from prefect.client.orchestration import get_client
 
     pool, crashes = train_pool(run), 0
-    request = Request(
+    request = TrainingRequest(
         spec=run.spec,
         folder=pack_folder(run.plan.folder, run.plan.home.store),
         snapshot=snapshot,
@@ -166,7 +166,10 @@ def train_there(
                 _cancel_too(client, run, started.id)
                 raise
             place = answer_key(key.fingerprint, started.parameters["attempt"])
-            answer = run.plan.home.anchored.read_record(place, Answer) or Answer()
+            answer = (
+                run.plan.home.anchored.read_record(place, TrainingAnswer)
+                or TrainingAnswer()
+            )
             record = run.plan.find(key, TrainingRecord)
             if record is not None:
                 if answer.resumed:
@@ -185,7 +188,7 @@ def train_there(
             log.warning(f"train: crashed on the pool {pool} ({message}); trying again")
 
 
-def _ask(client: Any, run: Run, key: Key, request: Request) -> Any:
+def _ask(client: Any, run: Run, key: StageKey, request: TrainingRequest) -> Any:
     """Return the flow run that does this training already, or start a new one."""
     from prefect.deployments import run_deployment
     from prefect.exceptions import ObjectNotFound
@@ -256,18 +259,18 @@ def fit(pipeline: str, training: str, attempt: int = 1) -> State[Any]:
     except KeyboardInterrupt:
         return Cancelled(message="Interrupted.")
     except Exception as error:
-        answer = Answer(error=describe_error(error))
+        answer = TrainingAnswer(error=describe_error(error))
         store.write_json(place, answer.model_dump(mode="json"))
         raise
     resumed = run.resumed_from
-    store.write_json(place, Answer(resumed=resumed).model_dump(mode="json"))
+    store.write_json(place, TrainingAnswer(resumed=resumed).model_dump(mode="json"))
     return Completed(message=f"Went on from {resumed}." if resumed else "Trained.")
 
 
 def _request(
     store: AnchoredStore, pipeline: str, fingerprint: str, attempt: int
-) -> Request:
-    request = store.read_record(request_key(fingerprint, attempt), Request)
+) -> TrainingRequest:
+    request = store.read_record(request_key(fingerprint, attempt), TrainingRequest)
     if request is None:
         raise UsageError(
             f"The store {store.store.root} has no training {fingerprint[:16]} of "
@@ -278,7 +281,7 @@ def _request(
     return request
 
 
-def _train(run: Run, request: Request, fingerprint: str) -> None:
+def _train(run: Run, request: TrainingRequest, fingerprint: str) -> None:
     key = run.plan.train(request.snapshot, request.contract)
     if key.fingerprint != fingerprint:
         raise UsageError(
@@ -295,7 +298,7 @@ def _train(run: Run, request: Request, fingerprint: str) -> None:
         train_here(run, key, request.snapshot, request.contract, tags)
 
 
-def error_of(answer: Answer) -> Exception | None:
+def error_of(answer: TrainingAnswer) -> Exception | None:
     """The error of an answer, with its original type."""
     failure = answer.error
     if failure is None:

@@ -25,13 +25,13 @@ def judge_window(
     model: str, data: str, labels: str, since: str, rows: int
 ) -> MonitorRecord:
     """Compare the newest window with the reference of the version, and report it."""
-    from headrace.monitoring import Data, Watch, watch_window
+    from headrace.monitoring import MonitorOptions, WindowData, watch_window
     from headrace.monitoring.times import moment
 
     settings = Settings()
-    watch = Watch(
+    watch = MonitorOptions(
         model=model,
-        data=Data(data) if data else None,
+        data=WindowData(data) if data else None,
         labels=labels or None,
         since=moment(since) if since else None,
         rows=rows,

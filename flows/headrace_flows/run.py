@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from headrace.errors import DependencyError, Refusal
 from headrace.models.logged.soundness.checks import at_stake, find_mismatches
-from headrace.planning import Key, Plan
+from headrace.planning import Plan, StageKey
 from headrace.records import (
     ContractRecord,
     EvaluationRecord,
@@ -45,7 +45,7 @@ from headrace.state.ledger.holding import (
 from headrace.state.signing.configuration import check_keys
 
 if TYPE_CHECKING:
-    from headrace.stages.beside import Beside
+    from headrace.stages.beside import OtherProcess
     from headrace.stages.workers import Workers
 
 # Each stage, and the attribute of a run that has its result.
@@ -141,11 +141,11 @@ class Run:
         return self.plan.law_on(self.snapshot).overrides
 
     @cached_property
-    def beside(self) -> Beside:
+    def beside(self) -> OtherProcess:
         """Does the validation, and draws: this process, unless another is given."""
-        from headrace.stages.beside import Beside
+        from headrace.stages.beside import OtherProcess
 
-        return Beside()
+        return OtherProcess()
 
     @cached_property
     def title(self) -> str:
@@ -284,7 +284,7 @@ class Run:
 
         return self.perform(key, work)
 
-    def find(self, key: Key, kind: type[R]) -> R | None:
+    def find(self, key: StageKey, kind: type[R]) -> R | None:
         """The stored result of a stage, which is reported as cached."""
         record = self.plan.find(key, kind)
         if record is not None:
@@ -292,7 +292,9 @@ class Run:
             setattr(self, STAGES[key.stage], record)
         return record
 
-    def perform(self, key: Key, work: Callable[[], R], *, stored: bool = True) -> R:
+    def perform(
+        self, key: StageKey, work: Callable[[], R], *, stored: bool = True
+    ) -> R:
         """Do the work of a stage and store its result.
 
         Args:

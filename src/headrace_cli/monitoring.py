@@ -66,7 +66,7 @@ def monitor(  # noqa: PLR0913 (options)
     Exit code 1 if labels show performance below its bound; 0 otherwise, also with
     drift or too few items.
     """
-    from headrace.monitoring import Data, Watch, watch_window
+    from headrace.monitoring import MonitorOptions, WindowData, watch_window
     from headrace.monitoring.times import moment
     from headrace_flows.events import drift_of, emit_from_command
     from headrace_flows.summary import with_pages
@@ -87,9 +87,9 @@ def monitor(  # noqa: PLR0913 (options)
             "--since needs --log: rows of data have no time.",
             "Leave it out, or give data of that time.",
         )
-    watch = Watch(
+    watch = MonitorOptions(
         model=model,
-        data=None if data is None else Data(data, text, label),
+        data=None if data is None else WindowData(data, text, label),
         labels=labels,
         label=label if labels is not None else None,
         since=None if since is None else moment(since),

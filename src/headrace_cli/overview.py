@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from headrace.settings import Settings
     from headrace.state.ledger import Evidence, Ledger, Version
     from headrace.tasks import Task
-    from headrace.use.comparison import Comparison
+    from headrace.use.comparison import ModelComparison
 
 _COLUMNS = (
     *("pipeline", "champion", "result", "versions", "last run (UTC)"),
@@ -194,7 +194,7 @@ def _compare_two(model: str, numbers: list[int]) -> None:
     answer(compared.model_dump(), lambda: _show_two(compared))
 
 
-def _show_two(compared: Comparison) -> None:
+def _show_two(compared: ModelComparison) -> None:
     columns = ["", *(f"version {number}" for number in compared.versions)]
     gates = [", ".join(names) or "none" for names in compared.failed_gates]
     metrics = [[n, *map(_number, pair)] for n, pair in compared.metrics.items()]

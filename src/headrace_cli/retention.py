@@ -13,7 +13,7 @@ from headrace_cli.answers import answer, prepared, show_rows, show_text, wants_j
 from headrace_cli.pipelines import complete_pipelines
 
 if TYPE_CHECKING:
-    from headrace.retention.collection import Collection
+    from headrace.retention.collection import CollectionResult
     from headrace.retention.forgetting import Outcome
 
 
@@ -44,7 +44,7 @@ def gc_(
 gc_.__name__ = "gc"  # not the module's
 
 
-def _show_collected(done: Collection) -> None:
+def _show_collected(done: CollectionResult) -> None:
     show_text(f"gc: {done.reason}")
     rows = [
         (one.kind, f"{one.count:,}", f"{one.bytes:,} bytes") for one in done.collected

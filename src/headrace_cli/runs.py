@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from headrace.use.scoring import ScoringRecord
     from headrace_flows.run import Run
     from headrace_flows.summary import Summary
-    from headrace_ops.run_server import Server
+    from headrace_ops.run_server import RunServer
 
 
 log = logging.getLogger("headrace")
@@ -65,7 +65,7 @@ def run(
 def _run_flow(run: Run, settings: Settings) -> tuple[Summary, int]:
     run.look_back()
 
-    def flow(server: Server) -> Any:
+    def flow(server: RunServer) -> Any:
         server.wait()
         from headrace_flows.train import run_here
 
@@ -77,7 +77,7 @@ def _run_flow(run: Run, settings: Settings) -> tuple[Summary, int]:
 def with_server(
     run: Run,
     settings: Settings,
-    flow: Callable[[Server], Any],
+    flow: Callable[[RunServer], Any],
     concluded: Callable[[], Run | None] = lambda: None,
 ) -> tuple[Summary, int]:
     """Run a flow beside a Prefect server; returns the summary and the exit code.

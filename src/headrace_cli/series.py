@@ -20,10 +20,10 @@ from headrace_cli.summary import show_summary
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
-    from headrace_flows.backfilling import Backfill, Runner, Task
+    from headrace_flows.backfilling import Backfill, BackfillTask, Runner
     from headrace_flows.summary import Summary
     from headrace_flows.tuning import Tuning
-    from headrace_ops.run_server import Server
+    from headrace_ops.run_server import RunServer
 
 TRIALS_SHOWN = 5
 Every = Literal["day", "week", "month"]
@@ -71,7 +71,7 @@ def tune(
 
 
 def _run_flow(tuning: Tuning, settings: Settings) -> tuple[Summary, int]:
-    def flow(server: Server) -> Any:
+    def flow(server: RunServer) -> Any:
         from headrace.backend import load_backend
 
         load_backend()
@@ -196,9 +196,9 @@ def _runner(pipeline: str, settings: Settings, at_once: int) -> tuple[Runner, in
 
 def _task(
     pipeline: str, day: date, overrides: list[str], promotes: bool, settings: Settings
-) -> Task:
+) -> BackfillTask:
     """The run of one date."""
-    from headrace_flows.backfilling import Task, fill_in
+    from headrace_flows.backfilling import BackfillTask, fill_in
 
     filled = fill_in(overrides, day)
     spec, folder = open_pipeline(pipeline, settings, filled, None)
@@ -206,7 +206,7 @@ def _task(
         filled.append("deploy.when_busy=wait")
         spec, folder = open_pipeline(pipeline, settings, filled, None)
     arguments = [part for text in filled for part in ("--set", text)]
-    return Task(day.isoformat(), spec, folder, (pipeline, *arguments), promotes)
+    return BackfillTask(day.isoformat(), spec, folder, (pipeline, *arguments), promotes)
 
 
 def _date(option: str, text: str) -> date:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from headrace.settings import Settings
     from headrace.spec import PipelineSpec
     from headrace_flows.deploying import Applied
-    from headrace_ops.doctor import Check
+    from headrace_ops.doctor import DoctorCheck
 
 _LOGINS = {"PREFECT_API_AUTH_STRING", "MLFLOW_TRACKING_PASSWORD"}
 
@@ -129,7 +129,7 @@ def doctor() -> None:
     answer(value, lambda: _show_checks(checks), exit_code)
 
 
-def _show_checks(checks: list[Check]) -> None:
+def _show_checks(checks: list[DoctorCheck]) -> None:
     width = max([17, *(len(check.name) + 2 for check in checks)])
     for check in checks:
         state = f"[{_COLOURS[check.state]}]{check.state:<12}[/]"

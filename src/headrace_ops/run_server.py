@@ -140,7 +140,7 @@ def _serve_in_fork(port: int, variables: dict[str, str]) -> None:
     serve("127.0.0.1", port, is_lasting=False)
 
 
-class Server:
+class RunServer:
     """The server that a run uses.
 
     Attributes:
@@ -194,10 +194,10 @@ class Server:
 
 
 @contextlib.contextmanager
-def server_for_run(settings: Settings) -> Iterator[Server]:
-    """Start or find the server; the block calls `Server.wait` before the first use."""
+def server_for_run(settings: Settings) -> Iterator[RunServer]:
+    """Start or find the server; the block first calls `RunServer.wait`."""
     configure(settings)
-    server = Server(settings)
+    server = RunServer(settings)
     try:
         yield server
     finally:

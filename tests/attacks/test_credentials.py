@@ -464,8 +464,8 @@ def test_the_page_of_a_server_that_is_reached_with_a_login_is_kept_without_it(tm
             sys.executable,
             "-c",
             "from headrace.settings import Settings\n"
-            "from headrace_ops.run_server import Server\n"
-            "print(Server(Settings()).ui_url)",
+            "from headrace_ops.run_server import RunServer\n"
+            "print(RunServer(Settings()).ui_url)",
         ],
         env={
             **os.environ,

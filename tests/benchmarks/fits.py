@@ -24,7 +24,7 @@ from headrace.models import build, builder_name
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec, load_spec
 from headrace.stages.fitting import Fit
-from headrace.stages.fitting.data import Data, Inputs, inputs_of, open_data
+from headrace.stages.fitting.data import Inputs, TrainingData, inputs_of, open_data
 from headrace.stages.fitting.recipe import make_optimizer
 from headrace.stages.ingestion import ingest
 from headrace.stages.validation import validate
@@ -52,7 +52,7 @@ class Clock(keras.callbacks.Callback):
         self.seconds.append(time.perf_counter() - self._began)
 
 
-def ours(spec: PipelineSpec, folder: Path, data: Data) -> list[float]:
+def ours(spec: PipelineSpec, folder: Path, data: TrainingData) -> list[float]:
     """Seconds of our epochs, without validation."""
     seconds: list[float] = []
     fit = Fit(spec, folder, builder_name(spec), data)
@@ -61,7 +61,7 @@ def ours(spec: PipelineSpec, folder: Path, data: Data) -> list[float]:
 
 
 def bare(
-    spec: PipelineSpec, folder: Path, data: Data, inputs: Inputs, *, xla: bool
+    spec: PipelineSpec, folder: Path, data: TrainingData, inputs: Inputs, *, xla: bool
 ) -> list[float]:
     """Seconds of Keras's epochs, without validation."""
     items, targets = arrays_of(inputs)

@@ -29,7 +29,7 @@ import pyarrow.parquet as pq
 from scipy import stats
 
 from headrace.data.snapshots.splits import SplitRows
-from headrace.gates.champion import Opponent, Trial, champion_gate
+from headrace.gates.champion import Challenge, Opponent, champion_gate
 from headrace.models import builder_name
 from headrace.planning import Plan
 from headrace.records import ContractRecord, SnapshotRecord
@@ -38,7 +38,7 @@ from headrace.spec import PipelineSpec, load_spec
 from headrace.spec.files import override
 from headrace.stages.evaluation.answers import scores_of
 from headrace.stages.fitting import Fit
-from headrace.stages.fitting.data import Data, open_data
+from headrace.stages.fitting.data import TrainingData, open_data
 from headrace.stages.ingestion import ingest
 from headrace.stages.validation import validate
 from headrace.state.home import Home
@@ -77,7 +77,7 @@ class Case:
     folder: Path
     snapshot: SnapshotRecord
     contract: ContractRecord
-    data: Data
+    data: TrainingData
     items: npt.NDArray[np.bool_]
 
     @classmethod
@@ -111,9 +111,9 @@ class Case:
             [scores_of(model, raw(p.questions), p.targets, judge).scores for p in rows]
         )
 
-    def trial(self, own: npt.NDArray[Any], champion: npt.NDArray[Any]) -> Trial:
+    def trial(self, own: npt.NDArray[Any], champion: npt.NDArray[Any]) -> Challenge:
         """A first attempt on items that were judged before."""
-        return Trial(
+        return Challenge(
             scores=own,
             new=np.zeros(len(own), bool),
             champion=Opponent(1, champion, self.items),
@@ -145,7 +145,7 @@ def upper(count: int, of: int) -> float:
     return float(stats.beta.ppf(CONFIDENCE, count + 1, of - count)) if count < of else 1
 
 
-def is_promoted(case: Case, trial: Trial) -> bool:
+def is_promoted(case: Case, trial: Challenge) -> bool:
     """Whether the pipeline's own gate promotes it."""
     [gate] = [gate for gate in case.spec.gates if gate.name == "champion"]
     return champion_gate(gate, trial)[0].passed

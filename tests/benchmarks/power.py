@@ -10,7 +10,7 @@ import sys
 
 import numpy as np
 
-from headrace.gates.champion import Opponent, Trial, champion_gate
+from headrace.gates.champion import Challenge, Opponent, champion_gate
 from headrace.spec import GateSpec
 
 GATE = GateSpec.model_validate({"name": "champion"})
@@ -41,7 +41,7 @@ def share_promoted(
         champion[:only_challenger] = False
         challenger[only_challenger : only_challenger + only_champion] = False
         every = np.ones(rows, bool)
-        trial = Trial(
+        trial = Challenge(
             scores=challenger,
             new=every if new else ~every,
             champion=Opponent(1, champion, every),

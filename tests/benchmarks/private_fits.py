@@ -19,7 +19,7 @@ from headrace.backend import load_backend
 from headrace.records import DataDescription
 from headrace.spec import PipelineSpec
 from headrace.stages.fitting import Fit
-from headrace.stages.fitting.data import Data
+from headrace.stages.fitting.data import TrainingData
 from headrace.stages.fitting.shards import Examples
 
 ROWS, EPOCHS = 3_840, 4
@@ -62,7 +62,9 @@ class InMemory:
         return self.rows
 
 
-def milliseconds(builder: str, data: Data, folder: Path, **recipe: Any) -> float:
+def milliseconds(
+    builder: str, data: TrainingData, folder: Path, **recipe: Any
+) -> float:
     """A step of the fastest epoch."""
     spec = PipelineSpec.model_validate(
         {
@@ -81,7 +83,7 @@ def milliseconds(builder: str, data: Data, folder: Path, **recipe: Any) -> float
 def main() -> None:
     """Measure."""
     load_backend()
-    data = Data(IMAGES, InMemory(ROWS), InMemory(10).rows)
+    data = TrainingData(IMAGES, InMemory(ROWS), InMemory(10).rows)
     found: dict[str, dict[str, list[float]]] = {}
     with tempfile.TemporaryDirectory(prefix="headrace-") as name:
         (Path(name) / "model.py").write_text(CONVOLUTION)

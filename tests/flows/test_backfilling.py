@@ -11,7 +11,14 @@ from headrace.errors import DependencyError, UsageError
 from headrace.spec import load_spec
 from headrace.spec.tables import FlowSpec
 from headrace_cli.series import _conclude, _runner, _task
-from headrace_flows.backfilling import Backfill, Here, Task, There, dates, fill_in
+from headrace_flows.backfilling import (
+    Backfill,
+    BackfillTask,
+    Here,
+    There,
+    dates,
+    fill_in,
+)
 
 Home = Any
 QUICK = ("--set", "training.epochs=1", "--set", "gates=[]")
@@ -114,7 +121,7 @@ def a_task(settings, project, day, *overrides):
     folder = project / "pipelines" / "blobs"
     source = f"data.source={str(folder / 'blobs.npz')!r}"
     spec = load_spec(folder, (source, *overrides))
-    return Task(day, spec, folder, ("blobs",))
+    return BackfillTask(day, spec, folder, ("blobs",))
 
 
 class Failing:
@@ -177,10 +184,12 @@ def test_no_more_run_at_once_than_the_deployment_takes(settings, prefect_server)
     from prefect.client.orchestration import get_client
 
     from headrace_flows.deploying import apply
-    from headrace_flows.deployments import Wanted, owner_tags
+    from headrace_flows.deployments import WantedDeployment, owner_tags
 
     tags = owner_tags(settings)
-    wanted = Wanted("train", "spots", "", FlowSpec(concurrency=2), tuple(tags))
+    wanted = WantedDeployment(
+        "train", "spots", "", FlowSpec(concurrency=2), tuple(tags)
+    )
     with get_client(sync_client=True) as client:
         apply(client, [wanted], tags, [])
         runner, at_once = _runner("spots", settings, 5)

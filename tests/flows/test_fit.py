@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from headrace.errors import ContractError, DependencyError, UsageError
-from headrace.planning import Key
+from headrace.planning import StageKey
 from headrace.records import TrainingRecord
 from headrace.spec.files import override
 from headrace.spec.tables import FlowSpec
@@ -30,19 +30,19 @@ def run(trained, monkeypatch, prefect_server):
 @pytest.fixture
 def _deployed(client):
     from headrace_flows.deploying import apply
-    from headrace_flows.deployments import Wanted
+    from headrace_flows.deployments import WantedDeployment
 
     table = FlowSpec(pool="gpu")
-    apply(client, [Wanted("fit", "blobs", "", table, ("t",))], ["t"], None)
+    apply(client, [WantedDeployment("fit", "blobs", "", table, ("t",))], ["t"], None)
     yield
     apply(client, [], ["t"], None)
 
 
 def request_of(run, trained):
-    from headrace_flows.fit import Request
+    from headrace_flows.fit import TrainingRequest
 
     key = run.plan.train(trained.snapshot, trained.contract)
-    return key, Request(
+    return key, TrainingRequest(
         spec=run.spec,
         folder=pack_folder(run.plan.folder, run.plan.home.store),
         snapshot=trained.snapshot,
@@ -87,15 +87,15 @@ def test_the_record_lies_where_the_stage_looks_for_it(run, trained):
 
 
 def test_a_worker_with_other_code_trains_nothing_and_says_what_differs(run, trained):
-    from headrace_flows.fit import Answer, answer_key, error_of, fit
+    from headrace_flows.fit import TrainingAnswer, answer_key, error_of, fit
 
     key, request = request_of(run, trained)
-    other = Key("train", {**key.ingredients, "version keras": "1.0"})
+    other = StageKey("train", {**key.ingredients, "version keras": "1.0"})
     ask(run, other, request.model_copy(update={"ingredients": other.ingredients}))
     state = fit("blobs", other.fingerprint, return_state=True)
     assert state.is_failed()
     saved = run.plan.home.store.read_json(answer_key(other.fingerprint, 1))
-    error = error_of(Answer.model_validate(saved))
+    error = error_of(TrainingAnswer.model_validate(saved))
     assert isinstance(error, UsageError)
     assert "keras 1.0 → " in error.message
     assert "same Headrace" in error.action
@@ -110,17 +110,17 @@ def test_a_worker_with_another_store_says_so(run, monkeypatch, tmp_path):
 
 
 def test_an_error_crosses_with_its_type_its_words_and_its_exit_code():
-    from headrace_flows.fit import Answer, error_of
+    from headrace_flows.fit import TrainingAnswer, error_of
     from headrace_flows.summary import describe_error
 
     for error in (ContractError("seen", "do"), DependencyError("disk full", "again")):
-        text = Answer(error=describe_error(error)).model_dump_json()
-        back = error_of(Answer.model_validate_json(text))
+        text = TrainingAnswer(error=describe_error(error)).model_dump_json()
+        back = error_of(TrainingAnswer.model_validate_json(text))
         assert type(back) is type(error)
         assert str(back) == str(error)
-    other = error_of(Answer(error=describe_error(ZeroDivisionError("by zero"))))
+    other = error_of(TrainingAnswer(error=describe_error(ZeroDivisionError("by zero"))))
     assert str(other) == "ZeroDivisionError: by zero"
-    forged = Answer(error={"kind": "annotations", "message": "x", "action": ""})
+    forged = TrainingAnswer(error={"kind": "annotations", "message": "x", "action": ""})
     assert isinstance(error_of(forged), RuntimeError)
 
 
@@ -134,7 +134,7 @@ def test_what_is_under_way_is_joined_and_what_has_ended_is_begun_anew(
     from headrace_flows.fit import _ask
 
     key, request = request_of(run, trained)
-    key = Key("train", {**key.ingredients, "input test": ending})
+    key = StageKey("train", {**key.ingredients, "input test": ending})
     first = _ask(client, run, key, request)
     assert (first.parameters["attempt"], first.state.name) == (1, "Scheduled")
     assert _ask(client, run, key, request).id == first.id
@@ -146,12 +146,14 @@ def test_what_is_under_way_is_joined_and_what_has_ended_is_begun_anew(
 
 @pytest.mark.usefixtures("_deployed")
 def test_a_stale_answer_is_not_taken_for_the_present_attempt_s(run, trained, client):
-    from headrace_flows.fit import Answer, _ask, answer_key
+    from headrace_flows.fit import TrainingAnswer, _ask, answer_key
 
     key, request = request_of(run, trained)
-    key = Key("train", {**key.ingredients, "input test": "stale"})
+    key = StageKey("train", {**key.ingredients, "input test": "stale"})
     place = answer_key(key.fingerprint, 1)
-    run.plan.home.store.write_json(place, Answer(resumed="old").model_dump(mode="json"))
+    run.plan.home.store.write_json(
+        place, TrainingAnswer(resumed="old").model_dump(mode="json")
+    )
     assert _ask(client, run, key, request).parameters["attempt"] == 1
     assert run.plan.home.store.read_json(place) is None
 
@@ -163,7 +165,7 @@ def test_the_same_training_of_another_ledger_is_not_waited_for(
     from headrace_flows.fit import _ask
 
     key, request = request_of(run, trained)
-    key = Key("train", {**key.ingredients, "input test": "two ledgers"})
+    key = StageKey("train", {**key.ingredients, "input test": "two ledgers"})
     url = f"sqlite:///{tmp_path}/other.db"
     elsewhere = trained.settings.model_copy(update={"database_url": url})
     other = Run(run.spec, trained.folder, elsewhere)

@@ -54,8 +54,8 @@ def test_a_database_that_cannot_be_read_may_have_some(home):
 
 def test_links_to_a_server_begin_where_prefect_says_that_browsers_reach_it(tmp_path):
     code = "from headrace.settings import Settings\n"
-    code += "from headrace_ops.run_server import Server\n"
-    code += "print(Server(Settings()).ui_url)"
+    code += "from headrace_ops.run_server import RunServer\n"
+    code += "print(RunServer(Settings()).ui_url)"
     variables = {
         "HEADRACE_HOME": str(tmp_path),
         "PREFECT_API_URL": "http://prefect:4200/api",

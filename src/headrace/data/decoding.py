@@ -126,7 +126,7 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class DecodedRows:
     """Consecutive rows of a source; each is in one of the blocks, or rejected.
 
     Attributes:
@@ -155,7 +155,7 @@ class Part:
 
 def decode(
     source: Source, module: Medium, form: Form, limits: Limits
-) -> Iterator[Part]:
+) -> Iterator[DecodedRows]:
     """Decode a source part by part, in its order.
 
     Args:
@@ -172,7 +172,7 @@ def decode(
 
 def decode_chunk(
     chunk: Chunk, module: Medium, form: Form, where: str, limits: Limits
-) -> Iterator[Part]:
+) -> Iterator[DecodedRows]:
     """Decode some rows of a source; ``where`` names it in messages.
 
     Raises:
@@ -183,7 +183,9 @@ def decode_chunk(
             payload, scale = module.decode_array(
                 cast(Payload, some.items), form, some.names, where, some.high
             )
-            yield Part(len(payload), [_block(some, payload)], {}, scale, some.array)
+            yield DecodedRows(
+                len(payload), [_block(some, payload)], {}, scale, some.array
+            )
         return
     sizes = module.sizes(chunk.items, form)
     fitting = sizes.item <= limits.item_bytes
@@ -232,7 +234,7 @@ def _block(chunk: Chunk, payload: Payload) -> Block:
 
 def _decode_files(
     chunk: Chunk, sizes: Sizes, module: Medium, form: Form, limit: int
-) -> Part:
+) -> DecodedRows:
     files = cast(list[bytes], chunk.items)
     rows = _block(chunk, np.empty((len(files), 0), module.DTYPE))
     problems = dict.fromkeys(chunk.unread, _UNREAD)
@@ -244,7 +246,7 @@ def _decode_files(
     fitting = [files[row] for row in usable]
     decoded = module.decode_files(fitting, form)
     problems |= {usable[place]: why for place, why in decoded.problems.items()}
-    return Part(
+    return DecodedRows(
         len(files),
         [
             rows.at([usable[place] for place in stack.places], stack.payload)

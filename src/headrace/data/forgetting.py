@@ -21,11 +21,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from headrace.data.forgotten import Forgotten
+from headrace.data.forgotten import ForgottenItems
 from headrace.data.snapshots.checking import content_digest, count_values
 from headrace.data.snapshots.reading import (
     FileFacts,
-    Manifest,
+    SnapshotManifest,
     described,
     read_rejected,
     read_shard,
@@ -39,7 +39,7 @@ REJECTED_SPLIT = "rejected"
 log = logging.getLogger("headrace")
 
 
-def forgotten_rows(snapshot: SnapshotRecord, forgotten: Forgotten) -> Counter[str]:
+def forgotten_rows(snapshot: SnapshotRecord, forgotten: ForgottenItems) -> Counter[str]:
     """How many stored rows of each split are to be taken out; reads all keys.
 
     Rejected items count as the split ``rejected``.
@@ -69,7 +69,7 @@ def items_of_group(snapshot: SnapshotRecord, group: str) -> set[str]:
     }
 
 
-def _mask(table: pa.Table, forgotten: Forgotten) -> pa.Array:
+def _mask(table: pa.Table, forgotten: ForgottenItems) -> pa.Array:
     items, groups = table["item"].to_pylist(), table["group"].to_pylist()
     return pa.array(forgotten.has_rows(items, groups))
 
@@ -100,7 +100,7 @@ def open_snapshot(anchored: AnchoredStore, digest: str) -> SnapshotRecord | None
     return record.model_copy(update={"digest": digest})
 
 
-def delete_unrecorded(anchored: AnchoredStore, forgotten: Forgotten) -> int:
+def delete_unrecorded(anchored: AnchoredStore, forgotten: ForgottenItems) -> int:
     """Delete snapshots that killed runs have left, if they may have forgotten rows.
 
     A snapshot without a manifest is deleted unread. One that the ledger has not
@@ -126,7 +126,7 @@ def delete_unrecorded(anchored: AnchoredStore, forgotten: Forgotten) -> int:
     return deleted
 
 
-def _has_rows(manifest: bytes, uri: str, forgotten: Forgotten) -> bool:
+def _has_rows(manifest: bytes, uri: str, forgotten: ForgottenItems) -> bool:
     """Whether an unrecorded snapshot has forgotten rows, as far as it can be read."""
     try:
         return bool(forgotten_rows(described(manifest, uri), forgotten))
@@ -141,7 +141,7 @@ def _has_rows(manifest: bytes, uri: str, forgotten: Forgotten) -> bool:
 
 
 def take_out(
-    anchored: AnchoredStore, snapshot: SnapshotRecord, forgotten: Forgotten
+    anchored: AnchoredStore, snapshot: SnapshotRecord, forgotten: ForgottenItems
 ) -> Counter[str]:
     """Take the forgotten rows out of a snapshot.
 
@@ -214,7 +214,7 @@ def _publish(
     anchored: AnchoredStore, snapshot: SnapshotRecord, manifest: dict[str, Any]
 ) -> None:
     """Replace a manifest; the ledger records it first."""
-    left = Manifest.model_validate(manifest)
+    left = SnapshotManifest.model_validate(manifest)
     manifest["left_sha256"] = content_digest(snapshot, left)
     data = json.dumps(manifest, indent=1).encode()
     anchored.write(f"snapshots/{snapshot.digest}/{MANIFEST}", data)
@@ -223,7 +223,7 @@ def _publish(
 def sweep(anchored: AnchoredStore, snapshot: SnapshotRecord) -> None:
     """Delete files that the manifest no longer has, also those of a killed call."""
     store, folder = anchored.store, f"snapshots/{snapshot.digest}"
-    manifest = Manifest.model_validate(store.read_json(f"{folder}/{MANIFEST}"))
+    manifest = SnapshotManifest.model_validate(store.read_json(f"{folder}/{MANIFEST}"))
     listed = {*manifest.files, manifest.rejected_file, MANIFEST}
     names = [name for name in store.names(folder) if name.endswith(".parquet")]
     names += [f"items/{name}" for name in store.names(f"{folder}/items")]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Forgotten:
+class ForgottenItems:
     """The tombstones that apply to one pipeline; other processes can have a copy.
 
     An item is forgotten in the data of every pipeline, and a group in that of one.
@@ -32,7 +32,7 @@ class Forgotten:
     marks: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, ledger: Ledger, pipeline: str = "") -> Forgotten:
+    def of(cls, ledger: Ledger, pipeline: str = "") -> ForgottenItems:
         """The tombstones of a ledger."""
         return cls(pipeline, *ledger.tombstones())
 

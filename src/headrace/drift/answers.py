@@ -24,7 +24,7 @@ _SCALE = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
+class UnlabelledAnswers:
     """Answers without labels.
 
     Attributes:
@@ -45,26 +45,26 @@ def judge_of(data: DataDescription) -> Judge:
 
 def read_answers(
     outputs: Outputs, data: DataDescription, temperature: float | None
-) -> Answers:
+) -> UnlabelledAnswers:
     """Read outputs ``(n, ...)`` without labels."""
     judge = judge_of(data)
     monitored = judge.monitored(outputs, data)
     if temperature is None:
-        return Answers(None, None, monitored)
+        return UnlabelledAnswers(None, None, monitored)
     calibrated = judge.calibrated(outputs, temperature)
-    return Answers(calibrated, judge.expected_scores(calibrated), monitored)
+    return UnlabelledAnswers(calibrated, judge.expected_scores(calibrated), monitored)
 
 
 class AnswerDistance:
     """The distance of answers from those to the reference, 0 to about 2."""
 
-    def __init__(self, reference: Answers) -> None:
+    def __init__(self, reference: UnlabelledAnswers) -> None:
         self._reference = reference
         self._energy = None
         if reference.calibrated is not None:
             self._energy = EnergyDistance(reference.calibrated)
 
-    def __call__(self, sample: Answers, *, cautious: bool = True) -> float:
+    def __call__(self, sample: UnlabelledAnswers, *, cautious: bool = True) -> float:
         """The distance; a cautious one adds a standard error for the sample's size."""
         reference = self._reference
         if self._energy is None or sample.calibrated is None:

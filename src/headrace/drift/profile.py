@@ -13,7 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from headrace.drift.answers import AnswerDistance, Answers, judge_of, read_answers
+from headrace.drift.answers import (
+    AnswerDistance,
+    UnlabelledAnswers,
+    judge_of,
+    read_answers,
+)
 from headrace.drift.distances import ks_distance
 from headrace.drift.windows import item_columns
 from headrace.errors import InputError, IntegrityError
@@ -159,7 +164,7 @@ class Profile:
             )
         return profile
 
-    def answers(self) -> Answers:
+    def answers(self) -> UnlabelledAnswers:
         """What the outputs tell without labels."""
         facts = self.facts
         return read_answers(self.outputs, facts.description, facts.temperature)
@@ -241,7 +246,7 @@ def _chosen(rows: HeldOut, seed: int) -> tuple[HeldOut, HeldOut]:
 @dataclass(frozen=True, slots=True)
 class _Ladder:
     held_out: HeldOut
-    reference: Answers
+    reference: UnlabelledAnswers
     columns: Columns
 
     def rungs(

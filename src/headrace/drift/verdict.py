@@ -32,7 +32,7 @@ class Sign(Record):
         return self.drop and (self.inputs_drifted or self.answers_drifted)
 
 
-class Verdict(Record):
+class DriftVerdict(Record):
     """The judgement of a window.
 
     Attributes:
@@ -56,7 +56,7 @@ def judge_window(
     earlier: Sequence[Sign] = (),
     *,
     kept_by: int = 0,
-) -> Verdict:
+) -> DriftVerdict:
     """Judge a window.
 
     Args:
@@ -79,18 +79,18 @@ def judge_window(
             f"{labels.labels:,} labels show a mean score that breaks the bound "
             f"{labels.bound:g} ({labels.score:.3f}, evidence {labels.e_value:.3g})"
         )
-        return Verdict(level="lost", emit=True, reason=reason, sign=sign)
+        return DriftVerdict(level="lost", emit=True, reason=reason, sign=sign)
     if sign.suspicious and suspicious >= NEEDED:
         reason = (
             f"drift with an estimated drop in {suspicious} of the last "
             f"{len(recent)} windows; {comparison.in_words()}; {_estimated(estimate)}"
         )
-        return Verdict(level="suspected", emit=True, reason=reason, sign=sign)
+        return DriftVerdict(level="suspected", emit=True, reason=reason, sign=sign)
     level: Level = "warning" if drifted else "none"
     reason = f"{comparison.in_words()}; {_estimated(estimate)}"
     if kept_by:
         reason += f"; {kept_by:,} labels of this window keep the bound"
-    return Verdict(level=level, emit=False, reason=reason, sign=sign)
+    return DriftVerdict(level=level, emit=False, reason=reason, sign=sign)
 
 
 def _estimated(estimate: Estimate) -> str:

@@ -16,12 +16,12 @@ from headrace.spec.files import read_readme, split_readme
 from headrace.tasks import task
 
 if TYPE_CHECKING:
-    from headrace.evidence.reporting import Outcome
+    from headrace.evidence.reporting import RunSoFar
 
 _MEASURE = 'depth = "full" in [evaluation] measures it'
 
 
-def about(outcome: Outcome) -> str:
+def about(outcome: RunSoFar) -> str:
     """The pipeline's README, without what it says of its model in general."""
     if outcome.folder is None:
         return outcome.spec.description
@@ -29,7 +29,7 @@ def about(outcome: Outcome) -> str:
     return f"{intro}\n\n{sections}".strip()
 
 
-def privacy_sentences(outcome: Outcome) -> list[str]:
+def privacy_sentences(outcome: RunSoFar) -> list[str]:
     """Personal data, what the model gives away, and whether its training was private.
 
     What was not measured is said to be so.
@@ -46,7 +46,7 @@ def privacy_sentences(outcome: Outcome) -> list[str]:
     ]
 
 
-def _personal(outcome: Outcome) -> Iterator[str]:
+def _personal(outcome: RunSoFar) -> Iterator[str]:
     records = (outcome.snapshot, outcome.contract)
     messages = [
         finding.message
@@ -76,7 +76,7 @@ def _membership(metrics: Metrics) -> str:
     return f"{said}."
 
 
-def group_sentences(outcome: Outcome) -> list[str]:
+def group_sentences(outcome: RunSoFar) -> list[str]:
     """What groups get that the model did not learn from, such as other speakers."""
     evaluation, training = outcome.evaluation, outcome.spec.training
     seen_groups, unseen = (

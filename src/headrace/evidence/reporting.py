@@ -50,7 +50,7 @@ from headrace.state.ledger.rows import model_of
 from headrace.state.tracking import REPORT_FILE, Tracking
 from headrace.state.tracking.artifacts import local_path
 from headrace.tasks import Task, task
-from headrace.use.comparison import Comparison, compare
+from headrace.use.comparison import ModelComparison, compare
 
 TAG = "headrace.report"
 _CURVES = "Loss and score by epoch; the model has the weights of the epoch marked."
@@ -62,7 +62,7 @@ _GROUPS = "The score of each group, with the interval of that group alone."
 log = logging.getLogger("headrace")
 
 
-class Outcome(Protocol):
+class RunSoFar(Protocol):
     """A run as far as it has come; the result of a stage is None until there is one.
 
     Attributes:
@@ -90,7 +90,7 @@ class Outcome(Protocol):
         """The fields of the law that it overrides."""
 
 
-def contents(outcome: Outcome, links: Mapping[str, str], home: Home) -> dict[str, Any]:
+def contents(outcome: RunSoFar, links: Mapping[str, str], home: Home) -> dict[str, Any]:
     """The variables of the templates of a run's reports, in HTML and in Markdown.
 
     What MLflow cannot provide is logged and left out.
@@ -104,9 +104,9 @@ def contents(outcome: Outcome, links: Mapping[str, str], home: Home) -> dict[str
 
 
 def describe(
-    outcome: Outcome,
+    outcome: RunSoFar,
     links: Mapping[str, str],
-    compared: Comparison | None,
+    compared: ModelComparison | None,
     tracking: Tracking,
 ) -> dict[str, Any]:
     """The variables of the templates of a report.
@@ -162,7 +162,7 @@ def describe(
     }
 
 
-def _explanations(outcome: Outcome) -> list[str]:
+def _explanations(outcome: RunSoFar) -> list[str]:
     """Sentences on each method: its check, or why it is not used."""
     training, evaluation = outcome.training, outcome.evaluation
     if training is None or evaluation is None:
@@ -186,7 +186,7 @@ def _fields(spec: PipelineSpec) -> dict[str, Any]:
     return {"recipe": recipe, "chosen": chosen}
 
 
-def _artifacts(outcome: Outcome, learned: Task, tracking: Tracking) -> dict[str, Any]:
+def _artifacts(outcome: RunSoFar, learned: Task, tracking: Tracking) -> dict[str, Any]:
     """The pictures of the training's run, and the libraries that it used."""
     tables = {
         "mistakes": learned.mistakes,
@@ -236,7 +236,7 @@ def log_report(run_id: str, shown: Mapping[str, Any], home: Home) -> None:
     home.tracking.log_tags(run_id, {TAG: REPORT_FILE})
 
 
-def _against_champion(outcome: Outcome, home: Home) -> Comparison | None:
+def _against_champion(outcome: RunSoFar, home: Home) -> ModelComparison | None:
     """How a version differs from the champion that it was compared with."""
     champion = outcome.evaluation and outcome.evaluation.champion_version
     if not champion or not outcome.version or champion == outcome.version:
@@ -247,7 +247,7 @@ def _against_champion(outcome: Outcome, home: Home) -> Comparison | None:
 
 
 def _metric_rows(
-    metrics: Metrics, first: list[str], compared: Comparison | None
+    metrics: Metrics, first: list[str], compared: ModelComparison | None
 ) -> list[dict[str, Any]]:
     """The metrics with their intervals, which are metrics too, and the champion's.
 

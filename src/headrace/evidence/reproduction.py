@@ -26,7 +26,7 @@ from headrace.settings import Settings
 from headrace.stages import ingredients
 from headrace.stages.fitting import Fit
 from headrace.stages.fitting.data import open_data
-from headrace.stages.ingredients import Difference, Packed, Restored
+from headrace.stages.ingredients import IngredientDifference, Packed, Restored
 from headrace.stages.training import epoch_line, golden_of
 from headrace.state.disk import disk_errors
 from headrace.state.home import Home
@@ -60,7 +60,7 @@ class Reproduction(Record):
     status: Literal["same", "different"]
     reason: str
     weights_digest: WeightsDigests
-    differences: tuple[Difference, ...]
+    differences: tuple[IngredientDifference, ...]
     metrics: Metrics
     seconds: float
 
@@ -113,7 +113,7 @@ class TrainedAgain:
     golden: bytes
     weights_digest: str
     metrics: Metrics
-    differences: tuple[Difference, ...]
+    differences: tuple[IngredientDifference, ...]
 
 
 def train_again(run_id: str, home: Home) -> tuple[MlflowRun, TrainedAgain]:
@@ -232,7 +232,7 @@ def _secret_of(execution: Mapping[str, Any], settings: Settings) -> str:
     )
 
 
-def _reason(same: bool, differences: tuple[Difference, ...]) -> str:
+def _reason(same: bool, differences: tuple[IngredientDifference, ...]) -> str:
     names = _names(differences)
     if same:
         but = f"; what differs did not matter: {names}" if names else ""
@@ -245,6 +245,6 @@ def _reason(same: bool, differences: tuple[Difference, ...]) -> str:
     )
 
 
-def _names(differences: tuple[Difference, ...]) -> str:
+def _names(differences: tuple[IngredientDifference, ...]) -> str:
     more = f" and {len(differences) - NAMED} more" if differences[NAMED:] else ""
     return ", ".join(f"{d.kind} {d.name}" for d in differences[:NAMED]) + more

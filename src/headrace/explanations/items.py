@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.explanations.gradients import Gradients, NoGradientsError
-from headrace.explanations.occlusion import Answer, Question, occlusion
+from headrace.explanations.occlusion import Answer, OcclusionQuestion, occlusion
 from headrace.explanations.places import Map, of_places, of_tokens, shares_of
 from headrace.media import medium
 from headrace.media.forms import Payload
@@ -64,7 +64,9 @@ def occluded(answer: Answer, items: Sequence[Item], data: DataDescription) -> li
         data: of the model.
     """
     explained, raw = task(data.task).explained, medium(data.medium).raw
-    questions = [Question(item.item, item.pieces, item.chosen) for item in items]
+    questions = [
+        OcclusionQuestion(item.item, item.pieces, item.chosen) for item in items
+    ]
     every = occlusion(answer, raw, questions, explained)
     return [
         Map(values, item.pieces.present.reshape(item.pieces.shape))

@@ -23,7 +23,7 @@ Answer = Callable[[Payload], Outputs]
 ROWS, BYTES = 1024, 2**25  # answered together
 
 
-class Question(NamedTuple):
+class OcclusionQuestion(NamedTuple):
     """An answer that is explained.
 
     Attributes:
@@ -40,7 +40,7 @@ class Question(NamedTuple):
 def occlusion(
     answer: Answer,
     raw: Callable[[Payload], Payload],
-    questions: Sequence[Question],
+    questions: Sequence[OcclusionQuestion],
     explained: Explained,
 ) -> list[npt.NDArray[np.float64]]:
     """How much each piece speaks for an answer: the number with it minus without it.
@@ -71,7 +71,7 @@ def occlusion(
 
 
 def _batches(
-    questions: Sequence[Question],
+    questions: Sequence[OcclusionQuestion],
 ) -> Iterator[tuple[list[int], list[int | None], Payload]]:
     """Items whole and without a piece: their questions, the pieces, and themselves."""
     size = max((one.item.nbytes for one in questions), default=1)

@@ -23,7 +23,7 @@ _NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ShownItem:
     """An item that is shown with its maps.
 
     Attributes:
@@ -41,7 +41,7 @@ class Shown:
     parts: Sequence[Part]
 
 
-def draw_maps(shown: Sequence[Shown], data: DataDescription, path: Path) -> None:
+def draw_maps(shown: Sequence[ShownItem], data: DataDescription, path: Path) -> None:
     """Draw every map of every item in a grid.
 
     Args:
@@ -64,7 +64,7 @@ def draw_maps(shown: Sequence[Shown], data: DataDescription, path: Path) -> None
 
 
 def draw_explanations(
-    shown: Sequence[Shown], data: DataDescription, folder: Path
+    shown: Sequence[ShownItem], data: DataDescription, folder: Path
 ) -> None:
     """Write the picture, the page and the table of an evaluation's explanations."""
     draw_maps(shown, data, folder / f"{NAME}.png")
@@ -83,6 +83,6 @@ def draw_explanations(
     (folder / f"{NAME}.json").write_text(json.dumps(table), encoding="utf-8")
 
 
-def _listed(one: Shown, sign: int) -> str:
+def _listed(one: ShownItem, sign: int) -> str:
     own = [part for part in one.parts if part.value * sign > 0][:_NAMED]
     return "; ".join(f"{part.name} ({part.value:+.2g})" for part in own)

@@ -69,7 +69,7 @@ class Opponent:
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class Challenge:
     """One attempt to replace a champion.
 
     Attributes:
@@ -130,7 +130,7 @@ def not_compared(gate: GateSpec, note: str = "") -> GateResult:
     )
 
 
-def champion_gate(gate: GateSpec, trial: Trial) -> tuple[GateResult, Metrics]:
+def champion_gate(gate: GateSpec, trial: Challenge) -> tuple[GateResult, Metrics]:
     """Compare a challenger with the champion and the best former champion.
 
     Args:
@@ -150,7 +150,7 @@ def champion_gate(gate: GateSpec, trial: Trial) -> tuple[GateResult, Metrics]:
 class _Judgement:
     """The counts of one trial, and the verdict from them."""
 
-    def __init__(self, gate: GateSpec, trial: Trial) -> None:
+    def __init__(self, gate: GateSpec, trial: Challenge) -> None:
         self.gate, self.trial, self.total = gate, trial, gate.threshold or 0.0
         self.level = level_of(trial.attempt, self.total)
         self.level_on_new = level_of(trial.attempt_on_new, self.total)
@@ -180,7 +180,7 @@ class _Judgement:
         return PairedNumbers.of(own, other, compared, higher_is_better=higher)
 
     @staticmethod
-    def _answered(model: Trial | Opponent) -> Right:
+    def _answered(model: Challenge | Opponent) -> Right:
         every = np.ones(len(model.scores), bool)
         return every if model.answered is None else model.answered
 

@@ -87,7 +87,7 @@ class Robustness:
 
 
 @dataclass(frozen=True, slots=True)
-class Marked:
+class MarkedRows:
     """The answers to the test items of one class, with a mark and without it.
 
     Attributes:
@@ -110,7 +110,7 @@ class Shortcuts:
         higher_is_better: of the scores.
     """
 
-    marked: Sequence[Marked]
+    marked: Sequence[MarkedRows]
     higher_is_better: bool
 
 

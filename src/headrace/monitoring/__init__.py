@@ -11,15 +11,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from headrace.data.forgotten import Forgotten
+from headrace.data.forgotten import ForgottenItems
 from headrace.errors import DependencyError, NotFoundError
 from headrace.models.logged import loading
 from headrace.monitoring.batches import Batch
 from headrace.monitoring.bounds import bound_of
-from headrace.monitoring.from_data import Data, batch_from_data
+from headrace.monitoring.from_data import WindowData, batch_from_data
 from headrace.monitoring.from_log import batch_from_log, labelled_from_log
 from headrace.monitoring.history import History
-from headrace.monitoring.judging import Shadow, judge
+from headrace.monitoring.judging import ShadowWindow, judge
 from headrace.monitoring.late_labels import LateLabels, read_labels
 from headrace.monitoring.profiles import (
     OwnItems,
@@ -37,14 +37,20 @@ from headrace.state.home import Home
 from headrace.state.ledger import Version
 from headrace.tasks.judging import is_answered
 
-__all__ = ["Data", "MonitorRecord", "Watch", "ensure_profile", "watch_window"]
+__all__ = [
+    "MonitorOptions",
+    "MonitorRecord",
+    "WindowData",
+    "ensure_profile",
+    "watch_window",
+]
 
 ROWS = 1000  # of a window
 log = logging.getLogger("headrace")
 
 
 @dataclass(frozen=True, slots=True)
-class Watch:
+class MonitorOptions:
     """What to monitor.
 
     Attributes:
@@ -61,7 +67,7 @@ class Watch:
     """
 
     model: str
-    data: Data | None = None
+    data: WindowData | None = None
     labels: str | None = None
     label: str | None = None
     since: datetime | None = None
@@ -72,7 +78,7 @@ class Watch:
 
 
 def watch_window(
-    watch: Watch, settings: Settings, tags: Mapping[str, str] | None = None
+    watch: MonitorOptions, settings: Settings, tags: Mapping[str, str] | None = None
 ) -> MonitorRecord:
     """Judge the newest window of a version, and report it in MLflow.
 
@@ -110,7 +116,7 @@ def watch_window(
     notes = *batch.notes, *note_of_labels(labelled, new_labelled)
     notes += (f"{missing}.",) if missing else ()
     batch = replace(batch, notes=notes)
-    marker = Forgotten(key=anchored.ledger.key())
+    marker = ForgottenItems(key=anchored.ledger.key())
     batch, new_labelled = batch.marked(marker), new_labelled.marked(marker)
     history = History(version.model_digest, anchored)
     before = history.scores()[: 0 if watch.labels_anew else None]
@@ -148,7 +154,9 @@ def watch_window(
         return record
 
 
-def _late_labels(watch: Watch, settings: Settings) -> tuple[LateLabels | None, str]:
+def _late_labels(
+    watch: MonitorOptions, settings: Settings
+) -> tuple[LateLabels | None, str]:
     """The table of late labels; if it may come later, why there is none."""
     if watch.labels is None:
         return None, ""
@@ -160,7 +168,7 @@ def _late_labels(watch: Watch, settings: Settings) -> tuple[LateLabels | None, s
     return None, f"There are no labels at {watch.labels} yet"
 
 
-def _read(watch: Watch, version: Version, settings: Settings) -> Batch:
+def _read(watch: MonitorOptions, version: Version, settings: Settings) -> Batch:
     if watch.data is None:
         data = version.description
         return batch_from_log(version, data, watch.rows, settings, watch.since)
@@ -169,7 +177,7 @@ def _read(watch: Watch, version: Version, settings: Settings) -> Batch:
 
 
 def _labelled(
-    watch: Watch,
+    watch: MonitorOptions,
     version: Version,
     batch: Batch,
     late: LateLabels | None,
@@ -183,7 +191,7 @@ def _labelled(
     return with_labels(batch, late)
 
 
-def _shadow(version: Version, batch: Batch, settings: Settings) -> Shadow | None:
+def _shadow(version: Version, batch: Batch, settings: Settings) -> ShadowWindow | None:
     """The version that ran in shadow most, if its profile is at hand."""
     counts = {
         number: int(is_answered(outputs).sum())
@@ -197,4 +205,4 @@ def _shadow(version: Version, batch: Batch, settings: Settings) -> Shadow | None
     except NotFoundError:  # the log is of another ledger
         return None
     profile = find_profile(second, settings)
-    return Shadow(profile, batch.shadows[number]) if profile else None
+    return ShadowWindow(profile, batch.shadows[number]) if profile else None

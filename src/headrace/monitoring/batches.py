@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from headrace.data.forgotten import Forgotten
+from headrace.data.forgotten import ForgottenItems
 from headrace.drift.windows import Window
 from headrace.media.forms import Columns, Payload
 from headrace.tasks.forms import Outputs
@@ -91,7 +91,7 @@ class Batch:
         first[np.unique(self.items.astype(str), return_index=True)[1]] = True
         return self.select(first), int((~first).sum())
 
-    def marked(self, key: Forgotten) -> Batch:
+    def marked(self, key: ForgottenItems) -> Batch:
         """The same rows with keyed digests of their items, for what is kept.
 
         They are the tombstones that forgotten items have.

@@ -18,7 +18,7 @@ from headrace.media.chunks import Reading
 from headrace.media.forms import Rejected
 from headrace.models.logged import loading
 from headrace.monitoring.batches import Batch
-from headrace.use.scoring.rows import Rows, decoded_rows
+from headrace.use.scoring.rows import ScoredRows, decoded_rows
 
 if TYPE_CHECKING:
     from headrace.models.logged.loading import LoadedModel
@@ -30,7 +30,7 @@ log = logging.getLogger("headrace")
 
 
 @dataclass(frozen=True, slots=True)
-class Data:
+class WindowData:
     """Data to monitor.
 
     Attributes:
@@ -44,7 +44,7 @@ class Data:
 
 
 def batch_from_data(
-    asked: Data, loaded: LoadedModel, most_rows: int, settings: Settings
+    asked: WindowData, loaded: LoadedModel, most_rows: int, settings: Settings
 ) -> Batch:
     """The last rows of a source, with the answers of a model and labels if it has them.
 
@@ -126,13 +126,13 @@ class _Tail:
     """
 
     def __init__(self, most: int) -> None:
-        self.parts: deque[Rows] = deque()
+        self.parts: deque[ScoredRows] = deque()
         self.most = most
         self.total = self._held = self._bytes = 0
         self.failed: Counter[str] = Counter()
         self.first_failed: Rejected | None = None
 
-    def add(self, rows: Rows) -> None:
+    def add(self, rows: ScoredRows) -> None:
         """Add rows; the oldest parts that are not needed are dropped."""
         self.total += len(rows.names)
         self.failed.update(why.check for why in rows.rejected.values())
@@ -147,6 +147,6 @@ class _Tail:
                 break
             self._count(self.parts.popleft(), -1)
 
-    def _count(self, rows: Rows, sign: int) -> None:
+    def _count(self, rows: ScoredRows, sign: int) -> None:
         self._held += sign * len(rows.names)
         self._bytes += sign * rows.payload.nbytes

@@ -2,7 +2,7 @@
 
 ``monitoring/<sha256 of the model>/`` has a small file for each window, and its folder
 ``scores`` the scores of labels in the order of their coming. No file is overwritten.
-Items are named by keyed digests, see `Forgotten`: by others, texts could be guessed.
+Items are named by keyed digests, see `ForgottenItems`: others could guess texts.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from headrace.data.forgotten import Forgotten
+from headrace.data.forgotten import ForgottenItems
 from headrace.data.snapshots.reading import DIGEST
 from headrace.drift.verdict import WINDOWS, Sign
-from headrace.monitoring.stored import Span, StoredWindow
+from headrace.monitoring.stored import StoredWindow, TimeSpan
 from headrace.state.anchored import AnchoredStore, as_json
 
 _SCORE = np.dtype([("mark", DIGEST), ("score", np.float64)])
@@ -82,11 +82,11 @@ class History:
                 taken.append(stored)
         return [one.sign for one in taken[:0:-1] if one.sign]
 
-    def _windows(self) -> Iterator[tuple[str, Span]]:
+    def _windows(self) -> Iterator[tuple[str, TimeSpan]]:
         """The files of windows, the newest first; other files are passed over."""
         for name in reversed(self._anchored.store.names(self._folder)):
             with contextlib.suppress(ValueError):
-                yield name, Span.of_name(name)
+                yield name, TimeSpan.of_name(name)
 
     def keep(self, window: StoredWindow) -> None:
         """Add the judgement of a window."""
@@ -130,11 +130,11 @@ class History:
         name = _Part(number, _ALL if anew else _NEW, digest).name
         self._anchored.write(f"{self._folder}/scores/{name}", data)
 
-    def forgotten_scores(self, forgotten: Forgotten) -> npt.NDArray[np.bool_]:
+    def forgotten_scores(self, forgotten: ForgottenItems) -> npt.NDArray[np.bool_]:
         """Which of the scores are of forgotten items, bool ``(n,)``."""
         return _are_forgotten(self.scores(), forgotten)
 
-    def take_out(self, forgotten: Forgotten) -> int:
+    def take_out(self, forgotten: ForgottenItems) -> int:
         """Delete the scores of forgotten items; returns their number."""
         scores = self.scores()
         gone = _are_forgotten(scores, forgotten)
@@ -152,7 +152,7 @@ class History:
         return [_Part(int(name[1]), name[2], name[3]) for name in matches]
 
 
-def _are_forgotten(scores: Scored, forgotten: Forgotten) -> npt.NDArray[np.bool_]:
+def _are_forgotten(scores: Scored, forgotten: ForgottenItems) -> npt.NDArray[np.bool_]:
     marks = np.array([*map(bytes.fromhex, forgotten.marks)], DIGEST)
     return np.isin(scores["mark"], marks)
 

@@ -13,7 +13,7 @@ from headrace.drift.comparison import ALPHA, FEWEST_ITEMS, Comparison, compare
 from headrace.drift.estimate import Estimate, estimate
 from headrace.drift.labels import LabelEvidence, judge_labels
 from headrace.drift.profile import Profile
-from headrace.drift.verdict import Sign, Verdict, judge_window
+from headrace.drift.verdict import DriftVerdict, Sign, judge_window
 from headrace.media.forms import Columns
 from headrace.monitoring.batches import Batch
 from headrace.monitoring.bounds import Bound
@@ -48,7 +48,7 @@ class Judgement:
 
 
 @dataclass(frozen=True, slots=True)
-class Shadow:
+class ShadowWindow:
     """A second version that answered the same items.
 
     Attributes:
@@ -66,7 +66,7 @@ def judge(
     bound: Bound,
     scores: Scored,
     earlier: Sequence[Sign] = (),
-    shadow: Shadow | None = None,
+    shadow: ShadowWindow | None = None,
 ) -> Judgement:
     """Judge a window.
 
@@ -165,7 +165,7 @@ def _too_few(batch: Batch, evidence: LabelEvidence | None, bound: Bound) -> Judg
     return Judgement(comparison, nothing, evidence, status, reason, None, lost)
 
 
-def _status(verdict: Verdict, comparison: Comparison) -> Status:
+def _status(verdict: DriftVerdict, comparison: Comparison) -> Status:
     if verdict.level == "lost":
         return "degraded"
     if verdict.level == "suspected":

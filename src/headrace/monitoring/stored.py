@@ -21,7 +21,7 @@ _SKETCHED = 256
 _MOST = 0.5  # of the items of the smaller window
 
 
-class Span(NamedTuple):
+class TimeSpan(NamedTuple):
     """What the name of a file tells of its window.
 
     Attributes:
@@ -34,7 +34,7 @@ class Span(NamedTuple):
     last: datetime | None = None
 
     @classmethod
-    def of_name(cls, name: str) -> Span:
+    def of_name(cls, name: str) -> TimeSpan:
         """The span in a name by `StoredWindow.name`; ValueError for other names."""
         _, window, *times = name.removesuffix(SUFFIX).split("_")
         if not times:
@@ -44,7 +44,7 @@ class Span(NamedTuple):
         )
         return cls(window, first, last)
 
-    def overlaps(self, other: Span) -> bool:
+    def overlaps(self, other: TimeSpan) -> bool:
         """Whether both have the same items, or requests of the same time."""
         if self.window == other.window:
             return True
@@ -77,12 +77,12 @@ class StoredWindow(Record):
     reason: str
 
     @property
-    def span(self) -> Span:
+    def span(self) -> TimeSpan:
         """Its items and times, in short."""
         window = self.window[:_PREFIX]
         if not self.first or not self.last:
-            return Span(window)
-        return Span(window, _moment(self.first), _moment(self.last))
+            return TimeSpan(window)
+        return TimeSpan(window, _moment(self.first), _moment(self.last))
 
     @property
     def name(self) -> str:

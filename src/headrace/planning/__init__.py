@@ -7,6 +7,6 @@ interrupted run continues where it stopped, and every stage can report why it ra
 
 from headrace.planning.finished import find_finished
 from headrace.planning.plan import Plan
-from headrace.planning.results import Key
+from headrace.planning.results import StageKey
 
-__all__ = ["Key", "Plan", "find_finished"]
+__all__ = ["Plan", "StageKey", "find_finished"]

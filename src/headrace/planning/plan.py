@@ -11,11 +11,11 @@ from typing import Any
 
 from headrace import extensions
 from headrace.data.corrections import Corrections, find_corrections
-from headrace.data.forgotten import Forgotten
+from headrace.data.forgotten import ForgottenItems
 from headrace.data.sources.identity import source_identity
 from headrace.errors import HeadraceError, UsageError
 from headrace.models import builder_name
-from headrace.planning.results import Key, Results, ingredients_of
+from headrace.planning.results import Results, StageKey, ingredients_of
 from headrace.records import (
     DEFAULT_TASK,
     ContractRecord,
@@ -26,7 +26,7 @@ from headrace.records import (
 )
 from headrace.settings import DEFAULT_ITEM_BYTES
 from headrace.spec.law import Law, changes, is_unpacked, read_law
-from headrace.spec.tables import Table
+from headrace.spec.tables import SpecTable
 from headrace.spec.training import CHECKPOINT_FIELDS
 from headrace.stages.ingredients import closure, training_roots
 from headrace.stages.registration import find_version
@@ -132,9 +132,9 @@ class Plan(Results):
         return find_corrections(self.home.anchored, self.spec.name)
 
     @property
-    def forgotten(self) -> Forgotten:
+    def forgotten(self) -> ForgottenItems:
         """What was forgotten in the pipeline's data, at this moment."""
-        return Forgotten.of(self.home.ledger, self.spec.name)
+        return ForgottenItems.of(self.home.ledger, self.spec.name)
 
     @property
     def builder(self) -> str:
@@ -145,7 +145,7 @@ class Plan(Results):
         data = self.spec.data
         return source_identity(data.source, self.settings, self.spec.medium)
 
-    def ingest(self) -> Key:
+    def ingest(self) -> StageKey:
         """The key of the snapshot."""
         data = self.spec.data.model_dump(mode="json", exclude=LIMITS)
         sources = extensions.modules("sources").values()
@@ -167,7 +167,7 @@ class Plan(Results):
             [*self._roots("ingestion"), *sources],
         )
 
-    def validate(self, snapshot: SnapshotRecord) -> Key:
+    def validate(self, snapshot: SnapshotRecord) -> StageKey:
         """The key of the contract's verdict."""
         data = self.spec.data.model_dump(mode="json", include={"classes", *LIMITS})
         contract = _in_any_order(self.spec.contract)
@@ -178,7 +178,7 @@ class Plan(Results):
             self._roots("validation", "contract"),
         )
 
-    def train(self, snapshot: SnapshotRecord, contract: ContractRecord) -> Key:
+    def train(self, snapshot: SnapshotRecord, contract: ContractRecord) -> StageKey:
         """The key of the training."""
         private = {}
         if self.spec.training.privacy is not None:
@@ -205,7 +205,7 @@ class Plan(Results):
         contract: ContractRecord,
         training: TrainingRecord,
         comparator: int | None,
-    ) -> Key:
+    ) -> StageKey:
         """The key of the evaluation, which includes the opponents."""
         gates = _in_any_order(self.spec.gates)
         modules = extensions.modules("gates")
@@ -281,14 +281,14 @@ class Plan(Results):
         inputs: dict[str, str],
         roots: list[str],
         files: list[Path] | None = None,
-    ) -> Key:
+    ) -> StageKey:
         code = closure.code_state(roots, files or ())
         if stage in _WITHOUT_KERAS:
             code.pop("version keras", None)
-        return Key(stage, ingredients_of(spec, inputs, code))
+        return StageKey(stage, ingredients_of(spec, inputs, code))
 
 
-def _in_any_order(rows: Iterable[Table]) -> list[dict[str, Any]]:
+def _in_any_order(rows: Iterable[SpecTable]) -> list[dict[str, Any]]:
     """Rows of a table of the file, whose order is no part of a key."""
     dumped = (row.model_dump(mode="json") for row in rows)
     return sorted(dumped, key=lambda row: json.dumps(row, sort_keys=True))

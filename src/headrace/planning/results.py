@@ -34,7 +34,7 @@ log = logging.getLogger("headrace")
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
+class StageKey:
     """All that a stage's result depends on, by name."""
 
     stage: str
@@ -115,7 +115,7 @@ class Results:
         self.spec, self.folder, self.home = spec, folder, home
         self.settings = home.settings
 
-    def find(self, key: Key, kind: type[R]) -> R | None:
+    def find(self, key: StageKey, kind: type[R]) -> R | None:
         """The result of a stage, if the store has it."""
         saved = self.home.anchored.read_record(_place(key), Saved)
         if saved is None:
@@ -160,11 +160,11 @@ class Results:
         log.warning("%s was changed since it was recorded, so it is ignored.", uri)
         return None
 
-    def forget(self, key: Key) -> None:
+    def forget(self, key: StageKey) -> None:
         """Delete a stage's result, so that it is made again."""
         self.home.anchored.delete(_place(key))
 
-    def save(self, key: Key, record: Record, seconds: float) -> None:
+    def save(self, key: StageKey, record: Record, seconds: float) -> None:
         """Store the result of a stage."""
         saved = Saved(
             stage=key.stage,
@@ -177,7 +177,7 @@ class Results:
         places = _place(key), self._latest(key.stage)
         self.home.anchored.write_all(dict.fromkeys(places, data), _parts(record))
 
-    def find_or_make(self, key: Key, kind: type[R], make: Callable[[], R]) -> R:
+    def find_or_make(self, key: StageKey, kind: type[R], make: Callable[[], R]) -> R:
         """The result of a stage, which is made and saved if the store lacks it."""
         record = self.find(key, kind)
         if record is None:
@@ -185,7 +185,7 @@ class Results:
             self.save(key, record, 0.0)
         return record
 
-    def why(self, key: Key) -> str:
+    def why(self, key: StageKey) -> str:
         """Why a stage has to run: how its key differs from the last one's."""
         latest = self.home.anchored.read_record(self._latest(key.stage), Saved)
         if latest is not None:
@@ -194,7 +194,7 @@ class Results:
         changes = key.why(begun) if isinstance(begun, dict) else ""
         return f"since a run that did not end: {changes}" if changes else "first run"
 
-    def begin(self, key: Key) -> None:
+    def begin(self, key: StageKey) -> None:
         """Note what a long stage depends on; `why` compares, where it does not end."""
         self.home.anchored.write_json(self._begun(key.stage), key.ingredients)
 
@@ -225,7 +225,7 @@ def in_store(record: R, store: Store) -> R:
     return record
 
 
-def _place(key: Key) -> str:
+def _place(key: StageKey) -> str:
     return f"stages/{key.fingerprint}.json"
 
 

@@ -21,7 +21,7 @@ from headrace.errors import DependencyError, IntegrityError, UsageError
 from headrace.progress import counted
 from headrace.records import Record
 from headrace.retention import alone
-from headrace.retention.marking import Marked, mark
+from headrace.retention.marking import DeletionPlan, mark
 from headrace.retention.roots import Policy
 from headrace.serving.requests.files import root_of
 from headrace.settings import Settings
@@ -38,7 +38,7 @@ Delete = Callable[[Sequence[Collected]], None]
 log = logging.getLogger("headrace")
 
 
-class Kind(Record):
+class CollectedKind(Record):
     """How much of one kind was collected."""
 
     kind: str
@@ -46,7 +46,7 @@ class Kind(Record):
     bytes: int
 
 
-class Collection(Record):
+class CollectionResult(Record):
     """The result of a collection.
 
     Attributes:
@@ -59,7 +59,7 @@ class Collection(Record):
     """
 
     dry_run: bool
-    collected: tuple[Kind, ...]
+    collected: tuple[CollectedKind, ...]
     kept: Mapping[str, int]
     in_progress: tuple[str, ...]
     bytes: int
@@ -100,7 +100,7 @@ def collect(
     *,
     dry_run: bool = False,
     others: Others | None = None,
-) -> Collection:
+) -> CollectionResult:
     """Delete what no root needs; see `find_roots`.
 
     Args:
@@ -148,7 +148,7 @@ def _check_ledger(home: Home) -> None:
 
 def _mark(
     home: Home, disposal: Disposal, policy: Policy, others: Others | None
-) -> Marked:
+) -> DeletionPlan:
     log.info("gc: looking for what nothing needs")
     marked = mark(home, disposal, policy)
     if others is None:
@@ -158,7 +158,7 @@ def _mark(
     return marked.with_items(others.find(flow_runs - {""}))
 
 
-def _record(marked: Marked, home: Home, policy: Policy) -> int | None:
+def _record(marked: DeletionPlan, home: Home, policy: Policy) -> int | None:
     """Record a collection in the ledger; None if there is nothing to collect."""
     if not marked.items:
         return None
@@ -172,7 +172,7 @@ def _record(marked: Marked, home: Home, policy: Policy) -> int | None:
 
 
 def _delete(
-    marked: Marked, home: Home, disposal: Disposal, others: Others | None
+    marked: DeletionPlan, home: Home, disposal: Disposal, others: Others | None
 ) -> None:
     """Delete what was recorded, in its order."""
     elsewhere = [
@@ -185,7 +185,9 @@ def _delete(
         delete_one(item, marked, home, disposal)
 
 
-def delete_one(item: Collected, marked: Marked, home: Home, disposal: Disposal) -> None:
+def delete_one(
+    item: Collected, marked: DeletionPlan, home: Home, disposal: Disposal
+) -> None:
     """Delete one thing; it may be gone already."""
     folder, store = home.settings.home, home.store
     place, _, rest = item.key.partition("/")
@@ -217,13 +219,15 @@ def _delete_log(path: Path) -> None:
             path.unlink()
 
 
-def _result(marked: Marked, dry_run: bool, number: int | None) -> Collection:
+def _result(
+    marked: DeletionPlan, dry_run: bool, number: int | None
+) -> CollectionResult:
     counts: Counter[str] = Counter(item.kind for item in marked.items)
     sizes: Counter[str] = Counter()
     for item in marked.items:
         sizes[item.kind] += item.bytes
     kinds = tuple(
-        Kind(kind=kind, count=count, bytes=sizes[kind])
+        CollectedKind(kind=kind, count=count, bytes=sizes[kind])
         for kind, count in counts.items()
     )
     total, roots = sizes.total(), marked.roots
@@ -240,7 +244,7 @@ def _result(marked: Marked, dry_run: bool, number: int | None) -> Collection:
     if not roots.is_quiet:
         names = ", ".join(sorted(roots.in_progress)) or "another flow"
         reason += f"; what a run in progress may use is kept ({names})"
-    return Collection(
+    return CollectionResult(
         dry_run=dry_run,
         collected=kinds,
         kept=retained,

@@ -29,7 +29,7 @@ _DAY_SECONDS = 86_400
 _LOG_DAYS = 1.0  # a log that is being written is younger
 
 
-class Entry(NamedTuple):
+class StoreEntry(NamedTuple):
     """A file or folder of the store: its size, and its newest time of writing."""
 
     bytes: int
@@ -37,7 +37,7 @@ class Entry(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Marked:
+class DeletionPlan:
     """A plan of what to delete, and what it was made of.
 
     Attributes:
@@ -57,13 +57,13 @@ class Marked:
     decisions: int
     kept_runs: int
 
-    def with_items(self, items: Iterable[Collected]) -> Marked:
+    def with_items(self, items: Iterable[Collected]) -> DeletionPlan:
         """The same plan with more to delete, first."""
         values = {**vars(self), "items": (*items, *self.items)}
-        return Marked(**values)
+        return DeletionPlan(**values)
 
 
-def mark(home: Home, disposal: Disposal, policy: Policy) -> Marked:
+def mark(home: Home, disposal: Disposal, policy: Policy) -> DeletionPlan:
     """Plan a collection; nothing is changed.
 
     Raises:
@@ -104,7 +104,7 @@ def mark(home: Home, disposal: Disposal, policy: Policy) -> Marked:
     ]
     keys = {item.key for item in items}
     files = {key for key in anchors if keys & {key, *_parents(key)}}
-    return Marked(
+    return DeletionPlan(
         tuple(items),
         frozenset(files),
         roots,
@@ -121,19 +121,19 @@ def _parents(key: str) -> Iterator[str]:
         yield key
 
 
-def _entries(store: Store) -> dict[str, Entry]:
+def _entries(store: Store) -> dict[str, StoreEntry]:
     """Each folder or file that lies two levels deep, such as ``snapshots/DIGEST``."""
-    entries: dict[str, Entry] = {}
+    entries: dict[str, StoreEntry] = {}
     for key, size, written in store.sizes():
         top, _, rest = key.partition("/")
         name = f"{top}/{rest.partition('/')[0]}"
-        before = entries.get(name, Entry(0, 0.0))
-        entries[name] = Entry(before.bytes + size, max(before.written, written))
+        before = entries.get(name, StoreEntry(0, 0.0))
+        entries[name] = StoreEntry(before.bytes + size, max(before.written, written))
     return entries
 
 
 def _known_runs(
-    settings: Settings, ledger: Ledger, store: Store, entries: Mapping[str, Entry]
+    settings: Settings, ledger: Ledger, store: Store, entries: Mapping[str, StoreEntry]
 ) -> set[str] | None:
     """The runs that this ledger and store name; None if all of MLflow is the home's.
 
@@ -166,7 +166,7 @@ def _versions(ledger: Ledger, disposal: Disposal, roots: Roots) -> Iterator[Coll
 
 def _stage_records(
     store: Store,
-    entries: Mapping[str, Entry],
+    entries: Mapping[str, StoreEntry],
     anchors: Mapping[str, str],
     roots: Roots,
 ) -> Iterator[Collected]:
@@ -204,7 +204,7 @@ def _of_mlflow(
 
 
 def _of_store(
-    store: Store, entries: Mapping[str, Entry], ledger: Ledger, roots: Roots
+    store: Store, entries: Mapping[str, StoreEntry], ledger: Ledger, roots: Roots
 ) -> Iterator[Collected]:
     registered = _digests_in_ledger(ledger)
     for folder in filter(lambda folder: folder.is_collected, FOLDERS.values()):

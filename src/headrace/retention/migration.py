@@ -72,7 +72,7 @@ class Destination:
         return {name: hide_credentials(text) for name, text in values.items() if text}
 
 
-class Part(Record):
+class MovedPart(Record):
     """A part of a home that goes to another place."""
 
     name: str
@@ -90,7 +90,7 @@ class Migration(Record):
     """
 
     status: Literal["migrated", "ready"]
-    parts: tuple[Part, ...]
+    parts: tuple[MovedPart, ...]
     environment: dict[str, str]
     chain: dict[str, Any]
     reason: str
@@ -120,7 +120,7 @@ def migrate(
         home = str(destination.home or new["home"])
         final = {part: _moved(text, new["home"], home) for part, text in new.items()}
         parts = tuple(
-            Part(
+            MovedPart(
                 name=part,
                 source=hide_credentials(old[part]),
                 target=hide_credentials(final[part]),

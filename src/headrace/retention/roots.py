@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from headrace.planning import Key
+from headrace.planning import StageKey
 from headrace.settings import Settings
 from headrace.stages.promotion.registry import aliases_of
 from headrace.state.home import Home
@@ -179,7 +179,7 @@ def _last_results(store: Store) -> dict[str, set[str]]:
             saved = store.read_json(f"pipelines/{pipeline}/{name}")
             record = saved.get("record") if isinstance(saved, dict) else None
             if name == BEGUN and isinstance(saved, dict):
-                record = {"fingerprint": Key("train", saved).fingerprint}
+                record = {"fingerprint": StageKey("train", saved).fingerprint}
             for field_name, values in results.items():
                 if isinstance(record, dict) and field_name in record:
                     values.add(str(record[field_name]))

@@ -42,7 +42,7 @@ _FULL = _refusal(
 )
 
 
-class Connection(HttpToolsProtocol):
+class HttpConnection(HttpToolsProtocol):
     """A connection of a client."""
 
     def __init__(self, *args: Any, **options: Any) -> None:

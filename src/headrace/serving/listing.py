@@ -40,7 +40,7 @@ class Listed(Answer):
     Attributes:
         asks: what is asked of a model that takes no items.
         options, sample_rate_hz: of its items; see `headrace.records.Form`.
-        longest_input: see `headrace.serving.plain.Reader`.
+        longest_input: see `headrace.serving.plain.PlainReader`.
         canary: see `headrace.serving.canary.Canary.status`.
     """
 

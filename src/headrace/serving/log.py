@@ -19,7 +19,7 @@ from headrace.errors import DependencyError
 from headrace.records import DataDescription
 from headrace.serving.answered import Answered
 from headrace.serving.backoff import Backoff
-from headrace.serving.log_frames import Facts, LogTask, Part, mapped, to_frame
+from headrace.serving.log_frames import Facts, LogTask, RequestBatch, mapped, to_frame
 from headrace.serving.waiting import Waiting
 from headrace.state.framed import FramedProcess
 from headrace.state.frames import Header
@@ -181,7 +181,7 @@ class RequestLog:
         process.sent += sum(map(_rows, groups.values()))
         for facts, requests in groups.items():
             try:
-                frame = to_frame(facts, Part.of(requests))
+                frame = to_frame(facts, RequestBatch.of(requests))
             except Exception:  # no row may end the log
                 log.exception("a fault in the request log")
                 process.sent -= _rows(requests)

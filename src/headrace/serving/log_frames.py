@@ -78,7 +78,7 @@ class Facts(NamedTuple):
         return DataDescription.model_validate_json(self.description)
 
 
-class Part(NamedTuple):
+class RequestBatch(NamedTuple):
     """Requests whose items have the same facts.
 
     Attributes:
@@ -94,7 +94,7 @@ class Part(NamedTuple):
     outputs: Outputs
 
     @classmethod
-    def of(cls, requests: Sequence[Answered]) -> Part:
+    def of(cls, requests: Sequence[Answered]) -> RequestBatch:
         """The part of some requests."""
         return cls(
             [of_request(request) for request in requests],
@@ -104,7 +104,7 @@ class Part(NamedTuple):
         )
 
     @classmethod
-    def joined(cls, parts: Sequence[Part]) -> Part:
+    def joined(cls, parts: Sequence[RequestBatch]) -> RequestBatch:
         """Parts as one."""
         return cls(
             [request for part in parts for request in part.requests],
@@ -114,14 +114,14 @@ class Part(NamedTuple):
         )
 
 
-def to_frame(facts: Facts, part: Part) -> tuple[Header, bytes]:
+def to_frame(facts: Facts, part: RequestBatch) -> tuple[Header, bytes]:
     """The header and the bytes of a frame."""
     items, body = packed(part.items)
     own = {"requests": part.requests, "counts": part.counts, "items": items}
     return {**facts._asdict(), **own}, part.outputs.tobytes() + bytes(body)
 
 
-def from_frame(header: Header, body: bytearray) -> tuple[Facts, Part]:
+def from_frame(header: Header, body: bytearray) -> tuple[Facts, RequestBatch]:
     """The reverse of `to_frame`."""
     fields = {name: header[name] for name in Facts._fields}
     shapes = {name: tuple(header[name]) for name in ("shape", "answer")}
@@ -129,4 +129,4 @@ def from_frame(header: Header, body: bytearray) -> tuple[Facts, Part]:
     size = sum(counts) * math.prod(facts.answer)
     outputs = np.frombuffer(body, np.float32, size).reshape(-1, *facts.answer)
     items = unpacked(header["items"], body[outputs.nbytes :])
-    return facts, Part(header["requests"], counts, items, outputs)
+    return facts, RequestBatch(header["requests"], counts, items, outputs)

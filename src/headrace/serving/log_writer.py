@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.serving.log_frames import Facts, LogTask, Part, from_frame, mapped
+from headrace.serving.log_frames import Facts, LogTask, RequestBatch, from_frame, mapped
 from headrace.serving.requests.columns import rows_of
 from headrace.serving.requests.contents import Stream
 from headrace.serving.requests.files import Hour, expire
@@ -34,7 +34,7 @@ _NICENESS = 19  # from its imports on; before, a busy server would not let it st
 log = logging.getLogger("headrace")
 
 
-class Writer:
+class LogWriter:
     """Gathers rows, and writes them; threads may share it.
 
     Args:
@@ -48,7 +48,7 @@ class Writer:
         self.counts = mapped(task.counts) if task.counts else np.zeros(2, np.int64)
         self._task = task
         self._lock = threading.Lock()
-        self._waiting: dict[Facts, list[Part]] = defaultdict(list)
+        self._waiting: dict[Facts, list[RequestBatch]] = defaultdict(list)
         self._rows = self._bytes = 0
         self._streams: dict[tuple[Hour, pa.Schema], Stream] = {}
         self._is_failing = False
@@ -80,14 +80,16 @@ class Writer:
             self._rows = self._bytes = 0
             tables: dict[tuple[Hour, pa.Schema], list[pa.Table]] = defaultdict(list)
             for facts, parts in waiting.items():
-                for hour, rows in self._rows_of(facts, Part.joined(parts)):
+                for hour, rows in self._rows_of(facts, RequestBatch.joined(parts)):
                     tables[hour, rows.schema].append(rows)
             for (hour, schema), rows in tables.items():
                 self._append(hour, schema, pa.concat_tables(rows))
             now = datetime.now(UTC) - timedelta(hours=1)
             self._streams = {k: s for k, s in self._streams.items() if k[0].end > now}
 
-    def _rows_of(self, facts: Facts, part: Part) -> Iterator[tuple[Hour, pa.Table]]:
+    def _rows_of(
+        self, facts: Facts, part: RequestBatch
+    ) -> Iterator[tuple[Hour, pa.Table]]:
         try:
             with_inputs = self._task.with_inputs
             rows = rows_of(*part, facts.data(), with_inputs=with_inputs)
@@ -126,7 +128,7 @@ class Writer:
             self._is_failing = False
 
 
-def _flush(writer: Writer, seconds: float) -> None:
+def _flush(writer: LogWriter, seconds: float) -> None:
     while True:
         time.sleep(seconds)
         writer.flush()
@@ -162,7 +164,7 @@ def _always(work: Callable[[], None]) -> None:
 def _begin(header: Header) -> tuple[Answer, Header]:
     os.setpriority(os.PRIO_PROCESS, 0, _NICENESS)
     task = LogTask.model_validate(header)
-    writer = Writer(task)
+    writer = LogWriter(task)
     for work in (partial(_flush, writer, task.flush_seconds), partial(_tidy, task)):
         threading.Thread(target=_always, args=(work,), daemon=True).start()
     return writer.answer, {}

@@ -75,7 +75,7 @@ def check_values(body: bytes) -> None:
         )
 
 
-class Numbers:
+class JsonNumbers:
     """A list of numbers in JSON, perhaps nested.
 
     Args:
@@ -153,11 +153,11 @@ class Numbers:
         raise HttpError(400, f"The body is not JSON: {message}.")
 
 
-def cut_numbers(body: bytes) -> tuple[bytes, Numbers | None]:
+def cut_numbers(body: bytes) -> tuple[bytes, JsonNumbers | None]:
     """Long JSON with `MARK` in place of its first list ``data``, and the list."""
     begin = _DATA.search(body) if len(body) > SHORT_BYTES else None
     if begin is None:
         return body, None
-    numbers = Numbers(body, begin.end())
+    numbers = JsonNumbers(body, begin.end())
     mark = f'"{MARK}"'.encode()
     return body[: begin.end()] + mark + body[numbers.end :], numbers

@@ -15,7 +15,7 @@ BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2
 Labels = Mapping[str, str]
 
 
-class Metric(NamedTuple):
+class ExposedMetric(NamedTuple):
     """A metric with its values at this moment.
 
     Attributes:
@@ -29,7 +29,7 @@ class Metric(NamedTuple):
     values: Iterable[tuple[Labels, float]]
 
 
-Source = Callable[[], Iterable[Metric]]
+Source = Callable[[], Iterable[ExposedMetric]]
 
 
 class _Histogram:
@@ -82,7 +82,7 @@ class Metrics:
             lines += [line for metric in source() for line in _lines(metric)]
         return "\n".join([*lines, ""])
 
-    def _own(self) -> Iterable[Metric]:
+    def _own(self) -> Iterable[ExposedMetric]:
         requests = [
             (
                 {
@@ -94,9 +94,9 @@ class Metrics:
             )
             for (model, version, status), count in sorted(self._requests.items())
         ]
-        yield Metric("requests_total", "counter", "Requests.", requests)
+        yield ExposedMetric("requests_total", "counter", "Requests.", requests)
         about = "Requests that failed by a fault of the server."
-        yield Metric("faults_total", "counter", about, [({}, self.faults)])
+        yield ExposedMetric("faults_total", "counter", about, [({}, self.faults)])
 
     def _latencies(self) -> list[str]:
         name = "headrace_request_seconds"
@@ -116,7 +116,7 @@ class Metrics:
         return lines
 
 
-def _lines(metric: Metric) -> list[str]:
+def _lines(metric: ExposedMetric) -> list[str]:
     name = f"headrace_{metric.name}"
     values = [f"{name}{_labels(own)} {value:.16g}" for own, value in metric.values]
     return [f"# HELP {name} {metric.about}", f"# TYPE {name} {metric.kind}", *values]

@@ -13,10 +13,10 @@ from headrace.serving.canary import Canary, CanaryWanted
 from headrace.serving.choosing import check_same_requests
 from headrace.serving.log import RequestLog
 from headrace.serving.log_frames import LogTask
-from headrace.serving.metrics import Labels, Metric
+from headrace.serving.metrics import ExposedMetric, Labels
 from headrace.serving.requests.files import root_of
 from headrace.serving.shadow import Shadow
-from headrace.serving.trial import Trial
+from headrace.serving.trial import CanaryTrial
 
 if TYPE_CHECKING:
     from headrace.models.engines import Engine
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("headrace")
 
 
-class Beside(NamedTuple):
+class Companions(NamedTuple):
     """The versions that are to run beside those that answer."""
 
     shadow: Version | None
@@ -39,7 +39,9 @@ class Beside(NamedTuple):
     share: float
 
     @classmethod
-    def find(cls, options: Options, slots: Sequence[Slot], ledger: Ledger) -> Beside:
+    def find(
+        cls, options: Options, slots: Sequence[Slot], ledger: Ledger
+    ) -> Companions:
         """Look the versions up, and check that they can answer the same requests.
 
         Raises:
@@ -93,7 +95,7 @@ class Observing:
 
     def __init__(
         self,
-        beside: Beside,
+        beside: Companions,
         settings: Settings,
         open_engine: Callable[[Version], Engine],
         open_canary: Callable[[Version], Served],
@@ -105,7 +107,7 @@ class Observing:
         self._with_inputs = with_inputs
         self.log: RequestLog | None = None
         self.shadow: Shadow | None = None
-        self.trials: list[Trial] = []
+        self.trials: list[CanaryTrial] = []
 
     def start(self, models: Models) -> None:
         """Start all of them; a canary that does not load gets no requests."""
@@ -133,7 +135,7 @@ class Observing:
             models.observers.append(trial.canary)
             models.replaced.append(trial.replaced)
 
-    def _trial(self, slot: Slot, row: Version) -> Trial:
+    def _trial(self, slot: Slot, row: Version) -> CanaryTrial:
         share, home = self._beside.share, self._settings.home
         canary, served = Canary(row.model, row.version, share, home), None
         if not canary.ended:
@@ -141,7 +143,7 @@ class Observing:
                 served = self._open_canary(row)
             except (IntegrityError, DependencyError) as error:
                 canary.end(f"it does not load: {error}", is_remembered=False)
-        return Trial(slot, canary, served)
+        return CanaryTrial(slot, canary, served)
 
     def close(self) -> None:
         """End all of them; what was answered is written to the log first."""
@@ -150,7 +152,7 @@ class Observing:
                 if one is not None:
                     stack.callback(one.close)  # the log is the last one
 
-    def metrics(self) -> Iterator[Metric]:
+    def metrics(self) -> Iterator[ExposedMetric]:
         """What was logged, what the shadow answered, and how the canaries fare."""
         if self.log is not None:
             yield from _log_metrics(self.log)
@@ -164,38 +166,46 @@ def _nothing(answered: Answered) -> None:
     """Without a log, nobody reads the shadow's answers."""
 
 
-def _log_metrics(request_log: RequestLog) -> Iterator[Metric]:
+def _log_metrics(request_log: RequestLog) -> Iterator[ExposedMetric]:
     counts = request_log.counts
     about = "Rows of the request log: written, or lost because the queue was full, the "
     about += "disk failed, or the process ended."
     names = ("written", "full", "disk", "ended")
     rows = [({"state": name}, float(getattr(counts, name))) for name in names]
-    yield Metric("log_rows_total", "counter", about, rows)
+    yield ExposedMetric("log_rows_total", "counter", about, rows)
     waiting: list[tuple[Labels, float]] = [({}, float(counts.waiting + counts.sent))]
-    yield Metric("log_waiting", "gauge", "Rows that are not written yet.", waiting)
+    yield ExposedMetric(
+        "log_waiting", "gauge", "Rows that are not written yet.", waiting
+    )
     about = "Restarts of the process that writes the log."
-    yield Metric("log_restarts_total", "counter", about, [({}, counts.restarts)])
+    yield ExposedMetric("log_restarts_total", "counter", about, [({}, counts.restarts)])
 
 
-def _shadow_metrics(shadow: Shadow) -> Iterator[Metric]:
+def _shadow_metrics(shadow: Shadow) -> Iterator[ExposedMetric]:
     own = {"model": shadow.model, "version": str(shadow.version)}
     counts = shadow.counts
     states = [("answered", counts.answered), ("dropped", counts.dropped)]
     rows = [({**own, "state": state}, count) for state, count in states]
-    yield Metric("shadow_rows_total", "counter", "Copies for the shadow.", rows)
+    yield ExposedMetric("shadow_rows_total", "counter", "Copies for the shadow.", rows)
     running = [(own, float(shadow.is_running))]
-    yield Metric("shadow_up", "gauge", "Whether the shadow answers.", running)
+    yield ExposedMetric("shadow_up", "gauge", "Whether the shadow answers.", running)
     about = "Restarts of the shadow's process."
-    yield Metric("shadow_restarts_total", "counter", about, [(own, counts.restarts)])
+    yield ExposedMetric(
+        "shadow_restarts_total", "counter", about, [(own, counts.restarts)]
+    )
     if counts.agreement is not None:
         about = "Share of the shadow's answers that equal those given."
-        yield Metric("shadow_agreement", "gauge", about, [(own, counts.agreement)])
+        yield ExposedMetric(
+            "shadow_agreement", "gauge", about, [(own, counts.agreement)]
+        )
     if counts.difference is not None:
         about = "Mean absolute difference of the shadow's answers from those given."
-        yield Metric("shadow_difference", "gauge", about, [(own, counts.difference)])
+        yield ExposedMetric(
+            "shadow_difference", "gauge", about, [(own, counts.difference)]
+        )
 
 
-def _canary_metrics(canaries: Sequence[Canary]) -> Iterator[Metric]:
+def _canary_metrics(canaries: Sequence[Canary]) -> Iterator[ExposedMetric]:
     labels = [{"model": c.model, "version": str(c.version)} for c in canaries]
     pairs = list(zip(labels, canaries, strict=True))
     states = ("answered", "failures", "busy")
@@ -204,9 +214,11 @@ def _canary_metrics(canaries: Sequence[Canary]) -> Iterator[Metric]:
         for own, canary in pairs
         for state in states
     ]
-    yield Metric("canary_requests_total", "counter", "Requests to the canary.", rows)
+    yield ExposedMetric(
+        "canary_requests_total", "counter", "Requests to the canary.", rows
+    )
     active = [(own, float(not canary.ended)) for own, canary in pairs]
-    yield Metric("canary_active", "gauge", "Whether it gets requests.", active)
+    yield ExposedMetric("canary_active", "gauge", "Whether it gets requests.", active)
     about = "Evidence that its answers differ, as a share of what ends it."
     shares = [(own, max(0.0, c.log_evidence / c.threshold)) for own, c in pairs]
-    yield Metric("canary_evidence", "gauge", about, shares)
+    yield ExposedMetric("canary_evidence", "gauge", about, shares)

@@ -18,7 +18,7 @@ class Options(NamedTuple):
     """What to serve, where, and what watches it; each described as Typer does it.
 
     Attributes:
-        models: see `headrace.serving.slots.Wanted.parse`.
+        models: see `headrace.serving.slots.WantedVersion.parse`.
     """
 
     models: Sequence[str]

@@ -34,7 +34,7 @@ WAV = (b"content-type", b"audio/wav")
 _SHOWN = 60  # characters of a value in a message
 
 
-class Reader:
+class PlainReader:
     """Reads the one item of a request to a model.
 
     Args:

@@ -15,7 +15,7 @@ from headrace.serving.app import Request, Route, route, sane_id
 from headrace.serving.explanation_route import explain_answer
 from headrace.serving.listing import Listed
 from headrace.serving.long_json import read_beside
-from headrace.serving.metrics import Metric
+from headrace.serving.metrics import ExposedMetric
 from headrace.serving.openapi import document
 from headrace.serving.replies import (
     JSON,
@@ -236,7 +236,7 @@ class Models:
     async def _openapi(self, request: Request) -> Reply:
         return json_reply(document(self._all()))
 
-    def metrics(self) -> Iterator[Metric]:
+    def metrics(self) -> Iterator[ExposedMetric]:
         """The versions that answer, canaries too, and their queues."""
         loaded = [one for slot in self._all() for one in slot.versions.values()]
         trials = [slot.trial for slot in self._all() if slot.trial is not None]
@@ -246,14 +246,18 @@ class Models:
             ({**own, "engine": one.engine.name, "role": one.role}, 1.0)
             for own, one in zip(labels, loaded, strict=True)
         ]
-        yield Metric("engine_info", "gauge", "The versions that answer.", engines)
+        yield ExposedMetric(
+            "engine_info", "gauge", "The versions that answer.", engines
+        )
         queues = dict.fromkeys((tuple(own.items()) for own in labels), 0)
         for own, one in zip(labels, loaded, strict=True):
             queues[tuple(own.items())] += one.waiting  # it may be named as well
         waiting = [(dict(own), count) for own, count in queues.items()]
-        yield Metric("waiting", "gauge", "Requests in the queue of a version.", waiting)
+        yield ExposedMetric(
+            "waiting", "gauge", "Requests in the queue of a version.", waiting
+        )
         about, held = "Bytes of bodies in memory.", self._app.bodies.held
-        yield Metric("body_bytes", "gauge", about, [({}, held)])
+        yield ExposedMetric("body_bytes", "gauge", about, [({}, held)])
 
 
 async def _explain(request: Request, slot: Slot, version: int | None) -> Reply:

@@ -21,7 +21,7 @@ from headrace.media import medium
 from headrace.models.engines import EngineProcess
 from headrace.models.engines.batching import ROWS_AT_ONCE, Batching
 from headrace.serving.gradients import GradientsProcess
-from headrace.serving.plain import Reader
+from headrace.serving.plain import PlainReader
 from headrace.serving.replies import unavailable
 from headrace.serving.tensors import Tensors
 from headrace.serving.texts import TextProcess
@@ -74,7 +74,7 @@ class Served:
         self.task = task(self.description.task)
         self.write = self.task.answers.json_writer(self.description)
         limited = settings.limited(row.max_item_bytes)
-        self.reader = Reader(self.medium, self.description, limited)
+        self.reader = PlainReader(self.medium, self.description, limited)
         self.tensors = Tensors(self.medium, self.description, self.task)
         self.version_header = (b"x-model-version", str(self.version).encode())
         names = {"model": self.model, "version": self.version}

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import uvicorn
 
 from headrace.errors import DependencyError, UsageError
-from headrace.serving.connections import CONNECTIONS_LIMIT, Connection
+from headrace.serving.connections import CONNECTIONS_LIMIT, HttpConnection
 
 if TYPE_CHECKING:
     from headrace.serving.app import App
@@ -120,7 +120,7 @@ class Server(uvicorn.Server):
         now = loop.time()
         self._app.bodies.end_slow(now)
         for connection in list(self.server_state.connections):
-            if isinstance(connection, Connection):
+            if isinstance(connection, HttpConnection):
                 connection.end_slow(now)
         loop.call_later(_SWEEP_SECONDS, self._sweep)
 
@@ -156,7 +156,7 @@ def run(
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http=Connection,
+        http=HttpConnection,
         ws="none",
         lifespan="on",
         log_config=None,

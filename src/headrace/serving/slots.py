@@ -10,7 +10,7 @@ from headrace.serving.replies import unavailable
 
 if TYPE_CHECKING:
     from headrace.serving.served import Served
-    from headrace.serving.trial import Trial
+    from headrace.serving.trial import CanaryTrial
     from headrace.state.ledger import Ledger, Version
 
 
@@ -33,7 +33,7 @@ class Slot:
         self.current: Served | None = None
         self.pinned: dict[int, Served] = {}
         self.choose: Callable[[str], Served | None] | None = None
-        self.trial: Trial | None = None
+        self.trial: CanaryTrial | None = None
         self.failures: dict[int, str] = {}
 
     @property
@@ -59,7 +59,7 @@ class Slot:
         return self.current
 
 
-class Wanted(NamedTuple):
+class WantedVersion(NamedTuple):
     """A model to serve: its champion, or one version.
 
     Attributes:
@@ -70,7 +70,7 @@ class Wanted(NamedTuple):
     version: int | None
 
     @classmethod
-    def parse(cls, name: str) -> Wanted:
+    def parse(cls, name: str) -> WantedVersion:
         """``MODEL``, ``MODEL@champion`` or ``MODEL/VERSION``; else NotFoundError."""
         model, slash, number = name.partition("/")
         if slash and model and number.isdecimal():

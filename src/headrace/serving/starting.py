@@ -25,13 +25,13 @@ from headrace.serving.bodies import Bodies
 from headrace.serving.checking import Checks
 from headrace.serving.doors import Doors, read_token
 from headrace.serving.listing import ListedVersion
-from headrace.serving.metrics import Metric, Metrics
-from headrace.serving.observing import Beside, Observing
+from headrace.serving.metrics import ExposedMetric, Metrics
+from headrace.serving.observing import Companions, Observing
 from headrace.serving.pages import page_routes
 from headrace.serving.routes import Models
 from headrace.serving.served import Served, open_served, return_memory
 from headrace.serving.server import Tls, listen, run
-from headrace.serving.slots import Slot, Wanted
+from headrace.serving.slots import Slot, WantedVersion
 from headrace.serving.watching import Builder, Watcher
 from headrace.state import children
 from headrace.state.home import Home
@@ -66,7 +66,7 @@ def serve(
     """
     doors, tls = _doors_of(options, settings)
     ledger = Home(settings).ledger
-    wanted = list(dict.fromkeys(map(Wanted.parse, options.models)))
+    wanted = list(dict.fromkeys(map(WantedVersion.parse, options.models)))
     rows = [one.find(ledger) for one in wanted]
     listener = listen(options.host, options.port)
     with (
@@ -81,7 +81,7 @@ def serve(
         slots = _slots_of(wanted, rows, open_)
         opened.callback(_close_all, slots)
         return_memory()  # of imports, and of what the engines were made from
-        beside = Beside.find(options, slots, ledger)
+        beside = Companions.find(options, slots, ledger)
         observing = Observing(
             beside,
             settings,
@@ -151,7 +151,7 @@ def open_alone(row: Version, settings: Settings, *, niceness: int = 0) -> Engine
 
 
 def _slots_of(
-    wanted: Sequence[Wanted],
+    wanted: Sequence[WantedVersion],
     rows: Sequence[Version],
     open_: Callable[[Version, Role], Served],
 ) -> list[Slot]:
@@ -224,14 +224,16 @@ def description_of(
     }
 
 
-def process_metrics() -> Iterator[Metric]:
+def process_metrics() -> Iterator[ExposedMetric]:
     """The memory of the server, without a label, and of what runs beside it."""
     about = "Memory of this process, and of all processes of a kind beside it."
     beside = collections.Counter[str]()
     for name, held in _memory_beside():
         beside[name] += held
     named = [({"process": name}, held) for name, held in sorted(beside.items())]
-    yield Metric("resident_bytes", "gauge", about, [({}, _memory_bytes()), *named])
+    yield ExposedMetric(
+        "resident_bytes", "gauge", about, [({}, _memory_bytes()), *named]
+    )
 
 
 def _memory_beside() -> list[tuple[str, int]]:

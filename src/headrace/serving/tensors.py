@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field, create_model
 
-from headrace.serving.long_json import Numbers
+from headrace.serving.long_json import JsonNumbers
 from headrace.serving.plain import shortened
 from headrace.serving.replies import HttpError
 from headrace.tasks import asked, asks_items, question_shape
@@ -213,7 +213,7 @@ def _decoded(data: bytes, place: int) -> str:
 
 
 def _from_json(data: Any, shape: list[int], datatype: str) -> Any:
-    if isinstance(data, Numbers):
+    if isinstance(data, JsonNumbers):
         return _joined(data, shape, datatype)
     if not isinstance(data, list):
         raise HttpError(400, f"data is {shortened(data)}; wanted is a list.")
@@ -226,7 +226,7 @@ def _from_json(data: Any, shape: list[int], datatype: str) -> Any:
     return _joined(data, shape, datatype)
 
 
-def _joined(data: list[Any] | Numbers, shape: list[int], datatype: str) -> Any:
+def _joined(data: list[Any] | JsonNumbers, shape: list[int], datatype: str) -> Any:
     """The array of a shape that a list, or pieces of one, gives."""
     size = math.prod(shape)
     wanted = f"wanted are {size:,} numbers of {datatype}"

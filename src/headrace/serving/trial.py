@@ -21,7 +21,7 @@ ANSWER_SECONDS = 2.0  # then the champion answers
 log = logging.getLogger("headrace")
 
 
-class Trial:
+class CanaryTrial:
     """Lets a canary answer its share of a model's requests.
 
     It is used in the event loop only.

@@ -23,7 +23,7 @@ from sqlalchemy import make_url
 
 from headrace.errors import DependencyError, HeadraceError
 from headrace.serving.backoff import Backoff
-from headrace.serving.metrics import Metric
+from headrace.serving.metrics import ExposedMetric
 from headrace.serving.served import Served
 from headrace.serving.slots import Slot
 from headrace.state.ledger import Ledger
@@ -128,16 +128,16 @@ class Watcher:
         """What `ready` says of the ledger."""
         return {"ledger": "does not answer"} if self.ledger_failure else {}
 
-    def metrics(self) -> Iterator[Metric]:
+    def metrics(self) -> Iterator[ExposedMetric]:
         """Swaps, failures, and whether the ledger answers."""
         for name, about, counts in (
             ("swaps_total", "Versions that replaced another.", self.swaps),
             ("load_failures_total", "Versions that did not load.", self.failures),
         ):
             values = [({"model": s.model}, counts[s.model]) for s in self._slots]
-            yield Metric(name, "counter", about, values)
+            yield ExposedMetric(name, "counter", about, values)
         is_up = float(not self.ledger_failure)
-        yield Metric("ledger_up", "gauge", "Whether it answers.", [({}, is_up)])
+        yield ExposedMetric("ledger_up", "gauge", "Whether it answers.", [({}, is_up)])
 
     def _watch(self) -> None:
         while not self._stopped.wait(POLL_SECONDS):

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal  # noqa: F401, media name it
 from pydantic import ConfigDict, Field, create_model
 
 from headrace import extensions
-from headrace.spec.tables import Table
+from headrace.spec.tables import SpecTable
 
 
-class _Augment(Table):
+class _Augment(SpecTable):
     """``[training.augment]``: augmentation, which changes each item anew in each epoch.
 
     Items are changed in training steps alone, and nothing of it is in the saved model.

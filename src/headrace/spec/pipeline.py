@@ -42,7 +42,7 @@ def task_names() -> list[str]:
     return list(modules("tasks"))
 
 
-class GateSpec(tables.Table):
+class GateSpec(tables.SpecTable):
     """``[[gates]]``: a metric, and the bound that it must keep for a promotion.
 
     A known gate has a metric and a direction of its own; any other gate names them. A
@@ -133,7 +133,7 @@ class GateSpec(tables.Table):
         return float(self.arguments.get("gain", 0.0))
 
 
-class PipelineSpec(tables.Table):
+class PipelineSpec(tables.SpecTable):
     """A pipeline file with its defaults filled in."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pydantic import model_validator
 
 from headrace.spec.fields import option
-from headrace.spec.tables import Table
+from headrace.spec.tables import SpecTable
 
 if TYPE_CHECKING:
     from headrace.spec.training import TrainingSpec
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 NOT_PRIVATE = ("calibrate", "ngrams", "patience")
 
 
-class PrivacySpec(Table):
+class PrivacySpec(SpecTable):
     """``[training.privacy]``: the weights reveal little about any one row of train.
 
     The method is DP-SGD (Abadi and others, Deep Learning with Differential Privacy,

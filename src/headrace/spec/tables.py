@@ -29,7 +29,7 @@ from headrace.spec.checks import (
 from headrace.spec.fields import option, share
 
 
-class Table(BaseModel):
+class SpecTable(BaseModel):
     """A table of a pipeline file: immutable, and strict about its keys."""
 
     model_config = ConfigDict(
@@ -51,7 +51,7 @@ def plain_label(label: str) -> str:
     return unicodedata.normalize("NFC", label.strip())
 
 
-class _Data(Table):
+class _Data(SpecTable):
     """``[data]``: where the items come from and how they are split."""
 
     source: str = Field(
@@ -177,7 +177,7 @@ else:
     )
 
 
-class WithArguments(Table):
+class WithArguments(SpecTable):
     """A table that names something; all other keys are the arguments of that."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -199,7 +199,7 @@ class ContractRow(WithArguments):
     )
 
 
-class ModelSpec(Table):
+class ModelSpec(SpecTable):
     """``[model]``: a builder and its arguments."""
 
     builder: str = option(
@@ -213,7 +213,7 @@ class ModelSpec(Table):
     )
 
 
-class EvaluationSpec(Table):
+class EvaluationSpec(SpecTable):
     """``[evaluation]``: how the test split is reported."""
 
     confidence: float = option(0.95, "of the intervals of accuracy", gt=0.5, lt=1)
@@ -227,7 +227,7 @@ class EvaluationSpec(Table):
     )
 
 
-class PromotionSpec(Table):
+class PromotionSpec(SpecTable):
     """``[promotion]``: whether a model that passes its gates is promoted at once."""
 
     mode: Literal["auto", "approval", "manual"] = option(
@@ -248,7 +248,7 @@ class PromotionSpec(Table):
     )
 
 
-class FlowSpec(Table):
+class FlowSpec(SpecTable):
     """``[deploy.flows.NAME]``: when another flow runs on a pipeline, and where."""
 
     cron: Annotated[str, AfterValidator(check_cron)] = option(

@@ -15,7 +15,7 @@ from headrace import extensions
 from headrace.spec.augment import AugmentSpec
 from headrace.spec.fields import option, share
 from headrace.spec.privacy import PrivacySpec, find_conflict
-from headrace.spec.tables import Table, WithArguments
+from headrace.spec.tables import SpecTable, WithArguments
 
 _MODULES = {
     "optimizer": "keras.optimizers",
@@ -100,7 +100,7 @@ def _check(kind: str, choice: Any) -> Any:
     return choice
 
 
-class TrainingSpec(Table):
+class TrainingSpec(SpecTable):
     """``[training]``: how the network is fitted.
 
     A family of models brings values of its own; the defaults here are for any other

@@ -17,7 +17,7 @@ from headrace.state.children import can_fork
 R = TypeVar("R")
 
 
-class Beside:
+class OtherProcess:
     """Does calls in the other process, one after the other.
 
     Args:
@@ -70,7 +70,7 @@ def _send(work: Callable[[], R], pipe: Connection) -> R:
 
 
 @contextlib.contextmanager
-def beside(load: Callable[[], None] | None = None) -> Iterator[Beside]:
+def beside(load: Callable[[], None] | None = None) -> Iterator[OtherProcess]:
     """Fork a process, which is killed at the end of the block.
 
     It costs no import of what is imported already. A process that has other threads
@@ -80,7 +80,7 @@ def beside(load: Callable[[], None] | None = None) -> Iterator[Beside]:
         load: what it does first.
     """
     if not can_fork():
-        yield Beside()
+        yield OtherProcess()
         return
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe()
@@ -89,7 +89,7 @@ def beside(load: Callable[[], None] | None = None) -> Iterator[Beside]:
     theirs.close()
     with contextlib.closing(ours), ThreadPoolExecutor(1, "beside") as calls:
         try:
-            yield Beside(ours, calls)
+            yield OtherProcess(ours, calls)
         finally:
             process.kill()
             process.join()

@@ -37,10 +37,10 @@ from headrace.spec.files import (
     summary,
 )
 from headrace.spec.law import name_by_changes
-from headrace.stages.beside import Beside
-from headrace.stages.fitting import Fit, Fitted, cluster
+from headrace.stages.beside import OtherProcess
+from headrace.stages.fitting import Fit, FittedModel, cluster
 from headrace.stages.fitting.checkpoints import Checkpoints
-from headrace.stages.fitting.data import Data, open_data
+from headrace.stages.fitting.data import TrainingData, open_data
 from headrace.stages.fitting.privacy.loop import EPSILON
 from headrace.stages.ingredients import Packed
 from headrace.state.home import Home
@@ -63,7 +63,7 @@ def train(  # noqa: PLR0913
     settings: Settings,
     tags: Mapping[str, str],
     checkpoints: Checkpoints | None = None,
-    beside: Beside | None = None,
+    beside: OtherProcess | None = None,
 ) -> TrainingRecord:
     """Fit the spec's model and log it.
 
@@ -85,7 +85,7 @@ def train(  # noqa: PLR0913
         DependencyError: MLflow, the disk or another machine failed.
     """
     load_backend()
-    beside = beside or Beside()
+    beside = beside or OtherProcess()
     beside.begin(pictures.load)
     strategy = _lead(spec, folder, builder, snapshot, contract, settings)
     tracking = Home(settings).tracking
@@ -190,7 +190,7 @@ def _miss_a_gpu(spec: PipelineSpec, fit: Fit, tags: Mapping[str, str]) -> None:
         log.warning("train: no GPU here, so it trains on the CPU")
 
 
-def _findings(fitted: Fitted) -> tuple[Finding, ...]:
+def _findings(fitted: FittedModel) -> tuple[Finding, ...]:
     """What a checkpoint does not hold of the user's own callbacks."""
     if not fitted.inexact:
         return ()
@@ -211,7 +211,7 @@ def _private(fit: Fit) -> dict[str, str]:
     return fit.privacy.params
 
 
-def _privacy_findings(fitted: Fitted) -> tuple[Finding, ...]:
+def _privacy_findings(fitted: FittedModel) -> tuple[Finding, ...]:
     """Why the guarantee may be worth less than its epsilon says."""
     if fitted.privacy is None:
         return ()
@@ -238,7 +238,7 @@ def secret_of(settings: Settings) -> str:
     return settings.privacy_seed.get_secret_value()
 
 
-def golden_of(fitted: Fitted, data: Data) -> bytes:
+def golden_of(fitted: FittedModel, data: TrainingData) -> bytes:
     """The golden file of a model: its answers to the first questions of train.
 
     It goes with the model, so that a private one answers random questions, which reveal
@@ -249,7 +249,7 @@ def golden_of(fitted: Fitted, data: Data) -> bytes:
     return golden_bytes(fitted.model, items, data.description)
 
 
-def _first_items(data: Data) -> npt.NDArray[Any]:
+def _first_items(data: TrainingData) -> npt.NDArray[Any]:
     """The first questions of train in stored form, ``(n, ...)``."""
     questions: npt.NDArray[Any] = next(parts_of(data.train)).questions[:GOLDEN_ROWS]
     return questions
@@ -282,7 +282,7 @@ def _spent(metrics: Metrics) -> str:
     return f"  epsilon {metrics[EPSILON]:.3g}" if EPSILON in metrics else ""
 
 
-def _curves(fitted: Fitted, score: str, place: Path) -> Callable[[], None]:
+def _curves(fitted: FittedModel, score: str, place: Path) -> Callable[[], None]:
     """Draws the curves into a folder of the run's files."""
     path = place / "pictures" / "curves.png"
     path.parent.mkdir()

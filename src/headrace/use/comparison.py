@@ -38,7 +38,7 @@ class Differing(Record):
     values: tuple[str, str]
 
 
-class Comparison(Record):
+class ModelComparison(Record):
     """Two versions of one model.
 
     Attributes:
@@ -56,7 +56,7 @@ class Comparison(Record):
     notice: str = ""
 
 
-def compare(first: Version, second: Version, home: Home) -> Comparison:
+def compare(first: Version, second: Version, home: Home) -> ModelComparison:
     """Compare two versions of one model.
 
     Raises:
@@ -84,7 +84,7 @@ def compare(first: Version, second: Version, home: Home) -> Comparison:
             )
             digests = ({"snapshot": v.snapshot_digest[:_DIGEST_LENGTH]} for v in both)
             differences += _differ("data", *digests)
-    return Comparison(
+    return ModelComparison(
         model=first.model,
         versions=(first.version, second.version),
         differences=tuple(differences),

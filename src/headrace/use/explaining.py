@@ -23,7 +23,7 @@ from headrace.errors import (
 )
 from headrace.explanations import METHODS, Explainer, Item, Verdict, why_not
 from headrace.explanations.parts import Explanation, strongest
-from headrace.explanations.showing import Shown, draw_maps
+from headrace.explanations.showing import ShownItem, draw_maps
 from headrace.explanations.verdict import sanity_of
 from headrace.media import medium
 from headrace.media.arrow import digests
@@ -118,7 +118,7 @@ def explain(  # noqa: PLR0913
             of_map["completeness_error"] = map_.error
         if output is not None:
             maps = {METHODS[chosen_method]: map_.values}
-            _draw(Shown("answer", words, stored[0], maps, ()), data, output)
+            _draw(ShownItem("answer", words, stored[0], maps, ()), data, output)
     write = learned.answers.json_writer(data)
     return ItemExplained(
         model=model_of(name),
@@ -160,7 +160,7 @@ def _check_output(output: Path | None) -> None:
         )
 
 
-def _draw(shown: Shown, data: DataDescription, output: Path) -> None:
+def _draw(shown: ShownItem, data: DataDescription, output: Path) -> None:
     """Write the map of one item, whole or not at all."""
     with disk_errors(str(output.parent)):
         with tempfile.TemporaryDirectory(prefix="headrace-") as place:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace import media
-from headrace.data.forgotten import Forgotten
+from headrace.data.forgotten import ForgottenItems
 from headrace.data.snapshots.reading import read_rejected, read_shard, shards_of
 from headrace.data.snapshots.splits import SplitRows
 from headrace.data.sources.opening import open_source
@@ -90,7 +90,7 @@ def inspect(
         update={key: value for key, value in chosen.items() if not getattr(data, key)}
     )
     anchored = Home(settings).anchored
-    forgotten = Forgotten.of(anchored.ledger, name)
+    forgotten = ForgottenItems.of(anchored.ledger, name)
     snapshot = ingest(data, medium, anchored.store, settings, task, forgotten=forgotten)
     manifest = f"snapshots/{snapshot.digest}/{MANIFEST}"
     anchored.ledger.anchor({manifest: snapshot.manifest_sha256})

@@ -59,7 +59,7 @@ _MODULES = (
 )
 
 
-class Request:
+class ForkRequest:
     """What a command gives to its fork.
 
     Args:
@@ -151,7 +151,7 @@ def _code() -> dict[str, tuple[int, int]]:
     return states
 
 
-def serve() -> tuple[Request, Mapping[str, str]]:
+def serve() -> tuple[ForkRequest, Mapping[str, str]]:
     """Wait for commands; returns in a fork, for each."""
     given = dict(os.environ)
     settings = Settings()
@@ -172,7 +172,7 @@ def serve() -> tuple[Request, Mapping[str, str]]:
         while True:
             connection, _ = listener.accept()
             with contextlib.suppress(OSError):
-                request = Request(connection)
+                request = ForkRequest(connection)
                 is_old = _code() != code
                 if not is_old and request.fits(own) and os.fork() == 0:
                     return request, added

@@ -12,14 +12,14 @@ from headrace.errors import DependencyError, HeadraceError
 from headrace.home import DELETE_PIPE, find_pipe
 from headrace.settings import Settings
 from headrace_ops.doctor import checks
-from headrace_ops.doctor.checks import Check, unreachable, wrong
+from headrace_ops.doctor.checks import DoctorCheck, unreachable, wrong
 from headrace_ops.doctor.services import check_ledger, check_mlflow, check_prefect
 
-__all__ = ["CHECKS", "Check", "examine"]
+__all__ = ["CHECKS", "DoctorCheck", "examine"]
 
 LIMIT_SECONDS = 10.0
 LOADING_SECONDS = 120.0  # for the checks that load models or packages
-CHECKS: dict[str, Callable[[Settings], Check | Iterable[Check]]] = {
+CHECKS: dict[str, Callable[[Settings], DoctorCheck | Iterable[DoctorCheck]]] = {
     "home": checks.check_home,
     "store": checks.check_store,
     "ledger": check_ledger,
@@ -36,7 +36,7 @@ CHECKS: dict[str, Callable[[Settings], Check | Iterable[Check]]] = {
 }
 
 
-def examine(settings: Settings) -> list[Check]:
+def examine(settings: Settings) -> list[DoctorCheck]:
     """Run all checks at the same time. They change nothing.
 
     A remote store is checked by writing one small object, which is deleted again. A
@@ -44,13 +44,13 @@ def examine(settings: Settings) -> list[Check]:
     """
     if pipe := find_pipe(settings.home):  # other checks would wait for it
         return [wrong("home", f"{pipe} is not a regular file", DELETE_PIPE)]
-    results: dict[str, list[Check]] = {}
+    results: dict[str, list[DoctorCheck]] = {}
 
     def run_check(name: str) -> None:
-        rows = list[Check]()
+        rows = list[DoctorCheck]()
         try:
             result = CHECKS[name](settings)
-            rows.extend([result] if isinstance(result, Check) else result)
+            rows.extend([result] if isinstance(result, DoctorCheck) else result)
         except DependencyError as error:
             rows.append(unreachable(name, error.message, error.action))
         except HeadraceError as error:

@@ -43,7 +43,7 @@ FLOORS = {
 }
 
 
-class Check(Record):
+class DoctorCheck(Record):
     """The result of one check.
 
     Attributes:
@@ -60,24 +60,24 @@ class Check(Record):
     fix: Shown = ""
 
 
-def ok(name: str, text: str) -> Check:
+def ok(name: str, text: str) -> DoctorCheck:
     """A check that found nothing to mend."""
-    return Check(name=name, state="ok", seen=text)
+    return DoctorCheck(name=name, state="ok", seen=text)
 
 
-def hint(name: str, text: str, fix: str = "") -> Check:
+def hint(name: str, text: str, fix: str = "") -> DoctorCheck:
     """Works, but could be better."""
-    return Check(name=name, state="hint", seen=text, fix=fix)
+    return DoctorCheck(name=name, state="hint", seen=text, fix=fix)
 
 
-def wrong(name: str, text: str, fix: str) -> Check:
+def wrong(name: str, text: str, fix: str) -> DoctorCheck:
     """Configured wrongly, or damaged."""
-    return Check(name=name, state="wrong", seen=text, fix=fix)
+    return DoctorCheck(name=name, state="wrong", seen=text, fix=fix)
 
 
-def unreachable(name: str, text: str, fix: str) -> Check:
+def unreachable(name: str, text: str, fix: str) -> DoctorCheck:
     """Configured, and does not answer."""
-    return Check(name=name, state="unreachable", seen=text, fix=fix)
+    return DoctorCheck(name=name, state="unreachable", seen=text, fix=fix)
 
 
 def is_writable(folder: Path) -> bool:
@@ -86,7 +86,7 @@ def is_writable(folder: Path) -> bool:
     return nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
 
 
-def check_home(settings: Settings) -> Check:
+def check_home(settings: Settings) -> DoctorCheck:
     """The home: whether it exists, its format, and whether it is writable."""
     home = settings.home.absolute()
     if not is_writable(home):
@@ -107,7 +107,7 @@ def check_home(settings: Settings) -> Check:
     return ok("home", message)
 
 
-def check_store(settings: Settings) -> Check:
+def check_store(settings: Settings) -> DoctorCheck:
     """The store. A remote one is checked by writing and deleting an object."""
     check_options(settings)
     if "://" in settings.store:
@@ -119,7 +119,7 @@ def check_store(settings: Settings) -> Check:
     return wrong("store", f"{folder} is not writable", fix)
 
 
-def _try_store(uri: str) -> Check:
+def _try_store(uri: str) -> DoctorCheck:
     from headrace.state.store import Store
 
     key = f"doctor/{uuid.uuid4().hex}"
@@ -141,7 +141,7 @@ def _try_store(uri: str) -> Check:
     return ok("store", uri)
 
 
-def check_models(settings: Settings) -> Iterator[Check]:
+def check_models(settings: Settings) -> Iterator[DoctorCheck]:
     """Each champion's model file, golden file and answers, in one clean process."""
     from headrace.models.logged.soundness.checks import find_mismatches
     from headrace.state.home import Home
@@ -164,7 +164,7 @@ def check_models(settings: Settings) -> Iterator[Check]:
         yield ok(name, f"version {v.version}: {message}")
 
 
-def check_extensions(_: Settings) -> Iterator[Check]:
+def check_extensions(_: Settings) -> Iterator[DoctorCheck]:
     """Whether each thing that an installed package adds can be imported."""
     for kind, points in extensions.added().items():
         for point in points:
@@ -178,7 +178,7 @@ def check_extensions(_: Settings) -> Iterator[Check]:
                 yield ok(name, origin)
 
 
-def check_pipelines(settings: Settings) -> Iterator[Check]:
+def check_pipelines(settings: Settings) -> Iterator[DoctorCheck]:
     """Pipeline files that cannot be read."""
     for name, folder in pipeline_names(settings).items():
         try:
@@ -188,7 +188,7 @@ def check_pipelines(settings: Settings) -> Iterator[Check]:
             yield wrong(f"pipeline {name}", message, fix or f"headrace check {name}")
 
 
-def check_versions(_: Settings) -> list[Check]:
+def check_versions(_: Settings) -> list[DoctorCheck]:
     """The installed packages against the oldest allowed versions."""
     installed = {package: _version(package) for package in FLOORS}
     too_old = [
@@ -210,7 +210,7 @@ def _version(package: str) -> str:
         return ""
 
 
-def compare(package: str, server: str, where: str) -> Check:
+def compare(package: str, server: str, where: str) -> DoctorCheck:
     """A server's version against the local one and the oldest allowed one."""
     name = f"{package} version"
     client = metadata.version(package)
@@ -229,7 +229,7 @@ def number(version: str) -> tuple[int, ...]:
     return tuple(map(int, digits.group().split("."))) if digits else (0,)
 
 
-def check_signing(settings: Settings) -> Check:
+def check_signing(settings: Settings) -> DoctorCheck:
     """The keys that sign and that check signatures, and the library for models."""
     from headrace.state.signing.configuration import check_keys
     from headrace.state.signing.keys import named
@@ -245,7 +245,7 @@ def check_signing(settings: Settings) -> Check:
     return ok("signing", f"{signing}; signatures of {accepted} count")
 
 
-def check_bytecode(_: Settings) -> Check:
+def check_bytecode(_: Settings) -> DoctorCheck:
     """Whether the large libraries have bytecode, or are compiled at every start."""
     specs = {name: importlib.util.find_spec(name) for name in _HEAVY}
     origins = {n: spec.origin for n, spec in specs.items() if spec and spec.origin}
@@ -262,7 +262,7 @@ def _is_compiled(source: str) -> bool:
     return Path(importlib.util.cache_from_source(source)).exists()
 
 
-def check_metrics(_: Settings) -> Check:
+def check_metrics(_: Settings) -> DoctorCheck:
     """The libraries for system metrics: psutil, and pynvml if there is a GPU."""
     if not Path("/dev/nvidia0").exists():
         return ok("system metrics", "psutil (there is no NVIDIA GPU)")
@@ -272,7 +272,7 @@ def check_metrics(_: Settings) -> Check:
     return hint("system metrics", message, "pip install nvidia-ml-py")
 
 
-def check_telemetry(_: Settings) -> Check:
+def check_telemetry(_: Settings) -> DoctorCheck:
     """Whether the environment turns on the telemetry of a library."""
     reporting = [n for n, values in _REPORTS.items() if variable(n).lower() in values]
     if not reporting:

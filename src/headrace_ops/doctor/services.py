@@ -25,13 +25,13 @@ from headrace.state import hosts
 from headrace.state.logins import login_of
 from headrace_ops import environment, live
 from headrace_ops.doctor import checks
-from headrace_ops.doctor.checks import Check, hint, ok, unreachable, wrong
+from headrace_ops.doctor.checks import DoctorCheck, hint, ok, unreachable, wrong
 
 CLOCK_SECONDS = 5.0
 SECONDS = 2.0
 
 
-def check_ledger(settings: Settings) -> Iterator[Check]:
+def check_ledger(settings: Settings) -> Iterator[DoctorCheck]:
     """The ledger's database, and the chain over its rows."""
     url = re.sub("^postgresql:", "postgresql+psycopg2:", settings.database_url)
     rows = list(check_database("ledger", url, settings))
@@ -40,7 +40,7 @@ def check_ledger(settings: Settings) -> Iterator[Check]:
         yield from _check_chain(url)
 
 
-def _check_chain(url: str) -> Iterator[Check]:
+def _check_chain(url: str) -> Iterator[DoctorCheck]:
     """Whether every row is as it was written."""
     import sqlalchemy as sa
 
@@ -60,7 +60,7 @@ def _check_chain(url: str) -> Iterator[Check]:
         yield ok(name, f"{report.rows:,} rows, last link {report.head[:16]}")
 
 
-def check_database(name: str, url: str, settings: Settings) -> Iterator[Check]:
+def check_database(name: str, url: str, settings: Settings) -> Iterator[DoctorCheck]:
     """The database at a SQLAlchemy URL. Creates nothing in it."""
     import sqlalchemy as sa
 
@@ -76,7 +76,7 @@ def check_database(name: str, url: str, settings: Settings) -> Iterator[Check]:
         yield from _check_server(name, parsed, settings)
 
 
-def _check_file(name: str, path: Path) -> Check:
+def _check_file(name: str, path: Path) -> DoctorCheck:
     if not path.exists():
         return ok(name, f"{path}, created by the first run")
     from headrace.state.ledger.engines import is_out_of_room, is_read_only
@@ -100,7 +100,7 @@ def _check_file(name: str, path: Path) -> Check:
     return ok(name, message)
 
 
-def _check_server(name: str, url: Any, settings: Settings) -> Iterator[Check]:
+def _check_server(name: str, url: Any, settings: Settings) -> Iterator[DoctorCheck]:
     import sqlalchemy as sa
 
     shown = url.render_as_string(hide_password=True)
@@ -124,7 +124,7 @@ def _check_server(name: str, url: Any, settings: Settings) -> Iterator[Check]:
         yield from check_clock(name, float(server_time))
 
 
-def check_clock(name: str, server_time: float) -> Iterator[Check]:
+def check_clock(name: str, server_time: float) -> Iterator[DoctorCheck]:
     """Whether a server's clock, in seconds, agrees with this one."""
     apart = server_time - time.time()
     if abs(apart) > CLOCK_SECONDS:
@@ -135,7 +135,7 @@ def check_clock(name: str, server_time: float) -> Iterator[Check]:
 
 
 @dataclass(frozen=True)
-class Server:
+class CheckedServer:
     """How a server is checked, and the fix for each problem.
 
     Attributes:
@@ -157,7 +157,7 @@ class Server:
     to_lock: str
 
 
-PREFECT = Server(
+PREFECT = CheckedServer(
     "prefect",
     "/admin/version",
     "/admin/version",
@@ -167,7 +167,7 @@ PREFECT = Server(
     "Set PREFECT_SERVER_API_AUTH_STRING at the server, and PREFECT_API_AUTH_STRING "
     "here.",
 )
-MLFLOW = Server(
+MLFLOW = CheckedServer(
     "mlflow",
     "/version",
     "/api/2.0/mlflow/experiments/search",
@@ -186,8 +186,8 @@ def ask(url: str, headers: Any = None, body: Any = None) -> httpx.Response:
 
 
 def check_server(
-    server: Server, name: str, url: str, headers: dict[str, str]
-) -> Generator[Check, None, httpx.Response | None]:
+    server: CheckedServer, name: str, url: str, headers: dict[str, str]
+) -> Generator[DoctorCheck, None, httpx.Response | None]:
     """The checks of both servers; returns the private page, or None without access."""
     try:
         health = ask(f"{url}/health")
@@ -215,7 +215,7 @@ def check_server(
     return page
 
 
-def check_door(server: Server, url: str, stranger: int) -> Iterator[Check]:
+def check_door(server: CheckedServer, url: str, stranger: int) -> Iterator[DoctorCheck]:
     """Whether a server that other machines can reach needs no login.
 
     Args:
@@ -226,7 +226,7 @@ def check_door(server: Server, url: str, stranger: int) -> Iterator[Check]:
         yield wrong(f"{server.package} access", message, server.to_lock)
 
 
-def check_prefect(settings: Settings) -> Iterator[Check]:
+def check_prefect(settings: Settings) -> Iterator[DoctorCheck]:
     """Prefect's server and its workers."""
     url = live.lasting_api_url(settings)
     if not url:
@@ -239,7 +239,7 @@ def check_prefect(settings: Settings) -> Iterator[Check]:
         yield _workers(settings, url, headers)
 
 
-def _workers(settings: Settings, url: str, headers: dict[str, str]) -> Check:
+def _workers(settings: Settings, url: str, headers: dict[str, str]) -> DoctorCheck:
     """Which workers are online, and whether the databases allow more than one."""
     online: dict[str, int] = {}
     for pool in ask(f"{url}/work_pools/filter", headers, {}).json():
@@ -259,7 +259,7 @@ def _workers(settings: Settings, url: str, headers: dict[str, str]) -> Check:
     return ok("workers", message)
 
 
-def check_mlflow(settings: Settings) -> Iterator[Check]:
+def check_mlflow(settings: Settings) -> Iterator[DoctorCheck]:
     """The tracking server or database."""
     uri = settings.tracking_uri
     if uri.startswith("http"):
@@ -274,7 +274,7 @@ def check_mlflow(settings: Settings) -> Iterator[Check]:
         yield wrong("mlflow", message, fix)
 
 
-def _check_mlflow(url: str, name: str, settings: Settings) -> Iterator[Check]:
+def _check_mlflow(url: str, name: str, settings: Settings) -> Iterator[DoctorCheck]:
     login = environment.mlflow_login() or login_of(settings.home, url)
     headers = {"Authorization": login.header} if login else {}
     token = variable("MLFLOW_TRACKING_TOKEN")
@@ -292,7 +292,7 @@ def _check_mlflow(url: str, name: str, settings: Settings) -> Iterator[Check]:
         yield from check_artifacts(root, url)
 
 
-def check_artifacts(root: str, url: str) -> Iterator[Check]:
+def check_artifacts(root: str, url: str) -> Iterator[DoctorCheck]:
     """Whether this machine can write artifacts below the server's artifact root."""
     parts = urlsplit(root)
     if parts.scheme not in {"", "file"}:

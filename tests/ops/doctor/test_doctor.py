@@ -15,7 +15,7 @@ import pytest
 
 from headrace.settings import Settings
 from headrace_ops import doctor
-from headrace_ops.doctor import CHECKS, Check, checks, examine
+from headrace_ops.doctor import CHECKS, DoctorCheck, checks, examine
 from headrace_ops.doctor.services import (
     MLFLOW,
     PREFECT,
@@ -299,12 +299,12 @@ def test_an_answer_that_comes_too_late_is_not_listed(empty, monkeypatch):
     def late(_):
         time.sleep(1)
         has_answered.set()
-        return Check(name="store", state="ok", seen="late")
+        return DoctorCheck(name="store", state="ok", seen="late")
 
     def slow(_):
         assert has_answered.wait(30)
         time.sleep(0.2)
-        return Check(name="models", state="ok", seen="")
+        return DoctorCheck(name="models", state="ok", seen="")
 
     monkeypatch.setattr(doctor, "LIMIT_SECONDS", 0.2)
     monkeypatch.setattr(doctor, "CHECKS", {"store": late, "models": slow})
@@ -320,6 +320,8 @@ def test_a_server_that_lets_everyone_in_is_wrong_where_others_reach_it():
 
 def test_no_password_is_told():
     url = "postgresql://ada:canary@db/headrace"
-    check = Check(name="ledger", state="wrong", seen=f"{url}: gone", fix=f"Mend {url}.")
+    check = DoctorCheck(
+        name="ledger", state="wrong", seen=f"{url}: gone", fix=f"Mend {url}."
+    )
     assert "canary" not in check.model_dump_json()
     assert "ada:***@db" in check.seen

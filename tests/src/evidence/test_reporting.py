@@ -10,7 +10,7 @@ from headrace.evidence.reporting import describe
 from headrace.pages import render
 from headrace.records import Finding, PromotionRecord, StageReport
 from headrace.state.tracking import Tracking
-from headrace.use.comparison import Comparison, Differing
+from headrace.use.comparison import Differing, ModelComparison
 
 pytestmark = pytest.mark.system
 
@@ -39,7 +39,7 @@ def outcome(trained):
     )
 
 
-COMPARED = Comparison(
+COMPARED = ModelComparison(
     model="blobs",
     versions=(1, 2),
     differences=(Differing(kind="spec", name="training.<b>", values=("1", "2")),),

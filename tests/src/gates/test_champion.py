@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pytest
 
 from headrace.gates.champion import (
+    Challenge,
     Opponent,
-    Trial,
     champion_gate,
     level_of,
     not_compared,
@@ -38,7 +38,7 @@ def against(rows, better=0, worse=0, *, new=0, **values):
     challenger[rows - better - worse : rows - better] = False
     is_new = np.arange(rows) < new
     return champion_gate(
-        CHAMPION, Trial(challenger, is_new, opponent(champion), **values)
+        CHAMPION, Challenge(challenger, is_new, opponent(champion), **values)
     )
 
 
@@ -164,7 +164,7 @@ def test_significantly_better_on_all_items_is_enough_where_new_ones_show_little(
     champion[1020:1060] = False
     new = np.arange(6000) < 1020
     new[:20] = False
-    found, _ = champion_gate(CHAMPION, Trial(challenger, new, opponent(champion)))
+    found, _ = champion_gate(CHAMPION, Challenge(challenger, new, opponent(champion)))
     assert found.passed
     assert "significantly better than version 1 on 6,000" in found.reason
 
@@ -191,14 +191,18 @@ def test_it_must_hold_against_the_best_former_champion_as_well():
     challenger = np.ones(rows, bool)
     challenger[:100] = champion[:60] = False  # 0.5 points below the best
     every = np.ones(rows, bool)
-    alone, _ = champion_gate(CHAMPION, Trial(challenger, every, opponent(champion, 7)))
+    alone, _ = champion_gate(
+        CHAMPION, Challenge(challenger, every, opponent(champion, 7))
+    )
     assert not alone.passed  # 40 worse, 0 better
     champion[:100] = False
-    alone, _ = champion_gate(CHAMPION, Trial(challenger, every, opponent(champion, 7)))
+    alone, _ = champion_gate(
+        CHAMPION, Challenge(challenger, every, opponent(champion, 7))
+    )
     assert alone.passed
     both, metrics = champion_gate(
         CHAMPION,
-        Trial(challenger, every, opponent(champion, 7), opponent(best, 3)),
+        Challenge(challenger, every, opponent(champion, 7), opponent(best, 3)),
     )
     assert not both.passed
     assert "worse than version 3, the best former champion, on 20,000" in both.reason
@@ -207,7 +211,7 @@ def test_it_must_hold_against_the_best_former_champion_as_well():
 
 def test_both_are_named_where_it_holds_against_both():
     rows = np.ones(2000, bool)
-    trial = Trial(rows, rows, opponent(rows, 7), opponent(rows, 3))
+    trial = Challenge(rows, rows, opponent(rows, 7), opponent(rows, 3))
     found, _ = champion_gate(CHAMPION, trial)
     assert found.passed
     assert "than version 7 on 2,000 new test items" in found.reason
@@ -220,12 +224,12 @@ def test_rows_that_a_model_learned_from_do_not_count():
     half = np.arange(100) >= 50
     found, metrics = champion_gate(
         CHAMPION,
-        Trial(challenger, ~challenger, opponent(champion, compared=half)),
+        Challenge(challenger, ~challenger, opponent(champion, compared=half)),
     )
     assert (found.passed, metrics["compared_items"]) == (False, 50)
     nothing, _ = champion_gate(
         CHAMPION,
-        Trial(challenger, ~challenger, opponent(champion, compared=~challenger)),
+        Challenge(challenger, ~challenger, opponent(champion, compared=~challenger)),
     )
     assert (nothing.passed, nothing.value) == (False, None)
     assert "no test item is left to compare with version 1" in nothing.reason
@@ -238,7 +242,7 @@ def test_rows_that_left_the_data_count_for_being_better_alone():
     gone = np.arange(1017)
     vanished = (gone >= 13) & (gone < 24)
     none = np.zeros(1017, bool)
-    old = Trial(challenger, none, opponent(champion), vanished=vanished)
+    old = Challenge(challenger, none, opponent(champion), vanished=vanished)
     found, metrics = champion_gate(CHAMPION, old)
     assert not found.passed
     assert (found.p_value, metrics["compared_items"]) == (
@@ -246,7 +250,7 @@ def test_rows_that_left_the_data_count_for_being_better_alone():
         1017,
     )
     assert "on 1,017 test items (11 of them no longer in the data)" in found.reason
-    chosen = Trial(challenger, none, opponent(champion, compared=~vanished))
+    chosen = Challenge(challenger, none, opponent(champion, compared=~vanished))
     assert champion_gate(CHAMPION, chosen)[0].passed, "0.0001 without them"
     lost = dataclasses.replace(chosen, unanswered=11)
     assert champion_gate(CHAMPION, lost)[0].p_value == found.p_value
@@ -262,7 +266,7 @@ def test_a_challenger_with_an_answer_that_is_no_number_is_not_promoted(kind, gon
     champion[:300] = 0
     challenger = np.where(answered, 1, 0).astype(kind)
     is_gone = np.arange(rows) >= rows - gone
-    trial = Trial(
+    trial = Challenge(
         *(challenger, np.full(rows, new), opponent(champion)),
         vanished=is_gone,
         answered=answered,
@@ -282,12 +286,12 @@ def test_items_that_neither_model_answers_with_numbers_show_nothing(kind):
     scores[~answered] = np.nan if kind is float else False
     alike = Opponent(1, scores, every, answered)
     found, metrics = champion_gate(
-        CHAMPION, Trial(scores, every, alike, answered=answered)
+        CHAMPION, Challenge(scores, every, alike, answered=answered)
     )
     assert not found.passed
     assert metrics["new_items"] == 40
     none = np.zeros(rows, bool)
-    nothing = Trial(
+    nothing = Challenge(
         scores, every, dataclasses.replace(alike, answered=none), answered=none
     )
     found, _ = champion_gate(CHAMPION, nothing)
@@ -299,7 +303,7 @@ def test_rows_that_left_the_data_do_not_stand_against_no_worse():
     """Data that was replaced may have changed what is asked."""
     rows = np.arange(1100)
     challenger, champion, vanished = rows < 1000, rows >= 0, rows >= 1000
-    trial = Trial(challenger, ~vanished, opponent(champion), vanished=vanished)
+    trial = Challenge(challenger, ~vanished, opponent(champion), vanished=vanished)
     found, _ = champion_gate(CHAMPION, trial)
     assert found.passed
     assert found.reason.startswith("no worse than version 1 on 1,000 new test items")
@@ -352,7 +356,7 @@ def test_the_gate_decides_as_the_simulation_does():
         champion, challengers = equal_challengers(random, 300, 0.3, 4)
         challengers[3] |= random.random(300) < 0.5  # one that is better
         for attempt, challenger in enumerate(challengers, start=1):
-            trial = Trial(
+            trial = Challenge(
                 challenger, np.zeros(300, bool), opponent(champion), attempt=attempt
             )
             found, _ = champion_gate(CHAMPION, trial)
@@ -392,7 +396,7 @@ class Race:
             losses = [champion + step, champion, 0.0]
             challenger, now, best = self.answers(losses)
             number = attempt if careful else 1
-            trial = Trial(
+            trial = Challenge(
                 challenger,
                 new,
                 opponent(now, 2),
@@ -430,7 +434,7 @@ def test_a_thousand_alternations_change_nothing():
         challenger = shared & (random.random(rows + 1) < 0.9985)  # 0.15 points worse
         used = np.arange(rows + 1) != (rows if attempt % 2 else 0)
         is_new = (np.arange(rows + 1) == rows) & (attempt == 2)
-        trial = Trial(
+        trial = Challenge(
             challenger, is_new, opponent(shared, compared=used), attempt=attempt
         )
         promoted += champion_gate(CHAMPION, trial)[0].passed

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from headrace.gates.champion import Opponent, Trial, champion_gate
+from headrace.gates.champion import Challenge, Opponent, champion_gate
 from headrace.gates.paired_numbers import PairedNumbers, as_means
 from headrace.spec import GateSpec
 
@@ -56,7 +56,7 @@ def test_ratios_of_sums_differ_by_the_mean_of_their_linear_parts():
 def test_a_trial_of_ratios_tells_the_better_one_whatever_its_denominators():
     right, some = np.full(200, 2.0), np.tile([2.0, 0.0, 1.0, 2.0], 50)
     opponent = Opponent(1, some, np.ones(200, bool), weights=np.full(200, 3.0))
-    trial = Trial(right, np.zeros(200, bool), opponent, weights=np.full(200, 2.0))
+    trial = Challenge(right, np.zeros(200, bool), opponent, weights=np.full(200, 2.0))
     gate = GateSpec.model_validate({"name": "champion", "threshold": 0.05})
     result, metrics = champion_gate(gate, trial)
     assert result.passed and metrics["champion_p_value"] < 0.001
@@ -242,7 +242,7 @@ def test_the_bound_lies_above_the_truth_as_often_as_the_level_says(level):
 
 def trial(own, other, new):
     rows = np.ones(len(own), bool)
-    return Trial(
+    return Challenge(
         scores=own,
         new=rows & new,
         champion=Opponent(3, other, rows),

@@ -6,7 +6,7 @@ import pytest
 from headrace.errors import SpecError
 from headrace.gates.kinds import check_gate, judge_gate
 from headrace.gates.kinds.shortcut import LEVEL, loss_bound, threshold_for
-from headrace.gates.rows import JudgedRows, Marked, RungRows, Shortcuts
+from headrace.gates.rows import JudgedRows, MarkedRows, RungRows, Shortcuts
 from headrace.spec import GateSpec, PipelineSpec
 
 GATE = GateSpec.model_validate({"name": "shortcut", "threshold": 0.1})
@@ -17,7 +17,7 @@ def rung(scores):
 
 
 def marked(before, after, label="cat"):
-    return Marked(label, rung(before), rung(after))
+    return MarkedRows(label, rung(before), rung(after))
 
 
 def judged(*classes, higher=True):

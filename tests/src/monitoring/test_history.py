@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from headrace.data.forgotten import Forgotten
+from headrace.data.forgotten import ForgottenItems
 from headrace.drift.verdict import Sign
 from headrace.monitoring import history as module
 from headrace.monitoring.batches import Batch
@@ -169,7 +169,7 @@ def test_after_many_files_one_has_all_scores(history, settings, monkeypatch):
 
 def test_items_are_named_by_keyed_digests(settings):
     item = hashlib.sha256(b"yes").hexdigest()
-    marker = Forgotten(key=Home(settings).anchored.ledger.key())
+    marker = ForgottenItems(key=Home(settings).anchored.ledger.key())
     nothing = np.full(1, "", object)
     batch = Batch("log", np.zeros((1, 2)), {}, np.array([item], object), nothing)
     marked = batch.marked(marker)
@@ -179,7 +179,7 @@ def test_items_are_named_by_keyed_digests(settings):
 def test_scores_of_forgotten_items_are_deleted(history, settings):
     for item in (1, 2, 3):
         history.add_scores(scored(history, item))
-    forgotten = Forgotten(key="00", marks=frozenset(["02" * 32]))
+    forgotten = ForgottenItems(key="00", marks=frozenset(["02" * 32]))
     assert history.take_out(forgotten) == 1
     assert kept_items(history) == [1, 3]
     store = Home(settings).anchored.store
@@ -194,5 +194,5 @@ def test_forgetting_reads_each_file_of_scores_once(history, monkeypatch):
     monkeypatch.setattr(
         Store, "read", lambda self, *args: (read.append(1), read_of(self, *args))[1]
     )
-    assert history.take_out(Forgotten(key="00")) == 0
+    assert history.take_out(ForgottenItems(key="00")) == 0
     assert len(read) == 3

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from headrace.monitoring.batches import Batch
-from headrace.monitoring.stored import Span, stored_window
+from headrace.monitoring.stored import TimeSpan, stored_window
 
 
 def window(first, last):
@@ -52,6 +52,6 @@ def test_a_name_tells_items_and_times():
         "last": "2026-03-01T12:00:00+01:00",
     }
     for kept in (window(0, 5), window(0, 5).model_copy(update=times)):
-        assert Span.of_name(kept.name) == kept.span
+        assert TimeSpan.of_name(kept.name) == kept.span
     with pytest.raises(ValueError, match="unpack"):
-        Span.of_name("scores")
+        TimeSpan.of_name("scores")

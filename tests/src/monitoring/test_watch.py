@@ -12,7 +12,7 @@ from tests.blobs import blobs
 from tests.homes import rows_of
 
 from headrace.errors import InputError, NotFoundError
-from headrace.monitoring import Data, Watch, watch_window
+from headrace.monitoring import MonitorOptions, WindowData, watch_window
 from headrace.state.ledger import Ledger
 
 pytestmark = pytest.mark.system
@@ -32,8 +32,8 @@ def darker(images):
 @pytest.fixture
 def watch(watched):
     def watch(path=None, **options):
-        data = Data(str(path)) if path else None
-        return watch_window(Watch("blobs", data, **options), watched)
+        data = WindowData(str(path)) if path else None
+        return watch_window(MonitorOptions("blobs", data, **options), watched)
 
     return watch
 
@@ -88,8 +88,8 @@ def test_the_loss_of_a_former_champion_is_no_event(watched, write_window):
     sequence = ledger.sequence("blobs")
     how = {"who": "ada", "why": "a test", "expected_sequence": sequence}
     ledger.promote("blobs", 2, forced=True, **how)
-    data = Data(str(write_window("wrong", 150, wrong=60)))
-    record = watch_window(Watch("blobs/1", data), watched)
+    data = WindowData(str(write_window("wrong", 150, wrong=60)))
+    record = watch_window(MonitorOptions("blobs/1", data), watched)
     assert (record.status, record.event) == ("degraded", False)
 
 

@@ -6,7 +6,7 @@ from pydantic import SecretStr
 from tests.src.planning.conftest import keys_of
 
 from headrace.planning import Plan
-from headrace.planning.results import Key, ingredients_of
+from headrace.planning.results import StageKey, ingredients_of
 from headrace.records import DataDescription, Record, SnapshotRecord
 from headrace.settings import DEFAULT_ITEM_BYTES
 from headrace.spec import PipelineSpec
@@ -66,11 +66,11 @@ def test_the_field_of_a_gate_that_changed_is_named():
             {"name": "even", "metric": "even", "direction": "max", "threshold": None},
         ]
         gates[1] |= {"kind": "spread", "arguments": {"most": most}}
-        return Key("evaluate", ingredients_of({"gates": gates}, {}, {}))
+        return StageKey("evaluate", ingredients_of({"gates": gates}, {}, {}))
 
     why = key(0.6).why(key(0.05).ingredients)
     assert why == "gates.even.arguments.most 0.05 → 0.6"
-    without = Key("evaluate", {}).why(key(0.05).ingredients)
+    without = StageKey("evaluate", {}).why(key(0.05).ingredients)
     assert "gates.even even by spread → none" in without
 
 
@@ -79,7 +79,7 @@ def test_the_order_of_gates_changes_nothing(changed, trained):
     assert changed(gates=trained.spec.gates[::-1]) == {}
     gates = [{"name": name, "threshold": None} for name in "ab"]
     keys = [
-        Key("evaluate", ingredients_of({"gates": rows}, {}, {}))
+        StageKey("evaluate", ingredients_of({"gates": rows}, {}, {}))
         for rows in (gates, gates[::-1])
     ]
     assert keys[0].why(keys[1].ingredients) == "gates changed"

@@ -2,7 +2,7 @@
 
 from tests.src.planning.conftest import end, keys_of, records_of
 
-from headrace.planning import Key, Plan
+from headrace.planning import Plan, StageKey
 from headrace.stages.ingredients import closure
 from headrace.state.home import Home
 from headrace.state.ledger import Ledger
@@ -33,7 +33,7 @@ def test_after_a_run_that_did_not_end_what_changed_since_is_said(trained, settin
     plan.begin(key)
     assert plan.why(key) == "first run"
     changed = dict(key.ingredients) | {"code headrace.stages.training": "another"}
-    assert plan.why(Key("train", changed)) == (
+    assert plan.why(StageKey("train", changed)) == (
         "since a run that did not end: code of headrace.stages.training"
     )
 

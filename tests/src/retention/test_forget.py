@@ -20,7 +20,7 @@ from headrace.data.corrections import (
     find_corrections,
     save_corrections,
 )
-from headrace.data.forgotten import Forgotten
+from headrace.data.forgotten import ForgottenItems
 from headrace.models.logged.golden import Golden
 from headrace.models.logged.soundness.tracked import TrackedRecord, keep_record
 from headrace.planning import Plan
@@ -237,11 +237,11 @@ def test_a_run_on_such_data_is_not_said_to_be_reproducible(many, item):
 
 def test_the_tombstone_does_not_reveal_the_item(many, item):
     many.home.headrace(*forget(item))
-    forgotten = Forgotten.of(many.ledger, "blobs")
+    forgotten = ForgottenItems.of(many.ledger, "blobs")
     assert forgotten.marks == {forgotten.mark_item(item)}
     (one,) = many.ledger.forgettings()
     assert (one.pipeline, one.kind, one.who) == ("blobs", "item", "ada@lab")
-    other = Forgotten("blobs", "00" * 32, forgotten.marks)
+    other = ForgottenItems("blobs", "00" * 32, forgotten.marks)
     assert not other.has_items([item]).any(), "the key is needed to test a guess"
     assert many.ledger.walk_chain().problem == ""
 
@@ -384,8 +384,8 @@ def test_a_group_is_gone_with_all_its_items(many, speakers):
         spec.data, "image", plan.home.store, many.settings, forgotten=plan.forgotten
     )
     assert sum(again.rows.values()) == 45
-    another = Forgotten("other", *many.ledger.tombstones())
+    another = ForgottenItems("other", *many.ledger.tombstones())
     shas = ["c" * 64]
     assert not another.has_rows(shas, ["person 2"]).any(), "its group is another one"
-    assert Forgotten.of(many.ledger, "blobs").has_rows(shas, ["person 2"]).all()
-    assert np.array_equal(Forgotten().has_rows(shas, ["person 2"]), [False])
+    assert ForgottenItems.of(many.ledger, "blobs").has_rows(shas, ["person 2"]).all()
+    assert np.array_equal(ForgottenItems().has_rows(shas, ["person 2"]), [False])

@@ -6,7 +6,7 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from headrace.serving.connections import HEADER_BYTES, Connection
+from headrace.serving.connections import HEADER_BYTES, HttpConnection
 from headrace.serving.doors import Doors
 from headrace.serving.replies import HttpError
 
@@ -34,12 +34,12 @@ def statuses(*parts, count):
     """The statuses of the answers to what is sent in parts, by one connection."""
 
     async def ask():
-        config = uvicorn.Config(_app, http=Connection, ws="none", lifespan="off")
+        config = uvicorn.Config(_app, http=HttpConnection, ws="none", lifespan="off")
         config.load()
         state = ServerState()
         loop = asyncio.get_running_loop()
         server = await loop.create_server(
-            lambda: Connection(config=config, server_state=state, app_state={}),
+            lambda: HttpConnection(config=config, server_state=state, app_state={}),
             "127.0.0.1",
             0,
         )

@@ -13,8 +13,8 @@ from tests.src.serving.asked import IMAGES, SOUNDS, TEXTS, an_answer
 
 from headrace.serving import log as module
 from headrace.serving.log import RequestLog
-from headrace.serving.log_frames import Facts, LogTask, Part, to_frame
-from headrace.serving.log_writer import Writer
+from headrace.serving.log_frames import Facts, LogTask, RequestBatch, to_frame
+from headrace.serving.log_writer import LogWriter
 from headrace.serving.requests import request_table
 from headrace.serving.requests.files import root_of
 from headrace.serving.requests.reading import Asked
@@ -317,7 +317,7 @@ def test_the_server_side_loads_no_heavy_library(tmp_path):
 def test_a_version_whose_rows_cannot_be_made_does_not_take_others_with_it(
     settings, caplog
 ):
-    writer = Writer(LogTask(root=root_of(settings.home), keep_days=7))
+    writer = LogWriter(LogTask(root=root_of(settings.home), keep_days=7))
     bad = an_answer(
         "bad",
         IMAGES.model_copy(update={"target": {}}),
@@ -327,7 +327,7 @@ def test_a_version_whose_rows_cannot_be_made_does_not_take_others_with_it(
     for _ in range(2):
         for answered in (bad, an_answer("good")):
             facts = Facts.of(answered, answered.description.model_dump_json())
-            header, data = to_frame(facts, Part.of([answered]))
+            header, data = to_frame(facts, RequestBatch.of([answered]))
             writer.add(header, bytearray(data))
         writer.flush()
     assert writer.counts.tolist() == [2, 2]

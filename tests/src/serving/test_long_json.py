@@ -13,7 +13,7 @@ from headrace.serving.long_json import (
     MOST_VALUES,
     SHORT_BYTES,
     STEP_BYTES,
-    Numbers,
+    JsonNumbers,
     check_values,
     cut_numbers,
     read_beside,
@@ -116,7 +116,7 @@ def test_many_values_are_refused_in_any_coding(coding):
 
 def test_a_list_without_end_is_no_list():
     with pytest.raises(HttpError, match="does not end"):
-        Numbers(b"[[1, 2]", 0)
+        JsonNumbers(b"[[1, 2]", 0)
 
 
 def test_long_bodies_are_read_beside_the_event_loop():

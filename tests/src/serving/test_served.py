@@ -13,7 +13,7 @@ from headrace.models.engines.batching import ROWS_AT_ONCE, Batching
 from headrace.serving import served as module
 from headrace.serving.replies import HttpError
 from headrace.serving.served import WAITING_LIMIT
-from headrace.serving.slots import Wanted
+from headrace.serving.slots import WantedVersion
 
 
 class Slow(Toy):
@@ -274,8 +274,12 @@ def test_an_unused_version_is_closed_when_it_is_retired():
 
 
 def test_names_of_models():
-    assert Wanted.parse("digits") == Wanted.parse("digits@champion") == ("digits", None)
-    assert Wanted.parse("digits/3") == ("digits", 3)
+    assert (
+        WantedVersion.parse("digits")
+        == WantedVersion.parse("digits@champion")
+        == ("digits", None)
+    )
+    assert WantedVersion.parse("digits/3") == ("digits", 3)
     for name in ("", "/3", "digits/", "digits/x", "digits@best", "@champion"):
         with pytest.raises(NotFoundError, match="is not a model"):
-            Wanted.parse(name)
+            WantedVersion.parse(name)

@@ -13,7 +13,7 @@ from tests.src.serving.conftest import IMAGE, Site, a_row, serving
 from headrace.models.engines import building, stored
 from headrace.serving.log import MODULE
 from headrace.serving.metrics import Metrics
-from headrace.serving.observing import Beside, Observing
+from headrace.serving.observing import Companions, Observing
 from headrace.serving.starting import (
     description_of,
     open_alone,
@@ -50,7 +50,7 @@ def test_a_challenger_is_opened_by_its_own_process_and_waits_for_no_lock(
 
 def test_the_memory_of_processes_beside_the_server_is_told(tmp_path):
     metrics, logs = Metrics(), list[FramedProcess]()
-    alone = observed(tmp_path, Beside(None, [], 0.0))
+    alone = observed(tmp_path, Companions(None, [], 0.0))
     metrics.sources.append(process_metrics)
     for name in ("one", "two"):
         logs.append(FramedProcess(MODULE, name))
@@ -72,7 +72,7 @@ def test_the_memory_of_processes_beside_the_server_is_told(tmp_path):
 
 def test_the_canary_and_the_shadow_are_named(tmp_path, monkeypatch):
     rows = [a_row("toy", number, IMAGE) for number in (2, 3)]
-    observing = observed(tmp_path, Beside(rows[1], rows[:1], 0.05))
+    observing = observed(tmp_path, Companions(rows[1], rows[:1], 0.05))
     (tmp_path / "canaries").mkdir()
     for ended in (False, True):
         site = Site(serving(IMAGE))

@@ -12,7 +12,7 @@ from headrace.errors import DependencyError
 from headrace.records import DataDescription
 from headrace.serving import trial as module
 from headrace.serving.canary import MOST_FAILURES, Canary
-from headrace.serving.trial import Trial
+from headrace.serving.trial import CanaryTrial
 
 RAW = {"content-type": "application/octet-stream"}
 PATH = "/models/toy/predict"
@@ -49,7 +49,7 @@ class Case:
         self.site = Site(self.champion)
         self.slot = self.site.slots["toy"]
         self.canary = Canary("toy", 2, 0.5, home)
-        self.trial = Trial(self.slot, self.canary, self.served)
+        self.trial = CanaryTrial(self.slot, self.canary, self.served)
         self.seen = []
         self.site.models.observers += [self.canary, self.seen.append]
         self.site.models.replaced.append(self.trial.replaced)
@@ -191,7 +191,7 @@ def test_a_canary_that_did_not_load_gets_nothing(tmp_path):
     site = Site(serving(IMAGE, 1))
     canary = Canary("toy", 2, 0.5, tmp_path)
     canary.end("it does not load: a test", is_remembered=False)
-    Trial(site.slots["toy"], canary, None)
+    CanaryTrial(site.slots["toy"], canary, None)
     assert site.slots["toy"].choose is None
     (model,) = site.ask("GET", "/models").json["models"]
     assert model["canary"]["ended"] == "it does not load: a test"

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from headrace.errors import DependencyError, SpecError
-from headrace.stages.beside import Beside, beside
+from headrace.stages.beside import OtherProcess, beside
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="it forks")
 
@@ -151,7 +151,7 @@ def test_where_other_threads_run_nothing_is_forked():
 
 def test_without_a_process_a_call_is_done_here_when_it_is_asked_for():
     done = []
-    result = Beside().begin(lambda: done.append(True))
+    result = OtherProcess().begin(lambda: done.append(True))
     assert not done
     result()
     assert done == [True]

@@ -7,7 +7,7 @@ import pytest
 from scipy import special
 
 from headrace.stages.fitting.data import open_data
-from headrace.stages.references import Recipe, kept_or_made
+from headrace.stages.references import ReferenceRecipe, kept_or_made
 from headrace.stages.references.seeds_and_labels import (
     Relabelled,
     fit_seed_and_labels,
@@ -21,7 +21,9 @@ NAMES = ("other_seed", "random_labels")
 def recipe_of(trained, **training):
     recipe = trained.spec.training.model_copy(update=training)
     spec = trained.spec.model_copy(update={"training": recipe})
-    return Recipe(spec, "mlp", trained.folder, trained.snapshot, trained.contract)
+    return ReferenceRecipe(
+        spec, "mlp", trained.folder, trained.snapshot, trained.contract
+    )
 
 
 @pytest.mark.system

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace.data.snapshots.reading import (
-    Manifest,
     Shard,
+    SnapshotManifest,
     check_complete,
     manifest_of,
     payload_of,
@@ -82,7 +82,7 @@ def _differs(snapshot: SnapshotRecord, what: str) -> IntegrityError:
 
 
 def find_same(
-    store: Store, record: SnapshotRecord, written: Manifest
+    store: Store, record: SnapshotRecord, written: SnapshotManifest
 ) -> SnapshotRecord | None:
     """The record of an equal snapshot in the store, if there is a complete one.
 
@@ -94,7 +94,7 @@ def find_same(
     key = f"snapshots/{record.digest}/{MANIFEST}"
     try:
         data = store.read(key)
-        present = Manifest.model_validate_json(data)
+        present = SnapshotManifest.model_validate_json(data)
     except (OSError, ValueError):
         return None
     sha256 = hashlib.sha256(data).hexdigest()
@@ -107,7 +107,7 @@ def find_same(
     return record
 
 
-def content_digest(snapshot: SnapshotRecord, manifest: Manifest) -> str:
+def content_digest(snapshot: SnapshotRecord, manifest: SnapshotManifest) -> str:
     """The digest over the rows that a manifest lists, and the rejected items."""
     sha = hashlib.sha256(form_line(snapshot.description))
     for shard in shards_in(manifest):

@@ -63,7 +63,7 @@ class FileFacts(BaseModel):
     splits: dict[str, int]
 
 
-class Manifest(BaseModel):
+class SnapshotManifest(BaseModel):
     """The part of a manifest that readers need.
 
     Attributes:
@@ -90,7 +90,7 @@ def shards_of(snapshot: SnapshotRecord) -> list[Shard]:
         return shards_in(manifest_of(snapshot))
 
 
-def shards_in(manifest: Manifest) -> list[Shard]:
+def shards_in(manifest: SnapshotManifest) -> list[Shard]:
     """The shards of a manifest in hash order."""
     shards, first = [], 0
     for name, facts in sorted(manifest.files.items()):
@@ -184,7 +184,9 @@ def described(manifest: bytes, uri: str) -> SnapshotRecord:
     """The record of a snapshot from its manifest; raises ValueError."""
     try:
         facts = json.loads(manifest)
-        facts = {k: v for k, v in facts.items() if k not in Manifest.model_fields}
+        facts = {
+            k: v for k, v in facts.items() if k not in SnapshotManifest.model_fields
+        }
         sha256 = hashlib.sha256(manifest).hexdigest()
         return SnapshotRecord.model_validate(
             {**facts, "uri": uri, "manifest_sha256": sha256}
@@ -204,16 +206,16 @@ def read_rejected(snapshot: SnapshotRecord) -> pa.Table:
         return rejected_of(snapshot, manifest_of(snapshot))
 
 
-def rejected_of(snapshot: SnapshotRecord, manifest: Manifest) -> pa.Table:
+def rejected_of(snapshot: SnapshotRecord, manifest: SnapshotManifest) -> pa.Table:
     """The rejected items that a manifest names."""
     name, sha256 = manifest.rejected_file, manifest.rejected_sha256
     return read_parquet(read_file(snapshot, name, sha256))
 
 
-def manifest_of(snapshot: SnapshotRecord) -> Manifest:
+def manifest_of(snapshot: SnapshotRecord) -> SnapshotManifest:
     """The manifest; raises ValueError if it is not the recorded one, IntegrityError."""
     data = read(f"{snapshot.uri}/{MANIFEST}")
-    manifest = Manifest.model_validate_json(data)
+    manifest = SnapshotManifest.model_validate_json(data)
     if manifest.format != FORMAT:
         raise IntegrityError(
             f"The snapshot {snapshot.uri} has format {manifest.format}; this "

@@ -14,7 +14,7 @@ from headrace.tasks.forms import Shards, Targets, parts_of
 Places = npt.NDArray[np.intp]
 
 
-class Rows(NamedTuple):
+class ShardRows(NamedTuple):
     """Rows of one split, in hash order.
 
     Attributes:
@@ -31,18 +31,18 @@ class Rows(NamedTuple):
     groups: list[str]
     questions: Payload
 
-    def at(self, places: Places) -> Rows:
+    def at(self, places: Places) -> ShardRows:
         """Some of these rows."""
         names, groups = ([of[n] for n in places] for of in (self.names, self.groups))
         items = self.items[places]
         is_item = self.questions is self.items
         questions = items if is_item else self.questions[places]
-        return Rows(items, self.targets[places], names, groups, questions)
+        return ShardRows(items, self.targets[places], names, groups, questions)
 
-    def first(self, count: int) -> Rows:
+    def first(self, count: int) -> ShardRows:
         """The first of these rows, which are not copied."""
         some = slice(count)
-        return Rows(
+        return ShardRows(
             self.items[some],
             self.targets[some],
             self.names[some],
@@ -52,7 +52,7 @@ class Rows(NamedTuple):
 
 
 def first_rows(rows: Shards, most: int) -> Iterator[Any]:
-    """The first rows, which are a random sample: `Rows` of one shard after the other.
+    """The first rows, a random sample: `ShardRows` of one shard after the other.
 
     Raises:
         IntegrityError: the snapshot is damaged.

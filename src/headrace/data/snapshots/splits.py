@@ -23,7 +23,7 @@ from headrace.data.snapshots.reading import (
     read_shard,
     shards_of,
 )
-from headrace.data.snapshots.rows import Rows
+from headrace.data.snapshots.rows import ShardRows
 from headrace.errors import IntegrityError
 from headrace.media import medium
 from headrace.media.arrow import read_parquet
@@ -39,8 +39,8 @@ _QUARANTINE = re.compile(r"-([0-9a-f]{64})\.parquet$")
 class SplitRows:
     """The rows of one split that are not quarantined, read on access.
 
-    Its length is the number of rows; iterating gives the `Rows` of each shard that has
-    any.
+    Its length is the number of rows; iterating gives the `ShardRows` of each shard that
+    has any.
 
     Args:
         split: train, val or test.
@@ -86,10 +86,10 @@ class SplitRows:
             groups |= set(pc.unique(of_split["group"]).to_pylist())
         return frozenset(groups)
 
-    def __iter__(self) -> Iterator[Rows]:
+    def __iter__(self) -> Iterator[ShardRows]:
         return parts_of(self)
 
-    def read(self, shard: int) -> Rows:
+    def read(self, shard: int) -> ShardRows:
         """The rows of one shard, by its index in `counts`.
 
         Raises:
@@ -100,7 +100,7 @@ class SplitRows:
         labels = table["label"]
         items = payload_of(table, description)
         groups = table["group"].to_pylist()
-        return Rows(
+        return ShardRows(
             items,
             task(description.task).labels.targets(items, labels, groups, description),
             table["name"].to_pylist(),
@@ -141,7 +141,9 @@ class SplitRows:
         return table
 
 
-def read_split(snapshot: SnapshotRecord, split: str, quarantine_uri: str = "") -> Rows:
+def read_split(
+    snapshot: SnapshotRecord, split: str, quarantine_uri: str = ""
+) -> ShardRows:
     """The rows of one split that are not quarantined, all in memory, in hash order.
 
     Raises:
@@ -161,7 +163,7 @@ def read_split(snapshot: SnapshotRecord, split: str, quarantine_uri: str = "") -
         groups += part.groups
         others += [part.questions] * (part.questions is not part.items)
     questions = np.concatenate(others) if others else items
-    return Rows(items, targets, names, groups, questions)
+    return ShardRows(items, targets, names, groups, questions)
 
 
 def quarantine_name(data: bytes) -> str:

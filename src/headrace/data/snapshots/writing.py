@@ -24,7 +24,12 @@ from headrace.data.snapshots.checking import (
     form_line,
     rejected_lines,
 )
-from headrace.data.snapshots.reading import FORMAT, REJECTED, FileFacts, Manifest
+from headrace.data.snapshots.reading import (
+    FORMAT,
+    REJECTED,
+    FileFacts,
+    SnapshotManifest,
+)
 from headrace.errors import IntegrityError
 from headrace.media import medium
 from headrace.media.arrow import as_bytes, as_hex
@@ -155,7 +160,7 @@ def publish_snapshot(  # noqa: PLR0913
     )
     pq.write_table(rows, folder / REJECTED)
     sha256 = file_digest(folder / REJECTED)
-    manifest = Manifest(format=FORMAT, files=files, rejected_sha256=sha256)
+    manifest = SnapshotManifest(format=FORMAT, files=files, rejected_sha256=sha256)
     place = {"uri", "manifest_sha256"}  # left out, since a store may be moved
     if not corrections:
         place.add("corrections")

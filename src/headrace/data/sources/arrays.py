@@ -180,7 +180,7 @@ def array_chunks(
     )
     first = 0
     for block, values in blocks:
-        texts, not_whole = Labels([""] * len(block))
+        texts, not_whole = ArrayLabels([""] * len(block))
         if values is not None:
             texts, not_whole = labels_as_text(values, f"{where}: {names[1]}", first)
         row_names = [f"{names[0]}[{row}]" for row in range(first, first + len(block))]
@@ -211,14 +211,14 @@ def _check_pair(
     raise SourceError(f"{where}: {item_name} {problem}.", action)
 
 
-class Labels(NamedTuple):
+class ArrayLabels(NamedTuple):
     """Labels as text, ``(n,)``, and the first that is a number but no integer."""
 
     texts: list[str]
     not_whole: str = ""
 
 
-def labels_as_text(array: npt.NDArray[Any], where: str, first: int = 0) -> Labels:
+def labels_as_text(array: npt.NDArray[Any], where: str, first: int = 0) -> ArrayLabels:
     """One label a row, as text; the label of a one-hot row is its index.
 
     Numbers are written so that reading them gives the same number.
@@ -246,15 +246,15 @@ def labels_as_text(array: npt.NDArray[Any], where: str, first: int = 0) -> Label
         return _from_floats(array, where, first)
     if kind == "S":
         rows = enumerate(array.tolist(), first)
-        return Labels([_decoded(text, where, row) for row, text in rows])
+        return ArrayLabels([_decoded(text, where, row) for row, text in rows])
     if kind == "U":
-        return Labels(_checked(array, where, first))
+        return ArrayLabels(_checked(array, where, first))
     if kind not in "biu":
         raise SourceError(
             f"{where} holds {array.dtype} values, which are not labels.",
             "Expected whole numbers or text.",
         )
-    return Labels(list(map(str, map(int, array.tolist()))))
+    return ArrayLabels(list(map(str, map(int, array.tolist()))))
 
 
 def _checked(array: npt.NDArray[Any], where: str, first: int) -> list[str]:
@@ -290,12 +290,12 @@ def _from_one_hot(array: npt.NDArray[Any], where: str, first: int) -> npt.NDArra
     return index
 
 
-def _from_floats(array: npt.NDArray[Any], where: str, first: int) -> Labels:
+def _from_floats(array: npt.NDArray[Any], where: str, first: int) -> ArrayLabels:
     with np.errstate(invalid="ignore"):
         is_odd = ~np.isfinite(array) | (array != np.rint(array))
         is_odd |= np.abs(array) > 2**53
     if not is_odd.any():
-        return Labels(list(map(str, array.astype(np.int64).tolist())))
+        return ArrayLabels(list(map(str, array.astype(np.int64).tolist())))
     row = int(is_odd.argmax())
     if not np.isfinite(array).all():
         raise SourceError(
@@ -306,7 +306,7 @@ def _from_floats(array: npt.NDArray[Any], where: str, first: int) -> Labels:
         repr(value) if odd else str(int(value))
         for value, odd in zip(array.tolist(), is_odd.tolist(), strict=True)
     ]
-    return Labels(texts, f"{where}[{first + row}] is {array[row]!s}")
+    return ArrayLabels(texts, f"{where}[{first + row}] is {array[row]!s}")
 
 
 def _shape(array: npt.NDArray[Any]) -> str:

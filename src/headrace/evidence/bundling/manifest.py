@@ -13,7 +13,7 @@ MODEL = "model/logged/data/model.keras"
 GOLDEN = "model/golden.npz"
 
 
-class File(Record):
+class BundledFile(Record):
     """A file of a bundle."""
 
     sha256: str
@@ -39,7 +39,7 @@ class Manifest(Record):
     snapshot_digest: str
     created: str
     must_be_signed: bool
-    files: dict[str, File]
+    files: dict[str, BundledFile]
 
 
 def as_json(value: Any) -> bytes:

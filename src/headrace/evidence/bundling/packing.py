@@ -17,7 +17,7 @@ from headrace.evidence.bundling.manifest import (
     MANIFEST,
     MODEL_SIGNATURE,
     SIGNATURE,
-    File,
+    BundledFile,
     Manifest,
     as_json,
 )
@@ -108,7 +108,9 @@ class Packing:
         made = {MODEL_SIGNATURE: signature, SIGNATURE: is_signed}
         signatures = [name for name, is_made in made.items() if is_made]
         files["README.txt"] = readme(name, signatures).encode()
-        facts = {n: File(sha256=sha256_of(d), bytes=len(d)) for n, d in files.items()}
+        facts = {
+            n: BundledFile(sha256=sha256_of(d), bytes=len(d)) for n, d in files.items()
+        }
         manifest = Manifest(
             model=version.model,
             version=version.version,

@@ -29,7 +29,7 @@ from headrace.tasks.forms import Scores
 _SHOWN = 3
 
 
-class Arguments(Record):
+class FairnessArguments(Record):
     """The arguments of the gate.
 
     Attributes:
@@ -55,10 +55,10 @@ class Arguments(Record):
 
 
 class GroupsAlike:
-    """See `headrace.gates.kinds.RowsKind` and `Arguments`."""
+    """See `headrace.gates.kinds.RowsKind` and `FairnessArguments`."""
 
     def check(self, gate: GateSpec) -> None:
-        """Refuse a gate with other arguments than those of `Arguments`."""
+        """Refuse a gate with other arguments than those of `FairnessArguments`."""
         _arguments(gate)
 
     def judge_rows(self, gate: GateSpec, rows: JudgedRows) -> GateResult:
@@ -101,7 +101,7 @@ class GroupsAlike:
 
 
 def _compared(
-    scores: Scores, groups: list[str], weights: Scores | None, asked: Arguments
+    scores: Scores, groups: list[str], weights: Scores | None, asked: FairnessArguments
 ) -> Fairness:
     """The groups compared; without far scores where these hide that they differ."""
     each = also_without_far(scores)
@@ -114,7 +114,7 @@ def _compared(
     return next(unfair, results[0])
 
 
-def _arguments(gate: GateSpec) -> Arguments:
+def _arguments(gate: GateSpec) -> FairnessArguments:
     if gate.threshold is not None:
         raise SpecError(
             f"The gate {gate.name!r} of the kind fairness takes no threshold; it has "
@@ -122,11 +122,11 @@ def _arguments(gate: GateSpec) -> Arguments:
             f"Write arguments = {{ gap = {gate.threshold:g} }}.",
         )
     try:
-        return Arguments.model_validate(gate.arguments)
+        return FairnessArguments.model_validate(gate.arguments)
     except ValidationError as error:
         wrong = error.errors()[0]
         field = ".".join(map(str, ("arguments", *wrong["loc"])))
-        names = ", ".join(Arguments.model_fields)
+        names = ", ".join(FairnessArguments.model_fields)
         raise SpecError(
             f"The gate {gate.name!r} of the kind fairness has {field}: {wrong['msg']}.",
             f"Its arguments are {names}; gap is required.",
@@ -149,7 +149,9 @@ def _rate(
     return rated.scores[about], [groups[row] for row in about], None
 
 
-def describe(fairness: Fairness, name: str, asked: Arguments, verdict: Verdict) -> str:
+def describe(
+    fairness: Fairness, name: str, asked: FairnessArguments, verdict: Verdict
+) -> str:
     """The verdict, the groups that decide it, and those that are not compared."""
     texts = {
         "unfair": "groups are not treated alike",

@@ -30,7 +30,7 @@ from headrace.records import GateResult, Record
 from headrace.spec import GateSpec, PipelineSpec
 
 
-class Arguments(Record):
+class RobustnessArguments(Record):
     """The arguments of the gate: a rung, and one of two limits.
 
     Attributes:
@@ -52,17 +52,17 @@ class Arguments(Record):
         return (self.score if self.drop is None else self.drop) or 0.0
 
     @model_validator(mode="after")
-    def _has_one_limit(self) -> Arguments:
+    def _has_one_limit(self) -> RobustnessArguments:
         if (self.score is None) == (self.drop is None):
             raise ValueError("one of score and drop is needed, and not both")
         return self
 
 
 class KeepsItsScore:
-    """See `headrace.gates.kinds.RowsKind` and `Arguments`."""
+    """See `headrace.gates.kinds.RowsKind` and `RobustnessArguments`."""
 
     def check(self, gate: GateSpec) -> None:
-        """Refuse a gate with other arguments than those of `Arguments`."""
+        """Refuse a gate with other arguments than those of `RobustnessArguments`."""
         _arguments(gate)
 
     def check_pipeline(self, gate: GateSpec, spec: PipelineSpec) -> None:
@@ -120,10 +120,10 @@ class KeepsItsScore:
         return result.model_copy(update=update)
 
 
-def _arguments(gate: GateSpec) -> Arguments:
+def _arguments(gate: GateSpec) -> RobustnessArguments:
     try:
         if gate.threshold is None:
-            return Arguments.model_validate(gate.arguments)
+            return RobustnessArguments.model_validate(gate.arguments)
         problem = f"it has threshold = {gate.threshold:g}, and takes none"
     except ValidationError as error:
         wrong = error.errors()[0]
@@ -132,7 +132,7 @@ def _arguments(gate: GateSpec) -> Arguments:
     raise SpecError(
         f"The gate {gate.name!r} of the kind robustness: {problem}.",
         'Write for example arguments = { rung = "noise 25", drop = 0.05 }. Its '
-        f"arguments are {', '.join(Arguments.model_fields)}.",
+        f"arguments are {', '.join(RobustnessArguments.model_fields)}.",
     )
 
 
@@ -210,7 +210,11 @@ def _mean_bound(values: Numbers, level: float) -> float:
 
 
 def describe(
-    rung: RungRows, measured: Robustness, score: str, asked: Arguments, bound: float
+    rung: RungRows,
+    measured: Robustness,
+    score: str,
+    asked: RobustnessArguments,
+    bound: float,
 ) -> str:
     """The scores on a rung and without it, and the bound, in words."""
     after, before = (

@@ -24,7 +24,7 @@ from headrace.gates.intervals import linear_parts
 from headrace.gates.kinds import THRESHOLD, RowsKind, check_threshold, held
 from headrace.gates.kinds.robustness import drop_bound
 from headrace.gates.paired import share_at_most
-from headrace.gates.rows import JudgedRows, Marked
+from headrace.gates.rows import JudgedRows, MarkedRows
 from headrace.media import medium
 from headrace.records import GateResult
 from headrace.spec import GateSpec, PipelineSpec
@@ -66,7 +66,7 @@ class DoesWithoutMarks:
         return held(gate, worst, most, reason)
 
 
-def loss_bound(marked: Marked, *, higher_is_better: bool) -> float:
+def loss_bound(marked: MarkedRows, *, higher_is_better: bool) -> float:
     """The largest loss of one class without its mark that its rows do not exclude.
 
     See `drop_bound`.
@@ -86,7 +86,7 @@ def threshold_for(rows: int) -> float:
     return max(THRESHOLD, math.ceil(share_at_most(1, rows, LEVEL) * 100) / 100)
 
 
-def describe(marked: Marked, score: str, bound: float) -> str:
+def describe(marked: MarkedRows, score: str, bound: float) -> str:
     """The scores of a class with its mark and without it, and the bound, in words."""
     before, after = (
         float(linear_parts(rung.scores, rung.weights).mean()) if len(rung.scores) else 0

@@ -22,7 +22,7 @@ from headrace.models.engines.exporting import MODULE as EXPORTING
 from headrace.models.engines.exporting import Order, content
 from headrace.models.engines.stored import (
     GOLDEN,
-    Attempt,
+    BuildAttempt,
     EngineRecord,
     is_recorded,
     keep,
@@ -83,7 +83,7 @@ def _build(version: Version, settings: Settings, possible: list[str]) -> str:
 @contextlib.contextmanager
 def attempt(
     version: Version, settings: Settings, name: str
-) -> Iterator[tuple[Attempt, Path]]:
+) -> Iterator[tuple[BuildAttempt, Path]]:
     """Export a version to a format and test it, in a child process.
 
     Yields:
@@ -110,7 +110,7 @@ def attempt(
         yield result.model_copy(update={"libraries": versions}), folder
 
 
-def _export(order: Order) -> Attempt:
+def _export(order: Order) -> BuildAttempt:
     """Have a child export, and wait for the result; its crash is one, too."""
     version, name = order.version, order.format
     process = FramedProcess(
@@ -119,10 +119,10 @@ def _export(order: Order) -> Attempt:
     header = order.model_dump(mode="json")
     try:
         report, _ = process.converse(header, b"", most_bytes=0, seconds=EXPORT_SECONDS)
-        return Attempt.model_validate(report)
+        return BuildAttempt.model_validate(report)
     except HeadraceError as error:
         if process.code not in (None, -signal.SIGKILL, -signal.SIGTERM):  # it crashed
-            return Attempt(engine=name, reason=f"the export {process.failure}")
+            return BuildAttempt(engine=name, reason=f"the export {process.failure}")
         if process.failure:
             raise
         raise process.error(f"has no result: {error.message}") from None

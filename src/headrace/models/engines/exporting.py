@@ -9,7 +9,7 @@ from headrace.errors import HeadraceError
 from headrace.models.engines import formats
 from headrace.models.engines.files import golden_bytes, model_file
 from headrace.models.engines.forms import TOLERANCE
-from headrace.models.engines.stored import GOLDEN, Attempt, Tensor
+from headrace.models.engines.stored import GOLDEN, BuildAttempt, Tensor
 from headrace.models.logged.golden import Golden
 from headrace.records import Record
 from headrace.settings import Settings
@@ -45,7 +45,7 @@ def content(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 
-def export(order: Order) -> Attempt:
+def export(order: Order) -> BuildAttempt:
     """Write the files, load what was written, and replay the golden answers."""
     version, settings, name = order.version, order.opened, order.format
     golden_file = golden_bytes(version, settings)
@@ -56,13 +56,15 @@ def export(order: Order) -> Attempt:
         model = _open(order, golden)
         given = model.inputs[0]
         if name in formats.ENGINES and None in given.shape[1:]:
-            return Attempt(engine=name, reason=_ANY_LENGTH)
+            return BuildAttempt(engine=name, reason=_ANY_LENGTH)
         module.export(model, order.folder)
         taken = Tensor(name=given.name, dtype=given.dtype, shape=given.shape[1:])
     except HeadraceError:  # of the version's own file
         raise
     except Exception as error:  # the exporters' own are of all kinds
-        return Attempt(engine=name, reason=f"it cannot be exported: {_first(error)}")
+        return BuildAttempt(
+            engine=name, reason=f"it cannot be exported: {_first(error)}"
+        )
     data = version.description
     try:
         shape = golden.outputs.shape[1:]
@@ -70,12 +72,12 @@ def export(order: Order) -> Attempt:
         difference, latency_ms = golden.measure(engine, data)
     except Exception as error:  # the runtimes' own
         reason = f"what was exported cannot be used: {_first(error)}"
-        return Attempt(engine=name, reason=reason)
+        return BuildAttempt(engine=name, reason=reason)
     reason = ""
     if difference > TOLERANCE:
         reason = f"its answers differ by {difference:.3g}, more than {TOLERANCE:g}"
     finite = difference if difference < float("inf") else None
-    return Attempt(
+    return BuildAttempt(
         engine=name,
         difference=finite,
         latency_ms=latency_ms,

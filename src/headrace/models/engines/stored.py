@@ -41,7 +41,7 @@ class Tensor(Record):
     shape: tuple[int | None, ...]
 
 
-class Attempt(Record):
+class BuildAttempt(Record):
     """The result of one export.
 
     Attributes:
@@ -75,7 +75,7 @@ class EngineRecord(Record):
     model_digest: str
     engine: str
     files: Mapping[str, str] = {}
-    attempts: tuple[Attempt, ...] = ()
+    attempts: tuple[BuildAttempt, ...] = ()
 
     @property
     def is_current(self) -> bool:

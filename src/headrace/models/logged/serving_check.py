@@ -35,7 +35,7 @@ LATENCY_CALLS = 50
 TIMEOUT_SECONDS = 300
 
 
-class Request(Record):
+class CheckRequest(Record):
     """What the process checks: a logged model, and the paths of its two files."""
 
     training: LoggedModel
@@ -43,7 +43,7 @@ class Request(Record):
     golden: Path
 
     @classmethod
-    def of(cls, training: LoggedModel, model: Path, golden: bytes) -> Request:
+    def of(cls, training: LoggedModel, model: Path, golden: bytes) -> CheckRequest:
         """A request; the golden file, as it was logged, is written beside the model."""
         file = model.with_name(Path(GOLDEN_FILE).name)
         file.write_bytes(golden)
@@ -65,7 +65,7 @@ class ServingReport(Record):
     error: str = ""
 
 
-_REQUESTS = TypeAdapter(list[Request])
+_REQUESTS = TypeAdapter(list[CheckRequest])
 _REPORTS = TypeAdapter(list[ServingReport])
 
 
@@ -148,7 +148,7 @@ class ServingCheck(contextlib.AbstractContextManager["ServingCheck"]):
         requests: the models to check; their files must exist until the block ends.
     """
 
-    def __init__(self, requests: Sequence[Request]) -> None:
+    def __init__(self, requests: Sequence[CheckRequest]) -> None:
         self._limit_seconds = TIMEOUT_SECONDS * len(requests)
         self._running = _take_spare() or _Running()
         try:
@@ -190,7 +190,7 @@ def _no_answer(what: str) -> DependencyError:
     )
 
 
-def measure(request: Request) -> ServingReport:
+def measure(request: CheckRequest) -> ServingReport:
     """Load the model and compare it with the golden outputs."""
     training = request.training
     golden = request.golden.read_bytes()

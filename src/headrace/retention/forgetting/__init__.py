@@ -20,7 +20,7 @@ from headrace.data.forgetting import (
     open_snapshot,
     sweep,
 )
-from headrace.data.forgotten import Forgotten
+from headrace.data.forgotten import ForgottenItems
 from headrace.data.snapshots.reading import forgotten_of
 from headrace.errors import DependencyError, NotFoundError, UsageError
 from headrace.progress import counted
@@ -43,7 +43,7 @@ __all__ = ["Outcome", "forget"]
 @dataclass(frozen=True)
 class _Request:
     kind: Literal["item", "group", ""]
-    forgotten: Forgotten  # with the marks of this request, and all before
+    forgotten: ForgottenItems  # with the marks of this request, and all before
 
 
 def forget(
@@ -149,7 +149,7 @@ def _request(
 ) -> _Request:
     """What is to be forgotten, together with all that was before."""
     ledger = anchored.ledger
-    forgotten = replace(Forgotten.of(ledger, pipeline), key=ledger.key())
+    forgotten = replace(ForgottenItems.of(ledger, pipeline), key=ledger.key())
     marks = forgotten.marks
     if item:
         marks |= {forgotten.mark_item(item)}

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from headrace.data.corrections import FOLDER as CORRECTIONS
 from headrace.data.corrections import drop_items
 from headrace.data.forgetting import delete_unrecorded, take_out
-from headrace.data.forgotten import Forgotten
+from headrace.data.forgotten import ForgottenItems
 from headrace.models.logged.soundness.signing import sign_version
 from headrace.models.logged.soundness.tracked import keep_anew
 from headrace.progress import counted
@@ -31,7 +31,7 @@ log = logging.getLogger("headrace")
 def delete(
     affected: list[SnapshotRecord],
     home: Home,
-    forgotten: Forgotten,
+    forgotten: ForgottenItems,
     published: Published | None,
 ) -> Counter[str]:
     """Delete what shows forgotten items.
@@ -79,7 +79,7 @@ def delete(
 
 
 def _delete_of_versions(
-    versions: list[Version], home: Home, forgotten: Forgotten
+    versions: list[Version], home: Home, forgotten: ForgottenItems
 ) -> Counter[str]:
     """Delete what is of versions, and sign and copy anew what was changed of them.
 

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from headrace.data.forgotten import Forgotten
+from headrace.data.forgotten import ForgottenItems
 from headrace.errors import IntegrityError, NotFoundError
 from headrace.media import medium
 from headrace.media.arrow import digests
@@ -31,7 +31,7 @@ _SHA = 32  # bytes
 WHY = "items were forgotten in its golden answers"
 
 
-def take_out(version: Version, home: Home, forgotten: Forgotten) -> int:
+def take_out(version: Version, home: Home, forgotten: ForgottenItems) -> int:
     """Take forgotten items out of a version's golden answers.
 
     Returns:

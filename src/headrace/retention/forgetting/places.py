@@ -13,7 +13,7 @@ from itertools import chain
 
 import numpy as np
 
-from headrace.data.forgotten import Forgotten
+from headrace.data.forgotten import ForgottenItems
 from headrace.monitoring.history import History
 from headrace.retention.forgetting.outcome import all_versions
 from headrace.state.anchored import AnchoredStore
@@ -71,7 +71,7 @@ def _result_keys(store: Store) -> Iterator[str]:
             yield f"pipelines/{pipeline}/{name}"
 
 
-def delete_judged(store: Store, forgotten: Forgotten) -> Counter[str]:
+def delete_judged(store: Store, forgotten: ForgottenItems) -> Counter[str]:
     """Delete lists of judged test items that have a forgotten one.
 
     The snapshot of an evaluation has its items, too.
@@ -90,7 +90,7 @@ def delete_judged(store: Store, forgotten: Forgotten) -> Counter[str]:
     return counts
 
 
-def monitored_models(anchored: AnchoredStore, forgotten: Forgotten) -> set[str]:
+def monitored_models(anchored: AnchoredStore, forgotten: ForgottenItems) -> set[str]:
     """The models that were monitored on labelled items which are forgotten now."""
     return {
         version.model
@@ -100,7 +100,7 @@ def monitored_models(anchored: AnchoredStore, forgotten: Forgotten) -> set[str]:
 
 
 def take_out_of_monitoring(
-    anchored: AnchoredStore, forgotten: Forgotten
+    anchored: AnchoredStore, forgotten: ForgottenItems
 ) -> Counter[str]:
     """Delete the scores of forgotten items, and what has digests without a key."""
     counts = Counter[str]()

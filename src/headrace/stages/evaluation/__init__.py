@@ -18,7 +18,7 @@ from headrace.gates.kinds import judge_gate, serving_gate
 from headrace.gates.rows import JudgedRows
 from headrace.models.logged.loading import open_model
 from headrace.models.logged.serving_check import (
-    Request,
+    CheckRequest,
     ServingCheck,
     ServingReport,
 )
@@ -33,13 +33,13 @@ from headrace.records import (
     TrainingRecord,
 )
 from headrace.spec import PipelineSpec
-from headrace.stages.beside import Beside
+from headrace.stages.beside import OtherProcess
 from headrace.stages.evaluation import groups, report, suspected, weak
 from headrace.stages.evaluation.answers import ask
 from headrace.stages.evaluation.comparison import Opponents, compare
 from headrace.stages.evaluation.explained import explain
 from headrace.stages.evaluation.membership import attack, figures_of
-from headrace.stages.evaluation.parts import Evaluated, Part, Parts, Trained
+from headrace.stages.evaluation.parts import EvaluatedModel, Look, Parts, Trained
 from headrace.stages.evaluation.robustness import climb
 from headrace.stages.evaluation.shortcuts import cover_marks
 from headrace.stages.evaluation.unseen import group_slices, unseen_groups
@@ -57,7 +57,7 @@ def evaluate(  # noqa: PLR0913
     training: TrainingRecord,
     comparator: int | None,
     home: Home,
-    beside: Beside | None = None,
+    beside: OtherProcess | None = None,
     folder: Path | None = None,
 ) -> EvaluationRecord:
     """Evaluate a training, and judge it by the gates.
@@ -84,7 +84,9 @@ def evaluate(  # noqa: PLR0913
             ignore_cleanup_errors=True,  # it may be drawn into
         ) as made,
         _logged(tracking, training) as (file, golden),
-        ServingCheck([Request.of(training, file, golden)]) as check,  # runs in parallel
+        ServingCheck(
+            [CheckRequest.of(training, file, golden)]
+        ) as check,  # runs in parallel
     ):
         place = Path(made)
         (place / "pictures").mkdir()
@@ -94,17 +96,17 @@ def evaluate(  # noqa: PLR0913
         judge = task(spec.task).judge.prepared(context)
         most = spec.evaluation.mistakes
         answers = ask(model, opponents.models, records.test, most, judge)
-        evaluated = Evaluated(context, answers, judge, place / "pictures")
-        parts = Parts(beside or Beside())
+        evaluated = EvaluatedModel(context, answers, judge, place / "pictures")
+        parts = Parts(beside or OtherProcess())
         rows = _look(evaluated, records, home, parts)
         served = check.results()[0]
-        parts.add(Part(_of_serving(served, training)))
+        parts.add(Look(_of_serving(served, training)))
         if served.difference is not None and served.difference <= SERVING_TOLERANCE:
             mark_verified(training, home.settings.home)
         verdicts, digest, figures = compare(
             model, opponents, spec.gates, answers, records.test, judge
         )
-        parts.add(Part(figures))
+        parts.add(Look(figures))
         attacked = attack(context, snapshot, contract, anchored, records.folder)
         parts.add(figures_of(attacked))
         values, rows = parts.values(), replace(rows, **parts.rows)
@@ -148,7 +150,7 @@ def _context(
 
 
 def _look(
-    evaluated: Evaluated, records: Trained, home: Home, parts: Parts
+    evaluated: EvaluatedModel, records: Trained, home: Home, parts: Parts
 ) -> JudgedRows:
     """Look at the answers from all sides; returns the rows as gates compare them."""
     context, answers, judge = evaluated.context, evaluated.answers, evaluated.judge
@@ -156,14 +158,14 @@ def _look(
     how = spec.evaluation
     metrics, slices = judge.metrics(answers.outputs, answers.targets, data, how)
     draw = partial(report.draw_answers, answers, data, how, evaluated.folder, judge)
-    parts.add(Part(metrics, slices, drawings=[draw]))
+    parts.add(Look(metrics, slices, drawings=[draw]))
     by_group = group_slices(answers, records.train.groups, how.confidence, judge)
     val_score = records.training.metrics.get(f"val_{evaluated.score}")
     apart: Metrics = {}
     if by_group and records.val_is_apart:
         val_score, apart = None, {VAL_APART: 1.0}
     metrics, findings = unseen_groups(by_group, evaluated.score, val_score, val_rows)
-    parts.add(Part(metrics | apart, by_group, findings))
+    parts.add(Look(metrics | apart, by_group, findings))
     rows = groups.judged_rows(evaluated)
     parts.add(groups.compare(rows, by_group, evaluated))
     parts.add(weak.look_for(evaluated))
@@ -173,7 +175,7 @@ def _look(
         parts.add(cover_marks(evaluated))
     if how.depth != "quick":
         parts.add(explain(evaluated, records, home))
-    parts.add(Part(findings=judge.few_rows(spec, answers.targets, val_rows)))
+    parts.add(Look(findings=judge.few_rows(spec, answers.targets, val_rows)))
     parts.add(suspected.look_for(context, judge, records, evaluated.folder))
     return rows
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from headrace.data.snapshots.rows import Rows, first_rows, rows_at
+from headrace.data.snapshots.rows import ShardRows, first_rows, rows_at
 from headrace.data.snapshots.splits import SplitRows
 from headrace.media.forms import Columns
 from headrace.models.logged import loading
@@ -75,7 +75,7 @@ class Worst(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
+class TestAnswers:
     """One pass over the rows of the test split.
 
     Attributes:
@@ -100,7 +100,7 @@ class Answers:
 
 def ask(
     model: Any, others: Mapping[int, Any], rows: SplitRows, worst: int, judge: Judge
-) -> Answers:
+) -> TestAnswers:
     """Let the models answer all rows, a shard at a time.
 
     Args:
@@ -137,7 +137,7 @@ def ask(
     own, weights = judge.scores(answers, truth), judge.weights(answers, truth)
     of_others = {version: Scored.join(parts) for version, parts in scores.items()}
     worst_answers, of_items = worst_so_far, joined(columns)
-    return Answers(
+    return TestAnswers(
         truth, answers, own, of_others, groups, worst_answers, weights, of_items
     )
 
@@ -167,7 +167,7 @@ def ask_some(model: Any, rows: SplitRows) -> Iterator[Judged]:
 
 
 def _worst(
-    before: Worst | None, part: Rows, outputs: Outputs, count: int, judge: Judge
+    before: Worst | None, part: ShardRows, outputs: Outputs, count: int, judge: Judge
 ) -> Worst:
     """The ``count`` worst of the answers before and of a part's answers."""
     badness = judge.badness(outputs, part.targets)

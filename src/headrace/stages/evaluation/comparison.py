@@ -14,7 +14,7 @@ import numpy as np
 from headrace.data.snapshots.reading import recorded_snapshot
 from headrace.data.snapshots.splits import SplitRows
 from headrace.errors import IntegrityError
-from headrace.gates.champion import Opponent, Trial, champion_gate, not_compared
+from headrace.gates.champion import Challenge, Opponent, champion_gate, not_compared
 from headrace.models.logged.loading import LoadedModel, load_version, open_model
 from headrace.models.logged.soundness.copies import fetch_model
 from headrace.records import (
@@ -25,7 +25,7 @@ from headrace.records import (
 )
 from headrace.spec import GateSpec
 from headrace.spec.checks import shorten
-from headrace.stages.evaluation.answers import Answers, Scored
+from headrace.stages.evaluation.answers import Scored, TestAnswers
 from headrace.stages.evaluation.items import (
     CHALLENGER,
     Archive,
@@ -143,7 +143,7 @@ def compare(
     model: Any,
     opponents: Opponents,
     gates: Sequence[GateSpec],
-    answers: Answers,
+    answers: TestAnswers,
     rows: SplitRows,
     judge: Judge,
 ) -> tuple[dict[str, GateResult], str, Metrics]:
@@ -195,7 +195,7 @@ def compare(
     mine = Scored(answers.scores, is_answered(answers.outputs), weights)
     mine = Scored.join([mine, vanished.scores[CHALLENGER]])
     gone = np.ones(len(vanished.items), bool)
-    trial = Trial(
+    trial = Challenge(
         scores=mine.scores,
         answered=mine.answered,
         weights=mine.weights,

@@ -16,18 +16,18 @@ from headrace.explanations import METHODS, Explainer, Item, verdict_of, why_not
 from headrace.explanations.parts import strongest
 from headrace.explanations.places import Map
 from headrace.explanations.sanity import check_sanity
-from headrace.explanations.showing import Shown, draw_explanations
+from headrace.explanations.showing import ShownItem, draw_explanations
 from headrace.models import builder_name
 from headrace.records import (
     DataDescription,
     Metrics,
     TrainingRecord,
 )
-from headrace.stages.evaluation.answers import Answers, items_at
-from headrace.stages.evaluation.parts import Evaluated, Part, Trained
+from headrace.stages.evaluation.answers import TestAnswers, items_at
+from headrace.stages.evaluation.parts import EvaluatedModel, Look, Trained
 from headrace.stages.evaluation.report import in_one_line
 from headrace.stages.ingredients import TAG, restore
-from headrace.stages.references import Recipe, Weights, kept_or_made
+from headrace.stages.references import ReferenceRecipe, Weights, kept_or_made
 from headrace.stages.references.seeds_and_labels import OTHERS, fit_seed_and_labels
 from headrace.state.home import Home
 from headrace.tasks import Judge, task
@@ -44,7 +44,7 @@ _RANGES = 5
 log = logging.getLogger("headrace")
 
 
-def explain(evaluated: Evaluated, trained: Trained, home: Home) -> Part:
+def explain(evaluated: EvaluatedModel, trained: Trained, home: Home) -> Look:
     """Check the explanations of a model, and explain chosen answers.
 
     Two reference models are fitted for the check, once for each recipe and snapshot.
@@ -64,11 +64,11 @@ def explain(evaluated: Evaluated, trained: Trained, home: Home) -> Part:
     cheap = seconds_of(trained.training, spec.training.epochs) <= CHEAP_SECONDS
     # Further models of the same rows would spend privacy.
     if why_not(data) or not (is_full or cheap) or spec.training.privacy:
-        return Part()
+        return Look()
     explainer = Explainer(context.model, data)
     if explainer.network is None:
         log.info("evaluate: answers are not explained: %s", explainer.no_gradients)
-        return Part()
+        return Look()
     chosen = task(data.task).explained.chosen(answers.outputs)
     rows = list(range(min(_checked(data), len(chosen))))
     sample = [
@@ -84,13 +84,13 @@ def explain(evaluated: Evaluated, trained: Trained, home: Home) -> Part:
         raise
     except (Refusal, UsageError) as error:  # also where the run has no such record
         log.warning("evaluate: explanations are not checked: %s", error)
-        return Part()
+        return Look()
     metrics = check_sanity(explainer, sample, others)
     shown = _explain_chosen(explainer, evaluated, metrics)
     if not shown:
-        return Part(metrics)
+        return Look(metrics)
     draw = functools.partial(draw_explanations, shown, data, evaluated.folder)
-    return Part(metrics, drawings=[draw])
+    return Look(metrics, drawings=[draw])
 
 
 def seconds_of(training: TrainingRecord, epochs: int) -> float:
@@ -121,7 +121,9 @@ def _references(
                 )
             read = functools.partial(tracking.run_file, training.run_id)
             folder = restore(folder, tag, read).folder
-        recipe = Recipe(spec, builder, folder, trained.snapshot, trained.contract)
+        recipe = ReferenceRecipe(
+            spec, builder, folder, trained.snapshot, trained.contract
+        )
 
         @functools.cache
         def made() -> dict[str, Weights]:
@@ -137,8 +139,8 @@ def _references(
 
 
 def _explain_chosen(
-    explainer: Explainer, evaluated: Evaluated, metrics: Metrics
-) -> list[Shown]:
+    explainer: Explainer, evaluated: EvaluatedModel, metrics: Metrics
+) -> list[ShownItem]:
     """The maps of chosen rows by the methods that have passed."""
     methods = [
         method
@@ -167,7 +169,7 @@ def _explain_chosen(
     items = [Item.of(x, c, data) for x, c in zip(stored, chosen, strict=True)]
     maps: dict[str, list[Map]] = {m: explainer.maps(items, m) for m in methods}
     return [
-        Shown(
+        ShownItem(
             name=names[row],
             answer=words[row],
             item=item.item,
@@ -178,7 +180,7 @@ def _explain_chosen(
     ]
 
 
-def typical_rows(answers: Answers, judge: Judge) -> list[int]:
+def typical_rows(answers: TestAnswers, judge: Judge) -> list[int]:
     """A typical row of each answer: right, and of the middle confidence of those.
 
     Where answers are numbers, these are rows of a middle error in each range of them.

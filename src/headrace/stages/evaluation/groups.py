@@ -16,13 +16,13 @@ from headrace.gates.fairness import (
 from headrace.gates.rows import JudgedRows
 from headrace.pictures import ACCENT, INK, new_figure, save
 from headrace.records import Metrics
-from headrace.stages.evaluation.parts import Evaluated, Part
+from headrace.stages.evaluation.parts import EvaluatedModel, Look
 
 _PAIRS = 20
 _DRAWN = 50
 
 
-def judged_rows(evaluated: Evaluated) -> JudgedRows:
+def judged_rows(evaluated: EvaluatedModel) -> JudgedRows:
     """The rows of test as gates compare them; an item counts once in its group."""
     once, answers, data = evaluated.once, evaluated.answers, evaluated.context.data
     return JudgedRows(
@@ -37,8 +37,8 @@ def judged_rows(evaluated: Evaluated) -> JudgedRows:
 
 
 def compare(
-    rows: JudgedRows, by_group: Mapping[str, Metrics], evaluated: Evaluated
-) -> Part:
+    rows: JudgedRows, by_group: Mapping[str, Metrics], evaluated: EvaluatedModel
+) -> Look:
     """The largest difference and ratio of groups, and the pairs that differ most.
 
     Args:
@@ -55,13 +55,13 @@ def compare(
     path = evaluated.folder / "groups.png"
     drawings = [partial(draw_groups, by_group, evaluated.score, mean, path)]
     if not any(rows.groups):
-        return Part(drawings=drawings)
+        return Look(drawings=drawings)
     confidence = evaluated.context.spec.evaluation.confidence
     fairness = compare_groups(
         rows.scores, rows.groups, rows.weights, confidence=confidence
     )
     if not fairness.count:
-        return Part(drawings=drawings)
+        return Look(drawings=drawings)
     rates = fairness.groups.rates.tolist()
     metrics = {
         "group_difference": group_difference(rates),
@@ -76,7 +76,7 @@ def compare(
         }
         for pair in fairness.pairs(_PAIRS)
     }
-    return Part(metrics, pairs, drawings=drawings)
+    return Look(metrics, pairs, drawings=drawings)
 
 
 def draw_groups(

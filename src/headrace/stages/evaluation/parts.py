@@ -19,8 +19,8 @@ from headrace.records import (
     SuspectRecord,
     TrainingRecord,
 )
-from headrace.stages.beside import Beside
-from headrace.stages.evaluation.answers import Answers
+from headrace.stages.beside import OtherProcess
+from headrace.stages.evaluation.answers import TestAnswers
 from headrace.stages.evaluation.items import items_once
 from headrace.tasks import Judge, task
 from headrace.tasks.forms import Context
@@ -65,7 +65,7 @@ class Trained:
 
 
 @dataclass(frozen=True)
-class Evaluated:
+class EvaluatedModel:
     """The answers of a model to the rows of test, as every look at them takes them.
 
     Attributes:
@@ -76,7 +76,7 @@ class Evaluated:
     """
 
     context: Context
-    answers: Answers
+    answers: TestAnswers
     judge: Judge
     folder: Path
 
@@ -101,7 +101,7 @@ class Evaluated:
         return [self.judge.caption(output, target, data) for output, target in both]
 
 
-class Part(NamedTuple):
+class Look(NamedTuple):
     """One look at the answers.
 
     Attributes:
@@ -131,7 +131,7 @@ class Parts:
         metrics, slices, findings, rows, suspects: of all parts.
     """
 
-    def __init__(self, beside: Beside) -> None:
+    def __init__(self, beside: OtherProcess) -> None:
         self._beside = beside
         self.metrics: Metrics = {}
         self.slices: dict[str, Metrics] = {}
@@ -140,7 +140,7 @@ class Parts:
         self.suspects: list[SuspectRecord] = []
         self._drawn: list[Callable[[], None]] = []
 
-    def add(self, part: Part) -> None:
+    def add(self, part: Look) -> None:
         """Add a part, and begin to draw it."""
         self.metrics |= part.metrics
         self.slices |= part.slices

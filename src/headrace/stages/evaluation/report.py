@@ -23,7 +23,7 @@ from headrace.records import (
     verdict,
 )
 from headrace.spec import EvaluationSpec
-from headrace.stages.evaluation.answers import Answers
+from headrace.stages.evaluation.answers import TestAnswers
 from headrace.state.tracking import Tracking
 from headrace.tasks import Judge, task
 
@@ -32,7 +32,7 @@ PICTURED = 25
 
 
 def draw_answers(
-    answers: Answers,
+    answers: TestAnswers,
     data: DataDescription,
     spec: EvaluationSpec,
     folder: Path,

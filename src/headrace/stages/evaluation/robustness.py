@@ -21,7 +21,7 @@ from headrace.models.logged import loading
 from headrace.pictures import ACCENT, INK, new_figure, save
 from headrace.progress import Progress
 from headrace.records import DataDescription, Metrics
-from headrace.stages.evaluation.parts import Evaluated, Part
+from headrace.stages.evaluation.parts import EvaluatedModel, Look
 from headrace.stages.evaluation.slices.conditions import rows_within
 from headrace.tasks import Judge, asked, asks_items, task
 from headrace.tasks.forms import Context, Outputs, Scores, Targets, per_weight
@@ -33,7 +33,7 @@ _BLOCK_BYTES = 2**26  # of items that are shifted together
 _COLUMNS = 3  # of the picture
 
 
-def climb(evaluated: Evaluated) -> Part:
+def climb(evaluated: EvaluatedModel) -> Look:
     """Ask the model about shifted test rows; the slices are the rungs of the ladder.
 
     Raises:
@@ -44,14 +44,14 @@ def climb(evaluated: Evaluated) -> Part:
     steps = ladder(data.medium)
     # To a language model, a changed text is another text, and no worse question.
     if steps is None or not asks_items(data) or task(data.task).writes:
-        return Part()
+        return Look()
     once = np.flatnonzero(evaluated.once)
     rows = once if spec.depth == "full" else once[: most_rows(data)]
     robustness = _robustness(evaluated, steps, rows)
     summary = partial(_summary, judge, score, spec.confidence)
     slices = {f"rung={rung.name}": summary(rung) for rung in robustness.rungs}
     if not slices:
-        return Part(rows={"robustness": robustness})
+        return Look(rows={"robustness": robustness})
     by_family: dict[str, list[float]] = {}
     for rung in robustness.rungs:
         mean = slices[f"rung={rung.name}"][score]
@@ -65,7 +65,7 @@ def climb(evaluated: Evaluated) -> Part:
     table = {named[name.removeprefix("rung=")]: s for name, s in slices.items()}
     clean, path = summary(robustness.clean), evaluated.folder / "robustness.png"
     draw = partial(draw_ladder, table, clean, score, dict(steps.UNITS), path)
-    return Part(metrics, slices, drawings=[draw], rows={"robustness": robustness})
+    return Look(metrics, slices, drawings=[draw], rows={"robustness": robustness})
 
 
 def most_rows(data: DataDescription) -> int:
@@ -74,7 +74,7 @@ def most_rows(data: DataDescription) -> int:
 
 
 def _robustness(
-    evaluated: Evaluated, steps: Ladder, rows: npt.NDArray[np.intp]
+    evaluated: EvaluatedModel, steps: Ladder, rows: npt.NDArray[np.intp]
 ) -> Robustness:
     context, answers, judge = evaluated.context, evaluated.answers, evaluated.judge
     data = context.data
@@ -82,7 +82,7 @@ def _robustness(
     weights = None if answers.weights is None else answers.weights[rows]
     sure = _confidence(judge, answers.outputs[rows])
     clean = RungRows("", 0.0, answers.scores[rows], weights, _mean([sure]))
-    parts: dict[tuple[str, float], list[Answered]] = {rung: [] for rung in rungs}
+    parts: dict[tuple[str, float], list[AnsweredRung]] = {rung: [] for rung in rungs}
     changes = dict.fromkeys(rungs, False)
     done = 0
     with Progress("robustness", len(rows) * len(rungs), "items") as progress:
@@ -103,7 +103,7 @@ def _robustness(
     )
 
 
-class Answered(NamedTuple):
+class AnsweredRung(NamedTuple):
     """The answers to some changed items.
 
     Attributes:
@@ -120,11 +120,11 @@ class Answered(NamedTuple):
 
 def ask_items(
     model: Any, items: Payload, targets: Targets, judge: Judge, data: DataDescription
-) -> Answered:
+) -> AnsweredRung:
     """Ask a model about changed items ``(n, *shape)`` with given targets ``(n,)``."""
     outputs = loading.answers(model, asked(data).raw(items))
     weights = judge.weights(outputs, targets)
-    return Answered(
+    return AnsweredRung(
         judge.scores(outputs, targets), weights, _confidence(judge, outputs)
     )
 
@@ -140,7 +140,7 @@ def _mean(parts: Sequence[npt.NDArray[np.float64] | None]) -> float | None:
     return float(np.concatenate(present).mean()) if present else None
 
 
-def joined_rows(family: str, level: float, parts: Sequence[Answered]) -> RungRows:
+def joined_rows(family: str, level: float, parts: Sequence[AnsweredRung]) -> RungRows:
     """The answers of one rung from those to blocks of its rows."""
     weights = [part.weights for part in parts if part.weights is not None]
     return RungRows(

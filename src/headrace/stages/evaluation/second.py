@@ -23,7 +23,7 @@ from headrace.stages.evaluation.explained import seconds_of
 from headrace.stages.evaluation.membership.rows import Chosen
 from headrace.stages.evaluation.parts import Trained
 from headrace.stages.fitting import Fit
-from headrace.stages.fitting.data import Data
+from headrace.stages.fitting.data import TrainingData
 from headrace.stages.fitting.shards import Examples
 from headrace.stages.references.seeds_and_labels import varied
 from headrace.tasks import asked
@@ -108,7 +108,7 @@ class SecondOpinion:
             raise Refusal("half of the test split is empty.")
         none = rows.read(int(filled[0]))
         val = Examples(none.items[:0], none.targets[:0])
-        data = Data(records.training.description, rows, val)
+        data = TrainingData(records.training.description, rows, val)
         spec = spec.model_copy(update={"training": training})
         ends = time.monotonic() + _MOST_SECONDS / 2
         is_full = spec.evaluation.depth == "full"

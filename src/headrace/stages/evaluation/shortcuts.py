@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from headrace.data.snapshots.rows import first_rows
-from headrace.gates.rows import Marked, RungRows, Shortcuts
+from headrace.gates.rows import MarkedRows, RungRows, Shortcuts
 from headrace.media import medium
 from headrace.media.forms import Payload
 from headrace.records import DataDescription, Metrics
-from headrace.stages.evaluation.parts import Evaluated, Part
+from headrace.stages.evaluation.parts import EvaluatedModel, Look
 from headrace.stages.evaluation.robustness import ask_items, item_blocks, joined_rows
 from headrace.tasks import asks_items, task
 from headrace.tasks.forms import Split, Targets, per_weight
@@ -72,7 +72,7 @@ def label_of(target: Any, data: DataDescription) -> str:
     return str(classes[int(target)]) if classes else f"{target:g}"
 
 
-def cover_marks(evaluated: Evaluated) -> Part:
+def cover_marks(evaluated: EvaluatedModel) -> Look:
     """Ask the model about the test rows of each marked class, without its mark.
 
     Raises:
@@ -80,14 +80,14 @@ def cover_marks(evaluated: Evaluated) -> Part:
     """
     sample = find_marks(evaluated.context.train, evaluated.context.data)
     if sample is None:
-        return Part()
+        return Look()
     marked = [_cover(evaluated, sample, target) for target in sample.marks]
     higher = task(evaluated.context.data.task).higher_is_better
     rows = {"shortcuts": Shortcuts(marked, higher)}
-    return Part(slices=_slices_of(marked, evaluated.score), rows=rows)
+    return Look(slices=_slices_of(marked, evaluated.score), rows=rows)
 
 
-def _cover(evaluated: Evaluated, sample: Sample, target: Any) -> Marked:
+def _cover(evaluated: EvaluatedModel, sample: Sample, target: Any) -> MarkedRows:
     context, answers, judge = evaluated.context, evaluated.answers, evaluated.judge
     data, module = context.data, medium(context.data.medium)
     rows = np.flatnonzero(evaluated.once & (answers.targets == target))
@@ -101,10 +101,10 @@ def _cover(evaluated: Evaluated, sample: Sample, target: Any) -> Marked:
     weights = None if answers.weights is None else answers.weights[rows]
     clean = RungRows("", 0.0, answers.scores[rows], weights, None)
     covered_rows = joined_rows("covered", 0.0, parts) if parts else clean
-    return Marked(label_of(target, data), clean, covered_rows)
+    return MarkedRows(label_of(target, data), clean, covered_rows)
 
 
-def _slices_of(marked: Sequence[Marked], score: str) -> dict[str, Metrics]:
+def _slices_of(marked: Sequence[MarkedRows], score: str) -> dict[str, Metrics]:
     """The figures of each marked class, by name."""
     return {
         f"mark={one.label}": {

@@ -26,7 +26,7 @@ from headrace.records import (
 )
 from headrace.stages.evaluation import report
 from headrace.stages.evaluation.answers import ask_some
-from headrace.stages.evaluation.parts import Part, Trained
+from headrace.stages.evaluation.parts import Look, Trained
 from headrace.stages.evaluation.second import SecondOpinion
 from headrace.tasks import Judge
 from headrace.tasks.forms import Context
@@ -66,7 +66,7 @@ def find(
     ]
 
 
-def look_for(context: Context, judge: Judge, records: Trained, folder: Path) -> Part:
+def look_for(context: Context, judge: Judge, records: Trained, folder: Path) -> Look:
     """The suspects of all splits: expected wrong labels, a page and records.
 
     Raises:
@@ -77,7 +77,7 @@ def look_for(context: Context, judge: Judge, records: Trained, folder: Path) -> 
     splits, own_loss = (records.test, records.val, records.train), spec.training.loss
     suspects = find(context.model, splits, judge, second, own_loss=own_loss is not None)
     if not suspects:
-        return Part(findings=second.findings)
+        return Look(findings=second.findings)
     rows = [suspect.row for suspect in suspects]
     columns = {
         "row": [row.name for row in rows],
@@ -93,7 +93,7 @@ def look_for(context: Context, judge: Judge, records: Trained, folder: Path) -> 
     ]
     page, items = folder / "suspects.html", [suspect.item for suspect in suspects]
     title = "Labels that may be wrong"
-    return Part(
+    return Look(
         expected_wrong(suspects, spec.evaluation.confidence),
         findings=second.findings,
         drawings=[partial(report.show, page, title, columns, items, captions, data)],

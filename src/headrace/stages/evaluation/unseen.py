@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.records import Finding, Metrics
-from headrace.stages.evaluation.answers import Answers
+from headrace.stages.evaluation.answers import TestAnswers
 from headrace.tasks import Judge
 
 SHOWN = 50
@@ -20,7 +20,10 @@ NOTABLE = 0.05  # of a confidence that is too high
 
 
 def group_slices(
-    answers: Answers, train: Callable[[], Collection[str]], sure: float, judge: Judge
+    answers: TestAnswers,
+    train: Callable[[], Collection[str]],
+    sure: float,
+    judge: Judge,
 ) -> dict[str, Metrics]:
     """The score of each group of the test rows, and of groups in and not in train.
 

@@ -18,7 +18,7 @@ from headrace.models.logged import loading
 from headrace.records import Finding
 from headrace.stages.evaluation import report
 from headrace.stages.evaluation.answers import items_at
-from headrace.stages.evaluation.parts import Evaluated, Part
+from headrace.stages.evaluation.parts import EvaluatedModel, Look
 from headrace.stages.evaluation.slices.conditions import columns_of, joined, most_rows
 from headrace.stages.evaluation.slices.search import (
     FEWEST,
@@ -32,7 +32,7 @@ from headrace.tasks.forms import Context, Scores
 _SHOWN, _ROWS_SHOWN = 3, 8
 
 
-def look_for(evaluated: Evaluated) -> Part:
+def look_for(evaluated: EvaluatedModel) -> Look:
     """Find weak slices on val, and confirm them on test.
 
     At most `most_rows` of val and of test are looked at. ``evaluation.confidence`` is 1
@@ -49,7 +49,7 @@ def look_for(evaluated: Evaluated) -> Part:
     return part._replace(drawings=[drawn] if drawn else [])
 
 
-def _weak_slices(evaluated: Evaluated) -> list[WeakSlice] | None:
+def _weak_slices(evaluated: EvaluatedModel) -> list[WeakSlice] | None:
     context, answers, once = evaluated.context, evaluated.answers, evaluated.once
     rows = np.flatnonzero(once[: most_rows(context.data)])
     columns = {name: values[rows] for name, values in answers.columns.items()}
@@ -121,17 +121,17 @@ def _rows_of(context: Context, judge: Judge) -> SliceRows | None:
     return SliceRows(joined(columns), np.concatenate(scores), every)
 
 
-def figures_of(weak: Sequence[WeakSlice] | None, score: str) -> Part:
+def figures_of(weak: Sequence[WeakSlice] | None, score: str) -> Look:
     """Metrics, slices by name and a warning of the confirmed weak slices."""
     rows = {"weak_slices": weak}
     if weak is None:
-        return Part(rows=rows)
+        return Look(rows=rows)
     metrics = {
         "weak_slices": float(len(weak)),
         "weak_slice_loss": max((one.loss for one in weak), default=0.0),
     }
     if not weak:
-        return Part(metrics, rows=rows)
+        return Look(metrics, rows=rows)
     slices = {
         f"weak_slice={one.name}": {
             "rows": float(one.rows),
@@ -148,11 +148,11 @@ def figures_of(weak: Sequence[WeakSlice] | None, score: str) -> Part:
     finding = Finding(
         check="weak_slice", split="test", count=weak[0].rows, message=message
     )
-    return Part(metrics, slices, [finding], rows=rows)
+    return Look(metrics, slices, [finding], rows=rows)
 
 
 def _drawing(
-    weak: Sequence[WeakSlice], evaluated: Evaluated
+    weak: Sequence[WeakSlice], evaluated: EvaluatedModel
 ) -> Callable[[], None] | None:
     """What draws and lists the worst answers to the first weak slices, if any."""
     answers, data = evaluated.answers, evaluated.context.data

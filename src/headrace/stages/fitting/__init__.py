@@ -25,9 +25,9 @@ from headrace.backend import layers_of, load_backend
 from headrace.records import Metrics, PrivacyRecord
 from headrace.spec import PipelineSpec
 from headrace.spec.training import CHECKPOINT_FIELDS
-from headrace.stages.fitting.augmentation import Augmentation
+from headrace.stages.fitting.augmentation import Augmenter
 from headrace.stages.fitting.checkpoints import Arrays, Checkpoints
-from headrace.stages.fitting.data import Data, inputs_of, some_targets
+from headrace.stages.fitting.data import TrainingData, inputs_of, some_targets
 from headrace.stages.fitting.execution import (
     Execution,
     choose_devices,
@@ -77,7 +77,7 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 @dataclass(frozen=True, slots=True)
-class Fitted:
+class FittedModel:
     """A fitted model.
 
     Attributes:
@@ -138,7 +138,7 @@ class Fit:
             the devices of this machine alone.
         secret: of the samples and the noise of a private fit; by default they follow
             from the recipe's seed.
-        recorded: the `Fitted.facts` of the fit to repeat, if any.
+        recorded: the `FittedModel.facts` of the fit to repeat, if any.
 
     Attributes:
         execution: how the steps are computed.
@@ -157,7 +157,7 @@ class Fit:
         spec: PipelineSpec,
         folder: Path,
         builder: str,
-        data: Data,
+        data: TrainingData,
         checkpoints: Checkpoints | None = None,
         strategy: Any = None,
         secret: str = "",
@@ -199,14 +199,14 @@ class Fit:
             self.privacy = plan_privacy(recipe, rows, batch_size, facts, secret)
             parts = model, network, inputs, recipe, self.execution, strategy, learned
             asked, medium = recipe.augment, description.medium
-            augmentation = Augmentation(asked, medium) if asked else None
+            augmentation = Augmenter(asked, medium) if asked else None
             self._setup = Setup(*parts, folder, self.privacy, augmentation)
             loop = PrivateLoop if self.privacy else Loop
             precision = self.execution.precision
             with whole_batches(strategy, network), products_in(precision, network):
                 self._loop = loop(self._setup, checkpoints)
 
-    def run(self, on_epoch: OnEpoch) -> Fitted:
+    def run(self, on_epoch: OnEpoch) -> FittedModel:
         """Fit it.
 
         Args:
@@ -227,7 +227,7 @@ class Fit:
                 setup.model, self._fitting, data.train, data.val
             )
         progress = self._loop.progress
-        return Fitted(
+        return FittedModel(
             model=model,
             best_epoch=progress.kept or progress.epoch,
             epochs=progress.epochs,
@@ -264,7 +264,7 @@ class Fit:
 
 
 def _all_that_matters(
-    spec: PipelineSpec, builder: str, data: Data, network: Any
+    spec: PipelineSpec, builder: str, data: TrainingData, network: Any
 ) -> dict[str, str]:
     """All that the weights of a fit depend on, by name."""
     recipe = spec.training.model_dump_json(exclude=CHECKPOINT_FIELDS)

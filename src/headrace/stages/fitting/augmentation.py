@@ -36,7 +36,7 @@ class Mixed(NamedTuple):
     share: Any
 
 
-class Augmentation:
+class Augmenter:
     """What a recipe asks for.
 
     Args:

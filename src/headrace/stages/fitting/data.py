@@ -36,7 +36,7 @@ _STATES = ("vocabulary", "mean", "bin_boundaries")  # as Keras's layers name the
 
 
 @dataclass(frozen=True, slots=True)
-class Data:
+class TrainingData:
     """A snapshot as the input of fits.
 
     Attributes:
@@ -51,7 +51,7 @@ class Data:
     identity: str = ""
 
 
-def open_data(snapshot: SnapshotRecord, contract: ContractRecord) -> Data:
+def open_data(snapshot: SnapshotRecord, contract: ContractRecord) -> TrainingData:
     """The splits of a snapshot without their quarantined rows.
 
     Raises:
@@ -61,7 +61,7 @@ def open_data(snapshot: SnapshotRecord, contract: ContractRecord) -> Data:
     train = SplitRows(snapshot, "train", uri)
     val = read_split(snapshot, "val", uri)
     identity = f"{snapshot.digest} {PurePosixPath(uri).name}"
-    return Data(snapshot.description, train, val, identity)
+    return TrainingData(snapshot.description, train, val, identity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ class Inputs:
         return PREPARED_BYTES if is_prepared else execution.WINDOW_BYTES
 
 
-def inputs_of(data: Data, fitting: Fitting) -> Inputs:
+def inputs_of(data: TrainingData, fitting: Fitting) -> Inputs:
     """Adapt the pre-processing to the train split, and apply it where it is cached.
 
     Args:
@@ -146,7 +146,7 @@ def inputs_of(data: Data, fitting: Fitting) -> Inputs:
     return Inputs(train, val, None, shape, dtype, *of_target, varies=varies)
 
 
-def _own_examples(data: Data, fitting: Fitting) -> Inputs:
+def _own_examples(data: TrainingData, fitting: Fitting) -> Inputs:
     """The inputs of a network whose task has examples of its own."""
     make = task(fitting.data.task).head.examples
 
@@ -171,7 +171,7 @@ def _own_examples(data: Data, fitting: Fitting) -> Inputs:
     )
 
 
-def adapt(preprocessing: Any, data: Data) -> None:
+def adapt(preprocessing: Any, data: TrainingData) -> None:
     """Adapt the layers that learn from data, each to its own inputs.
 
     Shards are random samples of the data, so the first rows are enough.
@@ -213,13 +213,13 @@ def learns(layer: Any) -> bool:
     return all(config.get(name) is None for name in _STATES)
 
 
-def some_targets(data: Data) -> Targets:
+def some_targets(data: TrainingData) -> Targets:
     """Targets of the first rows of train, which are a random sample, ``(n, ...)``."""
     parts = [part.targets for part in _first_parts(data)]
     return np.concatenate(parts)[:ADAPT_ROWS]
 
 
-def _first_parts(data: Data, most_bytes: float = math.inf) -> Iterator[Example]:
+def _first_parts(data: TrainingData, most_bytes: float = math.inf) -> Iterator[Example]:
     """The first shards of train, until they have `ADAPT_ROWS` rows."""
     rows = size = 0
     for part in parts_of(data.train):

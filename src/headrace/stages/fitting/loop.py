@@ -18,7 +18,7 @@ from headrace.models.logged.loading import answers
 from headrace.progress import Progress
 from headrace.records import Metrics
 from headrace.spec import TrainingSpec
-from headrace.stages.fitting.augmentation import Augmentation
+from headrace.stages.fitting.augmentation import Augmenter
 from headrace.stages.fitting.callbacks import Callbacks
 from headrace.stages.fitting.checkpoints import (
     Arrays,
@@ -33,7 +33,7 @@ from headrace.stages.fitting.data import Inputs
 from headrace.stages.fitting.execution import Execution, scatter_seeds
 from headrace.stages.fitting.recipe import Objective, make_optimizer, variables_of
 from headrace.stages.fitting.steps import compile_steps
-from headrace.stages.fitting.windows import Window, Windows, steps_of_window
+from headrace.stages.fitting.windows import ShardWindow, Windows, steps_of_window
 from headrace.tasks import Task
 from headrace.tasks.forms import Outputs, Shards
 
@@ -70,7 +70,7 @@ class Setup:
     task: Task
     folder: Path
     privacy: Privacy | None = None
-    augmentation: Augmentation | None = None
+    augmentation: Augmenter | None = None
 
     @property
     def variables(self) -> list[Any]:
@@ -135,12 +135,12 @@ class Loop:
         """The compiled steps: of items, targets, a slice of `_rows_of`, `_keys_of`."""
         return compile_steps(self._setup, optimizer, self._objective)
 
-    def _rows_of(self, window: Window, lengths: Any) -> Any:
+    def _rows_of(self, window: ShardWindow, lengths: Any) -> Any:
         """The rows of each step of a window."""
         batch_size, epoch = self._setup.execution.batch_size, self.progress.epoch
         return steps_of_window(window, batch_size, self._spec.seed, epoch, lengths)
 
-    def _keys_of(self, window: Window) -> tuple[Any, ...]:
+    def _keys_of(self, window: ShardWindow) -> tuple[Any, ...]:
         """The keys of a window's rows in this epoch, where there is an augmentation."""
         if self._setup.augmentation is None:
             return ()
@@ -234,7 +234,7 @@ class Loop:
         self.progress, self._best = Position(), []
 
     def _run_window(
-        self, window: Window, items: Any, targets: Any, lengths: Any
+        self, window: ShardWindow, items: Any, targets: Any, lengths: Any
     ) -> None:
         progress, checkpoints = self.progress, self._checkpoints
         # All machines need equal steps, or they hang.

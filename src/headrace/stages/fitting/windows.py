@@ -27,7 +27,7 @@ _VARIED = 0.2  # of lengths, so that an epoch has other batches than the one bef
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class ShardWindow:
     """A part of an epoch.
 
     Attributes:
@@ -46,7 +46,7 @@ class Window:
 
 def windows_of_epoch(
     counts: npt.NDArray[np.int64], most: int, batch_size: int, seed: int, epoch: int
-) -> list[Window]:
+) -> list[ShardWindow]:
     """Assign the shards of an epoch to windows of at most about ``most`` rows."""
     rows = int(counts.sum())
     number = min(max(1, -(-rows // most)), len(counts))
@@ -56,13 +56,13 @@ def windows_of_epoch(
         count = int(counts[shards].sum())
         steps = -(-count // batch_size)
         chosen = tuple(sorted(shards.tolist()))
-        windows.append(Window(chosen, count, index, step, steps))
+        windows.append(ShardWindow(chosen, count, index, step, steps))
         step += steps
     return [window for window in windows if window.steps]
 
 
 def steps_of_window(
-    window: Window,
+    window: ShardWindow,
     batch_size: int,
     seed: int,
     epoch: int,
@@ -92,7 +92,7 @@ def steps_of_window(
 
 
 def keys_of_window(
-    window: Window, counts: npt.NDArray[np.int64], seed: int, epoch: int
+    window: ShardWindow, counts: npt.NDArray[np.int64], seed: int, epoch: int
 ) -> npt.NDArray[np.int64]:
     """A random number below 2**32 for each row of a window, ``(rows,)``.
 
@@ -138,7 +138,7 @@ class Windows:
         """Stop the thread that reads ahead."""
         self._reader.shutdown(cancel_futures=True)
 
-    def _all(self, epoch: int) -> list[Window]:
+    def _all(self, epoch: int) -> list[ShardWindow]:
         counts, plan = self._inputs.train.counts, self._execution
         sizes = plan.window_rows, plan.batch_size
         return windows_of_epoch(counts, *sizes, self._seed, epoch)
@@ -147,7 +147,7 @@ class Windows:
         """The number of steps of an epoch."""
         return sum(window.steps for window in self._all(epoch))
 
-    def of(self, epoch: int, step: int) -> Iterator[tuple[Window, Any, Any, Any]]:
+    def of(self, epoch: int, step: int) -> Iterator[tuple[ShardWindow, Any, Any, Any]]:
         """The windows of an epoch that are unfinished after ``step`` steps.
 
         Returns:
@@ -161,7 +161,7 @@ class Windows:
                 self._begin(following)
             yield window, *loaded
 
-    def keys(self, window: Window, epoch: int) -> Any:
+    def keys(self, window: ShardWindow, epoch: int) -> Any:
         """The keys of a window's rows, as a tensor; see `keys_of_window`."""
         import tensorflow as tf
 
@@ -169,12 +169,12 @@ class Windows:
             counts = self._inputs.train.counts
             return tf.constant(keys_of_window(window, counts, self._seed, epoch))
 
-    def _begin(self, window: Window) -> Future[tuple[Any, Any, Any]]:
+    def _begin(self, window: ShardWindow) -> Future[tuple[Any, Any, Any]]:
         if self._read is None or self._read[0] != window.shards:
             self._read = window.shards, self._reader.submit(self._load, window)
         return self._read[1]
 
-    def _load(self, window: Window) -> tuple[Any, Any, Any]:
+    def _load(self, window: ShardWindow) -> tuple[Any, Any, Any]:
         import tensorflow as tf
 
         inputs = self._inputs

@@ -18,7 +18,7 @@ from pathlib import Path
 from headrace import media, tasks
 from headrace.data.corrections import Corrections
 from headrace.data.decoding import Limits, check_media_ratio, none_usable
-from headrace.data.forgotten import Forgotten
+from headrace.data.forgotten import ForgottenItems
 from headrace.data.snapshots.writing import prefix_bits, publish_snapshot
 from headrace.data.sources.opening import open_source
 from headrace.errors import SourceError
@@ -37,8 +37,8 @@ from headrace.stages.ingestion.chunks import findings_of, notes_of, raws, spill
 from headrace.stages.ingestion.keys import keys_of
 from headrace.stages.ingestion.runs import (
     Changes,
-    Decoded,
-    Plan,
+    DecodedChunk,
+    IngestionPlan,
     bring_to,
     decode_to_runs,
 )
@@ -55,7 +55,7 @@ def ingest(  # noqa: PLR0913, what it reads and what people changed
     settings: Settings,
     task: str = DEFAULT_TASK,
     corrections: Corrections | None = None,
-    forgotten: Forgotten | None = None,
+    forgotten: ForgottenItems | None = None,
     workers: Workers | None = None,
 ) -> SnapshotRecord:
     """Read a source into a snapshot; the same content is the same snapshot.
@@ -79,7 +79,7 @@ def ingest(  # noqa: PLR0913, what it reads and what people changed
     workers = workers or Workers(settings)
     with store.work_folder("snapshots") as work, workers:
         changes = Changes(
-            corrections.labels() if corrections else {}, forgotten or Forgotten()
+            corrections.labels() if corrections else {}, forgotten or ForgottenItems()
         )
         source, form, decoded = _decode(data, medium, task, work, changes, workers)
         decoded.leave_out(changes.forgotten)
@@ -161,13 +161,13 @@ def _decode(
     work: Path,
     changes: Changes,
     workers: Workers,
-) -> tuple[Source, Form, Decoded]:
+) -> tuple[Source, Form, DecodedChunk]:
     """Decode the items of a source to runs in a folder, all in one form."""
-    module, decoded = media.medium(medium), Decoded()
+    module, decoded = media.medium(medium), DecodedChunk()
     settings = workers.settings.limited(data.max_item_bytes)
     limits = Limits.of(settings, data.max_item_bytes)
     form = media.form_of(data, medium)
-    plan = Plan(medium, task, form, data.source, limits, changes)
+    plan = IngestionPlan(medium, task, form, data.source, limits, changes)
     decode = partial(decode_to_runs, plan)
     with (
         open_source(data.source, settings, reading_of(data, medium, task)) as source,

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 
 import numpy as np
 
-from headrace.data.forgotten import Forgotten
+from headrace.data.forgotten import ForgottenItems
 from headrace.errors import SpecError
 from headrace.spec import DataSpec
 from headrace.stages.ingestion.keys import Keys
@@ -24,7 +24,7 @@ def groups_of_test(
     keys: Keys,
     data: DataSpec,
     fraction: float | None,
-    forgotten: Forgotten,
+    forgotten: ForgottenItems,
     *,
     apart: bool = True,
 ) -> frozenset[str] | None:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from headrace.media.arrow import as_bytes
-from headrace.stages.ingestion.runs import Run
+from headrace.stages.ingestion.runs import SortedFile
 
 Heads = npt.NDArray[np.uint64]
 Numbers = npt.NDArray[np.int64]
@@ -23,7 +23,7 @@ TRAIN, VAL, TEST = range(3)
 Strata = Callable[[Counter[str]], Mapping[str, str]]
 
 
-class Texts(NamedTuple):
+class KeyTexts(NamedTuple):
     """A column of texts that recur.
 
     Attributes:
@@ -33,14 +33,14 @@ class Texts(NamedTuple):
     codes: npt.NDArray[np.int32]
     distinct: list[str]
 
-    def grouped(self, strata: Strata) -> Texts:
+    def grouped(self, strata: Strata) -> KeyTexts:
         """The classes of labels; see `headrace.tasks.Labels.strata`."""
         counts = np.bincount(self.codes, minlength=len(self.distinct)).tolist()
         classes = strata(Counter(dict(zip(self.distinct, counts, strict=True))))
         codes: dict[str, int] = {}
         names = (classes.get(text, text) for text in self.distinct)
         numbers = [codes.setdefault(name, len(codes)) for name in names]
-        return Texts(np.array(numbers, np.int32)[self.codes], list(codes))
+        return KeyTexts(np.array(numbers, np.int32)[self.codes], list(codes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +52,10 @@ class Keys:
         labels: the class of each row; None where labels are no classes.
     """
 
-    runs: Sequence[Run]
+    runs: Sequence[SortedFile]
     items: npt.NDArray[np.uint8]
-    groups: Texts
-    labels: Texts | None
+    groups: KeyTexts
+    labels: KeyTexts | None
 
     def places(self, columns: slice) -> Heads:
         """Eight bytes of each sha256 as a number, ``(n,)``."""
@@ -75,7 +75,7 @@ class Keys:
 
 
 def keys_of(
-    runs: Sequence[Run], *, by_label: bool, strata: Strata = lambda rows: {}
+    runs: Sequence[SortedFile], *, by_label: bool, strata: Strata = lambda rows: {}
 ) -> Keys:
     """The keys of all rows.
 
@@ -95,8 +95,8 @@ def keys_of(
     return Keys(
         runs,
         np.concatenate(items),
-        Texts(np.concatenate(groups), list(of_groups)),
-        Texts(np.concatenate(labels), list(of_labels)).grouped(strata)
+        KeyTexts(np.concatenate(groups), list(of_groups)),
+        KeyTexts(np.concatenate(labels), list(of_labels)).grouped(strata)
         if by_label
         else None,
     )

@@ -17,8 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace import media, tasks
-from headrace.data.decoding import Block, Limits, Part, decode_chunk, fit
-from headrace.data.forgotten import Forgotten
+from headrace.data.decoding import Block, DecodedRows, Limits, decode_chunk, fit
+from headrace.data.forgotten import ForgottenItems
 from headrace.media.arrow import as_binary, as_bytes, digests, read_table, write_table
 from headrace.media.forms import FileCounts, Rejected
 from headrace.media.interface import Medium
@@ -42,11 +42,11 @@ class Changes:
     """
 
     labels: Labels = field(default_factory=dict)
-    forgotten: Forgotten = field(default_factory=Forgotten)
+    forgotten: ForgottenItems = field(default_factory=ForgottenItems)
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class IngestionPlan:
     """What is the same for all items of a data set.
 
     Attributes:
@@ -66,7 +66,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class SortedFile:
     """A file of items, and a summary of it.
 
     Attributes:
@@ -96,7 +96,7 @@ class Run:
 
 
 @dataclass(slots=True)
-class Decoded:
+class DecodedChunk:
     """The result of decoding a part of the source, or all of it.
 
     Attributes:
@@ -110,7 +110,7 @@ class Decoded:
         disputed: number of files that a limit of the settings alone takes or rejects.
     """
 
-    runs: list[Run] = field(default_factory=list)
+    runs: list[SortedFile] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
     items: int = 0
     bytes: int = 0
@@ -123,7 +123,7 @@ class Decoded:
     file_counts: FileCounts = field(default_factory=FileCounts)
     disputed: int = 0
 
-    def add(self, other: Decoded) -> None:
+    def add(self, other: DecodedChunk) -> None:
         """Add the result of the next part."""
         self.runs += other.runs
         self.rejected += other.rejected
@@ -140,7 +140,7 @@ class Decoded:
             # A dark part of an array does not show that its scale is 0..255; others do.
             self.scales[array] = max(scale, self.scales.get(array, ""))
 
-    def leave_out(self, forgotten: Forgotten) -> None:
+    def leave_out(self, forgotten: ForgottenItems) -> None:
         """Drop rejected items that were forgotten, and count them."""
         items = [row.item for row in self.rejected]
         mask = forgotten.has_rows(items, [row.group for row in self.rejected])
@@ -149,7 +149,7 @@ class Decoded:
             pairs = zip(self.rejected, mask, strict=True)
             self.rejected = [row for row, is_gone in pairs if not is_gone]
 
-    def add_run(self, path: Path, block: Block, plan: Plan) -> None:
+    def add_run(self, path: Path, block: Block, plan: IngestionPlan) -> None:
         """Write a block as a run, without items of another shape or without a label.
 
         Forgotten items are left out, and counted.
@@ -186,7 +186,7 @@ class Decoded:
         columns["payload"] = as_binary(block.payload[order.to_numpy()])
         write_table(path, {"item": item.take(order), **columns})
         self.runs.append(
-            Run(
+            SortedFile(
                 path,
                 block.split,
                 shape=block.payload.shape[1:],
@@ -210,7 +210,7 @@ class Decoded:
         return replace(block, labels=corrected)
 
 
-def decode_to_runs(plan: Plan, raw: Raw) -> Decoded:
+def decode_to_runs(plan: IngestionPlan, raw: Raw) -> DecodedChunk:
     """Decode a chunk to runs.
 
     Args:
@@ -219,7 +219,7 @@ def decode_to_runs(plan: Plan, raw: Raw) -> Decoded:
     Raises:
         SourceError: an array is not one of the medium.
     """
-    decoded = Decoded()
+    decoded = DecodedChunk()
     module = media.medium(plan.medium)
     parts = decode_chunk(rows_of(raw), module, plan.form, plan.where, plan.limits)
     for number, blocks in enumerate(_gathered(_counted(parts, decoded))):
@@ -230,7 +230,9 @@ def decode_to_runs(plan: Plan, raw: Raw) -> Decoded:
     return decoded
 
 
-def _counted(parts: Iterator[Part], decoded: Decoded) -> Iterator[Part]:
+def _counted(
+    parts: Iterator[DecodedRows], decoded: DecodedChunk
+) -> Iterator[DecodedRows]:
     for part in parts:
         decoded.rejected += part.rejected.values()
         decoded.items += part.count
@@ -247,7 +249,7 @@ def _counted(parts: Iterator[Part], decoded: Decoded) -> Iterator[Part]:
         yield part
 
 
-def _gathered(parts: Iterator[Part]) -> Iterator[list[Block]]:
+def _gathered(parts: Iterator[DecodedRows]) -> Iterator[list[Block]]:
     """Lists of blocks of one shape, each large enough for a run."""
     waiting: dict[_Shape, list[Block]] = {}
     sizes: Counter[_Shape] = Counter()
@@ -278,7 +280,7 @@ def _joined(blocks: list[Block]) -> Block:
     )
 
 
-def bring_to(plan: Plan, run: Run) -> Decoded:
+def bring_to(plan: IngestionPlan, run: SortedFile) -> DecodedChunk:
     """Write a run again with all items in one shape; others are rejected.
 
     Args:
@@ -293,7 +295,7 @@ def bring_to(plan: Plan, run: Run) -> Decoded:
     items = items.reshape(-1, *run.shape)
     label, name, group = (table[n].to_pylist() for n in ("label", "name", "group"))
     block = Block(items, run.split, label, name, group, list(range(run.rows)))
-    decoded = Decoded()
+    decoded = DecodedChunk()
     path = run.path.with_name(f"{run.path.name}.again")
     decoded.add_run(path, block, plan)
     run.path.unlink()

@@ -28,7 +28,7 @@ from headrace.records import (
 from headrace.stages.ingestion.keys import SPLITS, Keys, Split
 from headrace.stages.ingestion.runs import (
     SHA_BYTES,
-    Run,
+    SortedFile,
 )
 from headrace.stages.ingestion.splitting import Splits
 from headrace.stages.workers import Workers
@@ -64,7 +64,7 @@ class ShardPlan:
     """
 
     folder: Path
-    runs: tuple[Run, ...]
+    runs: tuple[SortedFile, ...]
     bits: int
     description: DataDescription
 
@@ -120,7 +120,7 @@ def _check_equal(keys: pa.Table, data: DataDescription) -> None:
         )
 
 
-def _part(number: int, bits: int, run: Run) -> tuple[slice, pa.Table]:
+def _part(number: int, bits: int, run: SortedFile) -> tuple[slice, pa.Table]:
     """The span of a shard's rows in a run, and these rows without their payload.
 
     Rows are copied, here and below, so that only one run is mapped at a time.

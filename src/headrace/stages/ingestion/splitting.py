@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from headrace.data.forgotten import Forgotten
+from headrace.data.forgotten import ForgottenItems
 from headrace.errors import SourceError
 from headrace.media.forms import Rejected
 from headrace.records import Finding
@@ -127,7 +127,7 @@ def find_splits(
     rejected: Iterable[str],
     data: DataSpec,
     task: Task,
-    forgotten: Forgotten | None = None,
+    forgotten: ForgottenItems | None = None,
 ) -> Splits:
     """How to split the items.
 
@@ -164,7 +164,7 @@ def find_splits(
     )
     is_split = "test" in named or labels.covers(train, val)
     fraction = None if is_split and len(named) > 1 else data.test_fraction
-    gone = forgotten or Forgotten()
+    gone = forgotten or ForgottenItems()
     groups = groups_of_test(keys, data, fraction, gone, apart=labels.GROUPS_APART)
     validation: Literal["train", "test"] = "train" if "test" in named else "test"
     has_val = False

@@ -25,9 +25,9 @@ from headrace.stages.ingestion.keys import (
     TRAIN,
     VAL,
     Heads,
+    KeyTexts,
     Numbers,
     Split,
-    Texts,
 )
 
 EXPECTED = 50  # items of a class in test, and in train
@@ -114,7 +114,7 @@ def _shares(sizes: Mapping[str, int], total: int) -> dict[str, int]:
 
 
 def find_small_classes(
-    heads: Heads, labels: Texts, test_fraction: float
+    heads: Heads, labels: KeyTexts, test_fraction: float
 ) -> SmallClasses:
     """Find the items of all small classes.
 

@@ -70,7 +70,7 @@ class Ingredients(Record):
     files: dict[str, str]
 
 
-class Difference(Record):
+class IngredientDifference(Record):
     """An ingredient that has changed; empty where there is or was none."""
 
     kind: Kind
@@ -93,7 +93,9 @@ def training_roots(spec: PipelineSpec, builder: str) -> list[str]:
     ]
 
 
-def differences(then: Ingredients, now: Ingredients) -> tuple[Difference, ...]:
+def differences(
+    then: Ingredients, now: Ingredients
+) -> tuple[IngredientDifference, ...]:
     """The changed ingredients.
 
     Code comes first, then imported packages, other packages, and the device.
@@ -110,7 +112,7 @@ def differences(then: Ingredients, now: Ingredients) -> tuple[Difference, ...]:
         return ("code", "lock", "device").index(kind), name not in direct, name
 
     return tuple(
-        Difference(kind=part[0], name=part[1], then=old, now=new)
+        IngredientDifference(kind=part[0], name=part[1], then=old, now=new)
         for part in sorted(before.keys() | after.keys(), key=rank)
         if (old := before.get(part, "")) != (new := after.get(part, ""))
     )

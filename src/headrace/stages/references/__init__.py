@@ -32,7 +32,7 @@ FOLDER = "references"
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class ReferenceRecipe:
     """All that a training depends on.
 
     Attributes:
@@ -85,7 +85,7 @@ def kept_or_made(
     Each is kept as soon as it is made, so that a run that was killed goes on there.
 
     Args:
-        keys: from `Recipe.keys`.
+        keys: from `ReferenceRecipe.keys`.
         make: fits the model of a variation.
         anchored: the store, whose files count only as the ledger recorded them.
 

@@ -10,9 +10,9 @@ import numpy as np
 
 from headrace.spec import PipelineSpec
 from headrace.stages.fitting import Fit
-from headrace.stages.fitting.data import Data, open_data
+from headrace.stages.fitting.data import TrainingData, open_data
 from headrace.stages.fitting.shards import Examples
-from headrace.stages.references import Recipe, Weights
+from headrace.stages.references import ReferenceRecipe, Weights
 from headrace.tasks.forms import Example, Shards
 
 OTHERS = ("other_seed", "random_labels")
@@ -40,7 +40,7 @@ class Relabelled:
         return Examples(rows.items, random.permutation(rows.targets))
 
 
-def fit_seed_and_labels(recipe: Recipe, epochs: int) -> dict[str, Weights]:
+def fit_seed_and_labels(recipe: ReferenceRecipe, epochs: int) -> dict[str, Weights]:
     """The weights of the networks ``other_seed`` and ``random_labels``.
 
     There is no validation split, so that their weights are those of the last epoch, and
@@ -54,7 +54,7 @@ def fit_seed_and_labels(recipe: Recipe, epochs: int) -> dict[str, Weights]:
         SpecError, Refusal, IntegrityError, DependencyError: as `Fit` does.
     """
     data = open_data(recipe.snapshot, recipe.contract)
-    data = Data(data.description, data.train, _none_of(data.val))
+    data = TrainingData(data.description, data.train, _none_of(data.val))
     spec = varied(recipe.spec, epochs)
     fit = Fit(spec, recipe.folder, recipe.builder, data)
     begin = [value.copy() for value in fit.values()]

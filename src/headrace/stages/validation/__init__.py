@@ -22,7 +22,7 @@ from headrace.spec import PipelineSpec
 from headrace.stages.validation import dataset, suite
 from headrace.stages.validation.checks import (
     Check,
-    Outcome,
+    CheckResult,
     delivered_checks,
     item_checks,
 )
@@ -111,7 +111,7 @@ def validate(
         )
 
 
-def _result(outcome: Outcome) -> ExpectationResult:
+def _result(outcome: CheckResult) -> ExpectationResult:
     check = outcome.check
     observed = outcome.cause or outcome.observed
     return ExpectationResult(
@@ -136,7 +136,7 @@ class Case:
     spec: PipelineSpec
     delivered: int
     items: ItemTable
-    outcomes: Sequence[Outcome]
+    outcomes: Sequence[CheckResult]
     quarantine: Quarantine
 
     @property
@@ -179,7 +179,7 @@ def _some(names: Sequence[str], count: int) -> str:
     return ", ".join(names[:EXAMPLES]) + (f" and {more:,} more" if more > 0 else "")
 
 
-def _problem(case: Case, outcome: Outcome) -> str:
+def _problem(case: Case, outcome: CheckResult) -> str:
     check, counts = outcome.check, case.items.counts
     problem = case.contract.problem(check.name, check.split, counts, case.items.data)
     if problem:
@@ -189,7 +189,7 @@ def _problem(case: Case, outcome: Outcome) -> str:
     return f"{_call(check)}: {_observed(outcome)}"
 
 
-def _observed(outcome: Outcome) -> str:
+def _observed(outcome: CheckResult) -> str:
     return outcome.cause or f"observed {outcome.observed}"
 
 
@@ -268,7 +268,7 @@ def _set_aside(check: str, of_check: Iterable[Kind], uri: str) -> Iterator[Findi
         yield Finding(check=check, count=count, message=message)
 
 
-def _with_news(failed: Sequence[Outcome]) -> Iterator[Outcome]:
+def _with_news(failed: Sequence[CheckResult]) -> Iterator[CheckResult]:
     """The outcomes with rows that no earlier one of the same check and columns has."""
     reported: dict[tuple[object, ...], set[int]] = {}
     for outcome in failed:
@@ -279,7 +279,7 @@ def _with_news(failed: Sequence[Outcome]) -> Iterator[Outcome]:
         reported.setdefault(subject, set()).update(rows)
 
 
-def _warning(case: Case, outcome: Outcome) -> Finding:
+def _warning(case: Case, outcome: CheckResult) -> Finding:
     check, count = outcome.check, max(outcome.unexpected, 1)
     of_task = case.contract.warning(check.name, case.items.counts, case.items.data)
     if of_task is not None:

@@ -147,7 +147,7 @@ def _bounds(arguments: dict[str, Any]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class CheckResult:
     """The result of a check.
 
     Attributes:
@@ -175,7 +175,7 @@ def size_of(frame: pd.DataFrame, columns: list[str], split: str) -> int:
     return int(np.count_nonzero(applies))
 
 
-def outcome_of(check: Check, result: Any, size: int) -> Outcome:
+def outcome_of(check: Check, result: Any, size: int) -> CheckResult:
     """Read one result.
 
     Args:
@@ -185,16 +185,16 @@ def outcome_of(check: Check, result: Any, size: int) -> Outcome:
         size: number of rows with values, unless the result has it.
     """
     if cause := _cause(result.exception_info):
-        return Outcome(check, passed=False, observed="no answer", cause=cause)
+        return CheckResult(check, passed=False, observed="no answer", cause=cause)
     facts = result.result
     if "element_count" in facts:
         size = facts["element_count"] - facts.get("missing_count", 0)
     if not size and not check.expectation.startswith("expect_table_row_count"):
-        return Outcome(check, passed=False, observed="no values")
+        return CheckResult(check, passed=False, observed="no values")
     value = facts.get("observed_value")
     if isinstance(value, float) and not math.isfinite(value):
-        return Outcome(check, passed=False, observed=str(value))
-    return Outcome(
+        return CheckResult(check, passed=False, observed=str(value))
+    return CheckResult(
         check,
         passed=bool(result.success),
         unexpected=int(facts.get("unexpected_count", 0)),

@@ -20,7 +20,7 @@ from headrace.media.forms import Columns, Payload
 from headrace.media.interface import Medium
 from headrace.records import Finding, SnapshotRecord
 from headrace.spec import PipelineSpec
-from headrace.stages.validation.checks import Check, Outcome, expected
+from headrace.stages.validation.checks import Check, CheckResult, expected
 from headrace.stages.validation.near import NearCopies, comparison, near_copies
 from headrace.stages.validation.tables import FrameTable, ItemTable
 
@@ -115,9 +115,9 @@ def _joined(parts: list[Payload]) -> Payload:
 
 def findings(
     near: NearCopies,
-    outcomes: Sequence[Outcome],
+    outcomes: Sequence[CheckResult],
     items: ItemTable,
-    others: Sequence[Outcome] = (),
+    others: Sequence[CheckResult] = (),
 ) -> Iterator[Finding]:
     """The failed checks of the data set as a whole.
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from headrace.pages import render
-from headrace.stages.validation.checks import Outcome
+from headrace.stages.validation.checks import CheckResult
 from headrace.stages.validation.tables import Table
 from headrace.state.store import Store
 
@@ -23,7 +23,7 @@ _ROWS = 20  # failing ones that are shown
 
 
 def check_row(
-    outcome: Outcome, sentence: str, table: Table, columns: Sequence[str]
+    outcome: CheckResult, sentence: str, table: Table, columns: Sequence[str]
 ) -> dict[str, Any]:
     """A check as its page shows it, with the first rows that fail it.
 

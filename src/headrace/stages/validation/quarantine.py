@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from headrace.records import DataDescription
-from headrace.stages.validation.checks import Check, Outcome
+from headrace.stages.validation.checks import Check, CheckResult
 from headrace.stages.validation.tables import ItemTable, Rows, counts_of
 from headrace.tasks.forms import Counts
 
@@ -87,7 +87,10 @@ class Quarantine:
 
 
 def set_aside(
-    items: ItemTable, rejected: pd.DataFrame, outcomes: Sequence[Outcome], path: Path
+    items: ItemTable,
+    rejected: pd.DataFrame,
+    outcomes: Sequence[CheckResult],
+    path: Path,
 ) -> Quarantine:
     """Write the rows that fail a check of single rows.
 
@@ -111,7 +114,7 @@ def set_aside(
 
 
 def blamed_rows(
-    items: ItemTable, rejected: pd.DataFrame, outcomes: Sequence[Outcome]
+    items: ItemTable, rejected: pd.DataFrame, outcomes: Sequence[CheckResult]
 ) -> Iterator[pd.DataFrame]:
     """The rows that fail a check of single rows, block by block.
 

@@ -27,7 +27,7 @@ from headrace.stages.validation import docs
 from headrace.stages.validation.checks import (
     COLUMN_KEYS,
     Check,
-    Outcome,
+    CheckResult,
     outcome_of,
     size_of,
 )
@@ -121,7 +121,9 @@ class Session:
         self._tables: list[dict[str, Any]] = []
         self._sha = hashlib.sha256(f"{gx.__version__} {pipeline}".encode())
 
-    def run(self, title: str, table: Table, checks: Sequence[Check]) -> list[Outcome]:
+    def run(
+        self, title: str, table: Table, checks: Sequence[Check]
+    ) -> list[CheckResult]:
         """Run checks on a table.
 
         Args:

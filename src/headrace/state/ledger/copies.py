@@ -44,7 +44,7 @@ log = logging.getLogger("headrace")
 
 
 @dataclass(frozen=True)
-class Edit:
+class LedgerEdit:
     """A row that is not as it was added.
 
     Attributes:
@@ -170,7 +170,7 @@ class LedgerCopy:
                 "folder away.",
             )
 
-    def restore(self) -> list[Edit]:
+    def restore(self) -> list[LedgerEdit]:
         """Write edited rows as they were added; returns what was restored.
 
         The triggers that refuse changes are dropped and made again in the same
@@ -191,7 +191,7 @@ class LedgerCopy:
                 add_triggers(connection, EVENTS)
         return edits
 
-    def _write(self, connection: sa.Connection, edit: Edit) -> None:
+    def _write(self, connection: sa.Connection, edit: LedgerEdit) -> None:
         try:
             _write(connection, edit)
         except sa.exc.IntegrityError as error:
@@ -215,20 +215,20 @@ class LedgerCopy:
             valid.append(row)
         return valid
 
-    def _edits(self, connection: sa.Connection) -> list[Edit]:
+    def _edits(self, connection: sa.Connection) -> list[LedgerEdit]:
         self._check(connection)
         present = {row["number"]: row for row in chain.read(connection)}
         edits = []
         for row in self._copied:
             own = present.get(row["number"])
             if own is None:
-                edits.append(Edit(row, "was removed"))
+                edits.append(LedgerEdit(row, "was removed"))
             elif own != row:
-                edits.append(Edit(row, "was changed", own["link"] != row["link"]))
+                edits.append(LedgerEdit(row, "was changed", own["link"] != row["link"]))
         return [*_planted(present, len(self._copied)), *edits]
 
 
-def _planted(present: Mapping[int, Row], copied: int) -> Iterator[Edit]:
+def _planted(present: Mapping[int, Row], copied: int) -> Iterator[LedgerEdit]:
     """The rows at the end that fit neither their digest nor the chain.
 
     One that fits its digest or the link before may have been added by Headrace and
@@ -240,7 +240,7 @@ def _planted(present: Mapping[int, Row], copied: int) -> Iterator[Edit]:
         follows = row["link"] == link_of(str((before or {}).get("link", "")), row)
         if digest_of(row) == row["digest"] or follows:
             return
-        yield Edit(row, "does not belong to the chain", breaks_chain=True)
+        yield LedgerEdit(row, "does not belong to the chain", breaks_chain=True)
 
 
 def _goes_on(copied: list[dict[str, Any]], present: Mapping[int, Row]) -> bool:
@@ -261,7 +261,7 @@ def _goes_on(copied: list[dict[str, Any]], present: Mapping[int, Row]) -> bool:
     return own is not None and same_before and own["link"] != link_of(before, own)
 
 
-def _set_aside(connection: sa.Connection, edit: Edit) -> None:
+def _set_aside(connection: sa.Connection, edit: LedgerEdit) -> None:
     """Let a changed row be in nobody's way: rows may have been exchanged."""
     if edit.problem == "was changed":
         number = edit.row["number"]
@@ -269,7 +269,7 @@ def _set_aside(connection: sa.Connection, edit: Edit) -> None:
         connection.execute(own.values(kind="", step=-number))
 
 
-def _write(connection: sa.Connection, edit: Edit) -> None:
+def _write(connection: sa.Connection, edit: LedgerEdit) -> None:
     own = EVENTS.c.number == edit.row["number"]
     if edit.problem == "was changed":
         connection.execute(sa.update(EVENTS).where(own).values(**edit.row))

@@ -24,7 +24,12 @@ from headrace.errors import Refusal, UsageError
 from headrace.models.engines import TOLERANCE, formats
 from headrace.models.engines.building import attempt
 from headrace.models.engines.exporting import content
-from headrace.models.engines.stored import GOLDEN, Attempt, read_record, read_stored
+from headrace.models.engines.stored import (
+    GOLDEN,
+    BuildAttempt,
+    read_record,
+    read_stored,
+)
 from headrace.models.logged.golden import Golden
 from headrace.records import DataDescription, Record
 from headrace.settings import Settings
@@ -60,7 +65,7 @@ class Exported(Record):
 class Admitted(NamedTuple):
     """An engine that gives the golden answers: its result, files and answers."""
 
-    result: Attempt
+    result: BuildAttempt
     files: Mapping[str, bytes]
     golden: Golden
 
@@ -166,7 +171,7 @@ def _admitted(version: Version, name: str, settings: Settings) -> Admitted:
         return Admitted(result, content(folder), golden)
 
 
-def _refusal(version: Version, result: Attempt) -> Refusal:
+def _refusal(version: Version, result: BuildAttempt) -> Refusal:
     other = "Serve it with `headrace serve`, which needs no export."
     return Refusal(
         f"{version} cannot be exported to {result.engine}: {result.reason}",
@@ -189,7 +194,7 @@ def replayable(golden: Golden, description: DataDescription, kind: str) -> bytes
 
 def _facts(
     version: Version,
-    result: Attempt,
+    result: BuildAttempt,
     description: DataDescription,
     golden: Golden,
     files: Mapping[str, str],

@@ -27,7 +27,7 @@ from headrace.use.relabeling.page import review_page
 from headrace.use.relabeling.review import Decided, as_csv, decide
 
 
-class Listed(Record):
+class ListedSuspects(Record):
     """A list for a review.
 
     Attributes:
@@ -42,7 +42,7 @@ class Listed(Record):
     reason: str
 
 
-class Applied(Record):
+class AppliedLabels(Record):
     """What a reviewed file or a withdrawal has changed.
 
     Attributes:
@@ -61,7 +61,7 @@ class Applied(Record):
 
 def list_suspects(
     pipeline: str, file: Path, settings: Settings, *, as_page: bool = False
-) -> Listed:
+) -> ListedSuspects:
     """Write the labels that the last run's model disagrees with.
 
     Args:
@@ -80,7 +80,7 @@ def list_suspects(
     rows = [row for row in evaluation.suspects if row.item]
     if not rows:
         reason = "the last run found no label that may be wrong"
-        return Listed(pipeline=pipeline, count=0, file="", reason=reason)
+        return ListedSuspects(pipeline=pipeline, count=0, file="", reason=reason)
     if file.exists():
         raise UsageError(
             f"{file} is there already, perhaps with decisions.",
@@ -93,10 +93,12 @@ def list_suspects(
     with disk_errors(str(file.parent)), atomic_file(file) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="")
     reason = suspects_sentence(evaluation.metrics)
-    return Listed(pipeline=pipeline, count=len(rows), file=str(file), reason=reason)
+    return ListedSuspects(
+        pipeline=pipeline, count=len(rows), file=str(file), reason=reason
+    )
 
 
-def apply_review(pipeline: str, file: Path, settings: Settings) -> Applied:
+def apply_review(pipeline: str, file: Path, settings: Settings) -> AppliedLabels:
     """Check a reviewed file, and correct the labels that it accepts.
 
     Args:
@@ -122,7 +124,7 @@ def apply_review(pipeline: str, file: Path, settings: Settings) -> Applied:
     corrections = earlier.with_rows(decided.rows, settings.user)
     save_corrections(anchored, corrections)
     counts = {name or "undecided": n for name, n in decided.counts.items()}
-    return Applied(
+    return AppliedLabels(
         pipeline=pipeline,
         corrected=len(corrections.rows),
         decisions=counts,
@@ -131,7 +133,7 @@ def apply_review(pipeline: str, file: Path, settings: Settings) -> Applied:
     )
 
 
-def withdraw(pipeline: str, settings: Settings) -> Applied:
+def withdraw(pipeline: str, settings: Settings) -> AppliedLabels:
     """Take all corrections of a pipeline back; raises UsageError if there are none."""
     anchored = Home(settings).anchored
     if not anchored.ledger.last_anchor_below(f"corrections/{pipeline}/"):
@@ -139,7 +141,7 @@ def withdraw(pipeline: str, settings: Settings) -> Applied:
             f"No label of {pipeline} was corrected.", "There is nothing to withdraw."
         )
     save_corrections(anchored, Corrections(pipeline=pipeline, who=settings.user))
-    return Applied(pipeline=pipeline, corrected=0, digest="", who=settings.user)
+    return AppliedLabels(pipeline=pipeline, corrected=0, digest="", who=settings.user)
 
 
 def _last(anchored: AnchoredStore, pipeline: str) -> EvaluationRecord:

@@ -38,7 +38,7 @@ from headrace.state.ledger.rows import model_of
 from headrace.tasks import asked, check_asks_items, task
 from headrace.tasks.judging import is_answered
 from headrace.use.scoring.output import check_output, write_output, written_whole
-from headrace.use.scoring.rows import Rows, decoded_rows
+from headrace.use.scoring.rows import ScoredRows, decoded_rows
 
 if TYPE_CHECKING:
     from headrace.models.logged.loading import LoadedModel
@@ -263,13 +263,15 @@ class _Scoring:
                 if progress is not None:
                     progress(self.rows)
 
-    def _answered(self, parts: Iterator[Rows]) -> Iterator[tuple[Rows, Outputs]]:
+    def _answered(
+        self, parts: Iterator[ScoredRows]
+    ) -> Iterator[tuple[ScoredRows, Outputs]]:
         """Rows with the model's outputs; the next are computed in the background."""
         questions, model = asked(self.loaded.description), self.loaded.model
         answers = task(self.loaded.description.task).answers
-        begun: deque[tuple[Rows, Future[Outputs]]] = deque()
+        begun: deque[tuple[ScoredRows, Future[Outputs]]] = deque()
 
-        def first() -> tuple[Rows, Outputs]:
+        def first() -> tuple[ScoredRows, Outputs]:
             rows, outputs = begun.popleft()
             return rows, rows.joined(outputs.result(), answers)
 
@@ -282,7 +284,7 @@ class _Scoring:
             while begun:
                 yield first()
 
-    def _table(self, rows: Rows, outputs: Outputs) -> pa.Table:
+    def _table(self, rows: ScoredRows, outputs: Outputs) -> pa.Table:
         """Some rows, without the columns that are the same in all rows."""
         data = self.loaded.description
         module, learned = media.medium(data.medium), task(data.task)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from headrace.data.decoding import Limits, Part, check_media_ratio, decode, fit
+from headrace.data.decoding import DecodedRows, Limits, check_media_ratio, decode, fit
 from headrace.media import medium
 from headrace.media.arrow import digests
 from headrace.media.chunks import Source
@@ -24,7 +24,7 @@ _SHA = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class ScoredRows:
     """Consecutive items.
 
     Attributes:
@@ -59,11 +59,11 @@ class Rows:
         spans = zip(ends - self.counts, ends, strict=True)
         return np.stack([answers.join(outputs[a:b], most) for a, b in spans])
 
-    def cut(self, size: int) -> Iterator[Rows]:
+    def cut(self, size: int) -> Iterator[ScoredRows]:
         """The same rows, at most ``size`` together."""
         for start in range(0, len(self.names), size):
             span = slice(start, start + size)
-            yield Rows(
+            yield ScoredRows(
                 self.payload[span],
                 self.names[span],
                 self.labels[span],
@@ -97,7 +97,7 @@ def decoded_rows(
     size: int,
     *,
     in_parts: bool = False,
-) -> Iterator[Rows]:
+) -> Iterator[ScoredRows]:
     """The rows of a source as a model takes them, at most ``size`` together.
 
     Args:
@@ -129,10 +129,10 @@ def decoded_rows(
 
 
 def with_parts(
-    rows: Rows,
+    rows: ScoredRows,
     parts_of: Callable[[Payload, DataDescription], Payload | Problem],
     data: DataDescription,
-) -> Rows:
+) -> ScoredRows:
     """Rows with the parts of their items; what is too long for that is rejected."""
     rejected, parts = dict(rows.rejected), []
     nothing = np.zeros((1, *data.shape), rows.payload.dtype)
@@ -155,7 +155,7 @@ def with_parts(
     return replace(rows, rejected=rejected, parts=together, counts=counts)
 
 
-def rows_of(part: Part, module: Medium, shape: tuple[int, ...]) -> Rows:
+def rows_of(part: DecodedRows, module: Medium, shape: tuple[int, ...]) -> ScoredRows:
     """A part brought to a shape, its rows in order."""
     rejected = dict(part.rejected)
     blocks = []
@@ -165,7 +165,7 @@ def rows_of(part: Part, module: Medium, shape: tuple[int, ...]) -> Rows:
         rejected |= misfits
     if len(blocks) == 1 and not rejected:
         (block,) = blocks
-        return Rows(block.payload, block.names, block.labels, block.groups, {})
+        return ScoredRows(block.payload, block.names, block.labels, block.groups, {})
     payload = np.zeros((part.count, *shape), module.DTYPE)
     names, labels, ids = ([""] * part.count for _ in range(3))
     for block in blocks:
@@ -175,4 +175,4 @@ def rows_of(part: Part, module: Medium, shape: tuple[int, ...]) -> Rows:
             ids[row] = block.groups[place]
     for row, why in rejected.items():
         names[row], labels[row], ids[row] = why.name, why.label, why.group
-    return Rows(payload, names, labels, ids, rejected)
+    return ScoredRows(payload, names, labels, ids, rejected)

@@ -25,7 +25,7 @@ from headrace.spec import PipelineSpec
 from headrace.spec.files import fields_of, parse_override
 from headrace.stages.fitting import Fit
 from headrace.stages.fitting.checkpoints import Checkpoints
-from headrace.stages.fitting.data import Data, open_data
+from headrace.stages.fitting.data import TrainingData, open_data
 from headrace.stages.ingredients import machine
 from headrace.state.tracking import Tracking
 from headrace.state.tracking.runs import Child
@@ -65,7 +65,11 @@ class _TrialRun:
     fit_seconds: float = 0.0
 
     def fit(
-        self, spec: PipelineSpec, folder: Path, data: Data, checkpoints: Checkpoints
+        self,
+        spec: PipelineSpec,
+        folder: Path,
+        data: TrainingData,
+        checkpoints: Checkpoints,
     ) -> None:
         """Fit to the end, or until the trial is pruned."""
         started = time.perf_counter()
@@ -171,7 +175,7 @@ def search(
         )
 
 
-def _open_data(snapshot: SnapshotRecord, contract: ContractRecord) -> Data:
+def _open_data(snapshot: SnapshotRecord, contract: ContractRecord) -> TrainingData:
     load_backend()
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # each trial traces anew
     data = open_data(snapshot, contract)
@@ -214,7 +218,11 @@ def _checkpoints(study: Study, number: int, spec: PipelineSpec) -> Checkpoints:
 
 
 def _run_trial(
-    plan: Plan, study: Study, data: Data, tracking: Tracking, parent: tuple[str, str]
+    plan: Plan,
+    study: Study,
+    data: TrainingData,
+    tracking: Tracking,
+    parent: tuple[str, str],
 ) -> Trial:
     import tensorflow as tf
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from headrace.data.snapshots.rows import Rows, first_rows, rows_at
+from headrace.data.snapshots.rows import ShardRows, first_rows, rows_at
 
 SIZES = (3, 0, 4)
 
@@ -19,7 +19,7 @@ class Some:
         first = sum(SIZES[:shard])
         numbers = np.arange(first, first + SIZES[shard])
         names = [f"row {number}" for number in numbers]
-        return Rows(numbers, 10 * numbers, names, [""] * len(names), numbers)
+        return ShardRows(numbers, 10 * numbers, names, [""] * len(names), numbers)
 
 
 def test_the_first_rows_end_within_a_shard_and_no_other_is_read():

@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 from headrace.data.sources.catalog import named as catalog
-from headrace.data.sources.catalog.named import Edition, Entry
+from headrace.data.sources.catalog.named import CatalogEntry, Edition
 from headrace.data.sources.catalog.pinned import Pin
 from headrace.data.sources.opening import open_source
 from headrace.errors import DependencyError
@@ -210,7 +210,7 @@ def pin(data, url="", **facts):
 def entry(*editions, table="", limit=1000):
     """An entry; of its editions, the last one needs a table made."""
     *others, last = editions
-    return Entry(
+    return CatalogEntry(
         name="letters",
         title="Letters",
         medium="text",

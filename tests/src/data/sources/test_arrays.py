@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from headrace.data.sources.arrays import Labels, labels_as_text
+from headrace.data.sources.arrays import ArrayLabels, labels_as_text
 from headrace.errors import SourceError
 
 
@@ -19,15 +19,15 @@ from headrace.errors import SourceError
     ],
 )
 def test_each_form_of_labels_is_the_same_text(array):
-    assert labels_as_text(array, "y") == Labels(["2", "0", "1"])
+    assert labels_as_text(array, "y") == ArrayLabels(["2", "0", "1"])
 
 
 def test_a_negative_label_stays_for_validation_to_judge():
-    assert labels_as_text(np.array([-1, 3]), "y") == Labels(["-1", "3"])
+    assert labels_as_text(np.array([-1, 3]), "y") == ArrayLabels(["-1", "3"])
 
 
 def test_truth_values_are_0_and_1():
-    assert labels_as_text(np.array([True, False]), "y") == Labels(["1", "0"])
+    assert labels_as_text(np.array([True, False]), "y") == ArrayLabels(["1", "0"])
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_truth_values_are_0_and_1():
 )
 def test_a_number_that_is_not_whole_is_left_to_the_task(array, first, texts, told):
     """Whether it is a label; see `with_plain_labels` for one that takes none."""
-    assert labels_as_text(array, "y", first) == Labels(texts, told)
+    assert labels_as_text(array, "y", first) == ArrayLabels(texts, told)
 
 
 @pytest.mark.parametrize(

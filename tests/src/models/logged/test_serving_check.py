@@ -14,7 +14,7 @@ import pytest
 from headrace.errors import DependencyError
 from headrace.models.logged import serving_check
 from headrace.models.logged.serving_check import (
-    Request,
+    CheckRequest,
     ServingCheck,
     ServingReport,
     measure,
@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.system, pytest.mark.usefixtures("cold")]
 def request_(trained, tmp_path):
     """The good training with its two files."""
     tracking = Tracking(trained.settings)
-    request = Request(
+    request = CheckRequest(
         training=trained.good,
         model=tmp_path / "model.keras",
         golden=tmp_path / "golden.npz",
@@ -115,9 +115,9 @@ def test_a_check_that_is_left_leaves_no_process(request_):
 PROCESS = """
 import os, sys, time
 from headrace.models.logged import serving_check
-from headrace.models.logged.serving_check import Request, ServingCheck, keep_spare
+from headrace.models.logged.serving_check import CheckRequest, ServingCheck, keep_spare
 
-request = Request.model_validate_json(sys.stdin.read())
+request = CheckRequest.model_validate_json(sys.stdin.read())
 
 def check():
     return ServingCheck([request])

@@ -21,7 +21,7 @@ from headrace.media import medium
 from headrace.media.arrow import digests
 from headrace.media.forms import Problem
 from headrace.records import DataDescription
-from headrace.serving.log_frames import Facts, Part, from_frame, to_frame
+from headrace.serving.log_frames import Facts, RequestBatch, from_frame, to_frame
 from headrace.serving.requests.columns import INPUT, SCHEMA, rows_of
 from headrace.serving.requests.reading import column_names
 
@@ -31,7 +31,7 @@ by_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.medium)
 
 def rows(*requests, with_inputs=False):
     facts = Facts.of(requests[0], requests[0].description.model_dump_json())
-    header, data = to_frame(facts, Part.of(requests))
+    header, data = to_frame(facts, RequestBatch.of(requests))
     facts, part = from_frame(json.loads(json.dumps(header)), bytearray(data))
     return rows_of(*part, facts.data(), with_inputs=with_inputs)
 

@@ -15,12 +15,12 @@ from headrace.gates.kinds import judge_gate
 from headrace.gates.rows import JudgedRows, WeakSlice
 from headrace.records import DataDescription
 from headrace.spec import GateSpec, PipelineSpec
-from headrace.stages.beside import Beside
+from headrace.stages.beside import OtherProcess
 from headrace.stages.evaluation import groups
 from headrace.stages.evaluation.answers import ask
 from headrace.stages.evaluation.groups import draw_groups
 from headrace.stages.evaluation.items import items_once
-from headrace.stages.evaluation.parts import Evaluated, Part, Parts
+from headrace.stages.evaluation.parts import EvaluatedModel, Look, Parts
 from headrace.stages.evaluation.unseen import group_slices
 from headrace.stages.evaluation.weak import figures_of, look_for
 from headrace.state.store import Store
@@ -67,7 +67,7 @@ def first_pixel():
     return model
 
 
-class Undrawn(Beside):
+class Undrawn(OtherProcess):
     """Keeps what is to be drawn."""
 
     def __init__(self):
@@ -96,7 +96,7 @@ def look(snapshot, store, folder):
     )
     answers = ask(model, {}, test, 25, JUDGE)
     by_group = group_slices(answers, train.groups, 0.95, JUDGE)
-    evaluated, undrawn = Evaluated(context, answers, JUDGE, folder), Undrawn()
+    evaluated, undrawn = EvaluatedModel(context, answers, JUDGE, folder), Undrawn()
     parts, rows = Parts(undrawn), groups.judged_rows(evaluated)
     parts.add(groups.compare(rows, by_group, evaluated))
     parts.add(look_for(evaluated))
@@ -190,8 +190,8 @@ def test_an_item_counts_once_in_its_group():
 
 def test_no_slices_that_were_looked_for_are_metrics():
     metrics = {"weak_slices": 0.0, "weak_slice_loss": 0.0}
-    assert figures_of([], "accuracy") == Part(metrics, rows={"weak_slices": []})
-    assert figures_of(None, "accuracy") == Part(rows={"weak_slices": None})
+    assert figures_of([], "accuracy") == Look(metrics, rows={"weak_slices": []})
+    assert figures_of(None, "accuracy") == Look(rows={"weak_slices": None})
 
 
 @pytest.mark.parametrize(

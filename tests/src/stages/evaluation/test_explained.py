@@ -10,7 +10,7 @@ from tests.blobs import WEAK, spec_of
 from headrace.errors import Refusal
 from headrace.explanations import verdict_of
 from headrace.stages.evaluation import evaluate, explained
-from headrace.stages.evaluation.answers import Answers, Worst, items_at
+from headrace.stages.evaluation.answers import TestAnswers, Worst, items_at
 from headrace.stages.evaluation.membership.rows import REFERENCES
 from headrace.state.store import Store
 from headrace.tasks import task
@@ -75,7 +75,7 @@ def test_reference_models_that_cannot_be_fitted_only_leave_it_unchecked(
 
 def made(outputs, targets):
     nothing = Worst(*(np.empty((0, 1)) for _ in range(4)))
-    return Answers(targets, outputs, np.ones(len(targets)), {}, [], nothing)
+    return TestAnswers(targets, outputs, np.ones(len(targets)), {}, [], nothing)
 
 
 def test_a_typical_row_is_right_and_of_the_middle_confidence():

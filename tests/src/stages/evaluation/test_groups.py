@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from headrace.stages.evaluation.answers import Answers, Worst
+from headrace.stages.evaluation.answers import TestAnswers, Worst
 from headrace.stages.evaluation.unseen import (
     _overconfident,
     group_slices,
@@ -21,7 +21,7 @@ def of_groups(groups, right, sure=0.8):
     nothing = np.empty(0)
     worst = Worst(nothing, nothing, nothing, nothing)
     outputs = np.tile(np.array([sure, 1 - sure], np.float32), (len(right), 1))
-    return Answers(np.where(right, 0, 1), outputs, right, {}, groups, worst)
+    return TestAnswers(np.where(right, 0, 1), outputs, right, {}, groups, worst)
 
 
 def test_each_group_has_a_slice_and_the_seen_ones_are_told_from_the_unseen():

@@ -14,7 +14,7 @@ from headrace.records import DataDescription
 from headrace.spec import GateSpec, PipelineSpec
 from headrace.stages.evaluation import robustness
 from headrace.stages.evaluation.answers import ask
-from headrace.stages.evaluation.parts import Evaluated, Part
+from headrace.stages.evaluation.parts import EvaluatedModel, Look
 from headrace.stages.evaluation.robustness import climb, most_rows
 from headrace.state.store import Store
 from headrace.tasks import task
@@ -81,7 +81,7 @@ def context_of(snapshot, place, depth):
 
 def climbed(context, place):
     answers = ask(context.model, {}, context.test, 0, JUDGE)
-    return climb(Evaluated(context, answers, JUDGE, place))
+    return climb(EvaluatedModel(context, answers, JUDGE, place))
 
 
 @pytest.fixture(scope="module")
@@ -175,11 +175,11 @@ def test_large_items_are_fewer():
 def test_a_medium_without_a_ladder_has_none(snapshot, place, monkeypatch):
     monkeypatch.setattr(robustness, "ladder", lambda _: None)
     found = climbed(context_of(snapshot, place, "standard"), place)
-    assert found == Part()
+    assert found == Look()
 
 
 def test_a_language_model_has_none(snapshot, place):
     context = context_of(snapshot, place, "standard")
     answers = ask(context.model, {}, context.test, 0, JUDGE)
     writing = replace(context, data=DATA.model_copy(update={"task": "generation"}))
-    assert climb(Evaluated(writing, answers, JUDGE, place)) == Part()
+    assert climb(EvaluatedModel(writing, answers, JUDGE, place)) == Look()

@@ -9,7 +9,7 @@ from headrace.gates.rows import JudgedRows
 from headrace.records import DataDescription
 from headrace.spec import GateSpec, PipelineSpec
 from headrace.stages.evaluation.answers import ask
-from headrace.stages.evaluation.parts import Evaluated
+from headrace.stages.evaluation.parts import EvaluatedModel
 from headrace.stages.evaluation.shortcuts import cover_marks, find_marks
 from headrace.state.store import Store
 from headrace.tasks import task
@@ -82,7 +82,7 @@ def judged(snapshot, model, place):
     pipeline = PipelineSpec.model_validate(spec)
     context = Context(model, pipeline, DATA, snapshot.digest, "", *splits, store, place)
     answers = ask(model, {}, context.test, 0, JUDGE)
-    part = cover_marks(Evaluated(context, answers, JUDGE, place))
+    part = cover_marks(EvaluatedModel(context, answers, JUDGE, place))
     rows = JudgedRows("accuracy", answers.scores, None, answers.groups, **part.rows)
     return judge_gate(GATE, {}, rows), dict(part.slices)
 

@@ -12,7 +12,7 @@ from headrace.backend import load_backend
 from headrace.records import DataDescription
 from headrace.spec import PipelineSpec
 from headrace.stages.fitting import Fit
-from headrace.stages.fitting.data import Data
+from headrace.stages.fitting.data import TrainingData
 from headrace.stages.fitting.shards import Examples
 
 SMALL = DataDescription(medium="image", shape=(4, 4, 1), classes=("dark", "bright"))
@@ -55,7 +55,9 @@ class InShards:
 
 
 def data(rows=50, val=10, shards=None):
-    return Data(SMALL, InShards(examples(rows), shards or [rows]), examples(val, 1))
+    return TrainingData(
+        SMALL, InShards(examples(rows), shards or [rows]), examples(val, 1)
+    )
 
 
 def recipe(builder="mlp", **changes):

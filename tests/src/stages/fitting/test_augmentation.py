@@ -11,8 +11,8 @@ from headrace.records import DataDescription
 from headrace.spec import PipelineSpec, TrainingSpec
 from headrace.spec.augment import AugmentSpec
 from headrace.stages.fitting import Fit
-from headrace.stages.fitting.augmentation import Augmentation, Mixed, losses_of
-from headrace.stages.fitting.data import Data
+from headrace.stages.fitting.augmentation import Augmenter, Mixed, losses_of
+from headrace.stages.fitting.data import TrainingData
 from headrace.stages.fitting.recipe import Objective
 from headrace.stages.fitting.shards import Examples
 from headrace.stages.fitting.windows import keys_of_window, windows_of_epoch
@@ -78,7 +78,7 @@ def test_how_many_steps_are_one_program_of_xla_changes_nothing(
 def test_mixed_rows_have_the_cross_entropy_of_mixed_labels():
     import keras
 
-    mixing = Augmentation(AugmentSpec(mixup=1.0), "image")
+    mixing = Augmenter(AugmentSpec(mixup=1.0), "image")
     rows = np.asarray(mixing.rows(np.arange(8, dtype=np.int32), 0, 8))
     assert rows.tolist() == [7, 0, 1, 2, 3, 4, 5, 6, 7]
     assert np.asarray(mixing.rows(rows[1:], 3, 5)).tolist() == [2, 3, 4]
@@ -102,7 +102,7 @@ def test_mixed_rows_have_the_cross_entropy_of_mixed_labels():
 
 
 def test_shares_follow_the_beta_distribution():
-    shares = Augmentation(AugmentSpec(mixup=0.2), "image")._shares
+    shares = Augmenter(AugmentSpec(mixup=0.2), "image")._shares
     # The mean distance of Beta(a, a) from one half is 4 ** -a / (a * B(a, a)).
     assert np.mean(shares - 0.5) == pytest.approx(0.39881, abs=0.0005)
 
@@ -124,7 +124,7 @@ def test_tokens_of_texts_are_dropped_in_training():
     items = as_rows(["red blue", "blue", "green", "red green"])
     rows = Examples(items, np.array([0, 0, 1, 1], np.int32))
     description = DataDescription(medium="text", shape=(16,), classes=("a", "b"))
-    texts = Data(description, InShards(rows, [4]), rows)
+    texts = TrainingData(description, InShards(rows, [4]), rows)
     digests = set()
     for augment in (None, {"token_drop": 0.5}):
         spec = {"name": "texts", "medium": "text", "data": {"source": "somewhere"}}
@@ -165,6 +165,6 @@ def test_sounds_are_augmented_for_a_network_that_takes_any_length(tmp_path):
         spec = {"name": "sounds", "medium": "audio", "data": {"source": "somewhere"}}
         made = PipelineSpec.model_validate({**spec, "training": training})
         shards = InShards(rows, [12])
-        fit = Fit(made, tmp_path, "own:build", Data(description, shards, rows))
+        fit = Fit(made, tmp_path, "own:build", TrainingData(description, shards, rows))
         digests.add(fit.run(lambda *_: None).weights_digest)
     assert len(digests) == 2

@@ -15,7 +15,7 @@ from headrace.records import DataDescription
 from headrace.spec import TrainingSpec
 from headrace.stages.fitting import data as features
 from headrace.stages.fitting import shards
-from headrace.stages.fitting.data import Data, inputs_of
+from headrace.stages.fitting.data import TrainingData, inputs_of
 from headrace.stages.fitting.shards import Examples
 from headrace.tasks.learn import Fitting
 
@@ -51,7 +51,7 @@ class Counted:
 
 def texts():
     val = Examples(as_rows(["red"]), np.zeros(1, np.int32))
-    return Data(TEXTS, Counted([["red blue", "blue"], ["blue green"]]), val)
+    return TrainingData(TEXTS, Counted([["red blue", "blue"], ["blue green"]]), val)
 
 
 def fitted_to(data, preprocessing):
@@ -145,7 +145,7 @@ def test_texts_of_several_lines_give_a_model_that_can_be_saved(family, tmp_path)
         for end in ("\n", "\r\n", "\u2028", "\x85", "\x0b")
         for text in (f"red{end}blue", f"blue{end}{end}red", end, f"red{end}red blue")
     ]
-    data = Data(TEXTS, Counted([lines]), texts().val)
+    data = TrainingData(TEXTS, Counted([lines]), texts().val)
     built = models.build(family, TEXTS, {})
     fitted_to(data, built[0])
     model = models.compose(TEXTS, *built)

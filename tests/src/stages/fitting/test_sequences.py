@@ -11,7 +11,7 @@ from headrace.records import DataDescription
 from headrace.spec import PipelineSpec, TrainingSpec
 from headrace.stages.fitting import Fit
 from headrace.stages.fitting.checkpoints import Checkpoints
-from headrace.stages.fitting.data import Data
+from headrace.stages.fitting.data import TrainingData
 from headrace.stages.fitting.shards import Examples
 from headrace.tasks import task
 
@@ -57,7 +57,7 @@ def fit(checkpoints=None, **changes):
         }
     )
     train = InShards(examples(40, 0), [20, 20])
-    data = Data(DATA, train, examples(8, 1))
+    data = TrainingData(DATA, train, examples(8, 1))
     return Fit(spec, Path(), "ctc_crnn", data, checkpoints)
 
 

@@ -8,11 +8,11 @@ import pytest
 from tests.anchoring import anchored_at
 from tests.src.tasks.synthesis.conftest import data, takes
 
-from headrace.data.snapshots.rows import Rows
+from headrace.data.snapshots.rows import ShardRows
 from headrace.spec import PipelineSpec, TrainingSpec
 from headrace.stages.fitting import Fit
 from headrace.stages.fitting.checkpoints import Checkpoints
-from headrace.stages.fitting.data import Data
+from headrace.stages.fitting.data import TrainingData
 from headrace.tasks import questions_of, task
 
 pytestmark = pytest.mark.system
@@ -28,7 +28,7 @@ def rows(count, first, data):
     groups = [data.speakers[speaker] for _, speaker in keys]
     targets = task("synthesis").labels.targets(items, labels, groups, data)
     questions = questions_of(items, labels, groups, data)
-    return Rows(items, targets, [""] * len(items), groups, questions)
+    return ShardRows(items, targets, [""] * len(items), groups, questions)
 
 
 class OneShard:
@@ -43,7 +43,7 @@ class OneShard:
 
 @pytest.fixture(scope="module")
 def voices(data):
-    return Data(data, OneShard(rows(5, 0, data)), rows(1, 50, data))
+    return TrainingData(data, OneShard(rows(5, 0, data)), rows(1, 50, data))
 
 
 def fit(voices, checkpoints=None, **changes):

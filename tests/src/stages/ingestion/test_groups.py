@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from pydantic import ValidationError
 
-from headrace.data.forgotten import Forgotten
+from headrace.data.forgotten import ForgottenItems
 from headrace.data.snapshots.reading import read_shard, shards_of
 from headrace.errors import SpecError
 from headrace.spec import DataSpec
@@ -98,7 +98,7 @@ def test_an_unknown_group_or_a_single_one_is_refused(write, settings):
 
 
 def test_a_forgotten_group_of_test_is_to_be_taken_out(write, settings):
-    key = Forgotten("people", "ab" * 32)
+    key = ForgottenItems("people", "ab" * 32)
     forgotten = replace(key, marks=frozenset({key.mark_group("author 1")}))
 
     def ingest_(*groups):

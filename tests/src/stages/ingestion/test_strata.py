@@ -14,7 +14,7 @@ from headrace.spec import DataSpec
 from headrace.stages import ingestion
 from headrace.stages.ingestion import ingest
 from headrace.stages.ingestion.keys import SPLITS, keys_of
-from headrace.stages.ingestion.runs import Run
+from headrace.stages.ingestion.runs import SortedFile
 from headrace.stages.ingestion.splitting import find_splits, split_of
 from headrace.stages.ingestion.strata import size_of_test, small_below
 from headrace.state.store import Store
@@ -49,7 +49,7 @@ def write_runs(tmp_path):
             }
             write_table(path, {"item": as_binary(items.reshape(-1, 32)), **columns})
             labels = frozenset(texts["label"])
-            runs.append(Run(path, split, (), len(mine), labels))
+            runs.append(SortedFile(path, split, (), len(mine), labels))
         return runs
 
     return write

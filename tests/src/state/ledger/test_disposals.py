@@ -4,7 +4,7 @@ import pytest
 from tests.attacks.test_ledger import run
 from tests.src.state.ledger.conftest import url_of
 
-from headrace.data.forgotten import Forgotten
+from headrace.data.forgotten import ForgottenItems
 from headrace.errors import IntegrityError
 from headrace.state.copying import copy_ledger
 from headrace.state.ledger import Ledger
@@ -15,9 +15,9 @@ ITEM = "d" * 64
 
 
 def forget(ledger, item=ITEM):
-    known = Forgotten("", ledger.key())
+    known = ForgottenItems("", ledger.key())
     ledger.begin_forgetting("digits", "item", "ada", [known.mark_item(item)])
-    return Forgotten.of(ledger)
+    return ForgottenItems.of(ledger)
 
 
 def test_the_copy_in_the_store_has_not_the_key_to_test_a_guess(ledger, tmp_path):
@@ -37,7 +37,7 @@ def test_the_key_is_the_same_for_ever_and_moves_with_the_ledger(ledger, tmp_path
     assert forget(ledger, "e" * 64).key == key
     target = f"sqlite:///{tmp_path}/other.db"
     copy_ledger(url_of(tmp_path), target)
-    assert Forgotten.of(Ledger(target)).has_items([ITEM]).all()
+    assert ForgottenItems.of(Ledger(target)).has_items([ITEM]).all()
     assert Ledger(target).walk_chain().problem == ""
 
 
@@ -53,4 +53,4 @@ def test_another_key_or_none_is_noticed(ledger, tmp_path, statement):
     forget(ledger)
     run(url_of(tmp_path), statement)
     with pytest.raises(IntegrityError, match="gone or another one: what was forgotten"):
-        Forgotten.of(ledger)
+        ForgottenItems.of(ledger)

@@ -60,7 +60,7 @@ class Edition(BaseModel, frozen=True, extra="forbid"):
     table: str = ""
 
 
-class Entry(BaseModel, frozen=True, extra="forbid"):
+class CatalogEntry(BaseModel, frozen=True, extra="forbid"):
     """A data set of the catalog.
 
     Attributes:
@@ -93,14 +93,14 @@ class Entry(BaseModel, frozen=True, extra="forbid"):
 
 
 @functools.cache
-def entries() -> dict[str, Entry]:
+def entries() -> dict[str, CatalogEntry]:
     """All entries, by name without ``catalog:``."""
     text = Path(__file__).with_name("catalog.toml").read_text(encoding="utf-8")
     tables = tomllib.loads(text)
-    return {name: Entry(name=name, **fields) for name, fields in tables.items()}
+    return {name: CatalogEntry(name=name, **fields) for name, fields in tables.items()}
 
 
-def find_entry(uri: str) -> Entry:
+def find_entry(uri: str) -> CatalogEntry:
     """The entry that a URI names.
 
     Raises:
@@ -186,11 +186,13 @@ def identity(uri: str, settings: Settings) -> str:
     return sha.hexdigest()
 
 
-def _download_folder(entry: Entry, settings: Settings) -> Path:
+def _download_folder(entry: CatalogEntry, settings: Settings) -> Path:
     return settings.home.absolute() / "data" / entry.name
 
 
-def _cached(entry: Entry, edition: Edition, settings: Settings) -> dict[str, File]:
+def _cached(
+    entry: CatalogEntry, edition: Edition, settings: Settings
+) -> dict[str, File]:
     """The file in the cache of another library, if there is one.
 
     Raises:
@@ -213,7 +215,7 @@ def _cached(entry: Entry, edition: Edition, settings: Settings) -> dict[str, Fil
 
 
 def _local(
-    entry: Entry, settings: Settings, rejected: list[str]
+    entry: CatalogEntry, settings: Settings, rejected: list[str]
 ) -> tuple[Edition, dict[str, File]]:
     """The first edition with all files, else the files there are of upstream's."""
     folders = (_download_folder(entry, settings), _PACKED)
@@ -231,7 +233,7 @@ def _local(
 
 
 def _downloaded(
-    entry: Entry, name: str, settings: Settings, rejected: list[str]
+    entry: CatalogEntry, name: str, settings: Settings, rejected: list[str]
 ) -> File:
     """Download a file of upstream's edition into the home."""
     pin = entry.editions[-1].files[name]

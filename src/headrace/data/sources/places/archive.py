@@ -21,7 +21,12 @@ from headrace.data.sources.places.files import (
     translate_errors,
 )
 from headrace.data.sources.places.packed import bounded, unpacked_head
-from headrace.data.sources.places.trees import Files, FileTree, is_junk, relative_name
+from headrace.data.sources.places.trees import (
+    FileTree,
+    FolderFiles,
+    is_junk,
+    relative_name,
+)
 from headrace.errors import SourceError
 from headrace.settings import Settings
 
@@ -128,9 +133,9 @@ def _check_zip_member(info: zipfile.ZipInfo, where: str, settings: Settings) -> 
     check_ratio(where, info.file_size, info.compress_size, settings)
 
 
-def _members(where: str, open_member: Callable[[Any], Any], size: str) -> Files:
+def _members(where: str, open_member: Callable[[Any], Any], size: str) -> FolderFiles:
     """The members of an archive; ``size`` is the attribute with a member's size."""
-    return Files(
+    return FolderFiles(
         lambda name, info: File(
             f"{where}: {name}",
             getattr(info, size),
@@ -141,7 +146,7 @@ def _members(where: str, open_member: Callable[[Any], Any], size: str) -> Files:
 
 
 def _add(
-    tree: Files, name: str, info: zipfile.ZipInfo | tarfile.TarInfo, where: str
+    tree: FolderFiles, name: str, info: zipfile.ZipInfo | tarfile.TarInfo, where: str
 ) -> None:
     """Add a member, if it is no by-product of a system."""
     if name in tree:

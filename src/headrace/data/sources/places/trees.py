@@ -36,7 +36,7 @@ _NOT_UTF8 = re.compile(r"[\ud800-\udfff]")
 _JUNK = {"__macosx", "thumbs.db", "desktop.ini"}
 
 
-class Files(Mapping[str, File]):
+class FolderFiles(Mapping[str, File]):
     """Files by name, each created on access, since there may be millions.
 
     Args:

@@ -23,8 +23,8 @@ from headrace.data.sources.places.files import (
     translate_errors,
 )
 from headrace.data.sources.places.trees import (
-    Files,
     FileTree,
+    FolderFiles,
     is_junk,
     name_findings,
     relative_name,
@@ -141,7 +141,7 @@ def _open_local(path: Path, uri: str, settings: Settings) -> File | FileTree:
         raise SourceError(
             f"{uri} is neither a file nor a folder.", "Give a regular file or a folder."
         )
-    files = Files(
+    files = FolderFiles(
         lambda name, size: local_file(f"{path}/{name}", f"{uri}/{name}", size)
     )
     skipped: list[str] = []

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from headrace.data.sources.places.files import File
 from headrace.data.sources.places.trees import FileTree, ignored_files, is_medium
 from headrace.data.sources.tables.parquet import MAGIC, ParquetTable, read_facts
-from headrace.data.sources.tables.reading import Part, read_parts
+from headrace.data.sources.tables.reading import TablePart, read_parts
 from headrace.data.sources.tables.roles import (
     Roles,
     check_columns,
@@ -110,7 +110,7 @@ def _has_items(file: File, settings: Settings) -> bool:
     return bool(_items_of(kinds, None)) or not any(map(is_text, kinds.values()))
 
 
-def _part(name: str, file: File, settings: Settings, reading: Reading) -> Part:
+def _part(name: str, file: File, settings: Settings, reading: Reading) -> TablePart:
     table = ParquetTable(file, settings)
     roles = _roles_of(table, reading)
     kind = table.kinds[roles.item]
@@ -119,7 +119,7 @@ def _part(name: str, file: File, settings: Settings, reading: Reading) -> Part:
     if pa.types.is_fixed_size_binary(kind):
         at_once = rows_at_once(kind.byte_width)
     is_encoded = pa.types.is_struct(kind) or is_binary(kind)
-    return Part(
+    return TablePart(
         table,
         roles,
         split_in_name(name) if reading.has_splits else None,

@@ -17,7 +17,7 @@ from headrace.data.sources.places.trees import (
 from headrace.data.sources.readers import folder, listed
 from headrace.data.sources.tables.delimited import DelimitedTable, no_table
 from headrace.data.sources.tables.formats import open_table
-from headrace.data.sources.tables.reading import Part, part_of_texts, read_parts
+from headrace.data.sources.tables.reading import TablePart, part_of_texts, read_parts
 from headrace.data.sources.tables.roles import describe_roles, find_roles
 from headrace.data.sources.tables.tabular import ITEMS, LABELS, Table, find_named
 from headrace.errors import HeadraceError, LimitError, SourceError, SpecError
@@ -127,7 +127,7 @@ def _usable(
     source: Source,
     settings: Settings,
     unread: dict[str, HeadraceError],
-) -> list[Part]:
+) -> list[TablePart]:
     """The tables with texts and, where needed, labels.
 
     Args:
@@ -139,7 +139,7 @@ def _usable(
             tables alone.
         LimitError: a table is over a limit, which must not choose between tables.
     """
-    parts: list[Part] = []
+    parts: list[TablePart] = []
     refused: dict[str, HeadraceError] = {}
     empty: dict[str, HeadraceError] = {}
     columns: dict[str, Table] = {}
@@ -183,13 +183,13 @@ def _is_list(table: Table) -> bool:
     return is_headless and len(table.kinds) == 1
 
 
-def _part(table: Table, name: str, reading: Reading) -> Part:
+def _part(table: Table, name: str, reading: Reading) -> TablePart:
     has_names = not isinstance(table, DelimitedTable) or table.header
     split = split_in_name(name) if reading.has_splits else None
     return part_of_texts(table, find_roles(table, reading, has_names), split)
 
 
-def _of_one_kind(parts: list[Part], source: Source) -> list[Part]:
+def _of_one_kind(parts: list[TablePart], source: Source) -> list[TablePart]:
     """The tables whose texts and labels are in the same columns.
 
     Raises:
@@ -215,14 +215,14 @@ def _of_one_kind(parts: list[Part], source: Source) -> list[Part]:
     )
 
 
-def _is_named(part: Part) -> bool:
+def _is_named(part: TablePart) -> bool:
     """Whether the texts are in a column with a usual name."""
     return find_named([part.roles.item], ITEMS) is not None
 
 
 def _note_others(
     tree: FileTree,
-    parts: Sequence[Part],
+    parts: Sequence[TablePart],
     unread: dict[str, HeadraceError],
     source: Source,
 ) -> None:
@@ -248,7 +248,7 @@ def _note_others(
     )
 
 
-def _read_parts(parts: Sequence[Part], source: Source) -> Iterator[Chunk]:
+def _read_parts(parts: Sequence[TablePart], source: Source) -> Iterator[Chunk]:
     source.kind = "table"
     for part in parts:
         table, roles = part.table, part.roles

@@ -36,8 +36,8 @@ from headrace.data.sources.tables.strays import (
 )
 from headrace.data.sources.tables.tabular import (
     ITEMS,
-    Rows,
-    Survey,
+    TableRows,
+    TableSurvey,
     batches,
     check_names,
     check_width,
@@ -61,7 +61,7 @@ class _Pass(NamedTuple):
     """The result of reading all rows in one dialect."""
 
     dialect: Dialect
-    survey: Survey
+    survey: TableSurvey
     quotes: StrayQuotes
 
     def is_better(self, other: _Pass) -> bool:
@@ -114,7 +114,7 @@ class DelimitedTable:
         texts = [readable(text_column(column)) for column in columns]
         return pa.table(dict(zip(self.kinds, texts, strict=True)))
 
-    def read(self, columns: Sequence[str]) -> Iterator[Rows]:
+    def read(self, columns: Sequence[str]) -> Iterator[TableRows]:
         """All rows of some columns, a bounded number at a time."""
         places = [list(self.kinds).index(name) for name in columns]
         return batches(self._cells(places), dict.fromkeys(columns, text_column))
@@ -175,7 +175,7 @@ class DelimitedTable:
         return quoted
 
     def _survey(self, dialect: Dialect) -> _Pass:
-        survey, quotes = Survey(), StrayQuotes()
+        survey, quotes = TableSurvey(), StrayQuotes()
         for row in self._rows(dialect, quotes):
             if row.problem:
                 survey.add_bad(row.line, row.problem, len(row.raw))

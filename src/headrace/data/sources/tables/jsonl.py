@@ -18,8 +18,8 @@ from headrace.data.sources.encodings.detection import Encoding
 from headrace.data.sources.encodings.lines import LINE_LIMIT, lines_of, open_text
 from headrace.data.sources.places.files import File
 from headrace.data.sources.tables.tabular import (
-    Rows,
-    Survey,
+    TableRows,
+    TableSurvey,
     batches,
     check_names,
     check_width,
@@ -80,7 +80,7 @@ class JsonTable:
         self._file = file
         self._encoding = encoding
         self._begin = begin
-        survey = Survey()
+        survey = TableSurvey()
         kinds: dict[str, set[type]] = {}
         for row in self._rows():
             if row.cells is None:
@@ -109,7 +109,7 @@ class JsonTable:
             }
         )
 
-    def read(self, columns: Sequence[str]) -> Iterator[Rows]:
+    def read(self, columns: Sequence[str]) -> Iterator[TableRows]:
         """All rows of some columns, a bounded number at a time."""
         makers = {name: partial(_column, kind=self.kinds[name]) for name in columns}
         return batches(self._cells(columns), makers)

@@ -17,7 +17,7 @@ from headrace.data.sources.tables.parquet_decoding import BATCH_BYTES, Decoder
 from headrace.data.sources.tables.tabular import (
     ROWS_AT_ONCE,
     SAMPLE_ROWS,
-    Rows,
+    TableRows,
     check_names,
     check_width,
     is_number,
@@ -54,7 +54,7 @@ class _TooLargeError(Exception):
     """What was asked for takes more memory than there may be."""
 
 
-class Facts(NamedTuple):
+class ParquetFacts(NamedTuple):
     """What the footer of a Parquet file says."""
 
     schema: pa.Schema
@@ -163,7 +163,7 @@ def _opened(file: File, settings: Settings) -> Iterator[_Ask]:
         yield ask
 
 
-def read_facts(file: File, settings: Settings) -> Facts:
+def read_facts(file: File, settings: Settings) -> ParquetFacts:
     """What the footer of a Parquet file says.
 
     Raises:
@@ -174,7 +174,7 @@ def read_facts(file: File, settings: Settings) -> Facts:
             facts, body = ask({})
             check_width(file.where, facts["leaves"], settings.max_columns)
             schema = pa.ipc.read_schema(pa.py_buffer(body))
-            return Facts(schema, facts["rows"], facts["bytes"])
+            return ParquetFacts(schema, facts["rows"], facts["bytes"])
     except _TooLargeError:
         raise SourceError(
             f"{file.where} is a damaged Parquet file, or has a footer that takes over "
@@ -217,7 +217,7 @@ class ParquetTable:
             return self.schema.empty_table().select(flat)
         return pa.Table.from_batches(batches)
 
-    def read(self, columns: Sequence[str], at_once: int = 0) -> Iterator[Rows]:
+    def read(self, columns: Sequence[str], at_once: int = 0) -> Iterator[TableRows]:
         """All rows of some columns, a bounded number at a time.
 
         Args:
@@ -235,7 +235,7 @@ class ParquetTable:
             size += max(batch.nbytes, _ROW_BYTES * len(batch))
             check_limits(where, 0, size, settings)
             check_ratio(where, size, self._file.size, settings)
-            yield Rows(batch)
+            yield TableRows(batch)
 
     def _batches(self, columns: Sequence[str], count: int) -> Iterator[pa.RecordBatch]:
         """Rows of some columns; where they take too much memory, fewer at once."""

@@ -11,11 +11,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.data.sources.arrays import Labels, labels_as_text
+from headrace.data.sources.arrays import ArrayLabels, labels_as_text
 from headrace.data.sources.tables.roles import Roles
 from headrace.data.sources.tables.tabular import (
-    Rows,
     Table,
+    TableRows,
     each_once,
     is_binary,
     plain,
@@ -36,7 +36,7 @@ _TEXT_LIMIT = 2**24
 _Items = Payload | list[bytes]
 
 
-class Part(NamedTuple):
+class TablePart(NamedTuple):
     """A table, and how its rows become chunks.
 
     Attributes:
@@ -49,29 +49,31 @@ class Part(NamedTuple):
     table: Table
     roles: Roles
     split: SourceSplit | None
-    read: Callable[[Sequence[str]], Iterator[Rows]]
+    read: Callable[[Sequence[str]], Iterator[TableRows]]
     items: Callable[[pa.Array, Sequence[str]], _Items]
     checks_all: bool = True
 
 
-def part_of_texts(table: Table, roles: Roles, split: SourceSplit | None = None) -> Part:
+def part_of_texts(
+    table: Table, roles: Roles, split: SourceSplit | None = None
+) -> TablePart:
     """A table of texts; items are UTF-8.
 
     Its rows raise SourceError for a text over 16 MiB.
     """
 
-    def read(columns: Sequence[str]) -> Iterator[Rows]:
+    def read(columns: Sequence[str]) -> Iterator[TableRows]:
         for rows in table.read(columns):
             column = rows.batch.column(roles.item)
             count = max(1, int(len(column) * CHUNK_BYTES // max(column.nbytes, 1)))
             for first in range(0, len(column), count):
                 bad = [row - first for row in rows.bad if first <= row < first + count]
-                yield Rows(rows.batch.slice(first, count), bad)
+                yield TableRows(rows.batch.slice(first, count), bad)
 
-    return Part(table, roles, split, read, _texts)
+    return TablePart(table, roles, split, read, _texts)
 
 
-def read_parts(parts: Sequence[Part], reading: Reading) -> Iterator[Chunk]:
+def read_parts(parts: Sequence[TablePart], reading: Reading) -> Iterator[Chunk]:
     """The rows of tables that the condition takes, in the order of the tables.
 
     Raises:
@@ -94,7 +96,7 @@ def read_parts(parts: Sequence[Part], reading: Reading) -> Iterator[Chunk]:
     check_taken(reading, total, taken, parts[0].table.where)
 
 
-def select(rows: Rows, condition: Where) -> Flags:
+def select(rows: TableRows, condition: Where) -> Flags:
     """Which rows the condition takes, ``(n,)``; it takes all unreadable ones."""
     is_taken = condition.mask(rows.batch)
     is_taken[list(rows.bad)] = True
@@ -115,11 +117,13 @@ def check_taken(reading: Reading, rows: int, taken: int, where: str) -> None:
         )
 
 
-def _chunks(rows: Rows, is_taken: Flags, first: int, part: Part) -> list[Chunk]:
+def _chunks(
+    rows: TableRows, is_taken: Flags, first: int, part: TablePart
+) -> list[Chunk]:
     where, roles = part.table.where, part.roles
     places = np.flatnonzero(is_taken)
     batch = rows.batch if is_taken.all() else rows.batch.take(pa.array(places))
-    checked = rows if part.checks_all else Rows(batch)
+    checked = rows if part.checks_all else TableRows(batch)
     splits = splits_of(checked, roles.split, where, part.split)
     if part.checks_all:
         splits = [splits[place] for place in places.tolist()]
@@ -153,7 +157,9 @@ def _texts(column: pa.Array, names: Sequence[str]) -> list[bytes]:
     return items
 
 
-def labels_of(rows: pa.RecordBatch, name: str | None, where: str, first: int) -> Labels:
+def labels_of(
+    rows: pa.RecordBatch, name: str | None, where: str, first: int
+) -> ArrayLabels:
     """A column of labels as text; empty where a label or the column is missing.
 
     Args:
@@ -166,16 +172,16 @@ def labels_of(rows: pa.RecordBatch, name: str | None, where: str, first: int) ->
         SourceError: its values are no labels.
     """
     if name is None:
-        return Labels([""] * len(rows))
+        return ArrayLabels([""] * len(rows))
     column = plain(rows.column(name))
     if pa.types.is_nested(column.type):
         dump = partial(json.dumps, ensure_ascii=False, default=str)
         cells = column.to_pylist()
-        return Labels(["" if cell is None else dump(cell) for cell in cells])
+        return ArrayLabels(["" if cell is None else dump(cell) for cell in cells])
     if pa.types.is_floating(column.type):
         column = pc.if_else(pc.is_nan(column), None, column)
     elif not pa.types.is_integer(column.type):
-        return Labels(texts_of(column))
+        return ArrayLabels(texts_of(column))
     is_valid = column.is_valid().to_numpy(zero_copy_only=False)
     values = column.drop_null().to_numpy(zero_copy_only=False)
     labels = labels_as_text(values, f"{where}, rows from {first:,}, label")
@@ -209,7 +215,7 @@ def _decoded(cell: bytes | None) -> str:
 
 
 def splits_of(
-    rows: Rows, column: str | None, where: str, default: SourceSplit | None
+    rows: TableRows, column: str | None, where: str, default: SourceSplit | None
 ) -> list[SourceSplit | None]:
     """The split of each row; an unreadable row has the split of the row before it.
 

@@ -48,7 +48,7 @@ Makers = Mapping[str, Callable[[Sequence[Any]], pa.Array]]
 KNOWN_NAMES = frozenset((*ITEMS, *LABELS, *SPLITS))
 
 
-class Rows(NamedTuple):
+class TableRows(NamedTuple):
     """Consecutive rows of a table.
 
     Attributes:
@@ -80,12 +80,12 @@ class Table(Protocol):
     def sample(self) -> pa.Table:
         """Some rows, of the columns whose contents may show their role."""
 
-    def read(self, columns: Sequence[str]) -> Iterator[Rows]:
+    def read(self, columns: Sequence[str]) -> Iterator[TableRows]:
         """All rows of some columns, a bounded number at a time."""
 
 
 @dataclass(slots=True)
-class Survey:
+class TableSurvey:
     """The result of one pass over a table of text.
 
     Attributes:
@@ -146,7 +146,7 @@ class Survey:
 
 def batches(
     rows: Iterable[tuple[Sequence[Any] | None, int]], columns: Makers
-) -> Iterator[Rows]:
+) -> Iterator[TableRows]:
     """Cells as rows of a table, of a bounded number of rows and of characters.
 
     Args:
@@ -169,10 +169,10 @@ def batches(
         yield _rows(cells_of, bad, columns)
 
 
-def _rows(cells: list[Sequence[Any]], bad: list[int], columns: Makers) -> Rows:
+def _rows(cells: list[Sequence[Any]], bad: list[int], columns: Makers) -> TableRows:
     by_column = zip(columns.values(), zip(*cells, strict=True), strict=True)
     arrays = [make(of_column) for make, of_column in by_column]
-    return Rows(pa.record_batch(arrays, list(columns)), bad)
+    return TableRows(pa.record_batch(arrays, list(columns)), bad)
 
 
 def each_once(names: Iterable[str | None]) -> list[str]:

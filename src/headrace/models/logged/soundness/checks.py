@@ -113,11 +113,11 @@ def answer_mismatches(versions: Sequence[Version], home: Home) -> list[Mismatch]
     """
     if not versions:
         return []
-    from headrace.models.logged.serving_check import Request, ServingCheck
+    from headrace.models.logged.serving_check import CheckRequest, ServingCheck
 
     with contextlib.ExitStack() as stack:
         requests = [
-            Request.of(
+            CheckRequest.of(
                 logged_model(version),
                 stack.enter_context(home.tracking.version_file(version)),
                 home.tracking.version_golden(version, GOLDEN_FILE),

@@ -27,8 +27,8 @@ from headrace.records import ContractRecord, Finding, SnapshotRecord
 from headrace.stages.evaluation.membership.losses import losses_of
 from headrace.stages.evaluation.membership.references import losses_of_references
 from headrace.stages.evaluation.membership.rows import LEAST_ROWS, AttackedRows
-from headrace.stages.evaluation.parts import Part
-from headrace.stages.references import Recipe
+from headrace.stages.evaluation.parts import Look
+from headrace.stages.references import ReferenceRecipe
 from headrace.state.anchored import AnchoredStore
 from headrace.tasks.forms import Context
 from headrace.tasks.intervals import z_of
@@ -70,7 +70,7 @@ def attack(
     own = losses_of(context.model, rows, context.data, spec.training)
     if own is None:
         return f"a model for {spec.task} shows no loss of a row in its answers"
-    recipe = Recipe(spec, builder_name(spec), folder, snapshot, contract)
+    recipe = ReferenceRecipe(spec, builder_name(spec), folder, snapshot, contract)
     try:
         others = losses_of_references(recipe, rows, anchored)
     except (Refusal, SpecError) as error:
@@ -85,16 +85,16 @@ def attack(
     return Membership(auc, low, high, hits, len(members), len(strangers))
 
 
-def figures_of(membership: Membership | str) -> Part:
+def figures_of(membership: Membership | str) -> Look:
     """The metrics of an attack, or a warning where it was asked for and failed."""
     rows = {"membership": membership}
     if isinstance(membership, str):
         if membership == NOT_ASKED:
-            return Part()
+            return Look()
         log.warning("evaluate: membership inference was not measured: %s", membership)
         message = f"membership inference was not measured: {membership}"
         findings = [Finding(check="membership", message=message)]
-        return Part(findings=findings, rows=rows)
+        return Look(findings=findings, rows=rows)
     metrics = {
         "membership_auc": membership.auc,
         "membership_auc_low": membership.low,
@@ -102,7 +102,7 @@ def figures_of(membership: Membership | str) -> Part:
     }
     if membership.hits is not None:
         metrics["membership_tpr_at_1pct"] = membership.hits
-    return Part(metrics, rows=rows)
+    return Look(metrics, rows=rows)
 
 
 def auc_interval(

@@ -15,13 +15,13 @@ from headrace.progress import Progress
 from headrace.stages.evaluation.membership.losses import losses_of
 from headrace.stages.evaluation.membership.rows import REFERENCES, AttackedRows
 from headrace.stages.fitting import Fit
-from headrace.stages.fitting.data import Data
-from headrace.stages.references import Recipe, Weights, kept_or_made
+from headrace.stages.fitting.data import TrainingData
+from headrace.stages.references import ReferenceRecipe, Weights, kept_or_made
 from headrace.state.anchored import AnchoredStore
 
 
 def losses_of_references(
-    recipe: Recipe, rows: AttackedRows, anchored: AnchoredStore
+    recipe: ReferenceRecipe, rows: AttackedRows, anchored: AnchoredStore
 ) -> npt.NDArray[np.float64]:
     """The losses of the attacked rows by each model, ``(n, REFERENCES)``.
 
@@ -51,14 +51,16 @@ def losses_of_references(
     return np.stack(columns, axis=1)
 
 
-def _fitted(recipe: Recipe, rows: AttackedRows, number: int) -> npt.NDArray[np.float64]:
+def _fitted(
+    recipe: ReferenceRecipe, rows: AttackedRows, number: int
+) -> npt.NDArray[np.float64]:
     snapshot, training = recipe.snapshot, recipe.spec.training
     val = read_split(snapshot, "val", recipe.contract.quarantine_uri)
     # A worker that evaluates need not have the devices of the training.
     own = {"seed": training.seed + 1 + number, "devices": 1}
     seeded = training.model_copy(update=own)
     spec = recipe.spec.model_copy(update={"training": seeded})
-    data = Data(snapshot.description, rows.half(number), val)
+    data = TrainingData(snapshot.description, rows.half(number), val)
     fit = Fit(spec, recipe.folder, recipe.builder, data)
     model = fit.run(lambda _number, _metrics: None).model
     losses = losses_of(model, rows, snapshot.description, training)

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from headrace.data.snapshots.rows import Rows
+from headrace.data.snapshots.rows import ShardRows
 from headrace.media.forms import Flags
 from headrace.tasks.forms import Split
 
@@ -103,8 +103,8 @@ class Chosen:
         counts = [int(flags.sum()) for flags in self._flags]
         self.counts: npt.NDArray[np.int64] = np.array(counts, np.int64)
 
-    def read(self, shard: int) -> Rows:
+    def read(self, shard: int) -> ShardRows:
         """The chosen rows of one shard."""
         split, number = self._shards[shard]
-        rows: Rows = split.read(number)
+        rows: ShardRows = split.read(number)
         return rows.at(np.flatnonzero(self._flags[shard]))

@@ -10,7 +10,7 @@ from headrace.stages.fitting.loop import Loop
 from headrace.stages.fitting.privacy.plan import Privacy
 from headrace.stages.fitting.privacy.sampling import Sampler
 from headrace.stages.fitting.privacy.steps import Step, compile_steps
-from headrace.stages.fitting.windows import Window
+from headrace.stages.fitting.windows import ShardWindow
 
 EPSILON = "epsilon"  # the metric of an epoch
 log = logging.getLogger("headrace")
@@ -33,7 +33,7 @@ class PrivateLoop(Loop):
             raise TypeError("a private loop needs a plan of its privacy")
         return privacy
 
-    def _rows_of(self, window: Window, lengths: Any) -> Any:
+    def _rows_of(self, window: ShardWindow, lengths: Any) -> Any:
         done = self.progress.epoch * self._setup.execution.steps_per_epoch
         variables = len(self._setup.network.trainable_variables)
         return _Samples(self._privacy.sampler, done, variables)

@@ -68,7 +68,7 @@ def test_chunks_are_bounded_by_their_bytes(make, read, monkeypatch):
 
 def test_files_are_made_when_they_are_asked_for():
     made = []
-    files = trees.Files(lambda name, facts: made.append((name, facts)))
+    files = trees.FolderFiles(lambda name, facts: made.append((name, facts)))
     files.facts["a"] = 1
     files.facts["b"] = 2
     assert (list(files), len(files), "a" in files, "c" in files) == (

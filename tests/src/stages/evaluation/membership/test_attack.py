@@ -11,7 +11,7 @@ from headrace.gates.rows import NOT_ASKED, Membership
 from headrace.spec import load_spec
 from headrace.stages.evaluation import evaluate
 from headrace.stages.evaluation.membership import figures_of
-from headrace.stages.evaluation.parts import Part
+from headrace.stages.evaluation.parts import Look
 from headrace.stages.ingestion import ingest
 from headrace.stages.training import train
 from headrace.state.home import Home
@@ -133,6 +133,6 @@ def test_what_was_not_measured_is_a_warning_where_it_was_asked_for():
     assert finding.message == (
         "membership inference was not measured: a model for synthesis shows no loss"
     )
-    assert figures_of(NOT_ASKED) == Part()
+    assert figures_of(NOT_ASKED) == Look()
     part = figures_of(Membership(0.6, 0.5, 0.7, None, 10, 20))
     assert (len(part.metrics), part.findings) == (3, ())

@@ -6,7 +6,7 @@ from tests.anchoring import anchored_at
 
 from headrace.spec import TrainingSpec
 from headrace.stages.fitting.checkpoints import Checkpoints
-from headrace.stages.fitting.data import Data
+from headrace.stages.fitting.data import TrainingData
 from headrace.stages.fitting.privacy import plan
 
 pytestmark = pytest.mark.system
@@ -68,7 +68,7 @@ def test_other_data_get_other_noise(private_fit, make_data):
     """Else the difference of two models would reveal the row that differs."""
     data = make_data(100)
     moved = [
-        weights(private_fit(STRONG, Data(*parts, name), epochs=1)[0])[0]
+        weights(private_fit(STRONG, TrainingData(*parts, name), epochs=1)[0])[0]
         for name in ("one", "two", "one")
         for parts in [(data.description, data.train, data.val)]
     ]
