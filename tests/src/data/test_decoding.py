@@ -2,6 +2,8 @@
 
 import hashlib
 import io
+import struct
+import zlib
 from collections import Counter
 
 import numpy as np
@@ -147,3 +149,16 @@ def test_a_block_is_taken_apart_by_rows(tmp_path, kept):
     assert taken.names == [f"x.npy[{row}]" for row in rows]
     assert taken.labels == [""] * len(rows)
     assert taken.payload[:, 0, 0, 0].tolist() == rows
+
+
+def test_an_image_that_claims_too_many_pixels_is_set_aside_by_itself(tmp_path):
+    """It is never decoded, and so does not make the data a decompression bomb."""
+    data = png(RED)
+    header = b"IHDR" + struct.pack(">II", 100_000, 100_000) + data[24:29]
+    lying = data[:12] + header + struct.pack(">I", zlib.crc32(header)) + data[33:]
+    chunk = Chunk(None, [data, lying], ["a", "a"], ["0", "1"])
+    options = {"resize": "pad", "filter": "bicubic"}
+    form = Form(shape=SHAPE, options=options)
+    (part,) = decode_chunk(chunk, medium("image"), form, "here", LIMITS)
+    assert list(part.rejected) == [1]
+    assert part.rejected[1].check == "too_large"

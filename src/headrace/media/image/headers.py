@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from headrace.media.forms import Sizes
+from headrace.media.image.form import PIXEL_LIMIT
 from headrace.media.image.resizing import Resizing, Sides
 from headrace.records import Form
 
@@ -184,11 +185,15 @@ def sides_of_webp(data: bytes) -> Sides:
 def sizes(files: Sequence[bytes], form: Form) -> Sizes:
     """At most how many bytes each image has, decoded; 0 for unknown headers.
 
-    Of images that are resized, ``item`` is what is kept of them.
+    Of images that are resized, ``item`` is what is kept of them, and one of more pixels
+    than are ever decoded has 0 unpacked.
     """
     how, headers = Resizing.of(form), [*map(header_of, files)]
     unpacked = [header.decoded_bytes(how) if header else 0 for header in headers]
     if how is None or form.shape is None:
         return Sizes.of(unpacked, unpacked)
+    for place, header in enumerate(headers):
+        if header and unpacked[place] > PIXEL_LIMIT * header.channels:
+            unpacked[place] = 0
     resized = how.height * how.width * form.shape[2]
     return Sizes.of(unpacked, [resized if header else 0 for header in headers])
