@@ -157,6 +157,13 @@ def _validate(
     raise SpecError("\n".join(_problem(item, path, overrides) for item in items))
 
 
+_KINDS = {  # by the types of pydantic, whose words are those of Python
+    "tuple_type": "it should be a list, such as [1, 2]",
+    "model_type": "it should be a table",
+    "dict_type": "it should be a table",
+}
+
+
 def _problem(item: ErrorDetails, path: Path, overrides: tuple[str, ...]) -> str:
     """What is wrong with a field, where it was set, and what to do."""
     location = [str(part) for part in item["loc"]]
@@ -178,7 +185,7 @@ def _problem(item: ErrorDetails, path: Path, overrides: tuple[str, ...]) -> str:
         prefix = field.removesuffix(location[-1])
         hint = did_you_mean(location[-1], names, valid, prefix=prefix)
         return f"{where}: unknown key {field} (value {value}). {hint}"
-    message = item["msg"].removeprefix("Value error, ")
+    message = _KINDS.get(item["type"], item["msg"].removeprefix("Value error, "))
     stop = "" if message.endswith("?") else "."
     if isinstance(item["input"], Mapping):  # a rule on several fields, which names them
         own = [o for o in overrides if o.split("=", 1)[0].strip() in message]

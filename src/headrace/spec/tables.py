@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import operator
 import unicodedata
+from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
@@ -137,6 +138,16 @@ class _Data(SpecTable):
             return value
         texts = (str(v) if isinstance(v, int) else v for v in value)
         return tuple(plain_label(v) if isinstance(v, str) else v for v in texts)
+
+    @field_validator("classes")
+    @classmethod
+    def _labels_differ(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        for label, count in Counter(value).items():
+            if not label:
+                raise ValueError("a label is empty; leave it out")
+            if count > 1:
+                raise ValueError(f"the label {label!r} is there twice; keep one")
+        return value
 
 
 def fields_of(medium: str) -> dict[str, Any]:
