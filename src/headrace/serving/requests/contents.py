@@ -24,6 +24,8 @@ from headrace.serving.requests.files import PARQUET, Hour, parquet_of
 from headrace.state.disk import fsync_path
 
 GROUP_ROWS, GROUP_BYTES = 65_536, 32 * 2**20  # that are held at once
+_MARK = b"\xff\xff\xff\xff"  # before each message of Arrow; then the header's length
+_LONGEST_HEADER = 2**20
 
 
 class Stream:
@@ -163,7 +165,7 @@ def _of_stream(stream: IO[bytes], columns: Sequence[str] | None) -> Iterator[pa.
 def _batches(
     stream: IO[bytes], columns: Sequence[str] | None
 ) -> Iterator[pa.RecordBatch]:
-    source = _Source(stream)
+    source, whole = _Source(stream), 0
     try:
         reader = ipc.open_stream(source)
         _check(reader.schema)
@@ -176,13 +178,22 @@ def _batches(
             reader = ipc.open_stream(source, options=options)
         for batch in reader:
             batch.validate(full=True)  # else offsets may point anywhere
+            whole = stream.tell()
             yield batch
     except (pa.ArrowException, OSError):
-        if source.is_over:  # amid the last batch
+        if source.is_over and _begins(stream, whole):  # amid the last batch
             return
         raise
     if source.left:
         raise pa.ArrowInvalid(f"its last {source.left:,} bytes are no batch")
+
+
+def _begins(stream: IO[bytes], place: int) -> bool:
+    """Whether what is at a place may be the beginning of a batch, or of the schema."""
+    stream.seek(place)
+    mark, length = stream.read(len(_MARK)), stream.read(4)
+    has_mark = mark == _MARK[: len(mark)]
+    return has_mark and int.from_bytes(length, "little") <= _LONGEST_HEADER
 
 
 def _check(schema: pa.Schema) -> None:

@@ -148,6 +148,18 @@ def test_a_damaged_stream_is_named_and_stays(settings):
     assert [p.suffix for p in paths(settings)].count(PARQUET) == 1
 
 
+@pytest.mark.parametrize("place", [0, 4])
+def test_damage_where_a_batch_begins_is_not_taken_for_its_end(settings, place):
+    made = Stream(hour_of(settings), log_rows([]).schema)
+    assert made.append(log_rows([1]))
+    second = made.path.stat().st_size
+    assert made.append(log_rows([2]))
+    whole = made.path.read_bytes()
+    for begin in (place, second + place):
+        made.path.write_bytes(whole[:begin] + b"\x7e" * 4 + whole[begin + 4 :])
+        assert [*settle_all(settings)] == [made.path], "its rows would be lost"
+
+
 def test_memory_is_bounded_by_groups(settings, monkeypatch):
     for module in (contents, settling):
         monkeypatch.setattr(module, "GROUP_ROWS", 10)
