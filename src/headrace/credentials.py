@@ -81,7 +81,7 @@ def find_credential(source: str) -> str:
     A path, a URI without a login, and names such as ``keras:mnist`` have none. A secret
     in the path of a URL is not detected.
     """
-    return next((kind for kind, *_ in _found(source)), "")
+    return next((kind for kind, *_ in _credentials(source)), "")
 
 
 def hide_credentials(text: str) -> str:
@@ -119,7 +119,7 @@ def credential_advice(source: str) -> str:
     """The action of a message: where to put the credential of a source."""
     urls = (url for text in _decoded(source) for url in _urls(text))
     first = ("", *next(urls, ("", "")))
-    _, scheme, rest = next(_found(source), first)
+    _, scheme, rest = next(_credentials(source), first)
     login = _login(scheme, rest)
     host = re.split(r"[/?#]", rest[login.end() if login else 0 :], maxsplit=1)[0]
     if scheme in _BUCKETS:
@@ -165,7 +165,7 @@ def _any_case(word: str) -> str:
     return "[-_.]?".join(letters) if len(word) > 5 else "".join(letters)
 
 
-def _found(source: str) -> Iterator[tuple[str, str, str]]:
+def _credentials(source: str) -> Iterator[tuple[str, str, str]]:
     """The kind of each credential in a source, and the URL that has it as `_urls`."""
     for text in _decoded(source):
         for part in _CHAINED.split(text.strip()):

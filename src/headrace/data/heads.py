@@ -58,7 +58,7 @@ def remember_head(home: Home) -> None:
         DependencyError: the ledger or the store does not answer.
     """
     store = home.store
-    link, problem = _kept(store)
+    link, problem = _stored_link(store)
     if problem or (link is not None and not home.ledger.has_link(link)):
         log.warning("the ledger is not as it was signed: see `headrace verify`")
     elif head := home.ledger.signed_head():
@@ -68,7 +68,7 @@ def remember_head(home: Home) -> None:
 def _find_rollback(home: Home, trusted: TrustedKeys) -> str:
     """Why the ledger is older than the link that the store has; empty if it is not."""
     store = home.store
-    link, problem = _kept(store)
+    link, problem = _stored_link(store)
     if link is None or home.ledger.has_link(link):
         return problem
     if not link.is_accepted(trusted):
@@ -79,7 +79,7 @@ def _find_rollback(home: Home, trusted: TrustedKeys) -> str:
     )
 
 
-def _kept(store: Store) -> tuple[SignedLink | None, str]:
+def _stored_link(store: Store) -> tuple[SignedLink | None, str]:
     """The link that the store has, and why it cannot be read."""
     try:
         return SignedLink.model_validate_json(store.read(KEY)), ""

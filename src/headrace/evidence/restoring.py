@@ -55,7 +55,7 @@ class Restoring:
         if not is_sound:
             self._restore_ledger()
             self._mismatches += self._watch.see(home)[0]
-        self._known = home.ledger.last_tamperings()
+        self._latest = home.ledger.last_tamperings()
 
     def _restore_ledger(self) -> None:
         edits = self._home.copy.restore()
@@ -95,7 +95,7 @@ class Restoring:
         left, _ = self._watch.see(self._home)
         remaining, user = {one.subject for one in left}, self._home.settings.user
         restored = {"action": "restored", "who": user, "why": "by headrace repair"}
-        was_open = {k: s for k, s in self._known.items() if s.action == "tampered"}
+        was_open = {k: s for k, s in self._latest.items() if s.action == "tampered"}
         steps = {one.subject: one.as_step(user) for one in self._mismatches}
         for subject, step in {**steps, **was_open}.items():
             is_row = step.what.startswith(("row ", "chain "))

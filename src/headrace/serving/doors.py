@@ -19,7 +19,7 @@ from headrace.serving.replies import HttpError
 from headrace.state.hosts import is_own_host, is_own_page, is_visit
 
 TOKEN_LENGTH = 32
-_KNOWN_LIMIT = 64
+_MOST_ACCEPTED = 64
 _ONCE = frozenset((b"host", b"origin", b"authorization", b"content-length"))
 _ONCE |= {b"content-type", b"x-request-id", b"inference-header-content-length"}
 
@@ -35,7 +35,7 @@ class Doors:
     def __init__(self, hosts: Iterable[str] = (), token: str = "") -> None:
         self._hosts = {name.lower() for name in (*hosts, "localhost")}
         self._digest = _digest(token.encode()) if token else b""
-        self._known: set[bytes] = set()  # values of Host that were accepted
+        self._accepted: set[bytes] = set()  # values of Host that were accepted
 
     def headers_of(self, pairs: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
         """The headers of a request by name; HttpError 400 for one that is there twice.
@@ -58,7 +58,7 @@ class Doors:
             HttpError: 403 for a foreign host or origin, 401 without the token.
         """
         host = headers.get(b"host", b"")
-        if host not in self._known:
+        if host not in self._accepted:
             self._check_host(host)
         if b"origin" in headers or b"sec-fetch-site" in headers:
             _check_origin(method, headers, host)
@@ -72,8 +72,8 @@ class Doors:
                 f"The Host header is {host[:100].decode('latin-1')!r}, which is not a "
                 "name of this server.",
             )
-        if len(self._known) < _KNOWN_LIMIT:
-            self._known.add(host)
+        if len(self._accepted) < _MOST_ACCEPTED:
+            self._accepted.add(host)
 
     def _check_token(self, header: bytes) -> None:
         scheme, _, token = header.partition(b" ")

@@ -50,7 +50,7 @@ class Builder:
     def __init__(self, build: Callable[[Version], str]) -> None:
         self._build = build
         self._waiting: queue.SimpleQueue[Version] = queue.SimpleQueue()
-        self._known: set[str] = set()
+        self._queued: set[str] = set()
         self._built: set[str] = set()
 
     def start(self) -> None:
@@ -62,8 +62,8 @@ class Builder:
         digest = served.row.model_digest
         if served.engine.name != "keras":
             return False
-        if digest not in self._known:
-            self._known.add(digest)
+        if digest not in self._queued:
+            self._queued.add(digest)
             self._waiting.put(served.row)
         return digest in self._built
 

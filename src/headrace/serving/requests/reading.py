@@ -92,9 +92,9 @@ def request_table(asked: Asked, settings: Settings) -> pa.Table:
     tables = list(read_requests(asked, settings))
     if not tables:
         table = SCHEMA.empty_table()
-        return table if names is None else table.select(_known(names, SCHEMA))
+        return table if names is None else table.select(_present(names, SCHEMA))
     table = pa.concat_tables(tables, promote_options="default").sort_by("time")
-    return table if names is None else table.select(_known(names, table.schema))
+    return table if names is None else table.select(_present(names, table.schema))
 
 
 def column_names(schema: pa.Schema) -> list[str]:
@@ -102,7 +102,7 @@ def column_names(schema: pa.Schema) -> list[str]:
     return [n.removeprefix(COLUMN) for n in schema.names if n.startswith(COLUMN)]
 
 
-def _known(names: Sequence[str], schema: pa.Schema) -> list[str]:
+def _present(names: Sequence[str], schema: pa.Schema) -> list[str]:
     return [name for name in names if name in schema.names]
 
 
@@ -135,7 +135,7 @@ def _chosen(table: pa.Table, asked: Asked) -> pa.Table:
         if value is not None:
             table = table.filter(condition)
     names = asked.columns
-    return table if names is None else table.select(_known(names, table.schema))
+    return table if names is None else table.select(_present(names, table.schema))
 
 
 def _moment(moment: datetime) -> pa.Scalar:

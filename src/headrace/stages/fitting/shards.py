@@ -55,7 +55,7 @@ class Prepared:
         recounts: bool = False,
     ) -> None:
         self.counts, self._shards, self._prepare = shards.counts, shards, prepare
-        self._kept: dict[int, Examples] = {}
+        self._cache: dict[int, Examples] = {}
         self._room = KEPT_BYTES if keeps else 0
         if recounts:
             every = range(len(self.counts))
@@ -64,14 +64,14 @@ class Prepared:
 
     def read(self, shard: int) -> Examples:
         """The rows of one shard; integers may be of a smaller type."""
-        if shard in self._kept:
-            return self._kept[shard]
+        if shard in self._cache:
+            return self._cache[shard]
         examples = self._prepare(self._shards.read(shard))
         if self._room:
             smaller = Examples(_smaller(examples.items), examples.targets)
             if smaller.items.nbytes <= self._room:
                 self._room -= smaller.items.nbytes
-                self._kept[shard] = smaller
+                self._cache[shard] = smaller
         return examples
 
 

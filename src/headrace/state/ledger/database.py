@@ -56,7 +56,7 @@ def _no_answer(engine: sa.Engine, error: sa.exc.DBAPIError) -> DependencyError:
     )
 
 
-class _Kept(threading.local):
+class _PerThread(threading.local):
     """The connection of `Database.reading_once` in this thread."""
 
     connection: sa.Connection | None = None
@@ -81,7 +81,7 @@ class Database:
     ) -> None:
         self._timeout_seconds = timeout_seconds
         self._patience_seconds = patience_seconds
-        self._kept = _Kept()
+        self._per_thread = _PerThread()
         self._engine = make_engine(url, timeout_seconds)
         self._is_sqlite = self._engine.dialect.name == "sqlite"
         self.name = self._engine.url.render_as_string(hide_password=True)
@@ -107,7 +107,7 @@ class Database:
     @contextlib.contextmanager
     def reading(self) -> Iterator[sa.Connection]:
         """A transaction that only reads, all of it from the same moment."""
-        held = self._kept.connection
+        held = self._per_thread.connection
         if held is None:
             with self._transaction(writes=False) as connection:
                 yield connection
@@ -127,19 +127,19 @@ class Database:
         is read. No process may be forked in the block. With PostgreSQL, where a
         transaction should not stay open for long, each read has its own as before.
         """
-        if not self._is_sqlite or self._kept.connection is not None:
+        if not self._is_sqlite or self._per_thread.connection is not None:
             yield
             return
         try:
             with self._translate_errors():
-                self._kept.connection = self._connect()
-                self._begin(self._kept.connection, writes=False)
+                self._per_thread.connection = self._connect()
+                self._begin(self._per_thread.connection, writes=False)
             yield
         finally:
             self._let_go()
 
     def _let_go(self) -> None:
-        held, self._kept.connection = self._kept.connection, None
+        held, self._per_thread.connection = self._per_thread.connection, None
         if held is not None:
             with contextlib.suppress(sa.exc.SQLAlchemyError):
                 held.close()

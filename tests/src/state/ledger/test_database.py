@@ -174,11 +174,11 @@ def test_what_fails_among_such_reads_is_not_blamed_on_the_ledger(ledger):
 def test_such_reads_within_such_reads_are_part_of_them(ledger):
     fill(ledger, 1)
     with ledger.reading_once():
-        kept = ledger._database._kept.connection
+        kept = ledger._database._per_thread.connection
         with ledger.reading_once():
             assert numbers_of(ledger) == [1]
-        assert ledger._database._kept.connection is kept is not None
-    assert ledger._database._kept.connection is None
+        assert ledger._database._per_thread.connection is kept is not None
+    assert ledger._database._per_thread.connection is None
 
 
 def test_such_reads_are_those_of_one_thread(ledger):
