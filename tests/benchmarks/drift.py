@@ -87,9 +87,8 @@ class Case:
 
     def scores(self, shift: Shift = NONE) -> np.ndarray:
         judge = task(self.data.task).judge
-        return np.asarray(
-            judge.scores(self.outputs[shift], self.rows.targets), np.float64
-        )
+        judged = judge.judged(self.outputs[shift], self.rows.targets, self.data)
+        return np.asarray(judged.scores, np.float64)
 
     def window(self, shift: Shift, rows: np.ndarray) -> Window:
         columns = {name: v[rows] for name, v in self.columns[shift].items()}

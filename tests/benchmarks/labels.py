@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from headrace.stages.evaluation.suspected import expected_wrong
 from headrace.tasks.classification.suspects import find_suspects
-from headrace.tasks.judge import Judged
+from headrace.tasks.forms import AnsweredRows
 
 KINDS = ("uniform", "group", "class")
 WHERE = ("train", "test", "both")
@@ -106,7 +106,7 @@ def suspects_of(
     found = []
     for split, mine in (("train", ~test), ("test", test)):
         names = np.flatnonzero(mine).astype(str).tolist()
-        part = Judged(
+        part = AnsweredRows(
             split,
             rows.features[mine],
             labels[mine],

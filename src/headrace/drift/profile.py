@@ -26,7 +26,7 @@ from headrace.media import ladder
 from headrace.media.forms import Columns, Payload
 from headrace.records import DataDescription, Record
 from headrace.tasks import asked, task
-from headrace.tasks.forms import Outputs, Targets, per_weight
+from headrace.tasks.forms import Outputs, Targets
 
 FORMAT = 1
 REFERENCE_ROWS = 2000
@@ -199,10 +199,8 @@ def make_profile(
     held_out, of_val = _chosen(held_out, seed)
     judge, raw = judge_of(data), asked(data).raw
     outputs = np.asarray(answer(raw(held_out.items)), np.float32)
-    scores = np.asarray(judge.scores(outputs, held_out.targets))
-    name = task(data.task).score
-    weights = judge.weights(outputs, held_out.targets)
-    summary = judge.summary(scores, confidence, weights)
+    judged, name = judge.judged(outputs, held_out.targets, data), task(data.task).score
+    summary = judge.summary(judged.scores, confidence, judged.weights)
     fitted_on = outputs, held_out.targets
     if len(of_val.items) >= FEWEST_OF_VAL:
         of_val_outputs = np.asarray(answer(raw(of_val.items)), np.float32)
@@ -221,7 +219,7 @@ def make_profile(
         estimated=_mean(reference.expected),
         rungs=tuple(ladder.rungs(answer, data, temperature, seed)),
     )
-    scores = per_weight(scores, weights)
+    scores = judged.per_weight
     return Profile(facts, ladder.columns, outputs, scores, held_out.digests)
 
 
@@ -268,9 +266,7 @@ class _Ladder:
             outputs = np.asarray(answer(raw(items)), np.float32)
             answers = read_answers(outputs, data, temperature)
             columns = item_columns(items, data)
-            targets = self.held_out.targets
-            weights = judge.weights(outputs, targets)
-            scores = per_weight(judge.scores(outputs, targets), weights)
+            judged = judge.judged(outputs, self.held_out.targets, data)
             yield Rung(
                 family=family,
                 level=level,
@@ -279,6 +275,6 @@ class _Ladder:
                     name: ks_distance(values, columns[name])
                     for name, values in self.columns.items()
                 },
-                score=float(scores.mean()),
+                score=float(judged.per_weight.mean()),
                 estimated=_mean(answers.expected),
             )

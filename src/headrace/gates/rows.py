@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from headrace.tasks.forms import Scores
-from headrace.tasks.judge import Rated
+from headrace.tasks.forms import Rated, Scores
 
 
 @dataclass(frozen=True, slots=True)

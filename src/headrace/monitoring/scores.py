@@ -11,8 +11,6 @@ from headrace.monitoring.history import Scored, with_new
 from headrace.monitoring.late_labels import LateLabels
 from headrace.records import DataDescription
 from headrace.tasks import Answers, task
-from headrace.tasks.forms import per_weight
-from headrace.tasks.judging import is_answered
 
 
 def with_labels(batch: Batch, late: LateLabels) -> Batch:
@@ -64,10 +62,9 @@ def scores_with(
         )
     column = pa.chunked_array([pa.array(texts, pa.string())])
     targets = learned.labels.encode(column, data)
-    judge, outputs = learned.judge, labelled.outputs
-    weights = judge.weights(outputs, targets)
-    scores = per_weight(judge.scores(outputs, targets), weights)
-    lost = valid & ~is_answered(outputs)
+    judged = learned.judge.judged(labelled.outputs, targets, data)
+    scores = judged.per_weight
+    lost = valid & ~judged.is_answered
     scores[lost] = 0.0 if learned.higher_is_better else np.inf
     counts = np.isfinite(scores) | lost
     return with_new(before, labelled.items[counts], scores[counts])

@@ -37,7 +37,8 @@ from headrace.records import (
     verdict,
 )
 from headrace.tasks.data import Contract, Labels, Questions
-from headrace.tasks.judge import Explained, Judge
+from headrace.tasks.explained import Explained
+from headrace.tasks.judge import Judge, Judged
 from headrace.tasks.learn import Head
 from headrace.tasks.words import Answers, Speech, Surveyor
 
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
     from headrace.media.forms import Payload
     from headrace.tasks.forms import Figures
 
-__all__ = ["Answers", "Contract", "Explained", "Head", "Judge", "Labels"]
+__all__ = ["Answers", "Contract", "Explained", "Head", "Judge", "Judged", "Labels"]
 __all__ += ["Questions", "Speech", "Surveyor"]
 
 _MODULES = {

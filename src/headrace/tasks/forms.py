@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
-from headrace.records import DataDescription
+from headrace.records import DataDescription, SuspectRecord
 
 if TYPE_CHECKING:
     import numpy as np
@@ -153,3 +153,60 @@ class Context:
     test: Split
     store: Kept
     folder: Path
+
+
+@dataclass(frozen=True, slots=True)
+class AnsweredRows:
+    """Rows of one split, and a model's answers to them.
+
+    Attributes:
+        split: train, val or test.
+        items: ``(n, *shape)``, of the medium's type.
+        targets, outputs: ``(n, ...)``.
+        names: of each row in the source, ``(n,)``.
+        places: their numbers in the split, ``(n,)``.
+    """
+
+    split: str
+    items: npt.NDArray[Any]
+    targets: Targets
+    names: list[str]
+    outputs: Outputs
+    places: npt.NDArray[np.intp]
+
+    def chosen(self, rows: npt.NDArray[np.bool_]) -> AnsweredRows:
+        """Some of the rows, bool ``(n,)``, in memory of their own."""
+        names = [self.names[row] for row in rows.nonzero()[0]]
+        answered = self.targets[rows], names, self.outputs[rows]
+        return AnsweredRows(self.split, self.items[rows], *answered, self.places[rows])
+
+
+# The answers of other models to rows; None where they are not known.
+Second: TypeAlias = "Callable[[AnsweredRows], Outputs | None]"
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """A row where the model disagrees with the label, which may be wrong.
+
+    Attributes:
+        item: ``shape``, of the medium's type.
+        row: the estimated probability that its label is wrong is above 0.5.
+        drawn: that probability by other parameters that the data allows, ``(k,)``.
+    """
+
+    item: npt.NDArray[Any]
+    row: SuspectRecord
+    drawn: npt.NDArray[np.float64]
+
+
+class Rated(NamedTuple):
+    """A rate of some rows, by which groups are compared.
+
+    Attributes:
+        scores: whether each row counts as a success, bool ``(n,)``.
+        about: the rows that the rate is about, bool ``(n,)``, such as those of a class.
+    """
+
+    scores: npt.NDArray[np.bool_]
+    about: npt.NDArray[np.bool_]

@@ -1,67 +1,37 @@
-"""How a task judges answers, and what of an answer is explained.
+"""How a task judges answers: scores, metrics and pictures.
 
-Protocols with defaults. ``judge.py`` of a task has `JUDGE` and, where answers are
-explained, `EXPLAINED`.
+A protocol and a class with defaults. ``judge.py`` of a task has `JUDGE` and, where
+answers are explained, `EXPLAINED`, whose protocol is in ``explained`` here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 from headrace.errors import SpecError
-from headrace.records import DataDescription, Finding, Metrics, SuspectRecord
+from headrace.records import DataDescription, Finding, Metrics
+from headrace.tasks.forms import per_weight
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
     from headrace.spec import EvaluationSpec, GateSpec, PipelineSpec
-    from headrace.tasks.forms import Context, Outputs, Scores, Targets
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """Rows of one split, and a model's answers to them.
-
-    Attributes:
-        split: train, val or test.
-        items: ``(n, *shape)``, of the medium's type.
-        targets, outputs: ``(n, ...)``.
-        names: of each row in the source, ``(n,)``.
-        places: their numbers in the split, ``(n,)``.
-    """
-
-    split: str
-    items: npt.NDArray[Any]
-    targets: Targets
-    names: list[str]
-    outputs: Outputs
-    places: npt.NDArray[np.intp]
-
-    def chosen(self, rows: npt.NDArray[np.bool_]) -> Judged:
-        """Some of the rows, bool ``(n,)``, in memory of their own."""
-        names = [self.names[row] for row in rows.nonzero()[0]]
-        answered = self.targets[rows], names, self.outputs[rows]
-        return Judged(self.split, self.items[rows], *answered, self.places[rows])
-
-
-# The answers of other models to rows; None where they are not known.
-Second: TypeAlias = "Callable[[Judged], Outputs | None]"
-
-
-class Rated(NamedTuple):
-    """A rate of some rows, by which groups are compared.
-
-    Attributes:
-        scores: whether each row counts as a success, bool ``(n,)``.
-        about: the rows that the rate is about, bool ``(n,)``, such as those of a class.
-    """
-
-    scores: npt.NDArray[np.bool_]
-    about: npt.NDArray[np.bool_]
+    from headrace.tasks.forms import (
+        AnsweredRows,
+        Context,
+        Outputs,
+        Rated,
+        Scores,
+        Second,
+        Suspect,
+        Targets,
+    )
 
 
 class Certainty(NamedTuple):
@@ -76,32 +46,95 @@ class Certainty(NamedTuple):
     right: npt.NDArray[np.bool_]
 
 
-@dataclass(frozen=True, slots=True)
-class Suspect:
-    """A row where the model disagrees with the label, which may be wrong.
+@dataclass(frozen=True)
+class Judged(ABC):
+    """A model's answers to some rows; each number of them is computed once.
 
     Attributes:
-        item: ``shape``, of the medium's type.
-        row: the estimated probability that its label is wrong is above 0.5.
-        drawn: that probability by other parameters that the data allows, ``(k,)``.
+        WEIGHTS_VARY: whether `weights` depend on the answers, as those of F1 do.
+        judge: of the answers; `Judge.prepared` in an evaluation.
+        outputs, targets: ``(n, ...)``.
+        data: of the snapshot.
     """
 
-    item: npt.NDArray[Any]
-    row: SuspectRecord
-    drawn: npt.NDArray[np.float64]
+    WEIGHTS_VARY: ClassVar[bool] = False
+
+    judge: Judge
+    outputs: Outputs
+    targets: Targets
+    data: DataDescription
+
+    @cached_property
+    def is_answered(self) -> npt.NDArray[np.bool_]:
+        """Which answers have finite numbers only, bool ``(n,)``."""
+        from headrace.tasks.judging import is_answered
+
+        return is_answered(self.outputs)
+
+    @property
+    @abstractmethod
+    def scores(self) -> Scores:
+        """One score a row ``(n,)``: bool where an answer is right or wrong.
+
+        Where the score of many rows is a ratio of sums, these are the numerators. An
+        answer that is not finite is wrong, or its score is NaN: it is never counted as
+        a good one.
+        """
+
+    @property
+    def weights(self) -> Scores | None:
+        """The denominators of the scores, ``(n,)``; None where all are 1.
+
+        They depend on the rows alone, and not on the model, unless `WEIGHTS_VARY`.
+        """
+        return None
+
+    @property
+    def per_weight(self) -> npt.NDArray[np.float64]:
+        """Scores whose mean is that of many rows, ``(n,)``; see `per_weight`."""
+        return per_weight(self.scores, self.weights)
+
+    @property
+    @abstractmethod
+    def badness(self) -> Any:
+        """How bad each answer is, float ``(n,)``; 0 or less is not shown."""
+
+    @property
+    def certainty(self) -> Certainty | None:
+        """What each answer promises, and whether it is right; None without promises."""
+        return None
+
+    @abstractmethod
+    def metrics(self, evaluation: EvaluationSpec) -> tuple[Metrics, dict[str, Metrics]]:
+        """Metrics of the rows, which are those of test, and of slices by name."""
+
+    def rate(self, name: str) -> Rated | None:
+        """A rate that groups can be compared by beside the score, such as a recall.
+
+        Args:
+            name: such as ``class=spam/recall``.
+
+        Returns:
+            its rows; None where the task has no such rate.
+        """
+        return None
+
+    @abstractmethod
+    def draw(self, evaluation: EvaluationSpec, folder: Path) -> None:
+        """Draw each of the task's ``PICTURES`` as ``<name>.png`` in a folder."""
 
 
 class Judge(Protocol):
-    """Scores, metrics and pictures of answers.
+    """What a task says of answers before and after they are `Judged`.
 
     Attributes:
+        JUDGED: answers with scores, metrics and pictures.
         IS_ALONE: whether scores need no `prepared` judge, as monitoring has none.
-        WEIGHTS_VARY: whether `weights` depend on the answers, as those of F1 do.
         THINGS: what the rows of a split are, in words.
     """
 
+    JUDGED: type[Judged]
     IS_ALONE: bool = True
-    WEIGHTS_VARY: bool = False
     THINGS: str = "rows"
 
     def check_gate(self, gate: GateSpec) -> None:
@@ -125,68 +158,23 @@ class Judge(Protocol):
         """
         return self
 
-    def scores(self, outputs: Outputs, targets: Targets) -> Scores:
-        """One score a row ``(n,)``: bool where an answer is right or wrong.
-
-        Where the score of many rows is a ratio of sums, these are the numerators. An
-        answer that is not finite is wrong, or its score is NaN: it is never counted as
-        a good one.
-        """
-
-    def weights(self, outputs: Outputs, targets: Targets) -> Scores | None:
-        """The denominators of the scores, ``(n,)``; None where all are 1.
-
-        They depend on the rows alone, and not on the model, unless `WEIGHTS_VARY`.
-        """
-        return None
-
-    def metrics(
-        self,
-        outputs: Outputs,
-        targets: Targets,
-        data: DataDescription,
-        evaluation: EvaluationSpec,
-    ) -> tuple[Metrics, dict[str, Metrics]]:
-        """Metrics of the test split, and of its slices by name."""
+    def judged(
+        self, outputs: Outputs, targets: Targets, data: DataDescription
+    ) -> Judged:
+        """Answers to some rows ``(n, ...)``, with scores and metrics."""
+        return self.JUDGED(self, outputs, targets, data)
 
     def summary(
         self, scores: Scores, confidence: float, weights: Scores | None = None
     ) -> Metrics:
         """``<SCORE>`` of some rows, with the bounds of its interval."""
 
-    def certainty(self, outputs: Outputs, scores: Scores) -> Certainty | None:
-        """What each answer promises, and whether it is right; None without promises.
-
-        Args:
-            outputs: ``(n, ...)``.
-            scores: of these answers, ``(n,)``.
-        """
-        return None
-
-    def rate(
-        self, name: str, outputs: Outputs, targets: Targets, data: DataDescription
-    ) -> Rated | None:
-        """A rate that groups can be compared by beside the score, such as a recall.
-
-        Args:
-            name: such as ``class=spam/recall``.
-            outputs, targets: ``(n, ...)``.
-            data: of the snapshot.
-
-        Returns:
-            its rows; None where the task has no such rate.
-        """
-        return None
-
-    def badness(self, outputs: Outputs, targets: Targets) -> Any:
-        """How bad each answer is, float ``(n,)``; 0 or less is not shown."""
-
     def caption(self, output: Any, target: Any, data: DataDescription) -> str:
         """The caption of a bad answer, one or two lines."""
 
     def suspects(
         self,
-        parts: Iterable[Judged],
+        parts: Iterable[AnsweredRows],
         data: DataDescription,
         second: Second,
         *,
@@ -238,58 +226,3 @@ class Judge(Protocol):
     def expected_scores(self, calibrated: Any) -> Any:
         """The score of each row that calibrated probabilities promise, ``(n,)``."""
         return None
-
-    def draw(
-        self,
-        outputs: Outputs,
-        targets: Targets,
-        data: DataDescription,
-        evaluation: EvaluationSpec,
-        folder: Path,
-    ) -> None:
-        """Draw each of the task's ``PICTURES`` as ``<name>.png`` in a folder."""
-
-
-class Explained(Protocol):
-    """What is explained of an answer, in tasks whose answers are explained.
-
-    Attributes:
-        UNIT: of that number, in words.
-    """
-
-    UNIT: str
-
-    def names(self, data: DataDescription) -> Sequence[str]:
-        """The possible answers in their order, such as classes; by default none."""
-        return ()
-
-    def chosen(self, outputs: Outputs) -> npt.NDArray[np.int32]:
-        """Which of its possible answers the model gives, ``(n,)``; else zeros."""
-
-    def numbers(
-        self, outputs: Outputs, chosen: npt.NDArray[np.int32]
-    ) -> npt.NDArray[np.float64]:
-        """The number that is explained, ``(n,)``: high where the model is for `chosen`.
-
-        Args:
-            outputs: of a model, ``(n, ...)``.
-            chosen: answers, ``(n,)``.
-        """
-
-    def tensor(self, outputs: Any, chosen: Any) -> Any:
-        """The same of tensors, in `keras.ops`, float32 ``(n,)``."""
-
-    def at_random(
-        self,
-        chosen: npt.NDArray[np.int32],
-        data: DataDescription,
-        random: np.random.Generator,
-    ) -> npt.NDArray[np.int32]:
-        """Answers to explain of models to which all answers mean the same, ``(n,)``.
-
-        By default the given ones.
-        """
-        return chosen
-
-    def words(self, output: Outputs, data: DataDescription) -> str:
-        """One answer in words, with its probability where there is one."""

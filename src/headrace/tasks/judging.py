@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.records import Finding, Metrics
-from headrace.tasks.forms import Outputs, Scores
+from headrace.tasks.forms import Outputs, Rated, Scores
 from headrace.tasks.intervals import wilson_interval
 
+Flags = npt.NDArray[np.bool_]
 ENOUGH_ROWS = 50  # of test, for the comparison with a champion
 
 
@@ -24,6 +25,21 @@ def share_of(name: str, right: Scores, confidence: float) -> Metrics:
     """The share of right answers ``(n,)`` by a name, with its Wilson interval."""
     low, high = wilson_interval(int(right.sum()), len(right), confidence)
     return {name: float(right.mean()), f"{name}_low": low, f"{name}_high": high}
+
+
+def rate_of(name: str, given: Flags, true: Flags) -> Rated | None:
+    """A rate of one of several answers, such as a class; None for any other name.
+
+    Args:
+        name: ``recall``, ``precision``, or ``answered`` for its share of all rows.
+        given, true: the rows that get and that have it, bool ``(n,)``.
+    """
+    rates = {
+        "recall": Rated(given, true),
+        "precision": Rated(true, given),
+        "answered": Rated(given, np.ones(len(true), bool)),
+    }
+    return rates.get(name)
 
 
 def too_few(rows: int, things: str = "rows") -> list[Finding]:

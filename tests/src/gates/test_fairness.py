@@ -16,7 +16,7 @@ from headrace.gates.fairness import (
 from headrace.gates.kinds import check_gate, judge_gate
 from headrace.gates.rows import JudgedRows
 from headrace.spec import GateSpec
-from headrace.tasks.judge import Rated
+from headrace.tasks.forms import Rated
 
 
 def right(**counts):

@@ -37,9 +37,8 @@ def test_the_metrics_are_those_of_the_logged_model_on_the_test_rows(trained):
     ):
         model = open_logged(trained.settings, record)
         given = answers(model.model, items)
-        metrics, slices = JUDGE.metrics(
-            given, labels, record.description, trained.spec.evaluation
-        )
+        judged = JUDGE.judged(given, labels, record.description)
+        metrics, slices = judged.metrics(trained.spec.evaluation)
         assert {k: seen.metrics[k] for k in metrics} == pytest.approx(metrics, rel=1e-5)
         assert slices.keys() == {"class=0", "class=1", "class=2"}
         assert seen.slices.keys() == slices.keys()

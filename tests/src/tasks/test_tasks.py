@@ -148,9 +148,10 @@ def test_a_network_is_built_answers_and_is_measured(name: str, network) -> None:
     images = np.random.default_rng(1).integers(0, 255, (8, 8, 8, 1), np.uint8)
     outputs = np.asarray(model(media.medium("image").raw(images)), np.float32)
     assert outputs.shape == (8, *learned.head.output_shape(data))
-    scores = learned.judge.scores(outputs, encoded)
+    judged = learned.judge.judged(outputs, encoded, data)
+    scores = judged.scores
     assert scores.shape == (8,)
-    metrics, slices = learned.judge.metrics(outputs, encoded, data, EvaluationSpec())
+    metrics, slices = judged.metrics(EvaluationSpec())
     assert learned.headline in metrics
     assert set(learned.shown) <= set(metrics)
     assert all("=" in one for one in slices)
@@ -164,7 +165,7 @@ def test_a_network_is_built_answers_and_is_measured(name: str, network) -> None:
     assert {len(column) for column in columns.values()} == {8}
     assert isinstance(learned.answers.figures(metrics), str)
     assert learned.judge.caption(outputs[0], encoded[0], data)
-    assert learned.judge.badness(outputs, encoded).shape == (8,)
+    assert judged.badness.shape == (8,)
 
 
 @every_vector_task
@@ -190,7 +191,8 @@ def test_it_draws_its_pictures(name: str, network, tmp_path: Path) -> None:
     data, model, _, encoded = network(name)
     images = np.zeros((8, 8, 8, 1), np.uint8)
     outputs = np.asarray(model(media.medium("image").raw(images)), np.float32)
-    tasks.task(name).judge.draw(outputs, encoded, data, EvaluationSpec(), tmp_path)
+    judged = tasks.task(name).judge.judged(outputs, encoded, data)
+    judged.draw(EvaluationSpec(), tmp_path)
     drawn = sorted(tmp_path.glob("*.png"))
     assert [one.stem for one in drawn] == sorted(tasks.task(name).pictures)
     assert all(one.read_bytes()[:4] == b"\x89PNG" for one in drawn)

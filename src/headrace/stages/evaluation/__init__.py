@@ -96,7 +96,7 @@ def evaluate(  # noqa: PLR0913
         judge = task(spec.task).judge.prepared(context)
         most = spec.evaluation.mistakes
         answers = ask(model, opponents.models, records.test, most, judge)
-        evaluated = EvaluatedModel(context, answers, judge, place / "pictures")
+        evaluated = EvaluatedModel(context, answers, place / "pictures")
         parts = Parts(beside or OtherProcess())
         rows = _look(evaluated, records, home, parts)
         served = check.results()[0]
@@ -104,7 +104,7 @@ def evaluate(  # noqa: PLR0913
         if served.difference is not None and served.difference <= SERVING_TOLERANCE:
             mark_verified(training, home.settings.home)
         verdicts, digest, figures = compare(
-            model, opponents, spec.gates, answers, records.test, judge
+            model, opponents, spec.gates, answers, records.test
         )
         parts.add(Look(figures))
         attacked = attack(context, snapshot, contract, anchored, records.folder)
@@ -154,12 +154,12 @@ def _look(
 ) -> JudgedRows:
     """Look at the answers from all sides; returns the rows as gates compare them."""
     context, answers, judge = evaluated.context, evaluated.answers, evaluated.judge
-    data, spec, val_rows = context.data, context.spec, len(records.val)
+    spec, val_rows = context.spec, len(records.val)
     how = spec.evaluation
-    metrics, slices = judge.metrics(answers.outputs, answers.targets, data, how)
-    draw = partial(report.draw_answers, answers, data, how, evaluated.folder, judge)
+    metrics, slices = answers.judged.metrics(how)
+    draw = partial(report.draw_answers, answers, how, evaluated.folder)
     parts.add(Look(metrics, slices, drawings=[draw]))
-    by_group = group_slices(answers, records.train.groups, how.confidence, judge)
+    by_group = group_slices(answers, records.train.groups, how.confidence)
     val_score = records.training.metrics.get(f"val_{evaluated.score}")
     apart: Metrics = {}
     if by_group and records.val_is_apart:
@@ -175,7 +175,7 @@ def _look(
         parts.add(cover_marks(evaluated))
     if how.depth != "quick":
         parts.add(explain(evaluated, records, home))
-    parts.add(Look(findings=judge.few_rows(spec, answers.targets, val_rows)))
+    parts.add(Look(findings=judge.few_rows(spec, answers.judged.targets, val_rows)))
     parts.add(suspected.look_for(context, judge, records, evaluated.folder))
     return rows
 

@@ -9,15 +9,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from headrace.data.snapshots.rows import ShardRows, first_rows, rows_at
+from headrace.data.snapshots.rows import first_rows, rows_at
 from headrace.data.snapshots.splits import SplitRows
 from headrace.media.forms import Columns
 from headrace.models.logged import loading
 from headrace.stages.evaluation.slices.conditions import columns_of, joined, most_rows
-from headrace.tasks import Judge, asked
-from headrace.tasks.forms import Outputs, Scores, Split, Targets
-from headrace.tasks.judge import Judged
-from headrace.tasks.judging import is_answered
+from headrace.tasks import Judge, Judged, asked
+from headrace.tasks.forms import AnsweredRows, Outputs, Scores, Split, Targets
 
 SOME_ROWS = 20_000
 
@@ -43,10 +41,10 @@ class Scored(NamedTuple):
         return cls(np.empty(0, bool), np.empty(0, bool), np.empty(0))
 
     @classmethod
-    def of(cls, outputs: Outputs, targets: Targets, judge: Judge) -> Scored:
-        """The scores of answers ``(n, ...)``."""
-        weights = judge.weights(outputs, targets) if judge.WEIGHTS_VARY else None
-        return cls(judge.scores(outputs, targets), is_answered(outputs), weights)
+    def of(cls, judged: Judged) -> Scored:
+        """The scores of answers."""
+        weights = judged.weights if judged.WEIGHTS_VARY else None
+        return cls(judged.scores, judged.is_answered, weights)
 
     @classmethod
     def join(cls, parts: Sequence[Scored]) -> Scored:
@@ -79,22 +77,17 @@ class TestAnswers:
     """One pass over the rows of the test split.
 
     Attributes:
-        targets, outputs: ``(n, ...)``.
-        scores: of the rows, ``(n,)``.
+        judged: the answers and their scores, of all rows.
         others: the scores of each opponent, by version.
         groups: of the rows, ``(n,)``; empty where they have none.
         worst: the bad answers that are shown.
-        weights: the denominators of the scores, ``(n,)``; None where all are 1.
         columns: of the first `most_rows` rows, from `columns_of`.
     """
 
-    targets: Targets
-    outputs: Outputs
-    scores: Scores
+    judged: Judged
     others: Mapping[int, Scored]
     groups: list[str]
     worst: Worst
-    weights: Scores | None = None
     columns: Columns = field(default_factory=dict)
 
 
@@ -128,26 +121,19 @@ def ask(
         targets.append(part.targets)
         outputs.append(loading.answers(model, raw))
         groups += part.groups
-        worst_so_far = _worst(worst_so_far, part, outputs[-1], worst, judge)
+        own = judge.judged(outputs[-1], part.targets, data)
+        worst_so_far = _worst(worst_so_far, part.items, own, worst)
         for version, other in others.items():
-            scores[version].append(scores_of(other, raw, part.targets, judge))
+            given = judge.judged(loading.answers(other, raw), part.targets, data)
+            scores[version].append(Scored.of(given))
     if worst_so_far is None:
         raise ValueError("an evaluation needs test rows")  # the contract checks it
-    truth, answers = np.concatenate(targets), np.concatenate(outputs)
-    own, weights = judge.scores(answers, truth), judge.weights(answers, truth)
     of_others = {version: Scored.join(parts) for version, parts in scores.items()}
-    worst_answers, of_items = worst_so_far, joined(columns)
-    return TestAnswers(
-        truth, answers, own, of_others, groups, worst_answers, weights, of_items
-    )
+    judged = judge.judged(np.concatenate(outputs), np.concatenate(targets), data)
+    return TestAnswers(judged, of_others, groups, worst_so_far, joined(columns))
 
 
-def scores_of(model: Any, raw: Any, targets: Targets, judge: Judge) -> Scored:
-    """The scores of a model's answers to raw questions."""
-    return Scored.of(loading.answers(model, raw), targets, judge)
-
-
-def ask_some(model: Any, rows: SplitRows) -> Iterator[Judged]:
+def ask_some(model: Any, rows: SplitRows) -> Iterator[AnsweredRows]:
     """The answers of a model to the first rows of a split, which are a random sample.
 
     Args:
@@ -163,17 +149,17 @@ def ask_some(model: Any, rows: SplitRows) -> Iterator[Judged]:
         places = done + np.arange(len(outputs))
         done += len(outputs)
         answered = part.targets, part.names, outputs, places
-        yield Judged(rows.split, part.items, *answered)
+        yield AnsweredRows(rows.split, part.items, *answered)
 
 
 def _worst(
-    before: Worst | None, part: ShardRows, outputs: Outputs, count: int, judge: Judge
+    before: Worst | None, items: npt.NDArray[Any], part: Judged, count: int
 ) -> Worst:
     """The ``count`` worst of the answers before and of a part's answers."""
-    badness = judge.badness(outputs, part.targets)
+    badness = part.badness
     bad = np.flatnonzero(~(badness <= 0))  # NaN is bad
     bad = bad[_first(badness[bad], count)]
-    own = Worst(part.items[bad], part.targets[bad], outputs[bad], badness[bad])
+    own = Worst(items[bad], part.targets[bad], part.outputs[bad], badness[bad])
     if before is None:
         return own
     both = [np.concatenate(pair) for pair in zip(before, own, strict=True)]

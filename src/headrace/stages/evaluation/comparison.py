@@ -38,8 +38,7 @@ from headrace.state.anchored import AnchoredStore
 from headrace.state.ledger import Version
 from headrace.state.ledger.former import BestFormer, find_best_former
 from headrace.state.tracking import Tracking
-from headrace.tasks import Judge, comparable, difference, task
-from headrace.tasks.judging import is_answered
+from headrace.tasks import comparable, difference, task
 
 log = logging.getLogger("headrace")
 
@@ -145,7 +144,6 @@ def compare(
     gates: Sequence[GateSpec],
     answers: TestAnswers,
     rows: SplitRows,
-    judge: Judge,
 ) -> tuple[dict[str, GateResult], str, Metrics]:
     """Compare the answers, and store the digests of the judged items.
 
@@ -156,7 +154,6 @@ def compare(
             by the default gate.
         answers: of the challenger and of its opponents.
         rows: of the test split.
-        judge: of the answers.
 
     Returns:
         the verdicts by the name of the gate, the digest of the test items, and metrics
@@ -181,7 +178,7 @@ def compare(
         rows.snapshot.description,
         [attempt for attempt in earlier if attempt.had(champion)],
         items,
-        judge,
+        answers.judged.judge,
     )
     every = np.concatenate([items, vanished.items])
     digests = {n: opponents.versions[n].snapshot_digest for n in models}
@@ -191,9 +188,7 @@ def compare(
         Opponent(n, joined[n].scores, taken, joined[n].answered, joined[n].weights)
         for n, taken in compared.items()
     ]
-    weights = answers.weights if judge.WEIGHTS_VARY else None
-    mine = Scored(answers.scores, is_answered(answers.outputs), weights)
-    mine = Scored.join([mine, vanished.scores[CHALLENGER]])
+    mine = Scored.join([Scored.of(answers.judged), vanished.scores[CHALLENGER]])
     gone = np.ones(len(vanished.items), bool)
     trial = Challenge(
         scores=mine.scores,

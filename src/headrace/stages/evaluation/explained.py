@@ -23,14 +23,14 @@ from headrace.records import (
     Metrics,
     TrainingRecord,
 )
-from headrace.stages.evaluation.answers import TestAnswers, items_at
+from headrace.stages.evaluation.answers import items_at
 from headrace.stages.evaluation.parts import EvaluatedModel, Look, Trained
 from headrace.stages.evaluation.report import in_one_line
 from headrace.stages.ingredients import TAG, restore
 from headrace.stages.references import ReferenceRecipe, Weights, kept_or_made
 from headrace.stages.references.seeds_and_labels import OTHERS, fit_seed_and_labels
 from headrace.state.home import Home
-from headrace.tasks import Judge, task
+from headrace.tasks import Judged, task
 from headrace.tasks.forms import Context
 
 CHEAP_SECONDS = 3.0  # of all epochs of the training, on all processors together
@@ -69,7 +69,7 @@ def explain(evaluated: EvaluatedModel, trained: Trained, home: Home) -> Look:
     if explainer.network is None:
         log.info("evaluate: answers are not explained: %s", explainer.no_gradients)
         return Look()
-    chosen = task(data.task).explained.chosen(answers.outputs)
+    chosen = task(data.task).explained.chosen(answers.judged.outputs)
     rows = list(range(min(_checked(data), len(chosen))))
     sample = [
         Item.of(item, int(chosen[row]), data)
@@ -156,15 +156,15 @@ def _explain_chosen(
     )
     explained, typical = (
         task(data.task).explained,
-        typical_rows(answers, evaluated.judge),
+        typical_rows(answers.judged),
     )
-    outputs = [*worst.outputs[:MISTAKES], *answers.outputs[typical]]
+    outputs = [*worst.outputs[:MISTAKES], *answers.judged.outputs[typical]]
     stored = [*worst.items[:MISTAKES], *items_at(evaluated.context.test, typical)]
     if not stored:
         return []
     words = in_one_line(evaluated.captions(outputs, worst.targets[:MISTAKES]))
     names = ["mistake"] * len(words) + ["typical"] * len(typical)
-    words += [explained.words(answers.outputs[row], data) for row in typical]
+    words += [explained.words(answers.judged.outputs[row], data) for row in typical]
     chosen = explained.chosen(np.stack(outputs)).tolist()
     items = [Item.of(x, c, data) for x, c in zip(stored, chosen, strict=True)]
     maps: dict[str, list[Map]] = {m: explainer.maps(items, m) for m in methods}
@@ -180,19 +180,19 @@ def _explain_chosen(
     ]
 
 
-def typical_rows(answers: TestAnswers, judge: Judge) -> list[int]:
+def typical_rows(judged: Judged) -> list[int]:
     """A typical row of each answer: right, and of the middle confidence of those.
 
     Where answers are numbers, these are rows of a middle error in each range of them.
     """
-    badness = judge.badness(answers.outputs, answers.targets)
-    choices = judge.choices(answers.outputs)
+    badness = judged.badness
+    choices = judged.judge.choices(judged.outputs)
     if choices is None:
-        numbers = answers.outputs.reshape(len(badness), -1)[:, 0]
+        numbers = judged.outputs.reshape(len(badness), -1)[:, 0]
         order = np.argsort(numbers, kind="stable")
         parts = np.array_split(order, min(_RANGES, len(order)))
         return [_middle(rows, badness) for rows in parts]
-    sure = np.asarray(answers.outputs.max(axis=1))
+    sure = np.asarray(judged.outputs.max(axis=1))
     groups = [
         np.flatnonzero((choices == choice) & (badness <= 0))
         for choice in np.unique(choices)[:TYPICAL]

@@ -24,15 +24,15 @@ _DRAWN = 50
 
 def judged_rows(evaluated: EvaluatedModel) -> JudgedRows:
     """The rows of test as gates compare them; an item counts once in its group."""
-    once, answers, data = evaluated.once, evaluated.answers, evaluated.context.data
+    once, judged = evaluated.once, evaluated.answers.judged
+    groups = evaluated.answers.groups
+    outputs, targets = judged.outputs[once], judged.targets[once]
     return JudgedRows(
         score=evaluated.score,
-        scores=answers.scores[once],
-        weights=None if answers.weights is None else answers.weights[once],
-        groups=[answers.groups[place] for place in np.flatnonzero(once)],
-        rate=lambda name: evaluated.judge.rate(
-            name, answers.outputs[once], answers.targets[once], data
-        ),
+        scores=judged.scores[once],
+        weights=None if judged.weights is None else judged.weights[once],
+        groups=[groups[place] for place in np.flatnonzero(once)],
+        rate=evaluated.judge.judged(outputs, targets, judged.data).rate,
     )
 
 
@@ -50,7 +50,7 @@ def compare(
         ``group_difference`` and ``group_ratio`` of the score, and slices
         ``pair=HIGHER, LOWER``; neither with fewer than two groups of enough rows.
     """
-    scores, weights = evaluated.answers.scores, evaluated.answers.weights
+    scores, weights = evaluated.answers.judged.scores, evaluated.answers.judged.weights
     mean = float(scores.sum() / (len(scores) if weights is None else weights.sum()))
     path = evaluated.folder / "groups.png"
     drawings = [partial(draw_groups, by_group, evaluated.score, mean, path)]

@@ -26,8 +26,9 @@ from headrace.data.snapshots.splits import SplitRows
 from headrace.errors import IntegrityError
 from headrace.media.arrow import is_among
 from headrace.media.forms import Flags
+from headrace.models.logged import loading
 from headrace.records import DataDescription, SnapshotRecord
-from headrace.stages.evaluation.answers import Scored, scores_of
+from headrace.stages.evaluation.answers import Scored
 from headrace.state.ledger.former import Attempt
 from headrace.state.store import Store
 from headrace.tasks import Judge, asked, difference
@@ -271,7 +272,9 @@ def answer_again(
         for part, raw, targets in _answered_rows(archive, digest, wanted, description):
             taken.append(part)
             for version, model in models.items():
-                scores[version].append(scores_of(model, raw, targets, judge))
+                outputs = loading.answers(model, raw)
+                given = judge.judged(outputs, targets, description)
+                scores[version].append(Scored.of(given))
     answered = np.concatenate(taken)
     of_models = {version: Scored.join(parts) for version, parts in scores.items()}
     unanswered = sum(map(len, vanished.values())) - len(answered)

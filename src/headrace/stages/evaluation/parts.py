@@ -71,14 +71,17 @@ class EvaluatedModel:
     Attributes:
         context: the model and its data.
         answers: of the model.
-        judge: of the answers.
         folder: of the pictures.
     """
 
     context: Context
     answers: TestAnswers
-    judge: Judge
     folder: Path
+
+    @property
+    def judge(self) -> Judge:
+        """The judge of the answers."""
+        return self.answers.judged.judge
 
     @cached_property
     def once(self) -> Flags:

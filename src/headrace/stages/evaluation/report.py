@@ -25,24 +25,20 @@ from headrace.records import (
 from headrace.spec import EvaluationSpec
 from headrace.stages.evaluation.answers import TestAnswers
 from headrace.state.tracking import Tracking
-from headrace.tasks import Judge, task
+from headrace.tasks import task
 
 FOLDER = "evaluation"
 PICTURED = 25
 
 
 def draw_answers(
-    answers: TestAnswers,
-    data: DataDescription,
-    spec: EvaluationSpec,
-    folder: Path,
-    judge: Judge,
+    answers: TestAnswers, evaluation: EvaluationSpec, folder: Path
 ) -> None:
     """Draw the task's pictures; draw and list the worst answers."""
-    worst = answers.worst
-    judge.draw(answers.outputs, answers.targets, data, spec, folder)
+    worst, judged, data = answers.worst, answers.judged, answers.judged.data
+    judged.draw(evaluation, folder)
     captions = [
-        judge.caption(output, target, data)
+        judged.judge.caption(output, target, data)
         for output, target in zip(worst.outputs, worst.targets, strict=True)
     ]
     if captions:

@@ -79,15 +79,15 @@ def _robustness(
     context, answers, judge = evaluated.context, evaluated.answers, evaluated.judge
     data = context.data
     rungs = steps.rungs(data)
-    weights = None if answers.weights is None else answers.weights[rows]
-    sure = _confidence(judge, answers.outputs[rows])
-    clean = RungRows("", 0.0, answers.scores[rows], weights, _mean([sure]))
+    weights = None if answers.judged.weights is None else answers.judged.weights[rows]
+    sure = _confidence(judge, answers.judged.outputs[rows])
+    clean = RungRows("", 0.0, answers.judged.scores[rows], weights, _mean([sure]))
     parts: dict[tuple[str, float], list[AnsweredRung]] = {rung: [] for rung in rungs}
     changes = dict.fromkeys(rungs, False)
     done = 0
     with Progress("robustness", len(rows) * len(rungs), "items") as progress:
         for items, chosen in item_blocks(context, rows):
-            targets = answers.targets[chosen]
+            targets = answers.judged.targets[chosen]
             for family, level in rungs:
                 random = np.random.default_rng([SEED, int(chosen[0])])
                 shifted = steps.shifted(items, family, level, data, random)
@@ -123,10 +123,8 @@ def ask_items(
 ) -> AnsweredRung:
     """Ask a model about changed items ``(n, *shape)`` with given targets ``(n,)``."""
     outputs = loading.answers(model, asked(data).raw(items))
-    weights = judge.weights(outputs, targets)
-    return AnsweredRung(
-        judge.scores(outputs, targets), weights, _confidence(judge, outputs)
-    )
+    judged = judge.judged(outputs, targets, data)
+    return AnsweredRung(judged.scores, judged.weights, _confidence(judge, outputs))
 
 
 def _confidence(judge: Judge, outputs: Outputs) -> npt.NDArray[np.float64] | None:

@@ -27,8 +27,7 @@ from headrace.stages.fitting.data import TrainingData
 from headrace.stages.fitting.shards import Examples
 from headrace.stages.references.seeds_and_labels import varied
 from headrace.tasks import asked
-from headrace.tasks.forms import Outputs
-from headrace.tasks.judge import Judged
+from headrace.tasks.forms import AnsweredRows, Outputs
 
 CHEAP_SECONDS = 60.0  # of both fits, on all processors together
 _MOST_SECONDS = 600.0  # of both fits, where the training had a faster machine
@@ -51,7 +50,7 @@ class SecondOpinion:
         self._spec, self._records, self._test = spec, records, records.test
         self.missing = ""
 
-    def __call__(self, part: Judged) -> Outputs | None:
+    def __call__(self, part: AnsweredRows) -> Outputs | None:
         """Answers to held-out rows ``(n, ...)``; None where there are none."""
         if self._models is None:
             return None

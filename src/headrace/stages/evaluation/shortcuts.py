@@ -90,16 +90,16 @@ def cover_marks(evaluated: EvaluatedModel) -> Look:
 def _cover(evaluated: EvaluatedModel, sample: Sample, target: Any) -> MarkedRows:
     context, answers, judge = evaluated.context, evaluated.answers, evaluated.judge
     data, module = context.data, medium(context.data.medium)
-    rows = np.flatnonzero(evaluated.once & (answers.targets == target))
+    rows = np.flatnonzero(evaluated.once & (answers.judged.targets == target))
     others = sample.items[sample.targets != target]
     random, parts = np.random.default_rng(SEED), []
     for items, chosen in item_blocks(context, rows):
         drawn = others[random.integers(0, len(others), len(items))]
         covered = module.cover(items, sample.marks[target], drawn)
-        own = answers.targets[chosen]
+        own = answers.judged.targets[chosen]
         parts.append(ask_items(context.model, covered, own, judge, data))
-    weights = None if answers.weights is None else answers.weights[rows]
-    clean = RungRows("", 0.0, answers.scores[rows], weights, None)
+    weights = None if answers.judged.weights is None else answers.judged.weights[rows]
+    clean = RungRows("", 0.0, answers.judged.scores[rows], weights, None)
     covered_rows = joined_rows("covered", 0.0, parts) if parts else clean
     return MarkedRows(label_of(target, data), clean, covered_rows)
 

@@ -29,9 +29,8 @@ from headrace.stages.evaluation.answers import ask_some
 from headrace.stages.evaluation.parts import Look, Trained
 from headrace.stages.evaluation.second import SecondOpinion
 from headrace.tasks import Judge
-from headrace.tasks.forms import Context
+from headrace.tasks.forms import Context, Second, Suspect
 from headrace.tasks.intervals import count_distribution
-from headrace.tasks.judge import Second, Suspect
 
 
 def find(

@@ -12,7 +12,6 @@ import numpy.typing as npt
 
 from headrace.records import Finding, Metrics
 from headrace.stages.evaluation.answers import TestAnswers
-from headrace.tasks import Judge
 
 SHOWN = 50
 LEVEL = 0.01
@@ -20,10 +19,7 @@ NOTABLE = 0.05  # of a confidence that is too high
 
 
 def group_slices(
-    answers: TestAnswers,
-    train: Callable[[], Collection[str]],
-    sure: float,
-    judge: Judge,
+    answers: TestAnswers, train: Callable[[], Collection[str]], sure: float
 ) -> dict[str, Metrics]:
     """The score of each group of the test rows, and of groups in and not in train.
 
@@ -31,7 +27,6 @@ def group_slices(
         answers: with the group and the score of each row.
         train: reads the groups of train.
         sure: the confidence of the intervals.
-        judge: of the task.
 
     Returns:
         ``group=...`` of the largest groups, and ``groups=seen`` and ``groups=unseen``;
@@ -46,12 +41,12 @@ def group_slices(
     rows = {"groups=seen": is_seen, "groups=unseen": ~is_seen}
     for group, _ in Counter(groups).most_common(SHOWN):
         rows[f"group={group}"] = names == group
-    scores, weights = answers.scores, answers.weights
-    certain = judge.certainty(answers.outputs, scores)
+    judged = answers.judged
+    scores, weights, certain = judged.scores, judged.weights, judged.certainty
 
     def summary(mine: npt.NDArray[np.bool_]) -> Metrics:
         own = None if weights is None else weights[mine]
-        whole = judge.summary(scores[mine], sure, own)
+        whole = judged.judge.summary(scores[mine], sure, own)
         if certain is not None:
             whole["confidence"] = float(certain.promised[mine].mean())
             whole["right"] = float(certain.right[mine].mean())

@@ -53,8 +53,8 @@ def _weak_slices(evaluated: EvaluatedModel) -> list[WeakSlice] | None:
     context, answers, once = evaluated.context, evaluated.answers, evaluated.once
     rows = np.flatnonzero(once[: most_rows(context.data)])
     columns = {name: values[rows] for name, values in answers.columns.items()}
-    weights = None if answers.weights is None else answers.weights[rows]
-    of_test = SliceRows(columns, answers.scores[rows], weights)
+    weights = None if answers.judged.weights is None else answers.judged.weights[rows]
+    of_test = SliceRows(columns, answers.judged.scores[rows], weights)
     of_val = _rows_of(context, evaluated.judge)
     if of_val is None or not (_is_enough(of_test) and _is_enough(of_val)):
         return None
@@ -112,9 +112,9 @@ def _rows_of(context: Context, judge: Judge) -> SliceRows | None:
     for part in first_rows(context.val, most_rows(data)):
         outputs = loading.answers(context.model, asked(data).raw(part.questions))
         columns.append(columns_of(part.items, part.groups, data))
-        scores.append(judge.scores(outputs, part.targets))
-        own = judge.weights(outputs, part.targets)
-        weights += [] if own is None else [own]
+        judged = judge.judged(outputs, part.targets, data)
+        scores.append(judged.scores)
+        weights += [] if judged.weights is None else [judged.weights]
     if not scores:
         return None
     every = np.concatenate(weights) if weights else None
@@ -155,8 +155,8 @@ def _drawing(
     weak: Sequence[WeakSlice], evaluated: EvaluatedModel
 ) -> Callable[[], None] | None:
     """What draws and lists the worst answers to the first weak slices, if any."""
-    answers, data = evaluated.answers, evaluated.context.data
-    badness = evaluated.judge.badness(answers.outputs, answers.targets)
+    judged, data = evaluated.answers.judged, evaluated.context.data
+    badness = judged.badness
     names: list[str] = []
     rows: list[int] = []
     for one in weak[:_SHOWN]:
@@ -166,7 +166,7 @@ def _drawing(
         names += [one.name] * len(worst)
     if not rows:
         return None
-    captions = evaluated.captions(answers.outputs[rows], answers.targets[rows])
+    captions = evaluated.captions(judged.outputs[rows], judged.targets[rows])
     columns = {"slice": names, "answer": report.in_one_line(captions)}
     items, page = (
         items_at(evaluated.context.test, rows),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.records import DataDescription, Finding, Metrics
-from headrace.spec import EvaluationSpec, GateSpec, PipelineSpec
+from headrace.spec import EvaluationSpec, PipelineSpec
 from headrace.tasks import Explained, Judge
 from headrace.tasks.calibration import (
     bins_of,
@@ -20,79 +21,113 @@ from headrace.tasks.calibration import (
     tempered,
 )
 from headrace.tasks.classification import suspects
+from headrace.tasks.classification.few_rows import few_rows
 from headrace.tasks.classification.learn import best_temperature
 from headrace.tasks.classification.pictures import draw_confusion
-from headrace.tasks.classification.rates import rate_of
-from headrace.tasks.forms import Outputs, Scores, Targets
-from headrace.tasks.intervals import wilson_interval, z_of
-from headrace.tasks.judge import Certainty, Judged, Rated, Second, Suspect
-from headrace.tasks.judging import is_answered, share_of
+from headrace.tasks.forms import (
+    AnsweredRows,
+    Outputs,
+    Rated,
+    Scores,
+    Second,
+    Suspect,
+    Targets,
+)
+from headrace.tasks.judge import Certainty, Judged
+from headrace.tasks.judging import rate_of, share_of
 
-# The root mean square error of a temperature is about 0.25 with 50 rows, and about 0.5
-# with 10 (200 draws each, four classes, accuracies of 0.5 to 0.94).
-CALIBRATION_ROWS = 50
 _LEAST = 1e-30  # a probability whose logarithm is finite
 
 
-class RightOrWrong(Judge):
-    def scores(self, outputs: Outputs, targets: Targets) -> Scores:
-        """Whether each answer is right, bool ``(n,)``."""
-        return are_right(outputs, targets)
+@dataclass(frozen=True)
+class JudgedLabels(Judged):
+    """Answers ``(n, classes)`` with their labels ``(n,)``."""
 
-    def metrics(
-        self,
-        outputs: Outputs,
-        targets: Targets,
-        data: DataDescription,
-        evaluation: EvaluationSpec,
-    ) -> tuple[Metrics, dict[str, Metrics]]:
+    @cached_property
+    def answers(self) -> npt.NDArray[np.intp]:
+        """The likeliest class of each row, ``(n,)``."""
+        return np.asarray(self.outputs.argmax(axis=1))
+
+    @cached_property
+    def scores(self) -> npt.NDArray[np.bool_]:
+        """Whether each answer is right; one that is not finite is wrong."""
+        return np.asarray(self.is_answered & (self.answers == self.targets), bool)
+
+    @cached_property
+    def confusion(self) -> npt.NDArray[np.int64]:
+        """The confusion matrix ``(classes, classes)``; rows are the true label.
+
+        Answers that are not finite are left out.
+        """
+        classes = self.outputs.shape[1]
+        places = (self.targets * classes + self.answers)[self.is_answered]
+        counts = np.bincount(places, minlength=classes**2)
+        return counts.reshape(classes, classes)
+
+    @property
+    def certainty(self) -> Certainty:
+        """The probability of the likeliest class."""
+        return Certainty(self.outputs.max(axis=1).astype(np.float64), self.scores)
+
+    def calibration(self, bins: int) -> list[Metrics]:
+        """Rows, mean confidence and accuracy in equal bins of confidence."""
+        return bins_of(self.certainty.promised, self.scores, bins)
+
+    def metrics(self, evaluation: EvaluationSpec) -> tuple[Metrics, dict[str, Metrics]]:
         """Metrics of the test split, and of each class as a slice."""
-        counts = confusion(outputs, targets)
-        right, rows = int(np.trace(counts)), len(targets)
-        low, high = wilson_interval(right, rows, evaluation.confidence)
+        outputs, targets, counts = self.outputs, self.targets, self.confusion
         support = np.bincount(targets, minlength=len(counts))
         answers = counts.sum(axis=0)
         hits = np.diag(counts)
         with np.errstate(invalid="ignore", divide="ignore"):
             recall, precision = hits / support, np.where(answers, hits / answers, 0.0)
             f1 = 2 * hits / (support + answers)
-        true = np.clip(outputs[np.arange(rows), targets].astype(np.float64), 1e-7, 1)
+        true = outputs[np.arange(len(targets)), targets].astype(np.float64)
         names = ("rows", "recall", "precision", "f1")
         table = np.stack([support, recall, precision, f1], axis=1).tolist()
         slices = {
             f"class={label}": dict(zip(names, numbers, strict=True))
-            for label, numbers in zip(data.classes, table, strict=True)
+            for label, numbers in zip(self.data.classes, table, strict=True)
         }
-        bins = calibration_bins(outputs, targets, evaluation.calibration_bins)
+        bins = self.calibration(evaluation.calibration_bins)
         return {
-            "test_accuracy": right / rows,
-            "test_accuracy_low": low,
-            "test_accuracy_high": high,
-            "test_log_loss": abs(float(np.log(true).mean())),
+            **share_of("test_accuracy", self.scores, evaluation.confidence),
+            "test_log_loss": abs(float(np.log(np.clip(true, 1e-7, 1)).mean())),
             "test_calibration_error": calibration_error(bins),
             "test_class_recall_min": float(recall.min()),
             "test_macro_f1": float(f1.mean()),
             "non_finite_values": float((~np.isfinite(outputs)).sum()),
         }, slices
 
+    def rate(self, name: str) -> Rated | None:
+        """``class=NAME/recall``, ``/precision`` or ``/answered``, its share of rows."""
+        label, _, rate = name.removeprefix("class=").rpartition("/")
+        if not name.startswith("class=") or label not in self.data.classes:
+            return None
+        number = self.data.classes.index(label)
+        given = self.is_answered & (self.answers == number)
+        return rate_of(rate, given, np.asarray(self.targets == number))
+
+    @property
+    def badness(self) -> Any:
+        """The confidence of a wrong answer; 0 for a right one."""
+        return np.where(self.scores, 0, self.outputs.max(axis=1))
+
+    def draw(self, evaluation: EvaluationSpec, folder: Path) -> None:
+        """Confusion matrix and calibration."""
+        draw_confusion(self.confusion, self.data.classes, folder / "confusion.png")
+        bins = self.calibration(evaluation.calibration_bins)
+        draw_calibration(bins, folder / "calibration.png")
+
+
+class RightOrWrong(Judge):
+    JUDGED = JudgedLabels
+
     def summary(
         self, scores: Scores, confidence: float, weights: Scores | None = None
     ) -> Metrics:
         """The accuracy with its Wilson interval."""
         return share_of("accuracy", scores, confidence)
-
-    def certainty(self, outputs: Outputs, scores: Scores) -> Certainty:
-        """The probability of the likeliest class."""
-        return Certainty(outputs.max(axis=1).astype(np.float64), scores)
-
-    def rate(
-        self, name: str, outputs: Outputs, targets: Targets, data: DataDescription
-    ) -> Rated | None:
-        return rate_of(name, outputs, targets, data.classes)
-
-    def badness(self, outputs: Outputs, targets: Targets) -> Any:
-        """The confidence of a wrong answer; 0 for a right one."""
-        return np.where(self.scores(outputs, targets), 0, outputs.max(axis=1))
 
     def caption(self, output: Any, target: Any, data: DataDescription) -> str:
         """The true and the predicted class, and the probability of that."""
@@ -102,7 +137,7 @@ class RightOrWrong(Judge):
 
     def suspects(
         self,
-        parts: Iterable[Judged],
+        parts: Iterable[AnsweredRows],
         data: DataDescription,
         second: Second,
         *,
@@ -113,23 +148,7 @@ class RightOrWrong(Judge):
     def few_rows(
         self, spec: PipelineSpec, targets: Targets, val_rows: int
     ) -> list[Finding]:
-        """A gate of accuracy or a calibration that rests on too few rows."""
-        findings = [
-            finding
-            for gate in spec.gates
-            if gate.metric == "test_accuracy" and gate.direction == "min"
-            if (finding := _few_rows_of(gate, targets, spec.evaluation.confidence))
-        ]
-        if spec.training.calibrate and val_rows < CALIBRATION_ROWS:
-            message = (
-                f"training.calibrate has {val_rows:,} validation rows to choose a "
-                f"temperature by, and needs {CALIBRATION_ROWS}: the confidence of the "
-                "answers is a rough estimate"
-            )
-            findings.append(
-                Finding(check="few_rows", split="val", count=val_rows, message=message)
-            )
-        return findings
+        return few_rows(spec, targets, val_rows)
 
     def monitored(self, outputs: Outputs, data: DataDescription) -> dict[str, Any]:
         """The probability of each class, and that of the answer.
@@ -159,69 +178,6 @@ class RightOrWrong(Judge):
     def expected_scores(self, calibrated: Any) -> Any:
         """The probability that each answer is right."""
         return calibrated.max(axis=1)
-
-    def draw(
-        self,
-        outputs: Outputs,
-        targets: Targets,
-        data: DataDescription,
-        evaluation: EvaluationSpec,
-        folder: Path,
-    ) -> None:
-        """Confusion matrix and calibration."""
-        counts = confusion(outputs, targets)
-        draw_confusion(counts, data.classes, folder / "confusion.png")
-        bins = calibration_bins(outputs, targets, evaluation.calibration_bins)
-        draw_calibration(bins, folder / "calibration.png")
-
-
-def are_right(outputs: Outputs, targets: Targets) -> npt.NDArray[np.bool_]:
-    """Which answers are right, bool ``(n,)``; one that is not finite is wrong."""
-    right = outputs.argmax(axis=1) == targets
-    return np.asarray(is_answered(outputs) & right, bool)
-
-
-def confusion(outputs: Outputs, targets: Targets) -> npt.NDArray[np.int64]:
-    """The confusion matrix ``(classes, classes)``; rows are the true label.
-
-    Answers that are not finite are left out.
-    """
-    classes = outputs.shape[1]
-    places = (targets * classes + outputs.argmax(axis=1))[is_answered(outputs)]
-    return np.bincount(places, minlength=classes**2).reshape(classes, classes)
-
-
-def calibration_bins(outputs: Outputs, targets: Targets, bins: int) -> list[Metrics]:
-    """Rows, mean confidence and accuracy in equal bins of confidence."""
-    confidence = outputs.max(axis=1).astype(np.float64)
-    return bins_of(confidence, are_right(outputs, targets), bins)
-
-
-def _few_rows_of(gate: GateSpec, labels: Targets, confidence: float) -> Finding | None:
-    """Whether the test rows can show that a model which just passes beats the majority.
-
-    They can where the Wilson interval of its accuracy lies above the share of the
-    largest class, which takes z^2 s (1 - s) / (t - s)^2 rows for a threshold t and a
-    share s. Where t <= s, more rows do not help.
-    """
-    rows, threshold = len(labels), gate.threshold or 0.0
-    share = float(np.bincount(labels).max()) / rows if rows else 1.0
-    if not share < threshold <= 1:
-        return None
-    if rows >= (needed := rows_of_gate(threshold, share, confidence)):
-        return None
-    message = (
-        f"the gate {gate.name!r} asks for {threshold:g} of {rows:,} test rows, and "
-        f"needs {needed:,}: with fewer, a model that just passes is not shown to be "
-        f"better than always answering the largest class ({share:.1%})"
-    )
-    return Finding(check="few_rows", split="test", count=rows, message=message)
-
-
-def rows_of_gate(threshold: float, share: float, confidence: float) -> int:
-    """The number of rows that distinguishes a threshold from a share below it."""
-    z = z_of(confidence)
-    return math.floor(z * z * share * (1 - share) / (threshold - share) ** 2) + 1
 
 
 class LogOdds(Explained):

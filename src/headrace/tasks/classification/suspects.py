@@ -33,7 +33,7 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.records import SuspectRecord
-from headrace.tasks.judge import Judged, Second, Suspect
+from headrace.tasks.forms import AnsweredRows, Second, Suspect
 
 MOST = 50
 LEAST_CHANCE = 0.5
@@ -68,7 +68,7 @@ class Lapse(NamedTuple):
 
 
 def find_suspects(
-    parts: Iterable[Judged],
+    parts: Iterable[AnsweredRows],
     classes: Sequence[str],
     second: Second,
     *,
@@ -96,9 +96,9 @@ def find_suspects(
 
 
 def _suspects_of_split(
-    parts: Iterable[Judged], classes: Sequence[str], second: Second | None
+    parts: Iterable[AnsweredRows], classes: Sequence[str], second: Second | None
 ) -> list[Suspect]:
-    every, differing = list[Floats](), list[Judged]()
+    every, differing = list[Floats](), list[AnsweredRows]()
     disagrees = list[npt.NDArray[np.bool_]]()
     for part in parts:
         outputs = np.where(np.isfinite(part.outputs), part.outputs, np.nan)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +12,8 @@ import numpy as np
 
 from headrace.records import DataDescription, Metrics
 from headrace.spec import EvaluationSpec, GateSpec
-from headrace.tasks import Judge
-from headrace.tasks.forms import Outputs, Scores, Targets
+from headrace.tasks import Judge, Judged
+from headrace.tasks.forms import Outputs, Scores
 from headrace.tasks.generation import evidence, gates, pictures, samples
 from headrace.tasks.generation.evidence import Evidence
 from headrace.tasks.generation.writing import Writer
@@ -28,17 +30,84 @@ if TYPE_CHECKING:
 RANGES = 4  # of the lengths of documents, with equal numbers of rows
 
 
+@dataclass(frozen=True)
+class JudgedDocuments(Judged):
+    """The nats and the characters of documents, ``(n, 2)``."""
+
+    judge: Surprise
+
+    @cached_property
+    def scores(self) -> Scores:
+        """The nats of each document, float64 ``(n,)``."""
+        return self.outputs[:, 0].astype(np.float64)
+
+    @cached_property
+    def weights(self) -> Scores:
+        """The characters of each document with its end, float64 ``(n,)``."""
+        return self.outputs[:, 1].astype(np.float64)
+
+    @property
+    def badness(self) -> Any:
+        return self.outputs[:, 0] / self.outputs[:, 1].clip(1)
+
+    def metrics(self, evaluation: EvaluationSpec) -> tuple[Metrics, dict[str, Metrics]]:
+        """Nats and bits of the test documents; how the baseline and the texts compare.
+
+        ``baseline_difference`` is in nats per character, below 0 where the model is
+        better; its interval is from a paired bootstrap of documents.
+        """
+        nats, count = self.scores, self.weights
+        own, total = "test_nats_per_character", float(count.sum())
+        low, high = interval_of_ratio(nats, count, evaluation.confidence)
+        mean = float(nats.sum()) / total
+        metrics = {
+            own: mean,
+            f"{own}_low": low,
+            f"{own}_high": high,
+            "test_bits_per_character": mean / math.log(2),
+            "non_finite_values": float((~np.isfinite(self.outputs)).sum()),
+        }
+        slices = _by_length(nats, count)
+        known = self.judge.evidence
+        if known is None:
+            return metrics, slices
+        bits = float(nats.sum()) / math.log(2)
+        # The end of a document counts as a byte, as it counts as a character.
+        metrics["test_bits_per_byte"] = bits / float(known.sizes.sum() + len(nats))
+        gain = nats - known.baseline
+        low, high = bootstrap_of_ratio(gain, count, evaluation.confidence)
+        metrics |= {
+            "baseline_nats_per_character": float(known.baseline.sum()) / total,
+            "baseline_order": float(known.order),
+            "baseline_difference": float(gain.sum()) / total,
+            "baseline_difference_low": low,
+            "baseline_difference_high": high,
+        }
+        return {**metrics, **known.metrics}, slices
+
+    def draw(self, evaluation: EvaluationSpec, folder: Path) -> None:
+        """Each document's nats beside the baseline's, and verbatim runs."""
+        known = self.judge.evidence
+        if known is None:
+            return
+        documents = self.scores, known.baseline, self.weights
+        pictures.draw_documents(*documents, folder / "documents.png")
+        runs = known.verbatim, known.held_out
+        pictures.draw_verbatim(*runs, folder / "verbatim.png")
+
+
+@dataclass(frozen=True)
 class Surprise(Judge):
     """See `headrace.tasks.Judge`.
 
-    Args:
+    Attributes:
         evidence: on the judged model; None before `prepared`.
     """
 
+    JUDGED = JudgedDocuments
     THINGS = "documents"
 
-    def __init__(self, evidence: Evidence | None = None) -> None:
-        self._evidence = evidence
+    evidence: Evidence | None = None
 
     def check_gate(self, gate: GateSpec) -> None:
         """Check an order or lengths of lines.
@@ -58,55 +127,6 @@ class Surprise(Judge):
         samples.write_page(context, writer)
         return Surprise(evidence.gather(context, writer))
 
-    def scores(self, outputs: Outputs, targets: Targets) -> Scores:
-        """The nats of each document, float64 ``(n,)``."""
-        return outputs[:, 0].astype(np.float64)
-
-    def weights(self, outputs: Outputs, targets: Targets) -> Scores | None:
-        """The characters of each document with its end, float64 ``(n,)``."""
-        return outputs[:, 1].astype(np.float64)
-
-    def metrics(
-        self,
-        outputs: Outputs,
-        targets: Targets,
-        data: DataDescription,
-        evaluation: EvaluationSpec,
-    ) -> tuple[Metrics, dict[str, Metrics]]:
-        """Nats and bits of the test documents; how the baseline and the texts compare.
-
-        ``baseline_difference`` is in nats per character, below 0 where the model is
-        better; its interval is from a paired bootstrap of documents.
-        """
-        nats, count = outputs.astype(np.float64).T
-        own, total = "test_nats_per_character", float(count.sum())
-        low, high = interval_of_ratio(nats, count, evaluation.confidence)
-        mean = float(nats.sum()) / total
-        metrics = {
-            own: mean,
-            f"{own}_low": low,
-            f"{own}_high": high,
-            "test_bits_per_character": mean / math.log(2),
-            "non_finite_values": float((~np.isfinite(outputs)).sum()),
-        }
-        slices = _by_length(nats, count)
-        if self._evidence is None:
-            return metrics, slices
-        known = self._evidence
-        bits = float(nats.sum()) / math.log(2)
-        # The end of a document counts as a byte, as it counts as a character.
-        metrics["test_bits_per_byte"] = bits / float(known.sizes.sum() + len(nats))
-        gain = nats - known.baseline
-        low, high = bootstrap_of_ratio(gain, count, evaluation.confidence)
-        metrics |= {
-            "baseline_nats_per_character": float(known.baseline.sum()) / total,
-            "baseline_order": float(known.order),
-            "baseline_difference": float(gain.sum()) / total,
-            "baseline_difference_low": low,
-            "baseline_difference_high": high,
-        }
-        return {**metrics, **known.metrics}, slices
-
     def summary(
         self, scores: Scores, confidence: float, weights: Scores | None = None
     ) -> Metrics:
@@ -121,9 +141,6 @@ class Surprise(Judge):
             "nats_per_character_deviation": deviation,
         }
 
-    def badness(self, outputs: Outputs, targets: Targets) -> Any:
-        return outputs[:, 0] / outputs[:, 1].clip(1)
-
     def caption(self, output: Any, target: Any, data: DataDescription) -> str:
         """Nats per character, and the length."""
         nats, count = output.tolist()
@@ -135,23 +152,6 @@ class Surprise(Judge):
         """Nats per character, and characters."""
         nats, count = outputs.astype(np.float64).T
         return {"nats_per_character": nats / count.clip(1), "characters": count}
-
-    def draw(
-        self,
-        outputs: Outputs,
-        targets: Targets,
-        data: DataDescription,
-        evaluation: EvaluationSpec,
-        folder: Path,
-    ) -> None:
-        """Each document's nats beside the baseline's, and verbatim runs."""
-        if self._evidence is None:
-            return
-        nats, count = outputs.astype(np.float64).T
-        baseline = self._evidence.baseline
-        pictures.draw_documents(nats, baseline, count, folder / "documents.png")
-        runs = self._evidence.verbatim, self._evidence.held_out
-        pictures.draw_verbatim(*runs, folder / "verbatim.png")
 
 
 def _by_length(nats: Scores, count: Scores) -> dict[str, Metrics]:

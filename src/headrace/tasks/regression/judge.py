@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,32 +17,39 @@ from headrace.spec import EvaluationSpec
 from headrace.tasks import Explained, Judge
 from headrace.tasks.forms import Outputs, Scores, Targets
 from headrace.tasks.intervals import interval_of_mean
+from headrace.tasks.judge import Judged
 from headrace.tasks.judging import ranges_of
 
 RANGES = 5  # of the targets, with equal numbers of rows
 _POINTS = 5000  # more make a picture slow and no clearer
 
 
-class AbsoluteError(Judge):
-    def scores(self, outputs: Outputs, targets: Targets) -> Scores:
-        """The absolute error of each answer, float64 ``(n,)``."""
-        return np.abs(_errors(outputs, targets))
+@dataclass(frozen=True)
+class JudgedNumbers(Judged):
+    """Answers ``(n, 1)`` with the numbers of their rows ``(n,)``."""
 
-    def metrics(
-        self,
-        outputs: Outputs,
-        targets: Targets,
-        data: DataDescription,
-        evaluation: EvaluationSpec,
-    ) -> tuple[Metrics, dict[str, Metrics]]:
+    @cached_property
+    def errors(self) -> Scores:
+        """How far each answer is too high, float64 ``(n,)``."""
+        return self.outputs[:, 0].astype(np.float64) - self.targets.astype(np.float64)
+
+    @cached_property
+    def scores(self) -> Scores:
+        """The absolute error of each answer, float64 ``(n,)``."""
+        return np.abs(self.errors)
+
+    @property
+    def badness(self) -> Any:
+        return self.scores
+
+    def metrics(self, evaluation: EvaluationSpec) -> tuple[Metrics, dict[str, Metrics]]:
         """Errors in the unit of the targets, and relative to a constant answer.
 
         ``test_relative_error`` divides the mean absolute error by that of always
         answering the median; ``test_relative_bias`` divides the mean error by the same.
         """
-        errors = _errors(outputs, targets)
-        size = np.abs(errors)
-        truth = targets.astype(np.float64)
+        errors, size = self.errors, self.scores
+        truth = self.targets.astype(np.float64)
         constant = float(np.abs(truth - np.median(truth)).mean()) or math.nan
         low, high = interval_of_mean(size, evaluation.confidence)
         bias_low, bias_high = interval_of_mean(errors, evaluation.confidence)
@@ -59,8 +68,18 @@ class AbsoluteError(Judge):
             "test_relative_error": float(size.mean()) / constant,
             "test_relative_error_high": high / constant,
             "test_relative_bias": abs(bias) / constant,
-            "non_finite_values": float((~np.isfinite(outputs)).sum()),
+            "non_finite_values": float((~np.isfinite(self.outputs)).sum()),
         }, _ranges(errors, truth)
+
+    def draw(self, evaluation: EvaluationSpec, folder: Path) -> None:
+        """Predicted against true numbers, and the residuals."""
+        predicted = self.outputs[:, 0].astype(np.float64)
+        draw_predictions(predicted, self.targets, folder / "predictions.png")
+        draw_residuals(predicted, self.targets, folder / "residuals.png")
+
+
+class AbsoluteError(Judge):
+    JUDGED = JudgedNumbers
 
     def summary(
         self, scores: Scores, confidence: float, weights: Scores | None = None
@@ -74,9 +93,6 @@ class AbsoluteError(Judge):
             "absolute_error_deviation": float(scores.std()),
         }
 
-    def badness(self, outputs: Outputs, targets: Targets) -> Any:
-        return self.scores(outputs, targets)
-
     def caption(self, output: Any, target: Any, data: DataDescription) -> str:
         """The true number, the prediction and the error."""
         numbers = f"true {target:.4g}, predicted {output[0]:.4g}"
@@ -84,23 +100,6 @@ class AbsoluteError(Judge):
 
     def monitored(self, outputs: Outputs, data: DataDescription) -> dict[str, Any]:
         return {"prediction": outputs[:, 0].astype(np.float64)}
-
-    def draw(
-        self,
-        outputs: Outputs,
-        targets: Targets,
-        data: DataDescription,
-        evaluation: EvaluationSpec,
-        folder: Path,
-    ) -> None:
-        """Predicted against true numbers, and the residuals."""
-        predicted = outputs[:, 0].astype(np.float64)
-        draw_predictions(predicted, targets, folder / "predictions.png")
-        draw_residuals(predicted, targets, folder / "residuals.png")
-
-
-def _errors(outputs: Outputs, targets: Targets) -> Scores:
-    return outputs[:, 0].astype(np.float64) - targets.astype(np.float64)
 
 
 def _ranges(errors: Scores, truth: Scores) -> dict[str, Metrics]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,14 @@ from headrace.media import medium
 from headrace.media.audio.spectra import Framing
 from headrace.records import DataDescription, Metrics
 from headrace.spec import EvaluationSpec
-from headrace.tasks import Judge
+from headrace.tasks import Judge, Judged
 from headrace.tasks.forms import Context, Outputs, Scores, Targets
-from headrace.tasks.judging import is_answered, share_of
+from headrace.tasks.judging import share_of
 from headrace.tasks.synthesis import measures, pictures, players
 from headrace.tasks.synthesis.distances import Floats, lengths, profiles
 from headrace.tasks.synthesis.measures import keys_of, profiles_of
 from headrace.tasks.synthesis.recogniser import (
+    Indices,
     Recogniser,
     recipe_digest,
     train_recogniser,
@@ -52,6 +54,77 @@ class Reference:
 
 
 @dataclass(frozen=True)
+class JudgedSounds(Judged):
+    """Answers ``(n, samples)`` with the texts, speakers and profiles of their rows."""
+
+    judge: Understood
+
+    @cached_property
+    def keys(self) -> Indices:
+        """The text and the speaker of each row, ``(n, 2)``."""
+        return keys_of(self.targets)
+
+    @cached_property
+    def heard(self) -> Indices:
+        """The text and the speaker that are heard, ``(n, 2)``; -1 of what is NaN."""
+        heard = self.judge.known_recogniser().hear(self.outputs)
+        return np.where(self.is_answered[:, np.newaxis], heard, -1)
+
+    @cached_property
+    def profiles(self) -> Floats:
+        """Of the answers, ``(n, steps, bins)``."""
+        return profiles(np.nan_to_num(self.outputs), Framing.of(self.data))
+
+    @cached_property
+    def scores(self) -> Scores:
+        """Whether text and speaker are heard, bool ``(n,)``."""
+        return np.asarray((self.heard == self.keys).all(axis=1), bool)
+
+    @property
+    def badness(self) -> Any:
+        """2 where neither text nor speaker is heard, 1 where one is, else 0."""
+        return (self.heard != self.keys).sum(axis=1)
+
+    def metrics(self, evaluation: EvaluationSpec) -> tuple[Metrics, dict[str, Metrics]]:
+        """Metrics of the test split, and of each text as a slice.
+
+        ``test_nearest_train_db`` is the least distance of any answer to any recording
+        of train, so that one copy is enough for its gate.
+        """
+        heard, keys, own, data = self.heard, self.keys, self.profiles, self.data
+        metrics = {
+            **measures.heard_metrics(heard, keys, evaluation.confidence),
+            **measures.sound_metrics(self.outputs, own, self.targets, data),
+        }
+        if (reference := self.judge.reference) is not None:
+            near = measures.nearest(own, reference.train)
+            averages = reference.templates
+            hear = self.judge.known_recogniser().hear
+            named = hear(np.stack([*averages.values()])) if averages else ()
+            listed = dict(zip(averages, map(_pair, named), strict=True))
+            metrics |= {
+                "test_nearest_train_db": float(near.min()),
+                "test_nearest_train_median_db": float(np.median(near)),
+                **reference.real,
+                **measures.template_metrics(heard, keys, listed),
+            }
+        return metrics, measures.slices_of(heard, keys, data)
+
+    def draw(self, evaluation: EvaluationSpec, folder: Path) -> None:
+        """Pairs, distances and what is recognised; players for a sample of answers."""
+        keys, heard, own, data = self.keys, self.heard, self.profiles, self.data
+        real = profiles_of(self.targets, data)
+        names = [players.name_of(key, data) for key in keys]
+        pictures.draw_pairs(real, own, names, folder / "pairs.png")
+        pictures.draw_recognised(heard == keys, keys, data, folder / "recognised.png")
+        if (reference := self.judge.reference) is not None:
+            train = reference.train
+            near = measures.nearest(own, train), measures.nearest(real, train)
+            pictures.draw_distances(*near, folder / "distances.png")
+            players.write(self.outputs, keys, heard, data, reference.folder)
+
+
+@dataclass(frozen=True)
 class Understood(Judge):
     """See `headrace.tasks.Judge`.
 
@@ -60,6 +133,7 @@ class Understood(Judge):
         reference: what answers are compared with.
     """
 
+    JUDGED = JudgedSounds
     IS_ALONE = False
 
     recogniser: Recogniser | None = None
@@ -99,7 +173,12 @@ class Understood(Judge):
         reference = Reference(train, averages, real, context.folder)
         return replace(self, recogniser=recogniser, reference=reference)
 
-    def _recogniser(self) -> Recogniser:
+    def known_recogniser(self) -> Recogniser:
+        """The recogniser.
+
+        Raises:
+            UsageError: the judge was not prepared.
+        """
         if self.recogniser is None:
             raise UsageError(
                 "The answers of a synthesis are judged by a recogniser of its data.",
@@ -107,61 +186,15 @@ class Understood(Judge):
             )
         return self.recogniser
 
-    def _hear(self, outputs: Outputs) -> Any:
-        """The text and the speaker that are heard, ``(n, 2)``; -1 of what is NaN."""
-        heard = self._recogniser().hear(outputs)
-        return np.where(is_answered(outputs)[:, np.newaxis], heard, -1)
-
-    def scores(self, outputs: Outputs, targets: Targets) -> Scores:
-        """Whether text and speaker are heard, bool ``(n,)``."""
-        heard = self._hear(outputs)
-        return np.asarray((heard == keys_of(targets)).all(axis=1), bool)
-
-    def metrics(
-        self,
-        outputs: Outputs,
-        targets: Targets,
-        data: DataDescription,
-        evaluation: EvaluationSpec,
-    ) -> tuple[Metrics, dict[str, Metrics]]:
-        """Metrics of the test split, and of each text as a slice.
-
-        ``test_nearest_train_db`` is the least distance of any answer to any recording
-        of train, so that one copy is enough for its gate.
-        """
-        recogniser, keys = self._recogniser(), keys_of(targets)
-        heard = self._hear(outputs)
-        own = profiles(np.nan_to_num(outputs), Framing.of(data))
-        metrics = {
-            **measures.heard_metrics(heard, keys, evaluation.confidence),
-            **measures.sound_metrics(outputs, own, targets, data),
-        }
-        if self.reference is not None:
-            near = measures.nearest(own, self.reference.train)
-            averages = self.reference.templates
-            named = recogniser.hear(np.stack([*averages.values()])) if averages else ()
-            listed = dict(zip(averages, map(_pair, named), strict=True))
-            metrics |= {
-                "test_nearest_train_db": float(near.min()),
-                "test_nearest_train_median_db": float(np.median(near)),
-                **self.reference.real,
-                **measures.template_metrics(heard, keys, listed),
-            }
-        return metrics, measures.slices_of(heard, keys, data)
-
     def summary(
         self, scores: Scores, confidence: float, weights: Scores | None = None
     ) -> Metrics:
         """The share that is recognised, with its Wilson interval."""
         return share_of("recognised", scores, confidence)
 
-    def badness(self, outputs: Outputs, targets: Targets) -> Any:
-        """2 where neither text nor speaker is heard, 1 where one is, else 0."""
-        return (self._hear(outputs) != keys_of(targets)).sum(axis=1)
-
     def caption(self, output: Any, target: Any, data: DataDescription) -> str:
         """What was asked for, and what was heard."""
-        heard = self._recogniser().hear(output[np.newaxis])
+        heard = self.known_recogniser().hear(output[np.newaxis])
         keys = (*keys_of(target[np.newaxis]), *heard)
         asked, understood = (players.name_of(key, data) for key in keys)
         return f"asked for {asked}\nheard as {understood}"
@@ -174,29 +207,6 @@ class Understood(Judge):
             "seconds": ends / data.sample_rate_hz,
             "level": 10 * np.log10(np.maximum(power, 1e-10)),
         }
-
-    def draw(
-        self,
-        outputs: Outputs,
-        targets: Targets,
-        data: DataDescription,
-        evaluation: EvaluationSpec,
-        folder: Path,
-    ) -> None:
-        """Pairs, distances and what is recognised; players for a sample of answers."""
-        keys, heard = keys_of(targets), self._recogniser().hear(outputs)
-        own, real = (
-            profiles(np.nan_to_num(outputs), Framing.of(data)),
-            profiles_of(targets, data),
-        )
-        names = [players.name_of(key, data) for key in keys]
-        pictures.draw_pairs(real, own, names, folder / "pairs.png")
-        pictures.draw_recognised(heard == keys, keys, data, folder / "recognised.png")
-        if self.reference is not None:
-            train = self.reference.train
-            near = measures.nearest(own, train), measures.nearest(real, train)
-            pictures.draw_distances(*near, folder / "distances.png")
-            players.write(outputs, keys, heard, data, self.reference.folder)
 
 
 def _pair(key: Any) -> tuple[int, int]:

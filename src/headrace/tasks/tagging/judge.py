@@ -9,6 +9,8 @@ of one tag's F1 is that of the share of right ones among the rows that have it o
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +22,10 @@ from headrace.records import DataDescription, Metrics
 from headrace.spec import EvaluationSpec
 from headrace.tasks import Explained, Judge
 from headrace.tasks.calibration import bins_of, calibration_error, draw_calibration
-from headrace.tasks.forms import Outputs, Scores, Targets, some
+from headrace.tasks.forms import Outputs, Rated, Scores, Targets, some
 from headrace.tasks.intervals import bootstrap_of_ratio, wilson_bounds, z_of
-from headrace.tasks.judge import Rated
-from headrace.tasks.judging import is_answered
+from headrace.tasks.judge import Judged
+from headrace.tasks.judging import is_answered, rate_of
 
 _LEAST = 1e-7
 _DRAWN = 40
@@ -51,26 +53,46 @@ def constant_f1(targets: Targets) -> tuple[npt.NDArray[np.intp], float]:
     return order[: int(f1.argmax()) + 1], float(f1.max())
 
 
-class TagsRight(Judge):
+@dataclass(frozen=True)
+class JudgedTags(Judged):
+    """Answers ``(n, 2 * tags)`` with the tags of their rows ``(n, tags)``."""
+
     WEIGHTS_VARY = True
 
-    def scores(self, outputs: Outputs, targets: Targets) -> Scores:
+    @cached_property
+    def probabilities(self) -> npt.NDArray[np.float64]:
+        """Of each tag, ``(n, tags)``."""
+        return probabilities_of(self.outputs).astype(np.float64)
+
+    @cached_property
+    def given(self) -> Flags:
+        """Which tags are answered, bool ``(n, tags)``."""
+        return answered(self.outputs)
+
+    @cached_property
+    def scores(self) -> Scores:
         """Twice the right tags, float64 ``(n,)``; NaN where a true one is unknown."""
-        right = answered(outputs) * targets.astype(np.float64)
+        right = self.given * self.targets.astype(np.float64)
         return np.asarray(2 * right.sum(axis=1))
 
-    def weights(self, outputs: Outputs, targets: Targets) -> Scores:
+    @cached_property
+    def weights(self) -> Scores:
         """The tags of each row and those that are answered; 0 where unknown."""
-        sizes = answered(outputs) + targets.astype(np.float64)
+        sizes = self.given + self.targets.astype(np.float64)
         return np.asarray(np.nan_to_num(sizes.sum(axis=1)))
 
-    def metrics(
-        self,
-        outputs: Outputs,
-        targets: Targets,
-        data: DataDescription,
-        evaluation: EvaluationSpec,
-    ) -> tuple[Metrics, dict[str, Metrics]]:
+    @property
+    def badness(self) -> Any:
+        """How far off the probabilities of the wrong tags are, together."""
+        off = np.abs(self.probabilities - self.targets)
+        return np.where(self.given == self.targets, 0.0, off).sum(axis=1)
+
+    def calibration(self, bins: int) -> list[Metrics]:
+        """Tags, mean probability and share of true ones in bins of probability."""
+        true = (self.targets == 1).ravel()
+        return bins_of(self.probabilities.ravel(), true, bins)
+
+    def metrics(self, evaluation: EvaluationSpec) -> tuple[Metrics, dict[str, Metrics]]:
         """Micro and macro F1, calibration, and each tag as a slice.
 
         ``test_tag_f1_min`` is the F1 of the worst tag, ``test_tag_f1_low_min`` the
@@ -78,19 +100,17 @@ class TagsRight(Judge):
         always giving the same tags; ``test_right_answers`` is the share of rows all of
         whose tags are right.
         """
-        own, given = probabilities_of(outputs).astype(np.float64), answered(outputs)
-        true, sure = targets == 1, evaluation.confidence
+        given, true, sure = self.given, self.targets == 1, evaluation.confidence
         f1, low, high = f1_of_tags(given, true, sure)
         with np.errstate(invalid="ignore", divide="ignore"):
             hits, size, answers = (x.sum(axis=0) for x in (given & true, true, given))
             columns = size, hits / size, np.where(answers, hits / answers, 0.0)
         table = np.stack([*columns, f1, low, high], axis=1).tolist()
         names = ("rows", "recall", "precision", "f1", "f1_low", "f1_high")
+        own = self.probabilities
         right = np.where(true, own, 1 - own).clip(_LEAST, 1)
-        bins = bins_of(own.ravel(), true.ravel(), evaluation.calibration_bins)
-        whole = self.summary(
-            self.scores(outputs, targets), sure, self.weights(outputs, targets)
-        )
+        bins = self.calibration(evaluation.calibration_bins)
+        whole = self.judge.summary(self.scores, sure, self.weights)
         return {
             "test_micro_f1": whole["f1"],
             "test_micro_f1_low": whole["f1_low"],
@@ -98,77 +118,32 @@ class TagsRight(Judge):
             "test_macro_f1": float(f1.mean()),
             "test_tag_f1_min": float(f1.min()),
             "test_tag_f1_low_min": float(low.min()),
-            "test_constant_f1": constant_f1(targets)[1],
+            "test_constant_f1": constant_f1(self.targets)[1],
             "test_right_answers": float((given == true).all(axis=1).mean()),
             "test_log_loss": float(-np.log(right).mean()),
             "test_calibration_error": calibration_error(bins),
-            "non_finite_values": float((~np.isfinite(outputs)).sum()),
+            "non_finite_values": float((~np.isfinite(self.outputs)).sum()),
         }, {
             f"tag={tag}": dict(zip(names, numbers, strict=True))
-            for tag, numbers in zip(data.tags, table, strict=True)
+            for tag, numbers in zip(self.data.tags, table, strict=True)
         }
 
-    def summary(
-        self, scores: Scores, confidence: float, weights: Scores | None = None
-    ) -> Metrics:
-        """The micro F1 with its interval, by the bootstrap over rows."""
-        sizes = np.ones(len(scores)) if weights is None else weights
-        f1 = float(scores.sum() / (sizes.sum() or np.nan))
-        low, high = bootstrap_of_ratio(scores, sizes, confidence, by_counts=True)
-        rest = (scores - f1 * sizes) / (float(sizes.mean()) or 1.0)
-        deviation = float(rest.std())
-        return {"f1": f1, "f1_low": low, "f1_high": high, "f1_deviation": deviation}
-
-    def rate(
-        self, name: str, outputs: Outputs, targets: Targets, data: DataDescription
-    ) -> Rated | None:
+    def rate(self, name: str) -> Rated | None:
         """``tag=NAME/recall``, ``/precision`` or ``/answered``, its share of rows."""
         tag, _, rate = name.removeprefix("tag=").rpartition("/")
-        if not name.startswith("tag=") or tag not in data.tags:
+        if not name.startswith("tag=") or tag not in self.data.tags:
             return None
-        place = data.tags.index(tag)
-        given, true = answered(outputs)[:, place], np.asarray(targets[:, place] == 1)
-        every = np.ones(len(true), bool)
-        rates = {
-            "recall": Rated(given, true),
-            "precision": Rated(true, given),
-            "answered": Rated(given, every),
-        }
-        return rates.get(rate)
+        place = self.data.tags.index(tag)
+        true = np.asarray(self.targets[:, place] == 1)
+        return rate_of(rate, self.given[:, place], true)
 
-    def badness(self, outputs: Outputs, targets: Targets) -> Any:
-        """How far off the probabilities of the wrong tags are, together."""
-        off = np.abs(probabilities_of(outputs).astype(np.float64) - targets)
-        return np.where(answered(outputs) == targets, 0.0, off).sum(axis=1)
-
-    def caption(self, output: Any, target: Any, data: DataDescription) -> str:
-        """The true and the answered tags."""
-        given = answered(output[np.newaxis])[0]
-        true, own = (
-            some([t for t, has in zip(data.tags, row, strict=True) if has], _SHOWN)
-            for row in (target == 1, given)
-        )
-        return f"true {true or 'no tag'}\nanswered {own or 'no tag'}"
-
-    def monitored(self, outputs: Outputs, data: DataDescription) -> dict[str, Any]:
-        """The probability of each tag."""
-        own = probabilities_of(outputs).astype(np.float64)
-        return {f"probability of {tag}": own[:, n] for n, tag in enumerate(data.tags)}
-
-    def draw(
-        self,
-        outputs: Outputs,
-        targets: Targets,
-        data: DataDescription,
-        evaluation: EvaluationSpec,
-        folder: Path,
-    ) -> None:
+    def draw(self, evaluation: EvaluationSpec, folder: Path) -> None:
         """The F1 of each tag, and calibration."""
-        true = targets == 1
-        f1, low, high = f1_of_tags(answered(outputs), true, evaluation.confidence)
+        true, tags = self.targets == 1, self.data.tags
+        f1, low, high = f1_of_tags(self.given, true, evaluation.confidence)
         worst = np.argsort(f1, kind="stable")[:_DRAWN]
-        names = [f"{data.tags[n]} ({true[:, n].sum():,})" for n in worst]
-        if fonts_for("".join(data.tags))[1]:  # boxes would be drawn for some letters
+        names = [f"{tags[n]} ({true[:, n].sum():,})" for n in worst]
+        if fonts_for("".join(tags))[1]:  # boxes would be drawn for some letters
             names = [f"tag {n + 1}" for n in worst]
         figure = new_figure(6, max(3.0, 0.25 * len(worst) + 1))
         axes, ends = figure.subplots(), np.stack([f1 - low, high - f1])[:, worst]
@@ -177,8 +152,7 @@ class TagsRight(Judge):
         axes.invert_yaxis()
         axes.grid(alpha=0.3)
         save(figure, folder / "tags.png")
-        own = probabilities_of(outputs).astype(np.float64).ravel()
-        bins = bins_of(own, true.ravel(), evaluation.calibration_bins)
+        bins = self.calibration(evaluation.calibration_bins)
         draw_calibration(bins, folder / "calibration.png")
 
 
@@ -194,6 +168,35 @@ def f1_of_tags(given: Flags, true: Flags, confidence: float) -> tuple[Any, Any, 
         ends = wilson_bounds(hits / rows, rows, z_of(confidence))
         f1, low, high = (2 * share / (1 + share) for share in (hits / rows, *ends))
     return f1, low, high
+
+
+class TagsRight(Judge):
+    JUDGED = JudgedTags
+
+    def summary(
+        self, scores: Scores, confidence: float, weights: Scores | None = None
+    ) -> Metrics:
+        """The micro F1 with its interval, by the bootstrap over rows."""
+        sizes = np.ones(len(scores)) if weights is None else weights
+        f1 = float(scores.sum() / (sizes.sum() or np.nan))
+        low, high = bootstrap_of_ratio(scores, sizes, confidence, by_counts=True)
+        rest = (scores - f1 * sizes) / (float(sizes.mean()) or 1.0)
+        deviation = float(rest.std())
+        return {"f1": f1, "f1_low": low, "f1_high": high, "f1_deviation": deviation}
+
+    def caption(self, output: Any, target: Any, data: DataDescription) -> str:
+        """The true and the answered tags."""
+        given = answered(output[np.newaxis])[0]
+        true, own = (
+            some([t for t, has in zip(data.tags, row, strict=True) if has], _SHOWN)
+            for row in (target == 1, given)
+        )
+        return f"true {true or 'no tag'}\nanswered {own or 'no tag'}"
+
+    def monitored(self, outputs: Outputs, data: DataDescription) -> dict[str, Any]:
+        """The probability of each tag."""
+        own = probabilities_of(outputs).astype(np.float64)
+        return {f"probability of {tag}": own[:, n] for n, tag in enumerate(data.tags)}
 
 
 class LogOddsOfATag(Explained):

@@ -11,18 +11,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from headrace.records import DataDescription, Metrics
 from headrace.spec import EvaluationSpec
-from headrace.tasks import Judge
-from headrace.tasks.forms import Outputs, Scores, Targets
+from headrace.tasks import Judge, Judged
+from headrace.tasks.forms import Outputs, Scores
 from headrace.tasks.intervals import bootstrap_of_ratio
 from headrace.tasks.judge import Certainty
-from headrace.tasks.judging import is_answered, ranges_of
+from headrace.tasks.judging import ranges_of
 from headrace.tasks.transcription import decoding, pictures
 from headrace.tasks.transcription.data import sequences, words_of
 
@@ -40,50 +43,67 @@ def interval(edits: Scores, weights: Scores, confidence: float) -> tuple[float, 
     return bootstrap_of_ratio(edits, weights, confidence, by_counts=True)
 
 
-def _edits(true: Sequence[Any], answers: Sequence[Any], outputs: Outputs) -> Scores:
-    """The edits of each answer, float64 ``(n,)``; NaN where it is not finite."""
-    edits = decoding.edit_counts(true, answers).astype(np.float64)
-    return np.where(is_answered(outputs), edits, np.nan)
+@dataclass(frozen=True)
+class JudgedTranscripts(Judged):
+    """Answers ``(n, steps, tokens + 1)`` with the transcripts of their rows."""
 
+    @cached_property
+    def true(self) -> list[str]:
+        """The transcripts."""
+        return decoding.references(self.targets, self.data)
 
-class EditsPerWord(Judge):
-    THINGS = "recordings"
+    @cached_property
+    def answers(self) -> list[str]:
+        """What was heard."""
+        return decoding.texts(self.outputs, self.data)
 
-    def scores(self, outputs: Outputs, targets: Targets) -> Scores:
+    @cached_property
+    def confidence(self) -> npt.NDArray[np.float64]:
+        """The probability of each whole transcript, ``(n,)``."""
+        return decoding.confidences(self.outputs)
+
+    def _edits(self, true: Sequence[Any], answers: Sequence[Any]) -> Scores:
+        edits = decoding.edit_counts(true, answers).astype(np.float64)
+        return np.where(self.is_answered, edits, np.nan)
+
+    @cached_property
+    def _words(self) -> list[Any]:
+        return words_of(sequences(self.targets), self.targets)
+
+    @cached_property
+    def scores(self) -> Scores:
         """The edits of each row, in words, float64 ``(n,)``; NaN for a NaN answer."""
-        answers = words_of(decoding.greedy(outputs), targets)
-        true = words_of(sequences(targets), targets)
-        return _edits(true, answers, outputs)
+        answers = words_of(decoding.greedy(self.outputs), self.targets)
+        return self._edits(self._words, answers)
 
-    def weights(self, outputs: Outputs, targets: Targets) -> Scores:
+    @cached_property
+    def weights(self) -> Scores:
         """The words of each transcript, float64 ``(n,)``."""
-        true = words_of(sequences(targets), targets)
-        return np.array([len(words) for words in true], np.float64)
+        return np.array([len(words) for words in self._words], np.float64)
 
-    def metrics(
-        self,
-        outputs: Outputs,
-        targets: Targets,
-        data: DataDescription,
-        evaluation: EvaluationSpec,
-    ) -> tuple[Metrics, dict[str, Metrics]]:
+    @property
+    def certainty(self) -> Certainty:
+        """The probability of the whole transcript."""
+        return Certainty(self.confidence, np.asarray(self.scores == 0, bool))
+
+    @property
+    def badness(self) -> Any:
+        """The edits; of equally many, those of a confident answer are worse."""
+        edits = self.scores
+        return np.where(edits == 0, 0.0, edits + 0.5 * self.confidence)
+
+    def metrics(self, evaluation: EvaluationSpec) -> tuple[Metrics, dict[str, Metrics]]:
         """Error rates with intervals, and those of short and of long transcripts.
 
         ``test_right_transcripts`` is the share of rows without an edit;
         ``test_confidence_error`` is how far the mean confidence is off that share.
         """
-        edits, words = self.scores(outputs, targets), self.weights(outputs, targets)
-        true, answers = (
-            decoding.references(targets, data),
-            decoding.texts(outputs, data),
-        )
-        characters = np.array([len(text) for text in true], np.float64)
-        by_character = _edits(true, answers, outputs)
-        sure = evaluation.confidence
+        edits, words, sure = self.scores, self.weights, evaluation.confidence
+        characters = np.array([len(text) for text in self.true], np.float64)
+        by_character = self._edits(self.true, self.answers)
         low, high = interval(edits, words, sure)
         low_character, high_character = interval(by_character, characters, sure)
         right = float((edits == 0).mean())
-        confidence = float(decoding.confidences(outputs).mean())
         return {
             "test_word_error_rate": rate(edits, words),
             "test_word_error_rate_low": low,
@@ -92,10 +112,22 @@ class EditsPerWord(Judge):
             "test_character_error_rate_low": low_character,
             "test_character_error_rate_high": high_character,
             "test_right_transcripts": right,
-            "test_confidence_error": abs(confidence - right),
+            "test_confidence_error": abs(float(self.confidence.mean()) - right),
             "test_words": float(words.sum()),
-            "non_finite_values": float((~np.isfinite(outputs)).sum()),
+            "non_finite_values": float((~np.isfinite(self.outputs)).sum()),
         }, _by_length(edits, words)
+
+    def draw(self, evaluation: EvaluationSpec, folder: Path) -> None:
+        """The worst alignments, and the words with the most edits."""
+        worst = np.argsort(-self.badness, kind="stable")[: pictures.SHOWN].tolist()
+        rows = [(self.true[n], self.answers[n], self.confidence[n]) for n in worst]
+        pictures.draw_alignments(rows, folder / "alignments.png")
+        pictures.draw_edits(self.true, self.answers, folder / "edits.png")
+
+
+class EditsPerWord(Judge):
+    JUDGED = JudgedTranscripts
+    THINGS = "recordings"
 
     def summary(
         self, scores: Scores, confidence: float, weights: Scores | None = None
@@ -116,16 +148,6 @@ class EditsPerWord(Judge):
             "word_error_rate_deviation": float((scores - value * words).std()) / mean,
         }
 
-    def certainty(self, outputs: Outputs, scores: Scores) -> Certainty:
-        """The probability of the whole transcript."""
-        right = np.asarray(scores == 0, bool)
-        return Certainty(decoding.confidences(outputs), right)
-
-    def badness(self, outputs: Outputs, targets: Targets) -> Any:
-        """The edits; of equally many, those of a confident answer are worse."""
-        edits = self.scores(outputs, targets)
-        return np.where(edits == 0, 0.0, edits + 0.5 * decoding.confidences(outputs))
-
     def caption(self, output: Any, target: Any, data: DataDescription) -> str:
         """What was said and what was heard, with each edit in brackets."""
         true, answer, sure = pictures.one_row(output, target, data)
@@ -142,25 +164,6 @@ class EditsPerWord(Judge):
             "confidence": decoding.confidences(outputs),
             "blank share": blank.mean(axis=1).astype(np.float64),
         }
-
-    def draw(
-        self,
-        outputs: Outputs,
-        targets: Targets,
-        data: DataDescription,
-        evaluation: EvaluationSpec,
-        folder: Path,
-    ) -> None:
-        """The worst alignments, and the words with the most edits."""
-        badness = self.badness(outputs, targets)
-        worst = np.argsort(-badness, kind="stable")[: pictures.SHOWN]
-        rows = [pictures.one_row(outputs[n], targets[n], data) for n in worst.tolist()]
-        pictures.draw_alignments(rows, folder / "alignments.png")
-        true, answers = (
-            decoding.references(targets, data),
-            decoding.texts(outputs, data),
-        )
-        pictures.draw_edits(true, answers, folder / "edits.png")
 
 
 def _marked(edit: decoding.Edit) -> str:

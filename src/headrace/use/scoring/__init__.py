@@ -36,7 +36,6 @@ from headrace.spec.checks import check_encoding
 from headrace.state.home import Home
 from headrace.state.ledger.rows import model_of
 from headrace.tasks import asked, check_asks_items, task
-from headrace.tasks.judging import is_answered
 from headrace.use.scoring.output import check_output, write_output, written_whole
 from headrace.use.scoring.rows import ScoredRows, decoded_rows
 
@@ -297,10 +296,9 @@ class _Scoring:
             learned.answers.is_label(x, data) for x in labels.unique().to_pylist()
         )
         targets = learned.labels.encode(labels, data)
-        scores = learned.judge.scores(outputs[is_labelled], targets)
-        weights = learned.judge.weights(outputs[is_labelled], targets)
-        is_number = ~(np.isnan(scores) & is_answered(outputs[is_labelled]))
-        scores = scores[is_number]
+        judged = learned.judge.judged(outputs[is_labelled], targets, data)
+        is_number = ~(np.isnan(judged.scores) & judged.is_answered)
+        scores, weights = judged.scores[is_number], judged.weights
         shas = rows.digests(module)
         self.labelled += len(scores)
         self.weight_sum += (

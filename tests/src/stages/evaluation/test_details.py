@@ -95,8 +95,8 @@ def look(snapshot, store, folder):
         model, spec, DATA, snapshot.digest, "", train, val, test, store, folder
     )
     answers = ask(model, {}, test, 25, JUDGE)
-    by_group = group_slices(answers, train.groups, 0.95, JUDGE)
-    evaluated, undrawn = EvaluatedModel(context, answers, JUDGE, folder), Undrawn()
+    by_group = group_slices(answers, train.groups, 0.95)
+    evaluated, undrawn = EvaluatedModel(context, answers, folder), Undrawn()
     parts, rows = Parts(undrawn), groups.judged_rows(evaluated)
     parts.add(groups.compare(rows, by_group, evaluated))
     parts.add(look_for(evaluated))

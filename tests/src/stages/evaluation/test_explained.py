@@ -9,8 +9,9 @@ from tests.blobs import WEAK, spec_of
 
 from headrace.errors import Refusal
 from headrace.explanations import verdict_of
+from headrace.records import DataDescription
 from headrace.stages.evaluation import evaluate, explained
-from headrace.stages.evaluation.answers import TestAnswers, Worst, items_at
+from headrace.stages.evaluation.answers import items_at
 from headrace.stages.evaluation.membership.rows import REFERENCES
 from headrace.state.store import Store
 from headrace.tasks import task
@@ -73,24 +74,25 @@ def test_reference_models_that_cannot_be_fitted_only_leave_it_unchecked(
     assert "explanations are not checked: Training diverged." in caplog.text
 
 
-def made(outputs, targets):
-    nothing = Worst(*(np.empty((0, 1)) for _ in range(4)))
-    return TestAnswers(targets, outputs, np.ones(len(targets)), {}, [], nothing)
+DATA = DataDescription(medium="text", shape=(9,))
+
+
+def judged(name, outputs, targets):
+    return task(name).judge.judged(outputs, targets, DATA)
 
 
 def test_a_typical_row_is_right_and_of_the_middle_confidence():
     outputs = np.array(
         [[0.9, 0.1], [0.8, 0.2], [0.6, 0.4], [0.99, 0.01], [0.3, 0.7]], np.float32
     )
-    answers = made(outputs, np.array([0, 0, 0, 1, 1]))  # row 3 is a mistake
-    rows = explained.typical_rows(answers, task("classification").judge)
+    targets = np.array([0, 0, 0, 1, 1])  # row 3 is a mistake
+    rows = explained.typical_rows(judged("classification", outputs, targets))
     assert rows == [1, 4]
 
 
 def test_typical_numbers_are_of_all_ranges():
     outputs = np.arange(50, dtype=np.float32)[:, np.newaxis]
-    answers = made(outputs, np.arange(50) + 0.5)
-    rows = explained.typical_rows(answers, task("regression").judge)
+    rows = explained.typical_rows(judged("regression", outputs, np.arange(50) + 0.5))
     assert [row // 10 for row in rows] == [0, 1, 2, 3, 4]
 
 

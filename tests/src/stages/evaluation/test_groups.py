@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from headrace.records import DataDescription
 from headrace.stages.evaluation.answers import TestAnswers, Worst
 from headrace.stages.evaluation.unseen import (
     _overconfident,
@@ -21,13 +22,15 @@ def of_groups(groups, right, sure=0.8):
     nothing = np.empty(0)
     worst = Worst(nothing, nothing, nothing, nothing)
     outputs = np.tile(np.array([sure, 1 - sure], np.float32), (len(right), 1))
-    return TestAnswers(np.where(right, 0, 1), outputs, right, {}, groups, worst)
+    data = DataDescription(medium="text", shape=(9,), target={"classes": ["a", "b"]})
+    judged = TASK.judge.judged(outputs, np.where(right, 0, 1), data)
+    return TestAnswers(judged, {}, groups, worst)
 
 
 def test_each_group_has_a_slice_and_the_seen_ones_are_told_from_the_unseen():
     right = np.array([True, True, True, False, False, True])
     answers = of_groups(["ann"] * 4 + ["bob"] * 2, right)
-    slices = group_slices(answers, lambda: {"ann"}, 0.95, TASK.judge)
+    slices = group_slices(answers, lambda: {"ann"}, 0.95)
     assert {name: (s["rows"], s["accuracy"]) for name, s in slices.items()} == {
         "groups=seen": (4, 0.75),
         "groups=unseen": (2, 0.5),
@@ -39,7 +42,7 @@ def test_each_group_has_a_slice_and_the_seen_ones_are_told_from_the_unseen():
 
 def test_rows_without_groups_give_no_slices():
     answers = of_groups(["", ""], np.array([True, False]))
-    assert group_slices(answers, set, 0.95, TASK.judge) == {}
+    assert group_slices(answers, set, 0.95) == {}
     assert unseen_groups({}, "accuracy", 0.9, 100) == ({}, [])
 
 
@@ -78,7 +81,7 @@ def test_seen_groups_of_test_come_before_val():
 
 def test_a_confidence_that_unseen_groups_do_not_keep_is_a_finding():
     right = np.arange(400) % 5 < 3
-    slices = group_slices(of_groups(["theo"] * 400, right), set, 0.95, TASK.judge)
+    slices = group_slices(of_groups(["theo"] * 400, right), set, 0.95)
     unseen = slices["groups=unseen"]
     assert (unseen["confidence"], unseen["right"]) == (pytest.approx(0.8), 0.6)
     _, (finding,) = unseen_groups(slices, "accuracy", None, 0)
@@ -90,7 +93,7 @@ def test_a_confidence_that_holds_or_that_few_rows_cannot_refute_is_none():
     for rows, right in ((400, 0.8), (20, 0.6)):
         scores = np.arange(rows) < right * rows
         answers = of_groups(["theo"] * rows, scores)
-        slices = group_slices(answers, set, 0.95, TASK.judge)
+        slices = group_slices(answers, set, 0.95)
         assert unseen_groups(slices, "accuracy", None, 0)[1] == []
 
 

@@ -81,7 +81,7 @@ def context_of(snapshot, place, depth):
 
 def climbed(context, place):
     answers = ask(context.model, {}, context.test, 0, JUDGE)
-    return climb(EvaluatedModel(context, answers, JUDGE, place))
+    return climb(EvaluatedModel(context, answers, place))
 
 
 @pytest.fixture(scope="module")
@@ -182,4 +182,4 @@ def test_a_language_model_has_none(snapshot, place):
     context = context_of(snapshot, place, "standard")
     answers = ask(context.model, {}, context.test, 0, JUDGE)
     writing = replace(context, data=DATA.model_copy(update={"task": "generation"}))
-    assert climb(EvaluatedModel(writing, answers, JUDGE, place)) == Look()
+    assert climb(EvaluatedModel(writing, answers, place)) == Look()

@@ -5,7 +5,7 @@ import pytest
 
 from headrace.stages.evaluation import parts
 from headrace.stages.evaluation.second import SecondOpinion
-from headrace.tasks.judge import Judged
+from headrace.tasks.forms import AnsweredRows
 
 pytestmark = pytest.mark.system
 
@@ -32,7 +32,7 @@ def part_of(trained, split):
     items, targets = (np.concatenate([r[n] for r in read]) for n in (0, 1))
     names = [name for r in read for name in r.names]
     outputs = np.zeros((len(items), 3), np.float32)
-    return Judged(split, items, targets, names, outputs, np.arange(len(items)))
+    return AnsweredRows(split, items, targets, names, outputs, np.arange(len(items)))
 
 
 @pytest.mark.parametrize("split", ["test", "val"])

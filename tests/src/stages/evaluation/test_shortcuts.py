@@ -82,8 +82,10 @@ def judged(snapshot, model, place):
     pipeline = PipelineSpec.model_validate(spec)
     context = Context(model, pipeline, DATA, snapshot.digest, "", *splits, store, place)
     answers = ask(model, {}, context.test, 0, JUDGE)
-    part = cover_marks(EvaluatedModel(context, answers, JUDGE, place))
-    rows = JudgedRows("accuracy", answers.scores, None, answers.groups, **part.rows)
+    part = cover_marks(EvaluatedModel(context, answers, place))
+    rows = JudgedRows(
+        "accuracy", answers.judged.scores, None, answers.groups, **part.rows
+    )
     return judge_gate(GATE, {}, rows), dict(part.slices)
 
 

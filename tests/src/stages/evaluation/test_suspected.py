@@ -9,7 +9,7 @@ from tests.src.tasks.classification.test_suspects import CLASSES, agreeing, judg
 from headrace.records import SuspectRecord, suspects_sentence
 from headrace.stages.evaluation.suspected import expected_wrong
 from headrace.tasks.classification.suspects import find_suspects
-from headrace.tasks.judge import Suspect
+from headrace.tasks.forms import Suspect
 
 
 def suspects(*chances):

@@ -9,13 +9,11 @@ from matplotlib.text import Text
 
 from headrace.records import DataDescription
 from headrace.spec import EvaluationSpec, PipelineSpec
+from headrace.tasks.classification.few_rows import rows_of_gate
 from headrace.tasks.classification.judge import (
     JUDGE,
-    calibration_bins,
     calibration_error,
-    confusion,
     draw_calibration,
-    rows_of_gate,
 )
 from headrace.tasks.classification.pictures import draw_confusion
 from headrace.tasks.forms import figure
@@ -37,6 +35,10 @@ DATA = DataDescription(medium="image", shape=(1,), classes=("a", "b", "c"))
 TENTHS = EvaluationSpec(confidence=0.95, calibration_bins=10)
 
 
+def judged(outputs, labels=LABELS):
+    return JUDGE.judged(outputs, labels, DATA)
+
+
 def test_the_wilson_interval_of_eight_of_ten():
     # centre (0.8 + z²/20) / (1 + z²/10), z = 1.959964
     low, high = wilson_interval(8, 10, 0.95)
@@ -51,22 +53,23 @@ def test_the_wilson_interval_stays_between_nothing_and_all():
 
 
 def test_confusion_counts_true_by_predicted():
-    assert confusion(GIVEN, LABELS).tolist() == [[1, 0, 1], [1, 1, 0], [0, 0, 1]]
+    assert judged(GIVEN).confusion.tolist() == [[1, 0, 1], [1, 1, 0], [0, 0, 1]]
 
 
 def test_calibration_is_the_mean_gap_of_accuracy_and_confidence():
-    bins = calibration_bins(GIVEN, LABELS, 2)
+    bins = judged(GIVEN).calibration(2)
     # All confidences are at least 0.5: (0.85 + 0.75 + 0.65 + 0.95 + 0.55) / 5.
     assert bins[0] == {"rows": 0.0, "confidence": 0.0, "accuracy": 0.0}
     assert bins[1] == pytest.approx({"rows": 5, "confidence": 0.75, "accuracy": 0.6})
     assert calibration_error(bins) == pytest.approx(0.15)
     # In tenths each row has its own: 0.15 + 0.25 + 0.65 + 0.05 + 0.55 over five rows.
-    tenths = calibration_error(calibration_bins(GIVEN, LABELS, 10))
+    tenths = calibration_error(judged(GIVEN).calibration(10))
     assert tenths == pytest.approx(0.33)
 
 
 def test_full_confidence_falls_in_the_last_bin():
-    bins = calibration_bins(np.array([[1, 0]], np.float32), np.array([0], np.int32), 10)
+    sure = np.array([[1, 0, 0]], np.float32)
+    bins = judged(sure, np.array([0], np.int32)).calibration(10)
     assert [b["rows"] for b in bins] == [0.0] * 9 + [1.0]
 
 
@@ -75,7 +78,7 @@ def test_no_rows_have_no_calibration_error():
 
 
 def test_classification_metrics_by_hand():
-    metrics, slices = JUDGE.metrics(GIVEN, LABELS, DATA, TENTHS)
+    metrics, slices = judged(GIVEN).metrics(TENTHS)
     assert metrics["test_accuracy"] == 3 / 5
     losses = -np.log([0.85, 0.75, 0.25, 0.95, 0.25])
     assert metrics["test_log_loss"] == pytest.approx(losses.mean(), abs=1e-6)
@@ -96,7 +99,7 @@ def test_classification_metrics_by_hand():
 
 
 def test_a_class_without_rows_has_no_recall_and_no_floor():
-    metrics, slices = JUDGE.metrics(GIVEN[:2], LABELS[:2], DATA, TENTHS)
+    metrics, slices = judged(GIVEN[:2], LABELS[:2]).metrics(TENTHS)
     assert math.isnan(slices["class=c"]["recall"])
     assert math.isnan(metrics["test_class_recall_min"])
 
@@ -104,7 +107,7 @@ def test_a_class_without_rows_has_no_recall_and_no_floor():
 def test_values_that_are_not_finite_are_counted():
     given = GIVEN.copy()
     given[0, 1], given[3, 2] = np.nan, np.inf
-    metrics, _ = JUDGE.metrics(given, LABELS, DATA, TENTHS)
+    metrics, _ = judged(given).metrics(TENTHS)
     assert metrics["non_finite_values"] == 2
     assert math.isnan(metrics["test_calibration_error"])
 
@@ -207,18 +210,18 @@ def test_an_answer_that_is_not_finite_is_wrong():
     """The largest of NaNs is the first class, which is the truth of two rows."""
     given = GIVEN.copy()
     given[0], given[3, 0] = np.nan, np.inf
-    assert JUDGE.scores(given, LABELS).tolist() == [False, True, False, False, False]
-    metrics, slices = JUDGE.metrics(given, LABELS, DATA, TENTHS)
+    assert judged(given).scores.tolist() == [False, True, False, False, False]
+    metrics, slices = judged(given).metrics(TENTHS)
     assert metrics["test_accuracy"] == 0.2
     assert slices["class=a"]["rows"] == 2
     assert (slices["class=a"]["recall"], slices["class=c"]["recall"]) == (0, 0)
-    recall = JUDGE.rate("class=a/recall", given, LABELS, DATA)
+    recall = judged(given).rate("class=a/recall")
     assert recall is not None
     assert not recall.scores[recall.about].any()
 
 
 def test_answers_that_are_sure_and_right_have_no_negative_loss():
-    metrics, _ = JUDGE.metrics(np.eye(3, dtype=np.float32), np.arange(3), DATA, TENTHS)
+    metrics, _ = judged(np.eye(3, dtype=np.float32), np.arange(3)).metrics(TENTHS)
     assert figure(metrics, "test_log_loss") == "0.0000"
     assert math.copysign(1, metrics["test_log_loss"]) == 1
     assert figure({"test_log_loss": -0.0}, "test_log_loss") == "0.0000"

@@ -23,7 +23,7 @@ TARGETS = np.array([0, 1, 0, 1])
     ],
 )
 def test_a_rate_is_of_the_rows_that_it_is_about(name, scores, about):
-    rated = JUDGE.rate(name, OUTPUTS, TARGETS, DATA)
+    rated = JUDGE.judged(OUTPUTS, TARGETS, DATA).rate(name)
     assert rated is not None
     assert rated.scores.tolist() == scores
     assert np.flatnonzero(rated.about).tolist() == about
@@ -31,4 +31,4 @@ def test_a_rate_is_of_the_rows_that_it_is_about(name, scores, about):
 
 @pytest.mark.parametrize("name", ["class=eggs/recall", "class=spam/f1", "recall", ""])
 def test_other_names_are_no_rates(name):
-    assert JUDGE.rate(name, OUTPUTS, TARGETS, DATA) is None
+    assert JUDGE.judged(OUTPUTS, TARGETS, DATA).rate(name) is None

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from headrace.tasks.classification.suspects import MOST, find_lapse, find_suspects
-from headrace.tasks.judge import Judged
+from headrace.tasks.forms import AnsweredRows
 
 CLASSES = tuple("abcde")
 ROWS = 4000
@@ -34,7 +34,9 @@ def judged(flipped, seed=0, overconfident=1.5):
     items = np.zeros((ROWS, 2, 2, 1), np.uint8)
     names = [str(row) for row in range(ROWS)]
     labels = np.where(is_flipped, other, true).astype(np.int32)
-    return Judged("test", items, labels, names, outputs, np.arange(ROWS)), is_flipped
+    return AnsweredRows(
+        "test", items, labels, names, outputs, np.arange(ROWS)
+    ), is_flipped
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -105,7 +107,7 @@ def test_only_items_with_another_label_than_the_models_stay_in_memory():
             labels[0] = number == 7
             outputs = np.full((rows, len(CLASSES)), 0.01, np.float32)
             outputs[:, 0] = 0.9
-            yield Judged("train", items, labels, names, outputs, np.arange(rows))
+            yield AnsweredRows("train", items, labels, names, outputs, np.arange(rows))
 
     find_suspects(parts(), CLASSES, agreeing)  # what it imports
     tracemalloc.start()

@@ -59,17 +59,17 @@ def a_context(folder, spec, model):
 
 
 def test_nats_per_character_are_a_ratio_of_sums():
-    metrics, slices = JUDGE.metrics(OUTPUTS, TARGETS, DATA, EvaluationSpec())
+    judged = JUDGE.judged(OUTPUTS, TARGETS, DATA)
+    metrics, slices = judged.metrics(EvaluationSpec())
     assert metrics["test_nats_per_character"] == pytest.approx(18 / 10)
     assert metrics["test_bits_per_character"] == pytest.approx(1.8 / math.log(2))
     low, high = (metrics[f"test_nats_per_character_{end}"] for end in ("low", "high"))
     assert low < 1.8 < high
     assert metrics["non_finite_values"] == 0
     assert sum(one["rows"] for one in slices.values()) == 4
-    scores, weights = JUDGE.scores(OUTPUTS, TARGETS), JUDGE.weights(OUTPUTS, TARGETS)
-    summary = JUDGE.summary(scores, 0.95, weights)
+    summary = JUDGE.summary(judged.scores, 0.95, judged.weights)
     assert summary["nats_per_character"] == pytest.approx(1.8)
-    assert JUDGE.badness(OUTPUTS, TARGETS).argmax() == 1
+    assert judged.badness.argmax() == 1
     assert "3.00 nats per character" in JUDGE.caption(OUTPUTS[1], 0, DATA)
 
 
@@ -77,7 +77,8 @@ def test_the_difference_to_the_baseline_is_paired():
     sizes, runs = np.array([3, 2, 5, 1]), np.array([1, 2])
     baseline = OUTPUTS[:, 0] + np.array([0.2, 0.2, 0.4, 0.2])
     known = Evidence(sizes, baseline, 2, [], runs, runs, {"verbatim_ratio": 1.0})
-    metrics, _ = Surprise(known).metrics(OUTPUTS, TARGETS, DATA, EvaluationSpec())
+    judged = Surprise(known).judged(OUTPUTS, TARGETS, DATA)
+    metrics, _ = judged.metrics(EvaluationSpec())
     assert metrics["baseline_nats_per_character"] == pytest.approx(1.9)
     assert metrics["baseline_difference"] == pytest.approx(-0.1)
     # Each document is better by a tenth a character, so no draw differs.
@@ -98,7 +99,7 @@ def test_a_judge_fits_the_baseline_and_reads_texts(tmp_path):
     judge = JUDGE.prepared(context)
     texts = ["hello test", "a world is this", "this world"]
     outputs = np.asarray(model(padded([codes_of(text) for text in texts])))
-    metrics, _ = judge.metrics(outputs, np.zeros(3), DATA, EvaluationSpec())
+    metrics, _ = judge.judged(outputs, np.zeros(3), DATA).metrics(EvaluationSpec())
     train = ["hello world", "this is a test", "hello this is a world"] * 10
     model_of_two = KneserNey([codes_of(text) for text in train], 2)
     nats = model_of_two.nats([codes_of(text) for text in texts]).sum()
@@ -113,7 +114,7 @@ def test_a_judge_fits_the_baseline_and_reads_texts(tmp_path):
     assert page.count("<bdi>") >= 9
     pictures = tmp_path / "pictures"
     pictures.mkdir()
-    judge.draw(outputs, np.zeros(3), DATA, EvaluationSpec(), pictures)
+    judge.judged(outputs, np.zeros(3), DATA).draw(EvaluationSpec(), pictures)
     assert {one.stem for one in pictures.iterdir()} == {"documents", "verbatim"}
 
 

@@ -89,10 +89,10 @@ def test_a_recogniser_that_was_changed_in_the_store_is_trained_again(context, ju
 
 def test_other_takes_are_understood_new_and_different(judge, targets, data):
     answers, _ = takes(3, first=500)
-    scores = judge.scores(answers, targets)
+    scores = judge.judged(answers, targets, data).scores
     assert scores.dtype == bool
     assert scores.mean() > 0.9
-    metrics, slices = judge.metrics(answers, targets, data, HOW)
+    metrics, slices = judge.judged(answers, targets, data).metrics(HOW)
     assert metrics["test_recognised"] == scores.mean()
     assert metrics["recogniser_accuracy"] > 0.9
     assert metrics["test_nearest_train_db"] > 3
@@ -112,23 +112,23 @@ def test_copies_of_recordings_of_train_are_told(judge, targets, data):
         place = seed % len(answers)
         taken = answers.copy()
         taken[place] = vocoded(sounds[seed * 3 : seed * 3 + 1], data)[0]
-        metrics, _ = judge.metrics(taken, targets, data, HOW)
+        metrics, _ = judge.judged(taken, targets, data).metrics(HOW)
         assert metrics["test_nearest_train_db"] < 3
 
 
 def test_one_take_for_all_is_not_diverse(judge, targets, data):
     answers = np.repeat(takes(3, first=500)[0][::3], 3, axis=0)
-    metrics, _ = judge.metrics(answers, targets, data, HOW)
+    metrics, _ = judge.judged(answers, targets, data).metrics(HOW)
     assert metrics["test_diversity_db"] == pytest.approx(0, abs=0.1)
 
 
 def test_another_voice_is_wrong_and_shown(judge, targets, data):
     sounds, keys = takes(3, first=500)
     swapped = sounds[np.lexsort((1 - keys[:, 1], keys[:, 0]))]
-    metrics, _ = judge.metrics(swapped, targets, data, HOW)
+    metrics, _ = judge.judged(swapped, targets, data).metrics(HOW)
     assert metrics["test_text_accuracy"] > 0.9
     assert metrics["test_speaker_accuracy"] < 0.2
-    badness = judge.badness(swapped, targets)
+    badness = judge.judged(swapped, targets, data).badness
     assert set(badness.tolist()) <= {0, 1, 2}
     worst = int(badness.argmax())
     caption = judge.caption(swapped[worst], targets[worst], data)
@@ -138,26 +138,27 @@ def test_another_voice_is_wrong_and_shown(judge, targets, data):
 def test_answers_that_are_not_finite_are_counted(judge, targets, data):
     answers = takes(3, first=500)[0].copy()
     answers[0, :7] = np.nan
-    metrics, _ = judge.metrics(answers, targets, data, HOW)
+    metrics, _ = judge.judged(answers, targets, data).metrics(HOW)
     assert metrics["non_finite_values"] == 7
 
 
 def test_an_answer_that_is_not_finite_is_not_understood(judge, targets, data):
     answers = takes(3, first=500)[0].copy()
     answers[:, 0] = np.nan  # what is left of each is understood
-    assert not judge.scores(answers, targets).any()
-    assert set(judge.badness(answers, targets).tolist()) == {2}
-    assert judge.metrics(answers, targets, data, HOW)[0]["test_recognised"] == 0
+    assert not judge.judged(answers, targets, data).scores.any()
+    assert set(judge.judged(answers, targets, data).badness.tolist()) == {2}
+    assert judge.judged(answers, targets, data).metrics(HOW)[0]["test_recognised"] == 0
 
 
 def test_pictures_and_players_are_drawn_where_there_is_no_model(
     judge, targets, data, tmp_path
 ):
     answers, _ = takes(3, first=500)
-    judge.scores(answers, targets)
-    sent = pickle.loads(pickle.dumps(judge))  # to the process that draws
-    sent.draw(answers, targets, data, HOW, tmp_path)
-    assert sent.recogniser._model is None
+    judged = judge.judged(answers, targets, data)
+    assert len(judged.scores) == len(targets)
+    sent = pickle.loads(pickle.dumps(judged))  # to the process that draws
+    sent.draw(HOW, tmp_path)
+    assert sent.judge.recogniser._model is None
     drawn = {path.name for path in tmp_path.iterdir()}
     assert drawn == {"pairs.png", "distances.png", "recognised.png"}
     samples = judge.reference.folder / "samples"
@@ -167,9 +168,10 @@ def test_pictures_and_players_are_drawn_where_there_is_no_model(
     assert page.count("data:audio/wav;base64,") == 4
 
 
-def test_without_a_recogniser_nothing_is_judged(targets):
+def test_without_a_recogniser_nothing_is_judged(targets, data):
+    sounds = np.zeros((len(targets), 4000), np.float32)
     with pytest.raises(UsageError, match="judged by a recogniser of its data"):
-        JUDGE.scores(np.zeros((len(targets), 4000), np.float32), targets)
+        assert JUDGE.judged(sounds, targets, data).scores
 
 
 def test_length_and_level_are_monitored(data):

@@ -17,18 +17,18 @@ HALVES = np.full((4, 3), 0.5)
 OUTPUTS = np.concatenate([GIVEN, HALVES], axis=1).astype(np.float32)
 
 
-def test_the_score_is_twice_the_right_tags_of_those_given_and_true():
-    assert JUDGE.scores(OUTPUTS, TRUE).tolist() == [2, 0, 2, 2]
-    assert JUDGE.weights(OUTPUTS, TRUE).tolist() == [3, 0, 3, 2]
+def test_the_score_is_twice_the_right_tags_of_those_given_and_true(data):
+    assert JUDGE.judged(OUTPUTS, TRUE, data).scores.tolist() == [2, 0, 2, 2]
+    assert JUDGE.judged(OUTPUTS, TRUE, data).weights.tolist() == [3, 0, 3, 2]
     unknown = np.full((4, 3), np.nan, np.float32)
-    assert np.isnan(JUDGE.scores(OUTPUTS, unknown)).all()
-    assert not JUDGE.weights(OUTPUTS, unknown).any()
+    assert np.isnan(JUDGE.judged(OUTPUTS, unknown, data).scores).all()
+    assert not JUDGE.judged(OUTPUTS, unknown, data).weights.any()
     lost = np.where(np.arange(6) == 1, np.nan, OUTPUTS).astype(np.float32)
-    assert not JUDGE.scores(lost, TRUE).any()
+    assert not JUDGE.judged(lost, TRUE, data).scores.any()
 
 
 def test_metrics_of_all_tags_and_of_each(data):
-    metrics, slices = JUDGE.metrics(OUTPUTS, TRUE, data, EvaluationSpec())
+    metrics, slices = JUDGE.judged(OUTPUTS, TRUE, data).metrics(EvaluationSpec())
     assert metrics["test_micro_f1"] == pytest.approx(6 / 8)
     assert metrics["test_macro_f1"] == pytest.approx((2 / 3 + 2 / 3 + 1) / 3)
     assert metrics["test_tag_f1_min"] == pytest.approx(2 / 3)
@@ -44,12 +44,12 @@ def test_metrics_of_all_tags_and_of_each(data):
 
 
 def test_rates_of_a_tag_compare_groups(data):
-    recall = JUDGE.rate("tag=b/recall", OUTPUTS, TRUE, data)
+    recall = JUDGE.judged(OUTPUTS, TRUE, data).rate("tag=b/recall")
     assert recall.scores[recall.about].tolist() == [False, True]
-    precision = JUDGE.rate("tag=a/precision", OUTPUTS, TRUE, data)
+    precision = JUDGE.judged(OUTPUTS, TRUE, data).rate("tag=a/precision")
     assert precision.scores[precision.about].tolist() == [True, False]
-    assert JUDGE.rate("tag=x/recall", OUTPUTS, TRUE, data) is None
-    assert JUDGE.rate("class=a/recall", OUTPUTS, TRUE, data) is None
+    assert JUDGE.judged(OUTPUTS, TRUE, data).rate("tag=x/recall") is None
+    assert JUDGE.judged(OUTPUTS, TRUE, data).rate("class=a/recall") is None
 
 
 def test_answers_are_the_tags_that_reach_their_thresholds(data):
@@ -57,7 +57,7 @@ def test_answers_are_the_tags_that_reach_their_thresholds(data):
     columns = TAGGING.answers.answer_columns(OUTPUTS, data)
     assert columns["tags"].to_pylist() == ['["a"]', "[]", '["a", "b"]', '["c"]']
     assert JUDGE.caption(OUTPUTS[1], TRUE[0], data) == "true a, b\nanswered no tag"
-    assert JUDGE.badness(OUTPUTS, TRUE) == pytest.approx([0.6, 0, 0.8, 0])
+    assert JUDGE.judged(OUTPUTS, TRUE, data).badness == pytest.approx([0.6, 0, 0.8, 0])
 
 
 def test_the_surest_tag_is_explained(data):

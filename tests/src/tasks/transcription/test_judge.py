@@ -14,20 +14,21 @@ HEARD = ["one two", "two", "two two", "two"]
 
 def test_scores_are_edits_and_weights_are_words(words):
     outputs, targets = spelled(HEARD, words), encoded(SAID, words)
-    assert JUDGE.scores(outputs, targets).tolist() == [0, 1, 1, 0]
-    assert JUDGE.weights(outputs, targets).tolist() == [2, 1, 3, 1]
+    assert JUDGE.judged(outputs, targets, words).scores.tolist() == [0, 1, 1, 0]
+    assert JUDGE.judged(outputs, targets, words).weights.tolist() == [2, 1, 3, 1]
 
 
 def test_edits_are_of_words_where_characters_are_learned(characters):
     outputs = spelled(["wordab a", "wordaa"], characters)
     targets = encoded(["wordaa a", "wordaa a"], characters)
-    assert JUDGE.scores(outputs, targets).tolist() == [1, 1]
-    assert JUDGE.weights(outputs, targets).tolist() == [2, 2]
+    judged = JUDGE.judged(outputs, targets, characters)
+    assert (judged.scores.tolist(), judged.weights.tolist()) == ([1, 1], [2, 2])
 
 
 def test_metrics_are_sums_of_edits_by_sums_of_words(words):
     outputs, targets = spelled(HEARD, words), encoded(SAID, words)
-    metrics, slices = JUDGE.metrics(outputs, targets, words, EvaluationSpec())
+    judged = JUDGE.judged(outputs, targets, words)
+    metrics, slices = judged.metrics(EvaluationSpec())
     assert metrics["test_word_error_rate"] == pytest.approx(2 / 7)
     assert metrics["test_word_error_rate_low"] <= 2 / 7
     assert metrics["test_word_error_rate_high"] >= 2 / 7
@@ -37,16 +38,15 @@ def test_metrics_are_sums_of_edits_by_sums_of_words(words):
     assert metrics["non_finite_values"] == 0
     assert slices["words=1"] == {"rows": 2, "word_error_rate": 0.5}
     assert sum(part["rows"] for part in slices.values()) == 4
-    summary = JUDGE.summary(
-        JUDGE.scores(outputs, targets), 0.95, JUDGE.weights(outputs, targets)
-    )
+    summary = JUDGE.summary(judged.scores, 0.95, judged.weights)
     assert summary["word_error_rate"] == pytest.approx(2 / 7)
 
 
 def test_no_finite_answer_is_counted(words):
     outputs = spelled(HEARD, words)
     outputs[0] = np.nan
-    metrics, _ = JUDGE.metrics(outputs, encoded(SAID, words), words, EvaluationSpec())
+    judged = JUDGE.judged(outputs, encoded(SAID, words), words)
+    metrics, _ = judged.metrics(EvaluationSpec())
     assert metrics["non_finite_values"] == outputs[0].size
 
 
@@ -55,11 +55,11 @@ def test_an_answer_that_is_not_finite_has_no_score_and_is_shown(words):
     said = ["one", "two"]
     outputs, targets = spelled(said, words), encoded(said, words)
     outputs[0] = np.nan
-    assert JUDGE.scores(outputs, targets).tolist() == pytest.approx(
+    assert JUDGE.judged(outputs, targets, words).scores.tolist() == pytest.approx(
         [np.nan, 0], nan_ok=True
     )
-    assert not JUDGE.badness(outputs, targets)[0] <= 0
-    metrics, _ = JUDGE.metrics(outputs, targets, words, EvaluationSpec())
+    assert not JUDGE.judged(outputs, targets, words).badness[0] <= 0
+    metrics, _ = JUDGE.judged(outputs, targets, words).metrics(EvaluationSpec())
     assert np.isnan(metrics["test_word_error_rate"])
     assert np.isnan(metrics["test_character_error_rate"])
 
@@ -96,7 +96,8 @@ def test_worse_answers_have_more_edits_and_then_more_confidence(words):
             spelled(["two"], words, 0.6),
         ]
     )
-    badness = JUDGE.badness(outputs, encoded(["two", "one", "one", "one"], words))
+    said = encoded(["two", "one", "one", "one"], words)
+    badness = JUDGE.judged(outputs, said, words).badness
     assert badness[0] > 1
     assert 1 < badness[3] < badness[1] < 1.5
     assert badness[2] == 0
@@ -122,13 +123,17 @@ def test_monitored_numbers_are_few(words):
 @pytest.mark.parametrize("heard", [HEARD, SAID])
 def test_each_picture_is_drawn(words, tmp_path, heard):
     outputs, targets = spelled(heard, words), encoded(SAID, words)
-    JUDGE.draw(outputs, targets, words, EvaluationSpec(), tmp_path)
+    JUDGE.judged(outputs, targets, words).draw(EvaluationSpec(), tmp_path)
     drawn = {path.stem: path.read_bytes() for path in tmp_path.iterdir()}
     assert set(drawn) == set(PICTURES)
     assert all(data.startswith(b"\x89PNG") for data in drawn.values())
 
 
-def test_what_is_right_follows_from_the_scores_without_another_decoding(words):
-    certain = JUDGE.certainty(spelled(HEARD, words), np.array([0.0, 1.0, 2.0, 0.0]))
-    assert certain.right.tolist() == [True, False, False, True]
-    assert certain.promised.shape == (4,)
+def test_what_is_right_follows_from_the_scores_without_counting_edits_again(
+    words, monkeypatch
+):
+    judged = JUDGE.judged(spelled(HEARD, words), encoded(SAID, words), words)
+    assert judged.scores.tolist() == [0, 1, 1, 0]
+    monkeypatch.setattr("headrace.tasks.transcription.decoding.edit_counts", None)
+    assert judged.certainty.right.tolist() == [True, False, False, True]
+    assert judged.certainty.promised.shape == (4,)

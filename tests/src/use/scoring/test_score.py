@@ -197,10 +197,11 @@ def test_a_mean_is_by_the_sum_of_the_weights_also_where_it_is_below_1(
     np.savez(tmp_path / "y.npz", x=X, y=np.arange(40) % 3)
     plain = score(tmp_path / "y.npz")[0].metrics["accuracy"]
 
-    def weights(outputs, _targets):
-        return np.full(len(outputs), 0.01)
+    @property
+    def weights(judged):
+        return np.full(len(judged.outputs), 0.01)
 
-    monkeypatch.setattr(task("classification").judge, "weights", weights)
+    monkeypatch.setattr(task("classification").judge.JUDGED, "weights", weights)
     weighted = score(tmp_path / "y.npz")[0].metrics["accuracy"]
     assert plain > 0
     assert weighted == pytest.approx(plain / 0.01)
