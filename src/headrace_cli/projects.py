@@ -106,7 +106,7 @@ def new(  # noqa: PLR0913
         "warnings": [finding.model_dump() for finding in inspection.warnings],
     }
     training = load_spec(folder).training
-    about = [*survey.lines, _epochs(training.epochs, training.patience)]
+    about = [*survey.sentences, _epochs(training.epochs, training.patience)]
     answer(value, lambda: _show(value, about))
 
 

@@ -79,13 +79,13 @@ class Survey:
     Attributes:
         rows: usable ones of each split.
         fields: of ``[data]``, in their order.
-        head: comment lines at the top of the pipeline file.
         gates: the first tables of ``[[gates]]``.
         summary: the first sentence of the pipeline's README.
-        readme: lines on the labels, for the README.
+        sentences: on the data and the gates, without capitals and full stops: for
+            the terminal, the comments of the pipeline file, and the README.
         limits: the first sentence on the model's limits.
         facts: for ``--json``.
-        lines: for the terminal.
+        table: of the labels, for the README: the heads, and a row for each.
         findings: warnings about the data.
         arguments: of the model, in place of the family's defaults.
         least_steps: of training, where the task needs more than the family.
@@ -100,13 +100,12 @@ class Survey:
 
     rows: dict[str, int]
     fields: dict[str, Any]
-    head: Sequence[str]
     gates: Sequence[dict[str, Any]]
     summary: str
-    readme: Sequence[str]
+    sentences: Sequence[str]
     limits: str
     facts: dict[str, Any]
-    lines: Sequence[str]
+    table: Sequence[Sequence[str]] = ()
     findings: Sequence[Finding] = field(default_factory=list)
     arguments: dict[str, Any] = field(default_factory=dict)
     least_steps: int = 0

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,10 @@ from headrace.errors import UsageError
 from headrace.extensions import task_default
 from headrace.media import medium as medium_named
 from headrace.models import arguments_of, builder_names
+from headrace.pages import render
 from headrace.records import DEFAULT_TASK
 from headrace.settings import Settings
-from headrace.signs import UNSEEN, as_code, as_markdown
+from headrace.signs import UNSEEN, visible
 from headrace.spec import DataSpec, TrainingSpec
 from headrace.spec.augment import suggested, used_by_new
 from headrace.spec.checks import shorten
@@ -47,21 +49,8 @@ _FIELDS = (
     "label_separator",
 )
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
-# A model card, for the user to complete.
-_README = """# {name}
-
-{summary} Say here what it is for, and what not.
-
-## Data
-
-From {source}; each item is brought to {form} {units}.{notes}
-
-{labels}
-
-## Limits
-
-{limits} Say here where the data comes from, whom it represents, and its licence.
-"""
+_SHOWN = 20  # rows of a table
+_WIDTH = 88  # of comments
 
 
 def draft(
@@ -96,9 +85,10 @@ def draft(
             "Leave it out.",
         )
     inspection = inspect(data, medium, task, settings, name)
-    head = [f"# headrace run {name}", *inspection.survey.head, ""]
-    text = "\n".join([*head, *_tables(inspection), ""])
-    files = {FILE_NAME: text, "README.md": _readme(name, inspection)}
+    sentences = [*_sentences(inspection)]
+    head = [_comment(line) for line in (f"headrace run {name}", *sentences)]
+    text = "\n".join([*head, "", *_tables(inspection), ""])
+    files = {FILE_NAME: text, "README.md": _readme(name, inspection, sentences)}
     write_pipeline(folder, files, settings)
     return folder, inspection
 
@@ -187,19 +177,45 @@ def _value(value: Any) -> str:
     return UNSEEN.sub(lambda match: f"\\U{ord(match[0]):08x}", text)
 
 
-def _readme(name: str, inspection: Inspection) -> str:
+def _comment(line: str) -> str:
+    return textwrap.fill(
+        line,
+        _WIDTH,
+        initial_indent="# ",
+        subsequent_indent="# ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _sentences(inspection: Inspection) -> Iterator[str]:
+    """What is found out, in one line each."""
+    rows, survey = inspection.survey.rows, inspection.survey
+    things = task_named(inspection.snapshot.description.task).judge.THINGS
+    yield f"{rows['train']:,} {things} to learn from and {rows['test']:,} to test on."
+    for text in survey.sentences:
+        line = visible(text).replace("\n", "\\n")
+        yield f"{line[0].upper()}{line[1:]}."
+
+
+def _readme(name: str, inspection: Inspection, sentences: Sequence[str]) -> str:
+    """A model card, for the user to complete."""
     survey, snapshot = inspection.survey, inspection.snapshot
     medium = snapshot.description.medium
-    return _README.format(
+    page = render(
+        "pipeline.md",
         name=name,
         summary=survey.summary.format(medium=medium),
-        source=as_code(inspection.data.source),
+        source=inspection.data.source,
         form=" x ".join(map(str, snapshot.description.shape)),
         units=medium_named(medium).UNITS,
-        notes="".join(f"\n- {as_markdown(note)}" for note in snapshot.notes),
-        labels="\n".join(survey.readme),
+        notes=snapshot.notes,
+        sentences=sentences,
+        table=survey.table,
+        most=_SHOWN,
         limits=survey.limits,
     )
+    return f"{page}\n"
 
 
 def epochs_for(

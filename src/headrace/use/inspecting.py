@@ -138,10 +138,11 @@ def _with_marks(survey: Survey, counts: Counts, snapshot: SnapshotRecord) -> Sur
         f"a mark in the images gives {names} away: they have one value at one place, "
         f"and no others do; the gate shortcut refuses a model that needs it"
     )
+    reason = f"a mark gives {names} away, hence the gate shortcut"
     finding = Finding(check="class_mark", count=len(labels), message=message)
     return replace(
         survey,
-        head=[*survey.head, f"# A mark gives {names} away, hence the gate shortcut."],
+        sentences=[*survey.sentences, reason],
         gates=[*survey.gates, gate],
         findings=[*survey.findings, finding],
     )

@@ -137,16 +137,15 @@ class ClassSurvey(Surveyor):
         return Survey(
             rows=rows,
             fields={"classes": list(names)},
-            head=[
-                f"# {rows['train']:,} rows to learn from and {rows['test']:,} to test "
-                f"on, {len(names)} classes.",
-                f"# Always saying {label!r} would be right for {share:.1%} of the test "
-                "rows.",
-                *(f"# Left out: {k!r}, which has {v}." for k, v in left_out.items()),
-            ],
             gates=[gate, MACRO_F1] if share > UNBALANCED else [gate],
             summary=f"Tells {len(names)} classes of {{medium}} apart.",
-            readme=list(classes.readme),
+            sentences=[
+                f"{len(names)} classes: {some(names, _NAMED)}",
+                f"always saying {label!r}{tie} would be right for {share:.1%} of the "
+                f"test rows; the gate asks for {threshold:.1%}, {classes.reason}: "
+                "raise it after the first run",
+                *(f"left out: {k!r}, {v}" for k, v in left_out.items()),
+            ],
             limits="It answers with one of its classes whatever it is given.",
             facts={
                 "classes": list(names),
@@ -154,12 +153,7 @@ class ClassSurvey(Surveyor):
                 "majority": {"class": label, "share": round(share, 4)},
                 "gates": {"accuracy": threshold},
             },
-            lines=[
-                f"{len(names)} classes: {some(names, _NAMED)}",
-                f"always saying {label!r}{tie} would be right for {share:.1%}; the "
-                f"gate asks for {threshold:.1%}: raise it after the first run",
-                *(f"left out: {k!r}, {v}" for k, v in left_out.items()),
-            ],
+            table=[("class", "train", "test"), *classes.table],
             findings=list(classes.findings),
             patience=PATIENCE,
         )

@@ -68,31 +68,31 @@ class JudgedDocuments(Judged):
             "non_finite_values": float((~np.isfinite(self.outputs)).sum()),
         }
         slices = _by_length(nats, count)
-        known = self.judge.evidence
-        if known is None:
+        facts = self.judge.evidence
+        if facts is None:
             return metrics, slices
         bits = float(nats.sum()) / math.log(2)
         # The end of a document counts as a byte, as it counts as a character.
-        metrics["test_bits_per_byte"] = bits / float(known.sizes.sum() + len(nats))
-        gain = nats - known.baseline
+        metrics["test_bits_per_byte"] = bits / float(facts.sizes.sum() + len(nats))
+        gain = nats - facts.baseline
         low, high = bootstrap_of_ratio(gain, count, evaluation.confidence)
         metrics |= {
-            "baseline_nats_per_character": float(known.baseline.sum()) / total,
-            "baseline_order": float(known.order),
+            "baseline_nats_per_character": float(facts.baseline.sum()) / total,
+            "baseline_order": float(facts.order),
             "baseline_difference": float(gain.sum()) / total,
             "baseline_difference_low": low,
             "baseline_difference_high": high,
         }
-        return {**metrics, **known.metrics}, slices
+        return {**metrics, **facts.metrics}, slices
 
     def draw(self, evaluation: EvaluationSpec, folder: Path) -> None:
         """Each document's nats beside the baseline's, and verbatim runs."""
-        known = self.judge.evidence
-        if known is None:
+        facts = self.judge.evidence
+        if facts is None:
             return
-        documents = self.scores, known.baseline, self.weights
+        documents = self.scores, facts.baseline, self.weights
         pictures.draw_documents(*documents, folder / "documents.png")
-        runs = known.verbatim, known.held_out
+        runs = facts.verbatim, facts.held_out
         pictures.draw_verbatim(*runs, folder / "verbatim.png")
 
 

@@ -141,29 +141,18 @@ class DocumentSurvey(Surveyor):
         return Survey(
             rows=rows,
             fields={},
-            head=[
-                f"# {rows['train']:,} documents to learn from and {rows['test']:,} to "
-                "test on.",
-            ],
             gates=gates,
             summary="Writes texts like those that it learned from, and says how likely "
             "a text is.",
-            readme=[
-                f"{rows['train']:,} documents to learn from and {rows['test']:,} to "
-                "test on; nothing in one is known from another.",
-                "",
-                "The gates ask for a lower loss than an n-gram model of "
-                f"{ORDER} characters has on the same documents, for no longer "
-                "passages from train than held-out documents have, and for texts that "
-                "repeat themselves hardly more than those.",
+            sentences=[
+                "nothing in one document is known from another",
+                f"the gates ask for a lower loss than an n-gram model of {ORDER} "
+                "characters has on the same documents, for no longer passages from "
+                "train than held-out documents have, and for texts that repeat "
+                "themselves hardly more than those",
             ],
             limits="It writes what is likely, and not what is true.",
             facts={"documents": rows, "gates": [gate["name"] for gate in gates]},
-            lines=[
-                f"{rows['train']:,} documents to learn from, {rows['test']:,} to test "
-                "on",
-                f"the gate asks for a lower loss than Kneser-Ney of order {ORDER} has",
-            ],
         )
 
     def look(self, survey: Survey, items: Iterable[pa.ChunkedArray]) -> Survey:

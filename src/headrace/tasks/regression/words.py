@@ -121,17 +121,12 @@ class NumberSurvey(Surveyor):
         return Survey(
             rows={"train": len(train), "test": len(test)},
             fields={},
-            head=[
-                f"# {len(train):,} rows to learn from and {len(test):,} to test on, "
-                f"numbers {spread}.",
-                f"# {constant.capitalize()}.",
-            ],
             gates=[{"name": name, "threshold": at} for name, at in bounds.items()],
             summary="Gives a number for {medium}.",
-            readme=[
-                f"The numbers to learn reach {spread}.",
-                f"{constant.capitalize()}; the gate asks for less than "
-                f"{bounds['error']:g}, and for a bias within {bounds['bias']:g}.",
+            sentences=[
+                f"numbers {spread}",
+                f"{constant}; the gates ask for less than {bounds['error']:g}, and for "
+                f"a bias within {bounds['bias']:g}: lower them after the first run",
             ],
             limits="It answers with a number whatever it is given.",
             facts={
@@ -139,11 +134,6 @@ class NumberSurvey(Surveyor):
                 "constant": {"answer": median, "error": error},
                 "gates": bounds,
             },
-            lines=[
-                f"numbers {spread}",
-                f"{constant}; the gate asks for less than {bounds['error']:g}: lower "
-                "it after the first run",
-            ],
             findings=findings,
             arguments=ARGUMENTS,
             least_steps=LEAST_STEPS,

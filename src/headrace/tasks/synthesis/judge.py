@@ -67,7 +67,7 @@ class JudgedSounds(Judged):
     @cached_property
     def heard(self) -> Indices:
         """The text and the speaker that are heard, ``(n, 2)``; -1 of what is NaN."""
-        heard = self.judge.known_recogniser().hear(self.outputs)
+        heard = self.judge.trained_recogniser().hear(self.outputs)
         return np.where(self.is_answered[:, np.newaxis], heard, -1)
 
     @cached_property
@@ -99,7 +99,7 @@ class JudgedSounds(Judged):
         if (reference := self.judge.reference) is not None:
             near = measures.nearest(own, reference.train)
             averages = reference.templates
-            hear = self.judge.known_recogniser().hear
+            hear = self.judge.trained_recogniser().hear
             named = hear(np.stack([*averages.values()])) if averages else ()
             listed = dict(zip(averages, map(_pair, named), strict=True))
             metrics |= {
@@ -173,7 +173,7 @@ class Understood(Judge):
         reference = Reference(train, averages, real, context.folder)
         return replace(self, recogniser=recogniser, reference=reference)
 
-    def known_recogniser(self) -> Recogniser:
+    def trained_recogniser(self) -> Recogniser:
         """The recogniser.
 
         Raises:
@@ -194,7 +194,7 @@ class Understood(Judge):
 
     def caption(self, output: Any, target: Any, data: DataDescription) -> str:
         """What was asked for, and what was heard."""
-        heard = self.known_recogniser().hear(output[np.newaxis])
+        heard = self.trained_recogniser().hear(output[np.newaxis])
         keys = (*keys_of(target[np.newaxis]), *heard)
         asked, understood = (players.name_of(key, data) for key in keys)
         return f"asked for {asked}\nheard as {understood}"

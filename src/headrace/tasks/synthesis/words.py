@@ -14,7 +14,6 @@ import pyarrow as pa
 
 from headrace.errors import Refusal
 from headrace.records import DataDescription, Finding, Metrics
-from headrace.signs import as_markdown
 from headrace.tasks import Answers, Surveyor
 from headrace.tasks.forms import FLOAT32, Counts, Figures, Outputs, figure, some
 from headrace.tasks.synthesis.contract import FEW_TAKES
@@ -26,7 +25,6 @@ from headrace.tasks.words import Survey
 _SHOWN = 20
 MOST_TEXTS = 1_000
 _NAMED = 10
-_LISTED = 20
 _DIVERSITY = "diversity"  # the gate
 
 
@@ -143,25 +141,17 @@ class TextSurvey(Surveyor):
             findings.append(Finding(check="takes", count=len(few), message=message))
         least, most = min(train.values()), max(train.values())
         listed = some([repr(text) for text in texts], _NAMED)
-        table = [f"| {as_markdown(t)} | {train[t]:,} |" for t in texts[:_LISTED]]
-        more = len(texts) - _LISTED
         return Survey(
             rows=rows,
             fields={},
-            head=[
-                f"# {rows['train']:,} recordings to learn from and {rows['test']:,} to "
-                f"test on, of {len(texts):,} texts.",
-            ],
             gates=[{"name": n, "threshold": at} for n, at in DEFAULT_GATES.items()],
             summary="Speaks texts.",
-            readme=[
-                "| text | recordings in train |",
-                "|---|---|",
-                *table,
-                "",
-                *([f"{more:,} more texts are not shown.", ""] if more > 0 else []),
-                "A recogniser that learned from the same recordings judges whether "
-                "texts and speakers are heard. Raise the gates after the first run.",
+            sentences=[
+                f"{len(texts):,} texts, {least:,} to {most:,} recordings of each in "
+                f"train: {listed}",
+                "a recogniser that learned from the same recordings judges whether "
+                "texts and speakers are heard; the gates ask for little: raise them "
+                "after the first run",
             ],
             limits="It speaks the texts and in the voices of its data, and no others.",
             facts={
@@ -169,10 +159,9 @@ class TextSurvey(Surveyor):
                 "recordings": {"least": least, "most": most},
                 "gates": DEFAULT_GATES,
             },
-            lines=[
-                f"{len(texts):,} texts, {least:,} to {most:,} recordings of each in "
-                f"train: {listed}",
-                "the gates ask for little: raise them after the first run",
+            table=[
+                ("text", "recordings in train"),
+                *((text, f"{train[text]:,}") for text in texts),
             ],
             findings=findings,
         )

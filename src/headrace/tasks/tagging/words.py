@@ -11,7 +11,6 @@ import numpy as np
 
 from headrace.errors import Refusal
 from headrace.records import DataDescription, Finding, Metrics
-from headrace.signs import as_markdown
 from headrace.tasks import Answers, Surveyor
 from headrace.tasks.forms import (
     FLOAT32,
@@ -137,7 +136,6 @@ class TagSurvey(Surveyor):
         left_out = [repr(tag) for tag in every if tag not in tags]
         left = f"{some(left_out, _NAMED)}; rows with them are set aside"
         always = some([*map(repr, answer)], _NAMED)
-        baseline = f"Always giving {always} would have a micro F1 of {constant:.3f}"
         findings = []
         if not several:
             message = "no item has two tags; --task classification suits one label each"
@@ -145,24 +143,14 @@ class TagSurvey(Surveyor):
         return Survey(
             rows=total,
             fields={"classes": tags},
-            head=[
-                f"# {total['train']:,} rows to learn from and {total['test']:,} to "
-                f"test on, {len(tags)} tags.",
-                f"# {baseline}.",
-                *[f"# Left out: {left}."] * bool(left_out),
-            ],
             gates=[{"name": "f1", "threshold": gate}],
             summary=f"Finds which of {len(tags)} tags {{medium}} have.",
-            readme=[
-                "| tag | train | test |",
-                "|---|---|---|",
-                *(
-                    f"| {as_markdown(tag)} | {train[tag]:,} | {test[tag]:,} |"
-                    for tag in tags
-                ),
-                "",
-                f"{baseline}; the gate asks for {gate:g}. Raise it after the first "
-                "run.",
+            sentences=[
+                f"{len(tags)} tags: {some(tags, _NAMED)}; {several:,} of "
+                f"{labels.total():,} rows have several",
+                f"always giving {always} would have a micro F1 of {constant:.3f}; the "
+                f"gate asks for {gate:g}: raise it after the first run",
+                *[f"left out: {left}"] * bool(left_out),
             ],
             limits="It knows no other tags.",
             facts={
@@ -171,11 +159,9 @@ class TagSurvey(Surveyor):
                 "constant": {"answer": answer, "f1": constant},
                 "gates": {"f1": gate},
             },
-            lines=[
-                f"{len(tags)} tags: {some(tags, _NAMED)}; {several:,} of "
-                f"{labels.total():,} rows have several",
-                f"{baseline}; the gate asks for {gate:g}: raise it after the first run",
-                *[f"left out: {left}"] * bool(left_out),
+            table=[
+                ("tag", "train", "test"),
+                *((tag, f"{train[tag]:,}", f"{test[tag]:,}") for tag in tags),
             ],
             findings=findings,
             patience=PATIENCE,

@@ -14,7 +14,6 @@ import pyarrow as pa
 
 from headrace.errors import Refusal
 from headrace.records import DataDescription, Finding, Metrics
-from headrace.signs import as_code
 from headrace.spec import DataSpec
 from headrace.tasks import Answers, Surveyor
 from headrace.tasks.forms import FLOAT32, Counts, Figures, Outputs, figure, some
@@ -138,23 +137,18 @@ class TranscriptSurvey(Surveyor):
         unit = facts["unit"]
         vocabulary = f"{len(facts['tokens']):,} different {unit}"
         shown = some([repr(token) for token in facts["tokens"]], _NAMED)
-        length = f"{spoken:.1f} words in a transcript on average, {facts['longest']} "
-        length += f"{unit} at most"
         bounds = {"word_error": WORD_ERROR, "character_error": CHARACTER_ERROR}
         return Survey(
             rows=rows,
             fields={},
-            head=[
-                f"# {rows['train']:,} recordings to learn from and {rows['test']:,} to "
-                f"test on, with {vocabulary}.",
-                f"# {length[0].upper()}{length[1:]}.",
-            ],
             gates=[{"name": name, "threshold": at} for name, at in bounds.items()],
             summary="Writes down what is said in {medium}.",
-            readme=[
-                f"The transcripts have {vocabulary}: {as_code(shown)}; {length}.",
-                f"The gate asks for a word error rate below {WORD_ERROR:g}: lower it "
-                "after the first run.",
+            sentences=[
+                f"{vocabulary}: {shown}",
+                f"{spoken:.1f} words in a transcript on average, {facts['longest']} "
+                f"{unit} at most",
+                f"the gate asks for a word error rate below {WORD_ERROR:g}: lower it "
+                "after the first run",
             ],
             limits="It answers with words of its vocabulary whatever it hears."
             if unit == "words"
@@ -165,12 +159,6 @@ class TranscriptSurvey(Surveyor):
                 "scripts": facts["scripts"],
                 "gates": bounds,
             },
-            lines=[
-                f"{vocabulary}: {shown}",
-                length,
-                f"the gate asks for a word error rate below {WORD_ERROR:g}: lower it "
-                "after the first run",
-            ],
             findings=list(_findings(train, test, words, facts)),
         )
 

@@ -51,9 +51,12 @@ def test_a_class_of_few_rows_is_left_out_with_their_number(see):
 def test_a_tie_of_the_largest_classes_is_said_to_be_one(see):
     found = see(LETTERS).survey
 
-    (line,) = [line for line in found.lines if "always saying" in line]
-    assert "as large as 1 other, would be right for 50.0%; the gate asks for" in line
-    assert line.endswith("%: raise it after the first run")
+    (line,) = [line for line in found.sentences if "always saying" in line]
+    assert (
+        "as large as 1 other, would be right for 50.0% of the test rows; the gate asks"
+        in line
+    )
+    assert line.endswith(": raise it after the first run")
 
 
 def test_labels_that_name_each_row_are_told_as_such(see):

@@ -120,7 +120,7 @@ def test_a_survey_has_a_gate_above_always_giving_the_same_tags():
     assert survey.facts["constant"]["f1"] == pytest.approx(2 / 3)
     (gate,) = survey.gates
     assert 2 / 3 < gate["threshold"] <= 0.834
-    assert "Left out: 'Typo'" in "\n".join(survey.head)
+    assert "left out: 'Typo'" in "\n".join(survey.sentences)
     assert not survey.findings
     single = Counter({(s, f'["{t}"]'): 9 for s in ("train", "test") for t in "ab"})
     (finding,) = TAGGING.survey.survey("x.csv", single, 36, []).findings

@@ -86,9 +86,9 @@ def test_a_small_vocabulary_is_listed():
     survey = surveyed(["one two", "two one two"], ["one"])
     assert survey.rows == {"train": 2, "test": 1}
     assert survey.facts["vocabulary"] == {"unit": "words", "size": 2}
-    assert survey.head == [
-        "# 2 recordings to learn from and 1 to test on, with 2 different words.",
-        "# 2.5 words in a transcript on average, 3 words at most.",
+    assert survey.sentences[:2] == [
+        "2 different words: 'one', 'two'",
+        "2.5 words in a transcript on average, 3 words at most",
     ]
     assert [gate["name"] for gate in survey.gates] == ["word_error", "character_error"]
 
