@@ -33,13 +33,18 @@ def create_project(folder: Path, name: str, settings: Settings) -> Path:
         the folder of the project's own pipeline.
 
     Raises:
-        UsageError: one of the files is there already.
+        UsageError: one of the files is there already, or there can be no such folder.
         NotFoundError: there is no such pipeline.
         DependencyError: the disk is full.
     """
     source = find_pipeline(name, settings)
-    if folder.is_file():
-        raise UsageError(f"{folder} is a file.", "Name a new folder.")
+    try:
+        with disk_errors(str(folder)):
+            folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"{folder} cannot be made: {error.strerror}.", "Name another folder."
+        ) from None
     names = ("pipelines", "README.md", ".gitignore", PROJECT_FILE)
     if present := [name for name in names if (folder / name).exists()]:
         raise UsageError(

@@ -39,9 +39,16 @@ def test_nothing_is_overwritten(tmp_path):
     (tmp_path / "README.md").write_text("mine")
     with pytest.raises(UsageError, match=r"already has README\.md.*init FOLDER"):
         create_project(tmp_path, "digits", Settings(project=tmp_path))
-    with pytest.raises(UsageError, match="is a file"):
+    with pytest.raises(UsageError, match=r"README\.md cannot be made: File exists"):
         create_project(tmp_path / "README.md", "digits", Settings(project=tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
+
+
+@pytest.mark.parametrize("name", ["notes.txt/new", "n" * 300])
+def test_a_folder_that_cannot_be_made_is_named(tmp_path, name):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(UsageError, match=f"{name} cannot be made: .*"):
+        create_project(tmp_path / name, "digits", Settings(project=tmp_path))
 
 
 def test_an_unknown_example_is_named(tmp_path):
