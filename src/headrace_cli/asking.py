@@ -81,8 +81,11 @@ def explain(  # noqa: PLR0913
 
 
 def _why_not(explanation: ItemExplained) -> str:
-    reasons = dict.fromkeys(one.reason for one in explanation.sanity.values())
-    return f"Not explained: {'; '.join(reasons)}."
+    verdicts = explanation.sanity.values()
+    reasons = dict.fromkeys(one.reason for one in verdicts)
+    can_be = any(one.status == "unchecked" for one in verdicts)
+    how = " With --unchecked it is explained all the same." * can_be
+    return f"Not explained: {'; '.join(reasons)}.{how}"
 
 
 def _show(explanation: ItemExplained, reason: str) -> None:

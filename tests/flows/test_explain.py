@@ -128,7 +128,9 @@ def test_a_version_that_was_not_checked_says_so_and_shows_nothing(
     answer = explained[0].headrace(*arguments)
     assert answer.exit_code == 1
     assert answer.json["status"] == "refused"
-    assert answer.json["reason"].startswith("Not explained: maps were not checked: ")
+    reason = answer.json["reason"]
+    assert reason.startswith("Not explained: maps were not checked: ")
+    assert reason.endswith(". With --unchecked it is explained all the same.")
     assert answer.json["parts"] == []
     assert answer.json["answer"]["label"] == "1"
     assert not output.exists()
