@@ -190,6 +190,18 @@ def disk_errors(where: str) -> Iterator[None]:
             del translated  # else a reference cycle keeps the traceback's files open
 
 
+@contextlib.contextmanager
+def nothing_in_the_way(path: str | Path) -> Iterator[None]:
+    """Refuse a file where a folder has to be, or a folder where a file has to be."""
+    try:
+        yield
+    except (IsADirectoryError, NotADirectoryError, FileExistsError) as error:
+        raise UsageError(
+            f"{path} cannot be written: {error.strerror} ({error.filename}).",
+            "Move it away, or set HEADRACE_HOME or HEADRACE_STORE to another folder.",
+        ) from error
+
+
 def disk_error(error: OSError, where: str) -> HeadraceError | None:
     """The error for a failed write; None if the disk is not the cause.
 

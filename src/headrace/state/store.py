@@ -19,7 +19,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
-from headrace.errors import UsageError
 from headrace.home import make_private
 from headrace.state import disk
 from headrace.state.objects import object_digest, read_object
@@ -64,7 +63,7 @@ class Store:
         return path if self.is_local else self.fs.unstrip_protocol(path)
 
     def _make_root(self) -> None:
-        with _nothing_in_the_way(self.root):
+        with disk.nothing_in_the_way(self.root):
             make_private(Path(self.root))
 
     def _ask(self, key: str, call: Callable[[], T]) -> T:
@@ -126,7 +125,7 @@ class Store:
         with disk.disk_errors(self.root):
             self._make_root()
             with (
-                _nothing_in_the_way(path),
+                disk.nothing_in_the_way(path),
                 disk.atomic_file(Path(path)) as temporary,
             ):
                 temporary.write_bytes(data)
@@ -200,7 +199,7 @@ class Store:
         with disk.disk_errors(str(parent)):
             if self.is_local:
                 self._make_root()
-            with _nothing_in_the_way(str(parent)):
+            with disk.nothing_in_the_way(str(parent)):
                 parent.mkdir(parents=True, exist_ok=True)
             disk.sweep(parent)
             with tempfile.TemporaryDirectory(
@@ -248,15 +247,3 @@ class Store:
         create_only = {"mode": "create"} if self.uri(key).startswith("s3:") else {}
         with contextlib.suppress(FileExistsError):  # perhaps ours: its response lost
             put(folder / marker, **create_only)
-
-
-@contextlib.contextmanager
-def _nothing_in_the_way(path: str) -> Iterator[None]:
-    """Refuse a file where a folder has to be, or a folder where a file has to be."""
-    try:
-        yield
-    except (IsADirectoryError, NotADirectoryError, FileExistsError) as error:
-        raise UsageError(
-            f"{path} cannot be written: {error.strerror} ({error.filename}).",
-            "Move it away, or set HEADRACE_HOME or HEADRACE_STORE to another folder.",
-        ) from error

@@ -1,6 +1,8 @@
 """What `verify` finds that the champion's files and aliases do not show."""
 
+import os
 import sqlite3
+import tracemalloc
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -8,9 +10,12 @@ from typing import Any
 import pytest
 from tests.homes import Home
 
+from headrace.errors import UsageError
 from headrace.evidence.repair import repair
 from headrace.evidence.verification import verify
 from headrace.evidence.watch import Watch
+from headrace.models.logged.soundness.tracked import MAX_BYTES, TrackedRecord
+from headrace.settings import Settings
 from headrace.stages.promotion import conclude
 from headrace.stages.promotion.by_hand import roll_back
 from headrace.stages.registration import register
@@ -105,6 +110,72 @@ def test_a_file_of_the_champions_run_is_compared_with_its_record(recorded):
     assert "The file evaluation/report.json of blobs version 1 is gone" in (
         verify(recorded.settings).reason
     )
+
+
+def spoil(file):
+    file.write_bytes(file.read_bytes() + b" ")
+
+
+def test_what_verify_sends_to_a_repair_is_repaired(after_first):
+    """The report of the run, and a file of the snapshot that no training reads."""
+    settings = Settings(project=after_first.project, home=after_first.path)
+    for pattern in ("mlartifacts/**/report.html", "store/**/rejected.parquet"):
+        (file,) = settings.home.glob(pattern)
+        spoil(file)
+        assert verify(settings).status == "broken"
+        assert repair("blobs", settings).status == "restored"
+        assert verify(settings).problem is None
+
+
+def _told(settings):
+    """What a repair says that fails."""
+    try:
+        done = repair("blobs/1", settings)
+    except UsageError as error:
+        return str(error)
+    assert done.status == "failed"
+    return done.reason
+
+
+def test_a_version_that_never_was_champion_is_repaired(trained):
+    place = (trained.folder, trained.snapshot, trained.good, trained.good_evaluation)
+    assert register(trained.spec, *place, trained.home).version == 2
+    identity = trained.good.model_uri.rpartition("/")[2]
+    (file,) = trained.settings.home.glob(f"mlartifacts/**/{identity}/**/MLmodel")
+    spoil(file)
+    assert "run `headrace repair blobs/2`" in verify(trained.settings).reason
+    assert repair("blobs/2", trained.settings).status == "restored"
+    assert verify(trained.settings).status == "ok"
+
+
+def test_a_folder_in_the_place_of_a_file_is_named_and_can_be_moved_away(recorded):
+    settings, run = recorded.settings, recorded.weak
+    model = run.model_uri.rpartition("/")[2]
+    golden = f"{run.run_id}/*/golden/golden.npz"
+    for name in (f"{model}/*/MLmodel", golden, f"{model}/*/*/model.keras"):
+        (file,) = settings.home.glob(f"mlartifacts/**/{name}")
+        file.unlink()
+        file.mkdir()
+        found = verify(settings)
+        assert found.problem is not None
+        assert str(file) in found.problem.message
+        assert "headrace repair blobs/1`" in found.problem.action
+        assert "Move it away" in _told(settings)
+        file.rmdir()
+    assert repair("blobs/1", settings).status == "restored"
+    assert verify(settings).status == "ok"
+
+
+def test_a_large_file_of_a_run_is_not_read_into_memory(recorded):
+    place = f"mlartifacts/blobs/{recorded.weak.run_id}/artifacts/large"
+    file = recorded.settings.home / place
+    file.touch()
+    os.truncate(file, MAX_BYTES + 1)
+    tracemalloc.start()
+    version = Ledger(recorded.settings.database_url).version("blobs", 1)
+    assert TrackedRecord(version, recorded.home).keep()
+    assert tracemalloc.get_traced_memory()[1] < MAX_BYTES / 4
+    tracemalloc.stop()
 
 
 def test_an_older_ledger_than_its_copy_in_the_store_is_named(recorded):

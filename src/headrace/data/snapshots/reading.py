@@ -101,6 +101,18 @@ def shards_in(manifest: SnapshotManifest) -> list[Shard]:
     return shards
 
 
+def files_of(snapshot: SnapshotRecord) -> list[tuple[str, str, int]]:
+    """The name, the sha256 and the bytes of each file that the manifest lists.
+
+    Raises:
+        IntegrityError: as `shards_of`.
+    """
+    with check_complete(snapshot):
+        manifest = manifest_of(snapshot)
+    rejected = manifest.rejected_file, manifest.rejected_sha256, 0
+    return [*((s.name, s.sha256, s.size) for s in shards_in(manifest)), rejected]
+
+
 def forgotten_of(snapshot: SnapshotRecord) -> dict[str, int]:
     """By split, how many rows were taken out of a snapshot; empty if none were.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from headrace.data.snapshots.reading import find_snapshot, shards_of
+from headrace.data.snapshots.reading import files_of, find_snapshot
 from headrace.errors import IntegrityError, NotFoundError
 from headrace.models.logged.soundness.copies import (
     copied_files,
@@ -70,8 +70,7 @@ def other_mismatches(version: Version, home: Home) -> Iterator[Mismatch]:
     except IntegrityError as error:
         if not isinstance(error.__cause__, NotFoundError | OSError):
             message = f"{name}: {error.message}"
-            action = f"The store has it as it was: {store.uri(key)}."
-            yield Mismatch.of(version, "mlflow", f"file {REPORT_FILE}", message, action)
+            yield Mismatch.of(version, "mlflow", f"file {REPORT_FILE}", message)
 
 
 def _size_of(path: str, version: Version) -> int:
@@ -127,9 +126,9 @@ def data_mismatch(version: Version, home: Home) -> Iterator[Mismatch]:
         problem = f"The data of {version}: {uri} cannot be read."
     else:
         try:
-            for shard in shards_of(snapshot):
-                uri = f"{snapshot.uri}/{shard.name}"
-                if how := how_changed(uri, shard.sha256, shard.size):
+            for name, sha256, size in files_of(snapshot):
+                uri = f"{snapshot.uri}/{name}"
+                if how := how_changed(uri, sha256, size):
                     problem = f"The data of {version}: {uri} {how}."
                     break
         except IntegrityError as error:

@@ -28,6 +28,7 @@ from headrace.state.disk import (
     digest_of,
     disk_errors,
     file_digest,
+    nothing_in_the_way,
     open_regular,
     read_file,
 )
@@ -62,7 +63,9 @@ def fetch(uri: str, folder: str, path: str, target: str, size: int = 0) -> Path:
     """
     mlflow = import_mlflow()
     source = f"{folder.rstrip('/')}/{path}"
-    require_regular(source, size)
+    if local := local_path(source):
+        with open_regular(local, size):  # MLflow would copy a pipe without end
+            pass
     try:
         with tracking_errors(uri):
             return Path(mlflow.artifacts.download_artifacts(source, dst_path=target))
@@ -76,25 +79,16 @@ def fetch(uri: str, folder: str, path: str, target: str, size: int = 0) -> Path:
         raise
 
 
-def require_regular(uri: str, size: int = 0) -> None:
+def require_regular(uri: str) -> None:
     """Check that what MLflow would copy from this machine are regular files.
 
-    It would copy a pipe or a device without end.
-
     Args:
-        uri: of a file or a folder of artifacts; a remote one is not looked at.
-        size: that the file should have, in bytes; a larger one is unusable.
+        uri: of a folder of artifacts; a remote one is not looked at.
 
     Raises:
-        UnusableFileError: there is something else, or nothing.
+        UnusableFileError: there is something else in it.
     """
-    path = local_path(uri)
-    if path is None:
-        return
-    if not path.is_dir():
-        with open_regular(path, size):
-            return
-    for folder, _, names in os.walk(path):
+    for folder, _, names in os.walk(local_path(uri) or ""):
         for name in names:
             with open_regular(os.path.join(folder, name)):
                 pass
@@ -110,6 +104,7 @@ def put(uri: str, folder: str, path: str, file: Path) -> None:
         file: the file to copy.
 
     Raises:
+        UsageError: a folder is in its place, or a file in that of its folder.
         DependencyError: MLflow, its disk or its artifact store failed.
     """
     target = local_path(folder)
@@ -123,7 +118,11 @@ def put(uri: str, folder: str, path: str, file: Path) -> None:
             repository.log_artifact(str(copy), path.rpartition("/")[0] or None)
         return
     target /= path
-    with disk_errors(str(target.parent)), atomic_file(target) as temporary:
+    with (
+        disk_errors(str(target.parent)),
+        nothing_in_the_way(target),
+        atomic_file(target) as temporary,
+    ):
         shutil.copyfile(file, temporary)
 
 

@@ -132,7 +132,7 @@ class Tracking(Runs):
             with _must_exist(model_uri):
                 place = self.model_place(model_uri)
                 path = artifacts.fetch(self.uri, place, MODEL_FILE, folder, size)
-            actual = file_digest(path)
+                actual = file_digest(path)
             if actual != digest:
                 raise IntegrityError(
                     f"{model_uri}: {MODEL_FILE} has sha256 {actual[:16]}..., but "

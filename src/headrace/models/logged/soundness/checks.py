@@ -58,7 +58,7 @@ def file_mismatches(version: Version, home: Home) -> Iterator[Mismatch]:
         except IntegrityError as error:
             is_gone = isinstance(error.__cause__, NotFoundError | OSError)
             is_gone = is_gone and not isinstance(error.__cause__, UnusableFileError)
-            mismatch = Mismatch.of(version, "model", what, error.message, error.action)
+            mismatch = Mismatch.of(version, "model", what, error.message)
             yield mismatch.model_copy(update={"is_gone": is_gone})
 
 

@@ -19,6 +19,7 @@ import sqlalchemy as sa
 
 from headrace.errors import HeadraceError
 from headrace.state.anchored import as_json
+from headrace.state.disk import file_digest
 from headrace.state.folders import card_key
 from headrace.state.home import Home
 from headrace.state.ledger import Mismatch, Version
@@ -113,9 +114,7 @@ class TrackedRecord:
     def restore(self) -> list[str]:
         """Write rows and files back as they were recorded; returns the steps done."""
         record, done = self.read(), list[str]()
-        if not record:
-            return done
-        if self._rows is not None:
+        if record and self._rows is not None:
             done += self._rows.restore(self._version, record["rows"])
         store = self._anchored.store
         for place, path, digest in self._recorded_files(record):
@@ -142,11 +141,10 @@ class TrackedRecord:
         files, store, digests = dict(self._run_files()), self._anchored.store, {}
         is_small = sum(f.stat().st_size for f in files.values()) <= MAX_BYTES
         for path, file in files.items():
-            content = file.read_bytes()
-            digests[path] = digest = hashlib.sha256(content).hexdigest()
+            digests[path] = digest = file_digest(file)
             key = f"{FOLDER}/files/{digest}"
             if is_small and not store.exists(key):
-                store.write(key, content)
+                store.write(key, file.read_bytes())
         return digests
 
     def _run_files(self) -> Iterator[tuple[str, Path]]:
@@ -166,17 +164,17 @@ class TrackedRecord:
         """
         card = card_key(self._version.run_id)
         report = self._anchored.ledger.anchors([card]).get(card)
+        own = {REPORT_FILE: report} if report else {}
+        own = {**record.get("files", {}), **own}
         artifacts = self._settings.artifacts
         details = self._version.details.get("files", {})
         for places, files in (
-            (run_places(self._version, artifacts), record["files"]),
+            (run_places(self._version, artifacts), own),
             (model_places(self._version, artifacts), details),
         ):
             if local_path(places[0]) is not None:
                 for path, digest in files.items():
-                    if path == REPORT_FILE:
-                        yield places[0], path, report or digest
-                    elif path not in {MODEL_FILE, GOLDEN_FILE}:
+                    if path not in {MODEL_FILE, GOLDEN_FILE}:
                         yield places[0], path, digest
 
     def _from_copy(self, path: str) -> bytes:
