@@ -117,6 +117,8 @@ class TrackedRecord:
         if record and self._rows is not None:
             done += self._rows.restore(self._version, record["rows"])
         store = self._anchored.store
+        # The first record of a champion is made before its run has a report.
+        record["files"] = {REPORT_FILE: "", **record.get("files", {})}
         for place, path, digest in self._recorded_files(record):
             if not how_changed(f"{place}/{path}", digest):
                 continue
@@ -164,17 +166,17 @@ class TrackedRecord:
         """
         card = card_key(self._version.run_id)
         report = self._anchored.ledger.anchors([card]).get(card)
-        own = {REPORT_FILE: report} if report else {}
-        own = {**record.get("files", {}), **own}
         artifacts = self._settings.artifacts
         details = self._version.details.get("files", {})
         for places, files in (
-            (run_places(self._version, artifacts), own),
+            (run_places(self._version, artifacts), record["files"]),
             (model_places(self._version, artifacts), details),
         ):
             if local_path(places[0]) is not None:
                 for path, digest in files.items():
-                    if path not in {MODEL_FILE, GOLDEN_FILE}:
+                    if path == REPORT_FILE and (report or digest):
+                        yield places[0], path, report or digest
+                    elif path not in {MODEL_FILE, GOLDEN_FILE, REPORT_FILE}:
                         yield places[0], path, digest
 
     def _from_copy(self, path: str) -> bytes:
