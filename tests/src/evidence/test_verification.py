@@ -22,6 +22,7 @@ from headrace.stages.registration import register
 from headrace.state.home import Home as Opened
 from headrace.state.ledger import Ledger
 from headrace.state.ledger.copies import keep_rows
+from headrace.state.ledger.holding import COLLECTING, hold
 from headrace.state.tracking import Tracking
 
 pytestmark = pytest.mark.system
@@ -135,6 +136,25 @@ def _told(settings):
         return str(error)
     assert done.status == "failed"
     return done.reason
+
+
+def test_an_interrupted_forgetting_is_named_and_no_repair_undoes_it(recorded):
+    run = f"mlartifacts/blobs/{recorded.weak.run_id}/artifacts"
+    [file] = Path(recorded.settings.home / run).glob("evaluation/report.json")
+    ledger = Ledger(recorded.settings.database_url)
+    number = ledger.begin_forgetting("blobs", "item", "ada", ["f" * 64])
+    file.unlink()
+    assert Watch(recorded.settings).look() == []
+    assert repair("blobs", recorded.settings).status == "sound"
+    assert not file.exists()
+    found = verify(recorded.settings).problem
+    assert found is not None
+    assert "`headrace forget blobs` of ada, begun 2" in found.message
+    assert "`headrace forget blobs --yes`" in found.action
+    with hold(recorded.settings, COLLECTING, "forget-x"):
+        assert verify(recorded.settings).status == "ok"
+    ledger.end_forgetting([number], {})
+    assert verify(recorded.settings).status == "ok"
 
 
 def test_a_version_that_never_was_champion_is_repaired(trained):

@@ -28,6 +28,8 @@ from headrace.state.home import Home
 from headrace.state.ledger import Mismatch, Version
 from headrace.state.ledger.decisions import earlier_dates, wrong_verdicts
 from headrace.state.ledger.disposals import VERSIONS_KIND, version_key
+from headrace.state.ledger.holding import COLLECTING
+from headrace.state.ledger.leases import Leases
 from headrace.state.signing.keys import TrustedKeys
 from headrace.state.tracking.connection import tracking_errors
 
@@ -48,6 +50,7 @@ _MEND_VERDICT = (
     "champion back with `headrace rollback {0} --reason TEXT`, and see who may write "
     "there."
 )
+_END_FORGETTING = "Run `headrace forget {0} --yes`, which ends it."
 _MEND_DATA = "Run `headrace run {0}`, which reads the data again."
 
 
@@ -87,6 +90,7 @@ class Mismatches:
             message = f"{self.home.settings.database_url}: {check.problem}."
             yield Mismatch(where="ledger", message=message, action=action)
         yield from self.home.copy.mismatches()
+        yield from self._of_forgetting()
         models = [model] if model else self.home.ledger.models()
         yield from self._of_decisions(models)
         if not model:
@@ -100,6 +104,20 @@ class Mismatches:
             for name in self.home.tracking.registered_models():
                 if name not in in_ledger and not self.home.ledger.is_unsettled(name):
                     yield unknown_to_ledger("model", f"the model {name}")
+
+    def _of_forgetting(self) -> Iterator[Mismatch]:
+        """The requests to forget something that nobody carries out any more."""
+        leases = Leases(self.home.settings.database_url)
+        current = leases.current(COLLECTING)
+        if current is not None and current.is_alive(leases.now()):
+            return
+        for one in self.home.ledger.open_forgettings():
+            yield Mismatch(
+                where="store",
+                message=f"`headrace forget {one.pipeline}` of {one.who}, begun "
+                f"{one.when}, was interrupted: what it takes out may still be there.",
+                action=_END_FORGETTING.format(one.pipeline),
+            )
 
     def _of_decisions(self, models: Collection[str]) -> Iterator[Mismatch]:
         """Compare the recorded verdicts with their numbers, and dates with the order.

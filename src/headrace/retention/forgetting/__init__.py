@@ -101,7 +101,7 @@ def forget(
         for snapshot in snapshots:
             if forgotten_of(snapshot):
                 sweep(anchored, snapshot)
-        open_ones = ledger.open_forgettings()
+        open_ones = [one.id or 0 for one in ledger.open_forgettings()]
         ledger.end_forgetting(open_ones, {**rows, **deleted})
         done = outcome_of(pipeline, rows, affected, snapshots, ledger, request.kind)
         return done.forgotten(deleted)

@@ -245,10 +245,10 @@ class Disposals(Files):
         """All requests, oldest first."""
         return self._all(Forgetting)
 
-    def open_forgettings(self) -> list[int]:
-        """The numbers of the requests that were not carried out yet."""
+    def open_forgettings(self) -> list[Forgetting]:
+        """The requests that were not carried out yet."""
         ended = {one.forgetting for one in self._all(Forgotten)}
-        return [n for one in self.forgettings() if (n := one.id or 0) not in ended]
+        return [one for one in self.forgettings() if one.id not in ended]
 
 
 def refuse_collected(rows: Appender, version: Version) -> None:

@@ -163,13 +163,15 @@ class TrackedRecord:
 
         Without the model's file and the golden file, which are checked by themselves.
         The report is that of the last run that trained the version or promoted it.
+        While items are being forgotten, the files of the run are left out: they go.
         """
         card = card_key(self._version.run_id)
         report = self._anchored.ledger.anchors([card]).get(card)
         artifacts = self._settings.artifacts
         details = self._version.details.get("files", {})
+        own = {} if self._anchored.ledger.open_forgettings() else record["files"]
         for places, files in (
-            (run_places(self._version, artifacts), record["files"]),
+            (run_places(self._version, artifacts), own),
             (model_places(self._version, artifacts), details),
         ):
             if local_path(places[0]) is not None:
