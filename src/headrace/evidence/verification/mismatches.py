@@ -43,7 +43,7 @@ _MEND_SIGNED = (
 )
 _MEND_STORE = (
     "Somebody has written to the store. Delete this file and run the pipeline again, "
-    "which makes it anew; and change who may write there."
+    "which makes anew what is needed; and change who may write there."
 )
 _MEND_VERDICT = (
     "The code of a gate was changed, or somebody has written to the database. Take the "

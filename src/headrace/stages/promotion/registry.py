@@ -10,7 +10,10 @@ from headrace.state.tracking import WEIGHTS_TAG, version_tags
 from headrace.state.tracking.models import RegistryVersion
 from headrace.tasks import task
 
-_MEND = "Restore MLflow's database from a backup, and see who may write there."
+_MEND = (
+    "Restore MLflow's database from a backup, or run `headrace repair {}`, which puts "
+    "back what was recorded; and see who may write there."
+)
 _MEND_LOST = f"It goes on working, as the ledger and its files are whole. {_MEND}"
 
 
@@ -65,7 +68,8 @@ def registry_mismatches(model: str, home: Home) -> Iterator[Mismatch]:
         if is_champion:
             message = f"{message[:-1]}, which is the champion."
         what = f"version {number}"
-        lost = Mismatch.of(versions[number], "mlflow", what, message, _MEND_LOST)
+        action = _MEND_LOST.format(f"{model}/{number}")
+        lost = Mismatch.of(versions[number], "mlflow", what, message, action)
         yield lost.model_copy(update={"is_gone": True})
     for alias, wanted in aliases.items():
         if wanted is None or wanted in listed:
@@ -110,7 +114,7 @@ def _of_version(
             f"{version.run_id}."
         )
         what = f"version {version.version}"
-        yield Mismatch.of(version, "mlflow", what, message, _MEND)
+        yield Mismatch.of(version, "mlflow", what, message, _MEND.format(name))
     action = (
         f"Run `headrace repair {name}`, which puts it right; and see who may write "
         "there."
