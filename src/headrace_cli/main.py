@@ -215,6 +215,13 @@ def main() -> None:
     except (KeyboardInterrupt, typer.Abort):
         print_interrupted()
         sys.exit(INTERRUPTED)
+    except MemoryError:
+        _fail(
+            DependencyError(
+                "There was not enough memory for this command.",
+                "End other programs, or raise its limit, and run it again.",
+            )
+        )
     except Exception as error:  # the last resort of the command line
         _fail_for_the_disk(error)
         _show_traceback()

@@ -156,7 +156,7 @@ def wait_until(ready: Callable[[], bool], process: Guard, what: str, log: Path) 
     if starved > START_LIMIT_SECONDS / 2:
         reason = f"it waited {starved:.0f} s for a processor, which others had"
         advice = f"Let other work end first, or give it more processors. {advice}"
-    raise DependencyError(f"{what} did not start: {reason}", advice)
+    raise DependencyError(f"{what} did not start: {reason.rstrip('.')}.", advice)
 
 
 def _starved_seconds(pid: int) -> float:

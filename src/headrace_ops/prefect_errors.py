@@ -40,7 +40,8 @@ def translate_errors() -> Iterator[None]:
             "Correct what the server reports, and run the command again.",
         ) from error
     except httpx.HTTPError as error:
+        cause = str(error).rstrip(".")
         raise DependencyError(
-            f"The Prefect server {url} does not answer: {error}.",
+            f"The Prefect server {url} does not answer: {cause}.",
             "Start it with `headrace up`, or set PREFECT_API_URL.",
         ) from error

@@ -11,6 +11,7 @@ import pytest
 import typer
 from rich.cells import cell_len
 
+from headrace.evidence import verification
 from headrace.settings import Settings
 from headrace.state.ledger.files import Deployments
 from headrace_cli import answers
@@ -65,6 +66,17 @@ def test_verbose_shows_where_an_error_was_raised(home, words):
     answer = home.headrace(*words, "nothing", "--json")
     assert "find_pipeline" in answer.err
     assert answer.json["error"]["kind"] == "NotFoundError"
+
+
+def test_too_little_memory_is_told_in_a_sentence(home, monkeypatch):
+    def verify(*_):
+        return bytearray(2**62)
+
+    monkeypatch.setattr(verification, "verify", verify)
+    answer = home.headrace("verify", "--json")
+    assert answer.exit_code == 3
+    assert "not enough memory" in answer.json["reason"]
+    assert "Traceback" not in answer.err
 
 
 def completions(words, home):
