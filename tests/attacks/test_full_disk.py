@@ -137,3 +137,14 @@ def test_a_disk_with_no_room_for_the_databases_is_told(free_kib, disk, small):
     assert process.returncode == 3, err
     assert "disk is full" in json.loads(out)["reason"]
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("words", [("verify",), ("repair", "blobs")])
+def test_a_full_temporary_folder_is_told_as_such(words, disk, after_first):
+    (disk.place / "used").write_bytes(b"\0" * 1024 * (64 * 1024 - 20))
+    process = after_first.start(*words, "--json", TMPDIR=str(disk.place))
+    out, err = process.communicate(timeout=240)
+    assert process.returncode == 3, err
+    reason = json.loads(out)["reason"]
+    assert f"Writing to {disk.place} failed: No space left on device (0 MiB" in reason
+    assert "Make room or point TMPDIR elsewhere" in reason

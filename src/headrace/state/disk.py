@@ -213,12 +213,15 @@ def disk_error(error: OSError, where: str) -> HeadraceError | None:
     if isinstance(error, shutil.Error) and os.strerror(errno.ENOSPC) in str(error):
         number, reason = errno.ENOSPC, os.strerror(errno.ENOSPC)  # of copytree
     if number in _DISK_ERRORS:
+        mend, temporary = _MAKE_ROOM, shared_temporary_folder()
+        if number in _FULL and _is_out(temporary) and not _is_out(where):
+            where, mend = temporary, _MAKE_ROOM.replace("HEADRACE_HOME", "TMPDIR")
         full = ": the disk is full" if number in _FULL else ""
         if number == errno.ENOSPC and _has_no_inode(where):
             full = ": its file system can have no more files"
         return DependencyError(
             f"Writing to {where} failed: {reason}{_free(where)}{full}.",
-            _MAKE_ROOM,
+            mend,
         )
     if error.errno in _NOT_ALLOWED and str(error.filename or "").startswith(where):
         return UsageError(
@@ -247,6 +250,11 @@ def is_full(where: str, needed_bytes: int = _MIN_FREE) -> bool:
     with contextlib.suppress(OSError):
         return shutil.disk_usage(where).free < needed_bytes
     return False
+
+
+def _is_out(where: str) -> bool:
+    """Whether a file system has no room for a file."""
+    return is_full(where) or _has_no_inode(where)
 
 
 def _has_no_inode(where: str) -> bool:

@@ -6,6 +6,7 @@ The absolute URIs of artifacts in MLflow's database are rewritten when a home is
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import importlib
 import logging
@@ -25,7 +26,7 @@ from headrace.errors import DependencyError, NotFoundError, UsageError
 from headrace.home import make_private
 from headrace.interrupts import deferred
 from headrace.settings import Settings, variable
-from headrace.state.disk import full_disk
+from headrace.state.disk import disk_error, full_disk
 from headrace.state.ledger.engines import is_out_of_room, is_read_only
 from headrace.state.logins import Login, login_of
 from headrace.state.remote import CONNECT_SECONDS, READ_SECONDS
@@ -35,6 +36,7 @@ from headrace.state.tracking.retries import retry_connections
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+_FULL = os.strerror(errno.ENOSPC)
 _DAMAGE = ("malformed", "file is not a database")
 _DEFAULTS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -115,6 +117,8 @@ def tracking_errors(uri: str) -> Iterator[None]:
         file = uri.removeprefix("sqlite:///")
         if file != uri and is_out_of_room(file, str(error)):
             raise full_disk(f"MLflow's database {file}", file) from error
+        if _FULL in str(error) and not uri.startswith("http"):
+            raise disk_error(OSError(errno.ENOSPC, _FULL), file) or error from error
         if "RESOURCE_DOES_NOT_EXIST" in str(getattr(error, "error_code", "")):
             raise NotFoundError(f"MLflow at {uri}: {text}.") from error
         if refusal := _REFUSED.search(str(error)):
