@@ -12,6 +12,7 @@ from tests.src.conftest import postgres, url  # noqa: F401
 from tests.src.state.ledger.conftest import fill, promote
 
 from headrace.errors import IntegrityError, UsageError
+from headrace.state.home import Home
 from headrace.state.ledger import Approval, Ledger
 from headrace.state.ledger.disposals import Collected
 from headrace.state.ledger.events import EVENTS
@@ -257,6 +258,19 @@ def test_a_trigger_that_does_nothing_any_more_is_missed(tmp_path):
         "BEGIN SELECT 1; END",
     )
     assert "events_no_update" in ledger.walk_chain().problem
+
+
+def test_a_trigger_of_somebody_else_is_named_and_taken_away(settings):
+    """It ignores what is added, so that a promotion would be lost without an error."""
+    home = Home(settings)
+    fill(home.ledger, 1)
+    home.copy.keep()
+    ignore = "BEGIN SELECT RAISE(IGNORE); END"
+    run(settings.database_url, f"CREATE TRIGGER quiet BEFORE INSERT ON events {ignore}")
+    assert home.ledger.walk_chain().problem == "the trigger quiet is not Headrace's"
+    assert home.copy.restore() == []
+    assert home.ledger.walk_chain().problem == ""
+    fill(home.ledger, 2)
 
 
 def test_the_file_of_the_ledger_is_ours_alone(tmp_path, caplog):

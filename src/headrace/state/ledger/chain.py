@@ -17,8 +17,8 @@ from headrace.state.ledger.events import (
     Row,
     digest_of,
     link_of,
-    missing_triggers,
     name_of,
+    trigger_problem,
 )
 from headrace.state.ledger.signatures import sign_link
 from headrace.state.signing.keys import SigningKey
@@ -149,10 +149,8 @@ def walk(
         wanted_is_there = wanted_is_there or link == wanted
     if not wanted_is_there and not problem:
         problem = _GONE.format(wanted)
-    missing = missing_triggers(connection, EVENTS)
-    if missing:  # a row can only be changed after its trigger was dropped
-        gone = f"the trigger {missing[0]} is gone or changed"
-        problem = f"{problem}; {gone}" if problem else gone
+    # A row can only be changed after its trigger was dropped.
+    problem = "; ".join(filter(None, (problem, trigger_problem(connection, EVENTS))))
     return ChainReport(number, link, problem, others)
 
 
@@ -163,8 +161,7 @@ def glance(connection: sa.Connection) -> str:
     """
     if problem := _find_wrong_other(connection):
         return problem
-    missing = missing_triggers(connection, EVENTS)
-    return f"the trigger {missing[0]} is gone or changed" if missing else ""
+    return trigger_problem(connection, EVENTS)
 
 
 def _find_wrong_other(

@@ -31,8 +31,8 @@ from headrace.state.ledger.events import (
     digest_of,
     drop_triggers,
     link_of,
-    missing_triggers,
     name_of,
+    trigger_problem,
 )
 from headrace.state.ledger.stripped import check_copied, copied_files
 from headrace.state.ledger.tamperings import Mismatch
@@ -182,7 +182,7 @@ class LedgerCopy:
         """
         with self._database.locking() as connection:
             edits = self._edits(connection)
-            if edits or missing_triggers(connection, EVENTS):
+            if edits or trigger_problem(connection, EVENTS):
                 drop_triggers(connection, EVENTS)
                 for edit in edits:
                     _set_aside(connection, edit)

@@ -184,18 +184,25 @@ def drop_triggers(connection: sa.Connection, table: sa.Table) -> None:
     """Drop the triggers of a table, those that are there."""
     names, on = [f"{table.name}_append_only"], f' ON "{table.name}"'
     if connection.dialect.name == "sqlite":
-        names, on = list(_sqlite_triggers(table)), ""
+        names, on = list(_present(connection, table)), ""
     for name in names:
         connection.exec_driver_sql(f'DROP TRIGGER IF EXISTS "{name}"{on}')
 
 
-def missing_triggers(connection: sa.Connection, table: sa.Table) -> list[str]:
-    """The names of triggers that are missing, disabled or changed."""
+def trigger_problem(connection: sa.Connection, table: sa.Table) -> str:
+    """Which trigger is missing, disabled, changed or somebody else's; empty if none.
+
+    Those of others are only looked for in SQLite, where the file is Headrace's alone:
+    one of them could ignore each row that is added.
+    """
     if connection.dialect.name == "sqlite":
-        query = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
-        present = {name: sql for name, sql in connection.exec_driver_sql(query)}
-        wanted = _sqlite_triggers(table).items()
-        return [name for name, sql in wanted if present.get(name) != sql]
+        present, wanted = _present(connection, table), _sqlite_triggers(table)
+        for name in (*wanted, *present):
+            if name not in wanted:
+                return f"the trigger {name} is not Headrace's"
+            if present.get(name) != wanted[name]:
+                return f"the trigger {name} is gone or changed"
+        return ""
     query_enabled = sa.text(
         "SELECT t.tgname FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid "
         "JOIN pg_class c ON c.oid = t.tgrelid "
@@ -205,7 +212,14 @@ def missing_triggers(connection: sa.Connection, table: sa.Table) -> list[str]:
     values = {"function": _FUNCTION, "refusal": REFUSAL}
     name = f"{table.name}_append_only"
     enabled = set(connection.execute(query_enabled, values).scalars())
-    return [] if name in enabled else [name]
+    return "" if name in enabled else f"the trigger {name} is gone or changed"
+
+
+def _present(connection: sa.Connection, table: sa.Table) -> dict[str, str]:
+    """The triggers of a table of SQLite: statements by name."""
+    query = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
+    own = f"{query} AND tbl_name = '{table.name}'"
+    return {name: sql for name, sql in connection.exec_driver_sql(own)}
 
 
 def _statements(dialect: str, table: sa.Table) -> list[str]:

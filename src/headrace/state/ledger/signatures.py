@@ -23,8 +23,8 @@ from headrace.state.ledger.events import (
     SIGNATURES,
     SIGNED,
     Row,
-    missing_triggers,
     name_of,
+    trigger_problem,
 )
 from headrace.state.ledger.stripped import refuse_if_stripped
 from headrace.state.signing.keys import (
@@ -196,8 +196,7 @@ def check(connection: sa.Connection, trusted: TrustedKeys) -> SignatureReport:
     if not trusted or not links:
         return report
     problem = _find_problem(links, signed, trusted)
-    if not problem and (gone := missing_triggers(connection, SIGNATURES)):
-        problem = f"the trigger {gone[0]} is gone or changed"
+    problem = problem or trigger_problem(connection, SIGNATURES)
     return SignatureReport(report.links, report.first, problem)
 
 
