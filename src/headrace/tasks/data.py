@@ -61,7 +61,11 @@ class Labels(Protocol):
         return {}
 
     def sketch(self, labels: Collection[str]) -> frozenset[str]:
-        """A subset for which `describe` and `covers` give the same as for all."""
+        """A subset for which `describe` and `covers` give the same as for all.
+
+        By default it is all of them, once.
+        """
+        return frozenset(labels)
 
     def describe(self, labels: Iterable[str], data: DataSpec) -> dict[str, Any]:
         """``description.target``: the facts on targets that a network needs, JSON."""
@@ -157,27 +161,30 @@ class Contract(Protocol):
             knows the passages of an item.
     """
 
-    COLUMNS: Sequence[str]
+    COLUMNS: Sequence[str] = ()
     SHARED: bool = False
 
     def expectations(self, data: DataDescription) -> list[Expectation]:
-        """What is expected of ``label`` and of `columns`."""
+        """What is expected of ``label`` and of `columns`; by default nothing."""
+        return []
 
     def columns(
         self, split: Column, label: Column, counts: Counts, data: DataDescription
     ) -> dict[str, Any]:
-        """Columns that the contract can name, ``(n,)`` each.
+        """Columns that the contract can name, ``(n,)`` each; by default none.
 
         Args:
             split, label: of some rows.
             counts: all rows of each split and stratum.
             data: of the data set.
         """
+        return {}
 
     def problem(
         self, check: str, split: str, counts: Counts, data: DataDescription
     ) -> str:
         """Why a failed check of this task refuses the data; empty for others'."""
+        return ""
 
     def lacking(self, counts: Counts, data: DataDescription) -> list[str]:
         """What a data set with these counts lacks, in words."""

@@ -98,7 +98,8 @@ class Head(Protocol):
         """Raise SpecError for a network whose outputs do not suit the task."""
 
     def check_training(self, network: Any, training: TrainingSpec) -> None:
-        """Raise SpecError for a recipe that does not suit the network."""
+        """Raise SpecError for a recipe that does not suit; by default, all do."""
+        return
 
     def losses(
         self, network: Any, targets: Any, outputs: Any, training: TrainingSpec

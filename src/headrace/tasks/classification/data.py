@@ -54,10 +54,6 @@ class Classes(Labels):
         source.notes += _notes(labels)
         source.findings += _findings(labels)
 
-    def sketch(self, labels: Collection[str]) -> frozenset[str]:
-        """All of them, once."""
-        return frozenset(labels)
-
     def describe(self, labels: Iterable[str], data: DataSpec) -> dict[str, Any]:
         """The classes, in the order of the outputs."""
         return {"classes": list(data.classes or natural_order(labels))}

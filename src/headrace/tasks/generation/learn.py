@@ -91,9 +91,6 @@ class NextCharacter(Head):
         """None: the family gives the whole network."""
         return []
 
-    def check_training(self, network: Any, training: TrainingSpec) -> None:
-        """Every recipe suits."""
-
     def shown(self, model: Any, data: DataDescription) -> ByEpoch:
         """Texts of the same seeds after each epoch."""
         return ByEpoch(Writer(model), data.mask)

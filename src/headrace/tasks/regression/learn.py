@@ -50,9 +50,6 @@ class OneNumber(Head):
                 f"End the network with Dense(1), {OR_A_BODY}",
             )
 
-    def check_training(self, network: Any, training: TrainingSpec) -> None:
-        """Every recipe suits."""
-
     def losses(
         self, network: Any, targets: Any, outputs: Any, training: TrainingSpec
     ) -> Any:

@@ -51,10 +51,6 @@ class Texts(Labels):
         for chunk in chunks:
             yield replace(chunk, labels=[plain_label(label) for label in chunk.labels])
 
-    def sketch(self, labels: Collection[str]) -> frozenset[str]:
-        """All of them, once."""
-        return frozenset(labels)
-
     def describe(self, labels: Iterable[str], data: DataSpec) -> dict[str, Any]:
         """The texts, their characters, and the length of the longest."""
         texts = sorted(set(labels) - {""})
